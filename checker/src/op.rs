@@ -1,0 +1,351 @@
+//! The words of a history: values, events, operations.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Nanoseconds on the run's one monotonic clock, counted from the start of the run.
+pub type Nanos = u64;
+
+/// A datum that an operation carries in or out. Small, cheap to clone, totally ordered.
+///
+/// In JSON: `null`, `true`, `7`, `"text"`, `[1, 2]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// Nothing: no value yet, or none to give.
+    #[default]
+    Nil,
+    /// A truth value, such as whether a compare-and-set took place.
+    Bool(bool),
+    /// An integer.
+    Int(i64),
+    /// Text.
+    Str(Arc<str>),
+    /// Several values in order.
+    List(Arc<[Value]>),
+}
+
+impl Value {
+    /// Text as a value.
+    pub fn str(text: &str) -> Self {
+        Value::Str(text.into())
+    }
+
+    /// Two values as one, such as the `[from, to]` of a compare-and-set.
+    pub fn pair(a: impl Into<Value>, b: impl Into<Value>) -> Self {
+        Value::List([a.into(), b.into()].into())
+    }
+
+    /// The integer, if it is one.
+    pub fn as_int(&self) -> Option<i64> {
+        if let Value::Int(i) = self { Some(*i) } else { None }
+    }
+
+    /// The two halves, if it is a list of exactly two.
+    pub fn as_pair(&self) -> Option<(&Value, &Value)> {
+        match self {
+            Value::List(items) if items.len() == 2 => Some((&items[0], &items[1])),
+            _ => None,
+        }
+    }
+
+    /// Whether it is [`Value::Nil`].
+    pub fn is_nil(&self) -> bool {
+        matches!(self, Value::Nil)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(i: i64) -> Self {
+        Value::Int(i)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(b: bool) -> Self {
+        Value::Bool(b)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(s: &str) -> Self {
+        Value::str(s)
+    }
+}
+
+/// The short form people read: `nil`, `true`, `7`, `k7`, `[1 2]`.
+impl fmt::Display for Value {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Nil => out.write_str("nil"),
+            Value::Bool(b) => write!(out, "{b}"),
+            Value::Int(i) => write!(out, "{i}"),
+            Value::Str(s) => out.write_str(s),
+            Value::List(items) => {
+                out.write_str("[")?;
+                for (i, item) in items.iter().enumerate() {
+                    write!(out, "{}{item}", if i == 0 { "" } else { " " })?;
+                }
+                out.write_str("]")
+            }
+        }
+    }
+}
+
+/// What an operation asks. The names are the field's; anything else is kept as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum F {
+    /// Read the whole object.
+    Read,
+    /// Write a value blindly.
+    Write,
+    /// Compare-and-set: input `[from, to]`; output `false` when the comparison failed.
+    Cas,
+    /// Add to a counter, or add an element to a set.
+    Add,
+    /// Append to a string, a list or a log.
+    Append,
+    /// Put a value under a key (as [`F::Write`], in the words of key-value stores).
+    Put,
+    /// Get the value of a key (as [`F::Read`]).
+    Get,
+    /// Delete a key, or an element of a set.
+    Delete,
+    /// Whether a set holds an element.
+    Contains,
+    /// Put an element into a queue.
+    Enqueue,
+    /// Take an element from a queue; output `nil` when it was empty.
+    Dequeue,
+    /// Push onto a stack.
+    Push,
+    /// Pop from a stack; output `nil` when it was empty.
+    Pop,
+    /// Take a lock or a permit.
+    Acquire,
+    /// Give it back.
+    Release,
+    /// Ask for a fresh identifier.
+    Generate,
+    /// A name that this crate gives no meaning to.
+    Other(Arc<str>),
+}
+
+impl F {
+    /// The names with a meaning, in the order of the variants.
+    const NAMED: [(&'static str, F); 16] = [
+        ("read", F::Read),
+        ("write", F::Write),
+        ("cas", F::Cas),
+        ("add", F::Add),
+        ("append", F::Append),
+        ("put", F::Put),
+        ("get", F::Get),
+        ("delete", F::Delete),
+        ("contains", F::Contains),
+        ("enqueue", F::Enqueue),
+        ("dequeue", F::Dequeue),
+        ("push", F::Push),
+        ("pop", F::Pop),
+        ("acquire", F::Acquire),
+        ("release", F::Release),
+        ("generate", F::Generate),
+    ];
+
+    /// The name as it stands in a history.
+    pub fn name(&self) -> &str {
+        match self {
+            F::Other(name) => name,
+            known => Self::NAMED.iter().find(|(_, f)| f == known).expect("every named f is in NAMED").0,
+        }
+    }
+}
+
+impl From<&str> for F {
+    fn from(name: &str) -> Self {
+        match Self::NAMED.iter().find(|(known, _)| *known == name) {
+            Some((_, f)) => f.clone(),
+            None => F::Other(name.into()),
+        }
+    }
+}
+
+impl fmt::Display for F {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+impl Serialize for F {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for F {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = std::borrow::Cow::<str>::deserialize(from)?;
+        Ok(F::from(&*name))
+    }
+}
+
+/// The four kinds of event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The operation started.
+    Invoke,
+    /// It happened.
+    Ok,
+    /// It certainly did not happen.
+    Fail,
+    /// Nobody knows: it may take effect at any later time, or never.
+    Info,
+}
+
+/// One line of a history: something a client did or learnt.
+///
+/// In JSON: `{"i":41,"t":12470123000,"p":3,"type":"invoke","f":"write","key":"k7","value":9,"node":"n1"}`;
+/// `t` in nanoseconds; `key`, `value`, `node` and `error` are left out where there is nothing to say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Position in the history, counted from 0.
+    #[serde(rename = "i")]
+    pub index: u64,
+    /// When.
+    #[serde(rename = "t")]
+    pub time: Nanos,
+    /// Which process: a single-threaded logical client.
+    #[serde(rename = "p")]
+    pub process: u64,
+    /// What kind of event.
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    /// What the operation asks.
+    pub f: F,
+    /// Which object it asks it of.
+    #[serde(default, skip_serializing_if = "Value::is_nil")]
+    pub key: Value,
+    /// At `invoke` the input; at `ok` the output.
+    #[serde(default, skip_serializing_if = "Value::is_nil")]
+    pub value: Value,
+    /// The node that was asked, if the client is tied to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<Arc<str>>,
+    /// Why it failed, or why nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Arc<str>>,
+}
+
+/// How an operation ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It happened, with this output.
+    Ok(Value),
+    /// It certainly did not happen.
+    Fail,
+    /// Nobody knows.
+    Info,
+}
+
+/// One logical request: an invocation with its completion.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Op {
+    /// The process that asked.
+    pub process: u64,
+    /// What was asked.
+    pub f: F,
+    /// Of which object; `nil` where a history has only one.
+    pub key: Value,
+    /// With what input.
+    pub input: Value,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When it was invoked.
+    pub call: Nanos,
+    /// When it completed; `None` where no completion was recorded. An indeterminate operation may have a
+    /// completion (a time-out, say) and still take effect later: see [`Op::ret`].
+    pub completed: Option<Nanos>,
+    /// The node that was asked, if known.
+    pub node: Option<Arc<str>>,
+    /// Why it failed, or why nobody knows.
+    pub error: Option<Arc<str>>,
+    /// The index of the invocation in the recorded history.
+    pub invoke_index: u64,
+    /// The index of the completion in the recorded history.
+    pub complete_index: Option<u64>,
+}
+
+impl Op {
+    /// The latest instant at which it can have taken effect: its completion if it happened, else never-ending.
+    pub fn ret(&self) -> Nanos {
+        match self.outcome {
+            Outcome::Ok(_) => self.completed.unwrap_or(Nanos::MAX),
+            Outcome::Fail | Outcome::Info => Nanos::MAX,
+        }
+    }
+
+    /// The output, if it happened.
+    pub fn output(&self) -> Option<&Value> {
+        if let Outcome::Ok(value) = &self.outcome { Some(value) } else { None }
+    }
+
+    /// Whether it happened.
+    pub fn is_ok(&self) -> bool {
+        matches!(self.outcome, Outcome::Ok(_))
+    }
+
+    /// Whether nobody knows if it happened.
+    pub fn is_info(&self) -> bool {
+        matches!(self.outcome, Outcome::Info)
+    }
+
+    /// Whether it certainly did not happen.
+    pub fn is_fail(&self) -> bool {
+        matches!(self.outcome, Outcome::Fail)
+    }
+}
+
+/// The short form people read: `read → 3`, `write 4`, `cas 2→5`, `cas 2→5 ✗` (comparison failed).
+impl fmt::Display for Op {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.f)?;
+        match (&self.f, self.input.as_pair()) {
+            (F::Cas, Some((from, to))) => write!(out, " {from}→{to}")?,
+            _ if !self.input.is_nil() => write!(out, " {}", self.input)?,
+            _ => {}
+        }
+        match (&self.f, &self.outcome) {
+            (F::Cas, Outcome::Ok(Value::Bool(false))) => out.write_str(" ✗"),
+            (F::Cas | F::Write | F::Put, Outcome::Ok(_)) | (_, Outcome::Ok(Value::Bool(true))) => Ok(()),
+            (F::Read | F::Get | F::Dequeue | F::Pop, Outcome::Ok(value)) => write!(out, " → {value}"),
+            (_, Outcome::Ok(value)) if !value.is_nil() && *value != self.input => write!(out, " → {value}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_named_f_survives_a_round_trip() {
+        for (name, f) in F::NAMED {
+            assert_eq!(F::from(name), f);
+            assert_eq!(f.name(), name);
+        }
+        assert_eq!(F::from("frobnicate").name(), "frobnicate");
+    }
+
+    #[test]
+    fn an_event_is_written_without_what_it_does_not_have() {
+        let line = r#"{"i":41,"t":12470123,"p":3,"type":"invoke","f":"read","key":"k7"}"#;
+        let event: Event = serde_json::from_str(line).unwrap();
+        assert_eq!(event.key, Value::str("k7"));
+        assert_eq!(serde_json::to_string(&event).unwrap(), line);
+    }
+}

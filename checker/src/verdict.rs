@@ -1,0 +1,163 @@
+//! What a check answers, and the evidence for it. Everything here is data: it is what `verdict.json` holds.
+//!
+//! Operations are named by their position in [`History::ops`](crate::history::History::ops).
+
+use serde::{Deserialize, Serialize};
+
+use crate::op::{Nanos, Value};
+
+/// The position of an operation in [`History::ops`](crate::history::History::ops).
+pub type OpId = usize;
+
+/// The three answers. There is no fourth: a check never fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// Some legal order of the operations explains all that was observed.
+    Linearizable,
+    /// No legal order does. This is proved, whatever else is unknown.
+    Violation,
+    /// A limit was reached before either was proved.
+    Unknown,
+}
+
+/// The whole answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// A violation in any part wins; then unknown; then linearizable.
+    pub answer: Answer,
+    /// The name of the model it was judged by.
+    pub model: String,
+    /// How many operations were judged (failed ones included).
+    pub ops: usize,
+    /// The independent parts (one per key), in the order of their keys.
+    pub parts: Vec<Part>,
+    /// The earliest violation that was proved, with its evidence.
+    pub violation: Option<Violation>,
+    /// What the check cost.
+    pub effort: Effort,
+}
+
+/// One independent part of a history: the operations on one key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// The key; `nil` where there is only one object.
+    pub key: Value,
+    /// How many operations it has.
+    pub ops: usize,
+    /// The answer for this part alone.
+    pub answer: Answer,
+    /// Which algorithm decided it.
+    pub engine: String,
+    /// How many configurations were explored.
+    pub states: u64,
+    /// The largest number of configurations held at once (0 where the algorithm holds none).
+    pub frontier_max: usize,
+    /// Where it stopped and why, when the answer is unknown.
+    pub undecided: Option<Undecided>,
+}
+
+/// Where a search stopped without an answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Undecided {
+    /// Which limit was reached, such as `time limit of 60 s`.
+    pub limit: String,
+    /// The flag that raises it, such as `--check-time-limit`.
+    pub flag: String,
+    /// The part is linearizable up to this many operations ...
+    pub reached: usize,
+    /// ... of this many.
+    pub of: usize,
+}
+
+/// A proved violation with its evidence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Violation {
+    /// The key of the part it was found in.
+    pub key: Value,
+    /// The operation at whose completion no configuration survived.
+    pub witness: OpId,
+    /// The time of that completion.
+    pub detected: Nanos,
+    /// One sentence that says what went wrong: process, operation, value, the operation it contradicts, the margin.
+    pub sentence: String,
+    /// The class of the violation, in kebab-case: `stale-read`, `lost-write`, `never-written`, ... or `no-order`.
+    pub class: String,
+    /// The minimal counterexample, by time of invocation: a sub-history that is itself not linearizable.
+    pub minimal: Vec<OpId>,
+    /// The longest legal order of operations of the minimal counterexample (the circled numbers of the picture).
+    pub order: Vec<OpId>,
+    /// What the object may hold at the left edge of the minimal counterexample.
+    pub before: Vec<String>,
+    /// Operations on the same key that overlap the counterexample; shown faded, never counted.
+    pub context: Vec<OpId>,
+    /// Every way to go on after [`Violation::order`], and why it is impossible.
+    pub impossible: Vec<Impossible>,
+    /// At most three of the deepest configurations of the whole part before the witness.
+    pub configurations: Vec<Configuration>,
+    /// What would make the history legal: cheap re-checks, each with its answer.
+    pub explanations: Vec<Explanation>,
+    /// How the counterexample was made small.
+    pub shrink: Shrink,
+}
+
+/// A configuration of the search: a state, and which of the pending operations it has used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// The model's state, as people read it.
+    pub state: String,
+    /// How many operations it has put in order ...
+    pub placed: usize,
+    /// ... of how many that the part has.
+    pub total: usize,
+    /// Pending operations that it has already put in order.
+    pub used: Vec<OpId>,
+    /// Pending operations that it has not.
+    pub unused: Vec<OpId>,
+}
+
+/// One continuation that the model or real time forbids.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Impossible {
+    /// The operations tried, in this order (most often one).
+    pub next: Vec<OpId>,
+    /// The state they were tried from.
+    pub state: String,
+    /// Why they cannot come next.
+    pub reason: String,
+}
+
+/// One question asked of the violation, and its answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What was asked, such as `would it be sequentially consistent?`.
+    pub question: String,
+    /// Whether it would explain the violation; `None` when a limit stopped the re-check.
+    pub holds: Option<bool>,
+    /// The answer in words.
+    pub answer: String,
+}
+
+/// How a counterexample was made small.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Shrink {
+    /// Operations before.
+    pub from: usize,
+    /// Operations after.
+    pub to: usize,
+    /// How many sub-histories were checked again.
+    pub rechecks: usize,
+    /// Whether a fixpoint was reached within the budget.
+    pub complete: bool,
+}
+
+/// What a check cost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Effort {
+    /// Configurations explored, over all parts.
+    pub states: u64,
+    /// The largest number of configurations held at once by any part.
+    pub frontier_max: usize,
+    /// The limits that were in force, in words, with the flag that raises each.
+    pub limits: Vec<String>,
+}

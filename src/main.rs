@@ -1,0 +1,3 @@
+//! Tribunal: puts a distributed system on trial.
+
+fn main() {}
