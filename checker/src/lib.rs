@@ -3,6 +3,7 @@
 //! Pure: no files, no clock, no randomness, no tasks. It cannot fail: when a limit is reached the answer is
 //! [`Answer::Unknown`](verdict::Answer::Unknown), and says which limit.
 
+pub mod decision;
 pub mod history;
 pub mod op;
 pub mod verdict;
