@@ -1,0 +1,58 @@
+//! Independent counters: add one, read.
+//!
+//! The check is exact, not by bounds: each read must equal a number of additions that some legal order of the
+//! operations gives at that point.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tribunal_checker::op::{F, Value};
+
+use crate::keys::Keys;
+use crate::{Completion, Options, Request, Workload};
+
+/// The workload `counter`.
+pub struct Counter {
+    rng: ChaCha8Rng,
+    keys: Keys,
+}
+
+impl Counter {
+    /// A fresh stream of operations.
+    pub fn new(options: &Options) -> Self {
+        Counter {
+            rng: ChaCha8Rng::seed_from_u64(options.seed),
+            keys: Keys::new(options.keys, options.ops_per_key),
+        }
+    }
+}
+
+impl Workload for Counter {
+    fn next(&mut self, _worker: usize) -> Request {
+        let key = self.keys.draw(&mut self.rng);
+        if self.rng.random_bool(0.5) {
+            Request { f: F::Add, key, value: Value::Int(1) }
+        } else {
+            Request { f: F::Read, key, value: Value::Nil }
+        }
+    }
+
+    fn observe(&mut self, _worker: usize, _request: &Request, _completion: &Completion) {}
+
+    fn final_reads(&self) -> Vec<Request> {
+        self.keys.used().map(|key| Request { f: F::Read, key, value: Value::Nil }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adds_one_or_reads_and_reads_every_key_in_the_end() {
+        let mut workload = Counter::new(&Options { seed: 1, workers: 1, keys: 2, ops_per_key: 10 });
+        let asked: Vec<Request> = (0..100).map(|_| workload.next(0)).collect();
+        assert!(asked.iter().all(|r| (r.f == F::Add && r.value == Value::Int(1)) || r.f == F::Read));
+        let last = workload.final_reads();
+        assert!(asked.iter().all(|r| last.iter().any(|read| read.key == r.key)));
+    }
+}

@@ -1,0 +1,64 @@
+//! The keys in use: few at once so that operations contend, each retired after a bounded number of operations.
+
+use rand::{Rng, RngExt};
+use tribunal_checker::op::Value;
+
+/// A window of live keys over the endless sequence `k0, k1, k2, ...`.
+pub(crate) struct Keys {
+    /// The live keys: number, and operations left.
+    live: Vec<(usize, usize)>,
+    /// The number of the next fresh key; all below it have been used.
+    fresh: usize,
+    ops_per_key: usize,
+}
+
+impl Keys {
+    pub(crate) fn new(live: usize, ops_per_key: usize) -> Self {
+        Keys { live: (0..live).map(|number| (number, ops_per_key)).collect(), fresh: live, ops_per_key }
+    }
+
+    /// A live key at random; it has one operation fewer left.
+    pub(crate) fn draw(&mut self, rng: &mut impl Rng) -> Value {
+        let at = rng.random_range(0..self.live.len());
+        let slot = &mut self.live[at];
+        let number = slot.0;
+        slot.1 -= 1;
+        if slot.1 == 0 {
+            *slot = (self.fresh, self.ops_per_key);
+            self.fresh += 1;
+        }
+        name(number)
+    }
+
+    /// Every key that has been live so far.
+    pub(crate) fn used(&self) -> impl Iterator<Item = Value> {
+        (0..self.fresh).map(name)
+    }
+}
+
+fn name(number: usize) -> Value {
+    Value::str(&format!("k{number}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    #[test]
+    fn no_key_is_drawn_more_often_than_it_may_be() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut keys = Keys::new(3, 10);
+        let mut drawn: HashMap<Value, usize> = HashMap::new();
+        for _ in 0..1_000 {
+            *drawn.entry(keys.draw(&mut rng)).or_default() += 1;
+        }
+        assert!(drawn.values().all(|times| *times <= 10));
+        assert!(drawn.keys().all(|key| keys.used().any(|used| used == *key)));
+        assert!(drawn.len() >= 100);
+    }
+}

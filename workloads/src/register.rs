@@ -1,0 +1,132 @@
+//! Independent registers: read, write, compare-and-set.
+//!
+//! Every written value is unique over the whole run. That costs nothing, makes each read point at the one write
+//! it saw (no value can come back and hide a mistake), and turns an NP-complete check into a sort (Gibbons &
+//! Korach, "Testing Shared Memories", SIAM J. Comput. 1997).
+//!
+//! A compare-and-set starts from the value that its worker last saw in the register, so that a fair part of
+//! them succeeds.
+
+use std::collections::HashMap;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tribunal_checker::op::{F, Value};
+
+use crate::keys::Keys;
+use crate::{Completion, Options, Request, Workload};
+
+/// The workload `register`.
+pub struct Register {
+    rng: ChaCha8Rng,
+    keys: Keys,
+    next_value: i64,
+    /// What each worker last saw, key by key; a retired key's entry goes when the worker meets a fresh one.
+    seen: Vec<HashMap<Value, Value>>,
+}
+
+/// A worker remembers this many keys; live keys are few, so what is forgotten is long retired.
+const KEYS_REMEMBERED_MAX: usize = 256;
+
+impl Register {
+    /// A fresh stream of operations.
+    pub fn new(options: &Options) -> Self {
+        Register {
+            rng: ChaCha8Rng::seed_from_u64(options.seed),
+            keys: Keys::new(options.keys, options.ops_per_key),
+            next_value: 0,
+            seen: vec![HashMap::new(); options.workers],
+        }
+    }
+
+    fn fresh_value(&mut self) -> Value {
+        self.next_value += 1;
+        Value::Int(self.next_value)
+    }
+}
+
+impl Workload for Register {
+    fn next(&mut self, worker: usize) -> Request {
+        let key = self.keys.draw(&mut self.rng);
+        let last_seen = self.seen[worker].get(&key).cloned();
+        match (self.rng.random_range(0..10), last_seen) {
+            (0..4, _) => Request { f: F::Read, key, value: Value::Nil },
+            (7..10, Some(from)) => {
+                let to = self.fresh_value();
+                Request { f: F::Cas, key, value: Value::pair(from, to) }
+            }
+            _ => Request { f: F::Write, key, value: self.fresh_value() },
+        }
+    }
+
+    fn observe(&mut self, worker: usize, request: &Request, completion: &Completion) {
+        let Completion::Ok(output) = completion else { return };
+        let now = match (&request.f, request.value.as_pair()) {
+            (F::Read, _) => output.clone(),
+            (F::Cas, Some((_, to))) if *output != Value::Bool(false) => to.clone(),
+            (F::Cas, _) => return,
+            _ => request.value.clone(),
+        };
+        let seen = &mut self.seen[worker];
+        if seen.len() >= KEYS_REMEMBERED_MAX {
+            seen.clear();
+        }
+        // A compare-and-set from "never written" would teach nothing that a write does not.
+        if !now.is_nil() {
+            seen.insert(request.key.clone(), now);
+        }
+    }
+
+    fn final_reads(&self) -> Vec<Request> {
+        self.keys.used().map(|key| Request { f: F::Read, key, value: Value::Nil }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    const OPTIONS: Options = Options { seed: 7, workers: 3, keys: 2, ops_per_key: 50 };
+
+    #[test]
+    fn written_values_are_unique_and_every_operation_occurs() {
+        let mut workload = Register::new(&OPTIONS);
+        let (mut written, mut fs) = (HashSet::new(), HashSet::new());
+        for round in 0..1_000 {
+            let request = workload.next(round % 3);
+            let value = match request.value.as_pair() {
+                Some((_, to)) => to.clone(),
+                None => request.value.clone(),
+            };
+            assert!(value.is_nil() || written.insert(value));
+            workload.observe(round % 3, &request, &Completion::Ok(Value::Nil));
+            fs.insert(request.f);
+        }
+        assert_eq!(fs, HashSet::from([F::Read, F::Write, F::Cas]));
+    }
+
+    #[test]
+    fn cas_starts_from_what_the_worker_saw() {
+        let mut workload = Register::new(&OPTIONS);
+        let write = Request { f: F::Write, key: Value::str("k0"), value: Value::Int(-1) };
+        workload.observe(1, &write, &Completion::Ok(Value::Nil));
+        let cas = (0..200).map(|_| workload.next(1)).find(|r| r.f == F::Cas && r.key == write.key);
+        if let Some(cas) = cas {
+            assert_eq!(cas.value.as_pair().unwrap().0, &Value::Int(-1));
+        } else {
+            panic!("two hundred operations without a compare-and-set on k0");
+        }
+    }
+
+    #[test]
+    fn the_seed_decides_the_stream() {
+        let stream = |seed| {
+            let mut workload = Register::new(&Options { seed, ..OPTIONS });
+            (0..50).map(|i| workload.next(i % 3)).collect::<Vec<_>>()
+        };
+        assert_eq!(stream(1), stream(1));
+        assert_ne!(stream(1), stream(2));
+    }
+}
