@@ -1,1 +1,95 @@
-//! Placeholder.
+//! Systems under test: how each is started, reached and spoken to.
+//!
+//! A [`System`] is knowledge, not machinery: it says which command starts a node, when a node is ready, which
+//! nodes believe they lead, and how a client speaks to it. Processes, ports and links are the controller's.
+
+mod framed;
+pub mod raft;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tribunal_workloads::Client;
+
+/// A future of a [`System`], boxed so that systems can be listed in one registry.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where a node lives: all that a system needs in order to start it or to reach it.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// `n1`, `n2`, ...
+    pub name: String,
+    /// One address for each of [`System::ports`], in that order. The first is where peers reach it.
+    pub addresses: Vec<SocketAddr>,
+    /// The name of every other node, and the address under which this node is to dial it. That is a proxy's,
+    /// so that the link between the two can be cut.
+    pub peers: Vec<(String, SocketAddr)>,
+    /// The node's own directory: its data outlives a restart.
+    pub data: PathBuf,
+}
+
+/// A program with its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The executable.
+    pub program: OsString,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+}
+
+/// A system under test.
+pub trait System: Send + Sync {
+    /// Its name on the command line.
+    fn name(&self) -> &'static str;
+
+    /// What each port of a node is for. The first is the one that peers dial, and the only one that is proxied.
+    fn ports(&self) -> &'static [&'static str];
+
+    /// The command that starts a node, the first time and after every crash.
+    fn command(&self, place: &Place) -> Command;
+
+    /// Whether the node answers; if not, what it is waiting for.
+    fn ready<'a>(&'a self, place: &'a Place) -> Answer<'a, Result<(), String>>;
+
+    /// Whether the node believes that it leads; false too when it cannot be asked.
+    fn leads<'a>(&'a self, place: &'a Place) -> Answer<'a, bool>;
+
+    /// A client of this node for one process. It connects when first asked. `process` is unique in the run.
+    fn client(&self, place: &Place, process: u64, timeout: Duration) -> Box<dyn Client>;
+}
+
+/// A system as the registry knows it.
+pub struct Entry {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// One line for people.
+    pub about: &'static str,
+    /// Makes one, with the switches it is to be started with.
+    pub make: fn(&Switches) -> Box<dyn System>,
+}
+
+/// How a system is to be started, beyond where its nodes live.
+#[derive(Clone, Debug, Default)]
+pub struct Switches {
+    /// The tribunal executable: it holds the built-in systems.
+    pub tribunal: PathBuf,
+    /// Seeded mistakes, by name.
+    pub bugs: Vec<String>,
+    /// Further arguments, handed to every node as they are.
+    pub node_args: Vec<String>,
+}
+
+/// Every system, in the order in which they are listed.
+pub const SYSTEMS: &[Entry] = &[Entry {
+    name: "raft",
+    about: "the built-in Raft: key-value store with a write-ahead log, one process per node",
+    make: |switches| Box::new(raft::Raft::new(switches.clone())),
+}];
+
+/// The system of that name.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    SYSTEMS.iter().find(|entry| entry.name == name)
+}

@@ -1,0 +1,194 @@
+//! The wire of the built-in systems, seen from a client: frames of JSON behind a 32-bit big-endian length.
+//!
+//! A request `{"id":7,"client":"c3","seq":4,"f":"cas","key":"k1","value":[1,2],"timeout_ms":1000}` is answered
+//! by `{"id":7,"ok":VALUE}`, `{"id":7,"fail":"why"}` (it did not happen and never will) or `{"id":7,"info":"why"}`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_util::codec::{Framed, LengthDelimitedCodec};
+use tribunal_checker::op::Value;
+use tribunal_workloads::{Client, Completion, Invocation, Request};
+
+#[derive(Serialize)]
+struct Ask<'a> {
+    id: u64,
+    client: &'a str,
+    seq: u64,
+    f: &'a str,
+    #[serde(skip_serializing_if = "Value::is_nil")]
+    key: &'a Value,
+    #[serde(skip_serializing_if = "Value::is_nil")]
+    value: &'a Value,
+    timeout_ms: u64,
+}
+
+/// One of the three is there: `ok` holds any JSON, `null` included, so its presence is what counts.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
+struct Reply<T> {
+    id: u64,
+    #[serde(default, deserialize_with = "present")]
+    ok: Option<T>,
+    fail: Option<String>,
+    info: Option<String>,
+}
+
+fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+type Connection = Framed<TcpStream, LengthDelimitedCodec>;
+
+async fn connect(address: SocketAddr) -> io::Result<Connection> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(Framed::new(stream, LengthDelimitedCodec::new()))
+}
+
+/// Sends one request and waits for the reply of the same id; replies to abandoned requests are passed over.
+async fn exchange<T: for<'de> Deserialize<'de>>(on: &mut Connection, ask: &Ask<'_>) -> io::Result<Reply<T>> {
+    let frame = serde_json::to_vec(ask).map_err(io::Error::other)?;
+    on.send(Bytes::from(frame)).await?;
+    loop {
+        let frame = on.next().await.ok_or(io::ErrorKind::UnexpectedEof)??;
+        let reply: Reply<T> = serde_json::from_slice(&frame).map_err(io::Error::other)?;
+        if reply.id == ask.id {
+            return Ok(reply);
+        }
+    }
+}
+
+/// A client of one node of a built-in system.
+pub(crate) struct FramedClient {
+    address: SocketAddr,
+    name: String,
+    seq: u64,
+    timeout: Duration,
+    connection: Option<Connection>,
+}
+
+impl FramedClient {
+    pub(crate) fn new(address: SocketAddr, process: u64, timeout: Duration) -> Self {
+        FramedClient { address, name: format!("c{process}"), seq: 0, timeout, connection: None }
+    }
+
+    async fn ask(&mut self, request: &Request) -> Completion {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => match timeout(self.timeout, connect(self.address)).await {
+                Ok(Ok(connection)) => connection,
+                // Nothing was sent, so nothing can have happened.
+                Ok(Err(error)) => return Completion::Fail(format!("cannot connect: {error}")),
+                Err(_) => return Completion::Fail("cannot connect: timed out".into()),
+            },
+        };
+        self.seq += 1;
+        let ask = Ask {
+            id: self.seq,
+            client: &self.name,
+            seq: self.seq,
+            f: request.f.name(),
+            key: &request.key,
+            value: &request.value,
+            timeout_ms: self.timeout.as_millis() as u64,
+        };
+        match timeout(self.timeout, exchange::<Value>(&mut connection, &ask)).await {
+            Ok(Ok(Reply { ok: Some(value), .. })) => {
+                self.connection = Some(connection);
+                Completion::Ok(value)
+            }
+            Ok(Ok(Reply { fail: Some(why), .. })) => {
+                self.connection = Some(connection);
+                Completion::Fail(why)
+            }
+            Ok(Ok(reply)) => Completion::Info(reply.info.unwrap_or_else(|| "the reply says nothing".into())),
+            Ok(Err(error)) => Completion::Info(format!("connection lost: {error}")),
+            Err(_) => Completion::Info(format!("no reply within {:?}", self.timeout)),
+        }
+    }
+}
+
+impl Client for FramedClient {
+    fn invoke<'a>(&'a mut self, request: &'a Request) -> Invocation<'a> {
+        Box::pin(self.ask(request))
+    }
+}
+
+/// What a node of a built-in system says of itself.
+#[derive(Deserialize)]
+pub(crate) struct Status {
+    pub(crate) role: String,
+    pub(crate) leader: Option<String>,
+}
+
+/// A node that takes longer than this to speak of itself counts as unreachable (it may be paused).
+const STATUS_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Asks a node what it believes.
+pub(crate) async fn status(address: SocketAddr) -> io::Result<Status> {
+    let ask = Ask {
+        id: 1,
+        client: "status",
+        seq: 0,
+        f: "status",
+        key: &Value::Nil,
+        value: &Value::Nil,
+        timeout_ms: STATUS_TIMEOUT.as_millis() as u64,
+    };
+    let answer = timeout(STATUS_TIMEOUT, async { exchange(&mut connect(address).await?, &ask).await });
+    let reply: Reply<Status> = answer.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    reply.ok.ok_or_else(|| io::Error::other("the node will not tell its status"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use tribunal_checker::op::F;
+
+    use super::*;
+
+    /// A server that answers each connection's first request with one frame, or hangs up.
+    async fn answering(reply: Option<&'static str>) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut framed = Framed::new(stream, LengthDelimitedCodec::new());
+            framed.next().await.unwrap().unwrap();
+            if let Some(reply) = reply {
+                framed.send(Bytes::from_static(reply.as_bytes())).await.unwrap();
+            }
+        });
+        address
+    }
+
+    async fn completion(reply: Option<&'static str>) -> Completion {
+        let mut client = FramedClient::new(answering(reply).await, 1, Duration::from_secs(5));
+        client.invoke(&Request { f: F::Read, key: Value::str("k1"), value: Value::Nil }).await
+    }
+
+    #[tokio::test]
+    async fn each_reply_is_taken_at_its_word() {
+        assert_eq!(completion(Some(r#"{"id":1,"ok":null}"#)).await, Completion::Ok(Value::Nil));
+        assert_eq!(completion(Some(r#"{"id":1,"ok":[1,2]}"#)).await, Completion::Ok(Value::pair(1, 2)));
+        assert_eq!(completion(Some(r#"{"id":1,"fail":"no"}"#)).await, Completion::Fail("no".into()));
+        assert_eq!(completion(Some(r#"{"id":1,"info":"eh"}"#)).await, Completion::Info("eh".into()));
+    }
+
+    #[tokio::test]
+    async fn a_lost_connection_is_unknown_and_a_refused_one_certain() {
+        assert!(matches!(completion(None).await, Completion::Info(_)));
+        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let mut client = FramedClient::new(address, 1, Duration::from_secs(5));
+        let request = Request { f: F::Read, key: Value::Nil, value: Value::Nil };
+        assert!(matches!(client.invoke(&request).await, Completion::Fail(_)));
+    }
+}

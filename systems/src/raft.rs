@@ -1,0 +1,94 @@
+//! The built-in Raft, started from the tribunal executable itself.
+
+use std::time::Duration;
+
+use tribunal_workloads::Client;
+
+use crate::framed::{self, FramedClient};
+use crate::{Answer, Command, Place, Switches, System};
+
+/// The system `raft`.
+pub struct Raft {
+    switches: Switches,
+}
+
+impl Raft {
+    /// A Raft with these switches.
+    pub fn new(switches: Switches) -> Self {
+        Raft { switches }
+    }
+}
+
+const PEER: usize = 0;
+const CLIENT: usize = 1;
+
+impl System for Raft {
+    fn name(&self) -> &'static str {
+        "raft"
+    }
+
+    fn ports(&self) -> &'static [&'static str] {
+        &["peer", "client"]
+    }
+
+    fn command(&self, place: &Place) -> Command {
+        let mut args: Vec<String> = vec!["node".into(), "raft".into()];
+        args.extend(["--id".into(), place.name.clone()]);
+        args.extend(["--listen".into(), place.addresses[PEER].to_string()]);
+        args.extend(["--client".into(), place.addresses[CLIENT].to_string()]);
+        for (name, address) in &place.peers {
+            args.extend(["--peer".into(), format!("{name}={address}")]);
+        }
+        for bug in &self.switches.bugs {
+            args.extend(["--bug".into(), bug.clone()]);
+        }
+        args.extend(self.switches.node_args.iter().cloned());
+        let mut args: Vec<_> = args.into_iter().map(Into::into).collect();
+        args.extend(["--data".into(), place.data.clone().into_os_string()]);
+        Command { program: self.switches.tribunal.clone().into_os_string(), args }
+    }
+
+    fn ready<'a>(&'a self, place: &'a Place) -> Answer<'a, Result<(), String>> {
+        Box::pin(async {
+            match framed::status(place.addresses[CLIENT]).await {
+                Ok(status) if status.leader.is_some() => Ok(()),
+                Ok(_) => Err("it knows no leader".into()),
+                Err(error) => Err(format!("it does not answer: {error}")),
+            }
+        })
+    }
+
+    fn leads<'a>(&'a self, place: &'a Place) -> Answer<'a, bool> {
+        Box::pin(async {
+            framed::status(place.addresses[CLIENT]).await.is_ok_and(|status| status.role == "leader")
+        })
+    }
+
+    fn client(&self, place: &Place, process: u64, timeout: Duration) -> Box<dyn Client> {
+        Box::new(FramedClient::new(place.addresses[CLIENT], process, timeout))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_told_of_its_peers_by_their_proxies() {
+        let raft = Raft::new(Switches {
+            tribunal: "/bin/tribunal".into(),
+            bugs: vec!["stale-read".into()],
+            node_args: vec!["--heartbeat".into(), "20".into()],
+        });
+        let command = raft.command(&Place {
+            name: "n1".into(),
+            addresses: vec!["127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()],
+            peers: vec![("n2".into(), "127.0.0.1:3".parse().unwrap())],
+            data: "/d".into(),
+        });
+        let args: Vec<&str> = command.args.iter().map(|arg| arg.to_str().unwrap()).collect();
+        let expected = "node raft --id n1 --listen 127.0.0.1:1 --client 127.0.0.1:2 --peer n2=127.0.0.1:3 \
+                        --bug stale-read --heartbeat 20 --data /d";
+        assert_eq!(args, expected.split_whitespace().collect::<Vec<_>>());
+    }
+}
