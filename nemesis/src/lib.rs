@@ -1,1 +1,27 @@
-//! Placeholder.
+//! The nemesis: faults on ordinary local processes and on the links between them, each with its undo.
+//!
+//! ```text
+//!   --nemesis kill,partition      seed                        Nodes (the cluster implements it)
+//!            │                      │                           ▲ kill, start, pause, resume
+//!            ▼                      ▼                           │
+//!        [schedule] ── draws ──▶ [plan] ── steps ──▶ [driver] ──┤
+//!                                                       │       ▼ cut, heal
+//!                                                       │     Links (a proxy on every directed link)
+//!                                                       ▼
+//!                                              FaultRecord, two per fault
+//! ```
+//!
+//! The crate knows no system, no client and no history: it sees nodes through one trait, [`Nodes`], and links through
+//! the proxies it owns, [`Links`].
+//!
+//! Three rules hold everywhere:
+//!
+//! - **Every act has its undo** ([`Act::undo`]). Healing is mechanical: it asks what is in force, never what was meant.
+//! - **The plan is data.** It is drawn from a seed before the run and can be printed; what was *done* is recorded act by
+//!   act, and the record, not the seed, is what reproduces a run.
+//! - **A fault must bite.** The links count what they withheld and the nodes are looked at while they should be stopped;
+//!   a fault that withheld and stopped nothing is recorded as ineffective.
+
+mod node;
+
+pub use node::{NodeId, NodeState, Nodes, ParseNodeError};

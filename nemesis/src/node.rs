@@ -1,0 +1,111 @@
+//! Nodes as the nemesis sees them: a number, and what can be done to the process behind it.
+//!
+//! The cluster implements [`Nodes`]. Every action *leads to a state* rather than toggling one (`start` on a running node
+//! is `Ok` and does nothing), because healing repeats actions without knowing how far an interrupted fault had come.
+
+use std::{fmt, future::Future, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A node of the cluster, counted from 0 and written from 1: `NodeId(0)` reads `n1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct NodeId(pub usize);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `pad` and not `write!`, so that a width given by the caller is kept in tables.
+        f.pad(&format!("n{}", self.0 + 1))
+    }
+}
+
+/// A text that should have named a node and did not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a node: nodes are n1, n2, n3, ...")]
+pub struct ParseNodeError(String);
+
+impl FromStr for NodeId {
+    type Err = ParseNodeError;
+
+    fn from_str(text: &str) -> Result<NodeId, ParseNodeError> {
+        let number = text.strip_prefix('n').filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+        match number.and_then(|digits| digits.parse::<usize>().ok()) {
+            Some(number) if number > 0 => Ok(NodeId(number - 1)),
+            _ => Err(ParseNodeError(text.to_owned())),
+        }
+    }
+}
+
+impl From<NodeId> for String {
+    fn from(node: NodeId) -> String {
+        node.to_string()
+    }
+}
+
+impl TryFrom<String> for NodeId {
+    type Error = ParseNodeError;
+
+    fn try_from(text: String) -> Result<NodeId, ParseNodeError> {
+        text.parse()
+    }
+}
+
+/// What a node's process is doing, as the operating system tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NodeState {
+    /// It exists and may run.
+    Running,
+    /// It exists and is stopped by SIGSTOP (state `T` in `/proc/PID/stat`).
+    Paused,
+    /// There is no such process.
+    Down,
+}
+
+/// The processes of a cluster, for the nemesis to act on.
+///
+/// Each action leads to the state it names and may be repeated: doing it again, or doing it to a node that is already
+/// there, is `Ok`. An `Err` says why in one line for the person who reads the report; the nemesis then takes the fault to
+/// be *indeterminate*: it may or may not be in force, and will be undone all the same. Actions on different nodes may run
+/// at once; the nemesis never runs two on one node.
+pub trait Nodes: Send + Sync + 'static {
+    /// How many nodes the cluster has, running or not: they are `NodeId(0)` to `NodeId(count - 1)`.
+    fn count(&self) -> usize;
+
+    /// Ends the process at once (SIGKILL, its whole process group) and returns when it is gone.
+    fn kill(&self, node: NodeId) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Asks the process to end (SIGTERM) and returns when it is gone. One that has not gone after a grace period that
+    /// the cluster chooses is killed.
+    fn terminate(&self, node: NodeId) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Stops the process where it is (SIGSTOP). `Err` if the node is down.
+    fn pause(&self, node: NodeId) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Lets a paused process go on (SIGCONT). `Ok` if it was not paused, or is down.
+    fn resume(&self, node: NodeId) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Starts the node on the data it left behind, if it is down. Returns when the process exists; it need not answer yet.
+    fn start(&self, node: NodeId) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// What the process is doing now; looks at the process, not at what it was last told.
+    fn state(&self, node: NodeId) -> NodeState;
+
+    /// The nodes that now hold themselves to be leader (primary, master), the most credible first: for Raft the one of the
+    /// highest term. Empty when none is known. Should answer within a second, and is given up after that.
+    fn primaries(&self) -> impl Future<Output = Vec<NodeId>> + Send;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_are_written_from_one() {
+        assert_eq!(NodeId(0).to_string(), "n1");
+        assert_eq!("n12".parse(), Ok(NodeId(11)));
+        assert_eq!(serde_json::to_string(&NodeId(4)).expect("a string"), r#""n5""#);
+        for wrong in ["", "n", "n0", "1", "n-1", "n+1", "m1", "n1 ", "n99999999999999999999999"] {
+            assert!(wrong.parse::<NodeId>().is_err(), "{wrong:?}");
+        }
+    }
+}
