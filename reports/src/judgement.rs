@@ -1,0 +1,384 @@
+//! `verdict.json`: what the run comes to. It stands alone: every operation that it mentions is in it.
+//!
+//! A run has one outcome, by precedence:
+//!
+//! ```text
+//! violation        proved; nothing that went wrong elsewhere takes it back          exit code 1
+//! harness-failure  the harness itself broke; no word on the system                            3
+//! unknown          a limit was reached, nothing succeeded, or a fault never bit               2
+//! linearizable     some legal order explains everything, and coverage is met                  0
+//! ```
+//!
+//! An interrupted run is judged by what was recorded until then and exits with 130, unless that proves a violation.
+//! [`Judgement::of`] is a pure function; writing the file, before anything is rendered, is the controller's duty.
+
+use serde::{Deserialize, Serialize};
+use tribunal_checker::history::History;
+use tribunal_checker::op::Op;
+use tribunal_checker::verdict::{Answer, OpId, Verdict, Violation};
+
+use crate::coverage::Coverage;
+use crate::faults::{Fault, FaultOutcome};
+use crate::run_info::RunInfo;
+use crate::stats::Stats;
+use crate::wording::{count, counted, value};
+
+/// The version of the shape of `verdict.json`. It grows when a field changes its meaning, not when one is added.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What a run comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunOutcome {
+    /// Some legal order explains everything that was observed, and coverage is met.
+    Linearizable,
+    /// No legal order does.
+    Violation,
+    /// Neither was shown.
+    Unknown,
+    /// The harness itself broke.
+    HarnessFailure,
+}
+
+impl RunOutcome {
+    /// The word for it, as in `verdict.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            RunOutcome::Linearizable => "linearizable",
+            RunOutcome::Violation => "violation",
+            RunOutcome::Unknown => "unknown",
+            RunOutcome::HarnessFailure => "harness-failure",
+        }
+    }
+}
+
+/// The first thing that broke in the harness.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HarnessFailure {
+    /// Where, such as `cluster` or `recorder`.
+    pub source: String,
+    /// What, in one line.
+    pub error: String,
+}
+
+/// An operation and its position in the history, by which the verdict names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NumberedOp {
+    /// Its position.
+    pub id: OpId,
+    /// The operation.
+    pub op: Op,
+}
+
+/// What the check itself took; measured by the controller, since the checker has no clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CheckCost {
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// The peak of the program's resident memory when it was done, in bytes; 0 where unknown.
+    pub memory_peak_bytes: u64,
+}
+
+/// The contents of `verdict.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// [`SCHEMA_VERSION`] at the time of writing.
+    pub schema_version: u32,
+    /// What the run comes to.
+    pub outcome: RunOutcome,
+    /// What the program exits with: 0, 1, 2, 3 or 130.
+    pub exit_code: u8,
+    /// The outcome in one sentence.
+    pub sentence: String,
+    /// Whether the run was cut short by the user.
+    pub interrupted: bool,
+    /// The first thing that broke in the harness, if anything did.
+    pub harness_failure: Option<HarnessFailure>,
+    /// What the checker answered; `None` when nothing was checked.
+    pub checker: Option<Verdict>,
+    /// What the check took, where it was measured.
+    pub check_cost: Option<CheckCost>,
+    /// Every operation that the checker's answer mentions, by position.
+    pub ops: Vec<NumberedOp>,
+    /// Whether the run tested what it was asked to test.
+    pub coverage: Coverage,
+    /// The figures of the run.
+    pub stats: Stats,
+}
+
+/// What happened besides the history and the faults.
+#[derive(Clone, Debug, Default)]
+pub struct Circumstances {
+    /// The first thing that broke in the harness, if anything did.
+    pub harness_failure: Option<HarnessFailure>,
+    /// Whether the user cut the run short.
+    pub interrupted: bool,
+    /// What the check took, where it was measured.
+    pub check_cost: Option<CheckCost>,
+}
+
+impl Judgement {
+    /// Judges a run by everything that was recorded of it.
+    pub fn of(
+        info: &RunInfo,
+        history: &History,
+        faults: &[Fault],
+        checker: Option<Verdict>,
+        circumstances: Circumstances,
+    ) -> Judgement {
+        let coverage = Coverage::of(&info.nemesis, info.nodes.len(), history, faults);
+        let stats = Stats::of(history);
+        let Circumstances { harness_failure, interrupted, check_cost } = circumstances;
+        let violation = checker.as_ref().and_then(|verdict| verdict.violation.as_ref());
+        let answer = checker.as_ref().map(|verdict| verdict.answer);
+        let (outcome, exit_code, sentence) = if answer == Some(Answer::Violation) {
+            (RunOutcome::Violation, 1, violation_sentence(violation))
+        } else if let Some(failure) = &harness_failure {
+            (RunOutcome::HarnessFailure, 3, failure_sentence(failure, answer))
+        } else {
+            let missing = missing(checker.as_ref(), &stats, &coverage);
+            let outcome = if missing.is_none() { RunOutcome::Linearizable } else { RunOutcome::Unknown };
+            let exit_code = match (interrupted, outcome) {
+                (true, _) => 130,
+                (false, RunOutcome::Linearizable) => 0,
+                (false, _) => 2,
+            };
+            (outcome, exit_code, missing.unwrap_or_else(|| linearizable_sentence(&stats, faults)))
+        };
+        let ops = mentioned(violation, history);
+        Judgement {
+            schema_version: SCHEMA_VERSION,
+            outcome,
+            exit_code,
+            sentence,
+            interrupted,
+            harness_failure,
+            checker,
+            check_cost,
+            ops,
+            coverage,
+            stats,
+        }
+    }
+
+    /// The violation, if one was proved.
+    pub fn violation(&self) -> Option<&Violation> {
+        self.checker.as_ref()?.violation.as_ref()
+    }
+
+    /// An operation that the verdict mentions.
+    pub fn op(&self, id: OpId) -> Option<&Op> {
+        self.ops.iter().find(|numbered| numbered.id == id).map(|numbered| &numbered.op)
+    }
+}
+
+/// Why it cannot be said that the run is linearizable and did what it was asked to do; `None` when it can.
+fn missing(checker: Option<&Verdict>, stats: &Stats, coverage: &Coverage) -> Option<String> {
+    let Some(verdict) = checker else {
+        return Some("The history was not checked.".to_string());
+    };
+    if verdict.answer == Answer::Unknown {
+        return Some(undecided_sentence(verdict));
+    }
+    if stats.tally.ok == 0 {
+        return Some(match stats.tally.all() {
+            0 => "No operation was invoked: there is nothing to judge.".to_string(),
+            n => format!("None of {} succeeded: there is nothing to judge.", counted(n, "operation")),
+        });
+    }
+    if !coverage.met {
+        return Some(format!(
+            "What was recorded is linearizable, but it does not show what it was asked to show: {}.",
+            coverage.why.join("; ")
+        ));
+    }
+    None
+}
+
+fn violation_sentence(violation: Option<&Violation>) -> String {
+    violation.map_or("No legal order explains what was observed.".to_string(), |violation| {
+        violation.sentence.clone()
+    })
+}
+
+fn failure_sentence(failure: &HarnessFailure, answer: Option<Answer>) -> String {
+    let recorded = match answer {
+        Some(Answer::Linearizable) => " What was recorded until then is linearizable.",
+        Some(Answer::Unknown) => " What was recorded until then is undecided.",
+        _ => "",
+    };
+    format!(
+        "The harness failed, not the system: {}: {}.{recorded}",
+        failure.source,
+        failure.error.trim_end_matches('.')
+    )
+}
+
+fn undecided_sentence(verdict: &Verdict) -> String {
+    let undecided: Vec<_> =
+        verdict.parts.iter().filter_map(|part| Some((part, part.undecided.as_ref()?))).collect();
+    let Some((part, first)) = undecided.first() else {
+        return "The check reached a limit before anything was proved.".to_string();
+    };
+    let on = if part.key.is_nil() { String::new() } else { format!(" on key {}", value(&part.key)) };
+    let more = match undecided.len() {
+        1 => String::new(),
+        n => format!(" and {}", counted(n - 1, "more key")),
+    };
+    format!(
+        "The check reached its {} after {} of {}{on}{more}; {} raises it.",
+        first.limit,
+        count(first.reached as u64),
+        counted(first.of, "operation"),
+        first.flag
+    )
+}
+
+fn linearizable_sentence(stats: &Stats, faults: &[Fault]) -> String {
+    let installed = faults.iter().filter(|fault| fault.outcome == FaultOutcome::Installed).count();
+    format!(
+        "Linearizable. {}, {}, {} installed; no claim beyond this run.",
+        counted(stats.tally.all(), "op"),
+        counted(stats.keys, "key"),
+        counted(installed, "fault")
+    )
+}
+
+/// Every operation that a violation mentions, in the order of the history.
+fn mentioned(violation: Option<&Violation>, history: &History) -> Vec<NumberedOp> {
+    let Some(v) = violation else { return Vec::new() };
+    let mut ids: Vec<OpId> = vec![v.witness];
+    ids.extend(v.minimal.iter().chain(&v.order).chain(&v.context));
+    ids.extend(v.impossible.iter().flat_map(|impossible| &impossible.next));
+    ids.extend(v.configurations.iter().flat_map(|c| c.used.iter().chain(&c.unused)));
+    ids.sort_unstable();
+    ids.dedup();
+    ids.into_iter().filter_map(|id| Some(NumberedOp { id, op: history.ops.get(id)?.clone() })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tribunal_checker::op::Value;
+    use tribunal_checker::verdict::{Effort, Part, Undecided};
+
+    fn answered(answer: Answer) -> Verdict {
+        Verdict {
+            answer,
+            model: "register".into(),
+            ops: 0,
+            parts: Vec::new(),
+            violation: None,
+            effort: Effort::default(),
+        }
+    }
+
+    fn one_read() -> History {
+        let event = |kind: &str, t: u64| {
+            serde_json::from_str(&format!(r#"{{"i":{t},"t":{t},"p":0,"type":"{kind}","f":"read"}}"#)).unwrap()
+        };
+        History::from_events([event("invoke", 1), event("ok", 2)]).unwrap()
+    }
+
+    /// Judges a run of one read and checks the outcome, the exit code and the start of the sentence.
+    fn check(
+        answer: Answer,
+        asked: &[&str],
+        what: Circumstances,
+        outcome: RunOutcome,
+        exit_code: u8,
+        says: &str,
+    ) {
+        let info = RunInfo { nemesis: asked.iter().map(|f| f.to_string()).collect(), ..RunInfo::default() };
+        let judgement = Judgement::of(&info, &one_read(), &[], Some(answered(answer)), what);
+        assert_eq!((judgement.outcome, judgement.exit_code), (outcome, exit_code));
+        assert!(judgement.sentence.starts_with(says), "{}", judgement.sentence);
+    }
+
+    fn broken() -> Circumstances {
+        let failure = HarnessFailure { source: "cluster".into(), error: "n3 exited by itself".into() };
+        Circumstances { harness_failure: Some(failure), ..Circumstances::default() }
+    }
+
+    fn interrupted() -> Circumstances {
+        Circumstances { interrupted: true, ..Circumstances::default() }
+    }
+
+    #[test]
+    fn a_violation_wins_over_everything() {
+        let none = Circumstances::default;
+        check(Answer::Violation, &[], none(), RunOutcome::Violation, 1, "No legal order");
+        check(Answer::Violation, &["kill"], broken(), RunOutcome::Violation, 1, "No legal order");
+        check(Answer::Violation, &[], interrupted(), RunOutcome::Violation, 1, "No legal order");
+    }
+
+    #[test]
+    fn then_a_harness_failure_then_unknown_then_linearizable() {
+        let none = Circumstances::default;
+        check(
+            Answer::Unknown,
+            &[],
+            broken(),
+            RunOutcome::HarnessFailure,
+            3,
+            "The harness failed, not the system",
+        );
+        check(Answer::Unknown, &[], none(), RunOutcome::Unknown, 2, "The check reached a limit");
+        check(
+            Answer::Linearizable,
+            &["kill"],
+            none(),
+            RunOutcome::Unknown,
+            2,
+            "What was recorded is linearizable, but",
+        );
+        check(
+            Answer::Linearizable,
+            &[],
+            none(),
+            RunOutcome::Linearizable,
+            0,
+            "Linearizable. 1 op, 1 key, 0 faults",
+        );
+        check(Answer::Linearizable, &[], interrupted(), RunOutcome::Linearizable, 130, "Linearizable.");
+    }
+
+    #[test]
+    fn nothing_recorded_is_nothing_judged() {
+        let empty = History::default();
+        let judgement = Judgement::of(
+            &RunInfo::default(),
+            &empty,
+            &[],
+            Some(answered(Answer::Linearizable)),
+            Circumstances::default(),
+        );
+        assert_eq!((judgement.outcome, judgement.exit_code), (RunOutcome::Unknown, 2));
+        assert_eq!(judgement.sentence, "No operation was invoked: there is nothing to judge.");
+    }
+
+    #[test]
+    fn a_limit_is_named_with_the_flag_that_raises_it() {
+        let undecided = |key: &str| Part {
+            key: Value::str(key),
+            ops: 1000,
+            answer: Answer::Unknown,
+            engine: "frontier".into(),
+            states: 0,
+            frontier_max: 0,
+            undecided: Some(Undecided {
+                limit: "time limit of 60 s".into(),
+                flag: "--check-time-limit".into(),
+                reached: 812,
+                of: 1000,
+            }),
+        };
+        let verdict = Verdict { parts: vec![undecided("k1"), undecided("k2")], ..answered(Answer::Unknown) };
+        assert_eq!(
+            undecided_sentence(&verdict),
+            "The check reached its time limit of 60 s after 812 of 1,000 operations on key k1 and 1 more key; \
+             --check-time-limit raises it."
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! `run.json`: everything that was decided about a run before it began, and the little that is known only after.
+//!
+//! The controller writes it once when the run starts and once more when it ends. What is known only at the end is
+//! an `Option` or an empty list, so that the run directory of a controller that was killed can still be read.
+
+use serde::{Deserialize, Serialize};
+use tribunal_checker::op::Nanos;
+
+/// The version of the shape of `run.json`. It grows when a field changes its meaning, not when one is added.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The contents of `run.json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunInfo {
+    /// [`SCHEMA_VERSION`] at the time of writing.
+    pub schema_version: u32,
+    /// The program that ran it.
+    pub tool: Tool,
+    /// The command line as it was typed, without the program's own name.
+    pub args: Vec<String>,
+    /// The name of the workload.
+    pub workload: String,
+    /// The name of the system under test.
+    pub system: String,
+    /// The version that the system reports of itself, if it does.
+    pub system_version: Option<String>,
+    /// The name of the model that the history is judged by.
+    pub model: String,
+    /// The nodes, in the order of their names.
+    pub nodes: Vec<Node>,
+    /// How many clients ran at a time.
+    pub concurrency: usize,
+    /// Operations per second over all clients; `None`: as fast as they go.
+    pub rate: Option<f64>,
+    /// How long clients were driven, in milliseconds.
+    pub time_limit_ms: u64,
+    /// How many independent keys there were at a time.
+    pub keys: usize,
+    /// After how many operations a key is given up for a new one; `None`: never.
+    pub ops_per_key: Option<usize>,
+    /// The faults that were asked for, such as `kill`, `pause`, `partition`; empty: none.
+    pub nemesis: Vec<String>,
+    /// The mean time between two faults, in milliseconds.
+    pub nemesis_interval_ms: u64,
+    /// The seed that the plan was drawn from.
+    pub seed: u64,
+    /// The bugs that were switched on in the system, if it has such switches.
+    pub bugs: Vec<String>,
+    /// The share of operations that ought to succeed, between 0 and 1, if one was asked for.
+    pub availability_target: Option<f64>,
+    /// When the run started, as RFC 3339 text in UTC. The zero of every `t` in the run directory.
+    pub started_utc: String,
+    /// The operating system and its version.
+    pub os: String,
+    /// How many processor cores the machine has.
+    pub cores: usize,
+    /// The clock that every time in the run directory was read from, such as `CLOCK_MONOTONIC`.
+    pub clock: String,
+    /// The phases of the run, in order; those not reached are missing.
+    pub phases: Vec<Phase>,
+}
+
+/// The program that made the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tool {
+    /// Its version, such as `0.1.0`.
+    pub version: String,
+    /// The revision it was built from, with `-dirty` when it had changes, if known.
+    pub git: Option<String>,
+}
+
+/// One node of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Node {
+    /// Its name, such as `n1`.
+    pub name: String,
+    /// The command line it was started with.
+    pub command: Vec<String>,
+}
+
+/// A stretch of the run: `starting`, `running`, `healing`, `final-reads`, `stopping`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phase {
+    /// Its name.
+    pub name: String,
+    /// When it began.
+    pub start_ns: Nanos,
+    /// When it ended; `None` when the run ended first.
+    pub end_ns: Option<Nanos>,
+}
+
+impl RunInfo {
+    /// The command that runs the same again, with the seed made explicit. Timing is not repeated.
+    pub fn rerun_command(&self) -> String {
+        let mut words = vec!["tribunal".to_string()];
+        words.extend(self.args.iter().map(|arg| shell_quoted(arg)));
+        if !self.args.iter().any(|arg| arg == "--seed" || arg.starts_with("--seed=")) {
+            words.push(format!("--seed {}", self.seed));
+        }
+        words.join(" ")
+    }
+}
+
+/// A word as a shell reads it back, in quotes only where it needs them.
+pub(crate) fn shell_quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_string();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rerun_command_names_the_seed_once() {
+        let mut info = RunInfo { args: vec!["run".into(), "register".into()], seed: 7, ..RunInfo::default() };
+        assert_eq!(info.rerun_command(), "tribunal run register --seed 7");
+        info.args.push("--seed=7".into());
+        assert_eq!(info.rerun_command(), "tribunal run register --seed=7");
+    }
+
+    #[test]
+    fn words_are_quoted_for_the_shell() {
+        assert_eq!(shell_quoted("60s"), "60s");
+        assert_eq!(shell_quoted("it's $HOME"), r"'it'\''s $HOME'");
+    }
+
+    #[test]
+    fn a_run_that_was_cut_short_can_be_read() {
+        let info: RunInfo = serde_json::from_str(r#"{"schema_version":1,"workload":"register"}"#).unwrap();
+        assert_eq!(info.workload, "register");
+        assert!(info.phases.is_empty());
+    }
+}

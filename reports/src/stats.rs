@@ -1,0 +1,150 @@
+//! Figures of a run that follow from its history alone: how many operations, how they ended, how long they took.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tribunal_checker::history::History;
+use tribunal_checker::op::{F, Nanos, Op, Outcome};
+
+/// How a set of operations ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// They happened.
+    pub ok: usize,
+    /// They certainly did not happen.
+    pub fail: usize,
+    /// Nobody knows.
+    pub info: usize,
+}
+
+impl Tally {
+    /// The tally of some operations.
+    pub fn of<'a>(ops: impl IntoIterator<Item = &'a Op>) -> Tally {
+        let mut tally = Tally::default();
+        ops.into_iter().for_each(|op| tally.add(op));
+        tally
+    }
+
+    /// Counts one more.
+    pub fn add(&mut self, op: &Op) {
+        match op.outcome {
+            Outcome::Ok(_) => self.ok += 1,
+            Outcome::Fail => self.fail += 1,
+            Outcome::Info => self.info += 1,
+        }
+    }
+
+    /// All of them.
+    pub fn all(self) -> usize {
+        self.ok + self.fail + self.info
+    }
+}
+
+/// The operations of one name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PerF {
+    /// The name.
+    pub f: F,
+    /// How they ended.
+    pub tally: Tally,
+    /// How long those took that happened; `None` when none did.
+    pub latency: Option<Latency>,
+}
+
+/// How long operations took, in nanoseconds: exact quantiles by nearest rank.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Half of them took no longer.
+    pub p50_ns: Nanos,
+    /// 95 of 100 took no longer.
+    pub p95_ns: Nanos,
+    /// 99 of 100 took no longer.
+    pub p99_ns: Nanos,
+    /// The longest.
+    pub max_ns: Nanos,
+}
+
+impl Latency {
+    /// The quantiles of some durations, in any order; `None` of none.
+    pub fn of(mut durations: Vec<Nanos>) -> Option<Latency> {
+        durations.sort_unstable();
+        let max_ns = *durations.last()?;
+        let rank = |percent| durations[quantile_rank(durations.len(), percent)];
+        Some(Latency { p50_ns: rank(50), p95_ns: rank(95), p99_ns: rank(99), max_ns })
+    }
+}
+
+/// The position, by nearest rank, of a quantile in `len` sorted figures; `len` is at least 1.
+pub(crate) fn quantile_rank(len: usize, percent: usize) -> usize {
+    (len * percent).div_ceil(100).clamp(1, len) - 1
+}
+
+/// The figures of a whole run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stats {
+    /// How its operations ended.
+    pub tally: Tally,
+    /// How many distinct keys they were about.
+    pub keys: usize,
+    /// How many processes there were, counting those that replaced retired ones.
+    pub processes: usize,
+    /// The same by name, in the order of the names.
+    pub by_f: Vec<PerF>,
+    /// From the first invocation to the last event, in nanoseconds.
+    pub span_ns: Nanos,
+}
+
+impl Stats {
+    /// The figures of a history.
+    pub fn of(history: &History) -> Stats {
+        let mut by_f: BTreeMap<&F, (Tally, Vec<Nanos>)> = BTreeMap::new();
+        for op in &history.ops {
+            let (tally, durations) = by_f.entry(&op.f).or_default();
+            tally.add(op);
+            if let (Outcome::Ok(_), Some(end)) = (&op.outcome, op.completed) {
+                durations.push(end - op.call);
+            }
+        }
+        let distinct = |mut all: Vec<_>| {
+            all.sort_unstable();
+            all.dedup();
+            all.len()
+        };
+        let mut keys: Vec<_> = history.ops.iter().map(|op| &op.key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        Stats {
+            tally: Tally::of(&history.ops),
+            keys: keys.len(),
+            processes: distinct(history.ops.iter().map(|op| op.process).collect()),
+            by_f: by_f
+                .into_iter()
+                .map(|(f, (tally, durations))| PerF { f: f.clone(), tally, latency: Latency::of(durations) })
+                .collect(),
+            span_ns: last_event(history) - history.ops.first().map_or(0, |op| op.call),
+        }
+    }
+}
+
+/// The time of the last event of a history; 0 when it is empty.
+pub fn last_event(history: &History) -> Nanos {
+    history.ops.iter().map(|op| op.completed.unwrap_or(op.call)).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_go_by_nearest_rank() {
+        let latency = Latency::of((1..=100).rev().collect()).unwrap();
+        assert_eq!(latency, Latency { p50_ns: 50, p95_ns: 95, p99_ns: 99, max_ns: 100 });
+        assert_eq!(Latency::of(vec![7]).unwrap().p99_ns, 7);
+        assert_eq!(Latency::of(vec![]), None);
+    }
+
+    #[test]
+    fn an_empty_history_has_figures_too() {
+        assert_eq!(Stats::of(&History::default()), Stats::default());
+    }
+}
