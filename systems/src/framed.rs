@@ -125,6 +125,7 @@ impl Client for FramedClient {
 #[derive(Deserialize)]
 pub(crate) struct Status {
     pub(crate) role: String,
+    pub(crate) term: u64,
     pub(crate) leader: Option<String>,
 }
 

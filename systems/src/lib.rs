@@ -54,8 +54,9 @@ pub trait System: Send + Sync {
     /// Whether the node answers; if not, what it is waiting for.
     fn ready<'a>(&'a self, place: &'a Place) -> Answer<'a, Result<(), String>>;
 
-    /// Whether the node believes that it leads; false too when it cannot be asked.
-    fn leads<'a>(&'a self, place: &'a Place) -> Answer<'a, bool>;
+    /// The term (epoch, view, ballot) in which the node believes that it leads; `None` if it does not, or if it
+    /// cannot be asked. Where a system has no terms, any number that is larger for the more credible leader.
+    fn leads<'a>(&'a self, place: &'a Place) -> Answer<'a, Option<u64>>;
 
     /// A client of this node for one process. It connects when first asked. `process` is unique in the run.
     fn client(&self, place: &Place, process: u64, timeout: Duration) -> Box<dyn Client>;

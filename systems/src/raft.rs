@@ -58,9 +58,10 @@ impl System for Raft {
         })
     }
 
-    fn leads<'a>(&'a self, place: &'a Place) -> Answer<'a, bool> {
+    fn leads<'a>(&'a self, place: &'a Place) -> Answer<'a, Option<u64>> {
         Box::pin(async {
-            framed::status(place.addresses[CLIENT]).await.is_ok_and(|status| status.role == "leader")
+            let status = framed::status(place.addresses[CLIENT]).await.ok()?;
+            (status.role == "leader").then_some(status.term)
         })
     }
 
