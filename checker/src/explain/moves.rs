@@ -1,0 +1,297 @@
+//! The moves that make a history smaller and can never make a linearizable history look like a violation.
+//!
+//! Dropping operations at will, as naive delta debugging does, is unsound: without its write, a perfectly good
+//! read is a read of a value that nobody wrote. Each move here comes with the argument that a legal order σ of
+//! the whole history still yields a legal order of what the move leaves. So whatever remains, if it is not
+//! linearizable, proves that the history was not.
+//!
+//! **Cut.** Forget everything after an instant: operations invoked later are gone, completions that came later
+//! turn into "pending". A prefix of σ that ends where the last completion before the cut is placed is a legal
+//! order, for linearizability is closed under prefixes (Herlihy and Wing 1990, section 3).
+//!
+//! **Observers.** An operation that, with the result it returned, leaves every state as it was can be taken out
+//! of σ: a read, a failed compare-and-set, a dequeue that found nothing.
+//!
+//! **Units.** What the operations are about falls into units, and σ restricted to a set V of units is legal:
+//! - *Registers*: the units are the values. Keep the operations whose values all lie in V, where V contains `a`
+//!   if it contains `b` and some `cas a→b` may have taken effect. A kept observer of `v` follows, in σ, the last
+//!   operation that changed the register before it; that one wrote `v`, so it is kept as well (by the closure if
+//!   it is a compare-and-set), and nothing was put in between. Failed compare-and-sets say what the register did
+//!   *not* hold, which says nothing once other values are gone: they go first.
+//! - *Collections* (sets, queues, stacks, append-only logs): the units are the elements. The content of the
+//!   collection, restricted to V, changes just as the collection restricted to V does; what was first, last or
+//!   absent is so among fewer elements too. A read of the whole is *seen through* V: its output keeps only V.
+//! - *Locks*: the units are the tenures, an acquisition with the release that follows it in the same process.
+//!   A lock is free before and after each tenure of σ, so σ without one is legal. Failed attempts go first.
+//!
+//! **Overwritten past.** In a register, take a blind write W that was acknowledged. Whatever completed before W
+//! was invoked is before W in σ; drop it. Drop the observers that overlap W. If none of the other operations
+//! that overlap W is an acknowledged compare-and-set, all that remains before W in σ is blind, hence legal in
+//! any state, or indeterminate, hence free not to happen; after W the states are those of σ. Blind writes by
+//! definition do not care what they overwrite, so the initial state of the model serves as well as any.
+//!
+//! A counter has only the first two moves: its state depends on every addition.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::op::{F, Nanos, Op, Outcome, Value};
+
+/// What the operations of a part are about, which says how it can be divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// Values that overwrite one another.
+    Register,
+    /// As a register, but some operations append to what it holds: there are no values to tell apart.
+    Text,
+    /// Elements that come and go, or stay.
+    Collection,
+    /// Tenures of a lock.
+    Lock,
+    /// Something that cannot be divided.
+    Whole,
+}
+
+/// A sub-history of a part, as the moves leave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sub {
+    /// The operations kept, by position in the part, in order.
+    pub(super) kept: Vec<usize>,
+    /// Nothing after this instant is known.
+    pub(super) cut: Nanos,
+    /// The elements that reads of a whole collection are seen through; `None` for all.
+    pub(super) lens: Option<BTreeSet<Value>>,
+}
+
+impl Sub {
+    /// All of a part, but for what is known not to matter: failures and indeterminate observers.
+    pub(super) fn whole(part: &[Op]) -> Sub {
+        let mut sub = Sub { kept: (0..part.len()).collect(), cut: Nanos::MAX, lens: None };
+        sub.tidy(part);
+        sub
+    }
+
+    /// The operations as they look in the sub-history.
+    pub(super) fn ops(&self, part: &[Op]) -> Vec<Op> {
+        let seen = |&at: &usize| seen(&part[at], self.cut, self.lens.as_ref());
+        self.kept.iter().filter_map(seen).collect()
+    }
+
+    /// The cut: forget everything after `instant`.
+    pub(super) fn cut_at(&self, part: &[Op], instant: Nanos) -> Sub {
+        let mut sub = Sub { cut: self.cut.min(instant), ..self.clone() };
+        sub.tidy(part);
+        sub
+    }
+
+    /// Only the operations that `keep` accepts; which ones may be dropped is the caller's argument.
+    pub(super) fn retain(&self, mut keep: impl FnMut(usize) -> bool) -> Sub {
+        Sub { kept: self.kept.iter().copied().filter(|&at| keep(at)).collect(), ..self.clone() }
+    }
+
+    /// The overwritten past: what remains when the acknowledged blind write at `write` is the first to matter,
+    /// or `None` where the argument does not hold.
+    pub(super) fn from_write(&self, part: &[Op], write: usize) -> Option<Sub> {
+        let (call, ret) = (part[write].call, part[write].ret());
+        let overlaps = |at: usize| at != write && part[at].call <= ret && self.ret(part, at) >= call;
+        let in_the_way = |&at: &usize| {
+            let op = &part[at];
+            overlaps(at) && self.ret(part, at) < Nanos::MAX && !is_observer(op) && !is_blind(op)
+        };
+        if self.kept.iter().any(in_the_way) {
+            return None;
+        }
+        Some(self.retain(|at| self.ret(part, at) >= call && !(overlaps(at) && is_observer(&part[at]))))
+    }
+
+    /// The end of an operation's interval, as the sub-history knows it.
+    fn ret(&self, part: &[Op], at: usize) -> Nanos {
+        let ret = part[at].ret();
+        if ret > self.cut { Nanos::MAX } else { ret }
+    }
+
+    fn tidy(&mut self, part: &[Op]) {
+        let cut = self.cut;
+        self.kept.retain(|&at| seen(&part[at], cut, None).is_some());
+    }
+}
+
+/// An operation as a sub-history sees it; `None` if it plays no part there.
+pub(super) fn seen(op: &Op, cut: Nanos, lens: Option<&BTreeSet<Value>>) -> Option<Op> {
+    if op.is_fail() || op.call > cut {
+        return None;
+    }
+    let observer = is_observer(op);
+    let mut op = op.clone();
+    if op.completed.is_some_and(|completed| completed > cut) {
+        (op.completed, op.complete_index, op.outcome) = (None, None, Outcome::Info);
+    }
+    if op.is_info() && observer {
+        return None;
+    }
+    if let (Some(lens), F::Read, Outcome::Ok(Value::List(items))) = (lens, &op.f, &op.outcome) {
+        let visible = items.iter().filter(|item| lens.contains(item)).cloned().collect();
+        op.outcome = Outcome::Ok(Value::List(visible));
+    }
+    Some(op)
+}
+
+/// Whether the operation, with the result it returned, leaves every state as it was.
+pub(super) fn is_observer(op: &Op) -> bool {
+    match (&op.f, &op.outcome) {
+        (F::Read | F::Get | F::Contains, _) => true,
+        (F::Cas | F::Acquire | F::Release, Outcome::Ok(Value::Bool(false))) => true,
+        (F::Dequeue | F::Pop, Outcome::Ok(Value::Nil)) => true,
+        _ => false,
+    }
+}
+
+/// Whether the operation takes effect whatever the state was, and leaves the same state in any case.
+pub(super) fn is_blind(op: &Op) -> bool {
+    matches!(op.f, F::Write | F::Put) || (op.f == F::Delete && op.output().is_none_or(Value::is_nil))
+}
+
+/// The value that a register holds once the operation has taken effect.
+pub(super) fn written(op: &Op) -> Option<&Value> {
+    match op.f {
+        F::Write | F::Put => Some(&op.input),
+        F::Delete => Some(&Value::Nil),
+        F::Cas if !is_observer(op) => op.input.as_pair().map(|(_, to)| to),
+        _ => None,
+    }
+}
+
+/// The value that a register must have held for the operation to return what it did.
+pub(super) fn observed(op: &Op) -> Option<&Value> {
+    match op.f {
+        F::Read | F::Get => op.output(),
+        F::Cas if op.is_ok() && !is_observer(op) => op.input.as_pair().map(|(from, _)| from),
+        _ => None,
+    }
+}
+
+/// The division of a sub-history into units.
+pub(super) struct Units<'a> {
+    subject: Subject,
+    /// For each kept operation, in order: the units it is about. It stays while all of them do.
+    of: Vec<Vec<u32>>,
+    /// The elements, by unit, for the lens.
+    names: Vec<&'a Value>,
+    /// `dependents[a]` holds `b` if unit `b` cannot stay without unit `a`.
+    dependents: Vec<Vec<u32>>,
+}
+
+impl<'a> Units<'a> {
+    /// Divides a sub-history.
+    pub(super) fn of(subject: Subject, part: &'a [Op], sub: &Sub) -> Units<'a> {
+        let mut units = Units { subject, of: Vec::new(), names: Vec::new(), dependents: Vec::new() };
+        match subject {
+            Subject::Register => units.divide_register(part, sub),
+            Subject::Collection => units.divide_collection(part, sub),
+            Subject::Lock => units.divide_lock(part, sub),
+            Subject::Text | Subject::Whole => units.of = vec![Vec::new(); sub.kept.len()],
+        }
+        units
+    }
+
+    fn divide_register(&mut self, part: &'a [Op], sub: &Sub) {
+        let mut ids = HashMap::new();
+        for &at in &sub.kept {
+            let op = &part[at];
+            let mut about = Vec::new();
+            for value in [written(op), observed(op)].into_iter().flatten() {
+                about.push(self.name(&mut ids, value));
+            }
+            if let (F::Cas, false, Some((from, to))) = (&op.f, is_observer(op), op.input.as_pair()) {
+                let (from, to) = (self.name(&mut ids, from), self.name(&mut ids, to));
+                self.dependents[from as usize].push(to);
+                about = vec![from, to];
+            }
+            self.of.push(about);
+        }
+    }
+
+    fn divide_collection(&mut self, part: &'a [Op], sub: &Sub) {
+        let mut ids = HashMap::new();
+        for &at in &sub.kept {
+            let op = &part[at];
+            let element = match op.f {
+                F::Dequeue | F::Pop | F::Generate => op.output().filter(|value| !value.is_nil()),
+                F::Read => None,
+                _ => Some(&op.input),
+            };
+            if let (F::Read, Some(Value::List(items))) = (&op.f, op.output()) {
+                for item in items.iter().filter(|item| sub.lens.as_ref().is_none_or(|lens| lens.contains(item))) {
+                    self.name(&mut ids, item);
+                }
+            }
+            let about = element.map(|element| self.name(&mut ids, element));
+            self.of.push(about.into_iter().collect());
+        }
+    }
+
+    fn divide_lock(&mut self, part: &'a [Op], sub: &Sub) {
+        let mut open: HashMap<u64, Vec<u32>> = HashMap::new();
+        for &at in &sub.kept {
+            let op = &part[at];
+            let unit = match op.f {
+                _ if is_observer(op) => None,
+                F::Acquire => {
+                    let unit = self.fresh(&Value::Nil);
+                    open.entry(op.process).or_default().push(unit);
+                    Some(unit)
+                }
+                F::Release => open.get_mut(&op.process).and_then(Vec::pop),
+                _ => None,
+            };
+            self.of.push(unit.into_iter().collect());
+        }
+    }
+
+    fn name(&mut self, ids: &mut HashMap<&'a Value, u32>, value: &'a Value) -> u32 {
+        *ids.entry(value).or_insert_with(|| self.fresh(value))
+    }
+
+    fn fresh(&mut self, name: &'a Value) -> u32 {
+        self.names.push(name);
+        self.dependents.push(Vec::new());
+        self.names.len() as u32 - 1
+    }
+
+    /// All units.
+    pub(super) fn all(&self) -> Vec<u32> {
+        (0..self.names.len() as u32).collect()
+    }
+
+    /// The units that some operations are about.
+    pub(super) fn about(&self, sub: &Sub, ops: &HashSet<usize>) -> Vec<u32> {
+        let chosen = sub.kept.iter().zip(&self.of).filter(|(at, _)| ops.contains(at));
+        let units: BTreeSet<u32> = chosen.flat_map(|(_, units)| units.iter().copied()).collect();
+        units.into_iter().collect()
+    }
+
+    /// The largest closed set of units within `wanted`, and what remains of the sub-history with only those.
+    pub(super) fn keep(&self, part: &[Op], sub: &Sub, wanted: &[u32]) -> Sub {
+        let mut stays = vec![false; self.names.len()];
+        for &unit in wanted {
+            stays[unit as usize] = true;
+        }
+        let mut gone: Vec<u32> = self.all().into_iter().filter(|&unit| !stays[unit as usize]).collect();
+        if gone.is_empty() {
+            return sub.clone();
+        }
+        while let Some(unit) = gone.pop() {
+            for &dependent in &self.dependents[unit as usize] {
+                if std::mem::replace(&mut stays[dependent as usize], false) {
+                    gone.push(dependent);
+                }
+            }
+        }
+        let says_what_is_not = |op: &Op| self.subject != Subject::Collection && observed(op).is_none() && is_observer(op);
+        let kept = sub.kept.iter().zip(&self.of).filter(|(at, units)| {
+            units.iter().all(|&unit| stays[unit as usize]) && !says_what_is_not(&part[**at])
+        });
+        let lens = (self.subject == Subject::Collection)
+            .then(|| self.names.iter().zip(&stays).filter(|(_, stays)| **stays).map(|(name, _)| (*name).clone()).collect());
+        Sub { kept: kept.map(|(&at, _)| at).collect(), cut: sub.cut, lens: lens.or_else(|| sub.lens.clone()) }
+    }
+}

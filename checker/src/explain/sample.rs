@@ -1,0 +1,210 @@
+//! Random small histories for the tests here: simulated objects that are linearizable by construction, the same
+//! with a result falsified, and a plain decision by trying every order.
+
+use std::collections::HashSet;
+
+use super::moves::Subject;
+use crate::op::{F, Op, Outcome, Value};
+
+/// A deterministic stream of random numbers (splitmix64, Steele, Lea and Flood 2014).
+pub(super) struct Dice(pub(super) u64);
+
+impl Dice {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+/// The objects the histories are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Object {
+    Register,
+    Counter,
+    Set,
+    Queue,
+    Stack,
+    Log,
+    Mutex,
+}
+
+impl Object {
+    pub(super) const ALL: [Object; 7] = {
+        use Object::*;
+        [Register, Counter, Set, Queue, Stack, Log, Mutex]
+    };
+
+    pub(super) fn subject(self) -> Subject {
+        match self {
+            Object::Register => Subject::Register,
+            Object::Counter => Subject::Whole,
+            Object::Mutex => Subject::Lock,
+            Object::Set | Object::Queue | Object::Stack | Object::Log => Subject::Collection,
+        }
+    }
+
+    /// What a client may ask.
+    fn ask(self, dice: &mut Dice) -> (F, Value) {
+        let value = |dice: &mut Dice| Value::Int(dice.below(4) as i64);
+        match (self, dice.below(6)) {
+            (Object::Register, 0..2) => (F::Write, value(dice)),
+            (Object::Register, 2..4) => (F::Cas, Value::pair(value(dice), value(dice))),
+            (Object::Counter, 0..3) => (F::Add, value(dice)),
+            (Object::Set, 0..2) => (F::Add, value(dice)),
+            (Object::Set, 2) => (F::Delete, value(dice)),
+            (Object::Set, 3) => (F::Contains, value(dice)),
+            (Object::Queue, 0..3) => (F::Enqueue, value(dice)),
+            (Object::Queue, _) => (F::Dequeue, Value::Nil),
+            (Object::Stack, 0..3) => (F::Push, value(dice)),
+            (Object::Stack, _) => (F::Pop, Value::Nil),
+            (Object::Log, 0..3) => (F::Append, value(dice)),
+            (Object::Mutex, 0..3) => (F::Acquire, Value::Nil),
+            (Object::Mutex, _) => (F::Release, Value::Nil),
+            _ => (F::Read, Value::Nil),
+        }
+    }
+
+    /// The effect on what the object holds, and the output.
+    fn apply(self, held: &mut Vec<Value>, op: &Op) -> Value {
+        let first = held.first().cloned();
+        let input = op.input.clone();
+        match (&op.f, self) {
+            (F::Read, Object::Register) => return first.unwrap_or_default(),
+            (F::Read, Object::Counter) => return first.unwrap_or(Value::Int(0)),
+            (F::Read, _) => return Value::List(held.clone().into()),
+            (F::Write, _) => *held = vec![input],
+            (F::Cas, _) => {
+                let (from, to) = op.input.as_pair().expect("asked with a pair");
+                if first.unwrap_or_default() != *from {
+                    return Value::Bool(false);
+                }
+                *held = vec![to.clone()];
+                return Value::Bool(true);
+            }
+            (F::Add, Object::Counter) => {
+                let sum = first.and_then(|sum| sum.as_int()).unwrap_or(0) + input.as_int().unwrap_or(0);
+                *held = vec![Value::Int(sum)];
+            }
+            (F::Add, _) => {
+                held.push(input);
+                held.sort();
+                held.dedup();
+            }
+            (F::Delete, _) => held.retain(|element| *element != input),
+            (F::Contains, _) => return Value::Bool(held.contains(&input)),
+            (F::Dequeue, _) if first.is_some() => return held.remove(0),
+            (F::Pop, _) => return held.pop().unwrap_or_default(),
+            (F::Enqueue | F::Push | F::Append, _) => held.push(input),
+            (F::Acquire, _) if first.is_some() => return Value::Bool(false),
+            (F::Acquire, _) => *held = vec![Value::Int(op.process as i64)],
+            (F::Release, _) if first != Some(Value::Int(op.process as i64)) => return Value::Bool(false),
+            (F::Release, _) => held.clear(),
+            _ => {}
+        }
+        Value::Nil
+    }
+
+    /// A history of at most `size` operations, linearizable by construction. Operations take effect at random
+    /// instants within their intervals; some end in info, having happened or not.
+    pub(super) fn history(self, dice: &mut Dice, size: u64) -> Vec<Op> {
+        let (mut ops, mut held): (Vec<Op>, Vec<Value>) = (Vec::new(), Vec::new());
+        // Per client: its open operation, whether it took effect, and its output.
+        let mut clients: Vec<Option<(usize, Option<Value>)>> = vec![None; 2 + dice.below(3) as usize];
+        let mut processes: Vec<u64> = (0..clients.len() as u64).collect();
+        for step in 0.. {
+            let client = dice.below(clients.len() as u64) as usize;
+            let now = step * 10 + dice.below(12);
+            let now = ops.iter().map(|op| op.completed.unwrap_or(op.call)).max().unwrap_or(0).max(now);
+            match clients[client].take() {
+                None if ops.len() as u64 >= size => {
+                    if clients.iter().all(Option::is_none) {
+                        break;
+                    }
+                }
+                None => {
+                    let (f, input) = self.ask(dice);
+                    let process = processes[client];
+                    ops.push(op(process, f, input, now));
+                    clients[client] = Some((ops.len() - 1, None));
+                }
+                Some((at, None)) if dice.below(12) == 0 => {
+                    processes[client] += 10;
+                    ops[at].completed = (dice.below(2) == 0).then_some(now);
+                }
+                Some((at, None)) => clients[client] = Some((at, Some(self.apply(&mut held, &ops[at])))),
+                Some((at, Some(_))) if dice.below(12) == 0 => {
+                    processes[client] += 10;
+                    ops[at].completed = (dice.below(2) == 0).then_some(now);
+                }
+                Some((at, Some(output))) => {
+                    ops[at].completed = Some(now);
+                    ops[at].outcome = Outcome::Ok(output);
+                }
+            }
+        }
+        ops
+    }
+
+    /// As [`Object::history`], with one or two results falsified: most often no longer linearizable.
+    pub(super) fn falsified(self, dice: &mut Dice, size: u64) -> Vec<Op> {
+        let mut ops = self.history(dice, size);
+        for _ in 0..1 + dice.below(2) {
+            let at = dice.below(ops.len() as u64) as usize;
+            let Outcome::Ok(output) = &ops[at].outcome else { continue };
+            let other = match output {
+                Value::Bool(b) => Value::Bool(!b),
+                Value::List(items) if items.is_empty() => Value::List([Value::Int(dice.below(4) as i64)].into()),
+                Value::List(items) => Value::List(items[1..].into()),
+                _ if matches!(ops[at].f, F::Read | F::Dequeue | F::Pop) => Value::Int(dice.below(5) as i64),
+                _ => continue,
+            };
+            ops[at].outcome = Outcome::Ok(other);
+        }
+        ops
+    }
+
+    /// Whether some order is legal, by trying every one.
+    pub(super) fn linearizable(self, ops: &[Op]) -> bool {
+        let ops: Vec<&Op> = ops.iter().filter(|op| !op.is_fail()).collect();
+        assert!(ops.len() <= 32, "the reference is for small histories");
+        let (mut seen, mut stack) = (HashSet::new(), vec![(0u32, Vec::new())]);
+        while let Some((placed, held)) = stack.pop() {
+            let open = || ops.iter().enumerate().filter(|(at, _)| placed & (1 << at) == 0);
+            if open().all(|(_, op)| !op.is_ok()) {
+                return true;
+            }
+            let deadline = open().map(|(_, op)| op.ret()).min().unwrap_or(0);
+            for (at, op) in open().filter(|(_, op)| op.call <= deadline) {
+                let mut held = held.clone();
+                let output = self.apply(&mut held, op);
+                if op.output().is_none_or(|expected| *expected == output) {
+                    let next = (placed | 1 << at, held);
+                    if seen.insert(next.clone()) {
+                        stack.push(next);
+                    }
+                }
+            }
+        }
+        false
+    }
+}
+
+/// An operation that is still pending.
+pub(super) fn op(process: u64, f: F, input: Value, call: u64) -> Op {
+    Op {
+        process,
+        f,
+        key: Value::Nil,
+        input,
+        outcome: Outcome::Info,
+        call,
+        completed: None,
+        node: None,
+        error: None,
+        invoke_index: 0,
+        complete_index: None,
+    }
+}
