@@ -3,6 +3,12 @@
 pub mod coverage;
 pub mod faults;
 pub mod judgement;
+pub mod node_logs;
+pub mod picture;
+pub mod render;
+pub mod run_dir;
 pub mod run_info;
 pub mod stats;
+pub mod summary;
+pub mod text;
 pub mod wording;

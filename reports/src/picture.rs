@@ -1,0 +1,251 @@
+//! What the picture of a counterexample shows, before anyone draws it: lanes, bars, ticks and fault strips.
+//!
+//! A lane is a process, a bar an operation from its invocation to its completion. The text report and the page
+//! draw the same [`Picture`]; they differ only in ink.
+//!
+//! ```text
+//!   ticks     1      2     3      4   5        6      edge
+//!   p0        ├─write 3────┤      .   .        .      .
+//!   p1        .      ├─────write 4┤   .        .      .
+//!   p7        .      .     .      .   ├─write 5 ──────▸      indeterminate: no right end
+//!   p3        .      .     .      .   .        ├read→3┤      (its completion is the edge)
+//! ```
+//!
+//! **The axis is warped.** Operations take 2 ms, the pauses between them 200 ms: drawn to scale, a counterexample is
+//! a few hairlines. So every event is a tick, ticks keep their order, and the distance between two of them is what
+//! the labels of the bars between them need ([`Axis`]). Only the order and the overlaps can be read off the picture;
+//! the times stand written at the ticks, and every report that draws it says so.
+
+use std::collections::HashMap;
+
+use tribunal_checker::op::{Nanos, Op, Outcome};
+use tribunal_checker::verdict::OpId;
+
+use crate::faults::Fault;
+use crate::judgement::Judgement;
+
+/// The most operations that a picture shows.
+pub const BARS_MAX: usize = 60;
+
+/// How a bar ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It happened.
+    Ok,
+    /// It certainly did not happen.
+    Fail,
+    /// Nobody knows: the bar has no right end.
+    Info,
+}
+
+/// An operation in the picture.
+#[derive(Clone, Debug)]
+pub struct Bar<'a> {
+    /// Its position in the history.
+    pub id: OpId,
+    /// The operation.
+    pub op: &'a Op,
+    /// How it ended.
+    pub ending: Ending,
+    /// The tick it begins at.
+    pub from: usize,
+    /// The tick it ends at; one past the last tick when it never ends.
+    pub to: usize,
+    /// Its place in the longest legal order, counted from 1.
+    pub place: Option<usize>,
+    /// Whether it is the operation that fits nowhere.
+    pub witness: bool,
+    /// Whether it is shown only for context.
+    pub context: bool,
+}
+
+/// A process and its operations in the picture.
+#[derive(Clone, Debug)]
+pub struct Lane<'a> {
+    /// The process.
+    pub process: u64,
+    /// Its operations, in order.
+    pub bars: Vec<Bar<'a>>,
+}
+
+/// The picture of a counterexample.
+#[derive(Clone, Debug)]
+pub struct Picture<'a> {
+    /// The processes, in the order of their first operation.
+    pub lanes: Vec<Lane<'a>>,
+    /// The times of the events shown, in order; two events at the same time are two ticks.
+    pub ticks: Vec<Nanos>,
+    /// The faults that were in force in the meantime, in the order of application.
+    pub faults: Vec<&'a Fault>,
+    /// What the object may hold at the left edge.
+    pub before: &'a [String],
+    /// How many operations of the counterexample are left out for want of room.
+    pub left_out: usize,
+}
+
+impl<'a> Picture<'a> {
+    /// The picture of the violation that was proved, with at most `bars_max` operations; `None` when none was.
+    pub fn of(judgement: &'a Judgement, faults: &'a [Fault], bars_max: usize) -> Option<Picture<'a>> {
+        let violation = judgement.violation()?;
+        let ops: HashMap<OpId, &Op> =
+            judgement.ops.iter().map(|numbered| (numbered.id, &numbered.op)).collect();
+        let (shown, left_out) = chosen(violation, &ops, bars_max);
+
+        // An event's place among the ticks: by time, then in the order of the recording.
+        let mut events: Vec<(Nanos, u64, OpId)> = Vec::new();
+        for &id in &shown {
+            let op = ops[&id];
+            events.push((op.call, op.invoke_index, id));
+            if let (Some(end), false) = (op.completed, op.is_info()) {
+                events.push((end, op.complete_index.unwrap_or(op.invoke_index + 1), id));
+            }
+        }
+        events.sort_unstable();
+        let mut span: HashMap<OpId, (usize, usize)> = HashMap::new();
+        for (tick, &(_, _, id)) in events.iter().enumerate() {
+            span.entry(id).and_modify(|span| span.1 = tick).or_insert((tick, events.len()));
+        }
+        let ticks: Vec<Nanos> = events.iter().map(|event| event.0).collect();
+
+        let mut lanes: Vec<Lane> = Vec::new();
+        for (_, _, id) in &events {
+            let op = ops[id];
+            let lane = match lanes.iter().position(|lane| lane.process == op.process) {
+                Some(at) => &mut lanes[at],
+                None => {
+                    lanes.push(Lane { process: op.process, bars: Vec::new() });
+                    lanes.last_mut().expect("it was pushed just now")
+                }
+            };
+            if lane.bars.iter().any(|bar| bar.id == *id) {
+                continue; // its completion
+            }
+            lane.bars.push(Bar {
+                id: *id,
+                op,
+                ending: match op.outcome {
+                    Outcome::Ok(_) => Ending::Ok,
+                    Outcome::Fail => Ending::Fail,
+                    Outcome::Info => Ending::Info,
+                },
+                from: span[id].0,
+                to: span[id].1,
+                place: violation.order.iter().position(|placed| placed == id).map(|at| at + 1),
+                witness: *id == violation.witness,
+                context: !violation.minimal.contains(id),
+            });
+        }
+        let (first, last) = (*ticks.first()?, *ticks.last()?);
+        let faults = faults.iter().filter(|fault| fault.overlaps(first, last)).collect();
+        Some(Picture { lanes, ticks, faults, before: &violation.before, left_out })
+    }
+
+    /// All bars, lane by lane.
+    pub fn bars(&self) -> impl Iterator<Item = &Bar<'a>> {
+        self.lanes.iter().flat_map(|lane| &lane.bars)
+    }
+
+    /// The times at the ticks, with as many digits as it takes to tell them apart (3 to 6 after the point).
+    pub fn tick_labels(&self) -> Vec<String> {
+        let written = |digits: usize| -> Vec<String> {
+            self.ticks.iter().map(|&t| format!("{:.digits$}", t as f64 / 1e9)).collect()
+        };
+        let clashes = |labels: &[String]| {
+            labels
+                .windows(2)
+                .zip(self.ticks.windows(2))
+                .any(|(label, t)| label[0] == label[1] && t[0] != t[1])
+        };
+        (3..6).map(written).find(|labels| !clashes(labels)).unwrap_or_else(|| written(6))
+    }
+
+    /// The ticks of the operation that fits nowhere.
+    pub fn witness_ticks(&self) -> Option<(usize, usize)> {
+        self.bars().find(|bar| bar.witness).map(|bar| (bar.from, bar.to))
+    }
+}
+
+/// The operations to show: those of the counterexample, then as much context as there is room for, the latest
+/// first. Of a counterexample that is itself too large, the latest operations and the witness.
+fn chosen(
+    violation: &tribunal_checker::verdict::Violation,
+    ops: &HashMap<OpId, &Op>,
+    max: usize,
+) -> (Vec<OpId>, usize) {
+    let mut wanted: Vec<OpId> = vec![violation.witness];
+    for group in [&violation.minimal, &violation.context] {
+        let mut group: Vec<OpId> = group.iter().copied().filter(|id| *id != violation.witness).collect();
+        group.sort_by_key(|id| std::cmp::Reverse((ops.get(id).map(|op| op.call), *id)));
+        wanted.extend(group);
+    }
+    let known = |id: &OpId| ops.contains_key(id);
+    let mut seen = std::collections::HashSet::new();
+    wanted.retain(|id| known(id) && seen.insert(*id));
+    let of_the_counterexample = violation.minimal.iter().filter(|id| known(id)).count();
+    wanted.truncate(max.max(1));
+    let left_out = of_the_counterexample - wanted.iter().filter(|id| violation.minimal.contains(id)).count();
+    (wanted, left_out)
+}
+
+/// Where the ticks stand. One unit is whatever the drawing counts in: characters or pixels.
+///
+/// Left to right, each tick is put as far right as it must: `gap` from the one before, and far enough from the
+/// beginning of every bar that ends here for that bar's label (the longest path through these demands).
+#[derive(Clone, Debug)]
+pub struct Axis {
+    ticks: Vec<Nanos>,
+    /// One per tick, and the right edge.
+    xs: Vec<f64>,
+}
+
+impl Axis {
+    /// Places the ticks of a picture, given how wide each of its bars wants to be at least.
+    pub fn new(picture: &Picture, left: f64, gap: f64, width: impl Fn(&Bar) -> f64) -> Axis {
+        let edge = picture.ticks.len();
+        let mut demands: Vec<Vec<(usize, f64)>> = vec![Vec::new(); edge + 1];
+        for bar in picture.bars() {
+            demands[bar.to].push((bar.from, width(bar)));
+        }
+        let mut xs = vec![left];
+        for (tick, demands) in demands.iter().enumerate().skip(1) {
+            let after_the_last = xs[tick - 1] + gap;
+            let x = demands.iter().map(|&(from, width)| xs[from] + width).fold(after_the_last, f64::max);
+            xs.push(x);
+        }
+        Axis { ticks: picture.ticks.clone(), xs }
+    }
+
+    /// Widens all distances alike until the right edge stands at `right`, if there is room.
+    pub fn stretched_to(mut self, right: f64) -> Axis {
+        let (left, edge) = (self.xs[0], self.right());
+        if edge < right && edge > left {
+            let factor = (right - left) / (edge - left);
+            self.xs.iter_mut().for_each(|x| *x = left + (*x - left) * factor);
+        }
+        self
+    }
+
+    /// The place of a tick, or of the right edge.
+    pub fn at(&self, tick: usize) -> f64 {
+        self.xs[tick]
+    }
+
+    /// The right edge.
+    pub fn right(&self) -> f64 {
+        *self.xs.last().expect("an axis has its edge")
+    }
+
+    /// The place of any time: between its neighbouring ticks in proportion, or at the edge it lies beyond.
+    pub fn at_time(&self, t: Nanos) -> f64 {
+        let next = self.ticks.partition_point(|&tick| tick < t);
+        if next == 0 {
+            return self.xs[0];
+        }
+        if next == self.ticks.len() {
+            return self.right();
+        }
+        let (before, after) = (self.ticks[next - 1], self.ticks[next]);
+        let share = (t - before) as f64 / (after - before) as f64;
+        self.xs[next - 1] + (self.xs[next] - self.xs[next - 1]) * share
+    }
+}

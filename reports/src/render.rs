@@ -1,0 +1,70 @@
+//! All reports of a run, each from its own pure function.
+//!
+//! A renderer takes a [`RunDir`] and gives bytes. It knows nothing of files, of the clock or of the other
+//! renderers, so the same run directory gives the same bytes. One that panics, or whose file cannot be written, costs its own
+//! file and nothing else: `verdict.json` is on disk before any of them runs, and none of them can touch it.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use crate::run_dir::{RunDir, write_whole};
+use crate::text;
+
+/// One report.
+#[derive(Clone, Copy, Debug)]
+pub struct Renderer {
+    /// Its path below the run directory, such as `report.txt`.
+    pub name: &'static str,
+    /// What is in it.
+    pub render: fn(&RunDir) -> Vec<u8>,
+}
+
+/// Every report there is, in the order in which they are made.
+pub const RENDERERS: &[Renderer] =
+    &[Renderer { name: "report.txt", render: |run| text::render(run).into_bytes() }];
+
+/// Why there is no such report.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// The renderer panicked. That is a bug in it; the verdict stands.
+    #[error("the renderer panicked: {0}")]
+    Panicked(String),
+    /// The file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// What came of each report: its name, and where it is or why it is not.
+pub type Rendered = Vec<(&'static str, Result<PathBuf, RenderError>)>;
+
+/// Makes every report of a run and writes it below `dir`.
+pub fn render_all(run: &RunDir, dir: &Path) -> Rendered {
+    render(run, dir, RENDERERS)
+}
+
+/// Makes some reports of a run and writes them below `dir`.
+pub fn render(run: &RunDir, dir: &Path, renderers: &[Renderer]) -> Rendered {
+    renderers.iter().map(|renderer| (renderer.name, render_one(run, dir, renderer))).collect()
+}
+
+fn render_one(run: &RunDir, dir: &Path, renderer: &Renderer) -> Result<PathBuf, RenderError> {
+    // A renderer has only a shared view of the run: what it leaves behind when it panics is dropped whole.
+    let bytes = catch_unwind(AssertUnwindSafe(|| (renderer.render)(run)))
+        .map_err(|panic| RenderError::Panicked(panic_message(&*panic)))?;
+    let path = dir.join(renderer.name);
+    match write_whole(&path, &bytes) {
+        Ok(()) => Ok(path),
+        Err(source) => Err(RenderError::Io { path, source }),
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").to_string()
+}

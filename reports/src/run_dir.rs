@@ -1,0 +1,180 @@
+//! The run directory: what is read from it, and the one file that must be in it before anything is rendered.
+//!
+//! ```text
+//! run.json  history.jsonl  faults.jsonl  nodes/n1.log ...     evidence, written while the run goes on
+//! verdict.json                                                the judgement of it, written first
+//! report.txt  report.html  plots/*.svg ...                    renderings, written last, from the files above only
+//! ```
+//!
+//! Every file is replaced whole, never left half written.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use tribunal_checker::history::History;
+use tribunal_checker::op::Event;
+
+use crate::faults::{self, Fault};
+use crate::judgement::Judgement;
+use crate::node_logs::{self, LogLine};
+use crate::run_info::RunInfo;
+
+/// What was recorded of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evidence {
+    /// How it was run.
+    pub info: RunInfo,
+    /// What the clients did and learnt.
+    pub history: History,
+    /// What the nemesis did.
+    pub faults: Vec<Fault>,
+}
+
+/// Everything that reports are made from.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    /// The directory as it is named in commands, such as `store/register/20261121T093015Z-8231`.
+    pub name: String,
+    /// What was recorded.
+    pub evidence: Evidence,
+    /// What it comes to.
+    pub judgement: Judgement,
+    /// What the nodes wrote around the violation, if one was proved.
+    pub logs: Vec<LogLine>,
+    /// The files of evidence that are there, by path below the directory, with their sizes in bytes.
+    pub files: Vec<(String, u64)>,
+}
+
+/// A run directory that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file is missing or unreadable.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("{}: {why}", path.display())]
+    Content {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it, and where.
+        why: String,
+    },
+}
+
+impl Evidence {
+    /// Reads what was recorded in a run directory. A history or a list of faults that is missing is empty: a
+    /// harness that failed early leaves none.
+    ///
+    /// # Errors
+    /// When `run.json` is missing, or a file cannot be read or does not hold what it should.
+    pub fn load(dir: &Path) -> Result<Evidence, LoadError> {
+        let info_path = dir.join("run.json");
+        let info = serde_json::from_str(&read(&info_path)?).map_err(|why| content(&info_path, why))?;
+        let faults_path = dir.join("faults.jsonl");
+        let faults = match read(&faults_path) {
+            Ok(text) => faults::parse(&text).map_err(|why| content(&faults_path, why))?,
+            Err(LoadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        Ok(Evidence { info, history: load_history(&dir.join("history.jsonl"))?, faults })
+    }
+}
+
+impl RunDir {
+    /// Reads a run directory that has been judged.
+    ///
+    /// # Errors
+    /// As [`Evidence::load`], and when `verdict.json` is missing or does not hold what it should.
+    pub fn load(dir: &Path) -> Result<RunDir, LoadError> {
+        let evidence = Evidence::load(dir)?;
+        let verdict_path = dir.join("verdict.json");
+        let judgement: Judgement =
+            serde_json::from_str(&read(&verdict_path)?).map_err(|why| content(&verdict_path, why))?;
+        let logs = match node_logs::window(&judgement) {
+            Some(window) => node_logs::load(&dir.join("nodes"), window),
+            None => Vec::new(),
+        };
+        Ok(RunDir { name: dir.display().to_string(), evidence, judgement, logs, files: files(dir) })
+    }
+}
+
+/// Writes `verdict.json`, whole or not at all.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_judgement(dir: &Path, judgement: &Judgement) -> io::Result<()> {
+    let mut json = serde_json::to_vec_pretty(judgement)?;
+    json.push(b'\n');
+    write_whole(&dir.join("verdict.json"), &json)
+}
+
+/// Writes a file under another name and renames it, so that nobody ever sees half of it.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let partial = path.with_added_extension("partial");
+    let written = (|| {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let mut file = fs::File::create(&partial)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        fs::rename(&partial, path)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&partial); // what matters is the first error
+    }
+    written
+}
+
+fn read(path: &Path) -> Result<String, LoadError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(source) => Err(LoadError::Io { path: path.to_path_buf(), source }),
+    }
+}
+
+fn content(path: &Path, why: impl ToString) -> LoadError {
+    LoadError::Content { path: path.to_path_buf(), why: why.to_string() }
+}
+
+fn load_history(path: &Path) -> Result<History, LoadError> {
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(History::default()),
+        Err(source) => return Err(LoadError::Io { path: path.to_path_buf(), source }),
+    };
+    let mut events: Vec<Event> = Vec::new();
+    let mut lines = BufReader::new(file).lines().enumerate().peekable();
+    while let Some((at, line)) = lines.next() {
+        let line = line.map_err(|source| LoadError::Io { path: path.to_path_buf(), source })?;
+        match serde_json::from_str(&line) {
+            Ok(event) => events.push(event),
+            Err(_) if lines.peek().is_none() => break,
+            Err(why) => return Err(content(path, format!("line {}: {why}", at + 1))),
+        }
+    }
+    History::from_events(events).map_err(|why| content(path, why))
+}
+
+/// The files of evidence, in the order of their names.
+fn files(dir: &Path) -> Vec<(String, u64)> {
+    let size = |name: &str| Some((name.to_string(), fs::metadata(dir.join(name)).ok()?.len()));
+    let mut names: Vec<String> =
+        ["run.json", "history.jsonl", "faults.jsonl", "verdict.json", "controller.log"]
+            .map(String::from)
+            .into();
+    let mut logs: Vec<String> = fs::read_dir(dir.join("nodes"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(format!("nodes/{}", entry.ok()?.file_name().to_str()?)))
+        .collect();
+    logs.sort();
+    names.extend(logs);
+    names.iter().filter_map(|name| size(name)).collect()
+}

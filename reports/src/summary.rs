@@ -1,0 +1,109 @@
+//! What every report says first: the outcome, what was tried, and how to see it again.
+
+use tribunal_checker::op::Nanos;
+
+use crate::faults::Fault;
+use crate::judgement::RunOutcome;
+use crate::run_dir::RunDir;
+use crate::run_info::shell_quoted;
+use crate::wording::{circled, count, counted, duration, elide, value};
+
+/// The sign of an outcome. It always stands beside the words of [`heading`].
+pub fn sign(outcome: RunOutcome) -> &'static str {
+    match outcome {
+        RunOutcome::Linearizable => "✓",
+        RunOutcome::Violation => "✗",
+        RunOutcome::Unknown => "?",
+        RunOutcome::HarnessFailure => "!",
+    }
+}
+
+/// An outcome in words.
+pub fn heading(outcome: RunOutcome) -> &'static str {
+    match outcome {
+        RunOutcome::Linearizable => "linearizable",
+        RunOutcome::Violation => "not linearizable",
+        RunOutcome::Unknown => "unknown",
+        RunOutcome::HarnessFailure => "harness failure",
+    }
+}
+
+/// What was tried, in a few words each: the workload, the model, how much of it, the seed.
+pub fn subject(run: &RunDir) -> Vec<String> {
+    let (info, stats) = (&run.evidence.info, &run.judgement.stats);
+    let mut words = vec![
+        if info.system.is_empty() {
+            info.workload.clone()
+        } else {
+            format!("{} on {}", info.workload, info.system)
+        },
+        format!("model {}", info.model),
+        counted(info.nodes.len(), "node"),
+        counted(stats.processes, "process").replace("processs", "processes"),
+        format!("{} in {}", counted(stats.tally.all(), "op"), duration(stats.span_ns)),
+        format!("seed {}", info.seed),
+    ];
+    if !info.bugs.is_empty() {
+        words.push(format!("bug {} switched on", info.bugs.join(", ")));
+    }
+    words.iter().map(|word| elide(word, 80)).collect()
+}
+
+/// The key of the violation, such as `k7`; `None` when there is none or only one object.
+pub fn violated_key(run: &RunDir) -> Option<String> {
+    let key = &run.judgement.violation()?.key;
+    (!key.is_nil()).then(|| value(key))
+}
+
+/// The faults in force when the operation that fits nowhere completed, each with how long it had been so.
+pub fn faults_at_witness(run: &RunDir) -> Vec<(&Fault, Nanos)> {
+    let Some(violation) = run.judgement.violation() else { return Vec::new() };
+    let at = violation.detected;
+    let active = run.evidence.faults.iter().filter(|fault| fault.overlaps(at, at));
+    active.map(|fault| (fault, at - fault.applied_ns)).collect()
+}
+
+/// The places of the longest legal order: `①②③`, or `①…⑫` when there are many.
+pub fn places(n: usize) -> String {
+    match n {
+        0 => "nothing".to_string(),
+        1..=6 => (1..=n).map(circled).collect(),
+        _ => format!("{}…{}", circled(1), circled(n)),
+    }
+}
+
+/// How small the counterexample is, and what was done to make it so.
+pub fn shrink_caption(run: &RunDir) -> Option<String> {
+    let violation = run.judgement.violation()?;
+    let (shrink, of) = (&violation.shrink, run.judgement.stats.tally.all());
+    let minimal = violation.minimal.len();
+    let claim = match (shrink.rechecks, shrink.complete) {
+        (0, _) => "",
+        (_, true) => "; nothing more can be removed without losing the proof",
+        (_, false) => "; the budget for making it smaller was used up",
+    };
+    Some(format!("{} of {} ops{claim}", count(minimal as u64), count(of as u64)))
+}
+
+/// The commands that repeat the check and the run, each with what it repeats.
+pub fn commands(run: &RunDir) -> [(&'static str, String, &'static str); 2] {
+    [
+        (
+            "recheck",
+            format!("tribunal check {}", shell_quoted(&run.name)),
+            "same history, same verdict, always",
+        ),
+        ("rerun", run.evidence.info.rerun_command(), "same plan; timing may differ"),
+    ]
+}
+
+/// How each fault went, in a few words: `partition 4`, `kill 3 of 4`.
+pub fn fault_tally(run: &RunDir) -> Vec<String> {
+    let seen = run.judgement.coverage.faults.iter();
+    seen.map(|fault| match fault.planned {
+        0 => format!("{} never came", fault.fault),
+        planned if fault.effective == planned => format!("{} {planned}", fault.fault),
+        planned => format!("{} {} of {planned}", fault.fault, fault.effective),
+    })
+    .collect()
+}

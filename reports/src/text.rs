@@ -1,0 +1,147 @@
+//! `report.txt`: what is printed when a run ends. At most 40 lines of at most 100 characters.
+
+mod lanes;
+
+use tribunal_checker::verdict::{Impossible, Violation};
+
+use crate::judgement::Judgement;
+use crate::run_dir::RunDir;
+use crate::summary;
+use crate::wording::{count, duration, elide, operation, percent};
+
+/// The most characters in a line.
+pub const WIDTH: usize = 100;
+/// The most lines.
+pub const LINES_MAX: usize = 40;
+
+/// The report.
+pub fn render(run: &RunDir) -> String {
+    let judgement = &run.judgement;
+    let mut lines = vec![headline(run)];
+    lines.extend(wrapped(&judgement.sentence, 2).into_iter().take(5));
+    if let Some(violation) = judgement.violation() {
+        lines.extend(circumstances(run));
+        lines.push(String::new());
+        lines.extend(evidence(run, violation));
+    }
+    if let (Some(failure), Some(_)) = (&judgement.harness_failure, judgement.violation()) {
+        lines.push(line(&format!("  besides, the harness failed: {}: {}", failure.source, failure.error)));
+    }
+    lines.push(String::new());
+    lines.extend(figures(run));
+    lines.push(String::new());
+    let closing = closing(run);
+    lines.truncate(LINES_MAX - closing.len());
+    lines.extend(closing);
+    lines.into_iter().map(|line| line.trim_end().to_string() + "\n").collect()
+}
+
+fn headline(run: &RunDir) -> String {
+    let outcome = run.judgement.outcome;
+    let mut words = vec![format!("{} {}", summary::sign(outcome), summary::heading(outcome))];
+    words.extend(summary::violated_key(run).map(|key| format!("key {key}")));
+    words.extend(summary::subject(run));
+    line(&words.join("   "))
+}
+
+/// The faults at the time of the violation.
+fn circumstances(run: &RunDir) -> Vec<String> {
+    let active: Vec<String> = summary::faults_at_witness(run)
+        .iter()
+        .map(|(fault, for_ns)| format!("{} for {}", fault.label, duration(*for_ns)))
+        .collect();
+    let during = if active.is_empty() { "no fault in force".to_string() } else { active.join(" and ") };
+    wrapped(&format!("at that time: {during}"), 2).into_iter().take(3).collect()
+}
+
+/// The picture, and why nothing works.
+fn evidence(run: &RunDir, violation: &Violation) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !violation.before.is_empty() {
+        lines.push(line(&format!("  state before: {{{}}}", violation.before.join(", "))));
+    }
+    lines.extend(lanes::draw(&run.judgement, &run.evidence.faults, WIDTH));
+    let order = summary::places(violation.order.len());
+    for (at, impossible) in violation.impossible.iter().take(3).enumerate() {
+        let lead = if at == 0 { format!("after {order}:") } else { String::new() };
+        let lead = format!("{lead:width$}", width = order.chars().count() + 7);
+        lines.push(line(&format!("  {lead} {}", why_not(&run.judgement, impossible))));
+    }
+    if let Some(more) = violation.impossible.len().checked_sub(4) {
+        lines.push(format!("  and {} more ways, none of which works", more + 1));
+    }
+    for explanation in violation.explanations.iter().take(4) {
+        lines.push(line(&format!("  {} {}", explanation.question, explanation.answer)));
+    }
+    lines.extend(summary::shrink_caption(run).map(|caption| line(&format!("  {caption}"))));
+    lines
+}
+
+fn why_not(judgement: &Judgement, impossible: &Impossible) -> String {
+    let tried: Vec<String> = impossible
+        .next
+        .iter()
+        .filter_map(|id| judgement.op(*id))
+        .map(|op| format!("p{} {}", op.process, operation(op)))
+        .collect();
+    format!("{} from {}: {}", tried.join(", then "), impossible.state, impossible.reason)
+}
+
+fn figures(run: &RunDir) -> Vec<String> {
+    let stats = &run.judgement.stats;
+    let tally = stats.tally;
+    let mut lines = vec![line(&format!(
+        "  ops      {}: ok {} ({}), fail {}, info {}",
+        count(tally.all() as u64),
+        count(tally.ok as u64),
+        percent(tally.ok, tally.all()),
+        count(tally.fail as u64),
+        count(tally.info as u64)
+    ))];
+    for per_f in stats.by_f.iter().take(6) {
+        if let Some(latency) = per_f.latency {
+            lines.push(line(&format!(
+                "           {:<10} p50 {:>8}   p95 {:>8}   p99 {:>8}   max {:>8}",
+                elide(per_f.f.name(), 10),
+                duration(latency.p50_ns),
+                duration(latency.p95_ns),
+                duration(latency.p99_ns),
+                duration(latency.max_ns)
+            )));
+        }
+    }
+    let faults = summary::fault_tally(run);
+    let faults = if faults.is_empty() { "none".to_string() } else { faults.join(", ") };
+    lines.push(line(&format!("  faults   {faults}")));
+    for why in run.judgement.coverage.why.iter().take(3) {
+        lines.push(line(&format!("  missing  {why}")));
+    }
+    lines
+}
+
+/// Where the rest is. Paths and commands are never cut: they are there to be copied.
+fn closing(run: &RunDir) -> Vec<String> {
+    let mut lines = vec![format!("  report   {}/report.html", run.name)];
+    lines.extend(summary::commands(run).map(|(what, command, _)| format!("  {what:<8} {command}")));
+    lines
+}
+
+/// One line, cut to the width.
+fn line(text: &str) -> String {
+    elide(text, WIDTH)
+}
+
+/// A text in lines of at most [`WIDTH`] characters, indented.
+fn wrapped(text: &str, indent: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace().map(|word| elide(word, WIDTH - indent)) {
+        match lines.last_mut() {
+            Some(last) if last.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                last.push(' ');
+                last.push_str(&word);
+            }
+            _ => lines.push(format!("{:indent$}{word}", "")),
+        }
+    }
+    lines
+}

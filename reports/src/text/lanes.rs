@@ -1,0 +1,134 @@
+//! The picture of a counterexample in characters.
+//!
+//! Bars are as wide as their labels; where the page is too narrow for that, labels are cut shorter, and where that
+//! does not help, fewer operations are shown.
+
+use crate::faults::Fault;
+use crate::judgement::Judgement;
+use crate::picture::{Axis, Bar, Ending, Picture};
+use crate::wording::{circled, elide, operation, seconds};
+
+/// The most lanes that are drawn.
+const LANES_MAX: usize = 12;
+/// The most fault strips that are drawn.
+const STRIPS_MAX: usize = 4;
+
+/// The picture, line by line, at most `width` characters wide; empty when no violation was proved.
+pub(super) fn draw(judgement: &Judgement, faults: &[Fault], width: usize) -> Vec<String> {
+    for bars_max in [24, 16, 12, 8, 6, 4, 3, 2, 1] {
+        let Some(picture) = Picture::of(judgement, faults, bars_max) else { return Vec::new() };
+        if picture.lanes.len() > LANES_MAX {
+            continue;
+        }
+        for (label_max, gap) in [(40, 3.0), (30, 2.0), (20, 2.0), (14, 1.0), (10, 1.0)] {
+            let name = |process: u64| format!("  p{process}");
+            let margin = picture.lanes.iter().map(|lane| name(lane.process).len()).max().unwrap_or(0) + 2;
+            let label = |bar: &Bar| label(bar, label_max);
+            let axis = Axis::new(&picture, margin as f64, gap, |bar| label(bar).chars().count() as f64 + 1.0);
+            if axis.right() as usize >= width {
+                continue;
+            }
+            let mut lines = Vec::new();
+            for lane in &picture.lanes {
+                let mut line = Line::new(width);
+                line.put(0, &name(lane.process));
+                for bar in &lane.bars {
+                    draw_bar(&mut line, bar, &label(bar), &axis);
+                }
+                lines.push(line.text());
+            }
+            lines.push(times(&picture, &axis, width));
+            lines.extend(strips(&picture, &axis, margin, width));
+            if picture.left_out > 0 {
+                lines.push(format!("  {} more operations do not fit here", picture.left_out));
+            }
+            return lines;
+        }
+    }
+    Vec::new()
+}
+
+fn label(bar: &Bar, max: usize) -> String {
+    let place = bar.place.map(circled).unwrap_or_default();
+    let sign = match bar.ending {
+        _ if bar.witness => " ✗",
+        Ending::Fail => " (failed)",
+        _ => "",
+    };
+    format!("{place}{}{sign}", elide(&operation(bar.op), max))
+}
+
+/// `├─write 3─┤`; dashed where it is only context; with an open end where nobody knows.
+fn draw_bar(line: &mut Line, bar: &Bar, label: &str, axis: &Axis) {
+    let (from, to) = (axis.at(bar.from) as usize, axis.at(bar.to) as usize);
+    let rule = if bar.context { '╌' } else { '─' };
+    let (rule, right) = if bar.ending == Ending::Info { ('┄', '▸') } else { (rule, '┤') };
+    (from..to).for_each(|x| line.put_char(x, rule));
+    line.put_char(from, '├');
+    line.put_char(to, right);
+    let room = (to - from).saturating_sub(1 + label.chars().count());
+    line.put(from + 1 + room / 2, label);
+}
+
+/// The times under the ticks: those of the witness first, then from the left what does not collide.
+fn times(picture: &Picture, axis: &Axis, width: usize) -> String {
+    let labels = picture.tick_labels();
+    let mut line = Line::new(width);
+    let first = picture.witness_ticks().into_iter().flat_map(|(from, to)| [from, to]);
+    for tick in first.chain(0..labels.len()).filter(|&tick| tick < labels.len()) {
+        let x = (axis.at(tick) as usize).min(width - labels[tick].len());
+        if line.is_blank(x.saturating_sub(1), x + labels[tick].len() + 1) {
+            line.put(x, &labels[tick]);
+        }
+    }
+    line.text()
+}
+
+/// One line per fault, its label on its strip, with an open end where it outlasts the picture.
+fn strips(picture: &Picture, axis: &Axis, margin: usize, width: usize) -> Vec<String> {
+    let shown = picture.faults.iter().take(STRIPS_MAX).enumerate().map(|(at, fault)| {
+        let from = axis.at_time(fault.applied_ns) as usize;
+        let last = picture.ticks.last().copied().unwrap_or(0);
+        let open = fault.healed_ns.is_none_or(|healed| healed > last);
+        let to = if open { axis.right() as usize } else { axis.at_time(fault.end_or(last)) as usize };
+        let label = elide(&format!(" {} since {} ", fault.label, seconds(fault.applied_ns)), width - margin);
+        let mut line = Line::new(width);
+        (from..to).for_each(|x| line.put_char(x, if at % 2 == 0 { '░' } else { '▒' }));
+        let length = label.chars().count();
+        let room = (to - from).saturating_sub(length);
+        line.put((from + (room / 2).min(3)).min(width - length), &label);
+        if open {
+            line.put_char(to, '▸');
+        }
+        line.text()
+    });
+    let more = picture.faults.len().saturating_sub(STRIPS_MAX);
+    shown.chain((more > 0).then(|| format!("  and {more} more faults in force"))).collect()
+}
+
+/// A line of characters to draw on; what falls beyond its end is cut.
+struct Line(Vec<char>);
+
+impl Line {
+    fn new(width: usize) -> Line {
+        Line(vec![' '; width])
+    }
+
+    fn put_char(&mut self, x: usize, c: char) {
+        if let Some(cell) = self.0.get_mut(x) {
+            *cell = c;
+        }
+    }
+
+    fn put(&mut self, x: usize, text: &str) {
+        text.chars().enumerate().for_each(|(at, c)| self.put_char(x + at, c));
+    }
+
+    fn is_blank(&self, from: usize, to: usize) -> bool {
+        self.0[from.min(self.0.len())..to.min(self.0.len())].iter().all(|c| *c == ' ')
+    }
+
+    fn text(&self) -> String {
+        self.0.iter().collect::<String>().trim_end().to_string()
+    }
+}
