@@ -22,6 +22,11 @@
 //! - **A fault must bite.** The links count what they withheld and the nodes are looked at while they should be stopped;
 //!   a fault that withheld and stopped nothing is recorded as ineffective.
 
+mod gate;
+mod links;
 mod node;
+mod proxy;
 
+pub use gate::{CutMode, LinkCounters};
+pub use links::Links;
 pub use node::{NodeId, NodeState, Nodes, ParseNodeError};

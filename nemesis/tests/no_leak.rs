@@ -1,0 +1,52 @@
+//! Connections come by the thousand (nodes redial through a partition) and must leave nothing behind. Alone in its
+//! process, because it counts the process's file descriptors.
+
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tribunal_nemesis::{CutMode, Links, NodeId};
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("Linux").count()
+}
+
+#[tokio::test]
+async fn two_thousand_connections_leave_no_descriptor_behind() {
+    let (from, to) = (NodeId(0), NodeId(1));
+    let node = TcpListener::bind("127.0.0.1:0").await.expect("a loopback listener");
+    let address = node.local_addr().expect("bound");
+    let server = tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((stream, _)) = node.accept().await {
+            open.push(stream);
+            if open.len() > 50 {
+                open.clear();
+            }
+        }
+    });
+    let before = descriptors();
+    let links = Links::open(2).await.expect("loopback listeners");
+    links.set_upstream(to, address);
+    for round in 0..20 {
+        // A round of each way to end: carried, waiting at a stall, reset.
+        match round % 4 {
+            0 => links.heal_all(),
+            1 => links.cut(from, to, CutMode::Stall),
+            2 => links.cut(to, from, CutMode::Stall),
+            _ => links.cut(from, to, CutMode::Reset),
+        }
+        let mut open = Vec::new();
+        for _ in 0..100 {
+            // An error is the reset of that round, come before the connect was done.
+            open.extend(TcpStream::connect(links.dial_address(from, to)).await);
+        }
+    }
+    links.heal_all();
+    while links.connections() > 50 {
+        tokio::time::sleep(Duration::from_millis(1)).await; // the server still holds its last ones
+    }
+    links.close().await;
+    server.abort();
+    let _ = server.await;
+    assert_eq!(descriptors(), before - 1, "all but the server's own listener, which is closed by now");
+}
