@@ -4,6 +4,8 @@
 //! [`Answer::Unknown`](verdict::Answer::Unknown), and says which limit.
 
 pub mod decision;
+mod explain;
+pub mod formats;
 pub mod history;
 pub mod op;
 pub mod verdict;
