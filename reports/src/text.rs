@@ -17,8 +17,8 @@ pub const LINES_MAX: usize = 40;
 /// The report.
 pub fn render(run: &RunDir) -> String {
     let judgement = &run.judgement;
-    let mut lines = vec![headline(run)];
-    lines.extend(wrapped(&judgement.sentence, 2).into_iter().take(5));
+    let mut lines = headline(run);
+    lines.extend(wrapped(&judgement.sentence, 2, 2).into_iter().take(5));
     if let Some(violation) = judgement.violation() {
         lines.extend(circumstances(run));
         lines.push(String::new());
@@ -36,12 +36,13 @@ pub fn render(run: &RunDir) -> String {
     lines.into_iter().map(|line| line.trim_end().to_string() + "\n").collect()
 }
 
-fn headline(run: &RunDir) -> String {
+/// The outcome, and what was tried.
+fn headline(run: &RunDir) -> Vec<String> {
     let outcome = run.judgement.outcome;
-    let mut words = vec![format!("{} {}", summary::sign(outcome), summary::heading(outcome))];
-    words.extend(summary::violated_key(run).map(|key| format!("key {key}")));
-    words.extend(summary::subject(run));
-    line(&words.join("   "))
+    let mut subject = summary::subject(run);
+    subject.extend(summary::violated_key(run).map(|key| format!("key {key}")));
+    let head = format!("{} {}", summary::sign(outcome), summary::heading(outcome));
+    wrapped(&format!("{head} · {}", subject.join(" · ")), 0, 2).into_iter().take(2).collect()
 }
 
 /// The faults at the time of the violation.
@@ -51,7 +52,7 @@ fn circumstances(run: &RunDir) -> Vec<String> {
         .map(|(fault, for_ns)| format!("{} for {}", fault.label, duration(*for_ns)))
         .collect();
     let during = if active.is_empty() { "no fault in force".to_string() } else { active.join(" and ") };
-    wrapped(&format!("at that time: {during}"), 2).into_iter().take(3).collect()
+    wrapped(&format!("at that time: {during}"), 2, 2).into_iter().take(3).collect()
 }
 
 /// The picture, and why nothing works.
@@ -61,17 +62,21 @@ fn evidence(run: &RunDir, violation: &Violation) -> Vec<String> {
         lines.push(line(&format!("  state before: {{{}}}", violation.before.join(", "))));
     }
     lines.extend(lanes::draw(&run.judgement, &run.evidence.faults, WIDTH));
-    let order = summary::places(violation.order.len());
+    let lead = format!("after {}: ", summary::places(violation.order.len()));
+    let indent = 2 + lead.chars().count();
     for (at, impossible) in violation.impossible.iter().take(3).enumerate() {
-        let lead = if at == 0 { format!("after {order}:") } else { String::new() };
-        let lead = format!("{lead:width$}", width = order.chars().count() + 7);
-        lines.push(line(&format!("  {lead} {}", why_not(&run.judgement, impossible))));
+        let mut reason = wrapped(&why_not(&run.judgement, impossible), indent, indent + 2);
+        if at == 0 {
+            reason[0] = format!("  {lead}{}", reason[0].trim_start());
+        }
+        lines.extend(reason.into_iter().take(2));
     }
     if let Some(more) = violation.impossible.len().checked_sub(4) {
         lines.push(format!("  and {} more ways, none of which works", more + 1));
     }
     for explanation in violation.explanations.iter().take(4) {
-        lines.push(line(&format!("  {} {}", explanation.question, explanation.answer)));
+        let says = format!("{} {}", explanation.question, explanation.answer);
+        lines.extend(wrapped(&says, 2, 4).into_iter().take(2));
     }
     lines.extend(summary::shrink_caption(run).map(|caption| line(&format!("  {caption}"))));
     lines
@@ -131,17 +136,19 @@ fn line(text: &str) -> String {
     elide(text, WIDTH)
 }
 
-/// A text in lines of at most [`WIDTH`] characters, indented.
-fn wrapped(text: &str, indent: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace().map(|word| elide(word, WIDTH - indent)) {
-        match lines.last_mut() {
-            Some(last) if last.chars().count() + 1 + word.chars().count() <= WIDTH => {
-                last.push(' ');
-                last.push_str(&word);
-            }
-            _ => lines.push(format!("{:indent$}{word}", "")),
+/// A text in lines of at most [`WIDTH`] characters: the first indented by `first`, the others by `rest`.
+fn wrapped(text: &str, first: usize, rest: usize) -> Vec<String> {
+    let mut lines = vec![" ".repeat(first)];
+    let mut empty = true;
+    for word in text.split_whitespace().map(|word| elide(word, WIDTH - first.max(rest))) {
+        let last = lines.last_mut().expect("there is a first line");
+        if !empty && last.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(format!("{}{word}", " ".repeat(rest)));
+        } else {
+            last.push_str(if empty { "" } else { " " });
+            last.push_str(&word);
         }
+        empty = false;
     }
     lines
 }

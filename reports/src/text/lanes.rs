@@ -6,7 +6,7 @@
 use crate::faults::Fault;
 use crate::judgement::Judgement;
 use crate::picture::{Axis, Bar, Ending, Picture};
-use crate::wording::{circled, elide, operation, seconds};
+use crate::wording::{circled, counted, elide, operation, seconds};
 
 /// The most lanes that are drawn.
 const LANES_MAX: usize = 12;
@@ -20,7 +20,7 @@ pub(super) fn draw(judgement: &Judgement, faults: &[Fault], width: usize) -> Vec
         if picture.lanes.len() > LANES_MAX {
             continue;
         }
-        for (label_max, gap) in [(40, 3.0), (30, 2.0), (20, 2.0), (14, 1.0), (10, 1.0)] {
+        for (label_max, gap) in [(40, 8.0), (40, 5.0), (30, 3.0), (20, 2.0), (14, 1.0), (10, 1.0)] {
             let name = |process: u64| format!("  p{process}");
             let margin = picture.lanes.iter().map(|lane| name(lane.process).len()).max().unwrap_or(0) + 2;
             let label = |bar: &Bar| label(bar, label_max);
@@ -39,9 +39,7 @@ pub(super) fn draw(judgement: &Judgement, faults: &[Fault], width: usize) -> Vec
             }
             lines.push(times(&picture, &axis, width));
             lines.extend(strips(&picture, &axis, margin, width));
-            if picture.left_out > 0 {
-                lines.push(format!("  {} more operations do not fit here", picture.left_out));
-            }
+            lines.extend(legend(&picture));
             return lines;
         }
     }
@@ -58,13 +56,13 @@ fn label(bar: &Bar, max: usize) -> String {
     format!("{place}{}{sign}", elide(&operation(bar.op), max))
 }
 
-/// `├─write 3─┤`; dashed where it is only context; with an open end where nobody knows.
+/// `├─write 3─┤`; `┊ write 3 ┊` where it is only context; with an open end where nobody knows.
 fn draw_bar(line: &mut Line, bar: &Bar, label: &str, axis: &Axis) {
     let (from, to) = (axis.at(bar.from) as usize, axis.at(bar.to) as usize);
-    let rule = if bar.context { '╌' } else { '─' };
-    let (rule, right) = if bar.ending == Ending::Info { ('┄', '▸') } else { (rule, '┤') };
+    let (left, rule, right) = if bar.context { ('┊', ' ', '┊') } else { ('├', '─', '┤') };
+    let (rule, right) = if bar.ending == Ending::Info { ('┄', '▸') } else { (rule, right) };
     (from..to).for_each(|x| line.put_char(x, rule));
-    line.put_char(from, '├');
+    line.put_char(from, left);
     line.put_char(to, right);
     let room = (to - from).saturating_sub(1 + label.chars().count());
     line.put(from + 1 + room / 2, label);
@@ -104,6 +102,21 @@ fn strips(picture: &Picture, axis: &Axis, margin: usize, width: usize) -> Vec<St
     });
     let more = picture.faults.len().saturating_sub(STRIPS_MAX);
     shown.chain((more > 0).then(|| format!("  and {more} more faults in force"))).collect()
+}
+
+/// What the signs mean that are in the picture, and what is not in it.
+fn legend(picture: &Picture) -> Option<String> {
+    let mut says = Vec::new();
+    if picture.bars().any(|bar| bar.ending == Ending::Info) {
+        says.push("┄▸ may take effect at any time".to_string());
+    }
+    if picture.bars().any(|bar| bar.context) {
+        says.push("┊ ┊ only context".to_string());
+    }
+    if picture.left_out > 0 {
+        says.push(format!("{} not drawn", counted(picture.left_out, "operation")));
+    }
+    (!says.is_empty()).then(|| format!("  {}", says.join("   ")))
 }
 
 /// A line of characters to draw on; what falls beyond its end is cut.
