@@ -1,0 +1,16 @@
+//! A built-in server by itself: `cargo run -p tribunal-nodes --example node -- raft --help`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Runs one node of a built-in system.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    node: tribunal_nodes::NodeCommand,
+}
+
+fn main() -> ExitCode {
+    Cli::parse().node.run()
+}

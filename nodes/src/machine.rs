@@ -1,0 +1,383 @@
+//! The replicated state machine: a map from keys to values, and what clients were last told.
+//!
+//! Deterministic and pure: the same commands in the same order give the same state and the same outputs on every
+//! node, whatever the protocol that put them in order. What a key holds decides which operations fit it; a key that
+//! was never written holds nil, which fits all of them.
+//!
+//! **Exactly once** (Ongaro's thesis, section 6.3). A node that does not know whether its command was carried out
+//! hands it on again, so a command may be put in order twice. The machine remembers for every client the highest
+//! sequence number carried out and its output: the same number again gets the same output and changes nothing; a
+//! lower one is too old to tell.
+//!
+//! Caveats: sessions are never forgotten, because a command may come out of a stalled connection at any time; memory
+//! and snapshots grow with the number of clients ever seen (about 100 bytes each).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::Value;
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Verb {
+    Read,
+    Write,
+    Cas,
+    Add,
+    Generate,
+    Append,
+    AddElement,
+    Contains,
+    Delete,
+    Enqueue,
+    Dequeue,
+    Pop,
+    Acquire,
+    Release,
+}
+
+/// One operation on one key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Op {
+    pub(crate) verb: Verb,
+    pub(crate) key: Value,
+    pub(crate) value: Value,
+}
+
+/// An operation that changes something, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Command {
+    pub(crate) client: Arc<str>,
+    pub(crate) seq: u64,
+    pub(crate) op: Op,
+}
+
+/// What came of an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Output {
+    /// It was carried out.
+    Value(Value),
+    /// It does not fit what the key holds: it was not carried out.
+    Refused(String),
+    /// A later operation of the same client was carried out before: nothing is done, and whether it was done
+    /// earlier is not known any more.
+    Overtaken,
+}
+
+impl Op {
+    /// Reads an operation in the words of the wire protocol, and refuses what could never be carried out.
+    pub(crate) fn parse(f: &str, key: Value, value: Value) -> Result<Op, String> {
+        let verb = match f {
+            "read" | "get" => Verb::Read,
+            "write" | "put" => Verb::Write,
+            "cas" => Verb::Cas,
+            "add" => Verb::Add,
+            "generate" => Verb::Generate,
+            "append" => Verb::Append,
+            "add_element" => Verb::AddElement,
+            "contains" => Verb::Contains,
+            "delete" => Verb::Delete,
+            "enqueue" | "push" => Verb::Enqueue,
+            "dequeue" => Verb::Dequeue,
+            "pop" => Verb::Pop,
+            "acquire" => Verb::Acquire,
+            "release" => Verb::Release,
+            _ => return Err(format!("unknown f {f:?}")),
+        };
+        match (verb, &value) {
+            (Verb::Cas, Value::List(pair)) if pair.len() == 2 => {}
+            (Verb::Cas, _) => return Err("cas needs the value [from, to]".into()),
+            (Verb::Add, Value::Int(_)) => {}
+            (Verb::Add, _) => return Err("add needs an integer".into()),
+            (Verb::Acquire | Verb::Release, Value::Nil) => return Err(format!("{f} needs the owner's name")),
+            _ => {}
+        }
+        Ok(Op { verb, key, value })
+    }
+
+    /// Whether it changes nothing, and so needs no place in the log.
+    pub(crate) fn is_read_only(&self) -> bool {
+        matches!(self.verb, Verb::Read | Verb::Contains)
+    }
+}
+
+/// The last that a client was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Session {
+    seq: u64,
+    output: Output,
+}
+
+/// The state that every node computes alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    data: BTreeMap<Value, Value>,
+    sessions: BTreeMap<Arc<str>, Session>,
+}
+
+impl Machine {
+    /// Carries out a command, unless it was carried out before.
+    pub(crate) fn apply(&mut self, command: &Command) -> Output {
+        if let Some(session) = self.sessions.get(&command.client) {
+            if command.seq == session.seq {
+                return session.output.clone();
+            }
+            if command.seq < session.seq {
+                return Output::Overtaken;
+            }
+        }
+        let output = self.change(&command.op);
+        let session = Session { seq: command.seq, output: output.clone() };
+        self.sessions.insert(command.client.clone(), session);
+        output
+    }
+
+    /// Answers an operation that changes nothing.
+    pub(crate) fn read(&self, op: &Op) -> Output {
+        let held = self.data.get(&op.key).unwrap_or(&Value::Nil);
+        match (op.verb, held) {
+            (Verb::Read, held) => Output::Value(held.clone()),
+            (Verb::Contains, Value::Nil) => Output::Value(false.into()),
+            (Verb::Contains, Value::List(items)) => Output::Value(items.contains(&op.value).into()),
+            (verb, held) => misfit(verb, held),
+        }
+    }
+
+    fn change(&mut self, op: &Op) -> Output {
+        if op.is_read_only() {
+            return self.read(op);
+        }
+        let held = self.data.entry(op.key.clone()).or_default();
+        let output = change_value(held, op.verb, &op.value);
+        if held == &Value::Nil {
+            self.data.remove(&op.key);
+        }
+        match output {
+            Some(value) => Output::Value(value),
+            None => misfit(op.verb, self.data.get(&op.key).unwrap_or(&Value::Nil)),
+        }
+    }
+
+    /// The whole state as bytes.
+    pub(crate) fn snapshot(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("a machine holds only what postcard can write")
+    }
+
+    /// The state that [`Machine::snapshot`] wrote.
+    pub(crate) fn restore(bytes: &[u8]) -> Result<Self, postcard::Error> {
+        postcard::from_bytes(bytes)
+    }
+}
+
+/// Changes what a key holds and gives the output; `None`, and no change, if the operation does not fit it.
+fn change_value(held: &mut Value, verb: Verb, value: &Value) -> Option<Value> {
+    use Value::{Int, List, Nil};
+
+    if matches!((verb, &*held), (Verb::Append | Verb::AddElement | Verb::Enqueue, Nil)) {
+        *held = List(Vec::new());
+    }
+    Some(match (verb, &mut *held) {
+        (Verb::Write, held) => {
+            *held = value.clone();
+            Nil
+        }
+        (Verb::Cas, held) => {
+            let List(pair) = value else { return None };
+            let [from, to] = pair.as_slice() else { return None };
+            let holds = held == from;
+            if holds {
+                *held = to.clone();
+            }
+            holds.into()
+        }
+        (Verb::Add, Nil) => {
+            *held = value.clone();
+            value.clone()
+        }
+        (Verb::Add, Int(total)) => {
+            let Int(delta) = value else { return None };
+            *total = total.wrapping_add(*delta);
+            Int(*total)
+        }
+        (Verb::Generate, Nil) => {
+            *held = Int(1);
+            Int(1)
+        }
+        (Verb::Generate, Int(last)) => {
+            *last = last.wrapping_add(1);
+            Int(*last)
+        }
+        (Verb::Append | Verb::Enqueue, List(items)) => {
+            items.push(value.clone());
+            Nil
+        }
+        (Verb::AddElement, List(items)) => {
+            let new = !items.contains(value);
+            if new {
+                items.push(value.clone());
+            }
+            new.into()
+        }
+        (Verb::Delete, Nil) => false.into(),
+        (Verb::Delete, held) if *value == Nil => {
+            *held = Nil;
+            true.into()
+        }
+        (Verb::Delete, List(items)) => {
+            let before = items.len();
+            items.retain(|item| item != value);
+            (items.len() < before).into()
+        }
+        (Verb::Dequeue | Verb::Pop, Nil) => Nil,
+        (Verb::Dequeue, List(items)) if items.is_empty() => Nil,
+        (Verb::Dequeue, List(items)) => items.remove(0),
+        (Verb::Pop, List(items)) => items.pop().unwrap_or(Nil),
+        // A lock is [owner or nil, the last token]: the token outlives its owner, so that it only grows.
+        (Verb::Acquire, Nil) => {
+            *held = List(vec![value.clone(), Int(1)]);
+            Int(1)
+        }
+        (Verb::Acquire, List(lock)) => match lock.as_mut_slice() {
+            [owner, Int(token)] if *owner == Nil => {
+                *owner = value.clone();
+                *token += 1;
+                Int(*token)
+            }
+            [_, Int(_)] => false.into(),
+            _ => return None,
+        },
+        (Verb::Release, Nil) => false.into(),
+        (Verb::Release, List(lock)) => match lock.as_mut_slice() {
+            [owner, Int(_)] => {
+                let held_by_them = owner == value;
+                if held_by_them {
+                    *owner = Nil;
+                }
+                held_by_them.into()
+            }
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+fn misfit(verb: Verb, held: &Value) -> Output {
+    Output::Refused(format!("{verb:?} does not fit {}", held.to_json()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(client: &str, seq: u64, f: &str, value: &str) -> Command {
+        let value = Value::from_json(serde_json::from_str(value).unwrap()).unwrap();
+        Command { client: client.into(), seq, op: Op::parse(f, "k".into(), value).unwrap() }
+    }
+
+    /// Runs `f value -> output` lines on one key, each as a new operation.
+    fn check(script: &str) {
+        let mut machine = Machine::default();
+        for (seq, line) in script.lines().map(str::trim).filter(|line| !line.is_empty()).enumerate() {
+            let (call, expected) = line.split_once(" -> ").unwrap();
+            let (f, value) = call.split_once(' ').unwrap_or((call, "null"));
+            let output = match machine.apply(&command("c", seq as u64, f, value)) {
+                Output::Value(value) => value.to_json().to_string(),
+                other => format!("{other:?}"),
+            };
+            assert_eq!(output, expected, "line {seq}: {line}");
+        }
+    }
+
+    #[test]
+    fn a_register() {
+        check(
+            "read -> null
+             cas [null,1] -> true
+             cas [2,3] -> false
+             write 2 -> null
+             cas [2,3] -> true
+             read -> 3
+             delete -> true
+             delete -> false
+             read -> null",
+        );
+    }
+
+    #[test]
+    fn a_counter_and_a_source_of_ids() {
+        check("add 5 -> 5\nadd -7 -> -2\nread -> -2\ngenerate -> -1");
+        check("generate -> 1\ngenerate -> 2");
+    }
+
+    #[test]
+    fn lists_sets_queues_and_stacks() {
+        check("append 1 -> null\nappend 1 -> null\nread -> [1,1]");
+        check(
+            "add_element 1 -> true\nadd_element 1 -> false\ncontains 1 -> true\ndelete 1 -> true\nread -> []",
+        );
+        check(
+            "contains 1 -> false\ndequeue -> null\nenqueue 1 -> null\nenqueue 2 -> null\ndequeue -> 1\npop -> 2\npop -> null",
+        );
+    }
+
+    #[test]
+    fn a_lock_hands_out_growing_tokens() {
+        check(
+            r#"release "a" -> false
+               acquire "a" -> 1
+               acquire "b" -> false
+               acquire "a" -> false
+               release "b" -> false
+               release "a" -> true
+               acquire "b" -> 2"#,
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_changes_nothing() {
+        check(
+            r#"write "x" -> null
+               add 1 -> Refused("Add does not fit \"x\"")
+               enqueue 1 -> Refused("Enqueue does not fit \"x\"")
+               read -> "x""#,
+        );
+    }
+
+    #[test]
+    fn a_command_put_in_order_twice_is_carried_out_once() {
+        let mut machine = Machine::default();
+        let add = command("c", 1, "add", "5");
+        assert_eq!(machine.apply(&add), Output::Value(5.into()));
+        assert_eq!(machine.apply(&command("d", 1, "add", "1")), Output::Value(6.into()));
+        assert_eq!(
+            machine.apply(&add),
+            Output::Value(5.into()),
+            "the same output again, and no second effect"
+        );
+        assert_eq!(machine.apply(&command("c", 2, "add", "1")), Output::Value(7.into()));
+        assert_eq!(machine.apply(&add), Output::Overtaken);
+        assert_eq!(machine.read(&command("c", 0, "read", "null").op), Output::Value(7.into()));
+    }
+
+    #[test]
+    fn sessions_survive_a_snapshot() {
+        let mut machine = Machine::default();
+        let add = command("c", 1, "add", "5");
+        machine.apply(&add);
+        let mut restored = Machine::restore(&machine.snapshot()).unwrap();
+        assert_eq!(restored, machine);
+        assert_eq!(restored.apply(&add), Output::Value(5.into()));
+        assert_eq!(restored, machine);
+    }
+
+    #[test]
+    fn requests_that_can_never_fit_are_refused_before_they_are_ordered() {
+        for (f, value) in
+            [("cas", Value::Int(1)), ("add", Value::Nil), ("acquire", Value::Nil), ("frob", Value::Nil)]
+        {
+            assert!(Op::parse(f, Value::Nil, value).is_err(), "{f}");
+        }
+    }
+}

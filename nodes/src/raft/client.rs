@@ -1,0 +1,78 @@
+//! Connections from clients; the protocol is that of [`crate::wire`].
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::codec::FramedRead;
+
+use super::server::Event;
+use crate::logging::log;
+use crate::wire::{Outcome, Request, Response, frames, send_queued};
+
+/// Responses that may wait for a client that does not read; more are dropped, and it will time out.
+const RESPONSES: usize = 1024;
+
+/// How to answer one request.
+#[derive(Debug)]
+pub(super) struct Reply {
+    id: u64,
+    connection: mpsc::Sender<Response>,
+}
+
+impl Reply {
+    /// Sends the response, unless the client has hung up.
+    pub(super) fn send(self, outcome: Outcome) {
+        let _ = self.connection.try_send(Response { id: self.id, outcome });
+    }
+}
+
+/// Takes in clients until it is aborted.
+pub(super) async fn accept(listener: TcpListener, events: mpsc::Sender<Event>) {
+    let mut connections = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(connections.spawn(converse(stream, events.clone()))),
+            Err(error) => {
+                log(format_args!("cannot accept a client: {error}"));
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// Reads requests until the client hangs up or speaks another protocol.
+async fn converse(stream: TcpStream, events: mpsc::Sender<Event>) {
+    let _ = stream.set_nodelay(true);
+    let (incoming, outgoing) = stream.into_split();
+    let mut incoming = FramedRead::new(incoming, frames());
+    let (connection, mut responses) = mpsc::channel(RESPONSES);
+    let reading = async {
+        while let Some(Ok(bytes)) = incoming.next().await {
+            match serde_json::from_slice::<Request>(&bytes) {
+                Ok(request) => {
+                    let reply = Reply { id: request.id, connection: connection.clone() };
+                    if events.send(Event::Client(request, reply)).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    let reply = Reply { id: 0, connection: connection.clone() };
+                    reply.send(Outcome::Fail(format!("not a request: {error}")));
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = reading => {}
+        _ = send_queued(outgoing, &mut responses, encode) => {}
+    }
+}
+
+fn encode(response: &Response) -> Bytes {
+    serde_json::to_vec(response).expect("a response has only string keys").into()
+}

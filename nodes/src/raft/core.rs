@@ -1,0 +1,331 @@
+//! The protocol without the world: inputs and time go in, messages and effects come out.
+//!
+//! The core owns no socket, no file, no clock and no source of randomness but the seeded generator it is handed. So a
+//! test can play any script to it, and a simulator can play millions.
+//!
+//! ```text
+//!   receive(message) --+                          +-- write      to be made durable, then persisted(number)
+//!   tick(now) ---------+                          +-- messages   to be sent
+//!   propose(payload) --+--> Core --> ready() -----+-- committed  to be applied to the state machine, in order
+//!   read(id) ----------+                          +-- reads      to be answered from the state machine now
+//!   persisted(number) -+                          +-- install    a snapshot that replaces the state machine
+//!   compact(snapshot) -+
+//! ```
+//!
+//! Inputs only change the state; everything that must happen outside is collected, and taken with `ready()`. Calling it
+//! once after several inputs is what makes batches: one write to disk, one AppendEntries per follower, one round for
+//! all the reads.
+//!
+//! **Persist before you speak.** What a node says about its term, its vote or its log must still be true after a crash
+//! (Figure 2: "updated on stable storage before responding to RPCs"). The core enforces that itself: such messages wait
+//! in the [ledger](durability) until the write that they rely on is reported durable, so `messages` may always be sent
+//! at once. A leader's AppendEntries rely on nothing and go out in parallel with its own write (thesis, section 10.2.1).
+//!
+//! Told in parts: [`election`] (section 5.2), [`replication`] (5.3, 5.4), [`reads`] (8, thesis 6.4), [`snapshot`] (7).
+
+mod durability;
+mod election;
+mod reads;
+mod replication;
+mod snapshot;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand_chacha::ChaCha8Rng;
+
+use self::durability::Ledger;
+use self::replication::Leading;
+use super::bug::Bug;
+use super::log::Log;
+use super::message::{
+    Appended, Body, Entry, HardState, Index, Message, NodeId, Payload, Position, Snapshot, Term,
+};
+
+/// A moment: how long after the node's start.
+pub(crate) type Time = Duration;
+
+/// Names a read that awaits its answer; chosen by the caller.
+pub(crate) type ReadId = u64;
+
+/// How a node is set up.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) id: NodeId,
+    /// The other nodes.
+    pub(crate) peers: Vec<NodeId>,
+    /// The shortest and the longest election timeout.
+    pub(crate) election_timeout: (Duration, Duration),
+    /// How often a leader makes itself heard.
+    pub(crate) heartbeat: Duration,
+    pub(crate) bugs: Vec<Bug>,
+}
+
+impl Config {
+    /// Whether the node is to make that mistake.
+    pub(crate) fn has(&self, bug: Bug) -> bool {
+        self.bugs.contains(&bug)
+    }
+}
+
+/// What a node finds on its disk when it starts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stored {
+    pub(crate) state: HardState,
+    pub(crate) snapshot: Option<Arc<Snapshot>>,
+    pub(crate) log: Log,
+}
+
+/// The state of Figure 4, with the pre-candidate of the thesis.
+#[derive(Debug)]
+enum Role {
+    Follower,
+    /// Asks whether it would be elected, in its old term.
+    PreCandidate {
+        granted: BTreeSet<NodeId>,
+    },
+    Candidate {
+        granted: BTreeSet<NodeId>,
+    },
+    Leader(Leading),
+}
+
+/// The request needs the leader, and this node is not it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NotLeader;
+
+/// What must be made durable, as one: all of it or nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Write {
+    /// Writes are numbered from 1; a later write must not become durable before an earlier one.
+    pub(crate) number: u64,
+    pub(crate) state: Option<HardState>,
+    /// An entry replaces the one at its index on disk, and all that follow that one.
+    pub(crate) entries: Vec<Entry>,
+    /// The log starts anew: nothing on disk counts any more but this snapshot, and `entries` after `base`.
+    pub(crate) restart: Option<Restart>,
+}
+
+/// The start of a log whose beginning was compacted.
+#[derive(Clone, Debug)]
+pub(crate) struct Restart {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) base: Position,
+}
+
+/// A thing worth a line in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    BecameFollower { term: Term, leader: Option<NodeId>, why: &'static str },
+    BecamePreCandidate { term: Term },
+    BecameCandidate { term: Term },
+    BecameLeader { term: Term, last: Position },
+    Truncated { from: Index, last: Position },
+    Compacted { at: Position, bytes: usize },
+    SendingSnapshot { to: NodeId, at: Position, bytes: usize },
+    InstalledSnapshot { at: Position, bytes: usize },
+}
+
+/// All that must happen outside, in this order.
+#[derive(Debug, Default)]
+pub(crate) struct Ready {
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) messages: Vec<(NodeId, Message)>,
+    pub(crate) write: Option<Write>,
+    pub(crate) install: Option<Arc<Snapshot>>,
+    pub(crate) committed: Vec<Entry>,
+    pub(crate) reads: Vec<ReadId>,
+    /// The node led, and does not any more: proposals that were not committed are uncertain, reads must be retried.
+    pub(crate) deposed: bool,
+}
+
+/// One node's part in the protocol.
+pub(crate) struct Core {
+    config: Config,
+    rng: ChaCha8Rng,
+    now: Time,
+    state: HardState,
+    log: Log,
+    snapshot: Option<Arc<Snapshot>>,
+    /// The last entry known to be committed, and the last one handed out to be applied.
+    commit: Index,
+    applied: Index,
+    role: Role,
+    leader: Option<NodeId>,
+    /// When the leader was last heard.
+    heard: Option<Time>,
+    election_at: Time,
+    /// A snapshot that is arriving.
+    incoming: Option<(Position, Vec<u8>)>,
+    ledger: Ledger,
+    ready: Ready,
+}
+
+impl Core {
+    /// A node that starts, for the first time or again, as a follower (section 5.2).
+    pub(crate) fn new(config: Config, stored: Stored, rng: ChaCha8Rng, now: Time) -> Self {
+        let applied = stored.snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index);
+        let mut core = Core {
+            config,
+            rng,
+            now,
+            state: stored.state,
+            ledger: Ledger::new(stored.log.last().index),
+            log: stored.log,
+            snapshot: stored.snapshot,
+            commit: applied,
+            applied,
+            role: Role::Follower,
+            leader: None,
+            heard: None,
+            election_at: now,
+            incoming: None,
+            ready: Ready::default(),
+        };
+        core.reset_election_timer();
+        core
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        match self.role {
+            Role::Leader(_) => self.tick_leader(),
+            _ if self.now >= self.election_at => self.start_pre_vote(),
+            _ => {}
+        }
+    }
+
+    /// The next moment at which [`Core::tick`] has something to do.
+    pub(crate) fn next_tick(&self) -> Time {
+        if let Role::Leader(leading) = &self.role { leading.heartbeat_at() } else { self.election_at }
+    }
+
+    /// A message has arrived, maybe late, maybe not for the first time.
+    pub(crate) fn receive(&mut self, now: Time, from: &NodeId, message: Message) {
+        self.now = self.now.max(now);
+        // Section 5.1: whoever sees a later term takes it on and follows; whoever is addressed from an earlier one
+        // says so. Answers from an earlier term answer nothing any more.
+        if message.term > self.state.term {
+            self.become_follower(message.term, "saw a later term");
+        }
+        let stale = message.term < self.state.term;
+        match message.body {
+            Body::PreVote { last } => self.on_pre_vote(from, last, stale),
+            Body::RequestVote { last } => self.on_request_vote(from, last, stale),
+            Body::AppendEntries { round, .. } | Body::InstallSnapshot { round, .. } if stale => {
+                self.send_durably(from, Body::AppendReply { round, result: Appended::Stale });
+            }
+            _ if stale => {}
+            Body::PreVoteReply { granted } => self.on_pre_vote_reply(from, granted),
+            Body::VoteReply { granted } => self.on_vote_reply(from, granted),
+            Body::AppendEntries { prev, entries, commit, round } => {
+                self.follow(from);
+                self.on_append_entries(from, prev, entries, commit, round);
+            }
+            Body::AppendReply { round, result } => self.on_append_reply(from, round, result),
+            Body::InstallSnapshot { last, offset, data, done, round } => {
+                self.follow(from);
+                self.on_install_snapshot(from, last, offset, data, done, round);
+            }
+            Body::SnapshotReply { last, received, round } => {
+                self.on_snapshot_reply(from, last, received, round)
+            }
+        }
+    }
+
+    /// A client's command, for the log. Only a leader takes it; that it was taken does not mean that it will be
+    /// committed.
+    pub(crate) fn propose(&mut self, command: Arc<[u8]>) -> Result<Position, NotLeader> {
+        if !matches!(self.role, Role::Leader(_)) {
+            return Err(NotLeader);
+        }
+        Ok(self.append_as_leader(Payload::Command(command)))
+    }
+
+    /// The writes up to and with this number are on disk.
+    pub(crate) fn persisted(&mut self, number: u64) {
+        self.ready.messages.extend(self.ledger.persisted(number));
+        self.count_own_vote();
+        self.advance_commit();
+    }
+
+    /// Takes what must happen outside.
+    pub(crate) fn ready(&mut self) -> Ready {
+        let mut write = None;
+        self.begin_read_round();
+        if !self.writes_behind() {
+            self.replicate();
+            write = self.ledger.take_write(&self.state, &self.log, self.snapshot.as_ref());
+        }
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.write = write;
+        ready.committed = self.log.between(self.applied, self.commit).to_vec();
+        self.applied = ready.committed.last().map_or(self.applied, |entry| entry.at.index);
+        self.release_reads(&mut ready.reads);
+        ready
+    }
+
+    pub(crate) fn is_leader(&self) -> bool {
+        matches!(self.role, Role::Leader(_))
+    }
+
+    /// Who leads, as far as this node knows.
+    pub(crate) fn leader(&self) -> Option<&NodeId> {
+        self.leader.as_ref()
+    }
+
+    /// The role as a word: leader, candidate or follower.
+    pub(crate) fn role(&self) -> &'static str {
+        match self.role {
+            Role::Follower => "follower",
+            Role::PreCandidate { .. } | Role::Candidate { .. } => "candidate",
+            Role::Leader(_) => "leader",
+        }
+    }
+
+    pub(crate) fn term(&self) -> Term {
+        self.state.term
+    }
+
+    pub(crate) fn commit(&self) -> Index {
+        self.commit
+    }
+
+    pub(crate) fn applied(&self) -> Index {
+        self.applied
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The last entry that the newest snapshot covers.
+    pub(crate) fn snapshot_index(&self) -> Index {
+        self.snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index)
+    }
+
+    /// AckBeforeWrite: a leader leaves writing and replicating to the next heartbeat.
+    fn writes_behind(&self) -> bool {
+        let Role::Leader(leading) = &self.role else { return false };
+        self.config.has(Bug::AckBeforeWrite) && self.now + self.config.heartbeat != leading.heartbeat_at()
+    }
+
+    /// How many nodes are a majority of all.
+    fn quorum(&self) -> usize {
+        let nodes = self.config.peers.len() + 1;
+        nodes / 2 + 1
+    }
+
+    /// Sends a message that relies on nothing that a crash could undo.
+    fn send(&mut self, to: &NodeId, body: Body) {
+        self.ready.messages.push((to.clone(), Message { term: self.state.term, body }));
+    }
+
+    /// Sends a message once everything that this node has decided so far is on disk.
+    fn send_durably(&mut self, to: &NodeId, body: Body) {
+        let message = Message { term: self.state.term, body };
+        self.ready.messages.extend(self.ledger.hold(to.clone(), message));
+    }
+}

@@ -1,0 +1,175 @@
+//! Elections (section 5.2), with pre-vote (thesis, section 9.6) and check-quorum (thesis, section 6.2).
+//!
+//! ```text
+//!             timeout             quorum would vote        quorum votes
+//!   Follower ---------> PreCandidate ---------> Candidate ---------> Leader
+//!      ^                    | timeout: again        |                   |
+//!      +--------------------+-----------------------+-------------------+
+//!            a leader is heard, or a later term is seen, or the quorum is out of reach
+//! ```
+//!
+//! A pre-candidate asks in its old term whether it would win, and nobody says yes who hears a leader. So a node that
+//! was cut off does not come back with a high term and depose a leader that works.
+//!
+//! A leader that has not heard from a quorum for an election timeout steps down: it could commit nothing anyway, and
+//! its clients had better try elsewhere.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rand::RngExt;
+
+use super::super::message::{Body, NodeId, Payload, Position, Term};
+use super::replication::Leading;
+use super::{Bug, Core, Notice, Role};
+
+impl Core {
+    /// Draws the time of the next election anew, which keeps nodes from splitting the vote for long (section 5.2).
+    pub(super) fn reset_election_timer(&mut self) {
+        let (shortest, longest) = self.config.election_timeout;
+        let (low, high) = (shortest.as_micros() as u64, longest.as_micros() as u64);
+        self.election_at = self.now + Duration::from_micros(self.rng.random_range(low..=high.max(low)));
+    }
+
+    pub(super) fn become_follower(&mut self, term: Term, why: &'static str) {
+        if term > self.state.term {
+            self.state.term = term;
+            self.state.vote = None;
+            self.ledger.state_changed();
+        }
+        self.ready.deposed |= self.is_leader();
+        if !matches!(self.role, Role::Follower) {
+            self.reset_election_timer();
+            self.ready.notices.push(Notice::BecameFollower { term, leader: None, why });
+        }
+        self.role = Role::Follower;
+        self.leader = None;
+        self.heard = None;
+        self.incoming = None;
+    }
+
+    /// A message of the current term's leader: there is one, so nobody else is needed.
+    pub(super) fn follow(&mut self, leader: &NodeId) {
+        if self.leader.as_ref() != Some(leader) {
+            self.ready.deposed |= self.is_leader();
+            self.role = Role::Follower;
+            self.leader = Some(leader.clone());
+            let term = self.state.term;
+            let why = "hears its leader";
+            self.ready.notices.push(Notice::BecameFollower { term, leader: Some(leader.clone()), why });
+        }
+        self.heard = Some(self.now);
+        self.reset_election_timer();
+    }
+
+    /// Asks the others whether they would vote for this node in the next term.
+    pub(super) fn start_pre_vote(&mut self) {
+        if !matches!(self.role, Role::PreCandidate { .. }) {
+            self.ready.notices.push(Notice::BecamePreCandidate { term: self.state.term });
+        }
+        self.leader = None;
+        self.role = Role::PreCandidate { granted: BTreeSet::from([self.config.id.clone()]) };
+        self.reset_election_timer();
+        let last = self.log.last();
+        for peer in self.config.peers.clone() {
+            self.send(&peer, Body::PreVote { last });
+        }
+        self.count_votes();
+    }
+
+    /// Grants what RequestVote would, and only while no leader is heard. It promises nothing and stores nothing.
+    pub(super) fn on_pre_vote(&mut self, from: &NodeId, last: Position, stale: bool) {
+        let (shortest, _) = self.config.election_timeout;
+        let leader_heard = self.is_leader() || self.heard.is_some_and(|heard| self.now < heard + shortest);
+        let granted = !stale && !leader_heard && last >= self.log.last();
+        // The reply tells this node's term, which a crash must not undo.
+        self.send_durably(from, Body::PreVoteReply { granted });
+    }
+
+    pub(super) fn on_pre_vote_reply(&mut self, from: &NodeId, granted: bool) {
+        if let Role::PreCandidate { granted: by } = &mut self.role
+            && granted
+        {
+            by.insert(from.clone());
+            self.count_votes();
+        }
+    }
+
+    /// A new term, with a vote for itself that is on disk before anybody hears of it.
+    fn start_election(&mut self) {
+        self.state.term += 1;
+        self.state.vote = Some(self.config.id.clone());
+        self.ledger.state_changed();
+        self.role = Role::Candidate { granted: BTreeSet::new() };
+        self.reset_election_timer();
+        self.ready.notices.push(Notice::BecameCandidate { term: self.state.term });
+        let last = self.log.last();
+        for peer in self.config.peers.clone() {
+            self.send_durably(&peer, Body::RequestVote { last });
+        }
+    }
+
+    /// The own vote counts like any other: once it cannot be forgotten.
+    pub(super) fn count_own_vote(&mut self) {
+        if let Role::Candidate { granted } = &mut self.role
+            && self.ledger.state_is_durable()
+            && granted.insert(self.config.id.clone())
+        {
+            self.count_votes();
+        }
+    }
+
+    /// One vote per term, first come first served, and only for a log as complete as one's own (section 5.4.1).
+    pub(super) fn on_request_vote(&mut self, from: &NodeId, last: Position, stale: bool) {
+        let free = self.state.vote.is_none() || self.state.vote.as_ref() == Some(from);
+        let granted = !stale && free && !self.is_leader() && last >= self.log.last();
+        if granted {
+            if self.state.vote.is_none() {
+                self.state.vote = Some(from.clone());
+                self.ledger.state_changed();
+            }
+            self.reset_election_timer();
+        }
+        self.send_durably(from, Body::VoteReply { granted });
+    }
+
+    pub(super) fn on_vote_reply(&mut self, from: &NodeId, granted: bool) {
+        if let Role::Candidate { granted: by } = &mut self.role
+            && granted
+        {
+            by.insert(from.clone());
+            self.count_votes();
+        }
+    }
+
+    fn count_votes(&mut self) {
+        let quorum = self.quorum();
+        match &self.role {
+            Role::PreCandidate { granted } if granted.len() >= quorum => self.start_election(),
+            Role::Candidate { granted } if granted.len() >= quorum => self.become_leader(),
+            _ => {}
+        }
+    }
+
+    /// Leads, and says so with an entry of its own term: only that can be committed by counting (section 5.4.2), and it
+    /// commits all before it (section 8).
+    fn become_leader(&mut self) {
+        let last = self.log.last();
+        self.role = Role::Leader(Leading::new(&self.config, last.index, self.now));
+        self.leader = Some(self.config.id.clone());
+        self.ready.notices.push(Notice::BecameLeader { term: self.state.term, last });
+        self.append_as_leader(Payload::Noop);
+    }
+
+    /// Steps down if a quorum, this node included, was not heard within the longest election timeout.
+    pub(super) fn check_quorum(&mut self) {
+        let Role::Leader(leading) = &self.role else { return };
+        if self.config.has(Bug::StaleRead) {
+            return;
+        }
+        let (_, longest) = self.config.election_timeout;
+        if 1 + leading.heard_since(self.now.saturating_sub(longest)) < self.quorum() {
+            self.become_follower(self.state.term, "the quorum is out of reach");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Linearizable reads without the log: ReadIndex (section 8; thesis, section 6.4).
+//!
+//! A leader may answer a read from its state machine if, after the read arrived, (1) it was confirmed that it still
+//! leads, and (2) everything that was committed when the read arrived is applied. For (1) it begins a numbered round of
+//! heartbeats; a majority's answers to that round, or a later one, confirm it. A new leader does not know what is
+//! committed until its first entry is: so its reads wait for that entry.
+//!
+//! Reads do not wait for the periodic heartbeat. A round begins at once unless one is on its way; those that arrive
+//! meanwhile share the next:
+//!
+//! ```text
+//!   reads     a   b c d          e
+//!   rounds    |--1--||-----2----||---3---|
+//!   answered         a           bcd     e
+//! ```
+
+use std::collections::VecDeque;
+
+use super::super::message::Index;
+use super::{Bug, Core, NotLeader, ReadId, Role};
+
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    /// The last round that was begun.
+    pub(super) round: u64,
+    waiting: VecDeque<Read>,
+}
+
+#[derive(Debug)]
+struct Read {
+    id: ReadId,
+    /// What must be applied, and the round that must be confirmed.
+    index: Index,
+    round: u64,
+}
+
+impl Core {
+    /// A read has arrived. It will come out of [`super::Ready::reads`], unless this node is deposed before.
+    pub(crate) fn read(&mut self, id: ReadId) -> Result<(), NotLeader> {
+        let Role::Leader(leading) = &mut self.role else { return Err(NotLeader) };
+        if self.config.has(Bug::StaleRead) {
+            self.ready.reads.push(id);
+            return Ok(());
+        }
+        let read = Read { id, index: self.commit.max(leading.term_start), round: leading.reads.round + 1 };
+        leading.reads.waiting.push_back(read);
+        Ok(())
+    }
+
+    /// Begins a round if reads wait for one and none is on its way.
+    pub(super) fn begin_read_round(&mut self) {
+        let Role::Leader(leading) = &self.role else { return };
+        let wanted = leading.reads.waiting.back().is_some_and(|read| read.round > leading.reads.round);
+        if wanted && self.confirmed_round() == Some(leading.reads.round) {
+            self.begin_round();
+        }
+    }
+
+    /// Begins a round, whatever is on its way.
+    pub(super) fn begin_round(&mut self) {
+        let Role::Leader(leading) = &mut self.role else { return };
+        leading.reads.round += 1;
+        let round = leading.reads.round;
+        self.heartbeat(round);
+    }
+
+    /// The last round that a majority has answered.
+    fn confirmed_round(&self) -> Option<u64> {
+        let Role::Leader(leading) = &self.role else { return None };
+        Some(leading.majority(leading.reads.round, |follower| follower.round))
+    }
+
+    /// Moves the reads that may be answered now.
+    pub(super) fn release_reads(&mut self, ready: &mut Vec<ReadId>) {
+        let Some(confirmed) = self.confirmed_round() else { return };
+        let Role::Leader(leading) = &mut self.role else { return };
+        while let Some(read) = leading.reads.waiting.front()
+            && read.round <= confirmed
+            && read.index <= self.applied
+        {
+            ready.push(read.id);
+            leading.reads.waiting.pop_front();
+        }
+    }
+}

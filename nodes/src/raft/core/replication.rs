@@ -1,0 +1,310 @@
+//! Log replication (section 5.3) and commitment (section 5.4).
+//!
+//! The leader keeps for each follower where its log is known to match and what to send next:
+//!
+//! ```text
+//!   1 ............ matched ............ next ............ last
+//!     known equal            sent, on          not sent
+//!                            its way
+//! ```
+//!
+//! A follower is in one of three flows. **Probe**: it is not known where the logs meet; one AppendEntries at a time, with
+//! big steps back at each conflict. **Pipeline**: they meet; entries are sent ahead of the acknowledgements, up to a
+//! limit, and a gap (a message was lost) shows as a conflict and leads back to probe. **Snapshot**: what it needs was
+//! compacted; see [`super::snapshot`].
+//!
+//! An entry is committed once a majority has it on disk, and it is of the leader's own term (section 5.4.2).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::super::message::{Appended, Body, Entry, Index, NodeId, Payload, Position};
+use super::reads::Reads;
+use super::snapshot::Outgoing;
+use super::{Config, Core, Notice, Role, Time};
+
+/// Limits of one AppendEntries, and of how many may be on their way to a follower.
+const ENTRIES_MAX: usize = 512;
+const BYTES_MAX: usize = 256 << 10;
+const IN_FLIGHT_MAX: usize = 32;
+
+/// What a leader knows.
+#[derive(Debug)]
+pub(super) struct Leading {
+    /// The first entry of its own term.
+    pub(super) term_start: Index,
+    pub(super) followers: BTreeMap<NodeId, Follower>,
+    pub(super) reads: Reads,
+    heartbeat_at: Time,
+}
+
+#[derive(Debug)]
+pub(super) struct Follower {
+    pub(super) matched: Index,
+    pub(super) next: Index,
+    pub(super) flow: Flow,
+    heard: Time,
+    /// The last heartbeat round that it answered.
+    pub(super) round: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum Flow {
+    Probe {
+        asked: bool,
+    },
+    /// The last index of each message that is on its way.
+    Pipeline {
+        in_flight: VecDeque<Index>,
+    },
+    Snapshot(Outgoing),
+}
+
+impl Leading {
+    pub(super) fn new(config: &Config, last: Index, now: Time) -> Self {
+        let follower = |_| Follower {
+            matched: 0,
+            next: last + 1,
+            flow: Flow::Probe { asked: false },
+            heard: now,
+            round: 0,
+        };
+        Leading {
+            term_start: last + 1,
+            followers: config.peers.iter().map(|peer| (peer.clone(), follower(peer))).collect(),
+            reads: Reads::default(),
+            heartbeat_at: now + config.heartbeat,
+        }
+    }
+
+    pub(super) fn heartbeat_at(&self) -> Time {
+        self.heartbeat_at
+    }
+
+    /// How many followers were heard since then.
+    pub(super) fn heard_since(&self, then: Time) -> usize {
+        self.followers.values().filter(|follower| follower.heard >= then).count()
+    }
+
+    /// The highest number that a majority has reached, given this node's own.
+    pub(super) fn majority(&self, own: u64, of: impl Fn(&Follower) -> u64) -> u64 {
+        let mut reached: Vec<u64> = self.followers.values().map(of).chain([own]).collect();
+        reached.sort_unstable();
+        reached[(reached.len() - 1) / 2]
+    }
+}
+
+impl Core {
+    pub(super) fn tick_leader(&mut self) {
+        self.check_quorum();
+        let (now, heartbeat) = (self.now, self.config.heartbeat);
+        let Role::Leader(leading) = &mut self.role else { return };
+        if now >= leading.heartbeat_at {
+            leading.heartbeat_at = now + heartbeat;
+            for follower in leading.followers.values_mut() {
+                // What was asked may have been lost: ask again.
+                if let Flow::Probe { asked } = &mut follower.flow {
+                    *asked = false;
+                }
+            }
+            self.resend_snapshots();
+            self.begin_round();
+        }
+    }
+
+    pub(super) fn append_as_leader(&mut self, payload: Payload) -> Position {
+        let at = Position { term: self.state.term, index: self.log.last().index + 1 };
+        self.log.push(Entry { at, payload });
+        self.ledger.log_changed(at.index);
+        at
+    }
+
+    /// Sends every follower what it lacks, as far as its flow allows.
+    pub(super) fn replicate(&mut self) {
+        let Role::Leader(leading) = &mut self.role else { return };
+        let (last, round) = (self.log.last().index, leading.reads.round);
+        let mut sends = Vec::new();
+        for (id, follower) in &mut leading.followers {
+            while follower.next <= last && !follower.must_wait() {
+                let Some(prev) = self.log.position(follower.next - 1) else {
+                    let Some(snapshot) = &self.snapshot else { break };
+                    let notice = Notice::SendingSnapshot {
+                        to: id.clone(),
+                        at: snapshot.last,
+                        bytes: snapshot.data.len(),
+                    };
+                    self.ready.notices.push(notice);
+                    let outgoing = Outgoing::new(snapshot.clone(), self.now);
+                    sends.push((id.clone(), outgoing.chunk(round)));
+                    follower.flow = Flow::Snapshot(outgoing);
+                    break;
+                };
+                let entries = batch(self.log.from(follower.next));
+                let upto = prev.index + entries.len() as u64;
+                match &mut follower.flow {
+                    Flow::Probe { asked } => *asked = true,
+                    Flow::Pipeline { in_flight } => {
+                        in_flight.push_back(upto);
+                        follower.next = upto + 1;
+                    }
+                    Flow::Snapshot(_) => {}
+                }
+                sends.push((id.clone(), Body::AppendEntries { prev, entries, commit: self.commit, round }));
+            }
+        }
+        for (to, body) in sends {
+            self.send(&to, body);
+        }
+    }
+
+    /// An AppendEntries without entries to everybody: "I still lead, do you agree?"
+    pub(super) fn heartbeat(&mut self, round: u64) {
+        let Role::Leader(leading) = &self.role else { return };
+        let mut sends = Vec::new();
+        for (id, follower) in &leading.followers {
+            // Where the position is not known any more the message says nothing about the log.
+            let prev = self.log.position(follower.next - 1).unwrap_or(Position::START);
+            let body = Body::AppendEntries { prev, entries: Vec::new(), commit: self.commit, round };
+            sends.push((id.clone(), body));
+        }
+        for (to, body) in sends {
+            self.send(&to, body);
+        }
+    }
+
+    pub(super) fn on_append_entries(
+        &mut self,
+        from: &NodeId,
+        mut prev: Position,
+        mut entries: Vec<Entry>,
+        commit: Index,
+        round: u64,
+    ) {
+        // What lies before the base was committed, so it is the same in every later leader's log.
+        let base = self.log.base();
+        if prev.index < base.index {
+            let known = (base.index - prev.index).min(entries.len() as u64);
+            entries.drain(..known as usize);
+            prev = base;
+        }
+        if !self.log.holds(prev) {
+            let term = self.log.position(prev.index).map(|at| at.term);
+            let from_index = match term {
+                Some(_) => self.log.first_of_term_at(prev.index),
+                None => prev.index.min(self.log.last().index + 1),
+            };
+            let result = Appended::Conflict { prev: prev.index, term, from: from_index };
+            self.send_durably(from, Body::AppendReply { round, result });
+            return;
+        }
+        let upto = prev.index + entries.len() as u64;
+        let heartbeat = entries.is_empty();
+        self.append_as_follower(entries);
+        self.commit = self.commit.max(commit.min(upto));
+        if heartbeat && self.ledger.state_is_durable() {
+            // Need not wait for entries on their way to disk if it does not speak of them; reads wait for this.
+            let result = Appended::Matched(upto.min(self.ledger.durable_index()));
+            self.send(from, Body::AppendReply { round, result });
+        } else {
+            self.send_durably(from, Body::AppendReply { round, result: Appended::Matched(upto) });
+        }
+    }
+
+    /// Keeps the entries that agree, drops the log from the first that does not, and adds what is new. A late message
+    /// with old entries therefore erases nothing (Figure 2, AppendEntries, steps 3 and 4).
+    fn append_as_follower(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            if self.log.position(entry.at.index) == Some(entry.at) {
+                continue;
+            }
+            if entry.at.index <= self.log.last().index {
+                self.ready.notices.push(Notice::Truncated { from: entry.at.index, last: self.log.last() });
+                self.log.truncate(entry.at.index);
+            }
+            self.ledger.log_changed(entry.at.index);
+            self.log.push(entry);
+        }
+    }
+
+    pub(super) fn on_append_reply(&mut self, from: &NodeId, round: u64, result: Appended) {
+        let Role::Leader(leading) = &mut self.role else { return };
+        let Some(follower) = leading.followers.get_mut(from) else { return };
+        follower.answered(self.now, round);
+        match result {
+            Appended::Matched(index) => follower.matched_upto(index),
+            Appended::Conflict { prev, term, from } => {
+                let same = term.and_then(|term| self.log.last_of_term(term));
+                follower.conflicted(prev, same.map_or(from, |last| last + 1));
+            }
+            Appended::Stale => {}
+        }
+        self.advance_commit();
+    }
+
+    /// Commits what a majority has on disk, if it is of this term; all before it is committed with it (section 5.4.2,
+    /// Figure 8).
+    pub(super) fn advance_commit(&mut self) {
+        let Role::Leader(leading) = &self.role else { return };
+        let majority = leading.majority(self.ledger.durable_index(), |follower| follower.matched);
+        if majority > self.commit && self.log.position(majority).map(|at| at.term) == Some(self.state.term) {
+            self.commit = majority;
+        }
+    }
+}
+
+impl Follower {
+    /// It is alive, and it took this node for the leader when that round had begun.
+    pub(super) fn answered(&mut self, now: Time, round: u64) {
+        self.heard = now;
+        self.round = self.round.max(round);
+    }
+
+    fn must_wait(&self) -> bool {
+        match &self.flow {
+            Flow::Probe { asked } => *asked,
+            Flow::Pipeline { in_flight } => in_flight.len() >= IN_FLIGHT_MAX,
+            Flow::Snapshot(_) => true,
+        }
+    }
+
+    pub(super) fn matched_upto(&mut self, index: Index) {
+        self.matched = self.matched.max(index);
+        match &mut self.flow {
+            Flow::Pipeline { in_flight } => {
+                while in_flight.front().is_some_and(|upto| *upto <= self.matched) {
+                    in_flight.pop_front();
+                }
+            }
+            Flow::Probe { .. } if self.matched + 1 < self.next => {}
+            Flow::Snapshot(outgoing) if self.matched < outgoing.last().index => {}
+            Flow::Probe { .. } | Flow::Snapshot(_) => {
+                self.flow = Flow::Pipeline { in_flight: VecDeque::new() }
+            }
+        }
+        self.next = self.next.max(self.matched + 1);
+    }
+
+    /// It does not have the entry at `prev`; the logs may meet before `next`.
+    fn conflicted(&mut self, prev: Index, next: Index) {
+        let late = match self.flow {
+            Flow::Probe { .. } => prev + 1 != self.next,
+            Flow::Pipeline { .. } => prev <= self.matched,
+            Flow::Snapshot(_) => true,
+        };
+        if late {
+            return;
+        }
+        self.next = next.min(prev).max(self.matched + 1);
+        self.flow = Flow::Probe { asked: false };
+    }
+}
+
+/// The first entries, as many as one message may carry.
+fn batch(entries: &[Entry]) -> Vec<Entry> {
+    let mut bytes = 0;
+    let fits = |entry: &&Entry| {
+        bytes += entry.payload.size();
+        bytes <= BYTES_MAX
+    };
+    let count = entries.iter().take(ENTRIES_MAX).take_while(fits).count().max(1);
+    entries[..count].to_vec()
+}

@@ -1,0 +1,153 @@
+//! Log compaction (section 7) and InstallSnapshot (Figure 13).
+//!
+//! The state machine's owner takes a snapshot when it likes and hands it in; the log drops what the snapshot covers, but
+//! for a tail that slow followers may still need. A follower that needs more than the log has is sent the snapshot,
+//! one chunk at a time: the reply to each asks for the next.
+//!
+//! Heartbeats go on during the transfer. A chunk or a reply that is lost is sent again after some heartbeats.
+
+use std::sync::Arc;
+
+use super::super::message::{Appended, Body, Index, NodeId, Position, Snapshot};
+use super::replication::Flow;
+use super::{Core, Notice, Role, Time};
+
+/// Bytes of a snapshot in one message.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// Heartbeats without progress after which a chunk is sent again.
+const RESEND_HEARTBEATS: u32 = 6;
+
+/// A snapshot on its way to a follower.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    snapshot: Arc<Snapshot>,
+    offset: usize,
+    sent: Time,
+}
+
+impl Outgoing {
+    pub(super) fn new(snapshot: Arc<Snapshot>, now: Time) -> Self {
+        Outgoing { snapshot, offset: 0, sent: now }
+    }
+
+    pub(super) fn last(&self) -> Position {
+        self.snapshot.last
+    }
+
+    /// The message with the bytes from `offset` on.
+    pub(super) fn chunk(&self, round: u64) -> Body {
+        let data = &self.snapshot.data;
+        let end = data.len().min(self.offset + CHUNK_BYTES);
+        Body::InstallSnapshot {
+            last: self.snapshot.last,
+            offset: self.offset as u64,
+            data: data[self.offset..end].to_vec(),
+            done: end == data.len(),
+            round,
+        }
+    }
+}
+
+impl Core {
+    /// The state machine after every entry up to `index`, which must be applied: the log may forget them, but for the
+    /// last `keep`.
+    pub(crate) fn compact(&mut self, index: Index, keep: u64, data: Arc<[u8]>) {
+        let Some(last) = self.log.position(index).filter(|at| at.index > self.snapshot_index()) else {
+            return;
+        };
+        self.ready.notices.push(Notice::Compacted { at: last, bytes: data.len() });
+        self.snapshot = Some(Arc::new(Snapshot { last, data }));
+        self.log.compact(index.saturating_sub(keep).max(self.log.base().index));
+        self.ledger.restarted();
+    }
+
+    pub(super) fn on_install_snapshot(
+        &mut self,
+        from: &NodeId,
+        last: Position,
+        offset: u64,
+        data: Vec<u8>,
+        done: bool,
+        round: u64,
+    ) {
+        if last.index <= self.commit {
+            // It has all that already, and a committed prefix is the same everywhere.
+            self.incoming = None;
+            let result = Appended::Matched(last.index);
+            self.send_durably(from, Body::AppendReply { round, result });
+            return;
+        }
+        let mut held = match self.incoming.take() {
+            Some(incoming) if incoming.0 == last => incoming.1,
+            _ => Vec::new(),
+        };
+        if offset == held.len() as u64 {
+            held.extend_from_slice(&data);
+            if done {
+                self.install(Snapshot { last, data: held.into() });
+                let result = Appended::Matched(last.index);
+                self.send_durably(from, Body::AppendReply { round, result });
+                return;
+            }
+        }
+        let received = held.len() as u64;
+        self.incoming = Some((last, held));
+        self.send_durably(from, Body::SnapshotReply { last, received, round });
+    }
+
+    /// Replaces the state machine; the log keeps what follows if it agrees with the snapshot (Figure 13, steps 6-8).
+    fn install(&mut self, snapshot: Snapshot) {
+        let last = snapshot.last;
+        self.ready.notices.push(Notice::InstalledSnapshot { at: last, bytes: snapshot.data.len() });
+        if self.log.holds(last) {
+            self.log.compact(last.index);
+        } else {
+            self.log = super::Log::new(last, Vec::new());
+            self.ledger.log_changed(1);
+        }
+        let snapshot = Arc::new(snapshot);
+        self.commit = last.index;
+        self.applied = last.index;
+        self.snapshot = Some(snapshot.clone());
+        self.ready.install = Some(snapshot);
+        self.ledger.restarted();
+    }
+
+    pub(super) fn on_snapshot_reply(&mut self, from: &NodeId, last: Position, received: u64, round: u64) {
+        let now = self.now;
+        let Role::Leader(leading) = &mut self.role else { return };
+        let current = leading.reads.round;
+        let Some(follower) = leading.followers.get_mut(from) else { return };
+        follower.answered(now, round);
+        if let Flow::Snapshot(outgoing) = &mut follower.flow
+            && outgoing.last() == last
+            && received as usize <= outgoing.snapshot.data.len()
+            && received as usize != outgoing.offset
+        {
+            outgoing.offset = received as usize;
+            outgoing.sent = now;
+            let chunk = outgoing.chunk(current);
+            self.send(from, chunk);
+        }
+    }
+
+    /// Sends again the chunks that were not answered for some time.
+    pub(super) fn resend_snapshots(&mut self) {
+        let (now, patience) = (self.now, self.config.heartbeat * RESEND_HEARTBEATS);
+        let Role::Leader(leading) = &mut self.role else { return };
+        let round = leading.reads.round;
+        let mut chunks = Vec::new();
+        for (id, follower) in &mut leading.followers {
+            if let Flow::Snapshot(outgoing) = &mut follower.flow
+                && now >= outgoing.sent + patience
+            {
+                outgoing.sent = now;
+                chunks.push((id.clone(), outgoing.chunk(round)));
+            }
+        }
+        for (to, chunk) in chunks {
+            self.send(&to, chunk);
+        }
+    }
+}

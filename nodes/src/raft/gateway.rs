@@ -1,0 +1,311 @@
+//! What every node does for the clients that are connected to it: get their requests answered by the leader, whoever
+//! that is, and say afterwards what is known about them.
+//!
+//! A request is tried at once: here if this node leads, else it is forwarded to the leader it knows, over the link to
+//! that node. It is tried again, with the same client and sequence number, when the leadership changes, when the one
+//! who was asked says that it does not lead, or when there was no answer for a while; until the request's deadline.
+//! The state machine carries it out once (see [`crate::machine`]).
+//!
+//! **When is `fail` true?** Only if the request was certainly never put into any log: it was never taken by this node's
+//! own log, and of every forwarding we know that it was refused. A forwarding without an answer may still lie in a
+//! stalled connection, and be taken at any later time: `info`. Reads change nothing, so they may always fail.
+//!
+//! Pure: time and answers come in, and what to do comes out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::core::Time;
+use crate::machine::{Command, Op, Output};
+use crate::wire::Outcome;
+
+/// Without any answer for so long, a forwarded request is sent again.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// After a refusal the next try waits a moment: who leads will be known soon.
+const PAUSE: Duration = Duration::from_millis(15);
+
+/// What is asked of the leader.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Ask {
+    Read(Op),
+    Change(Command),
+}
+
+/// What the leader, or who was taken for it, says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Answer {
+    Done(Output),
+    /// It did not take the request: this try has put nothing into any log.
+    NotLeader,
+    /// It took it and was deposed before it was committed.
+    Uncertain,
+}
+
+/// Names one request of this node.
+pub(super) type Token = u64;
+
+/// Names one forwarding of a request. `boot` tells a node's lives apart: an answer to an earlier life must not be
+/// taken for one to this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Attempt {
+    boot: u64,
+    token: Token,
+    number: u32,
+}
+
+#[derive(Debug)]
+struct Pending<R> {
+    ask: Ask,
+    reply: R,
+    deadline: Time,
+    /// When to try (again); `Time::MAX` while it is in this node's own log.
+    next_try: Time,
+    /// Whether this node's own log took it.
+    taken: bool,
+    tries: u32,
+    /// The forwardings that were not refused.
+    open: Vec<u32>,
+}
+
+/// The requests of this node's clients; `R` is how to reply to one.
+#[derive(Debug)]
+pub(super) struct Gateway<R> {
+    boot: u64,
+    next: Token,
+    pending: BTreeMap<Token, Pending<R>>,
+}
+
+impl<R> Gateway<R> {
+    /// `boot` must differ between the lives of a node.
+    pub(super) fn new(boot: u64) -> Self {
+        Gateway { boot, next: 0, pending: BTreeMap::new() }
+    }
+
+    /// A client's request.
+    pub(super) fn accept(&mut self, now: Time, ask: Ask, timeout: Duration, reply: R) {
+        self.next += 1;
+        let deadline = now.saturating_add(timeout);
+        let pending =
+            Pending { ask, reply, deadline, next_try: now, taken: false, tries: 0, open: Vec::new() };
+        self.pending.insert(self.next, pending);
+    }
+
+    /// The requests that should be tried now.
+    pub(super) fn due(&self, now: Time) -> Vec<Token> {
+        let due =
+            self.pending.iter().filter(|(_, pending)| pending.next_try <= now && now < pending.deadline);
+        due.map(|(&token, _)| token).collect()
+    }
+
+    /// What a request asks.
+    pub(super) fn ask(&self, token: Token) -> Option<&Ask> {
+        self.pending.get(&token).map(|pending| &pending.ask)
+    }
+
+    /// This node leads and has taken the request.
+    pub(super) fn taken(&mut self, token: Token) {
+        if let Some(pending) = self.pending.get_mut(&token) {
+            pending.taken = true;
+            pending.next_try = Time::MAX;
+        }
+    }
+
+    /// The request is about to be forwarded; its answer will carry this name.
+    pub(super) fn forward(&mut self, now: Time, token: Token) -> Option<(Attempt, Ask)> {
+        let pending = self.pending.get_mut(&token)?;
+        pending.tries += 1;
+        pending.open.push(pending.tries);
+        pending.next_try = now + RETRY;
+        Some((Attempt { boot: self.boot, token, number: pending.tries }, pending.ask.clone()))
+    }
+
+    /// The leadership has changed: everything is worth a try.
+    pub(super) fn leader_changed(&mut self, now: Time) {
+        for pending in self.pending.values_mut() {
+            pending.next_try = now;
+        }
+    }
+
+    /// A forwarding was answered.
+    pub(super) fn forwarding_answered(
+        &mut self,
+        now: Time,
+        attempt: Attempt,
+        answer: Answer,
+    ) -> Option<(R, Outcome)> {
+        if attempt.boot != self.boot {
+            return None;
+        }
+        if answer == Answer::NotLeader
+            && let Some(pending) = self.pending.get_mut(&attempt.token)
+        {
+            pending.open.retain(|&number| number != attempt.number);
+        }
+        self.answered(now, attempt.token, answer)
+    }
+
+    /// A request was answered. Gives what the client is to be told, if this settles it.
+    pub(super) fn answered(&mut self, now: Time, token: Token, answer: Answer) -> Option<(R, Outcome)> {
+        let Answer::Done(output) = answer else {
+            let pending = self.pending.get_mut(&token)?;
+            pending.next_try = now + PAUSE;
+            return None;
+        };
+        let pending = self.pending.remove(&token)?;
+        let outcome = match output {
+            Output::Value(value) => Outcome::Ok(value.to_json()),
+            Output::Refused(why) => Outcome::Fail(why),
+            Output::Overtaken => {
+                Outcome::Info("a later operation of this client was carried out first".into())
+            }
+        };
+        Some((pending.reply, outcome))
+    }
+
+    /// The requests whose time is over, and what the clients are to be told.
+    pub(super) fn expire(&mut self, now: Time) -> Vec<(R, Outcome)> {
+        let is_over = |(&token, pending): (&Token, &Pending<R>)| (pending.deadline <= now).then_some(token);
+        let over: Vec<Token> = self.pending.iter().filter_map(is_over).collect();
+        let mut told = Vec::new();
+        for pending in over.iter().filter_map(|token| self.pending.remove(token)) {
+            let outcome = match pending.ask {
+                Ask::Read(_) => Outcome::Fail("no leader answered the read in time".into()),
+                Ask::Change(_) if !pending.taken && pending.open.is_empty() => {
+                    Outcome::Fail("no leader was found in time".into())
+                }
+                Ask::Change(_) => Outcome::Info("handed on, and no answer in time".into()),
+            };
+            told.push((pending.reply, outcome));
+        }
+        told
+    }
+
+    /// The next moment at which something is due. Without a leader nothing can be tried.
+    pub(super) fn next_wake(&self, has_leader: bool) -> Option<Time> {
+        let wake = |pending: &Pending<R>| {
+            if has_leader { pending.deadline.min(pending.next_try) } else { pending.deadline }
+        };
+        self.pending.values().map(wake).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Value;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn ask(f: &str) -> Ask {
+        let op = Op::parse(f, "k".into(), 1.into()).unwrap();
+        if op.is_read_only() {
+            Ask::Read(op)
+        } else {
+            Ask::Change(Command { client: "c".into(), seq: 1, op })
+        }
+    }
+
+    fn ms(ms: u64) -> Time {
+        Duration::from_millis(ms)
+    }
+
+    /// A gateway with one request, token 1, that arrived at 0 and has a second.
+    fn gateway(f: &str) -> Gateway<()> {
+        let mut gateway = Gateway::new(7);
+        gateway.accept(ms(0), ask(f), SECOND, ());
+        gateway
+    }
+
+    fn at_deadline(mut gateway: Gateway<()>) -> Outcome {
+        assert!(gateway.expire(ms(999)).is_empty());
+        gateway.expire(ms(1000)).remove(0).1
+    }
+
+    #[test]
+    fn a_write_that_nobody_was_asked_for_fails() {
+        assert!(matches!(at_deadline(gateway("write")), Outcome::Fail(_)));
+    }
+
+    #[test]
+    fn a_write_in_the_own_log_is_info() {
+        let mut gateway = gateway("write");
+        gateway.taken(1);
+        assert!(gateway.due(ms(900)).is_empty(), "it is not tried again while this node leads");
+        gateway.answered(ms(900), 1, Answer::Uncertain);
+        assert_eq!(gateway.due(ms(950)), [1]);
+        assert!(matches!(at_deadline(gateway), Outcome::Info(_)));
+    }
+
+    #[test]
+    fn a_forwarded_write_fails_only_if_every_forwarding_was_refused() {
+        for (first, second, fails) in [
+            (Some(Answer::NotLeader), Some(Answer::NotLeader), true),
+            (Some(Answer::NotLeader), None, false),
+            (None, Some(Answer::NotLeader), false),
+            (Some(Answer::Uncertain), Some(Answer::NotLeader), false),
+        ] {
+            let mut gateway = gateway("write");
+            let (a, _) = gateway.forward(ms(0), 1).unwrap();
+            let (b, _) = gateway.forward(ms(300), 1).unwrap();
+            for (attempt, answer) in [(a, &first), (b, &second)] {
+                if let Some(answer) = answer {
+                    assert!(gateway.forwarding_answered(ms(400), attempt, answer.clone()).is_none());
+                }
+            }
+            let outcome = at_deadline(gateway);
+            assert_eq!(matches!(outcome, Outcome::Fail(_)), fails, "{first:?} {second:?} {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_comes_twice_excuses_one_forwarding_only() {
+        let mut gateway = gateway("write");
+        let (a, _) = gateway.forward(ms(0), 1).unwrap();
+        gateway.forward(ms(300), 1);
+        gateway.forwarding_answered(ms(400), a, Answer::NotLeader);
+        gateway.forwarding_answered(ms(400), a, Answer::NotLeader);
+        assert!(matches!(at_deadline(gateway), Outcome::Info(_)));
+    }
+
+    #[test]
+    fn a_read_fails_whoever_was_asked() {
+        let mut gateway = gateway("read");
+        gateway.forward(ms(0), 1);
+        assert!(matches!(at_deadline(gateway), Outcome::Fail(_)));
+    }
+
+    #[test]
+    fn an_answer_settles_the_request_and_is_given_once() {
+        let mut gateway = gateway("write");
+        let (attempt, _) = gateway.forward(ms(0), 1).unwrap();
+        assert!(gateway.due(ms(249)).is_empty());
+        assert_eq!(gateway.due(ms(250)), [1], "silence: try again");
+        let done = Answer::Done(Output::Value(Value::Nil));
+        let told = gateway.forwarding_answered(ms(260), attempt, done.clone());
+        assert_eq!(told, Some(((), Outcome::Ok(serde_json::Value::Null))));
+        assert_eq!(gateway.forwarding_answered(ms(260), attempt, done), None);
+        assert!(gateway.expire(ms(5000)).is_empty());
+    }
+
+    #[test]
+    fn an_answer_to_an_earlier_life_is_not_taken() {
+        let mut before = gateway("write");
+        let (attempt, _) = before.forward(ms(0), 1).unwrap();
+        let mut after = Gateway::new(8);
+        after.accept(ms(0), ask("add"), SECOND, ());
+        assert_eq!(after.forwarding_answered(ms(1), attempt, Answer::Done(Output::Value(Value::Nil))), None);
+        assert_eq!(after.due(ms(1)), [1]);
+    }
+
+    #[test]
+    fn a_change_of_leader_makes_everything_due() {
+        let mut gateway = gateway("write");
+        gateway.forward(ms(0), 1);
+        gateway.leader_changed(ms(10));
+        assert_eq!(gateway.due(ms(10)), [1]);
+        assert_eq!(gateway.next_wake(false), Some(SECOND), "without a leader only the deadline counts");
+    }
+}

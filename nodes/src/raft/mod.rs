@@ -1,0 +1,143 @@
+//! A Raft server (Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm", extended version, 2014;
+//! "thesis" is Ongaro's "Consensus: Bridging Theory and Practice", Stanford 2014).
+//!
+//! ```text
+//!   server    the process: sockets, clock, disk thread ........................ I/O
+//!   client    connections from clients          link   connections to peers ... I/O
+//!   wal       term, vote, log and snapshot on disk ............................ I/O
+//!   gateway   a client's request: where to send it, when again, what is known . pure
+//!   service   the leader's part: log it, wait until applied, answer ........... pure
+//!   core      the protocol .................................................... pure
+//!   log, message, bug ......................................................... data
+//! ```
+//!
+//! A follower *forwards* requests to the leader over the links between the nodes, so clients may talk to any node, and
+//! retries them when the leadership changes, until the request's deadline.
+//!
+//! Caveats: the set of nodes is fixed when they start. Clients' sessions are kept for ever. Nodes trust each other and
+//! the network not to forge messages.
+
+mod bug;
+mod client;
+mod core;
+mod gateway;
+mod link;
+mod log;
+mod message;
+mod server;
+mod service;
+mod wal;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+pub use self::bug::Bug;
+use self::message::NodeId;
+use self::server::{Setup, serve};
+
+/// The command line of one node.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// This node's name.
+    #[arg(long)]
+    id: String,
+    /// Where the peers connect.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Where clients connect.
+    #[arg(long, value_name = "ADDRESS")]
+    client: SocketAddr,
+    /// Another node and where to dial it; once for each.
+    #[arg(long = "peer", value_name = "NAME=ADDRESS", value_parser = parse_peer)]
+    peers: Vec<(String, SocketAddr)>,
+    /// The directory of the log and the snapshot.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The shortest and the longest election timeout.
+    #[arg(long, value_name = "MS-MS", default_value = "150-300", value_parser = parse_range)]
+    election_timeout: (Duration, Duration),
+    /// How often a leader makes itself heard; well below the shortest election timeout.
+    #[arg(long, value_name = "MS", default_value = "40", value_parser = parse_ms)]
+    heartbeat: Duration,
+    /// Take a snapshot, and compact the log, every so many entries.
+    #[arg(long, value_name = "ENTRIES", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    snapshot_every: u64,
+    /// Make this mistake on purpose; may be given several times.
+    #[arg(long = "bug", value_name = "NAME")]
+    bugs: Vec<Bug>,
+}
+
+fn parse_peer(text: &str) -> Result<(String, SocketAddr), String> {
+    let (name, address) = text.split_once('=').ok_or("expected NAME=ADDRESS")?;
+    Ok((name.to_owned(), address.parse().map_err(|error| format!("{address:?}: {error}"))?))
+}
+
+fn parse_range(text: &str) -> Result<(Duration, Duration), String> {
+    let (shortest, longest) = text.split_once('-').ok_or("expected MS-MS, such as 150-300")?;
+    let (shortest, longest) = (parse_ms(shortest)?, parse_ms(longest)?);
+    if shortest > longest {
+        Err("the shortest is longer than the longest".into())
+    } else {
+        Ok((shortest, longest))
+    }
+}
+
+fn parse_ms(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(ms) => Ok(Duration::from_millis(ms)),
+        Err(error) => Err(format!("{text:?}: {error}")),
+    }
+}
+
+impl Args {
+    fn setup(self) -> Setup {
+        let peers: BTreeMap<NodeId, SocketAddr> =
+            self.peers.iter().map(|(name, address)| (NodeId::from(name.as_str()), *address)).collect();
+        Setup {
+            config: core::Config {
+                id: self.id.as_str().into(),
+                peers: peers.keys().cloned().collect(),
+                election_timeout: self.election_timeout,
+                heartbeat: self.heartbeat,
+                bugs: self.bugs,
+            },
+            listen: self.listen,
+            client: self.client,
+            peers,
+            data: self.data,
+            snapshot_every: self.snapshot_every,
+        }
+    }
+}
+
+/// Runs a node until SIGTERM or SIGINT, then gives 0; 3 if it could not start or its disk failed, with a line on
+/// standard error that says why.
+pub fn run(args: Args) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let served = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
+        let shutdown = async {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        };
+        serve(args.setup(), shutdown).await.map_err(|error| error.to_string())
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> ExitCode {
+    crate::logging::log(format_args!("error: {error}"));
+    ExitCode::from(3)
+}

@@ -1,0 +1,388 @@
+//! One node as a process: sockets, the disk and the clock around the [core](super::core).
+//!
+//! ```text
+//!   clients ==> connection tasks --+                                +--> links ==> peers
+//!   peers  ===> receive tasks -----+--> events --> the loop --------+--> connection tasks ==> clients
+//!   disk thread ---- durable ------+               core, gateway,   +--> disk thread
+//!   clock -------------------------+               service
+//! ```
+//!
+//! One task owns all the state. It takes in whatever has happened meanwhile, then lets the core say what follows: so the
+//! busier the node, the larger its batches. The disk has a thread of its own, since a sync blocks; while it writes one
+//! batch, the next gathers in its queue.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{io, thread};
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng as _;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::client;
+use super::core::{Config, Core, Notice, Ready, Time, Write};
+use super::gateway::{Answer, Ask, Gateway};
+use super::link::{self, Frame, Link};
+use super::message::NodeId;
+use super::service::{Asker, Service};
+use super::wal::{Wal, WalError};
+use crate::logging::log;
+use crate::machine::{Command, Machine, Op};
+use crate::value::Value;
+use crate::wire::{Outcome, Request};
+
+/// Events that may wait for the loop; their senders wait then too.
+const EVENTS: usize = 4096;
+/// Events that are taken in before the core is asked what follows.
+const BATCH: usize = 512;
+
+/// How a server is set up.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) config: Config,
+    /// Where peers and clients connect.
+    pub(crate) listen: SocketAddr,
+    pub(crate) client: SocketAddr,
+    /// Where to dial each peer.
+    pub(crate) peers: BTreeMap<NodeId, SocketAddr>,
+    pub(crate) data: PathBuf,
+    /// Entries after which a snapshot is taken.
+    pub(crate) snapshot_every: u64,
+}
+
+/// Why a server did not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServerError {
+    #[error(transparent)]
+    Wal(#[from] WalError),
+    #[error("the snapshot is not one of this state machine: {0}")]
+    Snapshot(#[from] postcard::Error),
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, io::Error),
+    #[error("the log could not be written: {0}")]
+    Disk(io::Error),
+}
+
+/// Something happened outside.
+#[derive(Debug)]
+pub(super) enum Event {
+    Peer(NodeId, Frame),
+    Client(Request, client::Reply),
+}
+
+impl From<(NodeId, Frame)> for Event {
+    fn from((from, frame): (NodeId, Frame)) -> Self {
+        Event::Peer(from, frame)
+    }
+}
+
+/// Serves until `shutdown` completes or the disk fails.
+pub(crate) async fn serve(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
+    let (wal, stored, torn) = Wal::open(&setup.data)?;
+    if let Some(torn) = torn {
+        log(format_args!("cut a torn tail of {} bytes at byte {} of the log", torn.bytes, torn.at));
+    }
+    let machine = match &stored.snapshot {
+        Some(snapshot) => Machine::restore(&snapshot.data)?,
+        None => Machine::default(),
+    };
+    let listen = |address| async move {
+        TcpListener::bind(address).await.map_err(|error| ServerError::Listen(address, error))
+    };
+    let (peers, clients) = (listen(setup.listen).await?, listen(setup.client).await?);
+    let bugs: Vec<String> = setup.config.bugs.iter().map(|bug| bug.name()).collect();
+    log(format_args!(
+        "{} starts: term {}, log up to {:?}, snapshot at {}, bugs {bugs:?}",
+        setup.config.id,
+        stored.state.term,
+        stored.log.last(),
+        stored.snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index),
+    ));
+
+    let (events, mut incoming) = mpsc::channel(EVENTS);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(accept_peers(peers, setup.config.peers.clone(), events.clone()));
+    tasks.spawn(client::accept(clients, events));
+    let (disk, mut durable, writer) = start_disk(wal);
+
+    let start = Instant::now();
+    let me = &setup.config.id;
+    let dial = |(peer, address): (&NodeId, &SocketAddr)| {
+        (peer.clone(), Link::dial(me.clone(), peer.clone(), *address))
+    };
+    let mut node = Node {
+        id: me.clone(),
+        links: setup.peers.iter().map(dial).collect(),
+        gateway: Gateway::new(rand::random()),
+        service: Service::new(machine, setup.config.bugs.clone()),
+        core: Core::new(setup.config, stored, ChaCha8Rng::seed_from_u64(rand::random()), Time::ZERO),
+        disk,
+        now: Time::ZERO,
+        leader: None,
+        snapshot_every: setup.snapshot_every,
+    };
+
+    tokio::pin!(shutdown);
+    let ended = loop {
+        let wake = start + node.next_wake();
+        let mut stored = None;
+        let mut event = None;
+        tokio::select! {
+            () = &mut shutdown => break Ok(()),
+            result = durable.recv() => stored = result,
+            next = incoming.recv() => event = next,
+            () = sleep_until(wake) => {}
+        }
+        node.now = start.elapsed();
+        let mut taken = 0;
+        while let Some(next) = event {
+            node.take(next);
+            taken += 1;
+            event = if taken < BATCH { incoming.try_recv().ok() } else { None };
+        }
+        while let Some(result) = stored {
+            match result {
+                Ok(number) => node.core.persisted(number),
+                Err(error) => return Err(ServerError::Disk(error)),
+            }
+            stored = durable.try_recv().ok();
+        }
+        node.core.tick(node.now);
+        node.settle();
+    };
+    log(format_args!("stops"));
+    // The thread ends with its queue, after the write that it is at.
+    drop(node);
+    let _ = writer.join();
+    ended
+}
+
+type Durable = mpsc::UnboundedReceiver<io::Result<u64>>;
+
+/// Starts the thread that writes to the disk: all that waits goes into one batch.
+fn start_disk(mut wal: Wal) -> (std::sync::mpsc::Sender<Write>, Durable, thread::JoinHandle<()>) {
+    let (queue, writes) = std::sync::mpsc::channel::<Write>();
+    let (report, durable) = mpsc::unbounded_channel();
+    let writer = thread::spawn(move || {
+        while let Ok(first) = writes.recv() {
+            let batch: Vec<Write> = std::iter::once(first).chain(writes.try_iter()).collect();
+            let last = batch.last().expect("it has the first").number;
+            let result = wal.write(batch).map(|()| last);
+            let failed = result.is_err();
+            if report.send(result).is_err() || failed {
+                return;
+            }
+        }
+    });
+    (queue, durable, writer)
+}
+
+async fn accept_peers(listener: TcpListener, peers: Vec<NodeId>, events: mpsc::Sender<Event>) {
+    let mut connections = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(connections.spawn(link::receive(stream, peers.clone(), events.clone()))),
+            Err(error) => {
+                log(format_args!("cannot accept a peer: {error}"));
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// All the state of one node.
+struct Node {
+    id: NodeId,
+    core: Core,
+    gateway: Gateway<client::Reply>,
+    service: Service,
+    links: BTreeMap<NodeId, Link>,
+    disk: std::sync::mpsc::Sender<Write>,
+    now: Time,
+    /// Who led when requests were last tried.
+    leader: Option<NodeId>,
+    snapshot_every: u64,
+}
+
+impl Node {
+    fn next_wake(&self) -> Time {
+        let tick = self.core.next_tick();
+        self.gateway.next_wake(self.core.leader().is_some()).map_or(tick, |wake| wake.min(tick))
+    }
+
+    /// Takes in what happened, without yet doing anything about it.
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Peer(from, Frame::Raft(message)) => self.core.receive(self.now, &from, message),
+            Event::Peer(from, Frame::Forward(attempt, ask)) => {
+                let asker = Asker::Peer(from, attempt);
+                match self.service.submit(&mut self.core, asker.clone(), &ask) {
+                    Ok(answers) => self.answer(answers),
+                    Err(_) => self.answer(vec![(asker, Answer::NotLeader)]),
+                }
+            }
+            Event::Peer(_, Frame::Answer(attempt, answer)) => {
+                if let Some((reply, outcome)) = self.gateway.forwarding_answered(self.now, attempt, answer) {
+                    reply.send(outcome);
+                }
+            }
+            Event::Peer(_, Frame::Hello(_)) => {}
+            Event::Client(request, reply) if request.f == "status" => reply.send(Outcome::Ok(self.status())),
+            Event::Client(request, reply) => {
+                let timeout = Duration::from_millis(request.timeout_ms);
+                match ask(request) {
+                    Ok(ask) => self.gateway.accept(self.now, ask, timeout, reply),
+                    Err(why) => reply.send(Outcome::Fail(why)),
+                }
+            }
+        }
+    }
+
+    /// Does what follows from all that was taken in.
+    fn settle(&mut self) {
+        self.try_requests();
+        let ready = self.core.ready();
+        self.carry_out(ready);
+        for (reply, outcome) in self.gateway.expire(self.now) {
+            reply.send(outcome);
+        }
+        if self.core.applied() >= self.core.snapshot_index() + self.snapshot_every {
+            let data: Arc<[u8]> = self.service.machine().snapshot().into();
+            self.core.compact(self.core.applied(), self.snapshot_every / 4, data);
+            let ready = self.core.ready();
+            self.carry_out(ready);
+        }
+    }
+
+    fn try_requests(&mut self) {
+        if self.leader.as_ref() != self.core.leader() {
+            self.leader = self.core.leader().cloned();
+            self.gateway.leader_changed(self.now);
+        }
+        let Some(leader) = &self.leader else { return };
+        let mut answers = Vec::new();
+        for token in self.gateway.due(self.now) {
+            if let Some(link) = self.links.get(leader) {
+                if let Some((attempt, ask)) = self.gateway.forward(self.now, token) {
+                    link.send(Frame::Forward(attempt, ask));
+                }
+            } else if let Some(ask) = self.gateway.ask(token)
+                && let Ok(now) = self.service.submit(&mut self.core, Asker::Own(token), ask)
+            {
+                self.gateway.taken(token);
+                answers.extend(now);
+            }
+        }
+        self.answer(answers);
+    }
+
+    fn carry_out(&mut self, ready: Ready) {
+        for notice in ready.notices {
+            log(format_args!("{notice}"));
+        }
+        for (to, message) in ready.messages {
+            if let Some(link) = self.links.get(&to) {
+                link.send(Frame::Raft(message));
+            }
+        }
+        if let Some(write) = ready.write {
+            // If the thread is gone, it has reported why.
+            let _ = self.disk.send(write);
+        }
+        if ready.deposed {
+            let answers = self.service.deposed();
+            self.answer(answers);
+        }
+        if let Some(snapshot) = ready.install {
+            match Machine::restore(&snapshot.data) {
+                Ok(machine) => self.service.install(machine),
+                Err(error) => log(format_args!("the leader's snapshot cannot be read: {error}")),
+            }
+        }
+        for entry in &ready.committed {
+            let answers = self.service.apply(entry);
+            self.answer(answers);
+        }
+        for id in ready.reads {
+            let answer = self.service.answer_read(id);
+            self.answer(answer);
+        }
+    }
+
+    fn answer(&mut self, answers: impl IntoIterator<Item = (Asker, Answer)>) {
+        for (asker, answer) in answers {
+            match asker {
+                Asker::Own(token) => {
+                    if let Some((reply, outcome)) = self.gateway.answered(self.now, token, answer) {
+                        reply.send(outcome);
+                    }
+                }
+                Asker::Peer(node, attempt) => {
+                    if let Some(link) = self.links.get(&node) {
+                        link.send(Frame::Answer(attempt, answer));
+                    }
+                }
+            }
+        }
+    }
+
+    fn status(&self) -> serde_json::Value {
+        serde_json::json!({
+            "id": self.id.to_string(),
+            "role": self.core.role(),
+            "term": self.core.term(),
+            "leader": self.core.leader().map(|leader| leader.to_string()),
+            "commit": self.core.commit(),
+            "applied": self.core.applied(),
+            "last": self.core.log().last().index,
+            "snapshot": self.core.snapshot_index(),
+        })
+    }
+}
+
+/// What a client's request asks of the leader, or why it can never be carried out.
+fn ask(request: Request) -> Result<Ask, String> {
+    let op = Op::parse(&request.f, Value::from_json(request.key)?, Value::from_json(request.value)?)?;
+    if op.is_read_only() {
+        return Ok(Ask::Read(op));
+    }
+    if request.client.is_empty() {
+        return Err(format!("{} needs a client and a seq", request.f));
+    }
+    Ok(Ask::Change(Command { client: request.client.into(), seq: request.seq, op }))
+}
+
+impl std::fmt::Display for Notice {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Notice::BecameFollower { term, leader: Some(leader), .. } => {
+                write!(out, "follows {leader} in term {term}")
+            }
+            Notice::BecameFollower { term, leader: None, why } => {
+                write!(out, "follower without a leader in term {term}: {why}")
+            }
+            Notice::BecamePreCandidate { term } => {
+                write!(out, "asks for pre-votes in term {term}: hears no leader")
+            }
+            Notice::BecameCandidate { term } => write!(out, "candidate in term {term}"),
+            Notice::BecameLeader { term, last } => write!(out, "leader in term {term}, log up to {last:?}"),
+            Notice::Truncated { from, last } => {
+                write!(out, "erases its entries {from} to {last:?}: the leader has others")
+            }
+            Notice::Compacted { at, bytes } => write!(out, "took a snapshot at {at:?}, {bytes} bytes"),
+            Notice::SendingSnapshot { to, at, bytes } => {
+                write!(out, "sends {to} the snapshot at {at:?}, {bytes} bytes")
+            }
+            Notice::InstalledSnapshot { at, bytes } => {
+                write!(out, "installed a snapshot at {at:?}, {bytes} bytes")
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What the leader does for all nodes: put changes into the log and answer them once they are applied, and answer reads
+//! once they are confirmed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::bug::Bug;
+use super::core::{Core, NotLeader, ReadId};
+use super::gateway::{Answer, Ask, Attempt, Token};
+use super::message::{Entry, NodeId, Payload};
+use crate::machine::{Command, Machine, Op, Output};
+
+/// Who asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// A client of this node.
+    Own(Token),
+    /// A node that forwarded its client's request.
+    Peer(NodeId, Attempt),
+}
+
+/// The state machine, and who waits for it.
+#[derive(Debug, Default)]
+pub(super) struct Service {
+    machine: Machine,
+    changes: HashMap<(Arc<str>, u64), Vec<Asker>>,
+    reads: HashMap<ReadId, (Asker, Op)>,
+    next_read: ReadId,
+    bugs: Vec<Bug>,
+    /// AckBeforeWrite: the state machine with all that is in this leader's log, committed or not.
+    ahead: Option<Machine>,
+}
+
+impl Service {
+    pub(super) fn new(machine: Machine, bugs: Vec<Bug>) -> Self {
+        Service { machine, bugs, ..Service::default() }
+    }
+
+    pub(super) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// Takes a request if this node leads. The answer comes later, but for some of the bugs.
+    pub(super) fn submit(
+        &mut self,
+        core: &mut Core,
+        asker: Asker,
+        ask: &Ask,
+    ) -> Result<Vec<(Asker, Answer)>, NotLeader> {
+        match ask {
+            Ask::Read(op) => {
+                core.read(self.next_read)?;
+                self.reads.insert(self.next_read, (asker, op.clone()));
+                self.next_read += 1;
+            }
+            Ask::Change(command) => {
+                let name = (command.client.clone(), command.seq);
+                if core.is_leader()
+                    && let Some(waiting) = self.changes.get_mut(&name)
+                {
+                    // It is in the log already, from an earlier try.
+                    waiting.push(asker);
+                    return Ok(Vec::new());
+                }
+                if self.bugs.contains(&Bug::AckBeforeWrite) {
+                    return self.acknowledge_early(core, asker, command);
+                }
+                core.propose(encode(command))?;
+                self.changes.insert(name, vec![asker]);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Applies a committed entry, and answers who waits for it.
+    pub(super) fn apply(&mut self, entry: &Entry) -> Vec<(Asker, Answer)> {
+        let Some(command) = decode(entry) else { return Vec::new() };
+        let output = self.machine.apply(&command);
+        let waiting = self.changes.remove(&(command.client, command.seq)).unwrap_or_default();
+        waiting.into_iter().map(|asker| (asker, Answer::Done(output.clone()))).collect()
+    }
+
+    /// Answers a read that the core has confirmed.
+    pub(super) fn answer_read(&mut self, id: ReadId) -> Option<(Asker, Answer)> {
+        let (asker, op) = self.reads.remove(&id)?;
+        let output = self.ahead.as_ref().unwrap_or(&self.machine).read(&op);
+        Some((asker, Answer::Done(output)))
+    }
+
+    /// Replaces the state machine by one from a snapshot.
+    pub(super) fn install(&mut self, machine: Machine) {
+        self.machine = machine;
+    }
+
+    /// This node does not lead any more: nobody knows what becomes of the changes, and the reads must go elsewhere.
+    pub(super) fn deposed(&mut self) -> Vec<(Asker, Answer)> {
+        self.ahead = None;
+        let changes = self.changes.drain().flat_map(|(_, askers)| askers);
+        let reads = self.reads.drain().map(|(_, (asker, _))| asker);
+        changes.chain(reads).map(|asker| (asker, Answer::Uncertain)).collect()
+    }
+
+    /// AckBeforeWrite: carries the change out on a copy that runs ahead of the log, and answers.
+    fn acknowledge_early(
+        &mut self,
+        core: &mut Core,
+        asker: Asker,
+        command: &Command,
+    ) -> Result<Vec<(Asker, Answer)>, NotLeader> {
+        let ahead = self.ahead.get_or_insert_with(|| {
+            let mut machine = self.machine.clone();
+            let rest = core.log().from(core.applied() + 1).iter().filter_map(decode);
+            rest.for_each(|command| drop(machine.apply(&command)));
+            machine
+        });
+        core.propose(encode(command))?;
+        let output: Output = ahead.apply(command);
+        Ok(vec![(asker, Answer::Done(output))])
+    }
+}
+
+fn encode(command: &Command) -> Arc<[u8]> {
+    postcard::to_stdvec(command).expect("commands hold only what postcard can write").into()
+}
+
+/// The command of an entry, if it carries one. Every entry was written by [`encode`], here or on another node.
+fn decode(entry: &Entry) -> Option<Command> {
+    match &entry.payload {
+        Payload::Noop => None,
+        Payload::Command(bytes) => {
+            Some(postcard::from_bytes(bytes).expect("commands in the log were encoded here"))
+        }
+    }
+}
