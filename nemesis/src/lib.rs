@@ -22,11 +22,30 @@
 //! - **A fault must bite.** The links count what they withheld and the nodes are looked at while they should be stopped;
 //!   a fault that withheld and stopped nothing is recorded as ineffective.
 
+mod act;
+mod driver;
+mod fault;
 mod gate;
+mod grudge;
+mod kill;
 mod links;
 mod node;
+mod partition;
+mod pause;
+mod plan;
 mod proxy;
+mod record;
+mod schedule;
+mod suggest;
+mod target;
 
+pub use act::{Act, ParseActError, TimedAct};
+pub use driver::{HealError, drive, heal_everything};
+pub use fault::{FAULTS, Fault, Kind};
 pub use gate::{CutMode, LinkCounters};
+pub use grudge::{Grudge, ParseGrudgeError};
 pub use links::Links;
 pub use node::{NodeId, NodeState, Nodes, ParseNodeError};
+pub use plan::{Plan, Step};
+pub use record::{FaultEffect, FaultEvent, FaultOutcome, FaultRecord};
+pub use schedule::{ParseWantedError, Schedule, Wanted};

@@ -1,0 +1,212 @@
+//! Acts: the smallest things the nemesis does, each with its undo.
+//!
+//! Every fault, however elaborate, is a list of acts with times, and so plain data: it can be printed before it happens,
+//! recorded as it happened, read back, and undone without knowing which fault it was.
+//!
+//! ```text
+//!   kill n2              start n2       undoes it
+//!   terminate n2         start n2
+//!   pause n2             resume n2
+//!   cut n1>n2 stall      heal n1>n2
+//!   @1500 kill n3        1.5 s after the fault began
+//! ```
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CutMode, NodeId, ParseNodeError};
+
+/// One thing done to one node or one directed link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// SIGKILL.
+    Kill(NodeId),
+    /// SIGTERM.
+    Terminate(NodeId),
+    /// Starts a node that is down: the undo of `Kill` and `Terminate`.
+    Start(NodeId),
+    /// SIGSTOP.
+    Pause(NodeId),
+    /// SIGCONT: the undo of `Pause`.
+    Resume(NodeId),
+    /// Cuts the link from the first node to the second.
+    Cut(NodeId, NodeId, CutMode),
+    /// Opens the link from the first node to the second: the undo of `Cut`.
+    Heal(NodeId, NodeId),
+}
+
+impl Act {
+    /// The act that puts right what this one does; `None` for those that themselves put right.
+    pub fn undo(self) -> Option<Act> {
+        match self {
+            Act::Kill(node) | Act::Terminate(node) => Some(Act::Start(node)),
+            Act::Pause(node) => Some(Act::Resume(node)),
+            Act::Cut(from, to, _) => Some(Act::Heal(from, to)),
+            Act::Start(_) | Act::Resume(_) | Act::Heal(..) => None,
+        }
+    }
+
+    /// The node whose process the act stops, if it stops one.
+    pub fn stops(self) -> Option<NodeId> {
+        match self {
+            Act::Kill(node) | Act::Terminate(node) | Act::Pause(node) => Some(node),
+            _ => None,
+        }
+    }
+
+    /// The directed link that the act cuts, if it cuts one.
+    pub fn cuts(self) -> Option<(NodeId, NodeId)> {
+        match self {
+            Act::Cut(from, to, _) => Some((from, to)),
+            _ => None,
+        }
+    }
+
+    /// The same act on other nodes.
+    pub(crate) fn map(self, rename: impl Fn(NodeId) -> NodeId) -> Act {
+        match self {
+            Act::Kill(node) => Act::Kill(rename(node)),
+            Act::Terminate(node) => Act::Terminate(rename(node)),
+            Act::Start(node) => Act::Start(rename(node)),
+            Act::Pause(node) => Act::Pause(rename(node)),
+            Act::Resume(node) => Act::Resume(rename(node)),
+            Act::Cut(from, to, mode) => Act::Cut(rename(from), rename(to), mode),
+            Act::Heal(from, to) => Act::Heal(rename(from), rename(to)),
+        }
+    }
+
+    /// The nodes that the act names.
+    pub(crate) fn nodes(self) -> impl Iterator<Item = NodeId> {
+        let (node, other) = match self {
+            Act::Kill(node) | Act::Terminate(node) | Act::Start(node) => (node, None),
+            Act::Pause(node) | Act::Resume(node) => (node, None),
+            Act::Cut(from, to, _) | Act::Heal(from, to) => (from, Some(to)),
+        };
+        std::iter::once(node).chain(other)
+    }
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Act::Kill(node) => write!(f, "kill {node}"),
+            Act::Terminate(node) => write!(f, "terminate {node}"),
+            Act::Start(node) => write!(f, "start {node}"),
+            Act::Pause(node) => write!(f, "pause {node}"),
+            Act::Resume(node) => write!(f, "resume {node}"),
+            Act::Cut(from, to, CutMode::Stall) => write!(f, "cut {from}>{to} stall"),
+            Act::Cut(from, to, CutMode::Reset) => write!(f, "cut {from}>{to} reset"),
+            Act::Heal(from, to) => write!(f, "heal {from}>{to}"),
+        }
+    }
+}
+
+/// An act and when it is done, in milliseconds after its fault began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct TimedAct {
+    /// Milliseconds after the fault began.
+    pub after_ms: u64,
+    /// What is done.
+    pub act: Act,
+}
+
+impl From<Act> for TimedAct {
+    fn from(act: Act) -> TimedAct {
+        TimedAct { after_ms: 0, act }
+    }
+}
+
+impl fmt::Display for TimedAct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.after_ms {
+            0 => self.act.fmt(f),
+            after_ms => write!(f, "@{after_ms} {}", self.act),
+        }
+    }
+}
+
+/// Why a text is not an act.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseActError {
+    /// Something else where a node should be.
+    #[error(transparent)]
+    Node(#[from] ParseNodeError),
+    /// Not the form of any act.
+    #[error("{0:?} is not an act: acts are kill n1, start n1, cut n1>n2 stall, @500 heal n1>n2 and the like")]
+    Form(String),
+}
+
+impl FromStr for TimedAct {
+    type Err = ParseActError;
+
+    fn from_str(text: &str) -> Result<TimedAct, ParseActError> {
+        let wrong = || ParseActError::Form(text.to_owned());
+        let link = |link: &str| -> Result<(NodeId, NodeId), ParseActError> {
+            let (from, to) = link.split_once('>').ok_or_else(wrong)?;
+            let (from, to) = (from.parse()?, to.parse()?);
+            if from == to { Err(wrong()) } else { Ok((from, to)) }
+        };
+        let mut words: Vec<&str> = text.split_whitespace().collect();
+        let mut after_ms = 0;
+        if let Some(time) = words.first().and_then(|word| word.strip_prefix('@')) {
+            after_ms = time.parse().map_err(|_| wrong())?;
+            words.remove(0);
+        }
+        let act = match words[..] {
+            ["kill", node] => Act::Kill(node.parse()?),
+            ["terminate", node] => Act::Terminate(node.parse()?),
+            ["start", node] => Act::Start(node.parse()?),
+            ["pause", node] => Act::Pause(node.parse()?),
+            ["resume", node] => Act::Resume(node.parse()?),
+            ["cut", ends, "stall"] => link(ends).map(|(from, to)| Act::Cut(from, to, CutMode::Stall))?,
+            ["cut", ends, "reset"] => link(ends).map(|(from, to)| Act::Cut(from, to, CutMode::Reset))?,
+            ["heal", ends] => link(ends).map(|(from, to)| Act::Heal(from, to))?,
+            _ => return Err(wrong()),
+        };
+        Ok(TimedAct { after_ms, act })
+    }
+}
+
+impl From<TimedAct> for String {
+    fn from(act: TimedAct) -> String {
+        act.to_string()
+    }
+}
+
+impl TryFrom<String> for TimedAct {
+    type Error = ParseActError;
+
+    fn try_from(text: String) -> Result<TimedAct, ParseActError> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acts_read_back_and_lead_to_their_undo() {
+        for (text, undo) in [
+            ("kill n2", Some("start n2")),
+            ("terminate n1", Some("start n1")),
+            ("@1500 pause n3", Some("resume n3")),
+            ("cut n1>n2 stall", Some("heal n1>n2")),
+            ("@20 cut n12>n2 reset", Some("heal n12>n2")),
+            ("start n1", None),
+            ("resume n1", None),
+            ("@7 heal n2>n1", None),
+        ] {
+            let act: TimedAct = text.parse().expect(text);
+            assert_eq!(act.to_string(), text);
+            assert_eq!(act.act.undo().map(|undo| undo.to_string()), undo.map(str::to_owned));
+        }
+        for text in
+            ["", "kill", "kill m1", "kill n1 n2", "@x kill n1", "cut n1 stall", "cut n1>n2", "heal n1>n1"]
+        {
+            assert!(text.parse::<TimedAct>().is_err(), "{text:?}");
+        }
+    }
+}

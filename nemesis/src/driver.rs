@@ -1,0 +1,345 @@
+//! Drives a plan through a cluster: applies each step at its time, undoes it after its hold, records both, and leaves
+//! nothing behind on any way out.
+//!
+//! ```text
+//!   timeline:   Begin(0)  Act(0)  End(0)      Begin(1)         End(1)   ...        one queue, ordered by time;
+//!               ───┴─────────┴───────┴───────────┴────────────────┴─────────▶      steps may overlap
+//! ```
+//!
+//! What is in force is kept as *claims*, (step, act). Undoing a step gives up its claims; an act is undone when nobody
+//! claims its effect any more: of two faults that both hold n1 down, the first to end does not start it.
+//!
+//! A claim is made before its act is tried, so that an act which fails half-way, or never answers, is undone as well.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use tokio::{select, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Act, FaultEffect, FaultEvent, FaultOutcome, FaultRecord, LinkCounters, Links, NodeId, NodeState, Nodes,
+    Plan, Step, TimedAct, plan,
+};
+
+/// How long the cluster may take to say who leads.
+const PRIMARIES_WAIT: Duration = Duration::from_secs(1);
+/// How long an act may take before it is given up as indeterminate.
+const ACT_WAIT: Duration = Duration::from_secs(20);
+
+/// Some things could not be put right: the cluster is not as it was. A failure of the harness, not of the system.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("could not heal: {}", .0.join("; "))]
+pub struct HealError(pub Vec<String>);
+
+/// Carries out `plan` on the nodes and links, and returns when all of it is done and undone, or, once `stop` is
+/// cancelled, as soon as all is undone. `clock` gives nanoseconds since the start of the run; `record` is called with each
+/// fault when it is applied and when it is healed, in the order of the records' times.
+///
+/// # Errors
+/// When something could not be undone. Everything else was.
+pub async fn drive<N: Nodes>(
+    plan: Plan,
+    nodes: Arc<N>,
+    links: Arc<Links>,
+    clock: impl Fn() -> u64 + Send,
+    stop: CancellationToken,
+    record: impl FnMut(FaultRecord) + Send,
+) -> Result<(), HealError> {
+    // Links open even if this future is dropped where it stands.
+    let opens_links = OpensLinks(links.clone());
+    let mut driver = Driver {
+        nodes: &*nodes,
+        links: &links,
+        clock,
+        record,
+        timeline: BTreeMap::new(),
+        scheduled: 0,
+        claims: Vec::new(),
+        running: BTreeMap::new(),
+        unhealed: Vec::new(),
+    };
+    driver.follow(&plan, &stop).await;
+    for i in driver.running.keys().copied().collect::<Vec<_>>() {
+        driver.end(i).await;
+    }
+    let unhealed = driver.unhealed;
+    drop(opens_links);
+    match heal_everything(&*nodes, &links).await {
+        // What failed at first and was put right by a second try is no failure.
+        Ok(()) => Ok(()),
+        Err(HealError(now)) => Err(HealError(unhealed.into_iter().chain(now).collect())),
+    }
+}
+
+/// Opens every link, lets every node go on, and starts those that are down, whatever happened before. May be called at any
+/// time and any number of times.
+///
+/// # Errors
+/// When a node cannot be resumed or started.
+pub async fn heal_everything<N: Nodes>(nodes: &N, links: &Links) -> Result<(), HealError> {
+    links.heal_all();
+    let healed = join_all((0..nodes.count()).map(NodeId).map(|node| async move {
+        perform(nodes, links, Act::Resume(node)).await?;
+        perform(nodes, links, Act::Start(node)).await
+    }));
+    let problems: Vec<String> = healed.await.into_iter().filter_map(Result::err).collect();
+    if problems.is_empty() { Ok(()) } else { Err(HealError(problems)) }
+}
+
+/// Does one act. The error names it.
+async fn perform<N: Nodes>(nodes: &N, links: &Links, act: Act) -> Result<(), String> {
+    let done = async {
+        match act {
+            Act::Kill(node) => nodes.kill(node).await,
+            Act::Terminate(node) => nodes.terminate(node).await,
+            Act::Start(node) => nodes.start(node).await,
+            Act::Pause(node) => nodes.pause(node).await,
+            Act::Resume(node) => nodes.resume(node).await,
+            Act::Cut(from, to, mode) => {
+                links.cut(from, to, mode);
+                Ok(())
+            }
+            Act::Heal(from, to) => {
+                links.heal(from, to);
+                Ok(())
+            }
+        }
+    };
+    match timeout(ACT_WAIT, done).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(why)) => Err(format!("{act}: {why}")),
+        Err(_) => Err(format!("{act}: not done after {} s", ACT_WAIT.as_secs())),
+    }
+}
+
+struct OpensLinks(Arc<Links>);
+
+impl Drop for OpensLinks {
+    fn drop(&mut self) {
+        self.0.heal_all();
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Begin(usize),
+    Act(usize, Act),
+    End(usize),
+}
+
+/// A step that has begun and not ended.
+struct Running {
+    applied: FaultRecord,
+    /// What the links it cuts had counted before.
+    before: LinkCounters,
+    /// The nodes it stopped, seen to be stopped.
+    stopped: BTreeSet<NodeId>,
+    /// What went wrong since it was applied.
+    problems: Vec<String>,
+}
+
+struct Driver<'a, N, C, R> {
+    nodes: &'a N,
+    links: &'a Links,
+    clock: C,
+    record: R,
+    /// What comes when: nanoseconds since the start of the run, then the order of scheduling.
+    timeline: BTreeMap<(u64, usize), Event>,
+    /// How many events were ever put there.
+    scheduled: usize,
+    /// What is in force, and for which step, oldest first.
+    claims: Vec<(usize, Act)>,
+    running: BTreeMap<usize, Running>,
+    unhealed: Vec<String>,
+}
+
+impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
+    /// Works off the timeline until it is empty or `stop` is cancelled.
+    async fn follow(&mut self, plan: &Plan, stop: &CancellationToken) {
+        for (i, step) in plan.steps.iter().enumerate() {
+            self.schedule(step.at_ms * 1_000_000, Event::Begin(i));
+        }
+        while let Some(((at, _), event)) = self.timeline.pop_first() {
+            if stop.run_until_cancelled(self.until(at)).await.is_none() {
+                return;
+            }
+            match event {
+                Event::Begin(i) => select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    acts = self.resolve(&plan.steps[i]) => self.begin(i, &plan.steps[i], acts).await,
+                },
+                Event::Act(i, act) => {
+                    let done = self.apply(i, vec![act]).await;
+                    let running = self.running.get_mut(&i).expect("acts are scheduled before the end");
+                    running.problems.extend(done);
+                }
+                Event::End(i) => self.end(i).await,
+            }
+        }
+    }
+
+    fn schedule(&mut self, at: u64, event: Event) {
+        self.timeline.insert((at, self.scheduled), event);
+        self.scheduled += 1;
+    }
+
+    async fn until(&self, at: u64) {
+        loop {
+            match at.checked_sub((self.clock)()) {
+                None | Some(0) => return,
+                Some(left) => tokio::time::sleep(Duration::from_nanos(left)).await,
+            }
+        }
+    }
+
+    /// The acts of a step with the true leader in them, and a remark if there is none; or why there is nothing to do.
+    async fn resolve(&self, step: &Step) -> Result<(Vec<TimedAct>, Option<String>), String> {
+        let count = self.nodes.count();
+        if step.acts.is_empty() {
+            return Err(format!("{} {} needs more than {count} nodes", step.fault, step.kind));
+        }
+        if let Some(node) = step.acts.iter().flat_map(|timed| timed.act.nodes()).find(|node| node.0 >= count)
+        {
+            return Err(format!("there is no {node} in a cluster of {count}"));
+        }
+        let Some(stand_in) = step.leader else { return Ok((step.acts.clone(), None)) };
+        let primaries = timeout(PRIMARIES_WAIT, self.nodes.primaries()).await.unwrap_or_default();
+        match primaries.into_iter().find(|leader| leader.0 < count) {
+            Some(leader) => Ok((step.led_by(leader), None)),
+            None => Ok((step.acts.clone(), Some(format!("no leader is known: took {stand_in} for it")))),
+        }
+    }
+
+    async fn begin(
+        &mut self,
+        i: usize,
+        step: &Step,
+        resolved: Result<(Vec<TimedAct>, Option<String>), String>,
+    ) {
+        let t = (self.clock)();
+        let (acts, remark, outcome) = match resolved {
+            Ok((acts, remark)) => (acts, remark, FaultOutcome::Installed),
+            Err(why) => (step.acts.clone(), Some(why), FaultOutcome::Skipped),
+        };
+        let mut record = FaultRecord {
+            i,
+            t,
+            event: FaultEvent::Apply,
+            fault: step.fault.clone(),
+            kind: step.kind.clone(),
+            nodes: plan::aimed_at(&acts),
+            cuts: plan::grudge(&acts).cuts().map(|(from, to)| format!("{from}>{to}")).collect(),
+            mode: plan::mode(&acts),
+            planned_ms: step.at_ms,
+            hold_ms: step.hold_ms,
+            outcome,
+            why: remark,
+            label: plan::label(&step.fault, &acts),
+            acts,
+            effect: None,
+            effective: None,
+        };
+        if outcome == FaultOutcome::Skipped {
+            (self.record)(record);
+            return;
+        }
+        let before = self.counters(&record.acts);
+        for timed in record.acts.iter().filter(|timed| timed.after_ms > 0) {
+            self.schedule(t + timed.after_ms * 1_000_000, Event::Act(i, timed.act));
+        }
+        self.schedule(t + step.hold_ms * 1_000_000, Event::End(i));
+        let at_once = record.acts.iter().filter(|timed| timed.after_ms == 0).map(|timed| timed.act).collect();
+        let problems = self.apply(i, at_once).await;
+        if !problems.is_empty() {
+            record.outcome = FaultOutcome::Indeterminate;
+            record.why = Some(record.why.into_iter().chain(problems).collect::<Vec<_>>().join("; "));
+        }
+        let running =
+            Running { applied: record.clone(), before, stopped: BTreeSet::new(), problems: Vec::new() };
+        self.running.insert(i, running);
+        (self.record)(record);
+    }
+
+    /// Does acts of a step, all at once, and gives what went wrong.
+    async fn apply(&mut self, i: usize, acts: Vec<Act>) -> Vec<String> {
+        let mut wanted = Vec::new();
+        for act in acts {
+            match act.undo() {
+                Some(_) => {
+                    self.claims.push((i, act));
+                    wanted.push(act);
+                }
+                None => wanted.push(self.give_up(i, act)),
+            }
+        }
+        let (nodes, links) = (self.nodes, self.links);
+        let done = join_all(wanted.into_iter().map(|act| perform(nodes, links, act)));
+        done.await.into_iter().filter_map(Result::err).collect()
+    }
+
+    /// Gives up the claims of step `i` that `undo` puts right. What is then to be done: `undo`, or, if another step still
+    /// claims that effect, its act again.
+    fn give_up(&mut self, i: usize, undo: Act) -> Act {
+        for (owner, act) in self.claims.iter().filter(|(owner, act)| *owner == i && act.undo() == Some(undo))
+        {
+            if let (Some(node), Some(running)) = (act.stops(), self.running.get_mut(owner)) {
+                let stopped = match act {
+                    Act::Pause(_) => self.nodes.state(node) == NodeState::Paused,
+                    _ => self.nodes.state(node) == NodeState::Down,
+                };
+                if stopped {
+                    running.stopped.insert(node);
+                }
+            }
+        }
+        self.claims.retain(|(owner, act)| !(*owner == i && act.undo() == Some(undo)));
+        let other = self.claims.iter().rev().find(|(_, act)| act.undo() == Some(undo));
+        other.map_or(undo, |(_, act)| *act)
+    }
+
+    /// Undoes what is left of a step, and records what it did.
+    async fn end(&mut self, i: usize) {
+        let mut undos: Vec<Act> = Vec::new();
+        for (owner, act) in &self.claims {
+            if let Some(undo) = act.undo().filter(|undo| *owner == i && !undos.contains(undo)) {
+                undos.push(undo);
+            }
+        }
+        let problems = self.apply(i, undos).await;
+        let Some(running) = self.running.remove(&i) else { return };
+        let withheld = self.counters(&running.applied.acts) - running.before;
+        let effect = FaultEffect {
+            bytes_withheld: withheld.bytes_withheld,
+            connections_withheld: withheld.connections_withheld,
+            nodes_stopped: running.stopped.len() as u64,
+        };
+        let mut record = running.applied;
+        let all_problems: Vec<String> =
+            running.problems.into_iter().chain(problems.iter().cloned()).collect();
+        if !all_problems.is_empty() {
+            record.outcome = FaultOutcome::Indeterminate;
+            record.why = Some(record.why.into_iter().chain(all_problems).collect::<Vec<_>>().join("; "));
+        }
+        self.unhealed.extend(problems);
+        record.event = FaultEvent::Heal;
+        record.effect = Some(effect);
+        record.effective = Some(effect.any());
+        record.t = (self.clock)();
+        (self.record)(record);
+    }
+
+    /// What the links that some acts cut have counted.
+    fn counters(&self, acts: &[TimedAct]) -> LinkCounters {
+        let mut sum = LinkCounters::default();
+        for (from, to) in plan::grudge(acts).cuts() {
+            sum += self.links.counters(from, to);
+        }
+        sum
+    }
+}

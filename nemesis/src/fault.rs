@@ -1,0 +1,48 @@
+//! The faults there are, and how one is drawn.
+//!
+//! A fault is a name, its kinds, and a function from randomness to a list of [acts](crate::Act). A new one is a file with a
+//! `Fault` in it and a line in [`FAULTS`]; applying, undoing, recording and replaying need nothing from it.
+
+use rand_chacha::ChaCha8Rng;
+
+use crate::{CutMode, NodeId, TimedAct, kill, partition, pause};
+
+/// Every fault, in the order in which help lists them.
+pub const FAULTS: &[Fault] = &[kill::FAULT, pause::FAULT, partition::FAULT];
+
+/// A way to hurt a cluster, with its variants.
+#[derive(Debug)]
+pub struct Fault {
+    /// Its name in flags, plans and records: `kill`.
+    pub name: &'static str,
+    /// What it does, in one line for help.
+    pub about: &'static str,
+    /// Its variants, at least one.
+    pub kinds: &'static [Kind],
+    /// The acts of the named kind, in the order of their times; empty where the cluster is too small for it.
+    pub(crate) draw: fn(kind: &str, dice: &mut Dice) -> Vec<TimedAct>,
+}
+
+/// A variant of a fault.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Its name, unique in its fault: `leader`.
+    pub name: &'static str,
+    /// What it does, in one line for help.
+    pub about: &'static str,
+    /// Whether it is about whoever leads when it is applied. The acts are drawn with the first node of the order in the
+    /// leader's place.
+    pub at_leader: bool,
+}
+
+/// What a fault may draw from.
+pub(crate) struct Dice {
+    /// All nodes, shuffled.
+    pub(crate) order: Vec<NodeId>,
+    /// How long the fault will be held, in milliseconds.
+    pub(crate) hold_ms: u64,
+    /// How links are to be cut.
+    pub(crate) mode: CutMode,
+    /// Further randomness.
+    pub(crate) rng: ChaCha8Rng,
+}

@@ -1,0 +1,75 @@
+//! The plan: which faults come when. Plain data; where it came from (a seed, a record) no longer matters.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Act, CutMode, NodeId, TimedAct,
+    grudge::{Grudge, join},
+};
+
+/// Faults in the order of their times.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The steps, by `at_ms`.
+    pub steps: Vec<Step>,
+}
+
+/// One fault of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// When it begins, in milliseconds since the start of the run.
+    pub at_ms: u64,
+    /// How long it is held before what it did is undone, in milliseconds.
+    pub hold_ms: u64,
+    /// The fault's name: `partition`.
+    pub fault: String,
+    /// Which kind of it: `isolate-leader`.
+    pub kind: String,
+    /// The node that the acts name in the leader's place. Whoever leads when the step begins is put there, and this node
+    /// into the leader's place; if nobody is known to lead, the acts are taken as they stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<NodeId>,
+    /// What is done; what is not undone by an act here is undone at the end of the hold.
+    pub acts: Vec<TimedAct>,
+}
+
+impl Step {
+    /// The acts with `leader` in the leader's place.
+    pub(crate) fn led_by(&self, leader: NodeId) -> Vec<TimedAct> {
+        let Some(stand_in) = self.leader else { return self.acts.clone() };
+        let swap = |node| match node {
+            _ if node == leader => stand_in,
+            _ if node == stand_in => leader,
+            _ => node,
+        };
+        self.acts.iter().map(|timed| TimedAct { act: timed.act.map(swap), ..*timed }).collect()
+    }
+}
+
+/// The links that some acts cut.
+pub(crate) fn grudge(acts: &[TimedAct]) -> Grudge {
+    acts.iter().filter_map(|timed| timed.act.cuts()).collect()
+}
+
+/// How the first cut of some acts is made.
+pub(crate) fn mode(acts: &[TimedAct]) -> Option<CutMode> {
+    acts.iter().find_map(|timed| match timed.act {
+        Act::Cut(_, _, mode) => Some(mode),
+        _ => None,
+    })
+}
+
+/// The nodes that some acts are about: those stopped, or else the smaller side of what is cut.
+pub(crate) fn aimed_at(acts: &[TimedAct]) -> Vec<NodeId> {
+    let stopped: BTreeSet<NodeId> = acts.iter().filter_map(|timed| timed.act.stops()).collect();
+    if stopped.is_empty() { grudge(acts).aimed_at() } else { stopped.into_iter().collect() }
+}
+
+/// A fault as one reads it: `partition {n2 | n1,n3}`, `kill n1,n3`.
+pub(crate) fn label(fault: &str, acts: &[TimedAct]) -> String {
+    let grudge = grudge(acts);
+    let about = if grudge.is_empty() { join(&aimed_at(acts)) } else { grudge.to_string() };
+    format!("{fault} {about}").trim_end().to_owned()
+}

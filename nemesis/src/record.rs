@@ -1,0 +1,90 @@
+//! What was really done: the lines of `faults.jsonl`.
+//!
+//! Two lines per fault, one when its first acts are done and one when all of it is undone; a fault that was skipped has
+//! only the first. The times of the two enclose everything the fault did.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CutMode, NodeId, TimedAct};
+
+/// One line of `faults.jsonl`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultRecord {
+    /// Which fault of the run, from 0; joins the two lines of one fault.
+    pub i: usize,
+    /// Nanoseconds since the start of the run: on `apply` just before the first act, on `heal` just after the last undo.
+    pub t: u64,
+    /// Which of the two lines.
+    pub event: FaultEvent,
+    /// The fault's name: `partition`.
+    pub fault: String,
+    /// Which kind of it: `isolate-leader`.
+    pub kind: String,
+    /// The nodes it is about: those stopped, or else the smaller side of what is cut.
+    pub nodes: Vec<NodeId>,
+    /// The directed links it cuts, as `n1>n2`.
+    pub cuts: Vec<String>,
+    /// How it cuts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<CutMode>,
+    /// When it was to begin, in milliseconds since the start of the run.
+    pub planned_ms: u64,
+    /// How long it was to be held, in milliseconds.
+    pub hold_ms: u64,
+    /// Whether it was done.
+    pub outcome: FaultOutcome,
+    /// Why it was not done, may not have been done, or was done otherwise than planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The fault for people: `partition {n2 | n1,n3}`.
+    pub label: String,
+    /// Everything it does, with the nodes really taken. This is what a replay does again.
+    pub acts: Vec<TimedAct>,
+    /// On `heal`: what it did to the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<FaultEffect>,
+    /// On `heal`: whether the effect is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<bool>,
+}
+
+/// The two moments of a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FaultEvent {
+    /// It is in force.
+    Apply,
+    /// It is undone.
+    Heal,
+}
+
+/// What came of a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FaultOutcome {
+    /// Every act was done.
+    Installed,
+    /// Nothing was done.
+    Skipped,
+    /// Some act said that it could not be done: it may be in force, wholly, in part or not at all. It is undone all the same.
+    Indeterminate,
+}
+
+/// Did it bite?
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FaultEffect {
+    /// Bytes that the links it cut withheld while it held them.
+    pub bytes_withheld: u64,
+    /// Connections that those links made wait, or reset.
+    pub connections_withheld: u64,
+    /// Nodes that it stopped and that were seen to be stopped just before it let them go.
+    pub nodes_stopped: u64,
+}
+
+impl FaultEffect {
+    /// Whether there was any.
+    pub fn any(&self) -> bool {
+        *self != FaultEffect::default()
+    }
+}

@@ -1,0 +1,257 @@
+//! Which faults are wanted, and the drawing of a plan from a seed.
+//!
+//! A good plan hurts often, early and evenly, and lets the cluster breathe:
+//!
+//! ```text
+//!   ├ start ┤██ hold ██├── quiet ──┤█ hold █├──── quiet ────┤███ hold ███├─ quiet ─┤ ... time limit
+//!           ╰────────── a period: 0.7 to 1.3 intervals ─────╯
+//! ```
+//!
+//! - Wanted faults come in shuffled *rounds*, each once in a round, so that a short run has seen all of them and a long one
+//!   as many of each.
+//! - Within a fault, kinds that aim at the leader and those that do not take turns, each from a shuffled deck of its own:
+//!   most bugs of replication need a leader that is cut off at the wrong moment.
+//! - Holds are spread evenly over *orders of magnitude*, from 0.3 s (about an election timeout) to 0.7 of a period: what a
+//!   cluster shrugs off and what makes it elect anew are different paths through its code.
+//! - At least 0.3 of a period is quiet after a fault, also after the last one before the time limit.
+
+use std::{fmt, str::FromStr};
+
+use rand::{RngExt, SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{
+    CutMode, NodeId,
+    fault::{Dice, FAULTS, Fault, Kind},
+    plan::{Plan, Step},
+    suggest::suggest,
+};
+
+/// The faults that a run is to have: what `--nemesis` says.
+///
+/// `none`, `all`, or names with commas between; a name may be narrowed to some of its kinds: `kill,partition:bridge+halves`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted(Vec<WantedFault>);
+
+#[derive(Debug, Clone)]
+struct WantedFault {
+    fault: &'static Fault,
+    kinds: Vec<&'static Kind>,
+}
+
+impl PartialEq for WantedFault {
+    fn eq(&self, other: &WantedFault) -> bool {
+        self.fault.name == other.fault.name && self.kinds == other.kinds
+    }
+}
+
+impl Eq for WantedFault {}
+
+impl Wanted {
+    /// The names of the wanted faults, each once, in the order given.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.0.iter().map(|wanted| wanted.fault.name).collect()
+    }
+}
+
+/// A `--nemesis` that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseWantedError {
+    /// A name that is no fault's.
+    #[error("there is no fault {name:?}{}; faults are {}, or all, or none", did_you_mean(.near), .faults.join(", "))]
+    Fault {
+        /// What was given.
+        name: String,
+        /// The most similar name there is.
+        near: Option<&'static str>,
+        /// The names there are.
+        faults: Vec<&'static str>,
+    },
+    /// A name that is no kind of its fault.
+    #[error("{fault} has no kind {name:?}{}; its kinds are {}", did_you_mean(.near), .kinds.join(", "))]
+    Kind {
+        /// The fault.
+        fault: &'static str,
+        /// What was given.
+        name: String,
+        /// The most similar name there is.
+        near: Option<&'static str>,
+        /// The names there are.
+        kinds: Vec<&'static str>,
+    },
+    /// A name that stands twice.
+    #[error("{0} is named twice")]
+    Twice(&'static str),
+    /// `none` or `all` together with others.
+    #[error("{0:?} stands alone or not at all")]
+    Mixed(String),
+}
+
+fn did_you_mean(near: &Option<&'static str>) -> String {
+    near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default()
+}
+
+impl FromStr for Wanted {
+    type Err = ParseWantedError;
+
+    fn from_str(text: &str) -> Result<Wanted, ParseWantedError> {
+        match text.trim() {
+            "none" => return Ok(Wanted(Vec::new())),
+            "all" => return Ok(Wanted(FAULTS.iter().map(WantedFault::whole).collect())),
+            _ => {}
+        }
+        let mut wanted: Vec<WantedFault> = Vec::new();
+        for part in text.split(',').map(str::trim) {
+            let fault = WantedFault::parse(part)?;
+            if wanted.iter().any(|other| other.fault.name == fault.fault.name) {
+                return Err(ParseWantedError::Twice(fault.fault.name));
+            }
+            wanted.push(fault);
+        }
+        Ok(Wanted(wanted))
+    }
+}
+
+impl WantedFault {
+    fn whole(fault: &'static Fault) -> WantedFault {
+        WantedFault { fault, kinds: fault.kinds.iter().collect() }
+    }
+
+    fn parse(part: &str) -> Result<WantedFault, ParseWantedError> {
+        let (name, kinds) = part.split_once(':').map_or((part, None), |(name, kinds)| (name, Some(kinds)));
+        if matches!(name, "none" | "all") {
+            return Err(ParseWantedError::Mixed(name.to_owned()));
+        }
+        let Some(fault) = FAULTS.iter().find(|fault| fault.name == name) else {
+            let faults: Vec<_> = FAULTS.iter().map(|fault| fault.name).collect();
+            let near = suggest(name, faults.iter().copied());
+            return Err(ParseWantedError::Fault { name: name.to_owned(), near, faults });
+        };
+        let Some(kinds) = kinds else { return Ok(WantedFault::whole(fault)) };
+        let find = |name: &str| {
+            fault.kinds.iter().find(|kind| kind.name == name).ok_or_else(|| {
+                let kinds: Vec<_> = fault.kinds.iter().map(|kind| kind.name).collect();
+                let near = suggest(name, kinds.iter().copied());
+                ParseWantedError::Kind { fault: fault.name, name: name.to_owned(), near, kinds }
+            })
+        };
+        let kinds: Result<Vec<_>, _> = kinds.split('+').map(|kind| find(kind.trim())).collect();
+        Ok(WantedFault { fault, kinds: kinds? })
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("none");
+        }
+        for (at, WantedFault { fault, kinds }) in self.0.iter().enumerate() {
+            let comma = if at > 0 { "," } else { "" };
+            write!(f, "{comma}{}", fault.name)?;
+            if kinds.len() < fault.kinds.len() {
+                write!(f, ":{}", kinds.iter().map(|kind| kind.name).collect::<Vec<_>>().join("+"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The shortest hold that is drawn, in milliseconds: about an election timeout.
+const HOLD_MS_MIN: u64 = 300;
+
+/// From what a plan is drawn. The same values give the same plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// The faults to draw from.
+    pub wanted: Wanted,
+    /// The seed.
+    pub seed: u64,
+    /// How many nodes the cluster has.
+    pub nodes: usize,
+    /// The mean time from the beginning of a fault to that of the next, in milliseconds.
+    pub interval_ms: u64,
+    /// The time by which the last fault is healed, in milliseconds since the start of the run.
+    pub time_limit_ms: u64,
+}
+
+impl Schedule {
+    /// Draws the plan.
+    pub fn draw(&self) -> Plan {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let mut plan = Plan::default();
+        if self.wanted.0.is_empty() || self.nodes == 0 {
+            return plan;
+        }
+        let interval_ms = self.interval_ms.max(1);
+        let quiet_ms = interval_ms * 3 / 10;
+        let mut decks: Vec<Deck> = self.wanted.0.iter().map(|wanted| Deck::new(wanted, &mut rng)).collect();
+        let mut round: Vec<usize> = Vec::new();
+        let mut at_ms = rng.random_range(interval_ms / 5..=interval_ms / 2);
+        loop {
+            let period_ms = rng.random_range(interval_ms * 7 / 10..=interval_ms * 13 / 10);
+            let left_ms = self.time_limit_ms.saturating_sub(at_ms + quiet_ms);
+            let hold_ms_max = (period_ms * 7 / 10).min(left_ms);
+            let hold_ms_min = HOLD_MS_MIN.min(period_ms / 4).max(1);
+            if hold_ms_max < hold_ms_min {
+                return plan;
+            }
+            if round.is_empty() {
+                round = (0..decks.len()).collect();
+                round.shuffle(&mut rng);
+            }
+            let deck = &mut decks[round.pop().expect("filled above")];
+            let kind = deck.next(&mut rng);
+            let hold_ms = log_uniform(hold_ms_min, hold_ms_max, &mut rng);
+            let mut order: Vec<NodeId> = (0..self.nodes).map(NodeId).collect();
+            order.shuffle(&mut rng);
+            let leader = kind.at_leader.then(|| order[0]);
+            let mode = if rng.random() { CutMode::Stall } else { CutMode::Reset };
+            let mut dice = Dice { order, hold_ms, mode, rng: ChaCha8Rng::seed_from_u64(rng.random()) };
+            plan.steps.push(Step {
+                at_ms,
+                hold_ms,
+                fault: deck.fault.name.to_owned(),
+                kind: kind.name.to_owned(),
+                leader,
+                acts: (deck.fault.draw)(kind.name, &mut dice),
+            });
+            at_ms += period_ms;
+        }
+    }
+}
+
+/// As likely between 300 ms and 600 ms as between 600 ms and 1200 ms.
+fn log_uniform(least: u64, most: u64, rng: &mut ChaCha8Rng) -> u64 {
+    let (low, high) = ((least as f64).ln(), (most as f64).ln());
+    let drawn = (low + (high - low) * rng.random::<f64>()).exp();
+    (drawn.round() as u64).clamp(least, most)
+}
+
+/// The kinds of a wanted fault, dealt so that those at the leader and the others take turns.
+struct Deck {
+    fault: &'static Fault,
+    /// The two sorts of kinds, and what is left of each in this deal. A sort that is not wanted is empty.
+    sorts: [(Vec<&'static Kind>, Vec<&'static Kind>); 2],
+    turn: usize,
+}
+
+impl Deck {
+    fn new(wanted: &WantedFault, rng: &mut ChaCha8Rng) -> Deck {
+        let (at_leader, others) = wanted.kinds.iter().partition(|kind| kind.at_leader);
+        let sorts = [(at_leader, Vec::new()), (others, Vec::new())];
+        Deck { fault: wanted.fault, sorts, turn: rng.random_range(0..2) }
+    }
+
+    fn next(&mut self, rng: &mut ChaCha8Rng) -> &'static Kind {
+        self.turn = 1 - self.turn;
+        if self.sorts[self.turn].0.is_empty() {
+            self.turn = 1 - self.turn;
+        }
+        let (all, left) = &mut self.sorts[self.turn];
+        if left.is_empty() {
+            left.clone_from(all);
+            left.shuffle(rng);
+        }
+        left.pop().expect("a wanted fault has kinds")
+    }
+}

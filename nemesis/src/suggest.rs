@@ -1,0 +1,36 @@
+//! "Did you mean ...?"
+
+/// The option that `text` is most likely a slip of, if one is near: at most a third of its letters differ.
+pub(crate) fn suggest<'a>(text: &str, options: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near = |option: &&str| distance(text, option) <= text.len().max(option.len()).div_ceil(3);
+    options.into_iter().filter(near).min_by_key(|option| distance(text, option))
+}
+
+/// Levenshtein's: how many letters to insert, delete or replace to get from one to the other.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.chars().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.chars().count()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_are_recognised_and_strangers_are_not() {
+        let options = ["kill", "pause", "partition"];
+        assert_eq!(suggest("partitoin", options), Some("partition"));
+        assert_eq!(suggest("kil", options), Some("kill"));
+        assert_eq!(suggest("paused", options), Some("pause"));
+        assert_eq!(suggest("clock-skew", options), None);
+    }
+}
