@@ -255,3 +255,120 @@ impl Deck {
         left.pop().expect("a wanted fault has kinds")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn draw(wanted: &str, seed: u64, nodes: usize, interval_ms: u64, time_limit_ms: u64) -> Plan {
+        let wanted = wanted.parse().expect("faults");
+        Schedule { wanted, seed, nodes, interval_ms, time_limit_ms }.draw()
+    }
+
+    #[test]
+    fn wanted_faults_read_back() {
+        for text in ["none", "kill", "kill,pause", "partition:bridge+halves,kill:leader"] {
+            assert_eq!(text.parse::<Wanted>().expect(text).to_string(), text);
+        }
+        assert_eq!("all".parse::<Wanted>().expect("all").names(), ["kill", "pause", "partition"]);
+        assert_eq!(" pause , kill ".parse::<Wanted>().expect("spaces").to_string(), "pause,kill");
+    }
+
+    #[test]
+    fn a_wrong_fault_is_told_what_it_may_have_meant() {
+        for (text, error) in [
+            (
+                "partion",
+                r#"there is no fault "partion" (did you mean "partition"?); faults are kill, pause, partition, or all, or none"#,
+            ),
+            ("clock", r#"there is no fault "clock"; faults are kill, pause, partition, or all, or none"#),
+            (
+                "kill:leadr",
+                r#"kill has no kind "leadr" (did you mean "leader"?); its kinds are leader, one, minority, majority, all"#,
+            ),
+            ("kill,kill:one", "kill is named twice"),
+            ("kill,none", r#""none" stands alone or not at all"#),
+        ] {
+            assert_eq!(text.parse::<Wanted>().expect_err(text).to_string(), error);
+        }
+    }
+
+    #[test]
+    fn the_seed_means_the_same_plan_for_ever() {
+        let plan = draw("kill,pause,partition", 1, 3, 5000, 20_000);
+        let told: Vec<String> = plan
+            .steps
+            .iter()
+            .map(|step| {
+                let acts: Vec<String> = step.acts.iter().map(ToString::to_string).collect();
+                format!("{} +{} {} {}: {}", step.at_ms, step.hold_ms, step.fault, step.kind, acts.join(", "))
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "1316 +1635 partition isolate-leader: cut n1>n2 reset, cut n1>n3 reset, cut n2>n1 reset, cut n3>n1 reset",
+                "5976 +323 pause minority: pause n1",
+                "12101 +1009 kill leader: kill n3",
+            ]
+        );
+    }
+
+    #[test]
+    fn half_a_minute_has_every_fault_and_every_sort_of_target() {
+        for seed in 0..200 {
+            let plan = draw("kill,pause,partition", seed, 5, 5000, 30_000);
+            let mut seen: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
+            for step in &plan.steps {
+                seen.entry(&step.fault).or_default()[usize::from(step.leader.is_some())] += 1;
+            }
+            assert_eq!(seen.len(), 3, "seed {seed}");
+            assert!((5..=7).contains(&plan.steps.len()), "seed {seed}: {}", plan.steps.len());
+            for [others, at_leader] in seen.into_values() {
+                assert!(others.abs_diff(at_leader) <= 1, "seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_plan_has_every_kind_evenly() {
+        let plan = draw("all", 7, 5, 1000, 1_000_000);
+        let mut kinds: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for step in &plan.steps {
+            *kinds.entry((&step.fault, &step.kind)).or_default() += 1;
+        }
+        assert_eq!(kinds.len(), FAULTS.iter().map(|fault| fault.kinds.len()).sum::<usize>());
+        for fault in FAULTS {
+            let of_fault: usize =
+                kinds.iter().filter(|((name, _), _)| *name == fault.name).map(|(_, n)| n).sum();
+            let at_leader =
+                plan.steps.iter().filter(|step| step.fault == fault.name && step.leader.is_some());
+            assert!(of_fault.abs_diff(plan.steps.len() / FAULTS.len()) <= 1);
+            assert!((2 * at_leader.count()).abs_diff(of_fault) <= 1);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn faults_do_not_overlap_leave_quiet_and_end_in_time(
+            seed: u64,
+            nodes in 0..9usize,
+            interval_ms in 0..20_000u64,
+            time_limit_ms in 0..120_000u64,
+        ) {
+            let plan = draw("all", seed, nodes, interval_ms, time_limit_ms);
+            let quiet_ms = interval_ms.max(1) * 2 / 10;
+            for (at, step) in plan.steps.iter().enumerate() {
+                let next_ms = plan.steps.get(at + 1).map_or(time_limit_ms, |next| next.at_ms);
+                prop_assert!(step.at_ms + step.hold_ms + quiet_ms <= next_ms, "{:?} before {}", step, next_ms);
+                prop_assert!(step.acts.iter().all(|timed| timed.after_ms < step.hold_ms.max(1)));
+                prop_assert!(step.acts.iter().flat_map(|timed| timed.act.nodes()).all(|node| node.0 < nodes));
+                prop_assert!(step.leader.is_none_or(|leader| leader.0 < nodes));
+            }
+        }
+    }
+}

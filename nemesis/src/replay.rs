@@ -1,0 +1,66 @@
+//! Replay: from what was recorded back to a plan.
+//!
+//! The record says what was done with names and times, so the plan made of it asks no dice and no leader: the same acts on
+//! the same nodes at the same moments. Whether the system does the same is the system's affair.
+
+use std::collections::BTreeMap;
+
+use crate::{FaultEvent, FaultOutcome, FaultRecord, Plan, Step};
+
+/// Why a record cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// A line that is no record of a fault.
+    #[error("line {line}: {why}")]
+    Line {
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: serde_json::Error,
+    },
+    /// A heal of something that was not applied before.
+    #[error("line {line}: fault {i} is healed and was not applied before")]
+    Unapplied {
+        /// The line, counted from 1.
+        line: usize,
+        /// The fault's number.
+        i: usize,
+    },
+}
+
+impl Plan {
+    /// The plan that does again what the lines of a `faults.jsonl` say was done. Skipped faults are left out; a fault whose
+    /// heal was not recorded is held as long as it was meant to be; a torn last line, which a killed run leaves, is ignored.
+    ///
+    /// # Errors
+    /// The first line that is not a record.
+    pub fn replay(record: &str) -> Result<Plan, ReplayError> {
+        let mut steps: BTreeMap<usize, Step> = BTreeMap::new();
+        for (line, text) in (1..).zip(record.lines()) {
+            if text.trim().is_empty() {
+                continue;
+            }
+            let record: FaultRecord = match serde_json::from_str(text) {
+                Ok(record) => record,
+                Err(_) if line == record.lines().count() && !record.ends_with('\n') => break,
+                Err(why) => return Err(ReplayError::Line { line, why }),
+            };
+            let at_ms = record.t / 1_000_000;
+            match record.event {
+                FaultEvent::Apply if record.outcome == FaultOutcome::Skipped => {}
+                FaultEvent::Apply => {
+                    let FaultRecord { fault, kind, hold_ms, acts, .. } = record;
+                    steps.insert(record.i, Step { at_ms, hold_ms, fault, kind, leader: None, acts });
+                }
+                FaultEvent::Heal => {
+                    let i = record.i;
+                    let step = steps.get_mut(&i).ok_or(ReplayError::Unapplied { line, i })?;
+                    step.hold_ms = at_ms.saturating_sub(step.at_ms);
+                }
+            }
+        }
+        let mut plan = Plan { steps: steps.into_values().collect() };
+        plan.steps.sort_by_key(|step| step.at_ms);
+        Ok(plan)
+    }
+}

@@ -1,0 +1,420 @@
+//! Whole plans on a cluster that only notes what is done to it, in virtual time: what the nemesis does, when, and what it
+//! says about it. The links are real.
+
+use std::{
+    fmt::Write,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use tribunal_nemesis::{
+    FaultEvent, FaultOutcome, FaultRecord, HealError, Links, NodeId, NodeState, Nodes, Plan, Schedule, Step,
+    drive,
+};
+
+/// Nodes that do as they are told and write it down.
+struct Puppets {
+    began: Instant,
+    states: Mutex<Vec<NodeState>>,
+    story: Arc<Mutex<String>>,
+    leader: Option<NodeId>,
+    /// An action that goes wrong, such as `kill n2`.
+    fails: Option<&'static str>,
+}
+
+impl Puppets {
+    async fn act(&self, what: &str, node: NodeId, to: impl Fn(NodeState) -> NodeState) -> Result<(), String> {
+        let text = format!("{what} {node}");
+        if self.fails == Some(&text) {
+            return Err("the puppet refuses".to_owned());
+        }
+        let mut states = self.states.lock().expect("no test panics while it holds it");
+        let old = states[node.0];
+        states[node.0] = to(old);
+        if states[node.0] != old {
+            tell(&self.story, self.began, &text);
+        }
+        Ok(())
+    }
+}
+
+fn tell(story: &Mutex<String>, began: Instant, text: &str) {
+    let mut story = story.lock().expect("no test panics while it holds it");
+    writeln!(story, "{:>5} {text}", began.elapsed().as_millis()).expect("a string");
+}
+
+impl Nodes for Puppets {
+    fn count(&self) -> usize {
+        self.states.lock().expect("not poisoned").len()
+    }
+
+    async fn kill(&self, node: NodeId) -> Result<(), String> {
+        self.act("kill", node, |_| NodeState::Down).await
+    }
+
+    async fn terminate(&self, node: NodeId) -> Result<(), String> {
+        self.act("terminate", node, |_| NodeState::Down).await
+    }
+
+    async fn pause(&self, node: NodeId) -> Result<(), String> {
+        self.act("pause", node, |_| NodeState::Paused).await
+    }
+
+    async fn resume(&self, node: NodeId) -> Result<(), String> {
+        self.act("resume", node, |old| if old == NodeState::Paused { NodeState::Running } else { old }).await
+    }
+
+    async fn start(&self, node: NodeId) -> Result<(), String> {
+        self.act("start", node, |old| if old == NodeState::Down { NodeState::Running } else { old }).await
+    }
+
+    fn state(&self, node: NodeId) -> NodeState {
+        self.states.lock().expect("not poisoned")[node.0]
+    }
+
+    async fn primaries(&self) -> Vec<NodeId> {
+        self.leader.into_iter().collect()
+    }
+}
+
+/// A stage of five nodes.
+struct Stage {
+    leader: Option<NodeId>,
+    fails: Option<&'static str>,
+    stop_after: Option<Duration>,
+}
+
+const STAGE: Stage = Stage { leader: Some(NodeId(2)), fails: None, stop_after: None };
+
+struct Performance {
+    story: String,
+    records: Vec<FaultRecord>,
+    result: Result<(), HealError>,
+}
+
+impl Stage {
+    async fn play(self, plan: Plan) -> Performance {
+        let links = Arc::new(Links::open(5).await.expect("loopback listeners"));
+        let story = Arc::new(Mutex::new(String::new()));
+        let began = Instant::now();
+        let puppets = Arc::new(Puppets {
+            began,
+            states: Mutex::new(vec![NodeState::Running; 5]),
+            story: story.clone(),
+            leader: self.leader,
+            fails: self.fails,
+        });
+        let stop = CancellationToken::new();
+        if let Some(after) = self.stop_after {
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                stop.cancel();
+            });
+        }
+        let mut records = Vec::new();
+        let record = |record: FaultRecord| {
+            let mut line = match record.event {
+                FaultEvent::Apply => format!("apply {}, {}", record.label, word(record.outcome)),
+                FaultEvent::Heal => {
+                    format!(
+                        "heal {}, {}, effective {:?}",
+                        record.label,
+                        word(record.outcome),
+                        record.effective
+                    )
+                }
+            };
+            if let Some(why) = &record.why {
+                write!(line, ": {why}").expect("a string");
+            }
+            tell(&story, began, &line);
+            records.push(record);
+        };
+        let clock = move || began.elapsed().as_nanos() as u64;
+        let result = drive(plan, puppets.clone(), links.clone(), clock, stop, record).await;
+        for node in (0..5).map(NodeId) {
+            assert!(
+                self.fails.is_some() || puppets.state(node) == NodeState::Running,
+                "{node} was left behind"
+            );
+            for other in (0..5).map(NodeId).filter(|&other| other != node) {
+                assert!(!links.is_cut(node, other), "{node}>{other} was left cut");
+            }
+        }
+        links.close().await;
+        let story = story.lock().expect("not poisoned").clone();
+        Performance { story, records, result }
+    }
+}
+
+fn word(outcome: FaultOutcome) -> &'static str {
+    match outcome {
+        FaultOutcome::Installed => "installed",
+        FaultOutcome::Skipped => "skipped",
+        FaultOutcome::Indeterminate => "indeterminate",
+    }
+}
+
+/// `at+hold fault: act, act`, a step a line; `[n1]` after the fault puts the leader in n1's place.
+fn plan(text: &str) -> Plan {
+    let step = |line: &str| {
+        let (times, rest) = line.split_once(' ').expect("at+hold");
+        let (at, hold) = times.split_once('+').expect("at+hold");
+        let (fault, acts) = rest.split_once(':').expect("fault: acts");
+        let (fault, leader) = fault.split_once('[').map_or((fault, None), |(fault, leader)| {
+            (fault, Some(leader.trim_end_matches(']').parse().expect("a node")))
+        });
+        Step {
+            at_ms: at.parse().expect("milliseconds"),
+            hold_ms: hold.parse().expect("milliseconds"),
+            fault: fault.to_owned(),
+            kind: "given".to_owned(),
+            leader,
+            acts: acts
+                .split(',')
+                .filter(|act| !act.is_empty())
+                .map(|act| act.parse().expect("an act"))
+                .collect(),
+        }
+    };
+    Plan { steps: text.trim().lines().map(|line| step(line.trim())).collect() }
+}
+
+async fn check(stage: Stage, given: &str, story: &str) -> Performance {
+    let performance = stage.play(plan(given)).await;
+    let expected: Vec<&str> = story.trim().lines().map(str::trim).collect();
+    let told: Vec<&str> = performance.story.lines().map(str::trim).collect();
+    assert_eq!(told, expected, "\n{}", performance.story);
+    performance
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_is_applied_at_its_time_and_undone_after_its_hold() {
+    let played = check(
+        STAGE,
+        "1000+500 kill: kill n1, kill n4
+         2000+300 pause: pause n2",
+        "1000 kill n1
+         1000 kill n4
+         1000 apply kill n1,n4, installed
+         1500 start n1
+         1500 start n4
+         1500 heal kill n1,n4, installed, effective Some(true)
+         2000 pause n2
+         2000 apply pause n2, installed
+         2300 resume n2
+         2300 heal pause n2, installed, effective Some(true)",
+    )
+    .await;
+    assert_eq!(played.result, Ok(()));
+    let lines: Vec<String> =
+        played.records[..2].iter().map(|record| serde_json::to_string(record).expect("JSON")).collect();
+    assert_eq!(
+        lines[0],
+        r#"{"i":0,"t":1000000000,"event":"apply","fault":"kill","kind":"given","nodes":["n1","n4"],"cuts":[],"planned_ms":1000,"hold_ms":500,"outcome":"installed","label":"kill n1,n4","acts":["kill n1","kill n4"]}"#
+    );
+    assert_eq!(
+        lines[1],
+        r#"{"i":0,"t":1500000000,"event":"heal","fault":"kill","kind":"given","nodes":["n1","n4"],"cuts":[],"planned_ms":1000,"hold_ms":500,"outcome":"installed","label":"kill n1,n4","acts":["kill n1","kill n4"],"effect":{"bytes_withheld":0,"connections_withheld":0,"nodes_stopped":2},"effective":true}"#
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_leader_is_whoever_leads_when_the_fault_begins() {
+    // n1 stands for the leader, which turns out to be n3; what was meant for n3 is then done to n1.
+    let played = check(
+        STAGE,
+        "100+100 kill[n1]: kill n1
+         300+100 partition[n1]: cut n1>n3 stall, cut n3>n1 stall",
+        "100 kill n3
+         100 apply kill n3, installed
+         200 start n3
+         200 heal kill n3, installed, effective Some(true)
+         300 apply partition {n1 | n3}, installed
+         400 heal partition {n1 | n3}, installed, effective Some(false)",
+    )
+    .await;
+    assert_eq!(played.records[2].cuts, ["n1>n3", "n3>n1"]);
+    // Without one, the stand-in is taken, and the record says so.
+    check(
+        Stage { leader: None, ..STAGE },
+        "100+100 kill[n2]: kill n2",
+        "100 kill n2
+         100 apply kill n2, installed: no leader is known: took n2 for it
+         200 start n2
+         200 heal kill n2, installed, effective Some(true): no leader is known: took n2 for it",
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_overlapping_faults_the_first_to_end_does_not_undo_the_other() {
+    check(
+        STAGE,
+        "100+300 kill: kill n1, kill n2
+         200+400 kill: kill n2, kill n3",
+        "100 kill n1
+         100 kill n2
+         100 apply kill n1,n2, installed
+         200 kill n3
+         200 apply kill n2,n3, installed
+         400 start n1
+         400 heal kill n1,n2, installed, effective Some(true)
+         600 start n2
+         600 start n3
+         600 heal kill n2,n3, installed, effective Some(true)",
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_may_be_a_story_of_its_own() {
+    check(
+        STAGE,
+        "100+1000 rolling: terminate n1, @200 start n1, @200 terminate n2, @500 start n2, @500 terminate n3",
+        "100 terminate n1
+         100 apply rolling n1,n2,n3, installed
+         300 start n1
+         300 terminate n2
+         600 start n2
+         600 terminate n3
+         1100 start n3
+         1100 heal rolling n1,n2,n3, installed, effective Some(true)",
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_in_the_middle_undoes_everything_at_once() {
+    check(
+        Stage { stop_after: Some(Duration::from_millis(250)), ..STAGE },
+        "100+9000 kill: kill n1
+         200+9000 pause: pause n2, @5000 pause n3
+         300+100 kill: kill n4",
+        "100 kill n1
+         100 apply kill n1, installed
+         200 pause n2
+         200 apply pause n2,n3, installed
+         250 start n1
+         250 heal kill n1, installed, effective Some(true)
+         250 resume n2
+         250 heal pause n2,n3, installed, effective Some(true)",
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_done_is_said() {
+    check(
+        Stage { fails: Some("kill n2"), ..STAGE },
+        "100+100 kill: kill n1, kill n2
+         300+100 kill: kill n9
+         500+100 partition:",
+        "100 kill n1
+         100 apply kill n1,n2, indeterminate: kill n2: the puppet refuses
+         200 start n1
+         200 heal kill n1,n2, indeterminate, effective Some(true): kill n2: the puppet refuses
+         300 apply kill n9, skipped: there is no n9 in a cluster of 5
+         500 apply partition, skipped: partition given needs more than 5 nodes",
+    )
+    .await;
+    let played = Stage { fails: Some("start n1"), ..STAGE }.play(plan("100+100 kill: kill n1")).await;
+    let error = played.result.expect_err("n1 is still down");
+    assert_eq!(
+        error.to_string(),
+        "could not heal: start n1: the puppet refuses; start n1: the puppet refuses"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_done_can_be_done_again() {
+    let given = "1000+500 kill[n1]: kill n1
+                 2000+1000 partition: cut n1>n2 stall, @300 heal n1>n2, @400 cut n1>n2 reset
+                 4000+100 kill: kill n9";
+    let first = STAGE.play(plan(given)).await;
+    let lines: Vec<String> =
+        first.records.iter().map(|record| serde_json::to_string(record).expect("JSON")).collect();
+    let mut record = lines.join("\n") + "\n";
+    let replayed = Plan::replay(&record).expect("a record");
+    let second = Stage { leader: None, ..STAGE }.play(replayed).await;
+    let same: Vec<FaultRecord> =
+        first.records.into_iter().filter(|record| record.outcome != FaultOutcome::Skipped).collect();
+    assert_eq!(second.records, same);
+
+    // A killed run leaves a torn line and faults without an end; a broken record is no plan.
+    let torn = format!("{}\n{}", lines[0], &lines[1][..40]);
+    assert_eq!(Plan::replay(&torn).expect("a record").steps[0].hold_ms, 500);
+    assert!(
+        Plan::replay(&lines[1]).expect_err("no apply").to_string().starts_with("line 1: fault 0 is healed")
+    );
+    record.push_str("{}\n");
+    assert_eq!(
+        Plan::replay(&record).expect_err("{}").to_string(),
+        "line 6: missing field `i` at line 1 column 2"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drawn_plan_is_carried_out_whole() {
+    for seed in 0..20 {
+        let wanted = "all".parse().expect("a word");
+        let schedule = Schedule { wanted, seed, nodes: 5, interval_ms: 5000, time_limit_ms: 60_000 };
+        let plan = schedule.draw();
+        let played = STAGE.play(plan.clone()).await;
+        assert_eq!(played.result, Ok(()));
+        let count = |event| played.records.iter().filter(|record| record.event == event).count();
+        assert_eq!((count(FaultEvent::Apply), count(FaultEvent::Heal)), (plan.steps.len(), plan.steps.len()));
+        assert!(played.records.iter().all(|record| record.outcome == FaultOutcome::Installed));
+        assert!(played.records.iter().all(|record| record.t <= 60_000 * 1_000_000));
+    }
+}
+
+#[tokio::test]
+async fn a_partition_bites_when_its_links_are_used_and_not_otherwise() {
+    let links = Arc::new(Links::open(5).await.expect("loopback listeners"));
+    let n2 = TcpListener::bind("127.0.0.1:0").await.expect("a loopback listener");
+    links.set_upstream(NodeId(1), n2.local_addr().expect("bound"));
+    let mut n1 = TcpStream::connect(links.dial_address(NodeId(0), NodeId(1))).await.expect("accepted");
+    let _n2 = n2.accept().await.expect("carried");
+    let puppets = Puppets {
+        began: Instant::now(),
+        states: Mutex::new(vec![NodeState::Running; 5]),
+        story: Arc::default(),
+        leader: None,
+        fails: None,
+    };
+    let given = plan(
+        "0+60000 partition: cut n1>n2 stall
+         0+60000 partition: cut n1>n3 stall",
+    );
+    let stop = CancellationToken::new();
+    let mut records = Vec::new();
+    let record = |record: FaultRecord| records.push(record);
+    let write_then_stop = async {
+        while !links.is_cut(NodeId(0), NodeId(1)) {
+            tokio::task::yield_now().await;
+        }
+        n1.write_all(b"append").await.expect("a write");
+        while links.counters(NodeId(0), NodeId(1)).bytes_withheld < 6 {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+    };
+    let clock = || 0;
+    let (result, ()) = tokio::join!(
+        drive(given, Arc::new(puppets), links.clone(), clock, stop.clone(), record),
+        write_then_stop
+    );
+    assert_eq!(result, Ok(()));
+    let heals: Vec<_> = records.iter().filter(|record| record.event == FaultEvent::Heal).collect();
+    assert_eq!(heals[0].effect.map(|effect| effect.bytes_withheld), Some(6));
+    assert_eq!((heals[0].effective, heals[1].effective), (Some(true), Some(false)));
+    links.close().await;
+}
