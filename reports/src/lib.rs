@@ -2,9 +2,12 @@
 
 pub mod coverage;
 pub mod faults;
+pub mod html;
 pub mod judgement;
 pub mod node_logs;
+pub mod palette;
 pub mod picture;
+pub mod plots;
 pub mod render;
 pub mod run_dir;
 pub mod run_info;

@@ -8,8 +8,9 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use crate::plots::{LATENCY_QUANTILES, LATENCY_RAW, RATE};
 use crate::run_dir::{RunDir, write_whole};
-use crate::text;
+use crate::{html, text};
 
 /// One report.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +22,13 @@ pub struct Renderer {
 }
 
 /// Every report there is, in the order in which they are made.
-pub const RENDERERS: &[Renderer] =
-    &[Renderer { name: "report.txt", render: |run| text::render(run).into_bytes() }];
+pub const RENDERERS: &[Renderer] = &[
+    Renderer { name: "report.txt", render: |run| text::render(run).into_bytes() },
+    Renderer { name: "report.html", render: |run| html::render(run).into_bytes() },
+    Renderer { name: LATENCY_RAW.name, render: |run| (LATENCY_RAW.draw)(run).into_bytes() },
+    Renderer { name: LATENCY_QUANTILES.name, render: |run| (LATENCY_QUANTILES.draw)(run).into_bytes() },
+    Renderer { name: RATE.name, render: |run| (RATE.draw)(run).into_bytes() },
+];
 
 /// Why there is no such report.
 #[derive(Debug, thiserror::Error)]

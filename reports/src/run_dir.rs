@@ -116,7 +116,9 @@ pub fn write_judgement(dir: &Path, judgement: &Judgement) -> io::Result<()> {
 
 /// Writes a file under another name and renames it, so that nobody ever sees half of it.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let partial = path.with_added_extension("partial");
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
     let written = (|| {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;

@@ -58,6 +58,14 @@ impl Stage {
         Stage { dir }
     }
 
+    /// Copies the evidence to a directory that stays.
+    pub(crate) fn copy_to(&self, to: &Path) {
+        fs::create_dir_all(to.join("nodes")).unwrap();
+        for (name, _) in self.run().files {
+            fs::copy(self.dir.path().join(&name), to.join(&name)).unwrap();
+        }
+    }
+
     /// What reports are made from, under a name that does not depend on where the directory is.
     pub(crate) fn run(&self) -> RunDir {
         let mut run = RunDir::load(self.dir.path()).unwrap();

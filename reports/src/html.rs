@@ -1,0 +1,101 @@
+//! `report.html`: the whole run on one page that needs nothing but a browser.
+//!
+//! One file, opened from disk. A strict content security policy lets it load nothing and talk to nobody; its own style and
+//! one script are inside. Without the script everything works but the picture of the whole run.
+//!
+//! What comes from the system under test is hostile until escaped: markup is built by `maud`, which escapes by type;
+//! what the script needs is JSON in which `<` cannot occur, and the script writes text only. The three texts
+//! that are not escaped are our own (`raw.rs`).
+
+mod checking;
+mod columns;
+mod evidence;
+mod faults;
+mod lanes;
+mod node_logs;
+mod operations;
+mod raw;
+mod surroundings;
+mod verdict;
+mod whole_run;
+
+use maud::{DOCTYPE, Markup, html};
+
+use crate::plots::PLOTS;
+use crate::run_dir::RunDir;
+use crate::summary;
+
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
+
+/// The page.
+pub fn render(run: &RunDir) -> String {
+    let title = format!(
+        "{} {} · {}",
+        summary::sign(run.judgement.outcome),
+        summary::heading(run.judgement.outcome),
+        summary::subject(run).first().cloned().unwrap_or_default()
+    );
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="referrer" content="no-referrer";
+                meta name="generator" content="tribunal";
+                title { (title) }
+                (raw::style())
+            }
+            body {
+                main {
+                    (verdict::header(run))
+                    (evidence::sections(run))
+                    (whole_run::section(run))
+                    (node_logs::section(run))
+                    (faults::section(run))
+                    (plots(run))
+                    (operations::section(run))
+                    (checking::section(run))
+                    (surroundings::coverage(run))
+                    (surroundings::environment(run))
+                    (surroundings::files(run))
+                }
+                (whole_run::data(run))
+                (raw::script())
+            }
+        }
+    };
+    page.into_string()
+}
+
+/// A section with its heading; `remark` says what it is, in a few words.
+fn titled(id: &str, heading: &str, remark: &str, body: Markup) -> Markup {
+    html! {
+        section id=(id) aria-labelledby={ (id) "-heading" } {
+            h2 id={ (id) "-heading" } {
+                (heading)
+                @if !remark.is_empty() { span .remark { " — " (remark) } }
+            }
+            (body)
+        }
+    }
+}
+
+/// The plots, as images: what is inside them can neither run nor leak into the page.
+fn plots(run: &RunDir) -> Markup {
+    titled(
+        "plots",
+        "Latency and rate",
+        "with the faults in force under the time axis",
+        html! {
+            @for plot in PLOTS {
+                figure {
+                    img width="900" height="320" alt=(plot.caption) src=(raw::svg_address(&(plot.draw)(run)));
+                    figcaption { (plot.caption) " " a href=(plot.name) { (plot.name) } }
+                }
+            }
+        },
+    )
+}

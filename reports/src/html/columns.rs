@@ -1,0 +1,138 @@
+//! The operations of a run, packed for the picture of the whole run.
+//!
+//! Six numbers per operation, each in as many bytes as it needs (LEB128: seven bits a byte, the high bit set on all but the
+//! last): about eight bytes for an operation, eleven as base64. A million operations fit on a page.
+//!
+//! ```text
+//! invoked     µs since the invocation before          outcome   4 × index of the name + 0 ok, 1 fail, 2 info
+//! took        µs, plus 1; 0: it never completed       line      invocation's index, minus that of the one before
+//! process     its number                              lines     completion's index minus invocation's; 0: none
+//! ```
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use tribunal_checker::op::{F, Op, Outcome};
+
+use super::raw::base64;
+use crate::wording::{elide, operation, value};
+
+/// The most operations that a page holds; of more, those around the violation.
+pub(super) const OPS_MAX: usize = 1_000_000;
+/// The most characters of descriptions that a page holds; operations farther from the violation have none.
+const WORDS_CHARS_MAX: usize = 2_000_000;
+/// The most distinct names of operations; further ones are shown as `…`.
+const NAMES_MAX: usize = 60;
+
+/// Operations as the script reads them.
+#[derive(Debug, Serialize)]
+pub(super) struct Columns {
+    /// How many operations the run has.
+    pub(super) total: usize,
+    /// The position of the first that is here.
+    pub(super) first: usize,
+    /// How many are here.
+    pub(super) n: usize,
+    /// The names of operations.
+    names: Vec<String>,
+    /// The packed numbers.
+    packed: String,
+    /// The position of the first operation that is described.
+    words_first: usize,
+    /// Descriptions, such as `k7 write 4`.
+    words: Vec<String>,
+}
+
+/// Packs operations, keeping those around position `centre` when there are too many.
+pub(super) fn pack(ops: &[Op], centre: usize) -> Columns {
+    let first = window_start(ops.len(), centre, OPS_MAX);
+    let here = &ops[first..ops.len().min(first + OPS_MAX)];
+    let names: BTreeSet<&F> = here.iter().map(|op| &op.f).collect();
+    let names: Vec<&F> = names.into_iter().take(NAMES_MAX).collect();
+
+    let mut packed = Vec::with_capacity(here.len() * 9);
+    let (mut call_before, mut line_before) = (0, 0);
+    for op in here {
+        let call = op.call / 1000;
+        let name = names.iter().position(|f| **f == op.f).unwrap_or(names.len());
+        let outcome = match op.outcome {
+            Outcome::Ok(_) => 0,
+            Outcome::Fail => 1,
+            Outcome::Info => 2,
+        };
+        put(&mut packed, call.saturating_sub(call_before));
+        put(&mut packed, op.completed.map_or(0, |end| (end / 1000).saturating_sub(call) + 1));
+        put(&mut packed, op.process);
+        put(&mut packed, name as u64 * 4 + outcome);
+        put(&mut packed, op.invoke_index.saturating_sub(line_before));
+        put(&mut packed, op.complete_index.map_or(0, |end| end.saturating_sub(op.invoke_index)));
+        (call_before, line_before) = (call, op.invoke_index);
+    }
+    let (words_first, words) = words(ops, centre);
+    Columns {
+        total: ops.len(),
+        first,
+        n: here.len(),
+        names: names.iter().map(|f| elide(f.name(), 30)).chain(["…".to_string()]).collect(),
+        packed: base64(&packed),
+        words_first,
+        words,
+    }
+}
+
+/// The beginning of a window of at most `max` of `len`, with `centre` in its middle where that can be.
+fn window_start(len: usize, centre: usize, max: usize) -> usize {
+    centre.saturating_sub(max / 2).min(len.saturating_sub(max))
+}
+
+/// Descriptions of the operations around `centre`, as many as there is room for.
+fn words(ops: &[Op], centre: usize) -> (usize, Vec<String>) {
+    let describe = |op: &Op| match op.key.is_nil() {
+        true => operation(op),
+        false => format!("{} {}", value(&op.key), operation(op)),
+    };
+    let typical = ops.iter().step_by(ops.len() / 100 + 1).map(|op| describe(op).len() + 3);
+    let longest = typical.max().unwrap_or(1);
+    let first = window_start(ops.len(), centre, WORDS_CHARS_MAX / longest);
+    let mut room = WORDS_CHARS_MAX;
+    let words = ops[first..].iter().map(describe).take_while(|words| {
+        let fits = words.len() + 3 <= room;
+        room = room.saturating_sub(words.len() + 3);
+        fits
+    });
+    (first, words.collect())
+}
+
+fn put(packed: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        packed.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    packed.push(number as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_take_the_bytes_they_need() {
+        let packed = |number| {
+            let mut packed = Vec::new();
+            put(&mut packed, number);
+            packed
+        };
+        assert_eq!(packed(0), [0]);
+        assert_eq!(packed(127), [0x7f]);
+        assert_eq!(packed(300), [0xac, 0x02]);
+        assert_eq!(packed(u64::MAX).len(), 10);
+    }
+
+    #[test]
+    fn a_window_lies_around_its_centre_and_inside() {
+        assert_eq!(window_start(100, 50, 10), 45);
+        assert_eq!(window_start(100, 2, 10), 0);
+        assert_eq!(window_start(100, 99, 10), 90);
+        assert_eq!(window_start(5, 3, 10), 0);
+    }
+}

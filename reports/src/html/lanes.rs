@@ -1,0 +1,208 @@
+//! The picture of a counterexample, as SVG.
+//!
+//! Drawn by the same [`Picture`] as the one in characters. Colours are the page's variables, so that light, dark
+//! and paper all come out right.
+
+use maud::{Markup, html};
+
+use crate::picture::{Axis, Bar, Ending, Picture};
+use crate::wording::{elide, operation, seconds};
+
+/// The narrowest drawing, in pixels; a wider one scrolls in its frame.
+const WIDTH_MIN: f64 = 1040.0;
+/// Where the lanes begin, right of their names.
+const LEFT: f64 = 76.0;
+const TOP: f64 = 26.0;
+const LANE_HEIGHT: f64 = 44.0;
+const BAR_HEIGHT: f64 = 30.0;
+const STRIP_HEIGHT: f64 = 20.0;
+/// The width of a character of a label, at 13 px.
+const CHAR: f64 = 7.9;
+/// The width of a time at a tick, at 11 px.
+const TICK_LABEL: f64 = 46.0;
+/// The most fault strips that are drawn.
+const STRIPS_MAX: usize = 8;
+
+const ANY_TIME: &str = "may take effect any time";
+
+pub(super) fn draw(picture: &Picture) -> Markup {
+    let bars = picture.bars().count();
+    // Where there are few operations every tick has room for its time.
+    let gap = if picture.ticks.len() <= 20 { TICK_LABEL + 6.0 } else { 16.0 };
+    let label_max = if bars <= 20 { 44 } else { 18 };
+    let axis = Axis::new(picture, LEFT, gap, |bar| bar_width(bar, label_max)).stretched_to(WIDTH_MIN - 12.0);
+    let width = axis.right() + 12.0;
+    let lanes_end = TOP + picture.lanes.len() as f64 * LANE_HEIGHT;
+    let strips = picture.faults.len().min(STRIPS_MAX);
+    let ticks_at = lanes_end + strips as f64 * STRIP_HEIGHT + 8.0;
+    let height = ticks_at + 32.0;
+    html! {
+        svg .lanes viewBox=(format!("0 0 {width:.0} {height:.0}")) width=(format!("{width:.0}"))
+            height=(format!("{height:.0}")) role="img" aria-labelledby="lanes-title lanes-desc" {
+            title #lanes-title { "The counterexample: one lane per process, one bar per operation" }
+            desc #lanes-desc { "The time axis is warped. The same operations with their times are in the table below." }
+            (patterns())
+            (ticks(picture, &axis, ticks_at))
+            (before(picture, ticks_at))
+            @for (at, lane) in picture.lanes.iter().enumerate() {
+                @let y = TOP + at as f64 * LANE_HEIGHT;
+                line .rule x1="0" x2=(format!("{width:.0}")) y1=(px(y + LANE_HEIGHT)) y2=(px(y + LANE_HEIGHT));
+                text .process x="4" y=(px(y + LANE_HEIGHT / 2.0 + 5.0)) { "p" (lane.process) }
+                @for bar in &lane.bars { (draw_bar(bar, &axis, y + (LANE_HEIGHT - BAR_HEIGHT) / 2.0, label_max)) }
+            }
+            @for (at, fault) in picture.faults.iter().take(STRIPS_MAX).enumerate() {
+                @let y = lanes_end + 4.0 + at as f64 * STRIP_HEIGHT;
+                (strip(picture, fault, &axis, y, at == 0))
+            }
+        }
+    }
+}
+
+/// What is written in a bar.
+fn label(bar: &Bar, max: usize) -> String {
+    let text = elide(&operation(bar.op), max);
+    match bar.ending {
+        _ if bar.witness => format!("{text} ✗"),
+        Ending::Info => format!("{text} · {ANY_TIME}"),
+        Ending::Fail => format!("{text} · failed"),
+        Ending::Ok => text,
+    }
+}
+
+fn bar_width(bar: &Bar, max: usize) -> f64 {
+    let circle = if bar.place.is_some() { 26.0 } else { 0.0 };
+    label(bar, max).chars().count() as f64 * CHAR + 18.0 + circle
+}
+
+fn draw_bar(bar: &Bar, axis: &Axis, y: f64, label_max: usize) -> Markup {
+    let (from, to) = (axis.at(bar.from), axis.at(bar.to));
+    let kind = match bar.ending {
+        Ending::Ok => "ok",
+        Ending::Fail => "fail",
+        Ending::Info => "info",
+    };
+    let role = match (bar.witness, bar.context) {
+        (true, _) => " witness",
+        (_, true) => " context",
+        _ => "",
+    };
+    let text_at = from + 9.0 + if bar.place.is_some() { 26.0 } else { 0.0 };
+    let middle = y + BAR_HEIGHT / 2.0;
+    let open_end = format!(
+        "M{0:.1} {1:.1}L{2:.1} {3:.1}L{0:.1} {4:.1}Z",
+        to - 1.0,
+        y + 7.0,
+        to + 9.0,
+        middle,
+        y + BAR_HEIGHT - 7.0
+    );
+    html! {
+        g .(format!("bar {kind}{role}")) {
+            title { (tooltip(bar)) }
+            rect x=(px(from)) y=(px(y)) width=(px(to - from)) height=(px(BAR_HEIGHT)) rx="4";
+            @if bar.ending == Ending::Info { path .open d=(open_end); }
+            @if let Some(place) = bar.place {
+                circle cx=(px(from + 17.0)) cy=(px(middle)) r="10";
+                text .place x=(px(from + 17.0)) y=(px(middle + 4.5)) { (place) }
+            }
+            text .label x=(px(text_at)) y=(px(middle + 4.5)) { (label(bar, label_max)) }
+        }
+    }
+}
+
+fn tooltip(bar: &Bar) -> String {
+    let end = match bar.op.completed {
+        Some(end) => format!("{} s", seconds(end)),
+        None => "never".to_string(),
+    };
+    format!("p{} {}: invoked {} s, completed {end}", bar.op.process, operation(bar.op), seconds(bar.op.call))
+}
+
+/// Hatching for what failed, and the fading end of what is indeterminate.
+fn patterns() -> Markup {
+    html! {
+        defs {
+            pattern #hatch width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
+                rect .hatch-ground width="7" height="7";
+                line .hatch-line x1="0" y1="0" x2="0" y2="7";
+            }
+            linearGradient #fading x1="0" x2="1" y1="0" y2="0" {
+                stop .fade-from offset="0.6"; stop .fade-to offset="1";
+            }
+        }
+    }
+}
+
+/// A faint vertical rule at each event, and its time below where there is room: first those of the witness.
+fn ticks(picture: &Picture, axis: &Axis, y: f64) -> Markup {
+    let labels = picture.tick_labels();
+    let mut rows: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
+    let mut placed: Vec<(usize, usize)> = Vec::new();
+    let witness: Vec<usize> = picture.witness_ticks().into_iter().flat_map(|(from, to)| [from, to]).collect();
+    for &tick in witness.iter().chain((0..labels.len()).collect::<Vec<_>>().iter()) {
+        if tick >= labels.len() || placed.iter().any(|(done, _)| *done == tick) {
+            continue;
+        }
+        let x = axis.at(tick);
+        let width = labels[tick].len() as f64 * 6.8 + 8.0;
+        if let Some(row) = rows.iter().position(|row| row.iter().all(|taken| (taken - x).abs() >= width)) {
+            rows[row].push(x);
+            placed.push((tick, row));
+        }
+    }
+    html! {
+        @for tick in 0..labels.len() {
+            line .tick x1=(px(axis.at(tick))) x2=(px(axis.at(tick))) y1=(px(TOP - 6.0)) y2=(px(y));
+        }
+        @for (tick, row) in &placed {
+            text .time.hit[witness.contains(tick)] x=(px(axis.at(*tick))) y=(px(y + 12.0 + *row as f64 * 13.0)) { (labels[*tick]) }
+        }
+        text .unit x="4" y=(px(y + 12.0)) { "seconds" }
+    }
+}
+
+/// What the object may hold before anything in the picture happens.
+fn before(picture: &Picture, y: f64) -> Markup {
+    html! {
+        @if !picture.before.is_empty() {
+            line .edge x1=(px(LEFT - 8.0)) x2=(px(LEFT - 8.0)) y1="4" y2=(px(y));
+            text .before x=(px(LEFT - 2.0)) y="14" {
+                "before this, the state is " @if picture.before.len() > 1 { "one of " }
+                (elide(&picture.before.join(", "), 100))
+            }
+        }
+    }
+}
+
+/// The time in which a fault was in force; open at the ends that lie outside the picture.
+fn strip(picture: &Picture, fault: &crate::faults::Fault, axis: &Axis, y: f64, first: bool) -> Markup {
+    let (begin, end) =
+        (picture.ticks.first().copied().unwrap_or(0), picture.ticks.last().copied().unwrap_or(0));
+    let from = axis.at_time(fault.applied_ns);
+    let open = fault.healed_ns.is_none_or(|healed| healed > end);
+    let to = if open { axis.right() } else { axis.at_time(fault.end_or(end)) };
+    let known = matches!(fault.fault.as_str(), "kill" | "pause" | "partition");
+    let class = if known { fault.fault.as_str() } else { "other" };
+    let began = if fault.applied_ns < begin { "◂ " } else { "" };
+    let until = match fault.healed_ns {
+        Some(healed) => format!("to {} s", seconds(healed)),
+        None => "never seen to heal".to_string(),
+    };
+    let label = format!(
+        "{began}{} · from {} s {until}{}",
+        elide(&fault.label, 60),
+        seconds(fault.applied_ns),
+        if open { " ▸" } else { "" }
+    );
+    // A label longer than its strip goes on beside it, but not past the right edge.
+    let label_at = (from + 6.0).min(axis.right() - label.chars().count() as f64 * 6.9).max(LEFT);
+    html! {
+        @if first { text .process x="4" y=(px(y + 13.0)) { "faults" } }
+        rect .strip.(class) x=(px(from)) y=(px(y)) width=(px((to - from).max(2.0))) height=(px(STRIP_HEIGHT - 3.0));
+        text .strip-label x=(px(label_at)) y=(px(y + 12.5)) { (label) }
+    }
+}
+
+fn px(x: f64) -> String {
+    format!("{x:.1}")
+}

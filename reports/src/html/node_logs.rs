@@ -1,0 +1,137 @@
+//! What the nodes wrote around the violation, with what the clients and the nemesis did in between, by time.
+
+use maud::{Markup, html};
+use tribunal_checker::op::{Nanos, Op};
+
+use super::titled;
+use crate::node_logs::{Window, window};
+use crate::run_dir::RunDir;
+use crate::wording::{counted, duration, elide, operation, seconds};
+
+/// The most lines that are shown: the nearest to the violation.
+const LINES_MAX: usize = 200;
+/// A pause as long as this is marked.
+const GAP_NS: Nanos = 50_000_000;
+
+/// A line of the merged log.
+struct Line {
+    t: Nanos,
+    source: String,
+    class: &'static str,
+    text: String,
+    /// The line in the file of its source, counted from 1.
+    at: Option<usize>,
+}
+
+fn section_of(run: &RunDir, window: Window) -> Markup {
+    let mut lines = merged(run, window);
+    let all = lines.len();
+    if all > LINES_MAX {
+        lines.sort_by_key(|line| line.t.abs_diff(window.centre));
+        lines.truncate(LINES_MAX);
+        lines.sort_by(|a, b| (a.t, &a.source, a.at).cmp(&(b.t, &b.source, b.at)));
+    }
+    let mut sources: Vec<String> = run.logs.iter().map(|line| line.node.clone()).collect();
+    sources.dedup();
+    sources.sort();
+    sources.dedup();
+    let remark = "node logs, faults and the operations of the counterexample, merged by time";
+    titled(
+        "logs",
+        "Around the violation",
+        remark,
+        html! {
+            @if run.logs.is_empty() { p .remark { "The nodes wrote nothing within half a second of it." } }
+            @if all > lines.len() {
+                p .remark { "Only the nearest " (lines.len()) " of " (counted(all, "line")) " are shown; the files have the rest." }
+            }
+            div .scroll tabindex="0" { table .log {
+                thead { tr { th .number { "time" } th { "source" } th { "line" } } }
+                tbody {
+                    @for (at, line) in lines.iter().enumerate() {
+                        @if at > 0 && line.t - lines[at - 1].t >= GAP_NS {
+                            tr .gap { td colspan="3" { "… " (duration(line.t - lines[at - 1].t)) " …" } }
+                        }
+                        tr .(line.class) {
+                            td .number { (seconds(line.t)) }
+                            td {
+                                @match line.at {
+                                    Some(at) => { a href={ "nodes/" (line.source) ".log" } title={ "line " (at) } { (line.source) } },
+                                    None => { (line.source) },
+                                }
+                            }
+                            td { code { (line.text) } }
+                        }
+                    }
+                }
+            } }
+        },
+    )
+}
+
+pub(super) fn section(run: &RunDir) -> Markup {
+    match window(&run.judgement) {
+        Some(window) => section_of(run, window),
+        None => html! {},
+    }
+}
+
+fn merged(run: &RunDir, window: Window) -> Vec<Line> {
+    let inside = |t: Nanos| window.from <= t && t <= window.to;
+    let mut lines: Vec<Line> = run
+        .logs
+        .iter()
+        .map(|line| Line {
+            t: line.t,
+            source: line.node.clone(),
+            class: "node",
+            text: line.text.clone(),
+            at: Some(line.line),
+        })
+        .collect();
+    for fault in run.evidence.faults.iter().filter(|fault| fault.was_in_force()) {
+        let mut event = |t, what: &str| {
+            let text = elide(&format!("{what} {}", fault.label), 200);
+            lines.push(Line { t, source: "nemesis".into(), class: "nemesis", text, at: None });
+        };
+        event(fault.applied_ns, "apply");
+        fault.healed_ns.into_iter().for_each(|healed| event(healed, "heal"));
+    }
+    let violation = run.judgement.violation();
+    for numbered in &run.judgement.ops {
+        let shown =
+            violation.is_some_and(|v| v.minimal.contains(&numbered.id) || v.context.contains(&numbered.id));
+        let witness = violation.is_some_and(|v| v.witness == numbered.id);
+        if shown || witness {
+            lines.extend(client_lines(&numbered.op, if witness { "client witness" } else { "client" }));
+        }
+    }
+    lines.retain(|line| inside(line.t));
+    lines.sort_by(|a, b| (a.t, &a.source, a.at).cmp(&(b.t, &b.source, b.at)));
+    lines
+}
+
+fn client_lines(op: &Op, class: &'static str) -> Vec<Line> {
+    let source = format!("p{}", op.process);
+    let to = op.node.as_deref().map_or(String::new(), |node| format!(" at {}", elide(node, 20)));
+    let asked = Op { outcome: tribunal_checker::op::Outcome::Info, ..op.clone() };
+    let mut lines = vec![Line {
+        t: op.call,
+        source: source.clone(),
+        class,
+        text: format!("invoke {}{to}", operation(&asked)),
+        at: None,
+    }];
+    if let Some(t) = op.completed {
+        let kind = if op.is_ok() {
+            "ok"
+        } else if op.is_fail() {
+            "fail"
+        } else {
+            "info"
+        };
+        let error = op.error.as_deref().map_or(String::new(), |error| format!(": {}", elide(error, 120)));
+        lines.push(Line { t, source, class, text: format!("{kind} {}{error}", operation(op)), at: None });
+    }
+    lines
+}

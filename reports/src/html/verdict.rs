@@ -1,0 +1,79 @@
+//! The top of the page: the outcome in one sentence, what was tried, and how to see it again.
+
+use maud::{Markup, html};
+
+use crate::judgement::RunOutcome;
+use crate::run_dir::RunDir;
+use crate::summary;
+use crate::wording::{duration, elide, seconds};
+
+/// The longest sentence that the page shows.
+const SENTENCE_CHARS_MAX: usize = 600;
+
+pub(super) fn header(run: &RunDir) -> Markup {
+    let judgement = &run.judgement;
+    html! {
+        header .verdict.(judgement.outcome.name()) {
+            h1 {
+                @if judgement.outcome == RunOutcome::Linearizable {
+                    span .word { (summary::sign(judgement.outcome)) " " }
+                } @else {
+                    span .word { (summary::sign(judgement.outcome)) " " (capital(summary::heading(judgement.outcome))) ". " }
+                }
+                (with_code(&capital(&elide(&judgement.sentence, SENTENCE_CHARS_MAX))))
+            }
+            (subject(run))
+            @if judgement.interrupted { p { "The run was interrupted: it is judged by what was recorded until then." } }
+            @if let (Some(failure), RunOutcome::Violation) = (&judgement.harness_failure, judgement.outcome) {
+                p .besides {
+                    "Besides, the harness failed: " (elide(&failure.source, 60)) ": " (elide(&failure.error, 300))
+                    ". That does not touch the violation, which is proved by what was recorded."
+                }
+            }
+        }
+        (commands(run))
+    }
+}
+
+/// What was tried; the key, the time and the faults of a violation.
+fn subject(run: &RunDir) -> Markup {
+    let active = summary::faults_at_witness(run);
+    html! {
+        p .subject {
+            (summary::subject(run).join(" · "))
+            @if let Some(key) = summary::violated_key(run) { " · key " code { (key) } }
+            @if let Some(violation) = run.judgement.violation() {
+                " · detected at " (seconds(violation.detected)) " s"
+                @if active.is_empty() { " · no fault in force" } @else { " · during " }
+                @for (at, (fault, for_ns)) in active.iter().enumerate() {
+                    @if at > 0 { " and " }
+                    b { (elide(&fault.label, 80)) } " (for " (duration(*for_ns)) ")"
+                }
+            }
+        }
+    }
+}
+
+fn commands(run: &RunDir) -> Markup {
+    html! {
+        pre .commands {
+            @for (_, command, remark) in summary::commands(run) {
+                code { (command) } span .remark { "   # " (remark) } "\n"
+            }
+        }
+    }
+}
+
+/// A sentence in which what stands between backticks is code.
+pub(super) fn with_code(sentence: &str) -> Markup {
+    html! {
+        @for (at, piece) in sentence.split('`').enumerate() {
+            @if at % 2 == 1 { code { (piece) } } @else { (piece) }
+        }
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
+}

@@ -1,0 +1,248 @@
+//! What all plots have in common: size, axes, fault bands behind the data and fault strips under the axis.
+
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use plotters::prelude::*;
+
+use crate::faults::Fault;
+use crate::palette::{self, Ink};
+use crate::run_dir::RunDir;
+use crate::stats::last_event;
+use crate::wording::elide;
+
+const SIZE: (u32, u32) = (900, 320);
+/// The most rows of fault strips; faults that do not fit share the last.
+const STRIP_ROWS_MAX: usize = 4;
+const STRIP_HEIGHT: i32 = 14;
+
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(super) type Chart<'a, 'b, Y> =
+    ChartContext<'a, SVGBackend<'b>, Cartesian2d<plotters::coord::types::RangedCoordf64, Y>>;
+pub(super) type Failure<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>;
+
+/// An entry of a legend: a mark and a word.
+pub(super) struct Entry {
+    pub(super) ink: Ink,
+    pub(super) word: String,
+    pub(super) mark: Mark,
+}
+
+/// The shapes of marks. Shapes tell operations apart, colours tell outcomes apart.
+#[derive(Clone, Copy)]
+pub(super) enum Mark {
+    Bar,
+    Circle,
+    Triangle,
+    Cross,
+    Diamond,
+    Plus,
+}
+
+pub(super) fn colour(ink: Ink) -> RGBColor {
+    RGBColor(ink.light.0, ink.light.1, ink.light.2)
+}
+
+/// A mark in pixels, around its middle.
+pub(super) fn mark<'a>(
+    area: &Area<'a>,
+    (x, y): (i32, i32),
+    shape: Mark,
+    ink: Ink,
+) -> Result<(), Failure<'a>> {
+    let style = colour(ink).mix(0.75);
+    match shape {
+        Mark::Bar => area.draw(&Rectangle::new([(x - 5, y - 4), (x + 5, y + 4)], style.filled())),
+        Mark::Circle => area.draw(&Circle::new((x, y), 2, style.filled())),
+        Mark::Triangle => area.draw(&Polygon::new([(x, y - 3), (x + 3, y + 2), (x - 3, y + 2)], style)),
+        Mark::Diamond => area.draw(&Polygon::new([(x, y - 3), (x + 3, y), (x, y + 3), (x - 3, y)], style)),
+        Mark::Cross => area.draw(&Cross::new((x, y), 2, style)),
+        Mark::Plus => {
+            area.draw(&PathElement::new([(x - 3, y), (x + 3, y)], style))?;
+            area.draw(&PathElement::new([(x, y - 3), (x, y + 3)], style))
+        }
+    }
+}
+
+/// Draws a plot: `title` above, `y` as its vertical axis, `data` by the function.
+pub(super) fn plot<Y>(
+    run: &RunDir,
+    title: &str,
+    y: Y,
+    unit: &str,
+    legend: &[Entry],
+    data: impl for<'a, 'b> Fn(&mut Chart<'a, 'b, Y::CoordDescType>, &Area<'b>) -> Result<(), Failure<'b>>,
+) -> String
+where
+    Y: AsRangedCoord<Value = f64>,
+    Y::CoordDescType: ValueFormatter<f64>,
+{
+    let mut svg = String::new();
+    let drawn = draw(&mut svg, run, title, y, unit, legend, data);
+    if let Err(why) = drawn {
+        return format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"900\" height=\"40\"><title>{title}: not drawn</title>\
+             <text x=\"8\" y=\"24\">This plot could not be drawn: {}</text></svg>\n",
+            why.chars().filter(|c| !"<>&\"'".contains(*c)).collect::<String>()
+        );
+    }
+    with_faces(&svg, title)
+}
+
+#[allow(clippy::too_many_arguments)]
+fn draw<Y>(
+    svg: &mut String,
+    run: &RunDir,
+    title: &str,
+    y: Y,
+    unit: &str,
+    legend: &[Entry],
+    data: impl for<'a, 'b> Fn(&mut Chart<'a, 'b, Y::CoordDescType>, &Area<'b>) -> Result<(), Failure<'b>>,
+) -> Result<(), String>
+where
+    Y: AsRangedCoord<Value = f64>,
+    Y::CoordDescType: ValueFormatter<f64>,
+{
+    let faults: Vec<&Fault> = run.evidence.faults.iter().filter(|fault| fault.was_in_force()).collect();
+    let rows = rows(&faults);
+    let strips = rows.iter().map(|row| row + 1).max().unwrap_or(0) as i32 * STRIP_HEIGHT;
+    let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    let text = |size: u32, ink: Ink| ("sans-serif", size).into_font().color(&colour(ink));
+    let result = (|| {
+        root.fill(&colour(palette::PAPER))?;
+        root.draw(&Text::new(title.to_string(), (60, 8), text(14, palette::TEXT)))?;
+        draw_legend(&root, legend, text(12, palette::MUTED))?;
+        let mut chart = ChartBuilder::on(&root)
+            .margin_top(32)
+            .margin_right(52)
+            .margin_bottom(strips as u32 + 4)
+            .margin_left(8)
+            .x_label_area_size(34)
+            .y_label_area_size(52)
+            .build_cartesian_2d(0.0..span_seconds(run), y)?;
+        bands(&chart, &faults)?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .bold_line_style(colour(palette::RULE))
+            .light_line_style(TRANSPARENT)
+            .axis_style(colour(palette::MUTED))
+            .label_style(text(12, palette::MUTED))
+            .x_labels(12)
+            .y_labels(6)
+            .x_desc("seconds since the start of the run")
+            .y_desc(unit)
+            .x_label_formatter(&|x| format!("{x:.0}"))
+            .y_label_formatter(&|y| trimmed(*y))
+            .draw()?;
+        data(&mut chart, &root)?;
+        draw_strips(&root, &chart, &faults, &rows, strips)?;
+        root.present()
+    })();
+    result.map_err(|why: Failure| why.to_string())
+}
+
+fn draw_legend<'a>(root: &Area<'a>, legend: &[Entry], style: TextStyle) -> Result<(), Failure<'a>> {
+    let width = |entry: &Entry| 30 + 7 * entry.word.chars().count() as i32;
+    let mut x = SIZE.0 as i32 - 52 - legend.iter().map(width).sum::<i32>();
+    for entry in legend {
+        mark(root, (x + 8, 15), entry.mark, entry.ink)?;
+        root.draw(&Text::new(entry.word.clone(), (x + 18, 9), style.clone()))?;
+        x += width(entry);
+    }
+    Ok(())
+}
+
+/// Light shading behind the data while a fault is in force.
+fn bands<'a, Y: Ranged<ValueType = f64>>(
+    chart: &Chart<'_, 'a, Y>,
+    faults: &[&Fault],
+) -> Result<(), Failure<'a>> {
+    let (xs, ys) = chart.plotting_area().get_pixel_range();
+    let area = chart.plotting_area().strip_coord_spec();
+    let offset = area.get_base_pixel();
+    for fault in faults {
+        let (from, to) = reach(chart, fault, &xs);
+        let shade = colour(palette::of_fault(&fault.fault)).mix(0.10).filled();
+        area.draw(&Rectangle::new([(from - offset.0, 0), (to - offset.0, ys.end - ys.start)], shade))?;
+    }
+    Ok(())
+}
+
+/// Where a fault begins and ends, in pixels; at least one pixel wide.
+fn reach<Y: Ranged<ValueType = f64>>(
+    chart: &Chart<'_, '_, Y>,
+    fault: &Fault,
+    xs: &std::ops::Range<i32>,
+) -> (i32, i32) {
+    let range = chart.x_range();
+    let x = |ns: u64| {
+        let share = (ns as f64 / 1e9 - range.start) / (range.end - range.start);
+        (xs.start as f64 + share * f64::from(xs.end - xs.start)).clamp(xs.start as f64, xs.end as f64) as i32
+    };
+    let from = x(fault.applied_ns);
+    (from, fault.healed_ns.map_or(xs.end, x).max(from + 1))
+}
+
+fn draw_strips<'a, Y: Ranged<ValueType = f64>>(
+    root: &Area<'a>,
+    chart: &Chart<'_, 'a, Y>,
+    faults: &[&Fault],
+    rows: &[usize],
+    height: i32,
+) -> Result<(), Failure<'a>> {
+    let (xs, _) = chart.plotting_area().get_pixel_range();
+    let top = SIZE.1 as i32 - height - 2;
+    for (fault, row) in faults.iter().zip(rows) {
+        let (from, to) = reach(chart, fault, &xs);
+        let y = top + *row as i32 * STRIP_HEIGHT;
+        let ink = palette::of_fault(&fault.fault);
+        root.draw(&Rectangle::new([(from, y), (to, y + STRIP_HEIGHT - 3)], colour(ink).filled()))?;
+        // The word stands inside its strip where it fits; the table of faults has them all.
+        let word =
+            if fault.healed_ns.is_none() { format!("{} ▸", fault.fault) } else { fault.fault.clone() };
+        let word = elide(&word, 24);
+        if 6 * word.chars().count() as i32 + 6 <= to - from {
+            let style = ("sans-serif", 10).into_font().color(&colour(palette::PAPER));
+            root.draw(&Text::new(word, (from + 3, y + 1), style))?;
+        }
+    }
+    Ok(())
+}
+
+/// For each fault the row of its strip: the first that is free when it begins.
+fn rows(faults: &[&Fault]) -> Vec<usize> {
+    let mut free_from: Vec<u64> = Vec::new();
+    faults
+        .iter()
+        .map(|fault| {
+            let row = free_from.iter().position(|free| *free <= fault.applied_ns).unwrap_or(free_from.len());
+            let row = row.min(STRIP_ROWS_MAX - 1);
+            if row == free_from.len() {
+                free_from.push(0);
+            }
+            free_from[row] = free_from[row].max(fault.end_or(u64::MAX));
+            row
+        })
+        .collect()
+}
+
+/// The length of the time axis: to the last event of the history, at least a second.
+pub(super) fn span_seconds(run: &RunDir) -> f64 {
+    (last_event(&run.evidence.history) as f64 / 1e9).max(1.0)
+}
+
+/// A number without needless zeros: `0.1`, `10`, `2,000`.
+fn trimmed(y: f64) -> String {
+    if y >= 1000.0 {
+        return crate::wording::count(y.round() as u64);
+    }
+    let text = format!("{y:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
+/// Adds the title for those who do not see, and the dark colours.
+fn with_faces(svg: &str, title: &str) -> String {
+    let head_end = svg.find('>').map_or(0, |at| at + 1);
+    let (head, body) = svg.split_at(head_end);
+    format!("{head}\n<title>{title}</title><style>{}</style>{body}\n", palette::dark_faces())
+}
