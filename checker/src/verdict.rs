@@ -55,6 +55,9 @@ pub struct Part {
     pub frontier_max: usize,
     /// Where it stopped and why, when the answer is unknown.
     pub undecided: Option<Undecided>,
+    /// A linearization, when certificates were asked for and there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Vec<OpId>>,
 }
 
 /// Where a search stopped without an answer.

@@ -1,0 +1,178 @@
+//! Limits that hold: on time, on memory, on the number of configurations.
+//!
+//! An engine carries a [`Meter`] and reports to it from its innermost loop, one [`Meter::tick`] for each
+//! configuration explored. Nearly always that is one subtraction; every [`POLL_EVERY`] configurations the limits are
+//! looked at. So a limit is overrun by what a thousand configurations cost, whatever the history.
+//!
+//! The limits on memory and configurations are for each part, so that the same history under the same limits gives
+//! the same answer however the parts are spread over threads. The crate has no clock: time is whatever the caller's
+//! [`TimeLimit::expired`] says.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How many configurations are explored between two looks at the limits.
+const POLL_EVERY: u32 = 1024;
+
+/// What a check may cost.
+#[derive(Clone, Debug)]
+pub struct Limits<'a> {
+    /// Configurations explored in one part.
+    pub states_max: u64,
+    /// Bytes held by the search of one part, in its tables and frontiers.
+    pub memory_bytes_max: usize,
+    /// Time, as the caller measures it, for the whole check.
+    pub time: Option<TimeLimit<'a>>,
+}
+
+/// A limit on time. The caller owns the clock.
+#[derive(Clone)]
+pub struct TimeLimit<'a> {
+    /// The limit in words, such as `60 s`.
+    pub label: String,
+    /// Whether it is over. Asked every thousand configurations or so, from any thread.
+    pub expired: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl fmt::Debug for TimeLimit<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("TimeLimit").field("label", &self.label).finish_non_exhaustive()
+    }
+}
+
+impl Default for Limits<'_> {
+    /// A billion configurations and 2 GiB for each part; no limit on time.
+    fn default() -> Self {
+        Limits { states_max: 1_000_000_000, memory_bytes_max: 2 << 30, time: None }
+    }
+}
+
+impl Limits<'_> {
+    /// The limits in words, each with the flag that raises it.
+    pub fn in_words(&self) -> Vec<String> {
+        let time = self.time.as_ref().map(|_| Limit::Time);
+        let all = time.into_iter().chain([Limit::Memory, Limit::States]);
+        all.map(|limit| format!("{} ({})", limit.words(self), limit.flag())).collect()
+    }
+}
+
+/// Which limit was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    Time,
+    Memory,
+    States,
+    /// Nobody needs the answer any more: another part, or the other engine, has decided.
+    Cancelled,
+}
+
+impl Limit {
+    /// What was reached, in words.
+    pub(crate) fn words(self, limits: &Limits<'_>) -> String {
+        match self {
+            Limit::Time => {
+                format!("time limit of {}", limits.time.as_ref().map_or("0 s", |time| &time.label))
+            }
+            Limit::Memory => format!("memory limit of {} MiB per part", limits.memory_bytes_max >> 20),
+            Limit::States => format!("limit of {} configurations per part", limits.states_max),
+            Limit::Cancelled => "stop at the first violation".into(),
+        }
+    }
+
+    /// The flag of the command line that raises it.
+    pub(crate) fn flag(self) -> &'static str {
+        match self {
+            Limit::Time => "--check-time-limit",
+            Limit::Memory => "--check-memory-limit",
+            Limit::States => "--check-states-limit",
+            Limit::Cancelled => "--all-parts",
+        }
+    }
+}
+
+/// One engine's account of what it has used of the limits.
+#[derive(Debug)]
+pub(crate) struct Meter<'a> {
+    limits: &'a Limits<'a>,
+    cancelled: Option<&'a AtomicBool>,
+    until_poll: u32,
+    polled: u64,
+    bytes: usize,
+}
+
+impl<'a> Meter<'a> {
+    /// A fresh account. The search stops early when `cancelled` becomes true.
+    pub(crate) fn new(limits: &'a Limits<'a>, cancelled: Option<&'a AtomicBool>) -> Self {
+        let first = limits.states_max.min(u64::from(POLL_EVERY)) as u32;
+        Meter { limits, cancelled, until_poll: first, polled: u64::from(first), bytes: 0 }
+    }
+
+    /// Counts one configuration.
+    pub(crate) fn tick(&mut self) -> Result<(), Limit> {
+        if self.until_poll == 0 {
+            self.poll()?;
+        }
+        self.until_poll -= 1;
+        Ok(())
+    }
+
+    /// Says how many bytes the search holds now.
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Limit> {
+        self.bytes = bytes;
+        if bytes > self.limits.memory_bytes_max { Err(Limit::Memory) } else { Ok(()) }
+    }
+
+    /// Configurations counted so far.
+    pub(crate) fn states(&self) -> u64 {
+        self.polled - u64::from(self.until_poll)
+    }
+
+    /// Looks at every limit, and allows the next stretch of configurations.
+    #[cold]
+    fn poll(&mut self) -> Result<(), Limit> {
+        if self.cancelled.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+            return Err(Limit::Cancelled);
+        }
+        if self.limits.time.as_ref().is_some_and(|time| (time.expired)()) {
+            return Err(Limit::Time);
+        }
+        let left = self.limits.states_max.saturating_sub(self.polled);
+        if left == 0 {
+            return Err(Limit::States);
+        }
+        self.until_poll = left.min(u64::from(POLL_EVERY)) as u32;
+        self.polled += u64::from(self.until_poll);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_on_states_is_exact() {
+        let limits = Limits { states_max: 2500, ..Limits::default() };
+        let mut meter = Meter::new(&limits, None);
+        for _ in 0..2500 {
+            meter.tick().unwrap();
+        }
+        assert_eq!(meter.tick(), Err(Limit::States));
+        assert_eq!(meter.states(), 2500);
+    }
+
+    #[test]
+    fn time_and_cancellation_are_polled() {
+        let expired = || true;
+        let limits =
+            Limits { time: Some(TimeLimit { label: "1 s".into(), expired: &expired }), ..Limits::default() };
+        let mut meter = Meter::new(&limits, None);
+        let stopped = (0..5000).find_map(|_| meter.tick().err());
+        assert_eq!(stopped, Some(Limit::Time));
+        assert_eq!(limits.in_words()[0], "time limit of 1 s (--check-time-limit)");
+
+        let (limits, flag) = (Limits::default(), AtomicBool::new(true));
+        let mut meter = Meter::new(&limits, Some(&flag));
+        assert_eq!((0..5000).find_map(|_| meter.tick().err()), Some(Limit::Cancelled));
+    }
+}

@@ -1,0 +1,157 @@
+//! Models: the sequential specifications that a history is judged by.
+//!
+//! A model says what one object does when operations come one at a time: where it starts, and what each operation
+//! turns a state into. Everything else (concurrency, lost answers, limits, evidence) is the checker's.
+//!
+//! An operation reaches the model twice. First [`Model::parse`] turns what was recorded into a [`Model::Call`], a
+//! compact form *including the recorded result*: `read → 3` and `read → 4` are different calls. Then
+//! [`Model::step`] says which states a call can lead to. An indeterminate operation has no recorded result: its call
+//! is "the operation took effect, with whatever result". Where it could take effect without changing anything the
+//! checker need not be told: an indeterminate operation may always be left out.
+//!
+//! The engines intern states and calls to small numbers and remember every transition, so `step` is called once for
+//! each pair that occurs: it need not be clever. Equality matters more than speed: two calls that are equal are
+//! interchangeable to the search, two states that are equal are one.
+
+use std::fmt::{self, Debug};
+use std::hash::Hash;
+use std::str::FromStr;
+
+use crate::op::Op;
+
+mod cas_register;
+mod counter;
+mod register;
+
+pub use cas_register::CasRegister;
+pub use counter::Counter;
+pub use register::Register;
+
+/// A sequential specification of one object. The example at the top of the crate implements it for an object of its
+/// own.
+pub trait Model: Sync {
+    /// All that the object remembers.
+    type State: Clone + Eq + Hash + Debug + Send;
+    /// An operation with its recorded result, in the model's own words.
+    type Call: Clone + Eq + Hash + Debug + Send;
+    /// The states a call can lead to. `Option<Self::State>` for a deterministic object.
+    type Next: IntoIterator<Item = Self::State>;
+
+    /// The name people know the model by, in kebab-case.
+    fn name(&self) -> &str;
+
+    /// The state before any operation.
+    fn init(&self) -> Self::State;
+
+    /// What an operation asks, with what it was answered. `None` if it says nothing about the object, whatever its
+    /// place in the order: a read whose answer nobody saw. Operations that certainly did not happen never get here.
+    ///
+    /// # Errors
+    /// The words that follow "expected", if the operation has no meaning to this model.
+    fn parse(&self, op: &Op) -> Result<Option<Self::Call>, String>;
+
+    /// The states that `call` can turn `state` into; none where its recorded result is impossible.
+    fn step(&self, state: &Self::State, call: &Self::Call) -> Self::Next;
+
+    /// Why [`Model::step`] offers no state: the end of the sentence "it cannot come next: ...".
+    fn explain(&self, state: &Self::State, call: &Self::Call) -> String {
+        format!("{call:?} is impossible when the object is {}", self.show(state))
+    }
+
+    /// A state as people read it.
+    fn show(&self, state: &Self::State) -> String {
+        format!("{state:?}")
+    }
+
+    /// Whether this call, *with its recorded result*, never changes any state in which it is possible. A promise:
+    /// such calls are put in order as soon as they are possible, without looking further. A write is never
+    /// read-only, not even in a state where it happens to change nothing.
+    fn read_only(&self, _call: &Self::Call) -> bool {
+        false
+    }
+}
+
+/// The models that come with the checker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ModelKind {
+    /// See [`Register`].
+    Register,
+    /// See [`CasRegister`].
+    CasRegister,
+    /// See [`Counter`].
+    Counter,
+}
+
+impl ModelKind {
+    /// All of them, in the order of `tribunal list models`.
+    pub const ALL: [ModelKind; 3] = [ModelKind::Register, ModelKind::CasRegister, ModelKind::Counter];
+
+    /// The name in kebab-case, as [`ModelKind::from_str`] takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ModelKind::Register => "register",
+            ModelKind::CasRegister => "cas-register",
+            ModelKind::Counter => "counter",
+        }
+    }
+
+    /// One line that says what the object does.
+    pub fn summary(self) -> &'static str {
+        match self {
+            ModelKind::Register => "one value: read, write",
+            ModelKind::CasRegister => "one value: read, write, compare-and-set",
+            ModelKind::Counter => "a number: read, add (which may return the new value)",
+        }
+    }
+
+    /// The model itself, behind the checker's own interface.
+    pub(crate) fn judge(self) -> &'static dyn crate::judge::Judge {
+        match self {
+            ModelKind::Register => &Register,
+            ModelKind::CasRegister => &CasRegister,
+            ModelKind::Counter => &Counter,
+        }
+    }
+}
+
+impl fmt::Display for ModelKind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+/// A name that no model has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no model is called `{name}`: expected one of {}", ModelKind::ALL.map(ModelKind::name).join(", "))]
+pub struct NoSuchModel {
+    /// The name that was asked for.
+    pub name: String,
+}
+
+impl FromStr for ModelKind {
+    type Err = NoSuchModel;
+
+    fn from_str(name: &str) -> Result<Self, NoSuchModel> {
+        let found = ModelKind::ALL.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| NoSuchModel { name: name.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_model_is_found_by_its_name() {
+        for kind in ModelKind::ALL {
+            assert_eq!(kind.name().parse(), Ok(kind));
+            assert_eq!(kind.judge().name(), kind.name());
+        }
+        let unknown = "cas".parse::<ModelKind>().unwrap_err();
+        assert!(
+            unknown
+                .to_string()
+                .starts_with("no model is called `cas`: expected one of register, cas-register,")
+        );
+    }
+}

@@ -1,0 +1,81 @@
+//! A counter.
+
+use crate::model::Model;
+use crate::op::{F, Op, Value};
+
+/// A number that starts at 0: read; add n, which may return the new value. A read of a counter that nobody has
+/// touched may return `nil`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counter;
+
+/// What can be asked of a [`Counter`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CounterCall {
+    /// A read that returned this number.
+    Read(i64),
+    /// An addition of this number, and the sum that it returned, if it returned one.
+    Add(i64, Option<i64>),
+}
+
+impl Model for Counter {
+    type State = i64;
+    type Call = CounterCall;
+    type Next = Option<i64>;
+
+    fn name(&self) -> &str {
+        "counter"
+    }
+
+    fn init(&self) -> i64 {
+        0
+    }
+
+    fn parse(&self, op: &Op) -> Result<Option<CounterCall>, String> {
+        match op.f {
+            F::Read => match op.output() {
+                None => Ok(None),
+                Some(Value::Nil) => Ok(Some(CounterCall::Read(0))),
+                Some(Value::Int(sum)) => Ok(Some(CounterCall::Read(*sum))),
+                Some(_) => Err("the output of read to be an integer".into()),
+            },
+            F::Add => {
+                let n = op.input.as_int().ok_or("the input of add to be an integer")?;
+                match op.output() {
+                    Some(Value::Int(sum)) => Ok(Some(CounterCall::Add(n, Some(*sum)))),
+                    // What adds nothing and tells nothing has no place to be found for.
+                    _ if n == 0 => Ok(None),
+                    None | Some(Value::Nil) => Ok(Some(CounterCall::Add(n, None))),
+                    Some(_) => Err("the output of add to be the new sum, or nil".into()),
+                }
+            }
+            _ => Err("read or add".into()),
+        }
+    }
+
+    fn step(&self, state: &i64, call: &CounterCall) -> Option<i64> {
+        match *call {
+            CounterCall::Read(sum) => (sum == *state).then_some(sum),
+            CounterCall::Add(n, returned) => {
+                Some(state.wrapping_add(n)).filter(|sum| returned.is_none_or(|returned| returned == *sum))
+            }
+        }
+    }
+
+    fn explain(&self, state: &i64, call: &CounterCall) -> String {
+        match call {
+            CounterCall::Read(sum) => format!("it returned {sum}, but the counter stands at {state}"),
+            CounterCall::Add(n, Some(sum)) => {
+                format!("it returned {sum}, but adding {n} to {state} makes {}", state.wrapping_add(*n))
+            }
+            CounterCall::Add(_, None) => "an addition is always possible".into(),
+        }
+    }
+
+    fn show(&self, state: &i64) -> String {
+        state.to_string()
+    }
+
+    fn read_only(&self, call: &CounterCall) -> bool {
+        matches!(call, CounterCall::Read(_))
+    }
+}

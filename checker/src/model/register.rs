@@ -1,0 +1,61 @@
+//! A register: one value, read and written whole.
+
+use crate::model::Model;
+use crate::op::{F, Op, Value};
+
+/// One value: read, write. It starts as `nil`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Register;
+
+/// What can be asked of a [`Register`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RegisterCall {
+    /// A read that returned this value.
+    Read(Value),
+    /// A write of this value.
+    Write(Value),
+}
+
+impl Model for Register {
+    type State = Value;
+    type Call = RegisterCall;
+    type Next = Option<Value>;
+
+    fn name(&self) -> &str {
+        "register"
+    }
+
+    fn init(&self) -> Value {
+        Value::Nil
+    }
+
+    fn parse(&self, op: &Op) -> Result<Option<RegisterCall>, String> {
+        match op.f {
+            F::Read => Ok(op.output().cloned().map(RegisterCall::Read)),
+            F::Write => Ok(Some(RegisterCall::Write(op.input.clone()))),
+            _ => Err("read or write".into()),
+        }
+    }
+
+    fn step(&self, state: &Value, call: &RegisterCall) -> Option<Value> {
+        match call {
+            RegisterCall::Read(value) => (value == state).then(|| state.clone()),
+            RegisterCall::Write(value) => Some(value.clone()),
+        }
+    }
+
+    fn explain(&self, state: &Value, call: &RegisterCall) -> String {
+        match call {
+            RegisterCall::Read(value) => format!("it returned {value}, but the register holds {state}"),
+            RegisterCall::Write(_) => "a write is always possible".into(),
+        }
+    }
+
+    fn show(&self, state: &Value) -> String {
+        state.to_string()
+    }
+
+    fn read_only(&self, call: &RegisterCall) -> bool {
+        matches!(call, RegisterCall::Read(_))
+    }
+}

@@ -1,0 +1,173 @@
+//! Small random histories with every feature at once, of any model: what the engines are tested with.
+//!
+//! Long realistic histories miss the mistakes that matter. What finds them is many thousands of tiny ones in which
+//! everything happens: repeated values, refused operations, indeterminate operations that took effect and such that
+//! did not, events at the same instant, results that are simply wrong. A handful of operations on two or three
+//! values is enough for any mistake known, and small enough for [`by_definition`] to give the truth.
+//!
+//! A model of your own can be tested in the same way: all it takes is a [`Menu`].
+
+use std::sync::Arc;
+
+use crate::generate::SplitMix64;
+use crate::history::History;
+use crate::model::Model;
+use crate::op::{F, Op, Outcome, Value};
+
+/// Draws one finished operation: what is asked, the input, an output that may or may not be possible.
+pub type Menu = fn(&mut SplitMix64) -> (F, Value, Value);
+
+/// A random history of at most `ops_max` operations on one object. About half of them are linearizable.
+pub fn history<M: Model>(random: &mut SplitMix64, model: &M, menu: Menu, ops_max: u64) -> History {
+    let clients = 1 + random.below(5) as usize;
+    let mut ops: Vec<Op> = Vec::new();
+    // Per client: its pending operation, with the outcome decided already if it has taken effect.
+    let mut pending: Vec<Option<(usize, Option<Outcome>)>> = vec![None; clients];
+    let mut process: Vec<u64> = (0..clients as u64).collect();
+    let mut state = model.init();
+    let (mut now, hurry, crashes, wrong) = (0, random.one_in(2), random.below(6), random.below(6));
+    let target = 1 + random.below(ops_max) as usize;
+    while ops.len() < target || pending.iter().any(Option::is_some) {
+        now += if hurry { random.below(2) } else { 1 };
+        let client = random.below(clients as u64) as usize;
+        match pending[client].take() {
+            None if ops.len() < target => {
+                let (f, input, _) = menu(random);
+                pending[client] = Some((ops.len(), None));
+                ops.push(recorded(process[client], now, f, input));
+            }
+            None => {}
+            Some((at, None)) => {
+                pending[client] = Some((at, Some(take_effect(random, model, menu, &mut state, &ops[at]))))
+            }
+            Some((at, Some(outcome))) => {
+                let outcome = match random.below(16) {
+                    roll if roll < crashes => Outcome::Info,
+                    roll if roll >= 16 - wrong => Outcome::Ok(lie(random, menu, &ops[at].f)),
+                    _ => outcome,
+                };
+                if outcome == Outcome::Info {
+                    process[client] += clients as u64;
+                }
+                let silent = outcome == Outcome::Info && random.one_in(2);
+                ops[at].completed = (!silent).then_some(now);
+                ops[at].outcome = outcome;
+            }
+        }
+    }
+    if random.one_in(3) {
+        // One operation is moved in time: often the end of a legal history, sometimes not.
+        let at = random.below(ops.len() as u64) as usize;
+        let span = ops[at].completed.unwrap_or(now) - ops[at].call;
+        ops[at].call = random.below(now + 1);
+        ops[at].completed = ops[at].completed.map(|_| ops[at].call + span);
+    }
+    ops.sort_by_key(|op| op.call);
+    for (index, op) in (0..).zip(&mut ops) {
+        op.invoke_index = index;
+    }
+    History { ops }
+}
+
+/// The operation takes effect now: with some output that the model allows, or it is refused for good.
+fn take_effect<M: Model>(
+    random: &mut SplitMix64,
+    model: &M,
+    menu: Menu,
+    state: &mut M::State,
+    op: &Op,
+) -> Outcome {
+    if random.one_in(12) {
+        return if random.one_in(2) { Outcome::Fail } else { Outcome::Info };
+    }
+    for _ in 0..40 {
+        let finished = Op { outcome: Outcome::Ok(lie(random, menu, &op.f)), ..op.clone() };
+        if let Ok(Some(call)) = model.parse(&finished)
+            && let Some(next) = model.step(state, &call).into_iter().next()
+        {
+            *state = next;
+            return finished.outcome;
+        }
+    }
+    Outcome::Fail
+}
+
+/// Some output that an operation of this name may have.
+fn lie(random: &mut SplitMix64, menu: Menu, f: &F) -> Value {
+    loop {
+        let (other, _, output) = menu(random);
+        if other == *f {
+            return output;
+        }
+    }
+}
+
+fn recorded(process: u64, call: u64, f: F, input: Value) -> Op {
+    Op {
+        process,
+        f,
+        key: Value::Nil,
+        input,
+        outcome: Outcome::Info,
+        call,
+        completed: None,
+        node: None,
+        error: None::<Arc<str>>,
+        invoke_index: 0,
+        complete_index: None,
+    }
+}
+
+/// Whether the operations of one object are linearizable, straight from the definition (Herlihy and Wing, TOPLAS
+/// 1990): tries every order of every choice of indeterminate operations. For a handful of operations.
+pub fn by_definition<M: Model>(model: &M, ops: &[Op]) -> bool {
+    let calls: Vec<(&Op, M::Call)> =
+        ops.iter().filter(|op| !op.is_fail()).filter_map(|op| Some((op, model.parse(op).ok()??))).collect();
+    extend(model, &model.init(), &calls)
+}
+
+/// Whether some order of what is left is legal from this state.
+fn extend<M: Model>(model: &M, state: &M::State, left: &[(&Op, M::Call)]) -> bool {
+    if left.iter().all(|(op, _)| op.is_info()) {
+        return true;
+    }
+    (0..left.len()).any(|i| {
+        let (op, call) = &left[i];
+        // Nothing else that is left may have returned before this one was called.
+        if left.iter().any(|(other, _)| other.ret() < op.call) {
+            return false;
+        }
+        let mut rest = left.to_vec();
+        rest.remove(i);
+        model.step(state, call).into_iter().any(|next| extend(model, &next, &rest))
+    })
+}
+
+/// The menu of a model that comes with the checker: few values, every result.
+pub fn menu(kind: crate::model::ModelKind) -> Menu {
+    use crate::model::ModelKind;
+    match kind {
+        ModelKind::Register => |random| match random.below(2) {
+            0 => (F::Read, Value::Nil, any(random, 3)),
+            _ => (F::Write, Value::Int(1 + random.below(2) as i64), Value::Nil),
+        },
+        ModelKind::CasRegister => |random| match random.below(3) {
+            0 => (F::Read, Value::Nil, any(random, 4)),
+            1 => (F::Write, Value::Int(1 + random.below(3) as i64), Value::Nil),
+            _ => (F::Cas, Value::pair(any(random, 4), any(random, 4)), Value::Bool(random.one_in(2))),
+        },
+        ModelKind::Counter => |random| match random.below(3) {
+            0 => (F::Read, Value::Nil, Value::Int(random.below(5) as i64)),
+            1 => (F::Add, Value::Int(random.below(3) as i64 - 1), Value::Nil),
+            _ => (F::Add, Value::Int(1), if random.one_in(2) { Value::Nil } else { any(random, 4) }),
+        },
+    }
+}
+
+/// `nil`, or one of the first integers: `n` values in all.
+fn any(random: &mut SplitMix64, n: u64) -> Value {
+    match random.below(n) {
+        0 => Value::Nil,
+        i => Value::Int(i as i64),
+    }
+}

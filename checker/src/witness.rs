@@ -1,0 +1,79 @@
+//! The certificate of a linearizable part: a legal order, replayed.
+//!
+//! No engine is trusted here, and none of their shortcuts is used. The order is run through the plain model from the
+//! initial state, and three things are looked at: that it is legal, that no operation comes before one that had
+//! returned when it was called, and that every operation which certainly happened is in it, once. This is Herlihy
+//! and Wing's definition (TOPLAS 1990, section 2.2), read off in linear time.
+
+use crate::model::Model;
+use crate::op::Op;
+
+/// Where a replay got stuck: the operation that cannot come next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stuck {
+    /// How many operations of the order were legal before it.
+    pub(crate) placed: usize,
+    /// The state in which it was tried, as people read it.
+    pub(crate) state: String,
+    /// Why it is impossible there.
+    pub(crate) reason: String,
+}
+
+/// Runs an order through the plain model: the final state, as people read it, or where it gets stuck. Real time is
+/// not looked at. For a nondeterministic model every state is followed; one is shown.
+pub(crate) fn replay<M: Model>(model: &M, ops: &[&Op], order: &[usize]) -> Result<String, Stuck> {
+    let mut states = vec![model.init()];
+    for (placed, &at) in order.iter().enumerate() {
+        let call = match model.parse(ops[at]) {
+            Ok(Some(call)) => call,
+            Ok(None) => continue,
+            Err(expected) => {
+                let reason = format!("expected {expected}");
+                return Err(Stuck { placed, state: model.show(&states[0]), reason });
+            }
+        };
+        let mut next: Vec<M::State> = Vec::with_capacity(1);
+        for state in states.iter().flat_map(|state| model.step(state, &call)) {
+            if !next.contains(&state) {
+                next.push(state);
+            }
+        }
+        if next.is_empty() {
+            let reason = model.explain(&states[0], &call);
+            return Err(Stuck { placed, state: model.show(&states[0]), reason });
+        }
+        states = next;
+    }
+    Ok(model.show(&states[0]))
+}
+
+/// Whether the order is a linearization of the operations.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn certify<M: Model>(model: &M, ops: &[&Op], order: &[usize]) -> Result<(), String> {
+    let mut placed = vec![false; ops.len()];
+    for &at in order {
+        if ops[at].is_fail() {
+            return Err(format!("operation {at} certainly did not happen"));
+        }
+        if std::mem::replace(&mut placed[at], true) {
+            return Err(format!("operation {at} comes twice"));
+        }
+    }
+    let says_something = |op: &Op| matches!(model.parse(op), Ok(Some(_)));
+    if let Some(at) = (0..ops.len()).find(|&at| ops[at].is_ok() && !placed[at] && says_something(ops[at])) {
+        return Err(format!("operation {at} is missing"));
+    }
+    // From the end: everything that comes later must not have returned before this one was called.
+    let mut earliest_return = u64::MAX;
+    for &at in order.iter().rev() {
+        if earliest_return < ops[at].call {
+            return Err(format!("operation {at} comes before one that had returned when it was called"));
+        }
+        earliest_return = earliest_return.min(ops[at].ret().max(ops[at].call));
+    }
+    replay(model, ops, order)
+        .map(drop)
+        .map_err(|stuck| format!("after {} operations: {}", stuck.placed, stuck.reason))
+}
