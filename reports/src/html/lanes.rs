@@ -46,7 +46,7 @@ pub(super) fn draw(picture: &Picture) -> Markup {
             (before(picture, ticks_at))
             @for (at, lane) in picture.lanes.iter().enumerate() {
                 @let y = TOP + at as f64 * LANE_HEIGHT;
-                line .rule x1="0" x2=(format!("{width:.0}")) y1=(px(y + LANE_HEIGHT)) y2=(px(y + LANE_HEIGHT));
+                line .rule x1="0" x2=(format!("{width:.0}")) y1=(px(y + LANE_HEIGHT)) y2=(px(y + LANE_HEIGHT)) {}
                 text .process x="4" y=(px(y + LANE_HEIGHT / 2.0 + 5.0)) { "p" (lane.process) }
                 @for bar in &lane.bars { (draw_bar(bar, &axis, y + (LANE_HEIGHT - BAR_HEIGHT) / 2.0, label_max)) }
             }
@@ -99,10 +99,10 @@ fn draw_bar(bar: &Bar, axis: &Axis, y: f64, label_max: usize) -> Markup {
     html! {
         g .(format!("bar {kind}{role}")) {
             title { (tooltip(bar)) }
-            rect x=(px(from)) y=(px(y)) width=(px(to - from)) height=(px(BAR_HEIGHT)) rx="4";
-            @if bar.ending == Ending::Info { path .open d=(open_end); }
+            rect x=(px(from)) y=(px(y)) width=(px(to - from)) height=(px(BAR_HEIGHT)) rx="4" {}
+            @if bar.ending == Ending::Info { path .open d=(open_end) {} }
             @if let Some(place) = bar.place {
-                circle cx=(px(from + 17.0)) cy=(px(middle)) r="10";
+                circle cx=(px(from + 17.0)) cy=(px(middle)) r="10" {}
                 text .place x=(px(from + 17.0)) y=(px(middle + 4.5)) { (place) }
             }
             text .label x=(px(text_at)) y=(px(middle + 4.5)) { (label(bar, label_max)) }
@@ -123,11 +123,11 @@ fn patterns() -> Markup {
     html! {
         defs {
             pattern #hatch width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
-                rect .hatch-ground width="7" height="7";
-                line .hatch-line x1="0" y1="0" x2="0" y2="7";
+                rect .hatch-ground width="7" height="7" {}
+                line .hatch-line x1="0" y1="0" x2="0" y2="7" {}
             }
             linearGradient #fading x1="0" x2="1" y1="0" y2="0" {
-                stop .fade-from offset="0.6"; stop .fade-to offset="1";
+                stop .fade-from offset="0.6" {} stop .fade-to offset="1" {}
             }
         }
     }
@@ -152,7 +152,7 @@ fn ticks(picture: &Picture, axis: &Axis, y: f64) -> Markup {
     }
     html! {
         @for tick in 0..labels.len() {
-            line .tick x1=(px(axis.at(tick))) x2=(px(axis.at(tick))) y1=(px(TOP - 6.0)) y2=(px(y));
+            line .tick x1=(px(axis.at(tick))) x2=(px(axis.at(tick))) y1=(px(TOP - 6.0)) y2=(px(y)) {}
         }
         @for (tick, row) in &placed {
             text .time.hit[witness.contains(tick)] x=(px(axis.at(*tick))) y=(px(y + 12.0 + *row as f64 * 13.0)) { (labels[*tick]) }
@@ -165,7 +165,7 @@ fn ticks(picture: &Picture, axis: &Axis, y: f64) -> Markup {
 fn before(picture: &Picture, y: f64) -> Markup {
     html! {
         @if !picture.before.is_empty() {
-            line .edge x1=(px(LEFT - 8.0)) x2=(px(LEFT - 8.0)) y1="4" y2=(px(y));
+            line .edge x1=(px(LEFT - 8.0)) x2=(px(LEFT - 8.0)) y1="4" y2=(px(y)) {}
             text .before x=(px(LEFT - 2.0)) y="14" {
                 "before this, the state is " @if picture.before.len() > 1 { "one of " }
                 (elide(&picture.before.join(", "), 100))
@@ -198,7 +198,7 @@ fn strip(picture: &Picture, fault: &crate::faults::Fault, axis: &Axis, y: f64, f
     let label_at = (from + 6.0).min(axis.right() - label.chars().count() as f64 * 6.9).max(LEFT);
     html! {
         @if first { text .process x="4" y=(px(y + 13.0)) { "faults" } }
-        rect .strip.(class) x=(px(from)) y=(px(y)) width=(px((to - from).max(2.0))) height=(px(STRIP_HEIGHT - 3.0));
+        rect .strip.(class) x=(px(from)) y=(px(y)) width=(px((to - from).max(2.0))) height=(px(STRIP_HEIGHT - 3.0)) {}
         text .strip-label x=(px(label_at)) y=(px(y + 12.5)) { (label) }
     }
 }

@@ -13,7 +13,7 @@ use crate::wording::elide;
 const SIZE: (u32, u32) = (900, 320);
 /// The most rows of fault strips; faults that do not fit share the last.
 const STRIP_ROWS_MAX: usize = 4;
-const STRIP_HEIGHT: i32 = 14;
+const STRIP_HEIGHT: i32 = 16;
 
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub(super) type Chart<'a, 'b, Y> =
@@ -109,14 +109,14 @@ where
     let text = |size: u32, ink: Ink| ("sans-serif", size).into_font().color(&colour(ink));
     let result = (|| {
         root.fill(&colour(palette::PAPER))?;
-        root.draw(&Text::new(title.to_string(), (60, 8), text(14, palette::TEXT)))?;
-        draw_legend(&root, legend, text(12, palette::MUTED))?;
+        root.draw(&Text::new(title.to_string(), (60, 7), text(17, palette::TEXT)))?;
+        draw_legend(&root, legend, text(14, palette::MUTED))?;
         let mut chart = ChartBuilder::on(&root)
             .margin_top(32)
             .margin_right(52)
             .margin_bottom(strips as u32 + 4)
             .margin_left(8)
-            .x_label_area_size(34)
+            .x_label_area_size(40)
             .y_label_area_size(52)
             .build_cartesian_2d(0.0..span_seconds(run), y)?;
         bands(&chart, &faults)?;
@@ -126,7 +126,7 @@ where
             .bold_line_style(colour(palette::RULE))
             .light_line_style(TRANSPARENT)
             .axis_style(colour(palette::MUTED))
-            .label_style(text(12, palette::MUTED))
+            .label_style(text(14, palette::MUTED))
             .x_labels(12)
             .y_labels(6)
             .x_desc("seconds since the start of the run")
@@ -192,19 +192,25 @@ fn draw_strips<'a, Y: Ranged<ValueType = f64>>(
 ) -> Result<(), Failure<'a>> {
     let (xs, _) = chart.plotting_area().get_pixel_range();
     let top = SIZE.1 as i32 - height - 2;
-    for (fault, row) in faults.iter().zip(rows) {
-        let (from, to) = reach(chart, fault, &xs);
-        let y = top + *row as i32 * STRIP_HEIGHT;
-        let ink = palette::of_fault(&fault.fault);
-        root.draw(&Rectangle::new([(from, y), (to, y + STRIP_HEIGHT - 3)], colour(ink).filled()))?;
-        // The word stands inside its strip where it fits; the table of faults has them all.
+    let reaches: Vec<(i32, i32)> = faults.iter().map(|fault| reach(chart, fault, &xs)).collect();
+    for (at, fault) in faults.iter().enumerate() {
+        let ((from, to), row) = (reaches[at], rows[at]);
+        let y = top + row as i32 * STRIP_HEIGHT;
+        let ink = colour(palette::of_fault(&fault.fault));
+        root.draw(&Rectangle::new([(from, y), (to, y + STRIP_HEIGHT - 3)], ink.filled()))?;
+        // The word stands in its strip or to the right of it, where it fits; the table of faults has them all.
         let word =
             if fault.healed_ns.is_none() { format!("{} ▸", fault.fault) } else { fault.fault.clone() };
         let word = elide(&word, 24);
-        if 6 * word.chars().count() as i32 + 6 <= to - from {
-            let style = ("sans-serif", 10).into_font().color(&colour(palette::PAPER));
-            root.draw(&Text::new(word, (from + 3, y + 1), style))?;
-        }
+        let width = 7 * word.chars().count() as i32 + 6;
+        let next =
+            (at + 1..faults.len()).find(|next| rows[*next] == row).map_or(xs.end, |next| reaches[next].0);
+        let (x, ink) = match () {
+            () if width <= to - from => (from + 3, palette::PAPER),
+            () if width <= next - to => (to + 3, palette::MUTED),
+            () => continue,
+        };
+        root.draw(&Text::new(word, (x, y + 1), ("sans-serif", 13).into_font().color(&colour(ink))))?;
     }
     Ok(())
 }

@@ -68,7 +68,8 @@ pub(super) fn quantiles(run: &RunDir) -> String {
         .map(|((_, word), ink)| Entry { ink, word: word.to_string(), mark: Mark::Bar })
         .collect();
     plot(run, "Latency quantiles", range.log_scale(), "milliseconds", &legend, |chart, _| {
-        for ((percent, _), ink) in QUANTILES.iter().zip(palette::QUANTILES) {
+        // The longest first: what most operations saw stays on top.
+        for ((percent, _), ink) in QUANTILES.iter().zip(palette::QUANTILES).rev() {
             let points: Vec<Option<(f64, f64)>> = buckets
                 .iter()
                 .enumerate()
