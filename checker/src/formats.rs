@@ -1,53 +1,257 @@
 //! Histories as text: readers and writers.
 //!
-//! Every reader turns bytes into a [`History`](crate::history::History) or a [`ParseError`] that names the line,
-//! the column, what was expected there and what was found. No bytes make a reader panic. There is no file I/O
-//! here: readers take any [`BufRead`](std::io::BufRead), and whoever opened the file adds its name.
+//! Every reader turns bytes into a [`History`] or a [`ParseError`] that names the line, the column, what was expected
+//! there and what was found. No bytes make a reader panic. There is no file I/O here: readers take any [`BufRead`],
+//! writers any [`Write`], and whoever opened the file adds its name.
+//!
+//! | [`Format`] | what | read as |
+//! |---|---|---|
+//! | `jsonl` | our own: one event per line | a stream |
+//! | `finished` | one finished operation per line, with call and return times | a stream |
+//! | `edn` | Jepsen's `history.edn`, Knossos' data, Porcupine's key-value logs | a whole |
+//! | `json` | the same maps as JSON, as elle-cli has them | a whole |
+//! | `txt` | Jepsen's `history.txt` | a stream |
+//! | `log` | the same lines within a log | a stream |
+//!
+//! ```text
+//!            detect            jsonl, finished
+//! bytes ───────────────► │ edn, json ─► forms ─┐
+//!                        │ txt, log ───────────┴─► jepsen ─► History ─► print, finished, jsonl
+//! ```
+//!
+//! A number in our own formats is an integer of 64 bits, and anything else an error. In the others, which are what other
+//! programs wrote, such a number is kept as the text it was written as.
 
 use std::cell::Cell;
 use std::fmt;
+use std::io::{self, BufRead, Read, Write};
+use std::str::FromStr;
 
 use crate::history::History;
-use crate::op::Event;
+use crate::op::{Event, F, Outcome, Value};
 
 mod event_line;
+mod events;
+mod finished;
+mod forms;
+mod jepsen;
 pub mod jsonl;
 mod lines;
+mod print;
 mod strings;
+mod txt;
+
+/// A way to write down a history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Our own: one event per line.
+    #[default]
+    Jsonl,
+    /// One finished operation per line, with the times of its call and its return.
+    Finished,
+    /// Maps in EDN, as Jepsen and Knossos write them.
+    Edn,
+    /// The same maps in JSON.
+    Json,
+    /// Jepsen's `history.txt`.
+    Txt,
+    /// The lines of `history.txt` within a log.
+    Log,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Format; 6] =
+        [Format::Jsonl, Format::Finished, Format::Edn, Format::Json, Format::Txt, Format::Log];
+
+    /// The name, as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Jsonl => "jsonl",
+            Format::Finished => "finished",
+            Format::Edn => "edn",
+            Format::Json => "json",
+            Format::Txt => "txt",
+            Format::Log => "log",
+        }
+    }
+
+    /// Recognises the format by how the input begins; a few hundred bytes are enough. Nothing at all is an
+    /// empty history.
+    pub fn detect(head: &[u8]) -> Option<Format> {
+        let text = String::from_utf8_lossy(head);
+        let mut text = text.trim_start_matches('\u{feff}').trim_start();
+        while let Some(comment) = text.strip_prefix(';') {
+            text = comment.split_once('\n').map_or("", |(_, rest)| rest).trim_start();
+        }
+        let inner = text.trim_start_matches(['[', '(']).trim_start();
+        if head.trim_ascii().is_empty() {
+            Some(Format::Jsonl)
+        } else if inner.starts_with('{') && inner[1..].trim_start().starts_with('"') {
+            let has = |field: &str| inner.contains(field);
+            if has("\"process\"") {
+                Some(Format::Json)
+            } else if has("\"client\"") {
+                Some(Format::Finished)
+            } else {
+                Some(Format::Jsonl)
+            }
+        } else if text.starts_with(['{', '[', '(', '#', ';']) || text.is_empty() {
+            Some(Format::Edn)
+        } else if text.contains("jepsen.util") {
+            Some(Format::Log)
+        } else if text.split_whitespace().nth(1).is_some_and(|kind| kind.starts_with(':')) {
+            Some(Format::Txt)
+        } else {
+            None
+        }
+    }
+
+    fn failed_cas(self) -> FailedCas {
+        if self == Format::Log { FailedCas::Observe } else { FailedCas::Ignore }
+    }
+}
+
+/// The name, as on the command line.
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Format::ALL.into_iter().find(|format| format.name() == name);
+        found.ok_or_else(|| format!("expected one of {}", Format::ALL.map(Format::name).join(", ")))
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+/// What a compare-and-set that is recorded as failed says, if it carries no error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailedCas {
+    /// The comparison failed: at some instant the value was another. Porcupine takes Jepsen's etcd logs so, and so
+    /// does [`Format::Log`] if nothing else is asked for.
+    Observe,
+    /// Nothing, only that it did not happen. Knossos takes all histories so; the default elsewhere.
+    Ignore,
+}
+
+/// How to read what a format leaves open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Every value is a `[key value]` pair, as `jepsen.independent` writes them. For the formats of Jepsen; without
+    /// it pairs are taken apart only where they can be nothing else.
+    pub independent: bool,
+    /// What a failed compare-and-set says; `None` leaves it to the format.
+    pub failed_cas: Option<FailedCas>,
+}
 
 /// A history that was read, with what its reader has to say about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     /// The history.
     pub history: History,
+    /// The format it was in.
+    pub format: Format,
     /// Sentences for the user: what was left out or assumed. Never reasons to distrust the history.
     pub notes: Vec<String>,
 }
 
-impl Reading {
-    /// Collects `events`; `line` says where the last one stood.
-    fn from_events<I>(events: &mut I, line: impl Fn(&I) -> usize) -> Result<Self, ParseError>
-    where
-        I: Iterator<Item = Result<Event, ParseError>>,
-    {
-        let failed = Cell::new(None);
-        let whole = std::iter::from_fn(|| events.next()?.map_err(|error| failed.set(Some(error))).ok());
-        let history = History::from_events(whole);
-        match (failed.into_inner(), history) {
-            (Some(error), _) => Err(error),
-            (None, Ok(history)) => Ok(Reading { history, notes: Vec::new() }),
-            (None, Err(malformed)) => Err(ParseError {
-                line: line(events),
-                column: 1,
-                expected: "an event that can follow those before it".into(),
-                found: malformed.why,
-            }),
+/// How much is looked at to recognise a format: more than any line that begins a history.
+const HEAD_BYTES: u64 = 64 * 1024;
+
+/// Reads a history, in a format that is recognised by itself if none is given.
+///
+/// # Errors
+/// What is malformed first, or that the format was not recognised.
+pub fn read(
+    mut input: impl BufRead,
+    format: Option<Format>,
+    options: &Options,
+) -> Result<Reading, ParseError> {
+    let mut head = Vec::new();
+    input
+        .by_ref()
+        .take(HEAD_BYTES)
+        .read_to_end(&mut head)
+        .map_err(|error| ParseError::unreadable(1, &error))?;
+    let format = format.or_else(|| Format::detect(&head)).ok_or_else(|| ParseError {
+        line: 1,
+        column: 1,
+        expected: format!("a history in one of the formats {}", Format::ALL.map(Format::name).join(", ")),
+        found: "something else".into(),
+    })?;
+    let mut input = head.as_slice().chain(input);
+    let mut whole = |notation| {
+        let mut bytes = Vec::new();
+        input.read_to_end(&mut bytes).map_err(|error| ParseError::unreadable(1, &error))?;
+        jepsen::read(&bytes, notation, options)
+    };
+    let mut reading = match format {
+        Format::Edn => whole(forms::Notation::Edn)?,
+        Format::Json => whole(forms::Notation::Json)?,
+        Format::Jsonl => jsonl::read(input)?,
+        Format::Finished => finished::read(input)?,
+        Format::Txt | Format::Log => txt::read(input, format, options)?,
+    };
+    if options.failed_cas.unwrap_or(format.failed_cas()) == FailedCas::Observe {
+        for op in
+            reading.history.ops.iter_mut().filter(|op| op.f == F::Cas && op.is_fail() && op.error.is_none())
+        {
+            op.outcome = Outcome::Ok(Value::Bool(false));
         }
+    }
+    Ok(reading)
+}
+
+/// Writes a history. [`Format::Json`] and [`Format::Log`] are only read: they are written as [`Format::Edn`] and
+/// [`Format::Txt`], which say the same.
+///
+/// # Errors
+/// Whatever `out` fails with.
+pub fn write(mut out: impl Write, history: &History, format: Format) -> io::Result<()> {
+    match format {
+        Format::Jsonl => {
+            events::events(history).try_for_each(|(event, _)| jsonl::write_event(&mut out, &event))
+        }
+        Format::Finished => finished::write(out, history),
+        Format::Edn | Format::Json => print::edn(out, history),
+        Format::Txt | Format::Log => print::txt(out, history),
     }
 }
 
-/// Input that is not what it should be, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where something stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Place {
+    line: usize,
+    column: usize,
+}
+
+/// Makes a history of events; `place` is where the last one stood.
+fn collect(
+    mut events: impl Iterator<Item = Result<Event, ParseError>>,
+    place: &Cell<Place>,
+) -> Result<History, ParseError> {
+    let failed = Cell::new(None);
+    let until_failed = std::iter::from_fn(|| events.next()?.map_err(|error| failed.set(Some(error))).ok());
+    let history = History::from_events(until_failed);
+    match (failed.into_inner(), history) {
+        (Some(error), _) => Err(error),
+        (None, Ok(history)) => Ok(history),
+        (None, Err(malformed)) => Err(ParseError {
+            line: place.get().line,
+            column: place.get().column,
+            expected: "an event that can follow those before it".into(),
+            found: format!("that {}", malformed.why),
+        }),
+    }
+}
+
+/// Input that is not what it should be, and where: `17:4: expected an event, found 5`, ready for a file name in front.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{line}:{column}: expected {expected}, found {found}")]
 pub struct ParseError {
     /// The line, counted from 1.
     pub line: usize,
@@ -60,6 +264,11 @@ pub struct ParseError {
 }
 
 impl ParseError {
+    /// An input that broke off.
+    fn unreadable(line: usize, error: &io::Error) -> Self {
+        ParseError { line, column: 1, expected: "readable input".into(), found: error.to_string() }
+    }
+
     /// What `serde_json` says about a text that starts on `line`, as `expected`.
     fn json(line: usize, error: &serde_json::Error, expected: &str) -> Self {
         let said = error.to_string();
@@ -72,12 +281,3 @@ impl ParseError {
         }
     }
 }
-
-/// `17:4: expected an event, found end of line`, ready for a file name in front.
-impl fmt::Display for ParseError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}:{}: expected {}, found {}", self.line, self.column, self.expected, self.found)
-    }
-}
-
-impl std::error::Error for ParseError {}

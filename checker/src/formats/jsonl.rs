@@ -10,14 +10,15 @@
 //! malformed is an error, a number with a fraction or beyond 64 bits among it.
 //!
 //! Reading streams: memory is one line and one copy of each short text. A line in exactly the shape that
-//! [`write_event`] gives it takes a fast path ([`event_line`](super::event_line)); any other goes through
-//! `serde_json`, which is also what the fast path is tested against.
+//! [`write_event`] gives it takes a fast path (`event_line`); any other goes through `serde_json`, which is also what
+//! the fast path is tested against.
 
+use std::cell::Cell;
 use std::io::{self, BufRead, Write};
 
 use super::lines::Lines;
 use super::strings::Strings;
-use super::{ParseError, Reading, event_line};
+use super::{Format, ParseError, Place, Reading, collect, event_line};
 use crate::op::Event;
 
 /// The events of an input, one per line, as they are read.
@@ -77,11 +78,18 @@ impl<R: BufRead> Iterator for Events<R> {
 /// The first line that is not an event, or an event that cannot follow those before it.
 pub fn read(input: impl BufRead) -> Result<Reading, ParseError> {
     let mut events = Events::new(input);
-    let mut reading = Reading::from_events(&mut events, Events::line)?;
+    let place = Cell::new(Place::default());
+    let placed = std::iter::from_fn(|| {
+        let event = events.next();
+        place.set(Place { line: events.line(), column: 1 });
+        event
+    });
+    let history = collect(placed, &place)?;
+    let mut notes = Vec::new();
     if events.torn() {
-        reading.notes.push(format!("line {} breaks off in the middle and was left out", events.line()));
+        notes.push(format!("line {} breaks off in the middle and was left out", events.line()));
     }
-    Ok(reading)
+    Ok(Reading { history, format: Format::Jsonl, notes })
 }
 
 /// Writes one event and ends its line.

@@ -1,6 +1,7 @@
 //! Lines with their numbers, in one reused buffer.
 
 use std::io::BufRead;
+use std::str;
 
 use super::ParseError;
 
@@ -20,6 +21,18 @@ pub(super) struct Line<'a> {
     pub(super) ended: bool,
 }
 
+impl Line<'_> {
+    /// The line as text.
+    pub(super) fn text(&self) -> Result<&str, ParseError> {
+        str::from_utf8(self.bytes).map_err(|error| ParseError {
+            line: self.number,
+            column: error.valid_up_to() + 1,
+            expected: "UTF-8".into(),
+            found: format!("byte 0x{:02x}", self.bytes[error.valid_up_to()]),
+        })
+    }
+}
+
 impl<R: BufRead> Lines<R> {
     pub(super) fn new(input: R) -> Self {
         Lines { input, buffer: Vec::new(), number: 0 }
@@ -30,12 +43,10 @@ impl<R: BufRead> Lines<R> {
         loop {
             self.buffer.clear();
             self.number += 1;
-            let read = self.input.read_until(b'\n', &mut self.buffer).map_err(|error| ParseError {
-                line: self.number,
-                column: 1,
-                expected: "readable input".into(),
-                found: error.to_string(),
-            })?;
+            let read = self
+                .input
+                .read_until(b'\n', &mut self.buffer)
+                .map_err(|error| ParseError::unreadable(self.number, &error))?;
             if read == 0 {
                 return Ok(None);
             }

@@ -1,0 +1,166 @@
+//! Histories as Jepsen prints them: `history.edn`, one map per line, and `history.txt`.
+//!
+//! The inverse of the translation in [`jepsen`](super::jepsen): an `:ok` without an output repeats its input, a
+//! compare-and-set that returned false is a `:fail`, and one that certainly never happened carries an `:error` that
+//! tells the two apart. Keys are printed as `jepsen.independent` does, `[key value]` in place of every value. The text
+//! form has no times.
+
+use std::fmt::{self, Display, Formatter};
+use std::io::{self, Write};
+
+use super::events::events;
+use crate::history::History;
+use crate::op::{Event, F, Kind, Value};
+
+/// Writes `history.edn`.
+pub(super) fn edn(mut out: impl Write, history: &History) -> io::Result<()> {
+    for_each(history, |event, value| {
+        let Event { index, time, process, kind, f, node, error, .. } = event;
+        write!(out, "{{:type {}, :f {}, :value {value}", keyword(*kind), Name(f))?;
+        write!(out, ", :time {time}, :process {process}, :index {index}")?;
+        if let Some(error) = error {
+            write!(out, ", :error {}", Quoted(error))?;
+        }
+        if let Some(node) = node {
+            write!(out, ", :node {}", Quoted(node))?;
+        }
+        out.write_all(b"}\n")
+    })
+}
+
+/// Writes `history.txt`.
+pub(super) fn txt(mut out: impl Write, history: &History) -> io::Result<()> {
+    for_each(history, |event, value| {
+        let Event { process, kind, f, error, .. } = event;
+        write!(out, "{process}\t{}\t{}\t{value}", keyword(*kind), Name(f))?;
+        if let Some(error) = error {
+            write!(out, "\t{}", error.replace(char::is_control, " "))?;
+        }
+        out.write_all(b"\n")
+    })
+}
+
+/// Calls `print` with every event in Jepsen's words, and its value.
+fn for_each(history: &History, mut print: impl FnMut(&Event, Printed) -> io::Result<()>) -> io::Result<()> {
+    let keyed = history.ops.iter().any(|op| !op.key.is_nil());
+    for (mut event, op) in events(history) {
+        let mut value = op.input.clone();
+        match (&op.f, event.kind) {
+            (F::Cas, Kind::Ok) if event.value == Value::Bool(false) => event.kind = Kind::Fail,
+            (F::Cas, Kind::Ok) => {}
+            (F::Cas, Kind::Fail) => drop(event.error.get_or_insert_with(|| "did-not-happen".into())),
+            (F::Read | F::Get | F::Other(_), Kind::Ok) => value = event.value.clone(),
+            (_, Kind::Ok) if !event.value.is_nil() => value = event.value.clone(),
+            _ => {}
+        }
+        if keyed {
+            value = Value::pair(event.key.clone(), value);
+        }
+        print(&event, Printed(&value))?;
+    }
+    Ok(())
+}
+
+fn keyword(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Invoke => ":invoke",
+        Kind::Ok => ":ok",
+        Kind::Fail => ":fail",
+        Kind::Info => ":info",
+    }
+}
+
+/// A value in EDN.
+struct Printed<'a>(&'a Value);
+
+impl Display for Printed<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::Str(text) => Quoted(text).fmt(out),
+            Value::List(items) => {
+                out.write_str("[")?;
+                for (i, item) in items.iter().enumerate() {
+                    write!(out, "{}{}", if i == 0 { "" } else { " " }, Printed(item))?;
+                }
+                out.write_str("]")
+            }
+            scalar => scalar.fmt(out),
+        }
+    }
+}
+
+/// A text in quotes.
+struct Quoted<'a>(&'a str);
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        out.write_str("\"")?;
+        for c in self.0.chars() {
+            match c {
+                '"' => out.write_str("\\\"")?,
+                '\\' => out.write_str("\\\\")?,
+                '\n' => out.write_str("\\n")?,
+                '\r' => out.write_str("\\r")?,
+                '\t' => out.write_str("\\t")?,
+                c => write!(out, "{c}")?,
+            }
+        }
+        out.write_str("\"")
+    }
+}
+
+/// What is asked: a keyword, or a text where its name cannot be one.
+struct Name<'a>(&'a F);
+
+impl Display for Name<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let name = self.0.name();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_*+!?.<>=/".contains(c);
+        if !name.is_empty() && name.chars().all(plain) {
+            write!(out, ":{name}")
+        } else {
+            Quoted(name).fmt(out)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(print: fn(&mut Vec<u8>, &History) -> io::Result<()>, lines: &str) -> String {
+        let history = crate::formats::finished::read(lines.as_bytes()).unwrap().history;
+        let mut out = Vec::new();
+        print(&mut out, &history).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    const OPS: &str = r#"{"client":0,"f":"write","in":"a\"b","call":1,"ret":2}
+        {"client":0,"f":"cas","in":[1,2],"out":false,"call":3,"ret":4}
+        {"client":0,"f":"cas","in":[1,2],"call":5,"ret":6,"fail":true}
+        {"client":1,"f":"odd name","in":[1,[null,true]],"call":7,"ret":null,"error":"timeout"}"#;
+
+    #[test]
+    fn edn_is_one_map_per_line() {
+        assert_eq!(
+            printed(|out, history| edn(out, history), OPS),
+            r#"{:type :invoke, :f :write, :value "a\"b", :time 1, :process 0, :index 0}
+{:type :ok, :f :write, :value "a\"b", :time 2, :process 0, :index 1}
+{:type :invoke, :f :cas, :value [1 2], :time 3, :process 0, :index 2}
+{:type :fail, :f :cas, :value [1 2], :time 4, :process 0, :index 3}
+{:type :invoke, :f :cas, :value [1 2], :time 5, :process 0, :index 4}
+{:type :fail, :f :cas, :value [1 2], :time 6, :process 0, :index 5, :error "did-not-happen"}
+{:type :invoke, :f "odd name", :value [1 [nil true]], :time 7, :process 1, :index 6, :error "timeout"}
+"#
+        );
+    }
+
+    #[test]
+    fn keys_go_into_the_values() {
+        let read = r#"{"client":0,"f":"read","key":"x","out":3,"call":1,"ret":2}"#;
+        assert_eq!(
+            printed(|out, history| txt(out, history), read),
+            "0\t:invoke\t:read\t[\"x\" nil]\n0\t:ok\t:read\t[\"x\" 3]\n"
+        );
+    }
+}
