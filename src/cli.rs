@@ -1,0 +1,234 @@
+//! The command line: types and their help, nothing else.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tribunal_nodes::NodeCommand;
+
+/// What every verb exits with.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    linearizable, and every requested fault was covered
+  1    violation found (wins over everything else)
+  2    unknown: a limit was reached, nothing succeeded, or a fault never bit
+  3    harness failure: the trial itself broke
+  64   bad arguments or malformed input
+  130  interrupted; what exists was saved and checked (1 if it proves a violation)";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  tribunal run register                                  five nodes, every fault, 30 seconds
+  tribunal run counter --nemesis kill --time-limit 1m    only kills, for a minute
+  tribunal run register --bug stale-read --seed 7        a Raft with a classic mistake in it
+  tribunal run register --nodes 3 --nemesis none --rate 500";
+
+/// Tribunal puts a distributed system on trial: it starts the real processes, drives concurrent clients, injects
+/// faults, and hands down a verdict on the recorded history, with the evidence.
+#[derive(Parser)]
+#[command(name = "tribunal", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// Put a system on trial
+    #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
+    Run(Box<RunArgs>),
+    /// Judge a history that exists: a run directory, or a file
+    #[command(after_help = EXIT_CODES)]
+    Check(crate::check::Args),
+    /// Run one node of a built-in system in the foreground
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Clean up after a controller that was killed; never started by hand
+    #[command(hide = true)]
+    Guard,
+}
+
+/// How many clients ask at once: a number, or a multiple of the nodes such as `3n`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Concurrency {
+    Fixed(usize),
+    PerNode(usize),
+}
+
+impl Concurrency {
+    pub(crate) fn workers(self, nodes: usize) -> usize {
+        match self {
+            Concurrency::Fixed(workers) => workers,
+            Concurrency::PerNode(factor) => factor * nodes,
+        }
+    }
+}
+
+fn parse_concurrency(text: &str) -> Result<Concurrency, String> {
+    let (number, make): (_, fn(usize) -> Concurrency) = match text.strip_suffix('n') {
+        Some(factor) => (factor, Concurrency::PerNode),
+        None => (text, Concurrency::Fixed),
+    };
+    match number.parse() {
+        Ok(number) if (1..=1_000).contains(&number) => Ok(make(number)),
+        _ => Err("expected a number from 1 to 1000, or a multiple of the nodes such as 3n".into()),
+    }
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("expected a whole number of at least 1".into()),
+    }
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(rate),
+        _ => Err("expected operations per second, more than 0".into()),
+    }
+}
+
+/// A duration with its unit, such as `300ms`, `30s` or `2m`; not zero.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("expected a duration with its unit, such as 500ms, 30s or 2m".into()),
+    }
+}
+
+/// A number of bytes with its unit, such as `512MiB` or `2GiB`; not zero.
+pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let shift = match unit {
+        "KiB" => Some(10),
+        "MiB" => Some(20),
+        "GiB" => Some(30),
+        _ => None,
+    };
+    let bytes = number.parse::<usize>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "expected a size with its unit, such as 512MiB or 2GiB".into())
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Progress {
+    /// A moving line on a terminal, plain lines elsewhere
+    Auto,
+    /// A moving line
+    Bar,
+    /// A line every ten seconds, and one for every change
+    Plain,
+    /// Nothing
+    None,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RunArgs {
+    /// What to ask of the system: register, counter
+    pub(crate) workload: String,
+
+    /// The system under test
+    #[arg(long, default_value = "raft", value_name = "NAME")]
+    pub(crate) system: String,
+
+    /// How many nodes
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=25))]
+    pub(crate) nodes: u8,
+
+    /// How many clients ask at once: a number, or a multiple of the nodes such as 3n
+    #[arg(long, default_value = "3n", value_name = "N|Nn", value_parser = parse_concurrency)]
+    pub(crate) concurrency: Concurrency,
+
+    /// Operations per second over all clients [default: as fast as they are answered]
+    #[arg(long, value_name = "HZ", value_parser = parse_rate)]
+    pub(crate) rate: Option<f64>,
+
+    /// How long to ask
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) time_limit: Duration,
+
+    /// How many keys are in use at once: few of them make operations contend
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = parse_count)]
+    pub(crate) keys: usize,
+
+    /// After this many operations a key is retired and a fresh one takes its place
+    #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = parse_count)]
+    pub(crate) ops_per_key: usize,
+
+    /// How long a client waits for an answer before the outcome counts as unknown
+    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) op_timeout: Duration,
+
+    /// Which faults to inject: kill, pause, partition (separated by commas), all, or none
+    #[arg(long, default_value = "all", value_name = "FAULTS")]
+    pub(crate) nemesis: String,
+
+    /// The mean time from one fault to the next
+    #[arg(long, default_value = "4s", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) nemesis_interval: Duration,
+
+    /// Decides the plan of faults and the operations [default: drawn, and printed]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    /// Switch on a seeded mistake of a built-in system (may be repeated)
+    #[arg(long = "bug", value_name = "NAME")]
+    pub(crate) bugs: Vec<String>,
+
+    /// A further argument for every node, as it is (may be repeated), such as --node-arg=--election-timeout=300-600
+    #[arg(long = "node-arg", value_name = "ARG", allow_hyphen_values = true)]
+    pub(crate) node_args: Vec<String>,
+
+    /// Where runs are kept
+    #[arg(long, default_value = "store", value_name = "DIR")]
+    pub(crate) store: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) limits: crate::limits::LimitArgs,
+
+    /// How progress is shown
+    #[arg(long, value_enum, default_value = "auto", value_name = "HOW")]
+    pub(crate) progress: Progress,
+
+    /// Print the verdict only
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn concurrency_counts_clients_or_multiplies_nodes() {
+        assert_eq!(parse_concurrency("3n").unwrap().workers(5), 15);
+        assert_eq!(parse_concurrency("4").unwrap().workers(5), 4);
+        for wrong in ["", "n", "0", "-1", "3m", "0n"] {
+            assert!(parse_concurrency(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_need_a_unit() {
+        assert_eq!(parse_size("2GiB"), Ok(2 << 30));
+        for wrong in ["", "2", "GiB", "0MiB", "2gib", "99999999999GiB", "-1MiB"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(parse_duration("1m 30s"), Ok(Duration::from_secs(90)));
+        for wrong in ["", "30", "0s", "-1s", "soon"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The system's real node processes, and their links.
+//!
+//! Every node is told the address of a proxy for each of its peers ([`Links`]), so that each directed link can
+//! be cut; clients reach the nodes directly. Nothing here decides anything: the nemesis acts on a cluster
+//! through its trait [`Nodes`], and a node that dies without our doing is reported to the run.
+
+pub(crate) mod guard;
+mod logs;
+mod node;
+mod ports;
+mod spawn;
+
+use std::cmp::Reverse;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use futures_util::future::join_all;
+use nix::sys::signal::Signal;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+use tribunal_nemesis::{Links, NodeId, NodeState, Nodes};
+use tribunal_systems::{Place, System};
+
+use crate::clock::Clock;
+use guard::Guard;
+use logs::NodeLog;
+pub(crate) use node::{Death, Node};
+use spawn::Spawner;
+
+/// All nodes of the system under test.
+pub(crate) struct Cluster {
+    pub(crate) system: Box<dyn System>,
+    pub(crate) nodes: Vec<Arc<Node>>,
+    spawner: Spawner,
+    guard: Arc<Guard>,
+}
+
+/// How often a node that is not ready is asked again.
+const READY_POLL: Duration = Duration::from_millis(50);
+
+impl Cluster {
+    /// Lays out the cluster: ports, directories, logs, links. Nothing is started yet. Nodes that die by
+    /// themselves are sent to `deaths`.
+    pub(crate) fn lay_out(
+        system: Box<dyn System>,
+        links: &Links,
+        store: &Path,
+        clock: Clock,
+        deaths: mpsc::UnboundedSender<Death>,
+    ) -> Result<Self> {
+        let count = links.nodes();
+        let ports = system.ports().len();
+        let addresses = ports::allot(count * ports)?;
+        let logs = store.join("nodes");
+        std::fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
+        let mut nodes = Vec::with_capacity(count);
+        for (i, addresses) in addresses.chunks(ports).enumerate() {
+            links.set_upstream(NodeId(i), addresses[0]);
+            let name = NodeId(i).to_string();
+            let peers = (0..count).filter(|peer| *peer != i);
+            let place = Place {
+                name: name.clone(),
+                addresses: addresses.to_vec(),
+                peers: peers.map(|p| (NodeId(p).to_string(), links.dial_address(NodeId(i), NodeId(p)))).collect(),
+                data: store.join("data").join(&name),
+            };
+            std::fs::create_dir_all(&place.data)
+                .with_context(|| format!("cannot create {}", place.data.display()))?;
+            let log_path = logs.join(format!("{name}.log"));
+            let log = NodeLog::create(&log_path, clock)
+                .with_context(|| format!("cannot create {}", log_path.display()))?;
+            nodes.push(Node::new(place, log_path, log, deaths.clone()));
+        }
+        let spawner = Spawner::start().context("cannot start the spawner")?;
+        let guard = Arc::new(Guard::start().context("cannot start the guard")?);
+        Ok(Cluster { system, nodes, spawner, guard })
+    }
+
+    /// Starts every node that is down.
+    pub(crate) fn start_all(&self) -> Result<()> {
+        for node in &self.nodes {
+            let command = || format!("cannot start {}: {:?}", node.place.name, self.system.command(&node.place));
+            node.start(&*self.system, &self.spawner, &self.guard).with_context(command)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every node answers.
+    ///
+    /// # Errors
+    /// Names the node that does not within `patience`, what it waits for, and its last words.
+    pub(crate) async fn ready(&self, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        for node in &self.nodes {
+            while let Err(why) = self.system.ready(&node.place).await {
+                if Instant::now() >= deadline {
+                    let last_words = logs::tail(&node.log_path, 5);
+                    bail!("{} is not ready after {patience:?}: {why}\n{last_words}", node.place.name);
+                }
+                sleep(READY_POLL).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks every node to end, and sees to it that it does.
+    pub(crate) async fn stop(&self) {
+        let ends = self.nodes.iter().map(|node| {
+            let node = node.clone();
+            tokio::spawn(async move { node.terminate().await })
+        });
+        for end in ends.collect::<Vec<_>>() {
+            let _ = end.await;
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.nodes.iter().for_each(|node| node.kill_now());
+    }
+}
+
+impl Nodes for Cluster {
+    fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    async fn kill(&self, node: NodeId) -> Result<(), String> {
+        self.nodes[node.0].kill().await;
+        Ok(())
+    }
+
+    async fn terminate(&self, node: NodeId) -> Result<(), String> {
+        self.nodes[node.0].terminate().await;
+        Ok(())
+    }
+
+    async fn pause(&self, node: NodeId) -> Result<(), String> {
+        match self.nodes[node.0].signal(Signal::SIGSTOP) {
+            true => Ok(()),
+            false => Err(format!("{node} is down")),
+        }
+    }
+
+    async fn resume(&self, node: NodeId) -> Result<(), String> {
+        self.nodes[node.0].signal(Signal::SIGCONT);
+        Ok(())
+    }
+
+    async fn start(&self, node: NodeId) -> Result<(), String> {
+        let start = self.nodes[node.0].start(&*self.system, &self.spawner, &self.guard);
+        start.map_err(|error| format!("cannot start {node}: {error}"))
+    }
+
+    fn state(&self, node: NodeId) -> NodeState {
+        self.nodes[node.0].state()
+    }
+
+    async fn primaries(&self) -> Vec<NodeId> {
+        let terms = join_all(self.nodes.iter().map(|node| self.system.leads(&node.place))).await;
+        let leading = terms.into_iter().enumerate().filter_map(|(i, term)| Some((Reverse(term?), NodeId(i))));
+        let mut leaders: Vec<_> = leading.collect();
+        leaders.sort();
+        leaders.into_iter().map(|(_, node)| node).collect()
+    }
+}

@@ -1,0 +1,160 @@
+//! One node: a real process, what was last done to it, and who is told when it dies.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use tribunal_nemesis::NodeState;
+use tribunal_systems::{Place, System};
+
+use super::guard::Guard;
+use super::logs::{self, NodeLog};
+use super::spawn::Spawner;
+
+/// A node that ended without our doing.
+#[derive(Debug)]
+pub(crate) struct Death {
+    pub(crate) node: String,
+    pub(crate) status: ExitStatus,
+    /// The end of its log.
+    pub(crate) last_words: String,
+}
+
+/// How long a node may take to end when it is asked to, before it is killed.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A node of the cluster; its process may be running, paused or down.
+pub(crate) struct Node {
+    pub(crate) place: Place,
+    pub(crate) log_path: PathBuf,
+    log: NodeLog,
+    life: Mutex<Life>,
+    /// Whether a process exists; follows `life` for those who wait.
+    exists: watch::Sender<bool>,
+    deaths: mpsc::UnboundedSender<Death>,
+}
+
+#[derive(Default)]
+struct Life {
+    /// Leads a process group of the same number. A pid is in here only until it is reaped, and it is reaped
+    /// only under this lock: a signal can never reach a stranger.
+    pid: Option<Pid>,
+    /// The next exit is our doing.
+    doomed: bool,
+    starts: u32,
+}
+
+impl Node {
+    pub(crate) fn new(
+        place: Place,
+        log_path: PathBuf,
+        log: NodeLog,
+        deaths: mpsc::UnboundedSender<Death>,
+    ) -> Arc<Self> {
+        let (life, exists) = (Mutex::default(), watch::Sender::new(false));
+        Arc::new(Node { place, log_path, log, life, exists, deaths })
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().expect("nobody panics while holding it")
+    }
+
+    /// Starts the process, unless it exists.
+    pub(crate) fn start(self: &Arc<Self>, system: &dyn System, with: &Spawner, guard: &Arc<Guard>) -> io::Result<()> {
+        let mut life = self.life();
+        if life.pid.is_some() {
+            return Ok(());
+        }
+        let mut child = with.spawn(&system.command(&self.place))?;
+        let pid = Pid::from_raw(child.id() as i32);
+        guard.add(pid);
+        let outputs = (child.stdout.take(), child.stderr.take());
+        self.log.follow(outputs.0.expect("the spawner pipes it"));
+        self.log.follow(outputs.1.expect("the spawner pipes it"));
+        *life = Life { pid: Some(pid), doomed: false, starts: life.starts + 1 };
+        self.exists.send_replace(true);
+        let (node, guard) = (self.clone(), guard.clone());
+        std::thread::spawn(move || node.await_exit(child, pid, &guard));
+        Ok(())
+    }
+
+    /// Waits for the process to end; runs on a thread of its own.
+    fn await_exit(&self, mut child: Child, pid: Pid, guard: &Guard) {
+        // WNOWAIT leaves the zombie in place, so that its number stays taken until the lock is held.
+        while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(nix::Error::EINTR) {}
+        let mut life = self.life();
+        // What it forked is part of the node and ends with it.
+        let _ = killpg(pid, Signal::SIGKILL);
+        let status = child.wait();
+        guard.remove(pid);
+        life.pid = None;
+        if let (Ok(status), false) = (status, life.doomed) {
+            let last_words = logs::tail(&self.log_path, 5);
+            let _ = self.deaths.send(Death { node: self.place.name.clone(), status, last_words });
+        }
+        self.exists.send_replace(false);
+    }
+
+    /// SIGKILL to its process group; returns when it is gone.
+    pub(crate) async fn kill(&self) {
+        self.doom(Signal::SIGKILL);
+        self.gone().await;
+    }
+
+    /// SIGTERM, and SIGKILL if that does not help.
+    pub(crate) async fn terminate(&self) {
+        self.doom(Signal::SIGTERM);
+        // A stopped process sees no SIGTERM until it goes on.
+        self.signal(Signal::SIGCONT);
+        if timeout(GRACE, self.gone()).await.is_err() {
+            self.kill().await;
+        }
+    }
+
+    fn doom(&self, signal: Signal) {
+        let mut life = self.life();
+        life.doomed = true;
+        if let Some(pid) = life.pid {
+            let _ = killpg(pid, signal);
+        }
+    }
+
+    /// SIGKILL without waiting: for the way out of a panic.
+    pub(crate) fn kill_now(&self) {
+        self.doom(Signal::SIGKILL);
+    }
+
+    /// Sends a signal to its process group; false if there is no process.
+    pub(crate) fn signal(&self, signal: Signal) -> bool {
+        self.life().pid.is_some_and(|pid| killpg(pid, signal).is_ok())
+    }
+
+    async fn gone(&self) {
+        let mut exists = self.exists.subscribe();
+        exists.wait_for(|exists| !exists).await.expect("the sender is part of self");
+    }
+
+    /// What the kernel says that the process is doing.
+    pub(crate) fn state(&self) -> NodeState {
+        let Some(pid) = self.life().pid else { return NodeState::Down };
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The name in parentheses may hold anything; the state follows the last one.
+        match stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()) {
+            Some('T' | 't') => NodeState::Paused,
+            Some('Z' | 'X') | None => NodeState::Down,
+            Some(_) => NodeState::Running,
+        }
+    }
+
+    /// How often it was started again after its first start.
+    pub(crate) fn restarts(&self) -> u32 {
+        self.life().starts.saturating_sub(1)
+    }
+}

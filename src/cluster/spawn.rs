@@ -1,0 +1,58 @@
+//! Starting processes so that none can outlive the controller.
+//!
+//! PDEATHSIG follows the *thread* that spawned, not the process: a child started from a thread of a runtime's
+//! pool would be killed when that thread retires. So one thread does all the spawning and lives as long as the
+//! [`Spawner`]. Each child leads a process group of its own, out of reach of the terminal's Ctrl-C and killable
+//! together with whatever it forks.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::getppid;
+
+struct Order {
+    command: Command,
+    reply: mpsc::Sender<io::Result<Child>>,
+}
+
+/// The thread that spawns.
+pub(crate) struct Spawner {
+    orders: mpsc::Sender<Order>,
+}
+
+impl Spawner {
+    pub(crate) fn start() -> io::Result<Self> {
+        let (orders, queue) = mpsc::channel::<Order>();
+        std::thread::Builder::new().name("spawner".into()).spawn(move || {
+            for mut order in queue {
+                // Nobody waits for the reply any more when the cluster was dropped in between.
+                let _ = order.reply.send(order.command.spawn());
+            }
+        })?;
+        Ok(Spawner { orders })
+    }
+
+    /// Starts a program: own process group, dies with this process, no input, both outputs piped.
+    pub(crate) fn spawn(&self, program: &tribunal_systems::Command) -> io::Result<Child> {
+        let mut command = Command::new(&program.program);
+        command.args(&program.args).process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let controller = nix::unistd::getpid();
+        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl and getppid.
+        unsafe {
+            command.pre_exec(move || {
+                prctl::set_pdeathsig(Signal::SIGKILL)?;
+                // The controller may have died before the line above.
+                if getppid() == controller { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+            });
+        }
+        let (reply, answer) = mpsc::channel();
+        let gone = || io::Error::other("the spawner is gone");
+        self.orders.send(Order { command, reply }).map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())?
+    }
+}

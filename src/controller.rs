@@ -1,0 +1,177 @@
+//! The concurrent clients: one worker per process, and the phases in which they ask.
+
+pub(crate) mod recorder;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rand::RngExt;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tribunal_workloads::{Client, Completion, Request, Workload};
+
+use crate::cluster::Cluster;
+use recorder::{Actor, Recorder};
+
+/// After a failure that cost nothing (a refused connection, say) a worker waits this long before it asks again:
+/// a node that is down would otherwise fill the history with refusals.
+const FAIL_BACKOFF: Duration = Duration::from_millis(50);
+
+/// A final read that was not answered is asked again, by a new process, at most this often.
+const FINAL_READ_TRIES_MAX: usize = 10;
+
+/// All that the workers share.
+pub(crate) struct Controller {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) recorder: Arc<Recorder>,
+    workload: Mutex<Box<dyn Workload>>,
+    workers: usize,
+    /// Operations per second over all workers; `None`: as fast as they are answered.
+    rate: Option<f64>,
+    op_timeout: Duration,
+    next_process: AtomicU64,
+}
+
+/// One worker's current process, with its client.
+struct Hand {
+    actor: Actor,
+    client: Box<dyn Client>,
+}
+
+impl Controller {
+    pub(crate) fn new(
+        cluster: Arc<Cluster>,
+        recorder: Arc<Recorder>,
+        workload: Box<dyn Workload>,
+        workers: usize,
+        rate: Option<f64>,
+        op_timeout: Duration,
+    ) -> Arc<Self> {
+        let (workload, next_process) = (Mutex::new(workload), AtomicU64::new(0));
+        Arc::new(Controller { cluster, recorder, workload, workers, rate, op_timeout, next_process })
+    }
+
+    /// Asks until told to stop; returns when every operation under way has ended.
+    ///
+    /// # Errors
+    /// When the history cannot be written.
+    pub(crate) async fn drive(self: &Arc<Self>, stop: &CancellationToken) -> Result<()> {
+        let mut workers = JoinSet::new();
+        for worker in 0..self.workers {
+            let (controller, stop) = (self.clone(), stop.clone());
+            workers.spawn(async move { controller.work(worker, &stop).await });
+        }
+        finish(workers, stop).await
+    }
+
+    async fn work(&self, worker: usize, stop: &CancellationToken) -> Result<()> {
+        let mut hand = self.fresh_hand(worker);
+        let mut due = Instant::now();
+        loop {
+            if let Some(rate) = self.rate {
+                due += exponential(self.workers as f64 / rate);
+                tokio::select! { () = sleep_until(due) => {}, () = stop.cancelled() => {} }
+            }
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+            let request = self.lock_workload().next(worker);
+            let completion = self.ask(&mut hand, &request).await?;
+            self.lock_workload().observe(worker, &request, &completion);
+            match completion {
+                Completion::Ok(_) => {}
+                Completion::Fail(_) => {
+                    tokio::select! { () = sleep(FAIL_BACKOFF) => {}, () = stop.cancelled() => {} }
+                }
+                // Nobody knows whether it is still under way: this process must never ask again.
+                Completion::Info(_) => hand = self.fresh_hand(worker),
+            }
+        }
+    }
+
+    /// Asks the workload's final reads, spread over the workers, each until it is answered. Returns how many
+    /// were left without an answer.
+    ///
+    /// # Errors
+    /// When the history cannot be written.
+    pub(crate) async fn final_reads(self: &Arc<Self>, stop: &CancellationToken) -> Result<usize> {
+        let requests = Arc::new(Mutex::new(self.lock_workload().final_reads()));
+        let mut workers = JoinSet::new();
+        for worker in 0..self.workers {
+            let (controller, requests, stop) = (self.clone(), requests.clone(), stop.clone());
+            workers.spawn(async move { controller.read_finally(worker, &requests, &stop).await });
+        }
+        finish(workers, stop).await?;
+        Ok(requests.lock().expect("nobody panics while holding it").len())
+    }
+
+    async fn read_finally(
+        &self,
+        worker: usize,
+        requests: &Mutex<Vec<Request>>,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        let mut hand = self.fresh_hand(worker);
+        let take = || requests.lock().expect("nobody panics while holding it").pop();
+        while let Some(request) = take() {
+            let mut answered = false;
+            for _ in 0..FINAL_READ_TRIES_MAX {
+                if stop.is_cancelled() {
+                    break;
+                }
+                let completion = self.ask(&mut hand, &request).await?;
+                answered = matches!(completion, Completion::Ok(_));
+                if answered {
+                    break;
+                }
+                hand = self.fresh_hand(worker);
+                sleep(FAIL_BACKOFF).await;
+            }
+            if !answered {
+                requests.lock().expect("nobody panics while holding it").push(request);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, hand: &mut Hand, request: &Request) -> Result<Completion> {
+        self.recorder.invoke(&hand.actor, request).context("cannot write history.jsonl")?;
+        let completion = hand.client.invoke(request).await;
+        self.recorder.complete(&hand.actor, request, &completion).context("cannot write history.jsonl")?;
+        Ok(completion)
+    }
+
+    /// A new process with a new connection, tied to the worker's node.
+    fn fresh_hand(&self, worker: usize) -> Hand {
+        let process = self.next_process.fetch_add(1, Ordering::Relaxed);
+        let node = &self.cluster.nodes[worker % self.cluster.nodes.len()];
+        let client = self.cluster.system.client(&node.place, process, self.op_timeout);
+        Hand { actor: Actor { process, node: node.place.name.as_str().into() }, client }
+    }
+
+    fn lock_workload(&self) -> std::sync::MutexGuard<'_, Box<dyn Workload>> {
+        self.workload.lock().expect("nobody panics while holding it")
+    }
+}
+
+/// Waits for all workers; the first that cannot go on stops the others.
+async fn finish(mut workers: JoinSet<Result<()>>, stop: &CancellationToken) -> Result<()> {
+    let mut end = Ok(());
+    while let Some(joined) = workers.join_next().await {
+        if let Err(error) = joined.context("a worker panicked").flatten() {
+            stop.cancel();
+            end = end.and(Err(error));
+        }
+    }
+    end
+}
+
+/// A waiting time whose mean is this many seconds: independent workers then ask as a Poisson process.
+fn exponential(mean_seconds: f64) -> Duration {
+    let uniform: f64 = rand::rng().random_range(f64::EPSILON..1.0);
+    Duration::from_secs_f64(-uniform.ln() * mean_seconds)
+}

@@ -1,0 +1,144 @@
+//! The recorder: the single writer of the history.
+//!
+//! Taking the time, numbering the event and writing its line are one step under one lock, so that the order of
+//! the lines is the order of the times. Each line goes to the kernel before the call returns: an invocation is
+//! on record before its request is on the wire, and a controller killed with -9 leaves a history that can be
+//! checked.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use tribunal_checker::op::{Event, F, Kind, Nanos, Value};
+use tribunal_workloads::{Completion, Request};
+
+use crate::clock::Clock;
+
+/// Who does something: a process, and the node that it speaks to.
+#[derive(Clone, Debug)]
+pub(crate) struct Actor {
+    pub(crate) process: u64,
+    pub(crate) node: Arc<str>,
+}
+
+/// What has been recorded so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) ok: u64,
+    pub(crate) fail: u64,
+    pub(crate) info: u64,
+    pub(crate) in_flight: u64,
+}
+
+/// Writes history.jsonl.
+pub(crate) struct Recorder {
+    clock: Clock,
+    page: Mutex<Page>,
+}
+
+struct Page {
+    file: File,
+    line: Vec<u8>,
+    next_index: u64,
+    tally: Tally,
+}
+
+impl Recorder {
+    pub(crate) fn create(path: &Path, clock: Clock) -> io::Result<Self> {
+        let file = File::create_new(path)?;
+        let page = Page { file, line: Vec::with_capacity(256), next_index: 0, tally: Tally::default() };
+        Ok(Recorder { clock, page: Mutex::new(page) })
+    }
+
+    /// Records that an operation starts.
+    pub(crate) fn invoke(&self, actor: &Actor, request: &Request) -> io::Result<Nanos> {
+        self.write(actor, request, Kind::Invoke, request.value.clone(), None)
+    }
+
+    /// Records how it ended.
+    pub(crate) fn complete(&self, actor: &Actor, request: &Request, completion: &Completion) -> io::Result<Nanos> {
+        match completion {
+            Completion::Ok(value) => self.write(actor, request, Kind::Ok, value.clone(), None),
+            Completion::Fail(why) => self.write(actor, request, Kind::Fail, Value::Nil, Some(why)),
+            Completion::Info(why) => self.write(actor, request, Kind::Info, Value::Nil, Some(why)),
+        }
+    }
+
+    fn write(
+        &self,
+        actor: &Actor,
+        request: &Request,
+        kind: Kind,
+        value: Value,
+        why: Option<&String>,
+    ) -> io::Result<Nanos> {
+        let mut page = self.page.lock().expect("nobody panics while holding it");
+        let time = self.clock.now();
+        let event = Event {
+            index: page.next_index,
+            time,
+            process: actor.process,
+            kind,
+            f: F::clone(&request.f),
+            key: request.key.clone(),
+            value,
+            node: Some(actor.node.clone()),
+            error: why.map(|why| why.as_str().into()),
+        };
+        let Page { file, line, next_index, tally } = &mut *page;
+        line.clear();
+        serde_json::to_writer(&mut *line, &event)?;
+        line.push(b'\n');
+        file.write_all(line)?;
+        *next_index += 1;
+        tally.count(kind);
+        Ok(time)
+    }
+
+    /// What has been recorded so far.
+    pub(crate) fn tally(&self) -> Tally {
+        self.page.lock().expect("nobody panics while holding it").tally.clone()
+    }
+}
+
+impl Tally {
+    fn count(&mut self, kind: Kind) {
+        match kind {
+            Kind::Invoke => self.in_flight += 1,
+            Kind::Ok => self.ok += 1,
+            Kind::Fail => self.fail += 1,
+            Kind::Info => self.info += 1,
+        }
+        if kind != Kind::Invoke {
+            self.in_flight -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tribunal_checker::history::History;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back_as_a_history() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.jsonl");
+        let recorder = Recorder::create(&path, Clock::start()).unwrap();
+        let actor = |process| Actor { process, node: "n1".into() };
+        let request = Request { f: F::Write, key: Value::str("k1"), value: Value::Int(4) };
+        for process in 0..3 {
+            recorder.invoke(&actor(process), &request).unwrap();
+        }
+        recorder.complete(&actor(0), &request, &Completion::Ok(Value::Nil)).unwrap();
+        recorder.complete(&actor(1), &request, &Completion::Info("lost".into())).unwrap();
+        assert_eq!(recorder.tally().in_flight, 1);
+        let text = std::fs::read_to_string(path).unwrap();
+        let events = text.lines().map(|line| serde_json::from_str::<Event>(line).unwrap());
+        let history = History::from_events(events).unwrap();
+        let ends: Vec<_> = history.ops.iter().map(|op| (op.is_ok(), op.completed.is_some())).collect();
+        assert_eq!(ends, [(true, true), (false, true), (false, false)]);
+    }
+}

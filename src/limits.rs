@@ -1,0 +1,61 @@
+//! The limits of a check, as flags, and a check within them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tribunal_checker::check::{Options, Unfit, check};
+use tribunal_checker::history::History;
+use tribunal_checker::limits::{Limits, TimeLimit};
+use tribunal_checker::model::ModelKind;
+use tribunal_checker::verdict::Verdict;
+use tribunal_reports::judgement::CheckCost;
+
+use crate::cli::{parse_duration, parse_size};
+
+/// What a check may cost. A limit that is reached gives `unknown`, never a wrong answer.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct LimitArgs {
+    /// How long the check may take
+    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) check_time_limit: Duration,
+
+    /// How much memory the check of one key may hold
+    #[arg(long, default_value = "2GiB", value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) check_memory_limit: usize,
+
+    /// How many configurations the check of one key may explore
+    #[arg(long, default_value_t = 1_000_000_000, value_name = "N")]
+    pub(crate) check_states_limit: u64,
+}
+
+/// Set by a second Ctrl-C: the check under way gives up, and says how far it came.
+pub(crate) static GIVE_UP: AtomicBool = AtomicBool::new(false);
+
+impl LimitArgs {
+    /// Checks a history, and tells what that took.
+    ///
+    /// # Errors
+    /// When an operation has no meaning to the model.
+    pub(crate) fn check(&self, history: &History, model: ModelKind) -> Result<(Verdict, CheckCost), Unfit> {
+        let start = Instant::now();
+        let expired = || start.elapsed() >= self.check_time_limit || GIVE_UP.load(Ordering::Relaxed);
+        let limits = Limits {
+            states_max: self.check_states_limit,
+            memory_bytes_max: self.check_memory_limit,
+            time: Some(TimeLimit {
+                label: humantime::format_duration(self.check_time_limit).to_string(),
+                expired: &expired,
+            }),
+        };
+        let verdict = check(history, model, &Options { limits, ..Options::default() })?;
+        let took_ms = start.elapsed().as_millis() as u64;
+        Ok((verdict, CheckCost { took_ms, memory_peak_bytes: memory_peak() }))
+    }
+}
+
+/// The most memory that this process has held, in bytes; 0 where the kernel will not say.
+fn memory_peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+    peak.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or(0) * 1024
+}

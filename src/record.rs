@@ -1,0 +1,81 @@
+//! run.json as it grows: what was decided before the run, and when its phases began and ended.
+
+use std::time::SystemTime;
+
+use tribunal_reports::run_info::{Node, Phase, RunInfo, SCHEMA_VERSION, Tool};
+
+use crate::clock::Clock;
+use crate::cluster::Cluster;
+use crate::run::Plan;
+
+/// The contents of run.json, and the clock that its phases are timed by.
+pub(crate) struct RunRecord {
+    pub(crate) info: RunInfo,
+    clock: Clock,
+}
+
+impl RunRecord {
+    pub(crate) fn new(plan: &Plan, cluster: &Cluster, started: SystemTime, clock: Clock) -> Self {
+        let args = &plan.args;
+        let nodes = cluster.nodes.iter().map(|node| {
+            let command = cluster.system.command(&node.place);
+            let words = std::iter::once(&command.program).chain(&command.args);
+            Node {
+                name: node.place.name.clone(),
+                command: words.map(|word| word.to_string_lossy().into_owned()).collect(),
+            }
+        });
+        let info = RunInfo {
+            schema_version: SCHEMA_VERSION,
+            tool: Tool {
+                version: env!("CARGO_PKG_VERSION").into(),
+                git: option_env!("TRIBUNAL_GIT").map(str::to_string),
+            },
+            args: std::env::args().skip(1).collect(),
+            workload: plan.workload.name.into(),
+            system: plan.system.name.into(),
+            system_version: None,
+            model: plan.workload.model.into(),
+            nodes: nodes.collect(),
+            concurrency: plan.workers,
+            rate: args.rate,
+            time_limit_ms: args.time_limit.as_millis() as u64,
+            keys: args.keys,
+            ops_per_key: Some(args.ops_per_key),
+            nemesis: plan.nemesis.names(),
+            nemesis_interval_ms: args.nemesis_interval.as_millis() as u64,
+            seed: plan.seed,
+            bugs: args.bugs.clone(),
+            availability_target: None,
+            started_utc: humantime::format_rfc3339_millis(started).to_string(),
+            os: os(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            clock: "CLOCK_MONOTONIC".into(),
+            phases: Vec::new(),
+        };
+        RunRecord { info, clock }
+    }
+
+    /// One phase ends and the next begins.
+    pub(crate) fn begin_phase(&mut self, name: &str) {
+        self.end_phase();
+        let name = name.replace(' ', "-");
+        self.info.phases.push(Phase { name, start_ns: self.clock.now(), end_ns: None });
+    }
+
+    /// The last phase ends.
+    pub(crate) fn end_phase(&mut self) {
+        let now = self.clock.now();
+        if let Some(phase) = self.info.phases.last_mut() {
+            phase.end_ns.get_or_insert(now);
+        }
+    }
+}
+
+/// The distribution and the kernel.
+fn os() -> String {
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("unknown");
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{}, {} {}", name.trim_matches('"'), std::env::consts::OS, kernel.trim())
+}

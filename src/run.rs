@@ -1,0 +1,295 @@
+//! One run, told top to bottom: start, drive, heal, final reads, stop, check, report.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tribunal_nemesis::Links;
+use tribunal_reports::judgement::Circumstances;
+use tribunal_systems::Switches;
+use tribunal_workloads::Options;
+
+use crate::cli::RunArgs;
+use crate::clock::Clock;
+use crate::cluster::{Cluster, Death};
+use crate::controller::Controller;
+use crate::controller::recorder::Recorder;
+use crate::exit;
+use crate::failure::Failures;
+use crate::faults::{Faults, Nemesis};
+use crate::judge;
+use crate::limits::GIVE_UP;
+use crate::live::{Live, TICK};
+use crate::record::RunRecord;
+use crate::store::Store;
+
+/// How long a cluster may take to answer, at the start and after everything is healed.
+const READY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// `tribunal run`: puts a system on trial and exits with the verdict.
+pub(crate) fn run(args: &RunArgs) -> ExitCode {
+    let plan = match Plan::of(args) {
+        Ok(plan) => plan,
+        Err(error) => return exit::usage(error),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::harness(error.into()),
+    };
+    match runtime.block_on(Trial::hold(&plan)) {
+        Ok(code) => code,
+        Err(error) => exit::harness(error),
+    }
+}
+
+/// What the arguments amount to: every name looked up, every choice made, nothing done yet.
+pub(crate) struct Plan {
+    pub(crate) args: RunArgs,
+    pub(crate) seed: u64,
+    pub(crate) workers: usize,
+    pub(crate) workload: &'static tribunal_workloads::Entry,
+    pub(crate) system: &'static tribunal_systems::Entry,
+    pub(crate) nemesis: Nemesis,
+}
+
+impl Plan {
+    fn of(args: &RunArgs) -> Result<Self> {
+        let nodes = usize::from(args.nodes);
+        let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u16>()));
+        Ok(Plan {
+            args: args.clone(),
+            seed,
+            workers: args.concurrency.workers(nodes),
+            workload: lookup("workload", &args.workload, tribunal_workloads::WORKLOADS, |entry| entry.name)?,
+            system: lookup("system", &args.system, tribunal_systems::SYSTEMS, |entry| entry.name)?,
+            nemesis: Nemesis::of(args, seed)?,
+        })
+    }
+}
+
+/// The entry of that name, or an error that lists the names there are.
+fn lookup<T>(what: &str, name: &str, all: &'static [T], name_of: fn(&T) -> &'static str) -> Result<&'static T> {
+    let names = || all.iter().map(name_of).collect::<Vec<_>>().join(", ");
+    all.iter()
+        .find(|entry| name_of(entry) == name)
+        .with_context(|| format!("there is no {what} `{name}`: expected one of {}", names()))
+}
+
+/// A run under way.
+struct Trial<'a> {
+    plan: &'a Plan,
+    live: Arc<Live>,
+    /// Told once: wind down in order.
+    stop: CancellationToken,
+    failures: Arc<Failures>,
+    interrupted: Arc<AtomicBool>,
+    record: RunRecord,
+    cluster: Arc<Cluster>,
+    links: Arc<Links>,
+    controller: Arc<Controller>,
+    faults: Arc<Faults>,
+}
+
+impl<'a> Trial<'a> {
+    /// The whole of it.
+    async fn hold(plan: &'a Plan) -> Result<ExitCode> {
+        let started = SystemTime::now();
+        let mut store = Store::create(&plan.args.store, plan.workload.name, plan.seed, started)?;
+        let mut trial = Trial::open(plan, &store, started).await?;
+
+        trial.start().await;
+        trial.drive().await;
+        trial.heal().await;
+        trial.final_reads().await;
+        trial.stop().await;
+
+        let circumstances = trial.close(&store);
+        judge::judge_and_report(&mut store, &plan.args, circumstances)
+    }
+
+    /// Opens everything that can fail for a reason of this machine, before the first process is started.
+    async fn open(plan: &'a Plan, store: &Store, started: SystemTime) -> Result<Self> {
+        let clock = Clock::start();
+        let live = Arc::new(Live::new(plan.args.progress, plan.args.quiet, clock));
+        let stop = CancellationToken::new();
+        let failures = Arc::new(Failures::new(stop.clone()));
+        let interrupted = watch_interrupts(stop.clone(), live.clone())?;
+
+        let recorder = Recorder::create(&store.path().join("history.jsonl"), clock);
+        let recorder = Arc::new(recorder.context("cannot create history.jsonl")?);
+        let faults = Arc::new(Faults::create(&store.path().join("faults.jsonl"), clock, live.clone())?);
+
+        let links = Links::open(usize::from(plan.args.nodes)).await.context("cannot open the links")?;
+        let links = Arc::new(links);
+        let system = (plan.system.make)(&Switches {
+            tribunal: std::env::current_exe().context("cannot find the tribunal executable")?,
+            bugs: plan.args.bugs.clone(),
+            node_args: plan.args.node_args.clone(),
+        });
+        let (deaths, death_notices) = mpsc::unbounded_channel();
+        let cluster = Arc::new(Cluster::lay_out(system, &links, store.path(), clock, deaths)?);
+        watch_deaths(death_notices, failures.clone(), live.clone());
+
+        let workload = (plan.workload.make)(&Options {
+            seed: plan.seed,
+            workers: plan.workers,
+            keys: plan.args.keys,
+            ops_per_key: plan.args.ops_per_key,
+        });
+        let controller = Controller::new(
+            cluster.clone(),
+            recorder,
+            workload,
+            plan.workers,
+            plan.args.rate,
+            plan.args.op_timeout,
+        );
+        let record = RunRecord::new(plan, &cluster, started, clock);
+        store.write_json("run.json", &record.info)?;
+        live.say(&format!(
+            "{} on {}: {} nodes, {} clients, {} of {}, seed {}",
+            plan.workload.name,
+            plan.system.name,
+            plan.args.nodes,
+            plan.workers,
+            humantime::format_duration(plan.args.time_limit),
+            match plan.nemesis.names() { names if names.is_empty() => "no faults".into(), names => names.join(", ") },
+            plan.seed,
+        ));
+        Ok(Trial { plan, live, stop, failures, interrupted, record, cluster, links, controller, faults })
+    }
+
+    async fn start(&mut self) {
+        self.phase("starting");
+        if let Err(error) = self.cluster.start_all() {
+            self.failures.raise("cluster", error);
+        }
+        self.await_answers().await;
+    }
+
+    /// Clients and nemesis side by side, until the time is up or there is a reason to stop.
+    async fn drive(&mut self) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        self.phase("running");
+        let end = self.stop.child_token();
+        let time_is_up = async {
+            let limit = Instant::now() + self.plan.args.time_limit;
+            tokio::select! { () = sleep_until(limit) => end.cancel(), () = end.cancelled() => {} }
+        };
+        let clients = async {
+            if let Err(error) = self.controller.drive(&end).await {
+                self.failures.raise("recorder", error);
+            }
+        };
+        let nemesis = async {
+            let drive = self.faults.drive(&self.plan.nemesis, &self.cluster, &self.links, &end);
+            if let Err(error) = drive.await {
+                self.failures.raise("nemesis", error);
+            }
+        };
+        let ticking = async {
+            while !end.is_cancelled() {
+                let tally = self.controller.recorder.tally();
+                self.live.tick(&tally, self.plan.args.time_limit, &self.faults.in_force());
+                sleep(TICK).await;
+            }
+        };
+        tokio::join!(time_is_up, clients, nemesis, ticking);
+    }
+
+    /// The nemesis has undone its faults on its way out; now the cluster has to come back.
+    async fn heal(&mut self) {
+        self.phase("healing");
+        if let Err(error) = self.faults.heal_everything(&self.cluster, &self.links).await {
+            self.failures.raise("nemesis", error);
+        }
+        self.await_answers().await;
+    }
+
+    async fn await_answers(&self) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        let ready = tokio::select! {
+            ready = self.cluster.ready(READY_PATIENCE) => ready,
+            () = self.stop.cancelled() => Ok(()),
+        };
+        if let Err(error) = ready {
+            self.failures.raise("cluster", error);
+        }
+    }
+
+    async fn final_reads(&mut self) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        self.phase("final reads");
+        match self.controller.final_reads(&self.stop).await {
+            Ok(0) => {}
+            Ok(unanswered) => self.live.event(&format!("{unanswered} final reads were never answered")),
+            Err(error) => self.failures.raise("recorder", error),
+        }
+    }
+
+    async fn stop(&mut self) {
+        self.phase("stopping");
+        self.cluster.stop().await;
+        self.record.end_phase();
+        self.live.end();
+    }
+
+    /// Puts the last of the run on disk and says what there is besides the history.
+    fn close(self, store: &Store) -> Circumstances {
+        if let Err(error) = store.write_json("run.json", &self.record.info) {
+            self.failures.raise("store", error);
+        }
+        Circumstances {
+            harness_failure: self.failures.first(),
+            interrupted: self.interrupted.load(Ordering::Relaxed),
+            check_cost: None,
+        }
+    }
+
+    fn phase(&mut self, name: &str) {
+        self.record.begin_phase(name);
+        self.live.phase(name);
+    }
+}
+
+/// Ctrl-C and SIGTERM end a run in order: heal, stop, save, check. A second one cuts the check short.
+fn watch_interrupts(stop: CancellationToken, live: Arc<Live>) -> Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = interrupted.clone();
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            if !flag.swap(true, Ordering::Relaxed) {
+                live.event("interrupted: healing, stopping, checking what exists");
+            } else {
+                GIVE_UP.store(true, Ordering::Relaxed);
+            }
+            stop.cancel();
+        }
+    });
+    Ok(interrupted)
+}
+
+/// A node that dies without our doing is a harness failure: a trial of fewer nodes is another trial.
+fn watch_deaths(mut deaths: mpsc::UnboundedReceiver<Death>, failures: Arc<Failures>, live: Arc<Live>) {
+    tokio::spawn(async move {
+        while let Some(Death { node, status, last_words }) = deaths.recv().await {
+            live.event(&format!("{node} exited by itself: {status}"));
+            failures.raise("cluster", format!("{node} exited by itself: {status}\n{last_words}"));
+        }
+    });
+}

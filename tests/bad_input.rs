@@ -1,0 +1,56 @@
+//! What the user got wrong is said in one clear line, with the documented exit code, and leaves nothing behind.
+
+use crate::program::{Ended, Store, tribunal};
+
+/// The complaint about these arguments.
+fn complaint(args: &[&str], code: i32) -> String {
+    let ended = Ended::of(tribunal(args).output().unwrap()).expect(code);
+    assert_eq!(ended.stdout, "");
+    ended.stderr
+}
+
+#[test]
+fn wrong_arguments_exit_with_64_and_say_what_was_expected() {
+    for (args, expected) in [
+        (&["run", "regisster"][..], "register"),
+        (&["run", "register", "--system", "rraft"], "raft"),
+        (&["run", "register", "--nemesis", "kil"], "kill"),
+        (&["run", "register", "--time-limit", "30"], "such as 500ms, 30s or 2m"),
+        (&["run", "register", "--concurrency", "0"], "3n"),
+        (&["run", "register", "--nodes", "0"], "1..=25"),
+        (&["run", "register", "--bug", "no-such-bug"], "stale-read"),
+        (&["run", "register", "--no-such-flag"], "--no-such-flag"),
+        (&["chek"], "check"),
+        (&["check", "no/such/file"], "no/such/file"),
+    ] {
+        let said = complaint(args, 64);
+        assert!(said.contains(expected), "{args:?} should mention `{expected}`, but says:\n{said}");
+    }
+}
+
+#[test]
+fn malformed_history_is_named_by_file_line_and_column() {
+    let store = Store::new();
+    let path = store.path().join("h.jsonl");
+    std::fs::write(&path, "{\"i\":0,\"t\":1,\"p\":0,\"type\":\"invoke\",\"f\":\"read\"}\n{\"i\":1,\"t\":oops}\n{}\n").unwrap();
+    let said = complaint(&["check", "--model", "register", path.to_str().unwrap()], 64);
+    assert!(said.contains("h.jsonl:2:"), "{said}");
+}
+
+#[test]
+fn an_unusable_store_is_a_harness_failure_and_starts_nothing() {
+    let store = Store::new();
+    let file = store.path().join("taken");
+    std::fs::write(&file, "").unwrap();
+    let said = complaint(&["run", "register", "--store", file.to_str().unwrap()], 3);
+    assert!(said.contains("taken"), "{said}");
+    assert_eq!(store.processes(), [""; 0]);
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    for args in [&["--help"][..], &["run", "--help"], &["--version"]] {
+        let ended = Ended::of(tribunal(args).output().unwrap()).expect(0);
+        assert!(!ended.stdout.is_empty());
+    }
+}

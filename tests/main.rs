@@ -1,0 +1,6 @@
+//! Whole-program tests: the binary as its user runs it, with real processes and real faults.
+
+mod bad_input;
+mod ending;
+mod program;
+mod verdicts;
