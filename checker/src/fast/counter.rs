@@ -1,0 +1,223 @@
+//! A counter: exact in O(n log n), in two cases.
+//!
+//! **Equal additions, read from time to time.** Every addition adds the same amount `d` (in units of `d`: 1), so
+//! the additions differ only in when they may take effect. The counter is simulated lazily: an addition is
+//! applied only when it is forced to be, and then it is the pending one with the *earliest deadline* (first to
+//! return; indeterminate ones last).
+//!
+//! ```text
+//!   return of an addition not yet applied     apply it
+//!   return of a read of v                     apply until the counter is v; none left to apply: illegal
+//!   invocation of a read                      note the counter n; a read of less than n: illegal
+//! ```
+//!
+//! *Why this is exact.* Let n and P(d) be the counter and the number of pending unapplied additions with a
+//! deadline up to d, in the lazy run (g) and in any legal order σ. At all times n_g ≤ n_σ and
+//! P_g(d) ≤ P_σ(d) + n_σ - n_g. Invocations add one to both sides of the latter; a step of σ does not lower its
+//! right side; a forced lazy step lowers both by one for deadlines from the applied one on, and below that one
+//! the left side is 0. A forced return shows n_σ > n_g, because σ has nothing open past its deadline; a read of
+//! v shows n_σ ≥ v. So when the lazy counter is beyond v at the invocation of a read, it is so in every order,
+//! and when too few are left to apply, too few were invoked. Steps are of one unit, so the lazy counter passes
+//! every value in between, and a read can stand right after the v-th addition.
+//!
+//! **Additions that return the new value.** Then the order of the completed additions is in the data: `add n`
+//! that returned `v` took the counter from `v-n` to `v`. Gaps can only be filled by indeterminate additions;
+//! when these are all equal they differ only in their invocations, and filling the gaps in order of invocation
+//! is best (exchange). The order is legal iff real time agrees with it.
+//!
+//! The first is an earliest-deadline-first schedule (Jackson 1955), the second a known write order in the terms
+//! of Gibbons and Korach, "Testing shared memories", SIAM J. Comput. 26(4), 1997, §4.
+//!
+//! Precondition: additions and reads of integers; either all additions are of one amount and none returns a
+//! value, or all completed ones return the new value and are positive, and all indeterminate ones are equal
+//! where one is needed.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::{broken, contradiction};
+use crate::decision::Decision;
+use crate::op::{F, Nanos, Op, Outcome, Value};
+
+/// Amounts are taken up to this size, so that no sum of them overflows.
+const AMOUNT_MAX: u64 = u32::MAX as u64;
+
+/// An operation as this algorithm sees it.
+enum Step {
+    /// An addition of this amount; if it returned the new value, that.
+    Add(i64, Option<i64>),
+    /// A read of this value.
+    Read(i64),
+    /// A known failure, or a read of unknown outcome.
+    Nothing,
+}
+
+/// Decides the history of a counter; see the [module](self).
+pub(crate) fn decide(ops: &[&Op]) -> Decision {
+    let Some(steps) = ops.iter().map(|op| step(op)).collect::<Option<Vec<Step>>>() else {
+        return Decision::Declined;
+    };
+    let returning = steps
+        .iter()
+        .zip(ops)
+        .filter(|(step, op)| op.is_ok() && matches!(step, Step::Add(_, Some(_))))
+        .count();
+    let completed =
+        steps.iter().zip(ops).filter(|(step, op)| op.is_ok() && matches!(step, Step::Add(..))).count();
+    let mut amounts =
+        steps.iter().filter_map(|step| if let Step::Add(n, _) = step { Some(*n) } else { None });
+    if returning > 0 {
+        if returning == completed && amounts.all(|n| n > 0) {
+            in_the_data(ops, &steps)
+        } else {
+            Decision::Declined
+        }
+    } else {
+        let unit = amounts.next().unwrap_or(1);
+        if unit != 0 && amounts.all(|n| n == unit) { lazily(ops, &steps, unit) } else { Decision::Declined }
+    }
+}
+
+fn step(op: &Op) -> Option<Step> {
+    Some(match (&op.f, &op.outcome) {
+        (_, Outcome::Fail) | (F::Read, Outcome::Info) => Step::Nothing,
+        (F::Read, Outcome::Ok(Value::Nil)) => Step::Read(0),
+        (F::Read, Outcome::Ok(value)) => Step::Read(value.as_int()?),
+        (F::Add, outcome) => {
+            let amount = op.input.as_int().filter(|amount| amount.unsigned_abs() <= AMOUNT_MAX)?;
+            match outcome {
+                Outcome::Ok(Value::Nil) | Outcome::Info if amount == 0 => Step::Nothing,
+                Outcome::Ok(Value::Nil) | Outcome::Info | Outcome::Fail => Step::Add(amount, None),
+                Outcome::Ok(value) => Step::Add(amount, Some(value.as_int()?)),
+            }
+        }
+        _ => return None,
+    })
+}
+
+/// Equal additions, applied as late as possible and by earliest deadline.
+fn lazily(ops: &[&Op], steps: &[Step], unit: i64) -> Decision {
+    let mut returns: Vec<(Nanos, usize)> =
+        (0..ops.len()).filter(|&at| ops[at].is_ok()).map(|at| (ops[at].ret(), at)).collect();
+    returns.sort_unstable();
+
+    let mut calls = (0..ops.len()).peekable();
+    let mut pending: BinaryHeap<Reverse<(Nanos, usize)>> = BinaryHeap::new();
+    let mut applied: Vec<usize> = Vec::new();
+    let mut is_applied = vec![false; ops.len()];
+    let mut counter_at_call = vec![0; ops.len()];
+    let mut reads: Vec<(usize, usize)> = Vec::new();
+    for (now, at) in returns {
+        while let Some(at) = calls.next_if(|&at| ops[at].call <= now) {
+            match steps[at] {
+                Step::Add(..) => pending.push(Reverse((deadline(ops[at]), at))),
+                Step::Read(_) => counter_at_call[at] = applied.len(),
+                Step::Nothing => {}
+            }
+        }
+        match steps[at] {
+            Step::Add(..) => {
+                while !is_applied[at] {
+                    let Reverse((_, next)) =
+                        pending.pop().expect("it was invoked, so it is pending or applied");
+                    is_applied[next] = true;
+                    applied.push(next);
+                }
+            }
+            Step::Read(value) => {
+                let count = match (value.checked_rem(unit), value.checked_div(unit)) {
+                    (Some(0), Some(count @ 0..)) => count as usize,
+                    _ => return Decision::Illegal { conflict: vec![at] },
+                };
+                let least = counter_at_call[at];
+                if count < least && !broken("counter: a read is no older than its invocation") {
+                    return Decision::Illegal { conflict: vec![applied[least - 1], at] };
+                }
+                while applied.len() < count {
+                    let Some(Reverse((_, next))) = pending.pop() else {
+                        return Decision::Illegal { conflict: vec![at] };
+                    };
+                    is_applied[next] = true;
+                    applied.push(next);
+                }
+                reads.push((count, at));
+            }
+            Step::Nothing => {}
+        }
+    }
+    reads.sort_unstable();
+    let mut reads = reads.into_iter().peekable();
+    let mut order = Vec::with_capacity(applied.len() + reads.len());
+    for (count, add) in applied.into_iter().enumerate() {
+        order.extend(std::iter::from_fn(|| reads.next_if(|read| read.0 <= count)).map(|(_, read)| read));
+        order.push(add);
+    }
+    order.extend(reads.map(|(_, read)| read));
+    Decision::Legal { order }
+}
+
+/// When an addition must have been applied.
+fn deadline(op: &Op) -> Nanos {
+    if broken("counter: earliest deadline first") { Nanos::MAX - op.ret() } else { op.ret() }
+}
+
+/// Additions that return the new value, with indeterminate ones in the gaps.
+fn in_the_data(ops: &[&Op], steps: &[Step]) -> Decision {
+    let mut known: Vec<(i64, i64, usize)> = Vec::new();
+    let mut unknown: Vec<(i64, usize)> = Vec::new();
+    let mut reads: Vec<(i64, usize)> = Vec::new();
+    for (at, step) in steps.iter().enumerate() {
+        match *step {
+            Step::Add(amount, Some(new)) => match new.checked_sub(amount) {
+                Some(old) => known.push((old, new, at)),
+                None => return Decision::Declined,
+            },
+            Step::Add(amount, None) => unknown.push((amount, at)),
+            Step::Read(value) => reads.push((value, at)),
+            Step::Nothing => {}
+        }
+    }
+    known.sort_unstable();
+    reads.sort_unstable();
+    if broken("counter: gaps are filled in order of invocation") {
+        unknown.reverse();
+    }
+    let alike = unknown.iter().all(|(amount, _)| *amount == unknown[0].0);
+
+    let (mut known, mut unknown, mut reads) =
+        (known.into_iter().peekable(), unknown.into_iter(), reads.into_iter().peekable());
+    let mut counter = 0;
+    let mut order = Vec::with_capacity(ops.len());
+    loop {
+        order.extend(std::iter::from_fn(|| reads.next_if(|read| read.0 == counter)).map(|(_, read)| read));
+        match (known.peek(), reads.peek()) {
+            (_, Some(&(value, at))) if value < counter => return Decision::Illegal { conflict: vec![at] },
+            (Some(&(old, _, at)), _) if old < counter => {
+                let before = order.last().copied();
+                return Decision::Illegal { conflict: before.into_iter().chain([at]).collect() };
+            }
+            (Some(&(old, new, at)), _) if old == counter => {
+                order.push(at);
+                counter = new;
+                known.next();
+            }
+            (None, None) => break,
+            (next, read) => {
+                // Something saw a value that the completed additions alone do not reach.
+                if !alike && unknown.len() > 0 {
+                    return Decision::Declined;
+                }
+                let seen_by = next.map(|add| add.2).or(read.map(|read| read.1));
+                let Some((amount, at)) = unknown.next() else {
+                    return Decision::Illegal { conflict: seen_by.into_iter().collect() };
+                };
+                order.push(at);
+                counter += amount;
+            }
+        }
+    }
+    match contradiction(ops, &order) {
+        Some(pair) if !broken("counter: real time") => Decision::Illegal { conflict: pair.into() },
+        _ => Decision::Legal { order },
+    }
+}

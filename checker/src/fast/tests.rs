@@ -1,0 +1,377 @@
+//! Every fast path against the definition of linearizability, on small random histories full of ties, unknown
+//! outcomes, failed comparisons and corruptions; and against itself with one rule broken at a time.
+//!
+//! `TRIBUNAL_FUZZ=1000000 cargo test -p tribunal-checker --release fast::` runs that many histories per path.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::*;
+use crate::generate::SplitMix64;
+use crate::op::{F, Nanos, Outcome, Value};
+
+thread_local! {
+    /// The rule that is switched off in this thread.
+    pub(super) static BROKEN: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// The object of a path, one operation at a time: the state after `op`, if `op` can come next.
+fn step(path: FastPath, state: &[Value], op: &Op) -> Option<Vec<Value>> {
+    let mut next = state.to_vec();
+    let first = state.first().cloned().unwrap_or_default();
+    let output = op.output();
+    let answers = |value: Value| output.is_none_or(|output| *output == value);
+    let possible = match (path, &op.f) {
+        (FastPath::UniqueRegister, F::Read) => answers(first),
+        (FastPath::UniqueRegister, F::Write) => {
+            next = vec![op.input.clone()];
+            true
+        }
+        (FastPath::UniqueRegister, _) => {
+            let (from, to) = op.input.as_pair().unwrap();
+            if output == Some(&false.into()) {
+                *from != first
+            } else {
+                next = vec![to.clone()];
+                *from == first
+            }
+        }
+        (FastPath::Counter, F::Read) => answers(first.as_int().unwrap_or(0).into()),
+        (FastPath::Counter, _) => {
+            next = vec![Value::Int(first.as_int().unwrap_or(0) + op.input.as_int().unwrap())];
+            output.is_none_or(|output| output.is_nil() || *output == next[0])
+        }
+        (FastPath::Queue, F::Enqueue) => {
+            next.push(op.input.clone());
+            true
+        }
+        (FastPath::Queue, _) => {
+            next = state.iter().skip(1).cloned().collect();
+            answers(first)
+        }
+        (FastPath::Set, F::Add) => {
+            next.push(op.input.clone());
+            next.sort();
+            next.dedup();
+            true
+        }
+        (FastPath::Set, F::Contains) => answers(state.contains(&op.input).into()),
+        (FastPath::Mutex, F::Acquire) => {
+            if output != Some(&false.into()) {
+                next = vec![Value::Int(op.process as i64)];
+                state.is_empty()
+            } else {
+                !state.is_empty()
+            }
+        }
+        (FastPath::Mutex, _) => {
+            let held = first == Value::Int(op.process as i64) && !state.is_empty();
+            if output != Some(&false.into()) {
+                next.clear();
+                held
+            } else {
+                !held
+            }
+        }
+        (FastPath::Log, F::Append) => {
+            next.push(op.input.clone());
+            output.is_none_or(|output| output.is_nil() || *output == Value::Int(state.len() as i64))
+        }
+        (FastPath::Set | FastPath::Log, _) => answers(Value::List(state.into())),
+    };
+    possible.then_some(next)
+}
+
+/// Linearizability by its definition: some order of all completed operations and some of the indeterminate ones.
+fn is_linearizable(path: FastPath, ops: &[&Op]) -> bool {
+    fn search(
+        path: FastPath,
+        ops: &[&Op],
+        done: u32,
+        state: Vec<Value>,
+        seen: &mut HashSet<(u32, Vec<Value>)>,
+    ) -> bool {
+        let open = |at: &usize| done & (1 << at) == 0 && !ops[*at].is_fail();
+        if !(0..ops.len()).filter(open).any(|at| ops[at].is_ok()) {
+            return true;
+        }
+        if !seen.insert((done, state.clone())) {
+            return false;
+        }
+        let first_return = (0..ops.len()).filter(open).map(|at| ops[at].ret()).min().unwrap_or(Nanos::MAX);
+        (0..ops.len()).filter(open).filter(|&at| ops[at].call <= first_return).any(|at| {
+            step(path, &state, ops[at]).is_some_and(|next| search(path, ops, done | 1 << at, next, seen))
+        })
+    }
+    search(path, ops, 0, Vec::new(), &mut HashSet::new())
+}
+
+/// Whether a certificate holds: every completed operation once, nothing that failed, real time, every result.
+fn is_legal_order(path: FastPath, ops: &[&Op], order: &[usize]) -> bool {
+    let distinct: HashSet<usize> = order.iter().copied().collect();
+    let complete = (0..ops.len()).all(|at| !ops[at].is_ok() || distinct.contains(&at));
+    let in_time =
+        (0..order.len()).all(|i| order[i..].iter().all(|&later| ops[later].ret() >= ops[order[i]].call));
+    let replay = order.iter().try_fold(Vec::new(), |state, &at| step(path, &state, ops[at]));
+    distinct.len() == order.len()
+        && complete
+        && in_time
+        && replay.is_some()
+        && order.iter().all(|&at| !ops[at].is_fail())
+}
+
+/// A small history: simulated first, then bent in a few places.
+fn small_history(path: FastPath, rng: &mut SplitMix64) -> Vec<Op> {
+    let len = 2 + rng.below(8) as usize;
+    let span = [8, 16, 32][rng.below(3) as usize];
+    let unknown_one_in = [2, 4, 1_000][rng.below(3) as usize];
+    let mut free_from = [0; 3];
+    let mut plans: Vec<(Nanos, Op)> = Vec::new();
+    for at in 0..len {
+        let (mut process, mut call) = (at as u64, rng.below(span));
+        if path == FastPath::Mutex {
+            process = rng.below(3);
+            call = free_from[process as usize] + rng.below(4);
+        }
+        let ret = call + rng.below(6);
+        let point = call + rng.below(ret - call + 1);
+        let outcome = match rng.below(unknown_one_in) {
+            0 => Outcome::Info,
+            _ => Outcome::Ok(Value::Nil),
+        };
+        let unknown = outcome == Outcome::Info;
+        if path == FastPath::Mutex {
+            free_from[process as usize] = if unknown { 1_000 } else { ret + 1 };
+            if call >= 1_000 {
+                continue;
+            }
+        }
+        let point = if unknown && rng.one_in(2) { point + rng.below(span) } else { point };
+        let op = Op {
+            process,
+            f: F::Read,
+            key: Value::Nil,
+            input: Value::Nil,
+            outcome,
+            call,
+            completed: Some(ret),
+            node: None,
+            error: None,
+            invoke_index: 0,
+            complete_index: None,
+        };
+        plans.push((point, op));
+    }
+    plans.sort_by_key(|(point, _)| *point);
+
+    let style = rng.below(12);
+    let mut state: Vec<Value> = Vec::new();
+    let mut fresh = 0;
+    for (_, op) in &mut plans {
+        fresh += 1;
+        (op.f, op.input) = ask(path, rng, style, fresh, &state);
+        let told = path != FastPath::Log || style < 4 || (style < 8 && rng.one_in(2));
+        let offset = if told { Value::Int(state.len() as i64) } else { Value::Nil };
+        let outputs: Vec<Value> = match (path, &op.f) {
+            (FastPath::UniqueRegister | FastPath::Queue, F::Read | F::Dequeue) => {
+                vec![state.first().cloned().unwrap_or_default()]
+            }
+            (FastPath::Counter, F::Read) => {
+                vec![Value::Int(state.first().and_then(Value::as_int).unwrap_or(0))]
+            }
+            (FastPath::Counter, F::Add) if style >= 6 => {
+                vec![Value::Int(
+                    state.first().and_then(Value::as_int).unwrap_or(0) + op.input.as_int().unwrap(),
+                )]
+            }
+            (_, F::Read) => vec![Value::List(state.as_slice().into())],
+            (_, F::Append) => vec![offset],
+            _ if rng.one_in(2) => vec![true.into(), Value::Nil, false.into()],
+            _ => vec![Value::Nil, true.into(), false.into()],
+        };
+        let happens = op.is_ok() || rng.one_in(2);
+        let known = op.is_ok();
+        let answer = outputs.into_iter().find_map(|output| {
+            op.outcome = Outcome::Ok(output);
+            step(path, &state, op)
+        });
+        if let Some(next) = answer.filter(|_| happens) {
+            state = next;
+        }
+        if !known {
+            op.outcome = Outcome::Info;
+        } else if op.output() == Some(&false.into()) && rng.one_in(4) {
+            op.outcome = Outcome::Fail;
+        }
+    }
+    let mut ops: Vec<Op> = plans.into_iter().map(|(_, op)| op).collect();
+    for _ in 0..rng.below(4) {
+        bend(path, rng, &mut ops);
+    }
+    ops.sort_by_key(|op| op.call);
+    ops
+}
+
+/// What to ask of the object next.
+fn ask(path: FastPath, rng: &mut SplitMix64, style: u64, fresh: i64, state: &[Value]) -> (F, Value) {
+    let old = Value::Int(rng.below(fresh as u64) as i64 + 1);
+    match (path, rng.below(5)) {
+        (FastPath::UniqueRegister, 0 | 1) => (F::Read, Value::Nil),
+        (FastPath::UniqueRegister, 2) => (F::Write, fresh.into()),
+        (FastPath::UniqueRegister, _) => {
+            let now = state.first().cloned().unwrap_or_default();
+            let from = if rng.one_in(3) { old } else { now };
+            (F::Cas, Value::pair(from, fresh))
+        }
+        (FastPath::Counter, 0 | 1) => (F::Read, Value::Nil),
+        (FastPath::Counter, _) => {
+            let n = match style {
+                0..4 | 6..8 => 1,
+                4 => 3,
+                5 => -2,
+                _ => 1 + rng.below(2) as i64,
+            };
+            (F::Add, n.into())
+        }
+        (FastPath::Queue, 0..3) => (F::Enqueue, fresh.into()),
+        (FastPath::Queue, _) => (F::Dequeue, Value::Nil),
+        (FastPath::Set, 0 | 1) => (F::Add, fresh.into()),
+        (FastPath::Set, 2 | 3) => (F::Contains, old),
+        (FastPath::Log, 0..3) => (F::Append, fresh.into()),
+        (FastPath::Set | FastPath::Log, _) => (F::Read, Value::Nil),
+        (FastPath::Mutex, 0..3) => (F::Acquire, Value::Nil),
+        (FastPath::Mutex, _) => (F::Release, Value::Nil),
+    }
+}
+
+/// Changes one result or one interval.
+fn bend(path: FastPath, rng: &mut SplitMix64, ops: &mut [Op]) {
+    if ops.is_empty() {
+        return;
+    }
+    let at = rng.below(ops.len() as u64) as usize;
+    let donors: Vec<Outcome> =
+        ops.iter().filter(|op| op.is_ok() && op.f == ops[at].f).map(|op| op.outcome.clone()).collect();
+    let op = &mut ops[at];
+    let shift = rng.below(20);
+    let bent = match op.output() {
+        Some(Value::List(seen)) if !seen.is_empty() => {
+            let mut seen = seen.to_vec();
+            let gone = seen.remove(rng.below(seen.len() as u64) as usize);
+            if path == FastPath::Log && rng.one_in(2) {
+                seen.extend([gone.clone(), gone]);
+            }
+            Some(Outcome::Ok(Value::List(seen.into())))
+        }
+        _ => None,
+    };
+    match rng.below(4) {
+        0 if bent.is_some() => op.outcome = bent.expect("just seen"),
+        0 | 1 if op.is_ok() && matches!(op.f, F::Cas | F::Contains | F::Acquire | F::Release) => {
+            op.outcome = Outcome::Ok((op.output() == Some(&false.into())).into());
+        }
+        0 | 1 if op.is_ok() && donors.len() > 1 => {
+            op.outcome = donors[rng.below(donors.len() as u64) as usize].clone();
+        }
+        _ if path == FastPath::Mutex => {}
+        2 => {
+            op.call += shift;
+            op.completed = op.completed.map(|ret| ret + shift);
+        }
+        _ => {
+            op.call = op.call.saturating_sub(shift);
+            op.completed = op.completed.map(|ret| ret.saturating_sub(shift));
+        }
+    }
+}
+
+/// How the histories of one run were decided.
+#[derive(Default)]
+struct Tally {
+    legal: usize,
+    illegal: usize,
+    declined: usize,
+}
+
+/// Compares a path with the definition; the first history on which they differ ends it.
+fn compare(path: FastPath, seed: u64, histories: usize) -> Result<Tally, String> {
+    let mut rng = SplitMix64::new(seed);
+    let mut tally = Tally::default();
+    for _ in 0..histories {
+        let history = small_history(path, &mut rng);
+        let ops: Vec<&Op> = history.iter().collect();
+        let decision = path.decide(&ops);
+        let truth = || is_linearizable(path, &ops);
+        let right = match &decision {
+            Decision::Legal { order } => {
+                tally.legal += 1;
+                is_legal_order(path, &ops, order) && truth()
+            }
+            Decision::Illegal { conflict } => {
+                tally.illegal += 1;
+                !conflict.is_empty() && conflict.iter().all(|&at| at < ops.len()) && !truth()
+            }
+            Decision::Declined => {
+                tally.declined += 1;
+                true
+            }
+        };
+        if !right {
+            let shown = history.iter().map(|op| {
+                let ret = if op.is_ok() { op.ret().to_string() } else { format!("{:?}", op.outcome) };
+                format!("  p{} [{}, {ret}] {op}\n", op.process, op.call)
+            });
+            return Err(format!("{path:?} decides {decision:?}\n{}", shown.collect::<String>()));
+        }
+    }
+    Ok(tally)
+}
+
+#[test]
+fn every_fast_path_agrees_with_the_definition() {
+    let histories = std::env::var("TRIBUNAL_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(30_000);
+    for path in FastPath::ALL {
+        let tally = compare(path, 7, histories).unwrap_or_else(|wrong| panic!("{wrong}"));
+        eprintln!("{path:?}: {} legal, {} illegal, {} declined", tally.legal, tally.illegal, tally.declined);
+        let share = |n: usize| n as f64 / histories as f64;
+        assert!(share(tally.legal) > 0.2 && share(tally.illegal) > 0.15, "{path:?} is hardly tested");
+        assert!(share(tally.declined) < 0.25, "{path:?} declines {} of {histories}", tally.declined);
+    }
+}
+
+#[test]
+fn every_rule_is_needed() {
+    let sources = [
+        (FastPath::UniqueRegister, include_str!("unique_register.rs")),
+        (FastPath::Counter, include_str!("counter.rs")),
+        (FastPath::Queue, include_str!("queue.rs")),
+        (FastPath::Set, include_str!("set.rs")),
+        (FastPath::Mutex, include_str!("mutex.rs")),
+        (FastPath::Log, include_str!("log.rs")),
+    ];
+    for (path, source) in sources {
+        let rules: Vec<&str> =
+            source.split("broken(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(!rules.is_empty(), "{path:?} has rules to break");
+        for rule in rules {
+            BROKEN.set(Some(rule));
+            let outcome = catch_unwind(AssertUnwindSafe(|| compare(path, 7, 100_000)));
+            BROKEN.set(None);
+            assert!(!matches!(outcome, Ok(Ok(_))), "nothing notices that this rule is broken: {rule}");
+        }
+    }
+}
+
+#[test]
+fn a_history_out_of_order_is_declined() {
+    let mut rng = SplitMix64::new(3);
+    for path in FastPath::ALL {
+        let mut history = small_history(path, &mut rng);
+        while history.first().map(|op| op.call) == history.last().map(|op| op.call) {
+            history = small_history(path, &mut rng);
+        }
+        let backwards: Vec<&Op> = history.iter().rev().collect();
+        assert_eq!(path.decide(&backwards), Decision::Declined);
+    }
+}

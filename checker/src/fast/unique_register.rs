@@ -1,0 +1,407 @@
+//! A register in which no value is written twice: exact in O(n log n).
+//!
+//! In general it is NP-complete to decide whether the history of a register is linearizable, because a read of
+//! 3 does not say *which* write of 3 it saw. Where every value is written once, it does, and what is left is a
+//! question about intervals (Gibbons and Korach, "Testing shared memories", SIAM J. Comput. 26(4), 1997, §4).
+//!
+//! **Blocks.** The operations that wrote or saw one value are its cluster. A compare-and-set that took place
+//! from `v` to `w` puts cluster `w` directly after cluster `v`. A blind write with the chain of clusters behind
+//! it is a *block*: nothing of another block can stand inside it, and its own order is forced.
+//!
+//! ```text
+//!   write 1 · read 1 · read 1 · cas 1→4 · read 4 · cas 4→9        one block
+//!   └─ cluster 1 ──────────┘    └─ cluster 4 ──┘   └ 9 ┘
+//! ```
+//!
+//! So a history is illegal when a value was seen that nobody wrote, when two compare-and-sets left one value,
+//! when compare-and-sets form a ring, or when real time contradicts the order inside a block.
+//!
+//! **Zones.** For a block let `f` be its first return and `s` its last invocation. Block A must precede block B
+//! iff `f(A) < s(B)`. A ring in this relation implies two blocks that must each precede the other: take the
+//! block A with the largest `s` on the ring; every block of the ring precedes something, hence precedes A; so
+//! A and its successor precede each other. Two blocks do so iff
+//!
+//! ```text
+//!   two forward zones overlap            or       a backward zone lies inside a forward one
+//!   A   f├───────────┤s                           A   f├──────────────────┤s
+//!   B           f├────────┤s                      B         s├─────┤f
+//! ```
+//!
+//! where a zone is forward if `f < s` (the block needs all of that time) and backward otherwise (all of its
+//! operations overlap: it can take place at any instant between `s` and `f`). Sorting the blocks by the earlier
+//! of `f` and `s`, backward zones first where these are equal, finds either in one pass: it is enough to compare
+//! with the forward zone that reaches furthest so far. If there is none, the same order is legal: if A precedes
+//! B but B does not precede A, then `f(A) < s(B)` and `s(A) ≤ f(B)`, and each of the four cases puts A first.
+//! The initial value is a block that nothing may precede.
+//!
+//! **Indeterminate operations.** A write or compare-and-set of unknown outcome whose value was seen took place,
+//! and its readers bound it. One whose value was never seen is dropped: whatever follows it in a legal order
+//! overwrites it, so the order stays legal without it.
+//!
+//! **Failed comparisons.** `cas a→b` that found something else needs an instant outside cluster `a`. It is
+//! refuted if `a` certainly stood throughout, and else put greedily into the first gap of the order found.
+//! If one does not fit, another order of the blocks (or a dropped write) might still make room: declined.
+//!
+//! Precondition: reads, writes and compare-and-sets only, no value written twice, none equal to the initial
+//! `nil`.
+
+use hashbrown::HashMap;
+
+use super::{broken, contradiction};
+use crate::decision::Decision;
+use crate::op::{F, Nanos, Op, Outcome, Value};
+
+const NONE: u32 = u32::MAX;
+/// The initial value `nil` is interned first.
+const NIL: u32 = 0;
+
+/// What the history tells about one value.
+#[derive(Clone, Copy)]
+struct Cluster {
+    /// The operation that wrote it.
+    writer: u32,
+    /// The value it replaced, where a compare-and-set wrote it.
+    parent: u32,
+    /// The value that replaced it by compare-and-set.
+    child: u32,
+    /// An operation that shows it was in the register.
+    seen_by: u32,
+    /// How many reads saw it.
+    reads: u32,
+    /// Its place among all clusters, blocks held together.
+    rank: u32,
+}
+
+const UNKNOWN: Cluster =
+    Cluster { writer: NONE, parent: NONE, child: NONE, seen_by: NONE, reads: 0, rank: NONE };
+
+/// The history with its values interned.
+struct Register<'a> {
+    ops: &'a [&'a Op],
+    clusters: Vec<Cluster>,
+    /// The value each operation wrote or saw; `NONE` for those that say nothing.
+    value: Vec<u32>,
+    /// Compare-and-sets that found another value than this.
+    failed: Vec<(usize, u32)>,
+}
+
+/// The operations of one block, as a range of the order, and its zone.
+struct Block {
+    from: usize,
+    to: usize,
+    /// The first return, and whose.
+    f: (Nanos, usize),
+    /// The last invocation, and whose.
+    s: (Nanos, usize),
+}
+
+/// Decides the history of a register; see the [module](self).
+pub(crate) fn decide(ops: &[&Op]) -> Decision {
+    let Some(mut register) = Register::read(ops) else { return Decision::Declined };
+    match register.legal_order() {
+        Err(conflict) => Decision::Illegal { conflict },
+        Ok(order) if register.failed.is_empty() => Decision::Legal { order },
+        Ok(order) => match register.refuted_comparison() {
+            Some(conflict) => Decision::Illegal { conflict },
+            None => match register.place_failed(&order) {
+                Some(order) => Decision::Legal { order },
+                None => Decision::Declined,
+            },
+        },
+    }
+}
+
+impl<'a> Register<'a> {
+    /// Interns the values; `None` where the precondition does not hold.
+    fn read(ops: &'a [&'a Op]) -> Option<Self> {
+        let mut ids: HashMap<&Value, u32> = HashMap::with_capacity(ops.len() / 2);
+        let mut clusters = vec![UNKNOWN];
+        ids.insert(&Value::Nil, NIL);
+        let mut value = vec![NONE; ops.len()];
+        let mut failed = Vec::new();
+        for (at, op) in ops.iter().enumerate() {
+            let mut id = |value| {
+                *ids.entry(value).or_insert_with(|| {
+                    clusters.push(UNKNOWN);
+                    clusters.len() as u32 - 1
+                })
+            };
+            let (parent, written) = match (&op.f, &op.outcome) {
+                (_, Outcome::Fail) | (F::Read | F::Get, Outcome::Info) => continue,
+                (F::Read | F::Get, Outcome::Ok(seen)) => {
+                    let seen = id(seen);
+                    value[at] = seen;
+                    clusters[seen as usize].reads += 1;
+                    clusters[seen as usize].seen_by = at as u32;
+                    continue;
+                }
+                (F::Cas, Outcome::Ok(Value::Bool(false))) => {
+                    failed.push((at, id(op.input.as_pair()?.0)));
+                    continue;
+                }
+                (F::Cas, _) => {
+                    let (from, to) = op.input.as_pair()?;
+                    (id(from), id(to))
+                }
+                (F::Write | F::Put, _) => (NONE, id(&op.input)),
+                _ => return None,
+            };
+            if written == NIL || clusters[written as usize].writer != NONE {
+                return None;
+            }
+            clusters[written as usize].writer = at as u32;
+            clusters[written as usize].parent = parent;
+            value[at] = written;
+            if op.is_ok() {
+                clusters[written as usize].seen_by = at as u32;
+            }
+        }
+        Some(Register { ops, clusters, value, failed })
+    }
+
+    /// A legal order of everything but the failed comparisons, or operations that contradict each other.
+    fn legal_order(&mut self) -> Result<Vec<usize>, Vec<usize>> {
+        self.link()?;
+        let roots = self.rank_blocks()?;
+        let order = self.by_rank();
+        let blocks = self.blocks(&order, &roots)?;
+        Ok(arrange(&blocks)?.into_iter().flat_map(|block| &order[block.from..block.to]).copied().collect())
+    }
+
+    /// Finds out which values were in the register, and links each with the value that replaced it by
+    /// compare-and-set.
+    fn link(&mut self) -> Result<(), Vec<usize>> {
+        for value in 0..self.clusters.len() as u32 {
+            if self.clusters[value as usize].seen_by == NONE {
+                continue;
+            }
+            // A value that was seen shows that its writer took place, and so that what it replaced was there.
+            let mut at = value;
+            loop {
+                let Cluster { writer, parent, seen_by, .. } = self.clusters[at as usize];
+                if writer == NONE && at != NIL {
+                    return Err(vec![seen_by as usize]);
+                }
+                if parent == NONE || at == NIL {
+                    break;
+                }
+                let child = self.clusters[parent as usize].child;
+                if child == at {
+                    break;
+                }
+                if child != NONE && !broken("unique register: one successor") {
+                    return Err(vec![self.clusters[child as usize].writer as usize, writer as usize]);
+                }
+                let before = &mut self.clusters[parent as usize];
+                before.child = at;
+                if before.seen_by == NONE {
+                    before.seen_by = writer;
+                }
+                at = parent;
+            }
+        }
+        Ok(())
+    }
+
+    /// Numbers the clusters so that those of one block follow each other, the initial block first; returns the
+    /// ranks at which blocks begin.
+    fn rank_blocks(&mut self) -> Result<Vec<u32>, Vec<usize>> {
+        let mut roots = Vec::new();
+        let mut rank = 0;
+        for root in 0..self.clusters.len() as u32 {
+            let cluster = self.clusters[root as usize];
+            let is_root = root == NIL || (cluster.seen_by != NONE && cluster.parent == NONE);
+            if !is_root {
+                continue;
+            }
+            roots.push(rank);
+            let mut at = root;
+            while at != NONE {
+                self.clusters[at as usize].rank = rank;
+                rank += 1;
+                at = self.clusters[at as usize].child;
+            }
+        }
+        let unranked = |c: &&Cluster| c.seen_by != NONE && c.rank == NONE;
+        match self.clusters.iter().find(unranked) {
+            Some(first) if !broken("unique register: no ring") => {
+                // What no root leads to is a ring of compare-and-sets, each waiting for the one before it.
+                let mut ring = vec![first.writer as usize];
+                let mut at = first.parent;
+                while self.clusters[at as usize].writer != first.writer {
+                    ring.push(self.clusters[at as usize].writer as usize);
+                    at = self.clusters[at as usize].parent;
+                }
+                Err(ring)
+            }
+            _ => Ok(roots),
+        }
+    }
+
+    /// The operations by cluster: the writer, then its readers by time of invocation. A counting sort.
+    fn by_rank(&self) -> Vec<usize> {
+        let bucket = |at: usize| {
+            let cluster = self.clusters.get(self.value[at] as usize).filter(|c| c.rank != NONE)?;
+            Some(2 * cluster.rank as usize + usize::from(cluster.writer as usize != at))
+        };
+        let mut next = vec![0usize; 2 * self.clusters.len() + 1];
+        (0..self.ops.len()).filter_map(bucket).for_each(|b| next[b + 1] += 1);
+        for b in 1..next.len() {
+            next[b] += next[b - 1];
+        }
+        let mut order = vec![0; *next.last().expect("there is a bucket for the initial value")];
+        for at in 0..self.ops.len() {
+            if let Some(b) = bucket(at) {
+                order[next[b]] = at;
+                next[b] += 1;
+            }
+        }
+        order
+    }
+
+    /// Cuts the order into blocks, with the zone of each; the initial block comes first and may be empty.
+    fn blocks(&self, order: &[usize], roots: &[u32]) -> Result<Vec<Block>, Vec<usize>> {
+        let mut blocks = Vec::with_capacity(roots.len());
+        let mut from = 0;
+        for i in 0..roots.len() {
+            let end = roots.get(i + 1).copied().unwrap_or(NONE);
+            let inside = |&&at: &&usize| self.clusters[self.value[at] as usize].rank < end;
+            let to = from + order[from..].iter().take_while(inside).count();
+            let members = &order[from..to];
+            if let Some(pair) = contradiction(self.ops, members)
+                && !broken("unique register: order inside a block")
+            {
+                return Err(pair.into());
+            }
+            let f = members.iter().map(|&at| (self.ops[at].ret(), at)).min().unwrap_or_default();
+            let s = members.iter().map(|&at| (self.ops[at].call, at)).max().unwrap_or_default();
+            blocks.push(Block { from, to, f, s });
+            from = to;
+        }
+        let initial = &blocks[0];
+        match blocks[1..].iter().find(|block| block.f.0 < initial.s.0) {
+            Some(early) if !broken("unique register: the initial value comes first") => {
+                Err(vec![early.f.1, initial.s.1])
+            }
+            _ => Ok(blocks),
+        }
+    }
+
+    /// A failed comparison with a value that certainly stood from its invocation to its return: with an
+    /// operation that had seen the value before, and one that saw it afterwards.
+    fn refuted_comparison(&self) -> Option<Vec<usize>> {
+        let mut seen_first = vec![(Nanos::MAX, 0); self.clusters.len()];
+        let mut seen_last = vec![(0, 0); self.clusters.len()];
+        for (at, op) in self.ops.iter().enumerate().filter(|&(at, _)| self.value[at] != NONE) {
+            let value = self.value[at] as usize;
+            let Cluster { writer, parent, rank, .. } = self.clusters[value];
+            if rank == NONE {
+                continue;
+            }
+            seen_first[value] = seen_first[value].min((op.ret(), at));
+            if writer as usize != at {
+                seen_last[value] = seen_last[value].max((op.call, at));
+            } else if parent != NONE {
+                seen_last[parent as usize] = seen_last[parent as usize].max((op.call, at));
+            }
+        }
+        self.failed.iter().find_map(|&(at, value)| {
+            let (first, last) = (seen_first[value as usize], seen_last[value as usize]);
+            let stood_before = value == NIL || first.0 < self.ops[at].call;
+            let stood_after = self.ops[at].ret() < last.0 || broken("unique register: refuted comparison");
+            let conflict = if value == NIL { vec![at, last.1] } else { vec![first.1, at, last.1] };
+            (stood_before && stood_after).then_some(conflict)
+        })
+    }
+
+    /// The order with every failed comparison in the first gap that real time and its value allow; `None` if one
+    /// has none.
+    fn place_failed(&self, order: &[usize]) -> Option<Vec<usize>> {
+        // Gap g is the place before order[g]. An operation can stand in it if no operation before the gap was
+        // invoked after its return, and none after the gap returned before its invocation.
+        let mut last_call = Vec::with_capacity(order.len());
+        let mut latest = 0;
+        for &at in order {
+            latest = latest.max(self.ops[at].call);
+            last_call.push(latest);
+        }
+        let mut first_ret = vec![Nanos::MAX; order.len()];
+        let mut earliest = Nanos::MAX;
+        for (i, &at) in order.iter().enumerate().rev() {
+            earliest = earliest.min(self.ops[at].ret());
+            first_ret[i] = earliest;
+        }
+        let mut stands = vec![0..=0; self.clusters.len()];
+        for (i, &at) in order.iter().enumerate() {
+            let value = self.value[at] as usize;
+            let start =
+                if self.clusters[value].writer as usize == at { i + 1 } else { *stands[value].start() };
+            stands[value] = start..=i + 1;
+        }
+
+        let mut gaps: Vec<(usize, usize)> = Vec::with_capacity(self.failed.len());
+        let mut by_return: Vec<usize> = (0..self.failed.len()).collect();
+        by_return.sort_unstable_by_key(|&i| self.ops[self.failed[i].0].ret());
+        let mut returned = by_return.into_iter().peekable();
+        let mut after = 0;
+        for &(at, value) in &self.failed {
+            let (call, ret) = (self.ops[at].call, self.ops[at].ret());
+            while let Some(i) = returned.next_if(|&i| self.ops[self.failed[i].0].ret() < call) {
+                after = after.max(gaps[i].0);
+            }
+            let mut gap = after.max(first_ret.partition_point(|&first| first < call));
+            let stands = &stands[value as usize];
+            let was_there = value == NIL || self.clusters[value as usize].rank != NONE;
+            if was_there && stands.contains(&gap) && !broken("unique register: failed comparison elsewhere") {
+                gap = stands.end() + 1;
+            }
+            if gap > last_call.partition_point(|&last| last <= ret) {
+                return None;
+            }
+            gaps.push((gap, at));
+        }
+        gaps.sort_by_key(|&(gap, _)| gap);
+        let mut gaps = gaps.into_iter().peekable();
+        let mut all = Vec::with_capacity(order.len() + self.failed.len());
+        for (i, &at) in order.iter().enumerate() {
+            all.extend(std::iter::from_fn(|| gaps.next_if(|&(gap, _)| gap <= i)).map(|(_, failed)| failed));
+            all.push(at);
+        }
+        all.extend(gaps.map(|(_, failed)| failed));
+        Some(all)
+    }
+}
+
+impl Block {
+    fn is_forward(&self) -> bool {
+        self.f.0 < self.s.0
+    }
+
+    fn precedes(&self, other: &Block) -> bool {
+        self.f.0 < other.s.0
+    }
+}
+
+/// Puts the blocks in a legal order, or finds two that must each precede the other.
+fn arrange(blocks: &[Block]) -> Result<Vec<&Block>, Vec<usize>> {
+    let mut order: Vec<&Block> = blocks.iter().collect();
+    order[1..].sort_unstable_by_key(|block| (block.f.0.min(block.s.0), block.is_forward()));
+    // Of the forward zones so far, the one that reaches furthest.
+    let mut furthest: Option<&Block> = None;
+    for &block in &order[1..] {
+        let rule = match block.is_forward() {
+            true => broken("unique register: forward zones overlap"),
+            false => broken("unique register: a backward zone inside a forward one"),
+        };
+        if let Some(zone) = furthest.filter(|zone| zone.precedes(block) && block.precedes(zone) && !rule) {
+            let mut conflict = vec![zone.f.1, zone.s.1, block.f.1, block.s.1];
+            conflict.sort_unstable();
+            conflict.dedup();
+            return Err(conflict);
+        }
+        if block.is_forward() && furthest.is_none_or(|zone| zone.s.0 < block.s.0) {
+            furthest = Some(block);
+        }
+    }
+    Ok(order)
+}
