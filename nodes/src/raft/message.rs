@@ -36,7 +36,7 @@ impl fmt::Debug for NodeId {
 /// An index and the term of the entry there. Two logs with the same position agree up to it (Log Matching).
 ///
 /// The derived order is the up-to-date comparison of section 5.4.1: the later term wins, then the longer log.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub(crate) struct Position {
     pub(crate) term: Term,
     pub(crate) index: Index,

@@ -26,6 +26,8 @@ mod log;
 mod message;
 mod server;
 mod service;
+#[cfg(test)]
+mod tests;
 mod wal;
 
 use std::collections::BTreeMap;

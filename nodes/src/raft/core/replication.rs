@@ -101,10 +101,7 @@ impl Core {
         if now >= leading.heartbeat_at {
             leading.heartbeat_at = now + heartbeat;
             for follower in leading.followers.values_mut() {
-                // What was asked may have been lost: ask again.
-                if let Flow::Probe { asked } = &mut follower.flow {
-                    *asked = false;
-                }
+                follower.may_have_lost(self.log.base().index);
             }
             self.resend_snapshots();
             self.begin_round();
@@ -281,6 +278,19 @@ impl Follower {
             }
         }
         self.next = self.next.max(self.matched + 1);
+    }
+
+    /// A heartbeat has passed: what was on its way may have been lost.
+    fn may_have_lost(&mut self, base: Index) {
+        match &mut self.flow {
+            Flow::Probe { asked } => *asked = false,
+            // Heartbeats cannot show the gap any more, because what is before it was compacted.
+            Flow::Pipeline { .. } if self.next <= base => {
+                self.next = self.matched + 1;
+                self.flow = Flow::Probe { asked: false };
+            }
+            Flow::Pipeline { .. } | Flow::Snapshot(_) => {}
+        }
     }
 
     /// It does not have the entry at `prev`; the logs may meet before `next`.

@@ -1,0 +1,597 @@
+//! Short scripts with known ends, some of them figures of the paper.
+//!
+//! A story decides who times out and which messages arrive. After each scene it shows every node in a line: name, `*`
+//! if it leads, its term, and the terms of its log, with `|` after the last entry that it knows to be committed.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::super::bug::Bug;
+use super::super::core::{NotLeader, Stored, Time};
+use super::super::message::{Appended, Body, Message, NodeId, Position};
+use super::{Actor, ELECTION_TIMEOUT, HEARTBEAT, command, disk_with};
+
+struct Stage {
+    actors: Vec<Actor>,
+    now: Time,
+    /// Messages that were sent and not yet delivered.
+    sent: VecDeque<(NodeId, NodeId, Message)>,
+    /// Reads that were answered: who, which.
+    answered: Vec<(NodeId, u64)>,
+}
+
+const FIVE: [&str; 5] = ["n1", "n2", "n3", "n4", "n5"];
+const THREE: [&str; 3] = ["n1", "n2", "n3"];
+
+impl Stage {
+    /// Nodes that start with these disks.
+    fn with(names: &[&str], disks: Vec<Stored>, bugs: &[Bug]) -> Self {
+        let actors =
+            names.iter().zip(disks).map(|(name, disk)| Actor::new(name, names, bugs, disk)).collect();
+        let mut stage = Stage { actors, now: Time::ZERO, sent: VecDeque::new(), answered: Vec::new() };
+        for name in names {
+            stage.start(name);
+        }
+        stage
+    }
+
+    /// Nodes that start for the first time.
+    fn new(names: &[&str]) -> Self {
+        Self::with(names, names.iter().map(|_| Stored::default()).collect(), &[])
+    }
+
+    fn actor(&mut self, name: &str) -> &mut Actor {
+        self.actors.iter_mut().find(|actor| actor.id == name.into()).unwrap()
+    }
+
+    fn start(&mut self, name: &str) {
+        let now = self.now;
+        self.actor(name).start(1, now);
+    }
+
+    fn crash(&mut self, name: &str) {
+        self.actor(name).crash();
+        self.sent.retain(|(from, to, _)| *from != name.into() && *to != name.into());
+    }
+
+    /// Takes what a node has to say; its disk is not synced.
+    fn settle(&mut self, name: &str) {
+        let actor = self.actor(name);
+        let ready = actor.settle();
+        let id = actor.id.clone();
+        self.sent.extend(ready.messages.into_iter().map(|(to, message)| (id.clone(), to, message)));
+        self.answered.extend(ready.reads.into_iter().map(|read| (id.clone(), read)));
+    }
+
+    /// Syncs a node's disk.
+    fn sync(&mut self, name: &str) {
+        let actor = self.actor(name);
+        while let Some(number) = actor.disk.sync_one() {
+            if let Some(core) = &mut actor.core {
+                core.persisted(number);
+            }
+        }
+        self.settle(name);
+    }
+
+    /// So much time passes that this node hears its alarm; nobody else notices yet.
+    fn time_out(&mut self, name: &str) {
+        self.now += ELECTION_TIMEOUT.1 + Duration::from_millis(1);
+        self.tick(name);
+    }
+
+    fn tick(&mut self, name: &str) {
+        let now = self.now;
+        self.actor(name).core.as_mut().unwrap().tick(now);
+        self.settle(name);
+    }
+
+    fn propose(&mut self, name: &str, text: &str) {
+        self.actor(name).core.as_mut().unwrap().propose(command(text)).expect("it leads");
+        self.settle(name);
+    }
+
+    /// Delivers and syncs everything among these nodes until they have nothing more to say. What they say to others
+    /// is lost.
+    fn play(&mut self, among: &[&str]) {
+        loop {
+            for name in among {
+                self.settle(name);
+                self.sync(name);
+            }
+            self.sent.retain(|(_, to, _)| among.iter().any(|name| *to == (*name).into()));
+            let Some((from, to, message)) = self.sent.pop_front() else { return };
+            let now = self.now;
+            let receiver = self.actors.iter_mut().find(|actor| actor.id == to).unwrap();
+            if let Some(core) = &mut receiver.core {
+                core.receive(now, &from, message);
+            }
+        }
+    }
+
+    /// The leader's heartbeat comes round, and everything among these nodes is delivered.
+    fn heartbeat(&mut self, leader: &str, among: &[&str]) {
+        self.now += HEARTBEAT;
+        self.tick(leader);
+        self.play(among);
+    }
+
+    /// Makes a node leader with the votes of these, and lets them replicate.
+    fn elect(&mut self, name: &str, among: &[&str]) {
+        self.time_out(name);
+        self.play(among);
+    }
+
+    fn show(&self) -> String {
+        let mut lines = String::new();
+        for actor in &self.actors {
+            let Some(core) = &actor.core else {
+                lines += &format!("{} down\n", actor.id);
+                continue;
+            };
+            let star = if core.is_leader() { "*" } else { "" };
+            lines += &format!("{}{star} t{}:", actor.id, core.term());
+            for entry in core.log().from(1) {
+                let bar = if entry.at.index == core.commit() { " |" } else { "" };
+                lines += &format!(" {}{bar}", entry.at.term);
+            }
+            lines += "\n";
+        }
+        lines
+    }
+
+    #[track_caller]
+    fn shows(&self, expected: &str) {
+        let expected: String = expected.trim().lines().map(|line| format!("{}\n", line.trim())).collect();
+        assert_eq!(self.show(), expected);
+    }
+}
+
+#[test]
+fn a_cluster_elects_a_leader_and_commits() {
+    let mut stage = Stage::new(&THREE);
+    stage.elect("n1", &THREE);
+    stage.propose("n1", "x");
+    stage.play(&THREE);
+    stage.shows(
+        "n1* t1: 1 1 |
+         n2 t1: 1 | 1
+         n3 t1: 1 | 1",
+    );
+    // The followers learn of the commitment with the next message.
+    stage.heartbeat("n1", &THREE);
+    stage.shows(
+        "n1* t1: 1 1 |
+         n2 t1: 1 1 |
+         n3 t1: 1 1 |",
+    );
+}
+
+#[test]
+fn a_node_alone_elects_itself_once_its_vote_is_on_disk() {
+    let mut stage = Stage::new(&["n1"]);
+    stage.time_out("n1");
+    assert!(!stage.actor("n1").core.as_ref().unwrap().is_leader(), "its vote could still be forgotten");
+    stage.sync("n1");
+    stage.play(&["n1"]);
+    stage.shows("n1* t1: 1 |");
+}
+
+/// Figure 7: whatever the followers missed, or have that the leader has not, they end up with the leader's log.
+#[test]
+fn figure_7_every_follower_ends_with_the_leaders_log() {
+    let names = ["leader", "a", "b", "c", "d", "e", "f"];
+    let logs: [&[u64]; 7] = [
+        &[1, 1, 1, 4, 4, 5, 5, 6, 6, 6],
+        &[1, 1, 1, 4, 4, 5, 5, 6, 6],
+        &[1, 1, 1, 4],
+        &[1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6],
+        &[1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7],
+        &[1, 1, 1, 4, 4, 4, 4],
+        &[1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3],
+    ];
+    let disks = logs.iter().map(|terms| disk_with(terms, 7)).collect();
+    let mut stage = Stage::with(&names, disks, &[]);
+    // c and d have later logs and refuse; a, b, e and f are enough.
+    stage.elect("leader", &names);
+    stage.heartbeat("leader", &names);
+    stage.heartbeat("leader", &names);
+    stage.shows(
+        "leader* t8: 1 1 1 4 4 5 5 6 6 6 8 |
+         a t8: 1 1 1 4 4 5 5 6 6 6 8 |
+         b t8: 1 1 1 4 4 5 5 6 6 6 8 |
+         c t8: 1 1 1 4 4 5 5 6 6 6 8 |
+         d t8: 1 1 1 4 4 5 5 6 6 6 8 |
+         e t8: 1 1 1 4 4 5 5 6 6 6 8 |
+         f t8: 1 1 1 4 4 5 5 6 6 6 8 |",
+    );
+}
+
+/// The logs of Figure 8 (c): n1 led in terms 2 and 4, n5 in term 3; the entry of term 2 is on n1, n2 and n3.
+fn figure_8_c() -> Stage {
+    let logs: [&[u64]; 5] = [&[1, 2], &[1, 2], &[1], &[1], &[1, 3]];
+    let mut stage = Stage::with(&FIVE, logs.iter().map(|terms| disk_with(terms, 3)).collect(), &[]);
+    // Elected by n2 and n3, n1 brings the entry of term 2 to n3, and its own of term 4 to nobody.
+    stage.time_out("n1");
+    while !stage.actor("n1").core.as_ref().unwrap().is_leader() {
+        for name in ["n1", "n2", "n3"] {
+            stage.settle(name);
+            stage.sync(name);
+        }
+        let Some((from, to, message)) = stage.sent.pop_front() else { panic!("n1 is not elected") };
+        let now = stage.now;
+        if to == "n4".into() || to == "n5".into() {
+            continue;
+        }
+        stage
+            .actors
+            .iter_mut()
+            .find(|actor| actor.id == to)
+            .unwrap()
+            .core
+            .as_mut()
+            .unwrap()
+            .receive(now, &from, message);
+    }
+    stage.sent.clear();
+    let now = stage.now;
+    let two = stage.actor("n1").core.as_ref().unwrap().log().get(2).unwrap().clone();
+    let body =
+        Body::AppendEntries { prev: Position { term: 1, index: 1 }, entries: vec![two], commit: 1, round: 0 };
+    stage.actor("n3").core.as_mut().unwrap().receive(now, &"n1".into(), Message { term: 4, body });
+    stage.settle("n3");
+    stage.sync("n3");
+    for follower in ["n2", "n3"] {
+        let body = Body::AppendReply { round: 0, result: Appended::Matched(2) };
+        stage.actor("n1").core.as_mut().unwrap().receive(now, &follower.into(), Message { term: 4, body });
+    }
+    stage.sent.clear();
+    stage
+}
+
+/// Figure 8 (c): an entry of an earlier term is on a majority, and yet not committed (section 5.4.2).
+#[test]
+fn figure_8_c_an_earlier_terms_entry_is_not_committed_by_counting() {
+    let stage = figure_8_c();
+    stage.shows(
+        "n1* t4: 1 2 4
+         n2 t4: 1 2
+         n3 t4: 1 | 2
+         n4 t3: 1
+         n5 t3: 1 3",
+    );
+}
+
+/// Figure 8 (d): n5, with the later last term, may still be elected and erase that entry.
+#[test]
+fn figure_8_d_it_may_still_be_erased() {
+    let mut stage = figure_8_c();
+    stage.crash("n1");
+    // The first time it learns of term 4.
+    stage.elect("n5", &["n2", "n3", "n4", "n5"]);
+    stage.elect("n5", &["n2", "n3", "n4", "n5"]);
+    stage.heartbeat("n5", &["n2", "n3", "n4", "n5"]);
+    stage.shows(
+        "n1 down
+         n2 t5: 1 3 5 |
+         n3 t5: 1 3 5 |
+         n4 t5: 1 3 5 |
+         n5* t5: 1 3 5 |",
+    );
+}
+
+/// Figure 8 (e): once an entry of n1's own term is on a majority, all before it is committed, and n5 cannot win.
+#[test]
+fn figure_8_e_the_own_terms_entry_commits_it() {
+    let mut stage = figure_8_c();
+    stage.play(&["n1", "n2", "n3"]);
+    stage.heartbeat("n1", &["n1", "n2", "n3"]);
+    stage.heartbeat("n1", &["n1", "n2", "n3"]);
+    stage.crash("n1");
+    stage.elect("n5", &["n2", "n3", "n4", "n5"]);
+    stage.elect("n5", &["n2", "n3", "n4", "n5"]);
+    stage.shows(
+        "n1 down
+         n2 t4: 1 2 4 |
+         n3 t4: 1 2 4 |
+         n4 t4: 1
+         n5 t4: 1 3",
+    );
+}
+
+/// Section 5.4.1: a node whose log lacks committed entries is not elected, though it asks first.
+#[test]
+fn a_log_that_is_behind_gets_no_votes() {
+    let mut stage = Stage::new(&THREE);
+    stage.elect("n1", &["n1", "n2"]);
+    stage.crash("n1");
+    stage.elect("n3", &["n2", "n3"]);
+    stage.shows(
+        "n1 down
+         n2 t1: 1
+         n3 t1:",
+    );
+    stage.elect("n2", &["n2", "n3"]);
+    stage.heartbeat("n2", &["n2", "n3"]);
+    stage.shows(
+        "n1 down
+         n2* t2: 1 2 |
+         n3 t2: 1 2 |",
+    );
+}
+
+/// Thesis, section 9.6: a node that was cut off asks, is told no, and does not disturb.
+#[test]
+fn a_node_that_was_cut_off_does_not_depose_the_leader() {
+    let mut stage = Stage::new(&THREE);
+    stage.elect("n1", &THREE);
+    for _ in 0..50 {
+        stage.heartbeat("n1", &["n1", "n2"]);
+        stage.tick("n3");
+        stage.sent.clear();
+    }
+    assert_eq!(stage.actor("n3").core.as_ref().unwrap().role(), "candidate");
+    // The link is back, and n3 asks before it hears anything.
+    while stage.sent.is_empty() {
+        stage.heartbeat("n1", &["n1", "n2"]);
+        stage.tick("n3");
+    }
+    stage.play(&THREE);
+    stage.heartbeat("n1", &THREE);
+    stage.shows(
+        "n1* t1: 1 |
+         n2 t1: 1 |
+         n3 t1: 1 |",
+    );
+}
+
+/// Thesis, section 6.2.
+#[test]
+fn a_leader_without_a_quorum_steps_down() {
+    let mut stage = Stage::new(&THREE);
+    stage.elect("n1", &THREE);
+    stage.propose("n1", "x");
+    stage.time_out("n1");
+    stage.play(&["n1"]);
+    stage.shows(
+        "n1 t1: 1 | 1
+         n2 t1: 1
+         n3 t1: 1",
+    );
+    assert_eq!(stage.actor("n1").core.as_mut().unwrap().propose(command("y")), Err(NotLeader));
+}
+
+/// Figure 2: "updated on stable storage before responding". A vote that is not synced is not told, and not kept.
+#[test]
+fn a_vote_is_told_only_when_it_cannot_be_forgotten() {
+    let mut stage = Stage::new(&THREE);
+    let ask = |candidate: &str| {
+        (NodeId::from(candidate), Message { term: 1, body: Body::RequestVote { last: Position::START } })
+    };
+    let (n1, request) = ask("n1");
+    stage.actor("n2").core.as_mut().unwrap().receive(Time::ZERO, &n1, request);
+    stage.settle("n2");
+    assert!(stage.sent.is_empty(), "not before the sync");
+
+    // The crash forgets the vote, which nobody has heard of: n3 may have it.
+    stage.crash("n2");
+    stage.start("n2");
+    let (n3, request) = ask("n3");
+    stage.actor("n2").core.as_mut().unwrap().receive(Time::ZERO, &n3, request);
+    stage.sync("n2");
+    stage.sync("n2");
+    let yes = Message { term: 1, body: Body::VoteReply { granted: true } };
+    assert_eq!(stage.sent.pop_front(), Some(("n2".into(), n3, yes)));
+
+    // Now it is on disk: n1 cannot have it any more, crash or not.
+    stage.crash("n2");
+    stage.start("n2");
+    let (n1, request) = ask("n1");
+    stage.actor("n2").core.as_mut().unwrap().receive(Time::ZERO, &n1, request);
+    stage.sync("n2");
+    let no = Message { term: 1, body: Body::VoteReply { granted: false } };
+    assert_eq!(stage.sent.pop_front(), Some(("n2".into(), n1, no)));
+}
+
+/// A follower acknowledges entries when they are on its disk; a leader counts its own only then.
+#[test]
+fn entries_count_once_they_are_on_disk() {
+    let mut stage = Stage::new(&THREE);
+    stage.elect("n1", &THREE);
+    stage.propose("n1", "x");
+    let now = stage.now;
+    let (from, to, message) =
+        stage.sent.iter().find(|(_, to, _)| *to == "n2".into()).cloned().expect("sent before the own sync");
+    stage.sent.clear();
+    stage.actor("n2").core.as_mut().unwrap().receive(now, &from, message);
+    stage.settle(&to.to_string());
+    assert!(stage.sent.is_empty(), "n2 has not synced");
+
+    stage.sync("n2");
+    let (n2, _, reply) = stage.sent.pop_front().unwrap();
+    stage.actor("n1").core.as_mut().unwrap().receive(now, &n2, reply);
+    stage.settle("n1");
+    assert_eq!(stage.actor("n1").core.as_ref().unwrap().commit(), 1, "n2 has it, n1 itself has not");
+
+    stage.sync("n1");
+    assert_eq!(stage.actor("n1").core.as_ref().unwrap().commit(), 2);
+}
+
+/// Figure 2, AppendEntries, step 3: only a conflict erases. A late, short message must not.
+#[test]
+fn a_late_message_erases_nothing() {
+    let mut stage = Stage::new(&THREE);
+    stage.elect("n1", &THREE);
+    stage.propose("n1", "x");
+    let late = stage.sent.iter().find(|(_, to, _)| *to == "n2".into()).cloned().unwrap();
+    stage.play(&THREE);
+    stage.propose("n1", "y");
+    stage.play(&THREE);
+    let now = stage.now;
+    stage.actor("n2").core.as_mut().unwrap().receive(now, &late.0, late.2);
+    stage.play(&THREE);
+    stage.heartbeat("n1", &THREE);
+    stage.shows(
+        "n1* t1: 1 1 1 |
+         n2 t1: 1 1 1 |
+         n3 t1: 1 1 1 |",
+    );
+}
+
+/// A gap in the pipeline (a message was lost) shows at the next message, and is filled.
+#[test]
+fn a_lost_message_is_sent_again() {
+    let mut stage = Stage::new(&THREE);
+    stage.elect("n1", &THREE);
+    stage.propose("n1", "lost");
+    stage.sent.retain(|(_, to, _)| *to != "n3".into());
+    stage.play(&THREE);
+    stage.heartbeat("n1", &THREE);
+    stage.heartbeat("n1", &THREE);
+    stage.shows(
+        "n1* t1: 1 1 |
+         n2 t1: 1 1 |
+         n3 t1: 1 1 |",
+    );
+}
+
+/// Thesis, section 6.4: a read is answered after a majority has confirmed the leader, by a round begun after it came.
+#[test]
+fn a_read_waits_for_a_majority() {
+    let mut stage = Stage::new(&THREE);
+    stage.elect("n1", &THREE);
+    stage.actor("n1").core.as_mut().unwrap().read(7).unwrap();
+    stage.settle("n1");
+    assert_eq!(stage.answered, []);
+    // One that comes during the round waits for the next.
+    stage.actor("n1").core.as_mut().unwrap().read(8).unwrap();
+    let now = stage.now;
+    let (_, n2, message) = stage.sent.pop_front().unwrap();
+    stage.sent.clear();
+    stage.actor("n2").core.as_mut().unwrap().receive(now, &"n1".into(), message);
+    stage.settle("n2");
+    let (_, _, reply) = stage.sent.pop_front().unwrap();
+    stage.actor("n1").core.as_mut().unwrap().receive(now, &n2, reply);
+    stage.settle("n1");
+    assert_eq!(stage.answered, [("n1".into(), 7)]);
+    stage.play(&THREE);
+    assert_eq!(stage.answered, [("n1".into(), 7), ("n1".into(), 8)]);
+}
+
+/// A deposed leader that does not know it yet cannot answer; with the bug it can.
+#[test]
+fn a_deposed_leader_answers_no_reads() {
+    for (bugs, answers) in [(&[][..], 0), (&[Bug::StaleRead][..], 1)] {
+        let mut stage = Stage::with(&THREE, THREE.map(|_| Stored::default()).to_vec(), bugs);
+        stage.elect("n1", &THREE);
+        stage.elect("n2", &["n2", "n3"]);
+        stage.propose("n2", "new");
+        stage.play(&["n2", "n3"]);
+        stage.actor("n1").core.as_mut().unwrap().read(7).unwrap();
+        stage.play(&["n1"]);
+        assert_eq!(stage.answered.len(), answers, "{bugs:?}");
+    }
+}
+
+/// Section 8: a new leader does not know what is committed until its own first entry is.
+#[test]
+fn a_new_leaders_reads_wait_for_its_first_entry() {
+    let mut stage = Stage::new(&THREE);
+    stage.elect("n1", &THREE);
+    stage.propose("n1", "x");
+    stage.play(&THREE);
+    stage.crash("n1");
+    stage.time_out("n2");
+    while !stage.actor("n2").core.as_ref().unwrap().is_leader() {
+        let (from, to, message) = stage.sent.pop_front().expect("n2 is elected");
+        let now = stage.now;
+        if to != "n1".into() {
+            stage
+                .actors
+                .iter_mut()
+                .find(|actor| actor.id == to)
+                .unwrap()
+                .core
+                .as_mut()
+                .unwrap()
+                .receive(now, &from, message);
+        }
+        for name in ["n2", "n3"] {
+            stage.settle(name);
+            stage.sync(name);
+        }
+    }
+    let core = stage.actor("n2").core.as_mut().unwrap();
+    assert_eq!(core.commit(), 1, "it does not know that x is committed");
+    core.read(7).unwrap();
+    stage.play(&["n2", "n3"]);
+    assert_eq!(stage.answered, [("n2".into(), 7)]);
+    assert_eq!(stage.actor("n2").core.as_ref().unwrap().applied(), 3, "x was applied before the answer");
+}
+
+/// Section 7: a follower that needs entries that were compacted gets the snapshot, then the rest of the log.
+#[test]
+fn a_follower_far_behind_gets_the_snapshot() {
+    let mut stage = Stage::new(&THREE);
+    stage.elect("n1", &["n1", "n2"]);
+    for text in ["a", "b", "c", "d"] {
+        stage.propose("n1", text);
+        stage.play(&["n1", "n2"]);
+    }
+    stage.actor("n1").compact(1);
+    stage.propose("n1", "e");
+    stage.play(&["n1", "n2"]);
+    assert_eq!(stage.actor("n1").core.as_ref().unwrap().log().base().index, 4);
+
+    stage.heartbeat("n1", &THREE);
+    stage.heartbeat("n1", &THREE);
+    let n1 = stage.actor("n1").machine.clone();
+    let n3 = stage.actor("n3");
+    assert_eq!(n3.core.as_ref().unwrap().snapshot_index(), 5);
+    assert_eq!(n3.machine, n1);
+
+    // It is on its disk, too.
+    stage.crash("n3");
+    stage.start("n3");
+    assert_eq!(stage.actor("n3").machine, n1[..5]);
+    assert_eq!(stage.actor("n3").core.as_ref().unwrap().log().last().index, 6);
+}
+
+/// All that was sent ahead is lost, and what is before it gets compacted: heartbeats cannot show the gap any more.
+#[test]
+fn a_lost_pipeline_does_not_hide_behind_a_compaction() {
+    let mut stage = Stage::new(&THREE);
+    stage.elect("n1", &THREE);
+    for text in ["a", "b", "c", "d"] {
+        stage.propose("n1", text);
+        stage.sent.retain(|(_, to, _)| *to != "n3".into());
+        stage.play(&["n1", "n2"]);
+    }
+    stage.actor("n1").compact(0);
+    stage.play(&["n1", "n2"]);
+    stage.heartbeat("n1", &THREE);
+    stage.heartbeat("n1", &THREE);
+    let n1 = stage.actor("n1").machine.clone();
+    assert_eq!(stage.actor("n3").machine, n1);
+}
+
+/// Figure 13, step 7: a log that contradicts the snapshot is discarded as a whole.
+#[test]
+fn a_snapshot_replaces_a_contradicting_log() {
+    let disks = vec![disk_with(&[1, 1, 1], 2), disk_with(&[1, 1, 1], 2), disk_with(&[1, 2, 2, 2, 2, 2], 2)];
+    let mut stage = Stage::with(&THREE, disks, &[]);
+    stage.elect("n1", &["n1", "n2"]);
+    stage.actor("n1").compact(0);
+    stage.play(&["n1", "n2"]);
+    stage.heartbeat("n1", &THREE);
+    stage.propose("n1", "x");
+    stage.play(&THREE);
+    stage.heartbeat("n1", &THREE);
+    stage.shows(
+        "n1* t3: 3 |
+         n2 t3: 1 1 1 3 3 |
+         n3 t3: 3 |",
+    );
+    let n1 = stage.actor("n1").machine.clone();
+    assert_eq!(stage.actor("n3").machine, n1);
+}
