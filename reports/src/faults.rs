@@ -68,7 +68,7 @@ pub struct Fault {
     pub outcome: FaultOutcome,
     /// Why, when it was skipped or is indeterminate.
     pub why: Option<String>,
-    /// What was measured of it, such as bytes withheld, by name.
+    /// What was measured of it, such as bytes withheld, by name; what was measured as nothing is left out.
     pub effect: Vec<(String, String)>,
     /// Whether it bit. `None`: no heal was recorded, so nobody measured.
     pub effective: Option<bool>,
@@ -106,7 +106,7 @@ struct Line {
     label: Option<String>,
     planned_ms: Option<u64>,
     hold_ms: Option<u64>,
-    outcome: FaultOutcome,
+    outcome: Option<FaultOutcome>,
     why: Option<String>,
     effect: serde_json::Value,
     effective: Option<bool>,
@@ -155,7 +155,7 @@ fn applied(line: Line) -> Fault {
         hold_ms: line.hold_ms,
         applied_ns: line.t,
         healed_ns: None,
-        outcome: line.outcome,
+        outcome: line.outcome.unwrap_or_default(),
         why: line.why,
         effect: Vec::new(),
         effective: None,
@@ -165,6 +165,7 @@ fn applied(line: Line) -> Fault {
 fn heal(fault: &mut Fault, line: Line) {
     fault.healed_ns = Some(line.t.max(fault.applied_ns));
     fault.why = line.why.or(fault.why.take());
+    fault.outcome = line.outcome.unwrap_or(fault.outcome); // known better at the end
     // A fault that has no way to measure whether it bites counts as biting once it is installed.
     fault.effective = Some(line.effective.unwrap_or(fault.outcome == FaultOutcome::Installed));
     if let serde_json::Value::Object(effect) = line.effect {
@@ -172,7 +173,9 @@ fn heal(fault: &mut Fault, line: Line) {
             serde_json::Value::String(text) => text,
             other => other.to_string(),
         };
-        fault.effect = effect.into_iter().map(|(name, value)| (name, plain(value))).collect();
+        let some = |value: &serde_json::Value| !value.is_null() && value.as_u64() != Some(0);
+        fault.effect =
+            effect.into_iter().filter(|(_, it)| some(it)).map(|(name, it)| (name, plain(it))).collect();
         fault.effect.sort();
     }
 }

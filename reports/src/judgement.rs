@@ -373,6 +373,7 @@ mod tests {
                 reached: 812,
                 of: 1000,
             }),
+            order: None,
         };
         let verdict = Verdict { parts: vec![undecided("k1"), undecided("k2")], ..answered(Answer::Unknown) };
         assert_eq!(

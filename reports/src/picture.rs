@@ -145,10 +145,14 @@ impl<'a> Picture<'a> {
         self.lanes.iter().flat_map(|lane| &lane.bars)
     }
 
-    /// The times at the ticks, with as many digits as it takes to tell them apart (3 to 6 after the point).
+    /// The times at the ticks in seconds, with as many digits as it takes to tell them apart (3 to 9 after the point).
     pub fn tick_labels(&self) -> Vec<String> {
-        let written = |digits: usize| -> Vec<String> {
-            self.ticks.iter().map(|&t| format!("{:.digits$}", t as f64 / 1e9)).collect()
+        let written = |digits: u32| -> Vec<String> {
+            let unit = 10u64.pow(9 - digits);
+            let rounded =
+                self.ticks.iter().map(|&t| t / unit + u64::from(t % unit >= unit.div_ceil(2).max(1)));
+            let (second, width) = (10u64.pow(digits), digits as usize);
+            rounded.map(|t| format!("{}.{:0width$}", t / second, t % second)).collect()
         };
         let clashes = |labels: &[String]| {
             labels
@@ -156,7 +160,7 @@ impl<'a> Picture<'a> {
                 .zip(self.ticks.windows(2))
                 .any(|(label, t)| label[0] == label[1] && t[0] != t[1])
         };
-        (3..6).map(written).find(|labels| !clashes(labels)).unwrap_or_else(|| written(6))
+        (3..9).map(written).find(|labels| !clashes(labels)).unwrap_or_else(|| written(9))
     }
 
     /// The ticks of the operation that fits nowhere.

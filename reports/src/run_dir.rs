@@ -9,11 +9,11 @@
 //! Every file is replaced whole, never left half written.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use tribunal_checker::formats::jsonl;
 use tribunal_checker::history::History;
-use tribunal_checker::op::Event;
 
 use crate::faults::{self, Fault};
 use crate::judgement::Judgement;
@@ -151,17 +151,9 @@ fn load_history(path: &Path) -> Result<History, LoadError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(History::default()),
         Err(source) => return Err(LoadError::Io { path: path.to_path_buf(), source }),
     };
-    let mut events: Vec<Event> = Vec::new();
-    let mut lines = BufReader::new(file).lines().enumerate().peekable();
-    while let Some((at, line)) = lines.next() {
-        let line = line.map_err(|source| LoadError::Io { path: path.to_path_buf(), source })?;
-        match serde_json::from_str(&line) {
-            Ok(event) => events.push(event),
-            Err(_) if lines.peek().is_none() => break,
-            Err(why) => return Err(content(path, format!("line {}: {why}", at + 1))),
-        }
-    }
-    History::from_events(events).map_err(|why| content(path, why))
+    // A recorder that was killed leaves a last line that breaks off: the reader leaves it out.
+    let reading = jsonl::read(BufReader::new(file)).map_err(|why| content(path, why))?;
+    Ok(reading.history)
 }
 
 /// The files of evidence, in the order of their names.

@@ -19,6 +19,9 @@ pub fn render(run: &RunDir) -> String {
     let judgement = &run.judgement;
     let mut lines = headline(run);
     lines.extend(wrapped(&judgement.sentence, 2, 2).into_iter().take(5));
+    if judgement.interrupted {
+        lines.push("  the run was interrupted: it is judged by what was recorded until then".to_string());
+    }
     if let Some(violation) = judgement.violation() {
         lines.extend(circumstances(run));
         lines.push(String::new());
@@ -41,8 +44,11 @@ fn headline(run: &RunDir) -> Vec<String> {
     let outcome = run.judgement.outcome;
     let mut subject = summary::subject(run);
     subject.extend(summary::violated_key(run).map(|key| format!("key {key}")));
-    let head = format!("{} {}", summary::sign(outcome), summary::heading(outcome));
-    wrapped(&format!("{head} · {}", subject.join(" · ")), 0, 2).into_iter().take(2).collect()
+    subject.insert(0, format!("{} {}", summary::sign(outcome), summary::heading(outcome)));
+    // What belongs together is kept together, by spaces that do not break.
+    let subject = subject.join(" ·\n").replace(' ', "\u{a0}").replace('\n', " ");
+    let lines = wrapped(&subject, 0, 2).into_iter().take(2);
+    lines.map(|line| line.replace('\u{a0}', " ")).collect()
 }
 
 /// The faults at the time of the violation.
@@ -62,7 +68,10 @@ fn evidence(run: &RunDir, violation: &Violation) -> Vec<String> {
         lines.push(line(&format!("  state before: {{{}}}", violation.before.join(", "))));
     }
     lines.extend(lanes::draw(&run.judgement, &run.evidence.faults, WIDTH));
-    let lead = format!("after {}: ", summary::places(violation.order.len()));
+    let lead = match violation.order.len() {
+        0 => "to begin: ".to_string(),
+        n => format!("after {}: ", summary::places(n)),
+    };
     let indent = 2 + lead.chars().count();
     for (at, impossible) in violation.impossible.iter().take(3).enumerate() {
         let mut reason = wrapped(&why_not(&run.judgement, impossible), indent, indent + 2);
@@ -140,7 +149,9 @@ fn line(text: &str) -> String {
 fn wrapped(text: &str, first: usize, rest: usize) -> Vec<String> {
     let mut lines = vec![" ".repeat(first)];
     let mut empty = true;
-    for word in text.split_whitespace().map(|word| elide(word, WIDTH - first.max(rest))) {
+    for word in
+        text.split(' ').filter(|word| !word.is_empty()).map(|word| elide(word, WIDTH - first.max(rest)))
+    {
         let last = lines.last_mut().expect("there is a first line");
         if !empty && last.chars().count() + 1 + word.chars().count() > WIDTH {
             lines.push(format!("{}{word}", " ".repeat(rest)));

@@ -82,26 +82,38 @@ fn times(picture: &Picture, axis: &Axis, width: usize) -> String {
     line.text()
 }
 
-/// One line per fault, its label on its strip, with an open end where it outlasts the picture.
+/// One line per fault, labelled, with an open end where it outlasts the picture.
 fn strips(picture: &Picture, axis: &Axis, margin: usize, width: usize) -> Vec<String> {
+    let last = picture.ticks.last().copied().unwrap_or(0);
     let shown = picture.faults.iter().take(STRIPS_MAX).enumerate().map(|(at, fault)| {
         let from = axis.at_time(fault.applied_ns) as usize;
-        let last = picture.ticks.last().copied().unwrap_or(0);
         let open = fault.healed_ns.is_none_or(|healed| healed > last);
         let to = if open { axis.right() as usize } else { axis.at_time(fault.end_or(last)) as usize };
-        let label = elide(&format!(" {} since {} ", fault.label, seconds(fault.applied_ns)), width - margin);
+        let to = to.max(from + 1);
         let mut line = Line::new(width);
         (from..to).for_each(|x| line.put_char(x, if at % 2 == 0 { '░' } else { '▒' }));
+        let when = match fault.healed_ns {
+            Some(healed) if !open => format!("{}–{}", seconds(fault.applied_ns), seconds(healed)),
+            _ => format!("since {}", seconds(fault.applied_ns)),
+        };
+        let label = elide(&format!(" {} {when} ", fault.label), width - margin);
+        // On the strip where it fits, else to the right of it, else to the left.
         let length = label.chars().count();
-        let room = (to - from).saturating_sub(length);
-        line.put((from + (room / 2).min(3)).min(width - length), &label);
+        line.put(
+            match () {
+                () if length + 2 <= to - from => from + ((to - from - length) / 2).min(3),
+                () if to + 1 + length <= width => to + 1,
+                () => from.saturating_sub(length).max(margin),
+            },
+            &label,
+        );
         if open {
             line.put_char(to, '▸');
         }
         line.text()
     });
     let more = picture.faults.len().saturating_sub(STRIPS_MAX);
-    shown.chain((more > 0).then(|| format!("  and {more} more faults in force"))).collect()
+    shown.chain((more > 0).then(|| format!("  and {} in force", counted(more, "more fault")))).collect()
 }
 
 /// What the signs mean that are in the picture, and what is not in it.
