@@ -107,8 +107,11 @@ pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
         "GiB" => Some(30),
         _ => None,
     };
-    let bytes = number.parse::<usize>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
-    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "expected a size with its unit, such as 512MiB or 2GiB".into())
+    let bytes =
+        number.parse::<usize>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
+    bytes
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "expected a size with its unit, such as 512MiB or 2GiB".into())
 }
 
 /// How progress is shown.
@@ -166,7 +169,7 @@ pub(crate) struct RunArgs {
     pub(crate) nemesis: String,
 
     /// The mean time from one fault to the next
-    #[arg(long, default_value = "4s", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, default_value = "2s", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) nemesis_interval: Duration,
 
     /// Decides the plan of faults and the operations [default: drawn, and printed]

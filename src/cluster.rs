@@ -63,7 +63,9 @@ impl Cluster {
             let place = Place {
                 name: name.clone(),
                 addresses: addresses.to_vec(),
-                peers: peers.map(|p| (NodeId(p).to_string(), links.dial_address(NodeId(i), NodeId(p)))).collect(),
+                peers: peers
+                    .map(|p| (NodeId(p).to_string(), links.dial_address(NodeId(i), NodeId(p))))
+                    .collect(),
                 data: store.join("data").join(&name),
             };
             std::fs::create_dir_all(&place.data)
@@ -81,7 +83,8 @@ impl Cluster {
     /// Starts every node that is down.
     pub(crate) fn start_all(&self) -> Result<()> {
         for node in &self.nodes {
-            let command = || format!("cannot start {}: {:?}", node.place.name, self.system.command(&node.place));
+            let command =
+                || format!("cannot start {}: {:?}", node.place.name, self.system.command(&node.place));
             node.start(&*self.system, &self.spawner, &self.guard).with_context(command)?;
         }
         Ok(())

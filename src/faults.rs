@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
-use tribunal_nemesis::{FaultEvent, FaultOutcome, FaultRecord, Links, Plan, Schedule, Wanted, drive, heal_everything};
+use tribunal_nemesis::{
+    FaultEvent, FaultOutcome, FaultRecord, Links, Plan, Schedule, Wanted, drive, heal_everything,
+};
 
 use crate::cli::RunArgs;
 use crate::clock::Clock;

@@ -1,21 +1,23 @@
 //! One run, told top to bottom: start, drive, heal, final reads, stop, check, report.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tribunal_nemesis::Links;
 use tribunal_reports::judgement::Circumstances;
-use tribunal_systems::Switches;
+use tribunal_systems::{Place, Switches, System};
 use tribunal_workloads::Options;
 
-use crate::cli::RunArgs;
+use crate::cli::{Cli, RunArgs};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Death};
 use crate::controller::Controller;
@@ -62,19 +64,63 @@ impl Plan {
     fn of(args: &RunArgs) -> Result<Self> {
         let nodes = usize::from(args.nodes);
         let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u16>()));
+        let workload = lookup("workload", &args.workload, tribunal_workloads::WORKLOADS, |entry| entry.name)?;
+        let system = lookup("system", &args.system, tribunal_systems::SYSTEMS, |entry| entry.name)?;
+        try_node_command(&*(system.make)(&switches(args)?))?;
         Ok(Plan {
             args: args.clone(),
             seed,
             workers: args.concurrency.workers(nodes),
-            workload: lookup("workload", &args.workload, tribunal_workloads::WORKLOADS, |entry| entry.name)?,
-            system: lookup("system", &args.system, tribunal_systems::SYSTEMS, |entry| entry.name)?,
+            workload,
+            system,
             nemesis: Nemesis::of(args, seed)?,
         })
     }
 }
 
+fn switches(args: &RunArgs) -> Result<Switches> {
+    Ok(Switches {
+        tribunal: std::env::current_exe().context("cannot find the tribunal executable")?,
+        bugs: args.bugs.clone(),
+        node_args: args.node_args.clone(),
+    })
+}
+
+/// Reads the command line that a node of a built-in system would get, so that a wrong `--bug` or `--node-arg` is
+/// the user's error at once and not the death of a node later.
+fn try_node_command(system: &dyn System) -> Result<()> {
+    let address = || SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    let addresses = system.ports().iter().map(|_| address()).collect();
+    let place =
+        Place { name: "n1".into(), addresses, peers: vec![("n2".into(), address())], data: "data".into() };
+    let command = system.command(&place);
+    if command.program != std::env::current_exe()? {
+        return Ok(());
+    }
+    match Cli::try_parse_from(std::iter::once(command.program).chain(command.args)) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let text = error.render().to_string();
+            let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+            bail!(
+                "{}",
+                lines
+                    .filter(|line| !line.is_empty())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+                    .replacen("error: ", "", 1)
+            )
+        }
+    }
+}
+
 /// The entry of that name, or an error that lists the names there are.
-fn lookup<T>(what: &str, name: &str, all: &'static [T], name_of: fn(&T) -> &'static str) -> Result<&'static T> {
+fn lookup<T>(
+    what: &str,
+    name: &str,
+    all: &'static [T],
+    name_of: fn(&T) -> &'static str,
+) -> Result<&'static T> {
     let names = || all.iter().map(name_of).collect::<Vec<_>>().join(", ");
     all.iter()
         .find(|entry| name_of(entry) == name)
@@ -127,11 +173,7 @@ impl<'a> Trial<'a> {
 
         let links = Links::open(usize::from(plan.args.nodes)).await.context("cannot open the links")?;
         let links = Arc::new(links);
-        let system = (plan.system.make)(&Switches {
-            tribunal: std::env::current_exe().context("cannot find the tribunal executable")?,
-            bugs: plan.args.bugs.clone(),
-            node_args: plan.args.node_args.clone(),
-        });
+        let system = (plan.system.make)(&switches(&plan.args)?);
         let (deaths, death_notices) = mpsc::unbounded_channel();
         let cluster = Arc::new(Cluster::lay_out(system, &links, store.path(), clock, deaths)?);
         watch_deaths(death_notices, failures.clone(), live.clone());
@@ -159,7 +201,10 @@ impl<'a> Trial<'a> {
             plan.args.nodes,
             plan.workers,
             humantime::format_duration(plan.args.time_limit),
-            match plan.nemesis.names() { names if names.is_empty() => "no faults".into(), names => names.join(", ") },
+            match plan.nemesis.names() {
+                names if names.is_empty() => "no faults".into(),
+                names => names.join(", "),
+            },
             plan.seed,
         ));
         Ok(Trial { plan, live, stop, failures, interrupted, record, cluster, links, controller, faults })

@@ -39,7 +39,12 @@ impl Store {
             match std::fs::create_dir(&path) {
                 Ok(()) if parent.join(&name).exists() => drop(std::fs::remove_dir(&path)),
                 Ok(()) => {
-                    return Ok(Store { root: root.to_path_buf(), workload: workload.to_string(), name, path });
+                    return Ok(Store {
+                        root: root.to_path_buf(),
+                        workload: workload.to_string(),
+                        name,
+                        path,
+                    });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error).with_context(|| format!("cannot create {}", path.display())),
@@ -99,14 +104,20 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let started = UNIX_EPOCH + Duration::from_secs(1_795_253_415);
         let mut store = Store::create(root.path(), "register", 8231, started).unwrap();
-        assert!(store.path().ends_with("register/20261121T093015Z-8231.partial"), "{}", store.path().display());
+        assert!(
+            store.path().ends_with("register/20261121T093015Z-8231.partial"),
+            "{}",
+            store.path().display()
+        );
         std::fs::create_dir_all(store.path().join("data/n1")).unwrap();
         let second = Store::create(root.path(), "register", 8231, started).unwrap();
         assert_ne!(store.path(), second.path());
 
         store.complete().unwrap();
         assert!(root.path().join("latest").canonicalize().unwrap().ends_with("20261121T093015Z-8231"));
-        assert!(root.path().join("register/latest").canonicalize().unwrap().ends_with("20261121T093015Z-8231"));
+        assert!(
+            root.path().join("register/latest").canonicalize().unwrap().ends_with("20261121T093015Z-8231")
+        );
         assert!(!store.path().join("data").exists());
     }
 }

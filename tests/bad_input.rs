@@ -32,7 +32,11 @@ fn wrong_arguments_exit_with_64_and_say_what_was_expected() {
 fn malformed_history_is_named_by_file_line_and_column() {
     let store = Store::new();
     let path = store.path().join("h.jsonl");
-    std::fs::write(&path, "{\"i\":0,\"t\":1,\"p\":0,\"type\":\"invoke\",\"f\":\"read\"}\n{\"i\":1,\"t\":oops}\n{}\n").unwrap();
+    std::fs::write(
+        &path,
+        "{\"i\":0,\"t\":1,\"p\":0,\"type\":\"invoke\",\"f\":\"read\"}\n{\"i\":1,\"t\":oops}\n{}\n",
+    )
+    .unwrap();
     let said = complaint(&["check", "--model", "register", path.to_str().unwrap()], 64);
     assert!(said.contains("h.jsonl:2:"), "{said}");
 }

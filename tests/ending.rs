@@ -9,7 +9,8 @@ use crate::program::{Ended, Store, tribunal, wait_until};
 
 /// A run that is well under way: nodes up, operations recorded, faults begun.
 fn under_way(store: &Store) -> Child {
-    let child = store.command("run register --time-limit 10m --nemesis-interval 1s").spawn().expect("it starts");
+    let child =
+        store.command("run register --time-limit 10m --nemesis-interval 1s").spawn().expect("it starts");
     let lines = |name: &str| {
         let runs = std::fs::read_dir(store.path().join("register")).into_iter().flatten().flatten();
         let files = runs.filter_map(|run| std::fs::read_to_string(run.path().join(name)).ok());
@@ -66,7 +67,9 @@ fn a_node_that_dies_by_itself_is_a_harness_failure() {
         });
         nodes.next()
     };
-    wait_until("a node is there to be killed", || node().is_some_and(|n| kill(Pid::from_raw(n), Signal::SIGKILL).is_ok()));
+    wait_until("a node is there to be killed", || {
+        node().is_some_and(|n| kill(Pid::from_raw(n), Signal::SIGKILL).is_ok())
+    });
     let ended = Ended::of(child.wait_with_output().unwrap()).expect(3);
     assert!(ended.stdout.contains("exited by itself"), "{}", ended.stdout);
     assert_eq!(store.processes(), [""; 0]);

@@ -6,12 +6,15 @@ use crate::program::{Store, tribunal};
 fn a_correct_raft_is_linearizable_under_every_fault() {
     for workload in ["register", "counter"] {
         let store = Store::new();
-        let ended = store.run(&format!("run {workload} --time-limit 12s --nemesis-interval 1500ms --seed 1")).expect(0);
+        let ended = store
+            .run(&format!("run {workload} --time-limit 12s --nemesis-interval 1500ms --seed 1"))
+            .expect(0);
         assert!(ended.stdout.contains("inearizable"), "{}", ended.stdout);
         assert_eq!(store.processes(), [""; 0]);
 
         let run = store.run_directory(workload);
-        for file in ["run.json", "history.jsonl", "faults.jsonl", "verdict.json", "report.txt", "report.html"] {
+        for file in ["run.json", "history.jsonl", "faults.jsonl", "verdict.json", "report.txt", "report.html"]
+        {
             assert!(run.join(file).is_file(), "{file} is missing");
         }
         assert!(run.join("nodes/n5.log").is_file());
@@ -32,7 +35,8 @@ fn an_answer_before_the_log_is_found_out() {
 
 fn a_bug_is_found(bug: &str, nemesis: &str) {
     let store = Store::new();
-    let arguments = format!("run register --bug {bug} --nemesis {nemesis} --nemesis-interval 2s --time-limit 60s");
+    let arguments =
+        format!("run register --bug {bug} --nemesis {nemesis} --nemesis-interval 2s --time-limit 60s");
     let ended = store.run(&arguments).expect(1);
     assert!(ended.stdout.contains("not linearizable"), "{}", ended.stdout);
     let run = store.run_directory("register");

@@ -48,7 +48,6 @@ struct Life {
     pid: Option<Pid>,
     /// The next exit is our doing.
     doomed: bool,
-    starts: u32,
 }
 
 impl Node {
@@ -67,7 +66,12 @@ impl Node {
     }
 
     /// Starts the process, unless it exists.
-    pub(crate) fn start(self: &Arc<Self>, system: &dyn System, with: &Spawner, guard: &Arc<Guard>) -> io::Result<()> {
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        system: &dyn System,
+        with: &Spawner,
+        guard: &Arc<Guard>,
+    ) -> io::Result<()> {
         let mut life = self.life();
         if life.pid.is_some() {
             return Ok(());
@@ -78,7 +82,7 @@ impl Node {
         let outputs = (child.stdout.take(), child.stderr.take());
         self.log.follow(outputs.0.expect("the spawner pipes it"));
         self.log.follow(outputs.1.expect("the spawner pipes it"));
-        *life = Life { pid: Some(pid), doomed: false, starts: life.starts + 1 };
+        *life = Life { pid: Some(pid), doomed: false };
         self.exists.send_replace(true);
         let (node, guard) = (self.clone(), guard.clone());
         std::thread::spawn(move || node.await_exit(child, pid, &guard));
@@ -151,10 +155,5 @@ impl Node {
             Some('Z' | 'X') | None => NodeState::Down,
             Some(_) => NodeState::Running,
         }
-    }
-
-    /// How often it was started again after its first start.
-    pub(crate) fn restarts(&self) -> u32 {
-        self.life().starts.saturating_sub(1)
     }
 }

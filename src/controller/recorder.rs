@@ -57,7 +57,12 @@ impl Recorder {
     }
 
     /// Records how it ended.
-    pub(crate) fn complete(&self, actor: &Actor, request: &Request, completion: &Completion) -> io::Result<Nanos> {
+    pub(crate) fn complete(
+        &self,
+        actor: &Actor,
+        request: &Request,
+        completion: &Completion,
+    ) -> io::Result<Nanos> {
         match completion {
             Completion::Ok(value) => self.write(actor, request, Kind::Ok, value.clone(), None),
             Completion::Fail(why) => self.write(actor, request, Kind::Fail, Value::Nil, Some(why)),
