@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use tribunal_checker::op::Nanos;
 
+use crate::wording::is_unseen;
+
 /// The version of the shape of `run.json`. It grows when a field changes its meaning, not when one is added.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -104,13 +106,21 @@ impl RunInfo {
     }
 }
 
-/// A word as a shell reads it back, in quotes only where it needs them.
+/// A word as a shell reads it back, in quotes only where it needs them; what cannot be seen is written as its bytes.
 pub(crate) fn shell_quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_string();
     }
-    format!("'{}'", word.replace('\'', r"'\''"))
+    if !word.chars().any(is_unseen) {
+        return format!("'{}'", word.replace('\'', r"'\''"));
+    }
+    let escaped = word.chars().map(|c| match c {
+        c if is_unseen(c) => c.to_string().bytes().map(|byte| format!("\\x{byte:02x}")).collect(),
+        '\'' | '\\' => format!("\\{c}"),
+        c => c.to_string(),
+    });
+    format!("$'{}'", escaped.collect::<String>())
 }
 
 #[cfg(test)]
@@ -129,6 +139,7 @@ mod tests {
     fn words_are_quoted_for_the_shell() {
         assert_eq!(shell_quoted("60s"), "60s");
         assert_eq!(shell_quoted("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(shell_quoted("it's \u{1b}[31m\u{202e}"), r"$'it\'s \x1b[31m\xe2\x80\xae'");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use tribunal_checker::verdict::{Impossible, Violation};
 
 use crate::judgement::Judgement;
 use crate::run_dir::RunDir;
+use crate::run_info::shell_quoted;
 use crate::summary;
 use crate::wording::{count, duration, elide, operation, percent};
 
@@ -135,7 +136,7 @@ fn figures(run: &RunDir) -> Vec<String> {
 
 /// Where the rest is. Paths and commands are never cut: they are there to be copied.
 fn closing(run: &RunDir) -> Vec<String> {
-    let mut lines = vec![format!("  report   {}/report.html", run.name)];
+    let mut lines = vec![format!("  report   {}", shell_quoted(&format!("{}/report.html", run.name)))];
     lines.extend(summary::commands(run).map(|(what, command, _)| format!("  {what:<8} {command}")));
     lines
 }

@@ -70,7 +70,7 @@ pub fn elide(text: &str, max: usize) -> String {
     let visible = |c: char| match c {
         '\u{7f}' => '␡',
         c if (c as u32) < 0x20 => char::from_u32(0x2400 + c as u32).expect("the block of control pictures"),
-        c if c.is_control() || is_bidi_control(c) => '�',
+        c if is_unseen(c) => '�',
         c => c,
     };
     let mut chars = text.chars();
@@ -82,9 +82,11 @@ pub fn elide(text: &str, max: usize) -> String {
     out
 }
 
-/// Characters that make text read in another order than it is stored in, or hide it.
-fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+/// Whether a character is not seen but does something: moves a terminal's cursor, hides text, or makes it read in
+/// another order than it is stored in.
+pub(crate) fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// An operation as people read it, elided: `write 4`, `read → 3`.

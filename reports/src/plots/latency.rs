@@ -14,37 +14,42 @@ use crate::wording::elide;
 
 const SHAPES: [Mark; 5] = [Mark::Circle, Mark::Triangle, Mark::Cross, Mark::Diamond, Mark::Plus];
 
-/// One mark per operation, but never two of the same look within two pixels: a hundred thousand operations
+/// How close two marks of the same look may come, in pixels: the first of these with which there are at most [`MARKS_MAX`].
+const CELLS: [i32; 6] = [2, 3, 4, 6, 8, 12];
+/// The most marks in a drawing: a mark takes a hundred bytes.
+const MARKS_MAX: usize = 20_000;
+
+/// One mark per operation, but never two of the same look so close that nobody could tell: a million operations
 /// take no more room than a picture can show.
 pub(super) fn raw(run: &RunDir) -> String {
     let ops = &run.evidence.history.ops;
     let names: BTreeSet<&F> = ops.iter().map(|op| &op.f).collect();
-    let shape = |f: &F| SHAPES[names.iter().position(|name| *name == f).unwrap_or(0) % SHAPES.len()];
+    let look = |f: &F| names.iter().position(|name| *name == f).unwrap_or(0) % SHAPES.len();
     let mut legend: Vec<Entry> = names
         .iter()
         .take(8)
-        .map(|f| Entry { ink: palette::MUTED, word: elide(f.name(), 16), mark: shape(f) })
+        .map(|f| Entry { ink: palette::MUTED, word: elide(f.name(), 16), mark: SHAPES[look(f)] })
         .collect();
-    legend.extend(
-        [("ok", palette::OK), ("info", palette::INFO), ("fail", palette::FAIL)].map(|(word, ink)| Entry {
-            ink,
-            word: word.into(),
-            mark: Mark::Bar,
-        }),
-    );
+    legend.extend(OUTCOMES.map(|(word, ink)| Entry { ink, word: word.into(), mark: Mark::Bar }));
     let range = milliseconds_range(ops.iter().filter_map(milliseconds));
     plot(run, "Latency of each operation", range.log_scale(), "milliseconds", &legend, |chart, root| {
-        let mut taken = BTreeSet::new();
-        // What happened is drawn first: failures must not vanish under it.
-        for rank in 0..3 {
-            for op in ops.iter().filter(|op| ink(op).1 == rank) {
-                let Some(took) = milliseconds(op) else { continue };
-                let at = chart.backend_coord(&(op.call as f64 / 1e9, took));
-                let look = names.iter().position(|name| *name == &op.f).unwrap_or(0);
-                if taken.insert((rank, look, at.0 / 2, at.1 / 2)) {
-                    mark(root, at, shape(&op.f), ink(op).0)?;
-                }
+        // By outcome, so that what did not happen is drawn last and not hidden; then by shape; then by place.
+        let at = |op: &Op| {
+            let (x, y) = chart.backend_coord(&(op.call as f64 / 1e9, milliseconds(op)?));
+            Some((outcome(op), look(&op.f), x, y))
+        };
+        let all: BTreeSet<_> = ops.iter().filter_map(at).collect();
+        let mut marks: Vec<_> = Vec::new();
+        for cell in CELLS {
+            let mut taken = BTreeSet::new();
+            let first = |&(outcome, look, x, y): &_| taken.insert((outcome, look, x / cell, y / cell));
+            marks = all.iter().copied().filter(first).collect();
+            if marks.len() <= MARKS_MAX {
+                break;
             }
+        }
+        for (outcome, look, x, y) in marks {
+            mark(root, (x, y), SHAPES[look], OUTCOMES[outcome].1)?;
         }
         Ok(())
     })
@@ -90,12 +95,15 @@ pub(super) fn quantiles(run: &RunDir) -> String {
     })
 }
 
-/// The colour of an operation's outcome, and when its turn to be drawn comes.
-fn ink(op: &Op) -> (Ink, u8) {
+/// The outcomes in the order in which they are drawn.
+const OUTCOMES: [(&str, Ink); 3] = [("ok", palette::OK), ("fail", palette::FAIL), ("info", palette::INFO)];
+
+/// The place of an operation's outcome among [`OUTCOMES`].
+fn outcome(op: &Op) -> usize {
     match op.outcome {
-        Outcome::Ok(_) => (palette::OK, 0),
-        Outcome::Fail => (palette::FAIL, 1),
-        Outcome::Info => (palette::INFO, 2),
+        Outcome::Ok(_) => 0,
+        Outcome::Fail => 1,
+        Outcome::Info => 2,
     }
 }
 

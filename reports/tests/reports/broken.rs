@@ -1,0 +1,84 @@
+//! What breaks while rendering breaks nothing else.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use tribunal_reports::render::{RENDERERS, RenderError, Renderer, render, render_all};
+use tribunal_reports::run_dir::RunDir;
+
+use crate::scene::Stage;
+
+#[test]
+fn a_renderer_that_panics_costs_only_its_own_file() {
+    let stage = Stage::of("register-stale-read");
+    let verdict = fs::read(stage.dir.path().join("verdict.json")).unwrap();
+    let boom = Renderer { name: "boom.txt", render: |_| panic!("a bug in a renderer") };
+    let renderers = [RENDERERS[0], boom, RENDERERS[1]];
+
+    let rendered = render(&stage.run(), stage.dir.path(), &renderers);
+
+    let outcomes: Vec<bool> = rendered.iter().map(|(_, result)| result.is_ok()).collect();
+    assert_eq!(outcomes, [true, false, true]);
+    assert!(matches!(&rendered[1].1, Err(RenderError::Panicked(why)) if why == "a bug in a renderer"));
+    assert!(!stage.dir.path().join("boom.txt").exists());
+    assert_eq!(fs::read(stage.dir.path().join("verdict.json")).unwrap(), verdict);
+    assert_eq!(RunDir::load(stage.dir.path()).unwrap().judgement.exit_code, 1);
+}
+
+/// `/dev/full` answers every write as a full disk does.
+#[test]
+fn a_full_disk_leaves_the_verdict_and_no_half_written_file() {
+    let stage = Stage::of("register-stale-read");
+    let verdict = fs::read(stage.dir.path().join("verdict.json")).unwrap();
+    for name in ["report.txt", "report.html"] {
+        std::os::unix::fs::symlink("/dev/full", stage.dir.path().join(format!("{name}.partial"))).unwrap();
+    }
+
+    let rendered = render_all(&stage.run(), stage.dir.path());
+
+    for (name, result) in &rendered[..2] {
+        assert!(matches!(result, Err(RenderError::Io { .. })), "{name}: {result:?}");
+        assert!(!stage.dir.path().join(name).exists(), "{name} is there, though the disk was full");
+    }
+    assert!(rendered[2..].iter().all(|(_, result)| result.is_ok()), "the others had room");
+    assert_eq!(fs::read(stage.dir.path().join("verdict.json")).unwrap(), verdict);
+}
+
+#[test]
+fn evidence_that_is_torn_or_missing_is_read_for_what_it_is() {
+    let stage = Stage::of("queue-dequeued-twice");
+    let dir = stage.dir.path();
+    let history = fs::read_to_string(dir.join("history.jsonl")).unwrap();
+    fs::write(dir.join("history.jsonl"), &history[..history.len() - 10]).unwrap();
+    assert_eq!(stage.run().evidence.history.ops.len(), 6, "the torn completion leaves its operation pending");
+
+    fs::remove_file(dir.join("faults.jsonl")).unwrap();
+    fs::remove_dir_all(dir.join("nodes")).unwrap();
+    assert!(stage.run().evidence.faults.is_empty());
+    assert!(render_all(&stage.run(), dir).iter().all(|(_, result)| result.is_ok()));
+}
+
+#[test]
+fn evidence_that_is_wrong_is_an_error_that_names_the_file() {
+    let stage = Stage::of("one-operation");
+    let backwards = r#"{"i":0,"t":5,"p":0,"type":"invoke","f":"read"}
+{"i":1,"t":4,"p":0,"type":"ok","f":"read"}
+"#;
+    fs::write(stage.dir.path().join("history.jsonl"), backwards).unwrap();
+    let why = RunDir::load(stage.dir.path()).unwrap_err().to_string();
+    assert!(why.contains("history.jsonl") && why.contains("backwards"), "{why}");
+
+    fs::remove_file(stage.dir.path().join("run.json")).unwrap();
+    let why = RunDir::load(stage.dir.path()).unwrap_err().to_string();
+    assert!(why.contains("run.json"), "{why}");
+}
+
+#[test]
+fn a_log_that_may_not_be_read_is_left_out() {
+    let stage = Stage::of("register-stale-read");
+    let log = stage.dir.path().join("nodes/n1.log");
+    fs::set_permissions(&log, fs::Permissions::from_mode(0o000)).unwrap();
+    fs::remove_file(&log).unwrap();
+    fs::create_dir(&log).unwrap(); // unreadable even for root
+    assert!(stage.run().logs.iter().all(|line| line.node != "n1"));
+}

@@ -1,0 +1,133 @@
+//! What every scene looks like, as files that can be read and compared.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tribunal_reports::render::{RENDERERS, render_all};
+use tribunal_reports::text;
+
+use crate::scene::{self, Stage};
+
+/// Compares a text with `tests/snapshots/NAME`.
+fn compare(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots").join(name);
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    if let Some((at, (now, then))) = text
+        .lines()
+        .zip(expected.lines().chain(std::iter::repeat("(end)")))
+        .enumerate()
+        .find(|(_, (a, b))| a != b)
+    {
+        panic!("{name}, line {}:\n  now   {now}\n  then  {then}\nUPDATE_SNAPSHOTS=1 accepts it", at + 1);
+    }
+    assert_eq!(text.len(), expected.len(), "{name} has become shorter or longer");
+}
+
+/// The text of a page as it is read: without tags, style, script and data, blank lines folded.
+fn visible(page: &str) -> String {
+    let mut text = String::new();
+    let mut rest = page;
+    while let Some(open) = rest.find('<') {
+        text.push_str(&rest[..open]);
+        rest = &rest[open..];
+        let hidden = ["style", "script", "title"].into_iter().find(|tag| rest[1..].starts_with(tag));
+        let end = match hidden {
+            Some(tag) => rest.find(&format!("</{tag}>")).unwrap(),
+            None => 0,
+        };
+        rest = &rest[end..];
+        let close = rest.find('>').unwrap();
+        let tag = &rest[1..close];
+        let breaks =
+            ["/tr", "/h", "/p", "/li", "/dd", "/section", "/summary", "/figcaption", "/text", "/label"];
+        text.push_str(if breaks.iter().any(|name| tag.starts_with(name)) {
+            "\n"
+        } else if ["/td", "/th", "/dt"].iter().any(|name| tag.starts_with(name)) {
+            "\t"
+        } else {
+            ""
+        });
+        rest = &rest[close + 1..];
+    }
+    let plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
+    plain
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .fold(String::new(), |all, line| all + line + "\n")
+}
+
+fn kept(name: &str, stage: &Stage) -> PathBuf {
+    match std::env::var_os("KEEP_SCENES") {
+        Some(keep) => {
+            let dir = Path::new(&keep).join(name);
+            stage.copy_to(&dir);
+            dir
+        }
+        None => stage.dir.path().to_path_buf(),
+    }
+}
+
+#[test]
+fn every_scene_looks_as_it_did() {
+    for name in scene::names() {
+        let stage = Stage::of(&name);
+        let dir = kept(&name, &stage);
+        for (file, result) in render_all(&stage.run(), &dir) {
+            result.unwrap_or_else(|why| panic!("{name}: {file}: {why}"));
+        }
+        let read = |file: &str| fs::read_to_string(dir.join(file)).unwrap();
+        compare(&format!("{name}/report.txt"), &read("report.txt"));
+        compare(&format!("{name}/page.txt"), &visible(&read("report.html")));
+    }
+}
+
+#[test]
+fn the_text_fits_a_terminal() {
+    for name in scene::names() {
+        let text = text::render(&Stage::of(&name).run());
+        assert!(text.lines().count() <= text::LINES_MAX, "{name}: {} lines", text.lines().count());
+        for line in text.lines() {
+            assert!(line.chars().count() <= text::WIDTH, "{name}: too wide: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_same_run_gives_the_same_bytes() {
+    let stage = Stage::of("register-stale-read");
+    let (first, second) = (stage.run(), stage.run());
+    for renderer in RENDERERS {
+        assert!((renderer.render)(&first) == (renderer.render)(&second), "{} differs", renderer.name);
+    }
+}
+
+/// What is rendered does not become part of what is rendered from.
+#[test]
+fn rendering_again_changes_nothing() {
+    let stage = Stage::of("lock-held-twice");
+    render_all(&stage.run(), stage.dir.path());
+    let first = fs::read(stage.dir.path().join("report.html")).unwrap();
+    render_all(&stage.run(), stage.dir.path());
+    assert!(first == fs::read(stage.dir.path().join("report.html")).unwrap());
+}
+
+/// A page that its user opens from disk must ask nobody for anything.
+#[test]
+fn the_page_loads_nothing() {
+    let stage = Stage::of("register-stale-read");
+    render_all(&stage.run(), stage.dir.path());
+    let page = fs::read_to_string(stage.dir.path().join("report.html")).unwrap();
+    assert!(page.contains("default-src &#39;none&#39;") || page.contains("default-src 'none'"));
+    for attribute in ["src=\"", "url("] {
+        for (at, _) in page.match_indices(attribute) {
+            let target: String = page[at + attribute.len()..].chars().take(5).collect();
+            assert!(target == "data:" || target.starts_with('#'), "{attribute}{target}");
+        }
+    }
+    assert!(!page.contains("http://") && !page.contains("https://"), "the page names another place");
+}
