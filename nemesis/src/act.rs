@@ -8,6 +8,8 @@
 //!   terminate n2         start n2
 //!   pause n2             resume n2
 //!   cut n1>n2 stall      heal n1>n2
+//!   degrade n1>n2 delay_ms=50 write_max=3
+//!                        restore n1>n2
 //!   @1500 kill n3        1.5 s after the fault began
 //! ```
 
@@ -15,7 +17,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CutMode, NodeId, ParseNodeError};
+use crate::{CutMode, NodeId, ParseNodeError, Quality};
 
 /// One thing done to one node or one directed link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,10 @@ pub enum Act {
     Cut(NodeId, NodeId, CutMode),
     /// Opens the link from the first node to the second: the undo of `Cut`.
     Heal(NodeId, NodeId),
+    /// Makes the link from the first node to the second bad.
+    Degrade(NodeId, NodeId, Quality),
+    /// Makes the link from the first node to the second good: the undo of `Degrade`.
+    Restore(NodeId, NodeId),
 }
 
 impl Act {
@@ -43,7 +49,8 @@ impl Act {
             Act::Kill(node) | Act::Terminate(node) => Some(Act::Start(node)),
             Act::Pause(node) => Some(Act::Resume(node)),
             Act::Cut(from, to, _) => Some(Act::Heal(from, to)),
-            Act::Start(_) | Act::Resume(_) | Act::Heal(..) => None,
+            Act::Degrade(from, to, _) => Some(Act::Restore(from, to)),
+            Act::Start(_) | Act::Resume(_) | Act::Heal(..) | Act::Restore(..) => None,
         }
     }
 
@@ -63,6 +70,14 @@ impl Act {
         }
     }
 
+    /// The directed link that the act makes bad, if it does, and how bad.
+    pub fn degrades(self) -> Option<(NodeId, NodeId, Quality)> {
+        match self {
+            Act::Degrade(from, to, quality) => Some((from, to, quality)),
+            _ => None,
+        }
+    }
+
     /// The same act on other nodes.
     pub(crate) fn map(self, rename: impl Fn(NodeId) -> NodeId) -> Act {
         match self {
@@ -73,6 +88,8 @@ impl Act {
             Act::Resume(node) => Act::Resume(rename(node)),
             Act::Cut(from, to, mode) => Act::Cut(rename(from), rename(to), mode),
             Act::Heal(from, to) => Act::Heal(rename(from), rename(to)),
+            Act::Degrade(from, to, quality) => Act::Degrade(rename(from), rename(to), quality),
+            Act::Restore(from, to) => Act::Restore(rename(from), rename(to)),
         }
     }
 
@@ -82,6 +99,7 @@ impl Act {
             Act::Kill(node) | Act::Terminate(node) | Act::Start(node) => (node, None),
             Act::Pause(node) | Act::Resume(node) => (node, None),
             Act::Cut(from, to, _) | Act::Heal(from, to) => (from, Some(to)),
+            Act::Degrade(from, to, _) | Act::Restore(from, to) => (from, Some(to)),
         };
         std::iter::once(node).chain(other)
     }
@@ -98,6 +116,8 @@ impl fmt::Display for Act {
             Act::Cut(from, to, CutMode::Stall) => write!(f, "cut {from}>{to} stall"),
             Act::Cut(from, to, CutMode::Reset) => write!(f, "cut {from}>{to} reset"),
             Act::Heal(from, to) => write!(f, "heal {from}>{to}"),
+            Act::Degrade(from, to, quality) => write!(f, "degrade {from}>{to} {quality}"),
+            Act::Restore(from, to) => write!(f, "restore {from}>{to}"),
         }
     }
 }
@@ -162,6 +182,11 @@ impl FromStr for TimedAct {
             ["resume", node] => Act::Resume(node.parse()?),
             ["cut", ends, "stall"] => link(ends).map(|(from, to)| Act::Cut(from, to, CutMode::Stall))?,
             ["cut", ends, "reset"] => link(ends).map(|(from, to)| Act::Cut(from, to, CutMode::Reset))?,
+            ["degrade", ends, ref properties @ ..] => {
+                let quality = Quality::parse(properties).ok_or_else(wrong)?;
+                link(ends).map(|(from, to)| Act::Degrade(from, to, quality))?
+            }
+            ["restore", ends] => link(ends).map(|(from, to)| Act::Restore(from, to))?,
             ["heal", ends] => link(ends).map(|(from, to)| Act::Heal(from, to))?,
             _ => return Err(wrong()),
         };
@@ -195,6 +220,8 @@ mod tests {
             ("@1500 pause n3", Some("resume n3")),
             ("cut n1>n2 stall", Some("heal n1>n2")),
             ("@20 cut n12>n2 reset", Some("heal n12>n2")),
+            ("degrade n1>n2 delay_ms=~5 write_max=3", Some("restore n1>n2")),
+            ("restore n1>n2", None),
             ("start n1", None),
             ("resume n1", None),
             ("@7 heal n2>n1", None),

@@ -108,6 +108,14 @@ async fn perform<N: Nodes>(nodes: &N, links: &Links, act: Act) -> Result<(), Str
                 links.heal(from, to);
                 Ok(())
             }
+            Act::Degrade(from, to, quality) => {
+                links.degrade(from, to, quality);
+                Ok(())
+            }
+            Act::Restore(from, to) => {
+                links.restore(from, to);
+                Ok(())
+            }
         }
     };
     match timeout(ACT_WAIT, done).await {
@@ -135,7 +143,7 @@ enum Event {
 /// A step that has begun and not ended.
 struct Running {
     applied: FaultRecord,
-    /// What the links it cuts had counted before.
+    /// What the links it cuts or degrades had counted before.
     before: LinkCounters,
     /// The nodes it stopped, seen to be stopped.
     stopped: BTreeSet<NodeId>,
@@ -313,10 +321,12 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         }
         let problems = self.apply(i, undos).await;
         let Some(running) = self.running.remove(&i) else { return };
-        let withheld = self.counters(&running.applied.acts) - running.before;
+        let counted = self.counters(&running.applied.acts) - running.before;
         let effect = FaultEffect {
-            bytes_withheld: withheld.bytes_withheld,
-            connections_withheld: withheld.connections_withheld,
+            bytes_withheld: counted.bytes_withheld,
+            connections_withheld: counted.connections_withheld,
+            bytes_degraded: counted.bytes_degraded,
+            bits_flipped: counted.bits_flipped,
             nodes_stopped: running.stopped.len() as u64,
         };
         let mut record = running.applied;
@@ -334,10 +344,10 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         (self.record)(record);
     }
 
-    /// What the links that some acts cut have counted.
+    /// What the links that some acts cut or degrade have counted.
     fn counters(&self, acts: &[TimedAct]) -> LinkCounters {
         let mut sum = LinkCounters::default();
-        for (from, to) in plan::grudge(acts).cuts() {
+        for (from, to) in plan::grudge(acts).cuts().chain(plan::degraded(acts).cuts()) {
             sum += self.links.counters(from, to);
         }
         sum

@@ -1,18 +1,24 @@
 //! The state of one directed link, and what it has carried and withheld.
 //!
-//! Every pump asks its gate before every chunk, so the question is one atomic load; only a pump that must wait, or the
-//! watch that waits for a reset, uses the notification behind it.
+//! Every pump asks its gate before every chunk, so the questions (is it cut, is it degraded) are atomic loads; only a pump
+//! that must wait, or the watch that waits for a reset, uses the notification behind them.
 
 use std::{
     ops::{AddAssign, Sub},
-    sync::atomic::{
-        AtomicU8, AtomicU64,
-        Ordering::{Relaxed, SeqCst},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{
+            AtomicBool, AtomicU8, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
+
+use crate::quality::Quality;
 
 /// How a cut link treats what it should carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,6 +54,10 @@ pub struct LinkCounters {
     pub bytes_withheld: u64,
     /// Connections that a cut made wait before they were established, or reset.
     pub connections_withheld: u64,
+    /// Bytes that were sent over the link while it was degraded.
+    pub bytes_degraded: u64,
+    /// Bits that were flipped in them.
+    pub bits_flipped: u64,
 }
 
 impl AddAssign for LinkCounters {
@@ -56,6 +66,8 @@ impl AddAssign for LinkCounters {
         self.connections_carried += other.connections_carried;
         self.bytes_withheld += other.bytes_withheld;
         self.connections_withheld += other.connections_withheld;
+        self.bytes_degraded += other.bytes_degraded;
+        self.bits_flipped += other.bits_flipped;
     }
 }
 
@@ -68,6 +80,8 @@ impl Sub for LinkCounters {
             connections_carried: self.connections_carried - earlier.connections_carried,
             bytes_withheld: self.bytes_withheld - earlier.bytes_withheld,
             connections_withheld: self.connections_withheld - earlier.connections_withheld,
+            bytes_degraded: self.bytes_degraded - earlier.bytes_degraded,
+            bits_flipped: self.bits_flipped - earlier.bits_flipped,
         }
     }
 }
@@ -75,9 +89,18 @@ impl Sub for LinkCounters {
 /// One directed link: a state that pumps obey, and counters that they keep.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
+    /// Whether it is cut: a `LinkState`.
     state: AtomicU8,
     resets: AtomicU64,
+    /// How the link is degraded, and how often that was changed: read once by a pump that finds the flag set.
+    degraded: AtomicBool,
+    quality: Mutex<Option<Quality>>,
+    regrades: AtomicU64,
+    /// When a link of limited bandwidth has sent what it was given so far.
+    sent_at: Mutex<Option<Instant>>,
     changed: Notify,
+    pub(crate) bytes_degraded: AtomicU64,
+    pub(crate) bits_flipped: AtomicU64,
     pub(crate) bytes_carried: AtomicU64,
     pub(crate) connections_carried: AtomicU64,
     pub(crate) bytes_withheld: AtomicU64,
@@ -116,6 +139,39 @@ impl Gate {
         self.wait_for(|| self.resets() != seen).await;
     }
 
+    /// Makes the link as bad as `quality` says, or good again.
+    pub(crate) fn degrade(&self, quality: Option<Quality>) {
+        let mut current = self.quality.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = quality;
+        self.degraded.store(quality.is_some(), SeqCst);
+        self.regrades.fetch_add(1, SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn is_degraded(&self) -> bool {
+        self.degraded.load(Relaxed)
+    }
+
+    /// How the link is degraded, if it is, and a count of changes to wait on.
+    pub(crate) fn quality(&self) -> (Option<Quality>, u64) {
+        let current = self.quality.lock().unwrap_or_else(PoisonError::into_inner);
+        (*current, self.regrades.load(SeqCst))
+    }
+
+    /// Waits until the quality has been changed more than `seen` times.
+    pub(crate) async fn regraded_since(&self, seen: u64) {
+        self.wait_for(|| self.regrades.load(SeqCst) != seen).await;
+    }
+
+    /// Sends bytes over the one line that all connections of the link share: when the last of them is through.
+    pub(crate) fn send(&self, bytes: usize, bytes_per_s: u64) -> Instant {
+        let mut sent_at = self.sent_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = sent_at.map_or_else(Instant::now, |at| at.max(Instant::now()));
+        let end = start + Duration::from_secs_f64(bytes as f64 / bytes_per_s.max(1) as f64);
+        *sent_at = Some(end);
+        end
+    }
+
     /// Waits until the link is open.
     pub(crate) async fn opened(&self) {
         self.wait_for(|| self.is_open()).await;
@@ -139,6 +195,8 @@ impl Gate {
             connections_carried: self.connections_carried.load(Relaxed),
             bytes_withheld: self.bytes_withheld.load(Relaxed),
             connections_withheld: self.connections_withheld.load(Relaxed),
+            bytes_degraded: self.bytes_degraded.load(Relaxed),
+            bits_flipped: self.bits_flipped.load(Relaxed),
         }
     }
 }

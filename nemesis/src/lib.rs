@@ -23,6 +23,7 @@
 //!   a fault that withheld and stopped nothing is recorded as ineffective.
 
 mod act;
+mod degraded;
 mod driver;
 mod fault;
 mod gate;
@@ -34,6 +35,8 @@ mod partition;
 mod pause;
 mod plan;
 mod proxy;
+mod pump;
+mod quality;
 mod record;
 mod replay;
 mod schedule;
@@ -48,6 +51,7 @@ pub use grudge::{Grudge, ParseGrudgeError};
 pub use links::Links;
 pub use node::{NodeId, NodeState, Nodes, ParseNodeError};
 pub use plan::{Plan, Step};
+pub use quality::{Delay, Quality};
 pub use record::{FaultEffect, FaultEvent, FaultOutcome, FaultRecord};
 pub use replay::ReplayError;
 pub use schedule::{ParseWantedError, Schedule, Wanted};

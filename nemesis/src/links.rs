@@ -9,8 +9,8 @@
 //! Because every link has an address of its own, the proxy knows both ends of a connection without looking at a byte of
 //! it, and any protocol over TCP can be cut. Clients are not links: they talk to nodes directly.
 //!
-//! [`Links::cut`] and [`Links::heal`] are inverse, act at once and never fail. What each does to bytes is told in
-//! [`CutMode`].
+//! [`Links::cut`] and [`Links::heal`] are inverse, and so are [`Links::degrade`] and [`Links::restore`]; all act at once and
+//! never fail. What they do to bytes is told in [`CutMode`] and [`Quality`].
 
 use std::{
     io,
@@ -23,7 +23,7 @@ use tokio::{net::TcpListener, select};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    NodeId,
+    NodeId, Quality,
     gate::{CutMode, Gate, LinkCounters, LinkState},
     proxy::{self, Route},
 };
@@ -113,9 +113,20 @@ impl Links {
         self.link(from, to).gate.set(LinkState::Open);
     }
 
-    /// Opens every link.
+    /// Makes the link from `from` to `to` as bad as `quality` says, as long as it is not cut.
+    pub fn degrade(&self, from: NodeId, to: NodeId, quality: Quality) {
+        self.link(from, to).gate.degrade(Some(quality));
+    }
+
+    /// Makes the link from `from` to `to` good again: what was on its way arrives at once.
+    pub fn restore(&self, from: NodeId, to: NodeId) {
+        self.link(from, to).gate.degrade(None);
+    }
+
+    /// Opens every link and makes it good.
     pub fn heal_all(&self) {
         for link in self.links.iter().flatten() {
+            link.gate.degrade(None);
             link.gate.set(LinkState::Open);
         }
     }

@@ -53,6 +53,11 @@ pub(crate) fn grudge(acts: &[TimedAct]) -> Grudge {
     acts.iter().filter_map(|timed| timed.act.cuts()).collect()
 }
 
+/// The links that some acts make bad.
+pub(crate) fn degraded(acts: &[TimedAct]) -> Grudge {
+    acts.iter().filter_map(|timed| timed.act.degrades()).map(|(from, to, _)| (from, to)).collect()
+}
+
 /// How the first cut of some acts is made.
 pub(crate) fn mode(acts: &[TimedAct]) -> Option<CutMode> {
     acts.iter().find_map(|timed| match timed.act {
@@ -61,15 +66,24 @@ pub(crate) fn mode(acts: &[TimedAct]) -> Option<CutMode> {
     })
 }
 
-/// The nodes that some acts are about: those stopped, or else the smaller side of what is cut.
+/// The nodes that some acts are about: those stopped, or else the smaller side of what is cut or degraded.
 pub(crate) fn aimed_at(acts: &[TimedAct]) -> Vec<NodeId> {
     let stopped: BTreeSet<NodeId> = acts.iter().filter_map(|timed| timed.act.stops()).collect();
-    if stopped.is_empty() { grudge(acts).aimed_at() } else { stopped.into_iter().collect() }
+    match (stopped.is_empty(), grudge(acts)) {
+        (false, _) => stopped.into_iter().collect(),
+        (true, cut) if cut.is_empty() => degraded(acts).aimed_at(),
+        (true, cut) => cut.aimed_at(),
+    }
 }
 
-/// A fault as one reads it: `partition {n2 | n1,n3}`, `kill n1,n3`.
+/// A fault as one reads it: `partition {n2 | n1,n3}`, `kill n1,n3`, `degrade delay_ms=50 {n1 | n2,n3}`.
 pub(crate) fn label(fault: &str, acts: &[TimedAct]) -> String {
-    let grudge = grudge(acts);
-    let about = if grudge.is_empty() { join(&aimed_at(acts)) } else { grudge.to_string() };
+    let (cut, degraded) = (grudge(acts), degraded(acts));
+    let quality = acts.iter().find_map(|timed| timed.act.degrades());
+    let about = match quality {
+        _ if !cut.is_empty() => cut.to_string(),
+        Some((_, _, quality)) => format!("{quality} {degraded}"),
+        None => join(&aimed_at(acts)),
+    };
     format!("{fault} {about}").trim_end().to_owned()
 }

@@ -78,8 +78,18 @@ pub struct FaultEffect {
     pub bytes_withheld: u64,
     /// Connections that those links made wait, or reset.
     pub connections_withheld: u64,
+    /// Bytes that went over the links it degraded while they were so.
+    #[serde(skip_serializing_if = "none")]
+    pub bytes_degraded: u64,
+    /// Bits that it flipped in them.
+    #[serde(skip_serializing_if = "none")]
+    pub bits_flipped: u64,
     /// Nodes that it stopped and that were seen to be stopped just before it let them go.
     pub nodes_stopped: u64,
+}
+
+fn none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl FaultEffect {

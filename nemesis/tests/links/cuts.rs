@@ -1,9 +1,6 @@
-//! What nodes see of their links: bytes, ends, resets and new connections, on real loopback sockets.
-//!
-//! That something does *not* arrive is never shown by waiting: the proxy counts what it withholds, so a test waits until
-//! the bytes are known to be in the proxy's hands and then looks at the receiver.
+//! Links that are cut, or whose ends go away.
 
-use std::{io::ErrorKind, sync::Arc, time::Duration};
+use std::{io::ErrorKind, time::Duration};
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -12,94 +9,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
 };
-use tribunal_nemesis::{CutMode::*, Links, NodeId};
+use tribunal_nemesis::{CutMode::*, Delay, Quality};
 
-const N1: NodeId = NodeId(0);
-const N2: NodeId = NodeId(1);
-/// After this long a test hangs rather than runs.
-const WATCHDOG: Duration = Duration::from_secs(60);
-
-/// Two nodes; n2 listens, n1 dials.
-struct Pair {
-    links: Arc<Links>,
-    n2: TcpListener,
-}
-
-impl Pair {
-    async fn open() -> Pair {
-        let links = Arc::new(Links::open(2).await.expect("loopback listeners"));
-        let n2 = TcpListener::bind("127.0.0.1:0").await.expect("a loopback listener");
-        links.set_upstream(N2, n2.local_addr().expect("bound"));
-        Pair { links, n2 }
-    }
-
-    async fn dial(&self) -> TcpStream {
-        TcpStream::connect(self.links.dial_address(N1, N2)).await.expect("the proxy accepts always")
-    }
-
-    async fn accept(&self) -> TcpStream {
-        timeout(WATCHDOG, self.n2.accept()).await.expect("a connection arrives").expect("an accept").0
-    }
-
-    /// Both ends of a connection that the proxy, too, knows to be established.
-    async fn connection(&self) -> (TcpStream, TcpStream) {
-        let earlier = self.links.counters(N1, N2).connections_carried;
-        let ends = (self.dial().await, self.accept().await);
-        eventually(|| self.links.counters(N1, N2).connections_carried > earlier).await;
-        ends
-    }
-
-    /// A reset link accepts and resets at once: whether connecting or reading tells of it first is a race.
-    async fn dial_is_reset(&self, from: NodeId, to: NodeId) {
-        match TcpStream::connect(self.links.dial_address(from, to)).await {
-            Ok(mut stream) => hear_reset(&mut stream).await,
-            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
-        }
-    }
-
-    async fn withheld(&self, from: NodeId, to: NodeId, bytes: u64) {
-        eventually(|| self.links.counters(from, to).bytes_withheld >= bytes).await;
-        assert_eq!(self.links.counters(from, to).bytes_withheld, bytes);
-    }
-
-    async fn no_connections_left(self) {
-        eventually(|| self.links.connections() == 0).await;
-        self.links.close().await;
-    }
-}
-
-async fn eventually(condition: impl Fn() -> bool) {
-    let wait = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    timeout(WATCHDOG, wait).await.expect("what the test waits for happens");
-}
-
-async fn say(stream: &mut TcpStream, text: &str) {
-    stream.write_all(text.as_bytes()).await.expect("a write");
-}
-
-async fn hear(stream: &mut TcpStream, text: &str) {
-    let mut heard = vec![0; text.len()];
-    timeout(WATCHDOG, stream.read_exact(&mut heard)).await.expect("bytes arrive").expect("a read");
-    assert_eq!(String::from_utf8_lossy(&heard), text);
-}
-
-async fn hear_end(stream: &mut TcpStream) {
-    let read = timeout(WATCHDOG, stream.read(&mut [0; 16])).await.expect("an end arrives");
-    assert_eq!(read.expect("an orderly end"), 0);
-}
-
-async fn hear_reset(stream: &mut TcpStream) {
-    let read = timeout(WATCHDOG, stream.read(&mut [0; 16])).await.expect("a reset arrives");
-    assert_eq!(read.expect_err("a reset").kind(), ErrorKind::ConnectionReset);
-}
-
-fn hears_nothing(stream: &TcpStream) {
-    assert_eq!(stream.try_read(&mut [0; 16]).expect_err("nothing to read").kind(), ErrorKind::WouldBlock);
-}
+use crate::pair::*;
 
 #[tokio::test]
 async fn an_open_link_carries_bytes_and_ends_both_ways() {
@@ -324,7 +236,7 @@ async fn converse(stream: TcpStream, sent: Vec<u8>, mut rng: ChaCha8Rng) -> Vec<
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bytes_stay_whole_and_in_order_under_any_stalls() {
+async fn bytes_stay_whole_and_in_order_whatever_is_cut_and_degraded() {
     let pair = Pair::open().await;
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let mut random_bytes = |size| {
@@ -332,27 +244,41 @@ async fn bytes_stay_whole_and_in_order_under_any_stalls() {
         rng.fill_bytes(&mut bytes);
         bytes
     };
-    let links = pair.links.clone();
-    let cutter = tokio::spawn(async move {
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        loop {
-            let (from, to) = if rng.random() { (N1, N2) } else { (N2, N1) };
-            if rng.random() {
-                links.cut(from, to, Stall)
-            } else {
-                links.heal(from, to)
-            }
-            tokio::time::sleep(Duration::from_micros(rng.random_range(0..2000))).await;
-        }
-    });
+    let mut connections = Vec::new();
+    for _ in 0..8 {
+        connections.push(pair.connection().await);
+    }
+    // Begins with everything in the way, so that there is something to go wrong however fast the rest is.
+    let slow = Quality { delay: Some(Delay::Exponential(2)), write_max: Some(999), ..Quality::default() };
+    for (from, to) in [(N1, N2), (N2, N1)] {
+        pair.links.degrade(from, to, slow);
+        pair.links.cut(from, to, Stall);
+    }
     let mut conversations = Vec::new();
-    for at in 0..8 {
-        let (n1, n2) = pair.connection().await;
+    for (at, (n1, n2)) in (0..).zip(connections) {
         let (there, back) = (random_bytes(3_000_000), random_bytes(at * 400_000));
         let (rng1, rng2) = (ChaCha8Rng::seed_from_u64(at as u64), ChaCha8Rng::seed_from_u64(100 + at as u64));
         conversations.push((tokio::spawn(converse(n1, there.clone(), rng1)), back.clone()));
         conversations.push((tokio::spawn(converse(n2, back, rng2)), there));
     }
+    eventually(|| {
+        [(N1, N2), (N2, N1)].iter().all(|&(from, to)| pair.links.counters(from, to).bytes_withheld > 0)
+    })
+    .await;
+    let links = pair.links.clone();
+    let cutter = tokio::spawn(async move {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        loop {
+            let (from, to) = if rng.random() { (N1, N2) } else { (N2, N1) };
+            match rng.random_range(0..4) {
+                0 => links.cut(from, to, Stall),
+                1 => links.heal(from, to),
+                2 => links.degrade(from, to, slow),
+                _ => links.restore(from, to),
+            }
+            tokio::time::sleep(Duration::from_micros(rng.random_range(0..2000))).await;
+        }
+    });
     let talk = async {
         for (conversation, expected) in conversations {
             let received = conversation.await.expect("a conversation ends");
@@ -364,6 +290,8 @@ async fn bytes_stay_whole_and_in_order_under_any_stalls() {
     cutter.abort();
     let (there, back) = (pair.links.counters(N1, N2), pair.links.counters(N2, N1));
     assert_eq!((there.bytes_carried, back.bytes_carried), (24_000_000, 28 * 400_000));
-    assert!(there.bytes_withheld > 0 && back.bytes_withheld > 0, "{there:?} {back:?}");
+    for link in [there, back] {
+        assert!(link.bytes_withheld > 0 && link.bytes_degraded > 0, "{link:?}");
+    }
     pair.no_connections_left().await;
 }

@@ -1,0 +1,176 @@
+//! How bad a link is that is not cut.
+//!
+//! As text, the wanted properties with spaces between:
+//!
+//! ```text
+//!   delay_ms=50           everything arrives 50 ms later
+//!   delay_ms=20..80       later by a time drawn anew for each piece read, evenly from 20 to 80 ms
+//!   delay_ms=~40          likewise, exponentially distributed with a mean of 40 ms: mostly small, sometimes huge
+//!   bytes_per_s=20000     bandwidth, shared by all connections of the link
+//!   write_max=3           at most 3 bytes are written at once: whoever reads gets messages in shreds
+//!   reset_after=5000      a connection is reset when it has carried so many bytes this way
+//!   flip_one_in=100000    in so many bytes, on average, one bit is flipped
+//! ```
+//!
+//! It is a byte stream that is made worse, so what arrives is in order and complete (but for flips and resets). Packets lost or
+//! reordered cannot be had at this level, as TCP would hide them; they would show as delay. Delays are exact to about 1 ms.
+
+use std::{fmt, time::Duration};
+
+use rand::{Rng, RngExt};
+
+/// How a degraded link treats what it carries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Quality {
+    /// How much later each piece arrives.
+    pub delay: Option<Delay>,
+    /// Bandwidth in bytes per second, shared by all connections of the link.
+    pub bytes_per_s: Option<u64>,
+    /// How many bytes are written at once at most.
+    pub write_max: Option<u64>,
+    /// After how many bytes a connection is reset.
+    pub reset_after: Option<u64>,
+    /// In how many bytes, on average, one bit is flipped.
+    pub flip_one_in: Option<u64>,
+}
+
+/// A distribution of delays, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delay {
+    /// Always so much.
+    Constant(u64),
+    /// Evenly from the first to the second.
+    Uniform(u64, u64),
+    /// Exponential with this mean.
+    Exponential(u64),
+}
+
+impl Delay {
+    /// Draws one.
+    pub(crate) fn draw(self, rng: &mut impl Rng) -> Duration {
+        match self {
+            Delay::Constant(ms) => Duration::from_millis(ms),
+            Delay::Uniform(least, most) => {
+                Duration::from_micros(rng.random_range(least * 1000..=most * 1000))
+            }
+            Delay::Exponential(mean) => Duration::from_secs_f64(mean as f64 / 1000.0 * exponential(rng)),
+        }
+    }
+}
+
+/// Exponentially distributed with mean 1: the distance between events that come at random.
+pub(crate) fn exponential(rng: &mut impl Rng) -> f64 {
+    -(1.0 - rng.random::<f64>()).ln()
+}
+
+impl fmt::Display for Delay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Delay::Constant(ms) => write!(f, "{ms}"),
+            Delay::Uniform(least, most) => write!(f, "{least}..{most}"),
+            Delay::Exponential(mean) => write!(f, "~{mean}"),
+        }
+    }
+}
+
+impl fmt::Display for Quality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let delay = self.delay.map(|delay| format!("delay_ms={delay}"));
+        let numbers = [
+            ("bytes_per_s", self.bytes_per_s),
+            ("write_max", self.write_max),
+            ("reset_after", self.reset_after),
+            ("flip_one_in", self.flip_one_in),
+        ];
+        let numbers =
+            numbers.into_iter().filter_map(|(name, value)| value.map(|value| format!("{name}={value}")));
+        f.write_str(&delay.into_iter().chain(numbers).collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl Quality {
+    /// Reads properties such as `delay_ms=20..80`; `None` if one is unknown, twice, zero where that makes no sense, or if
+    /// there is none.
+    pub(crate) fn parse(properties: &[&str]) -> Option<Quality> {
+        let mut quality = Quality::default();
+        for property in properties {
+            let (name, value) = property.split_once('=')?;
+            if name == "delay_ms" {
+                quality.delay = Some(parse_delay(value)?).filter(|_| quality.delay.is_none());
+                quality.delay?;
+                continue;
+            }
+            let field = match name {
+                "bytes_per_s" => &mut quality.bytes_per_s,
+                "write_max" => &mut quality.write_max,
+                "reset_after" => &mut quality.reset_after,
+                "flip_one_in" => &mut quality.flip_one_in,
+                _ => return None,
+            };
+            let value = value.parse().ok().filter(|&value: &u64| value > 0)?;
+            if field.replace(value).is_some() {
+                return None;
+            }
+        }
+        (quality != Quality::default()).then_some(quality)
+    }
+}
+
+/// Longer than an hour is no delay but a cut.
+const DELAY_MS_MAX: u64 = 3_600_000;
+
+fn parse_delay(text: &str) -> Option<Delay> {
+    let ms = |text: &str| text.parse().ok().filter(|&ms: &u64| ms <= DELAY_MS_MAX);
+    if let Some(mean) = text.strip_prefix('~') {
+        return ms(mean).map(Delay::Exponential);
+    }
+    match text.split_once("..") {
+        Some((least, most)) => {
+            let (least, most) = (ms(least)?, ms(most)?);
+            (least <= most).then_some(Delay::Uniform(least, most))
+        }
+        None => ms(text).map(Delay::Constant),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_read_back() {
+        for text in [
+            "delay_ms=50",
+            "delay_ms=20..80 bytes_per_s=20000",
+            "delay_ms=~40",
+            "write_max=3 reset_after=5000 flip_one_in=100000",
+        ] {
+            let words: Vec<&str> = text.split(' ').collect();
+            assert_eq!(Quality::parse(&words).expect(text).to_string(), text);
+        }
+        for wrong in [
+            "",
+            "delay_ms",
+            "delay_ms=9..3",
+            "delay_ms=-1",
+            "loss=3",
+            "write_max=0",
+            "write_max=1 write_max=1",
+        ] {
+            assert_eq!(Quality::parse(&wrong.split(' ').collect::<Vec<_>>()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn delays_are_distributed_as_they_say() {
+        let mut rng = rand::rng();
+        let mut mean = |delay: Delay| {
+            let drawn: Vec<f64> = (0..20_000).map(|_| delay.draw(&mut rng).as_secs_f64() * 1000.0).collect();
+            drawn.iter().sum::<f64>() / drawn.len() as f64
+        };
+        assert_eq!(mean(Delay::Constant(7)), 7.0);
+        // Six standard deviations of the mean either way.
+        assert!((mean(Delay::Uniform(10, 90)) - 50.0).abs() < 1.0);
+        assert!((mean(Delay::Exponential(50)) - 50.0).abs() < 2.2);
+    }
+}
