@@ -1,7 +1,7 @@
 //! The protocol between clients and the built-in systems.
 //!
 //! TCP. Each frame is a 32-bit big-endian length, then that many bytes of JSON. A connection may carry several
-//! requests at once; responses come in any order and name their request by `id`.
+//! requests at once; responses come in any order and name their request by `id`. A request is at most 1 MiB.
 //!
 //! ```text
 //! -> {"id":7,"client":"c12-3","seq":4,"f":"cas","key":"k1","value":[2,5],"timeout_ms":1000}

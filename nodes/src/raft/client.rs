@@ -13,6 +13,9 @@ use super::server::Event;
 use crate::logging::log;
 use crate::wire::{Outcome, Request, Response, frames, send_queued};
 
+/// Bytes of a request: it must fit into one message between nodes, with room to spare.
+const REQUEST_BYTES_MAX: usize = 1 << 20;
+
 /// Responses that may wait for a client that does not read; more are dropped, and it will time out.
 const RESPONSES: usize = 1024;
 
@@ -49,7 +52,9 @@ pub(super) async fn accept(listener: TcpListener, events: mpsc::Sender<Event>) {
 async fn converse(stream: TcpStream, events: mpsc::Sender<Event>) {
     let _ = stream.set_nodelay(true);
     let (incoming, outgoing) = stream.into_split();
-    let mut incoming = FramedRead::new(incoming, frames());
+    let mut frames = frames();
+    frames.set_max_frame_length(REQUEST_BYTES_MAX);
+    let mut incoming = FramedRead::new(incoming, frames);
     let (connection, mut responses) = mpsc::channel(RESPONSES);
     let reading = async {
         while let Some(Ok(bytes)) = incoming.next().await {

@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::codec::{Encoder as _, FramedRead};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::gateway::{Answer, Ask, Attempt};
 use super::message::{Message, NodeId};
@@ -26,6 +27,8 @@ use crate::wire::{frames, send_queued};
 /// Frames that may wait for a peer; more are dropped.
 const QUEUE: usize = 1024;
 const DIAL_TIMEOUT: Duration = Duration::from_millis(500);
+/// A connection that lasts so long is one.
+const LASTING: Duration = Duration::from_millis(500);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 
 /// What nodes send each other: postcard in length-delimited frames.
@@ -44,14 +47,15 @@ pub(super) enum Frame {
 #[derive(Debug)]
 pub(super) struct Link {
     queue: mpsc::Sender<Frame>,
+    _task: AbortOnDropHandle<()>,
 }
 
 impl Link {
-    /// Starts to dial `peer`; the task ends when the link is dropped.
+    /// Starts to dial `peer`; dropping the link ends it.
     pub(super) fn dial(me: NodeId, peer: NodeId, address: SocketAddr) -> Self {
         let (queue, frames) = mpsc::channel(QUEUE);
-        tokio::spawn(keep_connected(me, peer, address, frames));
-        Link { queue }
+        let task = tokio::spawn(keep_connected(me, peer, address, frames));
+        Link { queue, _task: AbortOnDropHandle::new(task) }
     }
 
     /// Queues a frame, or drops it if the peer does not take them.
@@ -62,21 +66,15 @@ impl Link {
 
 async fn keep_connected(me: NodeId, peer: NodeId, address: SocketAddr, mut queue: mpsc::Receiver<Frame>) {
     let mut backoff = BACKOFF.0;
-    let mut was_connected = false;
     loop {
         if let Ok(Ok(stream)) = timeout(DIAL_TIMEOUT, TcpStream::connect(address)).await {
-            log(format_args!("connected to {peer}"));
-            (was_connected, backoff) = (true, BACKOFF.0);
-            match pump(&me, stream, &mut queue).await {
-                Ok(()) => return,
-                Err(error) => log(format_args!("lost the connection to {peer}: {error}")),
+            let since = Instant::now();
+            let Err(error) = pump(&me, stream, &mut queue).await else { return };
+            // Whoever accepts and hangs up at once, as a proxy does whose server is down, was never there.
+            if since.elapsed() >= LASTING {
+                log(format_args!("lost the connection to {peer}: {error}"));
+                backoff = BACKOFF.0;
             }
-        } else if was_connected {
-            was_connected = false;
-            log(format_args!("cannot reach {peer}"));
-        }
-        if queue.is_closed() {
-            return;
         }
         sleep(backoff).await;
         backoff = (backoff * 2).min(BACKOFF.1);

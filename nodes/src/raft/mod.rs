@@ -98,10 +98,17 @@ fn parse_ms(text: &str) -> Result<Duration, String> {
 }
 
 impl Args {
-    fn setup(self) -> Setup {
-        let peers: BTreeMap<NodeId, SocketAddr> =
-            self.peers.iter().map(|(name, address)| (NodeId::from(name.as_str()), *address)).collect();
-        Setup {
+    fn setup(self) -> Result<Setup, String> {
+        let mut peers: BTreeMap<NodeId, SocketAddr> = BTreeMap::new();
+        for (name, address) in &self.peers {
+            if *name == self.id || peers.insert(name.as_str().into(), *address).is_some() {
+                return Err(format!("two nodes are named {name}"));
+            }
+        }
+        if self.heartbeat >= self.election_timeout.0 {
+            return Err("the heartbeat must be shorter than the shortest election timeout".into());
+        }
+        Ok(Setup {
             config: core::Config {
                 id: self.id.as_str().into(),
                 peers: peers.keys().cloned().collect(),
@@ -114,7 +121,7 @@ impl Args {
             peers,
             data: self.data,
             snapshot_every: self.snapshot_every,
-        }
+        })
     }
 }
 
@@ -131,7 +138,7 @@ pub fn run(args: Args) -> ExitCode {
         let shutdown = async {
             tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         };
-        serve(args.setup(), shutdown).await.map_err(|error| error.to_string())
+        serve(args.setup()?, shutdown).await.map_err(|error| error.to_string())
     });
     match served {
         Ok(()) => ExitCode::SUCCESS,

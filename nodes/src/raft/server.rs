@@ -135,8 +135,8 @@ pub(crate) async fn serve(setup: Setup, shutdown: impl Future<Output = ()>) -> R
         let mut event = None;
         tokio::select! {
             () = &mut shutdown => break Ok(()),
-            result = durable.recv() => stored = result,
-            next = incoming.recv() => event = next,
+            result = durable.recv() => stored = Some(result.unwrap_or_else(|| Err(io::Error::other("its thread died")))),
+            Some(next) = incoming.recv() => event = Some(next),
             () = sleep_until(wake) => {}
         }
         node.now = start.elapsed();
@@ -160,6 +160,7 @@ pub(crate) async fn serve(setup: Setup, shutdown: impl Future<Output = ()>) -> R
     // The thread ends with its queue, after the write that it is at.
     drop(node);
     let _ = writer.join();
+    tasks.shutdown().await;
     ended
 }
 

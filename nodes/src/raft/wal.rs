@@ -255,3 +255,157 @@ fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 fn sync_directory(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::core::Restart;
+    use super::super::message::Payload;
+    use super::*;
+
+    fn entry(term: u64, index: u64) -> Entry {
+        let payload = Payload::Command(format!("{index} of {term}").into_bytes().into());
+        Entry { at: Position { term, index }, payload }
+    }
+
+    fn entries(range: std::ops::RangeInclusive<u64>, term: u64) -> Write {
+        Write { entries: range.map(|index| entry(term, index)).collect(), ..Write::default() }
+    }
+
+    fn state(term: u64, vote: &str) -> Write {
+        let state = HardState { term, vote: Some(vote.into()) };
+        Write { state: Some(state), ..Write::default() }
+    }
+
+    fn snapshot(term: u64, index: u64) -> Arc<Snapshot> {
+        Arc::new(Snapshot { last: Position { term, index }, data: (*b"state").into() })
+    }
+
+    /// A directory with a log of these batches.
+    fn written(batches: Vec<Vec<Write>>) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut wal, ..) = Wal::open(dir.path()).unwrap();
+        for batch in batches {
+            wal.write(batch).unwrap();
+        }
+        dir
+    }
+
+    fn read(dir: &Path) -> (Stored, Option<TornTail>) {
+        let (_, stored, torn) = Wal::open(dir).unwrap();
+        (stored, torn)
+    }
+
+    fn terms(stored: &Stored) -> Vec<(u64, u64)> {
+        stored.log.from(0).iter().map(|entry| (entry.at.index, entry.at.term)).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let dir = written(vec![
+            vec![state(1, "n1"), entries(1..=2, 1)],
+            vec![entries(3..=3, 1)],
+            vec![state(2, "n2")],
+        ]);
+        let (stored, torn) = read(dir.path());
+        assert_eq!(stored.state, HardState { term: 2, vote: Some("n2".into()) });
+        assert_eq!(terms(&stored), [(1, 1), (2, 1), (3, 1)]);
+        assert_eq!(stored.log.get(2), Some(&entry(1, 2)));
+        assert_eq!(torn, None);
+    }
+
+    #[test]
+    fn an_entry_replaces_what_was_there_and_after() {
+        let dir = written(vec![vec![entries(1..=4, 1)], vec![entries(2..=2, 2)]]);
+        assert_eq!(terms(&read(dir.path()).0), [(1, 1), (2, 2)]);
+    }
+
+    /// Wherever the last write was interrupted: it is gone as a whole, and all before is there.
+    #[test]
+    fn a_torn_tail_is_cut_and_writing_goes_on() {
+        let dir = written(vec![vec![state(1, "n1"), entries(1..=2, 1)]]);
+        let path = dir.path().join("wal");
+        let synced = fs::metadata(&path).unwrap().len() as usize;
+        Wal::open(dir.path()).unwrap().0.write(vec![entries(3..=4, 1)]).unwrap();
+        let whole = fs::read(&path).unwrap();
+        for length in synced + 1..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            let (mut wal, stored, torn) = Wal::open(dir.path()).unwrap();
+            assert_eq!(torn, Some(TornTail { at: synced, bytes: length - synced }));
+            assert_eq!(terms(&stored), [(1, 1), (2, 1)], "cut at {length}");
+            wal.write(vec![entries(3..=3, 2)]).unwrap();
+            assert_eq!(terms(&read(dir.path()).0), [(1, 1), (2, 1), (3, 2)], "cut at {length}");
+        }
+    }
+
+    /// What was synced, and is wrong now, must not be taken for a torn tail: votes and entries would be forgotten.
+    #[test]
+    fn damage_before_the_end_is_refused() {
+        let dir = written(vec![vec![state(1, "n1")], vec![entries(1..=2, 1)], vec![entries(3..=3, 1)]]);
+        let path = dir.path().join("wal");
+        let whole = fs::read(&path).unwrap();
+        let last = whole.windows(4).rposition(|bytes| bytes == MAGIC).unwrap();
+        for at in 0..last {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x10;
+            fs::write(&path, &damaged).unwrap();
+            let error = Wal::open(dir.path()).expect_err("a synced frame is damaged");
+            assert!(matches!(error, WalError::CorruptMiddle { .. }), "byte {at}: {error}");
+            assert_eq!(fs::read(&path).unwrap(), damaged, "and nothing is cut");
+        }
+    }
+
+    #[test]
+    fn a_missing_frame_is_refused() {
+        let dir = written(vec![vec![state(1, "n1")], vec![entries(1..=2, 1)]]);
+        let path = dir.path().join("wal");
+        let whole = fs::read(&path).unwrap();
+        let second = whole.windows(4).rposition(|bytes| bytes == MAGIC).unwrap();
+        fs::write(&path, &whole[second..]).unwrap();
+        assert!(matches!(Wal::open(dir.path()), Err(WalError::Unreadable { .. })));
+    }
+
+    /// The log from 4 on, after a snapshot at 5: some entries are kept for slow followers.
+    fn compaction() -> Write {
+        let restart = Restart { snapshot: snapshot(1, 5), base: Position { term: 1, index: 3 } };
+        Write { restart: Some(restart), ..entries(4..=7, 1) }
+    }
+
+    #[test]
+    fn a_compacted_log_begins_after_its_base() {
+        let dir = written(vec![
+            vec![state(2, "n1"), entries(1..=7, 1)],
+            vec![entries(8..=9, 1), compaction(), entries(8..=8, 2)],
+            vec![entries(9..=9, 2)],
+        ]);
+        let (stored, _) = read(dir.path());
+        assert_eq!(stored.snapshot, Some(snapshot(1, 5)));
+        assert_eq!(stored.log.base(), Position { term: 1, index: 3 });
+        assert_eq!(terms(&stored), [(4, 1), (5, 1), (6, 1), (7, 1), (8, 2), (9, 2)]);
+        assert_eq!(stored.state, HardState { term: 2, vote: Some("n1".into()) }, "the vote is carried over");
+    }
+
+    /// A crash between the two renames: the snapshot is new, the log is old.
+    #[test]
+    fn a_half_done_compaction_is_completed_by_reading() {
+        let cases = [
+            ("the log agrees and goes on", snapshot(1, 2), vec![(1, 1), (2, 1), (3, 1)]),
+            ("the log is behind", snapshot(2, 9), vec![]),
+            ("the log has another entry there", snapshot(2, 2), vec![]),
+        ];
+        for (case, snapshot, expected) in cases {
+            let dir = written(vec![vec![state(1, "n1"), entries(1..=3, 1)]]);
+            replace(dir.path(), "snapshot", &frame(1, &*snapshot)).unwrap();
+            let (stored, _) = read(dir.path());
+            assert_eq!(terms(&stored), expected, "{case}");
+            assert!(stored.log.holds(snapshot.last), "{case}");
+            assert!(stored.state.term >= snapshot.last.term, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_log_without_its_snapshot_is_refused() {
+        let dir = written(vec![vec![entries(1..=7, 1)], vec![compaction()]]);
+        fs::remove_file(dir.path().join("snapshot")).unwrap();
+        assert!(matches!(Wal::open(dir.path()), Err(WalError::Unreadable { .. })));
+    }
+}

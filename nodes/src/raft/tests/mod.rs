@@ -1,9 +1,10 @@
-//! Tests of the protocol as a whole, without sockets, files or clocks.
+//! Tests of the whole: of the protocol without sockets, files or clocks, and (in [`cluster`]) of servers with all three.
 //!
 //! [`stories`] play short scripts, some of them the paper's figures; [`simulator`] plays many random ones and checks the
 //! paper's safety properties (Figure 3) all along. Both put [`Actor`]s on their stage: a core, with a disk that forgets
 //! what was not synced and a state machine that remembers everything.
 
+mod cluster;
 mod simulator;
 mod stories;
 
