@@ -206,8 +206,8 @@ pub fn read(
     Ok(reading)
 }
 
-/// Writes a history. [`Format::Json`] and [`Format::Log`] are only read: they are written as [`Format::Edn`] and
-/// [`Format::Txt`], which say the same.
+/// Writes a history. Reading it again gives the same one, but for what the format has no room for: times, nodes and
+/// indices in [`Format::Txt`] and [`Format::Log`], indices in [`Format::Finished`].
 ///
 /// # Errors
 /// Whatever `out` fails with.
@@ -217,8 +217,10 @@ pub fn write(mut out: impl Write, history: &History, format: Format) -> io::Resu
             events::events(history).try_for_each(|(event, _)| jsonl::write_event(&mut out, &event))
         }
         Format::Finished => finished::write(out, history),
-        Format::Edn | Format::Json => print::edn(out, history),
-        Format::Txt | Format::Log => print::txt(out, history),
+        Format::Edn => print::edn(out, history),
+        Format::Json => print::json(out, history),
+        Format::Txt => print::txt(out, history, ""),
+        Format::Log => print::txt(out, history, "INFO  jepsen.util - "),
     }
 }
 

@@ -72,6 +72,11 @@ impl Form<'_> {
         }
     }
 
+    /// What it is, for a complaint.
+    pub(super) fn shown(&self) -> String {
+        format!("`{}`", self.value(&mut Strings::default()))
+    }
+
     /// The text of a keyword, a text or a symbol.
     pub(super) fn name(&self) -> Option<&str> {
         match self {

@@ -112,7 +112,7 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
 }
 
 fn found(form: Option<&Form>) -> String {
-    form.map_or("none".into(), |form| format!("`{}`", form.value(&mut Strings::default())))
+    form.map_or("none".into(), Form::shown)
 }
 
 /// Turns records into a history, and Jepsen's words into ours.
@@ -221,7 +221,7 @@ fn take_apart(op: &mut Op) {
 fn translate(op: &mut Op) {
     match (&op.f, &mut op.outcome) {
         (F::Read | F::Get, _) => op.input = Value::Nil,
-        (F::Cas, Outcome::Ok(output)) if !matches!(output, Value::Bool(_)) => *output = Value::Bool(true),
+        (F::Cas, Outcome::Ok(output)) => *output = Value::Bool(*output != Value::Bool(false)),
         (F::Other(_), _) => {}
         (_, Outcome::Ok(output)) if *output == op.input => *output = Value::Nil,
         _ => {}

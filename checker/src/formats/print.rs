@@ -1,12 +1,15 @@
-//! Histories as Jepsen prints them: `history.edn`, one map per line, and `history.txt`.
+//! Histories as Jepsen prints them: `history.edn`, one map per line; the same in JSON; `history.txt`, bare or as a log.
 //!
 //! The inverse of the translation in [`jepsen`](super::jepsen): an `:ok` without an output repeats its input, a
 //! compare-and-set that returned false is a `:fail`, and one that certainly never happened carries an `:error` that
 //! tells the two apart. Keys are printed as `jepsen.independent` does, `[key value]` in place of every value. The text
-//! form has no times.
+//! forms have no times.
 
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};
+use std::mem;
+
+use serde::Serialize;
 
 use super::events::events;
 use crate::history::History;
@@ -14,9 +17,9 @@ use crate::op::{Event, F, Kind, Value};
 
 /// Writes `history.edn`.
 pub(super) fn edn(mut out: impl Write, history: &History) -> io::Result<()> {
-    for_each(history, |event, value| {
-        let Event { index, time, process, kind, f, node, error, .. } = event;
-        write!(out, "{{:type {}, :f {}, :value {value}", keyword(*kind), Name(f))?;
+    for_each(history, |event| {
+        let Event { index, time, process, kind, f, value, node, error, .. } = event;
+        write!(out, "{{:type :{}, :f {}, :value {}", name(*kind), Name(f), Printed(value))?;
         write!(out, ", :time {time}, :process {process}, :index {index}")?;
         if let Some(error) = error {
             write!(out, ", :error {}", Quoted(error))?;
@@ -28,11 +31,37 @@ pub(super) fn edn(mut out: impl Write, history: &History) -> io::Result<()> {
     })
 }
 
-/// Writes `history.txt`.
-pub(super) fn txt(mut out: impl Write, history: &History) -> io::Result<()> {
-    for_each(history, |event, value| {
-        let Event { process, kind, f, error, .. } = event;
-        write!(out, "{process}\t{}\t{}\t{value}", keyword(*kind), Name(f))?;
+/// The map of an event, in the order that elle-cli's examples have.
+#[derive(Serialize)]
+struct Map<'a> {
+    r#type: &'static str,
+    f: &'a F,
+    value: &'a Value,
+    process: u64,
+    time: u64,
+    index: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<&'a str>,
+}
+
+/// Writes the maps of `history.edn` in JSON, one per line.
+pub(super) fn json(mut out: impl Write, history: &History) -> io::Result<()> {
+    for_each(history, |event| {
+        let Event { index, time, process, ref f, ref value, .. } = *event;
+        let (error, node) = (event.error.as_deref(), event.node.as_deref());
+        let map = Map { r#type: name(event.kind), f, value, process, time, index, error, node };
+        serde_json::to_writer(&mut out, &map)?;
+        out.write_all(b"\n")
+    })
+}
+
+/// Writes `history.txt`; every line begins with `prefix`.
+pub(super) fn txt(mut out: impl Write, history: &History, prefix: &str) -> io::Result<()> {
+    for_each(history, |event| {
+        let Event { process, kind, f, value, error, .. } = event;
+        write!(out, "{prefix}{process}\t:{}\t{}\t{}", name(*kind), Name(f), Printed(value))?;
         if let Some(error) = error {
             write!(out, "\t{}", error.replace(char::is_control, " "))?;
         }
@@ -40,8 +69,8 @@ pub(super) fn txt(mut out: impl Write, history: &History) -> io::Result<()> {
     })
 }
 
-/// Calls `print` with every event in Jepsen's words, and its value.
-fn for_each(history: &History, mut print: impl FnMut(&Event, Printed) -> io::Result<()>) -> io::Result<()> {
+/// Calls `print` with every event in Jepsen's words.
+fn for_each(history: &History, mut print: impl FnMut(&Event) -> io::Result<()>) -> io::Result<()> {
     let keyed = history.ops.iter().any(|op| !op.key.is_nil());
     for (mut event, op) in events(history) {
         let mut value = op.input.clone();
@@ -49,24 +78,22 @@ fn for_each(history: &History, mut print: impl FnMut(&Event, Printed) -> io::Res
             (F::Cas, Kind::Ok) if event.value == Value::Bool(false) => event.kind = Kind::Fail,
             (F::Cas, Kind::Ok) => {}
             (F::Cas, Kind::Fail) => drop(event.error.get_or_insert_with(|| "did-not-happen".into())),
-            (F::Read | F::Get | F::Other(_), Kind::Ok) => value = event.value.clone(),
-            (_, Kind::Ok) if !event.value.is_nil() => value = event.value.clone(),
+            (F::Read | F::Get | F::Other(_), Kind::Ok) => value = mem::take(&mut event.value),
+            (_, Kind::Ok) if !event.value.is_nil() => value = mem::take(&mut event.value),
             _ => {}
         }
-        if keyed {
-            value = Value::pair(event.key.clone(), value);
-        }
-        print(&event, Printed(&value))?;
+        event.value = if keyed { Value::pair(event.key.clone(), value) } else { value };
+        print(&event)?;
     }
     Ok(())
 }
 
-fn keyword(kind: Kind) -> &'static str {
+fn name(kind: Kind) -> &'static str {
     match kind {
-        Kind::Invoke => ":invoke",
-        Kind::Ok => ":ok",
-        Kind::Fail => ":fail",
-        Kind::Info => ":info",
+        Kind::Invoke => "invoke",
+        Kind::Ok => "ok",
+        Kind::Fail => "fail",
+        Kind::Info => "info",
     }
 }
 
@@ -159,7 +186,7 @@ mod tests {
     fn keys_go_into_the_values() {
         let read = r#"{"client":0,"f":"read","key":"x","out":3,"call":1,"ret":2}"#;
         assert_eq!(
-            printed(|out, history| txt(out, history), read),
+            printed(|out, history| txt(out, history, ""), read),
             "0\t:invoke\t:read\t[\"x\" nil]\n0\t:ok\t:read\t[\"x\" 3]\n"
         );
     }

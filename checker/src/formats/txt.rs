@@ -52,35 +52,27 @@ fn in_log(line: &str) -> Option<&str> {
 
 /// The event in `text`, which begins at `place`; `None` when it is not a client's.
 fn record(text: &str, place: Place, strings: &mut Strings) -> Result<Option<Record>, ParseError> {
-    let column = |rest: &str| place.column + text.len() - rest.len();
-    let error = |rest: &str, expected: &str| {
-        let found =
-            rest.split_whitespace().next().map_or("the end of the line".into(), |word| format!("`{word}`"));
-        ParseError { line: place.line, column: column(rest), expected: expected.into(), found }
-    };
-    let (process, rest) = word(text);
-    let process = match process.parse::<u64>() {
-        Ok(process) => Some(process),
-        Err(_) if process.starts_with([':', '"']) => None,
-        Err(_) => return Err(error(text, "a process, such as 0 or :nemesis")),
-    };
-    let (kind, after_kind) = word(rest);
-    let Some(kind) = kind.strip_prefix(':').and_then(jepsen::kind) else {
-        return Err(error(rest, ":invoke, :ok, :fail or :info"));
-    };
-    let (f, after_f) = word(after_kind);
-    let f = match f.strip_prefix(':') {
-        Some(name) if !name.is_empty() => F::from(name),
-        _ => return Err(error(after_kind, "what is asked, such as :read")),
-    };
-    let Some(process) = process else { return Ok(None) };
+    match event(text, strings) {
+        Ok(event) => Ok(event.map(|event| Record { place, time: None, index: None, event })),
+        Err(error) => Err(ParseError { line: place.line, column: place.column + error.column - 1, ..error }),
+    }
+}
 
-    let mut forms = Forms::new(after_f.as_bytes(), Notation::Edn)?;
-    let form = forms.next().map_err(|error| ParseError {
-        line: place.line,
-        column: column(after_f) + error.column - 1,
-        ..error
+/// Process, kind, f, value, error: the first four are forms, the last is what is left.
+fn event(text: &str, strings: &mut Strings) -> Result<Option<Event>, ParseError> {
+    let mut forms = Forms::new(text.as_bytes(), Notation::Edn)?;
+    let process = field(&mut forms, "a process, such as 0 or :nemesis", |form| match form {
+        Form::Int(process) => Some(u64::try_from(*process).ok()),
+        Form::Keyword(_) | Form::Text(_) => Some(None),
+        _ => None,
     })?;
+    let kind = field(&mut forms, ":invoke, :ok, :fail or :info", |form| jepsen::kind(form.name()?))?;
+    let f = field(&mut forms, "what is asked, such as :read", |form| match form {
+        Form::Keyword(_) | Form::Text(_) => form.name().map(F::from),
+        _ => None,
+    })?;
+    let Some(process) = process else { return Ok(None) };
+    let form = forms.next()?;
     let said = forms.rest().trim();
     let mut error = (!said.is_empty()).then(|| strings.share(said));
     let mut value = Value::Nil;
@@ -91,15 +83,23 @@ fn record(text: &str, place: Place, strings: &mut Strings) -> Result<Option<Reco
         Some(form) => value = form.value(strings),
         None => {}
     }
-    let event = Event { index: 0, time: 0, process, kind, f, key: Value::Nil, value, node: None, error };
-    Ok(Some(Record { place, time: None, index: None, event }))
+    Ok(Some(Event { index: 0, time: 0, process, kind, f, key: Value::Nil, value, node: None, error }))
 }
 
-/// The first word, and what follows it.
-fn word(text: &str) -> (&str, &str) {
-    let text = text.trim_start();
-    let end = text.find(char::is_whitespace).unwrap_or(text.len());
-    (&text[..end], text[end..].trim_start())
+/// The next form as what it means.
+fn field<T>(
+    forms: &mut Forms,
+    expected: &str,
+    meaning: impl FnOnce(&Form) -> Option<T>,
+) -> Result<T, ParseError> {
+    let Place { line, column } = forms.place()?;
+    let form = forms.next()?;
+    form.as_ref().and_then(meaning).ok_or_else(|| ParseError {
+        line,
+        column,
+        expected: expected.into(),
+        found: form.map_or("the end of the line".into(), |form| form.shown()),
+    })
 }
 
 #[cfg(test)]
@@ -137,7 +137,7 @@ mod tests {
     fn errors_say_where_and_what() {
         for (text, complaint) in [
             ("0 :invoke :read nil\nx", "2:1: expected a process, such as 0 or :nemesis, found `x`"),
-            ("0\t:done", "1:3: expected :invoke, :ok, :fail or :info, found `:done`"),
+            ("0\t:done", "1:3: expected :invoke, :ok, :fail or :info, found `done`"),
             ("0\t:ok", "1:6: expected what is asked, such as :read, found the end of the line"),
             ("0 :ok :read [1", "1:15: expected `]`, found the end of the input"),
             (
