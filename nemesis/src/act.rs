@@ -62,6 +62,15 @@ impl Act {
         }
     }
 
+    /// The node whose process the act is done to; `None` for acts on links.
+    pub(crate) fn process(self) -> Option<NodeId> {
+        match self {
+            Act::Kill(node) | Act::Terminate(node) | Act::Start(node) => Some(node),
+            Act::Pause(node) | Act::Resume(node) => Some(node),
+            Act::Cut(..) | Act::Heal(..) | Act::Degrade(..) | Act::Restore(..) => None,
+        }
+    }
+
     /// The directed link that the act cuts, if it cuts one.
     pub fn cuts(self) -> Option<(NodeId, NodeId)> {
         match self {

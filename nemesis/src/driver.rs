@@ -274,7 +274,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         (self.record)(record);
     }
 
-    /// Does acts of a step, all at once, and gives what went wrong.
+    /// Does acts of a step that come at the same time, and gives what went wrong.
     async fn apply(&mut self, i: usize, acts: Vec<Act>) -> Vec<String> {
         let mut wanted = Vec::new();
         for act in acts {
@@ -286,9 +286,20 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
                 None => wanted.push(self.give_up(i, act)),
             }
         }
+        // One after the other on one node, at once on different ones. Acts on links take no time.
+        let mut by_node: BTreeMap<Option<NodeId>, Vec<Act>> = BTreeMap::new();
+        for act in wanted {
+            by_node.entry(act.process()).or_default().push(act);
+        }
         let (nodes, links) = (self.nodes, self.links);
-        let done = join_all(wanted.into_iter().map(|act| perform(nodes, links, act)));
-        done.await.into_iter().filter_map(Result::err).collect()
+        let done = join_all(by_node.into_values().map(|acts| async move {
+            let mut problems = Vec::new();
+            for act in acts {
+                problems.extend(perform(nodes, links, act).await.err());
+            }
+            problems
+        }));
+        done.await.concat()
     }
 
     /// Gives up the claims of step `i` that `undo` puts right. What is then to be done: `undo`, or, if another step still

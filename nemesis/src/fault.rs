@@ -5,10 +5,11 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use crate::{CutMode, NodeId, TimedAct, kill, partition, pause};
+use crate::{CutMode, NodeId, TimedAct, corrupt, degrade, kill, partition, pause, terminate};
 
 /// Every fault, in the order in which help lists them.
-pub const FAULTS: &[Fault] = &[kill::FAULT, pause::FAULT, partition::FAULT];
+pub const FAULTS: &[Fault] =
+    &[kill::FAULT, pause::FAULT, partition::FAULT, degrade::FAULT, terminate::FAULT, corrupt::FAULT];
 
 /// A way to hurt a cluster, with its variants.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Fault {
     pub name: &'static str,
     /// What it does, in one line for help.
     pub about: &'static str,
+    /// Whether `all` includes it.
+    pub usual: bool,
     /// Its variants, at least one.
     pub kinds: &'static [Kind],
     /// The acts of the named kind, in the order of their times; empty where the cluster is too small for it.

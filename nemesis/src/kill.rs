@@ -3,17 +3,12 @@
 //! The undo is the restart. What was written but not fsynced survives, because the operating system does: losing it takes
 //! a power failure, which is another fault.
 
-use crate::{
-    Act,
-    fault::{Dice, Fault},
-    target,
-};
+use crate::{Act, fault::Fault, target};
 
 pub(crate) const FAULT: Fault = Fault {
     name: "kill",
     about: "ends processes with SIGKILL; the undo starts them on the data they left",
+    usual: true,
     kinds: target::KINDS,
-    draw: |kind, dice: &mut Dice| {
-        target::take(kind, dice).into_iter().map(|node| Act::Kill(node).into()).collect()
-    },
+    draw: |kind, dice| target::draw(kind, dice, Act::Kill),
 };

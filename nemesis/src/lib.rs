@@ -23,6 +23,8 @@
 //!   a fault that withheld and stopped nothing is recorded as ineffective.
 
 mod act;
+mod corrupt;
+mod degrade;
 mod degraded;
 mod driver;
 mod fault;
@@ -42,6 +44,7 @@ mod replay;
 mod schedule;
 mod suggest;
 mod target;
+mod terminate;
 
 pub use act::{Act, ParseActError, TimedAct};
 pub use driver::{HealError, drive, heal_everything};

@@ -11,6 +11,7 @@ use crate::{
 pub(crate) const FAULT: Fault = Fault {
     name: "partition",
     about: "cuts links between nodes (they stall, or reset connections); the undo opens them",
+    usual: true,
     kinds: &[
         Kind { name: "isolate-leader", about: "whoever leads, apart from all others", at_leader: true },
         Kind {
@@ -25,6 +26,11 @@ pub(crate) const FAULT: Fault = Fault {
         },
         Kind { name: "halves", about: "two random halves", at_leader: false },
         Kind { name: "isolate-one", about: "a random node, apart from all others", at_leader: false },
+        Kind {
+            name: "minority-third",
+            about: "a random third of the nodes, apart from the others",
+            at_leader: false,
+        },
         Kind {
             name: "majority-ring",
             about: "every node hears a majority, and no two the same",
@@ -67,6 +73,7 @@ fn grudge(kind: &str, dice: &mut Dice) -> Grudge {
     let order = &dice.order;
     match kind {
         "halves" => Grudge::split(order, order.len() / 2),
+        "minority-third" => Grudge::split(order, (order.len() / 3).max(1)),
         "majority-ring" => Grudge::majority_ring(order),
         "bridge" => Grudge::bridge(order),
         "one-way" => {

@@ -4,17 +4,12 @@
 //! A pause is not a partition: peers notice the silence, but the kernel goes on accepting and acknowledging for the paused
 //! process, and hands it everything at once when it wakes.
 
-use crate::{
-    Act,
-    fault::{Dice, Fault},
-    target,
-};
+use crate::{Act, fault::Fault, target};
 
 pub(crate) const FAULT: Fault = Fault {
     name: "pause",
     about: "stops processes with SIGSTOP; the undo lets them go on with SIGCONT",
+    usual: true,
     kinds: target::KINDS,
-    draw: |kind, dice: &mut Dice| {
-        target::take(kind, dice).into_iter().map(|node| Act::Pause(node).into()).collect()
-    },
+    draw: |kind, dice| target::draw(kind, dice, Act::Pause),
 };

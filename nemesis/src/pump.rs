@@ -18,7 +18,7 @@ use std::{
 };
 
 use socket2::SockRef;
-use tokio::{io::Interest, select};
+use tokio::{io::Interest, select, task::coop::consume_budget};
 
 use crate::{gate::Gate, proxy::Socket};
 
@@ -68,6 +68,8 @@ impl Pump {
                 }
             }
             chunk.give_back();
+            // Two fast sockets may never make us wait: others on this thread want to run, too.
+            consume_budget().await;
             if self.from.readable().await.is_err() {
                 return self.pass_on(End::Reset).await;
             }

@@ -29,7 +29,8 @@ use crate::{
 
 /// The faults that a run is to have: what `--nemesis` says.
 ///
-/// `none`, `all`, or names with commas between; a name may be narrowed to some of its kinds: `kill,partition:bridge+halves`.
+/// `none`, `all` (all the usual ones), or names with commas between; a name may be narrowed to some of its kinds:
+/// `kill,partition:bridge+halves`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted(Vec<WantedFault>);
 
@@ -97,7 +98,7 @@ impl FromStr for Wanted {
     fn from_str(text: &str) -> Result<Wanted, ParseWantedError> {
         match text.trim() {
             "none" => return Ok(Wanted(Vec::new())),
-            "all" => return Ok(Wanted(FAULTS.iter().map(WantedFault::whole).collect())),
+            "all" => return Ok(Wanted(usual())),
             _ => {}
         }
         let mut wanted: Vec<WantedFault> = Vec::new();
@@ -110,6 +111,11 @@ impl FromStr for Wanted {
         }
         Ok(Wanted(wanted))
     }
+}
+
+/// The faults of `all`.
+fn usual() -> Vec<WantedFault> {
+    FAULTS.iter().filter(|fault| fault.usual).map(WantedFault::whole).collect()
 }
 
 impl WantedFault {
@@ -283,12 +289,15 @@ mod tests {
         for (text, error) in [
             (
                 "partion",
-                r#"there is no fault "partion" (did you mean "partition"?); faults are kill, pause, partition, or all, or none"#,
+                r#"there is no fault "partion" (did you mean "partition"?); faults are kill, pause, partition, degrade, terminate, corrupt, or all, or none"#,
             ),
-            ("clock", r#"there is no fault "clock"; faults are kill, pause, partition, or all, or none"#),
+            (
+                "clock",
+                r#"there is no fault "clock"; faults are kill, pause, partition, degrade, terminate, corrupt, or all, or none"#,
+            ),
             (
                 "kill:leadr",
-                r#"kill has no kind "leadr" (did you mean "leader"?); its kinds are leader, one, minority, majority, all"#,
+                r#"kill has no kind "leadr" (did you mean "leader"?); its kinds are leader, leader-again, one, minority, majority, all, rolling"#,
             ),
             ("kill,kill:one", "kill is named twice"),
             ("kill,none", r#""none" stands alone or not at all"#),
@@ -312,8 +321,9 @@ mod tests {
             told,
             [
                 "1316 +1635 partition isolate-leader: cut n1>n2 reset, cut n1>n3 reset, cut n2>n1 reset, cut n3>n1 reset",
-                "5976 +323 pause minority: pause n1",
-                "12101 +1009 kill leader: kill n3",
+                "5976 +323 pause one: pause n1",
+                "12101 +1024 kill leader-again: kill n2, @168 start n2, @276 kill n2, @471 start n2, @542 kill n2, \
+                 @734 start n2, @783 kill n2, @846 start n2, @946 kill n2",
             ]
         );
     }
@@ -336,7 +346,8 @@ mod tests {
 
     #[test]
     fn a_long_plan_has_every_kind_evenly() {
-        let plan = draw("all", 7, 5, 1000, 1_000_000);
+        let every: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
+        let plan = draw(&every.join(","), 7, 5, 1000, 1_000_000);
         let mut kinds: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for step in &plan.steps {
             *kinds.entry((&step.fault, &step.kind)).or_default() += 1;
@@ -360,7 +371,8 @@ mod tests {
             interval_ms in 0..20_000u64,
             time_limit_ms in 0..120_000u64,
         ) {
-            let plan = draw("all", seed, nodes, interval_ms, time_limit_ms);
+            let every: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
+            let plan = draw(&every.join(","), seed, nodes, interval_ms, time_limit_ms);
             let quiet_ms = interval_ms.max(1) * 2 / 10;
             for (at, step) in plan.steps.iter().enumerate() {
                 let next_ms = plan.steps.get(at + 1).map_or(time_limit_ms, |next| next.at_ms);

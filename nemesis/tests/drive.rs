@@ -83,7 +83,7 @@ impl Nodes for Puppets {
     }
 }
 
-/// A stage of five nodes.
+/// A stage of five nodes, of which n3 leads.
 struct Stage {
     leader: Option<NodeId>,
     fails: Option<&'static str>,
@@ -292,6 +292,26 @@ async fn a_fault_may_be_a_story_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn acts_of_one_moment_on_one_node_keep_their_order() {
+    check(
+        STAGE,
+        "100+1000 again: kill n1, start n1, kill n1, kill n2, start n2
+         2000+10 degrade: degrade n1>n2 delay_ms=5",
+        "100 kill n1
+         100 start n1
+         100 kill n1
+         100 kill n2
+         100 start n2
+         100 apply again n1,n2, installed
+         1100 start n1
+         1100 heal again n1,n2, installed, effective Some(true)
+         2000 apply degrade delay_ms=5 {n1 > n2}, installed
+         2010 heal degrade delay_ms=5 {n1 > n2}, installed, effective Some(false)",
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn stopping_in_the_middle_undoes_everything_at_once() {
     check(
         Stage { stop_after: Some(Duration::from_millis(250)), ..STAGE },
@@ -364,7 +384,7 @@ async fn what_was_done_can_be_done_again() {
 #[tokio::test(start_paused = true)]
 async fn a_drawn_plan_is_carried_out_whole() {
     for seed in 0..20 {
-        let wanted = "all".parse().expect("a word");
+        let wanted = "kill,pause,partition,degrade,terminate,corrupt".parse().expect("faults");
         let schedule = Schedule { wanted, seed, nodes: 5, interval_ms: 5000, time_limit_ms: 60_000 };
         let plan = schedule.draw();
         let played = STAGE.play(plan.clone()).await;
