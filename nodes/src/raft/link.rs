@@ -9,7 +9,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -27,11 +27,13 @@ use crate::wire::{frames, send_queued};
 /// Frames that may wait for a peer; more are dropped.
 const QUEUE: usize = 1024;
 const DIAL_TIMEOUT: Duration = Duration::from_millis(500);
+/// A frame that does not arrive in so long has a wrong length, or comes from a stall; both are gone with the connection.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// A connection that lasts so long is one.
 const LASTING: Duration = Duration::from_millis(500);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 
-/// What nodes send each other: postcard in length-delimited frames.
+/// What nodes send each other: a checksum and postcard in length-delimited frames.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Frame {
     /// The first frame of a connection: who dials.
@@ -98,8 +100,21 @@ async fn pump(me: &NodeId, stream: TcpStream, queue: &mut mpsc::Receiver<Frame>)
     }
 }
 
+/// A frame's bytes: the checksum of its encoding, and that. TCP's own checksum is weak, and a link on trial may flip bits.
 fn encode(frame: &Frame) -> Bytes {
-    postcard::to_stdvec(frame).expect("frames hold only what postcard can write").into()
+    let body = postcard::to_stdvec(frame).expect("frames hold only what postcard can write");
+    let mut bytes = BytesMut::with_capacity(4 + body.len());
+    bytes.put_u32(crc32fast::hash(&body));
+    bytes.put_slice(&body);
+    bytes.freeze()
+}
+
+fn decode(mut bytes: BytesMut) -> Result<Frame, &'static str> {
+    let sum = bytes.try_get_u32().map_err(|_| "a frame is too short")?;
+    if sum != crc32fast::hash(&bytes) {
+        return Err("a checksum is wrong");
+    }
+    postcard::from_bytes(&bytes).map_err(|_| "a frame cannot be read")
 }
 
 /// Reads the frames of one incoming connection and hands them on with the sender's name, until it ends.
@@ -110,18 +125,43 @@ pub(super) async fn receive<E: From<(NodeId, Frame)>>(
 ) {
     let mut incoming = FramedRead::new(stream, frames());
     let mut from = None;
-    while let Some(Ok(bytes)) = incoming.next().await {
-        match (postcard::from_bytes(&bytes), &from) {
+    let why = loop {
+        let bytes = match timeout(PATIENCE, incoming.next()).await {
+            Ok(Some(Ok(bytes))) => bytes,
+            Ok(Some(Err(_))) => break "a frame is too long, or the connection was reset",
+            Ok(None) => return,
+            Err(_) if incoming.read_buffer().is_empty() => continue,
+            Err(_) => break "a frame does not end",
+        };
+        match (decode(bytes), &from) {
             (Ok(Frame::Hello(peer)), None) if peers.contains(&peer) => from = Some(peer),
+            (Ok(_), None) => break "it does not say who it is",
             (Ok(frame), Some(peer)) => {
                 if events.send(E::from((peer.clone(), frame))).await.is_err() {
                     return;
                 }
             }
-            (_, who) => {
-                log(format_args!("closed a connection with an unexpected frame from {who:?}"));
-                return;
-            }
+            (Err(why), _) => break why,
         }
+    };
+    let who = from.map_or("somebody".to_owned(), |peer| peer.to_string());
+    log(format_args!("closed the connection from {who}: {why}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flipped_bit_is_noticed() {
+        let frame = Frame::Hello("n1".into());
+        let bytes = encode(&frame);
+        assert!(matches!(decode(BytesMut::from(&bytes[..])), Ok(Frame::Hello(peer)) if peer == "n1".into()));
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = BytesMut::from(&bytes[..]);
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode(flipped).is_err(), "bit {bit}");
+        }
+        assert!(decode(BytesMut::new()).is_err());
     }
 }
