@@ -21,48 +21,22 @@
 
 use hashbrown::HashSet;
 
-use crate::limits::{Limit, Meter};
+use crate::frontier::Found;
+use crate::limits::Meter;
 use crate::model::Model;
 use crate::part::{Event, Part};
 use crate::space::{Space, StateId};
-
-/// What a search ended with. Operations by their numbers in the part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// A legal order.
-    Order(Vec<u32>),
-    /// There is none: nothing survives the return of this operation.
-    Wall(u32),
-    /// A limit came first. So many definite operations were in order, at best.
-    Stopped(Limit, usize),
-}
-
-/// Orders that reach a wall: evidence of why nothing passes it.
-#[derive(Debug)]
-pub(crate) struct Watch {
-    /// The operation whose return is the wall.
-    pub(crate) wall: u32,
-    /// Legal orders that reach it, each of another configuration.
-    pub(crate) orders: Vec<Vec<u32>>,
-    /// How many orders to keep.
-    pub(crate) orders_max: usize,
-}
 
 /// A placed operation: how to take it back, and what to try instead.
 struct Frame {
     op: u32,
     before: StateId,
     /// Which of the successor states was taken.
-    branch: usize,
+    branch: u32,
 }
 
 /// Searches for a legal order of the whole part.
-pub(crate) fn search<M: Model>(
-    part: &Part<M::Call>,
-    space: &mut Space<'_, M>,
-    meter: &mut Meter<'_>,
-    mut watch: Option<&mut Watch>,
-) -> Found {
+pub(crate) fn search<M: Model>(part: &Part, space: &mut Space<'_, M>, meter: &mut Meter<'_>) -> Found {
     let mut list = List::new(part);
     let mut placed = Placed::new(part);
     let mut seen: HashSet<Box<[u64]>> = HashSet::new();
@@ -77,10 +51,11 @@ pub(crate) fn search<M: Model>(
         match part.events[at] {
             Event::Call(op) => {
                 let successors = space.step(state, part.ops[op as usize].class);
-                let Some(&next) = successors.get(branch) else {
+                if branch == successors.len {
                     (at, branch) = (list.next(at), 0);
                     continue;
-                };
+                }
+                let next = space.successor(successors, branch);
                 placed.insert(op);
                 let key = placed.key(next);
                 if seen.contains(key) {
@@ -103,12 +78,6 @@ pub(crate) fn search<M: Model>(
                 if at > furthest.0 {
                     furthest = (at, placed.definite, op);
                 }
-                if let Some(watch) = &mut watch
-                    && watch.wall == op
-                    && watch.orders.len() < watch.orders_max
-                {
-                    watch.orders.push(stack.iter().map(|frame| frame.op).collect());
-                }
                 let Some(frame) = stack.pop() else { return Found::Wall(furthest.2) };
                 placed.remove(frame.op);
                 list.unlift(frame.op);
@@ -130,7 +99,7 @@ struct List {
 }
 
 impl List {
-    fn new<C>(part: &Part<C>) -> Self {
+    fn new(part: &Part) -> Self {
         let n = part.events.len() as u32;
         let (mut calls, mut returns) = (vec![0; part.ops.len()], vec![None; part.ops.len()]);
         for (node, event) in (1..).zip(&part.events) {
@@ -200,13 +169,13 @@ struct Placed {
 }
 
 impl Placed {
-    fn new<C>(part: &Part<C>) -> Self {
+    fn new(part: &Part) -> Self {
         let mut counts = [0u32, 0];
         let mut count = |definite: bool| {
             counts[usize::from(definite)] += 1;
             (definite, counts[usize::from(definite)] - 1)
         };
-        let bit = part.ops.iter().map(|op| count(op.definite)).collect();
+        let bit = part.ops.iter().map(|op| count(op.definite())).collect();
         let words = |n: u32| vec![0; n as usize / 64 + 1];
         Placed {
             bit,

@@ -6,13 +6,29 @@
 use std::sync::atomic::AtomicBool;
 
 use crate::decision::Decision;
-use crate::dfs::{self, Found, Watch};
+use crate::dfs;
+use crate::frontier::{self, Found, Search};
+use crate::generate::SplitMix64;
+use crate::history::History;
 use crate::limits::{Limit, Limits, Meter};
 use crate::model::Model;
 use crate::op::Op;
-use crate::part::Part;
-use crate::space::Space;
+use crate::part::{Event, Part};
+use crate::small::{self, Menu};
+use crate::space::{Space, StateId};
 use crate::witness::{self, Stuck};
+
+/// The search engines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// The frontier engine, after the exact algorithms for special histories.
+    #[default]
+    Auto,
+    /// The frontier engine alone.
+    Frontier,
+    /// The plain depth-first search: slow, and the reference for all others.
+    DepthFirst,
+}
 
 /// What was decided about one part, and at what cost.
 #[derive(Clone, Debug)]
@@ -62,8 +78,20 @@ pub(crate) trait Judge: Sync {
     /// Whether every operation means something to the model, and if not, what was expected.
     fn fits(&self, op: &Op) -> Result<(), String>;
 
+    /// Whether the operations have an order that keeps each process's own; `None` after so many configurations.
+    fn sequential(&self, ops: &[&Op], states_max: usize) -> Option<bool>;
+
+    /// Whether an operation, with its recorded result, never changes any state (or says nothing at all).
+    fn only_observes(&self, op: &Op) -> bool;
+
     /// Decides the operations of one object, by search. Operations that do not fit make it decline.
-    fn decide(&self, ops: &[&Op], limits: &Limits<'_>, cancelled: Option<&AtomicBool>) -> Decided;
+    fn decide(
+        &self,
+        ops: &[&Op],
+        engine: Engine,
+        limits: &Limits<'_>,
+        cancelled: Option<&AtomicBool>,
+    ) -> Decided;
 
     /// Searches again, for the evidence of a violation: `None` if there is none, or a limit came first.
     fn frontier_at_failure(
@@ -72,6 +100,12 @@ pub(crate) trait Judge: Sync {
         limits: &Limits<'_>,
         configurations_max: usize,
     ) -> Option<Failure>;
+
+    /// See [`small::history_with`].
+    fn small_history(&self, random: &mut SplitMix64, menu: Menu, ops_max: u64) -> History;
+
+    /// See [`small::by_definition_with`].
+    fn by_definition(&self, ops: &[Op]) -> bool;
 
     /// Runs an order of positions through the model alone: the state it leads to, or where it gets stuck.
     fn replay(&self, ops: &[&Op], order: &[usize]) -> Result<String, Stuck>;
@@ -89,23 +123,45 @@ impl<M: Model> Judge for M {
         self.parse(op).map(drop)
     }
 
-    fn decide(&self, ops: &[&Op], limits: &Limits<'_>, cancelled: Option<&AtomicBool>) -> Decided {
+    fn sequential(&self, ops: &[&Op], states_max: usize) -> Option<bool> {
+        crate::explain::sequential(self, ops, states_max)
+    }
+
+    fn only_observes(&self, op: &Op) -> bool {
+        self.parse(op).is_ok_and(|call| call.is_none_or(|call| self.read_only(&call)))
+    }
+
+    fn decide(
+        &self,
+        ops: &[&Op],
+        engine: Engine,
+        limits: &Limits<'_>,
+        cancelled: Option<&AtomicBool>,
+    ) -> Decided {
         let mut decided = Decided {
             decision: Decision::Declined,
             stopped: None,
             definite: 0,
-            engine: "depth-first",
+            engine: "frontier",
             states: 0,
             frontier_max: 0,
         };
-        let Ok(part) = Part::new(self, ops) else { return decided };
+        let mut space = Space::new(self);
+        let Ok(part) = Part::new(&mut space, ops) else { return decided };
         let mut meter = Meter::new(limits, cancelled);
-        let found = dfs::search(&part, &mut Space::new(self, &part.classes), &mut meter, None);
+        let found = if engine == Engine::DepthFirst {
+            decided.engine = "depth-first";
+            dfs::search(&part, &mut space, &mut meter)
+        } else {
+            let search = frontier::search(&part, &mut space, &mut meter, 0);
+            decided.frontier_max = search.frontier_max;
+            search.found
+        };
         decided.definite = part.definite();
         decided.states = meter.states();
         match found {
-            Found::Order(order) => decided.decision = Decision::Legal { order: positions(&part, &order) },
-            Found::Wall(wall) => decided.decision = Decision::Illegal { conflict: positions(&part, &[wall]) },
+            Found::Order(order) => decided.decision = Decision::Legal { order: part.positions(&order) },
+            Found::Wall(wall) => decided.decision = Decision::Illegal { conflict: part.positions(&[wall]) },
             Found::Stopped(limit, reached) => decided.stopped = Some((limit, reached)),
         }
         decided
@@ -117,25 +173,39 @@ impl<M: Model> Judge for M {
         limits: &Limits<'_>,
         configurations_max: usize,
     ) -> Option<Failure> {
-        let part = Part::new(self, ops).ok()?;
-        let mut space = Space::new(self, &part.classes);
-        let Found::Wall(wall) = dfs::search(&part, &mut space, &mut Meter::new(limits, None), None) else {
-            return None;
+        let mut space = Space::new(self);
+        let part = Part::new(&mut space, ops).ok()?;
+        let search = frontier::search(&part, &mut space, &mut Meter::new(limits, None), configurations_max);
+        let Search { found: Found::Wall(wall), deepest, .. } = search else { return None };
+        let wall = part.ops[wall as usize];
+        // Called by then (operations are numbered in that order), and not returned before.
+        let called = part.events[..wall.returns as usize]
+            .iter()
+            .filter(|event| matches!(event, Event::Call(_)))
+            .count();
+        let pending = (0..called as u32).filter(|&op| part.ops[op as usize].returns >= wall.returns);
+        let pending: Vec<u32> = pending.collect();
+        let configuration = |(order, state): (Vec<u32>, StateId)| {
+            let (used, unused): (Vec<u32>, Vec<u32>) = pending.iter().partition(|op| order.contains(op));
+            Deepest {
+                state: self.show(space.state(state)),
+                order: part.positions(&order),
+                used: part.positions(&used),
+                unused: part.positions(&unused),
+            }
         };
-        let mut watch = Watch { wall, orders: Vec::new(), orders_max: configurations_max };
-        dfs::search(&part, &mut space, &mut Meter::new(limits, None), Some(&mut watch));
-        let witness = part.ops[wall as usize].at as usize;
-        let end = ops[witness].ret();
-        let configuration = |order: &Vec<u32>| {
-            let order = positions(&part, order);
-            // Pending at the failure: called by then, and not returned before the witness was.
-            let mut pending: Vec<usize> = part.ops.iter().map(|op| op.at as usize).collect();
-            pending.retain(|&at| ops[at].call <= end && ops[at].ret() >= end);
-            let (used, unused) = pending.into_iter().partition(|at| order.contains(at));
-            let state = self.replay(ops, &order).unwrap_or_else(|stuck| stuck.state);
-            Deepest { state, order, used, unused }
-        };
-        Some(Failure { witness, configurations: watch.orders.iter().map(configuration).collect() })
+        Some(Failure {
+            witness: wall.at as usize,
+            configurations: deepest.into_iter().map(configuration).collect(),
+        })
+    }
+
+    fn small_history(&self, random: &mut SplitMix64, menu: Menu, ops_max: u64) -> History {
+        small::history_with(random, self, menu, ops_max)
+    }
+
+    fn by_definition(&self, ops: &[Op]) -> bool {
+        small::by_definition_with(self, ops)
     }
 
     fn replay(&self, ops: &[&Op], order: &[usize]) -> Result<String, Stuck> {
@@ -145,9 +215,4 @@ impl<M: Model> Judge for M {
     fn certify(&self, ops: &[&Op], order: &[usize]) -> Result<(), String> {
         witness::certify(self, ops, order)
     }
-}
-
-/// Numbers of the part as positions in the slice it was made from.
-fn positions<C>(part: &Part<C>, numbers: &[u32]) -> Vec<usize> {
-    numbers.iter().map(|&i| part.ops[i as usize].at as usize).collect()
 }

@@ -4,11 +4,13 @@
 //! [`Answer::Unknown`](verdict::Answer::Unknown), and says which limit.
 
 pub mod check;
+mod configs;
 pub mod decision;
 mod dfs;
-mod explain;
+pub mod explain;
 pub mod fast;
 pub mod formats;
+mod frontier;
 pub mod generate;
 pub mod history;
 mod judge;
@@ -16,7 +18,9 @@ pub mod limits;
 pub mod model;
 pub mod op;
 mod part;
+mod pending;
 pub mod small;
 mod space;
+mod trail;
 pub mod verdict;
 mod witness;

@@ -69,6 +69,12 @@ pub trait Model: Sync {
     fn read_only(&self, _call: &Self::Call) -> bool {
         false
     }
+
+    /// Whether this call is possible in every state and leads to one and the same state from all of them, as a blind
+    /// write does. A promise: such calls are only tried where somebody could notice.
+    fn overwrites(&self, _call: &Self::Call) -> bool {
+        false
+    }
 }
 
 /// The models that come with the checker.

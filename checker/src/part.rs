@@ -1,18 +1,15 @@
 //! What the engines see of a history: the operations of one object, normalised.
 //!
 //! - An operation that certainly did not happen is dropped, and so is one that says nothing about the object.
-//! - An indeterminate operation never returns: it may take effect at any time after its call, or never.
+//! - An indeterminate operation never returns: it may take effect at any time after its call, or never. One that only
+//!   observes is dropped.
 //! - Intervals are closed: an operation that is called at the very instant another one returns is concurrent with it.
-//! - Equal calls share one *class*. To the search two pending operations of one class differ only in when they return.
 //!
 //! What is left is a sequence of [`Event`]s: calls and returns of numbered operations, and no times at all.
 
-use std::hash::{BuildHasher, Hash};
-
-use hashbrown::{DefaultHashBuilder, HashTable};
-
 use crate::model::Model;
-use crate::op::Op;
+use crate::op::{Nanos, Op};
+use crate::space::{ClassId, Effect, Space};
 
 /// A call or a return of the operation with this number (see [`Part::ops`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,23 +21,31 @@ pub(crate) enum Event {
 /// One operation of a [`Part`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PartOp {
-    /// Which of [`Part::classes`] its call is.
-    pub(crate) class: u32,
+    /// What is called, with what result.
+    pub(crate) class: ClassId,
     /// Its position in the slice that the part was made from.
     pub(crate) at: u32,
+    /// The position of its return in [`Part::events`]; [`NEVER`] for an indeterminate operation.
+    pub(crate) returns: u32,
+}
+
+/// The return of an operation that need not take effect.
+pub(crate) const NEVER: u32 = u32::MAX;
+
+impl PartOp {
     /// Whether it certainly happened: indeterminate operations may be left out.
-    pub(crate) definite: bool,
+    pub(crate) fn definite(&self) -> bool {
+        self.returns != NEVER
+    }
 }
 
 /// The operations of one object, normalised.
 #[derive(Debug)]
-pub(crate) struct Part<C> {
+pub(crate) struct Part {
     /// The operations, in the order of their calls in [`Part::events`].
     pub(crate) ops: Vec<PartOp>,
-    /// Every call, then for definite operations its return, by time; at one instant calls come before returns.
+    /// Every call, and for definite operations the return, by time; at one instant calls come before returns.
     pub(crate) events: Vec<Event>,
-    /// The distinct calls.
-    pub(crate) classes: Vec<C>,
 }
 
 /// An operation that has no meaning to the model.
@@ -52,39 +57,31 @@ pub(crate) struct Misfit {
     pub(crate) expected: String,
 }
 
-impl<C: Clone + Eq + Hash> Part<C> {
+impl Part {
     /// Normalises the operations of one object.
-    pub(crate) fn new<M: Model<Call = C>>(model: &M, ops: &[&Op]) -> Result<Self, Misfit> {
-        let mut part = Part { ops: Vec::with_capacity(ops.len()), events: Vec::new(), classes: Vec::new() };
-        let hasher = DefaultHashBuilder::default();
-        let mut ids: HashTable<u32> = HashTable::new();
+    pub(crate) fn new<M: Model>(space: &mut Space<'_, M>, ops: &[&Op]) -> Result<Self, Misfit> {
+        let mut part = Part { ops: Vec::with_capacity(ops.len()), events: Vec::new() };
         for (at, op) in ops.iter().enumerate().filter(|(_, op)| !op.is_fail()) {
-            let Some(call) = model.parse(op).map_err(|expected| Misfit { at, expected })? else { continue };
-            let hash = |call: &C| hasher.hash_one(call);
-            let classes = &mut part.classes;
-            let entry =
-                ids.entry(hash(&call), |&id| classes[id as usize] == call, |&id| hash(&classes[id as usize]));
-            let class = *entry.or_insert_with(|| classes.len() as u32).get();
-            if class as usize == classes.len() {
-                classes.push(call);
+            let call = space.model().parse(op).map_err(|expected| Misfit { at, expected })?;
+            let Some(class) = call.map(|call| space.class(call)) else { continue };
+            if op.is_ok() || space.effect(class) != Effect::Observes {
+                part.ops.push(PartOp { class, at: at as u32, returns: NEVER });
             }
-            part.ops.push(PartOp { class, at: at as u32, definite: op.is_ok() });
         }
-        part.ops.sort_by_key(|item| ops[item.at as usize].call);
-        let mut returns: Vec<u32> =
-            (0..part.ops.len() as u32).filter(|&i| part.ops[i as usize].definite).collect();
-        let ends = |i: &u32| {
-            let op = ops[part.ops[*i as usize].at as usize];
-            op.ret().max(op.call)
-        };
-        returns.sort_by_key(ends);
+        let call = |op: &PartOp| ops[op.at as usize].call;
+        part.ops.sort_by_key(call);
+        let ends = |op: &PartOp| ops[op.at as usize].ret().max(call(op));
+        let definite = part.ops.iter().enumerate().filter(|(_, op)| ops[op.at as usize].is_ok());
+        let mut returns: Vec<(Nanos, u32)> = definite.map(|(i, op)| (ends(op), i as u32)).collect();
+        returns.sort_unstable();
         part.events = Vec::with_capacity(part.ops.len() + returns.len());
         let mut called = 0;
-        for i in returns {
-            while called < part.ops.len() && ops[part.ops[called].at as usize].call <= ends(&i) {
+        for (end, i) in returns {
+            while called < part.ops.len() && call(&part.ops[called]) <= end {
                 part.events.push(Event::Call(called as u32));
                 called += 1;
             }
+            part.ops[i as usize].returns = part.events.len() as u32;
             part.events.push(Event::Return(i));
         }
         part.events.extend((called..part.ops.len()).map(|i| Event::Call(i as u32)));
@@ -94,5 +91,10 @@ impl<C: Clone + Eq + Hash> Part<C> {
     /// How many operations certainly happened.
     pub(crate) fn definite(&self) -> usize {
         self.events.len() - self.ops.len()
+    }
+
+    /// Numbers of the part as positions in the slice it was made from.
+    pub(crate) fn positions(&self, numbers: &[u32]) -> Vec<usize> {
+        numbers.iter().map(|&i| self.ops[i as usize].at as usize).collect()
     }
 }

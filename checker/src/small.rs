@@ -11,14 +11,20 @@ use std::sync::Arc;
 
 use crate::generate::SplitMix64;
 use crate::history::History;
-use crate::model::Model;
+use crate::model::{Model, ModelKind};
 use crate::op::{F, Op, Outcome, Value};
 
 /// Draws one finished operation: what is asked, the input, an output that may or may not be possible.
 pub type Menu = fn(&mut SplitMix64) -> (F, Value, Value);
 
-/// A random history of at most `ops_max` operations on one object. About half of them are linearizable.
-pub fn history<M: Model>(random: &mut SplitMix64, model: &M, menu: Menu, ops_max: u64) -> History {
+/// A random history of at most `ops_max` operations on one object of a model that comes with the crate. Very roughly
+/// half of all such histories are linearizable.
+pub fn history(random: &mut SplitMix64, kind: ModelKind, ops_max: u64) -> History {
+    kind.judge().small_history(random, menu(kind), ops_max)
+}
+
+/// The same for a model of your own.
+pub fn history_with<M: Model>(random: &mut SplitMix64, model: &M, menu: Menu, ops_max: u64) -> History {
     let clients = 1 + random.below(5) as usize;
     let mut ops: Vec<Op> = Vec::new();
     // Per client: its pending operation, with the outcome decided already if it has taken effect.
@@ -120,7 +126,12 @@ fn recorded(process: u64, call: u64, f: F, input: Value) -> Op {
 
 /// Whether the operations of one object are linearizable, straight from the definition (Herlihy and Wing, TOPLAS
 /// 1990): tries every order of every choice of indeterminate operations. For a handful of operations.
-pub fn by_definition<M: Model>(model: &M, ops: &[Op]) -> bool {
+pub fn by_definition(kind: ModelKind, ops: &[Op]) -> bool {
+    kind.judge().by_definition(ops)
+}
+
+/// The same for a model of your own.
+pub fn by_definition_with<M: Model>(model: &M, ops: &[Op]) -> bool {
     let calls: Vec<(&Op, M::Call)> =
         ops.iter().filter(|op| !op.is_fail()).filter_map(|op| Some((op, model.parse(op).ok()??))).collect();
     extend(model, &model.init(), &calls)
@@ -144,8 +155,7 @@ fn extend<M: Model>(model: &M, state: &M::State, left: &[(&Op, M::Call)]) -> boo
 }
 
 /// The menu of a model that comes with the checker: few values, every result.
-pub fn menu(kind: crate::model::ModelKind) -> Menu {
-    use crate::model::ModelKind;
+pub fn menu(kind: ModelKind) -> Menu {
     match kind {
         ModelKind::Register => |random| match random.below(2) {
             0 => (F::Read, Value::Nil, any(random, 3)),

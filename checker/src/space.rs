@@ -1,92 +1,181 @@
-//! The states a search has met, and every step between them that it has tried.
+//! The states and calls a search has met, and every step between them that it has tried.
 //!
-//! States are interned to small numbers, and the model is asked for each pair of state and call only once: in the
+//! Both are interned to small numbers, and the model is asked for each pair of state and call only once: in the
 //! engines a step is a look-up, a comparison of states is a comparison of numbers.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use crate::model::Model;
 
-/// The number of an interned state.
+/// The number of an interned state. The initial state is 0.
 pub(crate) type StateId = u32;
 
-/// Where the successors of a state by a call are, in [`Space::successors`].
+/// The number of an interned call. Equal calls are one class: to a search, pending operations of one class differ
+/// only in when they return.
+pub(crate) type ClassId = u32;
+
+/// What a call can do to a state, as far as the model has promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing, ever: [`Model::read_only`].
+    Observes,
+    /// Always the same, wherever it comes: [`Model::overwrites`].
+    Overwrites,
+    /// Anything else.
+    Changes,
+}
+
+/// Where the successors of a state by a call are; read them with [`Space::successor`].
 #[derive(Clone, Copy, Debug)]
-struct Span {
+pub(crate) struct Successors {
     start: u32,
-    len: u32,
+    /// How many there are; 0 where the call is impossible.
+    pub(crate) len: u32,
 }
 
-/// Interned states and remembered steps.
+/// Steps between the first states and calls are kept in a square table, which is all that most objects ever need.
+const CORNER: u32 = 64;
+const NOT_ASKED: Successors = Successors { start: 0, len: u32::MAX };
+
+/// Interned states and calls, and remembered steps.
 #[derive(Debug)]
-pub(crate) struct Space<'a, M: Model> {
-    model: &'a M,
-    classes: &'a [M::Call],
-    states: Vec<M::State>,
-    ids: HashTable<StateId>,
-    steps: HashMap<(StateId, u32), Span>,
+pub(crate) struct Space<'m, M: Model> {
+    model: &'m M,
+    calls: Interner<M::Call>,
+    effects: Vec<Effect>,
+    states: Interner<M::State>,
+    corner: Vec<Successors>,
+    steps: HashMap<(StateId, ClassId), Successors>,
     successors: Vec<StateId>,
-    hasher: DefaultHashBuilder,
 }
 
-impl<'a, M: Model> Space<'a, M> {
-    /// A space that knows only the initial state, which is number 0.
-    pub(crate) fn new(model: &'a M, classes: &'a [M::Call]) -> Self {
+impl<'m, M: Model> Space<'m, M> {
+    /// A space that knows only the initial state.
+    pub(crate) fn new(model: &'m M) -> Self {
         let mut space = Space {
             model,
-            classes,
-            states: Vec::new(),
-            ids: HashTable::new(),
+            calls: Interner::default(),
+            effects: Vec::new(),
+            states: Interner::default(),
+            corner: vec![NOT_ASKED; (CORNER * CORNER) as usize],
             steps: HashMap::new(),
             successors: Vec::new(),
-            hasher: DefaultHashBuilder::default(),
         };
-        space.intern(model.init());
+        space.states.intern(model.init());
         space
     }
 
+    /// The model.
+    pub(crate) fn model(&self) -> &'m M {
+        self.model
+    }
+
+    /// The class of a call.
+    pub(crate) fn class(&mut self, call: M::Call) -> ClassId {
+        let id = self.calls.intern(call);
+        if id as usize == self.effects.len() {
+            let call = &self.calls.items[id as usize];
+            self.effects.push(match (self.model.read_only(call), self.model.overwrites(call)) {
+                (true, _) => Effect::Observes,
+                (false, true) => Effect::Overwrites,
+                (false, false) => Effect::Changes,
+            });
+        }
+        id
+    }
+
+    /// What calls of this class can do.
+    pub(crate) fn effect(&self, class: ClassId) -> Effect {
+        self.effects[class as usize]
+    }
+
     /// The states that a call of this class turns `from` into.
-    pub(crate) fn step(&mut self, from: StateId, class: u32) -> &[StateId] {
-        let span = match self.steps.get(&(from, class)) {
-            Some(&span) => span,
-            None => {
-                let next = self.model.step(&self.states[from as usize], &self.classes[class as usize]);
-                let start = self.successors.len() as u32;
-                for state in next {
-                    let id = self.intern(state);
-                    self.successors.push(id);
-                }
-                let span = Span { start, len: self.successors.len() as u32 - start };
-                self.steps.insert((from, class), span);
-                span
-            }
+    pub(crate) fn step(&mut self, from: StateId, class: ClassId) -> Successors {
+        let known = if from < CORNER && class < CORNER {
+            self.corner[(from * CORNER + class) as usize]
+        } else {
+            self.steps.get(&(from, class)).copied().unwrap_or(NOT_ASKED)
         };
-        &self.successors[span.start as usize..(span.start + span.len) as usize]
+        if known.len == NOT_ASKED.len { self.ask(from, class) } else { known }
+    }
+
+    /// One of the successors.
+    pub(crate) fn successor(&self, of: Successors, branch: u32) -> StateId {
+        self.successors[(of.start + branch) as usize]
+    }
+
+    /// Whether a call of this class is possible in this state.
+    pub(crate) fn possible(&mut self, state: StateId, class: ClassId) -> bool {
+        self.step(state, class).len > 0
+    }
+
+    /// Whether a call of this class can leave this state as it is.
+    pub(crate) fn idle(&mut self, state: StateId, class: ClassId) -> bool {
+        let next = self.step(state, class);
+        (0..next.len).any(|branch| self.successor(next, branch) == state)
     }
 
     /// The state with this number.
     pub(crate) fn state(&self, id: StateId) -> &M::State {
-        &self.states[id as usize]
+        &self.states.items[id as usize]
     }
 
-    /// Roughly the bytes held; what states own on the heap is not counted.
+    /// Roughly the bytes held; what states and calls own on the heap is not counted.
     pub(crate) fn bytes(&self) -> usize {
-        self.states.capacity() * (size_of::<M::State>() + size_of::<StateId>())
-            + self.steps.capacity() * size_of::<(StateId, u32, Span)>()
+        self.states.bytes()
+            + self.calls.bytes()
+            + self.steps.capacity() * size_of::<(StateId, ClassId, Successors)>()
             + self.successors.capacity() * size_of::<StateId>()
     }
 
-    fn intern(&mut self, state: M::State) -> StateId {
-        let (states, hasher) = (&mut self.states, &self.hasher);
-        let hash = |state: &M::State| hasher.hash_one(state);
-        let known = |&id: &StateId| states[id as usize] == state;
-        let entry = self.ids.entry(hash(&state), known, |&id| hash(&states[id as usize]));
-        let id = *entry.or_insert_with(|| states.len() as StateId).get();
-        if id as usize == states.len() {
-            states.push(state);
+    #[cold]
+    fn ask(&mut self, from: StateId, class: ClassId) -> Successors {
+        let start = self.successors.len() as u32;
+        let next = self.model.step(&self.states.items[from as usize], &self.calls.items[class as usize]);
+        for state in next {
+            let id = self.states.intern(state);
+            self.successors.push(id);
+        }
+        let answer = Successors { start, len: self.successors.len() as u32 - start };
+        if from < CORNER && class < CORNER {
+            self.corner[(from * CORNER + class) as usize] = answer;
+        } else {
+            self.steps.insert((from, class), answer);
+        }
+        answer
+    }
+}
+
+/// Distinct things, numbered in the order they were met.
+#[derive(Debug)]
+struct Interner<T> {
+    items: Vec<T>,
+    ids: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+}
+
+impl<T> Default for Interner<T> {
+    fn default() -> Self {
+        Interner { items: Vec::new(), ids: HashTable::new(), hasher: DefaultHashBuilder::default() }
+    }
+}
+
+impl<T: Eq + Hash> Interner<T> {
+    fn intern(&mut self, item: T) -> u32 {
+        let (items, hasher) = (&mut self.items, &self.hasher);
+        let hash = |item: &T| hasher.hash_one(item);
+        let entry =
+            self.ids.entry(hash(&item), |&id| items[id as usize] == item, |&id| hash(&items[id as usize]));
+        let id = *entry.or_insert_with(|| items.len() as u32).get();
+        if id as usize == items.len() {
+            items.push(item);
         }
         id
+    }
+
+    fn bytes(&self) -> usize {
+        self.items.capacity() * size_of::<T>() + self.ids.capacity() * (size_of::<u32>() + 1)
     }
 }

@@ -76,4 +76,8 @@ impl Model for CasRegister {
     fn read_only(&self, call: &CasCall) -> bool {
         matches!(call, CasCall::Read(_) | CasCall::CasFailed(_))
     }
+
+    fn overwrites(&self, call: &CasCall) -> bool {
+        matches!(call, CasCall::Write(_))
+    }
 }

@@ -58,4 +58,8 @@ impl Model for Register {
     fn read_only(&self, call: &RegisterCall) -> bool {
         matches!(call, RegisterCall::Read(_))
     }
+
+    fn overwrites(&self, call: &RegisterCall) -> bool {
+        matches!(call, RegisterCall::Write(_))
+    }
 }

@@ -1,0 +1,60 @@
+//! Checks very many small random histories by every engine, and holds the verdicts against one another.
+//!
+//! `cargo run --release -p tribunal-checker --example soak -- MODEL|all COUNT SEED`
+//!
+//! The reference is the plain depth-first search; every hundredth history is also judged straight from the
+//! definition. Every certificate is replayed. A disagreement is printed as JSON lines and ends the run.
+#![allow(clippy::print_stdout, reason = "this is a program")]
+
+use std::process::ExitCode;
+
+use tribunal_checker::check::{Engine, Options, check};
+use tribunal_checker::generate::SplitMix64;
+use tribunal_checker::model::ModelKind;
+use tribunal_checker::small;
+use tribunal_checker::verdict::Answer;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let model = args.next().unwrap_or_else(|| "all".into());
+    let count: u64 = args.next().and_then(|text| text.parse().ok()).unwrap_or(100_000);
+    let seed: u64 = args.next().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let kinds: Vec<ModelKind> =
+        ModelKind::ALL.into_iter().filter(|kind| model == "all" || model == kind.name()).collect();
+    for kind in kinds {
+        match soak(kind, count, seed) {
+            Ok(violations) => {
+                println!("{kind}: {count} histories from seed {seed}, {violations} violations, 0 mismatches")
+            }
+            Err(mismatch) => {
+                println!("{kind}: MISMATCH\n{mismatch}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// How many of the histories are violations, or the first history that the engines disagree about.
+fn soak(kind: ModelKind, count: u64, seed: u64) -> Result<u64, String> {
+    let mut random = SplitMix64::new(seed);
+    let mut violations = 0;
+    for round in 0..count {
+        let history = small::history(&mut random, kind, 4 + round % 9);
+        let answer = |engine: Engine| {
+            let options = Options { engine, certify: true, explain: false, threads: 1, ..Options::default() };
+            check(&history, kind, &options).expect("the menu of a model fits it").answer
+        };
+        let mut answers = vec![answer(Engine::DepthFirst), answer(Engine::Frontier), answer(Engine::Auto)];
+        if round % 100 == 0 && history.ops.len() <= 8 {
+            let truth = small::by_definition(kind, &history.ops);
+            answers.push(if truth { Answer::Linearizable } else { Answer::Violation });
+        }
+        if answers.iter().any(|answer| *answer != answers[0]) {
+            let ops: Vec<String> = history.ops.iter().map(|op| format!("{op:?}")).collect();
+            return Err(format!("round {round}: {answers:?}\n{}", ops.join("\n")));
+        }
+        violations += u64::from(answers[0] == Answer::Violation);
+    }
+    Ok(violations)
+}

@@ -1,0 +1,394 @@
+//! The frontier engine: every way to explain the history so far, carried forward event by event.
+//!
+//! A *configuration* is a state of the object and the set of pending operations that are already placed in the order.
+//! The frontier holds every configuration that explains all events so far. A call changes nothing but what is
+//! pending. At a return, the operation must be placed: configurations in which it is not are continued by every
+//! sequence of pending operations that ends with it, and no further (Lowe's just-in-time linearization, CCPE 2017,
+//! section 5; after Wing and Gong, JPDC 1993). The history is linearizable iff some configuration survives to the end,
+//! and otherwise the return at which none does is the exact event that proves the violation.
+//!
+//! ```text
+//!   call a   call b   return b ....... return a ....
+//!                     │ b needs a place: "b" or "a b"
+//!      {(s0, ∅)}      ├─▶ (s1, {b}) ───▶ a needs a place, after b
+//!                     └─▶ (s2, {a, b}) ─▶ a has one
+//! ```
+//!
+//! Nothing is remembered but the frontier, so memory does not grow with the history, and time is polynomial whenever
+//! the frontier stays small. The reductions below keep it small. Each is an exchange argument: given any
+//! linearization, there is another one that the engine does not lose.
+//!
+//! **R1, observations at once.** An operation that *with its recorded result* never changes any state is placed as
+//! soon as it is possible. Moving it from its later place to now leaves every state as it was; it has been called;
+//! and whatever must precede it is placed, for that has returned. ("Changes nothing in the current state" is not
+//! enough: a pending write of the current value is a resource.)
+//!
+//! **R2, earliest deadline first.** Of pending operations of one class only the one that returns first is tried.
+//! Take a linearization that uses b before a, of one class, where a returns first: swap them. a moves to an earlier
+//! point, at which it has been called; b moves to a point before the return of a, which is before its own. They are
+//! not renamed afterwards: which of them was used is remembered.
+//!
+//! **R3, indeterminate operations are optional.** Of two configurations that are alike except that one has placed
+//! fewer of them, that one can do whatever the other can. They never return, so by R2 only their number per class
+//! matters: a thousand unknown writes of five values are five counts, not a thousand bits.
+//!
+//! **R5, overwrites that nobody sees.** An operation that is possible everywhere and leads to the same state from
+//! anywhere (a blind write) hides everything placed just before it. When one is placed, every other pending overwrite
+//! is *covered*: it may be thought of as placed just before, overwritten at once. It remains available, until it
+//! returns, to be placed where its effect counts instead. So for each overwrite two bits are kept: *open*, it has no
+//! place yet; *spent*, it has been used for its effect. Fewer of either is better, hence the dominance in
+//! [`configs`](crate::configs). An overwrite is covered too in any configuration whose state is the one it leads to:
+//! there it changes nothing. What must be tried:
+//!
+//! - At the return of an overwrite that is not spent: place it for its effect (it may be the last writer for a while);
+//!   and if it is covered, also keep the configuration as it is.
+//! - As a step towards the operation that returns: an overwrite only if some other pending operation, not itself an
+//!   overwrite, is possible in the state it leads to. In a linearization where what follows it (before the next
+//!   overwrite, and before the return) is no such operation, it is hidden, and need not be placed for its effect.
+//!   This holds for a write of the current value as well: it covers the others.
+//!
+//! (R4, forgetting indeterminate operations that nobody can see any more, looks into the future and is done before.)
+//!
+//! **Beam widening.** With a width, only so many configurations are kept after each event. Every one of them is
+//! reached by a real linearization of the events so far, so if one survives to the end the history is linearizable,
+//! whatever was dropped. If none does and something was dropped, the search is repeated eight times wider, finally
+//! without a width. A violation is only ever concluded when nothing was dropped.
+
+use hashbrown::HashMap;
+
+use crate::configs::{self, Configs, Layout};
+use crate::limits::{Limit, Meter};
+use crate::model::Model;
+use crate::part::{Event, NEVER, Part};
+use crate::pending::{Definite, Pending};
+use crate::space::{ClassId, Effect, Space, StateId};
+use crate::trail::{START, Trail};
+
+/// What a search ended with. Operations by their numbers in the part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A legal order.
+    Order(Vec<u32>),
+    /// There is none: nothing survives the return of this operation.
+    Wall(u32),
+    /// A limit came first. So many definite operations were in order, at best.
+    Stopped(Limit, usize),
+}
+
+/// The widths that are tried, one after the other.
+const WIDTHS: [usize; 4] = [8, 64, 512, usize::MAX];
+
+/// How a search went.
+#[derive(Debug)]
+pub(crate) struct Search {
+    pub(crate) found: Found,
+    /// The largest number of configurations after any event.
+    pub(crate) frontier_max: usize,
+    /// If nothing survives: legal orders of some of the deepest configurations before that, and their states.
+    pub(crate) deepest: Vec<(Vec<u32>, StateId)>,
+}
+
+/// Searches for a legal order of the whole part, with ever wider beams. Evidence of a violation is at most
+/// `deepest_max` configurations.
+pub(crate) fn search<M: Model>(
+    part: &Part,
+    space: &mut Space<'_, M>,
+    meter: &mut Meter<'_>,
+    deepest_max: usize,
+) -> Search {
+    let mut search = Search { found: Found::Order(Vec::new()), frontier_max: 0, deepest: Vec::new() };
+    let mut reached = 0;
+    for width in WIDTHS {
+        let mut frontier = Frontier::new(width);
+        let result = frontier.run(part, space, meter);
+        search.frontier_max = search.frontier_max.max(frontier.widest);
+        reached = reached.max(frontier.returned);
+        match result {
+            Err(limit) => search.found = Found::Stopped(limit, reached),
+            Ok(None) => search.found = Found::Order(frontier.order(part, space)),
+            Ok(Some(_)) if frontier.was_cut => continue,
+            Ok(Some(wall)) => {
+                search.found = Found::Wall(wall);
+                search.deepest = frontier.deepest(part, space, deepest_max);
+            }
+        }
+        break;
+    }
+    search
+}
+
+/// What a state makes of the pending operations; the same for all configurations in it, until the next event.
+struct Row {
+    /// Definite operations other than overwrites that are possible: exact bits.
+    possible: Vec<u64>,
+    /// Those of them that only observe.
+    observed: Vec<u64>,
+    /// Overwrites that lead to another state: open bits.
+    elsewhere: Vec<u64>,
+    /// Whether an indeterminate operation, other than an overwrite, is possible.
+    indeterminate: bool,
+}
+
+/// All explanations of the events so far, or as many as the width allows.
+struct Frontier {
+    width: usize,
+    was_cut: bool,
+    /// The largest number of configurations after any event.
+    widest: usize,
+    /// How many definite operations have returned.
+    returned: usize,
+    pending: Pending,
+    now: Configs,
+    /// At a return: configurations in which the operation is placed, and those on the way there.
+    done: Configs,
+    on_the_way: Configs,
+    rows: HashMap<StateId, Row>,
+    trail: Trail,
+    /// The number of the event that is being worked on.
+    event: u32,
+}
+
+impl Frontier {
+    /// The configuration before any event.
+    fn new(width: usize) -> Self {
+        let mut start = vec![0; Layout::default().stride()];
+        configs::set_head(&mut start, 0, START);
+        Frontier {
+            width,
+            was_cut: false,
+            widest: 1,
+            returned: 0,
+            pending: Pending::default(),
+            now: Configs::of(Layout::default(), &start),
+            done: Configs::default(),
+            on_the_way: Configs::default(),
+            rows: HashMap::new(),
+            trail: Trail::new(),
+            event: 0,
+        }
+    }
+
+    /// Works through all events of a part. `Some` operation if nothing survives its return.
+    fn run<M: Model>(
+        &mut self,
+        part: &Part,
+        space: &mut Space<'_, M>,
+        meter: &mut Meter<'_>,
+    ) -> Result<Option<u32>, Limit> {
+        for event in &part.events {
+            match *event {
+                Event::Call(op) => {
+                    self.call(op, part.ops[op as usize].class, part.ops[op as usize].returns, space)
+                }
+                Event::Return(op) => {
+                    self.place(op, space, meter)?;
+                    if self.done.live() == 0 {
+                        return Ok(Some(op));
+                    }
+                    self.advance(op);
+                    meter.hold(self.bytes() + space.bytes())?;
+                }
+            }
+            self.event += 1;
+        }
+        Ok(None)
+    }
+
+    /// An operation is called.
+    fn call<M: Model>(&mut self, op: u32, class: ClassId, returns: u32, space: &mut Space<'_, M>) {
+        let effect = space.effect(class);
+        self.pending.add(op, class, effect, returns);
+        let layout = self.pending.layout();
+        self.now.grow(layout);
+        if returns == NEVER || effect == Effect::Changes {
+            return;
+        }
+        let called = self.pending.definite(op);
+        self.now.for_each_mut(|config| {
+            let idle = space.idle(configs::state(config), class);
+            match called.open(layout) {
+                Some(open) if !idle => open.set(config),
+                None if idle => called.used(layout).set(config),
+                _ => {}
+            }
+        });
+    }
+
+    /// An operation returns: finds every configuration, for `done`, in which it has a place.
+    fn place<M: Model>(
+        &mut self,
+        op: u32,
+        space: &mut Space<'_, M>,
+        meter: &mut Meter<'_>,
+    ) -> Result<(), Limit> {
+        let layout = self.pending.layout();
+        let target = self.pending.definite(op);
+        self.done.clear(layout);
+        self.on_the_way.clear(layout);
+        self.rows.clear();
+        for config in self.now.iter() {
+            meter.tick()?;
+            if target.is_placed(layout, config) {
+                self.done.insert(config);
+            }
+            if !target.used(layout).is_set(config) {
+                self.on_the_way.insert(config);
+            }
+        }
+        let mut from = Vec::new();
+        let mut at = 0;
+        while at < self.on_the_way.len() && self.on_the_way.live() <= self.width.saturating_mul(32) {
+            if let Some(config) = self.on_the_way.get(at) {
+                from.clear();
+                from.extend_from_slice(config);
+                self.extend(&from, op, target, space);
+                meter.tick()?;
+            }
+            at += 1;
+            if at % 1024 == 0 {
+                meter.hold(self.bytes() + space.bytes())?;
+            }
+        }
+        self.was_cut |= at < self.on_the_way.len();
+        Ok(())
+    }
+
+    /// Continues one configuration by every pending operation that is worth trying, towards the return of `op`.
+    fn extend<M: Model>(&mut self, from: &[u64], op: u32, target: Definite, space: &mut Space<'_, M>) {
+        let layout = self.pending.layout();
+        let mut next = Vec::with_capacity(from.len());
+        for group in &self.pending.groups {
+            if group.effect == Effect::Observes {
+                continue;
+            }
+            let Some(pick) = group.pick(layout, from) else { continue };
+            let successors = space.step(configs::state(from), group.class);
+            for branch in 0..successors.len {
+                let state = space.successor(successors, branch);
+                let row = row(&mut self.rows, &self.pending, state, space);
+                let overwrites = group.effect == Effect::Overwrites;
+                if overwrites && pick.op != op && !row.is_noticed(layout, from) {
+                    continue;
+                }
+                next.clear();
+                next.extend_from_slice(from);
+                self.pending.spend(pick, &mut next);
+                if overwrites {
+                    layout.open_words_mut(&mut next).fill(0);
+                }
+                row.settle(layout, &mut next);
+                let trail = self.trail.push(configs::trail(from), pick.op, self.event, state);
+                configs::set_head(&mut next, state, trail);
+                // An overwrite that is only covered on the way is reached otherwise: it is placed, then what covers it.
+                if pick.op == op || target.effect != Effect::Overwrites && target.is_placed(layout, &next) {
+                    self.done.insert(&next);
+                } else {
+                    self.on_the_way.insert(&next);
+                }
+            }
+        }
+    }
+
+    /// What was placed for the return of `op` becomes the frontier, and the slot of `op` is free again.
+    fn advance(&mut self, op: u32) {
+        let layout = self.pending.layout();
+        let target = self.pending.definite(op);
+        self.pending.remove(op);
+        self.now.clear(layout);
+        let mut config = Vec::new();
+        for placed in self.done.iter() {
+            config.clear();
+            config.extend_from_slice(placed);
+            target.used(layout).clear(&mut config);
+            target.open(layout).inspect(|open| open.clear(&mut config));
+            self.now.insert(&config);
+        }
+        self.was_cut |= self.now.cut(self.width);
+        self.widest = self.widest.max(self.now.live());
+        self.returned += 1;
+        if self.trail.is_full() {
+            let moved = self.trail.sweep(self.now.iter().map(configs::trail));
+            self.now.for_each_mut(|config| {
+                let end = moved[configs::trail(config) as usize];
+                configs::set_head(config, configs::state(config), end);
+            });
+        }
+    }
+
+    /// A legal order of everything so far.
+    fn order<M: Model>(&self, part: &Part, space: &mut Space<'_, M>) -> Vec<u32> {
+        let survivor = self.now.iter().next().expect("asked only when the search ended with survivors");
+        self.trail.linearization(configs::trail(survivor), part, part.events.len(), space)
+    }
+
+    /// Once nothing survived a return: legal orders of the deepest configurations on the way to it, each with the
+    /// state it leads to. Deepest are those with the fewest pending operations that have no place.
+    fn deepest<M: Model>(
+        &self,
+        part: &Part,
+        space: &mut Space<'_, M>,
+        at_most: usize,
+    ) -> Vec<(Vec<u32>, StateId)> {
+        let layout = self.on_the_way.layout();
+        let mut configs: Vec<&[u64]> = self.on_the_way.iter().collect();
+        configs.sort_by_key(|config| self.pending.unplaced(layout, config));
+        configs.truncate(at_most);
+        let events = self.event as usize + 1;
+        let order = |space: &mut Space<'_, M>, config: &[u64]| {
+            let order = self.trail.linearization(configs::trail(config), part, events, space);
+            (order, configs::state(config))
+        };
+        configs.into_iter().map(|config| order(space, config)).collect()
+    }
+
+    fn bytes(&self) -> usize {
+        self.now.bytes() + self.done.bytes() + self.on_the_way.bytes() + self.trail.bytes()
+    }
+}
+
+impl Row {
+    /// Whether an overwrite that leads here could be noticed by another pending operation.
+    fn is_noticed(&self, layout: Layout, config: &[u64]) -> bool {
+        self.indeterminate
+            || self.possible.iter().zip(layout.exact_words(config)).any(|(can, is)| can & !is != 0)
+    }
+
+    /// Places what is possible here and changes nothing: observations (R1), and overwrites that lead here (R5).
+    fn settle(&self, layout: Layout, config: &mut [u64]) {
+        layout.exact_words_mut(config).iter_mut().zip(&self.observed).for_each(|(is, can)| *is |= can);
+        layout.open_words_mut(config).iter_mut().zip(&self.elsewhere).for_each(|(open, not)| *open &= not);
+    }
+}
+
+/// The row of a state, made when it is first asked for.
+fn row<'a, M: Model>(
+    rows: &'a mut HashMap<StateId, Row>,
+    pending: &Pending,
+    state: StateId,
+    space: &mut Space<'_, M>,
+) -> &'a Row {
+    rows.entry(state).or_insert_with(|| {
+        let layout = pending.layout();
+        let mut row = Row {
+            possible: vec![0; layout.exact],
+            observed: vec![0; layout.exact],
+            elsewhere: vec![0; layout.loose],
+            indeterminate: false,
+        };
+        let mark = |words: &mut [u64], slot: u32| words[slot as usize / 64] |= 1 << (slot % 64);
+        for group in &pending.groups {
+            if group.effect == Effect::Overwrites {
+                if !space.idle(state, group.class) {
+                    group.slots().for_each(|slot| mark(&mut row.elsewhere, slot));
+                }
+            } else if space.possible(state, group.class) {
+                group.slots().for_each(|slot| mark(&mut row.possible, slot));
+                row.indeterminate |= group.has_indeterminate();
+                if group.effect == Effect::Observes {
+                    group.slots().for_each(|slot| mark(&mut row.observed, slot));
+                }
+            }
+        }
+        row
+    })
+}

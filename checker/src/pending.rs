@@ -1,0 +1,187 @@
+//! The pending operations, and where a configuration keeps what it has made of them.
+//!
+//! A definite operation has a slot while it is pending, among the exact bits or, for an overwrite, among the spent and
+//! open ones. An indeterminate operation never stops pending: all of one class share a field that counts them.
+//! Operations are grouped by class, in each group by deadline, because of one class only the first that is not used is
+//! ever tried (R2 in [`frontier`](crate::frontier)).
+
+use hashbrown::HashMap;
+
+use crate::configs::{Bit, COUNT_MAX, Layout};
+use crate::part::NEVER;
+use crate::space::{ClassId, Effect};
+
+/// A pending definite operation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Definite {
+    pub(crate) class: ClassId,
+    pub(crate) effect: Effect,
+    slot: u32,
+    returns: u32,
+}
+
+/// The pending operations of one class.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) class: ClassId,
+    pub(crate) effect: Effect,
+    /// Definite operations with their slots, in the order of their returns.
+    definite: Vec<(u32, u32, u32)>,
+    /// Indeterminate operations in the order of their calls: a field, and as many as it can count.
+    fields: Vec<(u32, Vec<u32>)>,
+}
+
+/// An operation to try, and where a configuration notes that it was used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pick {
+    pub(crate) op: u32,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Bit(Bit),
+    Field(u32),
+}
+
+/// All pending operations.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    layout: Layout,
+    pub(crate) groups: Vec<Group>,
+    group_of: HashMap<ClassId, u32>,
+    definite: HashMap<u32, Definite>,
+    /// Slots that are free, exact ones and loose ones.
+    free: [Vec<u32>; 2],
+    fields: u32,
+}
+
+impl Pending {
+    /// The layout of configurations that has room for all of them.
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// A pending definite operation.
+    pub(crate) fn definite(&self, op: u32) -> Definite {
+        self.definite[&op]
+    }
+
+    /// How many definite operations have no place in the order of this configuration.
+    pub(crate) fn unplaced(&self, layout: Layout, config: &[u64]) -> usize {
+        self.definite.values().filter(|op| !op.is_placed(layout, config)).count()
+    }
+
+    /// An operation is called that will return at an event, or [`NEVER`].
+    pub(crate) fn add(&mut self, op: u32, class: ClassId, effect: Effect, returns: u32) {
+        let group = *self.group_of.entry(class).or_insert(self.groups.len() as u32) as usize;
+        if group == self.groups.len() {
+            self.groups.push(Group { class, effect, definite: Vec::new(), fields: Vec::new() });
+        }
+        if returns != NEVER {
+            let slot = self.take_slot(effect);
+            let group = &mut self.groups[group];
+            let at = group.definite.partition_point(|&(other, ..)| other < returns);
+            group.definite.insert(at, (returns, op, slot));
+            self.definite.insert(op, Definite { class, effect, slot, returns });
+            return;
+        }
+        let group = &mut self.groups[group];
+        if let Some((_, ops)) = group.fields.last_mut()
+            && ops.len() < usize::from(COUNT_MAX)
+        {
+            ops.push(op);
+        } else {
+            group.fields.push((self.fields, vec![op]));
+            self.fields += 1;
+            self.layout.counts = self.fields.div_ceil(4) as usize;
+        }
+    }
+
+    /// A definite operation has returned.
+    pub(crate) fn remove(&mut self, op: u32) {
+        let Some(Definite { class, effect, slot, returns }) = self.definite.remove(&op) else { return };
+        self.free[usize::from(effect == Effect::Overwrites)].push(slot);
+        let at = self.group_of[&class] as usize;
+        let group = &mut self.groups[at];
+        group.definite.retain(|&(other, ..)| other != returns);
+        if group.definite.is_empty() && group.fields.is_empty() {
+            self.groups.swap_remove(at);
+            self.group_of.remove(&class);
+            if let Some(moved) = self.groups.get(at) {
+                self.group_of.insert(moved.class, at as u32);
+            }
+        }
+    }
+
+    /// Notes in a configuration that an operation is used.
+    pub(crate) fn spend(&self, pick: Pick, config: &mut [u64]) {
+        match pick.place {
+            Place::Bit(bit) => bit.set(config),
+            Place::Field(field) => self.layout.add_count(config, field),
+        }
+    }
+
+    fn take_slot(&mut self, effect: Effect) -> u32 {
+        let loose = effect == Effect::Overwrites;
+        let words = if loose { &mut self.layout.loose } else { &mut self.layout.exact };
+        let free = &mut self.free[usize::from(loose)];
+        if free.is_empty() {
+            let first = *words as u32 * 64;
+            free.extend((first..first + 64).rev());
+            *words += 1;
+        }
+        free.pop().expect("there are 64 more now")
+    }
+}
+
+impl Definite {
+    /// The bit that says it is used: placed, or for an overwrite placed for its effect.
+    pub(crate) fn used(&self, layout: Layout) -> Bit {
+        match self.effect {
+            Effect::Overwrites => layout.spent_bit(self.slot),
+            Effect::Observes | Effect::Changes => layout.exact_bit(self.slot),
+        }
+    }
+
+    /// The bit that says that an overwrite has no place yet.
+    pub(crate) fn open(&self, layout: Layout) -> Option<Bit> {
+        (self.effect == Effect::Overwrites).then(|| layout.open_bit(self.slot))
+    }
+
+    /// Whether it has a place in the order of this configuration.
+    pub(crate) fn is_placed(&self, layout: Layout, config: &[u64]) -> bool {
+        match self.open(layout) {
+            Some(open) => !open.is_set(config),
+            None => self.used(layout).is_set(config),
+        }
+    }
+}
+
+impl Group {
+    /// The slots of its definite operations.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> {
+        self.definite.iter().map(|&(_, _, slot)| slot)
+    }
+
+    /// Whether it has indeterminate operations.
+    pub(crate) fn has_indeterminate(&self) -> bool {
+        !self.fields.is_empty()
+    }
+
+    /// The one to try in this configuration: of those that are not used the first to return.
+    pub(crate) fn pick(&self, layout: Layout, config: &[u64]) -> Option<Pick> {
+        let bit = |slot| match self.effect {
+            Effect::Overwrites => layout.spent_bit(slot),
+            Effect::Observes | Effect::Changes => layout.exact_bit(slot),
+        };
+        let definite = self.definite.iter().find(|&&(_, _, slot)| !bit(slot).is_set(config));
+        if let Some(&(_, op, slot)) = definite {
+            return Some(Pick { op, place: Place::Bit(bit(slot)) });
+        }
+        self.fields.iter().find_map(|(field, ops)| {
+            let op = *ops.get(usize::from(layout.count(config, *field)))?;
+            Some(Pick { op, place: Place::Field(*field) })
+        })
+    }
+}

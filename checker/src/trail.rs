@@ -1,0 +1,147 @@
+//! How a configuration came about, kept small; and the linearization that it stands for.
+//!
+//! The frontier engine forgets everything but its frontier. What it needs for a certificate is a trail: for every
+//! operation that was placed *by choice* one node that points to the one before it. Configurations share the trails
+//! they have in common, and nodes that no configuration leads to are swept away from time to time, so a long history
+//! costs one node for each chosen operation, and some for the frontier.
+//!
+//! Not chosen, and not in any trail: observations, which are placed as soon as they are possible, and overwrites that
+//! are overwritten at once. [`Trail::linearization`] finds a place for these by following the events once more.
+
+use crate::model::Model;
+use crate::part::{Event, Part};
+use crate::space::{Effect, Space, StateId};
+
+/// The start of every trail.
+pub(crate) const START: u32 = 0;
+
+/// An operation placed by choice.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    /// The node before.
+    before: u32,
+    op: u32,
+    /// The event at which it was placed.
+    event: u32,
+    /// The state it led to.
+    state: StateId,
+}
+
+/// Nodes; each comes after the one it points to.
+#[derive(Debug)]
+pub(crate) struct Trail {
+    nodes: Vec<Node>,
+    sweep_at: usize,
+}
+
+impl Trail {
+    pub(crate) fn new() -> Self {
+        Trail { nodes: vec![Node { before: START, op: 0, event: 0, state: 0 }], sweep_at: 1 << 14 }
+    }
+
+    /// A trail that goes on from another one.
+    pub(crate) fn push(&mut self, before: u32, op: u32, event: u32, state: StateId) -> u32 {
+        self.nodes.push(Node { before, op, event, state });
+        self.nodes.len() as u32 - 1
+    }
+
+    /// Whether there are so many nodes that it is time to sweep.
+    pub(crate) fn is_full(&self) -> bool {
+        self.nodes.len() >= self.sweep_at
+    }
+
+    /// Sweeps away what no trail that ends in `used` passes. Returns where every node has gone.
+    pub(crate) fn sweep(&mut self, used: impl Iterator<Item = u32>) -> Vec<u32> {
+        let mut moved = vec![u32::MAX; self.nodes.len()];
+        moved[START as usize] = START;
+        used.for_each(|end| moved[end as usize] = 0);
+        for i in (1..self.nodes.len()).rev() {
+            if moved[i] != u32::MAX {
+                moved[self.nodes[i].before as usize] = 0;
+            }
+        }
+        let mut kept = 1;
+        for i in 1..self.nodes.len() {
+            if moved[i] != u32::MAX {
+                let node = self.nodes[i];
+                self.nodes[kept] = Node { before: moved[node.before as usize], ..node };
+                moved[i] = kept as u32;
+                kept += 1;
+            }
+        }
+        self.nodes.truncate(kept);
+        self.sweep_at = (2 * kept).max(1 << 14);
+        moved
+    }
+
+    /// The bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.nodes.capacity() * size_of::<Node>()
+    }
+
+    /// The legal order that a trail stands for, up to an event of the part.
+    pub(crate) fn linearization<M: Model>(
+        &self,
+        end: u32,
+        part: &Part,
+        events: usize,
+        space: &mut Space<'_, M>,
+    ) -> Vec<u32> {
+        let mut chosen: Vec<Node> = Vec::new();
+        let mut at = end;
+        while at != START {
+            chosen.push(self.nodes[at as usize]);
+            at = self.nodes[at as usize].before;
+        }
+        let mut is_chosen = vec![false; part.ops.len()];
+        chosen.iter().for_each(|node| is_chosen[node.op as usize] = true);
+        let mut follow = Follow { part, state: 0, waiting: Vec::new(), order: Vec::new() };
+        for (event, what) in (0..).zip(&part.events[..events]) {
+            match *what {
+                Event::Call(op) if part.ops[op as usize].definite() && !is_chosen[op as usize] => {
+                    follow.waiting.push(op);
+                    follow.settle(space);
+                }
+                Event::Call(_) => {}
+                Event::Return(_) => {
+                    while let Some(node) = chosen.pop_if(|node| node.event == event) {
+                        follow.choose(node, space);
+                    }
+                }
+            }
+        }
+        follow.order
+    }
+}
+
+/// One configuration on its way, with hindsight: what is chosen later is not placed before.
+struct Follow<'a> {
+    part: &'a Part,
+    state: StateId,
+    /// Definite operations that have been called and are not chosen, nor placed yet.
+    waiting: Vec<u32>,
+    order: Vec<u32>,
+}
+
+impl Follow<'_> {
+    /// Places a chosen operation; before an overwrite, every overwrite that nobody will notice.
+    fn choose<M: Model>(&mut self, node: Node, space: &mut Space<'_, M>) {
+        let class = |op: u32| self.part.ops[op as usize].class;
+        if space.effect(class(node.op)) == Effect::Overwrites {
+            let unnoticed = |op: &mut u32| space.effect(class(*op)) == Effect::Overwrites;
+            self.order.extend(self.waiting.extract_if(.., unnoticed));
+        }
+        self.order.push(node.op);
+        self.state = node.state;
+        self.settle(space);
+    }
+
+    /// Places what is possible now and changes nothing.
+    fn settle<M: Model>(&mut self, space: &mut Space<'_, M>) {
+        let idle = |op: &mut u32| {
+            let class = self.part.ops[*op as usize].class;
+            space.effect(class) != Effect::Changes && space.idle(self.state, class)
+        };
+        self.order.extend(self.waiting.extract_if(.., idle));
+    }
+}
