@@ -2,8 +2,11 @@
 
 pub mod coverage;
 pub mod faults;
+pub mod histories;
 pub mod html;
 pub mod judgement;
+pub mod junit;
+pub mod markdown;
 pub mod node_logs;
 pub mod palette;
 pub mod picture;
@@ -14,4 +17,5 @@ pub mod run_info;
 pub mod stats;
 pub mod summary;
 pub mod text;
+pub mod trace;
 pub mod wording;

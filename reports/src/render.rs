@@ -10,24 +10,52 @@ use std::path::{Path, PathBuf};
 
 use crate::plots::{LATENCY_QUANTILES, LATENCY_RAW, RATE};
 use crate::run_dir::{RunDir, write_whole};
-use crate::{html, text};
+use crate::{histories, html, junit, markdown, text, trace};
 
 /// One report.
 #[derive(Clone, Copy, Debug)]
 pub struct Renderer {
     /// Its path below the run directory, such as `report.txt`.
     pub name: &'static str,
+    /// Which runs it is made for.
+    pub of: Runs,
     /// What is in it.
     pub render: fn(&RunDir) -> Vec<u8>,
 }
 
+/// Which runs a report is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// All of them.
+    All,
+    /// Those in which a violation was proved.
+    Violations,
+}
+
+impl Renderer {
+    const fn new(name: &'static str, of: Runs, render: fn(&RunDir) -> Vec<u8>) -> Renderer {
+        Renderer { name, of, render }
+    }
+
+    /// Whether this report is made for that run.
+    pub fn is_made_for(&self, run: &RunDir) -> bool {
+        self.of == Runs::All || run.judgement.violation().is_some()
+    }
+}
+
 /// Every report there is, in the order in which they are made.
 pub const RENDERERS: &[Renderer] = &[
-    Renderer { name: "report.txt", render: |run| text::render(run).into_bytes() },
-    Renderer { name: "report.html", render: |run| html::render(run).into_bytes() },
-    Renderer { name: LATENCY_RAW.name, render: |run| (LATENCY_RAW.draw)(run).into_bytes() },
-    Renderer { name: LATENCY_QUANTILES.name, render: |run| (LATENCY_QUANTILES.draw)(run).into_bytes() },
-    Renderer { name: RATE.name, render: |run| (RATE.draw)(run).into_bytes() },
+    Renderer::new("report.txt", Runs::All, |run| text::render(run).into_bytes()),
+    Renderer::new("report.html", Runs::All, |run| html::render(run).into_bytes()),
+    Renderer::new(LATENCY_RAW.name, Runs::All, |run| (LATENCY_RAW.draw)(run).into_bytes()),
+    Renderer::new(LATENCY_QUANTILES.name, Runs::All, |run| (LATENCY_QUANTILES.draw)(run).into_bytes()),
+    Renderer::new(RATE.name, Runs::All, |run| (RATE.draw)(run).into_bytes()),
+    Renderer::new("report.md", Runs::All, |run| markdown::render(run).into_bytes()),
+    Renderer::new("junit.xml", Runs::All, |run| junit::render(run).into_bytes()),
+    Renderer::new("history.edn", Runs::All, histories::edn),
+    Renderer::new("trace.json", Runs::All, trace::render),
+    Renderer::new("counterexample.jsonl", Runs::Violations, histories::counterexample_jsonl),
+    Renderer::new("counterexample.txt", Runs::Violations, histories::counterexample_txt),
 ];
 
 /// Why there is no such report.
@@ -56,7 +84,8 @@ pub fn render_all(run: &RunDir, dir: &Path) -> Rendered {
 
 /// Makes some reports of a run and writes them below `dir`.
 pub fn render(run: &RunDir, dir: &Path, renderers: &[Renderer]) -> Rendered {
-    renderers.iter().map(|renderer| (renderer.name, render_one(run, dir, renderer))).collect()
+    let made = renderers.iter().filter(|renderer| renderer.is_made_for(run));
+    made.map(|renderer| (renderer.name, render_one(run, dir, renderer))).collect()
 }
 
 fn render_one(run: &RunDir, dir: &Path, renderer: &Renderer) -> Result<PathBuf, RenderError> {

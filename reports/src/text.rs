@@ -62,13 +62,18 @@ fn circumstances(run: &RunDir) -> Vec<String> {
     wrapped(&format!("at that time: {during}"), 2, 2).into_iter().take(3).collect()
 }
 
+/// The picture of the counterexample, line by line; empty when no violation was proved.
+pub(crate) fn picture(run: &RunDir) -> Vec<String> {
+    lanes::draw(&run.judgement, &run.evidence.faults, WIDTH)
+}
+
 /// The picture, and why nothing works.
 fn evidence(run: &RunDir, violation: &Violation) -> Vec<String> {
     let mut lines = Vec::new();
     if !violation.before.is_empty() {
         lines.push(line(&format!("  state before: {{{}}}", violation.before.join(", "))));
     }
-    lines.extend(lanes::draw(&run.judgement, &run.evidence.faults, WIDTH));
+    lines.extend(picture(run));
     let lead = match violation.order.len() {
         0 => "to begin: ".to_string(),
         n => format!("after {}: ", summary::places(n)),

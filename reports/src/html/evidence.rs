@@ -7,7 +7,7 @@ use tribunal_checker::verdict::{OpId, Violation};
 use super::verdict::with_code;
 use super::{lanes, titled};
 use crate::judgement::Judgement;
-use crate::picture::{BARS_MAX, Ending, Picture};
+use crate::picture::{BARS_MAX, Bar, Ending, Picture};
 use crate::run_dir::RunDir;
 use crate::summary;
 use crate::wording::{circled, count, counted, duration, elide, operation, seconds, value};
@@ -61,6 +61,12 @@ fn counterexample(run: &RunDir, picture: &Picture) -> Markup {
 fn table_of(picture: &Picture) -> Markup {
     let mut bars: Vec<_> = picture.bars().collect();
     bars.sort_by_key(|bar| (bar.from, bar.id));
+    // As at the ticks, with as many digits as it takes to tell the times apart.
+    let times = picture.tick_labels();
+    let end = |bar: &Bar| match times.get(bar.to) {
+        Some(time) => time.clone(),
+        None => bar.op.completed.map_or("never".to_string(), seconds), // indeterminate: no tick of its own
+    };
     html! {
         details open[bars.len() <= 12] {
             summary { "The same as a table" }
@@ -77,8 +83,8 @@ fn table_of(picture: &Picture) -> Markup {
                                 td { "p" (bar.op.process) }
                                 td { code { (operation(bar.op)) } }
                                 td { (bar.op.node.as_deref().map_or("–".to_string(), |node| elide(node, 20))) }
-                                td .number { (seconds(bar.op.call)) }
-                                td .number { (bar.op.completed.map_or("never".to_string(), seconds)) }
+                                td .number { (times[bar.from]) }
+                                td .number { (end(bar)) }
                                 td .number { (bar.op.completed.map_or("–".to_string(), |end| duration(end - bar.op.call))) }
                                 td { (outcome(bar.op, bar.ending)) @if bar.context { ", context" } }
                                 td .number { (lines(bar.op)) }
@@ -129,10 +135,10 @@ fn impossible(judgement: &Judgement, violation: &Violation) -> Markup {
     if violation.impossible.is_empty() {
         return html! {};
     }
-    let mut remark = format!("every way to go on after {}", summary::places(violation.order.len()));
-    if !violation.before.is_empty() && violation.order.is_empty() {
-        remark = format!("every way to begin, from {}", elide(&violation.before.join(" or "), 80));
-    }
+    let remark = match violation.order.len() {
+        0 => "every way to begin".to_string(),
+        n => format!("every way to go on after {}", summary::places(n)),
+    };
     let more = violation.impossible.len().saturating_sub(REASONS_MAX);
     titled(
         "why",

@@ -157,7 +157,7 @@ fn ticks(picture: &Picture, axis: &Axis, y: f64) -> Markup {
         @for (tick, row) in &placed {
             text .time.hit[witness.contains(tick)] x=(px(axis.at(*tick))) y=(px(y + 12.0 + *row as f64 * 13.0)) { (labels[*tick]) }
         }
-        text .unit x="4" y=(px(y + 12.0)) { "seconds" }
+        text .unit x="4" y=(px(y + 25.0)) { "seconds" }
     }
 }
 

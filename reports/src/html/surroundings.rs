@@ -83,7 +83,7 @@ pub(super) fn files(run: &RunDir) -> Markup {
         html! {
             ul .files {
                 @for (name, size) in &run.files { li { a href=(name) { (elide(name, 100)) } " " span .remark { (bytes(*size)) } } }
-                @for renderer in RENDERERS.iter().filter(|renderer| renderer.name != "report.html") {
+                @for renderer in RENDERERS.iter().filter(|it| it.is_made_for(run) && it.name != "report.html") {
                     li { a href=(renderer.name) { (renderer.name) } }
                 }
             }

@@ -48,7 +48,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
 
 #[derive(Serialize)]
 struct Data {
-    /// The last event, in µs.
+    /// The right edge: a little after the last event, in µs.
     end: u64,
     columns: columns::Columns,
     faults: Vec<Strip>,
@@ -79,7 +79,7 @@ pub(super) fn data(run: &RunDir) -> Markup {
     let witness = run.judgement.violation().map(|violation| violation.witness);
     let in_force = run.evidence.faults.iter().filter(|fault| fault.was_in_force());
     let data = Data {
-        end: last_event(history) / 1000,
+        end: last_event(history) / 1000 * 101 / 100,
         columns: columns::pack(&history.ops, witness.unwrap_or(0)),
         faults: in_force
             .take(FAULTS_MAX)

@@ -383,6 +383,8 @@ impl Scene {
             configurations: vec![],
             explanations: vec![],
             shrink: Shrink::default(),
+            named: vec![],
+            elements: None,
         });
     }
 

@@ -83,6 +83,11 @@ fn every_scene_looks_as_it_did() {
         let read = |file: &str| fs::read_to_string(dir.join(file)).unwrap();
         compare(&format!("{name}/report.txt"), &read("report.txt"));
         compare(&format!("{name}/page.txt"), &visible(&read("report.html")));
+        compare(&format!("{name}/report.md"), &read("report.md"));
+        compare(&format!("{name}/junit.xml"), &read("junit.xml"));
+        if stage.run().judgement.violation().is_some() {
+            compare(&format!("{name}/counterexample.txt"), &read("counterexample.txt"));
+        }
     }
 }
 

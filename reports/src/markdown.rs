@@ -1,0 +1,176 @@
+//! `report.md`: the outcome for a page that renders Markdown, such as the summary of a CI job.
+//!
+//! Nothing that comes from the system under test can become Markdown or markup: it stands in fences longer than any run of
+//! backticks in it, in code spans, or with its special characters escaped.
+
+use crate::run_dir::RunDir;
+use crate::summary;
+use crate::text;
+use crate::wording::{count, duration, elide, percent, seconds};
+
+/// The longest sentence.
+const SENTENCE_CHARS_MAX: usize = 600;
+/// The most faults in the table.
+const FAULTS_MAX: usize = 30;
+
+/// The report.
+pub fn render(run: &RunDir) -> String {
+    let judgement = &run.judgement;
+    let mut out = format!(
+        "## {} {}\n\n{}\n\n{}\n",
+        summary::sign(judgement.outcome),
+        capital(summary::heading(judgement.outcome)),
+        sentence(&elide(&judgement.sentence, SENTENCE_CHARS_MAX)),
+        escaped(&summary::subject(run).join(" · "))
+    );
+    let picture = text::picture(run);
+    if !picture.is_empty() {
+        out += &format!("\n{}\n", fenced(&picture.join("\n")));
+    }
+    out += &format!("\n{}\n{}\n", operations(run), faults(run));
+    for why in &judgement.coverage.why {
+        out += &format!("- coverage: {}\n", escaped(&elide(why, 200)));
+    }
+    let commands: Vec<String> =
+        summary::commands(run).iter().map(|(_, command, remark)| format!("{command}   # {remark}")).collect();
+    out + &format!("\n{}\n", details("How to see it again", &fenced(&commands.join("\n"))))
+}
+
+/// One line that a CI system shows beside the job (GitHub's workflow command `error`, or `notice` when all is well).
+pub fn annotation(run: &RunDir) -> String {
+    let judgement = &run.judgement;
+    let level = match judgement.exit_code {
+        0 => "notice",
+        1 => "error",
+        _ => "warning",
+    };
+    // https://docs.github.com/actions: the characters that end a line or a property are written as their codes.
+    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+    let title = format!("{} {}", run.evidence.info.workload, summary::heading(judgement.outcome));
+    format!("::{level} title={}::{}", property(&elide(&title, 80)), data(&elide(&judgement.sentence, 300)))
+}
+
+fn operations(run: &RunDir) -> String {
+    let mut table = String::from(
+        "| operation | ok | fail | info | p50 | p99 | longest |\n|---|--:|--:|--:|--:|--:|--:|\n",
+    );
+    let stats = &run.judgement.stats;
+    for per_f in stats.by_f.iter().take(20) {
+        let latency = match per_f.latency {
+            Some(it) => [it.p50_ns, it.p99_ns, it.max_ns].map(duration),
+            None => ["–", "–", "–"].map(String::from),
+        };
+        table += &format!(
+            "| {} | {} | {} | {} | {} |\n",
+            escaped(&elide(per_f.f.name(), 30)),
+            count(per_f.tally.ok as u64),
+            count(per_f.tally.fail as u64),
+            count(per_f.tally.info as u64),
+            latency.join(" | ")
+        );
+    }
+    let all = stats.tally;
+    table
+        + &format!(
+            "\n{} of {} operations succeeded ({}).\n",
+            count(all.ok as u64),
+            count(all.all() as u64),
+            percent(all.ok, all.all())
+        )
+}
+
+fn faults(run: &RunDir) -> String {
+    let faults = &run.evidence.faults;
+    if faults.is_empty() {
+        return "No fault was applied.\n".to_string();
+    }
+    let mut table = String::from("| fault | from | to | outcome | bit |\n|---|--:|--:|---|---|\n");
+    for fault in faults.iter().take(FAULTS_MAX) {
+        table += &format!(
+            "| {} | {} | {} | {} | {} |\n",
+            escaped(&elide(&fault.label, 60)),
+            if fault.was_in_force() { seconds(fault.applied_ns) } else { "–".to_string() },
+            match fault.healed_ns {
+                Some(healed) => seconds(healed),
+                None if fault.was_in_force() => "never".to_string(),
+                None => "–".to_string(),
+            },
+            fault.outcome.name(),
+            match fault.effective {
+                Some(true) => "yes",
+                Some(false) => "no",
+                None => "–",
+            }
+        );
+    }
+    if let Some(more) = faults.len().checked_sub(FAULTS_MAX).filter(|more| *more > 0) {
+        table += &format!("\nand {} more.\n", count(more as u64));
+    }
+    format!("\n{}", details("Faults", &table))
+}
+
+fn details(summary: &str, body: &str) -> String {
+    format!("<details><summary>{summary}</summary>\n\n{body}\n</details>\n")
+}
+
+/// A sentence whose backticks mark code.
+fn sentence(text: &str) -> String {
+    let piece = |(at, piece): (usize, &str)| match at % 2 {
+        1 => format!("`{piece}`"),
+        _ => escaped(piece),
+    };
+    match text.matches('`').count() % 2 {
+        0 => text.split('`').enumerate().map(piece).collect(),
+        _ => escaped(text),
+    }
+}
+
+/// A text with every character escaped that means something in Markdown. `@` and `#` would call people and issues.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '@' => out.push_str("@\u{2060}"), // a word joiner: seen by nobody, and no mention
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '!' | '$' => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A block of text as it is, in a fence that nothing in it can end.
+fn fenced(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}text\n{text}\n{fence}")
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_becomes_markdown() {
+        assert_eq!(
+            escaped("<img> *a* [b](c) | @me #1"),
+            "&lt;img&gt; \\*a\\* \\[b\\](c) \\| @\u{2060}me \\#1"
+        );
+        assert_eq!(sentence("`read → 3` is <b>stale</b>"), "`read → 3` is &lt;b&gt;stale&lt;/b&gt;");
+        assert_eq!(sentence("one ` alone"), "one \\` alone");
+    }
+
+    #[test]
+    fn a_fence_is_longer_than_what_is_in_it() {
+        assert_eq!(fenced("a ```` b").lines().next(), Some("`````text"));
+        assert_eq!(fenced("plain").lines().last(), Some("```"));
+    }
+}
