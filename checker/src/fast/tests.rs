@@ -344,6 +344,7 @@ fn every_fast_path_agrees_with_the_definition() {
 fn every_rule_is_needed() {
     let sources = [
         (FastPath::UniqueRegister, include_str!("unique_register.rs")),
+        (FastPath::UniqueRegister, include_str!("unique_register/comparisons.rs")),
         (FastPath::Counter, include_str!("counter.rs")),
         (FastPath::Queue, include_str!("queue.rs")),
         (FastPath::Set, include_str!("set.rs")),

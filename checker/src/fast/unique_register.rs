@@ -39,14 +39,17 @@
 //! overwrites it, so the order stays legal without it.
 //!
 //! **Failed comparisons.** `cas a→b` that found something else needs an instant outside cluster `a`. It is
-//! refuted if `a` certainly stood throughout, and else put greedily into the first gap of the order found.
-//! If one does not fit, another order of the blocks (or a dropped write) might still make room: declined.
+//! refuted if `a` certainly stood throughout; else [`comparisons`] looks for an order of the blocks that makes
+//! room, and declines if it finds none.
 //!
 //! Precondition: reads, writes and compare-and-sets only, no value written twice, none equal to the initial
 //! `nil`.
 
+mod comparisons;
+
 use hashbrown::HashMap;
 
+use self::comparisons::place_failed;
 use super::{broken, contradiction};
 use crate::decision::Decision;
 use crate::op::{F, Nanos, Op, Outcome, Value};
@@ -66,14 +69,11 @@ struct Cluster {
     child: u32,
     /// An operation that shows it was in the register.
     seen_by: u32,
-    /// How many reads saw it.
-    reads: u32,
     /// Its place among all clusters, blocks held together.
     rank: u32,
 }
 
-const UNKNOWN: Cluster =
-    Cluster { writer: NONE, parent: NONE, child: NONE, seen_by: NONE, reads: 0, rank: NONE };
+const UNKNOWN: Cluster = Cluster { writer: NONE, parent: NONE, child: NONE, seen_by: NONE, rank: NONE };
 
 /// The history with its values interned.
 struct Register<'a> {
@@ -84,6 +84,9 @@ struct Register<'a> {
     /// Compare-and-sets that found another value than this.
     failed: Vec<(usize, u32)>,
 }
+
+/// The first return of an operation that shows a value in the register, and the last invocation of one; and whose.
+type Stood = ((Nanos, usize), (Nanos, usize));
 
 /// The operations of one block, as a range of the order, and its zone.
 struct Block {
@@ -98,16 +101,23 @@ struct Block {
 /// Decides the history of a register; see the [module](self).
 pub(crate) fn decide(ops: &[&Op]) -> Decision {
     let Some(mut register) = Register::read(ops) else { return Decision::Declined };
-    match register.legal_order() {
-        Err(conflict) => Decision::Illegal { conflict },
-        Ok(order) if register.failed.is_empty() => Decision::Legal { order },
-        Ok(order) => match register.refuted_comparison() {
-            Some(conflict) => Decision::Illegal { conflict },
-            None => match register.place_failed(&order) {
-                Some(order) => Decision::Legal { order },
-                None => Decision::Declined,
-            },
-        },
+    let (members, blocks) = match register.blocks() {
+        Ok(found) => found,
+        Err(conflict) => return Decision::Illegal { conflict },
+    };
+    let sorted = match arrange(&blocks) {
+        Ok(sorted) => sorted,
+        Err(conflict) => return Decision::Illegal { conflict },
+    };
+    if register.failed.is_empty() {
+        let order = sorted.into_iter().flat_map(|block| &members[block.from..block.to]).copied().collect();
+        return Decision::Legal { order };
+    }
+    let stood = register.stood();
+    match register.refuted_comparison(&stood) {
+        Some(conflict) => Decision::Illegal { conflict },
+        None => place_failed(&register, &stood, &members, &blocks)
+            .map_or(Decision::Declined, |order| Decision::Legal { order }),
     }
 }
 
@@ -131,7 +141,6 @@ impl<'a> Register<'a> {
                 (F::Read | F::Get, Outcome::Ok(seen)) => {
                     let seen = id(seen);
                     value[at] = seen;
-                    clusters[seen as usize].reads += 1;
                     clusters[seen as usize].seen_by = at as u32;
                     continue;
                 }
@@ -159,13 +168,14 @@ impl<'a> Register<'a> {
         Some(Register { ops, clusters, value, failed })
     }
 
-    /// A legal order of everything but the failed comparisons, or operations that contradict each other.
-    fn legal_order(&mut self) -> Result<Vec<usize>, Vec<usize>> {
+    /// The operations that took place, block by block with the initial one first; or some that contradict each
+    /// other inside a block.
+    fn blocks(&mut self) -> Result<(Vec<usize>, Vec<Block>), Vec<usize>> {
         self.link()?;
         let roots = self.rank_blocks()?;
-        let order = self.by_rank();
-        let blocks = self.blocks(&order, &roots)?;
-        Ok(arrange(&blocks)?.into_iter().flat_map(|block| &order[block.from..block.to]).copied().collect())
+        let members = self.by_rank();
+        let blocks = self.cut(&members, &roots)?;
+        Ok((members, blocks))
     }
 
     /// Finds out which values were in the register, and links each with the value that replaced it by
@@ -260,7 +270,7 @@ impl<'a> Register<'a> {
     }
 
     /// Cuts the order into blocks, with the zone of each; the initial block comes first and may be empty.
-    fn blocks(&self, order: &[usize], roots: &[u32]) -> Result<Vec<Block>, Vec<usize>> {
+    fn cut(&self, order: &[usize], roots: &[u32]) -> Result<Vec<Block>, Vec<usize>> {
         let mut blocks = Vec::with_capacity(roots.len());
         let mut from = 0;
         for i in 0..roots.len() {
@@ -287,88 +297,35 @@ impl<'a> Register<'a> {
         }
     }
 
-    /// A failed comparison with a value that certainly stood from its invocation to its return: with an
-    /// operation that had seen the value before, and one that saw it afterwards.
-    fn refuted_comparison(&self) -> Option<Vec<usize>> {
-        let mut seen_first = vec![(Nanos::MAX, 0); self.clusters.len()];
-        let mut seen_last = vec![(0, 0); self.clusters.len()];
+    /// For each value, for how long the register certainly held it.
+    fn stood(&self) -> Vec<Stood> {
+        let mut stood = vec![((Nanos::MAX, 0), (0, 0)); self.clusters.len()];
         for (at, op) in self.ops.iter().enumerate().filter(|&(at, _)| self.value[at] != NONE) {
             let value = self.value[at] as usize;
             let Cluster { writer, parent, rank, .. } = self.clusters[value];
             if rank == NONE {
                 continue;
             }
-            seen_first[value] = seen_first[value].min((op.ret(), at));
+            stood[value].0 = stood[value].0.min((op.ret(), at));
             if writer as usize != at {
-                seen_last[value] = seen_last[value].max((op.call, at));
+                stood[value].1 = stood[value].1.max((op.call, at));
             } else if parent != NONE {
-                seen_last[parent as usize] = seen_last[parent as usize].max((op.call, at));
+                stood[parent as usize].1 = stood[parent as usize].1.max((op.call, at));
             }
         }
+        stood
+    }
+
+    /// A failed comparison with a value that certainly stood from its invocation to its return: with an
+    /// operation that had seen the value before, and one that saw it afterwards.
+    fn refuted_comparison(&self, stood: &[Stood]) -> Option<Vec<usize>> {
         self.failed.iter().find_map(|&(at, value)| {
-            let (first, last) = (seen_first[value as usize], seen_last[value as usize]);
+            let (first, last) = stood[value as usize];
             let stood_before = value == NIL || first.0 < self.ops[at].call;
             let stood_after = self.ops[at].ret() < last.0 || broken("unique register: refuted comparison");
             let conflict = if value == NIL { vec![at, last.1] } else { vec![first.1, at, last.1] };
             (stood_before && stood_after).then_some(conflict)
         })
-    }
-
-    /// The order with every failed comparison in the first gap that real time and its value allow; `None` if one
-    /// has none.
-    fn place_failed(&self, order: &[usize]) -> Option<Vec<usize>> {
-        // Gap g is the place before order[g]. An operation can stand in it if no operation before the gap was
-        // invoked after its return, and none after the gap returned before its invocation.
-        let mut last_call = Vec::with_capacity(order.len());
-        let mut latest = 0;
-        for &at in order {
-            latest = latest.max(self.ops[at].call);
-            last_call.push(latest);
-        }
-        let mut first_ret = vec![Nanos::MAX; order.len()];
-        let mut earliest = Nanos::MAX;
-        for (i, &at) in order.iter().enumerate().rev() {
-            earliest = earliest.min(self.ops[at].ret());
-            first_ret[i] = earliest;
-        }
-        let mut stands = vec![0..=0; self.clusters.len()];
-        for (i, &at) in order.iter().enumerate() {
-            let value = self.value[at] as usize;
-            let start =
-                if self.clusters[value].writer as usize == at { i + 1 } else { *stands[value].start() };
-            stands[value] = start..=i + 1;
-        }
-
-        let mut gaps: Vec<(usize, usize)> = Vec::with_capacity(self.failed.len());
-        let mut by_return: Vec<usize> = (0..self.failed.len()).collect();
-        by_return.sort_unstable_by_key(|&i| self.ops[self.failed[i].0].ret());
-        let mut returned = by_return.into_iter().peekable();
-        let mut after = 0;
-        for &(at, value) in &self.failed {
-            let (call, ret) = (self.ops[at].call, self.ops[at].ret());
-            while let Some(i) = returned.next_if(|&i| self.ops[self.failed[i].0].ret() < call) {
-                after = after.max(gaps[i].0);
-            }
-            let mut gap = after.max(first_ret.partition_point(|&first| first < call));
-            let stands = &stands[value as usize];
-            let was_there = value == NIL || self.clusters[value as usize].rank != NONE;
-            if was_there && stands.contains(&gap) && !broken("unique register: failed comparison elsewhere") {
-                gap = stands.end() + 1;
-            }
-            if gap > last_call.partition_point(|&last| last <= ret) {
-                return None;
-            }
-            gaps.push((gap, at));
-        }
-        gaps.sort_by_key(|&(gap, _)| gap);
-        let mut gaps = gaps.into_iter().peekable();
-        let mut all = Vec::with_capacity(order.len() + self.failed.len());
-        for (i, &at) in order.iter().enumerate() {
-            all.extend(std::iter::from_fn(|| gaps.next_if(|&(gap, _)| gap <= i)).map(|(_, failed)| failed));
-            all.push(at);
-        }
-        all.extend(gaps.map(|(_, failed)| failed));
-        Some(all)
     }
 }
 
