@@ -1,6 +1,212 @@
-//! From a part that is not linearizable to the evidence that people can follow.
+//! From "not linearizable" to evidence that a person can follow.
+//!
+//! ```text
+//!                 ┌─ shrink ───▶ the minimal counterexample: as few operations as still prove it
+//!   part, hint ───┤  classify ─▶ its class, and one sentence about it
+//!                 │  impasse ──▶ how far a legal order gets, and why nothing can follow
+//!                 └─ would ────▶ what would explain it: failures, clocks, one node, a weaker promise
+//! ```
+//!
+//! The verdict is fixed before anything here begins, and nothing here can change it: where a limit stops a step,
+//! the evidence is larger or less is said. All re-checks go through the checker's own front door.
+//!
+//! The counterexample is a history of its own: [`counterexample`] writes it down, to be kept as a regression test.
+//! It starts from the initial state of the model; operations that completed after it was complete are pending
+//! in it; and the reads of a whole collection may be seen through the elements that matter.
 
+mod classify;
+mod impasse;
 mod moves;
 #[cfg(test)]
 mod sample;
+mod sequential;
 mod shrink;
+mod subject;
+#[cfg(test)]
+mod tests;
+mod words;
+mod would;
+
+use std::collections::BTreeSet;
+
+pub(crate) use sequential::sequential;
+
+use self::classify::Case;
+use self::impasse::impasse;
+use self::moves::{Sub, seen};
+use self::shrink::{RECHECKS_MAX, shrink};
+use self::subject::{Recorded, Subject};
+use self::words::who;
+use self::would::Would;
+use crate::check::Options;
+use crate::decision::Decision;
+use crate::history::History;
+use crate::judge::Judge;
+use crate::limits::Limits;
+use crate::op::{Event, Kind, Nanos, Op, Outcome, Value};
+use crate::verdict::{Configuration, Impossible, OpId, Violation};
+
+/// How many indeterminate operations outside the proof are tried before the witness.
+const OTHERS_MAX: usize = 3;
+/// How many overlapping operations are added as context.
+const CONTEXT_MAX: usize = 40;
+/// How many of the deepest configurations are kept.
+const CONFIGURATIONS_MAX: usize = 3;
+/// What one re-check may cost: a violation that takes more to prove stays larger.
+const STATES_MAX: u64 = 2_000_000;
+/// What one re-check may hold.
+const MEMORY_MAX: usize = 256 << 20;
+
+/// All that can be said about a part that was found not to be linearizable: the operations `ids` of a history.
+/// `conflict` names those, by position among the ids, that the algorithm stumbled over.
+pub(crate) fn violation(
+    judge: &dyn Judge,
+    options: &Options<'_>,
+    history: &History,
+    ids: &[OpId],
+    conflict: &[usize],
+) -> Violation {
+    let limits = &Limits {
+        states_max: options.limits.states_max.min(STATES_MAX),
+        memory_bytes_max: options.limits.memory_bytes_max.min(MEMORY_MAX),
+        time: options.limits.time.clone(),
+    };
+    let ops: Vec<Op> = ids.iter().map(|&id| history.ops[id].clone()).collect();
+    let part = Recorded::new(Subject::of(judge.name(), &ops), &ops, |op| judge.only_observes(op));
+    let mut decide = |ops: &[Op]| {
+        let ops: Vec<&Op> = ops.iter().collect();
+        match judge.decide(&ops, options.engine, limits, None).decision {
+            Decision::Legal { .. } => Some(true),
+            Decision::Illegal { .. } => Some(false),
+            Decision::Declined => None,
+        }
+    };
+    let shrunk = shrink(&part, conflict, RECHECKS_MAX, &mut decide);
+    let sub = shrunk.sub;
+    let case = Case::new(&part, &sub);
+    let finding = case.classify();
+    let named = finding.as_ref().map_or(&[][..], |finding| &finding.named);
+    let context = context(&part, &sub, named);
+    let others: Vec<usize> =
+        context.iter().copied().filter(|&at| ops[at].is_info() && !part.is_observer(at)).collect();
+    let minimal = sub.ops(&part);
+    let impasse = impasse(
+        judge,
+        &minimal.iter().collect::<Vec<_>>(),
+        &others.iter().take(OTHERS_MAX).map(|&at| &ops[at]).collect::<Vec<_>>(),
+        limits,
+    );
+    let id_of = |at: &usize| ids[*sub.kept.get(*at).unwrap_or_else(|| &others[*at - sub.kept.len()])];
+
+    let (placed, candidates) =
+        impasse.as_ref().map_or((0, 0), |impasse| (impasse.order.len(), impasse.ways.len()));
+    let finding = finding.unwrap_or_else(|| case.no_order(placed, candidates));
+    let completes = |at: &usize| part.ops[*at].is_ok() && part.ops[*at].completed == Some(sub.cut);
+    let last = sub.kept.iter().copied().find(completes).or(sub.kept.last().copied());
+    let witness = impasse.as_ref().map(|impasse| sub.kept[impasse.witness]).or(last).unwrap_or(0);
+
+    let explanations = Would { judge, part: &part, sub: &sub, decide: &mut decide }.ask();
+    let (order, before, ways) = impasse.map_or((Vec::new(), Vec::new(), Vec::new()), |impasse| {
+        let overwrites = |first: usize| format!("anything: {} overwrites it", who(&ops[first]));
+        (impasse.order, vec![shrunk.first.map_or(impasse.before, overwrites)], impasse.ways)
+    });
+    let impossible = ways.into_iter().map(|way| Impossible {
+        next: way.next.iter().map(id_of).collect(),
+        state: way.state,
+        reason: way.reason,
+    });
+    Violation {
+        key: ops[0].key.clone(),
+        witness: ids[witness],
+        detected: sub.cut,
+        sentence: finding.sentence,
+        class: finding.class.to_owned(),
+        minimal: sub.kept.iter().map(|&at| ids[at]).collect(),
+        order: order.iter().map(id_of).collect(),
+        before,
+        context: context.into_iter().map(|at| ids[at]).collect(),
+        impossible: impossible.collect(),
+        configurations: configurations(judge, limits, &part, sub.cut, ids),
+        explanations,
+        shrink: shrunk.stats,
+        named: finding.named.iter().map(|&at| ids[at]).collect(),
+        elements: sub.lens.map(|lens| lens.into_iter().collect()),
+    }
+}
+
+/// The operations around the counterexample: those that the sentence names first, then the nearest.
+fn context(part: &Recorded<'_>, sub: &Sub, named: &[usize]) -> Vec<usize> {
+    let start = sub.kept.first().map_or(0, |&at| part.ops[at].call);
+    let distance = |op: &Op| sub.cut.saturating_sub(op.completed.unwrap_or(Nanos::MAX));
+    let overlaps = |op: &Op| op.call <= sub.cut && op.completed.unwrap_or(Nanos::MAX) >= start;
+    let mut around: Vec<usize> = (0..part.ops.len())
+        .filter(|at| !sub.kept.contains(at) && (named.contains(at) || overlaps(&part.ops[*at])))
+        .collect();
+    around.sort_by_key(|at| (!named.contains(at), distance(&part.ops[*at]), *at));
+    around.truncate(CONTEXT_MAX);
+    around.sort_unstable();
+    around
+}
+
+/// The deepest configurations of the whole part before an instant that none survives.
+fn configurations(
+    judge: &dyn Judge,
+    limits: &Limits<'_>,
+    part: &Recorded<'_>,
+    cut: Nanos,
+    ids: &[OpId],
+) -> Vec<Configuration> {
+    let known = Sub::whole(part).cut_at(part, cut);
+    let ops = known.ops(part);
+    let failure = judge.frontier_at_failure(&ops.iter().collect::<Vec<_>>(), limits, CONFIGURATIONS_MAX);
+    let id_of = |at: usize| ids[known.kept[at]];
+    let configurations = failure.into_iter().flat_map(|failure| failure.configurations);
+    let told = configurations.take(CONFIGURATIONS_MAX).map(|configuration| Configuration {
+        state: configuration.state,
+        placed: configuration.order.len(),
+        total: part.ops.len(),
+        used: configuration.used.into_iter().map(id_of).collect(),
+        unused: configuration.unused.into_iter().map(id_of).collect(),
+    });
+    told.collect()
+}
+
+/// The counterexample of a violation as a history of its own, which is itself not linearizable: what is pending in
+/// it has no completion, and indices count from 0.
+pub fn counterexample(history: &History, violation: &Violation) -> Vec<Event> {
+    let lens: Option<BTreeSet<Value>> =
+        violation.elements.as_ref().map(|items| items.iter().cloned().collect());
+    let ops: Vec<Op> = violation
+        .minimal
+        .iter()
+        .filter_map(|&id| seen(&history.ops[id], violation.detected, lens.as_ref()))
+        .collect();
+    let event = |op: &Op, kind: Kind, time: Nanos, value: &Value| Event {
+        index: 0,
+        time,
+        process: op.process,
+        kind,
+        f: op.f.clone(),
+        key: op.key.clone(),
+        value: value.clone(),
+        node: op.node.clone(),
+        error: None,
+    };
+    let mut events: Vec<Event> = Vec::new();
+    for op in &ops {
+        events.push(event(op, Kind::Invoke, op.call, &op.input));
+        match (&op.outcome, op.completed) {
+            (Outcome::Ok(output), Some(end)) => events.push(event(op, Kind::Ok, end, output)),
+            (_, Some(end)) => {
+                events.push(Event { error: op.error.clone(), ..event(op, Kind::Info, end, &Value::Nil) })
+            }
+            (_, None) => {}
+        }
+    }
+    // Stable: where instants are equal, a process still completes before it invokes again.
+    events.sort_by_key(|event| event.time);
+    for (index, event) in (0..).zip(&mut events) {
+        event.index = index;
+    }
+    events
+}

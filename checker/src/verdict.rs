@@ -102,6 +102,13 @@ pub struct Violation {
     pub explanations: Vec<Explanation>,
     /// How the counterexample was made small.
     pub shrink: Shrink,
+    /// The operations that the sentence sets against each other; some may be context, none at all if it names none.
+    #[serde(default)]
+    pub named: Vec<OpId>,
+    /// Where the counterexample is about some elements of a collection only: those. Its reads of the whole collection
+    /// are seen through them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elements: Option<Vec<Value>>,
 }
 
 /// A configuration of the search: a state, and which of the pending operations it has used.

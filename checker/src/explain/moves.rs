@@ -32,24 +32,10 @@
 //!
 //! A counter has only the first two moves: its state depends on every addition.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
+use super::subject::{Recorded, Subject, is_blind, is_refused, observed, written};
 use crate::op::{F, Nanos, Op, Outcome, Value};
-
-/// What the operations of a part are about, which says how it can be divided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Subject {
-    /// Values that overwrite one another.
-    Register,
-    /// As a register, but some operations append to what it holds: there are no values to tell apart.
-    Text,
-    /// Elements that come and go, or stay.
-    Collection,
-    /// Tenures of a lock.
-    Lock,
-    /// Something that cannot be divided.
-    Whole,
-}
 
 /// A sub-history of a part, as the moves leave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,20 +50,20 @@ pub(super) struct Sub {
 
 impl Sub {
     /// All of a part, but for what is known not to matter: failures and indeterminate observers.
-    pub(super) fn whole(part: &[Op]) -> Sub {
-        let mut sub = Sub { kept: (0..part.len()).collect(), cut: Nanos::MAX, lens: None };
+    pub(super) fn whole(part: &Recorded<'_>) -> Sub {
+        let mut sub = Sub { kept: (0..part.ops.len()).collect(), cut: Nanos::MAX, lens: None };
         sub.tidy(part);
         sub
     }
 
     /// The operations as they look in the sub-history.
-    pub(super) fn ops(&self, part: &[Op]) -> Vec<Op> {
-        let seen = |&at: &usize| seen(&part[at], self.cut, self.lens.as_ref());
+    pub(super) fn ops(&self, part: &Recorded<'_>) -> Vec<Op> {
+        let seen = |&at: &usize| seen(&part.ops[at], self.cut, self.lens.as_ref());
         self.kept.iter().filter_map(seen).collect()
     }
 
     /// The cut: forget everything after `instant`.
-    pub(super) fn cut_at(&self, part: &[Op], instant: Nanos) -> Sub {
+    pub(super) fn cut_at(&self, part: &Recorded<'_>, instant: Nanos) -> Sub {
         let mut sub = Sub { cut: self.cut.min(instant), ..self.clone() };
         sub.tidy(part);
         sub
@@ -90,43 +76,46 @@ impl Sub {
 
     /// The overwritten past: what remains when the acknowledged blind write at `write` is the first to matter,
     /// or `None` where the argument does not hold.
-    pub(super) fn from_write(&self, part: &[Op], write: usize) -> Option<Sub> {
-        let (call, ret) = (part[write].call, part[write].ret());
-        let overlaps = |at: usize| at != write && part[at].call <= ret && self.ret(part, at) >= call;
+    pub(super) fn beginning_at(&self, part: &Recorded<'_>, write: usize) -> Option<Sub> {
+        let (call, ret) = (part.ops[write].call, part.ops[write].ret());
+        let overlaps = |at: usize| at != write && part.ops[at].call <= ret && self.ret(part, at) >= call;
         let in_the_way = |&at: &usize| {
-            let op = &part[at];
-            overlaps(at) && self.ret(part, at) < Nanos::MAX && !is_observer(op) && !is_blind(op)
+            overlaps(at)
+                && self.ret(part, at) < Nanos::MAX
+                && !part.is_observer(at)
+                && !is_blind(&part.ops[at])
         };
         if self.kept.iter().any(in_the_way) {
             return None;
         }
-        Some(self.retain(|at| self.ret(part, at) >= call && !(overlaps(at) && is_observer(&part[at]))))
+        Some(self.retain(|at| self.ret(part, at) >= call && !(overlaps(at) && part.is_observer(at))))
     }
 
     /// The end of an operation's interval, as the sub-history knows it.
-    fn ret(&self, part: &[Op], at: usize) -> Nanos {
-        let ret = part[at].ret();
+    fn ret(&self, part: &Recorded<'_>, at: usize) -> Nanos {
+        let ret = part.ops[at].ret();
         if ret > self.cut { Nanos::MAX } else { ret }
     }
 
-    fn tidy(&mut self, part: &[Op]) {
+    fn tidy(&mut self, part: &Recorded<'_>) {
         let cut = self.cut;
-        self.kept.retain(|&at| seen(&part[at], cut, None).is_some());
+        self.kept.retain(|&at| {
+            let op = &part.ops[at];
+            let pending = op.ret() > cut || op.ret() == Nanos::MAX;
+            !op.is_fail() && op.call <= cut && !(pending && part.is_observer(at))
+        });
     }
 }
 
-/// An operation as a sub-history sees it; `None` if it plays no part there.
+/// An operation as a sub-history sees it, or `None` if it is not there yet or is known to have failed. Pending
+/// observers are left to [`Sub`].
 pub(super) fn seen(op: &Op, cut: Nanos, lens: Option<&BTreeSet<Value>>) -> Option<Op> {
     if op.is_fail() || op.call > cut {
         return None;
     }
-    let observer = is_observer(op);
     let mut op = op.clone();
     if op.completed.is_some_and(|completed| completed > cut) {
         (op.completed, op.complete_index, op.outcome) = (None, None, Outcome::Info);
-    }
-    if op.is_info() && observer {
-        return None;
     }
     if let (Some(lens), F::Read, Outcome::Ok(Value::List(items))) = (lens, &op.f, &op.outcome) {
         let visible = items.iter().filter(|item| lens.contains(item)).cloned().collect();
@@ -135,43 +124,8 @@ pub(super) fn seen(op: &Op, cut: Nanos, lens: Option<&BTreeSet<Value>>) -> Optio
     Some(op)
 }
 
-/// Whether the operation, with the result it returned, leaves every state as it was.
-pub(super) fn is_observer(op: &Op) -> bool {
-    match (&op.f, &op.outcome) {
-        (F::Read | F::Get | F::Contains, _) => true,
-        (F::Cas | F::Acquire | F::Release, Outcome::Ok(Value::Bool(false))) => true,
-        (F::Dequeue | F::Pop, Outcome::Ok(Value::Nil)) => true,
-        _ => false,
-    }
-}
-
-/// Whether the operation takes effect whatever the state was, and leaves the same state in any case.
-pub(super) fn is_blind(op: &Op) -> bool {
-    matches!(op.f, F::Write | F::Put) || (op.f == F::Delete && op.output().is_none_or(Value::is_nil))
-}
-
-/// The value that a register holds once the operation has taken effect.
-pub(super) fn written(op: &Op) -> Option<&Value> {
-    match op.f {
-        F::Write | F::Put => Some(&op.input),
-        F::Delete => Some(&Value::Nil),
-        F::Cas if !is_observer(op) => op.input.as_pair().map(|(_, to)| to),
-        _ => None,
-    }
-}
-
-/// The value that a register must have held for the operation to return what it did.
-pub(super) fn observed(op: &Op) -> Option<&Value> {
-    match op.f {
-        F::Read | F::Get => op.output(),
-        F::Cas if op.is_ok() && !is_observer(op) => op.input.as_pair().map(|(from, _)| from),
-        _ => None,
-    }
-}
-
 /// The division of a sub-history into units.
 pub(super) struct Units<'a> {
-    subject: Subject,
     /// For each kept operation, in order: the units it is about. It stays while all of them do.
     of: Vec<Vec<u32>>,
     /// The elements, by unit, for the lens.
@@ -182,26 +136,26 @@ pub(super) struct Units<'a> {
 
 impl<'a> Units<'a> {
     /// Divides a sub-history.
-    pub(super) fn of(subject: Subject, part: &'a [Op], sub: &Sub) -> Units<'a> {
-        let mut units = Units { subject, of: Vec::new(), names: Vec::new(), dependents: Vec::new() };
-        match subject {
+    pub(super) fn of(part: &Recorded<'a>, sub: &Sub) -> Units<'a> {
+        let mut units = Units { of: Vec::new(), names: Vec::new(), dependents: Vec::new() };
+        match part.subject {
             Subject::Register => units.divide_register(part, sub),
-            Subject::Collection => units.divide_collection(part, sub),
             Subject::Lock => units.divide_lock(part, sub),
-            Subject::Text | Subject::Whole => units.of = vec![Vec::new(); sub.kept.len()],
+            collection if collection.is_collection() => units.divide_collection(part, sub),
+            _ => units.of = vec![Vec::new(); sub.kept.len()],
         }
         units
     }
 
-    fn divide_register(&mut self, part: &'a [Op], sub: &Sub) {
+    fn divide_register(&mut self, part: &Recorded<'a>, sub: &Sub) {
         let mut ids = HashMap::new();
         for &at in &sub.kept {
-            let op = &part[at];
+            let op = &part.ops[at];
             let mut about = Vec::new();
             for value in [written(op), observed(op)].into_iter().flatten() {
                 about.push(self.name(&mut ids, value));
             }
-            if let (F::Cas, false, Some((from, to))) = (&op.f, is_observer(op), op.input.as_pair()) {
+            if let (F::Cas, false, Some((from, to))) = (&op.f, is_refused(op), op.input.as_pair()) {
                 let (from, to) = (self.name(&mut ids, from), self.name(&mut ids, to));
                 self.dependents[from as usize].push(to);
                 about = vec![from, to];
@@ -210,17 +164,19 @@ impl<'a> Units<'a> {
         }
     }
 
-    fn divide_collection(&mut self, part: &'a [Op], sub: &Sub) {
+    fn divide_collection(&mut self, part: &Recorded<'a>, sub: &Sub) {
         let mut ids = HashMap::new();
         for &at in &sub.kept {
-            let op = &part[at];
+            let op = &part.ops[at];
             let element = match op.f {
                 F::Dequeue | F::Pop | F::Generate => op.output().filter(|value| !value.is_nil()),
                 F::Read => None,
                 _ => Some(&op.input),
             };
             if let (F::Read, Some(Value::List(items))) = (&op.f, op.output()) {
-                for item in items.iter().filter(|item| sub.lens.as_ref().is_none_or(|lens| lens.contains(item))) {
+                for item in
+                    items.iter().filter(|item| sub.lens.as_ref().is_none_or(|lens| lens.contains(item)))
+                {
                     self.name(&mut ids, item);
                 }
             }
@@ -229,12 +185,12 @@ impl<'a> Units<'a> {
         }
     }
 
-    fn divide_lock(&mut self, part: &'a [Op], sub: &Sub) {
+    fn divide_lock(&mut self, part: &Recorded<'a>, sub: &Sub) {
         let mut open: HashMap<u64, Vec<u32>> = HashMap::new();
         for &at in &sub.kept {
-            let op = &part[at];
+            let op = &part.ops[at];
             let unit = match op.f {
-                _ if is_observer(op) => None,
+                _ if part.is_observer(at) => None,
                 F::Acquire => {
                     let unit = self.fresh(&Value::Nil);
                     open.entry(op.process).or_default().push(unit);
@@ -262,15 +218,25 @@ impl<'a> Units<'a> {
         (0..self.names.len() as u32).collect()
     }
 
-    /// The units that some operations are about.
-    pub(super) fn about(&self, sub: &Sub, ops: &HashSet<usize>) -> Vec<u32> {
-        let chosen = sub.kept.iter().zip(&self.of).filter(|(at, _)| ops.contains(at));
-        let units: BTreeSet<u32> = chosen.flat_map(|(_, units)| units.iter().copied()).collect();
+    /// The units that some operations are about, and all that those cannot stand without.
+    pub(super) fn about(&self, sub: &Sub, chosen: impl Fn(usize) -> bool) -> Vec<u32> {
+        let mut needs = vec![Vec::new(); self.names.len()];
+        for (unit, dependents) in self.dependents.iter().enumerate() {
+            dependents.iter().for_each(|&dependent| needs[dependent as usize].push(unit as u32));
+        }
+        let chosen = sub.kept.iter().zip(&self.of).filter(|(at, _)| chosen(**at));
+        let mut open: Vec<u32> = chosen.flat_map(|(_, units)| units.iter().copied()).collect();
+        let mut units = BTreeSet::new();
+        while let Some(unit) = open.pop() {
+            if units.insert(unit) {
+                open.extend(&needs[unit as usize]);
+            }
+        }
         units.into_iter().collect()
     }
 
     /// The largest closed set of units within `wanted`, and what remains of the sub-history with only those.
-    pub(super) fn keep(&self, part: &[Op], sub: &Sub, wanted: &[u32]) -> Sub {
+    pub(super) fn keep(&self, part: &Recorded<'_>, sub: &Sub, wanted: &[u32]) -> Sub {
         let mut stays = vec![false; self.names.len()];
         for &unit in wanted {
             stays[unit as usize] = true;
@@ -286,12 +252,20 @@ impl<'a> Units<'a> {
                 }
             }
         }
-        let says_what_is_not = |op: &Op| self.subject != Subject::Collection && observed(op).is_none() && is_observer(op);
-        let kept = sub.kept.iter().zip(&self.of).filter(|(at, units)| {
-            units.iter().all(|&unit| stays[unit as usize]) && !says_what_is_not(&part[**at])
+        let collection = part.subject.is_collection();
+        let says_what_is_not = |at| !collection && part.is_observer(at) && observed(&part.ops[at]).is_none();
+        let kept =
+            sub.kept.iter().zip(&self.of).filter(|(at, units)| {
+                units.iter().all(|&unit| stays[unit as usize]) && !says_what_is_not(**at)
+            });
+        let lens = collection.then(|| {
+            self.names
+                .iter()
+                .zip(&stays)
+                .filter(|(_, stays)| **stays)
+                .map(|(name, _)| (*name).clone())
+                .collect()
         });
-        let lens = (self.subject == Subject::Collection)
-            .then(|| self.names.iter().zip(&stays).filter(|(_, stays)| **stays).map(|(name, _)| (*name).clone()).collect());
         Sub { kept: kept.map(|(&at, _)| at).collect(), cut: sub.cut, lens: lens.or_else(|| sub.lens.clone()) }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::moves::Subject;
+use super::subject::{Subject, is_refused};
 use crate::op::{F, Op, Outcome, Value};
 
 /// A deterministic stream of random numbers (splitmix64, Steele, Lea and Flood 2014).
@@ -40,9 +40,21 @@ impl Object {
     pub(super) fn subject(self) -> Subject {
         match self {
             Object::Register => Subject::Register,
-            Object::Counter => Subject::Whole,
+            Object::Counter => Subject::Counter,
+            Object::Set => Subject::Set,
+            Object::Queue => Subject::Queue,
+            Object::Stack => Subject::Bag,
+            Object::Log => Subject::Log,
             Object::Mutex => Subject::Lock,
-            Object::Set | Object::Queue | Object::Stack | Object::Log => Subject::Collection,
+        }
+    }
+
+    /// Whether an operation, with its result, leaves every state as it was.
+    pub(super) fn changes_nothing(self, op: &Op) -> bool {
+        match op.f {
+            F::Read | F::Contains => true,
+            F::Dequeue | F::Pop => op.output() == Some(&Value::Nil),
+            _ => is_refused(op),
         }
     }
 
@@ -156,7 +168,9 @@ impl Object {
             let Outcome::Ok(output) = &ops[at].outcome else { continue };
             let other = match output {
                 Value::Bool(b) => Value::Bool(!b),
-                Value::List(items) if items.is_empty() => Value::List([Value::Int(dice.below(4) as i64)].into()),
+                Value::List(items) if items.is_empty() => {
+                    Value::List([Value::Int(dice.below(4) as i64)].into())
+                }
                 Value::List(items) => Value::List(items[1..].into()),
                 _ if matches!(ops[at].f, F::Read | F::Dequeue | F::Pop) => Value::Int(dice.below(5) as i64),
                 _ => continue,
@@ -190,6 +204,48 @@ impl Object {
         }
         false
     }
+}
+
+/// A history from lines such as `3 read -> 3 @ 470..481`, `1 cas 2 5 -> true @ 3..7`, `2 write 9 @ 5..9 fail` and
+/// `7 write 5 @ 433..`: process, f, input, output, invocation and completion in ms. All on key `k`.
+pub(super) fn history(lines: &str) -> Vec<Op> {
+    let value = |text: &str| match text.parse() {
+        _ if text == "nil" => Value::Nil,
+        Ok(int) => Value::Int(int),
+        Err(_) => text.parse().map_or_else(|_| Value::str(text), Value::Bool),
+    };
+    let values = |text: &str| {
+        let list: Option<&str> = text.trim().strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        let mut items: Vec<Value> = list.unwrap_or(text).split_whitespace().map(value).collect();
+        match (list, items.len()) {
+            (None, 0) => Value::Nil,
+            (None, 1) => items.remove(0),
+            _ => Value::List(items.into()),
+        }
+    };
+    let line = |line: &str| -> Option<Op> {
+        let (what, when) = line.split_once('@')?;
+        let (asked, got) = what.split_once("->").map_or((what, None), |(asked, got)| (asked, Some(got)));
+        let (process, asked) = asked.trim().split_once(' ')?;
+        let (f, input) = asked.split_once(' ').unwrap_or((asked, ""));
+        let (call, rest) = when.trim().split_once("..")?;
+        let (end, fail) = rest.split_once(' ').map_or((rest, false), |(end, word)| (end, word == "fail"));
+        let mut op =
+            op(process.parse().ok()?, f.into(), values(input), call.parse::<u64>().ok()? * 1_000_000);
+        op.key = Value::str("k");
+        op.completed = end.parse::<u64>().ok().map(|end| end * 1_000_000);
+        op.outcome = match op.completed {
+            None => Outcome::Info,
+            Some(_) if fail => Outcome::Fail,
+            Some(_) => Outcome::Ok(got.map_or(Value::Nil, values)),
+        };
+        Some(op)
+    };
+    let lines = lines.lines().filter(|text| !text.trim().is_empty());
+    let mut ops: Vec<Op> =
+        lines.map(|text| line(text).unwrap_or_else(|| panic!("not an operation: {text}"))).collect();
+    ops.sort_by_key(|op| op.call);
+    ops
 }
 
 /// An operation that is still pending.

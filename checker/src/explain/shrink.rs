@@ -1,9 +1,11 @@
 //! The minimal counterexample: as few operations as the sound [`moves`](super::moves) can leave.
 //!
 //! ```text
-//! whole part ── cut at the first instant that already proves it ── keep what the hint names ──┐
-//!      ┌──────────────────────────────────────────────────────────────────────────────────────┘
-//!      └─▶ overwritten past ─▶ drop observers ─▶ drop units ─▶ smaller? again : done
+//! whole part ─▶ cut at the first instant that already proves it ─▶ keep what the hint names ─▶ small? ─ no ─┐
+//!                     ┌────────────────────────────────────────────────────────── yes ─────────┘            │
+//!                     ▼                                                                                     ▼
+//!      ┌─▶ drop observers ─▶ drop units ─▶ cut ─▶ smaller? ─ no ─▶ done            begin at a late write, reduce,
+//!      └───────────────────────────────────────── yes ──┘                         and take the rest as the hint
 //! ```
 //!
 //! The instant is found by a search that gallops back from where the algorithm's hint ends, and then halves.
@@ -11,17 +13,25 @@
 //! no single one can go. The result is minimal *under the moves*: nothing more can be removed without losing
 //! the proof. It is not the smallest set that could be found, and its subsets mean nothing.
 //!
+//! To begin at a late write makes a long history short at once, but such a counterexample asks for more faith:
+//! a value is read whose writing it does not show. So it is used to find the operations that matter, and kept
+//! only where those, with all that gave rise to them, are too many to look at.
+//!
 //! Every step is decided by the checker itself, so a long history is first cut by the fast algorithms that
 //! judged it, and only a small remainder is taken apart operation by operation.
 
 use std::collections::HashSet;
 
-use super::moves::{Subject, Sub, Units, is_blind, is_observer};
+use super::moves::{Sub, Units};
+use super::subject::{Recorded, is_blind};
 use crate::op::{Nanos, Op};
 use crate::verdict::Shrink;
 
 /// How many sub-histories may be checked again, unless told otherwise.
 pub(super) const RECHECKS_MAX: usize = 5_000;
+
+/// So many operations are few enough to be shown from the beginning.
+const FEW: usize = 12;
 
 /// Decides a sub-history: whether it is linearizable, or `None` where a limit was reached.
 pub(super) type Decide<'a> = &'a mut dyn FnMut(&[Op]) -> Option<bool>;
@@ -32,44 +42,43 @@ pub(super) struct Shrunk {
     pub(super) sub: Sub,
     /// How it was made.
     pub(super) stats: Shrink,
+    /// The write that it begins at, if what that overwrote was dropped.
+    pub(super) first: Option<usize>,
 }
 
 /// Makes a part that is known not to be linearizable small. `hint` names some of its operations, by position,
 /// that are likely to contradict each other.
-pub(super) fn shrink(
-    part: &[Op],
-    subject: Subject,
-    hint: &[usize],
-    rechecks_max: usize,
-    decide: Decide<'_>,
-) -> Shrunk {
+pub(super) fn shrink(part: &Recorded<'_>, hint: &[usize], rechecks_max: usize, decide: Decide<'_>) -> Shrunk {
     let sub = Sub::whole(part);
-    let mut shrinker = Shrinker { part, subject, decide, rechecks: 0, rechecks_max, complete: true, sub };
+    let mut shrinker = Shrinker { part, decide, rechecks: 0, rechecks_max, complete: true, first: None, sub };
     shrinker.cut(hint);
     shrinker.keep_only(hint);
+    let beginning = shrinker.sub.clone();
     loop {
-        let before = shrinker.sub.clone();
-        shrinker.drop_overwritten_past();
-        shrinker.drop_observers();
-        shrinker.drop_units();
-        shrinker.cut(&[]);
-        if shrinker.sub == before {
+        let size = shrinker.sub.kept.len();
+        if size > FEW {
+            shrinker.begin_late();
+        }
+        shrinker.reduce();
+        if shrinker.sub.kept.len() == size {
             break;
         }
     }
-    let Shrinker { sub, rechecks, complete, .. } = shrinker;
-    let stats = Shrink { from: part.len(), to: sub.kept.len(), rechecks, complete };
-    Shrunk { sub, stats }
+    shrinker.show_beginning(&beginning);
+    let Shrinker { sub, rechecks, complete, first, .. } = shrinker;
+    let stats = Shrink { from: part.ops.len(), to: sub.kept.len(), rechecks, complete };
+    Shrunk { sub, stats, first }
 }
 
 struct Shrinker<'a> {
-    part: &'a [Op],
-    subject: Subject,
+    part: &'a Recorded<'a>,
     decide: Decide<'a>,
     rechecks: usize,
     rechecks_max: usize,
     /// Whether every question so far was answered.
     complete: bool,
+    /// The write that everything begins at, if the past was dropped: it stays.
+    first: Option<usize>,
     /// The smallest sub-history known not to be linearizable.
     sub: Sub,
 }
@@ -103,7 +112,8 @@ impl Shrinker<'_> {
     /// legal extensions, so the instants divide in two.
     fn cut(&mut self, hint: &[usize]) {
         let (part, whole) = (self.part, self.sub.clone());
-        let end_of = |&at: &usize| part[at].completed.filter(|&end| part[at].is_ok() && end <= whole.cut);
+        let end_of =
+            |&at: &usize| part.ops[at].completed.filter(|&end| part.ops[at].is_ok() && end <= whole.cut);
         let mut ends: Vec<Nanos> = whole.kept.iter().filter_map(end_of).collect();
         ends.sort_unstable();
         ends.dedup();
@@ -146,56 +156,81 @@ impl Shrinker<'_> {
     /// Keeps only what the hint names and what that needs: where it suffices, the rest goes in one step.
     fn keep_only(&mut self, hint: &[usize]) {
         let named: HashSet<usize> = hint.iter().copied().collect();
-        let end = self.sub.cut;
-        let few = self.sub.retain(|at| {
-            let op = &self.part[at];
-            named.contains(&at) || op.completed == Some(end) || !is_observer(op)
-        });
-        if self.subject != Subject::Whole {
-            let units = Units::of(self.subject, self.part, &few);
-            let last: HashSet<usize> = few.kept.iter().copied().filter(|&at| self.part[at].completed == Some(end)).collect();
-            let wanted = units.about(&few, &named.union(&last).copied().collect());
-            if self.try_sub(units.keep(self.part, &few, &wanted)) {
-                return;
-            }
-        }
-        self.try_sub(few);
+        let (few, fewest) = self.only(&self.sub, &named);
+        let _ = self.try_sub(fewest) || self.try_sub(few);
     }
 
-    /// Starts from a late acknowledged blind write that overwrote all that came before.
-    fn drop_overwritten_past(&mut self) {
-        if !matches!(self.subject, Subject::Register | Subject::Text) {
+    /// Of a sub-history, what is left without the observers that are not named, and of that, the units of those
+    /// that are.
+    fn only(&self, sub: &Sub, named: &HashSet<usize>) -> (Sub, Sub) {
+        let last = |at: usize| self.part.ops[at].completed == Some(sub.cut);
+        let few = sub.retain(|at| named.contains(&at) || last(at) || !self.part.is_observer(at));
+        let units = Units::of(self.part, &few);
+        let fewest = units.keep(self.part, &few, &units.about(&few, |at| named.contains(&at) || last(at)));
+        (few, fewest)
+    }
+
+    /// Makes a late acknowledged blind write the first operation, and forgets all that it overwrote.
+    fn begin_late(&mut self) {
+        if !self.part.subject.is_overwritten() {
             return;
         }
-        let cut = self.sub.cut;
-        let complete = |op: &Op| op.is_ok() && op.completed.is_some_and(|end| end <= cut);
-        let writes: Vec<usize> =
-            self.sub.kept.iter().copied().filter(|&at| complete(&self.part[at]) && is_blind(&self.part[at])).collect();
-        // The latest first; in a long history ever farther apart, for the next round looks again.
+        let (cut, part) = (self.sub.cut, self.part);
+        let writes =
+            |at: &usize| part.ops[*at].is_ok() && part.ops[*at].ret() <= cut && is_blind(&part.ops[*at]);
+        let writes: Vec<usize> = self.sub.kept.iter().copied().filter(writes).collect();
+        // The latest first, and in a long history ever farther apart.
         let mut back = 1;
         while back <= writes.len() {
-            let candidate = self.sub.from_write(self.part, writes[writes.len() - back]);
-            let smaller = candidate.filter(|candidate| candidate.kept.len() < self.sub.kept.len());
+            let write = writes[writes.len() - back];
+            let smaller =
+                self.sub.beginning_at(part, write).filter(|sub| sub.kept.len() < self.sub.kept.len());
             if smaller.is_some_and(|smaller| self.try_sub(smaller)) {
+                self.first = Some(write);
                 return;
             }
             back += (back / 16).max(1);
         }
     }
 
+    /// Goes back to the beginning with only the operations that turned out to matter and what they need, if
+    /// those are few.
+    fn show_beginning(&mut self, beginning: &Sub) {
+        let matter: HashSet<usize> = self.sub.kept.iter().copied().collect();
+        let (_, fewest) = self.only(&beginning.cut_at(self.part, self.sub.cut), &matter);
+        if self.first.is_some() && fewest.kept.len() <= FEW && self.try_sub(fewest) {
+            self.first = None;
+            self.reduce();
+        }
+    }
+
+    /// Drops whatever can go, until nothing can.
+    fn reduce(&mut self) {
+        loop {
+            let before = self.sub.clone();
+            self.drop_observers();
+            self.drop_units();
+            self.cut(&[]);
+            if self.sub == before {
+                return;
+            }
+        }
+    }
+
     fn drop_observers(&mut self) {
-        let sub = self.sub.clone();
-        let observers: Vec<usize> = sub.kept.iter().copied().filter(|&at| is_observer(&self.part[at])).collect();
-        minimise(observers.clone(), |wanted| {
-            let gone: HashSet<usize> = observers.iter().copied().filter(|at| wanted.binary_search(at).is_err()).collect();
-            self.try_sub(sub.retain(|at| !gone.contains(&at)))
+        let (sub, part) = (self.sub.clone(), self.part);
+        let observers: Vec<usize> = sub.kept.iter().copied().filter(|&at| part.is_observer(at)).collect();
+        minimise(observers, |wanted| {
+            self.try_sub(sub.retain(|at| !part.is_observer(at) || wanted.binary_search(&at).is_ok()))
         });
     }
 
     fn drop_units(&mut self) {
-        let sub = self.sub.clone();
-        let units = Units::of(self.subject, self.part, &sub);
-        minimise(units.all(), |wanted| self.try_sub(units.keep(self.part, &sub, wanted)));
+        let (sub, part) = (self.sub.clone(), self.part);
+        let units = Units::of(part, &sub);
+        let pinned = units.about(&sub, |at| Some(at) == self.first);
+        let free = units.all().into_iter().filter(|unit| !pinned.contains(unit)).collect();
+        minimise(free, |wanted| self.try_sub(units.keep(part, &sub, &[wanted, &pinned].concat())));
     }
 }
 
@@ -225,33 +260,30 @@ fn minimise<T: Copy>(mut items: Vec<T>, mut proves: impl FnMut(&[T]) -> bool) ->
 
 #[cfg(test)]
 mod tests {
-    use super::super::moves::seen;
     use super::super::sample::{Dice, Object};
     use super::*;
 
-    fn shrunk(object: Object, part: &[Op], hint: &[usize]) -> Shrunk {
-        let mut decide = |ops: &[Op]| Some(object.linearizable(ops));
-        shrink(part, object.subject(), hint, RECHECKS_MAX, &mut decide)
+    fn recorded(object: Object, ops: &[Op]) -> Recorded<'_> {
+        Recorded::new(object.subject(), ops, |op| object.changes_nothing(op))
     }
 
     /// Applies moves at random, without asking whether they keep the proof.
-    fn wander(dice: &mut Dice, object: Object, part: &[Op]) -> Sub {
+    fn wander(dice: &mut Dice, object: Object, part: &Recorded<'_>) -> Sub {
         let mut sub = Sub::whole(part);
         for _ in 0..1 + dice.below(4) {
             let some = |dice: &mut Dice| dice.below(2) == 0;
             sub = match dice.below(4) {
                 0 => sub.cut_at(part, dice.below(200)),
-                1 => sub.retain(|at| !is_observer(&part[at]) || some(dice)),
+                1 => sub.retain(|at| !part.is_observer(at) || some(dice)),
                 2 if object == Object::Register => {
-                    let writes = sub.kept.iter().copied().filter(|&at| {
-                        is_blind(&part[at]) && seen(&part[at], sub.cut, None).is_some_and(|op| op.is_ok())
-                    });
-                    let writes: Vec<usize> = writes.collect();
+                    let complete = |op: &Op| op.is_ok() && op.ret() <= sub.cut;
+                    let blind = |at: &usize| is_blind(&part.ops[*at]) && complete(&part.ops[*at]);
+                    let writes: Vec<usize> = sub.kept.iter().copied().filter(blind).collect();
                     let chosen = writes.get(dice.below(writes.len() as u64 + 1) as usize);
-                    chosen.and_then(|&write| sub.from_write(part, write)).unwrap_or(sub)
+                    chosen.and_then(|&write| sub.beginning_at(part, write)).unwrap_or(sub)
                 }
                 _ => {
-                    let units = Units::of(object.subject(), part, &sub);
+                    let units = Units::of(part, &sub);
                     let wanted: Vec<u32> = units.all().into_iter().filter(|_| some(dice)).collect();
                     units.keep(part, &sub, &wanted)
                 }
@@ -266,10 +298,11 @@ mod tests {
         for object in Object::ALL {
             let mut dice = Dice(object as u64);
             for round in 0..6_000 {
-                let part = object.history(&mut dice, 12);
+                let ops = object.history(&mut dice, 12);
+                let part = recorded(object, &ops);
                 let sub = wander(&mut dice, object, &part);
-                let ops = sub.ops(&part);
-                assert!(object.linearizable(&ops), "{object:?} round {round}: {part:#?}\nbecame {ops:#?}");
+                let left = sub.ops(&part);
+                assert!(object.linearizable(&left), "{object:?} round {round}: {ops:#?}\nbecame {left:#?}");
             }
         }
     }
@@ -278,25 +311,29 @@ mod tests {
     fn a_violation_shrinks_to_a_violation_that_no_move_makes_smaller() {
         for object in Object::ALL {
             let (mut dice, mut violations) = (Dice(100 + object as u64), 0);
-            while violations < 300 {
-                let part = object.falsified(&mut dice, 14);
-                if object.linearizable(&part) {
+            let size = if object == Object::Register { 18 } else { 13 };
+            while violations < 200 {
+                let ops = object.falsified(&mut dice, size);
+                if object.linearizable(&ops) {
                     continue;
                 }
                 violations += 1;
-                let hint: Vec<usize> = (0..part.len()).filter(|_| dice.below(3) == 0).collect();
-                let Shrunk { sub, stats } = shrunk(object, &part, &hint);
+                let part = recorded(object, &ops);
+                let hint: Vec<usize> = (0..ops.len()).filter(|_| dice.below(3) == 0).collect();
+                let mut decide = |ops: &[Op]| Some(object.linearizable(ops));
+                let Shrunk { sub, stats, first } = shrink(&part, &hint, RECHECKS_MAX, &mut decide);
                 assert!(stats.complete && stats.to == sub.kept.len());
-                assert!(!object.linearizable(&sub.ops(&part)), "{object:?}: lost the proof of {part:#?}");
+                assert!(!object.linearizable(&sub.ops(&part)), "{object:?}: lost the proof of {ops:#?}");
 
                 let proves = |smaller: &Sub| !object.linearizable(&smaller.ops(&part));
                 let before = sub.cut_at(&part, sub.cut - 1);
                 assert!(!proves(&before), "{object:?}: an earlier completion proves it");
-                for &at in sub.kept.iter().filter(|&&at| is_observer(&part[at])) {
+                for &at in sub.kept.iter().filter(|&&at| part.is_observer(at)) {
                     assert!(!proves(&sub.retain(|other| other != at)), "{object:?}: an observer too many");
                 }
-                let units = Units::of(object.subject(), &part, &sub);
-                for unit in units.all() {
+                let units = Units::of(&part, &sub);
+                let pinned = first.map_or(Vec::new(), |first| units.about(&sub, |at| at == first));
+                for unit in units.all().into_iter().filter(|unit| !pinned.contains(unit)) {
                     let others: Vec<u32> = units.all().into_iter().filter(|other| *other != unit).collect();
                     assert!(!proves(&units.keep(&part, &sub, &others)), "{object:?}: a unit too many");
                 }
@@ -307,15 +344,16 @@ mod tests {
     #[test]
     fn a_spent_budget_leaves_a_larger_proof() {
         let mut dice = Dice(7);
-        let part = std::iter::repeat_with(|| Object::Register.falsified(&mut dice, 14))
-            .find(|part| !Object::Register.linearizable(part))
+        let ops = std::iter::repeat_with(|| Object::Register.falsified(&mut dice, 14))
+            .find(|ops| !Object::Register.linearizable(ops))
             .expect("the stream is endless");
+        let part = recorded(Object::Register, &ops);
         let mut asked = 0;
         let mut decide = |ops: &[Op]| {
             asked += 1;
             Some(Object::Register.linearizable(ops))
         };
-        let Shrunk { sub, stats } = shrink(&part, Subject::Register, &[], 3, &mut decide);
+        let Shrunk { sub, stats, .. } = shrink(&part, &[], 3, &mut decide);
         assert_eq!((asked, stats.rechecks, stats.complete), (3, 3, false));
         assert!(!Object::Register.linearizable(&sub.ops(&part)));
     }

@@ -1,0 +1,110 @@
+//! What kind of violation it is, in a word and in one sentence.
+//!
+//! A minimal counterexample is small enough to recognise. Each model has a list of patterns, tried in order,
+//! the plainest first; each is a polynomial test on the operations of the counterexample, with a look at the
+//! whole part where a word like "nobody" or "again" needs it. The first that fits gives the class and fills
+//! its sentence, which names the process, the operation, the value, the key, the operation that contradicts it
+//! and the margin. Where none fits the sentence says so, and how far a legal order gets.
+//!
+//! The proof is the counterexample; the sentence is a reading of it.
+
+mod counter;
+mod ids;
+mod lock;
+mod log;
+mod queue;
+mod register;
+mod set;
+mod unfounded;
+
+use std::cmp::Reverse;
+
+use super::moves::Sub;
+use super::subject::{Recorded, Subject};
+use super::words::{count, on};
+use crate::op::{Nanos, Op};
+
+/// The class of a violation and the sentence about it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// In kebab-case.
+    pub(super) class: &'static str,
+    /// One sentence, without its full stop.
+    pub(super) sentence: String,
+    /// The operations that the sentence sets against each other, by position in the part.
+    pub(super) named: Vec<usize>,
+}
+
+/// A counterexample, and all that was recorded around it.
+pub(super) struct Case<'a> {
+    /// All operations of the part.
+    part: &'a [Op],
+    /// What they are about.
+    subject: Subject,
+    /// The counterexample: the positions of its operations in the part, each with the operation as it sees it.
+    minimal: Vec<(usize, Op)>,
+    /// When the counterexample is complete: what was pending then, is.
+    cut: Nanos,
+}
+
+impl<'a> Case<'a> {
+    pub(super) fn new(part: &Recorded<'a>, sub: &Sub) -> Case<'a> {
+        let minimal = sub.kept.iter().copied().zip(sub.ops(part)).collect();
+        Case { part: part.ops, subject: part.subject, minimal, cut: sub.cut }
+    }
+
+    /// All recorded operations, with their positions.
+    fn recorded(&self) -> impl Iterator<Item = (usize, &'a Op)> + Clone + use<'a> {
+        self.part.iter().enumerate()
+    }
+
+    /// The recorded operations that are not known to have failed.
+    fn possible(&self) -> impl Iterator<Item = (usize, &'a Op)> + Clone + use<'a> {
+        self.recorded().filter(|(_, op)| !op.is_fail())
+    }
+
+    /// The acknowledged operations of the counterexample, the latest first: the last is most often the culprit.
+    fn suspects(&self) -> Vec<(usize, &'a Op)> {
+        let complete = self.minimal.iter().filter(|(_, op)| op.is_ok());
+        let mut suspects: Vec<_> = complete.map(|&(at, _)| (at, &self.part[at])).collect();
+        suspects.sort_by_key(|&(at, op)| Reverse((op.ret(), at)));
+        suspects
+    }
+
+    /// The finding of the first pattern that fits.
+    pub(super) fn classify(&self) -> Option<Finding> {
+        match self.subject {
+            Subject::Register => register::classify(self),
+            Subject::Text | Subject::Log => log::classify(self),
+            Subject::Counter => counter::classify(self),
+            Subject::Set => set::classify(self),
+            Subject::Queue => queue::classify(self),
+            Subject::Bag => queue::classify_unordered(self),
+            Subject::Lock => lock::classify(self),
+            Subject::Ids => ids::classify(self),
+            Subject::Other => None,
+        }
+    }
+
+    /// What is said when no pattern fits; `placed` operations fit into the longest legal order, after which
+    /// none of `candidates` can come next.
+    pub(super) fn no_order(&self, placed: usize, candidates: usize) -> Finding {
+        let all = self.minimal.len();
+        let on = self.minimal.first().map(|(_, op)| on(op)).unwrap_or_default();
+        let sentence = format!(
+            "no legal order exists for these {}{on}: the longest legal prefix has {placed}, and after it none of the \
+             {} fits",
+            count(all, "operation"),
+            count(candidates, "candidate")
+        );
+        Finding { class: "no-order", sentence, named: Vec::new() }
+    }
+}
+
+/// The first pattern of a list that fits.
+fn first(case: &Case<'_>, patterns: &[fn(&Case<'_>) -> Option<Finding>]) -> Option<Finding> {
+    patterns.iter().find_map(|pattern| pattern(case))
+}
+
+#[cfg(test)]
+mod tests;

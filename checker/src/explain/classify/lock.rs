@@ -1,0 +1,150 @@
+//! The violations of locks: two holders at once, releases by strangers, tokens that do not grow.
+
+use super::{Case, Finding, first};
+use crate::explain::subject::is_refused;
+use crate::explain::words::{on, span, who};
+use crate::op::{F, Nanos, Op};
+
+/// The patterns, in order.
+pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
+    first(case, &[two_holders, stale_token, released_by_stranger, refused_though_free])
+}
+
+/// A time during which a process certainly held the lock: from the end of the acquisition to the start of the
+/// release, or to the end of the counterexample.
+struct Tenure<'a> {
+    at: usize,
+    acquire: &'a Op,
+    until: Nanos,
+    /// Whether a release was invoked by then.
+    released: bool,
+}
+
+/// The tenures that the recording certifies, by start.
+fn tenures<'a>(case: &Case<'a>) -> Vec<Tenure<'a>> {
+    let acquired = case
+        .possible()
+        .filter(|(_, op)| op.f == F::Acquire && op.is_ok() && !is_refused(op) && op.ret() <= case.cut);
+    let mut tenures: Vec<_> = acquired
+        .map(|(at, acquire)| {
+            let release = case.possible().find(|(_, op)| {
+                op.f == F::Release
+                    && op.process == acquire.process
+                    && op.call >= acquire.ret()
+                    && !is_refused(op)
+            });
+            let until = release.map(|(_, op)| op.call).filter(|&call| call <= case.cut);
+            Tenure { at, acquire, until: until.unwrap_or(case.cut), released: until.is_some() }
+        })
+        .collect();
+    tenures.sort_by_key(|tenure| (tenure.acquire.ret(), tenure.at));
+    tenures
+}
+
+fn two_holders(case: &Case<'_>) -> Option<Finding> {
+    let tenures = tenures(case);
+    tenures.iter().enumerate().find_map(|(i, second)| {
+        let overlaps = |first: &&Tenure<'_>| {
+            first.until > second.acquire.ret()
+                || (!first.released && first.acquire.ret() < second.acquire.call)
+        };
+        let first = tenures[..i].iter().find(overlaps)?;
+        let end = first.until.min(second.until);
+        let held = match end > second.acquire.ret() {
+            true => format!("both held it for {}", span(second.acquire.ret(), end)),
+            false => format!("process {} had not released it", first.acquire.process),
+        };
+        let sentence = format!(
+            "processes {} and {} had the lock{} at once: {} succeeded {} after {} had, and {held}",
+            first.acquire.process,
+            second.acquire.process,
+            on(second.acquire),
+            who(second.acquire),
+            span(first.acquire.ret(), second.acquire.ret()),
+            who(first.acquire)
+        );
+        Some(Finding { class: "two-holders", sentence, named: vec![first.at, second.at] })
+    })
+}
+
+fn stale_token(case: &Case<'_>) -> Option<Finding> {
+    let token = |op: &Op| op.output().and_then(|output| output.as_int());
+    let tenures = tenures(case);
+    tenures.iter().find_map(|second| {
+        let newer = |first: &&Tenure<'_>| {
+            first.acquire.ret() < second.acquire.call
+                && token(first.acquire).zip(token(second.acquire)).is_some_and(|(a, b)| a >= b)
+        };
+        let first = tenures.iter().find(newer)?;
+        let sentence = format!(
+            "{}{} got a stale token: {} had got {} {} before it began",
+            who(second.acquire),
+            on(second.acquire),
+            who(first.acquire),
+            if token(first.acquire) == token(second.acquire) { "the same" } else { "a newer one" },
+            span(first.acquire.ret(), second.acquire.call)
+        );
+        Some(Finding { class: "stale-token", sentence, named: vec![first.at, second.at] })
+    })
+}
+
+fn released_by_stranger(case: &Case<'_>) -> Option<Finding> {
+    let releases = case.suspects().into_iter().filter(|(_, op)| op.f == F::Release && !is_refused(op));
+    releases.into_iter().find_map(|(at, release)| {
+        let mine = |op: &Op| op.process == release.process && op.call < release.call && !is_refused(op);
+        let taken = case.possible().filter(|(_, op)| op.f == F::Acquire && mine(op)).count();
+        let given = case.possible().filter(|(_, op)| op.f == F::Release && mine(op)).count();
+        let holder = tenures(case).into_iter().rfind(|tenure| tenure.acquire.ret() < release.ret())?;
+        (given >= taken && holder.acquire.process != release.process).then(|| {
+            let sentence = format!(
+                "{}{} succeeded, though it did not hold the lock: {} had taken it {} before",
+                who(release),
+                on(release),
+                who(holder.acquire),
+                span(holder.acquire.ret(), release.call)
+            );
+            Finding { class: "released-by-stranger", sentence, named: vec![holder.at, at] }
+        })
+    })
+}
+
+/// An attempt was refused while nobody can have held the lock.
+fn refused_though_free(case: &Case<'_>) -> Option<Finding> {
+    let refused = case.suspects().into_iter().filter(|(_, op)| op.f == F::Acquire && is_refused(op));
+    refused.into_iter().find_map(|(at, attempt)| {
+        let taken = case
+            .possible()
+            .filter(|(_, op)| op.f == F::Acquire && !is_refused(op) && op.call <= attempt.ret());
+        let may_hold = |acquire: &Op| {
+            let release = case.possible().find(|(_, op)| {
+                op.f == F::Release
+                    && op.process == acquire.process
+                    && op.call >= acquire.call
+                    && !is_refused(op)
+            });
+            release.is_none_or(|(_, release)| release.ret() >= attempt.call)
+        };
+        if taken.clone().any(|(_, acquire)| may_hold(acquire)) {
+            return None;
+        }
+        let last = case
+            .suspects()
+            .into_iter()
+            .find(|(_, op)| op.f == F::Release && !is_refused(op) && op.ret() < attempt.call);
+        let since = match last {
+            Some((_, release)) => format!(
+                "{}, the last to release it, had completed {} before",
+                who(release),
+                span(release.ret(), attempt.call)
+            ),
+            None => "nobody had taken it".to_owned(),
+        };
+        let sentence =
+            format!("{}{} was refused, though the lock was free: {since}", who(attempt), on(attempt));
+        Some(Finding {
+            class: "refused-though-free",
+            sentence,
+            named: last.map(|(at, _)| at).into_iter().chain([at]).collect(),
+        })
+    })
+}

@@ -1,0 +1,155 @@
+//! The violations of append-only logs, and of text that only grows: entries lost, unheard of, doubled or moved.
+//!
+//! A read shows the whole; an entry is shown if it is an item of a list, or a piece of a text.
+
+use super::unfounded::{Verbs, unfounded};
+use super::{Case, Finding, first};
+use crate::explain::words::{on, short, span, who};
+use crate::op::{F, Op, Value};
+
+/// The patterns, in order.
+pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
+    first(case, &[shown_unfounded, shown_twice, missing, out_of_order, diverging])
+}
+
+/// Where in a read an entry is shown, from the left.
+fn places(op: &Op, entry: &Value) -> Vec<usize> {
+    match (op.output(), entry) {
+        (Some(Value::List(items)), _) => {
+            items.iter().enumerate().filter(|(_, item)| *item == entry).map(|(place, _)| place).collect()
+        }
+        (Some(Value::Str(text)), Value::Str(piece)) if !piece.is_empty() => {
+            text.match_indices(&**piece).map(|(place, _)| place).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The reads of the counterexample, the latest first.
+fn reads<'a>(case: &Case<'a>) -> Vec<(usize, &'a Op)> {
+    case.suspects().into_iter().filter(|(_, op)| matches!(op.f, F::Read | F::Get)).collect()
+}
+
+/// The acknowledged appends of the counterexample, the earliest first.
+fn appends<'a>(case: &Case<'a>) -> Vec<(usize, &'a Op)> {
+    case.suspects().into_iter().rev().filter(|(_, op)| op.f == F::Append).collect()
+}
+
+/// Whether something but appends may have changed the content.
+fn is_overwritten(case: &Case<'_>) -> bool {
+    case.possible().any(|(_, op)| !matches!(op.f, F::Append | F::Read | F::Get))
+}
+
+fn shown_unfounded(case: &Case<'_>) -> Option<Finding> {
+    reads(case).into_iter().find_map(|(at, op)| {
+        let Some(Value::List(items)) = op.output() else { return None };
+        let verbs = Verbs { saw: "shows", put: "appended", been_put: "appended" };
+        items.iter().find_map(|entry| {
+            unfounded(case, (at, op), entry, &verbs, |source| source.f == F::Append && source.input == *entry)
+        })
+    })
+}
+
+fn shown_twice(case: &Case<'_>) -> Option<Finding> {
+    reads(case).into_iter().find_map(|(at, op)| {
+        let begun = |entry: &Value| {
+            let append = |other: &Op| other.f == F::Append && other.input == *entry && other.call <= op.ret();
+            case.possible().filter(|(_, other)| append(other)).count()
+        };
+        appends_shown(case, op).find_map(|(source, append)| {
+            let (shown, times) = (places(op, &append.input).len(), begun(&append.input));
+            (times == 1 && shown > 1).then(|| {
+                let sentence = format!(
+                    "{}{} shows {} {shown} times, but {} appended it only once",
+                    who(op),
+                    on(op),
+                    short(&append.input),
+                    who(append)
+                );
+                Finding { class: "duplicated-entry", sentence, named: vec![source, at] }
+            })
+        })
+    })
+}
+
+/// The appends, whatever became of them, that a read shows.
+fn appends_shown<'a>(case: &Case<'a>, read: &Op) -> impl Iterator<Item = (usize, &'a Op)> {
+    case.possible()
+        .filter(|(_, op)| op.f == F::Append && op.call <= read.ret() && !places(read, &op.input).is_empty())
+}
+
+fn missing(case: &Case<'_>) -> Option<Finding> {
+    if is_overwritten(case) {
+        return None;
+    }
+    reads(case).into_iter().find_map(|(at, op)| {
+        let done = appends(case).into_iter().filter(|(_, append)| append.ret() < op.call);
+        let (append_at, append) =
+            done.into_iter().find(|(_, append)| places(op, &append.input).is_empty())?;
+        let seen = case.recorded().filter(|(_, other)| !places(other, &append.input).is_empty());
+        let (class, clause) = match seen.map(|(_, other)| other.ret()).min() {
+            Some(seen) if seen < op.call => {
+                ("non-monotonic-reads", format!("it had been shown {} before", span(seen, op.call)))
+            }
+            Some(seen) if seen > op.ret() => {
+                ("stale-read", format!("it was first shown {} later", span(op.ret(), seen)))
+            }
+            Some(_) => ("stale-read", "another read shows it".to_owned()),
+            None => ("lost-entry", "no read has ever shown it".to_owned()),
+        };
+        let sentence = format!(
+            "{}{} misses {}: {} had completed {} before it began; {clause}",
+            who(op),
+            on(op),
+            short(&append.input),
+            who(append),
+            span(append.ret(), op.call)
+        );
+        Some(Finding { class, sentence, named: vec![append_at, at] })
+    })
+}
+
+fn out_of_order(case: &Case<'_>) -> Option<Finding> {
+    reads(case).into_iter().find_map(|(at, op)| {
+        let shown: Vec<_> = appends_shown(case, op).collect();
+        let place = |append: &Op| places(op, &append.input)[0];
+        shown.iter().find_map(|&(_, late)| {
+            let (early_at, early) =
+                shown.iter().find(|(_, early)| early.ret() < late.call && place(early) > place(late))?;
+            let sentence = format!(
+                "{}{} shows {} before {}, but {} had completed {} before {} began",
+                who(op),
+                on(op),
+                short(&late.input),
+                short(&early.input),
+                who(early),
+                span(early.ret(), late.call),
+                who(late)
+            );
+            Some(Finding { class: "out-of-order", sentence, named: vec![*early_at, at] })
+        })
+    })
+}
+
+/// Two reads of which neither continues the other.
+fn diverging(case: &Case<'_>) -> Option<Finding> {
+    if is_overwritten(case) {
+        return None;
+    }
+    let continues = |a: &Op, b: &Op| match (a.output(), b.output()) {
+        (Some(Value::List(a)), Some(Value::List(b))) => a.starts_with(b) || b.starts_with(a),
+        (Some(Value::Str(a)), Some(Value::Str(b))) => a.starts_with(&**b) || b.starts_with(&**a),
+        _ => true,
+    };
+    let reads = reads(case);
+    reads.iter().enumerate().find_map(|(later, &(b, second))| {
+        let &(a, first) = reads[later + 1..].iter().find(|(_, first)| !continues(first, second))?;
+        let sentence = format!(
+            "{} and {}{} show histories that part: neither is the beginning of the other",
+            who(first),
+            who(second),
+            on(first)
+        );
+        Some(Finding { class: "diverging-reads", sentence, named: vec![a, b] })
+    })
+}

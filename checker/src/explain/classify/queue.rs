@@ -1,0 +1,158 @@
+//! The violations of queues and stacks: elements that come out twice, never, too early or in the wrong order.
+
+use super::unfounded::{Verbs, unfounded};
+use super::{Case, Finding, first};
+use crate::explain::words::{on, short, span, who};
+use crate::op::{F, Op, Value};
+
+/// The patterns of first-in first-out queues, in order.
+pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
+    first(case, &[taken_unfounded, taken_twice, false_empty, out_of_order])
+}
+
+/// The patterns of containers that promise no such order.
+pub(super) fn classify_unordered(case: &Case<'_>) -> Option<Finding> {
+    first(case, &[taken_unfounded, taken_twice, false_empty])
+}
+
+/// The element that an operation puts in.
+fn put(op: &Op) -> Option<&Value> {
+    matches!(op.f, F::Enqueue | F::Push).then_some(&op.input)
+}
+
+fn takes(op: &Op) -> bool {
+    matches!(op.f, F::Dequeue | F::Pop)
+}
+
+/// The element that an operation took out.
+fn taken(op: &Op) -> Option<&Value> {
+    op.output().filter(|value| takes(op) && !value.is_nil())
+}
+
+/// The acknowledged removals of the counterexample, the latest first.
+fn removals<'a>(case: &Case<'a>) -> Vec<(usize, &'a Op, &'a Value)> {
+    case.suspects().into_iter().filter_map(|(at, op)| taken(op).map(|value| (at, op, value))).collect()
+}
+
+fn taken_unfounded(case: &Case<'_>) -> Option<Finding> {
+    removals(case).into_iter().find_map(|(at, op, value)| {
+        let (put_in, been_put) = if op.f == F::Pop { ("pushed", "pushed") } else { ("enqueued", "enqueued") };
+        let verbs = Verbs { saw: "returned", put: put_in, been_put };
+        unfounded(case, (at, op), value, &verbs, |source| put(source) == Some(value))
+    })
+}
+
+fn taken_twice(case: &Case<'_>) -> Option<Finding> {
+    let removals = removals(case);
+    removals.iter().enumerate().find_map(|(later, &(b, second, value))| {
+        let sources = case.possible().filter(|(_, op)| put(op) == Some(value) && op.call <= case.cut).count();
+        let takers = removals.iter().filter(|(_, _, other)| *other == value).count();
+        let &(a, first, _) = removals[later + 1..].iter().find(|(_, _, other)| *other == value)?;
+        if takers <= sources {
+            return None;
+        }
+        let times = if sources == 1 { "once".into() } else { format!("{sources} times") };
+        let (name, margin) = (short(value), span(first.ret(), second.ret()));
+        let sentence = format!(
+            "{name} was taken {}{}: {} returned it, and {margin} later so did {}, though it was put in only {times}",
+            if takers == 2 { "twice".into() } else { format!("{takers} times") },
+            on(first),
+            who(first),
+            who(second)
+        );
+        Some(Finding { class: "taken-twice", sentence, named: vec![a, b] })
+    })
+}
+
+/// A removal found nothing although an element had been put in and cannot have been taken yet.
+fn false_empty(case: &Case<'_>) -> Option<Finding> {
+    let suspects = case.suspects();
+    let empty = suspects.iter().filter(|(_, op)| takes(op) && op.output().is_some_and(Value::is_nil));
+    let anyone = case.possible().any(|(_, op)| takes(op) && !op.is_ok());
+    empty.into_iter().find_map(|&(at, op)| {
+        let elements = suspects.iter().filter(|(_, source)| source.ret() < op.call);
+        elements.rev().find_map(|&(source_at, source)| {
+            let value = put(source)?;
+            let taker = case
+                .possible()
+                .filter(|(_, other)| taken(other) == Some(value))
+                .min_by_key(|(_, other)| other.call);
+            let copies = case.possible().filter(|(_, other)| put(other) == Some(value)).count();
+            if copies > 1
+                || taker.is_some_and(|(_, taker)| taker.call <= op.ret())
+                || (taker.is_none() && anyone)
+            {
+                return None;
+            }
+            let (class, clause) = match taker {
+                None => ("lost-element", "was never taken by anybody".into()),
+                Some((_, taker)) => (
+                    "false-empty",
+                    format!(
+                        "was not taken until {} later, by process {}",
+                        span(op.ret(), taker.call),
+                        taker.process
+                    ),
+                ),
+            };
+            let sentence = format!(
+                "{}{} found nothing, but {} had completed {} before it began, and {} {clause}",
+                who(op),
+                on(op),
+                who(source),
+                span(source.ret(), op.call),
+                short(value)
+            );
+            Some(Finding { class, sentence, named: vec![source_at, at] })
+        })
+    })
+}
+
+/// First in, but not first out: overtaken by a later element, or never seen again although a later one was.
+fn out_of_order(case: &Case<'_>) -> Option<Finding> {
+    let suspects = case.suspects();
+    let source_of = |value: &Value| {
+        let mut sources = case.possible().filter(|(_, op)| put(op) == Some(value));
+        sources.next().filter(|_| sources.next().is_none())
+    };
+    let anyone = case.possible().any(|(_, op)| takes(op) && !op.is_ok());
+    removals(case).into_iter().find_map(|(early_at, early, second)| {
+        let (_, second_put) = source_of(second)?;
+        let overtaken = suspects.iter().filter(|(_, op)| op.ret() < second_put.call);
+        overtaken.into_iter().find_map(|&(first_at, first_put)| {
+            let first = put(first_put)?;
+            source_of(first)?;
+            let lead = span(first_put.ret(), second_put.call);
+            let (class, sentence) = match case.possible().find(|(_, op)| taken(op) == Some(first)) {
+                Some((_, late)) if late.call > early.ret() => {
+                    let margin = span(early.ret(), late.call);
+                    let (late, on) = (who(late), on(late));
+                    let sentence = format!(
+                        "{} overtook {}{on}: {} had completed {lead} before {} began, yet {} returned {margin} before \
+                         {late} began",
+                        short(second),
+                        short(first),
+                        who(first_put),
+                        who(second_put),
+                        who(early)
+                    );
+                    ("out-of-order", sentence)
+                }
+                None if !anyone => {
+                    let sentence = format!(
+                        "{}{} was acknowledged {lead} before {} began, but {} is lost: nobody ever took it, though {} \
+                         took what came after",
+                        who(first_put),
+                        on(first_put),
+                        who(second_put),
+                        short(first),
+                        who(early)
+                    );
+                    ("lost-element", sentence)
+                }
+                _ => return None,
+            };
+            Some(Finding { class, sentence, named: vec![first_at, early_at] })
+        })
+    })
+}

@@ -1,0 +1,176 @@
+//! The violations of registers and of the keys of key-value stores.
+//!
+//! An *observer* saw a value: a read, or a compare-and-set that took place. A *writer* of a value is an
+//! operation that, if it took effect, left the value there; the initial value has the beginning of time.
+
+use super::unfounded::{Verbs, unfounded};
+use super::{Case, Finding, first};
+use crate::explain::subject::{observed, written};
+use crate::explain::words::{count, on, short, span, who};
+use crate::op::{F, Nanos, Op, Value};
+
+/// The patterns, in order.
+pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
+    first(case, &[seen_unfounded, split_brain, lost_write, stale_read, non_monotonic, diverging])
+}
+
+/// The observers of the counterexample with what they saw, the latest first.
+fn observers<'a>(case: &Case<'a>) -> Vec<(usize, &'a Op, &'a Value)> {
+    let observer = |(at, op)| observed(op).map(|value| (at, op, value));
+    case.suspects().into_iter().filter_map(observer).collect()
+}
+
+/// The operations that may have left a value in the register while the counterexample lasted.
+fn writers<'a>(case: &Case<'a>, value: &Value) -> impl Iterator<Item = &'a Op> {
+    case.possible().map(|(_, op)| op).filter(|op| op.call <= case.cut && written(op) == Some(value))
+}
+
+/// Whether every writer of a value had taken effect before an instant. The initial value is there before any.
+fn settled_before(case: &Case<'_>, value: &Value, instant: Nanos) -> bool {
+    writers(case, value).all(|op| op.ret() < instant)
+}
+
+/// A compare-and-set is said to have found what it saw, a read to have returned it.
+fn saw(op: &Op) -> &'static str {
+    if op.f == F::Cas { "found" } else { "returned" }
+}
+
+fn seen_unfounded(case: &Case<'_>) -> Option<Finding> {
+    observers(case).into_iter().filter(|(_, _, value)| !value.is_nil()).find_map(|(at, op, value)| {
+        let verbs = Verbs { saw: saw(op), put: "wrote", been_put: "written" };
+        unfounded(case, (at, op), value, &verbs, |source| written(source) == Some(value))
+    })
+}
+
+/// Two compare-and-sets took place from one and the same write.
+fn split_brain(case: &Case<'_>) -> Option<Finding> {
+    let swaps: Vec<_> = observers(case)
+        .into_iter()
+        .filter(|(_, op, from)| op.f == F::Cas && written(op).is_some_and(|to| to != *from))
+        .collect();
+    let occasions = |value: &Value| usize::from(value.is_nil()) + writers(case, value).count();
+    swaps.iter().enumerate().find_map(|(later, &(b, second, from))| {
+        let &(a, first, _) = swaps[later + 1..].iter().find(|(_, _, other)| *other == from)?;
+        (occasions(from) == 1).then(|| {
+            let from = short(from);
+            let sentence = format!(
+                "{} and {}{} both succeeded from the same {from}, which was there only once",
+                who(first),
+                who(second),
+                on(first)
+            );
+            Finding { class: "split-brain", sentence, named: vec![a, b] }
+        })
+    })
+}
+
+/// An overwritten value that was seen.
+struct Stale<'a> {
+    observer: (usize, &'a Op),
+    value: &'a Value,
+    /// The write that had overwritten it, and was complete.
+    write: (usize, &'a Op),
+}
+
+fn stale<'a>(case: &Case<'a>) -> Option<Stale<'a>> {
+    observers(case).into_iter().find_map(|(at, op, value)| {
+        let overwrote = |&&(_, write): &&(usize, &Op)| {
+            settled_before(case, value, write.call)
+                && write.ret() < op.call
+                && written(write).is_some_and(|other| other != value)
+        };
+        let suspects = case.suspects();
+        let write = suspects.iter().filter(overwrote).min_by_key(|(_, write)| write.ret())?;
+        Some(Stale { observer: (at, op), value, write: *write })
+    })
+}
+
+/// A stale read, where the write that should have been seen never was by anybody.
+fn lost_write(case: &Case<'_>) -> Option<Finding> {
+    let Stale { value, write: (lost, write), .. } = stale(case)?;
+    let new = written(write)?;
+    let next =
+        case.possible().filter(|&(at, op)| at != lost && written(op).is_some() && op.ret() > write.call);
+    let until = next.map(|(_, op)| op.call).min().unwrap_or(Nanos::MAX);
+    let reads = || case.recorded().filter(|(_, op)| observed(op).is_some());
+    let mut later: Vec<_> = reads().filter(|(_, op)| op.call > write.ret() && op.ret() < until).collect();
+    later.sort_by_key(|(_, op)| op.ret());
+    let never_seen = reads().all(|(_, op)| observed(op) != Some(new));
+    let all_old = later.iter().all(|(_, op)| observed(op) == Some(value));
+    if later.len() < 2 || !never_seen || !all_old {
+        return None;
+    }
+    let (first, read) = later[0];
+    let sentence = format!(
+        "{}{} was acknowledged, but is lost: all {} that began later still returned {}, the first (process {}) \
+         {} after the acknowledgement",
+        who(write),
+        on(write),
+        count(later.len(), "read"),
+        short(value),
+        read.process,
+        span(write.ret(), read.call)
+    );
+    Some(Finding { class: "lost-write", sentence, named: vec![lost, first] })
+}
+
+fn stale_read(case: &Case<'_>) -> Option<Finding> {
+    let Stale { observer: (at, op), value, write: (write_at, write) } = stale(case)?;
+    let (is_stale, began) = match op.f {
+        F::Cas => ("found a stale value", "it"),
+        _ => ("is stale", "this read"),
+    };
+    let sentence = format!(
+        "{}{} {is_stale}: {} had completed {} before {began} began, and {} was not written again",
+        who(op),
+        on(op),
+        who(write),
+        span(write.ret(), op.call),
+        short(value)
+    );
+    Some(Finding { class: "stale-read", sentence, named: vec![write_at, at] })
+}
+
+/// The old value was seen after the new one had been seen.
+fn non_monotonic(case: &Case<'_>) -> Option<Finding> {
+    let observers = observers(case);
+    observers.iter().find_map(|&(b, second, old)| {
+        let saw_new = |&&(_, first, new): &&(usize, &Op, &Value)| {
+            let left_there = if first.f == F::Cas { written(first) } else { Some(new) };
+            left_there != Some(old) && settled_before(case, old, first.call) && first.ret() < second.call
+        };
+        let &(a, first, _) = observers.iter().find(saw_new)?;
+        let sentence = format!(
+            "{}{} went back in time: {} had completed {} before it began, and {} was not written in between",
+            who(second),
+            on(second),
+            who(first),
+            span(first.ret(), second.call),
+            short(old)
+        );
+        Some(Finding { class: "non-monotonic-reads", sentence, named: vec![a, b] })
+    })
+}
+
+/// Two observers saw different values at overlapping times, when the last write was long complete.
+fn diverging(case: &Case<'_>) -> Option<Finding> {
+    let observers = observers(case);
+    observers.iter().enumerate().find_map(|(later, &(b, second, new))| {
+        let others =
+            observers[later + 1..].iter().filter(|(_, first, _)| first.f != F::Cas && second.f != F::Cas);
+        let &(a, first, _) = others.into_iter().find(|(_, first, old)| {
+            let begun = first.call.min(second.call);
+            *old != new && first.ret() >= second.call && {
+                settled_before(case, old, begun) && settled_before(case, new, begun)
+            }
+        })?;
+        let sentence = format!(
+            "{} and {}{} saw different values for {}, though neither was written in that time",
+            who(first),
+            who(second),
+            on(first),
+            span(first.call.max(second.call), first.ret().min(second.ret()))
+        );
+        Some(Finding { class: "diverging-reads", sentence, named: vec![a, b] })
+    })
+}

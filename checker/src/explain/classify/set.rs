@@ -1,0 +1,144 @@
+//! The violations of sets: elements lost, unheard of, gone again or back again.
+//!
+//! A read of the whole set tells of each element whether it was there; `contains` tells of one.
+
+use std::collections::BTreeSet;
+
+use super::unfounded::{Verbs, unfounded};
+use super::{Case, Finding, first};
+use crate::explain::words::{on, short, span, who};
+use crate::op::{F, Op, Value};
+
+/// The patterns, in order.
+pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
+    first(case, &[seen_unfounded, vanished, missing, undeleted])
+}
+
+/// What an observer says of an element: there, not there, or nothing.
+fn tells(op: &Op, element: &Value) -> Option<bool> {
+    match (&op.f, op.output()?) {
+        (F::Read, Value::List(items)) => Some(items.contains(element)),
+        (F::Contains, Value::Bool(there)) if op.input == *element => Some(*there),
+        _ => None,
+    }
+}
+
+fn adds(op: &Op, element: &Value) -> bool {
+    op.f == F::Add && op.input == *element
+}
+
+fn deletes(op: &Op, element: &Value) -> bool {
+    op.f == F::Delete && op.input == *element
+}
+
+/// The elements that the counterexample is about: all that it adds, deletes or shows.
+fn elements(case: &Case<'_>) -> BTreeSet<Value> {
+    let mut elements = BTreeSet::new();
+    for (_, op) in &case.minimal {
+        match (&op.f, op.output()) {
+            (F::Read, Some(Value::List(items))) => elements.extend(items.iter().cloned()),
+            (F::Read, _) => {}
+            _ => _ = elements.insert(op.input.clone()),
+        }
+    }
+    elements
+}
+
+/// The first finding about an element and an observer that says `there` of it, the latest observer first.
+fn find(
+    case: &Case<'_>,
+    there: bool,
+    mut test: impl FnMut(&Value, (usize, &Op)) -> Option<Finding>,
+) -> Option<Finding> {
+    let elements = elements(case);
+    let suspects = case.suspects();
+    let said = |element: &Value, op: &Op| tells(op, element) == Some(there);
+    suspects.iter().find_map(|&(at, op)| {
+        let mut about = elements.iter().filter(|element| said(element, op));
+        about.find_map(|element| test(element, (at, op)))
+    })
+}
+
+fn seen_unfounded(case: &Case<'_>) -> Option<Finding> {
+    find(case, true, |element, observer| {
+        let saw = if observer.1.f == F::Contains { "found" } else { "shows" };
+        let verbs = Verbs { saw, put: "added", been_put: "added" };
+        unfounded(case, observer, element, &verbs, |source| adds(source, element))
+    })
+}
+
+/// Whether somebody may have deleted the element before an observer returned.
+fn may_be_deleted(case: &Case<'_>, element: &Value, observer: &Op) -> bool {
+    case.possible().any(|(_, op)| deletes(op, element) && op.call <= observer.ret())
+}
+
+/// An element was seen and then was not, though nobody deleted it.
+fn vanished(case: &Case<'_>) -> Option<Finding> {
+    find(case, false, |element, (at, op)| {
+        let earlier =
+            case.recorded().filter(|(_, first)| tells(first, element) == Some(true) && first.ret() < op.call);
+        let (first_at, first) = earlier.min_by_key(|(_, first)| first.ret())?;
+        if may_be_deleted(case, element, op) {
+            return None;
+        }
+        let sentence = format!(
+            "{}{} does not show {}, which {} had shown {} before it began; nobody deleted it",
+            who(op),
+            on(op),
+            short(element),
+            who(first),
+            span(first.ret(), op.call)
+        );
+        Some(Finding { class: "non-monotonic-reads", sentence, named: vec![first_at, at] })
+    })
+}
+
+/// An element was added, and was not seen afterwards: ever, or yet.
+fn missing(case: &Case<'_>) -> Option<Finding> {
+    find(case, false, |element, (at, op)| {
+        let done = case.suspects().into_iter().filter(|(_, add)| adds(add, element) && add.ret() < op.call);
+        let (add_at, add) = done.min_by_key(|(_, add)| add.ret())?;
+        if may_be_deleted(case, element, op) {
+            return None;
+        }
+        let seen = case.recorded().filter(|(_, other)| tells(other, element) == Some(true));
+        let (class, clause) = match seen.map(|(_, other)| other.ret()).min() {
+            Some(seen) => ("stale-read", format!("it was first seen {} later", span(op.ret(), seen))),
+            None => ("lost-element", "nobody has ever seen it".to_owned()),
+        };
+        let sentence = format!(
+            "{}{} misses {}: {} had completed {} before it began, and nobody deleted it; {clause}",
+            who(op),
+            on(op),
+            short(element),
+            who(add),
+            span(add.ret(), op.call)
+        );
+        Some(Finding { class, sentence, named: vec![add_at, at] })
+    })
+}
+
+/// An element was deleted, and was seen afterwards though it was not added again.
+fn undeleted(case: &Case<'_>) -> Option<Finding> {
+    find(case, true, |element, (at, op)| {
+        let done = case
+            .suspects()
+            .into_iter()
+            .filter(|(_, delete)| deletes(delete, element) && delete.ret() < op.call);
+        let (delete_at, delete) = done.min_by_key(|(_, delete)| delete.ret())?;
+        let again =
+            |(_, add): (usize, &Op)| adds(add, element) && add.ret() >= delete.call && add.call <= op.ret();
+        if case.possible().any(again) {
+            return None;
+        }
+        let sentence = format!(
+            "{}{} still shows {}: {} had completed {} before it began, and nobody added it again",
+            who(op),
+            on(op),
+            short(element),
+            who(delete),
+            span(delete.ret(), op.call)
+        );
+        Some(Finding { class: "stale-read", sentence, named: vec![delete_at, at] })
+    })
+}

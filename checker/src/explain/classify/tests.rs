@@ -1,0 +1,246 @@
+//! Every sentence once, as it is read.
+
+use super::*;
+use crate::explain::sample::history;
+use crate::op::F;
+
+/// What is said of a history, all of it being the counterexample but for what was invoked or completed after
+/// the completion of its line marked `!`.
+fn said(subject: Subject, lines: &str) -> String {
+    let ops = history(&lines.replace('!', ""));
+    let part = Recorded::new(subject, &ops, |op| op.f == F::Read);
+    let last = lines.lines().find(|line| line.contains('!')).map(|line| history(&line.replace('!', "")));
+    let cut = last.and_then(|ops| ops[0].completed).unwrap_or(Nanos::MAX);
+    let sub = Sub::whole(&part).cut_at(&part, cut);
+    match Case::new(&part, &sub).classify() {
+        Some(Finding { class, sentence, named }) => {
+            assert!(!named.is_empty(), "a sentence names operations");
+            format!("{class}: {sentence}")
+        }
+        None => "no pattern".to_owned(),
+    }
+}
+
+#[test]
+fn registers() {
+    let said = |lines| said(Subject::Register, lines);
+    assert_eq!(
+        said("1 write 4 @ 10..20\n 3 read -> 9 @ 30..40"),
+        "never-written: process 3's `read → 9` on k returned 9, which nobody ever wrote"
+    );
+    assert_eq!(
+        said("3 read -> 5 @ 30..40!\n 1 write 5 @ 81..90"),
+        "from-the-future: process 3's `read → 5` on k returned 5 before it was written: process 1's `write 5` began \
+         41 ms after that"
+    );
+    assert_eq!(
+        said("1 write 638 @ 10..20 fail\n 3 read -> 638 @ 30..40"),
+        "aborted-read: process 3's `read → 638` on k returned 638, but process 1's `write 638` had been reported as \
+         failed 10 ms before it began"
+    );
+    assert_eq!(
+        said("0 write 3 @ 31..40\n 1 write 4 @ 395..421\n 4 read -> 4 @ 430..436\n 3 read -> 3 @ 470..481"),
+        "stale-read: process 3's `read → 3` on k is stale: process 1's `write 4` had completed 49 ms before this read \
+         began, and 3 was not written again"
+    );
+    assert_eq!(
+        said("1 write 4 @ 0..21\n 4 read -> 4 @ 30..36\n 3 read -> nil @ 70..81"),
+        "stale-read: process 3's `read → nil` on k is stale: process 1's `write 4` had completed 49 ms before this \
+         read began, and nil was not written again"
+    );
+    assert_eq!(
+        said("0 write 3 @ 1..4\n 1 write 4 @ 9..20\n 2 read -> 4 @ 21..22\n 5 cas 3 7 -> true @ 25..30"),
+        "stale-read: process 5's `cas 3→7` on k found a stale value: process 1's `write 4` had completed 5.0 ms before \
+         it began, and 3 was not written again"
+    );
+    assert_eq!(
+        said(
+            "0 write 3 @ 1..4\n 1 write 4 @ 9..20\n 2 read -> 3 @ 32..35!\n 3 read -> 3 @ 40..45\n 2 write 5 @ 50.."
+        ),
+        "lost-write: process 1's `write 4` on k was acknowledged, but is lost: all 2 reads that began later still \
+         returned 3, the first (process 2) 12 ms after the acknowledgement"
+    );
+    assert_eq!(
+        said("0 write 3 @ 1..4\n 1 write 4 @ 9..\n 4 read -> 4 @ 11..20\n 3 read -> 3 @ 32..35"),
+        "non-monotonic-reads: process 3's `read → 3` on k went back in time: process 4's `read → 4` had completed \
+         12 ms before it began, and 3 was not written in between"
+    );
+    assert_eq!(
+        said("0 write 2 @ 1..4\n 1 cas 2 5 -> true @ 5..9\n 4 cas 2 6 -> true @ 7..11"),
+        "split-brain: process 1's `cas 2→5` and process 4's `cas 2→6` on k both succeeded from the same 2, which was \
+         there only once"
+    );
+    assert_eq!(
+        said("0 write 1 @ 0..9\n 1 write 2 @ 0..9\n 2 read -> 1 @ 10..20\n 3 read -> 2 @ 15..25"),
+        "diverging-reads: process 2's `read → 1` and process 3's `read → 2` on k saw different values for 5.0 ms, \
+         though neither was written in that time"
+    );
+}
+
+#[test]
+fn counters() {
+    let said = |lines| said(Subject::Counter, lines);
+    assert_eq!(
+        said("1 add 41 @ 1..2\n 1 add 1 @ 3..10\n 2 add 1 @ 4..20\n 3 read -> 41 @ 22..30"),
+        "missed-increment: process 3's `read → 41` on k misses an increment: with process 1's `add 1`, 42 had been \
+         acknowledged 12 ms before it began"
+    );
+    assert_eq!(
+        said("1 add 5 @ 1..2\n 3 read -> 6 @ 4..9!\n 2 add 1 @ 12..20"),
+        "phantom-increment: process 3's `read → 6` on k counts too much: all that had been added by the time it \
+         returned comes to 5 at most; the next, process 2's `add 1`, began 3.0 ms later"
+    );
+    assert_eq!(
+        said("1 add 5 @ 1..2\n 2 add 1 @ 1..3 fail\n 3 read -> 6 @ 4..9"),
+        "phantom-increment: process 3's `read → 6` on k counts too much: all that had been added by the time it \
+         returned comes to 5 at most; process 2's `add 1` had been reported as failed"
+    );
+    assert_eq!(
+        said("1 add 1 @ 1..\n 4 read -> 1 @ 2..3\n 3 read -> 0 @ 15..16"),
+        "non-monotonic-reads: process 3's `read → 0` on k went down: process 4's `read → 1` had completed 12 ms before \
+         it began, and nothing was taken off"
+    );
+}
+
+#[test]
+fn queues() {
+    let said = |lines| said(Subject::Queue, lines);
+    assert_eq!(
+        said("1 dequeue -> 7 @ 10..20"),
+        "never-written: process 1's `dequeue → 7` on k returned 7, which nobody ever enqueued"
+    );
+    assert_eq!(
+        said("1 dequeue -> 7 @ 10..20!\n 2 enqueue 7 @ 25..30"),
+        "from-the-future: process 1's `dequeue → 7` on k returned 7 before it was enqueued: process 2's `enqueue 7` \
+         began 5.0 ms after that"
+    );
+    assert_eq!(
+        said("2 enqueue 7 @ 1..3\n 1 dequeue -> 7 @ 10..20\n 3 dequeue -> 7 @ 15..32"),
+        "taken-twice: 7 was taken twice on k: process 1's `dequeue → 7` returned it, and 12 ms later so did process \
+         3's `dequeue → 7`, though it was put in only once"
+    );
+    assert_eq!(
+        said("2 enqueue 7 @ 1..3\n 1 dequeue -> nil @ 15..20!\n 3 dequeue -> 7 @ 32..40"),
+        "false-empty: process 1's `dequeue → nil` on k found nothing, but process 2's `enqueue 7` had completed 12 ms before \
+         it began, and 7 was not taken until 12 ms later, by process 3"
+    );
+    assert_eq!(
+        said("2 enqueue 7 @ 1..3\n 1 dequeue -> nil @ 15..20"),
+        "lost-element: process 1's `dequeue → nil` on k found nothing, but process 2's `enqueue 7` had completed 12 ms \
+         before it began, and 7 was never taken by anybody"
+    );
+    assert_eq!(
+        said("2 enqueue 1 @ 1..3\n 2 enqueue 2 @ 8..9\n 3 dequeue -> 2 @ 10..12\n 4 dequeue -> 1 @ 15..20"),
+        "out-of-order: 2 overtook 1 on k: process 2's `enqueue 1` had completed 5.0 ms before process 2's `enqueue 2` \
+         began, yet process 3's `dequeue → 2` returned 3.0 ms before process 4's `dequeue → 1` began"
+    );
+    assert_eq!(
+        said("2 enqueue 1 @ 1..3\n 2 enqueue 2 @ 8..9\n 3 dequeue -> 2 @ 10..12"),
+        "lost-element: process 2's `enqueue 1` on k was acknowledged 5.0 ms before process 2's `enqueue 2` began, but \
+         1 is lost: nobody ever took it, though process 3's `dequeue → 2` took what came after"
+    );
+}
+
+#[test]
+fn sets() {
+    let said = |lines| said(Subject::Set, lines);
+    assert_eq!(
+        said("1 read -> [7] @ 10..20"),
+        "never-written: process 1's `read → [7]` on k shows 7, which nobody ever added"
+    );
+    assert_eq!(
+        said("2 add 7 @ 1..3\n 1 read -> [] @ 15..20!\n 1 read -> [7] @ 32..40"),
+        "stale-read: process 1's `read → []` on k misses 7: process 2's `add 7` had completed 12 ms before it began, \
+         and nobody deleted it; it was first seen 20 ms later"
+    );
+    assert_eq!(
+        said("2 add 7 @ 1..3\n 1 contains 7 -> false @ 15..20"),
+        "lost-element: process 1's `contains 7 → false` on k misses 7: process 2's `add 7` had completed 12 ms before \
+         it began, and nobody deleted it; nobody has ever seen it"
+    );
+    assert_eq!(
+        said("2 add 7 @ 1..\n 1 read -> [7] @ 2..3\n 3 read -> [] @ 15..20"),
+        "non-monotonic-reads: process 3's `read → []` on k does not show 7, which process 1's `read → [7]` had shown \
+         12 ms before it began; nobody deleted it"
+    );
+    assert_eq!(
+        said("2 add 7 @ 1..2\n 2 delete 7 @ 3..4\n 1 read -> [7] @ 16..20"),
+        "stale-read: process 1's `read → [7]` on k still shows 7: process 2's `delete 7` had completed 12 ms before it \
+         began, and nobody added it again"
+    );
+}
+
+#[test]
+fn logs() {
+    let said = |lines| said(Subject::Log, lines);
+    assert_eq!(
+        said("1 read -> [7] @ 10..20"),
+        "never-written: process 1's `read → [7]` on k shows 7, which nobody ever appended"
+    );
+    assert_eq!(
+        said("2 append 7 @ 1..3\n 1 read -> [7 7] @ 10..20"),
+        "duplicated-entry: process 1's `read → [7 7]` on k shows 7 2 times, but process 2's `append 7` appended it \
+         only once"
+    );
+    assert_eq!(
+        said("2 append 7 @ 1..3\n 1 read -> [] @ 15..20"),
+        "lost-entry: process 1's `read → []` on k misses 7: process 2's `append 7` had completed 12 ms before it \
+         began; no read has ever shown it"
+    );
+    assert_eq!(
+        said("2 append 7 @ 1..3\n 2 append 8 @ 15..16\n 1 read -> [8 7] @ 17..20"),
+        "out-of-order: process 1's `read → [8 7]` on k shows 8 before 7, but process 2's `append 7` had completed \
+         12 ms before process 2's `append 8` began"
+    );
+    assert_eq!(
+        said("1 append 7 @ 1..9\n 2 append 8 @ 1..9\n 3 read -> [7] @ 2..5\n 4 read -> [8 7] @ 10..12"),
+        "diverging-reads: process 3's `read → [7]` and process 4's `read → [8 7]` on k show histories that part: \
+         neither is the beginning of the other"
+    );
+}
+
+#[test]
+fn locks() {
+    let said = |lines| said(Subject::Lock, lines);
+    assert_eq!(
+        said("1 acquire @ 1..10\n 4 acquire @ 20..30\n 4 release @ 60..62\n 1 release @ 240..250"),
+        "two-holders: processes 1 and 4 had the lock on k at once: process 4's `acquire` succeeded 20 ms after process \
+         1's `acquire` had, and both held it for 30 ms"
+    );
+    assert_eq!(
+        said("1 acquire -> 5 @ 1..3\n 1 release @ 4..5\n 2 acquire -> 5 @ 15..20"),
+        "stale-token: process 2's `acquire → 5` on k got a stale token: process 1's `acquire → 5` had got the same \
+         12 ms before it began"
+    );
+    assert_eq!(
+        said("1 acquire @ 1..3\n 2 release @ 15..20"),
+        "released-by-stranger: process 2's `release` on k succeeded, though it did not hold the lock: process 1's \
+         `acquire` had taken it 12 ms before"
+    );
+    assert_eq!(
+        said("1 acquire @ 1..2\n 1 release @ 2..3\n 2 acquire -> false @ 15..20"),
+        "refused-though-free: process 2's `acquire → false` on k was refused, though the lock was free: process 1's \
+         `release`, the last to release it, had completed 12 ms before"
+    );
+}
+
+#[test]
+fn ids() {
+    assert_eq!(
+        said(Subject::Ids, "1 generate -> 9 @ 1..3\n 2 generate -> 9 @ 5..15"),
+        "duplicate-id: process 2's `generate → 9` returned an id on k that process 1's `generate → 9` had returned \
+         12 ms before"
+    );
+}
+
+#[test]
+fn anything_else() {
+    let ops = history("0 write 1 @ 0..9\n 1 write 2 @ 0..9");
+    let part = Recorded::new(Subject::Other, &ops, |_| false);
+    let case = Case::new(&part, &Sub::whole(&part));
+    assert_eq!(
+        case.no_order(1, 1).sentence,
+        "no legal order exists for these 2 operations on k: the longest legal prefix has 1, and after it none of the \
+         1 candidate fits"
+    );
+}

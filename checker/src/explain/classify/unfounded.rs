@@ -1,0 +1,57 @@
+//! Something was seen that was never put there, or that was put there later, or whose putting had failed.
+
+use super::{Case, Finding};
+use crate::explain::words::{on, span, who};
+use crate::op::{Op, Value};
+
+/// The verbs of a model, for the sentences about what was seen unfounded.
+pub(super) struct Verbs {
+    /// What the observer did: `returned`, `found`, `contains`.
+    pub(super) saw: &'static str,
+    /// What the source did: `wrote`, `enqueued`.
+    pub(super) put: &'static str,
+    /// What was done to the value: `written`, `enqueued`.
+    pub(super) been_put: &'static str,
+}
+
+/// Whether the operation at `at` saw a `value` that, when it returned, no operation could have put there;
+/// `puts` says which operations would.
+pub(super) fn unfounded(
+    case: &Case<'_>,
+    (at, op): (usize, &Op),
+    value: &Value,
+    verbs: &Verbs,
+    puts: impl Fn(&Op) -> bool,
+) -> Option<Finding> {
+    let sources: Vec<_> = case.recorded().filter(|&(other, source)| other != at && puts(source)).collect();
+    if sources.iter().any(|(_, source)| !source.is_fail() && source.call <= op.ret()) {
+        return None;
+    }
+    let Verbs { saw, put, been_put } = verbs;
+    let (subject, value) = (format!("{}{} {saw}", who(op), on(op)), super::super::words::short(value));
+    let failed = sources.iter().rfind(|(_, source)| source.is_fail() && source.call <= op.ret());
+    let later = sources.iter().filter(|(_, source)| !source.is_fail()).min_by_key(|(_, source)| source.call);
+    Some(match (failed, later) {
+        (Some(&(source, failed)), _) => {
+            let told = match failed.completed {
+                Some(told) if told < op.call => format!(" {} before it began", span(told, op.call)),
+                _ => String::new(),
+            };
+            let sentence =
+                format!("{subject} {value}, but {} had been reported as failed{told}", who(failed));
+            Finding { class: "aborted-read", sentence, named: vec![source, at] }
+        }
+        (None, Some(&(source, later))) => {
+            let margin = span(op.ret(), later.call);
+            let sentence = format!(
+                "{subject} {value} before it was {been_put}: {} began {margin} after that",
+                who(later)
+            );
+            Finding { class: "from-the-future", sentence, named: vec![at, source] }
+        }
+        (None, None) => {
+            let sentence = format!("{subject} {value}, which nobody ever {put}");
+            Finding { class: "never-written", sentence, named: vec![at] }
+        }
+    })
+}

@@ -1,0 +1,143 @@
+//! How far a legal order of the counterexample gets, and why nothing can follow.
+//!
+//! The search that found the violation got stuck at one completion: the witness's. Of the legal orders that
+//! reach it, the one shown places the most operations that certainly happened, and the fewest that may not have.
+//! Then every way on is tried and its failure kept:
+//!
+//! - each pending operation next, by itself;
+//! - an indeterminate operation first, which may have taken effect, and then the witness;
+//! - the witness earlier, where the state would have allowed it: real time or a later operation does not.
+
+use std::cmp::Reverse;
+
+use super::words::{instants, who};
+use crate::judge::Judge;
+use crate::limits::Limits;
+use crate::op::{Nanos, Op};
+
+/// How many legal orders are looked at to find the plainest.
+const ORDERS_MAX: usize = 64;
+/// How many ways on are listed.
+const WAYS_MAX: usize = 100;
+/// How many places before the end are tried for the witness.
+const PLACES_MAX: usize = 64;
+
+/// Where every legal order of some operations ends. Operations by position among them.
+pub(super) struct Impasse {
+    /// The operation that cannot be placed.
+    pub(super) witness: usize,
+    /// A longest legal order without it.
+    pub(super) order: Vec<usize>,
+    /// The state before any operation, as people read it.
+    pub(super) before: String,
+    /// Every way on, and why it is none.
+    pub(super) ways: Vec<Way>,
+}
+
+/// A way on that is none.
+pub(super) struct Way {
+    /// The operations tried, in this order.
+    pub(super) next: Vec<usize>,
+    /// The state in which the impossible one was tried.
+    pub(super) state: String,
+    /// Why it is impossible.
+    pub(super) reason: String,
+}
+
+/// Finds the impasse of operations that are not linearizable; `None` if a limit came first. `others` are pending
+/// operations that are no part of the proof, but that a reader may think of; their positions follow those of `ops`.
+pub(super) fn impasse(
+    judge: &dyn Judge,
+    ops: &[&Op],
+    others: &[&Op],
+    limits: &Limits<'_>,
+) -> Option<Impasse> {
+    let failure = judge.frontier_at_failure(ops, limits, ORDERS_MAX)?;
+    let (proof, ops) = (ops.len(), &[ops, others].concat()[..]);
+    let definite = |order: &[usize]| order.iter().filter(|&&at| ops[at].is_ok()).count();
+    let orders = failure.configurations.into_iter().map(|configuration| configuration.order);
+    let order = orders.min_by_key(|order| (Reverse(definite(order)), order.len()))?;
+    let before = judge.replay(ops, &[]).unwrap_or_else(|stuck| stuck.state);
+    let mut attempt =
+        Attempt { judge, ops, proof, witness: failure.witness, order: &order, ways: Vec::new() };
+    attempt.next_alone();
+    attempt.after_indeterminate();
+    attempt.witness_earlier();
+    let ways = attempt.ways;
+    Some(Impasse { witness: failure.witness, order, before, ways })
+}
+
+struct Attempt<'a> {
+    judge: &'a dyn Judge,
+    ops: &'a [&'a Op],
+    /// How many of the operations are the proof.
+    proof: usize,
+    witness: usize,
+    order: &'a [usize],
+    ways: Vec<Way>,
+}
+
+impl Attempt<'_> {
+    /// The operations not in the order that real time allows next.
+    fn candidates(&self) -> Vec<usize> {
+        let open: Vec<usize> = (0..self.proof).filter(|at| !self.order.contains(at)).collect();
+        let deadline = open.iter().map(|&at| self.ops[at].ret()).min().unwrap_or(Nanos::MAX);
+        open.into_iter().filter(|&at| self.ops[at].call <= deadline).collect()
+    }
+
+    /// Tries an order that begins as the longest one does up to `from`, and keeps the way if it gets stuck.
+    /// Returns whether it does.
+    fn gets_stuck(&mut self, from: usize, next: &[usize]) -> bool {
+        let order = [&self.order[..from], next].concat();
+        let Err(stuck) = self.judge.replay(self.ops, &order) else { return false };
+        let tried = stuck.placed.saturating_sub(from);
+        self.keep(next[..=tried.min(next.len() - 1)].to_vec(), stuck.state, stuck.reason);
+        true
+    }
+
+    fn keep(&mut self, next: Vec<usize>, state: String, reason: String) {
+        let known = |way: &Way| way.next == next && way.state == state;
+        if self.ways.len() < WAYS_MAX && !self.ways.iter().any(known) {
+            self.ways.push(Way { next, state, reason });
+        }
+    }
+
+    fn next_alone(&mut self) {
+        let mut candidates = self.candidates();
+        candidates.sort_by_key(|&at| (at != self.witness, !self.ops[at].is_ok()));
+        for at in candidates {
+            self.gets_stuck(self.order.len(), &[at]);
+        }
+    }
+
+    fn after_indeterminate(&mut self) {
+        for at in self.candidates().into_iter().chain(self.proof..self.ops.len()) {
+            if at != self.witness && self.judge.replay(self.ops, &[self.order, &[at]].concat()).is_ok() {
+                self.gets_stuck(self.order.len(), &[at, self.witness]);
+            }
+        }
+    }
+
+    fn witness_earlier(&mut self) {
+        let end = self.order.len();
+        for place in (end.saturating_sub(PLACES_MAX)..end).rev() {
+            let (earlier, later) = self.order.split_at(place);
+            let Ok(state) = self.judge.replay(self.ops, &[earlier, &[self.witness]].concat()) else {
+                continue;
+            };
+            let witness = self.ops[self.witness];
+            let forbids = later.iter().copied().find(|&at| self.ops[at].ret() < witness.call);
+            let Some(first) = forbids else {
+                self.gets_stuck(place, &[&[self.witness], later].concat());
+                continue;
+            };
+            let state = self.judge.replay(self.ops, earlier).unwrap_or(state);
+            let (returned, invoked) = instants(self.ops[first].ret(), witness.call);
+            let reason = format!(
+                "{} returned at {returned} s, before this was invoked at {invoked} s",
+                who(self.ops[first])
+            );
+            self.keep(vec![self.witness, first], state, reason);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The whole explanation, on histories that read as stories.
+
+use std::fmt::Write;
+
+use super::sample::{Dice, Object, history};
+use super::*;
+use crate::check::{Options, check};
+use crate::model::ModelKind;
+use crate::verdict::Answer;
+
+fn explained(kind: ModelKind, lines: &str) -> (History, Violation) {
+    let history = History { ops: history(lines) };
+    let verdict = check(&history, kind, &Options::default()).expect("the operations fit the model");
+    let violation = verdict.violation.expect("the history is not linearizable");
+    (history, violation)
+}
+
+fn shown(history: &History, violation: &Violation) -> String {
+    let mut out = String::new();
+    let names = |ids: &[OpId]| {
+        let shown = ids.iter().map(|&id| format!("p{} {}", history.ops[id].process, history.ops[id]));
+        shown.collect::<Vec<_>>().join(", ")
+    };
+    let mut line = |text: String| writeln!(out, "{text}").expect("writing to a string");
+    line(format!("{}: {}", violation.class, violation.sentence));
+    line(format!(
+        "witness: {}, detected at {} ms",
+        names(&[violation.witness]),
+        violation.detected / 1_000_000
+    ));
+    line(format!("minimal: {} from {}", names(&violation.minimal), violation.before.join(" or ")));
+    line(format!("order: {}", names(&violation.order)));
+    line(format!("context: {}", names(&violation.context)));
+    for way in &violation.impossible {
+        line(format!("  {} from {}: {}", names(&way.next), way.state, way.reason));
+    }
+    for deepest in &violation.configurations {
+        let Configuration { state, placed, total, used, unused } = deepest;
+        line(format!(
+            "  at {state} after {placed} of {total}, used: {}; unused: {}",
+            names(used),
+            names(unused)
+        ));
+    }
+    for explanation in &violation.explanations {
+        line(format!("  {} {}", explanation.question, explanation.answer));
+    }
+    out
+}
+
+#[test]
+fn a_stale_read() {
+    let (history, violation) = explained(
+        ModelKind::CasRegister,
+        "0 write 1 @ 2..9
+         0 write 3 @ 31..40
+         1 write 4 @ 395..421
+         4 read -> 4 @ 430..436
+         7 write 5 @ 433..
+         3 read -> 3 @ 470..481
+         2 write 6 @ 475..476 fail
+         2 read -> 4 @ 490..500",
+    );
+    let story = "\
+stale-read: process 3's `read → 3` on k is stale: process 1's `write 4` had completed 49 ms before this read began, \
+    and 3 was not written again
+witness: p3 read → 3, detected at 481 ms
+minimal: p0 write 3, p1 write 4, p3 read → 3 from nil
+order: p0 write 3, p1 write 4
+context: p4 read → 4, p7 write 5, p2 write 6
+  p3 read → 3 from 4: it returned 3, but the register holds 4
+  p7 write 5, p3 read → 3 from 5: it returned 3, but the register holds 5
+  p3 read → 3, p1 write 4 from 3: process 1's `write 4` returned at 0.421 s, before this was invoked at 0.470 s
+  at 4 after 4 of 8, used: ; unused: p7 write 5, p3 read → 3
+  Did an operation that was reported as failed take effect? no: 1 failed operation on k would not help, whichever \
+    took effect
+  Would it be sequentially consistent? yes: the 3 operations of the counterexample fit into an order that keeps each \
+    process's own: old, but not lost
+  Could the clocks be wrong? no: process 1's operations would have to be 49 ms later than recorded, and all instants \
+    come from one clock
+";
+    assert_eq!(shown(&history, &violation), story);
+}
+
+/// The models that the sample objects are judged by.
+fn judged_by(object: Object) -> Option<ModelKind> {
+    let name = match object {
+        Object::Register => "cas-register",
+        Object::Counter => "counter",
+        Object::Set => "set",
+        Object::Queue => "queue",
+        Object::Stack => "stack",
+        Object::Log => "log",
+        Object::Mutex => "mutex",
+    };
+    name.parse().ok()
+}
+
+#[test]
+fn the_counterexample_is_a_violation_by_itself() {
+    let options = Options::default();
+    for object in Object::ALL {
+        let Some(kind) = judged_by(object) else { continue };
+        let (mut dice, mut violations) = (Dice(200 + object as u64), 0);
+        while violations < 200 {
+            let history = History { ops: object.falsified(&mut dice, 14) };
+            let verdict = check(&history, kind, &options).expect("the operations fit the model");
+            assert_eq!(
+                verdict.answer == Answer::Linearizable,
+                object.linearizable(&history.ops),
+                "{object:?}"
+            );
+            let Some(violation) = verdict.violation else { continue };
+            violations += 1;
+            let events = counterexample(&history, &violation);
+            let alone = History::from_events(events).expect("the events of a history");
+            let again = check(&alone, kind, &options).expect("the operations fit the model");
+            assert_eq!(again.answer, Answer::Violation, "{object:?}: {history:#?}\n{violation:#?}");
+            assert_eq!(alone.ops.len(), violation.minimal.len());
+            assert!(violation.minimal.contains(&violation.witness));
+            assert!(
+                violation.order.iter().all(|id| violation.minimal.contains(id) && *id != violation.witness)
+            );
+            assert!(!violation.impossible.is_empty() && violation.shrink.complete);
+        }
+    }
+}
+
+/// How often the sentence has to fall back on "no legal order exists".
+#[test]
+fn most_small_violations_are_recognised() {
+    for object in Object::ALL {
+        let Some(kind) = judged_by(object) else { continue };
+        let mut dice = Dice(300 + object as u64);
+        let violations = std::iter::repeat_with(|| {
+            let history = History { ops: object.falsified(&mut dice, 12) };
+            check(&history, kind, &Options::default()).expect("the operations fit the model").violation
+        });
+        let unnamed =
+            violations.flatten().take(300).filter(|violation| violation.class == "no-order").count();
+        assert!(unnamed < 60, "{object:?}: {unnamed} of 300 are not recognised");
+    }
+}

@@ -1,0 +1,90 @@
+//! How the explanation speaks of operations, instants and spans of time.
+
+use crate::op::{Nanos, Op};
+
+/// The longest operation or value that is written out, in characters.
+const LENGTH_MAX: usize = 60;
+
+/// ``process 3's `read → 3` ``, long values elided.
+pub(super) fn who(op: &Op) -> String {
+    format!("process {}'s {}", op.process, what(op))
+}
+
+/// `` `read → 3` ``, long values elided.
+pub(super) fn what(op: &Op) -> String {
+    format!("`{}`", short(op))
+}
+
+/// ` on k7`, or nothing where a history has only one object.
+pub(super) fn on(op: &Op) -> String {
+    if op.key.is_nil() { String::new() } else { format!(" on {}", short(&op.key)) }
+}
+
+/// The text of a value or an operation, elided in the middle if it is long.
+pub(super) fn short(thing: &impl ToString) -> String {
+    let text = thing.to_string();
+    let length = text.chars().count();
+    if length <= LENGTH_MAX {
+        return text;
+    }
+    let head: String = text.chars().take(LENGTH_MAX * 2 / 3).collect();
+    let tail: String = text.chars().skip(length - LENGTH_MAX / 3 + 1).collect();
+    format!("{head}…{tail}")
+}
+
+/// A length of time in the unit that suits it: `49 ms`, `4.2 ms`, `830 µs`, `12.4 s`.
+pub(super) fn span(from: Nanos, to: Nanos) -> String {
+    let nanos = to.saturating_sub(from);
+    let (value, unit) = match nanos {
+        0..1_000 => return format!("{nanos} ns"),
+        1_000..1_000_000 => (nanos as f64 / 1e3, "µs"),
+        1_000_000..10_000_000_000 => (nanos as f64 / 1e6, "ms"),
+        _ => (nanos as f64 / 1e9, "s"),
+    };
+    if value < 10.0 || unit == "s" { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
+/// Two instants in seconds since the start of the run, with as many decimals as tell them apart, three at least.
+pub(super) fn instants(a: Nanos, b: Nanos) -> (String, String) {
+    let text = |nanos: Nanos, decimals: usize| {
+        let fraction = format!("{:09}", nanos % 1_000_000_000);
+        format!("{}.{}", nanos / 1_000_000_000, &fraction[..decimals])
+    };
+    let enough = (3..9).find(|&decimals| a == b || text(a, decimals) != text(b, decimals)).unwrap_or(9);
+    (text(a, enough), text(b, enough))
+}
+
+/// A number with the noun it counts: `1 read`, `17 reads`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_the_unit_that_suits_them() {
+        let spans: Vec<_> =
+            [7, 4_200, 830_000, 4_249_000, 49_000_000, 12_400_000_000].map(|to| span(0, to)).into();
+        assert_eq!(spans, ["7 ns", "4.2 µs", "830 µs", "4.2 ms", "49 ms", "12.4 s"]);
+    }
+
+    #[test]
+    fn instants_have_the_decimals_that_tell_them_apart() {
+        let pair = |a, b| {
+            let (a, b) = instants(a, b);
+            format!("{a} {b}")
+        };
+        assert_eq!(pair(12_421_000_000, 12_470_000_000), "12.421 12.470");
+        assert_eq!(pair(12_421_000_000, 12_421_000_900), "12.4210000 12.4210009");
+        assert_eq!(pair(5, 5), "0.000 0.000");
+    }
+
+    #[test]
+    fn long_text_is_elided_in_the_middle() {
+        let text = short(&"0123456789".repeat(20));
+        assert_eq!(text, "0123456789012345678901234567890123456789…1234567890123456789");
+        assert_eq!(text.chars().count(), 60);
+    }
+}

@@ -1,0 +1,207 @@
+//! What would explain the violation: a few cheap questions, each put to the checker again.
+//!
+//! - *Failures that happened after all.* A client that reports as failed what may have taken effect is the best
+//!   known source of false alarms: so all failures are taken for indeterminate, and the history is checked again.
+//! - *Sequential consistency* (Lamport 1979): does an order exist that keeps only each process's own? Then the
+//!   values are old, but nothing is lost.
+//! - *One node.* Reads prove nothing when dropped, so each node's reads are dropped in turn: if no violation is
+//!   left, that node alone gave the impossible answers.
+//! - *Clocks.* By how much would one process's operations have to be shifted? All instants come from one clock,
+//!   so a margin of milliseconds is no error of measurement.
+//!
+//! The second and the fourth are asked of the counterexample, the others of all that was recorded on the key.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::moves::Sub;
+use super::shrink::Decide;
+use super::subject::Recorded;
+use super::words::{count, on, span, who};
+use crate::judge::Judge;
+use crate::op::{Nanos, Op, Outcome};
+use crate::verdict::Explanation;
+
+/// How many configurations the search for a sequentially consistent order may visit.
+const SEQUENTIAL_STATES_MAX: usize = 200_000;
+/// How many failed operations are tried one by one.
+const FAILURES_MAX: usize = 50;
+/// How many shifts of a clock are tried.
+const SHIFTS_MAX: usize = 400;
+/// Below this a margin may be an error of measurement.
+const SUSPECT: Nanos = 1_000_000;
+
+/// The questions about a part that is not linearizable, given its counterexample.
+pub(super) struct Would<'a> {
+    pub(super) judge: &'a dyn Judge,
+    pub(super) part: &'a Recorded<'a>,
+    pub(super) sub: &'a Sub,
+    pub(super) decide: Decide<'a>,
+}
+
+impl Would<'_> {
+    /// All questions with their answers.
+    pub(super) fn ask(mut self) -> Vec<Explanation> {
+        let minimal = self.sub.ops(self.part);
+        let mut asked = vec![self.failures(), self.sequential(&minimal)];
+        asked.extend(self.one_node());
+        asked.push(self.clocks(&minimal));
+        asked
+    }
+
+    /// What was known when the counterexample was complete; positions are those of the part.
+    fn known(&self) -> Vec<Op> {
+        let mut ops: Vec<Op> =
+            self.part.ops.iter().take_while(|op| op.call <= self.sub.cut).cloned().collect();
+        for op in ops.iter_mut().filter(|op| op.is_ok() && op.ret() > self.sub.cut) {
+            op.outcome = Outcome::Info;
+        }
+        ops
+    }
+
+    fn failures(&mut self) -> Explanation {
+        let question = "Did an operation that was reported as failed take effect?".to_owned();
+        let known = self.known();
+        let on = known.first().map(on).unwrap_or_default();
+        let revived = |op: &Op| Op { outcome: Outcome::Info, ..op.clone() };
+        let failed = |&at: &usize| known[at].is_fail() && self.judge.fits(&revived(&known[at])).is_ok();
+        let failed: Vec<usize> = (0..known.len()).filter(failed).collect();
+        if failed.is_empty() {
+            return Explanation {
+                question,
+                holds: Some(false),
+                answer: format!("no: none was reported{on}"),
+            };
+        }
+        let all = count(failed.len(), "failed operation");
+        let mut with = |chosen: &[usize]| {
+            let mut ops = known.clone();
+            chosen.iter().for_each(|&at| ops[at] = revived(&known[at]));
+            (self.decide)(&ops)
+        };
+        let holds = with(&failed);
+        let answer = match holds {
+            None => format!("undecided: a limit was reached with the {all} indeterminate"),
+            Some(false) => format!("no: {all}{on} would not help, whichever took effect"),
+            Some(true) => {
+                let culprit = failed.iter().take(FAILURES_MAX).find(|&&at| with(&[at]) == Some(true));
+                let which = culprit.map_or_else(|| format!("some of the {all}"), |&at| who(&known[at]));
+                format!(
+                    "yes, if {which} did: either an aborted operation was seen, or the client reports as failed what \
+                     may have happened"
+                )
+            }
+        };
+        Explanation { question, holds, answer }
+    }
+
+    fn sequential(&self, minimal: &[Op]) -> Explanation {
+        let question = "Would it be sequentially consistent?".to_owned();
+        let ops: Vec<&Op> = minimal.iter().collect();
+        let holds = self.judge.sequential(&ops, SEQUENTIAL_STATES_MAX);
+        let these = format!("the {} of the counterexample", count(ops.len(), "operation"));
+        let answer = match holds {
+            None => format!("undecided: {these} have too many orders to try"),
+            Some(true) => {
+                format!("yes: {these} fit into an order that keeps each process's own: old, but not lost")
+            }
+            Some(false) => {
+                format!("no: {these} fit into no order, even if only each process's own has to be kept")
+            }
+        };
+        Explanation { question, holds, answer }
+    }
+
+    fn one_node(&mut self) -> Option<Explanation> {
+        let nodes: BTreeSet<&Arc<str>> = self.part.ops.iter().filter_map(|op| op.node.as_ref()).collect();
+        if nodes.len() < 2 {
+            return None;
+        }
+        let read_from = |at: usize| self.part.ops[at].node.as_ref().filter(|_| self.part.is_observer(at));
+        let suspects: BTreeSet<&Arc<str>> = self.sub.kept.iter().filter_map(|&at| read_from(at)).collect();
+        let mut limited = false;
+        let culprit = suspects.into_iter().find(|&node| {
+            let others = (0..self.part.ops.len()).filter(|&at| read_from(at) != Some(node));
+            let ops: Vec<Op> = others.map(|at| self.part.ops[at].clone()).collect();
+            let answer = (self.decide)(&ops);
+            limited |= answer.is_none();
+            answer == Some(true)
+        });
+        let (holds, answer) = match culprit {
+            Some(node) => (Some(true), format!("yes: every contradiction involves a read served by {node}")),
+            None if limited => (None, "undecided: a limit was reached without its reads".to_owned()),
+            None => (
+                Some(false),
+                "no: without the reads of any one node, no legal order exists either".to_owned(),
+            ),
+        };
+        Some(Explanation {
+            question: "Did a single node give the impossible answers?".to_owned(),
+            holds,
+            answer,
+        })
+    }
+
+    fn clocks(&mut self, minimal: &[Op]) -> Explanation {
+        let question = "Could the clocks be wrong?".to_owned();
+        let mut shifts = shifts(minimal);
+        let tried = shifts.len().min(SHIFTS_MAX);
+        let more = shifts.len() > tried;
+        shifts.truncate(tried);
+        let fits = shifts.into_iter().find(|shift| (self.decide)(&shift.applied(minimal)) == Some(true));
+        let (holds, answer) = match fits {
+            Some(Shift { by, process, earlier }) => {
+                let (margin, way) = (span(0, by), if earlier { "earlier" } else { "later" });
+                let shifted =
+                    format!("process {process}'s operations would have to be {margin} {way} than recorded");
+                match by < SUSPECT {
+                    true => {
+                        (Some(true), format!("perhaps: {shifted}, which is within the error of measurement"))
+                    }
+                    false => (Some(false), format!("no: {shifted}, and all instants come from one clock")),
+                }
+            }
+            None if more => {
+                (None, format!("undecided: none of the {tried} smallest shifts of one process helps"))
+            }
+            None => (Some(false), "no: no shift of one process's operations makes a legal order".to_owned()),
+        };
+        Explanation { question, holds, answer }
+    }
+}
+
+/// All operations of one process moved by the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Shift {
+    by: Nanos,
+    process: u64,
+    earlier: bool,
+}
+
+impl Shift {
+    fn applied(self, ops: &[Op]) -> Vec<Op> {
+        // One process earlier is all others later, which never falls before the start of time.
+        let moves = |op: &Op| (op.process == self.process) != self.earlier;
+        let mut ops = ops.to_vec();
+        for op in ops.iter_mut().filter(|op| moves(op)) {
+            op.call = op.call.saturating_add(self.by);
+            op.completed = op.completed.map(|end| end.saturating_add(self.by));
+        }
+        ops.sort_by_key(|op| op.call);
+        ops
+    }
+}
+
+/// The shifts that make a precedence between two processes disappear, the smallest first.
+fn shifts(ops: &[Op]) -> Vec<Shift> {
+    let mut shifts = BTreeSet::new();
+    for first in ops {
+        for second in ops.iter().filter(|second| second.process != first.process && first.ret() < second.call)
+        {
+            let by = second.call - first.ret();
+            shifts.insert(Shift { by, process: second.process, earlier: true });
+            shifts.insert(Shift { by, process: first.process, earlier: false });
+        }
+    }
+    shifts.into_iter().collect()
+}
