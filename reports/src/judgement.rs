@@ -26,6 +26,9 @@ use crate::wording::{count, counted, value};
 /// The version of the shape of `verdict.json`. It grows when a field changes its meaning, not when one is added.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// The JSON schema (draft 2020-12) of `verdict.json`.
+pub const VERDICT_SCHEMA: &str = include_str!("../schema/verdict.schema.json");
+
 /// What a run comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -111,8 +111,9 @@
     const from = firstFrom(view.from - ops.longest), to = firstFrom(view.to);
     bars = [];
     const lanes = to - from < LANES_BELOW;
+    drawBands(g, ink, x, bottom, width);
     const said = lanes ? drawLanes(g, ink, x, bottom, from, to) : drawRates(g, ink, x, bottom, width);
-    drawFaults(g, ink, x, bottom, width);
+    drawStrips(g, ink, x, bottom, width);
     drawAxis(g, ink, x, height, width);
     if (run.violation) {
       g.fillStyle = ink("witness");
@@ -174,17 +175,17 @@
       }
       g.fillRect(left, y, wide, bar);
       if (witness) g.strokeRect(left, y, wide, bar);
-      if (i === chosen) { g.strokeStyle = ink("text"); g.lineWidth = 2; g.strokeRect(left, y, wide, bar); }
-      if (bar >= 12 && wide > 40) {
+      if (i === chosen && !witness) { g.strokeStyle = ink("text"); g.lineWidth = 2; g.strokeRect(left, y, wide, bar); }
+      if (bar >= 9 && wide > 40) {
         g.fillStyle = witness ? ink("witness") : ops.kind[i] === 0 ? ink("paper") : "#1B1F24";
         g.save();
         g.beginPath(); g.rect(left, y, wide - 2, bar); g.clip();
-        g.fillText(words(i) + (witness ? " ✗" : ""), left + 4, y + bar / 2);
+        g.fillText(words(i) + (witness ? " ✗" : ""), left < 40 ? 44 : left + 4, y + bar / 2); // clear of the name
         g.restore();
       }
       bars.push({ x: left, y, w: wide, h: bar, at: i });
     }
-    if (tall >= 11) {
+    if (tall >= 10) {
       g.fillStyle = ink("muted");
       lanes.forEach((process, at) => {
         const name = "p" + process, y = 18 + at * tall + bar / 2;
@@ -196,20 +197,34 @@
     return visible.length.toLocaleString("en") + " operations of " + lanes.length.toLocaleString("en") + " processes";
   }
 
-  function drawFaults(g, ink, x, bottom, width) {
-    if (!show.faults) return;
+  // Where a fault is in view, from left to right; null where it is not.
+  function reach(strip, x, width) {
+    const left = Math.max(0, x(strip.from)), right = Math.min(width, strip.to === null ? width : x(strip.to));
+    return !show.faults || right < 0 || left > width ? null : [left, Math.max(1, right - left)];
+  }
+
+  function drawBands(g, ink, x, bottom, width) {
+    g.globalAlpha = .12;
     for (const strip of strips) {
-      const left = Math.max(0, x(strip.from)), right = Math.min(width, strip.to === null ? width : x(strip.to));
-      if (right < 0 || left > width) continue;
+      const span = reach(strip, x, width);
+      if (!span) continue;
+      g.fillStyle = ink(strip.ink);
+      g.fillRect(span[0], 0, span[1], bottom);
+    }
+    g.globalAlpha = 1;
+  }
+
+  function drawStrips(g, ink, x, bottom, width) {
+    for (const strip of strips) {
+      const span = reach(strip, x, width);
+      if (!span) continue;
       const y = bottom + 2 + strip.row * STRIP;
       g.fillStyle = ink(strip.ink);
-      g.globalAlpha = .12; g.fillRect(left, 0, Math.max(1, right - left), bottom);
-      g.globalAlpha = .55; g.fillRect(left, y, Math.max(2, right - left), STRIP - 2);
-      g.globalAlpha = 1;
+      g.globalAlpha = .55; g.fillRect(span[0], y, Math.max(2, span[1]), STRIP - 2); g.globalAlpha = 1;
       const label = strip.label + (strip.to === null ? " ▸" : "");
-      if (g.measureText(label).width + 6 < right - left) {
+      if (g.measureText(label).width + 6 < span[1]) {
         g.fillStyle = ink("text");
-        g.fillText(label, left + 3, y + STRIP / 2 - 1);
+        g.fillText(label, span[0] + 3, y + STRIP / 2 - 1);
       }
     }
   }

@@ -34,7 +34,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
                 }
                 label { input type="checkbox" data-kind="faults" checked; "faults" }
             }
-            canvas #run-canvas width="1040" height="300" tabindex="0" role="img"
+            canvas #run-canvas width="1040" height="380" tabindex="0" role="img"
                 aria-label="Completed operations per second over the whole run, or every operation on its process's lane when zoomed in. The rate plot and the tables below say the same." {}
             p #run-hint .remark hidden {
                 "Drag to move, click and then scroll or pinch to zoom, or use the keys ← → + − 0" @if violated { " v" } ". Click an operation to see it whole."

@@ -7,4 +7,5 @@ mod broken;
 mod hostile;
 mod scale;
 mod scene;
+mod schema;
 mod snapshots;
