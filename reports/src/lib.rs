@@ -1,4 +1,36 @@
 //! A run directory in, reports out.
+//!
+//! ```text
+//!   run.json ──────────┐                    ┌─► report.txt   report.md        what a terminal or a CI job shows
+//!   history.jsonl ─────┤                    ├─► report.html  plots/*.svg      the page, with everything in it
+//!   faults.jsonl ──────┼─► RunDir ─ render ─┼─► junit.xml                     for CI systems
+//!   nodes/*.log ───────┤                    ├─► history.edn  trace.json       for Knossos and Elle; for trace viewers
+//!   verdict.json ──────┘                    └─► counterexample.{jsonl,txt}    for a regression test
+//! ```
+//!
+//! [`judgement`] says what a run comes to: a pure function of what was recorded and what the checker answered, written
+//! to `verdict.json` before anything else. Every report is then a pure function of the [`RunDir`](run_dir::RunDir), one file per
+//! format, listed in [`render`]. What a renderer cannot do is change the verdict: it is on disk before the first of them
+//! runs, and one that panics costs its own file only.
+//!
+//! Two things hold for all of them. *The same run gives the same bytes:* nothing asks for the time, the place or the
+//! user. *Nothing that comes from the system under test is trusted:* values are cut to a length that can be read, what
+//! cannot be seen is made visible, and every format escapes by its own rules.
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use tribunal_reports::{render::render_all, run_dir::RunDir};
+//!
+//! let dir = Path::new("store/latest");
+//! for (name, result) in render_all(&RunDir::load(dir)?, dir) {
+//!     if let Err(why) = result {
+//!         eprintln!("no {name}: {why}");
+//!     }
+//! }
+//! # Ok::<(), tribunal_reports::run_dir::LoadError>(())
+//! ```
+//!
+//! A new report is a new file here, a line in [`render::RENDERERS`] and a snapshot in `tests/`.
 
 pub mod coverage;
 pub mod faults;

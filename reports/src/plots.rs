@@ -23,7 +23,7 @@ pub struct Plot {
 }
 
 /// Every plot there is.
-pub const PLOTS: &[Plot] = &[LATENCY_RAW, LATENCY_QUANTILES, RATE];
+pub const PLOTS: &[Plot] = &[LATENCY_RAW, LATENCY_QUANTILES, RATE, AVAILABILITY];
 
 /// Every operation by when it was invoked and how long it took.
 pub const LATENCY_RAW: Plot = Plot {
@@ -42,6 +42,13 @@ pub const RATE: Plot = Plot {
     name: "plots/rate.svg",
     caption: "Completed operations per second, stacked by outcome.",
     draw: rate::rate,
+};
+
+/// The share of the completed operations that succeeded.
+pub const AVAILABILITY: Plot = Plot {
+    name: "plots/availability.svg",
+    caption: "Share of the completed operations that succeeded.",
+    draw: rate::availability,
 };
 
 /// How wide a bucket of a plot is: fine enough to see a fault of a second, never finer than 100 ms.

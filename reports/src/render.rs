@@ -8,7 +8,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use crate::plots::{LATENCY_QUANTILES, LATENCY_RAW, RATE};
+use crate::plots::{AVAILABILITY, LATENCY_QUANTILES, LATENCY_RAW, RATE};
 use crate::run_dir::{RunDir, write_whole};
 use crate::{histories, html, junit, markdown, text, trace};
 
@@ -50,6 +50,7 @@ pub const RENDERERS: &[Renderer] = &[
     Renderer::new(LATENCY_RAW.name, Runs::All, |run| (LATENCY_RAW.draw)(run).into_bytes()),
     Renderer::new(LATENCY_QUANTILES.name, Runs::All, |run| (LATENCY_QUANTILES.draw)(run).into_bytes()),
     Renderer::new(RATE.name, Runs::All, |run| (RATE.draw)(run).into_bytes()),
+    Renderer::new(AVAILABILITY.name, Runs::All, |run| (AVAILABILITY.draw)(run).into_bytes()),
     Renderer::new("report.md", Runs::All, |run| markdown::render(run).into_bytes()),
     Renderer::new("junit.xml", Runs::All, |run| junit::render(run).into_bytes()),
     Renderer::new("history.edn", Runs::All, histories::edn),

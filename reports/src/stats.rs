@@ -131,6 +131,21 @@ pub fn last_event(history: &History) -> Nanos {
     history.ops.iter().map(|op| op.completed.unwrap_or(op.call)).max().unwrap_or(0)
 }
 
+/// How long after `healed` the first operation succeeded that was invoked after it; `None` when none did.
+pub fn time_to_recover(history: &History, healed: Nanos) -> Option<Nanos> {
+    let after = history.ops.partition_point(|op| op.call < healed);
+    let mut first: Option<Nanos> = None;
+    for op in &history.ops[after..] {
+        if first.is_some_and(|first| op.call >= first) {
+            break; // whatever comes now completes later
+        }
+        if let (true, Some(completed)) = (op.is_ok(), op.completed) {
+            first = Some(first.map_or(completed, |first| first.min(completed)));
+        }
+    }
+    Some(first? - healed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +156,27 @@ mod tests {
         assert_eq!(latency, Latency { p50_ns: 50, p95_ns: 95, p99_ns: 99, max_ns: 100 });
         assert_eq!(Latency::of(vec![7]).unwrap().p99_ns, 7);
         assert_eq!(Latency::of(vec![]), None);
+    }
+
+    #[test]
+    fn recovery_is_the_first_success_that_was_asked_for_after_the_heal() {
+        let line = |t: u64, p: u64, kind: &str| {
+            serde_json::from_str(&format!(r#"{{"i":0,"t":{t},"p":{p},"type":"{kind}","f":"read"}}"#)).unwrap()
+        };
+        let history = History::from_events([
+            line(5, 0, "invoke"), // before the heal: its success says nothing
+            line(11, 0, "ok"),
+            line(12, 1, "invoke"),
+            line(13, 2, "invoke"),
+            line(14, 2, "ok"),
+            line(15, 0, "invoke"),
+            line(16, 0, "ok"),
+            line(30, 1, "ok"),
+        ]);
+        let history = history.unwrap();
+        assert_eq!(time_to_recover(&history, 10), Some(4));
+        assert_eq!(time_to_recover(&history, 14), Some(2));
+        assert_eq!(time_to_recover(&history, 16), None);
     }
 
     #[test]

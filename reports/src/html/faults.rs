@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::titled;
 use crate::faults::Fault;
 use crate::run_dir::RunDir;
-use crate::stats::{Tally, last_event};
+use crate::stats::{Tally, last_event, time_to_recover};
 use crate::wording::{count, counted, duration, elide, seconds};
 
 /// The most rows of the table.
@@ -25,12 +25,12 @@ pub(super) fn section(run: &RunDir) -> Markup {
             div .scroll tabindex="0" { table {
                 thead { tr {
                     th .number { "#" } th { "fault" } th { "kind" } th .number { "planned" } th .number { "applied" } th .number { "healed" } th .number { "in force" }
-                    th { "outcome" } th { "effect" } th .number { "ok / fail / info meanwhile" }
+                    th { "outcome" } th { "effect" } th .number { "ok / fail / info meanwhile" } th .number { "first ok after heal" }
                 } }
                 tbody {
                     @for fault in faults.iter().take(ROWS_MAX) { (row(run, fault, end)) }
                     @if faults.len() > ROWS_MAX {
-                        tr .faint { td colspan="10" { "and " (count((faults.len() - ROWS_MAX) as u64)) " more, in " a href="faults.jsonl" { "faults.jsonl" } } }
+                        tr .faint { td colspan="11" { "and " (count((faults.len() - ROWS_MAX) as u64)) " more, in " a href="faults.jsonl" { "faults.jsonl" } } }
                     }
                 }
             } }
@@ -45,6 +45,7 @@ fn row(run: &RunDir, fault: &Fault, end: u64) -> Markup {
     }));
     let effect: Vec<String> =
         fault.effect.iter().map(|(name, value)| format!("{}: {value}", name.replace('_', " "))).collect();
+    let recovered = fault.healed_ns.and_then(|healed| time_to_recover(&run.evidence.history, healed));
     html! {
         tr {
             td .number { (fault.i) }
@@ -60,6 +61,7 @@ fn row(run: &RunDir, fault: &Fault, end: u64) -> Markup {
                 @if !effect.is_empty() { " (" (elide(&effect.join(", "), 120)) ")" }
             }
             td .number { @if fault.was_in_force() { (count(meanwhile.ok as u64)) " / " (count(meanwhile.fail as u64)) " / " (count(meanwhile.info as u64)) } @else { "–" } }
+            td .number { (recovered.map_or("–".to_string(), duration)) }
         }
     }
 }

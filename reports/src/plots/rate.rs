@@ -1,14 +1,16 @@
-//! Completed operations per second, stacked by outcome.
+//! Completed operations per second, stacked by outcome, and the share of them that succeeded.
 
 use plotters::prelude::*;
+use tribunal_checker::op::Nanos;
 
 use super::bucket_ns;
-use super::frame::{Entry, Mark, colour, plot};
+use super::frame::{Entry, Mark, colour, plot, span_seconds};
 use crate::palette;
 use crate::run_dir::RunDir;
 use crate::stats::{Tally, last_event};
 
-pub(super) fn rate(run: &RunDir) -> String {
+/// How the operations ended that completed in each bucket of time, and how wide a bucket is, in nanoseconds.
+fn completed(run: &RunDir) -> (Vec<Tally>, Nanos) {
     let history = &run.evidence.history;
     let last = last_event(history);
     let width = bucket_ns(last);
@@ -18,13 +20,23 @@ pub(super) fn rate(run: &RunDir) -> String {
             buckets[(completed / width) as usize].add(op);
         }
     }
+    (buckets, width)
+}
+
+/// Seconds at the beginning of a bucket.
+fn seconds(at: usize, width: Nanos) -> f64 {
+    at as f64 * width as f64 / 1e9
+}
+
+pub(super) fn rate(run: &RunDir) -> String {
+    let (buckets, width) = completed(run);
     let per_second = |n: usize| n as f64 * 1e9 / width as f64;
     let peak = buckets.iter().map(|tally| per_second(tally.all())).fold(1.0, f64::max);
     let legend = [("ok", palette::OK), ("info", palette::INFO), ("fail", palette::FAIL)]
         .map(|(word, ink)| Entry { ink, word: word.into(), mark: Mark::Bar });
     plot(run, "Completed operations", 0.0..peak * 1.05, "per second", &legend, |chart, _| {
         for (at, tally) in buckets.iter().enumerate() {
-            let (from, to) = (at as f64 * width as f64 / 1e9, (at + 1) as f64 * width as f64 / 1e9);
+            let (from, to) = (seconds(at, width), seconds(at + 1, width));
             let mut floor = 0;
             for (n, ink) in
                 [(tally.info, palette::INFO), (tally.fail, palette::FAIL), (tally.ok, palette::OK)]
@@ -35,6 +47,31 @@ pub(super) fn rate(run: &RunDir) -> String {
                 }
                 floor += n;
             }
+        }
+        Ok(())
+    })
+}
+
+/// A bucket in which nothing completed has no share: the line steps over it.
+pub(super) fn availability(run: &RunDir) -> String {
+    let (buckets, width) = completed(run);
+    let mut legend = vec![Entry { ink: palette::OK, word: "ok of all completed".into(), mark: Mark::Bar }];
+    let target = run.evidence.info.availability_target;
+    legend.extend(target.map(|share| Entry {
+        ink: palette::WITNESS,
+        word: format!("asked for: {:.1} %", share * 100.0),
+        mark: Mark::Bar,
+    }));
+    plot(run, "Availability", 0.0..105.0, "per cent", &legend, |chart, _| {
+        let share = |tally: &Tally| 100.0 * tally.ok as f64 / tally.all() as f64;
+        let steps = buckets.iter().enumerate().filter(|(_, tally)| tally.all() > 0);
+        let line = steps.flat_map(|(at, tally)| {
+            [(seconds(at, width), share(tally)), (seconds(at + 1, width), share(tally))]
+        });
+        chart.draw_series(LineSeries::new(line, colour(palette::OK).stroke_width(2)))?;
+        if let Some(target) = target {
+            let line = [(0.0, target * 100.0), (span_seconds(run), target * 100.0)];
+            chart.draw_series(DashedLineSeries::new(line, 6, 4, colour(palette::WITNESS).into()))?;
         }
         Ok(())
     })
