@@ -1,6 +1,8 @@
 //! Degrade: links go bad without being cut. Late, narrow, in shreds, or short-lived; what a good network does on a bad day.
 //! Every correct system must survive it. What each property does is told in [`crate::quality`].
 
+use std::ops::Range;
+
 use rand::RngExt;
 
 use crate::{
@@ -31,7 +33,7 @@ pub(crate) const FAULT: Fault = Fault {
 
 /// How often connections are reset at most, and the time between two times in milliseconds.
 const CHURNS_MAX: usize = 10;
-const CHURN_MS: std::ops::Range<u64> = 50..800;
+const CHURN_MS: Range<u64> = 50..800;
 
 fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     let alone: Vec<&[_]> = dice.order.chunks(1).collect();
@@ -85,7 +87,7 @@ fn churn(links: &Grudge, dice: &mut Dice) -> Vec<TimedAct> {
             acts.push(TimedAct { after_ms, act: Act::Cut(from, to, CutMode::Reset) });
             acts.push(TimedAct { after_ms, act: Act::Heal(from, to) });
         }
-        after_ms += dice.rng.random_range(CHURN_MS);
+        after_ms += dice.moment_ms(CHURN_MS);
         if after_ms >= dice.hold_ms {
             break;
         }

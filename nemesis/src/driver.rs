@@ -248,7 +248,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             hold_ms: step.hold_ms,
             outcome,
             why: remark,
-            label: plan::label(&step.fault, &acts),
+            label: plan::label(&step.fault, &step.kind, &acts),
             acts,
             effect: None,
             effective: None,

@@ -3,6 +3,9 @@
 //! A fault is a name, its kinds, and a function from randomness to a list of [acts](crate::Act). A new one is a file with a
 //! `Fault` in it and a line in [`FAULTS`]; applying, undoing, recording and replaying need nothing from it.
 
+use std::ops::Range;
+
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::{CutMode, NodeId, TimedAct, corrupt, degrade, kill, partition, pause, terminate};
@@ -48,4 +51,12 @@ pub(crate) struct Dice {
     pub(crate) mode: CutMode,
     /// Further randomness.
     pub(crate) rng: ChaCha8Rng,
+}
+
+impl Dice {
+    /// A time from `range`, but short enough that several fit into the hold. Milliseconds.
+    pub(crate) fn moment_ms(&mut self, range: Range<u64>) -> u64 {
+        let most = (self.hold_ms / 3).clamp(range.start + 1, range.end);
+        self.rng.random_range(range.start..most)
+    }
 }

@@ -1,5 +1,7 @@
 //! Partition: links are cut, in one direction or both. The shapes are told in [`crate::grudge`].
 
+use std::ops::Range;
+
 use rand::RngExt;
 
 use crate::{
@@ -45,7 +47,7 @@ pub(crate) const FAULT: Fault = Fault {
 /// How often a flapping partition is cut at most: enough to be a nuisance, few enough to be read in a record.
 const FLAPS_MAX: usize = 10;
 /// How long a flap lasts, and the time between two: around an election timeout, in milliseconds.
-const FLAP_MS: std::ops::Range<u64> = 50..500;
+const FLAP_MS: Range<u64> = 50..500;
 
 fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     let grudge = grudge(kind, dice);
@@ -58,8 +60,8 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     if kind == "flapping-leader" {
         let mut at_ms = 0;
         for _ in 1..FLAPS_MAX {
-            let healed_ms = at_ms + dice.rng.random_range(FLAP_MS);
-            at_ms = healed_ms + dice.rng.random_range(FLAP_MS);
+            let healed_ms = at_ms + dice.moment_ms(FLAP_MS);
+            at_ms = healed_ms + dice.moment_ms(FLAP_MS);
             if at_ms >= dice.hold_ms {
                 break;
             }

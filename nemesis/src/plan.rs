@@ -76,8 +76,9 @@ pub(crate) fn aimed_at(acts: &[TimedAct]) -> Vec<NodeId> {
     }
 }
 
-/// A fault as one reads it: `partition {n2 | n1,n3}`, `kill n1,n3`, `degrade delay_ms=50 {n1 | n2,n3}`.
-pub(crate) fn label(fault: &str, acts: &[TimedAct]) -> String {
+/// A fault as one reads it: `partition {n2 | n1,n3}`, `kill n1,n3`, `degrade delay_ms=50 {n1 | n2,n3}`; with its kind where
+/// the acts come one after the other: `kill rolling n1,n2,n3`.
+pub(crate) fn label(fault: &str, kind: &str, acts: &[TimedAct]) -> String {
     let (cut, degraded) = (grudge(acts), degraded(acts));
     let quality = acts.iter().find_map(|timed| timed.act.degrades());
     let about = match quality {
@@ -85,5 +86,6 @@ pub(crate) fn label(fault: &str, acts: &[TimedAct]) -> String {
         Some((_, _, quality)) => format!("{quality} {degraded}"),
         None => join(&aimed_at(acts)),
     };
-    format!("{fault} {about}").trim_end().to_owned()
+    let how = if acts.iter().any(|timed| timed.after_ms > 0) { format!(" {kind}") } else { String::new() };
+    format!("{fault}{how} {about}").trim_end().to_owned()
 }

@@ -322,8 +322,8 @@ mod tests {
             [
                 "1316 +1635 partition isolate-leader: cut n1>n2 reset, cut n1>n3 reset, cut n2>n1 reset, cut n3>n1 reset",
                 "5976 +323 pause one: pause n1",
-                "12101 +1024 kill leader-again: kill n2, @168 start n2, @276 kill n2, @471 start n2, @542 kill n2, \
-                 @734 start n2, @783 kill n2, @846 start n2, @946 kill n2",
+                "12101 +1024 kill leader-again: kill n2, @168 start n2, @262 kill n2, @457 start n2, @520 kill n2, \
+                 @712 start n2, @756 kill n2, @819 start n2, @907 kill n2",
             ]
         );
     }

@@ -1,5 +1,7 @@
 //! Which nodes a fault of processes takes, and in what succession.
 
+use std::ops::Range;
+
 use rand::RngExt;
 
 use crate::{
@@ -38,9 +40,9 @@ pub(crate) fn draw(kind: &str, dice: &mut Dice, stop: fn(NodeId) -> Act) -> Vec<
 }
 
 /// How long a node is left to itself before it is stopped again, in milliseconds: from while it starts to when it takes part.
-const UP_MS: std::ops::Range<u64> = 20..400;
+const UP_MS: Range<u64> = 20..400;
 /// How long it is stopped each time.
-const DOWN_MS: std::ops::Range<u64> = 10..200;
+const DOWN_MS: Range<u64> = 10..200;
 /// How often at most.
 const TIMES_MAX: usize = 10;
 
@@ -49,8 +51,8 @@ fn again(node: NodeId, dice: &mut Dice, stop: fn(NodeId) -> Act) -> Vec<TimedAct
     let mut acts = vec![stop(node).into()];
     let mut at_ms = 0;
     for _ in 1..TIMES_MAX {
-        let up_ms = at_ms + dice.rng.random_range(DOWN_MS);
-        at_ms = up_ms + dice.rng.random_range(UP_MS);
+        let up_ms = at_ms + dice.moment_ms(DOWN_MS);
+        at_ms = up_ms + dice.moment_ms(UP_MS);
         if at_ms >= dice.hold_ms {
             break;
         }

@@ -280,13 +280,13 @@ async fn a_fault_may_be_a_story_of_its_own() {
         STAGE,
         "100+1000 rolling: terminate n1, @200 start n1, @200 terminate n2, @500 start n2, @500 terminate n3",
         "100 terminate n1
-         100 apply rolling n1,n2,n3, installed
+         100 apply rolling given n1,n2,n3, installed
          300 start n1
          300 terminate n2
          600 start n2
          600 terminate n3
          1100 start n3
-         1100 heal rolling n1,n2,n3, installed, effective Some(true)",
+         1100 heal rolling given n1,n2,n3, installed, effective Some(true)",
     )
     .await;
 }
@@ -321,11 +321,11 @@ async fn stopping_in_the_middle_undoes_everything_at_once() {
         "100 kill n1
          100 apply kill n1, installed
          200 pause n2
-         200 apply pause n2,n3, installed
+         200 apply pause given n2,n3, installed
          250 start n1
          250 heal kill n1, installed, effective Some(true)
          250 resume n2
-         250 heal pause n2,n3, installed, effective Some(true)",
+         250 heal pause given n2,n3, installed, effective Some(true)",
     )
     .await;
 }
