@@ -252,7 +252,7 @@ fn linearizable_sentence(stats: &Stats, faults: &[Fault]) -> String {
 fn mentioned(violation: Option<&Violation>, history: &History) -> Vec<NumberedOp> {
     let Some(v) = violation else { return Vec::new() };
     let mut ids: Vec<OpId> = vec![v.witness];
-    ids.extend(v.minimal.iter().chain(&v.order).chain(&v.context));
+    ids.extend(v.named.iter().chain(&v.minimal).chain(&v.order).chain(&v.context));
     ids.extend(v.impossible.iter().flat_map(|impossible| &impossible.next));
     ids.extend(v.configurations.iter().flat_map(|c| c.used.iter().chain(&c.unused)));
     ids.sort_unstable();

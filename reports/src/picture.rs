@@ -169,15 +169,15 @@ impl<'a> Picture<'a> {
     }
 }
 
-/// The operations to show: those of the counterexample, then as much context as there is room for, the latest
-/// first. Of a counterexample that is itself too large, the latest operations and the witness.
+/// The operations to show: those of the counterexample, those that the sentence names, then as much context as there
+/// is room for, the latest first. Of a counterexample that is itself too large, the latest operations and the witness.
 fn chosen(
     violation: &tribunal_checker::verdict::Violation,
     ops: &HashMap<OpId, &Op>,
     max: usize,
 ) -> (Vec<OpId>, usize) {
     let mut wanted: Vec<OpId> = vec![violation.witness];
-    for group in [&violation.minimal, &violation.context] {
+    for group in [&violation.minimal, &violation.named, &violation.context] {
         let mut group: Vec<OpId> = group.iter().copied().filter(|id| *id != violation.witness).collect();
         group.sort_by_key(|id| std::cmp::Reverse((ops.get(id).map(|op| op.call), *id)));
         wanted.extend(group);

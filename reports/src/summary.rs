@@ -82,7 +82,13 @@ pub fn shrink_caption(run: &RunDir) -> Option<String> {
         (_, true) => "; nothing more can be removed without losing the proof",
         (_, false) => "; the budget for making it smaller was used up",
     };
-    Some(format!("{} of {} ops{claim}", count(minimal as u64), count(of as u64)))
+    let about = violation.elements.as_ref().map(|elements| {
+        let shown: Vec<String> = elements.iter().take(6).map(value).collect();
+        let more = if elements.len() > shown.len() { ", …" } else { "" };
+        format!("; about {}{more} only, whatever else the reads saw", shown.join(", "))
+    });
+    let about = about.unwrap_or_default();
+    Some(format!("{} of {}{claim}{about}", count(minimal as u64), counted(of, "op")))
 }
 
 /// The commands that repeat the check and the run, each with what it repeats.

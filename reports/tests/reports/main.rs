@@ -4,6 +4,7 @@
 //! `UPDATE_SNAPSHOTS=1` the snapshots are written anew; read the difference before you keep it.
 
 mod broken;
+mod checked;
 mod hostile;
 mod scale;
 mod scene;
