@@ -183,6 +183,11 @@ impl Core {
             incoming: None,
             ready: Ready::default(),
         };
+        if core.config.has(Bug::ReuseIndexAfterRestart) {
+            let last = core.log.last().index.max(applied + 1);
+            core.log.truncate(last);
+            core.ledger.log_changed(last);
+        }
         core.reset_election_timer();
         core
     }
@@ -208,7 +213,11 @@ impl Core {
         // Section 5.1: whoever sees a later term takes it on and follows; whoever is addressed from an earlier one
         // says so. Answers from an earlier term answer nothing any more.
         if message.term > self.state.term {
-            self.become_follower(message.term, "saw a later term");
+            if self.is_leader() && self.config.has(Bug::NoStepDown) {
+                self.state.term = message.term;
+            } else {
+                self.become_follower(message.term, "saw a later term");
+            }
         }
         let stale = message.term < self.state.term;
         match message.body {
@@ -259,6 +268,7 @@ impl Core {
             self.replicate();
             write = self.ledger.take_write(&self.state, &self.log, self.snapshot.as_ref());
         }
+        self.mishandle(&mut write);
         let mut ready = std::mem::take(&mut self.ready);
         ready.write = write;
         ready.committed = self.log.between(self.applied, self.commit).to_vec();
@@ -304,6 +314,21 @@ impl Core {
     /// The last entry that the newest snapshot covers.
     pub(crate) fn snapshot_index(&self) -> Index {
         self.snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index)
+    }
+
+    /// ForgetTerm, ForgetVote, AckBeforeFsync: what does not get to the disk, or is believed to be there too early.
+    fn mishandle(&mut self, write: &mut Option<Write>) {
+        let Some(write) = write else { return };
+        if let Some(state) = &mut write.state {
+            if self.config.has(Bug::ForgetTerm) {
+                *state = HardState::default();
+            } else if self.config.has(Bug::ForgetVote) {
+                state.vote = None;
+            }
+        }
+        if self.config.has(Bug::AckBeforeFsync) {
+            self.persisted(write.number);
+        }
     }
 
     /// AckBeforeWrite: a leader leaves writing and replicating to the next heartbeat.

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::bug::Bug;
 use super::core::Time;
 use crate::machine::{Command, Op, Output};
 use crate::wire::Outcome;
@@ -76,12 +77,15 @@ pub(super) struct Gateway<R> {
     boot: u64,
     next: Token,
     pending: BTreeMap<Token, Pending<R>>,
+    /// FailInsteadOfInfo: whatever has no answer is said to have failed.
+    fails: bool,
 }
 
 impl<R> Gateway<R> {
     /// `boot` must differ between the lives of a node.
-    pub(super) fn new(boot: u64) -> Self {
-        Gateway { boot, next: 0, pending: BTreeMap::new() }
+    pub(super) fn new(boot: u64, bugs: &[Bug]) -> Self {
+        let fails = bugs.contains(&Bug::FailInsteadOfInfo);
+        Gateway { boot, next: 0, pending: BTreeMap::new(), fails }
     }
 
     /// A client's request.
@@ -155,14 +159,7 @@ impl<R> Gateway<R> {
             return None;
         };
         let pending = self.pending.remove(&token)?;
-        let outcome = match output {
-            Output::Value(value) => Outcome::Ok(value.to_json()),
-            Output::Refused(why) => Outcome::Fail(why),
-            Output::Overtaken => {
-                Outcome::Info("a later operation of this client was carried out first".into())
-            }
-        };
-        Some((pending.reply, outcome))
+        Some((pending.reply, outcome(output)))
     }
 
     /// The requests whose time is over, and what the clients are to be told.
@@ -176,6 +173,7 @@ impl<R> Gateway<R> {
                 Ask::Change(_) if !pending.taken && pending.open.is_empty() => {
                     Outcome::Fail("no leader was found in time".into())
                 }
+                Ask::Change(_) if self.fails => Outcome::Fail("no answer in time".into()),
                 Ask::Change(_) => Outcome::Info("handed on, and no answer in time".into()),
             };
             told.push((pending.reply, outcome));
@@ -189,6 +187,15 @@ impl<R> Gateway<R> {
             if has_leader { pending.deadline.min(pending.next_try) } else { pending.deadline }
         };
         self.pending.values().map(wake).min()
+    }
+}
+
+/// What a client is told about an operation that was carried out, or finally refused.
+pub(super) fn outcome(output: Output) -> Outcome {
+    match output {
+        Output::Value(value) => Outcome::Ok(value.to_json()),
+        Output::Refused(why) => Outcome::Fail(why),
+        Output::Overtaken => Outcome::Info("a later operation of this client was carried out first".into()),
     }
 }
 
@@ -214,7 +221,7 @@ mod tests {
 
     /// A gateway with one request, token 1, that arrived at 0 and has a second.
     fn gateway(f: &str) -> Gateway<()> {
-        let mut gateway = Gateway::new(7);
+        let mut gateway = Gateway::new(7, &[]);
         gateway.accept(ms(0), ask(f), SECOND, ());
         gateway
     }
@@ -294,7 +301,7 @@ mod tests {
     fn an_answer_to_an_earlier_life_is_not_taken() {
         let mut before = gateway("write");
         let (attempt, _) = before.forward(ms(0), 1).unwrap();
-        let mut after = Gateway::new(8);
+        let mut after = Gateway::new(8, &[]);
         after.accept(ms(0), ask("add"), SECOND, ());
         assert_eq!(after.forwarding_answered(ms(1), attempt, Answer::Done(Output::Value(Value::Nil))), None);
         assert_eq!(after.due(ms(1)), [1]);

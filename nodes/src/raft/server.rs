@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::client;
 use super::core::{Config, Core, Notice, Ready, Time, Write};
-use super::gateway::{Answer, Ask, Gateway};
+use super::gateway::{Answer, Ask, Gateway, outcome};
 use super::link::{self, Frame, Link};
 use super::message::NodeId;
 use super::service::{Asker, Service};
@@ -119,7 +119,7 @@ pub(crate) async fn serve(setup: Setup, shutdown: impl Future<Output = ()>) -> R
     let mut node = Node {
         id: me.clone(),
         links: setup.peers.iter().map(dial).collect(),
-        gateway: Gateway::new(rand::random()),
+        gateway: Gateway::new(rand::random(), &setup.config.bugs),
         service: Service::new(machine, setup.config.bugs.clone()),
         core: Core::new(setup.config, stored, ChaCha8Rng::seed_from_u64(rand::random()), Time::ZERO),
         disk,
@@ -239,6 +239,9 @@ impl Node {
             Event::Client(request, reply) => {
                 let timeout = Duration::from_millis(request.timeout_ms);
                 match ask(request) {
+                    Ok(Ask::Read(op)) if self.service.reads_here() => {
+                        reply.send(outcome(self.service.machine().read(&op)));
+                    }
                     Ok(ask) => self.gateway.accept(self.now, ask, timeout, reply),
                     Err(why) => reply.send(Outcome::Fail(why)),
                 }

@@ -8,7 +8,8 @@ use super::bug::Bug;
 use super::core::{Core, NotLeader, ReadId};
 use super::gateway::{Answer, Ask, Attempt, Token};
 use super::message::{Entry, NodeId, Payload};
-use crate::machine::{Command, Machine, Op, Output};
+use crate::machine::{Command, Machine, Op, Output, Verb};
+use crate::value::Value;
 
 /// Who asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,11 @@ impl Service {
         &self.machine
     }
 
+    /// FollowerRead: whether reads are answered wherever they arrive.
+    pub(super) fn reads_here(&self) -> bool {
+        self.bugs.contains(&Bug::FollowerRead)
+    }
+
     /// Takes a request if this node leads. The answer comes later, but for some of the bugs.
     pub(super) fn submit(
         &mut self,
@@ -65,6 +71,9 @@ impl Service {
                 if self.bugs.contains(&Bug::AckBeforeWrite) {
                     return self.acknowledge_early(core, asker, command);
                 }
+                if self.bugs.contains(&Bug::CasBeforeCommit) && command.op.verb == Verb::Cas {
+                    return self.decide_early(core, asker, command);
+                }
                 core.propose(encode(command))?;
                 self.changes.insert(name, vec![asker]);
             }
@@ -75,7 +84,11 @@ impl Service {
     /// Applies a committed entry, and answers who waits for it.
     pub(super) fn apply(&mut self, entry: &Entry) -> Vec<(Asker, Answer)> {
         let Some(command) = decode(entry) else { return Vec::new() };
-        let output = self.machine.apply(&command);
+        let output = if self.bugs.contains(&Bug::ApplyTwiceOnRetry) {
+            self.machine.apply_again(&command)
+        } else {
+            self.machine.apply(&command)
+        };
         let waiting = self.changes.remove(&(command.client, command.seq)).unwrap_or_default();
         waiting.into_iter().map(|asker| (asker, Answer::Done(output.clone()))).collect()
     }
@@ -98,6 +111,26 @@ impl Service {
         let changes = self.changes.drain().flat_map(|(_, askers)| askers);
         let reads = self.reads.drain().map(|(_, (asker, _))| asker);
         changes.chain(reads).map(|asker| (asker, Answer::Uncertain)).collect()
+    }
+
+    /// CasBeforeCommit: compares with what is applied now, logs only a write, and answers.
+    fn decide_early(
+        &mut self,
+        core: &mut Core,
+        asker: Asker,
+        command: &Command,
+    ) -> Result<Vec<(Asker, Answer)>, NotLeader> {
+        let key = command.op.key.clone();
+        let held = self.machine.read(&Op { verb: Verb::Read, key: key.clone(), value: Value::Nil });
+        let Value::List(pair) = &command.op.value else { return Ok(Vec::new()) };
+        let holds = held == Output::Value(pair[0].clone());
+        if holds {
+            let op = Op { verb: Verb::Write, key, value: pair[1].clone() };
+            core.propose(encode(&Command { op, ..command.clone() }))?;
+        } else if !core.is_leader() {
+            return Err(NotLeader);
+        }
+        Ok(vec![(asker, Answer::Done(Output::Value(holds.into())))])
     }
 
     /// AckBeforeWrite: carries the change out on a copy that runs ahead of the log, and answers.

@@ -81,9 +81,14 @@ impl Core {
     pub(super) fn on_pre_vote(&mut self, from: &NodeId, last: Position, stale: bool) {
         let (shortest, _) = self.config.election_timeout;
         let leader_heard = self.is_leader() || self.heard.is_some_and(|heard| self.now < heard + shortest);
-        let granted = !stale && !leader_heard && last >= self.log.last();
+        let granted = !stale && !leader_heard && self.is_up_to_date(last);
         // The reply tells this node's term, which a crash must not undo.
         self.send_durably(from, Body::PreVoteReply { granted });
+    }
+
+    /// Whether a log that ends there is at least as complete as this node's (section 5.4.1).
+    fn is_up_to_date(&self, last: Position) -> bool {
+        last >= self.log.last() || self.config.has(Bug::VoteWithoutLogCheck)
     }
 
     pub(super) fn on_pre_vote_reply(&mut self, from: &NodeId, granted: bool) {
@@ -122,7 +127,7 @@ impl Core {
     /// One vote per term, first come first served, and only for a log as complete as one's own (section 5.4.1).
     pub(super) fn on_request_vote(&mut self, from: &NodeId, last: Position, stale: bool) {
         let free = self.state.vote.is_none() || self.state.vote.as_ref() == Some(from);
-        let granted = !stale && free && !self.is_leader() && last >= self.log.last();
+        let granted = !stale && free && !self.is_leader() && self.is_up_to_date(last);
         if granted {
             if self.state.vote.is_none() {
                 self.state.vote = Some(from.clone());
@@ -164,7 +169,7 @@ impl Core {
     /// Steps down if a quorum, this node included, was not heard within the longest election timeout.
     pub(super) fn check_quorum(&mut self) {
         let Role::Leader(leading) = &self.role else { return };
-        if self.config.has(Bug::StaleRead) {
+        if self.config.has(Bug::StaleRead) || self.config.has(Bug::NoStepDown) {
             return;
         }
         let (_, longest) = self.config.election_timeout;

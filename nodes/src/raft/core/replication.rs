@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::super::message::{Appended, Body, Entry, Index, NodeId, Payload, Position};
 use super::reads::Reads;
 use super::snapshot::Outgoing;
-use super::{Config, Core, Notice, Role, Time};
+use super::{Bug, Config, Core, Notice, Role, Time};
 
 /// Limits of one AppendEntries, and of how many may be on their way to a follower.
 const ENTRIES_MAX: usize = 512;
@@ -87,9 +87,8 @@ impl Leading {
 
     /// The highest number that a majority has reached, given this node's own.
     pub(super) fn majority(&self, own: u64, of: impl Fn(&Follower) -> u64) -> u64 {
-        let mut reached: Vec<u64> = self.followers.values().map(of).chain([own]).collect();
-        reached.sort_unstable();
-        reached[(reached.len() - 1) / 2]
+        let reached = self.followers.values().map(of).chain([own]);
+        majority(reached.collect())
     }
 }
 
@@ -183,7 +182,8 @@ impl Core {
             entries.drain(..known as usize);
             prev = base;
         }
-        if !self.log.holds(prev) {
+        let unchecked = self.config.has(Bug::SkipPreviousEntryCheck) && prev.index <= self.log.last().index;
+        if !self.log.holds(prev) && !unchecked {
             let term = self.log.position(prev.index).map(|at| at.term);
             let from_index = match term {
                 Some(_) => self.log.first_of_term_at(prev.index),
@@ -195,6 +195,10 @@ impl Core {
         }
         let upto = prev.index + entries.len() as u64;
         let heartbeat = entries.is_empty();
+        if self.config.has(Bug::TruncateUnconditionally) && !heartbeat && upto < self.log.last().index {
+            self.log.truncate(prev.index + 1);
+            self.ledger.log_changed(prev.index + 1);
+        }
         self.append_as_follower(entries);
         self.commit = self.commit.max(commit.min(upto));
         if heartbeat && self.ledger.state_is_durable() {
@@ -241,8 +245,19 @@ impl Core {
     /// Figure 8).
     pub(super) fn advance_commit(&mut self) {
         let Role::Leader(leading) = &self.role else { return };
-        let majority = leading.majority(self.ledger.durable_index(), |follower| follower.matched);
-        if majority > self.commit && self.log.position(majority).map(|at| at.term) == Some(self.state.term) {
+        let mut matched: Vec<Index> = leading.followers.values().map(|follower| follower.matched).collect();
+        if self.config.has(Bug::AckCreditedToWrongFollower) {
+            let next = matched.iter().cycle().skip(1);
+            matched = matched.iter().zip(next).map(|(own, next)| *own.max(next)).collect();
+        }
+        if self.config.has(Bug::CommitWithoutMajority) {
+            let most = matched.iter().copied().max().unwrap_or(0);
+            matched.fill(most);
+        }
+        matched.push(self.ledger.durable_index());
+        let majority = majority(matched);
+        let own_term = self.log.position(majority).map(|at| at.term) == Some(self.state.term);
+        if majority > self.commit && (own_term || self.config.has(Bug::CommitPriorTerm)) {
             self.commit = majority;
         }
     }
@@ -306,6 +321,12 @@ impl Follower {
         self.next = next.min(prev).max(self.matched + 1);
         self.flow = Flow::Probe { asked: false };
     }
+}
+
+/// The highest number that a majority of these has reached.
+fn majority(mut reached: Vec<u64>) -> u64 {
+    reached.sort_unstable();
+    reached[(reached.len() - 1) / 2]
 }
 
 /// The first entries, as many as one message may carry.

@@ -35,6 +35,7 @@ enum Event {
     Deliver { from: usize, to: usize, message: Message },
     Tick { node: usize, boot: u64 },
     Synced { node: usize, boot: u64 },
+    Start { node: usize },
     Client,
     Fault,
 }
@@ -133,7 +134,7 @@ impl Simulator {
         let node = match &event {
             Event::Deliver { to, .. } => Some(*to),
             Event::Tick { node, .. } | Event::Synced { node, .. } => Some(*node),
-            Event::Client | Event::Fault => None,
+            Event::Start { .. } | Event::Client | Event::Fault => None,
         };
         if let Some(node) = node
             && self.paused_until[node] > self.now
@@ -170,6 +171,8 @@ impl Simulator {
                 }
             }
             Event::Tick { .. } | Event::Synced { .. } => {}
+            Event::Start { node } if self.actors[node].core.is_none() => self.start(node),
+            Event::Start { .. } => {}
             Event::Client => self.client()?,
             Event::Fault => self.fault(),
         }
@@ -206,28 +209,36 @@ impl Simulator {
         if !self.faults {
             return;
         }
-        let wait = self.millis(50..700);
+        let wait = self.millis(50..500);
         self.schedule(wait, Event::Fault);
         let node = self.rng.random_range(0..NAMES.len());
-        match self.rng.random_range(0..8) {
-            0 | 1 => {
-                self.actors[node].crash();
-                self.actors[node].boots += 1;
-            }
+        match self.rng.random_range(0..9) {
+            0 | 1 => self.crash(node),
             2 | 3 => {
                 if let Some(down) = self.actors.iter().position(|actor| actor.core.is_none()) {
                     self.start(down);
                 }
             }
             4 => {
+                // The power fails for some, or for all, and is soon back.
+                let likely = self.rng.random_range(0.2..1.0);
+                for node in 0..NAMES.len() {
+                    if self.rng.random_bool(likely) {
+                        self.crash(node);
+                        let wait = self.millis(0..60);
+                        self.schedule(wait, Event::Start { node });
+                    }
+                }
+            }
+            5 => {
                 let length = self.millis(20..1500);
                 self.paused_until[node] = self.now + length;
             }
-            5 => {
+            6 => {
                 let other = self.rng.random_range(0..NAMES.len());
                 self.cut.insert((node, other));
             }
-            6 => {
+            7 => {
                 // Cut one off, or two.
                 let other = self.rng.random_range(0..NAMES.len());
                 for peer in (0..NAMES.len()).filter(|peer| *peer != node && *peer != other) {
@@ -236,6 +247,11 @@ impl Simulator {
             }
             _ => self.cut.clear(),
         }
+    }
+
+    fn crash(&mut self, node: usize) {
+        self.actors[node].crash();
+        self.actors[node].boots += 1;
     }
 
     fn heal(&mut self) {
@@ -401,11 +417,27 @@ fn every_schedule_is_safe_and_the_healed_cluster_agrees() {
     assert!(terms > 2 * seeds, "{terms} leaders elected");
 }
 
+/// Mistakes that the core can make, and a property that each breaks. A simulator that convicts nobody proves nothing.
+/// (Two are too rare here and have stories of their own: `forget-vote` and `commit-prior-term`.)
+const CONVICTIONS: [(Bug, &str); 11] = [
+    (Bug::StaleRead, "stale read"),
+    (Bug::AckBeforeFsync, "Leader Completeness"),
+    (Bug::ForgetTerm, "Election Safety"),
+    (Bug::VoteWithoutLogCheck, "Leader Completeness"),
+    (Bug::CommitWithoutMajority, "Leader Completeness"),
+    (Bug::AckCreditedToWrongFollower, "Leader Completeness"),
+    (Bug::TruncateUnconditionally, "Leader Completeness"),
+    (Bug::SkipPreviousEntryCheck, "Log Matching"),
+    (Bug::NoStepDown, "stale read"),
+    (Bug::SnapshotLosesTail, "State Machine Safety"),
+    (Bug::ReuseIndexAfterRestart, "Leader Completeness"),
+];
+
 #[test]
-fn the_simulator_convicts_a_leader_that_does_not_confirm_itself() {
-    let convicted = (0..20).filter(|&seed| {
-        let broken = Simulator::new(seed, &[Bug::StaleRead]).run().err();
-        broken.is_some_and(|broken| broken.contains("stale read"))
-    });
-    assert!(convicted.count() > 5);
+fn the_simulator_convicts_the_bugs() {
+    for (bug, property) in CONVICTIONS {
+        let broken = |seed| Simulator::new(seed, &[bug]).run().err();
+        let convicted = (0..200).filter_map(broken).any(|broken| broken.contains(property));
+        assert!(convicted, "{} does not break {property}", bug.name());
+    }
 }
