@@ -278,6 +278,14 @@ mod tests {
     }
 
     #[test]
+    fn fail_instead_of_info_claims_what_it_cannot_know() {
+        let mut gateway = Gateway::new(7, &[Bug::FailInsteadOfInfo]);
+        gateway.accept(ms(0), ask("write"), SECOND, ());
+        gateway.taken(1);
+        assert!(matches!(at_deadline(gateway), Outcome::Fail(_)));
+    }
+
+    #[test]
     fn a_read_fails_whoever_was_asked() {
         let mut gateway = gateway("read");
         gateway.forward(ms(0), 1);

@@ -165,3 +165,139 @@ fn decode(entry: &Entry) -> Option<Command> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng as _;
+
+    use super::super::core::{Config, Stored};
+    use super::*;
+
+    /// The leader of a cluster of one, and its service.
+    struct Leader {
+        core: Core,
+        service: Service,
+    }
+
+    impl Leader {
+        fn new(bugs: &[Bug]) -> Self {
+            let config = Config {
+                id: "n1".into(),
+                peers: Vec::new(),
+                election_timeout: (Duration::from_millis(150), Duration::from_millis(300)),
+                heartbeat: Duration::from_millis(40),
+                bugs: bugs.to_vec(),
+            };
+            let core = Core::new(config, Stored::default(), ChaCha8Rng::seed_from_u64(1), Duration::ZERO);
+            let mut leader = Leader { core, service: Service::new(Machine::default(), bugs.to_vec()) };
+            leader.core.tick(Duration::from_millis(300));
+            assert_eq!(leader.commit(), []);
+            assert!(leader.core.is_leader());
+            leader
+        }
+
+        /// Client `c` asks for something on one key, under this number.
+        fn ask(&mut self, token: Token, seq: u64, f: &str, value: Value) -> Vec<(Asker, Answer)> {
+            let op = Op::parse(f, "k".into(), value).unwrap();
+            let ask = match op.is_read_only() {
+                true => Ask::Read(op),
+                false => Ask::Change(Command { client: "c".into(), seq, op }),
+            };
+            self.service.submit(&mut self.core, Asker::Own(token), &ask).unwrap()
+        }
+
+        /// Lets everything become durable, committed and applied, and gives the answers.
+        fn commit(&mut self) -> Vec<(Asker, Answer)> {
+            let mut answers = Vec::new();
+            // Past the next heartbeat, for the leaders that wait for one.
+            self.core.tick(Duration::from_secs(1));
+            for _ in 0..3 {
+                let ready = self.core.ready();
+                if let Some(write) = ready.write {
+                    self.core.persisted(write.number);
+                }
+                answers.extend(ready.committed.iter().flat_map(|entry| self.service.apply(entry)));
+                answers.extend(ready.reads.iter().filter_map(|id| self.service.answer_read(*id)));
+            }
+            answers
+        }
+    }
+
+    fn done(token: Token, value: impl Into<Value>) -> (Asker, Answer) {
+        (Asker::Own(token), Answer::Done(Output::Value(value.into())))
+    }
+
+    fn pair(from: i64, to: i64) -> Value {
+        Value::List(vec![from.into(), to.into()])
+    }
+
+    #[test]
+    fn a_change_is_answered_when_it_is_applied() {
+        let mut leader = Leader::new(&[]);
+        assert_eq!(leader.ask(1, 1, "add", 5.into()), []);
+        assert_eq!(leader.commit(), [done(1, 5)]);
+        assert_eq!(leader.ask(2, 0, "read", Value::Nil), []);
+        assert_eq!(leader.commit(), [done(2, 5)]);
+    }
+
+    #[test]
+    fn a_second_try_joins_the_first_and_a_late_one_gets_the_same_answer() {
+        let mut leader = Leader::new(&[]);
+        leader.ask(1, 1, "add", 5.into());
+        leader.ask(2, 1, "add", 5.into());
+        assert_eq!(
+            leader.core.log().last().index,
+            2,
+            "it is in the log once, after the leader's first entry"
+        );
+        assert_eq!(leader.commit(), [done(1, 5), done(2, 5)]);
+        leader.ask(3, 1, "add", 5.into());
+        assert_eq!(leader.commit(), [done(3, 5)]);
+    }
+
+    #[test]
+    fn whoever_waits_when_the_leader_is_deposed_is_told_that_nobody_knows() {
+        let mut leader = Leader::new(&[]);
+        leader.ask(1, 1, "add", 5.into());
+        leader.ask(2, 0, "read", Value::Nil);
+        let told = leader.service.deposed();
+        assert_eq!(told, [(Asker::Own(1), Answer::Uncertain), (Asker::Own(2), Answer::Uncertain)]);
+        assert_eq!(leader.commit(), [], "nobody is told twice");
+    }
+
+    #[test]
+    fn ack_before_write_answers_at_once_and_reads_its_own_promises() {
+        let mut leader = Leader::new(&[Bug::AckBeforeWrite]);
+        assert_eq!(leader.ask(1, 1, "add", 5.into()), [done(1, 5)]);
+        assert_eq!(leader.ask(2, 2, "add", 5.into()), [done(2, 10)]);
+        assert_eq!(leader.core.commit(), 1, "nothing of that is committed");
+        leader.ask(3, 0, "read", Value::Nil);
+        assert_eq!(leader.commit(), [done(3, 10)]);
+    }
+
+    #[test]
+    fn apply_twice_on_retry_counts_a_late_second_try() {
+        let mut leader = Leader::new(&[Bug::ApplyTwiceOnRetry]);
+        leader.ask(1, 1, "add", 5.into());
+        assert_eq!(leader.commit(), [done(1, 5)]);
+        leader.ask(2, 1, "add", 5.into());
+        assert_eq!(leader.commit(), [done(2, 10)]);
+    }
+
+    #[test]
+    fn cas_before_commit_lets_two_win() {
+        for (bugs, second) in [(&[][..], false), (&[Bug::CasBeforeCommit][..], true)] {
+            let mut leader = Leader::new(bugs);
+            leader.ask(1, 1, "write", 1.into());
+            leader.commit();
+            let mut answers = leader.ask(2, 2, "cas", pair(1, 2));
+            answers.extend(leader.ask(3, 3, "cas", pair(1, 3)));
+            answers.extend(leader.commit());
+            answers.retain(|(asker, _)| [Asker::Own(2), Asker::Own(3)].contains(asker));
+            assert_eq!(answers, [done(2, true), done(3, second)], "{bugs:?}");
+        }
+    }
+}
