@@ -1,28 +1,242 @@
-//! `tribunal check`: judges what exists.
+//! `tribunal check`: judges histories that exist, many at once in parallel. It only reads.
+//!
+//! Standard output has the verdicts, in the order of the arguments and nothing else; what is to be said besides goes to
+//! standard error. A run directory is judged by the model that it names. What is judged is the history alone: whether
+//! the faults of a run did what they should is said by the run itself.
 
-use std::path::PathBuf;
+mod text;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
 
-use tribunal_reports::run_dir::Evidence;
+use anyhow::{Context, Result, anyhow};
+use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::Serialize;
+use tribunal_checker::check::Options;
+use tribunal_checker::formats::Reading;
+use tribunal_checker::model::ModelKind;
+use tribunal_checker::verdict::Answer;
+use tribunal_reports::judgement::{Circumstances, Judgement, RunOutcome};
+use tribunal_reports::run_info::RunInfo;
 
+use crate::exit;
+use crate::input::{InputArgs, is_standard};
 use crate::limits::LimitArgs;
-use crate::{exit, judge};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A run directory
-    path: PathBuf,
+    /// Run directories, history files, or - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// The model to judge by [default: the one that a run directory names]
+    #[arg(long, value_name = "MODEL", value_parser = model_parser())]
+    model: Option<ModelKind>,
+
+    #[command(flatten)]
+    input: InputArgs,
+
     #[command(flatten)]
     limits: LimitArgs,
+
+    /// How many threads work on it [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZero<usize>>,
+
+    /// Replay the certificate of every linearizable part through the plain model
+    #[arg(long)]
+    certify: bool,
+
+    /// Go on after the first violation, until every key is decided
+    #[arg(long)]
+    all_parts: bool,
+
+    /// How to print the verdicts
+    #[arg(long, value_enum, default_value = "text", value_name = "HOW")]
+    format: Style,
 }
 
+/// How verdicts are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Style {
+    /// For people
+    Text,
+    /// One object per history and line, in the shape of verdict.json
+    Json,
+}
+
+fn model_parser() -> impl TypedValueParser<Value = ModelKind> {
+    PossibleValuesParser::new(ModelKind::ALL.map(ModelKind::name)).try_map(|name| name.parse::<ModelKind>())
+}
+
+/// What came of one path.
+#[derive(Serialize)]
+struct Judged {
+    file: String,
+    timed: bool,
+    #[serde(flatten)]
+    judgement: Judgement,
+    #[serde(skip)]
+    notes: Vec<String>,
+}
+
+/// `tribunal check`: prints a verdict for every path and exits with the worst.
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let checked = Evidence::load(&args.path).map_err(Into::into).and_then(|e| judge::check(&e, &args.limits));
-    match checked {
-        Ok((verdict, _)) => {
-            println!("{:?}", verdict.answer);
-            ExitCode::from(verdict.violation.is_some() as u8)
+    let threads = args.threads.or(thread::available_parallelism().ok()).map_or(1, NonZero::get);
+    let workers = threads.min(args.paths.len());
+    let next = AtomicUsize::new(0);
+    let (done, arrivals) = mpsc::channel();
+    let mut tally = Tally::default();
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            let (done, next) = (done.clone(), &next);
+            scope.spawn(move || {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(path) = args.paths.get(at) else { return };
+                    if done.send((at, judge(path, args, threads / workers))).is_err() {
+                        return;
+                    }
+                }
+            });
         }
-        Err(error) => exit::usage(error),
+        drop(done);
+        // They arrive as they are decided and leave in the order of the arguments.
+        let mut early = BTreeMap::new();
+        let mut due = 0;
+        for (at, judged) in arrivals {
+            early.insert(at, judged);
+            while let Some(judged) = early.remove(&due) {
+                tally.count(&judged);
+                print(judged, args.format);
+                due += 1;
+            }
+        }
+    });
+    if args.paths.len() > 1 {
+        eprintln!("{tally}");
+    }
+    ExitCode::from(tally.exit_code())
+}
+
+/// Reads and judges one history.
+fn judge(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
+    let name = if is_standard(path) { "<stdin>".into() } else { path.display().to_string() };
+    let is_run = path.is_dir();
+    let model = match args.model {
+        Some(model) => model,
+        None if is_run => model_of_run(path)?,
+        None => {
+            return Err(anyhow!(
+                "{name}: expected --model: a history does not say what it should be judged by"
+            ));
+        }
+    };
+    let reading = if is_run { args.input.read(&path.join("history.jsonl")) } else { args.input.read(path) }?;
+    let how = Options { threads, certify: args.certify, all_parts: args.all_parts, ..Options::default() };
+    let checked = args.limits.check(&reading.history, model, how);
+    let (verdict, cost) = checked.map_err(|unfit| anyhow!("{name}: {unfit}"))?;
+    let circumstances = Circumstances { check_cost: Some(cost), ..Circumstances::default() };
+    let Reading { history, timed, mut notes, .. } = reading;
+    let mut judgement = Judgement::of(&RunInfo::default(), &history, &[], Some(verdict), circumstances);
+    let answer = judgement.checker.as_ref().map(|verdict| verdict.answer);
+    if !is_run && answer == Some(Answer::Linearizable) && !history.ops.is_empty() {
+        // A run in which nothing succeeded shows nothing. A history has no such purpose: it is what it is.
+        if judgement.outcome != RunOutcome::Linearizable {
+            notes.push(std::mem::replace(&mut judgement.sentence, "Linearizable.".into()));
+        }
+        (judgement.outcome, judgement.exit_code) = (RunOutcome::Linearizable, 0);
+    }
+    Ok(Judged { file: name, timed, judgement, notes })
+}
+
+/// The model that a run directory names.
+fn model_of_run(dir: &Path) -> Result<ModelKind> {
+    let path = dir.join("run.json");
+    let run = std::fs::read(&path)
+        .with_context(|| format!("{}: expected a run directory, but cannot open run.json", dir.display()))?;
+    let info: RunInfo = serde_json::from_slice(&run).with_context(|| path.display().to_string())?;
+    info.model.parse().with_context(|| path.display().to_string())
+}
+
+/// Prints one verdict, or why there is none. Nobody may be there to read it: that changes no verdict.
+fn print(judged: Result<Judged>, style: Style) {
+    let judged = match judged {
+        Ok(judged) => judged,
+        Err(error) => return eprintln!("error: {error:#}"),
+    };
+    for note in &judged.notes {
+        eprintln!("note: {}: {note}", judged.file);
+    }
+    let mut text = match style {
+        Style::Text => text::render(&judged.file, &judged.judgement, judged.timed),
+        Style::Json => serde_json::to_string(&judged).expect("a verdict has no maps with odd keys"),
+    };
+    if style == Style::Json {
+        text.push('\n');
+    }
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// How many histories came to what.
+#[derive(Default)]
+struct Tally {
+    linearizable: usize,
+    violations: usize,
+    unknown: usize,
+    errors: usize,
+}
+
+impl Tally {
+    fn count(&mut self, judged: &Result<Judged>) {
+        let outcome = judged.as_ref().map(|judged| judged.judgement.outcome);
+        *match outcome {
+            Ok(RunOutcome::Linearizable) => &mut self.linearizable,
+            Ok(RunOutcome::Violation) => &mut self.violations,
+            Ok(RunOutcome::Unknown | RunOutcome::HarnessFailure) => &mut self.unknown,
+            Err(_) => &mut self.errors,
+        } += 1;
+    }
+
+    /// A violation wins over everything, an error over a doubt.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Tally { violations: 1.., .. } => 1,
+            Tally { errors: 1.., .. } => exit::USAGE,
+            Tally { unknown: 1.., .. } => 2,
+            _ => 0,
+        }
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Tally { linearizable, violations, unknown, errors } = self;
+        let all = linearizable + violations + unknown + errors;
+        write!(out, "{all} histories: {linearizable} linearizable, {violations} not, {unknown} unknown")?;
+        if *errors > 0 { write!(out, ", {errors} could not be read") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_of_many_decides_the_exit_code() {
+        let exit_code =
+            |violations, errors, unknown| Tally { linearizable: 5, violations, unknown, errors }.exit_code();
+        assert_eq!(exit_code(1, 1, 1), 1);
+        assert_eq!(exit_code(0, 1, 1), 64);
+        assert_eq!(exit_code(0, 0, 1), 2);
+        assert_eq!(exit_code(0, 0, 0), 0);
     }
 }

@@ -37,9 +37,11 @@ pub(crate) enum Verb {
     /// Put a system on trial
     #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
     Run(Box<RunArgs>),
-    /// Judge a history that exists: a run directory, or a file
+    /// Judge histories that exist: run directories, or files
     #[command(after_help = EXIT_CODES)]
     Check(crate::check::Args),
+    /// Write a history in another format
+    Convert(crate::convert::Args),
     /// Run one node of a built-in system in the foreground
     #[command(subcommand)]
     Node(NodeCommand),

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use tribunal_checker::check::Options;
 use tribunal_checker::model::ModelKind;
 use tribunal_checker::verdict::Verdict;
 use tribunal_reports::judgement::{CheckCost, Circumstances, HarnessFailure, Judgement, RunOutcome};
@@ -54,7 +55,7 @@ pub(crate) fn judge_and_report(
 /// Checks what was recorded by the model that the run names.
 pub(crate) fn check(evidence: &Evidence, limits: &LimitArgs) -> Result<(Verdict, CheckCost)> {
     let model: ModelKind = evidence.info.model.parse()?;
-    Ok(limits.check(&evidence.history, model)?)
+    Ok(limits.check(&evidence.history, model, Options::default())?)
 }
 
 /// Renders every report, and prints the outcome to standard output: all of report.txt unless all is well.

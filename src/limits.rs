@@ -32,11 +32,16 @@ pub(crate) struct LimitArgs {
 pub(crate) static GIVE_UP: AtomicBool = AtomicBool::new(false);
 
 impl LimitArgs {
-    /// Checks a history, and tells what that took.
+    /// Checks a history within the limits, and otherwise as `how` says; tells what that took.
     ///
     /// # Errors
     /// When an operation has no meaning to the model.
-    pub(crate) fn check(&self, history: &History, model: ModelKind) -> Result<(Verdict, CheckCost), Unfit> {
+    pub(crate) fn check(
+        &self,
+        history: &History,
+        model: ModelKind,
+        how: Options<'_>,
+    ) -> Result<(Verdict, CheckCost), Unfit> {
         let start = Instant::now();
         let expired = || start.elapsed() >= self.check_time_limit || GIVE_UP.load(Ordering::Relaxed);
         let limits = Limits {
@@ -47,7 +52,7 @@ impl LimitArgs {
                 expired: &expired,
             }),
         };
-        let verdict = check(history, model, &Options { limits, ..Options::default() })?;
+        let verdict = check(history, model, &Options { limits, ..how })?;
         let took_ms = start.elapsed().as_millis() as u64;
         Ok((verdict, CheckCost { took_ms, memory_peak_bytes: memory_peak() }))
     }

@@ -5,9 +5,11 @@ mod cli;
 mod clock;
 mod cluster;
 mod controller;
+mod convert;
 mod exit;
 mod failure;
 mod faults;
+mod input;
 mod judge;
 mod limits;
 mod live;
@@ -40,6 +42,7 @@ fn dispatch(verb: Verb) -> ExitCode {
     match verb {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::Convert(args) => convert::run(&args),
         Verb::Node(node) => node.run(),
         Verb::Guard => cluster::guard::main(),
     }

@@ -155,6 +155,8 @@ pub struct Reading {
     pub history: History,
     /// The format it was in.
     pub format: Format,
+    /// Whether the times are those of a clock. Otherwise the order of the events is the time: one nanosecond each.
+    pub timed: bool,
     /// Sentences for the user: what was left out or assumed. Never reasons to distrust the history.
     pub notes: Vec<String>,
 }

@@ -83,7 +83,7 @@ pub(super) fn read(input: impl BufRead) -> Result<Reading, ParseError> {
              further processes"
         ));
     }
-    Ok(Reading { history: History { ops }, format: Format::Finished, notes })
+    Ok(Reading { history: History { ops }, format: Format::Finished, timed: true, notes })
 }
 
 impl Finished {

@@ -161,7 +161,7 @@ pub(super) fn history(
         history.ops.iter_mut().for_each(take_apart);
     }
     history.ops.iter_mut().for_each(translate);
-    Ok(Reading { history, format, notes })
+    Ok(Reading { history, format, timed: times.usable, notes })
 }
 
 /// The recorded times, by position. Until all are known, the position of an event is its time.

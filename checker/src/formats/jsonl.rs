@@ -89,7 +89,7 @@ pub fn read(input: impl BufRead) -> Result<Reading, ParseError> {
     if events.torn() {
         notes.push(format!("line {} breaks off in the middle and was left out", events.line()));
     }
-    Ok(Reading { history, format: Format::Jsonl, notes })
+    Ok(Reading { history, format: Format::Jsonl, timed: true, notes })
 }
 
 /// Writes one event and ends its line.

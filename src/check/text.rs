@@ -1,0 +1,110 @@
+//! A verdict in a few lines.
+//!
+//! ```text
+//! etcd_000.log: not linearizable · cas-register · 83 ops
+//!   p3 read 2 at ..., but ...
+//!   before: {nil}
+//!   ① p2 write 4       events 2–9
+//!     p1 write 2       events 3–        unknown
+//!   ✗ p0 read → 2      events 10–12
+//!   after ①: p0 read → 2 from 4: it returned 2, but the register holds 4
+//! ```
+//!
+//! Operations are found in the file by the indices of their events: not every format has times.
+
+use std::fmt::Write;
+
+use tribunal_checker::op::{Op, Outcome};
+use tribunal_checker::verdict::{OpId, Violation};
+use tribunal_reports::judgement::{Judgement, RunOutcome};
+use tribunal_reports::wording::{circled, count, counted, elide, operation, value};
+
+/// The most operations of a counterexample that are shown.
+const OPS_MAX: usize = 16;
+/// The most reasons.
+const REASONS_MAX: usize = 3;
+/// The most characters of a sentence.
+const SENTENCE_CHARS_MAX: usize = 400;
+
+/// The verdict on the history of that name; `timed` says whether its times are those of a clock.
+pub(super) fn render(name: &str, judgement: &Judgement, timed: bool) -> String {
+    let outcome = match judgement.outcome {
+        RunOutcome::Linearizable => "linearizable",
+        RunOutcome::Violation => "not linearizable",
+        RunOutcome::Unknown | RunOutcome::HarnessFailure => "unknown",
+    };
+    let mut head = vec![format!("{name}: {outcome}")];
+    if let Some(verdict) = &judgement.checker {
+        head.push(verdict.model.clone());
+        head.push(counted(verdict.ops, "op"));
+        if verdict.parts.len() > 1 {
+            head.push(counted(verdict.parts.len(), "key"));
+        }
+    }
+    let mut text = head.join(" · ") + "\n";
+    if judgement.outcome != RunOutcome::Linearizable {
+        line(&mut text, &elide(&judgement.sentence, SENTENCE_CHARS_MAX));
+    }
+    if let Some(violation) = judgement.violation() {
+        evidence(&mut text, judgement, violation);
+        if !timed {
+            line(&mut text, "(recorded without times: 1 ns stands for one event)");
+        }
+    }
+    text
+}
+
+fn line(text: &mut String, what: &str) {
+    let _ = writeln!(text, "  {what}"); // a String takes everything
+}
+
+/// The counterexample, and why it cannot go on.
+fn evidence(text: &mut String, judgement: &Judgement, violation: &Violation) {
+    if !violation.before.is_empty() {
+        line(text, &format!("before: {{{}}}", elide(&violation.before.join(", "), SENTENCE_CHARS_MAX)));
+    }
+    let ops: Vec<(OpId, &Op)> =
+        violation.minimal.iter().filter_map(|&id| Some((id, judgement.op(id)?))).collect();
+    // The end is where it shows.
+    let hidden = ops.len().saturating_sub(OPS_MAX);
+    if hidden > 0 {
+        line(text, &format!("… {} earlier ops of the counterexample", count(hidden as u64)));
+    }
+    let shown: Vec<(String, String)> = ops[hidden..].iter().map(|(id, op)| bar(violation, *id, op)).collect();
+    let width = shown.iter().map(|(what, _)| what.chars().count()).max().unwrap_or(0);
+    for (what, when) in shown {
+        line(text, &format!("{what:width$}   {when}"));
+    }
+    let after = match violation.order.len() {
+        0 => "first".to_owned(),
+        1 => "after ①".to_owned(),
+        n => format!("after ①–{}", circled(n)),
+    };
+    for impossible in violation.impossible.iter().take(REASONS_MAX) {
+        let next: Vec<String> =
+            impossible.next.iter().filter_map(|&id| judgement.op(id)).map(by_process).collect();
+        let why =
+            format!("{after}: {} from {}: {}", next.join(", then "), impossible.state, impossible.reason);
+        line(text, &elide(&why, SENTENCE_CHARS_MAX));
+    }
+    if let Some(more @ 1..) = violation.impossible.len().checked_sub(REASONS_MAX) {
+        line(text, &format!("… and {} that are impossible too", counted(more, "other way")));
+    }
+}
+
+/// An operation with its mark, and where it stands.
+fn bar(violation: &Violation, id: OpId, op: &Op) -> (String, String) {
+    let mark = match violation.order.iter().position(|&ordered| ordered == id) {
+        _ if id == violation.witness => "✗".into(),
+        Some(place) => circled(place + 1),
+        None => " ".into(),
+    };
+    let end = op.complete_index.map_or(String::new(), |index| index.to_string());
+    let doubt = if op.outcome == Outcome::Info { ", outcome unknown" } else { "" };
+    let key = if op.key.is_nil() { String::new() } else { format!("{}: ", value(&op.key)) };
+    (format!("{mark} {key}{}", by_process(op)), format!("events {}–{end}{doubt}", op.invoke_index))
+}
+
+fn by_process(op: &Op) -> String {
+    format!("p{} {}", op.process, operation(op))
+}

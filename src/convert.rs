@@ -1,0 +1,70 @@
+//! `tribunal convert`: the same history in another format.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, anyhow};
+use tribunal_checker::formats::{self, Format};
+
+use crate::exit;
+use crate::input::{InputArgs, format_parser, is_standard};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The history to read, or - for standard input
+    #[arg(value_name = "IN")]
+    source: PathBuf,
+
+    /// The file to write, or - for standard output
+    #[arg(value_name = "OUT")]
+    target: PathBuf,
+
+    #[command(flatten)]
+    input: InputArgs,
+
+    /// The format to write [default: by the ending of OUT: .jsonl, .edn, .json, .txt or .log]
+    #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
+    to: Option<Format>,
+}
+
+/// `tribunal convert`: reads all before it writes anything, so the two may be the same file.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let (reading, format, out) = match prepare(args) {
+        Ok(prepared) => prepared,
+        Err(error) => return exit::usage(error),
+    };
+    let mut out = BufWriter::new(out);
+    let written = formats::write(&mut out, &reading.history, format).and_then(|()| out.flush());
+    match written.with_context(|| format!("cannot write {}", args.target.display())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::harness(error),
+    }
+}
+
+/// Everything that can be wrong with the arguments.
+fn prepare(args: &Args) -> Result<(formats::Reading, Format, Box<dyn Write>)> {
+    let format = args.to.or_else(|| by_ending(&args.target));
+    let format = format.ok_or_else(|| anyhow!("{}: expected --to with a format", args.target.display()))?;
+    let reading = args.input.read(&args.source)?;
+    for note in &reading.notes {
+        eprintln!("note: {}: {note}", args.source.display());
+    }
+    let keyed = reading.history.ops.iter().any(|op| !op.key.is_nil());
+    if keyed && !matches!(format, Format::Jsonl | Format::Finished) {
+        eprintln!("note: every value is written as [key value]: read it with --independent");
+    }
+    let out: Box<dyn Write> = if is_standard(&args.target) {
+        Box::new(io::stdout().lock())
+    } else {
+        Box::new(
+            File::create(&args.target).with_context(|| format!("cannot create {}", args.target.display()))?,
+        )
+    };
+    Ok((reading, format, out))
+}
+
+fn by_ending(path: &Path) -> Option<Format> {
+    path.extension()?.to_str()?.parse().ok()
+}
