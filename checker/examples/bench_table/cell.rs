@@ -1,0 +1,209 @@
+//! One measurement, in a process of its own: so that its peak memory is its own, and so that it can be stopped.
+//!
+//! The process prints one line of JSON. A second thread watches the clock and the memory; when either is used
+//! up it prints what is known by then, and ends the process.
+
+use std::hint::black_box;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use serde::{Deserialize, Serialize};
+use tribunal_checker::check::{Options, check};
+use tribunal_checker::formats::{self, Format};
+use tribunal_checker::generate::{Object, Plan, generate};
+use tribunal_checker::history::History;
+use tribunal_checker::model::ModelKind;
+use tribunal_checker::verdict::Answer;
+
+use crate::rival;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Engine {
+    /// This crate.
+    Tribunal,
+    /// The other checker.
+    Porcupine,
+    /// Reading the history from our JSON lines, without checking it.
+    Parse,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    /// `legal`, `illegal`, or why there is no answer.
+    pub(crate) answer: String,
+    /// Which algorithm answered.
+    pub(crate) engine: String,
+    pub(crate) cpu_ms: f64,
+    pub(crate) wall_ms: f64,
+    /// Of the whole process, with the history.
+    pub(crate) peak_mib: f64,
+    /// Beyond what it held before the check began.
+    pub(crate) own_mib: f64,
+}
+
+impl Measured {
+    fn without(answer: &str) -> Self {
+        let answer = answer.to_owned();
+        Measured { answer, engine: String::new(), cpu_ms: 0.0, wall_ms: 0.0, peak_mib: 0.0, own_mib: 0.0 }
+    }
+
+    pub(crate) fn has_answer(&self) -> bool {
+        self.answer == "legal" || self.answer == "illegal"
+    }
+}
+
+/// When a measurement is stopped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caps {
+    pub(crate) time: Duration,
+    pub(crate) memory_mib: f64,
+}
+
+/// Measures in a child process: this program, called with `--cell`.
+pub(crate) fn measure(arguments: &[String]) -> Measured {
+    let program = std::env::current_exe().expect("a running program has a path");
+    let child = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let Ok(output) = child else { return Measured::without("did not start") };
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| Measured::without("crashed"))
+}
+
+/// The child's side: makes the history, measures, and says so.
+pub(crate) fn run(plan: &Plan, engine: Engine, caps: Caps) -> ! {
+    let history = generate(plan).history;
+    run_on(&history, plan.object, engine, caps)
+}
+
+pub(crate) fn run_on(history: &History, object: Object, engine: Engine, caps: Caps) -> ! {
+    let work: Box<dyn Fn() -> (String, String) + '_> = match engine {
+        Engine::Tribunal => {
+            let Some(kind) = model(object) else { finish(&Measured::without("no such model")) };
+            let options = Options { explain: false, ..Options::default() };
+            Box::new(move || match check(black_box(history), kind, &options) {
+                Ok(verdict) => {
+                    let engine =
+                        verdict.parts.iter().map(|part| part.engine.as_str()).max().unwrap_or_default();
+                    (word(verdict.answer).to_owned(), engine.to_owned())
+                }
+                Err(unfit) => (unfit.to_string(), String::new()),
+            })
+        }
+        Engine::Porcupine => {
+            let check = rival::prepare(object, history);
+            Box::new(move || (if check() { "legal" } else { "illegal" }.to_owned(), String::new()))
+        }
+        Engine::Parse => {
+            let mut text = Vec::new();
+            formats::write(&mut text, history, Format::Jsonl).expect("a vector takes any bytes");
+            Box::new(move || {
+                let reading = formats::read(&text[..], None, &formats::Options::default());
+                (reading.map_or_else(|error| error.to_string(), |_| "legal".to_owned()), String::new())
+            })
+        }
+    };
+
+    let _ = std::fs::write("/proc/self/clear_refs", "5"); // the peak counts from here
+    let start = Reading::now();
+    watch(start, caps);
+    let (answer, name) = work();
+    let mut best = start.until(Reading::now(), answer, name);
+    // What is over at once is measured again, against the noise.
+    for _ in 0..4 {
+        if start.wall.elapsed() > Duration::from_millis(300) {
+            break;
+        }
+        let again = Reading::now();
+        let (answer, name) = work();
+        let next = again.until(Reading::now(), answer, name);
+        best.cpu_ms = best.cpu_ms.min(next.cpu_ms);
+        best.wall_ms = best.wall_ms.min(next.wall_ms);
+    }
+    finish(&best)
+}
+
+fn finish(measured: &Measured) -> ! {
+    let line = serde_json::to_string(measured).expect("numbers and text are always JSON");
+    println!("{line}");
+    std::process::exit(0)
+}
+
+/// The model that judges the histories of a generated object.
+fn model(object: Object) -> Option<ModelKind> {
+    let name = match object {
+        Object::Register | Object::UniqueRegister => "cas-register",
+        Object::Counter => "counter",
+        Object::Queue => "queue",
+        Object::Set | Object::GrowingSet => "set",
+        Object::Mutex => "mutex",
+        Object::Log => "log",
+        Object::Kv => "kv",
+    };
+    name.parse().ok()
+}
+
+fn word(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Linearizable => "legal",
+        Answer::Violation => "illegal",
+        Answer::Unknown => "unknown",
+    }
+}
+
+/// What the process has used so far.
+#[derive(Clone, Copy)]
+struct Reading {
+    wall: Instant,
+    cpu_ms: f64,
+    held_mib: f64,
+}
+
+impl Reading {
+    fn now() -> Self {
+        let usage = getrusage(UsageWho::RUSAGE_SELF).expect("a process may ask for its own usage");
+        let cpu = usage.user_time() + usage.system_time();
+        Reading {
+            wall: Instant::now(),
+            cpu_ms: cpu.num_microseconds() as f64 / 1e3,
+            held_mib: status_mib("VmRSS:"),
+        }
+    }
+
+    fn until(self, end: Reading, answer: String, engine: String) -> Measured {
+        let peak_mib = status_mib("VmHWM:");
+        Measured {
+            answer,
+            engine,
+            cpu_ms: end.cpu_ms - self.cpu_ms,
+            wall_ms: (end.wall - self.wall).as_secs_f64() * 1e3,
+            peak_mib,
+            own_mib: (peak_mib - self.held_mib).max(0.0),
+        }
+    }
+}
+
+/// A line of this process' memory accounts, in MiB.
+fn status_mib(field: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+/// Ends the process when it has used up its time or memory.
+fn watch(start: Reading, caps: Caps) {
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(Duration::from_millis(20));
+            let reason = if start.wall.elapsed() > caps.time {
+                "time"
+            } else if status_mib("VmRSS:") > caps.memory_mib {
+                "memory"
+            } else {
+                continue;
+            };
+            finish(&start.until(Reading::now(), reason.to_owned(), String::new()));
+        }
+    });
+}
