@@ -39,11 +39,10 @@ impl OnTheWay {
         self.pieces.front().map(|&(at, _)| at)
     }
 
+    /// What is due before its predecessor waits for it: it is one stream.
     fn push(&mut self, at: Instant, bytes: &[u8]) {
-        // Never before what was sent earlier: it is one stream.
-        let last = self.pieces.back().map_or(at, |&(last, _)| last.max(at));
         self.bytes.extend(bytes);
-        self.pieces.push_back((last, bytes.len()));
+        self.pieces.push_back((at, bytes.len()));
     }
 }
 

@@ -18,12 +18,12 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use tokio::{select, time::timeout};
+use tokio::{select, sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Act, FaultEffect, FaultEvent, FaultOutcome, FaultRecord, LinkCounters, Links, NodeId, NodeState, Nodes,
-    Plan, Step, TimedAct, plan,
+    Plan, Signal, Step, TimedAct, plan, trigger::Armed,
 };
 
 /// How long the cluster may take to say who leads.
@@ -50,6 +50,24 @@ pub async fn drive<N: Nodes>(
     stop: CancellationToken,
     record: impl FnMut(FaultRecord) + Send,
 ) -> Result<(), HealError> {
+    let (_, no_signals) = mpsc::unbounded_channel();
+    drive_with_signals(plan, nodes, links, clock, stop, no_signals, record).await
+}
+
+/// As [`drive`], for a plan with triggers: they listen to `signals`. Returns when the steps are done and undone and no
+/// trigger can fire any more, be it that all have or that the sender of the signals is gone.
+///
+/// # Errors
+/// As [`drive`].
+pub async fn drive_with_signals<N: Nodes>(
+    plan: Plan,
+    nodes: Arc<N>,
+    links: Arc<Links>,
+    clock: impl Fn() -> u64 + Send,
+    stop: CancellationToken,
+    signals: mpsc::UnboundedReceiver<Signal>,
+    record: impl FnMut(FaultRecord) + Send,
+) -> Result<(), HealError> {
     // Links open even if this future is dropped where it stands.
     let opens_links = OpensLinks(links.clone());
     let mut driver = Driver {
@@ -59,11 +77,14 @@ pub async fn drive<N: Nodes>(
         record,
         timeline: BTreeMap::new(),
         scheduled: 0,
+        steps: plan.steps,
+        triggers: plan.triggers.into_iter().map(Armed::new).collect(),
+        triggered: BTreeMap::new(),
         claims: Vec::new(),
         running: BTreeMap::new(),
         unhealed: Vec::new(),
     };
-    driver.follow(&plan, &stop).await;
+    driver.follow(signals, &stop).await;
     for i in driver.running.keys().copied().collect::<Vec<_>>() {
         driver.end(i).await;
     }
@@ -160,6 +181,11 @@ struct Driver<'a, N, C, R> {
     timeline: BTreeMap<(u64, usize), Event>,
     /// How many events were ever put there.
     scheduled: usize,
+    /// The plan's steps, then those that triggers planned.
+    steps: Vec<Step>,
+    triggers: Vec<Armed>,
+    /// Which trigger planned a step that has not ended.
+    triggered: BTreeMap<usize, usize>,
     /// What is in force, and for which step, oldest first.
     claims: Vec<(usize, Act)>,
     running: BTreeMap<usize, Running>,
@@ -167,28 +193,62 @@ struct Driver<'a, N, C, R> {
 }
 
 impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
-    /// Works off the timeline until it is empty or `stop` is cancelled.
-    async fn follow(&mut self, plan: &Plan, stop: &CancellationToken) {
-        for (i, step) in plan.steps.iter().enumerate() {
-            self.schedule(step.at_ms * 1_000_000, Event::Begin(i));
+    /// Works off the timeline until it is empty and nothing can be added, or `stop` is cancelled.
+    async fn follow(&mut self, mut signals: mpsc::UnboundedReceiver<Signal>, stop: &CancellationToken) {
+        for i in 0..self.steps.len() {
+            self.schedule(self.steps[i].at_ms * 1_000_000, Event::Begin(i));
         }
-        while let Some(((at, _), event)) = self.timeline.pop_first() {
-            if stop.run_until_cancelled(self.until(at)).await.is_none() {
+        let mut listening = true;
+        loop {
+            listening &= self.triggers.iter().any(Armed::is_alive);
+            let next = self.timeline.first_key_value().map(|(&(at, _), _)| at);
+            if next.is_none() && !listening {
                 return;
             }
-            match event {
-                Event::Begin(i) => select! {
-                    biased;
-                    () = stop.cancelled() => return,
-                    acts = self.resolve(&plan.steps[i]) => self.begin(i, &plan.steps[i], acts).await,
-                },
+            select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.until(next.unwrap_or(0)), if next.is_some() => {}
+                signal = signals.recv(), if listening => {
+                    listening = signal.is_some();
+                    signal.into_iter().for_each(|signal| self.hear(&signal));
+                    continue;
+                }
+            }
+            match self.timeline.pop_first().expect("its time was looked at").1 {
+                Event::Begin(i) => {
+                    let step = self.steps[i].clone();
+                    select! {
+                        biased;
+                        () = stop.cancelled() => return,
+                        acts = self.resolve(&step) => self.begin(i, &step, acts).await,
+                    }
+                }
                 Event::Act(i, act) => {
-                    let done = self.apply(i, vec![act]).await;
+                    let problems = self.apply(i, vec![act]).await;
                     let running = self.running.get_mut(&i).expect("acts are scheduled before the end");
-                    running.problems.extend(done);
+                    running.problems.extend(problems);
                 }
                 Event::End(i) => self.end(i).await,
             }
+        }
+    }
+
+    /// Lets the triggers hear a signal, and plans the steps of those that it fires.
+    fn hear(&mut self, signal: &Signal) {
+        for trigger in 0..self.triggers.len() {
+            let Some((after_ms, mut step)) = self.triggers[trigger].hear(signal) else { continue };
+            step.at_ms = (self.clock)() / 1_000_000 + after_ms;
+            self.triggered.insert(self.steps.len(), trigger);
+            self.schedule(step.at_ms * 1_000_000, Event::Begin(self.steps.len()));
+            self.steps.push(step);
+        }
+    }
+
+    /// Wakes the trigger that planned a step, if one did.
+    fn wake_trigger_of(&mut self, i: usize) {
+        if let Some(trigger) = self.triggered.remove(&i) {
+            self.triggers[trigger].wake();
         }
     }
 
@@ -255,6 +315,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         };
         if outcome == FaultOutcome::Skipped {
             (self.record)(record);
+            self.wake_trigger_of(i);
             return;
         }
         let before = self.counters(&record.acts);
@@ -353,6 +414,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         record.effective = Some(effect.any());
         record.t = (self.clock)();
         (self.record)(record);
+        self.wake_trigger_of(i);
     }
 
     /// What the links that some acts cut or degrade have counted.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Act, CutMode, NodeId, TimedAct,
+    Act, CutMode, NodeId, TimedAct, Trigger,
     grudge::{Grudge, join},
 };
 
@@ -14,6 +14,9 @@ use crate::{
 pub struct Plan {
     /// The steps, by `at_ms`.
     pub steps: Vec<Step>,
+    /// Steps that wait for an event.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<Trigger>,
 }
 
 /// One fault of a plan.

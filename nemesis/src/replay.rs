@@ -59,7 +59,7 @@ impl Plan {
                 }
             }
         }
-        let mut plan = Plan { steps: steps.into_values().collect() };
+        let mut plan = Plan { steps: steps.into_values().collect(), triggers: Vec::new() };
         plan.steps.sort_by_key(|step| step.at_ms);
         Ok(plan)
     }

@@ -53,6 +53,22 @@ impl Wanted {
     pub fn names(&self) -> Vec<&'static str> {
         self.0.iter().map(|wanted| wanted.fault.name).collect()
     }
+
+    /// The step of the one fault of one kind that is wanted, beginning at 0; `None` if more or none is.
+    pub(crate) fn one(
+        &self,
+        hold_ms: u64,
+        nodes: usize,
+        mode: Option<CutMode>,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Step> {
+        let [WantedFault { fault, kinds }] = &self.0[..] else { return None };
+        let [kind] = kinds[..] else { return None };
+        let mut order: Vec<NodeId> = (0..nodes).map(NodeId).collect();
+        order.shuffle(rng);
+        let mode = mode.unwrap_or(CutMode::Stall);
+        Some(step(fault, kind, Dice { order, hold_ms, mode, rng: ChaCha8Rng::seed_from_u64(rng.random()) }))
+    }
 }
 
 /// A `--nemesis` that cannot be.
@@ -210,19 +226,23 @@ impl Schedule {
             let hold_ms = log_uniform(hold_ms_min, hold_ms_max, &mut rng);
             let mut order: Vec<NodeId> = (0..self.nodes).map(NodeId).collect();
             order.shuffle(&mut rng);
-            let leader = kind.at_leader.then(|| order[0]);
             let mode = if rng.random() { CutMode::Stall } else { CutMode::Reset };
-            let mut dice = Dice { order, hold_ms, mode, rng: ChaCha8Rng::seed_from_u64(rng.random()) };
-            plan.steps.push(Step {
-                at_ms,
-                hold_ms,
-                fault: deck.fault.name.to_owned(),
-                kind: kind.name.to_owned(),
-                leader,
-                acts: (deck.fault.draw)(kind.name, &mut dice),
-            });
+            let dice = Dice { order, hold_ms, mode, rng: ChaCha8Rng::seed_from_u64(rng.random()) };
+            plan.steps.push(Step { at_ms, ..step(deck.fault, kind, dice) });
             at_ms += period_ms;
         }
+    }
+}
+
+/// The step of a fault of one kind, beginning at 0.
+fn step(fault: &Fault, kind: &Kind, mut dice: Dice) -> Step {
+    Step {
+        at_ms: 0,
+        hold_ms: dice.hold_ms,
+        fault: fault.name.to_owned(),
+        kind: kind.name.to_owned(),
+        leader: kind.at_leader.then(|| dice.order[0]),
+        acts: (fault.draw)(kind.name, &mut dice),
     }
 }
 

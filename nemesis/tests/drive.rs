@@ -14,8 +14,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tribunal_nemesis::{
-    FaultEvent, FaultOutcome, FaultRecord, HealError, Links, NodeId, NodeState, Nodes, Plan, Schedule, Step,
-    drive,
+    FaultEvent, FaultOutcome, FaultRecord, HealError, Links, NodeId, NodeState, Nodes, Plan, Schedule,
+    Signal, Step, drive, drive_with_signals,
 };
 
 /// Nodes that do as they are told and write it down.
@@ -29,6 +29,16 @@ struct Puppets {
 }
 
 impl Puppets {
+    fn new(leader: Option<NodeId>, fails: Option<&'static str>, story: Arc<Mutex<String>>) -> Puppets {
+        Puppets {
+            began: Instant::now(),
+            states: Mutex::new(vec![NodeState::Running; 5]),
+            story,
+            leader,
+            fails,
+        }
+    }
+
     async fn act(&self, what: &str, node: NodeId, to: impl Fn(NodeState) -> NodeState) -> Result<(), String> {
         let text = format!("{what} {node}");
         if self.fails == Some(&text) {
@@ -102,14 +112,8 @@ impl Stage {
     async fn play(self, plan: Plan) -> Performance {
         let links = Arc::new(Links::open(5).await.expect("loopback listeners"));
         let story = Arc::new(Mutex::new(String::new()));
-        let began = Instant::now();
-        let puppets = Arc::new(Puppets {
-            began,
-            states: Mutex::new(vec![NodeState::Running; 5]),
-            story: story.clone(),
-            leader: self.leader,
-            fails: self.fails,
-        });
+        let puppets = Arc::new(Puppets::new(self.leader, self.fails, story.clone()));
+        let began = puppets.began;
         let stop = CancellationToken::new();
         if let Some(after) = self.stop_after {
             let stop = stop.clone();
@@ -184,7 +188,7 @@ fn plan(text: &str) -> Plan {
                 .collect(),
         }
     };
-    Plan { steps: text.trim().lines().map(|line| step(line.trim())).collect() }
+    Plan { steps: text.trim().lines().map(|line| step(line.trim())).collect(), ..Plan::default() }
 }
 
 async fn check(stage: Stage, given: &str, story: &str) -> Performance {
@@ -382,6 +386,52 @@ async fn what_was_done_can_be_done_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_trigger_waits_for_its_event_and_sleeps_while_its_fault_lasts() {
+    let links = Arc::new(Links::open(5).await.expect("loopback listeners"));
+    let story = Arc::new(Mutex::new(String::new()));
+    let puppets = Arc::new(Puppets::new(STAGE.leader, None, story.clone()));
+    let began = puppets.began;
+    let given = "[[trigger]]
+                 on = 'leader-change'
+                 after = '20ms'
+                 times = 2
+                 hold = '1s'
+                 acts = ['pause leader']";
+    let plan = Plan::parse(given, 1, 5).expect("a schedule");
+    let (signal, signals) = tokio::sync::mpsc::unbounded_channel();
+    let sees = async move {
+        for (at_ms, leader) in [(100, 0), (500, 2), (900, 1), (2000, 1), (3000, 4), (5000, 3)] {
+            tokio::time::sleep_until(began + Duration::from_millis(at_ms)).await;
+            let _ = signal.send(Signal::Leader(NodeId(leader)));
+        }
+    };
+    let clock = move || began.elapsed().as_nanos() as u64;
+    let stop = CancellationToken::new();
+    let driven = drive_with_signals(plan, puppets, links.clone(), clock, stop, signals, |_| ());
+    let (result, ()) = tokio::join!(driven, sees);
+    assert_eq!(result, Ok(()));
+    // n3 leads, whatever the signals say: a trigger tells when, the nodes tell who.
+    assert_eq!(
+        *story.lock().expect("not poisoned"),
+        "  520 pause n3\n 1520 resume n3\n 3020 pause n3\n 4020 resume n3\n"
+    );
+    links.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn links_open_even_if_the_drive_is_dropped() {
+    let links = Arc::new(Links::open(5).await.expect("loopback listeners"));
+    let puppets = Arc::new(Puppets::new(None, None, Arc::default()));
+    let began = puppets.began;
+    let clock = move || began.elapsed().as_nanos() as u64;
+    let given = plan("0+9000 partition: cut n1>n2 stall, degrade n2>n1 delay_ms=5");
+    let driven = drive(given, puppets, links.clone(), clock, CancellationToken::new(), |_| ());
+    let dropped = tokio::time::timeout(Duration::from_secs(1), driven).await;
+    assert!(dropped.is_err() && !links.is_cut(NodeId(0), NodeId(1)));
+    links.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drawn_plan_is_carried_out_whole() {
     for seed in 0..20 {
         let wanted = "kill,pause,partition,degrade,terminate,corrupt".parse().expect("faults");
@@ -403,13 +453,7 @@ async fn a_partition_bites_when_its_links_are_used_and_not_otherwise() {
     links.set_upstream(NodeId(1), n2.local_addr().expect("bound"));
     let mut n1 = TcpStream::connect(links.dial_address(NodeId(0), NodeId(1))).await.expect("accepted");
     let _n2 = n2.accept().await.expect("carried");
-    let puppets = Puppets {
-        began: Instant::now(),
-        states: Mutex::new(vec![NodeState::Running; 5]),
-        story: Arc::default(),
-        leader: None,
-        fails: None,
-    };
+    let puppets = Puppets::new(None, None, Arc::default());
     let given = plan(
         "0+60000 partition: cut n1>n2 stall
          0+60000 partition: cut n1>n3 stall",

@@ -42,10 +42,13 @@ async fn two_thousand_connections_leave_no_descriptor_behind() {
         }
     }
     links.heal_all();
-    while links.connections() > 50 {
-        tokio::time::sleep(Duration::from_millis(1)).await; // the server still holds its last ones
-    }
-    links.close().await;
+    let settled = async {
+        while links.connections() > 50 {
+            tokio::time::sleep(Duration::from_millis(1)).await; // the server still holds its last ones
+        }
+        links.close().await;
+    };
+    tokio::time::timeout(Duration::from_secs(60), settled).await.expect("connections end");
     server.abort();
     let _ = server.await;
     assert_eq!(descriptors(), before - 1, "all but the server's own listener, which is closed by now");

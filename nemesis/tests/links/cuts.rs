@@ -103,6 +103,24 @@ async fn ends_and_resets_wait_at_a_stall_like_bytes() {
 }
 
 #[tokio::test]
+async fn an_end_without_bytes_waits_as_well() {
+    let pair = Pair::open().await;
+    let (mut n1, mut n2) = pair.connection().await;
+    pair.links.cut(N1, N2, Stall);
+    n1.shutdown().await.expect("a half-close");
+    // Whatever n2 said after that has come through: so the proxy has seen the end, too.
+    for _ in 0..10 {
+        say(&mut n2, "hello?").await;
+        hear(&mut n1, "hello?").await;
+    }
+    hears_nothing(&n2);
+    pair.links.heal(N1, N2);
+    hear_end(&mut n2).await;
+    drop((n1, n2));
+    pair.no_connections_left().await;
+}
+
+#[tokio::test]
 async fn a_connection_opened_in_a_stall_of_either_direction_waits_for_the_heal() {
     for (from, to) in [(N1, N2), (N2, N1)] {
         let pair = Pair::open().await;

@@ -1,0 +1,397 @@
+//! Schedules as files: exactly which faults come when, on which event, and where dice may be thrown.
+//!
+//! ```toml
+//! [[phase]]                       # phases follow each other; a phase without faults is quiet
+//! lasts = "10s"
+//!
+//! [[phase]]
+//! lasts = "60s"
+//! nemesis = "kill,partition:bridge+halves"
+//! interval = "4s"                 # default: a tenth of the phase
+//! seed = 7                        # default: the run's, and the number of the phase
+//!
+//! [[step]]                        # one fault at its time; may overlap with others
+//! at = "12s"
+//! hold = "1500ms"
+//! fault = "partition:majority-ring"
+//!
+//! [[step]]
+//! at = "20s"
+//! hold = "3s"
+//! grudge = "n1>n2,n3|n4"          # see `Grudge`
+//! mode = "reset"                  # default: stall
+//!
+//! [[step]]
+//! at = "30s"
+//! hold = "2s"
+//! acts = ["kill leader", "@500 start leader", "@500 pause n1"]
+//!
+//! [[trigger]]                     # as a step, but when something happens
+//! on = { log = { pattern = "became leader" } }     # or { operations = 1000 }, or "leader-change"
+//! after = "50ms"
+//! times = 3                       # default: 1
+//! hold = "2s"
+//! fault = "pause:leader"
+//! ```
+//!
+//! The same as JSON is read too, and so is a faults.jsonl, which is replayed. All times count from the start of the run.
+
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
+
+use crate::{
+    Act, CutMode, Grudge, NodeId, On, ParseActError, ParseGrudgeError, ParseWantedError, Plan, ReplayError,
+    Schedule, Step, TimedAct, Trigger, Wanted,
+};
+
+/// Why a file is no schedule.
+#[derive(Debug, thiserror::Error)]
+pub enum ScheduleFileError {
+    /// It is no TOML, or something in it has the wrong name or type. Tells the line.
+    #[error("{0}")]
+    Toml(#[from] toml::de::Error),
+    /// Likewise for JSON.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// A line of a faults.jsonl.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// What is said in an entry cannot be.
+    #[error("{table} {number}: {why}")]
+    Entry {
+        /// `phase`, `step` or `trigger`.
+        table: &'static str,
+        /// Which of them, counted from 1.
+        number: usize,
+        /// What is wrong.
+        why: EntryError,
+    },
+}
+
+/// What is wrong with an entry of a schedule.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryError {
+    /// A wrong fault.
+    #[error(transparent)]
+    Wanted(#[from] ParseWantedError),
+    /// A wrong grudge.
+    #[error(transparent)]
+    Grudge(#[from] ParseGrudgeError),
+    /// A wrong act.
+    #[error(transparent)]
+    Act(#[from] ParseActError),
+    /// A wrong regular expression.
+    #[error(transparent)]
+    Pattern(#[from] regex_lite::Error),
+    /// None, or more than one, of what an entry can do.
+    #[error("give one of fault, grudge and acts")]
+    What,
+    /// More than one fault, or kind of one.
+    #[error("{0} is more than one fault of one kind")]
+    Kinds(Wanted),
+    /// A node that the cluster does not have.
+    #[error("there is no {0} in a cluster of {1}")]
+    Node(NodeId, usize),
+    /// Acts that name every node, so that none can stand for the leader.
+    #[error("acts that name the leader must leave out a node")]
+    Leader,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    phase: Vec<Phase>,
+    #[serde(default)]
+    step: Vec<TimedEntry>,
+    #[serde(default)]
+    trigger: Vec<TriggerEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Phase {
+    lasts: Time,
+    nemesis: Option<String>,
+    interval: Option<Time>,
+    seed: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TimedEntry {
+    at: Time,
+    hold: Time,
+    fault: Option<String>,
+    grudge: Option<String>,
+    acts: Option<Vec<String>>,
+    mode: Option<CutMode>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TriggerEntry {
+    on: On,
+    #[serde(default)]
+    after: Time,
+    times: Option<u64>,
+    hold: Time,
+    fault: Option<String>,
+    grudge: Option<String>,
+    acts: Option<Vec<String>>,
+    mode: Option<CutMode>,
+}
+
+/// Milliseconds, written `1500ms` or `2s`.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(try_from = "String")]
+struct Time(u64);
+
+impl TryFrom<String> for Time {
+    type Error = humantime::DurationError;
+
+    fn try_from(text: String) -> Result<Time, Self::Error> {
+        humantime::parse_duration(&text).map(|time: Duration| Time(time.as_millis() as u64))
+    }
+}
+
+impl Plan {
+    /// Reads a schedule: TOML or JSON as told above, or a faults.jsonl to replay. What is left open is drawn from `seed`,
+    /// for a cluster of so many `nodes`.
+    ///
+    /// # Errors
+    /// What is wrong first, with its line or entry.
+    pub fn parse(text: &str, seed: u64, nodes: usize) -> Result<Plan, ScheduleFileError> {
+        let first = text.trim_start().lines().next().unwrap_or_default();
+        let is_record = |value: serde_json::Value| value.get("event").is_some();
+        if serde_json::from_str(first).is_ok_and(is_record) {
+            return Ok(Plan::replay(text)?);
+        }
+        let file: File =
+            if first.starts_with('{') { serde_json::from_str(text)? } else { toml::from_str(text)? };
+        let at = |table, number| move |why| ScheduleFileError::Entry { table, number, why };
+
+        let mut plan = Plan::default();
+        let mut begin_ms = 0;
+        for (number, phase) in (1..).zip(file.phase) {
+            let lasts_ms = phase.lasts.0;
+            let steps =
+                draw_phase(phase, seed.wrapping_add(number as u64), nodes).map_err(at("phase", number))?;
+            plan.steps.extend(steps.into_iter().map(|step| Step { at_ms: begin_ms + step.at_ms, ..step }));
+            begin_ms += lasts_ms;
+        }
+        for (number, entry) in (1..).zip(file.step) {
+            let TimedEntry { at: at_ms, hold, fault, grudge, acts, mode } = entry;
+            let what = What { fault, grudge, acts, mode };
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(number as u64);
+            let step = what.step(hold.0, nodes, &mut rng).map_err(at("step", number))?;
+            plan.steps.push(Step { at_ms: at_ms.0, ..step });
+        }
+        for (number, entry) in (1..).zip(file.trigger) {
+            let TriggerEntry { on, after, times, hold, fault, grudge, acts, mode } = entry;
+            if let On::Log { pattern, .. } = &on {
+                regex_lite::Regex::new(pattern).map_err(EntryError::from).map_err(at("trigger", number))?;
+            }
+            let what = What { fault, grudge, acts, mode };
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(u64::MAX - number as u64);
+            let step = what.step(hold.0, nodes, &mut rng).map_err(at("trigger", number))?;
+            plan.triggers.push(Trigger { on, after_ms: after.0, times: times.unwrap_or(1), step });
+        }
+        plan.steps.sort_by_key(|step| step.at_ms);
+        Ok(plan)
+    }
+}
+
+fn draw_phase(phase: Phase, seed: u64, nodes: usize) -> Result<Vec<Step>, EntryError> {
+    let schedule = Schedule {
+        wanted: phase.nemesis.as_deref().unwrap_or("none").parse()?,
+        seed: phase.seed.unwrap_or(seed),
+        nodes,
+        interval_ms: phase.interval.map_or(phase.lasts.0 / 10, |interval| interval.0),
+        time_limit_ms: phase.lasts.0,
+    };
+    Ok(schedule.draw().steps)
+}
+
+/// What a step or trigger does: one of three ways to say it.
+struct What {
+    fault: Option<String>,
+    grudge: Option<String>,
+    acts: Option<Vec<String>>,
+    mode: Option<CutMode>,
+}
+
+impl What {
+    /// The step, beginning at 0.
+    fn step(self, hold_ms: u64, nodes: usize, rng: &mut ChaCha8Rng) -> Result<Step, EntryError> {
+        let mode = self.mode.unwrap_or(CutMode::Stall);
+        let given = |fault: &str, kind: &str, leader, acts| Step {
+            at_ms: 0,
+            hold_ms,
+            fault: fault.to_owned(),
+            kind: kind.to_owned(),
+            leader,
+            acts,
+        };
+        let step = match (self.fault, self.grudge, self.acts) {
+            (Some(fault), None, None) => {
+                let wanted: Wanted = fault.parse()?;
+                wanted.one(hold_ms, nodes, self.mode, rng).ok_or(EntryError::Kinds(wanted))?
+            }
+            (None, Some(grudge), None) => {
+                let grudge: Grudge = grudge.parse()?;
+                let acts = grudge.cuts().map(|(from, to)| Act::Cut(from, to, mode).into()).collect();
+                given("partition", "grudge", None, acts)
+            }
+            (None, None, Some(texts)) => {
+                let (leader, acts) = acts_with_leader(&texts, nodes)?;
+                given("acts", "given", leader, acts)
+            }
+            _ => return Err(EntryError::What),
+        };
+        match step.acts.iter().flat_map(|timed| timed.act.nodes()).find(|node| node.0 >= nodes) {
+            Some(node) => Err(EntryError::Node(node, nodes)),
+            None => Ok(step),
+        }
+    }
+}
+
+/// Acts in which `leader` may stand where a node does: the node that stands for it, if any, and the acts.
+fn acts_with_leader(texts: &[String], nodes: usize) -> Result<(Option<NodeId>, Vec<TimedAct>), EntryError> {
+    // Which nodes are named is known when something is put for the leader: first one that is certainly not, then one that
+    // is in the cluster.
+    let parse = |leader: NodeId| -> Result<Vec<TimedAct>, ParseActError> {
+        texts.iter().map(|text| text.replace("leader", &leader.to_string()).parse()).collect()
+    };
+    let outside = NodeId(usize::MAX - 1);
+    let acts = parse(outside)?;
+    let named = |node: &NodeId| acts.iter().any(|timed| timed.act.nodes().any(|other| other == *node));
+    if !named(&outside) {
+        return Ok((None, acts));
+    }
+    let stand_in = (0..nodes).map(NodeId).find(|node| !named(node)).ok_or(EntryError::Leader)?;
+    Ok((Some(stand_in), parse(stand_in)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+        [[phase]]
+        lasts = "10s"
+
+        [[phase]]
+        lasts = "60s"
+        nemesis = "kill,partition:bridge"
+        interval = "4s"
+
+        [[step]]
+        at = "12s"
+        hold = "1500ms"
+        fault = "partition:isolate-leader"
+        mode = "reset"
+
+        [[step]]
+        at = "5s"
+        hold = "3s"
+        grudge = "n1>n2,n2|n3"
+
+        [[step]]
+        at = "90s"
+        hold = "2s"
+        acts = ["kill leader", "@500 start leader", "@500 pause n1"]
+
+        [[trigger]]
+        on = { log = { pattern = "became leader" } }
+        after = "50ms"
+        times = 3
+        hold = "2s"
+        fault = "pause:leader"
+
+        [[trigger]]
+        on = "leader-change"
+        hold = "1s"
+        acts = ["kill n2"]
+    "#;
+
+    fn texts(step: &Step) -> Vec<String> {
+        step.acts.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_file_says_what_comes_when() {
+        let plan = Plan::parse(FILE, 1, 3).expect("a schedule");
+        let times: Vec<u64> = plan.steps.iter().map(|step| step.at_ms).collect();
+        assert!(times.is_sorted());
+        let drawn = plan.steps.iter().filter(|step| ["kill", "partition"].contains(&&*step.fault));
+        let drawn: Vec<&Step> =
+            drawn.filter(|step| !["grudge", "isolate-leader"].contains(&&*step.kind)).collect();
+        assert!(drawn.len() > 8, "{drawn:?}");
+        assert!(drawn.iter().all(|step| step.at_ms >= 10_000 && step.at_ms + step.hold_ms <= 70_000));
+        assert!(drawn.iter().all(|step| step.fault == "kill" || step.kind == "bridge"));
+
+        assert_eq!((plan.steps[0].at_ms, plan.steps[0].hold_ms), (5000, 3000));
+        assert_eq!(texts(&plan.steps[0]), ["cut n1>n2 stall", "cut n2>n3 stall", "cut n3>n2 stall"]);
+        let isolated = plan.steps.iter().find(|step| step.kind == "isolate-leader").expect("given");
+        assert!(isolated.leader.is_some());
+        assert!(texts(isolated).iter().all(|act| act.ends_with("reset")));
+        let last = plan.steps.last().expect("given");
+        assert_eq!(last.leader, Some(NodeId(1)));
+        assert_eq!(texts(last), ["kill n2", "@500 start n2", "@500 pause n1"]);
+
+        assert_eq!((plan.triggers[0].after_ms, plan.triggers[0].times), (50, 3));
+        assert_eq!(plan.triggers[0].step.fault, "pause");
+        assert_eq!((&plan.triggers[1].on, plan.triggers[1].times), (&On::LeaderChange, 1));
+        assert_eq!(Plan::parse(FILE, 1, 3).expect("a schedule"), plan);
+        assert_ne!(Plan::parse(FILE, 2, 3).expect("a schedule"), plan);
+    }
+
+    #[test]
+    fn json_will_do() {
+        let json = r#"{"step": [{"at": "1s", "hold": "2s", "acts": ["kill n1"]}]}"#;
+        let toml = "[[step]]\nat = '1s'\nhold = '2s'\nacts = ['kill n1']";
+        assert_eq!(Plan::parse(json, 1, 3).expect("JSON"), Plan::parse(toml, 1, 3).expect("TOML"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        for (text, error) in [
+            ("[[step]]\nat = '1s'\nhold = '2s'", "step 1: give one of fault, grudge and acts"),
+            (
+                "[[step]]\nat = '1s'\nhold = '2s'\nfault = 'kil'",
+                r#"step 1: there is no fault "kil" (did you mean "kill"?); faults are kill, pause, partition, degrade, terminate, corrupt, or all, or none"#,
+            ),
+            (
+                "[[step]]\nat = '1s'\nhold = '2s'\nfault = 'kill'",
+                "step 1: kill is more than one fault of one kind",
+            ),
+            (
+                "[[step]]\nat = '1s'\nhold = '2s'\nacts = ['kill n9']",
+                "step 1: there is no n9 in a cluster of 3",
+            ),
+            (
+                "[[step]]\nat = '1s'\nhold = '2s'\nacts = ['pause leader', 'kill n1', 'kill n2', 'kill n3']",
+                "step 1: acts that name the leader must leave out a node",
+            ),
+            (
+                "[[phase]]\nlasts = '1s'\n[[phase]]\nlasts = '2s'\nnemesis = 'kill,kill'",
+                "phase 2: kill is named twice",
+            ),
+        ] {
+            assert_eq!(Plan::parse(text, 1, 3).expect_err(text).to_string(), error);
+        }
+        let unknown =
+            Plan::parse("[[step]]\nat = '1s'\nhold = '2s'\nfualt = 'kill'", 1, 3).expect_err("a slip");
+        assert!(unknown.to_string().contains("line 4"), "{unknown}");
+        let time = Plan::parse("[[phase]]\nlasts = 'a while'", 1, 3).expect_err("no time");
+        assert!(time.to_string().contains("line 2"), "{time}");
+        let record = Plan::parse("{\"event\":\"apply\"}\n", 1, 3).expect_err("no record");
+        assert!(record.to_string().starts_with("line 1: missing field"), "{record}");
+    }
+}

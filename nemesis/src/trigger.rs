@@ -1,0 +1,167 @@
+//! Triggers: faults that wait for something to happen in the run instead of for a time.
+//!
+//! The controller tells the nemesis what it sees as [`Signal`]s; a [`Trigger`] whose event comes plans its step so many
+//! milliseconds later. It then sleeps until that step has ended, so that a fault which causes its own event (a leader is
+//! killed, so the leader changes) does not chase itself.
+
+use regex_lite::Regex;
+use serde::{Deserialize, Serialize};
+
+use crate::{NodeId, Step};
+
+/// What a trigger waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum On {
+    /// So many operations have been completed since the run began, or since the trigger last fired.
+    Operations(u64),
+    /// Another node leads than the last that was known to.
+    LeaderChange,
+    /// A node has written a line to its log that contains a match of this regular expression.
+    Log {
+        /// The expression.
+        pattern: String,
+        /// The only node whose log counts; any if `None`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<NodeId>,
+    },
+}
+
+/// A step that begins when something happens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// What it waits for.
+    pub on: On,
+    /// How long after that the step begins, in milliseconds.
+    pub after_ms: u64,
+    /// How often it fires at most.
+    pub times: u64,
+    /// What is done. Its `at_ms` does not matter.
+    pub step: Step,
+}
+
+/// Something that the controller saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// How many operations have been completed since the run began. Need not come for each of them.
+    Operations(u64),
+    /// A node leads now.
+    Leader(NodeId),
+    /// A node wrote a line to its log.
+    Log(NodeId, String),
+}
+
+/// A trigger in a run.
+#[derive(Debug)]
+pub(crate) struct Armed {
+    trigger: Trigger,
+    /// The expression of `On::Log`; `None` also where it is none, and then nothing matches.
+    pattern: Option<Regex>,
+    left: u64,
+    /// Asleep, until the step it planned has ended.
+    asleep: bool,
+    operations_seen: u64,
+    leader_seen: Option<NodeId>,
+}
+
+impl Armed {
+    pub(crate) fn new(trigger: Trigger) -> Armed {
+        let pattern = match &trigger.on {
+            On::Log { pattern, .. } => Regex::new(pattern).ok(),
+            _ => None,
+        };
+        let left = trigger.times;
+        Armed { trigger, pattern, left, asleep: false, operations_seen: 0, leader_seen: None }
+    }
+
+    /// Takes notice of a signal. The step to plan if that is what the trigger waits for: in how many milliseconds, and what.
+    pub(crate) fn hear(&mut self, signal: &Signal) -> Option<(u64, Step)> {
+        if !self.happens(signal) || self.asleep || self.left == 0 {
+            return None;
+        }
+        self.left -= 1;
+        self.asleep = true;
+        Some((self.trigger.after_ms, self.trigger.step.clone()))
+    }
+
+    /// The step that it planned has ended.
+    pub(crate) fn wake(&mut self) {
+        self.asleep = false;
+    }
+
+    /// Whether it may fire again.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.left > 0
+    }
+
+    fn happens(&mut self, signal: &Signal) -> bool {
+        match (&self.trigger.on, signal) {
+            (On::Operations(every), Signal::Operations(count)) => {
+                let happens = !self.asleep && count.saturating_sub(self.operations_seen) >= *every;
+                if happens {
+                    self.operations_seen = *count;
+                }
+                happens
+            }
+            (On::LeaderChange, Signal::Leader(leader)) => {
+                self.leader_seen.replace(*leader).is_some_and(|before| before != *leader)
+            }
+            (On::Log { node: wanted, .. }, Signal::Log(node, line)) => {
+                let pattern = self.pattern.as_ref();
+                wanted.is_none_or(|wanted| wanted == *node)
+                    && pattern.is_some_and(|pattern| pattern.is_match(line))
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn armed(on: On, times: u64) -> Armed {
+        let step = Step {
+            at_ms: 0,
+            hold_ms: 100,
+            fault: "kill".to_owned(),
+            kind: "given".to_owned(),
+            leader: None,
+            acts: Vec::new(),
+        };
+        Armed::new(Trigger { on, after_ms: 20, times, step })
+    }
+
+    #[test]
+    fn every_thousand_operations_and_not_while_asleep() {
+        let mut armed = armed(On::Operations(1000), 2);
+        let mut fires = |count| armed.hear(&Signal::Operations(count)).is_some();
+        assert_eq!([999, 1003, 2500].map(&mut fires), [false, true, false]);
+        armed.wake();
+        assert!(armed.hear(&Signal::Operations(2600)).is_some());
+        armed.wake();
+        assert!(armed.hear(&Signal::Operations(9999)).is_none(), "twice was all");
+        assert!(!armed.is_alive());
+    }
+
+    #[test]
+    fn a_first_leader_is_no_change() {
+        let mut armed = armed(On::LeaderChange, 9);
+        let mut fires = |node| armed.hear(&Signal::Leader(NodeId(node))).is_some();
+        assert_eq!([0, 0, 1].map(&mut fires), [false, false, true]);
+        // What it caused itself, it slept through; and did not forget who leads.
+        assert!(!fires(2));
+        armed.wake();
+        assert!(armed.hear(&Signal::Leader(NodeId(2))).is_none());
+    }
+
+    #[test]
+    fn a_log_line_of_the_right_node_that_matches() {
+        let mut armed =
+            armed(On::Log { pattern: "became (leader|primary)".to_owned(), node: Some(NodeId(1)) }, 1);
+        let mut fires = |node, line: &str| armed.hear(&Signal::Log(NodeId(node), line.to_owned())).is_some();
+        assert!(!fires(0, "12 became leader"));
+        assert!(!fires(1, "12 became follower"));
+        assert!(fires(1, "13 became primary of term 7"));
+    }
+}
