@@ -9,6 +9,7 @@
 
 mod checking;
 mod columns;
+mod counterexample;
 mod evidence;
 mod faults;
 mod lanes;
@@ -16,6 +17,7 @@ mod node_logs;
 mod operations;
 mod raw;
 mod surroundings;
+mod table;
 mod verdict;
 mod whole_run;
 
@@ -51,6 +53,7 @@ pub fn render(run: &RunDir) -> String {
             body {
                 main {
                     (verdict::header(run))
+                    (counterexample::section(run))
                     (evidence::sections(run))
                     (whole_run::section(run))
                     (node_logs::section(run))

@@ -232,7 +232,7 @@ fn undecided_sentence(verdict: &Verdict) -> String {
     format!(
         "The check reached its {} after {} of {}{on}{more}; {} raises it.",
         first.limit,
-        count(first.reached as u64),
+        count(first.reached),
         counted(first.of, "operation"),
         first.flag
     )

@@ -64,9 +64,9 @@ fn operations(run: &RunDir) -> String {
         table += &format!(
             "| {} | {} | {} | {} | {} |\n",
             escaped(&elide(per_f.f.name(), 30)),
-            count(per_f.tally.ok as u64),
-            count(per_f.tally.fail as u64),
-            count(per_f.tally.info as u64),
+            count(per_f.tally.ok),
+            count(per_f.tally.fail),
+            count(per_f.tally.info),
             latency.join(" | ")
         );
     }
@@ -74,8 +74,8 @@ fn operations(run: &RunDir) -> String {
     table
         + &format!(
             "\n{} of {} operations succeeded ({}).\n",
-            count(all.ok as u64),
-            count(all.all() as u64),
+            count(all.ok),
+            count(all.all()),
             percent(all.ok, all.all())
         )
 }
@@ -105,7 +105,7 @@ fn faults(run: &RunDir) -> String {
         );
     }
     if let Some(more) = faults.len().checked_sub(FAULTS_MAX).filter(|more| *more > 0) {
-        table += &format!("\nand {} more.\n", count(more as u64));
+        table += &format!("\nand {} more.\n", count(more));
     }
     format!("\n{}", details("Faults", &table))
 }

@@ -88,7 +88,7 @@ pub fn shrink_caption(run: &RunDir) -> Option<String> {
         format!("; about {}{more} only, whatever else the reads saw", shown.join(", "))
     });
     let about = about.unwrap_or_default();
-    Some(format!("{} of {}{claim}{about}", count(minimal as u64), counted(of, "op")))
+    Some(format!("{} of {}{claim}{about}", count(minimal), counted(of, "op")))
 }
 
 /// The commands that repeat the check and the run, each with what it repeats.

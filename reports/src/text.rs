@@ -112,11 +112,11 @@ fn figures(run: &RunDir) -> Vec<String> {
     let tally = stats.tally;
     let mut lines = vec![line(&format!(
         "  ops      {}: ok {} ({}), fail {}, info {}",
-        count(tally.all() as u64),
-        count(tally.ok as u64),
+        count(tally.all()),
+        count(tally.ok),
         percent(tally.ok, tally.all()),
-        count(tally.fail as u64),
-        count(tally.info as u64)
+        count(tally.fail),
+        count(tally.info)
     ))];
     for per_f in stats.by_f.iter().take(6) {
         if let Some(latency) = per_f.latency {

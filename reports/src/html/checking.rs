@@ -3,6 +3,8 @@
 use maud::{Markup, html};
 use tribunal_checker::verdict::{Answer, Part, Verdict};
 
+use super::table::Column::{Number, Text};
+use super::table::{number, numbers, table};
 use super::titled;
 use crate::run_dir::RunDir;
 use crate::wording::{bytes, count, counted, duration, elide, value};
@@ -12,47 +14,81 @@ const KEYS_MAX: usize = 12;
 
 pub(super) fn section(run: &RunDir) -> Markup {
     let body = match &run.judgement.checker {
-        Some(verdict) => body(run, verdict),
+        Some(verdict) => html! { (facts(run, verdict)) (hardest(verdict)) },
         None => html! { p { "Nothing was checked." } },
     };
     titled("check", "The check", "", body)
 }
 
-fn body(run: &RunDir, verdict: &Verdict) -> Markup {
-    let with = |answer| verdict.parts.iter().filter(|part| part.answer == answer).count();
-    let mut hardest: Vec<&Part> = verdict.parts.iter().collect();
-    hardest.sort_by_key(|part| (part.answer == Answer::Linearizable, std::cmp::Reverse(part.states)));
+fn with(verdict: &Verdict, answer: Answer) -> usize {
+    verdict.parts.iter().filter(|part| part.answer == answer).count()
+}
+
+fn facts(run: &RunDir, verdict: &Verdict) -> Markup {
     let mut engines: Vec<&str> = verdict.parts.iter().map(|part| part.engine.as_str()).collect();
     engines.sort_unstable();
     engines.dedup();
+    let [linearizable, violated, undecided] =
+        [Answer::Linearizable, Answer::Violation, Answer::Unknown].map(|answer| count(with(verdict, answer)));
+    let effort = &verdict.effort;
     html! {
         dl {
-            dt { "model" } dd { (elide(&verdict.model, 60)) }
-            dt { "algorithm" } dd { (elide(&engines.join(", "), 120)) }
-            dt { "keys" } dd {
-                (counted(verdict.parts.len(), "key")) ": " (count(with(Answer::Linearizable) as u64)) " linearizable, "
-                (count(with(Answer::Violation) as u64)) " violated, " (count(with(Answer::Unknown) as u64)) " undecided"
+            dt { "model" }
+            dd { (elide(&verdict.model, 60)) }
+            dt { "algorithm" }
+            dd { (elide(&engines.join(", "), 120)) }
+            dt { "keys" }
+            dd {
+                (counted(verdict.parts.len(), "key")) ": " (linearizable) " linearizable, " (violated) " violated, "
+                (undecided) " undecided"
             }
-            dt { "configurations" } dd { (count(verdict.effort.states)) " explored, at most " (count(verdict.effort.frontier_max as u64)) " held at once" }
+            dt { "configurations" }
+            dd { (count(effort.states)) " explored, at most " (count(effort.frontier_max)) " held at once" }
             @if let Some(cost) = run.judgement.check_cost {
-                dt { "took" } dd { (duration(cost.took_ms.saturating_mul(1_000_000))) @if cost.memory_peak_bytes > 0 { ", at most " (bytes(cost.memory_peak_bytes)) " of memory" } }
+                dt { "took" }
+                dd {
+                    (duration(cost.took_ms.saturating_mul(1_000_000)))
+                    @if cost.memory_peak_bytes > 0 { ", at most " (bytes(cost.memory_peak_bytes)) " of memory" }
+                }
             }
-            @if !verdict.effort.limits.is_empty() { dt { "limits" } dd { (elide(&verdict.effort.limits.join(" · "), 300)) } }
+            @if !effort.limits.is_empty() {
+                dt { "limits" }
+                dd { (elide(&effort.limits.join(" · "), 300)) }
+            }
             @if let Some(violation) = run.judgement.violation() {
-                dt { "shrinking" } dd {
-                    "from " (counted(violation.shrink.from, "operation")) " to " (count(violation.shrink.to as u64)) " in " (counted(violation.shrink.rechecks, "check"))
+                dt { "shrinking" }
+                dd {
+                    "from " (counted(violation.shrink.from, "operation")) " to " (count(violation.shrink.to)) " in "
+                    (counted(violation.shrink.rechecks, "check"))
                     @if !violation.shrink.complete { ", until the budget was used up" }
                 }
             }
         }
-        @if verdict.parts.len() > 1 || verdict.parts.iter().any(|part| part.undecided.is_some()) {
-            details open[with(Answer::Unknown) > 0] {
-                summary { "The keys that took the most work" }
-                div .scroll tabindex="0" { table {
-                    thead { tr { th { "key" } th .number { "operations" } th { "answer" } th { "algorithm" } th .number { "configurations" } th .number { "at once" } th { "stopped" } } }
-                    tbody { @for part in hardest.iter().take(KEYS_MAX) { (row(part)) } }
-                } }
-            }
+    }
+}
+
+/// The keys that took the most work, undecided and violated ones first.
+fn hardest(verdict: &Verdict) -> Markup {
+    let undecided = with(verdict, Answer::Unknown) > 0;
+    if verdict.parts.len() < 2 && !undecided {
+        return html! {};
+    }
+    let mut parts: Vec<&Part> = verdict.parts.iter().collect();
+    parts.sort_by_key(|part| (part.answer == Answer::Linearizable, std::cmp::Reverse(part.states)));
+    let columns = [
+        Text("key"),
+        Number("operations"),
+        Text("answer"),
+        Text("algorithm"),
+        Number("configurations"),
+        Number("at once"),
+        Text("stopped"),
+    ];
+    let rows = html! { @for part in parts.iter().take(KEYS_MAX) { (row(part)) } };
+    html! {
+        details open[undecided] {
+            summary { "The keys that took the most work" }
+            (table(&columns, rows))
         }
     }
 }
@@ -65,11 +101,17 @@ fn row(part: &Part) -> Markup {
     };
     html! {
         tr {
-            td { code { (value(&part.key)) } } td .number { (count(part.ops as u64)) } td { (answer) } td { (elide(&part.engine, 40)) }
-            td .number { (count(part.states)) } td .number { (count(part.frontier_max as u64)) }
-            td { @if let Some(stop) = &part.undecided {
-                (elide(&stop.limit, 80)) " after " (count(stop.reached as u64)) " of " (count(stop.of as u64)) "; " code { (elide(&stop.flag, 40)) } " raises it"
-            } }
+            td { code { (value(&part.key)) } }
+            (number(count(part.ops)))
+            td { (answer) }
+            td { (elide(&part.engine, 40)) }
+            (numbers([count(part.states), count(part.frontier_max)]))
+            td {
+                @if let Some(stop) = &part.undecided {
+                    (elide(&stop.limit, 80)) " after " (count(stop.reached)) " of " (count(stop.of)) "; "
+                    code { (elide(&stop.flag, 40)) } " raises it"
+                }
+            }
         }
     }
 }

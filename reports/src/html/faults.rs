@@ -1,7 +1,10 @@
 //! Every fault: what, when, and what came of it.
 
 use maud::{Markup, html};
+use tribunal_checker::op::Nanos;
 
+use super::table::Column::{Number, Text};
+use super::table::{number, numbers, table};
 use super::titled;
 use crate::faults::Fault;
 use crate::run_dir::RunDir;
@@ -16,54 +19,73 @@ pub(super) fn section(run: &RunDir) -> Markup {
     if faults.is_empty() {
         return titled("faults", "Faults", "", html! { p { "No fault was applied in this run." } });
     }
-    let end = last_event(&run.evidence.history);
-    titled(
-        "faults",
-        "Faults",
-        &counted(faults.len(), "fault"),
-        html! {
-            div .scroll tabindex="0" { table {
-                thead { tr {
-                    th .number { "#" } th { "fault" } th { "kind" } th .number { "planned" } th .number { "applied" } th .number { "healed" } th .number { "in force" }
-                    th { "outcome" } th { "effect" } th .number { "ok / fail / info meanwhile" } th .number { "first ok after heal" }
-                } }
-                tbody {
-                    @for fault in faults.iter().take(ROWS_MAX) { (row(run, fault, end)) }
-                    @if faults.len() > ROWS_MAX {
-                        tr .faint { td colspan="11" { "and " (count((faults.len() - ROWS_MAX) as u64)) " more, in " a href="faults.jsonl" { "faults.jsonl" } } }
-                    }
+    let columns = [
+        Number("#"),
+        Text("fault"),
+        Text("kind"),
+        Number("planned"),
+        Number("applied"),
+        Number("healed"),
+        Number("in force"),
+        Text("outcome"),
+        Text("effect"),
+        Number("ok / fail / info meanwhile"),
+        Number("first ok after heal"),
+    ];
+    let rows = html! {
+        @for fault in faults.iter().take(ROWS_MAX) { (row(run, fault)) }
+        @if faults.len() > ROWS_MAX {
+            tr .faint {
+                td colspan=(columns.len()) {
+                    "and " (count(faults.len() - ROWS_MAX)) " more, in " a href="faults.jsonl" { "faults.jsonl" }
                 }
-            } }
-        },
-    )
+            }
+        }
+    };
+    titled("faults", "Faults", &counted(faults.len(), "fault"), table(&columns, rows))
 }
 
-fn row(run: &RunDir, fault: &Fault, end: u64) -> Markup {
-    let until = fault.end_or(end.max(fault.applied_ns));
-    let meanwhile = Tally::of(run.evidence.history.ops.iter().filter(|op| {
-        op.completed.is_some_and(|completed| fault.applied_ns <= completed && completed <= until)
-    }));
+fn row(run: &RunDir, fault: &Fault) -> Markup {
+    let planned = fault.planned_ms.map_or("–".to_string(), |ms| seconds(ms.saturating_mul(1_000_000)));
     let effect: Vec<String> =
         fault.effect.iter().map(|(name, value)| format!("{}: {value}", name.replace('_', " "))).collect();
-    let recovered = fault.healed_ns.and_then(|healed| time_to_recover(&run.evidence.history, healed));
+    let [applied, healed, held, meanwhile, recovered] =
+        if fault.was_in_force() { course(run, fault) } else { ["–"; 5].map(String::from) };
     html! {
         tr {
-            td .number { (fault.i) }
+            (number(fault.i))
             td { span .(format!("swatch fault-{}", class(fault))) {} (elide(&fault.label, 80)) }
             td { (elide(&fault.kind, 40)) @if !fault.mode.is_empty() { ", " (elide(&fault.mode, 20)) } }
-            td .number { (fault.planned_ms.map_or("–".to_string(), |ms| seconds(ms.saturating_mul(1_000_000)))) }
-            td .number { @if fault.was_in_force() { (seconds(fault.applied_ns)) } @else { "–" } }
-            td .number { @if fault.was_in_force() { (fault.healed_ns.map_or("never".to_string(), seconds)) } @else { "–" } }
-            td .number { @if fault.was_in_force() { (duration(until - fault.applied_ns)) } @else { "–" } }
+            (numbers([planned, applied, healed, held]))
             td { (fault.outcome.name()) @if let Some(why) = &fault.why { ": " (elide(why, 120)) } }
             td {
-                @match fault.effective { Some(true) => "it bit", Some(false) => b { "no effect" }, None => "not measured" }
+                @match fault.effective {
+                    Some(true) => "it bit",
+                    Some(false) => b { "no effect" },
+                    None => "not measured",
+                }
                 @if !effect.is_empty() { " (" (elide(&effect.join(", "), 120)) ")" }
             }
-            td .number { @if fault.was_in_force() { (count(meanwhile.ok as u64)) " / " (count(meanwhile.fail as u64)) " / " (count(meanwhile.info as u64)) } @else { "–" } }
-            td .number { (recovered.map_or("–".to_string(), duration)) }
+            (numbers([meanwhile, recovered]))
         }
     }
+}
+
+/// When a fault was applied and healed, how long it was in force, how operations ended meanwhile, and how long after the
+/// heal the first succeeded.
+fn course(run: &RunDir, fault: &Fault) -> [String; 5] {
+    let history = &run.evidence.history;
+    let until = fault.end_or(last_event(history).max(fault.applied_ns));
+    let inside = |t: Nanos| fault.applied_ns <= t && t <= until;
+    let tally = Tally::of(history.ops.iter().filter(|op| op.completed.is_some_and(inside)));
+    let recovered = fault.healed_ns.and_then(|healed| time_to_recover(history, healed));
+    [
+        seconds(fault.applied_ns),
+        fault.healed_ns.map_or("never".to_string(), seconds),
+        duration(until - fault.applied_ns),
+        format!("{} / {} / {}", count(tally.ok), count(tally.fail), count(tally.info)),
+        recovered.map_or("–".to_string(), duration),
+    ]
 }
 
 /// The class that colours a fault.

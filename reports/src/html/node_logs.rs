@@ -3,6 +3,8 @@
 use maud::{Markup, html};
 use tribunal_checker::op::{Nanos, Op};
 
+use super::table::Column::{Number, Text};
+use super::table::{number, table};
 use super::titled;
 use crate::node_logs::{Window, window};
 use crate::run_dir::RunDir;
@@ -23,57 +25,54 @@ struct Line {
     at: Option<usize>,
 }
 
-fn section_of(run: &RunDir, window: Window) -> Markup {
+pub(super) fn section(run: &RunDir) -> Markup {
+    let Some(window) = window(&run.judgement) else { return html! {} };
     let mut lines = merged(run, window);
     let all = lines.len();
     if all > LINES_MAX {
         lines.sort_by_key(|line| line.t.abs_diff(window.centre));
         lines.truncate(LINES_MAX);
-        lines.sort_by(|a, b| (a.t, &a.source, a.at).cmp(&(b.t, &b.source, b.at)));
+        lines.sort_by(in_order);
     }
-    let mut sources: Vec<String> = run.logs.iter().map(|line| line.node.clone()).collect();
-    sources.dedup();
-    sources.sort();
-    sources.dedup();
-    let remark = "node logs, faults and the operations of the counterexample, merged by time";
-    titled(
-        "logs",
-        "Around the violation",
-        remark,
-        html! {
-            @if run.logs.is_empty() { p .remark { "The nodes wrote nothing within half a second of it." } }
-            @if all > lines.len() {
-                p .remark { "Only the nearest " (lines.len()) " of " (counted(all, "line")) " are shown; the files have the rest." }
+    let rows = html! {
+        @for (at, line) in lines.iter().enumerate() {
+            @if at > 0 && line.t - lines[at - 1].t >= GAP_NS {
+                tr .gap { td colspan="3" { "… " (duration(line.t - lines[at - 1].t)) " …" } }
             }
-            div .scroll tabindex="0" { table .log {
-                thead { tr { th .number { "time" } th { "source" } th { "line" } } }
-                tbody {
-                    @for (at, line) in lines.iter().enumerate() {
-                        @if at > 0 && line.t - lines[at - 1].t >= GAP_NS {
-                            tr .gap { td colspan="3" { "… " (duration(line.t - lines[at - 1].t)) " …" } }
-                        }
-                        tr .(line.class) {
-                            td .number { (seconds(line.t)) }
-                            td {
-                                @match line.at {
-                                    Some(at) => { a href={ "nodes/" (line.source) ".log" } title={ "line " (at) } { (line.source) } },
-                                    None => { (line.source) },
-                                }
-                            }
-                            td { code { (line.text) } }
-                        }
-                    }
-                }
-            } }
-        },
-    )
+            (row(line))
+        }
+    };
+    let body = html! {
+        @if run.logs.is_empty() { p .remark { "The nodes wrote nothing within half a second of it." } }
+        @if all > lines.len() {
+            p .remark {
+                "Only the nearest " (lines.len()) " of " (counted(all, "line")) " are shown; the files have the rest."
+            }
+        }
+        div .log { (table(&[Number("time"), Text("source"), Text("line")], rows)) }
+    };
+    let remark = "node logs, faults and the operations of the counterexample, merged by time";
+    titled("logs", "Around the violation", remark, body)
 }
 
-pub(super) fn section(run: &RunDir) -> Markup {
-    match window(&run.judgement) {
-        Some(window) => section_of(run, window),
-        None => html! {},
+fn row(line: &Line) -> Markup {
+    html! {
+        tr .(line.class) {
+            (number(seconds(line.t)))
+            td {
+                @match line.at {
+                    Some(at) => a href={ "nodes/" (line.source) ".log" } title={ "line " (at) } { (line.source) },
+                    None => (line.source),
+                }
+            }
+            td { code { (line.text) } }
+        }
     }
+}
+
+/// By time; at the same time, by source and as they stand there.
+fn in_order(a: &Line, b: &Line) -> std::cmp::Ordering {
+    (a.t, &a.source, a.at).cmp(&(b.t, &b.source, b.at))
 }
 
 fn merged(run: &RunDir, window: Window) -> Vec<Line> {
@@ -107,7 +106,7 @@ fn merged(run: &RunDir, window: Window) -> Vec<Line> {
         }
     }
     lines.retain(|line| inside(line.t));
-    lines.sort_by(|a, b| (a.t, &a.source, a.at).cmp(&(b.t, &b.source, b.at)));
+    lines.sort_by(in_order);
     lines
 }
 

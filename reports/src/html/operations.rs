@@ -3,64 +3,68 @@
 use maud::{Markup, html};
 use tribunal_checker::op::Nanos;
 
+use super::table::Column::{Number, Text};
+use super::table::{numbers, table};
 use super::titled;
 use crate::coverage::in_force;
 use crate::faults::Fault;
 use crate::run_dir::RunDir;
-use crate::stats::{Latency, Tally};
+use crate::stats::{PerF, Tally};
 use crate::wording::{count, duration, elide, percent};
 
 pub(super) fn section(run: &RunDir) -> Markup {
-    let stats = &run.judgement.stats;
-    titled(
-        "operations",
-        "Operations",
-        "latencies are of those that happened",
-        html! {
-            div .scroll tabindex="0" { table {
-                thead { tr {
-                    th { "operation" } th .number { "ok" } th .number { "fail" } th .number { "info" } th .number { "p50" } th .number { "p95" } th .number { "p99" } th .number { "longest" }
-                } }
-                tbody {
-                    @for per_f in &stats.by_f { (row(&elide(per_f.f.name(), 40), per_f.tally, per_f.latency)) }
-                    tr .total {
-                        td { "all" }
-                        td .number { (count(stats.tally.ok as u64)) } td .number { (count(stats.tally.fail as u64)) } td .number { (count(stats.tally.info as u64)) }
-                        td colspan="4" {}
-                    }
-                }
-            } }
-            h3 { "Availability" }
-            div .scroll tabindex="0" { table {
-                thead { tr { th { "" } th .number { "succeeded" } th .number { "of" } th .number { "share" } } }
-                tbody { @for (what, tally) in availability(run) {
-                    tr { td { (what) } td .number { (count(tally.ok as u64)) } td .number { (count(tally.all() as u64)) } td .number { (percent(tally.ok, tally.all())) } }
-                } }
-            } }
-            @if let Some(target) = run.evidence.info.availability_target {
-                p .remark { "The share that ought to succeed was set to " (format!("{:.1} %", target * 100.0)) "." }
-            }
-        },
-    )
+    let body = html! {
+        (by_name(run))
+        h3 { "Availability" }
+        (availability(run))
+        @if let Some(target) = run.evidence.info.availability_target {
+            p .remark { "The share that ought to succeed was set to " (format!("{:.1} %", target * 100.0)) "." }
+        }
+    };
+    titled("operations", "Operations", "latencies are of those that happened", body)
 }
 
-fn row(name: &str, tally: Tally, latency: Option<Latency>) -> Markup {
-    html! {
-        tr {
-            td { code { (name) } }
-            td .number { (count(tally.ok as u64)) } td .number { (count(tally.fail as u64)) } td .number { (count(tally.info as u64)) }
-            @match latency {
-                Some(latency) => { @for ns in [latency.p50_ns, latency.p95_ns, latency.p99_ns, latency.max_ns] { td .number { (duration(ns)) } } },
-                None => { @for _ in 0..4 { td .number { "–" } } },
+fn by_name(run: &RunDir) -> Markup {
+    let stats = &run.judgement.stats;
+    let columns = [
+        Text("operation"),
+        Number("ok"),
+        Number("fail"),
+        Number("info"),
+        Number("p50"),
+        Number("p95"),
+        Number("p99"),
+        Number("longest"),
+    ];
+    let rows = html! {
+        @for per_f in &stats.by_f {
+            tr {
+                td { code { (elide(per_f.f.name(), 40)) } }
+                (numbers(counts(per_f.tally)))
+                (numbers(latencies(per_f)))
             }
         }
+        tr .total { td { "all" } (numbers(counts(stats.tally))) td colspan="4" {} }
+    };
+    table(&columns, rows)
+}
+
+fn counts(tally: Tally) -> [String; 3] {
+    [tally.ok, tally.fail, tally.info].map(count)
+}
+
+fn latencies(per_f: &PerF) -> [String; 4] {
+    match per_f.latency {
+        Some(it) => [it.p50_ns, it.p95_ns, it.p99_ns, it.max_ns].map(duration),
+        None => ["–"; 4].map(String::from),
     }
 }
 
-/// How many operations succeeded: of all, of those invoked during each fault, and of those invoked outside all.
-fn availability(run: &RunDir) -> Vec<(String, Tally)> {
+/// How many operations succeeded: of all, of those invoked during each fault, of those invoked outside all.
+fn availability(run: &RunDir) -> Markup {
     let faults = &run.evidence.faults;
-    let of = |stretches: &[(Nanos, Nanos)], inside: bool| {
+    let invoked = |faults: &[&Fault], inside: bool| {
+        let stretches: Vec<(Nanos, Nanos)> = in_force(faults);
         Tally::of(run.evidence.history.ops.iter().filter(|op| {
             let next = stretches.partition_point(|&(from, _)| from <= op.call);
             (next > 0 && op.call <= stretches[next - 1].1) == inside
@@ -69,13 +73,17 @@ fn availability(run: &RunDir) -> Vec<(String, Tally)> {
     let mut rows = vec![("overall".to_string(), run.judgement.stats.tally)];
     for seen in &run.judgement.coverage.faults {
         let such: Vec<&Fault> = faults.iter().filter(|fault| fault.fault == seen.fault).collect();
-        rows.push((format!("invoked during {}", elide(&seen.fault, 40)), of(&in_force(&such), true)));
+        rows.push((format!("invoked during {}", elide(&seen.fault, 40)), invoked(&such, true)));
     }
     if !faults.is_empty() {
-        rows.push((
-            "invoked while no fault was in force".to_string(),
-            of(&in_force(&faults.iter().collect::<Vec<_>>()), false),
-        ));
+        let all: Vec<&Fault> = faults.iter().collect();
+        rows.push(("invoked while no fault was in force".to_string(), invoked(&all, false)));
     }
-    rows
+    let columns = [Text(""), Number("succeeded"), Number("of"), Number("share")];
+    let rows = html! {
+        @for (what, tally) in rows {
+            tr { td { (what) } (numbers([count(tally.ok), count(tally.all()), percent(tally.ok, tally.all())])) }
+        }
+    };
+    table(&columns, rows)
 }

@@ -2,91 +2,123 @@
 
 use maud::{Markup, html};
 
+use super::table::Column::{Number, Text};
+use super::table::{numbers, table};
 use super::titled;
 use crate::render::RENDERERS;
 use crate::run_dir::RunDir;
-use crate::run_info::shell_quoted;
-use crate::wording::{bytes, count, duration, elide};
+use crate::run_info::{RunInfo, shell_quoted};
+use crate::wording::{bytes, count, counted, duration, elide};
+
+/// The most nodes whose command lines are shown.
+const NODES_MAX: usize = 100;
 
 pub(super) fn coverage(run: &RunDir) -> Markup {
     let coverage = &run.judgement.coverage;
-    let remark = if coverage.met { "met" } else { "not met" };
-    titled(
-        "coverage",
-        "Coverage",
-        remark,
-        html! {
-            @if coverage.faults.is_empty() { p { "No faults were asked for: this run says nothing about how the system fails." } }
-            @if !coverage.why.is_empty() { ul { @for why in &coverage.why { li { b { (elide(why, 200)) } } } } }
-            @if !coverage.faults.is_empty() { div .scroll tabindex="0" { table {
-                thead { tr {
-                    th { "fault" } th .number { "planned" } th .number { "installed" } th .number { "bit" } th .number { "skipped" } th .number { "indeterminate" }
-                    th .number { "ok ops during" } th .number { "ok ops after" }
-                } }
-                tbody { @for seen in &coverage.faults { tr {
-                    td { (elide(&seen.fault, 40)) }
-                    @for n in [seen.planned, seen.installed, seen.effective, seen.skipped, seen.indeterminate, seen.ok_during, seen.ok_after] { td .number { (count(n as u64)) } }
-                } } }
-            } } }
-        },
-    )
+    let columns = [
+        Text("fault"),
+        Number("planned"),
+        Number("installed"),
+        Number("bit"),
+        Number("skipped"),
+        Number("indeterminate"),
+        Number("ok ops during"),
+        Number("ok ops after"),
+    ];
+    let rows = html! {
+        @for seen in &coverage.faults {
+            tr {
+                td { (elide(&seen.fault, 40)) }
+                (numbers([seen.planned, seen.installed, seen.effective, seen.skipped, seen.indeterminate].map(count)))
+                (numbers([seen.ok_during, seen.ok_after].map(count)))
+            }
+        }
+    };
+    let body = html! {
+        @if !coverage.why.is_empty() {
+            ul { @for why in &coverage.why { li { b { (elide(why, 200)) } } } }
+        }
+        @if coverage.faults.is_empty() {
+            p { "No faults were asked for: this run says nothing about how the system fails." }
+        } @else {
+            (table(&columns, rows))
+        }
+    };
+    titled("coverage", "Coverage", if coverage.met { "met" } else { "not met" }, body)
 }
 
 pub(super) fn environment(run: &RunDir) -> Markup {
     let info = &run.evidence.info;
-    let command: Vec<String> = info.args.iter().map(|arg| shell_quoted(arg)).collect();
-    let rate =
-        info.rate.map_or("as fast as they go".to_string(), |rate| format!("{rate} operations per second"));
-    titled(
-        "environment",
-        "Environment",
-        "",
-        html! {
+    let body = html! {
+        dl {
+            @for (what, text) in facts(info) {
+                dt { (what) }
+                dd { (text) }
+            }
+        }
+        details {
+            summary { "The command lines of the nodes" }
             dl {
-                dt { "tribunal" } dd { (elide(&info.tool.version, 40)) @if let Some(git) = &info.tool.git { " (" (elide(git, 60)) ")" } }
-                dt { "command line" } dd { code { "tribunal " (elide(&command.join(" "), 1000)) } }
-                dt { "system" } dd { (elide(&info.system, 60)) @if let Some(version) = &info.system_version { " " (elide(version, 120)) } }
-                dt { "started" } dd { (elide(&info.started_utc, 40)) }
-                dt { "clients" } dd { (info.concurrency) " at a time, " (rate) ", for " (duration(info.time_limit_ms.saturating_mul(1_000_000))) }
-                dt { "keys" } dd { (info.keys) " at a time" @if let Some(n) = info.ops_per_key { ", " (count(n as u64)) " operations each" } }
-                dt { "nemesis" } dd {
-                    @if info.nemesis.is_empty() { "none" } @else { (elide(&info.nemesis.join(", "), 200)) " every " (duration(info.nemesis_interval_ms.saturating_mul(1_000_000))) }
-                }
-                dt { "seed" } dd { (info.seed) }
-                @if !info.bugs.is_empty() { dt { "bugs switched on" } dd { (elide(&info.bugs.join(", "), 200)) } }
-                dt { "machine" } dd { (elide(&info.os, 120)) ", " (info.cores) " cores" }
-                dt { "clock" } dd { (elide(&info.clock, 60)) }
-                @if !info.phases.is_empty() { dt { "phases" } dd {
-                    @for (at, phase) in info.phases.iter().enumerate() {
-                        @if at > 0 { " → " }
-                        (elide(&phase.name, 30)) " "
-                        @match phase.end_ns { Some(end) => { (duration(end.saturating_sub(phase.start_ns))) }, None => "cut short" }
-                    }
-                } }
-            }
-            details {
-                summary { "The command lines of the nodes" }
-                dl .nodes { @for node in info.nodes.iter().take(100) {
+                @for node in info.nodes.iter().take(NODES_MAX) {
                     dt { (elide(&node.name, 20)) }
-                    dd { code { (elide(&node.command.iter().map(|arg| shell_quoted(arg)).collect::<Vec<_>>().join(" "), 2000)) } }
-                } }
+                    dd { code { (elide(&command_line(&node.command), 2000)) } }
+                }
             }
-        },
-    )
+        }
+    };
+    titled("environment", "Environment", "", body)
+}
+
+fn command_line(words: &[String]) -> String {
+    words.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// What is known of how and where the run was made.
+fn facts(info: &RunInfo) -> Vec<(&'static str, String)> {
+    let millis = |ms: u64| duration(ms.saturating_mul(1_000_000));
+    let git = info.tool.git.as_ref().map_or(String::new(), |git| format!(" ({git})"));
+    let rate = info.rate.map_or("as fast as they go".into(), |rate| format!("{rate} operations per second"));
+    let per_key = info.ops_per_key.map_or(String::new(), |n| format!(", {} each", counted(n, "operation")));
+    let phases = info.phases.iter().map(|phase| match phase.end_ns {
+        Some(end) => format!("{} {}", phase.name, duration(end.saturating_sub(phase.start_ns))),
+        None => format!("{} cut short", phase.name),
+    });
+    let mut facts = vec![
+        ("tribunal", format!("{}{git}", info.tool.version)),
+        ("command line", format!("tribunal {}", command_line(&info.args))),
+        ("system", format!("{} {}", info.system, info.system_version.as_deref().unwrap_or_default())),
+        ("started", info.started_utc.clone()),
+        (
+            "clients",
+            format!("{} at a time, {rate}, for {}", count(info.concurrency), millis(info.time_limit_ms)),
+        ),
+        ("keys", format!("{} at a time{per_key}", count(info.keys))),
+        (
+            "nemesis",
+            match info.nemesis.len() {
+                0 => "none".to_string(),
+                _ => format!("{}, every {}", info.nemesis.join(", "), millis(info.nemesis_interval_ms)),
+            },
+        ),
+        ("seed", info.seed.to_string()),
+        ("bugs switched on", info.bugs.join(", ")),
+        ("machine", format!("{}, {}", info.os, counted(info.cores, "core"))),
+        ("clock", info.clock.clone()),
+        ("phases", phases.collect::<Vec<_>>().join(" → ")),
+    ];
+    facts.retain(|(_, text)| !text.is_empty());
+    facts.into_iter().map(|(what, text)| (what, elide(text.trim(), 1000))).collect()
 }
 
 pub(super) fn files(run: &RunDir) -> Markup {
-    titled(
-        "files",
-        "Files",
-        "beside this page",
-        html! {
-            ul .files {
-                @for (name, size) in &run.files { li { a href=(name) { (elide(name, 100)) } " " span .remark { (bytes(*size)) } } }
-                @for renderer in RENDERERS.iter().filter(|it| it.is_made_for(run) && it.name != "report.html") {
-                    li { a href=(renderer.name) { (renderer.name) } }
-                }
+    let made = RENDERERS.iter().filter(|it| it.is_made_for(run) && it.name != "report.html");
+    let body = html! {
+        ul .files {
+            @for (name, size) in &run.files {
+                li { a href=(name) { (elide(name, 100)) } " " span .remark { (bytes(*size)) } }
             }
-        },
-    )
+            @for renderer in made { li { a href=(renderer.name) { (renderer.name) } } }
+        }
+    };
+    titled("files", "Files", "beside this page", body)
 }

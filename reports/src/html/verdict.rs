@@ -12,18 +12,22 @@ const SENTENCE_CHARS_MAX: usize = 600;
 
 pub(super) fn header(run: &RunDir) -> Markup {
     let judgement = &run.judgement;
+    let sign = summary::sign(judgement.outcome);
+    // The sentence of a linearizable run begins with the word.
+    let word = match judgement.outcome {
+        RunOutcome::Linearizable => format!("{sign} "),
+        outcome => format!("{sign} {}. ", capital(summary::heading(outcome))),
+    };
     html! {
         header .verdict.(judgement.outcome.name()) {
             h1 {
-                @if judgement.outcome == RunOutcome::Linearizable {
-                    span .word { (summary::sign(judgement.outcome)) " " }
-                } @else {
-                    span .word { (summary::sign(judgement.outcome)) " " (capital(summary::heading(judgement.outcome))) ". " }
-                }
+                span .word { (word) }
                 (with_code(&capital(&elide(&judgement.sentence, SENTENCE_CHARS_MAX))))
             }
             (subject(run))
-            @if judgement.interrupted { p { "The run was interrupted: it is judged by what was recorded until then." } }
+            @if judgement.interrupted {
+                p { "The run was interrupted: it is judged by what was recorded until then." }
+            }
             @if let (Some(failure), RunOutcome::Violation) = (&judgement.harness_failure, judgement.outcome) {
                 p .besides {
                     "Besides, the harness failed: " (elide(&failure.source, 60)) ": " (elide(&failure.error, 300))

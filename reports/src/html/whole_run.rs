@@ -11,39 +11,57 @@ use crate::wording::{count, counted, elide};
 /// The most faults that are drawn.
 const FAULTS_MAX: usize = 2_000;
 
+/// The picture for those who do not see it.
+const LABEL: &str = "Completed operations per second over the whole run, or every operation on its process's lane \
+                     when zoomed in. The rate plot and the tables below say the same.";
+
 pub(super) fn section(run: &RunDir) -> Markup {
     let ops = run.evidence.history.ops.len();
     if ops == 0 {
         return titled("run", "Whole run", "", html! { p { "No operation was invoked." } });
     }
     let violated = run.judgement.violation().is_some();
-    titled(
-        "run",
-        "Whole run",
-        &counted(ops, "operation"),
-        html! {
-            div #run-tools .tools role="group" aria-label="The picture of the whole run" hidden {
-                button type="button" data-do="in" title="zoom in (+)" { "+" }
-                button type="button" data-do="out" title="zoom out (−)" { "−" }
-                button type="button" data-do="left" title="earlier (←)" { "←" }
-                button type="button" data-do="right" title="later (→)" { "→" }
-                button type="button" data-do="all" title="the whole run (0)" { "all" }
-                @if violated { button type="button" data-do="violation" title="go to the violation (v)" { "violation" } }
-                @for kind in ["ok", "fail", "info"] {
-                    label { input type="checkbox" data-kind=(kind) checked; span .swatch.(kind) {} (kind) }
-                }
-                label { input type="checkbox" data-kind="faults" checked; "faults" }
+    let body = html! {
+        (tools(violated))
+        canvas #run-canvas width="1040" height="380" tabindex="0" role="img" aria-label=(LABEL) {}
+        p #run-hint .remark hidden {
+            "Drag to move, click and then scroll or pinch to zoom, or use the keys ← → + − 0"
+            @if violated { " v" }
+            ". Click an operation to see it whole."
+            @if ops > columns::OPS_MAX {
+                " The page holds the " (count(columns::OPS_MAX)) " operations around the violation or the beginning; "
+                a href="history.jsonl" { "history.jsonl" } " has all."
             }
-            canvas #run-canvas width="1040" height="380" tabindex="0" role="img"
-                aria-label="Completed operations per second over the whole run, or every operation on its process's lane when zoomed in. The rate plot and the tables below say the same." {}
-            p #run-hint .remark hidden {
-                "Drag to move, click and then scroll or pinch to zoom, or use the keys ← → + − 0" @if violated { " v" } ". Click an operation to see it whole."
-                @if ops > columns::OPS_MAX { " The page holds the " (count(columns::OPS_MAX as u64)) " operations around the violation or the beginning; " a href="history.jsonl" { "history.jsonl" } " has all." }
+        }
+        dl #run-op .chosen aria-live="polite" hidden {}
+        noscript {
+            p .remark { "This one picture needs JavaScript. The rate plot and the tables below say the same." }
+        }
+    };
+    titled("run", "Whole run", &counted(ops, "operation"), body)
+}
+
+/// The buttons; hidden until the script is there to obey them.
+fn tools(violated: bool) -> Markup {
+    let mut buttons = vec![
+        ("in", "zoom in (+)", "+"),
+        ("out", "zoom out (−)", "−"),
+        ("left", "earlier (←)", "←"),
+        ("right", "later (→)", "→"),
+        ("all", "the whole run (0)", "all"),
+    ];
+    buttons.extend(violated.then_some(("violation", "go to the violation (v)", "violation")));
+    html! {
+        div #run-tools .tools role="group" aria-label="The picture of the whole run" hidden {
+            @for (what, title, sign) in buttons {
+                button type="button" data-do=(what) title=(title) { (sign) }
             }
-            dl #run-op .chosen aria-live="polite" hidden {}
-            noscript { p .remark { "This one picture needs JavaScript. The rate plot and the tables below say the same." } }
-        },
-    )
+            @for kind in ["ok", "fail", "info"] {
+                label { input type="checkbox" data-kind=(kind) checked; span .swatch.(kind) {} (kind) }
+            }
+            label { input type="checkbox" data-kind="faults" checked; "faults" }
+        }
+    }
 }
 
 #[derive(Serialize)]

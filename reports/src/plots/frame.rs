@@ -27,6 +27,14 @@ pub(super) struct Entry {
     pub(super) mark: Mark,
 }
 
+/// What is written around a plot.
+pub(super) struct Words<'a> {
+    pub(super) title: &'a str,
+    /// The unit of the vertical axis.
+    pub(super) unit: &'a str,
+    pub(super) legend: &'a [Entry],
+}
+
 /// The shapes of marks. Shapes tell operations apart, colours tell outcomes apart.
 #[derive(Clone, Copy)]
 pub(super) enum Mark {
@@ -63,13 +71,11 @@ pub(super) fn mark<'a>(
     }
 }
 
-/// Draws a plot: `title` above, `y` as its vertical axis, `data` by the function.
+/// Draws a plot with `y` as its vertical axis and its data by the function.
 pub(super) fn plot<Y>(
     run: &RunDir,
-    title: &str,
+    words: &Words,
     y: Y,
-    unit: &str,
-    legend: &[Entry],
     data: impl for<'a, 'b> Fn(&mut Chart<'a, 'b, Y::CoordDescType>, &Area<'b>) -> Result<(), Failure<'b>>,
 ) -> String
 where
@@ -77,25 +83,26 @@ where
     Y::CoordDescType: ValueFormatter<f64>,
 {
     let mut svg = String::new();
-    let drawn = draw(&mut svg, run, title, y, unit, legend, data);
-    if let Err(why) = drawn {
-        return format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"900\" height=\"40\"><title>{title}: not drawn</title>\
-             <text x=\"8\" y=\"24\">This plot could not be drawn: {}</text></svg>\n",
-            why.chars().filter(|c| !"<>&\"'".contains(*c)).collect::<String>()
-        );
+    match draw(&mut svg, run, words, y, data) {
+        Ok(()) => with_faces(&svg, words.title),
+        Err(why) => not_drawn(words.title, &why),
     }
-    with_faces(&svg, title)
 }
 
-#[allow(clippy::too_many_arguments)]
+/// A drawing that says why there is none.
+fn not_drawn(title: &str, why: &str) -> String {
+    let why: String = why.chars().filter(|c| !"<>&\"'".contains(*c)).collect();
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"900\" height=\"40\"><title>{title}: not drawn</title>\
+         <text x=\"8\" y=\"24\">This plot could not be drawn: {why}</text></svg>\n"
+    )
+}
+
 fn draw<Y>(
     svg: &mut String,
     run: &RunDir,
-    title: &str,
+    words: &Words,
     y: Y,
-    unit: &str,
-    legend: &[Entry],
     data: impl for<'a, 'b> Fn(&mut Chart<'a, 'b, Y::CoordDescType>, &Area<'b>) -> Result<(), Failure<'b>>,
 ) -> Result<(), String>
 where
@@ -109,8 +116,8 @@ where
     let text = |size: u32, ink: Ink| ("sans-serif", size).into_font().color(&colour(ink));
     let result = (|| {
         root.fill(&colour(palette::PAPER))?;
-        root.draw(&Text::new(title.to_string(), (60, 7), text(17, palette::TEXT)))?;
-        draw_legend(&root, legend, text(14, palette::MUTED))?;
+        root.draw(&Text::new(words.title.to_string(), (60, 7), text(17, palette::TEXT)))?;
+        draw_legend(&root, words.legend, text(14, palette::MUTED))?;
         let mut chart = ChartBuilder::on(&root)
             .margin_top(32)
             .margin_right(52)
@@ -130,7 +137,7 @@ where
             .x_labels(12)
             .y_labels(6)
             .x_desc("seconds since the start of the run")
-            .y_desc(unit)
+            .y_desc(words.unit)
             .x_label_formatter(&|x| format!("{x:.0}"))
             .y_label_formatter(&|y| trimmed(*y))
             .draw()?;

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use tribunal_checker::op::{F, Op, Outcome};
 
 use super::bucket_ns;
-use super::frame::{Entry, Mark, colour, mark, plot};
+use super::frame::{Entry, Mark, Words, colour, mark, plot};
 use crate::palette::{self, Ink};
 use crate::run_dir::RunDir;
 use crate::stats::quantile_rank;
@@ -32,27 +32,32 @@ pub(super) fn raw(run: &RunDir) -> String {
         .collect();
     legend.extend(OUTCOMES.map(|(word, ink)| Entry { ink, word: word.into(), mark: Mark::Bar }));
     let range = milliseconds_range(ops.iter().filter_map(milliseconds));
-    plot(run, "Latency of each operation", range.log_scale(), "milliseconds", &legend, |chart, root| {
-        // By outcome, so that what did not happen is drawn last and not hidden; then by shape; then by place.
-        let at = |op: &Op| {
-            let (x, y) = chart.backend_coord(&(op.call as f64 / 1e9, milliseconds(op)?));
-            Some((outcome(op), look(&op.f), x, y))
-        };
-        let all: BTreeSet<_> = ops.iter().filter_map(at).collect();
-        let mut marks: Vec<_> = Vec::new();
-        for cell in CELLS {
-            let mut taken = BTreeSet::new();
-            let first = |&(outcome, look, x, y): &_| taken.insert((outcome, look, x / cell, y / cell));
-            marks = all.iter().copied().filter(first).collect();
-            if marks.len() <= MARKS_MAX {
-                break;
+    plot(
+        run,
+        &Words { title: "Latency of each operation", unit: "milliseconds", legend: &legend },
+        range.log_scale(),
+        |chart, root| {
+            // By outcome, so that what did not happen is drawn last and not hidden; then by shape; then by place.
+            let at = |op: &Op| {
+                let (x, y) = chart.backend_coord(&(op.call as f64 / 1e9, milliseconds(op)?));
+                Some((outcome(op), look(&op.f), x, y))
+            };
+            let all: BTreeSet<_> = ops.iter().filter_map(at).collect();
+            let mut marks: Vec<_> = Vec::new();
+            for cell in CELLS {
+                let mut taken = BTreeSet::new();
+                let first = |&(outcome, look, x, y): &_| taken.insert((outcome, look, x / cell, y / cell));
+                marks = all.iter().copied().filter(first).collect();
+                if marks.len() <= MARKS_MAX {
+                    break;
+                }
             }
-        }
-        for (outcome, look, x, y) in marks {
-            mark(root, (x, y), SHAPES[look], OUTCOMES[outcome].1)?;
-        }
-        Ok(())
-    })
+            for (outcome, look, x, y) in marks {
+                mark(root, (x, y), SHAPES[look], OUTCOMES[outcome].1)?;
+            }
+            Ok(())
+        },
+    )
 }
 
 /// The quantiles of the operations that happened, bucket by bucket; a bucket in which none did is a gap.
@@ -72,27 +77,32 @@ pub(super) fn quantiles(run: &RunDir) -> String {
         .zip(palette::QUANTILES)
         .map(|((_, word), ink)| Entry { ink, word: word.to_string(), mark: Mark::Bar })
         .collect();
-    plot(run, "Latency quantiles", range.log_scale(), "milliseconds", &legend, |chart, _| {
-        // The longest first: what most operations saw stays on top.
-        for ((percent, _), ink) in QUANTILES.iter().zip(palette::QUANTILES).rev() {
-            let points: Vec<Option<(f64, f64)>> = buckets
-                .iter()
-                .enumerate()
-                .map(|(at, bucket)| {
-                    let middle = (at as f64 + 0.5) * width as f64 / 1e9;
-                    (!bucket.is_empty()).then(|| (middle, bucket[quantile_rank(bucket.len(), *percent)]))
-                })
-                .collect();
-            for line in points.split(Option::is_none).filter(|line| !line.is_empty()) {
-                let line: Vec<(f64, f64)> = line.iter().flatten().copied().collect();
-                if let [alone] = line[..] {
-                    chart.draw_series([Circle::new(alone, 2, colour(ink).filled())])?;
+    plot(
+        run,
+        &Words { title: "Latency quantiles", unit: "milliseconds", legend: &legend },
+        range.log_scale(),
+        |chart, _| {
+            // The longest first: what most operations saw stays on top.
+            for ((percent, _), ink) in QUANTILES.iter().zip(palette::QUANTILES).rev() {
+                let points: Vec<Option<(f64, f64)>> = buckets
+                    .iter()
+                    .enumerate()
+                    .map(|(at, bucket)| {
+                        let middle = (at as f64 + 0.5) * width as f64 / 1e9;
+                        (!bucket.is_empty()).then(|| (middle, bucket[quantile_rank(bucket.len(), *percent)]))
+                    })
+                    .collect();
+                for line in points.split(Option::is_none).filter(|line| !line.is_empty()) {
+                    let line: Vec<(f64, f64)> = line.iter().flatten().copied().collect();
+                    if let [alone] = line[..] {
+                        chart.draw_series([Circle::new(alone, 2, colour(ink).filled())])?;
+                    }
+                    chart.draw_series(LineSeries::new(line, colour(ink).stroke_width(2)))?;
                 }
-                chart.draw_series(LineSeries::new(line, colour(ink).stroke_width(2)))?;
             }
-        }
-        Ok(())
-    })
+            Ok(())
+        },
+    )
 }
 
 /// The outcomes in the order in which they are drawn.

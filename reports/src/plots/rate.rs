@@ -4,7 +4,7 @@ use plotters::prelude::*;
 use tribunal_checker::op::Nanos;
 
 use super::bucket_ns;
-use super::frame::{Entry, Mark, colour, plot, span_seconds};
+use super::frame::{Entry, Mark, Words, colour, plot, span_seconds};
 use crate::palette;
 use crate::run_dir::RunDir;
 use crate::stats::{Tally, last_event};
@@ -34,22 +34,27 @@ pub(super) fn rate(run: &RunDir) -> String {
     let peak = buckets.iter().map(|tally| per_second(tally.all())).fold(1.0, f64::max);
     let legend = [("ok", palette::OK), ("info", palette::INFO), ("fail", palette::FAIL)]
         .map(|(word, ink)| Entry { ink, word: word.into(), mark: Mark::Bar });
-    plot(run, "Completed operations", 0.0..peak * 1.05, "per second", &legend, |chart, _| {
-        for (at, tally) in buckets.iter().enumerate() {
-            let (from, to) = (seconds(at, width), seconds(at + 1, width));
-            let mut floor = 0;
-            for (n, ink) in
-                [(tally.info, palette::INFO), (tally.fail, palette::FAIL), (tally.ok, palette::OK)]
-            {
-                if n > 0 {
-                    let corners = [(from, per_second(floor)), (to, per_second(floor + n))];
-                    chart.draw_series([Rectangle::new(corners, colour(ink).filled())])?;
+    plot(
+        run,
+        &Words { title: "Completed operations", unit: "per second", legend: &legend },
+        0.0..peak * 1.05,
+        |chart, _| {
+            for (at, tally) in buckets.iter().enumerate() {
+                let (from, to) = (seconds(at, width), seconds(at + 1, width));
+                let mut floor = 0;
+                for (n, ink) in
+                    [(tally.info, palette::INFO), (tally.fail, palette::FAIL), (tally.ok, palette::OK)]
+                {
+                    if n > 0 {
+                        let corners = [(from, per_second(floor)), (to, per_second(floor + n))];
+                        chart.draw_series([Rectangle::new(corners, colour(ink).filled())])?;
+                    }
+                    floor += n;
                 }
-                floor += n;
             }
-        }
-        Ok(())
-    })
+            Ok(())
+        },
+    )
 }
 
 /// A bucket in which nothing completed has no share: the line steps over it.
@@ -62,7 +67,7 @@ pub(super) fn availability(run: &RunDir) -> String {
         word: format!("asked for: {:.1} %", share * 100.0),
         mark: Mark::Bar,
     }));
-    plot(run, "Availability", 0.0..105.0, "per cent", &legend, |chart, _| {
+    plot(run, &Words { title: "Availability", unit: "per cent", legend: &legend }, 0.0..105.0, |chart, _| {
         let share = |tally: &Tally| 100.0 * tally.ok as f64 / tally.all() as f64;
         let steps = buckets.iter().enumerate().filter(|(_, tally)| tally.all() > 0);
         let line = steps.flat_map(|(at, tally)| {

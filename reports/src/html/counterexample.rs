@@ -1,0 +1,111 @@
+//! The minimal counterexample: the picture, what its signs mean, and the same in words.
+
+use maud::{Markup, html};
+use tribunal_checker::op::Op;
+
+use super::table::Column::{Number, Text};
+use super::table::{number, numbers, table};
+use super::{lanes, titled};
+use crate::picture::{BARS_MAX, Bar, Ending, Picture};
+use crate::run_dir::RunDir;
+use crate::summary;
+use crate::wording::{circled, counted, duration, elide, operation, seconds};
+
+/// With more operations than this, the table is folded at first.
+const ROWS_OPEN_MAX: usize = 12;
+
+pub(super) fn section(run: &RunDir) -> Markup {
+    let Some(picture) = Picture::of(&run.judgement, &run.evidence.faults, BARS_MAX) else {
+        return html! {};
+    };
+    let caption = summary::shrink_caption(run).unwrap_or_default();
+    let body = html! {
+        div .scroll tabindex="0" role="group" aria-label="The counterexample, drawn" { (lanes::draw(&picture)) }
+        ul .legend {
+            li { span .swatch.ok {} "ok: it happened" }
+            li { span .swatch.info {} "info: it may take effect at any later time, or never" }
+            li { span .swatch.fail {} "fail: it certainly did not happen" }
+            li { span .swatch.witness {} "✗ fits nowhere" }
+            li { (circled(1)) (circled(2)) " the longest legal order" }
+            li { "dashed: context, overlapping operations that the proof does not need" }
+        }
+        p .remark {
+            "The time axis is warped: it keeps the order of all events and what overlaps, not the distances. "
+            "Times are seconds on the run's one clock."
+            @if picture.left_out > 0 {
+                " " (counted(picture.left_out, "operation")) " of the counterexample "
+                (if picture.left_out == 1 { "is" } else { "are" }) " not drawn: all are in "
+                a href="verdict.json" { "verdict.json" } "."
+            }
+        }
+        (in_words(&picture))
+    };
+    titled("counterexample", "Minimal counterexample", &caption, body)
+}
+
+/// Every operation of the picture with both its times.
+fn in_words(picture: &Picture) -> Markup {
+    let mut bars: Vec<&Bar> = picture.bars().collect();
+    bars.sort_by_key(|bar| (bar.from, bar.id));
+    // As at the ticks, with as many digits as it takes to tell the times apart.
+    let times = picture.tick_labels();
+    let columns = [
+        Text("order"),
+        Text("process"),
+        Text("operation"),
+        Text("node"),
+        Number("invoked"),
+        Number("completed"),
+        Number("took"),
+        Text("outcome"),
+        Number("lines"),
+    ];
+    let rows = html! { @for bar in &bars { (row(bar, &times)) } };
+    html! {
+        details open[bars.len() <= ROWS_OPEN_MAX] {
+            summary { "The same as a table" }
+            (table(&columns, rows))
+        }
+    }
+}
+
+fn row(bar: &Bar, times: &[String]) -> Markup {
+    let op = bar.op;
+    let place = bar.place.map(circled).or(bar.witness.then(|| "✗".to_string()));
+    let completed = match times.get(bar.to) {
+        Some(time) => time.clone(),
+        None => op.completed.map_or("never".to_string(), seconds), // indeterminate: no tick of its own
+    };
+    let took = op.completed.map_or("–".to_string(), |end| duration(end - op.call));
+    html! {
+        tr .faint[bar.context] {
+            td { (place.unwrap_or_default()) }
+            td { "p" (op.process) }
+            td { code { (operation(op)) } }
+            td { (op.node.as_deref().map_or("–".to_string(), |node| elide(node, 20))) }
+            (numbers([&times[bar.from], &completed, &took]))
+            td { (outcome(bar)) @if bar.context { ", context" } }
+            (number(lines(op)))
+        }
+    }
+}
+
+fn outcome(bar: &Bar) -> String {
+    let word = match bar.ending {
+        Ending::Ok => "ok",
+        Ending::Fail => "fail",
+        Ending::Info => "info",
+    };
+    match &bar.op.error {
+        Some(error) => format!("{word}: {}", elide(error, 80)),
+        None => word.to_string(),
+    }
+}
+
+/// The lines of `history.jsonl` that an operation stands on, counted from 1.
+fn lines(op: &Op) -> String {
+    match op.complete_index {
+        Some(complete) => format!("{}, {}", op.invoke_index + 1, complete + 1),
+        None => (op.invoke_index + 1).to_string(),
+    }
+}

@@ -1,0 +1,40 @@
+//! Tables, all alike: they scroll on their own where the window is narrow.
+
+use maud::{Markup, Render, html};
+
+/// A column, by what is in it.
+pub(super) enum Column {
+    Text(&'static str),
+    Number(&'static str),
+}
+
+/// A table with a heading per column; the rows are `tr` elements.
+pub(super) fn table(columns: &[Column], rows: Markup) -> Markup {
+    html! {
+        div .scroll tabindex="0" {
+            table {
+                thead {
+                    tr {
+                        @for column in columns {
+                            @match column {
+                                Column::Text(heading) => th { (heading) },
+                                Column::Number(heading) => th .number { (heading) },
+                            }
+                        }
+                    }
+                }
+                tbody { (rows) }
+            }
+        }
+    }
+}
+
+/// A cell of a column of numbers.
+pub(super) fn number(cell: impl Render) -> Markup {
+    html! { td .number { (cell) } }
+}
+
+/// Several of them.
+pub(super) fn numbers<T: Render>(cells: impl IntoIterator<Item = T>) -> Markup {
+    html! { @for cell in cells { (number(cell)) } }
+}
