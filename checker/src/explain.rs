@@ -94,6 +94,7 @@ pub(crate) fn violation(
         judge,
         &minimal.iter().collect::<Vec<_>>(),
         &others.iter().take(OTHERS_MAX).map(|&at| &ops[at]).collect::<Vec<_>>(),
+        part.clock,
         limits,
     );
     let id_of = |at: &usize| ids[*sub.kept.get(*at).unwrap_or_else(|| &others[*at - sub.kept.len()])];
@@ -105,7 +106,9 @@ pub(crate) fn violation(
     let last = sub.kept.iter().copied().find(completes).or(sub.kept.last().copied());
     let witness = impasse.as_ref().map(|impasse| sub.kept[impasse.witness]).or(last).unwrap_or(0);
 
-    let explanations = Would { judge, part: &part, sub: &sub, decide: &mut decide }.ask();
+    let explanations =
+        Would { judge, part: &part, sub: &sub, begins_late: shrunk.first.is_some(), decide: &mut decide }
+            .ask();
     let (order, before, ways) = impasse.map_or((Vec::new(), Vec::new(), Vec::new()), |impasse| {
         let overwrites = |first: usize| format!("anything: {} overwrites it", who(&ops[first]));
         (impasse.order, vec![shrunk.first.map_or(impasse.before, overwrites)], impasse.ways)

@@ -21,7 +21,7 @@ use std::cmp::Reverse;
 
 use super::moves::Sub;
 use super::subject::{Recorded, Subject};
-use super::words::{count, on};
+use super::words::{Clock, count, on};
 use crate::op::{Nanos, Op};
 
 /// The class of a violation and the sentence about it.
@@ -45,12 +45,18 @@ pub(super) struct Case<'a> {
     minimal: Vec<(usize, Op)>,
     /// When the counterexample is complete: what was pending then, is.
     cut: Nanos,
+    clock: Clock,
 }
 
 impl<'a> Case<'a> {
     pub(super) fn new(part: &Recorded<'a>, sub: &Sub) -> Case<'a> {
         let minimal = sub.kept.iter().copied().zip(sub.ops(part)).collect();
-        Case { part: part.ops, subject: part.subject, minimal, cut: sub.cut }
+        Case { part: part.ops, subject: part.subject, minimal, cut: sub.cut, clock: part.clock }
+    }
+
+    /// A length of time, in words.
+    fn span(&self, from: Nanos, to: Nanos) -> String {
+        self.clock.span(from, to)
     }
 
     /// All recorded operations, with their positions.

@@ -10,7 +10,7 @@
 
 use std::cmp::Reverse;
 
-use super::words::{instants, who};
+use super::words::{Clock, who};
 use crate::judge::Judge;
 use crate::limits::Limits;
 use crate::op::{Nanos, Op};
@@ -50,6 +50,7 @@ pub(super) fn impasse(
     judge: &dyn Judge,
     ops: &[&Op],
     others: &[&Op],
+    clock: Clock,
     limits: &Limits<'_>,
 ) -> Option<Impasse> {
     let failure = judge.frontier_at_failure(ops, limits, ORDERS_MAX)?;
@@ -59,7 +60,7 @@ pub(super) fn impasse(
     let order = orders.min_by_key(|order| (Reverse(definite(order)), order.len()))?;
     let before = judge.replay(ops, &[]).unwrap_or_else(|stuck| stuck.state);
     let mut attempt =
-        Attempt { judge, ops, proof, witness: failure.witness, order: &order, ways: Vec::new() };
+        Attempt { judge, ops, proof, clock, witness: failure.witness, order: &order, ways: Vec::new() };
     attempt.next_alone();
     attempt.after_indeterminate();
     attempt.witness_earlier();
@@ -72,6 +73,7 @@ struct Attempt<'a> {
     ops: &'a [&'a Op],
     /// How many of the operations are the proof.
     proof: usize,
+    clock: Clock,
     witness: usize,
     order: &'a [usize],
     ways: Vec<Way>,
@@ -132,9 +134,9 @@ impl Attempt<'_> {
                 continue;
             };
             let state = self.judge.replay(self.ops, earlier).unwrap_or(state);
-            let (returned, invoked) = instants(self.ops[first].ret(), witness.call);
+            let (returned, invoked) = self.clock.instants(self.ops[first].ret(), witness.call);
             let reason = format!(
-                "{} returned at {returned} s, before this was invoked at {invoked} s",
+                "{} returned at {returned}, before this was invoked at {invoked}",
                 who(self.ops[first])
             );
             self.keep(vec![self.witness, first], state, reason);

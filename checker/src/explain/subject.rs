@@ -1,5 +1,6 @@
 //! A part of a history, with what the explanation must know of its model.
 
+use super::words::Clock;
 use crate::op::{F, Op, Value};
 
 /// The kinds of object that the explanation can tell apart.
@@ -62,6 +63,8 @@ pub(super) struct Recorded<'a> {
     pub(super) ops: &'a [Op],
     /// What they are about.
     pub(super) subject: Subject,
+    /// How it tells instants.
+    pub(super) clock: Clock,
     /// Which of them, with the results they returned, leave every state as it was.
     observers: Vec<bool>,
 }
@@ -73,7 +76,7 @@ impl<'a> Recorded<'a> {
         ops: &'a [Op],
         changes_nothing: impl Fn(&Op) -> bool,
     ) -> Recorded<'a> {
-        Recorded { ops, subject, observers: ops.iter().map(changes_nothing).collect() }
+        Recorded { ops, subject, clock: Clock::of(ops), observers: ops.iter().map(changes_nothing).collect() }
     }
 
     /// Whether an operation, with the result it returned, leaves every state as it was.

@@ -32,26 +32,50 @@ pub(super) fn short(thing: &impl ToString) -> String {
     format!("{head}…{tail}")
 }
 
-/// A length of time in the unit that suits it: `49 ms`, `4.2 ms`, `830 µs`, `12.4 s`.
-pub(super) fn span(from: Nanos, to: Nanos) -> String {
-    let nanos = to.saturating_sub(from);
-    let (value, unit) = match nanos {
-        0..1_000 => return format!("{nanos} ns"),
-        1_000..1_000_000 => (nanos as f64 / 1e3, "µs"),
-        1_000_000..10_000_000_000 => (nanos as f64 / 1e6, "ms"),
-        _ => (nanos as f64 / 1e9, "s"),
-    };
-    if value < 10.0 || unit == "s" { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+/// How instants are told: in units of time, or, where a recording has only the order of its events, in events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// Nanoseconds.
+    Time,
+    /// Positions of events.
+    Events,
 }
 
-/// Two instants in seconds since the start of the run, with as many decimals as tell them apart, three at least.
-pub(super) fn instants(a: Nanos, b: Nanos) -> (String, String) {
-    let text = |nanos: Nanos, decimals: usize| {
-        let fraction = format!("{:09}", nanos % 1_000_000_000);
-        format!("{}.{}", nanos / 1_000_000_000, &fraction[..decimals])
-    };
-    let enough = (3..9).find(|&decimals| a == b || text(a, decimals) != text(b, decimals)).unwrap_or(9);
-    (text(a, enough), text(b, enough))
+impl Clock {
+    /// The clock that a recording was made by: its times are the positions of its events if it had no times.
+    pub(super) fn of(ops: &[Op]) -> Clock {
+        let by_position = |op: &Op| op.call == op.invoke_index && op.completed == op.complete_index;
+        if ops.iter().all(by_position) { Clock::Events } else { Clock::Time }
+    }
+
+    /// A length of time in the unit that suits it: `49 ms`, `4.2 ms`, `830 µs`, `12.4 s`, `3 events`.
+    pub(super) fn span(self, from: Nanos, to: Nanos) -> String {
+        let length = to.saturating_sub(from);
+        if self == Clock::Events {
+            return count(length as usize, "event");
+        }
+        let (value, unit) = match length {
+            0..1_000 => return format!("{length} ns"),
+            1_000..1_000_000 => (length as f64 / 1e3, "µs"),
+            1_000_000..10_000_000_000 => (length as f64 / 1e6, "ms"),
+            _ => (length as f64 / 1e9, "s"),
+        };
+        if value < 10.0 || unit == "s" { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+    }
+
+    /// Two instants, `12.421 s` and `12.470 s`, with as many decimals as tell them apart, three at least; or
+    /// `event 34` and `event 40`.
+    pub(super) fn instants(self, a: Nanos, b: Nanos) -> (String, String) {
+        if self == Clock::Events {
+            return (format!("event {a}"), format!("event {b}"));
+        }
+        let text = |nanos: Nanos, decimals: usize| {
+            let fraction = format!("{:09}", nanos % 1_000_000_000);
+            format!("{}.{} s", nanos / 1_000_000_000, &fraction[..decimals])
+        };
+        let enough = (3..9).find(|&decimals| a == b || text(a, decimals) != text(b, decimals)).unwrap_or(9);
+        (text(a, enough), text(b, enough))
+    }
 }
 
 /// A number with the noun it counts: `1 read`, `17 reads`.
@@ -65,20 +89,22 @@ mod tests {
 
     #[test]
     fn spans_have_the_unit_that_suits_them() {
-        let spans: Vec<_> =
-            [7, 4_200, 830_000, 4_249_000, 49_000_000, 12_400_000_000].map(|to| span(0, to)).into();
+        let spans: Vec<_> = [7, 4_200, 830_000, 4_249_000, 49_000_000, 12_400_000_000]
+            .map(|to| Clock::Time.span(0, to))
+            .into();
+        assert_eq!(Clock::Events.span(3, 5), "2 events");
         assert_eq!(spans, ["7 ns", "4.2 µs", "830 µs", "4.2 ms", "49 ms", "12.4 s"]);
     }
 
     #[test]
     fn instants_have_the_decimals_that_tell_them_apart() {
         let pair = |a, b| {
-            let (a, b) = instants(a, b);
+            let (a, b) = Clock::Time.instants(a, b);
             format!("{a} {b}")
         };
-        assert_eq!(pair(12_421_000_000, 12_470_000_000), "12.421 12.470");
-        assert_eq!(pair(12_421_000_000, 12_421_000_900), "12.4210000 12.4210009");
-        assert_eq!(pair(5, 5), "0.000 0.000");
+        assert_eq!(pair(12_421_000_000, 12_470_000_000), "12.421 s 12.470 s");
+        assert_eq!(pair(12_421_000_000, 12_421_000_900), "12.4210000 s 12.4210009 s");
+        assert_eq!(pair(5, 5), "0.000 s 0.000 s");
     }
 
     #[test]

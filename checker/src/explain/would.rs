@@ -6,8 +6,8 @@
 //!   values are old, but nothing is lost.
 //! - *One node.* Reads prove nothing when dropped, so each node's reads are dropped in turn: if no violation is
 //!   left, that node alone gave the impossible answers.
-//! - *Clocks.* By how much would one process's operations have to be shifted? All instants come from one clock,
-//!   so a margin of milliseconds is no error of measurement.
+//! - *Clocks.* By how much would one process's operations have to be shifted? In a run of our own all instants
+//!   come from one clock; a recording from elsewhere may be less exact.
 //!
 //! The second and the fourth are asked of the counterexample, the others of all that was recorded on the key.
 
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::moves::Sub;
 use super::shrink::Decide;
 use super::subject::Recorded;
-use super::words::{count, on, span, who};
+use super::words::{Clock, count, on, who};
 use crate::judge::Judge;
 use crate::op::{Nanos, Op, Outcome};
 use crate::verdict::Explanation;
@@ -28,14 +28,18 @@ const SEQUENTIAL_STATES_MAX: usize = 200_000;
 const FAILURES_MAX: usize = 50;
 /// How many shifts of a clock are tried.
 const SHIFTS_MAX: usize = 400;
-/// Below this a margin may be an error of measurement.
+/// A margin below this, in ns, is worth a look at how instants were taken.
 const SUSPECT: Nanos = 1_000_000;
+/// How many operations a counterexample may have for their clocks to be questioned.
+const SHIFTED_MAX: usize = 64;
 
 /// The questions about a part that is not linearizable, given its counterexample.
 pub(super) struct Would<'a> {
     pub(super) judge: &'a dyn Judge,
     pub(super) part: &'a Recorded<'a>,
     pub(super) sub: &'a Sub,
+    /// Whether the counterexample leaves out what its first write had overwritten.
+    pub(super) begins_late: bool,
     pub(super) decide: Decide<'a>,
 }
 
@@ -97,6 +101,9 @@ impl Would<'_> {
 
     fn sequential(&self, minimal: &[Op]) -> Explanation {
         let question = "Would it be sequentially consistent?".to_owned();
+        if self.begins_late {
+            return Explanation { question, holds: None, answer: self.unasked(minimal) };
+        }
         let ops: Vec<&Op> = minimal.iter().collect();
         let holds = self.judge.sequential(&ops, SEQUENTIAL_STATES_MAX);
         let these = format!("the {} of the counterexample", count(ops.len(), "operation"));
@@ -110,6 +117,15 @@ impl Would<'_> {
             }
         };
         Explanation { question, holds, answer }
+    }
+
+    /// Why a question about the counterexample makes no sense.
+    fn unasked(&self, minimal: &[Op]) -> String {
+        match self.begins_late {
+            true => "undecided: the counterexample begins at a write, without what that had overwritten"
+                .to_owned(),
+            false => format!("undecided: the counterexample has {}", count(minimal.len(), "operation")),
+        }
     }
 
     fn one_node(&mut self) -> Option<Explanation> {
@@ -144,6 +160,9 @@ impl Would<'_> {
 
     fn clocks(&mut self, minimal: &[Op]) -> Explanation {
         let question = "Could the clocks be wrong?".to_owned();
+        if self.begins_late || minimal.len() > SHIFTED_MAX {
+            return Explanation { question, holds: None, answer: self.unasked(minimal) };
+        }
         let mut shifts = shifts(minimal);
         let tried = shifts.len().min(SHIFTS_MAX);
         let more = shifts.len() > tried;
@@ -151,14 +170,12 @@ impl Would<'_> {
         let fits = shifts.into_iter().find(|shift| (self.decide)(&shift.applied(minimal)) == Some(true));
         let (holds, answer) = match fits {
             Some(Shift { by, process, earlier }) => {
-                let (margin, way) = (span(0, by), if earlier { "earlier" } else { "later" });
+                let (margin, way) = (self.part.clock.span(0, by), if earlier { "earlier" } else { "later" });
                 let shifted =
                     format!("process {process}'s operations would have to be {margin} {way} than recorded");
-                match by < SUSPECT {
-                    true => {
-                        (Some(true), format!("perhaps: {shifted}, which is within the error of measurement"))
-                    }
-                    false => (Some(false), format!("no: {shifted}, and all instants come from one clock")),
+                match by < SUSPECT && self.part.clock == Clock::Time {
+                    true => (Some(true), format!("perhaps: {shifted}: look at how the instants were taken")),
+                    false => (Some(false), format!("no: {shifted}")),
                 }
             }
             None if more => {

@@ -3,24 +3,49 @@
 //! What a read may return is bounded by what must have been added before it began and by what can have been
 //! added when it returned; additions of negative amounts count the other way round.
 
+use std::collections::BTreeSet;
+
 use super::{Case, Finding, first};
-use crate::explain::words::{on, span, who};
-use crate::op::{F, Op};
+use crate::explain::words::{on, who};
+use crate::op::{F, Op, Value};
+
+/// How many sums are looked at.
+const SUMS_MAX: usize = 10_000;
 
 /// The patterns, in order.
 pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
-    first(case, &[too_low, too_high, decreasing])
+    first(case, &[too_low, too_high, same_sum, decreasing, no_such_sum])
 }
 
-/// The reads of the counterexample with what they returned, the latest first.
-fn reads<'a>(case: &Case<'a>) -> Vec<(usize, &'a Op, i64)> {
-    let read = |(at, op): (usize, &'a Op)| Some((at, op, op.output().filter(|_| op.f == F::Read)?.as_int()?));
-    case.suspects().into_iter().filter_map(read).collect()
+/// What an operation of the counterexample saw: a read what it returned, an addition that returned the new sum
+/// what it added to.
+struct Sight<'a> {
+    at: usize,
+    op: &'a Op,
+    before: i64,
+    after: i64,
 }
 
-/// The additions that are not known to have failed, with their amounts.
-fn adds<'a>(case: &Case<'a>) -> impl Iterator<Item = (usize, &'a Op, i64)> + use<'a> {
-    case.possible().filter(|(_, op)| op.f == F::Add).filter_map(|(at, op)| Some((at, op, op.input.as_int()?)))
+/// What the operations of the counterexample saw, the latest first.
+fn sights<'a>(case: &Case<'a>) -> Vec<Sight<'a>> {
+    let sight = |(at, op): (usize, &'a Op)| match (&op.f, op.output()?) {
+        (F::Read, Value::Nil) => Some(Sight { at, op, before: 0, after: 0 }),
+        (F::Read, sum) => sum.as_int().map(|sum| Sight { at, op, before: sum, after: sum }),
+        (F::Add, sum) => sum.as_int().zip(op.input.as_int()).map(|(after, amount)| Sight {
+            at,
+            op,
+            before: after.saturating_sub(amount),
+            after,
+        }),
+        _ => None,
+    };
+    case.suspects().into_iter().filter_map(sight).collect()
+}
+
+/// The other additions that are not known to have failed, with their amounts.
+fn adds<'a>(case: &Case<'a>, but: usize) -> impl Iterator<Item = (usize, &'a Op, i64)> + use<'a> {
+    let others = case.possible().filter(move |&(at, op)| op.f == F::Add && at != but);
+    others.filter_map(|(at, op)| Some((at, op, op.input.as_int()?)))
 }
 
 fn sum(amounts: impl Iterator<Item = i64>) -> i64 {
@@ -28,10 +53,11 @@ fn sum(amounts: impl Iterator<Item = i64>) -> i64 {
 }
 
 fn too_low(case: &Case<'_>) -> Option<Finding> {
-    reads(case).into_iter().find_map(|(at, read, value)| {
-        let mut done: Vec<_> = adds(case).filter(|(_, add, _)| add.ret() < read.call).collect();
+    sights(case).into_iter().find_map(|Sight { at, op: read, before: value, .. }| {
+        let mut done: Vec<_> = adds(case, at).filter(|(_, add, _)| add.ret() < read.call).collect();
         done.sort_by_key(|(at, add, _)| (add.ret(), *at));
-        let concurrent = adds(case).filter(|(_, add, _)| add.ret() >= read.call && add.call <= read.ret());
+        let concurrent =
+            adds(case, at).filter(|(_, add, _)| add.ret() >= read.call && add.call <= read.ret());
         let later_or_open = |from: usize| done[from..].iter().map(|(_, _, amount)| *amount);
         let taken_off = sum(concurrent.map(|(_, _, amount)| amount.min(0)));
         // The earliest addition after which the counter was above what the read returned, come what may.
@@ -47,26 +73,26 @@ fn too_low(case: &Case<'_>) -> Option<Finding> {
             who(read),
             on(read),
             who(last),
-            span(last.ret(), read.call)
+            case.span(last.ret(), read.call)
         );
         Some(Finding { class: "missed-increment", sentence, named: vec![last_at, at] })
     })
 }
 
 fn too_high(case: &Case<'_>) -> Option<Finding> {
-    reads(case).into_iter().find_map(|(at, read, value)| {
-        let begun = adds(case).filter(|(_, add, _)| add.call <= read.ret());
+    sights(case).into_iter().find_map(|Sight { at, op: read, before: value, .. }| {
+        let begun = adds(case, at).filter(|(_, add, _)| add.call <= read.ret());
         let surely = |add: &Op| add.ret() < read.call;
         let most = sum(begun.map(|(_, add, amount)| if surely(add) { amount } else { amount.max(0) }));
         if value <= most {
             return None;
         }
         let failed = case.recorded().filter(|(_, op)| op.is_fail() && op.f == F::Add && op.call <= read.ret());
-        let next = adds(case).filter(|(_, add, _)| add.call > read.ret()).min_by_key(|(_, add, _)| add.call);
+        let next = adds(case, at).filter(|(_, add, _)| add.call > read.ret()).min_by_key(|(_, add, _)| add.call);
         let (other, clause) = match (failed.last(), next) {
             (Some((at, op)), _) => (Some(at), format!("; {} had been reported as failed", who(op))),
             (None, Some((at, op, _))) => {
-                (Some(at), format!("; the next, {}, began {} later", who(op), span(read.ret(), op.call)))
+                (Some(at), format!("; the next, {}, began {} later", who(op), case.span(read.ret(), op.call)))
             }
             (None, None) => (None, String::new()),
         };
@@ -79,21 +105,71 @@ fn too_high(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-fn decreasing(case: &Case<'_>) -> Option<Finding> {
-    if adds(case).any(|(_, add, amount)| amount < 0 && add.call <= case.cut) {
+/// Two additions returned the same sum.
+fn same_sum(case: &Case<'_>) -> Option<Finding> {
+    if takes_off(case) {
         return None;
     }
-    let reads = reads(case);
-    reads.iter().find_map(|&(b, second, low)| {
-        let &(a, first, _) =
-            reads.iter().find(|(_, first, high)| *high > low && first.ret() < second.call)?;
+    let sights: Vec<_> = sights(case).into_iter().filter(|sight| sight.after > sight.before).collect();
+    sights.iter().enumerate().find_map(|(later, second)| {
+        let first = sights[later + 1..].iter().find(|first| first.after == second.after)?;
+        let sentence = format!(
+            "{} and {}{} both came to {}, though neither added nothing",
+            who(first.op),
+            who(second.op),
+            on(first.op),
+            second.after
+        );
+        Some(Finding { class: "split-brain", sentence, named: vec![first.at, second.at] })
+    })
+}
+
+/// Whether some addition may have made the counter smaller.
+fn takes_off(case: &Case<'_>) -> bool {
+    adds(case, usize::MAX).any(|(_, add, amount)| amount < 0 && add.call <= case.cut)
+}
+
+fn decreasing(case: &Case<'_>) -> Option<Finding> {
+    if takes_off(case) {
+        return None;
+    }
+    let sights = sights(case);
+    sights.iter().find_map(|second| {
+        let earlier = |first: &&Sight<'_>| first.after > second.before && first.op.ret() < second.op.call;
+        let first = sights.iter().find(earlier)?;
         let sentence = format!(
             "{}{} went down: {} had completed {} before it began, and nothing was taken off",
-            who(second),
-            on(second),
-            who(first),
-            span(first.ret(), second.call)
+            who(second.op),
+            on(second.op),
+            who(first.op),
+            case.span(first.op.ret(), second.op.call)
         );
-        Some(Finding { class: "non-monotonic-reads", sentence, named: vec![a, b] })
+        Some(Finding { class: "non-monotonic-reads", sentence, named: vec![first.at, second.at] })
+    })
+}
+
+/// No choice of the additions that may have been seen comes to what was seen.
+fn no_such_sum(case: &Case<'_>) -> Option<Finding> {
+    sights(case).into_iter().find_map(|Sight { at, op, before: value, .. }| {
+        let begun = || adds(case, at).filter(|(_, add, _)| add.call <= op.ret());
+        let base = sum(begun().filter(|(_, add, _)| add.ret() < op.call).map(|(_, _, amount)| amount));
+        let mut sums = BTreeSet::from([base]);
+        for (_, _, amount) in begun().filter(|(_, add, _)| add.ret() >= op.call) {
+            let more: Vec<i64> = sums.iter().map(|sum| sum.saturating_add(amount)).collect();
+            sums.extend(more);
+            if sums.len() > SUMS_MAX {
+                return None;
+            }
+        }
+        let (below, above) = (sums.range(..value).next_back()?, sums.range(value..).next()?);
+        (*above != value).then(|| {
+            let sentence = format!(
+                "{}{} skipped a step: of the additions it may have seen, some come to {below} and some to {above}, but \
+                 none to what it saw",
+                who(op),
+                on(op)
+            );
+            Finding { class: "impossible-sum", sentence, named: vec![at] }
+        })
     })
 }

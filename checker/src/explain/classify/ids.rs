@@ -1,7 +1,7 @@
 //! The violation of an id generator: the same id twice.
 
 use super::{Case, Finding};
-use crate::explain::words::{on, span, who};
+use crate::explain::words::{on, who};
 use crate::op::F;
 
 /// The only pattern.
@@ -14,7 +14,7 @@ pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
             who(second),
             on(second),
             who(first),
-            span(first.ret(), second.ret())
+            case.span(first.ret(), second.ret())
         );
         Some(Finding { class: "duplicate-id", sentence, named: vec![a, b] })
     })

@@ -2,7 +2,7 @@
 
 use super::{Case, Finding, first};
 use crate::explain::subject::is_refused;
-use crate::explain::words::{on, span, who};
+use crate::explain::words::{on, who};
 use crate::op::{F, Nanos, Op};
 
 /// The patterns, in order.
@@ -51,7 +51,7 @@ fn two_holders(case: &Case<'_>) -> Option<Finding> {
         let first = tenures[..i].iter().find(overlaps)?;
         let end = first.until.min(second.until);
         let held = match end > second.acquire.ret() {
-            true => format!("both held it for {}", span(second.acquire.ret(), end)),
+            true => format!("both held it for {}", case.span(second.acquire.ret(), end)),
             false => format!("process {} had not released it", first.acquire.process),
         };
         let sentence = format!(
@@ -60,7 +60,7 @@ fn two_holders(case: &Case<'_>) -> Option<Finding> {
             second.acquire.process,
             on(second.acquire),
             who(second.acquire),
-            span(first.acquire.ret(), second.acquire.ret()),
+            case.span(first.acquire.ret(), second.acquire.ret()),
             who(first.acquire)
         );
         Some(Finding { class: "two-holders", sentence, named: vec![first.at, second.at] })
@@ -82,7 +82,7 @@ fn stale_token(case: &Case<'_>) -> Option<Finding> {
             on(second.acquire),
             who(first.acquire),
             if token(first.acquire) == token(second.acquire) { "the same" } else { "a newer one" },
-            span(first.acquire.ret(), second.acquire.call)
+            case.span(first.acquire.ret(), second.acquire.call)
         );
         Some(Finding { class: "stale-token", sentence, named: vec![first.at, second.at] })
     })
@@ -101,7 +101,7 @@ fn released_by_stranger(case: &Case<'_>) -> Option<Finding> {
                 who(release),
                 on(release),
                 who(holder.acquire),
-                span(holder.acquire.ret(), release.call)
+                case.span(holder.acquire.ret(), release.call)
             );
             Finding { class: "released-by-stranger", sentence, named: vec![holder.at, at] }
         })
@@ -135,7 +135,7 @@ fn refused_though_free(case: &Case<'_>) -> Option<Finding> {
             Some((_, release)) => format!(
                 "{}, the last to release it, had completed {} before",
                 who(release),
-                span(release.ret(), attempt.call)
+                case.span(release.ret(), attempt.call)
             ),
             None => "nobody had taken it".to_owned(),
         };

@@ -4,7 +4,7 @@
 
 use super::unfounded::{Verbs, unfounded};
 use super::{Case, Finding, first};
-use crate::explain::words::{on, short, span, who};
+use crate::explain::words::{on, short, who};
 use crate::op::{F, Op, Value};
 
 /// The patterns, in order.
@@ -45,7 +45,9 @@ fn shown_unfounded(case: &Case<'_>) -> Option<Finding> {
         let Some(Value::List(items)) = op.output() else { return None };
         let verbs = Verbs { saw: "shows", put: "appended", been_put: "appended" };
         items.iter().find_map(|entry| {
-            unfounded(case, (at, op), entry, &verbs, |source| source.f == F::Append && source.input == *entry)
+            unfounded(case, (at, op), entry, &verbs, |_, source| {
+                source.f == F::Append && source.input == *entry
+            })
         })
     })
 }
@@ -89,10 +91,10 @@ fn missing(case: &Case<'_>) -> Option<Finding> {
         let seen = case.recorded().filter(|(_, other)| !places(other, &append.input).is_empty());
         let (class, clause) = match seen.map(|(_, other)| other.ret()).min() {
             Some(seen) if seen < op.call => {
-                ("non-monotonic-reads", format!("it had been shown {} before", span(seen, op.call)))
+                ("non-monotonic-reads", format!("it had been shown {} before", case.span(seen, op.call)))
             }
             Some(seen) if seen > op.ret() => {
-                ("stale-read", format!("it was first shown {} later", span(op.ret(), seen)))
+                ("stale-read", format!("it was first shown {} later", case.span(op.ret(), seen)))
             }
             Some(_) => ("stale-read", "another read shows it".to_owned()),
             None => ("lost-entry", "no read has ever shown it".to_owned()),
@@ -103,7 +105,7 @@ fn missing(case: &Case<'_>) -> Option<Finding> {
             on(op),
             short(&append.input),
             who(append),
-            span(append.ret(), op.call)
+            case.span(append.ret(), op.call)
         );
         Some(Finding { class, sentence, named: vec![append_at, at] })
     })
@@ -123,7 +125,7 @@ fn out_of_order(case: &Case<'_>) -> Option<Finding> {
                 short(&late.input),
                 short(&early.input),
                 who(early),
-                span(early.ret(), late.call),
+                case.span(early.ret(), late.call),
                 who(late)
             );
             Some(Finding { class: "out-of-order", sentence, named: vec![*early_at, at] })

@@ -2,7 +2,7 @@
 
 use super::unfounded::{Verbs, unfounded};
 use super::{Case, Finding, first};
-use crate::explain::words::{on, short, span, who};
+use crate::explain::words::{on, short, who};
 use crate::op::{F, Op, Value};
 
 /// The patterns of first-in first-out queues, in order.
@@ -38,7 +38,7 @@ fn taken_unfounded(case: &Case<'_>) -> Option<Finding> {
     removals(case).into_iter().find_map(|(at, op, value)| {
         let (put_in, been_put) = if op.f == F::Pop { ("pushed", "pushed") } else { ("enqueued", "enqueued") };
         let verbs = Verbs { saw: "returned", put: put_in, been_put };
-        unfounded(case, (at, op), value, &verbs, |source| put(source) == Some(value))
+        unfounded(case, (at, op), value, &verbs, |_, source| put(source) == Some(value))
     })
 }
 
@@ -52,7 +52,7 @@ fn taken_twice(case: &Case<'_>) -> Option<Finding> {
             return None;
         }
         let times = if sources == 1 { "once".into() } else { format!("{sources} times") };
-        let (name, margin) = (short(value), span(first.ret(), second.ret()));
+        let (name, margin) = (short(value), case.span(first.ret(), second.ret()));
         let sentence = format!(
             "{name} was taken {}{}: {} returned it, and {margin} later so did {}, though it was put in only {times}",
             if takers == 2 { "twice".into() } else { format!("{takers} times") },
@@ -90,7 +90,7 @@ fn false_empty(case: &Case<'_>) -> Option<Finding> {
                     "false-empty",
                     format!(
                         "was not taken until {} later, by process {}",
-                        span(op.ret(), taker.call),
+                        case.span(op.ret(), taker.call),
                         taker.process
                     ),
                 ),
@@ -100,7 +100,7 @@ fn false_empty(case: &Case<'_>) -> Option<Finding> {
                 who(op),
                 on(op),
                 who(source),
-                span(source.ret(), op.call),
+                case.span(source.ret(), op.call),
                 short(value)
             );
             Some(Finding { class, sentence, named: vec![source_at, at] })
@@ -122,10 +122,10 @@ fn out_of_order(case: &Case<'_>) -> Option<Finding> {
         overtaken.into_iter().find_map(|&(first_at, first_put)| {
             let first = put(first_put)?;
             source_of(first)?;
-            let lead = span(first_put.ret(), second_put.call);
+            let lead = case.span(first_put.ret(), second_put.call);
             let (class, sentence) = match case.possible().find(|(_, op)| taken(op) == Some(first)) {
                 Some((_, late)) if late.call > early.ret() => {
-                    let margin = span(early.ret(), late.call);
+                    let margin = case.span(early.ret(), late.call);
                     let (late, on) = (who(late), on(late));
                     let sentence = format!(
                         "{} overtook {}{on}: {} had completed {lead} before {} began, yet {} returned {margin} before \

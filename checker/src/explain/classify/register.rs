@@ -3,15 +3,17 @@
 //! An *observer* saw a value: a read, or a compare-and-set that took place. A *writer* of a value is an
 //! operation that, if it took effect, left the value there; the initial value has the beginning of time.
 
+use std::collections::HashSet;
+
 use super::unfounded::{Verbs, unfounded};
 use super::{Case, Finding, first};
-use crate::explain::subject::{observed, written};
-use crate::explain::words::{count, on, short, span, who};
+use crate::explain::subject::{is_refused, observed, written};
+use crate::explain::words::{count, on, short, who};
 use crate::op::{F, Nanos, Op, Value};
 
 /// The patterns, in order.
 pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
-    first(case, &[seen_unfounded, split_brain, lost_write, stale_read, non_monotonic, diverging])
+    first(case, &[seen_unfounded, split_brain, lost_write, stale_read, non_monotonic, diverging, refused])
 }
 
 /// The observers of the counterexample with what they saw, the latest first.
@@ -20,9 +22,42 @@ fn observers<'a>(case: &Case<'a>) -> Vec<(usize, &'a Op, &'a Value)> {
     case.suspects().into_iter().filter_map(observer).collect()
 }
 
-/// The operations that may have left a value in the register while the counterexample lasted.
+/// Whether the operation, if it took effect, put a value into the register that it did not find there.
+fn writes(op: &Op, value: &Value) -> bool {
+    let found = if op.f == F::Cas { op.input.as_pair().map(|(from, _)| from) } else { None };
+    written(op) == Some(value) && found != Some(value)
+}
+
+/// The operations that may have put a value into the register while the counterexample lasted.
 fn writers<'a>(case: &Case<'a>, value: &Value) -> impl Iterator<Item = &'a Op> {
-    case.possible().map(|(_, op)| op).filter(|op| op.call <= case.cut && written(op) == Some(value))
+    case.possible().map(|(_, op)| op).filter(|op| op.call <= case.cut && writes(op, value))
+}
+
+/// The compare-and-sets that cannot have taken place by an instant: what they expect was never there, for nobody
+/// wrote it, or only others of them.
+fn impossible(case: &Case<'_>, by: Nanos) -> HashSet<usize> {
+    let begun = || case.possible().filter(|(_, op)| op.call <= by);
+    let mut known: HashSet<&Value> = HashSet::from([&Value::Nil]);
+    known.extend(begun().filter(|(_, op)| op.f != F::Cas).filter_map(|(_, op)| written(op)));
+    let swaps: Vec<_> =
+        begun().filter_map(|(at, op)| Some((at, op.input.as_pair().filter(|_| op.f == F::Cas)?))).collect();
+    loop {
+        let size = known.len();
+        known.extend(
+            swaps
+                .iter()
+                .filter(|(_, (from, _))| known.contains(from))
+                .map(|(_, (_, to))| *to)
+                .collect::<Vec<_>>(),
+        );
+        if known.len() == size {
+            return swaps
+                .into_iter()
+                .filter(|(_, (from, _))| !known.contains(from))
+                .map(|(at, _)| at)
+                .collect();
+        }
+    }
 }
 
 /// Whether every writer of a value had taken effect before an instant. The initial value is there before any.
@@ -38,7 +73,10 @@ fn saw(op: &Op) -> &'static str {
 fn seen_unfounded(case: &Case<'_>) -> Option<Finding> {
     observers(case).into_iter().filter(|(_, _, value)| !value.is_nil()).find_map(|(at, op, value)| {
         let verbs = Verbs { saw: saw(op), put: "wrote", been_put: "written" };
-        unfounded(case, (at, op), value, &verbs, |source| written(source) == Some(value))
+        let impossible = impossible(case, op.ret());
+        unfounded(case, (at, op), value, &verbs, |at, source| {
+            writes(source, value) && !impossible.contains(&at)
+        })
     })
 }
 
@@ -109,7 +147,7 @@ fn lost_write(case: &Case<'_>) -> Option<Finding> {
         count(later.len(), "read"),
         short(value),
         read.process,
-        span(write.ret(), read.call)
+        case.span(write.ret(), read.call)
     );
     Some(Finding { class: "lost-write", sentence, named: vec![lost, first] })
 }
@@ -125,7 +163,7 @@ fn stale_read(case: &Case<'_>) -> Option<Finding> {
         who(op),
         on(op),
         who(write),
-        span(write.ret(), op.call),
+        case.span(write.ret(), op.call),
         short(value)
     );
     Some(Finding { class: "stale-read", sentence, named: vec![write_at, at] })
@@ -145,7 +183,7 @@ fn non_monotonic(case: &Case<'_>) -> Option<Finding> {
             who(second),
             on(second),
             who(first),
-            span(first.ret(), second.call),
+            case.span(first.ret(), second.call),
             short(old)
         );
         Some(Finding { class: "non-monotonic-reads", sentence, named: vec![a, b] })
@@ -169,8 +207,35 @@ fn diverging(case: &Case<'_>) -> Option<Finding> {
             who(first),
             who(second),
             on(first),
-            span(first.call.max(second.call), first.ret().min(second.ret()))
+            case.span(first.call.max(second.call), first.ret().min(second.ret()))
         );
         Some(Finding { class: "diverging-reads", sentence, named: vec![a, b] })
+    })
+}
+
+/// A comparison failed although the register can only have held the value.
+fn refused(case: &Case<'_>) -> Option<Finding> {
+    let refused = case.suspects().into_iter().filter(|(_, op)| op.f == F::Cas && is_refused(op));
+    refused.into_iter().find_map(|(at, op)| {
+        let (from, _) = op.input.as_pair()?;
+        let others_settled = |instant: Nanos| {
+            let others = case.possible().filter(|(_, other)| {
+                other.call <= op.ret() && written(other).is_some_and(|value| value != from)
+            });
+            others.into_iter().all(|(_, other)| other.ret() < instant)
+        };
+        let wrote = |(_, write): &&(usize, &Op)| writes(write, from) && write.ret() < op.call && others_settled(write.call);
+        let suspects = case.suspects();
+        let &(write_at, write) = suspects.iter().filter(wrote).min_by_key(|(_, write)| write.ret())?;
+        let sentence = format!(
+            "{}{} was refused although the register held {}: {} had completed {} before it began, and nothing else was \
+             written",
+            who(op),
+            on(op),
+            short(from),
+            who(write),
+            case.span(write.ret(), op.call)
+        );
+        Some(Finding { class: "false-refusal", sentence, named: vec![write_at, at] })
     })
 }

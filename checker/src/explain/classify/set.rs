@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::unfounded::{Verbs, unfounded};
 use super::{Case, Finding, first};
-use crate::explain::words::{on, short, span, who};
+use crate::explain::words::{on, short, who};
 use crate::op::{F, Op, Value};
 
 /// The patterns, in order.
@@ -63,7 +63,7 @@ fn seen_unfounded(case: &Case<'_>) -> Option<Finding> {
     find(case, true, |element, observer| {
         let saw = if observer.1.f == F::Contains { "found" } else { "shows" };
         let verbs = Verbs { saw, put: "added", been_put: "added" };
-        unfounded(case, observer, element, &verbs, |source| adds(source, element))
+        unfounded(case, observer, element, &verbs, |_, source| adds(source, element))
     })
 }
 
@@ -87,7 +87,7 @@ fn vanished(case: &Case<'_>) -> Option<Finding> {
             on(op),
             short(element),
             who(first),
-            span(first.ret(), op.call)
+            case.span(first.ret(), op.call)
         );
         Some(Finding { class: "non-monotonic-reads", sentence, named: vec![first_at, at] })
     })
@@ -103,7 +103,7 @@ fn missing(case: &Case<'_>) -> Option<Finding> {
         }
         let seen = case.recorded().filter(|(_, other)| tells(other, element) == Some(true));
         let (class, clause) = match seen.map(|(_, other)| other.ret()).min() {
-            Some(seen) => ("stale-read", format!("it was first seen {} later", span(op.ret(), seen))),
+            Some(seen) => ("stale-read", format!("it was first seen {} later", case.span(op.ret(), seen))),
             None => ("lost-element", "nobody has ever seen it".to_owned()),
         };
         let sentence = format!(
@@ -112,7 +112,7 @@ fn missing(case: &Case<'_>) -> Option<Finding> {
             on(op),
             short(element),
             who(add),
-            span(add.ret(), op.call)
+            case.span(add.ret(), op.call)
         );
         Some(Finding { class, sentence, named: vec![add_at, at] })
     })
@@ -137,7 +137,7 @@ fn undeleted(case: &Case<'_>) -> Option<Finding> {
             on(op),
             short(element),
             who(delete),
-            span(delete.ret(), op.call)
+            case.span(delete.ret(), op.call)
         );
         Some(Finding { class: "stale-read", sentence, named: vec![delete_at, at] })
     })

@@ -75,6 +75,15 @@ fn registers() {
         "diverging-reads: process 2's `read → 1` and process 3's `read → 2` on k saw different values for 5.0 ms, \
          though neither was written in that time"
     );
+    assert_eq!(
+        said("0 write 1 @ 1..4\n 1 write 2 @ 5..9\n 3 cas 2 5 -> false @ 21..25"),
+        "false-refusal: process 3's `cas 2→5 ✗` on k was refused although the register held 2: process 1's `write 2` \
+         had completed 12 ms before it began, and nothing else was written"
+    );
+    assert_eq!(
+        said("7 cas 8 9 @ 1..\n 3 read -> 9 @ 30..40"),
+        "never-written: process 3's `read → 9` on k returned 9, which nobody ever wrote"
+    );
 }
 
 #[test]
@@ -99,6 +108,16 @@ fn counters() {
         said("1 add 1 @ 1..\n 4 read -> 1 @ 2..3\n 3 read -> 0 @ 15..16"),
         "non-monotonic-reads: process 3's `read → 0` on k went down: process 4's `read → 1` had completed 12 ms before \
          it began, and nothing was taken off"
+    );
+    assert_eq!(
+        said("1 add 1 -> 5 @ 1..9\n 2 add 4 @ 1..9\n 3 add 1 -> 5 @ 2..9"),
+        "split-brain: process 1's `add 1 → 5` and process 3's `add 1 → 5` on k both came to 5, though neither added \
+         nothing"
+    );
+    assert_eq!(
+        said("1 add 2 @ 1..\n 2 add 2 @ 1..9\n 3 read -> 3 @ 10..12"),
+        "impossible-sum: process 3's `read → 3` on k skipped a step: of the additions it may have seen, some come to 2 \
+         and some to 4, but none to what it saw"
     );
 }
 

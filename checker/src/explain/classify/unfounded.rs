@@ -1,7 +1,7 @@
 //! Something was seen that was never put there, or that was put there later, or whose putting had failed.
 
 use super::{Case, Finding};
-use crate::explain::words::{on, span, who};
+use crate::explain::words::{on, who};
 use crate::op::{Op, Value};
 
 /// The verbs of a model, for the sentences about what was seen unfounded.
@@ -21,9 +21,10 @@ pub(super) fn unfounded(
     (at, op): (usize, &Op),
     value: &Value,
     verbs: &Verbs,
-    puts: impl Fn(&Op) -> bool,
+    puts: impl Fn(usize, &Op) -> bool,
 ) -> Option<Finding> {
-    let sources: Vec<_> = case.recorded().filter(|&(other, source)| other != at && puts(source)).collect();
+    let sources: Vec<_> =
+        case.recorded().filter(|&(other, source)| other != at && puts(other, source)).collect();
     if sources.iter().any(|(_, source)| !source.is_fail() && source.call <= op.ret()) {
         return None;
     }
@@ -34,7 +35,7 @@ pub(super) fn unfounded(
     Some(match (failed, later) {
         (Some(&(source, failed)), _) => {
             let told = match failed.completed {
-                Some(told) if told < op.call => format!(" {} before it began", span(told, op.call)),
+                Some(told) if told < op.call => format!(" {} before it began", case.span(told, op.call)),
                 _ => String::new(),
             };
             let sentence =
@@ -42,7 +43,7 @@ pub(super) fn unfounded(
             Finding { class: "aborted-read", sentence, named: vec![source, at] }
         }
         (None, Some(&(source, later))) => {
-            let margin = span(op.ret(), later.call);
+            let margin = case.span(op.ret(), later.call);
             let sentence = format!(
                 "{subject} {value} before it was {been_put}: {} began {margin} after that",
                 who(later)
