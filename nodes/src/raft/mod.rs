@@ -15,7 +15,7 @@
 //! retries them when the leadership changes, until the request's deadline.
 //!
 //! Caveats: the set of nodes is fixed when they start. Clients' sessions are kept for ever. Nodes trust each other and
-//! the network not to forge messages.
+//! the network not to forge messages. Nothing keeps two processes from using one data directory.
 
 mod bug;
 mod client;
@@ -149,4 +149,55 @@ pub fn run(args: Args) -> ExitCode {
 fn failed(error: &dyn std::fmt::Display) -> ExitCode {
     crate::logging::log(format_args!("error: {error}"));
     ExitCode::from(3)
+}
+
+#[cfg(test)]
+mod command_line {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// Reads the flags that every node needs, and these.
+    fn setup(more: &str) -> Result<Setup, String> {
+        let needed = "raft --id n1 --listen 127.0.0.1:1 --client 127.0.0.1:2 --data d";
+        let words = needed.split(' ').chain(more.split_whitespace());
+        Cli::try_parse_from(words).map_err(|error| error.to_string())?.args.setup()
+    }
+
+    #[test]
+    fn flags_become_a_setup() {
+        let setup = setup(
+            "--peer n2=127.0.0.1:3 --peer n3=127.0.0.1:4 --election-timeout 300-500 --heartbeat 20
+             --snapshot-every 50 --bug stale-read --bug forget-vote",
+        )
+        .unwrap();
+        assert_eq!(setup.config.peers, ["n2".into(), "n3".into()]);
+        assert_eq!(setup.config.election_timeout, (Duration::from_millis(300), Duration::from_millis(500)));
+        assert_eq!((setup.config.heartbeat, setup.snapshot_every), (Duration::from_millis(20), 50));
+        assert_eq!(setup.config.bugs, [Bug::StaleRead, Bug::ForgetVote]);
+    }
+
+    #[test]
+    fn flags_that_make_no_sense_are_refused_by_name() {
+        for (flags, word) in [
+            ("--peer n2", "NAME=ADDRESS"),
+            ("--peer n1=127.0.0.1:3", "two nodes are named n1"),
+            ("--peer n2=127.0.0.1:3 --peer n2=127.0.0.1:4", "two nodes are named n2"),
+            ("--election-timeout 300-150", "longer"),
+            ("--election-timeout 150", "MS-MS"),
+            ("--heartbeat 0", "at least 1"),
+            ("--heartbeat 150", "shorter"),
+            ("--snapshot-every 0", "snapshot-every"),
+            ("--bug no-such-bug", "no-such-bug"),
+        ] {
+            let why = setup(flags).expect_err(flags);
+            assert!(why.contains(word), "{flags}: {why}");
+        }
+    }
 }
