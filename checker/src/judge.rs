@@ -16,6 +16,7 @@ use crate::op::Op;
 use crate::part::{Event, Part};
 use crate::small::{self, Menu};
 use crate::space::{Space, StateId};
+use crate::split;
 use crate::witness::{self, Stuck};
 
 /// The search engines.
@@ -45,6 +46,25 @@ pub(crate) struct Decided {
     pub(crate) states: u64,
     /// The largest number of configurations held at once; 0 where the algorithm holds none.
     pub(crate) frontier_max: usize,
+}
+
+impl Decided {
+    /// What is known of a part that nobody looked at, because a violation was found elsewhere.
+    pub(crate) fn not_started() -> Self {
+        Decided { stopped: Some((Limit::Cancelled, 0)), ..Decided::undecided("none") }
+    }
+
+    /// Nothing yet.
+    fn undecided(engine: &'static str) -> Self {
+        Decided {
+            decision: Decision::Declined,
+            stopped: None,
+            definite: 0,
+            engine,
+            states: 0,
+            frontier_max: 0,
+        }
+    }
 }
 
 /// The event at which no configuration survived, and what there was before it. Operations by their positions in the
@@ -138,32 +158,41 @@ impl<M: Model> Judge for M {
         limits: &Limits<'_>,
         cancelled: Option<&AtomicBool>,
     ) -> Decided {
-        let mut decided = Decided {
-            decision: Decision::Declined,
-            stopped: None,
-            definite: 0,
-            engine: "frontier",
-            states: 0,
-            frontier_max: 0,
-        };
-        let mut space = Space::new(self);
-        let Ok(part) = Part::new(&mut space, ops) else { return decided };
-        let mut meter = Meter::new(limits, cancelled);
-        let found = if engine == Engine::DepthFirst {
-            decided.engine = "depth-first";
-            dfs::search(&part, &mut space, &mut meter)
-        } else {
-            let search = frontier::search(&part, &mut space, &mut meter, 0);
-            decided.frontier_max = search.frontier_max;
-            search.found
-        };
-        decided.definite = part.definite();
-        decided.states = meter.states();
-        match found {
-            Found::Order(order) => decided.decision = Decision::Legal { order: part.positions(&order) },
-            Found::Wall(wall) => decided.decision = Decision::Illegal { conflict: part.positions(&[wall]) },
-            Found::Stopped(limit, reached) => decided.stopped = Some((limit, reached)),
+        if engine == Engine::Auto
+            && let Some(path) = self.fast_path()
+        {
+            let decision = path.decide(ops);
+            if decision != Decision::Declined {
+                return Decided { decision, ..Decided::undecided(path.name()) };
+            }
         }
+        let mut decided =
+            Decided::undecided(if engine == Engine::DepthFirst { "depth-first" } else { "frontier" });
+        let mut meter = Meter::new(limits, cancelled);
+        let components = if engine == Engine::DepthFirst { None } else { split::components(self, ops) };
+        let Some(components) = components else {
+            search(self, ops, engine, &mut meter, &mut decided);
+            return decided;
+        };
+        let mut orders = Vec::with_capacity(components.len());
+        for positions in components {
+            let ops: Vec<&Op> = positions.iter().map(|&at| ops[at]).collect();
+            search(self, &ops, engine, &mut meter, &mut decided);
+            match &decided.decision {
+                Decision::Legal { order } => orders.push(order.iter().map(|&at| positions[at]).collect()),
+                Decision::Illegal { conflict } => {
+                    let conflict = conflict.iter().map(|&at| positions[at]).collect();
+                    decided.decision = Decision::Illegal { conflict };
+                    return decided;
+                }
+                // A violation of another component would still count.
+                Decision::Declined => {}
+            }
+        }
+        decided.decision = match decided.stopped {
+            Some(_) => Decision::Declined,
+            None => Decision::Legal { order: split::merge(ops, &orders) },
+        };
         decided
     }
 
@@ -214,5 +243,34 @@ impl<M: Model> Judge for M {
 
     fn certify(&self, ops: &[&Op], order: &[usize]) -> Result<(), String> {
         witness::certify(self, ops, order)
+    }
+}
+
+/// Decides one object, and adds what that cost.
+fn search<M: Model>(model: &M, ops: &[&Op], engine: Engine, meter: &mut Meter<'_>, decided: &mut Decided) {
+    let mut space = Space::new(model);
+    decided.decision = Decision::Declined;
+    let Ok(part) = Part::new(&mut space, ops) else { return };
+    let found = if engine == Engine::DepthFirst {
+        dfs::search(&part, &mut space, meter)
+    } else {
+        let search = frontier::search(&part, &mut space, meter, 0);
+        decided.frontier_max = decided.frontier_max.max(search.frontier_max);
+        search.found
+    };
+    decided.definite += part.definite();
+    decided.states = meter.states();
+    match found {
+        Found::Order(order) => {
+            decided.decision = Decision::Legal { order: part.positions(&order) };
+            if let Some((_, reached)) = &mut decided.stopped {
+                *reached += part.definite();
+            }
+        }
+        Found::Wall(wall) => decided.decision = Decision::Illegal { conflict: part.positions(&[wall]) },
+        Found::Stopped(limit, reached) => {
+            let before = decided.stopped.map_or(decided.definite - part.definite(), |(_, before)| before);
+            decided.stopped = Some((limit, before + reached));
+        }
     }
 }

@@ -17,15 +17,41 @@ use std::fmt::{self, Debug};
 use std::hash::Hash;
 use std::str::FromStr;
 
-use crate::op::Op;
+use crate::fast::FastPath;
+use crate::judge::Judge;
+use crate::op::{Op, Value};
 
 mod cas_register;
 mod counter;
+mod fencing_lock;
+mod ids;
+mod kv;
+mod log;
+mod multi_register;
+mod mutex;
+mod queue;
 mod register;
+#[cfg(test)]
+pub(crate) mod script;
+mod semaphore;
+mod set;
+mod stack;
+mod unordered_queue;
 
 pub use cas_register::CasRegister;
 pub use counter::Counter;
+pub use fencing_lock::FencingLock;
+pub use ids::Ids;
+pub use kv::Kv;
+pub use log::Log;
+pub use multi_register::MultiRegister;
+pub use mutex::Mutex;
+pub use queue::Queue;
 pub use register::Register;
+pub use semaphore::Semaphore;
+pub use set::Set;
+pub use stack::Stack;
+pub use unordered_queue::UnorderedQueue;
 
 /// A sequential specification of one object. The example at the top of the crate implements it for an object of its
 /// own.
@@ -75,49 +101,66 @@ pub trait Model: Sync {
     fn overwrites(&self, _call: &Self::Call) -> bool {
         false
     }
+
+    /// Which part of the object this call is about, if it is about one alone: the element of a set, say. When every
+    /// call of a history names a part, each part is checked alone. A promise: calls about different parts commute,
+    /// and neither can tell whether the other took place.
+    fn component(&self, _call: &Self::Call) -> Option<Value> {
+        None
+    }
+
+    /// An exact algorithm for this very object, which is tried before any search.
+    fn fast_path(&self) -> Option<FastPath> {
+        None
+    }
 }
 
-/// The models that come with the checker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ModelKind {
-    /// See [`Register`].
-    Register,
-    /// See [`CasRegister`].
-    CasRegister,
-    /// See [`Counter`].
-    Counter,
+/// One row per model: its name in the code, an instance, its name for people, what the object does.
+macro_rules! models {
+    ($($kind:ident = $model:expr, $name:literal, $summary:literal;)*) => {
+        /// The models that come with the checker.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ModelKind {
+            $(#[doc = $summary] $kind,)*
+        }
+
+        impl ModelKind {
+            /// All of them, in the order of `tribunal list models`.
+            pub const ALL: [ModelKind; [$($name),*].len()] = [$(ModelKind::$kind),*];
+
+            /// The name in kebab-case, as [`ModelKind::from_str`] takes it.
+            pub fn name(self) -> &'static str {
+                match self { $(ModelKind::$kind => $name,)* }
+            }
+
+            /// One line that says what the object does.
+            pub fn summary(self) -> &'static str {
+                match self { $(ModelKind::$kind => $summary,)* }
+            }
+
+            /// The model itself, behind the checker's own interface.
+            pub(crate) fn judge(self) -> &'static dyn Judge {
+                match self { $(ModelKind::$kind => &$model,)* }
+            }
+        }
+    };
 }
 
-impl ModelKind {
-    /// All of them, in the order of `tribunal list models`.
-    pub const ALL: [ModelKind; 3] = [ModelKind::Register, ModelKind::CasRegister, ModelKind::Counter];
-
-    /// The name in kebab-case, as [`ModelKind::from_str`] takes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            ModelKind::Register => "register",
-            ModelKind::CasRegister => "cas-register",
-            ModelKind::Counter => "counter",
-        }
-    }
-
-    /// One line that says what the object does.
-    pub fn summary(self) -> &'static str {
-        match self {
-            ModelKind::Register => "one value: read, write",
-            ModelKind::CasRegister => "one value: read, write, compare-and-set",
-            ModelKind::Counter => "a number: read, add (which may return the new value)",
-        }
-    }
-
-    /// The model itself, behind the checker's own interface.
-    pub(crate) fn judge(self) -> &'static dyn crate::judge::Judge {
-        match self {
-            ModelKind::Register => &Register,
-            ModelKind::CasRegister => &CasRegister,
-            ModelKind::Counter => &Counter,
-        }
-    }
+models! {
+    Register = Register, "register", "one value: read, write";
+    CasRegister = CasRegister, "cas-register", "one value: read, write, compare-and-set";
+    MultiRegister = MultiRegister, "multi-register", "several values, read and written at once: txn";
+    Kv = Kv, "kv", "one key of a store: get, put, append, compare-and-set, delete";
+    Counter = Counter, "counter", "a number: read, add (which may return the new value)";
+    Mutex = Mutex, "mutex", "a lock: acquire, release (by its holder)";
+    FencingLock = FencingLock, "fencing-lock", "a lock whose every acquire returns a larger token";
+    Semaphore = Semaphore { permits: 2 }, "semaphore", "two permits: acquire, release";
+    Set = Set, "set", "elements: add, delete, contains, read";
+    UnorderedQueue = UnorderedQueue, "unordered-queue", "values that leave in any order: enqueue, dequeue";
+    Queue = Queue, "queue", "values that leave first in, first out: enqueue, dequeue";
+    Stack = Stack, "stack", "values that leave last in, first out: push, pop";
+    Log = Log, "log", "values that stay, in order: append (which may return the offset), read";
+    Ids = Ids, "ids", "identifiers that are never given twice: generate";
 }
 
 impl fmt::Display for ModelKind {

@@ -86,7 +86,7 @@ fn take_effect<M: Model>(
     if random.one_in(12) {
         return if random.one_in(2) { Outcome::Fail } else { Outcome::Info };
     }
-    for _ in 0..40 {
+    for _ in 0..100 {
         let finished = Op { outcome: Outcome::Ok(lie(random, menu, &op.f)), ..op.clone() };
         if let Ok(Some(call)) = model.parse(&finished)
             && let Some(next) = model.step(state, &call).into_iter().next()
@@ -159,19 +159,75 @@ pub fn menu(kind: ModelKind) -> Menu {
     match kind {
         ModelKind::Register => |random| match random.below(2) {
             0 => (F::Read, Value::Nil, any(random, 3)),
-            _ => (F::Write, Value::Int(1 + random.below(2) as i64), Value::Nil),
+            _ => (F::Write, some(random, 2), Value::Nil),
         },
         ModelKind::CasRegister => |random| match random.below(3) {
             0 => (F::Read, Value::Nil, any(random, 4)),
-            1 => (F::Write, Value::Int(1 + random.below(3) as i64), Value::Nil),
-            _ => (F::Cas, Value::pair(any(random, 4), any(random, 4)), Value::Bool(random.one_in(2))),
+            1 => (F::Write, some(random, 3), Value::Nil),
+            _ => (F::Cas, Value::pair(any(random, 4), any(random, 4)), flag(random)),
+        },
+        ModelKind::MultiRegister => |random| {
+            let access = |random: &mut SplitMix64| {
+                let f = Value::str(if random.one_in(2) { "r" } else { "w" });
+                Value::List([f, some(random, 2), any(random, 3)].into())
+            };
+            let accesses: Vec<Value> = (0..1 + random.below(2)).map(|_| access(random)).collect();
+            let accesses = Value::List(accesses.into());
+            (F::from("txn"), accesses.clone(), accesses)
+        },
+        ModelKind::Kv => |random| match random.below(6) {
+            0 | 1 => (F::Get, Value::Nil, text(random, 5)),
+            2 => (F::Put, text(random, 3), Value::Nil),
+            3 => (F::Append, Value::str(if random.one_in(2) { "a" } else { "b" }), Value::Nil),
+            4 => (F::Cas, Value::pair(text(random, 4), text(random, 4)), flag(random)),
+            _ => (F::Delete, Value::Nil, if random.one_in(2) { Value::Nil } else { flag(random) }),
         },
         ModelKind::Counter => |random| match random.below(3) {
             0 => (F::Read, Value::Nil, Value::Int(random.below(5) as i64)),
             1 => (F::Add, Value::Int(random.below(3) as i64 - 1), Value::Nil),
-            _ => (F::Add, Value::Int(1), if random.one_in(2) { Value::Nil } else { any(random, 4) }),
+            _ => (F::Add, Value::Int(1), if random.one_in(2) { Value::Nil } else { some(random, 4) }),
         },
+        ModelKind::Mutex => |random| match random.below(2) {
+            0 => (F::Acquire, Value::Nil, if random.one_in(3) { flag(random) } else { Value::Nil }),
+            _ => (F::Release, Value::Nil, if random.one_in(3) { flag(random) } else { Value::Nil }),
+        },
+        ModelKind::FencingLock => |random| match random.below(2) {
+            0 => (F::Acquire, Value::Nil, if random.one_in(4) { false.into() } else { some(random, 4) }),
+            _ => (F::Release, Value::Nil, if random.one_in(3) { flag(random) } else { Value::Nil }),
+        },
+        ModelKind::Semaphore => |random| match random.below(2) {
+            0 => (F::Acquire, some(random, 2), if random.one_in(3) { flag(random) } else { Value::Nil }),
+            _ => (F::Release, some(random, 2), if random.one_in(3) { flag(random) } else { Value::Nil }),
+        },
+        ModelKind::Set => |random| match random.below(7) {
+            0 | 1 => (F::Add, some(random, 2), if random.one_in(2) { Value::Nil } else { flag(random) }),
+            2 => (F::Delete, some(random, 2), if random.one_in(2) { Value::Nil } else { flag(random) }),
+            3 | 4 => (F::Contains, some(random, 2), flag(random)),
+            _ => (F::Read, Value::Nil, list(random, 2, 2)),
+        },
+        ModelKind::UnorderedQueue | ModelKind::Queue => |random| match random.below(2) {
+            0 => (F::Enqueue, some(random, 3), Value::Nil),
+            _ => (F::Dequeue, Value::Nil, any(random, 4)),
+        },
+        ModelKind::Stack => |random| match random.below(2) {
+            0 => (F::Push, some(random, 3), Value::Nil),
+            _ => (F::Pop, Value::Nil, any(random, 4)),
+        },
+        ModelKind::Log => |random| match random.below(2) {
+            0 => (
+                F::Append,
+                some(random, 2),
+                if random.one_in(2) { Value::Nil } else { Value::Int(random.below(4) as i64) },
+            ),
+            _ => (F::Read, Value::Nil, list(random, 2, 3)),
+        },
+        ModelKind::Ids => |random| (F::Generate, Value::Nil, some(random, 6)),
     }
+}
+
+/// One of the first `n` integers, from 1.
+fn some(random: &mut SplitMix64, n: u64) -> Value {
+    Value::Int(1 + random.below(n) as i64)
 }
 
 /// `nil`, or one of the first integers: `n` values in all.
@@ -180,4 +236,20 @@ fn any(random: &mut SplitMix64, n: u64) -> Value {
         0 => Value::Nil,
         i => Value::Int(i as i64),
     }
+}
+
+fn flag(random: &mut SplitMix64) -> Value {
+    Value::Bool(random.one_in(2))
+}
+
+/// `nil`, or one of the shortest texts: `n` values in all.
+fn text(random: &mut SplitMix64, n: u64) -> Value {
+    let texts = [Value::Nil, "a".into(), "b".into(), "ab".into(), "".into()];
+    texts[random.below(n) as usize].clone()
+}
+
+/// At most `length_max` values, of the first `n` integers.
+fn list(random: &mut SplitMix64, n: u64, length_max: u64) -> Value {
+    let values: Vec<Value> = (0..random.below(length_max + 1)).map(|_| some(random, n)).collect();
+    Value::List(values.into())
 }

@@ -12,7 +12,7 @@ use nix::sys::time::TimeValLike;
 use serde::{Deserialize, Serialize};
 use tribunal_checker::check::{Options, check};
 use tribunal_checker::formats::{self, Format};
-use tribunal_checker::generate::{Object, Plan, generate};
+use tribunal_checker::generate::Object;
 use tribunal_checker::history::History;
 use tribunal_checker::model::ModelKind;
 use tribunal_checker::verdict::Answer;
@@ -52,7 +52,7 @@ impl Measured {
     }
 
     pub(crate) fn has_answer(&self) -> bool {
-        self.answer == "legal" || self.answer == "illegal"
+        self.answer == "legal" || self.answer == "illegal" || self.answer.ends_with("right")
     }
 }
 
@@ -71,57 +71,88 @@ pub(crate) fn measure(arguments: &[String]) -> Measured {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| Measured::without("crashed"))
 }
 
-/// The child's side: makes the history, measures, and says so.
-pub(crate) fn run(plan: &Plan, engine: Engine, caps: Caps) -> ! {
-    let history = generate(plan).history;
-    run_on(&history, plan.object, engine, caps)
+/// A history with its verdict.
+pub(crate) struct Item {
+    pub(crate) history: History,
+    pub(crate) object: Object,
+    pub(crate) legal: bool,
 }
 
-pub(crate) fn run_on(history: &History, object: Object, engine: Engine, caps: Caps) -> ! {
-    let work: Box<dyn Fn() -> (String, String) + '_> = match engine {
-        Engine::Tribunal => {
-            let Some(kind) = model(object) else { finish(&Measured::without("no such model")) };
-            let options = Options { explain: false, ..Options::default() };
-            Box::new(move || match check(black_box(history), kind, &options) {
-                Ok(verdict) => {
-                    let engine =
-                        verdict.parts.iter().map(|part| part.engine.as_str()).max().unwrap_or_default();
-                    (word(verdict.answer).to_owned(), engine.to_owned())
-                }
-                Err(unfit) => (unfit.to_string(), String::new()),
-            })
-        }
-        Engine::Porcupine => {
-            let check = rival::prepare(object, history);
-            Box::new(move || (if check() { "legal" } else { "illegal" }.to_owned(), String::new()))
-        }
-        Engine::Parse => {
-            let mut text = Vec::new();
-            formats::write(&mut text, history, Format::Jsonl).expect("a vector takes any bytes");
-            Box::new(move || {
-                let reading = formats::read(&text[..], None, &formats::Options::default());
-                (reading.map_or_else(|error| error.to_string(), |_| "legal".to_owned()), String::new())
-            })
+/// The child's side: measures how long all these histories take together, and says so. The answer is that of the
+/// one, or `right` if all are.
+pub(crate) fn run(items: &[Item], engine: Engine, caps: Caps) -> ! {
+    let check: Vec<Box<dyn Fn() -> Answered + '_>> = items.iter().map(|item| prepare(item, engine)).collect();
+    let work = || {
+        let answers: Vec<Answered> = check.iter().map(|check| check()).collect();
+        let right =
+            |(item, given): (&Item, &Answered)| given.answer == if item.legal { "legal" } else { "illegal" };
+        match &answers[..] {
+            [one] => one.clone(),
+            many if items.iter().zip(many).all(right) => {
+                Answered { answer: "right".into(), ..many[0].clone() }
+            }
+            many => {
+                let right = items.iter().zip(many).filter(|pair| right(*pair)).count();
+                Answered { answer: format!("{right} of {} right", items.len()), ..many[0].clone() }
+            }
         }
     };
 
     let _ = std::fs::write("/proc/self/clear_refs", "5"); // the peak counts from here
     let start = Reading::now();
     watch(start, caps);
-    let (answer, name) = work();
-    let mut best = start.until(Reading::now(), answer, name);
+    let answered = work();
+    let mut best = start.until(Reading::now(), answered);
     // What is over at once is measured again, against the noise.
     for _ in 0..4 {
         if start.wall.elapsed() > Duration::from_millis(300) {
             break;
         }
         let again = Reading::now();
-        let (answer, name) = work();
-        let next = again.until(Reading::now(), answer, name);
+        let answered = work();
+        let next = again.until(Reading::now(), answered);
         best.cpu_ms = best.cpu_ms.min(next.cpu_ms);
         best.wall_ms = best.wall_ms.min(next.wall_ms);
     }
     finish(&best)
+}
+
+/// An answer, and by which algorithm.
+#[derive(Clone)]
+struct Answered {
+    answer: String,
+    by: String,
+}
+
+/// All that is not measured; calling the result is.
+fn prepare(item: &Item, engine: Engine) -> Box<dyn Fn() -> Answered + '_> {
+    let Item { history, object, .. } = item;
+    let plain = |answer: &str| Answered { answer: answer.to_owned(), by: String::new() };
+    match engine {
+        Engine::Tribunal => {
+            let Some(kind) = model(*object) else { finish(&Measured::without("no such model")) };
+            let options = Options { explain: false, ..Options::default() };
+            Box::new(move || match check(black_box(history), kind, &options) {
+                Ok(verdict) => {
+                    let by = verdict.parts.iter().map(|part| part.engine.as_str()).max().unwrap_or_default();
+                    Answered { answer: word(verdict.answer).to_owned(), by: by.to_owned() }
+                }
+                Err(unfit) => plain(&unfit.to_string()),
+            })
+        }
+        Engine::Porcupine => {
+            let check = rival::prepare(*object, history);
+            Box::new(move || plain(if check() { "legal" } else { "illegal" }))
+        }
+        Engine::Parse => {
+            let mut text = Vec::new();
+            formats::write(&mut text, history, Format::Jsonl).expect("a vector takes any bytes");
+            Box::new(move || match formats::read(&text[..], None, &formats::Options::default()) {
+                Ok(_) => plain("read"),
+                Err(error) => plain(&error.to_string()),
+            })
+        }
+    }
 }
 
 fn finish(measured: &Measured) -> ! {
@@ -171,11 +202,11 @@ impl Reading {
         }
     }
 
-    fn until(self, end: Reading, answer: String, engine: String) -> Measured {
+    fn until(self, end: Reading, answered: Answered) -> Measured {
         let peak_mib = status_mib("VmHWM:");
         Measured {
-            answer,
-            engine,
+            answer: answered.answer,
+            engine: answered.by,
             cpu_ms: end.cpu_ms - self.cpu_ms,
             wall_ms: (end.wall - self.wall).as_secs_f64() * 1e3,
             peak_mib,
@@ -203,7 +234,8 @@ fn watch(start: Reading, caps: Caps) {
             } else {
                 continue;
             };
-            finish(&start.until(Reading::now(), reason.to_owned(), String::new()));
+            let answered = Answered { answer: reason.to_owned(), by: String::new() };
+            finish(&start.until(Reading::now(), answered));
         }
     });
 }

@@ -13,16 +13,17 @@
 #![expect(clippy::print_stdout, reason = "printing a table is what it is for")]
 
 mod cell;
+mod recorded;
 mod rival;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use tribunal_checker::generate::{Object, Plan};
+use tribunal_checker::generate::{Object, Plan, generate};
 
-use crate::cell::{Caps, Engine, Measured, measure};
+use crate::cell::{Caps, Engine, Item, Measured, measure};
 
 /// Measures this checker against porcupine-rs and prints a table.
 #[derive(Parser)]
@@ -57,6 +58,9 @@ struct Options {
     /// Which of all such histories.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Measure recorded histories, folder by folder, instead of generated ones; all, or this folder only.
+    #[arg(long, num_args = 0..=1, default_missing_value = "")]
+    recorded: Option<String>,
     /// Do not measure the other checker.
     #[arg(long)]
     alone: bool,
@@ -78,35 +82,152 @@ fn object(name: &str) -> Result<Object, String> {
 fn main() -> ExitCode {
     let options = Options::parse();
     let caps = Caps { time: Duration::from_secs(options.timeout), memory_mib: options.memory };
-    let plans = plans(&options);
-    if let (Some(engine), [plan]) = (options.cell, &plans[..]) {
-        cell::run(plan, engine, caps);
+    let rows = match &options.recorded {
+        Some(folder) => match recorded_rows(folder) {
+            Ok(rows) => rows,
+            Err(error) => {
+                eprintln!("{error}");
+                return ExitCode::FAILURE;
+            }
+        },
+        None => plans(&options).into_iter().map(Row::generated).collect(),
+    };
+    if let (Some(engine), [row]) = (options.cell, &rows[..]) {
+        cell::run(&row.items(), engine, caps);
     }
-    println!(
-        "| object | ops | clients | unknown | stale | parse ms | answer | by | CPU ms | wall ms | peak MiB (own) | porcupine-rs | CPU ms | wall ms | peak MiB (own) | ratio |"
-    );
-    println!("|---|--:|--:|--:|--:|--:|---|---|--:|--:|--:|---|--:|--:|--:|--:|");
-    let mut stopped: BTreeMap<String, usize> = BTreeMap::new();
+    print_table(&rows, &options)
+}
+
+/// Measures every row and prints it as soon as it is known.
+fn print_table(rows: &[Row], options: &Options) -> ExitCode {
+    println!("{HEAD}");
+    let mut stopped: BTreeSet<String> = BTreeSet::new();
     let mut wrong = 0;
-    for plan in &plans {
-        let run = |engine: &str| measure(&arguments(plan, engine, &options));
+    for row in rows {
+        let run = |engine: &str| {
+            let limits = [format!("--timeout={}", options.timeout), format!("--memory={}", options.memory)];
+            let cell = format!("--cell={engine}");
+            measure(&[&row.arguments[..], &limits[..], &[cell]].concat())
+        };
         let parse = run("parse");
         let ours = run("tribunal");
-        let kind = format!("{:?} {} {} {:?}", plan.object, plan.clients, plan.indeterminate, plan.stale_at);
-        let hopeless = !options.no_skip && stopped.contains_key(&kind);
+        let hopeless = !options.no_skip && stopped.contains(&row.kind);
         let theirs = (!options.alone && !hopeless).then(|| run("porcupine"));
         if theirs.as_ref().is_some_and(|theirs| !theirs.has_answer()) {
-            stopped.insert(kind, plan.ops);
+            stopped.insert(row.kind.clone());
         }
-        // A history too short for a violation has none; both checkers then say so.
-        let expected = if plan.stale_at.is_some() { "illegal" } else { "legal" };
         for measured in [Some(&ours), theirs.as_ref()].into_iter().flatten() {
-            wrong += usize::from(measured.has_answer() && measured.answer != expected);
+            wrong += usize::from(measured.has_answer() && measured.answer != row.expected);
         }
-        println!("{}", row(plan, expected, &parse, &ours, theirs.as_ref(), hopeless));
+        println!("{}", row.shown(&parse, &ours, theirs.as_ref(), hopeless));
     }
-    println!("\n{} rows, {wrong} wrong answers.", plans.len());
+    println!("\n{} rows, {wrong} wrong answers.", rows.len());
     if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+const HEAD: &str = "\
+| history | ops | clients | unknown | stale | parse ms | answer | by | CPU ms | wall ms | peak MiB (own) | porcupine-rs \
+| CPU ms | wall ms | peak MiB (own) | ratio |
+|---|--:|--:|--:|--:|--:|---|---|--:|--:|--:|---|--:|--:|--:|--:|";
+
+/// What is measured in one row.
+struct Row {
+    /// The first five columns.
+    title: String,
+    /// The same for rows that differ in their length only.
+    kind: String,
+    expected: &'static str,
+    /// How the child is told to make these histories.
+    arguments: Vec<String>,
+    source: Source,
+}
+
+enum Source {
+    Generated(Plan),
+    Recorded(String),
+}
+
+impl Row {
+    fn generated(plan: Plan) -> Row {
+        let stale = plan.stale_at.map(|fraction| fraction.to_string());
+        let numbers = [plan.ops, plan.clients, plan.indeterminate].map(|number| number.to_string());
+        let fields = [
+            ("--object", plan.object.name().to_owned()),
+            ("--ops", numbers[0].clone()),
+            ("--clients", numbers[1].clone()),
+            ("--indeterminate", numbers[2].clone()),
+            ("--stale", stale.clone().unwrap_or("-1".to_owned())),
+            ("--seed", plan.seed.to_string()),
+        ];
+        Row {
+            title: format!(
+                "{} | {} | {}",
+                plan.object.name(),
+                numbers.join(" | "),
+                stale.unwrap_or_default()
+            ),
+            kind: format!("{:?} {} {} {:?}", plan.object, plan.clients, plan.indeterminate, plan.stale_at),
+            expected: if plan.stale_at.is_some() { "illegal" } else { "legal" },
+            arguments: fields.into_iter().map(|(flag, value)| format!("{flag}={value}")).collect(),
+            source: Source::Generated(plan),
+        }
+    }
+
+    /// The histories, made in the child: only there does their memory count.
+    fn items(&self) -> Vec<Item> {
+        match &self.source {
+            Source::Generated(plan) => {
+                let made = generate(plan);
+                vec![Item { history: made.history, object: plan.object, legal: made.linearizable }]
+            }
+            Source::Recorded(folder) => {
+                recorded::folders().ok().and_then(|mut folders| folders.remove(folder)).unwrap_or_default()
+            }
+        }
+    }
+
+    fn shown(&self, parse: &Measured, ours: &Measured, theirs: Option<&Measured>, hopeless: bool) -> String {
+        let answer = |measured: &Measured| match measured.has_answer() {
+            true if measured.answer != self.expected => format!("**wrong: {}**", measured.answer),
+            true => measured.answer.clone(),
+            false => format!("✗ {}", measured.answer),
+        };
+        let cost = |measured: &Measured| {
+            let Measured { cpu_ms, wall_ms, peak_mib, own_mib, .. } = measured;
+            format!("{} | {} | {peak_mib:.0} ({own_mib:.0})", digits(*cpu_ms), digits(*wall_ms))
+        };
+        let (rival, ratio) = match theirs {
+            None => (format!("{} | | | ", if hopeless { "✗ as above" } else { "" }), String::new()),
+            Some(theirs) => {
+                let times = digits(theirs.cpu_ms / ours.cpu_ms.max(0.001));
+                let ratio = match (ours.has_answer(), theirs.has_answer()) {
+                    (true, true) => format!("{times}×"),
+                    (true, false) => format!("> {times}×"),
+                    (false, _) => "✗".to_owned(),
+                };
+                (format!("{} | {}", answer(theirs), cost(theirs)), ratio)
+            }
+        };
+        let (title, parse, by) = (&self.title, digits(parse.wall_ms), &ours.engine);
+        format!("| {title} | {parse} | {} | {by} | {} | {rival} | {ratio} |", answer(ours), cost(ours))
+    }
+}
+
+/// One row for each folder of recorded histories, or for one only.
+fn recorded_rows(only: &str) -> Result<Vec<Row>, String> {
+    let folders = recorded::folders()?.into_iter().filter(|(folder, _)| only.is_empty() || only == folder);
+    let row = |(folder, items): (String, Vec<Item>)| {
+        let ops: usize = items.iter().map(|item| item.history.ops.len()).sum();
+        let unknown = items.iter().flat_map(|item| &item.history.ops).filter(|op| op.is_info()).count();
+        Row {
+            title: format!("{folder}: {} files | {ops} | | {unknown} | ", items.len()),
+            kind: folder.clone(),
+            expected: "right",
+            arguments: vec![format!("--recorded={folder}")],
+            source: Source::Recorded(folder),
+        }
+    };
+    Ok(folders.map(row).collect())
 }
 
 /// The rows that are asked for, short histories first within each kind.
@@ -150,65 +271,6 @@ fn plans(options: &Options) -> Vec<Plan> {
         }
     }
     plans
-}
-
-/// How the child is told to measure one cell.
-fn arguments(plan: &Plan, engine: &str, options: &Options) -> Vec<String> {
-    let fields = [
-        ("--object", plan.object.name().to_owned()),
-        ("--ops", plan.ops.to_string()),
-        ("--clients", plan.clients.to_string()),
-        ("--indeterminate", plan.indeterminate.to_string()),
-        ("--stale", plan.stale_at.unwrap_or(-1.0).to_string()),
-        ("--seed", plan.seed.to_string()),
-        ("--timeout", options.timeout.to_string()),
-        ("--memory", options.memory.to_string()),
-        ("--cell", engine.to_owned()),
-    ];
-    fields.into_iter().map(|(flag, value)| format!("{flag}={value}")).collect()
-}
-
-fn row(
-    plan: &Plan,
-    expected: &str,
-    parse: &Measured,
-    ours: &Measured,
-    theirs: Option<&Measured>,
-    hopeless: bool,
-) -> String {
-    let answer = |measured: &Measured| match measured.has_answer() {
-        true if measured.answer != expected => format!("**wrong: {}**", measured.answer),
-        true => measured.answer.clone(),
-        false => format!("✗ {}", measured.answer),
-    };
-    let cost = |measured: &Measured| {
-        let Measured { cpu_ms, wall_ms, peak_mib, own_mib, .. } = measured;
-        format!("{} | {} | {peak_mib:.0} ({own_mib:.0})", digits(*cpu_ms), digits(*wall_ms))
-    };
-    let (rival, ratio) = match theirs {
-        None => (format!("{} | | | ", if hopeless { "✗ as above" } else { "" }), String::new()),
-        Some(theirs) => {
-            let times = theirs.cpu_ms / ours.cpu_ms.max(0.001);
-            let ratio = match (ours.has_answer(), theirs.has_answer()) {
-                (true, true) => format!("{}×", digits(times)),
-                (true, false) => format!("> {}×", digits(times)),
-                (false, _) => "✗".to_owned(),
-            };
-            (format!("{} | {}", answer(theirs), cost(theirs)), ratio)
-        }
-    };
-    let stale = plan.stale_at.map(|fraction| fraction.to_string()).unwrap_or_default();
-    format!(
-        "| {} | {} | {} | {} | {stale} | {} | {} | {} | {} | {rival} | {ratio} |",
-        plan.object.name(),
-        plan.ops,
-        plan.clients,
-        plan.indeterminate,
-        digits(parse.wall_ms),
-        answer(ours),
-        ours.engine,
-        cost(ours),
-    )
 }
 
 /// As many digits as mean something.

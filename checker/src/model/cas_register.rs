@@ -1,5 +1,6 @@
 //! A register with compare-and-set.
 
+use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
 
@@ -79,5 +80,9 @@ impl Model for CasRegister {
 
     fn overwrites(&self, call: &CasCall) -> bool {
         matches!(call, CasCall::Write(_))
+    }
+
+    fn fast_path(&self) -> Option<FastPath> {
+        Some(FastPath::UniqueRegister)
     }
 }

@@ -1,5 +1,6 @@
 //! A counter.
 
+use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
 
@@ -77,5 +78,9 @@ impl Model for Counter {
 
     fn read_only(&self, call: &CounterCall) -> bool {
         matches!(call, CounterCall::Read(_))
+    }
+
+    fn fast_path(&self) -> Option<FastPath> {
+        Some(FastPath::Counter)
     }
 }

@@ -1,5 +1,6 @@
 //! A register: one value, read and written whole.
 
+use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
 
@@ -61,5 +62,9 @@ impl Model for Register {
 
     fn overwrites(&self, call: &RegisterCall) -> bool {
         matches!(call, RegisterCall::Write(_))
+    }
+
+    fn fast_path(&self) -> Option<FastPath> {
+        Some(FastPath::UniqueRegister)
     }
 }

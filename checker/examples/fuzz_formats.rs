@@ -1,0 +1,166 @@
+//! Throws mutated histories at every reader: none may panic, whatever the bytes.
+//!
+//! ```text
+//! cargo run --release -p tribunal-checker --example fuzz_formats -- 1000000 [SEED]
+//! ```
+//!
+//! Each round takes a seed text (one per format, and the repository's own recorded histories), changes it in up to
+//! eight places (bytes flipped, runs removed, repeated or moved in from another text, tokens of the formats inserted),
+//! and reads it in the format that is recognised and in one that is not. What is read must survive being written
+//! and read again. The same arguments give the same rounds.
+
+use std::panic::catch_unwind;
+use std::path::Path;
+use std::process::ExitCode;
+use std::{env, fs};
+
+use tribunal_checker::formats::{self, FailedCas, Format, Options};
+use tribunal_checker::generate::SplitMix64;
+
+/// Longer seeds are cut: a round should take microseconds.
+const SEED_BYTES_MAX: usize = 1500;
+
+/// What the formats are made of, and what they trip over.
+const TOKENS: [&str; 40] = [
+    "{",
+    "}",
+    "[",
+    "]",
+    "(",
+    ")",
+    "\"",
+    "\\",
+    "\\u",
+    "\\ud800",
+    ":",
+    ",",
+    ";",
+    "#",
+    "#_",
+    "#{",
+    "##Inf",
+    "\n",
+    "\t",
+    " ",
+    "nil",
+    "null",
+    "true",
+    "-",
+    "-0",
+    "0",
+    "9223372036854775808",
+    "-9223372036854775808",
+    "18446744073709551615",
+    "1.5",
+    "1e999",
+    ":process",
+    "\"process\":",
+    ":nemesis",
+    ":value",
+    ":ok",
+    "\"ret\":null",
+    "\u{feff}",
+    "é",
+    "😀",
+];
+
+fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1).map(|argument| argument.parse::<u64>().expect("a number"));
+    let rounds = arguments.next().unwrap_or(100_000);
+    let mut random = SplitMix64::new(arguments.next().unwrap_or(1));
+    let seeds = seeds();
+    let mut tally = [0; 3];
+    for round in 0..rounds {
+        let text = mutated(&seeds, &mut random);
+        let format = Format::ALL[below(&mut random, Format::ALL.len())];
+        match catch_unwind(|| (try_read(&text, None), try_read(&text, Some(format)))) {
+            Ok((recognised, forced)) => [recognised, forced].iter().for_each(|&what| tally[what] += 1),
+            Err(_) => {
+                eprintln!("round {round}, as {format}:\n{}", String::from_utf8_lossy(&text));
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    let [malformed, read, empty] = tally;
+    println!(
+        "{rounds} texts, each read twice: {malformed} malformed, {read} histories, {empty} without operations"
+    );
+    ExitCode::SUCCESS
+}
+
+/// Reads, and writes and reads again in every format. 0: malformed; 1: a history; 2: one without operations.
+fn try_read(text: &[u8], format: Option<Format>) -> usize {
+    let options = Options { independent: text.len() % 5 == 0, failed_cas: Some(FailedCas::Observe) };
+    let Ok(reading) = formats::read(text, format, &options) else { return 0 };
+    for format in Format::ALL {
+        let mut written = Vec::new();
+        formats::write(&mut written, &reading.history, format).expect("a vector takes everything");
+        let again = formats::read(&written[..], Some(format), &Options::default())
+            .map(|again| again.history.ops.len());
+        assert_eq!(again, Ok(reading.history.ops.len()), "{format}: {}", String::from_utf8_lossy(&written));
+    }
+    if reading.history.ops.is_empty() { 2 } else { 1 }
+}
+
+fn below(random: &mut SplitMix64, n: usize) -> usize {
+    random.below(n as u64) as usize
+}
+
+fn mutated(seeds: &[Vec<u8>], random: &mut SplitMix64) -> Vec<u8> {
+    let mut text = seeds[below(random, seeds.len())].clone();
+    for _ in 0..below(random, 9) {
+        let at = below(random, text.len() + 1);
+        let length = below(random, 12).min(text.len() - at);
+        match below(random, 6) {
+            0 if at < text.len() => text[at] = random.next_u64() as u8,
+            1 => drop(text.drain(at..at + length)),
+            2 => {
+                let run = text[at..at + length].repeat(below(random, 4));
+                text.splice(at..at, run);
+            }
+            3 => {
+                let other = &seeds[below(random, seeds.len())];
+                let from = below(random, other.len() + 1);
+                let to = (from + below(random, 80)).min(other.len());
+                text.splice(at..at + length, other[from..to].iter().copied());
+            }
+            4 => text.truncate(at),
+            _ => {
+                let token = TOKENS[below(random, TOKENS.len())];
+                text.splice(at..at + length, token.bytes());
+            }
+        }
+    }
+    text
+}
+
+/// The beginnings of the recorded histories, and the smallest of them in every format.
+fn seeds() -> Vec<Vec<u8>> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("histories");
+    let mut seeds = Vec::new();
+    let mut directories = vec![directory];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).expect("the histories are there") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                directories.push(path);
+                continue;
+            }
+            let mut bytes = fs::read(path).expect("a readable file");
+            if let Ok(reading) = formats::read(&bytes[..], None, &Options::default())
+                && reading.history.ops.len() < 20
+            {
+                for format in Format::ALL {
+                    let mut written = Vec::new();
+                    formats::write(&mut written, &reading.history, format)
+                        .expect("a vector takes everything");
+                    seeds.push(written);
+                }
+            }
+            bytes.truncate(SEED_BYTES_MAX);
+            seeds.push(bytes);
+        }
+    }
+    seeds.sort(); // directories come in any order
+    seeds
+}

@@ -1,0 +1,135 @@
+//! One key of a key-value store.
+
+use std::sync::Arc;
+
+use crate::model::Model;
+use crate::op::{F, Op, Value};
+
+/// One key: put, get, append, compare-and-set, delete. It starts absent, which is `nil`.
+///
+/// `read` and `write` mean the same as `get` and `put`. Text is appended to text, as in MIT's key-value store, where
+/// an absent key is the empty text too: getting `""` from it is legal. A `delete` may return whether the key was
+/// there. A history has one such object for each key.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Kv;
+
+/// What can be asked of a key of [`Kv`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum KvCall {
+    /// A get that returned this value.
+    Get(Value),
+    /// A put of this value.
+    Put(Value),
+    /// This text was appended.
+    Append(Arc<str>),
+    /// A compare-and-set that took place: from, to.
+    Cas(Value, Value),
+    /// A compare-and-set that did not find this value.
+    CasFailed(Value),
+    /// A delete, and whether it returned that the key was there.
+    Delete(Option<bool>),
+}
+
+impl Model for Kv {
+    type State = Value;
+    type Call = KvCall;
+    type Next = Option<Value>;
+
+    fn name(&self) -> &str {
+        "kv"
+    }
+
+    fn init(&self) -> Value {
+        Value::Nil
+    }
+
+    fn parse(&self, op: &Op) -> Result<Option<KvCall>, String> {
+        match &op.f {
+            F::Get | F::Read => Ok(op.output().cloned().map(KvCall::Get)),
+            F::Put | F::Write => Ok(Some(KvCall::Put(op.input.clone()))),
+            F::Append => match &op.input {
+                Value::Str(text) => Ok(Some(KvCall::Append(text.clone()))),
+                _ => Err("the input of append to be text".into()),
+            },
+            F::Cas => {
+                let (from, to) = op.input.as_pair().ok_or("the input of cas to be [from, to]")?;
+                Ok(Some(match op.output() {
+                    Some(Value::Bool(false)) => KvCall::CasFailed(from.clone()),
+                    _ => KvCall::Cas(from.clone(), to.clone()),
+                }))
+            }
+            F::Delete => Ok(Some(KvCall::Delete(match op.output() {
+                Some(Value::Bool(found)) => Some(*found),
+                _ => None,
+            }))),
+            _ => Err("get, put, append, cas or delete".into()),
+        }
+    }
+
+    fn step(&self, state: &Value, call: &KvCall) -> Option<Value> {
+        match call {
+            KvCall::Get(value) => {
+                (value == state || state.is_nil() && *value == Value::str("")).then(|| state.clone())
+            }
+            KvCall::Put(value) => Some(value.clone()),
+            KvCall::Append(more) => match state {
+                Value::Nil => Some(Value::Str(more.clone())),
+                Value::Str(text) => Some(Value::str(&format!("{text}{more}"))),
+                _ => None,
+            },
+            KvCall::Cas(from, to) => (from == state).then(|| to.clone()),
+            KvCall::CasFailed(from) => (from != state).then(|| state.clone()),
+            KvCall::Delete(found) => found.is_none_or(|found| found != state.is_nil()).then_some(Value::Nil),
+        }
+    }
+
+    fn explain(&self, state: &Value, call: &KvCall) -> String {
+        match call {
+            KvCall::Get(value) => format!("it returned {value}, but the key holds {state}"),
+            KvCall::Put(_) => "a put is always possible".into(),
+            KvCall::Append(_) => format!("the key holds {state}, which is no text"),
+            KvCall::Cas(from, _) => format!("it needs {from}, but the key holds {state}"),
+            KvCall::CasFailed(_) => format!("its comparison failed, but the key does hold {state}"),
+            KvCall::Delete(Some(true)) => "it returned that the key was there, but it is absent".into(),
+            KvCall::Delete(_) => format!("it returned that the key was absent, but it holds {state}"),
+        }
+    }
+
+    fn show(&self, state: &Value) -> String {
+        state.to_string()
+    }
+
+    fn read_only(&self, call: &KvCall) -> bool {
+        matches!(call, KvCall::Get(_) | KvCall::CasFailed(_) | KvCall::Delete(Some(false)))
+    }
+
+    fn overwrites(&self, call: &KvCall) -> bool {
+        matches!(call, KvCall::Put(_) | KvCall::Delete(None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::ModelKind::Kv;
+    use crate::model::script::{illegal, legal};
+
+    #[test]
+    fn appends_to_what_is_there() {
+        legal(Kv, r#"1..2 p0 append "x"; 3..4 p1 get -> "x"; 5..6 p0 append "y"; 7..8 p1 get -> "xy""#);
+        illegal(Kv, r#"1..2 p0 append "x"; 3..4 p0 append "y"; 5..6 p1 get -> "yx""#);
+        legal(Kv, r#"1..2 p1 get -> """#);
+    }
+
+    #[test]
+    fn a_deleted_key_is_absent() {
+        legal(Kv, "1..2 p0 put 1; 3..4 p1 delete -> true; 5..6 p0 get -> null; 7..8 p1 delete -> false");
+        illegal(Kv, "1..2 p0 put 1; 3..4 p1 delete; 5..6 p0 get -> 1");
+        illegal(Kv, "1..2 p0 put 1; 3..4 p1 delete -> false");
+    }
+
+    #[test]
+    fn an_indeterminate_append_happens_once_or_never() {
+        legal(Kv, r#"1.. p0 append "x" ?; 2..3 p1 get -> ""; 4..5 p1 get -> "x""#);
+        illegal(Kv, r#"1.. p0 append "x" ?; 2..3 p1 get -> "xx""#);
+    }
+}

@@ -1,0 +1,114 @@
+//! A queue that keeps its order.
+
+use crate::fast::FastPath;
+use crate::model::Model;
+use crate::op::{F, Op, Value};
+
+/// First in, first out: enqueue, dequeue (`nil` when it was empty). It starts empty. An indeterminate dequeue took
+/// whatever came first.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Queue;
+
+/// What can be asked of a [`Queue`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum QueueCall {
+    /// This value came in.
+    Enqueue(Value),
+    /// This value came out.
+    Dequeue(Value),
+    /// Nothing came out.
+    Empty,
+    /// Something came out, but nobody saw what.
+    DequeueUnseen,
+}
+
+impl Model for Queue {
+    /// The values inside, the next to leave first.
+    type State = Vec<Value>;
+    type Call = QueueCall;
+    type Next = Option<Vec<Value>>;
+
+    fn name(&self) -> &str {
+        "queue"
+    }
+
+    fn init(&self) -> Vec<Value> {
+        Vec::new()
+    }
+
+    fn parse(&self, op: &Op) -> Result<Option<QueueCall>, String> {
+        match (&op.f, op.output()) {
+            (F::Enqueue, _) if op.input.is_nil() => {
+                Err("the input of enqueue to be a value other than nil".into())
+            }
+            (F::Enqueue, _) => Ok(Some(QueueCall::Enqueue(op.input.clone()))),
+            (F::Dequeue, None) => Ok(Some(QueueCall::DequeueUnseen)),
+            (F::Dequeue, Some(Value::Nil)) => Ok(Some(QueueCall::Empty)),
+            (F::Dequeue, Some(value)) => Ok(Some(QueueCall::Dequeue(value.clone()))),
+            _ => Err("enqueue or dequeue".into()),
+        }
+    }
+
+    fn step(&self, state: &Vec<Value>, call: &QueueCall) -> Option<Vec<Value>> {
+        match call {
+            QueueCall::Enqueue(value) => Some(state.iter().chain([value]).cloned().collect()),
+            QueueCall::Dequeue(value) => (state.first() == Some(value)).then(|| state[1..].to_vec()),
+            QueueCall::Empty => state.is_empty().then(Vec::new),
+            QueueCall::DequeueUnseen => state.get(1..).map(<[Value]>::to_vec),
+        }
+    }
+
+    fn explain(&self, state: &Vec<Value>, call: &QueueCall) -> String {
+        match (call, state.first()) {
+            (QueueCall::Enqueue(_), _) => "an enqueue is always possible".into(),
+            (QueueCall::Dequeue(value), None) => format!("it returned {value}, but the queue is empty"),
+            (QueueCall::Dequeue(value), Some(first)) => {
+                format!("it returned {value}, but {first} comes first")
+            }
+            (QueueCall::Empty, first) => {
+                format!("it found the queue empty, but {} is in it", first.unwrap_or(&Value::Nil))
+            }
+            (QueueCall::DequeueUnseen, _) => "the queue is empty".into(),
+        }
+    }
+
+    fn show(&self, state: &Vec<Value>) -> String {
+        Value::List(state.as_slice().into()).to_string()
+    }
+
+    fn read_only(&self, call: &QueueCall) -> bool {
+        *call == QueueCall::Empty
+    }
+
+    fn fast_path(&self) -> Option<FastPath> {
+        Some(FastPath::Queue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::ModelKind::Queue;
+    use crate::model::script::{illegal, legal};
+
+    #[test]
+    fn keeps_the_order() {
+        legal(
+            Queue,
+            "1..2 p0 enqueue 1; 3..4 p0 enqueue 2; 5..6 p1 dequeue -> 1; 7..8 p1 dequeue -> 2; 9..10 p1 dequeue -> null",
+        );
+        illegal(Queue, "1..2 p0 enqueue 1; 3..4 p0 enqueue 2; 5..6 p1 dequeue -> 2");
+        legal(Queue, "1..4 p0 enqueue 1; 2..3 p1 enqueue 2; 5..6 p1 dequeue -> 2");
+    }
+
+    #[test]
+    fn an_indeterminate_dequeue_took_the_first_or_nothing() {
+        legal(
+            Queue,
+            "1..2 p0 enqueue 1; 3..4 p0 enqueue 1; 5.. p1 dequeue ?; 6..7 p2 dequeue -> 1; 8..9 p2 dequeue -> null",
+        );
+        illegal(
+            Queue,
+            "1..2 p0 enqueue 1; 3..4 p0 enqueue 2; 6..7 p2 dequeue -> 1; 8..9 p2 dequeue -> null; 10.. p1 dequeue ?",
+        );
+    }
+}

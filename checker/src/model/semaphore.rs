@@ -1,0 +1,135 @@
+//! A counting semaphore.
+
+use std::collections::BTreeMap;
+
+use crate::model::Model;
+use crate::op::{F, Op, Value};
+
+/// So many permits: acquire, release. The input is how many permits at once, or `nil` for one. A process can release
+/// only what it holds. An operation that ended well with the output `false` was refused: not enough permits were
+/// free, or the process did not hold as many.
+#[derive(Clone, Copy, Debug)]
+pub struct Semaphore {
+    /// How many permits there are.
+    pub permits: u32,
+}
+
+/// What a process can ask of a [`Semaphore`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SemaphoreCall {
+    /// This process acquired so many permits.
+    Acquire(u64, u32),
+    /// Somebody found that so many were not free.
+    Refused(u32),
+    /// This process released so many.
+    Release(u64, u32),
+    /// This process found that it does not hold so many.
+    NotHeld(u64, u32),
+}
+
+impl Model for Semaphore {
+    /// How many permits each process holds, if it holds any.
+    type State = BTreeMap<u64, u32>;
+    type Call = SemaphoreCall;
+    type Next = Option<Self::State>;
+
+    fn name(&self) -> &str {
+        "semaphore"
+    }
+
+    fn init(&self) -> Self::State {
+        BTreeMap::new()
+    }
+
+    fn parse(&self, op: &Op) -> Result<Option<SemaphoreCall>, String> {
+        let n = match op.input {
+            Value::Nil => Some(1),
+            Value::Int(n) => u32::try_from(n).ok().filter(|&n| n > 0),
+            _ => None,
+        };
+        let n = n.ok_or("the input to be a number of permits, or nil for one")?;
+        let refused = op.output() == Some(&Value::Bool(false));
+        match (&op.f, refused) {
+            (F::Acquire, false) => Ok(Some(SemaphoreCall::Acquire(op.process, n))),
+            (F::Acquire, true) => Ok(Some(SemaphoreCall::Refused(n))),
+            (F::Release, false) => Ok(Some(SemaphoreCall::Release(op.process, n))),
+            (F::Release, true) => Ok(Some(SemaphoreCall::NotHeld(op.process, n))),
+            _ => Err("acquire or release".into()),
+        }
+    }
+
+    fn step(&self, held: &Self::State, call: &SemaphoreCall) -> Option<Self::State> {
+        let free = || self.permits.saturating_sub(held.values().sum());
+        let holds = |process: &u64| held.get(process).copied().unwrap_or(0);
+        match call {
+            SemaphoreCall::Acquire(process, n) => (free() >= *n).then(|| {
+                let mut next = held.clone();
+                *next.entry(*process).or_default() += n;
+                next
+            }),
+            SemaphoreCall::Refused(n) => (free() < *n).then(|| held.clone()),
+            SemaphoreCall::Release(process, n) => holds(process).checked_sub(*n).map(|left| {
+                let mut next = held.clone();
+                if left == 0 {
+                    next.remove(process)
+                } else {
+                    next.insert(*process, left)
+                };
+                next
+            }),
+            SemaphoreCall::NotHeld(process, n) => (holds(process) < *n).then(|| held.clone()),
+        }
+    }
+
+    fn explain(&self, held: &Self::State, call: &SemaphoreCall) -> String {
+        let shown = self.show(held);
+        match call {
+            SemaphoreCall::Acquire(_, n) => format!("it acquired {n} of {} permits; {shown}", self.permits),
+            SemaphoreCall::Refused(n) => format!("it was refused {n} of {} permits; {shown}", self.permits),
+            SemaphoreCall::Release(process, n) => format!("process {process} released {n}; {shown}"),
+            SemaphoreCall::NotHeld(process, n) => format!("process {process} could not release {n}; {shown}"),
+        }
+    }
+
+    fn show(&self, held: &Self::State) -> String {
+        let holders: Vec<String> =
+            held.iter().map(|(process, n)| format!("process {process} holds {n}")).collect();
+        if holders.is_empty() { "all permits are free".into() } else { holders.join(", ") }
+    }
+
+    fn read_only(&self, call: &SemaphoreCall) -> bool {
+        matches!(call, SemaphoreCall::Refused(_) | SemaphoreCall::NotHeld(..))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::ModelKind::Semaphore;
+    use crate::model::script::{illegal, legal};
+
+    #[test]
+    fn no_more_holders_than_permits() {
+        legal(
+            Semaphore,
+            "1..2 p0 acquire; 3..4 p1 acquire; 5..6 p2 acquire -> false; 7..8 p0 release; 9..10 p2 acquire",
+        );
+        illegal(Semaphore, "1..2 p0 acquire; 3..4 p1 acquire; 5..6 p2 acquire");
+        illegal(Semaphore, "1..2 p0 acquire; 3..4 p1 release");
+        illegal(Semaphore, "1..2 p0 acquire -> false");
+    }
+
+    #[test]
+    fn several_permits_at_once() {
+        legal(
+            Semaphore,
+            "1..2 p0 acquire 2; 3..4 p0 release 1; 5..6 p1 acquire 1; 7..8 p0 release 2 -> false",
+        );
+        illegal(Semaphore, "1..2 p0 acquire 1; 3..4 p1 acquire 2");
+    }
+
+    #[test]
+    fn an_indeterminate_release_may_have_freed_one() {
+        legal(Semaphore, "1..2 p0 acquire 2; 3.. p0 release ?; 4..5 p1 acquire");
+        illegal(Semaphore, "1..2 p0 acquire 2; 3.. p0 release ?; 4..5 p1 acquire; 6..7 p2 acquire");
+    }
+}

@@ -1,0 +1,99 @@
+//! A stack.
+
+use crate::model::Model;
+use crate::op::{F, Op, Value};
+
+/// Last in, first out: push, pop (`nil` when it was empty). It starts empty. An indeterminate pop took whatever was
+/// on top.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stack;
+
+/// What can be asked of a [`Stack`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum StackCall {
+    /// This value was pushed.
+    Push(Value),
+    /// This value was popped.
+    Pop(Value),
+    /// Nothing was there to pop.
+    Empty,
+    /// Something was popped, but nobody saw what.
+    PopUnseen,
+}
+
+impl Model for Stack {
+    /// The values inside, the top last.
+    type State = Vec<Value>;
+    type Call = StackCall;
+    type Next = Option<Vec<Value>>;
+
+    fn name(&self) -> &str {
+        "stack"
+    }
+
+    fn init(&self) -> Vec<Value> {
+        Vec::new()
+    }
+
+    fn parse(&self, op: &Op) -> Result<Option<StackCall>, String> {
+        match (&op.f, op.output()) {
+            (F::Push, _) if op.input.is_nil() => Err("the input of push to be a value other than nil".into()),
+            (F::Push, _) => Ok(Some(StackCall::Push(op.input.clone()))),
+            (F::Pop, None) => Ok(Some(StackCall::PopUnseen)),
+            (F::Pop, Some(Value::Nil)) => Ok(Some(StackCall::Empty)),
+            (F::Pop, Some(value)) => Ok(Some(StackCall::Pop(value.clone()))),
+            _ => Err("push or pop".into()),
+        }
+    }
+
+    fn step(&self, state: &Vec<Value>, call: &StackCall) -> Option<Vec<Value>> {
+        match (call, state.split_last()) {
+            (StackCall::Push(value), _) => Some(state.iter().chain([value]).cloned().collect()),
+            (StackCall::Pop(value), Some((top, rest))) => (top == value).then(|| rest.to_vec()),
+            (StackCall::PopUnseen, Some((_, rest))) => Some(rest.to_vec()),
+            (StackCall::Pop(_) | StackCall::PopUnseen, None) => None,
+            (StackCall::Empty, top) => top.is_none().then(Vec::new),
+        }
+    }
+
+    fn explain(&self, state: &Vec<Value>, call: &StackCall) -> String {
+        match (call, state.last()) {
+            (StackCall::Push(_), _) => "a push is always possible".into(),
+            (StackCall::Pop(value), None) => format!("it returned {value}, but the stack is empty"),
+            (StackCall::Pop(value), Some(top)) => format!("it returned {value}, but {top} is on top"),
+            (StackCall::Empty, top) => {
+                format!("it found the stack empty, but {} is on top", top.unwrap_or(&Value::Nil))
+            }
+            (StackCall::PopUnseen, _) => "the stack is empty".into(),
+        }
+    }
+
+    fn show(&self, state: &Vec<Value>) -> String {
+        Value::List(state.as_slice().into()).to_string()
+    }
+
+    fn read_only(&self, call: &StackCall) -> bool {
+        *call == StackCall::Empty
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::ModelKind::Stack;
+    use crate::model::script::{illegal, legal};
+
+    #[test]
+    fn the_last_comes_first() {
+        legal(
+            Stack,
+            "1..2 p0 push 1; 3..4 p0 push 2; 5..6 p1 pop -> 2; 7..8 p1 pop -> 1; 9..10 p1 pop -> null",
+        );
+        illegal(Stack, "1..2 p0 push 1; 3..4 p0 push 2; 5..6 p1 pop -> 1");
+    }
+
+    #[test]
+    fn an_indeterminate_pop_took_the_top_or_nothing() {
+        legal(Stack, "1..2 p0 push 1; 3..4 p0 push 2; 5.. p1 pop ?; 6..7 p2 pop -> 1");
+        illegal(Stack, "1..2 p0 push 1; 3..4 p0 push 2; 5.. p1 pop ?; 6..7 p2 pop -> null");
+    }
+}
