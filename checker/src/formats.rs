@@ -30,8 +30,8 @@ use std::str::FromStr;
 use crate::history::History;
 use crate::op::{Event, F, Outcome, Value};
 
-mod event_line;
 mod events;
+mod fields;
 mod finished;
 mod forms;
 mod jepsen;
@@ -233,13 +233,20 @@ struct Place {
     column: usize,
 }
 
-/// Makes a history of events; `place` is where the last one stood.
+/// Makes a history of events; `place` is where the last one stood. Indices that do not ascend are raised until they do:
+/// they tell apart the events of one instant when the history is written again.
 fn collect(
     mut events: impl Iterator<Item = Result<Event, ParseError>>,
     place: &Cell<Place>,
 ) -> Result<History, ParseError> {
     let failed = Cell::new(None);
-    let until_failed = std::iter::from_fn(|| events.next()?.map_err(|error| failed.set(Some(error))).ok());
+    let mut next_index = 0;
+    let until_failed = std::iter::from_fn(|| {
+        let mut event = events.next()?.map_err(|error| failed.set(Some(error))).ok()?;
+        event.index = event.index.max(next_index);
+        next_index = event.index.saturating_add(1);
+        Some(event)
+    });
     let history = History::from_events(until_failed);
     match (failed.into_inner(), history) {
         (Some(error), _) => Err(error),

@@ -160,7 +160,7 @@ proptest! {
         prop_assert_eq!(read, history);
     }
 
-    /// The fast path of our own format, held to `serde_json`: lines as we write them, and with one byte changed.
+    /// The fast path of our own format (that of finished operations is made of the same parts), held to `serde_json`: lines as we write them, and with one byte changed.
     #[test]
     fn fast_lines_read_as_serde_reads_them(
         (f, key, value, node, error) in (f(), value(), value(), prop::option::of(text()), prop::option::of(text())),

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::fields::Cursor;
 use super::lines::Lines;
 use super::strings::Strings;
 use super::{Format, ParseError, Reading, events};
@@ -55,8 +56,11 @@ pub(super) fn read(input: impl BufRead) -> Result<Reading, ParseError> {
     let mut strings = Strings::default();
     let mut ops = Vec::new();
     while let Some(line) = lines.next()? {
-        let finished: Finished = serde_json::from_slice(line.bytes)
-            .map_err(|error| ParseError::json(line.number, &error, EXPECTED))?;
+        let finished = match Finished::fast(line.bytes, &mut strings) {
+            Some(finished) => finished,
+            None => serde_json::from_slice(line.bytes)
+                .map_err(|error| ParseError::json(line.number, &error, EXPECTED))?,
+        };
         let wrong =
             |expected: String, found: String| ParseError { line: line.number, column: 1, expected, found };
         match finished.ret {
@@ -71,7 +75,7 @@ pub(super) fn read(input: impl BufRead) -> Result<Reading, ParseError> {
             }
             _ => {}
         }
-        ops.push(finished.into_op(&mut strings));
+        ops.push(finished.into_op());
     }
     ops.sort_by_key(|op| (op.call, op.completed.unwrap_or(Nanos::MAX)));
     let renamed = separate_processes(&mut ops);
@@ -87,29 +91,55 @@ pub(super) fn read(input: impl BufRead) -> Result<Reading, ParseError> {
 }
 
 impl Finished {
-    fn into_op(self, strings: &mut Strings) -> Op {
+    /// The operation on this line, if the line is in exactly the shape that we write and says nothing unusual.
+    fn fast(line: &[u8], strings: &mut Strings) -> Option<Self> {
+        let mut at = Cursor { rest: line };
+        at.literal(b"{\"client\":")?;
+        let client = at.unsigned()?;
+        at.literal(b",\"f\":")?;
+        let f = at.f(strings)?;
+        let key = at.field(b",\"key\":", |at| at.value(strings))?.unwrap_or_default();
+        let input = at.field(b",\"in\":", |at| at.value(strings))?.unwrap_or_default();
+        let output = at.field(b",\"out\":", |at| at.value(strings))?.unwrap_or_default();
+        at.literal(b",\"call\":")?;
+        let call = at.unsigned()?;
+        at.literal(b",\"ret\":")?;
+        let ret = if at.literal(b"null").is_some() { None } else { Some(at.unsigned()?) };
+        let node = at.field(b",\"node\":", |at| at.shared(strings))?;
+        let error = at.field(b",\"error\":", |at| at.shared(strings))?;
+        (at.rest == b"}").then_some(Finished {
+            client,
+            f,
+            key,
+            input,
+            output,
+            call,
+            ret,
+            fail: false,
+            node,
+            error,
+        })
+    }
+
+    fn into_op(self) -> Op {
         Op {
             process: self.client,
             f: self.f,
-            key: shared(self.key, strings),
-            input: shared(self.input, strings),
+            key: self.key,
+            input: self.input,
             outcome: match self.ret {
                 _ if self.fail => Outcome::Fail,
-                Some(_) => Outcome::Ok(shared(self.output, strings)),
+                Some(_) => Outcome::Ok(self.output),
                 None => Outcome::Info,
             },
             call: self.call,
             completed: self.ret,
-            node: self.node.map(|node| strings.share(&node)),
-            error: self.error.map(|error| strings.share(&error)),
+            node: self.node,
+            error: self.error,
             invoke_index: 0,
             complete_index: None,
         }
     }
-}
-
-fn shared(value: Value, strings: &mut Strings) -> Value {
-    if let Value::Str(text) = value { Value::Str(strings.share(&text)) } else { value }
 }
 
 /// Gives fresh numbers to processes where a client does several things at once; says how many operations changed.

@@ -72,6 +72,15 @@ impl Form<'_> {
         }
     }
 
+    /// The number, if it is one that is not negative; those beyond 63 bits are opaque otherwise.
+    pub(super) fn unsigned(&self) -> Option<u64> {
+        match self {
+            Form::Int(n) => u64::try_from(*n).ok(),
+            Form::Opaque(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+
     /// What it is, for a complaint.
     pub(super) fn shown(&self) -> String {
         format!("`{}`", self.value(&mut Strings::default()))
@@ -207,7 +216,7 @@ impl<'a> Forms<'a> {
     }
 
     fn map(&mut self) -> Read<Form<'a>> {
-        let mut entries = Vec::new();
+        let mut entries = Vec::with_capacity(8); // as many as an event has
         self.at += 1;
         loop {
             self.blank()?;

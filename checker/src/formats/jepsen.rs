@@ -72,14 +72,9 @@ impl Record {
         };
         let entry =
             |name: &str| entries.iter().find(|(key, _)| key.name() == Some(name)).map(|(_, value)| value);
-        let number = |name: &str| match entry(name) {
-            Some(Form::Int(n)) => u64::try_from(*n).ok(),
-            _ => None,
-        };
-        let process = match entry("process") {
-            Some(Form::Int(process)) if *process >= 0 => process.unsigned_abs(),
-            Some(_) => return Ok(None),
-            None => return error("a :process", "none".into()),
+        let number = |name: &str| entry(name)?.unsigned();
+        let Some(process) = number("process") else {
+            return if entry("process").is_some() { Ok(None) } else { error("a :process", "none".into()) };
         };
         let Some(kind) = entry("type").and_then(Form::name).and_then(kind) else {
             return error("a :type of :invoke, :ok, :fail or :info", found(entry("type")));

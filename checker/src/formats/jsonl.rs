@@ -10,16 +10,17 @@
 //! malformed is an error, a number with a fraction or beyond 64 bits among it.
 //!
 //! Reading streams: memory is one line and one copy of each short text. A line in exactly the shape that
-//! [`write_event`] gives it takes a fast path (`event_line`); any other goes through `serde_json`, which is also what
+//! [`write_event`] gives it takes a fast path (`fields`); any other goes through `serde_json`, which is also what
 //! the fast path is tested against.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Write};
 
+use super::fields::Cursor;
 use super::lines::Lines;
 use super::strings::Strings;
-use super::{Format, ParseError, Place, Reading, collect, event_line};
-use crate::op::Event;
+use super::{Format, ParseError, Place, Reading, collect};
+use crate::op::{Event, Kind};
 
 /// The events of an input, one per line, as they are read.
 pub struct Events<R> {
@@ -48,7 +49,7 @@ impl<R: BufRead> Events<R> {
     fn read(&mut self) -> Result<Option<Event>, ParseError> {
         let Some(line) = self.lines.next()? else { return Ok(None) };
         self.line = line.number;
-        if let Some(event) = event_line::parse(line.bytes, &mut self.strings) {
+        if let Some(event) = fast(line.bytes, &mut self.strings) {
             return Ok(Some(event));
         }
         match serde_json::from_slice(line.bytes) {
@@ -70,6 +71,32 @@ impl<R: BufRead> Iterator for Events<R> {
     fn next(&mut self) -> Option<Self::Item> {
         self.read().transpose()
     }
+}
+
+/// The event on this line, if the line is in exactly the shape that we write.
+fn fast(line: &[u8], strings: &mut Strings) -> Option<Event> {
+    let mut at = Cursor { rest: line };
+    at.literal(b"{\"i\":")?;
+    let index = at.unsigned()?;
+    at.literal(b",\"t\":")?;
+    let time = at.unsigned()?;
+    at.literal(b",\"p\":")?;
+    let process = at.unsigned()?;
+    at.literal(b",\"type\":")?;
+    let kind = match at.text()? {
+        "invoke" => Kind::Invoke,
+        "ok" => Kind::Ok,
+        "fail" => Kind::Fail,
+        "info" => Kind::Info,
+        _ => return None,
+    };
+    at.literal(b",\"f\":")?;
+    let f = at.f(strings)?;
+    let key = at.field(b",\"key\":", |at| at.value(strings))?.unwrap_or_default();
+    let value = at.field(b",\"value\":", |at| at.value(strings))?.unwrap_or_default();
+    let node = at.field(b",\"node\":", |at| at.shared(strings))?;
+    let error = at.field(b",\"error\":", |at| at.shared(strings))?;
+    (at.rest == b"}").then_some(Event { index, time, process, kind, f, key, value, node, error })
 }
 
 /// Reads a whole history.
@@ -104,7 +131,7 @@ pub fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::{Kind, Outcome};
+    use crate::op::Outcome;
 
     const INVOKE: &str = r#"{"i":0,"t":10,"p":3,"type":"invoke","f":"write","key":"x","value":1}"#;
     const OK: &str = r#"{"i":1,"t":20,"p":3,"type":"ok","f":"write","key":"x"}"#;

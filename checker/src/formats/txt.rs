@@ -62,9 +62,8 @@ fn record(text: &str, place: Place, strings: &mut Strings) -> Result<Option<Reco
 fn event(text: &str, strings: &mut Strings) -> Result<Option<Event>, ParseError> {
     let mut forms = Forms::new(text.as_bytes(), Notation::Edn)?;
     let process = field(&mut forms, "a process, such as 0 or :nemesis", |form| match form {
-        Form::Int(process) => Some(u64::try_from(*process).ok()),
         Form::Keyword(_) | Form::Text(_) => Some(None),
-        _ => None,
+        _ => form.unsigned().map(Some),
     })?;
     let kind = field(&mut forms, ":invoke, :ok, :fail or :info", |form| jepsen::kind(form.name()?))?;
     let f = field(&mut forms, "what is asked, such as :read", |form| match form {
