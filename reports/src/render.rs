@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use crate::plots::{AVAILABILITY, LATENCY_QUANTILES, LATENCY_RAW, RATE};
-use crate::run_dir::{RunDir, write_whole};
+use crate::run_dir::{Durable, RunDir, write_whole};
 use crate::{histories, html, junit, markdown, text, trace};
 
 /// One report.
@@ -17,46 +17,52 @@ use crate::{histories, html, junit, markdown, text, trace};
 pub struct Renderer {
     /// Its path below the run directory, such as `report.txt`.
     pub name: &'static str,
-    /// Which runs it is made for.
-    pub of: Runs,
+    /// When it is made.
+    pub made: Made,
     /// What is in it.
     pub render: fn(&RunDir) -> Vec<u8>,
 }
 
-/// Which runs a report is made for.
+/// When a report is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Runs {
-    /// All of them.
-    All,
-    /// Those in which a violation was proved.
-    Violations,
+pub enum Made {
+    /// For every run.
+    Always,
+    /// For a run in which a violation was proved.
+    OnViolation,
+    /// Only when asked for by name: it is several times as large as the history.
+    OnRequest,
 }
 
 impl Renderer {
-    const fn new(name: &'static str, of: Runs, render: fn(&RunDir) -> Vec<u8>) -> Renderer {
-        Renderer { name, of, render }
+    const fn new(name: &'static str, made: Made, render: fn(&RunDir) -> Vec<u8>) -> Renderer {
+        Renderer { name, made, render }
     }
 
-    /// Whether this report is made for that run.
+    /// Whether this report is made for that run without anybody asking.
     pub fn is_made_for(&self, run: &RunDir) -> bool {
-        self.of == Runs::All || run.judgement.violation().is_some()
+        match self.made {
+            Made::Always => true,
+            Made::OnViolation => run.judgement.violation().is_some(),
+            Made::OnRequest => false,
+        }
     }
 }
 
 /// Every report there is, in the order in which they are made.
 pub const RENDERERS: &[Renderer] = &[
-    Renderer::new("report.txt", Runs::All, |run| text::render(run).into_bytes()),
-    Renderer::new("report.html", Runs::All, |run| html::render(run).into_bytes()),
-    Renderer::new(LATENCY_RAW.name, Runs::All, |run| (LATENCY_RAW.draw)(run).into_bytes()),
-    Renderer::new(LATENCY_QUANTILES.name, Runs::All, |run| (LATENCY_QUANTILES.draw)(run).into_bytes()),
-    Renderer::new(RATE.name, Runs::All, |run| (RATE.draw)(run).into_bytes()),
-    Renderer::new(AVAILABILITY.name, Runs::All, |run| (AVAILABILITY.draw)(run).into_bytes()),
-    Renderer::new("report.md", Runs::All, |run| markdown::render(run).into_bytes()),
-    Renderer::new("junit.xml", Runs::All, |run| junit::render(run).into_bytes()),
-    Renderer::new("history.edn", Runs::All, histories::edn),
-    Renderer::new("trace.json", Runs::All, trace::render),
-    Renderer::new("counterexample.jsonl", Runs::Violations, histories::counterexample_jsonl),
-    Renderer::new("counterexample.txt", Runs::Violations, histories::counterexample_txt),
+    Renderer::new("report.txt", Made::Always, |run| text::render(run).into_bytes()),
+    Renderer::new("report.html", Made::Always, |run| html::render(run).into_bytes()),
+    Renderer::new(LATENCY_RAW.name, Made::Always, |run| (LATENCY_RAW.draw)(run).into_bytes()),
+    Renderer::new(LATENCY_QUANTILES.name, Made::Always, |run| (LATENCY_QUANTILES.draw)(run).into_bytes()),
+    Renderer::new(RATE.name, Made::Always, |run| (RATE.draw)(run).into_bytes()),
+    Renderer::new(AVAILABILITY.name, Made::Always, |run| (AVAILABILITY.draw)(run).into_bytes()),
+    Renderer::new("report.md", Made::Always, |run| markdown::render(run).into_bytes()),
+    Renderer::new("junit.xml", Made::Always, |run| junit::render(run).into_bytes()),
+    Renderer::new("history.edn", Made::OnRequest, histories::edn),
+    Renderer::new("trace.json", Made::OnRequest, trace::render),
+    Renderer::new("counterexample.jsonl", Made::OnViolation, histories::counterexample_jsonl),
+    Renderer::new("counterexample.txt", Made::OnViolation, histories::counterexample_txt),
 ];
 
 /// Why there is no such report.
@@ -78,15 +84,15 @@ pub enum RenderError {
 /// What came of each report: its name, and where it is or why it is not.
 pub type Rendered = Vec<(&'static str, Result<PathBuf, RenderError>)>;
 
-/// Makes every report of a run and writes it below `dir`.
+/// Makes every report that is due for a run and writes it below `dir`.
 pub fn render_all(run: &RunDir, dir: &Path) -> Rendered {
-    render(run, dir, RENDERERS)
+    let due: Vec<Renderer> = RENDERERS.iter().filter(|renderer| renderer.is_made_for(run)).copied().collect();
+    render(run, dir, &due)
 }
 
-/// Makes some reports of a run and writes them below `dir`.
+/// Makes these reports of a run, due or not, and writes them below `dir`.
 pub fn render(run: &RunDir, dir: &Path, renderers: &[Renderer]) -> Rendered {
-    let made = renderers.iter().filter(|renderer| renderer.is_made_for(run));
-    made.map(|renderer| (renderer.name, render_one(run, dir, renderer))).collect()
+    renderers.iter().map(|renderer| (renderer.name, render_one(run, dir, renderer))).collect()
 }
 
 fn render_one(run: &RunDir, dir: &Path, renderer: &Renderer) -> Result<PathBuf, RenderError> {
@@ -94,7 +100,7 @@ fn render_one(run: &RunDir, dir: &Path, renderer: &Renderer) -> Result<PathBuf, 
     let bytes = catch_unwind(AssertUnwindSafe(|| (renderer.render)(run)))
         .map_err(|panic| RenderError::Panicked(panic_message(&*panic)))?;
     let path = dir.join(renderer.name);
-    match write_whole(&path, &bytes) {
+    match write_whole(&path, &bytes, Durable::No) {
         Ok(()) => Ok(path),
         Err(source) => Err(RenderError::Io { path, source }),
     }

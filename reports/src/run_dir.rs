@@ -111,11 +111,18 @@ impl RunDir {
 pub fn write_judgement(dir: &Path, judgement: &Judgement) -> io::Result<()> {
     let mut json = serde_json::to_vec_pretty(judgement)?;
     json.push(b'\n');
-    write_whole(&dir.join("verdict.json"), &json)
+    write_whole(&dir.join("verdict.json"), &json, Durable::Yes)
+}
+
+/// Whether a file must survive a loss of power once it is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durable {
+    Yes,
+    No,
 }
 
 /// Writes a file under another name and renames it, so that nobody ever sees half of it.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8], durable: Durable) -> io::Result<()> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
@@ -125,7 +132,9 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
         }
         let mut file = fs::File::create(&partial)?;
         file.write_all(bytes)?;
-        file.sync_data()?;
+        if durable == Durable::Yes {
+            file.sync_data()?;
+        }
         fs::rename(&partial, path)
     })();
     if written.is_err() {

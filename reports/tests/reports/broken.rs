@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use tribunal_reports::render::{RENDERERS, RenderError, Renderer, Runs, render, render_all};
+use tribunal_reports::render::{Made, RENDERERS, RenderError, Renderer, render, render_all};
 use tribunal_reports::run_dir::RunDir;
 
 use crate::scene::Stage;
@@ -12,7 +12,7 @@ use crate::scene::Stage;
 fn a_renderer_that_panics_costs_only_its_own_file() {
     let stage = Stage::of("register-stale-read");
     let verdict = fs::read(stage.dir.path().join("verdict.json")).unwrap();
-    let boom = Renderer { name: "boom.txt", of: Runs::All, render: |_| panic!("a bug in a renderer") };
+    let boom = Renderer { name: "boom.txt", made: Made::Always, render: |_| panic!("a bug in a renderer") };
     let renderers = [RENDERERS[0], boom, RENDERERS[1]];
 
     let rendered = render(&stage.run(), stage.dir.path(), &renderers);
