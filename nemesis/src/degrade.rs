@@ -62,7 +62,7 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
             )
         }
         "short-lived" => {
-            let reset_after = Some(rng.random_range(200..20_000));
+            let reset_after = Some(rng.random_range(200..4_000));
             (all, Quality { reset_after, ..Quality::default() })
         }
         "churn" => return churn(&all, dice),

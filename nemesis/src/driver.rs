@@ -26,8 +26,9 @@ use crate::{
     Plan, Signal, Step, TimedAct, plan, trigger::Armed,
 };
 
-/// How long the cluster may take to say who leads.
+/// How long a fault waits for a leader to be known, and the pause before it asks again.
 const PRIMARIES_WAIT: Duration = Duration::from_secs(1);
+const PRIMARIES_PAUSE: Duration = Duration::from_millis(50);
 /// How long an act may take before it is given up as indeterminate.
 const ACT_WAIT: Duration = Duration::from_secs(20);
 
@@ -277,8 +278,17 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             return Err(format!("there is no {node} in a cluster of {count}"));
         }
         let Some(stand_in) = step.leader else { return Ok((step.acts.clone(), None)) };
-        let primaries = timeout(PRIMARIES_WAIT, self.nodes.primaries()).await.unwrap_or_default();
-        match primaries.into_iter().find(|leader| leader.0 < count) {
+        // In the middle of an election there is none, and a moment later there is.
+        let leader = async {
+            loop {
+                let primaries = self.nodes.primaries().await;
+                match primaries.into_iter().find(|leader| leader.0 < count) {
+                    Some(leader) => return leader,
+                    None => tokio::time::sleep(PRIMARIES_PAUSE).await,
+                }
+            }
+        };
+        match timeout(PRIMARIES_WAIT, leader).await.ok() {
             Some(leader) => Ok((step.led_by(leader), None)),
             None => Ok((step.acts.clone(), Some(format!("no leader is known: took {stand_in} for it")))),
         }

@@ -91,7 +91,7 @@ pub trait Nodes: Send + Sync + 'static {
     fn state(&self, node: NodeId) -> NodeState;
 
     /// The nodes that now hold themselves to be leader (primary, master), the most credible first: for Raft the one of the
-    /// highest term. Empty when none is known. Should answer within a second, and is given up after that.
+    /// highest term. Empty when none is known; it is then asked again for up to a second.
     fn primaries(&self) -> impl Future<Output = Vec<NodeId>> + Send;
 }
 

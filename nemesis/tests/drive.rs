@@ -246,14 +246,14 @@ async fn the_leader_is_whoever_leads_when_the_fault_begins() {
     )
     .await;
     assert_eq!(played.records[2].cuts, ["n1>n3", "n3>n1"]);
-    // Without one, the stand-in is taken, and the record says so.
+    // Without one, it is asked for again for a second; then the stand-in is taken, and the record says so.
     check(
         Stage { leader: None, ..STAGE },
         "100+100 kill[n2]: kill n2",
-        "100 kill n2
-         100 apply kill n2, installed: no leader is known: took n2 for it
-         200 start n2
-         200 heal kill n2, installed, effective Some(true): no leader is known: took n2 for it",
+        "1100 kill n2
+         1100 apply kill n2, installed: no leader is known: took n2 for it
+         1200 start n2
+         1200 heal kill n2, installed, effective Some(true): no leader is known: took n2 for it",
     )
     .await;
 }
