@@ -130,7 +130,7 @@ fn prepare(item: &Item, engine: Engine) -> Box<dyn Fn() -> Answered + '_> {
     let plain = |answer: &str| Answered { answer: answer.to_owned(), by: String::new() };
     match engine {
         Engine::Tribunal => {
-            let Some(kind) = model(*object) else { finish(&Measured::without("no such model")) };
+            let kind = model(*object);
             let options = Options { explain: false, ..Options::default() };
             Box::new(move || match check(black_box(history), kind, &options) {
                 Ok(verdict) => {
@@ -162,17 +162,16 @@ fn finish(measured: &Measured) -> ! {
 }
 
 /// The model that judges the histories of a generated object.
-fn model(object: Object) -> Option<ModelKind> {
-    let name = match object {
-        Object::Register | Object::UniqueRegister => "cas-register",
-        Object::Counter => "counter",
-        Object::Queue => "queue",
-        Object::Set | Object::GrowingSet => "set",
-        Object::Mutex => "mutex",
-        Object::Log => "log",
-        Object::Kv => "kv",
-    };
-    name.parse().ok()
+fn model(object: Object) -> ModelKind {
+    match object {
+        Object::Register | Object::UniqueRegister => ModelKind::CasRegister,
+        Object::Counter => ModelKind::Counter,
+        Object::Queue => ModelKind::Queue,
+        Object::Set | Object::GrowingSet => ModelKind::Set,
+        Object::Mutex => ModelKind::Mutex,
+        Object::Log => ModelKind::Log,
+        Object::Kv => ModelKind::Kv,
+    }
 }
 
 fn word(answer: Answer) -> &'static str {

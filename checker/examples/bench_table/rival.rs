@@ -125,7 +125,10 @@ impl Model for Counter {
     fn step(state: &i64, op: &Asked) -> (bool, i64) {
         match &op.f {
             F::Read => (op.answers(&Value::Int(*state)), *state),
-            _ => (true, state + op.input.as_int().unwrap_or(1)),
+            _ => {
+                let sum = state + op.input.as_int().unwrap_or_default();
+                (op.output == Some(Value::Nil) || op.answers(&Value::Int(sum)), sum)
+            }
         }
     }
 }

@@ -14,7 +14,7 @@
 //!
 //! A forward zone holds the register until its last invocation, so just before it begins, every block with a
 //! deadline in that time takes place. Where no complete block is left to spend, one that is not may begin if no
-//! other must precede it, or an indeterminate write that nobody saw may take effect.
+//! other must precede it, or an indeterminate operation that nobody saw may take effect.
 //!
 //! The order that comes out is legal. That none comes out proves nothing, because which block is spent also
 //! decides which value stands next.
@@ -54,6 +54,8 @@ struct Sweep<'a> {
     end_by: Vec<Nanos>,
     /// Writes of unknown outcome that nobody saw, by time of invocation.
     spare: Peekable<IntoIter<usize>>,
+    /// The same for compare-and-sets, with what they compare with; by that, then by time of invocation.
+    spare_cas: Vec<(u32, usize)>,
     /// Failed comparisons with the value that the register holds.
     waiting: Vec<usize>,
 }
@@ -81,9 +83,11 @@ pub(super) fn place_failed(
     by_deadline.sort_unstable_by_key(|&i| blocks[i].f.0);
     let mut by_last_call: Vec<usize> = (0..blocks.len()).collect();
     by_last_call.sort_unstable_by_key(|&i| blocks[i].s.0);
-    let unseen = |&at: &usize| ops[at].is_info() && ops[at].f != F::Cas && member_of[at].0 == NONE;
-    let spare: Vec<usize> = (0..ops.len()).filter(|&at| register.value[at] != NONE).filter(unseen).collect();
-
+    let unseen = (0..ops.len()).filter(|&at| register.value[at] != NONE && member_of[at].0 == NONE);
+    let (compared, spare): (Vec<usize>, Vec<usize>) = unseen.partition(|&at| ops[at].f == F::Cas);
+    let from = |at: usize| register.clusters[register.value[at] as usize].parent;
+    let mut spare_cas: Vec<(u32, usize)> = compared.into_iter().map(|at| (from(at), at)).collect();
+    spare_cas.sort_unstable();
     let mut end_by = vec![Nanos::MAX; blocks.len()];
     for &(at, value) in &register.failed {
         let Cluster { writer, child, .. } = register.clusters[value as usize];
@@ -111,6 +115,7 @@ pub(super) fn place_failed(
         complete: BinaryHeap::new(),
         end_by,
         spare: spare.into_iter().peekable(),
+        spare_cas,
         waiting: Vec::new(),
     };
     let mut failed = register.failed.iter().peekable();
@@ -228,7 +233,9 @@ impl Sweep<'_> {
             self.advance(self.next + 1, now)?;
         }
         if self.holds == held {
-            if let Some(block) = self.earliest(now).or_else(|| self.begins_early(now)) {
+            if let Some(unseen) = self.compared_with(held, now) {
+                self.take(unseen);
+            } else if let Some(block) = self.earliest(now).or_else(|| self.begins_early(now)) {
                 self.enter(block);
                 self.advance(self.next + 1, now)?;
             } else {
@@ -237,6 +244,13 @@ impl Sweep<'_> {
             }
         }
         Some(())
+    }
+
+    /// A compare-and-set of unknown outcome that may have replaced this value. No other time will come for it.
+    fn compared_with(&self, held: u32, now: Nanos) -> Option<usize> {
+        let first = self.spare_cas.partition_point(|&(from, _)| from < held);
+        let &(from, at) = self.spare_cas.get(first)?;
+        (from == held && self.register.ops[at].call <= now).then_some(at)
     }
 
     /// A block that is not complete but can begin: its write is invoked, and no other one left must precede it.
