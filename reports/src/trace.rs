@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tribunal_checker::op::Op;
 
 use crate::run_dir::RunDir;
@@ -19,7 +19,7 @@ pub const OPS_MAX: usize = 200_000;
 const CLIENTS: u64 = 1;
 const FAULTS: u64 = 2;
 
-/// A complete event (`ph` = `X`), times in microseconds.
+/// A complete event (`ph` = `X`), times in microseconds. Written as a struct: there are hundreds of thousands.
 #[derive(Serialize)]
 struct Slice {
     name: String,
@@ -29,7 +29,23 @@ struct Slice {
     dur: f64,
     pid: u64,
     tid: u64,
-    args: Map<String, Value>,
+    args: Args,
+}
+
+/// What the viewer shows of a slice.
+#[derive(Default, Serialize)]
+struct Args {
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history_line: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<&'static str>,
 }
 
 /// The file.
@@ -40,21 +56,22 @@ pub fn render(run: &RunDir) -> Vec<u8> {
     let shown = &ops[first..ops.len().min(first + OPS_MAX)];
     let end = last_event(&run.evidence.history);
 
-    let mut events: Vec<Value> =
-        vec![named("process_name", CLIENTS, 0, "clients"), named("process_name", FAULTS, 0, "faults")];
-    let processes: BTreeSet<u64> = shown.iter().map(|op| op.process).collect();
-    events.extend(
-        processes.iter().map(|process| named("thread_name", CLIENTS, *process, &format!("p{process}"))),
-    );
+    let mut out = Lines(b"{\"displayTimeUnit\":\"ms\",\"traceEvents\":[".to_vec());
+    out.named("process_name", CLIENTS, 0, "clients");
+    out.named("process_name", FAULTS, 0, "faults");
+    for process in shown.iter().map(|op| op.process).collect::<BTreeSet<u64>>() {
+        out.named("thread_name", CLIENTS, process, &format!("p{process}"));
+    }
     let kinds: BTreeSet<&str> = run.evidence.faults.iter().map(|fault| fault.fault.as_str()).collect();
-    events.extend(
-        kinds.iter().enumerate().map(|(at, kind)| named("thread_name", FAULTS, at as u64, &elide(kind, 40))),
-    );
+    for (at, kind) in kinds.iter().enumerate() {
+        out.named("thread_name", FAULTS, at as u64, &elide(kind, 40));
+    }
     for (at, op) in shown.iter().enumerate() {
-        events.push(slice(op, end, centre == first + at && run.judgement.violation().is_some()));
+        let witness = run.judgement.violation().is_some() && centre == first + at;
+        out.push(&slice(op, end, witness));
     }
     for fault in run.evidence.faults.iter().filter(|fault| fault.was_in_force()) {
-        let slice = Slice {
+        out.push(&Slice {
             name: elide(&fault.label, 80),
             cat: "fault",
             ph: "X",
@@ -62,45 +79,35 @@ pub fn render(run: &RunDir) -> Vec<u8> {
             dur: micros(fault.end_or(end.max(fault.applied_ns)) - fault.applied_ns),
             pid: FAULTS,
             tid: kinds.iter().position(|kind| *kind == fault.fault).unwrap_or(0) as u64,
-            args: Map::from_iter([("outcome".to_string(), json!(fault.outcome.name()))]),
-        };
-        events.push(json!(slice));
+            args: Args { outcome: fault.outcome.name(), ..Args::default() },
+        });
     }
-    let mut out = b"{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n".to_vec();
-    for (at, event) in events.iter().enumerate() {
-        out.extend(if at == 0 { b"".as_slice() } else { b",\n" });
-        out.extend(event.to_string().as_bytes());
-    }
-    out.extend(b"\n]}\n");
-    out
+    out.0.extend(b"\n]}\n");
+    out.0
 }
 
-fn named(what: &str, pid: u64, tid: u64, name: &str) -> Value {
-    json!({"ph": "M", "name": what, "pid": pid, "tid": tid, "args": {"name": name}})
+/// The events so far, one per line.
+struct Lines(Vec<u8>);
+
+impl Lines {
+    fn push(&mut self, event: &impl Serialize) {
+        self.0.extend(if self.0.ends_with(b"[") { b"\n".as_slice() } else { b",\n" });
+        serde_json::to_writer(&mut self.0, event)
+            .expect("memory takes whatever is written, and no key is a map");
+    }
+
+    fn named(&mut self, what: &str, pid: u64, tid: u64, name: &str) {
+        self.push(&json!({"ph": "M", "name": what, "pid": pid, "tid": tid, "args": {"name": name}}));
+    }
 }
 
-fn slice(op: &Op, end: u64, witness: bool) -> Value {
+fn slice(op: &Op, end: u64, witness: bool) -> Slice {
     let outcome = match () {
         () if op.is_ok() => "ok",
         () if op.is_fail() => "fail",
         () => "info",
     };
-    let mut args = Map::from_iter([
-        ("outcome".to_string(), json!(outcome)),
-        ("history line".to_string(), json!(op.invoke_index + 1)),
-    ]);
-    if !op.key.is_nil() {
-        args.insert("key".into(), json!(value(&op.key)));
-    }
-    for (name, text) in [("node", &op.node), ("error", &op.error)] {
-        if let Some(text) = text {
-            args.insert(name.into(), json!(elide(text, 200)));
-        }
-    }
-    if witness {
-        args.insert("verdict".into(), json!("fits nowhere"));
-    }
-    json!(Slice {
+    Slice {
         name: operation(op),
         cat: outcome,
         ph: "X",
@@ -108,8 +115,15 @@ fn slice(op: &Op, end: u64, witness: bool) -> Value {
         dur: micros(op.completed.unwrap_or(end.max(op.call)) - op.call),
         pid: CLIENTS,
         tid: op.process,
-        args,
-    })
+        args: Args {
+            outcome,
+            key: (!op.key.is_nil()).then(|| value(&op.key)),
+            node: op.node.as_ref().map(|node| elide(node, 200)),
+            error: op.error.as_ref().map(|error| elide(error, 200)),
+            history_line: Some(op.invoke_index + 1),
+            verdict: witness.then_some("fits nowhere"),
+        },
+    }
 }
 
 fn micros(ns: u64) -> f64 {

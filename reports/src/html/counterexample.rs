@@ -11,11 +11,15 @@ use crate::run_dir::RunDir;
 use crate::summary;
 use crate::wording::{circled, counted, duration, elide, operation, seconds};
 
+/// The most operations that are drawn beyond those of the counterexample.
+const CONTEXT_MAX: usize = 12;
 /// With more operations than this, the table is folded at first.
 const ROWS_OPEN_MAX: usize = 12;
 
 pub(super) fn section(run: &RunDir) -> Markup {
-    let Some(picture) = Picture::of(&run.judgement, &run.evidence.faults, BARS_MAX) else {
+    let proof = run.judgement.violation().map_or(0, |violation| violation.minimal.len());
+    let bars_max = BARS_MAX.min(proof + CONTEXT_MAX);
+    let Some(picture) = Picture::of(&run.judgement, &run.evidence.faults, bars_max) else {
         return html! {};
     };
     let caption = summary::shrink_caption(run).unwrap_or_default();
@@ -27,6 +31,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
             li { span .swatch.fail {} "fail: it certainly did not happen" }
             li { span .swatch.witness {} "✗ fits nowhere" }
             li { (circled(1)) (circled(2)) " the longest legal order" }
+            li { "≠ the comparison failed" }
             li { "dashed: context, overlapping operations that the proof does not need" }
         }
         p .remark {

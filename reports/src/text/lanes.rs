@@ -13,37 +13,54 @@ const LANES_MAX: usize = 12;
 /// The most fault strips that are drawn.
 const STRIPS_MAX: usize = 4;
 
+/// The most operations that are drawn beyond those of the counterexample.
+const CONTEXT_MAX: usize = 6;
+
 /// The picture, line by line, at most `width` characters wide; empty when no violation was proved.
 pub(super) fn draw(judgement: &Judgement, faults: &[Fault], width: usize) -> Vec<String> {
-    for bars_max in [24, 16, 12, 8, 6, 4, 3, 2, 1] {
+    let Some(violation) = judgement.violation() else { return Vec::new() };
+    let proof = violation.minimal.len().max(1);
+    // What to give up for want of room: first context, then the ends of labels, then operations of the proof.
+    let whole = [(40, 8.0), (40, 5.0), (30, 3.0), (24, 2.0)];
+    let short = [(20, 2.0), (14, 1.0), (10, 1.0)];
+    let with_context = (proof..=proof + CONTEXT_MAX).rev().map(|bars| (bars, whole.as_slice()));
+    let without = (1..=proof.min(24)).rev().map(|bars| (bars, short.as_slice()));
+    for (bars_max, labels) in with_context.chain(without) {
         let Some(picture) = Picture::of(judgement, faults, bars_max) else { return Vec::new() };
         if picture.lanes.len() > LANES_MAX {
             continue;
         }
-        for (label_max, gap) in [(40, 8.0), (40, 5.0), (30, 3.0), (20, 2.0), (14, 1.0), (10, 1.0)] {
-            let name = |process: u64| format!("  p{process}");
-            let margin = picture.lanes.iter().map(|lane| name(lane.process).len()).max().unwrap_or(0) + 2;
-            let label = |bar: &Bar| label(bar, label_max);
-            let axis = Axis::new(&picture, margin as f64, gap, |bar| label(bar).chars().count() as f64 + 1.0);
-            if axis.right() as usize >= width {
-                continue;
-            }
-            let mut lines = Vec::new();
-            for lane in &picture.lanes {
-                let mut line = Line::new(width);
-                line.put(0, &name(lane.process));
-                for bar in &lane.bars {
-                    draw_bar(&mut line, bar, &label(bar), &axis);
-                }
-                lines.push(line.text());
-            }
-            lines.push(times(&picture, &axis, width));
-            lines.extend(strips(&picture, &axis, margin, width));
-            lines.extend(legend(&picture));
+        if let Some(lines) =
+            labels.iter().find_map(|&(label_max, gap)| fitted(&picture, label_max, gap, width))
+        {
             return lines;
         }
     }
     Vec::new()
+}
+
+/// The picture with labels of at most so many characters and ticks at least so far apart; `None` when it is too wide.
+fn fitted(picture: &Picture, label_max: usize, gap: f64, width: usize) -> Option<Vec<String>> {
+    let name = |process: u64| format!("  p{process}");
+    let margin = picture.lanes.iter().map(|lane| name(lane.process).len()).max().unwrap_or(0) + 2;
+    let label = |bar: &Bar| label(bar, label_max);
+    let axis = Axis::new(picture, margin as f64, gap, |bar| label(bar).chars().count() as f64 + 1.0);
+    if axis.right() as usize >= width {
+        return None;
+    }
+    let mut lines = Vec::new();
+    for lane in &picture.lanes {
+        let mut line = Line::new(width);
+        line.put(0, &name(lane.process));
+        for bar in &lane.bars {
+            draw_bar(&mut line, bar, &label(bar), &axis);
+        }
+        lines.push(line.text());
+    }
+    lines.push(times(picture, &axis, width));
+    lines.extend(strips(picture, &axis, margin, width));
+    lines.extend(legend(picture));
+    Some(lines)
 }
 
 fn label(bar: &Bar, max: usize) -> String {
