@@ -171,7 +171,7 @@ pub(crate) struct RunArgs {
     pub(crate) nemesis: String,
 
     /// The mean time from one fault to the next
-    #[arg(long, default_value = "2s", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, default_value = "3s", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) nemesis_interval: Duration,
 
     /// Decides the plan of faults and the operations [default: drawn, and printed]

@@ -97,7 +97,8 @@ impl FramedClient {
             f: request.f.name(),
             key: &request.key,
             value: &request.value,
-            timeout_ms: self.timeout.as_millis() as u64,
+            // The server gives up first: what it knows about the outcome can still arrive.
+            timeout_ms: (self.timeout * 4 / 5).as_millis() as u64,
         };
         match timeout(self.timeout, exchange::<Value>(&mut connection, &ask)).await {
             Ok(Ok(Reply { ok: Some(value), .. })) => {
