@@ -27,7 +27,7 @@ pub(crate) fn prepare(object: Object, history: &History) -> Box<dyn Fn() -> bool
 }
 
 fn convert<M: Model<Op = Asked, Metadata = ()> + 'static>(history: &History) -> Box<dyn Fn() -> bool> {
-    let told = |op: &&Op| !op.is_fail() && !(op.is_info() && matches!(op.f, F::Read | F::Get | F::Contains));
+    let told = |op: &&Op| op.is_ok() || (op.is_info() && !matches!(op.f, F::Read | F::Get | F::Contains));
     let time = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
     let operations: Vec<Operation<M>> = history
         .ops
