@@ -15,6 +15,7 @@
 
 use hashbrown::HashTable;
 
+use crate::broken::broken;
 use crate::space::StateId;
 
 /// The largest number that a count can hold.
@@ -138,6 +139,9 @@ impl Layout {
     /// Whether `a`, of the same state and exact bits, has spent no more than `b` and has no more open.
     fn dominates(self, a: &[u64], b: &[u64]) -> bool {
         let (spent, counts) = (self.spent(), self.counts());
+        if broken("R3: more is better") {
+            return b[spent..] == a[spent..] || a[counts..] > b[counts..];
+        }
         let subset = a[spent..counts].iter().zip(&b[spent..counts]).all(|(a, b)| a & !b == 0);
         subset && a[counts..].iter().zip(&b[counts..]).all(|(a, b)| (b | GUARDS) - a & GUARDS == GUARDS)
     }
@@ -218,14 +222,16 @@ impl Configs {
         (0..self.len()).filter_map(|i| self.get(i))
     }
 
-    /// Changes every configuration. The change must keep the set an antichain, and may not touch what groups it.
+    /// Changes every configuration, in such a way that none comes to dominate another. Nothing can be inserted after
+    /// that, because the groups are not kept up to date, until the set is cleared or grows.
     pub(crate) fn for_each_mut(&mut self, mut change: impl FnMut(&mut [u64])) {
         let stride = self.layout.stride();
         self.words.chunks_exact_mut(stride).for_each(&mut change);
     }
 
     /// Adds a configuration, unless one that is there dominates it; those that it dominates are dropped.
-    pub(crate) fn insert(&mut self, config: &[u64]) {
+    /// Says whether it was added.
+    pub(crate) fn insert(&mut self, config: &[u64]) -> bool {
         let (layout, words) = (self.layout, &self.words);
         let in_group = |&i: &u32| same_group(layout, row(words, layout, i), config);
         let entry =
@@ -236,7 +242,7 @@ impl Configs {
             let next = self.next[at as usize];
             let member = row(&self.words, layout, at);
             if layout.dominates(member, config) {
-                return;
+                return false;
             }
             if layout.dominates(config, member) {
                 match before {
@@ -254,6 +260,7 @@ impl Configs {
         self.next.push(*head);
         *head = self.next.len() as u32 - 1;
         self.live += 1;
+        true
     }
 
     /// Keeps only the most promising configurations: for each state in turn the one that has placed the fewest
@@ -277,7 +284,9 @@ impl Configs {
         let kept: Vec<u64> =
             ranked.iter().flat_map(|&(_, _, i)| row(&self.words, layout, i)).copied().collect();
         self.clear(layout);
-        kept.chunks_exact(layout.stride()).for_each(|config| self.insert(config));
+        for config in kept.chunks_exact(layout.stride()) {
+            self.insert(config);
+        }
         true
     }
 
@@ -289,7 +298,9 @@ impl Configs {
         let mut grown = Vec::with_capacity(self.live * to.stride());
         self.iter().for_each(|config| self.layout.moved(config, to, &mut grown));
         self.clear(to);
-        grown.chunks_exact(to.stride()).for_each(|config| self.insert(config));
+        for config in grown.chunks_exact(to.stride()) {
+            self.insert(config);
+        }
     }
 
     /// The bytes held.
@@ -305,7 +316,9 @@ fn row(words: &[u64], layout: Layout, i: u32) -> &[u64] {
 }
 
 fn same_group(layout: Layout, a: &[u64], b: &[u64]) -> bool {
-    state(a) == state(b) && layout.exact_words(a) == layout.exact_words(b)
+    let exact =
+        layout.exact_words(a) == layout.exact_words(b) || broken("R3: definite operations are optional");
+    state(a) == state(b) && exact
 }
 
 /// A hash of what groups configurations: the state and the exact bits.
@@ -314,7 +327,8 @@ fn hash(layout: Layout, config: &[u64]) -> u64 {
         let wide = u128::from(hash ^ word) * 0x9E37_79B9_7F4A_7C15;
         (wide >> 64) as u64 ^ wide as u64
     };
-    layout.exact_words(config).iter().fold(mix(!0, u64::from(state(config))), |hash, &word| mix(hash, word))
+    let exact = if broken("R3: definite operations are optional") { &[] } else { layout.exact_words(config) };
+    exact.iter().fold(mix(!0, u64::from(state(config))), |hash, &word| mix(hash, word))
 }
 
 #[cfg(test)]

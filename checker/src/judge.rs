@@ -12,6 +12,7 @@ use crate::generate::SplitMix64;
 use crate::history::History;
 use crate::limits::{Limit, Limits, Meter};
 use crate::model::Model;
+use crate::online::{KeyStream, Stream};
 use crate::op::Op;
 use crate::part::{Event, Part};
 use crate::small::{self, Menu};
@@ -121,6 +122,9 @@ pub(crate) trait Judge: Sync {
         configurations_max: usize,
     ) -> Option<Failure>;
 
+    /// A check of one key that is fed with events.
+    fn stream(&self) -> Box<dyn Stream + Send + '_>;
+
     /// See [`small::history_with`].
     fn small_history(&self, random: &mut SplitMix64, menu: Menu, ops_max: u64) -> History;
 
@@ -227,6 +231,10 @@ impl<M: Model> Judge for M {
             witness: wall.at as usize,
             configurations: deepest.into_iter().map(configuration).collect(),
         })
+    }
+
+    fn stream(&self) -> Box<dyn Stream + Send + '_> {
+        Box::new(KeyStream::new(self))
     }
 
     fn small_history(&self, random: &mut SplitMix64, menu: Menu, ops_max: u64) -> History {

@@ -3,6 +3,7 @@
 //! Pure: no files, no clock, no randomness, no tasks. It cannot fail: when a limit is reached the answer is
 //! [`Answer::Unknown`](verdict::Answer::Unknown), and says which limit.
 
+mod broken;
 pub mod check;
 mod configs;
 pub mod decision;
@@ -16,10 +17,12 @@ pub mod history;
 mod judge;
 pub mod limits;
 pub mod model;
+pub mod online;
 pub mod op;
 mod parallel;
 mod part;
 mod pending;
+mod refute;
 pub mod small;
 mod space;
 mod split;

@@ -7,6 +7,7 @@
 //!
 //! What is left is a sequence of [`Event`]s: calls and returns of numbered operations, and no times at all.
 
+use crate::broken::broken;
 use crate::model::Model;
 use crate::op::{Nanos, Op};
 use crate::space::{ClassId, Effect, Space};
@@ -77,7 +78,10 @@ impl Part {
         part.events = Vec::with_capacity(part.ops.len() + returns.len());
         let mut called = 0;
         for (end, i) in returns {
-            while called < part.ops.len() && call(&part.ops[called]) <= end {
+            let tie = |called: usize| called as u32 <= i || !broken("ties are in order");
+            let before =
+                |called| call(&part.ops[called]) < end || call(&part.ops[called]) == end && tie(called);
+            while called < part.ops.len() && before(called) {
                 part.events.push(Event::Call(called as u32));
                 called += 1;
             }

@@ -7,9 +7,11 @@
 
 use hashbrown::HashMap;
 
+use crate::broken::broken;
 use crate::configs::{Bit, COUNT_MAX, Layout};
+use crate::model::Model;
 use crate::part::NEVER;
-use crate::space::{ClassId, Effect};
+use crate::space::{ClassId, Effect, Space, StateId};
 
 /// A pending definite operation.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct Definite {
 pub(crate) struct Group {
     pub(crate) class: ClassId,
     pub(crate) effect: Effect,
+    /// The one state that an overwrite leads to.
+    pub(crate) leads_to: Option<StateId>,
     /// Definite operations with their slots, in the order of their returns.
     definite: Vec<(u32, u32, u32)>,
     /// Indeterminate operations in the order of their calls: a field, and as many as it can count.
@@ -48,7 +52,7 @@ enum Place {
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     layout: Layout,
-    pub(crate) groups: Vec<Group>,
+    groups: Vec<Group>,
     group_of: HashMap<ClassId, u32>,
     definite: HashMap<u32, Definite>,
     /// Slots that are free, exact ones and loose ones.
@@ -62,6 +66,16 @@ impl Pending {
         self.layout
     }
 
+    /// The pending operations, class by class.
+    pub(crate) fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// All but those that are only indeterminate overwrites: what a state can make a difference to.
+    pub(crate) fn noticing(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(|group| !(group.definite.is_empty() && group.leads_to.is_some()))
+    }
+
     /// A pending definite operation.
     pub(crate) fn definite(&self, op: u32) -> Definite {
         self.definite[&op]
@@ -73,10 +87,17 @@ impl Pending {
     }
 
     /// An operation is called that will return at an event, or [`NEVER`].
-    pub(crate) fn add(&mut self, op: u32, class: ClassId, effect: Effect, returns: u32) {
+    pub(crate) fn add(
+        &mut self,
+        op: u32,
+        class: ClassId,
+        effect: Effect,
+        leads_to: Option<StateId>,
+        returns: u32,
+    ) {
         let group = *self.group_of.entry(class).or_insert(self.groups.len() as u32) as usize;
         if group == self.groups.len() {
-            self.groups.push(Group { class, effect, definite: Vec::new(), fields: Vec::new() });
+            self.groups.push(Group { class, effect, leads_to, definite: Vec::new(), fields: Vec::new() });
         }
         if returns != NEVER {
             let slot = self.take_slot(effect);
@@ -111,6 +132,17 @@ impl Pending {
             if let Some(moved) = self.groups.get(at) {
                 self.group_of.insert(moved.class, at as u32);
             }
+        }
+    }
+
+    /// Goes on with another space.
+    pub(crate) fn move_to<M: Model>(&mut self, from: &Space<'_, M>, to: &mut Space<'_, M>) {
+        let mut class = |class: ClassId| to.class(from.call(class).clone());
+        self.definite.values_mut().for_each(|op| op.class = class(op.class));
+        self.groups.iter_mut().for_each(|group| group.class = class(group.class));
+        self.group_of = (0..).zip(&self.groups).map(|(i, group)| (group.class, i)).collect();
+        for group in &mut self.groups {
+            group.leads_to = group.leads_to.map(|state| to.intern(from.state(state).clone()));
         }
     }
 
@@ -175,7 +207,9 @@ impl Group {
             Effect::Overwrites => layout.spent_bit(slot),
             Effect::Observes | Effect::Changes => layout.exact_bit(slot),
         };
-        let definite = self.definite.iter().find(|&&(_, _, slot)| !bit(slot).is_set(config));
+        let mut unused = self.definite.iter().filter(|&&(_, _, slot)| !bit(slot).is_set(config));
+        let definite =
+            if broken("R2: the last to return first") { unused.next_back() } else { unused.next() };
         if let Some(&(_, op, slot)) = definite {
             return Some(Pick { op, place: Place::Bit(bit(slot)) });
         }

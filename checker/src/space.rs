@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, Hash};
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
+use crate::broken::broken;
 use crate::model::Model;
 
 /// The number of an interned state. The initial state is 0.
@@ -63,7 +64,7 @@ impl<'m, M: Model> Space<'m, M> {
             steps: HashMap::new(),
             successors: Vec::new(),
         };
-        space.states.intern(model.init());
+        space.intern(model.init());
         space
     }
 
@@ -77,7 +78,10 @@ impl<'m, M: Model> Space<'m, M> {
         let id = self.calls.intern(call);
         if id as usize == self.effects.len() {
             let call = &self.calls.items[id as usize];
-            self.effects.push(match (self.model.read_only(call), self.model.overwrites(call)) {
+            let read_only = self.model.read_only(call);
+            let overwrites = self.model.overwrites(call);
+            let read_only = read_only || overwrites && broken("R1: a write of the current value observes");
+            self.effects.push(match (read_only, overwrites) {
                 (true, _) => Effect::Observes,
                 (false, true) => Effect::Overwrites,
                 (false, false) => Effect::Changes,
@@ -115,6 +119,21 @@ impl<'m, M: Model> Space<'m, M> {
     pub(crate) fn idle(&mut self, state: StateId, class: ClassId) -> bool {
         let next = self.step(state, class);
         (0..next.len).any(|branch| self.successor(next, branch) == state)
+    }
+
+    /// How many states and calls there are.
+    pub(crate) fn len(&self) -> (usize, usize) {
+        (self.states.items.len(), self.calls.items.len())
+    }
+
+    /// The number of a state.
+    pub(crate) fn intern(&mut self, state: M::State) -> StateId {
+        self.states.intern(state)
+    }
+
+    /// The call of this class.
+    pub(crate) fn call(&self, class: ClassId) -> &M::Call {
+        &self.calls.items[class as usize]
     }
 
     /// The state with this number.

@@ -30,19 +30,32 @@ struct Node {
 /// Nodes; each comes after the one it points to.
 #[derive(Debug)]
 pub(crate) struct Trail {
+    remembers: bool,
     nodes: Vec<Node>,
     sweep_at: usize,
 }
 
 impl Trail {
     pub(crate) fn new() -> Self {
-        Trail { nodes: vec![Node { before: START, op: 0, event: 0, state: 0 }], sweep_at: 1 << 14 }
+        let start = Node { before: START, op: 0, event: 0, state: 0 };
+        Trail { remembers: true, nodes: vec![start], sweep_at: 1 << 14 }
+    }
+
+    /// Trails that nobody will ask for.
+    pub(crate) fn without_memory() -> Self {
+        Trail { remembers: false, ..Trail::new() }
+    }
+
+    /// Where the trail will end that is pushed next.
+    pub(crate) fn end(&self) -> u32 {
+        if self.remembers { self.nodes.len() as u32 } else { START }
     }
 
     /// A trail that goes on from another one.
-    pub(crate) fn push(&mut self, before: u32, op: u32, event: u32, state: StateId) -> u32 {
-        self.nodes.push(Node { before, op, event, state });
-        self.nodes.len() as u32 - 1
+    pub(crate) fn push(&mut self, before: u32, op: u32, event: u32, state: StateId) {
+        if self.remembers {
+            self.nodes.push(Node { before, op, event, state });
+        }
     }
 
     /// Whether there are so many nodes that it is time to sweep.
