@@ -181,6 +181,7 @@ impl<'a> Trial<'a> {
         let workload = (plan.workload.make)(&Options {
             seed: plan.seed,
             workers: plan.workers,
+            nodes: usize::from(plan.args.nodes),
             keys: plan.args.keys,
             ops_per_key: plan.args.ops_per_key,
         });

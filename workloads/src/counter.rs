@@ -14,6 +14,7 @@ use crate::{Completion, Options, Request, Workload};
 pub struct Counter {
     rng: ChaCha8Rng,
     keys: Keys,
+    readers: Vec<bool>,
 }
 
 impl Counter {
@@ -22,14 +23,15 @@ impl Counter {
         Counter {
             rng: ChaCha8Rng::seed_from_u64(options.seed),
             keys: Keys::new(options.keys, options.ops_per_key),
+            readers: (0..options.workers).map(|worker| options.only_reads(worker)).collect(),
         }
     }
 }
 
 impl Workload for Counter {
-    fn next(&mut self, _worker: usize) -> Request {
+    fn next(&mut self, worker: usize) -> Request {
         let key = self.keys.draw(&mut self.rng);
-        if self.rng.random_bool(0.5) {
+        if !self.readers[worker] && self.rng.random_bool(0.7) {
             Request { f: F::Add, key, value: Value::Int(1) }
         } else {
             Request { f: F::Read, key, value: Value::Nil }
@@ -49,7 +51,7 @@ mod tests {
 
     #[test]
     fn adds_one_or_reads_and_reads_every_key_in_the_end() {
-        let mut workload = Counter::new(&Options { seed: 1, workers: 1, keys: 2, ops_per_key: 10 });
+        let mut workload = Counter::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 2, ops_per_key: 10 });
         let asked: Vec<Request> = (0..100).map(|_| workload.next(0)).collect();
         assert!(asked.iter().all(|r| (r.f == F::Add && r.value == Value::Int(1)) || r.f == F::Read));
         let last = workload.final_reads();

@@ -16,12 +16,24 @@ pub use client::{Client, Completion, Invocation, Request};
 pub struct Options {
     /// Drives every random choice.
     pub seed: u64,
-    /// How many workers ask at once.
+    /// How many workers ask at once; worker `w` speaks to node `w % nodes`.
     pub workers: usize,
+    /// How many nodes they speak to.
+    pub nodes: usize,
     /// How many keys are in use at once: few of them make operations contend.
     pub keys: usize,
     /// After this many operations a key is retired and a fresh one takes its place; bounds the cost of a check.
     pub ops_per_key: usize,
+}
+
+impl Options {
+    /// Whether a worker only ever reads: where there are two workers or more to a node, one of every three.
+    ///
+    /// At a node that is cut off, whoever writes soon waits for an answer that does not come. A worker that only
+    /// reads goes on asking, and sees what such a node still dares to say.
+    pub(crate) fn only_reads(&self, worker: usize) -> bool {
+        self.workers >= 2 * self.nodes && (worker / self.nodes).is_multiple_of(3)
+    }
 }
 
 /// A stream of operations for a fixed number of workers, each of which has one operation under way at a time.

@@ -21,6 +21,7 @@ pub struct Register {
     rng: ChaCha8Rng,
     keys: Keys,
     next_value: i64,
+    readers: Vec<bool>,
     /// What each worker last saw, key by key; a retired key's entry goes when the worker meets a fresh one.
     seen: Vec<HashMap<Value, Value>>,
 }
@@ -35,6 +36,7 @@ impl Register {
             rng: ChaCha8Rng::seed_from_u64(options.seed),
             keys: Keys::new(options.keys, options.ops_per_key),
             next_value: 0,
+            readers: (0..options.workers).map(|worker| options.only_reads(worker)).collect(),
             seen: vec![HashMap::new(); options.workers],
         }
     }
@@ -48,10 +50,13 @@ impl Register {
 impl Workload for Register {
     fn next(&mut self, worker: usize) -> Request {
         let key = self.keys.draw(&mut self.rng);
+        if self.readers[worker] {
+            return Request { f: F::Read, key, value: Value::Nil };
+        }
         let last_seen = self.seen[worker].get(&key).cloned();
         match (self.rng.random_range(0..10), last_seen) {
-            (0..4, _) => Request { f: F::Read, key, value: Value::Nil },
-            (7..10, Some(from)) => {
+            (0..2, _) => Request { f: F::Read, key, value: Value::Nil },
+            (6..10, Some(from)) => {
                 let to = self.fresh_value();
                 Request { f: F::Cas, key, value: Value::pair(from, to) }
             }
@@ -88,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    const OPTIONS: Options = Options { seed: 7, workers: 3, keys: 2, ops_per_key: 50 };
+    const OPTIONS: Options = Options { seed: 7, workers: 3, nodes: 3, keys: 2, ops_per_key: 50 };
 
     #[test]
     fn written_values_are_unique_and_every_operation_occurs() {
@@ -118,6 +123,15 @@ mod tests {
         } else {
             panic!("two hundred operations without a compare-and-set on k0");
         }
+    }
+
+    #[test]
+    fn every_node_has_a_worker_that_only_reads() {
+        let mut workload = Register::new(&Options { workers: 9, ..OPTIONS });
+        for worker in 0..3 {
+            assert!((0..100).all(|_| workload.next(worker).f == F::Read));
+        }
+        assert!((0..100).any(|_| workload.next(3).f == F::Write));
     }
 
     #[test]
