@@ -92,6 +92,10 @@ impl Model for Register {
     type Op = Asked;
     type Metadata = ();
 
+    fn partition_operations(history: &[Operation<Self>]) -> Vec<Vec<Operation<Self>>> {
+        split(history, |op| op.key.clone())
+    }
+
     fn init() -> Value {
         Value::Nil
     }
@@ -117,6 +121,10 @@ impl Model for Counter {
     type State = i64;
     type Op = Asked;
     type Metadata = ();
+
+    fn partition_operations(history: &[Operation<Self>]) -> Vec<Vec<Operation<Self>>> {
+        split(history, |op| op.key.clone())
+    }
 
     fn init() -> i64 {
         0
