@@ -1,6 +1,7 @@
 //! Whole-program tests: the binary as its user runs it, with real processes and real faults.
 
 mod bad_input;
+mod check;
 mod ending;
 mod program;
 mod verdicts;
