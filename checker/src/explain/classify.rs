@@ -81,14 +81,14 @@ impl<'a> Case<'a> {
     pub(super) fn classify(&self) -> Option<Finding> {
         match self.subject {
             Subject::Register => register::classify(self),
-            Subject::Text | Subject::Log => log::classify(self),
+            Subject::Text | Subject::Log | Subject::NumberedLog => log::classify(self),
             Subject::Counter => counter::classify(self),
             Subject::Set => set::classify(self),
             Subject::Queue => queue::classify(self),
             Subject::Bag => queue::classify_unordered(self),
             Subject::Lock => lock::classify(self),
             Subject::Ids => ids::classify(self),
-            Subject::Other => None,
+            Subject::Permits | Subject::Other => None,
         }
     }
 

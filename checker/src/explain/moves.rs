@@ -17,12 +17,16 @@
 //!   if it contains `b` and some `cas a→b` may have taken effect. A kept observer of `v` follows, in σ, the last
 //!   operation that changed the register before it; that one wrote `v`, so it is kept as well (by the closure if
 //!   it is a compare-and-set), and nothing was put in between. Failed compare-and-sets say what the register did
-//!   *not* hold, which says nothing once other values are gone: they go first.
+//!   *not* hold, which says nothing once other values are gone: they go first. Where operations append to a value
+//!   or tell whether there was one, there are no such units.
 //! - *Collections* (sets, queues, stacks, append-only logs): the units are the elements. The content of the
 //!   collection, restricted to V, changes just as the collection restricted to V does; what was first, last or
 //!   absent is so among fewer elements too. A read of the whole is *seen through* V: its output keeps only V.
+//!   (Where a log tells offsets, they count all entries: no units.)
 //! - *Locks*: the units are the tenures, an acquisition with the release that follows it in the same process.
-//!   A lock is free before and after each tenure of σ, so σ without one is legal. Failed attempts go first.
+//!   A lock is free before and after each tenure of σ, so σ without one is legal. Where several permits are given
+//!   and returned in other numbers, the units are the processes: without one of them, more permits are free, and
+//!   the others hold what they held. Failed attempts go first.
 //!
 //! **Overwritten past.** In a register, take a blind write W that was acknowledged. Whatever completed before W
 //! was invoked is before W in σ; drop it. Drop the observers that overlap W. If none of the other operations
@@ -34,7 +38,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::subject::{Recorded, Subject, is_blind, is_refused, observed, written};
+use super::subject::{Recorded, Subject, expected, is_blind, observed, written};
 use crate::op::{F, Nanos, Op, Outcome, Value};
 
 /// A sub-history of a part, as the moves leave it.
@@ -141,6 +145,7 @@ impl<'a> Units<'a> {
         match part.subject {
             Subject::Register => units.divide_register(part, sub),
             Subject::Lock => units.divide_lock(part, sub),
+            Subject::Permits => units.divide_permits(part, sub),
             collection if collection.is_collection() => units.divide_collection(part, sub),
             _ => units.of = vec![Vec::new(); sub.kept.len()],
         }
@@ -151,14 +156,11 @@ impl<'a> Units<'a> {
         let mut ids = HashMap::new();
         for &at in &sub.kept {
             let op = &part.ops[at];
-            let mut about = Vec::new();
-            for value in [written(op), observed(op)].into_iter().flatten() {
-                about.push(self.name(&mut ids, value));
-            }
-            if let (F::Cas, false, Some((from, to))) = (&op.f, is_refused(op), op.input.as_pair()) {
-                let (from, to) = (self.name(&mut ids, from), self.name(&mut ids, to));
+            let [from, seen, to] = [expected(op), observed(op), written(op)];
+            let about: Vec<u32> =
+                [from, seen, to].into_iter().flatten().map(|value| self.name(&mut ids, value)).collect();
+            if let (Some(_), &[from, .., to]) = (from, &about[..]) {
                 self.dependents[from as usize].push(to);
-                about = vec![from, to];
             }
             self.of.push(about);
         }
@@ -200,6 +202,14 @@ impl<'a> Units<'a> {
                 _ => None,
             };
             self.of.push(unit.into_iter().collect());
+        }
+    }
+
+    fn divide_permits(&mut self, part: &Recorded<'a>, sub: &Sub) {
+        let mut ids: HashMap<u64, u32> = HashMap::new();
+        for &at in &sub.kept {
+            let unit = *ids.entry(part.ops[at].process).or_insert_with(|| self.fresh(&Value::Nil));
+            self.of.push(vec![unit]);
         }
     }
 

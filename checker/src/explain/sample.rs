@@ -28,13 +28,20 @@ pub(super) enum Object {
     Queue,
     Stack,
     Log,
+    NumberedLog,
     Mutex,
+    /// Two permits, taken and returned one or two at a time.
+    Permits,
+    /// A register whose values can be deleted, where an absent value may be read as the empty text.
+    Key,
+    /// The same, with appends; and some deletes tell whether there was a value.
+    Text,
 }
 
 impl Object {
-    pub(super) const ALL: [Object; 7] = {
+    pub(super) const ALL: [Object; 11] = {
         use Object::*;
-        [Register, Counter, Set, Queue, Stack, Log, Mutex]
+        [Register, Counter, Set, Queue, Stack, Log, NumberedLog, Mutex, Permits, Key, Text]
     };
 
     pub(super) fn subject(self) -> Subject {
@@ -45,14 +52,18 @@ impl Object {
             Object::Queue => Subject::Queue,
             Object::Stack => Subject::Bag,
             Object::Log => Subject::Log,
+            Object::NumberedLog => Subject::NumberedLog,
             Object::Mutex => Subject::Lock,
+            Object::Permits => Subject::Permits,
+            Object::Key => Subject::Register,
+            Object::Text => Subject::Text,
         }
     }
 
     /// Whether an operation, with its result, leaves every state as it was.
     pub(super) fn changes_nothing(self, op: &Op) -> bool {
         match op.f {
-            F::Read | F::Contains => true,
+            F::Read | F::Get | F::Contains => true,
             F::Dequeue | F::Pop => op.output() == Some(&Value::Nil),
             _ => is_refused(op),
         }
@@ -61,6 +72,7 @@ impl Object {
     /// What a client may ask.
     fn ask(self, dice: &mut Dice) -> (F, Value) {
         let value = |dice: &mut Dice| Value::Int(dice.below(4) as i64);
+        let text = |dice: &mut Dice| Value::str(["", "a", "b"][dice.below(3) as usize]);
         match (self, dice.below(6)) {
             (Object::Register, 0..2) => (F::Write, value(dice)),
             (Object::Register, 2..4) => (F::Cas, Value::pair(value(dice), value(dice))),
@@ -72,7 +84,14 @@ impl Object {
             (Object::Queue, _) => (F::Dequeue, Value::Nil),
             (Object::Stack, 0..3) => (F::Push, value(dice)),
             (Object::Stack, _) => (F::Pop, Value::Nil),
-            (Object::Log, 0..3) => (F::Append, value(dice)),
+            (Object::Log | Object::NumberedLog, 0..3) => (F::Append, value(dice)),
+            (Object::Permits, 0..3) => (F::Acquire, Value::Int(1 + dice.below(2) as i64)),
+            (Object::Permits, _) => (F::Release, Value::Int(1 + dice.below(2) as i64)),
+            (Object::Key, 0) => (F::Cas, Value::pair(text(dice), text(dice))),
+            (Object::Text, 0) => (F::Append, text(dice)),
+            (Object::Key | Object::Text, 1..3) => (F::Put, text(dice)),
+            (Object::Key | Object::Text, 3) => (F::Delete, Value::Nil),
+            (Object::Key | Object::Text, _) => (F::Get, Value::Nil),
             (Object::Mutex, 0..3) => (F::Acquire, Value::Nil),
             (Object::Mutex, _) => (F::Release, Value::Nil),
             _ => (F::Read, Value::Nil),
@@ -87,6 +106,38 @@ impl Object {
             (F::Read, Object::Register) => return first.unwrap_or_default(),
             (F::Read, Object::Counter) => return first.unwrap_or(Value::Int(0)),
             (F::Read, _) => return Value::List(held.clone().into()),
+            // Odd processes are told an absent value as the empty text, and what became of a delete.
+            (F::Get, _) if op.process % 2 == 1 => return first.unwrap_or(Value::str("")),
+            (F::Get, _) => return first.unwrap_or_default(),
+            (F::Put, _) => *held = vec![input],
+            (F::Delete, Object::Key | Object::Text) => {
+                let told =
+                    (self == Object::Text && op.process % 2 == 1).then_some(Value::Bool(first.is_some()));
+                held.clear();
+                return told.unwrap_or_default();
+            }
+            (F::Append, Object::Text) => {
+                let text = format!("{}{input}", first.unwrap_or(Value::str("")));
+                *held = vec![Value::str(&text)];
+            }
+            (F::Append, Object::NumberedLog) => {
+                held.push(input);
+                return Value::Int(held.len() as i64 - 1);
+            }
+            (F::Acquire | F::Release, Object::Permits) => {
+                let mine = Value::Int(op.process as i64);
+                let (wanted, had) =
+                    (input.as_int().unwrap_or(1) as usize, held.iter().filter(|held| **held == mine).count());
+                match op.f {
+                    F::Acquire if held.len() + wanted <= 2 => held.extend(std::iter::repeat_n(mine, wanted)),
+                    F::Release if had >= wanted => {
+                        held.retain(|held| *held != mine);
+                        held.extend(std::iter::repeat_n(mine, had - wanted));
+                    }
+                    _ => return Value::Bool(false),
+                }
+                held.sort();
+            }
             (F::Write, _) => *held = vec![input],
             (F::Cas, _) => {
                 let (from, to) = op.input.as_pair().expect("asked with a pair");
@@ -167,11 +218,16 @@ impl Object {
             let at = dice.below(ops.len() as u64) as usize;
             let Outcome::Ok(output) = &ops[at].outcome else { continue };
             let other = match output {
+                _ if matches!(ops[at].f, F::Acquire | F::Release) => match output {
+                    Value::Nil => Value::Bool(false),
+                    _ => Value::Nil,
+                },
                 Value::Bool(b) => Value::Bool(!b),
                 Value::List(items) if items.is_empty() => {
                     Value::List([Value::Int(dice.below(4) as i64)].into())
                 }
                 Value::List(items) => Value::List(items[1..].into()),
+                _ if ops[at].f == F::Get => Value::str(["a", "b", "ab"][dice.below(3) as usize]),
                 _ if matches!(ops[at].f, F::Read | F::Dequeue | F::Pop) => Value::Int(dice.below(5) as i64),
                 _ => continue,
             };
@@ -194,7 +250,11 @@ impl Object {
             for (at, op) in open().filter(|(_, op)| op.call <= deadline) {
                 let mut held = held.clone();
                 let output = self.apply(&mut held, op);
-                if op.output().is_none_or(|expected| *expected == output) {
+                // An absent value may be read as the empty text.
+                let fits = |told: &Value| {
+                    *told == output || output.is_nil() && op.f == F::Get && *told == Value::str("")
+                };
+                if op.output().is_none_or(fits) {
                     let next = (placed | 1 << at, held);
                     if seen.insert(next.clone()) {
                         stack.push(next);

@@ -275,7 +275,7 @@ mod tests {
             sub = match dice.below(4) {
                 0 => sub.cut_at(part, dice.below(200)),
                 1 => sub.retain(|at| !part.is_observer(at) || some(dice)),
-                2 if object == Object::Register => {
+                2 if object.subject().is_overwritten() => {
                     let complete = |op: &Op| op.is_ok() && op.ret() <= sub.cut;
                     let blind = |at: &usize| is_blind(&part.ops[*at]) && complete(&part.ops[*at]);
                     let writes: Vec<usize> = sub.kept.iter().copied().filter(blind).collect();

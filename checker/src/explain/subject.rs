@@ -8,7 +8,8 @@ use crate::op::{F, Op, Value};
 pub(super) enum Subject {
     /// Values that overwrite one another.
     Register,
-    /// As a register, but some operations append to what it holds: there are no values to tell apart.
+    /// As a register, but what some operations do or say depends on more than one value: they append to what it
+    /// holds, or tell whether it held anything. Its values cannot be told apart.
     Text,
     /// A sum of additions.
     Counter,
@@ -20,8 +21,12 @@ pub(super) enum Subject {
     Bag,
     /// Entries that stay, in order.
     Log,
-    /// Tenures.
+    /// The same, where the offsets of the entries are told.
+    NumberedLog,
+    /// Tenures, of one process at a time.
     Lock,
+    /// Tenures of several processes at a time, of several permits each.
+    Permits,
     /// Identifiers handed out.
     Ids,
     /// Anything else.
@@ -39,18 +44,21 @@ impl Subject {
         matches!(self, Subject::Register | Subject::Text)
     }
 
-    /// What a model that comes with the checker is about, given what is asked of it.
+    /// What a model that comes with the checker is about, given what was asked of it.
     pub(super) fn of(model: &str, ops: &[Op]) -> Subject {
-        let appends = || ops.iter().any(|op| op.f == F::Append);
+        let told =
+            |f: F| ops.iter().any(|op| op.f == f && op.output().is_some_and(|output| !output.is_nil()));
         match model {
-            "register" | "cas-register" | "kv" if appends() => Subject::Text,
+            "kv" if ops.iter().any(|op| op.f == F::Append) || told(F::Delete) => Subject::Text,
             "register" | "cas-register" | "kv" => Subject::Register,
             "counter" => Subject::Counter,
             "set" => Subject::Set,
             "queue" => Subject::Queue,
             "stack" | "unordered-queue" => Subject::Bag,
+            "log" if told(F::Append) => Subject::NumberedLog,
             "log" => Subject::Log,
-            "mutex" | "fencing-lock" | "semaphore" => Subject::Lock,
+            "mutex" | "fencing-lock" => Subject::Lock,
+            "semaphore" => Subject::Permits,
             "ids" => Subject::Ids,
             _ => Subject::Other,
         }
@@ -98,9 +106,9 @@ pub(super) fn is_blind(op: &Op) -> bool {
 /// The value that a register holds once the operation has taken effect.
 pub(super) fn written(op: &Op) -> Option<&Value> {
     match op.f {
-        F::Write | F::Put => Some(&op.input),
-        F::Delete => Some(&Value::Nil),
-        F::Cas if !is_refused(op) => op.input.as_pair().map(|(_, to)| to),
+        F::Write | F::Put => Some(canonical(&op.input)),
+        F::Delete if !is_refused(op) => Some(&Value::Nil),
+        F::Cas if !is_refused(op) => op.input.as_pair().map(|(_, to)| canonical(to)),
         _ => None,
     }
 }
@@ -108,8 +116,23 @@ pub(super) fn written(op: &Op) -> Option<&Value> {
 /// The value that a register must have held for the operation to return what it did.
 pub(super) fn observed(op: &Op) -> Option<&Value> {
     match op.f {
-        F::Read | F::Get => op.output(),
-        F::Cas if op.is_ok() && !is_refused(op) => op.input.as_pair().map(|(from, _)| from),
+        F::Read | F::Get => op.output().map(canonical),
+        F::Cas if op.is_ok() => expected(op),
+        F::Delete if is_refused(op) => Some(&Value::Nil),
         _ => None,
+    }
+}
+
+/// The value that a compare-and-set must find to take place, unless it is known not to have.
+pub(super) fn expected(op: &Op) -> Option<&Value> {
+    let takes_place = op.f == F::Cas && !is_refused(op);
+    op.input.as_pair().filter(|_| takes_place).map(|(from, _)| canonical(from))
+}
+
+/// An absent key may be read as empty text: the two are one value here.
+fn canonical(value: &Value) -> &Value {
+    match value {
+        Value::Str(text) if text.is_empty() => &Value::Nil,
+        value => value,
     }
 }

@@ -82,24 +82,25 @@ context: p4 read → 4, p7 write 5, p2 write 6
 }
 
 /// The models that the sample objects are judged by.
-fn judged_by(object: Object) -> Option<ModelKind> {
-    let name = match object {
-        Object::Register => "cas-register",
-        Object::Counter => "counter",
-        Object::Set => "set",
-        Object::Queue => "queue",
-        Object::Stack => "stack",
-        Object::Log => "log",
-        Object::Mutex => "mutex",
-    };
-    name.parse().ok()
+fn judged_by(object: Object) -> ModelKind {
+    match object {
+        Object::Register => ModelKind::CasRegister,
+        Object::Counter => ModelKind::Counter,
+        Object::Set => ModelKind::Set,
+        Object::Queue => ModelKind::Queue,
+        Object::Stack => ModelKind::Stack,
+        Object::Log | Object::NumberedLog => ModelKind::Log,
+        Object::Mutex => ModelKind::Mutex,
+        Object::Permits => ModelKind::Semaphore,
+        Object::Key | Object::Text => ModelKind::Kv,
+    }
 }
 
 #[test]
 fn the_counterexample_is_a_violation_by_itself() {
     let options = Options::default();
     for object in Object::ALL {
-        let Some(kind) = judged_by(object) else { continue };
+        let kind = judged_by(object);
         let (mut dice, mut violations) = (Dice(200 + object as u64), 0);
         while violations < 200 {
             let history = History { ops: object.falsified(&mut dice, 14) };
@@ -125,18 +126,20 @@ fn the_counterexample_is_a_violation_by_itself() {
     }
 }
 
-/// How often the sentence has to fall back on "no legal order exists".
+/// How often the sentence has to fall back on "no legal order exists", of 200 violations.
 #[test]
 fn most_small_violations_are_recognised() {
-    for object in Object::ALL {
-        let Some(kind) = judged_by(object) else { continue };
+    let unrecognised = |object: Object| {
         let mut dice = Dice(300 + object as u64);
         let violations = std::iter::repeat_with(|| {
             let history = History { ops: object.falsified(&mut dice, 12) };
-            check(&history, kind, &Options::default()).expect("the operations fit the model").violation
+            check(&history, judged_by(object), &Options::default())
+                .expect("the operations fit the model")
+                .violation
         });
-        let unnamed =
-            violations.flatten().take(300).filter(|violation| violation.class == "no-order").count();
-        assert!(unnamed < 60, "{object:?}: {unnamed} of 300 are not recognised");
-    }
+        violations.flatten().take(200).filter(|violation| violation.class == "no-order").count()
+    };
+    let counts: Vec<_> = Object::ALL.into_iter().map(|object| (object, unrecognised(object))).collect();
+    let known = |object| !matches!(object, Object::Text | Object::Permits);
+    assert!(counts.iter().all(|&(object, count)| !known(object) || count < 40), "{counts:?}");
 }

@@ -7,7 +7,7 @@ use crate::op::{F, Nanos, Op};
 
 /// The patterns, in order.
 pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
-    first(case, &[two_holders, stale_token, released_by_stranger, refused_though_free])
+    first(case, &[two_holders, stale_token, released_by_stranger, release_refused, refused_though_free])
 }
 
 /// A time during which a process certainly held the lock: from the end of the acquisition to the start of the
@@ -94,17 +94,41 @@ fn released_by_stranger(case: &Case<'_>) -> Option<Finding> {
         let mine = |op: &Op| op.process == release.process && op.call < release.call && !is_refused(op);
         let taken = case.possible().filter(|(_, op)| op.f == F::Acquire && mine(op)).count();
         let given = case.possible().filter(|(_, op)| op.f == F::Release && mine(op)).count();
-        let holder = tenures(case).into_iter().rfind(|tenure| tenure.acquire.ret() < release.ret())?;
-        (given >= taken && holder.acquire.process != release.process).then(|| {
-            let sentence = format!(
-                "{}{} succeeded, though it did not hold the lock: {} had taken it {} before",
-                who(release),
-                on(release),
-                who(holder.acquire),
-                case.span(holder.acquire.ret(), release.call)
-            );
-            Finding { class: "released-by-stranger", sentence, named: vec![holder.at, at] }
-        })
+        if given < taken {
+            return None;
+        }
+        let holder = tenures(case).into_iter().rfind(|tenure| tenure.acquire.ret() < release.ret());
+        let (other, clause) = match holder.filter(|holder| holder.acquire.process != release.process) {
+            Some(holder) => {
+                let margin = case.span(holder.acquire.ret(), release.call);
+                (Some(holder.at), format!("{} had taken it {margin} before", who(holder.acquire)))
+            }
+            None => (None, "it had taken it no more often than it had released it before".to_owned()),
+        };
+        let sentence =
+            format!("{}{} succeeded, though it did not hold the lock: {clause}", who(release), on(release));
+        let named = other.into_iter().chain([at]).collect();
+        Some(Finding { class: "released-by-stranger", sentence, named })
+    })
+}
+
+/// A holder was told that it does not hold the lock.
+fn release_refused(case: &Case<'_>) -> Option<Finding> {
+    let refused = case.suspects().into_iter().filter(|(_, op)| op.f == F::Release && is_refused(op));
+    refused.into_iter().find_map(|(at, op)| {
+        let held = |tenure: &Tenure<'_>| {
+            let Tenure { acquire, until, .. } = tenure;
+            acquire.process == op.process && acquire.ret() < op.call && *until >= op.ret()
+        };
+        let tenure = tenures(case).into_iter().rfind(held)?;
+        let sentence = format!(
+            "{}{} was refused, though the process held the lock: {} had succeeded {} before",
+            who(op),
+            on(op),
+            who(tenure.acquire),
+            case.span(tenure.acquire.ret(), op.call)
+        );
+        Some(Finding { class: "false-refusal", sentence, named: vec![tenure.at, at] })
     })
 }
 

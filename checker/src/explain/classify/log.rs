@@ -5,11 +5,11 @@
 use super::unfounded::{Verbs, unfounded};
 use super::{Case, Finding, first};
 use crate::explain::words::{on, short, who};
-use crate::op::{F, Op, Value};
+use crate::op::{F, Nanos, Op, Value};
 
 /// The patterns, in order.
 pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
-    first(case, &[shown_unfounded, shown_twice, missing, out_of_order, diverging])
+    first(case, &[shown_unfounded, shown_twice, missing, out_of_order, misnumbered, diverging])
 }
 
 /// Where in a read an entry is shown, from the left.
@@ -35,9 +35,9 @@ fn appends<'a>(case: &Case<'a>) -> Vec<(usize, &'a Op)> {
     case.suspects().into_iter().rev().filter(|(_, op)| op.f == F::Append).collect()
 }
 
-/// Whether something but appends may have changed the content.
-fn is_overwritten(case: &Case<'_>) -> bool {
-    case.possible().any(|(_, op)| !matches!(op.f, F::Append | F::Read | F::Get))
+/// Whether something but appends may have changed the content since an instant.
+fn is_overwritten(case: &Case<'_>, since: Nanos) -> bool {
+    case.possible().any(|(_, op)| !matches!(op.f, F::Append | F::Read | F::Get) && op.ret() >= since)
 }
 
 fn shown_unfounded(case: &Case<'_>) -> Option<Finding> {
@@ -81,11 +81,10 @@ fn appends_shown<'a>(case: &Case<'a>, read: &Op) -> impl Iterator<Item = (usize,
 }
 
 fn missing(case: &Case<'_>) -> Option<Finding> {
-    if is_overwritten(case) {
-        return None;
-    }
     reads(case).into_iter().find_map(|(at, op)| {
-        let done = appends(case).into_iter().filter(|(_, append)| append.ret() < op.call);
+        let done = appends(case)
+            .into_iter()
+            .filter(|(_, append)| append.ret() < op.call && !is_overwritten(case, append.call));
         let (append_at, append) =
             done.into_iter().find(|(_, append)| places(op, &append.input).is_empty())?;
         let seen = case.recorded().filter(|(_, other)| !places(other, &append.input).is_empty());
@@ -133,9 +132,47 @@ fn out_of_order(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
+/// The offset that an append returned is another's, goes back, or is not where the entry is shown.
+fn misnumbered(case: &Case<'_>) -> Option<Finding> {
+    let numbered = |(at, op): (usize, &'_ Op)| op.output().and_then(Value::as_int).map(|offset| (at, offset));
+    let appends: Vec<_> = appends(case).into_iter().filter_map(numbered).collect();
+    let pairs =
+        || appends.iter().enumerate().flat_map(|(i, a)| appends[i + 1..].iter().map(move |b| (*a, *b)));
+    let op = |at: usize| &case.part[at];
+    if let Some(((a, offset), (b, _))) = pairs().find(|((_, a), (_, b))| a == b) {
+        let (first, second) = (op(a), op(b));
+        let sentence =
+            format!("{} and {}{} both got the offset {offset}", who(first), who(second), on(first));
+        return Some(Finding { class: "split-brain", sentence, named: vec![a, b] });
+    }
+    let back = |&((a, high), (b, low)): &((usize, i64), (usize, i64))| high > low && op(a).ret() < op(b).call;
+    if let Some(((a, _), (b, _))) = pairs().find(back) {
+        let (first, second) = (op(a), op(b));
+        let sentence = format!(
+            "{}{} got an offset before that of {}, which had completed {} before it began",
+            who(second),
+            on(second),
+            who(first),
+            case.span(first.ret(), second.call)
+        );
+        return Some(Finding { class: "out-of-order", sentence, named: vec![a, b] });
+    }
+    reads(case).into_iter().find_map(|(at, read)| {
+        let elsewhere = |&&(source, offset): &&(usize, i64)| match places(read, &op(source).input)[..] {
+            [place] => place as i64 != offset,
+            _ => false,
+        };
+        let &(source, _) = appends.iter().find(elsewhere)?;
+        let place = places(read, &op(source).input)[0];
+        let sentence =
+            format!("{}{} shows at {place} what {} appended", who(read), on(read), who(op(source)));
+        Some(Finding { class: "moved-entry", sentence, named: vec![source, at] })
+    })
+}
+
 /// Two reads of which neither continues the other.
 fn diverging(case: &Case<'_>) -> Option<Finding> {
-    if is_overwritten(case) {
+    if is_overwritten(case, 0) {
         return None;
     }
     let continues = |a: &Op, b: &Op| match (a.output(), b.output()) {

@@ -216,6 +216,19 @@ fn logs() {
         "diverging-reads: process 3's `read → [7]` and process 4's `read → [8 7]` on k show histories that part: \
          neither is the beginning of the other"
     );
+    assert_eq!(
+        said("1 append 7 -> 0 @ 1..9\n 2 append 8 -> 0 @ 1..9"),
+        "split-brain: process 1's `append 7 → 0` and process 2's `append 8 → 0` on k both got the offset 0"
+    );
+    assert_eq!(
+        said("1 append 7 -> 1 @ 1..9\n 2 append 8 -> 0 @ 21..30"),
+        "out-of-order: process 2's `append 8 → 0` on k got an offset before that of process 1's `append 7 → 1`, which \
+         had completed 12 ms before it began"
+    );
+    assert_eq!(
+        said("1 append 7 -> 1 @ 1..9\n 3 read -> [7] @ 21..30"),
+        "moved-entry: process 3's `read → [7]` on k shows at 0 what process 1's `append 7 → 1` appended"
+    );
 }
 
 #[test]
@@ -235,6 +248,16 @@ fn locks() {
         said("1 acquire @ 1..3\n 2 release @ 15..20"),
         "released-by-stranger: process 2's `release` on k succeeded, though it did not hold the lock: process 1's \
          `acquire` had taken it 12 ms before"
+    );
+    assert_eq!(
+        said("2 release @ 15..20"),
+        "released-by-stranger: process 2's `release` on k succeeded, though it did not hold the lock: it had taken it \
+         no more often than it had released it before"
+    );
+    assert_eq!(
+        said("1 acquire @ 1..3\n 1 release -> false @ 15..20"),
+        "false-refusal: process 1's `release → false` on k was refused, though the process held the lock: process 1's \
+         `acquire` had succeeded 12 ms before"
     );
     assert_eq!(
         said("1 acquire @ 1..2\n 1 release @ 2..3\n 2 acquire -> false @ 15..20"),
