@@ -143,7 +143,7 @@ impl Layout {
             return b[spent..] == a[spent..] || a[counts..] > b[counts..];
         }
         let subset = a[spent..counts].iter().zip(&b[spent..counts]).all(|(a, b)| a & !b == 0);
-        subset && a[counts..].iter().zip(&b[counts..]).all(|(a, b)| (b | GUARDS) - a & GUARDS == GUARDS)
+        subset && a[counts..].iter().zip(&b[counts..]).all(|(a, b)| ((b | GUARDS) - a) & GUARDS == GUARDS)
     }
 
     /// A configuration of this layout as one of a larger layout.

@@ -287,7 +287,9 @@ impl Frontier {
             if placed {
                 self.done.insert(config);
             }
-            if !target.used(layout).is_set(config) && !(placed && broken("R5: only keep what is covered")) {
+            let settled =
+                target.used(layout).is_set(config) || placed && broken("R5: only keep what is covered");
+            if !settled {
                 self.on_the_way.insert(config);
             }
         }
@@ -308,8 +310,8 @@ impl Frontier {
         let mut from = Vec::new();
         let mut at = 0;
         while at < self.on_the_way.len()
-            && self.on_the_way.live() <= self.width.saturating_mul(32)
-            && self.done.live() <= self.width.saturating_mul(4)
+            && self.on_the_way.live() <= self.width.saturating_mul(16)
+            && self.done.live() <= self.width.saturating_mul(2)
         {
             if let Some(config) = self.on_the_way.get(at) {
                 from.clear();

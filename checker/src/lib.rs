@@ -2,6 +2,80 @@
 //!
 //! Pure: no files, no clock, no randomness, no tasks. It cannot fail: when a limit is reached the answer is
 //! [`Answer::Unknown`](verdict::Answer::Unknown), and says which limit.
+//!
+//! ```text
+//!   history ─▶ split by key ─▶ fast path, if its precondition holds ─▶ verdict, with a certificate
+//!                              else the frontier engine
+//! ```
+//!
+//! [`check::check`] judges by one of the models that come with the crate ([`model::ModelKind`]). An object of your own
+//! is one small implementation of [`model::Model`]:
+//!
+//! ```
+//! use tribunal_checker::check::{Options, check_with};
+//! use tribunal_checker::history::History;
+//! use tribunal_checker::model::Model;
+//! use tribunal_checker::op::{F, Op};
+//! use tribunal_checker::verdict::Answer;
+//!
+//! /// A number that only grows: `write` raises it, `read` returns it.
+//! struct HighWaterMark;
+//!
+//! #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+//! enum Call {
+//!     Raise(i64),
+//!     Read(i64),
+//! }
+//!
+//! impl Model for HighWaterMark {
+//!     type State = i64;
+//!     type Call = Call;
+//!     type Next = Option<i64>;
+//!
+//!     fn name(&self) -> &str {
+//!         "high-water-mark"
+//!     }
+//!
+//!     fn init(&self) -> i64 {
+//!         0
+//!     }
+//!
+//!     fn parse(&self, op: &Op) -> Result<Option<Call>, String> {
+//!         match (&op.f, op.output()) {
+//!             (F::Write, _) => Ok(Some(Call::Raise(op.input.as_int().ok_or("an integer to write")?))),
+//!             // A read of unknown outcome says nothing.
+//!             (F::Read, None) => Ok(None),
+//!             (F::Read, Some(read)) => Ok(Some(Call::Read(read.as_int().ok_or("an integer to be read")?))),
+//!             _ => Err("read or write".into()),
+//!         }
+//!     }
+//!
+//!     fn step(&self, mark: &i64, call: &Call) -> Option<i64> {
+//!         match *call {
+//!             Call::Raise(to) => Some((*mark).max(to)),
+//!             Call::Read(read) => (read == *mark).then_some(read),
+//!         }
+//!     }
+//!
+//!     // Not needed, but it makes the search faster: reads change nothing.
+//!     fn read_only(&self, call: &Call) -> bool {
+//!         matches!(call, Call::Read(_))
+//!     }
+//! }
+//!
+//! let events = [
+//!     r#"{"i":0,"t":10,"p":0,"type":"invoke","f":"write","value":7}"#,
+//!     r#"{"i":1,"t":20,"p":1,"type":"invoke","f":"read"}"#,
+//!     r#"{"i":2,"t":30,"p":1,"type":"ok","f":"read","value":7}"#,
+//!     r#"{"i":3,"t":40,"p":1,"type":"invoke","f":"read"}"#,
+//!     r#"{"i":4,"t":50,"p":1,"type":"ok","f":"read","value":0}"#,
+//! ];
+//! let events = events.map(|line| serde_json::from_str(line).unwrap());
+//! let history = History::from_events(events).unwrap();
+//! let verdict = check_with(&history, &HighWaterMark, &Options::default()).unwrap();
+//! assert_eq!(verdict.answer, Answer::Violation);
+//! assert_eq!(verdict.violation.unwrap().witness, 2, "the second read went back");
+//! ```
 
 mod broken;
 pub mod check;

@@ -232,7 +232,8 @@ impl<'m, M: Model> KeyStream<'m, M> {
 
     /// Judges every event up to the first call that has not ended.
     fn judge(&mut self, limits: &Limits<'_>) -> Progress {
-        while let Some(event) = self.waiting.pop_front_if(|event| !matches!(event, Waiting::Pending(_))) {
+        while !matches!(self.waiting.front(), None | Some(Waiting::Pending(_))) {
+            let event = self.waiting.pop_front().expect("it has just been looked at");
             let number = self.first;
             self.first += 1;
             match event {
