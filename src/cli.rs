@@ -186,6 +186,10 @@ pub(crate) struct RunArgs {
     #[arg(long = "node-arg", value_name = "ARG", allow_hyphen_values = true)]
     pub(crate) node_args: Vec<String>,
 
+    /// Go on to the time limit after a violation has been proved
+    #[arg(long)]
+    pub(crate) no_fail_fast: bool,
+
     /// Where runs are kept
     #[arg(long, default_value = "store", value_name = "DIR")]
     pub(crate) store: PathBuf,

@@ -16,6 +16,7 @@ mod live;
 mod record;
 mod run;
 mod store;
+mod watch;
 
 use std::process::ExitCode;
 

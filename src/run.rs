@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tribunal_checker::model::ModelKind;
 use tribunal_nemesis::Links;
 use tribunal_reports::judgement::Circumstances;
 use tribunal_systems::{Place, Switches, System};
@@ -30,6 +31,7 @@ use crate::limits::GIVE_UP;
 use crate::live::{Live, TICK};
 use crate::record::RunRecord;
 use crate::store::Store;
+use crate::watch::Watch;
 
 /// How long a cluster may take to answer, at the start and after everything is healed.
 const READY_PATIENCE: Duration = Duration::from_secs(30);
@@ -167,7 +169,9 @@ impl<'a> Trial<'a> {
         let failures = Arc::new(Failures::new(stop.clone()));
         let interrupted = watch_interrupts(stop.clone(), live.clone())?;
 
-        let recorder = Recorder::create(&store.path().join("history.jsonl"), clock);
+        let model: ModelKind = plan.workload.model.parse()?;
+        let watch = (!plan.args.no_fail_fast).then(|| Watch::start(model, stop.clone(), live.clone()));
+        let recorder = Recorder::create(&store.path().join("history.jsonl"), clock, watch);
         let recorder = Arc::new(recorder.context("cannot create history.jsonl")?);
         let faults = Arc::new(Faults::create(&store.path().join("faults.jsonl"), clock, live.clone())?);
 

@@ -14,6 +14,7 @@ use tribunal_checker::op::{Event, F, Kind, Nanos, Value};
 use tribunal_workloads::{Completion, Request};
 
 use crate::clock::Clock;
+use crate::watch::Watch;
 
 /// Who does something: a process, and the node that it speaks to.
 #[derive(Clone, Debug)]
@@ -42,12 +43,15 @@ struct Page {
     line: Vec<u8>,
     next_index: u64,
     tally: Tally,
+    watch: Option<Watch>,
 }
 
 impl Recorder {
-    pub(crate) fn create(path: &Path, clock: Clock) -> io::Result<Self> {
+    /// Events go to the file and, where there is one, to the check beside the run.
+    pub(crate) fn create(path: &Path, clock: Clock, watch: Option<Watch>) -> io::Result<Self> {
         let file = File::create_new(path)?;
-        let page = Page { file, line: Vec::with_capacity(256), next_index: 0, tally: Tally::default() };
+        let page =
+            Page { file, line: Vec::with_capacity(256), next_index: 0, tally: Tally::default(), watch };
         Ok(Recorder { clock, page: Mutex::new(page) })
     }
 
@@ -91,13 +95,16 @@ impl Recorder {
             node: Some(actor.node.clone()),
             error: why.map(|why| why.as_str().into()),
         };
-        let Page { file, line, next_index, tally } = &mut *page;
+        let Page { file, line, next_index, tally, watch } = &mut *page;
         line.clear();
         serde_json::to_writer(&mut *line, &event)?;
         line.push(b'\n');
         file.write_all(line)?;
         *next_index += 1;
         tally.count(kind);
+        if let Some(watch) = watch {
+            watch.see(event);
+        }
         Ok(time)
     }
 
@@ -131,7 +138,7 @@ mod tests {
     fn what_is_written_reads_back_as_a_history() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("history.jsonl");
-        let recorder = Recorder::create(&path, Clock::start()).unwrap();
+        let recorder = Recorder::create(&path, Clock::start(), None).unwrap();
         let actor = |process| Actor { process, node: "n1".into() };
         let request = Request { f: F::Write, key: Value::str("k1"), value: Value::Int(4) };
         for process in 0..3 {
