@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use tribunal_checker::verdict::Answer;
 
 use crate::run_dir::RunDir;
+use crate::summary;
 use crate::text;
 use crate::wording::{elide, value};
 
@@ -98,7 +99,8 @@ fn cases(run: &RunDir) -> Vec<(String, Verdict)> {
         cases.push(("linearizable".into(), Verdict::Error("unknown".into(), sentence)));
     }
     for seen in &judgement.coverage.faults {
-        let missing = judgement.coverage.why.iter().find(|why| why.split(' ').any(|word| word == seen.fault));
+        let missing =
+            summary::uncovered(run).iter().find(|why| why.split(' ').any(|word| word == seen.fault));
         let verdict = missing
             .map_or(Verdict::Good, |why| Verdict::Error("coverage".into(), elide(why, TEXT_CHARS_MAX)));
         cases.push((format!("coverage/{}", elide(&seen.fault, 60)), verdict));

@@ -28,7 +28,7 @@ pub fn render(run: &RunDir) -> String {
         out += &format!("\n{}\n", fenced(&picture.join("\n")));
     }
     out += &format!("\n{}\n{}\n", operations(run), faults(run));
-    for why in &judgement.coverage.why {
+    for why in summary::uncovered(run) {
         out += &format!("- coverage: {}\n", escaped(&elide(why, 200)));
     }
     let commands: Vec<String> =

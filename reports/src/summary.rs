@@ -105,11 +105,29 @@ pub fn commands(run: &RunDir) -> [(&'static str, String, &'static str); 2] {
 
 /// How each fault went, in a few words: `partition 4`, `kill 3 of 4`.
 pub fn fault_tally(run: &RunDir) -> Vec<String> {
-    let seen = run.judgement.coverage.faults.iter();
+    let seen = run.judgement.coverage.faults.iter().filter(|fault| !ended_early(run) || fault.planned > 0);
     seen.map(|fault| match fault.planned {
         0 => format!("{} never came", fault.fault),
         planned if fault.effective == planned => format!("{} {planned}", fault.fault),
         planned => format!("{} {} of {planned}", fault.fault, fault.effective),
     })
     .collect()
+}
+
+/// What coverage lacks, a clause each; nothing for a run that a violation ended: what did not come had no time to.
+pub fn uncovered(run: &RunDir) -> &[String] {
+    if ended_early(run) { &[] } else { &run.judgement.coverage.why }
+}
+
+/// Coverage in a word or two.
+pub fn coverage_word(run: &RunDir) -> &'static str {
+    match run.judgement.coverage.met {
+        true => "met",
+        false if ended_early(run) => "up to the violation",
+        false => "not met",
+    }
+}
+
+fn ended_early(run: &RunDir) -> bool {
+    run.judgement.outcome == RunOutcome::Violation
 }

@@ -133,7 +133,7 @@ fn figures(run: &RunDir) -> Vec<String> {
     let faults = summary::fault_tally(run);
     let faults = if faults.is_empty() { "none".to_string() } else { faults.join(", ") };
     lines.push(line(&format!("  faults   {faults}")));
-    for why in run.judgement.coverage.why.iter().take(3) {
+    for why in summary::uncovered(run).iter().take(3) {
         lines.push(line(&format!("  missing  {why}")));
     }
     lines

@@ -8,6 +8,7 @@ use super::titled;
 use crate::render::RENDERERS;
 use crate::run_dir::RunDir;
 use crate::run_info::{RunInfo, shell_quoted};
+use crate::summary;
 use crate::wording::{bytes, count, counted, duration, elide};
 
 /// The most nodes whose command lines are shown.
@@ -35,8 +36,9 @@ pub(super) fn coverage(run: &RunDir) -> Markup {
         }
     };
     let body = html! {
-        @if !coverage.why.is_empty() {
-            ul { @for why in &coverage.why { li { b { (elide(why, 200)) } } } }
+        @let uncovered = summary::uncovered(run);
+        @if !uncovered.is_empty() {
+            ul { @for why in uncovered { li { b { (elide(why, 200)) } } } }
         }
         @if coverage.faults.is_empty() {
             p { "No faults were asked for: this run says nothing about how the system fails." }
@@ -44,7 +46,7 @@ pub(super) fn coverage(run: &RunDir) -> Markup {
             (table(&columns, rows))
         }
     };
-    titled("coverage", "Coverage", if coverage.met { "met" } else { "not met" }, body)
+    titled("coverage", "Coverage", summary::coverage_word(run), body)
 }
 
 pub(super) fn environment(run: &RunDir) -> Markup {
