@@ -187,6 +187,21 @@ mod tests {
     }
 
     #[test]
+    fn what_json_forbids_is_no_event_however_near() {
+        for (right, wrong) in [
+            ("\"t\":10", "\"t\":010"),
+            ("\"t\":10", "\"t\":18446744073709551616"),
+            ("\"value\":1", "\"value\":-0"),
+            ("\"value\":1", "\"value\":[1,]"),
+            ("\"x\"", "\"x\u{1}\""),
+            ("}", "}}"),
+        ] {
+            let line = INVOKE.replace(right, wrong);
+            assert!(read(line.as_bytes()).is_err(), "{line}");
+        }
+    }
+
+    #[test]
     fn invalid_utf8_is_an_error_with_its_column() {
         let mut bytes = INVOKE.as_bytes().to_vec();
         bytes[60] = 0xff;
