@@ -125,7 +125,17 @@ mod tests {
     use crate::op::F;
 
     fn event(process: u64, kind: Kind, f: F) -> Event {
-        Event { index: 0, time: 0, process, kind, f, key: Value::Nil, value: Value::Nil, node: None, error: None }
+        Event {
+            index: 0,
+            time: 0,
+            process,
+            kind,
+            f,
+            key: Value::Nil,
+            value: Value::Nil,
+            node: None,
+            error: None,
+        }
     }
 
     #[test]
@@ -138,7 +148,8 @@ mod tests {
             event(0, Kind::Invoke, F::Write),
         ])
         .unwrap();
-        let shape: Vec<_> = history.ops.iter().map(|op| (op.process, op.is_ok(), op.completed.is_some())).collect();
+        let shape: Vec<_> =
+            history.ops.iter().map(|op| (op.process, op.is_ok(), op.completed.is_some())).collect();
         assert_eq!(shape, [(0, true, true), (1, false, true), (0, false, false)]);
     }
 
