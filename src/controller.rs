@@ -162,7 +162,7 @@ impl Controller {
 async fn finish(mut workers: JoinSet<Result<()>>, stop: &CancellationToken) -> Result<()> {
     let mut end = Ok(());
     while let Some(joined) = workers.join_next().await {
-        if let Err(error) = joined.context("a worker panicked").flatten() {
+        if let Err(error) = joined.context("a worker panicked").and_then(|worked| worked) {
             stop.cancel();
             end = end.and(Err(error));
         }

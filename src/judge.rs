@@ -3,6 +3,7 @@
 //! Everything is read back from disk: what is judged is what was recorded, and `tribunal check` on the same
 //! directory judges the same.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -63,7 +64,7 @@ fn report(dir: &Path, judgement: &Judgement, quiet: bool) {
     let run = match RunDir::load(dir) {
         Ok(run) => run,
         Err(error) => {
-            println!("{}", judgement.sentence);
+            say(&format!("{}\n", judgement.sentence));
             eprintln!("warning: no reports: {error}");
             return;
         }
@@ -75,7 +76,12 @@ fn report(dir: &Path, judgement: &Judgement, quiet: bool) {
     }
     let all_is_well = judgement.outcome == RunOutcome::Linearizable;
     match std::panic::catch_unwind(|| text::render(&run)) {
-        Ok(text) if !quiet && !all_is_well => print!("{text}"),
-        _ => println!("{}\n  report   {}", judgement.sentence, dir.join("report.html").display()),
+        Ok(text) if !quiet && !all_is_well => say(&text),
+        _ => say(&format!("{}\n  report   {}\n", judgement.sentence, dir.join("report.html").display())),
     }
+}
+
+/// To standard output. A reader that has gone away (a closed pipe) changes nothing.
+fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -9,6 +9,8 @@
 //! and reads it in the format that is recognised and in one that is not. What is read must survive being written
 //! and read again. The same arguments give the same rounds.
 
+#![allow(clippy::print_stdout, reason = "this is a program")]
+
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::process::ExitCode;
@@ -90,7 +92,7 @@ fn main() -> ExitCode {
 
 /// Reads, and writes and reads again in every format. 0: malformed; 1: a history; 2: one without operations.
 fn try_read(text: &[u8], format: Option<Format>) -> usize {
-    let options = Options { independent: text.len() % 5 == 0, failed_cas: Some(FailedCas::Observe) };
+    let options = Options { independent: text.len().is_multiple_of(5), failed_cas: Some(FailedCas::Observe) };
     let Ok(reading) = formats::read(text, format, &options) else { return 0 };
     for format in Format::ALL {
         let mut written = Vec::new();
