@@ -166,7 +166,7 @@ const END: u32 = u32::MAX;
 const DROPPED: u32 = u32::MAX - 1;
 
 /// An antichain of configurations, numbered in the order they were added.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Configs {
     layout: Layout,
     words: Vec<u64>,
@@ -226,7 +226,8 @@ impl Configs {
     /// that, because the groups are not kept up to date, until the set is cleared or grows.
     pub(crate) fn for_each_mut(&mut self, mut change: impl FnMut(&mut [u64])) {
         let stride = self.layout.stride();
-        self.words.chunks_exact_mut(stride).for_each(&mut change);
+        let rows = self.words.chunks_exact_mut(stride).zip(&self.next);
+        rows.filter(|&(_, &next)| next != DROPPED).for_each(|(config, _)| change(config));
     }
 
     /// Adds a configuration, unless one that is there dominates it; those that it dominates are dropped.

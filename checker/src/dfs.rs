@@ -21,7 +21,7 @@
 
 use hashbrown::HashSet;
 
-use crate::frontier::Found;
+use crate::beam::Found;
 use crate::limits::Meter;
 use crate::model::Model;
 use crate::part::{Event, Part};

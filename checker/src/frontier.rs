@@ -49,10 +49,8 @@
 //!
 //! Before the beam is widened, [`refute`](crate::refute) looks for one simple kind of violation that needs no search.
 //!
-//! **Beam widening.** With a width, only so many configurations are kept after each event. Every one of them is
-//! reached by a real linearization of the events so far (and the cheapest are found first), so if one survives to the end the history is linearizable,
-//! whatever was dropped. If none does and something was dropped, the search is repeated eight times wider, finally
-//! without a width. A violation is only ever concluded when nothing was dropped.
+//! With a width, only so many configurations are kept after each event: see [`beam`](crate::beam). The engine notes when
+//! that drops any.
 
 use hashbrown::HashMap;
 
@@ -60,70 +58,10 @@ use crate::broken::broken;
 use crate::configs::{self, Configs, Layout};
 use crate::limits::{Limit, Meter};
 use crate::model::Model;
-use crate::part::{Event, NEVER, Part};
+use crate::part::{Event, NEVER, Part, PartOp};
 use crate::pending::{Definite, Pending};
-use crate::refute;
 use crate::space::{ClassId, Effect, Space, StateId};
 use crate::trail::{START, Trail};
-
-/// What a search ended with. Operations by their numbers in the part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// A legal order.
-    Order(Vec<u32>),
-    /// There is none: nothing survives the return of this operation.
-    Wall(u32),
-    /// A limit came first. So many definite operations were in order, at best.
-    Stopped(Limit, usize),
-}
-
-/// The widths that are tried, one after the other. Small histories would never be cut by the first of them.
-const WIDTHS: [usize; 4] = if cfg!(test) { [1, 2, 4, usize::MAX] } else { [8, 64, 512, usize::MAX] };
-
-/// How a search went.
-#[derive(Debug)]
-pub(crate) struct Search {
-    pub(crate) found: Found,
-    /// The largest number of configurations after any event.
-    pub(crate) frontier_max: usize,
-    /// If nothing survives: legal orders of some of the deepest configurations before that, and their states.
-    pub(crate) deepest: Vec<(Vec<u32>, StateId)>,
-}
-
-/// Searches for a legal order of the whole part, with ever wider beams. Evidence of a violation is at most
-/// `deepest_max` configurations.
-pub(crate) fn search<M: Model>(
-    part: &Part,
-    space: &mut Space<'_, M>,
-    meter: &mut Meter<'_>,
-    deepest_max: usize,
-) -> Search {
-    let mut search = Search { found: Found::Order(Vec::new()), frontier_max: 0, deepest: Vec::new() };
-    let mut reached = 0;
-    for width in WIDTHS {
-        let mut frontier = Frontier::new(width);
-        let result = frontier.run(part, space, meter);
-        search.frontier_max = search.frontier_max.max(frontier.widest);
-        reached = reached.max(frontier.returned);
-        match result {
-            Err(limit) => search.found = Found::Stopped(limit, reached),
-            Ok(None) => search.found = Found::Order(frontier.order(part, space)),
-            Ok(Some(_)) if frontier.was_cut && !broken("beam: trust what was cut") => {
-                // Without the evidence of a frontier this will do; otherwise the search has to end by itself.
-                match (width == WIDTHS[0] && deepest_max == 0).then(|| refute::stale(part, space)).flatten() {
-                    Some(wall) => search.found = Found::Wall(wall),
-                    None => continue,
-                }
-            }
-            Ok(Some(wall)) => {
-                search.found = Found::Wall(wall);
-                search.deepest = frontier.deepest(part, space, deepest_max);
-            }
-        }
-        break;
-    }
-    search
-}
 
 /// What a state makes of the pending operations; the same for all configurations in it, until the next event.
 struct Row {
@@ -139,12 +77,14 @@ struct Row {
 
 /// All explanations of the events so far, or as many as the width allows.
 pub(crate) struct Frontier {
-    width: usize,
-    was_cut: bool,
+    /// How many configurations are kept after an event.
+    pub(crate) width: usize,
+    /// Whether that made it drop any.
+    pub(crate) was_cut: bool,
     /// The largest number of configurations after any event.
-    widest: usize,
+    pub(crate) widest: usize,
     /// How many definite operations have returned.
-    returned: usize,
+    pub(crate) returned: usize,
     pending: Pending,
     now: Configs,
     /// At a return: configurations in which the operation is placed, and those on the way there.
@@ -154,9 +94,24 @@ pub(crate) struct Frontier {
     /// The groups of pending operations that are worth trying on the way to the return that is worked on.
     candidates: Vec<u32>,
     trail: Trail,
-    /// The number of the event that is being worked on.
+    /// The number of the event that comes next, or is being worked on.
     event: u32,
+    /// Where it can go back to, the earliest first.
+    checkpoints: Vec<Checkpoint>,
 }
+
+/// The frontier as it was before an event.
+#[derive(Clone)]
+struct Checkpoint {
+    event: u32,
+    was_cut: bool,
+    returned: usize,
+    pending: Pending,
+    now: Configs,
+}
+
+/// So many checkpoints are kept: near ones close together, early ones far apart.
+const CHECKPOINTS_MAX: usize = 24;
 
 impl Frontier {
     /// The configuration before any event.
@@ -176,6 +131,7 @@ impl Frontier {
             candidates: Vec::new(),
             trail: Trail::new(),
             event: 0,
+            checkpoints: Vec::new(),
         }
     }
 
@@ -184,9 +140,67 @@ impl Frontier {
         Frontier { trail: Trail::without_memory(), ..Frontier::new(width) }
     }
 
-    /// Whether any configuration was dropped because of the width.
-    pub(crate) fn was_cut(&self) -> bool {
-        self.was_cut
+    /// The number of the event that comes next, or is being worked on.
+    pub(crate) fn event(&self) -> u32 {
+        self.event
+    }
+
+    /// The next event of a part. Says whether any configuration survives it.
+    pub(crate) fn next<M: Model>(
+        &mut self,
+        part: &Part,
+        space: &mut Space<'_, M>,
+        meter: &mut Meter<'_>,
+    ) -> Result<bool, Limit> {
+        match part.events[self.event as usize] {
+            Event::Call(op) => {
+                let PartOp { class, returns, .. } = part.ops[op as usize];
+                self.call(op, class, returns, space);
+            }
+            Event::Return(op) => {
+                if !self.returns(op, space, meter)? {
+                    return Ok(false);
+                }
+            }
+        }
+        self.event += 1;
+        Ok(true)
+    }
+
+    /// Remembers where it is.
+    pub(crate) fn set_checkpoint(&mut self) {
+        if self.checkpoints.len() == CHECKPOINTS_MAX {
+            // Every other one of the older half.
+            let mut at = 0;
+            self.checkpoints.retain(|_| {
+                at += 1;
+                at > CHECKPOINTS_MAX / 2 || at % 2 == 1
+            });
+        }
+        self.checkpoints.push(Checkpoint {
+            event: self.event,
+            was_cut: self.was_cut,
+            returned: self.returned,
+            pending: self.pending.clone(),
+            now: self.now.clone(),
+        });
+    }
+
+    /// Goes back to the last checkpoint that is not after this event, and forgets it, or to the start.
+    pub(crate) fn go_back(&mut self, event: u32) {
+        self.checkpoints.retain(|checkpoint| checkpoint.event <= event);
+        match self.checkpoints.pop() {
+            Some(Checkpoint { event, was_cut, returned, pending, now }) => {
+                (self.event, self.was_cut, self.returned) = (event, was_cut, returned);
+                (self.pending, self.now) = (pending, now);
+            }
+            None => self.start_again(),
+        }
+    }
+
+    /// Goes back to the start.
+    pub(crate) fn start_again(&mut self) {
+        *self = Frontier { widest: self.widest, ..Frontier::new(self.width) };
     }
 
     /// Goes on with another space, which need only know what the frontier refers to.
@@ -196,29 +210,6 @@ impl Frontier {
             configs::set_head(config, state, configs::trail(config));
         });
         self.pending.move_to(from, to);
-    }
-
-    /// Works through all events of a part. `Some` operation if nothing survives its return.
-    fn run<M: Model>(
-        &mut self,
-        part: &Part,
-        space: &mut Space<'_, M>,
-        meter: &mut Meter<'_>,
-    ) -> Result<Option<u32>, Limit> {
-        for event in &part.events {
-            match *event {
-                Event::Call(op) => {
-                    self.call(op, part.ops[op as usize].class, part.ops[op as usize].returns, space)
-                }
-                Event::Return(op) => {
-                    if !self.returns(op, space, meter)? {
-                        return Ok(Some(op));
-                    }
-                }
-            }
-            self.event += 1;
-        }
-        Ok(None)
     }
 
     /// An operation is called.
@@ -383,23 +374,26 @@ impl Frontier {
         self.widest = self.widest.max(self.now.live());
         self.returned += 1;
         if self.trail.is_full() {
-            let moved = self.trail.sweep(self.now.iter().map(configs::trail));
-            self.now.for_each_mut(|config| {
+            let earlier = self.checkpoints.iter_mut().map(|checkpoint| &mut checkpoint.now);
+            let mut all: Vec<&mut Configs> = earlier.chain([&mut self.now]).collect();
+            let moved = self.trail.sweep(all.iter().flat_map(|configs| configs.iter()).map(configs::trail));
+            let mut end_at = |config: &mut [u64]| {
                 let end = moved[configs::trail(config) as usize];
                 configs::set_head(config, configs::state(config), end);
-            });
+            };
+            all.iter_mut().for_each(|configs| configs.for_each_mut(&mut end_at));
         }
     }
 
     /// A legal order of everything so far.
-    fn order<M: Model>(&self, part: &Part, space: &mut Space<'_, M>) -> Vec<u32> {
-        let survivor = self.now.iter().next().expect("asked only when the search ended with survivors");
-        self.trail.linearization(configs::trail(survivor), part, part.events.len(), space)
+    pub(crate) fn order<M: Model>(&self, part: &Part, space: &mut Space<'_, M>) -> Vec<u32> {
+        let survivor = self.now.iter().next().expect("a frontier that has not died is not empty");
+        self.trail.linearization(configs::trail(survivor), part, self.event as usize, space)
     }
 
     /// Once nothing survived a return: legal orders of the deepest configurations on the way to it, each with the
     /// state it leads to. Deepest are those with the fewest pending operations that have no place.
-    fn deepest<M: Model>(
+    pub(crate) fn deepest<M: Model>(
         &self,
         part: &Part,
         space: &mut Space<'_, M>,
@@ -419,7 +413,8 @@ impl Frontier {
 
     /// The bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        self.now.bytes() + self.done.bytes() + self.on_the_way.bytes() + self.trail.bytes()
+        let earlier: usize = self.checkpoints.iter().map(|checkpoint| checkpoint.now.bytes()).sum();
+        earlier + self.now.bytes() + self.done.bytes() + self.on_the_way.bytes() + self.trail.bytes()
     }
 }
 

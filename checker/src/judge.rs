@@ -5,9 +5,10 @@
 
 use std::sync::atomic::AtomicBool;
 
+use crate::beam::{self, Found, Search};
 use crate::decision::Decision;
 use crate::dfs;
-use crate::frontier::{self, Found, Search};
+
 use crate::generate::SplitMix64;
 use crate::history::History;
 use crate::limits::{Limit, Limits, Meter};
@@ -208,7 +209,7 @@ impl<M: Model> Judge for M {
     ) -> Option<Failure> {
         let mut space = Space::new(self);
         let part = Part::new(&mut space, ops).ok()?;
-        let search = frontier::search(&part, &mut space, &mut Meter::new(limits, None), configurations_max);
+        let search = beam::search(&part, &mut space, &mut Meter::new(limits, None), configurations_max);
         let Search { found: Found::Wall(wall), deepest, .. } = search else { return None };
         let wall = part.ops[wall as usize];
         // Called by then (operations are numbered in that order), and not returned before.
@@ -262,7 +263,7 @@ fn search<M: Model>(model: &M, ops: &[&Op], engine: Engine, meter: &mut Meter<'_
     let found = if engine == Engine::DepthFirst {
         dfs::search(&part, &mut space, meter)
     } else {
-        let search = frontier::search(&part, &mut space, meter, 0);
+        let search = beam::search(&part, &mut space, meter, 0);
         decided.frontier_max = decided.frontier_max.max(search.frontier_max);
         search.found
     };

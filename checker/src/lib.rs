@@ -77,6 +77,7 @@
 //! assert_eq!(verdict.violation.unwrap().witness, 2, "the second read went back");
 //! ```
 
+mod beam;
 mod broken;
 pub mod check;
 mod configs;

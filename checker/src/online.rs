@@ -244,7 +244,7 @@ impl<'m, M: Model> KeyStream<'m, M> {
                 Waiting::Return(call, op) => {
                     match self.frontier.returns(call, &mut self.space, &mut Meter::new(limits, None)) {
                         Ok(true) => {}
-                        Ok(false) if !self.frontier.was_cut() => return Progress::Proved(op),
+                        Ok(false) if !self.frontier.was_cut => return Progress::Proved(op),
                         Ok(false) | Err(_) => return Progress::GivenUp,
                     }
                 }

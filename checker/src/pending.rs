@@ -23,7 +23,7 @@ pub(crate) struct Definite {
 }
 
 /// The pending operations of one class.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Group {
     pub(crate) class: ClassId,
     pub(crate) effect: Effect,
@@ -49,7 +49,7 @@ enum Place {
 }
 
 /// All pending operations.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Pending {
     layout: Layout,
     groups: Vec<Group>,

@@ -1,0 +1,142 @@
+//! The search for a legal order with the frontier engine: narrow as long as that goes well.
+//!
+//! A frontier can be large where a single lucky configuration would have done. So only the most promising ones are kept
+//! after each event, at first very few. Every one of them is reached by a real linearization of the events so far: if
+//! one survives to the end the history is linearizable, whatever was dropped.
+//!
+//! If none survives, the right one may have been dropped, most likely not long ago. The search goes back some way and
+//! tries the same stretch again with a wider beam; when it is past the difficulty, it becomes narrow again.
+//!
+//! ```text
+//!    width  8 ────────────────────────────╳                  ╭──────────────────────▶
+//!          64                    ╰────────────╳              │
+//!         512         ╰──────────────────────────────────────╯
+//! ```
+//!
+//! A violation is only ever concluded when nothing has been dropped since the start. The last attempt, from the start
+//! and without a width, makes sure that every search comes to a conclusion. Before the search goes back for the first
+//! time, [`refute`](crate::refute) looks for one simple kind of violation that needs no search.
+
+use crate::broken::broken;
+use crate::frontier::Frontier;
+use crate::limits::{Limit, Meter};
+use crate::model::Model;
+use crate::part::{Event, Part};
+use crate::refute;
+use crate::space::{Space, StateId};
+
+/// What a search ended with. Operations by their numbers in the part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A legal order.
+    Order(Vec<u32>),
+    /// There is none: nothing survives the return of this operation.
+    Wall(u32),
+    /// A limit came first. So many definite operations were in order, at best.
+    Stopped(Limit, usize),
+}
+
+/// An attempt: how wide, and how many events before the place where the one before failed it begins.
+struct Attempt {
+    width: usize,
+    back: u32,
+}
+
+/// The attempts that are made at one place, in this order. In tests they are tiny: small histories would never be cut.
+const ATTEMPTS: [Attempt; 5] = if cfg!(test) {
+    [
+        Attempt { width: 1, back: 0 },
+        Attempt { width: 2, back: 2 },
+        Attempt { width: 3, back: 4 },
+        Attempt { width: 4, back: 8 },
+        Attempt { width: usize::MAX, back: u32::MAX },
+    ]
+} else {
+    [
+        Attempt { width: 8, back: 0 },
+        Attempt { width: 64, back: 64 },
+        Attempt { width: 512, back: 512 },
+        Attempt { width: 4096, back: 4096 },
+        Attempt { width: usize::MAX, back: u32::MAX },
+    ]
+};
+
+/// There is a checkpoint to go back to every so many events; and so far past a difficulty the beam is narrow again.
+const STRETCH: u32 = if cfg!(test) { 2 } else { 64 };
+
+/// How a search went.
+#[derive(Debug)]
+pub(crate) struct Search {
+    pub(crate) found: Found,
+    /// The largest number of configurations after any event.
+    pub(crate) frontier_max: usize,
+    /// If nothing survives: legal orders of some of the deepest configurations before that, and their states.
+    pub(crate) deepest: Vec<(Vec<u32>, StateId)>,
+}
+
+/// Searches for a legal order of the whole part. Evidence of a violation is at most `deepest_max` configurations.
+pub(crate) fn search<M: Model>(
+    part: &Part,
+    space: &mut Space<'_, M>,
+    meter: &mut Meter<'_>,
+    deepest_max: usize,
+) -> Search {
+    let mut frontier = Frontier::new(ATTEMPTS[0].width);
+    let (found, reached) = match run(&mut frontier, part, space, meter, deepest_max == 0) {
+        Ok(None) => (Found::Order(frontier.order(part, space)), part.definite()),
+        Ok(Some(wall)) => (Found::Wall(wall), frontier.returned),
+        Err((limit, reached)) => (Found::Stopped(limit, reached), reached),
+    };
+    let frontier_max = frontier.widest;
+    let deepest = match found {
+        Found::Wall(_) => frontier.deepest(part, space, deepest_max),
+        Found::Order(_) | Found::Stopped(..) => Vec::new(),
+    };
+    debug_assert!(reached <= part.definite(), "more have returned than there are");
+    Search { found, frontier_max, deepest }
+}
+
+/// Works through all events. `Some` operation if nothing survives its return. With a limit comes how many operations
+/// had returned, at best.
+fn run<M: Model>(
+    frontier: &mut Frontier,
+    part: &Part,
+    space: &mut Space<'_, M>,
+    meter: &mut Meter<'_>,
+    may_refute: bool,
+) -> Result<Option<u32>, (Limit, usize)> {
+    let (mut attempt, mut reached, mut narrow_from, mut refuted) = (0, 0, 0, !may_refute);
+    while let Some(event) = part.events.get(frontier.event() as usize) {
+        if frontier.event().is_multiple_of(STRETCH) {
+            frontier.set_checkpoint();
+        }
+        if attempt > 0 && frontier.event() >= narrow_from && attempt < ATTEMPTS.len() - 1 {
+            attempt = 0;
+            frontier.width = ATTEMPTS[0].width;
+        }
+        let alive = frontier.next(part, space, meter);
+        reached = reached.max(frontier.returned);
+        if alive.map_err(|limit| (limit, reached))? {
+            continue;
+        }
+        let Event::Return(op) = *event else { unreachable!("every configuration survives a call") };
+        if !frontier.was_cut || broken("beam: trust what was cut") {
+            return Ok(Some(op));
+        }
+        if !refuted {
+            refuted = true;
+            if let Some(wall) = refute::stale(part, space) {
+                return Ok(Some(wall));
+            }
+        }
+        attempt += 1;
+        // Never earlier than before: whenever the beam becomes narrow again it has got further.
+        narrow_from = narrow_from.max(frontier.event() + STRETCH);
+        frontier.width = ATTEMPTS[attempt].width;
+        match frontier.event().checked_sub(ATTEMPTS[attempt].back) {
+            Some(event) => frontier.go_back(event),
+            None => frontier.start_again(),
+        }
+    }
+    Ok(None)
+}
