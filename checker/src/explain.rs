@@ -27,6 +27,7 @@ mod tests;
 mod words;
 mod would;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 pub(crate) use sequential::sequential;
@@ -52,10 +53,18 @@ const OTHERS_MAX: usize = 3;
 const CONTEXT_MAX: usize = 40;
 /// How many of the deepest configurations are kept.
 const CONFIGURATIONS_MAX: usize = 3;
-/// What one re-check may cost: a violation that takes more to prove stays larger.
-const STATES_MAX: u64 = 2_000_000;
-/// What one re-check may hold.
-const MEMORY_MAX: usize = 256 << 20;
+/// What the re-checks of the shrinking may cost together, in configurations; a violation that takes more to make
+/// small stays larger.
+const SHRINK_STATES_MAX: u64 = 3_000_000;
+/// What the re-checks of the questions may cost together.
+const QUESTIONS_STATES_MAX: u64 = 1_000_000;
+/// What a search for the deepest configurations may cost.
+const DEEPEST_STATES_MAX: u64 = 200_000;
+/// How many operations a whole part may have for its deepest configurations to be looked for, where a state may hold
+/// an element for each.
+const HELD_MAX: usize = 100;
+/// What a re-check may hold.
+const MEMORY_BYTES_MAX: usize = 256 << 20;
 
 /// All that can be said about a part that was found not to be linearizable: the operations `ids` of a history.
 /// `conflict` names those, by position among the ids, that the algorithm stumbled over.
@@ -66,16 +75,19 @@ pub(crate) fn violation(
     ids: &[OpId],
     conflict: &[usize],
 ) -> Violation {
-    let limits = &Limits {
-        states_max: options.limits.states_max.min(STATES_MAX),
-        memory_bytes_max: options.limits.memory_bytes_max.min(MEMORY_MAX),
-        time: options.limits.time.clone(),
-    };
     let ops: Vec<Op> = ids.iter().map(|&id| history.ops[id].clone()).collect();
     let part = Recorded::new(Subject::of(judge.name(), &ops), &ops, |op| judge.only_observes(op));
+    let limited = |states: u64| Limits {
+        states_max: states.min(options.limits.states_max),
+        memory_bytes_max: MEMORY_BYTES_MAX.min(options.limits.memory_bytes_max),
+        time: options.limits.time.clone(),
+    };
+    let left = Cell::new(SHRINK_STATES_MAX);
     let mut decide = |ops: &[Op]| {
-        let ops: Vec<&Op> = ops.iter().collect();
-        match judge.decide(&ops, options.engine, limits, None).decision {
+        let (ops, price): (Vec<&Op>, u64) = (ops.iter().collect(), part.price(ops.len()));
+        let decided = judge.decide(&ops, options.engine, &limited(left.get() / price), None);
+        left.set(left.get().saturating_sub((decided.states + ops.len() as u64 / 16) * price));
+        match decided.decision {
             Decision::Legal { .. } => Some(true),
             Decision::Illegal { .. } => Some(false),
             Decision::Declined => None,
@@ -95,7 +107,7 @@ pub(crate) fn violation(
         &minimal.iter().collect::<Vec<_>>(),
         &others.iter().take(OTHERS_MAX).map(|&at| &ops[at]).collect::<Vec<_>>(),
         part.clock,
-        limits,
+        &limited(DEEPEST_STATES_MAX / part.price(minimal.len())),
     );
     let id_of = |at: &usize| ids[*sub.kept.get(*at).unwrap_or_else(|| &others[*at - sub.kept.len()])];
 
@@ -106,6 +118,7 @@ pub(crate) fn violation(
     let last = sub.kept.iter().copied().find(completes).or(sub.kept.last().copied());
     let witness = impasse.as_ref().map(|impasse| sub.kept[impasse.witness]).or(last).unwrap_or(0);
 
+    left.set(QUESTIONS_STATES_MAX);
     let explanations =
         Would { judge, part: &part, sub: &sub, begins_late: shrunk.first.is_some(), decide: &mut decide }
             .ask();
@@ -129,7 +142,7 @@ pub(crate) fn violation(
         before,
         context: context.into_iter().map(|at| ids[at]).collect(),
         impossible: impossible.collect(),
-        configurations: configurations(judge, limits, &part, sub.cut, ids),
+        configurations: configurations(judge, limited, &part, &sub, ids),
         explanations,
         shrink: shrunk.stats,
         named: finding.named.iter().map(|&at| ids[at]).collect(),
@@ -143,7 +156,7 @@ fn context(part: &Recorded<'_>, sub: &Sub, named: &[usize]) -> Vec<usize> {
     let distance = |op: &Op| sub.cut.saturating_sub(op.completed.unwrap_or(Nanos::MAX));
     let overlaps = |op: &Op| op.call <= sub.cut && op.completed.unwrap_or(Nanos::MAX) >= start;
     let mut around: Vec<usize> = (0..part.ops.len())
-        .filter(|at| !sub.kept.contains(at) && (named.contains(at) || overlaps(&part.ops[*at])))
+        .filter(|at| sub.kept.binary_search(at).is_err() && (named.contains(at) || overlaps(&part.ops[*at])))
         .collect();
     around.sort_by_key(|at| (!named.contains(at), distance(&part.ops[*at]), *at));
     around.truncate(CONTEXT_MAX);
@@ -151,23 +164,26 @@ fn context(part: &Recorded<'_>, sub: &Sub, named: &[usize]) -> Vec<usize> {
     around
 }
 
-/// The deepest configurations of the whole part before an instant that none survives.
-fn configurations(
+/// The deepest configurations before the instant that none survives: of the whole part where that is feasible, else
+/// of the counterexample.
+fn configurations<'a>(
     judge: &dyn Judge,
-    limits: &Limits<'_>,
+    limited: impl Fn(u64) -> Limits<'a>,
     part: &Recorded<'_>,
-    cut: Nanos,
+    sub: &Sub,
     ids: &[OpId],
 ) -> Vec<Configuration> {
-    let known = Sub::whole(part).cut_at(part, cut);
+    let whole = Sub::whole(part).cut_at(part, sub.cut);
+    let known = if part.holds_little() || whole.kept.len() <= HELD_MAX { &whole } else { sub };
     let ops = known.ops(part);
-    let failure = judge.frontier_at_failure(&ops.iter().collect::<Vec<_>>(), limits, CONFIGURATIONS_MAX);
+    let limits = limited(DEEPEST_STATES_MAX / part.price(ops.len()));
+    let failure = judge.frontier_at_failure(&ops.iter().collect::<Vec<_>>(), &limits, CONFIGURATIONS_MAX);
     let id_of = |at: usize| ids[known.kept[at]];
     let configurations = failure.into_iter().flat_map(|failure| failure.configurations);
     let told = configurations.take(CONFIGURATIONS_MAX).map(|configuration| Configuration {
         state: configuration.state,
         placed: configuration.order.len(),
-        total: part.ops.len(),
+        total: if known == sub { sub.kept.len() } else { part.ops.len() },
         used: configuration.used.into_iter().map(id_of).collect(),
         unused: configuration.unused.into_iter().map(id_of).collect(),
     });

@@ -24,6 +24,9 @@ use super::subject::{Recorded, Subject};
 use super::words::{Clock, count, on};
 use crate::op::{Nanos, Op};
 
+/// How many operations of a counterexample are searched for a pattern.
+const SUSPECTS_MAX: usize = 200;
+
 /// The class of a violation and the sentence about it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Finding {
@@ -69,11 +72,13 @@ impl<'a> Case<'a> {
         self.recorded().filter(|(_, op)| !op.is_fail())
     }
 
-    /// The acknowledged operations of the counterexample, the latest first: the last is most often the culprit.
+    /// The acknowledged operations of the counterexample, the latest first: the last is most often the culprit. Where
+    /// a counterexample is large, only so many are looked at.
     fn suspects(&self) -> Vec<(usize, &'a Op)> {
         let complete = self.minimal.iter().filter(|(_, op)| op.is_ok());
         let mut suspects: Vec<_> = complete.map(|&(at, _)| (at, &self.part[at])).collect();
         suspects.sort_by_key(|&(at, op)| Reverse((op.ret(), at)));
+        suspects.truncate(SUSPECTS_MAX);
         suspects
     }
 

@@ -14,11 +14,14 @@ use super::words::{Clock, who};
 use crate::judge::Judge;
 use crate::limits::Limits;
 use crate::op::{Nanos, Op};
+use crate::witness::Stuck;
 
 /// How many legal orders are looked at to find the plainest.
 const ORDERS_MAX: usize = 64;
 /// How many ways on are listed.
 const WAYS_MAX: usize = 100;
+/// How many steps of the model may be taken to try the ways on.
+const STEPS_MAX: usize = 1_000_000;
 /// How many places before the end are tried for the witness.
 const PLACES_MAX: usize = 64;
 
@@ -59,8 +62,16 @@ pub(super) fn impasse(
     let orders = failure.configurations.into_iter().map(|configuration| configuration.order);
     let order = orders.min_by_key(|order| (Reverse(definite(order)), order.len()))?;
     let before = judge.replay(ops, &[]).unwrap_or_else(|stuck| stuck.state);
-    let mut attempt =
-        Attempt { judge, ops, proof, clock, witness: failure.witness, order: &order, ways: Vec::new() };
+    let mut attempt = Attempt {
+        judge,
+        ops,
+        proof,
+        clock,
+        witness: failure.witness,
+        order: &order,
+        ways: Vec::new(),
+        steps: 0,
+    };
     attempt.next_alone();
     attempt.after_indeterminate();
     attempt.witness_earlier();
@@ -77,12 +88,21 @@ struct Attempt<'a> {
     witness: usize,
     order: &'a [usize],
     ways: Vec<Way>,
+    steps: usize,
 }
 
 impl Attempt<'_> {
+    /// Replays an order, unless too much has been replayed already.
+    fn replay(&mut self, order: &[usize]) -> Option<Result<String, Stuck>> {
+        self.steps += order.len();
+        (self.steps <= STEPS_MAX).then(|| self.judge.replay(self.ops, order))
+    }
+
     /// The operations not in the order that real time allows next.
     fn candidates(&self) -> Vec<usize> {
-        let open: Vec<usize> = (0..self.proof).filter(|at| !self.order.contains(at)).collect();
+        let mut placed = vec![false; self.ops.len()];
+        self.order.iter().for_each(|&at| placed[at] = true);
+        let open: Vec<usize> = (0..self.proof).filter(|&at| !placed[at]).collect();
         let deadline = open.iter().map(|&at| self.ops[at].ret()).min().unwrap_or(Nanos::MAX);
         open.into_iter().filter(|&at| self.ops[at].call <= deadline).collect()
     }
@@ -91,7 +111,7 @@ impl Attempt<'_> {
     /// Returns whether it does.
     fn gets_stuck(&mut self, from: usize, next: &[usize]) -> bool {
         let order = [&self.order[..from], next].concat();
-        let Err(stuck) = self.judge.replay(self.ops, &order) else { return false };
+        let Some(Err(stuck)) = self.replay(&order) else { return false };
         let tried = stuck.placed.saturating_sub(from);
         self.keep(next[..=tried.min(next.len() - 1)].to_vec(), stuck.state, stuck.reason);
         true
@@ -114,7 +134,7 @@ impl Attempt<'_> {
 
     fn after_indeterminate(&mut self) {
         for at in self.candidates().into_iter().chain(self.proof..self.ops.len()) {
-            if at != self.witness && self.judge.replay(self.ops, &[self.order, &[at]].concat()).is_ok() {
+            if at != self.witness && matches!(self.replay(&[self.order, &[at]].concat()), Some(Ok(_))) {
                 self.gets_stuck(self.order.len(), &[at, self.witness]);
             }
         }
@@ -133,7 +153,7 @@ impl Attempt<'_> {
                 self.gets_stuck(place, &[&[self.witness], later].concat());
                 continue;
             };
-            let state = self.judge.replay(self.ops, earlier).unwrap_or(state);
+            let state = self.replay(earlier).and_then(Result::ok).unwrap_or(state);
             let (returned, invoked) = self.clock.instants(self.ops[first].ret(), witness.call);
             let reason = format!(
                 "{} returned at {returned}, before this was invoked at {invoked}",

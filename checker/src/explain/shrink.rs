@@ -51,6 +51,10 @@ pub(super) struct Shrunk {
 pub(super) fn shrink(part: &Recorded<'_>, hint: &[usize], rechecks_max: usize, decide: Decide<'_>) -> Shrunk {
     let sub = Sub::whole(part);
     let mut shrinker = Shrinker { part, decide, rechecks: 0, rechecks_max, complete: true, first: None, sub };
+    if part.subject.is_collection() {
+        // Before the cut: it makes removals pending, which the fast algorithms for queues do not know.
+        shrinker.keep_only(hint);
+    }
     shrinker.cut(hint);
     shrinker.keep_only(hint);
     let beginning = shrinker.sub.clone();

@@ -87,6 +87,17 @@ impl<'a> Recorded<'a> {
         Recorded { ops, subject, clock: Clock::of(ops), observers: ops.iter().map(changes_nothing).collect() }
     }
 
+    /// What a configuration of a search over so many operations costs, where that of a register costs 1. A state that
+    /// holds many elements is copied for every operation that is tried.
+    pub(super) fn price(&self, ops: usize) -> u64 {
+        if self.holds_little() { 1 } else { 1 + (ops as u64).pow(2) / 4_096 }
+    }
+
+    /// Whether a state takes little room, however long the history.
+    pub(super) fn holds_little(&self) -> bool {
+        matches!(self.subject, Subject::Register | Subject::Counter | Subject::Lock | Subject::Permits)
+    }
+
     /// Whether an operation, with the result it returned, leaves every state as it was.
     pub(super) fn is_observer(&self, at: usize) -> bool {
         self.observers[at]

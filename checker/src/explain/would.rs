@@ -174,9 +174,7 @@ impl Would<'_> {
                 let shifted =
                     format!("process {process}'s operations would have to be {margin} {way} than recorded");
                 match by < SUSPECT && self.part.clock == Clock::Time {
-                    true => {
-                        (Some(true), format!("only if the times come from more than one clock: {shifted}"))
-                    }
+                    true => (Some(true), format!("perhaps: {shifted}: look at how the instants were taken")),
                     false => (Some(false), format!("no: {shifted}")),
                 }
             }

@@ -58,14 +58,16 @@ fn too_low(case: &Case<'_>) -> Option<Finding> {
         done.sort_by_key(|(at, add, _)| (add.ret(), *at));
         let concurrent =
             adds(case, at).filter(|(_, add, _)| add.ret() >= read.call && add.call <= read.ret());
-        let later_or_open = |from: usize| done[from..].iter().map(|(_, _, amount)| *amount);
-        let taken_off = sum(concurrent.map(|(_, _, amount)| amount.min(0)));
-        // The earliest addition after which the counter was above what the read returned, come what may.
+        let open: i64 = sum(concurrent.map(|(_, _, amount)| amount.min(0)));
+        // What may still be taken off, and the sum so far: the earliest addition after which the counter stayed above
+        // what was read, come what may.
+        let mut taken_off =
+            open.saturating_add(sum(done.iter().map(|(_, _, amount)| amount.min(&0)).copied()));
         let mut before = 0_i64;
-        let decisive = (0..done.len()).find(|&i| {
-            before = before.saturating_add(done[i].2);
-            let below = taken_off.saturating_add(sum(later_or_open(i + 1).map(|amount| amount.min(0))));
-            before.saturating_add(below) > value
+        let decisive = done.iter().position(|(_, _, amount)| {
+            before = before.saturating_add(*amount);
+            taken_off = taken_off.saturating_sub(*amount.min(&0));
+            before.saturating_add(taken_off) > value
         })?;
         let (last_at, last, _) = done[decisive];
         let sentence = format!(

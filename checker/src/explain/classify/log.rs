@@ -2,14 +2,20 @@
 //!
 //! A read shows the whole; an entry is shown if it is an item of a list, or a piece of a text.
 
+use std::collections::HashSet;
+
 use super::unfounded::{Verbs, unfounded};
-use super::{Case, Finding, first};
+use super::{Case, Finding, SUSPECTS_MAX, first};
+use crate::explain::subject::{is_blind, written};
 use crate::explain::words::{on, short, who};
 use crate::op::{F, Nanos, Op, Value};
 
 /// The patterns, in order.
 pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
-    first(case, &[shown_unfounded, shown_twice, missing, out_of_order, misnumbered, diverging])
+    first(
+        case,
+        &[overwritten_text, shown_unfounded, shown_twice, missing, out_of_order, misnumbered, diverging],
+    )
 }
 
 /// Where in a read an entry is shown, from the left.
@@ -40,11 +46,38 @@ fn is_overwritten(case: &Case<'_>, since: Nanos) -> bool {
     case.possible().any(|(_, op)| !matches!(op.f, F::Append | F::Read | F::Get) && op.ret() >= since)
 }
 
+/// A text was read that does not begin as the last text put there did.
+fn overwritten_text(case: &Case<'_>) -> Option<Finding> {
+    let text = |value: &Value| if let Value::Str(text) = value { Some(text.clone()) } else { None };
+    reads(case).into_iter().find_map(|(at, op)| {
+        let seen = op.output().map_or("".into(), |value| text(value).unwrap_or_else(|| "".into()));
+        let explains =
+            |put: &Op| written(put).is_some_and(|value| seen.starts_with(&*text(value).unwrap_or_default()));
+        let suspects = case.suspects();
+        let overwrote = |&&(_, put): &&(usize, &Op)| {
+            let is_over = |other: &Op| other.call > op.ret() || other.ret() < put.call;
+            let alone = case.possible().all(|(_, other)| !explains(other) || is_over(other));
+            is_blind(put) && put.ret() < op.call && !explains(put) && alone
+        };
+        let &(put_at, put) = suspects.iter().filter(overwrote).min_by_key(|(_, put)| put.ret())?;
+        let sentence = format!(
+            "{}{} is stale: {} had completed {} before it began, and what was read does not begin with that",
+            who(op),
+            on(op),
+            who(put),
+            case.span(put.ret(), op.call)
+        );
+        Some(Finding { class: "stale-read", sentence, named: vec![put_at, at] })
+    })
+}
+
 fn shown_unfounded(case: &Case<'_>) -> Option<Finding> {
     reads(case).into_iter().find_map(|(at, op)| {
         let Some(Value::List(items)) = op.output() else { return None };
         let verbs = Verbs { saw: "shows", put: "appended", been_put: "appended" };
-        items.iter().find_map(|entry| {
+        let begun = case.possible().filter(|(_, other)| other.f == F::Append && other.call <= op.ret());
+        let founded: HashSet<&Value> = begun.map(|(_, append)| &append.input).collect();
+        items.iter().filter(|entry| !founded.contains(entry)).find_map(|entry| {
             unfounded(case, (at, op), entry, &verbs, |_, source| {
                 source.f == F::Append && source.input == *entry
             })
@@ -74,10 +107,12 @@ fn shown_twice(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// The appends, whatever became of them, that a read shows.
+/// The latest appends, whatever became of them, that a read shows.
 fn appends_shown<'a>(case: &Case<'a>, read: &Op) -> impl Iterator<Item = (usize, &'a Op)> {
-    case.possible()
-        .filter(|(_, op)| op.f == F::Append && op.call <= read.ret() && !places(read, &op.input).is_empty())
+    let begun = case.possible().filter(|(_, op)| op.f == F::Append && op.call <= read.ret());
+    let begun: Vec<_> = begun.collect();
+    let latest = begun.len().saturating_sub(SUSPECTS_MAX);
+    begun.into_iter().skip(latest).filter(|(_, op)| !places(read, &op.input).is_empty())
 }
 
 fn missing(case: &Case<'_>) -> Option<Finding> {
@@ -112,11 +147,14 @@ fn missing(case: &Case<'_>) -> Option<Finding> {
 
 fn out_of_order(case: &Case<'_>) -> Option<Finding> {
     reads(case).into_iter().find_map(|(at, op)| {
-        let shown: Vec<_> = appends_shown(case, op).collect();
-        let place = |append: &Op| places(op, &append.input)[0];
-        shown.iter().find_map(|&(_, late)| {
-            let (early_at, early) =
-                shown.iter().find(|(_, early)| early.ret() < late.call && place(early) > place(late))?;
+        let place = |(at, append): (usize, &'_ Op)| (at, places(op, &append.input)[0]);
+        let shown: Vec<(usize, usize)> = appends_shown(case, op).map(place).collect();
+        shown.iter().find_map(|&(late, place)| {
+            let late = &case.part[late];
+            let before =
+                |&&(early, shown): &&(usize, usize)| case.part[early].ret() < late.call && shown > place;
+            let (early_at, _) = shown.iter().find(before)?;
+            let early = &case.part[*early_at];
             let sentence = format!(
                 "{}{} shows {} before {}, but {} had completed {} before {} began",
                 who(op),

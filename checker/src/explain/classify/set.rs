@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::unfounded::{Verbs, unfounded};
-use super::{Case, Finding, first};
+use super::{Case, Finding, SUSPECTS_MAX, first};
 use crate::explain::words::{on, short, who};
 use crate::op::{F, Op, Value};
 
@@ -50,7 +50,7 @@ fn find(
     there: bool,
     mut test: impl FnMut(&Value, (usize, &Op)) -> Option<Finding>,
 ) -> Option<Finding> {
-    let elements = elements(case);
+    let elements: Vec<Value> = elements(case).into_iter().take(SUSPECTS_MAX).collect();
     let suspects = case.suspects();
     let said = |element: &Value, op: &Op| tells(op, element) == Some(there);
     suspects.iter().find_map(|&(at, op)| {

@@ -232,6 +232,15 @@ fn logs() {
 }
 
 #[test]
+fn texts() {
+    assert_eq!(
+        said(Subject::Text, "1 put a @ 1..2\n 2 append c @ 3..4\n 1 put b @ 5..6\n 3 get -> ac @ 18..20"),
+        "stale-read: process 3's `get → ac` on k is stale: process 1's `put b` had completed 12 ms before it began, and \
+         what was read does not begin with that"
+    );
+}
+
+#[test]
 fn locks() {
     let said = |lines| said(Subject::Lock, lines);
     assert_eq!(
