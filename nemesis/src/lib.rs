@@ -26,6 +26,7 @@ mod act;
 mod corrupt;
 mod degrade;
 mod degraded;
+pub mod disk;
 mod driver;
 mod fault;
 mod gate;

@@ -1,18 +1,79 @@
 //! The guard: what cleans up when the controller itself is killed with -9.
 //!
-//! A node asks the kernel to die with its parent (PDEATHSIG), but its own children do not inherit that. So a
-//! second process, `tribunal guard`, holds the reading end of a pipe whose writing end only the controller has.
-//! Over it the controller says which process groups it started (`+PGID`) and which are gone (`-PGID`). The pipe
-//! ends when the controller does, however it ends; what is still on the list is then killed.
+//! A node asks the kernel to die with its parent (PDEATHSIG), but its own children do not inherit that, and a mount
+//! outlives everybody. So a second process, `tribunal guard`, holds the reading end of a pipe whose writing end only
+//! the controller has. Over it the controller says what must not outlive the run, a line per thing:
+//!
+//! ```text
+//!   +pgid 40           a process group: killed
+//!   +mount /d/n1       a mount: unmounted, busy or not
+//!   +loop /dev/loop3   a loop device: detached
+//!   -pgid 40           this one is gone: its number may come to mean somebody else
+//! ```
+//!
+//! The pipe ends when the controller does, however it ends; what is still on the list is then undone, the last first.
 
-use std::collections::BTreeSet;
+use std::fmt;
 use std::io::{self, BufRead, PipeWriter, Write};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::str::FromStr;
 use std::sync::Mutex;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use tribunal_nemesis::disk;
+
+/// Something that must not outlive the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Leftover {
+    /// The processes of this group.
+    ProcessGroup(Pid),
+    /// What is mounted there.
+    Mount(PathBuf),
+    /// This loop device.
+    Loop(PathBuf),
+}
+
+impl Leftover {
+    fn undo(&self) {
+        match self {
+            Leftover::ProcessGroup(group) => drop(killpg(*group, Signal::SIGKILL)),
+            Leftover::Mount(path) => drop(disk::unmount(path)),
+            Leftover::Loop(device) => drop(disk::detach_loop(device)),
+        }
+    }
+}
+
+impl fmt::Display for Leftover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Leftover::ProcessGroup(group) => write!(f, "pgid {group}"),
+            Leftover::Mount(path) => write!(f, "mount {}", path.display()),
+            Leftover::Loop(device) => write!(f, "loop {}", device.display()),
+        }
+    }
+}
+
+impl FromStr for Leftover {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (kind, name) = text.split_once(' ').ok_or(())?;
+        let path = || Some(name).filter(|path| Path::new(path).is_absolute()).map(PathBuf::from).ok_or(());
+        match kind {
+            // Group 1 and below would be everybody.
+            "pgid" => match name.parse() {
+                Ok(group) if group > 1 => Ok(Leftover::ProcessGroup(Pid::from_raw(group))),
+                _ => Err(()),
+            },
+            "mount" => Ok(Leftover::Mount(path()?)),
+            "loop" => Ok(Leftover::Loop(path()?)),
+            _ => Err(()),
+        }
+    }
+}
 
 /// The controller's side.
 pub(crate) struct Guard {
@@ -35,20 +96,20 @@ impl Guard {
         Ok(Guard { child, line: Mutex::new(Some(writer)) })
     }
 
-    /// A process group that must not outlive the run.
-    pub(crate) fn add(&self, group: Pid) {
-        self.say('+', group);
+    /// This must not outlive the run. Say it before it is made where its name is known before.
+    pub(crate) fn add(&self, what: &Leftover) {
+        self.say('+', what);
     }
 
-    /// A process group that is gone: its number may come to mean somebody else.
-    pub(crate) fn remove(&self, group: Pid) {
-        self.say('-', group);
+    /// This is gone.
+    pub(crate) fn remove(&self, what: &Leftover) {
+        self.say('-', what);
     }
 
-    fn say(&self, sign: char, group: Pid) {
+    fn say(&self, sign: char, what: &Leftover) {
         if let Some(line) = self.line.lock().expect("nobody panics while holding it").as_mut() {
             // A guard that is gone cannot be told; PDEATHSIG still covers the nodes themselves.
-            let _ = writeln!(line, "{sign}{group}");
+            let _ = writeln!(line, "{sign}{what}");
         }
     }
 }
@@ -62,22 +123,20 @@ impl Drop for Guard {
 
 /// The guard's side: `tribunal guard`, never started by hand.
 pub(crate) fn main() -> ExitCode {
-    let mut groups = BTreeSet::new();
+    let mut left = Vec::new();
     for line in io::stdin().lock().lines().map_while(Result::ok) {
-        apply(&mut groups, &line);
+        apply(&mut left, &line);
     }
-    for group in groups {
-        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-    }
+    left.iter().rev().for_each(Leftover::undo);
     ExitCode::SUCCESS
 }
 
-fn apply(groups: &mut BTreeSet<i32>, line: &str) {
-    match (line.get(..1), line.get(1..).and_then(|number| number.parse().ok())) {
-        // Group 1 and below would be everybody.
-        (Some("+"), Some(group)) if group > 1 => drop(groups.insert(group)),
-        (Some("-"), Some(group)) => drop(groups.remove(&group)),
-        _ => {}
+fn apply(left: &mut Vec<Leftover>, line: &str) {
+    let Some((sign, what)) = line.split_at_checked(1) else { return };
+    let Ok(what) = what.parse() else { return };
+    left.retain(|other| *other != what);
+    if sign == "+" {
+        left.push(what);
     }
 }
 
@@ -86,11 +145,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_the_groups_that_are_left() {
-        let mut groups = BTreeSet::new();
-        for line in ["+40", "+50", "-40", "+-1", "+0", "+x", "", "+60"] {
-            apply(&mut groups, line);
+    fn keeps_what_is_left_in_the_order_of_adding() {
+        let mut left = Vec::new();
+        for line in [
+            "+mount /d/n1",
+            "+pgid 40",
+            "+pgid 50",
+            "+loop /dev/loop7",
+            "-pgid 40",
+            "+pgid -1",
+            "+pgid 0",
+            "+pgid x",
+            "+mount d",
+            "+fire 40",
+            "40",
+            "",
+            "+mount /d/n 2",
+            "+pgid 50",
+        ] {
+            apply(&mut left, line);
         }
-        assert_eq!(groups, BTreeSet::from([50, 60]));
+        let left: Vec<_> = left.iter().map(ToString::to_string).collect();
+        assert_eq!(left, ["mount /d/n1", "loop /dev/loop7", "mount /d/n 2", "pgid 50"]);
     }
 }

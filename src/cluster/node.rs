@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tribunal_nemesis::NodeState;
 use tribunal_systems::{Place, System};
 
-use super::guard::Guard;
+use super::guard::{Guard, Leftover};
 use super::logs::{self, NodeLog};
 use super::spawn::Spawner;
 
@@ -78,7 +78,7 @@ impl Node {
         }
         let mut child = with.spawn(&system.command(&self.place))?;
         let pid = Pid::from_raw(child.id() as i32);
-        guard.add(pid);
+        guard.add(&Leftover::ProcessGroup(pid));
         let outputs = (child.stdout.take(), child.stderr.take());
         self.log.follow(outputs.0.expect("the spawner pipes it"));
         self.log.follow(outputs.1.expect("the spawner pipes it"));
@@ -97,7 +97,7 @@ impl Node {
         // What it forked is part of the node and ends with it.
         let _ = killpg(pid, Signal::SIGKILL);
         let status = child.wait();
-        guard.remove(pid);
+        guard.remove(&Leftover::ProcessGroup(pid));
         life.pid = None;
         if let (Ok(status), false) = (status, life.doomed) {
             let last_words = logs::tail(&self.log_path, 5);
