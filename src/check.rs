@@ -1,9 +1,11 @@
-//! `tribunal check`: judges histories that exist, many at once in parallel. It only reads.
+//! `tribunal check`: judges histories that exist, many at once in parallel. It only reads, unless `--report` names a
+//! directory to put the reports of one history into.
 //!
 //! Standard output has the verdicts, in the order of the arguments and nothing else; what is to be said besides goes to
 //! standard error. A run directory is judged by the model that it names. What is judged is the history alone: whether
 //! the faults of a run did what they should is said by the run itself.
 
+mod keep;
 mod text;
 
 use std::collections::BTreeMap;
@@ -58,6 +60,10 @@ pub(crate) struct Args {
     #[arg(long)]
     all_parts: bool,
 
+    /// Put the history, its verdict, report.html and the rest into this new directory
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+
     /// How to print the verdicts
     #[arg(long, value_enum, default_value = "text", value_name = "HOW")]
     format: Style,
@@ -89,6 +95,11 @@ struct Judged {
 
 /// `tribunal check`: prints a verdict for every path and exits with the worst.
 pub(crate) fn run(args: &Args) -> ExitCode {
+    if let Some(dir) = &args.report
+        && let Err(error) = keep::prepare(dir, &args.paths)
+    {
+        return exit::usage(error);
+    }
     let threads = args.threads.or(thread::available_parallelism().ok()).map_or(1, NonZero::get);
     let workers = threads.min(args.paths.len());
     let next = AtomicUsize::new(0);
@@ -153,6 +164,12 @@ fn judge(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
             notes.push(std::mem::replace(&mut judgement.sentence, "Linearizable.".into()));
         }
         (judgement.outcome, judgement.exit_code) = (RunOutcome::Linearizable, 0);
+    }
+    if let Some(dir) = &args.report {
+        match keep::keep(dir, &name, model, &history, &judgement) {
+            Ok(warnings) => notes.extend(warnings),
+            Err(error) => notes.push(format!("no report: {error:#}")),
+        }
     }
     Ok(Judged { file: name, timed, judgement, notes })
 }

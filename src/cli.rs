@@ -23,6 +23,33 @@ Examples:
   tribunal run register --bug stale-read --seed 7        a Raft with a classic mistake in it
   tribunal run register --nodes 3 --nemesis none --rate 500";
 
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  tribunal check store/latest                                the last run, from what is on disk
+  tribunal check --model cas-register history.edn *.log      many at once; the format is recognised
+  tribunal check --model queue --report out history.jsonl    with report.html and the rest in out/
+  some-test | tribunal check --model counter -               from standard input";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  tribunal list models
+  tribunal list runs --format json | jq -r 'select(.outcome == \"violation\") | .path'";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  tribunal serve                                      the runs in ./store, at http://127.0.0.1:7400/
+  ssh -L 7400:127.0.0.1:7400 build tribunal serve     those of another machine";
+
+const CONVERT_EXAMPLES: &str = "\
+Examples:
+  tribunal convert store/latest/history.jsonl history.edn        for Knossos and Elle
+  tribunal convert --from log etcd_000.log history.jsonl";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  source <(tribunal completions bash)
+  tribunal completions fish > ~/.config/fish/completions/tribunal.fish";
+
 /// Tribunal puts a distributed system on trial: it starts the real processes, drives concurrent clients, injects
 /// faults, and hands down a verdict on the recorded history, with the evidence.
 #[derive(Parser)]
@@ -38,13 +65,27 @@ pub(crate) enum Verb {
     #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
     Run(Box<RunArgs>),
     /// Judge histories that exist: run directories, or files
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = format!("{CHECK_EXAMPLES}\n\n{EXIT_CODES}"))]
     Check(crate::check::Args),
+    /// Render the reports of a run again, without checking it again
+    Report(crate::report::Args),
+    /// What there is: runs, workloads, systems, faults, models
+    #[command(after_help = LIST_EXAMPLES)]
+    List(crate::list::Args),
+    /// Show all runs in a browser: on this machine only, and to read only
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(crate::serve::Args),
     /// Write a history in another format
+    #[command(after_help = CONVERT_EXAMPLES)]
     Convert(crate::convert::Args),
     /// Run one node of a built-in system in the foreground
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Print what makes a shell complete tribunal's commands
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(crate::manual::CompletionsArgs),
+    /// Print the manual page, or write one per command
+    Man(crate::manual::ManArgs),
     /// Clean up after a controller that was killed; never started by hand
     #[command(hide = true)]
     Guard,
@@ -119,9 +160,9 @@ pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Progress {
-    /// A moving line on a terminal, plain lines elsewhere
+    /// Six live lines on a terminal, plain lines elsewhere
     Auto,
-    /// A moving line
+    /// Six live lines
     Bar,
     /// A line every ten seconds, and one for every change
     Plain,
@@ -202,8 +243,12 @@ pub(crate) struct RunArgs {
     pub(crate) progress: Progress,
 
     /// Print the verdict only
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
+
+    /// Print every operation as it completes
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The concurrent clients: one worker per process, and the phases in which they ask.
 
+mod recent;
 pub(crate) mod recorder;
 
 use std::sync::atomic::{AtomicU64, Ordering};

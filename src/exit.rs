@@ -1,5 +1,6 @@
-//! Exit codes, in one place. `tribunal --help` lists them.
+//! How the program leaves: its exit codes, in one place (`tribunal --help` lists them), and its last words.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Bad arguments or malformed input.
@@ -18,4 +19,9 @@ pub(crate) fn usage(error: anyhow::Error) -> ExitCode {
 pub(crate) fn harness(error: anyhow::Error) -> ExitCode {
     eprintln!("harness failure: {error:#}");
     ExitCode::from(HARNESS)
+}
+
+/// To standard output. A reader that has gone away (a closed pipe) changes nothing.
+pub(crate) fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
@@ -58,7 +59,10 @@ pub(crate) struct Faults {
 
 struct Page {
     file: File,
-    in_force: BTreeMap<usize, String>,
+    /// Labels, each with when it was applied, in ns.
+    in_force: BTreeMap<usize, (String, u64)>,
+    /// When the steps of the plan are due, in ms, in order.
+    due_ms: Vec<u64>,
     /// The first line that could not be written.
     broken: Option<std::io::Error>,
 }
@@ -66,7 +70,11 @@ struct Page {
 impl Faults {
     pub(crate) fn create(path: &Path, clock: Clock, live: Arc<Live>) -> Result<Self> {
         let file = File::create_new(path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Faults { clock, live, page: Mutex::new(Page { file, in_force: BTreeMap::new(), broken: None }) })
+        Ok(Faults {
+            clock,
+            live,
+            page: Mutex::new(Page { file, in_force: BTreeMap::new(), due_ms: Vec::new(), broken: None }),
+        })
     }
 
     /// Carries out the plan; returns when all of it is undone.
@@ -82,6 +90,7 @@ impl Faults {
     ) -> Result<()> {
         let clock = self.clock;
         let plan = nemesis.plan_from(clock.now() / 1_000_000);
+        self.lock().due_ms = plan.steps.iter().map(|step| step.at_ms).collect();
         let record = |fault: FaultRecord| self.record(&fault);
         drive(plan, cluster.clone(), links.clone(), move || clock.now(), stop.clone(), record).await?;
         match self.lock().broken.take() {
@@ -107,16 +116,27 @@ impl Faults {
         }
         match (fault.event, fault.outcome) {
             (_, FaultOutcome::Skipped) => {}
-            (FaultEvent::Apply, _) => drop(page.in_force.insert(fault.i, fault.label.clone())),
+            (FaultEvent::Apply, _) => {
+                drop(page.in_force.insert(fault.i, (fault.label.clone(), self.clock.now())))
+            }
             (FaultEvent::Heal, _) => drop(page.in_force.remove(&fault.i)),
         }
         drop(page);
         self.live.event(&sentence(fault));
     }
 
-    /// What is in force now, for the moving line.
-    pub(crate) fn in_force(&self) -> String {
-        self.lock().in_force.values().cloned().collect::<Vec<_>>().join(", ")
+    /// What is in force now, each with how long it has been so.
+    pub(crate) fn in_force(&self) -> Vec<(String, Duration)> {
+        let now = self.clock.now();
+        let age = |since: u64| Duration::from_nanos(now.saturating_sub(since));
+        self.lock().in_force.values().map(|(label, since)| (label.clone(), age(*since))).collect()
+    }
+
+    /// When the next fault is due, if one is.
+    pub(crate) fn next(&self) -> Option<Duration> {
+        let now_ms = self.clock.now() / 1_000_000;
+        let due = self.lock().due_ms.iter().copied().find(|due| *due > now_ms)?;
+        Some(Duration::from_millis(due - now_ms))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Page> {

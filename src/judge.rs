@@ -3,7 +3,6 @@
 //! Everything is read back from disk: what is judged is what was recorded, and `tribunal check` on the same
 //! directory judges the same.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -17,7 +16,9 @@ use tribunal_reports::run_dir::{Evidence, RunDir, write_judgement};
 use tribunal_reports::text;
 
 use crate::cli::RunArgs;
+use crate::exit;
 use crate::limits::LimitArgs;
+use crate::live::Live;
 use crate::store::Store;
 
 /// Judges the run, puts the verdict on disk, completes the directory, renders the reports and prints the outcome.
@@ -28,9 +29,13 @@ pub(crate) fn judge_and_report(
     store: &mut Store,
     args: &RunArgs,
     mut circumstances: Circumstances,
+    live: &Live,
 ) -> Result<ExitCode> {
-    let evidence = Evidence::load(store.path())?;
-    let verdict = match check(&evidence, &args.limits) {
+    live.phase("checking");
+    let checked = Evidence::load(store.path()).map(|evidence| (check(&evidence, &args.limits), evidence));
+    live.end();
+    let (checked, evidence) = checked?;
+    let verdict = match checked {
         Ok((verdict, cost)) => {
             circumstances.check_cost = Some(cost);
             Some(verdict)
@@ -64,7 +69,7 @@ fn report(dir: &Path, judgement: &Judgement, quiet: bool) {
     let run = match RunDir::load(dir) {
         Ok(run) => run,
         Err(error) => {
-            say(&format!("{}\n", judgement.sentence));
+            exit::say(&format!("{}\n", judgement.sentence));
             eprintln!("warning: no reports: {error}");
             return;
         }
@@ -76,12 +81,9 @@ fn report(dir: &Path, judgement: &Judgement, quiet: bool) {
     }
     let all_is_well = judgement.outcome == RunOutcome::Linearizable;
     match std::panic::catch_unwind(|| text::render(&run)) {
-        Ok(text) if !quiet && !all_is_well => say(&text),
-        _ => say(&format!("{}\n  report   {}\n", judgement.sentence, dir.join("report.html").display())),
+        Ok(text) if !quiet && !all_is_well => exit::say(&text),
+        _ => {
+            exit::say(&format!("{}\n  report   {}\n", judgement.sentence, dir.join("report.html").display()))
+        }
     }
-}
-
-/// To standard output. A reader that has gone away (a closed pipe) changes nothing.
-fn say(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }

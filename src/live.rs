@@ -1,63 +1,90 @@
 //! The terminal while a run is under way.
 //!
-//! On a terminal one line moves and lines of note scroll above it; elsewhere there is a plain line every ten
-//! seconds and one for every change. All of it goes to standard error: standard output is for the verdict.
+//! On a terminal six lines are kept up to date ([`status`]) and whatever happens scrolls above them; elsewhere there is a
+//! plain line every ten seconds and one for every change. SIGUSR1 prints the six lines to stay, on either. All of it
+//! goes to standard error: standard output is for the verdict.
+//!
+//! There are no colours here, and so nothing for `NO_COLOR` to take away; the verdict has one ([`crate::judge`]).
+
+pub(crate) mod status;
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tribunal_checker::op::{Event, Kind};
+use tribunal_reports::wording::{elide, value};
 
-use crate::cli::Progress;
+use crate::cli::{Progress, RunArgs};
 use crate::clock::Clock;
-use crate::controller::recorder::Tally;
+use status::Status;
 
 /// How often a run that is not watched says that it is alive.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
-/// How often the moving line moves.
+/// How often the six lines are written anew.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// The terminal of one run.
 pub(crate) struct Live {
     clock: Clock,
+    /// Whether every completion is told.
+    verbose: bool,
     face: Face,
+    now: Mutex<Now>,
 }
 
 enum Face {
-    Bar(ProgressBar),
-    Plain(Mutex<Plain>),
+    Bars { all: MultiProgress, lines: Vec<ProgressBar> },
+    Plain,
     Silent,
 }
 
-struct Plain {
+/// What was shown last.
+struct Now {
+    title: String,
+    phase: String,
+    status: Status,
+    /// When the next plain line is due.
     next: Duration,
 }
 
 impl Live {
-    pub(crate) fn new(progress: Progress, quiet: bool, clock: Clock) -> Self {
+    pub(crate) fn new(args: &RunArgs, clock: Clock) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let face = match progress {
-            _ if quiet => Face::Silent,
+        let face = match args.progress {
+            _ if args.quiet => Face::Silent,
             Progress::None => Face::Silent,
-            Progress::Auto if !terminal => Face::Plain(Mutex::new(Plain { next: PLAIN_EVERY })),
-            Progress::Plain => Face::Plain(Mutex::new(Plain { next: PLAIN_EVERY })),
+            Progress::Auto if !terminal => Face::Plain,
+            Progress::Plain => Face::Plain,
             Progress::Auto | Progress::Bar => {
-                let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-                let style = ProgressStyle::with_template("{spinner} {wide_msg}");
-                bar.set_style(style.expect("the template is a constant"));
-                Face::Bar(bar)
+                let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+                let style = ProgressStyle::with_template("{wide_msg}").expect("the template is a constant");
+                let line = || all.add(ProgressBar::new_spinner().with_style(style.clone()));
+                let lines = (0..6).map(|_| line()).collect();
+                Face::Bars { all, lines }
             }
         };
-        Live { clock, face }
+        let now =
+            Now { title: String::new(), phase: String::new(), status: Status::default(), next: PLAIN_EVERY };
+        Live { clock, verbose: args.verbose, face, now: Mutex::new(now) }
+    }
+
+    /// What the run is: a line of its own where lines only scroll, the first of the six elsewhere.
+    pub(crate) fn title(&self, title: &str) {
+        self.now().title = title.to_string();
+        if !matches!(self.face, Face::Bars { .. }) {
+            self.say(title);
+        }
     }
 
     /// A line that stays.
     pub(crate) fn say(&self, line: &str) {
         match &self.face {
-            Face::Bar(bar) => bar.println(line),
-            Face::Plain(_) => eprintln!("{line}"),
+            // What cannot be written is not worth stopping for.
+            Face::Bars { all, .. } => drop(all.println(line)),
+            Face::Plain => eprintln!("{line}"),
             Face::Silent => {}
         }
     }
@@ -67,51 +94,83 @@ impl Live {
         self.say(&format!("{:7.3}  {line}", self.seconds()));
     }
 
+    /// A completion, for those who asked to see all of them.
+    pub(crate) fn operation(&self, event: &Event) {
+        let kind = match event.kind {
+            Kind::Invoke => return,
+            Kind::Ok => "ok",
+            Kind::Fail => "fail",
+            Kind::Info => "info",
+        };
+        if self.verbose {
+            let key = if event.key.is_nil() { String::new() } else { format!(" {}", value(&event.key)) };
+            let said = match &event.error {
+                Some(error) => elide(error, 80),
+                None => value(&event.value),
+            };
+            self.event(&format!("p{}{key} {} {kind} {said}", event.process, event.f));
+        }
+    }
+
     /// A new phase of the run.
     pub(crate) fn phase(&self, name: &str) {
+        self.now().phase = name.to_string();
         match &self.face {
-            Face::Bar(bar) => bar.set_message(name.to_string()),
-            Face::Plain(_) => self.event(name),
+            Face::Bars { .. } => self.draw(),
+            Face::Plain => self.event(name),
             Face::Silent => {}
         }
     }
 
-    /// How far the clients are; called every [`TICK`].
-    pub(crate) fn tick(&self, tally: &Tally, limit: Duration, faults: &str) {
-        let seconds = self.seconds();
-        let rate = tally.ok as f64 / seconds.max(0.1);
-        let line = format!(
-            "{seconds:.1}/{:.0} s   ok {} ({rate:.0}/s)   info {}   fail {}   in flight {}   {faults}",
-            limit.as_secs_f64(),
-            tally.ok,
-            tally.info,
-            tally.fail,
-            tally.in_flight,
-        );
+    /// How the run is doing; called every [`TICK`] while clients are driven.
+    pub(crate) fn tick(&self, status: Status) {
+        let mut now = self.now();
+        now.status = status;
+        let due = self.seconds() >= now.next.as_secs_f64();
+        if due {
+            now.next += PLAIN_EVERY;
+        }
+        let line = if due { now.status.line() } else { String::new() };
+        drop(now);
         match &self.face {
-            Face::Bar(bar) => {
-                bar.set_message(line);
-                bar.tick();
-            }
-            Face::Plain(plain) => {
-                let mut plain = plain.lock().expect("nobody panics while holding it");
-                if seconds >= plain.next.as_secs_f64() {
-                    plain.next += PLAIN_EVERY;
-                    eprintln!("{line}");
-                }
-            }
-            Face::Silent => {}
+            Face::Bars { .. } => self.draw(),
+            Face::Plain if due => self.event(&line),
+            Face::Plain | Face::Silent => {}
         }
     }
 
-    /// Takes the moving line away.
+    fn draw(&self) {
+        let Face::Bars { lines, .. } = &self.face else { return };
+        for (bar, line) in lines.iter().zip(self.six()) {
+            bar.set_message(line);
+            bar.tick();
+        }
+    }
+
+    fn six(&self) -> Vec<String> {
+        let now = self.now();
+        let hint = if now.phase == "checking" { "ctrl-c: stop checking" } else { "ctrl-c: stop and check" };
+        let title = format!("{}   ({hint})", now.title);
+        std::iter::once(title).chain(now.status.lines(&now.phase)).collect()
+    }
+
+    /// How the run is doing, to stay.
+    pub(crate) fn dump(&self) {
+        self.six().iter().for_each(|line| self.say(line));
+    }
+
+    /// Takes the six lines away.
     pub(crate) fn end(&self) {
-        if let Face::Bar(bar) = &self.face {
-            bar.finish_and_clear();
+        if let Face::Bars { all, .. } = &self.face {
+            let _ = all.clear(); // as above
         }
     }
 
     fn seconds(&self) -> f64 {
         self.clock.now() as f64 / 1e9
+    }
+
+    fn now(&self) -> std::sync::MutexGuard<'_, Now> {
+        self.now.lock().expect("nobody panics while holding it")
     }
 }

@@ -12,9 +12,13 @@ mod faults;
 mod input;
 mod judge;
 mod limits;
+mod list;
 mod live;
+mod manual;
 mod record;
+mod report;
 mod run;
+mod serve;
 mod store;
 mod watch;
 
@@ -43,6 +47,11 @@ fn dispatch(verb: Verb) -> ExitCode {
     match verb {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::Report(args) => report::run(&args),
+        Verb::List(args) => list::run(&args),
+        Verb::Serve(args) => serve::run(&args),
+        Verb::Completions(args) => manual::completions(&args),
+        Verb::Man(args) => manual::man(&args),
         Verb::Convert(args) => convert::run(&args),
         Verb::Node(node) => node.run(),
         Verb::Guard => cluster::guard::main(),

@@ -28,10 +28,11 @@ use crate::failure::Failures;
 use crate::faults::{Faults, Nemesis};
 use crate::judge;
 use crate::limits::GIVE_UP;
+use crate::live::status::{Check, Status};
 use crate::live::{Live, TICK};
 use crate::record::RunRecord;
 use crate::store::Store;
-use crate::watch::Watch;
+use crate::watch::{self, Watch};
 
 /// How long a cluster may take to answer, at the start and after everything is healed.
 const READY_PATIENCE: Duration = Duration::from_secs(30);
@@ -142,6 +143,8 @@ struct Trial<'a> {
     links: Arc<Links>,
     controller: Arc<Controller>,
     faults: Arc<Faults>,
+    /// The check beside the run, if there is one.
+    online: Option<Arc<watch::Progress>>,
 }
 
 impl<'a> Trial<'a> {
@@ -157,21 +160,25 @@ impl<'a> Trial<'a> {
         trial.final_reads().await;
         trial.stop().await;
 
+        let live = trial.live.clone();
         let circumstances = trial.close(&store);
-        judge::judge_and_report(&mut store, &plan.args, circumstances)
+        judge::judge_and_report(&mut store, &plan.args, circumstances, &live)
     }
 
     /// Opens everything that can fail for a reason of this machine, before the first process is started.
     async fn open(plan: &'a Plan, store: &Store, started: SystemTime) -> Result<Self> {
         let clock = Clock::start();
-        let live = Arc::new(Live::new(plan.args.progress, plan.args.quiet, clock));
+        let live = Arc::new(Live::new(&plan.args, clock));
         let stop = CancellationToken::new();
         let failures = Arc::new(Failures::new(stop.clone()));
         let interrupted = watch_interrupts(stop.clone(), live.clone())?;
+        watch_questions(live.clone())?;
 
         let model: ModelKind = plan.workload.model.parse()?;
         let watch = (!plan.args.no_fail_fast).then(|| Watch::start(model, stop.clone(), live.clone()));
-        let recorder = Recorder::create(&store.path().join("history.jsonl"), clock, watch);
+        let online = watch.as_ref().map(Watch::progress);
+        let told = plan.args.verbose.then(|| live.clone());
+        let recorder = Recorder::create(&store.path().join("history.jsonl"), clock, watch, told);
         let recorder = Arc::new(recorder.context("cannot create history.jsonl")?);
         let faults = Arc::new(Faults::create(&store.path().join("faults.jsonl"), clock, live.clone())?);
 
@@ -199,7 +206,7 @@ impl<'a> Trial<'a> {
         );
         let record = RunRecord::new(plan, &cluster, started, clock);
         store.write_json("run.json", &record.info)?;
-        live.say(&format!(
+        live.title(&format!(
             "{} on {}: {} nodes, {} clients, {} of {}, seed {}",
             plan.workload.name,
             plan.system.name,
@@ -212,7 +219,19 @@ impl<'a> Trial<'a> {
             },
             plan.seed,
         ));
-        Ok(Trial { plan, live, stop, failures, interrupted, record, cluster, links, controller, faults })
+        Ok(Trial {
+            plan,
+            live,
+            stop,
+            failures,
+            interrupted,
+            record,
+            cluster,
+            links,
+            controller,
+            faults,
+            online,
+        })
     }
 
     async fn start(&mut self) {
@@ -245,14 +264,29 @@ impl<'a> Trial<'a> {
                 self.failures.raise("nemesis", error);
             }
         };
+        let begun = Instant::now();
         let ticking = async {
             while !end.is_cancelled() {
-                let tally = self.controller.recorder.tally();
-                self.live.tick(&tally, self.plan.args.time_limit, &self.faults.in_force());
+                self.live.tick(self.status(begun.elapsed()));
                 sleep(TICK).await;
             }
         };
         tokio::join!(time_is_up, clients, nemesis, ticking);
+    }
+
+    /// How the run is doing, for the terminal.
+    fn status(&self, elapsed: Duration) -> Status {
+        let cluster = &self.cluster;
+        let nodes = cluster.nodes.iter().map(|node| (node.place.name.clone(), node.state()));
+        Status {
+            elapsed,
+            limit: self.plan.args.time_limit,
+            tally: self.controller.recorder.tally(),
+            nodes: nodes.collect(),
+            faults: self.faults.in_force(),
+            next_fault: self.faults.next(),
+            check: self.online.as_ref().map_or(Check::Off, |online| online.check()),
+        }
     }
 
     /// The nemesis has undone its faults on its way out; now the cluster has to come back.
@@ -293,7 +327,6 @@ impl<'a> Trial<'a> {
         self.phase("stopping");
         self.cluster.stop().await;
         self.record.end_phase();
-        self.live.end();
     }
 
     /// Puts the last of the run on disk and says what there is besides the history.
@@ -332,6 +365,17 @@ fn watch_interrupts(stop: CancellationToken, live: Arc<Live>) -> Result<Arc<Atom
         }
     });
     Ok(interrupted)
+}
+
+/// SIGUSR1 asks how the run is doing.
+fn watch_questions(live: Arc<Live>) -> Result<()> {
+    let mut question = signal(SignalKind::user_defined1()).context("cannot listen for SIGUSR1")?;
+    tokio::spawn(async move {
+        while question.recv().await.is_some() {
+            live.dump();
+        }
+    });
+    Ok(())
 }
 
 /// A node that dies without our doing is a harness failure: a trial of fewer nodes is another trial.

@@ -5,7 +5,9 @@
 //! after the run in any case.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tribunal_checker::limits::Limits;
@@ -14,6 +16,7 @@ use tribunal_checker::online::Online;
 use tribunal_checker::op::Event;
 
 use crate::live::Live;
+use crate::live::status::Check;
 
 /// How many events it may lie behind: a second or so of a fast system.
 const LAG_EVENTS_MAX: usize = 1 << 16;
@@ -26,6 +29,32 @@ pub(crate) struct Watch {
     /// `None` once it has given up.
     events: Option<SyncSender<Event>>,
     live: Arc<Live>,
+    progress: Arc<Progress>,
+}
+
+/// How far the check beside the run is, for whoever wants to know.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// The time of the last event that was judged, in ns.
+    judged: AtomicU64,
+    /// The time of the last event that was handed over.
+    recorded: AtomicU64,
+    /// Whether it has found a violation.
+    violation: AtomicBool,
+    /// Whether it has given up.
+    gave_up: AtomicBool,
+}
+
+impl Progress {
+    /// As it is just now.
+    pub(crate) fn check(&self) -> Check {
+        let behind = self.recorded.load(Relaxed).saturating_sub(self.judged.load(Relaxed));
+        match () {
+            () if self.violation.load(Relaxed) => Check::Violation,
+            () if self.gave_up.load(Relaxed) => Check::GaveUp,
+            () => Check::Behind(Duration::from_nanos(behind)),
+        }
+    }
 }
 
 impl Watch {
@@ -33,12 +62,15 @@ impl Watch {
     pub(crate) fn start(model: ModelKind, stop: CancellationToken, live: Arc<Live>) -> Self {
         let (events, queue) = sync_channel::<Event>(LAG_EVENTS_MAX);
         let terminal = live.clone();
+        let progress = Arc::new(Progress::default());
+        let seen = progress.clone();
         std::thread::spawn(move || {
             let mut online = Online::new(model, LIMITS);
             for event in queue {
                 match online.feed(&event) {
-                    Ok(None) => {}
+                    Ok(None) => seen.judged.store(event.time, Relaxed),
                     Ok(Some(proved)) => {
+                        seen.violation.store(true, Relaxed);
                         let (op, key) = (&proved.witness, &proved.witness.key);
                         terminal.event(&format!(
                             "violation: process {}'s `{op}` on {key} fits nowhere",
@@ -51,19 +83,30 @@ impl Watch {
                 }
             }
         });
-        Watch { events: Some(events), live }
+        Watch { events: Some(events), live, progress }
+    }
+
+    /// How far it is.
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        self.progress.clone()
     }
 
     /// The next event of the history. Never waits.
     pub(crate) fn see(&mut self, event: Event) {
         let Some(events) = &self.events else { return };
+        self.progress.recorded.store(event.time, Relaxed);
         match events.try_send(event) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
                 self.live.event("the check beside the run cannot keep up; all is checked in the end");
-                self.events = None;
+                self.give_up();
             }
-            Err(TrySendError::Disconnected(_)) => self.events = None,
+            Err(TrySendError::Disconnected(_)) => self.give_up(),
         }
+    }
+
+    fn give_up(&mut self) {
+        self.events = None;
+        self.progress.gave_up.store(true, Relaxed);
     }
 }

@@ -4,4 +4,5 @@ mod bad_input;
 mod check;
 mod ending;
 mod program;
+mod reports;
 mod verdicts;

@@ -16,6 +16,7 @@ mod lanes;
 mod node_logs;
 mod operations;
 mod raw;
+pub mod runs_page;
 mod surroundings;
 mod table;
 mod verdict;
@@ -27,7 +28,8 @@ use crate::plots::PLOTS;
 use crate::run_dir::RunDir;
 use crate::summary;
 
-const POLICY: &str =
+/// What the page may do: nothing but what is inside it.
+pub const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
 /// The page.

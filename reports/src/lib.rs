@@ -46,6 +46,7 @@ pub mod plots;
 pub mod render;
 pub mod run_dir;
 pub mod run_info;
+pub mod runs;
 pub mod stats;
 pub mod summary;
 pub mod text;

@@ -47,6 +47,11 @@ impl Renderer {
             Made::OnRequest => false,
         }
     }
+
+    /// Whether there is anything to put into it.
+    pub fn can_be_made_for(&self, run: &RunDir) -> bool {
+        self.made != Made::OnViolation || run.judgement.violation().is_some()
+    }
 }
 
 /// Every report there is, in the order in which they are made.

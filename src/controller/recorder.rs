@@ -13,7 +13,9 @@ use std::sync::{Arc, Mutex};
 use tribunal_checker::op::{Event, F, Kind, Nanos, Value};
 use tribunal_workloads::{Completion, Request};
 
+use super::recent::Recent;
 use crate::clock::Clock;
+use crate::live::Live;
 use crate::watch::Watch;
 
 /// Who does something: a process, and the node that it speaks to.
@@ -30,6 +32,10 @@ pub(crate) struct Tally {
     pub(crate) fail: u64,
     pub(crate) info: u64,
     pub(crate) in_flight: u64,
+    /// In the last seconds.
+    pub(crate) ok_per_second: u64,
+    /// In the last seconds; `None` where nothing succeeded.
+    pub(crate) p99_ns: Option<Nanos>,
 }
 
 /// Writes history.jsonl.
@@ -43,15 +49,22 @@ struct Page {
     line: Vec<u8>,
     next_index: u64,
     tally: Tally,
+    recent: Recent,
     watch: Option<Watch>,
+    live: Option<Arc<Live>>,
 }
 
 impl Recorder {
-    /// Events go to the file and, where there is one, to the check beside the run.
-    pub(crate) fn create(path: &Path, clock: Clock, watch: Option<Watch>) -> io::Result<Self> {
+    /// Events go to the file and, where there are such, to the check beside the run and to a terminal.
+    pub(crate) fn create(
+        path: &Path,
+        clock: Clock,
+        watch: Option<Watch>,
+        live: Option<Arc<Live>>,
+    ) -> io::Result<Self> {
         let file = File::create_new(path)?;
-        let page =
-            Page { file, line: Vec::with_capacity(256), next_index: 0, tally: Tally::default(), watch };
+        let (line, tally, recent) = (Vec::with_capacity(256), Tally::default(), Recent::default());
+        let page = Page { file, line, next_index: 0, tally, recent, watch, live };
         Ok(Recorder { clock, page: Mutex::new(page) })
     }
 
@@ -95,13 +108,17 @@ impl Recorder {
             node: Some(actor.node.clone()),
             error: why.map(|why| why.as_str().into()),
         };
-        let Page { file, line, next_index, tally, watch } = &mut *page;
+        let Page { file, line, next_index, tally, recent, watch, live } = &mut *page;
         line.clear();
         serde_json::to_writer(&mut *line, &event)?;
         line.push(b'\n');
         file.write_all(line)?;
         *next_index += 1;
         tally.count(kind);
+        recent.see(&event);
+        if let Some(live) = live {
+            live.operation(&event);
+        }
         if let Some(watch) = watch {
             watch.see(event);
         }
@@ -110,7 +127,9 @@ impl Recorder {
 
     /// What has been recorded so far.
     pub(crate) fn tally(&self) -> Tally {
-        self.page.lock().expect("nobody panics while holding it").tally.clone()
+        let page = self.page.lock().expect("nobody panics while holding it");
+        let (ok_per_second, p99_ns) = page.recent.pace(self.clock.now());
+        Tally { ok_per_second, p99_ns, ..page.tally.clone() }
     }
 }
 
@@ -138,7 +157,7 @@ mod tests {
     fn what_is_written_reads_back_as_a_history() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("history.jsonl");
-        let recorder = Recorder::create(&path, Clock::start(), None).unwrap();
+        let recorder = Recorder::create(&path, Clock::start(), None, None).unwrap();
         let actor = |process| Actor { process, node: "n1".into() };
         let request = Request { f: F::Write, key: Value::str("k1"), value: Value::Int(4) };
         for process in 0..3 {

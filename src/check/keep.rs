@@ -1,0 +1,72 @@
+//! A history and its verdict as a run directory, so that everything which shows runs shows them too.
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use tribunal_checker::formats::{self, Format};
+use tribunal_checker::history::History;
+use tribunal_checker::model::ModelKind;
+use tribunal_reports::judgement::Judgement;
+use tribunal_reports::render::render_all;
+use tribunal_reports::run_dir::{RunDir, write_judgement};
+use tribunal_reports::run_info::{RunInfo, SCHEMA_VERSION, Tool};
+
+/// Makes the directory, before anything is judged.
+///
+/// # Errors
+/// When something is in it already, or it is wanted for what it is not made for.
+pub(super) fn prepare(dir: &Path, paths: &[PathBuf]) -> Result<()> {
+    ensure!(paths.len() == 1, "--report: expected one history, not {}", paths.len());
+    ensure!(
+        !paths[0].is_dir(),
+        "--report: a run directory has its reports: `tribunal report` renders them again"
+    );
+    match fs::read_dir(dir) {
+        Ok(mut entries) => {
+            ensure!(entries.next().is_none(), "--report: {}: expected an empty directory", dir.display());
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(dir).with_context(|| format!("--report: cannot create {}", dir.display()))
+        }
+        Err(error) => Err(error).with_context(|| format!("--report: cannot read {}", dir.display())),
+    }
+}
+
+/// Fills it. Says which reports could not be made: they change no verdict.
+///
+/// # Errors
+/// When the history or the verdict cannot be written.
+pub(super) fn keep(
+    dir: &Path,
+    name: &str,
+    model: ModelKind,
+    history: &History,
+    judgement: &Judgement,
+) -> Result<Vec<String>> {
+    let info = RunInfo {
+        schema_version: SCHEMA_VERSION,
+        tool: Tool {
+            version: env!("CARGO_PKG_VERSION").into(),
+            git: option_env!("TRIBUNAL_GIT").map(str::to_string),
+        },
+        args: std::env::args().skip(1).collect(),
+        workload: name.into(),
+        model: model.name().into(),
+        ..RunInfo::default()
+    };
+    let mut run = serde_json::to_vec_pretty(&info).context("cannot encode run.json")?;
+    run.push(b'\n');
+    fs::write(dir.join("run.json"), run).context("cannot write run.json")?;
+    let mut file =
+        BufWriter::new(fs::File::create(dir.join("history.jsonl")).context("cannot create history.jsonl")?);
+    formats::write(&mut file, history, Format::Jsonl)
+        .and_then(|()| file.flush())
+        .context("cannot write history.jsonl")?;
+    write_judgement(dir, judgement).context("cannot write verdict.json")?;
+    let run = RunDir::load(dir)?;
+    let rendered = render_all(&run, dir).into_iter();
+    Ok(rendered.filter_map(|(name, result)| Some(format!("no {name}: {}", result.err()?))).collect())
+}

@@ -1,0 +1,144 @@
+//! `tribunal list`: what there is, one line each.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use serde::Serialize;
+use tribunal_checker::model::ModelKind;
+use tribunal_reports::runs::{self, RunSummary};
+use tribunal_reports::summary;
+use tribunal_reports::wording::{count, elide};
+
+use crate::exit;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What to list
+    what: What,
+
+    /// Where runs are kept
+    #[arg(long, default_value = "store", value_name = "DIR")]
+    store: PathBuf,
+
+    /// A table for people, or one JSON object per line
+    #[arg(long, value_enum, default_value = "text", value_name = "HOW")]
+    format: Style,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Runs that were made, the newest first, with their verdicts
+    Runs,
+    /// What can be asked of a system
+    Workloads,
+    /// What can be put on trial
+    Systems,
+    /// What the nemesis can do
+    Faults,
+    /// What a history can be judged by
+    Models,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Style {
+    /// A table
+    Text,
+    /// One object per line
+    Json,
+}
+
+/// Something with a name, and what it is.
+#[derive(Serialize)]
+struct Named {
+    name: &'static str,
+    about: &'static str,
+    /// The model that judges it, or the faults' variants.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    of: Vec<&'static str>,
+}
+
+/// `tribunal list`
+pub(crate) fn run(args: &Args) -> ExitCode {
+    match listed(args) {
+        Ok(text) => {
+            exit::say(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => exit::usage(error),
+    }
+}
+
+fn listed(args: &Args) -> Result<String> {
+    let named = match args.what {
+        What::Runs => return all_runs(args),
+        What::Workloads => tribunal_workloads::WORKLOADS
+            .iter()
+            .map(|it| Named { name: it.name, about: it.about, of: vec![it.model] })
+            .collect(),
+        What::Systems => tribunal_systems::SYSTEMS
+            .iter()
+            .map(|it| Named { name: it.name, about: it.about, of: Vec::new() })
+            .collect(),
+        What::Faults => tribunal_nemesis::FAULTS
+            .iter()
+            .map(|it| {
+                let of = it.kinds.iter().map(|kind| kind.name).filter(|name| *name != it.name).collect();
+                Named { name: it.name, about: it.about, of }
+            })
+            .collect(),
+        What::Models => ModelKind::ALL
+            .iter()
+            .map(|it| Named { name: it.name(), about: it.summary(), of: Vec::new() })
+            .collect::<Vec<_>>(),
+    };
+    Ok(match args.format {
+        Style::Json => named.iter().map(json_line).collect(),
+        Style::Text => {
+            let rows = named.iter().map(|it| [it.name.to_string(), it.about.to_string(), it.of.join(", ")]);
+            table(&rows.collect::<Vec<_>>())
+        }
+    })
+}
+
+fn all_runs(args: &Args) -> Result<String> {
+    let paths = runs::paths(&args.store)
+        .with_context(|| format!("{}: expected a directory of runs", args.store.display()))?;
+    let summaries = paths.iter().map(|path| RunSummary::load(&args.store, path));
+    Ok(match args.format {
+        Style::Json => summaries.map(|it| json_line(&it)).collect(),
+        Style::Text => table(&summaries.map(|it| row(&it)).collect::<Vec<_>>()),
+    })
+}
+
+fn row(run: &RunSummary) -> [String; 5] {
+    let outcome = match run.outcome {
+        Some(outcome) => format!("{} {}", summary::sign(outcome), summary::heading(outcome)),
+        None => "… not judged".into(),
+    };
+    let faults = if run.nemesis.is_empty() { "no faults".to_string() } else { run.nemesis.join(",") };
+    let bugs: String = run.bugs.iter().map(|bug| format!(" +{bug}")).collect();
+    [
+        elide(&run.path, 60),
+        outcome,
+        elide(&format!("{}{bugs}", run.system), 30),
+        elide(&faults, 40),
+        format!("{} ops", count(run.ops)),
+    ]
+}
+
+fn json_line(what: &impl Serialize) -> String {
+    serde_json::to_string(what).expect("texts and numbers have a JSON form") + "\n"
+}
+
+/// Columns as wide as their widest cell.
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths: [usize; N] =
+        std::array::from_fn(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0));
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_string() + "\n"
+    };
+    rows.iter().map(line).collect()
+}

@@ -1,0 +1,89 @@
+//! `tribunal report`: renders a run again, from its evidence and its verdict as they are on disk. Nothing is checked.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use tribunal_reports::render::{RENDERERS, Renderer, render};
+use tribunal_reports::run_dir::RunDir;
+
+use crate::exit;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The run directory, such as store/latest
+    #[arg(value_name = "RUN_DIR")]
+    dir: PathBuf,
+
+    /// Only these, separated by commas: names of files such as trace.json, or their endings such as html,svg
+    #[arg(long, value_name = "FORMATS", value_delimiter = ',')]
+    format: Vec<String>,
+}
+
+/// `tribunal report`: prints the paths of what it wrote.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let (run, renderers) = match prepare(args) {
+        Ok(prepared) => prepared,
+        Err(error) => return exit::usage(error),
+    };
+    let mut code = ExitCode::SUCCESS;
+    for (name, rendered) in render(&run, &args.dir, &renderers) {
+        match rendered {
+            Ok(path) => exit::say(&format!("{}\n", path.display())),
+            Err(error) => code = exit::harness(anyhow::Error::new(error).context(format!("no {name}"))),
+        }
+    }
+    code
+}
+
+fn prepare(args: &Args) -> Result<(RunDir, Vec<Renderer>)> {
+    let chosen = |run: &RunDir| -> Result<Vec<Renderer>> {
+        if args.format.is_empty() {
+            return Ok(RENDERERS.iter().filter(|renderer| renderer.is_made_for(run)).copied().collect());
+        }
+        let mut renderers = Vec::new();
+        for wanted in &args.format {
+            let named = RENDERERS.iter().filter(|renderer| is_called(renderer.name, wanted));
+            let before = renderers.len();
+            renderers.extend(named.filter(|renderer| renderer.can_be_made_for(run)).copied());
+            if renderers.len() == before {
+                let names: Vec<&str> = RENDERERS.iter().map(|renderer| renderer.name).collect();
+                bail!(
+                    "--format: no report of this run is called `{wanted}`: expected one of {}",
+                    names.join(", ")
+                );
+            }
+        }
+        Ok(renderers)
+    };
+    if !args.dir.join("verdict.json").is_file() && args.dir.join("history.jsonl").is_file() {
+        bail!("{}: not judged yet: `tribunal check` judges what is there", args.dir.display());
+    }
+    let run = RunDir::load(&args.dir)
+        .with_context(|| format!("{}: expected a run directory", args.dir.display()))?;
+    let renderers = chosen(&run)?;
+    Ok((run, renderers))
+}
+
+/// Whether a report is meant: `report.html` by `report.html`, `report` or `html`.
+fn is_called(name: &str, wanted: &str) -> bool {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let (stem, ending) = file.rsplit_once('.').unwrap_or((file, ""));
+    [name, file, stem, ending].contains(&wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_goes_by_its_file_or_its_ending() {
+        for wanted in ["html", "report.html", "report"] {
+            assert!(is_called("report.html", wanted), "{wanted}");
+        }
+        for wanted in ["plots/rate.svg", "rate.svg", "rate", "svg"] {
+            assert!(is_called("plots/rate.svg", wanted), "{wanted}");
+        }
+        assert!(!is_called("report.html", "htm"));
+    }
+}

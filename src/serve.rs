@@ -1,0 +1,135 @@
+//! `tribunal serve`: all runs in a browser.
+//!
+//! ```text
+//! /                                        the table of runs: filters, and how runs of the same test went over time
+//! /runs/<workload>/<run>/                  the files of a run
+//! /runs/<workload>/<run>/report.html ...   one of them
+//! ```
+//!
+//! It listens on the loopback interface only, answers nothing but GET and HEAD, and writes nothing. A request must be
+//! for this very address, so that no page of another site can have its own name point here and read along. Paths
+//! are resolved by the kernel and must then still be below the store. Every answer carries a content security
+//! policy: what a system under test left in its files is shown, never run.
+
+mod files;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use axum::Router;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tribunal_reports::html::runs_page::{self, Filter};
+use tribunal_reports::runs::{self, RunSummary};
+
+use crate::exit;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Where runs are kept
+    #[arg(long, default_value = "store", value_name = "DIR")]
+    store: PathBuf,
+
+    /// The port on the loopback interface; 0 takes a free one
+    #[arg(long, default_value_t = 7400, value_name = "PORT")]
+    port: u16,
+}
+
+/// `tribunal serve`: until Ctrl-C.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let store = match args.store.canonicalize() {
+        Ok(store) if store.is_dir() => store,
+        _ => return exit::usage(anyhow::anyhow!("{}: expected a directory of runs", args.store.display())),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match runtime.context("cannot start").and_then(|runtime| runtime.block_on(serve(store, args.port))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::harness(error),
+    }
+}
+
+/// What every request needs.
+struct Site {
+    store: PathBuf,
+    address: SocketAddr,
+}
+
+async fn serve(store: PathBuf, port: u16) -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .with_context(|| format!("cannot listen on 127.0.0.1:{port} (--port takes another)"))?;
+    let address = listener.local_addr()?;
+    ensure!(address.ip().is_loopback(), "not on the loopback interface: {address}");
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let until_told = async move {
+        tokio::select! { _ = tokio::signal::ctrl_c() => {}, _ = terminate.recv() => {} }
+    };
+    exit::say(&format!("the runs of {} are at http://{address}/\n", store.display()));
+    axum::serve(listener, site(store, address)).with_graceful_shutdown(until_told).await?;
+    Ok(())
+}
+
+fn site(store: PathBuf, address: SocketAddr) -> Router {
+    let site = Arc::new(Site { store, address });
+    Router::new()
+        .route("/", get(index))
+        .route("/runs/{*path}", get(file))
+        .layer(middleware::from_fn_with_state(site.clone(), guard))
+        .with_state(site)
+}
+
+/// Before and after every answer: only requests for this very address, and nothing in an answer that could act.
+async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let port = site.address.port();
+    if !host.is_some_and(|host| {
+        [format!("127.0.0.1:{port}"), format!("localhost:{port}")].contains(&host.to_string())
+    }) {
+        return (StatusCode::MISDIRECTED_REQUEST, "this server answers for its loopback address only\n")
+            .into_response();
+    }
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let always = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    headers.extend(always.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox"));
+    response
+}
+
+/// The table of runs.
+async fn index(State(site): State<Arc<Site>>, Query(filter): Query<Filter>) -> Response {
+    let page = tokio::task::spawn_blocking(move || -> std::io::Result<String> {
+        let paths = runs::paths(&site.store)?;
+        let newest = paths.iter().take(runs_page::RUNS_MAX);
+        let all: Vec<RunSummary> = newest.map(|path| RunSummary::load(&site.store, path)).collect();
+        Ok(runs_page::render(&all, paths.len(), &filter))
+    });
+    match page.await {
+        Ok(Ok(page)) => ([(header::CONTENT_SECURITY_POLICY, runs_page::POLICY)], Html(page)).into_response(),
+        Ok(Err(why)) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("cannot read the store: {why}\n")).into_response()
+        }
+        Err(why) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("cannot show the runs: {why}\n")).into_response()
+        }
+    }
+}
+
+async fn file(State(site): State<Arc<Site>>, Path(path): Path<String>) -> Response {
+    files::answer(&site.store, &path).await
+}

@@ -1,0 +1,103 @@
+//! The files of runs: found below the store or not at all, sent as what they are, never run.
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use axum::body::Body;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use tokio_util::io::ReaderStream;
+use tribunal_reports::html;
+use tribunal_reports::html::runs_page;
+
+/// The answer to a request for `path`, a path below the store.
+pub(super) async fn answer(store: &Path, path: &str) -> Response {
+    let Some(found) = find(store, path) else { return nothing() };
+    if found.is_dir() {
+        // Links in a listing are relative: the address must end like a directory's.
+        return match path.ends_with('/') {
+            true => listing(&found, path),
+            false => Redirect::permanent(&format!("/runs/{}/", runs_page::address(path))).into_response(),
+        };
+    }
+    let Ok(file) = tokio::fs::File::open(&found).await else { return nothing() };
+    let body = Body::from_stream(ReaderStream::new(file));
+    let kind = [(header::CONTENT_TYPE, content_type(&found))];
+    match found.extension().is_some_and(|ending| ending == "html") {
+        true => (kind, [(header::CONTENT_SECURITY_POLICY, html::POLICY)], body).into_response(),
+        false => (kind, body).into_response(),
+    }
+}
+
+/// What is there: a directory or a regular file that is below the store when every link is followed. Anything else
+/// (a pipe, a socket, a device) could hold whoever opens it.
+fn find(store: &Path, path: &str) -> Option<PathBuf> {
+    let relative = Path::new(path);
+    if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
+        return None;
+    }
+    let found = store.join(relative).canonicalize().ok()?;
+    let kind = fs::metadata(&found).ok()?;
+    (found.starts_with(store) && (kind.is_dir() || kind.is_file())).then_some(found)
+}
+
+fn nothing() -> Response {
+    (StatusCode::NOT_FOUND, "there is no such file\n").into_response()
+}
+
+fn listing(dir: &Path, path: &str) -> Response {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut files: Vec<(String, Option<u64>)> = entries
+        .filter_map(|entry| {
+            let kind = fs::metadata(entry.path()).ok()?;
+            Some((entry.file_name().into_string().ok()?, kind.is_file().then(|| kind.len())))
+        })
+        .collect();
+    files.sort();
+    let page = runs_page::listing(path, &files);
+    ([(header::CONTENT_SECURITY_POLICY, runs_page::POLICY)], Html(page)).into_response()
+}
+
+/// What a browser may take a file for.
+fn content_type(path: &Path) -> &'static str {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("json") => "application/json",
+        _ => "text/plain; charset=utf-8",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_outside_the_store_is_found() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        let store = home.join("store");
+        fs::create_dir_all(store.join("register/run")).unwrap();
+        fs::write(home.join("secret"), "s").unwrap();
+        fs::write(store.join("register/run/run.json"), "{}").unwrap();
+        std::os::unix::fs::symlink("../../../secret", store.join("register/run/out")).unwrap();
+        std::os::unix::fs::symlink("run", store.join("register/latest")).unwrap();
+        nix::unistd::mkfifo(&store.join("register/run/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+
+        for inside in ["register/run/run.json", "register/latest/run.json", "register/run", "register/run/"] {
+            assert!(find(&store, inside).is_some(), "{inside}");
+        }
+        for outside in [
+            "../secret",
+            "register/../../secret",
+            "/etc/passwd",
+            "register/run/out",
+            "register/run/pipe",
+            "none",
+            "a\0b",
+        ] {
+            assert!(find(&store, outside).is_none(), "{outside}");
+        }
+    }
+}
