@@ -19,7 +19,8 @@ fn under_way(store: &Store) -> Child {
     wait_until("operations and faults are recorded", || {
         lines("history.jsonl") > 1_000 && lines("faults.jsonl") > 1
     });
-    assert!(store.processes().len() > 5, "five nodes and their controller: {:?}", store.processes());
+    // A node that a fault has killed comes back.
+    wait_until("five nodes and their controller are there", || store.processes().len() > 5);
     child
 }
 
