@@ -21,7 +21,8 @@ Examples:
   tribunal run register                                  five nodes, every fault, 30 seconds
   tribunal run counter --nemesis kill --time-limit 1m    only kills, for a minute
   tribunal run register --bug stale-read --seed 7        a Raft with a classic mistake in it
-  tribunal run register --nodes 3 --nemesis none --rate 500";
+  tribunal run register --nodes 3 --nemesis none --rate 500
+  tribunal run register --schedule store/latest/faults.jsonl    the same faults at the same times";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -214,6 +215,15 @@ pub(crate) struct RunArgs {
     /// The mean time from one fault to the next
     #[arg(long, default_value = "3s", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) nemesis_interval: Duration,
+
+    /// Faults exactly as a file says: a schedule (TOML or JSON, see docs/schedules.md), or the faults.jsonl of a run, which is
+    /// replayed
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["nemesis", "nemesis_interval", "grudge"])]
+    pub(crate) schedule: Option<PathBuf>,
+
+    /// Only this partition, again and again: who does not hear whom, such as "n1>n2,n3|n4" or "{n1,n2 | n3,n4,n5}"
+    #[arg(long, value_name = "GRUDGE", conflicts_with = "nemesis")]
+    pub(crate) grudge: Option<String>,
 
     /// Decides the plan of faults and the operations [default: drawn, and printed]
     #[arg(long, value_name = "N")]

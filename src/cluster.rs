@@ -108,6 +108,13 @@ impl Cluster {
         Ok(())
     }
 
+    /// From now on tells every line of the nodes' logs to `signals`.
+    pub(crate) fn tell_lines(&self, signals: &mpsc::UnboundedSender<tribunal_nemesis::Signal>) {
+        for (i, node) in self.nodes.iter().enumerate() {
+            node.log.tell(NodeId(i), signals.clone());
+        }
+    }
+
     /// Asks every node to end, and sees to it that it does.
     pub(crate) async fn stop(&self) {
         let ends = self.nodes.iter().map(|node| {

@@ -1,5 +1,8 @@
 //! The nemesis of one run: its plan, its record in faults.jsonl, and what is in force just now.
 
+mod asked;
+mod sight;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
@@ -9,46 +12,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
-use tribunal_nemesis::{
-    FaultEvent, FaultOutcome, FaultRecord, Links, Plan, Schedule, Wanted, drive, heal_everything,
-};
+use tribunal_nemesis::{FaultEvent, FaultOutcome, FaultRecord, Links, drive_with_signals, heal_everything};
 
-use crate::cli::RunArgs;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
+use crate::controller::recorder::Recorder;
 use crate::live::Live;
-
-/// The faults that were asked for, and the plan that the seed makes of them.
-pub(crate) struct Nemesis {
-    wanted: Wanted,
-    plan: Plan,
-}
-
-impl Nemesis {
-    pub(crate) fn of(args: &RunArgs, seed: u64) -> Result<Self> {
-        let wanted: Wanted = args.nemesis.parse().context("--nemesis")?;
-        let schedule = Schedule {
-            wanted: wanted.clone(),
-            seed,
-            nodes: usize::from(args.nodes),
-            interval_ms: args.nemesis_interval.as_millis() as u64,
-            time_limit_ms: args.time_limit.as_millis() as u64,
-        };
-        Ok(Nemesis { wanted, plan: schedule.draw() })
-    }
-
-    /// The names of the faults, in the order in which they were asked for.
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.wanted.names().into_iter().map(str::to_string).collect()
-    }
-
-    /// The plan, with its times counted from the start of the run instead of from when the clients begin.
-    fn plan_from(&self, begin_ms: u64) -> Plan {
-        let mut plan = self.plan.clone();
-        plan.steps.iter_mut().for_each(|step| step.at_ms += begin_ms);
-        plan
-    }
-}
+pub(crate) use asked::Nemesis;
+use sight::{Seen, Sight};
 
 /// Writes faults.jsonl, a line per change, and tells the terminal.
 pub(crate) struct Faults {
@@ -65,16 +36,16 @@ struct Page {
     due_ms: Vec<u64>,
     /// The first line that could not be written.
     broken: Option<std::io::Error>,
+    /// What was seen when each fault in force was applied.
+    seen: BTreeMap<usize, Seen>,
 }
 
 impl Faults {
     pub(crate) fn create(path: &Path, clock: Clock, live: Arc<Live>) -> Result<Self> {
         let file = File::create_new(path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Faults {
-            clock,
-            live,
-            page: Mutex::new(Page { file, in_force: BTreeMap::new(), due_ms: Vec::new(), broken: None }),
-        })
+        let page =
+            Page { file, in_force: BTreeMap::new(), due_ms: Vec::new(), broken: None, seen: BTreeMap::new() };
+        Ok(Faults { clock, live, page: Mutex::new(page) })
     }
 
     /// Carries out the plan; returns when all of it is undone.
@@ -86,13 +57,17 @@ impl Faults {
         nemesis: &Nemesis,
         cluster: &Arc<Cluster>,
         links: &Arc<Links>,
+        recorder: &Arc<Recorder>,
         stop: &CancellationToken,
     ) -> Result<()> {
         let clock = self.clock;
         let plan = nemesis.plan_from(clock.now() / 1_000_000);
         self.lock().due_ms = plan.steps.iter().map(|step| step.at_ms).collect();
-        let record = |fault: FaultRecord| self.record(&fault);
-        drive(plan, cluster.clone(), links.clone(), move || clock.now(), stop.clone(), record).await?;
+        let (sight, signals) = Sight::open(&plan, cluster.clone(), recorder.clone());
+        let record = |fault: FaultRecord| self.record(fault, &sight);
+        let nodes = cluster.clone();
+        let now = move || clock.now();
+        drive_with_signals(plan, nodes, links.clone(), now, stop.clone(), signals, record).await?;
         match self.lock().broken.take() {
             Some(error) => Err(error).context("cannot write faults.jsonl"),
             None => Ok(()),
@@ -107,9 +82,19 @@ impl Faults {
         Ok(heal_everything(cluster, links).await?)
     }
 
-    fn record(&self, fault: &FaultRecord) {
+    fn record(&self, mut fault: FaultRecord, sight: &Sight) {
         let mut page = self.lock();
-        let mut line = serde_json::to_vec(fault).expect("a record of texts and numbers has a JSON form");
+        match fault.event {
+            FaultEvent::Apply => drop(page.seen.insert(fault.i, sight.seen())),
+            FaultEvent::Heal => {
+                let (now, applied) = (sight.seen(), page.seen.remove(&fault.i));
+                if let (Some(effect), Some(applied)) = (&mut fault.effect, applied) {
+                    effect.operations_in_flight = applied.operations_in_flight;
+                    effect.leader_changes = now.leader_changes - applied.leader_changes;
+                }
+            }
+        }
+        let mut line = serde_json::to_vec(&fault).expect("a record of texts and numbers has a JSON form");
         line.push(b'\n');
         if let Err(error) = page.file.write_all(&line) {
             page.broken.get_or_insert(error);
@@ -122,7 +107,7 @@ impl Faults {
             (FaultEvent::Heal, _) => drop(page.in_force.remove(&fault.i)),
         }
         drop(page);
-        self.live.event(&sentence(fault));
+        self.live.event(&sentence(&fault));
     }
 
     /// What is in force now, each with how long it has been so.

@@ -259,7 +259,8 @@ impl<'a> Trial<'a> {
             }
         };
         let nemesis = async {
-            let drive = self.faults.drive(&self.plan.nemesis, &self.cluster, &self.links, &end);
+            let recorder = &self.controller.recorder;
+            let drive = self.faults.drive(&self.plan.nemesis, &self.cluster, &self.links, recorder, &end);
             if let Err(error) = drive.await {
                 self.failures.raise("nemesis", error);
             }

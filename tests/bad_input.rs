@@ -20,6 +20,9 @@ fn wrong_arguments_exit_with_64_and_say_what_was_expected() {
         (&["run", "register", "--nodes", "0"], "1..=25"),
         (&["run", "register", "--bug", "no-such-bug"], "stale-read"),
         (&["run", "register", "--no-such-flag"], "--no-such-flag"),
+        (&["run", "register", "--schedule", "no/such/file"], "no/such/file"),
+        (&["run", "register", "--grudge", "n1"], "n1>n2"),
+        (&["run", "register", "--nodes", "3", "--grudge", "n1>n4"], "there is no n4 in a cluster of 3"),
         (&["chek"], "check"),
         (&["check", "no/such/file"], "no/such/file"),
     ] {
@@ -39,6 +42,28 @@ fn malformed_history_is_named_by_file_line_and_column() {
     .unwrap();
     let said = complaint(&["check", "--model", "register", path.to_str().unwrap()], 64);
     assert!(said.contains("h.jsonl:2:"), "{said}");
+}
+
+#[test]
+fn a_malformed_schedule_is_named_by_file_line_and_column() {
+    let store = Store::new();
+    let path = store.path().join("faults.toml");
+    let schedule = path.to_str().unwrap();
+    for (text, expected) in [
+        ("[[step]]\nat = 1", "faults.toml:2:6: invalid type: integer `1`, expected a string"),
+        (
+            "\n[[step]]\nat = '1s'\nhold = '1s'\nfault = 'kil:one'",
+            "faults.toml:2:1: step 1: there is no fault \"kil\"",
+        ),
+        ("[[step]]\nat = '1s'\nhold = '1s'\nacts = ['kill n6']", "faults.toml:1:1: step 1: there is no n6"),
+        ("{\"event\":\"apply\"}\n", "faults.toml cannot be replayed: line 1: missing field"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let said = complaint(&["run", "register", "--schedule", schedule], 64);
+        assert!(said.contains(expected), "{text:?} should be answered by `{expected}`, but it says:\n{said}");
+    }
+    let said = complaint(&["run", "register", "--schedule", schedule, "--nemesis", "kill"], 64);
+    assert!(said.contains("cannot be used with"), "{said}");
 }
 
 #[test]

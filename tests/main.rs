@@ -5,4 +5,5 @@ mod check;
 mod ending;
 mod program;
 mod reports;
+mod schedules;
 mod verdicts;

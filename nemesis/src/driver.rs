@@ -273,8 +273,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         if step.acts.is_empty() {
             return Err(format!("{} {} needs more than {count} nodes", step.fault, step.kind));
         }
-        if let Some(node) = step.acts.iter().flat_map(|timed| timed.act.nodes()).find(|node| node.0 >= count)
-        {
+        if let Some(node) = plan::stranger(&step.acts, count) {
             return Err(format!("there is no {node} in a cluster of {count}"));
         }
         let Some(stand_in) = step.leader else { return Ok((step.acts.clone(), None)) };
@@ -407,9 +406,11 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         let effect = FaultEffect {
             bytes_withheld: counted.bytes_withheld,
             connections_withheld: counted.connections_withheld,
+            connections_refused: counted.connections_refused,
             bytes_degraded: counted.bytes_degraded,
             bits_flipped: counted.bits_flipped,
             nodes_stopped: running.stopped.len() as u64,
+            ..FaultEffect::default()
         };
         let mut record = running.applied;
         let all_problems: Vec<String> =
@@ -427,11 +428,20 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         self.wake_trigger_of(i);
     }
 
-    /// What the links that some acts cut or degrade have counted.
+    /// What the links that some acts cut or degrade have counted, and the connections that were refused to the nodes that
+    /// they stop.
     fn counters(&self, acts: &[TimedAct]) -> LinkCounters {
+        let bad: BTreeSet<_> = plan::grudge(acts).cuts().chain(plan::degraded(acts).cuts()).collect();
         let mut sum = LinkCounters::default();
-        for (from, to) in plan::grudge(acts).cuts().chain(plan::degraded(acts).cuts()) {
+        for &(from, to) in &bad {
             sum += self.links.counters(from, to);
+        }
+        let stopped: BTreeSet<NodeId> = acts.iter().filter_map(|timed| timed.act.stops()).collect();
+        let peers = (0..self.links.nodes()).map(NodeId);
+        for (from, to) in peers.flat_map(|from| stopped.iter().map(move |&to| (from, to))) {
+            if from != to && !bad.contains(&(from, to)) {
+                sum.connections_refused += self.links.counters(from, to).connections_refused;
+            }
         }
         sum
     }

@@ -54,6 +54,9 @@ pub struct LinkCounters {
     pub bytes_withheld: u64,
     /// Connections that a cut made wait before they were established, or reset.
     pub connections_withheld: u64,
+    /// New connections that were not made at once: the cut made them wait or reset them, or the link's second node did not
+    /// listen.
+    pub connections_refused: u64,
     /// Bytes that were sent over the link while it was degraded.
     pub bytes_degraded: u64,
     /// Bits that were flipped in them.
@@ -66,6 +69,7 @@ impl AddAssign for LinkCounters {
         self.connections_carried += other.connections_carried;
         self.bytes_withheld += other.bytes_withheld;
         self.connections_withheld += other.connections_withheld;
+        self.connections_refused += other.connections_refused;
         self.bytes_degraded += other.bytes_degraded;
         self.bits_flipped += other.bits_flipped;
     }
@@ -80,6 +84,7 @@ impl Sub for LinkCounters {
             connections_carried: self.connections_carried - earlier.connections_carried,
             bytes_withheld: self.bytes_withheld - earlier.bytes_withheld,
             connections_withheld: self.connections_withheld - earlier.connections_withheld,
+            connections_refused: self.connections_refused - earlier.connections_refused,
             bytes_degraded: self.bytes_degraded - earlier.bytes_degraded,
             bits_flipped: self.bits_flipped - earlier.bits_flipped,
         }
@@ -105,6 +110,7 @@ pub(crate) struct Gate {
     pub(crate) connections_carried: AtomicU64,
     pub(crate) bytes_withheld: AtomicU64,
     pub(crate) connections_withheld: AtomicU64,
+    pub(crate) connections_refused: AtomicU64,
 }
 
 impl Gate {
@@ -195,6 +201,7 @@ impl Gate {
             connections_carried: self.connections_carried.load(Relaxed),
             bytes_withheld: self.bytes_withheld.load(Relaxed),
             connections_withheld: self.connections_withheld.load(Relaxed),
+            connections_refused: self.connections_refused.load(Relaxed),
             bytes_degraded: self.bytes_degraded.load(Relaxed),
             bits_flipped: self.bits_flipped.load(Relaxed),
         }

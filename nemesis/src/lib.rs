@@ -61,5 +61,5 @@ pub use quality::{Delay, Quality};
 pub use record::{FaultEffect, FaultEvent, FaultOutcome, FaultRecord};
 pub use replay::ReplayError;
 pub use schedule::{ParseWantedError, Schedule, Wanted};
-pub use schedule_file::{EntryError, ScheduleFileError};
+pub use schedule_file::{EntryError, ScheduleFault, ScheduleFileError};
 pub use trigger::{On, Signal, Trigger};

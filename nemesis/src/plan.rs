@@ -51,6 +51,16 @@ impl Step {
     }
 }
 
+/// The first node that some acts name and a cluster of so many `nodes` does not have.
+pub(crate) fn stranger(acts: &[TimedAct], nodes: usize) -> Option<NodeId> {
+    acts.iter().flat_map(|timed| timed.act.nodes()).find(|node| node.0 >= nodes)
+}
+
+/// The acts that cut what a grudge says.
+pub(crate) fn hold(grudge: &Grudge, mode: CutMode) -> Vec<TimedAct> {
+    grudge.cuts().map(|(from, to)| Act::Cut(from, to, mode).into()).collect()
+}
+
 /// The links that some acts cut.
 pub(crate) fn grudge(acts: &[TimedAct]) -> Grudge {
     acts.iter().filter_map(|timed| timed.act.cuts()).collect()
@@ -79,9 +89,15 @@ pub(crate) fn aimed_at(acts: &[TimedAct]) -> Vec<NodeId> {
     }
 }
 
+/// The name of a fault whose acts a schedule gives one by one; they are all there is to say of it.
+pub(crate) const GIVEN: &str = "acts";
+
 /// A fault as one reads it: `partition {n2 | n1,n3}`, `kill n1,n3`, `degrade delay_ms=50 {n1 | n2,n3}`; with its kind where
 /// the acts come one after the other: `kill rolling n1,n2,n3`.
 pub(crate) fn label(fault: &str, kind: &str, acts: &[TimedAct]) -> String {
+    if fault == GIVEN {
+        return acts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    }
     let (cut, degraded) = (grudge(acts), degraded(acts));
     let quality = acts.iter().find_map(|timed| timed.act.degrades());
     let about = match quality {

@@ -63,6 +63,7 @@ pub(crate) async fn carry(dialler: TcpStream, upstream: Option<SocketAddr>, rout
     let (forward_resets, backward_resets) = (forward.resets(), backward.resets());
     if let Some(cut) = [&forward, &backward].into_iter().find(|gate| gate.state() == LinkState::Reset) {
         cut.connections_withheld.fetch_add(1, Relaxed);
+        cut.connections_refused.fetch_add(1, Relaxed);
         drop(Socket::accepted(dialler));
         return;
     }
@@ -76,8 +77,11 @@ pub(crate) async fn carry(dialler: TcpStream, upstream: Option<SocketAddr>, rout
 /// The life of a connection whose links are not reset. Returning, or being dropped, closes both sockets.
 async fn converse(dialler: Arc<Socket>, upstream: Option<SocketAddr>, route: Route) {
     let Some(first_bytes) = admit(&dialler, &route).await else { return };
-    let Some(upstream) = upstream else { return };
-    let Ok(upstream) = Socket::connect(upstream).await else { return };
+    let connect = async { Socket::connect(upstream?).await.ok() };
+    let Some(upstream) = connect.await else {
+        route.forward.connections_refused.fetch_add(1, Relaxed);
+        return;
+    };
     route.forward.connections_carried.fetch_add(1, Relaxed);
 
     let broken = Arc::new(AtomicBool::new(false));
@@ -103,6 +107,7 @@ async fn admit(dialler: &Socket, route: &Route) -> Option<Chunk> {
     while let Some(cut) = [&route.forward, &route.backward].into_iter().find(|gate| !gate.is_open()) {
         if !counted {
             cut.connections_withheld.fetch_add(1, Relaxed);
+            cut.connections_refused.fetch_add(1, Relaxed);
             counted = true;
         }
         if let Some(End::Eof | End::Reset) = withhold(dialler, cut, &mut first_bytes).await {

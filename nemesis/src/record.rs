@@ -86,6 +86,17 @@ pub struct FaultEffect {
     pub bits_flipped: u64,
     /// Nodes that it stopped and that were seen to be stopped just before it let them go.
     pub nodes_stopped: u64,
+    /// New connections that could not be made: those that came to the links it cut, or that nobody accepted at the nodes
+    /// it stopped.
+    #[serde(skip_serializing_if = "none")]
+    pub connections_refused: u64,
+    /// Operations that were under way when it was applied. Told by the controller; no sign that it bit.
+    #[serde(skip_serializing_if = "none")]
+    pub operations_in_flight: u64,
+    /// How often another node came to lead while it was in force. Told by the controller; no sign that it bit, as leaders
+    /// also change by themselves.
+    #[serde(skip_serializing_if = "none")]
+    pub leader_changes: u64,
 }
 
 fn none(count: &u64) -> bool {
@@ -93,8 +104,8 @@ fn none(count: &u64) -> bool {
 }
 
 impl FaultEffect {
-    /// Whether there was any.
+    /// Whether it did anything to the cluster.
     pub fn any(&self) -> bool {
-        *self != FaultEffect::default()
+        FaultEffect { operations_in_flight: 0, leader_changes: 0, ..*self } != FaultEffect::default()
     }
 }

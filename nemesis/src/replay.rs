@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{FaultEvent, FaultOutcome, FaultRecord, Plan, Step};
+use crate::{FaultEvent, FaultOutcome, FaultRecord, NodeId, Plan, Step, plan};
 
 /// Why a record cannot be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -26,15 +26,32 @@ pub enum ReplayError {
         /// The fault's number.
         i: usize,
     },
+    /// A node that the cluster does not have.
+    #[error("line {line}: there is no {node} in a cluster of {nodes}")]
+    Node {
+        /// The line, counted from 1.
+        line: usize,
+        /// The node.
+        node: NodeId,
+        /// How many nodes there are.
+        nodes: usize,
+    },
 }
 
 impl Plan {
-    /// The plan that does again what the lines of a `faults.jsonl` say was done. Skipped faults are left out; a fault whose
-    /// heal was not recorded is held as long as it was meant to be; a torn last line, which a killed run leaves, is ignored.
+    /// Whether a text is the record of a run, a `faults.jsonl`, and no schedule that somebody wrote.
+    pub fn is_record(text: &str) -> bool {
+        let first = text.trim_start().lines().next().unwrap_or_default();
+        serde_json::from_str(first).is_ok_and(|value: serde_json::Value| value.get("event").is_some())
+    }
+
+    /// The plan that does again, in a cluster of so many `nodes`, what the lines of a `faults.jsonl` say was done. Skipped
+    /// faults are left out; a fault whose heal was not recorded is held as long as it was meant to be; a torn last line,
+    /// which a killed run leaves, is ignored. Times count, as they do there, from the start of the run.
     ///
     /// # Errors
-    /// The first line that is not a record.
-    pub fn replay(record: &str) -> Result<Plan, ReplayError> {
+    /// The first line that is not a record, or is none of such a cluster.
+    pub fn replay(record: &str, nodes: usize) -> Result<Plan, ReplayError> {
         let mut steps: BTreeMap<usize, Step> = BTreeMap::new();
         for (line, text) in (1..).zip(record.lines()) {
             if text.trim().is_empty() {
@@ -50,6 +67,9 @@ impl Plan {
                 FaultEvent::Apply if record.outcome == FaultOutcome::Skipped => {}
                 FaultEvent::Apply => {
                     let FaultRecord { fault, kind, hold_ms, acts, .. } = record;
+                    if let Some(node) = plan::stranger(&acts, nodes) {
+                        return Err(ReplayError::Node { line, node, nodes });
+                    }
                     steps.insert(record.i, Step { at_ms, hold_ms, fault, kind, leader: None, acts });
                 }
                 FaultEvent::Heal => {

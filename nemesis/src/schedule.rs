@@ -21,9 +21,9 @@ use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    CutMode, NodeId,
+    CutMode, Grudge, NodeId,
     fault::{Dice, FAULTS, Fault, Kind},
-    plan::{Plan, Step},
+    plan::{self, Plan, Step},
     suggest::suggest,
 };
 
@@ -234,6 +234,19 @@ impl Schedule {
     }
 }
 
+impl Schedule {
+    /// Draws a plan in which every fault is this partition. The times and modes are those that `partition` would have.
+    pub fn draw_grudge(&self, grudge: &Grudge) -> Plan {
+        let partition = WantedFault::whole(&crate::partition::FAULT);
+        let mut plan = Schedule { wanted: Wanted(vec![partition]), ..self.clone() }.draw();
+        for step in &mut plan.steps {
+            let acts = plan::hold(grudge, plan::mode(&step.acts).unwrap_or(CutMode::Stall));
+            *step = Step { kind: "grudge".to_owned(), leader: None, acts, ..step.clone() };
+        }
+        plan
+    }
+}
+
 /// The step of a fault of one kind, beginning at 0.
 fn step(fault: &Fault, kind: &Kind, mut dice: Dice) -> Step {
     Step {
@@ -340,6 +353,18 @@ mod tests {
                  @1449 start n2, @1798 kill n2, @1860 start n2, @2013 kill n2",
             ]
         );
+    }
+
+    #[test]
+    fn a_literal_grudge_comes_again_and_again() {
+        let grudge: Grudge = "n1>n2,n3|n4".parse().expect("a grudge");
+        let wanted = "none".parse().expect("no faults");
+        let plan = Schedule { wanted, seed: 3, nodes: 5, interval_ms: 1000, time_limit_ms: 20_000 };
+        let plan = plan.draw_grudge(&grudge);
+        assert!(plan.steps.len() > 10, "{plan:?}");
+        assert!(plan.steps.iter().all(|step| plan::grudge(&step.acts) == grudge && step.leader.is_none()));
+        let modes: Vec<_> = plan.steps.iter().map(|step| plan::mode(&step.acts)).collect();
+        assert!(modes.contains(&Some(CutMode::Stall)) && modes.contains(&Some(CutMode::Reset)));
     }
 
     #[test]

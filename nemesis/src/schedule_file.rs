@@ -34,31 +34,40 @@
 //! fault = "pause:leader"
 //! ```
 //!
-//! The same as JSON is read too, and so is a faults.jsonl, which is replayed. All times count from the start of the run.
+//! The same as JSON is read too; a faults.jsonl is not a schedule but a record, see [`Plan::replay`]. All times count from the
+//! start of the plan.
 
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use toml::Spanned;
 
 use crate::{
-    Act, CutMode, Grudge, NodeId, On, ParseActError, ParseGrudgeError, ParseWantedError, Plan, ReplayError,
-    Schedule, Step, TimedAct, Trigger, Wanted,
+    CutMode, Grudge, NodeId, On, ParseActError, ParseGrudgeError, ParseWantedError, Plan, Schedule, Step,
+    TimedAct, Trigger, Wanted, plan,
 };
 
-/// Why a file is no schedule.
+/// Why a file is no schedule, and where: `12:1: step 2: give one of fault, grudge and acts`.
 #[derive(Debug, thiserror::Error)]
-pub enum ScheduleFileError {
-    /// It is no TOML, or something in it has the wrong name or type. Tells the line.
+#[error("{line}:{column}: {why}")]
+pub struct ScheduleFileError {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The column, counted from 1 in characters.
+    pub column: usize,
+    /// What is wrong.
+    pub why: ScheduleFault,
+}
+
+/// What is wrong with a schedule.
+#[derive(Debug, thiserror::Error)]
+pub enum ScheduleFault {
+    /// It is no TOML or JSON, or something in it has the wrong name or type; in the words of the parser.
     #[error("{0}")]
-    Toml(#[from] toml::de::Error),
-    /// Likewise for JSON.
-    #[error("{0}")]
-    Json(#[from] serde_json::Error),
-    /// A line of a faults.jsonl.
-    #[error(transparent)]
-    Replay(#[from] ReplayError),
+    Syntax(String),
     /// What is said in an entry cannot be.
     #[error("{table} {number}: {why}")]
     Entry {
@@ -69,6 +78,30 @@ pub enum ScheduleFileError {
         /// What is wrong.
         why: EntryError,
     },
+}
+
+impl ScheduleFileError {
+    /// An error at so many bytes into the text.
+    fn at(text: &str, offset: usize, why: ScheduleFault) -> ScheduleFileError {
+        let before = text.get(..offset).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let column = before[line_start..].chars().count() + 1;
+        ScheduleFileError { line: before.matches('\n').count() + 1, column, why }
+    }
+
+    fn toml(text: &str, error: &toml::de::Error) -> ScheduleFileError {
+        let offset = error.span().map_or(0, |span| span.start);
+        Self::at(text, offset, ScheduleFault::Syntax(error.message().replace('\n', ", ")))
+    }
+
+    /// An error in the part of the text that begins after so many bytes.
+    fn json(text: &str, part: usize, error: &serde_json::Error) -> ScheduleFileError {
+        let line_starts = text[part..].match_indices('\n').map(|(at, _)| part + at + 1);
+        let line_start = std::iter::once(part).chain(line_starts).nth(error.line().saturating_sub(1));
+        let offset = line_start.unwrap_or(text.len()) + error.column().saturating_sub(1);
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        Self::at(text, offset, ScheduleFault::Syntax(error.to_string().replace(&place, "")))
+    }
 }
 
 /// What is wrong with an entry of a schedule.
@@ -100,15 +133,48 @@ pub enum EntryError {
     Leader,
 }
 
+/// A file, with entries that know their place.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    phase: Vec<Phase>,
-    #[serde(default)]
-    step: Vec<TimedEntry>,
-    #[serde(default)]
-    trigger: Vec<TriggerEntry>,
+struct File<P, S, T> {
+    #[serde(default = "Vec::new")]
+    phase: Vec<P>,
+    #[serde(default = "Vec::new")]
+    step: Vec<S>,
+    #[serde(default = "Vec::new")]
+    trigger: Vec<T>,
+}
+
+/// What a file says, each entry with how many bytes into the file it begins.
+type Entries = File<(usize, Phase), (usize, TimedEntry), (usize, TriggerEntry)>;
+
+fn from_toml(text: &str) -> Result<Entries, ScheduleFileError> {
+    type Toml = File<Spanned<Phase>, Spanned<TimedEntry>, Spanned<TriggerEntry>>;
+    fn place<T>(entries: Vec<Spanned<T>>) -> Vec<(usize, T)> {
+        entries.into_iter().map(|entry| (entry.span().start, entry.into_inner())).collect()
+    }
+    let Toml { phase, step, trigger } =
+        toml::from_str(text).map_err(|error| ScheduleFileError::toml(text, &error))?;
+    Ok(File { phase: place(phase), step: place(step), trigger: place(trigger) })
+}
+
+fn from_json(text: &str) -> Result<Entries, ScheduleFileError> {
+    type Json<'a> = File<&'a RawValue, &'a RawValue, &'a RawValue>;
+    fn place<T: DeserializeOwned>(
+        text: &str,
+        raw: Vec<&RawValue>,
+    ) -> Result<Vec<(usize, T)>, ScheduleFileError> {
+        let entry = |raw: &RawValue| {
+            // Borrowed from the text, so that it begins where it stands there.
+            let offset = raw.get().as_ptr() as usize - text.as_ptr() as usize;
+            let entry = serde_json::from_str(raw.get());
+            entry.map(|entry| (offset, entry)).map_err(|error| ScheduleFileError::json(text, offset, &error))
+        };
+        raw.into_iter().map(entry).collect()
+    }
+    let Json { phase, step, trigger } =
+        serde_json::from_str(text).map_err(|error| ScheduleFileError::json(text, 0, &error))?;
+    Ok(File { phase: place(text, phase)?, step: place(text, step)?, trigger: place(text, trigger)? })
 }
 
 #[derive(Debug, Deserialize)]
@@ -159,47 +225,44 @@ impl TryFrom<String> for Time {
 }
 
 impl Plan {
-    /// Reads a schedule: TOML or JSON as told above, or a faults.jsonl to replay. What is left open is drawn from `seed`,
-    /// for a cluster of so many `nodes`.
+    /// Reads a schedule: TOML or JSON as told above. What is left open is drawn from `seed`, for a cluster of so many
+    /// `nodes`.
     ///
     /// # Errors
-    /// What is wrong first, with its line or entry.
+    /// What is wrong first, with its place.
     pub fn parse(text: &str, seed: u64, nodes: usize) -> Result<Plan, ScheduleFileError> {
-        let first = text.trim_start().lines().next().unwrap_or_default();
-        let is_record = |value: serde_json::Value| value.get("event").is_some();
-        if serde_json::from_str(first).is_ok_and(is_record) {
-            return Ok(Plan::replay(text)?);
-        }
-        let file: File =
-            if first.starts_with('{') { serde_json::from_str(text)? } else { toml::from_str(text)? };
-        let at = |table, number| move |why| ScheduleFileError::Entry { table, number, why };
+        let file = if text.trim_start().starts_with('{') { from_json(text)? } else { from_toml(text)? };
+        let at = |offset, table, number| {
+            move |why| ScheduleFileError::at(text, offset, ScheduleFault::Entry { table, number, why })
+        };
 
         let mut plan = Plan::default();
         let mut begin_ms = 0;
-        for (number, phase) in (1..).zip(file.phase) {
+        for (number, (offset, phase)) in (1..).zip(file.phase) {
             let lasts_ms = phase.lasts.0;
-            let steps =
-                draw_phase(phase, seed.wrapping_add(number as u64), nodes).map_err(at("phase", number))?;
+            let steps = draw_phase(phase, seed.wrapping_add(number as u64), nodes)
+                .map_err(at(offset, "phase", number))?;
             plan.steps.extend(steps.into_iter().map(|step| Step { at_ms: begin_ms + step.at_ms, ..step }));
             begin_ms += lasts_ms;
         }
-        for (number, entry) in (1..).zip(file.step) {
+        for (number, (offset, entry)) in (1..).zip(file.step) {
             let TimedEntry { at: at_ms, hold, fault, grudge, acts, mode } = entry;
             let what = What { fault, grudge, acts, mode };
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(number as u64);
-            let step = what.step(hold.0, nodes, &mut rng).map_err(at("step", number))?;
+            let step = what.step(hold.0, nodes, &mut rng).map_err(at(offset, "step", number))?;
             plan.steps.push(Step { at_ms: at_ms.0, ..step });
         }
-        for (number, entry) in (1..).zip(file.trigger) {
+        for (number, (offset, entry)) in (1..).zip(file.trigger) {
             let TriggerEntry { on, after, times, hold, fault, grudge, acts, mode } = entry;
             if let On::Log { pattern, .. } = &on {
-                regex_lite::Regex::new(pattern).map_err(EntryError::from).map_err(at("trigger", number))?;
+                let regex = regex_lite::Regex::new(pattern);
+                regex.map_err(EntryError::from).map_err(at(offset, "trigger", number))?;
             }
             let what = What { fault, grudge, acts, mode };
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(u64::MAX - number as u64);
-            let step = what.step(hold.0, nodes, &mut rng).map_err(at("trigger", number))?;
+            let step = what.step(hold.0, nodes, &mut rng).map_err(at(offset, "trigger", number))?;
             plan.triggers.push(Trigger { on, after_ms: after.0, times: times.unwrap_or(1), step });
         }
         plan.steps.sort_by_key(|step| step.at_ms);
@@ -245,16 +308,15 @@ impl What {
             }
             (None, Some(grudge), None) => {
                 let grudge: Grudge = grudge.parse()?;
-                let acts = grudge.cuts().map(|(from, to)| Act::Cut(from, to, mode).into()).collect();
-                given("partition", "grudge", None, acts)
+                given("partition", "grudge", None, plan::hold(&grudge, mode))
             }
             (None, None, Some(texts)) => {
                 let (leader, acts) = acts_with_leader(&texts, nodes)?;
-                given("acts", "given", leader, acts)
+                given(plan::GIVEN, "given", leader, acts)
             }
             _ => return Err(EntryError::What),
         };
-        match step.acts.iter().flat_map(|timed| timed.act.nodes()).find(|node| node.0 >= nodes) {
+        match plan::stranger(&step.acts, nodes) {
             Some(node) => Err(EntryError::Node(node, nodes)),
             None => Ok(step),
         }
@@ -362,36 +424,44 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_its_place() {
         for (text, error) in [
-            ("[[step]]\nat = '1s'\nhold = '2s'", "step 1: give one of fault, grudge and acts"),
+            ("[[step]]\nat = '1s'\nhold = '2s'", "1:1: step 1: give one of fault, grudge and acts"),
             (
-                "[[step]]\nat = '1s'\nhold = '2s'\nfault = 'kil'",
-                r#"step 1: there is no fault "kil" (did you mean "kill"?); faults are kill, pause, partition, degrade, terminate, corrupt, or all, or none"#,
+                "[[phase]]\nlasts = '1s'\n\n  [[step]]\nat = '1s'\nhold = '2s'\nfault = 'kil'",
+                r#"4:3: step 1: there is no fault "kil" (did you mean "kill"?); faults are "#,
             ),
             (
                 "[[step]]\nat = '1s'\nhold = '2s'\nfault = 'kill'",
-                "step 1: kill is more than one fault of one kind",
+                "1:1: step 1: kill is more than one fault of one kind",
             ),
             (
                 "[[step]]\nat = '1s'\nhold = '2s'\nacts = ['kill n9']",
-                "step 1: there is no n9 in a cluster of 3",
+                "1:1: step 1: there is no n9 in a cluster of 3",
             ),
             (
                 "[[step]]\nat = '1s'\nhold = '2s'\nacts = ['pause leader', 'kill n1', 'kill n2', 'kill n3']",
-                "step 1: acts that name the leader must leave out a node",
+                "1:1: step 1: acts that name the leader must leave out a node",
             ),
             (
                 "[[phase]]\nlasts = '1s'\n[[phase]]\nlasts = '2s'\nnemesis = 'kill,kill'",
-                "phase 2: kill is named twice",
+                "3:1: phase 2: kill is named twice",
             ),
+            (
+                "[[trigger]]\non = { log = { pattern = '(' } }\nhold = '1s'\nfault = 'kill:one'",
+                "1:1: trigger 1: ",
+            ),
+            (
+                "[[step]]\nat = '1s'\nhold = '2s'\nfualt = 'kill'",
+                "4:1: unknown field `fualt`, expected one of",
+            ),
+            ("[[phase]]\nlasts = 'a while'", "2:9: expected number at 0"),
+            ("[[phase]]\nlasts = ", "2:9: "),
+            ("{\"step\": [{\"at\": \"1s\", \"hold\": \"2s\"}]}", "1:11: step 1: give one of"),
+            ("{\"step\":\n [{}, 7]}", "2:4: missing field `at`"),
+            ("{\n\"phase\": [\n  {\n  \"lasts\": 7}]}", "4:12: invalid type: integer `7`, expected a string"),
+            ("{\"steps\": []}", "1:8: unknown field `steps`, expected one of `phase`, `step`, `trigger`"),
         ] {
-            assert_eq!(Plan::parse(text, 1, 3).expect_err(text).to_string(), error);
+            let said = Plan::parse(text, 1, 3).expect_err(text).to_string();
+            assert!(said.starts_with(error), "{said}");
         }
-        let unknown =
-            Plan::parse("[[step]]\nat = '1s'\nhold = '2s'\nfualt = 'kill'", 1, 3).expect_err("a slip");
-        assert!(unknown.to_string().contains("line 4"), "{unknown}");
-        let time = Plan::parse("[[phase]]\nlasts = 'a while'", 1, 3).expect_err("no time");
-        assert!(time.to_string().contains("line 2"), "{time}");
-        let record = Plan::parse("{\"event\":\"apply\"}\n", 1, 3).expect_err("no record");
-        assert!(record.to_string().starts_with("line 1: missing field"), "{record}");
     }
 }

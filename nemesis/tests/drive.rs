@@ -366,7 +366,7 @@ async fn what_was_done_can_be_done_again() {
     let lines: Vec<String> =
         first.records.iter().map(|record| serde_json::to_string(record).expect("JSON")).collect();
     let mut record = lines.join("\n") + "\n";
-    let replayed = Plan::replay(&record).expect("a record");
+    let replayed = Plan::replay(&record, 5).expect("a record");
     let second = Stage { leader: None, ..STAGE }.play(replayed).await;
     let same: Vec<FaultRecord> =
         first.records.into_iter().filter(|record| record.outcome != FaultOutcome::Skipped).collect();
@@ -374,13 +374,16 @@ async fn what_was_done_can_be_done_again() {
 
     // A killed run leaves a torn line and faults without an end; a broken record is no plan.
     let torn = format!("{}\n{}", lines[0], &lines[1][..40]);
-    assert_eq!(Plan::replay(&torn).expect("a record").steps[0].hold_ms, 500);
+    assert_eq!(Plan::replay(&torn, 5).expect("a record").steps[0].hold_ms, 500);
     assert!(
-        Plan::replay(&lines[1]).expect_err("no apply").to_string().starts_with("line 1: fault 0 is healed")
+        Plan::replay(&lines[1], 5)
+            .expect_err("no apply")
+            .to_string()
+            .starts_with("line 1: fault 0 is healed")
     );
     record.push_str("{}\n");
     assert_eq!(
-        Plan::replay(&record).expect_err("{}").to_string(),
+        Plan::replay(&record, 5).expect_err("{}").to_string(),
         "line 6: missing field `i` at line 1 column 2"
     );
 }

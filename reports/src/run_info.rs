@@ -97,14 +97,36 @@ pub struct Phase {
 impl RunInfo {
     /// The command that runs the same again, with the seed made explicit. Timing is not repeated.
     pub fn rerun_command(&self) -> String {
+        self.command(self.args.iter())
+    }
+
+    /// The command that runs the same again with the faults that `record`, a faults.jsonl, tells.
+    pub fn replay_command(&self, record: &str) -> String {
+        let mut kept = Vec::new();
+        let mut args = self.args.iter();
+        while let Some(arg) = args.next() {
+            let value = |flag| arg.strip_prefix(flag).filter(|rest| rest.is_empty() || rest.starts_with('='));
+            match FAULT_FLAGS.into_iter().find_map(value) {
+                Some("") => drop(args.next()),
+                Some(_) => {}
+                None => kept.push(arg),
+            }
+        }
+        format!("{} --schedule {}", self.command(kept.into_iter()), shell_quoted(record))
+    }
+
+    fn command<'a>(&self, args: impl Iterator<Item = &'a String> + Clone) -> String {
         let mut words = vec!["tribunal".to_string()];
-        words.extend(self.args.iter().map(|arg| shell_quoted(arg)));
-        if !self.args.iter().any(|arg| arg == "--seed" || arg.starts_with("--seed=")) {
+        words.extend(args.clone().map(|arg| shell_quoted(arg)));
+        if !args.into_iter().any(|arg| arg == "--seed" || arg.starts_with("--seed=")) {
             words.push(format!("--seed {}", self.seed));
         }
         words.join(" ")
     }
 }
+
+/// What says which faults come; a schedule stands in the place of all of them.
+const FAULT_FLAGS: [&str; 4] = ["--nemesis", "--nemesis-interval", "--grudge", "--schedule"];
 
 /// A word as a shell reads it back, in quotes only where it needs them; what cannot be seen is written as its bytes.
 pub(crate) fn shell_quoted(word: &str) -> String {
@@ -133,6 +155,16 @@ mod tests {
         assert_eq!(info.rerun_command(), "tribunal run register --seed 7");
         info.args.push("--seed=7".into());
         assert_eq!(info.rerun_command(), "tribunal run register --seed=7");
+    }
+
+    #[test]
+    fn the_replay_command_has_one_source_of_faults() {
+        let args = "run register --nemesis kill --nodes 3 --nemesis-interval=1s --grudge n1|n2 --seed 7";
+        let info = RunInfo { args: args.split(' ').map(str::to_string).collect(), ..RunInfo::default() };
+        assert_eq!(
+            info.replay_command("a b/faults.jsonl"),
+            "tribunal run register --nodes 3 --seed 7 --schedule 'a b/faults.jsonl'"
+        );
     }
 
     #[test]

@@ -91,16 +91,23 @@ pub fn shrink_caption(run: &RunDir) -> Option<String> {
     Some(format!("{} of {}{claim}{about}", count(minimal), counted(of, "op")))
 }
 
-/// The commands that repeat the check and the run, each with what it repeats.
-pub fn commands(run: &RunDir) -> [(&'static str, String, &'static str); 2] {
-    [
-        (
-            "recheck",
-            format!("tribunal check {}", shell_quoted(&run.name)),
-            "same history, same verdict, always",
-        ),
-        ("rerun", run.evidence.info.rerun_command(), "same plan; timing may differ"),
-    ]
+/// The commands that repeat the check, the run and, where there were any, the faults; each with what it repeats.
+pub fn commands(run: &RunDir) -> Vec<(&'static str, String, &'static str)> {
+    let info = &run.evidence.info;
+    let recheck = format!("tribunal check {}", shell_quoted(&run.name));
+    let mut commands = vec![
+        ("recheck", recheck, "same history, same verdict, always"),
+        ("rerun", info.rerun_command(), "same plan; timing may differ"),
+    ];
+    if !run.evidence.faults.is_empty() {
+        let record = format!("{}/faults.jsonl", run.name);
+        commands.push((
+            "replay",
+            info.replay_command(&record),
+            "same faults, on the same nodes at the same times",
+        ));
+    }
+    commands
 }
 
 /// How each fault went, in a few words: `partition 4`, `kill 3 of 4`.

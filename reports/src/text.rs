@@ -142,7 +142,8 @@ fn figures(run: &RunDir) -> Vec<String> {
 /// Where the rest is. Paths and commands are never cut: they are there to be copied.
 fn closing(run: &RunDir) -> Vec<String> {
     let mut lines = vec![format!("  report   {}", shell_quoted(&format!("{}/report.html", run.name)))];
-    lines.extend(summary::commands(run).map(|(what, command, _)| format!("  {what:<8} {command}")));
+    let commands = summary::commands(run).into_iter();
+    lines.extend(commands.map(|(what, command, _)| format!("  {what:<8} {command}")));
     lines
 }
 

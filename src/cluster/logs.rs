@@ -3,7 +3,10 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::mpsc::UnboundedSender;
+use tribunal_nemesis::{NodeId, Signal};
 
 use crate::clock::Clock;
 
@@ -12,11 +15,19 @@ use crate::clock::Clock;
 pub(crate) struct NodeLog {
     file: Arc<File>,
     clock: Clock,
+    /// Who is told of each line, and as whose.
+    listener: Arc<OnceLock<(NodeId, UnboundedSender<Signal>)>>,
 }
 
 impl NodeLog {
     pub(crate) fn create(path: &Path, clock: Clock) -> io::Result<Self> {
-        Ok(NodeLog { file: Arc::new(OpenOptions::new().create(true).append(true).open(path)?), clock })
+        let file = Arc::new(OpenOptions::new().create(true).append(true).open(path)?);
+        Ok(NodeLog { file, clock, listener: Arc::default() })
+    }
+
+    /// From now on every line is also told to `signals`, as one of `node`. Only the first who asks is told.
+    pub(crate) fn tell(&self, node: NodeId, signals: UnboundedSender<Signal>) {
+        let _ = self.listener.set((node, signals));
     }
 
     /// Copies a stream of a node until it ends. Bytes are kept as they are: a log may hold anything.
@@ -39,6 +50,10 @@ impl NodeLog {
         // One write per line: two streams of a node may share the file. A line that cannot be kept is no
         // reason to stop a trial; the history decides.
         let _ = (&*self.file).write_all(&stamped);
+        if let Some((node, signals)) = self.listener.get() {
+            // Told after it is written, so that who looks for the cause of a fault finds it in the log.
+            let _ = signals.send(Signal::Log(*node, String::from_utf8_lossy(line).trim_end().to_owned()));
+        }
     }
 }
 

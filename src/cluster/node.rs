@@ -34,7 +34,7 @@ const GRACE: Duration = Duration::from_secs(3);
 pub(crate) struct Node {
     pub(crate) place: Place,
     pub(crate) log_path: PathBuf,
-    log: NodeLog,
+    pub(super) log: NodeLog,
     life: Mutex<Life>,
     /// Whether a process exists; follows `life` for those who wait.
     exists: watch::Sender<bool>,

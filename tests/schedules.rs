@@ -1,0 +1,167 @@
+//! Faults as data: written down, triggered by what happens, and replayed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::program::{Ended, Store};
+
+fn json_lines(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A run with this schedule; the lines of its faults.jsonl that say so are its faults.
+struct Run {
+    ended: Ended,
+    store: Store,
+}
+
+impl Run {
+    fn of(arguments: &str, schedule: &str) -> Run {
+        let store = Store::new();
+        let path = store.path().join("schedule.toml");
+        std::fs::write(&path, schedule).unwrap();
+        let ended = store.run(&format!("run register {arguments} --schedule {}", path.display()));
+        Run { ended, store }
+    }
+
+    fn file(&self, name: &str) -> std::path::PathBuf {
+        self.store.run_directory("register").join(name)
+    }
+
+    fn faults(&self, event: &str) -> Vec<Value> {
+        let lines = json_lines(&self.file("faults.jsonl")).into_iter();
+        lines.filter(|line| line["event"] == event && line["outcome"] != "skipped").collect()
+    }
+
+    /// When the clients began to ask, in milliseconds since the start of the run.
+    fn clients_began_ms(&self) -> u64 {
+        let info: Value = serde_json::from_slice(&std::fs::read(self.file("run.json")).unwrap()).unwrap();
+        let phases = info["phases"].as_array().unwrap();
+        phases.iter().find(|phase| phase["name"] == "running").unwrap()["start_ns"].as_u64().unwrap()
+            / 1_000_000
+    }
+
+    /// No violation and no failure of the harness; whether a leader was found and all was covered is not what is tested.
+    fn expect_no_harm(&self) {
+        assert!(matches!(self.ended.code, Some(0 | 2)), "{}{}", self.ended.stdout, self.ended.stderr);
+    }
+}
+
+#[test]
+fn a_replay_does_the_same_to_the_same_nodes_at_the_same_times() {
+    let first = Run::of(
+        "--nodes 3 --time-limit 6s --seed 5",
+        "[[phase]]\nlasts = '5s'\ninterval = '1s'\nnemesis = 'kill,pause,partition,degrade'",
+    );
+    first.expect_no_harm();
+    let applied = first.faults("apply");
+    assert!(applied.len() >= 3, "{applied:?}");
+
+    let store = Store::new();
+    let record = first.file("faults.jsonl");
+    let ended = store.run(&format!("run register --nodes 3 --time-limit 6s --schedule {}", record.display()));
+    let second = Run { ended, store };
+    second.expect_no_harm();
+    let again = second.faults("apply");
+    let what =
+        |fault: &Value| [&fault["fault"], &fault["kind"], &fault["acts"], &fault["label"]].map(Value::clone);
+    assert_eq!(applied.iter().map(what).collect::<Vec<_>>(), again.iter().map(what).collect::<Vec<_>>());
+    // To the millisecond they were to begin as long after the clients, and to be held as long, as they really were.
+    let (began, began_again) = (first.clients_began_ms(), second.clients_began_ms());
+    let healed: BTreeMap<_, _> = first
+        .faults("heal")
+        .iter()
+        .map(|fault| (fault["i"].as_u64(), fault["t"].as_u64().unwrap()))
+        .collect();
+    for (fault, again) in applied.iter().zip(&again) {
+        let (t, end) = (fault["t"].as_u64().unwrap() / 1_000_000, healed[&fault["i"].as_u64()] / 1_000_000);
+        let planned = again["planned_ms"].as_u64().unwrap();
+        assert!((t - began).abs_diff(planned - began_again) <= 1, "{fault} was planned again as {again}");
+        assert_eq!(again["hold_ms"].as_u64(), Some(end - t));
+    }
+    let report = std::fs::read_to_string(first.file("report.txt")).unwrap();
+    assert!(report.contains("/faults.jsonl"), "the report offers the replay: {report}");
+}
+
+#[test]
+fn triggers_fire_on_what_happens() {
+    let run = Run::of(
+        "--nodes 3 --time-limit 12s --seed 2",
+        r#"
+        [[trigger]]
+        on = { operations = 300 }
+        times = 4
+        hold = "1500ms"
+        acts = ["kill leader"]
+
+        [[trigger]]
+        on = "leader-change"
+        after = "50ms"
+        hold = "200ms"
+        grudge = "n1|n2"
+
+        [[trigger]]
+        on = { log = { pattern = "n2 starts: term [1-9]", node = "n2" } }
+        hold = "200ms"
+        acts = ["pause n2"]
+
+        [[step]]
+        at = "10s"
+        hold = "500ms"
+        acts = ["kill n2"]
+        "#,
+    );
+    run.expect_no_harm();
+    let applied = run.faults("apply");
+    let first = |kind: &str, acts: &str| {
+        let found = applied.iter().find(|fault| {
+            fault["kind"] == kind && fault["acts"][0].as_str().is_some_and(|act| act.starts_with(acts))
+        });
+        found.unwrap_or_else(|| panic!("no {kind} {acts} among {applied:?}"))["t"].as_u64().unwrap()
+    };
+    let (killed, paused) = (first("given", "kill"), first("given", "pause"));
+    first("grudge", "cut");
+
+    let events = json_lines(&run.file("history.jsonl"));
+    let ended = events.iter().filter(|event| event["type"] != "invoke" && event["t"].as_u64() < Some(killed));
+    assert!(ended.count() >= 300, "so many operations had ended when the leader was killed");
+    let log = std::fs::read_to_string(run.file("nodes/n2.log")).unwrap();
+    let restarted = log
+        .lines()
+        .find(|line| line.split_once("n2 starts: term ").is_some_and(|(_, term)| !term.starts_with('0')));
+    let stamp = restarted.and_then(|line| line.split(' ').next()).unwrap();
+    let stamp: f64 = stamp.parse().unwrap();
+    // The stamp is rounded to the millisecond.
+    assert!(stamp <= paused as f64 / 1e9 + 0.001, "{stamp} s, then {paused} ns");
+
+    // What was going on is on record, and in the report.
+    let healed = run.faults("heal");
+    let sum = |what: &str| healed.iter().filter_map(|fault| fault["effect"][what].as_u64()).sum::<u64>();
+    assert!(sum("operations_in_flight") > 0 && sum("leader_changes") > 0, "{healed:?}");
+    assert!(sum("connections_refused") > 0, "peers redial a node that is gone: {healed:?}");
+    let report = std::fs::read_to_string(run.file("report.html")).unwrap();
+    assert!(report.contains("operations in flight: ") && report.contains("leader changes: "));
+}
+
+#[test]
+fn what_never_came_is_not_covered() {
+    let run = Run::of(
+        "--nodes 3 --time-limit 2s",
+        "[[trigger]]\non = { log = { pattern = 'this is never said' } }\nhold = '1s'\nfault = 'kill:one'",
+    );
+    let ended = run.ended.expect(2);
+    assert!(ended.stdout.contains("kill was asked for and never came"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("What was recorded is linearizable"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_fault_without_effect_is_not_covered() {
+    // To open a link that is open is an act like any other, and hurts nobody.
+    let run =
+        Run::of("--nodes 3 --time-limit 2s", "[[step]]\nat = '1s'\nhold = '0ms'\nacts = ['heal n1>n2']");
+    let ended = run.ended.expect(2);
+    assert!(ended.stdout.contains("acts was installed and had no effect"), "{}", ended.stdout);
+}
