@@ -62,6 +62,17 @@ fn circumstances(run: &RunDir) -> Vec<String> {
     wrapped(&format!("at that time: {during}"), 2, 2).into_iter().take(3).collect()
 }
 
+/// A command as it can be typed, in two lines where one is too narrow for it.
+fn typed(what: &str, command: &str) -> Vec<String> {
+    let line = format!("  {what:<8} {command}");
+    match line.rsplit_once(" --") {
+        Some((first, last)) if line.chars().count() > WIDTH => {
+            vec![format!("{first} \\"), format!("{:13}--{last}", "")]
+        }
+        _ => vec![line],
+    }
+}
+
 /// The picture of the counterexample, line by line; empty when no violation was proved.
 pub(crate) fn picture(run: &RunDir) -> Vec<String> {
     lanes::draw(&run.judgement, &run.evidence.faults, WIDTH)
@@ -143,7 +154,7 @@ fn figures(run: &RunDir) -> Vec<String> {
 fn closing(run: &RunDir) -> Vec<String> {
     let mut lines = vec![format!("  report   {}", shell_quoted(&format!("{}/report.html", run.name)))];
     let commands = summary::commands(run).into_iter();
-    lines.extend(commands.map(|(what, command, _)| format!("  {what:<8} {command}")));
+    lines.extend(commands.flat_map(|(what, command, _)| typed(what, &command)));
     lines
 }
 
