@@ -165,3 +165,23 @@ fn a_fault_without_effect_is_not_covered() {
     let ended = run.ended.expect(2);
     assert!(ended.stdout.contains("acts was installed and had no effect"), "{}", ended.stdout);
 }
+
+#[test]
+fn every_way_to_degrade_links_bites_and_heals() {
+    let kinds =
+        "slow-leader narrow-leader unread-leader slow uneven jitter shreds short-lived cut-short churn";
+    let step = |(number, kind): (u64, &str)| {
+        let at = number * 1200 + 300;
+        format!("[[step]]\nat = '{at}ms'\nhold = '700ms'\nfault = 'degrade:{kind}'\n")
+    };
+    let schedule: String = (0..).zip(kinds.split(' ')).map(step).collect();
+    let run = Run::of("--nodes 3 --time-limit 14s --seed 3", &schedule);
+    let bitten: Vec<String> = run
+        .faults("heal")
+        .iter()
+        .filter(|fault| fault["effective"] == true)
+        .map(|fault| fault["kind"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(bitten.join(" "), kinds);
+    run.ended.expect(0);
+}

@@ -1,7 +1,11 @@
 //! What a proxied link costs: against a direct loopback connection, and against HAProxy (TCP mode) and socat where they are
 //! installed, all in one run, because only the ratios mean anything.
 //!
-//! `cargo bench -p tribunal-nemesis` (a minute), `-- --quick` for a look.
+//! `cargo bench -p tribunal-nemesis --bench proxy` (some minutes) prints the table of docs/proxy.md, `-- --quick` a rough one.
+//!
+//! The contenders take turns within each round, so that what else the machine does hits all of them; a figure is the median
+//! of the rounds. Server and clients are threads of this process. Processor time is what the kernel has counted for the
+//! proxy's own threads (ours) or processes (theirs) while the connections were open.
 #![allow(clippy::print_stdout, reason = "a table is what it is for")]
 
 use std::{
@@ -15,57 +19,68 @@ use std::{
 
 use tribunal_nemesis::{Links, NodeId};
 
-/// A way from a client to the server, and whose processor time it costs.
+const NODES: usize = 5;
+/// Proxy threads: ours, and HAProxy's.
+const THREADS: usize = 2;
+/// Each link of a cluster with a connection either way, and each of those with some more.
+const STREAMS: usize = NODES * NODES;
+const IDLE: usize = 1000;
+
+/// A way from clients to the server, and whose processor time it costs.
 struct Route {
     name: &'static str,
-    address: SocketAddr,
+    /// Where clients dial, in turn.
+    addresses: Vec<SocketAddr>,
     cpu: Box<dyn Fn() -> Duration>,
     process: Option<Child>,
 }
 
 fn main() {
     let quick = std::env::args().any(|arg| arg == "--quick");
-    let scale = if quick { 1 } else { 10 };
+    let (scale, rounds) = if quick { (1, 3) } else { (4, 7) };
     let server = Server::start();
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(THREADS)
         .thread_name("proxy")
         .enable_all()
         .build()
         .expect("a runtime");
-    let links = runtime.block_on(Links::open(5)).expect("loopback listeners");
-    links.set_upstream(NodeId(1), server.0);
-    let ours = links.dial_address(NodeId(0), NodeId(1));
+    let links = runtime.block_on(Links::open(NODES)).expect("loopback listeners");
+    let nodes = || (0..NODES).map(NodeId);
+    nodes().for_each(|node| links.set_upstream(node, server.0));
+    let pairs = nodes().flat_map(|from| nodes().map(move |to| (from, to))).filter(|(from, to)| from != to);
+    let ours: Vec<SocketAddr> = pairs.map(|(from, to)| links.dial_address(from, to)).collect();
+    let count = ours.len();
+    let none = || Box::new(|| Duration::ZERO) as Box<dyn Fn() -> Duration>;
     let mut routes = vec![
-        Route { name: "direct", address: server.0, cpu: Box::new(|| Duration::ZERO), process: None },
-        Route { name: "tribunal", address: ours, cpu: Box::new(own_proxy_time), process: None },
+        Route { name: "direct", addresses: vec![server.0], cpu: none(), process: None },
+        Route { name: "tribunal", addresses: ours, cpu: Box::new(own_proxy_time), process: None },
     ];
-    routes.extend(haproxy(server.0));
+    routes.extend(haproxy(server.0, count));
     routes.extend(socat(server.0));
 
-    println!("{:<34}{}", "", routes.iter().map(|route| format!("{:>18}", route.name)).collect::<String>());
-    let gib = |bytes: u64| bytes as f64 / (1 << 30) as f64;
-    for (name, connections, message) in [
-        ("stream, 256 KiB writes", 1, 256 << 10),
-        ("stream, 4 KiB writes", 1, 4 << 10),
-        ("25 streams, 64 KiB writes", 25, 64 << 10),
+    println!("| | {} |", routes.iter().map(|route| route.name).collect::<Vec<_>>().join(" | "));
+    println!("|---|{}", "--:|".repeat(routes.len()));
+    let mebi = scale << 20;
+    for (name, connections, message, bytes) in [
+        ("one stream, 256 KiB writes", 1, 256 << 10, 192 * mebi),
+        ("one stream, 1 KiB writes", 1, 1 << 10, 32 * mebi),
+        ("25 streams over 20 links, 64 KiB writes", STREAMS, 64 << 10, 12 * mebi),
+        ("25 streams over 20 links, 1 KiB writes", STREAMS, 1 << 10, 2 * mebi),
     ] {
-        let bytes = scale * (128 << 20) / connections as u64;
-        row(name, "GiB/s", &routes, |route| {
-            let seconds = stream(route.address, connections, bytes, message);
-            gib(bytes * connections as u64) / seconds
+        rows(name, ["throughput, GiB/s", "processor time, s/GiB"], &routes, rounds, |route| {
+            stream(route, connections, bytes, message)
         });
     }
-    for (name, size) in [("round trip, 100 B, p50", 100), ("round trip, 10 kB, p50", 10_000)] {
-        row(name, "us", &routes, |route| round_trips(route.address, 2000 * scale as usize, size, 0.50));
+    for (name, size) in [("round trip of 100 B", 100), ("round trip of 10 kB", 10_000)] {
+        let trips = 1000 * scale as usize;
+        rows(name, ["p50, µs", "p99, µs"], &routes, rounds, |route| {
+            round_trips(route.addresses[0], trips, size)
+        });
     }
-    row("round trip, 100 B, p99", "us", &routes, |route| {
-        round_trips(route.address, 2000 * scale as usize, 100, 0.99)
-    });
-    row("processor time", "s/GiB", &routes, |route| {
-        let (before, bytes) = ((route.cpu)(), scale * (128 << 20));
-        stream(route.address, 1, bytes, 64 << 10);
-        ((route.cpu)() - before).as_secs_f64() / gib(bytes)
+    let seconds = if quick { 1 } else { 5 };
+    rows("1000 idle connections", ["processor, % of a core", ""], &routes, 1, |route| {
+        [idle(route, Duration::from_secs(seconds)), f64::NAN]
     });
     for mut process in routes.into_iter().filter_map(|route| route.process) {
         let _ = process.kill();
@@ -74,28 +89,24 @@ fn main() {
     runtime.block_on(links.close());
 }
 
-/// Measures every route in turn, three times over, and prints the medians: what the machine does meanwhile hits all alike.
-fn row(name: &str, unit: &str, routes: &[Route], measure: impl Fn(&Route) -> f64) {
-    let mut figures = vec![Vec::new(); routes.len()];
-    for _ in 0..3 {
+/// Measures two figures of every route in turn, in rounds, and prints the medians.
+fn rows(name: &str, units: [&str; 2], routes: &[Route], rounds: usize, measure: impl Fn(&Route) -> [f64; 2]) {
+    let mut figures = vec![[const { Vec::new() }; 2]; routes.len()];
+    for _ in 0..rounds {
         for (route, figures) in routes.iter().zip(&mut figures) {
-            figures.push(measure(route));
+            for (figure, figures) in measure(route).into_iter().zip(figures) {
+                figures.push(figure);
+            }
         }
     }
-    let medians = figures.into_iter().map(|mut figures| {
-        figures.sort_by(f64::total_cmp);
-        figures[1]
-    });
-    let medians: Vec<f64> = medians.collect();
-    let cells = medians.iter().map(|&figure| match medians[0] {
-        0.0 => format!("{figure:.2}"),
-        direct => format!("{figure:.2} ({:.2})", figure / direct),
-    });
-    println!(
-        "{:<34}{}",
-        format!("{name}, {unit}"),
-        cells.map(|cell| format!("{cell:>18}")).collect::<String>()
-    );
+    for (at, unit) in units.into_iter().enumerate().filter(|(_, unit)| !unit.is_empty()) {
+        let medians = figures.iter_mut().map(|figures| {
+            figures[at].sort_by(f64::total_cmp);
+            figures[at][rounds / 2]
+        });
+        let cells: Vec<String> = medians.map(|figure| format!("{figure:.2}")).collect();
+        println!("| {name}: {unit} | {} |", cells.join(" | "));
+    }
 }
 
 /// Answers each connection by its first byte: `s` swallows the stream and says when it has ended, `e` echoes.
@@ -107,7 +118,9 @@ impl Server {
         let address = listener.local_addr().expect("bound");
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                thread::spawn(move || serve(stream));
+                // Thousands of them are idle: their stacks need not be large.
+                let serve = thread::Builder::new().stack_size(64 << 10).spawn(move || serve(stream));
+                serve.expect("a thread");
             }
         });
         Server(address)
@@ -118,13 +131,13 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut task = [0];
     stream.read_exact(&mut task)?;
-    let mut buffer = vec![0; 256 << 10];
+    let mut buffer = vec![0; if task == *b"i" { 1 } else { 256 << 10 }];
     loop {
         let read = stream.read(&mut buffer)?;
         if read == 0 {
             return stream.write_all(b".");
         }
-        if task == *b"e" {
+        if task != *b"s" {
             stream.write_all(&buffer[..read])?;
         }
     }
@@ -137,27 +150,31 @@ fn dial(address: SocketAddr, task: &[u8]) -> TcpStream {
     stream
 }
 
-/// Seconds until `connections` streams of `bytes` each have arrived.
-fn stream(address: SocketAddr, connections: usize, bytes: u64, message: usize) -> f64 {
-    let streams: Vec<TcpStream> = (0..connections).map(|_| dial(address, b"s")).collect();
-    let began = Instant::now();
+/// Throughput in GiB/s and processor time in s/GiB of `connections` streams of `bytes` each.
+fn stream(route: &Route, connections: usize, bytes: u64, message: usize) -> [f64; 2] {
+    let addresses = route.addresses.iter().cycle().take(connections);
+    let mut streams: Vec<TcpStream> = addresses.map(|&address| dial(address, b"s")).collect();
+    let (began, cpu) = (Instant::now(), (route.cpu)());
     thread::scope(|scope| {
-        for mut stream in streams {
+        for stream in &mut streams {
             scope.spawn(move || {
                 let message = vec![7; message];
                 for _ in 0..bytes / message.len() as u64 {
                     stream.write_all(&message).expect("a write");
                 }
+                // The end is sent by half; a proxy's process lives until the other half has ended.
                 stream.shutdown(std::net::Shutdown::Write).expect("a socket");
                 stream.read_exact(&mut [0]).expect("the last byte has arrived");
             });
         }
     });
-    began.elapsed().as_secs_f64()
+    let seconds = began.elapsed().as_secs_f64();
+    let gib = (bytes * connections as u64) as f64 / (1 << 30) as f64;
+    [gib / seconds, ((route.cpu)().saturating_sub(cpu)).as_secs_f64() / gib]
 }
 
-/// A quantile of the time that a message takes there and back, in microseconds.
-fn round_trips(address: SocketAddr, count: usize, size: usize, quantile: f64) -> f64 {
+/// The median and the 99th percentile of the time that a message takes there and back, in microseconds.
+fn round_trips(address: SocketAddr, count: usize, size: usize) -> [f64; 2] {
     let mut stream = dial(address, b"e");
     let (message, mut answer) = (vec![7; size], vec![0; size]);
     let mut times: Vec<f64> = (0..count)
@@ -169,13 +186,26 @@ fn round_trips(address: SocketAddr, count: usize, size: usize, quantile: f64) ->
         })
         .collect();
     times.sort_by(f64::total_cmp);
-    times[(quantile * (count - 1) as f64) as usize]
+    [0.50, 0.99].map(|quantile| times[(quantile * (count - 1) as f64) as usize])
 }
 
-/// Time on a processor of the threads under `tasks` whose name satisfies the condition.
-fn cpu_time(tasks: &str, named: impl Fn(&str) -> bool) -> Duration {
+/// The share of a core, in percent, that idle connections cost the proxy.
+fn idle(route: &Route, time: Duration) -> f64 {
+    let addresses = route.addresses.iter().cycle().take(IDLE);
+    let mut streams: Vec<TcpStream> = addresses.map(|&address| dial(address, b"i")).collect();
+    for stream in &mut streams {
+        stream.write_all(b"?").expect("a write");
+        stream.read_exact(&mut [0]).expect("it is established");
+    }
+    let cpu = (route.cpu)();
+    thread::sleep(time);
+    ((route.cpu)() - cpu).as_secs_f64() / time.as_secs_f64() * 100.0
+}
+
+/// Time on a processor of the threads of a process whose name satisfies the condition.
+fn cpu_time(process: &str, named: impl Fn(&str) -> bool) -> Duration {
     let mut time = Duration::ZERO;
-    for task in fs::read_dir(tasks).expect("Linux").flatten() {
+    for task in fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
         let read = |file: &str| fs::read_to_string(task.path().join(file)).unwrap_or_default();
         if named(read("comm").trim()) {
             let on_cpu = read("schedstat").split(' ').next().and_then(|ns| ns.parse().ok());
@@ -186,41 +216,70 @@ fn cpu_time(tasks: &str, named: impl Fn(&str) -> bool) -> Duration {
 }
 
 fn own_proxy_time() -> Duration {
-    cpu_time("/proc/self/task", |name| name == "proxy")
+    cpu_time("self", |name| name == "proxy")
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+/// Time on a processor of a process and of those that it forked.
+fn family_time(process: u32) -> Duration {
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+    let children = children.unwrap_or_default();
+    let children = children.split_whitespace().map(|child| cpu_time(child, |_| true));
+    children.sum::<Duration>() + cpu_time(&process.to_string(), |_| true)
 }
 
-/// The route through another program, if it is installed and comes up.
-fn other(name: &'static str, port: u16, command: &mut Command) -> Option<Route> {
-    let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
-    let (tasks, address) = (format!("/proc/{}/task", process.id()), SocketAddr::from(([127, 0, 0, 1], port)));
-    let up = (0..200).any(|_| {
-        thread::sleep(Duration::from_millis(10));
-        TcpStream::connect(address).is_ok()
+fn free_ports(count: usize) -> Vec<SocketAddr> {
+    let bind = || TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listeners: Vec<TcpListener> = (0..count).map(|_| bind()).collect();
+    listeners.iter().map(|listener| listener.local_addr().expect("bound")).collect()
+}
+
+/// The route through another program; said, if it cannot be measured.
+fn other(name: &'static str, addresses: Vec<SocketAddr>, command: &mut Command) -> Option<Route> {
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut process = match spawned {
+        Ok(process) => process,
+        Err(why) => {
+            eprintln!("skipped: {name} cannot be started: {why}");
+            return None;
+        }
+    };
+    let id = process.id();
+    let up = addresses.iter().all(|address| {
+        (0..500).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            TcpStream::connect(address).is_ok()
+        })
     });
-    let route =
-        Route { name, address, cpu: Box::new(move || cpu_time(&tasks, |_| true)), process: Some(process) };
-    up.then_some(route)
+    if !up {
+        eprintln!("skipped: {name} does not listen");
+        let _ = process.kill();
+        let _ = process.wait();
+        return None;
+    }
+    Some(Route { name, addresses, cpu: Box::new(move || family_time(id)), process: Some(process) })
 }
 
-fn haproxy(server: SocketAddr) -> Option<Route> {
-    let port = free_port();
-    let config = format!(
-        "defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n\
-         listen link\n bind 127.0.0.1:{port}\n server node {server}\n"
+fn haproxy(server: SocketAddr, links: usize) -> Option<Route> {
+    let addresses = free_ports(links);
+    let mut config = format!(
+        "global\n nbthread {THREADS}\n maxconn 5000\n\
+         defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n"
     );
-    let path = std::env::temp_dir().join(format!("haproxy-{port}.cfg"));
+    for (at, address) in addresses.iter().enumerate() {
+        config += &format!("listen link{at}\n bind {address}\n server node {server}\n");
+    }
+    let path = std::env::temp_dir().join(format!("haproxy-{}.cfg", std::process::id()));
     fs::write(&path, config).ok()?;
-    let route = other("haproxy", port, Command::new("haproxy").arg("-db").arg("-f").arg(&path));
+    let route = other("haproxy", addresses, Command::new("haproxy").arg("-db").arg("-f").arg(&path));
     let _ = fs::remove_file(&path);
     route
 }
 
+/// One listener, which forks a process for each connection.
 fn socat(server: SocketAddr) -> Option<Route> {
-    let port = free_port();
-    let listen = format!("TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,nodelay");
-    other("socat", port, Command::new("socat").args(["-b65536", &listen, &format!("TCP:{server},nodelay")]))
+    let addresses = free_ports(1);
+    let listen =
+        format!("TCP-LISTEN:{},bind=127.0.0.1,reuseaddr,fork,nodelay,backlog=1024", addresses[0].port());
+    let to = format!("TCP:{server},nodelay");
+    other("socat", addresses, Command::new("socat").args(["-b65536", &listen, &to]))
 }

@@ -22,10 +22,17 @@ pub(crate) const FAULT: Fault = Fault {
             about: "whoever leads has little bandwidth to the others",
             at_leader: true,
         },
+        Kind {
+            name: "unread-leader",
+            about: "what whoever leads sends is read no more, until it cannot send",
+            at_leader: true,
+        },
         Kind { name: "slow", about: "everything between nodes is late by an even time", at_leader: false },
+        Kind { name: "uneven", about: "every link is late by a time of its own", at_leader: false },
         Kind { name: "jitter", about: "everything is late by a time that varies wildly", at_leader: false },
         Kind { name: "shreds", about: "messages arrive a few bytes at a time", at_leader: false },
         Kind { name: "short-lived", about: "connections are reset after some bytes", at_leader: false },
+        Kind { name: "cut-short", about: "connections are closed after some bytes", at_leader: false },
         Kind { name: "churn", about: "all connections are reset, again and again", at_leader: false },
     ],
     draw,
@@ -65,6 +72,16 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
             let reset_after = Some(rng.random_range(200..4_000));
             (all, Quality { reset_after, ..Quality::default() })
         }
+        "cut-short" => {
+            let close_after = Some(rng.random_range(200..4_000));
+            (all, Quality { close_after, ..Quality::default() })
+        }
+        "unread-leader" => {
+            let (leader, others) = dice.order.split_at(1);
+            let read_max = Some(rng.random_range(1..2_000));
+            (Grudge::one_way(leader, others), Quality { read_max, ..Quality::default() })
+        }
+        "uneven" => return uneven(&all, dice),
         "churn" => return churn(&all, dice),
         _ => {
             let least = rng.random_range(1..60);
@@ -76,6 +93,12 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
 
 fn delayed(delay: Delay) -> Quality {
     Quality { delay: Some(delay), ..Quality::default() }
+}
+
+/// Each link with a delay of its own: from next to nothing to an election timeout, so that some peers are near and others far.
+fn uneven(links: &Grudge, dice: &mut Dice) -> Vec<TimedAct> {
+    let mut late = || delayed(Delay::Constant(dice.rng.random_range(0..150)));
+    links.cuts().map(|(from, to)| Act::Degrade(from, to, late()).into()).collect()
 }
 
 /// Cuts that reset and are healed at once: what is open ends, what is dialled next works.

@@ -52,11 +52,13 @@ impl Pump {
     pub(crate) async fn deliver_degraded(&self, chunk: &mut Chunk) -> io::Result<Option<End>> {
         let mut way = OnTheWay::default();
         let mut flips = Flips::default();
-        let mut written: u64 = 0;
+        let (mut read, mut written): (u64, u64) = (0, 0);
+        let mut stopped_reading = false;
         let mut end = None;
         let (mut quality, mut seen) = self.gate.quality();
         loop {
             if !chunk.is_empty() {
+                read += chunk.len() as u64;
                 self.send(chunk, quality.unwrap_or_default(), &mut flips, &mut way);
             }
             if way.pieces.is_empty() && (end.is_some() || quality.is_none()) {
@@ -64,6 +66,7 @@ impl Pump {
             }
             let next_at = way.next_at();
             let full = way.bytes.len() >= CHUNK;
+            let reads_on = quality.is_some_and(|quality| quality.read_max.is_none_or(|max| read < max));
             select! {
                 biased;
                 () = self.gate.regraded_since(seen) => {
@@ -74,16 +77,22 @@ impl Pump {
                 }
                 () = sleep_until(next_at.unwrap_or_else(Instant::now)), if next_at.is_some() => {
                     let (_, length) = way.pieces.pop_front().expect("its time was looked at");
-                    let left = quality.and_then(|quality| quality.reset_after).map(|after| after.saturating_sub(written));
+                    let lives = quality.and_then(|quality| quality.lives());
+                    let left = lives.map(|(bytes, _)| bytes.saturating_sub(written));
                     let allowed = left.map_or(length, |left| length.min(left as usize));
                     self.write_out(&mut way.bytes, allowed).await?;
                     written += allowed as u64;
                     if left.is_some_and(|left| left <= length as u64) {
                         self.gate.connections_withheld.fetch_add(1, Relaxed);
-                        return Ok(Some(End::Reset));
+                        return Ok(lives.map(|(_, end)| end));
                     }
                 }
-                readable = self.from.readable(), if !full && end.is_none() && quality.is_some() => {
+                _ = self.from.readable(), if !reads_on && !stopped_reading && quality.is_some() => {
+                    // There is something, be it an end, and it stays where it is.
+                    stopped_reading = true;
+                    self.gate.connections_withheld.fetch_add(1, Relaxed);
+                }
+                readable = self.from.readable(), if reads_on && !full && end.is_none() => {
                     end = match readable.and_then(|()| chunk.fill(&self.from)) {
                         Ok(0) => Some(End::Eof),
                         Ok(_) => None,
@@ -135,6 +144,17 @@ impl Pump {
             }
         }
         Ok(())
+    }
+}
+
+impl Quality {
+    /// After how many bytes a connection ends, and how.
+    fn lives(self) -> Option<(u64, End)> {
+        let (reset, close) = (self.reset_after, self.close_after);
+        match (reset, close) {
+            (Some(reset), close) if close.is_none_or(|close| reset <= close) => Some((reset, End::Reset)),
+            (_, close) => close.map(|close| (close, End::Closed)),
+        }
     }
 }
 

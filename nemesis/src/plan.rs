@@ -99,11 +99,14 @@ pub(crate) fn label(fault: &str, kind: &str, acts: &[TimedAct]) -> String {
         return acts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     }
     let (cut, degraded) = (grudge(acts), degraded(acts));
-    let quality = acts.iter().find_map(|timed| timed.act.degrades());
-    let about = match quality {
+    let qualities = acts.iter().filter_map(|timed| timed.act.degrades()).map(|(_, _, quality)| quality);
+    let mut qualities: Vec<String> = qualities.map(|quality| quality.to_string()).collect();
+    qualities.dedup();
+    let about = match &qualities[..] {
         _ if !cut.is_empty() => cut.to_string(),
-        Some((_, _, quality)) => format!("{quality} {degraded}"),
-        None => join(&aimed_at(acts)),
+        [] => join(&aimed_at(acts)),
+        [quality] => format!("{quality} {degraded}"),
+        _ => format!("{kind} {degraded}"),
     };
     let how = if acts.iter().any(|timed| timed.after_ms > 0) { format!(" {kind}") } else { String::new() };
     format!("{fault}{how} {about}").trim_end().to_owned()

@@ -91,6 +91,7 @@ async fn converse(dialler: Arc<Socket>, upstream: Option<SocketAddr>, route: Rou
     while let Some(Ok(end)) = pumps.join_next().await {
         match end {
             End::Eof | End::Unwritable => {}
+            End::Closed => break,
             End::Reset => return,
         }
     }

@@ -29,6 +29,8 @@ pub(crate) enum End {
     Eof,
     /// The sender's socket was reset: so must be the receiver's.
     Reset,
+    /// The link itself ended the connection, and both its ends are to see an orderly end.
+    Closed,
     /// The receiver takes no more. It is for the other direction, whose gate that news has to pass, to say so.
     Unwritable,
 }
@@ -111,6 +113,7 @@ impl Pump {
     async fn pass_on(&self, end: End) -> End {
         self.gate.opened().await;
         match end {
+            End::Closed => End::Closed,
             End::Eof if !self.broken.load(SeqCst) => match self.to.shutdown_write() {
                 Ok(()) => End::Eof,
                 Err(_) => End::Reset,

@@ -9,6 +9,9 @@
 //!   bytes_per_s=20000     bandwidth, shared by all connections of the link
 //!   write_max=3           at most 3 bytes are written at once: whoever reads gets messages in shreds
 //!   reset_after=5000      a connection is reset when it has carried so many bytes this way
+//!   close_after=5000      it is closed in order by then: whoever reads sees an end, be it in the middle of a message
+//!   read_max=5000         when so many bytes of a connection have been read, no more are, as by a receiver that has stopped
+//!                         reading: the buffers of the kernel fill (some 100 KB or more), then the sender's writes wait
 //!   flip_one_in=100000    in so many bytes, on average, one bit is flipped
 //! ```
 //!
@@ -30,6 +33,10 @@ pub struct Quality {
     pub write_max: Option<u64>,
     /// After how many bytes a connection is reset.
     pub reset_after: Option<u64>,
+    /// After how many bytes a connection is closed.
+    pub close_after: Option<u64>,
+    /// After how many bytes of a connection the link stops reading it.
+    pub read_max: Option<u64>,
     /// In how many bytes, on average, one bit is flipped.
     pub flip_one_in: Option<u64>,
 }
@@ -80,6 +87,8 @@ impl fmt::Display for Quality {
             ("bytes_per_s", self.bytes_per_s),
             ("write_max", self.write_max),
             ("reset_after", self.reset_after),
+            ("close_after", self.close_after),
+            ("read_max", self.read_max),
             ("flip_one_in", self.flip_one_in),
         ];
         let numbers =
@@ -104,6 +113,8 @@ impl Quality {
                 "bytes_per_s" => &mut quality.bytes_per_s,
                 "write_max" => &mut quality.write_max,
                 "reset_after" => &mut quality.reset_after,
+                "close_after" => &mut quality.close_after,
+                "read_max" => &mut quality.read_max,
                 "flip_one_in" => &mut quality.flip_one_in,
                 _ => return None,
             };
@@ -144,6 +155,7 @@ mod tests {
             "delay_ms=20..80 bytes_per_s=20000",
             "delay_ms=~40",
             "write_max=3 reset_after=5000 flip_one_in=100000",
+            "close_after=70 read_max=5000",
         ] {
             let words: Vec<&str> = text.split(' ').collect();
             assert_eq!(Quality::parse(&words).expect(text).to_string(), text);

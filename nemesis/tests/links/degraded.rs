@@ -130,3 +130,59 @@ async fn flipped_bits_are_as_many_as_counted() {
     drop((n1, n2));
     pair.no_connections_left().await;
 }
+
+#[tokio::test]
+async fn a_connection_is_closed_in_order_after_so_many_bytes_and_the_next_one_works() {
+    let pair = Pair::open().await;
+    pair.links.degrade(N1, N2, quality("close_after=6"));
+    for connections in 1..=3 {
+        let (mut n1, mut n2) = pair.connection().await;
+        say(&mut n1, "append 1").await;
+        hear(&mut n2, "append").await;
+        hear_end(&mut n2).await;
+        hear_end(&mut n1).await;
+        assert_eq!(pair.links.counters(N1, N2).connections_withheld, connections);
+    }
+    pair.links.restore(N1, N2);
+    let (mut n1, mut n2) = pair.connection().await;
+    say(&mut n1, "append 1").await;
+    hear(&mut n2, "append 1").await;
+    drop((n1, n2));
+    pair.no_connections_left().await;
+}
+
+#[tokio::test]
+async fn a_link_that_stops_reading_makes_its_sender_wait_until_it_is_restored() {
+    let pair = Pair::open().await;
+    let (mut n1, mut n2) = pair.connection().await;
+    pair.links.degrade(N1, N2, quality("read_max=6"));
+    say(&mut n1, "append").await;
+    hear(&mut n2, "append").await;
+    // Whatever fits into the kernel's buffers, and then no more: a full buffer is what `WouldBlock` says.
+    let mut sent = 0;
+    let mut full = 0;
+    while full < 50 {
+        match n1.try_write(&[7; 64 << 10]) {
+            Ok(bytes) => sent += bytes,
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+                full += 1;
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        }
+        assert!(sent < 64 << 20, "nobody reads, and the sender does not notice");
+    }
+    hears_nothing(&n2);
+    let counters = pair.links.counters(N1, N2);
+    assert_eq!((counters.bytes_carried, counters.connections_withheld), (6, 1));
+    // The way back is read as ever.
+    say(&mut n2, "ack 0").await;
+    hear(&mut n1, "ack 0").await;
+
+    pair.links.restore(N1, N2);
+    let mut rest = vec![0; sent];
+    n2.read_exact(&mut rest).await.expect("all of it");
+    assert!(rest.iter().all(|&byte| byte == 7));
+    drop((n1, n2));
+    pair.no_connections_left().await;
+}
