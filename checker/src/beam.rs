@@ -74,23 +74,39 @@ pub(crate) struct Search {
     pub(crate) deepest: Vec<(Vec<u32>, StateId)>,
 }
 
-/// Searches for a legal order of the whole part. Evidence of a violation is at most `deepest_max` configurations.
+/// What is wanted besides the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    /// Nothing: the order that is found is empty.
+    None,
+    /// A legal order.
+    Order,
+    /// At most so many of the deepest configurations before a violation, which is then looked for by search alone.
+    Deepest(usize),
+}
+
+/// Searches for a legal order of the whole part.
 pub(crate) fn search<M: Model>(
     part: &Part,
     space: &mut Space<'_, M>,
     meter: &mut Meter<'_>,
-    deepest_max: usize,
+    evidence: Evidence,
 ) -> Search {
-    let mut frontier = Frontier::new(ATTEMPTS[0].width);
-    let (found, reached) = match run(&mut frontier, part, space, meter, deepest_max == 0) {
+    let mut frontier = match evidence {
+        Evidence::None => Frontier::without_trail(ATTEMPTS[0].width),
+        Evidence::Order | Evidence::Deepest(_) => Frontier::new(ATTEMPTS[0].width),
+    };
+    let may_refute = !matches!(evidence, Evidence::Deepest(_));
+    let (found, reached) = match run(&mut frontier, part, space, meter, may_refute) {
+        Ok(None) if evidence == Evidence::None => (Found::Order(Vec::new()), part.definite()),
         Ok(None) => (Found::Order(frontier.order(part, space)), part.definite()),
         Ok(Some(wall)) => (Found::Wall(wall), frontier.returned),
         Err((limit, reached)) => (Found::Stopped(limit, reached), reached),
     };
     let frontier_max = frontier.widest;
-    let deepest = match found {
-        Found::Wall(_) => frontier.deepest(part, space, deepest_max),
-        Found::Order(_) | Found::Stopped(..) => Vec::new(),
+    let deepest = match (&found, evidence) {
+        (Found::Wall(_), Evidence::Deepest(at_most)) => frontier.deepest(part, space, at_most),
+        _ => Vec::new(),
     };
     debug_assert!(reached <= part.definite(), "more have returned than there are");
     Search { found, frontier_max, deepest }

@@ -18,6 +18,7 @@ mod tests {
     use std::cell::Cell;
 
     use crate::check::Engine;
+    use crate::judge::Demand;
     use crate::decision::Decision;
     use crate::generate::SplitMix64;
     use crate::limits::Limits;
@@ -64,7 +65,10 @@ mod tests {
         [(ModelKind::CasRegister, script::history(ROUND_TRIP))].into_iter().chain(random).any(
             |(kind, history)| {
                 let ops: Vec<&Op> = history.ops.iter().collect();
-                let decided = kind.judge().decide(&ops, Engine::Frontier, &Limits::default(), None);
+                let limits = Limits::default();
+                let demand =
+                    Demand { engine: Engine::Frontier, limits: &limits, cancelled: None, order: true };
+                let decided = kind.judge().decide(&ops, demand);
                 match decided.decision {
                     Decision::Legal { order } => kind.judge().certify(&ops, &order).is_err(),
                     Decision::Illegal { .. } => small::by_definition(kind, &history.ops),

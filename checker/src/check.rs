@@ -16,7 +16,7 @@ use crate::decision::Decision;
 use crate::explain;
 use crate::history::History;
 pub use crate::judge::Engine;
-use crate::judge::{Decided, Judge};
+use crate::judge::{Decided, Demand, Judge};
 use crate::limits::Limits;
 use crate::model::{Model, ModelKind};
 use crate::op::{Op, Value};
@@ -163,13 +163,20 @@ fn threads(options: &Options<'_>, ops: usize) -> usize {
 
 /// Decides one part, and replays the certificate if that is asked for (always where debug assertions are on).
 fn decide(judge: &dyn Judge, ops: &[&Op], options: &Options<'_>, unwanted: &AtomicBool) -> Decided {
-    let decided = judge.decide(ops, options.engine, &options.limits, Some(unwanted));
+    let certify = options.certify || cfg!(debug_assertions);
+    let demand = Demand {
+        engine: options.engine,
+        limits: &options.limits,
+        cancelled: Some(unwanted),
+        order: certify,
+    };
+    let decided = judge.decide(ops, demand);
     if let Decision::Legal { order } = &decided.decision
-        && (options.certify || cfg!(debug_assertions))
+        && certify
         && let Err(why) = judge.certify(ops, order)
     {
         debug_assert!(false, "{} gave a wrong certificate: {why}", decided.engine);
-        return judge.decide(ops, Engine::DepthFirst, &options.limits, Some(unwanted));
+        return judge.decide(ops, Demand { engine: Engine::DepthFirst, ..demand });
     }
     decided
 }

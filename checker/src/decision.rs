@@ -6,7 +6,7 @@ pub enum Decision {
     /// Linearizable, and this is a legal order: the certificate. Indeterminate operations that never took
     /// effect, and known failures, are absent from it.
     Legal {
-        /// Positions in the part, each at most once.
+        /// Positions in the part, each at most once. Empty where nobody asked for it.
         order: Vec<usize>,
     },
     /// Not linearizable.

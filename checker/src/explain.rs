@@ -42,7 +42,7 @@ use self::would::Would;
 use crate::check::Options;
 use crate::decision::Decision;
 use crate::history::History;
-use crate::judge::Judge;
+use crate::judge::{Demand, Judge};
 use crate::limits::Limits;
 use crate::op::{Event, Kind, Nanos, Op, Outcome, Value};
 use crate::verdict::{Configuration, Impossible, OpId, Violation};
@@ -85,7 +85,9 @@ pub(crate) fn violation(
     let left = Cell::new(SHRINK_STATES_MAX);
     let mut decide = |ops: &[Op]| {
         let (ops, price): (Vec<&Op>, u64) = (ops.iter().collect(), part.price(ops.len()));
-        let decided = judge.decide(&ops, options.engine, &limited(left.get() / price), None);
+        let limits = limited(left.get() / price);
+        let demand = Demand { engine: options.engine, limits: &limits, cancelled: None, order: false };
+        let decided = judge.decide(&ops, demand);
         left.set(left.get().saturating_sub((decided.states + ops.len() as u64 / 16) * price));
         match decided.decision {
             Decision::Legal { .. } => Some(true),

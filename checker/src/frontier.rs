@@ -52,28 +52,15 @@
 //! With a width, only so many configurations are kept after each event: see [`beam`](crate::beam). The engine notes when
 //! that drops any.
 
-use hashbrown::HashMap;
-
 use crate::broken::broken;
 use crate::configs::{self, Configs, Layout};
 use crate::limits::{Limit, Meter};
 use crate::model::Model;
 use crate::part::{Event, NEVER, Part, PartOp};
 use crate::pending::{Definite, Pending};
+use crate::rows::Rows;
 use crate::space::{ClassId, Effect, Space, StateId};
 use crate::trail::{START, Trail};
-
-/// What a state makes of the pending operations; the same for all configurations in it, until the next event.
-struct Row {
-    /// Definite operations other than overwrites that are possible: exact bits.
-    possible: Vec<u64>,
-    /// Those of them that only observe.
-    observed: Vec<u64>,
-    /// Overwrites that lead to another state: open bits.
-    elsewhere: Vec<u64>,
-    /// Whether an indeterminate operation, other than an overwrite, is possible.
-    indeterminate: bool,
-}
 
 /// All explanations of the events so far, or as many as the width allows.
 pub(crate) struct Frontier {
@@ -90,7 +77,9 @@ pub(crate) struct Frontier {
     /// At a return: configurations in which the operation is placed, and those on the way there.
     done: Configs,
     on_the_way: Configs,
-    rows: HashMap<StateId, Row>,
+    rows: Rows,
+    /// Where configurations are put together.
+    draft: Vec<u64>,
     /// The groups of pending operations that are worth trying on the way to the return that is worked on.
     candidates: Vec<u32>,
     trail: Trail,
@@ -127,7 +116,8 @@ impl Frontier {
             now: Configs::of(Layout::default(), &start),
             done: Configs::default(),
             on_the_way: Configs::default(),
-            rows: HashMap::new(),
+            rows: Rows::default(),
+            draft: Vec::new(),
             candidates: Vec::new(),
             trail: Trail::new(),
             event: 0,
@@ -200,7 +190,8 @@ impl Frontier {
 
     /// Goes back to the start.
     pub(crate) fn start_again(&mut self) {
-        *self = Frontier { widest: self.widest, ..Frontier::new(self.width) };
+        let trail = std::mem::replace(&mut self.trail, Trail::without_memory());
+        *self = Frontier { widest: self.widest, trail: trail.emptied(), ..Frontier::new(self.width) };
     }
 
     /// Goes on with another space, which need only know what the frontier refers to.
@@ -284,13 +275,13 @@ impl Frontier {
                 self.on_the_way.insert(config);
             }
         }
-        self.rows.clear();
+        self.rows.clear(layout);
         self.candidates.clear();
         for (i, group) in (0..).zip(self.pending.groups()) {
             let worthwhile = match group.leads_to {
                 Some(state) => {
                     target.class == group.class
-                        || row(&mut self.rows, &self.pending, state, space).could_be_noticed()
+                        || self.rows.of(state, &self.pending, space).could_be_noticed()
                 }
                 None => group.effect == Effect::Changes,
             };
@@ -322,7 +313,7 @@ impl Frontier {
     /// Continues one configuration by every pending operation that is worth trying, towards the return of `op`.
     fn extend<M: Model>(&mut self, from: &[u64], op: u32, target: Definite, space: &mut Space<'_, M>) {
         let layout = self.pending.layout();
-        let mut next = Vec::with_capacity(from.len());
+        let next = &mut self.draft;
         for &group in &self.candidates {
             let group = &self.pending.groups()[group as usize];
             let Some(pick) = group.pick(layout, from) else { continue };
@@ -330,7 +321,7 @@ impl Frontier {
             let successors = space.step(configs::state(from), group.class);
             for branch in 0..successors.len {
                 let state = space.successor(successors, branch);
-                let row = row(&mut self.rows, &self.pending, state, space);
+                let row = self.rows.of(state, &self.pending, space);
                 let round_trip = overwrites && state == configs::state(from);
                 if overwrites && pick.op != op && !row.is_noticed(layout, from)
                     || round_trip && pick.op != op && broken("R5: no round trips")
@@ -339,17 +330,17 @@ impl Frontier {
                 }
                 next.clear();
                 next.extend_from_slice(from);
-                self.pending.spend(pick, &mut next);
+                self.pending.spend(pick, next);
                 if overwrites {
-                    layout.open_words_mut(&mut next).fill(0);
+                    layout.open_words_mut(next).fill(0);
                 }
-                row.settle(layout, &mut next);
-                configs::set_head(&mut next, state, self.trail.end());
+                row.settle(layout, next);
+                configs::set_head(next, state, self.trail.end());
                 // An overwrite that is only covered on the way is reached otherwise: it is placed, then what covers it.
                 let arrived =
-                    pick.op == op || target.effect != Effect::Overwrites && target.is_placed(layout, &next);
+                    pick.op == op || target.effect != Effect::Overwrites && target.is_placed(layout, next);
                 let configs = if arrived { &mut self.done } else { &mut self.on_the_way };
-                if configs.insert(&next) {
+                if configs.insert(next) {
                     self.trail.push(configs::trail(from), pick.op, self.event, state);
                 }
             }
@@ -362,13 +353,13 @@ impl Frontier {
         let target = self.pending.definite(op);
         self.pending.remove(op);
         self.now.clear(layout);
-        let mut config = Vec::new();
+        let config = &mut self.draft;
         for placed in self.done.iter() {
             config.clear();
             config.extend_from_slice(placed);
-            target.used(layout).clear(&mut config);
-            target.open(layout).inspect(|open| open.clear(&mut config));
-            self.now.insert(&config);
+            target.used(layout).clear(config);
+            target.open(layout).inspect(|open| open.clear(config));
+            self.now.insert(config);
         }
         self.was_cut |= self.now.cut(self.width);
         self.widest = self.widest.max(self.now.live());
@@ -416,57 +407,4 @@ impl Frontier {
         let earlier: usize = self.checkpoints.iter().map(|checkpoint| checkpoint.now.bytes()).sum();
         earlier + self.now.bytes() + self.done.bytes() + self.on_the_way.bytes() + self.trail.bytes()
     }
-}
-
-impl Row {
-    /// Whether an overwrite that leads here could be noticed, by another pending operation that has no place yet.
-    fn is_noticed(&self, layout: Layout, config: &[u64]) -> bool {
-        self.indeterminate
-            || self.possible.iter().zip(layout.exact_words(config)).any(|(can, is)| can & !is != 0)
-    }
-
-    /// Whether that is so in any configuration.
-    fn could_be_noticed(&self) -> bool {
-        self.indeterminate || self.possible.iter().any(|word| *word != 0)
-    }
-
-    /// Places what is possible here and changes nothing: observations (R1), and overwrites that lead here (R5).
-    fn settle(&self, layout: Layout, config: &mut [u64]) {
-        layout.exact_words_mut(config).iter_mut().zip(&self.observed).for_each(|(is, can)| *is |= can);
-        layout.open_words_mut(config).iter_mut().zip(&self.elsewhere).for_each(|(open, not)| *open &= not);
-    }
-}
-
-/// The row of a state, made when it is first asked for.
-fn row<'a, M: Model>(
-    rows: &'a mut HashMap<StateId, Row>,
-    pending: &Pending,
-    state: StateId,
-    space: &mut Space<'_, M>,
-) -> &'a Row {
-    rows.entry(state).or_insert_with(|| {
-        let layout = pending.layout();
-        let mut row = Row {
-            possible: vec![0; layout.exact],
-            observed: vec![0; layout.exact],
-            elsewhere: vec![0; layout.loose],
-            indeterminate: false,
-        };
-        let mark = |words: &mut [u64], slot: u32| words[slot as usize / 64] |= 1 << (slot % 64);
-        for group in pending.noticing() {
-            if group.leads_to.is_some() {
-                if group.leads_to != Some(state) {
-                    group.slots().for_each(|slot| mark(&mut row.elsewhere, slot));
-                }
-            } else if space.possible(state, group.class) {
-                group.slots().for_each(|slot| mark(&mut row.possible, slot));
-                row.indeterminate |=
-                    group.has_indeterminate() && !broken("R5: indeterminate operations notice nothing");
-                if group.effect == Effect::Observes {
-                    group.slots().for_each(|slot| mark(&mut row.observed, slot));
-                }
-            }
-        }
-        row
-    })
 }

@@ -1,6 +1,6 @@
 //! The recorded sequence of events, and the operations it amounts to.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::fmt;
 
 use crate::op::{Event, Kind, Op, Outcome, Value};

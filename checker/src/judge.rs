@@ -5,7 +5,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use crate::beam::{self, Found, Search};
+use crate::beam::{self, Evidence, Found, Search};
 use crate::decision::Decision;
 use crate::dfs;
 
@@ -15,9 +15,9 @@ use crate::limits::{Limit, Limits, Meter};
 use crate::model::Model;
 use crate::online::{KeyStream, Stream};
 use crate::op::Op;
-use crate::part::{Event, Part};
+use crate::part::{self, Event, Part, Reading};
 use crate::small::{self, Menu};
-use crate::space::{Space, StateId};
+use crate::space::{Effect, Space, StateId};
 use crate::split;
 use crate::witness::{self, Stuck};
 
@@ -31,6 +31,17 @@ pub enum Engine {
     Frontier,
     /// The plain depth-first search: slow, and the reference for all others.
     DepthFirst,
+}
+
+/// How a part is to be decided.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Demand<'a> {
+    pub(crate) engine: Engine,
+    pub(crate) limits: &'a Limits<'a>,
+    /// The search stops early when this becomes true.
+    pub(crate) cancelled: Option<&'a AtomicBool>,
+    /// Whether the order of a legal part is wanted. It need not be given otherwise.
+    pub(crate) order: bool,
 }
 
 /// What was decided about one part, and at what cost.
@@ -106,14 +117,8 @@ pub(crate) trait Judge: Sync {
     /// Whether an operation, with its recorded result, never changes any state (or says nothing at all).
     fn only_observes(&self, op: &Op) -> bool;
 
-    /// Decides the operations of one object, by search. Operations that do not fit make it decline.
-    fn decide(
-        &self,
-        ops: &[&Op],
-        engine: Engine,
-        limits: &Limits<'_>,
-        cancelled: Option<&AtomicBool>,
-    ) -> Decided;
+    /// Decides the operations of one object. Operations that do not fit make it decline.
+    fn decide(&self, ops: &[&Op], demand: Demand<'_>) -> Decided;
 
     /// Searches again, for the evidence of a violation: `None` if there is none, or a limit came first.
     fn frontier_at_failure(
@@ -156,14 +161,8 @@ impl<M: Model> Judge for M {
         self.parse(op).is_ok_and(|call| call.is_none_or(|call| self.read_only(&call)))
     }
 
-    fn decide(
-        &self,
-        ops: &[&Op],
-        engine: Engine,
-        limits: &Limits<'_>,
-        cancelled: Option<&AtomicBool>,
-    ) -> Decided {
-        if engine == Engine::Auto
+    fn decide(&self, ops: &[&Op], demand: Demand<'_>) -> Decided {
+        if demand.engine == Engine::Auto
             && let Some(path) = self.fast_path()
         {
             let decision = path.decide(ops);
@@ -171,25 +170,23 @@ impl<M: Model> Judge for M {
                 return Decided { decision, ..Decided::undecided(path.name()) };
             }
         }
-        let mut decided =
-            Decided::undecided(if engine == Engine::DepthFirst { "depth-first" } else { "frontier" });
-        let mut meter = Meter::new(limits, cancelled);
-        let components = if engine == Engine::DepthFirst { None } else { split::components(self, ops) };
+        let reference = demand.engine == Engine::DepthFirst;
+        let mut decided = Decided::undecided(if reference { "depth-first" } else { "frontier" });
+        let mut meter = Meter::new(demand.limits, demand.cancelled);
+        let mut space = Space::new(self);
+        let Ok(readings) = part::read(&mut space, ops) else { return decided };
+        let components = if reference { None } else { split::components(&space, &readings) };
         let Some(components) = components else {
-            search(self, ops, engine, &mut meter, &mut decided);
+            search(space, readings, demand, &mut meter, &mut decided);
             return decided;
         };
-        let mut orders = Vec::with_capacity(components.len());
-        for positions in components {
-            let ops: Vec<&Op> = positions.iter().map(|&at| ops[at]).collect();
-            search(self, &ops, engine, &mut meter, &mut decided);
-            match &decided.decision {
-                Decision::Legal { order } => orders.push(order.iter().map(|&at| positions[at]).collect()),
-                Decision::Illegal { conflict } => {
-                    let conflict = conflict.iter().map(|&at| positions[at]).collect();
-                    decided.decision = Decision::Illegal { conflict };
-                    return decided;
-                }
+        let mut orders = Vec::new();
+        for readings in components {
+            let (space, readings) = split::alone(&space, readings);
+            search(space, readings, demand, &mut meter, &mut decided);
+            match &mut decided.decision {
+                Decision::Legal { order } => orders.push(std::mem::take(order)),
+                Decision::Illegal { .. } => return decided,
                 // A violation of another component would still count.
                 Decision::Declined => {}
             }
@@ -208,8 +205,9 @@ impl<M: Model> Judge for M {
         configurations_max: usize,
     ) -> Option<Failure> {
         let mut space = Space::new(self);
-        let part = Part::new(&mut space, ops).ok()?;
-        let search = beam::search(&part, &mut space, &mut Meter::new(limits, None), configurations_max);
+        let part = Part::new(part::read(&mut space, ops).ok()?);
+        let evidence = Evidence::Deepest(configurations_max);
+        let search = beam::search(&part, &mut space, &mut Meter::new(limits, None), evidence);
         let Search { found: Found::Wall(wall), deepest, .. } = search else { return None };
         let wall = part.ops[wall as usize];
         // Called by then (operations are numbered in that order), and not returned before.
@@ -256,14 +254,24 @@ impl<M: Model> Judge for M {
 }
 
 /// Decides one object, and adds what that cost.
-fn search<M: Model>(model: &M, ops: &[&Op], engine: Engine, meter: &mut Meter<'_>, decided: &mut Decided) {
-    let mut space = Space::new(model);
-    decided.decision = Decision::Declined;
-    let Ok(part) = Part::new(&mut space, ops) else { return };
-    let found = if engine == Engine::DepthFirst {
+fn search<M: Model>(
+    mut space: Space<'_, M>,
+    mut readings: Vec<Reading>,
+    demand: Demand<'_>,
+    meter: &mut Meter<'_>,
+    decided: &mut Decided,
+) {
+    let reference = demand.engine == Engine::DepthFirst;
+    if !reference {
+        space.learn_effects();
+        readings.retain(|reading| !reading.indeterminate || space.effect(reading.class) != Effect::Observes);
+    }
+    let part = Part::new(readings);
+    let found = if reference {
         dfs::search(&part, &mut space, meter)
     } else {
-        let search = beam::search(&part, &mut space, meter, 0);
+        let evidence = if demand.order { Evidence::Order } else { Evidence::None };
+        let search = beam::search(&part, &mut space, meter, evidence);
         decided.frontier_max = decided.frontier_max.max(search.frontier_max);
         search.found
     };

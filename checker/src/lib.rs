@@ -98,6 +98,7 @@ mod parallel;
 mod part;
 mod pending;
 mod refute;
+mod rows;
 pub mod small;
 mod space;
 mod split;

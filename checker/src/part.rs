@@ -7,6 +7,9 @@
 //!
 //! What is left is a sequence of [`Event`]s: calls and returns of numbered operations, and no times at all.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use crate::broken::broken;
 use crate::model::Model;
 use crate::op::{Nanos, Op};
@@ -40,6 +43,32 @@ impl PartOp {
     }
 }
 
+/// One operation as it was read from a history: all that the engines need of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    pub(crate) class: ClassId,
+    /// Its position in the slice that was read.
+    pub(crate) at: u32,
+    pub(crate) indeterminate: bool,
+    call: Nanos,
+    ends: Nanos,
+}
+
+/// Reads operations, in their order, without those that do not matter.
+pub(crate) fn read<M: Model>(space: &mut Space<'_, M>, ops: &[&Op]) -> Result<Vec<Reading>, Misfit> {
+    let mut readings = Vec::with_capacity(ops.len());
+    for (at, op) in ops.iter().enumerate().filter(|(_, op)| !op.is_fail()) {
+        let call = space.model().parse(op).map_err(|expected| Misfit { at, expected })?;
+        let Some(class) = call.map(|call| space.class(call)) else { continue };
+        let indeterminate = !op.is_ok();
+        if !indeterminate || space.effect(class) != Effect::Observes {
+            let ends = op.ret().max(op.call);
+            readings.push(Reading { class, at: at as u32, call: op.call, ends, indeterminate });
+        }
+    }
+    Ok(readings)
+}
+
 /// The operations of one object, normalised.
 #[derive(Debug)]
 pub(crate) struct Part {
@@ -60,36 +89,39 @@ pub(crate) struct Misfit {
 
 impl Part {
     /// Normalises the operations of one object.
-    pub(crate) fn new<M: Model>(space: &mut Space<'_, M>, ops: &[&Op]) -> Result<Self, Misfit> {
-        let mut part = Part { ops: Vec::with_capacity(ops.len()), events: Vec::new() };
-        for (at, op) in ops.iter().enumerate().filter(|(_, op)| !op.is_fail()) {
-            let call = space.model().parse(op).map_err(|expected| Misfit { at, expected })?;
-            let Some(class) = call.map(|call| space.class(call)) else { continue };
-            if op.is_ok() || space.effect(class) != Effect::Observes {
-                part.ops.push(PartOp { class, at: at as u32, returns: NEVER });
+    pub(crate) fn new(mut readings: Vec<Reading>) -> Self {
+        readings.sort_by_key(|reading| reading.call);
+        let mut part = Part {
+            ops: readings
+                .iter()
+                .map(|&Reading { class, at, .. }| PartOp { class, at, returns: NEVER })
+                .collect(),
+            events: Vec::with_capacity(2 * readings.len()),
+        };
+        let mut pending: BinaryHeap<Reverse<(Nanos, u32)>> = BinaryHeap::new();
+        for (i, reading) in (0..).zip(&readings) {
+            // At one instant calls come first.
+            let over = |end: Nanos| end < reading.call || end == reading.call && broken("ties are in order");
+            while let Some(&Reverse((end, ended))) = pending.peek()
+                && over(end)
+            {
+                pending.pop();
+                part.returns(ended);
+            }
+            part.events.push(Event::Call(i));
+            if !reading.indeterminate {
+                pending.push(Reverse((reading.ends, i)));
             }
         }
-        let call = |op: &PartOp| ops[op.at as usize].call;
-        part.ops.sort_by_key(call);
-        let ends = |op: &PartOp| ops[op.at as usize].ret().max(call(op));
-        let definite = part.ops.iter().enumerate().filter(|(_, op)| ops[op.at as usize].is_ok());
-        let mut returns: Vec<(Nanos, u32)> = definite.map(|(i, op)| (ends(op), i as u32)).collect();
-        returns.sort_unstable();
-        part.events = Vec::with_capacity(part.ops.len() + returns.len());
-        let mut called = 0;
-        for (end, i) in returns {
-            let tie = |called: usize| called as u32 <= i || !broken("ties are in order");
-            let before =
-                |called| call(&part.ops[called]) < end || call(&part.ops[called]) == end && tie(called);
-            while called < part.ops.len() && before(called) {
-                part.events.push(Event::Call(called as u32));
-                called += 1;
-            }
-            part.ops[i as usize].returns = part.events.len() as u32;
-            part.events.push(Event::Return(i));
+        while let Some(Reverse((_, ended))) = pending.pop() {
+            part.returns(ended);
         }
-        part.events.extend((called..part.ops.len()).map(|i| Event::Call(i as u32)));
-        Ok(part)
+        part
+    }
+
+    fn returns(&mut self, op: u32) {
+        self.ops[op as usize].returns = self.events.len() as u32;
+        self.events.push(Event::Return(op));
     }
 
     /// How many operations certainly happened.

@@ -26,8 +26,6 @@ use crate::space::{ClassId, Effect, Space, StateId};
 
 /// Objects with more states than this are left to the search.
 const STATES_MAX: usize = 64;
-/// As are those with more different calls.
-const CLASSES_MAX: usize = 512;
 
 /// The first return, if there is any, that no configuration can survive for this reason.
 pub(crate) fn stale<M: Model>(part: &Part, space: &mut Space<'_, M>) -> Option<u32> {
@@ -107,11 +105,10 @@ impl Moves {
             leads_to: vec![0; classes],
             changes: vec![false; classes],
         };
-        let mut state = 0;
-        while state < space.len().0 {
-            if classes > CLASSES_MAX || space.len().0 > STATES_MAX {
-                return None;
-            }
+        if !space.explore(STATES_MAX) {
+            return None;
+        }
+        for state in 0..space.len().0 {
             for class in 0..classes {
                 let next = space.step(state as StateId, class as ClassId);
                 for branch in 0..next.len {
@@ -122,7 +119,6 @@ impl Moves {
                 }
             }
             moves.all |= 1 << state;
-            state += 1;
         }
         Some(moves)
     }

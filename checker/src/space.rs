@@ -38,6 +38,10 @@ pub(crate) struct Successors {
 
 /// Steps between the first states and calls are kept in a square table, which is all that most objects ever need.
 const CORNER: u32 = 64;
+/// Objects with more states than this teach nothing: what is learned must be cheap.
+const LEARNED_STATES_MAX: usize = 8;
+/// Objects with more different calls are not explored.
+const EXPLORED_CALLS_MAX: usize = 512;
 const NOT_ASKED: Successors = Successors { start: 0, len: u32::MAX };
 
 /// Interned states and calls, and remembered steps.
@@ -47,7 +51,9 @@ pub(crate) struct Space<'m, M: Model> {
     calls: Interner<M::Call>,
     effects: Vec<Effect>,
     states: Interner<M::State>,
+    /// Row by row, `corner_calls` in each.
     corner: Vec<Successors>,
+    corner_calls: u32,
     steps: HashMap<(StateId, ClassId), Successors>,
     successors: Vec<StateId>,
 }
@@ -60,7 +66,8 @@ impl<'m, M: Model> Space<'m, M> {
             calls: Interner::default(),
             effects: Vec::new(),
             states: Interner::default(),
-            corner: vec![NOT_ASKED; (CORNER * CORNER) as usize],
+            corner: Vec::new(),
+            corner_calls: 0,
             steps: HashMap::new(),
             successors: Vec::new(),
         };
@@ -97,12 +104,15 @@ impl<'m, M: Model> Space<'m, M> {
 
     /// The states that a call of this class turns `from` into.
     pub(crate) fn step(&mut self, from: StateId, class: ClassId) -> Successors {
-        let known = if from < CORNER && class < CORNER {
-            self.corner[(from * CORNER + class) as usize]
+        let known = if from < CORNER && class < self.corner_calls {
+            self.corner.get((from * self.corner_calls + class) as usize)
         } else {
-            self.steps.get(&(from, class)).copied().unwrap_or(NOT_ASKED)
+            self.steps.get(&(from, class))
         };
-        if known.len == NOT_ASKED.len { self.ask(from, class) } else { known }
+        match known {
+            Some(&known) if known.len != NOT_ASKED.len => known,
+            _ => self.ask(from, class),
+        }
     }
 
     /// One of the successors.
@@ -119,6 +129,46 @@ impl<'m, M: Model> Space<'m, M> {
     pub(crate) fn idle(&mut self, state: StateId, class: ClassId) -> bool {
         let next = self.step(state, class);
         (0..next.len).any(|branch| self.successor(next, branch) == state)
+    }
+
+    /// Meets every state that the calls known so far can lead to. False if these are more than `states_max`.
+    pub(crate) fn explore(&mut self, states_max: usize) -> bool {
+        let mut state = 0;
+        while state < self.states.items.len() {
+            if self.calls.items.len() > EXPLORED_CALLS_MAX || self.states.items.len() > states_max {
+                return false;
+            }
+            for class in 0..self.calls.items.len() {
+                self.step(state as StateId, class as ClassId);
+            }
+            state += 1;
+        }
+        true
+    }
+
+    /// Learns what calls can do beyond what the model has promised, where all states can be met: in those of one
+    /// element of a set, adding it is an overwrite. No call may be new from then on.
+    pub(crate) fn learn_effects(&mut self) {
+        if self.effects.iter().all(|effect| *effect != Effect::Changes) || !self.explore(LEARNED_STATES_MAX) {
+            return;
+        }
+        let states = self.states.items.len() as StateId;
+        for class in 0..self.calls.items.len() as ClassId {
+            if self.effect(class) != Effect::Changes {
+                continue;
+            }
+            let first = self.step(0, class);
+            let goal = (first.len == 1).then(|| self.successor(first, 0));
+            let leads = |space: &mut Self, from: StateId, to: StateId| {
+                let next = space.step(from, class);
+                next.len == 1 && space.successor(next, 0) == to
+            };
+            if (0..states).all(|state| self.step(state, class).len == 0 || leads(self, state, state)) {
+                self.effects[class as usize] = Effect::Observes;
+            } else if goal.is_some_and(|goal| (0..states).all(|state| leads(self, state, goal))) {
+                self.effects[class as usize] = Effect::Overwrites;
+            }
+        }
     }
 
     /// How many states and calls there are.
@@ -158,8 +208,15 @@ impl<'m, M: Model> Space<'m, M> {
             self.successors.push(id);
         }
         let answer = Successors { start, len: self.successors.len() as u32 - start };
-        if from < CORNER && class < CORNER {
-            self.corner[(from * CORNER + class) as usize] = answer;
+        if self.corner.is_empty() {
+            self.corner_calls = (self.calls.items.len() as u32).clamp(8, CORNER);
+        }
+        if from < CORNER && class < self.corner_calls {
+            let rows = (from as usize + 1) * self.corner_calls as usize;
+            if self.corner.len() < rows {
+                self.corner.resize(rows, NOT_ASKED);
+            }
+            self.corner[(from * self.corner_calls + class) as usize] = answer;
         } else {
             self.steps.insert((from, class), answer);
         }

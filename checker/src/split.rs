@@ -12,24 +12,40 @@ use hashbrown::HashMap;
 
 use crate::model::Model;
 use crate::op::{Nanos, Op, Value};
+use crate::part::Reading;
+use crate::space::{ClassId, Space};
 
-/// The positions of the operations of each component, in the order of their first operations; `None` if some call
-/// is not about one component, or all are about the same. Operations that say nothing belong to none.
-pub(crate) fn components<M: Model>(model: &M, ops: &[&Op]) -> Option<Vec<Vec<usize>>> {
+/// The readings of each component, in the order of their first ones; `None` if some call is not about one component,
+/// or all are about the same.
+pub(crate) fn components<M: Model>(space: &Space<'_, M>, readings: &[Reading]) -> Option<Vec<Vec<Reading>>> {
     let mut known: HashMap<Value, usize> = HashMap::new();
-    let mut components: Vec<Vec<usize>> = Vec::new();
-    for (at, op) in ops.iter().enumerate().filter(|(_, op)| !op.is_fail()) {
-        let Some(call) = model.parse(op).ok()? else { continue };
-        if op.is_info() && model.read_only(&call) {
-            continue;
-        }
-        let component = *known.entry(model.component(&call)?).or_insert(components.len());
-        if component == components.len() {
-            components.push(Vec::new());
-        }
-        components[component].push(at);
+    let mut component_of: Vec<usize> = Vec::new();
+    for class in 0..space.len().1 {
+        let component = space.model().component(space.call(class as ClassId))?;
+        let next = known.len();
+        component_of.push(*known.entry(component).or_insert(next));
     }
-    (components.len() > 1).then_some(components)
+    if known.len() < 2 {
+        return None;
+    }
+    let mut components: Vec<Vec<Reading>> = vec![Vec::new(); known.len()];
+    readings.iter().for_each(|reading| components[component_of[reading.class as usize]].push(*reading));
+    components.retain(|readings| !readings.is_empty());
+    Some(components)
+}
+
+/// The readings of one component, with a space of their own: small objects are learned and looked up faster.
+pub(crate) fn alone<'m, M: Model>(
+    all: &Space<'m, M>,
+    mut readings: Vec<Reading>,
+) -> (Space<'m, M>, Vec<Reading>) {
+    let mut space = Space::new(all.model());
+    let mut class_of: HashMap<ClassId, ClassId> = HashMap::new();
+    for reading in &mut readings {
+        let class = class_of.entry(reading.class);
+        reading.class = *class.or_insert_with(|| space.class(all.call(reading.class).clone()));
+    }
+    (space, readings)
 }
 
 /// One order out of the orders of all components.

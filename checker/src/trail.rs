@@ -41,6 +41,11 @@ impl Trail {
         Trail { remembers: true, nodes: vec![start], sweep_at: 1 << 14 }
     }
 
+    /// No trails yet, of the same kind.
+    pub(crate) fn emptied(self) -> Self {
+        if self.remembers { Trail::new() } else { Trail::without_memory() }
+    }
+
     /// Trails that nobody will ask for.
     pub(crate) fn without_memory() -> Self {
         Trail { remembers: false, ..Trail::new() }
