@@ -96,6 +96,7 @@ pub(crate) fn search<M: Model>(
         Evidence::None => Frontier::without_trail(ATTEMPTS[0].width),
         Evidence::Order | Evidence::Deepest(_) => Frontier::new(ATTEMPTS[0].width),
     };
+    frontier.look_ahead(part, space);
     let may_refute = !matches!(evidence, Evidence::Deepest(_));
     let (found, reached) = match run(&mut frontier, part, space, meter, may_refute) {
         Ok(None) if evidence == Evidence::None => (Found::Order(Vec::new()), part.definite()),

@@ -18,15 +18,15 @@ mod tests {
     use std::cell::Cell;
 
     use crate::check::Engine;
-    use crate::judge::Demand;
     use crate::decision::Decision;
     use crate::generate::SplitMix64;
+    use crate::judge::Demand;
     use crate::limits::Limits;
     use crate::model::{ModelKind, script};
     use crate::op::Op;
     use crate::small;
 
-    const MISTAKES: [&str; 11] = [
+    const MISTAKES: [&str; 13] = [
         "R1: a write of the current value observes",
         "R2: the last to return first",
         "R3: more is better",
@@ -38,6 +38,8 @@ mod tests {
         "beam: trust what was cut",
         "refute: everything undoes",
         "ties are in order",
+        "effects: the first state stands for all",
+        "beam: hints are promises",
     ];
 
     thread_local! {
@@ -56,7 +58,8 @@ mod tests {
     /// Whether the frontier engine is wrong about one of many small random histories: in its answer, or in its
     /// certificate.
     fn is_noticed() -> bool {
-        let kinds = [ModelKind::CasRegister, ModelKind::Kv, ModelKind::Mutex, ModelKind::Queue];
+        let kinds =
+            [ModelKind::CasRegister, ModelKind::Kv, ModelKind::Mutex, ModelKind::Queue, ModelKind::Set];
         let mut random = SplitMix64::new(11);
         let random = (0..40_000).map(|round| {
             let kind = kinds[round % kinds.len()];

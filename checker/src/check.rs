@@ -164,12 +164,8 @@ fn threads(options: &Options<'_>, ops: usize) -> usize {
 /// Decides one part, and replays the certificate if that is asked for (always where debug assertions are on).
 fn decide(judge: &dyn Judge, ops: &[&Op], options: &Options<'_>, unwanted: &AtomicBool) -> Decided {
     let certify = options.certify || cfg!(debug_assertions);
-    let demand = Demand {
-        engine: options.engine,
-        limits: &options.limits,
-        cancelled: Some(unwanted),
-        order: certify,
-    };
+    let demand =
+        Demand { engine: options.engine, limits: &options.limits, cancelled: Some(unwanted), order: certify };
     let decided = judge.decide(ops, demand);
     if let Decision::Legal { order } = &decided.decision
         && certify

@@ -47,6 +47,9 @@
 //!   overwrite, and before the return) is no such operation, it is hidden, and need not be placed for its effect.
 //!   This holds for a write of the current value as well: it covers the others.
 //!
+//! A narrow beam is guided by what will be observed: an indeterminate operation is tried only if the state it leads to may
+//! become one in which the next observations are possible ([`Model::leads_toward`]).
+//!
 //! Before the beam is widened, [`refute`](crate::refute) looks for one simple kind of violation that needs no search.
 //!
 //! With a width, only so many configurations are kept after each event: see [`beam`](crate::beam). The engine notes when
@@ -87,6 +90,10 @@ pub(crate) struct Frontier {
     event: u32,
     /// Where it can go back to, the earliest first.
     checkpoints: Vec<Checkpoint>,
+    /// Every definite observation in the order of their returns, where the future is known.
+    ahead: Vec<Next>,
+    /// What the search is guided by at the return that is worked on.
+    goals: Vec<ClassId>,
 }
 
 /// The frontier as it was before an event.
@@ -98,6 +105,19 @@ struct Checkpoint {
     pending: Pending,
     now: Configs,
 }
+
+/// An observation, and the event at which it returns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Next {
+    returns: u32,
+    op: u32,
+    class: ClassId,
+}
+
+/// Up to this width hints decide what is tried.
+const HINTED_WIDTH_MAX: usize = 64;
+/// How many of the next observations are looked at in search of one that has no place yet.
+const GOALS_TRIED_MAX: usize = 8;
 
 /// So many checkpoints are kept: near ones close together, early ones far apart.
 const CHECKPOINTS_MAX: usize = 24;
@@ -122,7 +142,20 @@ impl Frontier {
             trail: Trail::new(),
             event: 0,
             checkpoints: Vec::new(),
+            ahead: Vec::new(),
+            goals: Vec::new(),
         }
+    }
+
+    /// Lets the search be guided by what will be observed.
+    pub(crate) fn look_ahead<M: Model>(&mut self, part: &Part, space: &Space<'_, M>) {
+        let returns = part.events.iter().filter_map(|event| match *event {
+            Event::Return(op) => Some((op, part.ops[op as usize])),
+            Event::Call(_) => None,
+        });
+        let observations = returns.filter(|(_, what)| space.effect(what.class) == Effect::Observes);
+        self.ahead =
+            observations.map(|(op, PartOp { class, returns, .. })| Next { returns, op, class }).collect();
     }
 
     /// The same for a stream of events that nobody wants a certificate of.
@@ -191,7 +224,21 @@ impl Frontier {
     /// Goes back to the start.
     pub(crate) fn start_again(&mut self) {
         let trail = std::mem::replace(&mut self.trail, Trail::without_memory());
-        *self = Frontier { widest: self.widest, trail: trail.emptied(), ..Frontier::new(self.width) };
+        let ahead = std::mem::take(&mut self.ahead);
+        *self = Frontier { widest: self.widest, trail: trail.emptied(), ahead, ..Frontier::new(self.width) };
+    }
+
+    /// Lets go of everything but what the frontier is.
+    pub(crate) fn shrink(&mut self) {
+        let layout = self.now.layout();
+        let mut now = Configs::default();
+        now.clear(layout);
+        for config in self.now.iter() {
+            now.insert(config);
+        }
+        self.now = now;
+        (self.done, self.on_the_way) = (Configs::default(), Configs::default());
+        (self.rows, self.draft, self.candidates) = (Rows::default(), Vec::new(), Vec::new());
     }
 
     /// Goes on with another space, which need only know what the frontier refers to.
@@ -289,6 +336,9 @@ impl Frontier {
                 self.candidates.push(i);
             }
         }
+        // What must happen is tried before what need not.
+        self.candidates.sort_by_key(|&group| self.pending.groups()[group as usize].is_optional());
+        self.set_goals();
         let mut from = Vec::new();
         let mut at = 0;
         while at < self.on_the_way.len()
@@ -308,6 +358,30 @@ impl Frontier {
         }
         self.was_cut |= at < self.on_the_way.len();
         Ok(())
+    }
+
+    /// What will be observed: by pending observations that have no place yet, and by the first one that is not called
+    /// yet, as far as the future is known. Nothing where the beam is too wide for hints.
+    fn set_goals(&mut self) {
+        self.goals.clear();
+        if self.width > HINTED_WIDTH_MAX {
+            return;
+        }
+        let layout = self.pending.layout();
+        let first = self.ahead.partition_point(|next| next.returns < self.event);
+        for next in self.ahead[first..].iter().take(GOALS_TRIED_MAX) {
+            match self.pending.find(next.op) {
+                None => {
+                    self.goals.push(next.class);
+                    return;
+                }
+                Some(pending) => {
+                    if self.now.iter().any(|config| !pending.is_placed(layout, config)) {
+                        self.goals.push(next.class);
+                    }
+                }
+            }
+        }
     }
 
     /// Continues one configuration by every pending operation that is worth trying, towards the return of `op`.
@@ -339,6 +413,11 @@ impl Frontier {
                 // An overwrite that is only covered on the way is reached otherwise: it is placed, then what covers it.
                 let arrived =
                     pick.op == op || target.effect != Effect::Overwrites && target.is_placed(layout, next);
+                let aims = |goal: &ClassId| space.leads_toward(state, *goal);
+                if pick.is_optional() && !self.goals.is_empty() && !self.goals.iter().any(aims) {
+                    self.was_cut |= !broken("beam: hints are promises");
+                    continue;
+                }
                 let configs = if arrived { &mut self.done } else { &mut self.on_the_way };
                 if configs.insert(next) {
                     self.trail.push(configs::trail(from), pick.op, self.event, state);

@@ -102,6 +102,13 @@ pub trait Model: Sync {
         false
     }
 
+    /// Whether an observation may become possible after this state, as long as nothing overwrites the object: a text
+    /// that is only appended to leads toward the texts that begin with it. No promise but a hint, for the order in
+    /// which things are tried.
+    fn leads_toward(&self, _state: &Self::State, _observation: &Self::Call) -> bool {
+        true
+    }
+
     /// Which part of the object this call is about, if it is about one alone: the element of a set, say. When every
     /// call of a history names a part, each part is checked alone. A promise: calls about different parts commute,
     /// and neither can tell whether the other took place.

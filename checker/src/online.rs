@@ -16,8 +16,9 @@
 //! needs more, or reaches a limit, is given up and left to the check of the whole history.
 //!
 //! Memory is bounded by what is pending, not by the length of the run: states and calls that nothing refers to any
-//! more are forgotten now and then. Operations of unknown outcome never stop pending: each new kind of them costs
-//! memory, and time, for the rest of the run.
+//! more are forgotten now and then, and a key that has been quiet for a while is put away with the little that it must
+//! remember, about a KiB. Operations of unknown outcome never stop pending: each new kind of them costs memory, and
+//! time, for as long as its key is in use.
 
 use std::collections::VecDeque;
 
@@ -34,6 +35,9 @@ use crate::space::{ClassId, Effect, Space};
 
 /// How many configurations are kept for each key.
 const WIDTH: usize = 4096;
+
+/// After so many events, keys that saw none of them are put away.
+const QUIET_EVENTS: usize = 1 << 16;
 
 /// How many states and calls a key may remember before those in use are counted.
 const REMEMBERED_MIN: usize = 1 << 13;
@@ -88,6 +92,9 @@ impl<'a> Online<'a> {
     pub fn feed(&mut self, event: &Event) -> Result<Option<Proved>, Malformed> {
         let position = self.position;
         self.position += 1;
+        if self.position.is_multiple_of(QUIET_EVENTS) {
+            self.streams.values_mut().flatten().for_each(|stream| stream.put_away_if_quiet());
+        }
         let malformed = |why: String| Malformed { position, why };
         let key = match event.kind {
             Kind::Invoke => {
@@ -160,6 +167,9 @@ pub(crate) trait Stream {
     /// Judges what is waiting as if nothing would ever return again.
     fn finish(&mut self, limits: &Limits<'_>) -> Progress;
 
+    /// Lets go of all that can be had again, if there was no event since this was last asked.
+    fn put_away_if_quiet(&mut self);
+
     /// Roughly the bytes held.
     fn bytes(&self) -> usize;
 }
@@ -186,6 +196,8 @@ pub(crate) struct KeyStream<'m, M: Model> {
     /// The event in which each busy process called.
     calls: HashMap<u64, u32>,
     remembered_max: usize,
+    /// The number of the next event when it was last asked whether it is quiet.
+    seen: u32,
 }
 
 impl<'m, M: Model> KeyStream<'m, M> {
@@ -197,6 +209,7 @@ impl<'m, M: Model> KeyStream<'m, M> {
             first: 0,
             calls: HashMap::new(),
             remembered_max: REMEMBERED_MIN,
+            seen: 0,
         }
     }
 
@@ -312,6 +325,16 @@ impl<M: Model> Stream for KeyStream<'_, M> {
         self.judge(limits)
     }
 
+    fn put_away_if_quiet(&mut self) {
+        if self.seen == self.next() {
+            self.forget();
+            self.frontier.shrink();
+            self.waiting.shrink_to_fit();
+            self.calls.shrink_to_fit();
+        }
+        self.seen = self.next();
+    }
+
     fn bytes(&self) -> usize {
         self.space.bytes() + self.frontier.bytes() + self.waiting.capacity() * size_of::<Waiting>()
     }
@@ -400,6 +423,25 @@ mod tests {
             assert_eq!((online.finish(), online.given_up()), (Vec::new(), 0));
             assert!(held.iter().all(|&bytes| bytes < 4 << 20), "{object:?} holds {held:?} bytes");
         }
+    }
+
+    #[test]
+    fn keys_that_are_done_with_are_put_away() {
+        let mut online = Online::new(ModelKind::CasRegister, Limits::default());
+        let keys = 300;
+        for key in 0..keys {
+            let plan = Plan { clients: 5, indeterminate: 2, seed: key, ..Plan::new(Object::Register, 1_000) };
+            let mut history = generate(&plan).history;
+            for op in &mut history.ops {
+                (op.key, op.process) = (Value::Int(key as i64), op.process + 10_000 * key);
+            }
+            for event in events(&history) {
+                assert_eq!(online.feed(&event), Ok(None));
+            }
+        }
+        let each = online.bytes() as u64 / keys;
+        assert!(each < 3_000, "{each} bytes for each key");
+        assert_eq!((online.finish(), online.given_up()), (Vec::new(), 0));
     }
 
     #[test]

@@ -42,6 +42,13 @@ pub(crate) struct Pick {
     place: Place,
 }
 
+impl Pick {
+    /// Whether it need not take effect.
+    pub(crate) fn is_optional(self) -> bool {
+        matches!(self.place, Place::Field(_))
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Bit(Bit),
@@ -79,6 +86,11 @@ impl Pending {
     /// A pending definite operation.
     pub(crate) fn definite(&self, op: u32) -> Definite {
         self.definite[&op]
+    }
+
+    /// A definite operation, if it is pending.
+    pub(crate) fn find(&self, op: u32) -> Option<Definite> {
+        self.definite.get(&op).copied()
     }
 
     /// How many definite operations have no place in the order of this configuration.
@@ -194,6 +206,11 @@ impl Group {
     /// The slots of its definite operations.
     pub(crate) fn slots(&self) -> impl Iterator<Item = u32> {
         self.definite.iter().map(|&(_, _, slot)| slot)
+    }
+
+    /// Whether all of its operations are indeterminate.
+    pub(crate) fn is_optional(&self) -> bool {
+        self.definite.is_empty()
     }
 
     /// Whether it has indeterminate operations.

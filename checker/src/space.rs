@@ -152,7 +152,8 @@ impl<'m, M: Model> Space<'m, M> {
         if self.effects.iter().all(|effect| *effect != Effect::Changes) || !self.explore(LEARNED_STATES_MAX) {
             return;
         }
-        let states = self.states.items.len() as StateId;
+        let all = self.states.items.len() as StateId;
+        let states = if broken("effects: the first state stands for all") { 1 } else { all };
         for class in 0..self.calls.items.len() as ClassId {
             if self.effect(class) != Effect::Changes {
                 continue;
@@ -169,6 +170,11 @@ impl<'m, M: Model> Space<'m, M> {
                 self.effects[class as usize] = Effect::Overwrites;
             }
         }
+    }
+
+    /// See [`Model::leads_toward`].
+    pub(crate) fn leads_toward(&self, state: StateId, observation: ClassId) -> bool {
+        self.model.leads_toward(self.state(state), self.call(observation))
     }
 
     /// How many states and calls there are.

@@ -35,6 +35,8 @@ pub(crate) enum Engine {
 pub(crate) struct Measured {
     /// `legal`, `illegal`, or why there is no answer.
     pub(crate) answer: String,
+    /// The right one. (A history may be too short to hold the violation that was planned.)
+    pub(crate) expected: String,
     /// Which algorithm answered.
     pub(crate) engine: String,
     pub(crate) cpu_ms: f64,
@@ -47,8 +49,12 @@ pub(crate) struct Measured {
 
 impl Measured {
     fn without(answer: &str) -> Self {
-        let answer = answer.to_owned();
-        Measured { answer, engine: String::new(), cpu_ms: 0.0, wall_ms: 0.0, peak_mib: 0.0, own_mib: 0.0 }
+        let (answer, expected, engine) = (answer.to_owned(), String::new(), String::new());
+        Measured { answer, expected, engine, cpu_ms: 0.0, wall_ms: 0.0, peak_mib: 0.0, own_mib: 0.0 }
+    }
+
+    pub(crate) fn is_wrong(&self) -> bool {
+        self.has_answer() && self.answer != self.expected
     }
 
     pub(crate) fn has_answer(&self) -> bool {
@@ -81,6 +87,11 @@ pub(crate) struct Item {
 /// The child's side: measures how long all these histories take together, and says so. The answer is that of the
 /// one, or `right` if all are.
 pub(crate) fn run(items: &[Item], engine: Engine, caps: Caps) -> ! {
+    let expected = match items {
+        [one] if one.legal => "legal",
+        [_] => "illegal",
+        _ => "right",
+    };
     let check: Vec<Box<dyn Fn() -> Answered + '_>> = items.iter().map(|item| prepare(item, engine)).collect();
     let work = || {
         let answers: Vec<Answered> = check.iter().map(|check| check()).collect();
@@ -114,6 +125,7 @@ pub(crate) fn run(items: &[Item], engine: Engine, caps: Caps) -> ! {
         best.cpu_ms = best.cpu_ms.min(next.cpu_ms);
         best.wall_ms = best.wall_ms.min(next.wall_ms);
     }
+    best.expected = expected.to_owned();
     finish(&best)
 }
 
@@ -205,6 +217,7 @@ impl Reading {
         let peak_mib = status_mib("VmHWM:");
         Measured {
             answer: answered.answer,
+            expected: String::new(),
             engine: answered.by,
             cpu_ms: end.cpu_ms - self.cpu_ms,
             wall_ms: (end.wall - self.wall).as_secs_f64() * 1e3,

@@ -103,6 +103,13 @@ impl Model for Kv {
         matches!(call, KvCall::Get(_) | KvCall::CasFailed(_) | KvCall::Delete(Some(false)))
     }
 
+    fn leads_toward(&self, state: &Value, observation: &KvCall) -> bool {
+        match (state, observation) {
+            (Value::Str(begin), KvCall::Get(Value::Str(text))) => text.starts_with(&**begin),
+            _ => true,
+        }
+    }
+
     fn overwrites(&self, call: &KvCall) -> bool {
         matches!(call, KvCall::Put(_) | KvCall::Delete(None))
     }

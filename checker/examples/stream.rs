@@ -1,0 +1,184 @@
+//! Feeds a long stream of events to the online check, as a test that runs for days would, and prints what it holds.
+//!
+//! ```text
+//! cargo run --release -p tribunal-checker --example stream -- [OPS] [CLIENTS] [INDETERMINATE] [OPS_PER_KEY]
+//! ```
+//!
+//! Clients read, write and compare-and-set a register of five values; so many operations stay indeterminate. With
+//! OPS_PER_KEY a key is retired after so many operations, as `tribunal run` does; without, all operations are on one
+//! key. The events are made as they are needed, so what the process holds is the check.
+#![allow(clippy::print_stdout, reason = "this is a program")]
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use tribunal_checker::generate::SplitMix64;
+use tribunal_checker::limits::Limits;
+use tribunal_checker::model::ModelKind;
+use tribunal_checker::online::Online;
+use tribunal_checker::op::{Event, F, Kind, Value};
+
+fn main() -> ExitCode {
+    let mut numbers = std::env::args().skip(1).map(|text| text.replace('_', "").parse().ok());
+    let mut number = |default: u64| numbers.next().flatten().unwrap_or(default);
+    let (ops, clients) = (number(10_000_000), number(10));
+    let (indeterminate, ops_per_key) = (number(3), number(u64::MAX));
+    let mut online = Online::new(ModelKind::CasRegister, Limits::default());
+    let mut register = Register::new(clients, ops / (indeterminate + 1), ops_per_key);
+    let start = Instant::now();
+    println!(
+        "{:>12} {:>9} {:>12} {:>12} {:>10}",
+        "operations", "seconds", "check KiB", "process KiB", "given up"
+    );
+    while register.done < ops {
+        let event = register.event();
+        match online.feed(&event) {
+            Ok(None) => {}
+            Ok(Some(proved)) => {
+                println!("a violation in a legal stream: {}", proved.witness);
+                return ExitCode::FAILURE;
+            }
+            Err(malformed) => {
+                println!("{malformed}");
+                return ExitCode::FAILURE;
+            }
+        }
+        if event.kind != Kind::Invoke && register.done.is_multiple_of((ops / 10).max(1)) {
+            println!(
+                "{:>12} {:>9.1} {:>12} {:>12} {:>10}",
+                register.done,
+                start.elapsed().as_secs_f64(),
+                online.bytes() >> 10,
+                resident_kib(),
+                online.given_up()
+            );
+        }
+    }
+    if online.finish().is_empty() && online.given_up() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A register and its clients, each on one operation after the other.
+struct Register {
+    random: SplitMix64,
+    value: Value,
+    key: i64,
+    ops_per_key: u64,
+    /// After so many operations one stays indeterminate.
+    certain: u64,
+    clients: Vec<Client>,
+    processes: u64,
+    events: u64,
+    invoked: u64,
+    done: u64,
+}
+
+struct Client {
+    process: u64,
+    doing: Doing,
+}
+
+enum Doing {
+    Nothing,
+    Asked(F, Value),
+    Answered(F, Value),
+}
+
+impl Register {
+    fn new(clients: u64, certain: u64, ops_per_key: u64) -> Self {
+        Register {
+            random: SplitMix64::new(1),
+            value: Value::Nil,
+            key: 0,
+            ops_per_key,
+            certain,
+            clients: (0..clients).map(|process| Client { process, doing: Doing::Nothing }).collect(),
+            processes: clients,
+            events: 0,
+            invoked: 0,
+            done: 0,
+        }
+    }
+
+    /// The next event; effects happen in between.
+    fn event(&mut self) -> Event {
+        loop {
+            let at = self.random.below(self.clients.len() as u64) as usize;
+            match std::mem::replace(&mut self.clients[at].doing, Doing::Nothing) {
+                Doing::Nothing if self.invoked > 0 && self.invoked.is_multiple_of(self.ops_per_key) => {
+                    // All have to be idle before the key changes.
+                    if self.clients.iter().all(|client| matches!(client.doing, Doing::Nothing)) {
+                        (self.key, self.value, self.invoked) = (self.key + 1, Value::Nil, 0);
+                    }
+                }
+                Doing::Nothing => {
+                    self.invoked += 1;
+                    let (f, input) = self.ask();
+                    self.clients[at].doing = Doing::Asked(f.clone(), input.clone());
+                    return self.record(at, Kind::Invoke, f, input);
+                }
+                Doing::Asked(f, input) => {
+                    let output = self.apply(&f, input);
+                    self.clients[at].doing = Doing::Answered(f, output);
+                }
+                Doing::Answered(f, output) => {
+                    self.done += 1;
+                    if self.done.is_multiple_of(self.certain) {
+                        let event = self.record(at, Kind::Info, f, Value::Nil);
+                        self.clients[at].process = self.processes;
+                        self.processes += 1;
+                        return event;
+                    }
+                    return self.record(at, Kind::Ok, f, output);
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self) -> (F, Value) {
+        let value = |random: &mut SplitMix64| Value::Int(random.below(5) as i64);
+        match self.random.below(3) {
+            0 => (F::Read, Value::Nil),
+            1 => (F::Write, value(&mut self.random)),
+            _ => (F::Cas, Value::pair(value(&mut self.random), value(&mut self.random))),
+        }
+    }
+
+    fn apply(&mut self, f: &F, input: Value) -> Value {
+        match (f, input.as_pair()) {
+            (F::Read, _) => self.value.clone(),
+            (F::Cas, Some((from, to))) => {
+                let holds = self.value == *from;
+                if holds {
+                    self.value = to.clone();
+                }
+                holds.into()
+            }
+            _ => {
+                self.value = input;
+                Value::Nil
+            }
+        }
+    }
+
+    fn record(&mut self, client: usize, kind: Kind, f: F, value: Value) -> Event {
+        self.events += 1;
+        Event {
+            index: self.events,
+            time: self.events,
+            process: self.clients[client].process,
+            kind,
+            f,
+            key: Value::Int(self.key),
+            value,
+            node: None,
+            error: None,
+        }
+    }
+}
+
+/// What this process holds in memory, as the kernel counts it.
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
