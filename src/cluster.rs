@@ -18,13 +18,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tribunal_nemesis::{Links, NodeId, NodeState, Nodes};
 use tribunal_systems::{Place, System};
 
 use crate::clock::Clock;
-use guard::Guard;
+use guard::{Guard, Leftover};
 use logs::NodeLog;
 pub(crate) use node::{Death, Node};
 use spawn::Spawner;
@@ -163,6 +164,19 @@ impl Nodes for Cluster {
     async fn start(&self, node: NodeId) -> Result<(), String> {
         let start = self.nodes[node.0].start(&*self.system, &self.spawner, &self.guard);
         start.map_err(|error| format!("cannot start {node}: {error}"))
+    }
+
+    fn pid(&self, node: NodeId) -> Option<i32> {
+        self.nodes[node.0].pid().map(Pid::as_raw)
+    }
+
+    fn may_die(&self, node: NodeId) {
+        self.nodes[node.0].may_die();
+    }
+
+    fn cgroup(&self, path: &Path, exists: bool) {
+        let cgroup = Leftover::Cgroup(path.to_owned());
+        if exists { self.guard.add(&cgroup) } else { self.guard.remove(&cgroup) }
     }
 
     fn state(&self, node: NodeId) -> NodeState {

@@ -3,6 +3,7 @@
 mod bad_input;
 mod check;
 mod ending;
+mod processes;
 mod program;
 mod reports;
 mod schedules;

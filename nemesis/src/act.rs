@@ -10,6 +10,11 @@
 //!   cut n1>n2 stall      heal n1>n2
 //!   degrade n1>n2 delay_ms=50 write_max=3
 //!                        restore n1>n2
+//!   skew n2 offset_ms=-5000 drift_ppm=20000
+//!                        unskew n2
+//!   starve n2 cpu_percent=5
+//!                        feed n2
+//!   limit n2 files=0     unlimit n2
 //!   @1500 kill n3        1.5 s after the fault began
 //! ```
 
@@ -17,7 +22,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CutMode, NodeId, ParseNodeError, Quality};
+use crate::{CutMode, Limit, NodeId, ParseNodeError, Quality, Skew};
 
 /// One thing done to one node or one directed link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +45,18 @@ pub enum Act {
     Degrade(NodeId, NodeId, Quality),
     /// Makes the link from the first node to the second good: the undo of `Degrade`.
     Restore(NodeId, NodeId),
+    /// Makes the clocks of the node's processes wrong.
+    Skew(NodeId, Skew),
+    /// Makes the clocks true: the undo of `Skew`.
+    Unskew(NodeId),
+    /// Gives the node's processes so many percent of one processor.
+    Starve(NodeId, u8),
+    /// Gives them all they want: the undo of `Starve`.
+    Feed(NodeId),
+    /// Lets the node's processes have no more than a little more.
+    Limit(NodeId, Limit),
+    /// Raises the limits again, and starts a node that died of them: the undo of `Limit`.
+    Unlimit(NodeId),
 }
 
 impl Act {
@@ -50,7 +67,11 @@ impl Act {
             Act::Pause(node) => Some(Act::Resume(node)),
             Act::Cut(from, to, _) => Some(Act::Heal(from, to)),
             Act::Degrade(from, to, _) => Some(Act::Restore(from, to)),
+            Act::Skew(node, _) => Some(Act::Unskew(node)),
+            Act::Starve(node, _) => Some(Act::Feed(node)),
+            Act::Limit(node, _) => Some(Act::Unlimit(node)),
             Act::Start(_) | Act::Resume(_) | Act::Heal(..) | Act::Restore(..) => None,
+            Act::Unskew(_) | Act::Feed(_) | Act::Unlimit(_) => None,
         }
     }
 
@@ -62,11 +83,40 @@ impl Act {
         }
     }
 
+    /// The node whose process the act ends, if it ends one.
+    pub(crate) fn downs(self) -> Option<NodeId> {
+        match self {
+            Act::Kill(node) | Act::Terminate(node) => Some(node),
+            _ => None,
+        }
+    }
+
+    /// The node whose process the act hurts without stopping it, if it does: what has to be done again to a process that
+    /// takes the place of the one it was done to.
+    pub(crate) fn marks(self) -> Option<NodeId> {
+        match self {
+            Act::Skew(node, _) | Act::Starve(node, _) | Act::Limit(node, _) => Some(node),
+            _ => None,
+        }
+    }
+
+    /// How it hurts a process without stopping it, in the words of its text.
+    pub(crate) fn how(self) -> Option<String> {
+        match self {
+            Act::Skew(_, skew) => Some(skew.to_string()),
+            Act::Starve(_, percent) => Some(format!("cpu_percent={percent}")),
+            Act::Limit(_, limit) => Some(limit.to_string()),
+            _ => None,
+        }
+    }
+
     /// The node whose process the act is done to; `None` for acts on links.
     pub(crate) fn process(self) -> Option<NodeId> {
         match self {
             Act::Kill(node) | Act::Terminate(node) | Act::Start(node) => Some(node),
             Act::Pause(node) | Act::Resume(node) => Some(node),
+            Act::Skew(node, _) | Act::Starve(node, _) | Act::Limit(node, _) => Some(node),
+            Act::Unskew(node) | Act::Feed(node) | Act::Unlimit(node) => Some(node),
             Act::Cut(..) | Act::Heal(..) | Act::Degrade(..) | Act::Restore(..) => None,
         }
     }
@@ -99,6 +149,12 @@ impl Act {
             Act::Heal(from, to) => Act::Heal(rename(from), rename(to)),
             Act::Degrade(from, to, quality) => Act::Degrade(rename(from), rename(to), quality),
             Act::Restore(from, to) => Act::Restore(rename(from), rename(to)),
+            Act::Skew(node, skew) => Act::Skew(rename(node), skew),
+            Act::Unskew(node) => Act::Unskew(rename(node)),
+            Act::Starve(node, percent) => Act::Starve(rename(node), percent),
+            Act::Feed(node) => Act::Feed(rename(node)),
+            Act::Limit(node, limit) => Act::Limit(rename(node), limit),
+            Act::Unlimit(node) => Act::Unlimit(rename(node)),
         }
     }
 
@@ -107,6 +163,8 @@ impl Act {
         let (node, other) = match self {
             Act::Kill(node) | Act::Terminate(node) | Act::Start(node) => (node, None),
             Act::Pause(node) | Act::Resume(node) => (node, None),
+            Act::Skew(node, _) | Act::Starve(node, _) | Act::Limit(node, _) => (node, None),
+            Act::Unskew(node) | Act::Feed(node) | Act::Unlimit(node) => (node, None),
             Act::Cut(from, to, _) | Act::Heal(from, to) => (from, Some(to)),
             Act::Degrade(from, to, _) | Act::Restore(from, to) => (from, Some(to)),
         };
@@ -127,6 +185,12 @@ impl fmt::Display for Act {
             Act::Heal(from, to) => write!(f, "heal {from}>{to}"),
             Act::Degrade(from, to, quality) => write!(f, "degrade {from}>{to} {quality}"),
             Act::Restore(from, to) => write!(f, "restore {from}>{to}"),
+            Act::Skew(node, skew) => write!(f, "skew {node} {skew}"),
+            Act::Unskew(node) => write!(f, "unskew {node}"),
+            Act::Starve(node, percent) => write!(f, "starve {node} cpu_percent={percent}"),
+            Act::Feed(node) => write!(f, "feed {node}"),
+            Act::Limit(node, limit) => write!(f, "limit {node} {limit}"),
+            Act::Unlimit(node) => write!(f, "unlimit {node}"),
         }
     }
 }
@@ -196,6 +260,18 @@ impl FromStr for TimedAct {
                 link(ends).map(|(from, to)| Act::Degrade(from, to, quality))?
             }
             ["restore", ends] => link(ends).map(|(from, to)| Act::Restore(from, to))?,
+            ["skew", node, ref properties @ ..] => {
+                Act::Skew(node.parse()?, Skew::parse(properties).ok_or_else(wrong)?)
+            }
+            ["unskew", node] => Act::Unskew(node.parse()?),
+            ["starve", node, share] => {
+                let percent = share.strip_prefix("cpu_percent=").and_then(|percent| percent.parse().ok());
+                let percent = percent.filter(|percent| (1..100).contains(percent)).ok_or_else(wrong)?;
+                Act::Starve(node.parse()?, percent)
+            }
+            ["feed", node] => Act::Feed(node.parse()?),
+            ["limit", node, limit] => Act::Limit(node.parse()?, Limit::parse(limit).ok_or_else(wrong)?),
+            ["unlimit", node] => Act::Unlimit(node.parse()?),
             ["heal", ends] => link(ends).map(|(from, to)| Act::Heal(from, to))?,
             _ => return Err(wrong()),
         };
@@ -231,6 +307,12 @@ mod tests {
             ("@20 cut n12>n2 reset", Some("heal n12>n2")),
             ("degrade n1>n2 delay_ms=~5 write_max=3", Some("restore n1>n2")),
             ("restore n1>n2", None),
+            ("skew n3 offset_ms=-5000", Some("unskew n3")),
+            ("@9 starve n3 cpu_percent=5", Some("feed n3")),
+            ("limit n1 files=0", Some("unlimit n1")),
+            ("unskew n1", None),
+            ("feed n1", None),
+            ("unlimit n1", None),
             ("start n1", None),
             ("resume n1", None),
             ("@7 heal n2>n1", None),
@@ -239,9 +321,21 @@ mod tests {
             assert_eq!(act.to_string(), text);
             assert_eq!(act.act.undo().map(|undo| undo.to_string()), undo.map(str::to_owned));
         }
-        for text in
-            ["", "kill", "kill m1", "kill n1 n2", "@x kill n1", "cut n1 stall", "cut n1>n2", "heal n1>n1"]
-        {
+        for text in [
+            "",
+            "kill",
+            "kill m1",
+            "kill n1 n2",
+            "@x kill n1",
+            "cut n1 stall",
+            "cut n1>n2",
+            "heal n1>n1",
+            "skew n1",
+            "skew n1 offset_ms=x",
+            "starve n1",
+            "starve n1 cpu_percent=100",
+            "limit n1 files",
+        ] {
             assert!(text.parse::<TimedAct>().is_err(), "{text:?}");
         }
     }

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Act, FaultEffect, FaultEvent, FaultOutcome, FaultRecord, LinkCounters, Links, NodeId, NodeState, Nodes,
-    Plan, Signal, Step, TimedAct, plan, trigger::Armed,
+    Plan, Signal, Step, TimedAct, plan, processes::Processes, trigger::Armed,
 };
 
 /// How long a fault waits for a leader to be known, and the pause before it asks again.
@@ -72,6 +72,7 @@ pub async fn drive_with_signals<N: Nodes>(
     // Links open even if this future is dropped where it stands.
     let opens_links = OpensLinks(links.clone());
     let mut driver = Driver {
+        processes: Processes::new(nodes.clone()),
         nodes: &*nodes,
         links: &links,
         clock,
@@ -106,42 +107,34 @@ pub async fn drive_with_signals<N: Nodes>(
 pub async fn heal_everything<N: Nodes>(nodes: &N, links: &Links) -> Result<(), HealError> {
     links.heal_all();
     let healed = join_all((0..nodes.count()).map(NodeId).map(|node| async move {
-        perform(nodes, links, Act::Resume(node)).await?;
-        perform(nodes, links, Act::Start(node)).await
+        in_time(Act::Resume(node), nodes.resume(node)).await?;
+        in_time(Act::Start(node), nodes.start(node)).await
     }));
     let problems: Vec<String> = healed.await.into_iter().filter_map(Result::err).collect();
     if problems.is_empty() { Ok(()) } else { Err(HealError(problems)) }
 }
 
-/// Does one act. The error names it.
-async fn perform<N: Nodes>(nodes: &N, links: &Links, act: Act) -> Result<(), String> {
+/// Does one act; gives the effect that an undoing act finds. The error names the act.
+async fn perform<N: Nodes>(processes: &Processes<N>, links: &Links, act: Act) -> Result<FaultEffect, String> {
     let done = async {
         match act {
-            Act::Kill(node) => nodes.kill(node).await,
-            Act::Terminate(node) => nodes.terminate(node).await,
-            Act::Start(node) => nodes.start(node).await,
-            Act::Pause(node) => nodes.pause(node).await,
-            Act::Resume(node) => nodes.resume(node).await,
-            Act::Cut(from, to, mode) => {
-                links.cut(from, to, mode);
-                Ok(())
-            }
-            Act::Heal(from, to) => {
-                links.heal(from, to);
-                Ok(())
-            }
-            Act::Degrade(from, to, quality) => {
-                links.degrade(from, to, quality);
-                Ok(())
-            }
-            Act::Restore(from, to) => {
-                links.restore(from, to);
-                Ok(())
-            }
+            Act::Cut(from, to, mode) => links.cut(from, to, mode),
+            Act::Heal(from, to) => links.heal(from, to),
+            Act::Degrade(from, to, quality) => links.degrade(from, to, quality),
+            Act::Restore(from, to) => links.restore(from, to),
+            _ => {}
+        }
+        match act.process() {
+            Some(node) => processes.perform(node, act).await,
+            None => Ok(FaultEffect::default()),
         }
     };
+    in_time(act, done).await
+}
+
+async fn in_time<T>(act: Act, done: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     match timeout(ACT_WAIT, done).await {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(done)) => Ok(done),
         Ok(Err(why)) => Err(format!("{act}: {why}")),
         Err(_) => Err(format!("{act}: not done after {} s", ACT_WAIT.as_secs())),
     }
@@ -169,12 +162,15 @@ struct Running {
     before: LinkCounters,
     /// The nodes it stopped, seen to be stopped.
     stopped: BTreeSet<NodeId>,
+    /// What its undoing acts have found so far.
+    effect: FaultEffect,
     /// What went wrong since it was applied.
     problems: Vec<String>,
 }
 
 struct Driver<'a, N, C, R> {
     nodes: &'a N,
+    processes: Processes<N>,
     links: &'a Links,
     clock: C,
     record: R,
@@ -276,7 +272,11 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         if let Some(node) = plan::stranger(&step.acts, count) {
             return Err(format!("there is no {node} in a cluster of {count}"));
         }
-        let Some(stand_in) = step.leader else { return Ok((step.acts.clone(), None)) };
+        if let Some(why) = step.acts.iter().find_map(|timed| self.processes.forbids(timed.act)) {
+            return Err(why);
+        }
+        let remark = step.acts.iter().find_map(|timed| self.processes.remark(timed.act));
+        let Some(stand_in) = step.leader else { return Ok((step.acts.clone(), remark)) };
         // In the middle of an election there is none, and a moment later there is.
         let leader = async {
             loop {
@@ -288,7 +288,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             }
         };
         match timeout(PRIMARIES_WAIT, leader).await.ok() {
-            Some(leader) => Ok((step.led_by(leader), None)),
+            Some(leader) => Ok((step.led_by(leader), remark)),
             None => Ok((step.acts.clone(), Some(format!("no leader is known: took {stand_in} for it")))),
         }
     }
@@ -338,8 +338,13 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             record.outcome = FaultOutcome::Indeterminate;
             record.why = Some(record.why.into_iter().chain(problems).collect::<Vec<_>>().join("; "));
         }
-        let running =
-            Running { applied: record.clone(), before, stopped: BTreeSet::new(), problems: Vec::new() };
+        let running = Running {
+            applied: record.clone(),
+            before,
+            stopped: BTreeSet::new(),
+            effect: FaultEffect::default(),
+            problems: Vec::new(),
+        };
         self.running.insert(i, running);
         (self.record)(record);
     }
@@ -353,7 +358,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
                     self.claims.push((i, act));
                     wanted.push(act);
                 }
-                None => wanted.push(self.give_up(i, act)),
+                None => wanted.extend(self.put_right(i, act)),
             }
         }
         // One after the other on one node, at once on different ones. Acts on links take no time.
@@ -361,15 +366,40 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         for act in wanted {
             by_node.entry(act.process()).or_default().push(act);
         }
-        let (nodes, links) = (self.nodes, self.links);
+        let (processes, links) = (&self.processes, self.links);
         let done = join_all(by_node.into_values().map(|acts| async move {
-            let mut problems = Vec::new();
+            let (mut effect, mut problems) = (FaultEffect::default(), Vec::new());
             for act in acts {
-                problems.extend(perform(nodes, links, act).await.err());
+                match perform(processes, links, act).await {
+                    Ok(found) => effect += found,
+                    Err(problem) => problems.push(problem),
+                }
             }
-            problems
+            (effect, problems)
         }));
-        done.await.concat()
+        let (effects, problems): (Vec<_>, Vec<_>) = done.await.into_iter().unzip();
+        if let Some(running) = self.running.get_mut(&i) {
+            effects.into_iter().for_each(|effect| running.effect += effect);
+        }
+        problems.concat()
+    }
+
+    /// What is to be done for an act of step `i` that puts right.
+    fn put_right(&mut self, i: usize, undo: Act) -> Vec<Act> {
+        let mut acts = vec![self.give_up(i, undo)];
+        match acts[0] {
+            // It may have died of its limits.
+            Act::Unlimit(node) if !self.claims.iter().any(|(_, act)| act.downs() == Some(node)) => {
+                acts.push(Act::Start(node));
+            }
+            _ => {}
+        }
+        // A new process knows nothing of what was done to the old one.
+        if let Some(Act::Start(node)) = acts.last().copied() {
+            let marks = self.claims.iter().map(|(_, act)| *act).filter(|act| act.marks() == Some(node));
+            acts.extend(marks);
+        }
+        acts
     }
 
     /// Gives up the claims of step `i` that `undo` puts right. What is then to be done: `undo`, or, if another step still
@@ -410,7 +440,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             bytes_degraded: counted.bytes_degraded,
             bits_flipped: counted.bits_flipped,
             nodes_stopped: running.stopped.len() as u64,
-            ..FaultEffect::default()
+            ..running.effect
         };
         let mut record = running.applied;
         let all_problems: Vec<String> =

@@ -8,11 +8,22 @@ use std::ops::Range;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::{CutMode, NodeId, TimedAct, corrupt, degrade, kill, partition, pause, terminate};
+use crate::{
+    CutMode, NodeId, TimedAct, clock, corrupt, degrade, kill, limits, partition, pause, starve, terminate,
+};
 
 /// Every fault, in the order in which help lists them.
-pub const FAULTS: &[Fault] =
-    &[kill::FAULT, pause::FAULT, partition::FAULT, degrade::FAULT, terminate::FAULT, corrupt::FAULT];
+pub const FAULTS: &[Fault] = &[
+    kill::FAULT,
+    pause::FAULT,
+    partition::FAULT,
+    degrade::FAULT,
+    terminate::FAULT,
+    corrupt::FAULT,
+    clock::FAULT,
+    starve::FAULT,
+    limits::FAULT,
+];
 
 /// A way to hurt a cluster, with its variants.
 #[derive(Debug)]

@@ -9,6 +9,6 @@ pub(crate) const FAULT: Fault = Fault {
     name: "kill",
     about: "ends processes with SIGKILL; the undo starts them on the data they left",
     usual: true,
-    kinds: target::KINDS,
+    kinds: target::ENDS,
     draw: |kind, dice| target::draw(kind, dice, Act::Kill),
 };

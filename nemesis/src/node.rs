@@ -3,7 +3,7 @@
 //! The cluster implements [`Nodes`]. Every action *leads to a state* rather than toggling one (`start` on a running node
 //! is `Ok` and does nothing), because healing repeats actions without knowing how far an interrupted fault had come.
 
-use std::{fmt, future::Future, str::FromStr};
+use std::{fmt, future::Future, path::Path, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +86,16 @@ pub trait Nodes: Send + Sync + 'static {
 
     /// Starts the node on the data it left behind, if it is down. Returns when the process exists; it need not answer yet.
     fn start(&self, node: NodeId) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// The process that was started, leader of a process group of its own; `None` while the node is down.
+    fn pid(&self, node: NodeId) -> Option<i32>;
+
+    /// The process that is there now may end by itself, because of what was done to it. Ending is then an outcome of the
+    /// fault: the node is down until it is started again.
+    fn may_die(&self, node: NodeId);
+
+    /// A cgroup is about to be made, or is gone: whoever cleans up after a killed controller must know.
+    fn cgroup(&self, path: &Path, exists: bool);
 
     /// What the process is doing now; looks at the process, not at what it was last told.
     fn state(&self, node: NodeId) -> NodeState;

@@ -10,6 +10,6 @@ pub(crate) const FAULT: Fault = Fault {
     name: "pause",
     about: "stops processes with SIGSTOP; the undo lets them go on with SIGCONT",
     usual: true,
-    kinds: target::KINDS,
+    kinds: target::STOPS,
     draw: |kind, dice| target::draw(kind, dice, Act::Pause),
 };

@@ -79,9 +79,11 @@ pub(crate) fn mode(acts: &[TimedAct]) -> Option<CutMode> {
     })
 }
 
-/// The nodes that some acts are about: those stopped, or else the smaller side of what is cut or degraded.
+/// The nodes that some acts are about: those whose processes are stopped or hurt, or else the smaller side of what is cut or
+/// degraded.
 pub(crate) fn aimed_at(acts: &[TimedAct]) -> Vec<NodeId> {
-    let stopped: BTreeSet<NodeId> = acts.iter().filter_map(|timed| timed.act.stops()).collect();
+    let hurt = |timed: &TimedAct| timed.act.stops().or(timed.act.marks());
+    let stopped: BTreeSet<NodeId> = acts.iter().filter_map(hurt).collect();
     match (stopped.is_empty(), grudge(acts)) {
         (false, _) => stopped.into_iter().collect(),
         (true, cut) if cut.is_empty() => degraded(acts).aimed_at(),
@@ -93,7 +95,8 @@ pub(crate) fn aimed_at(acts: &[TimedAct]) -> Vec<NodeId> {
 pub(crate) const GIVEN: &str = "acts";
 
 /// A fault as one reads it: `partition {n2 | n1,n3}`, `kill n1,n3`, `degrade delay_ms=50 {n1 | n2,n3}`; with its kind where
-/// the acts come one after the other: `kill rolling n1,n2,n3`.
+/// the acts come one after the other: `kill rolling n1,n2,n3`; and with how processes are hurt, where it is the same for all:
+/// `starve cpu_percent=5 n1,n2`.
 pub(crate) fn label(fault: &str, kind: &str, acts: &[TimedAct]) -> String {
     if fault == GIVEN {
         return acts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -102,12 +105,20 @@ pub(crate) fn label(fault: &str, kind: &str, acts: &[TimedAct]) -> String {
     let qualities = acts.iter().filter_map(|timed| timed.act.degrades()).map(|(_, _, quality)| quality);
     let mut qualities: Vec<String> = qualities.map(|quality| quality.to_string()).collect();
     qualities.dedup();
+    let mut hows: Vec<String> = acts.iter().filter_map(|timed| timed.act.how()).collect();
+    hows.dedup();
     let about = match &qualities[..] {
+        _ if hows.len() == 1 => format!("{} {}", hows[0], join(&aimed_at(acts))),
+        _ if !hows.is_empty() => join(&aimed_at(acts)),
         _ if !cut.is_empty() => cut.to_string(),
         [] => join(&aimed_at(acts)),
         [quality] => format!("{quality} {degraded}"),
         _ => format!("{kind} {degraded}"),
     };
-    let how = if acts.iter().any(|timed| timed.after_ms > 0) { format!(" {kind}") } else { String::new() };
+    let how = if hows.len() > 1 || acts.iter().any(|timed| timed.after_ms > 0) {
+        format!(" {kind}")
+    } else {
+        String::new()
+    };
     format!("{fault}{how} {about}").trim_end().to_owned()
 }

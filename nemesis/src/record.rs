@@ -3,6 +3,8 @@
 //! Two lines per fault, one when its first acts are done and one when all of it is undone; a fault that was skipped has
 //! only the first. The times of the two enclose everything the fault did.
 
+use std::ops::AddAssign;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{CutMode, NodeId, TimedAct};
@@ -97,10 +99,39 @@ pub struct FaultEffect {
     /// also change by themselves.
     #[serde(skip_serializing_if = "none")]
     pub leader_changes: u64,
+    /// How far a clock that it made wrong was seen to be from the truth, at most, in milliseconds.
+    #[serde(skip_serializing_if = "none")]
+    pub clock_off_ms: u64,
+    /// Processor time that it withheld, in milliseconds.
+    #[serde(skip_serializing_if = "none")]
+    pub cpu_withheld_ms: u64,
+    /// Connections that nodes which may open no file had left waiting.
+    #[serde(skip_serializing_if = "none")]
+    pub connections_unaccepted: u64,
+    /// Nodes that died of it by themselves.
+    #[serde(skip_serializing_if = "none")]
+    pub nodes_died: u64,
 }
 
 fn none(count: &u64) -> bool {
     *count == 0
+}
+
+impl AddAssign for FaultEffect {
+    fn add_assign(&mut self, other: FaultEffect) {
+        self.bytes_withheld += other.bytes_withheld;
+        self.connections_withheld += other.connections_withheld;
+        self.bytes_degraded += other.bytes_degraded;
+        self.bits_flipped += other.bits_flipped;
+        self.connections_refused += other.connections_refused;
+        self.operations_in_flight += other.operations_in_flight;
+        self.leader_changes += other.leader_changes;
+        self.nodes_stopped += other.nodes_stopped;
+        self.clock_off_ms = self.clock_off_ms.max(other.clock_off_ms);
+        self.cpu_withheld_ms += other.cpu_withheld_ms;
+        self.connections_unaccepted += other.connections_unaccepted;
+        self.nodes_died += other.nodes_died;
+    }
 }
 
 impl FaultEffect {

@@ -9,28 +9,45 @@ use crate::{
     fault::{Dice, Kind},
 };
 
-/// The kinds of every fault that stops processes.
-pub(crate) const KINDS: &[Kind] = &[
-    Kind { name: "leader", about: "whoever leads", at_leader: true },
-    Kind {
-        name: "leader-again",
-        about: "whoever leads, again and again, as soon as it is back",
-        at_leader: true,
-    },
-    Kind { name: "one", about: "a random node", at_leader: false },
-    Kind { name: "minority", about: "fewer than half of the nodes", at_leader: false },
-    Kind { name: "majority", about: "more than half of the nodes, but not all", at_leader: false },
-    Kind { name: "all", about: "every node at once", at_leader: false },
-    Kind { name: "rolling", about: "every node, one after the other", at_leader: false },
-];
+const LEADER: Kind = Kind { name: "leader", about: "whoever leads", at_leader: true };
+const LEADER_AGAIN: Kind = Kind {
+    name: "leader-again",
+    about: "whoever leads, again and again, as soon as it is back",
+    at_leader: true,
+};
+const CRASH_LOOP: Kind = Kind {
+    name: "crash-loop",
+    about: "a random node, again and again, a few milliseconds after each start",
+    at_leader: false,
+};
+const ONE: Kind = Kind { name: "one", about: "a random node", at_leader: false };
+const MINORITY: Kind = Kind { name: "minority", about: "fewer than half of the nodes", at_leader: false };
+const MAJORITY: Kind =
+    Kind { name: "majority", about: "more than half of the nodes, but not all", at_leader: false };
+const ALL: Kind = Kind { name: "all", about: "every node at once", at_leader: false };
+const ROLLING: Kind = Kind { name: "rolling", about: "every node, one after the other", at_leader: false };
+const STORM: Kind =
+    Kind { name: "storm", about: "every node again and again, each at times of its own", at_leader: false };
+
+/// The kinds of faults that stop processes for a while.
+pub(crate) const STOPS: &[Kind] = &[LEADER, LEADER_AGAIN, ONE, MINORITY, MAJORITY, ALL, ROLLING, STORM];
+
+/// The kinds of faults that end processes, so that they have to start.
+pub(crate) const ENDS: &[Kind] =
+    &[LEADER, LEADER_AGAIN, CRASH_LOOP, ONE, MINORITY, MAJORITY, ALL, ROLLING, STORM];
+
+/// The kinds of faults that make processes suffer and leave them running.
+pub(crate) const SUFFERS: &[Kind] = &[LEADER, ONE, MINORITY, ALL];
 
 /// A kind of one of these faults, with `stop` as its act.
-pub(crate) fn draw(kind: &str, dice: &mut Dice, stop: fn(NodeId) -> Act) -> Vec<TimedAct> {
+pub(crate) fn draw(kind: &str, dice: &mut Dice, stop: impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     let n = dice.order.len();
     let majority = n / 2 + 1;
     let count = match kind {
-        "leader-again" => return again(dice.order[0], dice, stop),
-        "rolling" => return rolling(dice, stop),
+        "leader-again" => return again(dice.order[0], UP_MS, dice, &stop),
+        "crash-loop" => return again(dice.order[0], STARTING_MS, dice, &stop),
+        "storm" => return storm(dice, &stop),
+        "rolling" => return rolling(dice, &stop),
         "minority" => dice.rng.random_range(1..majority.max(2)),
         "majority" => dice.rng.random_range(majority..n.max(majority + 1)),
         "all" => n,
@@ -41,18 +58,20 @@ pub(crate) fn draw(kind: &str, dice: &mut Dice, stop: fn(NodeId) -> Act) -> Vec<
 
 /// How long a node is left to itself before it is stopped again, in milliseconds: from while it starts to when it takes part.
 const UP_MS: Range<u64> = 20..400;
+/// How long a node is left to itself that is to be stopped while it starts.
+const STARTING_MS: Range<u64> = 1..25;
 /// How long it is stopped each time.
 const DOWN_MS: Range<u64> = 10..200;
 /// How often at most.
 const TIMES_MAX: usize = 10;
 
 /// One node, stopped and let go for as long as the fault is held: hits a process while it starts and recovers.
-fn again(node: NodeId, dice: &mut Dice, stop: fn(NodeId) -> Act) -> Vec<TimedAct> {
+fn again(node: NodeId, up: Range<u64>, dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     let mut acts = vec![stop(node).into()];
     let mut at_ms = 0;
     for _ in 1..TIMES_MAX {
         let up_ms = at_ms + dice.moment_ms(DOWN_MS);
-        at_ms = up_ms + dice.moment_ms(UP_MS);
+        at_ms = up_ms + dice.moment_ms(up.clone());
         if at_ms >= dice.hold_ms {
             break;
         }
@@ -62,8 +81,23 @@ fn again(node: NodeId, dice: &mut Dice, stop: fn(NodeId) -> Act) -> Vec<TimedAct
     acts
 }
 
+/// Every node, stopped and let go at times of its own. They may all be gone at once, or never.
+fn storm(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
+    let mut acts: Vec<TimedAct> = Vec::new();
+    for node in dice.order.clone() {
+        let begins_ms = dice.moment_ms(0..UP_MS.end);
+        let hold_ms = dice.hold_ms;
+        dice.hold_ms = hold_ms.saturating_sub(begins_ms).max(1);
+        let own = again(node, UP_MS, dice, stop);
+        dice.hold_ms = hold_ms;
+        acts.extend(own.into_iter().map(|timed| TimedAct { after_ms: begins_ms + timed.after_ms, ..timed }));
+    }
+    acts.sort_by_key(|timed| timed.after_ms);
+    acts
+}
+
 /// Every node for an equal part of the hold; the next one goes as the last one comes back, whether or not it is ready.
-fn rolling(dice: &mut Dice, stop: fn(NodeId) -> Act) -> Vec<TimedAct> {
+fn rolling(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     let turn_ms = dice.hold_ms / dice.order.len() as u64;
     let mut acts = Vec::new();
     for (at, &node) in dice.order.iter().enumerate() {

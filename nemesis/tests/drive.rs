@@ -91,6 +91,14 @@ impl Nodes for Puppets {
     async fn primaries(&self) -> Vec<NodeId> {
         self.leader.into_iter().collect()
     }
+
+    fn pid(&self, _: NodeId) -> Option<i32> {
+        None
+    }
+
+    fn may_die(&self, _: NodeId) {}
+
+    fn cgroup(&self, _: &std::path::Path, _: bool) {}
 }
 
 /// A stage of five nodes, of which n3 leads.
@@ -437,7 +445,8 @@ async fn links_open_even_if_the_drive_is_dropped() {
 #[tokio::test(start_paused = true)]
 async fn a_drawn_plan_is_carried_out_whole() {
     for seed in 0..20 {
-        let wanted = "kill,pause,partition,degrade,terminate,corrupt".parse().expect("faults");
+        let wanted =
+            "kill,pause,partition,degrade,terminate,corrupt,clock,starve,limits".parse().expect("faults");
         let schedule = Schedule { wanted, seed, nodes: 5, interval_ms: 5000, time_limit_ms: 60_000 };
         let plan = schedule.draw();
         let played = STAGE.play(plan.clone()).await;

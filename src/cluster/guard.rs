@@ -8,6 +8,7 @@
 //!   +pgid 40           a process group: killed
 //!   +mount /d/n1       a mount: unmounted, busy or not
 //!   +loop /dev/loop3   a loop device: detached
+//!   +cgroup /sys/...  a cgroup: its processes killed, removed
 //!   -pgid 40           this one is gone: its number may come to mean somebody else
 //! ```
 //!
@@ -23,7 +24,7 @@ use std::sync::Mutex;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tribunal_nemesis::disk;
+use tribunal_nemesis::{disk, remove_cgroup};
 
 /// Something that must not outlive the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub(crate) enum Leftover {
     Mount(PathBuf),
     /// This loop device.
     Loop(PathBuf),
+    /// This cgroup, and who is in it.
+    Cgroup(PathBuf),
 }
 
 impl Leftover {
@@ -42,6 +45,7 @@ impl Leftover {
             Leftover::ProcessGroup(group) => drop(killpg(*group, Signal::SIGKILL)),
             Leftover::Mount(path) => drop(disk::unmount(path)),
             Leftover::Loop(device) => drop(disk::detach_loop(device)),
+            Leftover::Cgroup(group) => drop(remove_cgroup(group)),
         }
     }
 }
@@ -52,6 +56,7 @@ impl fmt::Display for Leftover {
             Leftover::ProcessGroup(group) => write!(f, "pgid {group}"),
             Leftover::Mount(path) => write!(f, "mount {}", path.display()),
             Leftover::Loop(device) => write!(f, "loop {}", device.display()),
+            Leftover::Cgroup(group) => write!(f, "cgroup {}", group.display()),
         }
     }
 }
@@ -70,6 +75,7 @@ impl FromStr for Leftover {
             },
             "mount" => Ok(Leftover::Mount(path()?)),
             "loop" => Ok(Leftover::Loop(path()?)),
+            "cgroup" => Ok(Leftover::Cgroup(path()?)),
             _ => Err(()),
         }
     }
@@ -152,6 +158,7 @@ mod tests {
             "+pgid 40",
             "+pgid 50",
             "+loop /dev/loop7",
+            "+cgroup /sys/fs/cgroup/n1",
             "-pgid 40",
             "+pgid -1",
             "+pgid 0",
@@ -166,6 +173,9 @@ mod tests {
             apply(&mut left, line);
         }
         let left: Vec<_> = left.iter().map(ToString::to_string).collect();
-        assert_eq!(left, ["mount /d/n1", "loop /dev/loop7", "mount /d/n 2", "pgid 50"]);
+        assert_eq!(
+            left,
+            ["mount /d/n1", "loop /dev/loop7", "cgroup /sys/fs/cgroup/n1", "mount /d/n 2", "pgid 50"]
+        );
     }
 }

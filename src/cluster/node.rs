@@ -46,7 +46,7 @@ struct Life {
     /// Leads a process group of the same number. A pid is in here only until it is reaped, and it is reaped
     /// only under this lock: a signal can never reach a stranger.
     pid: Option<Pid>,
-    /// The next exit is our doing.
+    /// The next exit is our doing, or comes of it.
     doomed: bool,
 }
 
@@ -128,6 +128,16 @@ impl Node {
         if let Some(pid) = life.pid {
             let _ = killpg(pid, signal);
         }
+    }
+
+    /// The process, if there is one.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        self.life().pid
+    }
+
+    /// What was done to this process may end it: an outcome, and no failure of the harness.
+    pub(crate) fn may_die(&self) {
+        self.life().doomed = true;
     }
 
     /// SIGKILL without waiting: for the way out of a panic.

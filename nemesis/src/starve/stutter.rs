@@ -1,0 +1,69 @@
+//! Starving without any right: stopped and let go in turns.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{NodeId, NodeState, Nodes, processes::Marks};
+
+/// One stop and one run: as the kernel does it for quotas.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// A node that is stopped most of the time.
+#[derive(Debug)]
+pub(crate) struct Stutter {
+    node: NodeId,
+    withheld_ms: Arc<AtomicU64>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Stutter {
+    pub(crate) fn begin<N: Nodes>(
+        node: NodeId,
+        nodes: Arc<N>,
+        marks: Arc<Mutex<Marks>>,
+        percent: u8,
+    ) -> Stutter {
+        let withheld_ms = Arc::new(AtomicU64::new(0));
+        let count = withheld_ms.clone();
+        let runs = PERIOD * u32::from(percent) / 100;
+        let task = async move {
+            loop {
+                let stopped = {
+                    let marks = marks.lock().await;
+                    let running = !marks.paused && nodes.state(node) == NodeState::Running;
+                    (running && nodes.pause(node).await.is_ok()).then(Instant::now)
+                };
+                sleep(PERIOD - runs).await;
+                let marks = marks.lock().await;
+                if let Some(stopped) = stopped.filter(|_| !marks.paused) {
+                    let _ = nodes.resume(node).await;
+                    count.fetch_add(stopped.elapsed().as_millis() as u64, Relaxed);
+                }
+                drop(marks);
+                sleep(runs).await;
+            }
+        };
+        Stutter { node, withheld_ms, _task: AbortOnDropHandle::new(tokio::spawn(task)) }
+    }
+
+    /// Lets the node go, unless it is paused besides. How long it was stopped in all.
+    pub(crate) async fn end<N: Nodes>(self, nodes: &N, paused: bool) -> Result<Duration, String> {
+        let Stutter { node, withheld_ms, _task } = self;
+        drop(_task);
+        if !paused {
+            nodes.resume(node).await?;
+        }
+        Ok(Duration::from_millis(withheld_ms.load(Relaxed)))
+    }
+}

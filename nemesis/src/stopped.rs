@@ -1,0 +1,124 @@
+//! A process held still for a moment, so that it can be worked on.
+//!
+//! SIGSTOP reaches all threads, but each stops only where it next leaves the kernel. Held still means: at least one thread
+//! has stopped, which is when the kernel has asked all others to, and the others have stopped too or sleep in the kernel
+//! (state `D`), from which they come back only to stop.
+//!
+//! A process that was stopped already (by the fault `pause`) is left stopped.
+
+use std::{
+    fs, io,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// How long a process may take to stop. A disk that hangs can keep it from stopping.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_micros(20);
+
+/// A process that stands still until this is dropped.
+pub(crate) struct Stopped {
+    pid: i32,
+    goes_on: bool,
+}
+
+impl Stopped {
+    /// Stops the process and returns when it stands still.
+    ///
+    /// # Errors
+    /// When it is gone, is somebody else's, or does not stop in two seconds.
+    pub(crate) fn hold(pid: i32) -> io::Result<Stopped> {
+        if still(&states(pid)?) && !states(pid)?.contains(&'t') {
+            return Ok(Stopped { pid, goes_on: false });
+        }
+        kill(Pid::from_raw(pid), Signal::SIGSTOP)?;
+        let stopped = Stopped { pid, goes_on: true };
+        let deadline = Instant::now() + PATIENCE;
+        while !still(&states(pid)?) {
+            if Instant::now() > deadline {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not stop"));
+            }
+            sleep(PAUSE);
+        }
+        Ok(stopped)
+    }
+
+    /// Where each thread goes on when it does; `None` where the kernel does not say yet.
+    pub(crate) fn instruction_pointers(&self) -> io::Result<Option<Vec<u64>>> {
+        let mut pointers = Vec::new();
+        for task in tasks(self.pid)? {
+            match fs::read_to_string(format!("{task}/syscall")) {
+                Ok(line) => match instruction_pointer(&line) {
+                    Some(pointer) => pointers.push(pointer),
+                    None => return Ok(None),
+                },
+                // A thread that has ended goes on nowhere.
+                Err(error) if gone(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(pointers))
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        if self.goes_on {
+            let _ = kill(Pid::from_raw(self.pid), Signal::SIGCONT);
+        }
+    }
+}
+
+fn gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ESRCH)
+}
+
+fn tasks(pid: i32) -> io::Result<Vec<String>> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))?;
+    Ok(tasks.flatten().map(|task| task.path().to_string_lossy().into_owned()).collect())
+}
+
+fn states(pid: i32) -> io::Result<Vec<char>> {
+    let mut states = Vec::new();
+    for task in tasks(pid)? {
+        match fs::read_to_string(format!("{task}/stat")) {
+            Ok(stat) => states.extend(stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())),
+            Err(error) if gone(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(states)
+}
+
+fn still(states: &[char]) -> bool {
+    states.contains(&'T') && states.iter().all(|state| "TtDZX".contains(*state))
+}
+
+/// The last word of `/proc/PID/task/TID/syscall`: `running`, or `NUMBER ARGUMENTS... STACK POINTER`.
+fn instruction_pointer(line: &str) -> Option<u64> {
+    let last = line.split_whitespace().next_back()?;
+    u64::from_str_radix(last.strip_prefix("0x")?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_thread_stands_is_the_last_word() {
+        assert_eq!(instruction_pointer("202 0x1 0x0 0x7ffd 0x7f0012\n"), Some(0x7f0012));
+        assert_eq!(instruction_pointer("-1 0x7ffd 0x55aa"), Some(0x55aa));
+        assert_eq!(instruction_pointer("running\n"), None);
+    }
+
+    #[test]
+    fn one_has_stopped_and_no_other_runs() {
+        assert!(still(&['T', 'D', 'T']));
+        assert!(!still(&['T', 'S']) && !still(&['D']) && !still(&[]) && !still(&['R', 'T']));
+    }
+}
