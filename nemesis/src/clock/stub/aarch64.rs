@@ -1,5 +1,8 @@
 //! The stub on aarch64. Only registers that a called function may change are changed, and no vector registers. There is no
 //! `time` here.
+//!
+//! The code was run in an emulator (qemu-aarch64: jumps, drift, `gettimeofday`, errors passed on); the writing of it into a
+//! process was not tried on such a machine.
 
 use std::arch::global_asm;
 
