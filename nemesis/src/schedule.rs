@@ -323,7 +323,7 @@ mod tests {
             ),
             (
                 "kill:leadr",
-                r#"kill has no kind "leadr" (did you mean "leader"?); its kinds are leader, leader-again, one, minority, majority, all, rolling"#,
+                r#"kill has no kind "leadr" (did you mean "leader"?); its kinds are leader, leader-again, crash-loop, one, minority, majority, all, rolling, storm"#,
             ),
             ("kill,kill:one", "kill is named twice"),
             ("kill,none", r#""none" stands alone or not at all"#),
@@ -347,7 +347,7 @@ mod tests {
             told,
             [
                 "1316 +2405 partition isolate-leader: cut n1>n2 reset, cut n1>n3 reset, cut n2>n1 reset, cut n3>n1 reset",
-                "5976 +409 pause one: pause n1",
+                "5976 +409 pause minority: pause n1",
                 "12101 +2204 kill leader-again: kill n2, @168 start n2, @276 kill n2, @471 start n2, @542 kill n2, \
                  @734 start n2, @783 kill n2, @846 start n2, @946 kill n2, @1076 start n2, @1276 kill n2, \
                  @1449 start n2, @1798 kill n2, @1860 start n2, @2013 kill n2",

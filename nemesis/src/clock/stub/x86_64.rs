@@ -8,6 +8,8 @@ use super::{PARAMETERS_LEN, Stub};
 global_asm!(
     r#"
     .pushsection .rodata.tribunal_clock, "a", @progbits
+    .globl  tribunal_clock_stub, tribunal_clock_gettime, tribunal_clock_gettimeofday, tribunal_clock_time, tribunal_clock_parameters
+    .hidden tribunal_clock_stub, tribunal_clock_gettime, tribunal_clock_gettimeofday, tribunal_clock_time, tribunal_clock_parameters
     .balign 16
 tribunal_clock_stub:
 
