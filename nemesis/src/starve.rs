@@ -36,7 +36,7 @@ pub(crate) const FAULT: Fault = Fault {
 };
 
 fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
-    let percent = dice.rng.random_range(1..15);
+    let percent = dice.rng.random_range(1..6);
     target::draw(kind, dice, |node| Act::Starve(node, percent))
 }
 
