@@ -394,7 +394,7 @@ fn installed(program: &str, package: &str) -> bool {
     let found = std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
     if !found {
         assert!(std::env::var_os("TRIBUNAL_NO_SKIP").is_none(), "{program} is not installed");
-        println!("skipped: {program} is not installed (Debian: {package})");
+        eprintln!("skipped: {program} is not installed (Debian: {package})");
     }
     found
 }

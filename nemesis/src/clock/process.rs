@@ -256,6 +256,6 @@ mod tests {
             })
             .collect();
         took.sort();
-        println!("one change, all told: p50 {:?}, p99 {:?}, most {:?}", took[500], took[990], took[999]);
+        eprintln!("one change, all told: p50 {:?}, p99 {:?}, most {:?}", took[500], took[990], took[999]);
     }
 }
