@@ -35,9 +35,18 @@ struct Route {
     process: Option<Child>,
 }
 
+impl Drop for Route {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
 fn main() {
     let quick = std::env::args().any(|arg| arg == "--quick");
-    let (scale, rounds) = if quick { (1, 3) } else { (4, 7) };
+    let (scale, rounds) = if quick { (1, 3) } else { (2, 5) };
     let server = Server::start();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
@@ -82,10 +91,7 @@ fn main() {
     rows("1000 idle connections", ["processor, % of a core", ""], &routes, 1, |route| {
         [idle(route, Duration::from_secs(seconds)), f64::NAN]
     });
-    for mut process in routes.into_iter().filter_map(|route| route.process) {
-        let _ = process.kill();
-        let _ = process.wait();
-    }
+    drop(routes);
     runtime.block_on(links.close());
 }
 
@@ -109,7 +115,8 @@ fn rows(name: &str, units: [&str; 2], routes: &[Route], rounds: usize, measure: 
     }
 }
 
-/// Answers each connection by its first byte: `s` swallows the stream and says when it has ended, `e` echoes.
+/// Answers each connection by its first byte: `s` swallows so many bytes as the next eight say and then answers, `e` echoes,
+/// and `i` echoes from a small buffer.
 struct Server(SocketAddr);
 
 impl Server {
@@ -131,14 +138,22 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut task = [0];
     stream.read_exact(&mut task)?;
+    let mut left = [0; 8];
+    if task == *b"s" {
+        stream.read_exact(&mut left)?;
+    }
+    let mut left = u64::from_be_bytes(left);
     let mut buffer = vec![0; if task == *b"i" { 1 } else { 256 << 10 }];
     loop {
-        let read = stream.read(&mut buffer)?;
-        if read == 0 {
-            return stream.write_all(b".");
-        }
-        if task != *b"s" {
-            stream.write_all(&buffer[..read])?;
+        match stream.read(&mut buffer)? as u64 {
+            0 => return Ok(()),
+            read if task == *b"s" => {
+                left -= read;
+                if left == 0 {
+                    stream.write_all(b".")?;
+                }
+            }
+            read => stream.write_all(&buffer[..read as usize])?,
         }
     }
 }
@@ -153,7 +168,9 @@ fn dial(address: SocketAddr, task: &[u8]) -> TcpStream {
 /// Throughput in GiB/s and processor time in s/GiB of `connections` streams of `bytes` each.
 fn stream(route: &Route, connections: usize, bytes: u64, message: usize) -> [f64; 2] {
     let addresses = route.addresses.iter().cycle().take(connections);
-    let mut streams: Vec<TcpStream> = addresses.map(|&address| dial(address, b"s")).collect();
+    let bytes = bytes / message as u64 * message as u64;
+    let task = [&b"s"[..], &bytes.to_be_bytes()].concat();
+    let mut streams: Vec<TcpStream> = addresses.map(|&address| dial(address, &task)).collect();
     let (began, cpu) = (Instant::now(), (route.cpu)());
     thread::scope(|scope| {
         for stream in &mut streams {
@@ -162,8 +179,6 @@ fn stream(route: &Route, connections: usize, bytes: u64, message: usize) -> [f64
                 for _ in 0..bytes / message.len() as u64 {
                     stream.write_all(&message).expect("a write");
                 }
-                // The end is sent by half; a proxy's process lives until the other half has ended.
-                stream.shutdown(std::net::Shutdown::Write).expect("a socket");
                 stream.read_exact(&mut [0]).expect("the last byte has arrived");
             });
         }
@@ -194,12 +209,14 @@ fn idle(route: &Route, time: Duration) -> f64 {
     let addresses = route.addresses.iter().cycle().take(IDLE);
     let mut streams: Vec<TcpStream> = addresses.map(|&address| dial(address, b"i")).collect();
     for stream in &mut streams {
-        stream.write_all(b"?").expect("a write");
-        stream.read_exact(&mut [0]).expect("it is established");
+        if stream.write_all(b"?").and_then(|()| stream.read_exact(&mut [0])).is_err() {
+            eprintln!("skipped: {} does not hold {IDLE} connections", route.name);
+            return f64::NAN;
+        }
     }
     let cpu = (route.cpu)();
     thread::sleep(time);
-    ((route.cpu)() - cpu).as_secs_f64() / time.as_secs_f64() * 100.0
+    (route.cpu)().saturating_sub(cpu).as_secs_f64() / time.as_secs_f64() * 100.0
 }
 
 /// Time on a processor of the threads of a process whose name satisfies the condition.
@@ -234,8 +251,16 @@ fn free_ports(count: usize) -> Vec<SocketAddr> {
 }
 
 /// The route through another program; said, if it cannot be measured.
-fn other(name: &'static str, addresses: Vec<SocketAddr>, command: &mut Command) -> Option<Route> {
-    let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+fn other(name: &'static str, addresses: Vec<SocketAddr>, command: &[&str]) -> Option<Route> {
+    let installed = Command::new(command[0]).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if let Err(why) = installed {
+        eprintln!("skipped: {name} cannot be started: {why}");
+        return None;
+    }
+    // It is to die with this process, however that ends.
+    let mut mortal = Command::new("setpriv");
+    mortal.args(["--pdeathsig", "KILL"]).args(command);
+    let spawned = mortal.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut process = match spawned {
         Ok(process) => process,
         Err(why) => {
@@ -270,7 +295,7 @@ fn haproxy(server: SocketAddr, links: usize) -> Option<Route> {
     }
     let path = std::env::temp_dir().join(format!("haproxy-{}.cfg", std::process::id()));
     fs::write(&path, config).ok()?;
-    let route = other("haproxy", addresses, Command::new("haproxy").arg("-db").arg("-f").arg(&path));
+    let route = other("haproxy", addresses, &["haproxy", "-db", "-f", &path.to_string_lossy()]);
     let _ = fs::remove_file(&path);
     route
 }
@@ -281,5 +306,5 @@ fn socat(server: SocketAddr) -> Option<Route> {
     let listen =
         format!("TCP-LISTEN:{},bind=127.0.0.1,reuseaddr,fork,nodelay,backlog=1024", addresses[0].port());
     let to = format!("TCP:{server},nodelay");
-    other("socat", addresses, Command::new("socat").args(["-b65536", &listen, &to]))
+    other("socat", addresses, &["socat", "-b65536", &listen, &to])
 }
