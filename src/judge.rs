@@ -17,6 +17,7 @@ use tribunal_reports::text;
 
 use crate::cli::RunArgs;
 use crate::exit;
+use crate::github;
 use crate::limits::LimitArgs;
 use crate::live::Live;
 use crate::store::Store;
@@ -81,9 +82,11 @@ fn report(dir: &Path, judgement: &Judgement, quiet: bool) {
     }
     let all_is_well = judgement.outcome == RunOutcome::Linearizable;
     match std::panic::catch_unwind(|| text::render(&run)) {
-        Ok(text) if !quiet && !all_is_well => exit::say(&text),
+        Ok(text) if !quiet && !all_is_well => exit::say_outcome(&text, judgement.outcome),
         _ => {
-            exit::say(&format!("{}\n  report   {}\n", judgement.sentence, dir.join("report.html").display()))
+            let text = format!("{}\n  report   {}\n", judgement.sentence, dir.join("report.html").display());
+            exit::say_outcome(&text, judgement.outcome);
         }
     }
+    github::announce(&run);
 }

@@ -9,6 +9,7 @@ mod convert;
 mod exit;
 mod failure;
 mod faults;
+mod github;
 mod input;
 mod judge;
 mod limits;

@@ -1,8 +1,10 @@
 //! Whole-program tests: the binary as its user runs it, with real processes and real faults.
 
 mod bad_input;
+mod browser;
 mod check;
 mod ending;
+mod full_disk;
 mod processes;
 mod program;
 mod reports;

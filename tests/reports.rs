@@ -16,6 +16,22 @@ pub(crate) const TAKEN_TWICE: &str = r#"{"i":0,"t":1000000,"p":0,"type":"invoke"
 {"i":5,"t":6000000,"p":2,"type":"ok","f":"dequeue","value":7}
 "#;
 
+/// A register that is written `n` times and then returns what was written before the last.
+pub(crate) fn stale_register(n: u64) -> String {
+    let mut text = String::new();
+    let mut op = |at: u64, f: &str, value: u64| {
+        for (kind, i) in [("invoke", 2 * at), ("ok", 2 * at + 1)] {
+            let (t, p) = (i * 50_000, at % 8);
+            text += &format!(
+                "{{\"i\":{i},\"t\":{t},\"p\":{p},\"type\":\"{kind}\",\"f\":\"{f}\",\"value\":{value}}}\n"
+            );
+        }
+    };
+    (0..n).for_each(|at| op(at, "write", at));
+    op(n, "read", n - 2);
+    text
+}
+
 /// Judges a history into `store/<workload>/<run>`, as a run would be kept.
 pub(crate) fn judged(store: &Store, run: &str, model: &str, history: &str, code: i32) -> PathBuf {
     let file = store.path().join("written.jsonl");

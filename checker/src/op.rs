@@ -309,7 +309,7 @@ impl Op {
     }
 }
 
-/// The short form people read: `read → 3`, `write 4`, `cas 2→5`, `cas 2→5 ✗` (comparison failed).
+/// The short form people read: `read → 3`, `write 4`, `cas 2→5`, `cas 2→5 ≠` (comparison failed).
 impl fmt::Display for Op {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}", self.f)?;
@@ -319,7 +319,7 @@ impl fmt::Display for Op {
             _ => {}
         }
         match (&self.f, &self.outcome) {
-            (F::Cas, Outcome::Ok(Value::Bool(false))) => out.write_str(" ✗"),
+            (F::Cas, Outcome::Ok(Value::Bool(false))) => out.write_str(" ≠"),
             (F::Cas | F::Write | F::Put, Outcome::Ok(_)) | (_, Outcome::Ok(Value::Bool(true))) => Ok(()),
             (F::Read | F::Get | F::Dequeue | F::Pop, Outcome::Ok(value)) => write!(out, " → {value}"),
             (_, Outcome::Ok(value)) if !value.is_nil() && *value != self.input => write!(out, " → {value}"),

@@ -24,7 +24,8 @@ mod whole_run;
 
 use maud::{DOCTYPE, Markup, html};
 
-use crate::plots::PLOTS;
+use crate::clock::Clock;
+use crate::plots::{Form, PLOTS};
 use crate::run_dir::RunDir;
 use crate::summary;
 
@@ -48,6 +49,7 @@ pub fn render(run: &RunDir) -> String {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="referrer" content="no-referrer";
+                link rel="icon" href="data:,"; // none: a browser would ask the server for one
                 meta name="generator" content="tribunal";
                 title { (title) }
                 (raw::style())
@@ -59,11 +61,11 @@ pub fn render(run: &RunDir) -> String {
                     (evidence::sections(run))
                     (whole_run::section(run))
                     (node_logs::section(run))
-                    (faults::section(run))
-                    (plots(run))
+                    @if !run.evidence.info.is_history() { (faults::section(run)) }
+                    @if run.clock() == Clock::Time && !run.evidence.history.ops.is_empty() { (plots(run)) }
                     (operations::section(run))
                     (checking::section(run))
-                    (surroundings::coverage(run))
+                    @if !run.evidence.info.is_history() { (surroundings::coverage(run)) }
                     (surroundings::environment(run))
                     (surroundings::files(run))
                 }
@@ -97,7 +99,7 @@ fn plots(run: &RunDir) -> Markup {
         html! {
             @for plot in PLOTS {
                 figure {
-                    img width="900" height="320" alt=(plot.caption) src=(raw::svg_address(&(plot.draw)(run)));
+                    img width="900" height="320" alt=(plot.caption) src=(raw::svg_address(&(plot.draw)(run, Form::Svg)));
                     figcaption { (plot.caption) " " a href=(plot.name) { (plot.name) } }
                 }
             }

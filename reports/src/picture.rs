@@ -21,6 +21,7 @@ use std::collections::HashMap;
 use tribunal_checker::op::{Nanos, Op, Outcome};
 use tribunal_checker::verdict::OpId;
 
+use crate::clock::Clock;
 use crate::faults::Fault;
 use crate::judgement::Judgement;
 
@@ -81,6 +82,8 @@ pub struct Picture<'a> {
     pub before: &'a [String],
     /// How many operations of the counterexample are left out for want of room.
     pub left_out: usize,
+    /// What the times at the ticks are.
+    pub clock: Clock,
 }
 
 impl<'a> Picture<'a> {
@@ -135,9 +138,10 @@ impl<'a> Picture<'a> {
                 context: !violation.minimal.contains(id),
             });
         }
+        let clock = Clock::of(judgement.ops.iter().map(|numbered| &numbered.op));
         let (first, last) = (*ticks.first()?, *ticks.last()?);
         let faults = faults.iter().filter(|fault| fault.overlaps(first, last)).collect();
-        Some(Picture { lanes, ticks, faults, before: &violation.before, left_out })
+        Some(Picture { lanes, ticks, faults, before: &violation.before, left_out, clock })
     }
 
     /// All bars, lane by lane.
@@ -147,6 +151,9 @@ impl<'a> Picture<'a> {
 
     /// The times at the ticks in seconds, with as many digits as it takes to tell them apart (3 to 9 after the point).
     pub fn tick_labels(&self) -> Vec<String> {
+        if self.clock == Clock::Events {
+            return self.ticks.iter().map(Nanos::to_string).collect();
+        }
         let written = |digits: u32| -> Vec<String> {
             let unit = 10u64.pow(9 - digits);
             let rounded =

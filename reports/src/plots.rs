@@ -1,25 +1,27 @@
-//! `plots/*.svg`: latency and rate over the time of the run, with the faults under them.
+//! `plots/*.svg` and `plots/*.png`: latency and rate over the time of the run, with the faults under them.
 //!
 //! All plots share one frame (`frame.rs`) and one time axis. They are drawn in light colours; a style sheet inside each
 //! file turns them dark where the reader prefers that, in the page as well as when the file is opened alone.
 
 mod frame;
 mod latency;
+mod paper;
 mod rate;
 
 use tribunal_checker::op::Nanos;
 
 use crate::run_dir::RunDir;
+pub use paper::Form;
 
 /// A plot, as a file and as a part of the page.
 #[derive(Clone, Copy, Debug)]
 pub struct Plot {
-    /// Its path below the run directory.
+    /// Its path below the run directory, as SVG.
     pub name: &'static str,
     /// What it shows, in a sentence.
     pub caption: &'static str,
-    /// The drawing, as SVG.
-    pub draw: fn(&RunDir) -> String,
+    /// The drawing.
+    pub draw: fn(&RunDir, Form) -> Vec<u8>,
 }
 
 /// Every plot there is.

@@ -8,7 +8,8 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use crate::plots::{AVAILABILITY, LATENCY_QUANTILES, LATENCY_RAW, RATE};
+use crate::clock::Clock;
+use crate::plots::{AVAILABILITY, Form, LATENCY_QUANTILES, LATENCY_RAW, RATE};
 use crate::run_dir::{Durable, RunDir, write_whole};
 use crate::{histories, html, junit, markdown, text, trace};
 
@@ -28,6 +29,8 @@ pub struct Renderer {
 pub enum Made {
     /// For every run.
     Always,
+    /// For a history that has times.
+    WithTimes,
     /// For a run in which a violation was proved.
     OnViolation,
     /// Only when asked for by name: it is several times as large as the history.
@@ -43,6 +46,7 @@ impl Renderer {
     pub fn is_made_for(&self, run: &RunDir) -> bool {
         match self.made {
             Made::Always => true,
+            Made::WithTimes => run.clock() == Clock::Time,
             Made::OnViolation => run.judgement.violation().is_some(),
             Made::OnRequest => false,
         }
@@ -58,10 +62,16 @@ impl Renderer {
 pub const RENDERERS: &[Renderer] = &[
     Renderer::new("report.txt", Made::Always, |run| text::render(run).into_bytes()),
     Renderer::new("report.html", Made::Always, |run| html::render(run).into_bytes()),
-    Renderer::new(LATENCY_RAW.name, Made::Always, |run| (LATENCY_RAW.draw)(run).into_bytes()),
-    Renderer::new(LATENCY_QUANTILES.name, Made::Always, |run| (LATENCY_QUANTILES.draw)(run).into_bytes()),
-    Renderer::new(RATE.name, Made::Always, |run| (RATE.draw)(run).into_bytes()),
-    Renderer::new(AVAILABILITY.name, Made::Always, |run| (AVAILABILITY.draw)(run).into_bytes()),
+    Renderer::new(LATENCY_RAW.name, Made::WithTimes, |run| (LATENCY_RAW.draw)(run, Form::Svg)),
+    Renderer::new("plots/latency-raw.png", Made::WithTimes, |run| (LATENCY_RAW.draw)(run, Form::Png)),
+    Renderer::new(LATENCY_QUANTILES.name, Made::WithTimes, |run| (LATENCY_QUANTILES.draw)(run, Form::Svg)),
+    Renderer::new("plots/latency-quantiles.png", Made::WithTimes, |run| {
+        (LATENCY_QUANTILES.draw)(run, Form::Png)
+    }),
+    Renderer::new(RATE.name, Made::WithTimes, |run| (RATE.draw)(run, Form::Svg)),
+    Renderer::new("plots/rate.png", Made::WithTimes, |run| (RATE.draw)(run, Form::Png)),
+    Renderer::new(AVAILABILITY.name, Made::WithTimes, |run| (AVAILABILITY.draw)(run, Form::Svg)),
+    Renderer::new("plots/availability.png", Made::WithTimes, |run| (AVAILABILITY.draw)(run, Form::Png)),
     Renderer::new("report.md", Made::Always, |run| markdown::render(run).into_bytes()),
     Renderer::new("junit.xml", Made::Always, |run| junit::render(run).into_bytes()),
     Renderer::new("history.edn", Made::OnRequest, histories::edn),

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use tribunal_checker::formats::jsonl;
 use tribunal_checker::history::History;
 
+use crate::clock::Clock;
 use crate::faults::{self, Fault};
 use crate::judgement::Judgement;
 use crate::node_logs::{self, LogLine};
@@ -101,6 +102,11 @@ impl RunDir {
             None => Vec::new(),
         };
         Ok(RunDir { name: dir.display().to_string(), evidence, judgement, logs, files: files(dir) })
+    }
+
+    /// What the times of the history are.
+    pub fn clock(&self) -> Clock {
+        Clock::of(&self.evidence.history.ops)
     }
 }
 

@@ -95,6 +95,11 @@ pub struct Phase {
 }
 
 impl RunInfo {
+    /// Whether this is no run of ours but a history that somebody else recorded: without nodes, faults or a seed.
+    pub fn is_history(&self) -> bool {
+        self.nodes.is_empty() && self.system.is_empty()
+    }
+
     /// The command that runs the same again, with the seed made explicit. Timing is not repeated.
     pub fn rerun_command(&self) -> String {
         self.command(self.args.iter())

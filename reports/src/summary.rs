@@ -2,6 +2,7 @@
 
 use tribunal_checker::op::Nanos;
 
+use crate::clock::Clock;
 use crate::faults::Fault;
 use crate::judgement::RunOutcome;
 use crate::run_dir::RunDir;
@@ -38,11 +39,18 @@ pub fn subject(run: &RunDir) -> Vec<String> {
             format!("{} on {}", info.workload, info.system)
         },
         format!("model {}", info.model),
-        counted(info.nodes.len(), "node"),
-        counted(stats.processes, "process").replace("processs", "processes"),
-        format!("{} in {}", counted(stats.tally.all(), "op"), duration(stats.span_ns)),
-        format!("seed {}", info.seed),
     ];
+    if !info.is_history() {
+        words.push(counted(info.nodes.len(), "node"));
+    }
+    words.push(counted(stats.processes, "process").replace("processs", "processes"));
+    words.push(match run.clock() {
+        Clock::Time => format!("{} in {}", counted(stats.tally.all(), "op"), duration(stats.span_ns)),
+        Clock::Events => counted(stats.tally.all(), "op"),
+    });
+    if !info.is_history() {
+        words.push(format!("seed {}", info.seed));
+    }
     if !info.bugs.is_empty() {
         words.push(format!("bug {} switched on", info.bugs.join(", ")));
     }
@@ -95,10 +103,10 @@ pub fn shrink_caption(run: &RunDir) -> Option<String> {
 pub fn commands(run: &RunDir) -> Vec<(&'static str, String, &'static str)> {
     let info = &run.evidence.info;
     let recheck = format!("tribunal check {}", shell_quoted(&run.name));
-    let mut commands = vec![
-        ("recheck", recheck, "same history, same verdict, always"),
-        ("rerun", info.rerun_command(), "same plan; timing may differ"),
-    ];
+    let mut commands = vec![("recheck", recheck, "same history, same verdict, always")];
+    if !info.is_history() {
+        commands.push(("rerun", info.rerun_command(), "same plan; timing may differ"));
+    }
     if !run.evidence.faults.is_empty() {
         let record = format!("{}/faults.jsonl", run.name);
         commands.push((

@@ -54,6 +54,9 @@ fn headline(run: &RunDir) -> Vec<String> {
 
 /// The faults at the time of the violation.
 fn circumstances(run: &RunDir) -> Vec<String> {
+    if run.evidence.info.is_history() {
+        return Vec::new();
+    }
     let active: Vec<String> = summary::faults_at_witness(run)
         .iter()
         .map(|(fault, for_ns)| format!("{} for {}", fault.label, duration(*for_ns)))
@@ -120,7 +123,7 @@ fn why_not(judgement: &Judgement, impossible: &Impossible) -> String {
 
 fn figures(run: &RunDir) -> Vec<String> {
     let stats = &run.judgement.stats;
-    let tally = stats.tally;
+    let (tally, clock) = (stats.tally, run.clock());
     let mut lines = vec![line(&format!(
         "  ops      {}: ok {} ({}), fail {}, info {}",
         count(tally.all()),
@@ -134,16 +137,18 @@ fn figures(run: &RunDir) -> Vec<String> {
             lines.push(line(&format!(
                 "           {:<10} p50 {:>8}   p95 {:>8}   p99 {:>8}   max {:>8}",
                 elide(per_f.f.name(), 10),
-                duration(latency.p50_ns),
-                duration(latency.p95_ns),
-                duration(latency.p99_ns),
-                duration(latency.max_ns)
+                clock.span(latency.p50_ns),
+                clock.span(latency.p95_ns),
+                clock.span(latency.p99_ns),
+                clock.span(latency.max_ns)
             )));
         }
     }
     let faults = summary::fault_tally(run);
     let faults = if faults.is_empty() { "none".to_string() } else { faults.join(", ") };
-    lines.push(line(&format!("  faults   {faults}")));
+    if !run.evidence.info.is_history() {
+        lines.push(line(&format!("  faults   {faults}")));
+    }
     for why in summary::uncovered(run).iter().take(3) {
         lines.push(line(&format!("  missing  {why}")));
     }

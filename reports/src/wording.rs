@@ -2,7 +2,7 @@
 //!
 //! Nothing here depends on the place or the time of writing: the same run gives the same bytes.
 
-use tribunal_checker::op::{F, Nanos, Op, Value};
+use tribunal_checker::op::{Nanos, Op, Value};
 
 /// The longest value that a report shows; the whole of it stands in `history.jsonl`.
 pub const VALUE_CHARS_MAX: usize = 60;
@@ -92,11 +92,7 @@ pub(crate) fn is_unseen(c: char) -> bool {
 /// An operation as people read it, elided: `write 4`, `read → 3`. A comparison that failed is `cas 2→5 ≠`: in
 /// reports ✗ marks the operation that fits nowhere.
 pub fn operation(op: &Op) -> String {
-    let text = op.to_string();
-    match text.strip_suffix(" ✗") {
-        Some(compared) if op.f == F::Cas => elide(&format!("{compared} ≠"), VALUE_CHARS_MAX),
-        _ => elide(&text, VALUE_CHARS_MAX),
-    }
+    elide(&op.to_string(), VALUE_CHARS_MAX)
 }
 
 /// A key or another value as people read it, elided.

@@ -57,7 +57,7 @@ impl Clock {
         let (value, unit) = match length {
             0..1_000 => return format!("{length} ns"),
             1_000..1_000_000 => (length as f64 / 1e3, "µs"),
-            1_000_000..10_000_000_000 => (length as f64 / 1e6, "ms"),
+            1_000_000..1_000_000_000 => (length as f64 / 1e6, "ms"),
             _ => (length as f64 / 1e9, "s"),
         };
         if value < 10.0 || unit == "s" { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
@@ -89,11 +89,11 @@ mod tests {
 
     #[test]
     fn spans_have_the_unit_that_suits_them() {
-        let spans: Vec<_> = [7, 4_200, 830_000, 4_249_000, 49_000_000, 12_400_000_000]
+        let spans: Vec<_> = [7, 4_200, 830_000, 4_249_000, 49_000_000, 6_487_000_000]
             .map(|to| Clock::Time.span(0, to))
             .into();
         assert_eq!(Clock::Events.span(3, 5), "2 events");
-        assert_eq!(spans, ["7 ns", "4.2 µs", "830 µs", "4.2 ms", "49 ms", "12.4 s"]);
+        assert_eq!(spans, ["7 ns", "4.2 µs", "830 µs", "4.2 ms", "49 ms", "6.5 s"]);
     }
 
     #[test]

@@ -107,13 +107,14 @@ impl Would<'_> {
         let ops: Vec<&Op> = minimal.iter().collect();
         let holds = self.judge.sequential(&ops, SEQUENTIAL_STATES_MAX);
         let these = format!("the {} of the counterexample", count(ops.len(), "operation"));
+        let (fit, have) = if ops.len() == 1 { ("fits", "has") } else { ("fit", "have") };
         let answer = match holds {
-            None => format!("undecided: {these} have too many orders to try"),
+            None => format!("undecided: {these} {have} too many orders to try"),
             Some(true) => {
-                format!("yes: {these} fit into an order that keeps each process's own: old, but not lost")
+                format!("yes: {these} {fit} into an order that keeps each process's own: old, but not lost")
             }
             Some(false) => {
-                format!("no: {these} fit into no order, even if only each process's own has to be kept")
+                format!("no: {these} {fit} into no order, even if only each process's own has to be kept")
             }
         };
         Explanation { question, holds, answer }

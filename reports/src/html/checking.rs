@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use tribunal_checker::verdict::{Answer, Part, Verdict};
 
 use super::table::Column::{Number, Text};
-use super::table::{number, numbers, table};
+use super::table::{number, numbers, share, table};
 use super::titled;
 use crate::run_dir::RunDir;
 use crate::wording::{bytes, count, counted, duration, elide, value};
@@ -82,9 +82,11 @@ fn hardest(verdict: &Verdict) -> Markup {
         Text("algorithm"),
         Number("configurations"),
         Number("at once"),
+        Text("of all work"),
         Text("stopped"),
     ];
-    let rows = html! { @for part in parts.iter().take(KEYS_MAX) { (row(part)) } };
+    let all = verdict.effort.states;
+    let rows = html! { @for part in parts.iter().take(KEYS_MAX) { (row(part, all)) } };
     html! {
         details open[undecided] {
             summary { "The keys that took the most work" }
@@ -93,7 +95,7 @@ fn hardest(verdict: &Verdict) -> Markup {
     }
 }
 
-fn row(part: &Part) -> Markup {
+fn row(part: &Part, all: u64) -> Markup {
     let answer = match part.answer {
         Answer::Linearizable => "✓ linearizable",
         Answer::Violation => "✗ violation",
@@ -106,6 +108,7 @@ fn row(part: &Part) -> Markup {
             td { (answer) }
             td { (elide(&part.engine, 40)) }
             (numbers([count(part.states), count(part.frontier_max)]))
+            (share(part.states as f64 / all.max(1) as f64))
             td {
                 @if let Some(stop) = &part.undecided {
                     (elide(&stop.limit, 80)) " after " (count(stop.reached)) " of " (count(stop.of)) "; "

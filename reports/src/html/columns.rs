@@ -12,7 +12,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use tribunal_checker::op::{F, Op, Outcome};
+use tribunal_checker::op::{F, Nanos, Op, Outcome};
 
 use super::raw::base64;
 use crate::wording::{elide, operation, value};
@@ -43,8 +43,8 @@ pub(super) struct Columns {
     words: Vec<String>,
 }
 
-/// Packs operations, keeping those around position `centre` when there are too many.
-pub(super) fn pack(ops: &[Op], centre: usize) -> Columns {
+/// Packs operations, keeping those around position `centre` when there are too many. A unit of time is `unit_ns` long.
+pub(super) fn pack(ops: &[Op], centre: usize, unit_ns: Nanos) -> Columns {
     let first = window_start(ops.len(), centre, OPS_MAX);
     let here = &ops[first..ops.len().min(first + OPS_MAX)];
     let names: BTreeSet<&F> = here.iter().map(|op| &op.f).collect();
@@ -53,7 +53,7 @@ pub(super) fn pack(ops: &[Op], centre: usize) -> Columns {
     let mut packed = Vec::with_capacity(here.len() * 9);
     let (mut call_before, mut line_before) = (0, 0);
     for op in here {
-        let call = op.call / 1000;
+        let call = op.call / unit_ns;
         let name = names.iter().position(|f| **f == op.f).unwrap_or(names.len());
         let outcome = match op.outcome {
             Outcome::Ok(_) => 0,
@@ -61,7 +61,7 @@ pub(super) fn pack(ops: &[Op], centre: usize) -> Columns {
             Outcome::Info => 2,
         };
         put(&mut packed, call.saturating_sub(call_before));
-        put(&mut packed, op.completed.map_or(0, |end| (end / 1000).saturating_sub(call) + 1));
+        put(&mut packed, op.completed.map_or(0, |end| (end / unit_ns).saturating_sub(call) + 1));
         put(&mut packed, op.process);
         put(&mut packed, name as u64 * 4 + outcome);
         put(&mut packed, op.invoke_index.saturating_sub(line_before));

@@ -6,10 +6,11 @@ use tribunal_checker::op::Op;
 use super::table::Column::{Number, Text};
 use super::table::{number, numbers, table};
 use super::{lanes, titled};
+use crate::clock::Clock;
 use crate::picture::{BARS_MAX, Bar, Ending, Picture};
 use crate::run_dir::RunDir;
 use crate::summary;
-use crate::wording::{circled, counted, duration, elide, operation, seconds};
+use crate::wording::{circled, counted, elide, operation};
 
 /// The most operations that are drawn beyond those of the counterexample.
 const CONTEXT_MAX: usize = 12;
@@ -17,11 +18,7 @@ const CONTEXT_MAX: usize = 12;
 const ROWS_OPEN_MAX: usize = 12;
 
 pub(super) fn section(run: &RunDir) -> Markup {
-    let proof = run.judgement.violation().map_or(0, |violation| violation.minimal.len());
-    let bars_max = BARS_MAX.min(proof + CONTEXT_MAX);
-    let Some(picture) = Picture::of(&run.judgement, &run.evidence.faults, bars_max) else {
-        return html! {};
-    };
+    let Some(picture) = drawn(run) else { return html! {} };
     let caption = summary::shrink_caption(run).unwrap_or_default();
     let body = html! {
         div .scroll tabindex="0" role="group" aria-label="The counterexample, drawn" { (lanes::draw(&picture)) }
@@ -36,7 +33,11 @@ pub(super) fn section(run: &RunDir) -> Markup {
         }
         p .remark {
             "The time axis is warped: it keeps the order of all events and what overlaps, not the distances. "
-            "Times are seconds on the run's one clock."
+            @match picture.clock {
+                Clock::Time if run.evidence.info.is_history() => "Times are seconds, as they were recorded.",
+                Clock::Time => "Times are seconds on the run's one clock.",
+                Clock::Events => "The history has no times: events are counted.",
+            }
             @if picture.left_out > 0 {
                 " " (counted(picture.left_out, "operation")) " of the counterexample "
                 (if picture.left_out == 1 { "is" } else { "are" }) " not drawn: all are in "
@@ -46,6 +47,23 @@ pub(super) fn section(run: &RunDir) -> Markup {
         (in_words(&picture))
     };
     titled("counterexample", "Minimal counterexample", &caption, body)
+}
+
+/// The picture with as much context as fits beside the counterexample without scrolling.
+pub(super) fn drawn(run: &RunDir) -> Option<Picture<'_>> {
+    let proof = run.judgement.violation()?.minimal.len();
+    let most = BARS_MAX.min(proof + CONTEXT_MAX);
+    let least = BARS_MAX.min(proof);
+    let pictures =
+        (least..=most).rev().filter_map(|bars| Picture::of(&run.judgement, &run.evidence.faults, bars));
+    let mut last = None;
+    for picture in pictures {
+        if lanes::fits(&picture) {
+            return Some(picture);
+        }
+        last = Some(picture);
+    }
+    last
 }
 
 /// Every operation of the picture with both its times.
@@ -65,7 +83,7 @@ fn in_words(picture: &Picture) -> Markup {
         Text("outcome"),
         Number("lines"),
     ];
-    let rows = html! { @for bar in &bars { (row(bar, &times)) } };
+    let rows = html! { @for bar in &bars { (row(bar, &times, picture.clock)) } };
     html! {
         details open[bars.len() <= ROWS_OPEN_MAX] {
             summary { "The same as a table" }
@@ -74,14 +92,14 @@ fn in_words(picture: &Picture) -> Markup {
     }
 }
 
-fn row(bar: &Bar, times: &[String]) -> Markup {
+fn row(bar: &Bar, times: &[String], clock: Clock) -> Markup {
     let op = bar.op;
     let place = bar.place.map(circled).or(bar.witness.then(|| "✗".to_string()));
     let completed = match times.get(bar.to) {
         Some(time) => time.clone(),
-        None => op.completed.map_or("never".to_string(), seconds), // indeterminate: no tick of its own
+        None => op.completed.map_or("never".to_string(), |end| clock.figure(end)), // indeterminate: no tick of its own
     };
-    let took = op.completed.map_or("–".to_string(), |end| duration(end - op.call));
+    let took = op.completed.map_or("–".to_string(), |end| clock.span(end - op.call));
     html! {
         tr .faint[bar.context] {
             td { (place.unwrap_or_default()) }

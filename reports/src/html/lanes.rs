@@ -5,6 +5,7 @@
 
 use maud::{Markup, html};
 
+use crate::clock::Clock;
 use crate::picture::{Axis, Bar, Ending, Picture};
 use crate::wording::{elide, operation, seconds};
 
@@ -25,12 +26,23 @@ const STRIPS_MAX: usize = 8;
 
 const ANY_TIME: &str = "may take effect any time";
 
+/// Whether the drawing fits the page without scrolling.
+pub(super) fn fits(picture: &Picture) -> bool {
+    axis(picture).0.right() + 12.0 <= WIDTH_MIN
+}
+
+/// Where the ticks stand, and how long a label may be.
+fn axis(picture: &Picture) -> (Axis, usize) {
+    let label_max = if picture.bars().count() <= 20 { 44 } else { 18 };
+    // Where the page is wide enough every tick has room for its time.
+    let spread = |gap| Axis::new(picture, LEFT, gap, |bar| bar_width(bar, label_max));
+    let roomy = spread(TICK_LABEL + 6.0);
+    if roomy.right() + 12.0 <= WIDTH_MIN { (roomy, label_max) } else { (spread(16.0), label_max) }
+}
+
 pub(super) fn draw(picture: &Picture) -> Markup {
-    let bars = picture.bars().count();
-    // Where there are few operations every tick has room for its time.
-    let gap = if picture.ticks.len() <= 20 { TICK_LABEL + 6.0 } else { 16.0 };
-    let label_max = if bars <= 20 { 44 } else { 18 };
-    let axis = Axis::new(picture, LEFT, gap, |bar| bar_width(bar, label_max)).stretched_to(WIDTH_MIN - 12.0);
+    let (axis, label_max) = axis(picture);
+    let axis = axis.stretched_to(WIDTH_MIN - 12.0);
     let width = axis.right() + 12.0;
     let lanes_end = TOP + picture.lanes.len() as f64 * LANE_HEIGHT;
     let strips = picture.faults.len().min(STRIPS_MAX);
@@ -48,7 +60,7 @@ pub(super) fn draw(picture: &Picture) -> Markup {
                 @let y = TOP + at as f64 * LANE_HEIGHT;
                 line .rule x1="0" x2=(format!("{width:.0}")) y1=(px(y + LANE_HEIGHT)) y2=(px(y + LANE_HEIGHT)) {}
                 text .process x="4" y=(px(y + LANE_HEIGHT / 2.0 + 5.0)) { "p" (lane.process) }
-                @for bar in &lane.bars { (draw_bar(bar, &axis, y + (LANE_HEIGHT - BAR_HEIGHT) / 2.0, label_max)) }
+                @for bar in &lane.bars { (draw_bar(bar, &axis, y + (LANE_HEIGHT - BAR_HEIGHT) / 2.0, label_max, picture.clock)) }
             }
             @for (at, fault) in picture.faults.iter().take(STRIPS_MAX).enumerate() {
                 @let y = lanes_end + 4.0 + at as f64 * STRIP_HEIGHT;
@@ -74,7 +86,7 @@ fn bar_width(bar: &Bar, max: usize) -> f64 {
     label(bar, max).chars().count() as f64 * CHAR + 18.0 + circle
 }
 
-fn draw_bar(bar: &Bar, axis: &Axis, y: f64, label_max: usize) -> Markup {
+fn draw_bar(bar: &Bar, axis: &Axis, y: f64, label_max: usize, clock: Clock) -> Markup {
     let (from, to) = (axis.at(bar.from), axis.at(bar.to));
     let kind = match bar.ending {
         Ending::Ok => "ok",
@@ -98,7 +110,7 @@ fn draw_bar(bar: &Bar, axis: &Axis, y: f64, label_max: usize) -> Markup {
     );
     html! {
         g .(format!("bar {kind}{role}")) {
-            title { (tooltip(bar)) }
+            title { (tooltip(bar, clock)) }
             rect x=(px(from)) y=(px(y)) width=(px(to - from)) height=(px(BAR_HEIGHT)) rx="4" {}
             @if bar.ending == Ending::Info { path .open d=(open_end) {} }
             @if let Some(place) = bar.place {
@@ -110,12 +122,10 @@ fn draw_bar(bar: &Bar, axis: &Axis, y: f64, label_max: usize) -> Markup {
     }
 }
 
-fn tooltip(bar: &Bar) -> String {
-    let end = match bar.op.completed {
-        Some(end) => format!("{} s", seconds(end)),
-        None => "never".to_string(),
-    };
-    format!("p{} {}: invoked {} s, completed {end}", bar.op.process, operation(bar.op), seconds(bar.op.call))
+fn tooltip(bar: &Bar, clock: Clock) -> String {
+    let end = bar.op.completed.map_or("never".to_string(), |end| clock.instant(end));
+    let (process, call) = (bar.op.process, clock.instant(bar.op.call));
+    format!("p{process} {}: invoked {call}, completed {end}", operation(bar.op))
 }
 
 /// Hatching for what failed, and the fading end of what is indeterminate.
@@ -157,7 +167,7 @@ fn ticks(picture: &Picture, axis: &Axis, y: f64) -> Markup {
         @for (tick, row) in &placed {
             text .time.hit[witness.contains(tick)] x=(px(axis.at(*tick))) y=(px(y + 12.0 + *row as f64 * 13.0)) { (labels[*tick]) }
         }
-        text .unit x="4" y=(px(y + 25.0)) { "seconds" }
+        text .unit x="4" y=(px(y + 25.0)) { (picture.clock.unit()) }
     }
 }
 

@@ -5,8 +5,9 @@ use tribunal_checker::op::{Nanos, Op};
 
 use super::table::Column::{Number, Text};
 use super::table::{number, table};
-use super::titled;
+use super::{counterexample, titled};
 use crate::node_logs::{Window, window};
+use crate::picture::Picture;
 use crate::run_dir::RunDir;
 use crate::wording::{counted, duration, elide, operation, seconds};
 
@@ -96,14 +97,10 @@ fn merged(run: &RunDir, window: Window) -> Vec<Line> {
         event(fault.applied_ns, "apply");
         fault.healed_ns.into_iter().for_each(|healed| event(healed, "heal"));
     }
-    let violation = run.judgement.violation();
-    for numbered in &run.judgement.ops {
-        let shown =
-            violation.is_some_and(|v| v.minimal.contains(&numbered.id) || v.context.contains(&numbered.id));
-        let witness = violation.is_some_and(|v| v.witness == numbered.id);
-        if shown || witness {
-            lines.extend(client_lines(&numbered.op, if witness { "client witness" } else { "client" }));
-        }
+    // The operations that the picture shows: more of them would hide what the nodes say.
+    let drawn = counterexample::drawn(run);
+    for bar in drawn.iter().flat_map(Picture::bars) {
+        lines.extend(client_lines(bar.op, if bar.witness { "client witness" } else { "client" }));
     }
     lines.retain(|line| inside(line.t));
     lines.sort_by(in_order);

@@ -4,13 +4,14 @@ use maud::{Markup, html};
 use tribunal_checker::op::Nanos;
 
 use super::table::Column::{Number, Text};
-use super::table::{numbers, table};
+use super::table::{numbers, share, table};
 use super::titled;
+use crate::clock::Clock;
 use crate::coverage::in_force;
 use crate::faults::Fault;
 use crate::run_dir::RunDir;
 use crate::stats::{PerF, Tally};
-use crate::wording::{count, duration, elide, percent};
+use crate::wording::{count, elide, percent};
 
 pub(super) fn section(run: &RunDir) -> Markup {
     let body = html! {
@@ -41,7 +42,7 @@ fn by_name(run: &RunDir) -> Markup {
             tr {
                 td { code { (elide(per_f.f.name(), 40)) } }
                 (numbers(counts(per_f.tally)))
-                (numbers(latencies(per_f)))
+                (numbers(latencies(per_f, run.clock())))
             }
         }
         tr .total { td { "all" } (numbers(counts(stats.tally))) td colspan="4" {} }
@@ -53,9 +54,9 @@ fn counts(tally: Tally) -> [String; 3] {
     [tally.ok, tally.fail, tally.info].map(count)
 }
 
-fn latencies(per_f: &PerF) -> [String; 4] {
+fn latencies(per_f: &PerF, clock: Clock) -> [String; 4] {
     match per_f.latency {
-        Some(it) => [it.p50_ns, it.p95_ns, it.p99_ns, it.max_ns].map(duration),
+        Some(it) => [it.p50_ns, it.p95_ns, it.p99_ns, it.max_ns].map(|took| clock.span(took)),
         None => ["–"; 4].map(String::from),
     }
 }
@@ -79,10 +80,14 @@ fn availability(run: &RunDir) -> Markup {
         let all: Vec<&Fault> = faults.iter().collect();
         rows.push(("invoked while no fault was in force".to_string(), invoked(&all, false)));
     }
-    let columns = [Text(""), Number("succeeded"), Number("of"), Number("share")];
+    let columns = [Text(""), Number("succeeded"), Number("of"), Number("share"), Text("")];
     let rows = html! {
         @for (what, tally) in rows {
-            tr { td { (what) } (numbers([count(tally.ok), count(tally.all()), percent(tally.ok, tally.all())])) }
+            tr {
+                td { (what) }
+                (numbers([count(tally.ok), count(tally.all()), percent(tally.ok, tally.all())]))
+                @if tally.all() > 0 { (share(tally.ok as f64 / tally.all() as f64)) } @else { td {} }
+            }
         }
     };
     table(&columns, rows)

@@ -24,8 +24,8 @@ pub(super) fn data(id: &str, data: &impl Serialize) -> Markup {
 }
 
 /// A drawing as the address of an image.
-pub(super) fn svg_address(svg: &str) -> String {
-    format!("data:image/svg+xml;base64,{}", base64(svg.as_bytes()))
+pub(super) fn svg_address(svg: &[u8]) -> String {
+    format!("data:image/svg+xml;base64,{}", base64(svg))
 }
 
 /// Bytes as text (RFC 4648, section 4).

@@ -15,8 +15,8 @@ use crate::runs::RunSummary;
 use crate::summary;
 use crate::wording::{bytes, count, counted, duration, elide};
 
-/// What pages without a script may do: look like something, send the form back, and show our own pictures.
-pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// What pages without a script may do: look like something, and send the form back.
+pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The most runs that are shown: the newest.
 pub const RUNS_MAX: usize = 1000;
@@ -87,6 +87,7 @@ fn document(title: &str, body: Markup) -> String {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
+                link rel="icon" href="data:,"; // none: a browser would ask for one
                 title { (title) " · Tribunal" }
                 (raw::style())
             }
@@ -213,7 +214,7 @@ fn runs(shown: &[&RunSummary]) -> Markup {
     let rows = html! {
         @for run in shown {
             tr .(outcome_name(run)) {
-                td { span .mark.(outcome_name(run)) { (sign(run)) } " "
+                td .outcome { span .mark.(outcome_name(run)) { (sign(run)) } " "
                     (run.outcome.map_or("not judged", summary::heading)) }
                 td {
                     a href=(link(run)) { (elide(&run.path, 80)) }

@@ -38,3 +38,11 @@ pub(super) fn number(cell: impl Render) -> Markup {
 pub(super) fn numbers<T: Render>(cells: impl IntoIterator<Item = T>) -> Markup {
     html! { @for cell in cells { (number(cell)) } }
 }
+
+/// A cell that shows a share, between 0 and 1, as a bar; the number stands in another cell.
+pub(super) fn share(share: f64) -> Markup {
+    let wide = (share.clamp(0.0, 1.0) * 160.0).round();
+    html! {
+        td { svg .share width="160" height="12" aria-hidden="true" { rect .whole width="160" height="12" {} rect width=(wide) height="12" {} } }
+    }
+}

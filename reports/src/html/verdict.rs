@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::judgement::RunOutcome;
 use crate::run_dir::RunDir;
 use crate::summary;
-use crate::wording::{duration, elide, seconds};
+use crate::wording::{duration, elide};
 
 /// The longest sentence that the page shows.
 const SENTENCE_CHARS_MAX: usize = 600;
@@ -47,8 +47,10 @@ fn subject(run: &RunDir) -> Markup {
             (summary::subject(run).join(" · "))
             @if let Some(key) = summary::violated_key(run) { " · key " code { (key) } }
             @if let Some(violation) = run.judgement.violation() {
-                " · detected at " (seconds(violation.detected)) " s"
-                @if active.is_empty() { " · no fault in force" } @else { " · during " }
+                " · detected at " (run.clock().instant(violation.detected))
+                @if !run.evidence.info.is_history() {
+                    @if active.is_empty() { " · no fault in force" } @else { " · during " }
+                }
                 @for (at, (fault, for_ns)) in active.iter().enumerate() {
                     @if at > 0 { " and " }
                     b { (elide(&fault.label, 80)) } " (for " (duration(*for_ns)) ")"

@@ -7,11 +7,14 @@
   if (!source || !canvas) return;
 
   const LANES_BELOW = 4000;
-  const AXIS = 20, STRIP = 15, STRIP_ROWS = 5, VIEW_MIN = 50; // pixels, pixels, rows, µs
+  const AXIS = 20, STRIP = 15, STRIP_ROWS = 5; // pixels, pixels, rows
   const KINDS = ["ok", "fail", "info"];
   const run = JSON.parse(source.textContent);
   const ops = unpack(run.columns);
   const end = Math.max(run.end, 1);
+  const VIEW_MIN = run.events ? 4 : 50; // events, or µs
+  // A time in words: `12.47 s`, or `event 34` where the history has only the order of its events.
+  const instant = (t, digits) => run.events ? "event " + Math.round(t) : (t / 1e6).toFixed(digits) + " s";
   const strips = rowsOf(run.faults);
   const show = { ok: true, fail: true, info: true, faults: true };
   const view = { from: 0, to: end };
@@ -148,7 +151,8 @@
         y -= tall;
       }
     }
-    return "operations per second by completion, peak " + Math.round(peak / span * 1e6).toLocaleString("en") + "; zoom in for lanes";
+    const most = run.events ? peak + " in " + Math.round(span) + " events" : Math.round(peak / span * 1e6).toLocaleString("en") + " per second";
+    return "completed operations, at most " + most + "; zoom in for lanes";
   }
 
   function drawLanes(g, ink, x, bottom, from, to) {
@@ -232,12 +236,12 @@
   function drawAxis(g, ink, x, height, width) {
     const wanted = (view.to - view.from) / Math.max(2, width / 90);
     const power = Math.pow(10, Math.floor(Math.log10(wanted)));
-    const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= wanted);
+    const step = Math.max(run.events ? 1 : 0, [1, 2, 5, 10].map((n) => n * power).find((n) => n >= wanted));
     const digits = Math.min(6, Math.max(0, Math.ceil(-Math.log10(step / 1e6))));
     g.fillStyle = ink("muted");
     for (let t = Math.ceil(view.from / step) * step; t <= view.to; t += step) {
       g.fillRect(x(t), height - AXIS, 1, 4);
-      const label = (t / 1e6).toFixed(digits) + " s";
+      const label = instant(t, digits);
       g.fillText(label, Math.max(1, Math.min(width - 40, x(t) - g.measureText(label).width / 2)), height - 8);
     }
   }
@@ -263,7 +267,7 @@
     in: () => zoom(.5), out: () => zoom(2), left: () => pan(-.25), right: () => pan(.25), all: () => look(0, end),
     violation: () => {
       if (!run.violation) return;
-      const room = Math.max(5 * (run.violation.to - run.violation.from), 20000);
+      const room = Math.max(5 * (run.violation.to - run.violation.from), run.events ? 10 : 20000);
       look(run.violation.from - room, run.violation.to + room);
       choose(run.violation.op - run.columns.first);
     },
@@ -326,12 +330,13 @@
     panel.replaceChildren();
     redraw();
     if (chosen < 0) return;
-    const seconds = (t) => (t / 1e6).toFixed(6) + " s";
+    const seconds = (t) => instant(t, 6);
+    const took = (length) => run.events ? length + " events" : (length / 1000).toFixed(3) + " ms";
     const never = ops.end[at] < 0;
     const rows = [
       ["operation", words(at)], ["process", "p" + ops.process[at]], ["outcome", KINDS[ops.kind[at]]],
       ["invoked", seconds(ops.call[at])], ["completed", never ? "never" : seconds(ops.end[at])],
-      ["took", never ? "–" : ((ops.end[at] - ops.call[at]) / 1000).toFixed(3) + " ms"],
+      ["took", never ? "–" : took(ops.end[at] - ops.call[at])],
       ["history.jsonl", "line " + (ops.line[at] + 1) + (ops.lastLine[at] < 0 ? "" : " and line " + (ops.lastLine[at] + 1))],
     ];
     for (const [term, text] of rows) {

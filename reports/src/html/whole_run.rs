@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use serde::Serialize;
 
 use super::{columns, faults, raw, titled};
+use crate::clock::Clock;
 use crate::run_dir::RunDir;
 use crate::stats::last_event;
 use crate::wording::{count, counted, elide};
@@ -13,7 +14,7 @@ const FAULTS_MAX: usize = 2_000;
 
 /// The picture for those who do not see it.
 const LABEL: &str = "Completed operations per second over the whole run, or every operation on its process's lane \
-                     when zoomed in. The rate plot and the tables below say the same.";
+                     when zoomed in. The tables say the same.";
 
 pub(super) fn section(run: &RunDir) -> Markup {
     let ops = run.evidence.history.ops.len();
@@ -35,7 +36,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
         }
         dl #run-op .chosen aria-live="polite" hidden {}
         noscript {
-            p .remark { "This one picture needs JavaScript. The rate plot and the tables below say the same." }
+            p .remark { "This one picture needs JavaScript. The tables say the same." }
         }
     };
     titled("run", "Whole run", &counted(ops, "operation"), body)
@@ -68,6 +69,8 @@ fn tools(violated: bool) -> Markup {
 struct Data {
     /// The right edge: a little after the last event, in µs.
     end: u64,
+    /// Whether a µs stands for an event.
+    events: bool,
     columns: columns::Columns,
     faults: Vec<Strip>,
     violation: Option<Mark>,
@@ -95,22 +98,25 @@ pub(super) fn data(run: &RunDir) -> Markup {
         return html! {};
     }
     let witness = run.judgement.violation().map(|violation| violation.witness);
+    let events = run.clock() == Clock::Events;
+    let unit_ns = if events { 1 } else { 1000 };
     let in_force = run.evidence.faults.iter().filter(|fault| fault.was_in_force());
     let data = Data {
-        end: last_event(history) / 1000 * 101 / 100,
-        columns: columns::pack(&history.ops, witness.unwrap_or(0)),
+        end: last_event(history) / unit_ns * 101 / 100,
+        events,
+        columns: columns::pack(&history.ops, witness.unwrap_or(0), unit_ns),
         faults: in_force
             .take(FAULTS_MAX)
             .map(|fault| Strip {
                 label: elide(&fault.label, 60),
                 ink: faults::class(fault),
-                from: fault.applied_ns / 1000,
-                to: fault.healed_ns.map(|healed| healed / 1000),
+                from: fault.applied_ns / unit_ns,
+                to: fault.healed_ns.map(|healed| healed / unit_ns),
             })
             .collect(),
         violation: witness.and_then(|id| {
             let op = history.ops.get(id)?;
-            Some(Mark { op: id, from: op.call / 1000, to: op.completed.unwrap_or(op.call) / 1000 })
+            Some(Mark { op: id, from: op.call / unit_ns, to: op.completed.unwrap_or(op.call) / unit_ns })
         }),
     };
     raw::data("run-data", &data)

@@ -4,6 +4,7 @@ use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
+use super::paper::{Form, Paper, png, prepare_font};
 use crate::faults::Fault;
 use crate::palette::{self, Ink};
 use crate::run_dir::RunDir;
@@ -15,10 +16,10 @@ const SIZE: (u32, u32) = (900, 320);
 const STRIP_ROWS_MAX: usize = 4;
 const STRIP_HEIGHT: i32 = 16;
 
-pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(super) type Area<'a> = DrawingArea<Paper<'a>, Shift>;
 pub(super) type Chart<'a, 'b, Y> =
-    ChartContext<'a, SVGBackend<'b>, Cartesian2d<plotters::coord::types::RangedCoordf64, Y>>;
-pub(super) type Failure<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>;
+    ChartContext<'a, Paper<'b>, Cartesian2d<plotters::coord::types::RangedCoordf64, Y>>;
+pub(super) type Failure<'a> = DrawingAreaErrorKind<<Paper<'a> as DrawingBackend>::ErrorType>;
 
 /// An entry of a legend: a mark and a word.
 pub(super) struct Entry {
@@ -71,21 +72,34 @@ pub(super) fn mark<'a>(
     }
 }
 
-/// Draws a plot with `y` as its vertical axis and its data by the function.
+/// Draws a plot in that form with `y` as its vertical axis and its data by the function.
 pub(super) fn plot<Y>(
     run: &RunDir,
+    form: Form,
     words: &Words,
     y: Y,
     data: impl for<'a, 'b> Fn(&mut Chart<'a, 'b, Y::CoordDescType>, &Area<'b>) -> Result<(), Failure<'b>>,
-) -> String
+) -> Vec<u8>
 where
     Y: AsRangedCoord<Value = f64>,
     Y::CoordDescType: ValueFormatter<f64>,
 {
-    let mut svg = String::new();
-    match draw(&mut svg, run, words, y, data) {
-        Ok(()) => with_faces(&svg, words.title),
-        Err(why) => not_drawn(words.title, &why),
+    // A plot that cannot be drawn is a bug, and costs its own file: whoever renders catches the panic.
+    prepare_font().unwrap_or_else(|why| panic!("{why}"));
+    match form {
+        Form::Svg => {
+            let mut svg = String::new();
+            match draw(Paper::Svg(SVGBackend::with_string(&mut svg, SIZE)), run, words, y, data) {
+                Ok(()) => with_faces(&svg, words.title).into_bytes(),
+                Err(why) => not_drawn(words.title, &why).into_bytes(),
+            }
+        }
+        Form::Png => {
+            let mut pixels = vec![0; 3 * SIZE.0 as usize * SIZE.1 as usize];
+            let paper = Paper::Pixels(BitMapBackend::with_buffer(&mut pixels, SIZE));
+            let drawn = draw(paper, run, words, y, data).and_then(|()| png(&pixels, SIZE));
+            drawn.unwrap_or_else(|why| panic!("{}: {why}", words.title))
+        }
     }
 }
 
@@ -99,7 +113,7 @@ fn not_drawn(title: &str, why: &str) -> String {
 }
 
 fn draw<Y>(
-    svg: &mut String,
+    paper: Paper<'_>,
     run: &RunDir,
     words: &Words,
     y: Y,
@@ -112,7 +126,7 @@ where
     let faults: Vec<&Fault> = run.evidence.faults.iter().filter(|fault| fault.was_in_force()).collect();
     let rows = rows(&faults);
     let strips = rows.iter().map(|row| row + 1).max().unwrap_or(0) as i32 * STRIP_HEIGHT;
-    let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    let root = paper.into_drawing_area();
     let text = |size: u32, ink: Ink| ("sans-serif", size).into_font().color(&colour(ink));
     let result = (|| {
         root.fill(&colour(palette::PAPER))?;
@@ -138,7 +152,9 @@ where
             .y_labels(6)
             .x_desc("seconds since the start of the run")
             .y_desc(words.unit)
-            .x_label_formatter(&|x| format!("{x:.0}"))
+            .x_label_formatter(&|x| {
+                if span_seconds(run) < 12.0 { format!("{x:.1}") } else { format!("{x:.0}") }
+            })
             .y_label_formatter(&|y| trimmed(*y))
             .draw()?;
         data(&mut chart, &root)?;

@@ -7,6 +7,7 @@ use tribunal_checker::op::{F, Op, Outcome};
 
 use super::bucket_ns;
 use super::frame::{Entry, Mark, Words, colour, mark, plot};
+use super::paper::Form;
 use crate::palette::{self, Ink};
 use crate::run_dir::RunDir;
 use crate::stats::quantile_rank;
@@ -21,7 +22,7 @@ const MARKS_MAX: usize = 20_000;
 
 /// One mark per operation, but never two of the same look so close that nobody could tell: a million operations
 /// take no more room than a picture can show.
-pub(super) fn raw(run: &RunDir) -> String {
+pub(super) fn raw(run: &RunDir, form: Form) -> Vec<u8> {
     let ops = &run.evidence.history.ops;
     let names: BTreeSet<&F> = ops.iter().map(|op| &op.f).collect();
     let look = |f: &F| names.iter().position(|name| *name == f).unwrap_or(0) % SHAPES.len();
@@ -34,6 +35,7 @@ pub(super) fn raw(run: &RunDir) -> String {
     let range = milliseconds_range(ops.iter().filter_map(milliseconds));
     plot(
         run,
+        form,
         &Words { title: "Latency of each operation", unit: "milliseconds", legend: &legend },
         range.log_scale(),
         |chart, root| {
@@ -61,7 +63,7 @@ pub(super) fn raw(run: &RunDir) -> String {
 }
 
 /// The quantiles of the operations that happened, bucket by bucket; a bucket in which none did is a gap.
-pub(super) fn quantiles(run: &RunDir) -> String {
+pub(super) fn quantiles(run: &RunDir, form: Form) -> Vec<u8> {
     const QUANTILES: [(usize, &str); 4] = [(50, "p50"), (95, "p95"), (99, "p99"), (100, "max")];
     let ops = &run.evidence.history.ops;
     let happened = || ops.iter().filter(|op| op.is_ok()).filter_map(|op| Some((op.call, milliseconds(op)?)));
@@ -79,6 +81,7 @@ pub(super) fn quantiles(run: &RunDir) -> String {
         .collect();
     plot(
         run,
+        form,
         &Words { title: "Latency quantiles", unit: "milliseconds", legend: &legend },
         range.log_scale(),
         |chart, _| {

@@ -5,6 +5,7 @@ use tribunal_checker::op::Nanos;
 
 use super::bucket_ns;
 use super::frame::{Entry, Mark, Words, colour, plot, span_seconds};
+use super::paper::Form;
 use crate::palette;
 use crate::run_dir::RunDir;
 use crate::stats::{Tally, last_event};
@@ -28,7 +29,7 @@ fn seconds(at: usize, width: Nanos) -> f64 {
     at as f64 * width as f64 / 1e9
 }
 
-pub(super) fn rate(run: &RunDir) -> String {
+pub(super) fn rate(run: &RunDir, form: Form) -> Vec<u8> {
     let (buckets, width) = completed(run);
     let per_second = |n: usize| n as f64 * 1e9 / width as f64;
     let peak = buckets.iter().map(|tally| per_second(tally.all())).fold(1.0, f64::max);
@@ -36,6 +37,7 @@ pub(super) fn rate(run: &RunDir) -> String {
         .map(|(word, ink)| Entry { ink, word: word.into(), mark: Mark::Bar });
     plot(
         run,
+        form,
         &Words { title: "Completed operations", unit: "per second", legend: &legend },
         0.0..peak * 1.05,
         |chart, _| {
@@ -58,7 +60,7 @@ pub(super) fn rate(run: &RunDir) -> String {
 }
 
 /// A bucket in which nothing completed has no share: the line steps over it.
-pub(super) fn availability(run: &RunDir) -> String {
+pub(super) fn availability(run: &RunDir, form: Form) -> Vec<u8> {
     let (buckets, width) = completed(run);
     let mut legend = vec![Entry { ink: palette::OK, word: "ok of all completed".into(), mark: Mark::Bar }];
     let target = run.evidence.info.availability_target;
@@ -67,17 +69,23 @@ pub(super) fn availability(run: &RunDir) -> String {
         word: format!("asked for: {:.1} %", share * 100.0),
         mark: Mark::Bar,
     }));
-    plot(run, &Words { title: "Availability", unit: "per cent", legend: &legend }, 0.0..105.0, |chart, _| {
-        let share = |tally: &Tally| 100.0 * tally.ok as f64 / tally.all() as f64;
-        let steps = buckets.iter().enumerate().filter(|(_, tally)| tally.all() > 0);
-        let line = steps.flat_map(|(at, tally)| {
-            [(seconds(at, width), share(tally)), (seconds(at + 1, width), share(tally))]
-        });
-        chart.draw_series(LineSeries::new(line, colour(palette::OK).stroke_width(2)))?;
-        if let Some(target) = target {
-            let line = [(0.0, target * 100.0), (span_seconds(run), target * 100.0)];
-            chart.draw_series(DashedLineSeries::new(line, 6, 4, colour(palette::WITNESS).into()))?;
-        }
-        Ok(())
-    })
+    plot(
+        run,
+        form,
+        &Words { title: "Availability", unit: "per cent", legend: &legend },
+        0.0..105.0,
+        |chart, _| {
+            let share = |tally: &Tally| 100.0 * tally.ok as f64 / tally.all() as f64;
+            let steps = buckets.iter().enumerate().filter(|(_, tally)| tally.all() > 0);
+            let line = steps.flat_map(|(at, tally)| {
+                [(seconds(at, width), share(tally)), (seconds(at + 1, width), share(tally))]
+            });
+            chart.draw_series(LineSeries::new(line, colour(palette::OK).stroke_width(2)))?;
+            if let Some(target) = target {
+                let line = [(0.0, target * 100.0), (span_seconds(run), target * 100.0)];
+                chart.draw_series(DashedLineSeries::new(line, 6, 4, colour(palette::WITNESS).into()))?;
+            }
+            Ok(())
+        },
+    )
 }

@@ -77,7 +77,7 @@ fn registers() {
     );
     assert_eq!(
         said("0 write 1 @ 1..4\n 1 write 2 @ 5..9\n 3 cas 2 5 -> false @ 21..25"),
-        "false-refusal: process 3's `cas 2→5 ✗` on k was refused although the register held 2: process 1's `write 2` \
+        "false-refusal: process 3's `cas 2→5 ≠` on k was refused although the register held 2: process 1's `write 2` \
          had completed 12 ms before it began, and nothing else was written"
     );
     assert_eq!(

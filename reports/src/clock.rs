@@ -1,0 +1,88 @@
+//! How the instants of a history are told: in seconds, or, where a recording has only the order of its events, in events.
+//!
+//! Some formats have no times. Their reader takes the position of an event for its time, and to call that
+//! nanoseconds would be a lie with nine digits.
+
+use tribunal_checker::op::{Nanos, Op};
+
+use crate::wording::{count, duration, seconds};
+
+/// What the times of a history are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// Nanoseconds since the start of the run.
+    Time,
+    /// Positions of events.
+    Events,
+}
+
+impl Clock {
+    /// The clock that some operations were recorded by.
+    pub fn of<'a>(ops: impl IntoIterator<Item = &'a Op>) -> Clock {
+        let mut ops = ops.into_iter().peekable();
+        let by_position = |op: &Op| op.call == op.invoke_index && op.completed == op.complete_index;
+        if ops.peek().is_some() && ops.all(by_position) { Clock::Events } else { Clock::Time }
+    }
+
+    /// An instant: `12.470 s`, `event 34`.
+    pub fn instant(self, t: Nanos) -> String {
+        match self {
+            Clock::Time => format!("{} s", seconds(t)),
+            Clock::Events => format!("event {}", count(t)),
+        }
+    }
+
+    /// An instant where its unit stands elsewhere: `12.470`, `34`.
+    pub fn figure(self, t: Nanos) -> String {
+        match self {
+            Clock::Time => seconds(t),
+            Clock::Events => t.to_string(),
+        }
+    }
+
+    /// A length of time: `49 ms`, `3 events`.
+    pub fn span(self, length: Nanos) -> String {
+        match (self, length) {
+            (Clock::Time, _) => duration(length),
+            (Clock::Events, 1) => "1 event".to_string(),
+            (Clock::Events, n) => format!("{} events", count(n)),
+        }
+    }
+
+    /// What the ticks of an axis count.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Clock::Time => "seconds",
+            Clock::Events => "events",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tribunal_checker::op::{F, Outcome, Value};
+
+    use super::*;
+
+    #[test]
+    fn times_that_are_positions_are_told_as_such() {
+        let op = |call, invoke_index| Op {
+            process: 0,
+            f: F::Read,
+            key: Value::Nil,
+            input: Value::Nil,
+            outcome: Outcome::Info,
+            call,
+            completed: None,
+            node: None,
+            error: None,
+            invoke_index,
+            complete_index: None,
+        };
+        assert_eq!(Clock::of(&[op(0, 0), op(1, 1)]), Clock::Events);
+        assert_eq!(Clock::of(&[op(0, 0), op(900, 1)]), Clock::Time);
+        assert_eq!(Clock::of(&[]), Clock::Time);
+        assert_eq!(Clock::Events.span(1) + &Clock::Events.instant(1234), "1 eventevent 1,234");
+        assert_eq!(Clock::Time.instant(12_470_000_000), "12.470 s");
+    }
+}

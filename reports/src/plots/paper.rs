@@ -1,0 +1,136 @@
+//! What a plot is drawn on: SVG, or pixels for a PNG file. The drawing does not know which.
+
+use std::error::Error;
+use std::io;
+
+use plotters::prelude::*;
+use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingErrorKind};
+
+/// The form of a plot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Text that scales, in light and dark.
+    Svg,
+    /// Pixels, in light, for what cannot show SVG.
+    Png,
+}
+
+/// One backend that is either of two: the functions that draw need no type parameter.
+pub(super) enum Paper<'a> {
+    Svg(SVGBackend<'a>),
+    Pixels(BitMapBackend<'a>),
+}
+
+type Drawn<T = ()> = Result<T, DrawingErrorKind<io::Error>>;
+
+/// The two backends have different errors; both come down to one of I/O or of the font.
+fn one_kind<T, E: Error + Send + Sync + 'static>(result: Result<T, DrawingErrorKind<E>>) -> Drawn<T> {
+    result.map_err(|error| match error {
+        DrawingErrorKind::DrawingError(error) => DrawingErrorKind::DrawingError(io::Error::other(error)),
+        DrawingErrorKind::FontError(error) => DrawingErrorKind::FontError(error),
+    })
+}
+
+macro_rules! either {
+    ($paper:expr, $backend:ident => $call:expr) => {
+        match $paper {
+            Paper::Svg($backend) => one_kind($call),
+            Paper::Pixels($backend) => one_kind($call),
+        }
+    };
+}
+
+impl DrawingBackend for Paper<'_> {
+    type ErrorType = io::Error;
+
+    fn get_size(&self) -> (u32, u32) {
+        match self {
+            Paper::Svg(backend) => backend.get_size(),
+            Paper::Pixels(backend) => backend.get_size(),
+        }
+    }
+
+    fn ensure_prepared(&mut self) -> Drawn {
+        either!(self, backend => backend.ensure_prepared())
+    }
+
+    fn present(&mut self) -> Drawn {
+        either!(self, backend => backend.present())
+    }
+
+    fn draw_pixel(&mut self, point: BackendCoord, color: BackendColor) -> Drawn {
+        either!(self, backend => backend.draw_pixel(point, color))
+    }
+
+    fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> Drawn {
+        either!(self, backend => backend.draw_line(from, to, style))
+    }
+
+    fn draw_rect<S: BackendStyle>(
+        &mut self,
+        a: BackendCoord,
+        b: BackendCoord,
+        style: &S,
+        fill: bool,
+    ) -> Drawn {
+        either!(self, backend => backend.draw_rect(a, b, style, fill))
+    }
+
+    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
+        &mut self,
+        path: I,
+        style: &S,
+    ) -> Drawn {
+        either!(self, backend => backend.draw_path(path, style))
+    }
+
+    fn draw_circle<S: BackendStyle>(
+        &mut self,
+        at: BackendCoord,
+        radius: u32,
+        style: &S,
+        fill: bool,
+    ) -> Drawn {
+        either!(self, backend => backend.draw_circle(at, radius, style, fill))
+    }
+
+    fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
+        &mut self,
+        vertices: I,
+        style: &S,
+    ) -> Drawn {
+        either!(self, backend => backend.fill_polygon(vertices, style))
+    }
+
+    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> Drawn {
+        either!(self, backend => backend.draw_text(text, style, at))
+    }
+
+    fn estimate_text_size<S: BackendTextStyle>(&self, text: &str, style: &S) -> Drawn<(u32, u32)> {
+        either!(self, backend => backend.estimate_text_size(text, style))
+    }
+}
+
+/// The bundled font stands in for "sans-serif": a machine need not have any. See `fonts/`.
+///
+/// # Errors
+/// When the font cannot be read, which it can: a test draws with it.
+pub(super) fn prepare_font() -> Result<(), String> {
+    static FONT: &[u8] = include_bytes!("../../fonts/DejaVuSans-subset.ttf");
+    plotters::style::register_font("sans-serif", FontStyle::Normal, FONT)
+        .map_err(|_| "the bundled font cannot be read".to_string())
+}
+
+/// Pixels, three bytes each, as a PNG file.
+///
+/// # Errors
+/// When the encoder fails.
+pub(super) fn png(pixels: &[u8], (width, height): (u32, u32)) -> Result<Vec<u8>, String> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(pixels));
+    written.map_err(|error| error.to_string())?;
+    Ok(file)
+}
