@@ -23,6 +23,8 @@
 //!   a fault that withheld and stopped nothing is recorded as ineffective.
 
 mod act;
+mod attribution;
+mod bypass;
 mod clock;
 mod corrupt;
 mod degrade;
@@ -33,6 +35,7 @@ mod family;
 mod fault;
 mod gate;
 mod grudge;
+mod holders;
 mod kill;
 mod limits;
 mod links;
@@ -48,6 +51,7 @@ mod record;
 mod replay;
 mod schedule;
 mod schedule_file;
+mod sock_diag;
 mod starve;
 mod stopped;
 mod suggest;
@@ -56,6 +60,7 @@ mod terminate;
 mod trigger;
 
 pub use act::{Act, ParseActError, TimedAct};
+pub use bypass::Bypass;
 pub use clock::Skew;
 pub use driver::{HealError, drive, drive_with_signals, heal_everything};
 pub use fault::{FAULTS, Fault, Kind};

@@ -1,4 +1,9 @@
-//! The links between nodes: a listening proxy on every directed pair.
+//! The links between nodes: proxies through which every connection of one node to another goes.
+//!
+//! How a proxy knows which two nodes a connection joins is the *wiring*, chosen for each system:
+//!
+//! **An address map**, where a node is told the address of each peer and tells nobody its own. Every directed link has a
+//! listener of its own:
 //!
 //! ```text
 //!   node n1 is told:  n2 = 127.0.0.1:41001   n3 = 127.0.0.1:41002
@@ -6,8 +11,15 @@
 //!   node n3 is told:  n1 = 127.0.0.1:41005   n2 = 127.0.0.1:41006      each proxy knows who dials it
 //! ```
 //!
-//! Because every link has an address of its own, the proxy knows both ends of a connection without looking at a byte of
-//! it, and any protocol over TCP can be cut. Clients are not links: they talk to nodes directly.
+//! **Attributed**, where a node has one address that all others know (etcd, Redis Sentinel, NATS). Every node has one
+//! listener before it, which finds out who dialled (`attribution.rs`):
+//!
+//! ```text
+//!   every node is told:  n1 = 127.0.0.1:41001   n2 = 127.0.0.1:41002   n3 = 127.0.0.1:41003
+//! ```
+//!
+//! Either way both ends of a connection are known without looking at a byte of it, and any protocol over TCP can be cut.
+//! Clients are not links: they talk to nodes directly, so that the clients of a node that is cut off stay with it.
 //!
 //! [`Links::cut`] and [`Links::heal`] are inverse, and so are [`Links::degrade`] and [`Links::restore`]; all act at once and
 //! never fail. What they do to bytes is told in [`CutMode`] and [`Quality`].
@@ -15,33 +27,78 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
-use tokio::{net::TcpListener, select};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    select,
+    sync::watch,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     NodeId, Quality,
+    attribution::{Attribution, Dialler, Strangers},
+    bypass::{self, Bypass},
     gate::{CutMode, Gate, LinkCounters, LinkState},
+    holders::Holders,
     proxy::{self, Route},
+    sock_diag,
 };
 
 /// All directed links of a cluster. Dropping it closes them; [`Links::close`] also waits until they are closed.
 #[derive(Debug)]
 pub struct Links {
-    links: Vec<Option<Link>>,
-    nodes: usize,
+    gates: Arc<Gates>,
+    wiring: Wiring,
     upstreams: Arc<Upstreams>,
+    attribution: Attribution,
     closing: CancellationToken,
     tasks: TaskTracker,
 }
 
+/// Where links are dialled, and with that how a proxy knows which link a connection belongs to.
 #[derive(Debug)]
-struct Link {
-    address: SocketAddr,
-    gate: Arc<Gate>,
+enum Wiring {
+    /// A listener for every directed pair, in the order of the gates.
+    AddressMap(Vec<SocketAddr>),
+    /// A listener before every node.
+    Attributed(Vec<SocketAddr>),
+}
+
+/// The gate of every directed pair, row by row. A node's link to itself is there too, and always open.
+#[derive(Debug)]
+struct Gates {
+    nodes: usize,
+    all: Vec<Arc<Gate>>,
+}
+
+impl Gates {
+    fn of(nodes: usize) -> Gates {
+        Gates { nodes, all: (0..nodes * nodes).map(|_| Arc::default()).collect() }
+    }
+
+    fn get(&self, from: NodeId, to: NodeId) -> &Arc<Gate> {
+        &self.all[from.0 * self.nodes + to.0]
+    }
+
+    fn route(&self, from: NodeId, to: NodeId) -> Route {
+        Route { forward: self.get(from, to).clone(), backward: self.get(to, from).clone() }
+    }
+
+    /// The route of a connection that belongs to no link.
+    fn beside() -> Route {
+        Route { forward: Arc::default(), backward: Arc::default() }
+    }
+
+    /// A link to or from `node` that is cut.
+    fn cut_at(&self, node: NodeId) -> Option<&Gate> {
+        let others = (0..self.nodes).map(NodeId);
+        let mut links = others.flat_map(|other| [self.get(other, node), self.get(node, other)]);
+        links.find(|gate| !gate.is_open()).map(|gate| &**gate)
+    }
 }
 
 /// Where the nodes really listen, as far as it is known.
@@ -59,40 +116,66 @@ impl Upstreams {
 }
 
 impl Links {
-    /// Opens a listener on a free loopback port for each of the `nodes * (nodes - 1)` links. Errors are those of binding.
-    /// Must be called in a tokio runtime.
+    /// Links by an address map: opens a listener on a free loopback port for each of the `nodes * (nodes - 1)` links. Errors
+    /// are those of binding. Must be called in a tokio runtime.
     pub async fn open(nodes: usize) -> io::Result<Links> {
-        let mut listeners = Vec::with_capacity(nodes * nodes);
-        let mut links = Vec::with_capacity(nodes * nodes);
-        for (from, to) in (0..nodes * nodes).map(|at| (at / nodes, at % nodes)) {
-            if from == to {
-                links.push(None);
-                continue;
+        let (listeners, addresses) = listen(nodes * nodes).await?;
+        let links = Links::new(nodes, Wiring::AddressMap(addresses));
+        for (at, listener) in listeners.into_iter().enumerate() {
+            let (from, to) = (NodeId(at / nodes), NodeId(at % nodes));
+            if from != to {
+                links.serve(listener, Some(from), to);
             }
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-            links.push(Some(Link { address: listener.local_addr()?, gate: Arc::default() }));
-            listeners.push((NodeId(from), NodeId(to), listener));
-        }
-        let upstreams = Arc::new(Upstreams((0..nodes).map(|_| Mutex::default()).collect()));
-        let links =
-            Links { links, nodes, upstreams, closing: CancellationToken::new(), tasks: TaskTracker::new() };
-        for (from, to, listener) in listeners {
-            links.serve(from, to, listener);
         }
         Ok(links)
     }
 
-    /// How many nodes the links join.
-    pub fn nodes(&self) -> usize {
-        self.nodes
+    /// Links by attribution: opens one listener on a free loopback port before each node. Who dials it is found out by its
+    /// process, so [`Links::follow`] has to be told of those. Errors are those of binding. Must be called in a tokio runtime.
+    pub async fn open_attributed(nodes: usize) -> io::Result<Links> {
+        let (listeners, addresses) = listen(nodes).await?;
+        let links = Links::new(nodes, Wiring::Attributed(addresses));
+        for (to, listener) in listeners.into_iter().enumerate() {
+            links.serve(listener, None, NodeId(to));
+        }
+        Ok(links)
     }
 
-    /// The address that node `from` is told for node `to`: the proxy of this link.
+    fn new(nodes: usize, wiring: Wiring) -> Links {
+        let holders = Arc::new(Holders::of(nodes));
+        Links {
+            gates: Arc::new(Gates::of(nodes)),
+            wiring,
+            upstreams: Arc::new(Upstreams((0..nodes).map(|_| Mutex::default()).collect())),
+            attribution: Attribution { holders, strangers: Arc::new(Strangers::default()) },
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// How many nodes the links join.
+    pub fn nodes(&self) -> usize {
+        self.gates.nodes
+    }
+
+    /// The address that node `from` is told for node `to`: a proxy's.
     ///
     /// # Panics
     /// As every method that names a link: if `from` is `to`, or one of them is not a node of [`Links::open`].
     pub fn dial_address(&self, from: NodeId, to: NodeId) -> SocketAddr {
-        self.link(from, to).address
+        self.assert_link(from, to);
+        match &self.wiring {
+            Wiring::AddressMap(addresses) => addresses[from.0 * self.nodes() + to.0],
+            Wiring::Attributed(addresses) => addresses[to.0],
+        }
+    }
+
+    /// The one address under which `node` may be known to everybody; `None` with an address map, where there is none.
+    pub fn advertised(&self, node: NodeId) -> Option<SocketAddr> {
+        match &self.wiring {
+            Wiring::AddressMap(_) => None,
+            Wiring::Attributed(addresses) => Some(addresses[node.0]),
+        }
     }
 
     /// Says where `node` really listens. Until then connections to it are reset, as if nobody listened.
@@ -100,9 +183,27 @@ impl Links {
         self.upstreams.set(node, address);
     }
 
+    /// Says where to learn which process `node` is now: the leader of its process group, `None` while it is down.
+    pub fn follow(&self, node: NodeId, pid: watch::Receiver<Option<u32>>) {
+        self.attribution.holders.follow(node, pid);
+    }
+
+    /// Connections between nodes that go through no proxy: they would cross every cut. Looks at all TCP sockets that the
+    /// processes of the nodes hold now; an error if the kernel does not tell.
+    pub fn bypasses(&self) -> io::Result<Vec<Bypass>> {
+        let ends = sock_diag::all()?;
+        Ok(bypass::find(&ends, &self.attribution.holders.holders()))
+    }
+
+    /// How many connections came from processes that are no node's, and the first of them in words. They were carried,
+    /// and nothing can cut them. `None` if there were none, as always with an address map.
+    pub fn strangers(&self) -> Option<(u64, String)> {
+        self.attribution.strangers.seen()
+    }
+
     /// Cuts the link from `from` to `to`, and not the way back. A link that is cut already takes the new mode.
     pub fn cut(&self, from: NodeId, to: NodeId, mode: CutMode) {
-        self.link(from, to).gate.set(match mode {
+        self.gate(from, to).set(match mode {
             CutMode::Stall => LinkState::Stalled,
             CutMode::Reset => LinkState::Reset,
         });
@@ -110,41 +211,44 @@ impl Links {
 
     /// Opens the link from `from` to `to`: what was stalled flows.
     pub fn heal(&self, from: NodeId, to: NodeId) {
-        self.link(from, to).gate.set(LinkState::Open);
+        self.gate(from, to).set(LinkState::Open);
     }
 
     /// Makes the link from `from` to `to` as bad as `quality` says, as long as it is not cut.
     pub fn degrade(&self, from: NodeId, to: NodeId, quality: Quality) {
-        self.link(from, to).gate.degrade(Some(quality));
+        self.gate(from, to).degrade(Some(quality));
     }
 
     /// Makes the link from `from` to `to` good again: what was on its way arrives at once.
     pub fn restore(&self, from: NodeId, to: NodeId) {
-        self.link(from, to).gate.degrade(None);
+        self.gate(from, to).degrade(None);
     }
 
     /// Opens every link and makes it good.
     pub fn heal_all(&self) {
-        for link in self.links.iter().flatten() {
-            link.gate.degrade(None);
-            link.gate.set(LinkState::Open);
+        for gate in &self.gates.all {
+            gate.degrade(None);
+            gate.set(LinkState::Open);
         }
     }
 
     /// Is the link from `from` to `to` cut now?
     pub fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
-        !self.link(from, to).gate.is_open()
+        !self.gate(from, to).is_open()
     }
 
     /// What the link from `from` to `to` has carried and withheld so far.
     pub fn counters(&self, from: NodeId, to: NodeId) -> LinkCounters {
-        self.link(from, to).gate.counters()
+        self.gate(from, to).counters()
     }
 
     /// How many connections are being carried or held now.
     pub fn connections(&self) -> usize {
-        // The others are the listeners.
-        self.tasks.len().saturating_sub(self.links.iter().flatten().count())
+        let listeners = match &self.wiring {
+            Wiring::AddressMap(addresses) => addresses.len() - self.nodes(),
+            Wiring::Attributed(addresses) => addresses.len(),
+        };
+        self.tasks.len().saturating_sub(listeners)
     }
 
     /// Stops listening, resets every connection, and returns when all sockets are closed.
@@ -154,18 +258,25 @@ impl Links {
         self.tasks.wait().await;
     }
 
-    fn link(&self, from: NodeId, to: NodeId) -> &Link {
-        assert!(
-            from.0 < self.nodes && to.0 < self.nodes && from != to,
-            "there is no link from {from} to {to}"
-        );
-        self.links[from.0 * self.nodes + to.0].as_ref().expect("only a node has no link to itself")
+    fn gate(&self, from: NodeId, to: NodeId) -> &Gate {
+        self.assert_link(from, to);
+        self.gates.get(from, to)
     }
 
-    fn serve(&self, from: NodeId, to: NodeId, listener: TcpListener) {
-        let route =
-            Route { forward: self.link(from, to).gate.clone(), backward: self.link(to, from).gate.clone() };
-        let upstreams = self.upstreams.clone();
+    fn assert_link(&self, from: NodeId, to: NodeId) {
+        assert!(
+            from.0 < self.nodes() && to.0 < self.nodes() && from != to,
+            "there is no link from {from} to {to}"
+        );
+    }
+
+    /// Carries whatever is accepted to `to`. Who dials is `from`, or else found out.
+    fn serve(&self, listener: TcpListener, from: Option<NodeId>, to: NodeId) {
+        let carrier = Carrier {
+            gates: self.gates.clone(),
+            upstreams: self.upstreams.clone(),
+            attribution: self.attribution.clone(),
+        };
         let (closing, tasks) = (self.closing.clone(), self.tasks.clone());
         self.tasks.spawn(async move {
             loop {
@@ -175,9 +286,10 @@ impl Links {
                 };
                 match accepted {
                     Ok((dialler, _)) => {
-                        let carried = proxy::carry(dialler, upstreams.get(to), route.clone());
-                        let closing = closing.clone();
-                        tasks.spawn(async move { closing.run_until_cancelled(carried).await });
+                        let (carrier, closing) = (carrier.clone(), closing.clone());
+                        tasks.spawn(async move {
+                            closing.run_until_cancelled(carrier.carry(dialler, from, to)).await
+                        });
                     }
                     // The dialler is gone already, or descriptors ran out for the moment; never a reason to stop listening.
                     Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -187,8 +299,44 @@ impl Links {
     }
 }
 
+/// What it takes to carry a connection.
+#[derive(Clone)]
+struct Carrier {
+    gates: Arc<Gates>,
+    upstreams: Arc<Upstreams>,
+    attribution: Attribution,
+}
+
+impl Carrier {
+    async fn carry(self, dialler: TcpStream, from: Option<NodeId>, to: NodeId) {
+        let from = match from {
+            Some(from) => Dialler::Node(from),
+            None => self.attribution.dialler_of(&dialler, to).await,
+        };
+        let route = match (from, self.gates.cut_at(to)) {
+            (Dialler::Node(from), _) => self.gates.route(from, to),
+            (Dialler::Gone, Some(cut)) => {
+                cut.connections_withheld.fetch_add(1, Relaxed);
+                return;
+            }
+            (Dialler::Stranger | Dialler::Gone, _) => Gates::beside(),
+        };
+        proxy::carry(dialler, self.upstreams.get(to), route).await;
+    }
+}
+
 impl Drop for Links {
     fn drop(&mut self) {
         self.closing.cancel();
     }
+}
+
+/// So many listeners on free loopback ports, and their addresses.
+async fn listen(count: usize) -> io::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {
+    let mut listeners = Vec::with_capacity(count);
+    for _ in 0..count {
+        listeners.push(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?);
+    }
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+    Ok((listeners, addresses))
 }

@@ -1,4 +1,7 @@
 //! Partition: links are cut, in one direction or both. The shapes are told in [`crate::grudge`].
+//!
+//! Clients are not links: each is tied to a node and stays with it, so that a primary is isolated *with* its clients and goes
+//! on being asked. Without them it would be a node that nobody can reach, which no history can tell from one that is paused.
 
 use std::ops::Range;
 
@@ -26,7 +29,8 @@ pub(crate) const FAULT: Fault = Fault {
             about: "whoever leads, apart from all others, again and again for a moment",
             at_leader: true,
         },
-        Kind { name: "halves", about: "two random halves", at_leader: false },
+        Kind { name: "halves", about: "n1 to the middle apart from the others", at_leader: false },
+        Kind { name: "random-halves", about: "two random halves", at_leader: false },
         Kind { name: "isolate-one", about: "a random node, apart from all others", at_leader: false },
         Kind {
             name: "minority-third",
@@ -40,6 +44,7 @@ pub(crate) const FAULT: Fault = Fault {
         },
         Kind { name: "bridge", about: "two halves joined by one node only", at_leader: false },
         Kind { name: "one-way", about: "a random group is not heard by the others", at_leader: false },
+        Kind { name: "flapping", about: "two random halves, again and again for a moment", at_leader: false },
     ],
     draw,
 };
@@ -57,7 +62,7 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     let heals =
         |after_ms| grudge.cuts().map(move |(from, to)| TimedAct { after_ms, act: Act::Heal(from, to) });
     let mut acts: Vec<TimedAct> = cuts(0).collect();
-    if kind == "flapping-leader" {
+    if kind.starts_with("flapping") {
         let mut at_ms = 0;
         for _ in 1..FLAPS_MAX {
             let healed_ms = at_ms + dice.moment_ms(FLAP_MS);
@@ -74,7 +79,12 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
 fn grudge(kind: &str, dice: &mut Dice) -> Grudge {
     let order = &dice.order;
     match kind {
-        "halves" => Grudge::split(order, order.len() / 2),
+        "halves" => {
+            let mut by_number = order.clone();
+            by_number.sort();
+            Grudge::split(&by_number, order.len() / 2)
+        }
+        "random-halves" | "flapping" => Grudge::split(order, order.len() / 2),
         "minority-third" => Grudge::split(order, (order.len() / 3).max(1)),
         "majority-ring" => Grudge::majority_ring(order),
         "bridge" => Grudge::bridge(order),
@@ -87,5 +97,94 @@ fn grudge(kind: &str, dice: &mut Dice) -> Grudge {
             if dice.rng.random() { Grudge::one_way(leader, others) } else { Grudge::one_way(others, leader) }
         }
         _ => Grudge::split(order, 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use rand::{SeedableRng, seq::SliceRandom};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::{CutMode, NodeId};
+
+    fn dice(nodes: usize, seed: u64) -> Dice {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut order: Vec<NodeId> = (0..nodes).map(NodeId).collect();
+        order.shuffle(&mut rng);
+        Dice { order, hold_ms: 3_000, mode: CutMode::Stall, rng }
+    }
+
+    fn at(nodes: usize) -> impl Iterator<Item = NodeId> {
+        (0..nodes).map(NodeId)
+    }
+
+    /// Whom each node hears, itself included.
+    fn views(grudge: &Grudge, nodes: usize) -> Vec<BTreeSet<NodeId>> {
+        at(nodes).map(|to| at(nodes).filter(|&from| grudge.hears(to, from)).collect()).collect()
+    }
+
+    proptest! {
+        /// What its `about` promises of each kind, for every draw.
+        #[test]
+        fn each_kind_is_what_it_says(nodes in 3..10usize, seed: u64) {
+            for kind in FAULT.kinds {
+                let mut dice = dice(nodes, seed);
+                let first = dice.order[0];
+                let grudge = grudge(kind.name, &mut dice);
+                let views = views(&grudge, nodes);
+                let distinct: BTreeSet<&BTreeSet<NodeId>> = views.iter().collect();
+                let alone = |node: NodeId| {
+                    at(nodes).all(|other| other == node || !(grudge.hears(node, other) || grudge.hears(other, node)))
+                };
+                let mut sides: Vec<usize> = distinct.iter().map(|view| view.len()).collect();
+                sides.sort();
+                prop_assert!(!grudge.is_empty(), "{} cuts nothing", kind.name);
+                let holds = match kind.name {
+                    "isolate-leader" | "flapping-leader" => alone(first) && sides == [1, nodes - 1],
+                    "isolate-one" => at(nodes).filter(|&node| alone(node)).count() == 1 && sides == [1, nodes - 1],
+                    "halves" => views[0] == at(nodes / 2).collect() && sides == [nodes / 2, nodes.div_ceil(2)],
+                    "random-halves" | "flapping" => sides == [nodes / 2, nodes.div_ceil(2)],
+                    "minority-third" => sides == [nodes / 3, nodes - nodes / 3],
+                    "majority-ring" => {
+                        distinct.len() == nodes && views.iter().all(|view| view.len() == nodes / 2 + 1)
+                    }
+                    "bridge" => {
+                        let joined = |node: NodeId| {
+                            views[node.0].len() == nodes && at(nodes).all(|other| grudge.hears(other, node))
+                        };
+                        at(nodes).filter(|&node| joined(node)).count() == 1 && joined(first)
+                    }
+                    "one-way" => grudge.cuts().all(|(from, to)| grudge.hears(from, to)),
+                    "one-way-leader" => {
+                        grudge.cuts().all(|(from, to)| grudge.hears(from, to) && (from == first || to == first))
+                    }
+                    other => panic!("nobody says what {other} promises"),
+                };
+                prop_assert!(holds, "{} of {nodes}: {grudge}", kind.name);
+            }
+        }
+
+        /// Cuts and heals take turns, in time, and all within the hold.
+        #[test]
+        fn what_flaps_is_healed_before_it_is_cut_again(nodes in 3..10usize, seed: u64) {
+            for kind in ["flapping", "flapping-leader"] {
+                let acts = draw(kind, &mut dice(nodes, seed));
+                prop_assert!(acts.is_sorted_by_key(|timed| timed.after_ms));
+                prop_assert!(acts.iter().all(|timed| timed.after_ms < 3_000));
+                let mut cut = BTreeSet::new();
+                for timed in acts {
+                    let in_turn = match timed.act {
+                        Act::Cut(from, to, _) => cut.insert((from, to)),
+                        Act::Heal(from, to) => cut.remove(&(from, to)),
+                        _ => false,
+                    };
+                    prop_assert!(in_turn, "{} out of turn", timed.act);
+                }
+            }
+        }
     }
 }

@@ -1,0 +1,76 @@
+//! What attribution costs: the time from dialling to the first byte back, directly, through a proxy that knows its dialler
+//! by its address, and through one that has to find out.
+//!
+//! ```text
+//! cargo run --release -p tribunal-nemesis --example attribution_cost
+//! ```
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
+use tribunal_nemesis::{Links, NodeId};
+
+const CONNECTIONS: usize = 5_000;
+const ROUNDS: usize = 5;
+
+fn main() -> std::io::Result<()> {
+    let (from, to) = (NodeId(0), NodeId(1));
+    let runtime = tokio::runtime::Runtime::new()?;
+    let mapped = runtime.block_on(Links::open(5))?;
+    let attributed = runtime.block_on(Links::open_attributed(5))?;
+    let real = echo()?;
+    // The dialler is this process, and has a server's number of open files.
+    let (_pid, pids) = watch::channel(Some(std::process::id()));
+    let _open = (0..64).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
+    attributed.follow(from, pids);
+    let mut ways = [
+        ("directly", real, Vec::new()),
+        ("address map", mapped.dial_address(from, to), Vec::new()),
+        ("attributed", attributed.dial_address(from, to), Vec::new()),
+    ];
+    for links in [&mapped, &attributed] {
+        links.set_upstream(to, real);
+    }
+    for _ in 0..ROUNDS {
+        for (_, address, times) in &mut ways {
+            for _ in 0..CONNECTIONS / ROUNDS {
+                times.push(first_byte(*address)?);
+            }
+        }
+    }
+    let mut out = std::io::stdout();
+    writeln!(out, "| {CONNECTIONS} connections | p50 µs | p99 µs |\n|---|---|---|")?;
+    for (way, _, mut times) in ways {
+        times.sort();
+        let at = |share: usize| times[times.len() * share / 100].as_micros();
+        writeln!(out, "| {way} | {} | {} |", at(50), at(99))?;
+    }
+    assert_eq!(attributed.counters(from, to).connections_carried, CONNECTIONS as u64);
+    assert_eq!(attributed.strangers(), None);
+    Ok(())
+}
+
+fn first_byte(address: SocketAddr) -> std::io::Result<Duration> {
+    let start = Instant::now();
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(b"?")?;
+    stream.read_exact(&mut [0])?;
+    Ok(start.elapsed())
+}
+
+/// A server that sends the first byte of every connection back.
+fn echo() -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut byte = [0];
+            let _ = stream.read_exact(&mut byte).and_then(|()| stream.write_all(&byte));
+        }
+    });
+    Ok(address)
+}

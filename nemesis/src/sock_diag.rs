@@ -1,0 +1,205 @@
+//! Asks the kernel about TCP sockets: which socket stands at the other end of a connection, and which there are at all.
+//!
+//! The protocol is netlink's `NETLINK_SOCK_DIAG` (man 7 sock_diag, `linux/inet_diag.h`), which `ss` speaks: a request of 72
+//! bytes, answered by as many for every socket. It needs no right. To ask for one socket by its four-tuple takes some
+//! microseconds, whatever else there is on the machine; `/proc/net/tcp` would take milliseconds.
+
+use std::{
+    io::{self, Read, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// A TCP socket as the kernel sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TcpEnd {
+    /// An IPv4 address also where the socket is an IPv6 one that speaks IPv4 (`::ffff:127.0.0.1`).
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) listens: bool,
+    /// Names the socket in `/proc/PID/fd`; 0 where no process has it any more, or has accepted it yet.
+    pub(crate) inode: u64,
+    /// Of the user whose process made it.
+    pub(crate) uid: u32,
+}
+
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+const AF_NETLINK: i32 = 16;
+const NETLINK_SOCK_DIAG: i32 = 4;
+const IPPROTO_TCP: u8 = 6;
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const NLM_F_REQUEST: u16 = 1;
+const NLM_F_DUMP: u16 = 0x300;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const HEADER: usize = 16;
+const ENOENT: i32 = 2;
+const TIME_WAIT: u8 = 6;
+const LISTEN: u8 = 10;
+
+/// The kernel answers at once or not at all.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The socket that has this address and is connected to that one; `None` if there is none (any more).
+pub(crate) fn find(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<TcpEnd>> {
+    let mut found = None;
+    let asked = ask(AF_INET, NLM_F_REQUEST, Some((local, remote)), |end| found = Some(end));
+    match asked {
+        // Where no connection fits, the kernel looks for a listener that would.
+        Ok(()) => Ok(found.filter(|end| !end.listens)),
+        Err(error) if error.raw_os_error() == Some(ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// All TCP sockets of the network namespace, without the remains of closed ones.
+pub(crate) fn all() -> io::Result<Vec<TcpEnd>> {
+    let mut ends = Vec::new();
+    for family in [AF_INET, AF_INET6] {
+        ask(family, NLM_F_REQUEST | NLM_F_DUMP, None, |end| ends.push(end))?;
+    }
+    Ok(ends)
+}
+
+fn ask(
+    family: u8,
+    flags: u16,
+    which: Option<(SocketAddr, SocketAddr)>,
+    mut each: impl FnMut(TcpEnd),
+) -> io::Result<()> {
+    let socket = Socket::new(Domain::from(AF_NETLINK), Type::DGRAM, Some(Protocol::from(NETLINK_SOCK_DIAG)))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    (&socket).write_all(&request(family, flags, which))?;
+    let mut buffer = vec![0; 32 << 10];
+    loop {
+        let length = (&socket).read(&mut buffer)?;
+        let mut rest = &buffer[..length];
+        while let Some((kind, body, after)) = split_message(rest) {
+            match kind {
+                NLMSG_DONE => return Ok(()),
+                NLMSG_ERROR => {
+                    return Err(io::Error::from_raw_os_error(-i32::from_ne_bytes(bytes(body, 0)?)));
+                }
+                _ => each(parse(body)?),
+            }
+            rest = after;
+        }
+        if flags & NLM_F_DUMP == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// `struct nlmsghdr`, then `struct inet_diag_req_v2`.
+fn request(family: u8, flags: u16, which: Option<(SocketAddr, SocketAddr)>) -> Vec<u8> {
+    let states: u32 = !(1 << TIME_WAIT);
+    let mut message = Vec::with_capacity(72);
+    message.extend(72u32.to_ne_bytes());
+    message.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    message.extend(flags.to_ne_bytes());
+    message.extend([0; 8]); // a sequence number and a port that nobody looks at
+    message.extend([family, IPPROTO_TCP, 0, 0]);
+    message.extend(states.to_ne_bytes());
+    let ends = which.map(|(local, remote)| [local, remote]);
+    let port = |end: usize| ends.map_or(0, |ends| ends[end].port()).to_be_bytes();
+    message.extend([port(0), port(1)].concat());
+    for end in 0..2 {
+        let mut address = [0; 16];
+        match ends.map(|ends| ends[end].ip().to_canonical()) {
+            Some(IpAddr::V4(v4)) => address[..4].copy_from_slice(&v4.octets()),
+            Some(IpAddr::V6(v6)) => address = v6.octets(),
+            None => {}
+        }
+        message.extend(address);
+    }
+    message.extend([0; 4]); // any interface
+    message.extend([0xff; 8]); // any cookie
+    message
+}
+
+/// The first message: its type, its body, and what follows it.
+fn split_message(from: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+    let length = u32::from_ne_bytes(from.get(..4)?.try_into().ok()?) as usize;
+    let kind = u16::from_ne_bytes(from.get(4..6)?.try_into().ok()?);
+    let body = from.get(HEADER..length)?;
+    Some((kind, body, from.get(length.next_multiple_of(4)..).unwrap_or_default()))
+}
+
+/// `struct inet_diag_msg`: four bytes, the sockid of 48, five numbers of four.
+fn parse(body: &[u8]) -> io::Result<TcpEnd> {
+    let [family, state] = bytes(body, 0)?;
+    let end = |port_at, address_at| -> io::Result<SocketAddr> {
+        let ip = match family {
+            AF_INET => IpAddr::V4(Ipv4Addr::from(bytes::<4>(body, address_at)?)),
+            _ => IpAddr::V6(Ipv6Addr::from(bytes::<16>(body, address_at)?)).to_canonical(),
+        };
+        Ok(SocketAddr::from((ip, u16::from_be_bytes(bytes(body, port_at)?))))
+    };
+    Ok(TcpEnd {
+        local: end(4, 8)?,
+        remote: end(6, 24)?,
+        listens: state == LISTEN,
+        inode: u32::from_ne_bytes(bytes(body, 68)?).into(),
+        uid: u32::from_ne_bytes(bytes(body, 64)?),
+    })
+}
+
+fn bytes<const N: usize>(body: &[u8], at: usize) -> io::Result<[u8; N]> {
+    let bytes = body.get(at..at + N).and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| io::Error::other("a netlink message ends too early"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{TcpListener, TcpStream},
+        os::fd::AsRawFd,
+    };
+
+    use super::*;
+
+    fn inode(of: &impl AsRawFd) -> u64 {
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", of.as_raw_fd())).expect("Linux");
+        let link = link.to_string_lossy().into_owned();
+        link.trim_start_matches("socket:[").trim_end_matches(']').parse().expect("socket:[N]")
+    }
+
+    #[test]
+    fn the_other_end_is_found_until_it_is_gone() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback listener");
+        let address = listener.local_addr().expect("bound");
+        // The same for an IPv6 socket that speaks IPv4, as Java's are.
+        for dialled in
+            [address, format!("[::ffff:127.0.0.1]:{}", address.port()).parse().expect("an address")]
+        {
+            let dialler = TcpStream::connect(dialled).expect("somebody listens");
+            let (accepted, from) = listener.accept().expect("a connection");
+            let found = find(from, address).expect("the kernel answers").expect("it is there");
+            assert_eq!((found.local, found.remote, found.listens), (from, address, false));
+            assert_eq!(found.inode, inode(&dialler));
+            drop((dialler, accepted));
+            let left = find(from, address).expect("the kernel answers").map(|end| end.inode);
+            assert!(left.is_none_or(|inode| inode == 0), "{left:?}");
+        }
+    }
+
+    #[test]
+    fn everything_that_listens_is_among_all() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback listener");
+        let address = listener.local_addr().expect("bound");
+        let all = all().expect("the kernel answers");
+        let found: Vec<_> = all.iter().filter(|end| end.local == address).collect();
+        assert!(found.len() == 1 && found[0].listens && found[0].inode == inode(&listener), "{found:?}");
+    }
+
+    #[test]
+    fn what_ends_too_early_is_an_error_and_no_panic() {
+        for length in 0..72 {
+            assert!(parse(&[0; 72][..length]).is_err());
+        }
+        assert!(split_message(&[0; 8]).is_none());
+    }
+}

@@ -1,0 +1,172 @@
+//! One address for each node, whoever dials it: the process decides which link a connection belongs to.
+
+use std::{
+    net::SocketAddr,
+    os::unix::process::CommandExt,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::timeout,
+};
+use tribunal_nemesis::{CutMode::Stall, Links, NodeId};
+
+use crate::pair::{N1, N2, WATCHDOG, eventually, hear, hears_nothing, say};
+
+const N3: NodeId = NodeId(2);
+
+/// n1 and n3 are shells that dial; n2 is this process, and listens.
+struct Cluster {
+    links: Arc<Links>,
+    n2: TcpListener,
+    /// Kept, because it says which process n2 is.
+    n2_pid: watch::Sender<Option<u32>>,
+}
+
+/// A process of a node, with what it forks; gone when dropped.
+struct Shell {
+    child: Child,
+    _pid: watch::Sender<Option<u32>>,
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-9", "--", &group]).stderr(Stdio::null()).status();
+        let _ = self.child.wait();
+    }
+}
+
+impl Cluster {
+    async fn open() -> Cluster {
+        let links = Arc::new(Links::open_attributed(3).await.expect("loopback listeners"));
+        let n2 = TcpListener::bind("127.0.0.1:0").await.expect("a loopback listener");
+        links.set_upstream(N2, n2.local_addr().expect("bound"));
+        let (pid, pids) = watch::channel(Some(std::process::id()));
+        links.follow(N2, pids);
+        Cluster { links, n2, n2_pid: pid }
+    }
+
+    /// The address that everybody is told for n2.
+    fn proxy(&self) -> SocketAddr {
+        assert_eq!(self.links.dial_address(N1, N2), self.links.dial_address(N3, N2));
+        self.links.dial_address(N1, N2)
+    }
+
+    /// Starts `node`: a bash that runs `script`, in which `dial HOST PORT` opens a connection that echoes.
+    fn shell(&self, node: NodeId, script: &str) -> Shell {
+        let dial = "dial() { exec 3<>/dev/tcp/$1/$2; cat <&3 >&3; }";
+        let child = Command::new("bash")
+            .args(["-c", &format!("{dial}; {script}")])
+            .process_group(0)
+            .spawn()
+            .expect("bash is everywhere");
+        let (pid, pids) = watch::channel(Some(child.id()));
+        self.links.follow(node, pids);
+        Shell { child, _pid: pid }
+    }
+
+    async fn accept(&self) -> TcpStream {
+        timeout(WATCHDOG, self.n2.accept()).await.expect("a connection arrives").expect("an accept").0
+    }
+}
+
+#[tokio::test]
+async fn both_directions_belong_to_the_links_of_whoever_dialled() {
+    let cluster = Cluster::open().await;
+    let port = cluster.proxy().port();
+    for (node, script) in [
+        (N1, format!("dial 127.0.0.1 {port}")),
+        // A socket of IPv6 that speaks IPv4, in a process that the node forked.
+        (N3, format!("(dial ::ffff:127.0.0.1 {port}) & wait")),
+    ] {
+        let _shell = cluster.shell(node, &script);
+        let mut end = cluster.accept().await;
+        say(&mut end, "there").await;
+        hear(&mut end, "there").await;
+        let carried = |from, to| cluster.links.counters(from, to).bytes_carried;
+        eventually(|| (carried(N2, node), carried(node, N2)) == (5, 5)).await;
+
+        // Only the way to the node is cut, though it was the node that dialled.
+        cluster.links.cut(N2, node, Stall);
+        say(&mut end, "lost").await;
+        eventually(|| cluster.links.counters(N2, node).bytes_withheld == 4).await;
+        hears_nothing(&end);
+        cluster.links.heal(N2, node);
+        hear(&mut end, "lost").await;
+        cluster.links.cut(node, N2, Stall);
+        say(&mut end, "back").await;
+        eventually(|| cluster.links.counters(node, N2).bytes_withheld == 4).await;
+        hears_nothing(&end);
+        cluster.links.heal(node, N2);
+        hear(&mut end, "back").await;
+    }
+    assert_eq!(cluster.links.counters(N1, N2).connections_carried, 1);
+    assert_eq!(cluster.links.counters(N3, N2).connections_carried, 1);
+    assert_eq!(cluster.links.strangers(), None);
+}
+
+#[tokio::test]
+async fn a_stranger_is_carried_and_counted() {
+    let cluster = Cluster::open().await;
+    cluster.links.cut(N1, N2, Stall);
+    cluster.links.cut(N3, N2, Stall);
+    let port = cluster.proxy().port();
+    // Nobody said that this process is a node's, nor that its parent is.
+    cluster.n2_pid.send_replace(None);
+    let mut stranger = Command::new("bash")
+        .args(["-c", &format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo -n hello >&3; read -r -u 3")])
+        .process_group(0)
+        .spawn()
+        .expect("bash is everywhere");
+    let mut end = cluster.accept().await;
+    hear(&mut end, "hello").await;
+    let (connections, first) = cluster.links.strangers().expect("it was counted");
+    assert_eq!(connections, 1);
+    assert!(first.contains(" dialled n2 from 127.0.0.1:"), "{first}");
+    stranger.kill().expect("it runs");
+    stranger.wait().expect("it ends");
+}
+
+#[tokio::test]
+async fn who_is_gone_before_it_was_seen_crosses_no_cut() {
+    let cluster = Cluster::open().await;
+    cluster.links.cut(N1, N2, Stall);
+    // n2's own process plays a dialler that nobody holds any more: all is closed before the proxy can look.
+    let gone = std::net::TcpStream::connect(cluster.proxy()).expect("the proxy listens");
+    std::io::Write::write_all(&mut &gone, b"never").expect("a write");
+    drop(gone);
+    eventually(|| cluster.links.counters(N1, N2).connections_withheld == 1).await;
+    eventually(|| cluster.links.connections() == 0).await;
+    // Where nothing is cut, it arrives, and is the first that does.
+    cluster.links.heal_all();
+    let gone = std::net::TcpStream::connect(cluster.proxy()).expect("the proxy listens");
+    std::io::Write::write_all(&mut &gone, b"hello").expect("a write");
+    drop(gone);
+    hear(&mut cluster.accept().await, "hello").await;
+}
+
+#[tokio::test]
+async fn a_bypass_is_found_and_named() {
+    let cluster = Cluster::open().await;
+    let real = cluster.n2.local_addr().expect("bound");
+    {
+        // This process, which has the proxies, is no node for the moment.
+        cluster.n2_pid.send_replace(None);
+        let _honest = cluster.shell(N3, &format!("dial 127.0.0.1 {}", cluster.proxy().port()));
+        let _end = cluster.accept().await;
+        assert_eq!(cluster.links.bypasses().expect("the kernel answers"), []);
+        cluster.n2_pid.send_replace(Some(std::process::id()));
+    }
+    let _leaking = cluster.shell(N1, &format!("(dial 127.0.0.1 {}) & wait", real.port()));
+    let end = cluster.accept().await;
+    let from = end.peer_addr().expect("connected");
+    let found = cluster.links.bypasses().expect("the kernel answers");
+    assert_eq!(
+        found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [format!("n1 ({from}) speaks to n2 ({real}) directly")]
+    );
+}
