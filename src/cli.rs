@@ -21,6 +21,7 @@ Examples:
   tribunal run register                                  five nodes, every fault, 30 seconds
   tribunal run counter --nemesis kill --time-limit 1m    only kills, for a minute
   tribunal run register --bug stale-read --seed 7        a Raft with a classic mistake in it
+  tribunal run register --system etcd --nodes 3          a real etcd, if it is installed
   tribunal run register --nodes 3 --nemesis none --rate 500
   tribunal run register --schedule store/latest/faults.jsonl    the same faults at the same times";
 
@@ -176,7 +177,7 @@ pub(crate) struct RunArgs {
     /// What to ask of the system: register, counter
     pub(crate) workload: String,
 
-    /// The system under test
+    /// The system under test: raft, or etcd as it is installed
     #[arg(long, default_value = "raft", value_name = "NAME")]
     pub(crate) system: String,
 
@@ -229,7 +230,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 
-    /// Switch on a seeded mistake of a built-in system (may be repeated)
+    /// Switch on a mistake of the system: a seeded one of a built-in system, or serializable-reads of etcd (may be repeated)
     #[arg(long = "bug", value_name = "NAME")]
     pub(crate) bugs: Vec<String>,
 

@@ -1,7 +1,7 @@
 //! The system's real node processes, and their links.
 //!
-//! Every node is told the address of a proxy for each of its peers ([`Links`]), so that each directed link can
-//! be cut; clients reach the nodes directly. Nothing here decides anything: the nemesis acts on a cluster
+//! Nodes are told addresses of proxies for their peers ([`Links`]), so that each directed link can be cut;
+//! clients reach the nodes directly. Nothing here decides anything: the nemesis acts on a cluster
 //! through its trait [`Nodes`], and a node that dies without our doing is reported to the run.
 
 pub(crate) mod guard;
@@ -64,6 +64,7 @@ impl Cluster {
             let place = Place {
                 name: name.clone(),
                 addresses: addresses.to_vec(),
+                advertised: links.advertised(NodeId(i)).unwrap_or(addresses[0]),
                 peers: peers
                     .map(|p| (NodeId(p).to_string(), links.dial_address(NodeId(i), NodeId(p))))
                     .collect(),
@@ -74,7 +75,9 @@ impl Cluster {
             let log_path = logs.join(format!("{name}.log"));
             let log = NodeLog::create(&log_path, clock)
                 .with_context(|| format!("cannot create {}", log_path.display()))?;
-            nodes.push(Node::new(place, log_path, log, deaths.clone()));
+            let node = Node::new(place, log_path, log, deaths.clone());
+            links.follow(NodeId(i), node.pid());
+            nodes.push(node);
         }
         let spawner = Spawner::start().context("cannot start the spawner")?;
         let guard = Arc::new(Guard::start().context("cannot start the guard")?);

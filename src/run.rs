@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tribunal_checker::model::ModelKind;
 use tribunal_nemesis::Links;
 use tribunal_reports::judgement::Circumstances;
-use tribunal_systems::{Place, Switches, System};
+use tribunal_systems::{Place, Switches, System, Wiring};
 use tribunal_workloads::Options;
 
 use crate::cli::{Cli, RunArgs};
@@ -69,7 +69,7 @@ impl Plan {
         let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u16>()));
         let workload = lookup("workload", &args.workload, tribunal_workloads::WORKLOADS, |entry| entry.name)?;
         let system = lookup("system", &args.system, tribunal_systems::SYSTEMS, |entry| entry.name)?;
-        try_node_command(&*(system.make)(&switches(args)?))?;
+        try_node_command(&*(system.make)(&switches(args)?)?)?;
         Ok(Plan {
             args: args.clone(),
             seed,
@@ -94,8 +94,13 @@ fn switches(args: &RunArgs) -> Result<Switches> {
 fn try_node_command(system: &dyn System) -> Result<()> {
     let address = || SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let addresses = system.ports().iter().map(|_| address()).collect();
-    let place =
-        Place { name: "n1".into(), addresses, peers: vec![("n2".into(), address())], data: "data".into() };
+    let place = Place {
+        name: "n1".into(),
+        addresses,
+        advertised: address(),
+        peers: vec![("n2".into(), address())],
+        data: "data".into(),
+    };
     let command = system.command(&place);
     if command.program != std::env::current_exe()? {
         return Ok(());
@@ -182,9 +187,13 @@ impl<'a> Trial<'a> {
         let recorder = Arc::new(recorder.context("cannot create history.jsonl")?);
         let faults = Arc::new(Faults::create(&store.path().join("faults.jsonl"), clock, live.clone())?);
 
-        let links = Links::open(usize::from(plan.args.nodes)).await.context("cannot open the links")?;
-        let links = Arc::new(links);
-        let system = (plan.system.make)(&switches(&plan.args)?);
+        let system = (plan.system.make)(&switches(&plan.args)?)?;
+        let nodes = usize::from(plan.args.nodes);
+        let links = match system.wiring() {
+            Wiring::AddressMap => Links::open(nodes).await,
+            Wiring::Attributed => Links::open_attributed(nodes).await,
+        };
+        let links = Arc::new(links.context("cannot open the links")?);
         let (deaths, death_notices) = mpsc::unbounded_channel();
         let cluster = Arc::new(Cluster::lay_out(system, &links, store.path(), clock, deaths)?);
         watch_deaths(death_notices, failures.clone(), live.clone());
@@ -240,6 +249,24 @@ impl<'a> Trial<'a> {
             self.failures.raise("cluster", error);
         }
         self.await_answers().await;
+        self.look_for_bypasses();
+    }
+
+    /// A connection between nodes that no proxy stands in would cross every cut: what such a run shows is worth
+    /// nothing.
+    fn look_for_bypasses(&self) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        let bypasses = match self.links.bypasses() {
+            Ok(bypasses) => bypasses,
+            Err(error) => return self.failures.raise("links", format!("cannot look at sockets: {error}")),
+        };
+        if !bypasses.is_empty() {
+            let named: Vec<String> = bypasses.iter().map(ToString::to_string).collect();
+            let what = "connections between nodes bypass their proxies, and would cross every cut";
+            self.failures.raise("links", format!("{what}: {}", named.join("; ")));
+        }
     }
 
     /// Clients and nemesis side by side, until the time is up or there is a reason to stop.
@@ -297,6 +324,7 @@ impl<'a> Trial<'a> {
             self.failures.raise("nemesis", error);
         }
         self.await_answers().await;
+        self.look_for_bypasses();
     }
 
     async fn await_answers(&self) {
@@ -325,6 +353,10 @@ impl<'a> Trial<'a> {
     }
 
     async fn stop(&mut self) {
+        if let Some((connections, first)) = self.links.strangers() {
+            self.live
+                .event(&format!("{connections} connections to nodes were no node's, and uncut: {first}"));
+        }
         self.phase("stopping");
         self.cluster.stop().await;
         self.record.end_phase();

@@ -36,8 +36,8 @@ pub(crate) struct Node {
     pub(crate) log_path: PathBuf,
     pub(super) log: NodeLog,
     life: Mutex<Life>,
-    /// Whether a process exists; follows `life` for those who wait.
-    exists: watch::Sender<bool>,
+    /// Its process, if there is one; follows `life` for those who wait or watch.
+    pid: watch::Sender<Option<u32>>,
     deaths: mpsc::UnboundedSender<Death>,
 }
 
@@ -57,8 +57,13 @@ impl Node {
         log: NodeLog,
         deaths: mpsc::UnboundedSender<Death>,
     ) -> Arc<Self> {
-        let (life, exists) = (Mutex::default(), watch::Sender::new(false));
-        Arc::new(Node { place, log_path, log, life, exists, deaths })
+        let (life, pid) = (Mutex::default(), watch::Sender::new(None));
+        Arc::new(Node { place, log_path, log, life, pid, deaths })
+    }
+
+    /// Which process it is, now and from now on.
+    pub(crate) fn pid(&self) -> watch::Receiver<Option<u32>> {
+        self.pid.subscribe()
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {
@@ -83,7 +88,7 @@ impl Node {
         self.log.follow(outputs.0.expect("the spawner pipes it"));
         self.log.follow(outputs.1.expect("the spawner pipes it"));
         *life = Life { pid: Some(pid), doomed: false };
-        self.exists.send_replace(true);
+        self.pid.send_replace(Some(child.id()));
         let (node, guard) = (self.clone(), guard.clone());
         std::thread::spawn(move || node.await_exit(child, pid, &guard));
         Ok(())
@@ -103,7 +108,7 @@ impl Node {
             let last_words = logs::tail(&self.log_path, 5);
             let _ = self.deaths.send(Death { node: self.place.name.clone(), status, last_words });
         }
-        self.exists.send_replace(false);
+        self.pid.send_replace(None);
     }
 
     /// SIGKILL to its process group; returns when it is gone.
@@ -151,8 +156,8 @@ impl Node {
     }
 
     async fn gone(&self) {
-        let mut exists = self.exists.subscribe();
-        exists.wait_for(|exists| !exists).await.expect("the sender is part of self");
+        let mut pid = self.pid.subscribe();
+        pid.wait_for(Option::is_none).await.expect("the sender is part of self");
     }
 
     /// What the kernel says that the process is doing.

@@ -3,7 +3,10 @@
 //! A [`System`] is knowledge, not machinery: it says which command starts a node, when a node is ready, which
 //! nodes believe they lead, and how a client speaks to it. Processes, ports and links are the controller's.
 
+pub mod etcd;
 mod framed;
+mod http;
+mod program;
 pub mod raft;
 
 use std::ffi::OsString;
@@ -24,11 +27,23 @@ pub struct Place {
     pub name: String,
     /// One address for each of [`System::ports`], in that order. The first is where peers reach it.
     pub addresses: Vec<SocketAddr>,
+    /// The address under which the node may make itself known to others. Where links are [`Wiring::Attributed`]
+    /// that is a proxy's; with an address map there is no such address, and it is the first of `addresses`.
+    pub advertised: SocketAddr,
     /// The name of every other node, and the address under which this node is to dial it. That is a proxy's,
     /// so that the link between the two can be cut.
     pub peers: Vec<(String, SocketAddr)>,
     /// The node's own directory: its data outlives a restart.
     pub data: PathBuf,
+}
+
+/// What a system's nodes can be told of each other, and so how a proxy gets to stand on every link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wiring {
+    /// Every node can be told an address of its own for each peer, and tells nobody where it is itself.
+    AddressMap,
+    /// A node has a single address that all the others know; who dials it is found out by attribution.
+    Attributed,
 }
 
 /// A program with its arguments.
@@ -47,6 +62,9 @@ pub trait System: Send + Sync {
 
     /// What each port of a node is for. The first is the one that peers dial, and the only one that is proxied.
     fn ports(&self) -> &'static [&'static str];
+
+    /// How its links are made.
+    fn wiring(&self) -> Wiring;
 
     /// The command that starts a node, the first time and after every crash.
     fn command(&self, place: &Place) -> Command;
@@ -69,7 +87,30 @@ pub struct Entry {
     /// One line for people.
     pub about: &'static str,
     /// Makes one, with the switches it is to be started with.
-    pub make: fn(&Switches) -> Box<dyn System>,
+    pub make: fn(&Switches) -> Result<Box<dyn System>, Unusable>,
+}
+
+/// Why a system cannot be tried here, or not so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// Its program is not on this machine.
+    #[error("`{program}` is not installed: on Debian and Ubuntu, `apt-get install {package}`")]
+    NotInstalled {
+        /// The executable.
+        program: &'static str,
+        /// What brings it.
+        package: &'static str,
+    },
+    /// A switch that it does not know.
+    #[error("{system} has no bug `{bug}`: {has}")]
+    NoSuchBug {
+        /// The system.
+        system: &'static str,
+        /// What was asked for.
+        bug: String,
+        /// What there is instead.
+        has: String,
+    },
 }
 
 /// How a system is to be started, beyond where its nodes live.
@@ -84,11 +125,18 @@ pub struct Switches {
 }
 
 /// Every system, in the order in which they are listed.
-pub const SYSTEMS: &[Entry] = &[Entry {
-    name: "raft",
-    about: "the built-in Raft: key-value store with a write-ahead log, one process per node",
-    make: |switches| Box::new(raft::Raft::new(switches.clone())),
-}];
+pub const SYSTEMS: &[Entry] = &[
+    Entry {
+        name: "raft",
+        about: "the built-in Raft: key-value store with a write-ahead log, one process per node",
+        make: |switches| Ok(Box::new(raft::Raft::new(switches.clone()))),
+    },
+    Entry {
+        name: "etcd",
+        about: "etcd 3.4 and later, as installed (Debian: etcd-server), spoken to over its JSON gateway",
+        make: |switches| Ok(Box::new(etcd::Etcd::new(switches)?)),
+    },
+];
 
 /// The system of that name.
 pub fn find(name: &str) -> Option<&'static Entry> {

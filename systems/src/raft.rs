@@ -5,7 +5,7 @@ use std::time::Duration;
 use tribunal_workloads::Client;
 
 use crate::framed::{self, FramedClient};
-use crate::{Answer, Command, Place, Switches, System};
+use crate::{Answer, Command, Place, Switches, System, Wiring};
 
 /// The system `raft`.
 pub struct Raft {
@@ -29,6 +29,10 @@ impl System for Raft {
 
     fn ports(&self) -> &'static [&'static str] {
         &["peer", "client"]
+    }
+
+    fn wiring(&self) -> Wiring {
+        Wiring::AddressMap
     }
 
     fn command(&self, place: &Place) -> Command {
@@ -84,6 +88,7 @@ mod tests {
         let command = raft.command(&Place {
             name: "n1".into(),
             addresses: vec!["127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()],
+            advertised: "127.0.0.1:1".parse().unwrap(),
             peers: vec![("n2".into(), "127.0.0.1:3".parse().unwrap())],
             data: "/d".into(),
         });

@@ -1,0 +1,283 @@
+//! etcd's JSON gateway as a client sees it, and what its errors mean.
+//!
+//! Keys and values are base64; 64-bit numbers are strings; what is zero, false or empty is left out. A register's value is
+//! kept as JSON text, a counter as decimal digits.
+//!
+//! # What certainly did not happen
+//!
+//! A refused connection; a request that had not begun to be written; a read (it changes nothing); and the errors that etcd
+//! 3.4 raises before it proposes anything to Raft (`etcdserver/v3_server.go`, `processInternalRaftRequestOnce`). Nothing else:
+//! "request timed out" and "leader changed" say that nobody knows, "server stopped" comes after the proposal just as well,
+//! and "database space exceeded" even after a write that was *applied* (`quotaApplierV3` applies, then complains).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tribunal_checker::op::{F, Value};
+use tribunal_workloads::{Client, Completion, Invocation, Request};
+
+use crate::http::{Http, Unanswered};
+
+/// How often an `add` tries again after somebody else was faster, before it gives up.
+const ADD_TRIES_MAX: usize = 100;
+
+/// A client of one member.
+pub(crate) struct EtcdClient {
+    http: Http,
+    serializable_reads: bool,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    header: Header,
+    #[serde(default)]
+    leader: String,
+    #[serde(default, rename = "raftTerm")]
+    raft_term: String,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    member_id: String,
+}
+
+#[derive(Deserialize)]
+struct Range {
+    #[serde(default)]
+    kvs: Vec<KeyValue>,
+}
+
+#[derive(Deserialize)]
+struct KeyValue {
+    #[serde(default)]
+    value: String,
+    mod_revision: String,
+}
+
+#[derive(Deserialize)]
+struct Txn {
+    #[serde(default)]
+    succeeded: bool,
+}
+
+/// The answer to a request whose fields nobody looks at.
+#[derive(Deserialize)]
+struct Done {}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+}
+
+/// What is stored at a key.
+struct Stored {
+    bytes: Vec<u8>,
+    mod_revision: String,
+}
+
+impl EtcdClient {
+    pub(crate) fn new(address: SocketAddr, timeout: Duration, serializable_reads: bool) -> Self {
+        EtcdClient { http: Http::new(address, timeout), serializable_reads }
+    }
+
+    /// The Raft term in which the member believes that it leads.
+    pub(crate) async fn leads(&mut self) -> Option<u64> {
+        let status: Status = self.call("/v3/maintenance/status", &json!({})).await.ok()?;
+        if status.leader == status.header.member_id { status.raft_term.parse().ok() } else { None }
+    }
+
+    /// What a key holds, by a linearizable read; the error says why there was no answer.
+    pub(crate) async fn read(&mut self, key: &str) -> Result<Option<Vec<u8>>, String> {
+        match self.range(key.as_bytes(), false).await {
+            Ok(stored) => Ok(stored.map(|stored| stored.bytes)),
+            Err(Completion::Fail(why) | Completion::Info(why)) => Err(why),
+            Err(Completion::Ok(_)) => unreachable!("an answer is no error"),
+        }
+    }
+
+    async fn ask(&mut self, request: &Request) -> Result<Value, Completion> {
+        let key = request.key.to_string().into_bytes();
+        match (&request.f, request.value.as_pair()) {
+            (F::Read, _) => match self.range(&key, self.serializable_reads).await? {
+                Some(stored) => Ok(from_json(&stored.bytes)),
+                None => Ok(Value::Nil),
+            },
+            (F::Write, _) => {
+                let put = json!({"key": encode(&key), "value": encode(&to_json(&request.value)?)});
+                self.call::<Done>("/v3/kv/put", &put).await?;
+                Ok(Value::Nil)
+            }
+            (F::Cas, Some((from, to))) => {
+                let unless = match from {
+                    Value::Nil => json!({"target": "CREATE", "create_revision": "0"}),
+                    from => json!({"target": "VALUE", "value": encode(&to_json(from)?)}),
+                };
+                Ok(Value::Bool(self.put_if(&key, unless, &to_json(to)?).await?))
+            }
+            (F::Add, _) => {
+                let more = request.value.as_int().ok_or_else(|| never("add needs an integer"))?;
+                self.add(&key, more).await
+            }
+            (f, _) => Err(never(&format!("this client has no operation `{}`", f.name()))),
+        }
+    }
+
+    /// Adds to a number, by reading it and writing the sum if nobody wrote meanwhile. Trying again is no second operation: it
+    /// comes only after an attempt that certainly changed nothing.
+    async fn add(&mut self, key: &[u8], more: i64) -> Result<Value, Completion> {
+        for _ in 0..ADD_TRIES_MAX {
+            let (sum, revision) = match self.range(key, false).await? {
+                Some(Stored { bytes, mod_revision }) => {
+                    let Value::Int(sum) = from_json(&bytes) else { return Err(never("no number is stored")) };
+                    (sum, mod_revision)
+                }
+                None => (0, "0".into()),
+            };
+            let unless = json!({"target": "MOD", "mod_revision": revision});
+            let sum = Value::Int(sum.wrapping_add(more));
+            if self.put_if(key, unless, &to_json(&sum)?).await? {
+                return Ok(sum);
+            }
+        }
+        Err(never("others were faster every time"))
+    }
+
+    /// What is stored at a key now; or at some time, if `serializable`. Without an answer nothing has happened: it only reads.
+    async fn range(&mut self, key: &[u8], serializable: bool) -> Result<Option<Stored>, Completion> {
+        let ask = json!({"key": encode(key), "serializable": serializable});
+        let range = self.call::<Range>("/v3/kv/range", &ask).await.map_err(|trouble| match trouble {
+            Completion::Info(why) => Completion::Fail(why),
+            certain => certain,
+        })?;
+        let stored = |kv: KeyValue| match BASE64_STANDARD.decode(kv.value) {
+            Ok(bytes) => Ok(Stored { bytes, mod_revision: kv.mod_revision }),
+            Err(error) => Err(never(&format!("a value that is not base64: {error}"))),
+        };
+        range.kvs.into_iter().next().map(stored).transpose()
+    }
+
+    /// Writes in a transaction if the comparison holds, and says whether it did.
+    async fn put_if(
+        &mut self,
+        key: &[u8],
+        comparison: serde_json::Value,
+        value: &[u8],
+    ) -> Result<bool, Completion> {
+        let mut compare = json!({"key": encode(key), "result": "EQUAL"});
+        for (name, field) in comparison.as_object().into_iter().flatten() {
+            compare[name] = field.clone();
+        }
+        let put = json!({"request_put": {"key": encode(key), "value": encode(value)}});
+        let txn = json!({"compare": [compare], "success": [put]});
+        Ok(self.call::<Txn>("/v3/kv/txn", &txn).await?.succeeded)
+    }
+
+    /// Asks once. The error is how the operation ends if this was the request that would have done it.
+    async fn call<T: DeserializeOwned>(&mut self, path: &str, ask: &impl Serialize) -> Result<T, Completion> {
+        let ask = serde_json::to_vec(ask).map_err(|error| never(&error.to_string()))?;
+        let (status, body) = self.http.post(path, ask).await.map_err(|unanswered| match unanswered {
+            Unanswered::NotSent(why) => Completion::Fail(why),
+            Unanswered::Unknown(why) => Completion::Info(why),
+        })?;
+        if !status.is_success() {
+            return Err(refusal(status.as_u16(), &body));
+        }
+        let answer = serde_json::from_slice(&body);
+        answer.map_err(|error| Completion::Info(format!("an answer that is none: {error}")))
+    }
+}
+
+impl Client for EtcdClient {
+    fn invoke<'a>(&'a mut self, request: &'a Request) -> Invocation<'a> {
+        Box::pin(async { self.ask(request).await.map_or_else(|trouble| trouble, Completion::Ok) })
+    }
+}
+
+/// What is raised before anything is proposed, by the text that etcd 3.4 gives.
+const BEFORE_THE_PROPOSAL: &[&str] = &[
+    "etcdserver: too many requests",
+    "etcdserver: request is too large",
+    "etcdserver: key is not provided",
+    "etcdserver: not capable",
+    // The member's own Raft refused it: it knows no leader to send it to.
+    "raft proposal dropped",
+];
+
+fn refusal(status: u16, body: &[u8]) -> Completion {
+    match serde_json::from_slice::<Refusal>(body) {
+        Ok(Refusal { error }) if BEFORE_THE_PROPOSAL.contains(&error.as_str()) => Completion::Fail(error),
+        Ok(Refusal { error }) => Completion::Info(error),
+        Err(_) => Completion::Info(format!("HTTP status {status}: {}", String::from_utf8_lossy(body).trim())),
+    }
+}
+
+fn never(why: &str) -> Completion {
+    Completion::Fail(why.into())
+}
+
+fn encode(bytes: &[u8]) -> String {
+    BASE64_STANDARD.encode(bytes)
+}
+
+fn to_json(value: &Value) -> Result<Vec<u8>, Completion> {
+    serde_json::to_vec(value).map_err(|error| never(&error.to_string()))
+}
+
+/// What is no JSON was never written, and is for the checker to see.
+fn from_json(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap_or_else(|_| Value::str(&String::from_utf8_lossy(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(error: &str) -> Completion {
+        let body = format!(r#"{{"error":"{error}","message":"{error}","code":2}}"#);
+        refusal(500, body.as_bytes())
+    }
+
+    #[test]
+    fn only_what_precedes_the_proposal_is_certain() {
+        for certain in BEFORE_THE_PROPOSAL {
+            assert_eq!(refused(certain), Completion::Fail((*certain).into()));
+        }
+        for unknown in [
+            "etcdserver: request timed out",
+            "etcdserver: request timed out, possibly due to previous leader failure",
+            "etcdserver: request timed out, possibly due to connection lost",
+            "etcdserver: leader changed",
+            "etcdserver: server stopped",
+            "etcdserver: mvcc: database space exceeded",
+            "raft: stopped",
+            "context canceled",
+            "transport is closing",
+        ] {
+            assert_eq!(refused(unknown), Completion::Info(unknown.into()));
+        }
+        assert_eq!(refusal(502, b"no JSON\n"), Completion::Info("HTTP status 502: no JSON".into()));
+    }
+
+    #[test]
+    fn answers_leave_out_what_is_zero_false_or_empty() {
+        let range: Range = serde_json::from_str(r#"{"header":{}}"#).unwrap();
+        assert!(range.kvs.is_empty());
+        let range: Range =
+            serde_json::from_str(r#"{"kvs":[{"key":"azE=","mod_revision":"7","value":"MQ=="}],"count":"1"}"#)
+                .unwrap();
+        assert_eq!((range.kvs[0].value.as_str(), range.kvs[0].mod_revision.as_str()), ("MQ==", "7"));
+        assert!(!serde_json::from_str::<Txn>("{}").unwrap().succeeded);
+    }
+
+    #[test]
+    fn values_are_kept_as_they_are() {
+        for value in [Value::Int(-3), Value::str("x"), Value::pair(1, 2), Value::Bool(true)] {
+            assert_eq!(from_json(&to_json(&value).unwrap()), value);
+        }
+        assert_eq!(from_json(b"{torn"), Value::str("{torn"));
+    }
+}

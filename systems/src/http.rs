@@ -1,0 +1,169 @@
+//! JSON over HTTP, on one connection that is kept, and with an exact account of what may have reached the server.
+//!
+//! There are no retries here and no pool: a request that is sent twice behind our back would be an operation that no history
+//! shows. Whoever asks is told whether a request that failed had been put on the wire.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+
+/// A request that was not answered; why.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    /// The server can have seen nothing of it.
+    NotSent(String),
+    /// It may have seen all of it.
+    Unknown(String),
+}
+
+/// A client of one address.
+pub(crate) struct Http {
+    address: SocketAddr,
+    /// Bounds the connecting, and again the exchange.
+    timeout: Duration,
+    connection: Option<Connection>,
+}
+
+struct Connection {
+    requests: SendRequest<Full<Bytes>>,
+    /// Moves the bytes; dropped, it closes the socket.
+    _pump: AbortOnDropHandle<hyper::Result<()>>,
+}
+
+impl Http {
+    pub(crate) fn new(address: SocketAddr, timeout: Duration) -> Self {
+        Http { address, timeout, connection: None }
+    }
+
+    /// Posts JSON; gives the status and the body of the answer.
+    pub(crate) async fn post(
+        &mut self,
+        path: &str,
+        json: Vec<u8>,
+    ) -> Result<(StatusCode, Bytes), Unanswered> {
+        let request = Request::post(path)
+            .header(HOST, self.address.to_string())
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::from(json))
+            .map_err(|error| Unanswered::NotSent(error.to_string()))?;
+        let mut connection = self.connected().await.map_err(Unanswered::NotSent)?;
+        let exchange = async {
+            let answer = connection.requests.try_send_request(request).await.map_err(|error| {
+                // Given back, it had not been begun to be written.
+                let not_sent = error.message().is_some();
+                let why = format!("connection lost: {}", error.into_error());
+                if not_sent { Unanswered::NotSent(why) } else { Unanswered::Unknown(why) }
+            })?;
+            let status = answer.status();
+            let body = answer.into_body().collect().await;
+            let body = body.map_err(|error| Unanswered::Unknown(format!("connection lost: {error}")))?;
+            Ok((status, body.to_bytes()))
+        };
+        let answer = timeout(self.timeout, exchange).await;
+        let answer = answer
+            .unwrap_or_else(|_| Err(Unanswered::Unknown(format!("no reply within {:?}", self.timeout))))?;
+        // Only now: a connection on which an answer is still to come must not be used again.
+        self.connection = Some(connection);
+        Ok(answer)
+    }
+
+    /// The connection that was kept, if it still stands, or a new one.
+    async fn connected(&mut self) -> Result<Connection, String> {
+        if let Some(mut kept) = self.connection.take()
+            && kept.requests.ready().await.is_ok()
+        {
+            return Ok(kept);
+        }
+        let connecting = async {
+            let stream = TcpStream::connect(self.address).await.map_err(|error| error.to_string())?;
+            stream.set_nodelay(true).map_err(|error| error.to_string())?;
+            let shaken = http1::handshake(TokioIo::new(stream)).await;
+            let (requests, pump) = shaken.map_err(|error| error.to_string())?;
+            Ok::<_, String>(Connection { requests, _pump: AbortOnDropHandle::new(tokio::spawn(pump)) })
+        };
+        match timeout(self.timeout, connecting).await {
+            Ok(connected) => connected.map_err(|error| format!("cannot connect: {error}")),
+            Err(_) => Err("cannot connect: timed out".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    async fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    async fn answer(stream: &mut TcpStream, with: &str) {
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"{}") {
+            let mut bytes = [0; 1024];
+            let read = stream.read(&mut bytes).await.unwrap();
+            assert_ne!(read, 0, "the request is whole");
+            heard.extend(&bytes[..read]);
+        }
+        stream.write_all(with.as_bytes()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_kept_and_replaced_when_it_is_gone() {
+        let (listener, address) = listener().await;
+        let server = tokio::spawn(async move {
+            let reply = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n42";
+            let (mut stream, _) = listener.accept().await.unwrap();
+            answer(&mut stream, reply).await;
+            answer(&mut stream, reply).await;
+            drop(stream);
+            let (mut stream, _) = listener.accept().await.unwrap();
+            answer(&mut stream, "HTTP/1.1 503 Busy\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n")
+                .await;
+        });
+        let mut http = Http::new(address, PATIENCE);
+        let ok = (StatusCode::OK, Bytes::from("42"));
+        assert_eq!(http.post("/a", b"{}".to_vec()).await, Ok(ok.clone()));
+        assert_eq!(http.post("/a", b"{}".to_vec()).await, Ok(ok));
+        // The end of the connection is noticed by the task that reads it.
+        while http.connection.as_ref().is_some_and(|connection| !connection.requests.is_closed()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let busy = (StatusCode::SERVICE_UNAVAILABLE, Bytes::from("x"));
+        assert_eq!(http.post("/a", b"{}".to_vec()).await, Ok(busy));
+        server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_and_not_answered_is_unknown() {
+        let (listener, address) = listener().await;
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            answer(&mut stream, "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await;
+        });
+        let mut http = Http::new(address, PATIENCE);
+        assert!(matches!(http.post("/a", b"{}".to_vec()).await, Err(Unanswered::Unknown(_))));
+        server.await.unwrap();
+
+        let (silent, address) = self::listener().await;
+        let mut http = Http::new(address, Duration::from_millis(50));
+        assert!(matches!(http.post("/a", b"{}".to_vec()).await, Err(Unanswered::Unknown(_))));
+        drop(silent);
+        assert!(matches!(http.post("/a", b"{}".to_vec()).await, Err(Unanswered::NotSent(_))));
+    }
+}

@@ -1,0 +1,34 @@
+//! Servers that somebody else has to install.
+
+use std::path::{Path, PathBuf};
+
+use crate::Unusable;
+
+/// The executable of that name on the `PATH`; `package` is what brings it on Debian.
+pub(crate) fn program(name: &'static str, package: &'static str) -> Result<PathBuf, Unusable> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Debian keeps servers where only root's PATH leads.
+    let directories = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    let mut candidates = directories.map(|directory| directory.join(name));
+    candidates.find(|file| is_executable(file)).ok_or(Unusable::NotInstalled { program: name, package })
+}
+
+fn is_executable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_with_its_package() {
+        assert!(program("sh", "dash").is_ok_and(|path| path.is_absolute()));
+        let error = program("no-such-server", "no-such-package").expect_err("nobody has it").to_string();
+        assert_eq!(
+            error,
+            "`no-such-server` is not installed: on Debian and Ubuntu, `apt-get install no-such-package`"
+        );
+    }
+}
