@@ -76,7 +76,7 @@ impl Cluster {
             let log = NodeLog::create(&log_path, clock)
                 .with_context(|| format!("cannot create {}", log_path.display()))?;
             let node = Node::new(place, log_path, log, deaths.clone());
-            links.follow(NodeId(i), node.pid());
+            links.follow(NodeId(i), node.pids());
             nodes.push(node);
         }
         let spawner = Spawner::start().context("cannot start the spawner")?;

@@ -4,6 +4,7 @@ mod bad_input;
 mod browser;
 mod check;
 mod ending;
+mod etcd;
 mod full_disk;
 mod processes;
 mod program;

@@ -62,7 +62,7 @@ impl Node {
     }
 
     /// Which process it is, now and from now on.
-    pub(crate) fn pid(&self) -> watch::Receiver<Option<u32>> {
+    pub(crate) fn pids(&self) -> watch::Receiver<Option<u32>> {
         self.pid.subscribe()
     }
 

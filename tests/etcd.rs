@@ -1,0 +1,129 @@
+//! A real server that knows nothing of us: etcd, as it is installed.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::program::{Ended, Store};
+
+/// The program, or `None` after it has been said that the test is skipped.
+fn etcd() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found =
+        std::env::split_paths(&path).map(|directory| directory.join("etcd")).find(|file| file.is_file());
+    if found.is_none() {
+        assert!(std::env::var_os("TRIBUNAL_NO_SKIP").is_none(), "etcd is not installed");
+        eprintln!("skipped: etcd is not installed");
+    }
+    found
+}
+
+/// The faults, as `partition bridge`, that were seen to have an effect and were then undone.
+fn bitten(run: &Path) -> BTreeSet<String> {
+    let faults = std::fs::read_to_string(run.join("faults.jsonl")).expect("faults.jsonl is there");
+    let records = faults.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    let effective = records.filter(|record| record["effective"] == true);
+    let name = |record: serde_json::Value| format!("{} {}", record["fault"], record["kind"]).replace('"', "");
+    effective.map(name).collect()
+}
+
+/// A trial of etcd under these faults: linearizable, covered, and each of `kinds` has bitten and was healed.
+fn survives(workload: &str, nemesis: &str, time_limit: &str, kinds: &[&str]) {
+    if etcd().is_none() {
+        return;
+    }
+    let store = Store::new();
+    let faults = format!("--nemesis {nemesis} --nemesis-interval 1500ms --time-limit {time_limit} --seed 3");
+    store.run(&format!("run {workload} --system etcd --nodes 3 {faults}")).expect(0);
+    assert_eq!(store.processes(), [""; 0]);
+    let bitten = bitten(&store.run_directory(workload));
+    for kind in kinds {
+        assert!(bitten.contains(*kind), "{kind} has not bitten; these have: {bitten:?}");
+    }
+}
+
+#[test]
+fn etcd_survives_every_kind_of_partition() {
+    let kinds = [
+        "halves",
+        "random-halves",
+        "isolate-one",
+        "minority-third",
+        "majority-ring",
+        "bridge",
+        "one-way",
+        "flapping",
+    ];
+    let nemesis = format!("partition:{}", kinds.join("+"));
+    let expected = kinds.map(|kind| format!("partition {kind}"));
+    survives("register", &nemesis, "20s", &expected.each_ref().map(String::as_str));
+}
+
+#[test]
+fn etcd_survives_kills_pauses_late_links_and_the_loss_of_its_leader() {
+    survives(
+        "counter",
+        "kill:leader,pause:leader,degrade:slow+jitter,partition:isolate-leader+one-way-leader+flapping-leader",
+        "24s",
+        &["kill leader", "pause leader", "partition isolate-leader"],
+    );
+}
+
+#[test]
+fn reads_that_no_majority_confirms_are_found_out() {
+    if etcd().is_none() {
+        return;
+    }
+    let store = Store::new();
+    let faults = "--nemesis partition:isolate-leader+isolate-one --nemesis-interval 2s --time-limit 60s";
+    let ended = store
+        .run(&format!("run register --system etcd --nodes 3 --bug serializable-reads {faults}"))
+        .expect(1);
+    assert!(ended.stdout.contains("not linearizable"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_cluster_that_bypasses_its_proxies_is_a_harness_failure() {
+    let Some(real) = etcd() else { return };
+    let (store, together) = (Store::new(), tempfile::tempdir().expect("a temporary directory"));
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    // An etcd that tells the others where it really listens, whatever it was told.
+    let leaking = format!(
+        r#"#!/bin/sh
+        for arg; do
+            case "$before" in --name) name=$arg;; --listen-peer-urls) url=$arg;; esac
+            before=$arg
+        done
+        cd '{together}'
+        echo "$name=$url" > "$name.new" && mv "$name.new" "$name"
+        while ! [ -e n1 -a -e n2 -a -e n3 ]; do sleep 0.02; done
+        exec '{real}' "$@" --initial-advertise-peer-urls "$url" --initial-cluster "$(cat n1),$(cat n2),$(cat n3)"
+        "#,
+        together = together.path().display(),
+        real = real.display(),
+    );
+    let program = directory.path().join("etcd");
+    std::fs::write(&program, leaking).expect("a script");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    let path =
+        std::env::join_paths([directory.path(), Path::new("/usr/bin"), Path::new("/bin")]).expect("a path");
+    let mut command =
+        store.command("run register --system etcd --nodes 3 --nemesis partition --time-limit 20s");
+    let ended = Ended::of(command.env("PATH", path).output().expect("the program starts")).expect(3);
+    // As the report says it, whose lines are broken where they get long.
+    let said = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("bypass their proxies"), "{said}");
+    assert!(said.contains("n1 (127.0.0.1:") && said.contains(" directly"), "{said}");
+    assert_eq!(store.processes(), [""; 0]);
+}
+
+#[test]
+fn a_server_that_is_not_installed_is_named_with_its_package() {
+    let store = Store::new();
+    let mut command = store.command("run register --system etcd");
+    let ended = Ended::of(command.env("PATH", "/nowhere").output().expect("the program starts")).expect(64);
+    assert_eq!(
+        ended.stderr,
+        "error: `etcd` is not installed: on Debian and Ubuntu, `apt-get install etcd-server`\n"
+    );
+}
