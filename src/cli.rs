@@ -159,6 +159,19 @@ pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "expected a size with its unit, such as 512MiB or 2GiB".into())
 }
 
+/// The disk under a node's data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Disk {
+    /// The machine's own file system
+    Plain,
+    /// A file system of ours, in memory, which can lose power, fill up, fail and be slow; keeps the promises of ext4
+    Fuse,
+    /// The same with no more promises than POSIX: an entry is durable when its directory is synced
+    FuseStrict,
+    /// A real ext4 on a loop device, which can lose power (needs root)
+    Ext4,
+}
+
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Progress {
@@ -212,6 +225,14 @@ pub(crate) struct RunArgs {
     /// Which faults to inject: kill, pause, partition (separated by commas), all, or none
     #[arg(long, default_value = "all", value_name = "FAULTS")]
     pub(crate) nemesis: String,
+
+    /// The disk under each node's data [default: fuse if a fault needs it, else plain]
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(crate) disk: Option<Disk>,
+
+    /// How much a disk of our own (fuse) holds; it takes up memory as it is used
+    #[arg(long, default_value = "1GiB", value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) disk_size: usize,
 
     /// The mean time from one fault to the next
     #[arg(long, default_value = "3s", value_name = "TIME", value_parser = parse_duration)]

@@ -4,6 +4,7 @@
 //! clients reach the nodes directly. Nothing here decides anything: the nemesis acts on a cluster
 //! through its trait [`Nodes`], and a node that dies without our doing is reported to the run.
 
+pub(crate) mod disks;
 pub(crate) mod guard;
 mod logs;
 mod node;
@@ -21,10 +22,11 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
-use tribunal_nemesis::{Links, NodeId, NodeState, Nodes};
+use tribunal_nemesis::{Act, Damage, DiskCounters, Links, NodeId, NodeState, Nodes, Trouble};
 use tribunal_systems::{Place, System};
 
 use crate::clock::Clock;
+use disks::Disks;
 use guard::{Guard, Leftover};
 use logs::NodeLog;
 pub(crate) use node::{Death, Node};
@@ -36,10 +38,15 @@ pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Arc<Node>>,
     spawner: Spawner,
     guard: Arc<Guard>,
+    disks: Disks,
 }
 
 /// How often a node that is not ready is asked again.
 const READY_POLL: Duration = Duration::from_millis(50);
+/// How long a node is given to die of a trouble of its disk before it is looked whether it has; and how long a death may
+/// be owed to that.
+const DYING: Duration = Duration::from_millis(200);
+const DYING_MAX: Duration = Duration::from_secs(10);
 
 impl Cluster {
     /// Lays out the cluster: ports, directories, logs, links. Nothing is started yet. Nodes that die by
@@ -50,6 +57,7 @@ impl Cluster {
         store: &Path,
         clock: Clock,
         deaths: mpsc::UnboundedSender<Death>,
+        disks: &disks::Wish,
     ) -> Result<Self> {
         let count = links.nodes();
         let ports = system.ports().len();
@@ -81,7 +89,9 @@ impl Cluster {
         }
         let spawner = Spawner::start().context("cannot start the spawner")?;
         let guard = Arc::new(Guard::start().context("cannot start the guard")?);
-        Ok(Cluster { system, nodes, spawner, guard })
+        let places = nodes.iter().map(|node| &node.place);
+        let disks = Disks::lay_out(disks, places, store, &guard)?;
+        Ok(Cluster { system, nodes, spawner, guard, disks })
     }
 
     /// Starts every node that is down.
@@ -94,7 +104,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits until every node answers.
+    /// Waits until every node answers, but for those that a fault keeps from starting.
     ///
     /// # Errors
     /// Names the node that does not within `patience`, what it waits for, and its last words.
@@ -102,6 +112,9 @@ impl Cluster {
         let deadline = Instant::now() + patience;
         for node in &self.nodes {
             while let Err(why) = self.system.ready(&node.place).await {
+                if node.fell_to_a_fault() {
+                    break;
+                }
                 if Instant::now() >= deadline {
                     let last_words = logs::tail(&node.log_path, 5);
                     bail!("{} is not ready after {patience:?}: {why}\n{last_words}", node.place.name);
@@ -119,8 +132,11 @@ impl Cluster {
         }
     }
 
-    /// Asks every node to end, and sees to it that it does.
-    pub(crate) async fn stop(&self) {
+    /// Asks every node to end, and sees to it that it does; then takes the disks away.
+    ///
+    /// # Errors
+    /// When a disk cannot be unmounted.
+    pub(crate) async fn stop(&self) -> Result<()> {
         let ends = self.nodes.iter().map(|node| {
             let node = node.clone();
             tokio::spawn(async move { node.terminate().await })
@@ -128,6 +144,7 @@ impl Cluster {
         for end in ends.collect::<Vec<_>>() {
             let _ = end.await;
         }
+        self.disks.unmount().await
     }
 }
 
@@ -180,6 +197,51 @@ impl Nodes for Cluster {
     fn cgroup(&self, path: &Path, exists: bool) {
         let cgroup = Leftover::Cgroup(path.to_owned());
         if exists { self.guard.add(&cgroup) } else { self.guard.remove(&cgroup) }
+    }
+
+    fn allows(&self, act: Act) -> Result<(), String> {
+        self.disks.allows(act)
+    }
+
+    async fn lose_power(&self, node: NodeId, seed: u64) -> Result<(), String> {
+        // Without power its writes fail, and it may end before it is killed.
+        self.nodes[node.0].may_die();
+        self.disks.darken(node).await?;
+        self.nodes[node.0].kill().await;
+        self.disks.revive(node, seed).await
+    }
+
+    async fn trouble_disk(&self, node: NodeId, trouble: Option<Trouble>) -> Result<(), String> {
+        if trouble.is_some() {
+            self.nodes[node.0].excuse(None);
+            return self.disks.set_trouble(node, trouble).await;
+        }
+        if !self.disks.is_troubled(node) {
+            return Ok(());
+        }
+        self.disks.set_trouble(node, None).await?;
+        // What it has just been refused it may still be dying of.
+        sleep(DYING).await;
+        if !self.disks.is_damaged(node) {
+            self.nodes[node.0].excuse(Some(DYING_MAX));
+        }
+        match self.nodes[node.0].state() {
+            NodeState::Down => self.start(node).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn backup(&self, node: NodeId) -> Result<(), String> {
+        self.disks.backup(node).await
+    }
+
+    async fn damage(&self, node: NodeId, damage: Damage, seed: u64) -> Result<String, String> {
+        self.nodes[node.0].excuse(None);
+        self.disks.damage(node, damage, seed).await
+    }
+
+    fn disk_counters(&self, node: NodeId) -> DiskCounters {
+        self.disks.counters(node)
     }
 
     fn state(&self, node: NodeId) -> NodeState {

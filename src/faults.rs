@@ -139,5 +139,9 @@ fn sentence(fault: &FaultRecord) -> String {
         FaultOutcome::Indeterminate => ": indeterminate",
     };
     let why = fault.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-    format!("{healed}{}{outcome}{why}", fault.label)
+    let touched = match fault.touched.is_empty() {
+        true => String::new(),
+        false => format!(": {}", fault.touched.join(", ")),
+    };
+    format!("{healed}{}{touched}{outcome}{why}", fault.label)
 }

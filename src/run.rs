@@ -20,6 +20,7 @@ use tribunal_workloads::Options;
 
 use crate::cli::{Cli, RunArgs};
 use crate::clock::Clock;
+use crate::cluster::disks::Wish;
 use crate::cluster::{Cluster, Death};
 use crate::controller::Controller;
 use crate::controller::recorder::Recorder;
@@ -195,7 +196,9 @@ impl<'a> Trial<'a> {
         };
         let links = Arc::new(links.context("cannot open the links")?);
         let (deaths, death_notices) = mpsc::unbounded_channel();
-        let cluster = Arc::new(Cluster::lay_out(system, &links, store.path(), clock, deaths)?);
+        let disks =
+            Wish { kind: plan.args.disk, needed: plan.nemesis.needs_disks(), bytes: plan.args.disk_size };
+        let cluster = Arc::new(Cluster::lay_out(system, &links, store.path(), clock, deaths, &disks)?);
         watch_deaths(death_notices, failures.clone(), live.clone());
 
         let workload = (plan.workload.make)(&Options {
@@ -358,7 +361,9 @@ impl<'a> Trial<'a> {
                 .event(&format!("{connections} connections to nodes were no node's, and uncut: {first}"));
         }
         self.phase("stopping");
-        self.cluster.stop().await;
+        if let Err(error) = self.cluster.stop().await {
+            self.failures.raise("cluster", error);
+        }
         self.record.end_phase();
     }
 
@@ -414,7 +419,11 @@ fn watch_questions(live: Arc<Live>) -> Result<()> {
 /// A node that dies without our doing is a harness failure: a trial of fewer nodes is another trial.
 fn watch_deaths(mut deaths: mpsc::UnboundedReceiver<Death>, failures: Arc<Failures>, live: Arc<Live>) {
     tokio::spawn(async move {
-        while let Some(Death { node, status, last_words }) = deaths.recv().await {
+        while let Some(Death { node, status, excused, last_words }) = deaths.recv().await {
+            if excused {
+                live.event(&format!("{node} ended, {status}, of what was done to its disk"));
+                continue;
+            }
             live.event(&format!("{node} exited by itself: {status}"));
             failures.raise("cluster", format!("{node} exited by itself: {status}\n{last_words}"));
         }

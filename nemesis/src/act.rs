@@ -15,6 +15,11 @@
 //!   starve n2 cpu_percent=5
 //!                        feed n2
 //!   limit n2 files=0     unlimit n2
+//!   lose-power n2 seed=7 start n2       the seed decides what survives of what was not synced
+//!   fail-disk n2 full    mend-disk n2
+//!   backup n2            (nothing to undo)
+//!   damage n2 bitflip seed=7
+//!                        (cannot be undone: the system has to live with it)
 //!   @1500 kill n3        1.5 s after the fault began
 //! ```
 
@@ -22,7 +27,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CutMode, Limit, NodeId, ParseNodeError, Quality, Skew};
+use crate::{
+    CutMode, Limit, NodeId, ParseNodeError, Quality, Skew,
+    disk::{Damage, Trouble},
+};
 
 /// One thing done to one node or one directed link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,19 +65,31 @@ pub enum Act {
     Limit(NodeId, Limit),
     /// Raises the limits again, and starts a node that died of them: the undo of `Limit`.
     Unlimit(NodeId),
+    /// The power fails: SIGKILL, and what was not synced is lost but for what the seed lets through.
+    LosePower(NodeId, u64),
+    /// Gives the node's disk a trouble, in place of the one that it may have.
+    FailDisk(NodeId, Trouble),
+    /// Takes the trouble from the node's disk: the undo of `FailDisk`.
+    MendDisk(NodeId),
+    /// Copies the files of a node that is down.
+    Backup(NodeId),
+    /// Does something to the files of a node that is down; the seed decides where.
+    Damage(NodeId, Damage, u64),
 }
 
 impl Act {
     /// The act that puts right what this one does; `None` for those that themselves put right.
     pub fn undo(self) -> Option<Act> {
         match self {
-            Act::Kill(node) | Act::Terminate(node) => Some(Act::Start(node)),
+            Act::Kill(node) | Act::Terminate(node) | Act::LosePower(node, _) => Some(Act::Start(node)),
             Act::Pause(node) => Some(Act::Resume(node)),
             Act::Cut(from, to, _) => Some(Act::Heal(from, to)),
             Act::Degrade(from, to, _) => Some(Act::Restore(from, to)),
             Act::Skew(node, _) => Some(Act::Unskew(node)),
             Act::Starve(node, _) => Some(Act::Feed(node)),
             Act::Limit(node, _) => Some(Act::Unlimit(node)),
+            Act::FailDisk(node, _) => Some(Act::MendDisk(node)),
+            Act::MendDisk(_) | Act::Backup(_) | Act::Damage(..) => None,
             Act::Start(_) | Act::Resume(_) | Act::Heal(..) | Act::Restore(..) => None,
             Act::Unskew(_) | Act::Feed(_) | Act::Unlimit(_) => None,
         }
@@ -78,7 +98,7 @@ impl Act {
     /// The node whose process the act stops, if it stops one.
     pub fn stops(self) -> Option<NodeId> {
         match self {
-            Act::Kill(node) | Act::Terminate(node) | Act::Pause(node) => Some(node),
+            Act::Kill(node) | Act::Terminate(node) | Act::Pause(node) | Act::LosePower(node, _) => Some(node),
             _ => None,
         }
     }
@@ -86,7 +106,16 @@ impl Act {
     /// The node whose process the act ends, if it ends one.
     pub(crate) fn downs(self) -> Option<NodeId> {
         match self {
-            Act::Kill(node) | Act::Terminate(node) => Some(node),
+            Act::Kill(node) | Act::Terminate(node) | Act::LosePower(node, _) => Some(node),
+            _ => None,
+        }
+    }
+
+    /// The node whose disk the act is done to, if it is; what becomes of it is counted there.
+    pub fn disk(self) -> Option<NodeId> {
+        match self {
+            Act::LosePower(node, _) | Act::FailDisk(node, _) | Act::MendDisk(node) => Some(node),
+            Act::Backup(node) | Act::Damage(node, ..) => Some(node),
             _ => None,
         }
     }
@@ -110,13 +139,15 @@ impl Act {
         }
     }
 
-    /// The node whose process the act is done to; `None` for acts on links.
+    /// The node whose process or disk the act is done to; `None` for acts on links.
     pub(crate) fn process(self) -> Option<NodeId> {
         match self {
             Act::Kill(node) | Act::Terminate(node) | Act::Start(node) => Some(node),
             Act::Pause(node) | Act::Resume(node) => Some(node),
             Act::Skew(node, _) | Act::Starve(node, _) | Act::Limit(node, _) => Some(node),
             Act::Unskew(node) | Act::Feed(node) | Act::Unlimit(node) => Some(node),
+            Act::LosePower(..) | Act::FailDisk(..) | Act::MendDisk(_) => self.disk(),
+            Act::Backup(_) | Act::Damage(..) => self.disk(),
             Act::Cut(..) | Act::Heal(..) | Act::Degrade(..) | Act::Restore(..) => None,
         }
     }
@@ -155,6 +186,11 @@ impl Act {
             Act::Feed(node) => Act::Feed(rename(node)),
             Act::Limit(node, limit) => Act::Limit(rename(node), limit),
             Act::Unlimit(node) => Act::Unlimit(rename(node)),
+            Act::LosePower(node, seed) => Act::LosePower(rename(node), seed),
+            Act::FailDisk(node, trouble) => Act::FailDisk(rename(node), trouble),
+            Act::MendDisk(node) => Act::MendDisk(rename(node)),
+            Act::Backup(node) => Act::Backup(rename(node)),
+            Act::Damage(node, damage, seed) => Act::Damage(rename(node), damage, seed),
         }
     }
 
@@ -165,6 +201,8 @@ impl Act {
             Act::Pause(node) | Act::Resume(node) => (node, None),
             Act::Skew(node, _) | Act::Starve(node, _) | Act::Limit(node, _) => (node, None),
             Act::Unskew(node) | Act::Feed(node) | Act::Unlimit(node) => (node, None),
+            Act::LosePower(node, _) | Act::FailDisk(node, _) | Act::MendDisk(node) => (node, None),
+            Act::Backup(node) | Act::Damage(node, ..) => (node, None),
             Act::Cut(from, to, _) | Act::Heal(from, to) => (from, Some(to)),
             Act::Degrade(from, to, _) | Act::Restore(from, to) => (from, Some(to)),
         };
@@ -191,6 +229,11 @@ impl fmt::Display for Act {
             Act::Feed(node) => write!(f, "feed {node}"),
             Act::Limit(node, limit) => write!(f, "limit {node} {limit}"),
             Act::Unlimit(node) => write!(f, "unlimit {node}"),
+            Act::LosePower(node, seed) => write!(f, "lose-power {node} seed={seed}"),
+            Act::FailDisk(node, trouble) => write!(f, "fail-disk {node} {trouble}"),
+            Act::MendDisk(node) => write!(f, "mend-disk {node}"),
+            Act::Backup(node) => write!(f, "backup {node}"),
+            Act::Damage(node, damage, seed) => write!(f, "damage {node} {} seed={seed}", damage.name()),
         }
     }
 }
@@ -241,6 +284,8 @@ impl FromStr for TimedAct {
             let (from, to) = (from.parse()?, to.parse()?);
             if from == to { Err(wrong()) } else { Ok((from, to)) }
         };
+        let seed =
+            |word: &str| word.strip_prefix("seed=").and_then(|seed| seed.parse().ok()).ok_or_else(wrong);
         let mut words: Vec<&str> = text.split_whitespace().collect();
         let mut after_ms = 0;
         if let Some(time) = words.first().and_then(|word| word.strip_prefix('@')) {
@@ -272,6 +317,16 @@ impl FromStr for TimedAct {
             ["feed", node] => Act::Feed(node.parse()?),
             ["limit", node, limit] => Act::Limit(node.parse()?, Limit::parse(limit).ok_or_else(wrong)?),
             ["unlimit", node] => Act::Unlimit(node.parse()?),
+            ["lose-power", node, word] => Act::LosePower(node.parse()?, seed(word)?),
+            ["fail-disk", node, trouble] => {
+                Act::FailDisk(node.parse()?, trouble.parse().map_err(|()| wrong())?)
+            }
+            ["mend-disk", node] => Act::MendDisk(node.parse()?),
+            ["backup", node] => Act::Backup(node.parse()?),
+            ["damage", node, name, word] => {
+                let damage = Damage::ALL.into_iter().find(|damage| damage.name() == name);
+                Act::Damage(node.parse()?, damage.ok_or_else(wrong)?, seed(word)?)
+            }
             ["heal", ends] => link(ends).map(|(from, to)| Act::Heal(from, to))?,
             _ => return Err(wrong()),
         };
@@ -313,6 +368,12 @@ mod tests {
             ("unskew n1", None),
             ("feed n1", None),
             ("unlimit n1", None),
+            ("lose-power n2 seed=7", Some("start n2")),
+            ("fail-disk n3 full", Some("mend-disk n3")),
+            ("@5 fail-disk n3 sync_ms=50", Some("mend-disk n3")),
+            ("mend-disk n3", None),
+            ("backup n1", None),
+            ("damage n1 bitflip seed=18446744073709551615", None),
             ("start n1", None),
             ("resume n1", None),
             ("@7 heal n2>n1", None),

@@ -22,8 +22,8 @@ use tokio::{select, sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Act, FaultEffect, FaultEvent, FaultOutcome, FaultRecord, LinkCounters, Links, NodeId, NodeState, Nodes,
-    Plan, Signal, Step, TimedAct, plan, processes::Processes, trigger::Armed,
+    Act, DiskCounters, FaultEffect, FaultEvent, FaultOutcome, FaultRecord, LinkCounters, Links, NodeId,
+    NodeState, Nodes, Plan, Signal, Step, TimedAct, plan, processes::Processes, trigger::Armed,
 };
 
 /// How long a fault waits for a leader to be known, and the pause before it asks again.
@@ -84,6 +84,7 @@ pub async fn drive_with_signals<N: Nodes>(
         triggered: BTreeMap::new(),
         claims: Vec::new(),
         running: BTreeMap::new(),
+        touched: BTreeMap::new(),
         unhealed: Vec::new(),
     };
     driver.follow(signals, &stop).await;
@@ -108,25 +109,35 @@ pub async fn heal_everything<N: Nodes>(nodes: &N, links: &Links) -> Result<(), H
     links.heal_all();
     let healed = join_all((0..nodes.count()).map(NodeId).map(|node| async move {
         in_time(Act::Resume(node), nodes.resume(node)).await?;
+        in_time(Act::MendDisk(node), nodes.trouble_disk(node, None)).await?;
         in_time(Act::Start(node), nodes.start(node)).await
     }));
     let problems: Vec<String> = healed.await.into_iter().filter_map(Result::err).collect();
     if problems.is_empty() { Ok(()) } else { Err(HealError(problems)) }
 }
 
-/// Does one act; gives the effect that an undoing act finds. The error names the act.
-async fn perform<N: Nodes>(processes: &Processes<N>, links: &Links, act: Act) -> Result<FaultEffect, String> {
+/// Does one act; gives the effect that an undoing act finds, and what it touched if that was left to chance. The error names
+/// the act.
+async fn perform<N: Nodes>(
+    processes: &Processes<N>,
+    links: &Links,
+    act: Act,
+) -> Result<(FaultEffect, Option<String>), String> {
     let done = async {
         match act {
             Act::Cut(from, to, mode) => links.cut(from, to, mode),
             Act::Heal(from, to) => links.heal(from, to),
             Act::Degrade(from, to, quality) => links.degrade(from, to, quality),
             Act::Restore(from, to) => links.restore(from, to),
+            Act::Damage(node, damage, seed) => {
+                let touched = processes.damage(node, damage, seed).await?;
+                return Ok((FaultEffect::default(), Some(touched)));
+            }
             _ => {}
         }
         match act.process() {
-            Some(node) => processes.perform(node, act).await,
-            None => Ok(FaultEffect::default()),
+            Some(node) => Ok((processes.perform(node, act).await?, None)),
+            None => Ok((FaultEffect::default(), None)),
         }
     };
     in_time(act, done).await
@@ -160,6 +171,8 @@ struct Running {
     applied: FaultRecord,
     /// What the links it cuts or degrades had counted before.
     before: LinkCounters,
+    /// What the disks it is about had counted before.
+    disks_before: DiskCounters,
     /// The nodes it stopped, seen to be stopped.
     stopped: BTreeSet<NodeId>,
     /// What its undoing acts have found so far.
@@ -186,6 +199,8 @@ struct Driver<'a, N, C, R> {
     /// What is in force, and for which step, oldest first.
     claims: Vec<(usize, Act)>,
     running: BTreeMap<usize, Running>,
+    /// What the acts of a step that has not ended have touched.
+    touched: BTreeMap<usize, Vec<String>>,
     unhealed: Vec<String>,
 }
 
@@ -276,7 +291,10 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             return Err(why);
         }
         let remark = step.acts.iter().find_map(|timed| self.processes.remark(timed.act));
-        let Some(stand_in) = step.leader else { return Ok((step.acts.clone(), remark)) };
+        let allowed = |acts: Vec<TimedAct>| {
+            acts.iter().try_for_each(|timed| self.nodes.allows(timed.act)).map(|()| acts)
+        };
+        let Some(stand_in) = step.leader else { return Ok((allowed(step.acts.clone())?, remark)) };
         // In the middle of an election there is none, and a moment later there is.
         let leader = async {
             loop {
@@ -288,8 +306,10 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             }
         };
         match timeout(PRIMARIES_WAIT, leader).await.ok() {
-            Some(leader) => Ok((step.led_by(leader), remark)),
-            None => Ok((step.acts.clone(), Some(format!("no leader is known: took {stand_in} for it")))),
+            Some(leader) => Ok((allowed(step.led_by(leader))?, remark)),
+            None => {
+                Ok((allowed(step.acts.clone())?, Some(format!("no leader is known: took {stand_in} for it"))))
+            }
         }
     }
 
@@ -319,6 +339,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             why: remark,
             label: plan::label(&step.fault, &step.kind, &acts),
             acts,
+            touched: Vec::new(),
             effect: None,
             effective: None,
         };
@@ -328,6 +349,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             return;
         }
         let before = self.counters(&record.acts);
+        let disks_before = self.disk_counters(&record.acts);
         for timed in record.acts.iter().filter(|timed| timed.after_ms > 0) {
             self.schedule(t + timed.after_ms * 1_000_000, Event::Act(i, timed.act));
         }
@@ -341,6 +363,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         let running = Running {
             applied: record.clone(),
             before,
+            disks_before,
             stopped: BTreeSet::new(),
             effect: FaultEffect::default(),
             problems: Vec::new(),
@@ -358,6 +381,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
                     self.claims.push((i, act));
                     wanted.push(act);
                 }
+                None if matches!(act, Act::Backup(_) | Act::Damage(..)) => wanted.push(act),
                 None => wanted.extend(self.put_right(i, act)),
             }
         }
@@ -368,20 +392,27 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         }
         let (processes, links) = (&self.processes, self.links);
         let done = join_all(by_node.into_values().map(|acts| async move {
-            let (mut effect, mut problems) = (FaultEffect::default(), Vec::new());
+            let (mut effect, mut touched, mut problems) = (FaultEffect::default(), Vec::new(), Vec::new());
             for act in acts {
                 match perform(processes, links, act).await {
-                    Ok(found) => effect += found,
+                    Ok((found, what)) => {
+                        effect += found;
+                        touched.extend(what);
+                    }
                     Err(problem) => problems.push(problem),
                 }
             }
-            (effect, problems)
+            (effect, touched, problems)
         }));
-        let (effects, problems): (Vec<_>, Vec<_>) = done.await.into_iter().unzip();
-        if let Some(running) = self.running.get_mut(&i) {
-            effects.into_iter().for_each(|effect| running.effect += effect);
+        let mut all_problems = Vec::new();
+        for (effect, touched, problems) in done.await {
+            all_problems.extend(problems);
+            self.touched.entry(i).or_default().extend(touched);
+            if let Some(running) = self.running.get_mut(&i) {
+                running.effect += effect;
+            }
         }
-        problems.concat()
+        all_problems
     }
 
     /// What is to be done for an act of step `i` that puts right.
@@ -433,6 +464,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         let problems = self.apply(i, undos).await;
         let Some(running) = self.running.remove(&i) else { return };
         let counted = self.counters(&running.applied.acts) - running.before;
+        let disks = self.disk_counters(&running.applied.acts) - running.disks_before;
         let effect = FaultEffect {
             bytes_withheld: counted.bytes_withheld,
             connections_withheld: counted.connections_withheld,
@@ -440,9 +472,14 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             bytes_degraded: counted.bytes_degraded,
             bits_flipped: counted.bits_flipped,
             nodes_stopped: running.stopped.len() as u64,
+            requests_troubled: disks.requests_troubled,
+            bytes_lost: disks.bytes_lost,
+            entries_lost: disks.entries_lost,
+            files_damaged: disks.files_damaged,
             ..running.effect
         };
         let mut record = running.applied;
+        record.touched = self.touched.remove(&i).unwrap_or_default();
         let all_problems: Vec<String> =
             running.problems.into_iter().chain(problems.iter().cloned()).collect();
         if !all_problems.is_empty() {
@@ -456,6 +493,15 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         record.t = (self.clock)();
         (self.record)(record);
         self.wake_trigger_of(i);
+    }
+
+    /// What the disks that some acts are done to have counted.
+    fn disk_counters(&self, acts: &[TimedAct]) -> DiskCounters {
+        let mut sum = DiskCounters::default();
+        for node in acts.iter().filter_map(|timed| timed.act.disk()).collect::<BTreeSet<_>>() {
+            sum += self.nodes.disk_counters(node);
+        }
+        sum
     }
 
     /// What the links that some acts cut or degrade have counted, and the connections that were refused to the nodes that

@@ -9,7 +9,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    CutMode, NodeId, TimedAct, clock, corrupt, degrade, kill, limits, partition, pause, starve, terminate,
+    CutMode, NodeId, TimedAct, clock, corrupt, damage, degrade, disk_trouble, kill, limits, partition, pause,
+    power, starve, terminate,
 };
 
 /// Every fault, in the order in which help lists them.
@@ -23,6 +24,14 @@ pub const FAULTS: &[Fault] = &[
     clock::FAULT,
     starve::FAULT,
     limits::FAULT,
+    power::FAULT,
+    disk_trouble::FULL,
+    disk_trouble::ERROR,
+    disk_trouble::SLOW,
+    damage::BITFLIP,
+    damage::TRUNCATE,
+    damage::WIPE,
+    damage::RESTORE,
 ];
 
 /// A way to hurt a cluster, with its variants.

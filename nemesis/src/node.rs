@@ -7,6 +7,11 @@ use std::{fmt, future::Future, path::Path, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::{
+    Act,
+    disk::{Damage, DiskCounters, Trouble},
+};
+
 /// A node of the cluster, counted from 0 and written from 1: `NodeId(0)` reads `n1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -96,6 +101,52 @@ pub trait Nodes: Send + Sync + 'static {
 
     /// A cgroup is about to be made, or is gone: whoever cleans up after a killed controller must know.
     fn cgroup(&self, path: &Path, exists: bool);
+
+    /// Whether an act can be done in this cluster at all. `Err` says what is missing, for the person who reads the report;
+    /// a fault with such an act is *skipped*.
+    fn allows(&self, act: Act) -> Result<(), String> {
+        match act.disk() {
+            Some(_) => Err("the nodes have no disks of their own".to_owned()),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the process at once and drops from its disk what was not synced, but for what `seed` lets through. Returns when
+    /// the disk is there again.
+    fn lose_power(&self, node: NodeId, _seed: u64) -> impl Future<Output = Result<(), String>> + Send {
+        async move { Err(format!("{node} has no disk of its own")) }
+    }
+
+    /// Gives the node's disk a trouble in place of the one that it may have, or none. A node that ended by itself while its
+    /// disk had one is started again with none.
+    fn trouble_disk(
+        &self,
+        node: NodeId,
+        trouble: Option<Trouble>,
+    ) -> impl Future<Output = Result<(), String>> + Send {
+        async move { trouble.map_or(Ok(()), |_| Err(format!("{node} has no disk of its own"))) }
+    }
+
+    /// Copies the files of a node that is down, in place of an earlier copy.
+    fn backup(&self, node: NodeId) -> impl Future<Output = Result<(), String>> + Send {
+        async move { Err(format!("{node} has no disk of its own")) }
+    }
+
+    /// Does something to the files of a node that is down; `seed` decides where. Says what was touched, such as
+    /// `n2: wal, bit 3 of byte 4711`.
+    fn damage(
+        &self,
+        node: NodeId,
+        _damage: Damage,
+        _seed: u64,
+    ) -> impl Future<Output = Result<String, String>> + Send {
+        async move { Err(format!("{node} has no disk of its own")) }
+    }
+
+    /// What the node's disk has done to it since the beginning.
+    fn disk_counters(&self, _node: NodeId) -> DiskCounters {
+        DiskCounters::default()
+    }
 
     /// What the process is doing now; looks at the process, not at what it was last told.
     fn state(&self, node: NodeId) -> NodeState;

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    Act, FaultEffect, Limit, NodeId, NodeState, Nodes, clock,
+    Act, Damage, FaultEffect, Limit, NodeId, NodeState, Nodes, clock,
     family::family,
     limits::{self, Lowered},
     starve::{self, Starved},
@@ -86,9 +86,20 @@ impl<N: Nodes> Processes<N> {
             Act::Feed(_) => return self.feed(&mut marks).await,
             Act::Limit(_, limit) => self.limit(node, limit, &mut marks).await?,
             Act::Unlimit(_) => return self.unlimit(node, &mut marks).await,
+            Act::LosePower(_, seed) => nodes.lose_power(node, seed).await?,
+            Act::FailDisk(_, trouble) => nodes.trouble_disk(node, Some(trouble)).await?,
+            Act::MendDisk(_) => nodes.trouble_disk(node, None).await?,
+            Act::Backup(_) => nodes.backup(node).await?,
+            Act::Damage(_, damage, seed) => drop(nodes.damage(node, damage, seed).await?),
             Act::Cut(..) | Act::Heal(..) | Act::Degrade(..) | Act::Restore(..) => {}
         }
         Ok(nothing)
+    }
+
+    /// Damages the files of a node that is down, and says what it touched.
+    pub(crate) async fn damage(&self, node: NodeId, damage: Damage, seed: u64) -> Result<String, String> {
+        let _marks = self.each[node.0].lock().await;
+        self.nodes.damage(node, damage, seed).await
     }
 
     /// Does something to the node's processes, if it is up, where waiting for them keeps nobody else waiting.

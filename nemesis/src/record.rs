@@ -42,6 +42,9 @@ pub struct FaultRecord {
     pub label: String,
     /// Everything it does, with the nodes really taken. This is what a replay does again.
     pub acts: Vec<TimedAct>,
+    /// On `heal`: the files it damaged, and where.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub touched: Vec<String>,
     /// On `heal`: what it did to the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<FaultEffect>,
@@ -111,6 +114,18 @@ pub struct FaultEffect {
     /// Nodes that died of it by themselves.
     #[serde(skip_serializing_if = "none")]
     pub nodes_died: u64,
+    /// Requests that the disks it troubled refused or delayed.
+    #[serde(skip_serializing_if = "none")]
+    pub requests_troubled: u64,
+    /// Bytes of unsynced writes that the power failure took.
+    #[serde(skip_serializing_if = "none")]
+    pub bytes_lost: u64,
+    /// Unsynced creations, renames and removals that the power failure took.
+    #[serde(skip_serializing_if = "none")]
+    pub entries_lost: u64,
+    /// Files that it damaged.
+    #[serde(skip_serializing_if = "none")]
+    pub files_damaged: u64,
 }
 
 fn none(count: &u64) -> bool {
@@ -131,6 +146,10 @@ impl AddAssign for FaultEffect {
         self.cpu_withheld_ms += other.cpu_withheld_ms;
         self.connections_unaccepted += other.connections_unaccepted;
         self.nodes_died += other.nodes_died;
+        self.requests_troubled += other.requests_troubled;
+        self.bytes_lost += other.bytes_lost;
+        self.entries_lost += other.entries_lost;
+        self.files_damaged += other.files_damaged;
     }
 }
 

@@ -7,7 +7,6 @@
 //! ```text
 //!   +pgid 40           a process group: killed
 //!   +mount /d/n1       a mount: unmounted, busy or not
-//!   +loop /dev/loop3   a loop device: detached
 //!   +cgroup /sys/...  a cgroup: its processes killed, removed
 //!   -pgid 40           this one is gone: its number may come to mean somebody else
 //! ```
@@ -33,8 +32,6 @@ pub(crate) enum Leftover {
     ProcessGroup(Pid),
     /// What is mounted there.
     Mount(PathBuf),
-    /// This loop device.
-    Loop(PathBuf),
     /// This cgroup, and who is in it.
     Cgroup(PathBuf),
 }
@@ -44,7 +41,6 @@ impl Leftover {
         match self {
             Leftover::ProcessGroup(group) => drop(killpg(*group, Signal::SIGKILL)),
             Leftover::Mount(path) => drop(disk::unmount(path)),
-            Leftover::Loop(device) => drop(disk::detach_loop(device)),
             Leftover::Cgroup(group) => drop(remove_cgroup(group)),
         }
     }
@@ -55,7 +51,6 @@ impl fmt::Display for Leftover {
         match self {
             Leftover::ProcessGroup(group) => write!(f, "pgid {group}"),
             Leftover::Mount(path) => write!(f, "mount {}", path.display()),
-            Leftover::Loop(device) => write!(f, "loop {}", device.display()),
             Leftover::Cgroup(group) => write!(f, "cgroup {}", group.display()),
         }
     }
@@ -74,7 +69,6 @@ impl FromStr for Leftover {
                 _ => Err(()),
             },
             "mount" => Ok(Leftover::Mount(path()?)),
-            "loop" => Ok(Leftover::Loop(path()?)),
             "cgroup" => Ok(Leftover::Cgroup(path()?)),
             _ => Err(()),
         }
@@ -157,7 +151,6 @@ mod tests {
             "+mount /d/n1",
             "+pgid 40",
             "+pgid 50",
-            "+loop /dev/loop7",
             "+cgroup /sys/fs/cgroup/n1",
             "-pgid 40",
             "+pgid -1",
@@ -173,9 +166,6 @@ mod tests {
             apply(&mut left, line);
         }
         let left: Vec<_> = left.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            left,
-            ["mount /d/n1", "loop /dev/loop7", "cgroup /sys/fs/cgroup/n1", "mount /d/n 2", "pgid 50"]
-        );
+        assert_eq!(left, ["mount /d/n1", "cgroup /sys/fs/cgroup/n1", "mount /d/n 2", "pgid 50"]);
     }
 }

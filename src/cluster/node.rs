@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -23,6 +23,8 @@ use super::spawn::Spawner;
 pub(crate) struct Death {
     pub(crate) node: String,
     pub(crate) status: ExitStatus,
+    /// A fault may well have been the reason: an outcome, not a failure.
+    pub(crate) excused: bool,
     /// The end of its log.
     pub(crate) last_words: String,
 }
@@ -48,6 +50,8 @@ struct Life {
     pid: Option<Pid>,
     /// The next exit is our doing, or comes of it.
     doomed: bool,
+    /// Until then an exit by itself is the doing of a fault.
+    excused_until: Option<Instant>,
 }
 
 impl Node {
@@ -87,7 +91,7 @@ impl Node {
         let outputs = (child.stdout.take(), child.stderr.take());
         self.log.follow(outputs.0.expect("the spawner pipes it"));
         self.log.follow(outputs.1.expect("the spawner pipes it"));
-        *life = Life { pid: Some(pid), doomed: false };
+        *life = Life { pid: Some(pid), doomed: false, ..*life };
         self.pid.send_replace(Some(child.id()));
         let (node, guard) = (self.clone(), guard.clone());
         std::thread::spawn(move || node.await_exit(child, pid, &guard));
@@ -106,9 +110,24 @@ impl Node {
         life.pid = None;
         if let (Ok(status), false) = (status, life.doomed) {
             let last_words = logs::tail(&self.log_path, 5);
-            let _ = self.deaths.send(Death { node: self.place.name.clone(), status, last_words });
+            let excused = life.excused_until.is_some_and(|until| Instant::now() < until);
+            let node = self.place.name.clone();
+            let _ = self.deaths.send(Death { node, status, excused, last_words });
         }
         self.pid.send_replace(None);
+    }
+
+    /// A fault may be the reason if the process ends by itself within this time; `None`: until the end of the run.
+    pub(crate) fn excuse(&self, time: Option<Duration>) {
+        let for_ever = Duration::from_secs(u32::MAX.into());
+        let until = Instant::now() + time.unwrap_or(for_ever);
+        self.life().excused_until = Some(until);
+    }
+
+    /// Whether it is down, and a fault may be the reason.
+    pub(crate) fn fell_to_a_fault(&self) -> bool {
+        let life = self.life();
+        life.pid.is_none() && life.excused_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// SIGKILL to its process group; returns when it is gone.

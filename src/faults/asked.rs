@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use tribunal_nemesis::{Grudge, Plan, Schedule, Wanted};
+use tribunal_nemesis::{Act, Grudge, Plan, Schedule, Wanted};
 use tribunal_reports::run_info::RunInfo;
 
 use crate::cli::RunArgs;
@@ -44,6 +44,13 @@ impl Nemesis {
         }
         let names = schedule.wanted.names().into_iter().map(str::to_string).collect();
         Ok(Nemesis { names, plan: schedule.draw() })
+    }
+
+    /// Whether some fault does something that only a disk of the run's own can do.
+    pub(crate) fn needs_disks(&self) -> bool {
+        let triggered = self.plan.triggers.iter().map(|trigger| &trigger.step);
+        let mut acts = self.plan.steps.iter().chain(triggered).flat_map(|step| &step.acts);
+        acts.any(|timed| matches!(timed.act, Act::LosePower(..) | Act::FailDisk(..)))
     }
 
     /// The names of the faults.

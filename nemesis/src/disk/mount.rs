@@ -1,4 +1,4 @@
-//! Taking mounts and loop devices away, whoever made them and in whatever state they are.
+//! Taking mounts away, whoever made them and in whatever state they are.
 
 use std::io;
 use std::path::Path;
@@ -20,28 +20,14 @@ pub fn unmount(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Detaches a loop device from its file, at once or with its last user.
-///
-/// # Errors
-/// When `losetup` cannot be run or refuses.
-pub fn detach_loop(device: &Path) -> io::Result<()> {
-    command("losetup", &["-d".as_ref(), device])
-}
-
 /// Runs a program to its end. The error is its last words.
-pub(crate) fn command(program: &str, args: &[&Path]) -> io::Result<()> {
-    output(program, args).map(drop)
-}
-
-/// As [`command`], with what the program printed.
-pub(crate) fn output(program: &str, args: &[&Path]) -> io::Result<String> {
+pub(super) fn command(program: &str, args: &[&Path]) -> io::Result<()> {
     let ended = Command::new(program).args(args).stdin(Stdio::null()).output();
     let ended = ended.map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;
     match ended.status.success() {
-        true => Ok(String::from_utf8_lossy(&ended.stdout).trim().to_owned()),
+        true => Ok(()),
         false => {
-            let words = String::from_utf8_lossy(&ended.stderr);
-            Err(io::Error::other(format!("{program}: {}", words.trim())))
+            Err(io::Error::other(format!("{program}: {}", String::from_utf8_lossy(&ended.stderr).trim())))
         }
     }
 }

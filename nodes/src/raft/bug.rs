@@ -15,8 +15,9 @@ pub enum Bug {
     /// A leader answers as soon as it has the entry in memory, and writes and replicates it with the next heartbeat
     /// (Raft section 5.3: answer once the entry is committed).
     AckBeforeWrite,
-    /// A node takes a write for durable when it has handed it to the disk (Raft Figure 2: "updated on stable storage
-    /// before responding", section 5.1).
+    /// A node takes what it has written for durable, and syncs it only once a second (Raft Figure 2: "updated on stable
+    /// storage before responding", section 5.1). What a killed process has written is still there; only a power failure
+    /// shows the mistake.
     AckBeforeFsync,
     /// A node forgets in a crash whom it voted for (Raft section 5.2: one vote per term).
     ForgetVote,

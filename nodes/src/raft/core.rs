@@ -316,7 +316,7 @@ impl Core {
         self.snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index)
     }
 
-    /// ForgetTerm, ForgetVote, AckBeforeFsync: what does not get to the disk, or is believed to be there too early.
+    /// ForgetTerm, ForgetVote: what does not get to the disk.
     fn mishandle(&mut self, write: &mut Option<Write>) {
         let Some(write) = write else { return };
         if let Some(state) = &mut write.state {
@@ -325,9 +325,6 @@ impl Core {
             } else if self.config.has(Bug::ForgetVote) {
                 state.vote = None;
             }
-        }
-        if self.config.has(Bug::AckBeforeFsync) {
-            self.persisted(write.number);
         }
     }
 

@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::bug::Bug;
 use super::client;
 use super::core::{Config, Core, Notice, Ready, Time, Write};
 use super::gateway::{Answer, Ask, Gateway, outcome};
@@ -109,7 +110,8 @@ pub(crate) async fn serve(setup: Setup, shutdown: impl Future<Output = ()>) -> R
     let mut tasks = JoinSet::new();
     tasks.spawn(accept_peers(peers, setup.config.peers.clone(), events.clone()));
     tasks.spawn(client::accept(clients, events));
-    let (disk, mut durable, writer) = start_disk(wal);
+    let hasty = setup.config.has(Bug::AckBeforeFsync);
+    let (disk, mut durable, writer) = start_disk(wal, hasty);
 
     let start = Instant::now();
     let me = &setup.config.id;
@@ -166,17 +168,29 @@ pub(crate) async fn serve(setup: Setup, shutdown: impl Future<Output = ()>) -> R
 
 type Durable = mpsc::UnboundedReceiver<io::Result<u64>>;
 
-/// Starts the thread that writes to the disk: all that waits goes into one batch.
-fn start_disk(mut wal: Wal) -> (std::sync::mpsc::Sender<Write>, Durable, thread::JoinHandle<()>) {
+/// With AckBeforeFsync: how long what is written may wait for its sync.
+const HASTY_SYNC: Duration = Duration::from_secs(1);
+
+/// Starts the thread that writes to the disk: all that waits goes into one batch. With `hasty` a batch is reported before
+/// it is synced (AckBeforeFsync).
+fn start_disk(
+    mut wal: Wal,
+    hasty: bool,
+) -> (std::sync::mpsc::Sender<Write>, Durable, thread::JoinHandle<()>) {
     let (queue, writes) = std::sync::mpsc::channel::<Write>();
     let (report, durable) = mpsc::unbounded_channel();
     let writer = thread::spawn(move || {
+        let mut synced = std::time::Instant::now();
         while let Ok(first) = writes.recv() {
             let batch: Vec<Write> = std::iter::once(first).chain(writes.try_iter()).collect();
             let last = batch.last().expect("it has the first").number;
-            let result = wal.write(batch).map(|()| last);
+            let mut result = wal.write(batch);
+            if !hasty || synced.elapsed() >= HASTY_SYNC {
+                result = result.and_then(|()| wal.sync());
+                synced = std::time::Instant::now();
+            }
             let failed = result.is_err();
-            if report.send(result).is_err() || failed {
+            if report.send(result.map(|()| last)).is_err() || failed {
                 return;
             }
         }

@@ -85,7 +85,11 @@ impl Wal {
     pub(crate) fn open(dir: &Path) -> Result<(Wal, Stored, Option<TornTail>), WalError> {
         let path = dir.join("wal");
         let failed = |source| WalError::Io { path: path.clone(), source };
-        fs::create_dir_all(dir).map_err(failed)?;
+        if !dir.is_dir() {
+            fs::create_dir_all(dir).map_err(failed)?;
+            // A directory that is new is an entry of the one above.
+            dir.parent().map_or(Ok(()), sync_directory).map_err(failed)?;
+        }
 
         let snapshot = read_snapshot(&dir.join("snapshot"))?;
         let bytes = match fs::read(&path) {
@@ -108,7 +112,8 @@ impl Wal {
         Ok((wal, stored, torn))
     }
 
-    /// Makes several writes durable, in order. After an error nothing is known about what is stored.
+    /// Writes several writes, in order; they are durable after a [`sync`](Wal::sync). After an error nothing is known about
+    /// what is stored.
     pub(crate) fn write(&mut self, writes: Vec<Write>) -> io::Result<()> {
         let mut record = Record::default();
         let mut restart = None;
@@ -127,8 +132,7 @@ impl Wal {
         let Some(restart) = restart else {
             let frame = frame(self.next_frame, &record);
             self.next_frame += 1;
-            self.file.write_all(&frame)?;
-            return self.file.sync_data();
+            return self.file.write_all(&frame);
         };
         replace(&self.dir, "snapshot", &frame(1, &*restart.snapshot))?;
         record.base = Some(restart.base);
@@ -137,6 +141,11 @@ impl Wal {
         self.file = OpenOptions::new().append(true).open(self.dir.join("wal"))?;
         self.next_frame = 2;
         Ok(())
+    }
+
+    /// Makes durable what is written.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
     }
 }
 
@@ -286,6 +295,7 @@ mod tests {
         let (mut wal, ..) = Wal::open(dir.path()).unwrap();
         for batch in batches {
             wal.write(batch).unwrap();
+            wal.sync().unwrap();
         }
         dir
     }

@@ -95,6 +95,9 @@ impl Actor {
     fn settle(&mut self) -> Ready {
         let Some(core) = &mut self.core else { return Ready::default() };
         let mut ready = core.ready();
+        if let (true, Some(write)) = (self.config.has(Bug::AckBeforeFsync), &ready.write) {
+            core.persisted(write.number);
+        }
         self.disk.unsynced.extend(ready.write.take());
         if let Some(snapshot) = &ready.install {
             self.machine = unpack(&snapshot.data);

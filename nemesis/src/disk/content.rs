@@ -1,0 +1,210 @@
+//! The bytes of one file: what is written now, and the changes that lead from one state to the next.
+//!
+//! A file is sparse: pages that nobody wrote are not there and read as zeros. A page may be *reserved* (fallocate): it
+//! takes room on the disk, so that writing to it later cannot meet a full one, but no memory.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Bytes of a page: the unit of room on the disk.
+pub(super) const PAGE: u64 = 4096;
+/// Bytes of a sector: the most that a disk promises to write as a whole.
+pub(super) const SECTOR: u64 = 512;
+
+/// One change of a file's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Change {
+    /// These bytes at this offset.
+    Write(u64, Vec<u8>),
+    /// Cut or extended to this length; what is new reads as zeros.
+    SetLen(u64),
+    /// Room for these bytes, which keep their values.
+    Reserve(Range<u64>),
+    /// Zeros there, within the length.
+    Zero(Range<u64>),
+}
+
+impl Change {
+    /// How many bytes it carries.
+    pub(crate) fn weight(&self) -> u64 {
+        match self {
+            Change::Write(_, bytes) => bytes.len() as u64,
+            _ => 0,
+        }
+    }
+
+    /// How many sectors it touches, if it writes.
+    pub(crate) fn sectors(&self) -> u64 {
+        match self {
+            Change::Write(at, bytes) if !bytes.is_empty() => {
+                (at + bytes.len() as u64).div_ceil(SECTOR) - at / SECTOR
+            }
+            _ => 0,
+        }
+    }
+
+    /// What is left of a write when only its first sectors reach the disk.
+    pub(crate) fn torn(&self, sectors: u64) -> Option<Change> {
+        let Change::Write(at, bytes) = self else { return None };
+        let end = (at / SECTOR + sectors) * SECTOR;
+        let length = end.saturating_sub(*at).min(bytes.len() as u64) as usize;
+        (length > 0).then(|| Change::Write(*at, bytes[..length].to_vec()))
+    }
+}
+
+type Page = [u8; PAGE as usize];
+
+/// A file's bytes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Content {
+    len: u64,
+    /// By number; `None` is reserved and reads as zeros.
+    pages: BTreeMap<u64, Option<Box<Page>>>,
+}
+
+impl Content {
+    /// Its length in bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// How many pages take up room.
+    pub(super) fn pages(&self) -> u64 {
+        self.pages.len() as u64
+    }
+
+    /// Up to `size` bytes from `at`, fewer at the end of the file.
+    pub(super) fn read(&self, at: u64, size: u64) -> Vec<u8> {
+        let end = at.saturating_add(size).min(self.len);
+        let mut bytes = vec![0; end.saturating_sub(at) as usize];
+        for (number, span, place) in spans(at, bytes.len() as u64) {
+            if let Some(Some(page)) = self.pages.get(&number) {
+                bytes[place].copy_from_slice(&page[span]);
+            }
+        }
+        bytes
+    }
+
+    /// How many more pages it will take up after a change.
+    pub(crate) fn grows(&self, change: &Change) -> u64 {
+        let range = match change {
+            Change::Write(at, bytes) => *at..at + bytes.len() as u64,
+            Change::Reserve(range) => range.clone(),
+            Change::SetLen(_) | Change::Zero(_) => return 0,
+        };
+        let (first, end) = (range.start / PAGE, range.end.div_ceil(PAGE));
+        end.saturating_sub(first) - self.pages.range(first..end.max(first)).count() as u64
+    }
+
+    /// Makes a change.
+    pub(super) fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Write(at, bytes) => {
+                for (number, span, place) in spans(*at, bytes.len() as u64) {
+                    self.page(number)[span].copy_from_slice(&bytes[place]);
+                }
+                if !bytes.is_empty() {
+                    self.len = self.len.max(at + bytes.len() as u64);
+                }
+            }
+            Change::SetLen(len) => {
+                if *len < self.len {
+                    self.pages.split_off(&len.div_ceil(PAGE));
+                    // What comes back when the file grows again is zeros.
+                    self.zero(*len..self.len.min(len.next_multiple_of(PAGE)));
+                }
+                self.len = *len;
+            }
+            Change::Reserve(range) => {
+                for number in range.start / PAGE..range.end.div_ceil(PAGE) {
+                    self.pages.entry(number).or_default();
+                }
+            }
+            Change::Zero(range) => self.zero(range.start..range.end.min(self.len)),
+        }
+    }
+
+    fn zero(&mut self, range: Range<u64>) {
+        for (number, span, _) in spans(range.start, range.end.saturating_sub(range.start)) {
+            if let Some(Some(page)) = self.pages.get_mut(&number) {
+                page[span].fill(0);
+            }
+        }
+    }
+
+    fn page(&mut self, number: u64) -> &mut Page {
+        self.pages.entry(number).or_default().get_or_insert_with(|| Box::new([0; PAGE as usize]))
+    }
+}
+
+/// The pages that `length` bytes from `at` lie on: number, where in the page, where in the bytes.
+fn spans(at: u64, length: u64) -> impl Iterator<Item = (u64, Range<usize>, Range<usize>)> {
+    let end = at + length;
+    (at / PAGE..end.div_ceil(PAGE)).map(move |number| {
+        let base = number * PAGE;
+        let (from, to) = (at.max(base), end.min(base + PAGE));
+        (number, (from - base) as usize..(to - base) as usize, (from - at) as usize..(to - at) as usize)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn change() -> impl Strategy<Value = Change> {
+        let place = 0..20_000u64;
+        prop_oneof![
+            (place.clone(), prop::collection::vec(any::<u8>(), 0..9000))
+                .prop_map(|(at, b)| Change::Write(at, b)),
+            place.clone().prop_map(Change::SetLen),
+            (place.clone(), 0..9000u64).prop_map(|(at, n)| Change::Reserve(at..at + n)),
+            (place, 0..9000u64).prop_map(|(at, n)| Change::Zero(at..at + n)),
+        ]
+    }
+
+    /// The same on a plain vector.
+    fn apply(bytes: &mut Vec<u8>, change: &Change) {
+        match change {
+            Change::Write(at, new) if !new.is_empty() => {
+                let end = *at as usize + new.len();
+                bytes.resize(bytes.len().max(end), 0);
+                bytes[*at as usize..end].copy_from_slice(new);
+            }
+            Change::SetLen(len) => bytes.resize(*len as usize, 0),
+            Change::Zero(range) => {
+                let end = bytes.len().min(range.end as usize);
+                let start = end.min(range.start as usize);
+                bytes[start..end].fill(0);
+            }
+            _ => {}
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pages_hold_what_a_vector_holds(changes in prop::collection::vec(change(), 0..20), at in 0..20_000u64) {
+            let (mut content, mut plain) = (Content::default(), Vec::new());
+            for change in &changes {
+                let (before, grows) = (content.pages(), content.grows(change));
+                content.apply(change);
+                apply(&mut plain, change);
+                if !matches!(change, Change::SetLen(_)) {
+                    prop_assert_eq!(content.pages(), before + grows);
+                }
+            }
+            prop_assert_eq!(content.read(0, u64::MAX), &plain[..]);
+            prop_assert_eq!(content.read(at, 5000), &plain[plain.len().min(at as usize)..plain.len().min(at as usize + 5000)]);
+        }
+    }
+
+    #[test]
+    fn a_write_tears_at_sector_boundaries() {
+        let write = Change::Write(500, vec![7; 600]);
+        assert_eq!(write.sectors(), 3, "12 bytes, 512 bytes, 76 bytes");
+        let lengths = (0..=4).map(|sectors| write.torn(sectors).map_or(0, |torn| torn.weight()));
+        assert_eq!(lengths.collect::<Vec<_>>(), [0, 12, 524, 600, 600]);
+        assert_eq!(Change::SetLen(3).torn(1), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! What can happen to the files of a node while it is down: a flipped bit, a lost end, nothing left, an old copy.
+//!
+//! The seed decides which file and where, among the files that are not empty, in the order of their paths.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::trouble::Damage;
+
+/// Damages the files under `data`; `backup` is where [`copy`] has put an old copy of them. Gives how many files were
+/// touched, and where, in words.
+///
+/// # Errors
+/// When there is no file to be damaged, no backup, or the disk refuses.
+pub(super) fn damage(data: &Path, backup: &Path, what: Damage, seed: u64) -> io::Result<(u64, String)> {
+    let mut dice = ChaCha8Rng::seed_from_u64(seed);
+    let files = files(data)?;
+    let pick = |dice: &mut ChaCha8Rng| -> io::Result<(File, u64, String)> {
+        let mut full = Vec::new();
+        for path in &files {
+            let length = fs::metadata(path)?.len();
+            if length > 0 {
+                full.push((path, length));
+            }
+        }
+        if full.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "no file holds anything"));
+        }
+        let (path, length) = full[dice.random_range(0..full.len())];
+        let file = File::options().read(true).write(true).open(path)?;
+        Ok((file, length, name(data, path)))
+    };
+    let touched = match what {
+        Damage::BitFlip => {
+            let (file, length, name) = pick(&mut dice)?;
+            let (at, bit) = (dice.random_range(0..length), dice.random_range(0..8));
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at)?;
+            file.write_all_at(&[byte[0] ^ (1 << bit)], at)?;
+            file.sync_all()?;
+            (1, format!("{name}, bit {bit} of byte {at}"))
+        }
+        Damage::Truncate => {
+            let (file, length, name) = pick(&mut dice)?;
+            // Mostly a little, at times a lot.
+            let most: u32 = dice.random_range(1..=16);
+            let gone = dice.random_range(1..=length.min(1 << most));
+            file.set_len(length - gone)?;
+            file.sync_all()?;
+            (1, format!("{name}, its last {gone} of {length} bytes"))
+        }
+        Damage::Wipe => {
+            clear(data)?;
+            (files.len() as u64, format!("all {} files", files.len()))
+        }
+        Damage::Restore => {
+            if !backup.is_dir() {
+                return Err(io::Error::new(io::ErrorKind::NotFound, "there is no backup"));
+            }
+            clear(data)?;
+            copy(backup, data)?;
+            let files = self::files(data)?.len();
+            (files as u64, format!("all {files} files, as they were at the backup"))
+        }
+    };
+    Ok(touched)
+}
+
+fn name(data: &Path, path: &Path) -> String {
+    path.strip_prefix(data).unwrap_or(path).display().to_string()
+}
+
+/// All regular files under a directory, in the order of their paths.
+fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            match entry.file_type()? {
+                kind if kind.is_dir() => open.push(entry.path()),
+                kind if kind.is_file() => found.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Removes everything in a directory, durably.
+pub(super) fn clear(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        // An ext4 has it, and would have it again.
+        if entry.file_name() == "lost+found" {
+            continue;
+        }
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    File::open(directory)?.sync_all()
+}
+
+/// Copies everything in a directory into another, which is made if need be, durably.
+pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        match entry.file_type()? {
+            kind if kind.is_dir() => copy(&source, &target)?,
+            kind if kind.is_symlink() => std::os::unix::fs::symlink(fs::read_link(source)?, target)?,
+            _ => {
+                fs::copy(&source, &target)?;
+                File::open(&target)?.sync_all()?;
+            }
+        }
+    }
+    File::open(to)?.sync_all()
+}

@@ -1,0 +1,121 @@
+//! Disks that lose power, fill up, fail and are slow, under the built-in Raft; and files that are damaged.
+
+use std::path::Path;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tribunal_nemesis::disk::{Ext4, Lossy, Promise};
+
+use crate::program::{Store, wait_until};
+
+/// Whether this machine lets us have such disks; says why not.
+fn allowed(ext4: bool) -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("mnt");
+    std::fs::create_dir(&at).unwrap();
+    let mounted = match ext4 {
+        true => Ext4::create(&dir.path().join("image"), &at).and_then(|disk| disk.mount()),
+        false => Lossy::new(&at, Promise::Ext4, 1 << 20).mount(),
+    };
+    if let Err(error) = &mounted {
+        assert!(std::env::var_os("TRIBUNAL_NO_SKIP").is_none(), "cannot mount: {error}");
+        println!("skipped: cannot mount: {error}");
+    }
+    mounted.is_ok()
+}
+
+/// The lines of a file of the one run.
+fn lines(store: &Store, name: &str) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(store.run_directory("register").join(name)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The sum of one measure over all healed faults.
+fn effect(store: &Store, name: &str) -> u64 {
+    lines(store, "faults.jsonl").iter().filter_map(|line| line["effect"][name].as_u64()).sum()
+}
+
+fn mounts_under(path: &Path) -> usize {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    mounts.lines().filter(|line| line.contains(&*path.to_string_lossy())).count()
+}
+
+const QUICK: &str = "run register --nodes 3 --time-limit 8s --nemesis-interval 2s --rate 300 --progress none";
+
+#[test]
+fn acknowledging_before_the_fsync_is_found_by_power_failures() {
+    if !allowed(false) {
+        return;
+    }
+    let store = Store::new();
+    let args = "run register --bug ack-before-fsync --nemesis power --time-limit 1m --nemesis-interval 2s";
+    store.run(args).expect(1);
+}
+
+#[test]
+fn a_raft_that_syncs_survives_power_failures() {
+    if !allowed(false) {
+        return;
+    }
+    for disk in ["fuse", "fuse-strict"] {
+        let store = Store::new();
+        store.run(&format!("{QUICK} --nemesis power --disk {disk}")).expect(0);
+        assert!(effect(&store, "nodes_stopped") > 0);
+        assert_eq!(mounts_under(store.path()), 0);
+    }
+}
+
+#[test]
+fn a_real_ext4_loses_power_under_a_raft() {
+    if !allowed(true) {
+        return;
+    }
+    let store = Store::new();
+    store.run(&format!("{QUICK} --nemesis power --disk ext4")).expect(0);
+    assert!(effect(&store, "nodes_stopped") > 0);
+    assert_eq!(mounts_under(store.path()), 0);
+}
+
+#[test]
+fn disks_in_trouble_bite_and_heal() {
+    if !allowed(false) {
+        return;
+    }
+    let store = Store::new();
+    // Every fault comes in its turn; the last reads come when all is mended.
+    store.run("run register --time-limit 16s --nemesis disk-full,disk-error:write+leader-sync,slow-disk --nemesis-interval 2s --progress none --rate 300").expect(0);
+    assert!(effect(&store, "requests_troubled") > 0);
+    assert_eq!(mounts_under(store.path()), 0);
+}
+
+#[test]
+fn damaged_files_are_named() {
+    let store = Store::new();
+    // A system need not survive it all: what is asked here is that the trial does.
+    let ended = store.run(&format!("{QUICK} --nemesis bitflip:one,truncate:one,wipe:one,restore:one"));
+    assert!(matches!(ended.code, Some(0..=2)), "{:?}\n{}", ended.code, ended.stderr);
+    let healed = lines(&store, "faults.jsonl");
+    let touched = healed.iter().filter_map(|line| line["touched"][0].as_str()).collect::<Vec<_>>();
+    assert!(!touched.is_empty() && touched.iter().all(|what| what.starts_with('n')), "{touched:?}");
+    assert!(effect(&store, "files_damaged") > 0);
+}
+
+/// A controller that is killed takes its file system with it, and the guard takes away what is left.
+#[test]
+fn a_controller_killed_with_9_leaves_no_mount() {
+    for disk in ["fuse", "ext4"] {
+        if !allowed(disk == "ext4") {
+            continue;
+        }
+        let store = Store::new();
+        let args = format!("run register --nodes 3 --time-limit 10m --nemesis power --disk {disk}");
+        let mut child = store.command(&args).spawn().unwrap();
+        wait_until("disks are mounted and used", || {
+            mounts_under(store.path()) == 3 && store.processes().len() > 3
+        });
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
+        child.wait().unwrap();
+        store.await_silence();
+        wait_until("nothing is mounted", || mounts_under(store.path()) == 0);
+    }
+}
