@@ -197,7 +197,10 @@ fn a_real_ext4_loses_power_too() {
     let made = Ext4::create(&image, &at).and_then(|disk| disk.mount().map(|()| disk));
     let disk = match made {
         Ok(disk) => disk,
-        Err(error) => return drop(allowed(Err(error))),
+        Err(error) => {
+            allowed(Err(error));
+            return;
+        }
     };
     tell_and_whisper(&at);
     disk.darken().unwrap();
