@@ -108,9 +108,7 @@ fn the_list_of_runs_filters_and_leads_to_reports_that_work() {
     assert_eq!(browser.misdeeds(), Vec::<&serde_json::Value>::new());
 
     browser.value("document.querySelector('[name=outcome]').value = 'violation'");
-    browser.events.clear();
-    browser.click("form button");
-    browser.await_load();
+    browser.follow("form button");
     assert_eq!(browser.number(ROWS), 2.0, "two of three are violations");
     assert_eq!(
         browser.value("document.querySelector('[name=outcome]').value"),
@@ -118,9 +116,7 @@ fn the_list_of_runs_filters_and_leads_to_reports_that_work() {
         "the form remembers"
     );
 
-    browser.events.clear();
-    browser.click("#runs a[href*='evil/report.html']");
-    browser.await_load();
+    browser.follow("#runs a[href*='evil/report.html']");
     assert!(browser.value("document.title").as_str().unwrap().contains("not linearizable"));
     browser.click("[data-do=violation]");
     assert_eq!(

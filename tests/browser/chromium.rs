@@ -125,7 +125,7 @@ impl Chromium {
     }
 
     /// Waits until a page that was just asked for is there.
-    pub(crate) fn await_load(&mut self) {
+    fn await_load(&mut self) {
         let start = Instant::now();
         while !self.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
             let left = PATIENCE.checked_sub(start.elapsed()).expect("the page never loads");
@@ -161,12 +161,23 @@ impl Chromium {
 
     /// Clicks the middle of an element, as a user does.
     pub(crate) fn click(&mut self, selector: &str) {
+        self.push(selector);
+        self.settle();
+    }
+
+    /// Clicks what leads to another page, and waits until that is there.
+    pub(crate) fn follow(&mut self, selector: &str) {
+        self.events.clear();
+        self.push(selector);
+        self.await_load();
+    }
+
+    fn push(&mut self, selector: &str) {
         let (x, y) = self.middle(selector);
         for kind in ["mousePressed", "mouseReleased"] {
             let event = json!({"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1});
             self.ask("Input.dispatchMouseEvent", event);
         }
-        self.settle();
     }
 
     /// Turns the wheel over the middle of an element; up is negative.
