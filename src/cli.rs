@@ -185,6 +185,23 @@ pub(crate) enum Progress {
     None,
 }
 
+/// How nodes reach each other, and so how links are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Net {
+    /// On loopback, through proxies whose addresses the nodes are told; no privileges
+    Proxy,
+    /// In network namespaces, through a proxy that the nodes do not know of; root or user namespaces
+    Transparent,
+    /// In network namespaces, without a proxy: the kernel's packet filter cuts; root or user namespaces
+    Netns,
+}
+
+impl std::fmt::Display for Net {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.to_possible_value().expect("none is skipped").get_name().fmt(f)
+    }
+}
+
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RunArgs {
     /// What to ask of the system: register, counter
@@ -246,6 +263,10 @@ pub(crate) struct RunArgs {
     /// Only this partition, again and again: who does not hear whom, such as "n1>n2,n3|n4" or "{n1,n2 | n3,n4,n5}"
     #[arg(long, value_name = "GRUDGE", conflicts_with = "nemesis")]
     pub(crate) grudge: Option<String>,
+
+    /// How nodes reach each other, and so how links are cut
+    #[arg(long, value_enum, default_value = "proxy", value_name = "HOW")]
+    pub(crate) net: Net,
 
     /// Decides the plan of faults and the operations [default: drawn, and printed]
     #[arg(long, value_name = "N")]

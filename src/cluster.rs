@@ -7,11 +7,13 @@
 pub(crate) mod disks;
 pub(crate) mod guard;
 mod logs;
+pub(crate) mod namespaces;
 mod node;
 mod ports;
 mod spawn;
 
 use std::cmp::Reverse;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +31,7 @@ use crate::clock::Clock;
 use disks::Disks;
 use guard::{Guard, Leftover};
 use logs::NodeLog;
+use namespaces::Namespaces;
 pub(crate) use node::{Death, Node};
 use spawn::Spawner;
 
@@ -49,11 +52,12 @@ const DYING: Duration = Duration::from_millis(200);
 const DYING_MAX: Duration = Duration::from_secs(10);
 
 impl Cluster {
-    /// Lays out the cluster: ports, directories, logs, links. Nothing is started yet. Nodes that die by
-    /// themselves are sent to `deaths`.
+    /// Lays out the cluster: ports, directories, logs, links. Nothing is started yet. Nodes live in `namespaces`,
+    /// or on loopback. Those that die by themselves are sent to `deaths`.
     pub(crate) fn lay_out(
         system: Box<dyn System>,
         links: &Links,
+        namespaces: Option<&Namespaces>,
         store: &Path,
         clock: Clock,
         deaths: mpsc::UnboundedSender<Death>,
@@ -61,12 +65,17 @@ impl Cluster {
     ) -> Result<Self> {
         let count = links.nodes();
         let ports = system.ports().len();
-        let addresses = ports::allot(count * ports)?;
+        let addresses = match namespaces {
+            Some(namespaces) => in_namespaces(namespaces, ports),
+            None => ports::allot(count * ports)?,
+        };
         let logs = store.join("nodes");
         std::fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
-        let mut nodes = Vec::with_capacity(count);
         for (i, addresses) in addresses.chunks(ports).enumerate() {
             links.set_upstream(NodeId(i), addresses[0]);
+        }
+        let mut nodes = Vec::with_capacity(count);
+        for (i, addresses) in addresses.chunks(ports).enumerate() {
             let name = NodeId(i).to_string();
             let peers = (0..count).filter(|peer| *peer != i);
             let place = Place {
@@ -83,7 +92,8 @@ impl Cluster {
             let log_path = logs.join(format!("{name}.log"));
             let log = NodeLog::create(&log_path, clock)
                 .with_context(|| format!("cannot create {}", log_path.display()))?;
-            let node = Node::new(place, log_path, log, deaths.clone());
+            let namespace = namespaces.map(|namespaces| namespaces.of(i)).transpose()?;
+            let node = Node::new(place, log_path, log, namespace, deaths.clone());
             links.follow(NodeId(i), node.pids());
             nodes.push(node);
         }
@@ -146,6 +156,13 @@ impl Cluster {
         }
         self.disks.unmount().await
     }
+}
+
+/// So many addresses for each node that has a network namespace of its own: there all ports are free.
+fn in_namespaces(namespaces: &Namespaces, ports: usize) -> Vec<SocketAddr> {
+    const FIRST_PORT: u16 = 7001;
+    let nodes = namespaces.addresses().into_iter();
+    nodes.flat_map(|ip| (FIRST_PORT..).take(ports).map(move |port| (ip, port).into())).collect()
 }
 
 impl Drop for Cluster {

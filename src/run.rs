@@ -18,9 +18,10 @@ use tribunal_reports::judgement::Circumstances;
 use tribunal_systems::{Place, Switches, System, Wiring};
 use tribunal_workloads::Options;
 
-use crate::cli::{Cli, RunArgs};
+use crate::cli::{Cli, Net, RunArgs};
 use crate::clock::Clock;
 use crate::cluster::disks::Wish;
+use crate::cluster::namespaces::{self, Namespaces};
 use crate::cluster::{Cluster, Death};
 use crate::controller::Controller;
 use crate::controller::recorder::Recorder;
@@ -44,6 +45,12 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         Ok(plan) => plan,
         Err(error) => return exit::usage(error),
     };
+    // Before the runtime starts the first thread.
+    if args.net != Net::Proxy
+        && let Err(error) = namespaces::enter()
+    {
+        return exit::harness(error.context(format!("--net {}", args.net)));
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return exit::harness(error.into()),
@@ -190,15 +197,23 @@ impl<'a> Trial<'a> {
 
         let system = (plan.system.make)(&switches(&plan.args)?)?;
         let nodes = usize::from(plan.args.nodes);
-        let links = match system.wiring() {
-            Wiring::AddressMap => Links::open(nodes).await,
-            Wiring::Attributed => Links::open_attributed(nodes).await,
+        let namespaces = (plan.args.net != Net::Proxy).then(|| Namespaces::make(nodes)).transpose()?;
+        let addresses = namespaces.as_ref().map(Namespaces::addresses).unwrap_or_default();
+        let links = match (plan.args.net, system.wiring()) {
+            (Net::Proxy, Wiring::AddressMap) => Links::open(nodes).await.map_err(anyhow::Error::from),
+            (Net::Proxy, Wiring::Attributed) => {
+                Links::open_attributed(nodes).await.map_err(anyhow::Error::from)
+            }
+            (Net::Transparent, _) => Links::open_transparent(&addresses).await.map_err(anyhow::Error::from),
+            (Net::Netns, _) => Links::open_filtered(&addresses).map_err(anyhow::Error::from),
         };
         let links = Arc::new(links.context("cannot open the links")?);
         let (deaths, death_notices) = mpsc::unbounded_channel();
         let disks =
             Wish { kind: plan.args.disk, needed: plan.nemesis.needs_disks(), bytes: plan.args.disk_size };
-        let cluster = Arc::new(Cluster::lay_out(system, &links, store.path(), clock, deaths, &disks)?);
+        let laid_out =
+            Cluster::lay_out(system, &links, namespaces.as_ref(), store.path(), clock, deaths, &disks)?;
+        let cluster = Arc::new(laid_out);
         watch_deaths(death_notices, failures.clone(), live.clone());
 
         let workload = (plan.workload.make)(&Options {

@@ -7,6 +7,7 @@ mod disks;
 mod ending;
 mod etcd;
 mod full_disk;
+mod namespaces;
 mod processes;
 mod program;
 mod reports;

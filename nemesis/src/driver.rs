@@ -106,13 +106,14 @@ pub async fn drive_with_signals<N: Nodes>(
 /// # Errors
 /// When a node cannot be resumed or started.
 pub async fn heal_everything<N: Nodes>(nodes: &N, links: &Links) -> Result<(), HealError> {
-    links.heal_all();
+    let links_healed = links.try_heal_all();
     let healed = join_all((0..nodes.count()).map(NodeId).map(|node| async move {
         in_time(Act::Resume(node), nodes.resume(node)).await?;
         in_time(Act::MendDisk(node), nodes.trouble_disk(node, None)).await?;
         in_time(Act::Start(node), nodes.start(node)).await
     }));
-    let problems: Vec<String> = healed.await.into_iter().filter_map(Result::err).collect();
+    let problems: Vec<String> =
+        healed.await.into_iter().chain([links_healed]).filter_map(Result::err).collect();
     if problems.is_empty() { Ok(()) } else { Err(HealError(problems)) }
 }
 
@@ -120,24 +121,16 @@ pub async fn heal_everything<N: Nodes>(nodes: &N, links: &Links) -> Result<(), H
 /// the act.
 async fn perform<N: Nodes>(
     processes: &Processes<N>,
-    links: &Links,
+    node: NodeId,
     act: Act,
 ) -> Result<(FaultEffect, Option<String>), String> {
     let done = async {
         match act {
-            Act::Cut(from, to, mode) => links.cut(from, to, mode),
-            Act::Heal(from, to) => links.heal(from, to),
-            Act::Degrade(from, to, quality) => links.degrade(from, to, quality),
-            Act::Restore(from, to) => links.restore(from, to),
             Act::Damage(node, damage, seed) => {
                 let touched = processes.damage(node, damage, seed).await?;
-                return Ok((FaultEffect::default(), Some(touched)));
+                Ok((FaultEffect::default(), Some(touched)))
             }
-            _ => {}
-        }
-        match act.process() {
-            Some(node) => Ok((processes.perform(node, act).await?, None)),
-            None => Ok((FaultEffect::default(), None)),
+            _ => Ok((processes.perform(node, act).await?, None)),
         }
     };
     in_time(act, done).await
@@ -290,6 +283,9 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         if let Some(why) = step.acts.iter().find_map(|timed| self.processes.forbids(timed.act)) {
             return Err(why);
         }
+        if let Some(why) = self.links.cannot(&step.acts) {
+            return Err(why);
+        }
         let remark = step.acts.iter().find_map(|timed| self.processes.remark(timed.act));
         let allowed = |acts: Vec<TimedAct>| {
             acts.iter().try_for_each(|timed| self.nodes.allows(timed.act)).map(|()| acts)
@@ -385,16 +381,20 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
                 None => wanted.extend(self.put_right(i, act)),
             }
         }
-        // One after the other on one node, at once on different ones. Acts on links take no time.
+        // One after the other on one node, at once on different ones; those on links in one moment.
         let mut by_node: BTreeMap<Option<NodeId>, Vec<Act>> = BTreeMap::new();
         for act in wanted {
             by_node.entry(act.process()).or_default().push(act);
         }
         let (processes, links) = (&self.processes, self.links);
-        let done = join_all(by_node.into_values().map(|acts| async move {
+        let done = join_all(by_node.into_iter().map(|(node, acts)| async move {
             let (mut effect, mut touched, mut problems) = (FaultEffect::default(), Vec::new(), Vec::new());
+            let Some(node) = node else {
+                problems.extend(links.perform(&acts).err());
+                return (effect, touched, problems);
+            };
             for act in acts {
-                match perform(processes, links, act).await {
+                match perform(processes, node, act).await {
                     Ok((found, what)) => {
                         effect += found;
                         touched.extend(what);
@@ -471,6 +471,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             connections_refused: counted.connections_refused,
             bytes_degraded: counted.bytes_degraded,
             bits_flipped: counted.bits_flipped,
+            packets_dropped: counted.packets_dropped,
             nodes_stopped: running.stopped.len() as u64,
             requests_troubled: disks.requests_troubled,
             bytes_lost: disks.bytes_lost,
@@ -508,16 +509,13 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     /// they stop.
     fn counters(&self, acts: &[TimedAct]) -> LinkCounters {
         let bad: BTreeSet<_> = plan::grudge(acts).cuts().chain(plan::degraded(acts).cuts()).collect();
-        let mut sum = LinkCounters::default();
-        for &(from, to) in &bad {
-            sum += self.links.counters(from, to);
-        }
+        let mut sum = self.links.sum(&bad);
         let stopped: BTreeSet<NodeId> = acts.iter().filter_map(|timed| timed.act.stops()).collect();
         let peers = (0..self.links.nodes()).map(NodeId);
-        for (from, to) in peers.flat_map(|from| stopped.iter().map(move |&to| (from, to))) {
-            if from != to && !bad.contains(&(from, to)) {
-                sum.connections_refused += self.links.counters(from, to).connections_refused;
-            }
+        let to_stopped = peers.flat_map(|from| stopped.iter().map(move |&to| (from, to)));
+        let others: BTreeSet<_> = to_stopped.filter(|link| link.0 != link.1 && !bad.contains(link)).collect();
+        if !others.is_empty() {
+            sum.connections_refused += self.links.sum(&others).connections_refused;
         }
         sum
     }

@@ -9,8 +9,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    CutMode, NodeId, TimedAct, clock, corrupt, damage, degrade, disk_trouble, kill, limits, partition, pause,
-    power, starve, terminate,
+    CutMode, NodeId, TimedAct, clock, corrupt, damage, degrade, disk_trouble, kill, limits, loss, partition,
+    pause, power, starve, terminate,
 };
 
 /// Every fault, in the order in which help lists them.
@@ -32,6 +32,7 @@ pub const FAULTS: &[Fault] = &[
     damage::TRUNCATE,
     damage::WIPE,
     damage::RESTORE,
+    loss::FAULT,
 ];
 
 /// A way to hurt a cluster, with its variants.

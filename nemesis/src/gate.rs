@@ -61,6 +61,8 @@ pub struct LinkCounters {
     pub bytes_degraded: u64,
     /// Bits that were flipped in them.
     pub bits_flipped: u64,
+    /// Packets that were dropped, where it is packets that are withheld.
+    pub packets_dropped: u64,
 }
 
 impl AddAssign for LinkCounters {
@@ -72,6 +74,7 @@ impl AddAssign for LinkCounters {
         self.connections_refused += other.connections_refused;
         self.bytes_degraded += other.bytes_degraded;
         self.bits_flipped += other.bits_flipped;
+        self.packets_dropped += other.packets_dropped;
     }
 }
 
@@ -87,6 +90,7 @@ impl Sub for LinkCounters {
             connections_refused: self.connections_refused - earlier.connections_refused,
             bytes_degraded: self.bytes_degraded - earlier.bytes_degraded,
             bits_flipped: self.bits_flipped - earlier.bits_flipped,
+            packets_dropped: self.packets_dropped - earlier.packets_dropped,
         }
     }
 }
@@ -204,6 +208,7 @@ impl Gate {
             connections_refused: self.connections_refused.load(Relaxed),
             bytes_degraded: self.bytes_degraded.load(Relaxed),
             bits_flipped: self.bits_flipped.load(Relaxed),
+            packets_dropped: 0,
         }
     }
 }

@@ -23,6 +23,7 @@
 //!   a fault that withheld and stopped nothing is recorded as ineffective.
 
 mod act;
+mod aside;
 mod attribution;
 mod bypass;
 mod clock;
@@ -35,12 +36,14 @@ mod disk_trouble;
 mod driver;
 mod family;
 mod fault;
+mod filter;
 mod gate;
 mod grudge;
 mod holders;
 mod kill;
 mod limits;
 mod links;
+mod loss;
 mod node;
 mod partition;
 mod pause;
@@ -68,6 +71,7 @@ pub use clock::Skew;
 pub use disk::{Damage, DiskCounters, Trouble};
 pub use driver::{HealError, drive, drive_with_signals, heal_everything};
 pub use fault::{FAULTS, Fault, Kind};
+pub use filter::FilterError;
 pub use gate::{CutMode, LinkCounters};
 pub use grudge::{Grudge, ParseGrudgeError};
 pub use limits::Limit;

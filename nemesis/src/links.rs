@@ -1,4 +1,5 @@
-//! The links between nodes: proxies through which every connection of one node to another goes.
+//! The links between nodes: proxies through which every connection of one node to another goes, or the kernel's own
+//! packet filter.
 //!
 //! How a proxy knows which two nodes a connection joins is the *wiring*, chosen for each system:
 //!
@@ -18,13 +19,24 @@
 //!   every node is told:  n1 = 127.0.0.1:41001   n2 = 127.0.0.1:41002   n3 = 127.0.0.1:41003
 //! ```
 //!
-//! Either way both ends of a connection are known without looking at a byte of it, and any protocol over TCP can be cut.
+//! Where every node is in a network namespace of its own, and this process in the one between them:
+//!
+//! **Transparent**: nodes know each other's real addresses, and the kernel turns their connections aside to one proxy, which
+//! asks it where they were going (`aside.rs`). **Filtered**: there is no proxy; links are cut by the kernel, packet by packet
+//! (`filter.rs`).
+//!
+//! ```text
+//!   every node is told:  n1 = 10.77.0.1:7001   n2 = 10.77.0.2:7001   n3 = 10.77.0.3:7001
+//! ```
+//!
+//! Always both ends of a connection are known without looking at a byte of it, and any protocol over TCP can be cut.
 //! Clients are not links: they talk to nodes directly, so that the clients of a node that is cut off stay with it.
 //!
 //! [`Links::cut`] and [`Links::heal`] are inverse, and so are [`Links::degrade`] and [`Links::restore`]; all act at once and
-//! never fail. What they do to bytes is told in [`CutMode`] and [`Quality`].
+//! never fail (a filter that the kernel refuses fails the run). What they do to bytes is told in [`CutMode`] and [`Quality`].
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
@@ -39,9 +51,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    NodeId, Quality,
+    Act, NodeId, Quality, TimedAct, aside,
     attribution::{Attribution, Dialler, Strangers},
     bypass::{self, Bypass},
+    filter::{self, Filter, FilterError},
     gate::{CutMode, Gate, LinkCounters, LinkState},
     holders::Holders,
     proxy::{self, Route},
@@ -66,6 +79,21 @@ enum Wiring {
     AddressMap(Vec<SocketAddr>),
     /// A listener before every node.
     Attributed(Vec<SocketAddr>),
+    /// One listener, to which the kernel turns every connection aside.
+    Transparent,
+    /// No listener: the gates are the kernel's.
+    Filtered(Filter),
+}
+
+/// What a listener is before.
+#[derive(Debug, Clone)]
+enum Front {
+    /// A link: who dials is known.
+    Link(NodeId, NodeId),
+    /// A node: who dials is found out.
+    Node(NodeId),
+    /// All nodes, which have these addresses: both ends are found out.
+    Nodes(Arc<[Ipv4Addr]>),
 }
 
 /// The gate of every directed pair, row by row. A node's link to itself is there too, and always open.
@@ -124,7 +152,7 @@ impl Links {
         for (at, listener) in listeners.into_iter().enumerate() {
             let (from, to) = (NodeId(at / nodes), NodeId(at % nodes));
             if from != to {
-                links.serve(listener, Some(from), to);
+                links.serve(listener, Front::Link(from, to));
             }
         }
         Ok(links)
@@ -136,9 +164,31 @@ impl Links {
         let (listeners, addresses) = listen(nodes).await?;
         let links = Links::new(nodes, Wiring::Attributed(addresses));
         for (to, listener) in listeners.into_iter().enumerate() {
-            links.serve(listener, None, NodeId(to));
+            links.serve(listener, Front::Node(NodeId(to)));
         }
         Ok(links)
+    }
+
+    /// Links between network namespaces, through a proxy that the nodes do not know of. The nodes have these addresses, and
+    /// this process is in the namespace through which they reach each other. Whatever is not TCP does not get through. Must
+    /// be called in a tokio runtime.
+    ///
+    /// # Errors
+    /// When the packet filter cannot be had.
+    pub async fn open_transparent(addresses: &[Ipv4Addr]) -> Result<Links, FilterError> {
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.map_err(FilterError::Listen)?;
+        filter::redirect(addresses, listener.local_addr().map_err(FilterError::Listen)?.port())?;
+        let links = Links::new(addresses.len(), Wiring::Transparent);
+        links.serve(listener, Front::Nodes(addresses.into()));
+        Ok(links)
+    }
+
+    /// Links between network namespaces, without a proxy: as [`Links::open_transparent`], but cut by the packet filter.
+    ///
+    /// # Errors
+    /// When the packet filter cannot be had.
+    pub fn open_filtered(addresses: &[Ipv4Addr]) -> Result<Links, FilterError> {
+        Ok(Links::new(addresses.len(), Wiring::Filtered(Filter::open(addresses)?)))
     }
 
     fn new(nodes: usize, wiring: Wiring) -> Links {
@@ -158,15 +208,17 @@ impl Links {
         self.gates.nodes
     }
 
-    /// The address that node `from` is told for node `to`: a proxy's.
+    /// The address that node `from` is told for node `to`: a proxy's, or between namespaces the real one.
     ///
     /// # Panics
-    /// As every method that names a link: if `from` is `to`, or one of them is not a node of [`Links::open`].
+    /// As every method that names a link: if `from` is `to`, or one of them is not a node of [`Links::open`]. Between
+    /// namespaces, before [`Links::set_upstream`] has been told of `to`.
     pub fn dial_address(&self, from: NodeId, to: NodeId) -> SocketAddr {
         self.assert_link(from, to);
         match &self.wiring {
             Wiring::AddressMap(addresses) => addresses[from.0 * self.nodes() + to.0],
             Wiring::Attributed(addresses) => addresses[to.0],
+            Wiring::Transparent | Wiring::Filtered(_) => self.upstreams.get(to).expect("told before"),
         }
     }
 
@@ -175,6 +227,7 @@ impl Links {
         match &self.wiring {
             Wiring::AddressMap(_) => None,
             Wiring::Attributed(addresses) => Some(addresses[node.0]),
+            Wiring::Transparent | Wiring::Filtered(_) => self.upstreams.get(node),
         }
     }
 
@@ -189,8 +242,11 @@ impl Links {
     }
 
     /// Connections between nodes that go through no proxy: they would cross every cut. Looks at all TCP sockets that the
-    /// processes of the nodes hold now; an error if the kernel does not tell.
+    /// processes of the nodes hold now; an error if the kernel does not tell. Between namespaces there is no other way.
     pub fn bypasses(&self) -> io::Result<Vec<Bypass>> {
+        if matches!(self.wiring, Wiring::Transparent | Wiring::Filtered(_)) {
+            return Ok(Vec::new());
+        }
         let ends = sock_diag::all()?;
         Ok(bypass::find(&ends, &self.attribution.holders.holders()))
     }
@@ -203,43 +259,96 @@ impl Links {
 
     /// Cuts the link from `from` to `to`, and not the way back. A link that is cut already takes the new mode.
     pub fn cut(&self, from: NodeId, to: NodeId, mode: CutMode) {
-        self.gate(from, to).set(match mode {
-            CutMode::Stall => LinkState::Stalled,
-            CutMode::Reset => LinkState::Reset,
-        });
+        let _ = self.perform(&[Act::Cut(from, to, mode)]);
     }
 
     /// Opens the link from `from` to `to`: what was stalled flows.
     pub fn heal(&self, from: NodeId, to: NodeId) {
-        self.gate(from, to).set(LinkState::Open);
+        let _ = self.perform(&[Act::Heal(from, to)]);
     }
 
     /// Makes the link from `from` to `to` as bad as `quality` says, as long as it is not cut.
     pub fn degrade(&self, from: NodeId, to: NodeId, quality: Quality) {
-        self.gate(from, to).degrade(Some(quality));
+        let _ = self.perform(&[Act::Degrade(from, to, quality)]);
     }
 
     /// Makes the link from `from` to `to` good again: what was on its way arrives at once.
     pub fn restore(&self, from: NodeId, to: NodeId) {
-        self.gate(from, to).degrade(None);
+        let _ = self.perform(&[Act::Restore(from, to)]);
+    }
+
+    /// Does acts on links in one moment; others are left alone. Gates always obey; the error is what the kernel said.
+    pub(crate) fn perform(&self, acts: &[Act]) -> Result<(), String> {
+        if let Wiring::Filtered(filter) = &self.wiring {
+            return filter.perform(acts);
+        }
+        for act in acts {
+            match *act {
+                Act::Cut(from, to, CutMode::Stall) => self.gate(from, to).set(LinkState::Stalled),
+                Act::Cut(from, to, CutMode::Reset) => self.gate(from, to).set(LinkState::Reset),
+                Act::Heal(from, to) => self.gate(from, to).set(LinkState::Open),
+                Act::Degrade(from, to, quality) => self.gate(from, to).degrade(Some(quality)),
+                Act::Restore(from, to) => self.gate(from, to).degrade(None),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Opens every link and makes it good.
     pub fn heal_all(&self) {
+        let _ = self.try_heal_all();
+    }
+
+    /// As [`Links::heal_all`]; the error is what the kernel said.
+    pub(crate) fn try_heal_all(&self) -> Result<(), String> {
+        if let Wiring::Filtered(filter) = &self.wiring {
+            return filter.heal_all();
+        }
         for gate in &self.gates.all {
             gate.degrade(None);
             gate.set(LinkState::Open);
         }
+        Ok(())
     }
 
     /// Is the link from `from` to `to` cut now?
     pub fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
-        !self.gate(from, to).is_open()
+        self.assert_link(from, to);
+        match &self.wiring {
+            Wiring::Filtered(filter) => filter.is_cut((from, to)),
+            _ => !self.gate(from, to).is_open(),
+        }
     }
 
     /// What the link from `from` to `to` has carried and withheld so far.
     pub fn counters(&self, from: NodeId, to: NodeId) -> LinkCounters {
-        self.gate(from, to).counters()
+        self.assert_link(from, to);
+        self.sum(&BTreeSet::from([(from, to)]))
+    }
+
+    /// What some links have carried and withheld so far, together.
+    pub(crate) fn sum(&self, links: &BTreeSet<(NodeId, NodeId)>) -> LinkCounters {
+        if let Wiring::Filtered(filter) = &self.wiring {
+            return filter.sum(links.iter().copied());
+        }
+        let mut sum = LinkCounters::default();
+        links.iter().for_each(|&(from, to)| sum += self.gate(from, to).counters());
+        sum
+    }
+
+    /// Why these acts cannot all be done to these links, if they cannot: a proxy has no packets to lose, and a packet filter
+    /// no streams to shred.
+    pub(crate) fn cannot(&self, acts: &[TimedAct]) -> Option<String> {
+        match &self.wiring {
+            Wiring::Filtered(filter) => filter.cannot(acts),
+            _ => acts.iter().find_map(|timed| match timed.act {
+                Act::Degrade(_, _, Quality { loss_percent: Some(_), .. }) => {
+                    Some("a proxy has no packets to lose: --net netns has".to_owned())
+                }
+                _ => None,
+            }),
+        }
     }
 
     /// How many connections are being carried or held now.
@@ -247,6 +356,8 @@ impl Links {
         let listeners = match &self.wiring {
             Wiring::AddressMap(addresses) => addresses.len() - self.nodes(),
             Wiring::Attributed(addresses) => addresses.len(),
+            Wiring::Transparent => 1,
+            Wiring::Filtered(_) => 0,
         };
         self.tasks.len().saturating_sub(listeners)
     }
@@ -270,8 +381,8 @@ impl Links {
         );
     }
 
-    /// Carries whatever is accepted to `to`. Who dials is `from`, or else found out.
-    fn serve(&self, listener: TcpListener, from: Option<NodeId>, to: NodeId) {
+    /// Carries whatever is accepted.
+    fn serve(&self, listener: TcpListener, front: Front) {
         let carrier = Carrier {
             gates: self.gates.clone(),
             upstreams: self.upstreams.clone(),
@@ -286,9 +397,9 @@ impl Links {
                 };
                 match accepted {
                     Ok((dialler, _)) => {
-                        let (carrier, closing) = (carrier.clone(), closing.clone());
+                        let (carrier, closing, front) = (carrier.clone(), closing.clone(), front.clone());
                         tasks.spawn(async move {
-                            closing.run_until_cancelled(carrier.carry(dialler, from, to)).await
+                            closing.run_until_cancelled(carrier.carry(dialler, front)).await
                         });
                     }
                     // The dialler is gone already, or descriptors ran out for the moment; never a reason to stop listening.
@@ -308,10 +419,15 @@ struct Carrier {
 }
 
 impl Carrier {
-    async fn carry(self, dialler: TcpStream, from: Option<NodeId>, to: NodeId) {
-        let from = match from {
-            Some(from) => Dialler::Node(from),
-            None => self.attribution.dialler_of(&dialler, to).await,
+    async fn carry(self, dialler: TcpStream, front: Front) {
+        let (from, to) = match front {
+            Front::Link(from, to) => (Dialler::Node(from), to),
+            Front::Node(to) => (self.attribution.dialler_of(&dialler, to).await, to),
+            Front::Nodes(addresses) => {
+                let Some(aside) = aside::ends(&dialler, &addresses) else { return };
+                let route = self.gates.route(aside.from, aside.to);
+                return proxy::carry(dialler, Some(aside.destination), route).await;
+            }
         };
         let route = match (from, self.gates.cut_at(to)) {
             (Dialler::Node(from), _) => self.gates.route(from, to),

@@ -13,10 +13,12 @@
 //!   read_max=5000         when so many bytes of a connection have been read, no more are, as by a receiver that has stopped
 //!                         reading: the buffers of the kernel fill (some 100 KB or more), then the sender's writes wait
 //!   flip_one_in=100000    in so many bytes, on average, one bit is flipped
+//!   loss_percent=20       of a hundred packets so many are lost (between network namespaces only)
 //! ```
 //!
-//! It is a byte stream that is made worse, so what arrives is in order and complete (but for flips and resets). Packets lost or
-//! reordered cannot be had at this level, as TCP would hide them; they would show as delay. Delays are exact to about 1 ms.
+//! A proxy makes a byte stream worse, so what arrives is in order and complete (but for flips and resets). Between network
+//! namespaces it is packets: each has a delay of its own, so that they overtake each other, and TCP shows loss as delay; but
+//! they cannot be shredded, cut short or corrupted. Delays are exact to about 1 ms.
 
 use std::{fmt, time::Duration};
 
@@ -39,6 +41,8 @@ pub struct Quality {
     pub read_max: Option<u64>,
     /// In how many bytes, on average, one bit is flipped.
     pub flip_one_in: Option<u64>,
+    /// How many of a hundred packets are lost.
+    pub loss_percent: Option<u64>,
 }
 
 /// A distribution of delays, in milliseconds.
@@ -90,6 +94,7 @@ impl fmt::Display for Quality {
             ("close_after", self.close_after),
             ("read_max", self.read_max),
             ("flip_one_in", self.flip_one_in),
+            ("loss_percent", self.loss_percent),
         ];
         let numbers =
             numbers.into_iter().filter_map(|(name, value)| value.map(|value| format!("{name}={value}")));
@@ -116,9 +121,11 @@ impl Quality {
                 "close_after" => &mut quality.close_after,
                 "read_max" => &mut quality.read_max,
                 "flip_one_in" => &mut quality.flip_one_in,
+                "loss_percent" => &mut quality.loss_percent,
                 _ => return None,
             };
-            let value = value.parse().ok().filter(|&value: &u64| value > 0)?;
+            let most = if name == "loss_percent" { 100 } else { u64::MAX };
+            let value = value.parse().ok().filter(|value: &u64| (1..=most).contains(value))?;
             if field.replace(value).is_some() {
                 return None;
             }
@@ -156,6 +163,7 @@ mod tests {
             "delay_ms=~40",
             "write_max=3 reset_after=5000 flip_one_in=100000",
             "close_after=70 read_max=5000",
+            "delay_ms=3..9 loss_percent=20",
         ] {
             let words: Vec<&str> = text.split(' ').collect();
             assert_eq!(Quality::parse(&words).expect(text).to_string(), text);
@@ -166,6 +174,7 @@ mod tests {
             "delay_ms=9..3",
             "delay_ms=-1",
             "loss=3",
+            "loss_percent=101",
             "write_max=0",
             "write_max=1 write_max=1",
         ] {

@@ -89,6 +89,9 @@ pub struct FaultEffect {
     /// Bits that it flipped in them.
     #[serde(skip_serializing_if = "none")]
     pub bits_flipped: u64,
+    /// Packets that were dropped on the links it cut or degraded, where it is packets that are withheld.
+    #[serde(skip_serializing_if = "none")]
+    pub packets_dropped: u64,
     /// Nodes that it stopped and that were seen to be stopped just before it let them go.
     pub nodes_stopped: u64,
     /// New connections that could not be made: those that came to the links it cut, or that nobody accepted at the nodes
@@ -138,6 +141,7 @@ impl AddAssign for FaultEffect {
         self.connections_withheld += other.connections_withheld;
         self.bytes_degraded += other.bytes_degraded;
         self.bits_flipped += other.bits_flipped;
+        self.packets_dropped += other.packets_dropped;
         self.connections_refused += other.connections_refused;
         self.operations_in_flight += other.operations_in_flight;
         self.leader_changes += other.leader_changes;

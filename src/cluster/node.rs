@@ -1,6 +1,7 @@
 //! One node: a real process, what was last done to it, and who is told when it dies.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -37,6 +38,8 @@ pub(crate) struct Node {
     pub(crate) place: Place,
     pub(crate) log_path: PathBuf,
     pub(super) log: NodeLog,
+    /// The network namespace that it runs in, if not the controller's.
+    namespace: Option<OwnedFd>,
     life: Mutex<Life>,
     /// Its process, if there is one; follows `life` for those who wait or watch.
     pid: watch::Sender<Option<u32>>,
@@ -59,10 +62,11 @@ impl Node {
         place: Place,
         log_path: PathBuf,
         log: NodeLog,
+        namespace: Option<OwnedFd>,
         deaths: mpsc::UnboundedSender<Death>,
     ) -> Arc<Self> {
         let (life, pid) = (Mutex::default(), watch::Sender::new(None));
-        Arc::new(Node { place, log_path, log, life, pid, deaths })
+        Arc::new(Node { place, log_path, log, namespace, life, pid, deaths })
     }
 
     /// Which process it is, now and from now on.
@@ -85,7 +89,7 @@ impl Node {
         if life.pid.is_some() {
             return Ok(());
         }
-        let mut child = with.spawn(&system.command(&self.place))?;
+        let mut child = with.spawn(&system.command(&self.place), self.namespace.as_ref())?;
         let pid = Pid::from_raw(child.id() as i32);
         guard.add(&Leftover::ProcessGroup(pid));
         let outputs = (child.stdout.take(), child.stderr.take());

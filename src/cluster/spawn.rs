@@ -6,10 +6,12 @@
 //! together with whatever it forks.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 
+use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
@@ -36,18 +38,30 @@ impl Spawner {
         Ok(Spawner { orders })
     }
 
-    /// Starts a program: own process group, dies with this process, no input, both outputs piped.
-    pub(crate) fn spawn(&self, program: &tribunal_systems::Command) -> io::Result<Child> {
+    /// Starts a program: own process group, dies with this process, no input, both outputs piped; in that network
+    /// namespace if one is given.
+    pub(crate) fn spawn(
+        &self,
+        program: &tribunal_systems::Command,
+        namespace: Option<&OwnedFd>,
+    ) -> io::Result<Child> {
         let mut command = Command::new(&program.program);
         command.args(&program.args).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let controller = nix::unistd::getpid();
-        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl and getppid.
+        let namespace = namespace.map(OwnedFd::try_clone).transpose()?;
+        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid and setns.
         unsafe {
             command.pre_exec(move || {
                 prctl::set_pdeathsig(Signal::SIGKILL)?;
                 // The controller may have died before the line above.
-                if getppid() == controller { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+                if getppid() != controller {
+                    return Err(io::ErrorKind::BrokenPipe.into());
+                }
+                if let Some(namespace) = &namespace {
+                    setns(namespace, CloneFlags::CLONE_NEWNET)?;
+                }
+                Ok(())
             });
         }
         let (reply, answer) = mpsc::channel();

@@ -1,0 +1,112 @@
+//! Runs in network namespaces: partitions and bad links bite and heal there, and nothing is left behind.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::program::{Store, wait_until};
+
+const MODES: [&str; 2] = ["transparent", "netns"];
+
+/// Whether this machine lets us make network namespaces with rules in them; says so if not.
+fn allowed() -> bool {
+    let probe = Store::new().run("run register --net netns --nemesis none --nodes 1 --time-limit 100ms");
+    if probe.code != Some(3) {
+        return true;
+    }
+    assert!(std::env::var_os("TRIBUNAL_NO_SKIP").is_none(), "must not be skipped: {}", probe.stdout);
+    eprintln!("skipped: {}{}", probe.stdout, probe.stderr);
+    false
+}
+
+/// The network namespaces that processes are in, but for those that we cannot look at.
+fn namespaces(processes: impl Iterator<Item = PathBuf>) -> BTreeSet<PathBuf> {
+    processes.filter_map(|process| std::fs::read_link(process.join("ns/net")).ok()).collect()
+}
+
+fn all_processes() -> impl Iterator<Item = PathBuf> {
+    std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path())
+}
+
+/// The namespaces of a run that is under way: its controller's and its nodes'.
+fn namespaces_of(store: &Store) -> BTreeSet<PathBuf> {
+    let ours = all_processes().filter(|process| {
+        let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&*store.path().to_string_lossy())
+    });
+    let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+    namespaces(ours).into_iter().filter(|namespace| *namespace != own).collect()
+}
+
+fn interfaces() -> BTreeSet<std::ffi::OsString> {
+    std::fs::read_dir("/sys/class/net").unwrap().flatten().map(|entry| entry.file_name()).collect()
+}
+
+fn faults(store: &Store) -> Vec<serde_json::Value> {
+    let runs = std::fs::read_dir(store.path().join("register")).into_iter().flatten().flatten();
+    let files = runs.filter(|run| !run.path().is_symlink());
+    let texts = files.filter_map(|run| std::fs::read_to_string(run.path().join("faults.jsonl")).ok());
+    let lines: String = texts.collect();
+    lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+#[test]
+fn faults_of_links_bite_and_heal_in_namespaces() {
+    if !allowed() {
+        return;
+    }
+    for (mode, nemesis) in MODES.iter().zip(["partition,degrade:slow", "partition,degrade:slow,loss:all"]) {
+        let store = Store::new();
+        let args =
+            format!("--net {mode} --nemesis {nemesis} --time-limit 15s --nemesis-interval 2s --seed 3");
+        // Linearizable, and covered: every fault bit, and operations succeeded during and after it.
+        store.run(&format!("run register --nodes 3 {args}")).expect(0);
+        let effects: Vec<_> = faults(&store).into_iter().filter(|fault| fault["event"] == "heal").collect();
+        let packets = effects.iter().filter(|fault| fault["effect"]["packets_dropped"].is_u64()).count();
+        match *mode {
+            "netns" => assert!(packets > 0, "the kernel counts what it drops: {effects:?}"),
+            _ => assert_eq!(packets, 0, "a proxy has no packets: {effects:?}"),
+        }
+        assert_eq!(store.processes(), [""; 0]);
+    }
+}
+
+#[test]
+fn what_a_mode_cannot_do_is_skipped_with_the_reason() {
+    let store = Store::new();
+    let args = "run register --nodes 3 --time-limit 3s --nemesis-interval 1s --nemesis";
+    let ended = store.run(&format!("{args} loss")).expect(2);
+    assert!(ended.stdout.contains("loss was never installed"), "{}", ended.stdout);
+    assert!(faults(&store).iter().all(|fault| fault["outcome"] == "skipped"), "{:?}", faults(&store));
+    if !allowed() {
+        return;
+    }
+    let store = Store::new();
+    store.run(&format!("{args} corrupt --net netns")).expect(2);
+    let why: Vec<_> = faults(&store).iter().map(|fault| fault["why"].to_string()).collect();
+    assert!(!why.is_empty() && why.iter().all(|why| why.contains("not of packets")), "{why:?}");
+}
+
+#[test]
+fn a_controller_killed_with_9_leaves_no_namespace() {
+    if !allowed() {
+        return;
+    }
+    for mode in MODES {
+        let (store, before) = (Store::new(), interfaces());
+        let args = format!("--net {mode} --nemesis partition --nemesis-interval 1s --time-limit 10m");
+        let mut child = store.command(&format!("run register --nodes 3 {args}")).spawn().unwrap();
+        wait_until("a partition is in force", || faults(&store).len() % 2 == 1);
+        let made = namespaces_of(&store);
+        assert_eq!(made.len(), 4, "the hub and three nodes: {made:?}");
+        assert_eq!(interfaces(), before, "the machine's own network is left alone");
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
+        child.wait().unwrap();
+        store.await_silence();
+        wait_until("no process holds a namespace of the run", || {
+            namespaces(all_processes()).is_disjoint(&made)
+        });
+    }
+}
