@@ -141,7 +141,7 @@ fn the_list_of_runs_filters_and_leads_to_reports_that_work() {
 #[ignore = "measures, and takes minutes"]
 fn page_load_time_and_size() {
     let Some(mut browser) = Chromium::start() else { return };
-    println!("{:>9}  {:>9}  {:>7}  {:>6}  {:>8}", "ops", "page", "load", "nodes", "width");
+    eprintln!("{:>9}  {:>9}  {:>7}  {:>6}  {:>8}", "ops", "page", "load", "nodes", "width");
     for n in [1_000, 10_000, 100_000, 1_000_000] {
         let store = Store::new();
         let page = judged(&store, "registers/a", "register", &stale_register(n), 1).join("report.html");
@@ -151,6 +151,6 @@ fn page_load_time_and_size() {
         let load = browser.number(timing);
         let nodes = browser.number("document.querySelectorAll('*').length");
         let width = browser.number("document.documentElement.scrollWidth");
-        println!("{n:>9}  {:>6.2} MB  {load:>4.0} ms  {nodes:>6}  {width:>5} px", bytes / 1e6);
+        eprintln!("{n:>9}  {:>6.2} MB  {load:>4.0} ms  {nodes:>6}  {width:>5} px", bytes / 1e6);
     }
 }

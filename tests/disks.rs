@@ -18,8 +18,8 @@ fn allowed(ext4: bool) -> bool {
         false => Lossy::new(&at, Promise::Ext4, 1 << 20).mount(),
     };
     if let Err(error) = &mounted {
-        assert!(std::env::var_os("TRIBUNAL_NO_SKIP").is_none(), "cannot mount: {error}");
-        println!("skipped: cannot mount: {error}");
+        assert!(std::env::var("TRIBUNAL_NO_SKIP").as_deref() != Ok("all"), "cannot mount: {error}");
+        eprintln!("skipped: cannot mount: {error}");
     }
     mounted.is_ok()
 }

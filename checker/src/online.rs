@@ -17,7 +17,7 @@
 //!
 //! Memory is bounded by what is pending, not by the length of the run: states and calls that nothing refers to any
 //! more are forgotten now and then, and a key that has been quiet for a while is put away with the little that it must
-//! remember, about a KiB. Operations of unknown outcome never stop pending: each new kind of them costs memory, and
+//! remember, a few KiB. Operations of unknown outcome never stop pending: each new kind of them costs memory, and
 //! time, for as long as its key is in use.
 
 use std::collections::VecDeque;

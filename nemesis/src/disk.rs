@@ -109,7 +109,10 @@ impl Disk {
     pub fn darken(&self) -> io::Result<()> {
         match &self.make {
             Make::Plain => Err(io::Error::new(io::ErrorKind::Unsupported, "a plain disk loses nothing")),
-            Make::Lossy(disk) => Ok(disk.darken()),
+            Make::Lossy(disk) => {
+                disk.darken();
+                Ok(())
+            }
             Make::Ext4(disk) => disk.darken(),
         }
     }
@@ -132,7 +135,10 @@ impl Disk {
     /// When it is one that has no troubles.
     pub fn set_trouble(&self, trouble: Option<Trouble>) -> io::Result<()> {
         match (&self.make, trouble) {
-            (Make::Lossy(disk), _) => Ok(disk.set_trouble(trouble)),
+            (Make::Lossy(disk), _) => {
+                disk.set_trouble(trouble);
+                Ok(())
+            }
             (_, None) => Ok(()),
             (_, Some(_)) => Err(io::Error::new(io::ErrorKind::Unsupported, "it has no troubles")),
         }

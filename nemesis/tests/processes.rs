@@ -393,7 +393,7 @@ fn installed(program: &str, package: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
     if !found {
-        assert!(std::env::var_os("TRIBUNAL_NO_SKIP").is_none(), "{program} is not installed");
+        assert!(std::env::var("TRIBUNAL_NO_SKIP").as_deref() != Ok("all"), "{program} is not installed");
         eprintln!("skipped: {program} is not installed (Debian: {package})");
     }
     found

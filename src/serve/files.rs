@@ -50,7 +50,7 @@ fn listing(dir: &Path, path: &str) -> Response {
     let mut files: Vec<(String, Option<u64>)> = entries
         .filter_map(|entry| {
             let kind = fs::metadata(entry.path()).ok()?;
-            Some((entry.file_name().into_string().ok()?, kind.is_file().then(|| kind.len())))
+            Some((entry.file_name().into_string().ok()?, kind.is_file().then_some(kind.len())))
         })
         .collect();
     files.sort();

@@ -40,7 +40,7 @@ impl Chromium {
         });
         let Some(program) = program else {
             assert!(std::env::var_os("TRIBUNAL_NO_SKIP").is_none(), "there is no Chromium");
-            println!("skipped: there is no Chromium");
+            eprintln!("skipped: there is no Chromium");
             return None;
         };
         let home = tempfile::tempdir().unwrap();
