@@ -44,6 +44,10 @@ pub(crate) struct Cluster {
     disks: Disks,
 }
 
+/// How long a node may take to stop when it is paused, and how often it is looked at.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
+const STOP_POLL: Duration = Duration::from_millis(1);
+
 /// How often a node that is not ready is asked again.
 const READY_POLL: Duration = Duration::from_millis(50);
 /// How long a node is given to die of a trouble of its disk before it is looked whether it has; and how long a death may
@@ -187,10 +191,15 @@ impl Nodes for Cluster {
     }
 
     async fn pause(&self, node: NodeId) -> Result<(), String> {
-        match self.nodes[node.0].signal(Signal::SIGSTOP) {
-            true => Ok(()),
-            false => Err(format!("{node} is down")),
+        if !self.nodes[node.0].signal(Signal::SIGSTOP) {
+            return Err(format!("{node} is down"));
         }
+        // A process that hangs in the kernel stops only when it comes back; it does nothing until then.
+        let deadline = Instant::now() + STOP_PATIENCE;
+        while self.state(node) == NodeState::Running && Instant::now() < deadline {
+            sleep(STOP_POLL).await;
+        }
+        Ok(())
     }
 
     async fn resume(&self, node: NodeId) -> Result<(), String> {

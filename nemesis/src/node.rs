@@ -83,7 +83,8 @@ pub trait Nodes: Send + Sync + 'static {
     /// the cluster chooses is killed.
     fn terminate(&self, node: NodeId) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// Stops the process where it is (SIGSTOP). `Err` if the node is down.
+    /// Stops the process where it is (SIGSTOP), and returns when it has stopped: whoever looks at it next must not take
+    /// it for a running one. `Err` if the node is down.
     fn pause(&self, node: NodeId) -> impl Future<Output = Result<(), String>> + Send;
 
     /// Lets a paused process go on (SIGCONT). `Ok` if it was not paused, or is down.

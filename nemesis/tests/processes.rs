@@ -193,7 +193,11 @@ impl Nodes for Program {
 
     async fn pause(&self, node: NodeId) -> Result<(), String> {
         let pid = self.pid(node).ok_or("it is down")?;
-        killpg(Pid::from_raw(pid), Signal::SIGSTOP).map_err(|error| error.to_string())
+        killpg(Pid::from_raw(pid), Signal::SIGSTOP).map_err(|error| error.to_string())?;
+        while self.state(node) == NodeState::Running {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
     }
 
     async fn resume(&self, node: NodeId) -> Result<(), String> {
