@@ -9,7 +9,7 @@ use tribunal_nemesis::disk::{Ext4, Lossy, Promise};
 use crate::program::{Store, wait_until};
 
 /// Whether this machine lets us have such disks; says why not.
-fn allowed(ext4: bool) -> bool {
+pub(crate) fn allowed(ext4: bool) -> bool {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().join("mnt");
     std::fs::create_dir(&at).unwrap();

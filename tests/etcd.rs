@@ -70,6 +70,13 @@ fn etcd_survives_kills_pauses_late_links_and_the_loss_of_its_leader() {
 }
 
 #[test]
+fn etcd_survives_the_loss_of_power() {
+    if crate::disks::allowed(false) {
+        survives("register", "power:leader+all", "15s", &["power leader", "power all"]);
+    }
+}
+
+#[test]
 fn reads_that_no_majority_confirms_are_found_out() {
     if etcd().is_none() {
         return;
