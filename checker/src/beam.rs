@@ -146,6 +146,9 @@ fn run<M: Model>(
                 return Ok(Some(wall));
             }
         }
+        if attempt > 0 && may_refute && refute::is_stale(part, space, op) {
+            return Ok(Some(op));
+        }
         attempt += 1;
         // Never earlier than before: whenever the beam becomes narrow again it has got further.
         narrow_from = narrow_from.max(frontier.event() + STRETCH);

@@ -26,7 +26,7 @@ mod tests {
     use crate::op::Op;
     use crate::small;
 
-    const MISTAKES: [&str; 13] = [
+    const MISTAKES: [&str; 14] = [
         "R1: a write of the current value observes",
         "R2: the last to return first",
         "R3: more is better",
@@ -37,6 +37,7 @@ mod tests {
         "R5: covered at once",
         "beam: trust what was cut",
         "refute: everything undoes",
+        "refute: only the start precedes",
         "ties are in order",
         "effects: the first state stands for all",
         "beam: hints are promises",

@@ -102,6 +102,12 @@ pub trait Model: Sync {
         false
     }
 
+    /// Whether an observation may be possible in a state that this call has just led to, or was made in. `false` is a
+    /// promise: between the two something else must have changed the object. The evidence of a stale read rests on it.
+    fn may_precede(&self, _call: &Self::Call, _observation: &Self::Call) -> bool {
+        true
+    }
+
     /// Whether an observation may become possible after this state, as long as nothing overwrites the object: a text
     /// that is only appended to leads toward the texts that begin with it. No promise but a hint, for the order in
     /// which things are tried.

@@ -17,11 +17,16 @@
 //! return, and never undoers. This is the rule of Gibbons and Korach (*Testing shared memories*, SIAM J. Comput. 1997)
 //! for a read, one at a time, for any object with few states. O(n log n) for each set F.
 //!
+//! Where states are many, as texts are, the model itself says what may have come before an observation
+//! ([`Model::may_precede`]), and the rule is applied to the one observation that a search stumbled over.
+//!
 //! It is no more than a refutation: that it finds nothing says nothing.
+
+use hashbrown::HashMap;
 
 use crate::broken::broken;
 use crate::model::Model;
-use crate::part::{Event, Part};
+use crate::part::{Event, Part, PartOp};
 use crate::space::{ClassId, Effect, Space, StateId};
 
 /// Objects with more states than this are left to the search.
@@ -82,6 +87,41 @@ fn first_stale(part: &Part, calls: &[u32], moves: &Moves, states: u64) -> Option
         }
     }
     None
+}
+
+/// Whether no configuration can survive the return of this observation, for the same reason, in an object that may have
+/// any number of states: what may have led to a state in which it is possible is the model's to say
+/// ([`Model::may_precede`]). O(n).
+pub(crate) fn is_stale<M: Model>(part: &Part, space: &mut Space<'_, M>, observation: u32) -> bool {
+    let class = part.ops[observation as usize].class;
+    if space.effect(class) != Effect::Observes {
+        return false;
+    }
+    let may_precede: Vec<bool> =
+        (0..space.len().1 as ClassId).map(|other| space.may_precede(other, class)).collect();
+    let mut undone = None;
+    let mut source: Option<u32> = None;
+    let mut calls: HashMap<u32, u32> = HashMap::new();
+    let mut is_called = false;
+    for (at, event) in (0..).zip(&part.events) {
+        match *event {
+            Event::Call(op) if op == observation => is_called = true,
+            Event::Call(op) => {
+                let PartOp { class, returns, .. } = part.ops[op as usize];
+                if !may_precede[class as usize] || broken("refute: only the start precedes") {
+                    calls.insert(op, at);
+                } else if space.effect(class) != Effect::Observes {
+                    source = source.max(Some(returns));
+                }
+            }
+            Event::Return(op) if op == observation => break,
+            // What returns later may come after the observation.
+            Event::Return(op) if !is_called => undone = undone.max(calls.remove(&op)),
+            Event::Return(_) => {}
+        }
+    }
+    let from_start = undone.is_none() && space.possible(0, class);
+    !from_start && source.is_none_or(|returns| Some(returns) < undone)
 }
 
 /// What the calls of each class do, over all states that can be reached; sets of states as bits.

@@ -172,6 +172,11 @@ impl<'m, M: Model> Space<'m, M> {
         }
     }
 
+    /// See [`Model::may_precede`].
+    pub(crate) fn may_precede(&self, call: ClassId, observation: ClassId) -> bool {
+        self.model.may_precede(self.call(call), self.call(observation))
+    }
+
     /// See [`Model::leads_toward`].
     pub(crate) fn leads_toward(&self, state: StateId, observation: ClassId) -> bool {
         self.model.leads_toward(self.state(state), self.call(observation))

@@ -103,6 +103,23 @@ impl Model for Kv {
         matches!(call, KvCall::Get(_) | KvCall::CasFailed(_) | KvCall::Delete(Some(false)))
     }
 
+    fn may_precede(&self, call: &KvCall, observation: &KvCall) -> bool {
+        let KvCall::Get(seen) = observation else { return true };
+        let same = |value: &Value| {
+            let absent = |value: &Value| value.is_nil() || *value == Value::str("");
+            value == seen || absent(value) && absent(seen)
+        };
+        match call {
+            KvCall::Get(value) | KvCall::Put(value) | KvCall::Cas(_, value) => same(value),
+            KvCall::Append(more) => match seen {
+                Value::Str(text) => text.ends_with(&**more),
+                _ => more.is_empty(),
+            },
+            KvCall::Delete(_) => same(&Value::Nil),
+            KvCall::CasFailed(_) => true,
+        }
+    }
+
     fn leads_toward(&self, state: &Value, observation: &KvCall) -> bool {
         match (state, observation) {
             (Value::Str(begin), KvCall::Get(Value::Str(text))) => text.starts_with(&**begin),
