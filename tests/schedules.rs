@@ -69,7 +69,7 @@ fn a_replay_does_the_same_to_the_same_nodes_at_the_same_times() {
     let what =
         |fault: &Value| [&fault["fault"], &fault["kind"], &fault["acts"], &fault["label"]].map(Value::clone);
     assert_eq!(applied.iter().map(what).collect::<Vec<_>>(), again.iter().map(what).collect::<Vec<_>>());
-    // To the millisecond they were to begin as long after the clients, and to be held as long, as they really were.
+    // They were to begin as long after the clients, and to be held as long, as they really were.
     let (began, began_again) = (first.clients_began_ms(), second.clients_began_ms());
     let healed: BTreeMap<_, _> = first
         .faults("heal")
@@ -79,8 +79,12 @@ fn a_replay_does_the_same_to_the_same_nodes_at_the_same_times() {
     for (fault, again) in applied.iter().zip(&again) {
         let (t, end) = (fault["t"].as_u64().unwrap() / 1_000_000, healed[&fault["i"].as_u64()] / 1_000_000);
         let planned = again["planned_ms"].as_u64().unwrap();
-        assert!((t - began).abs_diff(planned - began_again) <= 1, "{fault} was planned again as {again}");
-        assert_eq!(again["hold_ms"].as_u64(), Some(end - t));
+        // Each of these numbers is cut to milliseconds by itself.
+        assert!((t - began).abs_diff(planned - began_again) <= 3, "{fault} was planned again as {again}");
+        assert!(
+            again["hold_ms"].as_u64().unwrap().abs_diff(end - t) <= 1,
+            "{fault} is held again as {again}"
+        );
     }
     let report = std::fs::read_to_string(first.file("report.txt")).unwrap();
     assert!(report.contains("/faults.jsonl"), "the report offers the replay: {report}");
