@@ -73,6 +73,8 @@ impl Op {
             "read" | "get" => Verb::Read,
             "write" | "put" => Verb::Write,
             "cas" => Verb::Cas,
+            // The value tells a number from a set: an amount is an integer, an element is anything else.
+            "add" if !matches!(value, Value::Int(_)) => Verb::AddElement,
             "add" => Verb::Add,
             "generate" => Verb::Generate,
             "append" => Verb::Append,
@@ -89,9 +91,7 @@ impl Op {
         match (verb, &value) {
             (Verb::Cas, Value::List(pair)) if pair.len() == 2 => {}
             (Verb::Cas, _) => return Err("cas needs the value [from, to]".into()),
-            (Verb::Add, Value::Int(_)) => {}
-            (Verb::Add, _) => return Err("add needs an integer".into()),
-            (Verb::Acquire | Verb::Release, Value::Nil) => return Err(format!("{f} needs the owner's name")),
+            (Verb::AddElement, Value::Nil) => return Err(format!("{f} needs a value")),
             _ => {}
         }
         Ok(Op { verb, key, value })
@@ -128,7 +128,7 @@ impl Machine {
                 return Output::Overtaken;
             }
         }
-        let output = self.change(&command.op);
+        let output = self.change(command);
         let session = Session { seq: command.seq, output: output.clone() };
         self.sessions.insert(command.client.clone(), session);
         output
@@ -151,12 +151,17 @@ impl Machine {
         }
     }
 
-    fn change(&mut self, op: &Op) -> Output {
+    fn change(&mut self, Command { client, op, .. }: &Command) -> Output {
         if op.is_read_only() {
             return self.read(op);
         }
         let held = self.data.entry(op.key.clone()).or_default();
-        let output = change_value(held, op.verb, &op.value);
+        let output = match (op.verb, &op.value) {
+            (Verb::Acquire | Verb::Release, Value::Nil) => {
+                change_value(held, op.verb, &Value::Str(client.clone()))
+            }
+            (verb, value) => change_value(held, verb, value),
+        };
         if held == &Value::Nil {
             self.data.remove(&op.key);
         }
@@ -324,6 +329,12 @@ mod tests {
             "add_element 1 -> true\nadd_element 1 -> false\ncontains 1 -> true\ndelete 1 -> true\nread -> []",
         );
         check(
+            r#"add "e1" -> true
+               add "e1" -> false
+               read -> ["e1"]
+               add 1 -> Refused("Add does not fit [\"e1\"]")"#,
+        );
+        check(
             "contains 1 -> false\ndequeue -> null\nenqueue 1 -> null\nenqueue 2 -> null\ndequeue -> 1\npop -> 2\npop -> null",
         );
     }
@@ -339,6 +350,17 @@ mod tests {
                release "a" -> true
                acquire "b" -> 2"#,
         );
+    }
+
+    #[test]
+    fn whoever_names_no_owner_owns_a_lock_himself() {
+        let mut machine = Machine::default();
+        let mut ask = |client, seq, f| machine.apply(&command(client, seq, f, "null"));
+        assert_eq!(ask("a", 1, "acquire"), Output::Value(1.into()));
+        assert_eq!(ask("b", 1, "acquire"), Output::Value(false.into()));
+        assert_eq!(ask("b", 2, "release"), Output::Value(false.into()));
+        assert_eq!(ask("a", 2, "release"), Output::Value(true.into()));
+        assert_eq!(ask("b", 3, "acquire"), Output::Value(2.into()));
     }
 
     #[test]
@@ -380,9 +402,7 @@ mod tests {
 
     #[test]
     fn requests_that_can_never_fit_are_refused_before_they_are_ordered() {
-        for (f, value) in
-            [("cas", Value::Int(1)), ("add", Value::Nil), ("acquire", Value::Nil), ("frob", Value::Nil)]
-        {
+        for (f, value) in [("cas", Value::Int(1)), ("add", Value::Nil), ("frob", Value::Nil)] {
             assert!(Op::parse(f, Value::Nil, value).is_err(), "{f}");
         }
     }

@@ -17,16 +17,17 @@
 //! | `read`, `get` | | the value under `key`, null if none |
 //! | `write`, `put` | the new value | null |
 //! | `cas` | `[from, to]` | whether the comparison held (and `to` was written) |
-//! | `add` | a delta | the new total |
+//! | `add` | an amount: an integer | the new total |
+//! | `add` | an element for the set: anything else | whether it was new |
 //! | `generate` | | the next of 1, 2, 3, ... |
 //! | `append` | an element for the end of the list | null |
-//! | `add_element` | an element for the set | whether it was new |
+//! | `add_element` | an element for the set, integers too | whether it was new |
 //! | `contains` | an element | whether the list or set holds it |
 //! | `delete` | null for the whole key, else an element | whether there was something to delete |
 //! | `enqueue`, `push` | an element | null |
 //! | `dequeue`, `pop` | | the oldest, the newest element; null when empty |
-//! | `acquire` | the owner's name | the fencing token (an integer that only grows), or `false` if it is held |
-//! | `release` | the owner's name | whether that owner held it |
+//! | `acquire` | the owner's name; null: the client's | the fencing token (an integer that only grows), or `false` if it is held |
+//! | `release` | the owner's name; null: the client's | whether that owner held it |
 //! | `status` | | `{"id":"n1","role":"leader","term":5,"leader":"n1","commit":9,"applied":9,"last":10,"snapshot":0}` |
 //!
 //! `role` is `leader`, `follower` or `candidate`. `status` is answered at once by the node that was asked, about
