@@ -27,10 +27,7 @@ impl RunRecord {
         });
         let info = RunInfo {
             schema_version: SCHEMA_VERSION,
-            tool: Tool {
-                version: env!("CARGO_PKG_VERSION").into(),
-                git: option_env!("TRIBUNAL_GIT").map(str::to_string),
-            },
+            tool: tool(),
             args: std::env::args().skip(1).collect(),
             workload: plan.workload.name.into(),
             system: plan.system.name.into(),
@@ -70,6 +67,11 @@ impl RunRecord {
             phase.end_ns.get_or_insert(now);
         }
     }
+}
+
+/// This program, and the revision that it was built from where the build says so.
+pub(crate) fn tool() -> Tool {
+    Tool { version: env!("CARGO_PKG_VERSION").into(), git: option_env!("TRIBUNAL_GIT").map(str::to_string) }
 }
 
 /// The distribution and the kernel.

@@ -11,7 +11,9 @@ use tribunal_checker::model::ModelKind;
 use tribunal_reports::judgement::Judgement;
 use tribunal_reports::render::render_all;
 use tribunal_reports::run_dir::{RunDir, write_judgement};
-use tribunal_reports::run_info::{RunInfo, SCHEMA_VERSION, Tool};
+use tribunal_reports::run_info::{RunInfo, SCHEMA_VERSION};
+
+use crate::record::tool;
 
 /// Makes the directory, before anything is judged.
 ///
@@ -48,10 +50,7 @@ pub(super) fn keep(
 ) -> Result<Vec<String>> {
     let info = RunInfo {
         schema_version: SCHEMA_VERSION,
-        tool: Tool {
-            version: env!("CARGO_PKG_VERSION").into(),
-            git: option_env!("TRIBUNAL_GIT").map(str::to_string),
-        },
+        tool: tool(),
         args: std::env::args().skip(1).collect(),
         workload: name.into(),
         model: model.name().into(),

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tribunal_workloads::Client;
 
 use crate::program::program;
-use crate::{Answer, Command, Place, Switches, System, Unusable, Wiring};
+use crate::{Answer, Command, Flaw, Place, Switches, System, Unusable, Wiring};
 use client::EtcdClient;
 
 /// The system `etcd`.
@@ -42,6 +42,12 @@ const STATUS_TIMEOUT: Duration = Duration::from_millis(250);
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
 const SERIALIZABLE_READS: &str = "serializable-reads";
+
+/// The one switch that makes it wrong, without changing it.
+pub fn flaws() -> Vec<Flaw> {
+    let rule = "Reads are answered by a member from its own state (etcd API guarantees: serializable reads may be stale).";
+    vec![Flaw::seeded(SERIALIZABLE_READS, rule, "register")]
+}
 
 impl Etcd {
     /// An etcd with these switches.

@@ -4,6 +4,7 @@
 //! nodes believe they lead, and how a client speaks to it. Processes, ports and links are the controller's.
 
 pub mod etcd;
+mod flaw;
 mod framed;
 mod http;
 mod program;
@@ -16,6 +17,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use tribunal_workloads::Client;
+
+pub use flaw::Flaw;
 
 /// A future of a [`System`], boxed so that systems can be listed in one registry.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -88,6 +91,10 @@ pub struct Entry {
     pub about: &'static str,
     /// Makes one, with the switches it is to be started with.
     pub make: fn(&Switches) -> Result<Box<dyn System>, Unusable>,
+    /// The workloads that have to find it linearizable, whatever the faults; empty where it fails by design.
+    pub holds: &'static [&'static str],
+    /// What is or can be switched to be wrong with it.
+    pub flaws: fn() -> Vec<Flaw>,
 }
 
 /// Why a system cannot be tried here, or not so.
@@ -130,11 +137,15 @@ pub const SYSTEMS: &[Entry] = &[
         name: "raft",
         about: "the built-in Raft: key-value store with a write-ahead log, one process per node",
         make: |switches| Ok(Box::new(raft::Raft::new(switches.clone()))),
+        holds: &["register", "counter"],
+        flaws: raft::flaws,
     },
     Entry {
         name: "etcd",
         about: "etcd 3.4 and later, as installed (Debian: etcd-server), spoken to over its JSON gateway",
         make: |switches| Ok(Box::new(etcd::Etcd::new(switches)?)),
+        holds: &["register", "counter"],
+        flaws: etcd::flaws,
     },
 ];
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use tribunal_nodes::raft::Bug;
 use tribunal_workloads::Client;
 
 use crate::framed::{self, FramedClient};
-use crate::{Answer, Command, Place, Switches, System, Wiring};
+use crate::{Answer, Command, Flaw, Place, Switches, System, Wiring};
 
 /// The system `raft`.
 pub struct Raft {
@@ -17,6 +18,16 @@ impl Raft {
     pub fn new(switches: Switches) -> Self {
         Raft { switches }
     }
+}
+
+/// Its seeded mistakes. A write that is carried out twice is seen where operations do not say what they write.
+pub fn flaws() -> Vec<Flaw> {
+    let flaw = |bug: &Bug| match bug {
+        Bug::ApplyTwiceOnRetry => Flaw::seeded(bug.name(), bug.rule(), "counter"),
+        Bug::AckBeforeFsync => Flaw::seeded(bug.name(), bug.rule(), "register").with(&["--nemesis", "power"]),
+        _ => Flaw::seeded(bug.name(), bug.rule(), "register"),
+    };
+    Bug::all().iter().map(flaw).collect()
 }
 
 const PEER: usize = 0;
