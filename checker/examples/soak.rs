@@ -45,7 +45,8 @@ fn soak(kind: ModelKind, count: u64, seed: u64) -> Result<u64, String> {
             let options = Options { engine, certify: true, explain: false, threads: 1, ..Options::default() };
             check(&history, kind, &options).expect("the menu of a model fits it").answer
         };
-        let mut answers = vec![answer(Engine::DepthFirst), answer(Engine::Frontier), answer(Engine::Auto)];
+        let engines = [Engine::DepthFirst, Engine::Frontier, Engine::Search, Engine::Auto];
+        let mut answers = engines.map(answer).to_vec();
         if round % 100 == 0 && history.ops.len() <= 8 {
             let truth = small::by_definition(kind, &history.ops);
             answers.push(if truth { Answer::Linearizable } else { Answer::Violation });

@@ -14,15 +14,15 @@
 //! ```
 //!
 //! A violation is only ever concluded when nothing has been dropped since the start. The last attempt, from the start
-//! and without a width, makes sure that every search comes to a conclusion. Before the search goes back for the first
-//! time, [`refute`](crate::refute) looks for one simple kind of violation that needs no search.
+//! and without a width, makes sure that every search comes to a conclusion. Before the beam gets really wide,
+//! [`lucky`](crate::lucky) may try its luck once more.
 
 use crate::broken::broken;
 use crate::frontier::Frontier;
 use crate::limits::{Limit, Meter};
+use crate::lucky;
 use crate::model::Model;
 use crate::part::{Event, Part};
-use crate::refute;
 use crate::space::{Space, StateId};
 
 /// What a search ended with. Operations by their numbers in the part.
@@ -61,6 +61,9 @@ const ATTEMPTS: [Attempt; 5] = if cfg!(test) {
     ]
 };
 
+/// From this attempt on at one place the history counts as a hard one.
+const HARD: usize = 2;
+
 /// There is a checkpoint to go back to every so many events; and so far past a difficulty the beam is narrow again.
 const STRETCH: u32 = if cfg!(test) { 2 } else { 64 };
 
@@ -85,44 +88,39 @@ pub(crate) enum Evidence {
     Deepest(usize),
 }
 
-/// Searches for a legal order of the whole part.
+/// Searches for a legal order of the whole part. `may_be_lucky`: other ways than this one may be tried when it gets hard.
 pub(crate) fn search<M: Model>(
     part: &Part,
     space: &mut Space<'_, M>,
     meter: &mut Meter<'_>,
     evidence: Evidence,
+    may_be_lucky: bool,
 ) -> Search {
     let mut frontier = match evidence {
         Evidence::None => Frontier::without_trail(ATTEMPTS[0].width),
         Evidence::Order | Evidence::Deepest(_) => Frontier::new(ATTEMPTS[0].width),
     };
     frontier.look_ahead(part, space);
-    let may_refute = !matches!(evidence, Evidence::Deepest(_));
-    let (found, reached) = match run(&mut frontier, part, space, meter, may_refute) {
-        Ok(None) if evidence == Evidence::None => (Found::Order(Vec::new()), part.definite()),
-        Ok(None) => (Found::Order(frontier.order(part, space)), part.definite()),
-        Ok(Some(wall)) => (Found::Wall(wall), frontier.returned),
-        Err((limit, reached)) => (Found::Stopped(limit, reached), reached),
-    };
+    let found = run(&mut frontier, part, space, meter, may_be_lucky).unwrap_or_else(|| {
+        Found::Order(if evidence == Evidence::None { Vec::new() } else { frontier.order(part, space) })
+    });
     let frontier_max = frontier.widest;
     let deepest = match (&found, evidence) {
         (Found::Wall(_), Evidence::Deepest(at_most)) => frontier.deepest(part, space, at_most),
         _ => Vec::new(),
     };
-    debug_assert!(reached <= part.definite(), "more have returned than there are");
     Search { found, frontier_max, deepest }
 }
 
-/// Works through all events. `Some` operation if nothing survives its return. With a limit comes how many operations
-/// had returned, at best.
+/// Works through all events. `None` if some configuration survives them.
 fn run<M: Model>(
     frontier: &mut Frontier,
     part: &Part,
     space: &mut Space<'_, M>,
     meter: &mut Meter<'_>,
-    may_refute: bool,
-) -> Result<Option<u32>, (Limit, usize)> {
-    let (mut attempt, mut reached, mut narrow_from, mut refuted) = (0, 0, 0, !may_refute);
+    mut may_be_lucky: bool,
+) -> Option<Found> {
+    let (mut attempt, mut reached, mut narrow_from) = (0, 0, 0);
     while let Some(event) = part.events.get(frontier.event() as usize) {
         if frontier.event().is_multiple_of(STRETCH) {
             frontier.set_checkpoint();
@@ -133,23 +131,23 @@ fn run<M: Model>(
         }
         let alive = frontier.next(part, space, meter);
         reached = reached.max(frontier.returned);
-        if alive.map_err(|limit| (limit, reached))? {
-            continue;
+        match alive {
+            Ok(true) => continue,
+            Ok(false) => {}
+            // How many operations had returned, at best.
+            Err(limit) => return Some(Found::Stopped(limit, reached)),
         }
         let Event::Return(op) = *event else { unreachable!("every configuration survives a call") };
         if !frontier.was_cut || broken("beam: trust what was cut") {
-            return Ok(Some(op));
-        }
-        if !refuted {
-            refuted = true;
-            if let Some(wall) = refute::stale(part, space) {
-                return Ok(Some(wall));
-            }
-        }
-        if attempt > 0 && may_refute && refute::is_stale(part, space, op) {
-            return Ok(Some(op));
+            return Some(Found::Wall(op));
         }
         attempt += 1;
+        if attempt == HARD && may_be_lucky {
+            may_be_lucky = false;
+            if let Some(found) = lucky::search(part, space, meter, lucky::Attempt::Second) {
+                return Some(found);
+            }
+        }
         // Never earlier than before: whenever the beam becomes narrow again it has got further.
         narrow_from = narrow_from.max(frontier.event() + STRETCH);
         frontier.width = ATTEMPTS[attempt].width;
@@ -158,5 +156,5 @@ fn run<M: Model>(
             None => frontier.start_again(),
         }
     }
-    Ok(None)
+    None
 }

@@ -50,8 +50,6 @@
 //! A narrow beam is guided by what will be observed: an indeterminate operation is tried only if the state it leads to may
 //! become one in which the next observations are possible ([`Model::leads_toward`]).
 //!
-//! Before the beam is widened, [`refute`](crate::refute) looks for one simple kind of violation that needs no search.
-//!
 //! With a width, only so many configurations are kept after each event: see [`beam`](crate::beam). The engine notes when
 //! that drops any.
 

@@ -7,11 +7,12 @@ use std::sync::atomic::AtomicBool;
 
 use crate::beam::{self, Evidence, Found, Search};
 use crate::decision::Decision;
-use crate::dfs;
+use crate::dfs::{self, Manner};
 
 use crate::generate::SplitMix64;
 use crate::history::History;
 use crate::limits::{Limit, Limits, Meter};
+use crate::lucky;
 use crate::model::Model;
 use crate::online::{KeyStream, Stream};
 use crate::op::Op;
@@ -24,9 +25,11 @@ use crate::witness::{self, Stuck};
 /// The search engines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Engine {
-    /// The frontier engine, after the exact algorithms for special histories.
+    /// The exact algorithms for special histories; then a short depth-first search; then the frontier engine.
     #[default]
     Auto,
+    /// The same without the exact algorithms.
+    Search,
     /// The frontier engine alone.
     Frontier,
     /// The plain depth-first search: slow, and the reference for all others.
@@ -170,12 +173,14 @@ impl<M: Model> Judge for M {
                 return Decided { decision, ..Decided::undecided(path.name()) };
             }
         }
-        let reference = demand.engine == Engine::DepthFirst;
-        let mut decided = Decided::undecided(if reference { "depth-first" } else { "frontier" });
+        let mut decided = Decided::undecided("depth-first");
         let mut meter = Meter::new(demand.limits, demand.cancelled);
         let mut space = Space::new(self);
         let Ok(readings) = part::read(&mut space, ops) else { return decided };
-        let components = if reference { None } else { split::components(&space, &readings) };
+        let components = match demand.engine {
+            Engine::DepthFirst => None,
+            Engine::Auto | Engine::Search | Engine::Frontier => split::components(&space, &readings),
+        };
         let Some(components) = components else {
             search(space, readings, demand, &mut meter, &mut decided);
             return decided;
@@ -205,9 +210,9 @@ impl<M: Model> Judge for M {
         configurations_max: usize,
     ) -> Option<Failure> {
         let mut space = Space::new(self);
-        let part = Part::new(part::read(&mut space, ops).ok()?);
+        let part = Part::new(&mut part::read(&mut space, ops).ok()?);
         let evidence = Evidence::Deepest(configurations_max);
-        let search = beam::search(&part, &mut space, &mut Meter::new(limits, None), evidence);
+        let search = beam::search(&part, &mut space, &mut Meter::new(limits, None), evidence, false);
         let Search { found: Found::Wall(wall), deepest, .. } = search else { return None };
         let wall = part.ops[wall as usize];
         // Called by then (operations are numbered in that order), and not returned before.
@@ -261,20 +266,27 @@ fn search<M: Model>(
     meter: &mut Meter<'_>,
     decided: &mut Decided,
 ) {
-    let reference = demand.engine == Engine::DepthFirst;
-    if !reference {
+    let mut part = Part::new(&mut readings);
+    let soon = match demand.engine {
+        Engine::Auto | Engine::Search => lucky::search(&part, &mut space, meter, lucky::Attempt::First),
+        Engine::DepthFirst => Some(
+            dfs::search(&part, &mut space, meter, Manner::Plain).expect("the plain search never gives up"),
+        ),
+        Engine::Frontier => None,
+    };
+    let found = soon.unwrap_or_else(|| {
         space.learn_effects();
+        let before = readings.len();
         readings.retain(|reading| !reading.indeterminate || space.effect(reading.class) != Effect::Observes);
-    }
-    let part = Part::new(readings);
-    let found = if reference {
-        dfs::search(&part, &mut space, meter)
-    } else {
+        if readings.len() < before {
+            part = Part::new(&mut readings);
+        }
         let evidence = if demand.order { Evidence::Order } else { Evidence::None };
-        let search = beam::search(&part, &mut space, meter, evidence);
+        let search = beam::search(&part, &mut space, meter, evidence, demand.engine != Engine::Frontier);
+        decided.engine = "frontier";
         decided.frontier_max = decided.frontier_max.max(search.frontier_max);
         search.found
-    };
+    });
     decided.definite += part.definite();
     decided.states = meter.states();
     match found {

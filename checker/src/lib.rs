@@ -91,6 +91,7 @@ pub mod generate;
 pub mod history;
 mod judge;
 pub mod limits;
+mod lucky;
 pub mod model;
 pub mod online;
 pub mod op;

@@ -53,6 +53,17 @@ pub use set::Set;
 pub use stack::Stack;
 pub use unordered_queue::UnorderedQueue;
 
+/// What leads to a state: see [`Model::comes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comes<State> {
+    /// The call cannot lead there.
+    Never,
+    /// It may lead there from more than one state.
+    FromAnywhere,
+    /// It leads there, or is made there, from this state alone.
+    From(State),
+}
+
 /// A sequential specification of one object. The example at the top of the crate implements it for an object of its
 /// own.
 pub trait Model: Sync {
@@ -102,10 +113,16 @@ pub trait Model: Sync {
         false
     }
 
-    /// Whether an observation may be possible in a state that this call has just led to, or was made in. `false` is a
-    /// promise: between the two something else must have changed the object. The evidence of a stale read rests on it.
-    fn may_precede(&self, _call: &Self::Call, _observation: &Self::Call) -> bool {
-        true
+    /// The only state in which an observation is possible, where there is but one. One state may stand for several, if it
+    /// does so here and in [`Model::comes`], and for the initial one stands itself. A promise.
+    fn sees(&self, _observation: &Self::Call) -> Option<Self::State> {
+        None
+    }
+
+    /// Before which states a call, with its recorded result, leads to this state, or is made in it. A promise: the
+    /// evidence of a stale read rests on it.
+    fn comes(&self, _call: &Self::Call, _to: &Self::State) -> Comes<Self::State> {
+        Comes::FromAnywhere
     }
 
     /// Whether an observation may become possible after this state, as long as nothing overwrites the object: a text

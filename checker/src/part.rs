@@ -89,7 +89,7 @@ pub(crate) struct Misfit {
 
 impl Part {
     /// Normalises the operations of one object.
-    pub(crate) fn new(mut readings: Vec<Reading>) -> Self {
+    pub(crate) fn new(readings: &mut [Reading]) -> Self {
         readings.sort_by_key(|reading| reading.call);
         let mut part = Part {
             ops: readings
@@ -99,7 +99,7 @@ impl Part {
             events: Vec::with_capacity(2 * readings.len()),
         };
         let mut pending: BinaryHeap<Reverse<(Nanos, u32)>> = BinaryHeap::new();
-        for (i, reading) in (0..).zip(&readings) {
+        for (i, reading) in (0..).zip(&*readings) {
             // At one instant calls come first.
             let over = |end: Nanos| end < reading.call || end == reading.call && broken("ties are in order");
             while let Some(&Reverse((end, ended))) = pending.peek()

@@ -17,20 +17,22 @@
 //! return, and never undoers. This is the rule of Gibbons and Korach (*Testing shared memories*, SIAM J. Comput. 1997)
 //! for a read, one at a time, for any object with few states. O(n log n) for each set F.
 //!
-//! Where states are many, as texts are, the model itself says what may have come before an observation
-//! ([`Model::may_precede`]), and the rule is applied to the one observation that a search stumbled over.
+//! Where states are many, as texts are, the model itself says what leads to the one that was seen ([`Model::comes`]), and
+//! the rule is applied to one observation at a time, near the place where a search got stuck: see [`is_stale`].
 //!
 //! It is no more than a refutation: that it finds nothing says nothing.
 
 use hashbrown::HashMap;
 
 use crate::broken::broken;
-use crate::model::Model;
+use crate::model::{Comes, Model};
 use crate::part::{Event, Part, PartOp};
 use crate::space::{ClassId, Effect, Space, StateId};
 
 /// Objects with more states than this are left to the search.
 const STATES_MAX: usize = 64;
+/// An observation that depends on more states than this is left to the search.
+const TRACED_STATES_MAX: usize = 256;
 
 /// The first return, if there is any, that no configuration can survive for this reason.
 pub(crate) fn stale<M: Model>(part: &Part, space: &mut Space<'_, M>) -> Option<u32> {
@@ -89,39 +91,61 @@ fn first_stale(part: &Part, calls: &[u32], moves: &Moves, states: u64) -> Option
     None
 }
 
-/// Whether no configuration can survive the return of this observation, for the same reason, in an object that may have
-/// any number of states: what may have led to a state in which it is possible is the model's to say
-/// ([`Model::may_precede`]). O(n).
-pub(crate) fn is_stale<M: Model>(part: &Part, space: &mut Space<'_, M>, observation: u32) -> bool {
-    let class = part.ops[observation as usize].class;
-    if space.effect(class) != Effect::Observes {
-        return false;
-    }
-    let may_precede: Vec<bool> =
-        (0..space.len().1 as ClassId).map(|other| space.may_precede(other, class)).collect();
-    let mut undone = None;
-    let mut source: Option<u32> = None;
-    let mut calls: HashMap<u32, u32> = HashMap::new();
-    let mut is_called = false;
+/// Whether no configuration can survive the return of this observation, because the only state that it can have found
+/// is gone, in an object that may have any number of states: what leads to a state is the model's to say
+/// ([`Model::sees`], [`Model::comes`]).
+///
+/// A source may itself need one certain state before it, as appending to a text does. So the rule is applied to that
+/// state as well, at the earliest time at which the source can have come, and so on back to a state that some operation
+/// led to from anywhere. O(n) for each state on the way.
+pub(crate) fn is_stale<M: Model>(part: &Part, space: &Space<'_, M>, observation: u32) -> bool {
+    let Some(seen) = space.sees(part.ops[observation as usize].class) else { return false };
+    let end = part.ops[observation as usize].returns;
+    let mut calls = vec![0; part.ops.len()];
     for (at, event) in (0..).zip(&part.events) {
-        match *event {
-            Event::Call(op) if op == observation => is_called = true,
-            Event::Call(op) => {
-                let PartOp { class, returns, .. } = part.ops[op as usize];
-                if !may_precede[class as usize] || broken("refute: only the start precedes") {
-                    calls.insert(op, at);
-                } else if space.effect(class) != Effect::Observes {
-                    source = source.max(Some(returns));
-                }
-            }
-            Event::Return(op) if op == observation => break,
-            // What returns later may come after the observation.
-            Event::Return(op) if !is_called => undone = undone.max(calls.remove(&op)),
-            Event::Return(_) => {}
+        if let Event::Call(op) = *event {
+            calls[op as usize] = at;
         }
     }
-    let from_start = undone.is_none() && space.possible(0, class);
-    !from_start && source.is_none_or(|returns| Some(returns) < undone)
+    // States that must have been there, each with the earliest event after which that can have been.
+    let mut needs: Vec<(M::State, u32)> = vec![(seen, calls[observation as usize])];
+    let mut met: HashMap<M::State, u32> = HashMap::new();
+    while let Some((state, since)) = needs.pop() {
+        if met.get(&state).is_some_and(|&earlier| earlier <= since) {
+            continue;
+        }
+        if met.len() == TRACED_STATES_MAX {
+            return false;
+        }
+        met.insert(state.clone(), since);
+        let comes: Vec<Comes<M::State>> =
+            (0..space.len().1 as ClassId).map(|class| space.comes(class, &state)).collect();
+        let ops = (0..).zip(&part.ops).take_while(|&(op, _)| calls[op as usize] < end);
+        let is_over =
+            |op: &PartOp| op.returns < since || op.definite() && broken("refute: what is called is over");
+        let over = ops.clone().filter(|&(_, op)| is_over(op));
+        // What certainly happened by then and left another state: the call of the last of them.
+        let undone = over
+            .filter(|(_, op)| matches!(comes[op.class as usize], Comes::Never))
+            .map(|(op, _)| calls[op as usize])
+            .max();
+        if undone.is_none() && space.state(0) == &state {
+            return false;
+        }
+        for (op, &PartOp { class, returns, .. }) in ops {
+            if Some(returns) < undone || space.effect(class) == Effect::Observes {
+                continue;
+            }
+            match &comes[class as usize] {
+                Comes::Never => {}
+                Comes::FromAnywhere => return false,
+                Comes::From(before) => {
+                    needs.push((before.clone(), calls[op as usize].max(undone.unwrap_or(0))));
+                }
+            }
+        }
+    }
+    true
 }
 
 /// What the calls of each class do, over all states that can be reached; sets of states as bits.

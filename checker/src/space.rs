@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, Hash};
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use crate::broken::broken;
-use crate::model::Model;
+use crate::model::{Comes, Model};
 
 /// The number of an interned state. The initial state is 0.
 pub(crate) type StateId = u32;
@@ -172,9 +172,14 @@ impl<'m, M: Model> Space<'m, M> {
         }
     }
 
-    /// See [`Model::may_precede`].
-    pub(crate) fn may_precede(&self, call: ClassId, observation: ClassId) -> bool {
-        self.model.may_precede(self.call(call), self.call(observation))
+    /// See [`Model::sees`].
+    pub(crate) fn sees(&self, observation: ClassId) -> Option<M::State> {
+        self.model.sees(self.call(observation))
+    }
+
+    /// See [`Model::comes`].
+    pub(crate) fn comes(&self, call: ClassId, state: &M::State) -> Comes<M::State> {
+        self.model.comes(self.call(call), state)
     }
 
     /// See [`Model::leads_toward`].

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::Model;
+use crate::model::{Comes, Model};
 use crate::op::{F, Op, Value};
 
 /// One key: put, get, append, compare-and-set, delete. It starts absent, which is `nil`.
@@ -103,20 +103,25 @@ impl Model for Kv {
         matches!(call, KvCall::Get(_) | KvCall::CasFailed(_) | KvCall::Delete(Some(false)))
     }
 
-    fn may_precede(&self, call: &KvCall, observation: &KvCall) -> bool {
-        let KvCall::Get(seen) = observation else { return true };
-        let same = |value: &Value| {
-            let absent = |value: &Value| value.is_nil() || *value == Value::str("");
-            value == seen || absent(value) && absent(seen)
-        };
+    fn sees(&self, observation: &KvCall) -> Option<Value> {
+        if let KvCall::Get(value) = observation { Some(absent_as_nil(value)) } else { None }
+    }
+
+    fn comes(&self, call: &KvCall, to: &Value) -> Comes<Value> {
+        let only = |state: &Value, comes| if absent_as_nil(state) == *to { comes } else { Comes::Never };
         match call {
-            KvCall::Get(value) | KvCall::Put(value) | KvCall::Cas(_, value) => same(value),
-            KvCall::Append(more) => match seen {
-                Value::Str(text) => text.ends_with(&**more),
-                _ => more.is_empty(),
+            KvCall::Get(value) => only(value, Comes::From(to.clone())),
+            KvCall::Put(value) => only(value, Comes::FromAnywhere),
+            KvCall::Cas(from, value) => only(value, Comes::From(absent_as_nil(from))),
+            KvCall::Delete(_) => only(&Value::Nil, Comes::FromAnywhere),
+            KvCall::CasFailed(_) => Comes::FromAnywhere,
+            KvCall::Append(more) if more.is_empty() => Comes::From(to.clone()),
+            KvCall::Append(more) => match to {
+                Value::Str(text) => text
+                    .strip_suffix(&**more)
+                    .map_or(Comes::Never, |begin| Comes::From(absent_as_nil(&Value::str(begin)))),
+                _ => Comes::Never,
             },
-            KvCall::Delete(_) => same(&Value::Nil),
-            KvCall::CasFailed(_) => true,
         }
     }
 
@@ -130,6 +135,11 @@ impl Model for Kv {
     fn overwrites(&self, call: &KvCall) -> bool {
         matches!(call, KvCall::Put(_) | KvCall::Delete(None))
     }
+}
+
+/// An absent key reads as the empty text too.
+fn absent_as_nil(value: &Value) -> Value {
+    if *value == Value::str("") { Value::Nil } else { value.clone() }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub(crate) fn illegal(kind: ModelKind, script: &str) {
 }
 
 fn assert_answer(kind: ModelKind, script: &str, answer: Answer) {
-    for engine in [Engine::Auto, Engine::Frontier, Engine::DepthFirst] {
+    for engine in [Engine::Auto, Engine::Search, Engine::Frontier, Engine::DepthFirst] {
         let options = Options { engine, certify: true, ..Options::default() };
         assert_eq!(
             check(&history(script), kind, &options).unwrap().answer,

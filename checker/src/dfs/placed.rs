@@ -1,0 +1,124 @@
+//! What is placed so far, and which such sets have been met.
+
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::part::Part;
+use crate::space::StateId;
+
+/// The set of operations placed, kept so that a short key stands for it: below the first definite operation that is
+/// not placed every definite one is, so the key need only hold what comes after.
+pub(super) struct Placed {
+    /// Per operation: its bit among its kind.
+    bit: Vec<(bool, u32)>,
+    /// Definite operations in the order of their calls; then indeterminate ones.
+    definite_bits: Vec<u64>,
+    indeterminate_bits: Vec<u64>,
+    pub(super) definite: usize,
+    pub(super) definite_left: usize,
+    key: Vec<u64>,
+    /// No word of `definite_bits` before this one has a bit missing; none after the second has one set.
+    low: usize,
+    high: usize,
+}
+
+impl Placed {
+    pub(super) fn new(part: &Part) -> Self {
+        let mut counts = [0u32, 0];
+        let mut count = |definite: bool| {
+            counts[usize::from(definite)] += 1;
+            (definite, counts[usize::from(definite)] - 1)
+        };
+        let bit = part.ops.iter().map(|op| count(op.definite())).collect();
+        let words = |n: u32| vec![0; n as usize / 64 + 1];
+        Placed {
+            bit,
+            definite_bits: words(counts[1]),
+            indeterminate_bits: words(counts[0]),
+            definite: 0,
+            definite_left: counts[1] as usize,
+            key: Vec::new(),
+            low: 0,
+            high: 0,
+        }
+    }
+
+    pub(super) fn insert(&mut self, op: u32) {
+        let (definite, bit) = self.bit[op as usize];
+        let word = bit as usize / 64;
+        if definite {
+            self.definite_bits[word] |= 1 << (bit % 64);
+            self.definite += 1;
+            self.definite_left -= 1;
+            self.high = self.high.max(word);
+            while self.definite_bits[self.low] == u64::MAX {
+                self.low += 1;
+            }
+        } else {
+            self.indeterminate_bits[word] |= 1 << (bit % 64);
+        }
+    }
+
+    pub(super) fn remove(&mut self, op: u32) {
+        let (definite, bit) = self.bit[op as usize];
+        let word = bit as usize / 64;
+        if definite {
+            self.definite_bits[word] &= !(1 << (bit % 64));
+            self.definite -= 1;
+            self.definite_left += 1;
+            self.low = self.low.min(word);
+            while self.high > 0 && self.definite_bits[self.high] == 0 {
+                self.high -= 1;
+            }
+        } else {
+            self.indeterminate_bits[word] &= !(1 << (bit % 64));
+        }
+    }
+
+    /// The configuration of these operations and this state, as a key.
+    pub(super) fn key(&mut self, state: StateId) -> &[u64] {
+        self.key.clear();
+        self.key.push(u64::from(state) << 32 | self.low as u64);
+        self.key.extend_from_slice(&self.indeterminate_bits);
+        self.key.extend(self.definite_bits.get(self.low..=self.high).unwrap_or_default());
+        &self.key
+    }
+}
+
+/// Every configuration that was ever met, by its key.
+#[derive(Default)]
+pub(super) struct Seen {
+    hasher: DefaultHashBuilder,
+    /// Where each key begins in `words`, which holds its length and then the key itself.
+    table: HashTable<usize>,
+    words: Vec<u64>,
+}
+
+impl Seen {
+    /// Whether it is a new one.
+    pub(super) fn insert(&mut self, key: &[u64]) -> bool {
+        let Seen { hasher, table, words } = self;
+        let at = |start: usize| &words[start + 1..start + 1 + words[start] as usize];
+        let hash = hasher.hash_one(key);
+        if table.find(hash, |&start| at(start) == key).is_some() {
+            return false;
+        }
+        let start = words.len();
+        table.insert_unique(hash, start, |&start| hasher.hash_one(at(start)));
+        words.push(key.len() as u64);
+        words.extend_from_slice(key);
+        true
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.table.clear();
+        self.words.clear();
+    }
+
+    /// Held by what is remembered.
+    pub(super) fn bytes(&self) -> usize {
+        self.table.len() * (size_of::<usize>() + 1) + self.words.len() * size_of::<u64>()
+    }
+}

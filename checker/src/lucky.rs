@@ -1,0 +1,49 @@
+//! What decides most histories: a short depth-first search, and where that gets stuck, a look for a plain violation.
+//!
+//! Real histories are mostly easy: nearly every operation takes effect in the order of the calls, and a search that
+//! follows one explanation finds it in a fraction of the time that it takes to carry all of them along. Where it stops
+//! getting any further there is either a real difficulty, which is the frontier engine's, or a violation; many a
+//! violation is plain to see, once one knows where to look ([`refute`](crate::refute)).
+//!
+//! It is tried twice: first for a small share of the time that the frontier engine would need, and once more, for longer,
+//! when that one has a hard time too.
+
+use crate::beam::Found;
+use crate::dfs::{self, Manner};
+use crate::limits::Meter;
+use crate::model::Model;
+use crate::part::Part;
+use crate::refute;
+use crate::space::Space;
+
+/// Which of the two attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    First,
+    Second,
+}
+
+/// An answer, if it is found soon. No answer means nothing.
+pub(crate) fn search<M: Model>(
+    part: &Part,
+    space: &mut Space<'_, M>,
+    meter: &mut Meter<'_>,
+    attempt: Attempt,
+) -> Option<Found> {
+    let ops = part.ops.len();
+    let walls_max = match attempt {
+        _ if cfg!(test) => attempt as usize,
+        Attempt::First => 2048 + ops / 4,
+        Attempt::Second => 32_768 + 16 * ops,
+    };
+    let stuck = match dfs::search(part, space, meter, Manner::Lucky { walls_max }) {
+        Ok(found) => return Some(found),
+        Err(stuck) => stuck,
+    };
+    if attempt == Attempt::First
+        && let Some(wall) = refute::stale(part, space)
+    {
+        return Some(Found::Wall(wall));
+    }
+    refute::is_stale(part, space, stuck.op).then_some(Found::Wall(stuck.op))
+}
