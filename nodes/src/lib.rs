@@ -4,6 +4,7 @@
 //! ```text
 //!   wire      what clients say to any of them
 //!   machine   the state that they replicate: keys and values
+//!   replica   the server around a protocol: sockets, clients, disk
 //!   raft      Raft
 //! ```
 //!
@@ -13,6 +14,7 @@
 mod logging;
 mod machine;
 pub mod raft;
+mod replica;
 mod value;
 pub mod wire;
 

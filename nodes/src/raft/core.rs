@@ -1,20 +1,7 @@
 //! The protocol without the world: inputs and time go in, messages and effects come out.
 //!
-//! The core owns no socket, no file, no clock and no source of randomness but the seeded generator it is handed. So a
-//! test can play any script to it, and a simulator can play millions.
-//!
-//! ```text
-//!   receive(message) --+                          +-- write      to be made durable, then persisted(number)
-//!   tick(now) ---------+                          +-- messages   to be sent
-//!   propose(payload) --+--> Core --> ready() -----+-- committed  to be applied to the state machine, in order
-//!   read(id) ----------+                          +-- reads      to be answered from the state machine now
-//!   persisted(number) -+                          +-- install    a snapshot that replaces the state machine
-//!   compact(snapshot) -+
-//! ```
-//!
-//! Inputs only change the state; everything that must happen outside is collected, and taken with `ready()`. Calling it
-//! once after several inputs is what makes batches: one write to disk, one AppendEntries per follower, one round for
-//! all the reads.
+//! The core is a [`Protocol`](crate::replica::Protocol), and as pure as those are. Asking once what follows from several
+//! inputs makes batches: one write to disk, one AppendEntries per follower, one round for all the reads.
 //!
 //! **Persist before you speak.** What a node says about its term, its vote or its log must still be true after a crash
 //! (Figure 2: "updated on stable storage before responding to RPCs"). The core enforces that itself: such messages wait
@@ -31,7 +18,6 @@ mod snapshot;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 
@@ -42,32 +28,7 @@ use super::log::Log;
 use super::message::{
     Appended, Body, Entry, HardState, Index, Message, NodeId, Payload, Position, Snapshot, Term,
 };
-
-/// A moment: how long after the node's start.
-pub(crate) type Time = Duration;
-
-/// Names a read that awaits its answer; chosen by the caller.
-pub(crate) type ReadId = u64;
-
-/// How a node is set up.
-#[derive(Clone, Debug)]
-pub(crate) struct Config {
-    pub(crate) id: NodeId,
-    /// The other nodes.
-    pub(crate) peers: Vec<NodeId>,
-    /// The shortest and the longest election timeout.
-    pub(crate) election_timeout: (Duration, Duration),
-    /// How often a leader makes itself heard.
-    pub(crate) heartbeat: Duration,
-    pub(crate) bugs: Vec<Bug>,
-}
-
-impl Config {
-    /// Whether the node is to make that mistake.
-    pub(crate) fn has(&self, bug: Bug) -> bool {
-        self.bugs.contains(&bug)
-    }
-}
+pub(crate) use crate::replica::{NotLeader, ReadId, Time};
 
 /// What a node finds on its disk when it starts.
 #[derive(Clone, Debug, Default)]
@@ -90,10 +51,6 @@ enum Role {
     },
     Leader(Leading),
 }
-
-/// The request needs the leader, and this node is not it.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct NotLeader;
 
 /// What must be made durable, as one: all of it or nothing.
 #[derive(Clone, Debug, Default)]
@@ -127,18 +84,11 @@ pub(crate) enum Notice {
     InstalledSnapshot { at: Position, bytes: usize },
 }
 
-/// All that must happen outside, in this order.
-#[derive(Debug, Default)]
-pub(crate) struct Ready {
-    pub(crate) notices: Vec<Notice>,
-    pub(crate) messages: Vec<(NodeId, Message)>,
-    pub(crate) write: Option<Write>,
-    pub(crate) install: Option<Arc<Snapshot>>,
-    pub(crate) committed: Vec<Entry>,
-    pub(crate) reads: Vec<ReadId>,
-    /// The node led, and does not any more: proposals that were not committed are uncertain, reads must be retried.
-    pub(crate) deposed: bool,
-}
+/// How a node is set up.
+pub(crate) type Config = crate::replica::Config<Bug>;
+
+/// All that must happen outside.
+pub(crate) type Ready = crate::replica::Ready<Core>;
 
 /// One node's part in the protocol.
 pub(crate) struct Core {
@@ -286,6 +236,10 @@ impl Core {
         self.leader.as_ref()
     }
 
+    pub(crate) fn id(&self) -> &NodeId {
+        &self.config.id
+    }
+
     /// The role as a word: leader, candidate or follower.
     pub(crate) fn role(&self) -> &'static str {
         match self.role {
@@ -334,10 +288,8 @@ impl Core {
         self.config.has(Bug::AckBeforeWrite) && self.now + self.config.heartbeat != leading.heartbeat_at()
     }
 
-    /// How many nodes are a majority of all.
     fn quorum(&self) -> usize {
-        let nodes = self.config.peers.len() + 1;
-        nodes / 2 + 1
+        self.config.quorum()
     }
 
     /// Sends a message that relies on nothing that a crash could undo.

@@ -1,37 +1,16 @@
 //! The words that Raft nodes share: terms, positions, entries, and the messages of Figure 2 and Figure 13.
 
 use std::fmt;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use crate::replica::{NodeId, Payload};
 
 /// A period with at most one leader (section 5.1).
 pub(crate) type Term = u64;
 
 /// A place in the log, counted from 1; 0 is the place before the first.
 pub(crate) type Index = u64;
-
-/// The name of a node.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) struct NodeId(Arc<str>);
-
-impl From<&str> for NodeId {
-    fn from(name: &str) -> Self {
-        NodeId(name.into())
-    }
-}
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for NodeId {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
 
 /// An index and the term of the entry there. Two logs with the same position agree up to it (Log Matching).
 ///
@@ -53,35 +32,11 @@ impl fmt::Debug for Position {
     }
 }
 
-/// What an entry carries. The core never looks into a command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Payload {
-    /// Nothing: a new leader's first entry, which lets it commit what it inherited (section 8).
-    Noop,
-    /// A command of the state machine, in its own encoding.
-    Command(Arc<[u8]>),
-}
-
-impl Payload {
-    /// Bytes on the wire and on disk, roughly.
-    pub(crate) fn size(&self) -> usize {
-        16 + if let Payload::Command(bytes) = self { bytes.len() } else { 0 }
-    }
-}
-
 /// One entry of the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Entry {
-    pub(crate) at: Position,
-    pub(crate) payload: Payload,
-}
+pub(crate) type Entry = crate::replica::Entry<Position>;
 
 /// The state machine after every entry up to `last` (section 7).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Snapshot {
-    pub(crate) last: Position,
-    pub(crate) data: Arc<[u8]>,
-}
+pub(crate) type Snapshot = crate::replica::Snapshot<Position>;
 
 /// What a node must not forget (Figure 2, persistent state), beside the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,9 +15,6 @@
 //! its clients had better try elsewhere.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
-
-use rand::RngExt;
 
 use super::super::message::{Body, NodeId, Payload, Position, Term};
 use super::replication::Leading;
@@ -26,9 +23,7 @@ use super::{Bug, Core, Notice, Role};
 impl Core {
     /// Draws the time of the next election anew, which keeps nodes from splitting the vote for long (section 5.2).
     pub(super) fn reset_election_timer(&mut self) {
-        let (shortest, longest) = self.config.election_timeout;
-        let (low, high) = (shortest.as_micros() as u64, longest.as_micros() as u64);
-        self.election_at = self.now + Duration::from_micros(self.rng.random_range(low..=high.max(low)));
+        self.election_at = self.now + self.config.draw_election_timeout(&mut self.rng);
     }
 
     pub(super) fn become_follower(&mut self, term: Term, why: &'static str) {

@@ -12,10 +12,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
-use super::super::core::Config;
+use super::super::bug::Bug;
+use super::super::core::{Config, Core};
 use super::super::message::NodeId;
-use super::super::server::{ServerError, Setup, serve};
 use super::{ELECTION_TIMEOUT, HEARTBEAT};
+use crate::replica::server::{ServerError, Setup, serve};
 use crate::wire::{Outcome, Response, frames};
 
 /// How often an operation is tried before the test gives up.
@@ -25,7 +26,7 @@ const TRIES: u64 = 60;
 type Running = (oneshot::Sender<()>, JoinHandle<Result<(), ServerError>>);
 
 struct Cluster {
-    setups: Vec<Setup>,
+    setups: Vec<Setup<Bug>>,
     running: Vec<Option<Running>>,
 }
 
@@ -65,7 +66,7 @@ impl Cluster {
     fn start_node(&mut self, node: usize) {
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { stopped.await.unwrap_or(()) };
-        let task = tokio::spawn(serve(self.setups[node].clone(), shutdown));
+        let task = tokio::spawn(serve::<Core>(self.setups[node].clone(), shutdown));
         self.running[node] = Some((stop, task));
     }
 

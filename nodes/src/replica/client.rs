@@ -34,7 +34,7 @@ impl Reply {
 }
 
 /// Takes in clients until it is aborted.
-pub(super) async fn accept(listener: TcpListener, events: mpsc::Sender<Event>) {
+pub(super) async fn accept<M: Send + 'static>(listener: TcpListener, events: mpsc::Sender<Event<M>>) {
     let mut connections = JoinSet::new();
     loop {
         match listener.accept().await {
@@ -49,7 +49,7 @@ pub(super) async fn accept(listener: TcpListener, events: mpsc::Sender<Event>) {
 }
 
 /// Reads requests until the client hangs up or speaks another protocol.
-async fn converse(stream: TcpStream, events: mpsc::Sender<Event>) {
+async fn converse<M>(stream: TcpStream, events: mpsc::Sender<Event<M>>) {
     let _ = stream.set_nodelay(true);
     let (incoming, outgoing) = stream.into_split();
     let mut frames = frames();

@@ -4,13 +4,14 @@
 //! that it dialled. So each direction of a link can fail by itself.
 //!
 //! Nothing here is reliable: a frame may be lost with a connection, or because the queue towards a stalled peer is
-//! full, or come very late when a stall ends. Raft sends again what matters, and forwarded requests are retried.
+//! full, or come very late when a stall ends. Protocols send again what matters, and forwarded requests are retried.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -19,8 +20,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::codec::{Encoder as _, FramedRead};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::NodeId;
 use super::gateway::{Answer, Ask, Attempt};
-use super::message::{Message, NodeId};
+use super::server::Event;
 use crate::logging::log;
 use crate::wire::{frames, send_queued};
 
@@ -35,10 +37,11 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from
 
 /// What nodes send each other: a checksum and postcard in length-delimited frames.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Frame {
+pub(super) enum Frame<M> {
     /// The first frame of a connection: who dials.
     Hello(NodeId),
-    Raft(Message),
+    /// The protocol's own.
+    Protocol(M),
     /// A client's request, handed on to the leader.
     Forward(Attempt, Ask),
     /// What the leader says to it.
@@ -47,12 +50,12 @@ pub(super) enum Frame {
 
 /// The sending end towards one peer.
 #[derive(Debug)]
-pub(super) struct Link {
-    queue: mpsc::Sender<Frame>,
+pub(super) struct Link<M> {
+    queue: mpsc::Sender<Frame<M>>,
     _task: AbortOnDropHandle<()>,
 }
 
-impl Link {
+impl<M: Serialize + Send + 'static> Link<M> {
     /// Starts to dial `peer`; dropping the link ends it.
     pub(super) fn dial(me: NodeId, peer: NodeId, address: SocketAddr) -> Self {
         let (queue, frames) = mpsc::channel(QUEUE);
@@ -61,12 +64,17 @@ impl Link {
     }
 
     /// Queues a frame, or drops it if the peer does not take them.
-    pub(super) fn send(&self, frame: Frame) {
+    pub(super) fn send(&self, frame: Frame<M>) {
         let _ = self.queue.try_send(frame);
     }
 }
 
-async fn keep_connected(me: NodeId, peer: NodeId, address: SocketAddr, mut queue: mpsc::Receiver<Frame>) {
+async fn keep_connected<M: Serialize>(
+    me: NodeId,
+    peer: NodeId,
+    address: SocketAddr,
+    mut queue: mpsc::Receiver<Frame<M>>,
+) {
     let mut backoff = BACKOFF.0;
     loop {
         if let Ok(Ok(stream)) = timeout(DIAL_TIMEOUT, TcpStream::connect(address)).await {
@@ -84,12 +92,16 @@ async fn keep_connected(me: NodeId, peer: NodeId, address: SocketAddr, mut queue
 }
 
 /// Sends what is queued until the queue ends, with `Ok`, or the connection does.
-async fn pump(me: &NodeId, stream: TcpStream, queue: &mut mpsc::Receiver<Frame>) -> std::io::Result<()> {
+async fn pump<M: Serialize>(
+    me: &NodeId,
+    stream: TcpStream,
+    queue: &mut mpsc::Receiver<Frame<M>>,
+) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let (mut incoming, mut outgoing) = stream.into_split();
     let sending = async {
         let mut hello = BytesMut::new();
-        frames().encode(encode(&Frame::Hello(me.clone())), &mut hello)?;
+        frames().encode(encode(&Frame::<M>::Hello(me.clone())), &mut hello)?;
         outgoing.write_all(&hello).await?;
         send_queued(outgoing, queue, encode).await
     };
@@ -101,7 +113,7 @@ async fn pump(me: &NodeId, stream: TcpStream, queue: &mut mpsc::Receiver<Frame>)
 }
 
 /// A frame's bytes: the checksum of its encoding, and that. TCP's own checksum is weak, and a link on trial may flip bits.
-fn encode(frame: &Frame) -> Bytes {
+fn encode<M: Serialize>(frame: &Frame<M>) -> Bytes {
     let body = postcard::to_stdvec(frame).expect("frames hold only what postcard can write");
     let mut bytes = BytesMut::with_capacity(4 + body.len());
     bytes.put_u32(crc32fast::hash(&body));
@@ -109,7 +121,7 @@ fn encode(frame: &Frame) -> Bytes {
     bytes.freeze()
 }
 
-fn decode(mut bytes: BytesMut) -> Result<Frame, &'static str> {
+fn decode<M: DeserializeOwned>(mut bytes: BytesMut) -> Result<Frame<M>, &'static str> {
     let sum = bytes.try_get_u32().map_err(|_| "a frame is too short")?;
     if sum != crc32fast::hash(&bytes) {
         return Err("a checksum is wrong");
@@ -118,10 +130,10 @@ fn decode(mut bytes: BytesMut) -> Result<Frame, &'static str> {
 }
 
 /// Reads the frames of one incoming connection and hands them on with the sender's name, until it ends.
-pub(super) async fn receive<E: From<(NodeId, Frame)>>(
+pub(super) async fn receive<M: DeserializeOwned>(
     stream: TcpStream,
     peers: Vec<NodeId>,
-    events: mpsc::Sender<E>,
+    events: mpsc::Sender<Event<M>>,
 ) {
     let mut incoming = FramedRead::new(stream, frames());
     let mut from = None;
@@ -137,7 +149,7 @@ pub(super) async fn receive<E: From<(NodeId, Frame)>>(
             (Ok(Frame::Hello(peer)), None) if peers.contains(&peer) => from = Some(peer),
             (Ok(_), None) => break "it does not say who it is",
             (Ok(frame), Some(peer)) => {
-                if events.send(E::from((peer.clone(), frame))).await.is_err() {
+                if events.send(Event::Peer(peer.clone(), frame)).await.is_err() {
                     return;
                 }
             }
@@ -154,14 +166,16 @@ mod tests {
 
     #[test]
     fn a_flipped_bit_is_noticed() {
-        let frame = Frame::Hello("n1".into());
+        let frame = Frame::<()>::Hello("n1".into());
         let bytes = encode(&frame);
-        assert!(matches!(decode(BytesMut::from(&bytes[..])), Ok(Frame::Hello(peer)) if peer == "n1".into()));
+        assert!(
+            matches!(decode::<()>(BytesMut::from(&bytes[..])), Ok(Frame::Hello(peer)) if peer == "n1".into())
+        );
         for bit in 0..bytes.len() * 8 {
             let mut flipped = BytesMut::from(&bytes[..]);
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(decode(flipped).is_err(), "bit {bit}");
+            assert!(decode::<()>(flipped).is_err(), "bit {bit}");
         }
-        assert!(decode(BytesMut::new()).is_err());
+        assert!(decode::<()>(BytesMut::new()).is_err());
     }
 }

@@ -1,38 +1,36 @@
-//! One node as a process: sockets, the disk and the clock around the [core](super::core).
+//! One node as a process: sockets, the disk and the clock around the [protocol](super::Protocol).
 //!
 //! ```text
 //!   clients ==> connection tasks --+                                +--> links ==> peers
 //!   peers  ===> receive tasks -----+--> events --> the loop --------+--> connection tasks ==> clients
-//!   disk thread ---- durable ------+               core, gateway,   +--> disk thread
-//!   clock -------------------------+               service
+//!   disk thread ---- durable ------+               protocol, ....   +--> disk thread
+//!   clock -------------------------+               gateway, service
 //! ```
 //!
-//! One task owns all the state. It takes in whatever has happened meanwhile, then lets the core say what follows: so the
+//! One task owns all the state. It takes in whatever has happened meanwhile, then lets the protocol say what follows: so the
 //! busier the node, the larger its batches. The disk has a thread of its own, since a sync blocks; while it writes one
 //! batch, the next gathers in its queue.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 use std::{io, thread};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
+use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::bug::Bug;
 use super::client;
-use super::core::{Config, Core, Notice, Ready, Time, Write};
 use super::gateway::{Answer, Ask, Gateway, outcome};
 use super::link::{self, Frame, Link};
-use super::message::NodeId;
 use super::service::{Asker, Service};
-use super::wal::{Wal, WalError};
+use super::wal::WalError;
+use super::{Config, Disk, NodeId, Opened, Protocol, Ready, Time};
 use crate::logging::log;
 use crate::machine::{Command, Machine, Op};
 use crate::value::Value;
@@ -45,8 +43,8 @@ const BATCH: usize = 512;
 
 /// How a server is set up.
 #[derive(Clone, Debug)]
-pub(crate) struct Setup {
-    pub(crate) config: Config,
+pub(crate) struct Setup<Bug> {
+    pub(crate) config: Config<Bug>,
     /// Where peers and clients connect.
     pub(crate) listen: SocketAddr,
     pub(crate) client: SocketAddr,
@@ -72,58 +70,50 @@ pub(crate) enum ServerError {
 
 /// Something happened outside.
 #[derive(Debug)]
-pub(super) enum Event {
-    Peer(NodeId, Frame),
+pub(super) enum Event<M> {
+    Peer(NodeId, Frame<M>),
     Client(Request, client::Reply),
 }
 
-impl From<(NodeId, Frame)> for Event {
-    fn from((from, frame): (NodeId, Frame)) -> Self {
-        Event::Peer(from, frame)
-    }
-}
-
 /// Serves until `shutdown` completes or the disk fails.
-pub(crate) async fn serve(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-    let (wal, stored, torn) = Wal::open(&setup.data)?;
+pub(crate) async fn serve<P: Protocol>(
+    setup: Setup<P::Bug>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServerError> {
+    let bugs: Vec<_> = setup.config.bugs.iter().filter_map(clap::ValueEnum::to_possible_value).collect();
+    let bugs: Vec<&str> = bugs.iter().map(clap::builder::PossibleValue::get_name).collect();
+    let mistakes = P::mistakes(&setup.config.bugs);
+    let (me, peers) = (setup.config.id.clone(), setup.config.peers.clone());
+    let rng = ChaCha8Rng::seed_from_u64(rand::random());
+    let Opened { protocol, disk, snapshot, torn } = P::open(setup.config, &setup.data, rng)?;
     if let Some(torn) = torn {
         log(format_args!("cut a torn tail of {} bytes at byte {} of the log", torn.bytes, torn.at));
     }
-    let machine = match &stored.snapshot {
+    let machine = match &snapshot {
         Some(snapshot) => Machine::restore(&snapshot.data)?,
         None => Machine::default(),
     };
     let listen = |address| async move {
         TcpListener::bind(address).await.map_err(|error| ServerError::Listen(address, error))
     };
-    let (peers, clients) = (listen(setup.listen).await?, listen(setup.client).await?);
-    let bugs: Vec<String> = setup.config.bugs.iter().map(|bug| bug.name()).collect();
-    log(format_args!(
-        "{} starts: term {}, log up to {:?}, snapshot at {}, bugs {bugs:?}",
-        setup.config.id,
-        stored.state.term,
-        stored.log.last(),
-        stored.snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index),
-    ));
+    let (peer_listener, client_listener) = (listen(setup.listen).await?, listen(setup.client).await?);
+    log(format_args!("{me} starts: {}, bugs {bugs:?}", protocol.standing()));
 
     let (events, mut incoming) = mpsc::channel(EVENTS);
     let mut tasks = JoinSet::new();
-    tasks.spawn(accept_peers(peers, setup.config.peers.clone(), events.clone()));
-    tasks.spawn(client::accept(clients, events));
-    let hasty = setup.config.has(Bug::AckBeforeFsync);
-    let (disk, mut durable, writer) = start_disk(wal, hasty);
+    tasks.spawn(accept_peers(peer_listener, peers, events.clone()));
+    tasks.spawn(client::accept(client_listener, events));
+    let (disk, mut durable, writer) = start_disk(disk, mistakes.acks_before_fsync);
 
     let start = Instant::now();
-    let me = &setup.config.id;
     let dial = |(peer, address): (&NodeId, &SocketAddr)| {
         (peer.clone(), Link::dial(me.clone(), peer.clone(), *address))
     };
     let mut node = Node {
-        id: me.clone(),
         links: setup.peers.iter().map(dial).collect(),
-        gateway: Gateway::new(rand::random(), &setup.config.bugs),
-        service: Service::new(machine, setup.config.bugs.clone()),
-        core: Core::new(setup.config, stored, ChaCha8Rng::seed_from_u64(rand::random()), Time::ZERO),
+        gateway: Gateway::new(rand::random(), mistakes.fails_without_answer),
+        service: Service::new(machine, mistakes),
+        protocol,
         disk,
         now: Time::ZERO,
         leader: None,
@@ -150,12 +140,12 @@ pub(crate) async fn serve(setup: Setup, shutdown: impl Future<Output = ()>) -> R
         }
         while let Some(result) = stored {
             match result {
-                Ok(number) => node.core.persisted(number),
+                Ok(number) => node.protocol.persisted(number),
                 Err(error) => return Err(ServerError::Disk(error)),
             }
             stored = durable.try_recv().ok();
         }
-        node.core.tick(node.now);
+        node.protocol.tick(node.now);
         node.settle();
     };
     log(format_args!("stops"));
@@ -168,25 +158,25 @@ pub(crate) async fn serve(setup: Setup, shutdown: impl Future<Output = ()>) -> R
 
 type Durable = mpsc::UnboundedReceiver<io::Result<u64>>;
 
-/// With AckBeforeFsync: how long what is written may wait for its sync.
+/// With `hasty`: how long what is written may wait for its sync.
 const HASTY_SYNC: Duration = Duration::from_secs(1);
 
 /// Starts the thread that writes to the disk: all that waits goes into one batch. With `hasty` a batch is reported before
-/// it is synced (AckBeforeFsync).
-fn start_disk(
-    mut wal: Wal,
+/// it is synced.
+fn start_disk<D: Disk>(
+    mut disk: D,
     hasty: bool,
-) -> (std::sync::mpsc::Sender<Write>, Durable, thread::JoinHandle<()>) {
-    let (queue, writes) = std::sync::mpsc::channel::<Write>();
+) -> (std::sync::mpsc::Sender<D::Write>, Durable, thread::JoinHandle<()>) {
+    let (queue, writes) = std::sync::mpsc::channel::<D::Write>();
     let (report, durable) = mpsc::unbounded_channel();
     let writer = thread::spawn(move || {
         let mut synced = std::time::Instant::now();
         while let Ok(first) = writes.recv() {
-            let batch: Vec<Write> = std::iter::once(first).chain(writes.try_iter()).collect();
-            let last = batch.last().expect("it has the first").number;
-            let mut result = wal.write(batch);
+            let batch: Vec<D::Write> = std::iter::once(first).chain(writes.try_iter()).collect();
+            let last = D::number(batch.last().expect("it has the first"));
+            let mut result = disk.write(batch);
             if !hasty || synced.elapsed() >= HASTY_SYNC {
-                result = result.and_then(|()| wal.sync());
+                result = result.and_then(|()| disk.sync());
                 synced = std::time::Instant::now();
             }
             let failed = result.is_err();
@@ -198,7 +188,11 @@ fn start_disk(
     (queue, durable, writer)
 }
 
-async fn accept_peers(listener: TcpListener, peers: Vec<NodeId>, events: mpsc::Sender<Event>) {
+async fn accept_peers<M: DeserializeOwned + Send + 'static>(
+    listener: TcpListener,
+    peers: Vec<NodeId>,
+    events: mpsc::Sender<Event<M>>,
+) {
     let mut connections = JoinSet::new();
     loop {
         match listener.accept().await {
@@ -213,32 +207,31 @@ async fn accept_peers(listener: TcpListener, peers: Vec<NodeId>, events: mpsc::S
 }
 
 /// All the state of one node.
-struct Node {
-    id: NodeId,
-    core: Core,
+struct Node<P: Protocol> {
+    protocol: P,
     gateway: Gateway<client::Reply>,
     service: Service,
-    links: BTreeMap<NodeId, Link>,
-    disk: std::sync::mpsc::Sender<Write>,
+    links: BTreeMap<NodeId, Link<P::Message>>,
+    disk: std::sync::mpsc::Sender<<P::Disk as Disk>::Write>,
     now: Time,
     /// Who led when requests were last tried.
     leader: Option<NodeId>,
     snapshot_every: u64,
 }
 
-impl Node {
+impl<P: Protocol> Node<P> {
     fn next_wake(&self) -> Time {
-        let tick = self.core.next_tick();
-        self.gateway.next_wake(self.core.leader().is_some()).map_or(tick, |wake| wake.min(tick))
+        let tick = self.protocol.next_tick();
+        self.gateway.next_wake(self.protocol.leader().is_some()).map_or(tick, |wake| wake.min(tick))
     }
 
     /// Takes in what happened, without yet doing anything about it.
-    fn take(&mut self, event: Event) {
+    fn take(&mut self, event: Event<P::Message>) {
         match event {
-            Event::Peer(from, Frame::Raft(message)) => self.core.receive(self.now, &from, message),
+            Event::Peer(from, Frame::Protocol(message)) => self.protocol.receive(self.now, &from, message),
             Event::Peer(from, Frame::Forward(attempt, ask)) => {
                 let asker = Asker::Peer(from, attempt);
-                match self.service.submit(&mut self.core, asker.clone(), &ask) {
+                match self.service.submit(&mut self.protocol, asker.clone(), &ask) {
                     Ok(answers) => self.answer(answers),
                     Err(_) => self.answer(vec![(asker, Answer::NotLeader)]),
                 }
@@ -249,7 +242,9 @@ impl Node {
                 }
             }
             Event::Peer(_, Frame::Hello(_)) => {}
-            Event::Client(request, reply) if request.f == "status" => reply.send(Outcome::Ok(self.status())),
+            Event::Client(request, reply) if request.f == "status" => {
+                reply.send(Outcome::Ok(self.protocol.status()))
+            }
             Event::Client(request, reply) => {
                 let timeout = Duration::from_millis(request.timeout_ms);
                 match ask(request) {
@@ -266,22 +261,20 @@ impl Node {
     /// Does what follows from all that was taken in.
     fn settle(&mut self) {
         self.try_requests();
-        let ready = self.core.ready();
+        let ready = self.protocol.ready();
         self.carry_out(ready);
         for (reply, outcome) in self.gateway.expire(self.now) {
             reply.send(outcome);
         }
-        if self.core.applied() >= self.core.snapshot_index() + self.snapshot_every {
-            let data: Arc<[u8]> = self.service.machine().snapshot().into();
-            self.core.compact(self.core.applied(), self.snapshot_every / 4, data);
-            let ready = self.core.ready();
-            self.carry_out(ready);
-        }
+        let machine = self.service.machine();
+        self.protocol.compact_if_due(self.snapshot_every, || machine.snapshot().into());
+        let ready = self.protocol.ready();
+        self.carry_out(ready);
     }
 
     fn try_requests(&mut self) {
-        if self.leader.as_ref() != self.core.leader() {
-            self.leader = self.core.leader().cloned();
+        if self.leader.as_ref() != self.protocol.leader() {
+            self.leader = self.protocol.leader().cloned();
             self.gateway.leader_changed(self.now);
         }
         let Some(leader) = &self.leader else { return };
@@ -292,7 +285,7 @@ impl Node {
                     link.send(Frame::Forward(attempt, ask));
                 }
             } else if let Some(ask) = self.gateway.ask(token)
-                && let Ok(now) = self.service.submit(&mut self.core, Asker::Own(token), ask)
+                && let Ok(now) = self.service.submit(&mut self.protocol, Asker::Own(token), ask)
             {
                 self.gateway.taken(token);
                 answers.extend(now);
@@ -301,13 +294,13 @@ impl Node {
         self.answer(answers);
     }
 
-    fn carry_out(&mut self, ready: Ready) {
+    fn carry_out(&mut self, ready: Ready<P>) {
         for notice in ready.notices {
             log(format_args!("{notice}"));
         }
         for (to, message) in ready.messages {
             if let Some(link) = self.links.get(&to) {
-                link.send(Frame::Raft(message));
+                link.send(Frame::Protocol(message));
             }
         }
         if let Some(write) = ready.write {
@@ -325,7 +318,7 @@ impl Node {
             }
         }
         for entry in &ready.committed {
-            let answers = self.service.apply(entry);
+            let answers = self.service.apply(&entry.payload);
             self.answer(answers);
         }
         for id in ready.reads {
@@ -350,19 +343,6 @@ impl Node {
             }
         }
     }
-
-    fn status(&self) -> serde_json::Value {
-        serde_json::json!({
-            "id": self.id.to_string(),
-            "role": self.core.role(),
-            "term": self.core.term(),
-            "leader": self.core.leader().map(|leader| leader.to_string()),
-            "commit": self.core.commit(),
-            "applied": self.core.applied(),
-            "last": self.core.log().last().index,
-            "snapshot": self.core.snapshot_index(),
-        })
-    }
 }
 
 /// What a client's request asks of the leader, or why it can never be carried out.
@@ -375,32 +355,4 @@ fn ask(request: Request) -> Result<Ask, String> {
         return Err(format!("{} needs a client and a seq", request.f));
     }
     Ok(Ask::Change(Command { client: request.client.into(), seq: request.seq, op }))
-}
-
-impl std::fmt::Display for Notice {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Notice::BecameFollower { term, leader: Some(leader), .. } => {
-                write!(out, "follows {leader} in term {term}")
-            }
-            Notice::BecameFollower { term, leader: None, why } => {
-                write!(out, "follower without a leader in term {term}: {why}")
-            }
-            Notice::BecamePreCandidate { term } => {
-                write!(out, "asks for pre-votes in term {term}: hears no leader")
-            }
-            Notice::BecameCandidate { term } => write!(out, "candidate in term {term}"),
-            Notice::BecameLeader { term, last } => write!(out, "leader in term {term}, log up to {last:?}"),
-            Notice::Truncated { from, last } => {
-                write!(out, "erases its entries {from} to {last:?}: the leader has others")
-            }
-            Notice::Compacted { at, bytes } => write!(out, "took a snapshot at {at:?}, {bytes} bytes"),
-            Notice::SendingSnapshot { to, at, bytes } => {
-                write!(out, "sends {to} the snapshot at {at:?}, {bytes} bytes")
-            }
-            Notice::InstalledSnapshot { at, bytes } => {
-                write!(out, "installed a snapshot at {at:?}, {bytes} bytes")
-            }
-        }
-    }
 }

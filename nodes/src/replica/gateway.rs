@@ -17,8 +17,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::bug::Bug;
-use super::core::Time;
+use super::Time;
 use crate::machine::{Command, Op, Output};
 use crate::wire::Outcome;
 
@@ -77,14 +76,13 @@ pub(super) struct Gateway<R> {
     boot: u64,
     next: Token,
     pending: BTreeMap<Token, Pending<R>>,
-    /// FailInsteadOfInfo: whatever has no answer is said to have failed.
+    /// A mistake: whatever has no answer is said to have failed.
     fails: bool,
 }
 
 impl<R> Gateway<R> {
     /// `boot` must differ between the lives of a node.
-    pub(super) fn new(boot: u64, bugs: &[Bug]) -> Self {
-        let fails = bugs.contains(&Bug::FailInsteadOfInfo);
+    pub(super) fn new(boot: u64, fails: bool) -> Self {
         Gateway { boot, next: 0, pending: BTreeMap::new(), fails }
     }
 
@@ -221,7 +219,7 @@ mod tests {
 
     /// A gateway with one request, token 1, that arrived at 0 and has a second.
     fn gateway(f: &str) -> Gateway<()> {
-        let mut gateway = Gateway::new(7, &[]);
+        let mut gateway = Gateway::new(7, false);
         gateway.accept(ms(0), ask(f), SECOND, ());
         gateway
     }
@@ -279,7 +277,7 @@ mod tests {
 
     #[test]
     fn fail_instead_of_info_claims_what_it_cannot_know() {
-        let mut gateway = Gateway::new(7, &[Bug::FailInsteadOfInfo]);
+        let mut gateway = Gateway::new(7, true);
         gateway.accept(ms(0), ask("write"), SECOND, ());
         gateway.taken(1);
         assert!(matches!(at_deadline(gateway), Outcome::Fail(_)));
@@ -309,7 +307,7 @@ mod tests {
     fn an_answer_to_an_earlier_life_is_not_taken() {
         let mut before = gateway("write");
         let (attempt, _) = before.forward(ms(0), 1).unwrap();
-        let mut after = Gateway::new(8, &[]);
+        let mut after = Gateway::new(8, false);
         after.accept(ms(0), ask("add"), SECOND, ());
         assert_eq!(after.forwarding_answered(ms(1), attempt, Answer::Done(Output::Value(Value::Nil))), None);
         assert_eq!(after.due(ms(1)), [1]);

@@ -4,10 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::bug::Bug;
-use super::core::{Core, NotLeader, ReadId};
 use super::gateway::{Answer, Ask, Attempt, Token};
-use super::message::{Entry, NodeId, Payload};
+use super::{Mistakes, NodeId, NotLeader, Payload, Protocol, ReadId};
 use crate::machine::{Command, Machine, Op, Output, Verb};
 use crate::value::Value;
 
@@ -27,29 +25,29 @@ pub(super) struct Service {
     changes: HashMap<(Arc<str>, u64), Vec<Asker>>,
     reads: HashMap<ReadId, (Asker, Op)>,
     next_read: ReadId,
-    bugs: Vec<Bug>,
-    /// AckBeforeWrite: the state machine with all that is in this leader's log, committed or not.
+    mistakes: Mistakes,
+    /// With `acks_before_write`: the state machine with all that is in this leader's log, committed or not.
     ahead: Option<Machine>,
 }
 
 impl Service {
-    pub(super) fn new(machine: Machine, bugs: Vec<Bug>) -> Self {
-        Service { machine, bugs, ..Service::default() }
+    pub(super) fn new(machine: Machine, mistakes: Mistakes) -> Self {
+        Service { machine, mistakes, ..Service::default() }
     }
 
     pub(super) fn machine(&self) -> &Machine {
         &self.machine
     }
 
-    /// FollowerRead: whether reads are answered wherever they arrive.
+    /// Whether reads are answered wherever they arrive.
     pub(super) fn reads_here(&self) -> bool {
-        self.bugs.contains(&Bug::FollowerRead)
+        self.mistakes.reads_here
     }
 
-    /// Takes a request if this node leads. The answer comes later, but for some of the bugs.
+    /// Takes a request if this node leads. The answer comes later, but for some of the mistakes.
     pub(super) fn submit(
         &mut self,
-        core: &mut Core,
+        core: &mut impl Protocol,
         asker: Asker,
         ask: &Ask,
     ) -> Result<Vec<(Asker, Answer)>, NotLeader> {
@@ -68,10 +66,10 @@ impl Service {
                     waiting.push(asker);
                     return Ok(Vec::new());
                 }
-                if self.bugs.contains(&Bug::AckBeforeWrite) {
+                if self.mistakes.acks_before_write {
                     return self.acknowledge_early(core, asker, command);
                 }
-                if self.bugs.contains(&Bug::CasBeforeCommit) && command.op.verb == Verb::Cas {
+                if self.mistakes.decides_cas_early && command.op.verb == Verb::Cas {
                     return self.decide_early(core, asker, command);
                 }
                 core.propose(encode(command))?;
@@ -82,9 +80,9 @@ impl Service {
     }
 
     /// Applies a committed entry, and answers who waits for it.
-    pub(super) fn apply(&mut self, entry: &Entry) -> Vec<(Asker, Answer)> {
-        let Some(command) = decode(entry) else { return Vec::new() };
-        let output = if self.bugs.contains(&Bug::ApplyTwiceOnRetry) {
+    pub(super) fn apply(&mut self, payload: &Payload) -> Vec<(Asker, Answer)> {
+        let Some(command) = decode(payload) else { return Vec::new() };
+        let output = if self.mistakes.applies_twice {
             self.machine.apply_again(&command)
         } else {
             self.machine.apply(&command)
@@ -113,10 +111,10 @@ impl Service {
         changes.chain(reads).map(|asker| (asker, Answer::Uncertain)).collect()
     }
 
-    /// CasBeforeCommit: compares with what is applied now, logs only a write, and answers.
+    /// With `decides_cas_early`: compares with what is applied now, logs only a write, and answers.
     fn decide_early(
         &mut self,
-        core: &mut Core,
+        core: &mut impl Protocol,
         asker: Asker,
         command: &Command,
     ) -> Result<Vec<(Asker, Answer)>, NotLeader> {
@@ -133,17 +131,16 @@ impl Service {
         Ok(vec![(asker, Answer::Done(Output::Value(holds.into())))])
     }
 
-    /// AckBeforeWrite: carries the change out on a copy that runs ahead of the log, and answers.
+    /// With `acks_before_write`: carries the change out on a copy that runs ahead of the log, and answers.
     fn acknowledge_early(
         &mut self,
-        core: &mut Core,
+        core: &mut impl Protocol,
         asker: Asker,
         command: &Command,
     ) -> Result<Vec<(Asker, Answer)>, NotLeader> {
         let ahead = self.ahead.get_or_insert_with(|| {
             let mut machine = self.machine.clone();
-            let rest = core.log().from(core.applied() + 1).iter().filter_map(decode);
-            rest.for_each(|command| drop(machine.apply(&command)));
+            core.pending().iter().filter_map(decode).for_each(|command| drop(machine.apply(&command)));
             machine
         });
         core.propose(encode(command))?;
@@ -157,8 +154,8 @@ fn encode(command: &Command) -> Arc<[u8]> {
 }
 
 /// The command of an entry, if it carries one. Every entry was written by [`encode`], here or on another node.
-fn decode(entry: &Entry) -> Option<Command> {
-    match &entry.payload {
+fn decode(payload: &Payload) -> Option<Command> {
+    match payload {
         Payload::Noop => None,
         Payload::Command(bytes) => {
             Some(postcard::from_bytes(bytes).expect("commands in the log were encoded here"))
@@ -173,8 +170,9 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng as _;
 
-    use super::super::core::{Config, Stored};
     use super::*;
+    use crate::raft::Bug;
+    use crate::raft::core::{Config, Core, Stored};
 
     /// The leader of a cluster of one, and its service.
     struct Leader {
@@ -192,7 +190,7 @@ mod tests {
                 bugs: bugs.to_vec(),
             };
             let core = Core::new(config, Stored::default(), ChaCha8Rng::seed_from_u64(1), Duration::ZERO);
-            let mut leader = Leader { core, service: Service::new(Machine::default(), bugs.to_vec()) };
+            let mut leader = Leader { core, service: Service::new(Machine::default(), Core::mistakes(bugs)) };
             leader.core.tick(Duration::from_millis(300));
             assert_eq!(leader.commit(), []);
             assert!(leader.core.is_leader());
@@ -219,7 +217,7 @@ mod tests {
                 if let Some(write) = ready.write {
                     self.core.persisted(write.number);
                 }
-                answers.extend(ready.committed.iter().flat_map(|entry| self.service.apply(entry)));
+                answers.extend(ready.committed.iter().flat_map(|entry| self.service.apply(&entry.payload)));
                 answers.extend(ready.reads.iter().filter_map(|id| self.service.answer_read(*id)));
             }
             answers

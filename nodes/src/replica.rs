@@ -1,0 +1,33 @@
+//! A server of a replicated state machine: all that does not depend on the protocol which puts the commands in order.
+//!
+//! ```text
+//!   args      the command line of a node, and its process
+//!   server    sockets, clock, disk thread around the protocol ................. I/O
+//!   client    connections from clients          link   connections to peers ... I/O
+//!   wal       batches of records and a snapshot on disk ....................... I/O
+//!   gateway   a client's request: where to send it, when again, what is known . pure
+//!   service   the leader's part: order it, wait until applied, answer ......... pure
+//!   ledger    what must be on disk before which message may go ................ pure
+//!   protocol  what a protocol is to all of these, and the words they share
+//! ```
+//!
+//! A node that does not lead *forwards* requests to the one that does, over the links between the nodes, so clients may
+//! talk to any node, and retries them when the leadership changes, until the request's deadline.
+//!
+//! Caveats: the set of nodes is fixed when they start. Clients' sessions are kept for ever. Nodes trust each other and
+//! the network not to forge messages. Nothing keeps two processes from using one data directory.
+
+pub(crate) mod args;
+mod client;
+mod gateway;
+pub(crate) mod ledger;
+mod link;
+mod protocol;
+pub(crate) mod server;
+mod service;
+pub(crate) mod wal;
+
+pub(crate) use self::protocol::{
+    Config, Disk, Entry, Mistakes, NodeId, NotLeader, Opened, Payload, Protocol, ReadId, Ready, Snapshot,
+    Time,
+};
