@@ -204,13 +204,7 @@ struct Reading {
 
 impl Reading {
     fn now() -> Self {
-        let usage = getrusage(UsageWho::RUSAGE_SELF).expect("a process may ask for its own usage");
-        let cpu = usage.user_time() + usage.system_time();
-        Reading {
-            wall: Instant::now(),
-            cpu_ms: cpu.num_microseconds() as f64 / 1e3,
-            held_mib: status_mib("VmRSS:"),
-        }
+        Reading { wall: Instant::now(), cpu_ms: cpu_ms(), held_mib: status_mib("VmRSS:") }
     }
 
     fn until(self, end: Reading, answered: Answered) -> Measured {
@@ -227,6 +221,12 @@ impl Reading {
     }
 }
 
+/// What all threads of this process have used.
+fn cpu_ms() -> f64 {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("a process may ask for its own usage");
+    (usage.user_time() + usage.system_time()).num_microseconds() as f64 / 1e3
+}
+
 /// A line of this process' memory accounts, in MiB.
 fn status_mib(field: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -234,12 +234,13 @@ fn status_mib(field: &str) -> f64 {
     line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }
 
-/// Ends the process when it has used up its time or memory.
+/// Ends the process when it has used up its time or memory. The time is the processor's: what else the machine does
+/// must not decide who gets an answer.
 fn watch(start: Reading, caps: Caps) {
     std::thread::spawn(move || {
         loop {
             std::thread::sleep(Duration::from_millis(20));
-            let reason = if start.wall.elapsed() > caps.time {
+            let reason = if cpu_ms() - start.cpu_ms > caps.time.as_secs_f64() * 1e3 {
                 "time"
             } else if status_mib("VmRSS:") > caps.memory_mib {
                 "memory"

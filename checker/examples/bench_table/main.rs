@@ -49,7 +49,7 @@ struct Options {
     /// Every combination. Without it, indeterminate operations and stale reads are tried with 10 clients only.
     #[arg(long)]
     every_combination: bool,
-    /// Seconds that a check may take.
+    /// Seconds of processor time that a check may take.
     #[arg(long, default_value_t = 60)]
     timeout: u64,
     /// MiB that a check may take.
