@@ -21,6 +21,7 @@ use crate::limits::Limits;
 use crate::model::{Model, ModelKind};
 use crate::op::{Op, Value};
 use crate::parallel::run_until_final;
+use crate::part::{Misfit, misfit};
 use crate::verdict::{Answer, Effort, OpId, Part, Shrink, Undecided, Verdict, Violation};
 
 /// A thread more is worth its start when it has so many operations to check.
@@ -91,15 +92,6 @@ pub fn check_with<M: Model>(history: &History, model: &M, options: &Options<'_>)
 }
 
 fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Result<Verdict, Unfit> {
-    for (at, op) in history.ops.iter().enumerate().filter(|(_, op)| !op.is_fail()) {
-        judge.fits(op).map_err(|expected| Unfit {
-            op: at,
-            event: op.invoke_index,
-            shown: op.to_string(),
-            model: judge.name().to_owned(),
-            expected,
-        })?;
-    }
     let keys = history.by_key();
     let ops: Vec<Vec<&Op>> =
         keys.iter().map(|(_, ids)| ids.iter().map(|&id| &history.ops[id]).collect()).collect();
@@ -115,6 +107,9 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
     let mut decided: Vec<Decided> = vec![Decided::not_started(); keys.len()];
     for (result, part) in results.into_iter().zip(order) {
         decided[part] = result.unwrap_or_else(Decided::not_started);
+    }
+    if let Some(unfit) = unfit(history, judge, &keys, &ops, &decided) {
+        return Err(unfit);
     }
     let earliest = keys.iter().zip(&decided).filter_map(|((_, ids), decided)| match &decided.decision {
         Decision::Illegal { conflict } => Some((ids, conflict)),
@@ -149,6 +144,33 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
             limits: options.limits.in_words(),
         },
         parts,
+    })
+}
+
+/// The first operation of the history that does not fit. Who decided a part has looked there; the others are looked at
+/// now.
+fn unfit(
+    history: &History,
+    judge: &dyn Judge,
+    keys: &[(Value, Vec<OpId>)],
+    ops: &[Vec<&Op>],
+    decided: &[Decided],
+) -> Option<Unfit> {
+    let misfits = keys.iter().zip(ops).zip(decided).filter_map(|(((_, ids), ops), decided)| {
+        let Misfit { at, expected } = match decided.engine {
+            "none" if decided.misfit.is_none() => misfit(ops, |op| judge.fits(op))?,
+            _ => decided.misfit.clone()?,
+        };
+        Some((ids[at], expected))
+    });
+    let (at, expected) = misfits.min_by_key(|&(at, _)| at)?;
+    let op = &history.ops[at];
+    Some(Unfit {
+        op: at,
+        event: op.invoke_index,
+        shown: op.to_string(),
+        model: judge.name().to_owned(),
+        expected,
     })
 }
 

@@ -16,7 +16,7 @@ use crate::lucky;
 use crate::model::Model;
 use crate::online::{KeyStream, Stream};
 use crate::op::Op;
-use crate::part::{self, Event, Part, Reading};
+use crate::part::{self, Event, Misfit, Part, Reading};
 use crate::small::{self, Menu};
 use crate::space::{Effect, Space, StateId};
 use crate::split;
@@ -62,12 +62,18 @@ pub(crate) struct Decided {
     pub(crate) states: u64,
     /// The largest number of configurations held at once; 0 where the algorithm holds none.
     pub(crate) frontier_max: usize,
+    /// The first operation that has no meaning to the model: nothing is decided then.
+    pub(crate) misfit: Option<Misfit>,
 }
 
 impl Decided {
     /// What is known of a part that nobody looked at, because a violation was found elsewhere.
     pub(crate) fn not_started() -> Self {
         Decided { stopped: Some((Limit::Cancelled, 0)), ..Decided::undecided("none") }
+    }
+
+    fn unfit(misfit: Misfit) -> Self {
+        Decided { misfit: Some(misfit), ..Decided::undecided("none") }
     }
 
     /// Nothing yet.
@@ -79,6 +85,7 @@ impl Decided {
             engine,
             states: 0,
             frontier_max: 0,
+            misfit: None,
         }
     }
 }
@@ -111,7 +118,8 @@ pub(crate) trait Judge: Sync {
     /// The model's name.
     fn name(&self) -> &str;
 
-    /// Whether every operation means something to the model, and if not, what was expected.
+    /// Whether an operation means something to the model, and if not, what was expected. One that certainly did not
+    /// happen need not.
     fn fits(&self, op: &Op) -> Result<(), String>;
 
     /// Whether the operations have an order that keeps each process's own; `None` after so many configurations.
@@ -120,7 +128,7 @@ pub(crate) trait Judge: Sync {
     /// Whether an operation, with its recorded result, never changes any state (or says nothing at all).
     fn only_observes(&self, op: &Op) -> bool;
 
-    /// Decides the operations of one object. Operations that do not fit make it decline.
+    /// Decides the operations of one object.
     fn decide(&self, ops: &[&Op], demand: Demand<'_>) -> Decided;
 
     /// Searches again, for the evidence of a violation: `None` if there is none, or a limit came first.
@@ -153,7 +161,7 @@ impl<M: Model> Judge for M {
     }
 
     fn fits(&self, op: &Op) -> Result<(), String> {
-        self.parse(op).map(drop)
+        if op.is_fail() { Ok(()) } else { self.parse(op).map(drop) }
     }
 
     fn sequential(&self, ops: &[&Op], states_max: usize) -> Option<bool> {
@@ -170,13 +178,19 @@ impl<M: Model> Judge for M {
         {
             let decision = path.decide(ops);
             if decision != Decision::Declined {
-                return Decided { decision, ..Decided::undecided(path.name()) };
+                return match part::misfit(ops, |op| self.fits(op)) {
+                    Some(misfit) => Decided::unfit(misfit),
+                    None => Decided { decision, ..Decided::undecided(path.name()) },
+                };
             }
         }
         let mut decided = Decided::undecided("depth-first");
         let mut meter = Meter::new(demand.limits, demand.cancelled);
         let mut space = Space::new(self);
-        let Ok(readings) = part::read(&mut space, ops) else { return decided };
+        let readings = match part::read(&mut space, ops) {
+            Ok(readings) => readings,
+            Err(misfit) => return Decided::unfit(misfit),
+        };
         let components = match demand.engine {
             Engine::DepthFirst => None,
             Engine::Auto | Engine::Search | Engine::Frontier => split::components(&space, &readings),

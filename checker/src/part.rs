@@ -69,6 +69,11 @@ pub(crate) fn read<M: Model>(space: &mut Space<'_, M>, ops: &[&Op]) -> Result<Ve
     Ok(readings)
 }
 
+/// The first operation that does not fit.
+pub(crate) fn misfit(ops: &[&Op], fits: impl Fn(&Op) -> Result<(), String>) -> Option<Misfit> {
+    (0..).zip(ops).find_map(|(at, op)| fits(op).err().map(|expected| Misfit { at, expected }))
+}
+
 /// The operations of one object, normalised.
 #[derive(Debug)]
 pub(crate) struct Part {
