@@ -34,7 +34,7 @@ pub(crate) fn search<M: Model>(
     let walls_max = match attempt {
         _ if cfg!(test) => attempt as usize,
         Attempt::First => 2048 + ops / 4,
-        Attempt::Second => 32_768 + 16 * ops,
+        Attempt::Second => (32_768 + 16 * ops).min(1 << 19),
     };
     let stuck = match dfs::search(part, space, meter, Manner::Lucky { walls_max }) {
         Ok(found) => return Some(found),
