@@ -129,6 +129,12 @@ impl Part {
         self.events.push(Event::Return(op));
     }
 
+    /// The position of every operation's call in [`Part::events`].
+    pub(crate) fn calls(&self) -> Vec<u32> {
+        let calls = (0..).zip(&self.events).filter(|(_, event)| matches!(event, Event::Call(_)));
+        calls.map(|(at, _)| at).collect()
+    }
+
     /// How many operations certainly happened.
     pub(crate) fn definite(&self) -> usize {
         self.events.len() - self.ops.len()

@@ -37,12 +37,7 @@ const TRACED_STATES_MAX: usize = 256;
 /// The first return, if there is any, that no configuration can survive for this reason.
 pub(crate) fn stale<M: Model>(part: &Part, space: &mut Space<'_, M>) -> Option<u32> {
     let moves = Moves::all(space)?;
-    let mut calls: Vec<u32> = vec![0; part.ops.len()];
-    for (at, event) in (0..).zip(&part.events) {
-        if let Event::Call(op) = *event {
-            calls[op as usize] = at;
-        }
-    }
+    let calls = part.calls();
     let mut needs: Vec<u64> = moves.possible.iter().copied().filter(|&states| states != moves.all).collect();
     needs.sort_unstable();
     needs.dedup();
@@ -101,12 +96,7 @@ fn first_stale(part: &Part, calls: &[u32], moves: &Moves, states: u64) -> Option
 pub(crate) fn is_stale<M: Model>(part: &Part, space: &Space<'_, M>, observation: u32) -> bool {
     let Some(seen) = space.sees(part.ops[observation as usize].class) else { return false };
     let end = part.ops[observation as usize].returns;
-    let mut calls = vec![0; part.ops.len()];
-    for (at, event) in (0..).zip(&part.events) {
-        if let Event::Call(op) = *event {
-            calls[op as usize] = at;
-        }
-    }
+    let calls = part.calls();
     // States that must have been there, each with the earliest event after which that can have been.
     let mut needs: Vec<(M::State, u32)> = vec![(seen, calls[observation as usize])];
     let mut met: HashMap<M::State, u32> = HashMap::new();
