@@ -27,17 +27,17 @@ fn bitten(run: &Path) -> BTreeSet<String> {
     effective.map(name).collect()
 }
 
-/// A trial of etcd under these faults: linearizable, and each of `kinds` has bitten and was healed.
+/// Elections, and the patience of a client whose operation went to a lost leader, fit into a fault many times over.
+const QUICK: &str = "--node-arg=--election-timeout=300 --node-arg=--heartbeat-interval=30 --op-timeout 400ms";
+
+/// A trial of etcd under these faults: linearizable, covered, and each of `kinds` has bitten and was healed.
 fn survives(workload: &str, nemesis: &str, time_limit: &str, kinds: &[&str]) {
     if etcd().is_none() {
         return;
     }
     let store = Store::new();
-    let faults = format!("--nemesis {nemesis} --nemesis-interval 1500ms --time-limit {time_limit} --seed 3");
-    let ended = store.run(&format!("run {workload} --system etcd --nodes 3 {faults}"));
-    // On a busy machine a short fault may see no operation succeed, which is exit code 2.
-    assert!(matches!(ended.code, Some(0 | 2)), "{}{}", ended.stdout, ended.stderr);
-    assert!(!ended.stdout.contains("not linearizable"), "{}", ended.stdout);
+    let faults = format!("--nemesis {nemesis} --nemesis-interval 2s --time-limit {time_limit} --seed 3");
+    store.run(&format!("run {workload} --system etcd --nodes 3 {QUICK} {faults}")).expect(0);
     assert_eq!(store.processes(), [""; 0]);
     let bitten = bitten(&store.run_directory(workload));
     for kind in kinds {
