@@ -32,7 +32,7 @@ use disks::Disks;
 use guard::{Guard, Leftover};
 use logs::NodeLog;
 use namespaces::Namespaces;
-pub(crate) use node::{Death, Node};
+pub(crate) use node::{Death, Excuse, Node};
 use spawn::Spawner;
 
 /// All nodes of the system under test.
@@ -217,7 +217,7 @@ impl Nodes for Cluster {
     }
 
     fn may_die(&self, node: NodeId) {
-        self.nodes[node.0].may_die();
+        self.nodes[node.0].excuse(Excuse::ThisProcess);
     }
 
     fn cgroup(&self, path: &Path, exists: bool) {
@@ -231,7 +231,7 @@ impl Nodes for Cluster {
 
     async fn lose_power(&self, node: NodeId, seed: u64) -> Result<(), String> {
         // Without power its writes fail, and it may end before it is killed.
-        self.nodes[node.0].may_die();
+        self.nodes[node.0].excuse(Excuse::ThisProcess);
         self.disks.darken(node).await?;
         self.nodes[node.0].kill().await;
         self.disks.revive(node, seed).await
@@ -239,7 +239,7 @@ impl Nodes for Cluster {
 
     async fn trouble_disk(&self, node: NodeId, trouble: Option<Trouble>) -> Result<(), String> {
         if trouble.is_some() {
-            self.nodes[node.0].excuse(None);
+            self.nodes[node.0].excuse(Excuse::ForGood);
             return self.disks.set_trouble(node, trouble).await;
         }
         if !self.disks.is_troubled(node) {
@@ -249,7 +249,8 @@ impl Nodes for Cluster {
         // What it has just been refused it may still be dying of.
         sleep(DYING).await;
         if !self.disks.is_damaged(node) {
-            self.nodes[node.0].excuse(Some(DYING_MAX));
+            let dead = Instant::now() + DYING_MAX;
+            self.nodes[node.0].excuse(Excuse::Until(dead.into_std()));
         }
         match self.nodes[node.0].state() {
             NodeState::Down => self.start(node).await,
@@ -262,7 +263,7 @@ impl Nodes for Cluster {
     }
 
     async fn damage(&self, node: NodeId, damage: Damage, seed: u64) -> Result<String, String> {
-        self.nodes[node.0].excuse(None);
+        self.nodes[node.0].excuse(Excuse::ForGood);
         self.disks.damage(node, damage, seed).await
     }
 

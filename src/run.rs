@@ -436,7 +436,7 @@ fn watch_deaths(mut deaths: mpsc::UnboundedReceiver<Death>, failures: Arc<Failur
     tokio::spawn(async move {
         while let Some(Death { node, status, excused, last_words }) = deaths.recv().await {
             if excused {
-                live.event(&format!("{node} ended, {status}, of what was done to its disk"));
+                live.event(&format!("{node} ended, {status}, of what a fault did to it"));
                 continue;
             }
             live.event(&format!("{node} exited by itself: {status}"));

@@ -51,10 +51,41 @@ struct Life {
     /// Leads a process group of the same number. A pid is in here only until it is reaped, and it is reaped
     /// only under this lock: a signal can never reach a stranger.
     pid: Option<Pid>,
-    /// The next exit is our doing, or comes of it.
+    /// The next exit is our doing.
     doomed: bool,
-    /// Until then an exit by itself is the doing of a fault.
-    excused_until: Option<Instant>,
+    excuse: Excuse,
+}
+
+/// How long an exit by itself counts as the doing of a fault: an outcome, and no failure of the harness.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Excuse {
+    /// Never.
+    #[default]
+    None,
+    /// As long as it is the process that is there now.
+    ThisProcess,
+    Until(Instant),
+    /// Until the end of the run.
+    ForGood,
+}
+
+impl Excuse {
+    fn holds(self) -> bool {
+        match self {
+            Excuse::None => false,
+            Excuse::ThisProcess | Excuse::ForGood => true,
+            Excuse::Until(end) => Instant::now() < end,
+        }
+    }
+
+    /// What holds when `other` is said while this holds: the last word, but for one that would cut short what was said
+    /// of another fault.
+    fn then(self, other: Excuse) -> Excuse {
+        match (self, other) {
+            (Excuse::ForGood, Excuse::ThisProcess) | (Excuse::ThisProcess, Excuse::Until(_)) => self,
+            _ => other,
+        }
+    }
 }
 
 impl Node {
@@ -95,7 +126,8 @@ impl Node {
         let outputs = (child.stdout.take(), child.stderr.take());
         self.log.follow(outputs.0.expect("the spawner pipes it"));
         self.log.follow(outputs.1.expect("the spawner pipes it"));
-        *life = Life { pid: Some(pid), doomed: false, ..*life };
+        let excuse = if life.excuse == Excuse::ThisProcess { Excuse::None } else { life.excuse };
+        *life = Life { pid: Some(pid), doomed: false, excuse };
         self.pid.send_replace(Some(child.id()));
         let (node, guard) = (self.clone(), guard.clone());
         std::thread::spawn(move || node.await_exit(child, pid, &guard));
@@ -114,24 +146,23 @@ impl Node {
         life.pid = None;
         if let (Ok(status), false) = (status, life.doomed) {
             let last_words = logs::tail(&self.log_path, 5);
-            let excused = life.excused_until.is_some_and(|until| Instant::now() < until);
+            let excused = life.excuse.holds();
             let node = self.place.name.clone();
             let _ = self.deaths.send(Death { node, status, excused, last_words });
         }
         self.pid.send_replace(None);
     }
 
-    /// A fault may be the reason if the process ends by itself within this time; `None`: until the end of the run.
-    pub(crate) fn excuse(&self, time: Option<Duration>) {
-        let for_ever = Duration::from_secs(u32::MAX.into());
-        let until = Instant::now() + time.unwrap_or(for_ever);
-        self.life().excused_until = Some(until);
+    /// Says how long an exit by itself is the doing of a fault from now on.
+    pub(crate) fn excuse(&self, excuse: Excuse) {
+        let mut life = self.life();
+        life.excuse = life.excuse.then(excuse);
     }
 
     /// Whether it is down, and a fault may be the reason.
     pub(crate) fn fell_to_a_fault(&self) -> bool {
         let life = self.life();
-        life.pid.is_none() && life.excused_until.is_some_and(|until| Instant::now() < until)
+        life.pid.is_none() && life.excuse.holds()
     }
 
     /// SIGKILL to its process group; returns when it is gone.
@@ -163,11 +194,6 @@ impl Node {
         self.life().pid
     }
 
-    /// What was done to this process may end it: an outcome, and no failure of the harness.
-    pub(crate) fn may_die(&self) {
-        self.life().doomed = true;
-    }
-
     /// SIGKILL without waiting: for the way out of a panic.
     pub(crate) fn kill_now(&self) {
         self.doom(Signal::SIGKILL);
@@ -193,5 +219,21 @@ impl Node {
             Some('Z' | 'X') | None => NodeState::Down,
             Some(_) => NodeState::Running,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excuse_cuts_short_no_other() {
+        let soon = Excuse::Until(Instant::now() + Duration::from_secs(60));
+        assert!(soon.holds() && !Excuse::Until(Instant::now()).holds() && !Excuse::None.holds());
+        assert_eq!(Excuse::None.then(Excuse::ThisProcess), Excuse::ThisProcess);
+        assert_eq!(Excuse::ForGood.then(Excuse::ThisProcess), Excuse::ForGood);
+        assert_eq!(Excuse::ThisProcess.then(soon), Excuse::ThisProcess);
+        // A disk that is mended excuses no longer.
+        assert_eq!(Excuse::ForGood.then(soon), soon);
     }
 }
