@@ -13,6 +13,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -29,6 +30,9 @@ use crate::wire::{frames, send_queued};
 /// Frames that may wait for a peer; more are dropped.
 const QUEUE: usize = 1024;
 const DIAL_TIMEOUT: Duration = Duration::from_millis(500);
+/// A connection over which so long nothing is acknowledged is given up (TCP_USER_TIMEOUT, man 7 tcp): the kernel alone would
+/// send again ever more rarely, and notice late that the network is back.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(1);
 /// A frame that does not arrive in so long has a wrong length, or comes from a stall; both are gone with the connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A connection that lasts so long is one.
@@ -98,6 +102,7 @@ async fn pump<M: Serialize>(
     queue: &mut mpsc::Receiver<Frame<M>>,
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
+    SockRef::from(&stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
     let (mut incoming, mut outgoing) = stream.into_split();
     let sending = async {
         let mut hello = BytesMut::new();
