@@ -88,6 +88,26 @@ fn disks_in_trouble_bite_and_heal() {
     assert_eq!(mounts_under(store.path()), 0);
 }
 
+/// A node may stop of it, or go on without what it could not store; what it promised it keeps.
+#[test]
+fn reads_and_syncs_that_fail_bite_and_heal() {
+    if !allowed(false) {
+        return;
+    }
+    for kind in ["read", "sync"] {
+        let store = Store::new();
+        store.run(&format!("{QUICK} --nemesis disk-error:{kind} --seed 3")).expect(0);
+        let faults = lines(&store, "faults.jsonl");
+        let healed: Vec<_> = faults.iter().filter(|line| line["event"] == "heal").collect();
+        assert!(
+            healed.iter().any(|line| line["effect"]["requests_troubled"].as_u64() > Some(0)),
+            "{healed:?}"
+        );
+        assert!(healed.iter().all(|line| line["outcome"] == "installed"), "{healed:?}");
+        assert_eq!(mounts_under(store.path()), 0);
+    }
+}
+
 #[test]
 fn damaged_files_are_named() {
     let store = Store::new();

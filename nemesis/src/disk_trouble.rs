@@ -11,6 +11,9 @@ use crate::{
 /// Milliseconds that a slow sync takes longer: from a spinning disk to a disk about to die.
 const SLOW_MS: std::ops::Range<u64> = 10..500;
 
+/// When a node that was killed starts again, in milliseconds.
+const RESTART_MS: std::ops::Range<u64> = 50..300;
+
 pub(crate) const FULL: Fault = Fault {
     name: "disk-full",
     about: "leaves no room on the disk: what needs more fails with ENOSPC",
@@ -45,7 +48,7 @@ pub(crate) const ERROR: Fault = Fault {
         Kind { name: "sync", about: "fsyncs, of a random node", at_leader: false },
         Kind {
             name: "read",
-            about: "reads, of a random node; what it keeps in memory it reads on",
+            about: "reads, of a random node that starts anew: what it had in memory it would read on",
             at_leader: false,
         },
     ],
@@ -55,7 +58,12 @@ pub(crate) const ERROR: Fault = Fault {
             "sync" | "leader-sync" => Trouble::Sync,
             _ => Trouble::Write,
         };
-        on("one", dice, trouble)
+        let mut acts = on("one", dice, trouble);
+        if let (Trouble::Read, &[node, ..]) = (trouble, &dice.order[..]) {
+            acts.insert(0, Act::Kill(node).into());
+            acts.push(TimedAct { after_ms: dice.moment_ms(RESTART_MS), act: Act::Start(node) });
+        }
+        acts
     },
 };
 
