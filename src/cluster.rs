@@ -1,7 +1,7 @@
 //! The system's real node processes, and their links.
 //!
 //! Nodes are told addresses of proxies for their peers ([`Links`]), so that each directed link can be cut;
-//! clients reach the nodes directly. Nothing here decides anything: the nemesis acts on a cluster
+//! clients reach the nodes directly, unless a fault is to part them. Nothing here decides anything: the nemesis acts on a cluster
 //! through its trait [`Nodes`], and a node that dies without our doing is reported to the run.
 
 pub(crate) mod disks;
@@ -24,7 +24,9 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
-use tribunal_nemesis::{Act, Damage, DiskCounters, Links, NodeId, NodeState, Nodes, Trouble};
+use tribunal_nemesis::{
+    Act, Damage, DiskCounters, Links, NodeCgroup, NodeId, NodeState, Nodes, Trouble, remove_cgroup,
+};
 use tribunal_systems::{Place, System};
 
 use crate::clock::Clock;
@@ -44,6 +46,15 @@ pub(crate) struct Cluster {
     disks: Disks,
 }
 
+/// How nodes and clients are to reach each other.
+pub(crate) struct Network<'a> {
+    pub(crate) links: &'a Links,
+    /// Where the nodes live; on loopback if there are none.
+    pub(crate) namespaces: Option<&'a Namespaces>,
+    /// Clients reach nodes through proxies, so that they can be parted.
+    pub(crate) clients_apart: bool,
+}
+
 /// How long a node may take to stop when it is paused, and how often it is looked at.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 const STOP_POLL: Duration = Duration::from_millis(1);
@@ -56,17 +67,17 @@ const DYING: Duration = Duration::from_millis(200);
 const DYING_MAX: Duration = Duration::from_secs(10);
 
 impl Cluster {
-    /// Lays out the cluster: ports, directories, logs, links. Nothing is started yet. Nodes live in `namespaces`,
-    /// or on loopback. Those that die by themselves are sent to `deaths`.
+    /// Lays out the cluster: ports, directories, logs, links. Nothing is started yet. Nodes that die by themselves are sent
+    /// to `deaths`.
     pub(crate) fn lay_out(
         system: Box<dyn System>,
-        links: &Links,
-        namespaces: Option<&Namespaces>,
+        network: &Network<'_>,
         store: &Path,
         clock: Clock,
         deaths: mpsc::UnboundedSender<Death>,
         disks: &disks::Wish,
     ) -> Result<Self> {
+        let Network { links, namespaces, clients_apart } = *network;
         let count = links.nodes();
         let ports = system.ports().len();
         let addresses = match namespaces {
@@ -78,6 +89,7 @@ impl Cluster {
         for (i, addresses) in addresses.chunks(ports).enumerate() {
             links.set_upstream(NodeId(i), addresses[0]);
         }
+        let guard = Arc::new(Guard::start().context("cannot start the guard")?);
         let mut nodes = Vec::with_capacity(count);
         for (i, addresses) in addresses.chunks(ports).enumerate() {
             let name = NodeId(i).to_string();
@@ -97,12 +109,22 @@ impl Cluster {
             let log = NodeLog::create(&log_path, clock)
                 .with_context(|| format!("cannot create {}", log_path.display()))?;
             let namespace = namespaces.map(|namespaces| namespaces.of(i)).transpose()?;
-            let node = Node::new(place, log_path, log, namespace, deaths.clone());
+            let mut for_clients = place.clone();
+            if clients_apart {
+                for address in &mut for_clients.addresses {
+                    let opened = links.for_clients(NodeId(i), *address);
+                    *address = opened.context("cannot open the links of clients")?;
+                }
+            }
+            let cgroup = cgroup(&name, &guard);
+            let node = Node::new(place, for_clients, log_path, log, namespace, cgroup, deaths.clone());
             links.follow(NodeId(i), node.pids());
+            if let Some(cgroup) = node.cgroup() {
+                links.set_cgroup(NodeId(i), cgroup.id());
+            }
             nodes.push(node);
         }
         let spawner = Spawner::start().context("cannot start the spawner")?;
-        let guard = Arc::new(Guard::start().context("cannot start the guard")?);
         let places = nodes.iter().map(|node| &node.place);
         let disks = Disks::lay_out(disks, places, store, &guard)?;
         Ok(Cluster { system, nodes, spawner, guard, disks })
@@ -146,10 +168,10 @@ impl Cluster {
         }
     }
 
-    /// Asks every node to end, and sees to it that it does; then takes the disks away.
+    /// Asks every node to end, and sees to it that it does; then takes its cgroup and its disk away.
     ///
     /// # Errors
-    /// When a disk cannot be unmounted.
+    /// When a cgroup cannot be removed, or a disk cannot be unmounted.
     pub(crate) async fn stop(&self) -> Result<()> {
         let ends = self.nodes.iter().map(|node| {
             let node = node.clone();
@@ -158,8 +180,19 @@ impl Cluster {
         for end in ends.collect::<Vec<_>>() {
             let _ = end.await;
         }
+        for cgroup in self.nodes.iter().filter_map(|node| node.cgroup()) {
+            let path = cgroup.path().to_owned();
+            remove_cgroup(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            self.guard.remove(&Leftover::Cgroup(path));
+        }
         self.disks.unmount().await
     }
+}
+
+/// A cgroup for a node. Without one a node is told by its process group and its parentage.
+fn cgroup(node: &str, guard: &Guard) -> Option<NodeCgroup> {
+    let name = format!("tribunal-{}-{node}", std::process::id());
+    NodeCgroup::make(&name, |path| guard.add(&Leftover::Cgroup(path.to_owned()))).ok()
 }
 
 /// So many addresses for each node that has a network namespace of its own: there all ports are free.
@@ -216,6 +249,10 @@ impl Nodes for Cluster {
         self.nodes[node.0].pid().map(Pid::as_raw)
     }
 
+    fn processes(&self, node: NodeId) -> Vec<i32> {
+        self.nodes[node.0].processes()
+    }
+
     fn may_die(&self, node: NodeId) {
         self.nodes[node.0].excuse(Excuse::ThisProcess);
     }
@@ -249,8 +286,7 @@ impl Nodes for Cluster {
         // What it has just been refused it may still be dying of.
         sleep(DYING).await;
         if !self.disks.is_damaged(node) {
-            let dead = Instant::now() + DYING_MAX;
-            self.nodes[node.0].excuse(Excuse::Until(dead.into_std()));
+            self.nodes[node.0].excuse(Excuse::Until((Instant::now() + DYING_MAX).into_std()));
         }
         match self.nodes[node.0].state() {
             NodeState::Down => self.start(node).await,

@@ -150,7 +150,7 @@ impl Controller {
     fn fresh_hand(&self, worker: usize) -> Hand {
         let process = self.next_process.fetch_add(1, Ordering::Relaxed);
         let node = &self.cluster.nodes[worker % self.cluster.nodes.len()];
-        let client = self.cluster.system.client(&node.place, process, self.op_timeout);
+        let client = self.cluster.system.client(&node.for_clients, process, self.op_timeout);
         Hand { actor: Actor { process, node: node.place.name.as_str().into() }, client }
     }
 

@@ -49,6 +49,7 @@ impl RunRecord {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             clock: "CLOCK_MONOTONIC".into(),
             phases: Vec::new(),
+            strangers: None,
         };
         RunRecord { info, clock }
     }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tribunal_checker::model::ModelKind;
 use tribunal_nemesis::Links;
 use tribunal_reports::judgement::Circumstances;
+use tribunal_reports::run_info::Strangers;
 use tribunal_systems::{Place, Switches, System, Wiring};
 use tribunal_workloads::Options;
 
@@ -22,7 +23,7 @@ use crate::cli::{Cli, Net, RunArgs};
 use crate::clock::Clock;
 use crate::cluster::disks::Wish;
 use crate::cluster::namespaces::{self, Namespaces};
-use crate::cluster::{Cluster, Death};
+use crate::cluster::{Cluster, Death, Network};
 use crate::controller::Controller;
 use crate::controller::recorder::Recorder;
 use crate::exit;
@@ -211,9 +212,13 @@ impl<'a> Trial<'a> {
         let (deaths, death_notices) = mpsc::unbounded_channel();
         let disks =
             Wish { kind: plan.args.disk, needed: plan.nemesis.needs_disks(), bytes: plan.args.disk_size };
-        let laid_out =
-            Cluster::lay_out(system, &links, namespaces.as_ref(), store.path(), clock, deaths, &disks)?;
-        let cluster = Arc::new(laid_out);
+        let network = Network {
+            links: &links,
+            namespaces: namespaces.as_ref(),
+            clients_apart: plan.nemesis.parts_clients(),
+        };
+        let cluster = Cluster::lay_out(system, &network, store.path(), clock, deaths, &disks)?;
+        let cluster = Arc::new(cluster);
         watch_deaths(death_notices, failures.clone(), live.clone());
 
         let workload = (plan.workload.make)(&Options {
@@ -374,6 +379,7 @@ impl<'a> Trial<'a> {
         if let Some((connections, first)) = self.links.strangers() {
             self.live
                 .event(&format!("{connections} connections to nodes were no node's, and uncut: {first}"));
+            self.record.info.strangers = Some(Strangers { connections, first });
         }
         self.phase("stopping");
         if let Err(error) = self.cluster.stop().await {

@@ -11,7 +11,7 @@ use crate::program::{Store, wait_until};
 const MODES: [&str; 2] = ["transparent", "netns"];
 
 /// Whether this machine lets us make network namespaces with rules in them; says so if not.
-fn allowed() -> bool {
+pub(crate) fn allowed() -> bool {
     let probe = Store::new().run("run register --net netns --nemesis none --nodes 1 --time-limit 100ms");
     if probe.code != Some(3) {
         return true;

@@ -1,5 +1,5 @@
 //! What attribution costs: the time from dialling to the first byte back, directly, through a proxy that knows its dialler
-//! by its address, and through one that has to find out.
+//! by its address, and through one that has to find out, by open files and by cgroup.
 //!
 //! ```text
 //! cargo run --release -p tribunal-nemesis --example attribution_cost
@@ -24,15 +24,22 @@ fn main() -> std::io::Result<()> {
     let attributed = runtime.block_on(Links::open_attributed(5))?;
     let real = echo()?;
     // The dialler is this process, and has a server's number of open files.
-    let (_pid, pids) = watch::channel(Some(std::process::id()));
+    let (attributed_pid, pids) = watch::channel(Some(std::process::id()));
     let _open = (0..64).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
     attributed.follow(from, pids);
+    let by_cgroup = runtime.block_on(Links::open_attributed(5))?;
+    match own_cgroup() {
+        Some(id) => by_cgroup.set_cgroup(from, id),
+        None => eprintln!("no cgroups of version 2 here: the last line is as the one before"),
+    }
+    by_cgroup.follow(from, attributed_pid.subscribe());
     let mut ways = [
         ("directly", real, Vec::new()),
         ("address map", mapped.dial_address(from, to), Vec::new()),
-        ("attributed", attributed.dial_address(from, to), Vec::new()),
+        ("attributed by open files", attributed.dial_address(from, to), Vec::new()),
+        ("attributed by cgroup", by_cgroup.dial_address(from, to), Vec::new()),
     ];
-    for links in [&mapped, &attributed] {
+    for links in [&mapped, &attributed, &by_cgroup] {
         links.set_upstream(to, real);
     }
     for _ in 0..ROUNDS {
@@ -49,9 +56,21 @@ fn main() -> std::io::Result<()> {
         let at = |share: usize| times[times.len() * share / 100].as_micros();
         writeln!(out, "| {way} | {} | {} |", at(50), at(99))?;
     }
-    assert_eq!(attributed.counters(from, to).connections_carried, CONNECTIONS as u64);
-    assert_eq!(attributed.strangers(), None);
+    for links in [&attributed, &by_cgroup] {
+        assert_eq!(links.counters(from, to).connections_carried, CONNECTIONS as u64);
+        assert_eq!(links.strangers(), None);
+    }
     Ok(())
+}
+
+/// The id of the cgroup (of version 2) that this process is in: the inode of its directory.
+fn own_cgroup() -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let path = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = path.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let mounted = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(|at| format!("{at}{path}/cgroup.procs"));
+    let procs = mounted.iter().map(std::path::Path::new).find(|procs| procs.exists())?;
+    Some(procs.parent()?.metadata().ok()?.ino())
 }
 
 fn first_byte(address: SocketAddr) -> std::io::Result<Duration> {

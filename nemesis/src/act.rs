@@ -7,7 +7,7 @@
 //!   kill n2              start n2       undoes it
 //!   terminate n2         start n2
 //!   pause n2             resume n2
-//!   cut n1>n2 stall      heal n1>n2
+//!   cut n1>n2 stall      heal n1>n2          also of clients>n1, and n1>clients
 //!   degrade n1>n2 delay_ms=50 write_max=3
 //!                        restore n1>n2
 //!   skew n2 offset_ms=-5000 drift_ppm=20000
@@ -194,7 +194,12 @@ impl Act {
         }
     }
 
-    /// The nodes that the act names.
+    /// Whether it is done to a link between a node and its clients.
+    pub(crate) fn names_clients(self) -> bool {
+        self.nodes().any(|end| end == NodeId::CLIENTS)
+    }
+
+    /// The nodes that the act names, or the ends of its link.
     pub(crate) fn nodes(self) -> impl Iterator<Item = NodeId> {
         let (node, other) = match self {
             Act::Kill(node) | Act::Terminate(node) | Act::Start(node) => (node, None),
@@ -281,7 +286,7 @@ impl FromStr for TimedAct {
         let wrong = || ParseActError::Form(text.to_owned());
         let link = |link: &str| -> Result<(NodeId, NodeId), ParseActError> {
             let (from, to) = link.split_once('>').ok_or_else(wrong)?;
-            let (from, to) = (from.parse()?, to.parse()?);
+            let (from, to) = (NodeId::parse_end(from)?, NodeId::parse_end(to)?);
             if from == to { Err(wrong()) } else { Ok((from, to)) }
         };
         let seed =
@@ -360,6 +365,8 @@ mod tests {
             ("@1500 pause n3", Some("resume n3")),
             ("cut n1>n2 stall", Some("heal n1>n2")),
             ("@20 cut n12>n2 reset", Some("heal n12>n2")),
+            ("cut clients>n2 stall", Some("heal clients>n2")),
+            ("degrade n2>clients delay_ms=5", Some("restore n2>clients")),
             ("degrade n1>n2 delay_ms=~5 write_max=3", Some("restore n1>n2")),
             ("restore n1>n2", None),
             ("skew n3 offset_ms=-5000", Some("unskew n3")),
@@ -386,6 +393,8 @@ mod tests {
             "",
             "kill",
             "kill m1",
+            "kill clients",
+            "cut clients>clients stall",
             "kill n1 n2",
             "@x kill n1",
             "cut n1 stall",

@@ -8,7 +8,9 @@
 //!                                       └────────────▶ inode 8812 ─────────────▶ held by process 4711: n3
 //! ```
 //!
-//! Nothing is asked of the system under test, and no right is needed: nodes are our own children.
+//! Nothing is asked of the system under test, and no right is needed: nodes are our own children. Where every node may have a
+//! cgroup of its own, the kernel's answer alone will do: it says in which cgroup the socket was made, whatever became of the
+//! process that made it.
 //!
 //! A connection that no node opened is a *stranger's*. It is passed through, because whoever watches over the machine may
 //! look at an open port, but it is counted: a stranger may be a part of a node that left its process group, and then it
@@ -59,6 +61,10 @@ impl Attribution {
         let (Ok(from), Ok(proxy)) = (accepted.peer_addr(), accepted.local_addr()) else {
             return Dialler::Gone;
         };
+        let asked = sock_diag::find(from, proxy).ok().flatten();
+        if let Some(node) = asked.and_then(|end| self.holders.by_cgroup(&end)) {
+            return Dialler::Node(node);
+        }
         let holders = self.holders.clone();
         // Files of /proc are read: some microseconds, but more if a node has thousands of them open.
         let looked = spawn_blocking(move || look(&holders, from, proxy)).await;

@@ -6,7 +6,7 @@
 //! is a bypass. Through a proxy, one of the ends is always ours.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     fmt,
     net::{IpAddr, SocketAddr},
 };
@@ -29,9 +29,8 @@ impl fmt::Display for Bypass {
     }
 }
 
-/// The bypasses among all TCP sockets of the machine, given who holds which inode.
-pub(crate) fn find(ends: &[TcpEnd], holders: &HashMap<u64, NodeId>) -> Vec<Bypass> {
-    let holder = |end: &TcpEnd| holders.get(&end.inode).copied();
+/// The bypasses among all TCP sockets of the machine, given who holds which.
+pub(crate) fn find(ends: &[TcpEnd], holder: impl Fn(&TcpEnd) -> Option<NodeId>) -> Vec<Bypass> {
     let here: HashSet<IpAddr> = ends.iter().map(|end| end.local.ip()).collect();
     let listeners: Vec<(SocketAddr, NodeId)> =
         ends.iter().filter(|end| end.listens).filter_map(|end| Some((end.local, holder(end)?))).collect();
@@ -54,6 +53,8 @@ pub(crate) fn find(ends: &[TcpEnd], holders: &HashMap<u64, NodeId>) -> Vec<Bypas
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     const N1: NodeId = NodeId(0);
@@ -61,7 +62,14 @@ mod tests {
 
     fn end(local: u16, remote: u16, inode: u64) -> TcpEnd {
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        TcpEnd { local: address(local), remote: address(remote), listens: remote == 0, inode, uid: 0 }
+        TcpEnd {
+            local: address(local),
+            remote: address(remote),
+            listens: remote == 0,
+            inode,
+            uid: 0,
+            cgroup: None,
+        }
     }
 
     #[test]
@@ -77,10 +85,11 @@ mod tests {
             end(50_003, 100, 99), // the controller dials n1
             end(50_004, 200, 0),  // somebody who is gone dialled n2
         ];
-        let found = find(&ends, &holders);
+        let holder = |end: &TcpEnd| holders.get(&end.inode).copied();
+        let found = find(&ends, holder);
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].to_string(), "n1 (127.0.0.1:50000) speaks to n2 (127.0.0.1:200) directly");
         // Not accepted yet, it is one already.
-        assert_eq!(find(&ends[..3], &holders), found);
+        assert_eq!(find(&ends[..3], holder), found);
     }
 }

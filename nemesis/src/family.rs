@@ -9,7 +9,7 @@ use std::{
 };
 
 /// The living processes of the node whose process group `leader` leads, itself first. Empty once it is gone.
-pub(crate) fn family(leader: i32) -> Vec<i32> {
+pub fn family(leader: i32) -> Vec<i32> {
     families(&[leader]).remove(0)
 }
 
@@ -54,7 +54,8 @@ fn members(leaders: &[i32], all: &[Process]) -> Vec<Vec<i32>> {
         let mut found: Vec<i32> =
             all.iter().map(|process| process.pid).filter(|pid| *pid == leader).collect();
         let in_group = all.iter().filter(|process| process.group == leader).map(|process| process.pid);
-        let mut next: Vec<i32> = in_group.chain(children.get(&leader).into_iter().flatten().copied()).collect();
+        let mut next: Vec<i32> =
+            in_group.chain(children.get(&leader).into_iter().flatten().copied()).collect();
         while let Some(pid) = next.pop() {
             if taken.insert(pid) {
                 found.push(pid);
@@ -85,8 +86,7 @@ mod tests {
             (51, "51 (its child) S 50 50 50"),
             (60, "60 (stranger) S 1 60 60"),
         ];
-        let all: Vec<Process> =
-            stats.iter().filter_map(|(pid, stat)| Process::parse(*pid, stat)).collect();
+        let all: Vec<Process> = stats.iter().filter_map(|(pid, stat)| Process::parse(*pid, stat)).collect();
         assert_eq!(members(&[40, 50], &all), [vec![40, 41, 42, 43, 45], vec![50, 51]]);
         assert_eq!(members(&[70], &all), [[0; 0]]);
     }

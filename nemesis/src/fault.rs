@@ -9,8 +9,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    CutMode, NodeId, TimedAct, clock, corrupt, damage, degrade, disk_trouble, kill, limits, loss, partition,
-    pause, power, starve, terminate,
+    CutMode, NodeId, TimedAct, clients, clock, corrupt, damage, degrade, disk_trouble, kill, limits, loss,
+    partition, pause, power, starve, terminate,
 };
 
 /// Every fault, in the order in which help lists them.
@@ -18,6 +18,7 @@ pub const FAULTS: &[Fault] = &[
     kill::FAULT,
     pause::FAULT,
     partition::FAULT,
+    clients::FAULT,
     degrade::FAULT,
     terminate::FAULT,
     corrupt::FAULT,

@@ -20,6 +20,7 @@
 //!   {n1,n2 | n3,n4,n5}     nobody hears anybody of another group; nodes not named hear all
 //!   {n1 > n2,n3}           n1 is not heard by n2 and n3, but hears them
 //!   n1>n2,n3|n4            single pairs: one way, both ways; commas separate pairs and braces
+//!   {n1 | n2,n3,clients}   `clients` stands for all clients; where it is not named, everybody's clients stay with them
 //! ```
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
@@ -116,11 +117,18 @@ impl Grudge {
 
     /// The nodes the grudge is about: the smaller side where it has sides, everybody it names where it has none.
     pub fn aimed_at(&self) -> Vec<NodeId> {
+        let nodes_of = |mut side: Vec<NodeId>| {
+            side.retain(|end| *end != NodeId::CLIENTS);
+            side
+        };
         match self.shape() {
-            Some((sides, _)) => sides.into_iter().min_by_key(Vec::len).unwrap_or_default(),
+            Some((sides, _)) => {
+                let sides = sides.into_iter().map(nodes_of).filter(|side| !side.is_empty());
+                sides.min_by_key(Vec::len).unwrap_or_default()
+            }
             None => {
                 let named: BTreeSet<NodeId> = self.cuts().flat_map(|(from, to)| [from, to]).collect();
-                named.into_iter().collect()
+                nodes_of(named.into_iter().collect())
             }
         }
     }
@@ -191,7 +199,8 @@ fn parse_part(part: &str) -> Result<Grudge, ParseGrudgeError> {
     let sign = part.chars().find(|c| matches!(c, '>' | '|')).ok_or_else(wrong)?;
     let mut sides: Vec<Vec<NodeId>> = Vec::new();
     for side in part.split(sign) {
-        let nodes: Result<Vec<NodeId>, _> = side.split(',').map(|node| node.trim().parse()).collect();
+        let nodes: Result<Vec<NodeId>, _> =
+            side.split(',').map(|end| NodeId::parse_end(end.trim())).collect();
         sides.push(nodes?);
     }
     let mut seen = BTreeSet::new();
@@ -231,6 +240,18 @@ mod tests {
         check(Grudge::majority_ring(&nodes(3)), "n1>n2,n2>n3,n3>n1");
         check(Grudge::between(&[&nodes(1), &[NodeId(1)], &[NodeId(2)]]), "{n1 | n2 | n3}");
         check(Grudge::default(), "");
+    }
+
+    #[test]
+    fn clients_may_be_on_a_side() {
+        let n = nodes(3);
+        let alone = Grudge::between(&[&n[..1], &[n[1], n[2], NodeId::CLIENTS]]);
+        check(alone.clone(), "{n1 | n2,n3,clients}");
+        assert_eq!(alone.aimed_at(), &n[..1]);
+        check(Grudge::one_way(&[NodeId::CLIENTS], &n[1..]), "{clients > n2,n3}");
+        assert_eq!(Grudge::one_way(&[NodeId::CLIENTS], &n[1..]).aimed_at(), &n[1..]);
+        check(Grudge::between(&[&n[..1], &[NodeId::CLIENTS]]), "{n1 | clients}");
+        check([(n[0], n[1]), (n[1], NodeId::CLIENTS)].into_iter().collect(), "n1>n2,n2>clients");
     }
 
     #[test]

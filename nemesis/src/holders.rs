@@ -1,4 +1,5 @@
-//! Which sockets the processes of the nodes hold. Which processes those are is told in `family.rs`.
+//! Which node holds a socket: the one whose cgroup the socket was made in, or one of whose processes has it open. Which
+//! processes those are is told in `family.rs`.
 
 use std::{
     collections::HashMap,
@@ -7,19 +8,33 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::{NodeId, family::families};
+use crate::{NodeId, family::families, sock_diag::TcpEnd};
 
-/// The process that each node is, followed as nodes are stopped and started.
+/// What is known of the processes of the nodes.
 #[derive(Debug)]
-pub(crate) struct Holders(Vec<Mutex<Option<watch::Receiver<Option<u32>>>>>);
+pub(crate) struct Holders {
+    /// The process that each node is, followed as nodes are stopped and started.
+    leaders: Vec<Mutex<Option<watch::Receiver<Option<u32>>>>>,
+    /// The cgroup of each node that has one.
+    cgroups: Mutex<HashMap<u64, NodeId>>,
+}
 
 impl Holders {
     pub(crate) fn of(nodes: usize) -> Holders {
-        Holders((0..nodes).map(|_| Mutex::default()).collect())
+        Holders { leaders: (0..nodes).map(|_| Mutex::default()).collect(), cgroups: Mutex::default() }
     }
 
     pub(crate) fn follow(&self, node: NodeId, pid: watch::Receiver<Option<u32>>) {
-        *self.0[node.0].lock().unwrap_or_else(PoisonError::into_inner) = Some(pid);
+        *self.leaders[node.0].lock().unwrap_or_else(PoisonError::into_inner) = Some(pid);
+    }
+
+    pub(crate) fn set_cgroup(&self, node: NodeId, id: u64) {
+        self.cgroups.lock().unwrap_or_else(PoisonError::into_inner).insert(id, node);
+    }
+
+    /// The node in whose cgroup the socket was made, if that is known.
+    pub(crate) fn by_cgroup(&self, end: &TcpEnd) -> Option<NodeId> {
+        self.cgroups.lock().unwrap_or_else(PoisonError::into_inner).get(&end.cgroup?).copied()
     }
 
     /// The leading process of each node that has one now.
@@ -27,7 +42,11 @@ impl Holders {
         let pid = |slot: &Mutex<Option<watch::Receiver<Option<u32>>>>| {
             slot.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|pid| *pid.borrow())
         };
-        self.0.iter().enumerate().filter_map(|(node, slot)| Some((pid(slot)? as i32, NodeId(node)))).collect()
+        self.leaders
+            .iter()
+            .enumerate()
+            .filter_map(|(node, slot)| Some((pid(slot)? as i32, NodeId(node))))
+            .collect()
     }
 
     /// The node that holds the socket of this inode. Looks at the leading processes first, because most servers do not

@@ -30,7 +30,8 @@
 //! ```
 //!
 //! Always both ends of a connection are known without looking at a byte of it, and any protocol over TCP can be cut.
-//! Clients are not links: they talk to nodes directly, so that the clients of a node that is cut off stay with it.
+//! Clients talk to nodes directly, unless a run has faults that part them: then every node has, for its clients, a proxy of
+//! its own ([`Links::for_clients`]), in every wiring, and the links `clients>n1` and `n1>clients` are cut there.
 //!
 //! [`Links::cut`] and [`Links::heal`] are inverse, and so are [`Links::degrade`] and [`Links::restore`]; all act at once and
 //! never fail (a filter that the kernel refuses fails the run). What they do to bytes is told in [`CutMode`] and [`Quality`].
@@ -39,7 +40,10 @@ use std::{
     collections::BTreeSet,
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -58,7 +62,7 @@ use crate::{
     gate::{CutMode, Gate, LinkCounters, LinkState},
     holders::Holders,
     proxy::{self, Route},
-    sock_diag,
+    sock_diag::{self, TcpEnd},
 };
 
 /// All directed links of a cluster. Dropping it closes them; [`Links::close`] also waits until they are closed.
@@ -70,6 +74,8 @@ pub struct Links {
     attribution: Attribution,
     closing: CancellationToken,
     tasks: TaskTracker,
+    /// How many of the tasks listen.
+    listeners: AtomicUsize,
 }
 
 /// Where links are dialled, and with that how a proxy knows which link a connection belongs to.
@@ -92,11 +98,14 @@ enum Front {
     Link(NodeId, NodeId),
     /// A node: who dials is found out.
     Node(NodeId),
+    /// A node's clients, which mean this port of it.
+    Clients(NodeId, SocketAddr),
     /// All nodes, which have these addresses: both ends are found out.
     Nodes(Arc<[Ipv4Addr]>),
 }
 
-/// The gate of every directed pair, row by row. A node's link to itself is there too, and always open.
+/// The gate of every directed pair of nodes, row by row, with the clients as the last. A node's link to itself is there
+/// too, and always open.
 #[derive(Debug)]
 struct Gates {
     nodes: usize,
@@ -105,11 +114,13 @@ struct Gates {
 
 impl Gates {
     fn of(nodes: usize) -> Gates {
-        Gates { nodes, all: (0..nodes * nodes).map(|_| Arc::default()).collect() }
+        let ends = nodes + 1;
+        Gates { nodes, all: (0..ends * ends).map(|_| Arc::default()).collect() }
     }
 
     fn get(&self, from: NodeId, to: NodeId) -> &Arc<Gate> {
-        &self.all[from.0 * self.nodes + to.0]
+        let end = |end: NodeId| if end == NodeId::CLIENTS { self.nodes } else { end.0 };
+        &self.all[end(from) * (self.nodes + 1) + end(to)]
     }
 
     fn route(&self, from: NodeId, to: NodeId) -> Route {
@@ -200,6 +211,7 @@ impl Links {
             attribution: Attribution { holders, strangers: Arc::new(Strangers::default()) },
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            listeners: AtomicUsize::new(0),
         }
     }
 
@@ -236,9 +248,24 @@ impl Links {
         self.upstreams.set(node, address);
     }
 
+    /// Opens a listener through which the clients of `node` reach this port of it, and gives its address. Errors are those of
+    /// binding. Must be called in a tokio runtime.
+    pub fn for_clients(&self, node: NodeId, port: SocketAddr) -> io::Result<SocketAddr> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        self.serve(TcpListener::from_std(listener)?, Front::Clients(node, port));
+        Ok(address)
+    }
+
     /// Says where to learn which process `node` is now: the leader of its process group, `None` while it is down.
     pub fn follow(&self, node: NodeId, pid: watch::Receiver<Option<u32>>) {
         self.attribution.holders.follow(node, pid);
+    }
+
+    /// Says that all processes of `node` are in the cgroup of this id, and nobody else.
+    pub fn set_cgroup(&self, node: NodeId, id: u64) {
+        self.attribution.holders.set_cgroup(node, id);
     }
 
     /// Connections between nodes that go through no proxy: they would cross every cut. Looks at all TCP sockets that the
@@ -248,7 +275,10 @@ impl Links {
             return Ok(Vec::new());
         }
         let ends = sock_diag::all()?;
-        Ok(bypass::find(&ends, &self.attribution.holders.holders()))
+        let holders = &self.attribution.holders;
+        let by_inode = holders.holders();
+        let holder = |end: &TcpEnd| holders.by_cgroup(end).or_else(|| by_inode.get(&end.inode).copied());
+        Ok(bypass::find(&ends, holder))
     }
 
     /// How many connections came from processes that are no node's, and the first of them in words. They were carried,
@@ -279,9 +309,16 @@ impl Links {
 
     /// Does acts on links in one moment; others are left alone. Gates always obey; the error is what the kernel said.
     pub(crate) fn perform(&self, acts: &[Act]) -> Result<(), String> {
-        if let Wiring::Filtered(filter) = &self.wiring {
-            return filter.perform(acts);
-        }
+        let Wiring::Filtered(filter) = &self.wiring else {
+            self.set_gates(acts);
+            return Ok(());
+        };
+        let (of_clients, of_nodes): (Vec<Act>, Vec<Act>) = acts.iter().partition(|act| act.names_clients());
+        self.set_gates(&of_clients);
+        if of_nodes.is_empty() { Ok(()) } else { filter.perform(&of_nodes) }
+    }
+
+    fn set_gates(&self, acts: &[Act]) {
         for act in acts {
             match *act {
                 Act::Cut(from, to, CutMode::Stall) => self.gate(from, to).set(LinkState::Stalled),
@@ -292,7 +329,6 @@ impl Links {
                 _ => {}
             }
         }
-        Ok(())
     }
 
     /// Opens every link and makes it good.
@@ -302,21 +338,21 @@ impl Links {
 
     /// As [`Links::heal_all`]; the error is what the kernel said.
     pub(crate) fn try_heal_all(&self) -> Result<(), String> {
-        if let Wiring::Filtered(filter) = &self.wiring {
-            return filter.heal_all();
-        }
         for gate in &self.gates.all {
             gate.degrade(None);
             gate.set(LinkState::Open);
         }
-        Ok(())
+        match &self.wiring {
+            Wiring::Filtered(filter) => filter.heal_all(),
+            _ => Ok(()),
+        }
     }
 
     /// Is the link from `from` to `to` cut now?
     pub fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
         self.assert_link(from, to);
         match &self.wiring {
-            Wiring::Filtered(filter) => filter.is_cut((from, to)),
+            Wiring::Filtered(filter) if !is_of_clients((from, to)) => filter.is_cut((from, to)),
             _ => !self.gate(from, to).is_open(),
         }
     }
@@ -329,37 +365,41 @@ impl Links {
 
     /// What some links have carried and withheld so far, together.
     pub(crate) fn sum(&self, links: &BTreeSet<(NodeId, NodeId)>) -> LinkCounters {
-        if let Wiring::Filtered(filter) = &self.wiring {
-            return filter.sum(links.iter().copied());
-        }
+        let (filter, by_gates): (_, Vec<_>) = match &self.wiring {
+            Wiring::Filtered(filter) => {
+                (Some(filter), links.iter().filter(|link| is_of_clients(**link)).collect())
+            }
+            _ => (None, links.iter().collect()),
+        };
         let mut sum = LinkCounters::default();
-        links.iter().for_each(|&(from, to)| sum += self.gate(from, to).counters());
+        by_gates.iter().for_each(|(from, to)| sum += self.gate(*from, *to).counters());
+        if let Some(filter) = filter {
+            sum += filter.sum(links.iter().copied().filter(|link| !is_of_clients(*link)));
+        }
         sum
     }
 
     /// Why these acts cannot all be done to these links, if they cannot: a proxy has no packets to lose, and a packet filter
     /// no streams to shred.
     pub(crate) fn cannot(&self, acts: &[TimedAct]) -> Option<String> {
+        let (by_filter, by_proxy): (Vec<TimedAct>, Vec<TimedAct>) = acts
+            .iter()
+            .partition(|timed| matches!(self.wiring, Wiring::Filtered(_)) && !timed.act.names_clients());
+        let of_packets = by_proxy.iter().find_map(|timed| match timed.act {
+            Act::Degrade(_, _, Quality { loss_percent: Some(_), .. }) => {
+                Some("a proxy has no packets to lose: --net netns has".to_owned())
+            }
+            _ => None,
+        });
         match &self.wiring {
-            Wiring::Filtered(filter) => filter.cannot(acts),
-            _ => acts.iter().find_map(|timed| match timed.act {
-                Act::Degrade(_, _, Quality { loss_percent: Some(_), .. }) => {
-                    Some("a proxy has no packets to lose: --net netns has".to_owned())
-                }
-                _ => None,
-            }),
+            Wiring::Filtered(filter) => of_packets.or_else(|| filter.cannot(&by_filter)),
+            _ => of_packets,
         }
     }
 
     /// How many connections are being carried or held now.
     pub fn connections(&self) -> usize {
-        let listeners = match &self.wiring {
-            Wiring::AddressMap(addresses) => addresses.len() - self.nodes(),
-            Wiring::Attributed(addresses) => addresses.len(),
-            Wiring::Transparent => 1,
-            Wiring::Filtered(_) => 0,
-        };
-        self.tasks.len().saturating_sub(listeners)
+        self.tasks.len().saturating_sub(self.listeners.load(Relaxed))
     }
 
     /// Stops listening, resets every connection, and returns when all sockets are closed.
@@ -375,10 +415,8 @@ impl Links {
     }
 
     fn assert_link(&self, from: NodeId, to: NodeId) {
-        assert!(
-            from.0 < self.nodes() && to.0 < self.nodes() && from != to,
-            "there is no link from {from} to {to}"
-        );
+        let known = |end: NodeId| end.0 < self.nodes() || end == NodeId::CLIENTS;
+        assert!(known(from) && known(to) && from != to, "there is no link from {from} to {to}");
     }
 
     /// Carries whatever is accepted.
@@ -389,6 +427,7 @@ impl Links {
             attribution: self.attribution.clone(),
         };
         let (closing, tasks) = (self.closing.clone(), self.tasks.clone());
+        self.listeners.fetch_add(1, Relaxed);
         self.tasks.spawn(async move {
             loop {
                 let accepted = select! {
@@ -422,6 +461,9 @@ impl Carrier {
     async fn carry(self, dialler: TcpStream, front: Front) {
         let (from, to) = match front {
             Front::Link(from, to) => (Dialler::Node(from), to),
+            Front::Clients(to, port) => {
+                return proxy::carry(dialler, Some(port), self.gates.route(NodeId::CLIENTS, to)).await;
+            }
             Front::Node(to) => (self.attribution.dialler_of(&dialler, to).await, to),
             Front::Nodes(addresses) => {
                 let Some(aside) = aside::ends(&dialler, &addresses) else { return };
@@ -445,6 +487,11 @@ impl Drop for Links {
     fn drop(&mut self) {
         self.closing.cancel();
     }
+}
+
+/// Whether a link joins a node and its clients: always through a proxy.
+fn is_of_clients((from, to): (NodeId, NodeId)) -> bool {
+    from == NodeId::CLIENTS || to == NodeId::CLIENTS
 }
 
 /// So many listeners on free loopback ports, and their addresses.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Act,
     disk::{Damage, DiskCounters, Trouble},
+    family::family,
 };
 
 /// A node of the cluster, counted from 0 and written from 1: `NodeId(0)` reads `n1`.
@@ -17,9 +18,23 @@ use crate::{
 #[serde(into = "String", try_from = "String")]
 pub struct NodeId(pub usize);
 
+impl NodeId {
+    /// All clients: no node, but what may stand in a node's place where a link is named. Those of n1 ask it over the link
+    /// `clients>n1` and are answered over `n1>clients`.
+    pub const CLIENTS: NodeId = NodeId(usize::MAX);
+
+    /// Reads one end of a link: a node, or `clients`.
+    pub(crate) fn parse_end(text: &str) -> Result<NodeId, ParseNodeError> {
+        if text == "clients" { Ok(NodeId::CLIENTS) } else { text.parse() }
+    }
+}
+
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // `pad` and not `write!`, so that a width given by the caller is kept in tables.
+        if *self == NodeId::CLIENTS {
+            return f.pad("clients");
+        }
         f.pad(&format!("n{}", self.0 + 1))
     }
 }
@@ -96,6 +111,11 @@ pub trait Nodes: Send + Sync + 'static {
     /// The process that was started, leader of a process group of its own; `None` while the node is down.
     fn pid(&self, node: NodeId) -> Option<i32>;
 
+    /// All processes of the node, the one that was started first. None while it is down.
+    fn processes(&self, node: NodeId) -> Vec<i32> {
+        self.pid(node).map(family).unwrap_or_default()
+    }
+
     /// The process that is there now may end by itself, because of what was done to it. Ending is then an outcome of the
     /// fault: the node is down until it is started again.
     fn may_die(&self, node: NodeId);
@@ -169,5 +189,11 @@ mod tests {
         for wrong in ["", "n", "n0", "1", "n-1", "n+1", "m1", "n1 ", "n99999999999999999999999"] {
             assert!(wrong.parse::<NodeId>().is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn clients_are_the_end_of_a_link_and_no_node() {
+        assert_eq!(NodeId::parse_end(&NodeId::CLIENTS.to_string()), Ok(NodeId::CLIENTS));
+        assert!("clients".parse::<NodeId>().is_err());
     }
 }

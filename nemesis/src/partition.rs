@@ -1,7 +1,7 @@
 //! Partition: links are cut, in one direction or both. The shapes are told in [`crate::grudge`].
 //!
-//! Clients are not links: each is tied to a node and stays with it, so that a primary is isolated *with* its clients and goes
-//! on being asked. Without them it would be a node that nobody can reach, which no history can tell from one that is paused.
+//! Clients stay with their node, so that a primary is isolated *with* its clients and goes on being asked. Partitions that
+//! cut clients off are the fault [`clients`](crate::clients).
 
 use std::ops::Range;
 

@@ -38,6 +38,15 @@ pub struct Step {
     pub acts: Vec<TimedAct>,
 }
 
+impl Plan {
+    /// Whether some act is done to a link between a node and its clients.
+    pub fn names_clients(&self) -> bool {
+        let triggered = self.triggers.iter().map(|trigger| &trigger.step);
+        let mut acts = self.steps.iter().chain(triggered).flat_map(|step| &step.acts);
+        acts.any(|timed| timed.act.names_clients())
+    }
+}
+
 impl Step {
     /// The acts with `leader` in the leader's place.
     pub(crate) fn led_by(&self, leader: NodeId) -> Vec<TimedAct> {
@@ -53,7 +62,8 @@ impl Step {
 
 /// The first node that some acts name and a cluster of so many `nodes` does not have.
 pub(crate) fn stranger(acts: &[TimedAct], nodes: usize) -> Option<NodeId> {
-    acts.iter().flat_map(|timed| timed.act.nodes()).find(|node| node.0 >= nodes)
+    let mut named = acts.iter().flat_map(|timed| timed.act.nodes());
+    named.find(|node| node.0 >= nodes && *node != NodeId::CLIENTS)
 }
 
 /// The acts that cut what a grudge says.

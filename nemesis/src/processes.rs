@@ -12,7 +12,6 @@ use tokio::{
 
 use crate::{
     Act, Damage, FaultEffect, Limit, NodeId, NodeState, Nodes, clock,
-    family::family,
     limits::{self, Lowered},
     starve::{self, Starved},
 };
@@ -108,8 +107,11 @@ impl<N: Nodes> Processes<N> {
         node: NodeId,
         work: impl FnOnce(Vec<i32>) -> Result<T, String> + Send + 'static,
     ) -> Result<T, String> {
-        let Some(leader) = self.nodes.pid(node) else { return Ok(T::default()) };
-        spawn_blocking(move || work(family(leader))).await.map_err(|error| error.to_string())?
+        if self.nodes.pid(node).is_none() {
+            return Ok(T::default());
+        }
+        let nodes = self.nodes.clone();
+        spawn_blocking(move || work(nodes.processes(node))).await.map_err(|error| error.to_string())?
     }
 
     /// Puts the last of the clocks right when they have come back to the truth.
@@ -118,10 +120,8 @@ impl<N: Nodes> Processes<N> {
         tokio::spawn(async move {
             tokio::time::sleep(settling).await;
             let _stopping = marks.lock_owned().await;
-            if let Some(leader) = nodes.pid(node) {
-                // What is not settled by now was made wrong anew and will be undone in its turn.
-                let _ = spawn_blocking(move || clock::settle(&family(leader))).await;
-            }
+            // What is not settled by now was made wrong anew and will be undone in its turn.
+            let _ = spawn_blocking(move || clock::settle(&nodes.processes(node))).await;
         });
     }
 

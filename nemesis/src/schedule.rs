@@ -315,11 +315,11 @@ mod tests {
         for (text, error) in [
             (
                 "partion",
-                r#"there is no fault "partion" (did you mean "partition"?); faults are kill, pause, partition, degrade, terminate, corrupt, clock, starve, limits, power, disk-full, disk-error, slow-disk, bitflip, truncate, wipe, restore, loss, or all, or none"#,
+                r#"there is no fault "partion" (did you mean "partition"?); faults are kill, pause, partition, clients, degrade, terminate, corrupt, clock, starve, limits, power, disk-full, disk-error, slow-disk, bitflip, truncate, wipe, restore, loss, or all, or none"#,
             ),
             (
                 "weather",
-                r#"there is no fault "weather"; faults are kill, pause, partition, degrade, terminate, corrupt, clock, starve, limits, power, disk-full, disk-error, slow-disk, bitflip, truncate, wipe, restore, loss, or all, or none"#,
+                r#"there is no fault "weather"; faults are kill, pause, partition, clients, degrade, terminate, corrupt, clock, starve, limits, power, disk-full, disk-error, slow-disk, bitflip, truncate, wipe, restore, loss, or all, or none"#,
             ),
             (
                 "kill:leadr",
@@ -417,7 +417,7 @@ mod tests {
                 let next_ms = plan.steps.get(at + 1).map_or(time_limit_ms, |next| next.at_ms);
                 prop_assert!(step.at_ms + step.hold_ms + quiet_ms <= next_ms, "{:?} before {}", step, next_ms);
                 prop_assert!(step.acts.iter().all(|timed| timed.after_ms < step.hold_ms.max(1)));
-                prop_assert!(step.acts.iter().flat_map(|timed| timed.act.nodes()).all(|node| node.0 < nodes));
+                prop_assert_eq!(plan::stranger(&step.acts, nodes), None);
                 prop_assert!(step.leader.is_none_or(|leader| leader.0 < nodes));
             }
         }

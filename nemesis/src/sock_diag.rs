@@ -23,6 +23,8 @@ pub(crate) struct TcpEnd {
     pub(crate) inode: u64,
     /// Of the user whose process made it.
     pub(crate) uid: u32,
+    /// The cgroup (of version 2) that it was made in, where the kernel notes that.
+    pub(crate) cgroup: Option<u64>,
 }
 
 const AF_INET: u8 = 2;
@@ -39,6 +41,9 @@ const HEADER: usize = 16;
 const ENOENT: i32 = 2;
 const TIME_WAIT: u8 = 6;
 const LISTEN: u8 = 10;
+/// The length of `struct inet_diag_msg`; attributes follow it.
+const MESSAGE: usize = 72;
+const INET_DIAG_CGROUP_ID: u16 = 21;
 
 /// The kernel answers at once or not at all.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -144,7 +149,23 @@ fn parse(body: &[u8]) -> io::Result<TcpEnd> {
         listens: state == LISTEN,
         inode: u32::from_ne_bytes(bytes(body, 68)?).into(),
         uid: u32::from_ne_bytes(bytes(body, 64)?),
+        cgroup: attribute(body, INET_DIAG_CGROUP_ID)
+            .and_then(|value| Some(u64::from_ne_bytes(bytes(value, 0).ok()?))),
     })
+}
+
+/// An attribute that follows the message: `struct nlattr` (its length with these four bytes, its type), its value.
+fn attribute(body: &[u8], wanted: u16) -> Option<&[u8]> {
+    let mut rest = body.get(MESSAGE..)?;
+    loop {
+        let length = usize::from(u16::from_ne_bytes(bytes(rest, 0).ok()?));
+        let kind = u16::from_ne_bytes(bytes(rest, 2).ok()?);
+        let value = rest.get(4..length)?;
+        if kind == wanted {
+            return Some(value);
+        }
+        rest = rest.get(length.next_multiple_of(4)..)?;
+    }
 }
 
 fn bytes<const N: usize>(body: &[u8], at: usize) -> io::Result<[u8; N]> {
@@ -197,8 +218,15 @@ mod tests {
 
     #[test]
     fn what_ends_too_early_is_an_error_and_no_panic() {
-        for length in 0..72 {
-            assert!(parse(&[0; 72][..length]).is_err());
+        for length in 0..MESSAGE {
+            assert!(parse(&[0; MESSAGE][..length]).is_err());
+        }
+        let mut attributes = vec![0; MESSAGE];
+        attributes.extend([5, 0, 8, 0, 1, 0, 0, 0]); // one of a single byte, padded
+        attributes.extend([12, 0, 21, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(parse(&attributes).expect("a socket").cgroup, Some(7));
+        for length in MESSAGE..attributes.len() {
+            assert_eq!(parse(&attributes[..length]).expect("a socket").cgroup, None, "{length}");
         }
         assert!(split_message(&[0; 8]).is_none());
     }

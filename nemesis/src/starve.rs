@@ -18,13 +18,11 @@ use tokio::sync::Mutex;
 
 use crate::{
     Act, NodeId, Nodes, TimedAct,
-    family::family,
     fault::{Dice, Fault},
     processes::Marks,
     target,
 };
 use quota::Quota;
-pub use quota::remove_cgroup;
 use stutter::Stutter;
 
 pub(crate) const FAULT: Fault = Fault {
@@ -42,7 +40,7 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
 
 /// What a reader should know of how a node will be starved here, if it is not by the kernel.
 pub(crate) fn remark() -> Option<String> {
-    quota::place().err().map(|why| format!("by SIGSTOP and SIGCONT in turns: {why}"))
+    quota::place(None).err().map(|why| format!("by SIGSTOP and SIGCONT in turns: {why}"))
 }
 
 /// A node that is being starved.
@@ -63,9 +61,8 @@ impl Starved {
         marks: Arc<Mutex<Marks>>,
         percent: u8,
     ) -> Result<Starved, String> {
-        let Ok(quota) =
-            Quota::make(&format!("tribunal-{}-{node}", std::process::id()), |path| nodes.cgroup(path, true))
-        else {
+        let name = format!("tribunal-{}-{node}-cpu", std::process::id());
+        let Ok(quota) = Quota::make(&name, nodes.pid(node), |path| nodes.cgroup(path, true)) else {
             return Ok(Starved(Way::Stutter(Stutter::begin(node, nodes, marks, percent))));
         };
         let starved = Starved(Way::Quota(quota));
@@ -77,7 +74,7 @@ impl Starved {
     pub(crate) fn again<N: Nodes>(&self, node: NodeId, nodes: &N, percent: u8) -> Result<(), String> {
         let Way::Quota(quota) = &self.0 else { return Ok(()) };
         quota.set(percent)?;
-        nodes.pid(node).map_or(Ok(()), |leader| quota.admit(&family(leader)))
+        quota.admit(&nodes.processes(node))
     }
 
     /// Gives the node all it wants; one that is paused besides stays so. The processor time that was withheld.

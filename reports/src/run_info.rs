@@ -61,6 +61,18 @@ pub struct RunInfo {
     pub clock: String,
     /// The phases of the run, in order; those not reached are missing.
     pub phases: Vec<Phase>,
+    /// Connections to nodes that no node made, and that no cut held up, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strangers: Option<Strangers>,
+}
+
+/// Connections to nodes that no node made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Strangers {
+    /// How many.
+    pub connections: u64,
+    /// The first of them in words.
+    pub first: String,
 }
 
 /// The program that made the run.

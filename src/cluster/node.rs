@@ -7,12 +7,12 @@ use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
-use tribunal_nemesis::NodeState;
+use tribunal_nemesis::{NodeCgroup, NodeState, family};
 use tribunal_systems::{Place, System};
 
 use super::guard::{Guard, Leftover};
@@ -36,10 +36,14 @@ const GRACE: Duration = Duration::from_secs(3);
 /// A node of the cluster; its process may be running, paused or down.
 pub(crate) struct Node {
     pub(crate) place: Place,
+    /// The same with the addresses under which clients reach it.
+    pub(crate) for_clients: Place,
     pub(crate) log_path: PathBuf,
     pub(super) log: NodeLog,
     /// The network namespace that it runs in, if not the controller's.
     namespace: Option<OwnedFd>,
+    /// The cgroup that its processes cannot leave, where one may be made.
+    cgroup: Option<NodeCgroup>,
     life: Mutex<Life>,
     /// Its process, if there is one; follows `life` for those who wait or watch.
     pid: watch::Sender<Option<u32>>,
@@ -91,13 +95,15 @@ impl Excuse {
 impl Node {
     pub(crate) fn new(
         place: Place,
+        for_clients: Place,
         log_path: PathBuf,
         log: NodeLog,
         namespace: Option<OwnedFd>,
+        cgroup: Option<NodeCgroup>,
         deaths: mpsc::UnboundedSender<Death>,
     ) -> Arc<Self> {
         let (life, pid) = (Mutex::default(), watch::Sender::new(None));
-        Arc::new(Node { place, log_path, log, namespace, life, pid, deaths })
+        Arc::new(Node { place, for_clients, log_path, log, namespace, cgroup, life, pid, deaths })
     }
 
     /// Which process it is, now and from now on.
@@ -120,7 +126,8 @@ impl Node {
         if life.pid.is_some() {
             return Ok(());
         }
-        let mut child = with.spawn(&system.command(&self.place), self.namespace.as_ref())?;
+        let mut child =
+            with.spawn(&system.command(&self.place), self.namespace.as_ref(), self.cgroup.as_ref())?;
         let pid = Pid::from_raw(child.id() as i32);
         guard.add(&Leftover::ProcessGroup(pid));
         let outputs = (child.stdout.take(), child.stderr.take());
@@ -140,7 +147,7 @@ impl Node {
         while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(nix::Error::EINTR) {}
         let mut life = self.life();
         // What it forked is part of the node and ends with it.
-        let _ = killpg(pid, Signal::SIGKILL);
+        self.all(Signal::SIGKILL, pid);
         let status = child.wait();
         guard.remove(&Leftover::ProcessGroup(pid));
         life.pid = None;
@@ -199,9 +206,32 @@ impl Node {
         self.doom(Signal::SIGKILL);
     }
 
-    /// Sends a signal to its process group; false if there is no process.
+    /// Sends a signal to all its processes; false if there is none.
     pub(crate) fn signal(&self, signal: Signal) -> bool {
-        self.life().pid.is_some_and(|pid| killpg(pid, signal).is_ok())
+        self.life().pid.is_some_and(|pid| self.all(signal, pid))
+    }
+
+    /// Sends a signal to all processes of the node that `leader` leads, or led; false if its process group is empty.
+    fn all(&self, signal: Signal, leader: Pid) -> bool {
+        let sent = killpg(leader, signal).is_ok();
+        for process in self.cgroup.iter().flat_map(NodeCgroup::processes) {
+            let _ = kill(Pid::from_raw(process), signal);
+        }
+        sent
+    }
+
+    /// All its processes, the leader first. Empty while it is down.
+    pub(crate) fn processes(&self) -> Vec<i32> {
+        let Some(leader) = self.pid() else { return Vec::new() };
+        let mut found = family(leader.as_raw());
+        let confined = self.cgroup.iter().flat_map(NodeCgroup::processes);
+        found.extend(confined.filter(|pid| !found.contains(pid)).collect::<Vec<_>>());
+        found
+    }
+
+    /// Its cgroup, if it has one.
+    pub(crate) fn cgroup(&self) -> Option<&NodeCgroup> {
+        self.cgroup.as_ref()
     }
 
     async fn gone(&self) {

@@ -15,6 +15,7 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
+use tribunal_nemesis::NodeCgroup;
 
 struct Order {
     command: Command,
@@ -39,18 +40,20 @@ impl Spawner {
     }
 
     /// Starts a program: own process group, dies with this process, no input, both outputs piped; in that network
-    /// namespace if one is given.
+    /// namespace and that cgroup if they are given.
     pub(crate) fn spawn(
         &self,
         program: &tribunal_systems::Command,
         namespace: Option<&OwnedFd>,
+        cgroup: Option<&NodeCgroup>,
     ) -> io::Result<Child> {
         let mut command = Command::new(&program.program);
         command.args(&program.args).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let controller = nix::unistd::getpid();
         let namespace = namespace.map(OwnedFd::try_clone).transpose()?;
-        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid and setns.
+        let entrance = cgroup.map(NodeCgroup::entrance).transpose()?;
+        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid, setns and write.
         unsafe {
             command.pre_exec(move || {
                 prctl::set_pdeathsig(Signal::SIGKILL)?;
@@ -60,6 +63,9 @@ impl Spawner {
                 }
                 if let Some(namespace) = &namespace {
                     setns(namespace, CloneFlags::CLONE_NEWNET)?;
+                }
+                if let Some(entrance) = &entrance {
+                    nix::unistd::write(entrance, b"0")?;
                 }
                 Ok(())
             });

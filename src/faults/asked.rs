@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use tribunal_nemesis::{Act, Grudge, Plan, Schedule, Wanted};
+use tribunal_nemesis::{Act, Grudge, NodeId, Plan, Schedule, Wanted};
 use tribunal_reports::run_info::RunInfo;
 
 use crate::cli::RunArgs;
@@ -53,6 +53,11 @@ impl Nemesis {
         acts.any(|timed| matches!(timed.act, Act::LosePower(..) | Act::FailDisk(..)))
     }
 
+    /// Whether some fault parts nodes and clients.
+    pub(crate) fn parts_clients(&self) -> bool {
+        self.plan.names_clients()
+    }
+
     /// The names of the faults.
     pub(crate) fn names(&self) -> Vec<String> {
         self.names.clone()
@@ -68,7 +73,8 @@ impl Nemesis {
 
 fn grudge(text: &str, nodes: usize) -> Result<Grudge> {
     let grudge: Grudge = text.parse()?;
-    if let Some(node) = grudge.cuts().flat_map(|(from, to)| [from, to]).find(|node| node.0 >= nodes) {
+    let is_missing = |end: &NodeId| end.0 >= nodes && *end != NodeId::CLIENTS;
+    if let Some(node) = grudge.cuts().flat_map(|(from, to)| [from, to]).find(is_missing) {
         bail!("there is no {node} in a cluster of {nodes}");
     }
     if grudge.is_empty() {

@@ -12,7 +12,7 @@ use tokio::{
     sync::watch,
     time::timeout,
 };
-use tribunal_nemesis::{CutMode::Stall, Links, NodeId};
+use tribunal_nemesis::{CutMode::Stall, Links, NodeCgroup, NodeId, remove_cgroup};
 
 use crate::pair::{N1, N2, WATCHDOG, eventually, hear, hears_nothing, say};
 
@@ -129,6 +129,50 @@ async fn a_stranger_is_carried_and_counted() {
     assert!(first.contains(" dialled n2 from 127.0.0.1:"), "{first}");
     stranger.kill().expect("it runs");
     stranger.wait().expect("it ends");
+}
+
+/// A cgroup, and with it whoever is in it, gone when dropped.
+struct Confined(NodeCgroup);
+
+impl Drop for Confined {
+    fn drop(&mut self) {
+        let _ = remove_cgroup(self.0.path());
+    }
+}
+
+#[tokio::test]
+async fn who_left_its_group_and_its_parents_is_known_by_its_cgroup() {
+    let name = format!("tribunal-{}-attributed", std::process::id());
+    let cgroup = match NodeCgroup::make(&name, |_| {}) {
+        Ok(cgroup) => Confined(cgroup),
+        Err(why) => {
+            assert!(std::env::var("TRIBUNAL_NO_SKIP").as_deref() != Ok("all"), "{why}");
+            eprintln!("skipped: {why}");
+            return;
+        }
+    };
+    let cluster = Cluster::open().await;
+    // Forked twice, with a session of its own; dials again whenever it is hung up on.
+    let port = cluster.proxy().port();
+    let daemon = format!("while exec 3<>/dev/tcp/127.0.0.1/{port}; do cat <&3 >&3; done");
+    let enter = format!("echo $$ > {}/cgroup.procs", cgroup.0.path().display());
+    let _shell = cluster.shell(N3, &format!("{enter}; (setsid bash -c '{daemon}' &); sleep 1000"));
+    let mut end = cluster.accept().await;
+    say(&mut end, "whose?").await;
+    hear(&mut end, "whose?").await;
+    assert_eq!(cluster.links.strangers().map(|(connections, _)| connections), Some(1));
+
+    cluster.links.set_cgroup(N3, cgroup.0.id());
+    drop(end);
+    let mut end = cluster.accept().await;
+    say(&mut end, "n3's").await;
+    hear(&mut end, "n3's").await;
+    eventually(|| cluster.links.counters(N3, N2).bytes_carried == 4).await;
+    assert_eq!(cluster.links.strangers().map(|(connections, _)| connections), Some(1), "no further one");
+    let processes = cgroup.0.processes();
+    assert!(processes.len() >= 3, "the shell, the daemon and its cat: {processes:?}");
+    remove_cgroup(cgroup.0.path()).expect("it can be removed, with whoever is in it");
+    assert!(!cgroup.0.path().exists());
 }
 
 #[tokio::test]
