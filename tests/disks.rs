@@ -35,6 +35,14 @@ fn effect(store: &Store, name: &str) -> u64 {
     lines(store, "faults.jsonl").iter().filter_map(|line| line["effect"][name].as_u64()).sum()
 }
 
+/// The loop devices on files under a path.
+fn loops_under(path: &Path) -> usize {
+    let devices = std::fs::read_dir("/sys/block").unwrap().flatten();
+    let backing =
+        devices.filter_map(|device| std::fs::read_to_string(device.path().join("loop/backing_file")).ok());
+    backing.filter(|file| file.starts_with(&*path.to_string_lossy())).count()
+}
+
 fn mounts_under(path: &Path) -> usize {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     mounts.lines().filter(|line| line.contains(&*path.to_string_lossy())).count()
@@ -133,9 +141,11 @@ fn a_controller_killed_with_9_leaves_no_mount() {
         wait_until("disks are mounted and used", || {
             mounts_under(store.path()) == 3 && store.processes().len() > 3
         });
+        assert!(disk != "ext4" || loops_under(store.path()) > 0);
         kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
         child.wait().unwrap();
         store.await_silence();
         wait_until("nothing is mounted", || mounts_under(store.path()) == 0);
+        wait_until("no loop device is left", || loops_under(store.path()) == 0);
     }
 }

@@ -1,10 +1,15 @@
 //! A real server that knows nothing of us: etcd, as it is installed.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::program::{Ended, Store};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tribunal_nemesis::{NodeCgroup, remove_cgroup};
+
+use crate::program::{Ended, Store, wait_until};
 
 /// The program, or `None` after it has been said that the test is skipped.
 fn etcd() -> Option<PathBuf> {
@@ -123,11 +128,7 @@ fn a_cluster_that_bypasses_its_proxies_is_a_harness_failure() {
         together = together.path().display(),
         real = real.display(),
     );
-    let program = directory.path().join("etcd");
-    std::fs::write(&program, leaking).expect("a script");
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
-    let path =
-        std::env::join_paths([directory.path(), Path::new("/usr/bin"), Path::new("/bin")]).expect("a path");
+    let path = path_with_etcd(directory.path(), &leaking);
     let mut command =
         store.command("run register --system etcd --nodes 3 --nemesis partition --time-limit 20s");
     let ended = Ended::of(command.env("PATH", path).output().expect("the program starts")).expect(3);
@@ -136,6 +137,56 @@ fn a_cluster_that_bypasses_its_proxies_is_a_harness_failure() {
     assert!(said.contains("bypass their proxies"), "{said}");
     assert!(said.contains("n1 (127.0.0.1:") && said.contains(" directly"), "{said}");
     assert_eq!(store.processes(), [""; 0]);
+}
+
+/// A PATH whose `etcd` is this script, in that directory.
+fn path_with_etcd(directory: &Path, script: &str) -> OsString {
+    let program = directory.join("etcd");
+    std::fs::write(&program, script).expect("a script");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    std::env::join_paths([directory, Path::new("/usr/bin"), Path::new("/bin")]).expect("a path")
+}
+
+/// A server may leave behind processes that are no longer in its group, nor its children once it is gone.
+#[test]
+fn what_a_server_leaves_behind_ends_with_it() {
+    let Some(real) = etcd() else { return };
+    match NodeCgroup::make(&format!("tribunal-{}-probe", std::process::id()), |_| {}) {
+        Ok(cgroup) => remove_cgroup(cgroup.path()).expect("nobody is in it"),
+        Err(why) => {
+            assert!(std::env::var("TRIBUNAL_NO_SKIP").as_deref() != Ok("all"), "{why}");
+            eprintln!("skipped: {why}");
+            return;
+        }
+    }
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    // The daemon names the run's store, as the last argument does.
+    let script = format!(
+        r#"#!/bin/sh
+        for arg; do last=$arg; done
+        setsid sh -c "while :; do sleep 1; done; : daemon $last" &
+        exec '{}' "$@"
+        "#,
+        real.display(),
+    );
+    let path = path_with_etcd(directory.path(), &script);
+    let run = |store: &Store, time_limit: &str| {
+        let args = format!("run register --system etcd --nodes 3 --nemesis none --time-limit {time_limit}");
+        let mut command = store.command(&args);
+        command.env("PATH", &path);
+        command
+    };
+    let store = Store::new();
+    Ended::of(run(&store, "1s").output().expect("the program starts")).expect(0);
+    assert_eq!(store.processes(), [""; 0]);
+
+    let store = Store::new();
+    let mut child = run(&store, "10m").spawn().expect("the program starts");
+    let daemons = || store.processes().iter().filter(|line| line.contains("daemon")).count();
+    wait_until("three servers have left something behind", || daemons() == 3);
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).expect("it runs");
+    child.wait().expect("it ends");
+    store.await_silence();
 }
 
 #[test]

@@ -68,7 +68,8 @@ pub struct Fault {
     pub outcome: FaultOutcome,
     /// Why, when it was skipped or is indeterminate.
     pub why: Option<String>,
-    /// What was measured of it, such as bytes withheld, by name; what was measured as nothing is left out.
+    /// What was measured of it, such as bytes withheld, by name; what was measured as nothing is left out. Then what it
+    /// touched, if chance decided that.
     pub effect: Vec<(String, String)>,
     /// Whether it bit. `None`: no heal was recorded, so nobody measured.
     pub effective: Option<bool>,
@@ -110,6 +111,7 @@ struct Line {
     why: Option<String>,
     effect: serde_json::Value,
     effective: Option<bool>,
+    touched: Vec<String>,
 }
 
 /// Joins the lines of `faults.jsonl`, in the order of application.
@@ -178,6 +180,9 @@ fn heal(fault: &mut Fault, line: Line) {
             effect.into_iter().filter(|(_, it)| some(it)).map(|(name, it)| (name, plain(it))).collect();
         fault.effect.sort();
     }
+    if !line.touched.is_empty() {
+        fault.effect.push(("touched".into(), line.touched.join("; ")));
+    }
 }
 
 #[cfg(test)]
@@ -195,6 +200,14 @@ mod tests {
         assert_eq!((faults[0].applied_ns, faults[0].healed_ns), (5000, Some(8000)));
         assert_eq!(faults[0].effect, [("pid".to_string(), "17".to_string())]);
         assert_eq!(faults[0].effective, Some(false));
+    }
+
+    #[test]
+    fn what_chance_touched_is_told_with_the_effect() {
+        let heal = HEAL.replace("\"effective\"", r#""touched":["n2: wal, bit 3 of byte 4711"],"effective""#);
+        let faults = parse(&format!("{APPLY}\n{heal}\n")).unwrap();
+        let touched = ("touched".to_string(), "n2: wal, bit 3 of byte 4711".to_string());
+        assert_eq!(faults[0].effect.last(), Some(&touched));
     }
 
     #[test]
