@@ -59,9 +59,11 @@ pub(crate) const ERROR: Fault = Fault {
             _ => Trouble::Write,
         };
         let mut acts = on("one", dice, trouble);
+        // Where the hold is too short for that, it starts in the middle of it.
+        let restart_ms = dice.moment_ms(RESTART_MS).min(dice.hold_ms / 2);
         if let (Trouble::Read, &[node, ..]) = (trouble, &dice.order[..]) {
             acts.insert(0, Act::Kill(node).into());
-            acts.push(TimedAct { after_ms: dice.moment_ms(RESTART_MS), act: Act::Start(node) });
+            acts.push(TimedAct { after_ms: restart_ms, act: Act::Start(node) });
         }
         acts
     },
