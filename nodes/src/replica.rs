@@ -4,7 +4,7 @@
 //!   args      the command line of a node, and its process
 //!   server    sockets, clock, disk thread around the protocol ................. I/O
 //!   client    connections from clients          link   connections to peers ... I/O
-//!   wal       batches of records and a snapshot on disk ....................... I/O
+//!   wal       batches of changes and a snapshot on disk; journal: of records .. I/O
 //!   gateway   a client's request: where to send it, when again, what is known . pure
 //!   service   the leader's part: order it, wait until applied, answer ......... pure
 //!   ledger    what must be on disk before which message may go ................ pure
@@ -19,12 +19,19 @@
 
 pub(crate) mod args;
 mod client;
+#[cfg(test)]
+mod cluster;
 mod gateway;
+pub(crate) mod journal;
 pub(crate) mod ledger;
 mod link;
 mod protocol;
 pub(crate) mod server;
 mod service;
+#[cfg(test)]
+pub(crate) mod simulator;
+#[cfg(test)]
+pub(crate) mod stage;
 pub(crate) mod wal;
 
 pub(crate) use self::protocol::{

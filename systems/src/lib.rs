@@ -3,12 +3,12 @@
 //! A [`System`] is knowledge, not machinery: it says which command starts a node, when a node is ready, which
 //! nodes believe they lead, and how a client speaks to it. Processes, ports and links are the controller's.
 
+pub mod built_in;
 pub mod etcd;
 mod flaw;
 mod framed;
 mod http;
 mod program;
-pub mod raft;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -17,6 +17,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use tribunal_workloads::Client;
+
+use self::built_in::BuiltIn;
 
 pub use flaw::Flaw;
 
@@ -136,9 +138,23 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "raft",
         about: "the built-in Raft: key-value store with a write-ahead log, one process per node",
-        make: |switches| Ok(Box::new(raft::Raft::new(switches.clone()))),
+        make: |switches| Ok(Box::new(BuiltIn::new("raft", switches.clone()))),
         holds: &["register", "counter"],
-        flaws: raft::flaws,
+        flaws: built_in::raft_flaws,
+    },
+    Entry {
+        name: "paxos",
+        about: "the built-in Multi-Paxos: the same store, its log agreed upon slot by slot",
+        make: |switches| Ok(Box::new(BuiltIn::new("paxos", switches.clone()))),
+        holds: &["register", "counter"],
+        flaws: built_in::paxos_flaws,
+    },
+    Entry {
+        name: "zab",
+        about: "the built-in ZAB, ZooKeeper's protocol: the same store; a sync before each read",
+        make: |switches| Ok(Box::new(BuiltIn::new("zab", switches.clone()))),
+        holds: &["register", "counter"],
+        flaws: built_in::zab_flaws,
     },
     Entry {
         name: "etcd",

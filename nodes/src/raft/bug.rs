@@ -52,36 +52,3 @@ pub enum Bug {
     /// state).
     ReuseIndexAfterRestart,
 }
-
-impl Bug {
-    /// Every bug, in the order of their documentation.
-    pub fn all() -> &'static [Bug] {
-        Bug::value_variants()
-    }
-
-    /// The name on the command line, such as `stale-read`.
-    pub fn name(self) -> String {
-        self.to_possible_value().expect("no variant is hidden").get_name().to_owned()
-    }
-
-    /// Which rule it breaks, in a line.
-    pub fn rule(self) -> String {
-        self.to_possible_value()
-            .expect("no variant is hidden")
-            .get_help()
-            .map(|help| help.to_string())
-            .expect("every variant is documented")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_bug_has_a_name_and_names_its_rule() {
-        for bug in Bug::all() {
-            assert!(bug.rule().contains("section"), "{}: {}", bug.name(), bug.rule());
-        }
-    }
-}

@@ -192,11 +192,11 @@ pub(crate) struct Opened<P: Protocol> {
 }
 
 /// One node's part in a protocol that puts commands in order.
-pub(crate) trait Protocol: Sized {
-    type Bug: clap::ValueEnum + PartialEq + fmt::Debug;
+pub(crate) trait Protocol: Sized + Send + 'static {
+    type Bug: clap::ValueEnum + Copy + PartialEq + fmt::Debug + Send;
     /// How the place of an entry is named.
-    type At;
-    type Message: Serialize + DeserializeOwned + fmt::Debug + Send + 'static;
+    type At: Clone + PartialEq + fmt::Debug + Serialize + DeserializeOwned + Send + Sync;
+    type Message: Clone + Serialize + DeserializeOwned + fmt::Debug + Send + 'static;
     /// A thing worth a line in the log.
     type Notice: fmt::Display;
     type Disk: Disk;

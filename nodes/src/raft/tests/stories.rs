@@ -595,7 +595,7 @@ fn a_follower_far_behind_gets_the_snapshot() {
         stage.propose("n1", text);
         stage.play(&["n1", "n2"]);
     }
-    stage.actor("n1").compact(1);
+    stage.actor("n1").compact(4);
     stage.propose("n1", "e");
     stage.play(&["n1", "n2"]);
     assert_eq!(stage.actor("n1").core.as_ref().unwrap().log().base().index, 4);

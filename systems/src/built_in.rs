@@ -1,27 +1,30 @@
-//! The built-in Raft, started from the tribunal executable itself.
+//! The built-in replicated state machines, started from the tribunal executable itself: they differ in the protocol alone,
+//! not in how a node is told of the others or spoken to.
 
 use std::time::Duration;
 
-use tribunal_nodes::raft::Bug;
+use tribunal_nodes::{Mistake, paxos, raft, zab};
 use tribunal_workloads::Client;
 
 use crate::framed::{self, FramedClient};
 use crate::{Answer, Command, Flaw, Place, Switches, System, Wiring};
 
-/// The system `raft`.
-pub struct Raft {
+/// `raft`, `paxos` or `zab`.
+pub struct BuiltIn {
+    name: &'static str,
     switches: Switches,
 }
 
-impl Raft {
-    /// A Raft with these switches.
-    pub fn new(switches: Switches) -> Self {
-        Raft { switches }
+impl BuiltIn {
+    /// The one of that name, with these switches.
+    pub fn new(name: &'static str, switches: Switches) -> Self {
+        BuiltIn { name, switches }
     }
 }
 
-/// Its seeded mistakes. A write that is carried out twice is seen where operations do not say what they write.
-pub fn flaws() -> Vec<Flaw> {
+/// Raft's seeded mistakes. A write that is carried out twice is seen where operations do not say what they write.
+pub fn raft_flaws() -> Vec<Flaw> {
+    use raft::Bug;
     let flaw = |bug: &Bug| match bug {
         Bug::ApplyTwiceOnRetry => Flaw::seeded(bug.name(), bug.rule(), "counter"),
         Bug::AckBeforeFsync => Flaw::seeded(bug.name(), bug.rule(), "register").with(&["--nemesis", "power"]),
@@ -30,12 +33,26 @@ pub fn flaws() -> Vec<Flaw> {
     Bug::all().iter().map(flaw).collect()
 }
 
+/// The seeded mistakes of Multi-Paxos.
+pub fn paxos_flaws() -> Vec<Flaw> {
+    on_a_register(paxos::Bug::all())
+}
+
+/// The seeded mistakes of ZAB.
+pub fn zab_flaws() -> Vec<Flaw> {
+    on_a_register(zab::Bug::all())
+}
+
+fn on_a_register(bugs: &[impl Mistake]) -> Vec<Flaw> {
+    bugs.iter().map(|bug| Flaw::seeded(bug.name(), bug.rule(), "register")).collect()
+}
+
 const PEER: usize = 0;
 const CLIENT: usize = 1;
 
-impl System for Raft {
+impl System for BuiltIn {
     fn name(&self) -> &'static str {
-        "raft"
+        self.name
     }
 
     fn ports(&self) -> &'static [&'static str] {
@@ -47,7 +64,7 @@ impl System for Raft {
     }
 
     fn command(&self, place: &Place) -> Command {
-        let mut args: Vec<String> = vec!["node".into(), "raft".into()];
+        let mut args: Vec<String> = vec!["node".into(), self.name.into()];
         args.extend(["--id".into(), place.name.clone()]);
         args.extend(["--listen".into(), place.addresses[PEER].to_string()]);
         args.extend(["--client".into(), place.addresses[CLIENT].to_string()]);
@@ -91,12 +108,12 @@ mod tests {
 
     #[test]
     fn a_node_is_told_of_its_peers_by_their_proxies() {
-        let raft = Raft::new(Switches {
+        let switches = Switches {
             tribunal: "/bin/tribunal".into(),
             bugs: vec!["stale-read".into()],
             node_args: vec!["--heartbeat".into(), "20".into()],
-        });
-        let command = raft.command(&Place {
+        };
+        let command = BuiltIn::new("raft", switches).command(&Place {
             name: "n1".into(),
             addresses: vec!["127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()],
             advertised: "127.0.0.1:1".parse().unwrap(),

@@ -1,0 +1,382 @@
+//! Random schedules of a protocol, with its safety checked after every step.
+//!
+//! Messages are lost, doubled, delayed and overtaken; links are cut one way or both; nodes pause, crash and lose what
+//! they had not synced, and start again; disks are slow; snapshots are taken at random. Then everything heals, and the
+//! cluster must agree and go on. All of it follows from one seed: a failure names it.
+//!
+//! - *State Machine Safety*: no two nodes apply different entries at a place in the order.
+//! - *Linearizable reads*: when a read is answered, everything that had been applied anywhere when it came is applied.
+//! - *Agreement*: once healed and idle all have applied the same, and something since the healing.
+//! - Whatever the protocol [testifies](Staged::testify) of itself.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::time::Duration;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng as _;
+
+use super::stage::{Actor, HEARTBEAT, Staged};
+use super::{Entry, Protocol, Time};
+use crate::Mistake;
+
+const NAMES: [&str; 5] = ["n1", "n2", "n3", "n4", "n5"];
+
+/// How long the faults last, how long the healed cluster serves clients, and how long it then has to agree.
+const FAULTS: Duration = Duration::from_secs(8);
+const HEALED: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_secs(1);
+
+enum Event<P: Protocol> {
+    Deliver { from: usize, to: usize, message: P::Message },
+    Tick { node: usize, boot: u64 },
+    Synced { node: usize, boot: u64 },
+    Start { node: usize },
+    Client,
+    Fault,
+}
+
+pub(crate) struct Simulator<P: Staged> {
+    rng: ChaCha8Rng,
+    now: Time,
+    actors: Vec<Actor<P>>,
+    paused_until: Vec<Time>,
+    cut: HashSet<(usize, usize)>,
+    faults: bool,
+    clients: bool,
+    /// What will happen, by time; the number keeps equal times in order.
+    agenda: BinaryHeap<Reverse<(Time, u64)>>,
+    events: HashMap<u64, Event<P>>,
+    numbered: u64,
+    /// The witnesses: what must never be contradicted.
+    pub(crate) witness: P::Witness,
+    pub(crate) committed: Vec<Entry<P::At>>,
+    /// Reads on their way: what was committed when they came.
+    reads: HashMap<u64, usize>,
+    pub(crate) answered: u64,
+}
+
+impl<P: Staged> Simulator<P> {
+    pub(crate) fn new(seed: u64, bugs: &[P::Bug]) -> Self {
+        let mut simulator = Simulator {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            now: Time::ZERO,
+            actors: NAMES.iter().map(|name| Actor::new(name, &NAMES, bugs, P::Stored::default())).collect(),
+            paused_until: vec![Time::ZERO; NAMES.len()],
+            cut: HashSet::new(),
+            faults: true,
+            clients: true,
+            agenda: BinaryHeap::new(),
+            events: HashMap::new(),
+            numbered: 0,
+            witness: P::Witness::default(),
+            committed: Vec::new(),
+            reads: HashMap::new(),
+            answered: 0,
+        };
+        for node in 0..NAMES.len() {
+            simulator.start(node);
+        }
+        simulator.schedule(Duration::from_millis(5), Event::Client);
+        simulator.schedule(Duration::from_millis(500), Event::Fault);
+        simulator
+    }
+
+    fn schedule(&mut self, after: Duration, event: Event<P>) {
+        self.numbered += 1;
+        self.agenda.push(Reverse((self.now + after, self.numbered)));
+        self.events.insert(self.numbered, event);
+    }
+
+    fn millis(&mut self, range: std::ops::Range<u64>) -> Duration {
+        Duration::from_micros(self.rng.random_range(range.start * 1000..range.end * 1000))
+    }
+
+    fn start(&mut self, node: usize) {
+        let seed = self.rng.random_range(0..u64::MAX);
+        self.actors[node].start(seed, self.now);
+        let boot = self.actors[node].boots;
+        self.schedule(Duration::ZERO, Event::Tick { node, boot });
+    }
+
+    /// Plays the whole schedule. The error says which property was broken, and when.
+    pub(crate) fn run(mut self) -> Result<Self, String> {
+        self.play_until(FAULTS)?;
+        let before = self.committed.len();
+        self.heal();
+        self.play_until(FAULTS + HEALED)?;
+        self.clients = false;
+        self.play_until(FAULTS + HEALED + QUIET)?;
+        self.check_agreement(before)?;
+        Ok(self)
+    }
+
+    fn play_until(&mut self, end: Time) -> Result<(), String> {
+        while let Some(&Reverse((at, number))) = self.agenda.peek()
+            && at < end
+        {
+            self.agenda.pop();
+            self.now = self.now.max(at);
+            let event = self.events.remove(&number).expect("scheduled once");
+            self.play(event).map_err(|broken| format!("at {:?}: {broken}", self.now))?;
+        }
+        Ok(())
+    }
+
+    fn play(&mut self, event: Event<P>) -> Result<(), String> {
+        // What would happen to a paused node happens when it goes on.
+        let node = match &event {
+            Event::Deliver { to, .. } => Some(*to),
+            Event::Tick { node, .. } | Event::Synced { node, .. } => Some(*node),
+            Event::Start { .. } | Event::Client | Event::Fault => None,
+        };
+        if let Some(node) = node
+            && self.paused_until[node] > self.now
+        {
+            self.schedule(self.paused_until[node] - self.now, event);
+            return Ok(());
+        }
+        let now = self.now;
+        match event {
+            Event::Deliver { from, to, message } => {
+                let from = self.actors[from].id.clone();
+                if let Some(core) = &mut self.actors[to].core {
+                    core.receive(now, &from, message);
+                    self.settle(to)?;
+                }
+            }
+            Event::Tick { node, boot } if boot == self.actors[node].boots => {
+                if let Some(core) = &mut self.actors[node].core {
+                    core.tick(now);
+                    let wait =
+                        core.next_tick().saturating_sub(now).clamp(Duration::from_millis(1), HEARTBEAT);
+                    self.schedule(wait, Event::Tick { node, boot });
+                    self.settle(node)?;
+                }
+            }
+            Event::Synced { node, boot } if boot == self.actors[node].boots => {
+                if let Some(number) = self.actors[node].disk.sync_one()
+                    && let Some(core) = &mut self.actors[node].core
+                {
+                    core.persisted(number);
+                    self.settle(node)?;
+                }
+            }
+            Event::Tick { .. } | Event::Synced { .. } => {}
+            Event::Start { node } if self.actors[node].core.is_none() => self.start(node),
+            Event::Start { .. } => {}
+            Event::Client => self.client()?,
+            Event::Fault => self.fault(),
+        }
+        Ok(())
+    }
+
+    /// A client asks a node that takes itself for the leader, if there is one.
+    fn client(&mut self) -> Result<(), String> {
+        if !self.clients {
+            return Ok(());
+        }
+        let wait = self.millis(1..30);
+        self.schedule(wait, Event::Client);
+        let anyone = self.rng.random_range(0..NAMES.len());
+        let leads = |actor: &Actor<P>| actor.core.as_ref().is_some_and(|core| core.is_leader());
+        let leaders: Vec<usize> = (0..NAMES.len()).filter(|&node| leads(&self.actors[node])).collect();
+        let node = if leaders.is_empty() { anyone } else { leaders[anyone % leaders.len()] };
+        let (number, committed) = (self.numbered, self.committed.len());
+        let is_read = self.rng.random_bool(0.3);
+        if self.paused_until[node] > self.now {
+            return Ok(());
+        }
+        let Some(core) = &mut self.actors[node].core else { return Ok(()) };
+        if is_read {
+            self.reads.insert(number, committed);
+            let _ = core.read(number);
+        } else {
+            let _ = core.propose(number.to_string().into_bytes().into());
+        }
+        self.settle(node)
+    }
+
+    fn fault(&mut self) {
+        if !self.faults {
+            return;
+        }
+        let wait = self.millis(50..500);
+        self.schedule(wait, Event::Fault);
+        let node = self.rng.random_range(0..NAMES.len());
+        match self.rng.random_range(0..9) {
+            0 | 1 => self.crash(node),
+            2 | 3 => {
+                if let Some(down) = self.actors.iter().position(|actor| actor.core.is_none()) {
+                    self.start(down);
+                }
+            }
+            4 => {
+                // The power fails for some, or for all, and is soon back.
+                let likely = self.rng.random_range(0.2..1.0);
+                for node in 0..NAMES.len() {
+                    if self.rng.random_bool(likely) {
+                        self.crash(node);
+                        let wait = self.millis(0..60);
+                        self.schedule(wait, Event::Start { node });
+                    }
+                }
+            }
+            5 => {
+                let length = self.millis(20..1500);
+                self.paused_until[node] = self.now + length;
+            }
+            6 => {
+                let other = self.rng.random_range(0..NAMES.len());
+                self.cut.insert((node, other));
+            }
+            7 => {
+                // Cut one off, or two.
+                let other = self.rng.random_range(0..NAMES.len());
+                for peer in (0..NAMES.len()).filter(|peer| *peer != node && *peer != other) {
+                    self.cut.extend([(node, peer), (peer, node), (other, peer), (peer, other)]);
+                }
+            }
+            _ => self.cut.clear(),
+        }
+    }
+
+    fn crash(&mut self, node: usize) {
+        self.actors[node].crash();
+        self.actors[node].boots += 1;
+    }
+
+    fn heal(&mut self) {
+        self.faults = false;
+        self.cut.clear();
+        self.paused_until.fill(self.now);
+        for node in 0..NAMES.len() {
+            if self.actors[node].core.is_none() {
+                self.start(node);
+            }
+        }
+    }
+
+    /// Sends what the node has to say, and checks what it has become.
+    fn settle(&mut self, node: usize) -> Result<(), String> {
+        let before = self.actors[node].machine.len();
+        let mut ready = self.actors[node].settle();
+        // Some nodes compact eagerly.
+        if self.rng.random_bool(0.01) {
+            self.actors[node].compact(4 * node as u64 + 1);
+            let more = self.actors[node].settle();
+            ready.messages.extend(more.messages);
+            ready.notices.extend(more.notices);
+            ready.reads.extend(more.reads);
+        }
+        let pending = self.actors[node].disk.unsynced.len();
+        for _ in 0..pending {
+            // One event per write is enough; more are harmless, and let slow disks catch up.
+            let (wait, boot) = (self.millis(0..25), self.actors[node].boots);
+            self.schedule(wait, Event::Synced { node, boot });
+        }
+        for (to, message) in ready.messages {
+            let to = self.actors.iter().position(|actor| actor.id == to).expect("it is one of them");
+            self.post(node, to, message);
+        }
+        for read in ready.reads {
+            let applied = self.actors[node].machine.len();
+            let committed = self.reads.remove(&read).unwrap_or(0);
+            if applied < committed {
+                return Err(format!(
+                    "stale read: {} had applied {applied}, {committed} was applied",
+                    NAMES[node]
+                ));
+            }
+            self.answered += 1;
+        }
+        self.check_machine(node, before)?;
+        match &self.actors[node].core {
+            Some(core) => core.testify(node, &ready.notices, &self.committed, &mut self.witness),
+            None => Ok(()),
+        }
+    }
+
+    fn post(&mut self, from: usize, to: usize, message: P::Message) {
+        if self.cut.contains(&(from, to)) {
+            return;
+        }
+        let copies = match self.rng.random_range(0..100) {
+            0..3 if self.faults => 0,
+            3..6 if self.faults => 2,
+            _ => 1,
+        };
+        for _ in 0..copies {
+            let late = self.faults && self.rng.random_bool(0.01);
+            let wait = if late { self.millis(100..3000) } else { self.millis(0..12) };
+            self.schedule(wait, Event::Deliver { from, to, message: message.clone() });
+        }
+    }
+
+    /// What the node has applied since it had applied `before`; all of it if a snapshot replaced it.
+    fn check_machine(&mut self, node: usize, before: usize) -> Result<(), String> {
+        let machine = &self.actors[node].machine;
+        let from = if machine.len() > before + 50 { 0 } else { before.min(machine.len()) };
+        for (index, entry) in machine.iter().enumerate().skip(from) {
+            match self.committed.get(index) {
+                None => self.committed.push(entry.clone()),
+                Some(known) if known == entry => {}
+                Some(known) => {
+                    let node = NAMES[node];
+                    return Err(format!("State Machine Safety: {node} applies {entry:?}, not {known:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody asks for anything any more, so all must have applied the same, and something since the healing.
+    fn check_agreement(&self, before: usize) -> Result<(), String> {
+        let applied: Vec<usize> = self.actors.iter().map(|actor| actor.machine.len()).collect();
+        if applied.iter().all(|count| *count == applied[0]) && applied[0] > before {
+            return Ok(());
+        }
+        Err(format!("no agreement after the faults are healed: applied {applied:?}, {before} before"))
+    }
+}
+
+/// How many seeds to play; `SEEDS=5000` for more.
+pub(crate) fn seeds() -> u64 {
+    std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(100)
+}
+
+/// Plays many schedules of the correct protocol, which must not be so rough that nothing happens.
+pub(crate) fn acquit<P: Staged>(mut seen: impl FnMut(&Simulator<P>)) {
+    let (mut committed, mut answered) = (0, 0);
+    for seed in 0..seeds() {
+        match Simulator::<P>::new(seed, &[]).run() {
+            Ok(simulator) => {
+                committed += simulator.committed.len();
+                answered += simulator.answered;
+                seen(&simulator);
+            }
+            Err(broken) => panic!("seed {seed}: {broken}"),
+        }
+    }
+    let seeds = seeds() as usize;
+    assert!(committed > 100 * seeds, "{committed} entries committed");
+    assert!(answered as usize > 20 * seeds, "{answered} reads answered");
+}
+
+/// Each of these mistakes breaks one of these properties. A simulator that convicts nobody proves nothing.
+pub(crate) fn convict<P: Staged>(convictions: &[(P::Bug, &[&str])]) {
+    for (bug, properties) in convictions {
+        let broken = |seed| Simulator::<P>::new(seed, &[*bug]).run().err();
+        let is_it = |broken: String| properties.iter().any(|property| broken.contains(property));
+        let convicted = (0..200).filter_map(broken).any(is_it);
+        assert!(convicted, "{bug:?} does not break {properties:?}");
+    }
+}
+
+/// Every variant says which section it breaks.
+pub(crate) fn every_bug_names_its_rule<Bug: Mistake>(paper: &str) {
+    for bug in Bug::all() {
+        assert!(bug.rule().contains(paper), "{}: {}", bug.name(), bug.rule());
+    }
+}

@@ -1,0 +1,128 @@
+//! The stage for tests of a protocol: nodes with a disk that forgets what was not synced and a state machine that
+//! remembers everything.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng as _;
+
+use super::{Config, Disk as _, Entry, NodeId, Protocol, Ready, Time};
+
+pub(crate) const HEARTBEAT: Duration = Duration::from_millis(40);
+pub(crate) const ELECTION_TIMEOUT: (Duration, Duration) =
+    (Duration::from_millis(150), Duration::from_millis(300));
+
+/// What is to be made durable.
+type Write<P> = <<P as Protocol>::Disk as super::Disk>::Write;
+
+/// A protocol whose disk can be played.
+pub(crate) trait Staged: Protocol {
+    /// What is on a disk.
+    type Stored: Clone + Default;
+
+    /// What must never be contradicted, beyond what is asked of every protocol.
+    type Witness: Default;
+
+    /// Puts a write there.
+    fn store(stored: &mut Self::Stored, write: Write<Self>);
+
+    /// The state machine's part of it.
+    fn snapshot(stored: &Self::Stored) -> Option<Arc<[u8]>>;
+
+    /// A node that starts with that disk.
+    fn start(config: Config<Self::Bug>, stored: Self::Stored, rng: ChaCha8Rng, now: Time) -> Self;
+
+    /// Checks one node, by its number, after a step; `committed` is what was applied anywhere, in order.
+    fn testify(
+        &self,
+        node: usize,
+        notices: &[Self::Notice],
+        committed: &[Entry<Self::At>],
+        witness: &mut Self::Witness,
+    ) -> Result<(), String>;
+}
+
+/// What is on a disk, and what was handed to it but is not synced yet.
+pub(crate) struct Disk<P: Staged> {
+    pub(crate) stored: P::Stored,
+    pub(crate) unsynced: VecDeque<Write<P>>,
+}
+
+impl<P: Staged> Disk<P> {
+    /// Makes the oldest write durable, and gives its number.
+    pub(crate) fn sync_one(&mut self) -> Option<u64> {
+        let write = self.unsynced.pop_front()?;
+        let number = P::Disk::number(&write);
+        P::store(&mut self.stored, write);
+        Some(number)
+    }
+}
+
+/// One node: what is on its disk, and while it is up, its core and its state machine.
+pub(crate) struct Actor<P: Staged> {
+    pub(crate) id: NodeId,
+    pub(crate) config: Config<P::Bug>,
+    pub(crate) disk: Disk<P>,
+    pub(crate) core: Option<P>,
+    /// The state machine: every entry that was applied, from the first on.
+    pub(crate) machine: Vec<Entry<P::At>>,
+    /// How often it was started.
+    pub(crate) boots: u64,
+}
+
+impl<P: Staged> Actor<P> {
+    pub(crate) fn new(id: &str, all: &[&str], bugs: &[P::Bug], stored: P::Stored) -> Self {
+        let peers = all.iter().filter(|peer| **peer != id).map(|peer| NodeId::from(*peer)).collect();
+        let config = Config {
+            id: id.into(),
+            peers,
+            election_timeout: ELECTION_TIMEOUT,
+            heartbeat: HEARTBEAT,
+            bugs: bugs.to_vec(),
+        };
+        let disk = Disk { stored, unsynced: VecDeque::new() };
+        Actor { id: id.into(), config, disk, core: None, machine: Vec::new(), boots: 0 }
+    }
+
+    /// Starts with what is on the disk.
+    pub(crate) fn start(&mut self, seed: u64, now: Time) {
+        self.boots += 1;
+        self.machine = P::snapshot(&self.disk.stored).map_or(Vec::new(), |data| unpack(&data));
+        let rng = ChaCha8Rng::seed_from_u64(seed);
+        self.core = Some(P::start(self.config.clone(), self.disk.stored.clone(), rng, now));
+    }
+
+    /// Dies; what was not synced is lost.
+    pub(crate) fn crash(&mut self) {
+        self.core = None;
+        self.disk.unsynced.clear();
+    }
+
+    /// Takes what follows from the inputs, hands the write to the disk and applies what is committed.
+    pub(crate) fn settle(&mut self) -> Ready<P> {
+        let Some(core) = &mut self.core else { return Ready::default() };
+        let mut ready = core.ready();
+        if let (true, Some(write)) = (P::mistakes(&self.config.bugs).acks_before_fsync, &ready.write) {
+            core.persisted(P::Disk::number(write));
+        }
+        self.disk.unsynced.extend(ready.write.take());
+        if let Some(snapshot) = &ready.install {
+            self.machine = unpack(&snapshot.data);
+        }
+        self.machine.extend(ready.committed.iter().cloned());
+        ready
+    }
+
+    /// Takes a snapshot of all that is applied, if there are `every` entries more than in the last.
+    pub(crate) fn compact(&mut self, every: u64) {
+        if let Some(core) = &mut self.core {
+            core.compact_if_due(every, || postcard::to_stdvec(&self.machine).unwrap().into());
+        }
+    }
+}
+
+fn unpack<At: serde::de::DeserializeOwned>(snapshot: &[u8]) -> Vec<Entry<At>> {
+    postcard::from_bytes(snapshot).unwrap()
+}
