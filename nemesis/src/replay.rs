@@ -84,3 +84,26 @@ impl Plan {
         Ok(plan)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(event: &str, t_ms: u64) -> String {
+        format!(
+            r#"{{"i":0,"t":{t_ms}000000,"event":"{event}","fault":"kill","kind":"one","nodes":["n1"],"cuts":[],
+            "planned_ms":1000,"hold_ms":2000,"outcome":"installed","label":"kill n1","acts":["kill n1"]}}"#
+        )
+        .replace('\n', "")
+    }
+
+    #[test]
+    fn it_is_held_as_long_as_it_was_or_else_as_it_was_meant_to_be() {
+        let times = |record: &str| {
+            let plan = Plan::replay(record, 3).expect("a record");
+            plan.steps.iter().map(|step| (step.at_ms, step.hold_ms)).collect::<Vec<_>>()
+        };
+        assert_eq!(times(&format!("{}\n{}\n", line("apply", 1500), line("heal", 2250))), [(1500, 750)]);
+        assert_eq!(times(&format!("{}\n", line("apply", 1500))), [(1500, 2000)]);
+    }
+}

@@ -145,6 +145,15 @@ mod tests {
     }
 
     #[test]
+    fn operations_count_from_when_it_last_fired() {
+        let mut armed = armed(On::Operations(1000), 9);
+        assert!(armed.hear(&Signal::Operations(1000)).is_some());
+        armed.wake();
+        assert!(armed.hear(&Signal::Operations(1999)).is_none());
+        assert!(armed.hear(&Signal::Operations(2000)).is_some());
+    }
+
+    #[test]
     fn a_first_leader_is_no_change() {
         let mut armed = armed(On::LeaderChange, 9);
         let mut fires = |node| armed.hear(&Signal::Leader(NodeId(node))).is_some();

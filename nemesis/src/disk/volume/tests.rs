@@ -247,6 +247,34 @@ fn a_rename_without_a_sync_may_be_undone_but_never_half() {
 }
 
 #[test]
+fn a_synced_directory_takes_along_what_it_builds_on_and_no_more() {
+    // Whether there is an `x` in each of two directories, the first of which is synced at last.
+    let left = |story: fn(&mut Volume<()>, Ino, Ino)| -> BTreeSet<(bool, bool)> {
+        let outcome = |seed| {
+            let mut volume = Volume::new(Promise::Posix, 1 << 20, ());
+            let [a, b] =
+                ["a", "b"].map(|name| volume.create(ROOT, name.as_ref(), Kind::Directory, ()).unwrap());
+            volume.sync_directory(ROOT).unwrap();
+            story(&mut volume, a, b);
+            volume.sync_directory(a).unwrap();
+            volume.cut(&mut ChaCha8Rng::seed_from_u64(seed));
+            (volume.lookup(a, "x".as_ref()).is_ok(), volume.lookup(b, "x".as_ref()).is_ok())
+        };
+        (0..200).map(outcome).collect()
+    };
+    let beside = left(|volume, a, b| {
+        volume.create(b, "x".as_ref(), Kind::File, ()).unwrap();
+        volume.create(a, "x".as_ref(), Kind::File, ()).unwrap();
+    });
+    assert_eq!(beside, BTreeSet::from([(true, false), (true, true)]));
+    let moved = left(|volume, a, b| {
+        volume.create(b, "x".as_ref(), Kind::File, ()).unwrap();
+        volume.rename((b, "x".as_ref()), (a, "x".as_ref()), true).unwrap();
+    });
+    assert_eq!(moved, BTreeSet::from([(true, false)]));
+}
+
+#[test]
 fn a_failed_sync_is_not_made_good_by_the_next() {
     let story = |volume: &mut Volume<()>| {
         let ino = create(volume, "a");
