@@ -144,6 +144,11 @@ fn judge(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
     let model = match args.model {
         Some(model) => model,
         None if is_run => model_of_run(path)?,
+        None if !is_standard(path) && !path.exists() => {
+            return Err(anyhow!(
+                "{name}: expected a run directory or a file with a history: there is neither"
+            ));
+        }
         None => {
             return Err(anyhow!(
                 "{name}: expected --model: a history does not say what it should be judged by"
@@ -193,7 +198,7 @@ fn print(judged: Result<Judged>, style: Style) {
         eprintln!("note: {}: {note}", judged.file);
     }
     let mut text = match style {
-        Style::Text => text::render(&judged.file, &judged.judgement, judged.timed),
+        Style::Text => exit::shown(&text::render(&judged.file, &judged.judgement, judged.timed)).into_owned(),
         Style::Json => serde_json::to_string(&judged).expect("a verdict has no maps with odd keys"),
     };
     if style == Style::Json {

@@ -42,6 +42,21 @@ Examples:
   tribunal serve                                      the runs in ./store, at http://127.0.0.1:7400/
   ssh -L 7400:127.0.0.1:7400 build tribunal serve     those of another machine";
 
+const MATRIX_EXAMPLES: &str = "\
+Examples:
+  tribunal matrix --system raft                          every bug of the built-in Raft, ten runs of at most a minute
+  tribunal matrix --bug stale-read --nemesis kill --nemesis pause --nemesis partition    one bug, a column per fault
+  tribunal matrix --only correct --seeds 200 --budget 15s     false alarms, if there are any
+  tribunal matrix --resume matrix/20261121T093015Z
+
+Exit codes:
+  0    every flaw was found in a run or more, and no correct system was accused
+  1    a correct system was accused
+  2    a flaw was not found, or a run of a correct system was not decided
+  3    the harness broke in a run
+  64   bad arguments
+  130  interrupted: --resume goes on";
+
 const CONVERT_EXAMPLES: &str = "\
 Examples:
   tribunal convert store/latest/history.jsonl history.edn        for Knossos and Elle
@@ -59,6 +74,10 @@ Examples:
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) verb: Verb,
+
+    /// Show nothing but ASCII characters in the terminal
+    #[arg(long, global = true)]
+    pub(crate) ascii: bool,
 }
 
 #[derive(Subcommand)]
@@ -77,6 +96,9 @@ pub(crate) enum Verb {
     /// Show all runs in a browser: on this machine only, and to read only
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(crate::serve::Args),
+    /// Try every seeded mistake and every correct system, many times, and say how often each was found out
+    #[command(after_help = MATRIX_EXAMPLES)]
+    Matrix(crate::matrix::Args),
     /// Write a history in another format
     #[command(after_help = CONVERT_EXAMPLES)]
     Convert(crate::convert::Args),

@@ -1,10 +1,13 @@
 //! How the program leaves: its exit codes, in one place (`tribunal --help` lists them), and its last words.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::AnsiColor;
 use tribunal_reports::judgement::RunOutcome;
+use tribunal_reports::wording;
 
 /// Bad arguments or malformed input.
 pub(crate) const USAGE: u8 = 64;
@@ -12,15 +15,26 @@ pub(crate) const USAGE: u8 = 64;
 /// The trial itself broke.
 pub(crate) const HARNESS: u8 = 3;
 
+/// Cut short by the user.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Whether a terminal can show nothing but ASCII (`--ascii`). Files are UTF-8 in any case.
+pub(crate) static ASCII: AtomicBool = AtomicBool::new(false);
+
+/// A text for people as it can be shown.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    if ASCII.load(Ordering::Relaxed) { wording::ascii(text).into() } else { text.into() }
+}
+
 /// What the user did wrong: one clear line.
 pub(crate) fn usage(error: anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    eprintln!("{}", shown(&format!("error: {error:#}")));
     ExitCode::from(USAGE)
 }
 
 /// What went wrong on our side, or on this machine: one clear line.
 pub(crate) fn harness(error: anyhow::Error) -> ExitCode {
-    eprintln!("harness failure: {error:#}");
+    eprintln!("{}", shown(&format!("harness failure: {error:#}")));
     ExitCode::from(HARNESS)
 }
 
@@ -34,7 +48,8 @@ pub(crate) fn say_outcome(text: &str, outcome: RunOutcome) {
         RunOutcome::HarnessFailure => AnsiColor::Magenta,
     };
     let style = colour.on_default().bold();
-    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let text = shown(text);
+    let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
     let _ = write!(anstream::stdout(), "{style}{first}{style:#}\n{rest}"); // as below
 }
 

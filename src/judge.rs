@@ -70,8 +70,8 @@ fn report(dir: &Path, judgement: &Judgement, quiet: bool) {
     let run = match RunDir::load(dir) {
         Ok(run) => run,
         Err(error) => {
-            exit::say(&format!("{}\n", judgement.sentence));
-            eprintln!("warning: no reports: {error}");
+            exit::say(&exit::shown(&format!("{}\n", judgement.sentence)));
+            eprintln!("warning: no reports: {:#}", anyhow::Error::new(error));
             return;
         }
     };

@@ -18,6 +18,7 @@ use tribunal_reports::wording::{elide, value};
 
 use crate::cli::{Progress, RunArgs};
 use crate::clock::Clock;
+use crate::exit;
 use status::Status;
 
 /// How often a run that is not watched says that it is alive.
@@ -81,6 +82,7 @@ impl Live {
 
     /// A line that stays.
     pub(crate) fn say(&self, line: &str) {
+        let line = &*exit::shown(line);
         match &self.face {
             // What cannot be written is not worth stopping for.
             Face::Bars { all, .. } => drop(all.println(line)),
@@ -142,7 +144,7 @@ impl Live {
     fn draw(&self) {
         let Face::Bars { lines, .. } = &self.face else { return };
         for (bar, line) in lines.iter().zip(self.six()) {
-            bar.set_message(line);
+            bar.set_message(exit::shown(&line).into_owned());
             bar.tick();
         }
     }
@@ -154,9 +156,12 @@ impl Live {
         std::iter::once(title).chain(now.status.lines(&now.phase)).collect()
     }
 
-    /// How the run is doing, to stay.
+    /// How the run is doing, to stay. Whoever asks is answered, even by a run that is silent otherwise.
     pub(crate) fn dump(&self) {
-        self.six().iter().for_each(|line| self.say(line));
+        match self.face {
+            Face::Silent => self.six().iter().for_each(|line| eprintln!("{}", exit::shown(line))),
+            Face::Bars { .. } | Face::Plain => self.six().iter().for_each(|line| self.say(line)),
+        }
     }
 
     /// Takes the six lines away.

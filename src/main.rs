@@ -11,11 +11,13 @@ mod failure;
 mod faults;
 mod github;
 mod input;
+mod journal;
 mod judge;
 mod limits;
 mod list;
 mod live;
 mod manual;
+mod matrix;
 mod record;
 mod report;
 mod run;
@@ -24,6 +26,7 @@ mod store;
 mod watch;
 
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -32,7 +35,10 @@ use cli::{Cli, Verb};
 
 fn main() -> ExitCode {
     match Cli::try_parse() {
-        Ok(cli) => dispatch(cli.verb),
+        Ok(cli) => {
+            exit::ASCII.store(cli.ascii, Ordering::Relaxed);
+            dispatch(cli.verb)
+        }
         Err(error) => {
             // Not being able to say it is no reason to say something else.
             let _ = error.print();
@@ -51,6 +57,7 @@ fn dispatch(verb: Verb) -> ExitCode {
         Verb::Report(args) => report::run(&args),
         Verb::List(args) => list::run(&args),
         Verb::Serve(args) => serve::run(&args),
+        Verb::Matrix(args) => matrix::run(&args),
         Verb::Completions(args) => manual::completions(&args),
         Verb::Man(args) => manual::man(&args),
         Verb::Convert(args) => convert::run(&args),

@@ -16,6 +16,7 @@ use tribunal_checker::model::ModelKind;
 use tribunal_nemesis::Links;
 use tribunal_reports::judgement::Circumstances;
 use tribunal_reports::run_info::Strangers;
+use tribunal_reports::wording::counted;
 use tribunal_systems::{Place, Switches, System, Wiring};
 use tribunal_workloads::Options;
 
@@ -29,6 +30,7 @@ use crate::controller::recorder::Recorder;
 use crate::exit;
 use crate::failure::Failures;
 use crate::faults::{Faults, Nemesis};
+use crate::journal::Journal;
 use crate::judge;
 use crate::limits::GIVE_UP;
 use crate::live::status::{Check, Status};
@@ -118,7 +120,10 @@ fn try_node_command(system: &dyn System) -> Result<()> {
         Ok(_) => Ok(()),
         Err(error) => {
             let text = error.render().to_string();
-            let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+            let lines = text
+                .lines()
+                .map(str::trim)
+                .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
             bail!(
                 "{}",
                 lines
@@ -159,6 +164,8 @@ struct Trial<'a> {
     faults: Arc<Faults>,
     /// The check beside the run, if there is one.
     online: Option<Arc<watch::Progress>>,
+    /// What goes over the links, where the proxies can tell.
+    journal: Option<Journal>,
 }
 
 impl<'a> Trial<'a> {
@@ -236,14 +243,18 @@ impl<'a> Trial<'a> {
             plan.args.rate,
             plan.args.op_timeout,
         );
+        let journal = (plan.args.net != Net::Netns)
+            .then(|| Journal::begin(&store.path().join("links.jsonl"), links.clone(), clock))
+            .transpose()
+            .context("cannot create links.jsonl")?;
         let record = RunRecord::new(plan, &cluster, started, clock);
         store.write_json("run.json", &record.info)?;
         live.title(&format!(
-            "{} on {}: {} nodes, {} clients, {} of {}, seed {}",
+            "{} on {}: {}, {}, {} of {}, seed {}",
             plan.workload.name,
             plan.system.name,
-            plan.args.nodes,
-            plan.workers,
+            counted(usize::from(plan.args.nodes), "node"),
+            counted(plan.workers, "client"),
             humantime::format_duration(plan.args.time_limit),
             match plan.nemesis.names() {
                 names if names.is_empty() => "no faults".into(),
@@ -263,6 +274,7 @@ impl<'a> Trial<'a> {
             controller,
             faults,
             online,
+            journal,
         })
     }
 
@@ -384,6 +396,11 @@ impl<'a> Trial<'a> {
         self.phase("stopping");
         if let Err(error) = self.cluster.stop().await {
             self.failures.raise("cluster", error);
+        }
+        if let Some(journal) = self.journal.take()
+            && let Err(error) = journal.end().await
+        {
+            self.live.event(&format!("links.jsonl is not whole: {error}"));
         }
         self.record.end_phase();
     }

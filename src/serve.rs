@@ -12,11 +12,12 @@
 //! policy: what a system under test left in its files is shown, never run.
 
 mod files;
+mod summaries;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, ensure};
 use axum::Router;
@@ -31,6 +32,7 @@ use tribunal_reports::html::runs_page::{self, Filter};
 use tribunal_reports::runs::{self, RunSummary};
 
 use crate::exit;
+use summaries::Summaries;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -60,6 +62,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 struct Site {
     store: PathBuf,
     address: SocketAddr,
+    summaries: Mutex<Summaries>,
 }
 
 async fn serve(store: PathBuf, port: u16) -> Result<()> {
@@ -78,7 +81,7 @@ async fn serve(store: PathBuf, port: u16) -> Result<()> {
 }
 
 fn site(store: PathBuf, address: SocketAddr) -> Router {
-    let site = Arc::new(Site { store, address });
+    let site = Arc::new(Site { store, address, summaries: Mutex::default() });
     Router::new()
         .route("/", get(index))
         .route("/runs/{*path}", get(file))
@@ -116,7 +119,9 @@ async fn index(State(site): State<Arc<Site>>, Query(filter): Query<Filter>) -> R
     let page = tokio::task::spawn_blocking(move || -> std::io::Result<String> {
         let paths = runs::paths(&site.store)?;
         let newest = paths.iter().take(runs_page::RUNS_MAX);
-        let all: Vec<RunSummary> = newest.map(|path| RunSummary::load(&site.store, path)).collect();
+        let mut summaries = site.summaries.lock().expect("reading runs does not panic");
+        let all = newest.map(|path| summaries.of(&site.store, path)).collect::<Vec<RunSummary>>();
+        drop(summaries);
         Ok(runs_page::render(&all, paths.len(), &filter))
     });
     match page.await {

@@ -24,7 +24,8 @@ fn wrong_arguments_exit_with_64_and_say_what_was_expected() {
         (&["run", "register", "--grudge", "n1"], "n1>n2"),
         (&["run", "register", "--nodes", "3", "--grudge", "n1>n4"], "there is no n4 in a cluster of 3"),
         (&["chek"], "check"),
-        (&["check", "no/such/file"], "no/such/file"),
+        (&["check", "no/such/file"], "no/such/file: expected a run directory or a file"),
+        (&["report", "no/such/run"], "run.json: No such file or directory (os error 2)\n"),
     ] {
         let said = complaint(args, 64);
         assert!(said.contains(expected), "{args:?} should mention `{expected}`, but says:\n{said}");

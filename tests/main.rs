@@ -8,6 +8,7 @@ mod disks;
 mod ending;
 mod etcd;
 mod full_disk;
+mod matrix;
 mod namespaces;
 mod processes;
 mod program;

@@ -322,6 +322,8 @@ impl fmt::Display for Op {
             (F::Cas, Outcome::Ok(Value::Bool(false))) => out.write_str(" ≠"),
             (F::Cas | F::Write | F::Put, Outcome::Ok(_)) | (_, Outcome::Ok(Value::Bool(true))) => Ok(()),
             (F::Read | F::Get | F::Dequeue | F::Pop, Outcome::Ok(value)) => write!(out, " → {value}"),
+            // Of a counter that is the sum, which may be what was added.
+            (F::Add, Outcome::Ok(value @ Value::Int(_))) => write!(out, " → {value}"),
             (_, Outcome::Ok(value)) if !value.is_nil() && *value != self.input => write!(out, " → {value}"),
             _ => Ok(()),
         }
@@ -339,6 +341,14 @@ mod tests {
             assert_eq!(f.name(), name);
         }
         assert_eq!(F::from("frobnicate").name(), "frobnicate");
+    }
+
+    #[test]
+    fn an_addition_shows_its_sum_even_where_that_is_what_was_added() {
+        let line = r#"{"i":0,"t":1,"p":0,"type":"T","f":"add","value":1}"#;
+        let events = ["invoke", "ok"].map(|kind| serde_json::from_str(&line.replace('T', kind)).unwrap());
+        let history = crate::history::History::from_events(events).unwrap();
+        assert_eq!(history.ops[0].to_string(), "add 1 → 1");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How the instants of a history are told: in seconds, or, where a recording has only the order of its events, in events.
 //!
-//! Some formats have no times. Their reader takes the position of an event for its time, and to call that
-//! nanoseconds would be a lie with nine digits.
+//! Some formats have no times. Their reader takes the position of an event for its time (among those that it keeps: lines that
+//! are no client's may have been left out), and to call that nanoseconds would be a lie with nine digits.
 
 use tribunal_checker::op::{Nanos, Op};
 
@@ -20,7 +20,12 @@ impl Clock {
     /// The clock that some operations were recorded by.
     pub fn of<'a>(ops: impl IntoIterator<Item = &'a Op>) -> Clock {
         let mut ops = ops.into_iter().peekable();
-        let by_position = |op: &Op| op.call == op.invoke_index && op.completed == op.complete_index;
+        // No clock is that fast, a nanosecond for an event; nor does one stand still.
+        let by_position = |op: &Op| {
+            op.call <= op.invoke_index
+                && op.completed <= op.complete_index
+                && op.completed.is_none_or(|completed| completed > op.call)
+        };
         if ops.peek().is_some() && ops.all(by_position) { Clock::Events } else { Clock::Time }
     }
 
@@ -80,6 +85,7 @@ mod tests {
             complete_index: None,
         };
         assert_eq!(Clock::of(&[op(0, 0), op(1, 1)]), Clock::Events);
+        assert_eq!(Clock::of(&[op(0, 0), op(1, 2)]), Clock::Events); // line 1 was no client's
         assert_eq!(Clock::of(&[op(0, 0), op(900, 1)]), Clock::Time);
         assert_eq!(Clock::of(&[]), Clock::Time);
         assert_eq!(Clock::Events.span(1) + &Clock::Events.instant(1234), "1 eventevent 1,234");

@@ -13,10 +13,12 @@ mod counterexample;
 mod evidence;
 mod faults;
 mod lanes;
+pub mod matrix_page;
 mod node_logs;
 mod operations;
 mod raw;
 pub mod runs_page;
+mod space_time;
 mod surroundings;
 mod table;
 mod verdict;
@@ -60,6 +62,7 @@ pub fn render(run: &RunDir) -> String {
                     (counterexample::section(run))
                     (evidence::sections(run))
                     (whole_run::section(run))
+                    (space_time::section(run))
                     (node_logs::section(run))
                     @if !run.evidence.info.is_history() { (faults::section(run)) }
                     @if run.clock() == Clock::Time && !run.evidence.history.ops.is_empty() { (plots(run)) }

@@ -110,7 +110,7 @@ fn faults(run: &RunDir) -> String {
     format!("\n{}", details("Faults", &table))
 }
 
-fn details(summary: &str, body: &str) -> String {
+pub(crate) fn details(summary: &str, body: &str) -> String {
     format!("<details><summary>{summary}</summary>\n\n{body}\n</details>\n")
 }
 
@@ -127,7 +127,7 @@ fn sentence(text: &str) -> String {
 }
 
 /// A text with every character escaped that means something in Markdown. `@` and `#` would call people and issues.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -143,7 +143,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// A block of text as it is, in a fence that nothing in it can end.
-fn fenced(text: &str) -> String {
+pub(crate) fn fenced(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     format!("{fence}text\n{text}\n{fence}")

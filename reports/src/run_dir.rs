@@ -1,7 +1,7 @@
 //! The run directory: what is read from it, and the one file that must be in it before anything is rendered.
 //!
 //! ```text
-//! run.json  history.jsonl  faults.jsonl  nodes/n1.log ...     evidence, written while the run goes on
+//! run.json  history.jsonl  faults.jsonl  links.jsonl  nodes/n1.log ...     evidence, written while the run goes on
 //! verdict.json                                                the judgement of it, written first
 //! report.txt  report.html  plots/*.svg ...                    renderings, written last, from the files above only
 //! ```
@@ -12,6 +12,7 @@ use std::fs;
 use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use tribunal_checker::formats::jsonl;
 use tribunal_checker::history::History;
 
@@ -20,6 +21,7 @@ use crate::faults::{self, Fault};
 use crate::judgement::Judgement;
 use crate::node_logs::{self, LogLine};
 use crate::run_info::RunInfo;
+use crate::traffic::{self, Sample};
 
 /// What was recorded of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +45,8 @@ pub struct RunDir {
     pub judgement: Judgement,
     /// What the nodes wrote around the violation, if one was proved.
     pub logs: Vec<LogLine>,
+    /// What went over the links around the violation, if one was proved.
+    pub traffic: Vec<Sample>,
     /// The files of evidence that are there, by path below the directory, with their sizes in bytes.
     pub files: Vec<(String, u64)>,
 }
@@ -51,7 +55,7 @@ pub struct RunDir {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// A file is missing or unreadable.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Io {
         /// Which file.
         path: PathBuf,
@@ -75,15 +79,11 @@ impl Evidence {
     /// # Errors
     /// When `run.json` is missing, or a file cannot be read or does not hold what it should.
     pub fn load(dir: &Path) -> Result<Evidence, LoadError> {
-        let info_path = dir.join("run.json");
-        let info = serde_json::from_str(&read(&info_path)?).map_err(|why| content(&info_path, why))?;
-        let faults_path = dir.join("faults.jsonl");
-        let faults = match read(&faults_path) {
-            Ok(text) => faults::parse(&text).map_err(|why| content(&faults_path, why))?,
-            Err(LoadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        Ok(Evidence { info, history: load_history(&dir.join("history.jsonl"))?, faults })
+        Ok(Evidence {
+            info: load_json(&dir.join("run.json"))?,
+            faults: load_faults(&dir.join("faults.jsonl"))?,
+            history: load_history(&dir.join("history.jsonl"))?,
+        })
     }
 }
 
@@ -94,19 +94,35 @@ impl RunDir {
     /// As [`Evidence::load`], and when `verdict.json` is missing or does not hold what it should.
     pub fn load(dir: &Path) -> Result<RunDir, LoadError> {
         let evidence = Evidence::load(dir)?;
-        let verdict_path = dir.join("verdict.json");
-        let judgement: Judgement =
-            serde_json::from_str(&read(&verdict_path)?).map_err(|why| content(&verdict_path, why))?;
+        let judgement: Judgement = load_json(&dir.join("verdict.json"))?;
         let logs = match node_logs::window(&judgement) {
             Some(window) => node_logs::load(&dir.join("nodes"), window),
             None => Vec::new(),
         };
-        Ok(RunDir { name: dir.display().to_string(), evidence, judgement, logs, files: files(dir) })
+        let traffic = match traffic::window(&judgement) {
+            Some(window) => traffic::load(&dir.join("links.jsonl"), window),
+            None => Vec::new(),
+        };
+        Ok(RunDir { name: dir.display().to_string(), evidence, judgement, logs, traffic, files: files(dir) })
     }
 
     /// What the times of the history are.
     pub fn clock(&self) -> Clock {
         Clock::of(&self.evidence.history.ops)
+    }
+}
+
+/// A file of one JSON object.
+pub(crate) fn load_json<T: DeserializeOwned>(path: &Path) -> Result<T, LoadError> {
+    serde_json::from_str(&read(path)?).map_err(|why| content(path, why))
+}
+
+/// The faults of a run; none where there is no record of them.
+pub(crate) fn load_faults(path: &Path) -> Result<Vec<Fault>, LoadError> {
+    match read(path) {
+        Ok(text) => faults::parse(&text).map_err(|why| content(path, why)),
+        Err(LoadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 
@@ -175,7 +191,7 @@ fn load_history(path: &Path) -> Result<History, LoadError> {
 fn files(dir: &Path) -> Vec<(String, u64)> {
     let size = |name: &str| Some((name.to_string(), fs::metadata(dir.join(name)).ok()?.len()));
     let mut names: Vec<String> =
-        ["run.json", "history.jsonl", "faults.jsonl", "verdict.json", "controller.log"]
+        ["run.json", "history.jsonl", "faults.jsonl", "links.jsonl", "verdict.json", "controller.log"]
             .map(String::from)
             .into();
     let mut logs: Vec<String> = fs::read_dir(dir.join("nodes"))

@@ -114,36 +114,42 @@ impl RunInfo {
 
     /// The command that runs the same again, with the seed made explicit. Timing is not repeated.
     pub fn rerun_command(&self) -> String {
-        self.command(self.args.iter())
+        self.command(&[]).join(" ")
     }
 
     /// The command that runs the same again with the faults that `record`, a faults.jsonl, tells.
     pub fn replay_command(&self, record: &str) -> String {
-        let mut kept = Vec::new();
-        let mut args = self.args.iter();
-        while let Some(arg) = args.next() {
-            let value = |flag| arg.strip_prefix(flag).filter(|rest| rest.is_empty() || rest.starts_with('='));
-            match FAULT_FLAGS.into_iter().find_map(value) {
-                Some("") => drop(args.next()),
-                Some(_) => {}
-                None => kept.push(arg),
-            }
-        }
-        format!("{} --schedule {}", self.command(kept.into_iter()), shell_quoted(record))
+        let mut words = self.command(&FAULT_FLAGS);
+        words.push(format!("--schedule {}", shell_quoted(record)));
+        words.join(" ")
     }
 
-    fn command<'a>(&self, args: impl Iterator<Item = &'a String> + Clone) -> String {
+    /// The words of the command without these flags, which have a value, nor those that only say how much is shown.
+    fn command(&self, without: &[&str]) -> Vec<String> {
         let mut words = vec!["tribunal".to_string()];
-        words.extend(args.clone().map(|arg| shell_quoted(arg)));
-        if !args.into_iter().any(|arg| arg == "--seed" || arg.starts_with("--seed=")) {
+        let mut args = self.args.iter();
+        while let Some(arg) = args.next() {
+            let (flag, value) =
+                arg.split_once('=').map_or((arg.as_str(), None), |(flag, it)| (flag, Some(it)));
+            match (without.contains(&flag) || flag == "--progress", value) {
+                _ if SHOWN_FLAGS.contains(&flag) => {}
+                (true, Some(_)) => {}
+                (true, None) => drop(args.next()),
+                (false, _) => words.push(shell_quoted(arg)),
+            }
+        }
+        if !self.args.iter().any(|arg| arg == "--seed" || arg.starts_with("--seed=")) {
             words.push(format!("--seed {}", self.seed));
         }
-        words.join(" ")
+        words
     }
 }
 
 /// What says which faults come; a schedule stands in the place of all of them.
 const FAULT_FLAGS: [&str; 4] = ["--nemesis", "--nemesis-interval", "--grudge", "--schedule"];
+
+/// What says how much is shown, besides `--progress`.
+const SHOWN_FLAGS: [&str; 5] = ["-q", "--quiet", "-v", "--verbose", "--ascii"];
 
 /// A word as a shell reads it back, in quotes only where it needs them; what cannot be seen is written as its bytes.
 pub(crate) fn shell_quoted(word: &str) -> String {
@@ -172,6 +178,8 @@ mod tests {
         assert_eq!(info.rerun_command(), "tribunal run register --seed 7");
         info.args.push("--seed=7".into());
         assert_eq!(info.rerun_command(), "tribunal run register --seed=7");
+        info.args.extend(["--quiet", "--progress", "none", "--keys", "3"].map(String::from));
+        assert_eq!(info.rerun_command(), "tribunal run register --seed=7 --keys 3");
     }
 
     #[test]

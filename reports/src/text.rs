@@ -65,15 +65,24 @@ fn circumstances(run: &RunDir) -> Vec<String> {
     wrapped(&format!("at that time: {during}"), 2, 2).into_iter().take(3).collect()
 }
 
-/// A command as it can be typed, in two lines where one is too narrow for it.
+/// A command as it can be typed, broken before a flag wherever a line is too narrow for it.
 fn typed(what: &str, command: &str) -> Vec<String> {
-    let line = format!("  {what:<8} {command}");
-    match line.rsplit_once(" --") {
-        Some((first, last)) if line.chars().count() > WIDTH => {
-            vec![format!("{first} \\"), format!("{:13}--{last}", "")]
+    let mut lines = vec![format!("  {what:<8}")];
+    let parts: Vec<&str> = command.split(" --").collect();
+    for (at, part) in parts.iter().enumerate() {
+        let part = if at == 0 { part.to_string() } else { format!("--{part}") };
+        let last = lines.last_mut().expect("there is one");
+        // Before the last of them, the backslash and its space have to fit, too.
+        let reserve = if at + 1 < parts.len() { 2 } else { 0 };
+        if at > 0 && last.chars().count() + 1 + part.chars().count() + reserve > WIDTH {
+            last.push_str(" \\");
+            lines.push(format!("{:13}{part}", ""));
+        } else {
+            last.push(' ');
+            last.push_str(&part);
         }
-        _ => vec![line],
     }
+    lines
 }
 
 /// The picture of the counterexample, line by line; empty when no violation was proved.

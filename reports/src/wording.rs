@@ -45,6 +45,11 @@ pub fn duration(ns: Nanos) -> String {
     if scaled < 10.0 { format!("{scaled:.1} {unit}") } else { format!("{scaled:.0} {unit}") }
 }
 
+/// A length of time that was measured in whole milliseconds.
+pub fn millis(ms: u64) -> String {
+    if ms == 0 { "under 1 ms".to_string() } else { duration(ms.saturating_mul(1_000_000)) }
+}
+
 /// A share, `None` of nothing: `98.9 %`.
 pub fn percent(part: usize, whole: usize) -> String {
     if whole == 0 {
@@ -87,6 +92,33 @@ pub fn elide(text: &str, max: usize) -> String {
 pub(crate) fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// The same in ASCII, character by character, so that what stood under each other still does.
+pub fn ascii(text: &str) -> String {
+    let plain = |c: char| match c {
+        c if c.is_ascii() => c,
+        '①'..='⑨' => char::from(b'1' + (c as u32 - '①' as u32) as u8),
+        '─' | '━' | '╸' | '–' | '—' | '−' | '·' => '-',
+        '├' | '┤' | '│' | '┼' => '|',
+        '┊' => ':',
+        '┄' => '.',
+        '→' | '▸' => '>',
+        '←' => '<',
+        '░' => '=',
+        '▒' | '▓' | '█' => '#',
+        '✗' => 'x',
+        '✓' => '+',
+        '≠' => '!',
+        '…' => '~',
+        'µ' => 'u',
+        '×' => 'x',
+        '“' | '”' => '"',
+        '‘' | '’' => '\'',
+        c if c.is_whitespace() => ' ',
+        _ => '?',
+    };
+    text.chars().map(plain).collect()
 }
 
 /// An operation as people read it, elided: `write 4`, `read → 3`. A comparison that failed is `cas 2→5 ≠`: in

@@ -22,12 +22,16 @@ impl BuiltIn {
     }
 }
 
-/// Raft's seeded mistakes. A write that is carried out twice is seen where operations do not say what they write.
+/// Raft's seeded mistakes. A write that is carried out twice is seen where operations do not say what they write, and
+/// snapshots have to be frequent to be taken at a bad moment.
 pub fn raft_flaws() -> Vec<Flaw> {
     use raft::Bug;
     let flaw = |bug: &Bug| match bug {
         Bug::ApplyTwiceOnRetry => Flaw::seeded(bug.name(), bug.rule(), "counter"),
         Bug::AckBeforeFsync => Flaw::seeded(bug.name(), bug.rule(), "register").with(&["--nemesis", "power"]),
+        Bug::SnapshotLosesTail => {
+            Flaw::seeded(bug.name(), bug.rule(), "register").with(&["--node-arg=--snapshot-every=500"])
+        }
         _ => Flaw::seeded(bug.name(), bug.rule(), "register"),
     };
     Bug::all().iter().map(flaw).collect()

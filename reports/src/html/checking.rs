@@ -7,7 +7,7 @@ use super::table::Column::{Number, Text};
 use super::table::{number, numbers, share, table};
 use super::titled;
 use crate::run_dir::RunDir;
-use crate::wording::{bytes, count, counted, duration, elide, value};
+use crate::wording::{bytes, count, counted, elide, millis, value};
 
 /// The most keys that are listed: those that took the most work.
 const KEYS_MAX: usize = 12;
@@ -47,7 +47,7 @@ fn facts(run: &RunDir, verdict: &Verdict) -> Markup {
             @if let Some(cost) = run.judgement.check_cost {
                 dt { "took" }
                 dd {
-                    (duration(cost.took_ms.saturating_mul(1_000_000)))
+                    (millis(cost.took_ms))
                     @if cost.memory_peak_bytes > 0 { ", at most " (bytes(cost.memory_peak_bytes)) " of memory" }
                 }
             }

@@ -13,6 +13,8 @@ use crate::wording::{count, counted, duration, elide, seconds};
 
 /// The most rows of the table.
 const ROWS_MAX: usize = 500;
+/// With more faults than this, the table is folded at first: the picture of the whole run and the coverage say the same in less.
+const ROWS_OPEN_MAX: usize = 12;
 
 pub(super) fn section(run: &RunDir) -> Markup {
     let faults = &run.evidence.faults;
@@ -42,7 +44,13 @@ pub(super) fn section(run: &RunDir) -> Markup {
             }
         }
     };
-    titled("faults", "Faults", &counted(faults.len(), "fault"), table(&columns, rows))
+    let body = html! {
+        details open[faults.len() <= ROWS_OPEN_MAX] {
+            summary { "When, and what came of each" }
+            (table(&columns, rows))
+        }
+    };
+    titled("faults", "Faults", &counted(faults.len(), "fault"), body)
 }
 
 fn row(run: &RunDir, fault: &Fault) -> Markup {
@@ -58,7 +66,7 @@ fn row(run: &RunDir, fault: &Fault) -> Markup {
             td { (elide(&fault.kind, 40)) @if !fault.mode.is_empty() { ", " (elide(&fault.mode, 20)) } }
             (numbers([planned, applied, healed, held]))
             td { (fault.outcome.name()) @if let Some(why) = &fault.why { ": " (elide(why, 120)) } }
-            td {
+            td .wide {
                 @match fault.effective {
                     Some(true) => "it bit",
                     Some(false) => b { "no effect" },

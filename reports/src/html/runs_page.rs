@@ -13,7 +13,7 @@ use super::table::{number, table};
 use crate::judgement::RunOutcome;
 use crate::runs::RunSummary;
 use crate::summary;
-use crate::wording::{bytes, count, counted, duration, elide};
+use crate::wording::{bytes, count, counted, duration, elide, millis};
 
 /// What pages without a script may do: look like something, and send the form back.
 pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -80,7 +80,7 @@ pub fn render(all: &[RunSummary], total: usize, filter: &Filter) -> String {
     )
 }
 
-fn document(title: &str, body: Markup) -> String {
+pub(super) fn document(title: &str, body: Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -160,13 +160,13 @@ fn label(run: &RunSummary) -> String {
 
 /// How the figures of one test went, run by run.
 fn trends(test: &str, runs: &[&RunSummary]) -> Markup {
-    let millis = |value: f64| duration((value * 1e6) as u64);
+    let took = |value: f64| duration((value * 1e6) as u64);
     html! {
         section #trends {
             h2 { (elide(test, 120)) span .remark { " — the last " (counted(runs.len(), "run")) ", oldest first" } }
             (bars("operations that succeeded per second", runs, |run| run.ok_per_second, |value| count(value as u64)))
-            (bars("99 of 100 took no longer", runs, |run| run.p99_ns.unwrap_or(0) as f64 / 1e6, millis))
-            (bars("the check took", runs, |run| run.check_ms.unwrap_or(0) as f64, millis))
+            (bars("99 of 100 took no longer", runs, |run| run.p99_ns.unwrap_or(0) as f64 / 1e6, took))
+            (bars("the check took", runs, |run| run.check_ms.unwrap_or(0) as f64, took))
         }
     }
 }
@@ -227,7 +227,7 @@ fn runs(shown: &[&RunSummary]) -> Markup {
                 (number(count(run.ops)))
                 (number(count(run.ok_per_second as u64)))
                 (number(run.p99_ns.map_or("–".into(), duration)))
-                (number(run.check_ms.map_or("–".into(), |ms| duration(ms.saturating_mul(1_000_000)))))
+                (number(run.check_ms.map_or("–".into(), millis)))
             }
         }
     };

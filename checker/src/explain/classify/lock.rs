@@ -44,10 +44,8 @@ fn tenures<'a>(case: &Case<'a>) -> Vec<Tenure<'a>> {
 fn two_holders(case: &Case<'_>) -> Option<Finding> {
     let tenures = tenures(case);
     tenures.iter().enumerate().find_map(|(i, second)| {
-        let overlaps = |first: &&Tenure<'_>| {
-            first.until > second.acquire.ret()
-                || (!first.released && first.acquire.ret() < second.acquire.call)
-        };
+        // Who has not released it has it to the end, which may be the moment at which the second acquired it.
+        let overlaps = |first: &&Tenure<'_>| first.until > second.acquire.ret() || !first.released;
         let first = tenures[..i].iter().find(overlaps)?;
         let end = first.until.min(second.until);
         let held = match end > second.acquire.ret() {

@@ -1,0 +1,395 @@
+//! The matrix: what trials find of what is known to be wrong, and what they say of what is right.
+//!
+//! ```text
+//!   rows      a flaw of a system (a seeded mistake, or a system that fails by design), or a system that is correct
+//!   columns   nemeses
+//!   cells     runs that differ in nothing but their seeds
+//! ```
+//!
+//! A run is a sample: the same plan against the same mistake finds it in one run and not in the next. What a cell tells is
+//! therefore a rate with its interval, by Wilson's score (E. B. Wilson, Probable inference, the law of succession, and
+//! statistical inference, Journal of the American Statistical Association 22, 1927), which holds for few runs and for rates
+//! near 0 and 1: ten of ten is not certainty, it is 72 % or more.
+//!
+//! Everything here is a pure function of what the runs left on disk; [`Finding::load`] reads one of them.
+
+mod markdown;
+pub mod words;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::faults::Fault;
+use crate::judgement::{Judgement, RunOutcome};
+use crate::run_dir::{LoadError, load_faults, load_json};
+use crate::run_info::{RunInfo, Tool};
+
+pub use markdown::render as markdown;
+
+/// The version of the shape of `matrix.json`. It grows when a field changes its meaning, not when one is added.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The contents of `matrix.json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Matrix {
+    /// [`SCHEMA_VERSION`] at the time of writing.
+    pub schema_version: u32,
+    /// The program that ran it.
+    pub tool: Tool,
+    /// How long each run asked at most, in milliseconds.
+    pub budget_ms: u64,
+    /// How many runs of each row were planned.
+    pub seeds: u64,
+    /// The rows: flaws first, system by system.
+    pub rows: Vec<Row>,
+}
+
+/// Runs that differ in nothing but their seeds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Row {
+    /// The system.
+    pub system: String,
+    /// The switch of its seeded mistake, if it has one.
+    pub bug: Option<String>,
+    /// Which rule it breaks; `None`: nothing is wrong with the system, and whatever is found is a false alarm.
+    pub rule: Option<String>,
+    /// The workload.
+    pub workload: String,
+    /// The faults, as on the command line; `default`: those of `tribunal run`.
+    pub nemesis: String,
+    /// The flags beyond the defaults of `tribunal run` that the flaw takes.
+    pub args: Vec<String>,
+    /// The runs, by their seeds.
+    pub runs: Vec<Finding>,
+    /// What they come to.
+    pub summary: Summary,
+}
+
+/// What one run came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The seed of its plan.
+    pub seed: u64,
+    /// What it came to.
+    pub outcome: RunOutcome,
+    /// The same in one sentence.
+    pub sentence: String,
+    /// How many operations it recorded.
+    pub ops: usize,
+    /// Of a violation: its class, such as `stale-read`.
+    pub class: Option<String>,
+    /// Of a violation: how long after the clients had started its witness completed, in milliseconds.
+    pub after_ms: Option<u64>,
+    /// Of a violation: how many operations the minimal counterexample has.
+    pub counterexample: Option<usize>,
+    /// Of a violation: the faults in force at some time of the counterexample, else the last that was healed before it.
+    pub faults: Vec<String>,
+    /// The run's directory, below that of the matrix.
+    pub path: String,
+}
+
+/// What the runs of a row come to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// How many runs found a violation ...
+    pub found: usize,
+    /// ... of how many that said something of the system: without those in which the harness broke.
+    pub of: usize,
+    /// How many were left undecided.
+    pub unknown: usize,
+    /// In how many the harness broke.
+    pub broke: usize,
+    /// The share that found it: Wilson's interval at 95 %, from 0 to 1.
+    pub interval: [f64; 2],
+    /// Half of those that found it had done so by then, in milliseconds.
+    pub median_ms: Option<u64>,
+    /// Half of the counterexamples have no more operations.
+    pub median_ops: Option<usize>,
+    /// The faults under which it was found, the most frequent first.
+    pub by_fault: Vec<(String, usize)>,
+    /// The classes of what was found, the most frequent first.
+    pub by_class: Vec<(String, usize)>,
+}
+
+/// What the matrix comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Flaws that were found in at least one run ...
+    pub found: usize,
+    /// ... of those that were looked for so far.
+    pub flaws: usize,
+    /// Runs of correct systems without a word against them ...
+    pub quiet: usize,
+    /// ... of all of them.
+    pub correct: usize,
+    /// Runs of correct systems that claimed a violation.
+    pub false_alarms: usize,
+    /// Runs in which the harness broke.
+    pub broke: usize,
+}
+
+impl Row {
+    /// Whether whatever it finds is a false alarm.
+    pub fn is_correct(&self) -> bool {
+        self.rule.is_none()
+    }
+
+    /// What was looked for, such as `raft stale-read`.
+    pub fn name(&self) -> String {
+        match &self.bug {
+            Some(bug) => format!("{} {bug}", self.system),
+            None => self.system.clone(),
+        }
+    }
+
+    /// Puts its runs in order and says what they come to.
+    pub fn summarise(&mut self) {
+        self.runs.sort_by_key(|run| run.seed);
+        self.summary = Summary::of(&self.runs);
+    }
+}
+
+impl Summary {
+    /// What some runs come to.
+    pub fn of(runs: &[Finding]) -> Summary {
+        let with = |outcome| runs.iter().filter(|run| run.outcome == outcome).count();
+        let broke = with(RunOutcome::HarnessFailure);
+        let (found, of) = (with(RunOutcome::Violation), runs.len() - broke);
+        Summary {
+            found,
+            of,
+            unknown: with(RunOutcome::Unknown),
+            broke,
+            interval: wilson(found, of),
+            median_ms: median(runs.iter().filter_map(|run| run.after_ms)),
+            median_ops: median(runs.iter().filter_map(|run| run.counterexample)),
+            by_fault: by_frequency(runs.iter().flat_map(|run| run.faults.iter().cloned())),
+            by_class: by_frequency(runs.iter().filter_map(|run| run.class.clone())),
+        }
+    }
+}
+
+impl Matrix {
+    /// What it comes to. A flaw that is looked for under several nemeses counts once.
+    pub fn totals(&self) -> Totals {
+        let mut flaws: BTreeMap<(String, &str), bool> = BTreeMap::new();
+        let mut totals = Totals::default();
+        for row in &self.rows {
+            let Summary { found, of, unknown, broke, .. } = row.summary;
+            totals.broke += broke;
+            if row.is_correct() {
+                totals.correct += of;
+                totals.quiet += of - found - unknown;
+                totals.false_alarms += found;
+            } else if of > 0 {
+                *flaws.entry((row.name(), &row.workload)).or_default() |= found > 0;
+            }
+        }
+        totals.flaws = flaws.len();
+        totals.found = flaws.values().filter(|found| **found).count();
+        totals
+    }
+
+    /// How many runs are still to be made.
+    pub fn due(&self) -> usize {
+        let made: usize = self.rows.iter().map(|row| row.runs.len()).sum();
+        (self.rows.len() * self.seeds as usize).saturating_sub(made)
+    }
+
+    /// The nemeses, in the order of the rows.
+    pub fn nemeses(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for row in &self.rows {
+            if !names.contains(&row.nemesis.as_str()) {
+                names.push(&row.nemesis);
+            }
+        }
+        names
+    }
+}
+
+impl Finding {
+    /// What the run in the directory `dir` came to; `path` is what it is called in the matrix.
+    ///
+    /// # Errors
+    /// When one of its files cannot be read.
+    pub fn load(dir: &Path, path: &str) -> Result<Finding, LoadError> {
+        let info: RunInfo = load_json(&dir.join("run.json"))?;
+        let judgement: Judgement = load_json(&dir.join("verdict.json"))?;
+        let faults = load_faults(&dir.join("faults.jsonl"))?;
+        Ok(Finding::of(&info, &judgement, &faults, path))
+    }
+
+    fn of(info: &RunInfo, judgement: &Judgement, faults: &[Fault], path: &str) -> Finding {
+        let mut finding = Finding {
+            seed: info.seed,
+            outcome: judgement.outcome,
+            sentence: judgement.sentence.clone(),
+            ops: judgement.stats.tally.all(),
+            class: None,
+            after_ms: None,
+            counterexample: None,
+            faults: Vec::new(),
+            path: path.into(),
+        };
+        if let Some(violation) = judgement.violation() {
+            let running = info.phases.iter().find(|phase| phase.name == "running");
+            let begun = running.map_or(0, |phase| phase.start_ns);
+            let ops = judgement.ops.iter().filter(|it| violation.minimal.contains(&it.id));
+            let from = ops.map(|it| it.op.call).min().unwrap_or(violation.detected);
+            finding.class = Some(violation.class.clone());
+            finding.after_ms = Some(violation.detected.saturating_sub(begun) / 1_000_000);
+            finding.counterexample = Some(violation.minimal.len());
+            finding.faults = blamed(faults, from, violation.detected);
+        }
+        finding
+    }
+}
+
+/// The faults in force at some time from `from` to `to`, else the last that was healed before.
+fn blamed(faults: &[Fault], from: u64, to: u64) -> Vec<String> {
+    let name = |fault: &Fault| match fault.kind.as_str() {
+        "" => fault.fault.clone(),
+        kind if kind == fault.fault => fault.fault.clone(),
+        kind => format!("{} {kind}", fault.fault),
+    };
+    let mut names: Vec<String> = faults.iter().filter(|it| it.overlaps(from, to)).map(name).collect();
+    if names.is_empty() {
+        let before = faults.iter().filter(|it| it.was_in_force() && it.healed_ns.is_some_and(|t| t < from));
+        names.extend(before.max_by_key(|it| it.healed_ns).map(|it| format!("after {}", name(it))));
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Wilson's score interval at 95 % of a share of `found` in `of`; everything where there is nothing.
+pub fn wilson(found: usize, of: usize) -> [f64; 2] {
+    if of == 0 {
+        return [0.0, 1.0];
+    }
+    const Z: f64 = 1.959_964;
+    let (n, share) = (of as f64, found as f64 / of as f64);
+    let scale = 1.0 + Z * Z / n;
+    let centre = (share + Z * Z / (2.0 * n)) / scale;
+    let half = Z / scale * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    [(centre - half).max(0.0), (centre + half).min(1.0)]
+}
+
+/// The lower median.
+fn median<T: Ord>(all: impl Iterator<Item = T>) -> Option<T> {
+    let mut all: Vec<T> = all.collect();
+    all.sort_unstable();
+    let middle = all.len().checked_sub(1)? / 2;
+    Some(all.swap_remove(middle))
+}
+
+fn by_frequency(names: impl Iterator<Item = String>) -> Vec<(String, usize)> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    names.for_each(|name| *counts.entry(name).or_default() += 1);
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::FaultOutcome;
+
+    fn finding(seed: u64, outcome: RunOutcome, after_ms: Option<u64>) -> Finding {
+        Finding {
+            seed,
+            outcome,
+            sentence: String::new(),
+            ops: 10,
+            class: after_ms.map(|_| "stale-read".into()),
+            after_ms,
+            counterexample: after_ms.map(|_| 3),
+            faults: after_ms.map(|_| "kill one".to_string()).into_iter().collect(),
+            path: String::new(),
+        }
+    }
+
+    fn row(rule: Option<&str>, nemesis: &str, runs: Vec<Finding>) -> Row {
+        let (rule, nemesis) = (rule.map(str::to_string), nemesis.into());
+        let mut row = Row { system: "raft".into(), rule, nemesis, runs, ..Row::default() };
+        row.summarise();
+        row
+    }
+
+    #[test]
+    fn the_interval_is_that_of_the_literature() {
+        // Newcombe, Two-sided confidence intervals for the single proportion, Statistics in Medicine 17 (1998), table I,
+        // method 3 (score): 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+        let expected = [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ];
+        for (found, of, low, high) in expected {
+            let interval = wilson(found, of);
+            assert!((interval[0] - low).abs() < 5e-5 && (interval[1] - high).abs() < 5e-5, "{interval:?}");
+        }
+        assert_eq!(wilson(0, 0), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_row_is_summed_up_without_the_runs_that_broke() {
+        let row = row(
+            Some("a rule"),
+            "default",
+            vec![
+                finding(3, RunOutcome::Violation, Some(900)),
+                finding(1, RunOutcome::Violation, Some(100)),
+                finding(2, RunOutcome::HarnessFailure, None),
+                finding(4, RunOutcome::Unknown, None),
+                finding(5, RunOutcome::Linearizable, None),
+            ],
+        );
+        assert_eq!(row.runs.iter().map(|run| run.seed).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        let Summary { found, of, unknown, broke, median_ms, median_ops, by_fault, .. } = row.summary;
+        assert_eq!((found, of, unknown, broke), (2, 4, 1, 1));
+        assert_eq!((median_ms, median_ops), (Some(100), Some(3)));
+        assert_eq!(by_fault, [("kill one".to_string(), 2)]);
+    }
+
+    #[test]
+    fn a_flaw_found_under_one_nemesis_is_found() {
+        let quiet = || vec![finding(1, RunOutcome::Linearizable, None)];
+        let matrix = Matrix {
+            rows: vec![
+                row(Some("a rule"), "kill", quiet()),
+                row(Some("a rule"), "pause", vec![finding(1, RunOutcome::Violation, Some(5))]),
+                row(None, "kill", quiet()),
+                row(None, "pause", vec![finding(1, RunOutcome::Violation, Some(5))]),
+            ],
+            ..Matrix::default()
+        };
+        let totals = Totals { found: 1, flaws: 1, quiet: 1, correct: 2, false_alarms: 1, broke: 0 };
+        assert_eq!(matrix.totals(), totals);
+        assert_eq!(matrix.nemeses(), ["kill", "pause"]);
+    }
+
+    #[test]
+    fn what_was_in_force_is_blamed_and_else_what_was_last() {
+        let fault = |fault: &str, kind: &str, from, to| Fault {
+            fault: fault.into(),
+            kind: kind.into(),
+            applied_ns: from,
+            healed_ns: Some(to),
+            outcome: FaultOutcome::Installed,
+            ..Fault::default()
+        };
+        let faults = [fault("kill", "one", 10, 20), fault("pause", "leader", 30, 40)];
+        assert_eq!(blamed(&faults, 15, 35), ["kill one", "pause leader"]);
+        assert_eq!(blamed(&faults, 50, 60), ["after pause leader"]);
+        assert!(blamed(&faults, 1, 5).is_empty());
+    }
+}

@@ -1,0 +1,305 @@
+//! `tribunal matrix`: tries everything that is known to be wrong, and everything that is right, and says how often each was
+//! found out.
+//!
+//! ```text
+//! DIR/matrix.json          the plan, and what came of every run so far: what an interrupted matrix goes on from
+//! DIR/matrix.md, .html     the same for people
+//! DIR/runs/                the store of the runs: `tribunal serve --store DIR/runs` shows them all
+//! ```
+//!
+//! Each run is a `tribunal run` of its own, the very command that a user types, so that the matrix measures what its users
+//! get. The files are written again after every run: whatever ends a matrix, what was found is there.
+
+mod child;
+mod plan;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tribunal_reports::html::matrix_page;
+use tribunal_reports::judgement::RunOutcome;
+use tribunal_reports::matrix::words::{
+    besides, conclusion, frequent, interval, median_ops, median_time, rate,
+};
+use tribunal_reports::matrix::{self, Finding, Matrix, Row};
+use tribunal_reports::summary;
+use tribunal_reports::wording::{count, counted, elide, millis};
+
+use crate::cli::parse_duration;
+use crate::exit;
+use crate::list::table;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only these systems (separated by commas) [default: all that can be run here]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    system: Vec<String>,
+
+    /// Only these bugs (separated by commas), and no correct system
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    bug: Vec<String>,
+
+    /// Only what is wrong, or only what is right
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "bug")]
+    only: Option<plan::Only>,
+
+    /// The faults to try, as for `tribunal run`; a column each (may be repeated) [default: those of `tribunal run`]
+    #[arg(long, value_name = "FAULTS")]
+    nemesis: Vec<String>,
+
+    /// How long each run asks at most; one that finds a violation ends there
+    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = parse_duration)]
+    budget: Duration,
+
+    /// How many runs of each, with the seeds 1 to N
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    seeds: u64,
+
+    /// How many runs at a time: more than one disturb each other's times
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: u8,
+
+    /// Where it is kept: a new directory [default: matrix/<UTC time>]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+
+    /// Go on with a matrix that was interrupted
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["system", "bug", "only", "nemesis", "budget", "seeds", "dir"])]
+    resume: Option<PathBuf>,
+}
+
+/// `tribunal matrix`
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let mut session = match Session::open(args) {
+        Ok(session) => session,
+        Err(error) => return exit::usage(error),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = runtime.context("cannot start").and_then(|runtime| runtime.block_on(session.work(args.jobs)));
+    match ended {
+        Ok(interrupted) => session.conclude(interrupted),
+        Err(error) => exit::harness(error),
+    }
+}
+
+/// A matrix under way.
+struct Session {
+    dir: PathBuf,
+    matrix: Matrix,
+    tribunal: PathBuf,
+}
+
+/// One run that is to be made.
+#[derive(Clone, Copy)]
+struct Task {
+    row: usize,
+    seed: u64,
+}
+
+impl Session {
+    fn open(args: &Args) -> Result<Session> {
+        let tribunal = std::env::current_exe().context("cannot find the tribunal executable")?;
+        if let Some(dir) = &args.resume {
+            let path = dir.join("matrix.json");
+            let text = std::fs::read(&path).with_context(|| {
+                format!("--resume: {}: expected the directory of a matrix", dir.display())
+            })?;
+            let matrix: Matrix = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+            return Ok(Session { dir: dir.canonicalize()?, matrix, tribunal });
+        }
+        let matrix = plan::of(args, &tribunal)?;
+        let dir = match &args.dir {
+            Some(dir) => dir.clone(),
+            None => {
+                let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+                Path::new("matrix").join(now.replace(['-', ':'], ""))
+            }
+        };
+        std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        let mut entries =
+            std::fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
+        ensure!(
+            entries.next().is_none(),
+            "{}: expected an empty directory (--resume goes on with a matrix)",
+            dir.display()
+        );
+        let session = Session { dir: dir.canonicalize()?, matrix, tribunal };
+        session.save()?;
+        Ok(session)
+    }
+
+    /// What is still to be done: one seed of every row, then the next, so that early figures are of all.
+    fn tasks(&self) -> VecDeque<Task> {
+        let rows = &self.matrix.rows;
+        let is_due = |task: &Task| rows[task.row].runs.iter().all(|run| run.seed != task.seed);
+        (1..=self.matrix.seeds)
+            .flat_map(|seed| (0..rows.len()).map(move |row| Task { row, seed }))
+            .filter(is_due)
+            .collect()
+    }
+
+    /// Makes the runs, `jobs` at a time. Returns whether it was interrupted.
+    async fn work(&mut self, jobs: u8) -> Result<bool> {
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let stop = CancellationToken::new();
+        let mut due = self.tasks();
+        let all = self.matrix.rows.len() * self.matrix.seeds as usize;
+        let mut done = all - due.len();
+        eprintln!(
+            "{} to make, of at most {} each, in {}",
+            counted(due.len(), "run"),
+            self.budget(),
+            self.dir.display()
+        );
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < usize::from(jobs) && !stop.is_cancelled() {
+                let Some(task) = due.pop_front() else { break };
+                let child = child::Child {
+                    tribunal: self.tribunal.clone(),
+                    dir: self.dir.clone(),
+                    args: child::arguments(&self.matrix.rows[task.row], task.seed, &self.dir),
+                    workload: self.matrix.rows[task.row].workload.clone(),
+                    seed: task.seed,
+                    patience: Duration::from_millis(self.matrix.budget_ms) + child::PATIENCE,
+                };
+                let stop = stop.clone();
+                running.push(async move { (task, child.run(&stop).await) });
+            }
+            if running.is_empty() {
+                return Ok(self.matrix.due() > 0);
+            }
+            tokio::select! {
+                Some((task, found)) = running.next() => {
+                    let Some(finding) = found? else { continue }; // interrupted: it says nothing
+                    done += 1;
+                    eprintln!("{}", exit::shown(&told(done, all, &self.matrix.rows[task.row], &finding)));
+                    let row = &mut self.matrix.rows[task.row];
+                    row.runs.push(finding);
+                    row.summarise();
+                    self.save()?;
+                }
+                _ = interrupt.recv() => wind_down(&stop),
+                _ = terminate.recv() => wind_down(&stop),
+            }
+        }
+    }
+
+    fn budget(&self) -> String {
+        millis(self.matrix.budget_ms)
+    }
+
+    /// Puts everything on disk, each file whole or not at all.
+    fn save(&self) -> Result<()> {
+        let mut json = serde_json::to_string_pretty(&self.matrix).context("cannot encode the matrix")?;
+        json.push('\n');
+        let files = [
+            ("matrix.json", json),
+            ("matrix.md", matrix::markdown(&self.matrix)),
+            ("matrix.html", matrix_page::render(&self.matrix)),
+        ];
+        for (name, text) in files {
+            let (path, fresh) = (self.dir.join(name), self.dir.join(format!("{name}.new")));
+            std::fs::write(&fresh, text)
+                .and_then(|()| std::fs::rename(&fresh, &path))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Prints the whole and says what it comes to.
+    fn conclude(&self, interrupted: bool) -> ExitCode {
+        let (correct, flaws): (Vec<&Row>, Vec<&Row>) =
+            self.matrix.rows.iter().partition(|row| row.is_correct());
+        let rows: Vec<[String; 7]> = flaws.into_iter().map(flaw_line).collect();
+        let correct: Vec<[String; 4]> = correct.into_iter().map(correct_line).collect();
+        let sections = [table(&rows), table(&correct)];
+        let sections: Vec<&str> = sections.iter().map(String::as_str).filter(|it| !it.is_empty()).collect();
+        let text = format!(
+            "{}\n{}\n\n  page     {}\n",
+            sections.join("\n"),
+            conclusion(&self.matrix),
+            self.dir.join("matrix.html").display()
+        );
+        exit::say(&exit::shown(&text));
+        if interrupted {
+            exit::say(&format!("  go on    tribunal matrix --resume {}\n", self.dir.display()));
+            return ExitCode::from(exit::INTERRUPTED);
+        }
+        let totals = self.matrix.totals();
+        ExitCode::from(match () {
+            () if totals.false_alarms > 0 => 1,
+            () if totals.broke > 0 => exit::HARNESS,
+            () if totals.found < totals.flaws || self.matrix.due() > 0 || totals.quiet < totals.correct => 2,
+            () => 0,
+        })
+    }
+}
+
+fn wind_down(stop: &CancellationToken) {
+    if !stop.is_cancelled() {
+        eprintln!("interrupted: ending the runs under way");
+    }
+    stop.cancel();
+}
+
+/// One run in a line.
+fn told(done: usize, all: usize, row: &Row, finding: &Finding) -> String {
+    let what = format!("{} {}", row.name(), if row.nemesis == "default" { "" } else { &row.nemesis });
+    let head = format!("{done:>4}/{all}  {:<44} seed {:<4}", elide(what.trim(), 44), finding.seed);
+    let sign = summary::sign(finding.outcome);
+    let rest = match finding.outcome {
+        RunOutcome::Violation => {
+            let after = finding.after_ms.map_or(String::new(), |ms| format!(" after {}", millis(ms)));
+            let ops = finding.counterexample.map_or(String::new(), |ops| format!(", {ops} ops"));
+            let what = finding.class.as_deref().unwrap_or("violation");
+            let under = if finding.faults.is_empty() {
+                String::new()
+            } else {
+                format!(", {}", finding.faults.join(", "))
+            };
+            format!("{what}{after}{ops}{under}")
+        }
+        RunOutcome::Linearizable => format!("nothing found, {} ops", count(finding.ops)),
+        RunOutcome::Unknown | RunOutcome::HarnessFailure => finding.sentence.clone(),
+    };
+    format!("{head} {sign} {}", elide(&rest, 160))
+}
+
+fn flaw_line(row: &Row) -> [String; 7] {
+    let it = &row.summary;
+    let besides = besides(it);
+    let found = if it.found > 0 { "✗" } else { " " };
+    [
+        format!("{found} {}", row.name()),
+        format!("{} {}", row.workload, row.nemesis),
+        rate(it),
+        interval(it),
+        median_time(it),
+        format!("{} ops", median_ops(it)),
+        if besides.is_empty() {
+            frequent(&it.by_fault)
+        } else {
+            format!("{}; {besides}", frequent(&it.by_fault))
+        },
+    ]
+}
+
+fn correct_line(row: &Row) -> [String; 4] {
+    let it = &row.summary;
+    let sign = if it.found > 0 { "✗" } else { "✓" };
+    [
+        format!("{sign} {} (correct)", row.name()),
+        format!("{} {}", row.workload, row.nemesis),
+        format!("{} false alarms", rate(it)),
+        besides(it),
+    ]
+}

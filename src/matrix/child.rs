@@ -1,0 +1,135 @@
+//! One run of a matrix: a `tribunal run` of its own, and what it left.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getpid, getppid};
+use tokio::process::Command;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tribunal_reports::judgement::{Judgement, RunOutcome};
+use tribunal_reports::matrix::{Finding, Row};
+use tribunal_reports::run_info::RunInfo;
+use tribunal_reports::runs;
+use tribunal_reports::wording::elide;
+
+/// How long a run may take beyond its budget, for its start, its check and its reports, before it counts as broken.
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How long it may take to end when it was told to.
+const LAST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The directory of the runs, below that of the matrix.
+const RUNS: &str = "runs";
+
+/// A run that is to be made.
+pub(super) struct Child {
+    pub(super) tribunal: PathBuf,
+    /// The directory of the matrix.
+    pub(super) dir: PathBuf,
+    /// [`arguments`]
+    pub(super) args: Vec<String>,
+    pub(super) workload: String,
+    pub(super) seed: u64,
+    pub(super) patience: Duration,
+}
+
+/// The command line of one run of a row. It names the run: no two runs of a matrix have the same.
+pub(super) fn arguments(row: &Row, seed: u64, dir: &Path) -> Vec<String> {
+    let mut args = vec!["run".to_string(), row.workload.clone(), "--system".into(), row.system.clone()];
+    args.extend(row.bug.iter().flat_map(|bug| ["--bug".to_string(), bug.clone()]));
+    args.extend(row.args.iter().cloned());
+    args.extend(["--seed".into(), seed.to_string()]);
+    args.extend(["--store".into(), dir.join(RUNS).display().to_string()]);
+    args.extend(["--quiet", "--progress", "none"].map(String::from));
+    args
+}
+
+impl Child {
+    /// Makes the run. `None` when it was interrupted by `stop`.
+    ///
+    /// # Errors
+    /// When the program cannot be started, or what it left cannot be read.
+    pub(super) async fn run(self, stop: &CancellationToken) -> Result<Option<Finding>> {
+        let mut command = Command::new(&self.tribunal);
+        // Out of reach of the terminal's Ctrl-C: it is told to end by us, once.
+        command.args(&self.args).process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let parent = getpid();
+        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl and getppid.
+        unsafe {
+            command.pre_exec(move || {
+                // A matrix that is killed ends its runs in order. It spawns on its only thread.
+                prctl::set_pdeathsig(Signal::SIGTERM)?;
+                if getppid() != parent { Err(std::io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+            });
+        }
+        let child = command.spawn().with_context(|| format!("cannot start {}", self.tribunal.display()))?;
+        let pid = child.id().map(|pid| Pid::from_raw(pid as i32));
+        let tell = |signal| pid.map_or(Ok(()), |pid| kill(pid, signal));
+        let ended = child.wait_with_output();
+        tokio::pin!(ended);
+        let mut late = false;
+        let output = tokio::select! {
+            output = &mut ended => output,
+            () = async { tokio::select! { () = stop.cancelled() => {}, () = sleep(self.patience) => late = true } } => {
+                let _ = tell(Signal::SIGTERM); // it may have ended by itself
+                tokio::select! {
+                    output = &mut ended => output,
+                    () = sleep(LAST_PATIENCE) => {
+                        let _ = tell(Signal::SIGKILL);
+                        ended.await
+                    }
+                }
+            }
+        };
+        let output = output.context("cannot wait for a run")?;
+        match self.left()? {
+            Some((_, judgement)) if judgement.interrupted && judgement.outcome != RunOutcome::Violation => {
+                Ok(late.then(|| self.broke(format!("it did not end within {:?}", self.patience))))
+            }
+            Some((path, _)) => Ok(Some(Finding::load(&self.dir.join(&path), &path)?)),
+            None if stop.is_cancelled() => Ok(None),
+            None => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+                Ok(Some(self.broke(format!("{}: {}", output.status, elide(last, 300)))))
+            }
+        }
+    }
+
+    /// The newest directory of this very run, below that of the matrix, and its verdict; `None` when there is none.
+    fn left(&self) -> Result<Option<(String, Judgement)>> {
+        let store = self.dir.join(RUNS);
+        let Ok(paths) = runs::paths(&store) else { return Ok(None) }; // no store: it failed before it made one
+        for path in paths.iter().filter(|path| path.starts_with(&format!("{}/", self.workload))) {
+            let read = |name| std::fs::read(store.join(path).join(name));
+            let (Ok(info), Ok(verdict)) = (read("run.json"), read("verdict.json")) else { continue };
+            let info: RunInfo = serde_json::from_slice(&info).with_context(|| format!("{path}/run.json"))?;
+            if info.args == self.args {
+                let judgement =
+                    serde_json::from_slice(&verdict).with_context(|| format!("{path}/verdict.json"))?;
+                return Ok(Some((format!("{RUNS}/{path}"), judgement)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn broke(&self, why: String) -> Finding {
+        Finding {
+            seed: self.seed,
+            outcome: RunOutcome::HarnessFailure,
+            sentence: why,
+            ops: 0,
+            class: None,
+            after_ms: None,
+            counterexample: None,
+            faults: Vec::new(),
+            path: String::new(),
+        }
+    }
+}
