@@ -13,6 +13,7 @@
 //! | [`set`] | set: add, contains, read | no element added twice, none deleted |
 //! | [`mutex`] | lock: acquire, release | every process has one operation at a time |
 //! | [`log`] | append-only list | no value appended twice |
+//! | [`ordered_ids`] | identifiers that grow | every answer an integer |
 //!
 //! Each checks its own precondition and declines otherwise; the search engines are always there to fall back on.
 //! That is why workloads that write unique values are worth preferring: the same test, but checked in
@@ -26,6 +27,7 @@
 mod counter;
 mod log;
 mod mutex;
+mod ordered_ids;
 mod queue;
 mod set;
 #[cfg(test)]
@@ -33,6 +35,7 @@ mod tests;
 mod unique_register;
 
 use crate::decision::Decision;
+use crate::model::is_vacuous;
 use crate::op::Op;
 
 /// The objects that have a fast path.
@@ -50,17 +53,23 @@ pub enum FastPath {
     Mutex,
     /// An append-only list of distinct values.
     Log,
+    /// Identifiers that grow.
+    OrderedIds,
+    /// A set of distinct elements that only grows, judged by its final reads.
+    ConvergentSet,
 }
 
 impl FastPath {
     /// All of them.
-    pub const ALL: [FastPath; 6] = [
+    pub const ALL: [FastPath; 8] = [
         FastPath::UniqueRegister,
         FastPath::Counter,
         FastPath::Queue,
         FastPath::Set,
         FastPath::Mutex,
         FastPath::Log,
+        FastPath::OrderedIds,
+        FastPath::ConvergentSet,
     ];
 
     /// What a verdict calls the algorithm.
@@ -72,6 +81,8 @@ impl FastPath {
             FastPath::Set => "set",
             FastPath::Mutex => "mutex",
             FastPath::Log => "log",
+            FastPath::OrderedIds => "ordered-ids",
+            FastPath::ConvergentSet => "convergent-set",
         }
     }
 
@@ -85,9 +96,11 @@ impl FastPath {
             FastPath::UniqueRegister => unique_register::decide(ops),
             FastPath::Counter => counter::decide(ops),
             FastPath::Queue => queue::decide(ops),
-            FastPath::Set => set::decide(ops),
+            FastPath::Set => set::decide(ops, |_| true),
             FastPath::Mutex => mutex::decide(ops),
             FastPath::Log => log::decide(ops),
+            FastPath::OrderedIds => ordered_ids::decide(ops),
+            FastPath::ConvergentSet => set::decide(ops, |op| !is_vacuous(op)),
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::judge::Judge;
 use crate::op::{Op, Value};
 
 mod cas_register;
+mod convergent_set;
 mod counter;
 mod fencing_lock;
 mod ids;
@@ -29,6 +30,7 @@ mod kv;
 mod log;
 mod multi_register;
 mod mutex;
+mod ordered_ids;
 mod queue;
 mod register;
 #[cfg(test)]
@@ -39,6 +41,8 @@ mod stack;
 mod unordered_queue;
 
 pub use cas_register::CasRegister;
+pub(crate) use convergent_set::is_vacuous;
+pub use convergent_set::{ConvergentSet, FINAL};
 pub use counter::Counter;
 pub use fencing_lock::FencingLock;
 pub use ids::Ids;
@@ -46,6 +50,7 @@ pub use kv::Kv;
 pub use log::Log;
 pub use multi_register::MultiRegister;
 pub use mutex::Mutex;
+pub use ordered_ids::OrderedIds;
 pub use queue::Queue;
 pub use register::Register;
 pub use semaphore::Semaphore;
@@ -168,6 +173,12 @@ macro_rules! models {
                 match self { $(ModelKind::$kind => $summary,)* }
             }
 
+            /// Whether it judges what the nodes show in the end, and not every answer on the way: its final reads are
+            /// to be asked of each node, with the input [`FINAL`], when the nodes have had time to converge.
+            pub fn is_eventual(self) -> bool {
+                self == ModelKind::ConvergentSet
+            }
+
             /// The model itself, behind the checker's own interface.
             pub(crate) fn judge(self) -> &'static dyn Judge {
                 match self { $(ModelKind::$kind => &$model,)* }
@@ -191,6 +202,8 @@ models! {
     Stack = Stack, "stack", "values that leave last in, first out: push, pop";
     Log = Log, "log", "values that stay, in order: append (which may return the offset), read";
     Ids = Ids, "ids", "identifiers that are never given twice: generate";
+    OrderedIds = OrderedIds, "ordered-ids", "integers that only grow: generate";
+    ConvergentSet = ConvergentSet, "convergent-set", "elements that every replica shows in the end: add, read";
 }
 
 impl fmt::Display for ModelKind {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::generate::SplitMix64;
 use crate::history::History;
-use crate::model::{Model, ModelKind};
+use crate::model::{FINAL, Model, ModelKind};
 use crate::op::{F, Op, Outcome, Value};
 
 /// Draws one finished operation: what is asked, the input, an output that may or may not be possible.
@@ -221,7 +221,12 @@ pub fn menu(kind: ModelKind) -> Menu {
             ),
             _ => (F::Read, Value::Nil, list(random, 2, 3)),
         },
-        ModelKind::Ids => |random| (F::Generate, Value::Nil, some(random, 6)),
+        ModelKind::Ids | ModelKind::OrderedIds => |random| (F::Generate, Value::Nil, some(random, 6)),
+        ModelKind::ConvergentSet => |random| match random.below(3) {
+            0 => (F::Add, some(random, 3), Value::Nil),
+            1 => (F::Read, Value::Nil, list(random, 3, 2)),
+            _ => (F::Read, FINAL.into(), list(random, 3, 3)),
+        },
     }
 }
 

@@ -14,6 +14,7 @@ mod lock;
 mod log;
 mod queue;
 mod register;
+mod replicas;
 mod set;
 mod unfounded;
 
@@ -89,6 +90,7 @@ impl<'a> Case<'a> {
             Subject::Text | Subject::Log | Subject::NumberedLog => log::classify(self),
             Subject::Counter => counter::classify(self),
             Subject::Set => set::classify(self),
+            Subject::Replicas => replicas::classify(self),
             Subject::Queue => queue::classify(self),
             Subject::Bag => queue::classify_unordered(self),
             Subject::Lock => lock::classify(self),

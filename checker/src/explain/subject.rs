@@ -15,6 +15,8 @@ pub(super) enum Subject {
     Counter,
     /// Elements that are there or not.
     Set,
+    /// The same, judged by what every replica shows in the end.
+    Replicas,
     /// Elements that leave in the order they came.
     Queue,
     /// Elements that leave in another order, or in any.
@@ -36,7 +38,10 @@ pub(super) enum Subject {
 impl Subject {
     /// Whether it holds elements that have nothing to do with one another but their order.
     pub(super) fn is_collection(self) -> bool {
-        matches!(self, Subject::Set | Subject::Queue | Subject::Bag | Subject::Log | Subject::Ids)
+        matches!(
+            self,
+            Subject::Set | Subject::Replicas | Subject::Queue | Subject::Bag | Subject::Log | Subject::Ids
+        )
     }
 
     /// Whether a write makes it forget the past.
@@ -53,13 +58,14 @@ impl Subject {
             "register" | "cas-register" | "kv" => Subject::Register,
             "counter" => Subject::Counter,
             "set" => Subject::Set,
+            "convergent-set" => Subject::Replicas,
             "queue" => Subject::Queue,
             "stack" | "unordered-queue" => Subject::Bag,
             "log" if told(F::Append) => Subject::NumberedLog,
             "log" => Subject::Log,
             "mutex" | "fencing-lock" => Subject::Lock,
             "semaphore" => Subject::Permits,
-            "ids" => Subject::Ids,
+            "ids" | "ordered-ids" => Subject::Ids,
             _ => Subject::Other,
         }
     }

@@ -41,13 +41,13 @@ struct Element {
     until: (Nanos, usize),
 }
 
-/// Decides the history of a set; see the [module](self).
-pub(crate) fn decide(ops: &[&Op]) -> Decision {
+/// Decides the history of a set by the operations that count; see the [module](self).
+pub(crate) fn decide(ops: &[&Op], counts: impl Fn(&Op) -> bool) -> Decision {
     let mut elements: Vec<Element> = Vec::new();
     let mut by_value: HashMap<&Value, usize> = HashMap::new();
     let mut lookups: Vec<(usize, bool)> = Vec::new();
     let mut reads: Vec<(&[Value], usize)> = Vec::new();
-    for (at, op) in ops.iter().enumerate() {
+    for (at, op) in ops.iter().enumerate().filter(|(_, op)| counts(op)) {
         match (&op.f, &op.outcome) {
             (_, Outcome::Fail) | (F::Read | F::Contains, Outcome::Info) => {}
             (F::Add, outcome) => {

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 use crate::generate::SplitMix64;
+use crate::model::FINAL;
 use crate::op::{F, Nanos, Outcome, Value};
 
 thread_local! {
@@ -50,7 +51,7 @@ fn step(path: FastPath, state: &[Value], op: &Op) -> Option<Vec<Value>> {
             next = state.iter().skip(1).cloned().collect();
             answers(first)
         }
-        (FastPath::Set, F::Add) => {
+        (FastPath::Set | FastPath::ConvergentSet, F::Add) => {
             next.push(op.input.clone());
             next.sort();
             next.dedup();
@@ -78,7 +79,12 @@ fn step(path: FastPath, state: &[Value], op: &Op) -> Option<Vec<Value>> {
             next.push(op.input.clone());
             output.is_none_or(|output| output.is_nil() || *output == Value::Int(state.len() as i64))
         }
-        (FastPath::Set | FastPath::Log, _) => answers(Value::List(state.into())),
+        (FastPath::OrderedIds, _) => {
+            next = output.into_iter().cloned().collect();
+            output.is_none_or(|number| state.is_empty() || first < *number)
+        }
+        (FastPath::ConvergentSet, _) if is_vacuous(op) => true,
+        (FastPath::Set | FastPath::Log | FastPath::ConvergentSet, _) => answers(Value::List(state.into())),
     };
     possible.then_some(next)
 }
@@ -110,7 +116,8 @@ fn is_linearizable(path: FastPath, ops: &[&Op]) -> bool {
 /// Whether a certificate holds: every completed operation once, nothing that failed, real time, every result.
 fn is_legal_order(path: FastPath, ops: &[&Op], order: &[usize]) -> bool {
     let distinct: HashSet<usize> = order.iter().copied().collect();
-    let complete = (0..ops.len()).all(|at| !ops[at].is_ok() || distinct.contains(&at));
+    let vacuous = |op: &Op| path == FastPath::ConvergentSet && is_vacuous(op);
+    let complete = (0..ops.len()).all(|at| !ops[at].is_ok() || vacuous(ops[at]) || distinct.contains(&at));
     let in_time =
         (0..order.len()).all(|i| order[i..].iter().all(|&later| ops[later].ret() >= ops[order[i]].call));
     let replay = order.iter().try_fold(Vec::new(), |state, &at| step(path, &state, ops[at]));
@@ -185,6 +192,10 @@ fn small_history(path: FastPath, rng: &mut SplitMix64) -> Vec<Op> {
                     state.first().and_then(Value::as_int).unwrap_or(0) + op.input.as_int().unwrap(),
                 )]
             }
+            (FastPath::OrderedIds, _) => {
+                let last = state.first().and_then(Value::as_int).unwrap_or(0);
+                vec![Value::Int(last + 1 + rng.below(2) as i64)]
+            }
             (_, F::Read) => vec![Value::List(state.as_slice().into())],
             (_, F::Append) => vec![offset],
             _ if rng.one_in(2) => vec![true.into(), Value::Nil, false.into()],
@@ -236,7 +247,10 @@ fn ask(path: FastPath, rng: &mut SplitMix64, style: u64, fresh: i64, state: &[Va
         }
         (FastPath::Queue, 0..3) => (F::Enqueue, fresh.into()),
         (FastPath::Queue, _) => (F::Dequeue, Value::Nil),
-        (FastPath::Set, 0 | 1) => (F::Add, fresh.into()),
+        (FastPath::Set, 0 | 1) | (FastPath::ConvergentSet, 0..3) => (F::Add, fresh.into()),
+        (FastPath::ConvergentSet, _) if rng.one_in(4) => (F::Read, Value::Nil),
+        (FastPath::ConvergentSet, _) => (F::Read, FINAL.into()),
+        (FastPath::OrderedIds, _) => (F::Generate, Value::Nil),
         (FastPath::Set, 2 | 3) => (F::Contains, old),
         (FastPath::Log, 0..3) => (F::Append, fresh.into()),
         (FastPath::Set | FastPath::Log, _) => (F::Read, Value::Nil),
@@ -350,6 +364,7 @@ fn every_rule_is_needed() {
         (FastPath::Set, include_str!("set.rs")),
         (FastPath::Mutex, include_str!("mutex.rs")),
         (FastPath::Log, include_str!("log.rs")),
+        (FastPath::OrderedIds, include_str!("ordered_ids.rs")),
     ];
     for (path, source) in sources {
         let rules: Vec<&str> =

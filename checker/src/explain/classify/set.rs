@@ -59,7 +59,7 @@ fn find(
     })
 }
 
-fn seen_unfounded(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn seen_unfounded(case: &Case<'_>) -> Option<Finding> {
     find(case, true, |element, observer| {
         let saw = if observer.1.f == F::Contains { "found" } else { "shows" };
         let verbs = Verbs { saw, put: "added", been_put: "added" };

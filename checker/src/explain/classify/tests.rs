@@ -285,6 +285,34 @@ fn ids() {
 }
 
 #[test]
+fn ids_out_of_order() {
+    assert_eq!(
+        said(Subject::Ids, "1 generate -> 9 @ 1..3\n 2 generate -> 8 @ 15..20"),
+        "out-of-order-id: process 2's `generate → 8` on k is smaller than process 1's `generate → 9`, which had \
+         completed 12 ms before it began"
+    );
+}
+
+#[test]
+fn replicas() {
+    let said = |lines| said(Subject::Replicas, lines);
+    assert_eq!(
+        said("2 add 7 @ 1..3\n 2 add 8 @ 4..5\n 1 read final -> [] @ 15..20"),
+        "lost-element: process 1's final read on k lacks 2 acknowledged elements: 7 8; process 2's `add 7` had \
+         completed 12 ms before it began, and no node shows it"
+    );
+    assert_eq!(
+        said("2 add 7 @ 1..3\n 1 read final -> [7, 9] @ 15..20"),
+        "never-written: process 1's `read final → [7 9]` on k shows 9, which nobody ever added"
+    );
+    assert_eq!(
+        said("2 add 7 @ 1..\n 1 read final -> [7] @ 12..13\n 3 read final -> [] @ 15..20"),
+        "diverged: process 1's `read final → [7]` and process 3's `read final → []` on k have not converged: only the \
+         one shows 7, whose addition was never acknowledged"
+    );
+}
+
+#[test]
 fn anything_else() {
     let ops = history("0 write 1 @ 0..9\n 1 write 2 @ 0..9");
     let part = Recorded::new(Subject::Other, &ops, |_| false);

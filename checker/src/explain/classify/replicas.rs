@@ -1,0 +1,73 @@
+//! The violations of replicas that should have converged: elements that a node lacks in the end, or that came from
+//! nowhere.
+
+use super::set::seen_unfounded;
+use super::{Case, Finding, first};
+use crate::explain::words::{count, on, short, who};
+use crate::model::FINAL;
+use crate::op::{F, Op, Value};
+
+/// How many lost elements are named; of the others the number is told.
+const NAMED_MAX: usize = 8;
+
+/// The patterns, in order.
+pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
+    first(case, &[seen_unfounded, lost, diverged])
+}
+
+/// What a final read returned.
+fn shown(op: &Op) -> Option<&[Value]> {
+    match op.output()? {
+        Value::List(items) if op.f == F::Read && op.input == Value::str(FINAL) => Some(items),
+        Value::Nil if op.f == F::Read && op.input == Value::str(FINAL) => Some(&[]),
+        _ => None,
+    }
+}
+
+/// A final read lacks elements that were acknowledged before it began: all of the part's are counted.
+fn lost(case: &Case<'_>) -> Option<Finding> {
+    case.suspects().into_iter().find_map(|(at, op)| {
+        let there = shown(op)?;
+        let lacks =
+            |add: &Op| add.f == F::Add && add.is_ok() && add.ret() < op.call && !there.contains(&add.input);
+        let mut lost: Vec<(usize, &Op)> = case.recorded().filter(|(_, add)| lacks(add)).collect();
+        lost.sort_by_key(|(_, add)| add.ret());
+        let &(add_at, add) = lost.iter().find(|(at, _)| case.minimal.iter().any(|(kept, _)| kept == at))?;
+        let names: Vec<String> = lost.iter().take(NAMED_MAX).map(|(_, add)| short(&add.input)).collect();
+        let more = match lost.len().saturating_sub(NAMED_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let elsewhere =
+            case.recorded().any(|(_, other)| shown(other).is_some_and(|items| items.contains(&add.input)));
+        let fate = if elsewhere { "other nodes show it" } else { "no node shows it" };
+        let sentence = format!(
+            "{}'s final read{} lacks {}: {}{more}; {} had completed {} before it began, and {fate}",
+            op.node.as_deref().map_or_else(|| format!("process {}", op.process), str::to_owned),
+            on(op),
+            count(lost.len(), "acknowledged element"),
+            names.join(" "),
+            who(add),
+            case.span(add.ret(), op.call)
+        );
+        Some(Finding { class: "lost-element", sentence, named: vec![add_at, at] })
+    })
+}
+
+/// Two final reads disagree about an element that nobody was promised.
+fn diverged(case: &Case<'_>) -> Option<Finding> {
+    case.suspects().into_iter().find_map(|(at, op)| {
+        let there = shown(op)?;
+        case.suspects().into_iter().find_map(|(other_at, other)| {
+            let element = shown(other)?.iter().find(|element| !there.contains(element))?;
+            let sentence = format!(
+                "{} and {}{} have not converged: only the one shows {}, whose addition was never acknowledged",
+                who(other),
+                who(op),
+                on(op),
+                short(element)
+            );
+            Some(Finding { class: "diverged", sentence, named: vec![other_at, at] })
+        })
+    })
+}

@@ -1,0 +1,91 @@
+//! A set that need only be right in the end.
+
+use std::collections::BTreeSet;
+
+use super::Set;
+use super::set::SetCall;
+use crate::fast::FastPath;
+use crate::model::Model;
+use crate::op::{F, Op, Value};
+
+/// The input of a read that is made in the end, after the faults are healed and the nodes have had time to converge.
+pub const FINAL: &str = "final";
+
+/// A set of which only the *final* reads are judged, those whose input is the text `final`: each must return every
+/// element whose addition was acknowledged, and none that was never added. Whatever an earlier read returned is
+/// fine, for a replica may lag as long as it likes.
+///
+/// This is eventual consistency put as linearizability of a weaker object, so that everything that is done for a
+/// violation (the minimal counterexample, the sentence, the picture) is done for a lost element as well. An
+/// indeterminate addition is there in the end or not, but for all final reads alike: replicas that still disagree have
+/// not converged.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConvergentSet;
+
+/// Whether nothing is judged of this operation.
+pub(crate) fn is_vacuous(op: &Op) -> bool {
+    op.f == F::Read && op.input != Value::str(FINAL)
+}
+
+impl Model for ConvergentSet {
+    type State = BTreeSet<Value>;
+    type Call = SetCall;
+    type Next = Option<BTreeSet<Value>>;
+
+    fn name(&self) -> &str {
+        "convergent-set"
+    }
+
+    fn init(&self) -> BTreeSet<Value> {
+        Set.init()
+    }
+
+    fn parse(&self, op: &Op) -> Result<Option<SetCall>, String> {
+        let call = match op.f {
+            F::Add => Some(SetCall::Add(op.input.clone(), None)),
+            F::Read => Set.parse(op)?,
+            _ => return Err("add or read".into()),
+        };
+        Ok(call.filter(|_| !is_vacuous(op)))
+    }
+
+    fn step(&self, state: &BTreeSet<Value>, call: &SetCall) -> Option<BTreeSet<Value>> {
+        Set.step(state, call)
+    }
+
+    fn explain(&self, state: &BTreeSet<Value>, call: &SetCall) -> String {
+        Set.explain(state, call)
+    }
+
+    fn show(&self, state: &BTreeSet<Value>) -> String {
+        Set.show(state)
+    }
+
+    fn read_only(&self, call: &SetCall) -> bool {
+        Set.read_only(call)
+    }
+
+    fn fast_path(&self) -> Option<FastPath> {
+        Some(FastPath::ConvergentSet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::ModelKind::ConvergentSet;
+    use crate::model::script::{illegal, legal};
+
+    #[test]
+    fn only_final_reads_are_judged() {
+        legal(ConvergentSet, "1..2 p0 add 1; 3..4 p1 read -> [2]; 5..6 p1 read \"final\" -> [1]");
+        illegal(ConvergentSet, "1..2 p0 add 1; 3..4 p0 add 2; 5..6 p1 read \"final\" -> [1]");
+        illegal(ConvergentSet, "1..2 p0 add 1; 5..6 p1 read \"final\" -> [1, 2]");
+    }
+
+    #[test]
+    fn what_is_indeterminate_is_everywhere_or_nowhere() {
+        legal(ConvergentSet, "1.. p0 add 1 ?; 3..4 p1 read \"final\" -> [1]; 5..6 p2 read \"final\" -> [1]");
+        legal(ConvergentSet, "1.. p0 add 1 ?; 3..4 p1 read \"final\" -> []; 5..6 p2 read \"final\" -> []");
+        illegal(ConvergentSet, "1.. p0 add 1 ?; 3..4 p1 read \"final\" -> [1]; 5..6 p2 read \"final\" -> []");
+    }
+}
