@@ -8,6 +8,10 @@
 //!   raft      Raft
 //!   paxos     Multi-Paxos
 //!   zab       ZAB, the protocol of ZooKeeper
+//!   abd       registers at a majority, without a leader
+//!   gossip    anti-entropy: everybody has everything in the end
+//!   naive     what people build before they know: systems that fail by design
+//!   rpc       the server of those that need no log: questions and answers
 //! ```
 //!
 //! Invariant: a server does not know its judge. This crate depends on nothing else of this project, and a node behaves
@@ -17,8 +21,16 @@ mod bug;
 mod logging;
 mod machine;
 pub mod paxos;
+pub mod abd;
+mod frame;
+pub mod gossip;
+mod journal;
+mod logging;
+mod machine;
+mod naive;
 pub mod raft;
 mod replica;
+mod rpc;
 mod value;
 pub mod wire;
 pub mod zab;
@@ -36,6 +48,20 @@ pub enum NodeCommand {
     Paxos(paxos::Args),
     /// Run one node of a ZAB cluster, the protocol of ZooKeeper.
     Zab(zab::Args),
+    /// Run one node of registers at a majority (ABD)
+    Abd(abd::Args),
+    /// Run one node of a gossiping store
+    Gossip(gossip::Args),
+    /// Run one node of a primary with asynchronous backups
+    PrimaryBackup(rpc::args::PeerArgs),
+    /// Run one node of a failover by silence
+    TwoPrimaries(rpc::args::PeerArgs),
+    /// Run one node of order numbers by read, add one, write
+    LastId(rpc::args::PeerArgs),
+    /// Run one node of a lock that expires
+    TtlLock(rpc::args::PeerArgs),
+    /// Run one node of two-phase commit without recovery
+    TwoPhaseCommit(rpc::args::PeerArgs),
 }
 
 impl NodeCommand {
@@ -45,6 +71,13 @@ impl NodeCommand {
             NodeCommand::Raft(args) => raft::run(args),
             NodeCommand::Paxos(args) => paxos::run(args),
             NodeCommand::Zab(args) => zab::run(args),
+            NodeCommand::Abd(args) => args.run(),
+            NodeCommand::Gossip(args) => args.run(),
+            NodeCommand::PrimaryBackup(args) => args.run(naive::primary_backup::PrimaryBackup::open),
+            NodeCommand::TwoPrimaries(args) => args.run(naive::two_primaries::TwoPrimaries::open),
+            NodeCommand::LastId(args) => args.run(naive::last_id::LastId::open),
+            NodeCommand::TtlLock(args) => args.run(naive::ttl_lock::TtlLock::open),
+            NodeCommand::TwoPhaseCommit(args) => args.run(naive::two_phase_commit::TwoPhaseCommit::open),
         }
     }
 }

@@ -34,6 +34,8 @@ pub(crate) mod simulator;
 pub(crate) mod stage;
 pub(crate) mod wal;
 
+pub(crate) use self::args::parse_peer;
+pub(crate) use self::gateway::told;
 pub(crate) use self::protocol::{
     Config, Disk, Entry, Mistakes, NodeId, NotLeader, Opened, Payload, Protocol, ReadId, Ready, Snapshot,
     Time,

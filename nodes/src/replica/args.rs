@@ -40,7 +40,7 @@ pub(crate) struct NodeArgs {
     snapshot_every: u64,
 }
 
-fn parse_peer(text: &str) -> Result<(String, SocketAddr), String> {
+pub(crate) fn parse_peer(text: &str) -> Result<(String, SocketAddr), String> {
     let (name, address) = text.split_once('=').ok_or("expected NAME=ADDRESS")?;
     Ok((name.to_owned(), address.parse().map_err(|error| format!("{address:?}: {error}"))?))
 }

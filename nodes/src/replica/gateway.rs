@@ -157,7 +157,7 @@ impl<R> Gateway<R> {
             return None;
         };
         let pending = self.pending.remove(&token)?;
-        Some((pending.reply, outcome(output)))
+        Some((pending.reply, told(output)))
     }
 
     /// The requests whose time is over, and what the clients are to be told.
@@ -189,7 +189,7 @@ impl<R> Gateway<R> {
 }
 
 /// What a client is told about an operation that was carried out, or finally refused.
-pub(super) fn outcome(output: Output) -> Outcome {
+pub(crate) fn told(output: Output) -> Outcome {
     match output {
         Output::Value(value) => Outcome::Ok(value.to_json()),
         Output::Refused(why) => Outcome::Fail(why),

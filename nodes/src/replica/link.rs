@@ -9,7 +9,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::NodeId;
 use super::gateway::{Answer, Ask, Attempt};
 use super::server::Event;
+use crate::frame::{decode, encode};
 use crate::logging::log;
 use crate::wire::{frames, send_queued};
 
@@ -39,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LASTING: Duration = Duration::from_millis(500);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 
-/// What nodes send each other: a checksum and postcard in length-delimited frames.
+/// What nodes send each other.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Frame<M> {
     /// The first frame of a connection: who dials.
@@ -117,23 +118,6 @@ async fn pump<M: Serialize>(
     }
 }
 
-/// A frame's bytes: the checksum of its encoding, and that. TCP's own checksum is weak, and a link on trial may flip bits.
-fn encode<M: Serialize>(frame: &Frame<M>) -> Bytes {
-    let body = postcard::to_stdvec(frame).expect("frames hold only what postcard can write");
-    let mut bytes = BytesMut::with_capacity(4 + body.len());
-    bytes.put_u32(crc32fast::hash(&body));
-    bytes.put_slice(&body);
-    bytes.freeze()
-}
-
-fn decode<M: DeserializeOwned>(mut bytes: BytesMut) -> Result<Frame<M>, &'static str> {
-    let sum = bytes.try_get_u32().map_err(|_| "a frame is too short")?;
-    if sum != crc32fast::hash(&bytes) {
-        return Err("a checksum is wrong");
-    }
-    postcard::from_bytes(&bytes).map_err(|_| "a frame cannot be read")
-}
-
 /// Reads the frames of one incoming connection and hands them on with the sender's name, until it ends.
 pub(super) async fn receive<M: DeserializeOwned>(
     stream: TcpStream,
@@ -163,24 +147,4 @@ pub(super) async fn receive<M: DeserializeOwned>(
     };
     let who = from.map_or("somebody".to_owned(), |peer| peer.to_string());
     log(format_args!("closed the connection from {who}: {why}"));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_flipped_bit_is_noticed() {
-        let frame = Frame::<()>::Hello("n1".into());
-        let bytes = encode(&frame);
-        assert!(
-            matches!(decode::<()>(BytesMut::from(&bytes[..])), Ok(Frame::Hello(peer)) if peer == "n1".into())
-        );
-        for bit in 0..bytes.len() * 8 {
-            let mut flipped = BytesMut::from(&bytes[..]);
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(decode::<()>(flipped).is_err(), "bit {bit}");
-        }
-        assert!(decode::<()>(BytesMut::new()).is_err());
-    }
 }

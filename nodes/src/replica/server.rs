@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::client;
-use super::gateway::{Answer, Ask, Gateway, outcome};
+use super::gateway::{Answer, Ask, Gateway, told};
 use super::link::{self, Frame, Link};
 use super::service::{Asker, Service};
 use super::wal::WalError;
@@ -249,7 +249,7 @@ impl<P: Protocol> Node<P> {
                 let timeout = Duration::from_millis(request.timeout_ms);
                 match ask(request) {
                     Ok(Ask::Read(op)) if self.service.reads_here() => {
-                        reply.send(outcome(self.service.machine().read(&op)));
+                        reply.send(told(self.service.machine().read(&op)));
                     }
                     Ok(ask) => self.gateway.accept(self.now, ask, timeout, reply),
                     Err(why) => reply.send(Outcome::Fail(why)),

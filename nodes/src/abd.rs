@@ -1,0 +1,225 @@
+//! Registers at a majority, without a leader (Attiya, Bar-Noy and Dolev, "Sharing Memory Robustly in Message-Passing Systems",
+//! J. ACM 42(1), 1995; with several writers: Lynch and Shvartsman, FTCS 1997).
+//!
+//! Every value carries a tag: a number, and who wrote it. Both operations first ask a majority what it has, and take the
+//! largest tag.
+//!
+//! ```text
+//!   write(v)   ask a majority ─▶ tag one larger ─▶ store (tag, v) at a majority ─▶ done
+//!   read       ask a majority ─▶ largest tag    ─▶ store it at a majority       ─▶ return its value
+//! ```
+//!
+//! Two majorities meet, so who asks after somebody has stored finds it. The second phase of a read is needed because the value
+//! that it found may be at a minority only, of a write that is not complete: the next reader may ask others. If the whole
+//! majority answers with one tag there is nothing to store.
+//!
+//! Linearizable for reads and writes, whatever is lost, late or down, and available while a majority is. A compare-and-set
+//! cannot be had this way: it takes consensus (Herlihy, "Wait-Free Synchronization", TOPLAS 1991).
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::journal::Journal;
+use crate::machine::{Command, Verb};
+use crate::rpc::{Peers, Service, args};
+use crate::value::Value;
+use crate::wire::Outcome;
+
+/// A mistake that a node makes on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
+pub enum Bug {
+    /// A read returns the largest it found without storing it at a majority, so that the next read may find less: "quorum reads
+    /// and writes" without read repair (Attiya, Bar-Noy and Dolev, section 3: the reader's second phase).
+    NoWriteBack,
+}
+
+impl Bug {
+    /// Every bug.
+    pub fn all() -> &'static [Bug] {
+        Bug::value_variants()
+    }
+
+    /// The name on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().expect("no variant is hidden").get_name().to_owned()
+    }
+
+    /// Which rule it breaks, in a line.
+    pub fn rule(self) -> String {
+        let value = self.to_possible_value().expect("no variant is hidden");
+        value.get_help().map(ToString::to_string).expect("every variant is documented")
+    }
+}
+
+/// The command line of one node.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    node: args::PeerArgs,
+    /// Make this mistake on purpose.
+    #[arg(long = "bug", value_name = "NAME")]
+    bugs: Vec<Bug>,
+}
+
+impl Args {
+    pub(crate) fn run(self) -> std::process::ExitCode {
+        let writes_back = !self.bugs.contains(&Bug::NoWriteBack);
+        self.node.run(move |peers, data| Abd::open(peers, data, writes_back))
+    }
+}
+
+/// The order of writes: by number, then by writer and the writer's own count.
+type Tag = (u64, String, u64);
+
+/// A value with its tag.
+type Tagged = (Tag, Value);
+
+/// Who does not answer for so long is passed over.
+const PATIENCE: Duration = Duration::from_millis(150);
+
+/// What one node asks another.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Ask {
+    Query(Value),
+    Store(Value, Tagged),
+}
+
+/// One node.
+pub(crate) struct Abd {
+    peers: Peers<Ask, Tagged>,
+    replica: Mutex<Replica>,
+    writes_back: bool,
+}
+
+/// What a node has, in memory and on disk.
+struct Replica {
+    values: BTreeMap<Value, Tagged>,
+    journal: Journal<(Value, Tagged)>,
+}
+
+impl Replica {
+    fn open(path: &Path) -> io::Result<Self> {
+        let (journal, records) = Journal::open(path)?;
+        // They were written in the order of their tags.
+        Ok(Replica { values: records.into_iter().collect(), journal })
+    }
+
+    fn get(&self, key: &Value) -> Tagged {
+        self.values.get(key).cloned().unwrap_or_default()
+    }
+
+    /// Keeps a value that is newer than what there is, on disk before anybody is told.
+    fn store(&mut self, key: Value, tagged: Tagged) -> io::Result<()> {
+        if self.values.get(&key).is_none_or(|(tag, _)| *tag < tagged.0) {
+            self.journal.add(&(key.clone(), tagged.clone()))?;
+            self.values.insert(key, tagged);
+        }
+        Ok(())
+    }
+}
+
+impl Abd {
+    fn open(peers: Peers<Ask, Tagged>, data: &Path, writes_back: bool) -> io::Result<Self> {
+        Ok(Abd { peers, replica: Mutex::new(Replica::open(&data.join("values"))?), writes_back })
+    }
+
+    fn here(&self, ask: &Ask) -> Tagged {
+        let mut replica = self.replica.lock().expect("nobody panics while holding it");
+        match ask {
+            Ask::Query(key) => replica.get(key),
+            Ask::Store(key, tagged) => {
+                if let Err(error) = replica.store(key.clone(), tagged.clone()) {
+                    crate::logging::log(format_args!("error: cannot write: {error}"));
+                    std::process::exit(3);
+                }
+                tagged.clone()
+            }
+        }
+    }
+
+    /// Asks one node after another, this one first, until a majority has answered.
+    async fn majority(&self, ask: Ask) -> Option<Vec<Tagged>> {
+        let mut answers = vec![self.here(&ask)];
+        for peer in self.peers.in_turn() {
+            if answers.len() == self.peers.majority() {
+                break;
+            }
+            answers.extend(self.peers.ask(peer, ask.clone(), PATIENCE).await);
+        }
+        (answers.len() == self.peers.majority()).then_some(answers)
+    }
+
+    async fn read(&self, key: Value) -> Option<Value> {
+        let found = self.majority(Ask::Query(key.clone())).await?;
+        let newest = found.iter().max()?.clone();
+        if self.writes_back && found.iter().any(|tagged| *tagged != newest) {
+            self.majority(Ask::Store(key, newest.clone())).await?;
+        }
+        Some(newest.1)
+    }
+}
+
+impl Service for Abd {
+    type Ask = Ask;
+    type Answer = Tagged;
+
+    async fn request(&self, Command { client, seq, op }: Command) -> Outcome {
+        match op.verb {
+            Verb::Read => match self.read(op.key).await {
+                Some(value) => Outcome::Ok(value.to_json()),
+                None => Outcome::Fail("no majority answered".into()),
+            },
+            Verb::Write => {
+                let Some(found) = self.majority(Ask::Query(op.key.clone())).await else {
+                    return Outcome::Fail("no majority answered".into());
+                };
+                let newest = found.into_iter().map(|((number, ..), _)| number).max().unwrap_or(0);
+                let tagged = ((newest + 1, client.to_string(), seq), op.value);
+                match self.majority(Ask::Store(op.key, tagged)).await {
+                    Some(_) => Outcome::Ok(serde_json::Value::Null),
+                    None => Outcome::Info("no majority confirmed".into()),
+                }
+            }
+            _ => Outcome::Fail("this system reads and writes, no more".into()),
+        }
+    }
+
+    async fn answer(&self, _: &str, ask: Ask) -> Tagged {
+        self.here(&ask)
+    }
+
+    /// Nobody leads: every node is as good as another.
+    fn leader(&self) -> Option<(String, u64)> {
+        Some((self.peers.me.clone(), 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tagged(number: u64, value: i64) -> Tagged {
+        ((number, "c1".into(), 1), value.into())
+    }
+
+    #[test]
+    fn the_newest_value_is_kept_and_survives_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("values");
+        let mut replica = Replica::open(&path).unwrap();
+        assert_eq!(replica.get(&"k".into()), Tagged::default());
+        replica.store("k".into(), tagged(2, 20)).unwrap();
+        replica.store("k".into(), tagged(1, 10)).unwrap();
+        assert_eq!(replica.get(&"k".into()), tagged(2, 20));
+        let mut replica = Replica::open(&path).unwrap();
+        assert_eq!(replica.get(&"k".into()), tagged(2, 20));
+        replica.store("k".into(), tagged(3, 30)).unwrap();
+        assert_eq!(Replica::open(&path).unwrap().get(&"k".into()), tagged(3, 30));
+    }
+}

@@ -1,0 +1,195 @@
+//! A primary with backups, and asynchronous replication.
+//!
+//! The primary keeps a log of commands, carries each out, answers, and ships the log to the backups a moment later. A backup
+//! that hears nothing of a primary for a while takes over with what it has, in the next epoch. Epochs put primaries in
+//! order: who hears of a later one steps down, and takes its log for his own. All is in memory.
+//!
+//! **The rule that is broken:** what is acknowledged must be where any future primary will find it, that is, at a majority,
+//! before it is acknowledged (Oki and Liskov, "Viewstamped Replication", PODC 1988; the failure in the wild: Kingsbury,
+//! "Call me maybe: Redis", 2013).
+//!
+//! **How it shows:** a write was acknowledged, and after a failover it is gone. Also, a primary that is cut off goes on
+//! answering until it hears of the next one, so reads are stale. Workload `register`.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+
+use crate::logging::log;
+use crate::machine::{Command, Machine, Output};
+use crate::rpc::{Peers, Service, told};
+use crate::wire::Outcome;
+
+const SHIP_EVERY: Duration = Duration::from_millis(50);
+/// How many commands are shipped at once.
+const BATCH: usize = 2_000;
+/// A backup that hears nothing for so long, and longer by so much for each node before it, takes over.
+const SILENCE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(150));
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Which primary, in order: a later epoch wins, then the name.
+type View = (u64, String);
+
+/// What one node tells or asks another.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Ask {
+    /// The primary of this view has this log from `from` on.
+    Ship { view: View, from: usize, commands: Vec<Command> },
+    /// A client's request, for the primary.
+    Forward(Command),
+}
+
+/// The answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    /// The view that the backup is in, and how much of its log it has.
+    Has(View, usize),
+    /// What came of the request.
+    Done(Output),
+    NotPrimary,
+}
+
+/// One node.
+pub(crate) struct PrimaryBackup {
+    peers: Peers<Ask, Answer>,
+    state: Mutex<State>,
+}
+
+struct State {
+    view: View,
+    heard: Instant,
+    log: Vec<Command>,
+    machine: Machine,
+    /// As primary: how much of the log each backup has.
+    has: BTreeMap<String, usize>,
+}
+
+impl State {
+    fn apply(&mut self, command: Command) -> Output {
+        let output = self.machine.apply(&command);
+        self.log.push(command);
+        output
+    }
+
+    fn enter(&mut self, view: View) {
+        log(format_args!("{} is the primary of epoch {}", view.1, view.0));
+        self.view = view;
+        self.has.clear();
+    }
+}
+
+impl PrimaryBackup {
+    pub(crate) fn open(peers: Peers<Ask, Answer>, _: &Path) -> io::Result<Self> {
+        let (log, has) = (Vec::new(), BTreeMap::new());
+        let state =
+            State { view: (0, String::new()), heard: Instant::now(), log, machine: Machine::default(), has };
+        Ok(PrimaryBackup { peers, state: Mutex::new(state) })
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics while holding it")
+    }
+
+    /// Carries a request out, if this node is the primary.
+    fn lead(&self, command: Command) -> Option<Output> {
+        let mut state = self.state();
+        if state.view.1 != self.peers.me {
+            return None;
+        }
+        // Here is the mistake: the backups hear of it later.
+        Some(if command.op.is_read_only() { state.machine.read(&command.op) } else { state.apply(command) })
+    }
+
+    /// Takes in a part of the primary's log.
+    fn follow(&self, view: View, from: usize, commands: Vec<Command>) -> Answer {
+        let mut state = self.state();
+        if view >= state.view {
+            if view > state.view {
+                state.enter(view);
+                state.log.clear();
+                state.machine = Machine::default();
+            }
+            state.heard = Instant::now();
+            if from <= state.log.len() {
+                let known = state.log.len() - from;
+                commands.into_iter().skip(known).for_each(|command| drop(state.apply(command)));
+            }
+        }
+        Answer::Has(state.view.clone(), state.log.len())
+    }
+
+    async fn ship(&self, backup: &str) {
+        let (view, from, commands) = {
+            let state = self.state();
+            let from = state.has.get(backup).copied().unwrap_or(0);
+            (state.view.clone(), from, state.log.iter().skip(from).take(BATCH).cloned().collect())
+        };
+        let ship = Ask::Ship { view: view.clone(), from, commands };
+        let Some(Answer::Has(theirs, length)) = self.peers.ask(backup, ship, PATIENCE / 4).await else {
+            return;
+        };
+        let mut state = self.state();
+        if theirs == state.view {
+            state.has.insert(backup.to_owned(), length);
+        } else if theirs > state.view {
+            // It will ship its log when it finds this node behind.
+            state.enter(theirs);
+            state.heard = Instant::now();
+            state.log.clear();
+            state.machine = Machine::default();
+        }
+    }
+}
+
+impl Service for PrimaryBackup {
+    type Ask = Ask;
+    type Answer = Answer;
+
+    async fn request(&self, command: Command) -> Outcome {
+        if let Some(output) = self.lead(command.clone()) {
+            return told(output);
+        }
+        let primary = self.state().view.1.clone();
+        match self.peers.ask(&primary, Ask::Forward(command), PATIENCE).await {
+            Some(Answer::Done(output)) => told(output),
+            Some(_) => Outcome::Fail(format!("{primary} is no primary")),
+            None => Outcome::Info("the primary did not answer".into()),
+        }
+    }
+
+    async fn answer(&self, _: &str, ask: Ask) -> Answer {
+        match ask {
+            Ask::Ship { view, from, commands } => self.follow(view, from, commands),
+            Ask::Forward(command) => self.lead(command).map_or(Answer::NotPrimary, Answer::Done),
+        }
+    }
+
+    fn leader(&self) -> Option<(String, u64)> {
+        let (epoch, primary) = self.state().view.clone();
+        (epoch > 0).then_some((primary, epoch))
+    }
+
+    async fn background(&self) {
+        let rank = self.peers.names().filter(|name| **name < self.peers.me).count() as u32;
+        let silence = SILENCE.0 + rank * SILENCE.1;
+        loop {
+            tokio::time::sleep(SHIP_EVERY).await;
+            let leads = {
+                let mut state = self.state();
+                if state.view.1 != self.peers.me && state.heard.elapsed() > silence {
+                    let next = (state.view.0 + 1, self.peers.me.clone());
+                    state.enter(next);
+                }
+                state.view.1 == self.peers.me
+            };
+            if leads {
+                join_all(self.peers.names().map(|backup| self.ship(backup))).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A lock with a time to live, and no fencing token.
+//!
+//! One node, the first by name, keeps who holds which lock and until when; the others hand requests on to it. A lock that is
+//! not released expires after [`TTL`], so that a client that crashed does not hold it for ever.
+//!
+//! **The rule that is broken:** a lease that expired must not be acted upon, and nothing tells its holder: it may have been
+//! paused, or its work may simply have taken longer. What it does then must be refused by the thing that the lock protects,
+//! which needs a token that grows with every acquire (Kleppmann, "How to do distributed locking", 2016; Gray and Cheriton,
+//! "Leases", SOSP 1989).
+//!
+//! **How it shows:** somebody acquires a lock that its holder has not released, without any fault. Workload `lock`.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::machine::{Command, Verb};
+use crate::rpc::{Peers, Service};
+use crate::value::Value;
+use crate::wire::Outcome;
+
+/// How long a lock is held at most.
+const TTL: Duration = Duration::from_millis(500);
+
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// One node.
+pub(crate) struct TtlLock {
+    peers: Peers<Command, Option<bool>>,
+    /// Who holds what, and until when; only the first node uses it, and forgets it in a crash.
+    held: Mutex<BTreeMap<Value, (Arc<str>, Instant)>>,
+}
+
+impl TtlLock {
+    pub(crate) fn open(peers: Peers<Command, Option<bool>>, _: &Path) -> io::Result<Self> {
+        Ok(TtlLock { peers, held: Mutex::default() })
+    }
+
+    /// Whether it was acquired, or released; `None` for what locks do not do.
+    fn execute(&self, Command { client, op, .. }: Command) -> Option<bool> {
+        let mut held = self.held.lock().expect("nobody panics while holding it");
+        let now = Instant::now();
+        // Here is the mistake: whoever held it is not told, and goes on.
+        held.retain(|_, (_, until)| now < *until);
+        match op.verb {
+            Verb::Acquire if held.contains_key(&op.key) => Some(false),
+            Verb::Acquire => {
+                held.insert(op.key, (client, now + TTL));
+                Some(true)
+            }
+            Verb::Release => {
+                let holds = held.get(&op.key).is_some_and(|(owner, _)| *owner == client);
+                if holds {
+                    held.remove(&op.key);
+                }
+                Some(holds)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Service for TtlLock {
+    type Ask = Command;
+    type Answer = Option<bool>;
+
+    async fn request(&self, command: Command) -> Outcome {
+        let done = match self.peers.first() {
+            server if server == self.peers.me => Some(self.execute(command)),
+            server => self.peers.ask(server, command, PATIENCE).await,
+        };
+        match done {
+            Some(Some(done)) => Outcome::Ok(done.into()),
+            Some(None) => Outcome::Fail("this system only locks".into()),
+            None => Outcome::Info("the lock server did not answer".into()),
+        }
+    }
+
+    async fn answer(&self, _: &str, command: Command) -> Option<bool> {
+        self.execute(command)
+    }
+
+    fn leader(&self) -> Option<(String, u64)> {
+        Some((self.peers.first().to_owned(), 1))
+    }
+}

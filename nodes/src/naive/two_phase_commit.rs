@@ -1,0 +1,200 @@
+//! Two-phase commit without recovery.
+//!
+//! Every node has all the data. The node that a client asks for a change is its coordinator: first all nodes promise to
+//! carry it out, and lock the key for it (*prepare*); when all have promised it is decided, and all are told (*commit*);
+//! if one refuses or is silent, it is off (*abort*). A read is answered by any node from its own data, once the key is not
+//! locked. As long as nobody fails that is linearizable.
+//!
+//! **The rule that is broken:** who has promised must not decide alone. A participant that hears no more of its coordinator
+//! has to ask how it was decided, for as long as it takes; here it gives up after [`GIVE_UP`] and takes the change for
+//! aborted. Nor is a promise or a decision on disk (Gray, "Notes on Data Base Operating Systems", 1978; Bernstein, Hadzilacos
+//! and Goodman, "Concurrency Control and Recovery in Database Systems", 1987, section 7.4).
+//!
+//! **How it shows:** a coordinator is killed, or cut off, between two commits: some nodes have the change and others do not,
+//! for ever, and reads disagree. Workload `register`.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use rand::RngExt as _;
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+
+use crate::machine::{Command, Machine, Op, Output};
+use crate::rpc::{Peers, Service, told};
+use crate::value::Value;
+use crate::wire::Outcome;
+
+/// A participant that hears nothing for so long forgets what it has promised.
+const GIVE_UP: Duration = Duration::from_millis(500);
+/// How long a coordinator waits for promises, and for confirmations.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// How often a coordinator tries to get hold of a key.
+const TRIES: usize = 20;
+const PAUSE_MS_MAX: u64 = 10;
+
+/// What one node asks another.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Ask {
+    Prepare(Command),
+    Commit(Command),
+    Abort(Command),
+    /// For a node that has just started: all the data.
+    Data,
+}
+
+/// The answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    Promised,
+    Refused,
+    /// It was committed, or aborted.
+    Done,
+    /// The data of a node that has them.
+    Data(Option<Vec<u8>>),
+}
+
+/// One node.
+pub(crate) struct TwoPhaseCommit {
+    peers: Peers<Ask, Answer>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// `None` until the node has fetched it.
+    machine: Option<Machine>,
+    /// What each locked key is locked for, and since when.
+    promised: BTreeMap<Value, (Command, Instant)>,
+}
+
+impl TwoPhaseCommit {
+    pub(crate) fn open(peers: Peers<Ask, Answer>, _: &Path) -> io::Result<Self> {
+        Ok(TwoPhaseCommit { peers, state: Mutex::default() })
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        let mut state = self.state.lock().expect("nobody panics while holding it");
+        // Here is the mistake: the coordinator may have decided otherwise.
+        state.promised.retain(|_, (_, since)| since.elapsed() < GIVE_UP);
+        state
+    }
+
+    fn prepare(&self, command: &Command) -> bool {
+        let mut state = self.state();
+        let free = state.machine.is_some() && !state.promised.contains_key(&command.op.key);
+        if free {
+            state.promised.insert(command.op.key.clone(), (command.clone(), Instant::now()));
+        }
+        free
+    }
+
+    /// Ends a promise, if it has not ended by itself; carries the change out if it was decided so.
+    fn end(&self, command: &Command, commit: bool) -> Option<Output> {
+        let mut state = self.state();
+        if state.promised.get(&command.op.key).is_none_or(|(promised, _)| promised != command) {
+            return None;
+        }
+        state.promised.remove(&command.op.key);
+        if commit { state.machine.as_mut().map(|machine| machine.apply(command)) } else { None }
+    }
+
+    async fn all_promise(&self, command: &Command) -> bool {
+        if !self.prepare(command) {
+            return false;
+        }
+        let prepare = Ask::Prepare(command.clone());
+        let promises = self.peers.ask_all(&prepare, PATIENCE);
+        let all = promises
+            .filter(|(_, answer)| std::future::ready(matches!(answer, Answer::Promised)))
+            .count()
+            .await;
+        all == self.peers.names().count()
+    }
+
+    async fn tell_all(&self, decision: Ask) {
+        let mut confirmations = self.peers.ask_all(&decision, PATIENCE);
+        while confirmations.next().await.is_some() {}
+    }
+
+    async fn read(&self, op: &Op) -> Outcome {
+        loop {
+            {
+                let state = self.state();
+                let Some(machine) = &state.machine else { return Outcome::Fail("still starting".into()) };
+                if !state.promised.contains_key(&op.key) {
+                    return told(machine.read(op));
+                }
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+impl Service for TwoPhaseCommit {
+    type Ask = Ask;
+    type Answer = Answer;
+
+    async fn request(&self, command: Command) -> Outcome {
+        if command.op.is_read_only() {
+            return self.read(&command.op).await;
+        }
+        for _ in 0..TRIES {
+            if self.all_promise(&command).await {
+                let Some(output) = self.end(&command, true) else {
+                    return Outcome::Info("decided too late".into());
+                };
+                self.tell_all(Ask::Commit(command)).await;
+                return told(output);
+            }
+            self.end(&command, false);
+            self.tell_all(Ask::Abort(command.clone())).await;
+            let pause = rand::rng().random_range(1..=PAUSE_MS_MAX);
+            sleep(Duration::from_millis(pause)).await;
+        }
+        Outcome::Fail("not all nodes promised".into())
+    }
+
+    async fn answer(&self, _: &str, ask: Ask) -> Answer {
+        match ask {
+            Ask::Prepare(command) if self.prepare(&command) => Answer::Promised,
+            Ask::Prepare(_) => Answer::Refused,
+            Ask::Commit(command) => {
+                self.end(&command, true);
+                Answer::Done
+            }
+            Ask::Abort(command) => {
+                self.end(&command, false);
+                Answer::Done
+            }
+            Ask::Data => Answer::Data(self.state().machine.as_ref().map(Machine::snapshot)),
+        }
+    }
+
+    fn leader(&self) -> Option<(String, u64)> {
+        self.state().machine.as_ref().map(|_| (self.peers.me.clone(), 1))
+    }
+
+    /// Fetches the data from somebody who has them; when everybody answers that they have none, there are none yet.
+    async fn background(&self) {
+        while self.state().machine.is_none() {
+            let mut without = 0;
+            let mut answers = self.peers.ask_all(&Ask::Data, PATIENCE);
+            while let Some((_, Answer::Data(data))) = answers.next().await {
+                match data.map(|data| Machine::restore(&data)) {
+                    Some(Ok(machine)) => self.state().machine = Some(machine),
+                    _ => without += 1,
+                }
+            }
+            if without == self.peers.names().count() {
+                self.state().machine = Some(Machine::default());
+            }
+            sleep(PATIENCE / 10).await;
+        }
+        std::future::pending().await
+    }
+}

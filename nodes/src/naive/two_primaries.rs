@@ -1,0 +1,121 @@
+//! Failover by silence: whoever hears nobody before itself is the primary.
+//!
+//! All nodes say that they are alive, ten times a second. Each takes for the primary the first node by name of those
+//! it has heard lately, itself included. The primary carries out a request and hands it to every backup that it hears, and
+//! answers when these have it. Nothing is on disk, and a node that comes back starts empty.
+//!
+//! **The rule that is broken:** silence does not tell a dead node from one that cannot be heard. A primary needs the consent
+//! of a majority, and a number by which its orders are refused once there is another (Oki and Liskov, "Viewstamped
+//! Replication", PODC 1988).
+//!
+//! **How it shows:** a cut leaves two nodes that each believe to be the primary, and both answer: reads are stale on one side, and
+//! what the wrong side took is lost when the cut heals. Workload `register`.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use serde::{Deserialize, Serialize};
+
+use crate::machine::{Command, Machine, Output};
+use crate::rpc::{Peers, Service, told};
+use crate::wire::Outcome;
+
+const ALIVE_EVERY: Duration = Duration::from_millis(100);
+/// Who was not heard for so long is taken for dead.
+const SILENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What one node tells or asks another.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Ask {
+    Alive,
+    /// A client's request, for the primary.
+    Forward(Command),
+    /// What the primary has carried out.
+    Apply(Command),
+}
+
+/// One node.
+pub(crate) struct TwoPrimaries {
+    peers: Peers<Ask, Option<Output>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    machine: Machine,
+    heard: HashMap<String, Instant>,
+}
+
+impl TwoPrimaries {
+    pub(crate) fn open(peers: Peers<Ask, Option<Output>>, _: &Path) -> io::Result<Self> {
+        // At first everybody is taken to be alive.
+        let heard = peers.names().map(|name| (name.clone(), Instant::now())).collect();
+        Ok(TwoPrimaries { peers, state: Mutex::new(State { machine: Machine::default(), heard }) })
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics while holding it")
+    }
+
+    /// Here is the mistake: everybody decides alone.
+    fn primary(&self) -> String {
+        let state = self.state();
+        let alive = state.heard.iter().filter(|(_, last)| last.elapsed() < SILENCE).map(|(name, _)| name);
+        alive.chain([&self.peers.me]).min().expect("it has this node").clone()
+    }
+
+    /// What the primary does: carry it out, tell all that it hears, answer.
+    async fn lead(&self, command: Command) -> Output {
+        if command.op.is_read_only() {
+            return self.state().machine.read(&command.op);
+        }
+        let output = self.state().machine.apply(&command);
+        let apply = Ask::Apply(command);
+        let mut waiting = self.peers.ask_all(&apply, SILENCE);
+        while waiting.next().await.is_some() {}
+        output
+    }
+}
+
+impl Service for TwoPrimaries {
+    type Ask = Ask;
+    type Answer = Option<Output>;
+
+    async fn request(&self, command: Command) -> Outcome {
+        let primary = self.primary();
+        let output = if primary == self.peers.me {
+            Some(self.lead(command).await)
+        } else {
+            self.peers.ask(&primary, Ask::Forward(command), PATIENCE).await.flatten()
+        };
+        output.map_or(Outcome::Info("the primary did not answer".into()), told)
+    }
+
+    async fn answer(&self, from: &str, ask: Ask) -> Option<Output> {
+        match ask {
+            Ask::Alive => {
+                self.state().heard.insert(from.to_owned(), Instant::now());
+                None
+            }
+            // Whoever is asked is the primary: somebody thinks so.
+            Ask::Forward(command) => Some(self.lead(command).await),
+            Ask::Apply(command) => Some(self.state().machine.apply(&command)),
+        }
+    }
+
+    fn leader(&self) -> Option<(String, u64)> {
+        Some((self.primary(), 1))
+    }
+
+    async fn background(&self) {
+        loop {
+            let mut answers = self.peers.ask_all(&Ask::Alive, ALIVE_EVERY);
+            let all = async { while answers.next().await.is_some() {} };
+            tokio::join!(all, tokio::time::sleep(ALIVE_EVERY));
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! A server whose nodes ask each other questions: the process around the systems that need no log.
+//!
+//! ```text
+//!   rpc::args    the command line of a node, and its process
+//!   rpc::peers   questions to other nodes, and their answers ....... I/O
+//!   rpc          clients, other nodes' questions, shutdown .......... I/O
+//!   Service      what a system does with a request and a question
+//! ```
+//!
+//! Every request and every question gets a task of its own, so a service is written as it is told: ask, wait, decide. What
+//! is shared between tasks lies under a lock that is never held across a wait.
+//!
+//! Caveats: the set of nodes is fixed when they start. A question is asked once; who gets no answer knows nothing.
+
+pub(crate) mod args;
+mod peers;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fs, io};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::codec::FramedRead;
+
+use self::args::Setup;
+pub(crate) use self::peers::Peers;
+use crate::logging::log;
+use crate::machine::{Command, Op};
+pub(crate) use crate::replica::told;
+use crate::value::Value;
+use crate::wire::{Outcome, Request, Response, frames, send_queued};
+use crate::{frame, wire};
+
+/// Responses that may wait for somebody who does not read; more wait for room.
+const RESPONSES: usize = 1024;
+
+/// What a system is to this server.
+pub(crate) trait Service: Send + Sync + Sized + 'static {
+    /// What one node asks another.
+    type Ask: Serialize + DeserializeOwned + Send + Sync + 'static;
+    /// What it is answered.
+    type Answer: Serialize + DeserializeOwned + Send + 'static;
+
+    /// Carries out a client's operation. It is cut short at the request's deadline.
+    fn request(&self, command: Command) -> impl Future<Output = Outcome> + Send;
+
+    /// Answers another node.
+    fn answer(&self, from: &str, ask: Self::Ask) -> impl Future<Output = Self::Answer> + Send;
+
+    /// Whom it takes for the leader, and in which term; a node without one is not ready. Where all are equal a node
+    /// names itself.
+    fn leader(&self) -> Option<(String, u64)>;
+
+    /// What it does by itself, beside answering, until it is dropped.
+    fn background(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+}
+
+/// Serves until `shutdown` completes.
+pub(crate) async fn serve<S: Service>(
+    setup: Setup,
+    open: impl FnOnce(Peers<S::Ask, S::Answer>, &Path) -> io::Result<S>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    fs::create_dir_all(&setup.data)?;
+    let service = Arc::new(open(Peers::dial(&setup), &setup.data)?);
+    let (peers, clients) = (TcpListener::bind(setup.listen).await?, TcpListener::bind(setup.client).await?);
+    log(format_args!("{} starts", setup.id));
+    let me: Arc<str> = setup.id.as_str().into();
+    tokio::select! {
+        () = shutdown => {}
+        () = service.background() => {}
+        () = accept(peers, |stream| converse(stream, service.clone(), peer_frame::<S>)) => {}
+        () = accept(clients, |stream| {
+            let me = me.clone();
+            converse(stream, service.clone(), move |service, bytes| client_frame(service, me.clone(), bytes))
+        }) => {}
+    }
+    log(format_args!("stops"));
+    Ok(())
+}
+
+async fn accept<F: Future<Output = ()> + Send + 'static>(
+    listener: TcpListener,
+    converse: impl Fn(TcpStream) -> F,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(connections.spawn(converse(stream))),
+            Err(error) => {
+                log(format_args!("cannot accept a connection: {error}"));
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// Answers every frame of a connection, each in a task of its own, until the other hangs up.
+async fn converse<S, F, R>(stream: TcpStream, service: Arc<S>, reply: F)
+where
+    S: Service,
+    F: Fn(Arc<S>, bytes::BytesMut) -> R,
+    R: Future<Output = Option<Bytes>> + Send + 'static,
+{
+    let _ = stream.set_nodelay(true);
+    let (incoming, outgoing) = stream.into_split();
+    let mut incoming = FramedRead::new(incoming, frames());
+    let (queue, mut replies) = mpsc::channel(RESPONSES);
+    let reading = async {
+        let mut tasks = JoinSet::new();
+        while let Some(Ok(bytes)) = incoming.next().await {
+            let (reply, queue) = (reply(service.clone(), bytes), queue.clone());
+            tasks.spawn(async move {
+                if let Some(bytes) = reply.await {
+                    let _ = queue.send(bytes).await;
+                }
+            });
+            while tasks.try_join_next().is_some() {}
+        }
+        // What was begun is finished, though nobody will hear of it.
+        tasks.detach_all();
+    };
+    tokio::select! {
+        () = reading => {}
+        _ = send_queued(outgoing, &mut replies, Bytes::clone) => {}
+    }
+}
+
+async fn peer_frame<S: Service>(service: Arc<S>, bytes: bytes::BytesMut) -> Option<Bytes> {
+    // A frame that cannot be read was damaged on the way: it is as good as lost.
+    let (id, from, ask): (u64, String, S::Ask) = frame::decode(bytes).ok()?;
+    let answer = service.answer(&from, ask).await;
+    Some(frame::encode(&(id, answer)))
+}
+
+async fn client_frame<S: Service>(service: Arc<S>, me: Arc<str>, bytes: bytes::BytesMut) -> Option<Bytes> {
+    let response = match serde_json::from_slice::<Request>(&bytes) {
+        Ok(request) => Response { id: request.id, outcome: outcome(&*service, &me, request).await },
+        Err(error) => Response { id: 0, outcome: Outcome::Fail(format!("not a request: {error}")) },
+    };
+    Some(serde_json::to_vec(&response).expect("a response has only string keys").into())
+}
+
+async fn outcome<S: Service>(service: &S, me: &str, request: Request) -> Outcome {
+    if request.f == "status" {
+        return Outcome::Ok(status(me, service.leader()));
+    }
+    let deadline = Duration::from_millis(request.timeout_ms);
+    let command = match command(request) {
+        Ok(command) => command,
+        Err(why) => return Outcome::Fail(why),
+    };
+    let changes_nothing = command.op.is_read_only();
+    let outcome =
+        timeout(deadline, service.request(command)).await.unwrap_or(Outcome::Info("timed out".into()));
+    match outcome {
+        Outcome::Info(why) if changes_nothing => Outcome::Fail(why),
+        outcome => outcome,
+    }
+}
+
+fn status(me: &str, leader: Option<(String, u64)>) -> serde_json::Value {
+    let (leader, term) = leader.map_or((None, 0), |(leader, term)| (Some(leader), term));
+    let role = if leader.as_deref() == Some(me) { "leader" } else { "follower" };
+    serde_json::json!({ "id": me, "role": role, "term": term, "leader": leader })
+}
+
+fn command(request: wire::Request) -> Result<Command, String> {
+    let op = Op::parse(&request.f, Value::from_json(request.key)?, Value::from_json(request.value)?)?;
+    Ok(Command { client: request.client.into(), seq: request.seq, op })
+}

@@ -1,0 +1,162 @@
+//! Questions to other nodes.
+//!
+//! A node dials each of its peers, asks on that connection and is answered on it; several questions may be open at once. When a
+//! connection ends, so do the questions that were open on it: whether they were heard, nobody knows.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{Stream, StreamExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+use tokio_util::codec::FramedRead;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::args::Setup;
+use crate::frame;
+use crate::wire::{frames, send_queued};
+
+/// Questions that may wait for a peer that does not take them; more are not asked.
+const QUEUE: usize = 1024;
+const DIAL_TIMEOUT: Duration = Duration::from_millis(500);
+const BACKOFF: Duration = Duration::from_millis(50);
+
+/// The other nodes.
+pub(crate) struct Peers<Q, A> {
+    /// This node's own name.
+    pub(crate) me: String,
+    links: BTreeMap<String, Link<Q, A>>,
+}
+
+struct Link<Q, A> {
+    questions: mpsc::Sender<(Q, oneshot::Sender<A>)>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl<Q, A> Peers<Q, A>
+where
+    Q: Serialize + Send + Sync + 'static,
+    A: DeserializeOwned + Send + 'static,
+{
+    pub(super) fn dial(setup: &Setup) -> Self {
+        let link = |(name, address): (&String, &SocketAddr)| {
+            let (questions, queue) = mpsc::channel(QUEUE);
+            let task = tokio::spawn(keep_connected(setup.id.clone(), *address, queue));
+            (name.clone(), Link { questions, _task: AbortOnDropHandle::new(task) })
+        };
+        Peers { me: setup.id.clone(), links: setup.peers.iter().map(link).collect() }
+    }
+
+    /// The names of the others, in order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        self.links.keys()
+    }
+
+    /// The others, beginning with the one after this node and going round.
+    pub(crate) fn in_turn(&self) -> impl Iterator<Item = &String> {
+        let after = self.links.keys().filter(|name| **name > self.me);
+        after.chain(self.links.keys().filter(|name| **name < self.me))
+    }
+
+    /// How many nodes are a majority of all.
+    pub(crate) fn majority(&self) -> usize {
+        let nodes = self.links.len() + 1;
+        nodes / 2 + 1
+    }
+
+    /// The node of the smallest name, this one included.
+    pub(crate) fn first(&self) -> &str {
+        self.links.keys().chain([&self.me]).min().expect("it has this node")
+    }
+
+    /// Asks one node; `None` if there is no answer within `patience`.
+    pub(crate) async fn ask(&self, peer: &str, question: Q, patience: Duration) -> Option<A> {
+        let (reply, answer) = oneshot::channel();
+        self.links.get(peer)?.questions.try_send((question, reply)).ok()?;
+        timeout(patience, answer).await.ok()?.ok()
+    }
+
+    /// Asks all the others the same; the answers come as they arrive, and end when nobody is left to wait for.
+    pub(crate) fn ask_all<'a>(
+        &'a self,
+        question: &'a Q,
+        patience: Duration,
+    ) -> impl Stream<Item = (&'a str, A)> + Unpin + Send + 'a
+    where
+        Q: Clone,
+    {
+        let ask = |name: &'a String| async move {
+            (name.as_str(), self.ask(name, question.clone(), patience).await)
+        };
+        let answers: FuturesUnordered<_> = self.links.keys().map(ask).collect();
+        answers.filter_map(|(name, answer)| std::future::ready(answer.map(|answer| (name, answer))))
+    }
+}
+
+async fn keep_connected<Q: Serialize, A: DeserializeOwned>(
+    me: String,
+    address: SocketAddr,
+    mut queue: mpsc::Receiver<(Q, oneshot::Sender<A>)>,
+) {
+    let mut next = 0;
+    loop {
+        if let Ok(Ok(stream)) = timeout(DIAL_TIMEOUT, TcpStream::connect(address)).await
+            && pump(&me, stream, &mut next, &mut queue).await.is_ok()
+        {
+            return;
+        }
+        // What was asked while nobody was there is not asked later.
+        while queue.try_recv().is_ok() {}
+        sleep(BACKOFF).await;
+    }
+}
+
+/// Asks what is queued and hands out the answers, until the queue ends, with `Ok`, or the connection does.
+async fn pump<Q: Serialize, A: DeserializeOwned>(
+    me: &str,
+    stream: TcpStream,
+    next: &mut u64,
+    queue: &mut mpsc::Receiver<(Q, oneshot::Sender<A>)>,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let (incoming, outgoing) = stream.into_split();
+    let open: Arc<Mutex<HashMap<u64, oneshot::Sender<A>>>> = Arc::default();
+    let (frames_out, mut outbox) = mpsc::channel::<Bytes>(QUEUE);
+    let asking = async {
+        while let Some((question, reply)) = queue.recv().await {
+            *next += 1;
+            {
+                let mut open = open.lock().expect("nobody panics while holding it");
+                open.retain(|_, reply| !reply.is_closed());
+                open.insert(*next, reply);
+            }
+            if frames_out.send(frame::encode(&(*next, me, question))).await.is_err() {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+        }
+        Ok(())
+    };
+    let hearing = async {
+        let mut incoming = FramedRead::new(incoming, frames());
+        while let Some(bytes) = incoming.next().await {
+            let Ok((id, answer)) = frame::decode::<(u64, A)>(bytes?) else { break };
+            if let Some(reply) = open.lock().expect("nobody panics while holding it").remove(&id) {
+                let _ = reply.send(answer);
+            }
+        }
+        Err(io::ErrorKind::ConnectionReset.into())
+    };
+    tokio::select! {
+        ended = asking => ended,
+        ended = hearing => ended,
+        ended = send_queued(outgoing, &mut outbox, Bytes::clone) => ended.and(Err(io::ErrorKind::BrokenPipe.into())),
+    }
+}
