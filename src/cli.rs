@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tribunal_checker::model::ModelKind;
 use tribunal_nodes::NodeCommand;
 
 /// What every verb exits with.
@@ -226,10 +227,14 @@ impl std::fmt::Display for Net {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RunArgs {
-    /// What to ask of the system: register, counter
+    /// What to ask of the system: register, counter, set, queue, lock, ... (tribunal list workloads)
     pub(crate) workload: String,
 
-    /// The system under test: raft, or etcd as it is installed
+    /// What judges the run, if not the workload's own model: another that fits it (tribunal list workloads)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<ModelKind>,
+
+    /// The system under test: raft, abd, gossip, ..., or etcd as it is installed (tribunal list systems)
     #[arg(long, default_value = "raft", value_name = "NAME")]
     pub(crate) system: String,
 
@@ -260,6 +265,10 @@ pub(crate) struct RunArgs {
     /// How long a client waits for an answer before the outcome counts as unknown
     #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) op_timeout: Duration,
+
+    /// How long the healed nodes may take to converge, where a model (convergent-set) judges what they show in the end
+    #[arg(long, default_value = "3s", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) settle: Duration,
 
     /// Which faults to inject: kill, pause, partition (separated by commas), all, or none
     #[arg(long, default_value = "all", value_name = "FAULTS")]

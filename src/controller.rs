@@ -12,6 +12,8 @@ use rand::RngExt;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tribunal_checker::model::FINAL;
+use tribunal_checker::op::Value;
 use tribunal_workloads::{Client, Completion, Request, Workload};
 
 use crate::cluster::Cluster;
@@ -90,23 +92,38 @@ impl Controller {
                 // Nobody knows whether it is still under way: this process must never ask again.
                 Completion::Info(_) => hand = self.fresh_hand(worker),
             }
+            let pause = self.lock_workload().pause(worker);
+            if !pause.is_zero() {
+                tokio::select! { () = sleep(pause) => {}, () = stop.cancelled() => {} }
+            }
         }
     }
 
-    /// Asks the workload's final reads, spread over the workers, each until it is answered. Returns how many
-    /// were left without an answer.
+    /// Asks the workload's final reads, spread over the workers, each until it is answered; `everywhere`: every node
+    /// is asked each of them, marked as final. Returns how many were left without an answer.
     ///
     /// # Errors
     /// When the history cannot be written.
-    pub(crate) async fn final_reads(self: &Arc<Self>, stop: &CancellationToken) -> Result<usize> {
-        let requests = Arc::new(Mutex::new(self.lock_workload().final_reads()));
-        let mut workers = JoinSet::new();
-        for worker in 0..self.workers {
-            let (controller, requests, stop) = (self.clone(), requests.clone(), stop.clone());
-            workers.spawn(async move { controller.read_finally(worker, &requests, &stop).await });
+    pub(crate) async fn final_reads(
+        self: &Arc<Self>,
+        everywhere: bool,
+        stop: &CancellationToken,
+    ) -> Result<usize> {
+        let mut requests = self.lock_workload().final_reads();
+        let nodes = self.cluster.nodes.len();
+        let (piles, workers) = if everywhere { (nodes, self.workers.max(nodes)) } else { (1, self.workers) };
+        if everywhere {
+            requests.iter_mut().for_each(|request| request.value = Value::str(FINAL));
         }
-        finish(workers, stop).await?;
-        Ok(requests.lock().expect("nobody panics while holding it").len())
+        // Worker w speaks to node w % nodes.
+        let piles: Vec<_> = (0..piles).map(|_| Arc::new(Mutex::new(requests.clone()))).collect();
+        let mut reading = JoinSet::new();
+        for worker in 0..workers {
+            let (controller, pile, stop) = (self.clone(), piles[worker % piles.len()].clone(), stop.clone());
+            reading.spawn(async move { controller.read_finally(worker, &pile, &stop).await });
+        }
+        finish(reading, stop).await?;
+        Ok(piles.iter().map(|pile| pile.lock().expect("nobody panics while holding it").len()).sum())
     }
 
     async fn read_finally(

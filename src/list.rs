@@ -75,7 +75,7 @@ fn listed(args: &Args) -> Result<String> {
         What::Runs => return all_runs(args),
         What::Workloads => tribunal_workloads::WORKLOADS
             .iter()
-            .map(|it| Named { name: it.name, about: it.about, of: vec![it.model] })
+            .map(|it| Named { name: it.name, about: it.about, of: it.models().collect() })
             .collect(),
         What::Systems => tribunal_systems::SYSTEMS
             .iter()

@@ -32,7 +32,7 @@ impl RunRecord {
             workload: plan.workload.name.into(),
             system: plan.system.name.into(),
             system_version: None,
-            model: plan.workload.model.into(),
+            model: plan.model.name().into(),
             nodes: nodes.collect(),
             concurrency: plan.workers,
             rate: args.rate,

@@ -70,6 +70,7 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) workers: usize,
     pub(crate) workload: &'static tribunal_workloads::Entry,
+    pub(crate) model: ModelKind,
     pub(crate) system: &'static tribunal_systems::Entry,
     pub(crate) nemesis: Nemesis,
 }
@@ -86,10 +87,21 @@ impl Plan {
             seed,
             workers: args.concurrency.workers(nodes),
             workload,
+            model: model(workload, args.model)?,
             system,
             nemesis: Nemesis::of(args, seed)?,
         })
     }
+}
+
+/// What judges the run: the workload's own model, or another one that fits it.
+fn model(workload: &tribunal_workloads::Entry, wanted: Option<ModelKind>) -> Result<ModelKind> {
+    let Some(wanted) = wanted else { return Ok(workload.model.parse()?) };
+    if workload.models().all(|model| model != wanted.name()) {
+        let fitting: Vec<_> = workload.models().collect();
+        bail!("{} cannot be judged by the model {wanted}: expected {}", workload.name, fitting.join(" or "));
+    }
+    Ok(wanted)
 }
 
 fn switches(args: &RunArgs) -> Result<Switches> {
@@ -195,8 +207,7 @@ impl<'a> Trial<'a> {
         let interrupted = watch_interrupts(stop.clone(), live.clone())?;
         watch_questions(live.clone())?;
 
-        let model: ModelKind = plan.workload.model.parse()?;
-        let watch = (!plan.args.no_fail_fast).then(|| Watch::start(model, stop.clone(), live.clone()));
+        let watch = (!plan.args.no_fail_fast).then(|| Watch::start(plan.model, stop.clone(), live.clone()));
         let online = watch.as_ref().map(Watch::progress);
         let told = plan.args.verbose.then(|| live.clone());
         let recorder = Recorder::create(&store.path().join("history.jsonl"), clock, watch, told);
@@ -379,8 +390,13 @@ impl<'a> Trial<'a> {
         if self.stop.is_cancelled() {
             return;
         }
+        let everywhere = self.plan.model.is_eventual();
+        if everywhere {
+            self.phase("converging");
+            tokio::select! { () = sleep(self.plan.args.settle) => {}, () = self.stop.cancelled() => {} }
+        }
         self.phase("final reads");
-        match self.controller.final_reads(&self.stop).await {
+        match self.controller.final_reads(everywhere, &self.stop).await {
             Ok(0) => {}
             Ok(unanswered) => self.live.event(&format!("{unanswered} final reads were never answered")),
             Err(error) => self.failures.raise("recorder", error),

@@ -15,3 +15,4 @@ mod program;
 mod reports;
 mod schedules;
 mod verdicts;
+mod workloads;

@@ -39,24 +39,6 @@ pub enum Bug {
     NoWriteBack,
 }
 
-impl Bug {
-    /// Every bug.
-    pub fn all() -> &'static [Bug] {
-        Bug::value_variants()
-    }
-
-    /// The name on the command line.
-    pub fn name(self) -> String {
-        self.to_possible_value().expect("no variant is hidden").get_name().to_owned()
-    }
-
-    /// Which rule it breaks, in a line.
-    pub fn rule(self) -> String {
-        let value = self.to_possible_value().expect("no variant is hidden");
-        value.get_help().map(ToString::to_string).expect("every variant is documented")
-    }
-}
-
 /// The command line of one node.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {

@@ -17,17 +17,15 @@
 //! Invariant: a server does not know its judge. This crate depends on nothing else of this project, and a node behaves
 //! the same whether it is on trial or not.
 
-mod bug;
-mod logging;
-mod machine;
-pub mod paxos;
 pub mod abd;
+mod bug;
 mod frame;
 pub mod gossip;
 mod journal;
 mod logging;
 mod machine;
 mod naive;
+pub mod paxos;
 pub mod raft;
 mod replica;
 mod rpc;

@@ -14,6 +14,7 @@
 
 use serde::{Deserialize, Serialize};
 use tribunal_checker::history::History;
+use tribunal_checker::model::ModelKind;
 use tribunal_checker::op::Op;
 use tribunal_checker::verdict::{Answer, OpId, Verdict, Violation};
 
@@ -147,7 +148,11 @@ impl Judgement {
                 (false, RunOutcome::Linearizable) => 0,
                 (false, _) => 2,
             };
-            (outcome, exit_code, missing.unwrap_or_else(|| linearizable_sentence(&stats, faults)))
+            (
+                outcome,
+                exit_code,
+                missing.unwrap_or_else(|| linearizable_sentence(checker.as_ref(), &stats, faults)),
+            )
         };
         let ops = mentioned(violation, history);
         Judgement {
@@ -238,10 +243,14 @@ fn undecided_sentence(verdict: &Verdict) -> String {
     )
 }
 
-fn linearizable_sentence(stats: &Stats, faults: &[Fault]) -> String {
+fn linearizable_sentence(checker: Option<&Verdict>, stats: &Stats, faults: &[Fault]) -> String {
+    let model = checker.and_then(|verdict| verdict.model.parse().ok());
+    let eventual = model.is_some_and(ModelKind::is_eventual);
+    let what =
+        if eventual { "Convergent: every node shows all that was acknowledged" } else { "Linearizable" };
     let installed = faults.iter().filter(|fault| fault.outcome == FaultOutcome::Installed).count();
     format!(
-        "Linearizable. {}, {}, {} installed; no claim beyond this run.",
+        "{what}. {}, {}, {} installed; no claim beyond this run.",
         counted(stats.tally.all(), "op"),
         counted(stats.keys, "key"),
         counted(installed, "fault")

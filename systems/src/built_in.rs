@@ -1,30 +1,30 @@
-//! The built-in replicated state machines, started from the tribunal executable itself: they differ in the protocol alone,
-//! not in how a node is told of the others or spoken to.
+//! The built-in systems, started from the tribunal executable itself: they share a command line and a wire, and differ in
+//! what they do with what they are told.
 
 use std::time::Duration;
 
-use tribunal_nodes::{Mistake, paxos, raft, zab};
+use tribunal_nodes::{Mistake, abd, gossip, paxos, raft, zab};
 use tribunal_workloads::Client;
 
 use crate::framed::{self, FramedClient};
 use crate::{Answer, Command, Flaw, Place, Switches, System, Wiring};
 
-/// `raft`, `paxos` or `zab`.
-pub struct BuiltIn {
+/// A built-in system.
+pub(crate) struct BuiltIn {
     name: &'static str,
     switches: Switches,
 }
 
 impl BuiltIn {
     /// The one of that name, with these switches.
-    pub fn new(name: &'static str, switches: Switches) -> Self {
-        BuiltIn { name, switches }
+    pub(crate) fn new(name: &'static str, switches: &Switches) -> Self {
+        BuiltIn { name, switches: switches.clone() }
     }
 }
 
 /// Raft's seeded mistakes. A write that is carried out twice is seen where operations do not say what they write, and
 /// snapshots have to be frequent to be taken at a bad moment.
-pub fn raft_flaws() -> Vec<Flaw> {
+pub(crate) fn raft() -> Vec<Flaw> {
     use raft::Bug;
     let flaw = |bug: &Bug| match bug {
         Bug::ApplyTwiceOnRetry => Flaw::seeded(bug.name(), bug.rule(), "counter"),
@@ -37,18 +37,35 @@ pub fn raft_flaws() -> Vec<Flaw> {
     Bug::all().iter().map(flaw).collect()
 }
 
+/// The seeded mistakes of ABD.
+pub(crate) fn abd() -> Vec<Flaw> {
+    on("rw-register", abd::Bug::all())
+}
+
+/// Gossip is not linearizable by design; what it promises, to converge, its seeded mistakes break.
+pub(crate) fn gossip() -> Vec<Flaw> {
+    let flaw = |bug: &gossip::Bug| match bug {
+        gossip::Bug::TrustEverybody => {
+            Flaw::seeded(bug.name(), bug.rule(), "broadcast").with(&["--node-arg=--byzantine=n5"])
+        }
+        gossip::Bug::NoAntiEntropy => Flaw::seeded(bug.name(), bug.rule(), "broadcast"),
+    };
+    let design = Flaw::by_design("answers from what this node has heard: a read may be stale", "rw-register");
+    std::iter::once(design).chain(gossip::Bug::all().iter().map(flaw)).collect()
+}
+
 /// The seeded mistakes of Multi-Paxos.
-pub fn paxos_flaws() -> Vec<Flaw> {
-    on_a_register(paxos::Bug::all())
+pub(crate) fn paxos() -> Vec<Flaw> {
+    on("register", paxos::Bug::all())
 }
 
 /// The seeded mistakes of ZAB.
-pub fn zab_flaws() -> Vec<Flaw> {
-    on_a_register(zab::Bug::all())
+pub(crate) fn zab() -> Vec<Flaw> {
+    on("register", zab::Bug::all())
 }
 
-fn on_a_register(bugs: &[impl Mistake]) -> Vec<Flaw> {
-    bugs.iter().map(|bug| Flaw::seeded(bug.name(), bug.rule(), "register")).collect()
+fn on(workload: &'static str, bugs: &[impl Mistake]) -> Vec<Flaw> {
+    bugs.iter().map(|bug| Flaw::seeded(bug.name(), bug.rule(), workload)).collect()
 }
 
 const PEER: usize = 0;
@@ -117,7 +134,7 @@ mod tests {
             bugs: vec!["stale-read".into()],
             node_args: vec!["--heartbeat".into(), "20".into()],
         };
-        let command = BuiltIn::new("raft", switches).command(&Place {
+        let command = BuiltIn::new("raft", &switches).command(&Place {
             name: "n1".into(),
             addresses: vec!["127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()],
             advertised: "127.0.0.1:1".parse().unwrap(),

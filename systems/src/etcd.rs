@@ -5,7 +5,8 @@
 //! member, `--listen-peer-urls` where it really listens.
 //!
 //! Clients speak JSON to the gateway on the client port (`/v3/kv/...`), see [`client`]. Operations: `read`, `write`, `cas`
-//! (a transaction that compares the value), and `add` (a read, then a transaction that compares the revision).
+//! (a transaction that compares the value), `add` and `generate` (a read, then a transaction that compares the revision),
+//! `acquire` and `release` (a key that exists while the lock is held, with its holder's name).
 //!
 //! `--bug serializable-reads` is the one switch: reads that a member answers from its own state, without asking a majority.
 //! etcd documents them as possibly stale; the trial has to show it.
@@ -112,8 +113,8 @@ impl System for Etcd {
         Box::pin(async { EtcdClient::new(place.addresses[CLIENT], STATUS_TIMEOUT, false).leads().await })
     }
 
-    fn client(&self, place: &Place, _process: u64, timeout: Duration) -> Box<dyn Client> {
-        Box::new(EtcdClient::new(place.addresses[CLIENT], timeout, self.serializable_reads))
+    fn client(&self, place: &Place, process: u64, timeout: Duration) -> Box<dyn Client> {
+        Box::new(EtcdClient::new(place.addresses[CLIENT], timeout, self.serializable_reads).of(process))
     }
 }
 

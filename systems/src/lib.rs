@@ -3,7 +3,7 @@
 //! A [`System`] is knowledge, not machinery: it says which command starts a node, when a node is ready, which
 //! nodes believe they lead, and how a client speaks to it. Processes, ports and links are the controller's.
 
-pub mod built_in;
+mod built_in;
 pub mod etcd;
 mod flaw;
 mod framed;
@@ -18,8 +18,7 @@ use std::time::Duration;
 
 use tribunal_workloads::Client;
 
-use self::built_in::BuiltIn;
-
+use built_in::BuiltIn;
 pub use flaw::Flaw;
 
 /// A future of a [`System`], boxed so that systems can be listed in one registry.
@@ -133,35 +132,129 @@ pub struct Switches {
     pub node_args: Vec<String>,
 }
 
+/// What a replicated state machine does, whichever protocol replicates it.
+const REPLICATED: &[&str] = &[
+    "register",
+    "rw-register",
+    "counter",
+    "set",
+    "append",
+    "queue",
+    "lock",
+    "fenced-lock",
+    "election",
+    "unique-ids",
+    "order-ids",
+    "broadcast",
+];
+
 /// Every system, in the order in which they are listed.
 pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "raft",
         about: "the built-in Raft: key-value store with a write-ahead log, one process per node",
-        make: |switches| Ok(Box::new(BuiltIn::new("raft", switches.clone()))),
-        holds: &["register", "counter"],
-        flaws: built_in::raft_flaws,
+        make: |switches| Ok(Box::new(BuiltIn::new("raft", switches))),
+        holds: REPLICATED,
+        flaws: built_in::raft,
     },
     Entry {
         name: "paxos",
         about: "the built-in Multi-Paxos: the same store, its log agreed upon slot by slot",
-        make: |switches| Ok(Box::new(BuiltIn::new("paxos", switches.clone()))),
-        holds: &["register", "counter"],
-        flaws: built_in::paxos_flaws,
+        make: |switches| Ok(Box::new(BuiltIn::new("paxos", switches))),
+        holds: REPLICATED,
+        flaws: built_in::paxos,
     },
     Entry {
         name: "zab",
         about: "the built-in ZAB, ZooKeeper's protocol: the same store; a sync before each read",
-        make: |switches| Ok(Box::new(BuiltIn::new("zab", switches.clone()))),
-        holds: &["register", "counter"],
-        flaws: built_in::zab_flaws,
+        make: |switches| Ok(Box::new(BuiltIn::new("zab", switches))),
+        holds: REPLICATED,
+        flaws: built_in::zab,
     },
     Entry {
         name: "etcd",
         about: "etcd 3.4 and later, as installed (Debian: etcd-server), spoken to over its JSON gateway",
         make: |switches| Ok(Box::new(etcd::Etcd::new(switches)?)),
-        holds: &["register", "counter"],
+        holds: &[
+            "register",
+            "rw-register",
+            "counter",
+            "lock",
+            "fenced-lock",
+            "election",
+            "unique-ids",
+            "order-ids",
+        ],
         flaws: etcd::flaws,
+    },
+    Entry {
+        name: "abd",
+        about: "registers at a majority, without a leader: reads and writes only",
+        make: |switches| Ok(Box::new(BuiltIn::new("abd", switches))),
+        holds: &["rw-register"],
+        flaws: built_in::abd,
+    },
+    Entry {
+        name: "gossip",
+        about: "anti-entropy: every node answers alone, and all converge; one may be Byzantine",
+        make: |switches| Ok(Box::new(BuiltIn::new("gossip", switches))),
+        holds: &["broadcast"],
+        flaws: built_in::gossip,
+    },
+    Entry {
+        name: "primary-backup",
+        about: "fails by design: a primary that answers before its backups know",
+        make: |switches| Ok(Box::new(BuiltIn::new("primary-backup", switches))),
+        holds: &[],
+        flaws: || {
+            vec![Flaw::by_design(
+                "answers before a majority has it: acknowledged writes are lost in a failover",
+                "register",
+            )]
+        },
+    },
+    Entry {
+        name: "two-primaries",
+        about: "fails by design: failover by silence, without a majority",
+        make: |switches| Ok(Box::new(BuiltIn::new("two-primaries", switches))),
+        holds: &[],
+        flaws: || {
+            vec![Flaw::by_design(
+                "silence is taken for death: two nodes believe to be the primary",
+                "register",
+            )]
+        },
+    },
+    Entry {
+        name: "last-id",
+        about: "fails by design: order numbers by read, add one, write",
+        make: |switches| Ok(Box::new(BuiltIn::new("last-id", switches))),
+        holds: &[],
+        flaws: || {
+            vec![Flaw::by_design(
+                "a read-modify-write that is not atomic: the same number twice",
+                "order-ids",
+            )]
+        },
+    },
+    Entry {
+        name: "ttl-lock",
+        about: "fails by design: a lock that expires, without fencing tokens",
+        make: |switches| Ok(Box::new(BuiltIn::new("ttl-lock", switches))),
+        holds: &[],
+        flaws: || vec![Flaw::by_design("a lease expires while its holder works: two holders", "lock")],
+    },
+    Entry {
+        name: "two-phase-commit",
+        about: "fails by design: commitment without recovery",
+        make: |switches| Ok(Box::new(BuiltIn::new("two-phase-commit", switches))),
+        holds: &[],
+        flaws: || {
+            vec![Flaw::by_design(
+                "a participant that has promised decides alone: nodes disagree for ever",
+                "register",
+            )]
+        },
     },
 ];
 

@@ -41,7 +41,7 @@ impl Workload for Counter {
     fn observe(&mut self, _worker: usize, _request: &Request, _completion: &Completion) {}
 
     fn final_reads(&self) -> Vec<Request> {
-        self.keys.used().map(|key| Request { f: F::Read, key, value: Value::Nil }).collect()
+        self.keys.reads()
     }
 }
 

@@ -1,7 +1,12 @@
 //! The keys in use: few at once so that operations contend, each retired after a bounded number of operations.
 
 use rand::{Rng, RngExt};
-use tribunal_checker::op::Value;
+use tribunal_checker::op::{F, Value};
+
+use crate::Request;
+
+/// Where a read returns everything that was ever put under its key, a history grows with the square of this.
+pub(crate) const WHOLE_READS_OPS_MAX: usize = 200;
 
 /// A window of live keys over the endless sequence `k0, k1, k2, ...`.
 pub(crate) struct Keys {
@@ -30,9 +35,17 @@ impl Keys {
         name(number)
     }
 
-    /// Every key that has been live so far.
-    pub(crate) fn used(&self) -> impl Iterator<Item = Value> {
-        (0..self.fresh).map(name)
+    /// Nobody is to draw this key any more.
+    pub(crate) fn retire(&mut self, key: &Value) {
+        if let Some(slot) = self.live.iter_mut().find(|(number, _)| name(*number) == *key) {
+            *slot = (self.fresh, self.ops_per_key);
+            self.fresh += 1;
+        }
+    }
+
+    /// A read of every key that has been live so far.
+    pub(crate) fn reads(&self) -> Vec<Request> {
+        (0..self.fresh).map(|number| Request { f: F::Read, key: name(number), value: Value::Nil }).collect()
     }
 }
 
@@ -58,7 +71,7 @@ mod tests {
             *drawn.entry(keys.draw(&mut rng)).or_default() += 1;
         }
         assert!(drawn.values().all(|times| *times <= 10));
-        assert!(drawn.keys().all(|key| keys.used().any(|used| used == *key)));
+        assert!(drawn.keys().all(|key| keys.reads().iter().any(|read| read.key == *key)));
         assert!(drawn.len() >= 100);
     }
 }

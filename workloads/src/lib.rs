@@ -4,10 +4,19 @@
 //! A workload never speaks to a system and a client never chooses an operation, so that every workload runs
 //! against every system whose client understands its operations.
 
+pub mod append;
+pub mod broadcast;
 pub mod client;
 pub mod counter;
+pub mod election;
+pub mod ids;
 mod keys;
+pub mod lock;
+pub mod queue;
 pub mod register;
+pub mod set;
+
+use std::time::Duration;
 
 pub use client::{Client, Completion, Invocation, Request};
 
@@ -44,6 +53,11 @@ pub trait Workload: Send {
     /// What became of it, so that later operations can build on what was seen.
     fn observe(&mut self, worker: usize, request: &Request, completion: &Completion);
 
+    /// How long a worker waits before it asks again, once its last operation was observed.
+    fn pause(&self, _worker: usize) -> Duration {
+        Duration::ZERO
+    }
+
     /// What to ask when everything is healed: enough to see every acknowledged effect.
     fn final_reads(&self) -> Vec<Request>;
 }
@@ -54,6 +68,8 @@ pub struct Entry {
     pub name: &'static str,
     /// The model that judges its histories.
     pub model: &'static str,
+    /// Other models that fit them, stricter or more lenient.
+    pub also: &'static [&'static str],
     /// One line for people.
     pub about: &'static str,
     /// Makes one.
@@ -65,18 +81,111 @@ pub const WORKLOADS: &[Entry] = &[
     Entry {
         name: "register",
         model: "cas-register",
+        also: &[],
         about: "read, write and compare-and-set on independent registers; every written value is unique",
-        make: |options| Box::new(register::Register::new(options)),
+        make: |options| Box::new(register::Register::new(options, true)),
+    },
+    Entry {
+        name: "rw-register",
+        model: "register",
+        also: &["cas-register"],
+        about: "the same without compare-and-set",
+        make: |options| Box::new(register::Register::new(options, false)),
     },
     Entry {
         name: "counter",
         model: "counter",
+        also: &[],
         about: "add one and read on independent counters, judged exactly",
         make: |options| Box::new(counter::Counter::new(options)),
     },
+    Entry {
+        name: "set",
+        model: "set",
+        also: &["convergent-set"],
+        about: "add elements to sets that only grow, and read all of them",
+        make: |options| Box::new(set::Set::new(options)),
+    },
+    Entry {
+        name: "append",
+        model: "log",
+        also: &[],
+        about: "append to lists, and read the whole of them",
+        make: |options| Box::new(append::Append::new(options)),
+    },
+    Entry {
+        name: "queue",
+        model: "queue",
+        also: &["unordered-queue"],
+        about: "enqueue and dequeue, and drain every queue in the end",
+        make: |options| Box::new(queue::Queue::new(options)),
+    },
+    Entry {
+        name: "lock",
+        model: "mutex",
+        also: &["fencing-lock"],
+        about: "acquire locks, hold them for a while, release them",
+        make: |options| Box::new(lock::Lock::new(options)),
+    },
+    Entry {
+        name: "fenced-lock",
+        model: "fencing-lock",
+        also: &["mutex"],
+        about: "the same, where every acquire returns a larger token",
+        make: |options| Box::new(lock::Lock::new(options)),
+    },
+    Entry {
+        name: "election",
+        model: "fencing-lock",
+        also: &["mutex"],
+        about: "one office: at most one leader at work at any moment, in growing terms",
+        make: |options| Box::new(election::election(options)),
+    },
+    Entry {
+        name: "unique-ids",
+        model: "ids",
+        also: &[],
+        about: "ask for identifiers that nobody else ever gets",
+        make: |options| Box::new(ids::Ids::new(options)),
+    },
+    Entry {
+        name: "order-ids",
+        model: "ordered-ids",
+        also: &["ids"],
+        about: "ask for numbers that grow in real time",
+        make: |options| Box::new(ids::Ids::new(options)),
+    },
+    Entry {
+        name: "broadcast",
+        model: "convergent-set",
+        also: &["set"],
+        about: "publish messages that every node must show in the end",
+        make: |options| Box::new(broadcast::Broadcast::new(options)),
+    },
 ];
+
+impl Entry {
+    /// Every model that fits its histories, the default first.
+    pub fn models(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.model).chain(self.also.iter().copied())
+    }
+}
 
 /// The workload of that name.
 pub fn find(name: &str) -> Option<&'static Entry> {
     WORKLOADS.iter().find(|entry| entry.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use tribunal_checker::model::ModelKind;
+
+    use super::*;
+
+    #[test]
+    fn the_models_that_are_named_exist() {
+        for model in WORKLOADS.iter().flat_map(Entry::models) {
+            assert!(model.parse::<ModelKind>().is_ok(), "{model}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Independent registers: read, write, compare-and-set.
+//! Independent registers: read, write, compare-and-set; or only read and write, for systems that have no more.
 //!
 //! Every written value is unique over the whole run. That costs nothing, makes each read point at the one write
 //! it saw (no value can come back and hide a mistake), and turns an NP-complete check into a sort (Gibbons &
@@ -16,12 +16,13 @@ use tribunal_checker::op::{F, Value};
 use crate::keys::Keys;
 use crate::{Completion, Options, Request, Workload};
 
-/// The workload `register`.
+/// The workloads `register` and `rw-register`.
 pub struct Register {
     rng: ChaCha8Rng,
     keys: Keys,
     next_value: i64,
     readers: Vec<bool>,
+    cas: bool,
     /// What each worker last saw, key by key; a retired key's entry goes when the worker meets a fresh one.
     seen: Vec<HashMap<Value, Value>>,
 }
@@ -30,9 +31,10 @@ pub struct Register {
 const KEYS_REMEMBERED_MAX: usize = 256;
 
 impl Register {
-    /// A fresh stream of operations.
-    pub fn new(options: &Options) -> Self {
+    /// A fresh stream of operations, with or without compare-and-set.
+    pub fn new(options: &Options, cas: bool) -> Self {
         Register {
+            cas,
             rng: ChaCha8Rng::seed_from_u64(options.seed),
             keys: Keys::new(options.keys, options.ops_per_key),
             next_value: 0,
@@ -56,7 +58,7 @@ impl Workload for Register {
         let last_seen = self.seen[worker].get(&key).cloned();
         match (self.rng.random_range(0..10), last_seen) {
             (0..2, _) => Request { f: F::Read, key, value: Value::Nil },
-            (6..10, Some(from)) => {
+            (6..10, Some(from)) if self.cas => {
                 let to = self.fresh_value();
                 Request { f: F::Cas, key, value: Value::pair(from, to) }
             }
@@ -83,7 +85,7 @@ impl Workload for Register {
     }
 
     fn final_reads(&self) -> Vec<Request> {
-        self.keys.used().map(|key| Request { f: F::Read, key, value: Value::Nil }).collect()
+        self.keys.reads()
     }
 }
 
@@ -97,7 +99,7 @@ mod tests {
 
     #[test]
     fn written_values_are_unique_and_every_operation_occurs() {
-        let mut workload = Register::new(&OPTIONS);
+        let mut workload = Register::new(&OPTIONS, true);
         let (mut written, mut fs) = (HashSet::new(), HashSet::new());
         for round in 0..1_000 {
             let request = workload.next(round % 3);
@@ -113,8 +115,16 @@ mod tests {
     }
 
     #[test]
+    fn without_compare_and_set_there_is_none() {
+        let mut workload = Register::new(&OPTIONS, false);
+        let write = Request { f: F::Write, key: Value::str("k0"), value: Value::Int(-1) };
+        workload.observe(1, &write, &Completion::Ok(Value::Nil));
+        assert!((0..200).all(|_| workload.next(1).f != F::Cas));
+    }
+
+    #[test]
     fn cas_starts_from_what_the_worker_saw() {
-        let mut workload = Register::new(&OPTIONS);
+        let mut workload = Register::new(&OPTIONS, true);
         let write = Request { f: F::Write, key: Value::str("k0"), value: Value::Int(-1) };
         workload.observe(1, &write, &Completion::Ok(Value::Nil));
         let cas = (0..200).map(|_| workload.next(1)).find(|r| r.f == F::Cas && r.key == write.key);
@@ -127,7 +137,7 @@ mod tests {
 
     #[test]
     fn every_node_has_a_worker_that_only_reads() {
-        let mut workload = Register::new(&Options { workers: 9, ..OPTIONS });
+        let mut workload = Register::new(&Options { workers: 9, ..OPTIONS }, true);
         for worker in 0..3 {
             assert!((0..100).all(|_| workload.next(worker).f == F::Read));
         }
@@ -137,7 +147,7 @@ mod tests {
     #[test]
     fn the_seed_decides_the_stream() {
         let stream = |seed| {
-            let mut workload = Register::new(&Options { seed, ..OPTIONS });
+            let mut workload = Register::new(&Options { seed, ..OPTIONS }, true);
             (0..50).map(|i| workload.next(i % 3)).collect::<Vec<_>>()
         };
         assert_eq!(stream(1), stream(1));

@@ -80,7 +80,7 @@ fn step(path: FastPath, state: &[Value], op: &Op) -> Option<Vec<Value>> {
             output.is_none_or(|output| output.is_nil() || *output == Value::Int(state.len() as i64))
         }
         (FastPath::OrderedIds, _) => {
-            next = output.into_iter().cloned().collect();
+            next = output.map_or(next, |number| vec![number.clone()]);
             output.is_none_or(|number| state.is_empty() || first < *number)
         }
         (FastPath::ConvergentSet, _) if is_vacuous(op) => true,

@@ -28,6 +28,8 @@ const ADD_TRIES_MAX: usize = 100;
 /// A client of one member.
 pub(crate) struct EtcdClient {
     http: Http,
+    /// As whom it holds locks.
+    owner: String,
     serializable_reads: bool,
 }
 
@@ -60,8 +62,14 @@ struct KeyValue {
 
 #[derive(Deserialize)]
 struct Txn {
+    header: Revision,
     #[serde(default)]
     succeeded: bool,
+}
+
+#[derive(Deserialize)]
+struct Revision {
+    revision: String,
 }
 
 /// The answer to a request whose fields nobody looks at.
@@ -81,7 +89,12 @@ struct Stored {
 
 impl EtcdClient {
     pub(crate) fn new(address: SocketAddr, timeout: Duration, serializable_reads: bool) -> Self {
-        EtcdClient { http: Http::new(address, timeout), serializable_reads }
+        EtcdClient { http: Http::new(address, timeout), owner: String::new(), serializable_reads }
+    }
+
+    /// The same, as the client of this process.
+    pub(crate) fn of(self, process: u64) -> Self {
+        EtcdClient { owner: format!("c{process}"), ..self }
     }
 
     /// The Raft term in which the member believes that it leads.
@@ -112,15 +125,27 @@ impl EtcdClient {
                 Ok(Value::Nil)
             }
             (F::Cas, Some((from, to))) => {
-                let unless = match from {
+                let only_if = match from {
                     Value::Nil => json!({"target": "CREATE", "create_revision": "0"}),
                     from => json!({"target": "VALUE", "value": encode(&to_json(from)?)}),
                 };
-                Ok(Value::Bool(self.put_if(&key, unless, &to_json(to)?).await?))
+                Ok(Value::Bool(self.put_if(&key, only_if, &to_json(to)?).await?.is_some()))
             }
             (F::Add, _) => {
                 let more = request.value.as_int().ok_or_else(|| never("add needs an integer"))?;
                 self.add(&key, more).await
+            }
+            (F::Generate, _) => self.add(&key, 1).await,
+            // A lock is a key that exists, with its holder's name; the revision that made it is the token.
+            (F::Acquire, _) => {
+                let free = json!({"target": "CREATE", "create_revision": "0"});
+                let token = self.put_if(&key, free, self.owner.clone().as_bytes()).await?;
+                Ok(token.map_or(Value::Bool(false), Value::Int))
+            }
+            (F::Release, _) => {
+                let held = json!({"target": "VALUE", "value": encode(self.owner.as_bytes())});
+                let delete = json!({"request_delete_range": {"key": encode(&key)}});
+                Ok(Value::Bool(self.change_if(&key, held, delete).await?.is_some()))
             }
             (f, _) => Err(never(&format!("this client has no operation `{}`", f.name()))),
         }
@@ -137,9 +162,9 @@ impl EtcdClient {
                 }
                 None => (0, "0".into()),
             };
-            let unless = json!({"target": "MOD", "mod_revision": revision});
+            let only_if = json!({"target": "MOD", "mod_revision": revision});
             let sum = Value::Int(sum.wrapping_add(more));
-            if self.put_if(key, unless, &to_json(&sum)?).await? {
+            if self.put_if(key, only_if, &to_json(&sum)?).await?.is_some() {
                 return Ok(sum);
             }
         }
@@ -160,20 +185,33 @@ impl EtcdClient {
         range.kvs.into_iter().next().map(stored).transpose()
     }
 
-    /// Writes in a transaction if the comparison holds, and says whether it did.
+    /// Writes in a transaction if the comparison holds; gives the revision if it did.
     async fn put_if(
         &mut self,
         key: &[u8],
         comparison: serde_json::Value,
         value: &[u8],
-    ) -> Result<bool, Completion> {
+    ) -> Result<Option<i64>, Completion> {
+        let put = json!({"request_put": {"key": encode(key), "value": encode(value)}});
+        self.change_if(key, comparison, put).await
+    }
+
+    /// Makes a change in a transaction if the comparison holds; gives the revision if it did.
+    async fn change_if(
+        &mut self,
+        key: &[u8],
+        comparison: serde_json::Value,
+        change: serde_json::Value,
+    ) -> Result<Option<i64>, Completion> {
         let mut compare = json!({"key": encode(key), "result": "EQUAL"});
         for (name, field) in comparison.as_object().into_iter().flatten() {
             compare[name] = field.clone();
         }
-        let put = json!({"request_put": {"key": encode(key), "value": encode(value)}});
-        let txn = json!({"compare": [compare], "success": [put]});
-        Ok(self.call::<Txn>("/v3/kv/txn", &txn).await?.succeeded)
+        let txn = json!({"compare": [compare], "success": [change]});
+        let Txn { header, succeeded } = self.call("/v3/kv/txn", &txn).await?;
+        let revision = header.revision.parse();
+        let revision = revision.map_err(|_| Completion::Info("a revision that is no number".into()))?;
+        Ok(succeeded.then_some(revision))
     }
 
     /// Asks once. The error is how the operation ends if this was the request that would have done it.
@@ -270,7 +308,7 @@ mod tests {
             serde_json::from_str(r#"{"kvs":[{"key":"azE=","mod_revision":"7","value":"MQ=="}],"count":"1"}"#)
                 .unwrap();
         assert_eq!((range.kvs[0].value.as_str(), range.kvs[0].mod_revision.as_str()), ("MQ==", "7"));
-        assert!(!serde_json::from_str::<Txn>("{}").unwrap().succeeded);
+        assert!(!serde_json::from_str::<Txn>(r#"{"header":{"revision":"7"}}"#).unwrap().succeeded);
     }
 
     #[test]

@@ -302,7 +302,7 @@ fn replicas() {
          completed 12 ms before it began, and no node shows it"
     );
     assert_eq!(
-        said("2 add 7 @ 1..3\n 1 read final -> [7, 9] @ 15..20"),
+        said("2 add 7 @ 1..3\n 1 read final -> [7 9] @ 15..20"),
         "never-written: process 1's `read final → [7 9]` on k shows 9, which nobody ever added"
     );
     assert_eq!(

@@ -1,0 +1,52 @@
+//! What is asked beyond registers and counters, and systems that fail by design.
+
+use crate::program::{Ended, Store, tribunal};
+
+/// A run of seven seconds with kills, pauses and partitions, on three nodes.
+fn run(store: &Store, arguments: &str) -> Ended {
+    store.run(&format!(
+        "run {arguments} --nodes 3 --time-limit 7s --nemesis kill,pause,partition --nemesis-interval 1500ms --seed 5"
+    ))
+}
+
+/// On a busy machine a short fault may see no operation succeed, which is exit code 2 and no violation.
+fn assert_holds(workload: &str, ended: &Ended) {
+    assert!(matches!(ended.code, Some(0 | 2)), "{workload}: {}{}", ended.stdout, ended.stderr);
+    assert!(!ended.stdout.contains("not linearizable"), "{workload}: {}", ended.stdout);
+}
+
+#[test]
+fn raft_keeps_sets_queues_locks_and_identifiers() {
+    for workload in ["set", "queue", "fenced-lock", "order-ids"] {
+        assert_holds(workload, &run(&Store::new(), workload));
+    }
+}
+
+#[test]
+fn gossip_is_not_linearizable_but_converges() {
+    let store = Store::new();
+    let ended = run(&store, "broadcast --system gossip --node-arg=--byzantine=n3");
+    assert_holds("broadcast", &ended);
+    assert!(ended.code != Some(0) || ended.stdout.contains("Convergent"), "{}", ended.stdout);
+    let log = std::fs::read_to_string(store.run_directory("broadcast").join("nodes/n1.log")).unwrap();
+    assert!(log.contains("n3 lies"), "the liar is named: {log}");
+
+    run(&Store::new(), "rw-register --system gossip").expect(1);
+}
+
+#[test]
+fn what_fails_by_design_is_found_out() {
+    for arguments in ["order-ids --system last-id", "lock --system ttl-lock"] {
+        let store = Store::new();
+        let ended =
+            store.run(&format!("run {arguments} --nodes 3 --time-limit 60s --nemesis none")).expect(1);
+        assert!(ended.stdout.contains("not linearizable"), "{}", ended.stdout);
+        assert_eq!(store.processes(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_model_that_does_not_fit_the_workload_is_refused() {
+    let ended = Ended::of(tribunal(["run", "set", "--model", "queue"]).output().unwrap()).expect(64);
+    assert!(ended.stderr.contains("set cannot be judged by the model queue: expected set or convergent-set"));
+}

@@ -1,0 +1,62 @@
+//! Broadcast: a message that one node takes must reach all of them.
+//!
+//! Nearly everything that is asked is a new message; on the way hardly anybody looks. What counts is the end: when the
+//! faults are healed and the nodes have had time, every node is asked for all the messages of every topic (the key), and must
+//! show each one that was acknowledged, anywhere, and none that nobody sent.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tribunal_checker::op::{F, Value};
+
+use crate::keys::{Keys, WHOLE_READS_OPS_MAX};
+use crate::{Completion, Options, Request, Workload};
+
+/// The workload `broadcast`.
+pub struct Broadcast {
+    rng: ChaCha8Rng,
+    topics: Keys,
+    messages: u64,
+}
+
+impl Broadcast {
+    /// A fresh stream of operations.
+    pub fn new(options: &Options) -> Self {
+        Broadcast {
+            rng: ChaCha8Rng::seed_from_u64(options.seed),
+            topics: Keys::new(options.keys, options.ops_per_key.min(WHOLE_READS_OPS_MAX)),
+            messages: 0,
+        }
+    }
+}
+
+impl Workload for Broadcast {
+    fn next(&mut self, _worker: usize) -> Request {
+        let key = self.topics.draw(&mut self.rng);
+        if self.rng.random_bool(0.05) {
+            return Request { f: F::Read, key, value: Value::Nil };
+        }
+        self.messages += 1;
+        Request { f: F::Add, key, value: Value::str(&format!("m{}", self.messages)) }
+    }
+
+    fn observe(&mut self, _worker: usize, _request: &Request, _completion: &Completion) {}
+
+    fn final_reads(&self) -> Vec<Request> {
+        self.topics.reads()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn most_of_it_is_messages_and_every_topic_is_read_in_the_end() {
+        let mut workload =
+            Broadcast::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 2, ops_per_key: 10 });
+        let asked: Vec<Request> = (0..200).map(|_| workload.next(0)).collect();
+        assert!(asked.iter().filter(|request| request.f == F::Add).count() > 150);
+        let last = workload.final_reads();
+        assert!(asked.iter().all(|request| last.iter().any(|read| read.key == request.key)));
+    }
+}

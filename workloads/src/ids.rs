@@ -1,0 +1,52 @@
+//! Sources of identifiers: ask for a fresh one.
+//!
+//! `unique-ids` asks that none is given twice. `order-ids` asks for more, as order numbers and revisions do: whoever asks
+//! after somebody was answered gets a larger one.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use tribunal_checker::op::{F, Value};
+
+use crate::keys::{Keys, WHOLE_READS_OPS_MAX};
+use crate::{Completion, Options, Request, Workload};
+
+/// The workloads `unique-ids` and `order-ids`.
+pub struct Ids {
+    rng: ChaCha8Rng,
+    keys: Keys,
+}
+
+impl Ids {
+    /// A fresh stream of operations.
+    pub fn new(options: &Options) -> Self {
+        // The check beside the run remembers every identifier of a source.
+        let ops_per_key = options.ops_per_key.min(WHOLE_READS_OPS_MAX);
+        Ids { rng: ChaCha8Rng::seed_from_u64(options.seed), keys: Keys::new(options.keys, ops_per_key) }
+    }
+}
+
+impl Workload for Ids {
+    fn next(&mut self, _worker: usize) -> Request {
+        Request { f: F::Generate, key: self.keys.draw(&mut self.rng), value: Value::Nil }
+    }
+
+    fn observe(&mut self, _worker: usize, _request: &Request, _completion: &Completion) {}
+
+    /// One more of each: it must be none of those before.
+    fn final_reads(&self) -> Vec<Request> {
+        self.keys.reads().into_iter().map(|read| Request { f: F::Generate, ..read }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_source_is_asked_once_more_in_the_end() {
+        let mut workload = Ids::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 2, ops_per_key: 10 });
+        let asked: Vec<Request> = (0..50).map(|_| workload.next(0)).collect();
+        let last = workload.final_reads();
+        assert!(asked.iter().all(|request| request.f == F::Generate && last.contains(request)));
+    }
+}

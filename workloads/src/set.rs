@@ -1,0 +1,68 @@
+//! Sets that only grow: add an element, read all of them.
+//!
+//! Every element is unique over the whole run, so each read says of every addition whether it had taken place. Elements are
+//! texts (`e17`): to a client whose system also counts, `add 17` would be an amount.
+//!
+//! By the model `set` every read is judged; by `convergent-set` only what the nodes show in the end.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tribunal_checker::op::{F, Value};
+
+use crate::keys::{Keys, WHOLE_READS_OPS_MAX};
+use crate::{Completion, Options, Request, Workload};
+
+/// The workload `set`.
+pub struct Set {
+    rng: ChaCha8Rng,
+    keys: Keys,
+    elements: u64,
+    readers: Vec<bool>,
+}
+
+impl Set {
+    /// A fresh stream of operations.
+    pub fn new(options: &Options) -> Self {
+        Set {
+            rng: ChaCha8Rng::seed_from_u64(options.seed),
+            keys: Keys::new(options.keys, options.ops_per_key.min(WHOLE_READS_OPS_MAX)),
+            elements: 0,
+            readers: (0..options.workers).map(|worker| options.only_reads(worker)).collect(),
+        }
+    }
+}
+
+impl Workload for Set {
+    fn next(&mut self, worker: usize) -> Request {
+        let key = self.keys.draw(&mut self.rng);
+        if self.readers[worker] || self.rng.random_bool(0.25) {
+            return Request { f: F::Read, key, value: Value::Nil };
+        }
+        self.elements += 1;
+        Request { f: F::Add, key, value: Value::str(&format!("e{}", self.elements)) }
+    }
+
+    fn observe(&mut self, _worker: usize, _request: &Request, _completion: &Completion) {}
+
+    fn final_reads(&self) -> Vec<Request> {
+        self.keys.reads()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_element_is_added_twice_and_every_set_is_read_in_the_end() {
+        let mut workload = Set::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 2, ops_per_key: 10 });
+        let asked: Vec<Request> = (0..200).map(|_| workload.next(0)).collect();
+        let added: Vec<&Request> = asked.iter().filter(|request| request.f == F::Add).collect();
+        let distinct: HashSet<&Value> = added.iter().map(|request| &request.value).collect();
+        assert_eq!(distinct.len(), added.len());
+        let last = workload.final_reads();
+        assert!(added.iter().all(|add| last.iter().any(|read| read.key == add.key)));
+    }
+}
