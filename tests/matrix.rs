@@ -9,7 +9,7 @@ fn a_matrix_finds_a_bug_and_goes_on_where_it_stopped() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("matrix");
     let at = dir.to_str().unwrap();
-    let args = "matrix --bug fail-instead-of-info,stale-read --budget 30s --seeds 1 --dir";
+    let args = "matrix --bug stale-read,cas-before-commit --budget 30s --seeds 1 --dir";
     let ended = Ended::of(tribunal(args.split(' ').chain([at])).output().unwrap()).expect(0);
     assert!(ended.stdout.contains("2 of 2 flaws found."), "{}", ended.stdout);
     let read = || std::fs::read_to_string(dir.join("matrix.json")).unwrap();
