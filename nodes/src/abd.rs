@@ -25,10 +25,11 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::journal::Journal;
 use crate::machine::{Command, Verb};
-use crate::rpc::{Peers, Service, args};
+use crate::process::Place;
+use crate::rpc::{self, Peers, Service};
 use crate::value::Value;
+use crate::wal::{Found, Magic, Wal};
 use crate::wire::Outcome;
 
 /// A mistake that a node makes on purpose.
@@ -43,7 +44,7 @@ pub enum Bug {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    node: args::PeerArgs,
+    place: Place,
     /// Make this mistake on purpose.
     #[arg(long = "bug", value_name = "NAME")]
     bugs: Vec<Bug>,
@@ -52,7 +53,7 @@ pub struct Args {
 impl Args {
     pub(crate) fn run(self) -> std::process::ExitCode {
         let writes_back = !self.bugs.contains(&Bug::NoWriteBack);
-        self.node.run(move |peers, data| Abd::open(peers, data, writes_back))
+        rpc::run(self.place, move |peers, data| Abd::open(peers, data, writes_back))
     }
 }
 
@@ -61,6 +62,9 @@ type Tag = (u64, String, u64);
 
 /// A value with its tag.
 type Tagged = (Tag, Value);
+
+/// Marks the files of this protocol.
+const MAGIC: Magic = *b"ABD1";
 
 /// Who does not answer for so long is passed over.
 const PATIENCE: Duration = Duration::from_millis(150);
@@ -82,14 +86,15 @@ pub(crate) struct Abd {
 /// What a node has, in memory and on disk.
 struct Replica {
     values: BTreeMap<Value, Tagged>,
-    journal: Journal<(Value, Tagged)>,
+    wal: Wal,
 }
 
 impl Replica {
-    fn open(path: &Path) -> io::Result<Self> {
-        let (journal, records) = Journal::open(path)?;
+    fn open(data: &Path) -> io::Result<Self> {
+        let Found { wal, batches, .. } =
+            Wal::open::<(), (Value, Tagged)>(data, MAGIC).map_err(io::Error::other)?;
         // They were written in the order of their tags.
-        Ok(Replica { values: records.into_iter().collect(), journal })
+        Ok(Replica { values: batches.into_iter().collect(), wal })
     }
 
     fn get(&self, key: &Value) -> Tagged {
@@ -99,7 +104,7 @@ impl Replica {
     /// Keeps a value that is newer than what there is, on disk before anybody is told.
     fn store(&mut self, key: Value, tagged: Tagged) -> io::Result<()> {
         if self.values.get(&key).is_none_or(|(tag, _)| *tag < tagged.0) {
-            self.journal.add(&(key.clone(), tagged.clone()))?;
+            self.wal.store(&(&key, &tagged))?;
             self.values.insert(key, tagged);
         }
         Ok(())
@@ -108,7 +113,7 @@ impl Replica {
 
 impl Abd {
     fn open(peers: Peers<Ask, Tagged>, data: &Path, writes_back: bool) -> io::Result<Self> {
-        Ok(Abd { peers, replica: Mutex::new(Replica::open(&data.join("values"))?), writes_back })
+        Ok(Abd { peers, replica: Mutex::new(Replica::open(data)?), writes_back })
     }
 
     fn here(&self, ask: &Ask) -> Tagged {

@@ -39,13 +39,16 @@ use tokio::time::sleep;
 
 use self::item::{Hash, Item, Part, Signed, Slot, key_of};
 use self::store::{Proof, Store, Taken};
-use crate::journal::Journal;
 use crate::logging::log;
 use crate::machine::{Command, Verb};
-use crate::rpc::{Peers, Service, args};
+use crate::process::Place;
+use crate::rpc::{self, Peers, Service};
 use crate::value::Value;
+use crate::wal::{Found, Magic, Wal};
 use crate::wire::Outcome;
 
+/// Marks the files of this protocol.
+const MAGIC: Magic = *b"GSSP";
 const GOSSIP_EVERY: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How many items go into one frame.
@@ -66,7 +69,7 @@ pub enum Bug {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    node: args::PeerArgs,
+    place: Place,
     /// The node of this name lies to the others.
     #[arg(long, value_name = "NAME")]
     byzantine: Option<String>,
@@ -77,7 +80,7 @@ pub struct Args {
 
 impl Args {
     pub(crate) fn run(self) -> ExitCode {
-        self.node.run(|peers, data| Gossip::open(peers, data, self.byzantine, self.bugs))
+        rpc::run(self.place, |peers, data| Gossip::open(peers, data, self.byzantine, self.bugs))
     }
 }
 
@@ -112,7 +115,7 @@ struct Gossip {
 struct State {
     store: Store,
     /// This node's own items.
-    journal: Journal<Signed>,
+    wal: Wal,
     /// How many it has made.
     made: u64,
     /// NoAntiEntropy: what is still to be told.
@@ -126,12 +129,13 @@ impl Gossip {
         byzantine: Option<String>,
         bugs: Vec<Bug>,
     ) -> io::Result<Self> {
-        let (journal, own) = Journal::<Signed>::open(&data.join("items"))?;
+        let Found { wal, batches: own, .. } =
+            Wal::open::<(), Signed>(data, MAGIC).map_err(io::Error::other)?;
         let made = own.iter().map(|signed| signed.item.number).max().unwrap_or(0);
         let mut store = Store::new(bugs.contains(&Bug::TrustEverybody));
         own.into_iter().for_each(|signed| drop(store.take(signed)));
         let lies = byzantine.is_some_and(|name| name == peers.me);
-        let state = Mutex::new(State { store, journal, made, rumours: Vec::new() });
+        let state = Mutex::new(State { store, wal, made, rumours: Vec::new() });
         Ok(Gossip { peers, state, lies, bugs })
     }
 
@@ -149,7 +153,7 @@ impl Gossip {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
         let item = Item { at, maker: self.peers.me.clone(), number: state.made, slot, value };
         let signed = Signed::new(item, &key_of(&self.peers.me));
-        if let Err(error) = state.journal.add(&signed) {
+        if let Err(error) = state.wal.store(&signed) {
             log(format_args!("error: cannot write: {error}"));
             std::process::exit(3);
         }

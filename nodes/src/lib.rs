@@ -3,6 +3,8 @@
 //!
 //! ```text
 //!   wire      what clients say to any of them
+//!   process   who a node is, and how its process ends
+//!   wal       what must outlive the process
 //!   machine   the state that they replicate: keys and values
 //!   replica   the server around a protocol: sockets, clients, disk
 //!   raft      Raft
@@ -21,61 +23,66 @@ pub mod abd;
 mod bug;
 mod frame;
 pub mod gossip;
-mod journal;
 mod logging;
 mod machine;
 mod naive;
 pub mod paxos;
+mod process;
 pub mod raft;
 mod replica;
 mod rpc;
 mod value;
+mod wal;
 pub mod wire;
 pub mod zab;
 
 use std::process::ExitCode;
 
 pub use self::bug::Mistake;
+use self::process::Place;
+use self::replica::args::NodeArgs;
 
 /// The built-in systems, as a command line: `raft --id n1 ...`.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum NodeCommand {
     /// Run one node of a Raft cluster.
-    Raft(raft::Args),
+    Raft(NodeArgs<raft::Bug>),
     /// Run one node of a Multi-Paxos cluster.
-    Paxos(paxos::Args),
+    Paxos(NodeArgs<paxos::Bug>),
     /// Run one node of a ZAB cluster, the protocol of ZooKeeper.
-    Zab(zab::Args),
+    Zab(NodeArgs<zab::Bug>),
     /// Run one node of registers at a majority (ABD)
     Abd(abd::Args),
     /// Run one node of a gossiping store
     Gossip(gossip::Args),
     /// Run one node of a primary with asynchronous backups
-    PrimaryBackup(rpc::args::PeerArgs),
+    PrimaryBackup(Place),
     /// Run one node of a failover by silence
-    TwoPrimaries(rpc::args::PeerArgs),
+    TwoPrimaries(Place),
     /// Run one node of order numbers by read, add one, write
-    LastId(rpc::args::PeerArgs),
+    LastId(Place),
     /// Run one node of a lock that expires
-    TtlLock(rpc::args::PeerArgs),
+    TtlLock(Place),
     /// Run one node of two-phase commit without recovery
-    TwoPhaseCommit(rpc::args::PeerArgs),
+    TwoPhaseCommit(Place),
 }
 
 impl NodeCommand {
     /// Runs the node until it is told to stop; the code says how it ended.
     pub fn run(self) -> ExitCode {
         match self {
-            NodeCommand::Raft(args) => raft::run(args),
-            NodeCommand::Paxos(args) => paxos::run(args),
-            NodeCommand::Zab(args) => zab::run(args),
+            NodeCommand::Raft(args) => args.run::<raft::core::Core>(),
+            NodeCommand::Paxos(args) => args.run::<paxos::core::Core>(),
+            NodeCommand::Zab(args) => args.run::<zab::core::Core>(),
             NodeCommand::Abd(args) => args.run(),
             NodeCommand::Gossip(args) => args.run(),
-            NodeCommand::PrimaryBackup(args) => args.run(naive::primary_backup::PrimaryBackup::open),
-            NodeCommand::TwoPrimaries(args) => args.run(naive::two_primaries::TwoPrimaries::open),
-            NodeCommand::LastId(args) => args.run(naive::last_id::LastId::open),
-            NodeCommand::TtlLock(args) => args.run(naive::ttl_lock::TtlLock::open),
-            NodeCommand::TwoPhaseCommit(args) => args.run(naive::two_phase_commit::TwoPhaseCommit::open),
+            NodeCommand::PrimaryBackup(place) => rpc::run(place, naive::primary_backup::PrimaryBackup::open),
+            NodeCommand::TwoPrimaries(place) => rpc::run(place, naive::two_primaries::TwoPrimaries::open),
+            NodeCommand::LastId(place) => rpc::run(place, naive::last_id::LastId::open),
+            NodeCommand::TtlLock(place) => rpc::run(place, naive::ttl_lock::TtlLock::open),
+            NodeCommand::TwoPhaseCommit(place) => {
+                rpc::run(place, naive::two_phase_commit::TwoPhaseCommit::open)
+            }
         }
     }
 }

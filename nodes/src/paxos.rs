@@ -41,22 +41,4 @@ mod proposer;
 #[cfg(test)]
 mod tests;
 
-use std::process::ExitCode;
-
 pub use self::bug::Bug;
-use crate::replica::args::NodeArgs;
-
-/// The command line of one node.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    node: NodeArgs,
-    /// Make this mistake on purpose; may be given several times.
-    #[arg(long = "bug", value_name = "NAME")]
-    bugs: Vec<Bug>,
-}
-
-/// Runs a node until it is told to stop.
-pub fn run(args: Args) -> ExitCode {
-    args.node.run::<core::Core>(args.bugs)
-}

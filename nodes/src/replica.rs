@@ -1,10 +1,10 @@
 //! A server of a replicated state machine: all that does not depend on the protocol which puts the commands in order.
 //!
 //! ```text
-//!   args      the command line of a node, and its process
+//!   args      the command line of a node
 //!   server    sockets, clock, disk thread around the protocol ................. I/O
 //!   client    connections from clients          link   connections to peers ... I/O
-//!   wal       batches of changes and a snapshot on disk; journal: of records .. I/O
+//!   journal   the write-ahead log as a list of records ........................ I/O
 //!   gateway   a client's request: where to send it, when again, what is known . pure
 //!   service   the leader's part: order it, wait until applied, answer ......... pure
 //!   ledger    what must be on disk before which message may go ................ pure
@@ -32,9 +32,7 @@ mod service;
 pub(crate) mod simulator;
 #[cfg(test)]
 pub(crate) mod stage;
-pub(crate) mod wal;
 
-pub(crate) use self::args::parse_peer;
 pub(crate) use self::gateway::told;
 pub(crate) use self::protocol::{
     Config, Disk, Entry, Mistakes, NodeId, NotLeader, Opened, Payload, Protocol, ReadId, Ready, Snapshot,

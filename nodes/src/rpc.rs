@@ -12,10 +12,10 @@
 //!
 //! Caveats: the set of nodes is fixed when they start. A question is asked once; who gets no answer knows nothing.
 
-pub(crate) mod args;
 mod peers;
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io};
@@ -30,10 +30,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 
-use self::args::Setup;
 pub(crate) use self::peers::Peers;
 use crate::logging::log;
 use crate::machine::{Command, Op};
+use crate::process::{self, Place, Shutdown};
 pub(crate) use crate::replica::told;
 use crate::value::Value;
 use crate::wire::{Outcome, Request, Response, frames, send_queued};
@@ -65,17 +65,25 @@ pub(crate) trait Service: Send + Sync + Sized + 'static {
     }
 }
 
-/// Serves until `shutdown` completes.
-pub(crate) async fn serve<S: Service>(
-    setup: Setup,
+/// Runs a node until it is told to stop.
+pub(crate) fn run<S: Service>(
+    place: Place,
     open: impl FnOnce(Peers<S::Ask, S::Answer>, &Path) -> io::Result<S>,
-    shutdown: impl Future<Output = ()>,
+) -> ExitCode {
+    process::run(async |shutdown| serve(place, open, shutdown).await)
+}
+
+async fn serve<S: Service>(
+    place: Place,
+    open: impl FnOnce(Peers<S::Ask, S::Answer>, &Path) -> io::Result<S>,
+    shutdown: Shutdown,
 ) -> io::Result<()> {
-    fs::create_dir_all(&setup.data)?;
-    let service = Arc::new(open(Peers::dial(&setup), &setup.data)?);
-    let (peers, clients) = (TcpListener::bind(setup.listen).await?, TcpListener::bind(setup.client).await?);
-    log(format_args!("{} starts", setup.id));
-    let me: Arc<str> = setup.id.as_str().into();
+    let peers = place.peers().map_err(io::Error::other)?;
+    fs::create_dir_all(&place.data)?;
+    let service = Arc::new(open(Peers::dial(&place.id, &peers), &place.data)?);
+    let (peers, clients) = (TcpListener::bind(place.listen).await?, TcpListener::bind(place.client).await?);
+    log(format_args!("{} starts", place.id));
+    let me: Arc<str> = place.id.as_str().into();
     tokio::select! {
         () = shutdown => {}
         () = service.background() => {}

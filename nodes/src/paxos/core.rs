@@ -17,8 +17,8 @@ use super::message::{Accepted, Ballot, Body, Message, Record, Slot, Snapshot};
 use super::proposer::Role;
 use crate::replica::journal::{Journal, Write};
 use crate::replica::ledger::Ledger;
-use crate::replica::wal::{Found, Magic, Wal, WalError};
 use crate::replica::{Entry, Mistakes, NodeId, NotLeader, Opened, Payload, Protocol, ReadId, Ready, Time};
+use crate::wal::{Found, Magic, Wal, WalError};
 
 const MAGIC: Magic = *b"PAXO";
 

@@ -10,8 +10,8 @@ use super::bug::Bug;
 use super::core::{Config, Core, Notice, Ready};
 use super::message::{Message, NodeId, Payload, Position};
 use super::wal::RaftDisk;
-use crate::replica::wal::WalError;
 use crate::replica::{Mistakes, NotLeader, Opened, Protocol, ReadId, Time};
+use crate::wal::WalError;
 
 impl Protocol for Core {
     type Bug = Bug;

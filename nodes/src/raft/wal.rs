@@ -14,7 +14,7 @@ use super::core::{Stored, Write};
 use super::log::Log;
 use super::message::{Entry, HardState, Position, Snapshot};
 use crate::replica::Disk;
-use crate::replica::wal::{Found, Magic, TornTail, Wal, WalError};
+use crate::wal::{Found, Magic, TornTail, Wal, WalError};
 
 const MAGIC: Magic = *b"RAFT";
 
@@ -122,7 +122,7 @@ mod tests {
     use super::super::core::Restart;
     use super::super::message::Payload;
     use super::*;
-    use crate::replica::wal::write_snapshot;
+    use crate::wal::write_snapshot;
 
     fn entry(term: u64, index: u64) -> Entry {
         let payload = Payload::Command(format!("{index} of {term}").into_bytes().into());

@@ -1,34 +1,21 @@
-//! The command line of a node of any protocol, and its process.
+//! The command line of a node of any protocol.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use clap::ValueEnum;
 
 use super::server::{Setup, serve};
 use super::{Config, NodeId, Protocol};
+use crate::process::{self, Place};
 
 /// What every node is told.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct NodeArgs {
-    /// This node's name.
-    #[arg(long)]
-    id: String,
-    /// Where the peers connect.
-    #[arg(long, value_name = "ADDRESS")]
-    listen: SocketAddr,
-    /// Where clients connect.
-    #[arg(long, value_name = "ADDRESS")]
-    client: SocketAddr,
-    /// Another node and where to dial it; once for each.
-    #[arg(long = "peer", value_name = "NAME=ADDRESS", value_parser = parse_peer)]
-    peers: Vec<(String, SocketAddr)>,
-    /// The directory of the log and the snapshot.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+pub struct NodeArgs<Bug: ValueEnum + Send + Sync + 'static> {
+    #[command(flatten)]
+    place: Place,
     /// The shortest and the longest election timeout.
     #[arg(long, value_name = "MS-MS", default_value = "150-300", value_parser = parse_range)]
     election_timeout: (Duration, Duration),
@@ -38,11 +25,9 @@ pub(crate) struct NodeArgs {
     /// Take a snapshot, and compact the log, every so many entries.
     #[arg(long, value_name = "ENTRIES", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     snapshot_every: u64,
-}
-
-pub(crate) fn parse_peer(text: &str) -> Result<(String, SocketAddr), String> {
-    let (name, address) = text.split_once('=').ok_or("expected NAME=ADDRESS")?;
-    Ok((name.to_owned(), address.parse().map_err(|error| format!("{address:?}: {error}"))?))
+    /// Make this mistake on purpose; may be given several times.
+    #[arg(long = "bug", value_name = "NAME")]
+    pub(crate) bugs: Vec<Bug>,
 }
 
 fn parse_range(text: &str) -> Result<(Duration, Duration), String> {
@@ -63,59 +48,35 @@ fn parse_ms(text: &str) -> Result<Duration, String> {
     }
 }
 
-impl NodeArgs {
+impl<Bug: ValueEnum + Send + Sync + 'static> NodeArgs<Bug> {
     /// The setup that these flags describe, or what is wrong with them.
-    pub(crate) fn setup<Bug>(self, bugs: Vec<Bug>) -> Result<Setup<Bug>, String> {
-        let mut peers: BTreeMap<NodeId, SocketAddr> = BTreeMap::new();
-        for (name, address) in &self.peers {
-            if *name == self.id || peers.insert(name.as_str().into(), *address).is_some() {
-                return Err(format!("two nodes are named {name}"));
-            }
-        }
+    fn setup(self) -> Result<Setup<Bug>, String> {
+        let peers: BTreeMap<NodeId, SocketAddr> = self.place.peers()?;
         if self.heartbeat >= self.election_timeout.0 {
             return Err("the heartbeat must be shorter than the shortest election timeout".into());
         }
         Ok(Setup {
             config: Config {
-                id: self.id.as_str().into(),
+                id: self.place.id.as_str().into(),
                 peers: peers.keys().cloned().collect(),
                 election_timeout: self.election_timeout,
                 heartbeat: self.heartbeat,
-                bugs,
+                bugs: self.bugs,
             },
-            listen: self.listen,
-            client: self.client,
+            listen: self.place.listen,
+            client: self.place.client,
             peers,
-            data: self.data,
+            data: self.place.data,
             snapshot_every: self.snapshot_every,
         })
     }
 
-    /// Runs a node until SIGTERM or SIGINT, then gives 0; 3 if it could not start or its disk failed, with a line on
-    /// standard error that says why.
-    pub(crate) fn run<P: Protocol>(self, bugs: Vec<P::Bug>) -> ExitCode {
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => return failed(&error),
-        };
-        let served = runtime.block_on(async {
-            let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
-            let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
-            let shutdown = async {
-                tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-            };
-            serve::<P>(self.setup(bugs)?, shutdown).await.map_err(|error| error.to_string())
-        });
-        match served {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => failed(&error),
-        }
+    /// Runs a node of this protocol until it is told to stop.
+    pub(crate) fn run<P: Protocol<Bug = Bug>>(self) -> ExitCode {
+        process::run(async |shutdown| -> Result<(), String> {
+            serve::<P>(self.setup()?, shutdown).await.map_err(|error| error.to_string())
+        })
     }
-}
-
-fn failed(error: &dyn std::fmt::Display) -> ExitCode {
-    crate::logging::log(format_args!("error: {error}"));
-    ExitCode::from(3)
 }
 
 #[cfg(test)]
@@ -124,26 +85,33 @@ mod tests {
 
     use super::*;
 
+    #[derive(Clone, Debug, PartialEq, ValueEnum)]
+    enum Bug {
+        /// Forgets.
+        Forget,
+    }
+
     #[derive(Parser)]
     struct Cli {
         #[command(flatten)]
-        args: NodeArgs,
+        args: NodeArgs<Bug>,
     }
 
     /// Reads the flags that every node needs, and these.
-    fn setup(more: &str) -> Result<Setup<()>, String> {
+    fn setup(more: &str) -> Result<Setup<Bug>, String> {
         let needed = "node --id n1 --listen 127.0.0.1:1 --client 127.0.0.1:2 --data d";
         let words = needed.split(' ').chain(more.split_whitespace());
-        Cli::try_parse_from(words).map_err(|error| error.to_string())?.args.setup(Vec::new())
+        Cli::try_parse_from(words).map_err(|error| error.to_string())?.args.setup()
     }
 
     #[test]
     fn flags_become_a_setup() {
         let setup = setup(
             "--peer n2=127.0.0.1:3 --peer n3=127.0.0.1:4 --election-timeout 300-500 --heartbeat 20
-             --snapshot-every 50",
+             --snapshot-every 50 --bug forget",
         )
         .unwrap();
+        assert_eq!(setup.config.bugs, [Bug::Forget]);
         assert_eq!(setup.config.peers, ["n2".into(), "n3".into()]);
         assert_eq!(setup.config.election_timeout, (Duration::from_millis(300), Duration::from_millis(500)));
         assert_eq!((setup.config.heartbeat, setup.snapshot_every), (Duration::from_millis(20), 50));
@@ -153,6 +121,7 @@ mod tests {
     fn flags_that_make_no_sense_are_refused_by_name() {
         for (flags, word) in [
             ("--peer n2", "NAME=ADDRESS"),
+            ("--bug remember", "forget"),
             ("--peer n1=127.0.0.1:3", "two nodes are named n1"),
             ("--peer n2=127.0.0.1:3 --peer n2=127.0.0.1:4", "two nodes are named n2"),
             ("--election-timeout 300-150", "longer"),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Disk;
-use super::wal::Wal;
+use crate::wal::Wal;
 
 /// A change of what a node remembers. Given `restart`, nothing on disk counts any more but that snapshot and this record.
 #[derive(Clone, Debug)]

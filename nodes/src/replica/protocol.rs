@@ -26,7 +26,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::wal::{TornTail, WalError};
+use crate::wal::{TornTail, WalError};
 
 /// A moment: how long after the node's start.
 pub(crate) type Time = Duration;

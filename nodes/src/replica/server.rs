@@ -29,11 +29,11 @@ use super::client;
 use super::gateway::{Answer, Ask, Gateway, told};
 use super::link::{self, Frame, Link};
 use super::service::{Asker, Service};
-use super::wal::WalError;
 use super::{Config, Disk, NodeId, Opened, Protocol, Ready, Time};
 use crate::logging::log;
 use crate::machine::{Command, Machine, Op};
 use crate::value::Value;
+use crate::wal::WalError;
 use crate::wire::{Outcome, Request};
 
 /// Events that may wait for the loop; their senders wait then too.

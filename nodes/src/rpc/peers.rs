@@ -20,7 +20,6 @@ use tokio::time::{sleep, timeout};
 use tokio_util::codec::FramedRead;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::args::Setup;
 use crate::frame;
 use crate::wire::{frames, send_queued};
 
@@ -46,13 +45,13 @@ where
     Q: Serialize + Send + Sync + 'static,
     A: DeserializeOwned + Send + 'static,
 {
-    pub(super) fn dial(setup: &Setup) -> Self {
+    pub(super) fn dial(me: &str, peers: &BTreeMap<String, SocketAddr>) -> Self {
         let link = |(name, address): (&String, &SocketAddr)| {
             let (questions, queue) = mpsc::channel(QUEUE);
-            let task = tokio::spawn(keep_connected(setup.id.clone(), *address, queue));
+            let task = tokio::spawn(keep_connected(me.to_owned(), *address, queue));
             (name.clone(), Link { questions, _task: AbortOnDropHandle::new(task) })
         };
-        Peers { me: setup.id.clone(), links: setup.peers.iter().map(link).collect() }
+        Peers { me: me.to_owned(), links: peers.iter().map(link).collect() }
     }
 
     /// The names of the others, in order.

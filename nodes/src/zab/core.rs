@@ -17,8 +17,8 @@ use super::history::History;
 use super::message::{Credentials, Epoch, Message, Promise, Record, Snapshot, Txn, Zxid};
 use crate::replica::journal::{Journal, Write};
 use crate::replica::ledger::Ledger;
-use crate::replica::wal::{Found, Magic, Wal, WalError};
 use crate::replica::{Mistakes, NodeId, NotLeader, Opened, Payload, Protocol, ReadId, Ready, Time};
+use crate::wal::{Found, Magic, Wal, WalError};
 
 const MAGIC: Magic = *b"ZABL";
 

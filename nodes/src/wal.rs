@@ -124,6 +124,12 @@ impl Wal {
         self.file.write_all(&frame)
     }
 
+    /// Writes one batch and makes it durable.
+    pub(crate) fn store(&mut self, batch: &impl Serialize) -> io::Result<()> {
+        self.append(batch)?;
+        self.sync()
+    }
+
     /// Replaces snapshot and log: nothing counts any more but this snapshot, and this batch.
     pub(crate) fn restart(&mut self, snapshot: &impl Serialize, batch: &impl Serialize) -> io::Result<()> {
         write_snapshot(&self.dir, self.magic, snapshot)?;
