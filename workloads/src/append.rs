@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use tribunal_checker::op::{F, Value};
 
 use crate::keys::{Keys, WHOLE_READS_OPS_MAX};
-use crate::{Completion, Options, Request, Workload};
+use crate::{Options, Request, Workload};
 
 /// The workload `append`.
 pub struct Append {
@@ -39,8 +39,6 @@ impl Workload for Append {
         self.last += 1;
         Request { f: F::Append, key, value: Value::Int(self.last) }
     }
-
-    fn observe(&mut self, _worker: usize, _request: &Request, _completion: &Completion) {}
 
     fn final_reads(&self) -> Vec<Request> {
         self.keys.reads()

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use tribunal_checker::op::{F, Value};
 
 use crate::keys::{Keys, WHOLE_READS_OPS_MAX};
-use crate::{Completion, Options, Request, Workload};
+use crate::{Options, Request, Workload};
 
 /// The workload `broadcast`.
 pub struct Broadcast {
@@ -38,8 +38,6 @@ impl Workload for Broadcast {
         self.messages += 1;
         Request { f: F::Add, key, value: Value::str(&format!("m{}", self.messages)) }
     }
-
-    fn observe(&mut self, _worker: usize, _request: &Request, _completion: &Completion) {}
 
     fn final_reads(&self) -> Vec<Request> {
         self.topics.reads()

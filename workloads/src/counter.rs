@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use tribunal_checker::op::{F, Value};
 
 use crate::keys::Keys;
-use crate::{Completion, Options, Request, Workload};
+use crate::{Options, Request, Workload};
 
 /// The workload `counter`.
 pub struct Counter {
@@ -37,8 +37,6 @@ impl Workload for Counter {
             Request { f: F::Read, key, value: Value::Nil }
         }
     }
-
-    fn observe(&mut self, _worker: usize, _request: &Request, _completion: &Completion) {}
 
     fn final_reads(&self) -> Vec<Request> {
         self.keys.reads()

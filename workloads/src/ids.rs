@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use tribunal_checker::op::{F, Value};
 
 use crate::keys::{Keys, WHOLE_READS_OPS_MAX};
-use crate::{Completion, Options, Request, Workload};
+use crate::{Options, Request, Workload};
 
 /// The workloads `unique-ids` and `order-ids`.
 pub struct Ids {
@@ -29,8 +29,6 @@ impl Workload for Ids {
     fn next(&mut self, _worker: usize) -> Request {
         Request { f: F::Generate, key: self.keys.draw(&mut self.rng), value: Value::Nil }
     }
-
-    fn observe(&mut self, _worker: usize, _request: &Request, _completion: &Completion) {}
 
     /// One more of each: it must be none of those before.
     fn final_reads(&self) -> Vec<Request> {

@@ -51,7 +51,7 @@ pub trait Workload: Send {
     fn next(&mut self, worker: usize) -> Request;
 
     /// What became of it, so that later operations can build on what was seen.
-    fn observe(&mut self, worker: usize, request: &Request, completion: &Completion);
+    fn observe(&mut self, _worker: usize, _request: &Request, _completion: &Completion) {}
 
     /// How long a worker waits before it asks again, once its last operation was observed.
     fn pause(&self, _worker: usize) -> Duration {

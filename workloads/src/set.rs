@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use tribunal_checker::op::{F, Value};
 
 use crate::keys::{Keys, WHOLE_READS_OPS_MAX};
-use crate::{Completion, Options, Request, Workload};
+use crate::{Options, Request, Workload};
 
 /// The workload `set`.
 pub struct Set {
@@ -41,8 +41,6 @@ impl Workload for Set {
         self.elements += 1;
         Request { f: F::Add, key, value: Value::str(&format!("e{}", self.elements)) }
     }
-
-    fn observe(&mut self, _worker: usize, _request: &Request, _completion: &Completion) {}
 
     fn final_reads(&self) -> Vec<Request> {
         self.keys.reads()
