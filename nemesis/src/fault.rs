@@ -26,6 +26,7 @@ pub const FAULTS: &[Fault] = &[
     starve::FAULT,
     limits::FAULT,
     power::FAULT,
+    power::TORN_WRITE,
     disk_trouble::FULL,
     disk_trouble::ERROR,
     disk_trouble::SLOW,

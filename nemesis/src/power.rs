@@ -6,8 +6,8 @@
 use rand::RngExt;
 
 use crate::{
-    Act,
-    fault::{Fault, Kind},
+    Act, TimedAct, Trouble,
+    fault::{Dice, Fault, Kind},
 };
 
 pub(crate) const FAULT: Fault = Fault {
@@ -25,3 +25,31 @@ pub(crate) const FAULT: Fault = Fault {
         nodes.into_iter().map(|node| Act::LosePower(node, dice.rng.random::<u32>().into()).into()).collect()
     },
 };
+
+/// A power failure that comes while much is on its way to the disk: nearly always it takes something, and of a write that
+/// crosses a sector it may take a part.
+pub(crate) const TORN_WRITE: Fault = Fault {
+    name: "torn-write",
+    about: "cuts the power in the middle of a slow fsync: the last write may be torn; the undo starts the nodes",
+    usual: false,
+    kinds: &[
+        Kind { name: "leader", about: "whoever leads", at_leader: true },
+        Kind { name: "all", about: "every node at once", at_leader: false },
+    ],
+    draw: draw_torn,
+};
+
+/// How long the sync takes in whose middle the power fails, in milliseconds.
+const SYNC_MS: u64 = 400;
+
+fn draw_torn(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
+    let count = if kind == "all" { dice.order.len() } else { 1 };
+    let nodes = dice.order.iter().copied().take(count);
+    let after_ms = dice.rng.random_range(0..SYNC_MS.min(dice.hold_ms).max(1));
+    let slow = nodes.clone().map(|node| Act::FailDisk(node, Trouble::Slow(SYNC_MS)).into());
+    let mut acts: Vec<TimedAct> = slow.collect();
+    for node in nodes {
+        acts.push(TimedAct { after_ms, act: Act::LosePower(node, dice.rng.random::<u32>().into()) });
+    }
+    acts
+}

@@ -46,7 +46,7 @@ use self::replica::args::NodeArgs;
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum NodeCommand {
     /// Run one node of a Raft cluster.
-    Raft(NodeArgs<raft::Bug>),
+    Raft(NodeArgs<raft::Bug, raft::Options>),
     /// Run one node of a Multi-Paxos cluster.
     Paxos(NodeArgs<paxos::Bug>),
     /// Run one node of a ZAB cluster, the protocol of ZooKeeper.

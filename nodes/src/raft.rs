@@ -5,7 +5,7 @@
 //!   core      the protocol .................................................... pure
 //!   protocol  the core as the server around it knows it
 //!   wal       term, vote, log and snapshot on disk ............................ I/O
-//!   log, message, bug ......................................................... data
+//!   log, message, options, bug ................................................ data
 //! ```
 //!
 //! Sockets, clients and the state machine are those of every [replica](crate::replica).
@@ -14,24 +14,26 @@ mod bug;
 pub(crate) mod core;
 mod log;
 mod message;
+mod options;
 mod protocol;
 #[cfg(test)]
 mod tests;
 mod wal;
 
 pub use self::bug::Bug;
+pub use self::options::Options;
 
 #[cfg(test)]
 mod command_line {
     use clap::Parser;
 
-    use super::Bug;
+    use super::{Bug, Options};
     use crate::replica::args::NodeArgs;
 
     #[derive(Parser)]
     struct Cli {
         #[command(flatten)]
-        args: NodeArgs<Bug>,
+        args: NodeArgs<Bug, Options>,
     }
 
     #[test]

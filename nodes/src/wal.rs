@@ -89,6 +89,16 @@ impl Wal {
         S: DeserializeOwned,
         B: DeserializeOwned,
     {
+        Wal::open_as(dir, magic, false)
+    }
+
+    /// As [`open`](Wal::open). With `keep_torn`, which is a mistake, a torn end is not cut: what is written follows it, and
+    /// is not read again.
+    pub(crate) fn open_as<S, B>(dir: &Path, magic: Magic, keep_torn: bool) -> Result<Found<S, B>, WalError>
+    where
+        S: DeserializeOwned,
+        B: DeserializeOwned,
+    {
         let path = dir.join("wal");
         let failed = |source| WalError::Io { path: path.clone(), source };
         if !dir.is_dir() {
@@ -103,12 +113,12 @@ impl Wal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(failed(error)),
         };
-        let (batches, good) = read_frames(&path, &bytes, magic)?;
+        let (batches, good) = read_frames(&path, &bytes, magic, keep_torn)?;
         let next_frame = batches.len() as u64 + 1;
 
         let file = OpenOptions::new().append(true).create(true).open(&path).map_err(failed)?;
         let torn = (good < bytes.len()).then_some(TornTail { at: good, bytes: bytes.len() - good });
-        if torn.is_some() {
+        if torn.is_some() && !keep_torn {
             file.set_len(good as u64).map_err(failed)?;
         }
         file.sync_all().map_err(failed)?;
@@ -183,6 +193,7 @@ fn read_frames<B: DeserializeOwned>(
     path: &Path,
     bytes: &[u8],
     magic: Magic,
+    keep_torn: bool,
 ) -> Result<(Vec<B>, usize), WalError> {
     let mut batches = Vec::new();
     let mut at = 0;
@@ -194,7 +205,8 @@ fn read_frames<B: DeserializeOwned>(
         batches.push(decode(path, body)?);
         at += length;
     }
-    if let Some(next) = (at + 1..bytes.len()).find(|&next| parse_frame(&bytes[next..], magic).is_some()) {
+    let next = (at + 1..bytes.len()).find(|&next| parse_frame(&bytes[next..], magic).is_some());
+    if let Some(next) = next.filter(|_| !keep_torn) {
         return Err(WalError::CorruptMiddle { path: path.to_owned(), at, next });
     }
     Ok((batches, at))

@@ -29,6 +29,9 @@ pub(crate) fn raft() -> Vec<Flaw> {
     let flaw = |bug: &Bug| match bug {
         Bug::ApplyTwiceOnRetry => Flaw::seeded(bug.name(), bug.rule(), "counter"),
         Bug::AckBeforeFsync => Flaw::seeded(bug.name(), bug.rule(), "register").with(&["--nemesis", "power"]),
+        Bug::TornTailKept => {
+            Flaw::seeded(bug.name(), bug.rule(), "register").with(&["--nemesis", "torn-write"])
+        }
         Bug::SnapshotLosesTail => {
             Flaw::seeded(bug.name(), bug.rule(), "register").with(&["--node-arg=--snapshot-every=500"])
         }

@@ -184,6 +184,7 @@ impl Core {
 
 impl Protocol for Core {
     type Bug = Bug;
+    type Options = ();
     type At = Slot;
     type Message = Message;
     type Notice = Notice;

@@ -19,6 +19,9 @@ pub enum Bug {
     /// storage before responding", section 5.1). What a killed process has written is still there; only a power failure
     /// shows the mistake.
     AckBeforeFsync,
+    /// A leader's lease counts from the followers' answers, lasts for the longest election timeout, and is looked at now and
+    /// then, not after each read (Ongaro's thesis, section 6.4.1).
+    LeaseWithoutMargin,
     /// A node forgets in a crash whom it voted for (Raft section 5.2: one vote per term).
     ForgetVote,
     /// A node forgets in a crash its term, and so its vote (Raft section 5.1; Figure 2, persistent state).
@@ -51,4 +54,8 @@ pub enum Bug {
     /// A node that starts gives the index of its last entry to the next one (Raft section 5.3; Figure 2, persistent
     /// state).
     ReuseIndexAfterRestart,
+    /// A node keeps the torn end of its log and writes on after it: the next start takes all that for torn, too, and
+    /// forgets it (Raft Figure 2, persistent state; section 5.1). Shown by a power failure that tears a write, and a later
+    /// crash.
+    TornTailKept,
 }

@@ -8,10 +8,12 @@
 //! in the [ledger](durability) until the write that they rely on is reported durable, so `messages` may always be sent
 //! at once. A leader's AppendEntries rely on nothing and go out in parallel with its own write (thesis, section 10.2.1).
 //!
-//! Told in parts: [`election`] (section 5.2), [`replication`] (5.3, 5.4), [`reads`] (8, thesis 6.4), [`snapshot`] (7).
+//! Told in parts: [`election`] (section 5.2), [`replication`] (5.3, 5.4), [`reads`] (8, thesis 6.4), [`lease`] (thesis 6.4.1),
+//! [`snapshot`] (7).
 
 mod durability;
 mod election;
+mod lease;
 mod reads;
 mod replication;
 mod snapshot;
@@ -28,6 +30,7 @@ use super::log::Log;
 use super::message::{
     Appended, Body, Entry, HardState, Index, Message, NodeId, Payload, Position, Snapshot, Term,
 };
+use super::options::Options;
 pub(crate) use crate::replica::{NotLeader, ReadId, Time};
 
 /// What a node finds on its disk when it starts.
@@ -85,7 +88,7 @@ pub(crate) enum Notice {
 }
 
 /// How a node is set up.
-pub(crate) type Config = crate::replica::Config<Bug>;
+pub(crate) type Config = crate::replica::Config<Bug, Options>;
 
 /// All that must happen outside.
 pub(crate) type Ready = crate::replica::Ready<Core>;
@@ -106,6 +109,8 @@ pub(crate) struct Core {
     /// When the leader was last heard.
     heard: Option<Time>,
     election_at: Time,
+    /// With leases: votes for nobody before that.
+    promised_until: Time,
     /// A snapshot that is arriving.
     incoming: Option<(Position, Vec<u8>)>,
     ledger: Ledger,
@@ -130,6 +135,7 @@ impl Core {
             leader: None,
             heard: None,
             election_at: now,
+            promised_until: now,
             incoming: None,
             ready: Ready::default(),
         };
@@ -139,6 +145,7 @@ impl Core {
             core.ledger.log_changed(last);
         }
         core.reset_election_timer();
+        core.promise_leader();
         core
     }
 
@@ -146,7 +153,10 @@ impl Core {
     pub(crate) fn tick(&mut self, now: Time) {
         self.now = self.now.max(now);
         match self.role {
-            Role::Leader(_) => self.tick_leader(),
+            Role::Leader(_) => {
+                self.look_at_lease();
+                self.tick_leader();
+            }
             _ if self.now >= self.election_at => self.start_pre_vote(),
             _ => {}
         }
@@ -160,6 +170,9 @@ impl Core {
     /// A message has arrived, maybe late, maybe not for the first time.
     pub(crate) fn receive(&mut self, now: Time, from: &NodeId, message: Message) {
         self.now = self.now.max(now);
+        if self.keeps_promise(&message) {
+            return;
+        }
         // Section 5.1: whoever sees a later term takes it on and follows; whoever is addressed from an earlier one
         // says so. Answers from an earlier term answer nothing any more.
         if message.term > self.state.term {
@@ -213,6 +226,7 @@ impl Core {
     /// Takes what must happen outside.
     pub(crate) fn ready(&mut self) -> Ready {
         let mut write = None;
+        self.renew_lease();
         self.begin_read_round();
         if !self.writes_behind() {
             self.replicate();
@@ -223,7 +237,7 @@ impl Core {
         ready.write = write;
         ready.committed = self.log.between(self.applied, self.commit).to_vec();
         self.applied = ready.committed.last().map_or(self.applied, |entry| entry.at.index);
-        self.release_reads(&mut ready.reads);
+        self.release_reads(&mut ready);
         ready
     }
 

@@ -9,12 +9,14 @@ use rand_chacha::ChaCha8Rng;
 use super::bug::Bug;
 use super::core::{Config, Core, Notice, Ready};
 use super::message::{Message, NodeId, Payload, Position};
+use super::options::Options;
 use super::wal::RaftDisk;
 use crate::replica::{Mistakes, NotLeader, Opened, Protocol, ReadId, Time};
 use crate::wal::WalError;
 
 impl Protocol for Core {
     type Bug = Bug;
+    type Options = Options;
     type At = Position;
     type Message = Message;
     type Notice = Notice;
@@ -33,7 +35,7 @@ impl Protocol for Core {
     }
 
     fn open(config: Config, data: &Path, rng: ChaCha8Rng) -> Result<Opened<Self>, WalError> {
-        let (disk, stored, torn) = RaftDisk::open(data)?;
+        let (disk, stored, torn) = RaftDisk::open(data, config.has(Bug::TornTailKept))?;
         let snapshot = stored.snapshot.clone();
         Ok(Opened { protocol: Core::new(config, stored, rng, Time::ZERO), disk, snapshot, torn })
     }
@@ -65,6 +67,10 @@ impl Protocol for Core {
 
     fn read(&mut self, id: ReadId) -> Result<(), NotLeader> {
         Core::read(self, id)
+    }
+
+    fn lease_holds(&self, now: Time) -> bool {
+        Core::lease_holds(self, now)
     }
 
     fn persisted(&mut self, number: u64) {

@@ -37,9 +37,13 @@ pub(crate) struct RaftDisk {
 }
 
 impl RaftDisk {
-    /// Opens the log in a directory, which is created if need be, and reads what it holds.
-    pub(crate) fn open(dir: &Path) -> Result<(RaftDisk, Stored, Option<TornTail>), WalError> {
-        let Found { wal, snapshot, batches, torn } = Wal::open(dir, MAGIC)?;
+    /// Opens the log in a directory, which is created if need be, and reads what it holds. A torn tail is cut, or kept, which
+    /// is a mistake.
+    pub(crate) fn open(
+        dir: &Path,
+        keep_torn: bool,
+    ) -> Result<(RaftDisk, Stored, Option<TornTail>), WalError> {
+        let Found { wal, snapshot, batches, torn } = Wal::open_as(dir, MAGIC, keep_torn)?;
         let stored = replay(&dir.join("wal"), snapshot, batches)?;
         Ok((RaftDisk { wal, state: stored.state.clone() }, stored, torn))
     }
@@ -145,7 +149,7 @@ mod tests {
     /// A directory with a log of these batches.
     fn written(batches: Vec<Vec<Write>>) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        let (mut wal, ..) = RaftDisk::open(dir.path()).unwrap();
+        let (mut wal, ..) = RaftDisk::open(dir.path(), false).unwrap();
         for batch in batches {
             wal.write(batch).unwrap();
             wal.sync().unwrap();
@@ -154,7 +158,7 @@ mod tests {
     }
 
     fn read(dir: &Path) -> (Stored, Option<TornTail>) {
-        let (_, stored, torn) = RaftDisk::open(dir).unwrap();
+        let (_, stored, torn) = RaftDisk::open(dir, false).unwrap();
         (stored, torn)
     }
 
@@ -188,16 +192,31 @@ mod tests {
         let dir = written(vec![vec![state(1, "n1"), entries(1..=2, 1)]]);
         let path = dir.path().join("wal");
         let synced = fs::metadata(&path).unwrap().len() as usize;
-        RaftDisk::open(dir.path()).unwrap().0.write(vec![entries(3..=4, 1)]).unwrap();
+        RaftDisk::open(dir.path(), false).unwrap().0.write(vec![entries(3..=4, 1)]).unwrap();
         let whole = fs::read(&path).unwrap();
         for length in synced + 1..whole.len() {
             fs::write(&path, &whole[..length]).unwrap();
-            let (mut wal, stored, torn) = RaftDisk::open(dir.path()).unwrap();
+            let (mut wal, stored, torn) = RaftDisk::open(dir.path(), false).unwrap();
             assert_eq!(torn, Some(TornTail { at: synced, bytes: length - synced }));
             assert_eq!(terms(&stored), [(1, 1), (2, 1)], "cut at {length}");
             wal.write(vec![entries(3..=3, 2)]).unwrap();
             assert_eq!(terms(&read(dir.path()).0), [(1, 1), (2, 1), (3, 2)], "cut at {length}");
         }
+    }
+
+    #[test]
+    fn what_follows_a_torn_tail_that_is_kept_is_forgotten() {
+        let dir = written(vec![vec![entries(1..=2, 1)], vec![entries(3..=4, 1)]]);
+        let path = dir.path().join("wal");
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        let (mut wal, stored, torn) = RaftDisk::open(dir.path(), true).unwrap();
+        assert!(torn.is_some());
+        assert_eq!(terms(&stored), [(1, 1), (2, 1)], "the first start sees it for what it is");
+        wal.write(vec![entries(3..=3, 2)]).unwrap();
+        wal.sync().unwrap();
+        let (_, stored, _) = RaftDisk::open(dir.path(), true).unwrap();
+        assert_eq!(terms(&stored), [(1, 1), (2, 1)], "what was synced after it is lost");
     }
 
     /// What was synced, and is wrong now, must not be taken for a torn tail: votes and entries would be forgotten.
@@ -211,7 +230,7 @@ mod tests {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x10;
             fs::write(&path, &damaged).unwrap();
-            let error = RaftDisk::open(dir.path()).expect_err("a synced frame is damaged");
+            let error = RaftDisk::open(dir.path(), false).expect_err("a synced frame is damaged");
             assert!(matches!(error, WalError::CorruptMiddle { .. }), "byte {at}: {error}");
             assert_eq!(fs::read(&path).unwrap(), damaged, "and nothing is cut");
         }
@@ -224,7 +243,7 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         let second = whole.windows(4).rposition(|bytes| bytes == MAGIC).unwrap();
         fs::write(&path, &whole[second..]).unwrap();
-        assert!(matches!(RaftDisk::open(dir.path()), Err(WalError::Unreadable { .. })));
+        assert!(matches!(RaftDisk::open(dir.path(), false), Err(WalError::Unreadable { .. })));
     }
 
     /// The log from 4 on, after a snapshot at 5: some entries are kept for slow followers.
@@ -269,6 +288,6 @@ mod tests {
     fn a_log_without_its_snapshot_is_refused() {
         let dir = written(vec![vec![entries(1..=7, 1)], vec![compaction()]]);
         fs::remove_file(dir.path().join("snapshot")).unwrap();
-        assert!(matches!(RaftDisk::open(dir.path()), Err(WalError::Unreadable { .. })));
+        assert!(matches!(RaftDisk::open(dir.path(), false), Err(WalError::Unreadable { .. })));
     }
 }

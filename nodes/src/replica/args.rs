@@ -13,7 +13,7 @@ use crate::process::{self, Place};
 
 /// What every node is told.
 #[derive(Clone, Debug, clap::Args)]
-pub struct NodeArgs<Bug: ValueEnum + Send + Sync + 'static> {
+pub struct NodeArgs<Bug: ValueEnum + Send + Sync + 'static, Options: clap::Args = ()> {
     #[command(flatten)]
     place: Place,
     /// The shortest and the longest election timeout.
@@ -25,6 +25,8 @@ pub struct NodeArgs<Bug: ValueEnum + Send + Sync + 'static> {
     /// Take a snapshot, and compact the log, every so many entries.
     #[arg(long, value_name = "ENTRIES", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     snapshot_every: u64,
+    #[command(flatten)]
+    options: Options,
     /// Make this mistake on purpose; may be given several times.
     #[arg(long = "bug", value_name = "NAME")]
     pub(crate) bugs: Vec<Bug>,
@@ -48,9 +50,9 @@ fn parse_ms(text: &str) -> Result<Duration, String> {
     }
 }
 
-impl<Bug: ValueEnum + Send + Sync + 'static> NodeArgs<Bug> {
+impl<Bug: ValueEnum + Send + Sync + 'static, Options: clap::Args> NodeArgs<Bug, Options> {
     /// The setup that these flags describe, or what is wrong with them.
-    fn setup(self) -> Result<Setup<Bug>, String> {
+    fn setup(self) -> Result<Setup<Bug, Options>, String> {
         let peers: BTreeMap<NodeId, SocketAddr> = self.place.peers()?;
         if self.heartbeat >= self.election_timeout.0 {
             return Err("the heartbeat must be shorter than the shortest election timeout".into());
@@ -61,6 +63,7 @@ impl<Bug: ValueEnum + Send + Sync + 'static> NodeArgs<Bug> {
                 peers: peers.keys().cloned().collect(),
                 election_timeout: self.election_timeout,
                 heartbeat: self.heartbeat,
+                options: self.options,
                 bugs: self.bugs,
             },
             listen: self.place.listen,
@@ -72,7 +75,7 @@ impl<Bug: ValueEnum + Send + Sync + 'static> NodeArgs<Bug> {
     }
 
     /// Runs a node of this protocol until it is told to stop.
-    pub(crate) fn run<P: Protocol<Bug = Bug>>(self) -> ExitCode {
+    pub(crate) fn run<P: Protocol<Bug = Bug, Options = Options>>(self) -> ExitCode {
         process::run(async |shutdown| -> Result<(), String> {
             serve::<P>(self.setup()?, shutdown).await.map_err(|error| error.to_string())
         })

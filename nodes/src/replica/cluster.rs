@@ -25,7 +25,7 @@ const TRIES: u64 = 60;
 type Running = (oneshot::Sender<()>, JoinHandle<Result<(), ServerError>>);
 
 struct Cluster<P: Protocol> {
-    setups: Vec<Setup<P::Bug>>,
+    setups: Vec<Setup<P::Bug, P::Options>>,
     running: Vec<Option<Running>>,
 }
 
@@ -45,6 +45,7 @@ impl<P: Protocol> Cluster<P> {
                     peers: peers.keys().cloned().collect(),
                     election_timeout: ELECTION_TIMEOUT,
                     heartbeat: HEARTBEAT,
+                    options: P::Options::default(),
                     bugs: Vec::new(),
                 },
                 listen: peer_ports[node],

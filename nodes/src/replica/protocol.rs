@@ -90,9 +90,9 @@ pub(crate) struct Snapshot<At> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotLeader;
 
-/// How a node is set up.
+/// How a node is set up; `Options` are what only its own protocol has.
 #[derive(Clone, Debug)]
-pub(crate) struct Config<Bug> {
+pub(crate) struct Config<Bug, Options = ()> {
     pub(crate) id: NodeId,
     /// The other nodes.
     pub(crate) peers: Vec<NodeId>,
@@ -100,10 +100,11 @@ pub(crate) struct Config<Bug> {
     pub(crate) election_timeout: (Duration, Duration),
     /// How often a leader makes itself heard.
     pub(crate) heartbeat: Duration,
+    pub(crate) options: Options,
     pub(crate) bugs: Vec<Bug>,
 }
 
-impl<Bug: PartialEq> Config<Bug> {
+impl<Bug: PartialEq, Options> Config<Bug, Options> {
     /// Whether the node is to make that mistake.
     pub(crate) fn has(&self, bug: Bug) -> bool {
         self.bugs.contains(&bug)
@@ -148,6 +149,8 @@ pub(crate) struct Ready<P: Protocol> {
     pub(crate) install: Option<Arc<Snapshot<P::At>>>,
     pub(crate) committed: Vec<Entry<P::At>>,
     pub(crate) reads: Vec<ReadId>,
+    /// Reads that may be answered now if, after the state machine was read, [`lease_holds`](Protocol::lease_holds).
+    pub(crate) leased: Vec<ReadId>,
     /// The node led, and does not any more: proposals that were not committed are uncertain, reads must be retried.
     pub(crate) deposed: bool,
 }
@@ -161,6 +164,7 @@ impl<P: Protocol> Default for Ready<P> {
             install: None,
             committed: Vec::new(),
             reads: Vec::new(),
+            leased: Vec::new(),
             deposed: false,
         }
     }
@@ -194,6 +198,8 @@ pub(crate) struct Opened<P: Protocol> {
 /// One node's part in a protocol that puts commands in order.
 pub(crate) trait Protocol: Sized + Send + 'static {
     type Bug: clap::ValueEnum + Copy + PartialEq + fmt::Debug + Send;
+    /// What only this protocol can be told.
+    type Options: Clone + Default + fmt::Debug + Send;
     /// How the place of an entry is named.
     type At: Clone + PartialEq + fmt::Debug + Serialize + DeserializeOwned + Send + Sync;
     type Message: Clone + Serialize + DeserializeOwned + fmt::Debug + Send + 'static;
@@ -205,7 +211,11 @@ pub(crate) trait Protocol: Sized + Send + 'static {
     fn mistakes(bugs: &[Self::Bug]) -> Mistakes;
 
     /// Opens the disk, and starts from what it holds at moment zero.
-    fn open(config: Config<Self::Bug>, data: &Path, rng: ChaCha8Rng) -> Result<Opened<Self>, WalError>;
+    fn open(
+        config: Config<Self::Bug, Self::Options>,
+        data: &Path,
+        rng: ChaCha8Rng,
+    ) -> Result<Opened<Self>, WalError>;
 
     /// Where it stands, for the line that a node says at its start: it begins with `term N`, or what is one here.
     fn standing(&self) -> String;
@@ -222,8 +232,14 @@ pub(crate) trait Protocol: Sized + Send + 'static {
     /// A client's command. Only a leader takes it; that it was taken does not mean that it will be committed.
     fn propose(&mut self, command: Arc<[u8]>) -> Result<(), NotLeader>;
 
-    /// A read has arrived. It will come out of [`Ready::reads`], unless this node is deposed before.
+    /// A read has arrived. It will come out of [`Ready::reads`] or [`Ready::leased`], unless this node is deposed before.
     fn read(&mut self, id: ReadId) -> Result<(), NotLeader>;
+
+    /// Whether this node certainly still leads at that moment, without asking anybody. Where there are no leases nobody
+    /// ever is.
+    fn lease_holds(&self, _now: Time) -> bool {
+        false
+    }
 
     /// The writes up to and with this number are on disk.
     fn persisted(&mut self, number: u64);

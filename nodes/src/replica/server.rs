@@ -43,8 +43,8 @@ const BATCH: usize = 512;
 
 /// How a server is set up.
 #[derive(Clone, Debug)]
-pub(crate) struct Setup<Bug> {
-    pub(crate) config: Config<Bug>,
+pub(crate) struct Setup<Bug, Options = ()> {
+    pub(crate) config: Config<Bug, Options>,
     /// Where peers and clients connect.
     pub(crate) listen: SocketAddr,
     pub(crate) client: SocketAddr,
@@ -77,7 +77,7 @@ pub(super) enum Event<M> {
 
 /// Serves until `shutdown` completes or the disk fails.
 pub(crate) async fn serve<P: Protocol>(
-    setup: Setup<P::Bug>,
+    setup: Setup<P::Bug, P::Options>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
     let bugs: Vec<_> = setup.config.bugs.iter().filter_map(clap::ValueEnum::to_possible_value).collect();
@@ -115,6 +115,7 @@ pub(crate) async fn serve<P: Protocol>(
         service: Service::new(machine, mistakes),
         protocol,
         disk,
+        start,
         now: Time::ZERO,
         leader: None,
         snapshot_every: setup.snapshot_every,
@@ -213,6 +214,8 @@ struct Node<P: Protocol> {
     service: Service,
     links: BTreeMap<NodeId, Link<P::Message>>,
     disk: std::sync::mpsc::Sender<<P::Disk as Disk>::Write>,
+    start: Instant,
+    /// The time at which everything that is taken in together happened.
     now: Time,
     /// Who led when requests were last tried.
     leader: Option<NodeId>,
@@ -324,6 +327,12 @@ impl<P: Protocol> Node<P> {
         for id in ready.reads {
             let answer = self.service.answer_read(id);
             self.answer(answer);
+        }
+        for id in ready.leased {
+            let read = self.service.answer_read(id);
+            // After the state was read, and with the time of now: a pause before this may have cost the lease.
+            let holds = self.protocol.lease_holds(self.start.elapsed());
+            self.answer(read.map(|(asker, answer)| (asker, if holds { answer } else { Answer::Uncertain })));
         }
     }
 

@@ -187,6 +187,7 @@ mod tests {
                 peers: Vec::new(),
                 election_timeout: (Duration::from_millis(150), Duration::from_millis(300)),
                 heartbeat: Duration::from_millis(40),
+                options: Default::default(),
                 bugs: bugs.to_vec(),
             };
             let core = Core::new(config, Stored::default(), ChaCha8Rng::seed_from_u64(1), Duration::ZERO);

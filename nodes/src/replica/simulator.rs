@@ -27,6 +27,8 @@ const NAMES: [&str; 5] = ["n1", "n2", "n3", "n4", "n5"];
 const FAULTS: Duration = Duration::from_secs(8);
 const HEALED: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_secs(1);
+/// How much faster or slower than the truth a clock runs at most.
+const DRIFT: f64 = 0.05;
 
 enum Event<P: Protocol> {
     Deliver { from: usize, to: usize, message: P::Message },
@@ -41,6 +43,8 @@ pub(crate) struct Simulator<P: Staged> {
     rng: ChaCha8Rng,
     now: Time,
     actors: Vec<Actor<P>>,
+    /// How fast the clock of each runs.
+    rates: Vec<f64>,
     paused_until: Vec<Time>,
     cut: HashSet<(usize, usize)>,
     faults: bool,
@@ -59,10 +63,17 @@ pub(crate) struct Simulator<P: Staged> {
 
 impl<P: Staged> Simulator<P> {
     pub(crate) fn new(seed: u64, bugs: &[P::Bug]) -> Self {
+        Self::with(seed, bugs, &P::Options::default())
+    }
+
+    pub(crate) fn with(seed: u64, bugs: &[P::Bug], options: &P::Options) -> Self {
+        let actor = |name: &&str| Actor::new(name, &NAMES, bugs, options.clone(), P::Stored::default());
+        let mut drift = ChaCha8Rng::seed_from_u64(!seed);
         let mut simulator = Simulator {
             rng: ChaCha8Rng::seed_from_u64(seed),
             now: Time::ZERO,
-            actors: NAMES.iter().map(|name| Actor::new(name, &NAMES, bugs, P::Stored::default())).collect(),
+            actors: NAMES.iter().map(actor).collect(),
+            rates: NAMES.iter().map(|_| drift.random_range(1.0 - DRIFT..1.0 + DRIFT)).collect(),
             paused_until: vec![Time::ZERO; NAMES.len()],
             cut: HashSet::new(),
             faults: true,
@@ -89,13 +100,19 @@ impl<P: Staged> Simulator<P> {
         self.events.insert(self.numbered, event);
     }
 
+    /// What a node takes for the time.
+    fn clock(&self, node: usize) -> Time {
+        self.now.mul_f64(self.rates[node])
+    }
+
     fn millis(&mut self, range: std::ops::Range<u64>) -> Duration {
         Duration::from_micros(self.rng.random_range(range.start * 1000..range.end * 1000))
     }
 
     fn start(&mut self, node: usize) {
         let seed = self.rng.random_range(0..u64::MAX);
-        self.actors[node].start(seed, self.now);
+        let now = self.clock(node);
+        self.actors[node].start(seed, now);
         let boot = self.actors[node].boots;
         self.schedule(Duration::ZERO, Event::Tick { node, boot });
     }
@@ -137,7 +154,7 @@ impl<P: Staged> Simulator<P> {
             self.schedule(self.paused_until[node] - self.now, event);
             return Ok(());
         }
-        let now = self.now;
+        let now = node.map_or(self.now, |node| self.clock(node));
         match event {
             Event::Deliver { from, to, message } => {
                 let from = self.actors[from].id.clone();
@@ -269,6 +286,7 @@ impl<P: Staged> Simulator<P> {
             ready.messages.extend(more.messages);
             ready.notices.extend(more.notices);
             ready.reads.extend(more.reads);
+            ready.leased.extend(more.leased);
         }
         let pending = self.actors[node].disk.unsynced.len();
         for _ in 0..pending {
@@ -280,7 +298,11 @@ impl<P: Staged> Simulator<P> {
             let to = self.actors.iter().position(|actor| actor.id == to).expect("it is one of them");
             self.post(node, to, message);
         }
-        for read in ready.reads {
+        let leased = match &self.actors[node].core {
+            Some(core) if core.lease_holds(self.clock(node)) => std::mem::take(&mut ready.leased),
+            _ => Vec::new(),
+        };
+        for read in ready.reads.into_iter().chain(leased) {
             let applied = self.actors[node].machine.len();
             let committed = self.reads.remove(&read).unwrap_or(0);
             if applied < committed {
@@ -347,10 +369,15 @@ pub(crate) fn seeds() -> u64 {
 }
 
 /// Plays many schedules of the correct protocol, which must not be so rough that nothing happens.
-pub(crate) fn acquit<P: Staged>(mut seen: impl FnMut(&Simulator<P>)) {
+pub(crate) fn acquit<P: Staged>(seen: impl FnMut(&Simulator<P>)) {
+    acquit_with(&P::Options::default(), seen);
+}
+
+/// As [`acquit`], with these options.
+pub(crate) fn acquit_with<P: Staged>(options: &P::Options, mut seen: impl FnMut(&Simulator<P>)) {
     let (mut committed, mut answered) = (0, 0);
     for seed in 0..seeds() {
-        match Simulator::<P>::new(seed, &[]).run() {
+        match Simulator::<P>::with(seed, &[], options).run() {
             Ok(simulator) => {
                 committed += simulator.committed.len();
                 answered += simulator.answered;

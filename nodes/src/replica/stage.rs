@@ -32,7 +32,12 @@ pub(crate) trait Staged: Protocol {
     fn snapshot(stored: &Self::Stored) -> Option<Arc<[u8]>>;
 
     /// A node that starts with that disk.
-    fn start(config: Config<Self::Bug>, stored: Self::Stored, rng: ChaCha8Rng, now: Time) -> Self;
+    fn start(
+        config: Config<Self::Bug, Self::Options>,
+        stored: Self::Stored,
+        rng: ChaCha8Rng,
+        now: Time,
+    ) -> Self;
 
     /// Checks one node, by its number, after a step; `committed` is what was applied anywhere, in order.
     fn testify(
@@ -63,7 +68,7 @@ impl<P: Staged> Disk<P> {
 /// One node: what is on its disk, and while it is up, its core and its state machine.
 pub(crate) struct Actor<P: Staged> {
     pub(crate) id: NodeId,
-    pub(crate) config: Config<P::Bug>,
+    pub(crate) config: Config<P::Bug, P::Options>,
     pub(crate) disk: Disk<P>,
     pub(crate) core: Option<P>,
     /// The state machine: every entry that was applied, from the first on.
@@ -73,13 +78,20 @@ pub(crate) struct Actor<P: Staged> {
 }
 
 impl<P: Staged> Actor<P> {
-    pub(crate) fn new(id: &str, all: &[&str], bugs: &[P::Bug], stored: P::Stored) -> Self {
+    pub(crate) fn new(
+        id: &str,
+        all: &[&str],
+        bugs: &[P::Bug],
+        options: P::Options,
+        stored: P::Stored,
+    ) -> Self {
         let peers = all.iter().filter(|peer| **peer != id).map(|peer| NodeId::from(*peer)).collect();
         let config = Config {
             id: id.into(),
             peers,
             election_timeout: ELECTION_TIMEOUT,
             heartbeat: HEARTBEAT,
+            options,
             bugs: bugs.to_vec(),
         };
         let disk = Disk { stored, unsynced: VecDeque::new() };

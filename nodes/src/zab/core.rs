@@ -241,6 +241,7 @@ impl Core {
 
 impl Protocol for Core {
     type Bug = Bug;
+    type Options = ();
     type At = Zxid;
     type Message = Message;
     type Notice = Notice;

@@ -54,6 +54,7 @@ impl Core {
             self.ready.notices.push(Notice::BecameFollower { term, leader: Some(leader.clone()), why });
         }
         self.heard = Some(self.now);
+        self.promise_leader();
         self.reset_election_timer();
     }
 
@@ -75,7 +76,9 @@ impl Core {
     /// Grants what RequestVote would, and only while no leader is heard. It promises nothing and stores nothing.
     pub(super) fn on_pre_vote(&mut self, from: &NodeId, last: Position, stale: bool) {
         let (shortest, _) = self.config.election_timeout;
-        let leader_heard = self.is_leader() || self.heard.is_some_and(|heard| self.now < heard + shortest);
+        let leader_heard = self.is_leader()
+            || self.now < self.promised_until
+            || self.heard.is_some_and(|heard| self.now < heard + shortest);
         let granted = !stale && !leader_heard && self.is_up_to_date(last);
         // The reply tells this node's term, which a crash must not undo.
         self.send_durably(from, Body::PreVoteReply { granted });

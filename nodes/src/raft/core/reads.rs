@@ -17,12 +17,14 @@
 use std::collections::VecDeque;
 
 use super::super::message::Index;
-use super::{Bug, Core, NotLeader, ReadId, Role};
+use super::lease::Lease;
+use super::{Bug, Core, NotLeader, ReadId, Ready, Role};
 
 #[derive(Debug, Default)]
 pub(super) struct Reads {
     /// The last round that was begun.
     pub(super) round: u64,
+    pub(super) lease: Lease,
     waiting: VecDeque<Read>,
 }
 
@@ -35,10 +37,11 @@ struct Read {
 }
 
 impl Core {
-    /// A read has arrived. It will come out of [`super::Ready::reads`], unless this node is deposed before.
+    /// A read has arrived. It will come out of [`Ready`], unless this node is deposed before.
     pub(crate) fn read(&mut self, id: ReadId) -> Result<(), NotLeader> {
+        let careless = self.config.has(Bug::StaleRead) || self.lease_held();
         let Role::Leader(leading) = &mut self.role else { return Err(NotLeader) };
-        if self.config.has(Bug::StaleRead) {
+        if careless {
             self.ready.reads.push(id);
             return Ok(());
         }
@@ -51,7 +54,7 @@ impl Core {
     pub(super) fn begin_read_round(&mut self) {
         let Role::Leader(leading) = &self.role else { return };
         let wanted = leading.reads.waiting.back().is_some_and(|read| read.round > leading.reads.round);
-        if wanted && self.confirmed_round() == Some(leading.reads.round) {
+        if wanted && !self.lease_holds(self.now) && self.confirmed_round() == Some(leading.reads.round) {
             self.begin_round();
         }
     }
@@ -61,24 +64,27 @@ impl Core {
         let Role::Leader(leading) = &mut self.role else { return };
         leading.reads.round += 1;
         let round = leading.reads.round;
+        self.lease_round(round);
         self.heartbeat(round);
     }
 
     /// The last round that a majority has answered.
-    fn confirmed_round(&self) -> Option<u64> {
+    pub(super) fn confirmed_round(&self) -> Option<u64> {
         let Role::Leader(leading) = &self.role else { return None };
         Some(leading.majority(leading.reads.round, |follower| follower.round))
     }
 
     /// Moves the reads that may be answered now.
-    pub(super) fn release_reads(&mut self, ready: &mut Vec<ReadId>) {
+    pub(super) fn release_reads(&mut self, ready: &mut Ready) {
+        let leased = self.lease_holds(self.now);
         let Some(confirmed) = self.confirmed_round() else { return };
         let Role::Leader(leading) = &mut self.role else { return };
         while let Some(read) = leading.reads.waiting.front()
-            && read.round <= confirmed
+            && (leased || read.round <= confirmed)
             && read.index <= self.applied
         {
-            ready.push(read.id);
+            let list = if read.round <= confirmed { &mut ready.reads } else { &mut ready.leased };
+            list.push(read.id);
             leading.reads.waiting.pop_front();
         }
     }

@@ -229,6 +229,10 @@ impl Core {
     pub(super) fn on_append_reply(&mut self, from: &NodeId, round: u64, result: Appended) {
         let Role::Leader(leading) = &mut self.role else { return };
         let Some(follower) = leading.followers.get_mut(from) else { return };
+        // It refused an earlier term of this node's: that confirms no round of this one, whose numbers begin anew.
+        if result == Appended::Stale {
+            return;
+        }
         follower.answered(self.now, round);
         match result {
             Appended::Matched(index) => follower.matched_upto(index),

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 
+use super::super::Options;
 use super::super::bug::Bug;
 use super::super::core::{Config, Core, Notice, Stored, Time, Write};
 use super::super::log::Log;
 use super::super::message::{Entry, Payload, Position, Term};
-use crate::replica::simulator::{Simulator, acquit, convict, every_bug_names_its_rule, seeds};
+use crate::replica::simulator::{Simulator, acquit, acquit_with, convict, every_bug_names_its_rule, seeds};
 use crate::replica::stage::Staged;
 
 #[derive(Default)]
@@ -111,6 +112,13 @@ fn every_schedule_is_safe_and_the_healed_cluster_agrees() {
     assert!(terms > 2 * seeds(), "{terms} leaders elected");
 }
 
+/// Reads without a round are as new as those with one, whatever is paused, and though clocks differ by what is allowed.
+#[test]
+fn leases_are_safe_in_every_schedule() {
+    let options = Options { lease: true, ..Options::default() };
+    acquit_with::<Core>(&options, |_| ());
+}
+
 /// Two are too rare here and have stories of their own: `forget-vote` and `commit-prior-term`.
 #[test]
 fn the_simulator_convicts_the_bugs() {
@@ -124,6 +132,7 @@ fn the_simulator_convicts_the_bugs() {
         (Bug::TruncateUnconditionally, &["Leader Completeness"]),
         (Bug::SkipPreviousEntryCheck, &["Log Matching"]),
         (Bug::NoStepDown, &["stale read"]),
+        (Bug::LeaseWithoutMargin, &["stale read"]),
         (Bug::SnapshotLosesTail, &["State Machine Safety"]),
         (Bug::ReuseIndexAfterRestart, &["Leader Completeness"]),
     ]);

@@ -1,0 +1,118 @@
+//! Reads under a leader lease, and the promises that it rests on.
+
+use std::time::Duration;
+
+use super::super::Options;
+use super::super::bug::Bug;
+use super::super::core::Stored;
+use super::super::message::{Body, Message, Position};
+use super::script::{Stage, THREE};
+use super::{ELECTION_TIMEOUT, HEARTBEAT};
+
+/// The leader n1, just confirmed by n2 and n3.
+fn led(bugs: &[Bug]) -> Stage {
+    let options = Options { lease: true, ..Options::default() };
+    let disks = THREE.map(|_| Stored::default()).to_vec();
+    let mut stage = Stage::with_options(&THREE, disks, bugs, &options);
+    stage.elect("n1", &THREE);
+    stage.heartbeat("n1", &THREE);
+    stage
+}
+
+/// A read comes to n1; says how many answers there are once it has done what it can alone.
+fn answers(stage: &mut Stage) -> usize {
+    stage.actor("n1").core.as_mut().unwrap().read(7).unwrap();
+    stage.settle("n1");
+    stage.answered.len()
+}
+
+#[test]
+fn under_a_lease_a_read_is_answered_without_a_message() {
+    let mut stage = led(&[]);
+    assert_eq!(answers(&mut stage), 1);
+    assert_eq!(stage.said(), []);
+}
+
+/// The lease lasts for the shortest election timeout less the margin, from when the last confirmed round began.
+#[test]
+fn the_lease_is_over_before_anybody_can_be_elected() {
+    let promised = ELECTION_TIMEOUT.0;
+    let length = Options::default().lease_for(promised);
+    assert!(length > HEARTBEAT && length < promised);
+    for (wait, answered) in [(length - Duration::from_millis(1), 1), (length, 0)] {
+        let mut stage = led(&[]);
+        stage.now += wait;
+        stage.tick("n1");
+        stage.said();
+        assert_eq!(answers(&mut stage), answered, "after {wait:?}");
+        stage.heartbeat("n1", &THREE);
+        assert_eq!(stage.answered.len(), 1, "by a round, as without leases");
+    }
+}
+
+/// The state was read, and then the process was paused: the answer must not be given.
+#[test]
+fn a_lease_that_ran_out_after_the_read_does_not_hold() {
+    let mut stage = led(&[]);
+    assert_eq!(answers(&mut stage), 1);
+    let later = stage.now + ELECTION_TIMEOUT.0;
+    assert!(!stage.actor("n1").core.as_ref().unwrap().lease_holds(later));
+}
+
+/// n1 is paused, n2 is elected meanwhile; the answers to an old round, and a read, are what n1 sees first when it goes on.
+#[test]
+fn a_paused_leader_answers_no_reads() {
+    for (bugs, answered) in [(&[][..], 0), (&[Bug::LeaseWithoutMargin][..], 1)] {
+        let mut stage = led(bugs);
+        // Looks at the clock, then sleeps.
+        stage.now += HEARTBEAT;
+        stage.tick("n1");
+        stage.said();
+        stage.elect("n2", &["n2", "n3"]);
+        stage.propose("n2", "new");
+        stage.play(&["n2", "n3"]);
+        stage.answered.clear();
+        let now = stage.now;
+        let core = stage.actor("n1").core.as_mut().unwrap();
+        core.read(7).unwrap();
+        core.tick(now);
+        stage.settle("n1");
+        assert_eq!(stage.answered.len(), answered, "{bugs:?}");
+    }
+}
+
+fn asks(stage: &mut Stage, voter: &str, body: Body) -> Option<Message> {
+    let now = stage.now;
+    stage.said();
+    stage.actor(voter).core.as_mut().unwrap().receive(now, &"n3".into(), Message { term: 9, body });
+    stage.settle(voter);
+    stage.sync(voter);
+    stage.sent.pop_front().map(|(_, _, message)| message)
+}
+
+#[test]
+fn whoever_hears_a_leader_votes_for_nobody_and_keeps_its_term() {
+    let last = Position { term: 8, index: 99 };
+    let mut stage = led(&[]);
+    assert_eq!(asks(&mut stage, "n2", Body::RequestVote { last }), None);
+    assert_eq!(stage.actor("n2").core.as_ref().unwrap().term(), 1);
+    // And not by way of a later term either.
+    let reply = asks(&mut stage, "n2", Body::PreVote { last });
+    assert_eq!(reply, Some(Message { term: 9, body: Body::PreVoteReply { granted: false } }));
+    assert_eq!(asks(&mut stage, "n2", Body::RequestVote { last }), None);
+    stage.now += ELECTION_TIMEOUT.0;
+    let vote = asks(&mut stage, "n2", Body::RequestVote { last });
+    assert_eq!(vote, Some(Message { term: 9, body: Body::VoteReply { granted: true } }));
+}
+
+/// It may have promised, and forgotten.
+#[test]
+fn whoever_starts_votes_for_nobody_for_a_while() {
+    let mut stage = led(&[]);
+    stage.crash("n2");
+    stage.start("n2");
+    let last = Position { term: 8, index: 99 };
+    assert_eq!(asks(&mut stage, "n2", Body::RequestVote { last }), None);
+    stage.now += ELECTION_TIMEOUT.0;
+    assert!(asks(&mut stage, "n2", Body::RequestVote { last }).is_some());
+}
