@@ -150,10 +150,30 @@ fn parse_count(text: &str) -> Result<usize, String> {
     }
 }
 
-fn parse_rate(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(rate),
-        _ => Err("expected operations per second, more than 0".into()),
+/// How fast the clients ask.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Rate {
+    /// By turns as fast as they are answered and calmly.
+    Spells,
+    /// As fast as they are answered.
+    Full,
+    /// So many operations per second over all clients.
+    PerSecond(f64),
+}
+
+impl Rate {
+    /// The operations per second over all clients, where they are always the same.
+    pub(crate) fn per_second(self) -> Option<f64> {
+        if let Rate::PerSecond(rate) = self { Some(rate) } else { None }
+    }
+}
+
+fn parse_rate(text: &str) -> Result<Rate, String> {
+    match (text, text.parse::<f64>()) {
+        ("spells", _) => Ok(Rate::Spells),
+        ("full", _) => Ok(Rate::Full),
+        (_, Ok(rate)) if rate > 0.0 && rate.is_finite() => Ok(Rate::PerSecond(rate)),
+        _ => Err("expected operations per second, more than 0, or full, or spells".into()),
     }
 }
 
@@ -246,9 +266,9 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value = "3n", value_name = "N|Nn", value_parser = parse_concurrency)]
     pub(crate) concurrency: Concurrency,
 
-    /// Operations per second over all clients [default: as fast as they are answered]
-    #[arg(long, value_name = "HZ", value_parser = parse_rate)]
-    pub(crate) rate: Option<f64>,
+    /// Operations per second over all clients; full: as fast as they are answered; spells: full and calm by turns
+    #[arg(long, default_value = "spells", value_name = "HZ", value_parser = parse_rate)]
+    pub(crate) rate: Rate,
 
     /// How long to ask
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = parse_duration)]

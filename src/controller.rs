@@ -1,5 +1,6 @@
 //! The concurrent clients: one worker per process, and the phases in which they ask.
 
+pub(crate) mod pace;
 mod recent;
 pub(crate) mod recorder;
 
@@ -17,6 +18,7 @@ use tribunal_checker::op::Value;
 use tribunal_workloads::{Client, Completion, Request, Workload};
 
 use crate::cluster::Cluster;
+use pace::Pace;
 use recorder::{Actor, Recorder};
 
 /// After a failure that cost nothing (a refused connection, say) a worker waits this long before it asks again:
@@ -32,8 +34,7 @@ pub(crate) struct Controller {
     pub(crate) recorder: Arc<Recorder>,
     workload: Mutex<Box<dyn Workload>>,
     workers: usize,
-    /// Operations per second over all workers; `None`: as fast as they are answered.
-    rate: Option<f64>,
+    pace: Pace,
     op_timeout: Duration,
     next_process: AtomicU64,
 }
@@ -50,11 +51,11 @@ impl Controller {
         recorder: Arc<Recorder>,
         workload: Box<dyn Workload>,
         workers: usize,
-        rate: Option<f64>,
+        pace: Pace,
         op_timeout: Duration,
     ) -> Arc<Self> {
         let (workload, next_process) = (Mutex::new(workload), AtomicU64::new(0));
-        Arc::new(Controller { cluster, recorder, workload, workers, rate, op_timeout, next_process })
+        Arc::new(Controller { cluster, recorder, workload, workers, pace, op_timeout, next_process })
     }
 
     /// Asks until told to stop; returns when every operation under way has ended.
@@ -63,20 +64,23 @@ impl Controller {
     /// When the history cannot be written.
     pub(crate) async fn drive(self: &Arc<Self>, stop: &CancellationToken) -> Result<()> {
         let mut workers = JoinSet::new();
+        let began = Instant::now();
         for worker in 0..self.workers {
             let (controller, stop) = (self.clone(), stop.clone());
-            workers.spawn(async move { controller.work(worker, &stop).await });
+            workers.spawn(async move { controller.work(worker, began, &stop).await });
         }
         finish(workers, stop).await
     }
 
-    async fn work(&self, worker: usize, stop: &CancellationToken) -> Result<()> {
+    async fn work(&self, worker: usize, began: Instant, stop: &CancellationToken) -> Result<()> {
         let mut hand = self.fresh_hand(worker);
-        let mut due = Instant::now();
+        let mut due = Duration::ZERO;
         loop {
-            if let Some(rate) = self.rate {
-                due += exponential(self.workers as f64 / rate);
-                tokio::select! { () = sleep_until(due) => {}, () = stop.cancelled() => {} }
+            let now = began.elapsed();
+            let draw = || rand::rng().random_range(f64::EPSILON..1.0);
+            due = self.pace.next(due, now, self.workers, draw);
+            if due > now {
+                tokio::select! { () = sleep_until(began + due) => {}, () = stop.cancelled() => {} }
             }
             if stop.is_cancelled() {
                 return Ok(());
@@ -186,10 +190,4 @@ async fn finish(mut workers: JoinSet<Result<()>>, stop: &CancellationToken) -> R
         }
     }
     end
-}
-
-/// A waiting time whose mean is this many seconds: independent workers then ask as a Poisson process.
-fn exponential(mean_seconds: f64) -> Duration {
-    let uniform: f64 = rand::rng().random_range(f64::EPSILON..1.0);
-    Duration::from_secs_f64(-uniform.ln() * mean_seconds)
 }

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use tribunal_reports::run_info::{Node, Phase, RunInfo, SCHEMA_VERSION, Tool};
 
+use crate::cli::Rate;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::run::Plan;
@@ -35,7 +36,8 @@ impl RunRecord {
             model: plan.model.name().into(),
             nodes: nodes.collect(),
             concurrency: plan.workers,
-            rate: args.rate,
+            rate: args.rate.per_second(),
+            spells: args.rate == Rate::Spells,
             time_limit_ms: args.time_limit.as_millis() as u64,
             keys: args.keys,
             ops_per_key: Some(args.ops_per_key),

@@ -26,6 +26,7 @@ use crate::cluster::disks::Wish;
 use crate::cluster::namespaces::{self, Namespaces};
 use crate::cluster::{Cluster, Death, Network};
 use crate::controller::Controller;
+use crate::controller::pace::Pace;
 use crate::controller::recorder::Recorder;
 use crate::exit;
 use crate::failure::Failures;
@@ -251,7 +252,7 @@ impl<'a> Trial<'a> {
             recorder,
             workload,
             plan.workers,
-            plan.args.rate,
+            Pace::new(plan.args.rate, plan.seed, plan.args.time_limit),
             plan.args.op_timeout,
         );
         let journal = (plan.args.net != Net::Netns)

@@ -5,12 +5,13 @@
 
 use std::ops::Range;
 
-use rand::RngExt;
+use rand::{RngExt, seq::SliceRandom};
 
 use crate::{
     Act, TimedAct,
     fault::{Dice, Fault, Kind},
     grudge::Grudge,
+    plan,
 };
 
 pub(crate) const FAULT: Fault = Fault {
@@ -27,6 +28,16 @@ pub(crate) const FAULT: Fault = Fault {
         Kind {
             name: "flapping-leader",
             about: "whoever leads, apart from all others, again and again for a moment",
+            at_leader: true,
+        },
+        Kind {
+            name: "leader-minority",
+            about: "whoever leads with fewer than half of the nodes, apart from the others",
+            at_leader: true,
+        },
+        Kind {
+            name: "shifting-majority",
+            about: "a bare majority with whoever leads, then another that shares as few nodes with it as can be, and so on",
             at_leader: true,
         },
         Kind { name: "halves", about: "n1 to the middle apart from the others", at_leader: false },
@@ -54,7 +65,14 @@ const FLAPS_MAX: usize = 10;
 /// How long a flap lasts, and the time between two: around an election timeout, in milliseconds.
 const FLAP_MS: Range<u64> = 50..500;
 
+/// How long a majority stays together before it shifts, in milliseconds: from less than an election takes to some work done
+/// after one.
+const SHIFT_MS: Range<u64> = 200..3_000;
+
 fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
+    if kind == "shifting-majority" {
+        return shifting(dice);
+    }
     let grudge = grudge(kind, dice);
     let mode = dice.mode;
     let cuts =
@@ -76,6 +94,33 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     acts
 }
 
+/// Majorities one after the other, each just large enough, and each made of those that the one before left out, and as few of
+/// that one as it takes. What one has decided, the next knows from a single witness (if the nodes are odd in number), and
+/// those that were left out wake up with the logs and the beliefs of an earlier time. That quorums meet, and that the one
+/// node in which they meet remembers and is listened to, is what consensus rests on.
+fn shifting(dice: &mut Dice) -> Vec<TimedAct> {
+    let mut order = dice.order.clone();
+    let majority = order.len() / 2 + 1;
+    let mode = dice.mode;
+    let mut cut = Grudge::split(&order, majority);
+    let mut acts: Vec<TimedAct> = plan::hold(&cut, mode);
+    let mut at_ms = 0;
+    loop {
+        at_ms += dice.moment_ms(SHIFT_MS);
+        if at_ms >= dice.hold_ms {
+            return acts;
+        }
+        order[..majority].shuffle(&mut dice.rng);
+        order.rotate_left(majority);
+        let next = Grudge::split(&order, majority);
+        let new =
+            next.cuts().filter(|&(from, to)| cut.hears(to, from)).map(|(from, to)| Act::Cut(from, to, mode));
+        let old = cut.cuts().filter(|&(from, to)| next.hears(to, from)).map(|(from, to)| Act::Heal(from, to));
+        acts.extend(new.chain(old).map(|act| TimedAct { after_ms: at_ms, act }));
+        cut = next;
+    }
+}
+
 fn grudge(kind: &str, dice: &mut Dice) -> Grudge {
     let order = &dice.order;
     match kind {
@@ -86,6 +131,7 @@ fn grudge(kind: &str, dice: &mut Dice) -> Grudge {
         }
         "random-halves" | "flapping" => Grudge::split(order, order.len() / 2),
         "minority-third" => Grudge::split(order, (order.len() / 3).max(1)),
+        "leader-minority" => Grudge::split(order, (order.len().saturating_sub(1) / 2).max(1)),
         "majority-ring" => Grudge::majority_ring(order),
         "bridge" => Grudge::bridge(order),
         "one-way" => {
@@ -134,6 +180,9 @@ mod tests {
             for kind in FAULT.kinds {
                 let mut dice = dice(nodes, seed);
                 let first = dice.order[0];
+                if kind.name == "shifting-majority" {
+                    continue;
+                }
                 let grudge = grudge(kind.name, &mut dice);
                 let views = views(&grudge, nodes);
                 let distinct: BTreeSet<&BTreeSet<NodeId>> = views.iter().collect();
@@ -146,6 +195,7 @@ mod tests {
                 let holds = match kind.name {
                     "isolate-leader" | "flapping-leader" => alone(first) && sides == [1, nodes - 1],
                     "isolate-one" => at(nodes).filter(|&node| alone(node)).count() == 1 && sides == [1, nodes - 1],
+                    "leader-minority" => sides == [(nodes - 1) / 2, nodes - (nodes - 1) / 2] && views[first.0].len() < nodes / 2 + 1,
                     "halves" => views[0] == at(nodes / 2).collect() && sides == [nodes / 2, nodes.div_ceil(2)],
                     "random-halves" | "flapping" => sides == [nodes / 2, nodes.div_ceil(2)],
                     "minority-third" => sides == [nodes / 3, nodes - nodes / 3],
@@ -166,6 +216,36 @@ mod tests {
                 };
                 prop_assert!(holds, "{} of {nodes}: {grudge}", kind.name);
             }
+        }
+
+        /// Each majority is just one, lasts, and shares as few nodes with the one before as two majorities can.
+        #[test]
+        fn a_majority_shifts_and_is_always_one(nodes in 3..10usize, seed: u64) {
+            let mut dice = dice(nodes, seed);
+            let first = dice.order[0];
+            let acts = draw("shifting-majority", &mut dice);
+            let least = nodes / 2 + 1;
+            let mut cut: BTreeSet<(NodeId, NodeId)> = BTreeSet::new();
+            let mut before: Option<BTreeSet<NodeId>> = None;
+            for moment in acts.chunk_by(|one, other| one.after_ms == other.after_ms) {
+                for timed in moment {
+                    let in_turn = match timed.act {
+                        Act::Cut(from, to, _) => cut.insert((from, to)),
+                        Act::Heal(from, to) => cut.remove(&(from, to)),
+                        _ => false,
+                    };
+                    prop_assert!(in_turn, "{} out of turn", timed.act);
+                }
+                let majority: Vec<_> =
+                    views(&cut.iter().copied().collect(), nodes).into_iter().filter(|view| view.len() >= least).collect();
+                prop_assert!(majority.len() == least && majority.iter().all(|view| *view == majority[0] && view.len() == least));
+                match &before {
+                    Some(before) => prop_assert_eq!(before.intersection(&majority[0]).count(), 2 * least - nodes),
+                    None => prop_assert!(majority[0].contains(&first)),
+                }
+                before = Some(majority[0].clone());
+            }
+            prop_assert!(acts.is_sorted_by_key(|timed| timed.after_ms));
         }
 
         /// Cuts and heals take turns, in time, and all within the hold.

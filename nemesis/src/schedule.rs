@@ -7,13 +7,15 @@
 //!           ╰────────── a period: 0.7 to 1.3 intervals ─────╯
 //! ```
 //!
+//! - Every other fault is joined by another that begins and ends while it is held: a node that restarts while it is cut off
+//!   from half of the others does what neither fault shows.
 //! - Wanted faults come in shuffled *rounds*, each once in a round, so that a short run has seen all of them and a long one
 //!   as many of each.
 //! - Within a fault, kinds that aim at the leader and those that do not take turns, each from a shuffled deck of its own:
 //!   most bugs of replication need a leader that is cut off at the wrong moment.
 //! - Holds are spread evenly from 0.3 s (about an election timeout) to 0.7 of a period: some that a cluster shrugs off,
 //!   most long enough for it to elect anew and go on without those that are cut off.
-//! - At least 0.3 of a period is quiet after a fault, also after the last one before the time limit.
+//! - At least 0.3 of a period is quiet after a fault (and who joined it), also after the last one before the time limit.
 
 use std::{fmt, str::FromStr};
 
@@ -207,7 +209,7 @@ impl Schedule {
         let interval_ms = self.interval_ms.max(1);
         let quiet_ms = interval_ms * 3 / 10;
         let mut decks: Vec<Deck> = self.wanted.0.iter().map(|wanted| Deck::new(wanted, &mut rng)).collect();
-        let mut round: Vec<usize> = Vec::new();
+        let mut round = Round::default();
         let mut at_ms = rng.random_range(interval_ms / 5..=interval_ms / 2);
         loop {
             let period_ms = rng.random_range(interval_ms * 7 / 10..=interval_ms * 13 / 10);
@@ -217,21 +219,56 @@ impl Schedule {
             if hold_ms_max < hold_ms_min {
                 return plan;
             }
-            if round.is_empty() {
-                round = (0..decks.len()).collect();
-                round.shuffle(&mut rng);
-            }
-            let deck = &mut decks[round.pop().expect("filled above")];
-            let kind = deck.next(&mut rng);
+            let deck = round.next(decks.len(), &mut rng);
             let hold_ms = rng.random_range(hold_ms_min..=hold_ms_max);
-            let mut order: Vec<NodeId> = (0..self.nodes).map(NodeId).collect();
-            order.shuffle(&mut rng);
-            let mode = if rng.random() { CutMode::Stall } else { CutMode::Reset };
-            let dice = Dice { order, hold_ms, mode, rng: ChaCha8Rng::seed_from_u64(rng.random()) };
-            plan.steps.push(Step { at_ms, ..step(deck.fault, kind, dice) });
+            plan.steps.push(self.deal(&mut decks[deck], at_ms, hold_ms, &mut rng));
+            let after_ms = rng.random_range(0..=hold_ms / 2);
+            if decks.len() > 1 && rng.random() && hold_ms - after_ms >= hold_ms_min {
+                let hold_ms = rng.random_range(hold_ms_min..=hold_ms - after_ms);
+                let deck = round.next_but(deck, decks.len(), &mut rng);
+                plan.steps.push(self.deal(&mut decks[deck], at_ms + after_ms, hold_ms, &mut rng));
+            }
             at_ms += period_ms;
         }
     }
+
+    /// The next fault of a deck, on nodes as they fall.
+    fn deal(&self, deck: &mut Deck, at_ms: u64, hold_ms: u64, rng: &mut ChaCha8Rng) -> Step {
+        let kind = deck.next(rng);
+        let mut order: Vec<NodeId> = (0..self.nodes).map(NodeId).collect();
+        order.shuffle(rng);
+        let mode = if rng.random() { CutMode::Stall } else { CutMode::Reset };
+        let dice = Dice { order, hold_ms, mode, rng: ChaCha8Rng::seed_from_u64(rng.random()) };
+        Step { at_ms, ..step(deck.fault, kind, dice) }
+    }
+}
+
+/// Whose turn it is: each once in a shuffled round.
+#[derive(Default)]
+struct Round(Vec<usize>);
+
+impl Round {
+    fn next(&mut self, decks: usize, rng: &mut ChaCha8Rng) -> usize {
+        if self.0.is_empty() {
+            self.0 = shuffled(decks, rng);
+        }
+        self.0.pop().expect("filled above")
+    }
+
+    /// The next that is not this one, which keeps its turn.
+    fn next_but(&mut self, other: usize, decks: usize, rng: &mut ChaCha8Rng) -> usize {
+        if self.0.iter().all(|&deck| deck == other) {
+            self.0.splice(0..0, shuffled(decks, rng));
+        }
+        let at = self.0.iter().rposition(|&deck| deck != other).expect("there are others");
+        self.0.remove(at)
+    }
+}
+
+fn shuffled(decks: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
+    let mut round: Vec<usize> = (0..decks).collect();
+    round.shuffle(rng);
+    round
 }
 
 impl Schedule {
@@ -334,7 +371,7 @@ mod tests {
 
     #[test]
     fn the_seed_means_the_same_plan_for_ever() {
-        let plan = draw("kill,pause,partition", 1, 3, 5000, 20_000);
+        let plan = draw("kill,pause,partition", 4, 3, 2000, 6_000);
         let told: Vec<String> = plan
             .steps
             .iter()
@@ -346,11 +383,10 @@ mod tests {
         assert_eq!(
             told,
             [
-                "1316 +2405 partition isolate-leader: cut n1>n2 reset, cut n1>n3 reset, cut n2>n1 reset, cut n3>n1 reset",
-                "5976 +409 pause minority: pause n1",
-                "12101 +2204 kill leader-again: kill n2, @168 start n2, @276 kill n2, @471 start n2, @542 kill n2, \
-                 @734 start n2, @783 kill n2, @846 start n2, @946 kill n2, @1076 start n2, @1276 kill n2, \
-                 @1449 start n2, @1798 kill n2, @1860 start n2, @2013 kill n2",
+                "690 +573 pause leader-again: pause n3, @125 resume n3, @173 pause n3, @254 resume n3, @433 pause n3",
+                "947 +315 kill leader-again: kill n2, @94 start n2, @136 kill n2, @195 start n2, @229 kill n2",
+                "3182 +1264 partition isolate-leader: cut n1>n3 reset, cut n2>n3 reset, cut n3>n1 reset, cut n3>n2 reset",
+                "3448 +308 pause majority: pause n3, pause n1",
             ]
         );
     }
@@ -376,7 +412,7 @@ mod tests {
                 seen.entry(&step.fault).or_default()[usize::from(step.leader.is_some())] += 1;
             }
             assert_eq!(seen.len(), 3, "seed {seed}");
-            assert!((5..=7).contains(&plan.steps.len()), "seed {seed}: {}", plan.steps.len());
+            assert!((5..=14).contains(&plan.steps.len()), "seed {seed}: {}", plan.steps.len());
             for [others, at_leader] in seen.into_values() {
                 assert!(others.abs_diff(at_leader) <= 1, "seed {seed}");
             }
@@ -402,9 +438,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_other_fault_is_joined_by_another_sort() {
+        let plan = draw("kill,pause,partition", 3, 5, 3000, 1_000_000);
+        let (mut alone, mut joined) = (0, 0);
+        for pair in plan.steps.windows(2) {
+            if pair[1].at_ms < pair[0].at_ms + pair[0].hold_ms {
+                assert_ne!(pair[0].fault, pair[1].fault);
+                joined += 1;
+            } else {
+                alone += 1;
+            }
+        }
+        assert!((100..200).contains(&joined) && alone > 250, "{joined} joined, {alone} not");
+        assert!(draw("kill", 3, 5, 3000, 1_000_000).steps.len() < 400, "alone, a fault is never joined");
+    }
+
     proptest! {
         #[test]
-        fn faults_do_not_overlap_leave_quiet_and_end_in_time(
+        fn faults_join_or_leave_quiet_and_end_in_time(
             seed: u64,
             nodes in 0..9usize,
             interval_ms in 0..20_000u64,
@@ -413,9 +465,14 @@ mod tests {
             let every: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
             let plan = draw(&every.join(","), seed, nodes, interval_ms, time_limit_ms);
             let quiet_ms = interval_ms.max(1) * 2 / 10;
+            let ends = |step: &Step| step.at_ms + step.hold_ms;
             for (at, step) in plan.steps.iter().enumerate() {
-                let next_ms = plan.steps.get(at + 1).map_or(time_limit_ms, |next| next.at_ms);
-                prop_assert!(step.at_ms + step.hold_ms + quiet_ms <= next_ms, "{:?} before {}", step, next_ms);
+                // Whoever begins while it is held ends before it does, and after it comes a quiet time.
+                let (joining, later): (Vec<&Step>, Vec<&Step>) =
+                    plan.steps[at + 1..].iter().partition(|other| other.at_ms <= ends(step));
+                prop_assert!(joining.len() <= 1 && joining.iter().all(|other| ends(other) <= ends(step)));
+                let next_ms = later.first().map_or(time_limit_ms, |next| next.at_ms);
+                prop_assert!(ends(step) + quiet_ms <= next_ms, "{:?} before {}", step, next_ms);
                 prop_assert!(step.acts.iter().all(|timed| timed.after_ms < step.hold_ms.max(1)));
                 prop_assert_eq!(plan::stranger(&step.acts, nodes), None);
                 prop_assert!(step.leader.is_none_or(|leader| leader.0 < nodes));

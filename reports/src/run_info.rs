@@ -33,8 +33,11 @@ pub struct RunInfo {
     pub nodes: Vec<Node>,
     /// How many clients ran at a time.
     pub concurrency: usize,
-    /// Operations per second over all clients; `None`: as fast as they go.
+    /// Operations per second over all clients; `None`: as fast as they go, unless they ask in `spells`.
     pub rate: Option<f64>,
+    /// Whether they ask at full speed and calmly by turns.
+    #[serde(default)]
+    pub spells: bool,
     /// How long clients were driven, in milliseconds.
     pub time_limit_ms: u64,
     /// How many independent keys there were at a time.

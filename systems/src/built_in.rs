@@ -22,8 +22,8 @@ impl BuiltIn {
     }
 }
 
-/// Raft's seeded mistakes. A write that is carried out twice is seen where operations do not say what they write, and
-/// snapshots have to be frequent to be taken at a bad moment.
+/// Raft's seeded mistakes. A write that is carried out twice or left out is seen for ever where operations do not say what
+/// they make of it, and snapshots have to be frequent to be taken at a bad moment.
 pub(crate) fn raft() -> Vec<Flaw> {
     use raft::Bug;
     let flaw = |bug: &Bug| match bug {
@@ -33,7 +33,7 @@ pub(crate) fn raft() -> Vec<Flaw> {
             Flaw::seeded(bug.name(), bug.rule(), "register").with(&["--nemesis", "torn-write"])
         }
         Bug::SnapshotLosesTail => {
-            Flaw::seeded(bug.name(), bug.rule(), "register").with(&["--node-arg=--snapshot-every=500"])
+            Flaw::seeded(bug.name(), bug.rule(), "counter").with(&["--node-arg=--snapshot-every=500"])
         }
         _ => Flaw::seeded(bug.name(), bug.rule(), "register"),
     };

@@ -28,7 +28,8 @@ pub enum Bug {
     ForgetTerm,
     /// Votes are given to candidates whose log is behind (Raft section 5.4.1).
     VoteWithoutLogCheck,
-    /// A leader commits entries of earlier terms by counting (Raft section 5.4.2, Figure 8).
+    /// A leader commits entries of earlier terms by counting, and so without an entry of its own term (Raft section 5.4.2,
+    /// Figure 8).
     CommitPriorTerm,
     /// A leader commits what one follower has (Raft section 5.3: a majority).
     CommitWithoutMajority,

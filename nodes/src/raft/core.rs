@@ -51,6 +51,8 @@ enum Role {
     },
     Candidate {
         granted: BTreeSet<NodeId>,
+        /// When to ask again those who have not answered.
+        ask_at: Time,
     },
     Leader(Leading),
 }
@@ -158,13 +160,18 @@ impl Core {
                 self.tick_leader();
             }
             _ if self.now >= self.election_at => self.start_pre_vote(),
+            Role::Candidate { ask_at, .. } if self.now >= ask_at => self.ask_for_votes(),
             _ => {}
         }
     }
 
     /// The next moment at which [`Core::tick`] has something to do.
     pub(crate) fn next_tick(&self) -> Time {
-        if let Role::Leader(leading) = &self.role { leading.heartbeat_at() } else { self.election_at }
+        match &self.role {
+            Role::Leader(leading) => leading.heartbeat_at(),
+            Role::Candidate { ask_at, .. } => self.election_at.min(*ask_at),
+            Role::Follower | Role::PreCandidate { .. } => self.election_at,
+        }
     }
 
     /// A message has arrived, maybe late, maybe not for the first time.

@@ -79,7 +79,11 @@ fn command_line(words: &[String]) -> String {
 fn facts(info: &RunInfo) -> Vec<(&'static str, String)> {
     let millis = |ms: u64| duration(ms.saturating_mul(1_000_000));
     let git = info.tool.git.as_ref().map_or(String::new(), |git| format!(" ({git})"));
-    let rate = info.rate.map_or("as fast as they go".into(), |rate| format!("{rate} operations per second"));
+    let rate = match info.rate {
+        Some(rate) => format!("{rate} operations per second"),
+        None if info.spells => "by turns as fast as they go and calmly".into(),
+        None => "as fast as they go".into(),
+    };
     let per_key = info.ops_per_key.map_or(String::new(), |n| format!(", {} each", counted(n, "operation")));
     let phases = info.phases.iter().map(|phase| match phase.end_ns {
         Some(end) => format!("{} {}", phase.name, duration(end.saturating_sub(phase.start_ns))),

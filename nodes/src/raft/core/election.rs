@@ -103,18 +103,27 @@ impl Core {
         self.state.term += 1;
         self.state.vote = Some(self.config.id.clone());
         self.ledger.state_changed();
-        self.role = Role::Candidate { granted: BTreeSet::new() };
+        self.role = Role::Candidate { granted: BTreeSet::new(), ask_at: self.now };
         self.reset_election_timer();
         self.ready.notices.push(Notice::BecameCandidate { term: self.state.term });
-        let last = self.log.last();
-        for peer in self.config.peers.clone() {
+        self.ask_for_votes();
+    }
+
+    /// Asks those who have not granted their vote, and again at the next heartbeat: requests may be lost (section 5.1:
+    /// "retry RPCs if they do not receive a response in a timely manner").
+    pub(super) fn ask_for_votes(&mut self) {
+        let (last, next) = (self.log.last(), self.now + self.config.heartbeat);
+        let Role::Candidate { granted, ask_at } = &mut self.role else { return };
+        *ask_at = next;
+        let silent = self.config.peers.iter().filter(|peer| !granted.contains(*peer));
+        for peer in silent.cloned().collect::<Vec<_>>() {
             self.send_durably(&peer, Body::RequestVote { last });
         }
     }
 
     /// The own vote counts like any other: once it cannot be forgotten.
     pub(super) fn count_own_vote(&mut self) {
-        if let Role::Candidate { granted } = &mut self.role
+        if let Role::Candidate { granted, .. } = &mut self.role
             && self.ledger.state_is_durable()
             && granted.insert(self.config.id.clone())
         {
@@ -137,7 +146,7 @@ impl Core {
     }
 
     pub(super) fn on_vote_reply(&mut self, from: &NodeId, granted: bool) {
-        if let Role::Candidate { granted: by } = &mut self.role
+        if let Role::Candidate { granted: by, .. } = &mut self.role
             && granted
         {
             by.insert(from.clone());
@@ -149,7 +158,7 @@ impl Core {
         let quorum = self.quorum();
         match &self.role {
             Role::PreCandidate { granted } if granted.len() >= quorum => self.start_election(),
-            Role::Candidate { granted } if granted.len() >= quorum => self.become_leader(),
+            Role::Candidate { granted, .. } if granted.len() >= quorum => self.become_leader(),
             _ => {}
         }
     }
@@ -161,7 +170,10 @@ impl Core {
         self.role = Role::Leader(Leading::new(&self.config, last.index, self.now));
         self.leader = Some(self.config.id.clone());
         self.ready.notices.push(Notice::BecameLeader { term: self.state.term, last });
-        self.append_as_leader(Payload::Noop);
+        // Whoever commits entries of earlier terms by counting has no need of it, or so it seems.
+        if !self.config.has(Bug::CommitPriorTerm) {
+            self.append_as_leader(Payload::Noop);
+        }
     }
 
     /// Steps down if a quorum, this node included, was not heard within the longest election timeout.

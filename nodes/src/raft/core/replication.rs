@@ -30,7 +30,7 @@ const IN_FLIGHT_MAX: usize = 32;
 /// What a leader knows.
 #[derive(Debug)]
 pub(super) struct Leading {
-    /// The first entry of its own term.
+    /// What has to be applied before it reads: the first entry of its own term.
     pub(super) term_start: Index,
     pub(super) followers: BTreeMap<NodeId, Follower>,
     pub(super) reads: Reads,
@@ -69,7 +69,7 @@ impl Leading {
             round: 0,
         };
         Leading {
-            term_start: last + 1,
+            term_start: if config.has(Bug::CommitPriorTerm) { last } else { last + 1 },
             followers: config.peers.iter().map(|peer| (peer.clone(), follower(peer))).collect(),
             reads: Reads::default(),
             heartbeat_at: now + config.heartbeat,

@@ -111,7 +111,7 @@ fn figure_8_c(bugs: &[Bug]) -> Stage {
 /// Figure 8 (c): an entry of an earlier term is on a majority, and yet not committed (section 5.4.2).
 #[test]
 fn figure_8_c_an_earlier_terms_entry_is_not_committed_by_counting() {
-    for (bugs, n1) in [(&[][..], "n1* t4: 1 2 4"), (&[Bug::CommitPriorTerm][..], "n1* t4: 1 2 | 4")] {
+    for (bugs, n1) in [(&[][..], "n1* t4: 1 2 4"), (&[Bug::CommitPriorTerm][..], "n1* t4: 1 2 |")] {
         figure_8_c(bugs).shows(&format!(
             "{n1}
              n2 t4: 1 2
