@@ -25,7 +25,7 @@ struct Args {
     seeds: u64,
     #[arg(long, default_value = "20s")]
     time_limit: String,
-    /// Where runs are kept; those that are there already are not done again [default: a temporary directory]
+    /// Where runs are kept; those of the same system, mode and seed are not done again [default: a temporary directory]
     #[arg(long)]
     store: Option<PathBuf>,
     /// Handed to every run as they are
@@ -80,7 +80,7 @@ fn run(args: &Args, store: &Path, mode: &str, seed: u64) -> Result<Row> {
     // target/release/examples/proxy_and_iptables
     let own = std::env::current_exe()?;
     let tribunal = own.ancestors().nth(2).context("an example lies in examples/")?.join("tribunal");
-    let store = store.join(format!("{mode}-{seed}"));
+    let store = store.join(format!("{}-{mode}-{seed}", args.system));
     if !store.exists() {
         let mut command = Command::new(&tribunal);
         command.args(["run", "register", "--nemesis", "partition", "--quiet", "--progress", "none"]);
