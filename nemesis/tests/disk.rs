@@ -170,6 +170,66 @@ fn troubles_bite_and_heal() {
     assert_eq!(disk.counters().requests_troubled, troubled);
 }
 
+/// What a failed sync should have stored is lost for good, though programs see it until the power goes, and though a later
+/// sync succeeds.
+#[test]
+fn a_failed_sync_is_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = lossy(dir.path(), Promise::Ext4) else { return };
+    let path = dir.path().join("a");
+    fs::write(&path, "old").unwrap();
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.sync_all().unwrap();
+    file.write_all_at(b"new", 0).unwrap();
+    disk.set_trouble(Some(Trouble::Sync));
+    file.sync_all().unwrap_err();
+    disk.set_trouble(None);
+    file.sync_all().unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"new");
+    drop(file);
+    disk.darken();
+    disk.revive(1).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+}
+
+#[test]
+fn what_the_kernel_has_cached_cannot_be_read_either() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = lossy(dir.path(), Promise::Ext4) else { return };
+    let path = dir.path().join("a");
+    fs::write(&path, [1; 8192]).unwrap();
+    let file = File::open(&path).unwrap();
+    let read = || file.read_exact_at(&mut [0; 8192], 0);
+    read().unwrap();
+    disk.set_trouble(Some(Trouble::Read));
+    assert!(read().is_err(), "it was in the cache");
+    disk.set_trouble(None);
+    read().unwrap();
+}
+
+/// Bytes that were written in place: neither the length nor the time of the file tells the kernel that they are gone.
+#[test]
+fn what_the_kernel_has_cached_is_lost_with_the_power() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = lossy(dir.path(), Promise::Ext4) else { return };
+    let path = dir.path().join("a");
+    let left = (0..10).map(|seed| {
+        fs::write(&path, "old").unwrap();
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.sync_all().unwrap();
+        file.write_all_at(b"new", 0).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        drop(file);
+        let lost = disk.counters().bytes_lost;
+        disk.darken();
+        disk.revive(seed).unwrap();
+        let lost = disk.counters().bytes_lost > lost;
+        assert_eq!(fs::read_to_string(&path).unwrap(), if lost { "old" } else { "new" });
+        lost
+    });
+    assert!(left.filter(|lost| *lost).count() > 0);
+}
+
 /// A map of a file sees what is written to it, as databases count on. (That it is so is the kernel's doing, as long as its
 /// cache is not bypassed.)
 #[test]
@@ -245,7 +305,11 @@ fn files_are_damaged_where_the_seed_says() {
     assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
     assert!(disk.damage(Damage::BitFlip, 1).is_err(), "there is nothing to be damaged");
 
+    fs::create_dir(data.join("new")).unwrap();
+    fs::write(data.join("new/c"), "c").unwrap();
+    fs::write(data.join("newer"), "d").unwrap();
     disk.damage(Damage::Restore, 1).unwrap();
     assert_eq!(read(), (vec![0; 1000], vec![0; 1000]));
+    assert!(!data.join("new").exists() && !data.join("newer").exists(), "they were not there then");
     assert!(disk.counters().files_damaged >= 6);
 }

@@ -303,6 +303,30 @@ fn unsynced_writes_tear_at_sectors() {
 }
 
 #[test]
+fn of_too_much_that_is_not_synced_the_oldest_is_stored() {
+    const MIB: u64 = 1 << 20;
+    let left = |written_mib: u64| -> BTreeSet<u64> {
+        let outcome = |seed| {
+            let mut volume = Volume::new(Promise::Ext4, 1 << 30, ());
+            let ino = create(&mut volume, "a");
+            volume.sync_file(ino, false).unwrap();
+            for at in 0..written_mib {
+                let change = Change::Write(at * MIB, vec![1; MIB as usize]);
+                volume.change(ino, change, false).unwrap();
+            }
+            let lost = volume.cut(&mut ChaCha8Rng::seed_from_u64(seed)).bytes;
+            let length = volume.look(ino).unwrap().1;
+            assert_eq!(lost + length, written_mib * MIB);
+            length
+        };
+        (0..6).map(outcome).collect()
+    };
+    let max_mib = UNSYNCED_MAX / MIB;
+    assert_eq!(left(max_mib).first(), Some(&0), "all of it is at stake");
+    assert_eq!(left(max_mib + 1).first(), Some(&(max_mib / 2 * MIB)), "only the newer half is");
+}
+
+#[test]
 fn a_full_disk_refuses_what_needs_more_and_only_that() {
     let mut volume = Volume::new(Promise::Ext4, 4 * PAGE, ());
     let ino = create(&mut volume, "a");
