@@ -220,11 +220,9 @@ impl<'a> Trial<'a> {
         let namespaces = (plan.args.net != Net::Proxy).then(|| Namespaces::make(nodes)).transpose()?;
         let addresses = namespaces.as_ref().map(Namespaces::addresses).unwrap_or_default();
         let links = match (plan.args.net, system.wiring()) {
-            (Net::Proxy, Wiring::AddressMap) => Links::open(nodes).await.map_err(anyhow::Error::from),
-            (Net::Proxy, Wiring::Attributed) => {
-                Links::open_attributed(nodes).await.map_err(anyhow::Error::from)
-            }
-            (Net::Transparent, _) => Links::open_transparent(&addresses).await.map_err(anyhow::Error::from),
+            (Net::Proxy, Wiring::AddressMap) => Links::open(nodes).map_err(anyhow::Error::from),
+            (Net::Proxy, Wiring::Attributed) => Links::open_attributed(nodes).map_err(anyhow::Error::from),
+            (Net::Transparent, _) => Links::open_transparent(&addresses).map_err(anyhow::Error::from),
             (Net::Netns, _) => Links::open_filtered(&addresses).map_err(anyhow::Error::from),
         };
         let links = Arc::new(links.context("cannot open the links")?);

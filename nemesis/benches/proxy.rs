@@ -20,7 +20,7 @@ use std::{
 use tribunal_nemesis::{Links, NodeId};
 
 const NODES: usize = 5;
-/// Proxy threads: ours, and HAProxy's.
+/// HAProxy's threads. Ours is one.
 const THREADS: usize = 2;
 /// Each link of a cluster with a connection either way, and each of those with some more.
 const STREAMS: usize = NODES * NODES;
@@ -48,13 +48,7 @@ fn main() {
     let quick = std::env::args().any(|arg| arg == "--quick");
     let (scale, rounds) = if quick { (1, 3) } else { (2, 5) };
     let server = Server::start();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .thread_name("proxy")
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let links = runtime.block_on(Links::open(NODES)).expect("loopback listeners");
+    let links = Links::open(NODES).expect("loopback listeners");
     let nodes = || (0..NODES).map(NodeId);
     nodes().for_each(|node| links.set_upstream(node, server.0));
     let pairs = nodes().flat_map(|from| nodes().map(move |to| (from, to))).filter(|(from, to)| from != to);
@@ -91,8 +85,6 @@ fn main() {
     rows("1000 idle connections", ["processor, % of a core", ""], &routes, 1, |route| {
         [idle(route, Duration::from_secs(seconds)), f64::NAN]
     });
-    drop(routes);
-    runtime.block_on(links.close());
 }
 
 /// Measures two figures of every route in turn, in rounds, and prints the medians.

@@ -19,15 +19,14 @@ const ROUNDS: usize = 5;
 
 fn main() -> std::io::Result<()> {
     let (from, to) = (NodeId(0), NodeId(1));
-    let runtime = tokio::runtime::Runtime::new()?;
-    let mapped = runtime.block_on(Links::open(5))?;
-    let attributed = runtime.block_on(Links::open_attributed(5))?;
+    let mapped = Links::open(5)?;
+    let attributed = Links::open_attributed(5)?;
     let real = echo()?;
     // The dialler is this process, and has a server's number of open files.
     let (attributed_pid, pids) = watch::channel(Some(std::process::id()));
     let _open = (0..64).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
     attributed.follow(from, pids);
-    let by_cgroup = runtime.block_on(Links::open_attributed(5))?;
+    let by_cgroup = Links::open_attributed(5)?;
     match own_cgroup() {
         Some(id) => by_cgroup.set_cgroup(from, id),
         None => eprintln!("no cgroups of version 2 here: the last line is as the one before"),

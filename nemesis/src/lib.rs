@@ -53,6 +53,7 @@ mod plan;
 mod power;
 mod processes;
 mod proxy;
+mod proxy_thread;
 mod pump;
 mod quality;
 mod record;

@@ -39,7 +39,7 @@
 use std::{
     collections::BTreeSet,
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{self, Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -49,8 +49,10 @@ use std::{
 
 use tokio::{
     net::{TcpListener, TcpStream},
+    runtime::{Handle, RuntimeFlavor},
     select,
     sync::watch,
+    task::block_in_place,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -62,6 +64,7 @@ use crate::{
     gate::{CutMode, Gate, LinkCounters, LinkState},
     holders::Holders,
     proxy::{self, Route},
+    proxy_thread,
     sock_diag::{self, TcpEnd},
 };
 
@@ -72,6 +75,8 @@ pub struct Links {
     wiring: Wiring,
     upstreams: Arc<Upstreams>,
     attribution: Attribution,
+    /// Where everything is carried.
+    thread: Handle,
     closing: CancellationToken,
     tasks: TaskTracker,
     /// How many of the tasks listen.
@@ -156,41 +161,42 @@ impl Upstreams {
 
 impl Links {
     /// Links by an address map: opens a listener on a free loopback port for each of the `nodes * (nodes - 1)` links. Errors
-    /// are those of binding. Must be called in a tokio runtime.
-    pub async fn open(nodes: usize) -> io::Result<Links> {
-        let (listeners, addresses) = listen(nodes * nodes).await?;
-        let links = Links::new(nodes, Wiring::AddressMap(addresses));
+    /// are those of binding, and of starting the thread that carries.
+    pub fn open(nodes: usize) -> io::Result<Links> {
+        let (listeners, addresses) = listen(nodes * nodes)?;
+        let links = Links::new(nodes, Wiring::AddressMap(addresses))?;
         for (at, listener) in listeners.into_iter().enumerate() {
             let (from, to) = (NodeId(at / nodes), NodeId(at % nodes));
             if from != to {
-                links.serve(listener, Front::Link(from, to));
+                links.serve(listener, Front::Link(from, to))?;
             }
         }
         Ok(links)
     }
 
     /// Links by attribution: opens one listener on a free loopback port before each node. Who dials it is found out by its
-    /// process, so [`Links::follow`] has to be told of those. Errors are those of binding. Must be called in a tokio runtime.
-    pub async fn open_attributed(nodes: usize) -> io::Result<Links> {
-        let (listeners, addresses) = listen(nodes).await?;
-        let links = Links::new(nodes, Wiring::Attributed(addresses));
+    /// process, so [`Links::follow`] has to be told of those. Errors are those of [`Links::open`].
+    pub fn open_attributed(nodes: usize) -> io::Result<Links> {
+        let (listeners, addresses) = listen(nodes)?;
+        let links = Links::new(nodes, Wiring::Attributed(addresses))?;
         for (to, listener) in listeners.into_iter().enumerate() {
-            links.serve(listener, Front::Node(NodeId(to)));
+            links.serve(listener, Front::Node(NodeId(to)))?;
         }
         Ok(links)
     }
 
     /// Links between network namespaces, through a proxy that the nodes do not know of. The nodes have these addresses, and
-    /// this process is in the namespace through which they reach each other. Whatever is not TCP does not get through. Must
-    /// be called in a tokio runtime.
+    /// this process is in the namespace through which they reach each other. Whatever is not TCP does not get through.
     ///
     /// # Errors
     /// When the packet filter cannot be had.
-    pub async fn open_transparent(addresses: &[Ipv4Addr]) -> Result<Links, FilterError> {
-        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.map_err(FilterError::Listen)?;
-        filter::redirect(addresses, listener.local_addr().map_err(FilterError::Listen)?.port())?;
-        let links = Links::new(addresses.len(), Wiring::Transparent);
-        links.serve(listener, Front::Nodes(addresses.into()));
+    pub fn open_transparent(addresses: &[Ipv4Addr]) -> Result<Links, FilterError> {
+        let bound = net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0));
+        let bound = bound.and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
+        let (port, listener) = bound.map_err(FilterError::Listen)?;
+        let links = Links::new(addresses.len(), Wiring::Transparent).map_err(FilterError::Listen)?;
+        converse(|| filter::redirect(addresses, port))?;
+        links.serve(listener, Front::Nodes(addresses.into())).map_err(FilterError::Listen)?;
         Ok(links)
     }
 
@@ -199,20 +205,23 @@ impl Links {
     /// # Errors
     /// When the packet filter cannot be had.
     pub fn open_filtered(addresses: &[Ipv4Addr]) -> Result<Links, FilterError> {
-        Ok(Links::new(addresses.len(), Wiring::Filtered(Filter::open(addresses)?)))
+        let filter = converse(|| Filter::open(addresses))?;
+        Links::new(addresses.len(), Wiring::Filtered(filter)).map_err(FilterError::Listen)
     }
 
-    fn new(nodes: usize, wiring: Wiring) -> Links {
+    fn new(nodes: usize, wiring: Wiring) -> io::Result<Links> {
         let holders = Arc::new(Holders::of(nodes));
-        Links {
+        let closing = CancellationToken::new();
+        Ok(Links {
             gates: Arc::new(Gates::of(nodes)),
             wiring,
             upstreams: Arc::new(Upstreams((0..nodes).map(|_| Mutex::default()).collect())),
             attribution: Attribution { holders, strangers: Arc::new(Strangers::default()) },
-            closing: CancellationToken::new(),
+            thread: proxy_thread::start(closing.clone())?,
+            closing,
             tasks: TaskTracker::new(),
             listeners: AtomicUsize::new(0),
-        }
+        })
     }
 
     /// How many nodes the links join.
@@ -249,12 +258,11 @@ impl Links {
     }
 
     /// Opens a listener through which the clients of `node` reach this port of it, and gives its address. Errors are those of
-    /// binding. Must be called in a tokio runtime.
+    /// binding.
     pub fn for_clients(&self, node: NodeId, port: SocketAddr) -> io::Result<SocketAddr> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        listener.set_nonblocking(true)?;
+        let listener = net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        self.serve(TcpListener::from_std(listener)?, Front::Clients(node, port));
+        self.serve(listener, Front::Clients(node, port))?;
         Ok(address)
     }
 
@@ -315,7 +323,7 @@ impl Links {
         };
         let (of_clients, of_nodes): (Vec<Act>, Vec<Act>) = acts.iter().partition(|act| act.names_clients());
         self.set_gates(&of_clients);
-        if of_nodes.is_empty() { Ok(()) } else { filter.perform(&of_nodes) }
+        if of_nodes.is_empty() { Ok(()) } else { converse(|| filter.perform(&of_nodes)) }
     }
 
     fn set_gates(&self, acts: &[Act]) {
@@ -343,7 +351,7 @@ impl Links {
             gate.set(LinkState::Open);
         }
         match &self.wiring {
-            Wiring::Filtered(filter) => filter.heal_all(),
+            Wiring::Filtered(filter) => converse(|| filter.heal_all()),
             _ => Ok(()),
         }
     }
@@ -374,7 +382,7 @@ impl Links {
         let mut sum = LinkCounters::default();
         by_gates.iter().for_each(|(from, to)| sum += self.gate(*from, *to).counters());
         if let Some(filter) = filter {
-            sum += filter.sum(links.iter().copied().filter(|link| !is_of_clients(*link)));
+            sum += converse(|| filter.sum(links.iter().copied().filter(|link| !is_of_clients(*link))));
         }
         sum
     }
@@ -420,7 +428,12 @@ impl Links {
     }
 
     /// Carries whatever is accepted.
-    fn serve(&self, listener: TcpListener, front: Front) {
+    fn serve(&self, listener: net::TcpListener, front: Front) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let listener = {
+            let _on_that_thread = self.thread.enter();
+            TcpListener::from_std(listener)?
+        };
         let carrier = Carrier {
             gates: self.gates.clone(),
             upstreams: self.upstreams.clone(),
@@ -428,7 +441,7 @@ impl Links {
         };
         let (closing, tasks) = (self.closing.clone(), self.tasks.clone());
         self.listeners.fetch_add(1, Relaxed);
-        self.tasks.spawn(async move {
+        let accept = async move {
             loop {
                 let accepted = select! {
                     () = closing.cancelled() => return,
@@ -445,7 +458,9 @@ impl Links {
                     Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
                 }
             }
-        });
+        };
+        self.tasks.spawn_on(accept, &self.thread);
+        Ok(())
     }
 }
 
@@ -495,11 +510,18 @@ fn is_of_clients((from, to): (NodeId, NodeId)) -> bool {
 }
 
 /// So many listeners on free loopback ports, and their addresses.
-async fn listen(count: usize) -> io::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {
-    let mut listeners = Vec::with_capacity(count);
-    for _ in 0..count {
-        listeners.push(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?);
-    }
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+fn listen(count: usize) -> io::Result<(Vec<net::TcpListener>, Vec<SocketAddr>)> {
+    let bound = (0..count).map(|_| net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let listeners = bound.collect::<io::Result<Vec<_>>>()?;
+    let addresses = listeners.iter().map(net::TcpListener::local_addr).collect::<io::Result<_>>()?;
     Ok((listeners, addresses))
+}
+
+/// Talks with the packet filter's program: mostly for under a millisecond, and where the machine is busy for longer. Other
+/// tasks of a runtime with several threads go on meanwhile.
+fn converse<T>(talk: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(talk),
+        _ => talk(),
+    }
 }

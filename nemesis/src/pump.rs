@@ -20,7 +20,7 @@ use std::{
 use socket2::SockRef;
 use tokio::{io::Interest, select, task::coop::consume_budget};
 
-use crate::{gate::Gate, proxy::Socket};
+use crate::{gate::Gate, proxy::Socket, proxy_thread::a_chunk_came};
 
 /// How one direction of a connection ended.
 #[derive(Debug, Clone, Copy)]
@@ -203,6 +203,7 @@ impl Chunk {
             (None, Ok(())) => return Err(ErrorKind::WouldBlock.into()),
         };
         self.end += read;
+        a_chunk_came();
         Ok(read)
     }
 

@@ -118,7 +118,7 @@ struct Performance {
 
 impl Stage {
     async fn play(self, plan: Plan) -> Performance {
-        let links = Arc::new(Links::open(5).await.expect("loopback listeners"));
+        let links = Arc::new(Links::open(5).expect("loopback listeners"));
         let story = Arc::new(Mutex::new(String::new()));
         let puppets = Arc::new(Puppets::new(self.leader, self.fails, story.clone()));
         let began = puppets.began;
@@ -398,7 +398,7 @@ async fn what_was_done_can_be_done_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_trigger_waits_for_its_event_and_sleeps_while_its_fault_lasts() {
-    let links = Arc::new(Links::open(5).await.expect("loopback listeners"));
+    let links = Arc::new(Links::open(5).expect("loopback listeners"));
     let story = Arc::new(Mutex::new(String::new()));
     let puppets = Arc::new(Puppets::new(STAGE.leader, None, story.clone()));
     let began = puppets.began;
@@ -431,7 +431,7 @@ async fn a_trigger_waits_for_its_event_and_sleeps_while_its_fault_lasts() {
 
 #[tokio::test(start_paused = true)]
 async fn links_open_even_if_the_drive_is_dropped() {
-    let links = Arc::new(Links::open(5).await.expect("loopback listeners"));
+    let links = Arc::new(Links::open(5).expect("loopback listeners"));
     let puppets = Arc::new(Puppets::new(None, None, Arc::default()));
     let began = puppets.began;
     let clock = move || began.elapsed().as_nanos() as u64;
@@ -460,7 +460,7 @@ async fn a_drawn_plan_is_carried_out_whole() {
 
 #[tokio::test]
 async fn a_partition_bites_when_its_links_are_used_and_not_otherwise() {
-    let links = Arc::new(Links::open(5).await.expect("loopback listeners"));
+    let links = Arc::new(Links::open(5).expect("loopback listeners"));
     let n2 = TcpListener::bind("127.0.0.1:0").await.expect("a loopback listener");
     links.set_upstream(NodeId(1), n2.local_addr().expect("bound"));
     let mut n1 = TcpStream::connect(links.dial_address(NodeId(0), NodeId(1))).await.expect("accepted");

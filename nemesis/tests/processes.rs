@@ -235,7 +235,7 @@ impl Nodes for Program {
 
 /// Holds a fault of some acts, looks while it is in force, and undoes it. Its two records.
 async fn hold(program: &Arc<Program>, acts: &[&str], look: impl AsyncFnOnce()) -> Vec<FaultRecord> {
-    let links = Arc::new(Links::open(1).await.expect("loopback listeners"));
+    let links = Arc::new(Links::open(1).expect("loopback listeners"));
     let acts = acts.iter().map(|act| act.parse().expect("an act")).collect();
     let step = Step {
         at_ms: 0,

@@ -1,6 +1,7 @@
 //! One address for each node, whoever dials it: the process decides which link a connection belongs to.
 
 use std::{
+    io::Write,
     net::SocketAddr,
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
@@ -42,7 +43,7 @@ impl Drop for Shell {
 
 impl Cluster {
     async fn open() -> Cluster {
-        let links = Arc::new(Links::open_attributed(3).await.expect("loopback listeners"));
+        let links = Arc::new(Links::open_attributed(3).expect("loopback listeners"));
         let n2 = TcpListener::bind("127.0.0.1:0").await.expect("a loopback listener");
         links.set_upstream(N2, n2.local_addr().expect("bound"));
         let (pid, pids) = watch::channel(Some(std::process::id()));
@@ -59,13 +60,16 @@ impl Cluster {
     /// Starts `node`: a bash that runs `script`, in which `dial HOST PORT` opens a connection that echoes.
     fn shell(&self, node: NodeId, script: &str) -> Shell {
         let dial = "dial() { exec 3<>/dev/tcp/$1/$2; cat <&3 >&3; }";
-        let child = Command::new("bash")
-            .args(["-c", &format!("{dial}; {script}")])
+        let mut child = Command::new("bash")
+            .args(["-c", &format!("{dial}; read; {script}")])
+            .stdin(Stdio::piped())
             .process_group(0)
             .spawn()
             .expect("bash is everywhere");
         let (pid, pids) = watch::channel(Some(child.id()));
         self.links.follow(node, pids);
+        // Only now: nobody dials who is not known.
+        child.stdin.take().expect("piped").write_all(b"\n").expect("it reads");
         Shell { child, _pid: pid }
     }
 

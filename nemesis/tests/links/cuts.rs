@@ -50,7 +50,7 @@ async fn a_stall_withholds_one_direction_and_heals_without_loss() {
 
     pair.links.heal(N1, N2);
     hear(&mut n2, "append 1, append 2").await;
-    assert_eq!(pair.links.counters(N1, N2).bytes_carried, 18);
+    pair.carried(N1, N2, 18).await;
     drop((n1, n2));
     pair.no_connections_left().await;
 }
@@ -306,9 +306,9 @@ async fn bytes_stay_whole_and_in_order_whatever_is_cut_and_degraded() {
     };
     timeout(WATCHDOG, talk).await.expect("stalls end");
     cutter.abort();
-    let (there, back) = (pair.links.counters(N1, N2), pair.links.counters(N2, N1));
-    assert_eq!((there.bytes_carried, back.bytes_carried), (24_000_000, 28 * 400_000));
-    for link in [there, back] {
+    pair.carried(N1, N2, 24_000_000).await;
+    pair.carried(N2, N1, 28 * 400_000).await;
+    for link in [pair.links.counters(N1, N2), pair.links.counters(N2, N1)] {
         assert!(link.bytes_withheld > 0 && link.bytes_degraded > 0, "{link:?}");
     }
     pair.no_connections_left().await;

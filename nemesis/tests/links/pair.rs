@@ -22,7 +22,7 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) async fn open() -> Pair {
-        let links = Arc::new(Links::open(2).await.expect("loopback listeners"));
+        let links = Arc::new(Links::open(2).expect("loopback listeners"));
         let n2 = TcpListener::bind("127.0.0.1:0").await.expect("a loopback listener");
         links.set_upstream(N2, n2.local_addr().expect("bound"));
         Pair { links, n2 }
@@ -55,6 +55,12 @@ impl Pair {
     pub(crate) async fn withheld(&self, from: NodeId, to: NodeId, bytes: u64) {
         eventually(|| self.links.counters(from, to).bytes_withheld >= bytes).await;
         assert_eq!(self.links.counters(from, to).bytes_withheld, bytes);
+    }
+
+    /// Bytes count when they are written: who reads them may be a moment earlier.
+    pub(crate) async fn carried(&self, from: NodeId, to: NodeId, bytes: u64) {
+        eventually(|| self.links.counters(from, to).bytes_carried >= bytes).await;
+        assert_eq!(self.links.counters(from, to).bytes_carried, bytes);
     }
 
     pub(crate) async fn no_connections_left(self) {
