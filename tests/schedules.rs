@@ -171,6 +171,26 @@ fn a_fault_without_effect_is_not_covered() {
 }
 
 #[test]
+fn every_way_to_part_and_to_stop_nodes_bites_and_heals() {
+    let faults = "partition:isolate-leader partition:one-way-leader partition:flapping-leader partition:halves \
+        partition:random-halves partition:isolate-one partition:minority-third partition:majority-ring partition:one-way \
+        partition:flapping partition:bridge kill:leader kill:one kill:minority kill:majority kill:all kill:rolling kill:storm kill:crash-loop terminate:leader \
+        terminate:one pause:leader pause:one pause:minority pause:majority pause:all";
+    let step = |(number, fault): (u64, &str)| {
+        format!("[[step]]\nat = '{}ms'\nhold = '500ms'\nfault = '{fault}'\n", number * 800 + 300)
+    };
+    let schedule: String = (0..).zip(faults.split_whitespace()).map(step).collect();
+    let run = Run::of("--time-limit 21500ms --seed 3", &schedule);
+    run.expect_no_harm();
+    let name = |fault: &Value| format!("{}:{}", fault["fault"], fault["kind"]).replace('"', "");
+    let healed = run.faults("heal");
+    assert_eq!(healed.iter().map(name).collect::<Vec<_>>(), faults.split_whitespace().collect::<Vec<_>>());
+    // If the leader is in the middle of a bridge, the others have nothing to tell each other.
+    let missed = healed.iter().filter(|fault| fault["effective"] != true && fault["kind"] != "bridge");
+    assert_eq!(missed.map(name).collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
 fn every_way_to_degrade_links_bites_and_heals() {
     let kinds =
         "slow-leader narrow-leader unread-leader slow uneven jitter shreds short-lived cut-short churn";
