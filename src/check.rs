@@ -18,7 +18,6 @@ use std::sync::mpsc;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
-use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use tribunal_checker::check::Options;
@@ -28,6 +27,7 @@ use tribunal_checker::verdict::Answer;
 use tribunal_reports::judgement::{Circumstances, Judgement, RunOutcome};
 use tribunal_reports::run_info::RunInfo;
 
+use crate::cli::Style;
 use crate::exit;
 use crate::input::{InputArgs, is_standard};
 use crate::limits::LimitArgs;
@@ -67,15 +67,6 @@ pub(crate) struct Args {
     /// How to print the verdicts
     #[arg(long, value_enum, default_value = "text", value_name = "HOW")]
     format: Style,
-}
-
-/// How verdicts are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Style {
-    /// For people
-    Text,
-    /// One object per history and line, in the shape of verdict.json
-    Json,
 }
 
 fn model_parser() -> impl TypedValueParser<Value = ModelKind> {
@@ -165,10 +156,12 @@ fn judge(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
     let answer = judgement.checker.as_ref().map(|verdict| verdict.answer);
     if !is_run && answer == Some(Answer::Linearizable) && !history.ops.is_empty() {
         // A run in which nothing succeeded shows nothing. A history has no such purpose: it is what it is.
-        if judgement.outcome != RunOutcome::Linearizable {
-            notes.push(std::mem::replace(&mut judgement.sentence, "Linearizable.".into()));
+        let good = RunOutcome::good(model.name());
+        if !judgement.outcome.is_good() {
+            let sentence = if good == RunOutcome::Convergent { "Convergent." } else { "Linearizable." };
+            notes.push(std::mem::replace(&mut judgement.sentence, sentence.into()));
         }
-        (judgement.outcome, judgement.exit_code) = (RunOutcome::Linearizable, 0);
+        (judgement.outcome, judgement.exit_code) = (good, 0);
     }
     if let Some(dir) = &args.report {
         match keep::keep(dir, &name, model, &history, &judgement) {
@@ -212,6 +205,7 @@ fn print(judged: Result<Judged>, style: Style) {
 #[derive(Default)]
 struct Tally {
     linearizable: usize,
+    convergent: usize,
     violations: usize,
     unknown: usize,
     errors: usize,
@@ -222,6 +216,7 @@ impl Tally {
         let outcome = judged.as_ref().map(|judged| judged.judgement.outcome);
         *match outcome {
             Ok(RunOutcome::Linearizable) => &mut self.linearizable,
+            Ok(RunOutcome::Convergent) => &mut self.convergent,
             Ok(RunOutcome::Violation) => &mut self.violations,
             Ok(RunOutcome::Unknown | RunOutcome::HarnessFailure) => &mut self.unknown,
             Err(_) => &mut self.errors,
@@ -241,9 +236,13 @@ impl Tally {
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Tally { linearizable, violations, unknown, errors } = self;
-        let all = linearizable + violations + unknown + errors;
-        write!(out, "{all} histories: {linearizable} linearizable, {violations} not, {unknown} unknown")?;
+        let Tally { linearizable, convergent, violations, unknown, errors } = self;
+        let all = linearizable + convergent + violations + unknown + errors;
+        write!(out, "{all} histories: {linearizable} linearizable, ")?;
+        if *convergent > 0 {
+            write!(out, "{convergent} convergent, ")?;
+        }
+        write!(out, "{violations} not, {unknown} unknown")?;
         if *errors > 0 { write!(out, ", {errors} could not be read") } else { Ok(()) }
     }
 }
@@ -254,8 +253,9 @@ mod tests {
 
     #[test]
     fn the_worst_of_many_decides_the_exit_code() {
-        let exit_code =
-            |violations, errors, unknown| Tally { linearizable: 5, violations, unknown, errors }.exit_code();
+        let exit_code = |violations, errors, unknown| {
+            Tally { linearizable: 5, violations, unknown, errors, ..Tally::default() }.exit_code()
+        };
         assert_eq!(exit_code(1, 1, 1), 1);
         assert_eq!(exit_code(0, 1, 1), 64);
         assert_eq!(exit_code(0, 0, 1), 2);

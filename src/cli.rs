@@ -10,9 +10,9 @@ use tribunal_nodes::NodeCommand;
 /// What every verb exits with.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    linearizable, and every requested fault was covered
+  0    linearizable (or convergent), and every requested fault was covered
   1    violation found (wins over everything else)
-  2    unknown: a limit was reached, nothing succeeded, or a fault never bit
+  2    unknown: a limit was reached, nothing or less than asked for succeeded, or a fault never bit
   3    harness failure: the trial itself broke
   64   bad arguments or malformed input
   130  interrupted; what exists was saved and checked (1 if it proves a violation)";
@@ -24,6 +24,8 @@ Examples:
   tribunal run register --bug stale-read --seed 7        a Raft with a classic mistake in it
   tribunal run register --system etcd --nodes 3          a real etcd, if it is installed
   tribunal run register --nodes 3 --nemesis none --rate 500
+  tribunal run register --repeat 20 --availability 0.9   twenty runs, each of which must answer nine of ten
+  tribunal run --config nightly.toml --time-limit 5m     flags from a file; those on the command line win
   tribunal run register --schedule store/latest/faults.jsonl    the same faults at the same times";
 
 const CHECK_EXAMPLES: &str = "\
@@ -79,6 +81,18 @@ pub(crate) struct Cli {
     /// Show nothing but ASCII characters in the terminal
     #[arg(long, global = true)]
     pub(crate) ascii: bool,
+
+    /// Whether to use colours: auto obeys NO_COLOR and CLICOLOR_FORCE, and else asks whether there is a terminal
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub(crate) color: Color,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
 }
 
 #[derive(Subcommand)]
@@ -174,6 +188,13 @@ fn parse_rate(text: &str) -> Result<Rate, String> {
         ("full", _) => Ok(Rate::Full),
         (_, Ok(rate)) if rate > 0.0 && rate.is_finite() => Ok(Rate::PerSecond(rate)),
         _ => Err("expected operations per second, more than 0, or full, or spells".into()),
+    }
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("expected a share of the operations, from 0 to 1, such as 0.9".into()),
     }
 }
 
@@ -331,6 +352,20 @@ pub(crate) struct RunArgs {
     #[arg(long = "node-arg", value_name = "ARG", allow_hyphen_values = true)]
     pub(crate) node_args: Vec<String>,
 
+    /// Which share of the operations has to succeed, such as 0.9; a run in which less do does not show what it should
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    pub(crate) availability: Option<f64>,
+
+    /// So many runs, one after the other, each with the seed after that of the one before; exits with the worst: a
+    /// violation, then a harness failure, then unknown
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) repeat: u32,
+
+    /// A TOML file with flags: `workload = "register"`, `time-limit = "1m"`, `bug = ["stale-read"]`. Those on the
+    /// command line win
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
     /// Go on to the time limit after a violation has been proved
     #[arg(long)]
     pub(crate) no_fail_fast: bool,
@@ -346,6 +381,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum, default_value = "auto", value_name = "HOW")]
     pub(crate) progress: Progress,
 
+    /// How the outcome is printed to standard output: for people, or verdict.json as one line
+    #[arg(long, value_enum, default_value = "text", value_name = "HOW")]
+    pub(crate) format: Style,
+
     /// Print the verdict only
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
@@ -353,6 +392,19 @@ pub(crate) struct RunArgs {
     /// Print every operation as it completes
     #[arg(short, long)]
     pub(crate) verbose: bool,
+
+    /// The command line, without the program's name, as if the file of `--config` had been typed.
+    #[arg(skip)]
+    pub(crate) typed: Vec<String>,
+}
+
+/// How an outcome is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Style {
+    /// For people
+    Text,
+    /// One JSON object and line
+    Json,
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub(crate) fn harness(error: anyhow::Error) -> ExitCode {
 /// unless `NO_COLOR` is set, or anywhere with `CLICOLOR_FORCE`. The words say the same.
 pub(crate) fn say_outcome(text: &str, outcome: RunOutcome) {
     let colour = match outcome {
-        RunOutcome::Linearizable => AnsiColor::Green,
+        RunOutcome::Linearizable | RunOutcome::Convergent => AnsiColor::Green,
         RunOutcome::Violation => AnsiColor::Red,
         RunOutcome::Unknown => AnsiColor::Yellow,
         RunOutcome::HarnessFailure => AnsiColor::Magenta,

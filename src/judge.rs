@@ -5,21 +5,25 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tribunal_checker::check::Options;
 use tribunal_checker::model::ModelKind;
 use tribunal_checker::verdict::Verdict;
-use tribunal_reports::judgement::{CheckCost, Circumstances, HarnessFailure, Judgement, RunOutcome};
+use tribunal_reports::judgement::{CheckCost, Circumstances, HarnessFailure, Judgement};
 use tribunal_reports::render::render_all;
 use tribunal_reports::run_dir::{Evidence, RunDir, write_judgement};
 use tribunal_reports::text;
 
-use crate::cli::RunArgs;
+use crate::cli::{RunArgs, Style};
 use crate::exit;
 use crate::github;
-use crate::limits::LimitArgs;
+use crate::limits::{LimitArgs, memory};
 use crate::live::Live;
+use crate::live::status::Check;
 use crate::store::Store;
 
 /// Judges the run, puts the verdict on disk, completes the directory, renders the reports and prints the outcome.
@@ -33,7 +37,8 @@ pub(crate) fn judge_and_report(
     live: &Live,
 ) -> Result<ExitCode> {
     live.phase("checking");
-    let checked = Evidence::load(store.path()).map(|evidence| (check(&evidence, &args.limits), evidence));
+    let checked = Evidence::load(store.path())
+        .map(|evidence| (shown(live, args, || check(&evidence, &args.limits)), evidence));
     live.end();
     let (checked, evidence) = checked?;
     let verdict = match checked {
@@ -52,11 +57,27 @@ pub(crate) fn judge_and_report(
     write_judgement(store.path(), &judgement).context("cannot write verdict.json")?;
 
     // From here on nothing can change the verdict or the exit code.
-    if let Err(error) = store.complete() {
+    if let Err(error) = store.complete(judgement.outcome.is_good()) {
         eprintln!("warning: {error:#}");
     }
-    report(store.path(), &judgement, args.quiet);
+    report(store.path(), &judgement, args);
     Ok(ExitCode::from(judgement.exit_code))
+}
+
+/// Does a check, and shows every second how far it is.
+fn shown<T>(live: &Live, args: &RunArgs, check: impl FnOnce() -> T) -> T {
+    let (done, ended) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let start = Instant::now();
+            while ended.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
+                live.check(Check::Whole(start.elapsed(), args.limits.check_time_limit, memory("VmRSS:")));
+            }
+        });
+        let checked = check();
+        drop(done);
+        checked
+    })
 }
 
 /// Checks what was recorded by the model that the run names.
@@ -65,12 +86,21 @@ pub(crate) fn check(evidence: &Evidence, limits: &LimitArgs) -> Result<(Verdict,
     Ok(limits.check(&evidence.history, model, Options::default())?)
 }
 
-/// Renders every report, and prints the outcome to standard output: all of report.txt unless all is well.
-fn report(dir: &Path, judgement: &Judgement, quiet: bool) {
+/// Renders every report, and prints the outcome: all of report.txt unless all is well. With `--format json` standard
+/// output has the verdict alone, and what is for people goes to standard error.
+fn report(dir: &Path, judgement: &Judgement, args: &RunArgs) {
+    let json = args.format == Style::Json;
+    if json {
+        exit::say(&(serde_json::to_string(judgement).expect("a verdict has no maps with odd keys") + "\n"));
+    }
+    let say = |text: &str| match json {
+        true => eprint!("{}", exit::shown(text)),
+        false => exit::say_outcome(text, judgement.outcome),
+    };
     let run = match RunDir::load(dir) {
         Ok(run) => run,
         Err(error) => {
-            exit::say(&exit::shown(&format!("{}\n", judgement.sentence)));
+            say(&format!("{}\n", judgement.sentence));
             eprintln!("warning: no reports: {:#}", anyhow::Error::new(error));
             return;
         }
@@ -80,13 +110,9 @@ fn report(dir: &Path, judgement: &Judgement, quiet: bool) {
             eprintln!("warning: no {name}: {error}");
         }
     }
-    let all_is_well = judgement.outcome == RunOutcome::Linearizable;
     match std::panic::catch_unwind(|| text::render(&run)) {
-        Ok(text) if !quiet && !all_is_well => exit::say_outcome(&text, judgement.outcome),
-        _ => {
-            let text = format!("{}\n  report   {}\n", judgement.sentence, dir.join("report.html").display());
-            exit::say_outcome(&text, judgement.outcome);
-        }
+        Ok(text) if !args.quiet && !judgement.outcome.is_good() => say(&text),
+        _ => say(&format!("{}\n  report   {}\n", judgement.sentence, dir.join("report.html").display())),
     }
     github::announce(&run);
 }

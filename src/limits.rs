@@ -54,13 +54,13 @@ impl LimitArgs {
         };
         let verdict = check(history, model, &Options { limits, ..how })?;
         let took_ms = start.elapsed().as_millis() as u64;
-        Ok((verdict, CheckCost { took_ms, memory_peak_bytes: memory_peak() }))
+        Ok((verdict, CheckCost { took_ms, memory_peak_bytes: memory("VmHWM:") }))
     }
 }
 
-/// The most memory that this process has held, in bytes; 0 where the kernel will not say.
-fn memory_peak() -> u64 {
+/// The resident memory of this process in bytes: `VmRSS:` now, `VmHWM:` at its peak; 0 where the kernel will not say.
+pub(crate) fn memory(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-    peak.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or(0) * 1024
+    let figure = status.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB"));
+    figure.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or(0) * 1024
 }

@@ -114,7 +114,7 @@ fn all_runs(args: &Args) -> Result<String> {
 
 fn row(run: &RunSummary) -> [String; 5] {
     let outcome = match run.outcome {
-        Some(outcome) => format!("{} {}", summary::sign(outcome), summary::heading(outcome)),
+        Some(outcome) => format!("{} {}", summary::sign(outcome), summary::heading(outcome, &run.model)),
         None => "… not judged".into(),
     };
     let faults = if run.nemesis.is_empty() { "no faults".to_string() } else { run.nemesis.join(",") };

@@ -8,12 +8,13 @@
 
 pub(crate) mod status;
 
+use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tribunal_checker::op::{Event, Kind};
+use tribunal_checker::op::{Event, Kind, Value};
 use tribunal_reports::wording::{elide, value};
 
 use crate::cli::{Progress, RunArgs};
@@ -49,6 +50,8 @@ struct Now {
     status: Status,
     /// When the next plain line is due.
     next: Duration,
+    /// What was asked by each process that waits for an answer, for those who want to see every operation.
+    asked: HashMap<u64, Value>,
 }
 
 impl Live {
@@ -67,8 +70,13 @@ impl Live {
                 Face::Bars { all, lines }
             }
         };
-        let now =
-            Now { title: String::new(), phase: String::new(), status: Status::default(), next: PLAIN_EVERY };
+        let now = Now {
+            title: String::new(),
+            phase: String::new(),
+            status: Status::default(),
+            next: PLAIN_EVERY,
+            asked: HashMap::new(),
+        };
         Live { clock, verbose: args.verbose, face, now: Mutex::new(now) }
     }
 
@@ -98,20 +106,26 @@ impl Live {
 
     /// A completion, for those who asked to see all of them.
     pub(crate) fn operation(&self, event: &Event) {
+        if !self.verbose {
+            return;
+        }
         let kind = match event.kind {
-            Kind::Invoke => return,
+            Kind::Invoke => {
+                self.now().asked.insert(event.process, event.value.clone());
+                return;
+            }
             Kind::Ok => "ok",
             Kind::Fail => "fail",
             Kind::Info => "info",
         };
-        if self.verbose {
-            let key = if event.key.is_nil() { String::new() } else { format!(" {}", value(&event.key)) };
-            let said = match &event.error {
-                Some(error) => elide(error, 80),
-                None => value(&event.value),
-            };
-            self.event(&format!("p{}{key} {} {kind} {said}", event.process, event.f));
-        }
+        let asked = self.now().asked.remove(&event.process).unwrap_or(Value::Nil);
+        let shown = |it: &Value| if it.is_nil() { String::new() } else { format!(" {}", value(it)) };
+        let said = match &event.error {
+            Some(error) => format!(": {}", elide(error, 80)),
+            None => shown(&event.value),
+        };
+        let (key, asked) = (shown(&event.key), shown(&asked));
+        self.event(&format!("p{}{key} {}{asked} {kind}{said}", event.process, event.f));
     }
 
     /// A new phase of the run.
@@ -121,6 +135,23 @@ impl Live {
             Face::Bars { .. } => self.draw(),
             Face::Plain => self.event(name),
             Face::Silent => {}
+        }
+    }
+
+    /// How far the check of the whole history is.
+    pub(crate) fn check(&self, check: status::Check) {
+        let mut now = self.now();
+        now.status.check = check;
+        let due = self.seconds() >= now.next.as_secs_f64();
+        if due {
+            now.next += PLAIN_EVERY;
+        }
+        let line = now.status.check();
+        drop(now);
+        match &self.face {
+            Face::Bars { .. } => self.draw(),
+            Face::Plain if due => self.event(&format!("checking: {line}")),
+            Face::Plain | Face::Silent => {}
         }
     }
 
@@ -166,8 +197,9 @@ impl Live {
 
     /// Takes the six lines away.
     pub(crate) fn end(&self) {
-        if let Face::Bars { all, .. } = &self.face {
-            let _ = all.clear(); // as above
+        if let Face::Bars { lines, .. } = &self.face {
+            // One that is not finished would draw itself once more when it is dropped, over what was printed meanwhile.
+            lines.iter().for_each(ProgressBar::finish_and_clear);
         }
     }
 

@@ -4,6 +4,7 @@ mod check;
 mod cli;
 mod clock;
 mod cluster;
+mod config;
 mod controller;
 mod convert;
 mod exit;
@@ -19,6 +20,7 @@ mod live;
 mod manual;
 mod matrix;
 mod record;
+mod repeat;
 mod report;
 mod run;
 mod serve;
@@ -28,14 +30,23 @@ mod watch;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
+use anstream::ColorChoice;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use cli::{Cli, Verb};
+use cli::{Cli, Color, Verb};
 
 fn main() -> ExitCode {
-    match Cli::try_parse() {
-        Ok(cli) => {
+    let typed = match config::typed(std::env::args_os()) {
+        Ok(typed) => typed,
+        Err(error) => return exit::usage(error),
+    };
+    match Cli::try_parse_from(&typed) {
+        Ok(mut cli) => {
+            if let Verb::Run(args) = &mut cli.verb {
+                args.typed = typed[1..].iter().map(|word| word.to_string_lossy().into_owned()).collect();
+            }
+            colours(cli.color);
             exit::ASCII.store(cli.ascii, Ordering::Relaxed);
             dispatch(cli.verb)
         }
@@ -50,8 +61,18 @@ fn main() -> ExitCode {
     }
 }
 
+fn colours(wanted: Color) {
+    match wanted {
+        Color::Auto => ColorChoice::Auto,
+        Color::Always => ColorChoice::Always,
+        Color::Never => ColorChoice::Never,
+    }
+    .write_global();
+}
+
 fn dispatch(verb: Verb) -> ExitCode {
     match verb {
+        Verb::Run(args) if args.repeat > 1 => repeat::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Report(args) => report::run(&args),

@@ -268,7 +268,9 @@ fn told(done: usize, all: usize, row: &Row, finding: &Finding) -> String {
             };
             format!("{what}{after}{ops}{under}")
         }
-        RunOutcome::Linearizable => format!("nothing found, {} ops", count(finding.ops)),
+        RunOutcome::Linearizable | RunOutcome::Convergent => {
+            format!("nothing found, {} ops", count(finding.ops))
+        }
         RunOutcome::Unknown | RunOutcome::HarnessFailure => finding.sentence.clone(),
     };
     format!("{head} {sign} {}", elide(&rest, 160))

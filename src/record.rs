@@ -29,7 +29,7 @@ impl RunRecord {
         let info = RunInfo {
             schema_version: SCHEMA_VERSION,
             tool: tool(),
-            args: std::env::args().skip(1).collect(),
+            args: args.typed.clone(),
             workload: plan.workload.name.into(),
             system: plan.system.name.into(),
             system_version: None,
@@ -45,7 +45,7 @@ impl RunRecord {
             nemesis_interval_ms: args.nemesis_interval.as_millis() as u64,
             seed: plan.seed,
             bugs: args.bugs.clone(),
-            availability_target: None,
+            availability_target: args.availability,
             started_utc: humantime::format_rfc3339_millis(started).to_string(),
             os: os(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),

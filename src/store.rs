@@ -3,6 +3,7 @@
 //! ```text
 //! store/<workload>/<UTC time>-<seed>/     while the run is under way: the same with `.partial` at its end
 //! store/<workload>/latest, store/latest   links to the newest complete run
+//! store/failed                            likewise to the newest in which not all was well
 //! ```
 //!
 //! The nodes' data directories are inside while the run lasts and are removed when it ends; the evidence stays.
@@ -70,7 +71,7 @@ impl Store {
     ///
     /// # Errors
     /// When the directory cannot be renamed; it is then left as it is, whole but partial by name.
-    pub(crate) fn complete(&mut self) -> Result<()> {
+    pub(crate) fn complete(&mut self, good: bool) -> Result<()> {
         let data = self.path.join("data");
         if data.exists() {
             std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
@@ -80,7 +81,11 @@ impl Store {
             .with_context(|| format!("cannot rename {} to {}", self.path.display(), complete.display()))?;
         self.path = complete;
         let _ = point(&self.root.join(&self.workload).join("latest"), Path::new(&self.name));
-        let _ = point(&self.root.join("latest"), &Path::new(&self.workload).join(&self.name));
+        let below = Path::new(&self.workload).join(&self.name);
+        let _ = point(&self.root.join("latest"), &below);
+        if !good {
+            let _ = point(&self.root.join("failed"), &below);
+        }
         Ok(())
     }
 }
@@ -110,13 +115,19 @@ mod tests {
             store.path().display()
         );
         std::fs::create_dir_all(store.path().join("data/n1")).unwrap();
-        let second = Store::create(root.path(), "register", 8231, started).unwrap();
+        let mut second = Store::create(root.path(), "register", 8231, started).unwrap();
         assert_ne!(store.path(), second.path());
 
-        store.complete().unwrap();
-        assert!(root.path().join("latest").canonicalize().unwrap().ends_with("20261121T093015Z-8231"));
+        store.complete(true).unwrap();
+        let leads_to = |link: &str, name: &str| {
+            root.path().join(link).canonicalize().is_ok_and(|target| target.ends_with(name))
+        };
+        assert!(leads_to("latest", "20261121T093015Z-8231"));
+        assert!(leads_to("register/latest", "20261121T093015Z-8231"));
+        assert!(!root.path().join("failed").exists());
+        second.complete(false).unwrap();
         assert!(
-            root.path().join("register/latest").canonicalize().unwrap().ends_with("20261121T093015Z-8231")
+            leads_to("latest", "20261121T093015Z-8231-2") && leads_to("failed", "20261121T093015Z-8231-2")
         );
         assert!(!store.path().join("data").exists());
     }

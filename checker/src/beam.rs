@@ -23,6 +23,7 @@ use crate::limits::{Limit, Meter};
 use crate::lucky;
 use crate::model::Model;
 use crate::part::{Event, Part};
+use crate::profile::Profile;
 use crate::space::{Space, StateId};
 
 /// What a search ended with. Operations by their numbers in the part.
@@ -73,6 +74,8 @@ pub(crate) struct Search {
     pub(crate) found: Found,
     /// The largest number of configurations after any event.
     pub(crate) frontier_max: usize,
+    /// The number of configurations along the events of the part.
+    pub(crate) profile: Profile,
     /// If nothing survives: legal orders of some of the deepest configurations before that, and their states.
     pub(crate) deepest: Vec<(Vec<u32>, StateId)>,
 }
@@ -109,7 +112,7 @@ pub(crate) fn search<M: Model>(
         (Found::Wall(_), Evidence::Deepest(at_most)) => frontier.deepest(part, space, at_most),
         _ => Vec::new(),
     };
-    Search { found, frontier_max, deepest }
+    Search { found, frontier_max, profile: frontier.profile, deepest }
 }
 
 /// Works through all events. `None` if some configuration survives them.

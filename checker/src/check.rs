@@ -22,7 +22,7 @@ use crate::model::{Model, ModelKind};
 use crate::op::{Op, Value};
 use crate::parallel::run_until_final;
 use crate::part::{Misfit, misfit};
-use crate::verdict::{Answer, Effort, OpId, Part, Shrink, Undecided, Verdict, Violation};
+use crate::verdict::{Answer, Effort, Frontier, OpId, Part, Shrink, Undecided, Verdict, Violation};
 
 /// A thread more is worth its start when it has so many operations to check.
 const OPS_PER_THREAD: usize = 5_000;
@@ -123,6 +123,7 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
             violation(history, ids, conflict)
         }
     });
+    let frontier = hardest(&keys, &decided);
     let parts: Vec<Part> = keys
         .iter()
         .zip(decided)
@@ -142,9 +143,18 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
             states: parts.iter().map(|part| part.states).sum(),
             frontier_max: parts.iter().map(|part| part.frontier_max).max().unwrap_or(0),
             limits: options.limits.in_words(),
+            frontier,
         },
         parts,
     })
+}
+
+/// The frontier of the part that took the most work: of one part only, since a verdict is to stay small.
+fn hardest(keys: &[(Value, Vec<OpId>)], decided: &[Decided]) -> Option<Frontier> {
+    let with_frontier = keys.iter().zip(decided).filter(|(_, decided)| !decided.frontier.is_empty());
+    let ((key, _), decided) =
+        with_frontier.max_by_key(|(_, decided)| (decided.states, decided.frontier_max))?;
+    Some(Frontier { key: key.clone(), sizes: decided.frontier.clone() })
 }
 
 /// The first operation of the history that does not fit. Who decided a part has looked there; the others are looked at
@@ -280,6 +290,13 @@ mod tests {
                         verdict.answer, expected,
                         "history {round} of {kind} by {engine:?}: {history:#?}"
                     );
+                    if engine == Engine::Frontier && verdict.effort.frontier_max > 1 {
+                        let frontier = verdict.effort.frontier.expect("it was more than one configuration");
+                        let largest = frontier.sizes.iter().map(|front| front.size).max();
+                        let held = verdict.parts.iter().find(|part| part.key == frontier.key);
+                        assert_eq!(largest, held.map(|part| part.frontier_max), "{history:#?}");
+                        assert!(frontier.sizes.is_sorted_by_key(|front| front.at), "{history:#?}");
+                    }
                 }
                 seen[usize::from(truth)] += 1;
             }

@@ -59,6 +59,7 @@ use crate::limits::{Limit, Meter};
 use crate::model::Model;
 use crate::part::{Event, NEVER, Part, PartOp};
 use crate::pending::{Definite, Pending};
+use crate::profile::Profile;
 use crate::rows::Rows;
 use crate::space::{ClassId, Effect, Space, StateId};
 use crate::trail::{START, Trail};
@@ -71,6 +72,8 @@ pub(crate) struct Frontier {
     pub(crate) was_cut: bool,
     /// The largest number of configurations after any event.
     pub(crate) widest: usize,
+    /// Its size along the events.
+    pub(crate) profile: Profile,
     /// How many definite operations have returned.
     pub(crate) returned: usize,
     pending: Pending,
@@ -129,6 +132,7 @@ impl Frontier {
             width,
             was_cut: false,
             widest: 1,
+            profile: Profile::new(),
             returned: 0,
             pending: Pending::default(),
             now: Configs::of(Layout::default(), &start),
@@ -223,7 +227,14 @@ impl Frontier {
     pub(crate) fn start_again(&mut self) {
         let trail = std::mem::replace(&mut self.trail, Trail::without_memory());
         let ahead = std::mem::take(&mut self.ahead);
-        *self = Frontier { widest: self.widest, trail: trail.emptied(), ahead, ..Frontier::new(self.width) };
+        let profile = std::mem::replace(&mut self.profile, Profile::new());
+        *self = Frontier {
+            widest: self.widest,
+            profile,
+            trail: trail.emptied(),
+            ahead,
+            ..Frontier::new(self.width)
+        };
     }
 
     /// Lets go of everything but what the frontier is.
@@ -285,10 +296,15 @@ impl Frontier {
             self.pending.remove(op);
             self.now.for_each_mut(|config| used.clear(config));
             self.returned += 1;
+            self.profile.note(self.event, self.now.live());
             meter.tick()?;
             return Ok(true);
         }
-        self.place(op, space, meter)?;
+        if let Err(limit) = self.place(op, space, meter) {
+            // As far as it had come.
+            self.note_size(self.done.live());
+            return Err(limit);
+        }
         if self.done.live() == 0 {
             return Ok(false);
         }
@@ -424,6 +440,11 @@ impl Frontier {
         }
     }
 
+    fn note_size(&mut self, size: usize) {
+        self.widest = self.widest.max(size);
+        self.profile.note(self.event, size);
+    }
+
     /// What was placed for the return of `op` becomes the frontier, and the slot of `op` is free again.
     fn advance(&mut self, op: u32) {
         let layout = self.pending.layout();
@@ -439,7 +460,7 @@ impl Frontier {
             self.now.insert(config);
         }
         self.was_cut |= self.now.cut(self.width);
-        self.widest = self.widest.max(self.now.live());
+        self.note_size(self.now.live());
         self.returned += 1;
         if self.trail.is_full() {
             let earlier = self.checkpoints.iter_mut().map(|checkpoint| &mut checkpoint.now);

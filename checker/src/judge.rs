@@ -20,6 +20,7 @@ use crate::part::{self, Event, Misfit, Part, Reading};
 use crate::small::{self, Menu};
 use crate::space::{Effect, Space, StateId};
 use crate::split;
+use crate::verdict::Front;
 use crate::witness::{self, Stuck};
 
 /// The search engines.
@@ -62,6 +63,9 @@ pub(crate) struct Decided {
     pub(crate) states: u64,
     /// The largest number of configurations held at once; 0 where the algorithm holds none.
     pub(crate) frontier_max: usize,
+    /// The number of configurations after some of the returns, by time; empty where the algorithm holds none. Where the
+    /// object was searched in components, that of the largest frontier.
+    pub(crate) frontier: Vec<Front>,
     /// The first operation that has no meaning to the model: nothing is decided then.
     pub(crate) misfit: Option<Misfit>,
 }
@@ -85,6 +89,7 @@ impl Decided {
             engine,
             states: 0,
             frontier_max: 0,
+            frontier: Vec::new(),
             misfit: None,
         }
     }
@@ -196,13 +201,13 @@ impl<M: Model> Judge for M {
             Engine::Auto | Engine::Search | Engine::Frontier => split::components(&space, &readings),
         };
         let Some(components) = components else {
-            search(space, readings, demand, &mut meter, &mut decided);
+            search(space, ops, readings, demand, &mut meter, &mut decided);
             return decided;
         };
         let mut orders = Vec::new();
         for readings in components {
             let (space, readings) = split::alone(&space, readings);
-            search(space, readings, demand, &mut meter, &mut decided);
+            search(space, ops, readings, demand, &mut meter, &mut decided);
             match &mut decided.decision {
                 Decision::Legal { order } => orders.push(std::mem::take(order)),
                 Decision::Illegal { .. } => return decided,
@@ -275,6 +280,7 @@ impl<M: Model> Judge for M {
 /// Decides one object, and adds what that cost.
 fn search<M: Model>(
     mut space: Space<'_, M>,
+    ops: &[&Op],
     mut readings: Vec<Reading>,
     demand: Demand<'_>,
     meter: &mut Meter<'_>,
@@ -298,7 +304,12 @@ fn search<M: Model>(
         let evidence = if demand.order { Evidence::Order } else { Evidence::None };
         let search = beam::search(&part, &mut space, meter, evidence, demand.engine != Engine::Frontier);
         decided.engine = "frontier";
-        decided.frontier_max = decided.frontier_max.max(search.frontier_max);
+        if search.frontier_max > decided.frontier_max {
+            decided.frontier_max = search.frontier_max;
+            let at = |event: u32| part.time(event, ops);
+            let fronts = search.profile.peaks().map(|(event, size)| Front { at: at(event), size });
+            decided.frontier = fronts.collect();
+        }
         search.found
     });
     decided.definite += part.definite();

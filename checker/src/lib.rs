@@ -98,6 +98,7 @@ pub mod op;
 mod parallel;
 mod part;
 mod pending;
+mod profile;
 mod refute;
 mod rows;
 pub mod small;

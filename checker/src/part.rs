@@ -135,6 +135,15 @@ impl Part {
         calls.map(|(at, _)| at).collect()
     }
 
+    /// When an event was; `ops` is the slice that the part was made from.
+    pub(crate) fn time(&self, event: u32, ops: &[&Op]) -> Nanos {
+        let of = |op: u32| ops[self.ops[op as usize].at as usize];
+        match self.events[event as usize] {
+            Event::Call(op) => of(op).call,
+            Event::Return(op) => of(op).ret().max(of(op).call),
+        }
+    }
+
     /// How many operations certainly happened.
     pub(crate) fn definite(&self) -> usize {
         self.events.len() - self.ops.len()

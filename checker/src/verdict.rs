@@ -170,4 +170,25 @@ pub struct Effort {
     pub frontier_max: usize,
     /// The limits that were in force, in words, with the flag that raises each.
     pub limits: Vec<String>,
+    /// How the frontier of the hardest part grew, if any part was decided by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frontier: Option<Frontier>,
+}
+
+/// The size of the frontier along one part of a history: where it is large, the check was slow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Frontier {
+    /// The part's key.
+    pub key: Value,
+    /// By time, a few hundred at most. Between two of them it was no larger than at the larger one.
+    pub sizes: Vec<Front>,
+}
+
+/// The number of configurations that explained everything up to some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Front {
+    /// The time in the history.
+    pub at: Nanos,
+    /// How many configurations were held.
+    pub size: usize,
 }

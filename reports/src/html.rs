@@ -26,8 +26,7 @@ mod whole_run;
 
 use maud::{DOCTYPE, Markup, html};
 
-use crate::clock::Clock;
-use crate::plots::{Form, PLOTS};
+use crate::plots::{Form, PLOTS, Plot};
 use crate::run_dir::RunDir;
 use crate::summary;
 
@@ -40,7 +39,7 @@ pub fn render(run: &RunDir) -> String {
     let title = format!(
         "{} {} · {}",
         summary::sign(run.judgement.outcome),
-        summary::heading(run.judgement.outcome),
+        summary::headed(run),
         summary::subject(run).first().cloned().unwrap_or_default()
     );
     let page = html! {
@@ -65,7 +64,7 @@ pub fn render(run: &RunDir) -> String {
                     (space_time::section(run))
                     (node_logs::section(run))
                     @if !run.evidence.info.is_history() { (faults::section(run)) }
-                    @if run.clock() == Clock::Time && !run.evidence.history.ops.is_empty() { (plots(run)) }
+                    @if PLOTS.iter().any(|plot| (plot.is_due)(run)) { (plots(run)) }
                     (operations::section(run))
                     (checking::section(run))
                     @if !run.evidence.info.is_history() { (surroundings::coverage(run)) }
@@ -93,19 +92,18 @@ fn titled(id: &str, heading: &str, remark: &str, body: Markup) -> Markup {
     }
 }
 
-/// The plots, as images: what is inside them can neither run nor leak into the page.
 fn plots(run: &RunDir) -> Markup {
-    titled(
-        "plots",
-        "Latency and rate",
-        "with the faults in force under the time axis",
-        html! {
-            @for plot in PLOTS {
-                figure {
-                    img width="900" height="320" alt=(plot.caption) src=(raw::svg_address(&(plot.draw)(run, Form::Svg)));
-                    figcaption { (plot.caption) " " a href=(plot.name) { (plot.name) } }
-                }
+    titled("plots", "Latency and rate", "with the faults in force under the time axis", figures(run, PLOTS))
+}
+
+/// Those of the plots that are due, as images: what is inside them can neither run nor leak into the page.
+fn figures(run: &RunDir, plots: &[Plot]) -> Markup {
+    html! {
+        @for plot in plots.iter().filter(|plot| (plot.is_due)(run)) {
+            figure {
+                img width="900" height="320" alt=(plot.caption) src=(raw::svg_address(&(plot.draw)(run, Form::Svg)));
+                figcaption { (plot.caption) " " a href=(plot.name) { (plot.name) } }
             }
-        },
-    )
+        }
+    }
 }

@@ -7,6 +7,7 @@
 //! harness-failure  the harness itself broke; no word on the system                            3
 //! unknown          a limit was reached, nothing succeeded, or a fault never bit               2
 //! linearizable     some legal order explains everything, and coverage is met                  0
+//! convergent       the same by a model that judges only what every node shows in the end      0
 //! ```
 //!
 //! An interrupted run is judged by what was recorded until then and exits with 130, unless that proves a violation.
@@ -22,7 +23,7 @@ use crate::coverage::Coverage;
 use crate::faults::{Fault, FaultOutcome};
 use crate::run_info::RunInfo;
 use crate::stats::Stats;
-use crate::wording::{count, counted, value};
+use crate::wording::{count, counted, percent, value};
 
 /// The version of the shape of `verdict.json`. It grows when a field changes its meaning, not when one is added.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -36,6 +37,9 @@ pub const VERDICT_SCHEMA: &str = include_str!("../schema/verdict.schema.json");
 pub enum RunOutcome {
     /// Some legal order explains everything that was observed, and coverage is met.
     Linearizable,
+    /// The model asks only for what every node shows in the end, and that is right; coverage is met. Reads until then were
+    /// not judged: this says less than linearizable.
+    Convergent,
     /// No legal order does.
     Violation,
     /// Neither was shown.
@@ -45,10 +49,24 @@ pub enum RunOutcome {
 }
 
 impl RunOutcome {
+    /// Whether nothing is wrong with the system, nor with the run.
+    pub fn is_good(self) -> bool {
+        matches!(self, RunOutcome::Linearizable | RunOutcome::Convergent)
+    }
+
+    /// What it is called when the checker found nothing wrong by the model of that name.
+    pub fn good(model: &str) -> RunOutcome {
+        match model.parse::<ModelKind>() {
+            Ok(model) if model.is_eventual() => RunOutcome::Convergent,
+            _ => RunOutcome::Linearizable,
+        }
+    }
+
     /// The word for it, as in `verdict.json`.
     pub fn name(self) -> &'static str {
         match self {
             RunOutcome::Linearizable => "linearizable",
+            RunOutcome::Convergent => "convergent",
             RunOutcome::Violation => "violation",
             RunOutcome::Unknown => "unknown",
             RunOutcome::HarnessFailure => "harness-failure",
@@ -136,23 +154,20 @@ impl Judgement {
         let Circumstances { harness_failure, interrupted, check_cost } = circumstances;
         let violation = checker.as_ref().and_then(|verdict| verdict.violation.as_ref());
         let answer = checker.as_ref().map(|verdict| verdict.answer);
+        let good = RunOutcome::good(checker.as_ref().map_or("", |verdict| &verdict.model));
         let (outcome, exit_code, sentence) = if answer == Some(Answer::Violation) {
             (RunOutcome::Violation, 1, violation_sentence(violation))
         } else if let Some(failure) = &harness_failure {
-            (RunOutcome::HarnessFailure, 3, failure_sentence(failure, answer))
+            (RunOutcome::HarnessFailure, 3, failure_sentence(failure, answer, good))
         } else {
-            let missing = missing(checker.as_ref(), &stats, &coverage);
-            let outcome = if missing.is_none() { RunOutcome::Linearizable } else { RunOutcome::Unknown };
-            let exit_code = match (interrupted, outcome) {
+            let missing = missing(checker.as_ref(), good, &stats, &coverage, info.availability_target);
+            let outcome = if missing.is_none() { good } else { RunOutcome::Unknown };
+            let exit_code = match (interrupted, outcome.is_good()) {
                 (true, _) => 130,
-                (false, RunOutcome::Linearizable) => 0,
-                (false, _) => 2,
+                (false, true) => 0,
+                (false, false) => 2,
             };
-            (
-                outcome,
-                exit_code,
-                missing.unwrap_or_else(|| linearizable_sentence(checker.as_ref(), &stats, faults)),
-            )
+            (outcome, exit_code, missing.unwrap_or_else(|| good_sentence(good, &stats, faults)))
         };
         let ops = mentioned(violation, history);
         Judgement {
@@ -181,8 +196,14 @@ impl Judgement {
     }
 }
 
-/// Why it cannot be said that the run is linearizable and did what it was asked to do; `None` when it can.
-fn missing(checker: Option<&Verdict>, stats: &Stats, coverage: &Coverage) -> Option<String> {
+/// Why it cannot be said that all is `good` and the run did what it was asked to do; `None` when it can.
+fn missing(
+    checker: Option<&Verdict>,
+    good: RunOutcome,
+    stats: &Stats,
+    coverage: &Coverage,
+    availability_target: Option<f64>,
+) -> Option<String> {
     let Some(verdict) = checker else {
         return Some("The history was not checked.".to_string());
     };
@@ -195,13 +216,24 @@ fn missing(checker: Option<&Verdict>, stats: &Stats, coverage: &Coverage) -> Opt
             n => format!("None of {} succeeded: there is nothing to judge.", counted(n, "operation")),
         });
     }
-    if !coverage.met {
-        return Some(format!(
-            "What was recorded is linearizable, but it does not show what it was asked to show: {}.",
-            coverage.why.join("; ")
-        ));
-    }
-    None
+    let mut lacks = coverage.why.clone();
+    lacks.extend(availability_target.and_then(|target| unavailable(stats, target)));
+    (!lacks.is_empty()).then(|| {
+        format!(
+            "What was recorded is {}, but it does not show what it was asked to show: {}.",
+            good.name(),
+            lacks.join("; ")
+        )
+    })
+}
+
+/// Why the share of operations that succeeded is not what was asked for; `None` when it is.
+pub(crate) fn unavailable(stats: &Stats, target: f64) -> Option<String> {
+    let (ok, all) = (stats.tally.ok, stats.tally.all());
+    let wanted = format!("{:.4}", target * 100.0);
+    let wanted = wanted.trim_end_matches('0').trim_end_matches('.');
+    ((ok as f64) < target * all as f64)
+        .then(|| format!("{} of the operations succeeded, {wanted} % were asked for", percent(ok, all)))
 }
 
 fn violation_sentence(violation: Option<&Violation>) -> String {
@@ -210,11 +242,11 @@ fn violation_sentence(violation: Option<&Violation>) -> String {
     })
 }
 
-fn failure_sentence(failure: &HarnessFailure, answer: Option<Answer>) -> String {
+fn failure_sentence(failure: &HarnessFailure, answer: Option<Answer>, good: RunOutcome) -> String {
     let recorded = match answer {
-        Some(Answer::Linearizable) => " What was recorded until then is linearizable.",
-        Some(Answer::Unknown) => " What was recorded until then is undecided.",
-        _ => "",
+        Some(Answer::Linearizable) => format!(" What was recorded until then is {}.", good.name()),
+        Some(Answer::Unknown) => " What was recorded until then is undecided.".to_string(),
+        _ => String::new(),
     };
     format!(
         "The harness failed, not the system: {}: {}.{recorded}",
@@ -243,11 +275,11 @@ fn undecided_sentence(verdict: &Verdict) -> String {
     )
 }
 
-fn linearizable_sentence(checker: Option<&Verdict>, stats: &Stats, faults: &[Fault]) -> String {
-    let model = checker.and_then(|verdict| verdict.model.parse().ok());
-    let eventual = model.is_some_and(ModelKind::is_eventual);
-    let what =
-        if eventual { "Convergent: every node shows all that was acknowledged" } else { "Linearizable" };
+fn good_sentence(good: RunOutcome, stats: &Stats, faults: &[Fault]) -> String {
+    let what = match good {
+        RunOutcome::Convergent => "Convergent: every node shows all that was acknowledged",
+        _ => "Linearizable",
+    };
     let installed = faults.iter().filter(|fault| fault.outcome == FaultOutcome::Installed).count();
     format!(
         "{what}. {}, {}, {} installed; no claim beyond this run.",
@@ -354,6 +386,37 @@ mod tests {
             "Linearizable. 1 op, 1 key, 0 faults",
         );
         check(Answer::Linearizable, &[], interrupted(), RunOutcome::Linearizable, 130, "Linearizable.");
+    }
+
+    #[test]
+    fn a_model_of_the_end_gives_another_word() {
+        let verdict = Verdict { model: "convergent-set".into(), ..answered(Answer::Linearizable) };
+        let of = |circumstances| {
+            Judgement::of(&RunInfo::default(), &one_read(), &[], Some(verdict.clone()), circumstances)
+        };
+        let judgement = of(Circumstances::default());
+        assert_eq!((judgement.outcome, judgement.exit_code), (RunOutcome::Convergent, 0));
+        assert!(judgement.sentence.starts_with("Convergent: "), "{}", judgement.sentence);
+        assert!(of(broken()).sentence.ends_with("What was recorded until then is convergent."));
+    }
+
+    #[test]
+    fn too_few_successes_are_not_what_was_asked_for() {
+        let of = |target| {
+            let info = RunInfo { availability_target: Some(target), ..RunInfo::default() };
+            let mut history = one_read();
+            history.ops.push(history.ops[0].clone());
+            history.ops[1].outcome = tribunal_checker::op::Outcome::Info;
+            let verdict = Some(answered(Answer::Linearizable));
+            Judgement::of(&info, &history, &[], verdict, Circumstances::default())
+        };
+        assert_eq!((of(0.5).outcome, of(0.5).exit_code), (RunOutcome::Linearizable, 0));
+        assert_eq!((of(0.9).outcome, of(0.9).exit_code), (RunOutcome::Unknown, 2));
+        assert_eq!(
+            of(0.999).sentence,
+            "What was recorded is linearizable, but it does not show what it was asked to show: \
+             50.0 % of the operations succeeded, 99.9 % were asked for."
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use maud::{Markup, html};
 use tribunal_checker::verdict::Answer;
 
+use crate::judgement::{RunOutcome, unavailable};
 use crate::run_dir::RunDir;
 use crate::summary;
 use crate::text;
@@ -67,15 +68,12 @@ fn cases(run: &RunDir) -> Vec<(String, Verdict)> {
     let judgement = &run.judgement;
     let sentence = elide(&judgement.sentence, TEXT_CHARS_MAX);
     let mut cases = Vec::new();
+    let good = RunOutcome::good(&run.evidence.info.model).name();
     let parts = judgement.checker.iter().flat_map(|verdict| &verdict.parts);
     let mut parts: Vec<_> = parts.collect();
     parts.sort_by_key(|part| part.answer == Answer::Linearizable);
     for part in parts.into_iter().take(KEYS_MAX) {
-        let name = if part.key.is_nil() {
-            "linearizable".into()
-        } else {
-            format!("linearizable/{}", value(&part.key))
-        };
+        let name = if part.key.is_nil() { good.into() } else { format!("{good}/{}", value(&part.key)) };
         let violation = judgement.violation().filter(|violation| violation.key == part.key);
         let verdict = match part.answer {
             Answer::Linearizable => Verdict::Good,
@@ -96,7 +94,7 @@ fn cases(run: &RunDir) -> Vec<(String, Verdict)> {
         cases.push((name, verdict));
     }
     if judgement.checker.as_ref().is_none_or(|verdict| verdict.parts.is_empty()) {
-        cases.push(("linearizable".into(), Verdict::Error("unknown".into(), sentence)));
+        cases.push((good.into(), Verdict::Error("unknown".into(), sentence)));
     }
     for seen in &judgement.coverage.faults {
         let missing =
@@ -111,15 +109,8 @@ fn cases(run: &RunDir) -> Vec<(String, Verdict)> {
     });
     cases.push(("harness".into(), broken));
     if let Some(target) = run.evidence.info.availability_target {
-        let tally = judgement.stats.tally;
-        let share = tally.ok as f64 / tally.all().max(1) as f64;
-        let short = format!(
-            "{} succeeded, {:.1} % were asked for",
-            crate::wording::percent(tally.ok, tally.all()),
-            target * 100.0
-        );
-        let verdict =
-            if share >= target { Verdict::Good } else { Verdict::Failure("availability".into(), short) };
+        let verdict = unavailable(&judgement.stats, target)
+            .map_or(Verdict::Good, |short| Verdict::Failure("availability".into(), short));
         cases.push(("availability".into(), verdict));
     }
     cases

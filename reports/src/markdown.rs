@@ -19,7 +19,7 @@ pub fn render(run: &RunDir) -> String {
     let mut out = format!(
         "## {} {}\n\n{}\n\n{}\n",
         summary::sign(judgement.outcome),
-        capital(summary::heading(judgement.outcome)),
+        capital(summary::headed(run)),
         sentence(&elide(&judgement.sentence, SENTENCE_CHARS_MAX)),
         escaped(&summary::subject(run).join(" · "))
     );
@@ -47,7 +47,7 @@ pub fn annotation(run: &RunDir) -> String {
     // https://docs.github.com/actions: the characters that end a line or a property are written as their codes.
     let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
-    let title = format!("{} {}", run.evidence.info.workload, summary::heading(judgement.outcome));
+    let title = format!("{} {}", run.evidence.info.workload, summary::headed(run));
     format!("::{level} title={}::{}", property(&elide(&title, 80)), data(&elide(&judgement.sentence, 300)))
 }
 

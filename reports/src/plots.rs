@@ -1,8 +1,10 @@
-//! `plots/*.svg` and `plots/*.png`: latency and rate over the time of the run, with the faults under them.
+//! `plots/*.svg` and `plots/*.png`: latency and rate over the time of the run, with the faults under them,
+//! and what explains a slow check (`check.rs`).
 //!
-//! All plots share one frame (`frame.rs`) and one time axis. They are drawn in light colours; a style sheet inside each
+//! All plots share one frame (`frame.rs`), and most of them one time axis. They are drawn in light colours; a style sheet inside each
 //! file turns them dark where the reader prefers that, in the page as well as when the file is opened alone.
 
+mod check;
 mod frame;
 mod latency;
 mod paper;
@@ -10,6 +12,7 @@ mod rate;
 
 use tribunal_checker::op::Nanos;
 
+use crate::clock::Clock;
 use crate::run_dir::RunDir;
 pub use paper::Form;
 
@@ -20,29 +23,37 @@ pub struct Plot {
     pub name: &'static str,
     /// What it shows, in a sentence.
     pub caption: &'static str,
+    /// Whether it shows anything of that run that is worth a look.
+    pub is_due: fn(&RunDir) -> bool,
     /// The drawing.
     pub draw: fn(&RunDir, Form) -> Vec<u8>,
 }
 
-/// Every plot there is.
+/// The plots of how the system did.
 pub const PLOTS: &[Plot] = &[LATENCY_RAW, LATENCY_QUANTILES, RATE, AVAILABILITY];
+
+/// The plots of how the check did; when they are due is said in `check.rs`.
+pub const CHECK_PLOTS: &[Plot] = &[KEYS, FRONTIER];
 
 /// Every operation by when it was invoked and how long it took.
 pub const LATENCY_RAW: Plot = Plot {
     name: "plots/latency-raw.svg",
     caption: "Latency of every operation, by time of invocation; shapes are operations, colours are outcomes.",
+    is_due: has_times,
     draw: latency::raw,
 };
 /// The quantiles of the operations that happened.
 pub const LATENCY_QUANTILES: Plot = Plot {
     name: "plots/latency-quantiles.svg",
     caption: "Latency quantiles of the operations that happened, by time of invocation.",
+    is_due: has_times,
     draw: latency::quantiles,
 };
 /// How many operations completed per second.
 pub const RATE: Plot = Plot {
     name: "plots/rate.svg",
     caption: "Completed operations per second, stacked by outcome.",
+    is_due: has_times,
     draw: rate::rate,
 };
 
@@ -50,8 +61,30 @@ pub const RATE: Plot = Plot {
 pub const AVAILABILITY: Plot = Plot {
     name: "plots/availability.svg",
     caption: "Share of the completed operations that succeeded.",
+    is_due: has_times,
     draw: rate::availability,
 };
+
+/// How many operations each key had.
+pub const KEYS: Plot = Plot {
+    name: "plots/keys.svg",
+    caption: "Operations per key, stacked by outcome: a check is slow where many are indeterminate (info) or overlap.",
+    is_due: check::keys_explain,
+    draw: check::keys,
+};
+
+/// How many configurations the check held along the history.
+pub const FRONTIER: Plot = Plot {
+    name: "plots/frontier.svg",
+    caption: "How many ways to explain the history so far the check carried along, for the key that took the most work; \
+              it ends where the search did.",
+    is_due: check::frontier_explains,
+    draw: check::frontier,
+};
+
+fn has_times(run: &RunDir) -> bool {
+    run.clock() == Clock::Time && !run.evidence.history.ops.is_empty()
+}
 
 /// How wide a bucket of a plot is: fine enough to see a fault of a second, never finer than 100 ms.
 fn bucket_ns(span: Nanos) -> Nanos {

@@ -8,8 +8,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use crate::clock::Clock;
-use crate::plots::{AVAILABILITY, Form, LATENCY_QUANTILES, LATENCY_RAW, RATE};
+use crate::plots::{AVAILABILITY, FRONTIER, Form, KEYS, LATENCY_QUANTILES, LATENCY_RAW, Plot, RATE};
 use crate::run_dir::{Durable, RunDir, write_whole};
 use crate::{histories, html, junit, markdown, text, trace};
 
@@ -25,12 +24,12 @@ pub struct Renderer {
 }
 
 /// When a report is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Made {
     /// For every run.
     Always,
-    /// For a history that has times.
-    WithTimes,
+    /// For a run of which it shows something.
+    Where(fn(&RunDir) -> bool),
     /// For a run in which a violation was proved.
     OnViolation,
     /// Only when asked for by name: it is several times as large as the history.
@@ -46,7 +45,7 @@ impl Renderer {
     pub fn is_made_for(&self, run: &RunDir) -> bool {
         match self.made {
             Made::Always => true,
-            Made::WithTimes => run.clock() == Clock::Time,
+            Made::Where(is_due) => is_due(run),
             Made::OnViolation => run.judgement.violation().is_some(),
             Made::OnRequest => false,
         }
@@ -54,24 +53,36 @@ impl Renderer {
 
     /// Whether there is anything to put into it.
     pub fn can_be_made_for(&self, run: &RunDir) -> bool {
-        self.made != Made::OnViolation || run.judgement.violation().is_some()
+        matches!(self.made, Made::OnRequest) || self.is_made_for(run)
     }
+}
+
+/// A plot as SVG.
+const fn svg(plot: &Plot, render: fn(&RunDir) -> Vec<u8>) -> Renderer {
+    Renderer::new(plot.name, Made::Where(plot.is_due), render)
+}
+
+/// The same as pixels.
+const fn png(plot: &Plot, name: &'static str, render: fn(&RunDir) -> Vec<u8>) -> Renderer {
+    Renderer::new(name, Made::Where(plot.is_due), render)
 }
 
 /// Every report there is, in the order in which they are made.
 pub const RENDERERS: &[Renderer] = &[
     Renderer::new("report.txt", Made::Always, |run| text::render(run).into_bytes()),
     Renderer::new("report.html", Made::Always, |run| html::render(run).into_bytes()),
-    Renderer::new(LATENCY_RAW.name, Made::WithTimes, |run| (LATENCY_RAW.draw)(run, Form::Svg)),
-    Renderer::new("plots/latency-raw.png", Made::WithTimes, |run| (LATENCY_RAW.draw)(run, Form::Png)),
-    Renderer::new(LATENCY_QUANTILES.name, Made::WithTimes, |run| (LATENCY_QUANTILES.draw)(run, Form::Svg)),
-    Renderer::new("plots/latency-quantiles.png", Made::WithTimes, |run| {
-        (LATENCY_QUANTILES.draw)(run, Form::Png)
-    }),
-    Renderer::new(RATE.name, Made::WithTimes, |run| (RATE.draw)(run, Form::Svg)),
-    Renderer::new("plots/rate.png", Made::WithTimes, |run| (RATE.draw)(run, Form::Png)),
-    Renderer::new(AVAILABILITY.name, Made::WithTimes, |run| (AVAILABILITY.draw)(run, Form::Svg)),
-    Renderer::new("plots/availability.png", Made::WithTimes, |run| (AVAILABILITY.draw)(run, Form::Png)),
+    svg(&LATENCY_RAW, |run| (LATENCY_RAW.draw)(run, Form::Svg)),
+    png(&LATENCY_RAW, "plots/latency-raw.png", |run| (LATENCY_RAW.draw)(run, Form::Png)),
+    svg(&LATENCY_QUANTILES, |run| (LATENCY_QUANTILES.draw)(run, Form::Svg)),
+    png(&LATENCY_QUANTILES, "plots/latency-quantiles.png", |run| (LATENCY_QUANTILES.draw)(run, Form::Png)),
+    svg(&RATE, |run| (RATE.draw)(run, Form::Svg)),
+    png(&RATE, "plots/rate.png", |run| (RATE.draw)(run, Form::Png)),
+    svg(&AVAILABILITY, |run| (AVAILABILITY.draw)(run, Form::Svg)),
+    png(&AVAILABILITY, "plots/availability.png", |run| (AVAILABILITY.draw)(run, Form::Png)),
+    svg(&KEYS, |run| (KEYS.draw)(run, Form::Svg)),
+    png(&KEYS, "plots/keys.png", |run| (KEYS.draw)(run, Form::Png)),
+    svg(&FRONTIER, |run| (FRONTIER.draw)(run, Form::Svg)),
+    png(&FRONTIER, "plots/frontier.png", |run| (FRONTIER.draw)(run, Form::Png)),
     Renderer::new("report.md", Made::Always, |run| markdown::render(run).into_bytes()),
     Renderer::new("junit.xml", Made::Always, |run| junit::render(run).into_bytes()),
     Renderer::new("history.edn", Made::OnRequest, histories::edn),

@@ -129,18 +129,11 @@ impl RunInfo {
 
     /// The words of the command without these flags, which have a value, nor those that only say how much is shown.
     fn command(&self, without: &[&str]) -> Vec<String> {
+        let without: Vec<&str> = without.iter().chain(&HOW_SHOWN_FLAGS).copied().collect();
+        let mut args = without_flags(&self.args, &without);
+        args.retain(|arg| !SHOWN_FLAGS.contains(&arg.as_str()));
         let mut words = vec!["tribunal".to_string()];
-        let mut args = self.args.iter();
-        while let Some(arg) = args.next() {
-            let (flag, value) =
-                arg.split_once('=').map_or((arg.as_str(), None), |(flag, it)| (flag, Some(it)));
-            match (without.contains(&flag) || flag == "--progress", value) {
-                _ if SHOWN_FLAGS.contains(&flag) => {}
-                (true, Some(_)) => {}
-                (true, None) => drop(args.next()),
-                (false, _) => words.push(shell_quoted(arg)),
-            }
-        }
+        words.extend(args.iter().map(|arg| shell_quoted(arg)));
         if !self.args.iter().any(|arg| arg == "--seed" || arg.starts_with("--seed=")) {
             words.push(format!("--seed {}", self.seed));
         }
@@ -151,7 +144,24 @@ impl RunInfo {
 /// What says which faults come; a schedule stands in the place of all of them.
 const FAULT_FLAGS: [&str; 4] = ["--nemesis", "--nemesis-interval", "--grudge", "--schedule"];
 
-/// What says how much is shown, besides `--progress`.
+/// What says how something is shown, with a value.
+const HOW_SHOWN_FLAGS: [&str; 3] = ["--progress", "--format", "--color"];
+
+/// Words of a command line without those flags, each of which has a value.
+pub fn without_flags(args: &[String], without: &[&str]) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.split_once('=') {
+            _ if without.contains(&arg.as_str()) => drop(args.next()),
+            Some((flag, _)) if without.contains(&flag) => {}
+            _ => words.push(arg.clone()),
+        }
+    }
+    words
+}
+
+/// What says how much is shown.
 const SHOWN_FLAGS: [&str; 5] = ["-q", "--quiet", "-v", "--verbose", "--ascii"];
 
 /// A word as a shell reads it back, in quotes only where it needs them; what cannot be seen is written as its bytes.

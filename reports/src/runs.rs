@@ -29,6 +29,8 @@ pub struct RunSummary {
     pub workload: String,
     /// The name of the system under test.
     pub system: String,
+    /// The name of the model that it is judged by.
+    pub model: String,
     /// How many nodes there were.
     pub nodes: usize,
     /// The faults that were asked for.
@@ -87,6 +89,7 @@ impl RunSummary {
             started_utc: info.started_utc,
             workload: info.workload,
             system: info.system,
+            model: info.model,
             nodes: info.nodes.len(),
             nemesis: info.nemesis,
             bugs: info.bugs,

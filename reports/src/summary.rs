@@ -12,21 +12,26 @@ use crate::wording::{circled, count, counted, duration, elide, value};
 /// The sign of an outcome. It always stands beside the words of [`heading`].
 pub fn sign(outcome: RunOutcome) -> &'static str {
     match outcome {
-        RunOutcome::Linearizable => "✓",
+        RunOutcome::Linearizable | RunOutcome::Convergent => "✓",
         RunOutcome::Violation => "✗",
         RunOutcome::Unknown => "?",
         RunOutcome::HarnessFailure => "!",
     }
 }
 
-/// An outcome in words.
-pub fn heading(outcome: RunOutcome) -> &'static str {
-    match outcome {
-        RunOutcome::Linearizable => "linearizable",
-        RunOutcome::Violation => "not linearizable",
-        RunOutcome::Unknown => "unknown",
-        RunOutcome::HarnessFailure => "harness failure",
+/// An outcome in words; the model of that name says what it is that was violated.
+pub fn heading(outcome: RunOutcome, model: &str) -> &'static str {
+    match (outcome, RunOutcome::good(model)) {
+        (RunOutcome::Violation, RunOutcome::Convergent) => "not convergent",
+        (RunOutcome::Violation, _) => "not linearizable",
+        (RunOutcome::HarnessFailure, _) => "harness failure",
+        _ => outcome.name(),
     }
+}
+
+/// The outcome of a run in words.
+pub fn headed(run: &RunDir) -> &'static str {
+    heading(run.judgement.outcome, &run.evidence.info.model)
 }
 
 /// What was tried, in a few words each: the workload, the model, how much of it, the seed.
@@ -93,7 +98,7 @@ pub fn shrink_caption(run: &RunDir) -> Option<String> {
     let about = violation.elements.as_ref().map(|elements| {
         let shown: Vec<String> = elements.iter().take(6).map(value).collect();
         let more = if elements.len() > shown.len() { ", …" } else { "" };
-        format!("; about {}{more} only, whatever else the reads saw", shown.join(", "))
+        format!("; about {}{more} only, whatever else was seen", shown.join(", "))
     });
     let about = about.unwrap_or_default();
     Some(format!("{} of {}{claim}{about}", count(minimal), counted(of, "op")))

@@ -45,7 +45,7 @@ fn headline(run: &RunDir) -> Vec<String> {
     let outcome = run.judgement.outcome;
     let mut subject = summary::subject(run);
     subject.extend(summary::violated_key(run).map(|key| format!("key {key}")));
-    subject.insert(0, format!("{} {}", summary::sign(outcome), summary::heading(outcome)));
+    subject.insert(0, format!("{} {}", summary::sign(outcome), summary::headed(run)));
     // What belongs together is kept together, by spaces that do not break.
     let subject = subject.join(" ·\n").replace(' ', "\u{a0}").replace('\n', " ");
     let lines = wrapped(&subject, 0, 2).into_iter().take(2);

@@ -16,7 +16,8 @@ use std::fmt::Write;
 
 use tribunal_checker::op::{Op, Outcome};
 use tribunal_checker::verdict::{OpId, Violation};
-use tribunal_reports::judgement::{Judgement, RunOutcome};
+use tribunal_reports::judgement::Judgement;
+use tribunal_reports::summary;
 use tribunal_reports::wording::{circled, count, counted, elide, operation, value};
 
 /// The most operations of a counterexample that are shown.
@@ -28,11 +29,8 @@ const SENTENCE_CHARS_MAX: usize = 400;
 
 /// The verdict on the history of that name; `timed` says whether its times are those of a clock.
 pub(super) fn render(name: &str, judgement: &Judgement, timed: bool) -> String {
-    let outcome = match judgement.outcome {
-        RunOutcome::Linearizable => "linearizable",
-        RunOutcome::Violation => "not linearizable",
-        RunOutcome::Unknown | RunOutcome::HarnessFailure => "unknown",
-    };
+    let model = judgement.checker.as_ref().map_or("", |verdict| &verdict.model);
+    let outcome = summary::heading(judgement.outcome, model);
     let mut head = vec![format!("{name}: {outcome}")];
     if let Some(verdict) = &judgement.checker {
         head.push(verdict.model.clone());
@@ -42,7 +40,7 @@ pub(super) fn render(name: &str, judgement: &Judgement, timed: bool) -> String {
         }
     }
     let mut text = head.join(" · ") + "\n";
-    if judgement.outcome != RunOutcome::Linearizable {
+    if !judgement.outcome.is_good() {
         line(&mut text, &elide(&judgement.sentence, SENTENCE_CHARS_MAX));
     }
     if let Some(violation) = judgement.violation() {

@@ -2,22 +2,22 @@
 //!
 //! ```text
 //! register on raft · 5 nodes · 15 clients · seed 8231                    ctrl-c: stop and check
-//! running  ━━━━━━━━━━━━━━━━━━━━╸───────────────────  37.2/60 s   1,742 ok/s   p99 9.8 ms
+//! running  ━━━━━━━━━━━━━━━━━╸──────────   37.2/60 s   1,742 ok/s   p99 9.8 ms
 //! ops      ok 61,204 (98.9 %)   info 482   fail 211   in flight 15
 //! nodes    n1 paused   n2 up   n3 up   n4 down   n5 up
 //! faults   partition {n1,n2 | n3,n4,n5} 4.1 s, pause n1 2.7 s   next in 3.9 s
-//! check    linearizable so far, 0.4 s behind
+//! check    no violation so far, 0.4 s behind
 //! ```
 
 use std::time::Duration;
 
 use tribunal_nemesis::NodeState;
-use tribunal_reports::wording::{count, duration, percent};
+use tribunal_reports::wording::{bytes, count, duration, percent};
 
 use crate::controller::recorder::Tally;
 
 /// How many characters the bar is long.
-const BAR_CHARS: usize = 40;
+const BAR_CHARS: usize = 28;
 
 /// What is to be shown.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +50,8 @@ pub(crate) enum Check {
     GaveUp,
     /// It has proved a violation.
     Violation,
+    /// The run is over and the whole history is being checked: for how long, of how long at most, holding how many bytes.
+    Whole(Duration, Duration, u64),
 }
 
 impl Status {
@@ -120,12 +122,18 @@ impl Status {
         }
     }
 
-    fn check(&self) -> String {
+    pub(crate) fn check(&self) -> String {
         match self.check {
             Check::Off => "after the run".into(),
-            Check::Behind(lag) => format!("linearizable so far, {:.1} s behind", lag.as_secs_f64()),
+            Check::Behind(lag) => format!("no violation so far, {:.1} s behind", lag.as_secs_f64()),
             Check::GaveUp => "after the run: the check beside it could not keep up".into(),
             Check::Violation => "✗ violation".into(),
+            Check::Whole(took, most, held) => format!(
+                "{:.0} of at most {:.0} s, {} of memory",
+                took.as_secs_f64(),
+                most.as_secs_f64(),
+                bytes(held)
+            ),
         }
     }
 }
@@ -162,11 +170,11 @@ mod tests {
         };
         assert_eq!(
             status.lines("running").join("\n"),
-            "running  ━━━━━━━━━━━━━━━━━━━━━━━━╸───────────────   37.2/60 s   1,742 ok/s   p99 9.8 ms\n\
+            "running  ━━━━━━━━━━━━━━━━━╸──────────   37.2/60 s   1,742 ok/s   p99 9.8 ms\n\
              ops      ok 61,204 (98.8 %)   info 482   fail 211   in flight 15\n\
              nodes    n1 paused   n2 up   n3 down\n\
              faults   partition {n1,n2 | n3} 4.1 s, pause n1 2.7 s   next in 3.9 s\n\
-             check    linearizable so far, 0.4 s behind"
+             check    no violation so far, 0.4 s behind"
         );
     }
 

@@ -75,7 +75,7 @@ context: p4 read → 4, p7 write 5, p2 write 6
   Did an operation that was reported as failed take effect? no: 1 failed operation on k would not help, whichever \
     took effect
   Would it be sequentially consistent? yes: the 3 operations of the counterexample fit into an order that keeps each \
-    process's own: old, but not lost
+    process's own: what was answered may be old rather than lost
   Could the clocks be wrong? no: process 1's operations would have to be 49 ms later than recorded
 ";
     assert_eq!(shown(&history, &violation), story);

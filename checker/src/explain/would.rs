@@ -111,7 +111,9 @@ impl Would<'_> {
         let answer = match holds {
             None => format!("undecided: {these} {have} too many orders to try"),
             Some(true) => {
-                format!("yes: {these} {fit} into an order that keeps each process's own: old, but not lost")
+                format!(
+                    "yes: {these} {fit} into an order that keeps each process's own: what was answered may be old rather than lost"
+                )
             }
             Some(false) => {
                 format!("no: {these} {fit} into no order, even if only each process's own has to be kept")

@@ -5,7 +5,9 @@ use tribunal_checker::verdict::{Answer, Part, Verdict};
 
 use super::table::Column::{Number, Text};
 use super::table::{number, numbers, share, table};
-use super::titled;
+use super::{figures, titled};
+use crate::judgement::RunOutcome;
+use crate::plots::CHECK_PLOTS;
 use crate::run_dir::RunDir;
 use crate::wording::{bytes, count, counted, elide, millis, value};
 
@@ -14,7 +16,7 @@ const KEYS_MAX: usize = 12;
 
 pub(super) fn section(run: &RunDir) -> Markup {
     let body = match &run.judgement.checker {
-        Some(verdict) => html! { (facts(run, verdict)) (hardest(verdict)) },
+        Some(verdict) => html! { (facts(run, verdict)) (hardest(verdict)) (figures(run, CHECK_PLOTS)) },
         None => html! { p { "Nothing was checked." } },
     };
     titled("check", "The check", "", body)
@@ -39,7 +41,7 @@ fn facts(run: &RunDir, verdict: &Verdict) -> Markup {
             dd { (elide(&engines.join(", "), 120)) }
             dt { "keys" }
             dd {
-                (counted(verdict.parts.len(), "key")) ": " (linearizable) " linearizable, " (violated) " violated, "
+                (counted(verdict.parts.len(), "key")) ": " (linearizable) " " (RunOutcome::good(&verdict.model).name()) ", " (violated) " violated, "
                 (undecided) " undecided"
             }
             dt { "configurations" }
@@ -86,7 +88,7 @@ fn hardest(verdict: &Verdict) -> Markup {
         Text("stopped"),
     ];
     let all = verdict.effort.states;
-    let rows = html! { @for part in parts.iter().take(KEYS_MAX) { (row(part, all)) } };
+    let rows = html! { @for part in parts.iter().take(KEYS_MAX) { (row(part, all, RunOutcome::good(&verdict.model))) } };
     html! {
         details open[undecided] {
             summary { "The keys that took the most work" }
@@ -95,11 +97,11 @@ fn hardest(verdict: &Verdict) -> Markup {
     }
 }
 
-fn row(part: &Part, all: u64) -> Markup {
+fn row(part: &Part, all: u64, good: RunOutcome) -> Markup {
     let answer = match part.answer {
-        Answer::Linearizable => "✓ linearizable",
-        Answer::Violation => "✗ violation",
-        Answer::Unknown => "? unknown",
+        Answer::Linearizable => format!("✓ {}", good.name()),
+        Answer::Violation => "✗ violation".into(),
+        Answer::Unknown => "? unknown".into(),
     };
     html! {
         tr {

@@ -17,6 +17,9 @@ const CONTEXT_MAX: usize = 12;
 /// With more operations than this, the table is folded at first.
 const ROWS_OPEN_MAX: usize = 12;
 
+/// So many operations of a counterexample are drawn, whether they fit or not.
+const BARS_LEAST: usize = 8;
+
 pub(super) fn section(run: &RunDir) -> Markup {
     let Some(picture) = drawn(run) else { return html! {} };
     let caption = summary::shrink_caption(run).unwrap_or_default();
@@ -43,17 +46,21 @@ pub(super) fn section(run: &RunDir) -> Markup {
                 (if picture.left_out == 1 { "is" } else { "are" }) " not drawn: all are in "
                 a href="verdict.json" { "verdict.json" } "."
             }
+            @if picture.faults.len() > lanes::STRIPS_MAX {
+                " Of " (counted(picture.faults.len(), "fault")) " in the meantime the last " (lanes::STRIPS_MAX) " are drawn."
+            }
         }
         (in_words(&picture))
     };
     titled("counterexample", "Minimal counterexample", &caption, body)
 }
 
-/// The picture with as much context as fits beside the counterexample without scrolling.
+/// The picture with as much context as fits beside the counterexample without scrolling. Of a counterexample that is
+/// too large to be drawn whole, the end: as much as can be seen at once, for that is where the witness is.
 pub(super) fn drawn(run: &RunDir) -> Option<Picture<'_>> {
     let proof = run.judgement.violation()?.minimal.len();
     let most = BARS_MAX.min(proof + CONTEXT_MAX);
-    let least = BARS_MAX.min(proof);
+    let least = if proof > BARS_MAX { BARS_LEAST } else { proof };
     let pictures =
         (least..=most).rev().filter_map(|bars| Picture::of(&run.judgement, &run.evidence.faults, bars));
     let mut last = None;

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use crate::clock::Clock;
 use crate::picture::{Axis, Bar, Ending, Picture};
-use crate::wording::{elide, operation, seconds};
+use crate::wording::{counted, elide, operation, seconds};
 
 /// The narrowest drawing, in pixels; a wider one scrolls in its frame.
 const WIDTH_MIN: f64 = 1040.0;
@@ -22,7 +22,7 @@ const CHAR: f64 = 7.9;
 /// The width of a time at a tick, at 11 px.
 const TICK_LABEL: f64 = 46.0;
 /// The most fault strips that are drawn.
-const STRIPS_MAX: usize = 8;
+pub(super) const STRIPS_MAX: usize = 8;
 
 const ANY_TIME: &str = "may take effect any time";
 
@@ -62,7 +62,7 @@ pub(super) fn draw(picture: &Picture) -> Markup {
                 text .process x="4" y=(px(y + LANE_HEIGHT / 2.0 + 5.0)) { "p" (lane.process) }
                 @for bar in &lane.bars { (draw_bar(bar, &axis, y + (LANE_HEIGHT - BAR_HEIGHT) / 2.0, label_max, picture.clock)) }
             }
-            @for (at, fault) in picture.faults.iter().take(STRIPS_MAX).enumerate() {
+            @for (at, fault) in picture.faults.iter().skip(picture.faults.len() - strips).enumerate() {
                 @let y = lanes_end + 4.0 + at as f64 * STRIP_HEIGHT;
                 (strip(picture, fault, &axis, y, at == 0))
             }
@@ -174,7 +174,9 @@ fn ticks(picture: &Picture, axis: &Axis, y: f64) -> Markup {
 /// What the object may hold before anything in the picture happens.
 fn before(picture: &Picture, y: f64) -> Markup {
     html! {
-        @if !picture.before.is_empty() {
+        @if picture.left_out > 0 {
+            text .before x=(px(LEFT - 2.0)) y="14" { (counted(picture.left_out, "operation")) " before these, not drawn" }
+        } @else if !picture.before.is_empty() {
             line .edge x1=(px(LEFT - 8.0)) x2=(px(LEFT - 8.0)) y1="4" y2=(px(y)) {}
             text .before x=(px(LEFT - 2.0)) y="14" {
                 "before this, the state is " @if picture.before.len() > 1 { "one of " }

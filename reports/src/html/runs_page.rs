@@ -118,7 +118,7 @@ fn form(all: &[RunSummary], filter: &Filter) -> Markup {
         form .tools method="get" action="/" {
             (choice("workload", &filter.workload, distinct(|run| &run.workload)))
             (choice("system", &filter.system, distinct(|run| &run.system)))
-            (choice("outcome", &filter.outcome, vec!["violation", "unknown", "harness-failure", "linearizable", "none"]))
+            (choice("outcome", &filter.outcome, vec!["violation", "unknown", "harness-failure", "linearizable", "convergent", "none"]))
             label { "words " input type="search" name="q" value=(filter.q) size="24"; }
             @if !filter.test.is_empty() { input type="hidden" name="test" value=(filter.test); }
             button type="submit" { "Filter" }
@@ -215,13 +215,13 @@ fn runs(shown: &[&RunSummary]) -> Markup {
         @for run in shown {
             tr .(outcome_name(run)) {
                 td .outcome { span .mark.(outcome_name(run)) { (sign(run)) } " "
-                    (run.outcome.map_or("not judged", summary::heading)) }
+                    (run.outcome.map_or("not judged", |outcome| summary::heading(outcome, &run.model))) }
                 td {
                     a href=(link(run)) { (elide(&run.path, 80)) }
                     @if !run.system.is_empty() { span .remark { " on " (elide(&run.system, 40)) } }
                     @for bug in &run.bugs { " " code { "+" (elide(bug, 40)) } }
                     " " a .remark href={ "/runs/" (address(&run.path)) "/" } { "files" }
-                    @if run.outcome != Some(RunOutcome::Linearizable) { div .remark { (super::verdict::with_code(&elide(&run.sentence, 220))) } }
+                    @if !run.outcome.is_some_and(RunOutcome::is_good) { div .remark { (super::verdict::with_code(&elide(&run.sentence, 220))) } }
                 }
                 td { (elide(&run.nemesis.join(", "), 60)) }
                 (number(count(run.ops)))

@@ -94,7 +94,9 @@ impl<'a> Picture<'a> {
         let violation = run.judgement.violation()?;
         let mut ops = vec![Vec::new(); nodes.len()];
         for id in violation.minimal.iter().rev().take(OPS_MAX) {
-            let Some(op) = run.judgement.op(*id) else { continue };
+            // One that was over before the window is no part of this picture; the counterexample has it.
+            let seen = |op: &&Op| op.completed.is_none_or(|end| op.is_info() || end >= window.0);
+            let Some(op) = run.judgement.op(*id).filter(seen) else { continue };
             let at = nodes.iter().position(|name| op.node.as_deref() == Some(*name));
             if let Some(at) = at {
                 ops[at].push((op, *id == violation.witness));

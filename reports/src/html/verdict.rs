@@ -13,10 +13,10 @@ const SENTENCE_CHARS_MAX: usize = 600;
 pub(super) fn header(run: &RunDir) -> Markup {
     let judgement = &run.judgement;
     let sign = summary::sign(judgement.outcome);
-    // The sentence of a linearizable run begins with the word.
+    // The sentence of a good run begins with the word.
     let word = match judgement.outcome {
-        RunOutcome::Linearizable => format!("{sign} "),
-        outcome => format!("{sign} {}. ", capital(summary::heading(outcome))),
+        good if good.is_good() => format!("{sign} "),
+        outcome => format!("{sign} {}. ", capital(summary::heading(outcome, &run.evidence.info.model))),
     };
     html! {
         header .verdict.(judgement.outcome.name()) {

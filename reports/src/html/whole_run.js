@@ -1,6 +1,15 @@
 // The whole run on a canvas. From afar: completed operations per second, stacked by outcome. From near (fewer than
 // LANES_BELOW operations in view): one lane per process, one bar per operation. Faults run along the bottom.
 "use strict";
+
+// A picture that is wider than its frame begins where the operation that fits nowhere can be seen.
+for (const frame of document.querySelectorAll(".scroll")) {
+  const witness = frame.querySelector(".witness rect");
+  if (!witness) continue;
+  const beyond = witness.getBoundingClientRect().right - frame.getBoundingClientRect().right;
+  if (beyond > 0) frame.scrollLeft = beyond + 24;
+}
+
 (() => {
   const source = document.getElementById("run-data");
   const canvas = document.getElementById("run-canvas");

@@ -34,6 +34,36 @@ pub(super) struct Words<'a> {
     /// The unit of the vertical axis.
     pub(super) unit: &'a str,
     pub(super) legend: &'a [Entry],
+    /// What the horizontal axis is.
+    pub(super) across: Across<'a>,
+}
+
+/// What stands along the horizontal axis.
+pub(super) enum Across<'a> {
+    /// The time of the run, in seconds, with the faults under it.
+    Time,
+    /// Keys of these names, at 0, 1, 2 ...
+    Keys(&'a [String]),
+}
+
+impl Across<'_> {
+    fn range(&self, run: &RunDir) -> std::ops::Range<f64> {
+        match self {
+            Across::Time => 0.0..span_seconds(run),
+            Across::Keys(names) => -0.5..names.len().max(1) as f64 - 0.5,
+        }
+    }
+
+    fn label(&self, x: f64, range: &std::ops::Range<f64>) -> String {
+        match self {
+            Across::Time if range.end < 12.0 => format!("{x:.1}"),
+            Across::Time => format!("{x:.0}"),
+            Across::Keys(names) if x >= 0.0 && x.fract() == 0.0 => {
+                names.get(x as usize).map_or(String::new(), |name| elide(name, 8))
+            }
+            Across::Keys(_) => String::new(),
+        }
+    }
 }
 
 /// The shapes of marks. Shapes tell operations apart, colours tell outcomes apart.
@@ -105,7 +135,7 @@ where
 
 /// A drawing that says why there is none.
 fn not_drawn(title: &str, why: &str) -> String {
-    let why: String = why.chars().filter(|c| !"<>&\"'".contains(*c)).collect();
+    let (title, why) = (harmless(title), harmless(why));
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"900\" height=\"40\"><title>{title}: not drawn</title>\
          <text x=\"8\" y=\"24\">This plot could not be drawn: {why}</text></svg>\n"
@@ -123,7 +153,10 @@ where
     Y: AsRangedCoord<Value = f64>,
     Y::CoordDescType: ValueFormatter<f64>,
 {
-    let faults: Vec<&Fault> = run.evidence.faults.iter().filter(|fault| fault.was_in_force()).collect();
+    let over_time = matches!(words.across, Across::Time);
+    let faults: Vec<&Fault> =
+        run.evidence.faults.iter().filter(|fault| over_time && fault.was_in_force()).collect();
+    let range = words.across.range(run);
     let rows = rows(&faults);
     let strips = rows.iter().map(|row| row + 1).max().unwrap_or(0) as i32 * STRIP_HEIGHT;
     let root = paper.into_drawing_area();
@@ -139,7 +172,7 @@ where
             .margin_left(8)
             .x_label_area_size(40)
             .y_label_area_size(52)
-            .build_cartesian_2d(0.0..span_seconds(run), y)?;
+            .build_cartesian_2d(range.clone(), y)?;
         bands(&chart, &faults)?;
         chart
             .configure_mesh()
@@ -150,11 +183,13 @@ where
             .label_style(text(14, palette::MUTED))
             .x_labels(12)
             .y_labels(6)
-            .x_desc("seconds since the start of the run")
-            .y_desc(words.unit)
-            .x_label_formatter(&|x| {
-                if span_seconds(run) < 12.0 { format!("{x:.1}") } else { format!("{x:.0}") }
+            .x_desc(if over_time {
+                "seconds since the start of the run"
+            } else {
+                "keys, in the order of their first use"
             })
+            .y_desc(words.unit)
+            .x_label_formatter(&|x| words.across.label(*x, &range))
             .y_label_formatter(&|y| trimmed(*y))
             .draw()?;
         data(&mut chart, &root)?;
@@ -271,7 +306,13 @@ fn trimmed(y: f64) -> String {
 
 /// Adds the title for those who do not see, and the dark colours.
 fn with_faces(svg: &str, title: &str) -> String {
+    let title = harmless(title);
     let head_end = svg.find('>').map_or(0, |at| at + 1);
     let (head, body) = svg.split_at(head_end);
     format!("{head}\n<title>{title}</title><style>{}</style>{body}\n", palette::dark_faces())
+}
+
+/// A text without what means something in XML.
+fn harmless(text: &str) -> String {
+    text.chars().filter(|c| !"<>&\"'".contains(*c)).collect()
 }

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use tribunal_checker::op::{F, Op, Outcome};
 
 use super::bucket_ns;
-use super::frame::{Entry, Mark, Words, colour, mark, plot};
+use super::frame::{Across, Entry, Mark, Words, colour, mark, plot};
 use super::paper::Form;
 use crate::palette::{self, Ink};
 use crate::run_dir::RunDir;
@@ -36,7 +36,12 @@ pub(super) fn raw(run: &RunDir, form: Form) -> Vec<u8> {
     plot(
         run,
         form,
-        &Words { title: "Latency of each operation", unit: "milliseconds", legend: &legend },
+        &Words {
+            title: "Latency of each operation",
+            unit: "milliseconds",
+            legend: &legend,
+            across: Across::Time,
+        },
         range.log_scale(),
         |chart, root| {
             // By outcome, so that what did not happen is drawn last and not hidden; then by shape; then by place.
@@ -82,7 +87,7 @@ pub(super) fn quantiles(run: &RunDir, form: Form) -> Vec<u8> {
     plot(
         run,
         form,
-        &Words { title: "Latency quantiles", unit: "milliseconds", legend: &legend },
+        &Words { title: "Latency quantiles", unit: "milliseconds", legend: &legend, across: Across::Time },
         range.log_scale(),
         |chart, _| {
             // The longest first: what most operations saw stays on top.

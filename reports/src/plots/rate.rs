@@ -4,7 +4,7 @@ use plotters::prelude::*;
 use tribunal_checker::op::Nanos;
 
 use super::bucket_ns;
-use super::frame::{Entry, Mark, Words, colour, plot, span_seconds};
+use super::frame::{Across, Entry, Mark, Words, colour, plot, span_seconds};
 use super::paper::Form;
 use crate::palette;
 use crate::run_dir::RunDir;
@@ -38,7 +38,7 @@ pub(super) fn rate(run: &RunDir, form: Form) -> Vec<u8> {
     plot(
         run,
         form,
-        &Words { title: "Completed operations", unit: "per second", legend: &legend },
+        &Words { title: "Completed operations", unit: "per second", legend: &legend, across: Across::Time },
         0.0..peak * 1.05,
         |chart, _| {
             for (at, tally) in buckets.iter().enumerate() {
@@ -59,7 +59,7 @@ pub(super) fn rate(run: &RunDir, form: Form) -> Vec<u8> {
     )
 }
 
-/// A bucket in which nothing completed has no share: the line steps over it.
+/// A bucket in which nothing completed has no share: the line has a gap there.
 pub(super) fn availability(run: &RunDir, form: Form) -> Vec<u8> {
     let (buckets, width) = completed(run);
     let mut legend = vec![Entry { ink: palette::OK, word: "ok of all completed".into(), mark: Mark::Bar }];
@@ -72,15 +72,18 @@ pub(super) fn availability(run: &RunDir, form: Form) -> Vec<u8> {
     plot(
         run,
         form,
-        &Words { title: "Availability", unit: "per cent", legend: &legend },
+        &Words { title: "Availability", unit: "per cent", legend: &legend, across: Across::Time },
         0.0..105.0,
         |chart, _| {
             let share = |tally: &Tally| 100.0 * tally.ok as f64 / tally.all() as f64;
-            let steps = buckets.iter().enumerate().filter(|(_, tally)| tally.all() > 0);
-            let line = steps.flat_map(|(at, tally)| {
+            let at = |at: usize, tally: &Tally| {
                 [(seconds(at, width), share(tally)), (seconds(at + 1, width), share(tally))]
-            });
-            chart.draw_series(LineSeries::new(line, colour(palette::OK).stroke_width(2)))?;
+            };
+            let all: Vec<(usize, &Tally)> = buckets.iter().enumerate().collect();
+            for steps in all.split(|(_, tally)| tally.all() == 0).filter(|steps| !steps.is_empty()) {
+                let line = steps.iter().flat_map(|(bucket, tally)| at(*bucket, tally));
+                chart.draw_series(LineSeries::new(line, colour(palette::OK).stroke_width(2)))?;
+            }
             if let Some(target) = target {
                 let line = [(0.0, target * 100.0), (span_seconds(run), target * 100.0)];
                 chart.draw_series(DashedLineSeries::new(line, 6, 4, colour(palette::WITNESS).into()))?;

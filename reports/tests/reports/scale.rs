@@ -64,8 +64,9 @@ fn a_violation_of_many_operations_and_processes_is_drawn_in_part() {
 
     let page = html::render(&run);
     let bars = page.matches("<g class=\"bar").count();
-    assert_eq!(bars, 60, "at most 60 operations are drawn");
-    assert!(page.contains("440 operations of the counterexample are not drawn"));
+    assert!((8..60).contains(&bars), "as many as can be seen at once are drawn, not {bars}");
+    assert!(page.contains(&format!("{} operations of the counterexample are not drawn", 500 - bars)));
+    assert!(page.contains("<g class=\"bar ok witness"), "the witness is always drawn");
 
     let text = text::render(&run);
     assert!(text.lines().count() <= text::LINES_MAX);

@@ -17,6 +17,8 @@
 //!   explains no | would it be legal if ...? | no: still illegal
 //!   shrunk 812 41 complete
 //! unknown k3 | time limit of 60 s | --check-time-limit | 812 | 1000
+//! frontier k3 | 0.5 1, 3 12, 10 90000                 the size of the frontier at some times
+//! model convergent-set                                that of the checker's answer, if not register
 //! harness cluster | n3 exited by itself
 //! interrupted
 //! ```
@@ -161,6 +163,7 @@ impl Scene {
                     states: 1234,
                     frontier_max: 12,
                     limits: vec!["time limit of 60 s (--check-time-limit)".into()],
+                    frontier: None,
                 },
             },
             named: Vec::new(),
@@ -188,8 +191,18 @@ impl Scene {
                 self.circumstances.harness_failure =
                     Some(HarnessFailure { source: source.into(), error: error.into() });
             }
+            "model" => self.verdict.model = rest.into(),
             "interrupted" => self.circumstances.interrupted = true,
             "unknown" => self.unknown(rest),
+            "frontier" => {
+                let [key, sizes] = pieces(rest);
+                let front = |text: &str| {
+                    let (at, size) = text.trim().split_once(' ').expect("TIME SIZE");
+                    Front { at: ns(at), size: size.parse().unwrap() }
+                };
+                let sizes = sizes.split(',').map(front).collect();
+                self.verdict.effort.frontier = Some(Frontier { key: value(key), sizes });
+            }
             "violation" => self.violation(rest),
             "minimal" | "order" | "context" => {
                 let which = ["minimal", "order", "context"].into_iter().find(|which| *which == word).unwrap();

@@ -121,6 +121,28 @@ fn rendering_again_changes_nothing() {
     assert!(first == fs::read(stage.dir.path().join("report.html")).unwrap());
 }
 
+/// What explains a slow check is there where the check was slow, and only there.
+#[test]
+fn a_check_that_was_stopped_is_explained_by_its_frontier() {
+    let stage = Stage::of("unknown-limit");
+    render_all(&stage.run(), stage.dir.path());
+    let svg = fs::read_to_string(stage.dir.path().join("plots/frontier.svg")).unwrap();
+    assert!(
+        svg.contains("The frontier&apos;s size, key k3") || svg.contains("frontier's size, key k3"),
+        "{svg}"
+    );
+    assert!(svg.contains("100,000"), "the axis reaches 90,000 configurations");
+    let keys = fs::read_to_string(stage.dir.path().join("plots/keys.svg")).unwrap();
+    assert!(keys.contains("k100") && keys.contains("Operations per key"), "{keys}");
+    assert!(stage.dir.path().join("plots/frontier.png").is_file());
+
+    let quick = Stage::of("linearizable");
+    render_all(&quick.run(), quick.dir.path());
+    assert!(quick.dir.path().join("plots/rate.svg").is_file());
+    assert!(!quick.dir.path().join("plots/frontier.svg").exists());
+    assert!(!quick.dir.path().join("plots/keys.svg").exists());
+}
+
 /// A page that its user opens from disk must ask nobody for anything.
 #[test]
 fn the_page_loads_nothing() {

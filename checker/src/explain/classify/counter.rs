@@ -14,7 +14,7 @@ const SUMS_MAX: usize = 10_000;
 
 /// The patterns, in order.
 pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
-    first(case, &[too_low, too_high, same_sum, decreasing, no_such_sum])
+    first(case, &[too_low, too_high, same_sum, decreasing, unreached_sum, no_such_sum])
 }
 
 /// What an operation of the counterexample saw: a read what it returned, an addition that returned the new sum
@@ -147,6 +147,31 @@ fn decreasing(case: &Case<'_>) -> Option<Finding> {
             case.span(first.op.ret(), second.op.call)
         );
         Some(Finding { class: "non-monotonic-reads", sentence, named: vec![first.at, second.at] })
+    })
+}
+
+/// A sum was seen that no addition came to. Where every addition by then returned its sum, there is no other way to one.
+fn unreached_sum(case: &Case<'_>) -> Option<Finding> {
+    sights(case).into_iter().find_map(|Sight { at, op, before, .. }| {
+        let begun = || adds(case, at).filter(|(_, add, _)| add.call <= op.ret());
+        let mut below: Option<(i64, usize, &Op)> = None;
+        for (add_at, add, amount) in begun() {
+            let came_to = add.output().and_then(Value::as_int)?;
+            if amount == 0 || came_to == before {
+                return None;
+            }
+            if came_to < before && below.is_none_or(|(most, ..)| came_to > most) {
+                below = Some((came_to, add_at, add));
+            }
+        }
+        let (_, nearest_at, nearest) = below.filter(|_| before != 0)?;
+        let sentence = format!(
+            "{}{} saw {before}, which no addition came to: the nearest below it is {}",
+            who(op),
+            on(op),
+            who(nearest)
+        );
+        Some(Finding { class: "impossible-sum", sentence, named: vec![nearest_at, at] })
     })
 }
 

@@ -13,7 +13,10 @@ use crate::op::{F, Nanos, Op, Value};
 
 /// The patterns, in order.
 pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
-    first(case, &[seen_unfounded, split_brain, lost_write, stale_read, non_monotonic, diverging, refused])
+    first(
+        case,
+        &[seen_unfounded, split_brain, lost_write, stale_read, non_monotonic, diverging, refused, seen_gone],
+    )
 }
 
 /// The observers of the counterexample with what they saw, the latest first.
@@ -187,6 +190,30 @@ fn non_monotonic(case: &Case<'_>) -> Option<Finding> {
             short(old)
         );
         Some(Finding { class: "non-monotonic-reads", sentence, named: vec![a, b] })
+    })
+}
+
+/// The old value was seen after a comparison with it had failed.
+fn seen_gone(case: &Case<'_>) -> Option<Finding> {
+    let suspects = case.suspects();
+    observers(case).into_iter().find_map(|(at, op, value)| {
+        let found_another = |&&(_, swap): &&(usize, &Op)| {
+            swap.f == F::Cas
+                && is_refused(swap)
+                && swap.input.as_pair().is_some_and(|(from, _)| from == value)
+                && settled_before(case, value, swap.call)
+                && swap.ret() < op.call
+        };
+        let &(swap_at, swap) = suspects.iter().find(found_another)?;
+        let sentence = format!(
+            "{}{} went back in time: {} had found another value {} before it began, and {} was not written in between",
+            who(op),
+            on(op),
+            who(swap),
+            case.span(swap.ret(), op.call),
+            short(value)
+        );
+        Some(Finding { class: "non-monotonic-reads", sentence, named: vec![swap_at, at] })
     })
 }
 

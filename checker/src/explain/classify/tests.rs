@@ -76,6 +76,16 @@ fn registers() {
          though neither was written in that time"
     );
     assert_eq!(
+        said("0 write 2 @ 1..4\n 3 cas 2 5 -> false @ 6..8\n 1 write 7 @ 2..30\n 4 read -> 2 @ 20..25"),
+        "non-monotonic-reads: process 4's `read → 2` on k went back in time: process 3's `cas 2→5 ≠` had found another \
+         value 12 ms before it began, and 2 was not written in between"
+    );
+    assert_eq!(
+        said("0 write 2 @ 1..7\n 3 cas 2 5 -> false @ 6..8\n 1 write 7 @ 2..30\n 4 read -> 2 @ 20..25"),
+        "no pattern",
+        "2 may have been written after the comparison"
+    );
+    assert_eq!(
         said("0 write 1 @ 1..4\n 1 write 2 @ 5..9\n 3 cas 2 5 -> false @ 21..25"),
         "false-refusal: process 3's `cas 2→5 ≠` on k was refused although the register held 2: process 1's `write 2` \
          had completed 12 ms before it began, and nothing else was written"
@@ -118,6 +128,16 @@ fn counters() {
         said("1 add 2 @ 1..\n 2 add 2 @ 1..9\n 3 read -> 3 @ 10..12"),
         "impossible-sum: process 3's `read → 3` on k skipped a step: of the additions it may have seen, some come to 2 \
          and some to 4, but none to what it saw"
+    );
+    assert_eq!(
+        said("1 add 1 -> 1 @ 1..2\n 2 add 1 -> 3 @ 1..20\n 3 add 1 -> 4 @ 1..21"),
+        "impossible-sum: process 2's `add 1 → 3` on k saw 2, which no addition came to: the nearest below it is process \
+         1's `add 1 → 1`"
+    );
+    assert_eq!(
+        said("1 add 1 -> 1 @ 1..2\n 2 add 1 -> 3 @ 3..20\n 3 add 1 @ 4.."),
+        "no pattern",
+        "the unknown addition may have come to 2"
     );
 }
 
