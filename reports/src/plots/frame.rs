@@ -171,7 +171,7 @@ where
             .margin_bottom(strips as u32 + 4)
             .margin_left(8)
             .x_label_area_size(40)
-            .y_label_area_size(52)
+            .y_label_area_size(66)
             .build_cartesian_2d(range.clone(), y)?;
         bands(&chart, &faults)?;
         chart
