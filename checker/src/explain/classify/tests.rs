@@ -130,7 +130,7 @@ fn counters() {
          and some to 4, but none to what it saw"
     );
     assert_eq!(
-        said("1 add 1 -> 1 @ 1..2\n 2 add 1 -> 3 @ 1..20\n 3 add 1 -> 4 @ 1..21"),
+        said("1 add 1 -> 1 @ 1..2\n 2 add 1 -> 3 @ 1..20 !\n 3 add 1 -> 4 @ 1..21"),
         "impossible-sum: process 2's `add 1 → 3` on k saw 2, which no addition came to: the nearest below it is process \
          1's `add 1 → 1`"
     );
