@@ -324,7 +324,7 @@ pub(crate) struct RunArgs {
     pub(crate) disk_size: usize,
 
     /// The mean time from one fault to the next
-    #[arg(long, default_value = "3s", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, default_value = "2s", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) nemesis_interval: Duration,
 
     /// Faults exactly as a file says: a schedule (TOML or JSON, see docs/schedules.md), or the faults.jsonl of a run, which is

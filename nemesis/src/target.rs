@@ -5,8 +5,9 @@ use std::ops::Range;
 use rand::RngExt;
 
 use crate::{
-    Act, NodeId, TimedAct,
+    Act, Grudge, NodeId, TimedAct,
     fault::{Dice, Kind},
+    plan,
 };
 
 const LEADER: Kind = Kind { name: "leader", about: "whoever leads", at_leader: true };
@@ -29,12 +30,18 @@ const ROLLING: Kind = Kind { name: "rolling", about: "every node, one after the 
 const STORM: Kind =
     Kind { name: "storm", about: "every node again and again, each at times of its own", at_leader: false };
 
+const BRIDGE: Kind = Kind {
+    name: "bridge",
+    about: "whoever leads, again and again, while nobody else joins two halves of the others",
+    at_leader: true,
+};
+
 /// The kinds of faults that stop processes for a while.
 pub(crate) const STOPS: &[Kind] = &[LEADER, LEADER_AGAIN, ONE, MINORITY, MAJORITY, ALL, ROLLING, STORM];
 
 /// The kinds of faults that end processes, so that they have to start.
 pub(crate) const ENDS: &[Kind] =
-    &[LEADER, LEADER_AGAIN, CRASH_LOOP, ONE, MINORITY, MAJORITY, ALL, ROLLING, STORM];
+    &[LEADER, LEADER_AGAIN, BRIDGE, CRASH_LOOP, ONE, MINORITY, MAJORITY, ALL, ROLLING, STORM];
 
 /// The kinds of faults that make processes suffer and leave them running.
 pub(crate) const SUFFERS: &[Kind] = &[LEADER, ONE, MINORITY, ALL];
@@ -44,8 +51,9 @@ pub(crate) fn draw(kind: &str, dice: &mut Dice, stop: impl Fn(NodeId) -> Act) ->
     let n = dice.order.len();
     let majority = n / 2 + 1;
     let count = match kind {
-        "leader-again" => return again(dice.order[0], UP_MS, dice, &stop),
-        "crash-loop" => return again(dice.order[0], STARTING_MS, dice, &stop),
+        "leader-again" => return again(dice.order[0], UP_MS, DOWN_MS, dice, &stop),
+        "bridge" => return bridge(dice, &stop),
+        "crash-loop" => return again(dice.order[0], STARTING_MS, DOWN_MS, dice, &stop),
         "storm" => return storm(dice, &stop),
         "rolling" => return rolling(dice, &stop),
         "minority" => dice.rng.random_range(1..majority.max(2)),
@@ -60,17 +68,27 @@ pub(crate) fn draw(kind: &str, dice: &mut Dice, stop: impl Fn(NodeId) -> Act) ->
 const UP_MS: Range<u64> = 20..400;
 /// How long a node is left to itself that is to be stopped while it starts.
 const STARTING_MS: Range<u64> = 1..25;
+/// How long a node is left to itself on whose votes two halves wait, and how long it is away: less than those who want its
+/// vote go on asking.
+const VOTING_MS: Range<u64> = 20..300;
+const AWAY_MS: Range<u64> = 1..50;
 /// How long it is stopped each time.
 const DOWN_MS: Range<u64> = 10..200;
 /// How often at most.
 const TIMES_MAX: usize = 10;
 
 /// One node, stopped and let go for as long as the fault is held: hits a process while it starts and recovers.
-fn again(node: NodeId, up: Range<u64>, dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
+fn again(
+    node: NodeId,
+    up: Range<u64>,
+    down: Range<u64>,
+    dice: &mut Dice,
+    stop: &impl Fn(NodeId) -> Act,
+) -> Vec<TimedAct> {
     let mut acts = vec![stop(node).into()];
     let mut at_ms = 0;
     for _ in 1..TIMES_MAX {
-        let up_ms = at_ms + dice.moment_ms(DOWN_MS);
+        let up_ms = at_ms + dice.moment_ms(down.clone());
         at_ms = up_ms + dice.moment_ms(up.clone());
         if at_ms >= dice.hold_ms {
             break;
@@ -81,6 +99,18 @@ fn again(node: NodeId, up: Range<u64>, dice: &mut Dice, stop: &impl Fn(NodeId) -
     acts
 }
 
+/// Two halves that do not hear each other, each one short of a majority, and the node between them, which both need, stopped
+/// and let go: what it has told one half it must not have forgotten when the other asks.
+fn bridge(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
+    let halves = Grudge::bridge(&dice.order);
+    if halves.is_empty() {
+        return Vec::new();
+    }
+    let mut acts = plan::hold(&halves, dice.mode);
+    acts.extend(again(dice.order[0], VOTING_MS, AWAY_MS, dice, stop));
+    acts
+}
+
 /// Every node, stopped and let go at times of its own. They may all be gone at once, or never.
 fn storm(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     let mut acts: Vec<TimedAct> = Vec::new();
@@ -88,7 +118,7 @@ fn storm(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
         let begins_ms = dice.moment_ms(0..UP_MS.end);
         let hold_ms = dice.hold_ms;
         dice.hold_ms = hold_ms.saturating_sub(begins_ms).max(1);
-        let own = again(node, UP_MS, dice, stop);
+        let own = again(node, UP_MS, DOWN_MS, dice, stop);
         dice.hold_ms = hold_ms;
         acts.extend(own.into_iter().map(|timed| TimedAct { after_ms: begins_ms + timed.after_ms, ..timed }));
     }

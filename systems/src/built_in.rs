@@ -22,20 +22,36 @@ impl BuiltIn {
     }
 }
 
-/// Raft's seeded mistakes. A write that is carried out twice or left out is seen for ever where operations do not say what
-/// they make of it, and snapshots have to be frequent to be taken at a bad moment.
+/// Raft's seeded mistakes. What makes logs differ is seen for longest where no operation overwrites another; some need a fault
+/// or a way of working that is not the usual one.
 pub(crate) fn raft() -> Vec<Flaw> {
     use raft::Bug;
-    let flaw = |bug: &Bug| match bug {
-        Bug::ApplyTwiceOnRetry => Flaw::seeded(bug.name(), bug.rule(), "counter"),
-        Bug::AckBeforeFsync => Flaw::seeded(bug.name(), bug.rule(), "register").with(&["--nemesis", "power"]),
-        Bug::TornTailKept => {
-            Flaw::seeded(bug.name(), bug.rule(), "register").with(&["--nemesis", "torn-write"])
-        }
-        Bug::SnapshotLosesTail => {
-            Flaw::seeded(bug.name(), bug.rule(), "counter").with(&["--node-arg=--snapshot-every=500"])
-        }
-        _ => Flaw::seeded(bug.name(), bug.rule(), "register"),
+    let flaw = |bug: &Bug| {
+        let (workload, args): (_, &'static [_]) = match bug {
+            Bug::AckBeforeFsync => ("register", &["--nemesis", "power"]),
+            Bug::TornTailKept => ("register", &["--nemesis", "torn-write"]),
+            // Two candidates of one term need a voter that starts again between them.
+            Bug::ForgetVote | Bug::ForgetTerm => (
+                "counter",
+                &["--nodes", "3", "--nemesis", "kill:bridge", "--node-arg=--election-timeout=400-800"],
+            ),
+            // The last entry counts only where nothing is under way.
+            Bug::ReuseIndexAfterRestart => ("counter", &["--nemesis", "kill:all+majority", "--rate", "100"]),
+            // Figure 8 takes three leaders with hardly an entry each.
+            Bug::CommitPriorTerm => (
+                "counter",
+                &["--nemesis", "partition:shifting-majority", "--nemesis-interval", "4s", "--rate", "20"],
+            ),
+            // One connection delivers in order.
+            Bug::TruncateUnconditionally => (
+                "counter",
+                &["--node-arg=--connections=3", "--nemesis", "kill,partition,degrade:jitter+uneven"],
+            ),
+            Bug::SnapshotLosesTail => ("counter", &["--node-arg=--snapshot-every=500"]),
+            Bug::ApplyTwiceOnRetry | Bug::SkipPreviousEntryCheck | Bug::NoStepDown => ("counter", &[]),
+            _ => ("register", &[]),
+        };
+        Flaw::seeded(bug.name(), bug.rule(), workload).with(args)
     };
     Bug::all().iter().map(flaw).collect()
 }
@@ -59,7 +75,16 @@ pub(crate) fn gossip() -> Vec<Flaw> {
 
 /// The seeded mistakes of Multi-Paxos.
 pub(crate) fn paxos() -> Vec<Flaw> {
-    on("register", paxos::Bug::all())
+    use paxos::Bug;
+    let flaw = |bug: &Bug| {
+        let (workload, args): (_, &'static [_]) = match bug {
+            Bug::PromiseNotPersisted => ("counter", &["--nodes", "3", "--nemesis", "kill:bridge"]),
+            Bug::CountAcrossBallots | Bug::AcceptBelowPromise => ("counter", &[]),
+            _ => ("register", &[]),
+        };
+        Flaw::seeded(bug.name(), bug.rule(), workload).with(args)
+    };
+    Bug::all().iter().map(flaw).collect()
 }
 
 /// The seeded mistakes of ZAB.

@@ -1,4 +1,7 @@
 //! The keys in use: few at once so that operations contend, each retired after a bounded number of operations.
+//!
+//! Half of the operations go to one key, half of the others to the next, and so on: on the hot keys most happens at a time,
+//! and the cold ones live long, so that what is wrong with them since an early fault is still seen after a later one.
 
 use rand::{Rng, RngExt};
 use tribunal_checker::op::{F, Value};
@@ -22,9 +25,9 @@ impl Keys {
         Keys { live: (0..live).map(|number| (number, ops_per_key)).collect(), fresh: live, ops_per_key }
     }
 
-    /// A live key at random; it has one operation fewer left.
+    /// A live key at random, the first ones more often; it has one operation fewer left.
     pub(crate) fn draw(&mut self, rng: &mut impl Rng) -> Value {
-        let at = rng.random_range(0..self.live.len());
+        let at = (rng.random::<u64>().trailing_zeros() as usize).min(self.live.len() - 1);
         let slot = &mut self.live[at];
         let number = slot.0;
         slot.1 -= 1;
@@ -73,5 +76,17 @@ mod tests {
         assert!(drawn.values().all(|times| *times <= 10));
         assert!(drawn.keys().all(|key| keys.reads().iter().any(|read| read.key == *key)));
         assert!(drawn.len() >= 100);
+    }
+
+    #[test]
+    fn there_are_hot_keys_and_cold_ones() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut keys = Keys::new(5, usize::MAX);
+        let mut drawn: HashMap<Value, usize> = HashMap::new();
+        for _ in 0..16_000 {
+            *drawn.entry(keys.draw(&mut rng)).or_default() += 1;
+        }
+        let of = |number| drawn[&name(number)];
+        assert!((7_500..8_500).contains(&of(0)) && (700..1_300).contains(&of(4)), "{drawn:?}");
     }
 }

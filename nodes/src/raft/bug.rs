@@ -40,8 +40,8 @@ pub enum Bug {
     TruncateUnconditionally,
     /// A follower appends though its previous entry is another (Raft section 5.3, the consistency check).
     SkipPreviousEntryCheck,
-    /// A leader that sees a later term takes the term on and goes on leading, nor does it step down without a quorum
-    /// (Raft section 5.1; Ongaro's thesis, section 6.2).
+    /// A leader that sees a later term takes the term on and goes on leading, whoever else leads it; nor does it step down
+    /// without a quorum (Raft section 5.1; Ongaro's thesis, section 6.2).
     NoStepDown,
     /// A command that was put into the log twice is carried out twice (Raft section 8; Ongaro's thesis, section 6.3).
     ApplyTwiceOnRetry,

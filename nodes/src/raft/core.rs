@@ -197,6 +197,9 @@ impl Core {
                 self.send_durably(from, Body::AppendReply { round, result: Appended::Stale });
             }
             _ if stale => {}
+            // NoStepDown: two may lead one term.
+            Body::AppendEntries { .. } | Body::InstallSnapshot { .. }
+                if self.is_leader() && self.config.has(Bug::NoStepDown) => {}
             Body::PreVoteReply { granted } => self.on_pre_vote_reply(from, granted),
             Body::VoteReply { granted } => self.on_vote_reply(from, granted),
             Body::AppendEntries { prev, entries, commit, round } => {

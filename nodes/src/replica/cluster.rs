@@ -53,6 +53,7 @@ impl<P: Protocol> Cluster<P> {
                 peers,
                 data: data.join(names[node]),
                 snapshot_every: 10,
+                connections: 2,
             }
         };
         let mut cluster = Cluster::<P> { setups: (0..names.len()).map(setup).collect(), running: Vec::new() };

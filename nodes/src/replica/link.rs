@@ -3,9 +3,13 @@
 //! Every node dials every other one and only *sends* on that connection; what the other has to say comes in on the one
 //! that it dialled. So each direction of a link can fail by itself.
 //!
+//! A node may be told to use several connections to each peer: messages take turns, and may then overtake each other, as
+//! they may in systems that have a pool of connections, or datagrams.
+//!
 //! Nothing here is reliable: a frame may be lost with a connection, or because the queue towards a stalled peer is
 //! full, or come very late when a stall ends. Protocols send again what matters, and forwarded requests are retried.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -56,21 +60,32 @@ pub(super) enum Frame<M> {
 /// The sending end towards one peer.
 #[derive(Debug)]
 pub(super) struct Link<M> {
+    connections: Vec<Connection<M>>,
+    /// Whose turn it is.
+    next: Cell<usize>,
+}
+
+#[derive(Debug)]
+struct Connection<M> {
     queue: mpsc::Sender<Frame<M>>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl<M: Serialize + Send + 'static> Link<M> {
-    /// Starts to dial `peer`; dropping the link ends it.
-    pub(super) fn dial(me: NodeId, peer: NodeId, address: SocketAddr) -> Self {
-        let (queue, frames) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(keep_connected(me, peer, address, frames));
-        Link { queue, _task: AbortOnDropHandle::new(task) }
+    /// Starts to dial `peer`, so many times; dropping the link ends it.
+    pub(super) fn dial(me: &NodeId, peer: &NodeId, address: SocketAddr, connections: usize) -> Self {
+        let connect = || {
+            let (queue, frames) = mpsc::channel(QUEUE);
+            let task = tokio::spawn(keep_connected(me.clone(), peer.clone(), address, frames));
+            Connection { queue, _task: AbortOnDropHandle::new(task) }
+        };
+        Link { connections: std::iter::repeat_with(connect).take(connections).collect(), next: Cell::new(0) }
     }
 
     /// Queues a frame, or drops it if the peer does not take them.
     pub(super) fn send(&self, frame: Frame<M>) {
-        let _ = self.queue.try_send(frame);
+        let turn = self.next.replace((self.next.get() + 1) % self.connections.len());
+        let _ = self.connections[turn].queue.try_send(frame);
     }
 }
 

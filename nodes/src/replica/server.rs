@@ -53,6 +53,8 @@ pub(crate) struct Setup<Bug, Options = ()> {
     pub(crate) data: PathBuf,
     /// Entries after which a snapshot is taken.
     pub(crate) snapshot_every: u64,
+    /// To each peer.
+    pub(crate) connections: usize,
 }
 
 /// Why a server did not start, or stopped by itself.
@@ -107,7 +109,7 @@ pub(crate) async fn serve<P: Protocol>(
 
     let start = Instant::now();
     let dial = |(peer, address): (&NodeId, &SocketAddr)| {
-        (peer.clone(), Link::dial(me.clone(), peer.clone(), *address))
+        (peer.clone(), Link::dial(&me, peer, *address, setup.connections))
     };
     let mut node = Node {
         links: setup.peers.iter().map(dial).collect(),
