@@ -39,13 +39,13 @@ pub(crate) const TORN_WRITE: Fault = Fault {
     draw: draw_torn,
 };
 
-/// How long the sync takes in whose middle the power fails, in milliseconds.
-const SYNC_MS: u64 = 400;
+/// How long each sync takes then, in milliseconds: while one lasts, the next write grows.
+const SYNC_MS: u64 = 80;
 
 fn draw_torn(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     let count = if kind == "all" { dice.order.len() } else { 1 };
     let nodes = dice.order.iter().copied().take(count);
-    let after_ms = dice.rng.random_range(0..SYNC_MS.min(dice.hold_ms).max(1));
+    let after_ms = dice.rng.random_range(SYNC_MS..4 * SYNC_MS).min(dice.hold_ms.saturating_sub(1));
     let slow = nodes.clone().map(|node| Act::FailDisk(node, Trouble::Slow(SYNC_MS)).into());
     let mut acts: Vec<TimedAct> = slow.collect();
     for node in nodes {

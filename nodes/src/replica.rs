@@ -14,7 +14,7 @@
 //! A node that does not lead *forwards* requests to the one that does, over the links between the nodes, so clients may
 //! talk to any node, and retries them when the leadership changes, until the request's deadline.
 //!
-//! Caveats: the set of nodes is fixed when they start. Clients' sessions are kept for ever. Nodes trust each other and
+//! Caveats: who the nodes are is fixed when they start (Raft may leave some out for a while). Clients' sessions are kept for ever. Nodes trust each other and
 //! the network not to forge messages. Nothing keeps two processes from using one data directory.
 
 pub(crate) mod args;
@@ -35,6 +35,6 @@ pub(crate) mod stage;
 
 pub(crate) use self::gateway::told;
 pub(crate) use self::protocol::{
-    Config, Disk, Entry, Mistakes, NodeId, NotLeader, Opened, Payload, Protocol, ReadId, Ready, Snapshot,
+    Config, Disk, Entry, Mistakes, NodeId, NotLeader, Opened, Operation, Payload, Protocol, ReadId, Ready, Snapshot,
     Time,
 };

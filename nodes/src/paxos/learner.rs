@@ -211,7 +211,7 @@ impl Core {
     pub(super) fn compact(&mut self, keep: u64, data: Arc<[u8]>) {
         let last = self.learner.handed;
         self.ready.notices.push(Notice::Compacted { at: last, bytes: data.len() });
-        self.learner.snapshot = Some(Arc::new(Snapshot { last, data }));
+        self.learner.snapshot = Some(Arc::new(Snapshot { last, members: Vec::new(), data }));
         self.learner.base = last.saturating_sub(keep).max(self.learner.base);
         self.accepted = self.accepted.split_off(&(self.learner.base + 1));
         self.restarted = true;

@@ -55,6 +55,9 @@ pub enum Bug {
     /// A node that starts gives the index of its last entry to the next one (Raft section 5.3; Figure 2, persistent
     /// state).
     ReuseIndexAfterRestart,
+    /// A leader begins a change of the members while another is under way, or before it has committed anything in its term
+    /// (Ongaro's thesis, section 4.1, and its erratum). Shown by changes of the members.
+    MembershipTwoAtOnce,
     /// A node keeps the torn end of its log and writes on after it: the next start takes all that for torn, too, and
     /// forgets it (Raft Figure 2, persistent state; section 5.1). Shown by a power failure that tears a write, and a later
     /// crash.

@@ -9,11 +9,12 @@
 //! at once. A leader's AppendEntries rely on nothing and go out in parallel with its own write (thesis, section 10.2.1).
 //!
 //! Told in parts: [`election`] (section 5.2), [`replication`] (5.3, 5.4), [`reads`] (8, thesis 6.4), [`lease`] (thesis 6.4.1),
-//! [`snapshot`] (7).
+//! [`snapshot`] (7), [`membership`] (thesis 4.1, 3.10).
 
 mod durability;
 mod election;
 mod lease;
+mod membership;
 mod reads;
 mod replication;
 mod snapshot;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use rand_chacha::ChaCha8Rng;
 
 use self::durability::Ledger;
+use self::membership::Membership;
 use self::replication::Leading;
 use super::bug::Bug;
 use super::log::Log;
@@ -53,6 +55,8 @@ enum Role {
         granted: BTreeSet<NodeId>,
         /// When to ask again those who have not answered.
         ask_at: Time,
+        /// The leader bade it stand.
+        transfer: bool,
     },
     Leader(Leading),
 }
@@ -106,6 +110,7 @@ pub(crate) struct Core {
     /// The last entry known to be committed, and the last one handed out to be applied.
     commit: Index,
     applied: Index,
+    membership: Membership,
     role: Role,
     leader: Option<NodeId>,
     /// When the leader was last heard.
@@ -123,8 +128,10 @@ impl Core {
     /// A node that starts, for the first time or again, as a follower (section 5.2).
     pub(crate) fn new(config: Config, stored: Stored, rng: ChaCha8Rng, now: Time) -> Self {
         let applied = stored.snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index);
+        let membership = Membership::new(&config, stored.snapshot.as_deref(), &stored.log);
         let mut core = Core {
             config,
+            membership,
             rng,
             now,
             state: stored.state,
@@ -143,7 +150,7 @@ impl Core {
         };
         if core.config.has(Bug::ReuseIndexAfterRestart) {
             let last = core.log.last().index.max(applied + 1);
-            core.log.truncate(last);
+            core.truncate(last);
             core.ledger.log_changed(last);
         }
         core.reset_election_timer();
@@ -159,9 +166,12 @@ impl Core {
                 self.look_at_lease();
                 self.tick_leader();
             }
-            _ if self.now >= self.election_at => self.start_pre_vote(),
-            Role::Candidate { ask_at, .. } if self.now >= ask_at => self.ask_for_votes(),
-            _ => {}
+            Role::Candidate { ask_at, .. } if self.now >= ask_at && self.now < self.election_at => {
+                self.ask_for_votes();
+            }
+            _ if self.now < self.election_at => {}
+            _ if self.may_stand() => self.start_pre_vote(),
+            _ => self.hear_nobody(),
         }
     }
 
@@ -192,7 +202,7 @@ impl Core {
         let stale = message.term < self.state.term;
         match message.body {
             Body::PreVote { last } => self.on_pre_vote(from, last, stale),
-            Body::RequestVote { last } => self.on_request_vote(from, last, stale),
+            Body::RequestVote { last, .. } => self.on_request_vote(from, last, stale),
             Body::AppendEntries { round, .. } | Body::InstallSnapshot { round, .. } if stale => {
                 self.send_durably(from, Body::AppendReply { round, result: Appended::Stale });
             }
@@ -207,10 +217,11 @@ impl Core {
                 self.on_append_entries(from, prev, entries, commit, round);
             }
             Body::AppendReply { round, result } => self.on_append_reply(from, round, result),
-            Body::InstallSnapshot { last, offset, data, done, round } => {
+            Body::InstallSnapshot { last, members, offset, data, done, round } => {
                 self.follow(from);
-                self.on_install_snapshot(from, last, offset, data, done, round);
+                self.on_install_snapshot(from, last, members, offset, data, done, round);
             }
+            Body::TimeoutNow => self.on_timeout_now(from),
             Body::SnapshotReply { last, received, round } => {
                 self.on_snapshot_reply(from, last, received, round)
             }
@@ -220,7 +231,7 @@ impl Core {
     /// A client's command, for the log. Only a leader takes it; that it was taken does not mean that it will be
     /// committed.
     pub(crate) fn propose(&mut self, command: Arc<[u8]>) -> Result<Position, NotLeader> {
-        if !matches!(self.role, Role::Leader(_)) {
+        if !self.is_leader() || self.is_handing_over() {
             return Err(NotLeader);
         }
         Ok(self.append_as_leader(Payload::Command(command)))
@@ -312,8 +323,16 @@ impl Core {
         self.config.has(Bug::AckBeforeWrite) && self.now + self.config.heartbeat != leading.heartbeat_at()
     }
 
-    fn quorum(&self) -> usize {
-        self.config.quorum()
+    /// Drops the entry at `from` and all that follow.
+    fn truncate(&mut self, from: Index) {
+        self.log.truncate(from);
+        self.membership.truncated(from);
+    }
+
+    /// Adds an entry at the end of the log.
+    fn push(&mut self, entry: Entry) {
+        self.membership.appended(entry.at.index, &entry.payload);
+        self.log.push(entry);
     }
 
     /// Sends a message that relies on nothing that a crash could undo.

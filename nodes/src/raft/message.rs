@@ -66,6 +66,8 @@ pub(crate) enum Body {
     /// "Vote for me in this term" (section 5.2).
     RequestVote {
         last: Position,
+        /// The leader itself wants it so (thesis, section 4.2.3).
+        transfer: bool,
     },
     VoteReply {
         granted: bool,
@@ -85,11 +87,14 @@ pub(crate) enum Body {
     /// A part of the leader's snapshot, from the byte at `offset` (Figure 13).
     InstallSnapshot {
         last: Position,
+        members: Vec<NodeId>,
         offset: u64,
         data: Vec<u8>,
         done: bool,
         round: u64,
     },
+    /// "Stand for election at once" (thesis, section 3.10).
+    TimeoutNow,
     /// The follower holds `received` bytes of that snapshot.
     SnapshotReply {
         last: Position,

@@ -11,7 +11,7 @@ use super::core::{Config, Core, Notice, Ready};
 use super::message::{Message, NodeId, Payload, Position};
 use super::options::Options;
 use super::wal::RaftDisk;
-use crate::replica::{Mistakes, NotLeader, Opened, Protocol, ReadId, Time};
+use crate::replica::{Mistakes, NotLeader, Opened, Operation, Protocol, ReadId, Time};
 use crate::wal::WalError;
 
 impl Protocol for Core {
@@ -73,6 +73,10 @@ impl Protocol for Core {
         Core::lease_holds(self, now)
     }
 
+    fn operate(&mut self, operation: &Operation) -> Result<(), String> {
+        Core::operate(self, operation)
+    }
+
     fn persisted(&mut self, number: u64) {
         Core::persisted(self, number);
     }
@@ -110,6 +114,7 @@ impl Protocol for Core {
             "applied": self.applied(),
             "last": self.log().last().index,
             "snapshot": self.snapshot_index(),
+            "members": self.agreed_members().iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
     }
 }

@@ -1,9 +1,10 @@
 //! Tests of the protocol without sockets, files or clocks.
 //!
-//! [`stories`] and [`leases`] play short scripts, some of them the paper's figures; [`simulator`] plays many random ones and checks the
+//! [`stories`], [`leases`] and [`memberships`] play short scripts, some of them the paper's figures; [`simulator`] plays many random ones and checks the
 //! paper's safety properties (Figure 3) all along.
 
 mod leases;
+mod memberships;
 mod script;
 mod simulator;
 mod stories;

@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn snapshot(term: u64, index: u64) -> Arc<Snapshot> {
-        Arc::new(Snapshot { last: Position { term, index }, data: (*b"state").into() })
+        Arc::new(Snapshot { last: Position { term, index }, members: Vec::new(), data: (*b"state").into() })
     }
 
     /// A directory with a log of these batches.

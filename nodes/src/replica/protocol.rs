@@ -63,6 +63,8 @@ pub(crate) enum Payload {
     Noop,
     /// A command of the state machine, in its own encoding.
     Command(Arc<[u8]>),
+    /// Who the members are from here on, in protocols where that may change.
+    Members(Vec<NodeId>),
 }
 
 impl Payload {
@@ -83,12 +85,38 @@ pub(crate) struct Entry<At> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Snapshot<At> {
     pub(crate) last: At,
+    /// Who the members were then, in protocols where that may change.
+    pub(crate) members: Vec<NodeId>,
     pub(crate) data: Arc<[u8]>,
 }
 
 /// The request needs the leader, and this node is not it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotLeader;
+
+/// What an operator may ask of the leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// Makes a node a member.
+    Add(NodeId),
+    /// Lets a member go.
+    Remove(NodeId),
+    /// Lets another one lead.
+    Transfer(NodeId),
+}
+
+impl Operation {
+    /// The operation that a client's request names, if it names one.
+    pub(crate) fn parse(f: &str, value: &serde_json::Value) -> Option<Operation> {
+        let node = || value.as_str().map(NodeId::from);
+        match f {
+            "add-node" => Some(Operation::Add(node()?)),
+            "remove-node" => Some(Operation::Remove(node()?)),
+            "transfer-leadership" => Some(Operation::Transfer(node()?)),
+            _ => None,
+        }
+    }
+}
 
 /// How a node is set up; `Options` are what only its own protocol has.
 #[derive(Clone, Debug)]
@@ -239,6 +267,11 @@ pub(crate) trait Protocol: Sized + Send + 'static {
     /// ever is.
     fn lease_holds(&self, _now: Time) -> bool {
         false
+    }
+
+    /// Begins what an operator asks for; leading, members and the like tell later what came of it.
+    fn operate(&mut self, _operation: &Operation) -> Result<(), String> {
+        Err("this protocol has no such operation".into())
     }
 
     /// The writes up to and with this number are on disk.

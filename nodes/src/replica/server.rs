@@ -29,7 +29,7 @@ use super::client;
 use super::gateway::{Answer, Ask, Gateway, told};
 use super::link::{self, Frame, Link};
 use super::service::{Asker, Service};
-use super::{Config, Disk, NodeId, Opened, Protocol, Ready, Time};
+use super::{Config, Disk, NodeId, NotLeader, Opened, Operation, Protocol, Ready, Time};
 use crate::logging::log;
 use crate::machine::{Command, Machine, Op};
 use crate::value::Value;
@@ -250,6 +250,12 @@ impl<P: Protocol> Node<P> {
             Event::Client(request, reply) if request.f == "status" => {
                 reply.send(Outcome::Ok(self.protocol.status()))
             }
+            Event::Client(request, reply)
+                if let Some(operation) = Operation::parse(&request.f, &request.value) =>
+            {
+                let begun = self.protocol.operate(&operation);
+                reply.send(begun.map_or_else(Outcome::Fail, |()| Outcome::Ok(serde_json::Value::Null)));
+            }
             Event::Client(request, reply) => {
                 let timeout = Duration::from_millis(request.timeout_ms);
                 match ask(request) {
@@ -289,11 +295,14 @@ impl<P: Protocol> Node<P> {
                 if let Some((attempt, ask)) = self.gateway.forward(self.now, token) {
                     link.send(Frame::Forward(attempt, ask));
                 }
-            } else if let Some(ask) = self.gateway.ask(token)
-                && let Ok(now) = self.service.submit(&mut self.protocol, Asker::Own(token), ask)
-            {
-                self.gateway.taken(token);
-                answers.extend(now);
+            } else if let Some(ask) = self.gateway.ask(token) {
+                match self.service.submit(&mut self.protocol, Asker::Own(token), ask) {
+                    Ok(now) => {
+                        self.gateway.taken(token);
+                        answers.extend(now);
+                    }
+                    Err(NotLeader) => answers.push((Asker::Own(token), Answer::NotLeader)),
+                }
             }
         }
         self.answer(answers);

@@ -156,7 +156,7 @@ fn encode(command: &Command) -> Arc<[u8]> {
 /// The command of an entry, if it carries one. Every entry was written by [`encode`], here or on another node.
 fn decode(payload: &Payload) -> Option<Command> {
     match payload {
-        Payload::Noop => None,
+        Payload::Noop | Payload::Members(_) => None,
         Payload::Command(bytes) => {
             Some(postcard::from_bytes(bytes).expect("commands in the log were encoded here"))
         }

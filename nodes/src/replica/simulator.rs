@@ -18,7 +18,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
 use super::stage::{Actor, HEARTBEAT, Staged};
-use super::{Entry, Protocol, Time};
+use super::{Entry, NodeId, Operation, Protocol, Time};
 use crate::Mistake;
 
 const NAMES: [&str; 5] = ["n1", "n2", "n3", "n4", "n5"];
@@ -49,6 +49,8 @@ pub(crate) struct Simulator<P: Staged> {
     cut: HashSet<(usize, usize)>,
     faults: bool,
     clients: bool,
+    /// Whether operators ask for other members and other leaders.
+    operators: bool,
     /// What will happen, by time; the number keeps equal times in order.
     agenda: BinaryHeap<Reverse<(Time, u64)>>,
     events: HashMap<u64, Event<P>>,
@@ -78,6 +80,7 @@ impl<P: Staged> Simulator<P> {
             cut: HashSet::new(),
             faults: true,
             clients: true,
+            operators: false,
             agenda: BinaryHeap::new(),
             events: HashMap::new(),
             numbered: 0,
@@ -92,6 +95,12 @@ impl<P: Staged> Simulator<P> {
         simulator.schedule(Duration::from_millis(5), Event::Client);
         simulator.schedule(Duration::from_millis(500), Event::Fault);
         simulator
+    }
+
+    /// The same with operators.
+    pub(crate) fn operated(mut self) -> Self {
+        self.operators = true;
+        self
     }
 
     fn schedule(&mut self, after: Duration, event: Event<P>) {
@@ -200,6 +209,9 @@ impl<P: Staged> Simulator<P> {
         let leads = |actor: &Actor<P>| actor.core.as_ref().is_some_and(|core| core.is_leader());
         let leaders: Vec<usize> = (0..NAMES.len()).filter(|&node| leads(&self.actors[node])).collect();
         let node = if leaders.is_empty() { anyone } else { leaders[anyone % leaders.len()] };
+        if self.operators && self.paused_until[node] <= self.now {
+            self.operator(node)?;
+        }
         let (number, committed) = (self.numbered, self.committed.len());
         let is_read = self.rng.random_bool(0.3);
         if self.paused_until[node] > self.now {
@@ -211,6 +223,29 @@ impl<P: Staged> Simulator<P> {
             let _ = core.read(number);
         } else {
             let _ = core.propose(number.to_string().into_bytes().into());
+        }
+        self.settle(node)
+    }
+
+    /// An operator asks a node for something; once all is healed, for all to be members.
+    fn operator(&mut self, node: usize) -> Result<(), String> {
+        let operations = if !self.faults {
+            NAMES.map(|name| Operation::Add(name.into())).to_vec()
+        } else if self.rng.random_bool(0.1) {
+            let name: NodeId = NAMES[self.rng.random_range(0..NAMES.len())].into();
+            // Two in a row, as hasty operators do.
+            let other: NodeId = NAMES[self.rng.random_range(0..NAMES.len())].into();
+            match self.rng.random_range(0..5) {
+                0 | 1 => vec![Operation::Remove(name), Operation::Remove(other)],
+                2 | 3 => vec![Operation::Add(name), Operation::Add(other)],
+                _ => vec![Operation::Transfer(name)],
+            }
+        } else {
+            Vec::new()
+        };
+        let Some(core) = &mut self.actors[node].core else { return Ok(()) };
+        for operation in operations {
+            let _ = core.operate(&operation);
         }
         self.settle(node)
     }
@@ -370,14 +405,17 @@ pub(crate) fn seeds() -> u64 {
 
 /// Plays many schedules of the correct protocol, which must not be so rough that nothing happens.
 pub(crate) fn acquit<P: Staged>(seen: impl FnMut(&Simulator<P>)) {
-    acquit_with(&P::Options::default(), seen);
+    acquit_all(|seed| Simulator::<P>::new(seed, &[]), seen);
 }
 
-/// As [`acquit`], with these options.
-pub(crate) fn acquit_with<P: Staged>(options: &P::Options, mut seen: impl FnMut(&Simulator<P>)) {
+/// As [`acquit`], for these.
+pub(crate) fn acquit_all<P: Staged>(
+    make: impl Fn(u64) -> Simulator<P>,
+    mut seen: impl FnMut(&Simulator<P>),
+) {
     let (mut committed, mut answered) = (0, 0);
     for seed in 0..seeds() {
-        match Simulator::<P>::with(seed, &[], options).run() {
+        match make(seed).run() {
             Ok(simulator) => {
                 committed += simulator.committed.len();
                 answered += simulator.answered;
@@ -393,8 +431,16 @@ pub(crate) fn acquit_with<P: Staged>(options: &P::Options, mut seen: impl FnMut(
 
 /// Each of these mistakes breaks one of these properties. A simulator that convicts nobody proves nothing.
 pub(crate) fn convict<P: Staged>(convictions: &[(P::Bug, &[&str])]) {
+    convict_all(Simulator::<P>::new, convictions);
+}
+
+/// As [`convict`], for these.
+pub(crate) fn convict_all<P: Staged>(
+    make: impl Fn(u64, &[P::Bug]) -> Simulator<P>,
+    convictions: &[(P::Bug, &[&str])],
+) {
     for (bug, properties) in convictions {
-        let broken = |seed| Simulator::<P>::new(seed, &[*bug]).run().err();
+        let broken = |seed| make(seed, &[*bug]).run().err();
         let is_it = |broken: String| properties.iter().any(|property| broken.contains(property));
         let convicted = (0..200).filter_map(broken).any(is_it);
         assert!(convicted, "{bug:?} does not break {properties:?}");

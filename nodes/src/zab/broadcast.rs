@@ -261,7 +261,7 @@ impl Core {
     pub(super) fn compact(&mut self, keep: usize, data: Arc<[u8]>) {
         let last = self.handed;
         self.ready.notices.push(Notice::Compacted { at: last, bytes: data.len() });
-        self.snapshot = Some(Arc::new(Snapshot { last, data }));
+        self.snapshot = Some(Arc::new(Snapshot { last, members: Vec::new(), data }));
         self.history.compact(last, keep);
         self.since_snapshot = 0;
         self.late.clear();

@@ -58,6 +58,12 @@ impl Core {
         self.reset_election_timer();
     }
 
+    /// A node that is no member waits for a leader that adds it.
+    pub(super) fn hear_nobody(&mut self) {
+        self.become_follower(self.state.term, "hears no leader, and is no member");
+        self.reset_election_timer();
+    }
+
     /// Asks the others whether they would vote for this node in the next term.
     pub(super) fn start_pre_vote(&mut self) {
         if !matches!(self.role, Role::PreCandidate { .. }) {
@@ -67,7 +73,7 @@ impl Core {
         self.role = Role::PreCandidate { granted: BTreeSet::from([self.config.id.clone()]) };
         self.reset_election_timer();
         let last = self.log.last();
-        for peer in self.config.peers.clone() {
+        for peer in self.others() {
             self.send(&peer, Body::PreVote { last });
         }
         self.count_votes();
@@ -99,11 +105,11 @@ impl Core {
     }
 
     /// A new term, with a vote for itself that is on disk before anybody hears of it.
-    fn start_election(&mut self) {
+    pub(super) fn start_election(&mut self, transfer: bool) {
         self.state.term += 1;
         self.state.vote = Some(self.config.id.clone());
         self.ledger.state_changed();
-        self.role = Role::Candidate { granted: BTreeSet::new(), ask_at: self.now };
+        self.role = Role::Candidate { granted: BTreeSet::new(), ask_at: self.now, transfer };
         self.reset_election_timer();
         self.ready.notices.push(Notice::BecameCandidate { term: self.state.term });
         self.ask_for_votes();
@@ -112,12 +118,13 @@ impl Core {
     /// Asks those who have not granted their vote, and again at the next heartbeat: requests may be lost (section 5.1:
     /// "retry RPCs if they do not receive a response in a timely manner").
     pub(super) fn ask_for_votes(&mut self) {
-        let (last, next) = (self.log.last(), self.now + self.config.heartbeat);
-        let Role::Candidate { granted, ask_at } = &mut self.role else { return };
+        let (last, next, others) = (self.log.last(), self.now + self.config.heartbeat, self.others());
+        let Role::Candidate { granted, ask_at, transfer } = &mut self.role else { return };
+        let transfer = *transfer;
         *ask_at = next;
-        let silent = self.config.peers.iter().filter(|peer| !granted.contains(*peer));
-        for peer in silent.cloned().collect::<Vec<_>>() {
-            self.send_durably(&peer, Body::RequestVote { last });
+        let silent: Vec<_> = others.into_iter().filter(|other| !granted.contains(other)).collect();
+        for peer in silent {
+            self.send_durably(&peer, Body::RequestVote { last, transfer });
         }
     }
 
@@ -155,10 +162,10 @@ impl Core {
     }
 
     fn count_votes(&mut self) {
-        let quorum = self.quorum();
+        let wins = |granted: &BTreeSet<NodeId>| granted.intersection(self.members()).count() >= self.quorum();
         match &self.role {
-            Role::PreCandidate { granted } if granted.len() >= quorum => self.start_election(),
-            Role::Candidate { granted, .. } if granted.len() >= quorum => self.become_leader(),
+            Role::PreCandidate { granted } if wins(granted) => self.start_election(false),
+            Role::Candidate { granted, .. } if wins(granted) => self.become_leader(),
             _ => {}
         }
     }
@@ -167,7 +174,7 @@ impl Core {
     /// commits all before it (section 8).
     fn become_leader(&mut self) {
         let last = self.log.last();
-        self.role = Role::Leader(Leading::new(&self.config, last.index, self.now));
+        self.role = Role::Leader(Leading::new(&self.config, self.others(), last.index, self.now));
         self.leader = Some(self.config.id.clone());
         self.ready.notices.push(Notice::BecameLeader { term: self.state.term, last });
         // Whoever commits entries of earlier terms by counting has no need of it, or so it seems.
@@ -183,7 +190,8 @@ impl Core {
             return;
         }
         let (_, longest) = self.config.election_timeout;
-        if 1 + leading.heard_since(self.now.saturating_sub(longest)) < self.quorum() {
+        let own = usize::from(self.is_member());
+        if own + leading.heard_since(self.now.saturating_sub(longest)) < self.quorum() {
             self.become_follower(self.state.term, "the quorum is out of reach");
         }
     }

@@ -34,8 +34,17 @@ pub(super) struct Lease {
     begun: VecDeque<(u64, Time)>,
     /// When the lease is over.
     until: Time,
+    /// Whether there is none any more in this term.
+    given_up: bool,
     /// LeaseWithoutMargin: whether the lease held at the last tick.
     held: bool,
+}
+
+impl Lease {
+    /// Somebody may be elected in spite of all promises.
+    pub(super) fn give_up(&mut self) {
+        self.given_up = true;
+    }
 }
 
 impl Core {
@@ -45,7 +54,7 @@ impl Core {
 
     /// Whether a majority cannot have elected anybody else until that moment.
     pub(crate) fn lease_holds(&self, now: Time) -> bool {
-        matches!(&self.role, Role::Leader(leading) if now < leading.reads.lease.until)
+        matches!(&self.role, Role::Leader(leading) if now < leading.reads.lease.until && !leading.reads.lease.given_up)
     }
 
     /// Votes for nobody for some time.
@@ -58,7 +67,7 @@ impl Core {
     /// Whether a message is to be ignored: a vote that this node has promised not to give, and a term that it would begin
     /// (thesis, section 4.2.3).
     pub(super) fn keeps_promise(&self, message: &Message) -> bool {
-        matches!(message.body, Body::RequestVote { .. }) && self.now < self.promised_until
+        matches!(message.body, Body::RequestVote { transfer: false, .. }) && self.now < self.promised_until
     }
 
     /// A round begins now.

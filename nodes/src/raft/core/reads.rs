@@ -71,7 +71,8 @@ impl Core {
     /// The last round that a majority has answered.
     pub(super) fn confirmed_round(&self) -> Option<u64> {
         let Role::Leader(leading) = &self.role else { return None };
-        Some(leading.majority(leading.reads.round, |follower| follower.round))
+        let own = self.is_member().then_some(leading.reads.round);
+        Some(leading.majority(own, |follower| follower.round))
     }
 
     /// Moves the reads that may be answered now.

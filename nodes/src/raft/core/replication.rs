@@ -18,6 +18,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::super::message::{Appended, Body, Entry, Index, NodeId, Payload, Position};
+use super::membership::Transfer;
 use super::reads::Reads;
 use super::snapshot::Outgoing;
 use super::{Bug, Config, Core, Notice, Role, Time};
@@ -34,6 +35,7 @@ pub(super) struct Leading {
     pub(super) term_start: Index,
     pub(super) followers: BTreeMap<NodeId, Follower>,
     pub(super) reads: Reads,
+    pub(super) transfer: Option<Transfer>,
     heartbeat_at: Time,
 }
 
@@ -60,18 +62,12 @@ pub(super) enum Flow {
 }
 
 impl Leading {
-    pub(super) fn new(config: &Config, last: Index, now: Time) -> Self {
-        let follower = |_| Follower {
-            matched: 0,
-            next: last + 1,
-            flow: Flow::Probe { asked: false },
-            heard: now,
-            round: 0,
-        };
+    pub(super) fn new(config: &Config, others: Vec<NodeId>, last: Index, now: Time) -> Self {
         Leading {
             term_start: if config.has(Bug::CommitPriorTerm) { last } else { last + 1 },
-            followers: config.peers.iter().map(|peer| (peer.clone(), follower(peer))).collect(),
+            followers: others.into_iter().map(|id| (id, Follower::new(last, now))).collect(),
             reads: Reads::default(),
+            transfer: None,
             heartbeat_at: now + config.heartbeat,
         }
     }
@@ -85,9 +81,9 @@ impl Leading {
         self.followers.values().filter(|follower| follower.heard >= then).count()
     }
 
-    /// The highest number that a majority has reached, given this node's own.
-    pub(super) fn majority(&self, own: u64, of: impl Fn(&Follower) -> u64) -> u64 {
-        let reached = self.followers.values().map(of).chain([own]);
+    /// The highest number that a majority has reached, given this node's own, if it counts.
+    pub(super) fn majority(&self, own: Option<u64>, of: impl Fn(&Follower) -> u64) -> u64 {
+        let reached = self.followers.values().map(of).chain(own);
         majority(reached.collect())
     }
 }
@@ -104,13 +100,18 @@ impl Core {
             }
             self.resend_snapshots();
             self.begin_round();
+            self.hand_over();
         }
     }
 
     pub(super) fn append_as_leader(&mut self, payload: Payload) -> Position {
         let at = Position { term: self.state.term, index: self.log.last().index + 1 };
-        self.log.push(Entry { at, payload });
+        let changes = matches!(payload, Payload::Members(_));
+        self.push(Entry { at, payload });
         self.ledger.log_changed(at.index);
+        if changes {
+            self.follow_members();
+        }
         at
     }
 
@@ -196,7 +197,7 @@ impl Core {
         let upto = prev.index + entries.len() as u64;
         let heartbeat = entries.is_empty();
         if self.config.has(Bug::TruncateUnconditionally) && !heartbeat && upto < self.log.last().index {
-            self.log.truncate(prev.index + 1);
+            self.truncate(prev.index + 1);
             self.ledger.log_changed(prev.index + 1);
         }
         self.append_as_follower(entries);
@@ -219,10 +220,10 @@ impl Core {
             }
             if entry.at.index <= self.log.last().index {
                 self.ready.notices.push(Notice::Truncated { from: entry.at.index, last: self.log.last() });
-                self.log.truncate(entry.at.index);
+                self.truncate(entry.at.index);
             }
             self.ledger.log_changed(entry.at.index);
-            self.log.push(entry);
+            self.push(entry);
         }
     }
 
@@ -243,6 +244,7 @@ impl Core {
             Appended::Stale => {}
         }
         self.advance_commit();
+        self.hand_over();
     }
 
     /// Commits what a majority has on disk, if it is of this term; all before it is committed with it (section 5.4.2,
@@ -258,16 +260,22 @@ impl Core {
             let most = matched.iter().copied().max().unwrap_or(0);
             matched.fill(most);
         }
-        matched.push(self.ledger.durable_index());
+        matched.extend(self.is_member().then(|| self.ledger.durable_index()));
         let majority = majority(matched);
         let own_term = self.log.position(majority).map(|at| at.term) == Some(self.state.term);
         if majority > self.commit && (own_term || self.config.has(Bug::CommitPriorTerm)) {
             self.commit = majority;
+            self.leave_if_removed();
         }
     }
 }
 
 impl Follower {
+    /// One of which nothing is known.
+    pub(super) fn new(last: Index, now: Time) -> Self {
+        Follower { matched: 0, next: last + 1, flow: Flow::Probe { asked: false }, heard: now, round: 0 }
+    }
+
     /// It is alive, and it took this node for the leader when that round had begun.
     pub(super) fn answered(&mut self, now: Time, round: u64) {
         self.heard = now;

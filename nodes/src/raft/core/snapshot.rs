@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use super::super::message::{Appended, Body, Index, NodeId, Position, Snapshot};
+use super::membership::Membership;
 use super::replication::Flow;
 use super::{Bug, Core, Notice, Role, Time};
 
@@ -41,6 +42,7 @@ impl Outgoing {
         let end = data.len().min(self.offset + CHUNK_BYTES);
         Body::InstallSnapshot {
             last: self.snapshot.last,
+            members: self.snapshot.members.clone(),
             offset: self.offset as u64,
             data: data[self.offset..end].to_vec(),
             done: end == data.len(),
@@ -59,7 +61,8 @@ impl Core {
             return;
         };
         self.ready.notices.push(Notice::Compacted { at: last, bytes: data.len() });
-        self.snapshot = Some(Arc::new(Snapshot { last, data }));
+        let members = self.membership.at(index).iter().cloned().collect();
+        self.snapshot = Some(Arc::new(Snapshot { last, members, data }));
         self.log.compact(index.saturating_sub(keep).max(self.log.base().index));
         self.ledger.restarted();
     }
@@ -68,6 +71,7 @@ impl Core {
         &mut self,
         from: &NodeId,
         last: Position,
+        members: Vec<NodeId>,
         offset: u64,
         data: Vec<u8>,
         done: bool,
@@ -87,7 +91,7 @@ impl Core {
         if offset == held.len() as u64 {
             held.extend_from_slice(&data);
             if done {
-                self.install(Snapshot { last, data: held.into() });
+                self.install(Snapshot { last, members, data: held.into() });
                 let result = Appended::Matched(last.index);
                 self.send_durably(from, Body::AppendReply { round, result });
                 return;
@@ -109,6 +113,7 @@ impl Core {
             self.ledger.log_changed(1);
         }
         let snapshot = Arc::new(snapshot);
+        self.membership = Membership::new(&self.config, Some(&snapshot), &self.log);
         self.commit = last.index;
         self.applied = last.index;
         self.snapshot = Some(snapshot.clone());

@@ -94,14 +94,14 @@ fn asks(stage: &mut Stage, voter: &str, body: Body) -> Option<Message> {
 fn whoever_hears_a_leader_votes_for_nobody_and_keeps_its_term() {
     let last = Position { term: 8, index: 99 };
     let mut stage = led(&[]);
-    assert_eq!(asks(&mut stage, "n2", Body::RequestVote { last }), None);
+    assert_eq!(asks(&mut stage, "n2", Body::RequestVote { last, transfer: false }), None);
     assert_eq!(stage.actor("n2").core.as_ref().unwrap().term(), 1);
     // And not by way of a later term either.
     let reply = asks(&mut stage, "n2", Body::PreVote { last });
     assert_eq!(reply, Some(Message { term: 9, body: Body::PreVoteReply { granted: false } }));
-    assert_eq!(asks(&mut stage, "n2", Body::RequestVote { last }), None);
+    assert_eq!(asks(&mut stage, "n2", Body::RequestVote { last, transfer: false }), None);
     stage.now += ELECTION_TIMEOUT.0;
-    let vote = asks(&mut stage, "n2", Body::RequestVote { last });
+    let vote = asks(&mut stage, "n2", Body::RequestVote { last, transfer: false });
     assert_eq!(vote, Some(Message { term: 9, body: Body::VoteReply { granted: true } }));
 }
 
@@ -112,7 +112,7 @@ fn whoever_starts_votes_for_nobody_for_a_while() {
     stage.crash("n2");
     stage.start("n2");
     let last = Position { term: 8, index: 99 };
-    assert_eq!(asks(&mut stage, "n2", Body::RequestVote { last }), None);
+    assert_eq!(asks(&mut stage, "n2", Body::RequestVote { last, transfer: false }), None);
     stage.now += ELECTION_TIMEOUT.0;
-    assert!(asks(&mut stage, "n2", Body::RequestVote { last }).is_some());
+    assert!(asks(&mut stage, "n2", Body::RequestVote { last, transfer: false }).is_some());
 }

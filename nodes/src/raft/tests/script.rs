@@ -133,7 +133,7 @@ impl Stage {
 
     /// A candidate of term 1 with an empty log asks a node for its vote; gives the answer, if it comes at once.
     pub(super) fn asks_for_vote(&mut self, candidate: &str, voter: &str) -> Option<Message> {
-        let request = Message { term: 1, body: Body::RequestVote { last: Position::START } };
+        let request = Message { term: 1, body: Body::RequestVote { last: Position::START, transfer: false } };
         let now = self.now;
         self.actor(voter).core.as_mut().unwrap().receive(now, &candidate.into(), request);
         self.settle(voter);

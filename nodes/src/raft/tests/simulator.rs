@@ -15,7 +15,7 @@ use super::super::bug::Bug;
 use super::super::core::{Config, Core, Notice, Stored, Time, Write};
 use super::super::log::Log;
 use super::super::message::{Entry, Payload, Position, Term};
-use crate::replica::simulator::{Simulator, acquit, acquit_with, convict, every_bug_names_its_rule, seeds};
+use crate::replica::simulator::{Simulator, acquit, acquit_all, convict, convict_all, every_bug_names_its_rule, seeds};
 use crate::replica::stage::Staged;
 
 #[derive(Default)]
@@ -116,7 +116,17 @@ fn every_schedule_is_safe_and_the_healed_cluster_agrees() {
 #[test]
 fn leases_are_safe_in_every_schedule() {
     let options = Options { lease: true, ..Options::default() };
-    acquit_with::<Core>(&options, |_| ());
+    acquit_all::<Core>(|seed| Simulator::with(seed, &[], &options), |_| ());
+}
+
+#[test]
+fn changes_of_members_and_leaders_are_safe_in_every_schedule() {
+    let options = Options { lease: true, ..Options::default() };
+    acquit_all::<Core>(|seed| Simulator::with(seed, &[], &options).operated(), |_| ());
+    convict_all::<Core>(
+        |seed, bugs| Simulator::new(seed, bugs).operated(),
+        &[(Bug::MembershipTwoAtOnce, &["Leader Completeness", "State Machine Safety", "stale read"])],
+    );
 }
 
 /// Two are too rare here and have stories of their own: `forget-vote` and `commit-prior-term`.

@@ -1,0 +1,173 @@
+//! Changes of the members, and of the leader, on request.
+
+use super::super::bug::Bug;
+use super::super::core::Stored;
+use super::script::{FIVE, Stage, THREE};
+use crate::replica::Operation;
+
+fn remove(name: &str) -> Operation {
+    Operation::Remove(name.into())
+}
+
+fn add(name: &str) -> Operation {
+    Operation::Add(name.into())
+}
+
+impl Stage {
+    /// Asks a node for something, and lets it say what it has to.
+    fn operate(&mut self, name: &str, operation: &Operation) -> Result<(), String> {
+        let begun = self.actor(name).core.as_mut().unwrap().operate(operation);
+        self.settle(name);
+        begun
+    }
+
+    fn agreed(&mut self, name: &str) -> Vec<String> {
+        let core = self.actor(name).core.as_ref().unwrap();
+        core.agreed_members().iter().map(ToString::to_string).collect()
+    }
+
+    fn leads(&mut self, name: &str) -> bool {
+        self.actor(name).core.as_ref().unwrap().is_leader()
+    }
+}
+
+fn five(bugs: &[Bug]) -> Stage {
+    Stage::with(&FIVE, FIVE.map(|_| Stored::default()).to_vec(), bugs)
+}
+
+#[test]
+fn a_cluster_shrinks_and_grows_one_node_at_a_time() {
+    let mut stage = five(&[]);
+    stage.elect("n1", &FIVE);
+    for (gone, left) in [("n5", &FIVE[..4]), ("n4", &FIVE[..3]), ("n3", &FIVE[..2])] {
+        stage.operate("n1", &remove(gone)).unwrap();
+        stage.play(&FIVE);
+        assert_eq!(stage.agreed("n1"), left);
+    }
+    // Two are enough now, and both are needed.
+    stage.propose("n1", "x");
+    stage.play(&["n1", "n2"]);
+    let commit = stage.actor("n1").core.as_ref().unwrap().commit();
+    assert_eq!(commit, 5);
+    stage.operate("n1", &add("n5")).unwrap();
+    stage.play(&FIVE);
+    stage.heartbeat("n1", &FIVE);
+    assert_eq!(stage.agreed("n5"), ["n1", "n2", "n5"]);
+    assert_eq!(stage.actor("n5").core.as_ref().unwrap().commit(), 6, "and it has all that it missed");
+    // What is so already needs no entry.
+    stage.operate("n1", &add("n5")).unwrap();
+    assert_eq!(stage.actor("n1").core.as_ref().unwrap().log().last().index, 6);
+}
+
+/// The members outlive a crash, in the log and in a snapshot, and reach a node by a snapshot.
+#[test]
+fn members_are_remembered() {
+    let mut stage = Stage::new(&THREE);
+    stage.elect("n1", &["n1", "n2"]);
+    stage.operate("n1", &remove("n3")).unwrap();
+    stage.play(&["n1", "n2"]);
+    for compacted in [false, true] {
+        if compacted {
+            stage.actor("n2").compact(0);
+            stage.play(&["n2"]);
+        }
+        stage.crash("n2");
+        stage.start("n2");
+        stage.heartbeat("n1", &["n1", "n2"]);
+        assert_eq!(stage.agreed("n2"), ["n1", "n2"], "compacted: {compacted}");
+    }
+    stage.actor("n1").compact(0);
+    stage.play(&["n1"]);
+    stage.operate("n1", &add("n3")).unwrap();
+    stage.play(&THREE);
+    stage.heartbeat("n1", &THREE);
+    stage.heartbeat("n1", &THREE);
+    assert!(stage.actor("n3").core.as_ref().unwrap().snapshot_index() > 0);
+    assert_eq!(stage.agreed("n3"), THREE);
+}
+
+#[test]
+fn a_leader_that_removes_itself_goes_when_that_is_agreed() {
+    let mut stage = Stage::new(&THREE);
+    stage.elect("n1", &THREE);
+    stage.operate("n1", &remove("n1")).unwrap();
+    assert!(stage.leads("n1"));
+    // It does not count itself: n2 alone is no majority of n2 and n3.
+    stage.play(&["n1", "n2"]);
+    assert!(stage.leads("n1"));
+    stage.heartbeat("n1", &THREE);
+    assert!(!stage.leads("n1"));
+    stage.said();
+    stage.time_out("n1");
+    assert!(stage.said().is_empty(), "and it stands for no election");
+    stage.elect("n2", &["n2", "n3"]);
+    assert_eq!(stage.agreed("n2"), ["n2", "n3"]);
+}
+
+#[test]
+fn one_change_at_a_time_and_none_before_an_entry_of_the_own_term() {
+    let mut stage = five(&[]);
+    assert!(stage.operate("n1", &remove("n5")).unwrap_err().contains("not lead"));
+    stage.elect("n1", &FIVE);
+    assert!(stage.operate("n1", &remove("n9")).unwrap_err().contains("no n9"));
+    stage.operate("n1", &remove("n5")).unwrap();
+    assert!(stage.operate("n1", &remove("n4")).unwrap_err().contains("under way"));
+    stage.play(&FIVE);
+    stage.operate("n1", &remove("n4")).unwrap();
+
+    let mut stage = Stage::new(&["n1"]);
+    stage.time_out("n1");
+    stage.sync("n1");
+    assert!(stage.leads("n1") && stage.actor("n1").core.as_ref().unwrap().commit() == 0);
+    assert!(stage.operate("n1", &remove("n1")).unwrap_err().contains("somebody"));
+}
+
+/// n1 and n2 are cut off from the rest while n1 removes n4 and n5 at once: two majorities without a common node.
+#[test]
+fn two_changes_at_once_split_the_cluster() {
+    for (bugs, both) in [(&[][..], false), (&[Bug::MembershipTwoAtOnce][..], true)] {
+        let mut stage = five(bugs);
+        stage.elect("n1", &FIVE);
+        stage.heartbeat("n1", &FIVE);
+        let _ = stage.operate("n1", &remove("n4"));
+        let _ = stage.operate("n1", &remove("n5"));
+        let before = stage.actor("n1").core.as_ref().unwrap().commit();
+        stage.propose("n1", "here");
+        stage.play(&["n1", "n2"]);
+        let here = stage.actor("n1").core.as_ref().unwrap().commit() > before;
+        stage.elect("n3", &["n3", "n4", "n5"]);
+        assert!(stage.leads("n3"));
+        assert_eq!(here, both, "{bugs:?}");
+    }
+}
+
+/// Thesis, section 3.10: the target gets what it lacks, then stands at once, though it hears a leader.
+#[test]
+fn leadership_is_handed_over() {
+    let mut stage = Stage::new(&THREE);
+    stage.elect("n1", &THREE);
+    stage.propose("n1", "x");
+    stage.operate("n1", &Operation::Transfer("n3".into())).unwrap();
+    assert!(stage.actor("n1").core.as_mut().unwrap().propose(super::command("y")).is_err(), "no more of these");
+    stage.play(&THREE);
+    assert!(stage.leads("n3") && !stage.leads("n1"));
+    stage.shows(
+        "n1 t2: 1 1 | 2
+         n2 t2: 1 | 1 2
+         n3* t2: 1 1 2 |",
+    );
+}
+
+#[test]
+fn a_leader_whose_target_does_not_answer_goes_on() {
+    let mut stage = Stage::new(&THREE);
+    stage.elect("n1", &THREE);
+    stage.operate("n1", &Operation::Transfer("n3".into())).unwrap();
+    let mut refused = 0;
+    while stage.actor("n1").core.as_mut().unwrap().propose(super::command("y")).is_err() {
+        stage.heartbeat("n1", &["n1", "n2"]);
+        refused += 1;
+        assert!(refused < 20);
+    }
+    assert!(refused > 2 && stage.leads("n1"));
+}
