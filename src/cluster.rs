@@ -9,6 +9,7 @@ pub(crate) mod guard;
 mod logs;
 pub(crate) mod namespaces;
 mod node;
+mod operators;
 mod ports;
 mod spawn;
 
@@ -35,6 +36,7 @@ use guard::{Guard, Leftover};
 use logs::NodeLog;
 use namespaces::Namespaces;
 pub(crate) use node::{Death, Excuse, Node};
+use operators::Operators;
 use spawn::Spawner;
 
 /// All nodes of the system under test.
@@ -44,6 +46,7 @@ pub(crate) struct Cluster {
     spawner: Spawner,
     guard: Arc<Guard>,
     disks: Disks,
+    operators: Operators,
 }
 
 /// How nodes and clients are to reach each other.
@@ -127,7 +130,7 @@ impl Cluster {
         let spawner = Spawner::start().context("cannot start the spawner")?;
         let places = nodes.iter().map(|node| &node.place);
         let disks = Disks::lay_out(disks, places, store, &guard)?;
-        Ok(Cluster { system, nodes, spawner, guard, disks })
+        Ok(Cluster { system, nodes, spawner, guard, disks, operators: Operators::default() })
     }
 
     /// Starts every node that is down.
@@ -263,7 +266,22 @@ impl Nodes for Cluster {
     }
 
     fn allows(&self, act: Act) -> Result<(), String> {
+        if act.asks_about().is_some() && !self.system.has_operators() {
+            return Err(format!("{} takes no such request", self.system.name()));
+        }
         self.disks.allows(act)
+    }
+
+    async fn set_member(&self, node: NodeId, member: bool) -> Result<bool, String> {
+        self.operators.set_member(self, node, member).await
+    }
+
+    async fn complete(&self) -> Result<(), String> {
+        self.operators.complete(self).await
+    }
+
+    async fn transfer(&self, to: NodeId) -> Result<bool, String> {
+        operators::transfer(self, to).await
     }
 
     async fn lose_power(&self, node: NodeId, seed: u64) -> Result<(), String> {

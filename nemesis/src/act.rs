@@ -20,6 +20,8 @@
 //!   backup n2            (nothing to undo)
 //!   damage n2 bitflip seed=7
 //!                        (cannot be undone: the system has to live with it)
+//!   remove n2            add n2         the leader is asked to leave it out of the members
+//!   transfer n2          (nothing to undo; the leader is asked to let it lead)
 //!   @1500 kill n3        1.5 s after the fault began
 //! ```
 
@@ -75,6 +77,12 @@ pub enum Act {
     Backup(NodeId),
     /// Does something to the files of a node that is down; the seed decides where.
     Damage(NodeId, Damage, u64),
+    /// Asks the leader to leave a node out of the members.
+    Remove(NodeId),
+    /// Asks the leader to make a node a member: the undo of `Remove`.
+    Add(NodeId),
+    /// Asks the leader to let a node lead.
+    Transfer(NodeId),
 }
 
 impl Act {
@@ -92,6 +100,8 @@ impl Act {
             Act::MendDisk(_) | Act::Backup(_) | Act::Damage(..) => None,
             Act::Start(_) | Act::Resume(_) | Act::Heal(..) | Act::Restore(..) => None,
             Act::Unskew(_) | Act::Feed(_) | Act::Unlimit(_) => None,
+            Act::Remove(node) => Some(Act::Add(node)),
+            Act::Add(_) | Act::Transfer(_) => None,
         }
     }
 
@@ -118,6 +128,19 @@ impl Act {
             Act::Backup(node) | Act::Damage(node, ..) => Some(node),
             _ => None,
         }
+    }
+
+    /// The node that the act asks the leader about, if that is what it does.
+    pub fn asks_about(self) -> Option<NodeId> {
+        match self {
+            Act::Remove(node) | Act::Add(node) | Act::Transfer(node) => Some(node),
+            _ => None,
+        }
+    }
+
+    /// Whether the act is done for good: there is nothing to undo and nothing that it puts right.
+    pub(crate) fn is_final(self) -> bool {
+        matches!(self, Act::Backup(_) | Act::Damage(..) | Act::Transfer(_))
     }
 
     /// The node whose process the act hurts without stopping it, if it does: what has to be done again to a process that
@@ -148,6 +171,7 @@ impl Act {
             Act::Unskew(node) | Act::Feed(node) | Act::Unlimit(node) => Some(node),
             Act::LosePower(..) | Act::FailDisk(..) | Act::MendDisk(_) => self.disk(),
             Act::Backup(_) | Act::Damage(..) => self.disk(),
+            Act::Remove(_) | Act::Add(_) | Act::Transfer(_) => self.asks_about(),
             Act::Cut(..) | Act::Heal(..) | Act::Degrade(..) | Act::Restore(..) => None,
         }
     }
@@ -191,6 +215,9 @@ impl Act {
             Act::MendDisk(node) => Act::MendDisk(rename(node)),
             Act::Backup(node) => Act::Backup(rename(node)),
             Act::Damage(node, damage, seed) => Act::Damage(rename(node), damage, seed),
+            Act::Remove(node) => Act::Remove(rename(node)),
+            Act::Add(node) => Act::Add(rename(node)),
+            Act::Transfer(node) => Act::Transfer(rename(node)),
         }
     }
 
@@ -208,6 +235,7 @@ impl Act {
             Act::Unskew(node) | Act::Feed(node) | Act::Unlimit(node) => (node, None),
             Act::LosePower(node, _) | Act::FailDisk(node, _) | Act::MendDisk(node) => (node, None),
             Act::Backup(node) | Act::Damage(node, ..) => (node, None),
+            Act::Remove(node) | Act::Add(node) | Act::Transfer(node) => (node, None),
             Act::Cut(from, to, _) | Act::Heal(from, to) => (from, Some(to)),
             Act::Degrade(from, to, _) | Act::Restore(from, to) => (from, Some(to)),
         };
@@ -238,6 +266,9 @@ impl fmt::Display for Act {
             Act::FailDisk(node, trouble) => write!(f, "fail-disk {node} {trouble}"),
             Act::MendDisk(node) => write!(f, "mend-disk {node}"),
             Act::Backup(node) => write!(f, "backup {node}"),
+            Act::Remove(node) => write!(f, "remove {node}"),
+            Act::Add(node) => write!(f, "add {node}"),
+            Act::Transfer(node) => write!(f, "transfer {node}"),
             Act::Damage(node, damage, seed) => write!(f, "damage {node} {} seed={seed}", damage.name()),
         }
     }
@@ -328,6 +359,9 @@ impl FromStr for TimedAct {
             }
             ["mend-disk", node] => Act::MendDisk(node.parse()?),
             ["backup", node] => Act::Backup(node.parse()?),
+            ["remove", node] => Act::Remove(node.parse()?),
+            ["add", node] => Act::Add(node.parse()?),
+            ["transfer", node] => Act::Transfer(node.parse()?),
             ["damage", node, name, word] => {
                 let damage = Damage::ALL.into_iter().find(|damage| damage.name() == name);
                 Act::Damage(node.parse()?, damage.ok_or_else(wrong)?, seed(word)?)

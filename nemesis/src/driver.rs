@@ -112,8 +112,11 @@ pub async fn heal_everything<N: Nodes>(nodes: &N, links: &Links) -> Result<(), H
         in_time(Act::MendDisk(node), nodes.trouble_disk(node, None)).await?;
         in_time(Act::Start(node), nodes.start(node)).await
     }));
+    let healed = healed.await;
+    // Only a cluster that works can take its members back.
+    let complete = in_time_of("the members", nodes.complete()).await;
     let problems: Vec<String> =
-        healed.await.into_iter().chain([links_healed]).filter_map(Result::err).collect();
+        healed.into_iter().chain([links_healed, complete]).filter_map(Result::err).collect();
     if problems.is_empty() { Ok(()) } else { Err(HealError(problems)) }
 }
 
@@ -137,10 +140,14 @@ async fn perform<N: Nodes>(
 }
 
 async fn in_time<T>(act: Act, done: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    in_time_of(&act.to_string(), done).await
+}
+
+async fn in_time_of<T>(what: &str, done: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     match timeout(ACT_WAIT, done).await {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(why)) => Err(format!("{act}: {why}")),
-        Err(_) => Err(format!("{act}: not done after {} s", ACT_WAIT.as_secs())),
+        Ok(Err(why)) => Err(format!("{what}: {why}")),
+        Err(_) => Err(format!("{what}: not done after {} s", ACT_WAIT.as_secs())),
     }
 }
 
@@ -351,11 +358,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         }
         self.schedule(t + step.hold_ms * 1_000_000, Event::End(i));
         let at_once = record.acts.iter().filter(|timed| timed.after_ms == 0).map(|timed| timed.act).collect();
-        let problems = self.apply(i, at_once).await;
-        if !problems.is_empty() {
-            record.outcome = FaultOutcome::Indeterminate;
-            record.why = Some(record.why.into_iter().chain(problems).collect::<Vec<_>>().join("; "));
-        }
+        // What the acts find is counted with it.
         let running = Running {
             applied: record.clone(),
             before,
@@ -365,6 +368,12 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             problems: Vec::new(),
         };
         self.running.insert(i, running);
+        let problems = self.apply(i, at_once).await;
+        if !problems.is_empty() {
+            record.outcome = FaultOutcome::Indeterminate;
+            record.why = Some(record.why.into_iter().chain(problems).collect::<Vec<_>>().join("; "));
+        }
+        self.running.get_mut(&i).expect("it is put there above").applied = record.clone();
         (self.record)(record);
     }
 
@@ -377,7 +386,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
                     self.claims.push((i, act));
                     wanted.push(act);
                 }
-                None if matches!(act, Act::Backup(_) | Act::Damage(..)) => wanted.push(act),
+                None if act.is_final() => wanted.push(act),
                 None => wanted.extend(self.put_right(i, act)),
             }
         }

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     CutMode, NodeId, TimedAct, clients, clock, corrupt, damage, degrade, disk_trouble, kill, limits, loss,
-    partition, pause, power, starve, terminate,
+    membership, partition, pause, power, starve, terminate,
 };
 
 /// Every fault, in the order in which help lists them.
@@ -35,6 +35,8 @@ pub const FAULTS: &[Fault] = &[
     damage::WIPE,
     damage::RESTORE,
     loss::FAULT,
+    membership::MEMBERSHIP,
+    membership::TRANSFER,
 ];
 
 /// A way to hurt a cluster, with its variants.

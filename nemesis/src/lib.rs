@@ -46,6 +46,7 @@ mod kill;
 mod limits;
 mod links;
 mod loss;
+mod membership;
 mod node;
 mod partition;
 mod pause;

@@ -126,10 +126,27 @@ pub trait Nodes: Send + Sync + 'static {
     /// Whether an act can be done in this cluster at all. `Err` says what is missing, for the person who reads the report;
     /// a fault with such an act is *skipped*.
     fn allows(&self, act: Act) -> Result<(), String> {
-        match act.disk() {
-            Some(_) => Err("the nodes have no disks of their own".to_owned()),
-            None => Ok(()),
+        match (act.disk(), act.asks_about()) {
+            (Some(_), _) => Err("the nodes have no disks of their own".to_owned()),
+            (_, Some(_)) => Err("the system has no such request".to_owned()),
+            _ => Ok(()),
         }
+    }
+
+    /// Asks the leader to make a node a member, or none, and says whether it was soon agreed upon; a node that is what it is
+    /// to be was agreed upon before. `Err` if no leader took the request; of an addition also if it was not agreed upon.
+    fn set_member(&self, node: NodeId, _member: bool) -> impl Future<Output = Result<bool, String>> + Send {
+        async move { Err(format!("{node}: the system has no such request")) }
+    }
+
+    /// Makes all nodes members again that ever were removed.
+    fn complete(&self) -> impl Future<Output = Result<(), String>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Asks the leader to let a node lead, and says whether it soon did.
+    fn transfer(&self, to: NodeId) -> impl Future<Output = Result<bool, String>> + Send {
+        async move { Err(format!("{to}: the system has no such request")) }
     }
 
     /// Ends the process at once and drops from its disk what was not synced, but for what `seed` lets through. Returns when

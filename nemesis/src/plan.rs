@@ -92,7 +92,9 @@ pub(crate) fn mode(acts: &[TimedAct]) -> Option<CutMode> {
 /// The nodes that some acts are about: those whose processes are stopped or hurt, or else the smaller side of what is cut or
 /// degraded.
 pub(crate) fn aimed_at(acts: &[TimedAct]) -> Vec<NodeId> {
-    let hurt = |timed: &TimedAct| timed.act.stops().or(timed.act.marks()).or(timed.act.disk());
+    let hurt = |timed: &TimedAct| {
+        timed.act.stops().or(timed.act.marks()).or(timed.act.disk()).or(timed.act.asks_about())
+    };
     let stopped: BTreeSet<NodeId> = acts.iter().filter_map(hurt).collect();
     match (stopped.is_empty(), grudge(acts)) {
         (false, _) => stopped.into_iter().collect(),

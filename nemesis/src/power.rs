@@ -33,7 +33,7 @@ pub(crate) const TORN_WRITE: Fault = Fault {
     about: "cuts the power in the middle of a slow fsync: the last write may be torn; the undo starts the nodes",
     usual: false,
     kinds: &[
-        Kind { name: "leader", about: "whoever leads", at_leader: true },
+        Kind { name: "majority", about: "whoever leads, and enough others for a majority", at_leader: true },
         Kind { name: "all", about: "every node at once", at_leader: false },
     ],
     draw: draw_torn,
@@ -43,8 +43,8 @@ pub(crate) const TORN_WRITE: Fault = Fault {
 const SYNC_MS: u64 = 80;
 
 fn draw_torn(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
-    let count = if kind == "all" { dice.order.len() } else { 1 };
-    let nodes = dice.order.iter().copied().take(count);
+    let all = dice.order.len();
+    let nodes = dice.order.iter().copied().take(if kind == "all" { all } else { all / 2 + 1 });
     let after_ms = dice.rng.random_range(SYNC_MS..4 * SYNC_MS).min(dice.hold_ms.saturating_sub(1));
     let slow = nodes.clone().map(|node| Act::FailDisk(node, Trouble::Slow(SYNC_MS)).into());
     let mut acts: Vec<TimedAct> = slow.collect();

@@ -89,6 +89,13 @@ impl<N: Nodes> Processes<N> {
             Act::FailDisk(_, trouble) => nodes.trouble_disk(node, Some(trouble)).await?,
             Act::MendDisk(_) => nodes.trouble_disk(node, None).await?,
             Act::Backup(_) => nodes.backup(node).await?,
+            Act::Remove(_) | Act::Add(_) | Act::Transfer(_) => {
+                let done = match act {
+                    Act::Transfer(_) => nodes.transfer(node).await?,
+                    _ => nodes.set_member(node, matches!(act, Act::Add(_))).await?,
+                };
+                return Ok(FaultEffect { requests_granted: done.into(), ..nothing });
+            }
             Act::Damage(_, damage, seed) => drop(nodes.damage(node, damage, seed).await?),
             Act::Cut(..) | Act::Heal(..) | Act::Degrade(..) | Act::Restore(..) => {}
         }

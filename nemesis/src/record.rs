@@ -129,6 +129,9 @@ pub struct FaultEffect {
     /// Files that it damaged.
     #[serde(skip_serializing_if = "none")]
     pub files_damaged: u64,
+    /// Other members, and other leaders, that the nodes agreed upon as they were asked to.
+    #[serde(skip_serializing_if = "none")]
+    pub requests_granted: u64,
 }
 
 fn none(count: &u64) -> bool {
@@ -154,6 +157,7 @@ impl AddAssign for FaultEffect {
         self.bytes_lost += other.bytes_lost;
         self.entries_lost += other.entries_lost;
         self.files_damaged += other.files_damaged;
+        self.requests_granted += other.requests_granted;
     }
 }
 

@@ -363,11 +363,11 @@ mod tests {
         for (text, error) in [
             (
                 "partion",
-                r#"there is no fault "partion" (did you mean "partition"?); faults are kill, pause, partition, clients, degrade, terminate, corrupt, clock, starve, limits, power, torn-write, disk-full, disk-error, slow-disk, bitflip, truncate, wipe, restore, loss, or all, or none"#,
+                r#"there is no fault "partion" (did you mean "partition"?); faults are kill, pause, partition, clients, degrade, terminate, corrupt, clock, starve, limits, power, torn-write, disk-full, disk-error, slow-disk, bitflip, truncate, wipe, restore, loss, membership, transfer, or all, or none"#,
             ),
             (
                 "weather",
-                r#"there is no fault "weather"; faults are kill, pause, partition, clients, degrade, terminate, corrupt, clock, starve, limits, power, torn-write, disk-full, disk-error, slow-disk, bitflip, truncate, wipe, restore, loss, or all, or none"#,
+                r#"there is no fault "weather"; faults are kill, pause, partition, clients, degrade, terminate, corrupt, clock, starve, limits, power, torn-write, disk-full, disk-error, slow-disk, bitflip, truncate, wipe, restore, loss, membership, transfer, or all, or none"#,
             ),
             (
                 "kill:leadr",

@@ -35,6 +35,6 @@ pub(crate) mod stage;
 
 pub(crate) use self::gateway::told;
 pub(crate) use self::protocol::{
-    Config, Disk, Entry, Mistakes, NodeId, NotLeader, Opened, Operation, Payload, Protocol, ReadId, Ready, Snapshot,
-    Time,
+    Config, Disk, Entry, Mistakes, NodeId, NotLeader, Opened, Operation, Payload, Protocol, ReadId, Ready,
+    Snapshot, Time,
 };

@@ -30,6 +30,9 @@
 //! | `release` | the owner's name; null: the client's | whether that owner held it |
 //! | `status` | | `{"id":"n1","role":"leader","term":5,"leader":"n1","commit":9,"applied":9,"last":10,"snapshot":0}` |
 //!
+//! An operator asks the leader of Raft in the same way: `add-node`, `remove-node` and `transfer-leadership`, with a node's name as
+//! `value`. `ok` means that it has begun; `status` then has `members`, those that are agreed upon, and tells who leads.
+//!
 //! `role` is `leader`, `follower` or `candidate`. `status` is answered at once by the node that was asked, about
 //! itself; everything else is answered for the whole cluster. An operation that does not fit what the key holds
 //! (`add` to a string) is a `fail`.

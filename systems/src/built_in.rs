@@ -7,7 +7,7 @@ use tribunal_nodes::{Mistake, abd, gossip, paxos, raft, zab};
 use tribunal_workloads::Client;
 
 use crate::framed::{self, FramedClient};
-use crate::{Answer, Command, Flaw, Place, Switches, System, Wiring};
+use crate::{Answer, Command, Flaw, Operation, Place, Switches, System, Wiring};
 
 /// A built-in system.
 pub(crate) struct BuiltIn {
@@ -29,7 +29,10 @@ pub(crate) fn raft() -> Vec<Flaw> {
     let flaw = |bug: &Bug| {
         let (workload, args): (_, &'static [_]) = match bug {
             Bug::AckBeforeFsync => ("register", &["--nemesis", "power"]),
-            Bug::TornTailKept => ("register", &["--nemesis", "torn-write"]),
+            Bug::TornTailKept => {
+                ("counter", &["--nemesis", "torn-write", "--node-arg=--snapshot-every=1000000"])
+            }
+            Bug::MembershipTwoAtOnce => ("register", &["--nemesis", "membership"]),
             // Two candidates of one term need a voter that starts again between them.
             Bug::ForgetVote | Bug::ForgetTerm => (
                 "counter",
@@ -144,6 +147,18 @@ impl System for BuiltIn {
             let status = framed::status(place.addresses[CLIENT]).await.ok()?;
             (status.role == "leader").then_some(status.term)
         })
+    }
+
+    fn has_operators(&self) -> bool {
+        self.name == "raft"
+    }
+
+    fn operate<'a>(&'a self, place: &'a Place, operation: Operation<'a>) -> Answer<'a, Result<(), String>> {
+        Box::pin(framed::operate(place.addresses[CLIENT], operation))
+    }
+
+    fn members<'a>(&'a self, place: &'a Place) -> Answer<'a, Option<Vec<String>>> {
+        Box::pin(async { Some(framed::status(place.addresses[CLIENT]).await.ok()?.members) })
     }
 
     fn client(&self, place: &Place, process: u64, timeout: Duration) -> Box<dyn Client> {

@@ -16,6 +16,8 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tribunal_checker::op::Value;
 use tribunal_workloads::{Client, Completion, Invocation, Request};
 
+use crate::Operation;
+
 #[derive(Serialize)]
 struct Ask<'a> {
     id: u64,
@@ -128,6 +130,9 @@ pub(crate) struct Status {
     pub(crate) role: String,
     pub(crate) term: u64,
     pub(crate) leader: Option<String>,
+    /// Where they can change.
+    #[serde(default)]
+    pub(crate) members: Vec<String>,
 }
 
 /// A node that takes longer than this to speak of itself counts as unreachable (it may be paused).
@@ -147,6 +152,25 @@ pub(crate) async fn status(address: SocketAddr) -> io::Result<Status> {
     let answer = timeout(STATUS_TIMEOUT, async { exchange(&mut connect(address).await?, &ask).await });
     let reply: Reply<Status> = answer.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     reply.ok.ok_or_else(|| io::Error::other("the node will not tell its status"))
+}
+
+/// Asks a node to begin something.
+pub(crate) async fn operate(address: SocketAddr, operation: Operation<'_>) -> Result<(), String> {
+    let (f, node) = match operation {
+        Operation::Add(node) => ("add-node", node),
+        Operation::Remove(node) => ("remove-node", node),
+        Operation::Transfer(node) => ("transfer-leadership", node),
+    };
+    let (key, value, timeout_ms) = (&Value::Nil, &Value::str(node), STATUS_TIMEOUT.as_millis() as u64);
+    let ask = Ask { id: 1, client: "operator", seq: 0, f, key, value, timeout_ms };
+    let answer =
+        timeout(STATUS_TIMEOUT, async { exchange::<Value>(&mut connect(address).await?, &ask).await });
+    match answer.await {
+        Ok(Ok(Reply { ok: Some(_), .. })) => Ok(()),
+        Ok(Ok(reply)) => Err(reply.fail.or(reply.info).unwrap_or_default()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("it does not answer".into()),
+    }
 }
 
 #[cfg(test)]

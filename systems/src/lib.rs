@@ -50,6 +50,17 @@ pub enum Wiring {
     Attributed,
 }
 
+/// What an operator may ask a leader for; each names a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation<'a> {
+    /// Make it a member.
+    Add(&'a str),
+    /// Let it go.
+    Remove(&'a str),
+    /// Let it lead.
+    Transfer(&'a str),
+}
+
 /// A program with its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
@@ -79,6 +90,21 @@ pub trait System: Send + Sync {
     /// The term (epoch, view, ballot) in which the node believes that it leads; `None` if it does not, or if it
     /// cannot be asked. Where a system has no terms, any number that is larger for the more credible leader.
     fn leads<'a>(&'a self, place: &'a Place) -> Answer<'a, Option<u64>>;
+
+    /// Whether [`operate`](System::operate) can be asked for.
+    fn has_operators(&self) -> bool {
+        false
+    }
+
+    /// Asks a node for what an operator may want: it begins that if it leads, else it says why not.
+    fn operate<'a>(&'a self, _place: &'a Place, _operation: Operation<'a>) -> Answer<'a, Result<(), String>> {
+        Box::pin(async { Err("it takes no such request".into()) })
+    }
+
+    /// Who the members are, as far as this node knows; `None` if it cannot be asked.
+    fn members<'a>(&'a self, _place: &'a Place) -> Answer<'a, Option<Vec<String>>> {
+        Box::pin(async { None })
+    }
 
     /// A client of this node for one process. It connects when first asked. `process` is unique in the run.
     fn client(&self, place: &Place, process: u64, timeout: Duration) -> Box<dyn Client>;

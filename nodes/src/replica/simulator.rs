@@ -409,10 +409,7 @@ pub(crate) fn acquit<P: Staged>(seen: impl FnMut(&Simulator<P>)) {
 }
 
 /// As [`acquit`], for these.
-pub(crate) fn acquit_all<P: Staged>(
-    make: impl Fn(u64) -> Simulator<P>,
-    mut seen: impl FnMut(&Simulator<P>),
-) {
+pub(crate) fn acquit_all<P: Staged>(make: impl Fn(u64) -> Simulator<P>, mut seen: impl FnMut(&Simulator<P>)) {
     let (mut committed, mut answered) = (0, 0);
     for seed in 0..seeds() {
         match make(seed).run() {

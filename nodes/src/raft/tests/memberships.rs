@@ -148,7 +148,10 @@ fn leadership_is_handed_over() {
     stage.elect("n1", &THREE);
     stage.propose("n1", "x");
     stage.operate("n1", &Operation::Transfer("n3".into())).unwrap();
-    assert!(stage.actor("n1").core.as_mut().unwrap().propose(super::command("y")).is_err(), "no more of these");
+    assert!(
+        stage.actor("n1").core.as_mut().unwrap().propose(super::command("y")).is_err(),
+        "no more of these"
+    );
     stage.play(&THREE);
     assert!(stage.leads("n3") && !stage.leads("n1"));
     stage.shows(

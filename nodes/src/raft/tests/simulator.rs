@@ -15,7 +15,9 @@ use super::super::bug::Bug;
 use super::super::core::{Config, Core, Notice, Stored, Time, Write};
 use super::super::log::Log;
 use super::super::message::{Entry, Payload, Position, Term};
-use crate::replica::simulator::{Simulator, acquit, acquit_all, convict, convict_all, every_bug_names_its_rule, seeds};
+use crate::replica::simulator::{
+    Simulator, acquit, acquit_all, convict, convict_all, every_bug_names_its_rule, seeds,
+};
 use crate::replica::stage::Staged;
 
 #[derive(Default)]

@@ -302,7 +302,14 @@ fn the_answer_to_a_heartbeat_speaks_of_no_snapshot_that_is_not_on_disk() {
     for body in [
         // Makes the term durable first.
         Body::AppendEntries { prev: Position::START, entries: Vec::new(), commit: 0, round: 1 },
-        Body::InstallSnapshot { last, members: THREE.map(Into::into).to_vec(), offset: 0, data, done: true, round: 2 },
+        Body::InstallSnapshot {
+            last,
+            members: THREE.map(Into::into).to_vec(),
+            offset: 0,
+            data,
+            done: true,
+            round: 2,
+        },
         Body::AppendEntries { prev, entries: Vec::new(), commit: 3, round: 3 },
     ] {
         let first = matches!(body, Body::AppendEntries { round: 1, .. });
