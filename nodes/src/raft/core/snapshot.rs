@@ -67,6 +67,7 @@ impl Core {
         self.ledger.restarted();
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the fields of one message")]
     pub(super) fn on_install_snapshot(
         &mut self,
         from: &NodeId,
