@@ -212,3 +212,16 @@ impl Gate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_share_the_bandwidth_of_their_link() {
+        let gate = Gate::default();
+        let first = gate.send(1_000, 1_000);
+        let second = gate.send(500, 1_000);
+        assert_eq!(second - first, Duration::from_millis(500), "one after the other over the same line");
+    }
+}

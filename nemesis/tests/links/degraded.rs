@@ -152,6 +152,23 @@ async fn a_connection_is_closed_in_order_after_so_many_bytes_and_the_next_one_wo
 }
 
 #[tokio::test]
+async fn of_a_reset_and_an_end_the_earlier_one_comes() {
+    let pair = Pair::open().await;
+    pair.links.degrade(N1, N2, quality("reset_after=6 close_after=100"));
+    let (mut n1, mut n2) = pair.connection().await;
+    say(&mut n1, "append 1").await;
+    hear(&mut n2, "append").await;
+    hear_reset(&mut n2).await;
+    pair.links.degrade(N1, N2, quality("reset_after=100 close_after=6"));
+    let (mut n1, mut n2) = pair.connection().await;
+    say(&mut n1, "append 1").await;
+    hear(&mut n2, "append").await;
+    hear_end(&mut n2).await;
+    drop((n1, n2));
+    pair.no_connections_left().await;
+}
+
+#[tokio::test]
 async fn a_link_that_stops_reading_makes_its_sender_wait_until_it_is_restored() {
     let pair = Pair::open().await;
     let (mut n1, mut n2) = pair.connection().await;
