@@ -63,9 +63,12 @@ fn impossible(case: &Case<'_>, by: Nanos) -> HashSet<usize> {
     }
 }
 
-/// Whether every writer of a value had taken effect before an instant. The initial value is there before any.
+/// Whether every writer of a value had taken effect before an instant: it was complete, or it is the only one and somebody had
+/// seen the value. The initial value is there before any.
 fn settled_before(case: &Case<'_>, value: &Value, instant: Nanos) -> bool {
-    writers(case, value).all(|op| op.ret() < instant)
+    let seen = || case.recorded().any(|(_, op)| observed(op) == Some(value) && op.ret() < instant);
+    let single = !value.is_nil() && writers(case, value).count() == 1;
+    writers(case, value).all(|op| op.ret() < instant) || (single && seen())
 }
 
 /// A compare-and-set is said to have found what it saw, a read to have returned it.

@@ -66,6 +66,13 @@ fn registers() {
          12 ms before it began, and 3 was not written in between"
     );
     assert_eq!(
+        said(
+            "0 write 3 @ 1..90\n 1 write 4 @ 5..20\n 4 read -> 3 @ 4..9\n 4 read -> 4 @ 11..20\n 3 read -> 3 @ 32..35"
+        ),
+        "non-monotonic-reads: process 3's `read → 3` on k went back in time: process 4's `read → 4` had completed \
+         12 ms before it began, and 3 was not written in between"
+    );
+    assert_eq!(
         said("0 write 2 @ 1..4\n 1 cas 2 5 -> true @ 5..9\n 4 cas 2 6 -> true @ 7..11"),
         "split-brain: process 1's `cas 2→5` and process 4's `cas 2→6` on k both succeeded from the same 2, which was \
          there only once"
