@@ -25,11 +25,17 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
-use tokio::{net::TcpStream, task::spawn_blocking};
+use tokio::{net::TcpStream, task::spawn_blocking, time::sleep};
 
 use crate::{NodeId, holders::Holders, sock_diag};
+
+/// How often a stranger is looked at, and the pause between: a node that has just been started may dial before it is known
+/// which process it is.
+const LOOKS_MAX: usize = 10;
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Who opened a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,10 +71,17 @@ impl Attribution {
         if let Some(node) = asked.and_then(|end| self.holders.by_cgroup(&end)) {
             return Dialler::Node(node);
         }
-        let holders = self.holders.clone();
-        // Files of /proc are read: some microseconds, but more if a node has thousands of them open.
-        let looked = spawn_blocking(move || look(&holders, from, proxy)).await;
-        let dialler = looked.unwrap_or(Dialler::Gone);
+        let mut dialler = Dialler::Stranger;
+        for _ in 0..LOOKS_MAX {
+            let holders = self.holders.clone();
+            // Files of /proc are read: some microseconds, but more if a node has thousands of them open.
+            let looked = spawn_blocking(move || look(&holders, from, proxy)).await;
+            dialler = looked.unwrap_or(Dialler::Gone);
+            if dialler != Dialler::Stranger {
+                break;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
         if dialler == Dialler::Stranger {
             self.strangers.count(|| {
                 let uid = sock_diag::find(from, proxy).ok().flatten().map(|end| end.uid);

@@ -79,6 +79,25 @@ impl Cluster {
 }
 
 #[tokio::test]
+async fn who_dials_before_its_process_is_known_is_known_in_time() {
+    let cluster = Cluster::open().await;
+    // This process, whose child dials, is no node for the moment.
+    cluster.n2_pid.send_replace(None);
+    let dial = format!("exec 3<>/dev/tcp/127.0.0.1/{}; cat <&3 >&3", cluster.proxy().port());
+    let child =
+        Command::new("bash").args(["-c", &dial]).process_group(0).spawn().expect("bash is everywhere");
+    let (_pid, pids) = watch::channel(Some(child.id()));
+    let _shell = Shell { child, _pid: watch::channel(None).0 };
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    cluster.links.follow(N3, pids);
+    let mut end = cluster.accept().await;
+    say(&mut end, "n3's").await;
+    hear(&mut end, "n3's").await;
+    eventually(|| cluster.links.counters(N3, N2).bytes_carried == 4).await;
+    assert!(cluster.links.strangers().is_none());
+}
+
+#[tokio::test]
 async fn both_directions_belong_to_the_links_of_whoever_dialled() {
     let cluster = Cluster::open().await;
     let port = cluster.proxy().port();
