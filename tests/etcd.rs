@@ -83,6 +83,7 @@ fn etcd_survives_kills_pauses_late_links_and_the_loss_of_its_leader() {
         ("partition:isolate-leader", 4_000),
         ("partition:one-way-leader", 3_000),
         ("partition:flapping-leader", 1_500),
+        ("partition:shifting-majority", 4_000),
         ("clients:leader-alone", 4_000),
     ];
     survives("counter", &faults);

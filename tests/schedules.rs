@@ -172,15 +172,16 @@ fn a_fault_without_effect_is_not_covered() {
 
 #[test]
 fn every_way_to_part_and_to_stop_nodes_bites_and_heals() {
-    let faults = "partition:isolate-leader partition:one-way-leader partition:flapping-leader partition:halves \
-        partition:random-halves partition:isolate-one partition:minority-third partition:majority-ring partition:one-way \
-        partition:flapping partition:bridge kill:leader kill:one kill:minority kill:majority kill:all kill:rolling kill:storm kill:crash-loop terminate:leader \
-        terminate:one pause:leader pause:one pause:minority pause:majority pause:all";
+    let faults = "partition:isolate-leader partition:one-way-leader partition:flapping-leader partition:leader-minority \
+        partition:shifting-majority partition:halves partition:random-halves partition:isolate-one partition:minority-third \
+        partition:majority-ring partition:one-way partition:flapping partition:bridge kill:leader kill:leader-again kill:bridge \
+        kill:one kill:minority kill:majority kill:all kill:rolling kill:storm kill:crash-loop terminate:leader terminate:one \
+        pause:leader pause:leader-again pause:one pause:minority pause:majority pause:all pause:rolling pause:storm";
     let step = |(number, fault): (u64, &str)| {
         format!("[[step]]\nat = '{}ms'\nhold = '500ms'\nfault = '{fault}'\n", number * 800 + 300)
     };
     let schedule: String = (0..).zip(faults.split_whitespace()).map(step).collect();
-    let run = Run::of("--time-limit 21500ms --seed 3", &schedule);
+    let run = Run::of("--time-limit 27s --seed 3", &schedule);
     run.expect_no_harm();
     let name = |fault: &Value| format!("{}:{}", fault["fault"], fault["kind"]).replace('"', "");
     let healed = run.faults("heal");
