@@ -121,7 +121,7 @@ fn damaged_files_are_named() {
     let store = Store::new();
     // A system need not survive it all: what is asked here is that the trial does.
     let ended = store.run(&format!("{QUICK} --nemesis bitflip:one,truncate:one,wipe:one,restore:one"));
-    assert!(matches!(ended.code, Some(0..=2)), "{:?}\n{}", ended.code, ended.stderr);
+    assert!(matches!(ended.code, Some(0..=2)), "{:?}\n{}\n{}", ended.code, ended.stdout, ended.stderr);
     let healed = lines(&store, "faults.jsonl");
     let touched = healed.iter().filter_map(|line| line["touched"][0].as_str()).collect::<Vec<_>>();
     assert!(!touched.is_empty() && touched.iter().all(|what| what.starts_with('n')), "{touched:?}");

@@ -224,9 +224,11 @@ impl Schedule {
             let hold_ms = rng.random_range(hold_ms_min..=hold_ms_max);
             plan.steps.push(self.deal(&mut decks[deck], at_ms, hold_ms, &mut rng));
             let after_ms = rng.random_range(0..=hold_ms / 2);
-            if decks.len() > 1 && rng.random() && hold_ms - after_ms >= hold_ms_min {
+            let joins = |other: usize| other != deck && !alone(&decks[deck]) && !alone(&decks[other]);
+            let may_be_joined = (0..decks.len()).any(joins);
+            if may_be_joined && rng.random() && hold_ms - after_ms >= hold_ms_min {
                 let hold_ms = rng.random_range(hold_ms_min..=hold_ms - after_ms);
-                let deck = round.next_but(deck, decks.len(), &mut rng);
+                let deck = round.next_such(joins, decks.len(), &mut rng);
                 plan.steps.push(self.deal(&mut decks[deck], at_ms + after_ms, hold_ms, &mut rng));
             }
             at_ms += period_ms;
@@ -256,14 +258,20 @@ impl Round {
         self.0.pop().expect("filled above")
     }
 
-    /// The next that is not this one, which keeps its turn.
-    fn next_but(&mut self, other: usize, decks: usize, rng: &mut ChaCha8Rng) -> usize {
-        if self.0.iter().all(|&deck| deck == other) {
+    /// The next such one; those that are passed over keep their turns.
+    fn next_such(&mut self, such: impl Fn(usize) -> bool, decks: usize, rng: &mut ChaCha8Rng) -> usize {
+        if !self.0.iter().any(|&deck| such(deck)) {
             self.0.splice(0..0, shuffled(decks, rng));
         }
-        let at = self.0.iter().rposition(|&deck| deck != other).expect("there are others");
+        let at = self.0.iter().rposition(|&deck| such(deck)).expect("there is one");
         self.0.remove(at)
     }
+}
+
+/// What damages files comes alone: a node that another fault starts meanwhile, on files that are being damaged, would die of
+/// it, and nobody could say of what.
+fn alone(deck: &Deck) -> bool {
+    matches!(deck.fault.name, "bitflip" | "truncate" | "wipe" | "restore")
 }
 
 fn shuffled(decks: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
