@@ -32,33 +32,57 @@ const ALIKE: f64 = 0.8;
 /// When the file cannot be read, or holds what `tribunal run` does not know.
 pub(crate) fn typed(words: impl Iterator<Item = OsString>) -> Result<Vec<OsString>> {
     let words: Vec<OsString> = words.collect();
-    let Some((at, path, len)) = config_flag(&words) else { return Ok(words) };
+    let Some((verb, at, path, len)) = config_flag(&words) else { return Ok(words) };
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("--config: cannot read {}", Path::new(&path).display()))?;
     let name = Path::new(&path).display().to_string();
-    let rest: Vec<OsString> = words.iter().take(at).chain(words.iter().skip(at + len)).cloned().collect();
-    let verb = rest.iter().position(|word| word == "run").expect("the flag stands after it");
-    let flags = flags(&text, &rest[verb + 1..]).with_context(|| name)?;
-    let mut typed = rest[..=verb].to_vec();
+    let rest = [&words[verb + 1..at], &words[at + len..]].concat();
+    let flags = flags(&text, &rest).with_context(|| name)?;
+    let mut typed = words[..=verb].to_vec();
     typed.extend(flags.into_iter().map(OsString::from));
-    typed.extend_from_slice(&rest[verb + 1..]);
+    typed.extend(rest);
     Ok(typed)
 }
 
-/// Where `--config FILE` or `--config=FILE` is after `run`, the file, and how many words that takes.
-fn config_flag(words: &[OsString]) -> Option<(usize, OsString, usize)> {
-    let verb = words.iter().skip(1).position(|word| !word.to_string_lossy().starts_with('-'))? + 1;
-    if words[verb] != "run" {
-        return None;
-    }
+/// Where `run` is, where `--config FILE` or `--config=FILE` is after it, the file, and how many words that takes.
+fn config_flag(words: &[OsString]) -> Option<(usize, usize, OsString, usize)> {
+    let verb = verb(words).filter(|verb| words[*verb] == "run")?;
     (verb + 1..words.len()).find_map(|at| {
         let word = words[at].to_string_lossy();
         match word.strip_prefix("--config=") {
-            Some(path) => Some((at, path.into(), 1)),
-            None if word == "--config" => Some((at, words.get(at + 1)?.clone(), 2)),
+            Some(path) => Some((verb, at, path.into(), 1)),
+            None if word == "--config" => Some((verb, at, words.get(at + 1)?.clone(), 2)),
             None => None,
         }
     })
+}
+
+/// Where the command is: after the flags that may stand before it, and what they take.
+fn verb(words: &[OsString]) -> Option<usize> {
+    let cli = Cli::command();
+    let mut at = 1;
+    loop {
+        let word = words.get(at)?.to_string_lossy();
+        match named(&cli, &word) {
+            Some(arg) => at += if takes_the_next(arg, &word) { 2 } else { 1 },
+            None if word.starts_with('-') => at += 1,
+            None => return Some(at),
+        }
+    }
+}
+
+/// The flag of a command that a word names.
+fn named<'a>(command: &'a Command, word: &str) -> Option<&'a Arg> {
+    let name = word.split('=').next().unwrap_or_default();
+    command.get_arguments().find(|arg| match name.strip_prefix("--") {
+        Some(long) => arg.get_long() == Some(long),
+        None => arg.get_short().is_some_and(|short| name == format!("-{short}")),
+    })
+}
+
+/// Whether the value of a flag is the word after it.
+fn takes_the_next(arg: &Arg, word: &str) -> bool {
+    arg.get_action().takes_values() && !word.contains('=')
 }
 
 /// The words that a file comes to, beside those that were typed.
@@ -94,19 +118,14 @@ fn typed_flags(run: &Command, typed: &[OsString]) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
     let mut typed = typed.iter().map(|word| word.to_string_lossy());
     while let Some(word) = typed.next() {
-        let name = word.split('=').next().unwrap_or_default();
-        let is_meant = |arg: &&Arg| match name.strip_prefix("--") {
-            Some(long) => arg.get_long() == Some(long),
-            None => arg.get_short().is_some_and(|short| name == format!("-{short}")),
-        };
-        match run.get_arguments().find(is_meant) {
+        match named(run, &word) {
             Some(arg) => {
                 ids.insert(arg.get_id().to_string());
-                if arg.get_action().takes_values() && !word.contains('=') {
+                if takes_the_next(arg, &word) {
                     typed.next();
                 }
             }
-            None if !name.starts_with('-') => drop(ids.insert("workload".into())),
+            None if !word.starts_with('-') => drop(ids.insert("workload".into())),
             None => {} // whoever reads the whole says what is wrong with it
         }
     }
@@ -199,6 +218,12 @@ mod tests {
         let line = format!("tribunal --ascii run --config {} --nodes 3", path.display());
         let expanded = typed(words(line).into_iter()).unwrap();
         assert_eq!(expanded, words("tribunal --ascii run --keys=9 register --nodes 3".into()));
+        let after_flags = words(format!("tribunal --color never run register --config={}", path.display()));
+        let expanded = typed(after_flags.into_iter());
+        assert!(
+            expanded.is_ok_and(|words| words.contains(&"--keys=9".into())),
+            "what stands before `run` takes words, too"
+        );
         let other = words("tribunal check --config x".into());
         assert_eq!(typed(other.clone().into_iter()).unwrap(), other, "only `run` has it");
         assert!(typed(words("tribunal run --config /nowhere".into()).into_iter()).is_err());
