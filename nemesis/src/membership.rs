@@ -41,13 +41,8 @@ fn draw_membership(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
         // With fewer nodes than four, one that goes too many leaves nobody to disagree.
         "split" if order.len() < 4 => Vec::new(),
         "split" => {
-            let (here, there) = order.split_at(minority);
-            let cut: Grudge = here
-                .iter()
-                .flat_map(|here| there.iter().flat_map(move |there| [(*here, *there), (*there, *here)]))
-                .collect();
-            let mut acts = plan::hold(&cut, dice.mode);
-            acts.extend(there.iter().take(2).map(remove));
+            let mut acts = plan::hold(&Grudge::split(order, minority), dice.mode);
+            acts.extend(order[minority..].iter().take(2).map(remove));
             acts
         }
         "minority" => order.iter().take(minority).map(remove).collect(),
