@@ -230,18 +230,18 @@ impl Core {
     pub(super) fn on_append_reply(&mut self, from: &NodeId, round: u64, result: Appended) {
         let Role::Leader(leading) = &mut self.role else { return };
         let Some(follower) = leading.followers.get_mut(from) else { return };
-        // It refused an earlier term of this node's: that confirms no round of this one, whose numbers begin anew.
-        if result == Appended::Stale {
-            return;
-        }
-        follower.answered(self.now, round);
         match result {
-            Appended::Matched(index) => follower.matched_upto(index),
+            Appended::Matched(index) => {
+                follower.answered(self.now, round);
+                follower.matched_upto(index);
+            }
             Appended::Conflict { prev, term, from } => {
+                follower.answered(self.now, round);
                 let same = term.and_then(|term| self.log.last_of_term(term));
                 follower.conflicted(prev, same.map_or(from, |last| last + 1));
             }
-            Appended::Stale => {}
+            // It refused an earlier term of this node's: that confirms no round of this one, whose numbers begin anew.
+            Appended::Stale => return,
         }
         self.advance_commit();
         self.hand_over();
