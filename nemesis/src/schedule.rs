@@ -346,7 +346,7 @@ impl Deck {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use proptest::prelude::*;
 
@@ -479,6 +479,10 @@ mod tests {
         }
         assert!((100..200).contains(&joined) && alone > 250, "{joined} joined, {alone} not");
         assert!(draw("kill", 3, 5, 3000, 1_000_000).steps.len() < 400, "alone, a fault is never joined");
+        let plan = draw("kill,wipe,pause,restore", 3, 5, 3000, 1_000_000);
+        let joined = plan.steps.windows(2).filter(|pair| pair[1].at_ms < pair[0].at_ms + pair[0].hold_ms);
+        let faults: BTreeSet<&str> = joined.flatten().map(|step| step.fault.as_str()).collect();
+        assert_eq!(faults, BTreeSet::from(["kill", "pause"]), "nobody meddles with files that are damaged");
     }
 
     proptest! {
