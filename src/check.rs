@@ -25,11 +25,13 @@ use tribunal_checker::formats::Reading;
 use tribunal_checker::model::ModelKind;
 use tribunal_checker::verdict::Answer;
 use tribunal_reports::judgement::{Circumstances, Judgement, RunOutcome};
+use tribunal_reports::junit::{Suite, render_suites};
 use tribunal_reports::run_info::RunInfo;
 
 use crate::cli::Style;
 use crate::exit;
 use crate::input::{InputArgs, is_standard};
+use crate::junit;
 use crate::limits::LimitArgs;
 
 #[derive(clap::Args)]
@@ -64,6 +66,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 
+    /// Write junit.xml to this file, a test suite per history
+    #[arg(long, value_name = "PATH")]
+    junit: Option<PathBuf>,
+
     /// How to print the verdicts
     #[arg(long, value_enum, default_value = "text", value_name = "HOW")]
     format: Style,
@@ -91,6 +97,18 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     {
         return exit::usage(error);
     }
+    let begun = RunInfo {
+        args: std::env::args().skip(1).collect(),
+        workload: "histories".into(),
+        ..RunInfo::default()
+    };
+    if let Some(path) = &args.junit
+        && let Err(error) =
+            junit::write(path, &render_suites(&[Suite::unfinished(&begun, "the check did not end")]))
+    {
+        return exit::usage(error);
+    }
+    let mut suites = Vec::new();
     let threads = args.threads.or(thread::available_parallelism().ok()).map_or(1, NonZero::get);
     let workers = threads.min(args.paths.len());
     let next = AtomicUsize::new(0);
@@ -117,15 +135,33 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             early.insert(at, judged);
             while let Some(judged) = early.remove(&due) {
                 tally.count(&judged);
+                if args.junit.is_some() {
+                    suites.push(suite(&args.paths[due], &judged));
+                }
                 print(judged, args.format);
                 due += 1;
             }
         }
     });
+    if let Some(path) = &args.junit
+        && let Err(error) = junit::write(path, &render_suites(&suites))
+    {
+        eprintln!("warning: {error:#}");
+    }
     if args.paths.len() > 1 {
         eprintln!("{tally}");
     }
     ExitCode::from(tally.exit_code())
+}
+
+/// What CI is told of one history.
+fn suite(path: &Path, judged: &Result<Judged>) -> Suite {
+    match judged {
+        Ok(Judged { file, timed, judgement, .. }) => {
+            Suite::of_history(file, judgement, text::render(file, judgement, *timed))
+        }
+        Err(error) => Suite::unreadable(&path.display().to_string(), &format!("{error:#}")),
+    }
 }
 
 /// Reads and judges one history.

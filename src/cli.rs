@@ -25,6 +25,7 @@ Examples:
   tribunal run register --system etcd --nodes 3          a real etcd, if it is installed
   tribunal run register --nodes 3 --nemesis none --rate 500
   tribunal run register --repeat 20 --availability 0.9   twenty runs, each of which must answer nine of ten
+  tribunal run register --junit out/register.xml -q      for CI: the verdict, and JUnit's XML
   tribunal run --config nightly.toml --time-limit 5m     flags from a file; those on the command line win
   tribunal run register --schedule store/latest/faults.jsonl    the same faults at the same times";
 
@@ -33,6 +34,7 @@ Examples:
   tribunal check store/latest                                the last run, from what is on disk
   tribunal check --model cas-register history.edn *.log      many at once; the format is recognised
   tribunal check --model queue --report out history.jsonl    with report.html and the rest in out/
+  tribunal check --model cas-register --junit out.xml *.log  for CI: a test suite per history
   some-test | tribunal check --model counter -               from standard input";
 
 const LIST_EXAMPLES: &str = "\
@@ -377,7 +379,11 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) limits: crate::limits::LimitArgs,
 
-    /// How progress is shown
+    /// Write junit.xml to this file, too: from the beginning, so that a run that is cut off is no success
+    #[arg(long, value_name = "PATH", conflicts_with = "repeat")]
+    pub(crate) junit: Option<PathBuf>,
+
+    /// How progress is shown; t and enter, or SIGUSR1, print the status to stay
     #[arg(long, value_enum, default_value = "auto", value_name = "HOW")]
     pub(crate) progress: Progress,
 

@@ -5,12 +5,14 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use tribunal_checker::check::Options;
+use tribunal_checker::limits::{Limits, Progress};
 use tribunal_checker::model::ModelKind;
 use tribunal_checker::verdict::Verdict;
 use tribunal_reports::judgement::{CheckCost, Circumstances, HarnessFailure, Judgement};
@@ -21,9 +23,10 @@ use tribunal_reports::text;
 use crate::cli::{RunArgs, Style};
 use crate::exit;
 use crate::github;
+use crate::junit;
 use crate::limits::{LimitArgs, memory};
 use crate::live::Live;
-use crate::live::status::Check;
+use crate::live::status::{Check, Whole};
 use crate::store::Store;
 
 /// Judges the run, puts the verdict on disk, completes the directory, renders the reports and prints the outcome.
@@ -38,8 +41,8 @@ pub(crate) fn judge_and_report(
 ) -> Result<ExitCode> {
     live.phase("checking");
     let checked = Evidence::load(store.path())
-        .map(|evidence| (shown(live, args, || check(&evidence, &args.limits)), evidence));
-    live.end();
+        .map(|evidence| (shown(live, args, |progress| check(&evidence, &args.limits, progress)), evidence));
+    live.phase("reporting");
     let (checked, evidence) = checked?;
     let verdict = match checked {
         Ok((verdict, cost)) => {
@@ -60,36 +63,50 @@ pub(crate) fn judge_and_report(
     if let Err(error) = store.complete(judgement.outcome.is_good()) {
         eprintln!("warning: {error:#}");
     }
-    report(store.path(), &judgement, args);
+    report(store.path(), &judgement, args, live);
     Ok(ExitCode::from(judgement.exit_code))
 }
 
 /// Does a check, and shows every second how far it is.
-fn shown<T>(live: &Live, args: &RunArgs, check: impl FnOnce() -> T) -> T {
+fn shown<T>(live: &Live, args: &RunArgs, check: impl FnOnce(&Progress) -> T) -> T {
     let (done, ended) = mpsc::channel::<()>();
+    let progress = &Progress::default();
     thread::scope(|scope| {
         scope.spawn(move || {
             let start = Instant::now();
+            let mut before = 0;
             while ended.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
-                live.check(Check::Whole(start.elapsed(), args.limits.check_time_limit, memory("VmRSS:")));
+                let states = progress.states.load(Relaxed);
+                live.check(Check::Whole(Whole {
+                    took: start.elapsed(),
+                    limit: args.limits.check_time_limit,
+                    keys: (progress.keys_done.load(Relaxed), progress.keys.load(Relaxed)),
+                    states_per_second: states - before,
+                    held: memory("VmRSS:"),
+                    shrinking: progress.shrinking.load(Relaxed),
+                }));
+                before = states;
             }
         });
-        let checked = check();
+        let checked = check(progress);
         drop(done);
         checked
     })
 }
 
 /// Checks what was recorded by the model that the run names.
-pub(crate) fn check(evidence: &Evidence, limits: &LimitArgs) -> Result<(Verdict, CheckCost)> {
+fn check(evidence: &Evidence, limits: &LimitArgs, progress: &Progress) -> Result<(Verdict, CheckCost)> {
     let model: ModelKind = evidence.info.model.parse()?;
-    Ok(limits.check(&evidence.history, model, Options::default())?)
+    let limited = Limits { progress: Some(progress), ..Limits::default() };
+    Ok(limits.check(&evidence.history, model, Options { limits: limited, ..Options::default() })?)
 }
 
-/// Renders every report, and prints the outcome: all of report.txt unless all is well. With `--format json` standard
-/// output has the verdict alone, and what is for people goes to standard error.
-fn report(dir: &Path, judgement: &Judgement, args: &RunArgs) {
+/// Renders every report, and prints the outcome: all of report.txt unless all is well. Where the report is comes last. With
+/// `--format json` standard output has the verdict alone, and what is for people goes to standard error.
+fn report(dir: &Path, judgement: &Judgement, args: &RunArgs, live: &Live) {
+    let rendered = RunDir::load(dir).map(|run| (render_all(&run, dir), run));
     let json = args.format == Style::Json;
+    live.end();
     if json {
         exit::say(&(serde_json::to_string(judgement).expect("a verdict has no maps with odd keys") + "\n"));
     }
@@ -97,22 +114,33 @@ fn report(dir: &Path, judgement: &Judgement, args: &RunArgs) {
         true => eprint!("{}", exit::shown(text)),
         false => exit::say_outcome(text, judgement.outcome),
     };
-    let run = match RunDir::load(dir) {
-        Ok(run) => run,
+    let (rendered, run) = match rendered {
+        Ok(rendered) => rendered,
         Err(error) => {
             say(&format!("{}\n", judgement.sentence));
             eprintln!("warning: no reports: {:#}", anyhow::Error::new(error));
             return;
         }
     };
-    for (name, rendered) in render_all(&run, dir) {
+    for (name, rendered) in rendered {
         if let Err(error) = rendered {
             eprintln!("warning: no {name}: {error}");
         }
     }
+    if let Some(path) = &args.junit
+        && let Err(error) = write_junit(path, &run)
+    {
+        eprintln!("warning: {error:#}");
+    }
+    github::announce(&run);
     match std::panic::catch_unwind(|| text::render(&run)) {
         Ok(text) if !args.quiet && !judgement.outcome.is_good() => say(&text),
         _ => say(&format!("{}\n  report   {}\n", judgement.sentence, dir.join("report.html").display())),
     }
-    github::announce(&run);
+}
+
+/// Puts junit.xml where `--junit` wants it. A renderer that panics leaves there that the run did not end.
+fn write_junit(path: &Path, run: &RunDir) -> Result<()> {
+    let text = std::panic::catch_unwind(|| tribunal_reports::junit::render(run));
+    junit::write(path, &text.map_err(|_| anyhow!("--junit: the renderer panicked"))?)
 }

@@ -43,6 +43,7 @@ impl LimitArgs {
         how: Options<'_>,
     ) -> Result<(Verdict, CheckCost), Unfit> {
         let start = Instant::now();
+        let progress = how.limits.progress;
         let expired = || start.elapsed() >= self.check_time_limit || GIVE_UP.load(Ordering::Relaxed);
         let limits = Limits {
             states_max: self.check_states_limit,
@@ -51,6 +52,7 @@ impl LimitArgs {
                 label: humantime::format_duration(self.check_time_limit).to_string(),
                 expired: &expired,
             }),
+            progress,
         };
         let verdict = check(history, model, &Options { limits, ..how })?;
         let took_ms = start.elapsed().as_millis() as u64;

@@ -1,11 +1,13 @@
 //! The terminal while a run is under way.
 //!
 //! On a terminal six lines are kept up to date ([`status`]) and whatever happens scrolls above them; elsewhere there is a
-//! plain line every ten seconds and one for every change. SIGUSR1 prints the six lines to stay, on either. All of it
+//! plain line every ten seconds and one for every change. SIGUSR1 prints the six lines to stay, on
+//! either, and so does `t` and enter at a terminal ([`keyboard`]). All of it
 //! goes to standard error: standard output is for the verdict.
 //!
 //! There are no colours here, and so nothing for `NO_COLOR` to take away; the verdict has one ([`crate::judge`]).
 
+pub(crate) mod keyboard;
 pub(crate) mod status;
 
 use std::collections::HashMap;
@@ -78,6 +80,13 @@ impl Live {
             asked: HashMap::new(),
         };
         Live { clock, verbose: args.verbose, face, now: Mutex::new(now) }
+    }
+
+    /// Where the report will be: the first line of what only scrolls, so that it is found whatever happens.
+    pub(crate) fn place(&self, report: &std::path::Path) {
+        if let Face::Plain = self.face {
+            self.say(&format!("report   {} (when the run is over)", report.display()));
+        }
     }
 
     /// What the run is: a line of its own where lines only scroll, the first of the six elsewhere.

@@ -14,6 +14,7 @@ mod github;
 mod input;
 mod journal;
 mod judge;
+mod junit;
 mod limits;
 mod list;
 mod live;

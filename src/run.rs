@@ -33,9 +33,10 @@ use crate::failure::Failures;
 use crate::faults::{Faults, Nemesis};
 use crate::journal::Journal;
 use crate::judge;
+use crate::junit::Junit;
 use crate::limits::GIVE_UP;
 use crate::live::status::{Check, Status};
-use crate::live::{Live, TICK};
+use crate::live::{Live, TICK, keyboard};
 use crate::record::RunRecord;
 use crate::store::Store;
 use crate::watch::{self, Watch};
@@ -49,6 +50,10 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         Ok(plan) => plan,
         Err(error) => return exit::usage(error),
     };
+    let mut junit = match Junit::open(&plan) {
+        Ok(junit) => junit,
+        Err(error) => return exit::usage(error),
+    };
     // Before the runtime starts the first thread.
     if args.net != Net::Proxy
         && let Err(error) = namespaces::enter()
@@ -59,9 +64,12 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::harness(error.into()),
     };
-    match runtime.block_on(Trial::hold(&plan)) {
+    match runtime.block_on(Trial::hold(&plan, &mut junit)) {
         Ok(code) => code,
-        Err(error) => exit::harness(error),
+        Err(error) => {
+            junit.broke(&error);
+            exit::harness(error)
+        }
     }
 }
 
@@ -82,13 +90,15 @@ impl Plan {
         let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u16>()));
         let workload = lookup("workload", &args.workload, tribunal_workloads::WORKLOADS, |entry| entry.name)?;
         let system = lookup("system", &args.system, tribunal_systems::SYSTEMS, |entry| entry.name)?;
+        let model = model(workload, args.model)?;
+        system.fits(workload, model.name())?;
         try_node_command(&*(system.make)(&switches(args)?)?)?;
         Ok(Plan {
             args: args.clone(),
             seed,
             workers: args.concurrency.workers(nodes),
             workload,
-            model: model(workload, args.model)?,
+            model,
             system,
             nemesis: Nemesis::of(args, seed)?,
         })
@@ -165,6 +175,7 @@ fn lookup<T>(
 /// A run under way.
 struct Trial<'a> {
     plan: &'a Plan,
+    junit: &'a Junit,
     live: Arc<Live>,
     /// Told once: wind down in order.
     stop: CancellationToken,
@@ -183,10 +194,12 @@ struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     /// The whole of it.
-    async fn hold(plan: &'a Plan) -> Result<ExitCode> {
+    async fn hold(plan: &'a Plan, junit: &'a mut Junit) -> Result<ExitCode> {
         let started = SystemTime::now();
         let mut store = Store::create(&plan.args.store, plan.workload.name, plan.seed, started)?;
-        let mut trial = Trial::open(plan, &store, started).await?;
+        junit.keep_in(store.path());
+        let junit = &*junit;
+        let mut trial = Trial::open(plan, junit, &store, started).await?;
 
         trial.start().await;
         trial.drive().await;
@@ -196,17 +209,21 @@ impl<'a> Trial<'a> {
 
         let live = trial.live.clone();
         let circumstances = trial.close(&store);
-        judge::judge_and_report(&mut store, &plan.args, circumstances, &live)
+        junit.phase("checking");
+        let judged = judge::judge_and_report(&mut store, &plan.args, circumstances, &live);
+        live.end();
+        judged
     }
 
     /// Opens everything that can fail for a reason of this machine, before the first process is started.
-    async fn open(plan: &'a Plan, store: &Store, started: SystemTime) -> Result<Self> {
+    async fn open(plan: &'a Plan, junit: &'a Junit, store: &Store, started: SystemTime) -> Result<Self> {
         let clock = Clock::start();
         let live = Arc::new(Live::new(&plan.args, clock));
         let stop = CancellationToken::new();
         let failures = Arc::new(Failures::new(stop.clone()));
         let interrupted = watch_interrupts(stop.clone(), live.clone())?;
         watch_questions(live.clone())?;
+        keyboard::watch(live.clone());
 
         let watch = (!plan.args.no_fail_fast).then(|| Watch::start(plan.model, stop.clone(), live.clone()));
         let online = watch.as_ref().map(Watch::progress);
@@ -259,6 +276,7 @@ impl<'a> Trial<'a> {
             .context("cannot create links.jsonl")?;
         let record = RunRecord::new(plan, &cluster, started, clock);
         store.write_json("run.json", &record.info)?;
+        live.place(&store.complete_path().join("report.html"));
         live.title(&format!(
             "{} on {}: {}, {}, {} of {}, seed {}",
             plan.workload.name,
@@ -274,6 +292,7 @@ impl<'a> Trial<'a> {
         ));
         Ok(Trial {
             plan,
+            junit,
             live,
             stop,
             failures,
@@ -434,6 +453,7 @@ impl<'a> Trial<'a> {
 
     fn phase(&mut self, name: &str) {
         self.record.begin_phase(name);
+        self.junit.phase(name);
         self.live.phase(name);
     }
 }

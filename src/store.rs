@@ -59,6 +59,11 @@ impl Store {
         &self.path
     }
 
+    /// Where it will be when the run is complete.
+    pub(crate) fn complete_path(&self) -> PathBuf {
+        self.path.with_file_name(&self.name)
+    }
+
     /// Writes a file of the directory as one JSON object.
     pub(crate) fn write_json(&self, name: &str, what: &impl Serialize) -> Result<()> {
         let path = self.path.join(name);
@@ -76,7 +81,7 @@ impl Store {
         if data.exists() {
             std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
         }
-        let complete = self.path.with_file_name(&self.name);
+        let complete = self.complete_path();
         std::fs::rename(&self.path, &complete)
             .with_context(|| format!("cannot rename {} to {}", self.path.display(), complete.display()))?;
         self.path = complete;

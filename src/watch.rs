@@ -22,7 +22,8 @@ use crate::live::status::Check;
 const LAG_EVENTS_MAX: usize = 1 << 16;
 
 /// What it may cost: it shares the machine with the trial.
-const LIMITS: Limits<'static> = Limits { states_max: 1_000_000, memory_bytes_max: 256 << 20, time: None };
+const LIMITS: Limits<'static> =
+    Limits { states_max: 1_000_000, memory_bytes_max: 256 << 20, time: None, progress: None };
 
 /// Where the recorder hands its events.
 pub(crate) struct Watch {

@@ -23,6 +23,12 @@ fn wrong_arguments_exit_with_64_and_say_what_was_expected() {
         (&["run", "register", "--schedule", "no/such/file"], "no/such/file"),
         (&["run", "register", "--grudge", "n1"], "n1>n2"),
         (&["run", "register", "--nodes", "3", "--grudge", "n1>n4"], "there is no n4 in a cluster of 3"),
+        (&["run", "election", "--system", "ttl-lock"], "expected --model mutex"),
+        (&["run", "queue", "--system", "abd"], "expected one of rw-register"),
+        (
+            &["run", "register", "--junit", "no/such/dir/junit.xml"],
+            "--junit: cannot write no/such/dir/junit.xml",
+        ),
         (&["chek"], "check"),
         (&["check", "no/such/file"], "no/such/file: expected a run directory or a file"),
         (&["report", "no/such/run"], "run.json: No such file or directory (os error 2)\n"),

@@ -76,6 +76,28 @@ fn a_written_history_gets_every_report_and_can_be_rendered_again() {
 }
 
 #[test]
+fn every_history_is_a_suite_for_ci() {
+    let store = Store::new();
+    let (bad, none, junit) =
+        (store.path().join("bad.jsonl"), store.path().join("none.jsonl"), store.path().join("junit.xml"));
+    std::fs::write(&bad, TAKEN_TWICE).unwrap();
+    let check = || {
+        let mut command = tribunal(["check", "--model", "queue", "--junit"]);
+        command.arg(&junit).arg(&bad).arg(&none);
+        Ended::of(command.output().unwrap())
+    };
+    check().expect(1);
+    let xml = std::fs::read_to_string(&junit).unwrap();
+    assert_eq!(xml.matches("<testsuite ").count(), 2, "{xml}");
+    assert!(xml.contains("<failure type=") && xml.contains("<error type=\"unreadable\""), "{xml}");
+
+    std::fs::remove_file(&junit).unwrap();
+    std::fs::create_dir(&junit).unwrap();
+    let said = check().expect(64).stderr;
+    assert!(said.contains("--junit: cannot write") && said.contains("junit.xml"), "{said}");
+}
+
+#[test]
 fn what_there_is_can_be_listed() {
     for (what, holds) in
         [("workloads", "register"), ("systems", "raft"), ("faults", "partition"), ("models", "stack")]

@@ -9,7 +9,7 @@
 
 use std::cmp::Reverse;
 use std::num::NonZero;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::decision::Decision;
@@ -95,13 +95,23 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
     let keys = history.by_key();
     let ops: Vec<Vec<&Op>> =
         keys.iter().map(|(_, ids)| ids.iter().map(|&id| &history.ops[id]).collect()).collect();
+    let progress = options.limits.progress;
+    if let Some(progress) = progress {
+        progress.keys.store(keys.len(), Ordering::Relaxed);
+    }
     // The biggest first, so that no thread is left with it when all others are done.
     let mut order: Vec<usize> = (0..keys.len()).collect();
     order.sort_by_key(|&part| Reverse(ops[part].len()));
     let results = run_until_final(
         order.len(),
         threads(options, history.ops.len()),
-        |job, unwanted| decide(judge, &ops[order[job]], options, unwanted),
+        |job, unwanted| {
+            let decided = decide(judge, &ops[order[job]], options, unwanted);
+            if let Some(progress) = progress {
+                progress.keys_done.fetch_add(1, Ordering::Relaxed);
+            }
+            decided
+        },
         |decided| !options.all_parts && matches!(decided.decision, Decision::Illegal { .. }),
     );
     let mut decided: Vec<Decided> = vec![Decided::not_started(); keys.len()];
@@ -118,6 +128,9 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
     let earliest = earliest.min_by_key(|(ids, conflict)| history.ops[ids[conflict[0]]].ret());
     let violation = earliest.map(|(ids, conflict)| {
         if options.explain {
+            if let Some(progress) = progress {
+                progress.shrinking.store(true, Ordering::Relaxed);
+            }
             explain::violation(judge, options, history, ids, conflict)
         } else {
             violation(history, ids, conflict)

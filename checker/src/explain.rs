@@ -81,6 +81,7 @@ pub(crate) fn violation(
         states_max: states.min(options.limits.states_max),
         memory_bytes_max: MEMORY_BYTES_MAX.min(options.limits.memory_bytes_max),
         time: options.limits.time.clone(),
+        progress: options.limits.progress,
     };
     let left = Cell::new(SHRINK_STATES_MAX);
     let mut decide = |ops: &[Op]| {

@@ -9,7 +9,7 @@
 //! [`TimeLimit::expired`] says.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// How many configurations are explored between two looks at the limits.
 const POLL_EVERY: u32 = 1024;
@@ -23,6 +23,21 @@ pub struct Limits<'a> {
     pub memory_bytes_max: usize,
     /// Time, as the caller measures it, for the whole check.
     pub time: Option<TimeLimit<'a>>,
+    /// Where the check says how far it is, for whoever waits for it.
+    pub progress: Option<&'a Progress>,
+}
+
+/// How far a check is. It only ever grows, can be read from any thread while the check goes on, and decides nothing.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Keys that there are; 0 until they have been counted.
+    pub keys: AtomicUsize,
+    /// Keys that are done with, whatever came of them.
+    pub keys_done: AtomicUsize,
+    /// Configurations explored, a thousand or so late.
+    pub states: AtomicU64,
+    /// Whether a violation is proved, and what is being looked for is a smaller proof of it.
+    pub shrinking: AtomicBool,
 }
 
 /// A limit on time. The caller owns the clock.
@@ -43,7 +58,7 @@ impl fmt::Debug for TimeLimit<'_> {
 impl Default for Limits<'_> {
     /// A billion configurations and 2 GiB for each part; no limit on time.
     fn default() -> Self {
-        Limits { states_max: 1_000_000_000, memory_bytes_max: 2 << 30, time: None }
+        Limits { states_max: 1_000_000_000, memory_bytes_max: 2 << 30, time: None, progress: None }
     }
 }
 
@@ -98,13 +113,15 @@ pub(crate) struct Meter<'a> {
     until_poll: u32,
     polled: u64,
     bytes: usize,
+    /// How many configurations [`Progress`] knows of.
+    told: u64,
 }
 
 impl<'a> Meter<'a> {
     /// A fresh account. The search stops early when `cancelled` becomes true.
     pub(crate) fn new(limits: &'a Limits<'a>, cancelled: Option<&'a AtomicBool>) -> Self {
         let first = limits.states_max.min(u64::from(POLL_EVERY)) as u32;
-        Meter { limits, cancelled, until_poll: first, polled: u64::from(first), bytes: 0 }
+        Meter { limits, cancelled, until_poll: first, polled: u64::from(first), bytes: 0, told: 0 }
     }
 
     /// Counts one configuration.
@@ -127,9 +144,19 @@ impl<'a> Meter<'a> {
         self.polled - u64::from(self.until_poll)
     }
 
+    /// Says how many configurations there have been since it last did.
+    fn tell(&mut self) {
+        if let Some(progress) = self.limits.progress {
+            let states = self.states();
+            progress.states.fetch_add(states - self.told, Ordering::Relaxed);
+            self.told = states;
+        }
+    }
+
     /// Looks at every limit, and allows the next stretch of configurations.
     #[cold]
     fn poll(&mut self) -> Result<(), Limit> {
+        self.tell();
         if self.cancelled.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
             return Err(Limit::Cancelled);
         }
@@ -146,6 +173,12 @@ impl<'a> Meter<'a> {
     }
 }
 
+impl Drop for Meter<'_> {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +192,17 @@ mod tests {
         }
         assert_eq!(meter.tick(), Err(Limit::States));
         assert_eq!(meter.states(), 2500);
+    }
+
+    #[test]
+    fn whoever_waits_is_told_of_every_configuration_in_the_end() {
+        let progress = Progress::default();
+        let limits = Limits { progress: Some(&progress), ..Limits::default() };
+        let mut meter = Meter::new(&limits, None);
+        (0..2500).for_each(|_| meter.tick().unwrap());
+        assert_eq!(progress.states.load(Ordering::Relaxed), 2048, "as of the last look at the limits");
+        drop(meter);
+        assert_eq!(progress.states.load(Ordering::Relaxed), 2500);
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! `junit.xml`: the run as a test suite, for the CI systems that read such files.
 //!
 //! One case per property. `unknown` and a harness failure are errors and never skipped: a build that could not tell must not be
-//! green. The elements and attributes are those that Jenkins and GitLab read.
+//! green. So the file can be written before there is an outcome ([`Suite::unfinished`]), with the error that the run did not end.
+//! The elements and attributes are those that Jenkins and GitLab read.
 
 use maud::{Markup, html};
+use tribunal_checker::op::Nanos;
 use tribunal_checker::verdict::Answer;
 
-use crate::judgement::{RunOutcome, unavailable};
+use crate::judgement::{Judgement, RunOutcome, unavailable};
 use crate::run_dir::RunDir;
+use crate::run_info::RunInfo;
 use crate::summary;
 use crate::text;
-use crate::wording::{elide, value};
+use crate::wording::{elide, is_unseen, value};
 
 /// The longest text in an attribute.
 const TEXT_CHARS_MAX: usize = 600;
@@ -26,27 +29,98 @@ enum Verdict {
     Error(String, String),
 }
 
-/// The file.
-pub fn render(run: &RunDir) -> String {
-    let info = &run.evidence.info;
-    let suite = elide(&format!("{} on {}", info.workload, info.system), TEXT_CHARS_MAX);
-    let cases = cases(run);
-    let failures = cases.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Failure(..))).count();
-    let errors = cases.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Error(..))).count();
-    let time = format!("{:.3}", run.judgement.stats.span_ns as f64 / 1e9);
-    let body = text::render(run);
-    let markup = html! {
-        testsuites name="tribunal" tests=(cases.len()) failures=(failures) errors=(errors) time=(time) {
-            testsuite name=(suite) tests=(cases.len()) failures=(failures) errors=(errors) skipped="0" time=(time)
-                timestamp=(elide(&info.started_utc, 40)) {
+/// One run, or one history: what it comes to, property by property.
+pub struct Suite {
+    name: String,
+    started_utc: String,
+    span_ns: Nanos,
+    properties: Vec<(&'static str, String)>,
+    cases: Vec<(String, Verdict)>,
+    /// What people read of each case that is not good.
+    body: String,
+}
+
+impl Suite {
+    /// A run that was judged.
+    pub fn of(run: &RunDir) -> Suite {
+        let info = &run.evidence.info;
+        let report = ("report", format!("{}/report.html", run.name));
+        let mut cases = parts(&run.judgement, &info.model);
+        cases.extend(circumstances(run));
+        Suite {
+            span_ns: run.judgement.stats.span_ns,
+            properties: about(info).into_iter().chain([report]).collect(),
+            cases,
+            body: text::render(run),
+            ..Suite::named(info)
+        }
+    }
+
+    /// A history of that name, judged alone; `body` is what people read of it.
+    pub fn of_history(name: &str, judgement: &Judgement, body: String) -> Suite {
+        let model = judgement.checker.as_ref().map_or("", |verdict| &verdict.model);
+        Suite {
+            name: name.to_string(),
+            started_utc: String::new(),
+            span_ns: judgement.stats.span_ns,
+            properties: vec![("model", model.to_string())],
+            cases: parts(judgement, model),
+            body,
+        }
+    }
+
+    /// A run that has not ended: whoever reads this when nothing goes on any more reads of a run that was cut off.
+    pub fn unfinished(info: &RunInfo, why: &str) -> Suite {
+        let good = RunOutcome::good(&info.model).name();
+        Suite {
+            properties: about(info),
+            cases: vec![(good.into(), Verdict::Error("unfinished".into(), elide(why, TEXT_CHARS_MAX)))],
+            body: why.to_string(),
+            ..Suite::named(info)
+        }
+    }
+
+    /// A history that cannot be judged.
+    pub fn unreadable(name: &str, why: &str) -> Suite {
+        let verdict = Verdict::Error("unreadable".into(), elide(why, TEXT_CHARS_MAX));
+        Suite { cases: vec![("readable".into(), verdict)], ..Suite::of_name(name) }
+    }
+
+    fn named(info: &RunInfo) -> Suite {
+        Suite {
+            started_utc: info.started_utc.clone(),
+            ..Suite::of_name(&format!("{} on {}", info.workload, info.system))
+        }
+    }
+
+    fn of_name(name: &str) -> Suite {
+        Suite {
+            name: name.to_string(),
+            started_utc: String::new(),
+            span_ns: 0,
+            properties: Vec::new(),
+            cases: Vec::new(),
+            body: String::new(),
+        }
+    }
+
+    fn count(&self, counts: fn(&Verdict) -> bool) -> usize {
+        self.cases.iter().filter(|(_, verdict)| counts(verdict)).count()
+    }
+
+    fn markup(&self) -> Markup {
+        let (name, body) = (elide(&self.name, TEXT_CHARS_MAX), visible(&self.body));
+        html! {
+            testsuite name=(name) tests=(self.cases.len()) failures=(self.count(is_failure))
+                errors=(self.count(is_error)) skipped="0" time=(seconds(self.span_ns))
+                timestamp=[(!self.started_utc.is_empty()).then(|| elide(&self.started_utc, 40))] {
                 properties {
-                    (property("seed", &info.seed.to_string()))
-                    (property("model", &info.model))
-                    (property("rerun", &info.rerun_command()))
-                    (property("report", &format!("{}/report.html", run.name)))
+                    @for (name, value) in &self.properties {
+                        property name=(name) value=(elide(value, TEXT_CHARS_MAX)) {}
+                    }
                 }
-                @for (name, verdict) in &cases {
-                    testcase name=(name) classname=(suite) time="0" {
+                @for (case, verdict) in &self.cases {
+                    testcase name=(case) classname=(name) time="0" {
                         @match verdict {
                             Verdict::Good => {},
                             Verdict::Failure(kind, message) => { failure type=(kind) message=(message) { (body) } },
@@ -56,19 +130,54 @@ pub fn render(run: &RunDir) -> String {
                 }
             }
         }
+    }
+}
+
+fn is_failure(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Failure(..))
+}
+
+fn is_error(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Error(..))
+}
+
+fn seconds(ns: Nanos) -> String {
+    format!("{:.3}", ns as f64 / 1e9)
+}
+
+/// A text of several lines without the characters that XML 1.0 has no way to write.
+fn visible(text: &str) -> String {
+    text.chars().map(|c| if is_unseen(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// What a suite says of its run besides the cases.
+fn about(info: &RunInfo) -> Vec<(&'static str, String)> {
+    let rerun = info.rerun_command();
+    vec![("seed", info.seed.to_string()), ("model", info.model.clone()), ("rerun", rerun)]
+}
+
+/// The file of a run.
+pub fn render(run: &RunDir) -> String {
+    render_suites(&[Suite::of(run)])
+}
+
+/// A file of several suites.
+pub fn render_suites(suites: &[Suite]) -> String {
+    let sum = |counts: fn(&Verdict) -> bool| suites.iter().map(|suite| suite.count(counts)).sum::<usize>();
+    let markup = html! {
+        testsuites name="tribunal" tests=(sum(|_| true)) failures=(sum(is_failure)) errors=(sum(is_error))
+            time=(seconds(suites.iter().map(|suite| suite.span_ns).sum())) {
+            @for suite in suites { (suite.markup()) }
+        }
     };
     format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n", markup.into_string())
 }
 
-fn property(name: &str, value: &str) -> Markup {
-    html! { property name=(name) value=(elide(value, TEXT_CHARS_MAX)) {} }
-}
-
-fn cases(run: &RunDir) -> Vec<(String, Verdict)> {
-    let judgement = &run.judgement;
+/// The cases that the checker has answered: one for each key.
+fn parts(judgement: &Judgement, model: &str) -> Vec<(String, Verdict)> {
     let sentence = elide(&judgement.sentence, TEXT_CHARS_MAX);
     let mut cases = Vec::new();
-    let good = RunOutcome::good(&run.evidence.info.model).name();
+    let good = RunOutcome::good(model).name();
     let parts = judgement.checker.iter().flat_map(|verdict| &verdict.parts);
     let mut parts: Vec<_> = parts.collect();
     parts.sort_by_key(|part| part.answer == Answer::Linearizable);
@@ -96,6 +205,13 @@ fn cases(run: &RunDir) -> Vec<(String, Verdict)> {
     if judgement.checker.as_ref().is_none_or(|verdict| verdict.parts.is_empty()) {
         cases.push((good.into(), Verdict::Error("unknown".into(), sentence)));
     }
+    cases
+}
+
+/// The cases of the run itself: its faults, its harness, its availability.
+fn circumstances(run: &RunDir) -> Vec<(String, Verdict)> {
+    let judgement = &run.judgement;
+    let mut cases = Vec::new();
     for seen in &judgement.coverage.faults {
         let missing =
             summary::uncovered(run).iter().find(|why| why.split(' ').any(|word| word == seen.fault));

@@ -48,8 +48,11 @@ pub fn subject(run: &RunDir) -> Vec<String> {
     if !info.is_history() {
         words.push(counted(info.nodes.len(), "node"));
     }
-    words.push(counted(stats.processes, "process").replace("processs", "processes"));
+    if stats.tally.all() > 0 {
+        words.push(counted(stats.processes, "process").replace("processs", "processes"));
+    }
     words.push(match run.clock() {
+        _ if stats.tally.all() == 0 => "no operation".to_string(),
         Clock::Time => format!("{} in {}", counted(stats.tally.all(), "op"), duration(stats.span_ns)),
         Clock::Events => counted(stats.tally.all(), "op"),
     });

@@ -133,14 +133,17 @@ fn why_not(judgement: &Judgement, impossible: &Impossible) -> String {
 fn figures(run: &RunDir) -> Vec<String> {
     let stats = &run.judgement.stats;
     let (tally, clock) = (stats.tally, run.clock());
-    let mut lines = vec![line(&format!(
-        "  ops      {}: ok {} ({}), fail {}, info {}",
-        count(tally.all()),
-        count(tally.ok),
-        percent(tally.ok, tally.all()),
-        count(tally.fail),
-        count(tally.info)
-    ))];
+    let mut lines = vec![line(&match tally.all() {
+        0 => "  ops      none".to_string(),
+        all => format!(
+            "  ops      {}: ok {} ({}), fail {}, info {}",
+            count(all),
+            count(tally.ok),
+            percent(tally.ok, all),
+            count(tally.fail),
+            count(tally.info)
+        ),
+    })];
     for per_f in stats.by_f.iter().take(6) {
         if let Some(latency) = per_f.latency {
             lines.push(line(&format!(
@@ -164,11 +167,11 @@ fn figures(run: &RunDir) -> Vec<String> {
     lines
 }
 
-/// Where the rest is. Paths and commands are never cut: they are there to be copied.
+/// What can be done next, and where the rest is: last, where the eye and a CI job look for it. Paths and commands are never cut: they are there to be copied.
 fn closing(run: &RunDir) -> Vec<String> {
-    let mut lines = vec![format!("  report   {}", shell_quoted(&format!("{}/report.html", run.name)))];
     let commands = summary::commands(run).into_iter();
-    lines.extend(commands.flat_map(|(what, command, _)| typed(what, &command)));
+    let mut lines: Vec<String> = commands.flat_map(|(what, command, _)| typed(what, &command)).collect();
+    lines.push(format!("  report   {}", shell_quoted(&format!("{}/report.html", run.name))));
     lines
 }
 

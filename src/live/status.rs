@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use tribunal_nemesis::NodeState;
-use tribunal_reports::wording::{bytes, count, duration, percent};
+use tribunal_reports::wording::{bytes, count, counted, duration, percent};
 
 use crate::controller::recorder::Tally;
 
@@ -50,8 +50,25 @@ pub(crate) enum Check {
     GaveUp,
     /// It has proved a violation.
     Violation,
-    /// The run is over and the whole history is being checked: for how long, of how long at most, holding how many bytes.
-    Whole(Duration, Duration, u64),
+    /// The run is over and the whole history is being checked.
+    Whole(Whole),
+}
+
+/// How far the check of a whole history is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Whole {
+    /// For how long it has gone on.
+    pub(crate) took: Duration,
+    /// For how long it may go on.
+    pub(crate) limit: Duration,
+    /// Keys that are done with, and all of them.
+    pub(crate) keys: (usize, usize),
+    /// Configurations explored in the last second.
+    pub(crate) states_per_second: u64,
+    /// Bytes of memory that the program holds.
+    pub(crate) held: u64,
+    /// Whether a violation is proved and being made smaller.
+    pub(crate) shrinking: bool,
 }
 
 impl Status {
@@ -128,11 +145,15 @@ impl Status {
             Check::Behind(lag) => format!("no violation so far, {:.1} s behind", lag.as_secs_f64()),
             Check::GaveUp => "after the run: the check beside it could not keep up".into(),
             Check::Violation => "✗ violation".into(),
-            Check::Whole(took, most, held) => format!(
-                "{:.0} of at most {:.0} s, {} of memory",
+            Check::Whole(Whole { took, limit, keys, states_per_second, held, shrinking }) => format!(
+                "{}{} of {} done   {} configurations/s   {} of memory   {:.0} of at most {:.0} s",
+                if shrinking { "shrinking a violation   " } else { "" },
+                count(keys.0 as u64),
+                counted(keys.1, "key"),
+                count(states_per_second),
+                bytes(held),
                 took.as_secs_f64(),
-                most.as_secs_f64(),
-                bytes(held)
+                limit.as_secs_f64(),
             ),
         }
     }
@@ -176,6 +197,23 @@ mod tests {
              faults   partition {n1,n2 | n3} 4.1 s, pause n1 2.7 s   next in 3.9 s\n\
              check    no violation so far, 0.4 s behind"
         );
+    }
+
+    #[test]
+    fn the_check_of_a_whole_history_says_how_far_it_is() {
+        let whole = Whole {
+            took: Duration::from_secs(8),
+            limit: Duration::from_secs(60),
+            keys: (3, 128),
+            states_per_second: 1_204_000,
+            held: 512_000_000,
+            shrinking: false,
+        };
+        let said = |whole| Status { check: Check::Whole(whole), ..Status::default() }.check();
+        let expected =
+            "3 of 128 keys done   1,204,000 configurations/s   512.0 MB of memory   8 of at most 60 s";
+        assert_eq!(said(whole), expected);
+        assert_eq!(said(Whole { shrinking: true, ..whole }), format!("shrinking a violation   {expected}"));
     }
 
     #[test]

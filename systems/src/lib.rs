@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tribunal_workloads::Client;
+use tribunal_workloads::{Client, Entry as Workload};
 
 use built_in::BuiltIn;
 pub use flaw::Flaw;
@@ -120,6 +120,10 @@ pub struct Entry {
     pub make: fn(&Switches) -> Result<Box<dyn System>, Unusable>,
     /// The workloads that have to find it linearizable, whatever the faults; empty where it fails by design.
     pub holds: &'static [&'static str],
+    /// The workloads whose requests it answers; the others it cannot be asked.
+    pub answers: &'static [&'static str],
+    /// The models that cannot make sense of what it answers, though they fit the workload.
+    pub not_by: &'static [&'static str],
     /// What is or can be switched to be wrong with it.
     pub flaws: fn() -> Vec<Flaw>,
 }
@@ -174,6 +178,10 @@ const REPLICATED: &[&str] = &[
     "broadcast",
 ];
 
+/// What etcd's keys and transactions do.
+const ETCD: &[&str] =
+    &["register", "rw-register", "counter", "lock", "fenced-lock", "election", "unique-ids", "order-ids"];
+
 /// Every system, in the order in which they are listed.
 pub const SYSTEMS: &[Entry] = &[
     Entry {
@@ -181,6 +189,8 @@ pub const SYSTEMS: &[Entry] = &[
         about: "the built-in Raft: key-value store with a write-ahead log, one process per node",
         make: |switches| Ok(Box::new(BuiltIn::new("raft", switches))),
         holds: REPLICATED,
+        answers: REPLICATED,
+        not_by: &[],
         flaws: built_in::raft,
     },
     Entry {
@@ -188,6 +198,8 @@ pub const SYSTEMS: &[Entry] = &[
         about: "the built-in Multi-Paxos: the same store, its log agreed upon slot by slot",
         make: |switches| Ok(Box::new(BuiltIn::new("paxos", switches))),
         holds: REPLICATED,
+        answers: REPLICATED,
+        not_by: &[],
         flaws: built_in::paxos,
     },
     Entry {
@@ -195,22 +207,17 @@ pub const SYSTEMS: &[Entry] = &[
         about: "the built-in ZAB, ZooKeeper's protocol: the same store; a sync before each read",
         make: |switches| Ok(Box::new(BuiltIn::new("zab", switches))),
         holds: REPLICATED,
+        answers: REPLICATED,
+        not_by: &[],
         flaws: built_in::zab,
     },
     Entry {
         name: "etcd",
         about: "etcd 3.4 and later, as installed (Debian: etcd-server), spoken to over its JSON gateway",
         make: |switches| Ok(Box::new(etcd::Etcd::new(switches)?)),
-        holds: &[
-            "register",
-            "rw-register",
-            "counter",
-            "lock",
-            "fenced-lock",
-            "election",
-            "unique-ids",
-            "order-ids",
-        ],
+        holds: ETCD,
+        answers: ETCD,
+        not_by: &[],
         flaws: etcd::flaws,
     },
     Entry {
@@ -218,6 +225,8 @@ pub const SYSTEMS: &[Entry] = &[
         about: "registers at a majority, without a leader: reads and writes only",
         make: |switches| Ok(Box::new(BuiltIn::new("abd", switches))),
         holds: &["rw-register"],
+        answers: &["rw-register"],
+        not_by: &[],
         flaws: built_in::abd,
     },
     Entry {
@@ -225,6 +234,8 @@ pub const SYSTEMS: &[Entry] = &[
         about: "anti-entropy: every node answers alone, and all converge; one may be Byzantine",
         make: |switches| Ok(Box::new(BuiltIn::new("gossip", switches))),
         holds: &["broadcast"],
+        answers: &["rw-register", "counter", "set", "broadcast"],
+        not_by: &[],
         flaws: built_in::gossip,
     },
     Entry {
@@ -232,6 +243,8 @@ pub const SYSTEMS: &[Entry] = &[
         about: "fails by design: a primary that answers before its backups know",
         make: |switches| Ok(Box::new(BuiltIn::new("primary-backup", switches))),
         holds: &[],
+        answers: REPLICATED,
+        not_by: &[],
         flaws: || {
             vec![Flaw::by_design(
                 "answers before a majority has it: acknowledged writes are lost in a failover",
@@ -244,6 +257,8 @@ pub const SYSTEMS: &[Entry] = &[
         about: "fails by design: failover by silence, without a majority",
         make: |switches| Ok(Box::new(BuiltIn::new("two-primaries", switches))),
         holds: &[],
+        answers: REPLICATED,
+        not_by: &[],
         flaws: || {
             vec![Flaw::by_design(
                 "silence is taken for death: two nodes believe to be the primary",
@@ -256,6 +271,8 @@ pub const SYSTEMS: &[Entry] = &[
         about: "fails by design: order numbers by read, add one, write",
         make: |switches| Ok(Box::new(BuiltIn::new("last-id", switches))),
         holds: &[],
+        answers: &["unique-ids", "order-ids"],
+        not_by: &[],
         flaws: || {
             vec![Flaw::by_design(
                 "a read-modify-write that is not atomic: the same number twice",
@@ -268,6 +285,8 @@ pub const SYSTEMS: &[Entry] = &[
         about: "fails by design: a lock that expires, without fencing tokens",
         make: |switches| Ok(Box::new(BuiltIn::new("ttl-lock", switches))),
         holds: &[],
+        answers: &["lock", "fenced-lock", "election"],
+        not_by: &["fencing-lock"],
         flaws: || vec![Flaw::by_design("a lease expires while its holder works: two holders", "lock")],
     },
     Entry {
@@ -275,6 +294,8 @@ pub const SYSTEMS: &[Entry] = &[
         about: "fails by design: commitment without recovery",
         make: |switches| Ok(Box::new(BuiltIn::new("two-phase-commit", switches))),
         holds: &[],
+        answers: REPLICATED,
+        not_by: &[],
         flaws: || {
             vec![Flaw::by_design(
                 "a participant that has promised decides alone: nodes disagree for ever",
@@ -284,7 +305,124 @@ pub const SYSTEMS: &[Entry] = &[
     },
 ];
 
+/// A workload that a system cannot do, or cannot be judged by.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// The system does not answer its requests.
+    #[error("{system} does not answer what {workload} asks: expected one of {answers}")]
+    Requests {
+        /// The system.
+        system: &'static str,
+        /// The workload.
+        workload: &'static str,
+        /// The workloads whose requests it answers.
+        answers: String,
+    },
+    /// The model does not understand its answers.
+    #[error("the model {model} makes no sense of what {system} answers: expected {instead}")]
+    Answers {
+        /// The system.
+        system: &'static str,
+        /// The model.
+        model: String,
+        /// What fits.
+        instead: String,
+    },
+}
+
+impl Entry {
+    /// Whether the workload can be run on this system and judged by the model of that name, which fits the workload.
+    ///
+    /// # Errors
+    /// What does not fit, and what would.
+    pub fn fits(&self, workload: &Workload, model: &str) -> Result<(), Misfit> {
+        if !self.answers.contains(&workload.name) {
+            let answers = self.answers.join(", ");
+            return Err(Misfit::Requests { system: self.name, workload: workload.name, answers });
+        }
+        if self.not_by.contains(&model) {
+            let fitting = workload.models().filter(|model| !self.not_by.contains(model));
+            let fitting: Vec<String> = fitting.map(|model| format!("--model {model}")).collect();
+            let instead = fitting.join(" or ");
+            return Err(Misfit::Answers { system: self.name, model: model.into(), instead });
+        }
+        Ok(())
+    }
+}
+
 /// The system of that name.
 pub fn find(name: &str) -> Option<&'static Entry> {
     SYSTEMS.iter().find(|entry| entry.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use tribunal_workloads::WORKLOADS;
+
+    use super::*;
+
+    /// Every pair of a system and a workload: what can be tried (by `model` only, if one is named), and nothing else.
+    #[test]
+    fn what_a_system_cannot_do_is_refused() {
+        let mut table = String::new();
+        for system in SYSTEMS {
+            for workload in WORKLOADS {
+                let all: Vec<&str> = workload.models().collect();
+                let fitting: Vec<&str> =
+                    all.iter().copied().filter(|model| system.fits(workload, model).is_ok()).collect();
+                match fitting.len() {
+                    0 => continue,
+                    n if n == all.len() => table += &format!("{} {}\n", system.name, workload.name),
+                    _ => table += &format!("{} {} by {}\n", system.name, workload.name, fitting.join(" ")),
+                }
+            }
+        }
+        let everything = |system: &str| {
+            let lines = WORKLOADS.iter().map(|workload| format!("{system} {}\n", workload.name));
+            lines.collect::<String>()
+        };
+        let expected = [
+            &everything("raft"),
+            &everything("paxos"),
+            &everything("zab"),
+            "etcd register\netcd rw-register\netcd counter\netcd lock\netcd fenced-lock\netcd election\n\
+             etcd unique-ids\netcd order-ids\n",
+            "abd rw-register\n",
+            "gossip rw-register\ngossip counter\ngossip set\ngossip broadcast\n",
+            &everything("primary-backup"),
+            &everything("two-primaries"),
+            "last-id unique-ids\nlast-id order-ids\n",
+            "ttl-lock lock by mutex\nttl-lock fenced-lock by mutex\nttl-lock election by mutex\n",
+            &everything("two-phase-commit"),
+        ];
+        assert_eq!(table, expected.concat());
+    }
+
+    #[test]
+    fn a_misfit_says_what_fits() {
+        let says = |system: &str, workload: &str, model: &str| {
+            let workload = tribunal_workloads::find(workload).unwrap();
+            find(system).unwrap().fits(workload, model).unwrap_err().to_string()
+        };
+        assert_eq!(
+            says("abd", "register", "cas-register"),
+            "abd does not answer what register asks: expected one of rw-register"
+        );
+        assert_eq!(
+            says("ttl-lock", "election", "fencing-lock"),
+            "the model fencing-lock makes no sense of what ttl-lock answers: expected --model mutex"
+        );
+    }
+
+    #[test]
+    fn what_holds_and_what_flaws_show_in_can_be_asked() {
+        for system in SYSTEMS {
+            let flaws = (system.flaws)();
+            let named = flaws.iter().map(|flaw| flaw.workload).chain(system.holds.iter().copied());
+            for name in named.chain(system.answers.iter().copied()) {
+                assert!(tribunal_workloads::find(name).is_some(), "there is no {name}");
+                assert!(system.answers.contains(&name), "{} is not asked {name}", system.name);
+            }
+        }
+    }
 }

@@ -3,10 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use tribunal_reports::junit::{self, Suite};
 use tribunal_reports::render::{Made, RENDERERS, RenderError, Renderer, render, render_all};
 use tribunal_reports::run_dir::RunDir;
+use tribunal_reports::run_info::RunInfo;
 
-use crate::scene::Stage;
+use crate::scene::{self, Stage};
 
 #[test]
 fn a_renderer_that_panics_costs_only_its_own_file() {
@@ -81,4 +83,26 @@ fn a_log_that_may_not_be_read_is_left_out() {
     fs::remove_file(&log).unwrap();
     fs::create_dir(&log).unwrap(); // unreadable even for root
     assert!(stage.run().logs.iter().all(|line| line.node != "n1"));
+}
+
+/// What an XML reader makes of a junit.xml: how often each element is there.
+fn elements(xml: &str, name: &str) -> usize {
+    let document = roxmltree::Document::parse(xml).unwrap_or_else(|why| panic!("{why}:\n{xml}"));
+    document.descendants().filter(|node| node.has_tag_name(name)).count()
+}
+
+#[test]
+fn junit_is_valid_xml_that_is_red_before_there_is_an_outcome_too() {
+    for name in scene::names() {
+        let run = Stage::of(&name).run();
+        let xml = junit::render(&run);
+        let red = elements(&xml, "failure") + elements(&xml, "error");
+        assert_eq!(red == 0, run.judgement.exit_code == 0 || run.judgement.interrupted, "{name}:\n{xml}");
+    }
+    let hostile = RunInfo { workload: "</testsuite>\u{0}\u{1b}[2J\u{fffe}".into(), ..RunInfo::default() };
+    let why = "cut off \u{0} ]]> <here> & now";
+    let suites = [Suite::unfinished(&hostile, why), Suite::unreadable("a.log", why)];
+    let xml = junit::render_suites(&suites);
+    assert_eq!((elements(&xml, "testsuite"), elements(&xml, "error")), (2, 2));
+    assert!(xml.contains("errors=\"2\""), "{xml}");
 }
