@@ -11,7 +11,9 @@ pub(crate) mod keyboard;
 pub(crate) mod status;
 
 use std::collections::HashMap;
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -36,6 +38,8 @@ pub(crate) struct Live {
     /// Whether every completion is told.
     verbose: bool,
     face: Face,
+    /// controller.log: what has happened, whatever the terminal shows.
+    log: Option<Mutex<File>>,
     now: Mutex<Now>,
 }
 
@@ -57,7 +61,9 @@ struct Now {
 }
 
 impl Live {
-    pub(crate) fn new(args: &RunArgs, clock: Clock) -> Self {
+    pub(crate) fn new(args: &RunArgs, clock: Clock, log: &Path) -> Self {
+        // It tells people what happened; no verdict rests on it.
+        let log = File::create(log).ok().map(Mutex::new);
         let terminal = std::io::stderr().is_terminal();
         let face = match args.progress {
             _ if args.quiet => Face::Silent,
@@ -79,11 +85,11 @@ impl Live {
             next: PLAIN_EVERY,
             asked: HashMap::new(),
         };
-        Live { clock, verbose: args.verbose, face, now: Mutex::new(now) }
+        Live { clock, verbose: args.verbose, face, log, now: Mutex::new(now) }
     }
 
     /// Where the report will be: the first line of what only scrolls, so that it is found whatever happens.
-    pub(crate) fn place(&self, report: &std::path::Path) {
+    pub(crate) fn place(&self, report: &Path) {
         if let Face::Plain = self.face {
             self.say(&format!("report   {} (when the run is over)", report.display()));
         }
@@ -110,7 +116,16 @@ impl Live {
 
     /// A line that stays, with the second at which it happened.
     pub(crate) fn event(&self, line: &str) {
+        self.log(line);
         self.say(&format!("{:7.3}  {line}", self.seconds()));
+    }
+
+    fn log(&self, line: &str) {
+        if let Some(log) = &self.log {
+            let line = format!("{:.6} {line}\n", self.seconds());
+            // A full disk has its own way of ending a run.
+            let _ = log.lock().expect("nobody panics while holding it").write_all(line.as_bytes());
+        }
     }
 
     /// A completion, for those who asked to see all of them.
@@ -134,7 +149,8 @@ impl Live {
             None => shown(&event.value),
         };
         let (key, asked) = (shown(&event.key), shown(&asked));
-        self.event(&format!("p{}{key} {}{asked} {kind}{said}", event.process, event.f));
+        let line = format!("p{}{key} {}{asked} {kind}{said}", event.process, event.f);
+        self.say(&format!("{:7.3}  {line}", self.seconds())); // history.jsonl has it
     }
 
     /// A new phase of the run.
@@ -142,9 +158,10 @@ impl Live {
         self.now().phase = name.to_string();
         match &self.face {
             Face::Bars { .. } => self.draw(),
-            Face::Plain => self.event(name),
+            Face::Plain => return self.event(name),
             Face::Silent => {}
         }
+        self.log(name);
     }
 
     /// How far the check of the whole history is.

@@ -32,7 +32,7 @@ impl RunRecord {
             args: args.typed.clone(),
             workload: plan.workload.name.into(),
             system: plan.system.name.into(),
-            system_version: None,
+            system_version: cluster.system.version(),
             model: plan.model.name().into(),
             nodes: nodes.collect(),
             concurrency: plan.workers,
@@ -49,6 +49,7 @@ impl RunRecord {
             started_utc: humantime::format_rfc3339_millis(started).to_string(),
             os: os(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
+            load: load().into_iter().collect(),
             clock: "CLOCK_MONOTONIC".into(),
             phases: Vec::new(),
             strangers: None,
@@ -63,8 +64,14 @@ impl RunRecord {
         self.info.phases.push(Phase { name, start_ns: self.clock.now(), end_ns: None });
     }
 
+    /// The run ends, and its last phase.
+    pub(crate) fn end(&mut self) {
+        self.end_phase();
+        self.info.load.extend(load());
+    }
+
     /// The last phase ends.
-    pub(crate) fn end_phase(&mut self) {
+    fn end_phase(&mut self) {
         let now = self.clock.now();
         if let Some(phase) = self.info.phases.last_mut() {
             phase.end_ns.get_or_insert(now);
@@ -75,6 +82,11 @@ impl RunRecord {
 /// This program, and the revision that it was built from where the build says so.
 pub(crate) fn tool() -> Tool {
     Tool { version: env!("CARGO_PKG_VERSION").into(), git: option_env!("TRIBUNAL_GIT").map(str::to_string) }
+}
+
+/// The load average over the last minute.
+fn load() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }
 
 /// The distribution and the kernel.

@@ -218,7 +218,7 @@ impl<'a> Trial<'a> {
     /// Opens everything that can fail for a reason of this machine, before the first process is started.
     async fn open(plan: &'a Plan, junit: &'a Junit, store: &Store, started: SystemTime) -> Result<Self> {
         let clock = Clock::start();
-        let live = Arc::new(Live::new(&plan.args, clock));
+        let live = Arc::new(Live::new(&plan.args, clock, &store.path().join("controller.log")));
         let stop = CancellationToken::new();
         let failures = Arc::new(Failures::new(stop.clone()));
         let interrupted = watch_interrupts(stop.clone(), live.clone())?;
@@ -436,7 +436,7 @@ impl<'a> Trial<'a> {
         {
             self.live.event(&format!("links.jsonl is not whole: {error}"));
         }
-        self.record.end_phase();
+        self.record.end();
     }
 
     /// Puts the last of the run on disk and says what there is besides the history.

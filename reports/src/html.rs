@@ -25,6 +25,7 @@ mod verdict;
 mod whole_run;
 
 use maud::{DOCTYPE, Markup, html};
+use tribunal_checker::verdict::Answer;
 
 use crate::plots::{Form, PLOTS, Plot};
 use crate::run_dir::RunDir;
@@ -60,13 +61,15 @@ pub fn render(run: &RunDir) -> String {
                     (verdict::header(run))
                     (counterexample::section(run))
                     (evidence::sections(run))
+                    // Of a run that nobody could decide, the first question is why.
+                    @if undecided(run) { (checking::section(run)) }
                     (whole_run::section(run))
                     (space_time::section(run))
                     (node_logs::section(run))
                     @if !run.evidence.info.is_history() { (faults::section(run)) }
                     @if PLOTS.iter().any(|plot| (plot.is_due)(run)) { (plots(run)) }
                     (operations::section(run))
-                    (checking::section(run))
+                    @if !undecided(run) { (checking::section(run)) }
                     @if !run.evidence.info.is_history() { (surroundings::coverage(run)) }
                     (surroundings::environment(run))
                     (surroundings::files(run))
@@ -77,6 +80,11 @@ pub fn render(run: &RunDir) -> String {
         }
     };
     page.into_string()
+}
+
+/// Whether a limit came before the answer.
+fn undecided(run: &RunDir) -> bool {
+    run.judgement.checker.as_ref().is_some_and(|verdict| verdict.answer == Answer::Unknown)
 }
 
 /// A section with its heading; `remark` says what it is, in a few words.

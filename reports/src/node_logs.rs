@@ -143,6 +143,18 @@ mod tests {
         of_node("n1", log, WINDOW).into_iter().map(|line| format!("{} {}", line.line, line.text)).collect()
     }
 
+    /// A node that went mad: 100 MB in one line, then what matters.
+    #[test]
+    fn a_log_of_a_hundred_megabytes_is_streamed() {
+        let rest: &[u8] = b"\n1.500 what matters\n";
+        let log = (&b"1.400 "[..]).chain(std::io::repeat(b'x').take(100 << 20)).chain(rest);
+        let window = Window { from: 1_000_000_000, to: 2_000_000_000, centre: 1_500_000_000 };
+        let lines = of_node("n1", BufReader::new(log), window);
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].text.chars().count() <= LINE_CHARS_MAX, "the long one is cut");
+        assert_eq!((lines[1].text.as_str(), lines[1].line), ("what matters", 2));
+    }
+
     #[test]
     fn a_timestamp_is_seconds_with_a_fraction() {
         assert_eq!(timestamp("12.345"), Some(12_345_000_000));

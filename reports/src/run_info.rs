@@ -60,6 +60,9 @@ pub struct RunInfo {
     pub os: String,
     /// How many processor cores the machine has.
     pub cores: usize,
+    /// The machine's load average over a minute, when the run began and when it ended, as far as known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub load: Vec<f64>,
     /// The clock that every time in the run directory was read from, such as `CLOCK_MONOTONIC`.
     pub clock: String,
     /// The phases of the run, in order; those not reached are missing.

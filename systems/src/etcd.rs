@@ -73,6 +73,13 @@ impl System for Etcd {
         "etcd"
     }
 
+    fn version(&self) -> Option<String> {
+        // "etcd Version: 3.4.30", and more lines of what it was built with.
+        let said = std::process::Command::new(&self.program).arg("--version").output().ok()?;
+        let said = String::from_utf8(said.stdout).ok()?;
+        Some(said.lines().find_map(|line| line.strip_prefix("etcd Version: "))?.trim().to_string())
+    }
+
     fn ports(&self) -> &'static [&'static str] {
         &["peer", "client"]
     }

@@ -75,6 +75,11 @@ pub trait System: Send + Sync {
     /// Its name on the command line.
     fn name(&self) -> &'static str;
 
+    /// Which version is installed here, where it is not part of this program.
+    fn version(&self) -> Option<String> {
+        None
+    }
+
     /// What each port of a node is for. The first is the one that peers dial, and the only one that is proxied.
     fn ports(&self) -> &'static [&'static str];
 

@@ -37,12 +37,16 @@ fn facts(run: &RunDir, verdict: &Verdict) -> Markup {
         dl {
             dt { "model" }
             dd { (elide(&verdict.model, 60)) }
-            dt { "algorithm" }
-            dd { (elide(&engines.join(", "), 120)) }
+            @if !engines.is_empty() {
+                dt { "algorithm" }
+                dd { (elide(&engines.join(", "), 120)) }
+            }
             dt { "keys" }
             dd {
+                @if verdict.parts.is_empty() { "none: there was nothing to check" } @else {
                 (counted(verdict.parts.len(), "key")) ": " (linearizable) " " (RunOutcome::good(&verdict.model).name()) ", " (violated) " violated, "
                 (undecided) " undecided"
+                }
             }
             dt { "configurations" }
             dd { (count(effort.states)) " explored, at most " (count(effort.frontier_max)) " held at once" }
@@ -107,14 +111,14 @@ fn row(part: &Part, all: u64, good: RunOutcome) -> Markup {
         tr {
             td { code { (value(&part.key)) } }
             (number(count(part.ops)))
-            td { (answer) }
+            td .phrase { (answer) }
             td { (elide(&part.engine, 40)) }
             (numbers([count(part.states), count(part.frontier_max)]))
             (share(part.states as f64 / all.max(1) as f64))
             td {
                 @if let Some(stop) = &part.undecided {
                     (elide(&stop.limit, 80)) " after " (count(stop.reached)) " of " (count(stop.of)) "; "
-                    code { (elide(&stop.flag, 40)) } " raises it"
+                    code .phrase { (elide(&stop.flag, 40)) } " raises it"
                 }
             }
         }

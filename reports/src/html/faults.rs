@@ -62,10 +62,10 @@ fn row(run: &RunDir, fault: &Fault) -> Markup {
     html! {
         tr {
             (number(fault.i))
-            td { span .(format!("swatch fault-{}", class(fault))) {} (elide(&fault.label, 80)) }
+            td .named { span .(format!("swatch fault-{}", class(fault))) {} (elide(&fault.label, 80)) }
             td { (elide(&fault.kind, 40)) @if !fault.mode.is_empty() { ", " (elide(&fault.mode, 20)) } }
             (numbers([planned, applied, healed, held]))
-            td { (fault.outcome.name()) @if let Some(why) = &fault.why { ": " (elide(why, 120)) } }
+            td .came { (fault.outcome.name()) @if let Some(why) = &fault.why { ": " (elide(why, 120)) } }
             td .wide {
                 @match fault.effective {
                     Some(true) => "it bit",

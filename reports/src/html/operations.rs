@@ -14,6 +14,9 @@ use crate::stats::{PerF, Tally};
 use crate::wording::{count, elide, percent};
 
 pub(super) fn section(run: &RunDir) -> Markup {
+    if run.judgement.stats.tally.all() == 0 {
+        return titled("operations", "Operations", "", html! { p { "There was none." } });
+    }
     let body = html! {
         (by_name(run))
         h3 { "Availability" }

@@ -109,11 +109,23 @@ fn facts(info: &RunInfo) -> Vec<(&'static str, String)> {
         ("seed", info.seed.to_string()),
         ("bugs switched on", info.bugs.join(", ")),
         ("machine", format!("{}, {}", info.os, counted(info.cores, "core"))),
+        ("load", load(&info.load)),
         ("clock", info.clock.clone()),
         ("phases", phases.collect::<Vec<_>>().join(" → ")),
     ];
     facts.retain(|(_, text)| !text.is_empty());
     facts.into_iter().map(|(what, text)| (what, elide(text.trim(), 1000))).collect()
+}
+
+/// How busy the machine was: a node on a busy one is slow without any fault.
+fn load(averages: &[f64]) -> String {
+    match averages {
+        [] => String::new(),
+        [start] => format!("{start:.1} at the start"),
+        [start, .., end] => {
+            format!("{start:.1} at the start, {end:.1} at the end (runnable threads, over a minute)")
+        }
+    }
 }
 
 pub(super) fn files(run: &RunDir) -> Markup {

@@ -161,7 +161,7 @@ for (const frame of document.querySelectorAll(".scroll")) {
       }
     }
     const most = run.events ? peak + " in " + Math.round(span) + " events" : Math.round(peak / span * 1e6).toLocaleString("en") + " per second";
-    return "completed operations, at most " + most + "; zoom in for lanes";
+    return "completed operations, at most " + most + (width < 450 ? "" : "; zoom in for lanes");
   }
 
   function drawLanes(g, ink, x, bottom, from, to) {

@@ -4,13 +4,13 @@ use plotters::prelude::*;
 use tribunal_checker::op::Op;
 use tribunal_checker::verdict::Answer;
 
-use super::frame::{Across, Entry, Mark, Words, colour, mark, plot};
+use super::frame::{Across, Entry, Mark, Words, colour, mark, plot, span_seconds};
 use super::paper::Form;
 use crate::clock::Clock;
 use crate::palette;
 use crate::run_dir::RunDir;
 use crate::stats::Tally;
-use crate::wording::{elide, value};
+use crate::wording::{elide, seconds, value};
 
 /// A check that takes so long, in milliseconds, is slow.
 const SLOW_MS: u64 = 1_000;
@@ -45,17 +45,37 @@ pub(super) fn frontier(run: &RunDir, form: Form) -> Vec<u8> {
     let frontier = run.judgement.checker.as_ref().and_then(|verdict| verdict.effort.frontier.as_ref());
     let sizes = frontier.map_or(&[][..], |frontier| &frontier.sizes);
     let most = sizes.iter().map(|front| front.size).max().unwrap_or(1);
-    let title = match frontier {
+    let mut title = match frontier {
         Some(frontier) if !frontier.key.is_nil() => {
             format!("The frontier's size, key {}", elide(&value(&frontier.key), 40))
         }
         _ => "The frontier's size".into(),
     };
+    let undecided =
+        run.judgement.checker.iter().flat_map(|verdict| &verdict.parts).any(|part| {
+            part.undecided.is_some() && frontier.is_some_and(|frontier| frontier.key == part.key)
+        });
+    let (first, last) = (sizes.first().map_or(0, |front| front.at), sizes.last().map_or(0, |front| front.at));
+    let all = span_seconds(run);
+    if undecided {
+        title += &format!(
+            ": stopped when the search had come to {} s of {} s",
+            seconds(last),
+            seconds((all * 1e9) as u64)
+        );
+    }
+    // A key that lived for a moment, or a search that did not come far, would be a sliver on the axis of the whole run.
+    let (from, to) = (first as f64 / 1e9, last as f64 / 1e9);
+    let margin = (to - from) * 0.05;
+    let across = match to - from {
+        seen if seen > 0.5 * all || seen <= 0.0 => Across::Time,
+        _ => Across::Stretch((from - margin).max(0.0)..to + margin),
+    };
     let high = 10f64.powf((most as f64).log10().ceil()).max(10.0);
     plot(
         run,
         form,
-        &Words { title: &title, unit: "configurations", legend: &[], across: Across::Time },
+        &Words { title: &title, unit: "configurations", legend: &[], across },
         (1.0..high).log_scale(),
         |chart, _| {
             // A size holds until the next one is known.

@@ -1,5 +1,7 @@
 //! What all plots have in common: size, axes, fault bands behind the data and fault strips under the axis.
 
+use std::ops::Range;
+
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
@@ -42,22 +44,29 @@ pub(super) struct Words<'a> {
 pub(super) enum Across<'a> {
     /// The time of the run, in seconds, with the faults under it.
     Time,
+    /// A stretch of it.
+    Stretch(Range<f64>),
     /// Keys of these names, at 0, 1, 2 ...
     Keys(&'a [String]),
 }
 
 impl Across<'_> {
-    fn range(&self, run: &RunDir) -> std::ops::Range<f64> {
+    fn range(&self, run: &RunDir) -> Range<f64> {
         match self {
             Across::Time => 0.0..span_seconds(run),
+            Across::Stretch(stretch) => stretch.clone(),
             Across::Keys(names) => -0.5..names.len().max(1) as f64 - 0.5,
         }
     }
 
-    fn label(&self, x: f64, range: &std::ops::Range<f64>) -> String {
+    fn label(&self, x: f64, range: &Range<f64>) -> String {
         match self {
             Across::Time if range.end < 12.0 => format!("{x:.1}"),
             Across::Time => format!("{x:.0}"),
+            Across::Stretch(_) => {
+                let decimals = (1.0 - (range.end - range.start).log10()).ceil().clamp(0.0, 9.0) as usize;
+                format!("{x:.decimals$}")
+            }
             Across::Keys(names) if x >= 0.0 && x.fract() == 0.0 => {
                 names.get(x as usize).map_or(String::new(), |name| elide(name, 8))
             }
@@ -153,10 +162,11 @@ where
     Y: AsRangedCoord<Value = f64>,
     Y::CoordDescType: ValueFormatter<f64>,
 {
-    let over_time = matches!(words.across, Across::Time);
-    let faults: Vec<&Fault> =
-        run.evidence.faults.iter().filter(|fault| over_time && fault.was_in_force()).collect();
+    let over_time = !matches!(words.across, Across::Keys(_));
     let range = words.across.range(run);
+    let (from, to) = ((range.start * 1e9) as u64, (range.end * 1e9) as u64);
+    let inside = |fault: &&Fault| over_time && fault.was_in_force() && fault.overlaps(from, to);
+    let faults: Vec<&Fault> = run.evidence.faults.iter().filter(inside).collect();
     let rows = rows(&faults);
     let strips = rows.iter().map(|row| row + 1).max().unwrap_or(0) as i32 * STRIP_HEIGHT;
     let root = paper.into_drawing_area();

@@ -4,6 +4,7 @@ use tribunal_checker::history::History;
 use tribunal_checker::op::{F, Op, Outcome, Value};
 use tribunal_reports::html;
 use tribunal_reports::judgement::Judgement;
+use tribunal_reports::render::render_all;
 use tribunal_reports::run_dir::RunDir;
 use tribunal_reports::text;
 
@@ -49,6 +50,22 @@ fn run_of(n: u64, processes: u64) -> RunDir {
 fn a_page_of_a_million_operations_stays_below_20_mb() {
     let page = html::render(&run_of(1_000_000, 16));
     assert!(page.len() < 20_000_000, "{} bytes", page.len());
+}
+
+/// A clock that has gone mad, or one whose zero is in another century.
+#[test]
+fn a_latency_of_centuries_is_drawn_like_any_other() {
+    let mut run = run_of(100, 4);
+    for (at, completed) in [(3, u64::MAX), (7, u64::MAX / 2)] {
+        run.evidence.history.ops[at].outcome = Outcome::Ok(Value::Nil);
+        run.evidence.history.ops[at].completed = Some(completed);
+    }
+    let (evidence, checker) = (&run.evidence, run.judgement.checker.clone());
+    run.judgement =
+        Judgement::of(&evidence.info, &evidence.history, &evidence.faults, checker, Default::default());
+    for (name, result) in render_all(&run, tempfile::tempdir().unwrap().path()) {
+        result.unwrap_or_else(|why| panic!("{name}: {why}"));
+    }
 }
 
 #[test]
