@@ -67,6 +67,9 @@ struct Head {
 impl RunSummary {
     /// What has to be the same for two runs to be runs of the same test.
     pub fn test(&self) -> String {
+        if self.nodes == 0 && self.system.is_empty() {
+            return format!("{}, a written history · model {}", self.workload, self.model);
+        }
         let mut words =
             vec![format!("{} on {}", self.workload, self.system), format!("{} nodes", self.nodes)];
         words.push(if self.nemesis.is_empty() { "no faults".into() } else { self.nemesis.join(", ") });
@@ -169,6 +172,15 @@ mod tests {
             "counter/20260102T000000Z-1",
         ];
         assert_eq!(paths(store.path()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_written_history_has_neither_nodes_nor_faults() {
+        let written =
+            RunSummary { workload: "h.jsonl".into(), model: "queue".into(), ..RunSummary::default() };
+        assert_eq!(written.test(), "h.jsonl, a written history · model queue");
+        let run = RunSummary { system: "raft".into(), nodes: 3, ..written };
+        assert_eq!(run.test(), "h.jsonl on raft · 3 nodes · no faults");
     }
 
     #[test]

@@ -109,7 +109,7 @@ fn row(part: &Part, all: u64, good: RunOutcome) -> Markup {
     };
     html! {
         tr {
-            td { code { (value(&part.key)) } }
+            td { @if part.key.is_nil() { "–" } @else { code { (value(&part.key)) } } }
             (number(count(part.ops)))
             td .phrase { (answer) }
             td { (elide(&part.engine, 40)) }
