@@ -209,4 +209,45 @@ mod tests {
         replica.store("k".into(), tagged(3, 30)).unwrap();
         assert_eq!(Replica::open(&path).unwrap().get(&"k".into()), tagged(3, 30));
     }
+
+    use crate::rpc::stage::{LATENCY, Stage};
+
+    fn cluster(writes_back: bool) -> Stage<Abd> {
+        Stage::new(move |peers, data| Abd::open(peers, data, writes_back))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_majority_is_enough_and_less_is_not() {
+        let mut stage = cluster(true);
+        stage.ok("n1", "write", 1).await;
+        stage.crash("n1");
+        stage.ok("n2", "write", 2).await;
+        assert_eq!(stage.ok("n3", "read", ()).await, 2);
+        stage.start("n1");
+        assert_eq!(stage.reads().await, [2, 2, 2]);
+        stage.cut_off("n3");
+        for (f, value) in [("read", None), ("write", Some(3))] {
+            assert!(matches!(stage.ask("n3", "c", f, value).await, Outcome::Fail(_)), "{f}");
+        }
+    }
+
+    /// A write that reached one node only is seen, and then not seen any more, unless the reader stores what it has seen.
+    #[tokio::test(start_paused = true)]
+    async fn without_the_second_phase_reads_go_from_new_to_old() {
+        for (writes_back, second) in [(true, 2), (false, 1)] {
+            let stage = cluster(writes_back);
+            stage.ok("n3", "write", 1).await;
+            stage.ok("n2", "read", ()).await;
+            let cut = async {
+                // It knows the tag that it needs, and has stored the value at itself.
+                tokio::time::sleep(LATENCY * 5 / 2).await;
+                stage.cut_off("n1");
+            };
+            let written = tokio::join!(stage.ask("n1", "c", "write", 2), cut).0;
+            assert!(matches!(written, Outcome::Info(_)), "{written:?}");
+            stage.heal();
+            assert_eq!(stage.ok("n1", "read", ()).await, 2);
+            assert_eq!(stage.ok("n2", "read", ()).await, second, "writes back: {writes_back}");
+        }
+    }
 }

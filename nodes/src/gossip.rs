@@ -290,3 +290,52 @@ impl Service for Gossip {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::rpc::stage::Stage;
+
+    fn cluster(byzantine: Option<&'static str>, bugs: &'static [Bug]) -> Stage<Gossip> {
+        Stage::new(move |peers, data| Gossip::open(peers, data, byzantine.map(Into::into), bugs.to_vec()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_is_stale_at_first_and_all_nodes_agree_in_the_end() {
+        for (bugs, last) in [(&[][..], json!(["e1"])), (&[Bug::NoAntiEntropy], json!(null))] {
+            let mut stage = cluster(None, bugs);
+            stage.cut_off("n1");
+            stage.ok("n1", "add", "e1").await;
+            assert_eq!(stage.reads().await, [json!(["e1"]), json!(null), json!(null)]);
+            // What is told meanwhile is lost.
+            sleep(20 * GOSSIP_EVERY).await;
+            stage.heal();
+            sleep(100 * GOSSIP_EVERY).await;
+            assert_eq!(stage.reads().await, [json!(["e1"]), last.clone(), last], "{bugs:?}");
+            stage.crash("n1");
+            stage.start("n1");
+            assert_eq!(stage.ok("n1", "read", ()).await, json!(["e1"]), "its own elements are on disk");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_liar_is_believed_only_by_who_trusts_everybody() {
+        for (bugs, believed) in [(&[][..], false), (&[Bug::TrustEverybody], true)] {
+            let stage = cluster(Some("n3"), bugs);
+            // While there is news, everybody exchanges something with everybody, the liar too.
+            for number in 0..50 {
+                stage.ok(["n1", "n2"][number % 2], "add", format!("e{number}")).await;
+                sleep(5 * GOSSIP_EVERY).await;
+            }
+            sleep(50 * GOSSIP_EVERY).await;
+            for node in ["n1", "n2"] {
+                let shown = stage.ok(node, "read", ()).await.to_string();
+                assert!(shown.contains("e49"), "{shown}");
+                assert_eq!(shown.contains("lie for"), believed, "{bugs:?}: {shown}");
+            }
+            assert!(matches!(stage.ask("n3", "c", "read", ()).await, Outcome::Fail(_)));
+        }
+    }
+}

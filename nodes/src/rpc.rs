@@ -4,6 +4,7 @@
 //!   rpc::args    the command line of a node, and its process
 //!   rpc::peers   questions to other nodes, and their answers ....... I/O
 //!   rpc          clients, other nodes' questions, shutdown .......... I/O
+//!   rpc::stage   several nodes in one process, for tests
 //!   Service      what a system does with a request and a question
 //! ```
 //!
@@ -13,6 +14,8 @@
 //! Caveats: the set of nodes is fixed when they start. A question is asked once; who gets no answer knows nothing.
 
 mod peers;
+#[cfg(test)]
+pub(crate) mod stage;
 
 use std::path::Path;
 use std::process::ExitCode;

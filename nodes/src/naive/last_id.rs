@@ -88,3 +88,27 @@ impl Service for LastId {
         Some((self.peers.first().to_owned(), 1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::stage::Stage;
+
+    #[tokio::test(start_paused = true)]
+    async fn numbers_grow_one_after_another_and_two_who_ask_at_once_get_the_same() {
+        let stage = Stage::new(LastId::open);
+        for (node, number) in [("n1", 1), ("n2", 2), ("n3", 3)] {
+            assert_eq!(stage.ok(node, "generate", ()).await, number);
+        }
+        let both = tokio::join!(stage.ok("n2", "generate", ()), stage.ok("n3", "generate", ()));
+        assert_eq!(both, (4.into(), 4.into()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_the_database_nothing_happens() {
+        let mut stage = Stage::new(LastId::open);
+        stage.crash("n1");
+        assert!(!matches!(stage.ask("n2", "c", "generate", ()).await, Outcome::Ok(_)));
+        assert!(matches!(stage.ask("n2", "c", "read", ()).await, Outcome::Fail(_)));
+    }
+}

@@ -15,10 +15,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::logging::log;
 use crate::machine::{Command, Machine, Output};
@@ -191,5 +192,48 @@ impl Service for PrimaryBackup {
                 join_all(self.peers.names().map(|backup| self.ship(backup))).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::rpc::stage::Stage;
+
+    async fn cluster() -> Stage<PrimaryBackup> {
+        let stage = Stage::new(PrimaryBackup::open);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(stage.leads("n1") && !stage.leads("n2"));
+        stage
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_primary_has_what_was_shipped_and_nothing_else() {
+        let mut stage = cluster().await;
+        stage.ok("n2", "write", 1).await;
+        assert_eq!(stage.reads().await, [1, 1, 1]);
+        tokio::time::sleep(3 * SHIP_EVERY).await;
+        // Acknowledged, and on no backup.
+        stage.ok("n1", "write", 2).await;
+        stage.crash("n1");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(stage.leads("n2"));
+        assert_eq!([stage.ok("n2", "read", ()).await, stage.ok("n3", "read", ()).await], [1, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_primary_that_is_cut_off_goes_on_until_it_hears_of_the_next() {
+        let stage = cluster().await;
+        stage.ok("n1", "write", 1).await;
+        tokio::time::sleep(3 * SHIP_EVERY).await;
+        stage.cut_off("n1");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        stage.ok("n2", "write", 2).await;
+        assert_eq!(stage.reads().await, [json!(1), json!(2), json!(2)]);
+        stage.heal();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(stage.reads().await, [2, 2, 2]);
     }
 }

@@ -14,7 +14,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::machine::{Command, Verb};
 use crate::rpc::{Peers, Service};
@@ -84,5 +86,31 @@ impl Service for TtlLock {
 
     fn leader(&self) -> Option<(String, u64)> {
         Some((self.peers.first().to_owned(), 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::rpc::stage::Stage;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_excludes_others_until_it_expires() {
+        let stage = Stage::new(TtlLock::open);
+        for (node, client, f, done) in [
+            ("n1", "a", "acquire", true),
+            ("n2", "b", "acquire", false),
+            ("n3", "b", "release", false),
+            ("n2", "a", "release", true),
+            ("n3", "b", "acquire", true),
+        ] {
+            assert_eq!(stage.ask(node, client, f, ()).await, Outcome::Ok(json!(done)), "{client}: {f}");
+        }
+        tokio::time::sleep(TTL).await;
+        // The holder was not told.
+        assert_eq!(stage.ask("n1", "a", "acquire", ()).await, Outcome::Ok(json!(true)));
+        assert_eq!(stage.ask("n3", "b", "release", ()).await, Outcome::Ok(json!(false)));
     }
 }

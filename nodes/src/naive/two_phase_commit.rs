@@ -17,12 +17,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::machine::{Command, Machine, Op, Output};
 use crate::rpc::{Peers, Service, told};
@@ -196,5 +196,51 @@ impl Service for TwoPhaseCommit {
             sleep(PATIENCE / 10).await;
         }
         std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value as Json;
+
+    use super::*;
+    use crate::rpc::stage::{LATENCY, Stage};
+
+    async fn cluster() -> Stage<TwoPhaseCommit> {
+        let stage = Stage::new(TwoPhaseCommit::open);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(stage.reads().await, [(); 3].map(Json::from));
+        stage
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_nodes_have_a_change_or_none_has() {
+        let mut stage = cluster().await;
+        stage.ok("n2", "write", 1).await;
+        assert_eq!(stage.reads().await, [1, 1, 1]);
+        // They may be in each other's way until both have given up.
+        tokio::join!(stage.ask("n1", "c", "write", 2), stage.ask("n3", "d", "write", 3));
+        sleep(2 * GIVE_UP).await;
+        let [n1, n2, n3] = stage.reads().await;
+        assert!(n1 == n2 && n2 == n3, "{n1} {n2} {n3}");
+
+        stage.crash("n3");
+        assert!(!matches!(stage.ask("n1", "c", "write", 4).await, Outcome::Ok(_)));
+        sleep(2 * GIVE_UP).await;
+        assert_eq!([stage.ok("n1", "read", ()).await, stage.ok("n2", "read", ()).await], [n1, n2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_hears_no_decision_decides_alone_and_disagrees_for_ever() {
+        let stage = cluster().await;
+        let cut = async {
+            // Its promise has arrived, and the commit is on its way.
+            sleep(LATENCY * 5 / 2).await;
+            stage.cut_off("n3");
+        };
+        assert_eq!(tokio::join!(stage.ok("n1", "write", 1), cut).0, Json::Null);
+        stage.heal();
+        sleep(10 * GIVE_UP).await;
+        assert_eq!(stage.reads().await, [Json::from(1), Json::from(1), Json::Null]);
     }
 }

@@ -15,10 +15,11 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::machine::{Command, Machine, Output};
 use crate::rpc::{Peers, Service, told};
@@ -117,5 +118,39 @@ impl Service for TwoPrimaries {
             let all = async { while answers.next().await.is_some() {} };
             tokio::join!(all, tokio::time::sleep(ALIVE_EVERY));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::rpc::stage::Stage;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_primary_has_everything_as_long_as_nobody_is_cut_off() {
+        let mut stage = Stage::new(TwoPrimaries::open);
+        sleep(SILENCE).await;
+        stage.ok("n3", "write", 1).await;
+        stage.crash("n1");
+        sleep(2 * SILENCE).await;
+        assert!(stage.leads("n2") && !stage.leads("n3"));
+        assert_eq!(stage.ok("n3", "read", ()).await, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cut_makes_two_primaries_and_healing_it_loses_what_one_of_them_took() {
+        let stage = Stage::new(TwoPrimaries::open);
+        sleep(SILENCE).await;
+        stage.cut_off("n1");
+        sleep(2 * SILENCE).await;
+        assert!(stage.leads("n1") && stage.leads("n2"));
+        stage.ok("n1", "write", 1).await;
+        stage.ok("n2", "write", 2).await;
+        assert_eq!(stage.reads().await, [1, 2, 2]);
+        stage.heal();
+        sleep(2 * SILENCE).await;
+        assert_eq!(stage.reads().await, [1, 1, 1]);
     }
 }

@@ -35,6 +35,9 @@ pub(crate) struct Peers<Q, A> {
     links: BTreeMap<String, Link<Q, A>>,
 }
 
+/// Questions on their way, each with where its answer goes.
+pub(super) type Questions<Q, A> = mpsc::Receiver<(Q, oneshot::Sender<A>)>;
+
 struct Link<Q, A> {
     questions: mpsc::Sender<(Q, oneshot::Sender<A>)>,
     _task: AbortOnDropHandle<()>,
@@ -46,12 +49,21 @@ where
     A: DeserializeOwned + Send + 'static,
 {
     pub(super) fn dial(me: &str, peers: &BTreeMap<String, SocketAddr>) -> Self {
-        let link = |(name, address): (&String, &SocketAddr)| {
+        Peers::linked(me, peers.keys(), |name, queue| keep_connected(me.to_owned(), peers[name], queue))
+    }
+
+    /// The others, each with what carries questions to it.
+    pub(super) fn linked<'a, F: Future<Output = ()> + Send + 'static>(
+        me: &str,
+        peers: impl Iterator<Item = &'a String>,
+        carry: impl Fn(&String, Questions<Q, A>) -> F,
+    ) -> Self {
+        let link = |name: &String| {
             let (questions, queue) = mpsc::channel(QUEUE);
-            let task = tokio::spawn(keep_connected(me.to_owned(), *address, queue));
+            let task = tokio::spawn(carry(name, queue));
             (name.clone(), Link { questions, _task: AbortOnDropHandle::new(task) })
         };
-        Peers { me: me.to_owned(), links: peers.iter().map(link).collect() }
+        Peers { me: me.to_owned(), links: peers.map(link).collect() }
     }
 
     /// The names of the others, in order.
@@ -103,7 +115,7 @@ where
 async fn keep_connected<Q: Serialize, A: DeserializeOwned>(
     me: String,
     address: SocketAddr,
-    mut queue: mpsc::Receiver<(Q, oneshot::Sender<A>)>,
+    mut queue: Questions<Q, A>,
 ) {
     let mut next = 0;
     loop {
@@ -123,7 +135,7 @@ async fn pump<Q: Serialize, A: DeserializeOwned>(
     me: &str,
     stream: TcpStream,
     next: &mut u64,
-    queue: &mut mpsc::Receiver<(Q, oneshot::Sender<A>)>,
+    queue: &mut Questions<Q, A>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (incoming, outgoing) = stream.into_split();

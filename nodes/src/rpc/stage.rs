@@ -1,0 +1,152 @@
+//! Three nodes in one process, for tests: the services as they are, without sockets.
+//!
+//! Time is tokio's. A test that pauses it (`start_paused`) does not wait, and goes the same way every time: a question takes
+//! [`LATENCY`] to arrive, its answer as long again, and what is cut when it would arrive is lost.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::peers::Questions;
+use super::{Peers, Service};
+use crate::wire::{Outcome, Request};
+
+pub(crate) const LATENCY: Duration = Duration::from_millis(10);
+
+const NAMES: [&str; 3] = ["n1", "n2", "n3"];
+
+type Open<S> = dyn Fn(Peers<<S as Service>::Ask, <S as Service>::Answer>, &Path) -> io::Result<S>;
+
+/// The nodes, and what separates them.
+pub(crate) struct Stage<S: Service> {
+    network: Arc<Network<S>>,
+    /// What each node does by itself.
+    lives: BTreeMap<&'static str, AbortOnDropHandle<()>>,
+    open: Box<Open<S>>,
+    data: tempfile::TempDir,
+    seq: Cell<u64>,
+}
+
+struct Network<S> {
+    nodes: Mutex<BTreeMap<String, Arc<S>>>,
+    cut: Mutex<BTreeSet<String>>,
+}
+
+impl<S> Network<S> {
+    /// The node, if what is sent between it and another arrives.
+    fn reach(&self, one: &str, other: &str, to: &str) -> Option<Arc<S>> {
+        let cut = self.cut.lock().unwrap();
+        let node = self.nodes.lock().unwrap().get(to).cloned();
+        node.filter(|_| !cut.contains(one) && !cut.contains(other))
+    }
+}
+
+async fn carry<S: Service>(
+    network: Arc<Network<S>>,
+    me: String,
+    to: String,
+    mut questions: Questions<S::Ask, S::Answer>,
+) {
+    while let Some((question, reply)) = questions.recv().await {
+        let (network, me, to) = (network.clone(), me.clone(), to.clone());
+        tokio::spawn(async move {
+            sleep(LATENCY).await;
+            if let Some(node) = network.reach(&me, &to, &to) {
+                let answer = node.answer(&me, question).await;
+                sleep(LATENCY).await;
+                if network.reach(&me, &to, &me).is_some() {
+                    let _ = reply.send(answer);
+                    return;
+                }
+            }
+            // What is lost is not refused: who asked waits.
+            std::future::pending::<()>().await;
+            drop(reply);
+        });
+    }
+}
+
+impl<S: Service> Stage<S> {
+    /// Starts three nodes.
+    pub(crate) fn new(open: impl Fn(Peers<S::Ask, S::Answer>, &Path) -> io::Result<S> + 'static) -> Self {
+        let mut stage = Stage {
+            network: Arc::new(Network { nodes: Mutex::default(), cut: Mutex::default() }),
+            lives: BTreeMap::new(),
+            open: Box::new(open),
+            data: tempfile::tempdir().unwrap(),
+            seq: Cell::new(0),
+        };
+        NAMES.into_iter().for_each(|name| stage.start(name));
+        stage
+    }
+
+    /// Starts a node, for the first time or after a crash.
+    pub(crate) fn start(&mut self, name: &'static str) {
+        let others: Vec<String> = NAMES.iter().filter(|it| **it != name).map(|it| it.to_string()).collect();
+        let peers = Peers::linked(name, others.iter(), |to, questions| {
+            carry(self.network.clone(), name.to_owned(), to.clone(), questions)
+        });
+        let node = Arc::new((self.open)(peers, &self.data.path().join(name)).unwrap());
+        self.network.nodes.lock().unwrap().insert(name.to_owned(), node.clone());
+        let life = tokio::spawn(async move { node.background().await });
+        self.lives.insert(name, AbortOnDropHandle::new(life));
+    }
+
+    /// Nobody hears of this node any more, and it remembers only what is on disk.
+    pub(crate) fn crash(&mut self, name: &str) {
+        self.lives.remove(name);
+        self.network.nodes.lock().unwrap().remove(name);
+    }
+
+    /// Cuts a node off from the others; its clients still reach it.
+    pub(crate) fn cut_off(&self, name: &str) {
+        self.network.cut.lock().unwrap().insert(name.to_owned());
+    }
+
+    pub(crate) fn heal(&self) {
+        self.network.cut.lock().unwrap().clear();
+    }
+
+    pub(crate) fn leads(&self, name: &str) -> bool {
+        self.node(name).leader().is_some_and(|(leader, _)| leader == name)
+    }
+
+    fn node(&self, name: &str) -> Arc<S> {
+        self.network.nodes.lock().unwrap()[name].clone()
+    }
+
+    /// A client's request of a node, under the key `k0`.
+    pub(crate) async fn ask(&self, node: &str, client: &str, f: &str, value: impl Into<Json>) -> Outcome {
+        self.seq.set(self.seq.get() + 1);
+        let request = Request {
+            id: 1,
+            client: client.into(),
+            seq: self.seq.get(),
+            f: f.into(),
+            key: "k0".into(),
+            value: value.into(),
+            timeout_ms: 1_000,
+        };
+        super::outcome(&*self.node(node), node, request).await
+    }
+
+    /// The output of what has to go well.
+    pub(crate) async fn ok(&self, node: &str, f: &str, value: impl Into<Json>) -> Json {
+        match self.ask(node, &format!("client of {node}"), f, value).await {
+            Outcome::Ok(output) => output,
+            other => panic!("{node}: {f}: {other:?}"),
+        }
+    }
+
+    /// What every node answers when it is asked to read.
+    pub(crate) async fn reads(&self) -> [Json; 3] {
+        [self.ok("n1", "read", ()).await, self.ok("n2", "read", ()).await, self.ok("n3", "read", ()).await]
+    }
+}
