@@ -402,6 +402,32 @@ fn a_deposed_leader_answers_no_reads() {
     }
 }
 
+/// Rounds begin anew with every term: who refuses a late message of an earlier one, whose round had a higher number, has not
+/// confirmed the round of now.
+#[test]
+fn a_refusal_of_an_earlier_term_confirms_no_round_of_this_one() {
+    let mut stage = Stage::new(&THREE);
+    stage.elect("n1", &THREE);
+    stage.elect("n2", &THREE);
+    stage.elect("n1", &THREE);
+    assert!(stage.actor("n1").core.as_ref().unwrap().is_leader());
+    stage.actor("n1").core.as_mut().unwrap().read(7).unwrap();
+    stage.settle("n1");
+    stage.sent.clear();
+    let now = stage.now;
+    let late = Body::AppendEntries { prev: Position::START, entries: Vec::new(), commit: 0, round: 99 };
+    stage.actor("n2").core.as_mut().unwrap().receive(now, &"n1".into(), Message { term: 1, body: late });
+    stage.settle("n2");
+    stage.sync("n2");
+    let (_, _, refusal) = stage.sent.pop_front().unwrap();
+    assert!(matches!(refusal.body, Body::AppendReply { round: 99, result: Appended::Stale }), "{refusal:?}");
+    stage.actor("n1").core.as_mut().unwrap().receive(now, &"n2".into(), refusal);
+    stage.settle("n1");
+    assert_eq!(stage.answered, []);
+    stage.heartbeat("n1", &THREE);
+    assert_eq!(stage.answered, [("n1".into(), 7)]);
+}
+
 /// Section 8: a new leader does not know what is committed until its own first entry is.
 #[test]
 fn a_new_leaders_reads_wait_for_its_first_entry() {
