@@ -23,6 +23,13 @@ fn raft_keeps_sets_queues_locks_and_identifiers() {
 }
 
 #[test]
+fn paxos_zab_and_single_decrees_are_linearizable() {
+    for arguments in ["register --system paxos", "counter --system zab", "decide --system synod"] {
+        assert_holds(arguments, &run(&Store::new(), arguments));
+    }
+}
+
+#[test]
 fn gossip_is_not_linearizable_but_converges() {
     let store = Store::new();
     let ended = run(&store, "broadcast --system gossip --node-arg=--byzantine=n3");
@@ -35,8 +42,12 @@ fn gossip_is_not_linearizable_but_converges() {
 }
 
 #[test]
-fn what_fails_by_design_is_found_out() {
-    for arguments in ["order-ids --system last-id", "lock --system ttl-lock"] {
+fn what_fails_without_any_fault_is_found_out() {
+    for arguments in [
+        "order-ids --system last-id",
+        "lock --system ttl-lock",
+        "decide --system synod --bug own-value-over-accepted",
+    ] {
         let store = Store::new();
         let ended =
             store.run(&format!("run {arguments} --nodes 3 --time-limit 60s --nemesis none")).expect(1);

@@ -10,6 +10,7 @@
 //!   raft      Raft
 //!   paxos     Multi-Paxos
 //!   zab       ZAB, the protocol of ZooKeeper
+//!   synod     single-decree Paxos: registers that are written once
 //!   abd       registers at a majority, without a leader
 //!   gossip    anti-entropy: everybody has everything in the end
 //!   naive     what people build before they know: systems that fail by design
@@ -31,6 +32,7 @@ mod process;
 pub mod raft;
 mod replica;
 mod rpc;
+pub mod synod;
 mod value;
 mod wal;
 pub mod wire;
@@ -51,6 +53,8 @@ pub enum NodeCommand {
     Paxos(NodeArgs<paxos::Bug>),
     /// Run one node of a ZAB cluster, the protocol of ZooKeeper.
     Zab(NodeArgs<zab::Bug>),
+    /// Run one node of registers that are decided once (single-decree Paxos)
+    Synod(synod::Args),
     /// Run one node of registers at a majority (ABD)
     Abd(abd::Args),
     /// Run one node of a gossiping store
@@ -74,6 +78,7 @@ impl NodeCommand {
             NodeCommand::Raft(args) => args.run::<raft::core::Core>(),
             NodeCommand::Paxos(args) => args.run::<paxos::core::Core>(),
             NodeCommand::Zab(args) => args.run::<zab::core::Core>(),
+            NodeCommand::Synod(args) => args.run(),
             NodeCommand::Abd(args) => args.run(),
             NodeCommand::Gossip(args) => args.run(),
             NodeCommand::PrimaryBackup(place) => rpc::run(place, naive::primary_backup::PrimaryBackup::open),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tribunal_nodes::{Mistake, abd, gossip, paxos, raft, zab};
+use tribunal_nodes::{Mistake, abd, gossip, paxos, raft, synod, zab};
 use tribunal_workloads::Client;
 
 use crate::framed::{self, FramedClient};
@@ -88,6 +88,11 @@ pub(crate) fn paxos() -> Vec<Flaw> {
         Flaw::seeded(bug.name(), bug.rule(), workload).with(args)
     };
     Bug::all().iter().map(flaw).collect()
+}
+
+/// The seeded mistakes of single-decree Paxos.
+pub(crate) fn synod() -> Vec<Flaw> {
+    on("decide", synod::Bug::all())
 }
 
 /// The seeded mistakes of ZAB.

@@ -171,6 +171,7 @@ pub struct Switches {
 const REPLICATED: &[&str] = &[
     "register",
     "rw-register",
+    "decide",
     "counter",
     "set",
     "append",
@@ -184,8 +185,17 @@ const REPLICATED: &[&str] = &[
 ];
 
 /// What etcd's keys and transactions do.
-const ETCD: &[&str] =
-    &["register", "rw-register", "counter", "lock", "fenced-lock", "election", "unique-ids", "order-ids"];
+const ETCD: &[&str] = &[
+    "register",
+    "rw-register",
+    "decide",
+    "counter",
+    "lock",
+    "fenced-lock",
+    "election",
+    "unique-ids",
+    "order-ids",
+];
 
 /// Every system, in the order in which they are listed.
 pub const SYSTEMS: &[Entry] = &[
@@ -224,6 +234,15 @@ pub const SYSTEMS: &[Entry] = &[
         answers: ETCD,
         not_by: &[],
         flaws: etcd::flaws,
+    },
+    Entry {
+        name: "synod",
+        about: "the built-in single-decree Paxos: registers that are written once, each decided by itself",
+        make: |switches| Ok(Box::new(BuiltIn::new("synod", switches))),
+        holds: &["decide"],
+        answers: &["decide"],
+        not_by: &[],
+        flaws: built_in::synod,
     },
     Entry {
         name: "abd",

@@ -8,6 +8,7 @@ pub mod append;
 pub mod broadcast;
 pub mod client;
 pub mod counter;
+pub mod decide;
 pub mod election;
 pub mod ids;
 mod keys;
@@ -91,6 +92,13 @@ pub const WORKLOADS: &[Entry] = &[
         also: &["cas-register"],
         about: "the same without compare-and-set",
         make: |options| Box::new(register::Register::new(options, false)),
+    },
+    Entry {
+        name: "decide",
+        model: "cas-register",
+        also: &[],
+        about: "registers that are written once: compare-and-set from nothing, and read",
+        make: |options| Box::new(decide::Decide::new(options)),
     },
     Entry {
         name: "counter",
