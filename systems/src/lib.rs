@@ -409,8 +409,9 @@ mod tests {
             &everything("raft"),
             &everything("paxos"),
             &everything("zab"),
-            "etcd register\netcd rw-register\netcd counter\netcd lock\netcd fenced-lock\netcd election\n\
+            "etcd register\netcd rw-register\netcd decide\netcd counter\netcd lock\netcd fenced-lock\netcd election\n\
              etcd unique-ids\netcd order-ids\n",
+            "synod decide\n",
             "abd rw-register\n",
             "gossip rw-register\ngossip counter\ngossip set\ngossip broadcast\n",
             &everything("primary-backup"),
