@@ -5,7 +5,7 @@ use std::ops::Range;
 use rand::RngExt;
 
 use crate::{
-    Act, Grudge, NodeId, TimedAct,
+    Act, CutMode, Grudge, NodeId, TimedAct,
     fault::{Dice, Kind},
     plan,
 };
@@ -32,7 +32,7 @@ const STORM: Kind =
 
 const BRIDGE: Kind = Kind {
     name: "bridge",
-    about: "whoever leads, again and again, while nobody else joins two halves of the others",
+    about: "whoever leads, again and again, when two halves of the others, which it alone joins, have asked for its vote",
     at_leader: true,
 };
 
@@ -68,10 +68,15 @@ pub(crate) fn draw(kind: &str, dice: &mut Dice, stop: impl Fn(NodeId) -> Act) ->
 const UP_MS: Range<u64> = 20..400;
 /// How long a node is left to itself that is to be stopped while it starts.
 const STARTING_MS: Range<u64> = 1..25;
-/// How long a node is left to itself on whose votes two halves wait, and how long it is away: less than those who want its
-/// vote go on asking.
-const VOTING_MS: Range<u64> = 20..300;
-const AWAY_MS: Range<u64> = 1..50;
+/// How long two halves wait for the vote of the node between them, in milliseconds: longer than most elections time out.
+const WAITING_MS: Range<u64> = 400..900;
+/// How long that node has to start before they reach it; how long it then has to vote; and how long it is away when it has:
+/// all together less than those who want its vote go on asking.
+const BACK_MS: Range<u64> = 30..120;
+const VOTING_MS: Range<u64> = 10..120;
+const AWAY_MS: Range<u64> = 1..30;
+/// How long it is left to itself then.
+const WORKING_MS: Range<u64> = 200..600;
 /// How long it is stopped each time.
 const DOWN_MS: Range<u64> = 10..200;
 /// How often at most.
@@ -99,15 +104,40 @@ fn again(
     acts
 }
 
-/// Two halves that do not hear each other, each one short of a majority, and the node between them, which both need, stopped
-/// and let go: what it has told one half it must not have forgotten when the other asks.
+/// Two halves that do not hear each other, each one short of a majority, and the node between them, which both need: what it
+/// has told one half it must not have forgotten when the other asks.
+///
+/// ```text
+///   bridge       ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████████▁▁▁████████████   is down, starts, is stopped as soon as it has voted
+///   its links    ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁█████████████████████   stalled: what both halves ask meanwhile arrives at once
+///                  waiting           back voting  away  working
+/// ```
+///
+/// So there are two candidates of one term, which is rare where the first to ask is answered before the second asks.
 fn bridge(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     let halves = Grudge::bridge(&dice.order);
-    if halves.is_empty() {
+    let Some((&bridge, others)) = dice.order.split_first().filter(|_| !halves.is_empty()) else {
         return Vec::new();
-    }
+    };
+    let links = Grudge::between(&[&[bridge], others]);
     let mut acts = plan::hold(&halves, dice.mode);
-    acts.extend(again(dice.order[0], VOTING_MS, AWAY_MS, dice, stop));
+    let mut at_ms = 0;
+    while at_ms < dice.hold_ms {
+        let start_ms = at_ms + dice.moment_ms(WAITING_MS);
+        let joined_ms = start_ms + dice.moment_ms(BACK_MS);
+        let voted_ms = joined_ms + dice.moment_ms(VOTING_MS);
+        let back_ms = voted_ms + dice.moment_ms(AWAY_MS);
+        let start = stop(bridge).undo();
+        let mut at = |after_ms, act| acts.push(TimedAct { after_ms, act });
+        at(at_ms, stop(bridge));
+        links.cuts().for_each(|(from, to)| at(at_ms, Act::Cut(from, to, CutMode::Stall)));
+        start.into_iter().for_each(|act| at(start_ms, act));
+        links.cuts().for_each(|(from, to)| at(joined_ms, Act::Heal(from, to)));
+        at(voted_ms, stop(bridge));
+        start.into_iter().for_each(|act| at(back_ms, act));
+        at_ms = back_ms + dice.moment_ms(WORKING_MS);
+    }
+    acts.retain(|timed| timed.after_ms < dice.hold_ms);
     acts
 }
 
