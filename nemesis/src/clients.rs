@@ -14,7 +14,7 @@
 
 use crate::{
     Act, NodeId, TimedAct,
-    fault::{Dice, Fault, Kind},
+    fault::{Aim, Dice, Fault, Kind},
     grudge::Grudge,
 };
 
@@ -26,20 +26,20 @@ pub(crate) const FAULT: Fault = Fault {
         Kind {
             name: "leader-alone",
             about: "whoever leads, apart from all other nodes and from its clients",
-            at_leader: true,
+            aim: Aim::Leader,
         },
-        Kind { name: "leader", about: "whoever leads, apart from its clients only", at_leader: true },
+        Kind { name: "leader", about: "whoever leads, apart from its clients only", aim: Aim::Leader },
         Kind {
             name: "leader-answers",
             about: "what whoever leads answers does not reach its clients",
-            at_leader: true,
+            aim: Aim::Leader,
         },
         Kind {
             name: "minority-alone",
             about: "a random minority, apart from all other nodes and from its clients",
-            at_leader: false,
+            aim: Aim::Anybody,
         },
-        Kind { name: "one", about: "a random node, apart from its clients only", at_leader: false },
+        Kind { name: "one", about: "a random node, apart from its clients only", aim: Aim::Anybody },
     ],
     draw,
 };

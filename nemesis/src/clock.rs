@@ -24,7 +24,7 @@ use rand::{Rng, RngExt};
 
 use crate::{
     Act, FaultEffect, NodeId, TimedAct,
-    fault::{Dice, Fault, Kind},
+    fault::{Aim, Dice, Fault, Kind},
 };
 use process::Change;
 pub use skew::Skew;
@@ -35,28 +35,32 @@ pub(crate) const FAULT: Fault = Fault {
     about: "makes the clocks of processes jump, drift or jump back and forth; the undo makes them true",
     usual: false,
     kinds: &[
-        Kind { name: "jump-leader", about: "the wall clock of whoever leads is set wrong", at_leader: true },
-        Kind { name: "drift-leader", about: "the clocks of whoever leads run fast or slow", at_leader: true },
+        Kind { name: "jump-leader", about: "the wall clock of whoever leads is set wrong", aim: Aim::Leader },
+        Kind {
+            name: "drift-leader",
+            about: "the clocks of whoever leads run fast or slow",
+            aim: Aim::Leader,
+        },
         Kind {
             name: "strobe-leader",
             about: "the wall clock of whoever leads jumps there and back, many times a second",
-            at_leader: true,
+            aim: Aim::Leader,
         },
-        Kind { name: "jump", about: "the wall clock of a random node is set wrong", at_leader: false },
+        Kind { name: "jump", about: "the wall clock of a random node is set wrong", aim: Aim::Anybody },
         Kind {
             name: "scatter",
             about: "every wall clock is set wrong, each by its own amount",
-            at_leader: false,
+            aim: Aim::Anybody,
         },
         Kind {
             name: "drift",
             about: "every node's clocks run fast or slow, each at its own rate",
-            at_leader: false,
+            aim: Aim::Anybody,
         },
         Kind {
             name: "strobe",
             about: "a random node's wall clock jumps there and back, many times a second",
-            at_leader: false,
+            aim: Aim::Anybody,
         },
     ],
     draw,

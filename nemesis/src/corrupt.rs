@@ -6,7 +6,7 @@ use rand::RngExt;
 
 use crate::{
     Act, Quality, TimedAct,
-    fault::{Dice, Fault, Kind},
+    fault::{Aim, Dice, Fault, Kind},
     grudge::Grudge,
 };
 
@@ -15,9 +15,9 @@ pub(crate) const FAULT: Fault = Fault {
     about: "flips bits on links; only for systems that claim checksums on the wire",
     usual: false,
     kinds: &[
-        Kind { name: "from-leader", about: "in what whoever leads sends", at_leader: true },
-        Kind { name: "from-one", about: "in what a random node sends", at_leader: false },
-        Kind { name: "everywhere", about: "in what anybody sends", at_leader: false },
+        Kind { name: "from-leader", about: "in what whoever leads sends", aim: Aim::Leader },
+        Kind { name: "from-one", about: "in what a random node sends", aim: Aim::Anybody },
+        Kind { name: "everywhere", about: "in what anybody sends", aim: Aim::Anybody },
     ],
     draw,
 };

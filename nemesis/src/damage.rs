@@ -10,7 +10,7 @@ use rand::RngExt;
 
 use crate::{
     Act, Damage, TimedAct,
-    fault::{Dice, Fault, Kind},
+    fault::{Aim, Dice, Fault, Kind},
 };
 
 pub(crate) const BITFLIP: Fault = Fault {
@@ -54,8 +54,8 @@ pub(crate) const RESTORE: Fault = Fault {
 };
 
 const WHERE: &[Kind] = &[
-    Kind { name: "leader", about: "whoever leads", at_leader: true },
-    Kind { name: "one", about: "a random node", at_leader: false },
+    Kind { name: "leader", about: "whoever leads", aim: Aim::Leader },
+    Kind { name: "one", about: "a random node", aim: Aim::Anybody },
 ];
 
 fn at_rest(dice: &mut Dice, damage: Damage) -> Vec<TimedAct> {

@@ -7,7 +7,7 @@ use rand::RngExt;
 
 use crate::{
     Act, CutMode, Delay, Quality, TimedAct,
-    fault::{Dice, Fault, Kind},
+    fault::{Aim, Dice, Fault, Kind},
     grudge::Grudge,
 };
 
@@ -16,24 +16,24 @@ pub(crate) const FAULT: Fault = Fault {
     about: "makes links late, narrow or short-lived; the undo makes them good",
     usual: false,
     kinds: &[
-        Kind { name: "slow-leader", about: "all from and to whoever leads is late", at_leader: true },
+        Kind { name: "slow-leader", about: "all from and to whoever leads is late", aim: Aim::Leader },
         Kind {
             name: "narrow-leader",
             about: "whoever leads has little bandwidth to the others",
-            at_leader: true,
+            aim: Aim::Leader,
         },
         Kind {
             name: "unread-leader",
             about: "what whoever leads sends is read no more, until it cannot send",
-            at_leader: true,
+            aim: Aim::Leader,
         },
-        Kind { name: "slow", about: "everything between nodes is late by an even time", at_leader: false },
-        Kind { name: "uneven", about: "every link is late by a time of its own", at_leader: false },
-        Kind { name: "jitter", about: "everything is late by a time that varies wildly", at_leader: false },
-        Kind { name: "shreds", about: "messages arrive a few bytes at a time", at_leader: false },
-        Kind { name: "short-lived", about: "connections are reset after some bytes", at_leader: false },
-        Kind { name: "cut-short", about: "connections are closed after some bytes", at_leader: false },
-        Kind { name: "churn", about: "all connections are reset, again and again", at_leader: false },
+        Kind { name: "slow", about: "everything between nodes is late by an even time", aim: Aim::Anybody },
+        Kind { name: "uneven", about: "every link is late by a time of its own", aim: Aim::Anybody },
+        Kind { name: "jitter", about: "everything is late by a time that varies wildly", aim: Aim::Anybody },
+        Kind { name: "shreds", about: "messages arrive a few bytes at a time", aim: Aim::Anybody },
+        Kind { name: "short-lived", about: "connections are reset after some bytes", aim: Aim::Anybody },
+        Kind { name: "cut-short", about: "connections are closed after some bytes", aim: Aim::Anybody },
+        Kind { name: "churn", about: "all connections are reset, again and again", aim: Aim::Anybody },
     ],
     draw,
 };

@@ -5,7 +5,7 @@ use rand::RngExt;
 
 use crate::{
     Act, TimedAct, Trouble,
-    fault::{Dice, Fault, Kind},
+    fault::{Aim, Dice, Fault, Kind},
 };
 
 /// Milliseconds that a slow sync takes longer: from a spinning disk to a disk about to die.
@@ -38,18 +38,18 @@ pub(crate) const ERROR: Fault = Fault {
     about: "makes the reads, the writes or the fsyncs of a node fail with EIO",
     usual: false,
     kinds: &[
-        Kind { name: "leader-write", about: "writes, of whoever leads", at_leader: true },
+        Kind { name: "leader-write", about: "writes, of whoever leads", aim: Aim::Leader },
         Kind {
             name: "leader-sync",
             about: "fsyncs, of whoever leads; no later one makes up for it",
-            at_leader: true,
+            aim: Aim::Leader,
         },
-        Kind { name: "write", about: "writes, of a random node", at_leader: false },
-        Kind { name: "sync", about: "fsyncs, of a random node", at_leader: false },
+        Kind { name: "write", about: "writes, of a random node", aim: Aim::Anybody },
+        Kind { name: "sync", about: "fsyncs, of a random node", aim: Aim::Anybody },
         Kind {
             name: "read",
             about: "reads, of a random node that starts anew: what it had in memory it would read on",
-            at_leader: false,
+            aim: Aim::Anybody,
         },
     ],
     draw: |kind, dice| {
@@ -70,9 +70,9 @@ pub(crate) const ERROR: Fault = Fault {
 };
 
 const WHERE: &[Kind] = &[
-    Kind { name: "leader", about: "whoever leads", at_leader: true },
-    Kind { name: "one", about: "a random node", at_leader: false },
-    Kind { name: "minority", about: "fewer than half of the nodes", at_leader: false },
+    Kind { name: "leader", about: "whoever leads", aim: Aim::Leader },
+    Kind { name: "one", about: "a random node", aim: Aim::Anybody },
+    Kind { name: "minority", about: "fewer than half of the nodes", aim: Aim::Anybody },
 ];
 
 fn on(kind: &str, dice: &mut Dice, trouble: Trouble) -> Vec<TimedAct> {

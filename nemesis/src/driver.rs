@@ -9,6 +9,8 @@
 //! What is in force is kept as *claims*, (step, act). Undoing a step gives up its claims; an act is undone when nobody
 //! claims its effect any more: of two faults that both hold n1 down, the first to end does not start it.
 //!
+//! A step that follows the leader is done anew when another node leads, and only then undone.
+//!
 //! A claim is made before its act is tried, so that an act which fails half-way, or never answers, is undone as well.
 
 use std::{
@@ -55,8 +57,8 @@ pub async fn drive<N: Nodes>(
     drive_with_signals(plan, nodes, links, clock, stop, no_signals, record).await
 }
 
-/// As [`drive`], for a plan with triggers: they listen to `signals`. Returns when the steps are done and undone and no
-/// trigger can fire any more, be it that all have or that the sender of the signals is gone.
+/// As [`drive`], for a plan with triggers or with steps that follow the leader: they listen to `signals`. Returns when the
+/// steps are done and undone and no trigger can fire any more, be it that all have or that the sender of the signals is gone.
 ///
 /// # Errors
 /// As [`drive`].
@@ -166,9 +168,28 @@ enum Event {
     End(usize),
 }
 
+impl Event {
+    /// The step that it is part of.
+    fn step(self) -> usize {
+        match self {
+            Event::Begin(i) | Event::Act(i, _) | Event::End(i) => i,
+        }
+    }
+}
+
+/// What a step comes to in the cluster as it is.
+struct Resolved {
+    acts: Vec<TimedAct>,
+    /// Whoever leads, where the step is about that.
+    leader: Option<NodeId>,
+    remark: Option<String>,
+}
+
 /// A step that has begun and not ended.
 struct Running {
     applied: FaultRecord,
+    /// Whoever led when it began, if it is about that.
+    leader: Option<NodeId>,
     /// What the links it cuts or degrades had counted before.
     before: LinkCounters,
     /// What the disks it is about had counted before.
@@ -191,7 +212,7 @@ struct Driver<'a, N, C, R> {
     timeline: BTreeMap<(u64, usize), Event>,
     /// How many events were ever put there.
     scheduled: usize,
-    /// The plan's steps, then those that triggers planned.
+    /// The plan's steps, then those that signals added.
     steps: Vec<Step>,
     triggers: Vec<Armed>,
     /// Which trigger planned a step that has not ended.
@@ -212,9 +233,8 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         }
         let mut listening = true;
         loop {
-            listening &= self.triggers.iter().any(Armed::is_alive);
             let next = self.timeline.first_key_value().map(|(&(at, _), _)| at);
-            if next.is_none() && !listening {
+            if next.is_none() && !(listening && self.triggers.iter().any(Armed::is_alive)) {
                 return;
             }
             select! {
@@ -255,6 +275,33 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             self.schedule(step.at_ms * 1_000_000, Event::Begin(self.steps.len()));
             self.steps.push(step);
         }
+        if let Signal::Leader(leader) = signal {
+            self.follow_leader(*leader);
+        }
+    }
+
+    /// Does the steps that follow the leader, and are about another node, again with this one, for as long as they have left.
+    fn follow_leader(&mut self, leader: NodeId) {
+        let now = (self.clock)();
+        let is_behind = |i: usize, running: &Running| {
+            self.steps[i].follows_leader && running.leader.is_some_and(|before| before != leader)
+        };
+        let behind: Vec<(usize, FaultRecord)> = self
+            .running
+            .iter()
+            .filter(|(i, running)| is_behind(**i, running))
+            .map(|(i, running)| (*i, running.applied.clone()))
+            .collect();
+        for (i, applied) in behind {
+            let left_ms = applied.hold_ms.saturating_sub((now - applied.t) / 1_000_000).max(1);
+            self.timeline.retain(|_, event| event.step() != i);
+            if let Some(trigger) = self.triggered.remove(&i) {
+                self.triggered.insert(self.steps.len(), trigger);
+            }
+            self.schedule(now, Event::Begin(self.steps.len()));
+            self.schedule(now, Event::End(i));
+            self.steps.push(Step { at_ms: now / 1_000_000, hold_ms: left_ms, ..self.steps[i].clone() });
+        }
     }
 
     /// Wakes the trigger that planned a step, if one did.
@@ -279,7 +326,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     }
 
     /// The acts of a step with the true leader in them, and a remark if there is none; or why there is nothing to do.
-    async fn resolve(&self, step: &Step) -> Result<(Vec<TimedAct>, Option<String>), String> {
+    async fn resolve(&self, step: &Step) -> Result<Resolved, String> {
         let count = self.nodes.count();
         if step.acts.is_empty() {
             return Err(format!("{} {} needs more than {count} nodes", step.fault, step.kind));
@@ -297,7 +344,9 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         let allowed = |acts: Vec<TimedAct>| {
             acts.iter().try_for_each(|timed| self.nodes.allows(timed.act)).map(|()| acts)
         };
-        let Some(stand_in) = step.leader else { return Ok((allowed(step.acts.clone())?, remark)) };
+        let Some(stand_in) = step.leader else {
+            return Ok(Resolved { acts: allowed(step.acts.clone())?, leader: None, remark });
+        };
         // In the middle of an election there is none, and a moment later there is.
         let leader = async {
             loop {
@@ -309,23 +358,24 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             }
         };
         match timeout(PRIMARIES_WAIT, leader).await.ok() {
-            Some(leader) => Ok((allowed(step.led_by(leader))?, remark)),
+            Some(leader) => {
+                Ok(Resolved { acts: allowed(step.led_by(leader))?, leader: Some(leader), remark })
+            }
             None => {
-                Ok((allowed(step.acts.clone())?, Some(format!("no leader is known: took {stand_in} for it"))))
+                let remark = Some(format!("no leader is known: took {stand_in} for it"));
+                Ok(Resolved { acts: allowed(step.acts.clone())?, leader: Some(stand_in), remark })
             }
         }
     }
 
-    async fn begin(
-        &mut self,
-        i: usize,
-        step: &Step,
-        resolved: Result<(Vec<TimedAct>, Option<String>), String>,
-    ) {
+    async fn begin(&mut self, i: usize, step: &Step, resolved: Result<Resolved, String>) {
         let t = (self.clock)();
-        let (acts, remark, outcome) = match resolved {
-            Ok((acts, remark)) => (acts, remark, FaultOutcome::Installed),
-            Err(why) => (step.acts.clone(), Some(why), FaultOutcome::Skipped),
+        let (Resolved { acts, leader, remark }, outcome) = match resolved {
+            Ok(resolved) => (resolved, FaultOutcome::Installed),
+            Err(why) => {
+                let acts = step.acts.clone();
+                (Resolved { acts, leader: None, remark: Some(why) }, FaultOutcome::Skipped)
+            }
         };
         let mut record = FaultRecord {
             i,
@@ -361,6 +411,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         // What the acts find is counted with it.
         let running = Running {
             applied: record.clone(),
+            leader,
             before,
             disks_before,
             stopped: BTreeSet::new(),

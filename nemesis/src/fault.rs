@@ -61,9 +61,19 @@ pub struct Kind {
     pub name: &'static str,
     /// What it does, in one line for help.
     pub about: &'static str,
-    /// Whether it is about whoever leads when it is applied. The acts are drawn with the first node of the order in the
-    /// leader's place.
-    pub at_leader: bool,
+    /// Whom it is about.
+    pub aim: Aim,
+}
+
+/// Whom a kind of fault is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// Nodes as they fall.
+    Anybody,
+    /// Whoever leads when it is applied. The acts are drawn with the first node of the order in the leader's place.
+    Leader,
+    /// Whoever leads when it is applied, and, when another node leads while it is in force, that one instead.
+    EachLeader,
 }
 
 /// What a fault may draw from.

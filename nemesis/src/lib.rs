@@ -76,7 +76,7 @@ pub use clock::Skew;
 pub use disk::{Damage, DiskCounters, Trouble};
 pub use driver::{HealError, drive, drive_with_signals, heal_everything};
 pub use family::family;
-pub use fault::{FAULTS, Fault, Kind};
+pub use fault::{Aim, FAULTS, Fault, Kind};
 pub use filter::FilterError;
 pub use gate::{CutMode, LinkCounters};
 pub use grudge::{Grudge, ParseGrudgeError};

@@ -15,7 +15,7 @@ use rand::RngExt;
 
 use crate::{
     Act, CutMode, NodeId, TimedAct,
-    fault::{Dice, Fault, Kind},
+    fault::{Aim, Dice, Fault, Kind},
     target,
 };
 
@@ -53,10 +53,10 @@ pub(crate) const FAULT: Fault = Fault {
     about: "lets processes open no more files or have no more memory; the undo raises the limits again",
     usual: false,
     kinds: &[
-        Kind { name: "files-leader", about: "whoever leads, its connections reset", at_leader: true },
-        Kind { name: "files", about: "a random node, its connections reset", at_leader: false },
-        Kind { name: "memory-leader", about: "whoever leads", at_leader: true },
-        Kind { name: "memory", about: "a random node", at_leader: false },
+        Kind { name: "files-leader", about: "whoever leads, its connections reset", aim: Aim::Leader },
+        Kind { name: "files", about: "a random node, its connections reset", aim: Aim::Anybody },
+        Kind { name: "memory-leader", about: "whoever leads", aim: Aim::Leader },
+        Kind { name: "memory", about: "a random node", aim: Aim::Anybody },
     ],
     draw,
 };

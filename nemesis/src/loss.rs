@@ -8,7 +8,7 @@ use rand::RngExt;
 
 use crate::{
     Act, Quality, TimedAct,
-    fault::{Dice, Fault, Kind},
+    fault::{Aim, Dice, Fault, Kind},
     grudge::Grudge,
 };
 
@@ -17,8 +17,8 @@ pub(crate) const FAULT: Fault = Fault {
     about: "loses packets between nodes (needs --net netns); the undo loses no more",
     usual: false,
     kinds: &[
-        Kind { name: "leader", about: "of packets from and to whoever leads", at_leader: true },
-        Kind { name: "all", about: "of packets of all links", at_leader: false },
+        Kind { name: "leader", about: "of packets from and to whoever leads", aim: Aim::Leader },
+        Kind { name: "all", about: "of packets of all links", aim: Aim::Anybody },
     ],
     draw,
 };

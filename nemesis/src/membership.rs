@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 
 use crate::{
     Act, TimedAct,
-    fault::{Dice, Fault, Kind},
+    fault::{Aim, Dice, Fault, Kind},
     grudge::Grudge,
     plan,
 };
@@ -18,17 +18,17 @@ pub(crate) const MEMBERSHIP: Fault = Fault {
     about: "asks the leader to leave members out; the undo adds them again",
     usual: false,
     kinds: &[
-        Kind { name: "leader", about: "the leader is to leave out itself", at_leader: true },
+        Kind { name: "leader", about: "the leader is to leave out itself", aim: Aim::Leader },
         Kind {
             name: "split",
             about: "a leader that is cut off with less than half is to leave out two of the others at once",
-            at_leader: true,
+            aim: Aim::Leader,
         },
-        Kind { name: "one", about: "a random node", at_leader: false },
+        Kind { name: "one", about: "a random node", aim: Aim::Anybody },
         Kind {
             name: "minority",
             about: "less than half of the nodes, all asked for at once",
-            at_leader: false,
+            aim: Aim::Anybody,
         },
     ],
     draw: draw_membership,
@@ -56,8 +56,8 @@ pub(crate) const TRANSFER: Fault = Fault {
     about: "asks the leader to let another node lead (nothing to undo)",
     usual: false,
     kinds: &[
-        Kind { name: "once", about: "a random node in the place of whoever leads", at_leader: true },
-        Kind { name: "round", about: "every node, one after the other", at_leader: false },
+        Kind { name: "once", about: "a random node in the place of whoever leads", aim: Aim::Leader },
+        Kind { name: "round", about: "every node, one after the other", aim: Aim::Anybody },
     ],
     draw: draw_transfer,
 };

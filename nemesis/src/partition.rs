@@ -9,7 +9,7 @@ use rand::{RngExt, seq::SliceRandom};
 
 use crate::{
     Act, TimedAct,
-    fault::{Dice, Fault, Kind},
+    fault::{Aim, Dice, Fault, Kind},
     grudge::Grudge,
     plan,
 };
@@ -19,43 +19,52 @@ pub(crate) const FAULT: Fault = Fault {
     about: "cuts links between nodes (they stall, or reset connections); the undo opens them",
     usual: true,
     kinds: &[
-        Kind { name: "isolate-leader", about: "whoever leads, apart from all others", at_leader: true },
+        Kind { name: "isolate-leader", about: "whoever leads, apart from all others", aim: Aim::Leader },
         Kind {
             name: "one-way-leader",
             about: "whoever leads is not heard by the others, or does not hear them",
-            at_leader: true,
+            aim: Aim::Leader,
         },
         Kind {
             name: "flapping-leader",
             about: "whoever leads, apart from all others, again and again for a moment",
-            at_leader: true,
+            aim: Aim::Leader,
         },
         Kind {
             name: "leader-minority",
             about: "whoever leads with fewer than half of the nodes, apart from the others",
-            at_leader: true,
+            aim: Aim::Leader,
         },
         Kind {
             name: "shifting-majority",
             about: "a bare majority with whoever leads, then another that shares as few nodes with it as can be, and so on",
-            at_leader: true,
+            aim: Aim::Leader,
         },
-        Kind { name: "halves", about: "n1 to the middle apart from the others", at_leader: false },
-        Kind { name: "random-halves", about: "two random halves", at_leader: false },
-        Kind { name: "isolate-one", about: "a random node, apart from all others", at_leader: false },
+        Kind {
+            name: "each-leader",
+            about: "whoever leads, apart from all others, and when another leads, that one instead, and so on",
+            aim: Aim::EachLeader,
+        },
+        Kind { name: "halves", about: "n1 to the middle apart from the others", aim: Aim::Anybody },
+        Kind { name: "random-halves", about: "two random halves", aim: Aim::Anybody },
+        Kind { name: "isolate-one", about: "a random node, apart from all others", aim: Aim::Anybody },
         Kind {
             name: "minority-third",
             about: "a random third of the nodes, apart from the others",
-            at_leader: false,
+            aim: Aim::Anybody,
         },
         Kind {
             name: "majority-ring",
             about: "every node hears a majority, and no two the same",
-            at_leader: false,
+            aim: Aim::Anybody,
         },
-        Kind { name: "bridge", about: "two halves joined by one node only", at_leader: false },
-        Kind { name: "one-way", about: "a random group is not heard by the others", at_leader: false },
-        Kind { name: "flapping", about: "two random halves, again and again for a moment", at_leader: false },
+        Kind { name: "bridge", about: "two halves joined by one node only", aim: Aim::Anybody },
+        Kind { name: "one-way", about: "a random group is not heard by the others", aim: Aim::Anybody },
+        Kind {
+            name: "flapping",
+            about: "two random halves, again and again for a moment",
+            aim: Aim::Anybody,
+        },
     ],
     draw,
 };
@@ -193,7 +202,7 @@ mod tests {
                 sides.sort();
                 prop_assert!(!grudge.is_empty(), "{} cuts nothing", kind.name);
                 let holds = match kind.name {
-                    "isolate-leader" | "flapping-leader" => alone(first) && sides == [1, nodes - 1],
+                    "isolate-leader" | "flapping-leader" | "each-leader" => alone(first) && sides == [1, nodes - 1],
                     "isolate-one" => at(nodes).filter(|&node| alone(node)).count() == 1 && sides == [1, nodes - 1],
                     "leader-minority" => sides == [(nodes - 1) / 2, nodes - (nodes - 1) / 2] && views[first.0].len() < nodes / 2 + 1,
                     "halves" => views[0] == at(nodes / 2).collect() && sides == [nodes / 2, nodes.div_ceil(2)],

@@ -34,11 +34,21 @@ pub struct Step {
     /// into the leader's place; if nobody is known to lead, the acts are taken as they stand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<NodeId>,
+    /// Whether the step is done again, with the new leader in its place, when another node leads while it is held. What was done
+    /// to the old one is undone after that, so that not for a moment both are free.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follows_leader: bool,
     /// What is done; what is not undone by an act here is undone at the end of the hold.
     pub acts: Vec<TimedAct>,
 }
 
 impl Plan {
+    /// Whether some step follows the leader.
+    pub fn follows_leaders(&self) -> bool {
+        let triggered = self.triggers.iter().map(|trigger| &trigger.step);
+        self.steps.iter().chain(triggered).any(|step| step.follows_leader)
+    }
+
     /// Whether some act is done to a link between a node and its clients.
     pub fn names_clients(&self) -> bool {
         let triggered = self.triggers.iter().map(|trigger| &trigger.step);

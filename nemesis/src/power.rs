@@ -7,7 +7,7 @@ use rand::RngExt;
 
 use crate::{
     Act, TimedAct, Trouble,
-    fault::{Dice, Fault, Kind},
+    fault::{Aim, Dice, Fault, Kind},
 };
 
 pub(crate) const FAULT: Fault = Fault {
@@ -15,9 +15,9 @@ pub(crate) const FAULT: Fault = Fault {
     about: "cuts the power: kills, and drops what was not fsynced; the undo starts the nodes on what is left",
     usual: false,
     kinds: &[
-        Kind { name: "leader", about: "whoever leads", at_leader: true },
-        Kind { name: "one", about: "a random node", at_leader: false },
-        Kind { name: "all", about: "every node at once", at_leader: false },
+        Kind { name: "leader", about: "whoever leads", aim: Aim::Leader },
+        Kind { name: "one", about: "a random node", aim: Aim::Anybody },
+        Kind { name: "all", about: "every node at once", aim: Aim::Anybody },
     ],
     draw: |kind, dice| {
         let count = if kind == "all" { dice.order.len() } else { 1 };
@@ -33,8 +33,8 @@ pub(crate) const TORN_WRITE: Fault = Fault {
     about: "cuts the power in the middle of a slow fsync: the last write may be torn; the undo starts the nodes",
     usual: false,
     kinds: &[
-        Kind { name: "majority", about: "whoever leads, and enough others for a majority", at_leader: true },
-        Kind { name: "all", about: "every node at once", at_leader: false },
+        Kind { name: "majority", about: "whoever leads, and enough others for a majority", aim: Aim::Leader },
+        Kind { name: "all", about: "every node at once", aim: Aim::Anybody },
     ],
     draw: draw_torn,
 };

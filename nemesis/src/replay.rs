@@ -70,7 +70,9 @@ impl Plan {
                     if let Some(node) = plan::stranger(&acts, nodes) {
                         return Err(ReplayError::Node { line, node, nodes });
                     }
-                    steps.insert(record.i, Step { at_ms, hold_ms, fault, kind, leader: None, acts });
+                    let step =
+                        Step { at_ms, hold_ms, fault, kind, leader: None, follows_leader: false, acts };
+                    steps.insert(record.i, step);
                 }
                 FaultEvent::Heal => {
                     let i = record.i;

@@ -25,7 +25,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     CutMode, Grudge, NodeId,
-    fault::{Dice, FAULTS, Fault, Kind},
+    fault::{Aim, Dice, FAULTS, Fault, Kind},
     plan::{self, Plan, Step},
     suggest::suggest,
 };
@@ -287,7 +287,8 @@ impl Schedule {
         let mut plan = Schedule { wanted: Wanted(vec![partition]), ..self.clone() }.draw();
         for step in &mut plan.steps {
             let acts = plan::hold(grudge, plan::mode(&step.acts).unwrap_or(CutMode::Stall));
-            *step = Step { kind: "grudge".to_owned(), leader: None, acts, ..step.clone() };
+            *step =
+                Step { kind: "grudge".to_owned(), leader: None, follows_leader: false, acts, ..step.clone() };
         }
         plan
     }
@@ -300,7 +301,8 @@ fn step(fault: &Fault, kind: &Kind, mut dice: Dice) -> Step {
         hold_ms: dice.hold_ms,
         fault: fault.name.to_owned(),
         kind: kind.name.to_owned(),
-        leader: kind.at_leader.then(|| dice.order[0]),
+        leader: (kind.aim != Aim::Anybody).then(|| dice.order[0]),
+        follows_leader: kind.aim == Aim::EachLeader,
         acts: (fault.draw)(kind.name, &mut dice),
     }
 }
@@ -325,7 +327,8 @@ struct Deck {
 impl Deck {
     fn new(wanted: &WantedFault, rng: &mut ChaCha8Rng) -> Deck {
         let often = |kind: &&'static Kind| std::iter::repeat_n(*kind, times(wanted.fault, kind));
-        let (at_leader, others) = wanted.kinds.iter().flat_map(often).partition(|kind| kind.at_leader);
+        let (at_leader, others) =
+            wanted.kinds.iter().flat_map(often).partition(|kind| kind.aim != Aim::Anybody);
         let sorts = [(at_leader, Vec::new()), (others, Vec::new())];
         Deck { fault: wanted.fault, sorts, turn: rng.random_range(0..2) }
     }
@@ -456,7 +459,7 @@ mod tests {
             assert!(of_fault.abs_diff(plan.steps.len() / FAULTS.len()) <= 1);
             assert!((2 * at_leader.count()).abs_diff(of_fault) <= 1);
             for at_leader in [true, false] {
-                let of_sort = fault.kinds.iter().filter(|kind| kind.at_leader == at_leader);
+                let of_sort = fault.kinds.iter().filter(|kind| (kind.aim != Aim::Anybody) == at_leader);
                 let deals = of_sort.map(|kind| kinds[&(fault.name, kind.name)] / times(fault, kind));
                 let (least, most) =
                     deals.fold((usize::MAX, 0), |(least, most), n| (least.min(n), most.max(n)));

@@ -299,6 +299,7 @@ impl What {
             fault: fault.to_owned(),
             kind: kind.to_owned(),
             leader,
+            follows_leader: false,
             acts,
         };
         let step = match (self.fault, self.grudge, self.acts) {

@@ -6,34 +6,34 @@ use rand::RngExt;
 
 use crate::{
     Act, CutMode, Grudge, NodeId, TimedAct,
-    fault::{Dice, Kind},
+    fault::{Aim, Dice, Kind},
     plan,
 };
 
-const LEADER: Kind = Kind { name: "leader", about: "whoever leads", at_leader: true };
+const LEADER: Kind = Kind { name: "leader", about: "whoever leads", aim: Aim::Leader };
 const LEADER_AGAIN: Kind = Kind {
     name: "leader-again",
     about: "whoever leads, again and again, as soon as it is back",
-    at_leader: true,
+    aim: Aim::Leader,
 };
 const CRASH_LOOP: Kind = Kind {
     name: "crash-loop",
     about: "a random node, again and again, a few milliseconds after each start",
-    at_leader: false,
+    aim: Aim::Anybody,
 };
-const ONE: Kind = Kind { name: "one", about: "a random node", at_leader: false };
-const MINORITY: Kind = Kind { name: "minority", about: "fewer than half of the nodes", at_leader: false };
+const ONE: Kind = Kind { name: "one", about: "a random node", aim: Aim::Anybody };
+const MINORITY: Kind = Kind { name: "minority", about: "fewer than half of the nodes", aim: Aim::Anybody };
 const MAJORITY: Kind =
-    Kind { name: "majority", about: "more than half of the nodes, but not all", at_leader: false };
-const ALL: Kind = Kind { name: "all", about: "every node at once", at_leader: false };
-const ROLLING: Kind = Kind { name: "rolling", about: "every node, one after the other", at_leader: false };
+    Kind { name: "majority", about: "more than half of the nodes, but not all", aim: Aim::Anybody };
+const ALL: Kind = Kind { name: "all", about: "every node at once", aim: Aim::Anybody };
+const ROLLING: Kind = Kind { name: "rolling", about: "every node, one after the other", aim: Aim::Anybody };
 const STORM: Kind =
-    Kind { name: "storm", about: "every node again and again, each at times of its own", at_leader: false };
+    Kind { name: "storm", about: "every node again and again, each at times of its own", aim: Aim::Anybody };
 
 const BRIDGE: Kind = Kind {
     name: "bridge",
     about: "whoever leads, again and again, when two halves of the others, which it alone joins, have asked for its vote",
-    at_leader: true,
+    aim: Aim::Leader,
 };
 
 /// The kinds of faults that stop processes for a while.
@@ -70,10 +70,12 @@ const UP_MS: Range<u64> = 20..400;
 const STARTING_MS: Range<u64> = 1..25;
 /// How long two halves wait for the vote of the node between them, in milliseconds: longer than most elections time out.
 const WAITING_MS: Range<u64> = 400..900;
-/// How long that node has to start before they reach it; how long it then has to vote; and how long it is away when it has:
-/// all together less than those who want its vote go on asking.
-const BACK_MS: Range<u64> = 30..120;
-const VOTING_MS: Range<u64> = 10..120;
+/// When of that its links begin to stall: what they carried has ended with the node by then, and who dials again waits.
+const STALLED_MS: u64 = 50;
+/// How long the node has to start before they reach it: less than it takes to stand for election itself. Then how long it has
+/// to vote, and how long it is away when it has: all together less than those who want its vote go on asking.
+const BACK_MS: Range<u64> = 40..120;
+const VOTING_MS: Range<u64> = 10..60;
 const AWAY_MS: Range<u64> = 1..30;
 /// How long it is left to itself then.
 const WORKING_MS: Range<u64> = 200..600;
@@ -108,18 +110,18 @@ fn again(
 /// has told one half it must not have forgotten when the other asks.
 ///
 /// ```text
-///   bridge       ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████████▁▁▁████████████   is down, starts, is stopped as soon as it has voted
-///   its links    ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁█████████████████████   stalled: what both halves ask meanwhile arrives at once
-///                  waiting           back voting  away  working
+///   bridge         ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁██████████▁▁▁████████████   is down, starts, is stopped as soon as it has voted
+///   links to it    ██▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████████████████████   stalled: what both halves ask meanwhile arrives at once
+///                    waiting             back voting away working
 /// ```
 ///
 /// So there are two candidates of one term, which is rare where the first to ask is answered before the second asks.
 fn bridge(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     let halves = Grudge::bridge(&dice.order);
-    let Some((&bridge, others)) = dice.order.split_first().filter(|_| !halves.is_empty()) else {
+    let Some((bridge, others)) = dice.order.split_first().filter(|_| !halves.is_empty()) else {
         return Vec::new();
     };
-    let links = Grudge::between(&[&[bridge], others]);
+    let (bridge, links) = (*bridge, Grudge::one_way(others, &[*bridge]));
     let mut acts = plan::hold(&halves, dice.mode);
     let mut at_ms = 0;
     while at_ms < dice.hold_ms {
@@ -130,7 +132,7 @@ fn bridge(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
         let start = stop(bridge).undo();
         let mut at = |after_ms, act| acts.push(TimedAct { after_ms, act });
         at(at_ms, stop(bridge));
-        links.cuts().for_each(|(from, to)| at(at_ms, Act::Cut(from, to, CutMode::Stall)));
+        links.cuts().for_each(|(from, to)| at(at_ms + STALLED_MS, Act::Cut(from, to, CutMode::Stall)));
         start.into_iter().for_each(|act| at(start_ms, act));
         links.cuts().for_each(|(from, to)| at(joined_ms, Act::Heal(from, to)));
         at(voted_ms, stop(bridge));

@@ -23,7 +23,7 @@ struct Puppets {
     began: Instant,
     states: Mutex<Vec<NodeState>>,
     story: Arc<Mutex<String>>,
-    leader: Option<NodeId>,
+    leader: Mutex<Option<NodeId>>,
     /// An action that goes wrong, such as `kill n2`.
     fails: Option<&'static str>,
 }
@@ -34,7 +34,7 @@ impl Puppets {
             began: Instant::now(),
             states: Mutex::new(vec![NodeState::Running; 5]),
             story,
-            leader,
+            leader: Mutex::new(leader),
             fails,
         }
     }
@@ -89,7 +89,7 @@ impl Nodes for Puppets {
     }
 
     async fn primaries(&self) -> Vec<NodeId> {
-        self.leader.into_iter().collect()
+        self.leader.lock().expect("not poisoned").into_iter().collect()
     }
 
     fn pid(&self, _: NodeId) -> Option<i32> {
@@ -189,6 +189,7 @@ fn plan(text: &str) -> Plan {
             fault: fault.to_owned(),
             kind: "given".to_owned(),
             leader,
+            follows_leader: false,
             acts: acts
                 .split(',')
                 .filter(|act| !act.is_empty())
@@ -425,6 +426,49 @@ async fn a_trigger_waits_for_its_event_and_sleeps_while_its_fault_lasts() {
     assert_eq!(
         *story.lock().expect("not poisoned"),
         "  520 pause n3\n 1520 resume n3\n 3020 pause n3\n 4020 resume n3\n"
+    );
+    links.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_follows_the_leader_never_leaves_two_free() {
+    let links = Arc::new(Links::open(3).expect("loopback listeners"));
+    let puppets = Arc::new(Puppets::new(Some(NodeId(2)), None, Arc::default()));
+    puppets.states.lock().expect("not poisoned").truncate(3);
+    let began = puppets.began;
+    let given = "[[step]]
+                 at = '100ms'
+                 hold = '2s'
+                 fault = 'partition:each-leader'";
+    let plan = Plan::parse(given, 1, 3).expect("a schedule");
+    let (signal, signals) = tokio::sync::mpsc::unbounded_channel();
+    let leads = puppets.clone();
+    let sees = async move {
+        for (at_ms, leader) in [(50, 2), (800, 0), (1500, 0), (1800, 2), (3000, 1)] {
+            tokio::time::sleep_until(began + Duration::from_millis(at_ms)).await;
+            *leads.leader.lock().expect("not poisoned") = Some(NodeId(leader));
+            let _ = signal.send(Signal::Leader(NodeId(leader)));
+        }
+    };
+    let clock = move || began.elapsed().as_nanos() as u64;
+    let mut records = Vec::new();
+    let record = |fault: FaultRecord| {
+        records.push(format!("{} {:?} {} {}", fault.t / 1_000_000, fault.event, fault.label, fault.hold_ms));
+    };
+    let stop = CancellationToken::new();
+    let (result, ()) =
+        tokio::join!(drive_with_signals(plan, puppets, links.clone(), clock, stop, signals, record), sees);
+    assert_eq!(result, Ok(()));
+    assert_eq!(
+        records,
+        [
+            "100 Apply partition {n3 | n1,n2} 2000",
+            "800 Apply partition {n1 | n2,n3} 1300",
+            "800 Heal partition {n3 | n1,n2} 2000",
+            "1800 Apply partition {n3 | n1,n2} 300",
+            "1800 Heal partition {n1 | n2,n3} 1300",
+            "2100 Heal partition {n3 | n1,n2} 300",
+        ]
     );
     links.close().await;
 }

@@ -18,6 +18,8 @@ use crate::controller::recorder::Recorder;
 /// How often operations are counted for triggers, and how often the nodes are asked who leads.
 const COUNT_EVERY: Duration = Duration::from_millis(2);
 const ASK_EVERY: Duration = Duration::from_millis(100);
+/// The same where a fault follows the leader: before the new one has done much.
+const ASK_EVERY_TO_FOLLOW: Duration = Duration::from_millis(20);
 
 /// What was going on at some moment of a run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,7 +55,8 @@ impl Sight {
             watchers.push(tokio::spawn(count_operations(recorder.clone(), sender.clone())));
         }
         if !plan.steps.is_empty() || !plan.triggers.is_empty() {
-            watchers.push(tokio::spawn(watch_leader(cluster, leader_changes.clone(), sender)));
+            let every = if plan.follows_leaders() { ASK_EVERY_TO_FOLLOW } else { ASK_EVERY };
+            watchers.push(tokio::spawn(watch_leader(cluster, every, leader_changes.clone(), sender)));
         }
         (Sight { recorder, leader_changes, watchers }, signals)
     }
@@ -89,6 +92,7 @@ async fn count_operations(recorder: Arc<Recorder>, signals: mpsc::UnboundedSende
 /// Counts and tells changes of the leader. An election in which the old leader wins again is none.
 async fn watch_leader(
     cluster: Arc<Cluster>,
+    every: Duration,
     changes: Arc<AtomicU64>,
     signals: mpsc::UnboundedSender<Signal>,
 ) {
@@ -104,6 +108,6 @@ async fn watch_leader(
                 let _ = signals.send(Signal::Leader(leader));
             }
         }
-        sleep(ASK_EVERY).await;
+        sleep(every).await;
     }
 }
