@@ -190,6 +190,8 @@ struct Running {
     applied: FaultRecord,
     /// Whoever led when it began, if it is about that.
     leader: Option<NodeId>,
+    /// Another leads: it is about to be done again with that one.
+    behind: bool,
     /// What the links it cuts or degrades had counted before.
     before: LinkCounters,
     /// What the disks it is about had counted before.
@@ -280,27 +282,30 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         }
     }
 
-    /// Does the steps that follow the leader, and are about another node, again with this one, for as long as they have left.
+    /// Plans the steps again that follow the leader, and are about another node, for as long as they have left.
     fn follow_leader(&mut self, leader: NodeId) {
         let now = (self.clock)();
-        let is_behind = |i: usize, running: &Running| {
-            self.steps[i].follows_leader && running.leader.is_some_and(|before| before != leader)
-        };
-        let behind: Vec<(usize, FaultRecord)> = self
-            .running
-            .iter()
-            .filter(|(i, running)| is_behind(**i, running))
-            .map(|(i, running)| (*i, running.applied.clone()))
-            .collect();
-        for (i, applied) in behind {
-            let left_ms = applied.hold_ms.saturating_sub((now - applied.t) / 1_000_000).max(1);
+        for (&i, running) in &mut self.running {
+            let step = &mut self.steps[i];
+            let Some(&after_ms) = step.follows_ms.first() else { continue };
+            let ends = running.applied.t + step.hold_ms * 1_000_000;
+            let again = now + after_ms * 1_000_000;
+            if running.behind || running.leader.is_none_or(|before| before == leader) || again >= ends {
+                continue;
+            }
+            running.behind = true;
+            step.follows_ms.rotate_left(1);
+            let hold_ms = ((ends - again) / 1_000_000).max(1);
+            let next = Step { at_ms: again / 1_000_000, hold_ms, ..step.clone() };
             self.timeline.retain(|_, event| event.step() != i);
             if let Some(trigger) = self.triggered.remove(&i) {
                 self.triggered.insert(self.steps.len(), trigger);
             }
-            self.schedule(now, Event::Begin(self.steps.len()));
-            self.schedule(now, Event::End(i));
-            self.steps.push(Step { at_ms: now / 1_000_000, hold_ms: left_ms, ..self.steps[i].clone() });
+            for event in [Event::Begin(self.steps.len()), Event::End(i)] {
+                self.timeline.insert((again, self.scheduled), event);
+                self.scheduled += 1;
+            }
+            self.steps.push(next);
         }
     }
 
@@ -412,6 +417,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         let running = Running {
             applied: record.clone(),
             leader,
+            behind: false,
             before,
             disks_before,
             stopped: BTreeSet::new(),

@@ -76,6 +76,10 @@ pub enum Aim {
     EachLeader,
 }
 
+/// How many lags are drawn, and how long they are.
+const LAGS: usize = 12;
+const LAG_MS: Range<u64> = 100..400;
+
 /// What a fault may draw from.
 pub(crate) struct Dice {
     /// All nodes, shuffled.
@@ -93,5 +97,11 @@ impl Dice {
     pub(crate) fn moment_ms(&mut self, range: Range<u64>) -> u64 {
         let most = (self.hold_ms / 3).clamp(range.start + 1, range.end);
         self.rng.random_range(range.start..most)
+    }
+
+    /// How late a fault that follows the leader is each time, in milliseconds: one leader of three is hit before its first words
+    /// have arrived, if links are slow, the others after a few rounds of them.
+    pub(crate) fn lags_ms(&mut self) -> Vec<u64> {
+        (0..LAGS).map(|i| if i % 3 == 0 { 0 } else { self.rng.random_range(LAG_MS) }).collect()
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use rand::{RngExt, seq::SliceRandom};
 
 use crate::{
-    Act, TimedAct,
+    Act, Delay, NodeId, Quality, TimedAct,
     fault::{Aim, Dice, Fault, Kind},
     grudge::Grudge,
     plan,
@@ -42,7 +42,7 @@ pub(crate) const FAULT: Fault = Fault {
         },
         Kind {
             name: "each-leader",
-            about: "whoever leads, apart from all others, and when another leads, that one instead, and so on",
+            about: "whoever leads, apart from all others, and when another leads, that one instead, and so on; all links are slow",
             aim: Aim::EachLeader,
         },
         Kind { name: "halves", about: "n1 to the middle apart from the others", aim: Aim::Anybody },
@@ -79,8 +79,10 @@ const FLAP_MS: Range<u64> = 50..500;
 const SHIFT_MS: Range<u64> = 200..3_000;
 
 fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
-    if kind == "shifting-majority" {
-        return shifting(dice);
+    match kind {
+        "shifting-majority" => return shifting(dice),
+        "each-leader" => return each_leader(dice),
+        _ => {}
     }
     let grudge = grudge(kind, dice);
     let mode = dice.mode;
@@ -128,6 +130,21 @@ fn shifting(dice: &mut Dice) -> Vec<TimedAct> {
         acts.extend(new.chain(old).map(|act| TimedAct { after_ms: at_ms, act }));
         cut = next;
     }
+}
+
+/// How late everything between nodes is while each leader in turn is cut off, in milliseconds.
+const SLOW_MS: Range<u64> = 25..40;
+
+/// Whoever leads is cut off; the others elect another, who is cut off in its place, and so on. All between them is slow, so that
+/// a leader may be cut off after it is elected and before anybody has heard of it again: what it has written then, nobody
+/// else has, and the next leader may be one of whom the same was true two terms ago (Figure 8 of the Raft paper).
+fn each_leader(dice: &mut Dice) -> Vec<TimedAct> {
+    let slow = Quality { delay: Some(Delay::Constant(dice.rng.random_range(SLOW_MS))), ..Quality::default() };
+    let alone: Vec<&[NodeId]> = dice.order.chunks(1).collect();
+    let links = Grudge::between(&alone);
+    let mut acts = plan::hold(&Grudge::split(&dice.order, 1), dice.mode);
+    acts.extend(links.cuts().map(|(from, to)| TimedAct::from(Act::Degrade(from, to, slow))));
+    acts
 }
 
 fn grudge(kind: &str, dice: &mut Dice) -> Grudge {

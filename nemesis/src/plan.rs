@@ -34,10 +34,11 @@ pub struct Step {
     /// into the leader's place; if nobody is known to lead, the acts are taken as they stand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<NodeId>,
-    /// Whether the step is done again, with the new leader in its place, when another node leads while it is held. What was done
-    /// to the old one is undone after that, so that not for a moment both are free.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub follows_leader: bool,
+    /// When another node leads while the step is held, it is done again with that one in the leader's place, so many
+    /// milliseconds later: these times in turn; it does not follow the leader if there are none. What was done to the old
+    /// leader is undone after that, so that not for a moment both are free.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follows_ms: Vec<u64>,
     /// What is done; what is not undone by an act here is undone at the end of the hold.
     pub acts: Vec<TimedAct>,
 }
@@ -46,7 +47,7 @@ impl Plan {
     /// Whether some step follows the leader.
     pub fn follows_leaders(&self) -> bool {
         let triggered = self.triggers.iter().map(|trigger| &trigger.step);
-        self.steps.iter().chain(triggered).any(|step| step.follows_leader)
+        self.steps.iter().chain(triggered).any(|step| !step.follows_ms.is_empty())
     }
 
     /// Whether some act is done to a link between a node and its clients.

@@ -71,7 +71,7 @@ impl Plan {
                         return Err(ReplayError::Node { line, node, nodes });
                     }
                     let step =
-                        Step { at_ms, hold_ms, fault, kind, leader: None, follows_leader: false, acts };
+                        Step { at_ms, hold_ms, fault, kind, leader: None, follows_ms: Vec::new(), acts };
                     steps.insert(record.i, step);
                 }
                 FaultEvent::Heal => {

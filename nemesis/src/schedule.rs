@@ -16,6 +16,7 @@
 //! - Some kinds find more than others, and come more often.
 //! - Holds are spread evenly from 0.3 s (about an election timeout) to 0.8 of a period: some that a cluster shrugs off,
 //!   most long enough for it to elect anew and go on without those that are cut off.
+//! - A fault that follows the leader has time for several, and takes the place of up to three others.
 //! - At least 0.2 of a period is quiet after a fault (and who joined it), also after the last one before the time limit.
 
 use std::{fmt, str::FromStr};
@@ -183,6 +184,8 @@ impl fmt::Display for Wanted {
 
 /// The shortest hold that is drawn, in milliseconds: about an election timeout.
 const HOLD_MS_MIN: u64 = 300;
+/// The period of a fault that follows the leader, if it is not more than three usual ones: there have to be several leaders.
+const FOLLOW_MS: u64 = 6_000;
 
 /// From what a plan is drawn. The same values give the same plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,36 +216,49 @@ impl Schedule {
         let mut round = Round::default();
         let mut at_ms = rng.random_range(interval_ms / 5..=interval_ms / 2);
         loop {
-            let period_ms = rng.random_range(interval_ms * 7 / 10..=interval_ms * 13 / 10);
+            let deck = round.next(decks.len(), &mut rng);
+            let kind = decks[deck].next(&mut rng);
+            let mut period_ms = rng.random_range(interval_ms * 7 / 10..=interval_ms * 13 / 10);
+            let hold_ms_min = HOLD_MS_MIN.min(period_ms / 4).max(1);
+            let follows = kind.aim == Aim::EachLeader;
+            if follows {
+                period_ms = FOLLOW_MS.clamp(period_ms, 3 * period_ms);
+            }
             let left_ms = self.time_limit_ms.saturating_sub(at_ms + quiet_ms);
             let hold_ms_max = (period_ms * 8 / 10).min(left_ms);
-            let hold_ms_min = HOLD_MS_MIN.min(period_ms / 4).max(1);
             if hold_ms_max < hold_ms_min {
                 return plan;
             }
-            let deck = round.next(decks.len(), &mut rng);
-            let hold_ms = rng.random_range(hold_ms_min..=hold_ms_max);
-            plan.steps.push(self.deal(&mut decks[deck], at_ms, hold_ms, &mut rng));
+            let at_least_ms = if follows { hold_ms_min.max(hold_ms_max / 2) } else { hold_ms_min };
+            let hold_ms = rng.random_range(at_least_ms..=hold_ms_max);
+            plan.steps.push(self.deal(decks[deck].fault, kind, at_ms, hold_ms, &mut rng));
             let after_ms = rng.random_range(0..=hold_ms / 2);
             let joins = |other: usize| other != deck && !alone(&decks[deck]) && !alone(&decks[other]);
             let may_be_joined = (0..decks.len()).any(joins);
             if may_be_joined && rng.random() && hold_ms - after_ms >= hold_ms_min {
                 let hold_ms = rng.random_range(hold_ms_min..=hold_ms - after_ms);
                 let deck = round.next_such(joins, decks.len(), &mut rng);
-                plan.steps.push(self.deal(&mut decks[deck], at_ms + after_ms, hold_ms, &mut rng));
+                let kind = decks[deck].next(&mut rng);
+                plan.steps.push(self.deal(decks[deck].fault, kind, at_ms + after_ms, hold_ms, &mut rng));
             }
             at_ms += period_ms;
         }
     }
 
-    /// The next fault of a deck, on nodes as they fall.
-    fn deal(&self, deck: &mut Deck, at_ms: u64, hold_ms: u64, rng: &mut ChaCha8Rng) -> Step {
-        let kind = deck.next(rng);
+    /// A fault on nodes as they fall.
+    fn deal(
+        &self,
+        fault: &'static Fault,
+        kind: &'static Kind,
+        at_ms: u64,
+        hold_ms: u64,
+        rng: &mut ChaCha8Rng,
+    ) -> Step {
         let mut order: Vec<NodeId> = (0..self.nodes).map(NodeId).collect();
         order.shuffle(rng);
         let mode = if rng.random() { CutMode::Stall } else { CutMode::Reset };
         let dice = Dice { order, hold_ms, mode, rng: ChaCha8Rng::seed_from_u64(rng.random()) };
-        Step { at_ms, ..step(deck.fault, kind, dice) }
+        Step { at_ms, ..step(fault, kind, dice) }
     }
 }
 
@@ -287,8 +303,13 @@ impl Schedule {
         let mut plan = Schedule { wanted: Wanted(vec![partition]), ..self.clone() }.draw();
         for step in &mut plan.steps {
             let acts = plan::hold(grudge, plan::mode(&step.acts).unwrap_or(CutMode::Stall));
-            *step =
-                Step { kind: "grudge".to_owned(), leader: None, follows_leader: false, acts, ..step.clone() };
+            *step = Step {
+                kind: "grudge".to_owned(),
+                leader: None,
+                follows_ms: Vec::new(),
+                acts,
+                ..step.clone()
+            };
         }
         plan
     }
@@ -296,13 +317,14 @@ impl Schedule {
 
 /// The step of a fault of one kind, beginning at 0.
 fn step(fault: &Fault, kind: &Kind, mut dice: Dice) -> Step {
+    let follows_ms = if kind.aim == Aim::EachLeader { dice.lags_ms() } else { Vec::new() };
     Step {
         at_ms: 0,
         hold_ms: dice.hold_ms,
         fault: fault.name.to_owned(),
         kind: kind.name.to_owned(),
         leader: (kind.aim != Aim::Anybody).then(|| dice.order[0]),
-        follows_leader: kind.aim == Aim::EachLeader,
+        follows_ms,
         acts: (fault.draw)(kind.name, &mut dice),
     }
 }
@@ -393,7 +415,7 @@ mod tests {
 
     #[test]
     fn the_seed_means_the_same_plan_for_ever() {
-        let plan = draw("kill,pause,partition", 4, 3, 2000, 6_000);
+        let plan = draw("kill,pause,partition", 4, 3, 2000, 4_000);
         let told: Vec<String> = plan
             .steps
             .iter()
@@ -405,11 +427,10 @@ mod tests {
         assert_eq!(
             told,
             [
-                "690 +620 pause leader-again: pause n3, @131 resume n3, @181 pause n3, @265 resume n3, @458 pause n3",
-                "968 +340 kill leader: kill n2",
-                "3182 +1441 partition leader-minority: cut n1>n3 reset, cut n2>n3 reset, cut n3>n1 reset, cut n3>n2 reset",
-                "3485 +310 pause majority: pause n3, pause n1",
-                "5129 +410 kill minority: kill n1",
+                "690 +368 pause leader-again: pause n3, @81 resume n3, @117 pause n3, @171 resume n3, @286 pause n3",
+                "2438 +1033 kill bridge: cut n2>n3 stall, cut n3>n2 stall, kill n1, @50 cut n2>n1 stall, \
+                 @50 cut n3>n1 stall, @400 start n1, @462 heal n2>n1, @462 heal n3>n1, @486 kill n1, @496 start n1, \
+                 @818 kill n1, @868 cut n2>n1 stall, @868 cut n3>n1 stall",
             ]
         );
     }

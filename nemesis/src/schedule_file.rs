@@ -299,7 +299,7 @@ impl What {
             fault: fault.to_owned(),
             kind: kind.to_owned(),
             leader,
-            follows_leader: false,
+            follows_ms: Vec::new(),
             acts,
         };
         let step = match (self.fault, self.grudge, self.acts) {

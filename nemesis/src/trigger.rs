@@ -127,7 +127,7 @@ mod tests {
             fault: "kill".to_owned(),
             kind: "given".to_owned(),
             leader: None,
-            follows_leader: false,
+            follows_ms: Vec::new(),
             acts: Vec::new(),
         };
         Armed::new(Trigger { on, after_ms: 20, times, step })

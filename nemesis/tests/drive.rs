@@ -189,7 +189,7 @@ fn plan(text: &str) -> Plan {
             fault: fault.to_owned(),
             kind: "given".to_owned(),
             leader,
-            follows_leader: false,
+            follows_ms: Vec::new(),
             acts: acts
                 .split(',')
                 .filter(|act| !act.is_empty())

@@ -243,7 +243,7 @@ async fn hold(program: &Arc<Program>, acts: &[&str], look: impl AsyncFnOnce()) -
         fault: "given".to_owned(),
         kind: "given".to_owned(),
         leader: None,
-        follows_leader: false,
+        follows_ms: Vec::new(),
         acts,
     };
     let began = std::time::Instant::now();
