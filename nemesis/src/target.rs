@@ -77,6 +77,8 @@ const STALLED_MS: u64 = 50;
 const BACK_MS: Range<u64> = 40..120;
 const VOTING_MS: Range<u64> = 10..60;
 const AWAY_MS: Range<u64> = 1..30;
+/// How long it is left to itself when nobody waits for it.
+const UNAWAITED_MS: Range<u64> = 20..300;
 /// How long it is left to itself then.
 const WORKING_MS: Range<u64> = 200..600;
 /// How long it is stopped each time.
@@ -109,13 +111,14 @@ fn again(
 /// Two halves that do not hear each other, each one short of a majority, and the node between them, which both need: what it
 /// has told one half it must not have forgotten when the other asks.
 ///
+/// Half of the time it is just stopped again and again. Else so that there are two candidates of one term, which is rare where
+/// the first to ask is answered before the second asks:
+///
 /// ```text
 ///   bridge         ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁██████████▁▁▁████████████   is down, starts, is stopped as soon as it has voted
 ///   links to it    ██▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████████████████████   stalled: what both halves ask meanwhile arrives at once
 ///                    waiting             back voting away working
 /// ```
-///
-/// So there are two candidates of one term, which is rare where the first to ask is answered before the second asks.
 fn bridge(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     let halves = Grudge::bridge(&dice.order);
     let Some((bridge, others)) = dice.order.split_first().filter(|_| !halves.is_empty()) else {
@@ -123,6 +126,10 @@ fn bridge(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     };
     let (bridge, links) = (*bridge, Grudge::one_way(others, &[*bridge]));
     let mut acts = plan::hold(&halves, dice.mode);
+    if dice.rng.random() {
+        acts.extend(again(bridge, UNAWAITED_MS, AWAY_MS, dice, stop));
+        return acts;
+    }
     let mut at_ms = 0;
     while at_ms < dice.hold_ms {
         let start_ms = at_ms + dice.moment_ms(WAITING_MS);
