@@ -429,8 +429,8 @@ mod tests {
             [
                 "690 +368 pause leader-again: pause n3, @81 resume n3, @117 pause n3, @171 resume n3, @286 pause n3",
                 "2438 +1033 kill bridge: cut n2>n3 stall, cut n3>n2 stall, kill n1, @50 cut n2>n1 stall, \
-                 @50 cut n3>n1 stall, @400 start n1, @441 heal n2>n1, @441 heal n3>n1, @495 kill n1, @496 start n1, \
-                 @782 kill n1, @832 cut n2>n1 stall, @832 cut n3>n1 stall",
+                 @50 cut n3>n1 stall, @500 start n1, @541 heal n2>n1, @541 heal n3>n1, @595 kill n1, @596 start n1, \
+                 @882 kill n1, @932 cut n2>n1 stall, @932 cut n3>n1 stall",
             ]
         );
     }

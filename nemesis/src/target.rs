@@ -69,7 +69,7 @@ const UP_MS: Range<u64> = 20..400;
 /// How long a node is left to itself that is to be stopped while it starts.
 const STARTING_MS: Range<u64> = 1..25;
 /// How long two halves wait for the vote of the node between them, in milliseconds: longer than most elections time out.
-const WAITING_MS: Range<u64> = 400..900;
+const WAITING_MS: Range<u64> = 500..1_000;
 /// When of that its links begin to stall: what they carried has ended with the node by then, and who dials again waits.
 const STALLED_MS: u64 = 50;
 /// How long the node has to start before they reach it: less than it takes to stand for election itself. Then how long it has

@@ -46,7 +46,10 @@ pub(crate) fn raft() -> Vec<Flaw> {
             }
             Bug::MembershipTwoAtOnce => ("register", &["--nemesis", "membership"]),
             // Two candidates of one term need a voter that starts again between them.
-            Bug::ForgetVote | Bug::ForgetTerm => ("counter", &["--nodes", "3", "--nemesis", "kill:bridge"]),
+            Bug::ForgetVote | Bug::ForgetTerm => (
+                "counter",
+                &["--nodes", "3", "--nemesis", "kill:bridge", "--node-arg=--election-timeout=400-800"],
+            ),
             // The last entry counts only where nothing is under way.
             Bug::ReuseIndexAfterRestart => ("counter", &["--nemesis", "kill:all+majority", "--rate", "100"]),
             // Figure 8 takes four leaders in a row that are cut off at the right moments, of which one has nothing to do.
