@@ -5,7 +5,9 @@
 //! was in force and after it was healed. A run that does not show this proves less than it was asked to prove:
 //! its outcome is `unknown`, and [`Coverage::why`] says what is missing.
 //!
-//! One exception: a fault that takes every node away leaves nothing that could succeed while it is in force.
+//! One exception: nothing can be expected to succeed while a majority is away, or before a cluster has had the time to notice
+//! what it is to survive. Where no fault of a kind left a majority alone for [`LONG_ENOUGH_NS`], with no other in force beside
+//! it, what succeeded before and after it has to do.
 
 use std::collections::BTreeSet;
 
@@ -47,6 +49,9 @@ pub struct FaultCoverage {
     pub ok_after: usize,
 }
 
+/// In so long a cluster is to notice a fault and to go on without those that it took, in nanoseconds.
+const LONG_ENOUGH_NS: Nanos = 1_000_000_000;
+
 impl Coverage {
     /// The coverage of a run of so many `nodes` in which the `asked` faults were wanted.
     pub fn of(asked: &[String], nodes: usize, history: &History, faults: &[Fault]) -> Coverage {
@@ -57,7 +62,9 @@ impl Coverage {
             let all: Vec<&Fault> = faults.iter().filter(|fault| fault.fault == name).collect();
             let seen = seen(name, &all, history);
             if asked.iter().any(|asked| asked == name) {
-                coverage.why.extend(missing(&seen, all.iter().any(|fault| spares_a_node(fault, nodes))));
+                coverage
+                    .why
+                    .extend(missing(&seen, all.iter().any(|fault| is_to_be_survived(fault, nodes, faults))));
             }
             coverage.faults.push(seen);
         }
@@ -66,9 +73,19 @@ impl Coverage {
     }
 }
 
-/// Whether a fault that was in force leaves some node alone, so that operations can be expected to succeed.
-fn spares_a_node(fault: &Fault, nodes: usize) -> bool {
-    fault.outcome == FaultOutcome::Installed && (!fault.cuts.is_empty() || fault.nodes.len() < nodes)
+/// Whether operations can be expected to succeed while a fault is in force: it was alone, and long enough, and spared a majority.
+fn is_to_be_survived(fault: &Fault, nodes: usize, all: &[Fault]) -> bool {
+    let end = fault.end_or(Nanos::MAX);
+    let is_beside = |other: &Fault| {
+        !std::ptr::eq(fault, other)
+            && other.was_in_force()
+            && other.applied_ns <= end
+            && fault.applied_ns <= other.end_or(Nanos::MAX)
+    };
+    fault.outcome == FaultOutcome::Installed
+        && (!fault.cuts.is_empty() || 2 * fault.nodes.len() < nodes)
+        && end - fault.applied_ns >= LONG_ENOUGH_NS
+        && !all.iter().any(is_beside)
 }
 
 fn seen(name: &str, faults: &[&Fault], history: &History) -> FaultCoverage {
@@ -155,18 +172,22 @@ mod tests {
         Fault {
             fault: "pause".into(),
             nodes: nodes.iter().map(|node| node.to_string()).collect(),
-            applied_ns: from,
-            healed_ns: Some(to),
+            applied_ns: from * SECOND,
+            healed_ns: Some(to * SECOND),
             outcome: FaultOutcome::Installed,
             effective: Some(true),
             ..Fault::default()
         }
     }
 
-    /// Checks what is said to be missing for two nodes, when `pause` was asked for.
+    const SECOND: Nanos = LONG_ENOUGH_NS;
+
+    /// Checks what is said to be missing for five nodes, times in seconds, when `pause` was asked for.
     fn check(ops: &[(Nanos, Nanos)], faults: &[Fault], why: &[&str]) {
-        let history = History { ops: ops.iter().map(|&(call, completed)| ok(call, completed)).collect() };
-        let coverage = Coverage::of(&["pause".into()], 2, &history, faults);
+        let history = History {
+            ops: ops.iter().map(|&(call, completed)| ok(call * SECOND, completed * SECOND)).collect(),
+        };
+        let coverage = Coverage::of(&["pause".into()], 5, &history, faults);
         assert_eq!(coverage.why, why);
         assert_eq!(coverage.met, why.is_empty());
     }
@@ -185,8 +206,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_can_succeed_while_every_node_is_gone() {
-        check(&[(1, 2), (21, 22)], &[pause(10, 20, &["n1", "n2"])], &[]);
+    fn nothing_can_succeed_without_a_majority_or_time() {
+        let missing = &["no operation succeeded during pause"][..];
+        let two = || pause(10, 20, &["n1", "n2"]);
+        check(&[(1, 2), (21, 22)], &[two()], missing);
+        check(&[(1, 2), (21, 22)], &[pause(10, 20, &["n1", "n2", "n3"])], &[]);
+        check(&[(1, 2), (21, 22)], &[Fault { healed_ns: Some(10 * SECOND + 999_999_999), ..two() }], &[]);
+        let kill = Fault { fault: "kill".into(), ..pause(19, 20, &["n3"]) };
+        check(&[(1, 2), (21, 22)], &[two(), kill], &[]);
     }
 
     #[test]
@@ -197,6 +224,9 @@ mod tests {
     #[test]
     fn overlapping_faults_merge_into_one_stretch() {
         let faults = [pause(30, 40, &["n1"]), pause(0, 10, &["n1"]), pause(5, 20, &["n2"])];
-        assert_eq!(in_force(&faults.iter().collect::<Vec<_>>()), [(0, 20), (30, 40)]);
+        assert_eq!(
+            in_force(&faults.iter().collect::<Vec<_>>()),
+            [(0, 20 * SECOND), (30 * SECOND, 40 * SECOND)]
+        );
     }
 }
