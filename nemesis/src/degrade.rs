@@ -6,7 +6,7 @@ use std::ops::Range;
 use rand::RngExt;
 
 use crate::{
-    Act, CutMode, Delay, Quality, TimedAct,
+    Act, CutMode, Delay, NodeId, Quality, TimedAct,
     fault::{Aim, Dice, Fault, Kind},
     grudge::Grudge,
 };
@@ -89,6 +89,14 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
         }
     };
     links.cuts().map(|(from, to)| Act::Degrade(from, to, quality).into()).collect()
+}
+
+/// Everything between these nodes is late by so many milliseconds.
+pub(crate) fn late(nodes: &[NodeId], late_ms: u64) -> impl Iterator<Item = TimedAct> {
+    let each: Vec<&[NodeId]> = nodes.chunks(1).collect();
+    let links: Vec<_> = Grudge::between(&each).cuts().collect();
+    let late = delayed(Delay::Constant(late_ms));
+    links.into_iter().map(move |(from, to)| Act::Degrade(from, to, late).into())
 }
 
 fn delayed(delay: Delay) -> Quality {

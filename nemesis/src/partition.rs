@@ -8,7 +8,7 @@ use std::ops::Range;
 use rand::{RngExt, seq::SliceRandom};
 
 use crate::{
-    Act, Delay, NodeId, Quality, TimedAct,
+    Act, TimedAct, degrade,
     fault::{Aim, Dice, Fault, Kind},
     grudge::Grudge,
     plan,
@@ -133,17 +133,15 @@ fn shifting(dice: &mut Dice) -> Vec<TimedAct> {
 }
 
 /// How late everything between nodes is while each leader in turn is cut off, in milliseconds.
-const SLOW_MS: Range<u64> = 25..40;
+const LATE_MS: Range<u64> = 25..40;
 
 /// Whoever leads is cut off; the others elect another, who is cut off in its place, and so on. All between them is slow, so that
 /// a leader may be cut off after it is elected and before anybody has heard of it again: what it has written then, nobody
 /// else has, and the next leader may be one of whom the same was true two terms ago (Figure 8 of the Raft paper).
 fn each_leader(dice: &mut Dice) -> Vec<TimedAct> {
-    let slow = Quality { delay: Some(Delay::Constant(dice.rng.random_range(SLOW_MS))), ..Quality::default() };
-    let alone: Vec<&[NodeId]> = dice.order.chunks(1).collect();
-    let links = Grudge::between(&alone);
+    let late_ms = dice.rng.random_range(LATE_MS);
     let mut acts = plan::hold(&Grudge::split(&dice.order, 1), dice.mode);
-    acts.extend(links.cuts().map(|(from, to)| TimedAct::from(Act::Degrade(from, to, slow))));
+    acts.extend(degrade::late(&dice.order, late_ms));
     acts
 }
 

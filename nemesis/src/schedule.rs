@@ -415,7 +415,7 @@ mod tests {
 
     #[test]
     fn the_seed_means_the_same_plan_for_ever() {
-        let plan = draw("kill,pause,partition", 4, 3, 2000, 4_000);
+        let plan = draw("pause,partition:isolate-leader+halves", 4, 3, 2000, 6_000);
         let told: Vec<String> = plan
             .steps
             .iter()
@@ -427,10 +427,10 @@ mod tests {
         assert_eq!(
             told,
             [
-                "690 +368 pause leader-again: pause n3, @81 resume n3, @117 pause n3, @171 resume n3, @286 pause n3",
-                "2438 +1033 kill bridge: cut n2>n3 stall, cut n3>n2 stall, kill n1, @50 cut n2>n1 stall, \
-                 @50 cut n3>n1 stall, @500 start n1, @541 heal n2>n1, @541 heal n3>n1, @595 kill n1, @596 start n1, \
-                 @882 kill n1, @932 cut n2>n1 stall, @932 cut n3>n1 stall",
+                "441 +593 partition isolate-leader: cut n1>n2 stall, cut n1>n3 stall, cut n2>n1 stall, cut n3>n1 stall",
+                "583 +306 pause leader: pause n3",
+                "2755 +913 pause rolling: pause n1, @304 resume n1, @304 pause n2, @608 resume n2, @608 pause n3",
+                "5245 +328 partition halves: cut n1>n2 reset, cut n1>n3 reset, cut n2>n1 reset, cut n3>n1 reset",
             ]
         );
     }

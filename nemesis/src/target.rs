@@ -5,7 +5,7 @@ use std::ops::Range;
 use rand::RngExt;
 
 use crate::{
-    Act, CutMode, Grudge, NodeId, TimedAct,
+    Act, CutMode, Grudge, NodeId, TimedAct, degrade,
     fault::{Aim, Dice, Kind},
     plan,
 };
@@ -72,10 +72,12 @@ const STARTING_MS: Range<u64> = 1..25;
 const WAITING_MS: Range<u64> = 500..1_000;
 /// When of that its links begin to stall: what they carried has ended with the node by then, and who dials again waits.
 const STALLED_MS: u64 = 50;
-/// How long the node has to start before they reach it: less than it takes to stand for election itself. Then how long it has
-/// to vote, and how long it is away when it has: all together less than those who want its vote go on asking.
+/// How long the node has to start before they reach it: less than it takes to stand for election itself.
 const BACK_MS: Range<u64> = 40..120;
-const VOTING_MS: Range<u64> = 10..60;
+/// How late everything between nodes is meanwhile. Asked whether it would vote, the node answers; asked for its vote, it gives it:
+/// three times as late it has, and five times as late it hears of whom it voted for and has something new to remember.
+const LATE_MS: Range<u64> = 30..50;
+/// How long it is away when it has voted: less than those who want its vote go on asking.
 const AWAY_MS: Range<u64> = 1..30;
 /// How long it is left to itself when nobody waits for it.
 const UNAWAITED_MS: Range<u64> = 20..300;
@@ -111,11 +113,11 @@ fn again(
 /// Two halves that do not hear each other, each one short of a majority, and the node between them, which both need: what it
 /// has told one half it must not have forgotten when the other asks.
 ///
-/// Half of the time it is just stopped again and again. Else so that there are two candidates of one term, which is rare where
+/// Now and then it is just stopped again and again. Else so that there are two candidates of one term, which is rare where
 /// the first to ask is answered before the second asks:
 ///
 /// ```text
-///   bridge         ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁██████████▁▁▁████████████   is down, starts, is stopped as soon as it has voted
+///   bridge         ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁██████████▁▁▁████████████   is down, starts, is stopped when it has voted
 ///   links to it    ██▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████████████████████   stalled: what both halves ask meanwhile arrives at once
 ///                    waiting             back voting away working
 /// ```
@@ -126,15 +128,17 @@ fn bridge(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     };
     let (bridge, links) = (*bridge, Grudge::one_way(others, &[*bridge]));
     let mut acts = plan::hold(&halves, dice.mode);
-    if dice.rng.random() {
+    if dice.rng.random_ratio(1, 4) {
         acts.extend(again(bridge, UNAWAITED_MS, AWAY_MS, dice, stop));
         return acts;
     }
+    let late_ms = dice.rng.random_range(LATE_MS);
+    acts.extend(degrade::late(&dice.order, late_ms));
     let mut at_ms = 0;
     while at_ms < dice.hold_ms {
         let start_ms = at_ms + dice.moment_ms(WAITING_MS);
         let joined_ms = start_ms + dice.moment_ms(BACK_MS);
-        let voted_ms = joined_ms + dice.moment_ms(VOTING_MS);
+        let voted_ms = joined_ms + dice.rng.random_range(3 * late_ms..5 * late_ms);
         let back_ms = voted_ms + dice.moment_ms(AWAY_MS);
         let start = stop(bridge).undo();
         let mut at = |after_ms, act| acts.push(TimedAct { after_ms, act });
