@@ -440,7 +440,8 @@ async fn a_fault_that_follows_the_leader_never_leaves_two_free() {
                  at = '100ms'
                  hold = '2s'
                  fault = 'partition:each-leader'";
-    let plan = Plan::parse(given, 1, 3).expect("a schedule");
+    let mut plan = Plan::parse(given, 1, 3).expect("a schedule");
+    plan.steps[0].follows_ms = vec![0, 150];
     let (signal, signals) = tokio::sync::mpsc::unbounded_channel();
     let leads = puppets.clone();
     let sees = async move {
@@ -465,9 +466,9 @@ async fn a_fault_that_follows_the_leader_never_leaves_two_free() {
             "100 Apply partition {n3 | n1,n2} 2000",
             "800 Apply partition {n1 | n2,n3} 1300",
             "800 Heal partition {n3 | n1,n2} 2000",
-            "1800 Apply partition {n3 | n1,n2} 300",
-            "1800 Heal partition {n1 | n2,n3} 1300",
-            "2100 Heal partition {n3 | n1,n2} 300",
+            "1950 Apply partition {n3 | n1,n2} 150",
+            "1950 Heal partition {n1 | n2,n3} 1300",
+            "2100 Heal partition {n3 | n1,n2} 150",
         ]
     );
     links.close().await;
