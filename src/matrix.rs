@@ -112,7 +112,9 @@ impl Session {
                 format!("--resume: {}: expected the directory of a matrix", dir.display())
             })?;
             let matrix: Matrix = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
-            return Ok(Session { dir: dir.canonicalize()?, matrix, tribunal });
+            let session = Session { dir: dir.canonicalize()?, matrix, tribunal };
+            session.save()?; // by today's words
+            return Ok(session);
         }
         let matrix = plan::of(args, &tribunal)?;
         let dir = match &args.dir {

@@ -200,17 +200,6 @@ impl Matrix {
         let made: usize = self.rows.iter().map(|row| row.runs.len()).sum();
         (self.rows.len() * self.seeds as usize).saturating_sub(made)
     }
-
-    /// The nemeses, in the order of the rows.
-    pub fn nemeses(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = Vec::new();
-        for row in &self.rows {
-            if !names.contains(&row.nemesis.as_str()) {
-                names.push(&row.nemesis);
-            }
-        }
-        names
-    }
 }
 
 impl Finding {
@@ -374,7 +363,6 @@ mod tests {
         };
         let totals = Totals { found: 1, flaws: 1, quiet: 1, correct: 2, false_alarms: 1, broke: 0 };
         assert_eq!(matrix.totals(), totals);
-        assert_eq!(matrix.nemeses(), ["kill", "pause"]);
     }
 
     #[test]

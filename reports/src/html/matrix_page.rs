@@ -34,7 +34,7 @@ pub fn render(matrix: &Matrix) -> String {
                 p .subject { (elide(&subject, 200)) }
             }
             @if !flaws.is_empty() {
-                (titled("map", "What was found", "share of runs, and half of those that found it had done so by then", map(matrix, &flaws)))
+                (titled("map", "What was found", "share of runs, and half of those that found it had done so by then", map(&flaws)))
                 (titled("flaws", "Every flaw", "the smaller the interval, the more is known", flaw_table(matrix, &flaws)))
             }
             @if !correct.is_empty() {
@@ -45,32 +45,37 @@ pub fn render(matrix: &Matrix) -> String {
     )
 }
 
-/// One line per flaw and workload, one column per nemesis.
-fn map(matrix: &Matrix, flaws: &[&Row]) -> Markup {
-    let nemeses: Vec<&str> =
-        matrix.nemeses().into_iter().filter(|name| flaws.iter().any(|row| row.nemesis == *name)).collect();
-    let mut lines: Vec<(String, &str)> = Vec::new();
+/// One line per flaw and workload, one column per nemesis that was tried on all. A flaw that takes faults of its own has one
+/// wide cell, which names them.
+fn map(flaws: &[&Row]) -> Markup {
+    let mut lines: Vec<Vec<&Row>> = Vec::new();
     for row in flaws {
-        let line = (row.name(), row.workload.as_str());
-        if !lines.contains(&line) {
-            lines.push(line);
+        let of_line =
+            |line: &&mut Vec<&Row>| line[0].name() == row.name() && line[0].workload == row.workload;
+        match lines.iter_mut().find(of_line) {
+            Some(line) => line.push(row),
+            None => lines.push(vec![row]),
         }
     }
+    let of_all = lines.iter().rev().max_by_key(|line| line.len());
+    let nemeses: Vec<&str> = of_all.into_iter().flatten().map(|row| row.nemesis.as_str()).collect();
     html! {
         div .scroll tabindex="0" {
             table .heat {
                 thead { tr { th { "flaw" } th { "workload" } @for name in &nemeses { th { (elide(name, 60)) } } } }
                 tbody {
-                    @for (name, workload) in &lines {
+                    @for line in &lines {
                         tr {
-                            td { code { (elide(name, 60)) } }
-                            td { (elide(workload, 40)) }
-                            @for nemesis in &nemeses {
-                                @let here = |row: &&&Row| row.nemesis == *nemesis && row.name() == *name && row.workload == *workload;
-                                @match flaws.iter().find(here) {
-                                    Some(row) => (cell(row)),
-                                    None => td .none { "–" },
-                                }
+                            td { code { (elide(&line[0].name(), 60)) } }
+                            td { (elide(&line[0].workload, 40)) }
+                            @match line[..] {
+                                [row] if !nemeses.contains(&row.nemesis.as_str()) => (cell(row, nemeses.len(), true)),
+                                _ => @for nemesis in &nemeses {
+                                    @match line.iter().find(|row| row.nemesis == *nemesis) {
+                                        Some(row) => (cell(row, 1, false)),
+                                        None => td .none { "–" },
+                                    }
+                                },
                             }
                         }
                     }
@@ -80,15 +85,16 @@ fn map(matrix: &Matrix, flaws: &[&Row]) -> Markup {
     }
 }
 
-fn cell(row: &Row) -> Markup {
+/// The figures of a row, over so many columns: with the faults, where those are not the column's.
+fn cell(row: &Row, columns: usize, own: bool) -> Markup {
     let it = &row.summary;
     if it.of == 0 {
-        return html! { td .none { @if it.broke > 0 { (besides(it)) } @else { "not run yet" } } };
+        return html! { td .none colspan=(columns) { @if it.broke > 0 { (besides(it)) } @else { "not run yet" } } };
     }
     let share = it.found * 100 / it.of;
     html! {
-        td .cell.full[share > 50].missed[it.found == 0] style=(format!("--share: {share}%")) {
-            b { (rate(it)) } @if it.found > 0 { " · " (median_time(it)) }
+        td .cell.full[share > 50].missed[it.found == 0] colspan=(columns) style=(format!("--share: {share}%")) {
+            b { (rate(it)) } @if it.found > 0 { " · " (median_time(it)) } @if own { " · " (elide(&row.nemesis, 60)) }
         }
     }
 }
@@ -96,7 +102,6 @@ fn cell(row: &Row) -> Markup {
 fn flaw_table(matrix: &Matrix, flaws: &[&Row]) -> Markup {
     let columns = [
         Text("flaw, and the rule that it breaks"),
-        Text("faults"),
         Number("found"),
         Number("95 %"),
         Number("median"),
@@ -109,11 +114,10 @@ fn flaw_table(matrix: &Matrix, flaws: &[&Row]) -> Markup {
     let rows = html! {
         @for row in flaws {
             tr {
-                td .wide {
-                    code { (elide(&row.name(), 60)) } " with " (elide(&row.workload, 40))
+                td .rule {
+                    code { (elide(&row.name(), 60)) } " with " (elide(&row.workload, 40)) " under " (elide(&row.nemesis, 60))
                     div .remark { (elide(row.rule.as_deref().unwrap_or_default(), 300)) }
                 }
-                td { (elide(&row.nemesis, 60)) }
                 (counts(row))
                 (numbers([interval(&row.summary), median_time(&row.summary), median_ops(&row.summary)]))
                 td .wide { (frequent(&row.summary.by_fault)) }
@@ -167,7 +171,7 @@ fn counts(row: &Row) -> Markup {
 
 /// A tick for every run that found it, at the time when it did, from nothing to the budget.
 fn times(row: &Row, budget_ms: u64) -> Markup {
-    const WIDE: f64 = 160.0;
+    const WIDE: f64 = 120.0;
     let at = |ms: u64| format!("{:.1}", ms as f64 / budget_ms.max(1) as f64 * (WIDE - 2.0));
     html! {
         svg .times width=(WIDE) height="16" aria-hidden="true" {
