@@ -2,9 +2,11 @@
 //!
 //! One case per property. `unknown` and a harness failure are errors and never skipped: a build that could not tell must not be
 //! green. So the file can be written before there is an outcome ([`Suite::unfinished`]), with the error that the run did not end.
-//! The elements and attributes are those that Jenkins and GitLab read.
 
-use maud::{Markup, html};
+use std::time::Duration;
+
+use chrono::DateTime;
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 use tribunal_checker::op::Nanos;
 use tribunal_checker::verdict::Answer;
 
@@ -13,7 +15,7 @@ use crate::run_dir::RunDir;
 use crate::run_info::RunInfo;
 use crate::summary;
 use crate::text;
-use crate::wording::{elide, is_unseen, value};
+use crate::wording::{elide, value};
 
 /// The longest text in an attribute.
 const TEXT_CHARS_MAX: usize = 600;
@@ -104,50 +106,34 @@ impl Suite {
         }
     }
 
-    fn count(&self, counts: fn(&Verdict) -> bool) -> usize {
-        self.cases.iter().filter(|(_, verdict)| counts(verdict)).count()
-    }
-
-    fn markup(&self) -> Markup {
-        let (name, body) = (elide(&self.name, TEXT_CHARS_MAX), visible(&self.body));
-        html! {
-            testsuite name=(name) tests=(self.cases.len()) failures=(self.count(is_failure))
-                errors=(self.count(is_error)) skipped="0" time=(seconds(self.span_ns))
-                timestamp=[(!self.started_utc.is_empty()).then(|| elide(&self.started_utc, 40))] {
-                properties {
-                    @for (name, value) in &self.properties {
-                        property name=(name) value=(elide(value, TEXT_CHARS_MAX)) {}
-                    }
-                }
-                @for (case, verdict) in &self.cases {
-                    testcase name=(case) classname=(name) time="0" {
-                        @match verdict {
-                            Verdict::Good => {},
-                            Verdict::Failure(kind, message) => { failure type=(kind) message=(message) { (body) } },
-                            Verdict::Error(kind, message) => { error type=(kind) message=(message) { (body) } },
-                        }
-                    }
-                }
-            }
+    fn test_suite(&self) -> TestSuite {
+        let name = elide(&self.name, TEXT_CHARS_MAX);
+        let mut suite = TestSuite::new(name.clone());
+        suite.set_time(Duration::from_nanos(self.span_ns));
+        if let Ok(started) = DateTime::parse_from_rfc3339(&self.started_utc) {
+            suite.set_timestamp(started);
         }
+        for (name, value) in &self.properties {
+            suite.add_property(Property::new(*name, elide(value, TEXT_CHARS_MAX)));
+        }
+        for (case, verdict) in &self.cases {
+            let mut case = TestCase::new(case.clone(), self.status(verdict));
+            case.set_classname(name.clone());
+            suite.add_test_case(case);
+        }
+        suite
     }
-}
 
-fn is_failure(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Failure(..))
-}
-
-fn is_error(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Error(..))
-}
-
-fn seconds(ns: Nanos) -> String {
-    format!("{:.3}", ns as f64 / 1e9)
-}
-
-/// A text of several lines without the characters that XML 1.0 has no way to write.
-fn visible(text: &str) -> String {
-    text.chars().map(|c| if is_unseen(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
+    fn status(&self, verdict: &Verdict) -> TestCaseStatus {
+        let (sort, kind, message) = match verdict {
+            Verdict::Good => return TestCaseStatus::success(),
+            Verdict::Failure(kind, message) => (NonSuccessKind::Failure, kind, message),
+            Verdict::Error(kind, message) => (NonSuccessKind::Error, kind, message),
+        };
+        let mut status = TestCaseStatus::non_success(sort);
+        status.set_type(kind.clone()).set_message(message.clone()).set_description(self.body.clone());
+        status
+    }
 }
 
 /// What a suite says of its run besides the cases.
@@ -162,15 +148,14 @@ pub fn render(run: &RunDir) -> String {
 }
 
 /// A file of several suites.
+///
+/// # Panics
+/// Never: writing into memory cannot fail.
 pub fn render_suites(suites: &[Suite]) -> String {
-    let sum = |counts: fn(&Verdict) -> bool| suites.iter().map(|suite| suite.count(counts)).sum::<usize>();
-    let markup = html! {
-        testsuites name="tribunal" tests=(sum(|_| true)) failures=(sum(is_failure)) errors=(sum(is_error))
-            time=(seconds(suites.iter().map(|suite| suite.span_ns).sum())) {
-            @for suite in suites { (suite.markup()) }
-        }
-    };
-    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n", markup.into_string())
+    let mut report = Report::new("tribunal");
+    report.set_time(Duration::from_nanos(suites.iter().map(|suite| suite.span_ns).sum()));
+    report.add_test_suites(suites.iter().map(Suite::test_suite));
+    report.to_string().expect("XML in memory")
 }
 
 /// The cases that the checker has answered: one for each key.
