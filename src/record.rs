@@ -32,7 +32,7 @@ impl RunRecord {
             args: args.typed.clone(),
             workload: plan.workload.name.into(),
             system: plan.system.name.into(),
-            system_version: cluster.system.version(),
+            system_version: None,
             model: plan.model.name().into(),
             nodes: nodes.collect(),
             concurrency: plan.workers,

@@ -313,6 +313,8 @@ impl<'a> Trial<'a> {
             self.failures.raise("cluster", error);
         }
         self.await_answers().await;
+        let first = &self.cluster.nodes[0].place;
+        self.record.info.system_version = self.cluster.system.version(first).await;
         self.look_for_bypasses();
     }
 

@@ -73,11 +73,8 @@ impl System for Etcd {
         "etcd"
     }
 
-    fn version(&self) -> Option<String> {
-        // "etcd Version: 3.4.30", and more lines of what it was built with.
-        let said = std::process::Command::new(&self.program).arg("--version").output().ok()?;
-        let said = String::from_utf8(said.stdout).ok()?;
-        Some(said.lines().find_map(|line| line.strip_prefix("etcd Version: "))?.trim().to_string())
+    fn version<'a>(&'a self, place: &'a Place) -> Answer<'a, Option<String>> {
+        Box::pin(async { EtcdClient::new(place.addresses[CLIENT], STATUS_TIMEOUT, false).version().await })
     }
 
     fn ports(&self) -> &'static [&'static str] {

@@ -75,9 +75,9 @@ pub trait System: Send + Sync {
     /// Its name on the command line.
     fn name(&self) -> &'static str;
 
-    /// Which version is installed here, where it is not part of this program.
-    fn version(&self) -> Option<String> {
-        None
+    /// Which version a node that is ready says that it is, where it is not part of this program.
+    fn version<'a>(&'a self, _place: &'a Place) -> Answer<'a, Option<String>> {
+        Box::pin(async { None })
     }
 
     /// What each port of a node is for. The first is the one that peers dial, and the only one that is proxied.

@@ -40,6 +40,7 @@ struct Status {
     leader: String,
     #[serde(default, rename = "raftTerm")]
     raft_term: String,
+    version: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +102,12 @@ impl EtcdClient {
     pub(crate) async fn leads(&mut self) -> Option<u64> {
         let status: Status = self.call("/v3/maintenance/status", &json!({})).await.ok()?;
         if status.leader == status.header.member_id { status.raft_term.parse().ok() } else { None }
+    }
+
+    /// The member's version: `3.4.23`.
+    pub(crate) async fn version(&mut self) -> Option<String> {
+        let status: Status = self.call("/v3/maintenance/status", &json!({})).await.ok()?;
+        status.version
     }
 
     /// What a key holds, by a linearizable read; the error says why there was no answer.
