@@ -137,7 +137,13 @@ impl Would<'_> {
             return None;
         }
         let read_from = |at: usize| self.part.ops[at].node.as_ref().filter(|_| self.part.is_observer(at));
-        let suspects: BTreeSet<&Arc<str>> = self.sub.kept.iter().filter_map(|&at| read_from(at)).collect();
+        // Whoever was read from last comes first: the read that fits nowhere is most likely its.
+        let mut suspects: Vec<&Arc<str>> = Vec::new();
+        for node in self.sub.kept.iter().rev().filter_map(|&at| read_from(at)) {
+            if !suspects.contains(&node) {
+                suspects.push(node);
+            }
+        }
         let mut limited = false;
         let culprit = suspects.into_iter().find(|&node| {
             let others = (0..self.part.ops.len()).filter(|&at| read_from(at) != Some(node));
