@@ -248,10 +248,12 @@ fn failure_sentence(failure: &HarnessFailure, answer: Option<Answer>, good: RunO
         Some(Answer::Unknown) => " What was recorded until then is undecided.".to_string(),
         _ => String::new(),
     };
+    // What a node said last follows in further lines.
+    let error = failure.error.lines().next().unwrap_or_default();
     format!(
         "The harness failed, not the system: {}: {}.{recorded}",
         failure.source,
-        failure.error.trim_end_matches('.')
+        error.trim_end_matches('.')
     )
 }
 

@@ -14,6 +14,8 @@ use crate::wording::{count, duration, elide, operation, percent};
 pub const WIDTH: usize = 100;
 /// The most lines.
 pub const LINES_MAX: usize = 40;
+/// The most lines of what a node said before it ended.
+const LAST_WORDS_MAX: usize = 5;
 
 /// The report.
 pub fn render(run: &RunDir) -> String {
@@ -28,8 +30,13 @@ pub fn render(run: &RunDir) -> String {
         lines.push(String::new());
         lines.extend(evidence(run, violation));
     }
-    if let (Some(failure), Some(_)) = (&judgement.harness_failure, judgement.violation()) {
-        lines.push(line(&format!("  besides, the harness failed: {}: {}", failure.source, failure.error)));
+    if let Some(failure) = &judgement.harness_failure {
+        let mut error = failure.error.lines();
+        let first = error.next().unwrap_or_default();
+        if judgement.violation().is_some() {
+            lines.push(line(&format!("  besides, the harness failed: {}: {first}", failure.source)));
+        }
+        lines.extend(error.take(LAST_WORDS_MAX).map(|words| line(&format!("    {words}"))));
     }
     lines.push(String::new());
     lines.extend(figures(run));

@@ -35,12 +35,16 @@ pub(super) fn section(run: &RunDir) -> Markup {
         lines.truncate(LINES_MAX);
         lines.sort_by(in_order);
     }
+    let mut sources: Vec<&str> = lines.iter().map(|line| line.source.as_str()).collect();
+    sources.sort();
+    sources.dedup();
+    let source = |line: &Line| sources.iter().position(|source| *source == line.source).unwrap_or_default();
     let rows = html! {
         @for (at, line) in lines.iter().enumerate() {
             @if at > 0 && line.t - lines[at - 1].t >= GAP_NS {
                 tr .gap { td colspan="3" { "… " (duration(line.t - lines[at - 1].t)) " …" } }
             }
-            (row(line))
+            (row(line, source(line)))
         }
     };
     let body = html! {
@@ -50,15 +54,30 @@ pub(super) fn section(run: &RunDir) -> Markup {
                 "Only the nearest " (lines.len()) " of " (counted(all, "line")) " are shown; the files have the rest."
             }
         }
+        (switches(&sources))
         div .log { (table(&[Number("time"), Text("source"), Text("line")], rows)) }
     };
     let remark = "node logs, faults and the operations of the counterexample, merged by time";
     titled("logs", "Around the violation", remark, body)
 }
 
-fn row(line: &Line) -> Markup {
+/// A switch for every source, which works without scripts.
+fn switches(sources: &[&str]) -> Markup {
+    let off =
+        |at: usize| format!("#logs:has(#source-{at}:not(:checked)) tr.source-{at} {{ display: none; }}");
     html! {
-        tr .(line.class) {
+        style { @for at in 0..sources.len() { (off(at)) } }
+        p .tools {
+            @for (at, source) in sources.iter().enumerate() {
+                label { input type="checkbox" checked id={ "source-" (at) }; (source) } " "
+            }
+        }
+    }
+}
+
+fn row(line: &Line, source: usize) -> Markup {
+    html! {
+        tr .(line.class) .{ "source-" (source) } {
             (number(seconds(line.t)))
             td {
                 @match line.at {

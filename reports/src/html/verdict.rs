@@ -9,6 +9,8 @@ use crate::wording::{duration, elide};
 
 /// The longest sentence that the page shows.
 const SENTENCE_CHARS_MAX: usize = 600;
+/// And of a line of what a node said last.
+const LINE_CHARS_MAX: usize = 300;
 
 pub(super) fn header(run: &RunDir) -> Markup {
     let judgement = &run.judgement;
@@ -30,13 +32,20 @@ pub(super) fn header(run: &RunDir) -> Markup {
             }
             @if let (Some(failure), RunOutcome::Violation) = (&judgement.harness_failure, judgement.outcome) {
                 p .besides {
-                    "Besides, the harness failed: " (elide(&failure.source, 60)) ": " (elide(&failure.error, 300))
+                    "Besides, the harness failed: " (elide(&failure.source, 60)) ": " (elide(failure.error.lines().next().unwrap_or_default(), 300))
                     ". That does not touch the violation, which is proved by what was recorded."
                 }
             }
         }
+        @if let Some(failure) = &judgement.harness_failure { (further_lines(&failure.error)) }
         (commands(run))
     }
+}
+
+/// What follows the first line of an error: the last words of a node.
+fn further_lines(error: &str) -> Markup {
+    let lines: Vec<String> = error.lines().skip(1).map(|line| elide(line, LINE_CHARS_MAX)).collect();
+    html! { @if !lines.is_empty() { pre .commands { (lines.join("\n")) } } }
 }
 
 /// What was tried; the key, the time and the faults of a violation.
