@@ -26,7 +26,6 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::machine::{Command, Verb};
-use crate::process::Place;
 use crate::rpc::{self, Peers, Service};
 use crate::value::Value;
 use crate::wal::{Found, Magic, Wal};
@@ -40,17 +39,7 @@ pub enum Bug {
     NoWriteBack,
 }
 
-/// The command line of one node.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    place: Place,
-    /// Make this mistake on purpose.
-    #[arg(long = "bug", value_name = "NAME")]
-    bugs: Vec<Bug>,
-}
-
-impl Args {
+impl rpc::NodeArgs<Bug> {
     pub(crate) fn run(self) -> std::process::ExitCode {
         let writes_back = !self.bugs.contains(&Bug::NoWriteBack);
         rpc::run(self.place, move |peers, data| Abd::open(peers, data, writes_back))

@@ -41,7 +41,6 @@ use self::item::{Hash, Item, Part, Signed, Slot, key_of};
 use self::store::{Proof, Store, Taken};
 use crate::logging::log;
 use crate::machine::{Command, Verb};
-use crate::process::Place;
 use crate::rpc::{self, Peers, Service};
 use crate::value::Value;
 use crate::wal::{Found, Magic, Wal};
@@ -65,22 +64,17 @@ pub enum Bug {
     NoAntiEntropy,
 }
 
-/// The command line of one node.
+/// What only a node of gossip is told.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    place: Place,
+pub struct Options {
     /// The node of this name lies to the others.
     #[arg(long, value_name = "NAME")]
     byzantine: Option<String>,
-    /// Make this mistake on purpose; may be given several times.
-    #[arg(long = "bug", value_name = "NAME")]
-    bugs: Vec<Bug>,
 }
 
-impl Args {
+impl rpc::NodeArgs<Bug, Options> {
     pub(crate) fn run(self) -> ExitCode {
-        rpc::run(self.place, |peers, data| Gossip::open(peers, data, self.byzantine, self.bugs))
+        rpc::run(self.place, |peers, data| Gossip::open(peers, data, self.options.byzantine, self.bugs))
     }
 }
 

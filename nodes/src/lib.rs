@@ -54,11 +54,11 @@ pub enum NodeCommand {
     /// Run one node of a ZAB cluster, the protocol of ZooKeeper.
     Zab(NodeArgs<zab::Bug>),
     /// Run one node of registers that are decided once (single-decree Paxos)
-    Synod(synod::Args),
+    Synod(rpc::NodeArgs<synod::Bug>),
     /// Run one node of registers at a majority (ABD)
-    Abd(abd::Args),
+    Abd(rpc::NodeArgs<abd::Bug>),
     /// Run one node of a gossiping store
-    Gossip(gossip::Args),
+    Gossip(rpc::NodeArgs<gossip::Bug, gossip::Options>),
     /// Run one node of a primary with asynchronous backups
     PrimaryBackup(Place),
     /// Run one node of a failover by silence

@@ -1,7 +1,7 @@
 //! A server whose nodes ask each other questions: the process around the systems that need no log.
 //!
 //! ```text
-//!   rpc::args    the command line of a node, and its process
+//!   rpc::args    the command line of a node
 //!   rpc::peers   questions to other nodes, and their answers ....... I/O
 //!   rpc          clients, other nodes' questions, shutdown .......... I/O
 //!   rpc::stage   several nodes in one process, for tests
@@ -13,6 +13,7 @@
 //!
 //! Caveats: the set of nodes is fixed when they start. A question is asked once; who gets no answer knows nothing.
 
+mod args;
 mod peers;
 #[cfg(test)]
 pub(crate) mod stage;
@@ -33,6 +34,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 
+pub(crate) use self::args::NodeArgs;
 pub(crate) use self::peers::Peers;
 use crate::logging::log;
 use crate::machine::{Command, Op};

@@ -53,7 +53,6 @@ use self::acceptor::{Acceptor, Ballot, Proposal, Vote};
 use self::proposer::choose;
 use crate::logging::log;
 use crate::machine::{Command, Verb};
-use crate::process::Place;
 use crate::rpc::{self, Peers, Service};
 use crate::value::Value;
 use crate::wal::{Found, Magic, Wal};
@@ -82,17 +81,7 @@ pub enum Bug {
     NothingPersisted,
 }
 
-/// The command line of one node.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    place: Place,
-    /// Make this mistake on purpose; may be given several times.
-    #[arg(long = "bug", value_name = "NAME")]
-    bugs: Vec<Bug>,
-}
-
-impl Args {
+impl rpc::NodeArgs<Bug> {
     pub(crate) fn run(self) -> ExitCode {
         rpc::run(self.place, |peers, data| Synod::open(peers, data, self.bugs))
     }

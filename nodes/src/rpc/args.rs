@@ -1,0 +1,17 @@
+//! The command line of a node of these systems.
+
+use clap::ValueEnum;
+
+use crate::process::Place;
+
+/// What every such node is told, and what only some are.
+#[derive(Clone, Debug, clap::Args)]
+pub struct NodeArgs<Bug: ValueEnum + Send + Sync + 'static, Options: clap::Args = ()> {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) options: Options,
+    /// Make this mistake on purpose; may be given several times.
+    #[arg(long = "bug", value_name = "NAME")]
+    pub(crate) bugs: Vec<Bug>,
+}
