@@ -22,6 +22,7 @@ pub(crate) const FAULT: Fault = Fault {
     name: "clients",
     about: "cuts nodes off from their clients; the undo joins them",
     usual: false,
+    alone: false,
     kinds: &[
         Kind {
             name: "leader-alone",

@@ -34,6 +34,7 @@ pub(crate) const FAULT: Fault = Fault {
     name: "clock",
     about: "makes the clocks of processes jump, drift or jump back and forth; the undo makes them true",
     usual: false,
+    alone: false,
     kinds: &[
         Kind { name: "jump-leader", about: "the wall clock of whoever leads is set wrong", aim: Aim::Leader },
         Kind {

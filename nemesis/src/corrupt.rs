@@ -14,6 +14,7 @@ pub(crate) const FAULT: Fault = Fault {
     name: "corrupt",
     about: "flips bits on links; only for systems that claim checksums on the wire",
     usual: false,
+    alone: false,
     kinds: &[
         Kind { name: "from-leader", about: "in what whoever leads sends", aim: Aim::Leader },
         Kind { name: "from-one", about: "in what a random node sends", aim: Aim::Anybody },

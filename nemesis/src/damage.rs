@@ -4,7 +4,8 @@
 //! There is no undo. The node may refuse to start, and is then left out; it may not notice, and then the others have to make
 //! up for it. Systems that count on their disks to remember (Raft does: a vote, an acknowledged entry) may lose what they
 //! promised by a `wipe` or a `restore`; the verdict says whether they did. At most a minority of the nodes is damaged in
-//! one run.
+//! one run. They come alone: a node that another fault starts meanwhile, on files that are being damaged, would die of it, and
+//! nobody could say of what.
 
 use rand::RngExt;
 
@@ -17,6 +18,7 @@ pub(crate) const BITFLIP: Fault = Fault {
     name: "bitflip",
     about: "flips one bit in one file of a node while it is down",
     usual: false,
+    alone: true,
     kinds: WHERE,
     draw: |_, dice| at_rest(dice, Damage::BitFlip),
 };
@@ -25,6 +27,7 @@ pub(crate) const TRUNCATE: Fault = Fault {
     name: "truncate",
     about: "cuts the end off one file of a node while it is down",
     usual: false,
+    alone: true,
     kinds: WHERE,
     draw: |_, dice| at_rest(dice, Damage::Truncate),
 };
@@ -33,6 +36,7 @@ pub(crate) const WIPE: Fault = Fault {
     name: "wipe",
     about: "removes all files of a node while it is down",
     usual: false,
+    alone: true,
     kinds: WHERE,
     draw: |_, dice| at_rest(dice, Damage::Wipe),
 };
@@ -41,6 +45,7 @@ pub(crate) const RESTORE: Fault = Fault {
     name: "restore",
     about: "copies the files of a node, and puts the copy back later",
     usual: false,
+    alone: true,
     kinds: WHERE,
     draw: |_, dice| {
         let Some(&node) = dice.order.first() else { return Vec::new() };

@@ -15,6 +15,7 @@ pub(crate) const FAULT: Fault = Fault {
     name: "degrade",
     about: "makes links late, narrow or short-lived; the undo makes them good",
     usual: false,
+    alone: false,
     kinds: &[
         Kind { name: "slow-leader", about: "all from and to whoever leads is late", aim: Aim::Leader },
         Kind {

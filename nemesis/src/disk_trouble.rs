@@ -18,6 +18,7 @@ pub(crate) const FULL: Fault = Fault {
     name: "disk-full",
     about: "leaves no room on the disk: what needs more fails with ENOSPC",
     usual: false,
+    alone: false,
     kinds: WHERE,
     draw: |kind, dice| on(kind, dice, Trouble::Full),
 };
@@ -26,6 +27,7 @@ pub(crate) const SLOW: Fault = Fault {
     name: "slow-disk",
     about: "makes every fsync take 10 to 500 ms longer",
     usual: false,
+    alone: false,
     kinds: WHERE,
     draw: |kind, dice| {
         let ms = dice.rng.random_range(SLOW_MS);
@@ -37,6 +39,7 @@ pub(crate) const ERROR: Fault = Fault {
     name: "disk-error",
     about: "makes the reads, the writes or the fsyncs of a node fail with EIO",
     usual: false,
+    alone: false,
     kinds: &[
         Kind { name: "leader-write", about: "writes, of whoever leads", aim: Aim::Leader },
         Kind {

@@ -285,9 +285,10 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     /// Plans the steps again that follow the leader, and are about another node, for as long as they have left.
     fn follow_leader(&mut self, leader: NodeId) {
         let now = (self.clock)();
+        let mut due: Vec<(usize, u64, Step)> = Vec::new();
         for (&i, running) in &mut self.running {
-            let step = &mut self.steps[i];
-            let Some(&after_ms) = step.follows_ms.first() else { continue };
+            let mut step = self.steps[i].clone();
+            let Some(after_ms) = step.follows_ms.first() else { continue };
             let ends = running.applied.t + step.hold_ms * 1_000_000;
             let again = now + after_ms * 1_000_000;
             if running.behind || running.leader.is_none_or(|before| before == leader) || again >= ends {
@@ -295,17 +296,19 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             }
             running.behind = true;
             step.follows_ms.rotate_left(1);
-            let hold_ms = ((ends - again) / 1_000_000).max(1);
-            let next = Step { at_ms: again / 1_000_000, hold_ms, ..step.clone() };
-            self.timeline.retain(|_, event| event.step() != i);
+            step.at_ms = again / 1_000_000;
+            step.hold_ms = ((ends - again) / 1_000_000).max(1);
+            due.push((i, again, step));
+        }
+        for (i, again, step) in due {
+            let next = self.steps.len();
+            self.steps.push(step);
             if let Some(trigger) = self.triggered.remove(&i) {
-                self.triggered.insert(self.steps.len(), trigger);
+                self.triggered.insert(next, trigger);
             }
-            for event in [Event::Begin(self.steps.len()), Event::End(i)] {
-                self.timeline.insert((again, self.scheduled), event);
-                self.scheduled += 1;
-            }
-            self.steps.push(next);
+            self.timeline.retain(|_, event| event.step() != i);
+            self.schedule(again, Event::Begin(next));
+            self.schedule(again, Event::End(i));
         }
     }
 

@@ -48,6 +48,8 @@ pub struct Fault {
     pub about: &'static str,
     /// Whether `all` includes it.
     pub usual: bool,
+    /// Whether no other fault may join it.
+    pub alone: bool,
     /// Its variants, at least one.
     pub kinds: &'static [Kind],
     /// The acts of the named kind, in the order of their times; empty where the cluster is too small for it.
@@ -63,6 +65,13 @@ pub struct Kind {
     pub about: &'static str,
     /// Whom it is about.
     pub aim: Aim,
+}
+
+impl Kind {
+    /// Whether it is about whoever leads.
+    pub(crate) fn at_leader(&self) -> bool {
+        self.aim != Aim::Anybody
+    }
 }
 
 /// Whom a kind of fault is about.

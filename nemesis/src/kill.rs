@@ -9,6 +9,7 @@ pub(crate) const FAULT: Fault = Fault {
     name: "kill",
     about: "ends processes with SIGKILL; the undo starts them on the data they left",
     usual: true,
+    alone: false,
     kinds: target::ENDS,
     draw: |kind, dice| target::draw(kind, dice, Act::Kill),
 };

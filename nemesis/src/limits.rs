@@ -52,6 +52,7 @@ pub(crate) const FAULT: Fault = Fault {
     name: "limits",
     about: "lets processes open no more files or have no more memory; the undo raises the limits again",
     usual: false,
+    alone: false,
     kinds: &[
         Kind { name: "files-leader", about: "whoever leads, its connections reset", aim: Aim::Leader },
         Kind { name: "files", about: "a random node, its connections reset", aim: Aim::Anybody },

@@ -16,6 +16,7 @@ pub(crate) const FAULT: Fault = Fault {
     name: "loss",
     about: "loses packets between nodes (needs --net netns); the undo loses no more",
     usual: false,
+    alone: false,
     kinds: &[
         Kind { name: "leader", about: "of packets from and to whoever leads", aim: Aim::Leader },
         Kind { name: "all", about: "of packets of all links", aim: Aim::Anybody },

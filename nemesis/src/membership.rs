@@ -17,6 +17,7 @@ pub(crate) const MEMBERSHIP: Fault = Fault {
     name: "membership",
     about: "asks the leader to leave members out; the undo adds them again",
     usual: false,
+    alone: false,
     kinds: &[
         Kind { name: "leader", about: "the leader is to leave out itself", aim: Aim::Leader },
         Kind {
@@ -55,6 +56,7 @@ pub(crate) const TRANSFER: Fault = Fault {
     name: "transfer",
     about: "asks the leader to let another node lead (nothing to undo)",
     usual: false,
+    alone: false,
     kinds: &[
         Kind { name: "once", about: "a random node in the place of whoever leads", aim: Aim::Leader },
         Kind { name: "round", about: "every node, one after the other", aim: Aim::Anybody },

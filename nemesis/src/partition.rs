@@ -18,6 +18,7 @@ pub(crate) const FAULT: Fault = Fault {
     name: "partition",
     about: "cuts links between nodes (they stall, or reset connections); the undo opens them",
     usual: true,
+    alone: false,
     kinds: &[
         Kind { name: "isolate-leader", about: "whoever leads, apart from all others", aim: Aim::Leader },
         Kind {

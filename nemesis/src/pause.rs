@@ -10,6 +10,7 @@ pub(crate) const FAULT: Fault = Fault {
     name: "pause",
     about: "stops processes with SIGSTOP; the undo lets them go on with SIGCONT",
     usual: true,
+    alone: false,
     kinds: target::STOPS,
     draw: |kind, dice| target::draw(kind, dice, Act::Pause),
 };

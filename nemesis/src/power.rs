@@ -14,6 +14,7 @@ pub(crate) const FAULT: Fault = Fault {
     name: "power",
     about: "cuts the power: kills, and drops what was not fsynced; the undo starts the nodes on what is left",
     usual: false,
+    alone: false,
     kinds: &[
         Kind { name: "leader", about: "whoever leads", aim: Aim::Leader },
         Kind { name: "one", about: "a random node", aim: Aim::Anybody },
@@ -32,6 +33,7 @@ pub(crate) const TORN_WRITE: Fault = Fault {
     name: "torn-write",
     about: "cuts the power in the middle of a slow fsync: the last write may be torn; the undo starts the nodes",
     usual: false,
+    alone: false,
     kinds: &[
         Kind { name: "majority", about: "whoever leads, and enough others for a majority", aim: Aim::Leader },
         Kind { name: "all", about: "every node at once", aim: Aim::Anybody },

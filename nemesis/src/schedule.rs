@@ -233,7 +233,7 @@ impl Schedule {
             let hold_ms = rng.random_range(at_least_ms..=hold_ms_max);
             plan.steps.push(self.deal(decks[deck].fault, kind, at_ms, hold_ms, &mut rng));
             let after_ms = rng.random_range(0..=hold_ms / 2);
-            let joins = |other: usize| other != deck && !alone(&decks[deck]) && !alone(&decks[other]);
+            let joins = |other: usize| other != deck && !decks[deck].fault.alone && !decks[other].fault.alone;
             let may_be_joined = (0..decks.len()).any(joins);
             if may_be_joined && rng.random() && hold_ms - after_ms >= hold_ms_min {
                 let hold_ms = rng.random_range(hold_ms_min..=hold_ms - after_ms);
@@ -284,12 +284,6 @@ impl Round {
     }
 }
 
-/// What damages files comes alone: a node that another fault starts meanwhile, on files that are being damaged, would die of
-/// it, and nobody could say of what.
-fn alone(deck: &Deck) -> bool {
-    matches!(deck.fault.name, "bitflip" | "truncate" | "wipe" | "restore")
-}
-
 fn shuffled(decks: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
     let mut round: Vec<usize> = (0..decks).collect();
     round.shuffle(rng);
@@ -323,7 +317,7 @@ fn step(fault: &Fault, kind: &Kind, mut dice: Dice) -> Step {
         hold_ms: dice.hold_ms,
         fault: fault.name.to_owned(),
         kind: kind.name.to_owned(),
-        leader: (kind.aim != Aim::Anybody).then(|| dice.order[0]),
+        leader: kind.at_leader().then(|| dice.order[0]),
         follows_ms,
         acts: (fault.draw)(kind.name, &mut dice),
     }
@@ -349,8 +343,7 @@ struct Deck {
 impl Deck {
     fn new(wanted: &WantedFault, rng: &mut ChaCha8Rng) -> Deck {
         let often = |kind: &&'static Kind| std::iter::repeat_n(*kind, times(wanted.fault, kind));
-        let (at_leader, others) =
-            wanted.kinds.iter().flat_map(often).partition(|kind| kind.aim != Aim::Anybody);
+        let (at_leader, others) = wanted.kinds.iter().flat_map(often).partition(|kind| kind.at_leader());
         let sorts = [(at_leader, Vec::new()), (others, Vec::new())];
         Deck { fault: wanted.fault, sorts, turn: rng.random_range(0..2) }
     }
@@ -480,7 +473,7 @@ mod tests {
             assert!(of_fault.abs_diff(plan.steps.len() / FAULTS.len()) <= 1);
             assert!((2 * at_leader.count()).abs_diff(of_fault) <= 1);
             for at_leader in [true, false] {
-                let of_sort = fault.kinds.iter().filter(|kind| (kind.aim != Aim::Anybody) == at_leader);
+                let of_sort = fault.kinds.iter().filter(|kind| kind.at_leader() == at_leader);
                 let deals = of_sort.map(|kind| kinds[&(fault.name, kind.name)] / times(fault, kind));
                 let (least, most) =
                     deals.fold((usize::MAX, 0), |(least, most), n| (least.min(n), most.max(n)));

@@ -29,6 +29,7 @@ pub(crate) const FAULT: Fault = Fault {
     name: "starve",
     about: "gives processes a small part of a processor; the undo gives them all of it",
     usual: false,
+    alone: false,
     kinds: target::SUFFERS,
     draw,
 };

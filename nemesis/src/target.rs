@@ -79,10 +79,10 @@ const BACK_MS: Range<u64> = 40..120;
 const LATE_MS: Range<u64> = 30..50;
 /// How long it is away when it has voted: less than those who want its vote go on asking.
 const AWAY_MS: Range<u64> = 1..30;
-/// How long it is left to itself when nobody waits for it.
-const UNAWAITED_MS: Range<u64> = 20..300;
-/// How long it is left to itself then.
+/// How long it is then left to itself.
 const WORKING_MS: Range<u64> = 200..600;
+/// How long it is left to itself where it is just stopped again and again.
+const UNAWAITED_MS: Range<u64> = 20..300;
 /// How long it is stopped each time.
 const DOWN_MS: Range<u64> = 10..200;
 /// How often at most.

@@ -7,6 +7,7 @@ pub(crate) const FAULT: Fault = Fault {
     name: "terminate",
     about: "ends processes with SIGTERM; the undo starts them again",
     usual: false,
+    alone: false,
     kinds: target::ENDS,
     draw: |kind, dice| target::draw(kind, dice, Act::Terminate),
 };
