@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
-use tribunal_nemesis::{FaultEvent, FaultOutcome, FaultRecord, Links, drive_with_signals, heal_everything};
+use tribunal_nemesis::{
+    FaultEvent, FaultOutcome, FaultRecord, Links, Plan, drive_with_signals, heal_everything,
+};
 
 use crate::clock::Clock;
 use crate::cluster::Cluster;
@@ -48,20 +50,19 @@ impl Faults {
         Ok(Faults { clock, live, page: Mutex::new(page) })
     }
 
-    /// Carries out the plan; returns when all of it is undone.
+    /// Carries out a plan whose times count from the start of the run; returns when all of it is undone.
     ///
     /// # Errors
     /// When something could not be healed, or faults.jsonl cannot be written.
     pub(crate) async fn drive(
         &self,
-        nemesis: &Nemesis,
+        plan: Plan,
         cluster: &Arc<Cluster>,
         links: &Arc<Links>,
         recorder: &Arc<Recorder>,
         stop: &CancellationToken,
     ) -> Result<()> {
         let clock = self.clock;
-        let plan = nemesis.plan_from(clock.now() / 1_000_000);
         self.lock().due_ms = plan.steps.iter().map(|step| step.at_ms).collect();
         let (sight, signals) = Sight::open(&plan, cluster.clone(), recorder.clone());
         let record = |fault: FaultRecord| self.record(fault, &sight);

@@ -57,11 +57,12 @@ impl RunRecord {
         RunRecord { info, clock }
     }
 
-    /// One phase ends and the next begins.
-    pub(crate) fn begin_phase(&mut self, name: &str) {
+    /// One phase ends and the next begins; gives when, in nanoseconds since the start of the run.
+    pub(crate) fn begin_phase(&mut self, name: &str) -> u64 {
         self.end_phase();
-        let name = name.replace(' ', "-");
-        self.info.phases.push(Phase { name, start_ns: self.clock.now(), end_ns: None });
+        let (name, start_ns) = (name.replace(' ', "-"), self.clock.now());
+        self.info.phases.push(Phase { name, start_ns, end_ns: None });
+        start_ns
     }
 
     /// The run ends, and its last phase.

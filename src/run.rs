@@ -340,7 +340,7 @@ impl<'a> Trial<'a> {
         if self.stop.is_cancelled() {
             return;
         }
-        self.phase("running");
+        let began_ns = self.phase("running");
         let end = self.stop.child_token();
         let time_is_up = async {
             let limit = Instant::now() + self.plan.args.time_limit;
@@ -353,7 +353,8 @@ impl<'a> Trial<'a> {
         };
         let nemesis = async {
             let recorder = &self.controller.recorder;
-            let drive = self.faults.drive(&self.plan.nemesis, &self.cluster, &self.links, recorder, &end);
+            let plan = self.plan.nemesis.plan_from(began_ns / 1_000_000);
+            let drive = self.faults.drive(plan, &self.cluster, &self.links, recorder, &end);
             if let Err(error) = drive.await {
                 self.failures.raise("nemesis", error);
             }
@@ -453,10 +454,12 @@ impl<'a> Trial<'a> {
         }
     }
 
-    fn phase(&mut self, name: &str) {
-        self.record.begin_phase(name);
+    /// A phase begins; gives when, in nanoseconds since the start of the run.
+    fn phase(&mut self, name: &str) -> u64 {
+        let start_ns = self.record.begin_phase(name);
         self.junit.phase(name);
         self.live.phase(name);
+        start_ns
     }
 }
 

@@ -64,7 +64,7 @@ impl Nemesis {
     }
 
     /// The plan, with its times counted from the start of the run instead of from when the clients begin.
-    pub(super) fn plan_from(&self, begin_ms: u64) -> Plan {
+    pub(crate) fn plan_from(&self, begin_ms: u64) -> Plan {
         let mut plan = self.plan.clone();
         plan.steps.iter_mut().for_each(|step| step.at_ms += begin_ms);
         plan
