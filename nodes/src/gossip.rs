@@ -20,7 +20,8 @@
 //! everybody can check, it is passed on, and all that the liar made is dropped. Its clients are refused: nobody can vouch for
 //! what it told them.
 //!
-//! Caveats: items are never forgotten, the list of those seen grows. A node's own items are on disk; others' come back by gossip.
+//! Caveats: items are never forgotten, the list of those seen grows. A node's own items are on disk, and the proofs, or a liar
+//! would be believed again until it contradicts itself again; others' items come back by gossip.
 
 mod item;
 mod merkle;
@@ -106,14 +107,40 @@ struct Gossip {
     bugs: Vec<Bug>,
 }
 
+/// What a node has on disk.
+#[derive(Serialize, Deserialize)]
+enum Kept {
+    /// An item that it made.
+    Own(Signed),
+    /// That another lies.
+    Proof(Proof),
+}
+
 struct State {
     store: Store,
-    /// This node's own items.
     wal: Wal,
     /// How many it has made.
     made: u64,
     /// NoAntiEntropy: what is still to be told.
     rumours: Vec<Signed>,
+}
+
+impl State {
+    fn keep(&mut self, what: &Kept) {
+        if let Err(error) = self.wal.store(what) {
+            log(format_args!("error: cannot write: {error}"));
+            std::process::exit(3);
+        }
+    }
+
+    /// A node was found to lie.
+    fn convicted(&mut self, liar: &str, how: &str) {
+        log(format_args!("{liar} lies: {how}"));
+        if let Some(proof) = self.store.proof_of(liar) {
+            let proof = Kept::Proof(proof.clone());
+            self.keep(&proof);
+        }
+    }
 }
 
 impl Gossip {
@@ -123,11 +150,19 @@ impl Gossip {
         byzantine: Option<String>,
         bugs: Vec<Bug>,
     ) -> io::Result<Self> {
-        let Found { wal, batches: own, .. } =
-            Wal::open::<(), Signed>(data, MAGIC).map_err(io::Error::other)?;
-        let made = own.iter().map(|signed| signed.item.number).max().unwrap_or(0);
+        let Found { wal, batches: kept, .. } =
+            Wal::open::<(), Kept>(data, MAGIC).map_err(io::Error::other)?;
         let mut store = Store::new(bugs.contains(&Bug::TrustEverybody));
-        own.into_iter().for_each(|signed| drop(store.take(signed)));
+        let mut made = 0;
+        for what in kept {
+            match what {
+                Kept::Own(signed) => {
+                    made = made.max(signed.item.number);
+                    store.take(signed);
+                }
+                Kept::Proof(proof) => drop(store.take_proof(proof)),
+            }
+        }
         let lies = byzantine.is_some_and(|name| name == peers.me);
         let state = Mutex::new(State { store, wal, made, rumours: Vec::new() });
         Ok(Gossip { peers, state, lies, bugs })
@@ -147,10 +182,7 @@ impl Gossip {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
         let item = Item { at, maker: self.peers.me.clone(), number: state.made, slot, value };
         let signed = Signed::new(item, &key_of(&self.peers.me));
-        if let Err(error) = state.wal.store(&signed) {
-            log(format_args!("error: cannot write: {error}"));
-            std::process::exit(3);
-        }
+        state.keep(&Kept::Own(signed.clone()));
         if self.bugs.contains(&Bug::NoAntiEntropy) {
             state.rumours.push(signed.clone());
         }
@@ -163,9 +195,7 @@ impl Gossip {
         let mut forged = 0;
         for signed in items {
             match state.store.take(signed) {
-                Taken::Convicts(liar) => {
-                    log(format_args!("{liar} lies: it signed two items with one number"))
-                }
+                Taken::Convicts(liar) => state.convicted(&liar, "it signed two items with one number"),
                 Taken::Forged => forged += 1,
                 Taken::Yes | Taken::Useless => {}
             }
@@ -177,8 +207,10 @@ impl Gossip {
 
     fn take_proofs(&self, proofs: Vec<Proof>) {
         let mut state = self.state();
-        for liar in proofs.into_iter().filter_map(|proof| state.store.take_proof(proof)) {
-            log(format_args!("{liar} lies: others have proved it"));
+        for proof in proofs {
+            if let Some(liar) = state.store.take_proof(proof) {
+                state.convicted(&liar, "others have proved it");
+            }
         }
     }
 
@@ -330,6 +362,26 @@ mod tests {
                 assert_eq!(shown.contains("lie for"), believed, "{bugs:?}: {shown}");
             }
             assert!(matches!(stage.ask("n3", "c", "read", ()).await, Outcome::Fail(_)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_liar_that_was_found_out_is_not_believed_after_a_restart() {
+        let mut stage = cluster(Some("n3"), &[]);
+        for number in 0..50 {
+            stage.ok(["n1", "n2"][number % 2], "add", format!("e{number}")).await;
+            sleep(5 * GOSSIP_EVERY).await;
+        }
+        for node in ["n1", "n2"] {
+            stage.crash(node);
+            stage.start(node);
+        }
+        for _ in 0..50 {
+            for node in ["n1", "n2"] {
+                let shown = stage.ok(node, "read", ()).await.to_string();
+                assert!(!shown.contains("lie for"), "{shown}");
+            }
+            sleep(GOSSIP_EVERY).await;
         }
     }
 }

@@ -93,6 +93,11 @@ impl Store {
         self.proofs.insert(liar, proof);
     }
 
+    /// What proves that a node lies, if anything does.
+    pub(super) fn proof_of(&self, liar: &str) -> Option<&Proof> {
+        self.proofs.get(liar)
+    }
+
     pub(super) fn proofs(&self) -> Vec<Proof> {
         self.proofs.values().cloned().collect()
     }
