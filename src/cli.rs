@@ -305,6 +305,11 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = parse_count)]
     pub(crate) ops_per_key: usize,
 
+    /// How many of the operations of clients that also write are reads, from 0 to 1; a third of the clients reads only
+    /// [default: the workload's own]
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    pub(crate) reads: Option<f64>,
+
     /// How long a client waits for an answer before the outcome counts as unknown
     #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) op_timeout: Duration,

@@ -35,7 +35,7 @@ use crate::journal::Journal;
 use crate::judge;
 use crate::junit::Junit;
 use crate::limits::GIVE_UP;
-use crate::live::status::{Check, Status};
+use crate::live::status::{Check, NodeNow, Status};
 use crate::live::{Live, TICK, keyboard};
 use crate::record::RunRecord;
 use crate::store::Store;
@@ -81,6 +81,8 @@ pub(crate) struct Plan {
     pub(crate) workload: &'static tribunal_workloads::Entry,
     pub(crate) model: ModelKind,
     pub(crate) system: &'static tribunal_systems::Entry,
+    /// The share of reads, where the workload reads and writes.
+    pub(crate) reads: f64,
     pub(crate) nemesis: Nemesis,
 }
 
@@ -100,9 +102,18 @@ impl Plan {
             workload,
             model,
             system,
+            reads: reads(workload, args.reads)?,
             nemesis: Nemesis::of(args, seed)?,
         })
     }
+}
+
+/// The share of reads: the workload's own, or another one if it reads at all.
+fn reads(workload: &tribunal_workloads::Entry, wanted: Option<f64>) -> Result<f64> {
+    if wanted.is_some() && workload.reads.is_none() {
+        bail!("--reads does not fit the workload {}, which reads only in the end", workload.name);
+    }
+    Ok(wanted.or(workload.reads).unwrap_or_default())
 }
 
 /// What judges the run: the workload's own model, or another one that fits it.
@@ -261,6 +272,7 @@ impl<'a> Trial<'a> {
             nodes: usize::from(plan.args.nodes),
             keys: plan.args.keys,
             ops_per_key: plan.args.ops_per_key,
+            reads: plan.reads,
         });
         let controller = Controller::new(
             cluster.clone(),
@@ -372,7 +384,11 @@ impl<'a> Trial<'a> {
     /// How the run is doing, for the terminal.
     fn status(&self, elapsed: Duration) -> Status {
         let cluster = &self.cluster;
-        let nodes = cluster.nodes.iter().map(|node| (node.place.name.clone(), node.state()));
+        let nodes = cluster.nodes.iter().map(|node| NodeNow {
+            name: node.place.name.clone(),
+            state: node.state(),
+            restarts: node.restarts(),
+        });
         Status {
             elapsed,
             limit: self.plan.args.time_limit,

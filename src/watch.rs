@@ -5,7 +5,7 @@
 //! after the run in any case.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -40,6 +40,9 @@ pub(crate) struct Progress {
     judged: AtomicU64,
     /// The time of the last event that was handed over.
     recorded: AtomicU64,
+    /// How many keys it has seen, and how many of them it has given up.
+    keys: AtomicUsize,
+    left: AtomicUsize,
     /// Whether it has found a violation.
     violation: AtomicBool,
     /// Whether it has given up.
@@ -53,7 +56,22 @@ impl Progress {
         match () {
             () if self.violation.load(Relaxed) => Check::Violation,
             () if self.gave_up.load(Relaxed) => Check::GaveUp,
-            () => Check::Behind(Duration::from_nanos(behind)),
+            () => Check::SoFar {
+                keys: self.keys.load(Relaxed),
+                left: self.left.load(Relaxed),
+                behind: Duration::from_nanos(behind),
+            },
+        }
+    }
+}
+
+impl Progress {
+    /// Another event was judged.
+    fn judged(&self, time: u64, online: &Online) {
+        self.judged.store(time, Relaxed);
+        // What is given up is counted once in a key: counting takes as long as there are keys.
+        if self.keys.swap(online.keys(), Relaxed) != online.keys() {
+            self.left.store(online.given_up(), Relaxed);
         }
     }
 }
@@ -69,7 +87,7 @@ impl Watch {
             let mut online = Online::new(model, LIMITS);
             for event in queue {
                 match online.feed(&event) {
-                    Ok(None) => seen.judged.store(event.time, Relaxed),
+                    Ok(None) => seen.judged(event.time, &online),
                     Ok(Some(proved)) => {
                         seen.violation.store(true, Relaxed);
                         let (op, key) = (&proved.witness, &proved.witness.key);

@@ -61,3 +61,14 @@ fn a_model_that_does_not_fit_the_workload_is_refused() {
     let ended = Ended::of(tribunal(["run", "set", "--model", "queue"]).output().unwrap()).expect(64);
     assert!(ended.stderr.contains("set cannot be judged by the model queue: expected set or convergent-set"));
 }
+
+#[test]
+fn reads_are_as_many_as_was_asked() {
+    let refused = Ended::of(tribunal(["run", "lock", "--reads", "0.5"]).output().unwrap()).expect(64);
+    assert!(refused.stderr.contains("--reads does not fit the workload lock, which reads only in the end"));
+
+    let store = Store::new();
+    store.run("run counter --nodes 1 --nemesis none --reads 1 --time-limit 1s").expect(0);
+    let history = std::fs::read_to_string(store.run_directory("counter").join("history.jsonl")).unwrap();
+    assert!(history.contains("\"f\":\"read\"") && !history.contains("\"f\":\"add\""));
+}

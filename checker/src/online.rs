@@ -126,6 +126,11 @@ impl<'a> Online<'a> {
         proved
     }
 
+    /// How many keys it has seen.
+    pub fn keys(&self) -> usize {
+        self.streams.len()
+    }
+
     /// How many keys are not judged any more, because of a limit or a violation.
     pub fn given_up(&self) -> usize {
         self.streams.values().filter(|stream| stream.is_none()).count()

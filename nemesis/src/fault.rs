@@ -87,7 +87,7 @@ pub enum Aim {
 
 /// How many lags are drawn, and how long they are.
 const LAGS: usize = 12;
-const LAG_MS: Range<u64> = 100..400;
+const LAG_MS: Range<u64> = 80..220;
 
 /// What a fault may draw from.
 pub(crate) struct Dice {
@@ -108,9 +108,9 @@ impl Dice {
         self.rng.random_range(range.start..most)
     }
 
-    /// How late a fault that follows the leader is each time, in milliseconds: one leader of three is hit before its first words
+    /// How late a fault that follows the leader is each time, in milliseconds: one leader of two is hit before its first words
     /// have arrived, if links are slow, the others after a few rounds of them.
     pub(crate) fn lags_ms(&mut self) -> Vec<u64> {
-        (0..LAGS).map(|i| if i % 3 == 0 { 0 } else { self.rng.random_range(LAG_MS) }).collect()
+        (0..LAGS).map(|i| if i % 2 == 0 { 0 } else { self.rng.random_range(LAG_MS) }).collect()
     }
 }

@@ -77,7 +77,7 @@ const FLAP_MS: Range<u64> = 50..500;
 
 /// How long a majority stays together before it shifts, in milliseconds: from less than an election takes to some work done
 /// after one.
-const SHIFT_MS: Range<u64> = 200..3_000;
+const SHIFT_MS: Range<u64> = 200..1_500;
 
 fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     match kind {
@@ -134,7 +134,7 @@ fn shifting(dice: &mut Dice) -> Vec<TimedAct> {
 }
 
 /// How late everything between nodes is while each leader in turn is cut off, in milliseconds.
-const LATE_MS: Range<u64> = 25..40;
+const LATE_MS: Range<u64> = 12..24;
 
 /// Whoever leads is cut off; the others elect another, who is cut off in its place, and so on. All between them is slow, so that
 /// a leader may be cut off after it is elected and before anybody has heard of it again: what it has written then, nobody

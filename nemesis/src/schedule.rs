@@ -184,8 +184,6 @@ impl fmt::Display for Wanted {
 
 /// The shortest hold that is drawn, in milliseconds: about an election timeout.
 const HOLD_MS_MIN: u64 = 300;
-/// The period of a fault that follows the leader, if it is not more than three usual ones: there have to be several leaders.
-const FOLLOW_MS: u64 = 6_000;
 
 /// From what a plan is drawn. The same values give the same plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -220,16 +218,17 @@ impl Schedule {
             let kind = decks[deck].next(&mut rng);
             let mut period_ms = rng.random_range(interval_ms * 7 / 10..=interval_ms * 13 / 10);
             let hold_ms_min = HOLD_MS_MIN.min(period_ms / 4).max(1);
-            let follows = kind.aim == Aim::EachLeader;
-            if follows {
-                period_ms = FOLLOW_MS.clamp(period_ms, 3 * period_ms);
+            let rounds_ms = tuning(decks[deck].fault, kind).rounds_ms;
+            if let Some(rounds_ms) = rounds_ms {
+                period_ms = rounds_ms.clamp(period_ms, 3 * period_ms);
             }
             let left_ms = self.time_limit_ms.saturating_sub(at_ms + quiet_ms);
             let hold_ms_max = (period_ms * 8 / 10).min(left_ms);
             if hold_ms_max < hold_ms_min {
                 return plan;
             }
-            let at_least_ms = if follows { hold_ms_min.max(hold_ms_max / 2) } else { hold_ms_min };
+            let at_least_ms =
+                if rounds_ms.is_some() { hold_ms_min.max(hold_ms_max / 2) } else { hold_ms_min };
             let hold_ms = rng.random_range(at_least_ms..=hold_ms_max);
             plan.steps.push(self.deal(decks[deck].fault, kind, at_ms, hold_ms, &mut rng));
             let after_ms = rng.random_range(0..=hold_ms / 2);
@@ -323,13 +322,29 @@ fn step(fault: &Fault, kind: &Kind, mut dice: Dice) -> Step {
     }
 }
 
-/// The kinds that find most, by fault, and how often each comes in a deal: what the matrix of seeded mistakes teaches.
-const OFTEN: [(&str, &str, usize); 2] = [("partition", "shifting-majority", 6), ("kill", "all", 3)];
+/// How one kind is dealt, where not like all others.
+struct Tuning {
+    fault: &'static str,
+    kind: &'static str,
+    /// How often it comes in a deal.
+    times: usize,
+    /// The period of what goes on in rounds, so that there are several of them, if it is not more than three usual ones.
+    rounds_ms: Option<u64>,
+}
 
-/// How often a kind comes in a deal.
-fn times(fault: &Fault, kind: &Kind) -> usize {
-    let often = OFTEN.iter().find(|often| (often.0, often.1) == (fault.name, kind.name));
-    often.map_or(1, |often| often.2)
+/// What the matrix of seeded mistakes teaches: which kinds find most, and which ones need time.
+const TUNED: [Tuning; 4] = [
+    Tuning { fault: "partition", kind: "shifting-majority", times: 12, rounds_ms: Some(6_000) },
+    Tuning { fault: "partition", kind: "each-leader", times: 1, rounds_ms: Some(6_000) },
+    Tuning { fault: "kill", kind: "bridge", times: 1, rounds_ms: Some(4_000) },
+    Tuning { fault: "kill", kind: "all", times: 3, rounds_ms: None },
+];
+
+const USUAL: Tuning = Tuning { fault: "", kind: "", times: 1, rounds_ms: None };
+
+/// How a kind is dealt.
+fn tuning(fault: &Fault, kind: &Kind) -> &'static Tuning {
+    TUNED.iter().find(|tuning| (tuning.fault, tuning.kind) == (fault.name, kind.name)).unwrap_or(&USUAL)
 }
 
 /// The kinds of a wanted fault, dealt so that those at the leader and the others take turns.
@@ -342,7 +357,7 @@ struct Deck {
 
 impl Deck {
     fn new(wanted: &WantedFault, rng: &mut ChaCha8Rng) -> Deck {
-        let often = |kind: &&'static Kind| std::iter::repeat_n(*kind, times(wanted.fault, kind));
+        let often = |kind: &&'static Kind| std::iter::repeat_n(*kind, tuning(wanted.fault, kind).times);
         let (at_leader, others) = wanted.kinds.iter().flat_map(often).partition(|kind| kind.at_leader());
         let sorts = [(at_leader, Vec::new()), (others, Vec::new())];
         Deck { fault: wanted.fault, sorts, turn: rng.random_range(0..2) }
@@ -474,7 +489,7 @@ mod tests {
             assert!((2 * at_leader.count()).abs_diff(of_fault) <= 1);
             for at_leader in [true, false] {
                 let of_sort = fault.kinds.iter().filter(|kind| kind.at_leader() == at_leader);
-                let deals = of_sort.map(|kind| kinds[&(fault.name, kind.name)] / times(fault, kind));
+                let deals = of_sort.map(|kind| kinds[&(fault.name, kind.name)] / tuning(fault, kind).times);
                 let (least, most) =
                     deals.fold((usize::MAX, 0), |(least, most), n| (least.min(n), most.max(n)));
                 assert!(most.saturating_sub(least) <= 1, "{}: {least} to {most} deals", fault.name);

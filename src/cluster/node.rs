@@ -58,6 +58,8 @@ struct Life {
     /// The next exit is our doing.
     doomed: bool,
     excuse: Excuse,
+    /// How often it was started.
+    starts: usize,
 }
 
 /// How long an exit by itself counts as the doing of a fault: an outcome, and no failure of the harness.
@@ -134,7 +136,7 @@ impl Node {
         self.log.follow(outputs.0.expect("the spawner pipes it"));
         self.log.follow(outputs.1.expect("the spawner pipes it"));
         let excuse = if life.excuse == Excuse::ThisProcess { Excuse::None } else { life.excuse };
-        *life = Life { pid: Some(pid), doomed: false, excuse };
+        *life = Life { pid: Some(pid), doomed: false, excuse, starts: life.starts + 1 };
         self.pid.send_replace(Some(child.id()));
         let (node, guard) = (self.clone(), guard.clone());
         std::thread::spawn(move || node.await_exit(child, pid, &guard));
@@ -237,6 +239,11 @@ impl Node {
     async fn gone(&self) {
         let mut pid = self.pid.subscribe();
         pid.wait_for(Option::is_none).await.expect("the sender is part of self");
+    }
+
+    /// How often it was started again.
+    pub(crate) fn restarts(&self) -> usize {
+        self.life().starts.saturating_sub(1)
     }
 
     /// What the kernel says that the process is doing.

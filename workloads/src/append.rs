@@ -3,11 +3,12 @@
 //! Every appended value is unique over the whole run, so a single read tells the order of all appends before it: the
 //! richest observation there is (Kingsbury and Alvaro, "Elle", VLDB 2020, use it for the same reason).
 
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tribunal_checker::op::{F, Value};
 
 use crate::keys::{Keys, WHOLE_READS_OPS_MAX};
+use crate::reads::Reads;
 use crate::{Options, Request, Workload};
 
 /// The workload `append`.
@@ -15,7 +16,7 @@ pub struct Append {
     rng: ChaCha8Rng,
     keys: Keys,
     last: i64,
-    readers: Vec<bool>,
+    reads: Reads,
 }
 
 impl Append {
@@ -25,7 +26,7 @@ impl Append {
             rng: ChaCha8Rng::seed_from_u64(options.seed),
             keys: Keys::new(options.keys, options.ops_per_key.min(WHOLE_READS_OPS_MAX)),
             last: 0,
-            readers: (0..options.workers).map(|worker| options.only_reads(worker)).collect(),
+            reads: Reads::new(options),
         }
     }
 }
@@ -33,7 +34,7 @@ impl Append {
 impl Workload for Append {
     fn next(&mut self, worker: usize) -> Request {
         let key = self.keys.draw(&mut self.rng);
-        if self.readers[worker] || self.rng.random_bool(0.25) {
+        if self.reads.next(worker, &mut self.rng) {
             return Request { f: F::Read, key, value: Value::Nil };
         }
         self.last += 1;
@@ -53,7 +54,8 @@ mod tests {
 
     #[test]
     fn no_value_is_appended_twice() {
-        let mut workload = Append::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 2, ops_per_key: 10 });
+        let mut workload =
+            Append::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 2, ops_per_key: 10, reads: 0.25 });
         let asked: Vec<Request> = (0..200).map(|_| workload.next(0)).collect();
         let appended: Vec<&Request> = asked.iter().filter(|request| request.f == F::Append).collect();
         let distinct: HashSet<&Value> = appended.iter().map(|request| &request.value).collect();

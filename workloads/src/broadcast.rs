@@ -16,6 +16,8 @@ pub struct Broadcast {
     rng: ChaCha8Rng,
     topics: Keys,
     messages: u64,
+    /// The share of reads.
+    reads: f64,
 }
 
 impl Broadcast {
@@ -25,6 +27,7 @@ impl Broadcast {
             rng: ChaCha8Rng::seed_from_u64(options.seed),
             topics: Keys::new(options.keys, options.ops_per_key.min(WHOLE_READS_OPS_MAX)),
             messages: 0,
+            reads: options.reads,
         }
     }
 }
@@ -32,7 +35,7 @@ impl Broadcast {
 impl Workload for Broadcast {
     fn next(&mut self, _worker: usize) -> Request {
         let key = self.topics.draw(&mut self.rng);
-        if self.rng.random_bool(0.05) {
+        if self.rng.random_bool(self.reads) {
             return Request { f: F::Read, key, value: Value::Nil };
         }
         self.messages += 1;
@@ -51,7 +54,7 @@ mod tests {
     #[test]
     fn most_of_it_is_messages_and_every_topic_is_read_in_the_end() {
         let mut workload =
-            Broadcast::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 2, ops_per_key: 10 });
+            Broadcast::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 2, ops_per_key: 10, reads: 0.05 });
         let asked: Vec<Request> = (0..200).map(|_| workload.next(0)).collect();
         assert!(asked.iter().filter(|request| request.f == F::Add).count() > 150);
         let last = workload.final_reads();

@@ -3,18 +3,19 @@
 //! The check is exact, not by bounds: each read must equal a number of additions that some legal order of the
 //! operations gives at that point.
 
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tribunal_checker::op::{F, Value};
 
 use crate::keys::Keys;
+use crate::reads::Reads;
 use crate::{Options, Request, Workload};
 
 /// The workload `counter`.
 pub struct Counter {
     rng: ChaCha8Rng,
     keys: Keys,
-    readers: Vec<bool>,
+    reads: Reads,
 }
 
 impl Counter {
@@ -23,7 +24,7 @@ impl Counter {
         Counter {
             rng: ChaCha8Rng::seed_from_u64(options.seed),
             keys: Keys::new(options.keys, options.ops_per_key),
-            readers: (0..options.workers).map(|worker| options.only_reads(worker)).collect(),
+            reads: Reads::new(options),
         }
     }
 }
@@ -31,7 +32,7 @@ impl Counter {
 impl Workload for Counter {
     fn next(&mut self, worker: usize) -> Request {
         let key = self.keys.draw(&mut self.rng);
-        if !self.readers[worker] && self.rng.random_bool(0.7) {
+        if !self.reads.next(worker, &mut self.rng) {
             Request { f: F::Add, key, value: Value::Int(1) }
         } else {
             Request { f: F::Read, key, value: Value::Nil }
@@ -49,7 +50,8 @@ mod tests {
 
     #[test]
     fn adds_one_or_reads_and_reads_every_key_in_the_end() {
-        let mut workload = Counter::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 2, ops_per_key: 10 });
+        let mut workload =
+            Counter::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 2, ops_per_key: 10, reads: 0.3 });
         let asked: Vec<Request> = (0..100).map(|_| workload.next(0)).collect();
         assert!(asked.iter().all(|r| (r.f == F::Add && r.value == Value::Int(1)) || r.f == F::Read));
         let last = workload.final_reads();

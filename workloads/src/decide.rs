@@ -4,11 +4,12 @@
 //! That is consensus as a register (Herlihy, "Wait-Free Synchronization", TOPLAS 1991, section 3.2). What is interesting happens when
 //! many propose at once, so a key is soon retired; and when those who decided are gone, so it is asked about for a while.
 
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tribunal_checker::op::{F, Value};
 
 use crate::keys::Keys;
+use crate::reads::Reads;
 use crate::{Options, Request, Workload};
 
 /// How many operations a key gets at most.
@@ -19,7 +20,7 @@ pub struct Decide {
     rng: ChaCha8Rng,
     keys: Keys,
     proposed: i64,
-    readers: Vec<bool>,
+    reads: Reads,
 }
 
 impl Decide {
@@ -29,7 +30,7 @@ impl Decide {
             rng: ChaCha8Rng::seed_from_u64(options.seed),
             keys: Keys::new(options.keys, options.ops_per_key.min(OPS_PER_KEY_MAX)),
             proposed: 0,
-            readers: (0..options.workers).map(|worker| options.only_reads(worker)).collect(),
+            reads: Reads::new(options),
         }
     }
 }
@@ -37,7 +38,7 @@ impl Decide {
 impl Workload for Decide {
     fn next(&mut self, worker: usize) -> Request {
         let key = self.keys.draw(&mut self.rng);
-        if self.readers[worker] || self.rng.random_bool(0.25) {
+        if self.reads.next(worker, &mut self.rng) {
             return Request { f: F::Read, key, value: Value::Nil };
         }
         self.proposed += 1;
@@ -58,7 +59,7 @@ mod tests {
     #[test]
     fn proposals_are_unique_and_start_from_nothing() {
         let mut workload =
-            Decide::new(&Options { seed: 1, workers: 6, nodes: 3, keys: 2, ops_per_key: 2_000 });
+            Decide::new(&Options { seed: 1, workers: 6, nodes: 3, keys: 2, ops_per_key: 2_000, reads: 0.25 });
         let (mut values, mut per_key) = (HashSet::new(), HashMap::<Value, usize>::new());
         for round in 0..1_000 {
             let request = workload.next(round % 6);

@@ -14,6 +14,7 @@ pub mod ids;
 mod keys;
 pub mod lock;
 pub mod queue;
+mod reads;
 pub mod register;
 pub mod set;
 
@@ -34,16 +35,8 @@ pub struct Options {
     pub keys: usize,
     /// After this many operations a key is retired and a fresh one takes its place; bounds the cost of a check.
     pub ops_per_key: usize,
-}
-
-impl Options {
-    /// Whether a worker only ever reads: where there are two workers or more to a node, one of every three.
-    ///
-    /// At a node that is cut off, whoever writes soon waits for an answer that does not come. A worker that only
-    /// reads goes on asking, and sees what such a node still dares to say.
-    pub(crate) fn only_reads(&self, worker: usize) -> bool {
-        self.workers >= 2 * self.nodes && (worker / self.nodes).is_multiple_of(3)
-    }
+    /// The share of reads, from 0 to 1, among what a worker asks that may write: see [`Entry::reads`].
+    pub reads: f64,
 }
 
 /// A stream of operations for a fixed number of workers, each of which has one operation under way at a time.
@@ -73,6 +66,9 @@ pub struct Entry {
     pub also: &'static [&'static str],
     /// One line for people.
     pub about: &'static str,
+    /// The share of reads among what a worker asks that may write, unless another is wanted; `None`: nothing is only read
+    /// before the final reads.
+    pub reads: Option<f64>,
     /// Makes one.
     pub make: fn(&Options) -> Box<dyn Workload>,
 }
@@ -84,6 +80,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "cas-register",
         also: &[],
         about: "read, write and compare-and-set on independent registers; every written value is unique",
+        reads: Some(0.2),
         make: |options| Box::new(register::Register::new(options, true)),
     },
     Entry {
@@ -91,6 +88,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "register",
         also: &["cas-register"],
         about: "the same without compare-and-set",
+        reads: Some(0.2),
         make: |options| Box::new(register::Register::new(options, false)),
     },
     Entry {
@@ -98,6 +96,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "cas-register",
         also: &[],
         about: "registers that are written once: compare-and-set from nothing, and read",
+        reads: Some(0.25),
         make: |options| Box::new(decide::Decide::new(options)),
     },
     Entry {
@@ -105,6 +104,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "counter",
         also: &[],
         about: "add one and read on independent counters, judged exactly",
+        reads: Some(0.3),
         make: |options| Box::new(counter::Counter::new(options)),
     },
     Entry {
@@ -112,6 +112,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "set",
         also: &["convergent-set"],
         about: "add elements to sets that only grow, and read all of them",
+        reads: Some(0.25),
         make: |options| Box::new(set::Set::new(options)),
     },
     Entry {
@@ -119,6 +120,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "log",
         also: &[],
         about: "append to lists, and read the whole of them",
+        reads: Some(0.25),
         make: |options| Box::new(append::Append::new(options)),
     },
     Entry {
@@ -126,6 +128,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "queue",
         also: &["unordered-queue"],
         about: "enqueue and dequeue, and drain every queue in the end",
+        reads: None,
         make: |options| Box::new(queue::Queue::new(options)),
     },
     Entry {
@@ -133,6 +136,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "mutex",
         also: &["fencing-lock"],
         about: "acquire locks, hold them for a while, release them",
+        reads: None,
         make: |options| Box::new(lock::Lock::new(options)),
     },
     Entry {
@@ -140,6 +144,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "fencing-lock",
         also: &["mutex"],
         about: "the same, where every acquire returns a larger token",
+        reads: None,
         make: |options| Box::new(lock::Lock::new(options)),
     },
     Entry {
@@ -147,6 +152,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "fencing-lock",
         also: &["mutex"],
         about: "one office: at most one leader at work at any moment, in growing terms",
+        reads: None,
         make: |options| Box::new(election::election(options)),
     },
     Entry {
@@ -154,6 +160,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "ids",
         also: &[],
         about: "ask for identifiers that nobody else ever gets",
+        reads: None,
         make: |options| Box::new(ids::Ids::new(options)),
     },
     Entry {
@@ -161,6 +168,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "ordered-ids",
         also: &["ids"],
         about: "ask for numbers that grow in real time",
+        reads: None,
         make: |options| Box::new(ids::Ids::new(options)),
     },
     Entry {
@@ -168,6 +176,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "convergent-set",
         also: &["set"],
         about: "publish messages that every node must show in the end",
+        reads: Some(0.05),
         make: |options| Box::new(broadcast::Broadcast::new(options)),
     },
 ];

@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn what_may_be_inside_is_drained_in_the_end() {
-        let mut workload = Queue::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 1, ops_per_key: 200 });
+        let mut workload =
+            Queue::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 1, ops_per_key: 200, reads: 0.0 });
         let enqueue = Request { f: F::Enqueue, key: Value::str("k0"), value: Value::Int(1) };
         let dequeue = Request { f: F::Dequeue, key: Value::str("k0"), value: Value::Nil };
         let info = || Completion::Info("lost".into());

@@ -14,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use tribunal_checker::op::{F, Value};
 
 use crate::keys::Keys;
+use crate::reads::Reads;
 use crate::{Completion, Options, Request, Workload};
 
 /// The workloads `register` and `rw-register`.
@@ -21,7 +22,7 @@ pub struct Register {
     rng: ChaCha8Rng,
     keys: Keys,
     next_value: i64,
-    readers: Vec<bool>,
+    reads: Reads,
     cas: bool,
     /// What each worker last saw, key by key; a retired key's entry goes when the worker meets a fresh one.
     seen: Vec<HashMap<Value, Value>>,
@@ -38,7 +39,7 @@ impl Register {
             rng: ChaCha8Rng::seed_from_u64(options.seed),
             keys: Keys::new(options.keys, options.ops_per_key),
             next_value: 0,
-            readers: (0..options.workers).map(|worker| options.only_reads(worker)).collect(),
+            reads: Reads::new(options),
             seen: vec![HashMap::new(); options.workers],
         }
     }
@@ -52,13 +53,12 @@ impl Register {
 impl Workload for Register {
     fn next(&mut self, worker: usize) -> Request {
         let key = self.keys.draw(&mut self.rng);
-        if self.readers[worker] {
+        if self.reads.next(worker, &mut self.rng) {
             return Request { f: F::Read, key, value: Value::Nil };
         }
         let last_seen = self.seen[worker].get(&key).cloned();
-        match (self.rng.random_range(0..10), last_seen) {
-            (0..2, _) => Request { f: F::Read, key, value: Value::Nil },
-            (6..10, Some(from)) if self.cas => {
+        match last_seen {
+            Some(from) if self.cas && self.rng.random() => {
                 let to = self.fresh_value();
                 Request { f: F::Cas, key, value: Value::pair(from, to) }
             }
@@ -95,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    const OPTIONS: Options = Options { seed: 7, workers: 3, nodes: 3, keys: 2, ops_per_key: 50 };
+    const OPTIONS: Options = Options { seed: 7, workers: 3, nodes: 3, keys: 2, ops_per_key: 50, reads: 0.2 };
 
     #[test]
     fn written_values_are_unique_and_every_operation_occurs() {

@@ -5,11 +5,12 @@
 //!
 //! By the model `set` every read is judged; by `convergent-set` only what the nodes show in the end.
 
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tribunal_checker::op::{F, Value};
 
 use crate::keys::{Keys, WHOLE_READS_OPS_MAX};
+use crate::reads::Reads;
 use crate::{Options, Request, Workload};
 
 /// The workload `set`.
@@ -17,7 +18,7 @@ pub struct Set {
     rng: ChaCha8Rng,
     keys: Keys,
     elements: u64,
-    readers: Vec<bool>,
+    reads: Reads,
 }
 
 impl Set {
@@ -27,7 +28,7 @@ impl Set {
             rng: ChaCha8Rng::seed_from_u64(options.seed),
             keys: Keys::new(options.keys, options.ops_per_key.min(WHOLE_READS_OPS_MAX)),
             elements: 0,
-            readers: (0..options.workers).map(|worker| options.only_reads(worker)).collect(),
+            reads: Reads::new(options),
         }
     }
 }
@@ -35,7 +36,7 @@ impl Set {
 impl Workload for Set {
     fn next(&mut self, worker: usize) -> Request {
         let key = self.keys.draw(&mut self.rng);
-        if self.readers[worker] || self.rng.random_bool(0.25) {
+        if self.reads.next(worker, &mut self.rng) {
             return Request { f: F::Read, key, value: Value::Nil };
         }
         self.elements += 1;
@@ -55,7 +56,8 @@ mod tests {
 
     #[test]
     fn no_element_is_added_twice_and_every_set_is_read_in_the_end() {
-        let mut workload = Set::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 2, ops_per_key: 10 });
+        let mut workload =
+            Set::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 2, ops_per_key: 10, reads: 0.25 });
         let asked: Vec<Request> = (0..200).map(|_| workload.next(0)).collect();
         let added: Vec<&Request> = asked.iter().filter(|request| request.f == F::Add).collect();
         let distinct: HashSet<&Value> = added.iter().map(|request| &request.value).collect();
