@@ -155,7 +155,7 @@ impl Cluster {
                     break;
                 }
                 if Instant::now() >= deadline {
-                    let last_words = logs::tail(&node.log_path, 5);
+                    let last_words = logs::last_words(&node.log_path);
                     bail!("{} is not ready after {patience:?}: {why}\n{last_words}", node.place.name);
                 }
                 sleep(READY_POLL).await;

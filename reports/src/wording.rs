@@ -132,14 +132,11 @@ pub fn value(value: &Value) -> String {
     elide(&value.to_string(), VALUE_CHARS_MAX)
 }
 
-/// The circled number of a place in an order: ①, ②, ... ⑳, (21).
+/// The circled number of a place in an order: ①, ②, ... ⑳, (21); few fonts have more.
 pub fn circled(place: usize) -> String {
     match place {
         1..=20 => {
             char::from_u32(0x2460 + place as u32 - 1).expect("the block of circled numbers").to_string()
-        }
-        21..=35 => {
-            char::from_u32(0x3251 + place as u32 - 21).expect("the block of circled numbers").to_string()
         }
         _ => format!("({place})"),
     }
@@ -173,6 +170,6 @@ mod tests {
 
     #[test]
     fn places_are_circled() {
-        assert_eq!([1, 20, 21, 35, 36].map(circled), ["①", "⑳", "㉑", "㉟", "(36)"]);
+        assert_eq!([1, 20, 21].map(circled), ["①", "⑳", "(21)"]);
     }
 }

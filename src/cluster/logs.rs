@@ -57,10 +57,44 @@ impl NodeLog {
     }
 }
 
-/// The last lines of a log, for an error message.
-pub(crate) fn tail(path: &Path, lines: usize) -> String {
+/// The last lines of a node's log, and its first ones where it has said little: a program that does not understand its
+/// command line says so first, and then how it wants to be called.
+pub(crate) fn last_words(path: &Path) -> String {
     let text = std::fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let all: Vec<&str> = text.lines().collect();
-    all[all.len().saturating_sub(lines)..].join("\n")
+    words(&String::from_utf8_lossy(&text))
+}
+
+const FIRST: usize = 2;
+const LAST: usize = 5;
+/// How many lines are little.
+const LITTLE: usize = 60;
+
+fn words(text: &str) -> String {
+    // A line of a log is a time, a space and what the node wrote.
+    let says_something = |line: &&str| line.split_once(' ').is_some_and(|(_, said)| !said.trim().is_empty());
+    let all: Vec<&str> = text.lines().filter(says_something).collect();
+    let (said, last) = all.split_at(all.len().saturating_sub(LAST));
+    match said.len() {
+        0 | LITTLE.. => last.join("\n"),
+        n if n <= FIRST => all.join("\n"),
+        _ => [&said[..FIRST], &["..."], last].concat().join("\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_begin_with_the_first_where_they_are_few() {
+        let log = |lines: usize| {
+            (0..lines).map(|line| format!("{line}.0 says {line}\n{line}.5 \n")).collect::<String>()
+        };
+        let said =
+            |lines| words(&log(lines)).lines().map(|line| line.replace(".0 says", "")).collect::<Vec<_>>();
+        assert_eq!(said(0), [""; 0]);
+        assert_eq!(said(6), ["0 0", "1 1", "2 2", "3 3", "4 4", "5 5"]);
+        assert_eq!(said(9), ["0 0", "1 1", "...", "4 4", "5 5", "6 6", "7 7", "8 8"]);
+        assert_eq!(said(90), ["85 85", "86 86", "87 87", "88 88", "89 89"]);
+    }
 }

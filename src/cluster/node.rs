@@ -154,7 +154,7 @@ impl Node {
         guard.remove(&Leftover::ProcessGroup(pid));
         life.pid = None;
         if let (Ok(status), false) = (status, life.doomed) {
-            let last_words = logs::tail(&self.log_path, 5);
+            let last_words = logs::last_words(&self.log_path);
             let excused = life.excuse.holds();
             let node = self.place.name.clone();
             let _ = self.deaths.send(Death { node, status, excused, last_words });

@@ -61,13 +61,14 @@ pub(crate) fn raft() -> Vec<Flaw> {
                     "--nemesis",
                     "partition:each-leader",
                     "--rate",
-                    "30",
+                    "60",
                     "--reads",
                     "0.8",
                     "--op-timeout",
                     "120ms",
                     "--keys",
                     "1",
+                    "--node-arg=--election-timeout=100-200",
                 ],
             ),
             // One connection delivers in order.
@@ -76,7 +77,8 @@ pub(crate) fn raft() -> Vec<Flaw> {
                 &["--node-arg=--connections=3", "--nemesis", "kill,partition,degrade:jitter+uneven"],
             ),
             Bug::SnapshotLosesTail => ("counter", &["--node-arg=--snapshot-every=500"]),
-            Bug::ApplyTwiceOnRetry | Bug::SkipPreviousEntryCheck | Bug::NoStepDown => ("counter", &[]),
+            Bug::ApplyTwiceOnRetry | Bug::NoStepDown => ("counter", &[]),
+            Bug::SkipPreviousEntryCheck => ("append", &[]),
             _ => ("register", &[]),
         };
         Flaw::seeded(bug.name(), bug.rule(), workload).with(args)
@@ -122,7 +124,15 @@ pub(crate) fn synod() -> Vec<Flaw> {
 
 /// The seeded mistakes of ZAB.
 pub(crate) fn zab() -> Vec<Flaw> {
-    on("register", zab::Bug::all())
+    use zab::Bug;
+    let flaw = |bug: &Bug| {
+        let workload = match bug {
+            Bug::SkipSync | Bug::ElectWithoutHighestZxid => "counter",
+            _ => "register",
+        };
+        Flaw::seeded(bug.name(), bug.rule(), workload)
+    };
+    Bug::all().iter().map(flaw).collect()
 }
 
 fn on(workload: &'static str, bugs: &[impl Mistake]) -> Vec<Flaw> {

@@ -49,6 +49,7 @@ pub(super) fn draw(picture: &Picture) -> Markup {
     let ticks_at = lanes_end + strips as f64 * STRIP_HEIGHT + 8.0;
     let height = ticks_at + 32.0;
     html! {
+        (names(picture, height))
         svg .lanes viewBox=(format!("0 0 {width:.0} {height:.0}")) width=(format!("{width:.0}"))
             height=(format!("{height:.0}")) role="img" aria-labelledby="lanes-title lanes-desc" {
             title #lanes-title { "The counterexample: one lane per process, one bar per operation" }
@@ -59,7 +60,7 @@ pub(super) fn draw(picture: &Picture) -> Markup {
             @for (at, lane) in picture.lanes.iter().enumerate() {
                 @let y = TOP + at as f64 * LANE_HEIGHT;
                 line .rule x1="0" x2=(format!("{width:.0}")) y1=(px(y + LANE_HEIGHT)) y2=(px(y + LANE_HEIGHT)) {}
-                text .process x="4" y=(px(y + LANE_HEIGHT / 2.0 + 5.0)) { "p" (lane.process) }
+                (name(lane.process, at))
                 @for bar in &lane.bars { (draw_bar(bar, &axis, y + (LANE_HEIGHT - BAR_HEIGHT) / 2.0, label_max, picture.clock)) }
             }
             @for (at, fault) in picture.faults.iter().skip(picture.faults.len() - strips).enumerate() {
@@ -68,6 +69,24 @@ pub(super) fn draw(picture: &Picture) -> Markup {
             }
         }
     }
+}
+
+/// The names of the lanes once more, for those who scroll: they stay where the lanes begin.
+fn names(picture: &Picture, height: f64) -> Markup {
+    let width = LEFT - 20.0;
+    html! {
+        div .names aria-hidden="true" {
+            svg .lanes width=(px(width)) height=(format!("{height:.0}")) {
+                rect .ground width=(px(width)) height=(format!("{height:.0}")) {}
+                @for (at, lane) in picture.lanes.iter().enumerate() { (name(lane.process, at)) }
+            }
+        }
+    }
+}
+
+fn name(process: u64, at: usize) -> Markup {
+    let middle = TOP + at as f64 * LANE_HEIGHT + LANE_HEIGHT / 2.0;
+    html! { text .process x="4" y=(px(middle + 5.0)) { "p" (process) } }
 }
 
 /// What is written in a bar.
