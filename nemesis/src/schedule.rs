@@ -220,7 +220,9 @@ impl Schedule {
             let hold_ms_min = HOLD_MS_MIN.min(period_ms / 4).max(1);
             let rounds_ms = tuning(decks[deck].fault, kind).rounds_ms;
             if let Some(rounds_ms) = rounds_ms {
-                period_ms = rounds_ms.clamp(period_ms, 3 * period_ms);
+                // In a short run others have to come, too.
+                let most_ms = (3 * period_ms).min(self.time_limit_ms / 5).max(period_ms);
+                period_ms = rounds_ms.clamp(period_ms, most_ms);
             }
             let left_ms = self.time_limit_ms.saturating_sub(at_ms + quiet_ms);
             let hold_ms_max = (period_ms * 8 / 10).min(left_ms);
@@ -468,6 +470,15 @@ mod tests {
             for [others, at_leader] in seen.into_values() {
                 assert!(others.abs_diff(at_leader) <= 1, "seed {seed}");
             }
+        }
+    }
+
+    #[test]
+    fn ten_seconds_have_every_fault() {
+        for seed in 0..200 {
+            let plan = draw("kill,pause,partition", seed, 5, 2000, 10_000);
+            let seen: BTreeSet<&str> = plan.steps.iter().map(|step| step.fault.as_str()).collect();
+            assert_eq!(seen.len(), 3, "seed {seed}: {plan:?}");
         }
     }
 

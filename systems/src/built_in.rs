@@ -36,6 +36,8 @@ pub(crate) fn raft() -> Vec<Flaw> {
                     "3",
                     "--nemesis",
                     "torn-write",
+                    "--nemesis-interval",
+                    "1s",
                     "--rate",
                     "full",
                     "--concurrency",
