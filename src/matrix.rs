@@ -255,7 +255,12 @@ fn wind_down(stop: &CancellationToken) {
 
 /// One run in a line.
 fn told(done: usize, all: usize, row: &Row, finding: &Finding) -> String {
-    let what = format!("{} {}", row.name(), if row.nemesis == "default" { "" } else { &row.nemesis });
+    let what = format!(
+        "{} on {} {}",
+        row.workload,
+        row.name(),
+        if row.nemesis == "default" { "" } else { &row.nemesis }
+    );
     let head = format!("{done:>4}/{all}  {:<44} seed {:<4}", elide(what.trim(), 44), finding.seed);
     let sign = summary::sign(finding.outcome);
     let rest = match finding.outcome {

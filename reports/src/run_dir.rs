@@ -103,7 +103,9 @@ impl RunDir {
             Some(window) => traffic::load(&dir.join("links.jsonl"), window),
             None => Vec::new(),
         };
-        Ok(RunDir { name: dir.display().to_string(), evidence, judgement, logs, traffic, files: files(dir) })
+        // Without the slash that a shell appends.
+        let name = dir.components().collect::<PathBuf>().display().to_string();
+        Ok(RunDir { name, evidence, judgement, logs, traffic, files: files(dir) })
     }
 
     /// What the times of the history are.
