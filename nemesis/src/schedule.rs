@@ -330,15 +330,16 @@ struct Tuning {
     kind: &'static str,
     /// How often it comes in a deal.
     times: usize,
-    /// The period of what goes on in rounds, so that there are several of them, if it is not more than three usual ones.
+    /// The period of what goes on in rounds, so that there are several of them; at most three usual ones, or a fifth of the run.
     rounds_ms: Option<u64>,
 }
 
 /// What the matrix of seeded mistakes teaches: which kinds find most, and which ones need time.
-const TUNED: [Tuning; 4] = [
+const TUNED: [Tuning; 5] = [
     Tuning { fault: "partition", kind: "shifting-majority", times: 12, rounds_ms: Some(6_000) },
     Tuning { fault: "partition", kind: "each-leader", times: 1, rounds_ms: Some(6_000) },
     Tuning { fault: "kill", kind: "bridge", times: 1, rounds_ms: Some(4_000) },
+    Tuning { fault: "terminate", kind: "bridge", times: 1, rounds_ms: Some(4_000) },
     Tuning { fault: "kill", kind: "all", times: 3, rounds_ms: None },
 ];
 
@@ -470,6 +471,14 @@ mod tests {
             for [others, at_leader] in seen.into_values() {
                 assert!(others.abs_diff(at_leader) <= 1, "seed {seed}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_tuned_exists() {
+        for Tuning { fault, kind, .. } in TUNED {
+            let wanted = format!("{fault}:{kind}");
+            assert!(wanted.parse::<Wanted>().is_ok(), "{wanted}");
         }
     }
 
