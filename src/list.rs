@@ -105,7 +105,12 @@ fn listed(args: &Args) -> Result<String> {
 fn all_runs(args: &Args) -> Result<String> {
     let paths = runs::paths(&args.store)
         .with_context(|| format!("{}: expected a directory of runs", args.store.display()))?;
-    let summaries = paths.iter().map(|path| RunSummary::load(&args.store, path));
+    let summaries = paths.iter().map(|path| {
+        let mut run = RunSummary::load(&args.store, path);
+        // As other commands take it.
+        run.path = args.store.join(&run.path).display().to_string();
+        run
+    });
     Ok(match args.format {
         Style::Json => summaries.map(|it| json_line(&it)).collect(),
         Style::Text => table(&summaries.map(|it| row(&it)).collect::<Vec<_>>()),

@@ -70,6 +70,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 
+    /// Print the rows and how long they take at most, and make no run
+    #[arg(long, conflicts_with = "resume")]
+    plan: bool,
+
     /// Go on with a matrix that was interrupted
     #[arg(long, value_name = "DIR", conflicts_with_all = ["system", "bug", "only", "nemesis", "budget", "seeds", "dir"])]
     resume: Option<PathBuf>,
@@ -77,6 +81,15 @@ pub(crate) struct Args {
 
 /// `tribunal matrix`
 pub(crate) fn run(args: &Args) -> ExitCode {
+    if args.plan {
+        return match planned(args) {
+            Ok(text) => {
+                exit::say(&text);
+                ExitCode::SUCCESS
+            }
+            Err(error) => exit::usage(error),
+        };
+    }
     let mut session = match Session::open(args) {
         Ok(session) => session,
         Err(error) => return exit::usage(error),
@@ -87,6 +100,37 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(interrupted) => session.conclude(interrupted),
         Err(error) => exit::harness(error),
     }
+}
+
+/// The rows of a matrix that was not begun, and how long it takes at most.
+fn planned(args: &Args) -> Result<String> {
+    let tribunal = std::env::current_exe().context("cannot find the tribunal executable")?;
+    let matrix = plan::of(args, &tribunal)?;
+    let rows: Vec<[String; 4]> = matrix
+        .rows
+        .iter()
+        .map(|row| {
+            let kind = if row.is_correct() { "correct" } else { "buggy" };
+            [kind.into(), row.name(), row.workload.clone(), row.args.join(" ")]
+        })
+        .collect();
+    Ok(format!("{}{}\n", table(&rows), length(&matrix, matrix.rows.len() * matrix.seeds as usize, args.jobs)))
+}
+
+/// How many of a matrix's runs are due, and how long they take at most.
+fn length(matrix: &Matrix, due: usize, jobs: u8) -> String {
+    let correct = matrix.rows.iter().filter(|row| row.is_correct()).count();
+    let batches = due.div_ceil(usize::from(jobs)) as u64;
+    // A minute is as exact as it can be known.
+    let minutes = (batches * matrix.budget_ms).div_ceil(60_000);
+    format!(
+        "{} to make ({} buggy and {correct} correct rows, {}), of at most {} each, {jobs} at a time: up to {}",
+        counted(due, "run"),
+        matrix.rows.len() - correct,
+        counted(matrix.seeds as usize, "seed"),
+        millis(matrix.budget_ms),
+        humantime::format_duration(Duration::from_secs(60 * minutes)),
+    )
 }
 
 /// A matrix under way.
@@ -155,12 +199,8 @@ impl Session {
         let mut due = self.tasks();
         let all = self.matrix.rows.len() * self.matrix.seeds as usize;
         let mut done = all - due.len();
-        eprintln!(
-            "{} to make, of at most {} each, in {}",
-            counted(due.len(), "run"),
-            self.budget(),
-            self.dir.display()
-        );
+        eprintln!("{}", length(&self.matrix, due.len(), jobs));
+        eprintln!("kept in {}", self.dir.display());
         let mut running = FuturesUnordered::new();
         loop {
             while running.len() < usize::from(jobs) && !stop.is_cancelled() {
@@ -193,10 +233,6 @@ impl Session {
                 _ = terminate.recv() => wind_down(&stop),
             }
         }
-    }
-
-    fn budget(&self) -> String {
-        millis(self.matrix.budget_ms)
     }
 
     /// Puts everything on disk, each file whole or not at all.

@@ -5,6 +5,7 @@ mod browser;
 mod check;
 mod clients;
 mod disks;
+mod documented;
 mod ending;
 mod etcd;
 mod full_disk;

@@ -1,0 +1,253 @@
+//! The commands of README and docs, as they are printed: each is run from a directory like a fresh clone's.
+//!
+//! Runs are shortened to a second, so what is tested here is that a command does what it says up to its outcome: it needs
+//! no file that the clone lacks, every flag exists, nothing breaks. `documented_runs_end_as_the_text_says` (nightly) runs
+//! them whole.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
+
+use crate::program::{Ended, tribunal};
+
+/// A command of a code block.
+#[derive(Clone, Debug)]
+struct Documented {
+    /// Where it stands: `docs/faults.md:71`.
+    place: String,
+    command: String,
+    /// What is said behind `#`.
+    comment: String,
+}
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The commands in the code blocks of README and docs, in order.
+fn documented() -> Vec<Documented> {
+    let docs = std::fs::read_dir(Path::new(ROOT).join("docs")).expect("there are docs");
+    let mut files: Vec<PathBuf> = docs.map(|entry| entry.expect("an entry").path()).collect();
+    files.push(Path::new(ROOT).join("README.md"));
+    files.sort();
+    let markdown = files.iter().filter(|path| path.extension().is_some_and(|it| it == "md"));
+    markdown.flat_map(|path| commands(path)).collect()
+}
+
+/// The commands in one file: lines of a code block (fenced or indented by four) that begin with a program's name.
+fn commands(path: &Path) -> Vec<Documented> {
+    let text = std::fs::read_to_string(path).expect("a readable document");
+    let name = path.strip_prefix(ROOT).expect("below the root").display();
+    let mut found: Vec<Documented> = Vec::new();
+    let mut fenced = false;
+    let mut goes_on = false;
+    for (number, line) in text.lines().enumerate() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+            continue;
+        }
+        if !fenced && !line.starts_with("    ") {
+            continue;
+        }
+        let line = line.trim().trim_start_matches("$ ");
+        let (said, comment) =
+            line.split_once(" #").map_or((line, ""), |(said, comment)| (said, comment.trim()));
+        let said = said.trim();
+        let (said, more) = said.strip_suffix('\\').map_or((said, false), |said| (said.trim(), true));
+        if goes_on {
+            let last = found.last_mut().expect("a line goes on after its first");
+            last.command += &format!(" {said}");
+        } else if PROGRAMS.iter().any(|program| said.split(' ').next() == Some(program)) {
+            let place = format!("{name}:{}", number + 1);
+            found.push(Documented { place, command: said.into(), comment: comment.into() });
+        } else {
+            continue;
+        }
+        goes_on = more;
+    }
+    found
+}
+
+const PROGRAMS: [&str; 5] = ["tribunal", "cargo", "cat", "apt-get", "just"];
+
+/// A directory like a fresh clone in which somebody has made a run: `examples/`, and `store/latest`.
+fn clone() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let examples = Path::new(ROOT).join("examples");
+    std::os::unix::fs::symlink(examples, dir.path().join("examples")).expect("a link");
+    let run = "run register --nodes 3 --time-limit 500ms --nemesis none --seed 1 --quiet --progress none";
+    Ended::of(tribunal(run.split(' ')).current_dir(dir.path()).output().unwrap()).expect(0);
+    dir
+}
+
+/// A shell in which `tribunal` is the binary under test.
+fn shell(command: &str, directory: &Path) -> Command {
+    let binary = Path::new(env!("CARGO_BIN_EXE_tribunal"));
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).current_dir(directory).stdin(Stdio::null());
+    shell.env("PATH", format!("{}:{path}", binary.parent().expect("it is in a directory").display()));
+    shell
+}
+
+fn has(program: &str) -> bool {
+    Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .output()
+        .is_ok_and(|it| it.status.success())
+}
+
+/// Whether a system with a known bug is on trial: a violation is what is wanted.
+fn convicts(command: &str) -> bool {
+    let fails_by_design = ["primary-backup", "two-primaries", "last-id", "ttl-lock", "two-phase-commit"];
+    command.contains("--bug")
+        || fails_by_design.iter().any(|name| command.contains(name))
+        || command.contains("rw-register --system gossip")
+}
+
+/// The same run, a second long.
+fn shortened(command: &str) -> String {
+    let words: Vec<&str> = command.split(' ').collect();
+    let mut short: Vec<&str> = Vec::new();
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        match word {
+            "--time-limit" | "--nemesis-interval" | "--repeat" => drop(words.next()),
+            _ => short.push(word),
+        }
+    }
+    let repeat = if command.contains("--repeat") { " --repeat 2" } else { "" };
+    format!("{} --time-limit 1s{repeat} --quiet --progress none", short.join(" "))
+}
+
+/// The codes that a command of the docs may end with when its run is a second long, and the command that is run for it.
+fn short_form(command: &str) -> Option<(String, Vec<i32>)> {
+    let command = command.replace("cargo run --release -- ", "tribunal ");
+    let verb = command.split(' ').nth(1).unwrap_or_default().to_string();
+    let form = match (command.split(' ').next()?, verb.as_str()) {
+        ("tribunal", "run") if convicts(&command) => (shortened(&command), vec![0, 1, 2]),
+        ("tribunal", "run") => (shortened(&command), vec![0, 2]),
+        ("tribunal", "matrix") if command.contains("--resume") => return None, // tests/matrix.rs resumes one
+        ("tribunal", "matrix") if command.contains("--plan") => (command, vec![0]),
+        ("tribunal", "matrix") => (format!("{command} --plan"), vec![0]),
+        ("tribunal", "serve") => (format!("timeout 2 {command} --port 0"), vec![0, 124]),
+        ("tribunal", "check") | ("cat", _) if command.contains("queue.edn") => (command, vec![1]),
+        ("tribunal" | "cat", _) => (command, vec![0]),
+        _ => return None,
+    };
+    Some(form)
+}
+
+/// Whether this machine lacks what a command needs; says so.
+fn lacks(it: &Documented) -> bool {
+    let needs = [("--system etcd", "etcd"), ("| jq", "jq")];
+    let missing = needs.iter().find(|(word, program)| it.command.contains(word) && !has(program));
+    if let Some((_, program)) = missing {
+        eprintln!("skipped: {}: {program} is not installed", it.place);
+    }
+    missing.is_some()
+}
+
+/// Whether a command needs namespaces or a disk of the run's own: where those cannot be made, it is refused.
+fn needs_rights(command: &str) -> bool {
+    ["--net ", "power", "torn-write", "disk-"].iter().any(|word| command.contains(word))
+}
+
+/// Runs all, some at a time, and gives what is wrong with them.
+fn run_all(
+    all: Vec<Documented>,
+    at_once: usize,
+    run: impl Fn(&Documented, &Path) -> Option<String> + Sync,
+) -> Vec<String> {
+    let due = Mutex::new(all.into_iter());
+    let wrong = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                let directory = clone();
+                loop {
+                    let next = due.lock().expect("no thread panics with it").next();
+                    let Some(it) = next else { return };
+                    if let Some(what) = run(&it, directory.path()) {
+                        wrong.lock().expect("no thread panics with it").push(what);
+                    }
+                }
+            });
+        }
+    });
+    wrong.into_inner().expect("no thread panics with it")
+}
+
+/// What is wrong with a command's end, if anything is.
+fn ended_wrong(it: &Documented, command: &str, codes: &[i32], directory: &Path) -> Option<String> {
+    let output = shell(command, directory).output().expect("there is a shell");
+    let code = output.status.code();
+    let told = String::from_utf8_lossy(&output.stderr);
+    let out = String::from_utf8_lossy(&output.stdout);
+    (!codes.iter().any(|expected| code == Some(*expected)))
+        .then(|| format!("{}: `{command}` ended with {code:?}, expected {codes:?}\n{out}{told}", it.place))
+}
+
+#[test]
+fn documented_commands_run_as_printed() {
+    let all = documented();
+    assert!(all.len() > 70, "only {} commands were recognised", all.len());
+    let wrong = run_all(all, 6, |it, directory| {
+        let (command, mut codes) = short_form(&it.command)?;
+        if needs_rights(&command) {
+            codes.extend([3, 64]);
+        }
+        if lacks(it) { None } else { ended_wrong(it, &command, &codes, directory) }
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+#[ignore = "nightly: about 30 min"]
+fn documented_runs_end_as_the_text_says() {
+    let runs = documented()
+        .into_iter()
+        .filter(|it| short_form(&it.command).is_some_and(|(short, _)| short.contains(" run ")));
+    let wrong = run_all(runs.collect(), 1, |it, directory| {
+        let command = it.command.replace("cargo run --release -- ", "tribunal ") + " --quiet --progress none";
+        // A comment that says which outcome wins over what the command looks like.
+        let code = match () {
+            () if it.comment.contains("linearizable:") || it.comment.starts_with("convergent") => 0,
+            () if convicts(&command) => 1,
+            () => 0,
+        };
+        if lacks(it) { None } else { ended_wrong(it, &command, &[code], directory) }
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// `cargo test -p X --test Y`, `cargo run --example Z`: the package and the target are there. (That they work is what
+/// `cargo test` itself shows; benchmarks take minutes.)
+#[test]
+fn documented_cargo_targets_exist() {
+    for it in documented() {
+        let words: Vec<&str> = it.command.split(' ').collect();
+        if words[0] != "cargo" {
+            continue;
+        }
+        let value = |flag: &str| words.iter().position(|word| *word == flag).and_then(|at| words.get(at + 1));
+        let package = value("-p").map_or("", |name| name.strip_prefix("tribunal-").unwrap_or(name));
+        let package = Path::new(ROOT).join(package);
+        assert!(package.join("Cargo.toml").is_file(), "{}: no package {}", it.place, package.display());
+        for (flag, directory) in [("--example", "examples"), ("--bench", "benches")] {
+            let Some(name) = value(flag) else { continue };
+            let at = package.join(directory).join(name);
+            let there = at.with_extension("rs").is_file() || at.join("main.rs").is_file();
+            assert!(there, "{}: no {flag} {name}", it.place);
+        }
+    }
+}
+
+/// docs/schedules.md shows the sample file that the clone contains.
+#[test]
+fn the_sample_schedule_in_the_docs_is_the_file() {
+    let read = |path: &str| std::fs::read_to_string(Path::new(ROOT).join(path)).expect("it is there");
+    let lines: Vec<String> = read("docs/schedules.md").lines().map(|line| line.trim().to_string()).collect();
+    for line in read("examples/faults.toml").lines().skip(1).filter(|line| !line.is_empty()) {
+        assert!(lines.iter().any(|it| it == line.trim()), "docs/schedules.md lacks `{line}`");
+    }
+}
