@@ -23,6 +23,7 @@ use serde::Serialize;
 use tribunal_checker::check::Options;
 use tribunal_checker::formats::Reading;
 use tribunal_checker::model::ModelKind;
+use tribunal_checker::op::Value;
 use tribunal_checker::verdict::Answer;
 use tribunal_reports::judgement::{Circumstances, Judgement, RunOutcome};
 use tribunal_reports::junit::{Suite, render_suites};
@@ -183,7 +184,14 @@ fn judge(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
         }
     };
     let reading = if is_run { args.input.read(&path.join("history.jsonl")) } else { args.input.read(path) }?;
-    let how = Options { threads, certify: args.certify, all_parts: args.all_parts, ..Options::default() };
+    let first = if is_run { convicted_key(path) } else { None };
+    let how = Options {
+        threads,
+        certify: args.certify,
+        all_parts: args.all_parts,
+        first: first.as_ref(),
+        ..Options::default()
+    };
     let checked = args.limits.check(&reading.history, model, how);
     let (verdict, cost) = checked.map_err(|unfit| anyhow!("{name}: {unfit}"))?;
     let circumstances = Circumstances { check_cost: Some(cost), ..Circumstances::default() };
@@ -215,6 +223,12 @@ fn model_of_run(dir: &Path) -> Result<ModelKind> {
         .with_context(|| format!("{}: expected a run directory, but cannot open run.json", dir.display()))?;
     let info: RunInfo = serde_json::from_slice(&run).with_context(|| path.display().to_string())?;
     info.model.parse().with_context(|| path.display().to_string())
+}
+
+/// The key on which the check beside the run found its violation: the one that is told again.
+fn convicted_key(dir: &Path) -> Option<Value> {
+    let info: RunInfo = serde_json::from_slice(&std::fs::read(dir.join("run.json")).ok()?).ok()?;
+    info.seen_live.map(|seen| seen.key)
 }
 
 /// Prints one verdict, or why there is none. Nobody may be there to read it: that changes no verdict.

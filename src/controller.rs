@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tribunal_checker::model::FINAL;
-use tribunal_checker::op::Value;
+use tribunal_checker::op::{F, Value};
 use tribunal_workloads::{Client, Completion, Request, Workload};
 
 use crate::cluster::Cluster;
@@ -27,6 +27,10 @@ const FAIL_BACKOFF: Duration = Duration::from_millis(50);
 
 /// A final read that was not answered is asked again, by a new process, at most this often.
 const FINAL_READ_TRIES_MAX: usize = 10;
+
+/// How often the key of a violation is read again from every node, and the time between.
+const READ_AGAIN_ROUNDS: usize = 3;
+const READ_AGAIN_PAUSE: Duration = Duration::from_millis(300);
 
 /// All that the workers share.
 pub(crate) struct Controller {
@@ -114,11 +118,39 @@ impl Controller {
         stop: &CancellationToken,
     ) -> Result<usize> {
         let mut requests = self.lock_workload().final_reads();
-        let nodes = self.cluster.nodes.len();
-        let (piles, workers) = if everywhere { (nodes, self.workers.max(nodes)) } else { (1, self.workers) };
         if everywhere {
             requests.iter_mut().for_each(|request| request.value = Value::str(FINAL));
         }
+        self.ask_finally(requests, everywhere, stop).await
+    }
+
+    /// Asks the final reads of one key, on which a violation was found: what they show tells what is lost from what was only
+    /// old. Every node is asked each plain read; what takes something out is asked once.
+    ///
+    /// # Errors
+    /// When the history cannot be written.
+    pub(crate) async fn read_again(self: &Arc<Self>, key: &Value, stop: &CancellationToken) -> Result<usize> {
+        let mut requests = self.lock_workload().final_reads();
+        requests.retain(|request| request.key == *key);
+        if requests.iter().any(|request| request.f != F::Read) {
+            return self.ask_finally(requests, false, stop).await;
+        }
+        // All nodes may ask one leader, and that one may not have caught up at once.
+        for _ in 1..READ_AGAIN_ROUNDS {
+            self.ask_finally(requests.clone(), true, stop).await?;
+            sleep(READ_AGAIN_PAUSE).await;
+        }
+        self.ask_finally(requests, true, stop).await
+    }
+
+    async fn ask_finally(
+        self: &Arc<Self>,
+        requests: Vec<Request>,
+        everywhere: bool,
+        stop: &CancellationToken,
+    ) -> Result<usize> {
+        let nodes = self.cluster.nodes.len();
+        let (piles, workers) = if everywhere { (nodes, self.workers.max(nodes)) } else { (1, self.workers) };
         // Worker w speaks to node w % nodes.
         let piles: Vec<_> = (0..piles).map(|_| Arc::new(Mutex::new(requests.clone()))).collect();
         let mut reading = JoinSet::new();

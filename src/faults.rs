@@ -87,6 +87,7 @@ impl Faults {
         let mut page = self.lock();
         match fault.event {
             FaultEvent::Apply => drop(page.seen.insert(fault.i, sight.seen())),
+            FaultEvent::Shift => {}
             FaultEvent::Heal => {
                 let (now, applied) = (sight.seen(), page.seen.remove(&fault.i));
                 if let (Some(effect), Some(applied)) = (&mut fault.effect, applied) {
@@ -102,13 +103,16 @@ impl Faults {
         }
         match (fault.event, fault.outcome) {
             (_, FaultOutcome::Skipped) => {}
-            (FaultEvent::Apply, _) => {
-                drop(page.in_force.insert(fault.i, (fault.label.clone(), self.clock.now())))
-            }
             (FaultEvent::Heal, _) => drop(page.in_force.remove(&fault.i)),
+            _ if fault.idle => drop(page.in_force.remove(&fault.i)),
+            _ => drop(page.in_force.insert(fault.i, (fault.label.clone(), fault.t))),
         }
         drop(page);
-        self.live.event(&sentence(&fault));
+        // A storm of kills shifts many times a second: where processes are concerned, the nodes' states tell it.
+        match fault.event == FaultEvent::Shift && fault.mode.is_none() {
+            true => self.live.log_at(fault.t, &sentence(&fault)),
+            false => self.live.event_at(fault.t, &sentence(&fault)),
+        }
     }
 
     /// What is in force now, each with how long it has been so.
@@ -130,10 +134,16 @@ impl Faults {
     }
 }
 
-/// The change in words: `partition {n2 | n1,n3}`, `healed partition {n2 | n1,n3}`, `kill n1: skipped, nobody leads`.
+/// A change that takes longer than this is said with how long it took, in ms: its time is when it began (a fault) or
+/// ended (a heal).
+const TOOK_MS_MIN: u64 = 20;
+
+/// The change in words: `partition {n2 | n1,n3}`, `healed partition {n2 | n1,n3}`, `kill n1: skipped, nobody leads`,
+/// `power n1,n2 [took 342 ms]`.
 fn sentence(fault: &FaultRecord) -> String {
     let healed = if fault.event == FaultEvent::Heal { "healed " } else { "" };
     let outcome = match fault.outcome {
+        FaultOutcome::Installed if fault.idle => ": nothing of it in force for now",
         FaultOutcome::Installed if fault.effective == Some(false) => ": it had no effect",
         FaultOutcome::Installed => "",
         FaultOutcome::Skipped => ": skipped",
@@ -144,5 +154,9 @@ fn sentence(fault: &FaultRecord) -> String {
         true => String::new(),
         false => format!(": {}", fault.touched.join(", ")),
     };
-    format!("{healed}{}{touched}{outcome}{why}", fault.label)
+    let took = match fault.took_ms {
+        ms if ms >= TOOK_MS_MIN => format!(" [took {ms} ms]"),
+        _ => String::new(),
+    };
+    format!("{healed}{}{touched}{outcome}{why}{took}", fault.label)
 }

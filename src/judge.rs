@@ -98,7 +98,8 @@ fn shown<T>(live: &Live, args: &RunArgs, check: impl FnOnce(&Progress) -> T) -> 
 fn check(evidence: &Evidence, limits: &LimitArgs, progress: &Progress) -> Result<(Verdict, CheckCost)> {
     let model: ModelKind = evidence.info.model.parse()?;
     let limited = Limits { progress: Some(progress), ..Limits::default() };
-    Ok(limits.check(&evidence.history, model, Options { limits: limited, ..Options::default() })?)
+    let first = evidence.info.seen_live.as_ref().map(|seen| &seen.key);
+    Ok(limits.check(&evidence.history, model, Options { limits: limited, first, ..Options::default() })?)
 }
 
 /// Renders every report, and prints the outcome: all of report.txt unless all is well. Where the report is comes last. With

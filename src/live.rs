@@ -114,15 +114,25 @@ impl Live {
         }
     }
 
-    /// A line that stays, with the second at which it happened.
+    /// A line that stays, with the second at which it happened: now.
     pub(crate) fn event(&self, line: &str) {
-        self.log(line);
-        self.say(&format!("{:7.3}  {line}", self.seconds()));
+        self.event_at(self.clock.now(), line);
+    }
+
+    /// A line that stays, about something that happened at `ns` of the run's clock: the time that every file gives for it.
+    pub(crate) fn event_at(&self, ns: u64, line: &str) {
+        self.log_at(ns, line);
+        self.say(&format!("{:7.3}  {line}", ns as f64 / 1e9));
     }
 
     fn log(&self, line: &str) {
+        self.log_at(self.clock.now(), line);
+    }
+
+    /// A line for controller.log alone.
+    pub(crate) fn log_at(&self, ns: u64, line: &str) {
         if let Some(log) = &self.log {
-            let line = format!("{:.6} {line}\n", self.seconds());
+            let line = format!("{:.6} {line}\n", ns as f64 / 1e9);
             // A full disk has its own way of ending a run.
             let _ = log.lock().expect("nobody panics while holding it").write_all(line.as_bytes());
         }

@@ -53,6 +53,7 @@ impl RunRecord {
             clock: "CLOCK_MONOTONIC".into(),
             phases: Vec::new(),
             strangers: None,
+            seen_live: None,
         };
         RunRecord { info, clock }
     }

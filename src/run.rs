@@ -41,6 +41,8 @@ use crate::record::RunRecord;
 use crate::store::Store;
 use crate::watch::{self, Watch};
 
+/// How long a cluster may take to come back and to answer the reads of one key, once a violation was found.
+const READ_AGAIN_MAX: Duration = Duration::from_secs(5);
 /// How long a cluster may take to answer, at the start and after everything is healed.
 const READY_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -408,6 +410,38 @@ impl<'a> Trial<'a> {
         }
         self.await_answers().await;
         self.look_for_bypasses();
+        self.read_again().await;
+    }
+
+    /// After a violation that ended the run, the key in question is read once more from every node: whether something is lost
+    /// or an answer was only old, only later answers tell. Nothing depends on their coming.
+    async fn read_again(&mut self) {
+        let seen = self.online.as_ref().and_then(|online| online.violation().cloned());
+        self.record.info.seen_live.clone_from(&seen);
+        let Some(seen) = seen.filter(|_| !self.plan.model.is_eventual() && self.failures.first().is_none())
+        else {
+            return;
+        };
+        self.phase("reading again");
+        let stop = CancellationToken::new();
+        let (interrupted, limit) = (self.interrupted.clone(), Instant::now() + READ_AGAIN_MAX);
+        let reading = async {
+            match self.cluster.ready(READ_AGAIN_MAX).await {
+                Ok(()) => self.controller.read_again(&seen.key, &stop).await,
+                Err(_) => Ok(1),
+            }
+        };
+        let time_is_up = async {
+            while !interrupted.load(Ordering::Relaxed) && Instant::now() < limit {
+                sleep(TICK).await;
+            }
+        };
+        let answered = tokio::select! { read = reading => read, () = time_is_up => Ok(1) };
+        match answered {
+            Ok(0) => {}
+            Ok(_) => self.live.event("the key of the violation could not be read again from every node"),
+            Err(error) => self.failures.raise("recorder", error),
+        }
     }
 
     async fn await_answers(&self) {

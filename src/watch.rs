@@ -4,9 +4,9 @@
 //! silence means nothing. When it cannot keep up, or a key costs too much, it gives up; the whole history is checked
 //! after the run in any case.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use tribunal_checker::limits::Limits;
 use tribunal_checker::model::ModelKind;
 use tribunal_checker::online::Online;
 use tribunal_checker::op::Event;
+use tribunal_reports::run_info::SeenLive;
 
 use crate::live::Live;
 use crate::live::status::Check;
@@ -43,8 +44,8 @@ pub(crate) struct Progress {
     /// How many keys it has seen, and how many of them it has given up.
     keys: AtomicUsize,
     left: AtomicUsize,
-    /// Whether it has found a violation.
-    violation: AtomicBool,
+    /// The violation that it has found.
+    violation: OnceLock<SeenLive>,
     /// Whether it has given up.
     gave_up: AtomicBool,
 }
@@ -54,7 +55,7 @@ impl Progress {
     pub(crate) fn check(&self) -> Check {
         let behind = self.recorded.load(Relaxed).saturating_sub(self.judged.load(Relaxed));
         match () {
-            () if self.violation.load(Relaxed) => Check::Violation,
+            () if self.violation.get().is_some() => Check::Violation,
             () if self.gave_up.load(Relaxed) => Check::GaveUp,
             () => Check::SoFar {
                 keys: self.keys.load(Relaxed),
@@ -66,6 +67,11 @@ impl Progress {
 }
 
 impl Progress {
+    /// The violation that it has found, if it has.
+    pub(crate) fn violation(&self) -> Option<&SeenLive> {
+        self.violation.get()
+    }
+
     /// Another event was judged.
     fn judged(&self, time: u64, online: &Online) {
         self.judged.store(time, Relaxed);
@@ -89,12 +95,13 @@ impl Watch {
                 match online.feed(&event) {
                     Ok(None) => seen.judged(event.time, &online),
                     Ok(Some(proved)) => {
-                        seen.violation.store(true, Relaxed);
                         let (op, key) = (&proved.witness, &proved.witness.key);
-                        terminal.event(&format!(
-                            "violation: process {}'s `{op}` on {key} fits nowhere",
-                            op.process
-                        ));
+                        let (process, operation) = (op.process, op.to_string());
+                        terminal
+                            .event(&format!("violation: process {process}'s `{op}` on {key} fits nowhere"));
+                        let found = SeenLive { key: key.clone(), operation, process, t: op.ret() };
+                        // It is the first, as the watch ends here.
+                        let _ = seen.violation.set(found);
                         return stop.cancel();
                     }
                     // The check of the whole history will say what is wrong with it.

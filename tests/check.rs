@@ -65,7 +65,7 @@ fn json_has_one_verdict_per_line_and_nothing_else() {
     let said: Vec<_> =
         verdicts.iter().map(|v| (v["file"].as_str().unwrap(), v["outcome"].as_str().unwrap())).collect();
     assert_eq!(said, [(&*good, "linearizable"), (&*stale, "violation")]);
-    assert_eq!(verdicts[1]["checker"]["violation"]["class"], "stale-read");
+    assert_eq!(verdicts[1]["checker"]["violation"]["class"], "missed-write");
     assert!(ended.stderr.contains("no/such/file"), "{}", ended.stderr);
 }
 

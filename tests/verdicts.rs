@@ -42,6 +42,50 @@ fn a_bug_is_found(bug: &str, nemesis: &str) {
     let run = store.run_directory("register");
     check(&run, 1);
     check(&run.join("history.jsonl"), 1);
+    what_is_said_of_it_holds(&run, &ended.stdout);
+}
+
+/// What the report says besides the verdict, looked up in the evidence: the key that the live check had named, whether what is
+/// called lost was seen again, and the faults around it.
+fn what_is_said_of_it_holds(run: &std::path::Path, report: &str) {
+    let json = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(run.join(name)).unwrap()).unwrap()
+    };
+    let (verdict, info) = (json("verdict.json"), json("run.json"));
+    let violation = &verdict["checker"]["violation"];
+    assert_eq!(info["seen_live"]["key"], violation["key"], "the run stopped at another key than is reported");
+    assert!(report.contains("15 clients") && report.contains("  while p"), "{report}");
+    let Some(missing) = violation["missing"].as_u64() else { return };
+    assert!(report.contains("Is the effect of process") && report.contains("  when `"), "{report}");
+
+    let op = |id: u64| {
+        let numbered = verdict["ops"].as_array().unwrap().iter().find(|it| it["id"] == id);
+        numbered.expect("verdict.json stands alone")["op"].clone()
+    };
+    let answered = op(violation["witness"].as_u64().unwrap())["completed"].as_u64().unwrap();
+    let history = std::fs::read_to_string(run.join("history.jsonl")).unwrap();
+    let events: Vec<serde_json::Value> =
+        history.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ours = |event: &&serde_json::Value| event["key"] == violation["key"];
+    let begun_later = |event: &serde_json::Value| {
+        let invoked = events.iter().take(event["i"].as_u64().unwrap() as usize);
+        let invoked = invoked.rfind(|it| it["p"] == event["p"] && it["type"] == "invoke");
+        invoked.is_some_and(|invoked| invoked["t"].as_u64() > Some(answered))
+    };
+    let answers = events.iter().filter(ours).filter(|it| it["type"] == "ok");
+    let later: Vec<&serde_json::Value> = answers.filter(|it| begun_later(it)).collect();
+    let input = op(missing)["input"].clone();
+    let written = input.get(1).unwrap_or(&input);
+    if violation["class"] == "lost-write" {
+        assert!(!later.is_empty(), "it is called lost though nobody looked");
+        assert!(
+            later.iter().all(|it| it["f"] != "read" || it["value"] != *written),
+            "it is called lost and was seen: {report}"
+        );
+    }
+    if violation["class"] == "stale-read" {
+        assert!(!later.is_empty(), "it is called stale though nobody looked");
+    }
 }
 
 fn check(what: &std::path::Path, code: i32) {

@@ -41,6 +41,8 @@ pub struct Options<'a> {
     pub certify: bool,
     /// Whether to go on after the first violation, until every part is decided.
     pub all_parts: bool,
+    /// The key to decide first, if it is one of the history's: a violation of it is the one that is told.
+    pub first: Option<&'a Value>,
     /// Whether to look for the minimal counterexample of a violation and to explain it.
     pub explain: bool,
 }
@@ -54,6 +56,7 @@ impl Default for Options<'_> {
             threads: 0,
             certify: false,
             all_parts: false,
+            first: None,
             explain: true,
         }
     }
@@ -101,7 +104,7 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
     }
     // The biggest first, so that no thread is left with it when all others are done.
     let mut order: Vec<usize> = (0..keys.len()).collect();
-    order.sort_by_key(|&part| Reverse(ops[part].len()));
+    order.sort_by_key(|&part| (Some(&keys[part].0) != options.first, Reverse(ops[part].len())));
     let results = run_until_final(
         order.len(),
         threads(options, history.ops.len()),
@@ -125,7 +128,9 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
         Decision::Illegal { conflict } => Some((ids, conflict)),
         _ => None,
     });
-    let earliest = earliest.min_by_key(|(ids, conflict)| history.ops[ids[conflict[0]]].ret());
+    let is_first = |ids: &[OpId]| Some(&history.ops[ids[0]].key) == options.first;
+    let earliest =
+        earliest.min_by_key(|(ids, conflict)| (!is_first(ids), history.ops[ids[conflict[0]]].ret()));
     let violation = earliest.map(|(ids, conflict)| {
         if options.explain {
             if let Some(progress) = progress {
@@ -274,6 +279,7 @@ pub(crate) fn violation(history: &History, ids: &[OpId], conflict: &[usize]) -> 
         explanations: Vec::new(),
         shrink: Shrink::default(),
         named: Vec::new(),
+        missing: None,
         elements: None,
     }
 }

@@ -14,6 +14,7 @@
 //! It starts from the initial state of the model; operations that completed after it was complete are pending
 //! in it; and the reads of a whole collection may be seen through the elements that matter.
 
+mod before;
 mod classify;
 mod impasse;
 mod moves;
@@ -122,12 +123,25 @@ pub(crate) fn violation(
     let witness = impasse.as_ref().map(|impasse| sub.kept[impasse.witness]).or(last).unwrap_or(0);
 
     left.set(QUESTIONS_STATES_MAX);
-    let explanations =
+    let mut explanations =
         Would { judge, part: &part, sub: &sub, begins_late: shrunk.first.is_some(), decide: &mut decide }
             .ask();
+    let lost = finding.missing.as_ref().and_then(|missing| missing.question(&case));
+    explanations.splice(0..0, lost);
+    left.set(QUESTIONS_STATES_MAX);
     let (order, before, ways) = impasse.map_or((Vec::new(), Vec::new(), Vec::new()), |impasse| {
-        let overwrites = |first: usize| format!("anything: {} overwrites it", who(&ops[first]));
-        (impasse.order, vec![shrunk.first.map_or(impasse.before, overwrites)], impasse.ways)
+        let mut before = before::before(&part, &sub, &impasse.before, &mut decide);
+        let mut ways = impasse.ways;
+        if before != [impasse.before.as_str()] {
+            // The state that these operations begin with is that of the model, and not that of the object.
+            for way in ways.iter_mut().filter(|way| way.state == impasse.before) {
+                way.reason += ", by these operations alone";
+            }
+        }
+        if let (true, Some(first)) = (before.is_empty(), shrunk.first) {
+            before.push(format!("anything: {} overwrites it", who(&ops[first])));
+        }
+        (impasse.order, before, ways)
     });
     let impossible = ways.into_iter().map(|way| Impossible {
         next: way.next.iter().map(id_of).collect(),
@@ -149,6 +163,7 @@ pub(crate) fn violation(
         explanations,
         shrink: shrunk.stats,
         named: finding.named.iter().map(|&at| ids[at]).collect(),
+        missing: finding.missing.map(|missing| ids[missing.op]),
         elements: sub.lens.map(|lens| lens.into_iter().collect()),
     }
 }

@@ -32,7 +32,8 @@ pub struct Verdict {
     pub ops: usize,
     /// The independent parts (one per key), in the order of their keys.
     pub parts: Vec<Part>,
-    /// The earliest violation that was proved, with its evidence.
+    /// The earliest violation that was proved, with its evidence; that of the key that was to be decided first comes before
+    /// all others.
     pub violation: Option<Violation>,
     /// What the check cost.
     pub effort: Effort,
@@ -90,7 +91,8 @@ pub struct Violation {
     pub minimal: Vec<OpId>,
     /// The longest legal order of operations of the minimal counterexample (the circled numbers of the picture).
     pub order: Vec<OpId>,
-    /// What the object may hold at the left edge of the minimal counterexample.
+    /// What the object may hold at the left edge of the minimal counterexample, by all that was recorded until then; empty
+    /// where that is not known.
     pub before: Vec<String>,
     /// Operations on the same key that overlap the counterexample; shown faded, never counted.
     pub context: Vec<OpId>,
@@ -105,6 +107,9 @@ pub struct Violation {
     /// The operations that the sentence sets against each other; some may be context, none at all if it names none.
     #[serde(default)]
     pub named: Vec<OpId>,
+    /// The acknowledged operation whose effect the witness does not show, where there is one: what may have been lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<OpId>,
     /// Where the counterexample is about some elements of a collection only: those. Its reads of the whole collection
     /// are seen through them.
     #[serde(default, skip_serializing_if = "Option::is_none")]

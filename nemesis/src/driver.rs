@@ -153,6 +153,22 @@ async fn in_time_of<T>(what: &str, done: impl Future<Output = Result<T, String>>
     }
 }
 
+/// Several problems in one text, each once: with how often it came, where that is more than once.
+fn told(problems: Vec<String>) -> String {
+    let mut times: Vec<(String, usize)> = Vec::new();
+    for problem in problems {
+        match times.iter_mut().find(|(known, _)| *known == problem) {
+            Some((_, times)) => *times += 1,
+            None => times.push((problem, 1)),
+        }
+    }
+    let words = times.into_iter().map(|(problem, times)| match times {
+        1 => problem,
+        _ => format!("{problem} ({times} times)"),
+    });
+    words.collect::<Vec<_>>().join("; ")
+}
+
 struct OpensLinks(Arc<Links>);
 
 impl Drop for OpensLinks {
@@ -161,18 +177,19 @@ impl Drop for OpensLinks {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Event {
     Begin(usize),
-    Act(usize, Act),
+    /// The acts of a step that come at the same later moment.
+    Acts(usize, Vec<TimedAct>),
     End(usize),
 }
 
 impl Event {
     /// The step that it is part of.
-    fn step(self) -> usize {
+    fn step(&self) -> usize {
         match self {
-            Event::Begin(i) | Event::Act(i, _) | Event::End(i) => i,
+            Event::Begin(i) | Event::Acts(i, _) | Event::End(i) => *i,
         }
     }
 }
@@ -188,6 +205,8 @@ struct Resolved {
 /// A step that has begun and not ended.
 struct Running {
     applied: FaultRecord,
+    /// What was in force of it last: how people read it, the nodes, the links that were cut.
+    last: (String, Vec<NodeId>, Vec<String>),
     /// Whoever led when it began, if it is about that.
     leader: Option<NodeId>,
     /// Another leads: it is about to be done again with that one.
@@ -258,11 +277,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
                         acts = self.resolve(&step) => self.begin(i, &step, acts).await,
                     }
                 }
-                Event::Act(i, act) => {
-                    let problems = self.apply(i, vec![act]).await;
-                    let running = self.running.get_mut(&i).expect("acts are scheduled before the end");
-                    running.problems.extend(problems);
-                }
+                Event::Acts(i, acts) => self.shift(i, acts).await,
                 Event::End(i) => self.end(i).await,
             }
         }
@@ -388,17 +403,19 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         let mut record = FaultRecord {
             i,
             t,
+            took_ms: 0,
             event: FaultEvent::Apply,
             fault: step.fault.clone(),
             kind: step.kind.clone(),
             nodes: plan::aimed_at(&acts),
-            cuts: plan::grudge(&acts).cuts().map(|(from, to)| format!("{from}>{to}")).collect(),
+            cuts: plan::cuts(&acts),
+            idle: false,
             mode: plan::mode(&acts),
             planned_ms: step.at_ms,
             hold_ms: step.hold_ms,
             outcome,
             why: remark,
-            label: plan::label(&step.fault, &step.kind, &acts),
+            label: plan::label(&step.fault, &step.kind, plan::is_staged(&acts), &acts),
             acts,
             touched: Vec::new(),
             effect: None,
@@ -411,14 +428,19 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         }
         let before = self.counters(&record.acts);
         let disks_before = self.disk_counters(&record.acts);
+        let mut later: BTreeMap<u64, Vec<TimedAct>> = BTreeMap::new();
         for timed in record.acts.iter().filter(|timed| timed.after_ms > 0) {
-            self.schedule(t + timed.after_ms * 1_000_000, Event::Act(i, timed.act));
+            later.entry(timed.after_ms).or_default().push(*timed);
+        }
+        for (after_ms, acts) in later {
+            self.schedule(t + after_ms * 1_000_000, Event::Acts(i, acts));
         }
         self.schedule(t + step.hold_ms * 1_000_000, Event::End(i));
         let at_once = record.acts.iter().filter(|timed| timed.after_ms == 0).map(|timed| timed.act).collect();
         // What the acts find is counted with it.
         let running = Running {
             applied: record.clone(),
+            last: Default::default(),
             leader,
             behind: false,
             before,
@@ -431,10 +453,55 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         let problems = self.apply(i, at_once).await;
         if !problems.is_empty() {
             record.outcome = FaultOutcome::Indeterminate;
-            record.why = Some(record.why.into_iter().chain(problems).collect::<Vec<_>>().join("; "));
+            record.why = Some(told(record.why.into_iter().chain(problems).collect()));
         }
-        self.running.get_mut(&i).expect("it is put there above").applied = record.clone();
+        record.took_ms = self.ms_since(t);
+        if plan::is_staged(&record.acts) {
+            self.say_what_is_in_force(i, &mut record);
+        }
+        let running = self.running.get_mut(&i).expect("it is put there above");
+        running.last = (record.label.clone(), record.nodes.clone(), record.cuts.clone());
+        running.applied = record.clone();
         (self.record)(record);
+    }
+
+    /// Does what a step does at a later moment, and records what is in force of it from then on.
+    async fn shift(&mut self, i: usize, acts: Vec<TimedAct>) {
+        let t = (self.clock)();
+        let problems = self.apply(i, acts.iter().map(|timed| timed.act).collect()).await;
+        let took_ms = self.ms_since(t);
+        let Some(running) = self.running.get_mut(&i) else { return };
+        running.problems.extend(problems.iter().cloned());
+        let outcome = if problems.is_empty() { FaultOutcome::Installed } else { FaultOutcome::Indeterminate };
+        let why = (!problems.is_empty()).then(|| told(problems));
+        let mut record =
+            FaultRecord { t, took_ms, event: FaultEvent::Shift, outcome, why, ..running.applied.clone() };
+        self.say_what_is_in_force(i, &mut record);
+        record.acts = acts;
+        if let Some(running) = self.running.get_mut(&i) {
+            running.last = (record.label.clone(), record.nodes.clone(), record.cuts.clone());
+        }
+        (self.record)(record);
+    }
+
+    /// Puts into the record of a step whose acts come one after the other what is in force of it just now.
+    fn say_what_is_in_force(&self, i: usize, record: &mut FaultRecord) {
+        let own = self.claims.iter().filter(|(owner, _)| *owner == i).map(|(_, act)| *act);
+        // A node that another fault holds down is not paused.
+        let holds = |act: &Act| match (act.stops(), act.downs()) {
+            (_, Some(node)) => self.nodes.state(node) == NodeState::Down,
+            (Some(node), None) => self.nodes.state(node) == NodeState::Paused,
+            (None, None) => true,
+        };
+        let now: Vec<TimedAct> = own.filter(holds).map(TimedAct::from).collect();
+        record.idle = now.is_empty();
+        (record.nodes, record.cuts) = (plan::aimed_at(&now), plan::cuts(&now));
+        let shown = if now.is_empty() { &record.acts } else { &now };
+        record.label = plan::label(&record.fault, &record.kind, true, shown);
+    }
+
+    fn ms_since(&self, t: u64) -> u64 {
+        (self.clock)().saturating_sub(t) / 1_000_000
     }
 
     /// Does acts of a step that come at the same time, and gives what went wrong.
@@ -530,6 +597,9 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
                 undos.push(undo);
             }
         }
+        // What it would still have done is no longer to be done.
+        self.timeline.retain(|_, event| event.step() != i);
+        let began = (self.clock)();
         let problems = self.apply(i, undos).await;
         let Some(running) = self.running.remove(&i) else { return };
         let counted = self.counters(&running.applied.acts) - running.before;
@@ -554,13 +624,16 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             running.problems.into_iter().chain(problems.iter().cloned()).collect();
         if !all_problems.is_empty() {
             record.outcome = FaultOutcome::Indeterminate;
-            record.why = Some(record.why.into_iter().chain(all_problems).collect::<Vec<_>>().join("; "));
+            record.why = Some(told(record.why.into_iter().chain(all_problems).collect()));
         }
         self.unhealed.extend(problems);
         record.event = FaultEvent::Heal;
+        (record.label, record.nodes, record.cuts) = running.last;
+        record.idle = false;
         record.effect = Some(effect);
         record.effective = Some(effect.any());
         record.t = (self.clock)();
+        record.took_ms = self.ms_since(began);
         (self.record)(record);
         self.wake_trigger_of(i);
     }

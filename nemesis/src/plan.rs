@@ -87,6 +87,11 @@ pub(crate) fn grudge(acts: &[TimedAct]) -> Grudge {
     acts.iter().filter_map(|timed| timed.act.cuts()).collect()
 }
 
+/// The same as texts, `n1>n2`.
+pub(crate) fn cuts(acts: &[TimedAct]) -> Vec<String> {
+    grudge(acts).cuts().map(|(from, to)| format!("{from}>{to}")).collect()
+}
+
 /// The links that some acts make bad.
 pub(crate) fn degraded(acts: &[TimedAct]) -> Grudge {
     acts.iter().filter_map(|timed| timed.act.degrades()).map(|(from, to, _)| (from, to)).collect()
@@ -117,11 +122,16 @@ pub(crate) fn aimed_at(acts: &[TimedAct]) -> Vec<NodeId> {
 /// The name of a fault whose acts a schedule gives one by one; they are all there is to say of it.
 pub(crate) const GIVEN: &str = "acts";
 
-/// A fault as one reads it: `partition {n2 | n1,n3}`, `kill n1,n3`, `degrade delay_ms=50 {n1 | n2,n3}`; with its kind where
-/// the acts come one after the other: `kill rolling n1,n2,n3`; and with how processes are hurt, where it is the same for all:
-/// `starve cpu_percent=5 n1,n2`.
-pub(crate) fn label(fault: &str, kind: &str, acts: &[TimedAct]) -> String {
-    if fault == GIVEN {
+/// Whether the acts come one after the other: then different ones of them are in force at different times.
+pub(crate) fn is_staged(acts: &[TimedAct]) -> bool {
+    acts.iter().any(|timed| timed.after_ms > 0)
+}
+
+/// A fault as one reads it, of which some acts are in force: `partition {n2 | n1,n3}`, `kill n1,n3`,
+/// `degrade delay_ms=50 {n1 | n2,n3}`; with its kind where the acts come one after the other (`staged`):
+/// `kill rolling n1,n2,n3`; and with how processes are hurt, where it is the same for all: `starve cpu_percent=5 n1,n2`.
+pub(crate) fn label(fault: &str, kind: &str, staged: bool, acts: &[TimedAct]) -> String {
+    if fault == GIVEN && !acts.is_empty() {
         return acts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     }
     let (cut, degraded) = (grudge(acts), degraded(acts));
@@ -130,18 +140,16 @@ pub(crate) fn label(fault: &str, kind: &str, acts: &[TimedAct]) -> String {
     qualities.dedup();
     let mut hows: Vec<String> = acts.iter().filter_map(|timed| timed.act.how()).collect();
     hows.dedup();
+    let stopped: BTreeSet<NodeId> = acts.iter().filter_map(|timed| timed.act.stops()).collect();
     let about = match &qualities[..] {
         _ if hows.len() == 1 => format!("{} {}", hows[0], join(&aimed_at(acts))),
         _ if !hows.is_empty() => join(&aimed_at(acts)),
+        _ if !cut.is_empty() && !stopped.is_empty() => format!("{} and {cut}", join(&aimed_at(acts))),
         _ if !cut.is_empty() => cut.to_string(),
         [] => join(&aimed_at(acts)),
         [quality] => format!("{quality} {degraded}"),
         _ => format!("{kind} {degraded}"),
     };
-    let how = if hows.len() > 1 || acts.iter().any(|timed| timed.after_ms > 0) {
-        format!(" {kind}")
-    } else {
-        String::new()
-    };
+    let how = if hows.len() > 1 || staged { format!(" {kind}") } else { String::new() };
     format!("{fault}{how} {about}").trim_end().to_owned()
 }

@@ -1,7 +1,9 @@
 //! What was really done: the lines of `faults.jsonl`.
 //!
-//! Two lines per fault, one when its first acts are done and one when all of it is undone; a fault that was skipped has
-//! only the first. The times of the two enclose everything the fault did.
+//! A line when the first acts of a fault are done and one when all of it is undone; a fault that was skipped has only the
+//! first. Between the two stands a line for every later moment at which the fault does something else: where a majority
+//! shifts, each shift. The times of the first and the last enclose everything that the fault did; what is in force from
+//! the time of one line to that of the next is what the first of them says.
 
 use std::ops::AddAssign;
 
@@ -14,18 +16,26 @@ use crate::{CutMode, NodeId, TimedAct};
 pub struct FaultRecord {
     /// Which fault of the run, from 0; joins the two lines of one fault.
     pub i: usize,
-    /// Nanoseconds since the start of the run: on `apply` just before the first act, on `heal` just after the last undo.
+    /// Nanoseconds since the start of the run: on `apply` and `shift` just before the first act of that moment, on `heal`
+    /// just after the last undo.
     pub t: u64,
-    /// Which of the two lines.
+    /// How long the acts of that moment took, in milliseconds: on `apply` and `shift` those after `t`, on `heal` the undoing
+    /// before it.
+    #[serde(default, skip_serializing_if = "none")]
+    pub took_ms: u64,
+    /// Which of the lines.
     pub event: FaultEvent,
     /// The fault's name: `partition`.
     pub fault: String,
     /// Which kind of it: `isolate-leader`.
     pub kind: String,
-    /// The nodes it is about: those stopped, or else the smaller side of what is cut.
+    /// The nodes it is about from now on: those stopped, or else the smaller side of what is cut.
     pub nodes: Vec<NodeId>,
-    /// The directed links it cuts, as `n1>n2`.
+    /// The directed links it cuts from now on, as `n1>n2`.
     pub cuts: Vec<String>,
+    /// Whether nothing of it is in force for now: between two kills of a storm, say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub idle: bool,
     /// How it cuts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<CutMode>,
@@ -38,9 +48,10 @@ pub struct FaultRecord {
     /// Why it was not done, may not have been done, or was done otherwise than planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// The fault for people: `partition {n2 | n1,n3}`.
+    /// The fault for people, as it is from now on: `partition {n2 | n1,n3}`.
     pub label: String,
-    /// Everything it does, with the nodes really taken. This is what a replay does again.
+    /// On `apply` and `heal`: everything it does, with the nodes really taken. This is what a replay does again. On `shift`:
+    /// what is done at that moment.
     pub acts: Vec<TimedAct>,
     /// On `heal`: the files it damaged, and where.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -53,12 +64,14 @@ pub struct FaultRecord {
     pub effective: Option<bool>,
 }
 
-/// The two moments of a fault.
+/// The moments of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FaultEvent {
     /// It is in force.
     Apply,
+    /// Something else of it is in force from now on, or nothing for a while.
+    Shift,
     /// It is undone.
     Heal,
 }

@@ -74,6 +74,8 @@ impl Plan {
                         Step { at_ms, hold_ms, fault, kind, leader: None, follows_ms: Vec::new(), acts };
                     steps.insert(record.i, step);
                 }
+                // The acts of `apply` have their times.
+                FaultEvent::Shift => {}
                 FaultEvent::Heal => {
                     let i = record.i;
                     let step = steps.get_mut(&i).ok_or(ReplayError::Unapplied { line, i })?;

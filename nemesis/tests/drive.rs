@@ -134,6 +134,8 @@ impl Stage {
         let record = |record: FaultRecord| {
             let mut line = match record.event {
                 FaultEvent::Apply => format!("apply {}, {}", record.label, word(record.outcome)),
+                FaultEvent::Shift if record.idle => format!("shift {}: nothing for now", record.label),
+                FaultEvent::Shift => format!("shift {}, {}", record.label, word(record.outcome)),
                 FaultEvent::Heal => {
                     format!(
                         "heal {}, {}, effective {:?}",
@@ -293,15 +295,49 @@ async fn a_fault_may_be_a_story_of_its_own() {
         STAGE,
         "100+1000 rolling: terminate n1, @200 start n1, @200 terminate n2, @500 start n2, @500 terminate n3",
         "100 terminate n1
-         100 apply rolling given n1,n2,n3, installed
+         100 apply rolling given n1, installed
          300 start n1
          300 terminate n2
+         300 shift rolling given n2, installed
          600 start n2
          600 terminate n3
+         600 shift rolling given n3, installed
          1100 start n3
-         1100 heal rolling given n1,n2,n3, installed, effective Some(true)",
+         1100 heal rolling given n3, installed, effective Some(true)",
     )
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_shift_is_recorded_with_what_is_in_force_from_then_on() {
+    let played = check(
+        STAGE,
+        "100+1000 partition: cut n1>n2 stall, cut n2>n1 stall, @200 cut n1>n3 stall, @200 heal n1>n2, @200 heal n2>n1, \
+         @200 cut n3>n1 stall, @500 heal n1>n3, @500 heal n3>n1, @700 cut n1>n2 stall",
+        "100 apply partition given {n1 | n2}, installed
+         300 shift partition given {n1 | n3}, installed
+         600 shift partition given {n1 | n2}: nothing for now",
+    )
+    .await;
+    let cuts: Vec<_> = played.records.iter().map(|record| record.cuts.join(" ")).collect();
+    assert_eq!(cuts, ["n1>n2 n2>n1", "n1>n3 n3>n1", "", "n1>n2", "n1>n2"]);
+    // It is replayed from the acts of its first line, times and all.
+    let lines: Vec<String> =
+        played.records.iter().map(|record| serde_json::to_string(record).expect("JSON")).collect();
+    let again = Plan::replay(&lines.join("\n"), 5).expect("a record");
+    assert_eq!((again.steps.len(), again.steps[0].acts.len(), again.steps[0].hold_ms), (1, 9, 1_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_problem_is_told_once() {
+    let played = check(
+        Stage { fails: Some("pause n1"), ..STAGE },
+        "100+1000 pause: pause n1, pause n2, @200 resume n1, @300 pause n1, @400 resume n1, @500 pause n1",
+        "",
+    )
+    .await;
+    let why = played.records.last().and_then(|record| record.why.clone());
+    assert_eq!(why.as_deref(), Some("pause n1: the puppet refuses (3 times)"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -334,11 +370,11 @@ async fn stopping_in_the_middle_undoes_everything_at_once() {
         "100 kill n1
          100 apply kill n1, installed
          200 pause n2
-         200 apply pause given n2,n3, installed
+         200 apply pause given n2, installed
          250 start n1
          250 heal kill n1, installed, effective Some(true)
          250 resume n2
-         250 heal pause given n2,n3, installed, effective Some(true)",
+         250 heal pause given n2, installed, effective Some(true)",
     )
     .await;
 }
@@ -393,7 +429,7 @@ async fn what_was_done_can_be_done_again() {
     record.push_str("{}\n");
     assert_eq!(
         Plan::replay(&record, 5).expect_err("{}").to_string(),
-        "line 6: missing field `i` at line 1 column 2"
+        "line 8: missing field `i` at line 1 column 2"
     );
 }
 

@@ -1,13 +1,18 @@
 //! `faults.jsonl`: what the nemesis really did, and when.
 //!
-//! Two lines per fault, one when it is applied and one when it is healed, joined here by their number `i`:
+//! Two lines per fault, one when it is applied and one when it is healed, joined here by their number `i`; between them one
+//! for every `shift`, after which something else of it is in force, or nothing for a while (`idle`):
 //!
 //! ```json
 //! {"i":0,"t":5000000000,"event":"apply","fault":"partition","kind":"isolate-leader","nodes":["n2"],
 //!  "cuts":["n2>n1","n1>n2"],"mode":"stall","planned_ms":5000,"hold_ms":3000,"outcome":"installed",
 //!  "label":"partition {n2 | n1,n3,n4,n5}"}
+//! {"i":0,"t":6200000000,"event":"shift","nodes":["n1","n2"],"cuts":["n1>n3"],"label":"partition {n1,n2 | n3,n4,n5}"}
 //! {"i":0,"t":8000000000,"event":"heal","outcome":"installed","effect":{"bytes_withheld":8120},"effective":true}
 //! ```
+//!
+//! Times are nanoseconds on the run's one clock. A fault counts as in force from just before its first act (`apply`) until
+//! just after its last undoing act (`heal`): whatever it did, it did in between.
 //!
 //! A controller that is killed leaves a torn last line and faults that were never healed. Both are read for what
 //! they are: the torn line is left out, the fault has no end.
@@ -48,14 +53,18 @@ pub struct Fault {
     pub fault: String,
     /// Which kind of it, such as `isolate-leader`.
     pub kind: String,
-    /// The nodes it was aimed at.
+    /// The nodes it was aimed at, at one time or another.
     pub nodes: Vec<String>,
-    /// The directed links it cut, as `n2>n1`.
+    /// The directed links it cut at one time or another, as `n2>n1`.
     pub cuts: Vec<String>,
     /// How a cut link behaves, `stall` or `reset`; empty where it says nothing.
     pub mode: String,
-    /// How people read it, such as `partition {n2 | n1,n3,n4,n5}`.
+    /// How people read it, such as `partition {n2 | n1,n3,n4,n5}`: what was in force of it at first.
     pub label: String,
+    /// What was in force of it later, in order; empty where it did everything at once.
+    pub shifts: Vec<Shift>,
+    /// Whether nothing of it was in force before the first shift.
+    pub idle: bool,
     /// When the plan wanted it, in milliseconds since the start of the run.
     pub planned_ms: Option<u64>,
     /// How long the plan wanted it held, in milliseconds.
@@ -75,7 +84,57 @@ pub struct Fault {
     pub effective: Option<bool>,
 }
 
+/// From when on something else of a fault was in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shift {
+    /// When.
+    pub t: Nanos,
+    /// How people read what is in force from then on.
+    pub label: String,
+    /// Whether that is nothing.
+    pub idle: bool,
+}
+
+/// A stretch of time in which one and the same thing was in force of a fault.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Strip<'a> {
+    /// The fault.
+    pub fault: &'a Fault,
+    /// How people read what was in force.
+    pub label: &'a str,
+    /// From when on, in ns.
+    pub from: Nanos,
+    /// Until when; `None` when no end was recorded.
+    pub to: Option<Nanos>,
+}
+
+impl Strip<'_> {
+    /// Its end, taking `never` for one that was not recorded.
+    pub fn end_or(&self, never: Nanos) -> Nanos {
+        self.to.unwrap_or(never)
+    }
+
+    /// Whether it lies, wholly or in part, between `from` and `to`.
+    pub fn overlaps(&self, from: Nanos, to: Nanos) -> bool {
+        self.from <= to && self.end_or(Nanos::MAX) >= from
+    }
+}
+
 impl Fault {
+    /// What it is called as a whole: of one that shifts, no state is its name.
+    pub fn name(&self) -> String {
+        if self.shifts.is_empty() { self.label.clone() } else { format!("{} {}", self.fault, self.kind) }
+    }
+
+    /// What was in force of it, one strip after the other; none if it was skipped, nor while it was idle.
+    pub fn strips(&self) -> impl Iterator<Item = Strip<'_>> {
+        let first = (self.applied_ns, &self.label, self.idle);
+        let all = std::iter::once(first).chain(self.shifts.iter().map(|it| (it.t, &it.label, it.idle)));
+        let ends = self.shifts.iter().map(|shift| Some(shift.t)).chain([self.healed_ns]);
+        let seen = all.zip(ends).filter(move |((.., idle), _)| self.was_in_force() && !idle);
+        seen.map(move |((from, label, _), to)| Strip { fault: self, label, from, to })
+    }
+
     /// Whether it can have been in force at some time.
     pub fn was_in_force(&self) -> bool {
         self.outcome != FaultOutcome::Skipped
@@ -103,6 +162,7 @@ struct Line {
     kind: String,
     nodes: Vec<String>,
     cuts: Vec<String>,
+    idle: bool,
     mode: Option<String>,
     label: Option<String>,
     planned_ms: Option<u64>,
@@ -129,6 +189,11 @@ pub fn parse(text: &str) -> Result<Vec<Fault>, String> {
         };
         match line.event.as_str() {
             "apply" => faults.push(applied(line)),
+            "shift" => {
+                if let Some(fault) = faults.iter_mut().rev().find(|fault| fault.i == line.i) {
+                    shift(fault, line);
+                }
+            }
             "heal" => {
                 if let Some(fault) = faults.iter_mut().rev().find(|fault| fault.i == line.i) {
                     heal(fault, line);
@@ -153,6 +218,8 @@ fn applied(line: Line) -> Fault {
         cuts: line.cuts,
         mode: line.mode.unwrap_or_default(),
         label,
+        shifts: Vec::new(),
+        idle: line.idle,
         planned_ms: line.planned_ms,
         hold_ms: line.hold_ms,
         applied_ns: line.t,
@@ -164,8 +231,19 @@ fn applied(line: Line) -> Fault {
     }
 }
 
+fn shift(fault: &mut Fault, line: Line) {
+    for (all, new) in [(&mut fault.nodes, line.nodes), (&mut fault.cuts, line.cuts)] {
+        let unknown: Vec<String> = new.into_iter().filter(|it| !all.contains(it)).collect();
+        all.extend(unknown);
+    }
+    let last = fault.shifts.last().map_or(fault.applied_ns, |shift| shift.t);
+    let label = line.label.unwrap_or_default();
+    fault.shifts.push(Shift { t: line.t.max(last), label, idle: line.idle });
+}
+
 fn heal(fault: &mut Fault, line: Line) {
-    fault.healed_ns = Some(line.t.max(fault.applied_ns));
+    let last = fault.shifts.last().map_or(fault.applied_ns, |shift| shift.t);
+    fault.healed_ns = Some(line.t.max(last));
     fault.why = line.why.or(fault.why.take());
     fault.outcome = line.outcome.unwrap_or(fault.outcome); // known better at the end
     // A fault that has no way to measure whether it bites counts as biting once it is installed.
@@ -200,6 +278,30 @@ mod tests {
         assert_eq!((faults[0].applied_ns, faults[0].healed_ns), (5000, Some(8000)));
         assert_eq!(faults[0].effect, [("pid".to_string(), "17".to_string())]);
         assert_eq!(faults[0].effective, Some(false));
+    }
+
+    #[test]
+    fn each_shift_is_a_strip_of_its_own() {
+        let shift = |t: u64, rest: &str| {
+            format!(r#"{{"i":0,"t":{t},"event":"shift","fault":"pause","outcome":"installed",{rest}}}"#)
+        };
+        let text = [
+            APPLY.to_string(),
+            shift(6000, r#""nodes":["n2"],"label":"pause n2""#),
+            shift(6500, r#""idle":true,"label":"pause n1,n2""#),
+            shift(7000, r#""nodes":["n1"],"label":"pause n1""#),
+            HEAL.to_string(),
+        ];
+        let faults = parse(&text.join("\n")).unwrap();
+        let strips: Vec<_> = faults[0].strips().map(|it| (it.label, it.from, it.to)).collect();
+        assert_eq!(
+            strips,
+            [("pause n1", 5000, Some(6000)), ("pause n2", 6000, Some(6500)), ("pause n1", 7000, Some(8000))]
+        );
+        assert_eq!(
+            (faults[0].name().as_str(), &faults[0].nodes[..]),
+            ("pause one", &["n1".into(), "n2".into()][..])
+        );
     }
 
     #[test]

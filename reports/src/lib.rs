@@ -32,6 +32,7 @@
 //!
 //! A new report is a new file here, a line in [`render::RENDERERS`] and a snapshot in `tests/`.
 
+pub mod circumstances;
 pub mod clock;
 pub mod coverage;
 pub mod faults;

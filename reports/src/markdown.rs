@@ -12,6 +12,8 @@ use crate::wording::{count, duration, elide, percent, seconds};
 const SENTENCE_CHARS_MAX: usize = 600;
 /// The most faults in the table.
 const FAULTS_MAX: usize = 30;
+/// The most states of one fault in the table.
+const STATES_MAX: usize = 6;
 
 /// The report.
 pub fn render(run: &RunDir) -> String {
@@ -89,7 +91,7 @@ fn faults(run: &RunDir) -> String {
     for fault in faults.iter().take(FAULTS_MAX) {
         table += &format!(
             "| {} | {} | {} | {} | {} |\n",
-            escaped(&elide(&fault.label, 60)),
+            escaped(&elide(&fault.name(), 60)),
             if fault.was_in_force() { seconds(fault.applied_ns) } else { "–".to_string() },
             match fault.healed_ns {
                 Some(healed) => seconds(healed),
@@ -103,6 +105,16 @@ fn faults(run: &RunDir) -> String {
                 None => "–",
             }
         );
+        if !fault.shifts.is_empty() {
+            for strip in fault.strips().take(STATES_MAX) {
+                let to = strip.to.map_or("never".to_string(), seconds);
+                table += &format!(
+                    "| ↳ {} | {} | {to} | | |\n",
+                    escaped(&elide(strip.label, 60)),
+                    seconds(strip.from)
+                );
+            }
+        }
     }
     if let Some(more) = faults.len().checked_sub(FAULTS_MAX).filter(|more| *more > 0) {
         table += &format!("\nand {} more.\n", count(more));

@@ -22,7 +22,7 @@ use tribunal_checker::op::{Nanos, Op, Outcome};
 use tribunal_checker::verdict::OpId;
 
 use crate::clock::Clock;
-use crate::faults::Fault;
+use crate::faults::{Fault, Strip};
 use crate::judgement::Judgement;
 
 /// The most operations that a picture shows.
@@ -76,10 +76,10 @@ pub struct Picture<'a> {
     pub lanes: Vec<Lane<'a>>,
     /// The times of the events shown, in order; two events at the same time are two ticks.
     pub ticks: Vec<Nanos>,
-    /// The faults that were in force in the meantime, in the order of application.
-    pub faults: Vec<&'a Fault>,
-    /// What the object may hold at the left edge.
-    pub before: &'a [String],
+    /// What was in force of faults in the meantime, by when it began.
+    pub faults: Vec<Strip<'a>>,
+    /// What the object may hold when the counterexample begins, and the operation that begins it.
+    pub before: Option<(&'a [String], &'a Op)>,
     /// How many operations of the counterexample are left out for want of room.
     pub left_out: usize,
     /// What the times at the ticks are.
@@ -140,8 +140,13 @@ impl<'a> Picture<'a> {
         }
         let clock = Clock::of(judgement.ops.iter().map(|numbered| &numbered.op));
         let (first, last) = (*ticks.first()?, *ticks.last()?);
-        let faults = faults.iter().filter(|fault| fault.overlaps(first, last)).collect();
-        Some(Picture { lanes, ticks, faults, before: &violation.before, left_out, clock })
+        let strips = faults.iter().flat_map(Fault::strips);
+        let mut faults: Vec<Strip> = strips.filter(|strip| strip.overlaps(first, last)).collect();
+        faults.sort_by_key(|strip| strip.from);
+        let first = violation.minimal.iter().filter_map(|id| ops.get(id).copied()).min_by_key(|op| op.call);
+        let before =
+            first.map(|first| (&violation.before[..], first)).filter(|(states, _)| !states.is_empty());
+        Some(Picture { lanes, ticks, faults, before, left_out, clock })
     }
 
     /// All bars, lane by lane.

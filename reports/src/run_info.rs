@@ -4,7 +4,7 @@
 //! an `Option` or an empty list, so that the run directory of a controller that was killed can still be read.
 
 use serde::{Deserialize, Serialize};
-use tribunal_checker::op::Nanos;
+use tribunal_checker::op::{Nanos, Value};
 
 use crate::wording::is_unseen;
 
@@ -70,6 +70,22 @@ pub struct RunInfo {
     /// Connections to nodes that no node made, and that no cut held up, if there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strangers: Option<Strangers>,
+    /// The violation that the check beside the run found, and that ended the run, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen_live: Option<SeenLive>,
+}
+
+/// What the check beside the run found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeenLive {
+    /// The key that it was found on. The check of the whole history looks at this one first.
+    pub key: Value,
+    /// The operation whose completion nothing survived, as people read it.
+    pub operation: String,
+    /// Its process.
+    pub process: u64,
+    /// When it completed.
+    pub t: Nanos,
 }
 
 /// Connections to nodes that no node made.

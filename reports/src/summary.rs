@@ -1,9 +1,8 @@
 //! What every report says first: the outcome, what was tried, and how to see it again.
 
-use tribunal_checker::op::Nanos;
+use tribunal_checker::op::Op;
 
 use crate::clock::Clock;
-use crate::faults::Fault;
 use crate::judgement::RunOutcome;
 use crate::run_dir::RunDir;
 use crate::run_info::shell_quoted;
@@ -48,8 +47,13 @@ pub fn subject(run: &RunDir) -> Vec<String> {
     if !info.is_history() {
         words.push(counted(info.nodes.len(), "node"));
     }
-    if stats.tally.all() > 0 {
-        words.push(counted(stats.processes, "process").replace("processs", "processes"));
+    let processes = counted(stats.processes, "process").replace("processs", "processes");
+    match info.concurrency {
+        _ if stats.tally.all() == 0 => {}
+        0 => words.push(processes),
+        // A client whose operation was not answered goes on as a new process.
+        clients if clients == stats.processes => words.push(counted(clients, "client")),
+        clients => words.push(format!("{} ({processes})", counted(clients, "client"))),
     }
     words.push(match run.clock() {
         _ if stats.tally.all() == 0 => "no operation".to_string(),
@@ -71,12 +75,32 @@ pub fn violated_key(run: &RunDir) -> Option<String> {
     (!key.is_nil()).then(|| value(key))
 }
 
-/// The faults in force when the operation that fits nowhere completed, each with how long it had been so.
-pub fn faults_at_witness(run: &RunDir) -> Vec<(&Fault, Nanos)> {
-    let Some(violation) = run.judgement.violation() else { return Vec::new() };
-    let at = violation.detected;
-    let active = run.evidence.faults.iter().filter(|fault| fault.overlaps(at, at));
-    active.map(|fault| (fault, at - fault.applied_ns)).collect()
+/// What the check beside the run had said, where that is not what this report is about; `None` where it is.
+pub fn seen_live_otherwise(run: &RunDir) -> Option<String> {
+    let seen = run.evidence.info.seen_live.as_ref()?;
+    let on = if seen.key.is_nil() { String::new() } else { format!(" on {}", value(&seen.key)) };
+    let what = format!("process {}'s `{}`{on}", seen.process, elide(&seen.operation, 60));
+    let Some(violation) = run.judgement.violation() else {
+        return Some(format!(
+            "the check beside the run stopped it at {what}; the check of the whole history found no violation"
+        ));
+    };
+    if violation.key != seen.key {
+        return Some(format!("the check beside the run had stopped it at another violation: {what}"));
+    }
+    let witness = run.judgement.op(violation.witness)?;
+    let same = witness.process == seen.process && witness.completed == Some(seen.t);
+    (!same).then(|| {
+        format!(
+            "the check beside the run stopped it when nothing more explained {what}; the proof is smaller"
+        )
+    })
+}
+
+/// The operation that the counterexample begins with.
+pub fn first_of_counterexample(run: &RunDir) -> Option<&Op> {
+    let minimal = run.judgement.violation()?.minimal.iter();
+    minimal.filter_map(|&id| run.judgement.op(id)).min_by_key(|op| op.call)
 }
 
 /// The places of the longest legal order: `①②③`, or `①…⑫` when there are many.

@@ -4,11 +4,12 @@ mod lanes;
 
 use tribunal_checker::verdict::{Impossible, Violation};
 
+use crate::circumstances;
 use crate::judgement::Judgement;
 use crate::run_dir::RunDir;
 use crate::run_info::shell_quoted;
 use crate::summary;
-use crate::wording::{count, duration, elide, operation, percent};
+use crate::wording::{count, elide, operation, percent};
 
 /// The most characters in a line.
 pub const WIDTH: usize = 100;
@@ -24,6 +25,9 @@ pub fn render(run: &RunDir) -> String {
     lines.extend(wrapped(&judgement.sentence, 2, 2).into_iter().take(5));
     if judgement.interrupted {
         lines.push("  the run was interrupted: it is judged by what was recorded until then".to_string());
+    }
+    if let Some(otherwise) = summary::seen_live_otherwise(run) {
+        lines.extend(wrapped(&otherwise, 2, 4).into_iter().take(2));
     }
     if let Some(violation) = judgement.violation() {
         lines.extend(circumstances(run));
@@ -59,17 +63,10 @@ fn headline(run: &RunDir) -> Vec<String> {
     lines.map(|line| line.replace('\u{a0}', " ")).collect()
 }
 
-/// The faults at the time of the violation.
+/// The faults around the violation.
 fn circumstances(run: &RunDir) -> Vec<String> {
-    if run.evidence.info.is_history() {
-        return Vec::new();
-    }
-    let active: Vec<String> = summary::faults_at_witness(run)
-        .iter()
-        .map(|(fault, for_ns)| format!("{} for {}", fault.label, duration(*for_ns)))
-        .collect();
-    let during = if active.is_empty() { "no fault in force".to_string() } else { active.join(" and ") };
-    wrapped(&format!("at that time: {during}"), 2, 2).into_iter().take(3).collect()
+    let said = circumstances::around_violation(run);
+    said.iter().flat_map(|sentence| wrapped(sentence, 2, 4).into_iter().take(3)).collect()
 }
 
 /// A command as it can be typed, broken before a flag wherever a line is too narrow for it.
@@ -100,8 +97,9 @@ pub(crate) fn picture(run: &RunDir) -> Vec<String> {
 /// The picture, and why nothing works.
 fn evidence(run: &RunDir, violation: &Violation) -> Vec<String> {
     let mut lines = Vec::new();
-    if !violation.before.is_empty() {
-        lines.push(line(&format!("  state before: {{{}}}", violation.before.join(", "))));
+    if let (false, Some(first)) = (violation.before.is_empty(), summary::first_of_counterexample(run)) {
+        let states = violation.before.join(", ");
+        lines.push(line(&format!("  state before p{} {}: {{{states}}}", first.process, operation(first))));
     }
     lines.extend(picture(run));
     let lead = match violation.order.len() {
@@ -119,7 +117,7 @@ fn evidence(run: &RunDir, violation: &Violation) -> Vec<String> {
     if let Some(more) = violation.impossible.len().checked_sub(4) {
         lines.push(format!("  and {} more ways, none of which works", more + 1));
     }
-    for explanation in violation.explanations.iter().take(4) {
+    for explanation in violation.explanations.iter().take(5) {
         let says = format!("{} {}", explanation.question, explanation.answer);
         lines.extend(wrapped(&says, 2, 4).into_iter().take(2));
     }

@@ -1,6 +1,6 @@
 //! `trace.json`: the run on the tracks of a trace viewer (Chrome's trace event format; ui.perfetto.dev opens it).
 //!
-//! One track per process with one slice per operation; one track per kind of fault with one slice per fault. A slice that has no end
+//! One track per process with one slice per operation; one track per kind of fault with one slice for each of its states. A slice that has no end
 //! lasts to the end of the run.
 
 use std::collections::BTreeSet;
@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 use tribunal_checker::op::Op;
 
+use crate::faults::Fault;
 use crate::run_dir::RunDir;
 use crate::stats::last_event;
 use crate::wording::{elide, operation, value};
@@ -70,13 +71,14 @@ pub fn render(run: &RunDir) -> Vec<u8> {
         let witness = run.judgement.violation().is_some() && centre == first + at;
         out.push(&slice(op, end, witness));
     }
-    for fault in run.evidence.faults.iter().filter(|fault| fault.was_in_force()) {
+    for strip in run.evidence.faults.iter().flat_map(Fault::strips) {
+        let fault = strip.fault;
         out.push(&Slice {
-            name: elide(&fault.label, 80),
+            name: elide(strip.label, 80),
             cat: "fault",
             ph: "X",
-            ts: micros(fault.applied_ns),
-            dur: micros(fault.end_or(end.max(fault.applied_ns)) - fault.applied_ns),
+            ts: micros(strip.from),
+            dur: micros(strip.end_or(end.max(strip.from)) - strip.from),
             pid: FAULTS,
             tid: kinds.iter().position(|kind| *kind == fault.fault).unwrap_or(0) as u64,
             args: Args { outcome: fault.outcome.name(), ..Args::default() },

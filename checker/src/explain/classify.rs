@@ -9,6 +9,7 @@
 //! The proof is the counterexample; the sentence is a reading of it.
 
 mod counter;
+mod fate;
 mod ids;
 mod lock;
 mod log;
@@ -20,6 +21,7 @@ mod unfounded;
 
 use std::cmp::Reverse;
 
+use self::fate::Missing;
 use super::moves::Sub;
 use super::subject::{Recorded, Subject};
 use super::words::{Clock, count, on};
@@ -37,6 +39,8 @@ pub(super) struct Finding {
     pub(super) sentence: String,
     /// The operations that the sentence sets against each other, by position in the part.
     pub(super) named: Vec<usize>,
+    /// The acknowledged effect that an answer of them does not show, if that is what is wrong.
+    pub(super) missing: Option<Missing>,
 }
 
 /// A counterexample, and all that was recorded around it.
@@ -110,7 +114,7 @@ impl<'a> Case<'a> {
             count(all, "operation"),
             count(candidates, "candidate")
         );
-        Finding { class: "no-order", sentence, named: Vec::new() }
+        Finding { class: "no-order", sentence, named: Vec::new(), missing: None }
     }
 }
 

@@ -3,7 +3,8 @@
 //! - *Failures that happened after all.* A client that reports as failed what may have taken effect is the best
 //!   known source of false alarms: so all failures are taken for indeterminate, and the history is checked again.
 //! - *Sequential consistency* (Lamport 1979): does an order exist that keeps only each process's own? Then the
-//!   values are old, but nothing is lost.
+//!   values may be out of date; that says nothing of whether something is lost, which only later observations tell
+//!   (`classify/fate.rs`).
 //! - *One node.* Reads prove nothing when dropped, so each node's reads are dropped in turn: if no violation is
 //!   left, that node alone gave the impossible answers.
 //! - *Clocks.* By how much would one process's operations have to be shifted? In a run of our own all instants
@@ -111,9 +112,7 @@ impl Would<'_> {
         let answer = match holds {
             None => format!("undecided: {these} {have} too many orders to try"),
             Some(true) => {
-                format!(
-                    "yes: {these} {fit} into an order that keeps each process's own: what was answered may be old rather than lost"
-                )
+                format!("yes: {these} {fit} into an order that keeps each process's own")
             }
             Some(false) => {
                 format!("no: {these} {fit} into no order, even if only each process's own has to be kept")

@@ -47,7 +47,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
                 a href="verdict.json" { "verdict.json" } "."
             }
             @if picture.faults.len() > lanes::STRIPS_MAX {
-                " Of " (counted(picture.faults.len(), "fault")) " in the meantime the last " (lanes::STRIPS_MAX) " are drawn."
+                " Of " (counted(picture.faults.len(), "fault state")) " in the meantime the last " (lanes::STRIPS_MAX) " are drawn."
             }
         }
         (in_words(&picture))

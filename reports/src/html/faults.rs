@@ -13,6 +13,8 @@ use crate::wording::{count, counted, duration, elide, seconds};
 
 /// The most rows of the table.
 const ROWS_MAX: usize = 500;
+/// The most states of one fault that have a row.
+const STATES_MAX: usize = 12;
 /// With more faults than this, the table is folded at first: the picture of the whole run and the coverage say the same in less.
 const ROWS_OPEN_MAX: usize = 12;
 
@@ -35,7 +37,10 @@ pub(super) fn section(run: &RunDir) -> Markup {
         Number("first ok after heal"),
     ];
     let rows = html! {
-        @for fault in faults.iter().take(ROWS_MAX) { (row(run, fault)) }
+        @for fault in faults.iter().take(ROWS_MAX) {
+            (row(run, fault))
+            @if !fault.shifts.is_empty() { (states(fault)) }
+        }
         @if faults.len() > ROWS_MAX {
             tr .faint {
                 td colspan=(columns.len()) {
@@ -45,12 +50,37 @@ pub(super) fn section(run: &RunDir) -> Markup {
         }
     };
     let body = html! {
+        p .remark {
+            "Times are seconds on the run's one clock, as everywhere in this report. A fault is applied when its first act "
+            "begins, and healed when its last undoing act is done: it counts as in force all the time in between."
+        }
         details open[faults.len() <= ROWS_OPEN_MAX] {
             summary { "When, and what came of each" }
             (table(&columns, rows))
         }
     };
     titled("faults", "Faults", &counted(faults.len(), "fault"), body)
+}
+
+/// A row for each state of a fault that shifts.
+fn states(fault: &Fault) -> Markup {
+    let more = fault.strips().count().saturating_sub(STATES_MAX);
+    html! {
+        @for strip in fault.strips().take(STATES_MAX) {
+            tr .faint {
+                td {}
+                td .named { "↳ " (elide(strip.label, 80)) }
+                td colspan="2" {}
+                (number(seconds(strip.from)))
+                (number(strip.to.map_or("never".to_string(), seconds)))
+                (number(strip.to.map_or("–".to_string(), |to| duration(to - strip.from))))
+                td colspan="4" {}
+            }
+        }
+        @if more > 0 {
+            tr .faint { td {} td colspan="10" { "and " (counted(more, "more state")) ", in " a href="faults.jsonl" { "faults.jsonl" } } }
+        }
+    }
 }
 
 fn row(run: &RunDir, fault: &Fault) -> Markup {
@@ -62,7 +92,7 @@ fn row(run: &RunDir, fault: &Fault) -> Markup {
     html! {
         tr {
             (number(fault.i))
-            td .named { span .(format!("swatch fault-{}", class(fault))) {} (elide(&fault.label, 80)) }
+            td .named { span .(format!("swatch fault-{}", class(fault))) {} (elide(&fault.name(), 80)) }
             td { (elide(&fault.kind, 40)) @if !fault.mode.is_empty() { ", " (elide(&fault.mode, 20)) } }
             (numbers([planned, applied, healed, held]))
             td .came { (fault.outcome.name()) @if let Some(why) = &fault.why { ": " (elide(why, 120)) } }

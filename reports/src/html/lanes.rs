@@ -6,6 +6,7 @@
 use maud::{Markup, html};
 
 use crate::clock::Clock;
+use crate::faults::Strip;
 use crate::picture::{Axis, Bar, Ending, Picture};
 use crate::wording::{counted, elide, operation, seconds};
 
@@ -63,9 +64,9 @@ pub(super) fn draw(picture: &Picture) -> Markup {
                 (name(lane.process, at))
                 @for bar in &lane.bars { (draw_bar(bar, &axis, y + (LANE_HEIGHT - BAR_HEIGHT) / 2.0, label_max, picture.clock)) }
             }
-            @for (at, fault) in picture.faults.iter().skip(picture.faults.len() - strips).enumerate() {
+            @for (at, it) in picture.faults.iter().skip(picture.faults.len() - strips).enumerate() {
                 @let y = lanes_end + 4.0 + at as f64 * STRIP_HEIGHT;
-                (strip(picture, fault, &axis, y, at == 0))
+                (strip(picture, it, &axis, y, at == 0))
             }
         }
     }
@@ -195,34 +196,35 @@ fn before(picture: &Picture, y: f64) -> Markup {
     html! {
         @if picture.left_out > 0 {
             text .before x=(px(LEFT - 2.0)) y="14" { (counted(picture.left_out, "operation")) " before these, not drawn" }
-        } @else if !picture.before.is_empty() {
+        } @else if let Some((states, first)) = picture.before {
             line .edge x1=(px(LEFT - 8.0)) x2=(px(LEFT - 8.0)) y1="4" y2=(px(y)) {}
             text .before x=(px(LEFT - 2.0)) y="14" {
-                "before this, the state is " @if picture.before.len() > 1 { "one of " }
-                (elide(&picture.before.join(", "), 100))
+                "before p" (first.process) " " (elide(&operation(first), 30)) ", the state is "
+                @if states.len() > 1 { "one of " }
+                (elide(&states.join(", "), 80))
             }
         }
     }
 }
 
-/// The time in which a fault was in force; open at the ends that lie outside the picture.
-fn strip(picture: &Picture, fault: &crate::faults::Fault, axis: &Axis, y: f64, first: bool) -> Markup {
+/// The time in which something was in force of a fault; open at the ends that lie outside the picture.
+fn strip(picture: &Picture, it: &Strip, axis: &Axis, y: f64, first: bool) -> Markup {
     let (begin, end) =
         (picture.ticks.first().copied().unwrap_or(0), picture.ticks.last().copied().unwrap_or(0));
-    let from = axis.at_time(fault.applied_ns);
-    let open = fault.healed_ns.is_none_or(|healed| healed > end);
-    let to = if open { axis.right() } else { axis.at_time(fault.end_or(end)) };
-    let known = matches!(fault.fault.as_str(), "kill" | "pause" | "partition");
-    let class = if known { fault.fault.as_str() } else { "other" };
-    let began = if fault.applied_ns < begin { "◂ " } else { "" };
-    let until = match fault.healed_ns {
-        Some(healed) => format!("to {} s", seconds(healed)),
+    let from = axis.at_time(it.from);
+    let open = it.to.is_none_or(|ended| ended > end);
+    let to = if open { axis.right() } else { axis.at_time(it.end_or(end)) };
+    let known = matches!(it.fault.fault.as_str(), "kill" | "pause" | "partition");
+    let class = if known { it.fault.fault.as_str() } else { "other" };
+    let began = if it.from < begin { "◂ " } else { "" };
+    let until = match it.to {
+        Some(ended) => format!("to {} s", seconds(ended)),
         None => "never seen to heal".to_string(),
     };
     let label = format!(
         "{began}{} · from {} s {until}{}",
-        elide(&fault.label, 60),
-        seconds(fault.applied_ns),
+        elide(it.label, 60),
+        seconds(it.from),
         if open { " ▸" } else { "" }
     );
     // A label longer than its strip goes on beside it, but not past the right edge.

@@ -109,12 +109,18 @@ fn merged(run: &RunDir, window: Window) -> Vec<Line> {
         })
         .collect();
     for fault in run.evidence.faults.iter().filter(|fault| fault.was_in_force()) {
-        let mut event = |t, what: &str| {
-            let text = elide(&format!("{what} {}", fault.label), 200);
+        let mut event = |t, what: &str, label: &str| {
+            let text = elide(&format!("{what} {label}"), 200);
             lines.push(Line { t, source: "nemesis".into(), class: "nemesis", text, at: None });
         };
-        event(fault.applied_ns, "apply");
-        fault.healed_ns.into_iter().for_each(|healed| event(healed, "heal"));
+        event(fault.applied_ns, "apply", &fault.label);
+        for shift in &fault.shifts {
+            match shift.idle {
+                true => event(shift.t, "nothing for now of", &fault.name()),
+                false => event(shift.t, "shift to", &shift.label),
+            }
+        }
+        fault.healed_ns.into_iter().for_each(|healed| event(healed, "heal", &fault.name()));
     }
     // The operations that the picture shows: more of them would hide what the nodes say.
     let drawn = counterexample::drawn(run);

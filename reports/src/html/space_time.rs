@@ -14,7 +14,7 @@ use super::table::Column::{Number, Text};
 use super::table::{numbers, table};
 use super::{faults, titled};
 use crate::clock::Clock;
-use crate::faults::Fault;
+use crate::faults::{Fault, Strip};
 use crate::run_dir::RunDir;
 use crate::traffic::{self, Sample};
 use crate::wording::{bytes, elide, operation, seconds};
@@ -59,7 +59,7 @@ struct Picture<'a> {
     arrows: Vec<Arrow>,
     /// The operations of the counterexample, by node.
     ops: Vec<Vec<(&'a Op, bool)>>,
-    faults: Vec<&'a Fault>,
+    faults: Vec<Strip<'a>>,
 }
 
 pub(super) fn section(run: &RunDir) -> Markup {
@@ -103,7 +103,8 @@ impl<'a> Picture<'a> {
             }
         }
         ops.iter_mut().for_each(|ops: &mut Vec<(&Op, bool)>| ops.sort_by_key(|(op, _)| op.call));
-        let faults = run.evidence.faults.iter().filter(|fault| fault.overlaps(window.0, window.1));
+        let strips = run.evidence.faults.iter().flat_map(Fault::strips);
+        let faults = strips.filter(|strip| strip.overlaps(window.0, window.1));
         Some(Picture { nodes, window, stretches, arrows, ops, faults: faults.take(STRIPS_MAX).collect() })
     }
 
@@ -158,11 +159,11 @@ impl<'a> Picture<'a> {
                         (self.bar(op, *witness, y - 6.0 - (at + 1) as f64 * (BAR_HEIGHT + 3.0)))
                     }
                 }
-                @for (at, fault) in self.faults.iter().enumerate() {
+                @for (at, strip) in self.faults.iter().enumerate() {
                     @let y = bottom + at as f64 * STRIP_HEIGHT;
-                    @let (from, to) = (self.x(fault.applied_ns), self.x(fault.end_or(Nanos::MAX)));
-                    rect .strip.(faults::class(fault)) x=(px(from)) y=(px(y)) width=(px((to - from).max(2.0))) height=(px(STRIP_HEIGHT - 4.0)) {}
-                    text .strip-label x=(px(from + 5.0)) y=(px(y + 12.0)) { (elide(&fault.label, 110)) }
+                    @let (from, to) = (self.x(strip.from), self.x(strip.end_or(Nanos::MAX)));
+                    rect .strip.(faults::class(strip.fault)) x=(px(from)) y=(px(y)) width=(px((to - from).max(2.0))) height=(px(STRIP_HEIGHT - 4.0)) {}
+                    text .strip-label x=(px(from + 5.0)) y=(px(y + 12.0)) { (elide(strip.label, 110)) }
                 }
             }
         }

@@ -53,7 +53,7 @@ pub(super) fn environment(run: &RunDir) -> Markup {
     let info = &run.evidence.info;
     let body = html! {
         dl {
-            @for (what, text) in facts(info) {
+            @for (what, text) in facts(info, run.judgement.stats.processes) {
                 dt { (what) }
                 dd { (text) }
             }
@@ -76,7 +76,7 @@ fn command_line(words: &[String]) -> String {
 }
 
 /// What is known of how and where the run was made.
-fn facts(info: &RunInfo) -> Vec<(&'static str, String)> {
+fn facts(info: &RunInfo, processes: usize) -> Vec<(&'static str, String)> {
     let millis = |ms: u64| duration(ms.saturating_mul(1_000_000));
     let git = info.tool.git.as_ref().map_or(String::new(), |git| format!(" ({git})"));
     let rate = match info.rate {
@@ -96,7 +96,13 @@ fn facts(info: &RunInfo) -> Vec<(&'static str, String)> {
         ("started", info.started_utc.clone()),
         (
             "clients",
-            format!("{} at a time, {rate}, for {}", count(info.concurrency), millis(info.time_limit_ms)),
+            format!(
+                "{} at a time, {rate}, for {}; as {}: a client whose operation was not answered goes on as a new process, \
+                 and so do the final reads",
+                count(info.concurrency),
+                millis(info.time_limit_ms),
+                counted(processes, "process").replace("processs", "processes")
+            ),
         ),
         ("keys", format!("{} at a time{per_key}", count(info.keys))),
         (

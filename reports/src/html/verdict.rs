@@ -2,10 +2,11 @@
 
 use maud::{Markup, html};
 
+use crate::circumstances;
 use crate::judgement::RunOutcome;
 use crate::run_dir::RunDir;
 use crate::summary;
-use crate::wording::{duration, elide};
+use crate::wording::elide;
 
 /// The longest sentence that the page shows.
 const SENTENCE_CHARS_MAX: usize = 600;
@@ -48,23 +49,20 @@ fn further_lines(error: &str) -> Markup {
     html! { @if !lines.is_empty() { pre .commands { (lines.join("\n")) } } }
 }
 
-/// What was tried; the key, the time and the faults of a violation.
+/// What was tried; the key and the time of a violation, and the faults around it.
 fn subject(run: &RunDir) -> Markup {
-    let active = summary::faults_at_witness(run);
+    let around = circumstances::around_violation(run);
     html! {
         p .subject {
             (summary::subject(run).join(" · "))
             @if let Some(key) = summary::violated_key(run) { " · key " code { (key) } }
             @if let Some(violation) = run.judgement.violation() {
                 " · detected at " (run.clock().instant(violation.detected))
-                @if !run.evidence.info.is_history() {
-                    @if active.is_empty() { " · no fault in force" } @else { " · during " }
-                }
-                @for (at, (fault, for_ns)) in active.iter().enumerate() {
-                    @if at > 0 { " and " }
-                    b { (elide(&fault.label, 80)) } " (for " (duration(*for_ns)) ")"
-                }
             }
+        }
+        @if let Some(otherwise) = summary::seen_live_otherwise(run) { p { (with_code(&capital(&otherwise))) "." } }
+        @if !around.is_empty() {
+            ul .circumstances { @for sentence in &around { li { (with_code(&elide(sentence, SENTENCE_CHARS_MAX))) } } }
         }
     }
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{columns, faults, raw, titled};
 use crate::clock::Clock;
+use crate::faults::Fault;
 use crate::run_dir::RunDir;
 use crate::stats::last_event;
 use crate::wording::{count, counted, elide};
@@ -106,12 +107,13 @@ pub(super) fn data(run: &RunDir) -> Markup {
         events,
         columns: columns::pack(&history.ops, witness.unwrap_or(0), unit_ns),
         faults: in_force
+            .flat_map(Fault::strips)
             .take(FAULTS_MAX)
-            .map(|fault| Strip {
-                label: elide(&fault.label, 60),
-                ink: faults::class(fault),
-                from: fault.applied_ns / unit_ns,
-                to: fault.healed_ns.map(|healed| healed / unit_ns),
+            .map(|strip| Strip {
+                label: elide(strip.label, 60),
+                ink: faults::class(strip.fault),
+                from: strip.from / unit_ns,
+                to: strip.to.map(|end| end / unit_ns),
             })
             .collect(),
         violation: witness.and_then(|id| {

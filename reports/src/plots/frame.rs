@@ -228,18 +228,19 @@ fn bands<'a, Y: Ranged<ValueType = f64>>(
     let (xs, ys) = chart.plotting_area().get_pixel_range();
     let area = chart.plotting_area().strip_coord_spec();
     let offset = area.get_base_pixel();
-    for fault in faults {
-        let (from, to) = reach(chart, fault, &xs);
-        let shade = colour(palette::of_fault(&fault.fault)).mix(0.10).filled();
+    for strip in faults.iter().flat_map(|fault| fault.strips()) {
+        let (from, to) = reach(chart, strip.from, strip.to, &xs);
+        let shade = colour(palette::of_fault(&strip.fault.fault)).mix(0.10).filled();
         area.draw(&Rectangle::new([(from - offset.0, 0), (to - offset.0, ys.end - ys.start)], shade))?;
     }
     Ok(())
 }
 
-/// Where a fault begins and ends, in pixels; at least one pixel wide.
+/// Where a stretch of time begins and ends, in pixels; at least one pixel wide.
 fn reach<Y: Ranged<ValueType = f64>>(
     chart: &Chart<'_, '_, Y>,
-    fault: &Fault,
+    from: u64,
+    to: Option<u64>,
     xs: &std::ops::Range<i32>,
 ) -> (i32, i32) {
     let range = chart.x_range();
@@ -247,8 +248,8 @@ fn reach<Y: Ranged<ValueType = f64>>(
         let share = (ns as f64 / 1e9 - range.start) / (range.end - range.start);
         (xs.start as f64 + share * f64::from(xs.end - xs.start)).clamp(xs.start as f64, xs.end as f64) as i32
     };
-    let from = x(fault.applied_ns);
-    (from, fault.healed_ns.map_or(xs.end, x).max(from + 1))
+    let from = x(from);
+    (from, to.map_or(xs.end, x).max(from + 1))
 }
 
 fn draw_strips<'a, Y: Ranged<ValueType = f64>>(
@@ -260,12 +261,20 @@ fn draw_strips<'a, Y: Ranged<ValueType = f64>>(
 ) -> Result<(), Failure<'a>> {
     let (xs, _) = chart.plotting_area().get_pixel_range();
     let top = SIZE.1 as i32 - height - 2;
-    let reaches: Vec<(i32, i32)> = faults.iter().map(|fault| reach(chart, fault, &xs)).collect();
+    let reaches: Vec<(i32, i32)> =
+        faults.iter().map(|fault| reach(chart, fault.applied_ns, fault.healed_ns, &xs)).collect();
     for (at, fault) in faults.iter().enumerate() {
         let ((from, to), row) = (reaches[at], rows[at]);
         let y = top + row as i32 * STRIP_HEIGHT;
         let ink = colour(palette::of_fault(&fault.fault));
-        root.draw(&Rectangle::new([(from, y), (to, y + STRIP_HEIGHT - 3)], ink.filled()))?;
+        // A line for all of it, and a strip wherever something of it was in force.
+        root.draw(&Rectangle::new([(from, y + STRIP_HEIGHT - 5), (to, y + STRIP_HEIGHT - 3)], ink.filled()))?;
+        for strip in fault.strips() {
+            let (begin, end) = reach(chart, strip.from, strip.to, &xs);
+            // A pixel between two states of it.
+            let end = if strip.to == fault.healed_ns { end } else { (end - 1).max(begin + 1) };
+            root.draw(&Rectangle::new([(begin, y), (end, y + STRIP_HEIGHT - 3)], ink.filled()))?;
+        }
         // The word stands in its strip or to the right of it, where it fits; the table of faults has them all.
         let word =
             if fault.healed_ns.is_none() { format!("{} ▸", fault.fault) } else { fault.fault.clone() };
@@ -274,7 +283,7 @@ fn draw_strips<'a, Y: Ranged<ValueType = f64>>(
         let next =
             (at + 1..faults.len()).find(|next| rows[*next] == row).map_or(xs.end, |next| reaches[next].0);
         let (x, ink) = match () {
-            () if width <= to - from => (from + 3, palette::PAPER),
+            () if width <= to - from && fault.shifts.is_empty() => (from + 3, palette::PAPER),
             () if width <= next - to => (to + 3, palette::MUTED),
             () => continue,
         };

@@ -102,18 +102,20 @@ fn times(picture: &Picture, axis: &Axis, width: usize) -> String {
 /// One line per fault, labelled, with an open end where it outlasts the picture.
 fn strips(picture: &Picture, axis: &Axis, margin: usize, width: usize) -> Vec<String> {
     let last = picture.ticks.last().copied().unwrap_or(0);
-    let shown = picture.faults.iter().take(STRIPS_MAX).enumerate().map(|(at, fault)| {
-        let from = axis.at_time(fault.applied_ns) as usize;
-        let open = fault.healed_ns.is_none_or(|healed| healed > last);
-        let to = if open { axis.right() as usize } else { axis.at_time(fault.end_or(last)) as usize };
+    // The last are the nearest to the witness.
+    let more = picture.faults.len().saturating_sub(STRIPS_MAX);
+    let shown = picture.faults.iter().skip(more).enumerate().map(|(at, strip)| {
+        let from = axis.at_time(strip.from) as usize;
+        let open = strip.to.is_none_or(|end| end > last);
+        let to = if open { axis.right() as usize } else { axis.at_time(strip.end_or(last)) as usize };
         let to = to.max(from + 1);
         let mut line = Line::new(width);
         (from..to).for_each(|x| line.put_char(x, if at % 2 == 0 { '░' } else { '▒' }));
-        let when = match fault.healed_ns {
-            Some(healed) if !open => format!("{}–{}", seconds(fault.applied_ns), seconds(healed)),
-            _ => format!("since {}", seconds(fault.applied_ns)),
+        let when = match strip.to {
+            Some(end) => format!("{}–{}", seconds(strip.from), seconds(end)),
+            None => format!("since {}", seconds(strip.from)),
         };
-        let label = elide(&format!(" {} {when} ", fault.label), width - margin);
+        let label = elide(&format!(" {} {when} ", strip.label), width - margin);
         // On the strip where it fits, else to the right of it, else to the left.
         let length = label.chars().count();
         line.put(
@@ -129,8 +131,9 @@ fn strips(picture: &Picture, axis: &Axis, margin: usize, width: usize) -> Vec<St
         }
         line.text()
     });
-    let more = picture.faults.len().saturating_sub(STRIPS_MAX);
-    shown.chain((more > 0).then(|| format!("  and {} in force", counted(more, "more fault")))).collect()
+    let earlier = (more > 0)
+        .then(|| format!("  ({} in force earlier in this time)", counted(more, "more fault state")));
+    shown.chain(earlier).collect()
 }
 
 /// What the signs mean that are in the picture, and what is not in it.

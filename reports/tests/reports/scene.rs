@@ -182,6 +182,7 @@ impl Scene {
             "run" => self.run_field(rest),
             "background" => self.background(rest),
             "fault" => self.fault(rest),
+            "shift" => self.shift(rest),
             "log" => {
                 let (node, text) = rest.split_once(" | ").expect("log NODE | LINE");
                 self.logs.push((node.to_string(), text.to_string()));
@@ -204,8 +205,11 @@ impl Scene {
                 self.verdict.effort.frontier = Some(Frontier { key: value(key), sizes });
             }
             "violation" => self.violation(rest),
-            "minimal" | "order" | "context" => {
-                let which = ["minimal", "order", "context"].into_iter().find(|which| *which == word).unwrap();
+            "minimal" | "order" | "context" | "missing" => {
+                let which = ["minimal", "order", "context", "missing"]
+                    .into_iter()
+                    .find(|which| *which == word)
+                    .unwrap();
                 self.named.push((which, rest.split_whitespace().map(String::from).collect()));
             }
             "before" => {
@@ -362,6 +366,17 @@ impl Scene {
         }
     }
 
+    /// The last fault is another from then on, or nothing for a while: `shift TIME | LABEL`, `shift TIME |`.
+    fn shift(&mut self, rest: &str) {
+        let (when, label) = rest.split_once('|').expect("shift TIME | LABEL");
+        let i = self.faults.iter().filter(|line| line.contains("apply")).count() - 1;
+        let label = label.trim();
+        let line = serde_json::json!({
+            "i": i, "t": ns(when.trim()), "event": "shift", "label": label, "idle": label.is_empty(),
+        });
+        self.faults.push(line.to_string());
+    }
+
     fn unknown(&mut self, rest: &str) {
         let [key, limit, flag, reached, of] = pieces(rest);
         let (reached, of) = (reached.parse().unwrap(), of.parse().unwrap());
@@ -398,6 +413,7 @@ impl Scene {
             explanations: vec![],
             shrink: Shrink::default(),
             named: vec![],
+            missing: None,
             elements: None,
         });
     }
@@ -423,6 +439,7 @@ impl Scene {
                 "minimal" => violation.minimal = ids,
                 "order" => violation.order = ids,
                 "context" => violation.context = ids,
+                "missing" => violation.missing = Some(ids[0]),
                 "cannot" => {
                     violation.impossible[cannot].next = ids;
                     cannot += 1;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::fate::Missing;
 use super::{Case, Finding, first};
 use crate::explain::words::{on, who};
 use crate::op::{F, Op, Value};
@@ -77,7 +78,8 @@ fn too_low(case: &Case<'_>) -> Option<Finding> {
             who(last),
             case.span(last.ret(), read.call)
         );
-        Some(Finding { class: "missed-increment", sentence, named: vec![last_at, at] })
+        let missing = Some(Missing::in_a_sum(last_at, at));
+        Some(Finding { class: "missed-increment", sentence, named: vec![last_at, at], missing })
     })
 }
 
@@ -103,7 +105,7 @@ fn too_high(case: &Case<'_>) -> Option<Finding> {
             who(read),
             on(read)
         );
-        Some(Finding { class: "phantom-increment", sentence, named: other.into_iter().chain([at]).collect() })
+        Some(Finding { class: "phantom-increment", sentence, named: other.into_iter().chain([at]).collect(), missing: None })
     })
 }
 
@@ -122,7 +124,7 @@ fn same_sum(case: &Case<'_>) -> Option<Finding> {
             on(first.op),
             second.after
         );
-        Some(Finding { class: "split-brain", sentence, named: vec![first.at, second.at] })
+        Some(Finding { class: "split-brain", sentence, named: vec![first.at, second.at], missing: None })
     })
 }
 
@@ -146,7 +148,12 @@ fn decreasing(case: &Case<'_>) -> Option<Finding> {
             who(first.op),
             case.span(first.op.ret(), second.op.call)
         );
-        Some(Finding { class: "non-monotonic-reads", sentence, named: vec![first.at, second.at] })
+        Some(Finding {
+            class: "non-monotonic-reads",
+            sentence,
+            named: vec![first.at, second.at],
+            missing: None,
+        })
     })
 }
 
@@ -171,7 +178,7 @@ fn unreached_sum(case: &Case<'_>) -> Option<Finding> {
             on(op),
             who(nearest)
         );
-        Some(Finding { class: "impossible-sum", sentence, named: vec![nearest_at, at] })
+        Some(Finding { class: "impossible-sum", sentence, named: vec![nearest_at, at], missing: None })
     })
 }
 
@@ -196,7 +203,7 @@ fn no_such_sum(case: &Case<'_>) -> Option<Finding> {
                 who(op),
                 on(op)
             );
-            Finding { class: "impossible-sum", sentence, named: vec![at] }
+            Finding { class: "impossible-sum", sentence, named: vec![at], missing: None }
         })
     })
 }

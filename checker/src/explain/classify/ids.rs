@@ -20,7 +20,7 @@ fn twice(case: &Case<'_>) -> Option<Finding> {
             who(first),
             case.span(first.ret(), second.ret())
         );
-        Some(Finding { class: "duplicate-id", sentence, named: vec![a, b] })
+        Some(Finding { class: "duplicate-id", sentence, named: vec![a, b], missing: None })
     })
 }
 
@@ -36,6 +36,6 @@ fn out_of_order(case: &Case<'_>) -> Option<Finding> {
             who(first),
             case.span(first.ret(), second.call)
         );
-        Some(Finding { class: "out-of-order-id", sentence, named: vec![a, b] })
+        Some(Finding { class: "out-of-order-id", sentence, named: vec![a, b], missing: None })
     })
 }

@@ -61,7 +61,7 @@ fn two_holders(case: &Case<'_>) -> Option<Finding> {
             case.span(first.acquire.ret(), second.acquire.ret()),
             who(first.acquire)
         );
-        Some(Finding { class: "two-holders", sentence, named: vec![first.at, second.at] })
+        Some(Finding { class: "two-holders", sentence, named: vec![first.at, second.at], missing: None })
     })
 }
 
@@ -82,7 +82,7 @@ fn stale_token(case: &Case<'_>) -> Option<Finding> {
             if token(first.acquire) == token(second.acquire) { "the same" } else { "a newer one" },
             case.span(first.acquire.ret(), second.acquire.call)
         );
-        Some(Finding { class: "stale-token", sentence, named: vec![first.at, second.at] })
+        Some(Finding { class: "stale-token", sentence, named: vec![first.at, second.at], missing: None })
     })
 }
 
@@ -106,7 +106,7 @@ fn released_by_stranger(case: &Case<'_>) -> Option<Finding> {
         let sentence =
             format!("{}{} succeeded, though it did not hold the lock: {clause}", who(release), on(release));
         let named = other.into_iter().chain([at]).collect();
-        Some(Finding { class: "released-by-stranger", sentence, named })
+        Some(Finding { class: "released-by-stranger", sentence, named, missing: None })
     })
 }
 
@@ -126,7 +126,7 @@ fn release_refused(case: &Case<'_>) -> Option<Finding> {
             who(tenure.acquire),
             case.span(tenure.acquire.ret(), op.call)
         );
-        Some(Finding { class: "false-refusal", sentence, named: vec![tenure.at, at] })
+        Some(Finding { class: "false-refusal", sentence, named: vec![tenure.at, at], missing: None })
     })
 }
 
@@ -167,6 +167,7 @@ fn refused_though_free(case: &Case<'_>) -> Option<Finding> {
             class: "refused-though-free",
             sentence,
             named: last.map(|(at, _)| at).into_iter().chain([at]).collect(),
+            missing: None,
         })
     })
 }

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use super::fate::{Fate, Missing, Told};
 use super::unfounded::{Verbs, unfounded};
 use super::{Case, Finding, SUSPECTS_MAX, first};
 use crate::explain::subject::{is_blind, written};
@@ -67,7 +68,7 @@ fn overwritten_text(case: &Case<'_>) -> Option<Finding> {
             who(put),
             case.span(put.ret(), op.call)
         );
-        Some(Finding { class: "stale-read", sentence, named: vec![put_at, at] })
+        Some(Finding { class: "stale-read", sentence, named: vec![put_at, at], missing: None })
     })
 }
 
@@ -101,7 +102,7 @@ fn shown_twice(case: &Case<'_>) -> Option<Finding> {
                     short(&append.input),
                     who(append)
                 );
-                Finding { class: "duplicated-entry", sentence, named: vec![source, at] }
+                Finding { class: "duplicated-entry", sentence, named: vec![source, at], missing: None }
             })
         })
     })
@@ -122,26 +123,31 @@ fn missing(case: &Case<'_>) -> Option<Finding> {
             .filter(|(_, append)| append.ret() < op.call && !is_overwritten(case, append.call));
         let (append_at, append) =
             done.into_iter().find(|(_, append)| places(op, &append.input).is_empty())?;
-        let seen = case.recorded().filter(|(_, other)| !places(other, &append.input).is_empty());
-        let (class, clause) = match seen.map(|(_, other)| other.ret()).min() {
-            Some(seen) if seen < op.call => {
-                ("non-monotonic-reads", format!("it had been shown {} before", case.span(seen, op.call)))
-            }
-            Some(seen) if seen > op.ret() => {
-                ("stale-read", format!("it was first shown {} later", case.span(op.ret(), seen)))
-            }
-            Some(_) => ("stale-read", "another read shows it".to_owned()),
-            None => ("lost-entry", "no read has ever shown it".to_owned()),
+        let missing = Missing::new(case, append_at, at, |other| {
+            matches!(other.f, F::Read | F::Get).then(|| match places(other, &append.input)[..] {
+                [] if is_overwritten(case, append.call) => Told::Nothing,
+                [] => Told::Gone,
+                _ => Told::There,
+            })
+        });
+        let shown = case.recorded().filter(|(_, other)| !places(other, &append.input).is_empty());
+        let shown = shown.map(|(_, other)| other.ret()).min().filter(|shown| *shown < op.call);
+        let shown = shown.map(|shown| format!("; it had been shown {} before", case.span(shown, op.call)));
+        let (class, clause) = match (&missing.fate, shown) {
+            (_, Some(shown)) => ("non-monotonic-reads", shown),
+            (Some(Fate::Seen(seen)), _) => ("stale-read", format!("; {}", missing.seen_clause(case, *seen))),
+            (Some(Fate::Lost(_)), _) => ("lost-entry", "; no read has shown it since".to_owned()),
+            _ => ("missed-entry", String::new()),
         };
         let sentence = format!(
-            "{}{} misses {}: {} had completed {} before it began; {clause}",
+            "{}{} misses {}: {} had completed {} before it began{clause}",
             who(op),
             on(op),
             short(&append.input),
             who(append),
             case.span(append.ret(), op.call)
         );
-        Some(Finding { class, sentence, named: vec![append_at, at] })
+        Some(Finding { class, sentence, named: vec![append_at, at], missing: Some(missing) })
     })
 }
 
@@ -165,7 +171,7 @@ fn out_of_order(case: &Case<'_>) -> Option<Finding> {
                 case.span(early.ret(), late.call),
                 who(late)
             );
-            Some(Finding { class: "out-of-order", sentence, named: vec![*early_at, at] })
+            Some(Finding { class: "out-of-order", sentence, named: vec![*early_at, at], missing: None })
         })
     })
 }
@@ -181,7 +187,7 @@ fn misnumbered(case: &Case<'_>) -> Option<Finding> {
         let (first, second) = (op(a), op(b));
         let sentence =
             format!("{} and {}{} both got the offset {offset}", who(first), who(second), on(first));
-        return Some(Finding { class: "split-brain", sentence, named: vec![a, b] });
+        return Some(Finding { class: "split-brain", sentence, named: vec![a, b], missing: None });
     }
     let back = |&((a, high), (b, low)): &((usize, i64), (usize, i64))| high > low && op(a).ret() < op(b).call;
     if let Some(((a, _), (b, _))) = pairs().find(back) {
@@ -193,7 +199,7 @@ fn misnumbered(case: &Case<'_>) -> Option<Finding> {
             who(first),
             case.span(first.ret(), second.call)
         );
-        return Some(Finding { class: "out-of-order", sentence, named: vec![a, b] });
+        return Some(Finding { class: "out-of-order", sentence, named: vec![a, b], missing: None });
     }
     reads(case).into_iter().find_map(|(at, read)| {
         let elsewhere = |&&(source, offset): &&(usize, i64)| match places(read, &op(source).input)[..] {
@@ -204,7 +210,7 @@ fn misnumbered(case: &Case<'_>) -> Option<Finding> {
         let place = places(read, &op(source).input)[0];
         let sentence =
             format!("{}{} shows at {place} what {} appended", who(read), on(read), who(op(source)));
-        Some(Finding { class: "moved-entry", sentence, named: vec![source, at] })
+        Some(Finding { class: "moved-entry", sentence, named: vec![source, at], missing: None })
     })
 }
 
@@ -227,6 +233,6 @@ fn diverging(case: &Case<'_>) -> Option<Finding> {
             who(second),
             on(first)
         );
-        Some(Finding { class: "diverging-reads", sentence, named: vec![a, b] })
+        Some(Finding { class: "diverging-reads", sentence, named: vec![a, b], missing: None })
     })
 }

@@ -1,7 +1,11 @@
 //! The violations of queues and stacks: elements that come out twice, never, too early or in the wrong order.
 
+use std::collections::HashSet;
+
+use super::fate::{Fate, Missing, Told};
 use super::unfounded::{Verbs, unfounded};
 use super::{Case, Finding, first};
+use crate::explain::subject::Subject;
 use crate::explain::words::{on, short, who};
 use crate::op::{F, Op, Value};
 
@@ -60,7 +64,29 @@ fn taken_twice(case: &Case<'_>) -> Option<Finding> {
             who(first),
             who(second)
         );
-        Some(Finding { class: "taken-twice", sentence, named: vec![a, b] })
+        Some(Finding { class: "taken-twice", sentence, named: vec![a, b], missing: None })
+    })
+}
+
+/// What became of an element that was acknowledged, and that an answer passed over.
+fn missing(case: &Case<'_>, value: &Value, (source_at, source): (usize, &Op), answer: usize) -> Missing {
+    let answered = case.part[answer].ret();
+    let unanswered = case.possible().find(|(_, op)| takes(op) && !op.is_ok() && op.call > answered);
+    if let Some((_, unanswered)) = unanswered {
+        let why = format!("{}, which was not answered, may have taken it", who(unanswered));
+        return Missing::unknown(source_at, answer, &why);
+    }
+    let later: HashSet<&Value> =
+        case.possible().filter(|(_, op)| op.call > source.ret()).filter_map(|(_, op)| put(op)).collect();
+    let in_order = case.subject == Subject::Queue;
+    Missing::new(case, source_at, answer, |op| {
+        let told = match taken(op) {
+            Some(other) if other == value => Told::There,
+            Some(other) if in_order && later.contains(other) => Told::Gone,
+            Some(_) => Told::Nothing,
+            None => Told::Gone,
+        };
+        takes(op).then_some(told)
     })
 }
 
@@ -68,8 +94,8 @@ fn taken_twice(case: &Case<'_>) -> Option<Finding> {
 fn false_empty(case: &Case<'_>) -> Option<Finding> {
     let suspects = case.suspects();
     let empty = suspects.iter().filter(|(_, op)| takes(op) && op.output().is_some_and(Value::is_nil));
-    let anyone = case.possible().any(|(_, op)| takes(op) && !op.is_ok());
     empty.into_iter().find_map(|&(at, op)| {
+        let anyone = case.possible().any(|(_, op)| takes(op) && !op.is_ok() && op.call <= op.ret());
         let elements = suspects.iter().filter(|(_, source)| source.ret() < op.call);
         elements.rev().find_map(|&(source_at, source)| {
             let value = put(source)?;
@@ -84,8 +110,12 @@ fn false_empty(case: &Case<'_>) -> Option<Finding> {
             {
                 return None;
             }
+            let missing = missing(case, value, (source_at, source), at);
             let (class, clause) = match taker {
-                None => ("lost-element", "was never taken by anybody".into()),
+                None => match &missing.fate {
+                    Some(Fate::Lost(_)) => ("lost-element", "was never taken by anybody".into()),
+                    _ => ("missed-element", "had not been taken".into()),
+                },
                 Some((_, taker)) => (
                     "false-empty",
                     format!(
@@ -103,7 +133,7 @@ fn false_empty(case: &Case<'_>) -> Option<Finding> {
                 case.span(source.ret(), op.call),
                 short(value)
             );
-            Some(Finding { class, sentence, named: vec![source_at, at] })
+            Some(Finding { class, sentence, named: vec![source_at, at], missing: Some(missing) })
         })
     })
 }
@@ -115,14 +145,15 @@ fn out_of_order(case: &Case<'_>) -> Option<Finding> {
         let mut sources = case.possible().filter(|(_, op)| put(op) == Some(value));
         sources.next().filter(|_| sources.next().is_none())
     };
-    let anyone = case.possible().any(|(_, op)| takes(op) && !op.is_ok());
     removals(case).into_iter().find_map(|(early_at, early, second)| {
+        let anyone = case.possible().any(|(_, op)| takes(op) && !op.is_ok() && op.call <= early.ret());
         let (_, second_put) = source_of(second)?;
         let overtaken = suspects.iter().filter(|(_, op)| op.ret() < second_put.call);
         overtaken.into_iter().find_map(|&(first_at, first_put)| {
             let first = put(first_put)?;
             source_of(first)?;
             let lead = case.span(first_put.ret(), second_put.call);
+            let missing = missing(case, first, (first_at, first_put), early_at);
             let (class, sentence) = match case.possible().find(|(_, op)| taken(op) == Some(first)) {
                 Some((_, late)) if late.call > early.ret() => {
                     let margin = case.span(early.ret(), late.call);
@@ -139,20 +170,23 @@ fn out_of_order(case: &Case<'_>) -> Option<Finding> {
                     ("out-of-order", sentence)
                 }
                 None if !anyone => {
+                    let (class, is) = match &missing.fate {
+                        Some(Fate::Lost(_)) => ("lost-element", "is lost: nobody ever took it, though"),
+                        _ => ("missed-element", "had not been taken when"),
+                    };
                     let sentence = format!(
-                        "{}{} was acknowledged {lead} before {} began, but {} is lost: nobody ever took it, though {} \
-                         took what came after",
+                        "{}{} was acknowledged {lead} before {} began, but {} {is} {} took what came after",
                         who(first_put),
                         on(first_put),
                         who(second_put),
                         short(first),
                         who(early)
                     );
-                    ("lost-element", sentence)
+                    (class, sentence)
                 }
                 _ => return None,
             };
-            Some(Finding { class, sentence, named: vec![first_at, early_at] })
+            Some(Finding { class, sentence, named: vec![first_at, early_at], missing: Some(missing) })
         })
     })
 }

@@ -3,20 +3,18 @@
 //! An *observer* saw a value: a read, or a compare-and-set that took place. A *writer* of a value is an
 //! operation that, if it took effect, left the value there; the initial value has the beginning of time.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use super::fate::{Fate, Missing, Told};
 use super::unfounded::{Verbs, unfounded};
 use super::{Case, Finding, first};
 use crate::explain::subject::{is_refused, observed, written};
-use crate::explain::words::{count, on, short, who};
+use crate::explain::words::{on, short, who};
 use crate::op::{F, Nanos, Op, Value};
 
 /// The patterns, in order.
 pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
-    first(
-        case,
-        &[seen_unfounded, split_brain, lost_write, stale_read, non_monotonic, diverging, refused, seen_gone],
-    )
+    first(case, &[seen_unfounded, split_brain, overwritten, non_monotonic, diverging, refused, seen_gone])
 }
 
 /// The observers of the counterexample with what they saw, the latest first.
@@ -96,14 +94,17 @@ fn split_brain(case: &Case<'_>) -> Option<Finding> {
     swaps.iter().enumerate().find_map(|(later, &(b, second, from))| {
         let &(a, first, _) = swaps[later + 1..].iter().find(|(_, _, other)| *other == from)?;
         (occasions(from) == 1).then(|| {
-            let from = short(from);
             let sentence = format!(
-                "{} and {}{} both succeeded from the same {from}, which was there only once",
+                "{} and {}{} both succeeded from the same {}, which was there only once",
                 who(first),
                 who(second),
-                on(first)
+                on(first),
+                short(from)
             );
-            Finding { class: "split-brain", sentence, named: vec![a, b] }
+            // Which of two concurrent ones took place first, nobody knows.
+            let new = written(first).filter(|_| first.ret() < second.call);
+            let missing = new.map(|new| missing(case, (a, first), new, (b, second), from));
+            Finding { class: "split-brain", sentence, named: vec![a, b], missing }
         })
     })
 }
@@ -129,50 +130,76 @@ fn stale<'a>(case: &Case<'a>) -> Option<Stale<'a>> {
     })
 }
 
-/// A stale read, where the write that should have been seen never was by anybody.
-fn lost_write(case: &Case<'_>) -> Option<Finding> {
-    let Stale { value, write: (lost, write), .. } = stale(case)?;
-    let new = written(write)?;
-    let next =
-        case.possible().filter(|&(at, op)| at != lost && written(op).is_some() && op.ret() > write.call);
-    let until = next.map(|(_, op)| op.call).min().unwrap_or(Nanos::MAX);
-    let reads = || case.recorded().filter(|(_, op)| observed(op).is_some());
-    let mut later: Vec<_> = reads().filter(|(_, op)| op.call > write.ret() && op.ret() < until).collect();
-    later.sort_by_key(|(_, op)| op.ret());
-    let never_seen = reads().all(|(_, op)| observed(op) != Some(new));
-    let all_old = later.iter().all(|(_, op)| observed(op) == Some(value));
-    if later.len() < 2 || !never_seen || !all_old {
-        return None;
+/// What an observation tells of an effect that an answer does not show: `new` is the value that the operation `first` left or
+/// saw, `old` the one that the answer shows.
+///
+/// What was written since `old` and before the answer began is newer than `old`: whoever sees it later has lost nothing. What
+/// had been written before `first`, and not since, is older than `new`: whoever sees it later lacks `new`.
+fn missing(
+    case: &Case<'_>,
+    (first_at, first): (usize, &Op),
+    new: &Value,
+    (answer_at, answer): (usize, &Op),
+    old: &Value,
+) -> Missing {
+    let mut writers: HashMap<&Value, Vec<&Op>> = HashMap::new();
+    for (_, op) in case.possible() {
+        if let Some(value) = written(op).filter(|value| writes(op, value)) {
+            writers.entry(value).or_default().push(op);
+        }
     }
-    let (first, read) = later[0];
-    let sentence = format!(
-        "{}{} was acknowledged, but is lost: all {} that began later still returned {}, the first (process {}) \
-         {} after the acknowledgement",
-        who(write),
-        on(write),
-        count(later.len(), "read"),
-        short(value),
-        read.process,
-        case.span(write.ret(), read.call)
-    );
-    Some(Finding { class: "lost-write", sentence, named: vec![lost, first] })
+    let of = |value: &Value| writers.get(value).map_or(&[][..], Vec::as_slice);
+    let settled = |value: &Value, instant: Nanos| of(value).iter().all(|op| op.ret() < instant);
+    let newer = |value: &Value| match of(value) {
+        [only] => only.ret() < answer.call && value != old && settled(old, only.call),
+        _ => false,
+    };
+    let branch = written(answer).filter(|value| of(value).len() == 1);
+    Missing::new(case, first_at, answer_at, |op| {
+        let value = observed(op)?;
+        let told = match () {
+            // Where the answer changed the register, who sees that change follows the answer.
+            () if branch == Some(value) => Told::Gone,
+            () if newer(value) || (value == new && of(value).len() == 1) => Told::There,
+            () if settled(value, first.call) => Told::Gone,
+            () => Told::Nothing,
+        };
+        Some(told)
+    })
 }
 
-fn stale_read(case: &Case<'_>) -> Option<Finding> {
+/// A value was seen that had been overwritten: an old answer, or a lost write, or nobody knows which.
+fn overwritten(case: &Case<'_>) -> Option<Finding> {
     let Stale { observer: (at, op), value, write: (write_at, write) } = stale(case)?;
+    let missing = missing(case, (write_at, write), written(write)?, (at, op), value);
+    let margin = case.span(write.ret(), op.call);
     let (is_stale, began) = match op.f {
         F::Cas => ("found a stale value", "it"),
         _ => ("is stale", "this read"),
     };
-    let sentence = format!(
-        "{}{} {is_stale}: {} had completed {} before {began} began, and {} was not written again",
-        who(op),
-        on(op),
-        who(write),
-        case.span(write.ret(), op.call),
-        short(value)
-    );
-    Some(Finding { class: "stale-read", sentence, named: vec![write_at, at] })
+    let (who_reads, on, who_writes, old) = (who(op), on(op), who(write), short(value));
+    let (class, sentence) = match &missing.fate {
+        Some(Fate::Seen(seen)) => (
+            "stale-read",
+            format!(
+                "{who_reads}{on} {is_stale}: {who_writes} had completed {margin} before {began} began, and {old} was not \
+                 written again; {}",
+                missing.seen_clause(case, *seen)
+            ),
+        ),
+        Some(Fate::Lost(misses)) => (
+            "lost-write",
+            format!("{who_writes}{on} was acknowledged, but {}", missing.lost_clause(case, *misses)),
+        ),
+        _ => (
+            "missed-write",
+            format!(
+                "{who_reads}{on} misses {who_writes}, which had completed {margin} before {began} began, and {old} was not \
+                 written again"
+            ),
+        ),
+    };
+    Some(Finding { class, sentence, named: vec![write_at, at], missing: Some(missing) })
 }
 
 /// The old value was seen after the new one had been seen.
@@ -183,7 +210,8 @@ fn non_monotonic(case: &Case<'_>) -> Option<Finding> {
             let left_there = if first.f == F::Cas { written(first) } else { Some(new) };
             left_there != Some(old) && settled_before(case, old, first.call) && first.ret() < second.call
         };
-        let &(a, first, _) = observers.iter().find(saw_new)?;
+        let &(a, first, new) = observers.iter().find(saw_new)?;
+        let new = if first.f == F::Cas { written(first).unwrap_or(new) } else { new };
         let sentence = format!(
             "{}{} went back in time: {} had completed {} before it began, and {} was not written in between",
             who(second),
@@ -192,7 +220,8 @@ fn non_monotonic(case: &Case<'_>) -> Option<Finding> {
             case.span(first.ret(), second.call),
             short(old)
         );
-        Some(Finding { class: "non-monotonic-reads", sentence, named: vec![a, b] })
+        let missing = missing(case, (a, first), new, (b, second), old);
+        Some(Finding { class: "non-monotonic-reads", sentence, named: vec![a, b], missing: Some(missing) })
     })
 }
 
@@ -216,7 +245,7 @@ fn seen_gone(case: &Case<'_>) -> Option<Finding> {
             case.span(swap.ret(), op.call),
             short(value)
         );
-        Some(Finding { class: "non-monotonic-reads", sentence, named: vec![swap_at, at] })
+        Some(Finding { class: "non-monotonic-reads", sentence, named: vec![swap_at, at], missing: None })
     })
 }
 
@@ -239,7 +268,7 @@ fn diverging(case: &Case<'_>) -> Option<Finding> {
             on(first),
             case.span(first.call.max(second.call), first.ret().min(second.ret()))
         );
-        Some(Finding { class: "diverging-reads", sentence, named: vec![a, b] })
+        Some(Finding { class: "diverging-reads", sentence, named: vec![a, b], missing: None })
     })
 }
 
@@ -266,6 +295,6 @@ fn refused(case: &Case<'_>) -> Option<Finding> {
             who(write),
             case.span(write.ret(), op.call)
         );
-        Some(Finding { class: "false-refusal", sentence, named: vec![write_at, at] })
+        Some(Finding { class: "false-refusal", sentence, named: vec![write_at, at], missing: None })
     })
 }

@@ -1,6 +1,7 @@
 //! The violations of replicas that should have converged: elements that a node lacks in the end, or that came from
 //! nowhere.
 
+use super::fate::Missing;
 use super::set::seen_unfounded;
 use super::{Case, Finding, first};
 use crate::explain::words::{count, on, short, who};
@@ -50,7 +51,8 @@ fn lost(case: &Case<'_>) -> Option<Finding> {
             who(add),
             case.span(add.ret(), op.call)
         );
-        Some(Finding { class: "lost-element", sentence, named: vec![add_at, at] })
+        let missing = Some(Missing::in_a_sum(add_at, at));
+        Some(Finding { class: "lost-element", sentence, named: vec![add_at, at], missing })
     })
 }
 
@@ -67,7 +69,7 @@ fn diverged(case: &Case<'_>) -> Option<Finding> {
                 on(op),
                 short(element)
             );
-            Some(Finding { class: "diverged", sentence, named: vec![other_at, at] })
+            Some(Finding { class: "diverged", sentence, named: vec![other_at, at], missing: None })
         })
     })
 }

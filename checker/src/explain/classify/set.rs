@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use super::fate::{Fate, Missing, Told};
 use super::unfounded::{Verbs, unfounded};
 use super::{Case, Finding, SUSPECTS_MAX, first};
 use crate::explain::words::{on, short, who};
@@ -72,6 +73,18 @@ fn may_be_deleted(case: &Case<'_>, element: &Value, observer: &Op) -> bool {
     case.possible().any(|(_, op)| deletes(op, element) && op.call <= observer.ret())
 }
 
+/// What became of an element that an answer does not show.
+fn missing_in(case: &Case<'_>, element: &Value, shown_or_added: usize, answer: usize) -> Missing {
+    Missing::new(case, shown_or_added, answer, |op| {
+        let told = match tells(op, element)? {
+            true => Told::There,
+            false if may_be_deleted(case, element, op) => Told::Nothing,
+            false => Told::Gone,
+        };
+        Some(told)
+    })
+}
+
 /// An element was seen and then was not, though nobody deleted it.
 fn vanished(case: &Case<'_>) -> Option<Finding> {
     find(case, false, |element, (at, op)| {
@@ -89,7 +102,8 @@ fn vanished(case: &Case<'_>) -> Option<Finding> {
             who(first),
             case.span(first.ret(), op.call)
         );
-        Some(Finding { class: "non-monotonic-reads", sentence, named: vec![first_at, at] })
+        let missing = Some(missing_in(case, element, first_at, at));
+        Some(Finding { class: "non-monotonic-reads", sentence, named: vec![first_at, at], missing })
     })
 }
 
@@ -101,20 +115,21 @@ fn missing(case: &Case<'_>) -> Option<Finding> {
         if may_be_deleted(case, element, op) {
             return None;
         }
-        let seen = case.recorded().filter(|(_, other)| tells(other, element) == Some(true));
-        let (class, clause) = match seen.map(|(_, other)| other.ret()).min() {
-            Some(seen) => ("stale-read", format!("it was first seen {} later", case.span(op.ret(), seen))),
-            None => ("lost-element", "nobody has ever seen it".to_owned()),
+        let missing = missing_in(case, element, add_at, at);
+        let (class, clause) = match &missing.fate {
+            Some(Fate::Seen(seen)) => ("stale-read", format!("; {}", missing.seen_clause(case, *seen))),
+            Some(Fate::Lost(_)) => ("lost-element", "; nobody has seen it since".to_owned()),
+            _ => ("missed-element", String::new()),
         };
         let sentence = format!(
-            "{}{} misses {}: {} had completed {} before it began, and nobody deleted it; {clause}",
+            "{}{} misses {}: {} had completed {} before it began, and nobody deleted it{clause}",
             who(op),
             on(op),
             short(element),
             who(add),
             case.span(add.ret(), op.call)
         );
-        Some(Finding { class, sentence, named: vec![add_at, at] })
+        Some(Finding { class, sentence, named: vec![add_at, at], missing: Some(missing) })
     })
 }
 
@@ -139,6 +154,6 @@ fn undeleted(case: &Case<'_>) -> Option<Finding> {
             who(delete),
             case.span(delete.ret(), op.call)
         );
-        Some(Finding { class: "stale-read", sentence, named: vec![delete_at, at] })
+        Some(Finding { class: "stale-read", sentence, named: vec![delete_at, at], missing: None })
     })
 }

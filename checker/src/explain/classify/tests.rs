@@ -13,7 +13,7 @@ fn said(subject: Subject, lines: &str) -> String {
     let cut = last.and_then(|ops| ops[0].completed).unwrap_or(Nanos::MAX);
     let sub = Sub::whole(&part).cut_at(&part, cut);
     match Case::new(&part, &sub).classify() {
-        Some(Finding { class, sentence, named }) => {
+        Some(Finding { class, sentence, named, .. }) => {
             assert!(!named.is_empty(), "a sentence names operations");
             format!("{class}: {sentence}")
         }
@@ -39,26 +39,29 @@ fn registers() {
          failed 10 ms before it began"
     );
     assert_eq!(
-        said("0 write 3 @ 31..40\n 1 write 4 @ 395..421\n 4 read -> 4 @ 430..436\n 3 read -> 3 @ 470..481"),
+        said("0 write 3 @ 31..40\n 1 write 4 @ 395..421\n 3 read -> 3 @ 470..481!\n 4 read -> 4 @ 490..495"),
         "stale-read: process 3's `read → 3` on k is stale: process 1's `write 4` had completed 49 ms before this read \
-         began, and 3 was not written again"
+         began, and 3 was not written again; process 4's `read → 4` saw it, or what came after it, 9.0 ms later"
     );
     assert_eq!(
         said("1 write 4 @ 0..21\n 4 read -> 4 @ 30..36\n 3 read -> nil @ 70..81"),
-        "stale-read: process 3's `read → nil` on k is stale: process 1's `write 4` had completed 49 ms before this \
-         read began, and nil was not written again"
+        "missed-write: process 3's `read → nil` on k misses process 1's `write 4`, which had completed 49 ms before this \
+         read began, and nil was not written again",
+        "it was there before, but nobody looked afterwards"
     );
     assert_eq!(
-        said("0 write 3 @ 1..4\n 1 write 4 @ 9..20\n 2 read -> 4 @ 21..22\n 5 cas 3 7 -> true @ 25..30"),
+        said(
+            "0 write 3 @ 1..4\n 1 write 4 @ 9..20\n 2 read -> 4 @ 21..22\n 5 cas 3 7 -> true @ 25..30!\n 2 read -> 4 @ 31..32"
+        ),
         "stale-read: process 5's `cas 3→7` on k found a stale value: process 1's `write 4` had completed 5.0 ms before \
-         it began, and 3 was not written again"
+         it began, and 3 was not written again; process 2's `read → 4` saw it, or what came after it, 1.0 ms later"
     );
     assert_eq!(
         said(
             "0 write 3 @ 1..4\n 1 write 4 @ 9..20\n 2 read -> 3 @ 32..35!\n 3 read -> 3 @ 40..45\n 2 write 5 @ 50.."
         ),
-        "lost-write: process 1's `write 4` on k was acknowledged, but is lost: all 2 reads that began later still \
-         returned 3, the first (process 2) 12 ms after the acknowledgement"
+        "lost-write: process 1's `write 4` on k was acknowledged, but is lost: process 2's `read → 3`, 12 ms later, does \
+         not show it, and neither does the one later observation"
     );
     assert_eq!(
         said("0 write 3 @ 1..4\n 1 write 4 @ 9..\n 4 read -> 4 @ 11..20\n 3 read -> 3 @ 32..35"),
@@ -349,4 +352,83 @@ fn anything_else() {
         "no legal order exists for these 2 operations on k: the longest legal prefix has 1, and after it none of the \
          1 candidate fits"
     );
+}
+
+/// What is said of whether the missing effect is lost, in a history whose line marked `!` is the answer without it. Odd
+/// processes speak to n1, even ones to n2.
+fn fate(subject: Subject, lines: &str) -> String {
+    let mut ops = history(&lines.replace('!', ""));
+    for op in &mut ops {
+        op.node = Some(if op.process % 2 == 1 { "n1".into() } else { "n2".into() });
+    }
+    let part = Recorded::new(subject, &ops, |op| op.f == F::Read);
+    let marked = lines.lines().find(|line| line.contains('!')).expect("an answer is marked");
+    let cut = history(&marked.replace('!', ""))[0].completed.expect("it was answered");
+    let sub = Sub::whole(&part).cut_at(&part, cut);
+    let case = Case::new(&part, &sub);
+    let missing = case.classify().and_then(|finding| finding.missing).expect("an effect is missing");
+    let explanation = missing.question(&case).expect("it can be told, or why not");
+    format!("{} {}", explanation.question, explanation.answer)
+}
+
+#[test]
+fn what_is_seen_afterwards_decides_between_lost_and_old() {
+    let written = "0 write 3 @ 1..4\n 1 write 4 @ 9..20\n 3 read -> 3 @ 32..35!";
+    let said = |after: &str| fate(Subject::Register, &format!("{written}\n {after}"));
+    let asked = "Is the effect of process 1's `write 4` lost?";
+    let old = |by: &str| format!("{asked} no: {by} later: the answer was old");
+    assert_eq!(
+        said("4 read -> 4 @ 40..45"),
+        old("process 4's `read → 4` saw it, or what came after it, 5.0 ms")
+    );
+    assert_eq!(
+        fate(
+            Subject::Register,
+            "0 write 3 @ 1..4\n 1 write 4 @ 9..20\n 5 write 8 @ 22..25\n 3 read -> 3 @ 32..35!\n 2 read -> 8 @ 40..41"
+        ),
+        old("process 2's `read → 8` saw it, or what came after it, 5.0 ms"),
+        "what came after it and before the answer was not lost either"
+    );
+    assert_eq!(
+        said("4 read -> 3 @ 40..45\n 2 read -> 3 @ 46..47"),
+        format!(
+            "{asked} yes, as far as anybody looked: nobody saw it after process 3's `read → 3` returned, and 2 \
+             observations that began later were without it"
+        )
+    );
+    assert_eq!(
+        said("5 read -> 3 @ 40..45"),
+        format!("{asked} not known: after that only n1 was seen without it, which had given the old answer"),
+        "the same node may be behind for long"
+    );
+    assert_eq!(
+        said("7 write 9 @ 36..38\n 4 read -> 9 @ 40..45"),
+        format!("{asked} not known: all that was seen after that had come later")
+    );
+    assert_eq!(said("7 write 9 @ 36..38"), format!("{asked} not known: nobody looked after that"));
+    assert_eq!(
+        said("4 read -> 4 @ 34..45"),
+        format!("{asked} not known: nobody looked after that"),
+        "it overlaps"
+    );
+}
+
+#[test]
+fn an_element_of_a_queue_is_lost_once_others_have_passed_it() {
+    let put = "1 enqueue 1 @ 0..2\n 1 enqueue 2 @ 3..4\n 4 dequeue -> nil @ 5..6!";
+    let said = |after: &str| fate(Subject::Queue, &format!("{put}\n {after}"));
+    assert!(said("3 dequeue -> 1 @ 8..9\n 3 dequeue -> 2 @ 10..11").contains("no: process 3's"));
+    assert!(said("3 dequeue -> nil @ 8..9").contains("yes, as far as anybody looked"));
+    assert!(
+        said("3 dequeue @ 8..")
+            .contains("not known: process 3's `dequeue`, which was not answered, may have taken it")
+    );
+}
+
+#[test]
+fn a_cas_from_an_overwritten_value_is_a_fork_or_a_loss() {
+    let forked = "0 write 72 @ 1..4\n 1 cas 72 77 -> true @ 5..8\n 4 cas 72 315 -> true @ 80..90!";
+    let said = |after: &str| fate(Subject::Register, &format!("{forked}\n {after}"));
+    assert!(said("3 read -> 315 @ 95..96").contains("yes, as far as anybody looked"));
+    assert!(said("3 read -> 77 @ 95..96").contains("no: process 3's `read → 77`"));
 }

@@ -40,7 +40,7 @@ pub(super) fn unfounded(
             };
             let sentence =
                 format!("{subject} {value}, but {} had been reported as failed{told}", who(failed));
-            Finding { class: "aborted-read", sentence, named: vec![source, at] }
+            Finding { class: "aborted-read", sentence, named: vec![source, at], missing: None }
         }
         (None, Some(&(source, later))) => {
             let margin = case.span(op.ret(), later.call);
@@ -48,11 +48,11 @@ pub(super) fn unfounded(
                 "{subject} {value} before it was {been_put}: {} began {margin} after that",
                 who(later)
             );
-            Finding { class: "from-the-future", sentence, named: vec![at, source] }
+            Finding { class: "from-the-future", sentence, named: vec![at, source], missing: None }
         }
         (None, None) => {
             let sentence = format!("{subject} {value}, which nobody ever {put}");
-            Finding { class: "never-written", sentence, named: vec![at] }
+            Finding { class: "never-written", sentence, named: vec![at], missing: None }
         }
     })
 }

@@ -1,0 +1,132 @@
+//! What the object may hold where the counterexample begins: by all that was recorded until then, not by the few operations
+//! that are left of it.
+//!
+//! A counterexample starts from the initial state of the model, and is a proof all the same: see [`moves`](super::moves). The
+//! object itself held something else if operations came before. Of a register, each value that the last writers can have left
+//! is tried: is the recording up to that instant, and then a read of that value, linearizable? Where this would take too much,
+//! or the object is none that a read shows, nothing is said.
+
+use super::moves::Sub;
+use super::shrink::Decide;
+use super::subject::{Recorded, Subject, is_blind, observed, written};
+use crate::op::{F, Nanos, Op, Outcome, Value};
+
+/// How many values are tried, and so many may be told.
+const CANDIDATES_MAX: usize = 8;
+
+/// The states that are possible just before the first operation of a counterexample, as people read them; empty where that
+/// is not known. `initial` is the state before any operation.
+pub(super) fn before(part: &Recorded<'_>, sub: &Sub, initial: &str, decide: Decide<'_>) -> Vec<String> {
+    let Some(edge) = sub.kept.iter().map(|&at| part.ops[at].call).min() else { return Vec::new() };
+    let changes = |at: &usize| {
+        let op = &part.ops[*at];
+        op.call < edge && !op.is_fail() && !part.is_observer(*at)
+    };
+    if !(0..part.ops.len()).any(|at| changes(&at)) {
+        return vec![initial.to_owned()];
+    }
+    if part.subject != Subject::Register {
+        return Vec::new();
+    }
+    let until: Vec<Op> =
+        part.ops.iter().filter(|op| op.call < edge).map(|op| as_known_at(op, edge)).collect();
+    let candidates = candidates(&until, edge);
+    if candidates.len() > CANDIDATES_MAX {
+        return Vec::new();
+    }
+    let mut states = Vec::new();
+    for value in candidates {
+        let mut with = until.clone();
+        with.push(probe(part, edge, &value));
+        match decide(&with) {
+            Some(true) => states.push(value.to_string()),
+            Some(false) => {}
+            None => return Vec::new(),
+        }
+    }
+    states
+}
+
+/// An operation as it was known at an instant: pending, if it completed later.
+fn as_known_at(op: &Op, instant: Nanos) -> Op {
+    let mut op = op.clone();
+    if op.ret() >= instant && !op.is_fail() {
+        (op.completed, op.complete_index, op.outcome) = (None, None, Outcome::Info);
+    }
+    op
+}
+
+/// The values that may be there after some operations: those of the writers that no other, completed one surely came after.
+fn candidates(ops: &[Op], edge: Nanos) -> Vec<Value> {
+    let last_blind = ops.iter().filter(|op| is_blind(op) && op.ret() < edge).map(|op| op.call).max();
+    let mut values = vec![];
+    if last_blind.is_none() {
+        values.push(Value::Nil);
+    }
+    let may_be_last = ops.iter().filter(|op| !op.is_fail() && op.ret() >= last_blind.unwrap_or(0));
+    for value in may_be_last.filter_map(written) {
+        if !values.contains(value) {
+            values.push(value.clone());
+        }
+    }
+    values
+}
+
+/// A read by a process of its own that returns the value at once. Its like is taken from the recording, where there is a read.
+fn probe(part: &Recorded<'_>, at: Nanos, value: &Value) -> Op {
+    let like = part.ops.iter().find(|op| matches!(op.f, F::Read | F::Get) && observed(op).is_some());
+    let process = part.ops.iter().map(|op| op.process).max().unwrap_or(0) + 1;
+    let template = like.unwrap_or(&part.ops[0]);
+    Op {
+        process,
+        f: like.map_or(F::Read, |op| op.f.clone()),
+        input: like.map_or(Value::Nil, |op| op.input.clone()),
+        outcome: Outcome::Ok(value.clone()),
+        call: at,
+        completed: Some(at),
+        error: None,
+        ..template.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{Object, history};
+    use super::*;
+
+    /// The states told of a register, where the counterexample begins at the line marked `!`.
+    fn told(lines: &str) -> Vec<String> {
+        let ops = history(&lines.replace('!', ""));
+        let part = Recorded::new(Subject::Register, &ops, |op| Object::Register.changes_nothing(op));
+        let begins =
+            history(&lines.lines().find(|line| line.contains('!')).expect("marked").replace('!', ""))[0].call;
+        let sub = Sub::whole(&part).retain(|at| ops[at].call >= begins);
+        before(&part, &sub, "nil", &mut |ops: &[Op]| Some(Object::Register.linearizable(ops)))
+    }
+
+    #[test]
+    fn what_was_written_and_seen_before_is_the_state() {
+        assert_eq!(told("1 write 4 @ 10..20!"), ["nil"]);
+        assert_eq!(told("3 read -> nil @ 1..2\n 1 write 4 @ 10..20!"), ["nil"], "nothing was changed");
+        assert_eq!(
+            told("0 write 5 @ 0..1\n 0 write 2307 @ 2..4\n 2 read -> 2307 @ 7..9\n 1 write 4 @ 10..20!"),
+            ["2307"]
+        );
+    }
+
+    #[test]
+    fn what_may_have_happened_may_be_the_state() {
+        assert_eq!(told("0 write 5 @ 0..1\n 2 write 6 @ 1..\n 1 write 4 @ 10..20!"), ["5", "6"]);
+        assert_eq!(
+            told("0 write 5 @ 0..1\n 2 write 6 @ 2..\n 3 read -> 6 @ 4..5\n 1 write 4 @ 10..20!"),
+            ["6"],
+            "somebody saw it"
+        );
+        assert_eq!(told("0 write 5 @ 0..1\n 2 cas 5 6 @ 2..15\n 1 write 4 @ 10..20!"), ["5", "6"]);
+        assert_eq!(
+            told("0 write 5 @ 0..1\n 2 cas 8 6 @ 2..15\n 1 write 4 @ 10..20!"),
+            ["5"],
+            "8 was never there"
+        );
+    }
+}

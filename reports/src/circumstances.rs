@@ -1,0 +1,164 @@
+//! Which faults were in force around a violation: while its last operation ran, and, where that misses an acknowledged
+//! operation, when that one was acknowledged and since.
+//!
+//! A stale read is answered for by what was in force while it ran. A lost write may have been lost at any time since it was
+//! acknowledged: so the faults in between are told, too.
+
+use tribunal_checker::op::Nanos;
+
+use crate::faults::{Fault, Strip};
+use crate::run_dir::RunDir;
+use crate::wording::{counted, duration, operation, seconds};
+
+/// The most faults that one sentence names: the last ones.
+const NAMED_MAX: usize = 5;
+
+/// What is to be said of the faults around the violation, a sentence each, without full stops; nothing where no violation was
+/// proved or no run was made.
+pub fn around_violation(run: &RunDir) -> Vec<String> {
+    let judgement = &run.judgement;
+    let Some(violation) = judgement.violation().filter(|_| !run.evidence.info.is_history()) else {
+        return Vec::new();
+    };
+    let Some(witness) = judgement.op(violation.witness) else { return Vec::new() };
+    let faults = &run.evidence.faults;
+    let until = witness.completed.unwrap_or(violation.detected).min(violation.detected.max(witness.call));
+    let missing = violation.missing.and_then(|id| judgement.op(id)).filter(|op| op.completed.is_some());
+    let mut said = Vec::new();
+    if let Some((missing, acknowledged)) = missing.and_then(|op| Some((op, op.completed?))) {
+        let what = format!("`{}`", operation(missing));
+        said.push(format!(
+            "when {what} was acknowledged ({} s): {}",
+            seconds(acknowledged),
+            in_force(faults, missing.call, acknowledged)
+        ));
+        if acknowledged < witness.call {
+            said.push(format!(
+                "from then until p{}'s `{}` began: {}",
+                witness.process,
+                operation(witness),
+                since(faults, acknowledged, witness.call)
+            ));
+        }
+    }
+    said.push(format!(
+        "while p{}'s `{}` ran ({}–{} s): {}",
+        witness.process,
+        operation(witness),
+        seconds(witness.call),
+        seconds(until),
+        in_force(faults, witness.call, until)
+    ));
+    said
+}
+
+/// What was in force at some time between two instants, or how long ago the last fault had ended.
+fn in_force(faults: &[Fault], from: Nanos, to: Nanos) -> String {
+    let mut strips: Vec<Strip> = faults.iter().flat_map(Fault::strips).collect();
+    strips.retain(|strip| strip.overlaps(from, to));
+    strips.sort_by_key(|strip| strip.from);
+    if !strips.is_empty() {
+        return listed(strips.iter().map(|strip| state(strip.label, strip.from, strip.to)).collect());
+    }
+    if let Some(fault) = faults.iter().find(|fault| fault.overlaps(from, to)) {
+        let whole = state(&fault.name(), fault.applied_ns, fault.healed_ns);
+        return format!("{whole}, of which nothing was in force just then");
+    }
+    let ended = faults.iter().filter(|fault| fault.was_in_force());
+    let ended = ended.filter_map(|fault| Some((fault.healed_ns.filter(|healed| *healed < from)?, fault)));
+    match ended.max_by_key(|(healed, _)| *healed) {
+        Some((healed, last)) => {
+            format!(
+                "no fault in force; the last, {}, had ended {} before",
+                last.name(),
+                duration(from - healed)
+            )
+        }
+        None => "no fault in force, nor before".to_string(),
+    }
+}
+
+/// The faults that were in force at some time between two instants, each once.
+fn since(faults: &[Fault], from: Nanos, to: Nanos) -> String {
+    let mut during: Vec<&Fault> = faults.iter().filter(|fault| fault.overlaps(from, to)).collect();
+    during.sort_by_key(|fault| fault.applied_ns);
+    if during.is_empty() {
+        return "no fault in force".to_string();
+    }
+    let one = |fault: &&Fault| {
+        let states: Vec<Strip> = fault.strips().filter(|strip| strip.overlaps(from, to)).collect();
+        match states[..] {
+            [only] => state(only.label, only.from, only.to),
+            _ => state(&fault.name(), fault.applied_ns, fault.healed_ns),
+        }
+    };
+    listed(during.iter().map(one).collect())
+}
+
+fn state(label: &str, from: Nanos, to: Option<Nanos>) -> String {
+    match to {
+        Some(to) => format!("{label} ({}–{})", seconds(from), seconds(to)),
+        None => format!("{label} (since {})", seconds(from)),
+    }
+}
+
+fn listed(all: Vec<String>) -> String {
+    let more = all.len().saturating_sub(NAMED_MAX);
+    let last = all[more..].join(", ");
+    if more == 0 { last } else { format!("{} before, then {last}", counted(more, "other")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::{FaultOutcome, Shift};
+
+    fn fault(label: &str, from: Nanos, to: Nanos, shifts: &[(Nanos, &str)]) -> Fault {
+        let ms = |ms: Nanos| ms * 1_000_000;
+        Fault {
+            fault: "pause".into(),
+            kind: "storm".into(),
+            label: label.into(),
+            applied_ns: ms(from),
+            healed_ns: Some(ms(to)),
+            outcome: FaultOutcome::Installed,
+            shifts: shifts
+                .iter()
+                .map(|&(t, label)| Shift { t: ms(t), label: label.into(), idle: label.is_empty() })
+                .collect(),
+            ..Fault::default()
+        }
+    }
+
+    /// What was in force while an operation ran that began and ended at these milliseconds.
+    fn during(faults: &[Fault], from: Nanos, to: Nanos) -> String {
+        in_force(faults, from * 1_000_000, to * 1_000_000)
+    }
+
+    #[test]
+    fn a_fault_that_ended_while_the_operation_ran_was_in_force() {
+        let storm = [fault("pause storm n1", 2_000, 2_529, &[(2_300, ""), (2_400, "pause storm n3")])];
+        assert_eq!(during(&storm, 2_517, 2_531), "pause storm n3 (2.400–2.529)");
+        assert_eq!(
+            during(&storm, 2_310, 2_320),
+            "pause storm (2.000–2.529), of which nothing was in force just then"
+        );
+        assert_eq!(
+            during(&storm, 2_600, 2_700),
+            "no fault in force; the last, pause storm, had ended 71 ms before"
+        );
+        assert_eq!(during(&storm, 100, 200), "no fault in force, nor before");
+    }
+
+    #[test]
+    fn faults_since_an_instant_are_told_once_each() {
+        let faults = [
+            fault("power n1,n2", 2_896, 8_028, &[]),
+            fault("kill n3", 1_000, 2_000, &[]),
+            fault("pause storm n1", 3_000, 5_000, &[(3_500, "pause storm n2")]),
+        ];
+        let said = since(&faults, 2_856_000_000, 8_019_000_000);
+        assert_eq!(said, "power n1,n2 (2.896–8.028), pause storm (3.000–5.000)");
+        assert_eq!(since(&faults, 9_000_000_000, 9_500_000_000), "no fault in force");
+    }
+}
