@@ -107,6 +107,7 @@ impl Recorder {
             value,
             node: Some(actor.node.clone()),
             error: why.map(|why| why.as_str().into()),
+            client: None,
         };
         let Page { file, line, next_index, tally, recent, watch, live } = &mut *page;
         line.clear();

@@ -96,7 +96,8 @@ fn fast(line: &[u8], strings: &mut Strings) -> Option<Event> {
     let value = at.field(b",\"value\":", |at| at.value(strings))?.unwrap_or_default();
     let node = at.field(b",\"node\":", |at| at.shared(strings))?;
     let error = at.field(b",\"error\":", |at| at.shared(strings))?;
-    (at.rest == b"}").then_some(Event { index, time, process, kind, f, key, value, node, error })
+    let client = at.field(b",\"c\":", Cursor::unsigned)?;
+    (at.rest == b"}").then_some(Event { index, time, process, kind, f, key, value, node, error, client })
 }
 
 /// Reads a whole history.
