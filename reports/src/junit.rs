@@ -204,12 +204,14 @@ fn parts(judgement: &Judgement, model: &str) -> Vec<(String, Verdict)> {
 fn outcome(judgement: &Judgement, cases: &[(String, Verdict)]) -> Option<(String, Verdict)> {
     let is_red =
         |(_, verdict): &(String, Verdict)| matches!(verdict, Verdict::Failure(..) | Verdict::Error(..));
-    let kind = match judgement.outcome {
-        _ if judgement.interrupted => "interrupted",
+    let (kind, why) = match judgement.outcome {
+        _ if judgement.interrupted => {
+            ("interrupted", "the run was interrupted: it is judged by what was recorded until then")
+        }
         outcome if outcome.is_good() || cases.iter().any(is_red) => return None,
-        outcome => outcome.name(),
+        outcome => (outcome.name(), &*judgement.sentence),
     };
-    Some(("run".into(), Verdict::Error(kind.into(), elide(&judgement.sentence, TEXT_CHARS_MAX))))
+    Some(("run".into(), Verdict::Error(kind.into(), elide(why, TEXT_CHARS_MAX))))
 }
 
 /// The cases of the run itself: its faults, its harness, its availability.

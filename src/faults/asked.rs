@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use serde::de::IgnoredAny;
 use tribunal_nemesis::{Act, Grudge, NodeId, Plan, Schedule, Undrawn, Wanted};
 use tribunal_reports::run_dir::load_info;
 
@@ -106,13 +107,23 @@ fn grudge(text: &str, nodes: usize) -> Result<Grudge> {
 fn read(path: &Path, seed: u64, nodes: usize) -> Result<Plan> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    if text.is_empty() && was_without_faults(path) {
+        return Ok(Plan::default());
+    }
     if !Plan::is_record(&text) {
         return Plan::parse(&text, seed, nodes).map_err(|error| anyhow::anyhow!("{shown}:{error}"));
     }
     let mut plan = Plan::replay(&text, nodes).with_context(|| format!("{shown} cannot be replayed"))?;
-    let began_ms = clients_began_ms(path, text.lines().count())?;
+    let is_whole = |line: &&str| serde_json::from_str::<IgnoredAny>(line).is_ok();
+    let began_ms = clients_began_ms(path, text.lines().filter(is_whole).count())?;
     plan.steps.iter_mut().for_each(|step| step.at_ms = step.at_ms.saturating_sub(began_ms));
     Ok(plan)
+}
+
+/// Whether an empty file is the whole record of a run that had no faults.
+fn was_without_faults(record: &Path) -> bool {
+    let info = load_info(record.parent().unwrap_or(Path::new("")));
+    info.is_ok_and(|info| info.ending.is_some_and(|ending| ending.fault_lines == 0))
 }
 
 /// When the clients began in the run whose record this is, in milliseconds since its start; 0, with a warning, if nothing tells.

@@ -177,8 +177,7 @@ fn a_newer_version_is_refused_by_every_reader() {
     for file in ["run.json", "faults.jsonl"] {
         newer(file);
         let record = dir.join("faults.jsonl");
-        let replay = tribunal(["run", "register", "--nodes", "3", "--schedule"]).arg(record).output();
-        let ended = Ended::of(replay.unwrap()).expect(64);
+        let ended = replay(&store, &record).expect(64);
         assert!(ended.stderr.contains(file) && ended.stderr.contains("99"), "{}", ended.stderr);
     }
     let matrix = store.path().join("matrix");
@@ -187,6 +186,11 @@ fn a_newer_version_is_refused_by_every_reader() {
     let resume = tribunal(["matrix", "--resume"]).arg(&matrix).output().unwrap();
     let ended = Ended::of(resume).expect(64);
     assert!(ended.stderr.contains("matrix.json: schema_version is 99"), "{}", ended.stderr);
+}
+
+/// The faults of a record again.
+fn replay(store: &Store, record: &Path) -> Ended {
+    store.run(&format!("run register --nodes 3 --time-limit 1s --schedule {}", record.display()))
 }
 
 #[test]
@@ -198,8 +202,7 @@ fn a_record_that_is_not_whole_is_not_replayed() {
     for (what, loss) in LOSSES {
         copy(&run, &dir);
         fs::write(&record, loss(lines(&record))).unwrap();
-        let replay = tribunal(["run", "register", "--nodes", "3", "--schedule"]).arg(&record).output();
-        let ended = Ended::of(replay.unwrap());
+        let ended = replay(&store, &record);
         assert_eq!(ended.code, Some(64), "{what}: {}", ended.stderr);
         assert!(ended.stderr.contains("faults.jsonl"), "{what}: {}", ended.stderr);
     }

@@ -98,7 +98,7 @@ fn a_repetition_that_is_interrupted_counts_the_run_it_cut_short() {
 
     let run = store.run_directory("register");
     let junit = fs::read_to_string(run.join("junit.xml")).unwrap();
-    assert!(junit.contains("<error type=\"interrupted\""), "{junit}");
+    assert!(junit.contains("type=\"interrupted\""), "{junit}");
     let list = tribunal(["list", "runs", "--store"]).arg(store.path()).output().unwrap();
     let listed = Ended::of(list).expect(0).stdout;
     assert!(listed.contains("? interrupted") && !listed.contains('✓'), "{listed}");
