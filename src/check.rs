@@ -2,9 +2,11 @@
 //! directory to put the reports of one history into.
 //!
 //! Standard output has the verdicts, in the order of the arguments and nothing else; what is to be said besides goes to
-//! standard error. A run directory is judged by the model that it names. What is judged is the history alone: whether
-//! the faults of a run did what they should is said by the run itself.
+//! standard error. A run directory is judged as the run itself was: by the model that it names, with its faults and with how it
+//! ended, so that a check never says more than the run has shown. Evidence that is not whole is an error that names file and
+//! line, never a verdict; a violation that the run proved while it was whole stands, and is what the check exits with.
 
+mod again;
 mod keep;
 mod text;
 
@@ -17,15 +19,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use tribunal_checker::check::Options;
 use tribunal_checker::formats::Reading;
+use tribunal_checker::history::History;
 use tribunal_checker::model::ModelKind;
 use tribunal_checker::op::Value;
-use tribunal_checker::verdict::Answer;
-use tribunal_reports::judgement::{Circumstances, Judgement, RunOutcome};
+use tribunal_checker::verdict::{Answer, Verdict};
+use tribunal_reports::judgement::{CheckCost, Circumstances, Judgement, RunOutcome};
 use tribunal_reports::junit::{Suite, render_suites};
 use tribunal_reports::run_info::RunInfo;
 
@@ -89,6 +92,9 @@ struct Judged {
     judgement: Judgement,
     #[serde(skip)]
     notes: Vec<String>,
+    /// Why it was not checked, where the judgement is one that stood before.
+    #[serde(skip)]
+    unchecked: Option<String>,
 }
 
 /// `tribunal check`: prints a verdict for every path and exits with the worst.
@@ -165,13 +171,30 @@ fn suite(path: &Path, judged: &Result<Judged>) -> Suite {
     }
 }
 
-/// Reads and judges one history.
+/// Reads and judges a run directory or one history.
 fn judge(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
+    if path.is_dir() { again::judge(path, args, threads) } else { judge_history(path, args, threads) }
+}
+
+/// Checks a history of that name; of its keys `first` comes first.
+fn check(
+    name: &str,
+    history: &History,
+    model: ModelKind,
+    first: Option<&Value>,
+    args: &Args,
+    threads: usize,
+) -> Result<(Verdict, CheckCost)> {
+    let how =
+        Options { threads, certify: args.certify, all_parts: args.all_parts, first, ..Options::default() };
+    args.limits.check(history, model, how).map_err(|unfit| anyhow!("{name}: {unfit}"))
+}
+
+/// Judges a history that somebody recorded.
+fn judge_history(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
     let name = if is_standard(path) { "<stdin>".into() } else { path.display().to_string() };
-    let is_run = path.is_dir();
     let model = match args.model {
         Some(model) => model,
-        None if is_run => model_of_run(path)?,
         None if !is_standard(path) && !path.exists() => {
             return Err(anyhow!(
                 "{name}: expected a run directory or a file with a history: there is neither"
@@ -183,22 +206,13 @@ fn judge(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
             ));
         }
     };
-    let reading = if is_run { args.input.read(&path.join("history.jsonl")) } else { args.input.read(path) }?;
-    let first = if is_run { convicted_key(path) } else { None };
-    let how = Options {
-        threads,
-        certify: args.certify,
-        all_parts: args.all_parts,
-        first: first.as_ref(),
-        ..Options::default()
-    };
-    let checked = args.limits.check(&reading.history, model, how);
-    let (verdict, cost) = checked.map_err(|unfit| anyhow!("{name}: {unfit}"))?;
+    let reading = args.input.read(path)?;
+    let (verdict, cost) = check(&name, &reading.history, model, None, args, threads)?;
     let circumstances = Circumstances { check_cost: Some(cost), ..Circumstances::default() };
     let Reading { history, timed, mut notes, .. } = reading;
     let mut judgement = Judgement::of(&RunInfo::default(), &history, &[], Some(verdict), circumstances);
     let answer = judgement.checker.as_ref().map(|verdict| verdict.answer);
-    if !is_run && answer == Some(Answer::Linearizable) && !history.ops.is_empty() {
+    if answer == Some(Answer::Linearizable) && !history.ops.is_empty() {
         // A run in which nothing succeeded shows nothing. A history has no such purpose: it is what it is.
         let good = RunOutcome::good(model.name());
         if !judgement.outcome.is_good() {
@@ -213,22 +227,7 @@ fn judge(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
             Err(error) => notes.push(format!("no report: {error:#}")),
         }
     }
-    Ok(Judged { file: name, timed, judgement, notes })
-}
-
-/// The model that a run directory names.
-fn model_of_run(dir: &Path) -> Result<ModelKind> {
-    let path = dir.join("run.json");
-    let run = std::fs::read(&path)
-        .with_context(|| format!("{}: expected a run directory, but cannot open run.json", dir.display()))?;
-    let info: RunInfo = serde_json::from_slice(&run).with_context(|| path.display().to_string())?;
-    info.model.parse().with_context(|| path.display().to_string())
-}
-
-/// The key on which the check beside the run found its violation: the one that is told again.
-fn convicted_key(dir: &Path) -> Option<Value> {
-    let info: RunInfo = serde_json::from_slice(&std::fs::read(dir.join("run.json")).ok()?).ok()?;
-    info.seen_live.map(|seen| seen.key)
+    Ok(Judged { file: name, timed, judgement, notes, unchecked: None })
 }
 
 /// Prints one verdict, or why there is none. Nobody may be there to read it: that changes no verdict.
@@ -237,6 +236,9 @@ fn print(judged: Result<Judged>, style: Style) {
         Ok(judged) => judged,
         Err(error) => return eprintln!("error: {error:#}"),
     };
+    if let Some(why) = &judged.unchecked {
+        eprintln!("error: {why}");
+    }
     for note in &judged.notes {
         eprintln!("note: {}: {note}", judged.file);
     }
@@ -258,26 +260,35 @@ struct Tally {
     convergent: usize,
     violations: usize,
     unknown: usize,
+    failures: usize,
     errors: usize,
+    /// How many runs among the unknown ones were interrupted.
+    interrupted: usize,
 }
 
 impl Tally {
     fn count(&mut self, judged: &Result<Judged>) {
-        let outcome = judged.as_ref().map(|judged| judged.judgement.outcome);
+        let judgement = judged.as_ref().map(|judged| &judged.judgement);
+        let outcome = judgement.map(|judgement| judgement.outcome);
         *match outcome {
             Ok(RunOutcome::Linearizable) => &mut self.linearizable,
             Ok(RunOutcome::Convergent) => &mut self.convergent,
             Ok(RunOutcome::Violation) => &mut self.violations,
-            Ok(RunOutcome::Unknown | RunOutcome::HarnessFailure) => &mut self.unknown,
+            Ok(RunOutcome::Unknown) => &mut self.unknown,
+            Ok(RunOutcome::HarnessFailure) => &mut self.failures,
             Err(_) => &mut self.errors,
         } += 1;
+        self.interrupted +=
+            usize::from(judgement.is_ok_and(|judgement| judgement.exit_code == exit::INTERRUPTED));
     }
 
-    /// A violation wins over everything, an error over a doubt.
+    /// A violation wins over everything, then an error, a run whose harness failed, an interrupted run, and a doubt.
     fn exit_code(&self) -> u8 {
         match self {
             Tally { violations: 1.., .. } => 1,
             Tally { errors: 1.., .. } => exit::USAGE,
+            Tally { failures: 1.., .. } => exit::HARNESS,
+            Tally { interrupted: 1.., .. } => exit::INTERRUPTED,
             Tally { unknown: 1.., .. } => 2,
             _ => 0,
         }
@@ -286,13 +297,16 @@ impl Tally {
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Tally { linearizable, convergent, violations, unknown, errors } = self;
-        let all = linearizable + convergent + violations + unknown + errors;
+        let Tally { linearizable, convergent, violations, unknown, failures, errors, .. } = self;
+        let all = linearizable + convergent + violations + unknown + failures + errors;
         write!(out, "{all} histories: {linearizable} linearizable, ")?;
         if *convergent > 0 {
             write!(out, "{convergent} convergent, ")?;
         }
         write!(out, "{violations} not, {unknown} unknown")?;
+        if *failures > 0 {
+            write!(out, ", {failures} in which the harness failed")?;
+        }
         if *errors > 0 { write!(out, ", {errors} could not be read") } else { Ok(()) }
     }
 }
@@ -303,12 +317,18 @@ mod tests {
 
     #[test]
     fn the_worst_of_many_decides_the_exit_code() {
-        let exit_code = |violations, errors, unknown| {
-            Tally { linearizable: 5, violations, unknown, errors, ..Tally::default() }.exit_code()
-        };
-        assert_eq!(exit_code(1, 1, 1), 1);
-        assert_eq!(exit_code(0, 1, 1), 64);
-        assert_eq!(exit_code(0, 0, 1), 2);
-        assert_eq!(exit_code(0, 0, 0), 0);
+        let worst = |tally: Tally| Tally { linearizable: 5, ..tally }.exit_code();
+        let all =
+            Tally { violations: 1, errors: 1, failures: 1, interrupted: 1, unknown: 1, ..Tally::default() };
+        assert_eq!(worst(Tally { ..all }), 1);
+        let all = Tally { violations: 0, ..all };
+        assert_eq!(worst(Tally { ..all }), 64);
+        let all = Tally { errors: 0, ..all };
+        assert_eq!(worst(Tally { ..all }), 3);
+        let all = Tally { failures: 0, ..all };
+        assert_eq!(worst(Tally { ..all }), 130);
+        let all = Tally { interrupted: 0, ..all };
+        assert_eq!(worst(Tally { ..all }), 2);
+        assert_eq!(worst(Tally { unknown: 0, ..all }), 0);
     }
 }

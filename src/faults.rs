@@ -4,13 +4,12 @@ mod asked;
 mod sight;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tribunal_nemesis::{
     FaultEvent, FaultOutcome, FaultRecord, Links, Plan, drive_with_signals, heal_everything,
@@ -19,6 +18,7 @@ use tribunal_nemesis::{
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::controller::recorder::Recorder;
+use crate::lines::LineFile;
 use crate::live::Live;
 pub(crate) use asked::Nemesis;
 use sight::{Seen, Sight};
@@ -31,7 +31,7 @@ pub(crate) struct Faults {
 }
 
 struct Page {
-    file: File,
+    file: LineFile,
     /// Labels, each with when it was applied, in ns.
     in_force: BTreeMap<usize, (String, u64)>,
     /// When the steps of the plan are due, in ms, in order.
@@ -42,9 +42,17 @@ struct Page {
     seen: BTreeMap<usize, Seen>,
 }
 
+/// A line of faults.jsonl with its number, from 0: what is lost is noticed.
+#[derive(Serialize)]
+struct Numbered<'a> {
+    n: u64,
+    #[serde(flatten)]
+    fault: &'a FaultRecord,
+}
+
 impl Faults {
     pub(crate) fn create(path: &Path, clock: Clock, live: Arc<Live>) -> Result<Self> {
-        let file = File::create_new(path).with_context(|| format!("cannot create {}", path.display()))?;
+        let file = LineFile::create(path).with_context(|| format!("cannot create {}", path.display()))?;
         let page =
             Page { file, in_force: BTreeMap::new(), due_ms: Vec::new(), broken: None, seen: BTreeMap::new() };
         Ok(Faults { clock, live, page: Mutex::new(page) })
@@ -96,9 +104,10 @@ impl Faults {
                 }
             }
         }
-        let mut line = serde_json::to_vec(&fault).expect("a record of texts and numbers has a JSON form");
+        let numbered = Numbered { n: page.file.lines(), fault: &fault };
+        let mut line = serde_json::to_vec(&numbered).expect("a record of texts and numbers has a JSON form");
         line.push(b'\n');
-        if let Err(error) = page.file.write_all(&line) {
+        if let Err(error) = page.file.append(&line) {
             page.broken.get_or_insert(error);
         }
         match (fault.event, fault.outcome) {
@@ -127,6 +136,11 @@ impl Faults {
         let now_ms = self.clock.now() / 1_000_000;
         let due = self.lock().due_ms.iter().copied().find(|due| *due > now_ms)?;
         Some(Duration::from_millis(due - now_ms))
+    }
+
+    /// How many lines faults.jsonl has.
+    pub(crate) fn lines(&self) -> u64 {
+        self.lock().file.lines()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Page> {

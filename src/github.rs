@@ -12,8 +12,9 @@ use tribunal_reports::run_dir::RunDir;
 
 use crate::exit;
 
-/// Tells GitHub what came of a run, where it listens. That changes no exit code.
-pub(crate) fn announce(run: &RunDir) {
+/// Tells GitHub what came of a run, where it listens: it reads both standard output and standard error, and `json` leaves the
+/// first to the verdict alone. That changes no exit code.
+pub(crate) fn announce(run: &RunDir, json: bool) {
     if let Some(summary) = env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) {
         let appended = File::options()
             .create(true)
@@ -25,6 +26,7 @@ pub(crate) fn announce(run: &RunDir) {
         }
     }
     if env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
-        exit::say(&format!("{}\n", markdown::annotation(run)));
+        let command = format!("{}\n", markdown::annotation(run));
+        if json { eprint!("{command}") } else { exit::say(&command) }
     }
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tribunal_checker::formats::{self, FailedCas, Format, Options, Reading};
+use tribunal_checker::history::History;
 
 /// How to read a history.
 #[derive(clap::Args, Clone, Debug)]
@@ -50,13 +51,7 @@ impl InputArgs {
     /// # Errors
     /// When it cannot be opened, or is malformed: with file, line, column and what was expected.
     pub(crate) fn read(&self, path: &Path) -> Result<Reading> {
-        let options = Options {
-            independent: self.independent,
-            failed_cas: self.failed_cas.map(|what| match what {
-                FailedCasArg::Observe => FailedCas::Observe,
-                FailedCasArg::Ignore => FailedCas::Ignore,
-            }),
-        };
+        let options = Options { independent: self.independent, failed_cas: self.failed_cas() };
         let (name, reading) = if is_standard(path) {
             ("<stdin>".into(), formats::read(io::stdin().lock(), self.from, &options))
         } else {
@@ -71,5 +66,28 @@ impl InputArgs {
             reading.format
         );
         Ok(reading)
+    }
+
+    /// Applies the flags to the history of a run directory, whose format is known.
+    ///
+    /// # Errors
+    /// When a flag does not fit it.
+    pub(crate) fn apply(&self, dir: &Path, history: &mut History) -> Result<()> {
+        let dir = dir.display();
+        let format = self.from.unwrap_or(Format::Jsonl);
+        ensure!(format == Format::Jsonl, "{dir}: --from {format} does not fit: a run directory keeps jsonl");
+        ensure!(
+            !self.independent,
+            "{dir}: --independent is for the formats of Jepsen; {format} has a field for the key"
+        );
+        self.failed_cas().unwrap_or(FailedCas::Ignore).apply(history);
+        Ok(())
+    }
+
+    fn failed_cas(&self) -> Option<FailedCas> {
+        self.failed_cas.map(|what| match what {
+            FailedCasArg::Observe => FailedCas::Observe,
+            FailedCasArg::Ignore => FailedCas::Ignore,
+        })
     }
 }

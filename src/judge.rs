@@ -133,7 +133,7 @@ fn report(dir: &Path, judgement: &Judgement, args: &RunArgs, live: &Live) {
     {
         eprintln!("warning: {error:#}");
     }
-    github::announce(&run);
+    github::announce(&run, json);
     match std::panic::catch_unwind(|| text::render(&run)) {
         Ok(text) if !args.quiet && !judgement.outcome.is_good() => say(&text),
         _ => say(&format!("{}\n  report   {}\n", judgement.sentence, dir.join("report.html").display())),

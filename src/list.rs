@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::Serialize;
 use tribunal_checker::model::ModelKind;
+use tribunal_reports::judgement::RunOutcome;
 use tribunal_reports::runs::{self, RunSummary};
 use tribunal_reports::summary;
 use tribunal_reports::wording::{count, elide};
@@ -119,6 +120,9 @@ fn all_runs(args: &Args) -> Result<String> {
 
 fn row(run: &RunSummary) -> [String; 5] {
     let outcome = match run.outcome {
+        Some(outcome) if run.interrupted && outcome == RunOutcome::Unknown => {
+            format!("{} interrupted", summary::sign(outcome))
+        }
         Some(outcome) => format!("{} {}", summary::sign(outcome), summary::heading(outcome, &run.model)),
         None => "… not judged".into(),
     };

@@ -16,6 +16,7 @@ mod journal;
 mod judge;
 mod junit;
 mod limits;
+mod lines;
 mod list;
 mod live;
 mod manual;

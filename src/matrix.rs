@@ -29,6 +29,7 @@ use tribunal_reports::matrix::words::{
     besides, conclusion, frequent, interval, median_ops, median_time, rate,
 };
 use tribunal_reports::matrix::{self, Finding, Matrix, Row};
+use tribunal_reports::run_dir::load_json;
 use tribunal_reports::summary;
 use tribunal_reports::wording::{count, counted, elide, millis};
 
@@ -152,10 +153,9 @@ impl Session {
         let tribunal = std::env::current_exe().context("cannot find the tribunal executable")?;
         if let Some(dir) = &args.resume {
             let path = dir.join("matrix.json");
-            let text = std::fs::read(&path).with_context(|| {
+            let matrix: Matrix = load_json(&path, matrix::SCHEMA_VERSION).with_context(|| {
                 format!("--resume: {}: expected the directory of a matrix", dir.display())
             })?;
-            let matrix: Matrix = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
             let session = Session { dir: dir.canonicalize()?, matrix, tribunal };
             session.save()?; // by today's words
             return Ok(session);

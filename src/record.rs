@@ -1,7 +1,10 @@
 //! run.json as it grows: what was decided before the run, and when its phases began and ended.
 
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use anyhow::{Context, Result};
+use tribunal_reports::run_dir::write_json;
 use tribunal_reports::run_info::{Node, Phase, RunInfo, SCHEMA_VERSION, Tool};
 
 use crate::cli::Rate;
@@ -13,10 +16,12 @@ use crate::run::Plan;
 pub(crate) struct RunRecord {
     pub(crate) info: RunInfo,
     clock: Clock,
+    path: PathBuf,
 }
 
 impl RunRecord {
-    pub(crate) fn new(plan: &Plan, cluster: &Cluster, started: SystemTime, clock: Clock) -> Self {
+    /// The record of a run that begins, to be kept in this directory.
+    pub(crate) fn new(plan: &Plan, cluster: &Cluster, started: SystemTime, clock: Clock, dir: &Path) -> Self {
         let args = &plan.args;
         let nodes = cluster.nodes.iter().map(|node| {
             let command = cluster.system.command(&node.place);
@@ -52,10 +57,17 @@ impl RunRecord {
             load: load().into_iter().collect(),
             clock: "CLOCK_MONOTONIC".into(),
             phases: Vec::new(),
+            undrawn: plan.nemesis.undrawn(),
+            ending: None,
             strangers: None,
             seen_live: None,
         };
-        RunRecord { info, clock }
+        RunRecord { info, clock, path: dir.join("run.json") }
+    }
+
+    /// Writes it, whole or not at all: a controller that is killed meanwhile leaves the one before.
+    pub(crate) fn save(&self) -> Result<()> {
+        write_json(&self.path, &self.info).with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     /// One phase ends and the next begins; gives when, in nanoseconds since the start of the run.
@@ -63,6 +75,8 @@ impl RunRecord {
         self.end_phase();
         let (name, start_ns) = (name.replace(' ', "-"), self.clock.now());
         self.info.phases.push(Phase { name, start_ns, end_ns: None });
+        // A run that is killed is to tell when its clients began. Whether it could be written is asked at the end.
+        let _ = self.save();
         start_ns
     }
 

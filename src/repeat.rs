@@ -22,16 +22,24 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
     let codes =
         runtime.context("cannot start").and_then(|runtime| runtime.block_on(all(args)).context("--repeat"));
     match codes {
-        Ok(codes) => {
-            eprintln!("{}", tally(&codes, args.repeat));
-            ExitCode::from(worst(&codes))
+        Ok(runs) => {
+            eprintln!("{}", runs.tally(args.repeat));
+            ExitCode::from(runs.exit_code())
         }
         Err(error) => exit::harness(error),
     }
 }
 
-/// What each run exited with; fewer than were asked for when the user interrupts.
-async fn all(args: &RunArgs) -> Result<Vec<u8>> {
+/// What came of the runs.
+#[derive(Debug, Default)]
+struct Runs {
+    /// What each exited with; fewer than were asked for when the user interrupts.
+    codes: Vec<u8>,
+    /// Whether some that were asked for were not made, or not finished, because the user interrupted.
+    interrupted: bool,
+}
+
+async fn all(args: &RunArgs) -> Result<Runs> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let tribunal = std::env::current_exe().context("cannot find the tribunal executable")?;
@@ -67,45 +75,94 @@ async fn all(args: &RunArgs) -> Result<Vec<u8>> {
             interrupted = true;
             let _ = pid.map(|pid| kill(pid, Signal::SIGINT)); // it may have ended by itself
         };
-        // Ended by a signal, it has broken.
-        codes.push(status.code().map_or(exit::HARNESS, |code| code as u8));
-        if interrupted || codes.last() == Some(&exit::USAGE) {
+        let code = documented(status.code());
+        if status.code() != Some(i32::from(code)) {
+            eprintln!("harness failure: the run with seed {seed} ended with {status}");
+        }
+        codes.push(code);
+        if interrupted || code == exit::USAGE {
             break;
         }
     }
-    Ok(codes)
+    let interrupted = interrupted && codes.len() < args.repeat as usize;
+    Ok(Runs { codes, interrupted })
 }
 
-/// A violation wins over everything, then what nobody could run, then a harness failure, then a doubt.
-fn worst(codes: &[u8]) -> u8 {
-    let order = [1, exit::USAGE, exit::INTERRUPTED, exit::HARNESS, 2, 0];
-    order.into_iter().find(|code| codes.contains(code)).unwrap_or(exit::HARNESS)
+/// An exit code as it is documented. A run that a signal or a panic ended is one whose harness failed.
+fn documented(code: Option<i32>) -> u8 {
+    let known = [0, 1, 2, exit::HARNESS, exit::USAGE, exit::INTERRUPTED];
+    known.into_iter().find(|known| code == Some(i32::from(*known))).unwrap_or(exit::HARNESS)
 }
 
-fn tally(codes: &[u8], wanted: u32) -> String {
-    let with = |wanted: u8| codes.iter().filter(|code| **code == wanted).count();
-    let [good, violations, unknown, broke] = [0, 1, 2, exit::HARNESS].map(with);
-    let mut text = format!(
-        "{} of {wanted} runs: {good} in which nothing was found, {violations} with a violation, {unknown} unknown",
-        codes.len()
-    );
-    if broke > 0 {
-        text += &format!(", {broke} in which the harness failed");
+impl Runs {
+    /// A violation wins over everything, then what nobody could run, then what the user cut short, then a harness failure, then
+    /// a doubt.
+    fn exit_code(&self) -> u8 {
+        let order = [1, exit::USAGE, exit::INTERRUPTED, exit::HARNESS, 2, 0];
+        let happened =
+            |code: &u8| self.codes.contains(code) || *code == exit::INTERRUPTED && self.interrupted;
+        order.into_iter().find(happened).unwrap_or(exit::HARNESS)
     }
-    text
+
+    /// How many runs came to what: every run is in one class.
+    fn tally(&self, wanted: u32) -> String {
+        let with = |wanted: u8| self.codes.iter().filter(|code| **code == wanted).count();
+        let mut text = format!(
+            "{} of {wanted} runs: {} in which nothing was found, {} with a violation, {} unknown",
+            self.codes.len(),
+            with(0),
+            with(1),
+            with(2)
+        );
+        for (code, what) in [
+            (exit::HARNESS, "in which the harness failed"),
+            (exit::INTERRUPTED, "interrupted"),
+            (exit::USAGE, "with bad arguments"),
+        ] {
+            if with(code) > 0 {
+                text += &format!(", {} {what}", with(code));
+            }
+        }
+        text
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn runs(codes: &[u8]) -> Runs {
+        Runs { codes: codes.to_vec(), interrupted: false }
+    }
+
     #[test]
     fn the_worst_run_decides() {
+        let worst = |codes: &[u8]| runs(codes).exit_code();
         assert_eq!(worst(&[0, 2, 3, 1, 130]), 1);
         assert_eq!(worst(&[0, 2, 3]), 3, "a harness that fails is worse than a doubt");
         assert_eq!(worst(&[0, 2]), 2);
         assert_eq!(worst(&[0, 0]), 0);
         assert_eq!(worst(&[0, 130]), 130);
-        assert_eq!(worst(&[101]), exit::HARNESS, "a code that there is not");
+        assert_eq!(Runs { interrupted: true, ..runs(&[0]) }.exit_code(), 130, "not all that was asked for");
+    }
+
+    #[test]
+    fn a_run_that_crashed_is_no_good_run() {
+        for ended in [Some(101), Some(134), Some(7), None] {
+            assert_eq!(runs(&[0, documented(ended), 0]).exit_code(), exit::HARNESS, "{ended:?}");
+        }
+        for code in [0, 1, 2, 3, 64, 130] {
+            assert_eq!(documented(Some(code)), code as u8);
+        }
+    }
+
+    #[test]
+    fn every_run_is_in_one_class() {
+        let text = runs(&[0, 1, 2, 2, 3, 130]).tally(9);
+        assert_eq!(
+            text,
+            "6 of 9 runs: 1 in which nothing was found, 1 with a violation, 2 unknown, \
+             1 in which the harness failed, 1 interrupted"
+        );
     }
 }

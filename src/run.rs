@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tribunal_checker::model::ModelKind;
 use tribunal_nemesis::Links;
 use tribunal_reports::judgement::Circumstances;
-use tribunal_reports::run_info::Strangers;
+use tribunal_reports::run_info::{Ending, Strangers};
 use tribunal_reports::wording::counted;
 use tribunal_systems::{Place, Switches, System, Wiring};
 use tribunal_workloads::Options;
@@ -221,7 +221,7 @@ impl<'a> Trial<'a> {
         trial.stop().await;
 
         let live = trial.live.clone();
-        let circumstances = trial.close(&store);
+        let circumstances = trial.close();
         junit.phase("checking");
         let judged = judge::judge_and_report(&mut store, &plan.args, circumstances, &live);
         live.end();
@@ -288,8 +288,8 @@ impl<'a> Trial<'a> {
             .then(|| Journal::begin(&store.path().join("links.jsonl"), links.clone(), clock))
             .transpose()
             .context("cannot create links.jsonl")?;
-        let record = RunRecord::new(plan, &cluster, started, clock);
-        store.write_json("run.json", &record.info)?;
+        let record = RunRecord::new(plan, &cluster, started, clock, store.path());
+        record.save()?;
         live.place(&store.complete_path().join("report.html"));
         live.title(&format!(
             "{} on {}: {}, {}, {} of {}, seed {}",
@@ -493,15 +493,18 @@ impl<'a> Trial<'a> {
     }
 
     /// Puts the last of the run on disk and says what there is besides the history.
-    fn close(self, store: &Store) -> Circumstances {
-        if let Err(error) = store.write_json("run.json", &self.record.info) {
+    fn close(mut self) -> Circumstances {
+        let interrupted = self.interrupted.load(Ordering::Relaxed);
+        self.record.info.ending = Some(Ending {
+            events: self.controller.recorder.events(),
+            fault_lines: self.faults.lines(),
+            interrupted,
+            harness_failure: self.failures.first(),
+        });
+        if let Err(error) = self.record.save() {
             self.failures.raise("store", error);
         }
-        Circumstances {
-            harness_failure: self.failures.first(),
-            interrupted: self.interrupted.load(Ordering::Relaxed),
-            check_cost: None,
-        }
+        Circumstances { harness_failure: self.failures.first(), interrupted, ..Circumstances::default() }
     }
 
     /// A phase begins; gives when, in nanoseconds since the start of the run.

@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
 
 /// One run's directory.
 pub(crate) struct Store {
@@ -62,14 +61,6 @@ impl Store {
     /// Where it will be when the run is complete.
     pub(crate) fn complete_path(&self) -> PathBuf {
         self.path.with_file_name(&self.name)
-    }
-
-    /// Writes a file of the directory as one JSON object.
-    pub(crate) fn write_json(&self, name: &str, what: &impl Serialize) -> Result<()> {
-        let path = self.path.join(name);
-        let mut text = serde_json::to_vec_pretty(what).with_context(|| format!("cannot encode {name}"))?;
-        text.push(b'\n');
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// The run is over: drops the nodes' data, takes the `.partial` off the name and points the links here.

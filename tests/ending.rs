@@ -1,5 +1,6 @@
 //! Every way in which a run can end leaves nothing running and everything that was recorded.
 
+use std::path::Path;
 use std::process::Child;
 
 use nix::sys::signal::{Signal, kill};
@@ -40,8 +41,15 @@ fn a_controller_killed_with_9_leaves_a_history_and_no_process() {
     assert!(run.extension().is_some_and(|extension| extension == "partial"), "{}", run.display());
     let junit = std::fs::read_to_string(run.join("junit.xml")).unwrap();
     assert!(junit.contains("type=\"unfinished\"") && junit.contains("running"), "{junit}");
-    let check = tribunal(["check"]).arg(&run).output().unwrap();
-    Ended::of(check).expect(0);
+    let said = check(&run).expect(2).stdout;
+    assert!(said.contains("The run did not finish") && said.contains("until then is linearizable"), "{said}");
+    let info = std::fs::read_to_string(run.join("run.json")).unwrap();
+    assert!(info.contains("\"running\""), "a replay needs to know when its clients began: {info}");
+}
+
+/// A run checked again, which leaves all as it is.
+fn check(run: &Path) -> Ended {
+    Ended::of(tribunal(["check"]).arg(run).output().unwrap())
 }
 
 #[test]
@@ -52,7 +60,9 @@ fn ctrl_c_stops_in_order_and_checks_what_exists() {
     let ended = Ended::of(child.wait_with_output().unwrap()).expect(130);
     assert!(ended.stderr.contains("interrupted"), "{}", ended.stderr);
     assert_eq!(store.processes(), [""; 0]);
-    assert!(store.run_directory("register").join("verdict.json").is_file());
+    let run = store.run_directory("register");
+    assert!(run.join("verdict.json").is_file());
+    assert!(check(&run).expect(130).stdout.contains("The run was interrupted"));
 }
 
 #[test]
@@ -76,4 +86,5 @@ fn a_node_that_dies_by_itself_is_a_harness_failure() {
     let ended = Ended::of(child.wait_with_output().unwrap()).expect(3);
     assert!(ended.stdout.contains("exited by itself"), "{}", ended.stdout);
     assert_eq!(store.processes(), [""; 0]);
+    assert!(check(&store.run_directory("register")).expect(3).stdout.contains("exited by itself"));
 }

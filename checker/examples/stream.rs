@@ -172,6 +172,7 @@ impl Register {
             value,
             node: None,
             error: None,
+            client: None,
         }
     }
 }

@@ -26,7 +26,7 @@ mod tests {
     use crate::op::Op;
     use crate::small;
 
-    const MISTAKES: [&str; 15] = [
+    const MISTAKES: [&str; 16] = [
         "R1: a write of the current value observes",
         "R2: the last to return first",
         "R3: more is better",
@@ -40,6 +40,7 @@ mod tests {
         "refute: what is called is over",
         "lucky: nothing is taken back",
         "ties are in order",
+        "ties: a process has no order of its own",
         "effects: the first state stands for all",
         "beam: hints are promises",
     ];

@@ -288,10 +288,55 @@ pub(crate) fn violation(history: &History, ids: &[OpId], conflict: &[usize]) -> 
 mod tests {
     use super::*;
     use crate::generate::SplitMix64;
+    use crate::model::script::{self, illegal, legal};
     use crate::small;
 
     /// `TRIBUNAL_FUZZ=1000000` looks at that many histories of every model. In tests beams are narrow and patience is
     /// short, so that every way out is taken.
+    /// The verdict of every engine, and of the online check.
+    fn assert_everywhere(kind: ModelKind, script: &str, answer: Answer) {
+        match answer {
+            Answer::Violation => illegal(kind, script),
+            _ => legal(kind, script),
+        }
+        let history = script::history(script);
+        let events = crate::online::tests::events(&history);
+        let mut online = crate::online::Online::new(kind, Limits::default());
+        let found = crate::online::tests::first_violation(&mut online, &events).unwrap();
+        assert_eq!(found.is_some(), answer == Answer::Violation, "online: {script}");
+    }
+
+    #[test]
+    fn a_process_keeps_its_order_at_an_instant_and_others_have_none() {
+        use Answer::{Linearizable, Violation};
+        let register = ModelKind::Register;
+        assert_everywhere(register, "0..5 p0 write 1; 5..6 p0 read -> null", Violation);
+        assert_everywhere(register, "0..5 p0 write 1; 5..6 p1 read -> null", Linearizable);
+        assert_everywhere(register, "0..5 p0 write 1; 5..5 p0 write 2; 5..6 p0 read -> 1", Violation);
+        assert_everywhere(register, "0..5 p0 write 1; 5..5 p1 write 2; 5..6 p0 read -> 1", Linearizable);
+        // Two processes go on in one instant: each keeps its order, and either may be first.
+        let two = "0..5 p0 write 1; 0..5 p1 write 2; 5..9 p0 read -> A; 5..9 p1 read -> B";
+        for (a, b, answer) in [
+            ("1", "2", Linearizable),
+            ("2", "2", Linearizable),
+            ("2", "1", Violation),
+            ("null", "1", Violation),
+            ("1", "null", Violation),
+        ] {
+            assert_everywhere(register, &two.replace('A', a).replace('B', b), answer);
+        }
+        assert_everywhere(
+            ModelKind::Counter,
+            "0..5 p0 add 1; 0..5 p1 add 1; 5..9 p0 read -> 1; 5..9 p1 read -> 1",
+            Violation,
+        );
+        assert_everywhere(
+            ModelKind::Set,
+            "0..5 p0 add 1; 0..5 p1 add 2; 5..6 p0 contains 2 -> false; 5..6 p1 contains 1 -> false",
+            Violation,
+        );
+    }
+
     #[test]
     fn every_engine_agrees_with_the_definition() {
         let rounds = std::env::var("TRIBUNAL_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(2_500);

@@ -87,6 +87,10 @@ pub(crate) fn search<M: Model>(
     while placed.definite_left > 0 {
         match part.events[at] {
             Event::Call(op) => {
+                if !part.after.is_empty() && !placed.has_all(part.after.get(&op)) {
+                    (at, branch) = (list.next(at), 0);
+                    continue;
+                }
                 let successors = space.step(state, part.ops[op as usize].class);
                 if branch == successors.len {
                     (at, branch) = (list.next(at), 0);

@@ -228,6 +228,7 @@ pub fn counterexample(history: &History, violation: &Violation) -> Vec<Event> {
         value: value.clone(),
         node: op.node.clone(),
         error: None,
+        client: op.client.filter(|_| kind == Kind::Invoke),
     };
     let mut events: Vec<Event> = Vec::new();
     for op in &ops {

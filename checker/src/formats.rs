@@ -138,6 +138,18 @@ pub enum FailedCas {
     Ignore,
 }
 
+impl FailedCas {
+    /// Makes an observation of every failed compare-and-set without an error, or leaves all as it is.
+    pub fn apply(self, history: &mut History) {
+        if self == FailedCas::Ignore {
+            return;
+        }
+        for op in history.ops.iter_mut().filter(|op| op.f == F::Cas && op.is_fail() && op.error.is_none()) {
+            op.outcome = Outcome::Ok(Value::Bool(false));
+        }
+    }
+}
+
 /// How to read what a format leaves open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -157,7 +169,7 @@ pub struct Reading {
     pub format: Format,
     /// Whether the times are those of a clock. Otherwise the order of the events is the time: one nanosecond each.
     pub timed: bool,
-    /// Sentences for the user: what was left out or assumed. Never reasons to distrust the history.
+    /// Sentences for the user: what was left out or assumed, or looks as if it were missing.
     pub notes: Vec<String>,
 }
 
@@ -198,13 +210,7 @@ pub fn read(
         Format::Finished => finished::read(input)?,
         Format::Txt | Format::Log => txt::read(input, format, options)?,
     };
-    if options.failed_cas.unwrap_or(format.failed_cas()) == FailedCas::Observe {
-        for op in
-            reading.history.ops.iter_mut().filter(|op| op.f == F::Cas && op.is_fail() && op.error.is_none())
-        {
-            op.outcome = Outcome::Ok(Value::Bool(false));
-        }
-    }
+    options.failed_cas.unwrap_or(format.failed_cas()).apply(&mut reading.history);
     Ok(reading)
 }
 

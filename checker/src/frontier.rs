@@ -181,6 +181,9 @@ impl Frontier {
             Event::Call(op) => {
                 let PartOp { class, returns, .. } = part.ops[op as usize];
                 self.call(op, class, returns, space);
+                if let Some(earlier) = part.after.get(&op) {
+                    self.place_after(op, earlier);
+                }
             }
             Event::Return(op) => {
                 if !self.returns(op, space, meter)? {
@@ -281,6 +284,11 @@ impl Frontier {
                 _ => {}
             }
         });
+    }
+
+    /// An operation that has been called must be placed after these.
+    pub(crate) fn place_after(&mut self, op: u32, earlier: &[u32]) {
+        self.pending.place_after(op, earlier);
     }
 
     /// An operation returns. Says whether any configuration survives that.
@@ -405,6 +413,9 @@ impl Frontier {
         for &group in &self.candidates {
             let group = &self.pending.groups()[group as usize];
             let Some(pick) = group.pick(layout, from) else { continue };
+            if !self.pending.may_come(pick.op, layout, from) {
+                continue;
+            }
             let overwrites = group.effect == Effect::Overwrites;
             let successors = space.step(configs::state(from), group.class);
             for branch in 0..successors.len {

@@ -282,6 +282,7 @@ impl<'a> Simulation<'a> {
             error: None,
             invoke_index: 0,
             complete_index: None,
+            client: None,
         });
     }
 

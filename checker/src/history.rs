@@ -72,6 +72,7 @@ impl History {
                     error: event.error,
                     invoke_index: event.index,
                     complete_index: None,
+                    client: event.client,
                 });
                 continue;
             }
@@ -135,6 +136,7 @@ mod tests {
             value: Value::Nil,
             node: None,
             error: None,
+            client: None,
         }
     }
 

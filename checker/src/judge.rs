@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use crate::beam::{self, Evidence, Found, Search};
 use crate::decision::Decision;
 use crate::dfs::{self, Manner};
+use crate::fast::FastPath;
 
 use crate::generate::SplitMix64;
 use crate::history::History;
@@ -20,6 +21,7 @@ use crate::part::{self, Event, Misfit, Part, Reading};
 use crate::small::{self, Menu};
 use crate::space::{Effect, Space, StateId};
 use crate::split;
+use crate::ties::{After, Ties};
 use crate::verdict::Front;
 use crate::witness::{self, Stuck};
 
@@ -178,47 +180,10 @@ impl<M: Model> Judge for M {
     }
 
     fn decide(&self, ops: &[&Op], demand: Demand<'_>) -> Decided {
-        if demand.engine == Engine::Auto
-            && let Some(path) = self.fast_path()
-        {
-            let decision = path.decide(ops);
-            if decision != Decision::Declined {
-                return match part::misfit(ops, |op| self.fits(op)) {
-                    Some(misfit) => Decided::unfit(misfit),
-                    None => Decided { decision, ..Decided::undecided(path.name()) },
-                };
-            }
-        }
-        let mut decided = Decided::undecided("depth-first");
-        let mut meter = Meter::new(demand.limits, demand.cancelled);
-        let mut space = Space::new(self);
-        let readings = match part::read(&mut space, ops) {
-            Ok(readings) => readings,
-            Err(misfit) => return Decided::unfit(misfit),
-        };
-        let components = match demand.engine {
-            Engine::DepthFirst => None,
-            Engine::Auto | Engine::Search | Engine::Frontier => split::components(&space, &readings),
-        };
-        let Some(components) = components else {
-            search(space, ops, readings, demand, &mut meter, &mut decided);
-            return decided;
-        };
-        let mut orders = Vec::new();
-        for readings in components {
-            let (space, readings) = split::alone(&space, readings);
-            search(space, ops, readings, demand, &mut meter, &mut decided);
-            match &mut decided.decision {
-                Decision::Legal { order } => orders.push(std::mem::take(order)),
-                Decision::Illegal { .. } => return decided,
-                // A violation of another component would still count.
-                Decision::Declined => {}
-            }
-        }
-        decided.decision = match decided.stopped {
-            Some(_) => Decision::Declined,
-            None => Decision::Legal { order: split::merge(ops, &orders) },
-        };
+        let Some(ties) = Ties::of(ops) else { return decide(self, ops, None, demand) };
+        let apart = ties.apart(ops);
+        let mut decided = decide(self, &apart.iter().collect::<Vec<_>>(), Some(&ties), demand);
+        decided.frontier.iter_mut().for_each(|front| front.at = ties.recorded(front.at));
         decided
     }
 
@@ -228,8 +193,13 @@ impl<M: Model> Judge for M {
         limits: &Limits<'_>,
         configurations_max: usize,
     ) -> Option<Failure> {
+        let ties = Ties::of(ops);
+        let apart = ties.as_ref().map(|ties| ties.apart(ops));
+        let apart: Option<Vec<&Op>> = apart.as_ref().map(|apart| apart.iter().collect());
+        let after = ties.map(|ties| ties.after).unwrap_or_default();
         let mut space = Space::new(self);
-        let part = Part::new(&mut part::read(&mut space, ops).ok()?);
+        let part =
+            Part::new(&mut part::read(&mut space, apart.as_deref().unwrap_or(ops), &after).ok()?, &after);
         let evidence = Evidence::Deepest(configurations_max);
         let search = beam::search(&part, &mut space, &mut Meter::new(limits, None), evidence, false);
         let Search { found: Found::Wall(wall), deepest, .. } = search else { return None };
@@ -277,16 +247,83 @@ impl<M: Model> Judge for M {
     }
 }
 
+/// Decides operations of which no process goes on in the instant in which it returns, but for `ties`.
+fn decide<M: Model>(model: &M, ops: &[&Op], ties: Option<&Ties>, demand: Demand<'_>) -> Decided {
+    let none = After::new();
+    let after = ties.map_or(&none, |ties| &ties.after);
+    if demand.engine == Engine::Auto
+        && let Some(path) = model.fast_path()
+    {
+        let decision = fast(path, ops, ties);
+        if decision != Decision::Declined {
+            return match part::misfit(ops, |op| model.fits(op)) {
+                Some(misfit) => Decided::unfit(misfit),
+                None => Decided { decision, ..Decided::undecided(path.name()) },
+            };
+        }
+    }
+    let mut decided = Decided::undecided("depth-first");
+    let mut meter = Meter::new(demand.limits, demand.cancelled);
+    let mut space = Space::new(model);
+    let readings = match part::read(&mut space, ops, after) {
+        Ok(readings) => readings,
+        Err(misfit) => return Decided::unfit(misfit),
+    };
+    let components = match demand.engine {
+        Engine::DepthFirst => None,
+        // What a process does in one instant may be about several components.
+        _ if !after.is_empty() => None,
+        Engine::Auto | Engine::Search | Engine::Frontier => split::components(&space, &readings),
+    };
+    let Some(components) = components else {
+        search(space, ops, readings, after, demand, &mut meter, &mut decided);
+        return decided;
+    };
+    let mut orders = Vec::new();
+    for readings in components {
+        let (space, readings) = split::alone(&space, readings);
+        search(space, ops, readings, after, demand, &mut meter, &mut decided);
+        match &mut decided.decision {
+            Decision::Legal { order } => orders.push(std::mem::take(order)),
+            Decision::Illegal { .. } => return decided,
+            // A violation of another component would still count.
+            Decision::Declined => {}
+        }
+    }
+    decided.decision = match decided.stopped {
+        Some(_) => Decision::Declined,
+        None => Decision::Legal { order: split::merge(ops, &orders) },
+    };
+    decided
+}
+
+/// Decides by an exact algorithm, which knows nothing of the order that ties leave open: without that order a
+/// violation is one with it; and an order that keeps it, by itself or because more was asked for, is an order.
+fn fast(path: FastPath, ops: &[&Op], ties: Option<&Ties>) -> Decision {
+    let decision = path.decide(ops);
+    match (&decision, ties) {
+        (Decision::Legal { order }, Some(ties)) if !ties.agree(order) => {
+            let in_order = ties.in_order(ops);
+            match path.decide(&in_order.iter().collect::<Vec<_>>()) {
+                Decision::Legal { order } => Decision::Legal { order },
+                _ => Decision::Declined,
+            }
+        }
+        _ => decision,
+    }
+}
+
 /// Decides one object, and adds what that cost.
 fn search<M: Model>(
     mut space: Space<'_, M>,
     ops: &[&Op],
     mut readings: Vec<Reading>,
+    after: &After,
     demand: Demand<'_>,
     meter: &mut Meter<'_>,
     decided: &mut Decided,
 ) {
-    let mut part = Part::new(&mut readings);
+    let mut part = Part::new(&mut readings, after);
     let soon = match demand.engine {
         Engine::Auto | Engine::Search => lucky::search(&part, &mut space, meter, lucky::Attempt::First),
         Engine::DepthFirst => Some(
@@ -299,7 +336,7 @@ fn search<M: Model>(
         let before = readings.len();
         readings.retain(|reading| !reading.indeterminate || space.effect(reading.class) != Effect::Observes);
         if readings.len() < before {
-            part = Part::new(&mut readings);
+            part = Part::new(&mut readings, after);
         }
         let evidence = if demand.order { Evidence::Order } else { Evidence::None };
         let search = beam::search(&part, &mut space, meter, evidence, demand.engine != Engine::Frontier);

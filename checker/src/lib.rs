@@ -104,6 +104,7 @@ mod rows;
 pub mod small;
 mod space;
 mod split;
+mod ties;
 mod trail;
 pub mod verdict;
 mod witness;

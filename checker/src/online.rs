@@ -11,6 +11,9 @@
 //!                                                      ╰─ a has ended, but c has not: what follows waits ─╯
 //! ```
 //!
+//! At one instant the order of the recording counts for nothing, as it does not in the check of a whole history: see
+//! [`ties`](crate::ties). So the events of an instant wait for the first one that is later.
+//!
 //! What lags behind is at most what happened since the oldest pending operation was called, so a time-out of the
 //! clients bounds both the delay and the memory. The frontier is exact up to [`WIDTH`] configurations; a key that
 //! needs more, or reaches a limit, is given up and left to the check of the whole history.
@@ -29,9 +32,9 @@ use crate::history::Malformed;
 use crate::judge::Judge;
 use crate::limits::{Limits, Meter};
 use crate::model::{Model, ModelKind};
-use crate::op::{Event, Kind, Op, Outcome, Value};
+use crate::op::{Event, Kind, Nanos, Op, Outcome, Value};
 use crate::part::NEVER;
-use crate::space::{ClassId, Effect, Space};
+use crate::space::{ClassId, Space};
 
 /// How many configurations are kept for each key.
 const WIDTH: usize = 4096;
@@ -50,6 +53,11 @@ pub struct Online<'a> {
     /// The key that each process is busy with.
     busy: HashMap<u64, Value>,
     position: usize,
+    /// The instant of the last event, and the keys that have events of it.
+    now: Nanos,
+    touched: Vec<Value>,
+    /// Violations that are proved and not yet reported: several keys may have one in the same instant.
+    proved: VecDeque<Proved>,
 }
 
 /// A violation that has just been proved.
@@ -81,14 +89,24 @@ impl<'a> Online<'a> {
     }
 
     fn by(judge: &'a dyn Judge, limits: Limits<'a>) -> Self {
-        Online { judge, limits, streams: HashMap::new(), busy: HashMap::new(), position: 0 }
+        Online {
+            judge,
+            limits,
+            streams: HashMap::new(),
+            busy: HashMap::new(),
+            position: 0,
+            now: 0,
+            touched: Vec::new(),
+            proved: VecDeque::new(),
+        }
     }
 
-    /// Takes the next event of the recording. `Some` when it proves a violation; the key is not judged any further
-    /// then, the others are.
+    /// Takes the next event of the recording; its instant is judged when a later one begins. `Some` when a violation is
+    /// proved; the key is not judged any further then, the others are.
     ///
     /// # Errors
-    /// When the event cannot stand where it stands, or its operation has no meaning to the model.
+    /// When an event cannot stand where it stands, or its operation has no meaning to the model. The position is that
+    /// of the event, which may have been fed before this one, at the instant that it ends.
     pub fn feed(&mut self, event: &Event) -> Result<Option<Proved>, Malformed> {
         let position = self.position;
         self.position += 1;
@@ -96,6 +114,16 @@ impl<'a> Online<'a> {
             self.streams.values_mut().flatten().for_each(|stream| stream.put_away_if_quiet());
         }
         let malformed = |why: String| Malformed { position, why };
+        if event.time < self.now {
+            return Err(malformed(format!(
+                "the clock goes backwards, from {} to {} ns",
+                self.now, event.time
+            )));
+        }
+        if event.time > self.now {
+            self.end_instant()?;
+            self.now = event.time;
+        }
         let key = match event.kind {
             Kind::Invoke => {
                 if self.busy.insert(event.process, event.key.clone()).is_some() {
@@ -107,16 +135,38 @@ impl<'a> Online<'a> {
                 malformed(format!("process {} completes what it has not invoked", event.process))
             })?,
         };
-        let stream = self.streams.entry(key).or_insert_with(|| Some(self.judge.stream()));
-        let Some(judging) = stream else { return Ok(None) };
-        let progress = judging.feed(event, &self.limits).map_err(malformed)?;
-        Ok(settle(stream, progress))
+        let stream = self.streams.entry(key).or_insert_with_key(|_| Some(self.judge.stream()));
+        if let Some(judging) = stream
+            && judging.hold(position, event)
+        {
+            self.touched.push(event.key.clone());
+        }
+        Ok(self.proved.pop_front())
+    }
+
+    /// Judges the events of the last instant.
+    fn end_instant(&mut self) -> Result<(), Malformed> {
+        let mut result = Ok(());
+        for key in self.touched.drain(..) {
+            let Some(stream) = self.streams.get_mut(&key) else { continue };
+            let Some(judging) = stream else { continue };
+            match judging.end_instant(&self.limits) {
+                Ok(progress) => self.proved.extend(settle(stream, progress)),
+                Err(malformed) => {
+                    *stream = None;
+                    result = result.and(Err(malformed));
+                }
+            }
+        }
+        result
     }
 
     /// The recording has ended: whatever is pending stays indeterminate. Returns the violations that this proves.
     pub fn finish(&mut self) -> Vec<Proved> {
+        // An event that does not fit the model is no evidence.
+        let _ = self.end_instant();
         let limits = &self.limits;
-        let mut proved = Vec::new();
+        let mut proved: Vec<Proved> = self.proved.drain(..).collect();
         for stream in self.streams.values_mut() {
             let Some(judging) = stream else { continue };
             let progress = judging.finish(limits);
@@ -166,8 +216,11 @@ pub(crate) enum Progress {
 
 /// The events of one key, behind an interface without the model's types.
 pub(crate) trait Stream {
-    /// Takes an event; or says why it cannot.
-    fn feed(&mut self, event: &Event, limits: &Limits<'_>) -> Result<Progress, String>;
+    /// Keeps an event until its instant is over. Says whether it is the first one.
+    fn hold(&mut self, position: usize, event: &Event) -> bool;
+
+    /// Judges the events that are held; or says which of them cannot be.
+    fn end_instant(&mut self, limits: &Limits<'_>) -> Result<Progress, Malformed>;
 
     /// Judges what is waiting as if nothing would ever return again.
     fn finish(&mut self, limits: &Limits<'_>) -> Progress;
@@ -195,11 +248,17 @@ enum Waiting {
 pub(crate) struct KeyStream<'m, M: Model> {
     space: Space<'m, M>,
     frontier: Frontier,
+    /// The events of the instant that has not ended, with their positions in the recording.
+    held: Vec<(usize, Event)>,
     waiting: VecDeque<Waiting>,
     /// The number of the first event that waits; events are numbered as they come.
     first: u32,
-    /// The event in which each busy process called.
+    /// The event in which each busy process called; and where one did so more than once in an instant, when it called
+    /// after that.
     calls: HashMap<u64, u32>,
+    later: HashMap<u64, VecDeque<u32>>,
+    /// For calls, the calls that must be placed before them although they return in the same instant.
+    after: HashMap<u32, Vec<u32>>,
     remembered_max: usize,
     /// The number of the next event when it was last asked whether it is quiet.
     seen: u32,
@@ -210,9 +269,12 @@ impl<'m, M: Model> KeyStream<'m, M> {
         KeyStream {
             space: Space::new(model),
             frontier: Frontier::without_trail(WIDTH),
+            held: Vec::new(),
             waiting: VecDeque::new(),
             first: 0,
             calls: HashMap::new(),
+            later: HashMap::new(),
+            after: HashMap::new(),
             remembered_max: REMEMBERED_MIN,
             seen: 0,
         }
@@ -223,11 +285,102 @@ impl<'m, M: Model> KeyStream<'m, M> {
         self.first + self.waiting.len() as u32
     }
 
+    /// Puts the events of one instant in an order: calls before returns, but that of a process that goes on in this
+    /// instant in its own. Where several processes do that, it is noted what must come after what instead.
+    fn order(&mut self, held: &mut [(usize, Event)]) {
+        // The open call of each process, of those that called in this instant; what each has completed in it; and what it
+        // called after that. A call by its number, or by its position if it has none yet.
+        let mut open: HashMap<u64, usize> = HashMap::new();
+        let mut completed: HashMap<u64, Vec<Result<u32, usize>>> = HashMap::new();
+        let mut gone_on: Vec<(u64, usize, Vec<Result<u32, usize>>)> = Vec::new();
+        for (position, Event { process, kind, .. }) in held.iter() {
+            match kind {
+                Kind::Invoke => {
+                    open.insert(*process, *position);
+                    if let Some(earlier) = completed.get(process) {
+                        gone_on.push((*process, *position, earlier.clone()));
+                    }
+                }
+                Kind::Ok => {
+                    let call = open.get(process).map(|&position| Err(position));
+                    let call = call.or_else(|| self.calls.get(process).map(|&number| Ok(number)));
+                    completed.entry(*process).or_default().extend(call);
+                }
+                Kind::Fail | Kind::Info => {}
+            }
+        }
+        let alone = gone_on.first().map(|&(process, ..)| process);
+        let alone = alone.filter(|first| gone_on.iter().all(|(process, ..)| process == first));
+        held.sort_by_key(|(_, event)| match event.kind {
+            _ if alone == Some(event.process) => 1,
+            Kind::Invoke => 0,
+            Kind::Ok | Kind::Fail | Kind::Info => 2,
+        });
+        if alone.is_none() && !gone_on.is_empty() {
+            let next = self.next();
+            let number = |position: usize| {
+                let at = held.iter().position(|(other, _)| *other == position);
+                next + at.expect("it is one of them") as u32
+            };
+            for (_, later, earlier) in gone_on {
+                let earlier = earlier.into_iter().map(|call| call.unwrap_or_else(number));
+                self.after.insert(number(later), earlier.collect());
+            }
+        }
+    }
+
+    /// An event whose place among those of its instant is known.
+    fn take(&mut self, event: Event) -> Result<(), String> {
+        if event.kind == Kind::Invoke {
+            let number = self.next();
+            // What the process did before may end later in the same instant.
+            if let Some(earlier) = self.calls.insert(event.process, number) {
+                self.calls.insert(event.process, earlier);
+                self.later.entry(event.process).or_default().push_back(number);
+            }
+            self.waiting.push_back(Waiting::Pending(Box::new(Op {
+                process: event.process,
+                f: event.f,
+                key: event.key,
+                input: event.value,
+                outcome: Outcome::Info,
+                call: event.time,
+                completed: None,
+                node: event.node,
+                error: None,
+                invoke_index: event.index,
+                complete_index: None,
+                client: event.client,
+            })));
+            return Ok(());
+        }
+        let Some(call) = self.calls.remove(&event.process) else { return Ok(()) };
+        if !self.later.is_empty()
+            && let Some(calls) = self.later.get_mut(&event.process)
+        {
+            self.calls.extend(calls.pop_front().map(|call| (event.process, call)));
+            if calls.is_empty() {
+                self.later.remove(&event.process);
+            }
+        }
+        self.end(call, &event)
+    }
+
+    /// The class of a call that has ended.
+    fn class(&mut self, number: u32, call: M::Call) -> ClassId {
+        let is_first = || self.after.values().flatten().any(|&first| first == number);
+        let is_tied = !self.after.is_empty()
+            && (self.after.contains_key(&number) || !self.space.model().read_only(&call) && is_first());
+        if is_tied { self.space.class_alone(call) } else { self.space.class(call) }
+    }
+
     /// An operation has ended.
     fn end(&mut self, call: u32, event: &Event) -> Result<(), String> {
         let returns = self.next();
-        let slot = &mut self.waiting[(call - self.first) as usize];
-        let Waiting::Pending(mut op) = std::mem::replace(slot, Waiting::Nothing) else { return Ok(()) };
+        let at = (call - self.first) as usize;
+        let Waiting::Pending(mut op) = std::mem::replace(&mut self.waiting[at], Waiting::Nothing) else {
+            return Ok(());
+        };
         op.completed = Some(event.time);
         op.complete_index = Some(event.index);
         op.outcome = match event.kind {
@@ -238,12 +391,16 @@ impl<'m, M: Model> KeyStream<'m, M> {
         let parsed = self.space.model().parse(&op);
         let parsed =
             parsed.map_err(|expected| format!("`{op}` does not fit the model: expected {expected}"))?;
-        let Some(class) = parsed.map(|call| self.space.class(call)) else { return Ok(()) };
+        let Some(parsed) = parsed else { return Ok(()) };
+        if !op.is_ok() && self.space.model().read_only(&parsed) {
+            return Ok(());
+        }
+        let class = self.class(call, parsed);
         if op.is_ok() {
-            *slot = Waiting::Call { class, returns };
+            self.waiting[at] = Waiting::Call { class, returns };
             self.waiting.push_back(Waiting::Return(call, op));
-        } else if self.space.effect(class) != Effect::Observes {
-            *slot = Waiting::Call { class, returns: NEVER };
+        } else {
+            self.waiting[at] = Waiting::Call { class, returns: NEVER };
         }
         Ok(())
     }
@@ -255,9 +412,14 @@ impl<'m, M: Model> KeyStream<'m, M> {
             let number = self.first;
             self.first += 1;
             match event {
-                Waiting::Pending(_) | Waiting::Nothing => {}
+                Waiting::Pending(_) | Waiting::Nothing => drop(self.after.remove(&number)),
                 Waiting::Call { class, returns } => {
-                    self.frontier.call(number, class, returns, &mut self.space)
+                    self.frontier.call(number, class, returns, &mut self.space);
+                    if !self.after.is_empty()
+                        && let Some(earlier) = self.after.remove(&number)
+                    {
+                        self.frontier.place_after(number, &earlier);
+                    }
                 }
                 Waiting::Return(call, op) => {
                     match self.frontier.returns(call, &mut self.space, &mut Meter::new(limits, None)) {
@@ -282,7 +444,7 @@ impl<'m, M: Model> KeyStream<'m, M> {
         self.frontier.move_to(&self.space, &mut space);
         for event in &mut self.waiting {
             if let Waiting::Call { class, .. } = event {
-                *class = space.class(self.space.call(*class).clone());
+                *class = space.adopt(&self.space, *class);
             }
         }
         self.space = space;
@@ -292,40 +454,31 @@ impl<'m, M: Model> KeyStream<'m, M> {
 }
 
 impl<M: Model> Stream for KeyStream<'_, M> {
-    fn feed(&mut self, event: &Event, limits: &Limits<'_>) -> Result<Progress, String> {
-        if event.kind == Kind::Invoke {
-            self.calls.insert(event.process, self.next());
-            self.waiting.push_back(Waiting::Pending(Box::new(Op {
-                process: event.process,
-                f: event.f.clone(),
-                key: event.key.clone(),
-                input: event.value.clone(),
-                outcome: Outcome::Info,
-                call: event.time,
-                completed: None,
-                node: event.node.clone(),
-                error: None,
-                invoke_index: event.index,
-                complete_index: None,
-            })));
-            return Ok(Progress::Going);
+    fn hold(&mut self, position: usize, event: &Event) -> bool {
+        self.held.push((position, event.clone()));
+        self.held.len() == 1
+    }
+
+    fn end_instant(&mut self, limits: &Limits<'_>) -> Result<Progress, Malformed> {
+        let mut held = std::mem::take(&mut self.held);
+        if held.len() > 1 {
+            self.order(&mut held);
         }
-        if let Some(call) = self.calls.remove(&event.process) {
-            self.end(call, event)?;
+        for (position, event) in held.drain(..) {
+            self.take(event).map_err(|why| Malformed { position, why })?;
         }
+        self.held = held;
         Ok(self.judge(limits))
     }
 
     fn finish(&mut self, limits: &Limits<'_>) -> Progress {
-        for event in &mut self.waiting {
-            let Waiting::Pending(op) = event else { continue };
-            let class = self.space.model().parse(op).ok().flatten().map(|call| self.space.class(call));
-            *event = match class {
-                Some(class) if self.space.effect(class) != Effect::Observes => {
-                    Waiting::Call { class, returns: NEVER }
-                }
-                _ => Waiting::Nothing,
-            };
+        for at in 0..self.waiting.len() {
+            let Waiting::Pending(op) = &self.waiting[at] else { continue };
+            let call = self.space.model().parse(op).ok().flatten();
+            let call = call.filter(|call| !self.space.model().read_only(call));
+            let class = call.map(|call| self.class(self.first + at as u32, call));
+            self.waiting[at] =
+                class.map_or(Waiting::Nothing, |class| Waiting::Call { class, returns: NEVER });
         }
         self.judge(limits)
     }
@@ -335,26 +488,30 @@ impl<M: Model> Stream for KeyStream<'_, M> {
             self.forget();
             self.frontier.shrink();
             self.waiting.shrink_to_fit();
+            self.held.shrink_to_fit();
             self.calls.shrink_to_fit();
         }
         self.seen = self.next();
     }
 
     fn bytes(&self) -> usize {
-        self.space.bytes() + self.frontier.bytes() + self.waiting.capacity() * size_of::<Waiting>()
+        self.space.bytes()
+            + self.frontier.bytes()
+            + self.waiting.capacity() * size_of::<Waiting>()
+            + self.held.capacity() * size_of::<(usize, Event)>()
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::generate::{Object, Plan, SplitMix64, generate};
     use crate::history::History;
     use crate::op::Nanos;
     use crate::small;
 
-    /// The events of a history: at one instant calls come before returns.
-    fn events(history: &History) -> Vec<Event> {
+    /// The events of a history, each process's in its order.
+    pub(crate) fn events(history: &History) -> Vec<Event> {
         let mut events: Vec<(Nanos, bool, usize, Event)> = Vec::new();
         for (at, op) in history.ops.iter().enumerate() {
             let event = |kind, value: &Value, time| Event {
@@ -367,6 +524,7 @@ mod tests {
                 value: value.clone(),
                 node: None,
                 error: None,
+                client: op.client,
             };
             events.push((op.call, false, at, event(Kind::Invoke, &op.input, op.call)));
             let Some(time) = op.completed else { continue };
@@ -381,12 +539,15 @@ mod tests {
                 },
             ));
         }
-        events.sort_by_key(|&(time, returns, at, _)| (time, returns, at));
+        events.sort_by_key(|&(time, returns, at, _)| (time, at, returns));
         events.into_iter().map(|(.., event)| event).collect()
     }
 
     /// Feeds a history to its end, or to the first violation: the position of the event that proves it.
-    fn first_violation(online: &mut Online<'_>, events: &[Event]) -> Result<Option<usize>, Malformed> {
+    pub(crate) fn first_violation(
+        online: &mut Online<'_>,
+        events: &[Event],
+    ) -> Result<Option<usize>, Malformed> {
         for (at, event) in events.iter().enumerate() {
             if online.feed(event)?.is_some() {
                 return Ok(Some(at));
@@ -439,6 +600,8 @@ mod tests {
             let mut history = generate(&plan).history;
             for op in &mut history.ops {
                 (op.key, op.process) = (Value::Int(key as i64), op.process + 10_000 * key);
+                let later = |time: Nanos| time + 10_000_000 * key;
+                (op.call, op.completed) = (later(op.call), op.completed.map(later));
             }
             for event in events(&history) {
                 assert_eq!(online.feed(&event), Ok(None));

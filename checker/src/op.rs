@@ -237,6 +237,9 @@ pub struct Event {
     /// Why it failed, or why nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Arc<str>>,
+    /// At `invoke`, the client that acts, where it is known by another number than the process: see [`Op::client`].
+    #[serde(default, rename = "c", skip_serializing_if = "Option::is_none")]
+    pub client: Option<u64>,
 }
 
 /// How an operation ended.
@@ -277,9 +280,19 @@ pub struct Op {
     pub invoke_index: u64,
     /// The index of the completion in the recorded history.
     pub complete_index: Option<u64>,
+    /// The client that acts, where it is known by another number than the process. A process does one thing at a time
+    /// and ends with an operation of unknown outcome; a client that goes on is another process, but who holds a lock is
+    /// the client. See [`Op::actor`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<u64>,
 }
 
 impl Op {
+    /// Who acts, to a model that asks: the client, which is the process unless a recording says otherwise.
+    pub fn actor(&self) -> u64 {
+        self.client.unwrap_or(self.process)
+    }
+
     /// The latest instant at which it can have taken effect: its completion if it happened, else never-ending.
     pub fn ret(&self) -> Nanos {
         match self.outcome {

@@ -4,16 +4,21 @@
 //! - An indeterminate operation never returns: it may take effect at any time after its call, or never. One that only
 //!   observes is dropped.
 //! - Intervals are closed: an operation that is called at the very instant another one returns is concurrent with it.
+//!   Where both are of one process the times have been taken apart, or it is said what comes after what: see
+//!   [`ties`](crate::ties).
 //!
 //! What is left is a sequence of [`Event`]s: calls and returns of numbered operations, and no times at all.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use hashbrown::{HashMap, HashSet};
+
 use crate::broken::broken;
 use crate::model::Model;
 use crate::op::{Nanos, Op};
 use crate::space::{ClassId, Effect, Space};
+use crate::ties::After;
 
 /// A call or a return of the operation with this number (see [`Part::ops`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,13 +59,29 @@ pub(crate) struct Reading {
     ends: Nanos,
 }
 
-/// Reads operations, in their order, without those that do not matter.
-pub(crate) fn read<M: Model>(space: &mut Space<'_, M>, ops: &[&Op]) -> Result<Vec<Reading>, Misfit> {
+/// Reads operations, in their order, without those that do not matter. Some may have to be placed after others.
+pub(crate) fn read<M: Model>(
+    space: &mut Space<'_, M>,
+    ops: &[&Op],
+    after: &After,
+) -> Result<Vec<Reading>, Misfit> {
     let mut readings = Vec::with_capacity(ops.len());
+    let first: HashSet<u32> = after.values().flatten().copied().collect();
+    // An observation is placed as soon as possible: that suits those that must be placed after it.
+    let is_alone = |at: u32, call: &M::Call, model: &M| {
+        after.contains_key(&at) || first.contains(&at) && !model.read_only(call)
+    };
     for (at, op) in ops.iter().enumerate().filter(|(_, op)| !op.is_fail()) {
         let call = space.model().parse(op).map_err(|expected| Misfit { at, expected })?;
-        let Some(class) = call.map(|call| space.class(call)) else { continue };
+        let Some(call) = call else { continue };
         let indeterminate = !op.is_ok();
+        if indeterminate && !after.is_empty() && space.model().read_only(&call) {
+            continue;
+        }
+        let class = match !after.is_empty() && is_alone(at as u32, &call, space.model()) {
+            true => space.class_alone(call),
+            false => space.class(call),
+        };
         if !indeterminate || space.effect(class) != Effect::Observes {
             let ends = op.ret().max(op.call);
             readings.push(Reading { class, at: at as u32, call: op.call, ends, indeterminate });
@@ -81,6 +102,8 @@ pub(crate) struct Part {
     pub(crate) ops: Vec<PartOp>,
     /// Every call, and for definite operations the return, by time; at one instant calls come before returns.
     pub(crate) events: Vec<Event>,
+    /// For some operations, those that must be placed before them although they need not have returned.
+    pub(crate) after: HashMap<u32, Vec<u32>>,
 }
 
 /// An operation that has no meaning to the model.
@@ -94,7 +117,7 @@ pub(crate) struct Misfit {
 
 impl Part {
     /// Normalises the operations of one object.
-    pub(crate) fn new(readings: &mut [Reading]) -> Self {
+    pub(crate) fn new(readings: &mut [Reading], after: &After) -> Self {
         readings.sort_by_key(|reading| reading.call);
         let mut part = Part {
             ops: readings
@@ -102,6 +125,7 @@ impl Part {
                 .map(|&Reading { class, at, .. }| PartOp { class, at, returns: NEVER })
                 .collect(),
             events: Vec::with_capacity(2 * readings.len()),
+            after: HashMap::new(),
         };
         let mut pending: BinaryHeap<Reverse<(Nanos, u32)>> = BinaryHeap::new();
         for (i, reading) in (0..).zip(&*readings) {
@@ -121,7 +145,20 @@ impl Part {
         while let Some(Reverse((_, ended))) = pending.pop() {
             part.returns(ended);
         }
+        if !after.is_empty() {
+            part.place_after(after);
+        }
         part
+    }
+
+    fn place_after(&mut self, after: &After) {
+        let number: HashMap<u32, u32> = (0..).zip(&self.ops).map(|(op, what)| (what.at, op)).collect();
+        for (at, earlier) in after {
+            let earlier = earlier.iter().filter_map(|at| number.get(at).copied()).collect();
+            if let Some(&op) = number.get(at) {
+                self.after.insert(op, earlier);
+            }
+        }
     }
 
     fn returns(&mut self, op: u32) {

@@ -65,6 +65,8 @@ pub(crate) struct Pending {
     /// Slots that are free, exact ones and loose ones.
     free: [Vec<u32>; 2],
     fields: u32,
+    /// What else must be placed before an operation, as long as it is pending.
+    after: Vec<(u32, Vec<u32>)>,
 }
 
 impl Pending {
@@ -131,9 +133,24 @@ impl Pending {
         }
     }
 
+    /// An operation must be placed after these, of which all have been called.
+    pub(crate) fn place_after(&mut self, op: u32, earlier: &[u32]) {
+        self.after.push((op, earlier.to_vec()));
+    }
+
+    /// Whether all that an operation must be placed after has a place in this configuration.
+    pub(crate) fn may_come(&self, op: u32, layout: Layout, config: &[u64]) -> bool {
+        let is_placed = |op: &u32| self.find(*op).is_none_or(|op| op.is_placed(layout, config));
+        self.after.iter().all(|(later, earlier)| *later != op || earlier.iter().all(is_placed))
+    }
+
     /// A definite operation has returned.
     pub(crate) fn remove(&mut self, op: u32) {
         let Some(Definite { class, effect, slot, returns }) = self.definite.remove(&op) else { return };
+        self.after.retain_mut(|(later, earlier)| {
+            earlier.retain(|&other| other != op);
+            *later != op && !earlier.is_empty()
+        });
         self.free[usize::from(effect == Effect::Overwrites)].push(slot);
         let at = self.group_of[&class] as usize;
         let group = &mut self.groups[at];
@@ -149,7 +166,8 @@ impl Pending {
 
     /// Goes on with another space.
     pub(crate) fn move_to<M: Model>(&mut self, from: &Space<'_, M>, to: &mut Space<'_, M>) {
-        let mut class = |class: ClassId| to.class(from.call(class).clone());
+        let mut moved: HashMap<ClassId, ClassId> = HashMap::new();
+        let mut class = |class: ClassId| *moved.entry(class).or_insert_with(|| to.adopt(from, class));
         self.definite.values_mut().for_each(|op| op.class = class(op.class));
         self.groups.iter_mut().for_each(|group| group.class = class(group.class));
         self.group_of = (0..).zip(&self.groups).map(|(i, group)| (group.class, i)).collect();

@@ -13,6 +13,7 @@ use crate::generate::SplitMix64;
 use crate::history::History;
 use crate::model::{FINAL, Model, ModelKind};
 use crate::op::{F, Op, Outcome, Value};
+use crate::ties::precedes;
 
 /// Draws one finished operation: what is asked, the input, an output that may or may not be possible.
 pub type Menu = fn(&mut SplitMix64) -> (F, Value, Value);
@@ -121,6 +122,7 @@ fn recorded(process: u64, call: u64, f: F, input: Value) -> Op {
         error: None::<Arc<str>>,
         invoke_index: 0,
         complete_index: None,
+        client: None,
     }
 }
 
@@ -132,20 +134,24 @@ pub fn by_definition(kind: ModelKind, ops: &[Op]) -> bool {
 
 /// The same for a model of your own.
 pub fn by_definition_with<M: Model>(model: &M, ops: &[Op]) -> bool {
-    let calls: Vec<(&Op, M::Call)> =
-        ops.iter().filter(|op| !op.is_fail()).filter_map(|op| Some((op, model.parse(op).ok()??))).collect();
+    let calls: Vec<(usize, &Op, M::Call)> = ops
+        .iter()
+        .enumerate()
+        .filter(|(_, op)| !op.is_fail())
+        .filter_map(|(at, op)| Some((at, op, model.parse(op).ok()??)))
+        .collect();
     extend(model, &model.init(), &calls)
 }
 
 /// Whether some order of what is left is legal from this state.
-fn extend<M: Model>(model: &M, state: &M::State, left: &[(&Op, M::Call)]) -> bool {
-    if left.iter().all(|(op, _)| op.is_info()) {
+fn extend<M: Model>(model: &M, state: &M::State, left: &[(usize, &Op, M::Call)]) -> bool {
+    if left.iter().all(|(_, op, _)| op.is_info()) {
         return true;
     }
     (0..left.len()).any(|i| {
-        let (op, call) = &left[i];
-        // Nothing else that is left may have returned before this one was called.
-        if left.iter().any(|(other, _)| other.ret() < op.call) {
+        let (at, op, call) = &left[i];
+        // Nothing else that is left may have to come before this one.
+        if left.iter().any(|(other_at, other, _)| precedes((*other_at, other), (*at, op))) {
             return false;
         }
         let mut rest = left.to_vec();

@@ -5,7 +5,7 @@
 
 use std::hash::{BuildHasher, Hash};
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 
 use crate::broken::broken;
 use crate::model::{Comes, Model};
@@ -50,6 +50,8 @@ pub(crate) struct Space<'m, M: Model> {
     model: &'m M,
     calls: Interner<M::Call>,
     effects: Vec<Effect>,
+    /// Classes of one operation alone.
+    alone: HashSet<ClassId>,
     states: Interner<M::State>,
     /// Row by row, `corner_calls` in each.
     corner: Vec<Successors>,
@@ -65,6 +67,7 @@ impl<'m, M: Model> Space<'m, M> {
             model,
             calls: Interner::default(),
             effects: Vec::new(),
+            alone: HashSet::new(),
             states: Interner::default(),
             corner: Vec::new(),
             corner_calls: 0,
@@ -95,6 +98,21 @@ impl<'m, M: Model> Space<'m, M> {
             });
         }
         id
+    }
+
+    /// A class for one operation alone, which is never exchanged for another and never placed by the way: its place
+    /// among the others is restricted by more than its call and its return.
+    pub(crate) fn class_alone(&mut self, call: M::Call) -> ClassId {
+        let id = self.calls.push(call);
+        self.effects.push(Effect::Changes);
+        self.alone.insert(id);
+        id
+    }
+
+    /// The class of another space as one of this space.
+    pub(crate) fn adopt(&mut self, from: &Space<'_, M>, class: ClassId) -> ClassId {
+        let call = from.call(class).clone();
+        if from.alone.contains(&class) { self.class_alone(call) } else { self.class(call) }
     }
 
     /// What calls of this class can do.
@@ -155,7 +173,7 @@ impl<'m, M: Model> Space<'m, M> {
         let all = self.states.items.len() as StateId;
         let states = if broken("effects: the first state stands for all") { 1 } else { all };
         for class in 0..self.calls.items.len() as ClassId {
-            if self.effect(class) != Effect::Changes {
+            if self.effect(class) != Effect::Changes || self.alone.contains(&class) {
                 continue;
             }
             let first = self.step(0, class);
@@ -265,6 +283,12 @@ impl<T: Eq + Hash> Interner<T> {
             items.push(item);
         }
         id
+    }
+
+    /// A new number for something that may have one already.
+    fn push(&mut self, item: T) -> u32 {
+        self.items.push(item);
+        self.items.len() as u32 - 1
     }
 
     fn bytes(&self) -> usize {

@@ -43,7 +43,7 @@ pub(crate) fn alone<'m, M: Model>(
     let mut class_of: HashMap<ClassId, ClassId> = HashMap::new();
     for reading in &mut readings {
         let class = class_of.entry(reading.class);
-        reading.class = *class.or_insert_with(|| space.class(all.call(reading.class).clone()));
+        reading.class = *class.or_insert_with(|| space.adopt(all, reading.class));
     }
     (space, readings)
 }

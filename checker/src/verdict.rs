@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::Limit;
 use crate::op::{Nanos, Value};
 
 /// The position of an operation in [`History::ops`](crate::history::History::ops).
@@ -72,6 +73,13 @@ pub struct Undecided {
     pub reached: usize,
     /// ... of this many.
     pub of: usize,
+}
+
+impl Undecided {
+    /// Whether no limit was reached: a violation of another part had decided the whole, and the search stopped.
+    pub fn is_left(&self) -> bool {
+        self.flag == Limit::Cancelled.flag()
+    }
 }
 
 /// A proved violation with its evidence.

@@ -5,8 +5,11 @@
 //! returned when it was called, and that every operation which certainly happened is in it, once. This is Herlihy
 //! and Wing's definition (TOPLAS 1990, section 2.2), read off in linear time.
 
+use hashbrown::HashMap;
+
 use crate::model::Model;
-use crate::op::Op;
+use crate::op::{Nanos, Op};
+use crate::ties::continues;
 
 /// Where a replay got stuck: the operation that cannot come next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,12 +68,20 @@ pub(crate) fn certify<M: Model>(model: &M, ops: &[&Op], order: &[usize]) -> Resu
     if let Some(at) = (0..ops.len()).find(|&at| ops[at].is_ok() && !placed[at] && says_something(ops[at])) {
         return Err(format!("operation {at} is missing"));
     }
-    // From the end: everything that comes later must not have returned before this one was called.
+    // From the end: everything that comes later must not have returned before this one was called, nor as its process
+    // called this one.
     let mut earliest_return = u64::MAX;
+    let mut returned: HashMap<(u64, Nanos), Vec<usize>> = HashMap::new();
     for &at in order.iter().rev() {
         if earliest_return < ops[at].call {
             return Err(format!("operation {at} comes before one that had returned when it was called"));
         }
+        let op = ops[at];
+        let of_process = returned.get(&(op.process, op.call)).into_iter().flatten();
+        if of_process.into_iter().any(|&earlier| continues((earlier, ops[earlier]), (at, op))) {
+            return Err(format!("operation {at} comes before the one that its process did before it"));
+        }
+        returned.entry((op.process, op.ret())).or_default().push(at);
         earliest_return = earliest_return.min(ops[at].ret().max(ops[at].call));
     }
     replay(model, ops, order)

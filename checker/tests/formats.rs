@@ -76,6 +76,7 @@ fn history(key: impl Strategy<Value = Value> + Clone) -> impl Strategy<Value = H
                 value,
                 node: None,
                 error,
+                client: None,
             });
         }
         History::from_events(events).expect("the steps obey the rules of a history")
@@ -164,11 +165,11 @@ proptest! {
     #[test]
     fn fast_lines_read_as_serde_reads_them(
         (f, key, value, node, error) in (f(), value(), value(), prop::option::of(text()), prop::option::of(text())),
-        (index, time, process) in (any::<u64>(), any::<u64>(), any::<u64>()),
+        (index, time, process, client) in (any::<u64>(), any::<u64>(), any::<u64>(), prop::option::of(any::<u64>())),
         (at, byte) in (any::<prop::sample::Index>(), prop::sample::select(&b"0-19\"\\,:[]{}nte. \xff"[..])),
     ) {
         let (node, error) = (node.map(Arc::from), error.map(Arc::from));
-        let event = Event { index, time, process, kind: Kind::Ok, f, key, value, node, error };
+        let event = Event { index, time, process, kind: Kind::Ok, f, key, value, node, error, client };
         let mut line = Vec::new();
         jsonl::write_event(&mut line, &event).unwrap();
         let read = |line: &[u8]| jsonl::Events::new(line).next().and_then(Result::ok);

@@ -17,6 +17,18 @@ pub struct Plan {
     /// Steps that wait for an event.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub triggers: Vec<Trigger>,
+    /// What phases of a schedule ask for and have no room for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undrawn: Vec<Undrawn>,
+}
+
+/// A fault that a phase of a schedule asks for by its name, and that none of the phase's steps is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undrawn {
+    /// Which phase, counted from 1.
+    pub phase: usize,
+    /// The fault's name: `partition`.
+    pub fault: String,
 }
 
 /// One fault of a plan.

@@ -3,7 +3,9 @@
 //! The record says what was done with names and times, so the plan made of it asks no dice and no leader: the same acts on
 //! the same nodes at the same moments. Whether the system does the same is the system's affair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
 
 use crate::{FaultEvent, FaultOutcome, FaultRecord, NodeId, Plan, Step, plan};
 
@@ -26,6 +28,39 @@ pub enum ReplayError {
         /// The fault's number.
         i: usize,
     },
+    /// A fault that is applied or healed twice.
+    #[error("line {line}: fault {i} is there twice")]
+    Twice {
+        /// The line, counted from 1.
+        line: usize,
+        /// The fault's number.
+        i: usize,
+    },
+    /// A line with another number than it should have: lines are missing, doubled, or not in their places.
+    #[error(
+        "line {line}: expected \"n\":{expected}, found {found}: lines are missing, doubled or not in their places"
+    )]
+    Misnumbered {
+        /// The line, counted from 1.
+        line: usize,
+        /// The number it should have.
+        expected: u64,
+        /// The number it has.
+        found: u64,
+    },
+    /// A line that says it was written by a newer version.
+    #[error(
+        "line {line}: schema_version is {found}, and this tribunal knows up to {SCHEMA_VERSION}: use a newer one"
+    )]
+    Newer {
+        /// The line, counted from 1.
+        line: usize,
+        /// The version of its shape.
+        found: u64,
+    },
+    /// A record in which nothing was done.
+    #[error("no fault was applied: there is nothing to replay")]
+    Nothing,
     /// A node that the cluster does not have.
     #[error("line {line}: there is no {node} in a cluster of {nodes}")]
     Node {
@@ -36,6 +71,17 @@ pub enum ReplayError {
         /// How many nodes there are.
         nodes: usize,
     },
+}
+
+/// The version of the shape of a line. Lines do not carry it: a run directory says it once, in run.json.
+const SCHEMA_VERSION: u64 = 1;
+
+/// What a line says besides the fault, where it says anything.
+#[derive(Deserialize)]
+struct Line {
+    /// Its number, from 0.
+    n: Option<u64>,
+    schema_version: Option<u64>,
 }
 
 impl Plan {
@@ -50,9 +96,12 @@ impl Plan {
     /// which a killed run leaves, is ignored. Times count, as they do there, from the start of the run.
     ///
     /// # Errors
-    /// The first line that is not a record, or is none of such a cluster.
+    /// The first line that is not a record, is none of such a cluster, is of a newer version, or cannot follow those before it:
+    /// what is lost would not be done again. A record in which nothing was done.
     pub fn replay(record: &str, nodes: usize) -> Result<Plan, ReplayError> {
         let mut steps: BTreeMap<usize, Step> = BTreeMap::new();
+        let (mut seen, mut healed) = (BTreeSet::new(), BTreeSet::new());
+        let mut expected = 0;
         for (line, text) in (1..).zip(record.lines()) {
             if text.trim().is_empty() {
                 continue;
@@ -62,6 +111,22 @@ impl Plan {
                 Err(_) if line == record.lines().count() && !record.ends_with('\n') => break,
                 Err(why) => return Err(ReplayError::Line { line, why }),
             };
+            let Line { n, schema_version } =
+                serde_json::from_str(text).map_err(|why| ReplayError::Line { line, why })?;
+            if let Some(found) = schema_version.filter(|found| *found > SCHEMA_VERSION) {
+                return Err(ReplayError::Newer { line, found });
+            }
+            if let Some(found) = n.filter(|found| *found != expected) {
+                return Err(ReplayError::Misnumbered { line, expected, found });
+            }
+            expected += 1;
+            let is_new = match record.event {
+                FaultEvent::Apply => seen.insert(record.i),
+                FaultEvent::Heal => healed.insert(record.i),
+            };
+            if !is_new {
+                return Err(ReplayError::Twice { line, i: record.i });
+            }
             let at_ms = record.t / 1_000_000;
             match record.event {
                 FaultEvent::Apply if record.outcome == FaultOutcome::Skipped => {}
@@ -83,7 +148,10 @@ impl Plan {
                 }
             }
         }
-        let mut plan = Plan { steps: steps.into_values().collect(), triggers: Vec::new() };
+        if steps.is_empty() {
+            return Err(ReplayError::Nothing);
+        }
+        let mut plan = Plan { steps: steps.into_values().collect(), ..Plan::default() };
         plan.steps.sort_by_key(|step| step.at_ms);
         Ok(plan)
     }
@@ -99,6 +167,26 @@ mod tests {
             "planned_ms":1000,"hold_ms":2000,"outcome":"installed","label":"kill n1","acts":["kill n1"]}}"#
         )
         .replace('\n', "")
+    }
+
+    #[test]
+    fn what_is_lost_doubled_or_newer_is_no_record() {
+        let n = |line: String, n: u64| line.replacen('{', &format!("{{\"n\":{n},"), 1);
+        let (apply, heal) = (line("apply", 1500), line("heal", 2250));
+        for (lines, why) in [
+            ([apply.clone(), apply.clone()], "line 2: fault 0 is there twice"),
+            ([heal.clone(), apply.clone()], "line 1: fault 0 is healed and was not applied before"),
+            (
+                [n(apply.clone(), 0), n(heal.clone(), 2)],
+                "line 2: expected \"n\":1, found 2: lines are missing",
+            ),
+            ([apply.replacen('{', "{\"schema_version\":2,", 1), heal.clone()], "line 1: schema_version is 2"),
+            ([apply.replace("installed", "skipped"), String::new()], "no fault was applied"),
+        ] {
+            let said = Plan::replay(&(lines.join("\n") + "\n"), 3).expect_err(why).to_string();
+            assert!(said.starts_with(why), "{said}");
+        }
+        assert!(Plan::replay(&format!("{}\n{}\n", n(apply, 0), n(heal, 1)), 3).is_ok());
     }
 
     #[test]

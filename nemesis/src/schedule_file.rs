@@ -47,7 +47,7 @@ use toml::Spanned;
 
 use crate::{
     CutMode, Grudge, NodeId, On, ParseActError, ParseGrudgeError, ParseWantedError, Plan, Schedule, Step,
-    TimedAct, Trigger, Wanted, plan,
+    TimedAct, Trigger, Undrawn, Wanted, plan,
 };
 
 /// Why a file is no schedule, and where: `12:1: step 2: give one of fault, grudge and acts`.
@@ -119,6 +119,9 @@ pub enum EntryError {
     /// A wrong regular expression.
     #[error(transparent)]
     Pattern(#[from] regex_lite::Error),
+    /// A phase whose faults follow each other in no time.
+    #[error("interval: expected a time of 1ms or more")]
+    Interval,
     /// None, or more than one, of what an entry can do.
     #[error("give one of fault, grudge and acts")]
     What,
@@ -236,12 +239,17 @@ impl Plan {
             move |why| ScheduleFileError::at(text, offset, ScheduleFault::Entry { table, number, why })
         };
 
+        if file.phase.is_empty() && file.step.is_empty() && file.trigger.is_empty() {
+            let why = "expected a phase, a step or a trigger, found none".to_owned();
+            return Err(ScheduleFileError::at(text, 0, ScheduleFault::Syntax(why)));
+        }
         let mut plan = Plan::default();
         let mut begin_ms = 0;
         for (number, (offset, phase)) in (1..).zip(file.phase) {
             let lasts_ms = phase.lasts.0;
-            let steps = draw_phase(phase, seed.wrapping_add(number as u64), nodes)
+            let (steps, undrawn) = draw_phase(phase, seed.wrapping_add(number as u64), nodes)
                 .map_err(at(offset, "phase", number))?;
+            plan.undrawn.extend(undrawn.into_iter().map(|fault| Undrawn { phase: number, fault }));
             plan.steps.extend(steps.into_iter().map(|step| Step { at_ms: begin_ms + step.at_ms, ..step }));
             begin_ms += lasts_ms;
         }
@@ -270,15 +278,23 @@ impl Plan {
     }
 }
 
-fn draw_phase(phase: Phase, seed: u64, nodes: usize) -> Result<Vec<Step>, EntryError> {
+/// The steps of a phase, and the faults that it asks for and has no room for.
+fn draw_phase(phase: Phase, seed: u64, nodes: usize) -> Result<(Vec<Step>, Vec<String>), EntryError> {
+    let interval_ms = phase.interval.map_or(phase.lasts.0 / 10, |interval| interval.0);
+    if phase.interval.is_some() && interval_ms == 0 {
+        return Err(EntryError::Interval);
+    }
     let schedule = Schedule {
         wanted: phase.nemesis.as_deref().unwrap_or("none").parse()?,
         seed: phase.seed.unwrap_or(seed),
         nodes,
-        interval_ms: phase.interval.map_or(phase.lasts.0 / 10, |interval| interval.0),
+        interval_ms,
         time_limit_ms: phase.lasts.0,
     };
-    Ok(schedule.draw().steps)
+    let steps = schedule.draw().steps;
+    let is_undrawn = |name: &&str| steps.iter().all(|step| step.fault != **name);
+    let undrawn = schedule.wanted.names().into_iter().filter(is_undrawn).map(str::to_owned).collect();
+    Ok((steps, undrawn))
 }
 
 /// What a step or trigger does: one of three ways to say it.
@@ -416,6 +432,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_phase_has_no_room_for_is_not_forgotten() {
+        let undrawn = |phase: &str| {
+            let text = format!("[[phase]]\nlasts = '1s'\n\n[[phase]]\n{phase}");
+            let plan = Plan::parse(&text, 1, 3).expect("a schedule");
+            let all = plan.undrawn.into_iter().map(|Undrawn { phase, fault }| format!("{phase} {fault}"));
+            all.collect::<Vec<_>>()
+        };
+        let short = undrawn("lasts = '6s'\ninterval = '4s'\nnemesis = 'kill,partition,pause,clock'");
+        assert!(!short.is_empty() && short.iter().all(|it| it.starts_with("2 ")), "{short:?}");
+        assert_eq!(undrawn("lasts = '9s'\ninterval = '1ms'\nnemesis = 'kill'"), ["2 kill"]);
+        assert_eq!(undrawn("lasts = '60s'\ninterval = '3s'\nnemesis = 'kill,pause'"), [""; 0]);
+    }
+
+    #[test]
     fn json_will_do() {
         let json = r#"{"step": [{"at": "1s", "hold": "2s", "acts": ["kill n1"]}]}"#;
         let toml = "[[step]]\nat = '1s'\nhold = '2s'\nacts = ['kill n1']";
@@ -453,6 +483,11 @@ mod tests {
             (
                 "[[step]]\nat = '1s'\nhold = '2s'\nfualt = 'kill'",
                 "4:1: unknown field `fualt`, expected one of",
+            ),
+            ("", "1:1: expected a phase, a step or a trigger, found none"),
+            (
+                "[[phase]]\nlasts = '1s'\nnemesis = 'kill'\ninterval = '0s'",
+                "1:1: phase 1: interval: expected a time of 1ms or more",
             ),
             ("[[phase]]\nlasts = 'a while'", "2:9: expected number at 0"),
             ("[[phase]]\nlasts = ", "2:9: "),

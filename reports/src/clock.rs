@@ -83,6 +83,7 @@ mod tests {
             error: None,
             invoke_index,
             complete_index: None,
+            client: None,
         };
         assert_eq!(Clock::of(&[op(0, 0), op(1, 1)]), Clock::Events);
         assert_eq!(Clock::of(&[op(0, 0), op(1, 2)]), Clock::Events); // line 1 was no client's

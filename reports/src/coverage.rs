@@ -165,6 +165,7 @@ mod tests {
             error: None,
             invoke_index: 0,
             complete_index: None,
+            client: None,
         }
     }
 

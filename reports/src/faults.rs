@@ -1,14 +1,15 @@
 //! `faults.jsonl`: what the nemesis really did, and when.
 //!
-//! Two lines per fault, one when it is applied and one when it is healed, joined here by their number `i`; between them one
-//! for every `shift`, after which something else of it is in force, or nothing for a while (`idle`):
+//! Two lines per fault, one when it is applied and one when it is healed, joined here by the number `i` of the fault; between
+//! them one for every `shift`, after which something else of it is in force, or nothing for a while (`idle`). `n` is the number
+//! of the line, by which a line that is lost is noticed:
 //!
 //! ```json
-//! {"i":0,"t":5000000000,"event":"apply","fault":"partition","kind":"isolate-leader","nodes":["n2"],
+//! {"n":0,"i":0,"t":5000000000,"event":"apply","fault":"partition","kind":"isolate-leader","nodes":["n2"],
 //!  "cuts":["n2>n1","n1>n2"],"mode":"stall","planned_ms":5000,"hold_ms":3000,"outcome":"installed",
 //!  "label":"partition {n2 | n1,n3,n4,n5}"}
-//! {"i":0,"t":6200000000,"event":"shift","nodes":["n1","n2"],"cuts":["n1>n3"],"label":"partition {n1,n2 | n3,n4,n5}"}
-//! {"i":0,"t":8000000000,"event":"heal","outcome":"installed","effect":{"bytes_withheld":8120},"effective":true}
+//! {"n":1,"i":0,"t":6200000000,"event":"shift","nodes":["n1","n2"],"cuts":["n1>n3"],"label":"partition {n1,n2 | n3,n4,n5}"}
+//! {"n":2,"i":0,"t":8000000000,"event":"heal","outcome":"installed","effect":{"bytes_withheld":8120},"effective":true}
 //! ```
 //!
 //! Times are nanoseconds on the run's one clock. A fault counts as in force from just before its first act (`apply`) until
@@ -19,6 +20,8 @@
 
 use serde::{Deserialize, Serialize};
 use tribunal_checker::op::Nanos;
+
+use crate::run_info;
 
 /// What came of applying a fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -151,10 +154,32 @@ impl Fault {
     }
 }
 
+/// What a `faults.jsonl` comes to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// The faults, in the order of application.
+    pub faults: Vec<Fault>,
+    /// How many lines it has that are whole.
+    pub lines: u64,
+}
+
+/// A line that does not hold what it should, or should not stand where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {why}")]
+pub struct LineError {
+    /// Which line, counted from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub why: String,
+}
+
 /// A line of `faults.jsonl` as it is written. Fields that this version does not know are passed over.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Line {
+    /// The number of the line, from 0.
+    n: Option<u64>,
+    schema_version: Option<u64>,
     i: u64,
     t: Nanos,
     event: String,
@@ -174,35 +199,59 @@ struct Line {
     touched: Vec<String>,
 }
 
-/// Joins the lines of `faults.jsonl`, in the order of application.
+/// Joins the lines of `faults.jsonl`, in the order of application. A last line that breaks off is left out: the controller
+/// was killed while it wrote it.
 ///
 /// # Errors
-/// When a line other than the last is not JSON of the expected shape; the error names the line, counted from 1.
-pub fn parse(text: &str) -> Result<Vec<Fault>, String> {
-    let mut faults: Vec<Fault> = Vec::new();
-    let lines: Vec<&str> = text.lines().collect();
-    for (at, text) in lines.iter().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
+/// When a line is not JSON of the expected shape, is of a newer version, is missing, doubled or out of place.
+pub fn parse(text: &str) -> Result<Record, LineError> {
+    let mut record = Record::default();
+    for (at, text) in text.split_inclusive('\n').enumerate().filter(|(_, text)| !text.trim().is_empty()) {
         let line: Line = match serde_json::from_str(text) {
             Ok(line) => line,
-            Err(_) if at + 1 == lines.len() => break, // torn: the controller was killed while writing it
-            Err(why) => return Err(format!("line {}: {why}", at + 1)),
+            Err(_) if !text.ends_with('\n') => break, // nothing comes after it
+            Err(why) => return Err(LineError { line: at + 1, why: why.to_string() }),
         };
-        match line.event.as_str() {
-            "apply" => faults.push(applied(line)),
-            "shift" => {
-                if let Some(fault) = faults.iter_mut().rev().find(|fault| fault.i == line.i) {
-                    shift(fault, line);
-                }
-            }
-            "heal" => {
-                if let Some(fault) = faults.iter_mut().rev().find(|fault| fault.i == line.i) {
-                    heal(fault, line);
-                }
-            }
-            _ => {} // a newer version's event
-        }
+        take(&mut record, line).map_err(|why| LineError { line: at + 1, why })?;
     }
-    Ok(faults)
+    Ok(record)
+}
+
+/// Takes the next line.
+fn take(record: &mut Record, line: Line) -> Result<(), String> {
+    if let Some(found) = line.schema_version.filter(|found| *found > u64::from(run_info::SCHEMA_VERSION)) {
+        let known = run_info::SCHEMA_VERSION;
+        return Err(format!(
+            "schema_version is {found}, and this tribunal knows up to {known}: use a newer one"
+        ));
+    }
+    let expected = record.lines;
+    if let Some(found) = line.n.filter(|found| *found != expected) {
+        let why = match found > expected {
+            true => "lines before it are missing",
+            false => "a line is there twice, or not in its place",
+        };
+        return Err(format!("expected \"n\":{expected}, found {found}: {why}"));
+    }
+    record.lines += 1;
+    let known = record.faults.iter_mut().rev().find(|fault| fault.i == line.i);
+    match (line.event.as_str(), known) {
+        ("apply", Some(_)) => return Err(format!("fault {} is applied twice", line.i)),
+        ("apply", None) => record.faults.push(applied(line)),
+        ("shift", Some(fault)) => shift(fault, line),
+        ("heal", Some(fault)) if fault.healed_ns.is_some() => {
+            return Err(format!("fault {} is healed twice", line.i));
+        }
+        ("heal", Some(fault)) => heal(fault, line),
+        ("shift", None) => {
+            return Err(format!("fault {} shifts and was not applied: a line is missing", line.i));
+        }
+        ("heal", None) => {
+            return Err(format!("fault {} is healed and was not applied: a line is missing", line.i));
+        }
+        _ => {} // a newer version's event
+    }
+    Ok(())
 }
 
 fn applied(line: Line) -> Fault {
@@ -273,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_fault_is_the_join_of_its_two_lines() {
-        let faults = parse(&format!("{APPLY}\n{HEAL}\n")).unwrap();
+        let Record { faults, .. } = parse(&format!("{APPLY}\n{HEAL}\n")).unwrap();
         assert_eq!(faults.len(), 1);
         assert_eq!((faults[0].applied_ns, faults[0].healed_ns), (5000, Some(8000)));
         assert_eq!(faults[0].effect, [("pid".to_string(), "17".to_string())]);
@@ -307,27 +356,47 @@ mod tests {
     #[test]
     fn what_chance_touched_is_told_with_the_effect() {
         let heal = HEAL.replace("\"effective\"", r#""touched":["n2: wal, bit 3 of byte 4711"],"effective""#);
-        let faults = parse(&format!("{APPLY}\n{heal}\n")).unwrap();
+        let Record { faults, .. } = parse(&format!("{APPLY}\n{heal}\n")).unwrap();
         let touched = ("touched".to_string(), "n2: wal, bit 3 of byte 4711".to_string());
         assert_eq!(faults[0].effect.last(), Some(&touched));
     }
 
     #[test]
     fn a_killed_controller_leaves_a_torn_line_and_an_open_end() {
-        let faults = parse(&format!("{APPLY}\n{}", &HEAL[..20])).unwrap();
+        let Record { faults, .. } = parse(&format!("{APPLY}\n{}", &HEAL[..20])).unwrap();
         assert_eq!(faults[0].healed_ns, None);
         assert!(faults[0].overlaps(1_000_000, 2_000_000));
     }
 
     #[test]
     fn a_broken_line_in_the_middle_is_an_error_that_names_it() {
-        let why = parse(&format!("{APPLY}\nnot json\n{HEAL}\n")).unwrap_err();
+        let why = parse(&format!("{APPLY}\nnot json\n{HEAL}\n")).unwrap_err().to_string();
         assert!(why.starts_with("line 2:"), "{why}");
     }
 
     #[test]
+    fn a_line_that_is_missing_doubled_or_newer_is_an_error_that_names_it() {
+        let [apply, heal] = [APPLY, HEAL].map(|line| format!("{line}\n"));
+        let n = |line: &str, n: u64| line.replace("{\"i\"", &format!("{{\"n\":{n},\"i\""));
+        let next = apply.replace("\"i\":0", "\"i\":1");
+        for (text, why) in [
+            (heal.clone(), "line 1: fault 0 is healed and was not applied"),
+            (format!("{apply}{apply}{heal}"), "line 2: fault 0 is applied twice"),
+            (format!("{apply}{heal}{heal}"), "line 3: fault 0 is healed twice"),
+            (n(&apply, 0) + &n(&next, 2), "line 2: expected \"n\":1, found 2: lines before it are missing"),
+            (n(&apply, 0) + &n(&heal, 0), "line 2: expected \"n\":1, found 0: a line is there twice"),
+            (apply.replace("{\"i\"", "{\"schema_version\":2,\"i\""), "line 1: schema_version is 2"),
+            (format!("{apply}{}\n", &HEAL[..20]), "line 2: EOF"),
+        ] {
+            let said = parse(&text).unwrap_err().to_string();
+            assert!(said.starts_with(why), "{said}");
+        }
+        assert_eq!(parse(&(n(&apply, 0) + &n(&heal, 1))).unwrap().lines, 2);
+    }
+
+    #[test]
     fn a_skipped_fault_was_never_in_force() {
-        let faults = parse(&APPLY.replace("installed", "skipped")).unwrap();
+        let Record { faults, .. } = parse(&APPLY.replace("installed", "skipped")).unwrap();
         assert!(!faults[0].overlaps(0, u64::MAX));
     }
 }

@@ -10,7 +10,8 @@
 //! convergent       the same by a model that judges only what every node shows in the end      0
 //! ```
 //!
-//! An interrupted run is judged by what was recorded until then and exits with 130, unless that proves a violation.
+//! An interrupted run is judged by what was recorded until then: it is unknown and exits with 130, unless that proves a
+//! violation. So is one that was killed, with 2, whenever it is checked.
 //! [`Judgement::of`] is a pure function; writing the file, before anything is rendered, is the controller's duty.
 
 use serde::{Deserialize, Serialize};
@@ -136,8 +137,35 @@ pub struct Circumstances {
     pub harness_failure: Option<HarnessFailure>,
     /// Whether the user cut the run short.
     pub interrupted: bool,
+    /// Whether the run has not come to its end: it is under way, or Tribunal was killed.
+    pub unfinished: bool,
     /// What the check took, where it was measured.
     pub check_cost: Option<CheckCost>,
+}
+
+impl Circumstances {
+    /// Those of a run that is checked again: what run.json says of its end or, where it says nothing, its verdict.
+    pub fn recorded(info: &RunInfo, verdict: Option<&Judgement>) -> Circumstances {
+        let (harness_failure, interrupted) = match (&info.ending, verdict) {
+            (Some(ending), _) => (ending.harness_failure.clone(), ending.interrupted),
+            (None, Some(verdict)) => (verdict.harness_failure.clone(), verdict.interrupted),
+            (None, None) => {
+                return Circumstances { unfinished: !info.is_history(), ..Circumstances::default() };
+            }
+        };
+        Circumstances { harness_failure, interrupted, ..Circumstances::default() }
+    }
+
+    /// Why what was recorded is not all that was to be, if it is not.
+    fn cut_short(&self) -> Option<&'static str> {
+        match () {
+            () if self.unfinished => {
+                Some("The run did not finish: it is still under way, or Tribunal was killed.")
+            }
+            () if self.interrupted => Some("The run was interrupted."),
+            () => None,
+        }
+    }
 }
 
 impl Judgement {
@@ -149,9 +177,12 @@ impl Judgement {
         checker: Option<Verdict>,
         circumstances: Circumstances,
     ) -> Judgement {
-        let coverage = Coverage::of(&info.nemesis, info.nodes.len(), history, faults);
+        let mut coverage = Coverage::of(&info.nemesis, info.nodes.len(), history, faults);
+        coverage.why.extend(info.undrawn.iter().cloned());
+        coverage.met = coverage.why.is_empty();
         let stats = Stats::of(history);
-        let Circumstances { harness_failure, interrupted, check_cost } = circumstances;
+        let cut_short = circumstances.cut_short();
+        let Circumstances { harness_failure, interrupted, check_cost, .. } = circumstances;
         let violation = checker.as_ref().and_then(|verdict| verdict.violation.as_ref());
         let answer = checker.as_ref().map(|verdict| verdict.answer);
         let good = RunOutcome::good(checker.as_ref().map_or("", |verdict| &verdict.model));
@@ -161,13 +192,15 @@ impl Judgement {
             (RunOutcome::HarnessFailure, 3, failure_sentence(failure, answer, good))
         } else {
             let missing = missing(checker.as_ref(), good, &stats, &coverage, info.availability_target);
-            let outcome = if missing.is_none() { good } else { RunOutcome::Unknown };
-            let exit_code = match (interrupted, outcome.is_good()) {
-                (true, _) => 130,
-                (false, true) => 0,
-                (false, false) => 2,
-            };
-            (outcome, exit_code, missing.unwrap_or_else(|| good_sentence(good, &stats, faults)))
+            match (cut_short, missing) {
+                (None, None) => (good, 0, good_sentence(good, &stats, faults)),
+                (None, Some(missing)) => (RunOutcome::Unknown, 2, missing),
+                (Some(cut_short), missing) => {
+                    let rest = missing.unwrap_or_else(|| recorded_sentence(good));
+                    let exit_code = if interrupted { 130 } else { 2 };
+                    (RunOutcome::Unknown, exit_code, format!("{cut_short} {rest}"))
+                }
+            }
         };
         let ops = mentioned(violation, history);
         Judgement {
@@ -244,7 +277,7 @@ fn violation_sentence(violation: Option<&Violation>) -> String {
 
 fn failure_sentence(failure: &HarnessFailure, answer: Option<Answer>, good: RunOutcome) -> String {
     let recorded = match answer {
-        Some(Answer::Linearizable) => format!(" What was recorded until then is {}.", good.name()),
+        Some(Answer::Linearizable) => format!(" {}", recorded_sentence(good)),
         Some(Answer::Unknown) => " What was recorded until then is undecided.".to_string(),
         _ => String::new(),
     };
@@ -255,6 +288,10 @@ fn failure_sentence(failure: &HarnessFailure, answer: Option<Answer>, good: RunO
         failure.source,
         error.trim_end_matches('.')
     )
+}
+
+fn recorded_sentence(good: RunOutcome) -> String {
+    format!("What was recorded until then is {}.", good.name())
 }
 
 fn undecided_sentence(verdict: &Verdict) -> String {
@@ -308,6 +345,8 @@ mod tests {
     use super::*;
     use tribunal_checker::op::Value;
     use tribunal_checker::verdict::{Effort, Part, Undecided};
+
+    use crate::run_info::Ending;
 
     fn answered(answer: Answer) -> Verdict {
         Verdict {
@@ -387,7 +426,34 @@ mod tests {
             0,
             "Linearizable. 1 op, 1 key, 0 faults",
         );
-        check(Answer::Linearizable, &[], interrupted(), RunOutcome::Linearizable, 130, "Linearizable.");
+        let says = "The run was interrupted. What was recorded until then is linearizable.";
+        check(Answer::Linearizable, &[], interrupted(), RunOutcome::Unknown, 130, says);
+        let killed = Circumstances { unfinished: true, ..Circumstances::default() };
+        check(Answer::Linearizable, &[], killed.clone(), RunOutcome::Unknown, 2, "The run did not finish: ");
+        check(Answer::Violation, &[], killed, RunOutcome::Violation, 1, "No legal order");
+    }
+
+    #[test]
+    fn the_circumstances_of_a_run_outlive_it() {
+        let node = crate::run_info::Node::default();
+        let mut info = RunInfo { nodes: vec![node], ..RunInfo::default() };
+        assert!(Circumstances::recorded(&info, None).unfinished, "neither an end nor a verdict");
+        let judged = Judgement::of(&info, &one_read(), &[], Some(answered(Answer::Linearizable)), broken());
+        let again = Circumstances::recorded(&info, Some(&judged));
+        assert_eq!((again.unfinished, again.harness_failure), (false, broken().harness_failure));
+        info.ending = Some(Ending { interrupted: true, ..Ending::default() });
+        let again = Circumstances::recorded(&info, Some(&judged));
+        assert_eq!((again.interrupted, again.harness_failure), (true, None), "the end is the truth");
+        assert!(!Circumstances::recorded(&RunInfo::default(), None).unfinished, "a history of somebody else");
+    }
+
+    #[test]
+    fn what_a_phase_had_no_room_for_is_missing() {
+        let info = RunInfo { undrawn: vec!["phase 2 was too short for clock".into()], ..RunInfo::default() };
+        let verdict = Some(answered(Answer::Linearizable));
+        let judgement = Judgement::of(&info, &one_read(), &[], verdict, Circumstances::default());
+        assert_eq!((judgement.outcome, judgement.exit_code), (RunOutcome::Unknown, 2));
+        assert!(judgement.sentence.ends_with("phase 2 was too short for clock."), "{}", judgement.sentence);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! One case per property. `unknown` and a harness failure are errors and never skipped: a build that could not tell must not be
 //! green. So the file can be written before there is an outcome ([`Suite::unfinished`]), with the error that the run did not end.
+//! Skipped are only the keys that were not looked at because another one had the violation: that one is the failure.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::run_dir::RunDir;
 use crate::run_info::RunInfo;
 use crate::summary;
 use crate::text;
-use crate::wording::{elide, value};
+use crate::wording::{elide, undecided, value};
 
 /// The longest text in an attribute.
 const TEXT_CHARS_MAX: usize = 600;
@@ -29,6 +30,8 @@ enum Verdict {
     Failure(String, String),
     /// Nobody can tell: type and message.
     Error(String, String),
+    /// Nobody looked, as something else had decided: the message.
+    Skipped(String),
 }
 
 /// One run, or one history: what it comes to, property by property.
@@ -49,6 +52,7 @@ impl Suite {
         let report = ("report", format!("{}/report.html", run.name));
         let mut cases = parts(&run.judgement, &info.model);
         cases.extend(circumstances(run));
+        cases.extend(outcome(&run.judgement, &cases));
         Suite {
             span_ns: run.judgement.stats.span_ns,
             properties: about(info).into_iter().chain([report]).collect(),
@@ -61,12 +65,14 @@ impl Suite {
     /// A history of that name, judged alone; `body` is what people read of it.
     pub fn of_history(name: &str, judgement: &Judgement, body: String) -> Suite {
         let model = judgement.checker.as_ref().map_or("", |verdict| &verdict.model);
+        let mut cases = parts(judgement, model);
+        cases.extend(outcome(judgement, &cases));
         Suite {
             name: name.to_string(),
             started_utc: String::new(),
             span_ns: judgement.stats.span_ns,
             properties: vec![("model", model.to_string())],
-            cases: parts(judgement, model),
+            cases,
             body,
         }
     }
@@ -127,6 +133,11 @@ impl Suite {
     fn status(&self, verdict: &Verdict) -> TestCaseStatus {
         let (sort, kind, message) = match verdict {
             Verdict::Good => return TestCaseStatus::success(),
+            Verdict::Skipped(message) => {
+                let mut status = TestCaseStatus::skipped();
+                status.set_message(message.clone());
+                return status;
+            }
             Verdict::Failure(kind, message) => (NonSuccessKind::Failure, kind, message),
             Verdict::Error(kind, message) => (NonSuccessKind::Error, kind, message),
         };
@@ -175,15 +186,11 @@ fn parts(judgement: &Judgement, model: &str) -> Vec<(String, Verdict)> {
                 violation.map_or("no-order".into(), |violation| elide(&violation.class, 60)),
                 violation.map_or("no legal order explains what was observed".into(), |_| sentence.clone()),
             ),
-            Answer::Unknown => Verdict::Error(
-                "unknown".into(),
-                part.undecided.as_ref().map_or("undecided".into(), |stop| {
-                    elide(
-                        &format!("{} after {} of {} operations", stop.limit, stop.reached, stop.of),
-                        TEXT_CHARS_MAX,
-                    )
-                }),
-            ),
+            Answer::Unknown => match &part.undecided {
+                Some(stop) if stop.is_left() => Verdict::Skipped(undecided(stop)),
+                Some(stop) => Verdict::Error("unknown".into(), elide(&undecided(stop), TEXT_CHARS_MAX)),
+                None => Verdict::Error("unknown".into(), "undecided".into()),
+            },
         };
         cases.push((name, verdict));
     }
@@ -191,6 +198,20 @@ fn parts(judgement: &Judgement, model: &str) -> Vec<(String, Verdict)> {
         cases.push((good.into(), Verdict::Error("unknown".into(), sentence)));
     }
     cases
+}
+
+/// The case that keeps the file from being green: a run that was cut short, and whatever no other case tells.
+fn outcome(judgement: &Judgement, cases: &[(String, Verdict)]) -> Option<(String, Verdict)> {
+    let is_red =
+        |(_, verdict): &(String, Verdict)| matches!(verdict, Verdict::Failure(..) | Verdict::Error(..));
+    let (kind, why) = match judgement.outcome {
+        _ if judgement.interrupted => {
+            ("interrupted", "the run was interrupted: it is judged by what was recorded until then")
+        }
+        outcome if outcome.is_good() || cases.iter().any(is_red) => return None,
+        outcome => (outcome.name(), &*judgement.sentence),
+    };
+    Some(("run".into(), Verdict::Error(kind.into(), elide(why, TEXT_CHARS_MAX))))
 }
 
 /// The cases of the run itself: its faults, its harness, its availability.

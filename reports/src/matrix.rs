@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::faults::Fault;
 use crate::judgement::{Judgement, RunOutcome};
-use crate::run_dir::{LoadError, load_faults, load_json};
+use crate::run_dir::{LoadError, load_faults, load_info, load_judgement};
 use crate::run_info::{RunInfo, Tool};
 
 pub use markdown::render as markdown;
@@ -208,9 +208,9 @@ impl Finding {
     /// # Errors
     /// When one of its files cannot be read.
     pub fn load(dir: &Path, path: &str) -> Result<Finding, LoadError> {
-        let info: RunInfo = load_json(&dir.join("run.json"))?;
-        let judgement: Judgement = load_json(&dir.join("verdict.json"))?;
-        let faults = load_faults(&dir.join("faults.jsonl"))?;
+        let info = load_info(dir)?;
+        let judgement = load_judgement(dir)?;
+        let faults = load_faults(&dir.join("faults.jsonl"), info.ending.as_ref())?;
         Ok(Finding::of(&info, &judgement, &faults, path))
     }
 

@@ -6,22 +6,29 @@
 //! report.txt  report.html  plots/*.svg ...                    renderings, written last, from the files above only
 //! ```
 //!
-//! Every file is replaced whole, never left half written.
+//! Every file is replaced whole, never left half written. What was recorded is numbered and counted: events by `i` in
+//! history.jsonl, lines by `n` in faults.jsonl, and how many there are of both by `ending` in run.json. So a line that is
+//! lost, doubled, or of another run is an error with its place, never a verdict. run.json, verdict.json and matrix.json say by
+//! `schema_version` which shape they have; one that is newer than this program is refused, not guessed at.
 
+use std::cmp::Ordering;
 use std::fs;
 use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
-use tribunal_checker::formats::jsonl;
+use serde::{Deserialize, Serialize};
+use tribunal_checker::formats::jsonl::{self, Numbering};
 use tribunal_checker::history::History;
 
 use crate::clock::Clock;
-use crate::faults::{self, Fault};
-use crate::judgement::Judgement;
+use crate::faults::{self, Fault, Record};
+use crate::judgement::{self, Judgement};
 use crate::node_logs::{self, LogLine};
-use crate::run_info::RunInfo;
+use crate::run_info::{self, Ending, RunInfo};
+use crate::stats::{Stats, Tally};
 use crate::traffic::{self, Sample};
+use crate::wording::{count, counted};
 
 /// What was recorded of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,6 +77,33 @@ pub enum LoadError {
         /// What is wrong with it, and where.
         why: String,
     },
+    /// A line of a file does not hold what it should, or should not stand where it stands.
+    #[error("{}:{line}: {why}", path.display())]
+    Line {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file was written by a newer version of this program.
+    #[error("{}: schema_version is {found}, and this tribunal knows up to {known}: use a newer one", path.display())]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// The version of its shape.
+        found: u64,
+        /// The newest version that this program knows.
+        known: u32,
+    },
+}
+
+impl LoadError {
+    /// Whether there is no such file.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, LoadError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
 }
 
 impl Evidence {
@@ -77,13 +111,32 @@ impl Evidence {
     /// harness that failed early leaves none.
     ///
     /// # Errors
-    /// When `run.json` is missing, or a file cannot be read or does not hold what it should.
+    /// When `run.json` is missing, a file cannot be read or does not hold what it should, or something of what was recorded
+    /// is lost.
     pub fn load(dir: &Path) -> Result<Evidence, LoadError> {
+        let info = load_info(dir)?;
         Ok(Evidence {
-            info: load_json(&dir.join("run.json"))?,
-            faults: load_faults(&dir.join("faults.jsonl"))?,
-            history: load_history(&dir.join("history.jsonl"))?,
+            faults: load_faults(&dir.join("faults.jsonl"), info.ending.as_ref())?,
+            history: load_history(&dir.join("history.jsonl"), &info)?,
+            info,
         })
+    }
+
+    /// Whether a verdict is one on this history.
+    ///
+    /// # Errors
+    /// When it is not: one of the two is of another run, or lines are lost.
+    pub fn agrees(&self, dir: &Path, judgement: &Judgement) -> Result<(), LoadError> {
+        let (here, there) = (Stats::of(&self.history), &judgement.stats);
+        if (here.tally, here.span_ns) == (there.tally, there.span_ns) {
+            return Ok(());
+        }
+        let ops = |tally: Tally| format!("{} ({} ok)", counted(tally.all(), "operation"), count(tally.ok));
+        let (here, there) = (ops(here.tally), ops(there.tally));
+        let why = format!(
+            "it judges {there}, and history.jsonl holds {here}: one of them is of another run, or not whole"
+        );
+        Err(content(&dir.join("verdict.json"), why))
     }
 }
 
@@ -94,7 +147,8 @@ impl RunDir {
     /// As [`Evidence::load`], and when `verdict.json` is missing or does not hold what it should.
     pub fn load(dir: &Path) -> Result<RunDir, LoadError> {
         let evidence = Evidence::load(dir)?;
-        let judgement: Judgement = load_json(&dir.join("verdict.json"))?;
+        let judgement = load_judgement(dir)?;
+        evidence.agrees(dir, &judgement)?;
         let logs = match node_logs::window(&judgement) {
             Some(window) => node_logs::load(&dir.join("nodes"), window),
             None => Vec::new(),
@@ -114,18 +168,75 @@ impl RunDir {
     }
 }
 
-/// A file of one JSON object.
-pub(crate) fn load_json<T: DeserializeOwned>(path: &Path) -> Result<T, LoadError> {
-    serde_json::from_str(&read(path)?).map_err(|why| content(path, why))
+/// Reads `run.json`.
+///
+/// # Errors
+/// When it is missing, or does not hold what it should.
+pub fn load_info(dir: &Path) -> Result<RunInfo, LoadError> {
+    load_json(&dir.join("run.json"), run_info::SCHEMA_VERSION)
 }
 
-/// The faults of a run; none where there is no record of them.
-pub(crate) fn load_faults(path: &Path) -> Result<Vec<Fault>, LoadError> {
-    match read(path) {
-        Ok(text) => faults::parse(&text).map_err(|why| content(path, why)),
-        Err(LoadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
+/// Reads `verdict.json`.
+///
+/// # Errors
+/// When it is missing, or does not hold what it should.
+pub fn load_judgement(dir: &Path) -> Result<Judgement, LoadError> {
+    load_json(&dir.join("verdict.json"), judgement::SCHEMA_VERSION)
+}
+
+/// Reads a file of one JSON object with a `schema_version`, of which this program knows those up to `known`.
+///
+/// # Errors
+/// When it cannot be read, is newer than that, or does not hold what it should.
+pub fn load_json<T: DeserializeOwned>(path: &Path, known: u32) -> Result<T, LoadError> {
+    /// What is read before anything else: a newer shape need not even fit.
+    #[derive(Deserialize)]
+    struct Versioned {
+        schema_version: u64,
     }
+    let text = read(path)?;
+    if !text.trim_start().starts_with('{') {
+        return Err(content(path, "expected a JSON object"));
+    }
+    let Versioned { schema_version: found } =
+        serde_json::from_str(&text).map_err(|why| content(path, why))?;
+    match found {
+        0 => Err(content(path, format!("expected a schema_version from 1 to {known}, found 0"))),
+        found if found > u64::from(known) => Err(LoadError::Newer { path: path.to_path_buf(), found, known }),
+        _ => serde_json::from_str(&text).map_err(|why| content(path, why)),
+    }
+}
+
+/// The faults of a run; none where there is no record of them, and none is known to have been lost.
+pub(crate) fn load_faults(path: &Path, ending: Option<&Ending>) -> Result<Vec<Fault>, LoadError> {
+    let record = match read(path) {
+        Err(error) if error.is_missing() => Record::default(),
+        text => faults::parse(&text?).map_err(|faults::LineError { line, why }| LoadError::Line {
+            path: path.to_path_buf(),
+            line,
+            why,
+        })?,
+    };
+    match ending {
+        Some(ending) => whole(path, "line", record.lines, ending.fault_lines, record.lines as usize)?,
+        None => {}
+    }
+    Ok(record.faults)
+}
+
+/// Whether as much is there as run.json counts; `last_line` is the last line that was read.
+fn whole(path: &Path, what: &str, found: u64, counted: u64, last_line: usize) -> Result<(), LoadError> {
+    let many = |n: u64| format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" });
+    let why = match found.cmp(&counted) {
+        Ordering::Equal => return Ok(()),
+        Ordering::Less => {
+            format!("it ends after {}, and run.json counts {}: lines are missing", many(found), many(counted))
+        }
+        Ordering::Greater => {
+            format!("it has {}, and run.json counts {}: lines of another run", many(found), many(counted))
+        }
+    };
+    Err(LoadError::Line { path: path.to_path_buf(), line: last_line.max(1), why })
 }
 
 /// Writes `verdict.json`, whole or not at all.
@@ -133,9 +244,21 @@ pub(crate) fn load_faults(path: &Path) -> Result<Vec<Fault>, LoadError> {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_judgement(dir: &Path, judgement: &Judgement) -> io::Result<()> {
-    let mut json = serde_json::to_vec_pretty(judgement)?;
+    write_whole(&dir.join("verdict.json"), &json(judgement)?, Durable::Yes)
+}
+
+/// Writes a file as one JSON object, whole or not at all.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_json(path: &Path, what: &impl Serialize) -> io::Result<()> {
+    write_whole(path, &json(what)?, Durable::No)
+}
+
+fn json(what: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut json = serde_json::to_vec_pretty(what)?;
     json.push(b'\n');
-    write_whole(&dir.join("verdict.json"), &json, Durable::Yes)
+    Ok(json)
 }
 
 /// Whether a file must survive a loss of power once it is written.
@@ -178,15 +301,22 @@ fn content(path: &Path, why: impl ToString) -> LoadError {
     LoadError::Content { path: path.to_path_buf(), why: why.to_string() }
 }
 
-fn load_history(path: &Path) -> Result<History, LoadError> {
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(History::default()),
+/// What was recorded of the clients. The events of a history that somebody else recorded keep the numbers that they had.
+fn load_history(path: &Path, info: &RunInfo) -> Result<History, LoadError> {
+    let numbering = if info.is_history() { Numbering::Ascending } else { Numbering::Consecutive };
+    let record = match fs::File::open(path) {
+        Ok(file) => jsonl::read_record(BufReader::new(file), numbering).map_err(|error| LoadError::Line {
+            path: path.to_path_buf(),
+            line: error.line,
+            why: format!("expected {}, found {}", error.expected, error.found),
+        })?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => jsonl::Record::default(),
         Err(source) => return Err(LoadError::Io { path: path.to_path_buf(), source }),
     };
-    // A recorder that was killed leaves a last line that breaks off: the reader leaves it out.
-    let reading = jsonl::read(BufReader::new(file)).map_err(|why| content(path, why))?;
-    Ok(reading.history)
+    if let Some(ending) = &info.ending {
+        whole(path, "event", record.events, ending.events, record.last_line)?;
+    }
+    Ok(record.history)
 }
 
 /// The files of evidence, in the order of their names.

@@ -6,9 +6,11 @@
 use serde::{Deserialize, Serialize};
 use tribunal_checker::op::{Nanos, Value};
 
+use crate::judgement::HarnessFailure;
 use crate::wording::is_unseen;
 
-/// The version of the shape of `run.json`. It grows when a field changes its meaning, not when one is added.
+/// The version of the shape of `run.json`, and of history.jsonl and faults.jsonl beside it. It grows when a field changes its
+/// meaning, not when one is added.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// The contents of `run.json`.
@@ -67,6 +69,12 @@ pub struct RunInfo {
     pub clock: String,
     /// The phases of the run, in order; those not reached are missing.
     pub phases: Vec<Phase>,
+    /// What phases of a schedule asked for and had no room for, a clause each, such as `phase 2 was too short for clock`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub undrawn: Vec<String>,
+    /// How the trial ended. `None`: it is under way, or Tribunal was killed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
     /// Connections to nodes that no node made, and that no cut held up, if there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strangers: Option<Strangers>,
@@ -86,6 +94,20 @@ pub struct SeenLive {
     pub process: u64,
     /// When it completed.
     pub t: Nanos,
+}
+
+/// How a trial ended. It is on disk before anything is checked, so that every later check knows what the first one knew, and
+/// can tell whether evidence has been lost since.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// How many events history.jsonl has.
+    pub events: u64,
+    /// How many lines faults.jsonl has.
+    pub fault_lines: u64,
+    /// Whether the user cut the run short.
+    pub interrupted: bool,
+    /// The first thing that broke in the harness, if anything did.
+    pub harness_failure: Option<HarnessFailure>,
 }
 
 /// Connections to nodes that no node made.

@@ -14,8 +14,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tribunal_checker::op::Nanos;
 
-use crate::judgement::{CheckCost, RunOutcome};
-use crate::run_info::RunInfo;
+use crate::judgement::{self, CheckCost, RunOutcome};
+use crate::run_dir::{LoadError, load_info, load_json};
 use crate::stats::Stats;
 
 /// One run in a few figures.
@@ -43,6 +43,8 @@ pub struct RunSummary {
     pub outcome: Option<RunOutcome>,
     /// The outcome in one sentence, or why the run cannot be read.
     pub sentence: String,
+    /// Whether the user cut it short.
+    pub interrupted: bool,
     /// How many operations there were.
     pub ops: usize,
     /// How many of them succeeded.
@@ -60,6 +62,7 @@ pub struct RunSummary {
 struct Head {
     outcome: RunOutcome,
     sentence: String,
+    interrupted: bool,
     stats: Stats,
     check_cost: Option<CheckCost>,
 }
@@ -82,10 +85,9 @@ impl RunSummary {
         let dir = store.join(path);
         let unreadable =
             |why: String| RunSummary { path: path.into(), sentence: why, ..RunSummary::default() };
-        let info: RunInfo = match fs::read(dir.join("run.json")).map(|bytes| serde_json::from_slice(&bytes)) {
-            Ok(Ok(info)) => info,
-            Ok(Err(why)) => return unreadable(format!("run.json: {why}")),
-            Err(why) => return unreadable(format!("run.json: {why}")),
+        let info = match load_info(&dir) {
+            Ok(info) => info,
+            Err(why) => return unreadable(said(&why)),
         };
         let mut summary = RunSummary {
             path: path.into(),
@@ -99,20 +101,22 @@ impl RunSummary {
             seed: info.seed,
             ..RunSummary::default()
         };
-        match fs::read(dir.join("verdict.json")).map(|bytes| serde_json::from_slice::<Head>(&bytes)) {
-            Ok(Ok(head)) => summary.judged(head),
-            Ok(Err(why)) => summary.sentence = format!("verdict.json: {why}"),
-            Err(why) if why.kind() == io::ErrorKind::NotFound => {
+        match load_json(&dir.join("verdict.json"), judgement::SCHEMA_VERSION) {
+            Ok(head) => summary.judged(head),
+            Err(why) if why.is_missing() => {
                 summary.sentence = "Not judged: it is under way, or its controller was killed.".into();
             }
-            Err(why) => summary.sentence = format!("verdict.json: {why}"),
+            Err(why) => summary.sentence = said(&why),
         }
         summary
     }
 
     fn judged(&mut self, head: Head) {
         let stats = &head.stats;
-        self.outcome = Some(head.outcome);
+        // Earlier versions called an interrupted run good.
+        let good = head.outcome.is_good() && head.interrupted;
+        self.outcome = Some(if good { RunOutcome::Unknown } else { head.outcome });
+        self.interrupted = head.interrupted;
         self.sentence = head.sentence;
         self.ops = stats.tally.all();
         self.ok = stats.tally.ok;
@@ -122,6 +126,22 @@ impl RunSummary {
         self.p99_ns = stats.by_f.iter().filter_map(|per_f| Some(per_f.latency?.p99_ns)).max();
         self.check_ms = head.check_cost.map(|cost| cost.took_ms);
     }
+}
+
+/// What is wrong with a file, by its name in the run directory.
+fn said(why: &LoadError) -> String {
+    match why {
+        LoadError::Io { path, source } => format!("{}: {source}", file_name(path)),
+        LoadError::Content { path, why } => format!("{}: {why}", file_name(path)),
+        LoadError::Line { path, line, why } => format!("{}:{line}: {why}", file_name(path)),
+        LoadError::Newer { path, found, known } => {
+            format!("{}: schema_version is {found}, and this tribunal knows up to {known}", file_name(path))
+        }
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The directories of all runs below a store, the newest first. Links to runs are not runs.
@@ -191,6 +211,10 @@ mod tests {
         let sentence = || RunSummary::load(store.path(), "register/a").sentence;
         assert!(sentence().starts_with("run.json: No such file"), "{}", sentence());
         fs::write(run.join("run.json"), "{}").unwrap();
+        assert!(sentence().starts_with("run.json: missing field `schema_version`"), "{}", sentence());
+        fs::write(run.join("run.json"), r#"{"schema_version":2}"#).unwrap();
+        assert!(sentence().starts_with("run.json: schema_version is 2, and"), "{}", sentence());
+        fs::write(run.join("run.json"), r#"{"schema_version":1}"#).unwrap();
         assert!(sentence().starts_with("Not judged"), "{}", sentence());
         fs::write(run.join("verdict.json"), "{").unwrap();
         assert!(sentence().starts_with("verdict.json: EOF"), "{}", sentence());

@@ -5,7 +5,7 @@ mod lanes;
 use tribunal_checker::verdict::{Impossible, Violation};
 
 use crate::circumstances;
-use crate::judgement::Judgement;
+use crate::judgement::{Judgement, RunOutcome};
 use crate::run_dir::RunDir;
 use crate::run_info::shell_quoted;
 use crate::summary;
@@ -23,7 +23,7 @@ pub fn render(run: &RunDir) -> String {
     let judgement = &run.judgement;
     let mut lines = headline(run);
     lines.extend(wrapped(&judgement.sentence, 2, 2).into_iter().take(5));
-    if judgement.interrupted {
+    if judgement.interrupted && judgement.outcome != RunOutcome::Unknown {
         lines.push("  the run was interrupted: it is judged by what was recorded until then".to_string());
     }
     if let Some(otherwise) = summary::seen_live_otherwise(run) {

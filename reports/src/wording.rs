@@ -3,6 +3,7 @@
 //! Nothing here depends on the place or the time of writing: the same run gives the same bytes.
 
 use tribunal_checker::op::{Nanos, Op, Value};
+use tribunal_checker::verdict::Undecided;
 
 /// The longest value that a report shows; the whole of it stands in `history.jsonl`.
 pub const VALUE_CHARS_MAX: usize = 60;
@@ -23,6 +24,21 @@ pub fn count(n: impl TryInto<u64>) -> String {
 /// A number with its noun: `1 key`, `128 keys`.
 pub fn counted(n: usize, one: &str) -> String {
     format!("{} {one}{}", count(n as u64), if n == 1 { "" } else { "s" })
+}
+
+/// Why a key is undecided, and what decides it.
+pub fn undecided(stop: &Undecided) -> String {
+    match stop.is_left() {
+        true => "not checked: stopped at the first violation (`tribunal check --all-parts` checks every key)"
+            .into(),
+        false => format!(
+            "{} after {} of {}; `{}` raises it",
+            stop.limit,
+            count(stop.reached),
+            counted(stop.of, "operation"),
+            stop.flag
+        ),
+    }
 }
 
 /// A point in time, in seconds since the start of the run: `12.470`.

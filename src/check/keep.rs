@@ -10,8 +10,8 @@ use tribunal_checker::history::History;
 use tribunal_checker::model::ModelKind;
 use tribunal_reports::judgement::Judgement;
 use tribunal_reports::render::render_all;
-use tribunal_reports::run_dir::{RunDir, write_judgement};
-use tribunal_reports::run_info::{RunInfo, SCHEMA_VERSION};
+use tribunal_reports::run_dir::{RunDir, write_json, write_judgement};
+use tribunal_reports::run_info::{Ending, RunInfo, SCHEMA_VERSION};
 
 use crate::record::tool;
 
@@ -54,11 +54,10 @@ pub(super) fn keep(
         args: std::env::args().skip(1).collect(),
         workload: name.into(),
         model: model.name().into(),
+        ending: Some(Ending { events: events(history), ..Ending::default() }),
         ..RunInfo::default()
     };
-    let mut run = serde_json::to_vec_pretty(&info).context("cannot encode run.json")?;
-    run.push(b'\n');
-    fs::write(dir.join("run.json"), run).context("cannot write run.json")?;
+    write_json(&dir.join("run.json"), &info).context("cannot write run.json")?;
     let mut file =
         BufWriter::new(fs::File::create(dir.join("history.jsonl")).context("cannot create history.jsonl")?);
     formats::write(&mut file, history, Format::Jsonl)
@@ -68,4 +67,9 @@ pub(super) fn keep(
     let run = RunDir::load(dir)?;
     let rendered = render_all(&run, dir).into_iter();
     Ok(rendered.filter_map(|(name, result)| Some(format!("no {name}: {}", result.err()?))).collect())
+}
+
+/// How many events a history is written as.
+fn events(history: &History) -> u64 {
+    history.ops.iter().map(|op| 1 + u64::from(op.completed.is_some())).sum()
 }

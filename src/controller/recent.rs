@@ -58,7 +58,7 @@ mod tests {
 
     fn event(process: u64, kind: Kind, time: Nanos) -> Event {
         let (f, key, value) = (F::Read, Value::Nil, Value::Nil);
-        Event { index: 0, time, process, kind, f, key, value, node: None, error: None }
+        Event { index: 0, time, process, kind, f, key, value, node: None, error: None, client: None }
     }
 
     #[test]

@@ -5,8 +5,7 @@
 //! on record before its request is on the wire, and a controller killed with -9 leaves a history that can be
 //! checked.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -15,6 +14,7 @@ use tribunal_workloads::{Completion, Request};
 
 use super::recent::Recent;
 use crate::clock::Clock;
+use crate::lines::LineFile;
 use crate::live::Live;
 use crate::watch::Watch;
 
@@ -45,9 +45,8 @@ pub(crate) struct Recorder {
 }
 
 struct Page {
-    file: File,
+    file: LineFile,
     line: Vec<u8>,
-    next_index: u64,
     tally: Tally,
     recent: Recent,
     watch: Option<Watch>,
@@ -62,9 +61,9 @@ impl Recorder {
         watch: Option<Watch>,
         live: Option<Arc<Live>>,
     ) -> io::Result<Self> {
-        let file = File::create_new(path)?;
+        let file = LineFile::create(path)?;
         let (line, tally, recent) = (Vec::with_capacity(256), Tally::default(), Recent::default());
-        let page = Page { file, line, next_index: 0, tally, recent, watch, live };
+        let page = Page { file, line, tally, recent, watch, live };
         Ok(Recorder { clock, page: Mutex::new(page) })
     }
 
@@ -98,7 +97,7 @@ impl Recorder {
         let mut page = self.page.lock().expect("nobody panics while holding it");
         let time = self.clock.now();
         let event = Event {
-            index: page.next_index,
+            index: page.file.lines(),
             time,
             process: actor.process,
             kind,
@@ -107,13 +106,13 @@ impl Recorder {
             value,
             node: Some(actor.node.clone()),
             error: why.map(|why| why.as_str().into()),
+            client: None,
         };
-        let Page { file, line, next_index, tally, recent, watch, live } = &mut *page;
+        let Page { file, line, tally, recent, watch, live } = &mut *page;
         line.clear();
         serde_json::to_writer(&mut *line, &event)?;
         line.push(b'\n');
-        file.write_all(line)?;
-        *next_index += 1;
+        file.append(line)?;
         tally.count(kind);
         recent.see(&event);
         if let Some(live) = live {
@@ -123,6 +122,11 @@ impl Recorder {
             watch.see(event);
         }
         Ok(time)
+    }
+
+    /// How many events the file has.
+    pub(crate) fn events(&self) -> u64 {
+        self.page.lock().expect("nobody panics while holding it").file.lines()
     }
 
     /// What has been recorded so far.

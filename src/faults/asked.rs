@@ -9,14 +9,17 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use tribunal_nemesis::{Act, Grudge, NodeId, Plan, Schedule, Wanted};
-use tribunal_reports::run_info::RunInfo;
+use serde::de::IgnoredAny;
+use tribunal_nemesis::{Act, Grudge, NodeId, Plan, Schedule, Undrawn, Wanted};
+use tribunal_reports::run_dir::load_info;
 
 use crate::cli::RunArgs;
 
 /// The faults that were asked for, and the plan that is made of them.
 pub(crate) struct Nemesis {
     names: Vec<String>,
+    /// What a phase of a schedule asks for and has no room for, though it comes elsewhere.
+    undrawn: Vec<String>,
     plan: Plan,
 }
 
@@ -24,11 +27,22 @@ impl Nemesis {
     pub(crate) fn of(args: &RunArgs, seed: u64) -> Result<Self> {
         let nodes = usize::from(args.nodes);
         if let Some(path) = &args.schedule {
-            let plan = read(path, seed, nodes)?;
+            let (plan, shown) = (read(path, seed, nodes)?, path.display());
             warn_of_late_steps(&plan, args);
             let steps = plan.steps.iter().chain(plan.triggers.iter().map(|trigger| &trigger.step));
-            let names: BTreeSet<String> = steps.map(|step| step.fault.clone()).collect();
-            return Ok(Nemesis { names: names.into_iter().collect(), plan });
+            let drawn: BTreeSet<String> = steps.map(|step| step.fault.clone()).collect();
+            for Undrawn { phase, fault } in &plan.undrawn {
+                eprintln!(
+                    "warning: {shown}: phase {phase} is too short for {fault}: the run will be unknown"
+                );
+            }
+            let (elsewhere, nowhere): (Vec<_>, Vec<_>) =
+                plan.undrawn.iter().partition(|undrawn| drawn.contains(&undrawn.fault));
+            let too_short = |it: &Undrawn| format!("phase {} was too short for {}", it.phase, it.fault);
+            let undrawn = elsewhere.into_iter().map(too_short).collect();
+            let asked = nowhere.into_iter().map(|undrawn| undrawn.fault.clone());
+            let names: BTreeSet<String> = drawn.iter().cloned().chain(asked).collect();
+            return Ok(Nemesis { names: names.into_iter().collect(), undrawn, plan });
         }
         let wanted: Wanted = args.nemesis.parse().context("--nemesis")?;
         let schedule = Schedule {
@@ -40,10 +54,11 @@ impl Nemesis {
         };
         if let Some(text) = &args.grudge {
             let grudge = grudge(text, nodes).context("--grudge")?;
-            return Ok(Nemesis { names: vec!["partition".into()], plan: schedule.draw_grudge(&grudge) });
+            let plan = schedule.draw_grudge(&grudge);
+            return Ok(Nemesis { names: vec!["partition".into()], undrawn: Vec::new(), plan });
         }
         let names = schedule.wanted.names().into_iter().map(str::to_string).collect();
-        Ok(Nemesis { names, plan: schedule.draw() })
+        Ok(Nemesis { names, undrawn: Vec::new(), plan: schedule.draw() })
     }
 
     /// Whether some fault does something that only a disk of the run's own can do.
@@ -61,6 +76,11 @@ impl Nemesis {
     /// The names of the faults.
     pub(crate) fn names(&self) -> Vec<String> {
         self.names.clone()
+    }
+
+    /// What phases of a schedule ask for and have no room for, though it comes elsewhere; a clause each.
+    pub(crate) fn undrawn(&self) -> Vec<String> {
+        self.undrawn.clone()
     }
 
     /// The plan, with its times counted from the start of the run instead of from when the clients begin.
@@ -87,21 +107,49 @@ fn grudge(text: &str, nodes: usize) -> Result<Grudge> {
 fn read(path: &Path, seed: u64, nodes: usize) -> Result<Plan> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    if text.is_empty() && was_without_faults(path) {
+        return Ok(Plan::default());
+    }
     if !Plan::is_record(&text) {
         return Plan::parse(&text, seed, nodes).map_err(|error| anyhow::anyhow!("{shown}:{error}"));
     }
     let mut plan = Plan::replay(&text, nodes).with_context(|| format!("{shown} cannot be replayed"))?;
-    let began_ms = clients_began_ms(path);
+    let is_whole = |line: &&str| serde_json::from_str::<IgnoredAny>(line).is_ok();
+    let began_ms = clients_began_ms(path, text.lines().filter(is_whole).count())?;
     plan.steps.iter_mut().for_each(|step| step.at_ms = step.at_ms.saturating_sub(began_ms));
     Ok(plan)
 }
 
-/// When the clients began in the run whose record this is, in milliseconds since its start; 0 if nothing tells.
-fn clients_began_ms(record: &Path) -> u64 {
-    let info = std::fs::read(record.with_file_name("run.json")).unwrap_or_default();
-    let info: RunInfo = serde_json::from_slice(&info).unwrap_or_default();
-    let running = info.phases.iter().find(|phase| phase.name == "running");
-    running.map_or(0, |phase| phase.start_ns / 1_000_000)
+/// Whether an empty file is the whole record of a run that had no faults.
+fn was_without_faults(record: &Path) -> bool {
+    let info = load_info(record.parent().unwrap_or(Path::new("")));
+    info.is_ok_and(|info| info.ending.is_some_and(|ending| ending.fault_lines == 0))
+}
+
+/// When the clients began in the run whose record this is, in milliseconds since its start; 0, with a warning, if nothing tells.
+fn clients_began_ms(record: &Path, lines: usize) -> Result<u64> {
+    let shown = record.display();
+    let unknown = |why: &str| {
+        eprintln!("warning: {shown}: {why}: its times are taken as if clients had begun with the run");
+        Ok(0)
+    };
+    let info = match load_info(record.parent().unwrap_or(Path::new(""))) {
+        Ok(info) => info,
+        Err(error) if error.is_missing() => return unknown("there is no run.json beside it"),
+        Err(error) => return Err(error).with_context(|| format!("{shown} cannot be replayed")),
+    };
+    if let Some(ending) = &info.ending
+        && ending.fault_lines != lines as u64
+    {
+        let counted = ending.fault_lines;
+        bail!(
+            "{shown}:{lines}: it has {lines} lines, and run.json beside it counts {counted}: it is not whole"
+        );
+    }
+    match info.phases.iter().find(|phase| phase.name == "running") {
+        Some(running) => Ok(running.start_ns / 1_000_000),
+        None => unknown("run.json beside it does not tell when its clients began"),
+    }
 }
 
 /// Steps that the run is too short for are no error, as triggers and leaders decide much of a schedule; but they are said.

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tribunal_reports::judgement::{Judgement, RunOutcome};
 use tribunal_reports::matrix::{Finding, Row};
-use tribunal_reports::run_info::RunInfo;
+use tribunal_reports::run_dir::{load_info, load_judgement};
 use tribunal_reports::runs;
 use tribunal_reports::wording::elide;
 
@@ -107,13 +107,13 @@ impl Child {
         let store = self.dir.join(RUNS);
         let Ok(paths) = runs::paths(&store) else { return Ok(None) }; // no store: it failed before it made one
         for path in paths.iter().filter(|path| path.starts_with(&format!("{}/", self.workload))) {
-            let read = |name| std::fs::read(store.join(path).join(name));
-            let (Ok(info), Ok(verdict)) = (read("run.json"), read("verdict.json")) else { continue };
-            let info: RunInfo = serde_json::from_slice(&info).with_context(|| format!("{path}/run.json"))?;
+            let dir = store.join(path);
+            if !dir.join("verdict.json").is_file() {
+                continue;
+            }
+            let info = load_info(&dir)?;
             if info.args == self.args {
-                let judgement =
-                    serde_json::from_slice(&verdict).with_context(|| format!("{path}/verdict.json"))?;
-                return Ok(Some((format!("{RUNS}/{path}"), judgement)));
+                return Ok(Some((format!("{RUNS}/{path}"), load_judgement(&dir)?)));
             }
         }
         Ok(None)

@@ -53,7 +53,8 @@ mod tests {
         assert!(summaries.of(store.path(), "register/a").sentence.starts_with("run.json"));
 
         let write = |seed: u64, at: u64| {
-            std::fs::write(run.join("run.json"), format!("{{\"seed\":{seed}}}")).unwrap();
+            std::fs::write(run.join("run.json"), format!("{{\"schema_version\":1,\"seed\":{seed}}}"))
+                .unwrap();
             let file = std::fs::File::options().append(true).open(run.join("run.json")).unwrap();
             file.set_modified(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(at)).unwrap();
         };

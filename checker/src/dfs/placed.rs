@@ -76,6 +76,15 @@ impl Placed {
         }
     }
 
+    /// Whether all of these operations are placed.
+    pub(super) fn has_all(&self, ops: Option<&Vec<u32>>) -> bool {
+        ops.into_iter().flatten().all(|&op| {
+            let (definite, bit) = self.bit[op as usize];
+            let bits = if definite { &self.definite_bits } else { &self.indeterminate_bits };
+            bits[bit as usize / 64] >> (bit % 64) & 1 == 1
+        })
+    }
+
     /// The configuration of these operations and this state, as a key.
     pub(super) fn key(&mut self, state: StateId) -> &[u64] {
         self.key.clear();

@@ -13,7 +13,8 @@ use std::cmp::Reverse;
 use super::words::{Clock, who};
 use crate::judge::Judge;
 use crate::limits::Limits;
-use crate::op::{Nanos, Op};
+use crate::op::Op;
+use crate::ties::precedes;
 use crate::witness::Stuck;
 
 /// How many legal orders are looked at to find the plainest.
@@ -103,8 +104,9 @@ impl Attempt<'_> {
         let mut placed = vec![false; self.ops.len()];
         self.order.iter().for_each(|&at| placed[at] = true);
         let open: Vec<usize> = (0..self.proof).filter(|&at| !placed[at]).collect();
-        let deadline = open.iter().map(|&at| self.ops[at].ret()).min().unwrap_or(Nanos::MAX);
-        open.into_iter().filter(|&at| self.ops[at].call <= deadline).collect()
+        let with = |at: usize| (at, self.ops[at]);
+        let must_wait = |at: usize| open.iter().any(|&other| other != at && precedes(with(other), with(at)));
+        open.iter().copied().filter(|&at| !must_wait(at)).collect()
     }
 
     /// Tries an order that begins as the longest one does up to `from`, and keeps the way if it gets stuck.
@@ -148,17 +150,22 @@ impl Attempt<'_> {
                 continue;
             };
             let witness = self.ops[self.witness];
-            let forbids = later.iter().copied().find(|&at| self.ops[at].ret() < witness.call);
+            let after = (self.witness, witness);
+            let forbids = later.iter().copied().find(|&at| precedes((at, self.ops[at]), after));
             let Some(first) = forbids else {
                 self.gets_stuck(place, &[&[self.witness], later].concat());
                 continue;
             };
             let state = self.replay(earlier).and_then(Result::ok).unwrap_or(state);
             let (returned, invoked) = self.clock.instants(self.ops[first].ret(), witness.call);
-            let reason = format!(
-                "{} returned at {returned}, before this was invoked at {invoked}",
-                who(self.ops[first])
-            );
+            let reason = if self.ops[first].ret() < witness.call {
+                format!(
+                    "{} returned at {returned}, before this was invoked at {invoked}",
+                    who(self.ops[first])
+                )
+            } else {
+                format!("{} returned at {returned}, and then its process invoked this", who(self.ops[first]))
+            };
             self.keep(vec![self.witness, first], state, reason);
         }
     }

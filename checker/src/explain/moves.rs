@@ -23,10 +23,10 @@
 //!   collection, restricted to V, changes just as the collection restricted to V does; what was first, last or
 //!   absent is so among fewer elements too. A read of the whole is *seen through* V: its output keeps only V.
 //!   (Where a log tells offsets, they count all entries: no units.)
-//! - *Locks*: the units are the tenures, an acquisition with the release that follows it in the same process.
+//! - *Locks*: the units are the tenures, an acquisition with the release that follows it by the same client.
 //!   A lock is free before and after each tenure of σ, so σ without one is legal. Where several permits are given
-//!   and returned in other numbers, the units are the processes: without one of them, more permits are free, and
-//!   the others hold what they held. Failed attempts go first.
+//!   and returned in other numbers, or it is not known which release follows which acquisition, the units are the
+//!   clients: without one of them, more permits are free, and the others hold what they held. Failed attempts go first.
 //!
 //! **Overwritten past.** In a register, take a blind write W that was acknowledged. Whatever completed before W
 //! was invoked is before W in σ; drop it. Drop the observers that overlap W. If none of the other operations
@@ -36,7 +36,7 @@
 //!
 //! A counter has only the first two moves: its state depends on every addition.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::subject::{Recorded, Subject, expected, is_blind, observed, written};
 use crate::op::{F, Nanos, Op, Outcome, Value};
@@ -189,16 +189,25 @@ impl<'a> Units<'a> {
 
     fn divide_lock(&mut self, part: &Recorded<'a>, sub: &Sub) {
         let mut open: HashMap<u64, Vec<u32>> = HashMap::new();
+        // Clients that go on after an operation of unknown outcome, or do several things at once: which release follows
+        // which acquisition is not known.
+        let entangled = sub.kept.iter().filter_map(|&at| part.ops[at].client);
+        let entangled: BTreeMap<u64, u32> = entangled
+            .collect::<BTreeSet<u64>>()
+            .into_iter()
+            .map(|client| (client, self.fresh(&Value::Nil)))
+            .collect();
         for &at in &sub.kept {
             let op = &part.ops[at];
             let unit = match op.f {
                 _ if part.is_observer(at) => None,
+                _ if entangled.contains_key(&op.actor()) => entangled.get(&op.actor()).copied(),
                 F::Acquire => {
                     let unit = self.fresh(&Value::Nil);
-                    open.entry(op.process).or_default().push(unit);
+                    open.entry(op.actor()).or_default().push(unit);
                     Some(unit)
                 }
-                F::Release => open.get_mut(&op.process).and_then(Vec::pop),
+                F::Release => open.get_mut(&op.actor()).and_then(Vec::pop),
                 _ => None,
             };
             self.of.push(unit.into_iter().collect());
@@ -208,7 +217,7 @@ impl<'a> Units<'a> {
     fn divide_permits(&mut self, part: &Recorded<'a>, sub: &Sub) {
         let mut ids: HashMap<u64, u32> = HashMap::new();
         for &at in &sub.kept {
-            let unit = *ids.entry(part.ops[at].process).or_insert_with(|| self.fresh(&Value::Nil));
+            let unit = *ids.entry(part.ops[at].actor()).or_insert_with(|| self.fresh(&Value::Nil));
             self.of.push(vec![unit]);
         }
     }

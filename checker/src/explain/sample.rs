@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use super::subject::{Subject, is_refused};
 use crate::op::{F, Op, Outcome, Value};
+use crate::ties::precedes;
 
 /// A deterministic stream of random numbers (splitmix64, Steele, Lea and Flood 2014).
 pub(super) struct Dice(pub(super) u64);
@@ -246,8 +247,10 @@ impl Object {
             if open().all(|(_, op)| !op.is_ok()) {
                 return true;
             }
-            let deadline = open().map(|(_, op)| op.ret()).min().unwrap_or(0);
-            for (at, op) in open().filter(|(_, op)| op.call <= deadline) {
+            let comes_first = |&(at, op): &(usize, &&Op)| {
+                !open().any(|(other, earlier)| precedes((other, earlier), (at, op)))
+            };
+            for (at, op) in open().filter(comes_first) {
                 let mut held = held.clone();
                 let output = self.apply(&mut held, op);
                 // An absent value may be read as the empty text.
@@ -322,5 +325,6 @@ pub(super) fn op(process: u64, f: F, input: Value, call: u64) -> Op {
         error: None,
         invoke_index: 0,
         complete_index: None,
+        client: None,
     }
 }

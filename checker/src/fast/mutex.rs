@@ -24,7 +24,8 @@
 //! A lock is a read-modify-write register: Gibbons and Korach, "Testing shared memories", SIAM J. Comput. 26(4),
 //! 1997, §4.
 //!
-//! Precondition: acquires and releases only, and no two operations of one process overlap or touch.
+//! Precondition: acquires and releases only, and no two operations of one client overlap or touch, which one of unknown
+//! outcome does with all that come after it.
 
 use hashbrown::HashMap;
 
@@ -68,7 +69,7 @@ impl Lock {
         let mut processes: HashMap<u64, (Nanos, Option<usize>)> = HashMap::new();
         let mut conflict = None;
         for (at, op) in ops.iter().enumerate().filter(|(_, op)| !op.is_fail()) {
-            let holding = match processes.get(&op.process) {
+            let holding = match processes.get(&op.actor()) {
                 Some((last, _)) if op.call <= *last => return Err(None),
                 Some((_, holding)) => *holding,
                 None => None,
@@ -110,7 +111,7 @@ impl Lock {
                 (F::Acquire | F::Release, _) => holding,
                 _ => return Err(None),
             };
-            processes.insert(op.process, (op.ret(), now_holding));
+            processes.insert(op.actor(), (op.ret(), now_holding));
         }
         match conflict {
             Some(conflict) if !broken("mutex: a process alternates") => Err(Some(conflict)),

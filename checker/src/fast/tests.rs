@@ -167,6 +167,7 @@ fn small_history(path: FastPath, rng: &mut SplitMix64) -> Vec<Op> {
             error: None,
             invoke_index: 0,
             complete_index: None,
+            client: None,
         };
         plans.push((point, op));
     }

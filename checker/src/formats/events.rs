@@ -33,7 +33,8 @@ pub(super) fn events(history: &History) -> impl Iterator<Item = (Event, &Op)> {
         // The error belongs to the last event there is of the operation.
         let error = op.error.clone().filter(|_| completes || op.completed.is_none());
         let (process, f, key, node) = (op.process, op.f.clone(), op.key.clone(), op.node.clone());
-        (Event { index, time, process, kind, f, key, value, node, error }, op)
+        let client = op.client.filter(|_| !completes);
+        (Event { index, time, process, kind, f, key, value, node, error, client }, op)
     })
 }
 

@@ -10,7 +10,8 @@
 //! an error: a misspelt `out` would read as nil, and be taken for a violation.
 //!
 //! The lines may come in any order. A client that goes on while an operation of its own is pending, or after one whose
-//! outcome is unknown, counts as another process from there on: a process does one thing at a time.
+//! outcome is unknown, counts as another process from there on: a process does one thing at a time. To a model that asks
+//! who acts, it remains the client that it is.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, Write};
@@ -84,7 +85,7 @@ pub(super) fn read(input: impl BufRead) -> Result<Reading, ParseError> {
     if renamed > 0 {
         notes.push(format!(
             "{renamed} operations were called while their client had another pending or indeterminate: counted as \
-             further processes"
+             further processes of the same clients"
         ));
     }
     Ok(Reading { history: History { ops }, format: Format::Finished, timed: true, notes })
@@ -138,6 +139,7 @@ impl Finished {
             error: self.error,
             invoke_index: 0,
             complete_index: None,
+            client: None,
         }
     }
 }
@@ -157,6 +159,7 @@ fn separate_processes(ops: &mut [Op]) -> usize {
         }
         *free = op.completed;
         op.process = *process;
+        op.client = (*process != client).then_some(client);
         renamed += usize::from(*process != client);
     }
     renamed
@@ -166,7 +169,7 @@ fn separate_processes(ops: &mut [Op]) -> usize {
 pub(super) fn write(mut out: impl Write, history: &History) -> io::Result<()> {
     for op in &history.ops {
         let line = Finished {
-            client: op.process,
+            client: op.actor(),
             f: op.f.clone(),
             key: op.key.clone(),
             input: op.input.clone(),

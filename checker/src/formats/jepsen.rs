@@ -90,7 +90,9 @@ impl Record {
             other => Some(other.to_string().into()),
         };
         let (node, error) = (text(node), text(why));
-        let event = Event { index: 0, time: 0, process, kind, f: F::from(f), key, value, node, error };
+        let client = number("client");
+        let event =
+            Event { index: 0, time: 0, process, kind, f: F::from(f), key, value, node, error, client };
         Ok(Some(Record { place, time: number("time"), index: number("index"), event }))
     }
 }

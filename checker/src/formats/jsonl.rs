@@ -16,10 +16,13 @@
 use std::cell::Cell;
 use std::io::{self, BufRead, Write};
 
+use serde::Deserialize;
+
 use super::fields::Cursor;
 use super::lines::Lines;
 use super::strings::Strings;
 use super::{Format, ParseError, Place, Reading, collect};
+use crate::history::History;
 use crate::op::{Event, Kind};
 
 /// The events of an input, one per line, as they are read.
@@ -52,6 +55,14 @@ impl<R: BufRead> Events<R> {
         if let Some(event) = fast(line.bytes, &mut self.strings) {
             return Ok(Some(event));
         }
+        if let Some(found) = newer(line.bytes) {
+            return Err(ParseError {
+                line: line.number,
+                column: 1,
+                expected: format!("schema_version {SCHEMA_VERSION} or none"),
+                found: format!("{found}: a newer tribunal wrote it"),
+            });
+        }
         match serde_json::from_slice(line.bytes) {
             Ok(event) => Ok(Some(event)),
             Err(error) if error.is_eof() && !line.ended => {
@@ -71,6 +82,19 @@ impl<R: BufRead> Iterator for Events<R> {
     fn next(&mut self) -> Option<Self::Item> {
         self.read().transpose()
     }
+}
+
+/// The version of the shape of an event. Lines do not carry it: a run directory says it once, in run.json.
+const SCHEMA_VERSION: u64 = 1;
+
+/// The version that a line says it has, if that is newer than ours.
+fn newer(line: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        schema_version: u64,
+    }
+    let said = serde_json::from_slice::<Versioned>(line).ok()?.schema_version;
+    (said > SCHEMA_VERSION).then_some(said)
 }
 
 /// The event on this line, if the line is in exactly the shape that we write.
@@ -96,7 +120,8 @@ fn fast(line: &[u8], strings: &mut Strings) -> Option<Event> {
     let value = at.field(b",\"value\":", |at| at.value(strings))?.unwrap_or_default();
     let node = at.field(b",\"node\":", |at| at.shared(strings))?;
     let error = at.field(b",\"error\":", |at| at.shared(strings))?;
-    (at.rest == b"}").then_some(Event { index, time, process, kind, f, key, value, node, error })
+    let client = at.field(b",\"c\":", Cursor::unsigned)?;
+    (at.rest == b"}").then_some(Event { index, time, process, kind, f, key, value, node, error, client })
 }
 
 /// Reads a whole history.
@@ -106,17 +131,90 @@ fn fast(line: &[u8], strings: &mut Strings) -> Option<Event> {
 pub fn read(input: impl BufRead) -> Result<Reading, ParseError> {
     let mut events = Events::new(input);
     let place = Cell::new(Place::default());
+    let gap = Cell::new(None);
+    let mut next = None;
     let placed = std::iter::from_fn(|| {
         let event = events.next();
         place.set(Place { line: events.line(), column: 1 });
+        if let Some(Ok(event)) = &event {
+            if let Some(next) = next.filter(|next| gap.get().is_none() && event.index > *next) {
+                gap.set(Some((events.line(), next, event.index)));
+            }
+            next = Some(event.index.saturating_add(1));
+        }
         event
     });
     let history = collect(placed, &place)?;
     let mut notes = Vec::new();
+    if let Some((line, expected, found)) = gap.get() {
+        notes.push(format!(
+            "line {line} has event {found} after event {}: if lines were lost, this verdict is worth nothing",
+            expected - 1
+        ));
+    }
     if events.torn() {
         notes.push(format!("line {} breaks off in the middle and was left out", events.line()));
     }
     Ok(Reading { history, format: Format::Jsonl, timed: true, notes })
+}
+
+/// How the events of a record are numbered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbering {
+    /// From 0 and without gaps, as the recorder numbers them.
+    Consecutive,
+    /// Each with a greater number than the one before.
+    Ascending,
+}
+
+/// The history of a run, as its recorder left it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The history.
+    pub history: History,
+    /// How many events it has.
+    pub events: u64,
+    /// The last line that was read, counted from 1; 0 when there is none.
+    pub last_line: usize,
+}
+
+/// Reads the history of a run, in which no event may be missing, doubled or out of place: what is lost can look like a
+/// violation, or hide one. A last line that breaks off is left out, as a killed recorder leaves it.
+///
+/// # Errors
+/// As [`read`], and the first event whose number cannot follow the one before.
+pub fn read_record(input: impl BufRead, numbering: Numbering) -> Result<Record, ParseError> {
+    let mut events = Events::new(input);
+    let place = Cell::new(Place::default());
+    let mut count = 0;
+    let mut next = 0;
+    let numbered = std::iter::from_fn(|| {
+        let event = events.next()?;
+        place.set(Place { line: events.line(), column: 1 });
+        Some(event.and_then(|event| {
+            if event.index < next || numbering == Numbering::Consecutive && event.index > next {
+                return Err(misnumbered(events.line(), next, event.index));
+            }
+            next = event.index.saturating_add(1);
+            count += 1;
+            Ok(event)
+        }))
+    });
+    let history = collect(numbered, &place)?;
+    Ok(Record { history, events: count, last_line: events.line() })
+}
+
+fn misnumbered(line: usize, expected: u64, found: u64) -> ParseError {
+    let why = match found > expected {
+        true => "lines before it are missing",
+        false => "a line is there twice, or not in its place",
+    };
+    ParseError {
+        line,
+        column: 1,
+        expected: format!("event {expected} (\"i\":{expected})"),
+        found: format!("event {found}: {why}"),
+    }
 }
 
 /// Writes one event and ends its line.
@@ -169,6 +267,45 @@ mod tests {
     fn a_torn_line_elsewhere_is_an_error() {
         let complaint = complaint(&format!("{}\n{OK}\n", &INVOKE[..30]));
         assert!(complaint.starts_with("1:30: expected an event such as"), "{complaint}");
+    }
+
+    #[test]
+    fn what_is_missing_doubled_or_out_of_place_in_a_record_is_an_error() {
+        let [first, last] = [format!("{INVOKE}\n"), format!("{OK}\n")];
+        let next = first.replace("\"i\":0", "\"i\":2").replace("\"t\":10", "\"t\":30");
+        let said = |lines: &[&String], numbering| {
+            let text: String = lines.iter().map(|line| line.as_str()).collect();
+            read_record(text.as_bytes(), numbering).map(|record| record.events).map_err(|why| why.to_string())
+        };
+        let consecutive = |lines: &[&String]| said(lines, Numbering::Consecutive);
+        assert_eq!(consecutive(&[&first, &last, &next]), Ok(3));
+        for (lines, place, why) in [
+            (&[&first, &next][..], "2:1: expected event 1", "found event 2: lines before it are missing"),
+            (&[&last, &next], "1:1: expected event 0", "found event 1: lines before it are missing"),
+            (&[&first, &first, &last], "2:1: expected event 1", "found event 0: a line is there twice"),
+            (&[&first, &next, &last], "2:1: expected event 1", "found event 2"),
+        ] {
+            let said = consecutive(lines).unwrap_err();
+            assert!(said.starts_with(place) && said.contains(why), "{said}");
+        }
+        assert_eq!(said(&[&first, &last, &next.replace("\"i\":2", "\"i\":9")], Numbering::Ascending), Ok(3));
+        assert!(said(&[&first, &last, &last], Numbering::Ascending).is_err());
+    }
+
+    #[test]
+    fn a_gap_in_the_numbers_of_a_file_is_noted() {
+        let later = OK.replace("\"i\":1", "\"i\":7");
+        let reading = read(format!("{INVOKE}\n{later}\n").as_bytes()).unwrap();
+        assert!(reading.notes[0].starts_with("line 2 has event 7 after event 0: "), "{:?}", reading.notes);
+        let reading = read(format!("{INVOKE}\n{OK}\n").as_bytes()).unwrap();
+        assert_eq!(reading.notes, [""; 0]);
+    }
+
+    #[test]
+    fn what_a_newer_version_wrote_is_refused() {
+        let said = complaint(&INVOKE.replace("{\"i\"", "{\"schema_version\":2,\"i\""));
+        assert_eq!(said, "1:1: expected schema_version 1 or none, found 2: a newer tribunal wrote it");
+        assert!(read(INVOKE.replace("{\"i\"", "{\"schema_version\":1,\"i\"").as_bytes()).is_ok());
     }
 
     #[test]

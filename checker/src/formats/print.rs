@@ -18,7 +18,7 @@ use crate::op::{Event, F, Kind, Value};
 /// Writes `history.edn`.
 pub(super) fn edn(mut out: impl Write, history: &History) -> io::Result<()> {
     for_each(history, |event| {
-        let Event { index, time, process, kind, f, value, node, error, .. } = event;
+        let Event { index, time, process, kind, f, value, node, error, client, .. } = event;
         write!(out, "{{:type :{}, :f {}, :value {}", name(*kind), Name(f), Printed(value))?;
         write!(out, ", :time {time}, :process {process}, :index {index}")?;
         if let Some(error) = error {
@@ -26,6 +26,9 @@ pub(super) fn edn(mut out: impl Write, history: &History) -> io::Result<()> {
         }
         if let Some(node) = node {
             write!(out, ", :node {}", Quoted(node))?;
+        }
+        if let Some(client) = client {
+            write!(out, ", :client {client}")?;
         }
         out.write_all(b"}\n")
     })
@@ -44,14 +47,16 @@ struct Map<'a> {
     error: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<u64>,
 }
 
 /// Writes the maps of `history.edn` in JSON, one per line.
 pub(super) fn json(mut out: impl Write, history: &History) -> io::Result<()> {
     for_each(history, |event| {
-        let Event { index, time, process, ref f, ref value, .. } = *event;
+        let Event { index, time, process, ref f, ref value, client, .. } = *event;
         let (error, node) = (event.error.as_deref(), event.node.as_deref());
-        let map = Map { r#type: name(event.kind), f, value, process, time, index, error, node };
+        let map = Map { r#type: name(event.kind), f, value, process, time, index, error, node, client };
         serde_json::to_writer(&mut out, &map)?;
         out.write_all(b"\n")
     })

@@ -82,7 +82,18 @@ fn event(text: &str, strings: &mut Strings) -> Result<Option<Event>, ParseError>
         Some(form) => value = form.value(strings),
         None => {}
     }
-    Ok(Some(Event { index: 0, time: 0, process, kind, f, key: Value::Nil, value, node: None, error }))
+    Ok(Some(Event {
+        index: 0,
+        time: 0,
+        process,
+        kind,
+        f,
+        key: Value::Nil,
+        value,
+        node: None,
+        error,
+        client: None,
+    }))
 }
 
 /// The next form as what it means.

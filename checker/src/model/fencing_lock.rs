@@ -49,11 +49,11 @@ impl Model for FencingLock {
     fn parse(&self, op: &Op) -> Result<Option<FencingCall>, String> {
         match (&op.f, op.output()) {
             (F::Acquire, Some(Value::Bool(false))) => Ok(Some(FencingCall::Held)),
-            (F::Acquire, None) => Ok(Some(FencingCall::Acquire(op.process, None))),
-            (F::Acquire, Some(Value::Int(token))) => Ok(Some(FencingCall::Acquire(op.process, Some(*token)))),
+            (F::Acquire, None) => Ok(Some(FencingCall::Acquire(op.actor(), None))),
+            (F::Acquire, Some(Value::Int(token))) => Ok(Some(FencingCall::Acquire(op.actor(), Some(*token)))),
             (F::Acquire, Some(_)) => Err("the output of acquire to be a token, an integer, or false".into()),
-            (F::Release, Some(Value::Bool(false))) => Ok(Some(FencingCall::NotHolder(op.process))),
-            (F::Release, _) => Ok(Some(FencingCall::Release(op.process))),
+            (F::Release, Some(Value::Bool(false))) => Ok(Some(FencingCall::NotHolder(op.actor()))),
+            (F::Release, _) => Ok(Some(FencingCall::Release(op.actor()))),
             _ => Err("acquire or release".into()),
         }
     }

@@ -41,10 +41,10 @@ impl Model for Mutex {
     fn parse(&self, op: &Op) -> Result<Option<MutexCall>, String> {
         let refused = op.output() == Some(&Value::Bool(false));
         match (&op.f, refused) {
-            (F::Acquire, false) => Ok(Some(MutexCall::Acquire(op.process))),
+            (F::Acquire, false) => Ok(Some(MutexCall::Acquire(op.actor()))),
             (F::Acquire, true) => Ok(Some(MutexCall::Held)),
-            (F::Release, false) => Ok(Some(MutexCall::Release(op.process))),
-            (F::Release, true) => Ok(Some(MutexCall::NotHolder(op.process))),
+            (F::Release, false) => Ok(Some(MutexCall::Release(op.actor()))),
+            (F::Release, true) => Ok(Some(MutexCall::NotHolder(op.actor()))),
             _ => Err("acquire or release".into()),
         }
     }

@@ -65,6 +65,7 @@ fn op(line: &str) -> Op {
         error: None,
         invoke_index: 0,
         complete_index: None,
+        client: None,
     }
 }
 

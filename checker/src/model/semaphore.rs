@@ -50,10 +50,10 @@ impl Model for Semaphore {
         let n = n.ok_or("the input to be a number of permits, or nil for one")?;
         let refused = op.output() == Some(&Value::Bool(false));
         match (&op.f, refused) {
-            (F::Acquire, false) => Ok(Some(SemaphoreCall::Acquire(op.process, n))),
+            (F::Acquire, false) => Ok(Some(SemaphoreCall::Acquire(op.actor(), n))),
             (F::Acquire, true) => Ok(Some(SemaphoreCall::Refused(n))),
-            (F::Release, false) => Ok(Some(SemaphoreCall::Release(op.process, n))),
-            (F::Release, true) => Ok(Some(SemaphoreCall::NotHeld(op.process, n))),
+            (F::Release, false) => Ok(Some(SemaphoreCall::Release(op.actor(), n))),
+            (F::Release, true) => Ok(Some(SemaphoreCall::NotHeld(op.actor(), n))),
             _ => Err("acquire or release".into()),
         }
     }

@@ -9,7 +9,7 @@ use super::{figures, titled};
 use crate::judgement::RunOutcome;
 use crate::plots::CHECK_PLOTS;
 use crate::run_dir::RunDir;
-use crate::wording::{bytes, count, counted, elide, millis, value};
+use crate::wording::{self, bytes, count, counted, elide, millis, value};
 
 /// The most keys that are listed: those that took the most work.
 const KEYS_MAX: usize = 12;
@@ -117,8 +117,7 @@ fn row(part: &Part, all: u64, good: RunOutcome) -> Markup {
             (share(part.states as f64 / all.max(1) as f64))
             td {
                 @if let Some(stop) = &part.undecided {
-                    (elide(&stop.limit, 80)) " after " (count(stop.reached)) " of " (count(stop.of)) "; "
-                    code .phrase { (elide(&stop.flag, 40)) } " raises it"
+                    (super::verdict::with_code(&elide(&wording::undecided(stop), 200)))
                 }
             }
         }

@@ -28,7 +28,7 @@ pub(super) fn header(run: &RunDir) -> Markup {
                 (with_code(&capital(&elide(&judgement.sentence, SENTENCE_CHARS_MAX))))
             }
             (subject(run))
-            @if judgement.interrupted {
+            @if judgement.interrupted && judgement.outcome != RunOutcome::Unknown {
                 p { "The run was interrupted: it is judged by what was recorded until then." }
             }
             @if let (Some(failure), RunOutcome::Violation) = (&judgement.harness_failure, judgement.outcome) {

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use tribunal_reports::junit::{self, Suite};
 use tribunal_reports::render::{Made, RENDERERS, RenderError, Renderer, render, render_all};
-use tribunal_reports::run_dir::RunDir;
+use tribunal_reports::run_dir::{Evidence, RunDir};
 use tribunal_reports::run_info::RunInfo;
 
 use crate::scene::{self, Stage};
@@ -50,14 +50,17 @@ fn a_full_disk_leaves_the_verdict_and_no_half_written_file() {
 fn evidence_that_is_torn_or_missing_is_read_for_what_it_is() {
     let stage = Stage::of("queue-dequeued-twice");
     let dir = stage.dir.path();
-    let history = fs::read_to_string(dir.join("history.jsonl")).unwrap();
-    fs::write(dir.join("history.jsonl"), &history[..history.len() - 10]).unwrap();
-    assert_eq!(stage.run().evidence.history.ops.len(), 6, "the torn completion leaves its operation pending");
-
     fs::remove_file(dir.join("faults.jsonl")).unwrap();
     fs::remove_dir_all(dir.join("nodes")).unwrap();
     assert!(stage.run().evidence.faults.is_empty());
     assert!(render_all(&stage.run(), dir).iter().all(|(_, result)| result.is_ok()));
+
+    let history = fs::read_to_string(dir.join("history.jsonl")).unwrap();
+    fs::write(dir.join("history.jsonl"), &history[..history.len() - 10]).unwrap();
+    let evidence = Evidence::load(dir).unwrap();
+    assert_eq!(evidence.history.ops.len(), 6, "the torn completion leaves its operation pending");
+    let why = RunDir::load(dir).unwrap_err().to_string();
+    assert!(why.contains("verdict.json: it judges"), "it was torn after it was judged: {why}");
 }
 
 #[test]

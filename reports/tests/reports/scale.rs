@@ -32,6 +32,7 @@ fn run_of(n: u64, processes: u64) -> RunDir {
             error: None,
             invoke_index: 2 * i,
             complete_index: Some(2 * i + 1 + scattered % 50),
+            client: None,
         }
     };
     run.evidence.history = History { ops: (0..n).map(op).collect() };

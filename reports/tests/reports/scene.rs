@@ -267,8 +267,18 @@ impl Scene {
 
     fn push(&mut self, time: u64, process: u64, kind: Kind, f: &str, key: Value, value: Value) -> &mut Event {
         let order = self.events.len() as u64;
-        let event =
-            Event { index: 0, time, process, kind, f: F::from(f), key, value, node: None, error: None };
+        let event = Event {
+            index: 0,
+            time,
+            process,
+            kind,
+            f: F::from(f),
+            key,
+            value,
+            node: None,
+            error: None,
+            client: None,
+        };
         self.events.push((order, event));
         &mut self.events.last_mut().unwrap().1
     }

@@ -29,7 +29,7 @@ fn tenures<'a>(case: &Case<'a>) -> Vec<Tenure<'a>> {
         .map(|(at, acquire)| {
             let release = case.possible().find(|(_, op)| {
                 op.f == F::Release
-                    && op.process == acquire.process
+                    && op.actor() == acquire.actor()
                     && op.call >= acquire.ret()
                     && !is_refused(op)
             });
@@ -89,14 +89,14 @@ fn stale_token(case: &Case<'_>) -> Option<Finding> {
 fn released_by_stranger(case: &Case<'_>) -> Option<Finding> {
     let releases = case.suspects().into_iter().filter(|(_, op)| op.f == F::Release && !is_refused(op));
     releases.into_iter().find_map(|(at, release)| {
-        let mine = |op: &Op| op.process == release.process && op.call < release.call && !is_refused(op);
+        let mine = |op: &Op| op.actor() == release.actor() && op.call < release.call && !is_refused(op);
         let taken = case.possible().filter(|(_, op)| op.f == F::Acquire && mine(op)).count();
         let given = case.possible().filter(|(_, op)| op.f == F::Release && mine(op)).count();
         if given < taken {
             return None;
         }
         let holder = tenures(case).into_iter().rfind(|tenure| tenure.acquire.ret() < release.ret());
-        let (other, clause) = match holder.filter(|holder| holder.acquire.process != release.process) {
+        let (other, clause) = match holder.filter(|holder| holder.acquire.actor() != release.actor()) {
             Some(holder) => {
                 let margin = case.span(holder.acquire.ret(), release.call);
                 (Some(holder.at), format!("{} had taken it {margin} before", who(holder.acquire)))
@@ -116,7 +116,7 @@ fn release_refused(case: &Case<'_>) -> Option<Finding> {
     refused.into_iter().find_map(|(at, op)| {
         let held = |tenure: &Tenure<'_>| {
             let Tenure { acquire, until, .. } = tenure;
-            acquire.process == op.process && acquire.ret() < op.call && *until >= op.ret()
+            acquire.actor() == op.actor() && acquire.ret() < op.call && *until >= op.ret()
         };
         let tenure = tenures(case).into_iter().rfind(held)?;
         let sentence = format!(
@@ -140,7 +140,7 @@ fn refused_though_free(case: &Case<'_>) -> Option<Finding> {
         let may_hold = |acquire: &Op| {
             let release = case.possible().find(|(_, op)| {
                 op.f == F::Release
-                    && op.process == acquire.process
+                    && op.actor() == acquire.actor()
                     && op.call >= acquire.call
                     && !is_refused(op)
             });

@@ -1,0 +1,77 @@
+//! A run directory, judged again as the run itself was: with its faults, and with how it ended.
+//!
+//! Evidence that is not whole is an error. A violation that the run proved stands all the same: it was proved when the evidence
+//! was whole, and what is lost since takes it back as little as a harness that fails.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use tribunal_reports::judgement::{Circumstances, Judgement, RunOutcome};
+use tribunal_reports::run_dir::{Evidence, LoadError, load_judgement};
+
+use super::{Args, Judged, check};
+
+/// Reads and judges a run directory.
+pub(super) fn judge(dir: &Path, args: &Args, threads: usize) -> Result<Judged> {
+    let name = dir.display().to_string();
+    let mut notes = Vec::new();
+    let before = match load_judgement(dir) {
+        Ok(judgement) => Some(judgement),
+        Err(error) if error.is_missing() => None,
+        Err(error @ LoadError::Newer { .. }) => return Err(error.into()),
+        Err(error) => {
+            let error = anyhow::Error::new(error);
+            notes.push(format!(
+                "the verdict of the run cannot be read, so this one is made without it: {error:#}"
+            ));
+            None
+        }
+    };
+    let Evidence { info, mut history, faults } = match whole(dir, before.as_ref()) {
+        Ok(evidence) => evidence,
+        Err(error) => return stands(dir, before, error, notes),
+    };
+    let model = match args.model {
+        Some(model) => model,
+        None => info.model.parse().with_context(|| dir.join("run.json").display().to_string())?,
+    };
+    args.input.apply(dir, &mut history)?;
+    // The key on which the check beside the run found its violation is the one that is told again.
+    let first = info.seen_live.as_ref().map(|seen| &seen.key);
+    let (verdict, cost) = check(&name, &history, model, first, args, threads)?;
+    let circumstances =
+        Circumstances { check_cost: Some(cost), ..Circumstances::recorded(&info, before.as_ref()) };
+    let judgement = Judgement::of(&info, &history, &faults, Some(verdict), circumstances);
+    let outcomes = before.map(|before| (before.outcome, judgement.outcome));
+    if matches!(outcomes, Some((RunOutcome::Violation, now)) if now != RunOutcome::Violation) {
+        notes.push(
+            "the verdict of the run, in verdict.json, is a violation; this check did not find it".into(),
+        );
+    }
+    Ok(Judged { file: name, timed: true, judgement, notes, unchecked: None })
+}
+
+/// What was recorded, when all of it is there and its verdict is one on it.
+fn whole(dir: &Path, before: Option<&Judgement>) -> Result<Evidence, LoadError> {
+    let evidence = Evidence::load(dir)?;
+    before.map_or(Ok(()), |judgement| evidence.agrees(dir, judgement))?;
+    Ok(evidence)
+}
+
+/// What holds of a run whose evidence is not whole: the violation that it proved, or nothing.
+fn stands(dir: &Path, before: Option<Judgement>, error: LoadError, mut notes: Vec<String>) -> Result<Judged> {
+    let is_newer = matches!(error, LoadError::Newer { .. });
+    let is_no_run = error.is_missing();
+    let error = anyhow::Error::new(error);
+    match before.filter(|before| before.outcome == RunOutcome::Violation && !is_newer) {
+        Some(judgement) => {
+            notes.push(
+                "not checked again: this is the violation that the run proved, from verdict.json".into(),
+            );
+            let file = dir.display().to_string();
+            Ok(Judged { file, timed: true, judgement, notes, unchecked: Some(format!("{error:#}")) })
+        }
+        None if is_no_run => Err(error.context(format!("{}: expected a run directory", dir.display()))),
+        None => Err(error),
+    }
+}

@@ -1,0 +1,67 @@
+//! A file of lines that is evidence: each line is in it whole or not at all, and how many there are is known.
+//!
+//! What does not fit (a full disk) is taken back and is the end of the file: a line after a lost one would make a record with a
+//! hole in it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// A file of lines that is being written.
+pub(crate) struct LineFile {
+    file: File,
+    bytes: u64,
+    lines: u64,
+    broken: Option<io::ErrorKind>,
+}
+
+impl LineFile {
+    /// Creates it.
+    ///
+    /// # Errors
+    /// When it cannot be created, or is there already.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        Ok(LineFile { file: File::create_new(path)?, bytes: 0, lines: 0, broken: None })
+    }
+
+    /// Appends a line, which brings its line break along. It is in the kernel's hands when this returns.
+    ///
+    /// # Errors
+    /// When it cannot be written, or one before it could not.
+    pub(crate) fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        if let Some(kind) = self.broken {
+            return Err(kind.into());
+        }
+        if let Err(error) = self.file.write_all(line) {
+            self.broken = Some(error.kind());
+            let _ = self.file.set_len(self.bytes); // what matters is the first error
+            return Err(error);
+        }
+        self.bytes += line.len() as u64;
+        self.lines += 1;
+        Ok(())
+    }
+
+    /// How many lines it has.
+    pub(crate) fn lines(&self) -> u64 {
+        self.lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_cannot_be_written_is_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lines");
+        let mut lines = LineFile::create(&path).unwrap();
+        lines.append(b"one\n").unwrap();
+        lines.file = File::open(&path).unwrap(); // to read only
+        assert!(lines.append(b"two\n").is_err());
+        lines.file = File::options().append(true).open(&path).unwrap();
+        assert!(lines.append(b"three\n").is_err(), "after a lost line no other");
+        assert_eq!((lines.lines(), std::fs::read(&path).unwrap()), (1, b"one\n".to_vec()));
+    }
+}
