@@ -23,7 +23,6 @@ use serde::Serialize;
 use tribunal_checker::check::Options;
 use tribunal_checker::formats::Reading;
 use tribunal_checker::model::ModelKind;
-use tribunal_checker::verdict::Answer;
 use tribunal_reports::judgement::{Circumstances, Judgement, RunOutcome};
 use tribunal_reports::junit::{Suite, render_suites};
 use tribunal_reports::run_info::RunInfo;
@@ -168,9 +167,12 @@ fn suite(path: &Path, judged: &Result<Judged>) -> Suite {
 fn judge(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
     let name = if is_standard(path) { "<stdin>".into() } else { path.display().to_string() };
     let is_run = path.is_dir();
+    // Whether the faults did what they should is said by the run itself.
+    let info =
+        if is_run { RunInfo { nemesis: Vec::new(), ..info_of_run(path)? } } else { RunInfo::default() };
     let model = match args.model {
         Some(model) => model,
-        None if is_run => model_of_run(path)?,
+        None if is_run => info.model.parse().with_context(|| path.join("run.json").display().to_string())?,
         None if !is_standard(path) && !path.exists() => {
             return Err(anyhow!(
                 "{name}: expected a run directory or a file with a history: there is neither"
@@ -188,17 +190,7 @@ fn judge(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
     let (verdict, cost) = checked.map_err(|unfit| anyhow!("{name}: {unfit}"))?;
     let circumstances = Circumstances { check_cost: Some(cost), ..Circumstances::default() };
     let Reading { history, timed, mut notes, .. } = reading;
-    let mut judgement = Judgement::of(&RunInfo::default(), &history, &[], Some(verdict), circumstances);
-    let answer = judgement.checker.as_ref().map(|verdict| verdict.answer);
-    if !is_run && answer == Some(Answer::Linearizable) && !history.ops.is_empty() {
-        // A run in which nothing succeeded shows nothing. A history has no such purpose: it is what it is.
-        let good = RunOutcome::good(model.name());
-        if !judgement.outcome.is_good() {
-            let sentence = if good == RunOutcome::Convergent { "Convergent." } else { "Linearizable." };
-            notes.push(std::mem::replace(&mut judgement.sentence, sentence.into()));
-        }
-        (judgement.outcome, judgement.exit_code) = (good, 0);
-    }
+    let judgement = Judgement::of(&info, &history, &[], Some(verdict), circumstances);
     if let Some(dir) = &args.report {
         match keep::keep(dir, &name, model, &history, &judgement) {
             Ok(warnings) => notes.extend(warnings),
@@ -208,13 +200,12 @@ fn judge(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
     Ok(Judged { file: name, timed, judgement, notes })
 }
 
-/// The model that a run directory names.
-fn model_of_run(dir: &Path) -> Result<ModelKind> {
+/// What a run directory says of the run.
+fn info_of_run(dir: &Path) -> Result<RunInfo> {
     let path = dir.join("run.json");
     let run = std::fs::read(&path)
         .with_context(|| format!("{}: expected a run directory, but cannot open run.json", dir.display()))?;
-    let info: RunInfo = serde_json::from_slice(&run).with_context(|| path.display().to_string())?;
-    info.model.parse().with_context(|| path.display().to_string())
+    serde_json::from_slice(&run).with_context(|| path.display().to_string())
 }
 
 /// Prints one verdict, or why there is none. Nobody may be there to read it: that changes no verdict.

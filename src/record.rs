@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use tribunal_checker::op::F;
 use tribunal_reports::run_info::{Node, Phase, RunInfo, SCHEMA_VERSION, Tool};
 
 use crate::cli::Rate;
@@ -34,6 +35,7 @@ impl RunRecord {
             system: plan.system.name.into(),
             system_version: None,
             model: plan.model.name().into(),
+            operations: sent(plan),
             nodes: nodes.collect(),
             concurrency: plan.workers,
             rate: args.rate.per_second(),
@@ -52,6 +54,7 @@ impl RunRecord {
             load: load().into_iter().collect(),
             clock: "CLOCK_MONOTONIC".into(),
             phases: Vec::new(),
+            final_reads: None,
             strangers: None,
         };
         RunRecord { info, clock }
@@ -78,6 +81,13 @@ impl RunRecord {
             phase.end_ns.get_or_insert(now);
         }
     }
+}
+
+/// The kinds of operation that the run sends before the final reads: without reads where none are wanted.
+fn sent(plan: &Plan) -> Vec<String> {
+    let unread = plan.workload.reads.is_some() && plan.reads == 0.0;
+    let sends = plan.workload.sends.iter().filter(|f| !(unread && **f == F::Read));
+    sends.map(|f| f.name().to_owned()).collect()
 }
 
 /// This program, and the revision that it was built from where the build says so.

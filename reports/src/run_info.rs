@@ -29,6 +29,9 @@ pub struct RunInfo {
     pub system_version: Option<String>,
     /// The name of the model that the history is judged by.
     pub model: String,
+    /// The kinds of operation that the workload sends before the final reads, such as `read` and `write`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<String>,
     /// The nodes, in the order of their names.
     pub nodes: Vec<Node>,
     /// How many clients ran at a time.
@@ -67,9 +70,23 @@ pub struct RunInfo {
     pub clock: String,
     /// The phases of the run, in order; those not reached are missing.
     pub phases: Vec<Phase>,
+    /// What came of the final reads; `None` when the run ended before them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_reads: Option<FinalReads>,
     /// Connections to nodes that no node made, and that no cut held up, if there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strangers: Option<Strangers>,
+}
+
+/// The final reads of a run: how many there were to be answered, each by any node, or by every node where the model judges what
+/// every node shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FinalReads {
+    /// How many.
+    pub asked: usize,
+    /// How many of them were answered.
+    pub answered: usize,
 }
 
 /// Connections to nodes that no node made.

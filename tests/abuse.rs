@@ -1,0 +1,4 @@
+//! What strangers' files, bad servers and hard machines do to a judge: each ends as the documentation says, and nothing is left.
+
+mod daemons;
+mod unearned;
