@@ -12,6 +12,7 @@ mod node;
 mod operators;
 mod ports;
 mod spawn;
+mod strays;
 
 use std::cmp::Reverse;
 use std::net::SocketAddr;
@@ -131,6 +132,9 @@ impl Cluster {
                 links.set_cgroup(NodeId(i), cgroup.id());
             }
             nodes.push(node);
+        }
+        if nodes.iter().any(|node: &Arc<Node>| node.cgroup().is_none()) {
+            strays::watch(&guard).context("cannot watch for daemons")?;
         }
         let spawner = Spawner::start().context("cannot start the spawner")?;
         let places = nodes.iter().map(|node| &node.place);

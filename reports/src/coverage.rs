@@ -5,8 +5,8 @@
 //! - each kind of operation that the workload sends succeeded before the final reads (`operations.rs`), and the final reads
 //!   were answered, by every node where the model asks for that (`final_reads.rs`);
 //! - every fault that was asked for was applied and had an effect, and operations succeeded after it was healed;
-//! - operations succeeded while it was in force, if it left a majority (`majority.rs`) for [`LONG_ENOUGH_NS`] or longer; and
-//!   each kind of operation did, of which enough were sent to tell (`operations.rs`).
+//! - operations succeeded while it was in force, if it left a majority (`majority.rs`) for long enough; and each kind of operation
+//!   did, of which enough were sent to tell (`operations.rs`).
 //!
 //! A run that does not show this proves less than it was asked to prove: its outcome is `unknown`, and [`Coverage::why`] says
 //! what is missing.
@@ -29,6 +29,7 @@ use tribunal_checker::op::Nanos;
 use crate::faults::{Fault, FaultOutcome};
 use crate::run_info::RunInfo;
 use crate::wording::{count, duration, seconds};
+use operations::{GRACE_NS, lasted, silent_during};
 
 /// Whether a run tested what it was asked to test, and how much of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +63,7 @@ pub struct FaultCoverage {
     pub ok_after: usize,
 }
 
-/// In so long a cluster is to notice a fault and to go on without the nodes that it took, in nanoseconds.
+/// A shorter fault is over before a cluster has noticed it, in nanoseconds.
 const LONG_ENOUGH_NS: Nanos = 1_000_000_000;
 /// A fault that lasts so long is more than a few elections, in nanoseconds.
 const ON_ITS_OWN_NS: Nanos = 10_000_000_000;
@@ -86,7 +87,8 @@ impl Coverage {
             if asked.iter().any(|asked| asked == name) {
                 let survivable: Vec<&Fault> =
                     all.iter().copied().filter(|fault| is_to_be_survived(fault, &nodes, faults)).collect();
-                match missing(&seen, !survivable.is_empty()) {
+                let in_all = survivable.iter().map(|fault| lasted(fault)).fold(0, Nanos::saturating_add);
+                match missing(&seen, in_all >= GRACE_NS) {
                     Some(why) => coverage.why.push(why),
                     None => coverage.why.extend(silent(name, &survivable, history)),
                 }
@@ -110,7 +112,7 @@ fn is_to_be_survived(fault: &Fault, nodes: &[&str], all: &[Fault]) -> bool {
     let end = fault.end_or(Nanos::MAX);
     let together: Vec<&Fault> = all.iter().filter(|other| other.overlaps(fault.applied_ns, end)).collect();
     fault.outcome == FaultOutcome::Installed
-        && end - fault.applied_ns >= LONG_ENOUGH_NS
+        && lasted(fault) >= LONG_ENOUGH_NS
         && majority::is_left(nodes, &together)
 }
 
@@ -120,22 +122,19 @@ fn silent(name: &str, faults: &[&Fault], history: &History) -> Vec<String> {
     let clause = |(f, asked)| {
         format!("0 of {} {f} operations succeeded during {name}, which left a majority", count(asked))
     };
-    let together: Vec<String> =
-        operations::silent_in(&in_force(faults), history).into_iter().map(clause).collect();
+    let together: Vec<String> = silent_during(faults, history).into_iter().map(clause).collect();
     if !together.is_empty() {
         return together;
     }
-    let long = faults.iter().filter(|fault| fault.end_or(Nanos::MAX) - fault.applied_ns >= ON_ITS_OWN_NS);
-    let alone = long.flat_map(|fault| {
-        let stretch = (fault.applied_ns, fault.end_or(Nanos::MAX));
+    let alone = faults.iter().filter(|fault| lasted(fault) >= ON_ITS_OWN_NS).flat_map(|fault| {
+        let (label, from, took) = (&fault.label, seconds(fault.applied_ns), duration(lasted(fault)));
         let clause = move |(f, asked)| {
-            let (label, from, took) = (&fault.label, seconds(stretch.0), duration(stretch.1 - stretch.0));
             format!(
                 "0 of {} {f} operations succeeded during {label} (from {from} s, for {took})",
                 count(asked)
             )
         };
-        operations::silent_in(&[stretch], history).into_iter().map(clause)
+        silent_during(&[fault], history).into_iter().map(clause)
     });
     // Where one such fault is like the next, one of them says it.
     alone.take(1).collect()
@@ -285,7 +284,11 @@ mod tests {
         let two = || pause(10, 20, &["n1", "n2"]);
         check(&[(1, 2), (21, 22)], &[two()], missing);
         check(&[(1, 2), (21, 22)], &[pause(10, 20, &["n1", "n2", "n3"])], &[]);
-        check(&[(1, 2), (21, 22)], &[Fault { healed_ns: Some(10 * SECOND + 999_999_999), ..two() }], &[]);
+        let short = |from| Fault { healed_ns: Some((from + 1) * SECOND), ..pause(from, 0, &["n1", "n2"]) };
+        check(&[(1, 2), (21, 22)], &[short(10), short(12)], &[]);
+        check(&[(1, 2), (21, 22)], &[short(10), short(12), short(14)], missing);
+        let shorter = |from| Fault { healed_ns: Some(from * SECOND + 999_999_999), ..short(from) };
+        check(&[(1, 2), (21, 22)], &[shorter(10), shorter(12), shorter(14), shorter(16)], &[]);
         let kill = |node: &str| Fault { fault: "kill".into(), ..pause(19, 20, &[node]) };
         check(&[(1, 2), (21, 22)], &[two(), kill("n3")], &[]);
         check(&[(1, 2), (21, 22)], &[two(), kill("n2")], missing);
@@ -321,24 +324,38 @@ mod tests {
         let around = || vec![ok(SECOND, SECOND), ok(15 * SECOND, 16 * SECOND), ok(50 * SECOND, 51 * SECOND)];
         let before = || writes(2, 1, &Outcome::Ok(Value::Nil));
         let with = |during: Vec<Op>| around().into_iter().chain(before()).chain(during).collect::<Vec<_>>();
+        let silent = |from, many| with(writes(from, many, &Outcome::Info));
         let one = || [pause(10, 19, &["n1"])];
-        let silent = "0 of 20 write operations succeeded during pause, which left a majority";
-        assert_eq!(why(&run(), with(writes(12, 20, &Outcome::Info)), &one()), [silent]);
-        assert_eq!(why(&run(), with(writes(12, 19, &Outcome::Info)), &one()), [""; 0], "too few to tell");
-        assert_eq!(why(&run(), with(writes(10, 39, &Outcome::Info)), &one()), [""; 0], "an election is due");
-        assert_eq!(why(&run(), with(writes(18, 40, &Outcome::Info)), &one()), [""; 0], "healed meanwhile");
+        let clause = "0 of 20 write operations succeeded during pause, which left a majority";
+        assert_eq!(why(&run(), silent(13, 20), &one()), [clause]);
+        assert_eq!(why(&run(), silent(13, 19), &one()), [""; 0], "too few to tell");
+        assert_eq!(why(&run(), silent(10, 49), &one()), [""; 0], "an election is due");
+        assert_eq!(why(&run(), silent(18, 40), &one()), [""; 0], "healed meanwhile");
         assert_eq!(
-            why(&run(), with(writes(12, 60, &Outcome::Info)), &[pause(10, 19, &["n1", "n2", "n3"])]),
+            why(&run(), silent(13, 60), &[pause(10, 19, &["n1", "n2", "n3"])]),
             [""; 0],
             "no majority"
         );
-        let mut answered = with(writes(12, 60, &Outcome::Info));
+        assert_eq!(
+            why(
+                &run(),
+                silent(13, 60),
+                &[Fault { healed_ns: Some(15 * SECOND - 1), ..pause(10, 0, &["n1"]) }]
+            ),
+            [""; 0],
+            "too short to tell"
+        );
+        let at_n1 = |op: Op| Op { node: Some("n1".into()), ..op };
+        let mut of_n1 = silent(2, 0);
+        of_n1.extend(writes(13, 60, &Outcome::Info).into_iter().map(at_n1));
+        assert_eq!(why(&run(), of_n1, &one()), [""; 0], "n1 cannot answer");
+        let mut answered = silent(13, 60);
         answered.extend(writes(11, 1, &Outcome::Ok(Value::Bool(false))));
         assert_eq!(why(&run(), answered.clone(), &one()), [""; 0], "an answer is enough");
         // Faults of one name are taken together, unless one is long.
         let second = |to| [pause(10, 19, &["n1"]), pause(30, to, &["n1"])];
         let mut ops = answered;
-        ops.extend(writes(32, 30, &Outcome::Info));
+        ops.extend(writes(33, 30, &Outcome::Info));
         assert_eq!(why(&run(), ops.clone(), &second(39)), [""; 0]);
         let alone = "0 of 30 write operations succeeded during pause n1 (from 30.000 s, for 10 s)";
         assert_eq!(why(&run(), ops, &second(40)), [alone]);

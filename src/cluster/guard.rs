@@ -9,6 +9,7 @@
 //!   +mount /d/n1       a mount: unmounted, busy or not
 //!   +cgroup /sys/...  a cgroup: its processes killed, removed
 //!   +run 4711-9f3c     everything that is marked as a node of this run: killed
+//!   +process 40 9821   a process, if it is the one that began then: killed
 //!   -pgid 40           this one is gone: its number may come to mean somebody else
 //! ```
 //!
@@ -28,6 +29,8 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tribunal_nemesis::{disk, marked, remove_cgroup};
 
+use super::strays;
+
 /// Something that must not outlive the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Leftover {
@@ -39,6 +42,8 @@ pub(crate) enum Leftover {
     Cgroup(PathBuf),
     /// The processes that are marked as nodes of this run: see [`tribunal_nemesis::MARK`].
     Run(String),
+    /// This process, and when it began: see [`strays`].
+    Process(i32, u64),
 }
 
 impl Leftover {
@@ -48,6 +53,11 @@ impl Leftover {
             Leftover::Mount(path) => drop(disk::unmount(path)),
             Leftover::Cgroup(group) => drop(remove_cgroup(group)),
             Leftover::Run(run) => kill_marked(run),
+            Leftover::Process(pid, began) => {
+                if strays::began(*pid) == Some(*began) {
+                    let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+                }
+            }
         }
     }
 }
@@ -62,7 +72,9 @@ fn kill_marked(run: &str) {
         if clean == 3 {
             return;
         }
-        left.into_iter().for_each(|pid| drop(kill(Pid::from_raw(pid), Signal::SIGKILL)));
+        for pid in left {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
         sleep(Duration::from_millis(2));
     }
 }
@@ -74,6 +86,7 @@ impl fmt::Display for Leftover {
             Leftover::Mount(path) => write!(f, "mount {}", path.display()),
             Leftover::Cgroup(group) => write!(f, "cgroup {}", group.display()),
             Leftover::Run(run) => write!(f, "run {run}"),
+            Leftover::Process(pid, began) => write!(f, "process {pid} {began}"),
         }
     }
 }
@@ -92,6 +105,11 @@ impl FromStr for Leftover {
             },
             "mount" => Ok(Leftover::Mount(path()?)),
             "cgroup" => Ok(Leftover::Cgroup(path()?)),
+            "process" => {
+                let (pid, began) = name.split_once(' ').ok_or(())?;
+                let pid = pid.parse().ok().filter(|pid| *pid > 1).ok_or(())?;
+                Ok(Leftover::Process(pid, began.parse().map_err(drop)?))
+            }
             "run" if !name.is_empty() => Ok(Leftover::Run(name.to_owned())),
             _ => Err(()),
         }
@@ -186,6 +204,9 @@ mod tests {
             "+mount /d/n 2",
             "+run 4711-9f3c",
             "+run ",
+            "+process 60 9821",
+            "+process 1 9821",
+            "+process 60",
             "+pgid 50",
         ] {
             apply(&mut left, line);
@@ -193,7 +214,14 @@ mod tests {
         let left: Vec<_> = left.iter().map(ToString::to_string).collect();
         assert_eq!(
             left,
-            ["mount /d/n1", "cgroup /sys/fs/cgroup/n1", "mount /d/n 2", "run 4711-9f3c", "pgid 50"]
+            [
+                "mount /d/n1",
+                "cgroup /sys/fs/cgroup/n1",
+                "mount /d/n 2",
+                "run 4711-9f3c",
+                "process 60 9821",
+                "pgid 50"
+            ]
         );
     }
 }
