@@ -27,7 +27,7 @@ use tribunal_checker::formats::Reading;
 use tribunal_checker::history::History;
 use tribunal_checker::model::ModelKind;
 use tribunal_checker::op::Value;
-use tribunal_checker::verdict::{Answer, Verdict};
+use tribunal_checker::verdict::Verdict;
 use tribunal_reports::judgement::{CheckCost, Circumstances, Judgement, RunOutcome};
 use tribunal_reports::junit::{Suite, render_suites};
 use tribunal_reports::run_info::RunInfo;
@@ -210,17 +210,7 @@ fn judge_history(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
     let (verdict, cost) = check(&name, &reading.history, model, None, args, threads)?;
     let circumstances = Circumstances { check_cost: Some(cost), ..Circumstances::default() };
     let Reading { history, timed, mut notes, .. } = reading;
-    let mut judgement = Judgement::of(&RunInfo::default(), &history, &[], Some(verdict), circumstances);
-    let answer = judgement.checker.as_ref().map(|verdict| verdict.answer);
-    if answer == Some(Answer::Linearizable) && !history.ops.is_empty() {
-        // A run in which nothing succeeded shows nothing. A history has no such purpose: it is what it is.
-        let good = RunOutcome::good(model.name());
-        if !judgement.outcome.is_good() {
-            let sentence = if good == RunOutcome::Convergent { "Convergent." } else { "Linearizable." };
-            notes.push(std::mem::replace(&mut judgement.sentence, sentence.into()));
-        }
-        (judgement.outcome, judgement.exit_code) = (good, 0);
-    }
+    let judgement = Judgement::of(&RunInfo::default(), &history, &[], Some(verdict), circumstances);
     if let Some(dir) = &args.report {
         match keep::keep(dir, &name, model, &history, &judgement) {
             Ok(warnings) => notes.extend(warnings),

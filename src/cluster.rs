@@ -12,6 +12,7 @@ mod node;
 mod operators;
 mod ports;
 mod spawn;
+mod strays;
 
 use std::cmp::Reverse;
 use std::net::SocketAddr;
@@ -21,12 +22,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use futures_util::future::join_all;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tribunal_nemesis::{
-    Act, Damage, DiskCounters, Links, NodeCgroup, NodeId, NodeState, Nodes, Trouble, remove_cgroup,
+    Act, Damage, DiskCounters, Kin, Links, NodeCgroup, NodeId, NodeState, Nodes, Trouble, family_and_strays,
+    remove_cgroup,
 };
 use tribunal_systems::{Place, System};
 
@@ -93,6 +95,8 @@ impl Cluster {
             links.set_upstream(NodeId(i), addresses[0]);
         }
         let guard = Arc::new(Guard::start().context("cannot start the guard")?);
+        let run = format!("{}-{:x}", std::process::id(), rand::random::<u64>());
+        guard.add(&Leftover::Run(run.clone()));
         let mut nodes = Vec::with_capacity(count);
         for (i, addresses) in addresses.chunks(ports).enumerate() {
             let name = NodeId(i).to_string();
@@ -120,12 +124,17 @@ impl Cluster {
                 }
             }
             let cgroup = cgroup(&name, &guard);
-            let node = Node::new(place, for_clients, log_path, log, namespace, cgroup, deaths.clone());
+            let mark = format!("{run}/{name}");
+            let node = Node::new(place, for_clients, log_path, log, mark, namespace, cgroup, deaths.clone());
             links.follow(NodeId(i), node.pids());
+            links.set_mark(NodeId(i), node.mark.clone());
             if let Some(cgroup) = node.cgroup() {
                 links.set_cgroup(NodeId(i), cgroup.id());
             }
             nodes.push(node);
+        }
+        if nodes.iter().any(|node: &Arc<Node>| node.cgroup().is_none()) {
+            strays::watch(&guard).context("cannot watch for daemons")?;
         }
         let spawner = Spawner::start().context("cannot start the spawner")?;
         let places = nodes.iter().map(|node| &node.place);
@@ -183,6 +192,11 @@ impl Cluster {
         for end in ends.collect::<Vec<_>>() {
             let _ = end.await;
         }
+        // With all nodes down, whatever is left was a part of one.
+        let (_, strays) = family_and_strays(&Kin::default());
+        for stray in strays {
+            let _ = kill(Pid::from_raw(stray), Signal::SIGKILL);
+        }
         for cgroup in self.nodes.iter().filter_map(|node| node.cgroup()) {
             let path = cgroup.path().to_owned();
             remove_cgroup(&path).with_context(|| format!("cannot remove {}", path.display()))?;
@@ -192,7 +206,17 @@ impl Cluster {
     }
 }
 
-/// A cgroup for a node. Without one a node is told by its process group and its parentage.
+impl Cluster {
+    /// An error if something of a node that was killed lives on, or still listens on its ports.
+    fn is_down(&self, node: NodeId) -> Result<(), String> {
+        match self.state(node) {
+            NodeState::Down => Ok(()),
+            _ => Err(format!("{node} was killed, and something still runs or listens in its place")),
+        }
+    }
+}
+
+/// A cgroup for a node. Without one a node is told by its process group, its parentage and its environment.
 fn cgroup(node: &str, guard: &Guard) -> Option<NodeCgroup> {
     let name = format!("tribunal-{}-{node}", std::process::id());
     NodeCgroup::make(&name, |path| guard.add(&Leftover::Cgroup(path.to_owned()))).ok()
@@ -218,12 +242,12 @@ impl Nodes for Cluster {
 
     async fn kill(&self, node: NodeId) -> Result<(), String> {
         self.nodes[node.0].kill().await;
-        Ok(())
+        self.is_down(node)
     }
 
     async fn terminate(&self, node: NodeId) -> Result<(), String> {
         self.nodes[node.0].terminate().await;
-        Ok(())
+        self.is_down(node)
     }
 
     async fn pause(&self, node: NodeId) -> Result<(), String> {
@@ -234,6 +258,8 @@ impl Nodes for Cluster {
         let deadline = Instant::now() + STOP_PATIENCE;
         while self.state(node) == NodeState::Running && Instant::now() < deadline {
             sleep(STOP_POLL).await;
+            // A child that was forked meanwhile has not heard it.
+            self.nodes[node.0].signal(Signal::SIGSTOP);
         }
         Ok(())
     }

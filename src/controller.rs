@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tribunal_checker::model::FINAL;
 use tribunal_checker::op::{F, Value};
+use tribunal_reports::run_info::FinalReads;
 use tribunal_workloads::{Client, Completion, Request, Workload};
 
 use crate::cluster::Cluster;
@@ -108,7 +109,7 @@ impl Controller {
     }
 
     /// Asks the workload's final reads, spread over the workers, each until it is answered; `everywhere`: every node
-    /// is asked each of them, marked as final. Returns how many were left without an answer.
+    /// is asked each of them, marked as final.
     ///
     /// # Errors
     /// When the history cannot be written.
@@ -116,7 +117,7 @@ impl Controller {
         self: &Arc<Self>,
         everywhere: bool,
         stop: &CancellationToken,
-    ) -> Result<usize> {
+    ) -> Result<FinalReads> {
         let mut requests = self.lock_workload().final_reads();
         if everywhere {
             requests.iter_mut().for_each(|request| request.value = Value::str(FINAL));
@@ -159,7 +160,10 @@ impl Controller {
             reading.spawn(async move { controller.read_finally(worker, &pile, &stop).await });
         }
         finish(reading, stop).await?;
-        Ok(piles.iter().map(|pile| pile.lock().expect("nobody panics while holding it").len()).sum())
+        let left =
+            |pile: &Arc<Mutex<Vec<Request>>>| pile.lock().expect("nobody panics while holding it").len();
+        let asked = requests.len() * piles.len();
+        Ok(FinalReads { asked, answered: asked - piles.iter().map(left).sum::<usize>() })
     }
 
     async fn read_finally(

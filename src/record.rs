@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use tribunal_checker::op::F;
 use tribunal_reports::run_dir::write_json;
 use tribunal_reports::run_info::{Node, Phase, RunInfo, SCHEMA_VERSION, Tool};
 
@@ -39,6 +40,7 @@ impl RunRecord {
             system: plan.system.name.into(),
             system_version: None,
             model: plan.model.name().into(),
+            operations: sent(plan),
             nodes: nodes.collect(),
             concurrency: plan.workers,
             rate: args.rate.per_second(),
@@ -59,6 +61,7 @@ impl RunRecord {
             phases: Vec::new(),
             undrawn: plan.nemesis.undrawn(),
             ending: None,
+            final_reads: None,
             strangers: None,
             seen_live: None,
         };
@@ -93,6 +96,13 @@ impl RunRecord {
             phase.end_ns.get_or_insert(now);
         }
     }
+}
+
+/// The kinds of operation that the run sends before the final reads: without reads where none are wanted.
+fn sent(plan: &Plan) -> Vec<String> {
+    let unread = plan.workload.reads.is_some() && plan.reads == 0.0;
+    let sends = plan.workload.sends.iter().filter(|f| !(unread && **f == F::Read));
+    sends.map(|f| f.name().to_owned()).collect()
 }
 
 /// This program, and the revision that it was built from where the build says so.

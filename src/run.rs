@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tribunal_checker::model::ModelKind;
 use tribunal_nemesis::Links;
 use tribunal_reports::judgement::Circumstances;
-use tribunal_reports::run_info::{Ending, Strangers};
+use tribunal_reports::run_info::{Ending, FinalReads, Strangers};
 use tribunal_reports::wording::counted;
 use tribunal_systems::{Place, Switches, System, Wiring};
 use tribunal_workloads::Options;
@@ -468,8 +468,14 @@ impl<'a> Trial<'a> {
         }
         self.phase("final reads");
         match self.controller.final_reads(everywhere, &self.stop).await {
-            Ok(0) => {}
-            Ok(unanswered) => self.live.event(&format!("{unanswered} final reads were never answered")),
+            Ok(reads) => {
+                if reads.answered < reads.asked {
+                    let FinalReads { asked, answered } = reads;
+                    self.live
+                        .event(&format!("{} of {asked} final reads were not answered", asked - answered));
+                }
+                self.record.info.final_reads = Some(reads);
+            }
             Err(error) => self.failures.raise("recorder", error),
         }
     }

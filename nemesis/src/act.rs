@@ -308,6 +308,11 @@ pub enum ParseActError {
     /// Not the form of any act.
     #[error("{0:?} is not an act: acts are kill n1, start n1, cut n1>n2 stall, @500 heal n1>n2 and the like")]
     Form(String),
+    /// A link that would be no worse than before, or worse in no known way.
+    #[error(
+        "{0:?} degrades nothing: expected properties such as delay_ms=50 or write_max=3, each more than 0"
+    )]
+    Quality(String),
 }
 
 impl FromStr for TimedAct {
@@ -337,7 +342,8 @@ impl FromStr for TimedAct {
             ["cut", ends, "stall"] => link(ends).map(|(from, to)| Act::Cut(from, to, CutMode::Stall))?,
             ["cut", ends, "reset"] => link(ends).map(|(from, to)| Act::Cut(from, to, CutMode::Reset))?,
             ["degrade", ends, ref properties @ ..] => {
-                let quality = Quality::parse(properties).ok_or_else(wrong)?;
+                let degrades_nothing = || ParseActError::Quality(text.to_owned());
+                let quality = Quality::parse(properties).ok_or_else(degrades_nothing)?;
                 link(ends).map(|(from, to)| Act::Degrade(from, to, quality))?
             }
             ["restore", ends] => link(ends).map(|(from, to)| Act::Restore(from, to))?,
@@ -439,6 +445,8 @@ mod tests {
             "starve n1",
             "starve n1 cpu_percent=100",
             "limit n1 files",
+            "degrade n1>n2 delay_ms=0",
+            "fail-disk n3 sync_ms=0",
         ] {
             assert!(text.parse::<TimedAct>().is_err(), "{text:?}");
         }

@@ -13,7 +13,7 @@
 //! process that made it.
 //!
 //! A connection that no node opened is a *stranger's*. It is passed through, because whoever watches over the machine may
-//! look at an open port, but it is counted: a stranger may be a part of a node that left its process group, and then it
+//! look at an open port, but it is counted: a stranger may be a daemon of a node that nothing tells as such, and then it
 //! crosses every partition.
 //!
 //! CAVEATS. A dialler that is gone before it can be looked at is nobody any more. What it sent is delivered where no link of

@@ -13,6 +13,7 @@ use std::{
     collections::VecDeque,
     io::{self, ErrorKind},
     sync::atomic::Ordering::Relaxed,
+    time::Duration,
 };
 
 use rand::RngExt;
@@ -25,6 +26,9 @@ use crate::{
     pump::{CHUNK, Chunk, End, Pump},
     quality::{Quality, exponential},
 };
+
+/// What arrives so much later is late: delays are no more exact than that.
+pub(crate) const LATE: Duration = Duration::from_millis(1);
 
 /// What has been read and not yet written, in order.
 #[derive(Default)]
@@ -104,21 +108,25 @@ impl Pump {
         }
     }
 
-    /// Puts what was read on its way.
+    /// Puts what was read on its way. Counts those bytes that the link really makes late or tears apart: one that is wider
+    /// than what goes over it does nothing.
     fn send(&self, chunk: &mut Chunk, quality: Quality, flips: &mut Flips, way: &mut OnTheWay) {
-        self.gate.bytes_degraded.fetch_add(chunk.len() as u64, Relaxed);
         let mut bytes = chunk.bytes().to_vec();
         chunk.give_back();
         if let Some(one_in) = quality.flip_one_in {
             self.gate.bits_flipped.fetch_add(flips.apply(&mut bytes, one_in), Relaxed);
         }
         let delay = quality.delay.map(|delay| delay.draw(&mut rand::rng())).unwrap_or_default();
-        let write_max = quality.write_max.map_or(usize::MAX, |max| max as usize);
-        for piece in bytes.chunks(write_max.clamp(1, CHUNK)) {
+        let write_max = quality.write_max.map_or(usize::MAX, |max| max as usize).clamp(1, CHUNK);
+        let (torn, now) = (bytes.len() > write_max, Instant::now());
+        for piece in bytes.chunks(write_max) {
             let sent_at = match quality.bytes_per_s {
                 Some(rate) => self.gate.send(piece.len(), rate),
-                None => Instant::now(),
+                None => now,
             };
+            if torn || sent_at + delay >= now + LATE {
+                self.gate.bytes_degraded.fetch_add(piece.len() as u64, Relaxed);
+            }
             way.push(sent_at + delay, piece);
         }
     }

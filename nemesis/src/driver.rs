@@ -523,6 +523,9 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             by_node.entry(act.process()).or_default().push(act);
         }
         let (processes, links) = (&self.processes, self.links);
+        // A node that another fault holds down has not died of its limits.
+        let down: BTreeSet<NodeId> = self.claims.iter().filter_map(|(_, act)| act.downs()).collect();
+        let down = &down;
         let done = join_all(by_node.into_iter().map(|(node, acts)| async move {
             let (mut effect, mut touched, mut problems) = (FaultEffect::default(), Vec::new(), Vec::new());
             let Some(node) = node else {
@@ -531,7 +534,10 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             };
             for act in acts {
                 match perform(processes, node, act).await {
-                    Ok((found, what)) => {
+                    Ok((mut found, what)) => {
+                        if down.contains(&node) {
+                            found.nodes_died = 0;
+                        }
                         effect += found;
                         touched.extend(what);
                     }
@@ -631,7 +637,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         (record.label, record.nodes, record.cuts) = running.last;
         record.idle = false;
         record.effect = Some(effect);
-        record.effective = Some(effect.any());
+        record.effective = Some(effect.shows(&record.acts));
         record.t = (self.clock)();
         record.took_ms = self.ms_since(began);
         (self.record)(record);

@@ -57,9 +57,9 @@ pub struct LinkCounters {
     /// New connections that were not made at once: the cut made them wait or reset them, or the link's second node did not
     /// listen.
     pub connections_refused: u64,
-    /// Bytes that were sent over the link while it was degraded.
+    /// Bytes that the degraded link made late, or tore apart.
     pub bytes_degraded: u64,
-    /// Bits that were flipped in them.
+    /// Bits that were flipped in what went over it.
     pub bits_flipped: u64,
     /// Packets that were dropped, where it is packets that are withheld.
     pub packets_dropped: u64,

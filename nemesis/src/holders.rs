@@ -8,7 +8,11 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::{NodeId, family::families, sock_diag::TcpEnd};
+use crate::{
+    NodeId,
+    family::{Kin, families},
+    sock_diag::TcpEnd,
+};
 
 /// What is known of the processes of the nodes.
 #[derive(Debug)]
@@ -17,11 +21,14 @@ pub(crate) struct Holders {
     leaders: Vec<Mutex<Option<watch::Receiver<Option<u32>>>>>,
     /// The cgroup of each node that has one.
     cgroups: Mutex<HashMap<u64, NodeId>>,
+    /// What the environment of each node's processes says.
+    marks: Mutex<HashMap<NodeId, String>>,
 }
 
 impl Holders {
     pub(crate) fn of(nodes: usize) -> Holders {
-        Holders { leaders: (0..nodes).map(|_| Mutex::default()).collect(), cgroups: Mutex::default() }
+        let leaders = (0..nodes).map(|_| Mutex::default()).collect();
+        Holders { leaders, cgroups: Mutex::default(), marks: Mutex::default() }
     }
 
     pub(crate) fn follow(&self, node: NodeId, pid: watch::Receiver<Option<u32>>) {
@@ -30,6 +37,10 @@ impl Holders {
 
     pub(crate) fn set_cgroup(&self, node: NodeId, id: u64) {
         self.cgroups.lock().unwrap_or_else(PoisonError::into_inner).insert(id, node);
+    }
+
+    pub(crate) fn set_mark(&self, node: NodeId, mark: String) {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner).insert(node, mark);
     }
 
     /// The node in whose cgroup the socket was made, if that is known.
@@ -57,25 +68,27 @@ impl Holders {
             held.map(|(_, node)| *node)
         };
         let leaders = self.leaders();
-        holder(&leaders).or_else(|| holder(&with_families(&leaders)))
+        holder(&leaders).or_else(|| holder(&self.with_families(&leaders)))
     }
 
     /// The holder of every socket that nodes hold, by inode.
     pub(crate) fn holders(&self) -> HashMap<u64, NodeId> {
-        let all = with_families(&self.leaders());
+        let all = self.with_families(&self.leaders());
         all.into_iter().flat_map(|(pid, node)| sockets(pid).map(move |inode| (inode, node))).collect()
+    }
+
+    /// All processes of the nodes of which these lead.
+    fn with_families(&self, leaders: &[(i32, NodeId)]) -> Vec<(i32, NodeId)> {
+        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let kin = |(pid, node): &(i32, NodeId)| Kin { leader: Some(*pid), mark: marks.get(node).cloned() };
+        let kins: Vec<Kin> = leaders.iter().map(kin).collect();
+        let families = leaders.iter().zip(families(&kins));
+        families.flat_map(|((_, node), pids)| pids.into_iter().map(|pid| (pid, *node))).collect()
     }
 }
 
-/// All processes of the nodes of which these lead.
-fn with_families(leaders: &[(i32, NodeId)]) -> Vec<(i32, NodeId)> {
-    let pids: Vec<i32> = leaders.iter().map(|(pid, _)| *pid).collect();
-    let families = leaders.iter().zip(families(&pids));
-    families.flat_map(|((_, node), pids)| pids.into_iter().map(|pid| (pid, *node))).collect()
-}
-
 /// The inodes of the sockets that a process holds. None if it is gone, or somebody else's.
-fn sockets(pid: i32) -> impl Iterator<Item = u64> {
+pub(crate) fn sockets(pid: i32) -> impl Iterator<Item = u64> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     entries.filter_map(|entry| {
         let target = std::fs::read_link(entry.path()).ok()?;

@@ -276,6 +276,11 @@ impl Links {
         self.attribution.holders.set_cgroup(node, id);
     }
 
+    /// Says what [`MARK`](crate::MARK) says in the environment of every process of `node`.
+    pub fn set_mark(&self, node: NodeId, mark: String) {
+        self.attribution.holders.set_mark(node, mark);
+    }
+
     /// Connections between nodes that go through no proxy: they would cross every cut. Looks at all TCP sockets that the
     /// processes of the nodes hold now; an error if the kernel does not tell. Between namespaces there is no other way.
     pub fn bypasses(&self) -> io::Result<Vec<Bypass>> {

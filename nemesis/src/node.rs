@@ -133,8 +133,8 @@ pub trait Nodes: Send + Sync + 'static {
         }
     }
 
-    /// Asks the leader to make a node a member, or none, and says whether it was soon agreed upon; a node that is what it is
-    /// to be was agreed upon before. `Err` if no leader took the request; of an addition also if it was not agreed upon.
+    /// Asks the leader to make a node a member, or none, and says whether that was soon agreed upon and changed anything: of a
+    /// node that is what it is to be, it did not. `Err` if no leader took the request; of an addition also if it was not agreed upon.
     fn set_member(&self, node: NodeId, _member: bool) -> impl Future<Output = Result<bool, String>> + Send {
         async move { Err(format!("{node}: the system has no such request")) }
     }
@@ -144,7 +144,7 @@ pub trait Nodes: Send + Sync + 'static {
         async { Ok(()) }
     }
 
-    /// Asks the leader to let a node lead, and says whether it soon did.
+    /// Asks the leader to let a node lead, and says whether it soon did and had not before.
     fn transfer(&self, to: NodeId) -> impl Future<Output = Result<bool, String>> + Send {
         async move { Err(format!("{to}: the system has no such request")) }
     }

@@ -103,8 +103,8 @@ impl fmt::Display for Quality {
 }
 
 impl Quality {
-    /// Reads properties such as `delay_ms=20..80`; `None` if one is unknown, twice, zero where that makes no sense, or if
-    /// there is none.
+    /// Reads properties such as `delay_ms=20..80`; `None` if one is unknown, twice, zero (which would change nothing, or let
+    /// nothing through), or if there is none.
     pub(crate) fn parse(properties: &[&str]) -> Option<Quality> {
         let mut quality = Quality::default();
         for property in properties {
@@ -139,15 +139,16 @@ const DELAY_MS_MAX: u64 = 3_600_000;
 
 fn parse_delay(text: &str) -> Option<Delay> {
     let ms = |text: &str| text.parse().ok().filter(|&ms: &u64| ms <= DELAY_MS_MAX);
+    let some_ms = |text: &str| ms(text).filter(|ms| *ms > 0);
     if let Some(mean) = text.strip_prefix('~') {
-        return ms(mean).map(Delay::Exponential);
+        return some_ms(mean).map(Delay::Exponential);
     }
     match text.split_once("..") {
         Some((least, most)) => {
-            let (least, most) = (ms(least)?, ms(most)?);
+            let (least, most) = (ms(least)?, some_ms(most)?);
             (least <= most).then_some(Delay::Uniform(least, most))
         }
-        None => ms(text).map(Delay::Constant),
+        None => some_ms(text).map(Delay::Constant),
     }
 }
 
@@ -173,6 +174,9 @@ mod tests {
             "delay_ms",
             "delay_ms=9..3",
             "delay_ms=-1",
+            "delay_ms=0",
+            "delay_ms=0..0",
+            "delay_ms=~0",
             "loss=3",
             "loss_percent=101",
             "write_max=0",

@@ -9,7 +9,7 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CutMode, NodeId, TimedAct};
+use crate::{Act, CutMode, NodeId, TimedAct};
 
 /// One line of `faults.jsonl`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ pub struct FaultRecord {
     /// On `heal`: what it did to the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<FaultEffect>,
-    /// On `heal`: whether the effect is any.
+    /// On `heal`: whether the effect shows that the fault did something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective: Option<bool>,
 }
@@ -96,10 +96,10 @@ pub struct FaultEffect {
     pub bytes_withheld: u64,
     /// Connections that those links made wait, or reset.
     pub connections_withheld: u64,
-    /// Bytes that went over the links it degraded while they were so.
+    /// Bytes that the links it degraded made late by a millisecond or more, or tore apart.
     #[serde(skip_serializing_if = "none")]
     pub bytes_degraded: u64,
-    /// Bits that it flipped in them.
+    /// Bits that it flipped in what went over them.
     #[serde(skip_serializing_if = "none")]
     pub bits_flipped: u64,
     /// Packets that were dropped on the links it cut or degraded, where it is packets that are withheld.
@@ -175,8 +175,43 @@ impl AddAssign for FaultEffect {
 }
 
 impl FaultEffect {
+    /// Whether it shows that a fault of these acts did what it is for. What only serves another act is no sign of that: a node is
+    /// killed in order to damage its files, and connections are reset so that a node without descriptors has to open some.
+    pub fn shows(&self, acts: &[TimedAct]) -> bool {
+        if acts.iter().any(|timed| matches!(timed.act, Act::Damage(..))) {
+            return self.files_damaged > 0;
+        }
+        if acts.iter().any(|timed| matches!(timed.act, Act::Limit(..))) {
+            return self.connections_unaccepted + self.nodes_died > 0;
+        }
+        self.any()
+    }
+
     /// Whether it did anything to the cluster.
     pub fn any(&self) -> bool {
         FaultEffect { operations_in_flight: 0, leader_changes: 0, ..*self } != FaultEffect::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_serves_another_act_is_no_sign_of_it() {
+        let shows = |acts: &[&str], effect: FaultEffect| {
+            let acts: Vec<TimedAct> = acts.iter().map(|act| act.parse().expect(act)).collect();
+            effect.shows(&acts)
+        };
+        let stopped = FaultEffect { nodes_stopped: 1, ..FaultEffect::default() };
+        assert!(shows(&["kill n1"], stopped));
+        assert!(!shows(&["kill n1"], FaultEffect { operations_in_flight: 9, ..FaultEffect::default() }));
+        let wipe = ["kill n1", "@5 damage n1 wipe seed=1"];
+        assert!(!shows(&wipe, stopped));
+        assert!(shows(&wipe, FaultEffect { files_damaged: 1, ..stopped }));
+        let limit = ["limit n1 files=9", "cut n2>n1 reset", "heal n2>n1"];
+        let reset = FaultEffect { connections_withheld: 4, ..FaultEffect::default() };
+        assert!(!shows(&limit, reset));
+        assert!(shows(&limit, FaultEffect { connections_unaccepted: 1, ..reset }));
     }
 }

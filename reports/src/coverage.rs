@@ -1,21 +1,35 @@
 //! Whether a run tested what it was asked to test.
 //!
-//! A history can be linearizable because the system is right, or because nothing happened to it. So every fault
-//! that was asked for must have been applied, must have bitten, and operations must have succeeded both while it
-//! was in force and after it was healed. A run that does not show this proves less than it was asked to prove:
-//! its outcome is `unknown`, and [`Coverage::why`] says what is missing.
+//! A history can be linearizable because the system is right, or because nothing happened to it. So a run has to show:
 //!
-//! One exception: nothing can be expected to succeed while a majority is away, or before a cluster has had the time to notice
-//! what it is to survive. Where no fault of a kind left a majority alone for [`LONG_ENOUGH_NS`], with no other in force beside
-//! it, what succeeded before and after it has to do.
+//! - each kind of operation that the workload sends succeeded before the final reads (`operations.rs`), and the final reads
+//!   were answered, by every node where the model asks for that (`final_reads.rs`);
+//! - every fault that was asked for was applied and had an effect, and operations succeeded after it was healed;
+//! - operations succeeded while it was in force, if it left a majority (`majority.rs`) for long enough; and each kind of operation
+//!   did, of which enough were sent to tell (`operations.rs`).
+//!
+//! A run that does not show this proves less than it was asked to prove: its outcome is `unknown`, and [`Coverage::why`] says
+//! what is missing.
+//!
+//! All faults of one name are taken together: some hit a leader, and the cluster may need most of such a fault to elect another.
+//! A fault that lasts [`ON_ITS_OWN_NS`] or longer has to show it on its own. Faults that overlap are judged by what they leave
+//! together.
+
+mod final_reads;
+mod majority;
+mod operations;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use tribunal_checker::history::History;
+use tribunal_checker::model::ModelKind;
 use tribunal_checker::op::Nanos;
 
 use crate::faults::{Fault, FaultOutcome};
+use crate::run_info::RunInfo;
+use crate::wording::{count, duration, seconds};
+use operations::{GRACE_NS, lasted, silent_during};
 
 /// Whether a run tested what it was asked to test, and how much of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,22 +63,35 @@ pub struct FaultCoverage {
     pub ok_after: usize,
 }
 
-/// In so long a cluster is to notice a fault and to go on without those that it took, in nanoseconds.
+/// A shorter fault is over before a cluster has noticed it, in nanoseconds.
 const LONG_ENOUGH_NS: Nanos = 1_000_000_000;
+/// A fault that lasts so long is more than a few elections, in nanoseconds.
+const ON_ITS_OWN_NS: Nanos = 10_000_000_000;
 
 impl Coverage {
-    /// The coverage of a run of so many `nodes` in which the `asked` faults were wanted.
-    pub fn of(asked: &[String], nodes: usize, history: &History, faults: &[Fault]) -> Coverage {
+    /// The coverage of a run, judged by the model of that name. Of a history that somebody else recorded nothing was asked but
+    /// what the model needs.
+    pub fn of(info: &RunInfo, model: &str, history: &History, faults: &[Fault]) -> Coverage {
+        let asked = &info.nemesis;
+        let nodes: Vec<&str> = info.nodes.iter().map(|node| node.name.as_str()).collect();
         let names: BTreeSet<&str> =
             asked.iter().map(String::as_str).chain(faults.iter().map(|fault| fault.fault.as_str())).collect();
         let mut coverage = Coverage::default();
+        if !info.is_history() {
+            coverage.why.extend(operations::never_succeeded(&info.operations, last_phase(info), history));
+        }
+        coverage.why.extend(final_reads::missing(info, model.parse::<ModelKind>().ok(), history));
         for name in names {
             let all: Vec<&Fault> = faults.iter().filter(|fault| fault.fault == name).collect();
             let seen = seen(name, &all, history);
             if asked.iter().any(|asked| asked == name) {
-                coverage
-                    .why
-                    .extend(missing(&seen, all.iter().any(|fault| is_to_be_survived(fault, nodes, faults))));
+                let survivable: Vec<&Fault> =
+                    all.iter().copied().filter(|fault| is_to_be_survived(fault, &nodes, faults)).collect();
+                let in_all = survivable.iter().map(|fault| lasted(fault)).fold(0, Nanos::saturating_add);
+                match missing(&seen, in_all >= GRACE_NS) {
+                    Some(why) => coverage.why.push(why),
+                    None => coverage.why.extend(silent(name, &survivable, history)),
+                }
             }
             coverage.faults.push(seen);
         }
@@ -73,19 +100,44 @@ impl Coverage {
     }
 }
 
-/// Whether operations can be expected to succeed while a fault is in force: it was alone, and long enough, and spared a majority.
-fn is_to_be_survived(fault: &Fault, nodes: usize, all: &[Fault]) -> bool {
+/// When clients have asked all that the workload wants, and what follows is only to see the outcome.
+fn last_phase(info: &RunInfo) -> Nanos {
+    let last = info.phases.iter().find(|phase| ["converging", "final-reads"].contains(&phase.name.as_str()));
+    last.map_or(Nanos::MAX, |phase| phase.start_ns)
+}
+
+/// Whether operations can be expected to succeed while a fault is in force: it is long enough, and leaves a majority together with
+/// those beside it.
+fn is_to_be_survived(fault: &Fault, nodes: &[&str], all: &[Fault]) -> bool {
     let end = fault.end_or(Nanos::MAX);
-    let is_beside = |other: &Fault| {
-        !std::ptr::eq(fault, other)
-            && other.was_in_force()
-            && other.applied_ns <= end
-            && fault.applied_ns <= other.end_or(Nanos::MAX)
-    };
+    let together: Vec<&Fault> = all.iter().filter(|other| other.overlaps(fault.applied_ns, end)).collect();
     fault.outcome == FaultOutcome::Installed
-        && (!fault.cuts.is_empty() || 2 * fault.nodes.len() < nodes)
-        && end - fault.applied_ns >= LONG_ENOUGH_NS
-        && !all.iter().any(is_beside)
+        && lasted(fault) >= LONG_ENOUGH_NS
+        && majority::is_left(nodes, &together)
+}
+
+/// Which kinds of operation never succeeded while these faults of one name were in force: all of them together, and each that is
+/// long enough on its own.
+fn silent(name: &str, faults: &[&Fault], history: &History) -> Vec<String> {
+    let clause = |(f, asked)| {
+        format!("0 of {} {f} operations succeeded during {name}, which left a majority", count(asked))
+    };
+    let together: Vec<String> = silent_during(faults, history).into_iter().map(clause).collect();
+    if !together.is_empty() {
+        return together;
+    }
+    let alone = faults.iter().filter(|fault| lasted(fault) >= ON_ITS_OWN_NS).flat_map(|fault| {
+        let (label, from, took) = (&fault.label, seconds(fault.applied_ns), duration(lasted(fault)));
+        let clause = move |(f, asked)| {
+            format!(
+                "0 of {} {f} operations succeeded during {label} (from {from} s, for {took})",
+                count(asked)
+            )
+        };
+        silent_during(&[fault], history).into_iter().map(clause)
+    });
+    // Where one such fault is like the next, one of them says it.
+    alone.take(1).collect()
 }
 
 fn seen(name: &str, faults: &[&Fault], history: &History) -> FaultCoverage {
@@ -150,7 +202,10 @@ fn missing(seen: &FaultCoverage, ought_to_succeed: bool) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tribunal_checker::model::FINAL;
     use tribunal_checker::op::{F, Op, Outcome, Value};
+
+    use crate::run_info::{FinalReads, Node, Phase};
 
     fn ok(call: Nanos, completed: Nanos) -> Op {
         Op {
@@ -176,6 +231,7 @@ mod tests {
             applied_ns: from * SECOND,
             healed_ns: Some(to * SECOND),
             outcome: FaultOutcome::Installed,
+            label: format!("pause {}", nodes.join(",")),
             effective: Some(true),
             ..Fault::default()
         }
@@ -183,14 +239,28 @@ mod tests {
 
     const SECOND: Nanos = LONG_ENOUGH_NS;
 
-    /// Checks what is said to be missing for five nodes, times in seconds, when `pause` was asked for.
-    fn check(ops: &[(Nanos, Nanos)], faults: &[Fault], why: &[&str]) {
-        let history = History {
-            ops: ops.iter().map(|&(call, completed)| ok(call * SECOND, completed * SECOND)).collect(),
-        };
-        let coverage = Coverage::of(&["pause".into()], 5, &history, faults);
-        assert_eq!(coverage.why, why);
-        assert_eq!(coverage.met, why.is_empty());
+    /// A run of five nodes that was asked for pauses, sent reads alone, and had its final reads answered.
+    fn run() -> RunInfo {
+        let node = |i| Node { name: format!("n{i}"), ..Node::default() };
+        RunInfo {
+            nodes: (1..=5).map(node).collect(),
+            nemesis: vec!["pause".into()],
+            operations: vec!["read".into()],
+            final_reads: Some(FinalReads { asked: 2, answered: 2 }),
+            ..RunInfo::default()
+        }
+    }
+
+    fn why(info: &RunInfo, ops: Vec<Op>, faults: &[Fault]) -> Vec<String> {
+        let coverage = Coverage::of(info, "register", &History { ops }, faults);
+        assert_eq!(coverage.met, coverage.why.is_empty());
+        coverage.why
+    }
+
+    /// Checks what is said to be missing of a run of reads that succeeded, times in seconds, when pauses were asked for.
+    fn check(ops: &[(Nanos, Nanos)], faults: &[Fault], missing: &[&str]) {
+        let ops = ops.iter().map(|&(call, completed)| ok(call * SECOND, completed * SECOND)).collect();
+        assert_eq!(why(&run(), ops, faults), missing);
     }
 
     #[test]
@@ -202,6 +272,8 @@ mod tests {
         check(&[(11, 12), (21, 22)], &[skipped], &["pause was never installed"]);
         let toothless = Fault { effective: Some(false), ..one() };
         check(&[(11, 12), (21, 22)], &[toothless], &["pause was installed and had no effect"]);
+        let unmeasured = Fault { effective: None, ..one() };
+        check(&[(11, 12), (21, 22)], &[unmeasured], &["pause was installed and had no effect"]);
         check(&[(11, 21), (21, 22)], &[one()], &["no operation succeeded during pause"]);
         check(&[(11, 12), (13, 22)], &[one()], &["no operation succeeded after pause"]);
     }
@@ -212,14 +284,110 @@ mod tests {
         let two = || pause(10, 20, &["n1", "n2"]);
         check(&[(1, 2), (21, 22)], &[two()], missing);
         check(&[(1, 2), (21, 22)], &[pause(10, 20, &["n1", "n2", "n3"])], &[]);
-        check(&[(1, 2), (21, 22)], &[Fault { healed_ns: Some(10 * SECOND + 999_999_999), ..two() }], &[]);
-        let kill = Fault { fault: "kill".into(), ..pause(19, 20, &["n3"]) };
-        check(&[(1, 2), (21, 22)], &[two(), kill], &[]);
+        let short = |from| Fault { healed_ns: Some((from + 1) * SECOND), ..pause(from, 0, &["n1", "n2"]) };
+        check(&[(1, 2), (21, 22)], &[short(10), short(12)], &[]);
+        check(&[(1, 2), (21, 22)], &[short(10), short(12), short(14)], missing);
+        let shorter = |from| Fault { healed_ns: Some(from * SECOND + 999_999_999), ..short(from) };
+        check(&[(1, 2), (21, 22)], &[shorter(10), shorter(12), shorter(14), shorter(16)], &[]);
+        let kill = |node: &str| Fault { fault: "kill".into(), ..pause(19, 20, &[node]) };
+        check(&[(1, 2), (21, 22)], &[two(), kill("n3")], &[]);
+        check(&[(1, 2), (21, 22)], &[two(), kill("n2")], missing);
+    }
+
+    /// So many writes, a tenth of a second apart, each of which was answered as it says within half a second.
+    fn writes(from: Nanos, many: u64, outcome: &Outcome) -> Vec<Op> {
+        let at = |i: u64| from * SECOND + i * SECOND / 10;
+        let write = |i| Op { f: F::Write, outcome: outcome.clone(), ..ok(at(i), at(i) + SECOND / 2) };
+        (0..many).map(write).collect()
+    }
+
+    #[test]
+    fn every_kind_of_operation_must_have_succeeded_before_the_final_reads() {
+        let mut info = RunInfo { nemesis: Vec::new(), ..run() };
+        info.operations = vec!["read".into(), "write".into()];
+        let reads = || vec![ok(SECOND, SECOND), ok(50 * SECOND, 51 * SECOND)];
+        let with = |writes: Vec<Op>| reads().into_iter().chain(writes).collect::<Vec<_>>();
+        assert_eq!(why(&info, reads(), &[]), ["no write was sent"]);
+        let none = with(writes(2, 190, &Outcome::Info));
+        assert_eq!(why(&info, none, &[]), ["0 of 190 write operations succeeded"]);
+        let one = with(writes(2, 1, &Outcome::Ok(Value::Nil)));
+        assert_eq!(why(&info, one.clone(), &[]), [""; 0]);
+        let refused = with(writes(2, 3, &Outcome::Ok(false.into())));
+        assert_eq!(why(&info, refused, &[]), ["all 3 answers to write were refusals, of 3 sent"]);
+        let phase = |name: &str, at| Phase { name: name.into(), start_ns: at * SECOND, end_ns: None };
+        info.phases = vec![phase("running", 0), phase("final-reads", 2)];
+        assert_eq!(why(&info, one, &[]), ["no write was sent"], "what succeeds in the end is too late");
+    }
+
+    #[test]
+    fn every_kind_of_operation_must_succeed_during_a_fault_if_enough_were_sent() {
+        let around = || vec![ok(SECOND, SECOND), ok(15 * SECOND, 16 * SECOND), ok(50 * SECOND, 51 * SECOND)];
+        let before = || writes(2, 1, &Outcome::Ok(Value::Nil));
+        let with = |during: Vec<Op>| around().into_iter().chain(before()).chain(during).collect::<Vec<_>>();
+        let silent = |from, many| with(writes(from, many, &Outcome::Info));
+        let one = || [pause(10, 19, &["n1"])];
+        let clause = "0 of 20 write operations succeeded during pause, which left a majority";
+        assert_eq!(why(&run(), silent(13, 20), &one()), [clause]);
+        assert_eq!(why(&run(), silent(13, 19), &one()), [""; 0], "too few to tell");
+        assert_eq!(why(&run(), silent(10, 49), &one()), [""; 0], "an election is due");
+        assert_eq!(why(&run(), silent(18, 40), &one()), [""; 0], "healed meanwhile");
+        assert_eq!(
+            why(&run(), silent(13, 60), &[pause(10, 19, &["n1", "n2", "n3"])]),
+            [""; 0],
+            "no majority"
+        );
+        assert_eq!(
+            why(
+                &run(),
+                silent(13, 60),
+                &[Fault { healed_ns: Some(15 * SECOND - 1), ..pause(10, 0, &["n1"]) }]
+            ),
+            [""; 0],
+            "too short to tell"
+        );
+        let at_n1 = |op: Op| Op { node: Some("n1".into()), ..op };
+        let mut of_n1 = silent(2, 0);
+        of_n1.extend(writes(13, 60, &Outcome::Info).into_iter().map(at_n1));
+        assert_eq!(why(&run(), of_n1, &one()), [""; 0], "n1 cannot answer");
+        let mut answered = silent(13, 60);
+        answered.extend(writes(11, 1, &Outcome::Ok(Value::Bool(false))));
+        assert_eq!(why(&run(), answered.clone(), &one()), [""; 0], "an answer is enough");
+        // Faults of one name are taken together, unless one is long.
+        let second = |to| [pause(10, 19, &["n1"]), pause(30, to, &["n1"])];
+        let mut ops = answered;
+        ops.extend(writes(33, 30, &Outcome::Info));
+        assert_eq!(why(&run(), ops.clone(), &second(39)), [""; 0]);
+        let alone = "0 of 30 write operations succeeded during pause n1 (from 30.000 s, for 10 s)";
+        assert_eq!(why(&run(), ops, &second(40)), [alone]);
+    }
+
+    #[test]
+    fn the_final_reads_must_be_answered() {
+        let info = |final_reads| RunInfo { nemesis: Vec::new(), final_reads, ..run() };
+        let one = || vec![ok(1, 2)];
+        let never = info(None);
+        assert_eq!(why(&never, one(), &[]), ["the run ended before its final reads"]);
+        let some = info(Some(FinalReads { asked: 54, answered: 1 }));
+        assert_eq!(why(&some, one(), &[]), ["53 of 54 final reads were not answered"]);
+    }
+
+    #[test]
+    fn what_every_node_shows_in_the_end_is_shown_by_final_reads_alone() {
+        let op = |f, key: &str, input: Value| Op { f, key: Value::str(key), input, ..ok(1, 2) };
+        let adds = || vec![op(F::Add, "a", 1.into()), op(F::Add, "b", 1.into())];
+        let history = |more: Vec<Op>| History { ops: adds().into_iter().chain(more).collect() };
+        let why = |model: &str, more| Coverage::of(&RunInfo::default(), model, &history(more), &[]).why;
+        let unread = |n| format!("{n} of 2 keys have no final read that was answered");
+        assert_eq!(why("convergent-set", vec![]), [unread(2)]);
+        assert_eq!(why("convergent-set", vec![op(F::Read, "a", Value::Nil)]), [unread(2)]);
+        assert_eq!(why("convergent-set", vec![op(F::Read, "a", Value::str(FINAL))]), [unread(1)]);
+        assert_eq!(why("set", vec![]), [""; 0]);
     }
 
     #[test]
     fn a_run_without_faults_has_nothing_to_cover() {
-        assert!(Coverage::of(&[], 5, &History::default(), &[]).met);
+        let info = RunInfo { nemesis: Vec::new(), ..run() };
+        assert_eq!(why(&info, vec![ok(1, 2)], &[]), [""; 0]);
     }
 
     #[test]

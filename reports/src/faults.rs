@@ -83,7 +83,7 @@ pub struct Fault {
     /// What was measured of it, such as bytes withheld, by name; what was measured as nothing is left out. Then what it
     /// touched, if chance decided that.
     pub effect: Vec<(String, String)>,
-    /// Whether it bit. `None`: no heal was recorded, so nobody measured.
+    /// Whether it had an effect. `None`: nobody measured, as where no heal was recorded.
     pub effective: Option<bool>,
 }
 
@@ -295,8 +295,8 @@ fn heal(fault: &mut Fault, line: Line) {
     fault.healed_ns = Some(line.t.max(last));
     fault.why = line.why.or(fault.why.take());
     fault.outcome = line.outcome.unwrap_or(fault.outcome); // known better at the end
-    // A fault that has no way to measure whether it bites counts as biting once it is installed.
-    fault.effective = Some(line.effective.unwrap_or(fault.outcome == FaultOutcome::Installed));
+    // A record that does not say whether the fault had an effect shows none.
+    fault.effective = line.effective;
     if let serde_json::Value::Object(effect) = line.effect {
         let plain = |value: serde_json::Value| match value {
             serde_json::Value::String(text) => text,

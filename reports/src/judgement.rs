@@ -177,7 +177,8 @@ impl Judgement {
         checker: Option<Verdict>,
         circumstances: Circumstances,
     ) -> Judgement {
-        let mut coverage = Coverage::of(&info.nemesis, info.nodes.len(), history, faults);
+        let model = checker.as_ref().map_or("", |verdict| &verdict.model);
+        let mut coverage = Coverage::of(info, model, history, faults);
         coverage.why.extend(info.undrawn.iter().cloned());
         coverage.met = coverage.why.is_empty();
         let stats = Stats::of(history);
@@ -185,7 +186,7 @@ impl Judgement {
         let Circumstances { harness_failure, interrupted, check_cost, .. } = circumstances;
         let violation = checker.as_ref().and_then(|verdict| verdict.violation.as_ref());
         let answer = checker.as_ref().map(|verdict| verdict.answer);
-        let good = RunOutcome::good(checker.as_ref().map_or("", |verdict| &verdict.model));
+        let good = RunOutcome::good(model);
         let (outcome, exit_code, sentence) = if answer == Some(Answer::Violation) {
             (RunOutcome::Violation, 1, violation_sentence(violation))
         } else if let Some(failure) = &harness_failure {
@@ -252,11 +253,16 @@ fn missing(
     let mut lacks = coverage.why.clone();
     lacks.extend(availability_target.and_then(|target| unavailable(stats, target)));
     (!lacks.is_empty()).then(|| {
-        format!(
+        let mut sentence = format!(
             "What was recorded is {}, but it does not show what it was asked to show: {}.",
             good.name(),
             lacks.join("; ")
-        )
+        );
+        let (ok, all) = (stats.tally.ok, stats.tally.all());
+        if 2 * ok < all {
+            sentence += &format!(" Of {}, {} succeeded.", counted(all, "operation"), count(ok as u64));
+        }
+        sentence
     })
 }
 

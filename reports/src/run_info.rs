@@ -31,6 +31,9 @@ pub struct RunInfo {
     pub system_version: Option<String>,
     /// The name of the model that the history is judged by.
     pub model: String,
+    /// The kinds of operation that the workload sends before the final reads, such as `read` and `write`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<String>,
     /// The nodes, in the order of their names.
     pub nodes: Vec<Node>,
     /// How many clients ran at a time.
@@ -75,6 +78,9 @@ pub struct RunInfo {
     /// How the trial ended. `None`: it is under way, or Tribunal was killed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
+    /// What came of the final reads; `None` when the run ended before them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_reads: Option<FinalReads>,
     /// Connections to nodes that no node made, and that no cut held up, if there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strangers: Option<Strangers>,
@@ -108,6 +114,17 @@ pub struct Ending {
     pub interrupted: bool,
     /// The first thing that broke in the harness, if anything did.
     pub harness_failure: Option<HarnessFailure>,
+}
+
+/// The final reads of a run: how many there were to be answered, each by any node, or by every node where the model judges what
+/// every node shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FinalReads {
+    /// How many.
+    pub asked: usize,
+    /// How many of them were answered.
+    pub answered: usize,
 }
 
 /// Connections to nodes that no node made.

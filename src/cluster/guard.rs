@@ -8,6 +8,8 @@
 //!   +pgid 40           a process group: killed
 //!   +mount /d/n1       a mount: unmounted, busy or not
 //!   +cgroup /sys/...  a cgroup: its processes killed, removed
+//!   +run 4711-9f3c     everything that is marked as a node of this run: killed
+//!   +process 40 9821   a process, if it is the one that began then: killed
 //!   -pgid 40           this one is gone: its number may come to mean somebody else
 //! ```
 //!
@@ -20,10 +22,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::str::FromStr;
 use std::sync::Mutex;
+use std::thread::sleep;
+use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use tribunal_nemesis::{disk, remove_cgroup};
+use tribunal_nemesis::{disk, marked, remove_cgroup};
+
+use super::strays;
 
 /// Something that must not outlive the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +40,10 @@ pub(crate) enum Leftover {
     Mount(PathBuf),
     /// This cgroup, and who is in it.
     Cgroup(PathBuf),
+    /// The processes that are marked as nodes of this run: see [`tribunal_nemesis::MARK`].
+    Run(String),
+    /// This process, and when it began: see [`strays`].
+    Process(i32, u64),
 }
 
 impl Leftover {
@@ -42,7 +52,30 @@ impl Leftover {
             Leftover::ProcessGroup(group) => drop(killpg(*group, Signal::SIGKILL)),
             Leftover::Mount(path) => drop(disk::unmount(path)),
             Leftover::Cgroup(group) => drop(remove_cgroup(group)),
+            Leftover::Run(run) => kill_marked(run),
+            Leftover::Process(pid, began) => {
+                if strays::began(*pid) == Some(*began) {
+                    let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+                }
+            }
         }
+    }
+}
+
+/// Kills who is marked, until nobody is: who forks on the way out leaves a child behind, and a process in the middle of an exec has
+/// no environment to be known by.
+fn kill_marked(run: &str) {
+    let mut clean = 0;
+    for _ in 0..500 {
+        let left = marked(run);
+        clean = if left.is_empty() { clean + 1 } else { 0 };
+        if clean == 3 {
+            return;
+        }
+        for pid in left {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        sleep(Duration::from_millis(2));
     }
 }
 
@@ -52,6 +85,8 @@ impl fmt::Display for Leftover {
             Leftover::ProcessGroup(group) => write!(f, "pgid {group}"),
             Leftover::Mount(path) => write!(f, "mount {}", path.display()),
             Leftover::Cgroup(group) => write!(f, "cgroup {}", group.display()),
+            Leftover::Run(run) => write!(f, "run {run}"),
+            Leftover::Process(pid, began) => write!(f, "process {pid} {began}"),
         }
     }
 }
@@ -70,6 +105,12 @@ impl FromStr for Leftover {
             },
             "mount" => Ok(Leftover::Mount(path()?)),
             "cgroup" => Ok(Leftover::Cgroup(path()?)),
+            "process" => {
+                let (pid, began) = name.split_once(' ').ok_or(())?;
+                let pid = pid.parse().ok().filter(|pid| *pid > 1).ok_or(())?;
+                Ok(Leftover::Process(pid, began.parse().map_err(drop)?))
+            }
+            "run" if !name.is_empty() => Ok(Leftover::Run(name.to_owned())),
             _ => Err(()),
         }
     }
@@ -161,11 +202,26 @@ mod tests {
             "40",
             "",
             "+mount /d/n 2",
+            "+run 4711-9f3c",
+            "+run ",
+            "+process 60 9821",
+            "+process 1 9821",
+            "+process 60",
             "+pgid 50",
         ] {
             apply(&mut left, line);
         }
         let left: Vec<_> = left.iter().map(ToString::to_string).collect();
-        assert_eq!(left, ["mount /d/n1", "cgroup /sys/fs/cgroup/n1", "mount /d/n 2", "pgid 50"]);
+        assert_eq!(
+            left,
+            [
+                "mount /d/n1",
+                "cgroup /sys/fs/cgroup/n1",
+                "mount /d/n 2",
+                "run 4711-9f3c",
+                "process 60 9821",
+                "pgid 50"
+            ]
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! One node: a real process, what was last done to it, and who is told when it dies.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -8,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use nix::unistd::Pid;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
-use tribunal_nemesis::{NodeCgroup, NodeState, family};
+use tribunal_nemesis::{Kin, NodeCgroup, NodeState, family_and_strays, holders_among, listening_on};
 use tribunal_systems::{Place, System};
 
 use super::guard::{Guard, Leftover};
@@ -32,6 +33,9 @@ pub(crate) struct Death {
 
 /// How long a node may take to end when it is asked to, before it is killed.
 const GRACE: Duration = Duration::from_secs(3);
+/// How often what is left of a node is looked for and killed, and the pause between.
+const SWEEPS_MAX: usize = 200;
+const SWEEP_PAUSE: Duration = Duration::from_millis(2);
 
 /// A node of the cluster; its process may be running, paused or down.
 pub(crate) struct Node {
@@ -40,6 +44,8 @@ pub(crate) struct Node {
     pub(crate) for_clients: Place,
     pub(crate) log_path: PathBuf,
     pub(super) log: NodeLog,
+    /// What its processes are marked with: see [`tribunal_nemesis::MARK`].
+    pub(crate) mark: String,
     /// The network namespace that it runs in, if not the controller's.
     namespace: Option<OwnedFd>,
     /// The cgroup that its processes cannot leave, where one may be made.
@@ -95,17 +101,19 @@ impl Excuse {
 }
 
 impl Node {
+    #[expect(clippy::too_many_arguments, reason = "each is a field")]
     pub(crate) fn new(
         place: Place,
         for_clients: Place,
         log_path: PathBuf,
         log: NodeLog,
+        mark: String,
         namespace: Option<OwnedFd>,
         cgroup: Option<NodeCgroup>,
         deaths: mpsc::UnboundedSender<Death>,
     ) -> Arc<Self> {
         let (life, pid) = (Mutex::default(), watch::Sender::new(None));
-        Arc::new(Node { place, for_clients, log_path, log, namespace, cgroup, life, pid, deaths })
+        Arc::new(Node { place, for_clients, log_path, log, mark, namespace, cgroup, life, pid, deaths })
     }
 
     /// Which process it is, now and from now on.
@@ -128,8 +136,8 @@ impl Node {
         if life.pid.is_some() {
             return Ok(());
         }
-        let mut child =
-            with.spawn(&system.command(&self.place), self.namespace.as_ref(), self.cgroup.as_ref())?;
+        let command = system.command(&self.place);
+        let mut child = with.spawn(&command, &self.mark, self.namespace.as_ref(), self.cgroup.as_ref())?;
         let pid = Pid::from_raw(child.id() as i32);
         guard.add(&Leftover::ProcessGroup(pid));
         let outputs = (child.stdout.take(), child.stderr.take());
@@ -149,7 +157,7 @@ impl Node {
         while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(nix::Error::EINTR) {}
         let mut life = self.life();
         // What it forked is part of the node and ends with it.
-        self.all(Signal::SIGKILL, pid);
+        self.sweep(pid);
         let status = child.wait();
         guard.remove(&Leftover::ProcessGroup(pid));
         life.pid = None;
@@ -174,7 +182,7 @@ impl Node {
         life.pid.is_none() && life.excuse.holds()
     }
 
-    /// SIGKILL to its process group; returns when it is gone.
+    /// SIGKILL to all its processes; returns when they are gone.
     pub(crate) async fn kill(&self) {
         self.doom(Signal::SIGKILL);
         self.gone().await;
@@ -193,8 +201,11 @@ impl Node {
     fn doom(&self, signal: Signal) {
         let mut life = self.life();
         life.doomed = true;
-        if let Some(pid) = life.pid {
-            let _ = killpg(pid, signal);
+        match life.pid {
+            // While the leader lives it is known who descends from it.
+            Some(pid) if signal == Signal::SIGKILL => drop(self.all(signal, pid)),
+            Some(pid) => drop(killpg(pid, signal)),
+            None => {}
         }
     }
 
@@ -215,19 +226,63 @@ impl Node {
 
     /// Sends a signal to all processes of the node that `leader` leads, or led; false if its process group is empty.
     fn all(&self, signal: Signal, leader: Pid) -> bool {
+        let others = self.members(Some(leader));
         let sent = killpg(leader, signal).is_ok();
-        for process in self.cgroup.iter().flat_map(NodeCgroup::processes) {
+        for process in others {
             let _ = kill(Pid::from_raw(process), signal);
         }
         sent
     }
 
+    /// Kills what is left of the node that `leader` led until nothing is: who forks on the way out leaves a child behind. What
+    /// cannot be killed stays, and [`Node::state`] says so.
+    fn sweep(&self, leader: Pid) {
+        let mut killed = HashSet::new();
+        for _ in 0..SWEEPS_MAX {
+            let _ = killpg(leader, Signal::SIGKILL);
+            let left = self.members(Some(leader));
+            if left.is_empty() {
+                break;
+            }
+            for process in left.into_iter().map(Pid::from_raw) {
+                let _ = kill(process, Signal::SIGKILL);
+                killed.insert(process);
+            }
+            std::thread::sleep(SWEEP_PAUSE);
+        }
+        // Orphans are adopted by this process, and nobody else waits for them.
+        for orphan in killed.into_iter().filter(|pid| *pid != leader) {
+            let _ = waitpid(orphan, Some(WaitPidFlag::WNOHANG));
+        }
+    }
+
+    /// The sockets that listen on its ports. In a network namespace of its own nobody else does.
+    fn listeners(&self) -> HashSet<u64> {
+        match self.namespace {
+            None => listening_on(&self.place.addresses).unwrap_or_default(),
+            Some(_) => HashSet::new(),
+        }
+    }
+
+    /// The living processes of the node that this one leads, or led. Where it has a cgroup, they cannot leave it; elsewhere some may be
+    /// known by nothing but the port that they serve.
+    fn members(&self, leader: Option<Pid>) -> Vec<i32> {
+        if let Some(cgroup) = &self.cgroup {
+            return cgroup.processes();
+        }
+        let kin = Kin { leader: leader.map(Pid::as_raw), mark: Some(self.mark.clone()) };
+        let (mut members, strays) = family_and_strays(&kin);
+        if !strays.is_empty() {
+            members.extend(holders_among(&strays, &self.listeners()));
+        }
+        members
+    }
+
     /// All its processes, the leader first. Empty while it is down.
     pub(crate) fn processes(&self) -> Vec<i32> {
         let Some(leader) = self.pid() else { return Vec::new() };
-        let mut found = family(leader.as_raw());
-        let confined = self.cgroup.iter().flat_map(NodeCgroup::processes);
-        found.extend(confined.filter(|pid| !found.contains(pid)).collect::<Vec<_>>());
+        let mut found = self.members(Some(leader));
+        found.sort_by_key(|pid| *pid != leader.as_raw());
         found
     }
 
@@ -246,17 +301,32 @@ impl Node {
         self.life().starts.saturating_sub(1)
     }
 
-    /// What the kernel says that the process is doing.
+    /// What the kernel says that its processes are doing. It is down when none is left and nobody listens on its ports, and
+    /// paused when all of them are stopped.
     pub(crate) fn state(&self) -> NodeState {
-        let Some(pid) = self.life().pid else { return NodeState::Down };
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // The name in parentheses may hold anything; the state follows the last one.
-        match stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()) {
-            Some('T' | 't') => NodeState::Paused,
+        // Held, so that nobody starts it meanwhile.
+        let life = self.life();
+        let Some(leader) = life.pid else {
+            let serves_on = !self.members(None).is_empty() || !self.listeners().is_empty();
+            return if serves_on { NodeState::Running } else { NodeState::Down };
+        };
+        match letter(leader.as_raw()) {
             Some('Z' | 'X') | None => NodeState::Down,
+            Some('T' | 't') => {
+                let others = self.members(Some(leader));
+                let stopped = |pid: &i32| !matches!(letter(*pid), Some(state) if !"TtZX".contains(state));
+                if others.iter().all(stopped) { NodeState::Paused } else { NodeState::Running }
+            }
             Some(_) => NodeState::Running,
         }
     }
+}
+
+/// The kernel's letter for what a process is doing; `None` if there is no such process.
+fn letter(pid: i32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; the state follows the last one.
+    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 #[cfg(test)]

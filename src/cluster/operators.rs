@@ -43,15 +43,13 @@ impl Operators {
             true => (Operation::Add(name), PATIENCE_TO_ADD),
             false => (Operation::Remove(name), PATIENCE),
         };
-        let done = ask(cluster, operation, patience).await;
-        match done {
-            Ok(false) if member => Err("not agreed upon".to_owned()),
-            Ok(true) if member => {
-                removed().remove(&node);
-                Ok(true)
-            }
-            done => done,
+        let end = ask(cluster, operation, patience).await?;
+        match end {
+            End::Refused if member => return Err("not agreed upon".to_owned()),
+            End::Changed | End::WasSo if member => drop(removed().remove(&node)),
+            _ => {}
         }
+        Ok(end == End::Changed)
     }
 
     pub(super) async fn complete(&self, cluster: &Cluster) -> Result<(), String> {
@@ -65,7 +63,18 @@ impl Operators {
 
 pub(super) async fn transfer(cluster: &Cluster, to: NodeId) -> Result<bool, String> {
     let name = &cluster.nodes[to.0].place.name;
-    ask(cluster, Operation::Transfer(name), PATIENCE).await
+    Ok(ask(cluster, Operation::Transfer(name), PATIENCE).await? == End::Changed)
+}
+
+/// What came of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It is done, and was not before.
+    Changed,
+    /// It was so before it was asked for.
+    WasSo,
+    /// It was not done in time.
+    Refused,
 }
 
 /// Whether a leader knows that it is done.
@@ -79,16 +88,23 @@ async fn is_done(cluster: &Cluster, leader: NodeId, operation: Operation<'_>) ->
     }
 }
 
-/// Asks those that lead until it is done; false if that takes too long.
-async fn ask(cluster: &Cluster, operation: Operation<'_>, patience: Duration) -> Result<bool, String> {
+/// Asks those that lead until it is done, or for as long as one is patient.
+async fn ask(cluster: &Cluster, operation: Operation<'_>, patience: Duration) -> Result<End, String> {
     let deadline = Instant::now() + patience;
     let mut last = Err("no leader is known".to_owned());
+    // As the first of them knew before it was asked.
+    let mut was_so = None;
     while Instant::now() < deadline {
         for leader in cluster.primaries().await {
+            if was_so.is_none() {
+                was_so = Some(is_done(cluster, leader, operation).await);
+            }
             match cluster.system.operate(&cluster.nodes[leader.0].place, operation).await {
-                Ok(()) if is_done(cluster, leader, operation).await => return Ok(true),
+                Ok(()) if is_done(cluster, leader, operation).await => {
+                    return Ok(if was_so == Some(true) { End::WasSo } else { End::Changed });
+                }
                 // Begun, or refused for now: an answer.
-                _ => last = Ok(false),
+                _ => last = Ok(End::Refused),
             }
         }
         sleep(PAUSE).await;

@@ -3,7 +3,8 @@
 //! PDEATHSIG follows the *thread* that spawned, not the process: a child started from a thread of a runtime's
 //! pool would be killed when that thread retires. So one thread does all the spawning and lives as long as the
 //! [`Spawner`]. Each child leads a process group of its own, out of reach of the terminal's Ctrl-C and killable
-//! together with whatever it forks.
+//! together with whatever it forks. Daemons that leave the group are adopted by this process, a *subreaper*, and known by their
+//! environment: [`MARK`].
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,7 +16,7 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
-use tribunal_nemesis::NodeCgroup;
+use tribunal_nemesis::{MARK, NodeCgroup};
 
 struct Order {
     command: Command,
@@ -29,6 +30,7 @@ pub(crate) struct Spawner {
 
 impl Spawner {
     pub(crate) fn start() -> io::Result<Self> {
+        prctl::set_child_subreaper(true)?;
         let (orders, queue) = mpsc::channel::<Order>();
         std::thread::Builder::new().name("spawner".into()).spawn(move || {
             for mut order in queue {
@@ -39,16 +41,17 @@ impl Spawner {
         Ok(Spawner { orders })
     }
 
-    /// Starts a program: own process group, dies with this process, no input, both outputs piped; in that network
+    /// Starts a program: marked, own process group, dies with this process, no input, both outputs piped; in that network
     /// namespace and that cgroup if they are given.
     pub(crate) fn spawn(
         &self,
         program: &tribunal_systems::Command,
+        mark: &str,
         namespace: Option<&OwnedFd>,
         cgroup: Option<&NodeCgroup>,
     ) -> io::Result<Child> {
         let mut command = Command::new(&program.program);
-        command.args(&program.args).process_group(0);
+        command.args(&program.args).env(MARK, mark).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let controller = nix::unistd::getpid();
         let namespace = namespace.map(OwnedFd::try_clone).transpose()?;

@@ -20,6 +20,8 @@ pub mod set;
 
 use std::time::Duration;
 
+use tribunal_checker::op::F;
+
 pub use client::{Client, Completion, Invocation, Request};
 
 /// What the workloads can be told. All counts are at least 1.
@@ -66,6 +68,8 @@ pub struct Entry {
     pub also: &'static [&'static str],
     /// One line for people.
     pub about: &'static str,
+    /// The kinds of operation that it sends before the final reads.
+    pub sends: &'static [F],
     /// The share of reads among what a worker asks that may write, unless another is wanted; `None`: nothing is only read
     /// before the final reads.
     pub reads: Option<f64>,
@@ -80,6 +84,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "cas-register",
         also: &[],
         about: "read, write and compare-and-set on independent registers; every written value is unique",
+        sends: &[F::Read, F::Write, F::Cas],
         reads: Some(0.2),
         make: |options| Box::new(register::Register::new(options, true)),
     },
@@ -88,6 +93,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "register",
         also: &["cas-register"],
         about: "the same without compare-and-set",
+        sends: &[F::Read, F::Write],
         reads: Some(0.2),
         make: |options| Box::new(register::Register::new(options, false)),
     },
@@ -96,6 +102,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "cas-register",
         also: &[],
         about: "registers that are written once: compare-and-set from nothing, and read",
+        sends: &[F::Read, F::Cas],
         reads: Some(0.25),
         make: |options| Box::new(decide::Decide::new(options)),
     },
@@ -104,6 +111,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "counter",
         also: &[],
         about: "add one and read on independent counters, judged exactly",
+        sends: &[F::Read, F::Add],
         reads: Some(0.3),
         make: |options| Box::new(counter::Counter::new(options)),
     },
@@ -112,6 +120,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "set",
         also: &["convergent-set"],
         about: "add elements to sets that only grow, and read all of them",
+        sends: &[F::Read, F::Add],
         reads: Some(0.25),
         make: |options| Box::new(set::Set::new(options)),
     },
@@ -120,6 +129,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "log",
         also: &[],
         about: "append to lists, and read the whole of them",
+        sends: &[F::Read, F::Append],
         reads: Some(0.25),
         make: |options| Box::new(append::Append::new(options)),
     },
@@ -128,6 +138,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "queue",
         also: &["unordered-queue"],
         about: "enqueue and dequeue, and drain every queue in the end",
+        sends: &[F::Enqueue, F::Dequeue],
         reads: None,
         make: |options| Box::new(queue::Queue::new(options)),
     },
@@ -136,6 +147,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "mutex",
         also: &["fencing-lock"],
         about: "acquire locks, hold them for a while, release them",
+        sends: &[F::Acquire, F::Release],
         reads: None,
         make: |options| Box::new(lock::Lock::new(options)),
     },
@@ -144,6 +156,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "fencing-lock",
         also: &["mutex"],
         about: "the same, where every acquire returns a larger token",
+        sends: &[F::Acquire, F::Release],
         reads: None,
         make: |options| Box::new(lock::Lock::new(options)),
     },
@@ -152,6 +165,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "fencing-lock",
         also: &["mutex"],
         about: "one office: at most one leader at work at any moment, in growing terms",
+        sends: &[F::Acquire, F::Release],
         reads: None,
         make: |options| Box::new(election::election(options)),
     },
@@ -160,6 +174,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "ids",
         also: &[],
         about: "ask for identifiers that nobody else ever gets",
+        sends: &[F::Generate],
         reads: None,
         make: |options| Box::new(ids::Ids::new(options)),
     },
@@ -168,6 +183,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "ordered-ids",
         also: &["ids"],
         about: "ask for numbers that grow in real time",
+        sends: &[F::Generate],
         reads: None,
         make: |options| Box::new(ids::Ids::new(options)),
     },
@@ -176,6 +192,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "convergent-set",
         also: &["set"],
         about: "publish messages that every node must show in the end",
+        sends: &[F::Read, F::Add],
         reads: Some(0.05),
         make: |options| Box::new(broadcast::Broadcast::new(options)),
     },
@@ -195,9 +212,28 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use tribunal_checker::model::ModelKind;
+    use tribunal_checker::op::Value;
 
     use super::*;
+
+    #[test]
+    fn every_workload_sends_what_it_says_and_nothing_else() {
+        for entry in WORKLOADS {
+            let reads = entry.reads.unwrap_or_default();
+            let options = Options { seed: 1, workers: 6, nodes: 3, keys: 2, ops_per_key: 50, reads };
+            let mut workload = (entry.make)(&options);
+            let mut sent = BTreeSet::new();
+            for round in 0..1_000 {
+                let request = workload.next(round % 6);
+                workload.observe(round % 6, &request, &Completion::Ok(Value::Bool(true)));
+                sent.insert(request.f);
+            }
+            assert_eq!(sent, entry.sends.iter().cloned().collect(), "{}", entry.name);
+        }
+    }
 
     #[test]
     fn the_models_that_are_named_exist() {

@@ -40,7 +40,10 @@ impl FromStr for Trouble {
             "read-error" => Ok(Trouble::Read),
             "write-error" => Ok(Trouble::Write),
             "sync-error" => Ok(Trouble::Sync),
-            _ => text.strip_prefix("sync_ms=").and_then(|ms| ms.parse().ok()).map(Trouble::Slow).ok_or(()),
+            _ => {
+                let ms = text.strip_prefix("sync_ms=").and_then(|ms| ms.parse().ok());
+                ms.filter(|ms| *ms > 0).map(Trouble::Slow).ok_or(())
+            }
         }
     }
 }

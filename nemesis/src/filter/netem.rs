@@ -19,7 +19,7 @@ use std::{
 use nfq::{Message, Queue, Verdict};
 use rand::{Rng, RngExt};
 
-use crate::{LinkCounters, Quality};
+use crate::{LinkCounters, Quality, degraded::LATE};
 
 /// The queue that the rules name.
 const QUEUE: u16 = 0;
@@ -191,13 +191,15 @@ impl Line {
             let mut wanted = self.shared.wanted();
             let quality = wanted.qualities.get(&mark).copied();
             let counters = wanted.counters.entry(mark).or_default();
-            counters.bytes_degraded += length as u64;
             let due = match quality {
                 Some(quality) => link.send(&quality, length, now, &mut rand::rng()),
                 None => Some(now),
             };
             match due {
                 Some(due) => {
+                    if due >= now + LATE {
+                        counters.bytes_degraded += length as u64;
+                    }
                     *number += 1;
                     link.waiting += 1;
                     self.waiting.push(Waiting { due, number: *number, mark, packet });

@@ -34,7 +34,7 @@ use tribunal_checker::op::{Event, F, Kind, Value};
 use tribunal_checker::verdict::*;
 use tribunal_reports::judgement::{CheckCost, Circumstances, HarnessFailure, Judgement};
 use tribunal_reports::run_dir::{Evidence, RunDir, write_judgement};
-use tribunal_reports::run_info::{self, Node, Phase, RunInfo, Tool};
+use tribunal_reports::run_info::{self, FinalReads, Node, Phase, RunInfo, Tool};
 
 /// A scene on disk, in a directory that removes itself.
 pub(crate) struct Stage {
@@ -140,6 +140,7 @@ impl Scene {
             keys: 10,
             ops_per_key: Some(200),
             nemesis_interval_ms: 5_000,
+            final_reads: Some(FinalReads { asked: 10, answered: 10 }),
             seed: 8231,
             started_utc: "2026-11-21T09:30:15Z".into(),
             os: "Linux 6.1.0".into(),

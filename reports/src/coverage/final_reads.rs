@@ -1,0 +1,39 @@
+//! Whether the final reads were answered: those of a run, and those without which a model judges nothing.
+//!
+//! The controller counts the final reads of a run, since a history does not show one that was never sent. A history that
+//! somebody else recorded has no such phase; a model of what every node shows in the end still has nothing to judge where no
+//! final read was answered.
+
+use std::collections::BTreeSet;
+
+use tribunal_checker::history::History;
+use tribunal_checker::model::{FINAL, ModelKind};
+use tribunal_checker::op::{F, Op, Value};
+
+use crate::run_info::RunInfo;
+use crate::wording::{count, counted};
+
+/// What is missing of the final reads, if anything is.
+pub(super) fn missing(info: &RunInfo, model: Option<ModelKind>, history: &History) -> Option<String> {
+    let of_run = (!info.is_history()).then(|| match info.final_reads {
+        None => Some("the run ended before its final reads".to_owned()),
+        Some(reads) if reads.answered < reads.asked => {
+            let unanswered = reads.asked - reads.answered;
+            Some(format!("{} of {} were not answered", count(unanswered), counted(reads.asked, "final read")))
+        }
+        Some(_) => None,
+    });
+    of_run.flatten().or_else(|| unread(history).filter(|_| model.is_some_and(ModelKind::is_eventual)))
+}
+
+/// Which keys were added to, and have no final read that was answered.
+fn unread(history: &History) -> Option<String> {
+    let is_final = |op: &&Op| op.f == F::Read && op.input == Value::str(FINAL);
+    let ok = || history.ops.iter().filter(|op| op.is_ok());
+    let added: BTreeSet<&Value> = ok().filter(|op| op.f == F::Add).map(|op| &op.key).collect();
+    let read: BTreeSet<&Value> = ok().filter(is_final).map(|op| &op.key).collect();
+    let unread = added.difference(&read).count();
+    (unread > 0).then(|| {
+        format!("{} of {} have no final read that was answered", count(unread), counted(added.len(), "key"))
+    })
+}

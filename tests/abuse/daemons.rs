@@ -1,0 +1,116 @@
+//! Nodes that leave their process group and their session, run by a user who may make no cgroup: a kill ends them all the same,
+//! and none outlives the run.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::program::{Ended, Store, wait_until};
+
+/// A server that a wrapper starts as a daemon; without the environment that it was given, if `bare`.
+fn wrapped(store: &Store, bare: bool) -> Option<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let Some(etcd) = std::env::split_paths(&path).map(|dir| dir.join("etcd")).find(|file| file.is_file())
+    else {
+        assert!(std::env::var_os("TRIBUNAL_NO_SKIP").is_none(), "etcd is not installed");
+        eprintln!("skipped: etcd is not installed");
+        return None;
+    };
+    let environment = if bare { "env -i " } else { "" };
+    let bin = store.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let script = format!("#!/bin/sh\n{environment}setsid -f {} \"$@\"\nexec sleep 1000000\n", etcd.display());
+    std::fs::write(bin.join("etcd"), script).unwrap();
+    for (path, mode) in [(bin.join("etcd"), 0o755), (bin, 0o755), (store.path().to_owned(), 0o777)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    Some(())
+}
+
+/// The command as a user without rights gives it, with the wrapper in front of the server.
+fn as_nobody(store: &Store, args: &str) -> Command {
+    let inner = store.command(args);
+    let mut command = match nix::unistd::geteuid().is_root() {
+        true => {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(inner.get_program());
+            command
+        }
+        false => Command::new(inner.get_program()),
+    };
+    command.args(inner.get_args()).current_dir(store.path()).env("HOME", store.path());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = std::iter::once(store.path().join("bin")).chain(std::env::split_paths(&path));
+    command.env("PATH", std::env::join_paths(dirs).unwrap());
+    command.stdin(std::process::Stdio::null());
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    command
+}
+
+#[test]
+fn a_kill_and_a_pause_are_of_the_node_s_daemon_too() {
+    let store = Store::in_memory();
+    let Some(()) = wrapped(&store, false) else { return };
+    let schedule = store.path().join("kill.toml");
+    let steps = "[[step]]\nat = '500ms'\nhold = '1500ms'\nfault = 'kill:one'\n\
+                 [[step]]\nat = '2500ms'\nhold = '800ms'\nfault = 'pause:one'";
+    std::fs::write(&schedule, steps).unwrap();
+    let args = format!(
+        "run rw-register --system etcd --nodes 3 --time-limit 4s --rate 100 --op-timeout 500ms --seed 1 --schedule {}",
+        schedule.display()
+    );
+    let ended = Ended::of(as_nobody(&store, &args).output().expect("it starts")).expect(0);
+    assert_eq!(store.processes(), [""; 0]);
+    let faults = std::fs::read_to_string(store.run_directory("rw-register").join("faults.jsonl")).unwrap();
+    let effective = faults.lines().filter(|line| line.contains("\"nodes_stopped\":1")).count();
+    assert_eq!(effective, 2, "{faults}\n{}", ended.stdout);
+}
+
+/// Nothing tells whose it is but the port that it serves.
+#[test]
+#[ignore = "nightly: about 10 s"]
+fn a_kill_ends_a_daemon_that_has_lost_its_environment() {
+    let store = Store::in_memory();
+    let Some(()) = wrapped(&store, true) else { return };
+    let args = "run rw-register --system etcd --nodes 3 --time-limit 5s --rate 100 --op-timeout 500ms --seed 1 \
+                --nemesis kill:one --nemesis-interval 2s";
+    Ended::of(as_nobody(&store, args).output().expect("it starts")).expect(0);
+    assert_eq!(store.processes(), [""; 0]);
+}
+
+#[test]
+fn no_daemon_outlives_a_controller_that_is_killed() {
+    let store = Store::in_memory();
+    let Some(()) = wrapped(&store, false) else { return };
+    // Marked, and so known from the first moment on.
+    killed(&store, |store| served(store));
+}
+
+#[test]
+#[ignore = "nightly: about 10 s"]
+fn no_daemon_that_has_lost_its_environment_outlives_a_controller_that_is_killed() {
+    let store = Store::in_memory();
+    let Some(()) = wrapped(&store, true) else { return };
+    let started = std::time::Instant::now();
+    // Time enough to be looked for.
+    killed(&store, |store| served(store) && started.elapsed().as_secs() >= 8);
+}
+
+fn served(store: &Store) -> bool {
+    let runs = std::fs::read_dir(store.path().join("rw-register")).into_iter().flatten().flatten();
+    runs.filter_map(|run| std::fs::read_to_string(run.path().join("history.jsonl")).ok())
+        .any(|history| history.contains("\"ok\""))
+}
+
+/// A run whose controller is killed with -9 once it is so far.
+fn killed(store: &Store, so_far: impl Fn(&Store) -> bool) {
+    let args = "run rw-register --system etcd --nodes 3 --time-limit 10m --nemesis none --rate 100";
+    let mut child = as_nobody(store, args).spawn().expect("it starts");
+    wait_until("the nodes serve", || so_far(store));
+    // setpriv becomes the program that it starts.
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
+    child.wait().unwrap();
+    store.await_silence();
+}
