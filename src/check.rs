@@ -9,7 +9,6 @@ mod keep;
 mod text;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,6 +23,7 @@ use tribunal_checker::check::Options;
 use tribunal_checker::formats::Reading;
 use tribunal_checker::model::ModelKind;
 use tribunal_checker::verdict::Answer;
+use tribunal_reports::files;
 use tribunal_reports::judgement::{Circumstances, Judgement, RunOutcome};
 use tribunal_reports::junit::{Suite, render_suites};
 use tribunal_reports::run_info::RunInfo;
@@ -146,10 +146,10 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     if let Some(path) = &args.junit
         && let Err(error) = junit::write(path, &render_suites(&suites))
     {
-        eprintln!("warning: {error:#}");
+        exit::complain(&format!("warning: {error:#}"));
     }
     if args.paths.len() > 1 {
-        eprintln!("{tally}");
+        exit::complain(&tally.to_string());
     }
     ExitCode::from(tally.exit_code())
 }
@@ -182,7 +182,7 @@ fn judge(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
             ));
         }
     };
-    let reading = if is_run { args.input.read(&path.join("history.jsonl")) } else { args.input.read(path) }?;
+    let reading = if is_run { args.input.read_run(path) } else { args.input.read(path) }?;
     let how = Options { threads, certify: args.certify, all_parts: args.all_parts, ..Options::default() };
     let checked = args.limits.check(&reading.history, model, how);
     let (verdict, cost) = checked.map_err(|unfit| anyhow!("{name}: {unfit}"))?;
@@ -211,7 +211,7 @@ fn judge(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
 /// The model that a run directory names.
 fn model_of_run(dir: &Path) -> Result<ModelKind> {
     let path = dir.join("run.json");
-    let run = std::fs::read(&path)
+    let run = files::read(&path)
         .with_context(|| format!("{}: expected a run directory, but cannot open run.json", dir.display()))?;
     let info: RunInfo = serde_json::from_slice(&run).with_context(|| path.display().to_string())?;
     info.model.parse().with_context(|| path.display().to_string())
@@ -221,20 +221,15 @@ fn model_of_run(dir: &Path) -> Result<ModelKind> {
 fn print(judged: Result<Judged>, style: Style) {
     let judged = match judged {
         Ok(judged) => judged,
-        Err(error) => return eprintln!("error: {error:#}"),
+        Err(error) => return exit::complain(&format!("error: {error:#}")),
     };
     for note in &judged.notes {
-        eprintln!("note: {}: {note}", judged.file);
+        exit::complain(&format!("note: {}: {note}", judged.file));
     }
-    let mut text = match style {
-        Style::Text => exit::shown(&text::render(&judged.file, &judged.judgement, judged.timed)).into_owned(),
-        Style::Json => serde_json::to_string(&judged).expect("a verdict has no maps with odd keys"),
-    };
-    if style == Style::Json {
-        text.push('\n');
+    match style {
+        Style::Text => exit::say(&text::render(&judged.file, &judged.judgement, judged.timed)),
+        Style::Json => exit::print(&exit::json_line(&judged)),
     }
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// How many histories came to what.

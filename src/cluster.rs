@@ -92,7 +92,7 @@ impl Cluster {
         for (i, addresses) in addresses.chunks(ports).enumerate() {
             links.set_upstream(NodeId(i), addresses[0]);
         }
-        let guard = Arc::new(Guard::start().context("cannot start the guard")?);
+        let guard = Arc::new(Guard::start(deaths.clone()).context("cannot start the guard")?);
         let mut nodes = Vec::with_capacity(count);
         for (i, addresses) in addresses.chunks(ports).enumerate() {
             let name = NodeId(i).to_string();
@@ -188,7 +188,7 @@ impl Cluster {
             remove_cgroup(&path).with_context(|| format!("cannot remove {}", path.display()))?;
             self.guard.remove(&Leftover::Cgroup(path));
         }
-        self.disks.unmount().await
+        self.disks.unmount(&self.guard).await
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         runtime.context("cannot start").and_then(|runtime| runtime.block_on(all(args)).context("--repeat"));
     match codes {
         Ok(codes) => {
-            eprintln!("{}", tally(&codes, args.repeat));
+            exit::complain(&tally(&codes, args.repeat));
             ExitCode::from(worst(&codes))
         }
         Err(error) => exit::harness(error),
@@ -42,7 +42,7 @@ async fn all(args: &RunArgs) -> Result<Vec<u8>> {
     for nth in 0..args.repeat {
         let seed = first.wrapping_add(u64::from(nth));
         if !args.quiet {
-            eprintln!("run {} of {}, seed {seed}", nth + 1, args.repeat);
+            exit::complain(&format!("run {} of {}, seed {seed}", nth + 1, args.repeat));
         }
         let mut command = Command::new(&tribunal);
         // In a group of its own: Ctrl-C reaches it once, through us.

@@ -15,6 +15,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use tribunal_reports::files::{self, Durable};
 
 /// One run's directory.
 pub(crate) struct Store {
@@ -66,10 +67,10 @@ impl Store {
 
     /// Writes a file of the directory as one JSON object.
     pub(crate) fn write_json(&self, name: &str, what: &impl Serialize) -> Result<()> {
-        let path = self.path.join(name);
         let mut text = serde_json::to_vec_pretty(what).with_context(|| format!("cannot encode {name}"))?;
         text.push(b'\n');
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+        files::replace(&self.path, name, &text, Durable::No)
+            .with_context(|| format!("cannot write {}", self.path.join(name).display()))
     }
 
     /// The run is over: drops the nodes' data, takes the `.partial` off the name and points the links here.

@@ -14,6 +14,7 @@ use tribunal_checker::limits::Limits;
 use tribunal_checker::model::ModelKind;
 use tribunal_checker::online::Online;
 use tribunal_checker::op::Event;
+use tribunal_reports::wording::{operation, value};
 
 use crate::live::Live;
 use crate::live::status::Check;
@@ -92,8 +93,10 @@ impl Watch {
                         seen.violation.store(true, Relaxed);
                         let (op, key) = (&proved.witness, &proved.witness.key);
                         terminal.event(&format!(
-                            "violation: process {}'s `{op}` on {key} fits nowhere",
-                            op.process
+                            "violation: process {}'s `{}` on {} fits nowhere",
+                            op.process,
+                            operation(op),
+                            value(key)
                         ));
                         return stop.cancel();
                     }

@@ -35,6 +35,7 @@
 pub mod clock;
 pub mod coverage;
 pub mod faults;
+pub mod files;
 pub mod histories;
 pub mod html;
 pub mod judgement;

@@ -6,10 +6,10 @@
 //! report.txt  report.html  plots/*.svg ...                    renderings, written last, from the files above only
 //! ```
 //!
-//! Every file is replaced whole, never left half written.
+//! Every file is replaced whole, never left half written; how is said in [`files`].
 
 use std::fs;
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -18,6 +18,7 @@ use tribunal_checker::history::History;
 
 use crate::clock::Clock;
 use crate::faults::{self, Fault};
+use crate::files::{self, Durable};
 use crate::judgement::Judgement;
 use crate::node_logs::{self, LogLine};
 use crate::run_info::RunInfo;
@@ -105,7 +106,7 @@ impl RunDir {
         };
         // Without the slash that a shell appends.
         let name = dir.components().collect::<PathBuf>().display().to_string();
-        Ok(RunDir { name, evidence, judgement, logs, traffic, files: files(dir) })
+        Ok(RunDir { name, evidence, judgement, logs, traffic, files: sizes(dir) })
     }
 
     /// What the times of the history are.
@@ -135,40 +136,11 @@ pub(crate) fn load_faults(path: &Path) -> Result<Vec<Fault>, LoadError> {
 pub fn write_judgement(dir: &Path, judgement: &Judgement) -> io::Result<()> {
     let mut json = serde_json::to_vec_pretty(judgement)?;
     json.push(b'\n');
-    write_whole(&dir.join("verdict.json"), &json, Durable::Yes)
-}
-
-/// Whether a file must survive a loss of power once it is written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Durable {
-    Yes,
-    No,
-}
-
-/// Writes a file under another name and renames it, so that nobody ever sees half of it.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8], durable: Durable) -> io::Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    let written = (|| {
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        let mut file = fs::File::create(&partial)?;
-        file.write_all(bytes)?;
-        if durable == Durable::Yes {
-            file.sync_data()?;
-        }
-        fs::rename(&partial, path)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&partial); // what matters is the first error
-    }
-    written
+    files::replace(dir, "verdict.json", &json, Durable::Yes)
 }
 
 fn read(path: &Path) -> Result<String, LoadError> {
-    match fs::read(path) {
+    match files::read(path) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(source) => Err(LoadError::Io { path: path.to_path_buf(), source }),
     }
@@ -179,7 +151,7 @@ fn content(path: &Path, why: impl ToString) -> LoadError {
 }
 
 fn load_history(path: &Path) -> Result<History, LoadError> {
-    let file = match fs::File::open(path) {
+    let file = match files::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(History::default()),
         Err(source) => return Err(LoadError::Io { path: path.to_path_buf(), source }),
@@ -190,7 +162,7 @@ fn load_history(path: &Path) -> Result<History, LoadError> {
 }
 
 /// The files of evidence, in the order of their names.
-fn files(dir: &Path) -> Vec<(String, u64)> {
+fn sizes(dir: &Path) -> Vec<(String, u64)> {
     let size = |name: &str| Some((name.to_string(), fs::metadata(dir.join(name)).ok()?.len()));
     let mut names: Vec<String> =
         ["run.json", "history.jsonl", "faults.jsonl", "links.jsonl", "verdict.json", "controller.log"]

@@ -14,6 +14,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tribunal_checker::op::Nanos;
 
+use crate::files;
 use crate::judgement::{CheckCost, RunOutcome};
 use crate::run_info::RunInfo;
 use crate::stats::Stats;
@@ -82,11 +83,12 @@ impl RunSummary {
         let dir = store.join(path);
         let unreadable =
             |why: String| RunSummary { path: path.into(), sentence: why, ..RunSummary::default() };
-        let info: RunInfo = match fs::read(dir.join("run.json")).map(|bytes| serde_json::from_slice(&bytes)) {
-            Ok(Ok(info)) => info,
-            Ok(Err(why)) => return unreadable(format!("run.json: {why}")),
-            Err(why) => return unreadable(format!("run.json: {why}")),
-        };
+        let info: RunInfo =
+            match files::read(&dir.join("run.json")).map(|bytes| serde_json::from_slice(&bytes)) {
+                Ok(Ok(info)) => info,
+                Ok(Err(why)) => return unreadable(format!("run.json: {why}")),
+                Err(why) => return unreadable(format!("run.json: {why}")),
+            };
         let mut summary = RunSummary {
             path: path.into(),
             started_utc: info.started_utc,
@@ -99,7 +101,7 @@ impl RunSummary {
             seed: info.seed,
             ..RunSummary::default()
         };
-        match fs::read(dir.join("verdict.json")).map(|bytes| serde_json::from_slice::<Head>(&bytes)) {
+        match files::read(&dir.join("verdict.json")).map(|bytes| serde_json::from_slice::<Head>(&bytes)) {
             Ok(Ok(head)) => summary.judged(head),
             Ok(Err(why)) => summary.sentence = format!("verdict.json: {why}"),
             Err(why) if why.kind() == io::ErrorKind::NotFound => {

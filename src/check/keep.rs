@@ -1,13 +1,14 @@
 //! A history and its verdict as a run directory, so that everything which shows runs shows them too.
 
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use tribunal_checker::formats::{self, Format};
 use tribunal_checker::history::History;
 use tribunal_checker::model::ModelKind;
+use tribunal_reports::files::{self, Durable, Output};
 use tribunal_reports::judgement::Judgement;
 use tribunal_reports::render::render_all;
 use tribunal_reports::run_dir::{RunDir, write_judgement};
@@ -58,14 +59,16 @@ pub(super) fn keep(
     };
     let mut run = serde_json::to_vec_pretty(&info).context("cannot encode run.json")?;
     run.push(b'\n');
-    fs::write(dir.join("run.json"), run).context("cannot write run.json")?;
-    let mut file =
-        BufWriter::new(fs::File::create(dir.join("history.jsonl")).context("cannot create history.jsonl")?);
-    formats::write(&mut file, history, Format::Jsonl)
-        .and_then(|()| file.flush())
-        .context("cannot write history.jsonl")?;
+    files::replace(dir, "run.json", &run, Durable::No).context("cannot write run.json")?;
+    write_history(dir, history).context("cannot write history.jsonl")?;
     write_judgement(dir, judgement).context("cannot write verdict.json")?;
     let run = RunDir::load(dir)?;
     let rendered = render_all(&run, dir).into_iter();
     Ok(rendered.filter_map(|(name, result)| Some(format!("no {name}: {}", result.err()?))).collect())
+}
+
+fn write_history(dir: &Path, history: &History) -> io::Result<()> {
+    let mut out = BufWriter::new(Output::below(dir, Path::new("history.jsonl"))?);
+    formats::write(&mut out, history, Format::Jsonl)?;
+    out.into_inner()?.finish(Durable::No)
 }

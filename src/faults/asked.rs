@@ -10,9 +10,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use tribunal_nemesis::{Act, Grudge, NodeId, Plan, Schedule, Wanted};
+use tribunal_reports::files;
 use tribunal_reports::run_info::RunInfo;
 
 use crate::cli::RunArgs;
+use crate::exit;
+use crate::input;
 
 /// The faults that were asked for, and the plan that is made of them.
 pub(crate) struct Nemesis {
@@ -86,7 +89,7 @@ fn grudge(text: &str, nodes: usize) -> Result<Grudge> {
 /// The plan of a schedule or of a record.
 fn read(path: &Path, seed: u64, nodes: usize) -> Result<Plan> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    let text = input::read_text(path).with_context(|| format!("cannot read {shown}"))?;
     if !Plan::is_record(&text) {
         return Plan::parse(&text, seed, nodes).map_err(|error| anyhow::anyhow!("{shown}:{error}"));
     }
@@ -98,7 +101,7 @@ fn read(path: &Path, seed: u64, nodes: usize) -> Result<Plan> {
 
 /// When the clients began in the run whose record this is, in milliseconds since its start; 0 if nothing tells.
 fn clients_began_ms(record: &Path) -> u64 {
-    let info = std::fs::read(record.with_file_name("run.json")).unwrap_or_default();
+    let info = files::read(&record.with_file_name("run.json")).unwrap_or_default();
     let info: RunInfo = serde_json::from_slice(&info).unwrap_or_default();
     let running = info.phases.iter().find(|phase| phase.name == "running");
     running.map_or(0, |phase| phase.start_ns / 1_000_000)
@@ -110,6 +113,7 @@ fn warn_of_late_steps(plan: &Plan, args: &RunArgs) {
     let late = plan.steps.iter().filter(|step| step.at_ms >= limit_ms).count();
     if late > 0 {
         let limit = humantime::format_duration(args.time_limit);
-        eprintln!("warning: {late} of {} faults would come after --time-limit {limit}", plan.steps.len());
+        let all = plan.steps.len();
+        exit::complain(&format!("warning: {late} of {all} faults would come after --time-limit {limit}"));
     }
 }

@@ -11,6 +11,7 @@ use nix::unistd::{Pid, getpid, getppid};
 use tokio::process::Command;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tribunal_reports::files;
 use tribunal_reports::judgement::{Judgement, RunOutcome};
 use tribunal_reports::matrix::{Finding, Row};
 use tribunal_reports::run_info::RunInfo;
@@ -107,7 +108,7 @@ impl Child {
         let store = self.dir.join(RUNS);
         let Ok(paths) = runs::paths(&store) else { return Ok(None) }; // no store: it failed before it made one
         for path in paths.iter().filter(|path| path.starts_with(&format!("{}/", self.workload))) {
-            let read = |name| std::fs::read(store.join(path).join(name));
+            let read = |name| files::read(&store.join(path).join(name));
             let (Ok(info), Ok(verdict)) = (read("run.json"), read("verdict.json")) else { continue };
             let info: RunInfo = serde_json::from_slice(&info).with_context(|| format!("{path}/run.json"))?;
             if info.args == self.args {
