@@ -33,6 +33,7 @@ use crate::exit;
 use crate::input::{InputArgs, is_standard};
 use crate::junit;
 use crate::limits::LimitArgs;
+use crate::record::typed;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -97,11 +98,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     {
         return exit::usage(error);
     }
-    let begun = RunInfo {
-        args: std::env::args().skip(1).collect(),
-        workload: "histories".into(),
-        ..RunInfo::default()
-    };
+    let begun = RunInfo { args: typed(), workload: "histories".into(), ..RunInfo::default() };
     if let Some(path) = &args.junit
         && let Err(error) =
             junit::write(path, &render_suites(&[Suite::unfinished(&begun, "the check did not end")]))

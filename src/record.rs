@@ -80,6 +80,11 @@ impl RunRecord {
     }
 }
 
+/// The words of the command line, without the name of the program; what is no text as near to it as can be.
+pub(crate) fn typed() -> Vec<String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
 /// This program, and the revision that it was built from where the build says so.
 pub(crate) fn tool() -> Tool {
     Tool { version: env!("CARGO_PKG_VERSION").into(), git: option_env!("TRIBUNAL_GIT").map(str::to_string) }

@@ -1,5 +1,6 @@
 //! Whole-program tests: the binary as its user runs it, with real processes and real faults.
 
+mod abuse;
 mod bad_input;
 mod browser;
 mod check;

@@ -14,7 +14,7 @@ use tribunal_reports::render::render_all;
 use tribunal_reports::run_dir::{RunDir, write_judgement};
 use tribunal_reports::run_info::{RunInfo, SCHEMA_VERSION};
 
-use crate::record::tool;
+use crate::record::{tool, typed};
 
 /// Makes the directory, before anything is judged.
 ///
@@ -52,7 +52,7 @@ pub(super) fn keep(
     let info = RunInfo {
         schema_version: SCHEMA_VERSION,
         tool: tool(),
-        args: std::env::args().skip(1).collect(),
+        args: typed(),
         workload: name.into(),
         model: model.name().into(),
         ..RunInfo::default()
