@@ -136,39 +136,6 @@ fn the_list_of_runs_filters_and_leads_to_reports_that_work() {
     assert_eq!(browser.value("document.documentElement.id"), "");
 }
 
-/// Tries all that a page can try to read another, when it is opened and when it is clicked.
-const SPY: &str = r#"<!DOCTYPE html><title>nothing</title><button>open</button><script>
-    document.title = 'ran';
-    const read = (how, text) => { if (text.includes('Runs')) document.title = 'read by ' + how; };
-    fetch('/').then((it) => it.text()).then((it) => read('fetch', it)).catch(() => {});
-    const frame = document.body.appendChild(document.createElement('iframe'));
-    frame.onload = () => { try { read('frame', frame.contentDocument.title); } catch {} };
-    frame.src = '/';
-    document.querySelector('button').onclick = () => {
-        const other = window.open('/');
-        setInterval(() => { try { read('window', other.document.title); } catch {} }, 50);
-    };
-</script>"#;
-
-#[test]
-fn a_page_that_a_stranger_left_in_the_store_reads_no_other() {
-    let Some(mut browser) = Chromium::start() else { return };
-    let store = Store::new();
-    let dir = judged(&store, "queues/a", "queue", TAKEN_TWICE, 1);
-    for name in ["report.html", "spy.html"] {
-        std::fs::write(dir.join(name), SPY).unwrap();
-    }
-    let served = Served::start(store.path());
-    for (name, title) in [("report.html", "ran"), ("spy.html", "nothing")] {
-        browser.open(&format!("http://{}/runs/queues/a/{name}", served.address));
-        if name == "report.html" {
-            browser.click("button"); // where no script runs there is nothing to click
-        }
-        std::thread::sleep(std::time::Duration::from_millis(700));
-        assert_eq!(browser.value("document.title"), title, "{name}");
-    }
-}
-
 /// Not a test but a measurement: `cargo test --test whole -- --ignored --nocapture page_load`.
 #[test]
 #[ignore = "measures, and takes minutes"]

@@ -114,7 +114,7 @@ fn what_there_is_can_be_listed() {
     judged(&store, "queues/a", "queue", TAKEN_TWICE, 1);
     let list = tribunal(["list", "runs", "--store"]).arg(store.path()).output().unwrap();
     let ended = Ended::of(list).expect(0);
-    assert!(ended.stdout.starts_with("queues/a  ✗ not linearizable"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("/queues/a  ✗ not linearizable"), "{}", ended.stdout);
     Ended::of(tribunal(["list", "runs", "--store", "/nowhere"]).output().unwrap()).expect(64);
 }
 
