@@ -9,7 +9,7 @@ ci:
     bash .ci/run
 
 test:
-    cargo test --workspace
+    cargo test --workspace --no-fail-fast
 
 lint:
     cargo fmt --all --check

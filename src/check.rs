@@ -11,7 +11,6 @@ mod keep;
 mod text;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,6 +36,7 @@ use crate::exit;
 use crate::input::{InputArgs, is_standard};
 use crate::junit;
 use crate::limits::LimitArgs;
+use crate::record::typed;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -104,11 +104,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     {
         return exit::usage(error);
     }
-    let begun = RunInfo {
-        args: std::env::args().skip(1).collect(),
-        workload: "histories".into(),
-        ..RunInfo::default()
-    };
+    let begun = RunInfo { args: typed(), workload: "histories".into(), ..RunInfo::default() };
     if let Some(path) = &args.junit
         && let Err(error) =
             junit::write(path, &render_suites(&[Suite::unfinished(&begun, "the check did not end")]))
@@ -153,10 +149,10 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     if let Some(path) = &args.junit
         && let Err(error) = junit::write(path, &render_suites(&suites))
     {
-        eprintln!("warning: {error:#}");
+        exit::complain(&format!("warning: {error:#}"));
     }
     if args.paths.len() > 1 {
-        eprintln!("{tally}");
+        exit::complain(&tally.to_string());
     }
     ExitCode::from(tally.exit_code())
 }
@@ -224,23 +220,18 @@ fn judge_history(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
 fn print(judged: Result<Judged>, style: Style) {
     let judged = match judged {
         Ok(judged) => judged,
-        Err(error) => return eprintln!("error: {error:#}"),
+        Err(error) => return exit::complain(&format!("error: {error:#}")),
     };
     if let Some(why) = &judged.unchecked {
-        eprintln!("error: {why}");
+        exit::complain(&format!("error: {why}"));
     }
     for note in &judged.notes {
-        eprintln!("note: {}: {note}", judged.file);
+        exit::complain(&format!("note: {}: {note}", judged.file));
     }
-    let mut text = match style {
-        Style::Text => exit::shown(&text::render(&judged.file, &judged.judgement, judged.timed)).into_owned(),
-        Style::Json => serde_json::to_string(&judged).expect("a verdict has no maps with odd keys"),
-    };
-    if style == Style::Json {
-        text.push('\n');
+    match style {
+        Style::Text => exit::say(&text::render(&judged.file, &judged.judgement, judged.timed)),
+        Style::Json => exit::print(&exit::json_line(&judged)),
     }
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// How many histories came to what.

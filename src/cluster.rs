@@ -94,7 +94,7 @@ impl Cluster {
         for (i, addresses) in addresses.chunks(ports).enumerate() {
             links.set_upstream(NodeId(i), addresses[0]);
         }
-        let guard = Arc::new(Guard::start().context("cannot start the guard")?);
+        let guard = Arc::new(Guard::start(deaths.clone()).context("cannot start the guard")?);
         let run = format!("{}-{:x}", std::process::id(), rand::random::<u64>());
         guard.add(&Leftover::Run(run.clone()));
         let mut nodes = Vec::with_capacity(count);
@@ -202,7 +202,7 @@ impl Cluster {
             remove_cgroup(&path).with_context(|| format!("cannot remove {}", path.display()))?;
             self.guard.remove(&Leftover::Cgroup(path));
         }
-        self.disks.unmount().await
+        self.disks.unmount(&self.guard).await
     }
 }
 

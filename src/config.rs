@@ -20,6 +20,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory};
 use toml::{Table, Value};
 
 use crate::cli::Cli;
+use crate::input;
 
 /// The flags that make no sense in a file.
 const NOT_IN_A_FILE: [&str; 2] = ["config", "help"];
@@ -33,7 +34,7 @@ const ALIKE: f64 = 0.8;
 pub(crate) fn typed(words: impl Iterator<Item = OsString>) -> Result<Vec<OsString>> {
     let words: Vec<OsString> = words.collect();
     let Some((verb, at, path, len)) = config_flag(&words) else { return Ok(words) };
-    let text = std::fs::read_to_string(&path)
+    let text = input::read_text(Path::new(&path))
         .with_context(|| format!("--config: cannot read {}", Path::new(&path).display()))?;
     let name = Path::new(&path).display().to_string();
     let rest = [&words[verb + 1..at], &words[at + len..]].concat();

@@ -130,7 +130,11 @@ impl Controller {
     ///
     /// # Errors
     /// When the history cannot be written.
-    pub(crate) async fn read_again(self: &Arc<Self>, key: &Value, stop: &CancellationToken) -> Result<usize> {
+    pub(crate) async fn read_again(
+        self: &Arc<Self>,
+        key: &Value,
+        stop: &CancellationToken,
+    ) -> Result<FinalReads> {
         let mut requests = self.lock_workload().final_reads();
         requests.retain(|request| request.key == *key);
         if requests.iter().any(|request| request.f != F::Read) {
@@ -149,7 +153,7 @@ impl Controller {
         requests: Vec<Request>,
         everywhere: bool,
         stop: &CancellationToken,
-    ) -> Result<usize> {
+    ) -> Result<FinalReads> {
         let nodes = self.cluster.nodes.len();
         let (piles, workers) = if everywhere { (nodes, self.workers.max(nodes)) } else { (1, self.workers) };
         // Worker w speaks to node w % nodes.

@@ -1,12 +1,13 @@
 //! `tribunal convert`: the same history in another format.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
 use tribunal_checker::formats::{self, Format};
+use tribunal_checker::history::History;
+use tribunal_reports::files::{Durable, Output};
 
 use crate::exit;
 use crate::input::{InputArgs, format_parser, is_standard};
@@ -35,34 +36,41 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(prepared) => prepared,
         Err(error) => return exit::usage(error),
     };
-    let mut out = BufWriter::new(out);
-    let written = formats::write(&mut out, &reading.history, format).and_then(|()| out.flush());
+    let written = match out {
+        Some(out) => write(out, &reading.history, format),
+        None => {
+            let mut out = BufWriter::new(io::stdout().lock());
+            formats::write(&mut out, &reading.history, format).and_then(|()| out.flush())
+        }
+    };
     match written.with_context(|| format!("cannot write {}", args.target.display())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::harness(error),
     }
 }
 
-/// Everything that can be wrong with the arguments.
-fn prepare(args: &Args) -> Result<(formats::Reading, Format, Box<dyn Write>)> {
+/// Everything that can be wrong with the arguments; the file to write to, if it is not standard output.
+fn prepare(args: &Args) -> Result<(formats::Reading, Format, Option<Output>)> {
     let format = args.to.or_else(|| by_ending(&args.target));
     let format = format.ok_or_else(|| anyhow!("{}: expected --to with a format", args.target.display()))?;
     let reading = args.input.read(&args.source)?;
     for note in &reading.notes {
-        eprintln!("note: {}: {note}", args.source.display());
+        exit::complain(&format!("note: {}: {note}", args.source.display()));
     }
     let keyed = reading.history.ops.iter().any(|op| !op.key.is_nil());
     if keyed && !matches!(format, Format::Jsonl | Format::Finished) {
-        eprintln!("note: every value is written as [key value]: read it with --independent");
+        exit::complain("note: every value is written as [key value]: read it with --independent");
     }
-    let out: Box<dyn Write> = if is_standard(&args.target) {
-        Box::new(io::stdout().lock())
-    } else {
-        Box::new(
-            File::create(&args.target).with_context(|| format!("cannot create {}", args.target.display()))?,
-        )
-    };
-    Ok((reading, format, out))
+    let out = (!is_standard(&args.target)).then(|| {
+        Output::named(&args.target).with_context(|| format!("cannot create {}", args.target.display()))
+    });
+    Ok((reading, format, out.transpose()?))
+}
+
+fn write(out: Output, history: &History, format: Format) -> io::Result<()> {
+    let mut out = BufWriter::new(out);
+    formats::write(&mut out, history, format)?;
+    out.into_inner()?.finish(Durable::No)
 }
 
 fn by_ending(path: &Path) -> Option<Format> {

@@ -19,6 +19,7 @@ use tribunal_reports::judgement::{CheckCost, Circumstances, HarnessFailure, Judg
 use tribunal_reports::render::render_all;
 use tribunal_reports::run_dir::{Evidence, RunDir, write_judgement};
 use tribunal_reports::text;
+use tribunal_reports::wording::one_line;
 
 use crate::cli::{RunArgs, Style};
 use crate::exit;
@@ -50,7 +51,7 @@ pub(crate) fn judge_and_report(
             Some(verdict)
         }
         Err(error) => {
-            let failure = HarnessFailure { source: "checker".into(), error: format!("{error:#}") };
+            let failure = HarnessFailure { source: "checker".into(), error: one_line(&format!("{error:#}")) };
             circumstances.harness_failure.get_or_insert(failure);
             None
         }
@@ -61,7 +62,7 @@ pub(crate) fn judge_and_report(
 
     // From here on nothing can change the verdict or the exit code.
     if let Err(error) = store.complete(judgement.outcome.is_good()) {
-        eprintln!("warning: {error:#}");
+        exit::complain(&format!("warning: {error:#}"));
     }
     report(store.path(), &judgement, args, live);
     Ok(ExitCode::from(judgement.exit_code))
@@ -109,29 +110,29 @@ fn report(dir: &Path, judgement: &Judgement, args: &RunArgs, live: &Live) {
     let json = args.format == Style::Json;
     live.end();
     if json {
-        exit::say(&(serde_json::to_string(judgement).expect("a verdict has no maps with odd keys") + "\n"));
+        exit::print(&exit::json_line(judgement));
     }
     let say = |text: &str| match json {
-        true => eprint!("{}", exit::shown(text)),
+        true => exit::say_aside(text),
         false => exit::say_outcome(text, judgement.outcome),
     };
     let (rendered, run) = match rendered {
         Ok(rendered) => rendered,
         Err(error) => {
             say(&format!("{}\n", judgement.sentence));
-            eprintln!("warning: no reports: {:#}", anyhow::Error::new(error));
+            exit::complain(&format!("warning: no reports: {:#}", anyhow::Error::new(error)));
             return;
         }
     };
     for (name, rendered) in rendered {
         if let Err(error) = rendered {
-            eprintln!("warning: no {name}: {error}");
+            exit::complain(&format!("warning: no {name}: {error}"));
         }
     }
     if let Some(path) = &args.junit
         && let Err(error) = write_junit(path, &run)
     {
-        eprintln!("warning: {error:#}");
+        exit::complain(&format!("warning: {error:#}"));
     }
     github::announce(&run, json);
     match std::panic::catch_unwind(|| text::render(&run)) {

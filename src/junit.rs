@@ -3,10 +3,11 @@
 //! Until the run has been judged the file says, as an error, that the run did not end. So a CI job whose run was killed
 //! finds valid XML, and a red one.
 
-use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use tribunal_reports::files::{Durable, Output};
 use tribunal_reports::junit::{Suite, render_suites};
 use tribunal_reports::run_info::RunInfo;
 
@@ -64,7 +65,7 @@ impl Junit {
 
     /// One that cannot be written any more changes nothing about the run; it is missed in the end.
     fn write_all(&self, text: &str) {
-        self.files.iter().for_each(|file| drop(fs::write(file, text)));
+        self.files.iter().for_each(|file| drop(write(file, text)));
     }
 }
 
@@ -73,5 +74,9 @@ impl Junit {
 /// # Errors
 /// When it cannot be written.
 pub(crate) fn write(file: &Path, text: &str) -> Result<()> {
-    fs::write(file, text).with_context(|| format!("--junit: cannot write {}", file.display()))
+    let written = Output::named(file).and_then(|mut output| {
+        output.write_all(text.as_bytes())?;
+        output.finish(Durable::No)
+    });
+    written.with_context(|| format!("--junit: cannot write {}", file.display()))
 }

@@ -64,7 +64,10 @@ struct Named {
 pub(crate) fn run(args: &Args) -> ExitCode {
     match listed(args) {
         Ok(text) => {
-            exit::say(&text);
+            match args.format {
+                Style::Text => exit::say(&text),
+                Style::Json => exit::print(&text),
+            }
             ExitCode::SUCCESS
         }
         Err(error) => exit::usage(error),
@@ -95,7 +98,7 @@ fn listed(args: &Args) -> Result<String> {
             .collect::<Vec<_>>(),
     };
     Ok(match args.format {
-        Style::Json => named.iter().map(json_line).collect(),
+        Style::Json => named.iter().map(exit::json_line).collect(),
         Style::Text => {
             let rows = named.iter().map(|it| [it.name.to_string(), it.about.to_string(), it.of.join(", ")]);
             table(&rows.collect::<Vec<_>>())
@@ -113,7 +116,7 @@ fn all_runs(args: &Args) -> Result<String> {
         run
     });
     Ok(match args.format {
-        Style::Json => summaries.map(|it| json_line(&it)).collect(),
+        Style::Json => summaries.map(|it| exit::json_line(&it)).collect(),
         Style::Text => table(&summaries.map(|it| row(&it)).collect::<Vec<_>>()),
     })
 }
@@ -137,10 +140,6 @@ fn row(run: &RunSummary) -> [String; 5] {
     ]
 }
 
-fn json_line(what: &impl Serialize) -> String {
-    serde_json::to_string(what).expect("texts and numbers have a JSON form") + "\n"
-}
-
 /// Columns as wide as their widest cell.
 pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let widths: [usize; N] =
@@ -149,5 +148,5 @@ pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
         let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_string() + "\n"
     };
-    exit::shown(&rows.iter().map(line).collect::<String>()).into_owned()
+    rows.iter().map(line).collect()
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tribunal_checker::op::{Event, Kind, Value};
-use tribunal_reports::wording::{elide, value};
+use tribunal_reports::wording::{elide, one_line, value};
 
 use crate::cli::{Progress, RunArgs};
 use crate::clock::Clock;
@@ -105,11 +105,10 @@ impl Live {
 
     /// A line that stays.
     pub(crate) fn say(&self, line: &str) {
-        let line = &*exit::shown(line);
         match &self.face {
             // What cannot be written is not worth stopping for.
-            Face::Bars { all, .. } => drop(all.println(line)),
-            Face::Plain => eprintln!("{line}"),
+            Face::Bars { all, .. } => drop(all.println(exit::shown(&one_line(line)))),
+            Face::Plain => exit::complain(line),
             Face::Silent => {}
         }
     }
@@ -132,7 +131,7 @@ impl Live {
     /// A line for controller.log alone.
     pub(crate) fn log_at(&self, ns: u64, line: &str) {
         if let Some(log) = &self.log {
-            let line = format!("{:.6} {line}\n", ns as f64 / 1e9);
+            let line = format!("{:.6} {}\n", ns as f64 / 1e9, one_line(line));
             // A full disk has its own way of ending a run.
             let _ = log.lock().expect("nobody panics while holding it").write_all(line.as_bytes());
         }
@@ -211,7 +210,7 @@ impl Live {
     fn draw(&self) {
         let Face::Bars { lines, .. } = &self.face else { return };
         for (bar, line) in lines.iter().zip(self.six()) {
-            bar.set_message(exit::shown(&line).into_owned());
+            bar.set_message(exit::shown(&one_line(&line)).into_owned());
             bar.tick();
         }
     }
@@ -226,7 +225,7 @@ impl Live {
     /// How the run is doing, to stay. Whoever asks is answered, even by a run that is silent otherwise.
     pub(crate) fn dump(&self) {
         match self.face {
-            Face::Silent => self.six().iter().for_each(|line| eprintln!("{}", exit::shown(line))),
+            Face::Silent => self.six().iter().for_each(|line| exit::complain(line)),
             Face::Bars { .. } | Face::Plain => self.six().iter().for_each(|line| self.say(line)),
         }
     }

@@ -23,6 +23,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tribunal_reports::files::{self, Durable};
 use tribunal_reports::html::matrix_page;
 use tribunal_reports::judgement::RunOutcome;
 use tribunal_reports::matrix::words::{
@@ -199,8 +200,8 @@ impl Session {
         let mut due = self.tasks();
         let all = self.matrix.rows.len() * self.matrix.seeds as usize;
         let mut done = all - due.len();
-        eprintln!("{}", length(&self.matrix, due.len(), jobs));
-        eprintln!("kept in {}", self.dir.display());
+        exit::complain(&length(&self.matrix, due.len(), jobs));
+        exit::complain(&format!("kept in {}", self.dir.display()));
         let mut running = FuturesUnordered::new();
         loop {
             while running.len() < usize::from(jobs) && !stop.is_cancelled() {
@@ -223,7 +224,7 @@ impl Session {
                 Some((task, found)) = running.next() => {
                     let Some(finding) = found? else { continue }; // interrupted: it says nothing
                     done += 1;
-                    eprintln!("{}", exit::shown(&told(done, all, &self.matrix.rows[task.row], &finding)));
+                    exit::complain(&told(done, all, &self.matrix.rows[task.row], &finding));
                     let row = &mut self.matrix.rows[task.row];
                     row.runs.push(finding);
                     row.summarise();
@@ -245,10 +246,8 @@ impl Session {
             ("matrix.html", matrix_page::render(&self.matrix)),
         ];
         for (name, text) in files {
-            let (path, fresh) = (self.dir.join(name), self.dir.join(format!("{name}.new")));
-            std::fs::write(&fresh, text)
-                .and_then(|()| std::fs::rename(&fresh, &path))
-                .with_context(|| format!("cannot write {}", path.display()))?;
+            files::replace(&self.dir, name, text.as_bytes(), Durable::No)
+                .with_context(|| format!("cannot write {}", self.dir.join(name).display()))?;
         }
         Ok(())
     }
@@ -267,7 +266,7 @@ impl Session {
             conclusion(&self.matrix),
             self.dir.join("matrix.html").display()
         );
-        exit::say(&exit::shown(&text));
+        exit::say(&text);
         if interrupted {
             exit::say(&format!("  go on    tribunal matrix --resume {}\n", self.dir.display()));
             return ExitCode::from(exit::INTERRUPTED);
@@ -284,7 +283,7 @@ impl Session {
 
 fn wind_down(stop: &CancellationToken) {
     if !stop.is_cancelled() {
-        eprintln!("interrupted: ending the runs under way");
+        exit::complain("interrupted: ending the runs under way");
     }
     stop.cancel();
 }

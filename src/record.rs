@@ -17,7 +17,7 @@ use crate::run::Plan;
 pub(crate) struct RunRecord {
     pub(crate) info: RunInfo,
     clock: Clock,
-    path: PathBuf,
+    dir: PathBuf,
 }
 
 impl RunRecord {
@@ -65,12 +65,13 @@ impl RunRecord {
             strangers: None,
             seen_live: None,
         };
-        RunRecord { info, clock, path: dir.join("run.json") }
+        RunRecord { info, clock, dir: dir.to_path_buf() }
     }
 
     /// Writes it, whole or not at all: a controller that is killed meanwhile leaves the one before.
     pub(crate) fn save(&self) -> Result<()> {
-        write_json(&self.path, &self.info).with_context(|| format!("cannot write {}", self.path.display()))
+        write_json(&self.dir, "run.json", &self.info)
+            .with_context(|| format!("cannot write {}", self.dir.join("run.json").display()))
     }
 
     /// One phase ends and the next begins; gives when, in nanoseconds since the start of the run.
@@ -103,6 +104,11 @@ fn sent(plan: &Plan) -> Vec<String> {
     let unread = plan.workload.reads.is_some() && plan.reads == 0.0;
     let sends = plan.workload.sends.iter().filter(|f| !(unread && **f == F::Read));
     sends.map(|f| f.name().to_owned()).collect()
+}
+
+/// The words of the command line, without the name of the program; what is no text as near to it as can be.
+pub(crate) fn typed() -> Vec<String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 /// This program, and the revision that it was built from where the build says so.

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         runtime.context("cannot start").and_then(|runtime| runtime.block_on(all(args)).context("--repeat"));
     match codes {
         Ok(runs) => {
-            eprintln!("{}", runs.tally(args.repeat));
+            exit::complain(&runs.tally(args.repeat).to_string());
             ExitCode::from(runs.exit_code())
         }
         Err(error) => exit::harness(error),
@@ -50,7 +50,7 @@ async fn all(args: &RunArgs) -> Result<Runs> {
     for nth in 0..args.repeat {
         let seed = first.wrapping_add(u64::from(nth));
         if !args.quiet {
-            eprintln!("run {} of {}, seed {seed}", nth + 1, args.repeat);
+            exit::complain(&format!("run {} of {}, seed {seed}", nth + 1, args.repeat));
         }
         let mut command = Command::new(&tribunal);
         // In a group of its own: Ctrl-C reaches it once, through us.
@@ -77,7 +77,7 @@ async fn all(args: &RunArgs) -> Result<Runs> {
         };
         let code = documented(status.code());
         if status.code() != Some(i32::from(code)) {
-            eprintln!("harness failure: the run with seed {seed} ended with {status}");
+            exit::complain(&format!("harness failure: the run with seed {seed} ended with {status}"));
         }
         codes.push(code);
         if interrupted || code == exit::USAGE {

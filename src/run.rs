@@ -427,8 +427,8 @@ impl<'a> Trial<'a> {
         let (interrupted, limit) = (self.interrupted.clone(), Instant::now() + READ_AGAIN_MAX);
         let reading = async {
             match self.cluster.ready(READ_AGAIN_MAX).await {
-                Ok(()) => self.controller.read_again(&seen.key, &stop).await,
-                Err(_) => Ok(1),
+                Ok(()) => self.controller.read_again(&seen.key, &stop).await.map(FinalReads::all_answered),
+                Err(_) => Ok(false),
             }
         };
         let time_is_up = async {
@@ -436,10 +436,10 @@ impl<'a> Trial<'a> {
                 sleep(TICK).await;
             }
         };
-        let answered = tokio::select! { read = reading => read, () = time_is_up => Ok(1) };
+        let answered = tokio::select! { read = reading => read, () = time_is_up => Ok(false) };
         match answered {
-            Ok(0) => {}
-            Ok(_) => self.live.event("the key of the violation could not be read again from every node"),
+            Ok(true) => {}
+            Ok(false) => self.live.event("the key of the violation could not be read again from every node"),
             Err(error) => self.failures.raise("recorder", error),
         }
     }
@@ -469,7 +469,7 @@ impl<'a> Trial<'a> {
         self.phase("final reads");
         match self.controller.final_reads(everywhere, &self.stop).await {
             Ok(reads) => {
-                if reads.answered < reads.asked {
+                if !reads.all_answered() {
                     let FinalReads { asked, answered } = reads;
                     self.live
                         .event(&format!("{} of {asked} final reads were not answered", asked - answered));

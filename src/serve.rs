@@ -9,8 +9,10 @@
 //! It listens on the loopback interface only, answers nothing but GET and HEAD, and writes nothing. A request must be
 //! for this very address, so that no page of another site can have its own name point here and read along. Paths
 //! are resolved by the kernel and must then still be below the store. Every answer carries a content security
-//! policy: what a system under test left in its files is shown, never run.
+//! policy: what a system under test left in its files is shown, never run. A report has a script; it runs in an origin
+//! of its own, where no other page can be read.
 
+mod connections;
 mod files;
 mod summaries;
 
@@ -22,7 +24,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result, ensure};
 use axum::Router;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
@@ -52,7 +54,13 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         _ => return exit::usage(anyhow::anyhow!("{}: expected a directory of runs", args.store.display())),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    match runtime.context("cannot start").and_then(|runtime| runtime.block_on(serve(store, args.port))) {
+    let served = runtime.context("cannot start").and_then(|runtime| {
+        let served = runtime.block_on(serve(store, args.port));
+        // A request that is being answered keeps nobody from leaving.
+        runtime.shutdown_background();
+        served
+    });
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::harness(error),
     }
@@ -72,11 +80,12 @@ async fn serve(store: PathBuf, port: u16) -> Result<()> {
     let address = listener.local_addr()?;
     ensure!(address.ip().is_loopback(), "not on the loopback interface: {address}");
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let until_told = async move {
-        tokio::select! { _ = tokio::signal::ctrl_c() => {}, _ = terminate.recv() => {} }
-    };
     exit::say(&format!("the runs of {} are at http://{address}/\n", store.display()));
-    axum::serve(listener, site(store, address)).with_graceful_shutdown(until_told).await?;
+    tokio::select! {
+        () = connections::serve(listener, site(store, address)) => {}
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
     Ok(())
 }
 
@@ -105,6 +114,7 @@ async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> R
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (header::CACHE_CONTROL, "no-cache"),
     ];
     headers.extend(always.map(|(name, value)| (name, HeaderValue::from_static(value))));

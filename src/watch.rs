@@ -15,6 +15,7 @@ use tribunal_checker::model::ModelKind;
 use tribunal_checker::online::Online;
 use tribunal_checker::op::Event;
 use tribunal_reports::run_info::SeenLive;
+use tribunal_reports::wording::{operation, value};
 
 use crate::live::Live;
 use crate::live::status::Check;
@@ -96,10 +97,18 @@ impl Watch {
                     Ok(None) => seen.judged(event.time, &online),
                     Ok(Some(proved)) => {
                         let (op, key) = (&proved.witness, &proved.witness.key);
-                        let (process, operation) = (op.process, op.to_string());
-                        terminal
-                            .event(&format!("violation: process {process}'s `{op}` on {key} fits nowhere"));
-                        let found = SeenLive { key: key.clone(), operation, process, t: op.ret() };
+                        terminal.event(&format!(
+                            "violation: process {}'s `{}` on {} fits nowhere",
+                            op.process,
+                            operation(op),
+                            value(key)
+                        ));
+                        let found = SeenLive {
+                            key: key.clone(),
+                            operation: op.to_string(),
+                            process: op.process,
+                            t: op.ret(),
+                        };
                         // It is the first, as the watch ends here.
                         let _ = seen.violation.set(found);
                         return stop.cancel();

@@ -36,15 +36,16 @@ fn effect(store: &Store, name: &str) -> u64 {
 }
 
 /// The loop devices on files under a path.
-fn loops_under(path: &Path) -> usize {
+pub(crate) fn loops_under(path: &Path) -> usize {
     let devices = std::fs::read_dir("/sys/block").unwrap().flatten();
     let backing =
         devices.filter_map(|device| std::fs::read_to_string(device.path().join("loop/backing_file")).ok());
     backing.filter(|file| file.starts_with(&*path.to_string_lossy())).count()
 }
 
-fn mounts_under(path: &Path) -> usize {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+pub(crate) fn mounts_under(path: &Path) -> usize {
+    let mounts = std::fs::read("/proc/self/mountinfo").unwrap();
+    let mounts = String::from_utf8_lossy(&mounts);
     mounts.lines().filter(|line| line.contains(&*path.to_string_lossy())).count()
 }
 

@@ -16,8 +16,28 @@ pub(crate) fn allowed() -> bool {
     if probe.code != Some(3) {
         return true;
     }
-    assert!(std::env::var_os("TRIBUNAL_NO_SKIP").is_none(), "must not be skipped: {}", probe.stdout);
+    assert!(
+        std::env::var("TRIBUNAL_NO_SKIP").as_deref() != Ok("all"),
+        "must not be skipped: {}",
+        probe.stdout
+    );
     eprintln!("skipped: {}{}", probe.stdout, probe.stderr);
+    false
+}
+
+/// Whether links of packets can be slow here: that takes a queue of the kernel's, and a rule that leads there. Says so if
+/// not.
+fn packets_can_be_queued() -> bool {
+    let store = Store::new();
+    let args = "--net netns --nemesis degrade:slow --nemesis-interval 300ms --time-limit 1s";
+    store.run(&format!("run register --nodes 3 {args}"));
+    let whys: Vec<_> =
+        faults(&store).iter().filter_map(|fault| fault["why"].as_str().map(str::to_owned)).collect();
+    let Some(lack) = whys.iter().find(|why| why.contains("packets cannot be queued here")) else {
+        return true;
+    };
+    assert!(std::env::var("TRIBUNAL_NO_SKIP").as_deref() != Ok("all"), "{lack}");
+    eprintln!("skipped, of packets in namespaces: {lack}");
     false
 }
 
@@ -57,7 +77,8 @@ fn faults_of_links_bite_and_heal_in_namespaces() {
     if !allowed() {
         return;
     }
-    for (mode, nemesis) in MODES.iter().zip(["partition,degrade:slow", "partition,degrade:slow,loss:all"]) {
+    let packets = if packets_can_be_queued() { "partition,degrade:slow,loss:all" } else { "partition" };
+    for (mode, nemesis) in MODES.iter().zip(["partition,degrade:slow", packets]) {
         let store = Store::new();
         let args =
             format!("--net {mode} --nemesis {nemesis} --time-limit 15s --nemesis-interval 2s --seed 3");

@@ -68,7 +68,7 @@ fn what_is_said_of_it_holds(run: &std::path::Path, report: &str) {
         history.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let ours = |event: &&serde_json::Value| event["key"] == violation["key"];
     let begun_later = |event: &serde_json::Value| {
-        let invoked = events.iter().take(event["i"].as_u64().unwrap() as usize);
+        let mut invoked = events.iter().take(event["i"].as_u64().unwrap() as usize);
         let invoked = invoked.rfind(|it| it["p"] == event["p"] && it["type"] == "invoke");
         invoked.is_some_and(|invoked| invoked["t"].as_u64() > Some(answered))
     };

@@ -41,7 +41,11 @@ pub(crate) struct Home {
 /// # Errors
 /// When the kernel does not tell.
 pub(crate) fn homes(pid: Option<i32>) -> Result<Vec<Home>, String> {
-    let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
+    // Anybody's mount may have a name that is no text.
+    let read = |path: &str| match fs::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) => Err(format!("{path}: {error}")),
+    };
     let of = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
     Ok(parse(&read("/proc/self/mountinfo")?, &read(&format!("/proc/{of}/cgroup"))?))
 }

@@ -12,6 +12,7 @@ mod content;
 mod ext4;
 mod files;
 mod fuse;
+mod loop_device;
 mod lossy;
 mod mount;
 mod trouble;

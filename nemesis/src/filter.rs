@@ -191,11 +191,11 @@ impl Filter {
     /// Why some of these acts cannot be done to packets, if they cannot.
     pub(crate) fn cannot(&self, acts: &[TimedAct]) -> Option<String> {
         acts.iter().find_map(|timed| match timed.act {
-            Act::Degrade(_, _, quality) => match &self.netem {
-                Err(why) => Some(format!("packets cannot be queued here: {why}")),
-                Ok(_) => {
-                    only_of_streams(&quality).map(|name| format!("{name} is of streams, not of packets"))
-                }
+            // What holds on every machine is said first.
+            Act::Degrade(_, _, quality) => match (only_of_streams(&quality), &self.netem) {
+                (Some(name), _) => Some(format!("{name} is of streams, not of packets")),
+                (None, Err(why)) => Some(format!("packets cannot be queued here: {why}")),
+                (None, Ok(_)) => None,
             },
             Act::Cut(from, to, CutMode::Reset) => {
                 let undo = TimedAct { after_ms: timed.after_ms, act: Act::Heal(from, to) };

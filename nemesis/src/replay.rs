@@ -122,6 +122,7 @@ impl Plan {
             expected += 1;
             let is_new = match record.event {
                 FaultEvent::Apply => seen.insert(record.i),
+                FaultEvent::Shift => true,
                 FaultEvent::Heal => healed.insert(record.i),
             };
             if !is_new {

@@ -341,7 +341,7 @@ mod tests {
             shift(7000, r#""nodes":["n1"],"label":"pause n1""#),
             HEAL.to_string(),
         ];
-        let faults = parse(&text.join("\n")).unwrap();
+        let Record { faults, .. } = parse(&text.join("\n")).unwrap();
         let strips: Vec<_> = faults[0].strips().map(|it| (it.label, it.from, it.to)).collect();
         assert_eq!(
             strips,

@@ -36,6 +36,7 @@ pub mod circumstances;
 pub mod clock;
 pub mod coverage;
 pub mod faults;
+pub mod files;
 pub mod histories;
 pub mod html;
 pub mod judgement;

@@ -4,12 +4,12 @@
 //! without a time (the rest of a panic message, say) belong to the line before them. The files may be huge and may hold
 //! any bytes: they are streamed, cut to the window, and what is not UTF-8 is replaced.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use tribunal_checker::op::Nanos;
 
+use crate::files;
 use crate::judgement::Judgement;
 use crate::wording::elide;
 
@@ -66,7 +66,7 @@ pub fn load(nodes: &Path, window: Window) -> Vec<LogLine> {
     logs.sort();
     for path in logs.iter().filter(|path| path.extension().is_some_and(|extension| extension == "log")) {
         let node = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        if let Ok(file) = File::open(path) {
+        if let Ok(file) = files::open(path) {
             lines.extend(of_node(&elide(&node, 40), BufReader::new(file), window));
         }
     }

@@ -8,8 +8,9 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use crate::files::{self, Durable};
 use crate::plots::{AVAILABILITY, FRONTIER, Form, KEYS, LATENCY_QUANTILES, LATENCY_RAW, Plot, RATE};
-use crate::run_dir::{Durable, RunDir, write_whole};
+use crate::run_dir::RunDir;
 use crate::{histories, html, junit, markdown, text, trace};
 
 /// One report.
@@ -126,7 +127,7 @@ fn render_one(run: &RunDir, dir: &Path, renderer: &Renderer) -> Result<PathBuf, 
     let bytes = catch_unwind(AssertUnwindSafe(|| (renderer.render)(run)))
         .map_err(|panic| RenderError::Panicked(panic_message(&*panic)))?;
     let path = dir.join(renderer.name);
-    match write_whole(&path, &bytes, Durable::No) {
+    match files::replace(dir, renderer.name, &bytes, Durable::No) {
         Ok(()) => Ok(path),
         Err(source) => Err(RenderError::Io { path, source }),
     }

@@ -6,14 +6,14 @@
 //! report.txt  report.html  plots/*.svg ...                    renderings, written last, from the files above only
 //! ```
 //!
-//! Every file is replaced whole, never left half written. What was recorded is numbered and counted: events by `i` in
-//! history.jsonl, lines by `n` in faults.jsonl, and how many there are of both by `ending` in run.json. So a line that is
-//! lost, doubled, or of another run is an error with its place, never a verdict. run.json, verdict.json and matrix.json say by
-//! `schema_version` which shape they have; one that is newer than this program is refused, not guessed at.
+//! Every file is replaced whole, never left half written; how is said in [`files`]. What was recorded is numbered and
+//! counted: events by `i` in history.jsonl, lines by `n` in faults.jsonl, and how many there are of both by `ending` in
+//! run.json. So a line that is lost, doubled, or of another run is an error with its place, never a verdict. run.json,
+//! verdict.json and matrix.json say by `schema_version` which shape they have; one that is newer than this program is refused.
 
 use std::cmp::Ordering;
 use std::fs;
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -23,6 +23,7 @@ use tribunal_checker::history::History;
 
 use crate::clock::Clock;
 use crate::faults::{self, Fault, Record};
+use crate::files::{self, Durable};
 use crate::judgement::{self, Judgement};
 use crate::node_logs::{self, LogLine};
 use crate::run_info::{self, Ending, RunInfo};
@@ -159,7 +160,7 @@ impl RunDir {
         };
         // Without the slash that a shell appends.
         let name = dir.components().collect::<PathBuf>().display().to_string();
-        Ok(RunDir { name, evidence, judgement, logs, traffic, files: files(dir) })
+        Ok(RunDir { name, evidence, judgement, logs, traffic, files: sizes(dir) })
     }
 
     /// What the times of the history are.
@@ -244,15 +245,15 @@ fn whole(path: &Path, what: &str, found: u64, counted: u64, last_line: usize) ->
 /// # Errors
 /// When the file cannot be written.
 pub fn write_judgement(dir: &Path, judgement: &Judgement) -> io::Result<()> {
-    write_whole(&dir.join("verdict.json"), &json(judgement)?, Durable::Yes)
+    files::replace(dir, "verdict.json", &json(judgement)?, Durable::Yes)
 }
 
-/// Writes a file as one JSON object, whole or not at all.
+/// Writes a file of a run directory as one JSON object, whole or not at all.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn write_json(path: &Path, what: &impl Serialize) -> io::Result<()> {
-    write_whole(path, &json(what)?, Durable::No)
+pub fn write_json(dir: &Path, name: &str, what: &impl Serialize) -> io::Result<()> {
+    files::replace(dir, name, &json(what)?, Durable::No)
 }
 
 fn json(what: &impl Serialize) -> io::Result<Vec<u8>> {
@@ -261,37 +262,8 @@ fn json(what: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(json)
 }
 
-/// Whether a file must survive a loss of power once it is written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Durable {
-    Yes,
-    No,
-}
-
-/// Writes a file under another name and renames it, so that nobody ever sees half of it.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8], durable: Durable) -> io::Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    let written = (|| {
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        let mut file = fs::File::create(&partial)?;
-        file.write_all(bytes)?;
-        if durable == Durable::Yes {
-            file.sync_data()?;
-        }
-        fs::rename(&partial, path)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&partial); // what matters is the first error
-    }
-    written
-}
-
 fn read(path: &Path) -> Result<String, LoadError> {
-    match fs::read(path) {
+    match files::read(path) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(source) => Err(LoadError::Io { path: path.to_path_buf(), source }),
     }
@@ -304,7 +276,7 @@ fn content(path: &Path, why: impl ToString) -> LoadError {
 /// What was recorded of the clients. The events of a history that somebody else recorded keep the numbers that they had.
 fn load_history(path: &Path, info: &RunInfo) -> Result<History, LoadError> {
     let numbering = if info.is_history() { Numbering::Ascending } else { Numbering::Consecutive };
-    let record = match fs::File::open(path) {
+    let record = match files::open(path) {
         Ok(file) => jsonl::read_record(BufReader::new(file), numbering).map_err(|error| LoadError::Line {
             path: path.to_path_buf(),
             line: error.line,
@@ -320,7 +292,7 @@ fn load_history(path: &Path, info: &RunInfo) -> Result<History, LoadError> {
 }
 
 /// The files of evidence, in the order of their names.
-fn files(dir: &Path) -> Vec<(String, u64)> {
+fn sizes(dir: &Path) -> Vec<(String, u64)> {
     let size = |name: &str| Some((name.to_string(), fs::metadata(dir.join(name)).ok()?.len()));
     let mut names: Vec<String> =
         ["run.json", "history.jsonl", "faults.jsonl", "links.jsonl", "verdict.json", "controller.log"]

@@ -127,6 +127,13 @@ pub struct FinalReads {
     pub answered: usize,
 }
 
+impl FinalReads {
+    /// Whether all of them were.
+    pub fn all_answered(self) -> bool {
+        self.answered == self.asked
+    }
+}
+
 /// Connections to nodes that no node made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Strangers {

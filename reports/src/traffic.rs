@@ -7,13 +7,13 @@
 //! A sample in which nothing moved is left out. There is no journal where the kernel carries the links (`--net netns`).
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tribunal_checker::op::Nanos;
 
+use crate::files;
 use crate::judgement::Judgement;
 
 /// How far the window reaches before and after the counterexample at least, in nanoseconds.
@@ -47,7 +47,7 @@ pub fn window(judgement: &Judgement) -> Option<(Nanos, Nanos)> {
 
 /// The samples that overlap a stretch of time. What cannot be read is not there: a picture less, and no more.
 pub fn load(path: &Path, (from, to): (Nanos, Nanos)) -> Vec<Sample> {
-    let Ok(file) = File::open(path) else { return Vec::new() };
+    let Ok(file) = files::open(path) else { return Vec::new() };
     let lines = BufReader::new(file).lines().map_while(Result::ok);
     let samples = lines.filter_map(|line| serde_json::from_str::<Sample>(&line).ok());
     samples.filter(|it| it.from <= to && it.to >= from).collect()

@@ -2,6 +2,8 @@
 //!
 //! Nothing here depends on the place or the time of writing: the same run gives the same bytes.
 
+use std::borrow::Cow;
+
 use tribunal_checker::op::{Nanos, Op, Value};
 use tribunal_checker::verdict::Undecided;
 
@@ -88,12 +90,6 @@ pub fn bytes(n: u64) -> String {
 /// At most `max` characters of a text, on one line, with `…` where something is left out. Control characters
 /// (escape sequences of terminals among them) are written as `␛` and its like, so that they can do no harm.
 pub fn elide(text: &str, max: usize) -> String {
-    let visible = |c: char| match c {
-        '\u{7f}' => '␡',
-        c if (c as u32) < 0x20 => char::from_u32(0x2400 + c as u32).expect("the block of control pictures"),
-        c if is_unseen(c) => '�',
-        c => c,
-    };
     let mut chars = text.chars();
     let mut out: String = chars.by_ref().take(max).map(visible).collect();
     if chars.next().is_some() {
@@ -103,9 +99,33 @@ pub fn elide(text: &str, max: usize) -> String {
     out
 }
 
+/// All of a text on one line, otherwise as [`elide`] does it.
+pub fn one_line(text: &str) -> String {
+    elide(text, usize::MAX)
+}
+
+/// A text of several lines in which nothing acts on a terminal: [`one_line`] of each of them, but for tabs.
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    let acts = |c: char| is_unseen(c) && c != '\n' && c != '\t';
+    match text.contains(acts) {
+        true => text.chars().map(|c| if acts(c) { visible(c) } else { c }).collect::<String>().into(),
+        false => text.into(),
+    }
+}
+
+/// A character as it can be seen.
+fn visible(c: char) -> char {
+    match c {
+        '\u{7f}' => '␡',
+        c if (c as u32) < 0x20 => char::from_u32(0x2400 + c as u32).expect("the block of control pictures"),
+        c if is_unseen(c) => '�',
+        c => c,
+    }
+}
+
 /// Whether a character is not seen but does something: moves a terminal's cursor, hides text, or makes it read in
 /// another order than it is stored in.
-pub(crate) fn is_unseen(c: char) -> bool {
+pub fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
@@ -182,6 +202,8 @@ mod tests {
         assert_eq!(elide(&"x".repeat(1_000_000), 5), "xxxx…");
         assert_eq!(elide("été", 3), "été");
         assert_eq!(elide("gnp.\u{202e}exe", 60), "gnp.�exe");
+        assert_eq!(one_line("a\r\nb\tc\u{7f}"), "a␍␊b␉c␡");
+        assert_eq!(harmless("a\r\nb\tc\u{9b}2J"), "a␍\nb\tc�2J");
     }
 
     #[test]

@@ -1,19 +1,20 @@
 //! A history and its verdict as a run directory, so that everything which shows runs shows them too.
 
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use tribunal_checker::formats::{self, Format};
 use tribunal_checker::history::History;
 use tribunal_checker::model::ModelKind;
+use tribunal_reports::files::{Durable, Output};
 use tribunal_reports::judgement::Judgement;
 use tribunal_reports::render::render_all;
 use tribunal_reports::run_dir::{RunDir, write_json, write_judgement};
 use tribunal_reports::run_info::{Ending, RunInfo, SCHEMA_VERSION};
 
-use crate::record::tool;
+use crate::record::{tool, typed};
 
 /// Makes the directory, before anything is judged.
 ///
@@ -51,18 +52,14 @@ pub(super) fn keep(
     let info = RunInfo {
         schema_version: SCHEMA_VERSION,
         tool: tool(),
-        args: std::env::args().skip(1).collect(),
+        args: typed(),
         workload: name.into(),
         model: model.name().into(),
         ending: Some(Ending { events: events(history), ..Ending::default() }),
         ..RunInfo::default()
     };
-    write_json(&dir.join("run.json"), &info).context("cannot write run.json")?;
-    let mut file =
-        BufWriter::new(fs::File::create(dir.join("history.jsonl")).context("cannot create history.jsonl")?);
-    formats::write(&mut file, history, Format::Jsonl)
-        .and_then(|()| file.flush())
-        .context("cannot write history.jsonl")?;
+    write_json(dir, "run.json", &info).context("cannot write run.json")?;
+    write_history(dir, history).context("cannot write history.jsonl")?;
     write_judgement(dir, judgement).context("cannot write verdict.json")?;
     let run = RunDir::load(dir)?;
     let rendered = render_all(&run, dir).into_iter();
@@ -72,4 +69,10 @@ pub(super) fn keep(
 /// How many events a history is written as.
 fn events(history: &History) -> u64 {
     history.ops.iter().map(|op| 1 + u64::from(op.completed.is_some())).sum()
+}
+
+fn write_history(dir: &Path, history: &History) -> io::Result<()> {
+    let mut out = BufWriter::new(Output::below(dir, Path::new("history.jsonl"))?);
+    formats::write(&mut out, history, Format::Jsonl)?;
+    out.into_inner()?.finish(Durable::No)
 }

@@ -18,7 +18,7 @@ use tribunal_checker::op::{Op, Outcome};
 use tribunal_checker::verdict::{OpId, Violation};
 use tribunal_reports::judgement::Judgement;
 use tribunal_reports::summary;
-use tribunal_reports::wording::{circled, count, counted, elide, operation, value};
+use tribunal_reports::wording::{circled, count, counted, elide, one_line, operation, value};
 
 /// The most operations of a counterexample that are shown.
 const OPS_MAX: usize = 16;
@@ -31,7 +31,7 @@ const SENTENCE_CHARS_MAX: usize = 400;
 pub(super) fn render(name: &str, judgement: &Judgement, timed: bool) -> String {
     let model = judgement.checker.as_ref().map_or("", |verdict| &verdict.model);
     let outcome = summary::heading(judgement.outcome, model);
-    let mut head = vec![format!("{name}: {outcome}")];
+    let mut head = vec![format!("{}: {outcome}", one_line(name))];
     if let Some(verdict) = &judgement.checker {
         head.push(verdict.model.clone());
         head.push(counted(verdict.ops, "op"));

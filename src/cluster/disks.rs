@@ -114,11 +114,14 @@ impl Disks {
     ///
     /// # Errors
     /// When one cannot be unmounted.
-    pub(crate) async fn unmount(&self) -> Result<()> {
+    pub(crate) async fn unmount(&self, guard: &Guard) -> Result<()> {
         for (node, disk) in self.each.iter().enumerate() {
-            let disk = disk.clone();
-            let unmounted = tokio::task::spawn_blocking(move || disk.unmount()).await;
+            let unmounting = disk.clone();
+            let unmounted = tokio::task::spawn_blocking(move || unmounting.unmount()).await;
             unmounted?.with_context(|| format!("cannot unmount the disk of {}", NodeId(node)))?;
+            if let Some(at) = disk.mount_point() {
+                guard.remove(&Leftover::Mount(at.to_owned()));
+            }
         }
         Ok(())
     }

@@ -14,6 +14,8 @@ use tribunal_nemesis::{Act, Grudge, NodeId, Plan, Schedule, Undrawn, Wanted};
 use tribunal_reports::run_dir::load_info;
 
 use crate::cli::RunArgs;
+use crate::exit;
+use crate::input;
 
 /// The faults that were asked for, and the plan that is made of them.
 pub(crate) struct Nemesis {
@@ -32,9 +34,9 @@ impl Nemesis {
             let steps = plan.steps.iter().chain(plan.triggers.iter().map(|trigger| &trigger.step));
             let drawn: BTreeSet<String> = steps.map(|step| step.fault.clone()).collect();
             for Undrawn { phase, fault } in &plan.undrawn {
-                eprintln!(
+                exit::complain(&format!(
                     "warning: {shown}: phase {phase} is too short for {fault}: the run will be unknown"
-                );
+                ));
             }
             let (elsewhere, nowhere): (Vec<_>, Vec<_>) =
                 plan.undrawn.iter().partition(|undrawn| drawn.contains(&undrawn.fault));
@@ -106,7 +108,7 @@ fn grudge(text: &str, nodes: usize) -> Result<Grudge> {
 /// The plan of a schedule or of a record.
 fn read(path: &Path, seed: u64, nodes: usize) -> Result<Plan> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    let text = input::read_text(path).with_context(|| format!("cannot read {shown}"))?;
     if text.is_empty() && was_without_faults(path) {
         return Ok(Plan::default());
     }
@@ -130,7 +132,9 @@ fn was_without_faults(record: &Path) -> bool {
 fn clients_began_ms(record: &Path, lines: usize) -> Result<u64> {
     let shown = record.display();
     let unknown = |why: &str| {
-        eprintln!("warning: {shown}: {why}: its times are taken as if clients had begun with the run");
+        exit::complain(&format!(
+            "warning: {shown}: {why}: its times are taken as if clients had begun with the run"
+        ));
         Ok(0)
     };
     let info = match load_info(record.parent().unwrap_or(Path::new(""))) {
@@ -158,6 +162,7 @@ fn warn_of_late_steps(plan: &Plan, args: &RunArgs) {
     let late = plan.steps.iter().filter(|step| step.at_ms >= limit_ms).count();
     if late > 0 {
         let limit = humantime::format_duration(args.time_limit);
-        eprintln!("warning: {late} of {} faults would come after --time-limit {limit}", plan.steps.len());
+        let all = plan.steps.len();
+        exit::complain(&format!("warning: {late} of {all} faults would come after --time-limit {limit}"));
     }
 }

@@ -8,6 +8,7 @@ use tribunal_reports::matrix::{Matrix, Row, SCHEMA_VERSION};
 use tribunal_systems::{Entry, Flaw, SYSTEMS, Switches};
 
 use super::Args;
+use crate::exit;
 use crate::record::tool;
 
 /// Half of a matrix.
@@ -82,7 +83,7 @@ fn systems(args: &Args, tribunal: &Path) -> Result<Vec<&'static Entry>> {
         for entry in SYSTEMS {
             match (entry.make)(&switches) {
                 Ok(_) => systems.push(entry),
-                Err(why) => eprintln!("skipped: {}: {why}", entry.name),
+                Err(why) => exit::complain(&format!("skipped: {}: {why}", entry.name)),
             }
         }
     }

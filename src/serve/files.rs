@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use tokio_util::io::ReaderStream;
+use tribunal_reports::files;
 use tribunal_reports::html;
 use tribunal_reports::html::runs_page;
 
@@ -20,13 +21,20 @@ pub(super) async fn answer(store: &Path, path: &str) -> Response {
             false => Redirect::permanent(&format!("/runs/{}/", runs_page::address(path))).into_response(),
         };
     }
-    let Ok(file) = tokio::fs::File::open(&found).await else { return nothing() };
-    let body = Body::from_stream(ReaderStream::new(file));
+    let Ok(file) = files::open(&found) else { return nothing() };
+    let body = Body::from_stream(ReaderStream::new(tokio::fs::File::from_std(file)));
     let kind = [(header::CONTENT_TYPE, content_type(&found))];
-    match found.extension().is_some_and(|ending| ending == "html") {
-        true => (kind, [(header::CONTENT_SECURITY_POLICY, html::POLICY)], body).into_response(),
+    match found.file_name().is_some_and(|name| name == "report.html") {
+        true => (kind, [(header::CONTENT_SECURITY_POLICY, report_policy())], body).into_response(),
         false => (kind, body).into_response(),
     }
+}
+
+/// What a report may do: run its script, and nothing with other pages. Anybody may have written it, so it is nobody's:
+/// in a sandbox without `allow-same-origin` a page has an origin of its own, which may neither read the pages of another
+/// nor open windows.
+fn report_policy() -> String {
+    format!("{}; sandbox allow-scripts", html::POLICY)
 }
 
 /// What is there: a directory or a regular file that is below the store when every link is followed. Anything else

@@ -36,7 +36,7 @@ impl Chromium {
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .status()
-                .is_ok()
+                .is_ok_and(|status| status.success())
         });
         let Some(program) = program else {
             assert!(std::env::var_os("TRIBUNAL_NO_SKIP").is_none(), "there is no Chromium");

@@ -8,8 +8,9 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::mount::{MntFlags, umount2};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
+use super::loop_device;
 use super::mount::{command, unmount};
 
 /// Bytes of the file system; its file is sparse.
@@ -44,11 +45,15 @@ impl Ext4 {
 
     /// Mounts it. The loop device goes away by itself with the mount. Blocks.
     ///
+    /// We mount it ourselves and do not ask `mount` to: killed in the middle, we leave the mount or nothing, and whoever
+    /// guards the run sees which of them when we are gone.
+    ///
     /// # Errors
     /// Without root, or where the kernel has no loop devices.
     pub fn mount(&self) -> io::Result<()> {
-        let options = ["-t", "ext4", "-o", "loop,noatime"].map(Path::new);
-        command("mount", &[&options[..], &[&self.image, &self.at]].concat())
+        let (path, _device) = loop_device::attach(&self.image)?;
+        mount(Some(&path), &self.at, Some("ext4"), MsFlags::MS_NOATIME, None::<&str>)
+            .map_err(|error| io::Error::other(format!("cannot mount an ext4 on {}: {error}", path.display())))
     }
 
     /// Unmounts it. Blocks.
