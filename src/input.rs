@@ -110,17 +110,6 @@ impl InputArgs {
         self.read_from(&name, BufReader::new(file))
     }
 
-    /// Reads the history of a run directory.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub(crate) fn read_run(&self, dir: &Path) -> Result<Reading> {
-        let path = dir.join("history.jsonl");
-        let name = path.display().to_string();
-        let file = files::open(&path).with_context(|| format!("cannot open {name}"))?;
-        self.read_from(&name, BufReader::new(file))
-    }
-
     fn read_from(&self, name: &str, input: impl BufRead) -> Result<Reading> {
         let options = Options {
             independent: self.independent,
