@@ -56,11 +56,12 @@ fn pipes_and_devices_in_a_run_directory_hold_nobody_up() {
                 None => mkfifo(&file, Mode::S_IRWXU).unwrap(),
                 Some(device) => symlink(device, &file).unwrap(),
             }
-            let is_read_by_check = ["run.json", "history.jsonl"].contains(&name);
-            let check = ends(tribunal(["check"]).arg(&dir));
-            assert_eq!(check.code, Some(if is_read_by_check { 64 } else { 1 }), "{name}: {}", check.stderr);
-            assert!(
-                !is_read_by_check || check.stderr.contains("expected a regular file"),
+            // The violation that verdict.json holds stands, whatever becomes of the evidence; without it, it is proved anew.
+            let is_read_by_check = !["links.jsonl", "nodes/n1.log"].contains(&name);
+            let check = ends(tribunal(["check"]).arg(&dir)).expect(1);
+            assert_eq!(
+                check.stderr.contains("expected a regular file"),
+                is_read_by_check,
                 "{}",
                 check.stderr
             );
