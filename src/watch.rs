@@ -96,21 +96,14 @@ impl Watch {
                 match online.feed(&event) {
                     Ok(None) => seen.judged(event.time, &online),
                     Ok(Some(proved)) => {
-                        let (op, key) = (&proved.witness, &proved.witness.key);
+                        let op = &proved.witness;
+                        let (process, key, operation) = (op.process, op.key.clone(), operation(op));
+                        let on = value(&key);
                         terminal.event(&format!(
-                            "violation: process {}'s `{}` on {} fits nowhere",
-                            op.process,
-                            operation(op),
-                            value(key)
+                            "violation: process {process}'s `{operation}` on {on} fits nowhere"
                         ));
-                        let found = SeenLive {
-                            key: key.clone(),
-                            operation: op.to_string(),
-                            process: op.process,
-                            t: op.ret(),
-                        };
                         // It is the first, as the watch ends here.
-                        let _ = seen.violation.set(found);
+                        let _ = seen.violation.set(SeenLive { key, operation, process, t: op.ret() });
                         return stop.cancel();
                     }
                     // The check of the whole history will say what is wrong with it.

@@ -130,6 +130,9 @@ fn stale<'a>(case: &Case<'a>) -> Option<Stale<'a>> {
     })
 }
 
+/// How many compare-and-sets, each from what the one before left, are followed.
+const CHAIN_MAX: usize = 64;
+
 /// What an observation tells of an effect that an answer does not show: `new` is the value that the operation `first` left or
 /// saw, `old` the one that the answer shows.
 ///
@@ -154,13 +157,30 @@ fn missing(
         [only] => only.ret() < answer.call && value != old && settled(old, only.call),
         _ => false,
     };
+    // What a compare-and-set made of it is built upon it.
+    let built_upon = |value: &Value| {
+        let mut value = value;
+        for _ in 0..CHAIN_MAX {
+            if newer(value) || (value == new && of(value).len() == 1) {
+                return true;
+            }
+            match of(value) {
+                [only] if value != old => match only.input.as_pair().filter(|_| only.f == F::Cas) {
+                    Some((from, _)) => value = from,
+                    None => return false,
+                },
+                _ => return false,
+            }
+        }
+        false
+    };
     let branch = written(answer).filter(|value| of(value).len() == 1);
     Missing::new(case, first_at, answer_at, |op| {
         let value = observed(op)?;
         let told = match () {
             // Where the answer changed the register, who sees that change follows the answer.
             () if branch == Some(value) => Told::Gone,
-            () if newer(value) || (value == new && of(value).len() == 1) => Told::There,
+            () if built_upon(value) => Told::There,
             () if settled(value, first.call) => Told::Gone,
             () => Told::Nothing,
         };

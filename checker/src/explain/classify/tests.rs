@@ -390,6 +390,11 @@ fn what_is_seen_afterwards_decides_between_lost_and_old() {
         "what came after it and before the answer was not lost either"
     );
     assert_eq!(
+        said("7 cas 4 9 -> true @ 30..38\n 4 read -> 9 @ 40..45"),
+        old("process 4's `read → 9` saw it, or what came after it, 5.0 ms"),
+        "nobody can make 9 of a 4 that is gone"
+    );
+    assert_eq!(
         said("4 read -> 3 @ 40..45\n 2 read -> 3 @ 46..47"),
         format!(
             "{asked} yes, as far as anybody looked: nobody saw it after process 3's `read → 3` returned, and 2 \
