@@ -52,8 +52,8 @@ pub(crate) struct Args {
     limits: LimitArgs,
 
     /// How many threads work on it [default: one for each processor]
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZero<usize>>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    threads: Option<u16>,
 
     /// Replay the certificate of every linearizable part through the plain model
     #[arg(long)]
@@ -106,7 +106,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         return exit::usage(error);
     }
     let mut suites = Vec::new();
-    let threads = args.threads.or(thread::available_parallelism().ok()).map_or(1, NonZero::get);
+    let available = || thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = args.threads.map_or_else(available, usize::from);
     let workers = threads.min(args.paths.len());
     let next = AtomicUsize::new(0);
     let (done, arrivals) = mpsc::channel();
@@ -118,7 +119,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(path) = args.paths.get(at) else { return };
-                    if done.send((at, judge(path, args, threads / workers))).is_err() {
+                    let judged = caught(|| judge(path, args, threads / workers));
+                    let judged = judged.map_err(|error| error.context(Broken)).and_then(|judged| judged);
+                    if done.send((at, judged)).is_err() {
                         return;
                     }
                 }
@@ -149,6 +152,16 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         exit::complain(&tally.to_string());
     }
     ExitCode::from(tally.exit_code())
+}
+
+/// The context of an error that is a mistake of ours, and none of the history.
+#[derive(Debug)]
+struct Broken;
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("harness failure")
+    }
 }
 
 /// What CI is told of one history.
@@ -237,6 +250,7 @@ struct Tally {
     violations: usize,
     unknown: usize,
     errors: usize,
+    broke: usize,
 }
 
 impl Tally {
@@ -247,6 +261,7 @@ impl Tally {
             Ok(RunOutcome::Convergent) => &mut self.convergent,
             Ok(RunOutcome::Violation) => &mut self.violations,
             Ok(RunOutcome::Unknown | RunOutcome::HarnessFailure) => &mut self.unknown,
+            Err(error) if error.is::<Broken>() => &mut self.broke,
             Err(_) => &mut self.errors,
         } += 1;
     }
@@ -255,6 +270,7 @@ impl Tally {
     fn exit_code(&self) -> u8 {
         match self {
             Tally { violations: 1.., .. } => 1,
+            Tally { broke: 1.., .. } => exit::HARNESS,
             Tally { errors: 1.., .. } => exit::USAGE,
             Tally { unknown: 1.., .. } => 2,
             _ => 0,
@@ -264,13 +280,16 @@ impl Tally {
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Tally { linearizable, convergent, violations, unknown, errors } = self;
-        let all = linearizable + convergent + violations + unknown + errors;
+        let Tally { linearizable, convergent, violations, unknown, errors, broke } = self;
+        let all = linearizable + convergent + violations + unknown + errors + broke;
         write!(out, "{all} histories: {linearizable} linearizable, ")?;
         if *convergent > 0 {
             write!(out, "{convergent} convergent, ")?;
         }
         write!(out, "{violations} not, {unknown} unknown")?;
+        if *broke > 0 {
+            write!(out, ", {broke} broke the checker")?;
+        }
         if *errors > 0 { write!(out, ", {errors} could not be read") } else { Ok(()) }
     }
 }
@@ -288,5 +307,12 @@ mod tests {
         assert_eq!(exit_code(0, 1, 1), 64);
         assert_eq!(exit_code(0, 0, 1), 2);
         assert_eq!(exit_code(0, 0, 0), 0);
+        let mut tally = Tally { linearizable: 5, errors: 1, ..Tally::default() };
+        tally.count(&caught(|| panic!("a mistake")).map_err(|error| error.context(Broken)));
+        assert_eq!(tally.exit_code(), exit::HARNESS);
+        assert_eq!(
+            tally.to_string(),
+            "7 histories: 5 linearizable, 0 not, 0 unknown, 1 broke the checker, 1 could not be read"
+        );
     }
 }

@@ -1,5 +1,8 @@
 //! Tribunal: puts a distributed system on trial.
 
+// They panic when nobody reads: `exit::complain` and `exit::say` do not.
+#![warn(clippy::print_stderr)]
+
 mod check;
 mod cli;
 mod clock;
@@ -12,6 +15,7 @@ mod failure;
 mod faults;
 mod github;
 mod input;
+mod interrupts;
 mod journal;
 mod judge;
 mod junit;
@@ -20,6 +24,7 @@ mod list;
 mod live;
 mod manual;
 mod matrix;
+mod panics;
 mod record;
 mod repeat;
 mod report;
@@ -49,7 +54,7 @@ fn main() -> ExitCode {
             }
             colours(cli.color);
             exit::ASCII.store(cli.ascii, Ordering::Relaxed);
-            dispatch(cli.verb)
+            panics::caught(|| dispatch(cli.verb)).unwrap_or_else(exit::harness)
         }
         Err(error) => {
             // Not being able to say it is no reason to say something else.

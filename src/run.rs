@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tribunal_checker::model::ModelKind;
 use tribunal_nemesis::Links;
 use tribunal_reports::judgement::Circumstances;
-use tribunal_reports::run_info::Strangers;
+use tribunal_reports::run_info::{RunInfo, Strangers};
 use tribunal_reports::wording::counted;
 use tribunal_systems::{Place, Switches, System, Wiring};
 use tribunal_workloads::Options;
@@ -31,12 +31,14 @@ use crate::controller::recorder::Recorder;
 use crate::exit;
 use crate::failure::Failures;
 use crate::faults::{Faults, Nemesis};
+use crate::interrupts::Interrupts;
 use crate::journal::Journal;
 use crate::judge;
 use crate::junit::Junit;
 use crate::limits::GIVE_UP;
 use crate::live::status::{Check, NodeNow, Status};
 use crate::live::{Live, TICK, keyboard};
+use crate::panics::{self, caught, survived};
 use crate::record::RunRecord;
 use crate::store::Store;
 use crate::watch::{self, Watch};
@@ -64,7 +66,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::harness(error.into()),
     };
-    match runtime.block_on(Trial::hold(&plan, &mut junit)) {
+    match caught(|| runtime.block_on(Trial::hold(&plan, &mut junit))).and_then(|held| held) {
         Ok(code) => code,
         Err(error) => {
             junit.broke(&error);
@@ -192,6 +194,8 @@ struct Trial<'a> {
     stop: CancellationToken,
     failures: Arc<Failures>,
     interrupted: Arc<AtomicBool>,
+    /// Whether nothing is left to be done but the check.
+    checking: Arc<AtomicBool>,
     record: RunRecord,
     cluster: Arc<Cluster>,
     links: Arc<Links>,
@@ -212,18 +216,20 @@ impl<'a> Trial<'a> {
         let junit = &*junit;
         let mut trial = Trial::open(plan, junit, &store, started).await?;
 
-        trial.start().await;
-        trial.drive().await;
-        trial.heal().await;
-        trial.final_reads().await;
-        trial.stop().await;
+        panics::fail(trial.failures.clone());
+        survived(trial.start()).await;
+        survived(trial.drive()).await;
+        survived(trial.heal()).await;
+        survived(trial.final_reads()).await;
+        survived(trial.stop()).await;
 
         let live = trial.live.clone();
-        let circumstances = trial.close(&store);
+        trial.checking.store(true, Ordering::Relaxed);
+        let (info, circumstances) = trial.close(&store);
         junit.phase("checking");
-        let judged = judge::judge_and_report(&mut store, &plan.args, circumstances, &live);
+        let judged = judge::judge_and_report(&mut store, &plan.args, info, circumstances, &live);
         live.end();
-        judged
+        Ok(judged)
     }
 
     /// Opens everything that can fail for a reason of this machine, before the first process is started.
@@ -232,7 +238,8 @@ impl<'a> Trial<'a> {
         let live = Arc::new(Live::new(&plan.args, clock, &store.path().join("controller.log")));
         let stop = CancellationToken::new();
         let failures = Arc::new(Failures::new(stop.clone()));
-        let interrupted = watch_interrupts(stop.clone(), live.clone())?;
+        let (interrupted, checking) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
+        watch_interrupts(stop.clone(), interrupted.clone(), checking.clone(), live.clone())?;
         watch_questions(live.clone())?;
         keyboard::watch(live.clone());
 
@@ -309,6 +316,7 @@ impl<'a> Trial<'a> {
             stop,
             failures,
             interrupted,
+            checking,
             record,
             cluster,
             links,
@@ -459,15 +467,17 @@ impl<'a> Trial<'a> {
     }
 
     /// Puts the last of the run on disk and says what there is besides the history.
-    fn close(self, store: &Store) -> Circumstances {
+    fn close(self, store: &Store) -> (RunInfo, Circumstances) {
         if let Err(error) = store.write_json("run.json", &self.record.info) {
             self.failures.raise("store", error);
         }
-        Circumstances {
+        let circumstances = Circumstances {
             harness_failure: self.failures.first(),
             interrupted: self.interrupted.load(Ordering::Relaxed),
             check_cost: None,
-        }
+            proved: self.online.as_ref().and_then(|online| online.violation()).map(str::to_string),
+        };
+        (self.record.info, circumstances)
     }
 
     /// A phase begins; gives when, in nanoseconds since the start of the run.
@@ -479,24 +489,28 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// Ctrl-C and SIGTERM end a run in order: heal, stop, save, check. A second one cuts the check short.
-fn watch_interrupts(stop: CancellationToken, live: Arc<Live>) -> Result<Arc<AtomicBool>> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = interrupted.clone();
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+/// Ctrl-C, SIGTERM and SIGHUP end a run in order: heal, stop, save, check. One that comes while the run is checked, and the
+/// second in any case, cuts the check short.
+fn watch_interrupts(
+    stop: CancellationToken,
+    interrupted: Arc<AtomicBool>,
+    checking: Arc<AtomicBool>,
+    live: Arc<Live>,
+) -> Result<()> {
+    let mut interrupts = Interrupts::listen()?;
     tokio::spawn(async move {
         loop {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-            if !flag.swap(true, Ordering::Relaxed) {
-                live.event("interrupted: healing, stopping, checking what exists");
-            } else {
+            interrupts.next().await;
+            if checking.load(Ordering::Relaxed) || interrupted.swap(true, Ordering::Relaxed) {
+                live.event("interrupted: the check stops");
                 GIVE_UP.store(true, Ordering::Relaxed);
+            } else {
+                live.event("interrupted: healing, stopping, checking what exists");
             }
             stop.cancel();
         }
     });
-    Ok(interrupted)
+    Ok(())
 }
 
 /// SIGUSR1 asks how the run is doing.

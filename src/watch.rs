@@ -4,9 +4,9 @@
 //! silence means nothing. When it cannot keep up, or a key costs too much, it gives up; the whole history is checked
 //! after the run in any case.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -44,8 +44,8 @@ pub(crate) struct Progress {
     /// How many keys it has seen, and how many of them it has given up.
     keys: AtomicUsize,
     left: AtomicUsize,
-    /// Whether it has found a violation.
-    violation: AtomicBool,
+    /// The violation that it has found, in words.
+    violation: OnceLock<String>,
     /// Whether it has given up.
     gave_up: AtomicBool,
 }
@@ -55,7 +55,7 @@ impl Progress {
     pub(crate) fn check(&self) -> Check {
         let behind = self.recorded.load(Relaxed).saturating_sub(self.judged.load(Relaxed));
         match () {
-            () if self.violation.load(Relaxed) => Check::Violation,
+            () if self.violation.get().is_some() => Check::Violation,
             () if self.gave_up.load(Relaxed) => Check::GaveUp,
             () => Check::SoFar {
                 keys: self.keys.load(Relaxed),
@@ -67,6 +67,11 @@ impl Progress {
 }
 
 impl Progress {
+    /// The violation that it has proved, in words.
+    pub(crate) fn violation(&self) -> Option<&str> {
+        self.violation.get().map(String::as_str)
+    }
+
     /// Another event was judged.
     fn judged(&self, time: u64, online: &Online) {
         self.judged.store(time, Relaxed);
@@ -90,14 +95,11 @@ impl Watch {
                 match online.feed(&event) {
                     Ok(None) => seen.judged(event.time, &online),
                     Ok(Some(proved)) => {
-                        seen.violation.store(true, Relaxed);
                         let (op, key) = (&proved.witness, &proved.witness.key);
-                        terminal.event(&format!(
-                            "violation: process {}'s `{}` on {} fits nowhere",
-                            op.process,
-                            operation(op),
-                            value(key)
-                        ));
+                        let (process, op, key) = (op.process, operation(op), value(key));
+                        let words = format!("process {process}'s `{op}` on {key} fits nowhere");
+                        terminal.event(&format!("violation: {words}"));
+                        let _ = seen.violation.set(words); // it is the first
                         return stop.cancel();
                     }
                     // The check of the whole history will say what is wrong with it.

@@ -83,7 +83,7 @@ pub use grudge::{Grudge, ParseGrudgeError};
 pub use limits::Limit;
 pub use links::Links;
 pub use node::{NodeId, NodeState, Nodes, ParseNodeError};
-pub use plan::{Plan, Step};
+pub use plan::{Drawn, Plan, Step};
 pub use quality::{Delay, Quality};
 pub use record::{FaultEffect, FaultEvent, FaultOutcome, FaultRecord};
 pub use replay::ReplayError;

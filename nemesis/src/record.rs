@@ -40,7 +40,8 @@ pub struct FaultRecord {
     pub why: Option<String>,
     /// The fault for people: `partition {n2 | n1,n3}`.
     pub label: String,
-    /// Everything it does, with the nodes really taken. This is what a replay does again.
+    /// On `apply`: everything it is to do, with the nodes really taken. On `heal`: what of that it did before it ended. This
+    /// is what a replay does again.
     pub acts: Vec<TimedAct>,
     /// On `heal`: the files it damaged, and where.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

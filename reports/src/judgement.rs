@@ -138,6 +138,8 @@ pub struct Circumstances {
     pub interrupted: bool,
     /// What the check took, where it was measured.
     pub check_cost: Option<CheckCost>,
+    /// What a check beside the run proved to be impossible, in words: a violation, whatever comes of the check of the whole.
+    pub proved: Option<String>,
 }
 
 impl Judgement {
@@ -151,12 +153,16 @@ impl Judgement {
     ) -> Judgement {
         let coverage = Coverage::of(&info.nemesis, info.nodes.len(), history, faults);
         let stats = Stats::of(history);
-        let Circumstances { harness_failure, interrupted, check_cost } = circumstances;
+        let Circumstances { harness_failure, interrupted, check_cost, proved } = circumstances;
         let violation = checker.as_ref().and_then(|verdict| verdict.violation.as_ref());
         let answer = checker.as_ref().map(|verdict| verdict.answer);
         let good = RunOutcome::good(checker.as_ref().map_or("", |verdict| &verdict.model));
         let (outcome, exit_code, sentence) = if answer == Some(Answer::Violation) {
             (RunOutcome::Violation, 1, violation_sentence(violation))
+        } else if let Some(proved) = proved {
+            let rest =
+                "This was proved during the run; the check of the whole history did not come to its end.";
+            (RunOutcome::Violation, 1, format!("Not linearizable: {proved}. {rest}"))
         } else if let Some(failure) = &harness_failure {
             (RunOutcome::HarnessFailure, 3, failure_sentence(failure, answer, good))
         } else {
@@ -268,13 +274,11 @@ fn undecided_sentence(verdict: &Verdict) -> String {
         1 => String::new(),
         n => format!(" and {}", counted(n - 1, "more key")),
     };
-    format!(
-        "The check reached its {} after {} of {}{on}{more}; {} raises it.",
-        first.limit,
-        count(first.reached),
-        counted(first.of, "operation"),
-        first.flag
-    )
+    let reached = format!("after {} of {}{on}{more}", count(first.reached), counted(first.of, "operation"));
+    match first.flag.as_str() {
+        "" => format!("The check was {} {reached}.", first.limit),
+        flag => format!("The check reached its {} {reached}; {flag} raises it.", first.limit),
+    }
 }
 
 fn good_sentence(good: RunOutcome, stats: &Stats, faults: &[Fault]) -> String {

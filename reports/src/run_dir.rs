@@ -96,6 +96,11 @@ impl RunDir {
     pub fn load(dir: &Path) -> Result<RunDir, LoadError> {
         let evidence = Evidence::load(dir)?;
         let judgement: Judgement = load_json(&dir.join("verdict.json"))?;
+        Ok(RunDir::of(dir, evidence, judgement))
+    }
+
+    /// A run directory whose evidence and judgement are known; the rest of what is shown is read from it.
+    pub fn of(dir: &Path, evidence: Evidence, judgement: Judgement) -> RunDir {
         let logs = match node_logs::window(&judgement) {
             Some(window) => node_logs::load(&dir.join("nodes"), window),
             None => Vec::new(),
@@ -106,7 +111,7 @@ impl RunDir {
         };
         // Without the slash that a shell appends.
         let name = dir.components().collect::<PathBuf>().display().to_string();
-        Ok(RunDir { name, evidence, judgement, logs, traffic, files: sizes(dir) })
+        RunDir { name, evidence, judgement, logs, traffic, files: sizes(dir) }
     }
 
     /// What the times of the history are.

@@ -5,10 +5,11 @@
 //! on record before its request is on the wire, and a controller killed with -9 leaves a history that can be
 //! checked.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tribunal_checker::op::{Event, F, Kind, Nanos, Value};
 use tribunal_workloads::{Completion, Request};
@@ -38,7 +39,8 @@ pub(crate) struct Tally {
     pub(crate) p99_ns: Option<Nanos>,
 }
 
-/// Writes history.jsonl.
+/// Writes history.jsonl. After a line that could not be written whole it writes no other: behind half a line none could be
+/// read.
 pub(crate) struct Recorder {
     clock: Clock,
     page: Mutex<Page>,
@@ -46,6 +48,8 @@ pub(crate) struct Recorder {
 
 struct Page {
     file: File,
+    /// Why nothing can be written any more.
+    broken: Option<io::ErrorKind>,
     line: Vec<u8>,
     next_index: u64,
     tally: Tally,
@@ -64,7 +68,7 @@ impl Recorder {
     ) -> io::Result<Self> {
         let file = File::create_new(path)?;
         let (line, tally, recent) = (Vec::with_capacity(256), Tally::default(), Recent::default());
-        let page = Page { file, line, next_index: 0, tally, recent, watch, live };
+        let page = Page { file, broken: None, line, next_index: 0, tally, recent, watch, live };
         Ok(Recorder { clock, page: Mutex::new(page) })
     }
 
@@ -95,7 +99,10 @@ impl Recorder {
         value: Value,
         why: Option<&String>,
     ) -> io::Result<Nanos> {
-        let mut page = self.page.lock().expect("nobody panics while holding it");
+        let mut page = self.page.lock().map_err(|_| io::Error::other("the recorder panicked"))?;
+        if let Some(kind) = page.broken {
+            return Err(kind.into());
+        }
         let time = self.clock.now();
         let event = Event {
             index: page.next_index,
@@ -106,14 +113,14 @@ impl Recorder {
             key: request.key.clone(),
             value,
             node: Some(actor.node.clone()),
-            error: why.map(|why| why.as_str().into()),
+            error: why.map(|why| shortened(why).into()),
             client: None,
         };
-        let Page { file, line, next_index, tally, recent, watch, live } = &mut *page;
+        let Page { file, broken, line, next_index, tally, recent, watch, live } = &mut *page;
         line.clear();
         serde_json::to_writer(&mut *line, &event)?;
         line.push(b'\n');
-        file.write_all(line)?;
+        file.write_all(line).inspect_err(|error| *broken = Some(error.kind()))?;
         *next_index += 1;
         tally.count(kind);
         recent.see(&event);
@@ -128,9 +135,20 @@ impl Recorder {
 
     /// What has been recorded so far.
     pub(crate) fn tally(&self) -> Tally {
-        let page = self.page.lock().expect("nobody panics while holding it");
+        let page = self.page.lock().unwrap_or_else(PoisonError::into_inner);
         let (ok_per_second, p99_ns) = page.recent.pace(self.clock.now());
         Tally { ok_per_second, p99_ns, ..page.tally.clone() }
+    }
+}
+
+/// The longest text of an error that is recorded, in characters. A server may send a page of HTML with each of its refusals.
+const ERROR_CHARS_MAX: usize = 1_000;
+
+/// A text with no more than its first characters.
+fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(ERROR_CHARS_MAX) {
+        Some((at, _)) => format!("{}… ({} bytes in all)", &text[..at], text.len()).into(),
+        None => text.into(),
     }
 }
 
@@ -172,5 +190,33 @@ mod tests {
         let history = History::from_events(events).unwrap();
         let ends: Vec<_> = history.ops.iter().map(|op| (op.is_ok(), op.completed.is_some())).collect();
         assert_eq!(ends, [(true, true), (false, true), (false, false)]);
+    }
+
+    #[test]
+    fn an_error_of_megabytes_is_recorded_by_its_beginning() {
+        assert_eq!(shortened("connection lost"), "connection lost");
+        let page = "ß".repeat(4 << 20);
+        let kept = shortened(&page);
+        assert!(kept.starts_with(&"ß".repeat(ERROR_CHARS_MAX)), "{kept}");
+        assert!(kept.ends_with("ß… (8388608 bytes in all)"), "{kept}");
+    }
+
+    /// /dev/full takes nothing: the system says so of every write.
+    #[test]
+    fn after_half_a_line_nothing_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.jsonl");
+        let recorder = Recorder::create(&path, Clock::start(), None, None).unwrap();
+        let file = std::mem::replace(
+            &mut recorder.page.lock().unwrap().file,
+            File::options().write(true).open("/dev/full").unwrap(),
+        );
+        let actor = Actor { process: 0, node: "n1".into() };
+        let request = Request { f: F::Read, key: Value::Nil, value: Value::Nil };
+        let kind = |written: io::Result<Nanos>| written.expect_err("it is full").kind();
+        assert_eq!(kind(recorder.invoke(&actor, &request)), io::ErrorKind::StorageFull);
+        recorder.page.lock().unwrap().file = file;
+        assert_eq!(kind(recorder.invoke(&actor, &request)), io::ErrorKind::StorageFull, "and for good");
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "");
     }
 }

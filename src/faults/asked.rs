@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use tribunal_nemesis::{Act, Grudge, NodeId, Plan, Schedule, Wanted};
+use tribunal_nemesis::{Act, Drawn, Grudge, NodeId, Plan, Schedule, Wanted};
 use tribunal_reports::files;
 use tribunal_reports::run_info::RunInfo;
 
@@ -29,8 +29,7 @@ impl Nemesis {
         if let Some(path) = &args.schedule {
             let plan = read(path, seed, nodes)?;
             warn_of_late_steps(&plan, args);
-            let steps = plan.steps.iter().chain(plan.triggers.iter().map(|trigger| &trigger.step));
-            let names: BTreeSet<String> = steps.map(|step| step.fault.clone()).collect();
+            let names: BTreeSet<String> = plan.possible().map(|step| step.fault).collect();
             return Ok(Nemesis { names: names.into_iter().collect(), plan });
         }
         let wanted: Wanted = args.nemesis.parse().context("--nemesis")?;
@@ -43,16 +42,15 @@ impl Nemesis {
         };
         if let Some(text) = &args.grudge {
             let grudge = grudge(text, nodes).context("--grudge")?;
-            return Ok(Nemesis { names: vec!["partition".into()], plan: schedule.draw_grudge(&grudge) });
+            return Ok(Nemesis { names: vec!["partition".into()], plan: drawn(schedule, Some(grudge)) });
         }
         let names = schedule.wanted.names().into_iter().map(str::to_string).collect();
-        Ok(Nemesis { names, plan: schedule.draw() })
+        Ok(Nemesis { names, plan: drawn(schedule, None) })
     }
 
     /// Whether some fault does something that only a disk of the run's own can do.
     pub(crate) fn needs_disks(&self) -> bool {
-        let triggered = self.plan.triggers.iter().map(|trigger| &trigger.step);
-        let mut acts = self.plan.steps.iter().chain(triggered).flat_map(|step| &step.acts);
+        let mut acts = self.plan.possible().flat_map(|step| step.acts);
         acts.any(|timed| matches!(timed.act, Act::LosePower(..) | Act::FailDisk(..)))
     }
 
@@ -69,9 +67,16 @@ impl Nemesis {
     /// The plan, with its times counted from the start of the run instead of from when the clients begin.
     pub(crate) fn plan_from(&self, begin_ms: u64) -> Plan {
         let mut plan = self.plan.clone();
-        plan.steps.iter_mut().for_each(|step| step.at_ms += begin_ms);
+        let times = plan.steps.iter_mut().map(|step| &mut step.at_ms);
+        let times = times.chain(plan.drawn.iter_mut().map(|drawn| &mut drawn.begin_ms));
+        times.for_each(|at_ms| *at_ms = at_ms.saturating_add(begin_ms));
         plan
     }
+}
+
+/// A plan that is drawn as it comes.
+fn drawn(schedule: Schedule, grudge: Option<Grudge>) -> Plan {
+    Plan { drawn: vec![Drawn { begin_ms: 0, schedule, grudge }], ..Plan::default() }
 }
 
 fn grudge(text: &str, nodes: usize) -> Result<Grudge> {
@@ -107,13 +112,17 @@ fn clients_began_ms(record: &Path) -> u64 {
     running.map_or(0, |phase| phase.start_ns / 1_000_000)
 }
 
+/// How many steps are looked at for some that the run is too short for: a schedule may draw millions.
+const STEPS_LOOKED_AT: usize = 10_000;
+
 /// Steps that the run is too short for are no error, as triggers and leaders decide much of a schedule; but they are said.
 fn warn_of_late_steps(plan: &Plan, args: &RunArgs) {
     let limit_ms = args.time_limit.as_millis() as u64;
-    let late = plan.steps.iter().filter(|step| step.at_ms >= limit_ms).count();
+    let times: Vec<u64> = plan.in_order().take(STEPS_LOOKED_AT).map(|step| step.at_ms).collect();
+    let late = times.iter().filter(|at_ms| **at_ms >= limit_ms).count();
     if late > 0 {
         let limit = humantime::format_duration(args.time_limit);
-        let all = plan.steps.len();
+        let all = times.len();
         exit::complain(&format!("warning: {late} of {all} faults would come after --time-limit {limit}"));
     }
 }

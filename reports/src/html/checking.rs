@@ -117,8 +117,8 @@ fn row(part: &Part, all: u64, good: RunOutcome) -> Markup {
             (share(part.states as f64 / all.max(1) as f64))
             td {
                 @if let Some(stop) = &part.undecided {
-                    (elide(&stop.limit, 80)) " after " (count(stop.reached)) " of " (count(stop.of)) "; "
-                    code .phrase { (elide(&stop.flag, 40)) } " raises it"
+                    (elide(&stop.limit, 80)) " after " (count(stop.reached)) " of " (count(stop.of))
+                    @if !stop.flag.is_empty() { "; " code .phrase { (elide(&stop.flag, 40)) } " raises it" }
                 }
             }
         }
