@@ -537,3 +537,38 @@ fn watch_deaths(mut deaths: mpsc::UnboundedReceiver<Death>, failures: Arc<Failur
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::signal::{Signal, raise};
+
+    use super::*;
+    use crate::cli::Verb;
+
+    /// Whether a run counts as interrupted, and whether its check gives up, after one signal.
+    fn told(is_checking: bool, what: Signal) -> (bool, bool) {
+        let Verb::Run(args) = Cli::parse_from(["tribunal", "run", "register", "--quiet"]).verb else {
+            unreachable!("it says run");
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let live = Arc::new(Live::new(&args, Clock::start(), &dir.path().join("controller.log")));
+        let (interrupted, stop) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
+        let checking = Arc::new(AtomicBool::new(is_checking));
+        GIVE_UP.store(false, Ordering::Relaxed);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            watch_interrupts(stop.clone(), interrupted.clone(), checking, live).unwrap();
+            raise(what).unwrap();
+            stop.cancelled().await;
+        });
+        (interrupted.load(Ordering::Relaxed), GIVE_UP.swap(false, Ordering::Relaxed))
+    }
+
+    #[test]
+    fn the_first_signal_ends_the_run_or_the_check_of_it() {
+        for what in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            assert_eq!(told(false, what), (true, false), "{what}: the run ends, and is checked");
+            assert_eq!(told(true, what), (false, true), "{what}: there is nothing but the check to end");
+        }
+    }
+}

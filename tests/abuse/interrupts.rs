@@ -1,7 +1,6 @@
 //! Ways to be told to end, besides Ctrl-C in the middle of a run.
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -42,22 +41,4 @@ fn a_run_under_nohup_outlives_its_terminal() {
     wait_until("the run is under way", || says(&store, "history.jsonl", "ok"));
     kill(pid(&child), Signal::SIGHUP).unwrap();
     Ended::of(child.wait_with_output().unwrap()).expect(0);
-}
-
-/// Nearly every outcome is unknown, so that the check has no end.
-#[test]
-fn the_first_ctrl_c_while_checking_stops_the_check() {
-    let store = Store::in_memory();
-    let args = "run register --nodes 3 --nemesis none --keys 1 --ops-per-key 100000 --concurrency 60 --op-timeout 3ms \
-                --rate 400 --time-limit 4s --no-fail-fast --check-time-limit 10m --check-memory-limit 20GiB";
-    let child = store.command(args).spawn().expect("it starts");
-    wait_until("the check has begun", || says(&store, "controller.log", "checking"));
-    std::thread::sleep(Duration::from_secs(1));
-    assert_eq!(store.processes().len(), 1, "nothing but the controller is left: {:?}", store.processes());
-    let told = Instant::now();
-    kill(pid(&child), Signal::SIGINT).unwrap();
-    let ended = Ended::of(child.wait_with_output().unwrap()).expect(130);
-    assert!(told.elapsed() < Duration::from_secs(30));
-    assert!(ended.stdout.contains("The check was interrupted after "), "{}", ended.stdout);
-    assert_eq!(store.processes(), [""; 0]);
 }

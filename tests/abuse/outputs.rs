@@ -1,9 +1,10 @@
 //! Outputs that nobody reads, and devices that are full: a verdict is never lost for it.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::program::{Ended, Store};
+use crate::program::{Ended, Store, wait_until};
 
 const TRIBUNAL: &str = env!("CARGO_BIN_EXE_tribunal");
 
@@ -107,4 +108,53 @@ fn a_full_disk_erases_no_violation() {
         ended.stdout
     );
     assert_eq!(store.processes(), [""; 0]);
+}
+
+/// Starts a run, and does something to its directory as soon as there is a history.
+fn meddled(store: &Store, args: &str, meddle: impl Fn(&Path)) -> Ended {
+    let child = store.command(args).spawn().expect("it starts");
+    let written =
+        |run: &Path| std::fs::metadata(run.join("history.jsonl")).is_ok_and(|file| file.len() > 1_000);
+    wait_until("there is a history", || {
+        let runs = std::fs::read_dir(store.path().join("register")).into_iter().flatten().flatten();
+        runs.map(|run| run.path()).any(|run| written(&run))
+    });
+    meddle(&store.run_directory("register"));
+    let ended = Ended::of(child.wait_with_output().unwrap());
+    assert_eq!(store.processes(), [""; 0]);
+    ended
+}
+
+const FOUND: &str = "run register --nodes 3 --bug stale-read --nemesis partition --seed 3 --time-limit 60s";
+
+#[test]
+fn a_verdict_that_cannot_be_kept_is_printed() {
+    // A directory in the place of the file: nothing can be written there.
+    let block = |run: &Path| std::fs::create_dir(run.join("verdict.json.partial")).unwrap();
+    let store = Store::in_memory();
+    let ended = meddled(&store, FOUND, block).expect(1);
+    assert!(ended.stderr.contains("cannot write verdict.json"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the verdict is kept nowhere"), "{}", ended.stderr);
+    assert!(ended.stdout.contains("not linearizable") && ended.stdout.contains("✗"), "{}", ended.stdout);
+    assert!(store.run_directory("register").extension().is_some(), "the directory is not complete");
+
+    let store = Store::in_memory();
+    let quiet = "run register --nodes 3 --nemesis none --rate 100 --time-limit 2s";
+    let ended = meddled(&store, quiet, block).expect(3);
+    assert!(ended.stderr.contains("harness failure: cannot write verdict.json"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_violation_proved_during_the_run_needs_no_history() {
+    let spoil = |run: &Path| {
+        let mut history = std::fs::File::options().write(true).open(run.join("history.jsonl")).unwrap();
+        history.write_all(b"torn").unwrap();
+    };
+    let store = Store::in_memory();
+    let ended = meddled(&store, FOUND, spoil).expect(1);
+    assert!(ended.stdout.contains("fits nowhere. This was proved during the run"), "{}", ended.stdout);
+    let verdict = std::fs::read_to_string(store.run_directory("register").join("verdict.json")).unwrap();
+    let verdict: serde_json::Value = serde_json::from_str(&verdict).unwrap();
+    assert_eq!((&verdict["outcome"], &verdict["exit_code"]), (&"violation".into(), &1.into()));
+    assert_eq!(verdict["harness_failure"]["source"], "store");
 }
