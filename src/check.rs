@@ -33,6 +33,7 @@ use crate::exit;
 use crate::input::{InputArgs, is_standard};
 use crate::junit;
 use crate::limits::LimitArgs;
+use crate::panics::caught;
 use crate::record::typed;
 
 #[derive(clap::Args)]

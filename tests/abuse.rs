@@ -2,7 +2,11 @@
 
 mod files;
 mod guard;
+mod interrupts;
+mod outputs;
+mod replays;
 mod serving;
+mod sizes;
 mod terminal;
 
 use std::process::Command;

@@ -227,6 +227,17 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_end_is_an_error_and_no_exhaustion() {
+        let why = read_bounded(io::repeat(b'x'), 1 << 20).unwrap_err().to_string();
+        assert_eq!(why, "it is longer than the 1 MiB that are read of such a file");
+        assert_eq!(read_bounded(&b"1234"[..], 4).unwrap(), b"1234");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("verdict.json");
+        File::create(&path).unwrap().set_len(2 << 30).unwrap();
+        assert_eq!(read(&path).unwrap_err().kind(), ErrorKind::FileTooLarge);
+    }
+
+    #[test]
     fn a_link_in_place_of_a_file_is_replaced() {
         let (home, dir) = home();
         for name in ["report.html", "report.html.partial"] {

@@ -130,7 +130,7 @@ const FOUND: &str = "run register --nodes 3 --bug stale-read --nemesis partition
 #[test]
 fn a_verdict_that_cannot_be_kept_is_printed() {
     // A directory in the place of the file: nothing can be written there.
-    let block = |run: &Path| std::fs::create_dir(run.join("verdict.json.partial")).unwrap();
+    let block = |run: &Path| std::fs::create_dir(run.join("verdict.json")).unwrap();
     let store = Store::in_memory();
     let ended = meddled(&store, FOUND, block).expect(1);
     assert!(ended.stderr.contains("cannot write verdict.json"), "{}", ended.stderr);
