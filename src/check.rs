@@ -36,6 +36,7 @@ use crate::exit;
 use crate::input::{InputArgs, is_standard};
 use crate::junit;
 use crate::limits::LimitArgs;
+use crate::panics::caught;
 use crate::record::typed;
 
 #[derive(clap::Args)]
@@ -55,8 +56,8 @@ pub(crate) struct Args {
     limits: LimitArgs,
 
     /// How many threads work on it [default: one for each processor]
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZero<usize>>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    threads: Option<u16>,
 
     /// Replay the certificate of every linearizable part through the plain model
     #[arg(long)]
@@ -112,7 +113,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         return exit::usage(error);
     }
     let mut suites = Vec::new();
-    let threads = args.threads.or(thread::available_parallelism().ok()).map_or(1, NonZero::get);
+    let available = || thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = args.threads.map_or_else(available, usize::from);
     let workers = threads.min(args.paths.len());
     let next = AtomicUsize::new(0);
     let (done, arrivals) = mpsc::channel();
@@ -124,7 +126,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(path) = args.paths.get(at) else { return };
-                    if done.send((at, judge(path, args, threads / workers))).is_err() {
+                    let judged = caught(|| judge(path, args, threads / workers));
+                    let judged = judged.map_err(|error| error.context(Broken)).and_then(|judged| judged);
+                    if done.send((at, judged)).is_err() {
                         return;
                     }
                 }
@@ -155,6 +159,16 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         exit::complain(&tally.to_string());
     }
     ExitCode::from(tally.exit_code())
+}
+
+/// The context of an error that is a mistake of ours, and none of the history.
+#[derive(Debug)]
+struct Broken;
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("harness failure")
+    }
 }
 
 /// What CI is told of one history.
@@ -245,6 +259,7 @@ struct Tally {
     errors: usize,
     /// How many runs among the unknown ones were interrupted.
     interrupted: usize,
+    broke: usize,
 }
 
 impl Tally {
@@ -257,6 +272,7 @@ impl Tally {
             Ok(RunOutcome::Violation) => &mut self.violations,
             Ok(RunOutcome::Unknown) => &mut self.unknown,
             Ok(RunOutcome::HarnessFailure) => &mut self.failures,
+            Err(error) if error.is::<Broken>() => &mut self.broke,
             Err(_) => &mut self.errors,
         } += 1;
         self.interrupted +=
@@ -267,6 +283,7 @@ impl Tally {
     fn exit_code(&self) -> u8 {
         match self {
             Tally { violations: 1.., .. } => 1,
+            Tally { broke: 1.., .. } => exit::HARNESS,
             Tally { errors: 1.., .. } => exit::USAGE,
             Tally { failures: 1.., .. } => exit::HARNESS,
             Tally { interrupted: 1.., .. } => exit::INTERRUPTED,
@@ -278,8 +295,8 @@ impl Tally {
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Tally { linearizable, convergent, violations, unknown, failures, errors, .. } = self;
-        let all = linearizable + convergent + violations + unknown + failures + errors;
+        let Tally { linearizable, convergent, violations, unknown, failures, errors, broke, .. } = self;
+        let all = linearizable + convergent + violations + unknown + failures + errors + broke;
         write!(out, "{all} histories: {linearizable} linearizable, ")?;
         if *convergent > 0 {
             write!(out, "{convergent} convergent, ")?;
@@ -287,6 +304,9 @@ impl std::fmt::Display for Tally {
         write!(out, "{violations} not, {unknown} unknown")?;
         if *failures > 0 {
             write!(out, ", {failures} in which the harness failed")?;
+        }
+        if *broke > 0 {
+            write!(out, ", {broke} broke the checker")?;
         }
         if *errors > 0 { write!(out, ", {errors} could not be read") } else { Ok(()) }
     }
@@ -311,5 +331,12 @@ mod tests {
         let all = Tally { interrupted: 0, ..all };
         assert_eq!(worst(Tally { ..all }), 2);
         assert_eq!(worst(Tally { unknown: 0, ..all }), 0);
+        let mut tally = Tally { linearizable: 5, errors: 1, ..Tally::default() };
+        tally.count(&caught(|| panic!("a mistake")).map_err(|error| error.context(Broken)));
+        assert_eq!(tally.exit_code(), exit::HARNESS);
+        assert_eq!(
+            tally.to_string(),
+            "7 histories: 5 linearizable, 0 not, 0 unknown, 1 broke the checker, 1 could not be read"
+        );
     }
 }

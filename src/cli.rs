@@ -1,5 +1,6 @@
 //! The command line: types and their help, nothing else.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -159,10 +160,13 @@ fn parse_concurrency(text: &str) -> Result<Concurrency, String> {
     }
 }
 
+/// The most of anything that is counted on the command line.
+const COUNT_MAX: usize = 1_000_000;
+
 fn parse_count(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(count) if count > 0 => Ok(count),
-        _ => Err("expected a whole number of at least 1".into()),
+        Ok(count) if (1..=COUNT_MAX).contains(&count) => Ok(count),
+        _ => Err(format!("expected a whole number from 1 to {COUNT_MAX}")),
     }
 }
 
@@ -184,12 +188,19 @@ impl Rate {
     }
 }
 
+/// From one operation in a quarter of an hour to more than any system answers.
+const RATES: RangeInclusive<f64> = 0.001..=1e9;
+
 fn parse_rate(text: &str) -> Result<Rate, String> {
     match (text, text.parse::<f64>()) {
         ("spells", _) => Ok(Rate::Spells),
         ("full", _) => Ok(Rate::Full),
-        (_, Ok(rate)) if rate > 0.0 && rate.is_finite() => Ok(Rate::PerSecond(rate)),
-        _ => Err("expected operations per second, more than 0, or full, or spells".into()),
+        (_, Ok(rate)) if RATES.contains(&rate) => Ok(Rate::PerSecond(rate)),
+        _ => Err(format!(
+            "expected operations per second, from {} to {}, or full, or spells",
+            RATES.start(),
+            RATES.end()
+        )),
     }
 }
 
@@ -200,11 +211,27 @@ fn parse_share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A duration with its unit, such as `300ms`, `30s` or `2m`; not zero.
+/// The longest duration on the command line: longer than any run, and short enough to be added to any time.
+const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
+
+/// A duration with its unit, such as `300ms`, `30s` or `2m`; not zero, and no more than a year.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("expected a duration with its unit, such as 500ms, 30s or 2m".into()),
+        Ok(duration) if duration.is_zero() || duration > DURATION_MAX => {
+            Err("expected more than nothing and at most a year".into())
+        }
+        Ok(duration) => Ok(duration),
+        Err(_) => Err("expected a duration with its unit, such as 500ms, 30s or 2m".into()),
+    }
+}
+
+/// The longest wait for one answer: the end of a run may have to wait as long.
+const OP_TIMEOUT_MAX: Duration = Duration::from_secs(600);
+
+fn parse_op_timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        timeout if timeout > OP_TIMEOUT_MAX => Err("expected at most 10m".into()),
+        timeout => Ok(timeout),
     }
 }
 
@@ -310,8 +337,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     pub(crate) reads: Option<f64>,
 
-    /// How long a client waits for an answer before the outcome counts as unknown
-    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_duration)]
+    /// How long a client waits for an answer before the outcome counts as unknown; at most 10m
+    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_op_timeout)]
     pub(crate) op_timeout: Duration,
 
     /// How long the healed nodes may take to converge, where a model (convergent-set) judges what they show in the end
@@ -448,8 +475,26 @@ mod tests {
     #[test]
     fn durations_need_a_unit() {
         assert_eq!(parse_duration("1m 30s"), Ok(Duration::from_secs(90)));
-        for wrong in ["", "30", "0s", "-1s", "soon"] {
+        for wrong in ["", "30", "0s", "-1s", "soon", "2years", "99999999999999999999s"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(parse_op_timeout("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(parse_op_timeout("11m"), Err("expected at most 10m".into()));
+    }
+
+    #[test]
+    fn numbers_have_a_range() {
+        assert_eq!(parse_rate("0.001"), Ok(Rate::PerSecond(0.001)));
+        for wrong in ["0", "-1", "1e-300", "0.0009", "1e300", "inf", "NaN", "fast"] {
+            let error = parse_rate(wrong).expect_err(wrong);
+            assert!(error.contains("from 0.001 to 1000000000"), "{error}");
+        }
+        for wrong in ["0", "-1", "1000001", "18446744073709551616", "1.5"] {
+            let error = parse_count(wrong).expect_err(wrong);
+            assert_eq!(error, "expected a whole number from 1 to 1000000");
+        }
+        for wrong in ["NaN", "-0.1", "1.1", "inf"] {
+            assert!(parse_share(wrong).is_err(), "{wrong}");
         }
     }
 }

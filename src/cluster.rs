@@ -25,7 +25,7 @@ use futures_util::future::join_all;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tribunal_nemesis::{
     Act, Damage, DiskCounters, Kin, Links, NodeCgroup, NodeId, NodeState, Nodes, Trouble, family_and_strays,
     remove_cgroup,
@@ -63,6 +63,9 @@ pub(crate) struct Network<'a> {
 /// How long a node may take to stop when it is paused, and how often it is looked at.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 const STOP_POLL: Duration = Duration::from_millis(1);
+
+/// How long a node may take to end, once it has been told to and then killed.
+const END_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often a node that is not ready is asked again.
 const READY_POLL: Duration = Duration::from_millis(50);
@@ -189,8 +192,10 @@ impl Cluster {
             let node = node.clone();
             tokio::spawn(async move { node.terminate().await })
         });
-        for end in ends.collect::<Vec<_>>() {
-            let _ = end.await;
+        for (end, node) in ends.collect::<Vec<_>>().into_iter().zip(&self.nodes) {
+            if !matches!(timeout(END_PATIENCE, end).await, Ok(Ok(()))) {
+                bail!("{} did not end within {END_PATIENCE:?}, although it was killed", node.place.name);
+            }
         }
         // With all nodes down, whatever is left was a part of one.
         let (_, strays) = family_and_strays(&Kin::default());

@@ -5,7 +5,7 @@ mod recent;
 pub(crate) mod recorder;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -25,6 +25,9 @@ use recorder::{Actor, Recorder};
 /// After a failure that cost nothing (a refused connection, say) a worker waits this long before it asks again:
 /// a node that is down would otherwise fill the history with refusals.
 const FAIL_BACKOFF: Duration = Duration::from_millis(50);
+
+/// How long an operation may still take when the run is to end, whatever `--op-timeout` allows.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A final read that was not answered is asked again, by a new process, at most this often.
 const FINAL_READ_TRIES_MAX: usize = 10;
@@ -91,7 +94,7 @@ impl Controller {
                 return Ok(());
             }
             let request = self.lock_workload().next(worker);
-            let completion = self.ask(&mut hand, &request).await?;
+            let completion = self.ask(&mut hand, &request, stop).await?;
             self.lock_workload().observe(worker, &request, &completion);
             match completion {
                 Completion::Ok(_) => {}
@@ -165,7 +168,7 @@ impl Controller {
         }
         finish(reading, stop).await?;
         let left =
-            |pile: &Arc<Mutex<Vec<Request>>>| pile.lock().expect("nobody panics while holding it").len();
+            |pile: &Arc<Mutex<Vec<Request>>>| pile.lock().unwrap_or_else(PoisonError::into_inner).len();
         let asked = requests.len() * piles.len();
         Ok(FinalReads { asked, answered: asked - piles.iter().map(left).sum::<usize>() })
     }
@@ -177,14 +180,14 @@ impl Controller {
         stop: &CancellationToken,
     ) -> Result<()> {
         let mut hand = self.fresh_hand(worker);
-        let take = || requests.lock().expect("nobody panics while holding it").pop();
+        let take = || requests.lock().unwrap_or_else(PoisonError::into_inner).pop();
         while let Some(request) = take() {
             let mut answered = false;
             for _ in 0..FINAL_READ_TRIES_MAX {
                 if stop.is_cancelled() {
                     break;
                 }
-                let completion = self.ask(&mut hand, &request).await?;
+                let completion = self.ask(&mut hand, &request, stop).await?;
                 answered = matches!(completion, Completion::Ok(_));
                 if answered {
                     break;
@@ -193,16 +196,23 @@ impl Controller {
                 sleep(FAIL_BACKOFF).await;
             }
             if !answered {
-                requests.lock().expect("nobody panics while holding it").push(request);
+                requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    async fn ask(&self, hand: &mut Hand, request: &Request) -> Result<Completion> {
+    async fn ask(&self, hand: &mut Hand, request: &Request, stop: &CancellationToken) -> Result<Completion> {
         self.recorder.invoke(&hand.actor, request).context("cannot write history.jsonl")?;
-        let completion = hand.client.invoke(request).await;
+        let patience = async {
+            stop.cancelled().await;
+            sleep(LAST_PATIENCE).await;
+        };
+        let completion = tokio::select! {
+            completion = hand.client.invoke(request) => completion,
+            () = patience => Completion::Info("the run ended before there was an answer".into()),
+        };
         self.recorder.complete(&hand.actor, request, &completion).context("cannot write history.jsonl")?;
         Ok(completion)
     }
@@ -216,7 +226,7 @@ impl Controller {
     }
 
     fn lock_workload(&self) -> std::sync::MutexGuard<'_, Box<dyn Workload>> {
-        self.workload.lock().expect("nobody panics while holding it")
+        self.workload.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,7 +1,7 @@
 //! How the program leaves: its exit codes, in one place (`tribunal --help` lists them), and its last words.
 
 use std::borrow::Cow;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -44,15 +44,16 @@ pub(crate) fn harness(error: anyhow::Error) -> ExitCode {
     ExitCode::from(HARNESS)
 }
 
-/// One line to standard error: a line break in it is shown, not made. A reader that has gone away changes nothing.
+/// One line to standard error: a line break in it is shown, not made. A reader that has gone away, or a device
+/// that is full, changes nothing: unlike `eprintln!`, this never panics.
 pub(crate) fn complain(line: &str) {
     complain_in_lines(&wording::one_line(line));
 }
 
 /// One line or several to standard error. Those after the first are indented: none can pass for a message of its own.
 pub(crate) fn complain_in_lines(text: &str) {
-    let text = shown(text.trim_end()).replace('\n', "\n  ");
-    let _ = writeln!(std::io::stderr(), "{text}"); // as said above
+    let text = shown(text.trim_end()).replace('\n', "\n  ") + "\n";
+    let _ = std::io::stderr().write_all(text.as_bytes()); // as said above
 }
 
 /// An outcome to standard output, its first line in the colour of the outcome where colours are wanted: on a terminal,
@@ -67,22 +68,36 @@ pub(crate) fn say_outcome(text: &str, outcome: RunOutcome) {
     let style = colour.on_default().bold();
     let text = shown(text);
     let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-    let _ = write!(anstream::stdout(), "{style}{first}{style:#}\n{rest}"); // as below
+    let mut out = anstream::stdout();
+    let written = write!(out, "{style}{first}{style:#}\n{rest}").and_then(|()| out.flush());
+    said(&text, written);
 }
 
-/// A text for people to standard output. A reader that has gone away (a closed pipe) changes nothing.
+/// A text for people to standard output.
 pub(crate) fn say(text: &str) {
-    let _ = std::io::stdout().write_all(shown(text).as_bytes());
+    print(&shown(text));
 }
 
 /// The same as [`say`] on standard error, where standard output is for machines.
 pub(crate) fn say_aside(text: &str) {
-    let _ = std::io::stderr().write_all(shown(text).as_bytes()); // as above
+    let _ = std::io::stderr().write_all(shown(text).as_bytes()); // as said of complaints
 }
 
 /// For machines to standard output, as it is.
 pub(crate) fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes()); // as above
+    let mut out = io::stdout();
+    said(text, out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// What became of writing a text to standard output; it changes no exit code. A reader that has gone away (a closed pipe)
+/// wants no more. A device that is full keeps nothing: the text goes to standard error instead.
+fn said(text: &str, written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        complain(&format!("warning: cannot write to standard output: {error}"));
+        say_aside(text);
+    }
 }
 
 /// For machines to standard error, as it is.

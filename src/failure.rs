@@ -5,7 +5,7 @@
 //! proved, and never proves one.
 
 use std::fmt::Display;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 use tribunal_reports::judgement::HarnessFailure;
@@ -23,14 +23,14 @@ impl Failures {
 
     /// Something broke in this part of the harness.
     pub(crate) fn raise(&self, source: &str, error: impl Display) {
-        let mut first = self.first.lock().expect("nobody panics while holding it");
-        // `{:#}` gives an anyhow error with its causes.
-        first.get_or_insert_with(|| HarnessFailure { source: source.into(), error: format!("{error:#}") });
+        // `{:#}` gives an anyhow error with its causes. Said before the lock is taken: a panic is a failure, too.
+        let failure = HarnessFailure { source: source.into(), error: format!("{error:#}") };
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
         self.stop.cancel();
     }
 
     /// The first one, if any.
     pub(crate) fn first(&self) -> Option<HarnessFailure> {
-        self.first.lock().expect("nobody panics while holding it").clone()
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -4,8 +4,9 @@ mod asked;
 mod sight;
 
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -34,8 +35,8 @@ struct Page {
     file: LineFile,
     /// Labels, each with when it was applied, in ns.
     in_force: BTreeMap<usize, (String, u64)>,
-    /// When the steps of the plan are due, in ms, in order.
-    due_ms: Vec<u64>,
+    /// When the steps of the plan are due that were not yet when this was last looked at, in ms, in order.
+    due_ms: Peekable<Box<dyn Iterator<Item = u64> + Send>>,
     /// The first line that could not be written.
     broken: Option<std::io::Error>,
     /// What was seen when each fault in force was applied.
@@ -53,8 +54,8 @@ struct Numbered<'a> {
 impl Faults {
     pub(crate) fn create(path: &Path, clock: Clock, live: Arc<Live>) -> Result<Self> {
         let file = LineFile::create(path).with_context(|| format!("cannot create {}", path.display()))?;
-        let page =
-            Page { file, in_force: BTreeMap::new(), due_ms: Vec::new(), broken: None, seen: BTreeMap::new() };
+        let due_ms = due(std::iter::empty());
+        let page = Page { file, in_force: BTreeMap::new(), due_ms, broken: None, seen: BTreeMap::new() };
         Ok(Faults { clock, live, page: Mutex::new(page) })
     }
 
@@ -71,7 +72,7 @@ impl Faults {
         stop: &CancellationToken,
     ) -> Result<()> {
         let clock = self.clock;
-        self.lock().due_ms = plan.steps.iter().map(|step| step.at_ms).collect();
+        self.lock().due_ms = due(plan.in_order().map(|step| step.at_ms));
         let (sight, signals) = Sight::open(&plan, cluster.clone(), recorder.clone());
         let record = |fault: FaultRecord| self.record(fault, &sight);
         let nodes = cluster.clone();
@@ -134,8 +135,9 @@ impl Faults {
     /// When the next fault is due, if one is.
     pub(crate) fn next(&self) -> Option<Duration> {
         let now_ms = self.clock.now() / 1_000_000;
-        let due = self.lock().due_ms.iter().copied().find(|due| *due > now_ms)?;
-        Some(Duration::from_millis(due - now_ms))
+        let due_ms = &mut self.lock().due_ms;
+        while due_ms.next_if(|due| *due <= now_ms).is_some() {}
+        Some(Duration::from_millis(due_ms.peek()? - now_ms))
     }
 
     /// How many lines faults.jsonl has.
@@ -144,8 +146,15 @@ impl Faults {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Page> {
-        self.page.lock().expect("nobody panics while holding it")
+        self.page.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn due(
+    times_ms: impl Iterator<Item = u64> + Send + 'static,
+) -> Peekable<Box<dyn Iterator<Item = u64> + Send>> {
+    let times_ms: Box<dyn Iterator<Item = u64> + Send> = Box::new(times_ms);
+    times_ms.peekable()
 }
 
 /// A change that takes longer than this is said with how long it took, in ms: its time is when it began (a fault) or

@@ -74,9 +74,10 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 /// The text in such a file.
 ///
 /// # Errors
-/// As [`open`], and when it is not UTF-8.
+/// As [`open`], and when it is not UTF-8, or longer than [`files::BYTES_MAX`].
 pub(crate) fn read_text(path: &Path) -> io::Result<String> {
-    io::read_to_string(open(path)?)
+    let bytes = files::read_bounded(open(path)?, files::BYTES_MAX)?;
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
 /// Whether a path leads to a file that this process has open.

@@ -7,7 +7,7 @@ use tribunal_checker::check::{Options, Unfit, check};
 use tribunal_checker::history::History;
 use tribunal_checker::limits::{Limits, TimeLimit};
 use tribunal_checker::model::ModelKind;
-use tribunal_checker::verdict::Verdict;
+use tribunal_checker::verdict::{Undecided, Verdict};
 use tribunal_reports::judgement::CheckCost;
 
 use crate::cli::{parse_duration, parse_size};
@@ -28,7 +28,7 @@ pub(crate) struct LimitArgs {
     pub(crate) check_states_limit: u64,
 }
 
-/// Set by a second Ctrl-C: the check under way gives up, and says how far it came.
+/// Set by Ctrl-C while a run is checked: the check gives up, and says how far it came.
 pub(crate) static GIVE_UP: AtomicBool = AtomicBool::new(false);
 
 impl LimitArgs {
@@ -54,7 +54,15 @@ impl LimitArgs {
             }),
             progress,
         };
-        let verdict = check(history, model, &Options { limits, ..how })?;
+        let mut verdict = check(history, model, &Options { limits, ..how })?;
+        if GIVE_UP.load(Ordering::Relaxed) {
+            // To the checker, time was up.
+            let time_is_up = |stop: &&mut Undecided| stop.flag == "--check-time-limit";
+            for stop in verdict.parts.iter_mut().filter_map(|part| part.undecided.as_mut()).filter(time_is_up)
+            {
+                *stop = Undecided { limit: "interrupted".into(), flag: String::new(), ..*stop };
+            }
+        }
         let took_ms = start.elapsed().as_millis() as u64;
         Ok((verdict, CheckCost { took_ms, memory_peak_bytes: memory("VmHWM:") }))
     }

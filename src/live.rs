@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -133,7 +133,7 @@ impl Live {
         if let Some(log) = &self.log {
             let line = format!("{:.6} {}\n", ns as f64 / 1e9, one_line(line));
             // A full disk has its own way of ending a run.
-            let _ = log.lock().expect("nobody panics while holding it").write_all(line.as_bytes());
+            let _ = log.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
         }
     }
 
@@ -243,6 +243,6 @@ impl Live {
     }
 
     fn now(&self) -> std::sync::MutexGuard<'_, Now> {
-        self.now.lock().expect("nobody panics while holding it")
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! Tribunal: puts a distributed system on trial.
 
-// `exit` is the one way to a terminal: nothing foreign acts there.
+// `exit` is the one way to a terminal: nothing foreign acts there, and nothing panics when nobody reads.
 #![warn(clippy::print_stderr)]
 
 mod check;
@@ -15,6 +15,7 @@ mod failure;
 mod faults;
 mod github;
 mod input;
+mod interrupts;
 mod journal;
 mod judge;
 mod junit;
@@ -24,6 +25,7 @@ mod list;
 mod live;
 mod manual;
 mod matrix;
+mod panics;
 mod record;
 mod repeat;
 mod report;
@@ -53,7 +55,7 @@ fn main() -> ExitCode {
             }
             colours(cli.color);
             exit::ASCII.store(cli.ascii, Ordering::Relaxed);
-            dispatch(cli.verb)
+            panics::caught(|| dispatch(cli.verb)).unwrap_or_else(exit::harness)
         }
         Err(error) => {
             // What was typed is in it, and a shell may have typed the names of a stranger's files.

@@ -1,6 +1,5 @@
 //! Shell completions and manual pages, made from the same types as the command line itself.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -28,7 +27,7 @@ pub(crate) struct ManArgs {
 pub(crate) fn completions(args: &CompletionsArgs) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "tribunal", &mut script);
-    let _ = io::stdout().write_all(&script); // a reader that has gone away wants no more
+    exit::print(&String::from_utf8_lossy(&script));
     ExitCode::SUCCESS
 }
 
@@ -41,7 +40,7 @@ pub(crate) fn man(args: &ManArgs) -> ExitCode {
         None => {
             let mut page = Vec::new();
             let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
-            let _ = io::stdout().write_all(&page); // as above
+            exit::print(&String::from_utf8_lossy(&page));
             rendered.context("cannot render the manual")
         }
     };

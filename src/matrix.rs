@@ -21,7 +21,6 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, ensure};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tribunal_reports::files::{self, Durable};
 use tribunal_reports::html::matrix_page;
@@ -36,6 +35,7 @@ use tribunal_reports::wording::{count, counted, elide, millis};
 
 use crate::cli::parse_duration;
 use crate::exit;
+use crate::interrupts::Interrupts;
 use crate::list::table;
 
 #[derive(clap::Args)]
@@ -194,8 +194,7 @@ impl Session {
 
     /// Makes the runs, `jobs` at a time. Returns whether it was interrupted.
     async fn work(&mut self, jobs: u8) -> Result<bool> {
-        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let mut interrupts = Interrupts::listen()?;
         let stop = CancellationToken::new();
         let mut due = self.tasks();
         let all = self.matrix.rows.len() * self.matrix.seeds as usize;
@@ -230,8 +229,7 @@ impl Session {
                     row.summarise();
                     self.save()?;
                 }
-                _ = interrupt.recv() => wind_down(&stop),
-                _ = terminate.recv() => wind_down(&stop),
+                () = interrupts.next() => wind_down(&stop),
             }
         }
     }

@@ -10,11 +10,11 @@ use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid, getppid};
 use tokio::process::Command;
-use tokio::signal::unix::{SignalKind, signal};
 use tribunal_reports::run_info::without_flags;
 
 use crate::cli::RunArgs;
 use crate::exit;
+use crate::interrupts::Interrupts;
 
 /// Makes the runs, and exits with the worst of what they came to.
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
@@ -40,8 +40,7 @@ struct Runs {
 }
 
 async fn all(args: &RunArgs) -> Result<Runs> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupts = Interrupts::listen()?;
     let tribunal = std::env::current_exe().context("cannot find the tribunal executable")?;
     let words = without_flags(&args.typed, &["--repeat", "--seed"]);
     let first = args.seed.unwrap_or_else(|| u64::from(rand::random::<u16>()));
@@ -69,8 +68,7 @@ async fn all(args: &RunArgs) -> Result<Runs> {
         let status = loop {
             tokio::select! {
                 status = child.wait() => break status.context("cannot wait for a run")?,
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+                () = interrupts.next() => {}
             }
             interrupted = true;
             let _ = pid.map(|pid| kill(pid, Signal::SIGINT)); // it may have ended by itself

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tribunal_checker::model::ModelKind;
 use tribunal_nemesis::Links;
 use tribunal_reports::judgement::Circumstances;
-use tribunal_reports::run_info::{Ending, FinalReads, Strangers};
+use tribunal_reports::run_info::{Ending, FinalReads, RunInfo, Strangers};
 use tribunal_reports::wording::counted;
 use tribunal_systems::{Place, Switches, System, Wiring};
 use tribunal_workloads::Options;
@@ -31,12 +31,14 @@ use crate::controller::recorder::Recorder;
 use crate::exit;
 use crate::failure::Failures;
 use crate::faults::{Faults, Nemesis};
+use crate::interrupts::Interrupts;
 use crate::journal::Journal;
 use crate::judge;
 use crate::junit::Junit;
 use crate::limits::GIVE_UP;
 use crate::live::status::{Check, NodeNow, Status};
 use crate::live::{Live, TICK, keyboard};
+use crate::panics::{self, caught, survived};
 use crate::record::RunRecord;
 use crate::store::Store;
 use crate::watch::{self, Watch};
@@ -66,7 +68,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::harness(error.into()),
     };
-    match runtime.block_on(Trial::hold(&plan, &mut junit)) {
+    match caught(|| runtime.block_on(Trial::hold(&plan, &mut junit))).and_then(|held| held) {
         Ok(code) => code,
         Err(error) => {
             junit.broke(&error);
@@ -194,6 +196,8 @@ struct Trial<'a> {
     stop: CancellationToken,
     failures: Arc<Failures>,
     interrupted: Arc<AtomicBool>,
+    /// Whether nothing is left to be done but the check.
+    checking: Arc<AtomicBool>,
     record: RunRecord,
     cluster: Arc<Cluster>,
     links: Arc<Links>,
@@ -214,18 +218,20 @@ impl<'a> Trial<'a> {
         let junit = &*junit;
         let mut trial = Trial::open(plan, junit, &store, started).await?;
 
-        trial.start().await;
-        trial.drive().await;
-        trial.heal().await;
-        trial.final_reads().await;
-        trial.stop().await;
+        panics::fail(trial.failures.clone());
+        survived(trial.start()).await;
+        survived(trial.drive()).await;
+        survived(trial.heal()).await;
+        survived(trial.final_reads()).await;
+        survived(trial.stop()).await;
 
         let live = trial.live.clone();
-        let circumstances = trial.close();
+        trial.checking.store(true, Ordering::Relaxed);
+        let (info, circumstances) = trial.close();
         junit.phase("checking");
-        let judged = judge::judge_and_report(&mut store, &plan.args, circumstances, &live);
+        let judged = judge::judge_and_report(&mut store, &plan.args, info, circumstances, &live);
         live.end();
-        judged
+        Ok(judged)
     }
 
     /// Opens everything that can fail for a reason of this machine, before the first process is started.
@@ -234,7 +240,8 @@ impl<'a> Trial<'a> {
         let live = Arc::new(Live::new(&plan.args, clock, &store.path().join("controller.log")));
         let stop = CancellationToken::new();
         let failures = Arc::new(Failures::new(stop.clone()));
-        let interrupted = watch_interrupts(stop.clone(), live.clone())?;
+        let (interrupted, checking) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
+        watch_interrupts(stop.clone(), interrupted.clone(), checking.clone(), live.clone())?;
         watch_questions(live.clone())?;
         keyboard::watch(live.clone());
 
@@ -311,6 +318,7 @@ impl<'a> Trial<'a> {
             stop,
             failures,
             interrupted,
+            checking,
             record,
             cluster,
             links,
@@ -499,7 +507,7 @@ impl<'a> Trial<'a> {
     }
 
     /// Puts the last of the run on disk and says what there is besides the history.
-    fn close(mut self) -> Circumstances {
+    fn close(mut self) -> (RunInfo, Circumstances) {
         let interrupted = self.interrupted.load(Ordering::Relaxed);
         self.record.info.ending = Some(Ending {
             events: self.controller.recorder.events(),
@@ -510,7 +518,8 @@ impl<'a> Trial<'a> {
         if let Err(error) = self.record.save() {
             self.failures.raise("store", error);
         }
-        Circumstances { harness_failure: self.failures.first(), interrupted, ..Circumstances::default() }
+        let harness_failure = self.failures.first();
+        (self.record.info, Circumstances { harness_failure, interrupted, ..Circumstances::default() })
     }
 
     /// A phase begins; gives when, in nanoseconds since the start of the run.
@@ -522,24 +531,28 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// Ctrl-C and SIGTERM end a run in order: heal, stop, save, check. A second one cuts the check short.
-fn watch_interrupts(stop: CancellationToken, live: Arc<Live>) -> Result<Arc<AtomicBool>> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = interrupted.clone();
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+/// Ctrl-C, SIGTERM and SIGHUP end a run in order: heal, stop, save, check. One that comes while the run is checked, and the
+/// second in any case, cuts the check short.
+fn watch_interrupts(
+    stop: CancellationToken,
+    interrupted: Arc<AtomicBool>,
+    checking: Arc<AtomicBool>,
+    live: Arc<Live>,
+) -> Result<()> {
+    let mut interrupts = Interrupts::listen()?;
     tokio::spawn(async move {
         loop {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-            if !flag.swap(true, Ordering::Relaxed) {
-                live.event("interrupted: healing, stopping, checking what exists");
-            } else {
+            interrupts.next().await;
+            if checking.load(Ordering::Relaxed) || interrupted.swap(true, Ordering::Relaxed) {
+                live.event("interrupted: the check stops");
                 GIVE_UP.store(true, Ordering::Relaxed);
+            } else {
+                live.event("interrupted: healing, stopping, checking what exists");
             }
             stop.cancel();
         }
     });
-    Ok(interrupted)
+    Ok(())
 }
 
 /// SIGUSR1 asks how the run is doing.
@@ -565,4 +578,39 @@ fn watch_deaths(mut deaths: mpsc::UnboundedReceiver<Death>, failures: Arc<Failur
             failures.raise("cluster", format!("{node} exited by itself: {status}\n{last_words}"));
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::signal::{Signal, raise};
+
+    use super::*;
+    use crate::cli::Verb;
+
+    /// Whether a run counts as interrupted, and whether its check gives up, after one signal.
+    fn told(is_checking: bool, what: Signal) -> (bool, bool) {
+        let Verb::Run(args) = Cli::parse_from(["tribunal", "run", "register", "--quiet"]).verb else {
+            unreachable!("it says run");
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let live = Arc::new(Live::new(&args, Clock::start(), &dir.path().join("controller.log")));
+        let (interrupted, stop) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
+        let checking = Arc::new(AtomicBool::new(is_checking));
+        GIVE_UP.store(false, Ordering::Relaxed);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            watch_interrupts(stop.clone(), interrupted.clone(), checking, live).unwrap();
+            raise(what).unwrap();
+            stop.cancelled().await;
+        });
+        (interrupted.load(Ordering::Relaxed), GIVE_UP.swap(false, Ordering::Relaxed))
+    }
+
+    #[test]
+    fn the_first_signal_ends_the_run_or_the_check_of_it() {
+        for what in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            assert_eq!(told(false, what), (true, false), "{what}: the run ends, and is checked");
+            assert_eq!(told(true, what), (false, true), "{what}: there is nothing but the check to end");
+        }
+    }
 }

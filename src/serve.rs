@@ -29,11 +29,11 @@ use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tribunal_reports::html::runs_page::{self, Filter};
 use tribunal_reports::runs::{self, RunSummary};
 
 use crate::exit;
+use crate::interrupts::Interrupts;
 use summaries::Summaries;
 
 #[derive(clap::Args)]
@@ -79,12 +79,11 @@ async fn serve(store: PathBuf, port: u16) -> Result<()> {
         .with_context(|| format!("cannot listen on 127.0.0.1:{port} (--port takes another)"))?;
     let address = listener.local_addr()?;
     ensure!(address.ip().is_loopback(), "not on the loopback interface: {address}");
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupts = Interrupts::listen()?;
     exit::say(&format!("the runs of {} are at http://{address}/\n", store.display()));
     tokio::select! {
         () = connections::serve(listener, site(store, address)) => {}
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+        () = interrupts.next() => {}
     }
     Ok(())
 }

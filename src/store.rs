@@ -63,15 +63,26 @@ impl Store {
         self.path.with_file_name(&self.name)
     }
 
+    /// Removes the nodes' data: no evidence, and room on a disk that is full.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub(crate) fn drop_data(&self) -> Result<()> {
+        let data = self.path.join("data");
+        match std::fs::remove_dir_all(&data) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", data.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The run is over: drops the nodes' data, takes the `.partial` off the name and points the links here.
     ///
     /// # Errors
     /// When the directory cannot be renamed; it is then left as it is, whole but partial by name.
     pub(crate) fn complete(&mut self, good: bool) -> Result<()> {
-        let data = self.path.join("data");
-        if data.exists() {
-            std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
-        }
+        self.drop_data()?;
         let complete = self.complete_path();
         std::fs::rename(&self.path, &complete)
             .with_context(|| format!("cannot rename {} to {}", self.path.display(), complete.display()))?;

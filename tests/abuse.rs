@@ -4,8 +4,12 @@ mod daemons;
 mod evidence;
 mod files;
 mod guard;
+mod interrupts;
 mod outcomes;
+mod outputs;
+mod replays;
 mod serving;
+mod sizes;
 mod terminal;
 mod unearned;
 

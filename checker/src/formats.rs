@@ -176,6 +176,9 @@ pub struct Reading {
 /// How much is looked at to recognise a format: more than any line that begins a history.
 const HEAD_BYTES: u64 = 64 * 1024;
 
+/// The longest input of a format that is read as a whole.
+const WHOLE_BYTES_MAX: u64 = 1 << 30;
+
 /// Reads a history, in a format that is recognised by itself if none is given.
 ///
 /// # Errors
@@ -200,7 +203,18 @@ pub fn read(
     let mut input = head.as_slice().chain(input);
     let mut whole = |notation| {
         let mut bytes = Vec::new();
-        input.read_to_end(&mut bytes).map_err(|error| ParseError::unreadable(1, &error))?;
+        let read = input.by_ref().take(WHOLE_BYTES_MAX + 1).read_to_end(&mut bytes);
+        if read.map_err(|error| ParseError::unreadable(1, &error))? as u64 > WHOLE_BYTES_MAX {
+            return Err(ParseError {
+                line: 1,
+                column: 1,
+                expected: format!(
+                    "at most {} MiB in this format, which is read as a whole",
+                    WHOLE_BYTES_MAX >> 20
+                ),
+                found: "more (jsonl has no such limit)".into(),
+            });
+        }
         jepsen::read(&bytes, notation, options)
     };
     let mut reading = match format {

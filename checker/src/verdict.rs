@@ -67,7 +67,7 @@ pub struct Part {
 pub struct Undecided {
     /// Which limit was reached, such as `time limit of 60 s`.
     pub limit: String,
-    /// The flag that raises it, such as `--check-time-limit`.
+    /// The flag that raises it, such as `--check-time-limit`; empty where the user has interrupted the search.
     pub flag: String,
     /// The part is linearizable up to this many operations ...
     pub reached: usize,

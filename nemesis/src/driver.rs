@@ -6,6 +6,9 @@
 //!               ───┴─────────┴───────┴───────────┴────────────────┴─────────▶      steps may overlap
 //! ```
 //!
+//! Of the plan's steps the next one is in the queue, and no other: a plan is drawn as it comes due. The end of a step takes what
+//! is left of it out of the queue: a step that is cut short does no more, and its record says what it did.
+//!
 //! What is in force is kept as *claims*, (step, act). Undoing a step gives up its claims; an act is undone when nobody
 //! claims its effect any more: of two faults that both hold n1 down, the first to end does not start it.
 //!
@@ -81,7 +84,8 @@ pub async fn drive_with_signals<N: Nodes>(
         record,
         timeline: BTreeMap::new(),
         scheduled: 0,
-        steps: plan.steps,
+        numbered: 0,
+        coming: Box::new(plan.in_order()),
         triggers: plan.triggers.into_iter().map(Armed::new).collect(),
         triggered: BTreeMap::new(),
         claims: Vec::new(),
@@ -169,6 +173,11 @@ fn told(problems: Vec<String>) -> String {
     words.collect::<Vec<_>>().join("; ")
 }
 
+/// Milliseconds in nanoseconds; a time that is beyond counting never comes.
+fn nanos(ms: u64) -> u64 {
+    ms.saturating_mul(1_000_000)
+}
+
 struct OpensLinks(Arc<Links>);
 
 impl Drop for OpensLinks {
@@ -177,9 +186,9 @@ impl Drop for OpensLinks {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Event {
-    Begin(usize),
+    Begin(usize, Box<Step>),
     /// The acts of a step that come at the same later moment.
     Acts(usize, Vec<TimedAct>),
     End(usize),
@@ -189,7 +198,7 @@ impl Event {
     /// The step that it is part of.
     fn step(&self) -> usize {
         match self {
-            Event::Begin(i) | Event::Acts(i, _) | Event::End(i) => *i,
+            Event::Begin(i, _) | Event::Acts(i, _) | Event::End(i) => *i,
         }
     }
 }
@@ -204,9 +213,12 @@ struct Resolved {
 
 /// A step that has begun and not ended.
 struct Running {
+    step: Step,
     applied: FaultRecord,
     /// What was in force of it last: how people read it, the nodes, the links that were cut.
     last: (String, Vec<NodeId>, Vec<String>),
+    /// Which of its acts have been tried so far.
+    done: Vec<TimedAct>,
     /// Whoever led when it began, if it is about that.
     leader: Option<NodeId>,
     /// Another leads: it is about to be done again with that one.
@@ -223,18 +235,29 @@ struct Running {
     problems: Vec<String>,
 }
 
+/// Where an event comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    Plan,
+    /// Another event, or a signal.
+    Run,
+}
+
 struct Driver<'a, N, C, R> {
     nodes: &'a N,
     processes: Processes<N>,
     links: &'a Links,
     clock: C,
     record: R,
-    /// What comes when: nanoseconds since the start of the run, then the order of scheduling.
-    timeline: BTreeMap<(u64, usize), Event>,
+    /// What comes when: nanoseconds since the start of the run; of one moment the plan's step first, then in the order of
+    /// scheduling.
+    timeline: BTreeMap<(u64, Source, usize), Event>,
     /// How many events were ever put there.
     scheduled: usize,
-    /// The plan's steps, then those that signals added.
-    steps: Vec<Step>,
+    /// How many steps have got a number.
+    numbered: usize,
+    /// The plan's steps that are still to come.
+    coming: Box<dyn Iterator<Item = Step> + Send>,
     triggers: Vec<Armed>,
     /// Which trigger planned a step that has not ended.
     triggered: BTreeMap<usize, usize>,
@@ -249,12 +272,10 @@ struct Driver<'a, N, C, R> {
 impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     /// Works off the timeline until it is empty and nothing can be added, or `stop` is cancelled.
     async fn follow(&mut self, mut signals: mpsc::UnboundedReceiver<Signal>, stop: &CancellationToken) {
-        for i in 0..self.steps.len() {
-            self.schedule(self.steps[i].at_ms * 1_000_000, Event::Begin(i));
-        }
+        self.plan_next();
         let mut listening = true;
         loop {
-            let next = self.timeline.first_key_value().map(|(&(at, _), _)| at);
+            let next = self.timeline.first_key_value().map(|(&(at, ..), _)| at);
             if next.is_none() && !(listening && self.triggers.iter().any(Armed::is_alive)) {
                 return;
             }
@@ -268,13 +289,16 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
                     continue;
                 }
             }
-            match self.timeline.pop_first().expect("its time was looked at").1 {
-                Event::Begin(i) => {
-                    let step = self.steps[i].clone();
+            let ((_, source, _), event) = self.timeline.pop_first().expect("its time was looked at");
+            match event {
+                Event::Begin(i, step) => {
+                    if source == Source::Plan {
+                        self.plan_next();
+                    }
                     select! {
                         biased;
                         () = stop.cancelled() => return,
-                        acts = self.resolve(&step) => self.begin(i, &step, acts).await,
+                        acts = self.resolve(&step) => self.begin(i, *step, acts).await,
                     }
                 }
                 Event::Acts(i, acts) => self.shift(i, acts).await,
@@ -283,14 +307,29 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         }
     }
 
+    /// Puts the plan's next step into the timeline, if there is one.
+    fn plan_next(&mut self) {
+        if let Some(step) = self.coming.next() {
+            let i = self.number();
+            let at = nanos(step.at_ms);
+            self.timeline.insert((at, Source::Plan, i), Event::Begin(i, Box::new(step)));
+        }
+    }
+
+    /// The number of another step.
+    fn number(&mut self) -> usize {
+        self.numbered += 1;
+        self.numbered - 1
+    }
+
     /// Lets the triggers hear a signal, and plans the steps of those that it fires.
     fn hear(&mut self, signal: &Signal) {
         for trigger in 0..self.triggers.len() {
             let Some((after_ms, mut step)) = self.triggers[trigger].hear(signal) else { continue };
-            step.at_ms = (self.clock)() / 1_000_000 + after_ms;
-            self.triggered.insert(self.steps.len(), trigger);
-            self.schedule(step.at_ms * 1_000_000, Event::Begin(self.steps.len()));
-            self.steps.push(step);
+            step.at_ms = ((self.clock)() / 1_000_000).saturating_add(after_ms);
+            let i = self.number();
+            self.triggered.insert(i, trigger);
+            self.schedule(nanos(step.at_ms), Event::Begin(i, Box::new(step)));
         }
         if let Signal::Leader(leader) = signal {
             self.follow_leader(*leader);
@@ -302,10 +341,10 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         let now = (self.clock)();
         let mut due: Vec<(usize, u64, Step)> = Vec::new();
         for (&i, running) in &mut self.running {
-            let mut step = self.steps[i].clone();
+            let mut step = running.step.clone();
             let Some(after_ms) = step.follows_ms.first() else { continue };
-            let ends = running.applied.t + step.hold_ms * 1_000_000;
-            let again = now + after_ms * 1_000_000;
+            let ends = running.applied.t.saturating_add(nanos(step.hold_ms));
+            let again = now.saturating_add(nanos(*after_ms));
             if running.behind || running.leader.is_none_or(|before| before == leader) || again >= ends {
                 continue;
             }
@@ -316,13 +355,12 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             due.push((i, again, step));
         }
         for (i, again, step) in due {
-            let next = self.steps.len();
-            self.steps.push(step);
+            let next = self.number();
             if let Some(trigger) = self.triggered.remove(&i) {
                 self.triggered.insert(next, trigger);
             }
             self.timeline.retain(|_, event| event.step() != i);
-            self.schedule(again, Event::Begin(next));
+            self.schedule(again, Event::Begin(next, Box::new(step)));
             self.schedule(again, Event::End(i));
         }
     }
@@ -335,7 +373,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     }
 
     fn schedule(&mut self, at: u64, event: Event) {
-        self.timeline.insert((at, self.scheduled), event);
+        self.timeline.insert((at, Source::Run, self.scheduled), event);
         self.scheduled += 1;
     }
 
@@ -391,7 +429,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         }
     }
 
-    async fn begin(&mut self, i: usize, step: &Step, resolved: Result<Resolved, String>) {
+    async fn begin(&mut self, i: usize, step: Step, resolved: Result<Resolved, String>) {
         let t = (self.clock)();
         let (Resolved { acts, leader, remark }, outcome) = match resolved {
             Ok(resolved) => (resolved, FaultOutcome::Installed),
@@ -433,14 +471,17 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             later.entry(timed.after_ms).or_default().push(*timed);
         }
         for (after_ms, acts) in later {
-            self.schedule(t + after_ms * 1_000_000, Event::Acts(i, acts));
+            self.schedule(t.saturating_add(nanos(after_ms)), Event::Acts(i, acts));
         }
-        self.schedule(t + step.hold_ms * 1_000_000, Event::End(i));
-        let at_once = record.acts.iter().filter(|timed| timed.after_ms == 0).map(|timed| timed.act).collect();
+        self.schedule(t.saturating_add(nanos(step.hold_ms)), Event::End(i));
+        let done: Vec<TimedAct> = record.acts.iter().filter(|timed| timed.after_ms == 0).copied().collect();
+        let at_once = done.iter().map(|timed| timed.act).collect();
         // What the acts find is counted with it.
         let running = Running {
+            step,
             applied: record.clone(),
             last: Default::default(),
+            done,
             leader,
             behind: false,
             before,
@@ -472,6 +513,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         let took_ms = self.ms_since(t);
         let Some(running) = self.running.get_mut(&i) else { return };
         running.problems.extend(problems.iter().cloned());
+        running.done.extend(&acts);
         let outcome = if problems.is_empty() { FaultOutcome::Installed } else { FaultOutcome::Indeterminate };
         let why = (!problems.is_empty()).then(|| told(problems));
         let mut record =
@@ -597,6 +639,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
 
     /// Undoes what is left of a step, and records what it did.
     async fn end(&mut self, i: usize) {
+        self.timeline.retain(|_, event| event.step() != i);
         let mut undos: Vec<Act> = Vec::new();
         for (owner, act) in &self.claims {
             if let Some(undo) = act.undo().filter(|undo| *owner == i && !undos.contains(undo)) {
@@ -625,6 +668,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             ..running.effect
         };
         let mut record = running.applied;
+        record.acts = running.done;
         record.touched = self.touched.remove(&i).unwrap_or_default();
         let all_problems: Vec<String> =
             running.problems.into_iter().chain(problems.iter().cloned()).collect();

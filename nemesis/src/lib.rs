@@ -85,7 +85,7 @@ pub use limits::Limit;
 pub use links::Links;
 pub use listeners::{holders_among, listening_on};
 pub use node::{NodeId, NodeState, Nodes, ParseNodeError};
-pub use plan::{Plan, Step, Undrawn};
+pub use plan::{Drawn, Plan, Step, Undrawn};
 pub use quality::{Delay, Quality};
 pub use record::{FaultEffect, FaultEvent, FaultOutcome, FaultRecord};
 pub use replay::ReplayError;

@@ -5,30 +5,61 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Act, CutMode, NodeId, TimedAct, Trigger,
+    Act, CutMode, NodeId, Schedule, TimedAct, Trigger,
     grudge::{Grudge, join},
 };
 
-/// Faults in the order of their times.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Which faults come when.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// The steps, by `at_ms`.
+    /// The steps that are given, by `at_ms`.
     pub steps: Vec<Step>,
+    /// Steps that are drawn one after the other as they come due: a run of a year has millions.
+    pub drawn: Vec<Drawn>,
     /// Steps that wait for an event.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub triggers: Vec<Trigger>,
     /// What phases of a schedule ask for and have no room for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undrawn: Vec<Undrawn>,
 }
 
 /// A fault that a phase of a schedule asks for by its name, and that none of the phase's steps is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undrawn {
     /// Which phase, counted from 1.
     pub phase: usize,
     /// The fault's name: `partition`.
     pub fault: String,
+}
+
+/// Steps that a seed decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drawn {
+    /// When the schedule begins, in milliseconds since the start of the run.
+    pub begin_ms: u64,
+    /// What decides.
+    pub schedule: Schedule,
+    /// The partition that every step is, if they are all the same.
+    pub grudge: Option<Grudge>,
+}
+
+impl Drawn {
+    /// The steps, in the order of their times.
+    fn steps(self) -> impl Iterator<Item = Step> + Send {
+        let Drawn { begin_ms, schedule, grudge } = self;
+        let steps: Box<dyn Iterator<Item = Step> + Send> = match grudge {
+            Some(grudge) => Box::new(schedule.draw_grudge(grudge)),
+            None => Box::new(schedule.draw()),
+        };
+        steps.map(move |step| Step { at_ms: step.at_ms.saturating_add(begin_ms), ..step })
+    }
+
+    /// A step of each kind that may come.
+    fn kinds(&self) -> Vec<Step> {
+        match &self.grudge {
+            Some(_) => self.clone().steps().take(1).collect(),
+            None => self.schedule.kinds(),
+        }
+    }
 }
 
 /// One fault of a plan.
@@ -55,18 +86,52 @@ pub struct Step {
     pub acts: Vec<TimedAct>,
 }
 
+type Source = Box<dyn Iterator<Item = Step> + Send>;
+
 impl Plan {
-    /// Whether some step follows the leader.
-    pub fn follows_leaders(&self) -> bool {
-        let triggered = self.triggers.iter().map(|trigger| &trigger.step);
-        self.steps.iter().chain(triggered).any(|step| !step.follows_ms.is_empty())
+    /// The steps that come at a time, given or drawn, in the order of their times. It draws as far as it is asked.
+    pub fn in_order(&self) -> impl Iterator<Item = Step> + Send + use<> {
+        let drawn = self.drawn.iter().cloned().map(|drawn| -> Source { Box::new(drawn.steps()) });
+        let given: Source = Box::new(self.steps.clone().into_iter());
+        let mut sources: Vec<_> = drawn.chain([given]).map(Iterator::peekable).collect();
+        std::iter::from_fn(move || {
+            let due = sources
+                .iter_mut()
+                .filter_map(|source| source.peek().map(|step| step.at_ms).zip(Some(source)));
+            due.min_by_key(|(at_ms, _)| *at_ms)?.1.next()
+        })
     }
 
-    /// Whether some act is done to a link between a node and its clients.
-    pub fn names_clients(&self) -> bool {
+    /// The steps that may come: those that are given, those of the triggers, and one of each kind that is drawn. Its time
+    /// and its nodes mean nothing.
+    pub fn possible(&self) -> impl Iterator<Item = Step> {
         let triggered = self.triggers.iter().map(|trigger| &trigger.step);
-        let mut acts = self.steps.iter().chain(triggered).flat_map(|step| &step.acts);
-        acts.any(|timed| timed.act.names_clients())
+        let drawn = self.drawn.iter().flat_map(Drawn::kinds);
+        self.steps.iter().chain(triggered).cloned().chain(drawn)
+    }
+
+    /// Whether some fault of that name may come: one that is given, or drawn in a phase that has room for it.
+    pub fn comes(&self, fault: &str) -> bool {
+        let triggered = self.triggers.iter().map(|trigger| &trigger.step);
+        let has_room = |phase: usize| !self.undrawn.iter().any(|it| it.phase == phase && it.fault == fault);
+        let mut drawn = (1..).zip(&self.drawn);
+        self.steps.iter().chain(triggered).any(|step| step.fault == fault)
+            || drawn.any(|(phase, it)| it.schedule.wanted.names().contains(&fault) && has_room(phase))
+    }
+
+    /// Whether nothing can come.
+    pub fn is_empty(&self) -> bool {
+        self.triggers.is_empty() && self.in_order().next().is_none()
+    }
+
+    /// Whether some step may follow the leader.
+    pub fn follows_leaders(&self) -> bool {
+        self.possible().any(|step| !step.follows_ms.is_empty())
+    }
+
+    /// Whether some act may be done to a link between a node and its clients.
+    pub fn names_clients(&self) -> bool {
+        self.possible().any(|step| step.acts.iter().any(|timed| timed.act.names_clients()))
     }
 }
 

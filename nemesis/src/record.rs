@@ -50,8 +50,8 @@ pub struct FaultRecord {
     pub why: Option<String>,
     /// The fault for people, as it is from now on: `partition {n2 | n1,n3}`.
     pub label: String,
-    /// On `apply` and `heal`: everything it does, with the nodes really taken. This is what a replay does again. On `shift`:
-    /// what is done at that moment.
+    /// On `apply`: everything it is to do, with the nodes really taken. On `shift`: what is done at that moment. On `heal`: what
+    /// of it was done before it ended. This is what a replay does again.
     pub acts: Vec<TimedAct>,
     /// On `heal`: the files it damaged, and where.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -146,11 +146,19 @@ impl Plan {
                     let i = record.i;
                     let step = steps.get_mut(&i).ok_or(ReplayError::Unapplied { line, i })?;
                     step.hold_ms = at_ms.saturating_sub(step.at_ms);
+                    step.acts = record.acts;
+                    if let Some(node) = plan::stranger(&step.acts, nodes) {
+                        return Err(ReplayError::Node { line, node, nodes });
+                    }
                 }
             }
         }
         if steps.is_empty() {
             return Err(ReplayError::Nothing);
+        }
+        for step in steps.values_mut() {
+            // A fault that was cut short did not come to its later acts.
+            step.acts.retain(|timed| timed.after_ms <= step.hold_ms);
         }
         let mut plan = Plan { steps: steps.into_values().collect(), ..Plan::default() };
         plan.steps.sort_by_key(|step| step.at_ms);
@@ -198,5 +206,22 @@ mod tests {
         };
         assert_eq!(times(&format!("{}\n{}\n", line("apply", 1500), line("heal", 2250))), [(1500, 750)]);
         assert_eq!(times(&format!("{}\n", line("apply", 1500))), [(1500, 2000)]);
+    }
+
+    #[test]
+    fn what_a_fault_did_not_come_to_is_not_done_again() {
+        let acts = |record: &str| {
+            let plan = Plan::replay(record, 3).expect("a record");
+            plan.steps[0].acts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let with =
+            |line: String, acts: &str| line.replace(r#""acts":["kill n1"]"#, &format!(r#""acts":[{acts}]"#));
+        let whole = r#""kill n1", "@500 start n1", "@900 kill n2""#;
+        let apply = with(line("apply", 1500), whole);
+        assert_eq!(acts(&format!("{apply}\n")), "kill n1, @500 start n1, @900 kill n2");
+        let heal = with(line("heal", 2250), whole);
+        assert_eq!(acts(&format!("{apply}\n{heal}\n")), "kill n1, @500 start n1");
+        let heal = with(line("heal", 2450), r#""kill n1""#);
+        assert_eq!(acts(&format!("{apply}\n{heal}\n")), "kill n1", "the record knows best");
     }
 }

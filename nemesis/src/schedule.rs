@@ -27,7 +27,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     CutMode, Grudge, NodeId,
     fault::{Aim, Dice, FAULTS, Fault, Kind},
-    plan::{self, Plan, Step},
+    plan::{self, Step},
     suggest::suggest,
 };
 
@@ -201,49 +201,27 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Draws the plan.
-    pub fn draw(&self) -> Plan {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        let mut plan = Plan::default();
-        if self.wanted.0.is_empty() || self.nodes == 0 {
-            return plan;
-        }
-        let interval_ms = self.interval_ms.max(1);
-        let quiet_ms = interval_ms * 2 / 10;
-        let mut decks: Vec<Deck> = self.wanted.0.iter().map(|wanted| Deck::new(wanted, &mut rng)).collect();
-        let mut round = Round::default();
-        let mut at_ms = rng.random_range(interval_ms / 5..=interval_ms / 2);
-        loop {
-            let deck = round.next(decks.len(), &mut rng);
-            let kind = decks[deck].next(&mut rng);
-            let mut period_ms = rng.random_range(interval_ms * 7 / 10..=interval_ms * 13 / 10);
-            let hold_ms_min = HOLD_MS_MIN.min(period_ms / 4).max(1);
-            let rounds_ms = tuning(decks[deck].fault, kind).rounds_ms;
-            if let Some(rounds_ms) = rounds_ms {
-                // In a short run others have to come, too.
-                let most_ms = (3 * period_ms).min(self.time_limit_ms / 5).max(period_ms);
-                period_ms = rounds_ms.clamp(period_ms, most_ms);
-            }
-            let left_ms = self.time_limit_ms.saturating_sub(at_ms + quiet_ms);
-            let hold_ms_max = (period_ms * 8 / 10).min(left_ms);
-            if hold_ms_max < hold_ms_min {
-                return plan;
-            }
-            let at_least_ms =
-                if rounds_ms.is_some() { hold_ms_min.max(hold_ms_max / 2) } else { hold_ms_min };
-            let hold_ms = rng.random_range(at_least_ms..=hold_ms_max);
-            plan.steps.push(self.deal(decks[deck].fault, kind, at_ms, hold_ms, &mut rng));
-            let after_ms = rng.random_range(0..=hold_ms / 2);
-            let joins = |other: usize| other != deck && !decks[deck].fault.alone && !decks[other].fault.alone;
-            let may_be_joined = (0..decks.len()).any(joins);
-            if may_be_joined && rng.random() && hold_ms - after_ms >= hold_ms_min {
-                let hold_ms = rng.random_range(hold_ms_min..=hold_ms - after_ms);
-                let deck = round.next_such(joins, decks.len(), &mut rng);
-                let kind = decks[deck].next(&mut rng);
-                plan.steps.push(self.deal(decks[deck].fault, kind, at_ms + after_ms, hold_ms, &mut rng));
-            }
-            at_ms += period_ms;
-        }
+    /// Draws the steps, in the order of their times, one as each is asked for.
+    pub fn draw(&self) -> impl Iterator<Item = Step> + Send + use<> {
+        let mut drawing = Drawing::new(self.clone());
+        let steps = std::iter::from_fn(move || drawing.next()).fuse();
+        steps.flat_map(|(step, joined)| std::iter::once(step).chain(joined))
+    }
+
+    /// A step of each kind that is wanted. Its time and its nodes mean nothing.
+    pub(crate) fn kinds(&self) -> Vec<Step> {
+        let dice = || Dice {
+            order: (0..self.nodes).map(NodeId).collect(),
+            hold_ms: self.interval_ms,
+            mode: CutMode::Stall,
+            rng: ChaCha8Rng::seed_from_u64(0),
+        };
+        let kinds = self
+            .wanted
+            .0
+            .iter()
+            .flat_map(|WantedFault { fault, kinds }| kinds.iter().map(|kind| (*fault, *kind)));
+        kinds.filter(|_| self.nodes > 0).map(|(fault, kind)| step(fault, kind, dice())).collect()
     }
 
     /// A fault on nodes as they fall.
@@ -260,6 +238,65 @@ impl Schedule {
         let mode = if rng.random() { CutMode::Stall } else { CutMode::Reset };
         let dice = Dice { order, hold_ms, mode, rng: ChaCha8Rng::seed_from_u64(rng.random()) };
         Step { at_ms, ..step(fault, kind, dice) }
+    }
+}
+
+/// A schedule that is being drawn.
+struct Drawing {
+    schedule: Schedule,
+    rng: ChaCha8Rng,
+    decks: Vec<Deck>,
+    round: Round,
+    /// When the next step begins.
+    at_ms: u64,
+}
+
+impl Drawing {
+    fn new(schedule: Schedule) -> Drawing {
+        let schedule = Schedule { interval_ms: schedule.interval_ms.max(1), ..schedule };
+        let mut rng = ChaCha8Rng::seed_from_u64(schedule.seed);
+        let decks = schedule.wanted.0.iter().map(|wanted| Deck::new(wanted, &mut rng)).collect();
+        let at_ms = rng.random_range(schedule.interval_ms / 5..=schedule.interval_ms / 2);
+        Drawing { schedule, rng, decks, round: Round::default(), at_ms }
+    }
+
+    /// The next step, and the one that joins it, if one does.
+    fn next(&mut self) -> Option<(Step, Option<Step>)> {
+        let Drawing { schedule, rng, decks, round, at_ms } = self;
+        if decks.is_empty() || schedule.nodes == 0 {
+            return None;
+        }
+        let (begin_ms, interval_ms) = (*at_ms, schedule.interval_ms);
+        let quiet_ms = interval_ms * 2 / 10;
+        let deck = round.next(decks.len(), rng);
+        let kind = decks[deck].next(rng);
+        let mut period_ms = rng.random_range(interval_ms * 7 / 10..=interval_ms * 13 / 10);
+        let hold_ms_min = HOLD_MS_MIN.min(period_ms / 4).max(1);
+        let rounds_ms = tuning(decks[deck].fault, kind).rounds_ms;
+        if let Some(rounds_ms) = rounds_ms {
+            // In a short run others have to come, too.
+            let most_ms = (3 * period_ms).min(schedule.time_limit_ms / 5).max(period_ms);
+            period_ms = rounds_ms.clamp(period_ms, most_ms);
+        }
+        let left_ms = schedule.time_limit_ms.saturating_sub(begin_ms + quiet_ms);
+        let hold_ms_max = (period_ms * 8 / 10).min(left_ms);
+        if hold_ms_max < hold_ms_min {
+            return None;
+        }
+        let at_least_ms = if rounds_ms.is_some() { hold_ms_min.max(hold_ms_max / 2) } else { hold_ms_min };
+        let hold_ms = rng.random_range(at_least_ms..=hold_ms_max);
+        let step = schedule.deal(decks[deck].fault, kind, begin_ms, hold_ms, rng);
+        let after_ms = rng.random_range(0..=hold_ms / 2);
+        let joins = |other: usize| other != deck && !decks[deck].fault.alone && !decks[other].fault.alone;
+        let joining: Vec<usize> = (0..decks.len()).filter(|other| joins(*other)).collect();
+        let joined = (!joining.is_empty() && rng.random() && hold_ms - after_ms >= hold_ms_min).then(|| {
+            let hold_ms = rng.random_range(hold_ms_min..=hold_ms - after_ms);
+            let deck = round.next_such(|other| joining.contains(&other), decks.len(), rng);
+            let kind = decks[deck].next(rng);
+            schedule.deal(decks[deck].fault, kind, begin_ms + after_ms, hold_ms, rng)
+        });
+        *at_ms += period_ms;
+        Some((step, joined))
     }
 }
 
@@ -292,21 +329,14 @@ fn shuffled(decks: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
 }
 
 impl Schedule {
-    /// Draws a plan in which every fault is this partition. The times and modes are those that `partition` would have.
-    pub fn draw_grudge(&self, grudge: &Grudge) -> Plan {
+    /// Draws steps that all are this partition. The times and modes are those that `partition` would have.
+    pub fn draw_grudge(&self, grudge: Grudge) -> impl Iterator<Item = Step> + Send + use<> {
         let partition = WantedFault::whole(&crate::partition::FAULT);
-        let mut plan = Schedule { wanted: Wanted(vec![partition]), ..self.clone() }.draw();
-        for step in &mut plan.steps {
-            let acts = plan::hold(grudge, plan::mode(&step.acts).unwrap_or(CutMode::Stall));
-            *step = Step {
-                kind: "grudge".to_owned(),
-                leader: None,
-                follows_ms: Vec::new(),
-                acts,
-                ..step.clone()
-            };
-        }
-        plan
+        let drawn = Schedule { wanted: Wanted(vec![partition]), ..self.clone() }.draw();
+        drawn.map(move |step| {
+            let acts = plan::hold(&grudge, plan::mode(&step.acts).unwrap_or(CutMode::Stall));
+            Step { kind: "grudge".to_owned(), leader: None, follows_ms: Vec::new(), acts, ..step }
+        })
     }
 }
 
@@ -387,10 +417,36 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Plan;
+
+    fn schedule(wanted: &str, seed: u64, nodes: usize, interval_ms: u64, time_limit_ms: u64) -> Schedule {
+        Schedule { wanted: wanted.parse().expect("faults"), seed, nodes, interval_ms, time_limit_ms }
+    }
 
     fn draw(wanted: &str, seed: u64, nodes: usize, interval_ms: u64, time_limit_ms: u64) -> Plan {
-        let wanted = wanted.parse().expect("faults");
-        Schedule { wanted, seed, nodes, interval_ms, time_limit_ms }.draw()
+        let steps = schedule(wanted, seed, nodes, interval_ms, time_limit_ms).draw().collect();
+        Plan { steps, ..Plan::default() }
+    }
+
+    /// A year of faults is drawn as far as it is looked at; what is seen of it is what a shorter run would have.
+    #[test]
+    fn a_plan_is_drawn_as_it_comes() {
+        const YEAR_MS: u64 = 365 * 24 * 3_600_000;
+        let year = schedule("kill,pause,partition", 7, 5, 2_000, YEAR_MS);
+        let beginning: Vec<Step> = year.draw().take(200).collect();
+        let hour = draw("kill,pause,partition", 7, 5, 2_000, 3_600_000).steps;
+        assert_eq!(beginning, hour[..200]);
+        let drawn = vec![plan::Drawn { begin_ms: 500, schedule: year, grudge: None }];
+        let plan = Plan { steps: hour[..1].to_vec(), drawn, ..Plan::default() };
+        let times: Vec<u64> = plan.in_order().take(100).map(|step| step.at_ms).collect();
+        assert!(
+            times.is_sorted() && times[0] == hour[0].at_ms && times[1] == hour[0].at_ms + 500,
+            "{times:?}"
+        );
+        let possible = plan.possible().count();
+        let kinds = ["kill", "pause", "partition"]
+            .map(|name| FAULTS.iter().find(|fault| fault.name == name).expect("a usual fault").kinds.len());
+        assert_eq!(possible, 1 + kinds.iter().sum::<usize>());
     }
 
     #[test]
@@ -451,10 +507,10 @@ mod tests {
         let grudge: Grudge = "n1>n2,n3|n4".parse().expect("a grudge");
         let wanted = "none".parse().expect("no faults");
         let plan = Schedule { wanted, seed: 3, nodes: 5, interval_ms: 1000, time_limit_ms: 20_000 };
-        let plan = plan.draw_grudge(&grudge);
-        assert!(plan.steps.len() > 10, "{plan:?}");
-        assert!(plan.steps.iter().all(|step| plan::grudge(&step.acts) == grudge && step.leader.is_none()));
-        let modes: Vec<_> = plan.steps.iter().map(|step| plan::mode(&step.acts)).collect();
+        let steps: Vec<Step> = plan.draw_grudge(grudge.clone()).collect();
+        assert!(steps.len() > 10, "{steps:?}");
+        assert!(steps.iter().all(|step| plan::grudge(&step.acts) == grudge && step.leader.is_none()));
+        let modes: Vec<_> = steps.iter().map(|step| plan::mode(&step.acts)).collect();
         assert!(modes.contains(&Some(CutMode::Stall)) && modes.contains(&Some(CutMode::Reset)));
     }
 

@@ -46,8 +46,8 @@ use serde_json::value::RawValue;
 use toml::Spanned;
 
 use crate::{
-    CutMode, Grudge, NodeId, On, ParseActError, ParseGrudgeError, ParseWantedError, Plan, Schedule, Step,
-    TimedAct, Trigger, Undrawn, Wanted, plan,
+    CutMode, Drawn, Grudge, NodeId, On, ParseActError, ParseGrudgeError, ParseWantedError, Plan, Schedule,
+    Step, TimedAct, Trigger, Undrawn, Wanted, plan,
 };
 
 /// Why a file is no schedule, and where: `12:1: step 2: give one of fault, grudge and acts`.
@@ -131,6 +131,9 @@ pub enum EntryError {
     /// A node that the cluster does not have.
     #[error("there is no {0} in a cluster of {1}")]
     Node(NodeId, usize),
+    /// An act that would come when the step is over.
+    #[error("`{0}` comes after the hold of {1} ms, when all of the step is undone")]
+    Late(TimedAct, u64),
     /// Acts that name every node, so that none can stand for the leader.
     #[error("acts that name the leader must leave out a node")]
     Leader,
@@ -214,16 +217,23 @@ struct TriggerEntry {
     mode: Option<CutMode>,
 }
 
+/// The longest time in a schedule. No run lasts so long.
+const TIME_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
+
 /// Milliseconds, written `1500ms` or `2s`.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(try_from = "String")]
 struct Time(u64);
 
 impl TryFrom<String> for Time {
-    type Error = humantime::DurationError;
+    type Error = String;
 
-    fn try_from(text: String) -> Result<Time, Self::Error> {
-        humantime::parse_duration(&text).map(|time: Duration| Time(time.as_millis() as u64))
+    fn try_from(text: String) -> Result<Time, String> {
+        let time = humantime::parse_duration(&text).map_err(|error| error.to_string())?;
+        match time <= TIME_MAX {
+            true => Ok(Time(time.as_millis() as u64)),
+            false => Err(format!("`{text}` is longer than a year")),
+        }
     }
 }
 
@@ -247,11 +257,11 @@ impl Plan {
         let mut begin_ms = 0;
         for (number, (offset, phase)) in (1..).zip(file.phase) {
             let lasts_ms = phase.lasts.0;
-            let (steps, undrawn) = draw_phase(phase, seed.wrapping_add(number as u64), nodes)
-                .map_err(at(offset, "phase", number))?;
-            plan.undrawn.extend(undrawn.into_iter().map(|fault| Undrawn { phase: number, fault }));
-            plan.steps.extend(steps.into_iter().map(|step| Step { at_ms: begin_ms + step.at_ms, ..step }));
-            begin_ms += lasts_ms;
+            let schedule = schedule(phase, seed.wrapping_add(number as u64), nodes);
+            let schedule = schedule.map_err(at(offset, "phase", number))?;
+            plan.undrawn.extend(undrawn(&schedule).map(|fault| Undrawn { phase: number, fault }));
+            plan.drawn.push(Drawn { begin_ms, schedule, grudge: None });
+            begin_ms = u64::saturating_add(begin_ms, lasts_ms);
         }
         for (number, (offset, entry)) in (1..).zip(file.step) {
             let TimedEntry { at: at_ms, hold, fault, grudge, acts, mode } = entry;
@@ -278,23 +288,34 @@ impl Plan {
     }
 }
 
-/// The steps of a phase, and the faults that it asks for and has no room for.
-fn draw_phase(phase: Phase, seed: u64, nodes: usize) -> Result<(Vec<Step>, Vec<String>), EntryError> {
+/// How many steps of a phase are looked at for those that it has no room for: it may draw millions.
+const STEPS_LOOKED_AT: usize = 10_000;
+
+/// The faults that a phase asks for and has no room for.
+fn undrawn(schedule: &Schedule) -> impl Iterator<Item = String> {
+    let mut left = schedule.wanted.names();
+    for step in schedule.draw().take(STEPS_LOOKED_AT) {
+        left.retain(|name| step.fault != *name);
+        if left.is_empty() {
+            break;
+        }
+    }
+    left.into_iter().map(str::to_owned)
+}
+
+/// What a phase is drawn from.
+fn schedule(phase: Phase, seed: u64, nodes: usize) -> Result<Schedule, EntryError> {
     let interval_ms = phase.interval.map_or(phase.lasts.0 / 10, |interval| interval.0);
     if phase.interval.is_some() && interval_ms == 0 {
         return Err(EntryError::Interval);
     }
-    let schedule = Schedule {
+    Ok(Schedule {
         wanted: phase.nemesis.as_deref().unwrap_or("none").parse()?,
         seed: phase.seed.unwrap_or(seed),
         nodes,
         interval_ms,
         time_limit_ms: phase.lasts.0,
-    };
-    let steps = schedule.draw().steps;
-    let is_undrawn = |name: &&str| steps.iter().all(|step| step.fault != **name);
-    let undrawn = schedule.wanted.names().into_iter().filter(is_undrawn).map(str::to_owned).collect();
-    Ok((steps, undrawn))
+    })
 }
 
 /// What a step or trigger does: one of three ways to say it.
@@ -329,6 +350,9 @@ impl What {
             }
             (None, None, Some(texts)) => {
                 let (leader, acts) = acts_with_leader(&texts, nodes)?;
+                if let Some(late) = acts.iter().find(|timed| timed.after_ms > hold_ms) {
+                    return Err(EntryError::Late(*late, hold_ms));
+                }
                 given(plan::GIVEN, "given", leader, acts)
             }
             _ => return Err(EntryError::What),
@@ -406,9 +430,10 @@ mod tests {
     #[test]
     fn a_file_says_what_comes_when() {
         let plan = Plan::parse(FILE, 1, 3).expect("a schedule");
-        let times: Vec<u64> = plan.steps.iter().map(|step| step.at_ms).collect();
+        let steps: Vec<Step> = plan.in_order().collect();
+        let times: Vec<u64> = steps.iter().map(|step| step.at_ms).collect();
         assert!(times.is_sorted());
-        let drawn = plan.steps.iter().filter(|step| ["kill", "partition"].contains(&&*step.fault));
+        let drawn = steps.iter().filter(|step| ["kill", "partition"].contains(&&*step.fault));
         let drawn: Vec<&Step> =
             drawn.filter(|step| !["grudge", "isolate-leader"].contains(&&*step.kind)).collect();
         assert!(drawn.len() > 8, "{drawn:?}");
@@ -490,6 +515,11 @@ mod tests {
                 "1:1: phase 1: interval: expected a time of 1ms or more",
             ),
             ("[[phase]]\nlasts = 'a while'", "2:9: expected number at 0"),
+            ("[[phase]]\nlasts = '600years'", "2:9: `600years` is longer than a year"),
+            (
+                "[[step]]\nat = '1s'\nhold = '500ms'\nacts = ['pause n1', '@2000 resume n1']",
+                "1:1: step 1: `@2000 resume n1` comes after the hold of 500 ms, when all of the step is undone",
+            ),
             ("[[phase]]\nlasts = ", "2:9: "),
             ("{\"step\": [{\"at\": \"1s\", \"hold\": \"2s\"}]}", "1:11: step 1: give one of"),
             ("{\"step\":\n [{}, 7]}", "2:4: missing field `at`"),

@@ -403,6 +403,66 @@ async fn what_cannot_be_done_is_said() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_cut_short_does_no_more_and_its_record_says_so() {
+    let given = "100+300 rolling: pause n1, @200 resume n1, @200 pause n2, @900 kill n3
+                 1500+10 kill: kill n4";
+    let played = check(
+        STAGE,
+        given,
+        "100 pause n1
+         100 apply rolling given n1,n2,n3, installed
+         300 resume n1
+         300 pause n2
+         400 resume n2
+         400 heal rolling given n1,n2,n3, installed, effective Some(true)
+         1500 kill n4
+         1500 apply kill n4, installed
+         1510 start n4
+         1510 heal kill n4, installed, effective Some(true)",
+    )
+    .await;
+    let acts = |record: &FaultRecord| record.acts.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(acts(&played.records[0]).len(), 4);
+    assert_eq!(acts(&played.records[1]), ["pause n1", "@200 resume n1", "@200 pause n2"]);
+
+    // The end of the run cuts short, too; and a replay does what was done.
+    let cut = Stage { stop_after: Some(Duration::from_millis(150)), ..STAGE }.play(plan(given)).await;
+    assert_eq!(acts(&cut.records[1]), ["pause n1"]);
+    let lines: Vec<String> =
+        cut.records.iter().map(|record| serde_json::to_string(record).expect("JSON")).collect();
+    let replayed = Plan::replay(&lines.join("\n"), 5).expect("a record");
+    assert_eq!(replayed.steps.len(), 1);
+    assert_eq!(
+        STAGE.play(replayed).await.records,
+        cut.records
+            .iter()
+            .cloned()
+            .map(|record| FaultRecord {
+                acts: vec![record.acts[0]],
+                label: "rolling n1".into(),
+                nodes: vec![NodeId(0)],
+                hold_ms: 50,
+                ..record
+            })
+            .collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_beyond_counting_never_come() {
+    let far = u64::MAX;
+    check(
+        Stage { stop_after: Some(Duration::from_millis(500)), ..STAGE },
+        &format!("100+{far} kill: kill n1, @{far} kill n2\n{far}+100 kill: kill n3"),
+        "100 kill n1
+         100 apply kill given n1,n2, installed
+         500 start n1
+         500 heal kill given n1,n2, installed, effective Some(true)",
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_done_can_be_done_again() {
     let given = "1000+500 kill[n1]: kill n1
                  2000+1000 partition: cut n1>n2 stall, @300 heal n1>n2, @400 cut n1>n2 reset
@@ -529,7 +589,7 @@ async fn a_drawn_plan_is_carried_out_whole() {
         let wanted =
             "kill,pause,partition,degrade,terminate,corrupt,clock,starve,limits".parse().expect("faults");
         let schedule = Schedule { wanted, seed, nodes: 5, interval_ms: 5000, time_limit_ms: 60_000 };
-        let plan = schedule.draw();
+        let plan = Plan { steps: schedule.draw().collect(), ..Plan::default() };
         let played = STAGE.play(plan.clone()).await;
         assert_eq!(played.result, Ok(()));
         let count = |event| played.records.iter().filter(|record| record.event == event).count();

@@ -32,14 +32,34 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
 }
 
+/// The most that is read of a file that is read whole. Memory is finite, and nobody knows what has become of a file.
+pub const BYTES_MAX: u64 = 256 << 20;
+
 /// The content of a regular file.
 ///
 /// # Errors
-/// As [`open`], and when it cannot be read.
+/// As [`open`], and when it cannot be read, or is longer than [`BYTES_MAX`].
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = open(path)?;
+    match file.metadata()?.len() <= BYTES_MAX {
+        true => read_bounded(file, BYTES_MAX),
+        false => Err(too_long(BYTES_MAX)),
+    }
+}
+
+/// All that there is to read, of whatever kind.
+///
+/// # Errors
+/// When it cannot be read, or is longer than so many bytes.
+pub fn read_bounded(from: impl Read, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    open(path)?.read_to_end(&mut bytes)?;
-    Ok(bytes)
+    from.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 <= bytes_max { Ok(bytes) } else { Err(too_long(bytes_max)) }
+}
+
+fn too_long(bytes_max: u64) -> io::Error {
+    let why = format!("it is longer than the {} MiB that are read of such a file", bytes_max >> 20);
+    io::Error::new(ErrorKind::FileTooLarge, why)
 }
 
 /// Whether a file must survive a loss of power once it is written.
@@ -204,6 +224,17 @@ mod tests {
         fs::create_dir(&dir).unwrap();
         fs::write(home.path().join("secret"), "secret").unwrap();
         (home, dir)
+    }
+
+    #[test]
+    fn what_has_no_end_is_an_error_and_no_exhaustion() {
+        let why = read_bounded(io::repeat(b'x'), 1 << 20).unwrap_err().to_string();
+        assert_eq!(why, "it is longer than the 1 MiB that are read of such a file");
+        assert_eq!(read_bounded(&b"1234"[..], 4).unwrap(), b"1234");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("verdict.json");
+        File::create(&path).unwrap().set_len(2 << 30).unwrap();
+        assert_eq!(read(&path).unwrap_err().kind(), ErrorKind::FileTooLarge);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tribunal_checker::verdict::{Answer, OpId, Verdict, Violation};
 
 use crate::coverage::Coverage;
 use crate::faults::{Fault, FaultOutcome};
-use crate::run_info::RunInfo;
+use crate::run_info::{RunInfo, SeenLive};
 use crate::stats::Stats;
 use crate::wording::{count, counted, percent, value};
 
@@ -184,11 +184,17 @@ impl Judgement {
         let stats = Stats::of(history);
         let cut_short = circumstances.cut_short();
         let Circumstances { harness_failure, interrupted, check_cost, .. } = circumstances;
+        // What the check beside the run proved holds, whatever comes of the check of the whole.
+        let proved = info.seen_live.as_ref().filter(|_| model.is_empty() || model == info.model);
         let violation = checker.as_ref().and_then(|verdict| verdict.violation.as_ref());
         let answer = checker.as_ref().map(|verdict| verdict.answer);
         let good = RunOutcome::good(model);
         let (outcome, exit_code, sentence) = if answer == Some(Answer::Violation) {
             (RunOutcome::Violation, 1, violation_sentence(violation))
+        } else if let Some(proved) = proved {
+            let rest =
+                "This was proved during the run; the check of the whole history did not come to its end.";
+            (RunOutcome::Violation, 1, format!("Not linearizable: {}. {rest}", seen_live(proved)))
         } else if let Some(failure) = &harness_failure {
             (RunOutcome::HarnessFailure, 3, failure_sentence(failure, answer, good))
         } else {
@@ -275,6 +281,11 @@ pub(crate) fn unavailable(stats: &Stats, target: f64) -> Option<String> {
         .then(|| format!("{} of the operations succeeded, {wanted} % were asked for", percent(ok, all)))
 }
 
+/// What the check beside the run proved, in words.
+fn seen_live(seen: &SeenLive) -> String {
+    format!("process {}'s `{}` on {} fits nowhere", seen.process, seen.operation, value(&seen.key))
+}
+
 fn violation_sentence(violation: Option<&Violation>) -> String {
     violation.map_or("No legal order explains what was observed.".to_string(), |violation| {
         violation.sentence.clone()
@@ -311,13 +322,11 @@ fn undecided_sentence(verdict: &Verdict) -> String {
         1 => String::new(),
         n => format!(" and {}", counted(n - 1, "more key")),
     };
-    format!(
-        "The check reached its {} after {} of {}{on}{more}; {} raises it.",
-        first.limit,
-        count(first.reached),
-        counted(first.of, "operation"),
-        first.flag
-    )
+    let reached = format!("after {} of {}{on}{more}", count(first.reached), counted(first.of, "operation"));
+    match first.flag.as_str() {
+        "" => format!("The check was {} {reached}.", first.limit),
+        flag => format!("The check reached its {} {reached}; {flag} raises it.", first.limit),
+    }
 }
 
 fn good_sentence(good: RunOutcome, stats: &Stats, faults: &[Fault]) -> String {

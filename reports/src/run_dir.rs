@@ -150,6 +150,11 @@ impl RunDir {
         let evidence = Evidence::load(dir)?;
         let judgement = load_judgement(dir)?;
         evidence.agrees(dir, &judgement)?;
+        Ok(RunDir::of(dir, evidence, judgement))
+    }
+
+    /// A run directory whose evidence and judgement are known; the rest of what is shown is read from it.
+    pub fn of(dir: &Path, evidence: Evidence, judgement: Judgement) -> RunDir {
         let logs = match node_logs::window(&judgement) {
             Some(window) => node_logs::load(&dir.join("nodes"), window),
             None => Vec::new(),
@@ -160,7 +165,7 @@ impl RunDir {
         };
         // Without the slash that a shell appends.
         let name = dir.components().collect::<PathBuf>().display().to_string();
-        Ok(RunDir { name, evidence, judgement, logs, traffic, files: sizes(dir) })
+        RunDir { name, evidence, judgement, logs, traffic, files: sizes(dir) }
     }
 
     /// What the times of the history are.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use tribunal_nemesis::disk::{Disk, Ext4, Lossy, Make, Promise};
@@ -95,7 +95,7 @@ impl Disks {
     pub(crate) fn allows(&self, act: Act) -> Result<(), String> {
         let Some(node) = act.disk() else { return Ok(()) };
         if let Act::Damage(..) = act {
-            let damaged = self.damaged.lock().expect("nobody panics while holding it");
+            let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
             if !damaged.contains(&node) && damaged.len() >= (self.each.len() - 1) / 2 {
                 let names: Vec<_> = damaged.iter().map(ToString::to_string).collect();
                 return Err(format!(
@@ -140,7 +140,7 @@ impl Disks {
     }
 
     fn note_trouble(&self, node: NodeId, troubled: bool) {
-        let mut all = self.troubled.lock().expect("nobody panics while holding it");
+        let mut all = self.troubled.lock().unwrap_or_else(PoisonError::into_inner);
         match troubled {
             true => all.insert(node),
             false => all.remove(&node),
@@ -148,7 +148,7 @@ impl Disks {
     }
 
     pub(crate) fn is_troubled(&self, node: NodeId) -> bool {
-        self.troubled.lock().expect("nobody panics while holding it").contains(&node)
+        self.troubled.lock().unwrap_or_else(PoisonError::into_inner).contains(&node)
     }
 
     pub(crate) async fn backup(&self, node: NodeId) -> Result<(), String> {
@@ -156,13 +156,13 @@ impl Disks {
     }
 
     pub(crate) async fn damage(&self, node: NodeId, damage: Damage, seed: u64) -> Result<String, String> {
-        self.damaged.lock().expect("nobody panics while holding it").insert(node);
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(node);
         let touched = self.with(node, move |disk| disk.damage(damage, seed)).await?;
         Ok(format!("{node}: {touched}"))
     }
 
     pub(crate) fn is_damaged(&self, node: NodeId) -> bool {
-        self.damaged.lock().expect("nobody panics while holding it").contains(&node)
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).contains(&node)
     }
 
     pub(crate) fn counters(&self, node: NodeId) -> DiskCounters {

@@ -1,14 +1,18 @@
 //! What the nodes say, on the run's clock.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::mpsc::UnboundedSender;
 use tribunal_nemesis::{NodeId, Signal};
+use tribunal_reports::wording::elide;
 
 use crate::clock::Clock;
+
+/// The longest line that is kept whole.
+const LINE_BYTES_MAX: u64 = 16 << 10;
 
 /// One node's log: every line that it prints, with the second at which the line arrived in front.
 #[derive(Clone)]
@@ -30,17 +34,26 @@ impl NodeLog {
         let _ = self.listener.set((node, signals));
     }
 
-    /// Copies a stream of a node until it ends. Bytes are kept as they are: a log may hold anything.
+    /// Copies a stream of a node until it ends. Bytes are kept as they are: a log may hold anything. Of a line that does
+    /// not end the beginning is kept, and how long it was.
     pub(crate) fn follow(&self, stream: impl Read + Send + 'static) {
         let log = self.clone();
-        std::thread::spawn(move || {
-            let mut lines = BufReader::new(stream);
-            let mut line = Vec::new();
-            while matches!(lines.read_until(b'\n', &mut line), Ok(read) if read > 0) {
-                log.write(&line);
-                line.clear();
+        std::thread::spawn(move || log.copy(BufReader::new(stream)));
+    }
+
+    fn copy(&self, mut lines: impl BufRead) {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match lines.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line) {
+                Ok(0) | Err(_) => return,
+                Ok(_) => self.write(&line),
             }
-        });
+            if line.len() as u64 == LINE_BYTES_MAX && !line.ends_with(b"\n") {
+                let Ok(more) = lines.skip_until(b'\n') else { return };
+                self.write(format!("[the line before went on for {more} bytes]").as_bytes());
+            }
+        }
     }
 
     fn write(&self, line: &[u8]) {
@@ -60,10 +73,23 @@ impl NodeLog {
 /// The last lines of a node's log, and its first ones where it has said little: a program that does not understand its
 /// command line says so first, and then how it wants to be called.
 pub(crate) fn last_words(path: &Path) -> String {
-    let text = std::fs::read(path).unwrap_or_default();
-    words(&String::from_utf8_lossy(&text))
+    let end = end_of(path).unwrap_or_default();
+    words(&String::from_utf8_lossy(&end))
 }
 
+/// The end of a log, or all of it where that is not long.
+fn end_of(path: &Path) -> io::Result<Vec<u8>> {
+    const BYTES_MAX: u64 = 1 << 20;
+    let mut file = File::open(path)?;
+    let skipped = file.metadata()?.len().saturating_sub(BYTES_MAX);
+    file.seek(SeekFrom::Start(skipped))?;
+    let mut end = Vec::new();
+    file.take(BYTES_MAX).read_to_end(&mut end)?;
+    Ok(end)
+}
+
+/// The longest last word, in characters.
+const WORD_CHARS_MAX: usize = 400;
 const FIRST: usize = 2;
 const LAST: usize = 5;
 /// How many lines are little.
@@ -74,16 +100,37 @@ fn words(text: &str) -> String {
     let says_something = |line: &&str| line.split_once(' ').is_some_and(|(_, said)| !said.trim().is_empty());
     let all: Vec<&str> = text.lines().filter(says_something).collect();
     let (said, last) = all.split_at(all.len().saturating_sub(LAST));
-    match said.len() {
-        0 | LITTLE.. => last.join("\n"),
-        n if n <= FIRST => all.join("\n"),
-        _ => [&said[..FIRST], &["..."], last].concat().join("\n"),
-    }
+    let words = match said.len() {
+        0 | LITTLE.. => last.to_vec(),
+        n if n <= FIRST => all,
+        _ => [&said[..FIRST], &["..."], last].concat(),
+    };
+    words.iter().map(|line| elide(line, WORD_CHARS_MAX)).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_line_without_an_end_the_beginning_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("n1.log");
+        let log = NodeLog::create(&path, Clock::start()).unwrap();
+        let mad = io::repeat(b'x').take(64 << 20);
+        log.copy(BufReader::new((&b"begins\n"[..]).chain(mad).chain(&b"\nends"[..])));
+        assert!(std::fs::metadata(&path).unwrap().len() < 2 * LINE_BYTES_MAX);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().map(|line| line.split_once(' ').unwrap().1).collect();
+        assert_eq!(lines.len(), 4);
+        assert_eq!((lines[0], lines[1].len() as u64, lines[3]), ("begins", LINE_BYTES_MAX, "ends"));
+        assert_eq!(
+            lines[2],
+            format!("[the line before went on for {} bytes]", (64 << 20) - LINE_BYTES_MAX + 1)
+        );
+        let last = last_words(&path);
+        assert!(last.contains("begins") && last.chars().count() < 600, "{last}");
+    }
 
     #[test]
     fn last_words_begin_with_the_first_where_they_are_few() {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -122,7 +122,7 @@ impl Node {
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {
-        self.life.lock().expect("nobody panics while holding it")
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts the process, unless it exists.

@@ -5,7 +5,7 @@
 //! its leader: it is asked for again, for a while.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -35,7 +35,7 @@ impl Operators {
         member: bool,
     ) -> Result<bool, String> {
         let name = &cluster.nodes[node.0].place.name;
-        let removed = || self.removed.lock().expect("nobody panics while holding it");
+        let removed = || self.removed.lock().unwrap_or_else(PoisonError::into_inner);
         if !member {
             removed().insert(node);
         }
@@ -53,7 +53,7 @@ impl Operators {
     }
 
     pub(super) async fn complete(&self, cluster: &Cluster) -> Result<(), String> {
-        let removed = self.removed.lock().expect("nobody panics while holding it").clone();
+        let removed = self.removed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for node in removed {
             self.set_member(cluster, node, true).await?;
         }

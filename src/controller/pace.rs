@@ -10,7 +10,9 @@
 //!   calm       ▂▂▂▂▂           ▆▆▆      ▁▁▁     its logarithm uniform
 //! ```
 
+use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
@@ -26,8 +28,15 @@ const CALM_PER_S: Range<f64> = 10.0..1_000.0;
 
 /// When each operation is due.
 pub(crate) struct Pace {
-    /// By their ends; the last one never ends.
-    spells: Vec<Spell>,
+    spells: Mutex<Spells>,
+}
+
+/// The spells around now, by their ends: they are drawn as time goes on, and forgotten when it has gone by.
+struct Spells {
+    known: VecDeque<Spell>,
+    /// What further ones are drawn from; `None` where the last one that is known never ends.
+    draws: Option<ChaCha8Rng>,
+    time_limit: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,27 +47,47 @@ struct Spell {
     rate: Option<f64>,
 }
 
+/// How long a spell that is over is remembered: longer than two workers can differ about what time it is.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+impl Spells {
+    fn new(rate: Rate, seed: u64, time_limit: Duration) -> Self {
+        let steady = |rate| VecDeque::from([Spell { begins: Duration::ZERO, ends: Duration::MAX, rate }]);
+        let (known, draws) = match rate {
+            Rate::Full => (steady(None), None),
+            Rate::PerSecond(rate) => (steady(Some(rate)), None),
+            Rate::Spells => (VecDeque::new(), Some(ChaCha8Rng::seed_from_u64(seed))),
+        };
+        Spells { known, draws, time_limit }
+    }
+
+    /// The first spell that ends after a time, drawn if it has to be.
+    fn after(&mut self, time: Duration) -> Spell {
+        while self.known.back().is_none_or(|last| last.ends <= time) {
+            let last = self.known.back().copied();
+            let begins = last.map_or(Duration::ZERO, |last| last.ends);
+            let next = match &mut self.draws {
+                Some(rng) if begins < self.time_limit => {
+                    let ends = begins + Duration::from_millis(rng.random_range(SPELL_MS));
+                    let rate = CALM_PER_S.start * (CALM_PER_S.end / CALM_PER_S.start).powf(rng.random());
+                    let calm = last.is_some_and(|last| last.rate.is_none());
+                    Spell { begins, ends, rate: calm.then_some(rate) }
+                }
+                _ => Spell { begins, ends: Duration::MAX, rate: None },
+            };
+            self.known.push_back(next);
+        }
+        let at = self.known.partition_point(|spell| spell.ends <= time);
+        let found = self.known[at];
+        self.known.retain(|spell| spell.ends.saturating_add(REMEMBERED) > time);
+        found
+    }
+}
+
 impl Pace {
     /// The same values give the same spells.
     pub(crate) fn new(rate: Rate, seed: u64, time_limit: Duration) -> Self {
-        let spell = |begins, ends, rate| Spell { begins, ends, rate };
-        let steady = |rate| Pace { spells: vec![spell(Duration::ZERO, Duration::MAX, rate)] };
-        match rate {
-            Rate::Full => steady(None),
-            Rate::PerSecond(rate) => steady(Some(rate)),
-            Rate::Spells => {
-                let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                let (mut spells, mut begins, mut calm) = (Vec::new(), Duration::ZERO, false);
-                while begins < time_limit {
-                    let ends = begins + Duration::from_millis(rng.random_range(SPELL_MS));
-                    let rate = CALM_PER_S.start * (CALM_PER_S.end / CALM_PER_S.start).powf(rng.random());
-                    spells.push(spell(begins, ends, calm.then_some(rate)));
-                    (begins, calm) = (ends, !calm);
-                }
-                spells.push(spell(begins, Duration::MAX, None));
-                Pace { spells }
-            }
-        }
+        Pace { spells: Mutex::new(Spells::new(rate, seed, time_limit)) }
     }
 
     /// When the next operation of one of so many workers is due, if that of its last one was due at `due` and it is `now`;
@@ -71,8 +100,9 @@ impl Pace {
         workers: usize,
         mut draw: impl FnMut() -> f64,
     ) -> Duration {
-        let mut due = due;
-        for spell in &self.spells[self.spells.partition_point(|spell| spell.ends <= now)..] {
+        let (mut due, mut time) = (due, now);
+        loop {
+            let spell = self.spells.lock().unwrap_or_else(PoisonError::into_inner).after(time);
             let Some(rate) = spell.rate else { return now.max(spell.begins) };
             // Exponential gaps remember nothing: one that is cut short by the end of the spell is drawn anew.
             let mean = workers as f64 / rate;
@@ -80,8 +110,8 @@ impl Pace {
             if due < spell.ends {
                 return due;
             }
+            time = spell.ends;
         }
-        due
     }
 }
 
@@ -113,19 +143,41 @@ mod tests {
 
     #[test]
     fn calm_spells_lie_between_full_ones_and_are_the_seeds() {
-        let pace = Pace::new(Rate::Spells, 3, 60 * SECOND);
-        assert_eq!(pace.spells, Pace::new(Rate::Spells, 3, 60 * SECOND).spells);
-        assert_ne!(pace.spells, Pace::new(Rate::Spells, 4, 60 * SECOND).spells);
-        for (at, pair) in pace.spells.windows(2).enumerate() {
+        let spells = |seed| {
+            let mut spells = Spells::new(Rate::Spells, seed, 60 * SECOND);
+            let mut all = vec![spells.after(Duration::ZERO)];
+            while let Some(last) = all.last().filter(|last| last.ends < Duration::MAX) {
+                all.push(spells.after(last.ends));
+            }
+            all
+        };
+        let all = spells(3);
+        assert_eq!(all, spells(3));
+        assert_ne!(all, spells(4));
+        let last = all[all.len() - 1];
+        assert!(last.begins >= 60 * SECOND && last.rate.is_none(), "after the time limit comes nothing more");
+        for (at, pair) in all.windows(2).enumerate() {
             assert_eq!(pair[0].ends, pair[1].begins);
-            assert_eq!(pair[0].rate.is_some(), at % 2 == 1);
+            assert!(pair[1].ends == Duration::MAX || pair[0].rate.is_some() == (at % 2 == 1));
             assert!(pair[0].rate.is_none_or(|rate| CALM_PER_S.contains(&rate)));
         }
-        for spell in pace.spells.iter().filter(|spell| spell.rate.is_some()) {
+        let pace = Pace::new(Rate::Spells, 3, 60 * SECOND);
+        for spell in all.iter().filter(|spell| spell.rate.is_some()) {
             let first = pace.next(Duration::ZERO, spell.begins, 1, || 0.9);
             assert!(first > spell.begins && first < spell.ends, "it begins anew in each spell");
             let last = pace.next(spell.begins, spell.begins, 1_000_000, || 0.1);
             assert_eq!(last, spell.ends, "and ends with it");
         }
+    }
+
+    #[test]
+    fn a_year_of_spells_is_not_kept() {
+        let pace = Pace::new(Rate::Spells, 3, 365 * 86_400 * SECOND);
+        for second in 0..1_000 {
+            pace.next(Duration::ZERO, second * SECOND, 1, || 0.5);
+        }
+        let spells = pace.spells.lock().unwrap();
+        assert!(spells.known.len() < 200, "{} spells", spells.known.len());
+        assert!(spells.known[0].begins > 900 * SECOND);
     }
 }

@@ -5,9 +5,10 @@
 //! on record before its request is on the wire, and a controller killed with -9 leaves a history that can be
 //! checked.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tribunal_checker::op::{Event, F, Kind, Nanos, Value};
 use tribunal_workloads::{Completion, Request};
@@ -38,7 +39,8 @@ pub(crate) struct Tally {
     pub(crate) p99_ns: Option<Nanos>,
 }
 
-/// Writes history.jsonl.
+/// Writes history.jsonl. After a line that could not be written whole it writes no other: behind half a line none could be
+/// read.
 pub(crate) struct Recorder {
     clock: Clock,
     page: Mutex<Page>,
@@ -94,7 +96,7 @@ impl Recorder {
         value: Value,
         why: Option<&String>,
     ) -> io::Result<Nanos> {
-        let mut page = self.page.lock().expect("nobody panics while holding it");
+        let mut page = self.page.lock().map_err(|_| io::Error::other("the recorder panicked"))?;
         let time = self.clock.now();
         let event = Event {
             index: page.file.lines(),
@@ -105,7 +107,7 @@ impl Recorder {
             key: request.key.clone(),
             value,
             node: Some(actor.node.clone()),
-            error: why.map(|why| why.as_str().into()),
+            error: why.map(|why| shortened(why).into()),
             client: None,
         };
         let Page { file, line, tally, recent, watch, live } = &mut *page;
@@ -126,14 +128,25 @@ impl Recorder {
 
     /// How many events the file has.
     pub(crate) fn events(&self) -> u64 {
-        self.page.lock().expect("nobody panics while holding it").file.lines()
+        self.page.lock().unwrap_or_else(PoisonError::into_inner).file.lines()
     }
 
     /// What has been recorded so far.
     pub(crate) fn tally(&self) -> Tally {
-        let page = self.page.lock().expect("nobody panics while holding it");
+        let page = self.page.lock().unwrap_or_else(PoisonError::into_inner);
         let (ok_per_second, p99_ns) = page.recent.pace(self.clock.now());
         Tally { ok_per_second, p99_ns, ..page.tally.clone() }
+    }
+}
+
+/// The longest text of an error that is recorded, in characters. A server may send a page of HTML with each of its refusals.
+const ERROR_CHARS_MAX: usize = 1_000;
+
+/// A text with no more than its first characters.
+fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(ERROR_CHARS_MAX) {
+        Some((at, _)) => format!("{}… ({} bytes in all)", &text[..at], text.len()).into(),
+        None => text.into(),
     }
 }
 
@@ -175,5 +188,14 @@ mod tests {
         let history = History::from_events(events).unwrap();
         let ends: Vec<_> = history.ops.iter().map(|op| (op.is_ok(), op.completed.is_some())).collect();
         assert_eq!(ends, [(true, true), (false, true), (false, false)]);
+    }
+
+    #[test]
+    fn an_error_of_megabytes_is_recorded_by_its_beginning() {
+        assert_eq!(shortened("connection lost"), "connection lost");
+        let page = "ß".repeat(4 << 20);
+        let kept = shortened(&page);
+        assert!(kept.starts_with(&"ß".repeat(ERROR_CHARS_MAX)), "{kept}");
+        assert!(kept.ends_with("ß… (8388608 bytes in all)"), "{kept}");
     }
 }

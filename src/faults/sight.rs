@@ -54,7 +54,7 @@ impl Sight {
         if waits_for(|on| matches!(on, On::Operations(_))) {
             watchers.push(tokio::spawn(count_operations(recorder.clone(), sender.clone())));
         }
-        if !plan.steps.is_empty() || !plan.triggers.is_empty() {
+        if !plan.is_empty() {
             let every = if plan.follows_leaders() { ASK_EVERY_TO_FOLLOW } else { ASK_EVERY };
             watchers.push(tokio::spawn(watch_leader(cluster, every, leader_changes.clone(), sender)));
         }

@@ -48,10 +48,14 @@ fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Re
 
 type Connection = Framed<TcpStream, LengthDelimitedCodec>;
 
+/// The longest answer that is read: many times what any operation can return.
+const FRAME_BYTES_MAX: usize = 4 << 20;
+
 async fn connect(address: SocketAddr) -> io::Result<Connection> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    Ok(Framed::new(stream, LengthDelimitedCodec::new()))
+    let codec = LengthDelimitedCodec::builder().max_frame_length(FRAME_BYTES_MAX).new_codec();
+    Ok(Framed::new(stream, codec))
 }
 
 /// Sends one request and waits for the reply of the same id; replies to abandoned requests are passed over.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request, StatusCode};
@@ -15,6 +15,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
+
+/// The longest answer that is read: many times what any operation can return.
+const BODY_BYTES_MAX: usize = 4 << 20;
 
 /// A request that was not answered; why.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,8 +67,11 @@ impl Http {
                 if not_sent { Unanswered::NotSent(why) } else { Unanswered::Unknown(why) }
             })?;
             let status = answer.status();
-            let body = answer.into_body().collect().await;
-            let body = body.map_err(|error| Unanswered::Unknown(format!("connection lost: {error}")))?;
+            let body = Limited::new(answer.into_body(), BODY_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+                true => Unanswered::Unknown(format!("an answer of more than {} MiB", BODY_BYTES_MAX >> 20)),
+                false => Unanswered::Unknown(format!("connection lost: {error}")),
+            })?;
             Ok((status, body.to_bytes()))
         };
         let answer = timeout(self.timeout, exchange).await;
@@ -146,6 +152,20 @@ mod tests {
         }
         let busy = (StatusCode::SERVICE_UNAVAILABLE, Bytes::from("x"));
         assert_eq!(http.post("/a", b"{}".to_vec()).await, Ok(busy));
+        server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_an_end_is_none() {
+        let (listener, address) = listener().await;
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            answer(&mut stream, "HTTP/1.1 500 Oops\r\ntransfer-encoding: chunked\r\n\r\n").await;
+            let chunk = format!("100000\r\n{}\r\n", "x".repeat(1 << 20));
+            while stream.write_all(chunk.as_bytes()).await.is_ok() {}
+        });
+        let said = Http::new(address, PATIENCE).post("/a", b"{}".to_vec()).await;
+        assert_eq!(said, Err(Unanswered::Unknown("an answer of more than 4 MiB".into())));
         server.await.unwrap();
     }
 

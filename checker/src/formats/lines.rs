@@ -1,9 +1,12 @@
 //! Lines with their numbers, in one reused buffer.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::str;
 
 use super::ParseError;
+
+/// The longest line: many times what the largest operation takes.
+const LINE_BYTES_MAX: u64 = 64 << 20;
 
 /// The lines of an input, one at a time.
 pub(super) struct Lines<R> {
@@ -43,12 +46,20 @@ impl<R: BufRead> Lines<R> {
         loop {
             self.buffer.clear();
             self.number += 1;
-            let read = self
-                .input
+            let read = (&mut self.input)
+                .take(LINE_BYTES_MAX + 1)
                 .read_until(b'\n', &mut self.buffer)
                 .map_err(|error| ParseError::unreadable(self.number, &error))?;
             if read == 0 {
                 return Ok(None);
+            }
+            if read as u64 > LINE_BYTES_MAX {
+                return Err(ParseError {
+                    line: self.number,
+                    column: 1,
+                    expected: format!("a line of at most {} MiB", LINE_BYTES_MAX >> 20),
+                    found: "a longer one".into(),
+                });
             }
             let ended = self.buffer.pop_if(|last| *last == b'\n').is_some();
             if ended {
@@ -58,5 +69,21 @@ impl<R: BufRead> Lines<R> {
                 return Ok(Some(Line { bytes: &self.buffer, number: self.number, ended }));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufReader, repeat};
+
+    use super::*;
+
+    #[test]
+    fn a_line_without_an_end_is_an_error_and_no_exhaustion() {
+        let mut lines = Lines::new(b"1\n".chain(BufReader::new(repeat(b'x'))));
+        assert!(lines.next().is_ok_and(|line| line.is_some()));
+        let error = lines.next().err().expect("it never ends");
+        assert_eq!(error.to_string(), "2:1: expected a line of at most 64 MiB, found a longer one");
+        assert!(lines.buffer.capacity() <= 2 * LINE_BYTES_MAX as usize);
     }
 }

@@ -1,0 +1,62 @@
+//! What tells the program to end: Ctrl-C, SIGTERM, and SIGHUP when its terminal goes away. All three mean the same.
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The three signals. Each that comes while this exists is told once, and does nothing else.
+pub(crate) struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+    /// `None` where the program was started to outlive its terminal.
+    hangup: Option<Signal>,
+}
+
+impl Interrupts {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// When the system does not let it.
+    pub(crate) fn listen() -> Result<Self> {
+        let hangup = (!ignores_hangups()).then(|| signal(SignalKind::hangup())).transpose();
+        Ok(Interrupts {
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?,
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            hangup: hangup.context("cannot listen for SIGHUP")?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        let hung_up = async {
+            match &mut self.hangup {
+                Some(hangup) => drop(hangup.recv().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! { _ = self.interrupt.recv() => {}, _ = self.terminate.recv() => {}, () = hung_up => {} }
+    }
+}
+
+/// Whether SIGHUP was ignored when the program started, as `nohup` has it.
+fn ignores_hangups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignored(&status, nix::libc::SIGHUP as u32)
+}
+
+fn ignored(status: &str, signal: u32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ignored_stands_in_a_mask() {
+        let status = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000000\n";
+        assert!(ignored(status, 1) && ignored(status, 13));
+        assert!(!ignored(status, 2) && !ignored("", 1));
+    }
+}
