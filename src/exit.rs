@@ -50,7 +50,7 @@ pub(crate) fn complain(line: &str) {
 }
 
 /// One line or several to standard error. Those after the first are indented: none can pass for a message of its own.
-fn complain_in_lines(text: &str) {
+pub(crate) fn complain_in_lines(text: &str) {
     let text = shown(text.trim_end()).replace('\n', "\n  ");
     let _ = writeln!(std::io::stderr(), "{text}"); // as said above
 }

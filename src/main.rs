@@ -1,5 +1,8 @@
 //! Tribunal: puts a distributed system on trial.
 
+// `exit` is the one way to a terminal: nothing foreign acts there.
+#![warn(clippy::print_stderr)]
+
 mod check;
 mod cli;
 mod clock;
@@ -52,8 +55,13 @@ fn main() -> ExitCode {
             dispatch(cli.verb)
         }
         Err(error) => {
-            // Not being able to say it is no reason to say something else.
-            let _ = error.print();
+            // What was typed is in it, and a shell may have typed the names of a stranger's files.
+            let said = error.render().to_string();
+            match exit::shown(&said) == said {
+                // Not being able to say it is no reason to say something else.
+                true => drop(error.print()),
+                false => exit::complain_in_lines(&said),
+            }
             match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
                 _ => ExitCode::from(exit::USAGE),

@@ -136,6 +136,33 @@ fn the_list_of_runs_filters_and_leads_to_reports_that_work() {
     assert_eq!(browser.value("document.documentElement.id"), "");
 }
 
+/// Says in its title whether its script runs, as whom, and whether it could read another page.
+const SPY: &str = r#"<!DOCTYPE html><title>nothing</title><body><script>
+    document.title = 'ran in ' + self.origin;
+    const read = (how, text) => { if (text.includes('Runs')) document.title = 'read by ' + how; };
+    fetch('/').then((it) => it.text()).then((it) => read('fetch', it)).catch(() => {});
+    const frame = document.body.appendChild(document.createElement('iframe'));
+    frame.onload = () => { try { read('frame', frame.contentDocument.title); } catch {} };
+    frame.src = '/';
+</script>"#;
+
+/// An origin that is `null` is no other page's: a script there may read none and write to none.
+#[test]
+fn a_page_that_a_stranger_left_in_the_store_reads_no_other() {
+    let Some(mut browser) = Chromium::start() else { return };
+    let store = Store::new();
+    let dir = judged(&store, "queues/a", "queue", TAKEN_TWICE, 1);
+    for name in ["report.html", "spy.html"] {
+        std::fs::write(dir.join(name), SPY).unwrap();
+    }
+    let served = Served::start(store.path());
+    for (name, title) in [("report.html", "ran in null"), ("spy.html", "nothing")] {
+        browser.open(&format!("http://{}/runs/queues/a/{name}", served.address));
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        assert_eq!(browser.value("document.title"), title, "{name}");
+    }
+}
+
 /// Not a test but a measurement: `cargo test --test whole -- --ignored --nocapture page_load`.
 #[test]
 #[ignore = "measures, and takes minutes"]

@@ -73,6 +73,7 @@ fn histories_and_their_names_act_on_nothing() {
         let ended = ends(on_github(convert.arg(&file).arg(store.path().join(format!("no/dir{EVIL}")))));
         all_is_harmless(&Ended { stdout: String::new(), ..ended });
     }
+    all_is_harmless(&ends(on_github(tribunal(["check"]).arg(format!("--no{EVIL}")))).expect(64));
     let dir = store.path().join(format!("kept{EVIL}"));
     let stale = store.path().join(format!("stale{EVIL}.jsonl"));
     all_is_harmless(
