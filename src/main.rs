@@ -20,6 +20,7 @@ mod list;
 mod live;
 mod manual;
 mod matrix;
+mod own;
 mod record;
 mod repeat;
 mod report;
@@ -38,6 +39,7 @@ use clap::error::ErrorKind;
 use cli::{Cli, Color, Verb};
 
 fn main() -> ExitCode {
+    own::take_name();
     let typed = match config::typed(std::env::args_os()) {
         Ok(typed) => typed,
         Err(error) => return exit::usage(error),

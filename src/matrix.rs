@@ -34,7 +34,7 @@ use tribunal_reports::summary;
 use tribunal_reports::wording::{count, counted, elide, millis};
 
 use crate::cli::parse_duration;
-use crate::exit;
+use crate::{exit, own};
 use crate::list::table;
 
 #[derive(clap::Args)]
@@ -138,7 +138,6 @@ fn length(matrix: &Matrix, due: usize, jobs: u8) -> String {
 struct Session {
     dir: PathBuf,
     matrix: Matrix,
-    tribunal: PathBuf,
 }
 
 /// One run that is to be made.
@@ -150,18 +149,17 @@ struct Task {
 
 impl Session {
     fn open(args: &Args) -> Result<Session> {
-        let tribunal = std::env::current_exe().context("cannot find the tribunal executable")?;
         if let Some(dir) = &args.resume {
             let path = dir.join("matrix.json");
             let text = files::read(&path).with_context(|| {
                 format!("--resume: {}: expected the directory of a matrix", dir.display())
             })?;
             let matrix: Matrix = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
-            let session = Session { dir: dir.canonicalize()?, matrix, tribunal };
+            let session = Session { dir: dir.canonicalize()?, matrix };
             session.save()?; // by today's words
             return Ok(session);
         }
-        let matrix = plan::of(args, &tribunal)?;
+        let matrix = plan::of(args, own::path()?)?;
         let dir = match &args.dir {
             Some(dir) => dir.clone(),
             None => {
@@ -177,7 +175,7 @@ impl Session {
             "{}: expected an empty directory (--resume goes on with a matrix)",
             dir.display()
         );
-        let session = Session { dir: dir.canonicalize()?, matrix, tribunal };
+        let session = Session { dir: dir.canonicalize()?, matrix };
         session.save()?;
         Ok(session)
     }
@@ -207,7 +205,6 @@ impl Session {
             while running.len() < usize::from(jobs) && !stop.is_cancelled() {
                 let Some(task) = due.pop_front() else { break };
                 let child = child::Child {
-                    tribunal: self.tribunal.clone(),
                     dir: self.dir.clone(),
                     args: child::arguments(&self.matrix.rows[task.row], task.seed, &self.dir),
                     workload: self.matrix.rows[task.row].workload.clone(),

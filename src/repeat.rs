@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tribunal_reports::run_info::without_flags;
 
 use crate::cli::RunArgs;
-use crate::exit;
+use crate::{exit, own};
 
 /// Makes the runs, and exits with the worst of what they came to.
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
@@ -34,7 +34,6 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
 async fn all(args: &RunArgs) -> Result<Vec<u8>> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let tribunal = std::env::current_exe().context("cannot find the tribunal executable")?;
     let words = without_flags(&args.typed, &["--repeat", "--seed"]);
     let first = args.seed.unwrap_or_else(|| u64::from(rand::random::<u16>()));
     let mut codes = Vec::new();
@@ -44,7 +43,7 @@ async fn all(args: &RunArgs) -> Result<Vec<u8>> {
         if !args.quiet {
             exit::complain(&format!("run {} of {}, seed {seed}", nth + 1, args.repeat));
         }
-        let mut command = Command::new(&tribunal);
+        let mut command = Command::from(own::command()?);
         // In a group of its own: Ctrl-C reaches it once, through us.
         command.args(&words).arg(format!("--seed={seed}")).process_group(0).kill_on_drop(true);
         let parent = getpid();
@@ -56,7 +55,7 @@ async fn all(args: &RunArgs) -> Result<Vec<u8>> {
                 if getppid() != parent { Err(std::io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
             });
         }
-        let mut child = command.spawn().with_context(|| format!("cannot start {}", tribunal.display()))?;
+        let mut child = command.spawn().context("cannot start a run")?;
         let pid = child.id().map(|pid| Pid::from_raw(pid as i32));
         let status = loop {
             tokio::select! {

@@ -17,7 +17,7 @@ use tribunal_nemesis::Links;
 use tribunal_reports::judgement::Circumstances;
 use tribunal_reports::run_info::Strangers;
 use tribunal_reports::wording::counted;
-use tribunal_systems::{Place, Switches, System, Wiring};
+use tribunal_systems::{Direct, Place, Switches, System, Wiring};
 use tribunal_workloads::Options;
 
 use crate::cli::{Cli, Net, RunArgs};
@@ -37,6 +37,7 @@ use crate::junit::Junit;
 use crate::limits::GIVE_UP;
 use crate::live::status::{Check, NodeNow, Status};
 use crate::live::{Live, TICK, keyboard};
+use crate::own;
 use crate::record::RunRecord;
 use crate::store::Store;
 use crate::watch::{self, Watch};
@@ -128,7 +129,7 @@ fn model(workload: &tribunal_workloads::Entry, wanted: Option<ModelKind>) -> Res
 
 fn switches(args: &RunArgs) -> Result<Switches> {
     Ok(Switches {
-        tribunal: std::env::current_exe().context("cannot find the tribunal executable")?,
+        tribunal: own::path()?.to_owned(),
         bugs: args.bugs.clone(),
         node_args: args.node_args.clone(),
     })
@@ -145,9 +146,10 @@ fn try_node_command(system: &dyn System) -> Result<()> {
         advertised: address(),
         peers: vec![("n2".into(), address())],
         data: "data".into(),
+        dial: Arc::new(Direct),
     };
     let command = system.command(&place);
-    if command.program != std::env::current_exe()? {
+    if command.program != own::path()? {
         return Ok(());
     }
     match Cli::try_parse_from(std::iter::once(command.program).chain(command.args)) {
@@ -262,9 +264,10 @@ impl<'a> Trial<'a> {
             namespaces: namespaces.as_ref(),
             clients_apart: plan.nemesis.parts_clients(),
         };
-        let cluster = Cluster::lay_out(system, &network, store.path(), clock, deaths, &disks)?;
+        let cluster = Cluster::lay_out(system, &network, store.path(), clock, deaths, &disks, &failures)?;
         let cluster = Arc::new(cluster);
-        watch_deaths(death_notices, failures.clone(), live.clone());
+        watch_deaths(death_notices, &cluster, failures.clone(), live.clone());
+        watch_troubles(&links, failures.clone());
 
         let workload = (plan.workload.make)(&Options {
             seed: plan.seed,
@@ -328,6 +331,7 @@ impl<'a> Trial<'a> {
         let first = &self.cluster.nodes[0].place;
         self.record.info.system_version = self.cluster.system.version(first).await;
         self.look_for_bypasses();
+        self.look_for_strangers().await;
     }
 
     /// A connection between nodes that no proxy stands in would cross every cut: what such a run shows is worth
@@ -344,6 +348,15 @@ impl<'a> Trial<'a> {
             let named: Vec<String> = bypasses.iter().map(ToString::to_string).collect();
             let what = "connections between nodes bypass their proxies, and would cross every cut";
             self.failures.raise("links", format!("{what}: {}", named.join("; ")));
+        }
+    }
+
+    /// Makes sure that it is the nodes that listen at their ports.
+    async fn look_for_strangers(&self) {
+        if !self.stop.is_cancelled()
+            && let Some(stranger) = self.cluster.strangers().await.into_iter().next()
+        {
+            self.failures.raise("links", stranger);
         }
     }
 
@@ -408,6 +421,7 @@ impl<'a> Trial<'a> {
         }
         self.await_answers().await;
         self.look_for_bypasses();
+        self.look_for_strangers().await;
     }
 
     async fn await_answers(&self) {
@@ -510,8 +524,20 @@ fn watch_questions(live: Arc<Live>) -> Result<()> {
     Ok(())
 }
 
+/// What fails on our side while nodes are connected to is a harness failure.
+fn watch_troubles(links: &Links, failures: Arc<Failures>) {
+    let trouble = links.trouble();
+    tokio::spawn(async move { failures.raise("links", trouble.await) });
+}
+
 /// A node that dies without our doing is a harness failure: a trial of fewer nodes is another trial.
-fn watch_deaths(mut deaths: mpsc::UnboundedReceiver<Death>, failures: Arc<Failures>, live: Arc<Live>) {
+fn watch_deaths(
+    mut deaths: mpsc::UnboundedReceiver<Death>,
+    cluster: &Arc<Cluster>,
+    failures: Arc<Failures>,
+    live: Arc<Live>,
+) {
+    let cluster = Arc::downgrade(cluster);
     tokio::spawn(async move {
         while let Some(Death { node, status, excused, last_words }) = deaths.recv().await {
             if excused {
@@ -519,7 +545,13 @@ fn watch_deaths(mut deaths: mpsc::UnboundedReceiver<Death>, failures: Arc<Failur
                 continue;
             }
             live.event(&format!("{node} exited by itself: {status}"));
-            failures.raise("cluster", format!("{node} exited by itself: {status}\n{last_words}"));
+            // It may not have found its port free.
+            let strangers = match cluster.upgrade() {
+                Some(cluster) => cluster.strangers().await,
+                None => Vec::new(),
+            };
+            let strangers: String = strangers.iter().map(|who| format!("; {who}")).collect();
+            failures.raise("cluster", format!("{node} exited by itself: {status}{strangers}\n{last_words}"));
         }
     });
 }

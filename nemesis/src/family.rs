@@ -8,6 +8,8 @@ use std::{
     fs,
 };
 
+use crate::holders::sockets;
+
 /// The living processes of the node whose process group `leader` leads, itself first. Empty once it is gone.
 pub fn family(leader: i32) -> Vec<i32> {
     families(&[leader]).remove(0)
@@ -16,6 +18,13 @@ pub fn family(leader: i32) -> Vec<i32> {
 /// The same for each of several nodes.
 pub(crate) fn families(leaders: &[i32]) -> Vec<Vec<i32>> {
     members(leaders, &processes())
+}
+
+/// A process of the machine that has the socket of this inode open, with its name.
+pub(crate) fn holder(inode: u64) -> Option<(i32, String)> {
+    let holder = processes().into_iter().find(|process| sockets(process.pid).any(|held| held == inode))?;
+    let name = fs::read_to_string(format!("/proc/{}/comm", holder.pid)).unwrap_or_default();
+    Some((holder.pid, name.trim_end().to_owned()))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,6 +28,11 @@ impl Holders {
         *self.leaders[node.0].lock().unwrap_or_else(PoisonError::into_inner) = Some(pid);
     }
 
+    /// Whether it is known which process the node is.
+    pub(crate) fn follows(&self, node: NodeId) -> bool {
+        self.leaders[node.0].lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     pub(crate) fn set_cgroup(&self, node: NodeId, id: u64) {
         self.cgroups.lock().unwrap_or_else(PoisonError::into_inner).insert(id, node);
     }
@@ -75,7 +80,7 @@ fn with_families(leaders: &[(i32, NodeId)]) -> Vec<(i32, NodeId)> {
 }
 
 /// The inodes of the sockets that a process holds. None if it is gone, or somebody else's.
-fn sockets(pid: i32) -> impl Iterator<Item = u64> {
+pub(crate) fn sockets(pid: i32) -> impl Iterator<Item = u64> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     entries.filter_map(|entry| {
         let target = std::fs::read_link(entry.path()).ok()?;

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc::UnboundedSender;
 use tribunal_nemesis::{NodeId, Signal};
 
+use super::spawn::thread;
 use crate::clock::Clock;
 
 /// One node's log: every line that it prints, with the second at which the line arrived in front.
@@ -31,16 +32,19 @@ impl NodeLog {
     }
 
     /// Copies a stream of a node until it ends. Bytes are kept as they are: a log may hold anything.
-    pub(crate) fn follow(&self, stream: impl Read + Send + 'static) {
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(crate) fn follow(&self, stream: impl Read + Send + 'static) -> io::Result<()> {
         let log = self.clone();
-        std::thread::spawn(move || {
+        thread("log", move || {
             let mut lines = BufReader::new(stream);
             let mut line = Vec::new();
             while matches!(lines.read_until(b'\n', &mut line), Ok(read) if read > 0) {
                 log.write(&line);
                 line.clear();
             }
-        });
+        })
     }
 
     fn write(&self, line: &[u8]) {

@@ -17,6 +17,9 @@ use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 use tribunal_nemesis::NodeCgroup;
 
+use super::executable::Executables;
+use crate::own;
+
 struct Order {
     command: Command,
     reply: mpsc::Sender<io::Result<Child>>,
@@ -25,18 +28,26 @@ struct Order {
 /// The thread that spawns.
 pub(crate) struct Spawner {
     orders: mpsc::Sender<Order>,
+    executables: Executables,
+}
+
+/// A thread of the cluster's: each waits for the kernel most of the time, and needs little.
+pub(super) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    const STACK_BYTES: usize = 256 << 10;
+    std::thread::Builder::new().name(name.into()).stack_size(STACK_BYTES).spawn(work)?;
+    Ok(())
 }
 
 impl Spawner {
     pub(crate) fn start() -> io::Result<Self> {
         let (orders, queue) = mpsc::channel::<Order>();
-        std::thread::Builder::new().name("spawner".into()).spawn(move || {
+        thread("spawner", move || {
             for mut order in queue {
                 // Nobody waits for the reply any more when the cluster was dropped in between.
                 let _ = order.reply.send(order.command.spawn());
             }
         })?;
-        Ok(Spawner { orders })
+        Ok(Spawner { orders, executables: Executables::default() })
     }
 
     /// Starts a program: own process group, dies with this process, no input, both outputs piped; in that network
@@ -47,7 +58,13 @@ impl Spawner {
         namespace: Option<&OwnedFd>,
         cgroup: Option<&NodeCgroup>,
     ) -> io::Result<Child> {
-        let mut command = Command::new(&program.program);
+        let own = own::path().is_ok_and(|path| program.program == path);
+        let mut command = if own {
+            own::command().map_err(io::Error::other)?
+        } else {
+            self.executables.check(&program.program)?;
+            Command::new(&program.program)
+        };
         command.args(&program.args).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let controller = nix::unistd::getpid();
@@ -73,6 +90,12 @@ impl Spawner {
         let (reply, answer) = mpsc::channel();
         let gone = || io::Error::other("the spawner is gone");
         self.orders.send(Order { command, reply }).map_err(|_| gone())?;
-        answer.recv().map_err(|_| gone())?
+        let mut child = answer.recv().map_err(|_| gone())??;
+        if !own && let Err(replaced) = self.executables.check(&program.program) {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(replaced);
+        }
+        Ok(child)
     }
 }
