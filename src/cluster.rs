@@ -153,9 +153,11 @@ impl Cluster {
     /// Starts every node that is down.
     pub(crate) fn start_all(&self) -> Result<()> {
         for node in &self.nodes {
-            let command =
-                || format!("cannot start {}: {:?}", node.place.name, self.system.command(&node.place));
-            node.start(&*self.system, &self.spawner, &self.guard).with_context(command)?;
+            let start = node.start(&*self.system, &self.spawner, &self.guard);
+            start.with_context(|| {
+                let program = self.system.command(&node.place).program;
+                format!("cannot start {} ({})", node.place.name, program.display())
+            })?;
         }
         Ok(())
     }

@@ -20,10 +20,12 @@ mod list;
 mod live;
 mod manual;
 mod matrix;
+mod out_of_memory;
 mod own;
 mod record;
 mod repeat;
 mod report;
+mod rlimits;
 mod run;
 mod serve;
 mod store;
@@ -40,6 +42,7 @@ use cli::{Cli, Color, Verb};
 
 fn main() -> ExitCode {
     own::take_name();
+    rlimits::survive_full_files();
     let typed = match config::typed(std::env::args_os()) {
         Ok(typed) => typed,
         Err(error) => return exit::usage(error),

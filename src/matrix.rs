@@ -34,8 +34,8 @@ use tribunal_reports::summary;
 use tribunal_reports::wording::{count, counted, elide, millis};
 
 use crate::cli::parse_duration;
-use crate::{exit, own};
 use crate::list::table;
+use crate::{exit, own};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -105,8 +105,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 /// The rows of a matrix that was not begun, and how long it takes at most.
 fn planned(args: &Args) -> Result<String> {
-    let tribunal = std::env::current_exe().context("cannot find the tribunal executable")?;
-    let matrix = plan::of(args, &tribunal)?;
+    let matrix = plan::of(args, own::path()?)?;
     let rows: Vec<[String; 4]> = matrix
         .rows
         .iter()

@@ -39,6 +39,7 @@ use crate::live::status::{Check, NodeNow, Status};
 use crate::live::{Live, TICK, keyboard};
 use crate::own;
 use crate::record::RunRecord;
+use crate::rlimits::{self, Size};
 use crate::store::Store;
 use crate::watch::{self, Watch};
 
@@ -47,6 +48,10 @@ const READY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// `tribunal run`: puts a system on trial and exits with the verdict.
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
+    // Nothing can be started without /proc, and that is no fault of the arguments.
+    if let Err(error) = own::path() {
+        return exit::harness(error);
+    }
     let plan = match Plan::of(args) {
         Ok(plan) => plan,
         Err(error) => return exit::usage(error),
@@ -61,9 +66,12 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
     {
         return exit::harness(error.context(format!("--net {}", args.net)));
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime(&plan) {
         Ok(runtime) => runtime,
-        Err(error) => return exit::harness(error.into()),
+        Err(error) => {
+            junit.broke(&error);
+            return exit::harness(error);
+        }
     };
     match runtime.block_on(Trial::hold(&plan, &mut junit)) {
         Ok(code) => code,
@@ -73,6 +81,33 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         }
     }
 }
+
+/// The threads that carry a run, if this machine grants what the run needs.
+///
+/// # Errors
+/// What it does not grant.
+fn runtime(plan: &Plan) -> Result<tokio::runtime::Runtime> {
+    let size = Size {
+        nodes: usize::from(plan.args.nodes),
+        clients: plan.workers,
+        net: plan.args.net,
+        wiring: plan.wiring,
+        clients_apart: plan.nemesis.parts_clients(),
+    };
+    size.ensure_files()?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    rlimits::ensure_threads(cores + SPARE_THREADS)?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(cores).thread_keep_alive(Duration::MAX).enable_all();
+    let runtime = runtime.build().context("cannot start the runtime")?;
+    // One thread for what blocks is there from the beginning: what is to be done waits for it when no other can be had.
+    drop(runtime.spawn_blocking(|| ()));
+    Ok(runtime)
+}
+
+/// The threads of a run beside those of the runtime: for what blocks, the proxies, the spawner, the check beside the run, and
+/// three for each of a few nodes.
+const SPARE_THREADS: usize = 8;
 
 /// What the arguments amount to: every name looked up, every choice made, nothing done yet.
 pub(crate) struct Plan {
@@ -85,6 +120,7 @@ pub(crate) struct Plan {
     /// The share of reads, where the workload reads and writes.
     pub(crate) reads: f64,
     pub(crate) nemesis: Nemesis,
+    wiring: Wiring,
 }
 
 impl Plan {
@@ -95,7 +131,8 @@ impl Plan {
         let system = lookup("system", &args.system, tribunal_systems::SYSTEMS, |entry| entry.name)?;
         let model = model(workload, args.model)?;
         system.fits(workload, model.name())?;
-        try_node_command(&*(system.make)(&switches(args)?)?)?;
+        let made = (system.make)(&switches(args)?)?;
+        try_node_command(&*made)?;
         Ok(Plan {
             args: args.clone(),
             seed,
@@ -105,6 +142,7 @@ impl Plan {
             system,
             reads: reads(workload, args.reads)?,
             nemesis: Nemesis::of(args, seed)?,
+            wiring: made.wiring(),
         })
     }
 }
@@ -239,6 +277,7 @@ impl<'a> Trial<'a> {
         keyboard::watch(live.clone());
 
         let watch = (!plan.args.no_fail_fast).then(|| Watch::start(plan.model, stop.clone(), live.clone()));
+        let watch = watch.transpose().context("cannot start the check beside the run")?;
         let online = watch.as_ref().map(Watch::progress);
         let told = plan.args.verbose.then(|| live.clone());
         let recorder = Recorder::create(&store.path().join("history.jsonl"), clock, watch, told);

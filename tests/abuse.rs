@@ -1,9 +1,12 @@
-//! What strangers' files, terminals, signals and neighbours can do to the program: nothing.
+//! What strangers' files, terminals, signals and neighbours, and hard machines, can do to the program: nothing.
 
 mod files;
 mod guard;
+mod ports;
+mod replaced;
 mod serving;
 mod terminal;
+mod ulimits;
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -96,7 +96,11 @@ impl Doors {
     ///
     /// # Errors
     /// When the kernel does not say; that is a trouble, too.
-    pub(crate) async fn listener(self: &Arc<Self>, node: NodeId, address: SocketAddr) -> io::Result<Listener> {
+    pub(crate) async fn listener(
+        self: &Arc<Self>,
+        node: NodeId,
+        address: SocketAddr,
+    ) -> io::Result<Listener> {
         if !self.shared || !self.holders.follows(node) {
             return Ok(Listener::Node);
         }

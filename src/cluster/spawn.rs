@@ -18,7 +18,7 @@ use nix::unistd::getppid;
 use tribunal_nemesis::NodeCgroup;
 
 use super::executable::Executables;
-use crate::own;
+use crate::{own, rlimits};
 
 struct Order {
     command: Command,
@@ -34,8 +34,18 @@ pub(crate) struct Spawner {
 /// A thread of the cluster's: each waits for the kernel most of the time, and needs little.
 pub(super) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     const STACK_BYTES: usize = 256 << 10;
-    std::thread::Builder::new().name(name.into()).stack_size(STACK_BYTES).spawn(work)?;
-    Ok(())
+    let spawned = std::thread::Builder::new().name(name.into()).stack_size(STACK_BYTES).spawn(work);
+    spawned.map(drop).map_err(explained)
+}
+
+/// What the kernel calls temporarily unavailable, said for people.
+fn explained(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            io::Error::other("no more processes or threads are to be had (ulimit -u, ulimit -v, pids.max)")
+        }
+        _ => error,
+    }
 }
 
 impl Spawner {
@@ -70,7 +80,8 @@ impl Spawner {
         let controller = nix::unistd::getpid();
         let namespace = namespace.map(OwnedFd::try_clone).transpose()?;
         let entrance = cgroup.map(NodeCgroup::entrance).transpose()?;
-        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid, setns and write.
+        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid, setrlimit,
+        // sigaction, setns and write.
         unsafe {
             command.pre_exec(move || {
                 prctl::set_pdeathsig(Signal::SIGKILL)?;
@@ -78,6 +89,7 @@ impl Spawner {
                 if getppid() != controller {
                     return Err(io::ErrorKind::BrokenPipe.into());
                 }
+                rlimits::give_back()?;
                 if let Some(namespace) = &namespace {
                     setns(namespace, CloneFlags::CLONE_NEWNET)?;
                 }
@@ -90,7 +102,7 @@ impl Spawner {
         let (reply, answer) = mpsc::channel();
         let gone = || io::Error::other("the spawner is gone");
         self.orders.send(Order { command, reply }).map_err(|_| gone())?;
-        let mut child = answer.recv().map_err(|_| gone())??;
+        let mut child = answer.recv().map_err(|_| gone())?.map_err(explained)?;
         if !own && let Err(replaced) = self.executables.check(&program.program) {
             let _ = child.kill();
             let _ = child.wait();

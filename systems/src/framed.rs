@@ -160,8 +160,7 @@ pub(crate) async fn operate(door: Door, operation: Operation<'_>) -> Result<(), 
     };
     let (key, value, timeout_ms) = (&Value::Nil, &Value::str(node), STATUS_TIMEOUT.as_millis() as u64);
     let ask = Ask { id: 1, client: "operator", seq: 0, f, key, value, timeout_ms };
-    let answer =
-        timeout(STATUS_TIMEOUT, async { exchange::<Value>(&mut connect(&door).await?, &ask).await });
+    let answer = timeout(STATUS_TIMEOUT, async { exchange::<Value>(&mut connect(&door).await?, &ask).await });
     match answer.await {
         Ok(Ok(Reply { ok: Some(_), .. })) => Ok(()),
         Ok(Ok(reply)) => Err(reply.fail.or(reply.info).unwrap_or_default()),
