@@ -5,6 +5,8 @@
 //! through its trait [`Nodes`], and a node that dies without our doing is reported to the run.
 
 pub(crate) mod disks;
+mod doorman;
+mod executable;
 pub(crate) mod guard;
 mod logs;
 pub(crate) mod namespaces;
@@ -33,12 +35,15 @@ use tribunal_nemesis::{
 use tribunal_systems::{Place, System};
 
 use crate::clock::Clock;
+use crate::failure::Failures;
 use disks::Disks;
+use doorman::Doorman;
 use guard::{Guard, Leftover};
 use logs::NodeLog;
 use namespaces::Namespaces;
 pub(crate) use node::{Death, Excuse, Node};
 use operators::Operators;
+use ports::Held;
 use spawn::Spawner;
 
 /// All nodes of the system under test.
@@ -49,11 +54,15 @@ pub(crate) struct Cluster {
     guard: Arc<Guard>,
     disks: Disks,
     operators: Operators,
+    links: Arc<Links>,
+    failures: Arc<Failures>,
+    /// The ports of the nodes, where others could take them.
+    _ports: Vec<Held>,
 }
 
 /// How nodes and clients are to reach each other.
 pub(crate) struct Network<'a> {
-    pub(crate) links: &'a Links,
+    pub(crate) links: &'a Arc<Links>,
     /// Where the nodes live; on loopback if there are none.
     pub(crate) namespaces: Option<&'a Namespaces>,
     /// Clients reach nodes through proxies, so that they can be parted.
@@ -84,13 +93,18 @@ impl Cluster {
         clock: Clock,
         deaths: mpsc::UnboundedSender<Death>,
         disks: &disks::Wish,
+        failures: &Arc<Failures>,
     ) -> Result<Self> {
         let Network { links, namespaces, clients_apart } = *network;
         let count = links.nodes();
         let ports = system.ports().len();
-        let addresses = match namespaces {
-            Some(namespaces) => in_namespaces(namespaces, ports),
-            None => ports::allot(count * ports)?,
+        let (held, addresses) = match namespaces {
+            Some(namespaces) => (Vec::new(), in_namespaces(namespaces, ports)),
+            None => {
+                let held = ports::allot(count * ports)?;
+                let addresses = held.iter().map(|port| port.address).collect();
+                (held, addresses)
+            }
         };
         let logs = store.join("nodes");
         std::fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
@@ -112,6 +126,7 @@ impl Cluster {
                     .map(|p| (NodeId(p).to_string(), links.dial_address(NodeId(i), NodeId(p))))
                     .collect(),
                 data: store.join("data").join(&name),
+                dial: Arc::new(Doorman { links: links.clone(), node: NodeId(i) }),
             };
             std::fs::create_dir_all(&place.data)
                 .with_context(|| format!("cannot create {}", place.data.display()))?;
@@ -142,15 +157,19 @@ impl Cluster {
         let spawner = Spawner::start().context("cannot start the spawner")?;
         let places = nodes.iter().map(|node| &node.place);
         let disks = Disks::lay_out(disks, places, store, &guard)?;
-        Ok(Cluster { system, nodes, spawner, guard, disks, operators: Operators::default() })
+        let operators = Operators::default();
+        let (links, failures) = (links.clone(), failures.clone());
+        Ok(Cluster { system, nodes, spawner, guard, disks, operators, links, failures, _ports: held })
     }
 
     /// Starts every node that is down.
     pub(crate) fn start_all(&self) -> Result<()> {
         for node in &self.nodes {
-            let command =
-                || format!("cannot start {}: {:?}", node.place.name, self.system.command(&node.place));
-            node.start(&*self.system, &self.spawner, &self.guard).with_context(command)?;
+            let start = node.start(&*self.system, &self.spawner, &self.guard);
+            start.with_context(|| {
+                let program = self.system.command(&node.place).program;
+                format!("cannot start {} ({})", node.place.name, program.display())
+            })?;
         }
         Ok(())
     }
@@ -174,6 +193,17 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+
+    /// Who listens at a port of a node and is no process of it, in words.
+    pub(crate) async fn strangers(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (i, node) in self.nodes.iter().enumerate() {
+            for address in &node.place.addresses {
+                found.extend(self.links.stranger_at(NodeId(i), *address).await);
+            }
+        }
+        found
     }
 
     /// From now on tells every line of the nodes' logs to `signals`.
@@ -276,7 +306,11 @@ impl Nodes for Cluster {
 
     async fn start(&self, node: NodeId) -> Result<(), String> {
         let start = self.nodes[node.0].start(&*self.system, &self.spawner, &self.guard);
-        start.map_err(|error| format!("cannot start {node}: {error}"))
+        start.map_err(|error| {
+            let error = format!("cannot start {node}: {error}");
+            self.failures.raise("cluster", &error);
+            error
+        })
     }
 
     fn pid(&self, node: NodeId) -> Option<i32> {

@@ -99,7 +99,7 @@ fn shown<T>(live: &Live, args: &RunArgs, check: impl FnOnce(&Progress) -> T) -> 
     let (done, ended) = mpsc::channel::<()>();
     let progress = &Progress::default();
     thread::scope(|scope| {
-        scope.spawn(move || {
+        let show = move || {
             let start = Instant::now();
             let mut before = 0;
             while ended.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
@@ -114,7 +114,9 @@ fn shown<T>(live: &Live, args: &RunArgs, check: impl FnOnce(&Progress) -> T) -> 
                 }));
                 before = states;
             }
-        });
+        };
+        // Without a thread nothing is shown.
+        let _ = thread::Builder::new().spawn_scoped(scope, show);
         let checked = check(progress);
         drop(done);
         checked

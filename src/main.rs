@@ -25,10 +25,13 @@ mod list;
 mod live;
 mod manual;
 mod matrix;
+mod out_of_memory;
+mod own;
 mod panics;
 mod record;
 mod repeat;
 mod report;
+mod rlimits;
 mod run;
 mod serve;
 mod store;
@@ -44,6 +47,8 @@ use clap::error::ErrorKind;
 use cli::{Cli, Color, Verb};
 
 fn main() -> ExitCode {
+    own::take_name();
+    rlimits::survive_full_files();
     let typed = match config::typed(std::env::args_os()) {
         Ok(typed) => typed,
         Err(error) => return exit::usage(error),

@@ -34,9 +34,9 @@ use tribunal_reports::summary;
 use tribunal_reports::wording::{count, counted, elide, millis};
 
 use crate::cli::parse_duration;
-use crate::exit;
 use crate::interrupts::Interrupts;
 use crate::list::table;
+use crate::{exit, own};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -106,8 +106,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 /// The rows of a matrix that was not begun, and how long it takes at most.
 fn planned(args: &Args) -> Result<String> {
-    let tribunal = std::env::current_exe().context("cannot find the tribunal executable")?;
-    let matrix = plan::of(args, &tribunal)?;
+    let matrix = plan::of(args, own::path()?)?;
     let rows: Vec<[String; 4]> = matrix
         .rows
         .iter()
@@ -139,7 +138,6 @@ fn length(matrix: &Matrix, due: usize, jobs: u8) -> String {
 struct Session {
     dir: PathBuf,
     matrix: Matrix,
-    tribunal: PathBuf,
 }
 
 /// One run that is to be made.
@@ -151,17 +149,16 @@ struct Task {
 
 impl Session {
     fn open(args: &Args) -> Result<Session> {
-        let tribunal = std::env::current_exe().context("cannot find the tribunal executable")?;
         if let Some(dir) = &args.resume {
             let path = dir.join("matrix.json");
             let matrix: Matrix = load_json(&path, matrix::SCHEMA_VERSION).with_context(|| {
                 format!("--resume: {}: expected the directory of a matrix", dir.display())
             })?;
-            let session = Session { dir: dir.canonicalize()?, matrix, tribunal };
+            let session = Session { dir: dir.canonicalize()?, matrix };
             session.save()?; // by today's words
             return Ok(session);
         }
-        let matrix = plan::of(args, &tribunal)?;
+        let matrix = plan::of(args, own::path()?)?;
         let dir = match &args.dir {
             Some(dir) => dir.clone(),
             None => {
@@ -177,7 +174,7 @@ impl Session {
             "{}: expected an empty directory (--resume goes on with a matrix)",
             dir.display()
         );
-        let session = Session { dir: dir.canonicalize()?, matrix, tribunal };
+        let session = Session { dir: dir.canonicalize()?, matrix };
         session.save()?;
         Ok(session)
     }
@@ -206,7 +203,6 @@ impl Session {
             while running.len() < usize::from(jobs) && !stop.is_cancelled() {
                 let Some(task) = due.pop_front() else { break };
                 let child = child::Child {
-                    tribunal: self.tribunal.clone(),
                     dir: self.dir.clone(),
                     args: child::arguments(&self.matrix.rows[task.row], task.seed, &self.dir),
                     workload: self.matrix.rows[task.row].workload.clone(),

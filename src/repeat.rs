@@ -13,8 +13,8 @@ use tokio::process::Command;
 use tribunal_reports::run_info::without_flags;
 
 use crate::cli::RunArgs;
-use crate::exit;
 use crate::interrupts::Interrupts;
+use crate::{exit, own};
 
 /// Makes the runs, and exits with the worst of what they came to.
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
@@ -41,7 +41,6 @@ struct Runs {
 
 async fn all(args: &RunArgs) -> Result<Runs> {
     let mut interrupts = Interrupts::listen()?;
-    let tribunal = std::env::current_exe().context("cannot find the tribunal executable")?;
     let words = without_flags(&args.typed, &["--repeat", "--seed"]);
     let first = args.seed.unwrap_or_else(|| u64::from(rand::random::<u16>()));
     let mut codes = Vec::new();
@@ -51,7 +50,7 @@ async fn all(args: &RunArgs) -> Result<Runs> {
         if !args.quiet {
             exit::complain(&format!("run {} of {}, seed {seed}", nth + 1, args.repeat));
         }
-        let mut command = Command::new(&tribunal);
+        let mut command = Command::from(own::command()?);
         // In a group of its own: Ctrl-C reaches it once, through us.
         command.args(&words).arg(format!("--seed={seed}")).process_group(0).kill_on_drop(true);
         let parent = getpid();
@@ -63,7 +62,7 @@ async fn all(args: &RunArgs) -> Result<Runs> {
                 if getppid() != parent { Err(std::io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
             });
         }
-        let mut child = command.spawn().with_context(|| format!("cannot start {}", tribunal.display()))?;
+        let mut child = command.spawn().context("cannot start a run")?;
         let pid = child.id().map(|pid| Pid::from_raw(pid as i32));
         let status = loop {
             tokio::select! {

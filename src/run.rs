@@ -17,7 +17,7 @@ use tribunal_nemesis::Links;
 use tribunal_reports::judgement::Circumstances;
 use tribunal_reports::run_info::{Ending, FinalReads, RunInfo, Strangers};
 use tribunal_reports::wording::counted;
-use tribunal_systems::{Place, Switches, System, Wiring};
+use tribunal_systems::{Direct, Place, Switches, System, Wiring};
 use tribunal_workloads::Options;
 
 use crate::cli::{Cli, Net, RunArgs};
@@ -38,8 +38,10 @@ use crate::junit::Junit;
 use crate::limits::GIVE_UP;
 use crate::live::status::{Check, NodeNow, Status};
 use crate::live::{Live, TICK, keyboard};
+use crate::own;
 use crate::panics::{self, caught, survived};
 use crate::record::RunRecord;
+use crate::rlimits::{self, Size};
 use crate::store::Store;
 use crate::watch::{self, Watch};
 
@@ -50,6 +52,10 @@ const READY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// `tribunal run`: puts a system on trial and exits with the verdict.
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
+    // Nothing can be started without /proc, and that is no fault of the arguments.
+    if let Err(error) = own::path() {
+        return exit::harness(error);
+    }
     let plan = match Plan::of(args) {
         Ok(plan) => plan,
         Err(error) => return exit::usage(error),
@@ -64,9 +70,12 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
     {
         return exit::harness(error.context(format!("--net {}", args.net)));
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime(&plan) {
         Ok(runtime) => runtime,
-        Err(error) => return exit::harness(error.into()),
+        Err(error) => {
+            junit.broke(&error);
+            return exit::harness(error);
+        }
     };
     match caught(|| runtime.block_on(Trial::hold(&plan, &mut junit))).and_then(|held| held) {
         Ok(code) => code,
@@ -76,6 +85,33 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         }
     }
 }
+
+/// The threads that carry a run, if this machine grants what the run needs.
+///
+/// # Errors
+/// What it does not grant.
+fn runtime(plan: &Plan) -> Result<tokio::runtime::Runtime> {
+    let size = Size {
+        nodes: usize::from(plan.args.nodes),
+        clients: plan.workers,
+        net: plan.args.net,
+        wiring: plan.wiring,
+        clients_apart: plan.nemesis.parts_clients(),
+    };
+    size.ensure_files()?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    rlimits::ensure_threads(cores + SPARE_THREADS)?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(cores).thread_keep_alive(Duration::MAX).enable_all();
+    let runtime = runtime.build().context("cannot start the runtime")?;
+    // One thread for what blocks is there from the beginning: what is to be done waits for it when no other can be had.
+    drop(runtime.spawn_blocking(|| ()));
+    Ok(runtime)
+}
+
+/// The threads of a run beside those of the runtime: for what blocks, the proxies, the spawner, the check beside the run, and
+/// three for each of a few nodes.
+const SPARE_THREADS: usize = 8;
 
 /// What the arguments amount to: every name looked up, every choice made, nothing done yet.
 pub(crate) struct Plan {
@@ -88,6 +124,7 @@ pub(crate) struct Plan {
     /// The share of reads, where the workload reads and writes.
     pub(crate) reads: f64,
     pub(crate) nemesis: Nemesis,
+    wiring: Wiring,
 }
 
 impl Plan {
@@ -98,7 +135,8 @@ impl Plan {
         let system = lookup("system", &args.system, tribunal_systems::SYSTEMS, |entry| entry.name)?;
         let model = model(workload, args.model)?;
         system.fits(workload, model.name())?;
-        try_node_command(&*(system.make)(&switches(args)?)?)?;
+        let made = (system.make)(&switches(args)?)?;
+        try_node_command(&*made)?;
         Ok(Plan {
             args: args.clone(),
             seed,
@@ -108,6 +146,7 @@ impl Plan {
             system,
             reads: reads(workload, args.reads)?,
             nemesis: Nemesis::of(args, seed)?,
+            wiring: made.wiring(),
         })
     }
 }
@@ -132,7 +171,7 @@ fn model(workload: &tribunal_workloads::Entry, wanted: Option<ModelKind>) -> Res
 
 fn switches(args: &RunArgs) -> Result<Switches> {
     Ok(Switches {
-        tribunal: std::env::current_exe().context("cannot find the tribunal executable")?,
+        tribunal: own::path()?.to_owned(),
         bugs: args.bugs.clone(),
         node_args: args.node_args.clone(),
     })
@@ -149,9 +188,10 @@ fn try_node_command(system: &dyn System) -> Result<()> {
         advertised: address(),
         peers: vec![("n2".into(), address())],
         data: "data".into(),
+        dial: Arc::new(Direct),
     };
     let command = system.command(&place);
-    if command.program != std::env::current_exe()? {
+    if command.program != own::path()? {
         return Ok(());
     }
     match Cli::try_parse_from(std::iter::once(command.program).chain(command.args)) {
@@ -246,6 +286,7 @@ impl<'a> Trial<'a> {
         keyboard::watch(live.clone());
 
         let watch = (!plan.args.no_fail_fast).then(|| Watch::start(plan.model, stop.clone(), live.clone()));
+        let watch = watch.transpose().context("cannot start the check beside the run")?;
         let online = watch.as_ref().map(Watch::progress);
         let told = plan.args.verbose.then(|| live.clone());
         let recorder = Recorder::create(&store.path().join("history.jsonl"), clock, watch, told);
@@ -271,9 +312,10 @@ impl<'a> Trial<'a> {
             namespaces: namespaces.as_ref(),
             clients_apart: plan.nemesis.parts_clients(),
         };
-        let cluster = Cluster::lay_out(system, &network, store.path(), clock, deaths, &disks)?;
+        let cluster = Cluster::lay_out(system, &network, store.path(), clock, deaths, &disks, &failures)?;
         let cluster = Arc::new(cluster);
-        watch_deaths(death_notices, failures.clone(), live.clone());
+        watch_deaths(death_notices, &cluster, failures.clone(), live.clone());
+        watch_troubles(&links, failures.clone());
 
         let workload = (plan.workload.make)(&Options {
             seed: plan.seed,
@@ -338,6 +380,7 @@ impl<'a> Trial<'a> {
         let first = &self.cluster.nodes[0].place;
         self.record.info.system_version = self.cluster.system.version(first).await;
         self.look_for_bypasses();
+        self.look_for_strangers().await;
     }
 
     /// A connection between nodes that no proxy stands in would cross every cut: what such a run shows is worth
@@ -354,6 +397,15 @@ impl<'a> Trial<'a> {
             let named: Vec<String> = bypasses.iter().map(ToString::to_string).collect();
             let what = "connections between nodes bypass their proxies, and would cross every cut";
             self.failures.raise("links", format!("{what}: {}", named.join("; ")));
+        }
+    }
+
+    /// Makes sure that it is the nodes that listen at their ports.
+    async fn look_for_strangers(&self) {
+        if !self.stop.is_cancelled()
+            && let Some(stranger) = self.cluster.strangers().await.into_iter().next()
+        {
+            self.failures.raise("links", stranger);
         }
     }
 
@@ -418,6 +470,7 @@ impl<'a> Trial<'a> {
         }
         self.await_answers().await;
         self.look_for_bypasses();
+        self.look_for_strangers().await;
         self.read_again().await;
     }
 
@@ -566,8 +619,20 @@ fn watch_questions(live: Arc<Live>) -> Result<()> {
     Ok(())
 }
 
+/// What fails on our side while nodes are connected to is a harness failure.
+fn watch_troubles(links: &Links, failures: Arc<Failures>) {
+    let trouble = links.trouble();
+    tokio::spawn(async move { failures.raise("links", trouble.await) });
+}
+
 /// A node that dies without our doing is a harness failure: a trial of fewer nodes is another trial.
-fn watch_deaths(mut deaths: mpsc::UnboundedReceiver<Death>, failures: Arc<Failures>, live: Arc<Live>) {
+fn watch_deaths(
+    mut deaths: mpsc::UnboundedReceiver<Death>,
+    cluster: &Arc<Cluster>,
+    failures: Arc<Failures>,
+    live: Arc<Live>,
+) {
+    let cluster = Arc::downgrade(cluster);
     tokio::spawn(async move {
         while let Some(Death { node, status, excused, last_words }) = deaths.recv().await {
             if excused {
@@ -575,7 +640,13 @@ fn watch_deaths(mut deaths: mpsc::UnboundedReceiver<Death>, failures: Arc<Failur
                 continue;
             }
             live.event(&format!("{node} exited by itself: {status}"));
-            failures.raise("cluster", format!("{node} exited by itself: {status}\n{last_words}"));
+            // It may not have found its port free.
+            let strangers = match cluster.upgrade() {
+                Some(cluster) => cluster.strangers().await,
+                None => Vec::new(),
+            };
+            let strangers: String = strangers.iter().map(|who| format!("; {who}")).collect();
+            failures.raise("cluster", format!("{node} exited by itself: {status}{strangers}\n{last_words}"));
         }
     });
 }

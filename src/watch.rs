@@ -4,6 +4,7 @@
 //! silence means nothing. When it cannot keep up, or a key costs too much, it gives up; the whole history is checked
 //! after the run in any case.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -85,12 +86,15 @@ impl Progress {
 
 impl Watch {
     /// Starts to watch; cancels `stop` at the first violation.
-    pub(crate) fn start(model: ModelKind, stop: CancellationToken, live: Arc<Live>) -> Self {
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(crate) fn start(model: ModelKind, stop: CancellationToken, live: Arc<Live>) -> io::Result<Self> {
         let (events, queue) = sync_channel::<Event>(LAG_EVENTS_MAX);
         let terminal = live.clone();
         let progress = Arc::new(Progress::default());
         let seen = progress.clone();
-        std::thread::spawn(move || {
+        let judge = move || {
             let mut online = Online::new(model, LIMITS);
             for event in queue {
                 match online.feed(&event) {
@@ -110,8 +114,9 @@ impl Watch {
                     Err(_) => return,
                 }
             }
-        });
-        Watch { events: Some(events), live, progress }
+        };
+        std::thread::Builder::new().name("watch".into()).spawn(judge)?;
+        Ok(Watch { events: Some(events), live, progress })
     }
 
     /// How far it is.

@@ -7,10 +7,13 @@ mod guard;
 mod interrupts;
 mod outcomes;
 mod outputs;
+mod ports;
+mod replaced;
 mod replays;
 mod serving;
 mod sizes;
 mod terminal;
+mod ulimits;
 mod unearned;
 
 use std::process::Command;

@@ -13,6 +13,8 @@ use std::{
     fs,
 };
 
+use crate::holders::sockets;
+
 /// The environment variable of which every process of a node has a copy: `RUN/NODE`, such as `4711-9f3c/n2`.
 pub const MARK: &str = "TRIBUNAL_NODE";
 
@@ -84,6 +86,13 @@ fn mark(pid: i32) -> Option<String> {
     let mut entries =
         environment.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
     entries.find_map(|entry| Some(entry.strip_prefix(MARK)?.strip_prefix('=')?.to_owned()))
+}
+
+/// A process of the machine that has the socket of this inode open, with its name.
+pub(crate) fn holder(inode: u64) -> Option<(i32, String)> {
+    let holder = processes().into_iter().find(|process| sockets(process.pid).any(|held| held == inode))?;
+    let name = fs::read_to_string(format!("/proc/{}/comm", holder.pid)).unwrap_or_default();
+    Some((holder.pid, name.trim_end().to_owned()))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

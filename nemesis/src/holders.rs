@@ -35,6 +35,11 @@ impl Holders {
         *self.leaders[node.0].lock().unwrap_or_else(PoisonError::into_inner) = Some(pid);
     }
 
+    /// Whether it is known which process the node is.
+    pub(crate) fn follows(&self, node: NodeId) -> bool {
+        self.leaders[node.0].lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     pub(crate) fn set_cgroup(&self, node: NodeId, id: u64) {
         self.cgroups.lock().unwrap_or_else(PoisonError::into_inner).insert(id, node);
     }

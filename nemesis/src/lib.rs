@@ -35,6 +35,7 @@ mod degrade;
 mod degraded;
 pub mod disk;
 mod disk_trouble;
+mod door;
 mod driver;
 mod family;
 mod fault;
@@ -69,6 +70,7 @@ mod suggest;
 mod target;
 mod terminate;
 mod trigger;
+mod troubles;
 
 pub use act::{Act, ParseActError, TimedAct};
 pub use bypass::Bypass;

@@ -60,10 +60,11 @@ use crate::{
     Act, NodeId, Quality, TimedAct, aside,
     attribution::{Attribution, Dialler, Strangers},
     bypass::{self, Bypass},
+    door::{Doors, Listener},
     filter::{self, Filter, FilterError},
     gate::{CutMode, Gate, LinkCounters, LinkState},
     holders::Holders,
-    proxy::{self, Route},
+    proxy::{self, Route, Upstream},
     proxy_thread,
     sock_diag::{self, TcpEnd},
 };
@@ -75,6 +76,7 @@ pub struct Links {
     wiring: Wiring,
     upstreams: Arc<Upstreams>,
     attribution: Attribution,
+    doors: Arc<Doors>,
     /// Where everything is carried.
     thread: Handle,
     closing: CancellationToken,
@@ -212,10 +214,12 @@ impl Links {
     fn new(nodes: usize, wiring: Wiring) -> io::Result<Links> {
         let holders = Arc::new(Holders::of(nodes));
         let closing = CancellationToken::new();
+        let shared = matches!(wiring, Wiring::AddressMap(_) | Wiring::Attributed(_));
         Ok(Links {
             gates: Arc::new(Gates::of(nodes)),
             wiring,
             upstreams: Arc::new(Upstreams((0..nodes).map(|_| Mutex::default()).collect())),
+            doors: Arc::new(Doors::new(holders.clone(), shared)),
             attribution: Attribution { holders, strangers: Arc::new(Strangers::default()) },
             thread: proxy_thread::start(closing.clone())?,
             closing,
@@ -298,6 +302,29 @@ impl Links {
     /// and nothing can cut them. `None` if there were none, as always with an address map.
     pub fn strangers(&self) -> Option<(u64, String)> {
         self.attribution.strangers.seen()
+    }
+
+    /// Connects to a port of `node`, for a client or whoever asks it something, and makes sure that it is the node, or the proxy
+    /// before it, that listens there. What fails on our side is a [trouble](Links::trouble), too.
+    ///
+    /// # Errors
+    /// Those of connecting; and who listens there, if it is somebody else. Nothing was sent.
+    pub async fn connect(&self, node: NodeId, address: SocketAddr) -> io::Result<TcpStream> {
+        self.doors.connect(node, address, |socket| socket.set_nodelay(true)).await
+    }
+
+    /// Who listens at a port of `node` and is no process of it, in words; `None` if it is the node, or nobody.
+    pub async fn stranger_at(&self, node: NodeId, address: SocketAddr) -> Option<String> {
+        match self.doors.listener(node, address).await {
+            Ok(Listener::Stranger(who)) => Some(who),
+            Ok(Listener::Node | Listener::Nobody) | Err(_) => None,
+        }
+    }
+
+    /// The first trouble that is no outcome, once there is one: a stranger at a node's port, or no descriptors, ports or memory
+    /// left to connect or to accept with.
+    pub fn trouble(&self) -> impl Future<Output = String> + Send + 'static {
+        self.doors.troubles.first()
     }
 
     /// Cuts the link from `from` to `to`, and not the way back. A link that is cut already takes the new mode.
@@ -443,6 +470,7 @@ impl Links {
             gates: self.gates.clone(),
             upstreams: self.upstreams.clone(),
             attribution: self.attribution.clone(),
+            doors: self.doors.clone(),
         };
         let (closing, tasks) = (self.closing.clone(), self.tasks.clone());
         self.listeners.fetch_add(1, Relaxed);
@@ -459,8 +487,11 @@ impl Links {
                             closing.run_until_cancelled(carrier.carry(dialler, front)).await
                         });
                     }
-                    // The dialler is gone already, or descriptors ran out for the moment; never a reason to stop listening.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                    // The dialler is gone already, which is nothing; or descriptors have run out.
+                    Err(error) => {
+                        carrier.doors.troubles.see(&error, || "a proxy cannot accept a connection".into());
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
                 }
             }
         };
@@ -475,20 +506,26 @@ struct Carrier {
     gates: Arc<Gates>,
     upstreams: Arc<Upstreams>,
     attribution: Attribution,
+    doors: Arc<Doors>,
 }
 
 impl Carrier {
+    fn upstream(&self, node: NodeId, address: Option<SocketAddr>) -> Upstream {
+        Upstream { node, address, doors: self.doors.clone() }
+    }
+
     async fn carry(self, dialler: TcpStream, front: Front) {
         let (from, to) = match front {
             Front::Link(from, to) => (Dialler::Node(from), to),
             Front::Clients(to, port) => {
-                return proxy::carry(dialler, Some(port), self.gates.route(NodeId::CLIENTS, to)).await;
+                let route = self.gates.route(NodeId::CLIENTS, to);
+                return proxy::carry(dialler, self.upstream(to, Some(port)), route).await;
             }
             Front::Node(to) => (self.attribution.dialler_of(&dialler, to).await, to),
             Front::Nodes(addresses) => {
                 let Some(aside) = aside::ends(&dialler, &addresses) else { return };
                 let route = self.gates.route(aside.from, aside.to);
-                return proxy::carry(dialler, Some(aside.destination), route).await;
+                return proxy::carry(dialler, self.upstream(aside.to, Some(aside.destination)), route).await;
             }
         };
         let route = match (from, self.gates.cut_at(to)) {
@@ -499,7 +536,7 @@ impl Carrier {
             }
             (Dialler::Stranger | Dialler::Gone, _) => Gates::beside(),
         };
-        proxy::carry(dialler, self.upstreams.get(to), route).await;
+        proxy::carry(dialler, self.upstream(to, self.upstreams.get(to)), route).await;
     }
 }
 

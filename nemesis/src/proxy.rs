@@ -39,6 +39,8 @@ use tokio::{
 };
 
 use crate::{
+    NodeId,
+    door::Doors,
     gate::{Gate, LinkState},
     pump::{Chunk, End, Pump, withhold},
 };
@@ -52,8 +54,29 @@ pub(crate) struct Route {
     pub(crate) backward: Arc<Gate>,
 }
 
+/// The node's end of a connection, before it is opened.
+pub(crate) struct Upstream {
+    pub(crate) node: NodeId,
+    /// Where the node really listens, if that is known.
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) doors: Arc<Doors>,
+}
+
+impl Upstream {
+    /// Connects; `None` if nobody is there, or somebody else.
+    async fn connect(&self) -> Option<Arc<Socket>> {
+        let address = self.address?;
+        let prepare = |socket: &TcpSocket| {
+            // Before it connects: the receiver may have accepted by the time that we are cut short.
+            socket.set_zero_linger()?;
+            socket.set_nodelay(true)
+        };
+        Some(Arc::new(Socket(self.doors.connect(self.node, address, prepare).await.ok()?)))
+    }
+}
+
 /// Carries a connection that was accepted on a link's listener until it ends, by itself or by a reset of the link.
-pub(crate) async fn carry(dialler: TcpStream, upstream: Option<SocketAddr>, route: Route) {
+pub(crate) async fn carry(dialler: TcpStream, upstream: Upstream, route: Route) {
     let (forward, backward) = (route.forward.clone(), route.backward.clone());
     // Counts before the sockets close, so that who sees the reset can see it counted.
     let reset = async |gate: &Gate, seen| {
@@ -75,10 +98,9 @@ pub(crate) async fn carry(dialler: TcpStream, upstream: Option<SocketAddr>, rout
 }
 
 /// The life of a connection whose links are not reset. Returning, or being dropped, closes both sockets.
-async fn converse(dialler: Arc<Socket>, upstream: Option<SocketAddr>, route: Route) {
+async fn converse(dialler: Arc<Socket>, upstream: Upstream, route: Route) {
     let Some(first_bytes) = admit(&dialler, &route).await else { return };
-    let connect = async { Socket::connect(upstream?).await.ok() };
-    let Some(upstream) = connect.await else {
+    let Some(upstream) = upstream.connect().await else {
         route.forward.connections_refused.fetch_add(1, Relaxed);
         return;
     };
@@ -128,14 +150,6 @@ impl Socket {
         // Nothing waits for more bytes to come: small messages are what consensus is made of.
         let _ = stream.set_nodelay(true);
         Arc::new(Socket(stream))
-    }
-
-    async fn connect(address: SocketAddr) -> io::Result<Arc<Socket>> {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // Before it connects: the receiver may have accepted by the time that we are cut short.
-        socket.set_zero_linger()?;
-        socket.set_nodelay(true)?;
-        Ok(Arc::new(Socket(socket.connect(address).await?)))
     }
 
     fn close_in_order(&self) {

@@ -17,6 +17,7 @@ use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
     io,
+    sync::mpsc,
     task::{Poll, Waker},
     thread,
     time::{Duration, Instant},
@@ -37,12 +38,23 @@ const AWAKE: Duration = Duration::from_micros(50);
 /// # Errors
 /// When the kernel gives no thread, or no epoll.
 pub(crate) fn start(closing: CancellationToken) -> io::Result<Handle> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let handle = runtime.handle().clone();
+    let (ready, awaited) = mpsc::channel();
     let carry = move || {
+        let mut runtime = Builder::new_current_thread();
+        let runtime = match runtime.thread_keep_alive(Duration::MAX).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(ready.send(Err(error))),
+        };
+        let _ = ready.send(Ok(runtime.handle().clone()));
         runtime.block_on(closing.run_until_cancelled(stay_awake()));
     };
     thread::Builder::new().name("proxy".into()).spawn(carry)?;
+    let handle = awaited.recv().map_err(io::Error::other)??;
+    // What blocks has a thread from the beginning, so that it can wait for it when no other is to be had. The runtime would
+    // panic if it had none; so one is tried.
+    if let Ok(tried) = thread::Builder::new().spawn(|| ())?.join() {
+        drop(handle.spawn_blocking(move || tried));
+    }
     Ok(handle)
 }
 

@@ -60,6 +60,17 @@ pub(crate) fn find(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<T
     }
 }
 
+/// The socket that a connection to this address would go to; `None` if nobody listens there.
+pub(crate) fn listener(address: SocketAddr) -> io::Result<Option<TcpEnd>> {
+    let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let mut found = None;
+    match ask(AF_INET, NLM_F_REQUEST, Some((address, nobody)), |end| found = Some(end)) {
+        Ok(()) => Ok(found.filter(|end| end.listens)),
+        Err(error) if error.raw_os_error() == Some(ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// All TCP sockets of the network namespace, without the remains of closed ones.
 pub(crate) fn all() -> io::Result<Vec<TcpEnd>> {
     let mut ends = Vec::new();
@@ -204,6 +215,20 @@ mod tests {
             drop((dialler, accepted));
             let left = find(from, address).expect("the kernel answers").map(|end| end.inode);
             assert!(left.is_none_or(|inode| inode == 0), "{left:?}");
+        }
+    }
+
+    #[test]
+    fn who_listens_is_found_wherever_it_listens() {
+        for at in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
+            let Ok(listening) = TcpListener::bind(at) else { continue }; // no IPv6 here
+            let port = listening.local_addr().expect("bound").port();
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            let _dialler = TcpStream::connect(address).expect("somebody listens");
+            let found = listener(address).expect("the kernel answers").expect("it is there");
+            assert_eq!(found.inode, inode(&listening), "{at}");
+            drop(listening);
+            assert_eq!(listener(address).expect("the kernel answers"), None, "{at}");
         }
     }
 

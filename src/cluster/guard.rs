@@ -26,7 +26,7 @@ use std::io::{self, BufRead, PipeWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, ExitCode, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
@@ -38,6 +38,7 @@ use tribunal_nemesis::{disk, marked, remove_cgroup};
 
 use super::node::Death;
 use super::strays;
+use crate::own;
 
 /// How often a guard is replaced. One that ends so often ends of something that the next would end of, too.
 const REPLACED_MAX: usize = 10;
@@ -201,8 +202,8 @@ fn locked(line: &Mutex<Line>) -> MutexGuard<'_, Line> {
 /// Starts a guard and tells it what there is.
 fn spawn(left: &[Leftover]) -> io::Result<(Child, PipeWriter)> {
     let (reader, mut pipe) = io::pipe()?;
-    // By that name it is this very program, whatever has become of its file.
-    let child = Command::new("/proc/self/exe")
+    let child = own::command()
+        .map_err(io::Error::other)?
         .arg("guard")
         .stdin(reader)
         .stdout(Stdio::null())

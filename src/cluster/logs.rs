@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tribunal_nemesis::{NodeId, Signal};
 use tribunal_reports::wording::elide;
 
+use super::spawn::thread;
 use crate::clock::Clock;
 
 /// The longest line that is kept whole.
@@ -36,9 +37,12 @@ impl NodeLog {
 
     /// Copies a stream of a node until it ends. Bytes are kept as they are: a log may hold anything. Of a line that does
     /// not end the beginning is kept, and how long it was.
-    pub(crate) fn follow(&self, stream: impl Read + Send + 'static) {
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(crate) fn follow(&self, stream: impl Read + Send + 'static) -> io::Result<()> {
         let log = self.clone();
-        std::thread::spawn(move || log.copy(BufReader::new(stream)));
+        thread("log", move || log.copy(BufReader::new(stream)))
     }
 
     fn copy(&self, mut lines: impl BufRead) {

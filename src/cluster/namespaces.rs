@@ -112,7 +112,8 @@ fn namespace(node: usize) -> Result<OwnedFd> {
         Ok(File::open("/proc/thread-self/ns/net")?.into())
     };
     // On a thread of its own, which alone moves there, and ends.
-    std::thread::spawn(inside).join().expect("it returns its errors")
+    let thread = std::thread::Builder::new().spawn(inside).context("cannot start a thread")?;
+    thread.join().expect("it returns its errors")
 }
 
 /// Carries out commands of `ip`, in the namespace of this thread.

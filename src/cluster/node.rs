@@ -18,7 +18,7 @@ use tribunal_systems::{Place, System};
 
 use super::guard::{Guard, Leftover};
 use super::logs::{self, NodeLog};
-use super::spawn::Spawner;
+use super::spawn::{Spawner, thread};
 
 /// A node that ended without our doing.
 #[derive(Debug)]
@@ -136,19 +136,29 @@ impl Node {
         if life.pid.is_some() {
             return Ok(());
         }
+        // The thread comes first: without one nobody would see the process end.
+        let (hand_over, awaited) = std::sync::mpsc::channel();
+        let (node, its_guard) = (self.clone(), guard.clone());
+        thread("exit", move || {
+            if let Ok((child, pid)) = awaited.recv() {
+                node.await_exit(child, pid, &its_guard);
+            }
+        })?;
         let command = system.command(&self.place);
         let mut child = with.spawn(&command, &self.mark, self.namespace.as_ref(), self.cgroup.as_ref())?;
         let pid = Pid::from_raw(child.id() as i32);
         guard.add(&Leftover::ProcessGroup(pid));
         let outputs = (child.stdout.take(), child.stderr.take());
-        self.log.follow(outputs.0.expect("the spawner pipes it"));
-        self.log.follow(outputs.1.expect("the spawner pipes it"));
+        let followed = (self.log.follow(outputs.0.expect("the spawner pipes it")))
+            .and_then(|()| self.log.follow(outputs.1.expect("the spawner pipes it")));
         let excuse = if life.excuse == Excuse::ThisProcess { Excuse::None } else { life.excuse };
-        *life = Life { pid: Some(pid), doomed: false, excuse, starts: life.starts + 1 };
+        *life = Life { pid: Some(pid), doomed: followed.is_err(), excuse, starts: life.starts + 1 };
         self.pid.send_replace(Some(child.id()));
-        let (node, guard) = (self.clone(), guard.clone());
-        std::thread::spawn(move || node.await_exit(child, pid, &guard));
-        Ok(())
+        if followed.is_err() {
+            let _ = killpg(pid, Signal::SIGKILL);
+        }
+        hand_over.send((child, pid)).expect("the thread waits for it");
+        followed
     }
 
     /// Waits for the process to end; runs on a thread of its own.

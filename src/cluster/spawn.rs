@@ -18,6 +18,9 @@ use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 use tribunal_nemesis::{MARK, NodeCgroup};
 
+use super::executable::Executables;
+use crate::{own, rlimits};
+
 struct Order {
     command: Command,
     reply: mpsc::Sender<io::Result<Child>>,
@@ -26,19 +29,37 @@ struct Order {
 /// The thread that spawns.
 pub(crate) struct Spawner {
     orders: mpsc::Sender<Order>,
+    executables: Executables,
+}
+
+/// A thread of the cluster's: each waits for the kernel most of the time, and needs little.
+pub(super) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    const STACK_BYTES: usize = 256 << 10;
+    let spawned = std::thread::Builder::new().name(name.into()).stack_size(STACK_BYTES).spawn(work);
+    spawned.map(drop).map_err(explained)
+}
+
+/// What the kernel calls temporarily unavailable, said for people.
+fn explained(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            io::Error::other("no more processes or threads are to be had (ulimit -u, ulimit -v, pids.max)")
+        }
+        _ => error,
+    }
 }
 
 impl Spawner {
     pub(crate) fn start() -> io::Result<Self> {
         prctl::set_child_subreaper(true)?;
         let (orders, queue) = mpsc::channel::<Order>();
-        std::thread::Builder::new().name("spawner".into()).spawn(move || {
+        thread("spawner", move || {
             for mut order in queue {
                 // Nobody waits for the reply any more when the cluster was dropped in between.
                 let _ = order.reply.send(order.command.spawn());
             }
         })?;
-        Ok(Spawner { orders })
+        Ok(Spawner { orders, executables: Executables::default() })
     }
 
     /// Starts a program: marked, own process group, dies with this process, no input, both outputs piped; in that network
@@ -50,13 +71,20 @@ impl Spawner {
         namespace: Option<&OwnedFd>,
         cgroup: Option<&NodeCgroup>,
     ) -> io::Result<Child> {
-        let mut command = Command::new(&program.program);
+        let own = own::path().is_ok_and(|path| program.program == path);
+        let mut command = if own {
+            own::command().map_err(io::Error::other)?
+        } else {
+            self.executables.check(&program.program)?;
+            Command::new(&program.program)
+        };
         command.args(&program.args).env(MARK, mark).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let controller = nix::unistd::getpid();
         let namespace = namespace.map(OwnedFd::try_clone).transpose()?;
         let entrance = cgroup.map(NodeCgroup::entrance).transpose()?;
-        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid, setns and write.
+        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid, setrlimit,
+        // sigaction, setns and write.
         unsafe {
             command.pre_exec(move || {
                 prctl::set_pdeathsig(Signal::SIGKILL)?;
@@ -64,6 +92,7 @@ impl Spawner {
                 if getppid() != controller {
                     return Err(io::ErrorKind::BrokenPipe.into());
                 }
+                rlimits::give_back()?;
                 if let Some(namespace) = &namespace {
                     setns(namespace, CloneFlags::CLONE_NEWNET)?;
                 }
@@ -76,6 +105,12 @@ impl Spawner {
         let (reply, answer) = mpsc::channel();
         let gone = || io::Error::other("the spawner is gone");
         self.orders.send(Order { command, reply }).map_err(|_| gone())?;
-        answer.recv().map_err(|_| gone())?
+        let mut child = answer.recv().map_err(|_| gone())?.map_err(explained)?;
+        if !own && let Err(replaced) = self.executables.check(&program.program) {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(replaced);
+        }
+        Ok(child)
     }
 }

@@ -21,7 +21,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Listens until the program ends, if standard input is a terminal.
 pub(crate) fn watch(live: Arc<Live>) {
     if stdin().is_terminal() {
-        thread::spawn(move || listen(&live));
+        // Without a thread nobody listens: there is still SIGUSR1.
+        let _ = thread::Builder::new().name("keyboard".into()).spawn(move || listen(&live));
     }
 }
 

@@ -17,6 +17,8 @@ use tribunal_reports::run_dir::{load_info, load_judgement};
 use tribunal_reports::runs;
 use tribunal_reports::wording::elide;
 
+use crate::own;
+
 /// How long a run may take beyond its budget, for its start, its check and its reports, before it counts as broken.
 pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -28,7 +30,6 @@ const RUNS: &str = "runs";
 
 /// A run that is to be made.
 pub(super) struct Child {
-    pub(super) tribunal: PathBuf,
     /// The directory of the matrix.
     pub(super) dir: PathBuf,
     /// [`arguments`]
@@ -55,7 +56,7 @@ impl Child {
     /// # Errors
     /// When the program cannot be started, or what it left cannot be read.
     pub(super) async fn run(self, stop: &CancellationToken) -> Result<Option<Finding>> {
-        let mut command = Command::new(&self.tribunal);
+        let mut command = Command::from(own::command()?);
         // Out of reach of the terminal's Ctrl-C: it is told to end by us, once.
         command.args(&self.args).process_group(0).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -68,7 +69,7 @@ impl Child {
                 if getppid() != parent { Err(std::io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
             });
         }
-        let child = command.spawn().with_context(|| format!("cannot start {}", self.tribunal.display()))?;
+        let child = command.spawn().context("cannot start a run")?;
         let pid = child.id().map(|pid| Pid::from_raw(pid as i32));
         let tell = |signal| pid.map_or(Ok(()), |pid| kill(pid, signal));
         let ended = child.wait_with_output();

@@ -176,7 +176,7 @@ impl System for BuiltIn {
 
     fn ready<'a>(&'a self, place: &'a Place) -> Answer<'a, Result<(), String>> {
         Box::pin(async {
-            match framed::status(place.addresses[CLIENT]).await {
+            match framed::status(place.door(CLIENT)).await {
                 Ok(status) if status.leader.is_some() => Ok(()),
                 Ok(_) => Err("it knows no leader".into()),
                 Err(error) => Err(format!("it does not answer: {error}")),
@@ -186,7 +186,7 @@ impl System for BuiltIn {
 
     fn leads<'a>(&'a self, place: &'a Place) -> Answer<'a, Option<u64>> {
         Box::pin(async {
-            let status = framed::status(place.addresses[CLIENT]).await.ok()?;
+            let status = framed::status(place.door(CLIENT)).await.ok()?;
             (status.role == "leader").then_some(status.term)
         })
     }
@@ -196,21 +196,24 @@ impl System for BuiltIn {
     }
 
     fn operate<'a>(&'a self, place: &'a Place, operation: Operation<'a>) -> Answer<'a, Result<(), String>> {
-        Box::pin(framed::operate(place.addresses[CLIENT], operation))
+        Box::pin(framed::operate(place.door(CLIENT), operation))
     }
 
     fn members<'a>(&'a self, place: &'a Place) -> Answer<'a, Option<Vec<String>>> {
-        Box::pin(async { Some(framed::status(place.addresses[CLIENT]).await.ok()?.members) })
+        Box::pin(async { Some(framed::status(place.door(CLIENT)).await.ok()?.members) })
     }
 
     fn client(&self, place: &Place, process: u64, timeout: Duration) -> Box<dyn Client> {
-        Box::new(FramedClient::new(place.addresses[CLIENT], process, timeout))
+        Box::new(FramedClient::new(place.door(CLIENT), process, timeout))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::Direct;
 
     #[test]
     fn a_node_is_told_of_its_peers_by_their_proxies() {
@@ -225,6 +228,7 @@ mod tests {
             advertised: "127.0.0.1:1".parse().unwrap(),
             peers: vec![("n2".into(), "127.0.0.1:3".parse().unwrap())],
             data: "/d".into(),
+            dial: Arc::new(Direct),
         });
         let args: Vec<&str> = command.args.iter().map(|arg| arg.to_str().unwrap()).collect();
         let expected = "node raft --id n1 --listen 127.0.0.1:1 --client 127.0.0.1:2 --peer n2=127.0.0.1:3 \

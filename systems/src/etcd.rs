@@ -74,7 +74,7 @@ impl System for Etcd {
     }
 
     fn version<'a>(&'a self, place: &'a Place) -> Answer<'a, Option<String>> {
-        Box::pin(async { EtcdClient::new(place.addresses[CLIENT], STATUS_TIMEOUT, false).version().await })
+        Box::pin(async { EtcdClient::new(place.door(CLIENT), STATUS_TIMEOUT, false).version().await })
     }
 
     fn ports(&self) -> &'static [&'static str] {
@@ -107,24 +107,27 @@ impl System for Etcd {
 
     fn ready<'a>(&'a self, place: &'a Place) -> Answer<'a, Result<(), String>> {
         Box::pin(async {
-            let mut client = EtcdClient::new(place.addresses[CLIENT], READY_TIMEOUT, false);
+            let mut client = EtcdClient::new(place.door(CLIENT), READY_TIMEOUT, false);
             // A majority has to answer it: who can read has a leader.
             client.read("ready").await.map(drop).map_err(|why| format!("it does not answer a read: {why}"))
         })
     }
 
     fn leads<'a>(&'a self, place: &'a Place) -> Answer<'a, Option<u64>> {
-        Box::pin(async { EtcdClient::new(place.addresses[CLIENT], STATUS_TIMEOUT, false).leads().await })
+        Box::pin(async { EtcdClient::new(place.door(CLIENT), STATUS_TIMEOUT, false).leads().await })
     }
 
     fn client(&self, place: &Place, process: u64, timeout: Duration) -> Box<dyn Client> {
-        Box::new(EtcdClient::new(place.addresses[CLIENT], timeout, self.serializable_reads).of(process))
+        Box::new(EtcdClient::new(place.door(CLIENT), timeout, self.serializable_reads).of(process))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::Direct;
 
     #[test]
     fn all_members_are_told_the_same_addresses_and_these_are_proxies() {
@@ -139,6 +142,7 @@ mod tests {
             advertised: "127.0.0.1:11".parse().unwrap(),
             peers: vec![("n2".into(), "127.0.0.1:12".parse().unwrap())],
             data: "/d".into(),
+            dial: Arc::new(Direct),
         });
         let args: Vec<&str> = command.args.iter().map(|arg| arg.to_str().unwrap()).collect();
         let expected = "--name n1 --listen-peer-urls http://127.0.0.1:1 \

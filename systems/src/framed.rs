@@ -4,7 +4,6 @@
 //! by `{"id":7,"ok":VALUE}`, `{"id":7,"fail":"why"}` (it did not happen and never will) or `{"id":7,"info":"why"}`.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +15,7 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tribunal_checker::op::Value;
 use tribunal_workloads::{Client, Completion, Invocation, Request};
 
-use crate::Operation;
+use crate::{Door, Operation};
 
 #[derive(Serialize)]
 struct Ask<'a> {
@@ -51,11 +50,9 @@ type Connection = Framed<TcpStream, LengthDelimitedCodec>;
 /// The longest answer that is read: many times what any operation can return.
 const FRAME_BYTES_MAX: usize = 4 << 20;
 
-async fn connect(address: SocketAddr) -> io::Result<Connection> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
+async fn connect(to: &Door) -> io::Result<Connection> {
     let codec = LengthDelimitedCodec::builder().max_frame_length(FRAME_BYTES_MAX).new_codec();
-    Ok(Framed::new(stream, codec))
+    Ok(Framed::new(to.open().await?, codec))
 }
 
 /// Sends one request and waits for the reply of the same id; replies to abandoned requests are passed over.
@@ -73,7 +70,7 @@ async fn exchange<T: for<'de> Deserialize<'de>>(on: &mut Connection, ask: &Ask<'
 
 /// A client of one node of a built-in system.
 pub(crate) struct FramedClient {
-    address: SocketAddr,
+    door: Door,
     name: String,
     seq: u64,
     timeout: Duration,
@@ -81,14 +78,14 @@ pub(crate) struct FramedClient {
 }
 
 impl FramedClient {
-    pub(crate) fn new(address: SocketAddr, process: u64, timeout: Duration) -> Self {
-        FramedClient { address, name: format!("c{process}"), seq: 0, timeout, connection: None }
+    pub(crate) fn new(door: Door, process: u64, timeout: Duration) -> Self {
+        FramedClient { door, name: format!("c{process}"), seq: 0, timeout, connection: None }
     }
 
     async fn ask(&mut self, request: &Request) -> Completion {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => match timeout(self.timeout, connect(self.address)).await {
+            None => match timeout(self.timeout, connect(&self.door)).await {
                 Ok(Ok(connection)) => connection,
                 // Nothing was sent, so nothing can have happened.
                 Ok(Err(error)) => return Completion::Fail(format!("cannot connect: {error}")),
@@ -143,7 +140,7 @@ pub(crate) struct Status {
 const STATUS_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Asks a node what it believes.
-pub(crate) async fn status(address: SocketAddr) -> io::Result<Status> {
+pub(crate) async fn status(door: Door) -> io::Result<Status> {
     let ask = Ask {
         id: 1,
         client: "status",
@@ -153,13 +150,13 @@ pub(crate) async fn status(address: SocketAddr) -> io::Result<Status> {
         value: &Value::Nil,
         timeout_ms: STATUS_TIMEOUT.as_millis() as u64,
     };
-    let answer = timeout(STATUS_TIMEOUT, async { exchange(&mut connect(address).await?, &ask).await });
+    let answer = timeout(STATUS_TIMEOUT, async { exchange(&mut connect(&door).await?, &ask).await });
     let reply: Reply<Status> = answer.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     reply.ok.ok_or_else(|| io::Error::other("the node will not tell its status"))
 }
 
 /// Asks a node to begin something.
-pub(crate) async fn operate(address: SocketAddr, operation: Operation<'_>) -> Result<(), String> {
+pub(crate) async fn operate(door: Door, operation: Operation<'_>) -> Result<(), String> {
     let (f, node) = match operation {
         Operation::Add(node) => ("add-node", node),
         Operation::Remove(node) => ("remove-node", node),
@@ -167,8 +164,7 @@ pub(crate) async fn operate(address: SocketAddr, operation: Operation<'_>) -> Re
     };
     let (key, value, timeout_ms) = (&Value::Nil, &Value::str(node), STATUS_TIMEOUT.as_millis() as u64);
     let ask = Ask { id: 1, client: "operator", seq: 0, f, key, value, timeout_ms };
-    let answer =
-        timeout(STATUS_TIMEOUT, async { exchange::<Value>(&mut connect(address).await?, &ask).await });
+    let answer = timeout(STATUS_TIMEOUT, async { exchange::<Value>(&mut connect(&door).await?, &ask).await });
     match answer.await {
         Ok(Ok(Reply { ok: Some(_), .. })) => Ok(()),
         Ok(Ok(reply)) => Err(reply.fail.or(reply.info).unwrap_or_default()),
@@ -179,6 +175,8 @@ pub(crate) async fn operate(address: SocketAddr, operation: Operation<'_>) -> Re
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use tokio::net::TcpListener;
 
     use tribunal_checker::op::F;
@@ -201,7 +199,7 @@ mod tests {
     }
 
     async fn completion(reply: Option<&'static str>) -> Completion {
-        let mut client = FramedClient::new(answering(reply).await, 1, Duration::from_secs(5));
+        let mut client = FramedClient::new(answering(reply).await.into(), 1, Duration::from_secs(5));
         client.invoke(&Request { f: F::Read, key: Value::str("k1"), value: Value::Nil }).await
     }
 
@@ -217,7 +215,7 @@ mod tests {
     async fn a_lost_connection_is_unknown_and_a_refused_one_certain() {
         assert!(matches!(completion(None).await, Completion::Info(_)));
         let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let mut client = FramedClient::new(address, 1, Duration::from_secs(5));
+        let mut client = FramedClient::new(address.into(), 1, Duration::from_secs(5));
         let request = Request { f: F::Read, key: Value::Nil, value: Value::Nil };
         assert!(matches!(client.invoke(&request).await, Completion::Fail(_)));
     }

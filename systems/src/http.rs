@@ -1,20 +1,23 @@
-//! JSON over HTTP, on one connection that is kept, and with an exact account of what may have reached the server.
+//! JSON over HTTP, with an exact account of what may have reached the server.
 //!
-//! There are no retries here and no pool: a request that is sent twice behind our back would be an operation that no history
-//! shows. Whoever asks is told whether a request that failed had been put on the wire.
+//! There are no retries here: a request that is sent twice behind our back would be an operation that no history shows. Whoever
+//! asks is told whether a request that failed had been put on the wire.
+//!
+//! Every request has a connection of its own. HTTP/1 does not say which request an answer is for: on a connection that is kept, an
+//! answer that comes twice, or too late, would be taken for that of the next request.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
+
+use crate::Door;
 
 /// The longest answer that is read: many times what any operation can return.
 const BODY_BYTES_MAX: usize = 4 << 20;
@@ -30,10 +33,9 @@ pub(crate) enum Unanswered {
 
 /// A client of one address.
 pub(crate) struct Http {
-    address: SocketAddr,
+    door: Door,
     /// Bounds the connecting, and again the exchange.
     timeout: Duration,
-    connection: Option<Connection>,
 }
 
 struct Connection {
@@ -43,22 +45,19 @@ struct Connection {
 }
 
 impl Http {
-    pub(crate) fn new(address: SocketAddr, timeout: Duration) -> Self {
-        Http { address, timeout, connection: None }
+    pub(crate) fn new(door: impl Into<Door>, timeout: Duration) -> Self {
+        Http { door: door.into(), timeout }
     }
 
     /// Posts JSON; gives the status and the body of the answer.
-    pub(crate) async fn post(
-        &mut self,
-        path: &str,
-        json: Vec<u8>,
-    ) -> Result<(StatusCode, Bytes), Unanswered> {
+    pub(crate) async fn post(&self, path: &str, json: Vec<u8>) -> Result<(StatusCode, Bytes), Unanswered> {
         let request = Request::post(path)
-            .header(HOST, self.address.to_string())
+            .header(HOST, self.door.address.to_string())
             .header(CONTENT_TYPE, "application/json")
+            .header(CONNECTION, "close")
             .body(Full::from(json))
             .map_err(|error| Unanswered::NotSent(error.to_string()))?;
-        let mut connection = self.connected().await.map_err(Unanswered::NotSent)?;
+        let mut connection = self.connect().await.map_err(Unanswered::NotSent)?;
         let exchange = async {
             let answer = connection.requests.try_send_request(request).await.map_err(|error| {
                 // Given back, it had not been begun to be written.
@@ -75,23 +74,14 @@ impl Http {
             Ok((status, body.to_bytes()))
         };
         let answer = timeout(self.timeout, exchange).await;
-        let answer = answer
-            .unwrap_or_else(|_| Err(Unanswered::Unknown(format!("no reply within {:?}", self.timeout))))?;
-        // Only now: a connection on which an answer is still to come must not be used again.
-        self.connection = Some(connection);
-        Ok(answer)
+        answer.unwrap_or_else(|_| Err(Unanswered::Unknown(format!("no reply within {:?}", self.timeout))))
     }
 
-    /// The connection that was kept, if it still stands, or a new one.
-    async fn connected(&mut self) -> Result<Connection, String> {
-        if let Some(mut kept) = self.connection.take()
-            && kept.requests.ready().await.is_ok()
-        {
-            return Ok(kept);
-        }
+    async fn connect(&self) -> Result<Connection, String> {
         let connecting = async {
-            let stream = TcpStream::connect(self.address).await.map_err(|error| error.to_string())?;
-            stream.set_nodelay(true).map_err(|error| error.to_string())?;
+            let stream = self.door.open().await.map_err(|error| error.to_string())?;
+            // Without this every request would keep a port of ours in TIME_WAIT, of which there are some 28,000.
+            stream.set_zero_linger().map_err(|error| error.to_string())?;
             let shaken = http1::handshake(TokioIo::new(stream)).await;
             let (requests, pump) = shaken.map_err(|error| error.to_string())?;
             Ok::<_, String>(Connection { requests, _pump: AbortOnDropHandle::new(tokio::spawn(pump)) })
@@ -105,8 +95,10 @@ impl Http {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -130,28 +122,37 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_is_kept_and_replaced_when_it_is_gone() {
+    async fn an_answer_that_comes_twice_or_late_is_nobody_elses() {
         let (listener, address) = listener().await;
         let server = tokio::spawn(async move {
-            let reply = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n42";
-            let (mut stream, _) = listener.accept().await.unwrap();
-            answer(&mut stream, reply).await;
-            answer(&mut stream, reply).await;
-            drop(stream);
-            let (mut stream, _) = listener.accept().await.unwrap();
-            answer(&mut stream, "HTTP/1.1 503 Busy\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n")
-                .await;
+            let mut old = Vec::new();
+            for body in ["41", "42", "43"] {
+                let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{body}");
+                let (mut stream, _) = listener.accept().await.unwrap();
+                // While this request waits, the last answer comes again on every connection that still stands.
+                for (stream, reply) in &mut old {
+                    let _ = TcpStream::write_all(stream, String::as_bytes(reply)).await;
+                }
+                answer(&mut stream, &reply.repeat(2)).await;
+                old.push((stream, reply));
+            }
         });
-        let mut http = Http::new(address, PATIENCE);
-        let ok = (StatusCode::OK, Bytes::from("42"));
-        assert_eq!(http.post("/a", b"{}".to_vec()).await, Ok(ok.clone()));
-        assert_eq!(http.post("/a", b"{}".to_vec()).await, Ok(ok));
-        // The end of the connection is noticed by the task that reads it.
-        while http.connection.as_ref().is_some_and(|connection| !connection.requests.is_closed()) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+        let http = Http::new(address, PATIENCE);
+        for body in ["41", "42", "43"] {
+            assert_eq!(http.post("/a", b"{}".to_vec()).await, Ok((StatusCode::OK, Bytes::from(body))));
         }
+        server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_refusal_has_a_status_and_a_body() {
+        let (listener, address) = listener().await;
+        let server = tokio::spawn(async move {
+            let reply = "HTTP/1.1 503 Busy\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+            answer(&mut listener.accept().await.unwrap().0, reply).await;
+        });
         let busy = (StatusCode::SERVICE_UNAVAILABLE, Bytes::from("x"));
-        assert_eq!(http.post("/a", b"{}".to_vec()).await, Ok(busy));
+        assert_eq!(Http::new(address, PATIENCE).post("/a", b"{}".to_vec()).await, Ok(busy));
         server.await.unwrap();
     }
 
@@ -176,12 +177,12 @@ mod tests {
             let (mut stream, _) = listener.accept().await.unwrap();
             answer(&mut stream, "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await;
         });
-        let mut http = Http::new(address, PATIENCE);
+        let http = Http::new(address, PATIENCE);
         assert!(matches!(http.post("/a", b"{}".to_vec()).await, Err(Unanswered::Unknown(_))));
         server.await.unwrap();
 
         let (silent, address) = self::listener().await;
-        let mut http = Http::new(address, Duration::from_millis(50));
+        let http = Http::new(address, Duration::from_millis(50));
         assert!(matches!(http.post("/a", b"{}".to_vec()).await, Err(Unanswered::Unknown(_))));
         drop(silent);
         assert!(matches!(http.post("/a", b"{}".to_vec()).await, Err(Unanswered::NotSent(_))));

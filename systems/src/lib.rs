@@ -4,6 +4,7 @@
 //! nodes believe they lead, and how a client speaks to it. Processes, ports and links are the controller's.
 
 mod built_in;
+mod door;
 pub mod etcd;
 mod flaw;
 mod framed;
@@ -14,11 +15,13 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tribunal_workloads::{Client, Entry as Workload};
 
 use built_in::BuiltIn;
+pub use door::{Dial, Direct, Door};
 pub use flaw::Flaw;
 
 /// A future of a [`System`], boxed so that systems can be listed in one registry.
@@ -39,6 +42,15 @@ pub struct Place {
     pub peers: Vec<(String, SocketAddr)>,
     /// The node's own directory: its data outlives a restart.
     pub data: PathBuf,
+    /// Makes the connections to `addresses`.
+    pub dial: Arc<dyn Dial>,
+}
+
+impl Place {
+    /// One of its ports, counted as [`System::ports`] are.
+    fn door(&self, port: usize) -> Door {
+        Door { address: self.addresses[port], dial: self.dial.clone() }
+    }
 }
 
 /// What a system's nodes can be told of each other, and so how a proxy gets to stand on every link.

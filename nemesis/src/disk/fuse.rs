@@ -252,14 +252,16 @@ fn sync(shared: &Shared, ino: INodeNo, data_only: bool, reply: ReplyEmpty) {
         Ok(None) => reply_empty(reply, shared.ask(|state| state.sync(ino.0, data_only))),
         Ok(Some((delay, cuts))) => {
             let shared = shared.clone();
-            thread::spawn(move || {
+            let synced = move || {
                 thread::sleep(delay);
                 let synced = shared.ask(|state| match state.cuts == cuts {
                     true => state.sync(ino.0, data_only),
                     false => Err(Refusal::EIO),
                 });
                 reply_empty(reply, synced);
-            });
+            };
+            // Without a thread the reply is dropped, which is an error to the node.
+            let _ = thread::Builder::new().stack_size(256 << 10).spawn(synced);
         }
     }
 }

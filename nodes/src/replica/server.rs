@@ -66,6 +66,8 @@ pub(crate) enum ServerError {
     Snapshot(#[from] postcard::Error),
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
     #[error("the log could not be written: {0}")]
     Disk(io::Error),
 }
@@ -105,7 +107,8 @@ pub(crate) async fn serve<P: Protocol>(
     let mut tasks = JoinSet::new();
     tasks.spawn(accept_peers(peer_listener, peers, events.clone()));
     tasks.spawn(client::accept(client_listener, events));
-    let (disk, mut durable, writer) = start_disk(disk, mistakes.acks_before_fsync);
+    let (disk, mut durable, writer) =
+        start_disk(disk, mistakes.acks_before_fsync).map_err(ServerError::Thread)?;
 
     let start = Instant::now();
     let dial = |(peer, address): (&NodeId, &SocketAddr)| {
@@ -169,10 +172,10 @@ const HASTY_SYNC: Duration = Duration::from_secs(1);
 fn start_disk<D: Disk>(
     mut disk: D,
     hasty: bool,
-) -> (std::sync::mpsc::Sender<D::Write>, Durable, thread::JoinHandle<()>) {
+) -> io::Result<(std::sync::mpsc::Sender<D::Write>, Durable, thread::JoinHandle<()>)> {
     let (queue, writes) = std::sync::mpsc::channel::<D::Write>();
     let (report, durable) = mpsc::unbounded_channel();
-    let writer = thread::spawn(move || {
+    let write = move || {
         let mut synced = std::time::Instant::now();
         while let Ok(first) = writes.recv() {
             let batch: Vec<D::Write> = std::iter::once(first).chain(writes.try_iter()).collect();
@@ -187,8 +190,9 @@ fn start_disk<D: Disk>(
                 return;
             }
         }
-    });
-    (queue, durable, writer)
+    };
+    let writer = thread::Builder::new().name("disk".into()).spawn(write)?;
+    Ok((queue, durable, writer))
 }
 
 async fn accept_peers<M: DeserializeOwned + Send + 'static>(

@@ -10,7 +10,6 @@
 //! "request timed out" and "leader changed" say that nobody knows, "server stopped" comes after the proposal just as well,
 //! and "database space exceeded" even after a write that was *applied* (`quotaApplierV3` applies, then complains).
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -20,6 +19,7 @@ use serde_json::json;
 use tribunal_checker::op::{F, Value};
 use tribunal_workloads::{Client, Completion, Invocation, Request};
 
+use crate::Door;
 use crate::http::{Http, Unanswered};
 
 /// How often an `add` tries again after somebody else was faster, before it gives up.
@@ -89,8 +89,8 @@ struct Stored {
 }
 
 impl EtcdClient {
-    pub(crate) fn new(address: SocketAddr, timeout: Duration, serializable_reads: bool) -> Self {
-        EtcdClient { http: Http::new(address, timeout), owner: String::new(), serializable_reads }
+    pub(crate) fn new(door: Door, timeout: Duration, serializable_reads: bool) -> Self {
+        EtcdClient { http: Http::new(door, timeout), owner: String::new(), serializable_reads }
     }
 
     /// The same, as the client of this process.

@@ -1,0 +1,22 @@
+//! Leads clients to their node, and to nobody else.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tribunal_nemesis::{Links, NodeId};
+use tribunal_systems::{Answer, Dial};
+
+/// Makes the connections to one node.
+#[derive(Clone, Debug)]
+pub(super) struct Doorman {
+    pub(super) links: Arc<Links>,
+    pub(super) node: NodeId,
+}
+
+impl Dial for Doorman {
+    fn dial(&self, address: SocketAddr) -> Answer<'_, io::Result<TcpStream>> {
+        Box::pin(self.links.connect(self.node, address))
+    }
+}
