@@ -207,7 +207,7 @@ struct Line {
 pub fn parse(text: &str) -> Result<Record, LineError> {
     let mut record = Record::default();
     for (at, text) in text.split_inclusive('\n').enumerate().filter(|(_, text)| !text.trim().is_empty()) {
-        let line: Line = match serde_json::from_str(text) {
+        let line: Line = match serde_json::from_str(text.trim_end()) {
             Ok(line) => line,
             Err(_) if !text.ends_with('\n') => break, // nothing comes after it
             Err(why) => return Err(LineError { line: at + 1, why: why.to_string() }),
