@@ -55,10 +55,10 @@ fn a_kill_and_a_pause_are_of_the_node_s_daemon_too() {
     let Some(()) = wrapped(&store, false) else { return };
     let schedule = store.path().join("kill.toml");
     let steps = "[[step]]\nat = '500ms'\nhold = '1500ms'\nfault = 'kill:one'\n\
-                 [[step]]\nat = '2500ms'\nhold = '800ms'\nfault = 'pause:one'";
+                 [[step]]\nat = '4500ms'\nhold = '1s'\nfault = 'pause:one'";
     std::fs::write(&schedule, steps).unwrap();
     let args = format!(
-        "run rw-register --system etcd --nodes 3 --time-limit 4s --rate 100 --op-timeout 500ms --seed 1 --schedule {}",
+        "run rw-register --system etcd --nodes 3 --time-limit 7s --rate 100 --op-timeout 500ms --seed 1 --schedule {}",
         schedule.display()
     );
     let ended = Ended::of(as_nobody(&store, &args).output().expect("it starts")).expect(0);
