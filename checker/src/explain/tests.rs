@@ -63,19 +63,21 @@ fn a_stale_read() {
     );
     let story = "\
 stale-read: process 3's `read → 3` on k is stale: process 1's `write 4` had completed 49 ms before this read began, \
-    and 3 was not written again
+    and 3 was not written again; process 2's `read → 4` saw it, or what came after it, 9.0 ms later
 witness: p3 read → 3, detected at 481 ms
-minimal: p0 write 3, p1 write 4, p3 read → 3 from nil
+minimal: p0 write 3, p1 write 4, p3 read → 3 from 1
 order: p0 write 3, p1 write 4
 context: p4 read → 4, p7 write 5, p2 write 6
   p3 read → 3 from 4: it returned 3, but the register holds 4
   p7 write 5, p3 read → 3 from 5: it returned 3, but the register holds 5
   p3 read → 3, p1 write 4 from 3: process 1's `write 4` returned at 0.421 s, before this was invoked at 0.470 s
   at 4 after 4 of 8, used: ; unused: p7 write 5, p3 read → 3
+  Is the effect of process 1's `write 4` lost? no: process 2's `read → 4` saw it, or what came after it, 9.0 ms \
+    later: the answer was old
   Did an operation that was reported as failed take effect? no: 1 failed operation on k would not help, whichever \
     took effect
   Would it be sequentially consistent? yes: the 3 operations of the counterexample fit into an order that keeps each \
-    process's own: what was answered may be old rather than lost
+    process's own
   Could the clocks be wrong? no: process 1's operations would have to be 49 ms later than recorded
 ";
     assert_eq!(shown(&history, &violation), story);

@@ -175,6 +175,11 @@ fn queues() {
     );
     assert_eq!(
         said("2 enqueue 7 @ 1..3\n 1 dequeue -> nil @ 15..20"),
+        "missed-element: process 1's `dequeue → nil` on k found nothing, but process 2's `enqueue 7` had completed 12 ms \
+         before it began, and 7 had not been taken"
+    );
+    assert_eq!(
+        said("2 enqueue 7 @ 1..3\n 1 dequeue -> nil @ 15..20!\n 3 dequeue -> nil @ 21..22"),
         "lost-element: process 1's `dequeue → nil` on k found nothing, but process 2's `enqueue 7` had completed 12 ms \
          before it began, and 7 was never taken by anybody"
     );
@@ -185,6 +190,11 @@ fn queues() {
     );
     assert_eq!(
         said("2 enqueue 1 @ 1..3\n 2 enqueue 2 @ 8..9\n 3 dequeue -> 2 @ 10..12"),
+        "missed-element: process 2's `enqueue 1` on k was acknowledged 5.0 ms before process 2's `enqueue 2` began, but \
+         1 had not been taken when process 3's `dequeue → 2` took what came after"
+    );
+    assert_eq!(
+        said("2 enqueue 1 @ 1..3\n 2 enqueue 2 @ 8..9\n 3 dequeue -> 2 @ 10..12!\n 3 dequeue -> nil @ 13..14"),
         "lost-element: process 2's `enqueue 1` on k was acknowledged 5.0 ms before process 2's `enqueue 2` began, but \
          1 is lost: nobody ever took it, though process 3's `dequeue → 2` took what came after"
     );
@@ -200,12 +210,17 @@ fn sets() {
     assert_eq!(
         said("2 add 7 @ 1..3\n 1 read -> [] @ 15..20!\n 1 read -> [7] @ 32..40"),
         "stale-read: process 1's `read → []` on k misses 7: process 2's `add 7` had completed 12 ms before it began, \
-         and nobody deleted it; it was first seen 20 ms later"
+         and nobody deleted it; process 1's `read → [7]` saw it, or what came after it, 12 ms later"
     );
     assert_eq!(
         said("2 add 7 @ 1..3\n 1 contains 7 -> false @ 15..20"),
+        "missed-element: process 1's `contains 7 → false` on k misses 7: process 2's `add 7` had completed 12 ms before \
+         it began, and nobody deleted it"
+    );
+    assert_eq!(
+        said("2 add 7 @ 1..3\n 1 contains 7 -> false @ 15..20!\n 2 read -> [] @ 30..31"),
         "lost-element: process 1's `contains 7 → false` on k misses 7: process 2's `add 7` had completed 12 ms before \
-         it began, and nobody deleted it; nobody has ever seen it"
+         it began, and nobody deleted it; nobody has seen it since"
     );
     assert_eq!(
         said("2 add 7 @ 1..\n 1 read -> [7] @ 2..3\n 3 read -> [] @ 15..20"),
@@ -233,8 +248,13 @@ fn logs() {
     );
     assert_eq!(
         said("2 append 7 @ 1..3\n 1 read -> [] @ 15..20"),
+        "missed-entry: process 1's `read → []` on k misses 7: process 2's `append 7` had completed 12 ms before it \
+         began"
+    );
+    assert_eq!(
+        said("2 append 7 @ 1..3\n 1 read -> [] @ 15..20!\n 2 read -> [] @ 25..26"),
         "lost-entry: process 1's `read → []` on k misses 7: process 2's `append 7` had completed 12 ms before it \
-         began; no read has ever shown it"
+         began; no read has shown it since"
     );
     assert_eq!(
         said("2 append 7 @ 1..3\n 2 append 8 @ 15..16\n 1 read -> [8 7] @ 17..20"),
