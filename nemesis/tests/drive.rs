@@ -316,7 +316,9 @@ async fn each_shift_is_recorded_with_what_is_in_force_from_then_on() {
          @200 cut n3>n1 stall, @500 heal n1>n3, @500 heal n3>n1, @700 cut n1>n2 stall",
         "100 apply partition given {n1 | n2}, installed
          300 shift partition given {n1 | n3}, installed
-         600 shift partition given {n1 | n2}: nothing for now",
+         600 shift partition given {n1 | n2,n3}: nothing for now
+         800 shift partition given {n1 > n2}, installed
+         1100 heal partition given {n1 > n2}, installed, effective Some(false)",
     )
     .await;
     let cuts: Vec<_> = played.records.iter().map(|record| record.cuts.join(" ")).collect();
@@ -333,7 +335,14 @@ async fn the_same_problem_is_told_once() {
     let played = check(
         Stage { fails: Some("pause n1"), ..STAGE },
         "100+1000 pause: pause n1, pause n2, @200 resume n1, @300 pause n1, @400 resume n1, @500 pause n1",
-        "",
+        "100 pause n2
+         100 apply pause given n2, indeterminate: pause n1: the puppet refuses
+         300 shift pause given n2, installed
+         400 shift pause given n2, indeterminate: pause n1: the puppet refuses
+         500 shift pause given n2, installed
+         600 shift pause given n2, indeterminate: pause n1: the puppet refuses
+         1100 resume n2
+         1100 heal pause given n2, indeterminate, effective Some(true): pause n1: the puppet refuses (3 times)",
     )
     .await;
     let why = played.records.last().and_then(|record| record.why.clone());

@@ -95,7 +95,8 @@ fn false_empty(case: &Case<'_>) -> Option<Finding> {
     let suspects = case.suspects();
     let empty = suspects.iter().filter(|(_, op)| takes(op) && op.output().is_some_and(Value::is_nil));
     empty.into_iter().find_map(|&(at, op)| {
-        let anyone = case.possible().any(|(_, other)| takes(other) && !other.is_ok() && other.call <= op.ret());
+        let anyone =
+            case.possible().any(|(_, other)| takes(other) && !other.is_ok() && other.call <= op.ret());
         let elements = suspects.iter().filter(|(_, source)| source.ret() < op.call);
         elements.rev().find_map(|&(source_at, source)| {
             let value = put(source)?;

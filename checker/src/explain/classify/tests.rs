@@ -194,7 +194,9 @@ fn queues() {
          1 had not been taken when process 3's `dequeue → 2` took what came after"
     );
     assert_eq!(
-        said("2 enqueue 1 @ 1..3\n 2 enqueue 2 @ 8..9\n 3 dequeue -> 2 @ 10..12!\n 3 dequeue -> nil @ 13..14"),
+        said(
+            "2 enqueue 1 @ 1..3\n 2 enqueue 2 @ 8..9\n 3 dequeue -> 2 @ 10..12!\n 3 dequeue -> nil @ 13..14"
+        ),
         "lost-element: process 2's `enqueue 1` on k was acknowledged 5.0 ms before process 2's `enqueue 2` began, but \
          1 is lost: nobody ever took it, though process 3's `dequeue → 2` took what came after"
     );
