@@ -127,14 +127,16 @@ pub(crate) fn violation(
         Would { judge, part: &part, sub: &sub, begins_late: shrunk.first.is_some(), decide: &mut decide }
             .ask();
     let lost = finding.missing.as_ref().and_then(|missing| missing.question(&case));
-    explanations.splice(0..0, lost);
+    if let Some(lost) = lost {
+        explanations.insert(0, lost);
+    }
     left.set(QUESTIONS_STATES_MAX);
     let (order, before, ways) = impasse.map_or((Vec::new(), Vec::new(), Vec::new()), |impasse| {
         let mut before = before::before(&part, &sub, &impasse.before, &mut decide);
         let mut ways = impasse.ways;
         if before != [impasse.before.as_str()] {
             // The state that these operations begin with is that of the model, and not that of the object.
-            for way in ways.iter_mut().filter(|way| way.state == impasse.before) {
+            for way in ways.iter_mut().filter(|way| way.state == impasse.before && way.next.len() == 1) {
                 way.reason += ", by these operations alone";
             }
         }

@@ -15,6 +15,8 @@ use crate::wording::{count, elide, operation, percent};
 pub const WIDTH: usize = 100;
 /// The most lines.
 pub const LINES_MAX: usize = 40;
+/// The most questions with their answers.
+const EXPLANATIONS_MAX: usize = 3;
 /// The most lines of what a node said before it ended.
 const LAST_WORDS_MAX: usize = 5;
 
@@ -117,15 +119,11 @@ fn evidence(run: &RunDir, violation: &Violation) -> Vec<String> {
     if let Some(more) = violation.impossible.len().checked_sub(4) {
         lines.push(format!("  and {} more ways, none of which works", more + 1));
     }
-<<<<<<< HEAD
-    for explanation in violation.explanations.iter().take(5) {
-=======
     // Whether something is lost, then what explains it: there is not room for all on a terminal.
     let first = usize::from(violation.missing.is_some());
     let mut explanations: Vec<_> = violation.explanations.iter().enumerate().collect();
     explanations.sort_by_key(|(at, explanation)| *at >= first && explanation.holds == Some(false));
     for (_, explanation) in explanations.into_iter().take(EXPLANATIONS_MAX) {
->>>>>>> 199f9b8 (reports: whether something is lost is told first)
         let says = format!("{} {}", explanation.question, explanation.answer);
         lines.extend(wrapped(&says, 2, 4).into_iter().take(2));
     }

@@ -121,21 +121,17 @@ impl Missing {
 
     /// Whether it is lost, as a question with its answer.
     pub(in super::super) fn question(&self, case: &Case<'_>) -> Option<Explanation> {
-        let (missing, answer) = (&case.part[self.op], &case.part[self.answer]);
+        let missing = &case.part[self.op];
         let question = format!("Is the effect of {} lost?", who(missing));
         let (holds, said) = match self.fate.as_ref()? {
             Fate::Seen(at) => {
                 (Some(false), format!("no: {}: the answer was old", self.seen_clause(case, *at)))
             }
-            Fate::Lost(misses) => (
-                Some(true),
-                format!(
-                    "yes, as far as anybody looked: nobody saw it after {} returned, and {} that began later {} without it",
-                    who(answer),
-                    count(*misses, "observation"),
-                    if *misses == 1 { "was" } else { "were" }
-                ),
-            ),
+            Fate::Lost(misses) => {
+                let later = count(*misses, "later observation");
+                let lack = if *misses == 1 { "lacks" } else { "lack" };
+                (Some(true), format!("yes, as far as anybody looked: {later} {lack} it, and none shows it"))
+            }
             Fate::Unknown(why) => (None, format!("not known: {why}")),
         };
         Some(Explanation { question, holds, answer: said })

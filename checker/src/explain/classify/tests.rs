@@ -418,10 +418,7 @@ fn what_is_seen_afterwards_decides_between_lost_and_old() {
     );
     assert_eq!(
         said("4 read -> 3 @ 40..45\n 2 read -> 3 @ 46..47"),
-        format!(
-            "{asked} yes, as far as anybody looked: nobody saw it after process 3's `read → 3` returned, and 2 \
-             observations that began later were without it"
-        )
+        format!("{asked} yes, as far as anybody looked: 2 later observations lack it, and none shows it")
     );
     assert_eq!(
         said("5 read -> 3 @ 40..45"),
