@@ -38,7 +38,7 @@ impl Interrupts {
 }
 
 /// Whether SIGHUP was ignored when the program started, as `nohup` has it.
-fn ignores_hangups() -> bool {
+pub(crate) fn ignores_hangups() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignored(&status, nix::libc::SIGHUP as u32)
 }
