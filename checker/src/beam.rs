@@ -147,7 +147,7 @@ fn run<M: Model>(
         attempt += 1;
         if attempt == HARD && may_be_lucky {
             may_be_lucky = false;
-            if let Some(found) = lucky::search(part, space, meter, lucky::Attempt::Second) {
+            if let Some(found) = lucky::search(part, &mut space.emptied(), meter, lucky::Attempt::Second) {
                 return Some(found);
             }
         }

@@ -175,6 +175,8 @@ pub(crate) struct Configs {
     /// The first of each such group.
     groups: HashTable<u32>,
     live: usize,
+    /// Comparisons of two configurations since they were last counted.
+    compared: u64,
 }
 
 impl Configs {
@@ -200,6 +202,11 @@ impl Configs {
 
     pub(crate) fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// How often two configurations were compared since this was last asked.
+    pub(crate) fn take_compared(&mut self) -> u64 {
+        std::mem::take(&mut self.compared)
     }
 
     /// How many configurations there are.
@@ -242,6 +249,7 @@ impl Configs {
         while at != END {
             let next = self.next[at as usize];
             let member = row(&self.words, layout, at);
+            self.compared += 1;
             if layout.dominates(member, config) {
                 return false;
             }
