@@ -28,8 +28,8 @@ use crate::verdict::{Answer, Effort, Frontier, OpId, Part, Shrink, Undecided, Ve
 const OPS_PER_THREAD: usize = 5_000;
 
 /// How many configurations each part gets at first, and how many more for each operation.
-const FIRST_BUDGET: u64 = if cfg!(test) { 64 } else { 1 << 16 };
-const BUDGET_PER_OP: u64 = if cfg!(test) { 8 } else { 64 };
+const FIRST_BUDGET: u64 = if cfg!(test) { 64 } else { 1 << 12 };
+const BUDGET_PER_OP: u64 = if cfg!(test) { 8 } else { 16 };
 /// How many times more it gets every time that this does not suffice. So what was in vain is a seventh of all.
 const BUDGET_GROWTH: u64 = 8;
 
@@ -360,7 +360,7 @@ mod tests {
         let (mut ops, mut now) = (Vec::new(), 0);
         let mut ask = |key: i64, f: F, input: Value, output: Value, call: u64, ret: u64| {
             let (outcome, process) = (Outcome::Ok(output), ops.len() as u64);
-            let (node, error, invoke_index, complete_index) = (None, None, process, None);
+            let (client, node, error, invoke_index, complete_index) = (None, None, None, process, None);
             let (key, completed) = (Value::Int(key), Some(ret));
             ops.push(Op {
                 process,
@@ -370,6 +370,7 @@ mod tests {
                 outcome,
                 call,
                 completed,
+                client,
                 node,
                 error,
                 invoke_index,

@@ -304,11 +304,12 @@ impl Configs {
         if to == self.layout {
             return;
         }
-        let mut grown = Vec::with_capacity(self.live * to.stride());
-        self.iter().for_each(|config| self.layout.moved(config, to, &mut grown));
-        self.clear(to);
-        for config in grown.chunks_exact(to.stride()) {
-            self.insert(config);
+        let before = std::mem::replace(self, Configs { layout: to, ..Configs::default() });
+        let mut grown = Vec::with_capacity(to.stride());
+        for config in before.iter() {
+            grown.clear();
+            before.layout.moved(config, to, &mut grown);
+            self.insert(&grown);
         }
     }
 
