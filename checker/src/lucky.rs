@@ -41,8 +41,8 @@ pub(crate) fn search<M: Model>(
             remembered_bytes_max: (8 << 20).min(meter.memory_bytes_max() / 4),
         },
         Attempt::Second => Manner::Lucky {
-            walls_max: usize::MAX,
-            states_max: meter.left() / 2,
+            walls_max: (32_768 + 16 * ops).min(1 << 19),
+            states_max: meter.left() / 4,
             remembered_bytes_max: meter.memory_bytes_max() / 4,
         },
     };
