@@ -22,6 +22,7 @@ use crate::judge::Judge;
 use crate::op::{Op, Value};
 
 mod cas_register;
+mod chain;
 mod convergent_set;
 mod counter;
 mod fencing_lock;
@@ -41,6 +42,7 @@ mod stack;
 mod unordered_queue;
 
 pub use cas_register::CasRegister;
+pub use chain::{Chain, Fifo};
 pub(crate) use convergent_set::is_vacuous;
 pub use convergent_set::{ConvergentSet, FINAL};
 pub use counter::Counter;
@@ -48,7 +50,7 @@ pub use fencing_lock::FencingLock;
 pub use ids::Ids;
 pub use kv::Kv;
 pub use log::Log;
-pub use multi_register::MultiRegister;
+pub use multi_register::{Access, MultiRegister};
 pub use mutex::Mutex;
 pub use ordered_ids::OrderedIds;
 pub use queue::Queue;
@@ -137,17 +139,43 @@ pub trait Model: Sync {
         true
     }
 
-    /// Which part of the object this call is about, if it is about one alone: the element of a set, say. When every
-    /// call of a history names a part, each part is checked alone. A promise: calls about different parts commute,
-    /// and neither can tell whether the other took place.
-    fn component(&self, _call: &Self::Call) -> Option<Value> {
+    /// Which parts of the object this call is about, where it is about these alone: the element of a set, the registers
+    /// of a transaction. When every call of a history says so, parts that no chain of calls joins are checked apart. A
+    /// promise: calls without a common part commute, and neither can tell whether the other took place.
+    fn touches(&self, _call: &Self::Call) -> Option<Vec<Value>> {
         None
+    }
+
+    /// Roughly how many bytes a state owns beyond its own size, for the limit on memory. Asked once for each state that
+    /// is met. Unless told otherwise, from the length of its debug output.
+    fn heap_bytes(&self, state: &Self::State) -> usize {
+        4 * debug_length(state)
     }
 
     /// An exact algorithm for this very object, which is tried before any search.
     fn fast_path(&self) -> Option<FastPath> {
         None
     }
+}
+
+/// Roughly the bytes of a B-tree of so many entries: its nodes are two thirds full.
+fn tree_bytes(entries: usize, entry: usize) -> usize {
+    if entries == 0 { 0 } else { 64 + entries * (entry + entry / 2 + 8) }
+}
+
+/// How long the debug output of something is.
+fn debug_length(what: &impl Debug) -> usize {
+    struct Length(usize);
+    impl fmt::Write for Length {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0 += text.len();
+            Ok(())
+        }
+    }
+    let mut length = Length(0);
+    // What cannot be shown is taken to be small.
+    let _ = fmt::Write::write_fmt(&mut length, format_args!("{what:?}"));
+    length.0
 }
 
 /// One row per model: its name in the code, an instance, its name for people, what the object does.

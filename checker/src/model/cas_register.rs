@@ -74,6 +74,10 @@ impl Model for CasRegister {
         state.to_string()
     }
 
+    fn heap_bytes(&self, _state: &Value) -> usize {
+        0
+    }
+
     fn read_only(&self, call: &CasCall) -> bool {
         matches!(call, CasCall::Read(_) | CasCall::CasFailed(_))
     }

@@ -76,6 +76,10 @@ impl Model for Counter {
         state.to_string()
     }
 
+    fn heap_bytes(&self, _state: &i64) -> usize {
+        0
+    }
+
     fn read_only(&self, call: &CounterCall) -> bool {
         matches!(call, CounterCall::Read(_))
     }

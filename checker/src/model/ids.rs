@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::Model;
+use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
 /// Generate: an identifier that nobody else ever gets. Every identifier is an object of its own, and is checked
@@ -53,8 +53,12 @@ impl Model for Ids {
         }
     }
 
-    fn component(&self, Generated(id): &Generated) -> Option<Value> {
-        Some(id.clone())
+    fn heap_bytes(&self, state: &Self::State) -> usize {
+        tree_bytes(state.len(), size_of::<Value>())
+    }
+
+    fn touches(&self, Generated(id): &Generated) -> Option<Vec<Value>> {
+        Some(vec![id.clone()])
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::fast::FastPath;
 use crate::model::{Comes, Model};
 use crate::op::{F, Op, Value};
 
@@ -99,6 +100,10 @@ impl Model for Kv {
         state.to_string()
     }
 
+    fn heap_bytes(&self, state: &Value) -> usize {
+        if let Value::Str(text) = state { text.len() + 32 } else { 0 }
+    }
+
     fn read_only(&self, call: &KvCall) -> bool {
         matches!(call, KvCall::Get(_) | KvCall::CasFailed(_) | KvCall::Delete(Some(false)))
     }
@@ -130,6 +135,10 @@ impl Model for Kv {
             (Value::Str(begin), KvCall::Get(Value::Str(text))) => text.starts_with(&**begin),
             _ => true,
         }
+    }
+
+    fn fast_path(&self) -> Option<FastPath> {
+        Some(FastPath::Texts)
     }
 
     fn overwrites(&self, call: &KvCall) -> bool {

@@ -72,6 +72,10 @@ impl Model for Mutex {
         holder.map_or("free".into(), |process| format!("held by process {process}"))
     }
 
+    fn heap_bytes(&self, _state: &Option<u64>) -> usize {
+        0
+    }
+
     fn read_only(&self, call: &MutexCall) -> bool {
         matches!(call, MutexCall::Held | MutexCall::NotHolder(_))
     }

@@ -45,6 +45,10 @@ impl Model for OrderedIds {
         format!("it returned {number}, but {} was given already", last.unwrap_or_default())
     }
 
+    fn heap_bytes(&self, _state: &Option<i64>) -> usize {
+        0
+    }
+
     fn show(&self, last: &Option<i64>) -> String {
         last.map_or("none yet".into(), |last| format!("last {last}"))
     }

@@ -56,6 +56,10 @@ impl Model for Register {
         state.to_string()
     }
 
+    fn heap_bytes(&self, _state: &Value) -> usize {
+        0
+    }
+
     fn read_only(&self, call: &RegisterCall) -> bool {
         matches!(call, RegisterCall::Read(_))
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::fast::FastPath;
-use crate::model::Model;
+use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
 /// A set: add, delete, contains, read of all elements (a list in any order). It starts empty. An `add` may return
@@ -100,6 +100,10 @@ impl Model for Set {
         format!("{{{}}}", state.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
     }
 
+    fn heap_bytes(&self, state: &Self::State) -> usize {
+        tree_bytes(state.len(), size_of::<Value>())
+    }
+
     fn read_only(&self, call: &SetCall) -> bool {
         match call {
             SetCall::Add(_, told) | SetCall::Delete(_, told) => *told == Some(false),
@@ -107,10 +111,10 @@ impl Model for Set {
         }
     }
 
-    fn component(&self, call: &SetCall) -> Option<Value> {
+    fn touches(&self, call: &SetCall) -> Option<Vec<Value>> {
         match call {
             SetCall::Add(element, _) | SetCall::Delete(element, _) | SetCall::Contains(element, _) => {
-                Some(element.clone())
+                Some(vec![element.clone()])
             }
             SetCall::Read(_) => None,
         }
