@@ -287,6 +287,8 @@ fn ask(path: FastPath, rng: &mut SplitMix64, style: u64, fresh: i64, state: &[Va
             (F::Cas, Value::pair(from, fresh))
         }
         (FastPath::Texts, 0 | 1) => (F::Get, Value::Nil),
+        // Now and then what is also appended.
+        (FastPath::Texts, 2) if style == 7 => (F::Put, Value::str(&format!("a{};", fresh / 2))),
         (FastPath::Texts, 2) => (F::Put, Value::str(&format!("p{fresh};"))),
         // Texts that are compared with, or others that are appended to.
         (FastPath::Texts, _) if style < 4 => {
@@ -297,7 +299,7 @@ fn ask(path: FastPath, rng: &mut SplitMix64, style: u64, fresh: i64, state: &[Va
         }
         // Now and then twice the same.
         (FastPath::Texts, _) => {
-            (F::Append, Value::str(&format!("a{};", if style == 4 { fresh / 2 } else { fresh })))
+            (F::Append, Value::str(&format!("a{};", if (4..8).contains(&style) { fresh / 2 } else { fresh })))
         }
         (FastPath::Registers, _) => {
             let access = |rng: &mut SplitMix64, register: i64, fresh: i64| match rng.below(2) {

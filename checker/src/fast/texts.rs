@@ -14,23 +14,31 @@
 //! anything that is appended to it: it is a write of a value that nobody reads. If the key has a text whose real pieces
 //! are these, the register has its number, and the other way round; so either order is legal if the other is.
 //!
-//! A text that nobody can have made is a violation, and so is one operation that made two different texts.
+//! **Makers.** The first piece was put once, so a text that begins with it is there at most once, and all that see it see
+//! the same. A fragment may have been appended several times; but whoever made a text was called before anybody who saw it
+//! returned, or whoever made it longer, and returned after those before it were called; and made no other text. Often
+//! that leaves one.
 //!
-//! Precondition: every text that was seen can be taken apart in one way only; nothing but texts where anything is
-//! appended; no delete that tells what it found; no failed comparison where anything is appended.
+//! A text that nobody can have made is a violation.
+//!
+//! Precondition: every text that was seen can be taken apart in one way only, begins with something that was put once, and
+//! one maker is left for each piece; nothing but texts where anything is appended; no delete that tells what it found; no
+//! failed comparison where anything is appended.
 
 use hashbrown::{HashMap, HashSet};
 
 use super::broken;
 use super::unique_register::{self, Act};
 use crate::decision::Decision;
-use crate::op::{F, Op, Outcome, Value};
+use crate::op::{F, Nanos, Op, Outcome, Value};
 
 /// The empty key: the initial state.
 const EMPTY: u32 = 0;
 const NO_STATE: u32 = u32::MAX;
-/// What the way back from a text has passed.
-const ON_THE_WAY: u32 = u32::MAX - 1;
+/// A fragment that was appended more often is not worth the trouble.
+const MAKERS_MAX: usize = 16;
+/// So often what is known of one state is used for the others.
+const ROUNDS_MAX: usize = 8;
 
 /// What a key holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,34 +67,49 @@ impl<'a> Held<'a> {
 enum Unmade {
     /// Nobody can have made it.
     Impossible,
-    /// This operation has made another one, that this one saw.
-    Twice(u32),
     /// It may have been made in several ways.
     Unclear,
 }
 
-/// Who can have made what: how many, and the last of them.
-type Makers<K> = HashMap<K, (u32, u32)>;
+/// A state that was there once.
+struct State {
+    /// What was appended to; `NO_STATE` where it was put. Where a compare-and-set wrote it, what that found.
+    before: u32,
+    /// Who may have made it.
+    makers: Vec<u32>,
+    /// Who showed that it was there.
+    seen_by: u32,
+    /// The first return of an operation that saw it.
+    seen_until: Nanos,
+}
 
 /// The states of a key that were seen.
 struct Texts<'a> {
     ops: &'a [&'a Op],
     /// Put, or written by a compare-and-set.
-    whole: Makers<Held<'a>>,
+    whole: HashMap<Held<'a>, Vec<u32>>,
     whole_lengths: HashSet<usize>,
-    fragments: Makers<&'a [u8]>,
+    fragments: HashMap<&'a [u8], Vec<u32>>,
     fragment_lengths: Vec<usize>,
-    /// Per operation: the state it made.
-    made: Vec<u32>,
-    /// Per state: what it is, the one before it, and who saw it first.
-    states: Vec<(Held<'a>, u32, u32)>,
+    /// The first two returns of operations that leave the key other than empty, and whose.
+    first_returns: [(Nanos, u32); 2],
+    states: Vec<State>,
+    /// The state that a piece makes of another one.
+    known: HashMap<(u32, Held<'a>), u32>,
 }
 
 /// Decides the history of a key; see the [module](self).
 pub(crate) fn decide(ops: &[&Op]) -> Decision {
     let Some(mut texts) = Texts::read(ops) else { return Decision::Declined };
-    match texts.acts() {
-        Ok((acts, values)) => unique_register::decide_acts(ops, &acts, values),
+    let acts = texts.see().and_then(|acts| {
+        texts.resolve()?;
+        Ok(acts)
+    });
+    match acts {
+        Ok(acts) => {
+            let (acts, values) = texts.made(acts);
+            unique_register::decide_acts(ops, &acts, values)
+        }
         Err(decision) => decision,
     }
 }
@@ -108,21 +131,23 @@ fn refused(op: &Op) -> bool {
 impl<'a> Texts<'a> {
     /// Collects who makes what; `None` where the precondition does not hold.
     fn read(ops: &'a [&'a Op]) -> Option<Self> {
+        let nothing =
+            State { before: NO_STATE, makers: Vec::new(), seen_by: NO_STATE, seen_until: Nanos::MAX };
         let mut texts = Texts {
             ops,
             whole: HashMap::new(),
             whole_lengths: HashSet::new(),
             fragments: HashMap::new(),
             fragment_lengths: Vec::new(),
-            made: vec![NO_STATE; ops.len()],
-            states: vec![(Held::Text(b""), NO_STATE, NO_STATE)],
+            first_returns: [(Nanos::MAX, NO_STATE); 2],
+            states: vec![nothing],
+            known: HashMap::new(),
         };
         let (mut others, mut compared) = (false, false);
         for (at, op) in (0..).zip(ops).filter(|(_, op)| !op.is_fail()) {
             match (&op.f, &op.input) {
                 (F::Append, Value::Str(more)) if !more.is_empty() => {
-                    let makers = texts.fragments.entry(more.as_bytes()).or_insert((0, at));
-                    *makers = (makers.0 + 1, at);
+                    texts.fragments.entry(more.as_bytes()).or_default().push(at);
                     if !texts.fragment_lengths.contains(&more.len()) {
                         texts.fragment_lengths.push(more.len());
                     }
@@ -143,86 +168,93 @@ impl<'a> Texts<'a> {
                 let held = Held::of(value);
                 others |= matches!(held, Held::Other(_));
                 texts.whole_lengths.insert(held.length());
-                let makers = texts.whole.entry(held).or_insert((0, at));
-                *makers = (makers.0 + 1, at);
+                texts.whole.entry(held).or_default().push(at);
+            }
+            if op.is_ok() && (op.f == F::Append || written(op).is_some()) {
+                let [first, second] = texts.first_returns;
+                let mut returns = [first, second, (op.ret(), at)];
+                returns.sort_unstable();
+                texts.first_returns = [returns[0], returns[1]];
             }
         }
         let appended = !texts.fragments.is_empty();
         (!appended || !others && !compared).then_some(texts)
     }
 
-    /// The one operation that can have made this, or `None` for the initial state.
-    fn maker(&self, held: Held<'a>) -> Result<Option<u32>, Unmade> {
-        let mut number = u32::from(held == Held::Text(b""));
-        let mut maker = None;
-        let mut count = |makers: Option<&(u32, u32)>| {
-            if let Some(&(more, at)) = makers {
-                number += more;
-                maker = Some(at);
-            }
-        };
-        if self.whole_lengths.contains(&held.length()) {
-            count(self.whole.get(&held));
-        }
-        if let Held::Text(text) = held {
-            let lengths = self.fragment_lengths.iter().filter(|&&length| length <= text.len());
-            lengths.for_each(|length| count(self.fragments.get(&text[text.len() - length..])));
-        }
-        match number {
-            0 => Err(Unmade::Impossible),
-            1 => Ok(maker),
-            _ if broken("texts: any of several makers") => Ok(maker),
-            _ => Err(Unmade::Unclear),
-        }
+    /// Whether the key may become empty again.
+    fn is_emptied(&self) -> bool {
+        self.whole.contains_key(&Held::Text(b""))
     }
 
-    /// The number of a state that an operation saw, or would have to see.
+    /// Whether one of these appends may have found the key as it was in the beginning.
+    fn may_be_first(&self, makers: &[u32]) -> bool {
+        makers.iter().any(|&at| {
+            let [first, second] = self.first_returns;
+            let other = if first.1 == at { second } else { first };
+            self.ops[at as usize].call <= other.0
+        })
+    }
+
+    /// The number of a state that an operation saw, with those that it was made from.
     fn state(&mut self, held: Held<'a>, seen_by: u32) -> Result<u32, Unmade> {
-        let mut way: Vec<(u32, Held<'a>)> = Vec::new();
-        let mut now = held;
-        let found = loop {
-            let maker = match self.maker(now) {
-                Ok(Some(maker)) => maker,
-                Ok(None) => break Ok(EMPTY),
-                Err(unmade) => break Err(unmade),
-            };
-            match self.made[maker as usize] {
-                NO_STATE => {}
-                ON_THE_WAY => break Err(Unmade::Unclear),
-                known if self.states[known as usize].0 == now => {
-                    break Ok(known);
+        let mut pieces: Vec<Held<'a>> = Vec::new();
+        let mut rest = held;
+        let mut at = loop {
+            if rest == Held::Text(b"") {
+                if self.is_emptied() {
+                    return Err(Unmade::Unclear);
                 }
-                known => break Err(Unmade::Twice(self.states[known as usize].2)),
+                break EMPTY;
             }
-            self.made[maker as usize] = ON_THE_WAY;
-            way.push((maker, now));
-            let op = self.ops[maker as usize];
-            match (&op.f, now) {
-                (F::Append, Held::Text(text)) => {
-                    let Value::Str(more) = &op.input else { unreachable!("appended are texts") };
-                    now = Held::Text(&text[..text.len() - more.len()]);
+            let none = Vec::new();
+            let is_known = self.whole_lengths.contains(&rest.length());
+            let put = if is_known { self.whole.get(&rest).unwrap_or(&none) } else { &none };
+            let mut ways = put.len();
+            let mut piece = None;
+            if let Held::Text(text) = rest {
+                for &length in self.fragment_lengths.iter().filter(|&&length| length <= text.len()) {
+                    let (before, more) = text.split_at(text.len() - length);
+                    let Some(makers) = self.fragments.get(more) else { continue };
+                    if before.is_empty() && !self.is_emptied() && !self.may_be_first(makers) {
+                        continue;
+                    }
+                    ways += if makers.len() > MAKERS_MAX { 2 } else { 1 };
+                    piece = Some((before, more));
                 }
-                (F::Cas, _) => now = Held::of(op.input.as_pair().expect("it has been looked at").0),
-                _ => break Ok(NO_STATE),
+            }
+            match (ways, piece) {
+                (0, _) => return Err(Unmade::Impossible),
+                (1, Some((before, more))) => {
+                    pieces.push(Held::Text(more));
+                    rest = Held::Text(before);
+                }
+                (1, None) => break self.piece(NO_STATE, rest, put.clone(), seen_by),
+                _ if broken("texts: any of several ways") && !put.is_empty() => {
+                    break self.piece(NO_STATE, rest, vec![put[0]], seen_by);
+                }
+                _ => return Err(Unmade::Unclear),
             }
         };
-        let mut before = match found {
-            Ok(before) => before,
-            Err(unmade) => {
-                way.iter().for_each(|&(maker, _)| self.made[maker as usize] = NO_STATE);
-                return Err(unmade);
-            }
-        };
-        while let Some((maker, held)) = way.pop() {
-            self.made[maker as usize] = self.states.len() as u32;
-            self.states.push((held, before, seen_by));
-            before = self.made[maker as usize];
+        while let Some(piece) = pieces.pop() {
+            let Held::Text(more) = piece else { unreachable!("appended are texts") };
+            let makers = self.fragments[more].clone();
+            at = self.piece(at, piece, makers, seen_by);
         }
-        Ok(before)
+        Ok(at)
     }
 
-    /// The history as that of a register, and how many values that has; or what is clear without one.
-    fn acts(&mut self) -> Result<(Vec<Act>, u32), Decision> {
+    /// The state that a piece makes of another one.
+    fn piece(&mut self, before: u32, piece: Held<'a>, makers: Vec<u32>, seen_by: u32) -> u32 {
+        let next = self.states.len() as u32;
+        let at = *self.known.entry((before, piece)).or_insert(next);
+        if at == next {
+            self.states.push(State { before, makers, seen_by, seen_until: Nanos::MAX });
+        }
+        at
+    }
+
+    /// What every operation saw, as acts of a register; or what is clear without one.
+    fn see(&mut self) -> Result<Vec<Act>, Decision> {
         let ops = self.ops;
         let mut acts = vec![Act::Nothing; ops.len()];
         for (at, op) in ops.iter().enumerate() {
@@ -232,48 +264,134 @@ impl<'a> Texts<'a> {
                 _ => continue,
             };
             let state = match self.state(Held::of(seen), at as u32) {
-                Ok(state) => Some(state),
+                Ok(state) => state,
                 // Fails whenever it is tried.
-                Err(Unmade::Impossible) if refused(op) => None,
+                Err(Unmade::Impossible) if refused(op) => NO_STATE,
                 Err(Unmade::Impossible) => return Err(Decision::Illegal { conflict: vec![at] }),
-                Err(Unmade::Twice(other)) if !refused(op) => {
-                    return Err(Decision::Illegal { conflict: vec![at, other as usize] });
+                Err(Unmade::Unclear) => return Err(Decision::Declined),
+            };
+            acts[at] = match op.f {
+                F::Cas if refused(op) => Act::Failed(state),
+                // What it wrote is put in later.
+                F::Cas => Act::Cas(state, EMPTY),
+                _ => Act::Read(state),
+            };
+            if !refused(op) {
+                let seen_until = &mut self.states[state as usize].seen_until;
+                *seen_until = op.ret().min(*seen_until);
+            }
+        }
+        // What a compare-and-set wrote shows what it found.
+        let mut state = 0;
+        while state + 1 < self.states.len() {
+            state += 1;
+            let State { makers, seen_by, .. } = &self.states[state];
+            let (maker, seen_by) = (makers[0] as usize, *seen_by as usize);
+            if ops[maker].f == F::Cas {
+                let from = ops[maker].input.as_pair().expect("it has been looked at").0;
+                let from = self.state(Held::of(from), seen_by as u32).map_err(|unmade| match unmade {
+                    Unmade::Impossible if !refused(ops[seen_by]) => {
+                        Decision::Illegal { conflict: vec![seen_by] }
+                    }
+                    _ => Decision::Declined,
+                })?;
+                self.states[state].before = from;
+            }
+        }
+        Ok(acts)
+    }
+
+    /// Leaves one maker for each state, where that can be.
+    fn resolve(&mut self) -> Result<(), Decision> {
+        let ops = self.ops;
+        let call = |at: &u32| ops[*at as usize].call;
+        let ret = |at: &u32| ops[*at as usize].ret();
+        let is_appended =
+            |state: &State| state.makers.first().is_some_and(|&at| ops[at as usize].f == F::Append);
+        let mut makes = vec![NO_STATE; ops.len()];
+        let (mut from, mut until) = (vec![0; self.states.len()], vec![Nanos::MAX; self.states.len()]);
+        for _ in 0..ROUNDS_MAX {
+            // States come after those that they were made from.
+            for (at, state) in self.states.iter().enumerate().filter(|(_, state)| is_appended(state)) {
+                let before = state.before as usize;
+                let first = self.states[before].makers.iter().map(call).min().unwrap_or(0);
+                from[at] = first.max(from[before]);
+            }
+            for (at, state) in self.states.iter().enumerate().rev() {
+                until[at] = state.seen_until.min(until[at]);
+                if is_appended(state) {
+                    let last = state.makers.iter().map(ret).max().unwrap_or(Nanos::MAX);
+                    let last = last.min(until[at]);
+                    let before = &mut until[state.before as usize];
+                    *before = last.min(*before);
                 }
-                Err(Unmade::Twice(_) | Unmade::Unclear) => return Err(Decision::Declined),
-            };
-            acts[at] = match (&op.f, state) {
-                (_, None) => Act::Failed(NO_STATE),
-                (F::Cas, Some(from)) if refused(op) => Act::Failed(from),
-                // What it wrote is put in below.
-                (F::Cas, Some(from)) => Act::Cas(from, EMPTY),
-                (_, Some(state)) => Act::Read(state),
-            };
+            }
+            let mut changed = false;
+            for (at, state) in (0..).zip(&mut self.states).filter(|(_, state)| state.makers.len() > 1) {
+                let makers = state.makers.len();
+                state.makers.retain(|maker| {
+                    let in_time = call(maker) <= until[at as usize] && ret(maker) >= from[at as usize];
+                    in_time && [NO_STATE, at].contains(&makes[*maker as usize])
+                });
+                changed |= state.makers.len() < makers;
+                if state.makers.is_empty() {
+                    return Err(Decision::Illegal { conflict: vec![state.seen_by as usize] });
+                }
+            }
+            for (at, state) in (0..).zip(&self.states) {
+                if let [maker] = state.makers[..] {
+                    let other = std::mem::replace(&mut makes[maker as usize], at);
+                    if other != NO_STATE && other != at {
+                        let seen_by = |state: u32| self.states[state as usize].seen_by as usize;
+                        let conflict = vec![seen_by(at), seen_by(other)];
+                        let is_certain = !conflict.iter().any(|&at| refused(ops[at]));
+                        return Err(if is_certain {
+                            Decision::Illegal { conflict }
+                        } else {
+                            Decision::Declined
+                        });
+                    }
+                    changed |= other != at;
+                }
+            }
+            if !changed {
+                break;
+            }
+        }
+        let is_clear = self.states.iter().all(|state| state.makers.len() <= 1);
+        if is_clear || broken("texts: any of several makers") { Ok(()) } else { Err(Decision::Declined) }
+    }
+
+    /// The acts with what was made, and how many values there are.
+    fn made(&self, mut acts: Vec<Act>) -> (Vec<Act>, u32) {
+        let mut makes = vec![NO_STATE; self.ops.len()];
+        for (at, state) in (0..).zip(&self.states).skip(1) {
+            makes[state.makers[0] as usize] = at;
         }
         let mut values = self.states.len() as u32;
-        for (at, op) in ops.iter().enumerate().filter(|(_, op)| !op.is_fail()) {
+        let mut fresh = || {
+            values += 1;
+            values - 1
+        };
+        for (at, op) in self.ops.iter().enumerate().filter(|(_, op)| !op.is_fail()) {
             if acts[at] == Act::Failed(NO_STATE) {
-                acts[at] = Act::Failed(values);
-                values += 1;
+                acts[at] = Act::Failed(fresh());
                 continue;
             }
             let is_maker = op.f == F::Append || written(op).is_some();
-            if !is_maker || op.f == F::Cas && acts[at] == Act::Nothing && self.made[at] == NO_STATE {
+            if !is_maker || op.f == F::Cas && acts[at] == Act::Nothing && makes[at] == NO_STATE {
                 continue;
             }
-            let made = match self.made[at] {
-                NO_STATE => {
-                    values += 1;
-                    values - 1
-                }
-                made => made,
+            let (made, before) = match makes[at] {
+                NO_STATE => (fresh(), NO_STATE),
+                made => (made, self.states[made as usize].before),
             };
-            let before = self.states.get(made as usize).map_or(NO_STATE, |state| state.1);
             acts[at] = match acts[at] {
                 Act::Cas(from, _) => Act::Cas(from, made),
                 _ if before == NO_STATE => Act::Write(made),
                 _ => Act::Cas(before, made),
             };
         }
-        Ok((acts, values))
+        (acts, values)
     }
 }
