@@ -22,7 +22,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use tribunal_checker::check::Options;
 use tribunal_checker::formats::Reading;
-use tribunal_checker::model::ModelKind;
+use tribunal_checker::model::{Initial, ModelKind};
+use tribunal_checker::op::Value;
 use tribunal_checker::verdict::Answer;
 use tribunal_reports::judgement::{Circumstances, Judgement, RunOutcome};
 use tribunal_reports::junit::{Suite, render_suites};
@@ -49,6 +50,10 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     limits: LimitArgs,
+
+    /// What the objects hold before the first operation, in JSON or as text; KEY=VALUE for one key [default: nothing]
+    #[arg(long, value_name = "[KEY=]VALUE")]
+    initial: Vec<String>,
 
     /// How many threads work on it [default: one for each processor]
     #[arg(long, value_name = "N")]
@@ -182,9 +187,10 @@ fn judge(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
             ));
         }
     };
+    let initial = initial(model, &args.initial)?;
     let reading = if is_run { args.input.read(&path.join("history.jsonl")) } else { args.input.read(path) }?;
     let how = Options { threads, certify: args.certify, all_parts: args.all_parts, ..Options::default() };
-    let checked = args.limits.check(&reading.history, model, how);
+    let checked = args.limits.check(&reading.history, &initial, how);
     let (verdict, cost) = checked.map_err(|unfit| anyhow!("{name}: {unfit}"))?;
     let circumstances = Circumstances { check_cost: Some(cost), ..Circumstances::default() };
     let Reading { history, timed, mut notes, .. } = reading;
@@ -206,6 +212,18 @@ fn judge(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
         }
     }
     Ok(Judged { file: name, timed, judgement, notes })
+}
+
+/// What the objects hold before the first operation.
+fn initial(model: ModelKind, values: &[String]) -> Result<Initial> {
+    let value = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::str(text));
+    values.iter().try_fold(Initial::new(model), |initial, text| {
+        let (key, held) = match text.split_once('=') {
+            Some((key, held)) if serde_json::from_str::<Value>(text).is_err() => (Some(value(key)), held),
+            _ => (None, &text[..]),
+        };
+        initial.with(key, value(held)).map_err(|expected| anyhow!("--initial {text}: expected {expected}"))
+    })
 }
 
 /// The model that a run directory names.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use tribunal_checker::check::Options;
 use tribunal_checker::limits::{Limits, Progress};
-use tribunal_checker::model::ModelKind;
+use tribunal_checker::model::{Initial, ModelKind};
 use tribunal_checker::verdict::Verdict;
 use tribunal_reports::judgement::{CheckCost, Circumstances, HarnessFailure, Judgement};
 use tribunal_reports::render::render_all;
@@ -98,7 +98,11 @@ fn shown<T>(live: &Live, args: &RunArgs, check: impl FnOnce(&Progress) -> T) -> 
 fn check(evidence: &Evidence, limits: &LimitArgs, progress: &Progress) -> Result<(Verdict, CheckCost)> {
     let model: ModelKind = evidence.info.model.parse()?;
     let limited = Limits { progress: Some(progress), ..Limits::default() };
-    Ok(limits.check(&evidence.history, model, Options { limits: limited, ..Options::default() })?)
+    Ok(limits.check(
+        &evidence.history,
+        &Initial::new(model),
+        Options { limits: limited, ..Options::default() },
+    )?)
 }
 
 /// Renders every report, and prints the outcome: all of report.txt unless all is well. Where the report is comes last. With

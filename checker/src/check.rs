@@ -8,6 +8,7 @@
 //! operations of each object are. So every key is a part of its own, decided alone.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -18,7 +19,7 @@ use crate::history::History;
 pub use crate::judge::Engine;
 use crate::judge::{Decided, Demand, Judge};
 use crate::limits::Limits;
-use crate::model::{Model, ModelKind};
+use crate::model::{Initial, Model, ModelKind};
 use crate::op::{Op, Value};
 use crate::parallel::run_until_final;
 use crate::part::{Misfit, misfit};
@@ -80,7 +81,18 @@ pub struct Unfit {
 /// # Errors
 /// When an operation has no meaning to the model. Nothing has been checked then.
 pub fn check(history: &History, kind: ModelKind, options: &Options<'_>) -> Result<Verdict, Unfit> {
-    check_by(history, kind.judge(), options)
+    check_by(history, &Judges { usual: kind.judge(), of_keys: BTreeMap::new() }, options)
+}
+
+/// The same for objects that hold something before the first operation.
+///
+/// # Errors
+/// When an operation has no meaning to the model. Nothing has been checked then.
+pub fn check_from(history: &History, initial: &Initial, options: &Options<'_>) -> Result<Verdict, Unfit> {
+    let (usual, of_keys) = initial.judges(history);
+    let usual = usual.as_deref().unwrap_or(initial.kind().judge());
+    let of_keys = of_keys.iter().map(|(key, judge)| (key, &**judge)).collect();
+    check_by(history, &Judges { usual, of_keys }, options)
 }
 
 /// Checks a history against a model of your own.
@@ -88,10 +100,22 @@ pub fn check(history: &History, kind: ModelKind, options: &Options<'_>) -> Resul
 /// # Errors
 /// When an operation has no meaning to the model. Nothing has been checked then.
 pub fn check_with<M: Model>(history: &History, model: &M, options: &Options<'_>) -> Result<Verdict, Unfit> {
-    check_by(history, model, options)
+    check_by(history, &Judges { usual: model, of_keys: BTreeMap::new() }, options)
 }
 
-fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Result<Verdict, Unfit> {
+/// Who judges which key.
+struct Judges<'a> {
+    usual: &'a dyn Judge,
+    of_keys: BTreeMap<&'a Value, &'a dyn Judge>,
+}
+
+impl Judges<'_> {
+    fn of(&self, key: &Value) -> &dyn Judge {
+        *self.of_keys.get(key).unwrap_or(&self.usual)
+    }
+}
+
+fn check_by(history: &History, judges: &Judges<'_>, options: &Options<'_>) -> Result<Verdict, Unfit> {
     let keys = history.by_key();
     let ops: Vec<Vec<&Op>> =
         keys.iter().map(|(_, ids)| ids.iter().map(|&id| &history.ops[id]).collect()).collect();
@@ -106,7 +130,7 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
         order.len(),
         threads(options, history.ops.len()),
         |job, unwanted| {
-            let decided = decide(judge, &ops[order[job]], options, unwanted);
+            let decided = decide(judges.of(&keys[order[job]].0), &ops[order[job]], options, unwanted);
             if let Some(progress) = progress {
                 progress.keys_done.fetch_add(1, Ordering::Relaxed);
             }
@@ -118,7 +142,7 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
     for (result, part) in results.into_iter().zip(order) {
         decided[part] = result.unwrap_or_else(Decided::not_started);
     }
-    if let Some(unfit) = unfit(history, judge, &keys, &ops, &decided) {
+    if let Some(unfit) = unfit(history, judges.usual, &keys, &ops, &decided) {
         return Err(unfit);
     }
     let earliest = keys.iter().zip(&decided).filter_map(|((_, ids), decided)| match &decided.decision {
@@ -131,6 +155,7 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
             if let Some(progress) = progress {
                 progress.shrinking.store(true, Ordering::Relaxed);
             }
+            let judge = judges.of(&history.ops[ids[0]].key);
             explain::violation(judge, options, history, ids, conflict)
         } else {
             violation(history, ids, conflict)
@@ -149,7 +174,7 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
             (false, true) => Answer::Unknown,
             (false, false) => Answer::Linearizable,
         },
-        model: judge.name().to_owned(),
+        model: judges.usual.name().to_owned(),
         ops: history.ops.len(),
         violation,
         effort: Effort {

@@ -1,5 +1,6 @@
 //! An append-only log.
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
@@ -72,6 +73,10 @@ impl Model for Log {
                 None => format!("it returned {} values, but the log has {}", all.len(), state.len()),
             },
         }
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Log
     }
 
     fn show(&self, state: &Vec<Value>) -> String {

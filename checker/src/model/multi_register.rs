@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::explain::Subject;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
 
@@ -85,6 +86,10 @@ impl Model for MultiRegister {
             Access::Write(..) => None,
         });
         wrong.unwrap_or_else(|| "it is always possible".into())
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Registers
     }
 
     fn show(&self, state: &Self::State) -> String {

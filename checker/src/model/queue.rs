@@ -1,5 +1,6 @@
 //! A queue that keeps its order.
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
@@ -70,6 +71,10 @@ impl Model for Queue {
             }
             (QueueCall::DequeueUnseen, _) => "the queue is empty".into(),
         }
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Queue
     }
 
     fn show(&self, state: &Vec<Value>) -> String {

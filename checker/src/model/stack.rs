@@ -1,5 +1,6 @@
 //! A stack.
 
+use crate::explain::Subject;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
 
@@ -66,6 +67,10 @@ impl Model for Stack {
             }
             (StackCall::PopUnseen, _) => "the stack is empty".into(),
         }
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Bag
     }
 
     fn show(&self, state: &Vec<Value>) -> String {

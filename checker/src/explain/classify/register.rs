@@ -136,20 +136,22 @@ fn lost_write(case: &Case<'_>) -> Option<Finding> {
     let next =
         case.possible().filter(|&(at, op)| at != lost && written(op).is_some() && op.ret() > write.call);
     let until = next.map(|(_, op)| op.call).min().unwrap_or(Nanos::MAX);
-    let reads = || case.recorded().filter(|(_, op)| observed(op).is_some());
-    let mut later: Vec<_> = reads().filter(|(_, op)| op.call > write.ret() && op.ret() < until).collect();
-    later.sort_by_key(|(_, op)| op.ret());
-    let never_seen = reads().all(|(_, op)| observed(op) != Some(new));
+    let saw = || case.recorded().filter(|(_, op)| observed(op).is_some());
+    let reads = saw().filter(|(_, op)| op.f != F::Cas);
+    let mut later: Vec<_> = reads.filter(|(_, op)| op.call > write.ret() && op.ret() < until).collect();
+    later.sort_by_key(|(_, op)| op.call);
+    let never_seen = saw().all(|(_, op)| observed(op) != Some(new));
     let all_old = later.iter().all(|(_, op)| observed(op) == Some(value));
     if later.len() < 2 || !never_seen || !all_old {
         return None;
     }
     let (first, read) = later[0];
     let sentence = format!(
-        "{}{} was acknowledged, but is lost: all {} that began later still returned {}, the first (process {}) \
-         {} after the acknowledgement",
+        "{}{} was acknowledged, but is lost: nobody ever saw {}, and all {} between it and the next write returned {}; \
+         the first (process {}) began {} after the acknowledgement",
         who(write),
         on(write),
+        short(new),
         count(later.len(), "read"),
         short(value),
         read.process,
@@ -259,7 +261,7 @@ fn refused(case: &Case<'_>) -> Option<Finding> {
         let &(write_at, write) = suspects.iter().filter(wrote).min_by_key(|(_, write)| write.ret())?;
         let sentence = format!(
             "{}{} was refused although the register held {}: {} had completed {} before it began, and nothing else was \
-             written",
+             written since",
             who(op),
             on(op),
             short(from),

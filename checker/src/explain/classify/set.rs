@@ -103,7 +103,10 @@ fn missing(case: &Case<'_>) -> Option<Finding> {
         }
         let seen = case.recorded().filter(|(_, other)| tells(other, element) == Some(true));
         let (class, clause) = match seen.map(|(_, other)| other.ret()).min() {
-            Some(seen) => ("stale-read", format!("it was first seen {} later", case.span(op.ret(), seen))),
+            Some(seen) if seen > op.ret() => {
+                ("stale-read", format!("it was first seen {} later", case.span(op.ret(), seen)))
+            }
+            Some(_) => ("stale-read", "it was seen meanwhile".to_owned()),
             None => ("lost-element", "nobody has ever seen it".to_owned()),
         };
         let sentence = format!(
