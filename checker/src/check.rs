@@ -8,6 +8,7 @@
 //! operations of each object are. So every key is a part of its own, decided alone.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -18,7 +19,7 @@ use crate::history::History;
 pub use crate::judge::Engine;
 use crate::judge::{Decided, Demand, Judge};
 use crate::limits::{Limit, Limits};
-use crate::model::{Model, ModelKind};
+use crate::model::{Initial, Model, ModelKind};
 use crate::op::{Op, Value};
 use crate::parallel::run_until_final;
 use crate::part::{Misfit, misfit};
@@ -89,7 +90,18 @@ pub struct Unfit {
 /// # Errors
 /// When an operation has no meaning to the model. Nothing has been checked then.
 pub fn check(history: &History, kind: ModelKind, options: &Options<'_>) -> Result<Verdict, Unfit> {
-    check_by(history, kind.judge(), options)
+    check_by(history, &Judges { usual: kind.judge(), of_keys: BTreeMap::new() }, options)
+}
+
+/// The same for objects that hold something before the first operation.
+///
+/// # Errors
+/// When an operation has no meaning to the model. Nothing has been checked then.
+pub fn check_from(history: &History, initial: &Initial, options: &Options<'_>) -> Result<Verdict, Unfit> {
+    let (usual, of_keys) = initial.judges(history);
+    let usual = usual.as_deref().unwrap_or(initial.kind().judge());
+    let of_keys = of_keys.iter().map(|(key, judge)| (key, &**judge)).collect();
+    check_by(history, &Judges { usual, of_keys }, options)
 }
 
 /// Checks a history against a model of your own.
@@ -97,10 +109,22 @@ pub fn check(history: &History, kind: ModelKind, options: &Options<'_>) -> Resul
 /// # Errors
 /// When an operation has no meaning to the model. Nothing has been checked then.
 pub fn check_with<M: Model>(history: &History, model: &M, options: &Options<'_>) -> Result<Verdict, Unfit> {
-    check_by(history, model, options)
+    check_by(history, &Judges { usual: model, of_keys: BTreeMap::new() }, options)
 }
 
-fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Result<Verdict, Unfit> {
+/// Who judges which key.
+struct Judges<'a> {
+    usual: &'a dyn Judge,
+    of_keys: BTreeMap<&'a Value, &'a dyn Judge>,
+}
+
+impl Judges<'_> {
+    fn of(&self, key: &Value) -> &dyn Judge {
+        *self.of_keys.get(key).unwrap_or(&self.usual)
+    }
+}
+
+fn check_by(history: &History, judges: &Judges<'_>, options: &Options<'_>) -> Result<Verdict, Unfit> {
     let keys = history.by_key();
     let ops: Vec<Vec<&Op>> =
         keys.iter().map(|(_, ids)| ids.iter().map(|&id| &history.ops[id]).collect()).collect();
@@ -109,8 +133,9 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
         progress.keys.store(keys.len(), Ordering::Relaxed);
     }
     let first = keys.iter().position(|(key, _)| Some(key) == options.first);
-    let decided = decide_all(judge, &ops, first, options, threads(options, history.ops.len()));
-    if let Some(unfit) = unfit(history, judge, &keys, &ops, &decided) {
+    let judge_of = |part: usize| judges.of(&keys[part].0);
+    let decided = decide_all(judge_of, &ops, first, options, threads(options, history.ops.len()));
+    if let Some(unfit) = unfit(history, judges.usual, &keys, &ops, &decided) {
         return Err(unfit);
     }
     let earliest = keys.iter().zip(&decided).filter_map(|((_, ids), decided)| match &decided.decision {
@@ -125,6 +150,7 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
             if let Some(progress) = progress {
                 progress.shrinking.store(true, Ordering::Relaxed);
             }
+            let judge = judges.of(&history.ops[ids[0]].key);
             explain::violation(judge, options, history, ids, conflict)
         } else {
             violation(history, ids, conflict)
@@ -143,7 +169,7 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
             (false, true) => Answer::Unknown,
             (false, false) => Answer::Linearizable,
         },
-        model: judge.name().to_owned(),
+        model: judges.usual.name().to_owned(),
         ops: history.ops.len(),
         violation,
         effort: Effort {
@@ -161,8 +187,8 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
 /// suffice for get a larger one, again and again.
 ///
 /// Parts that are decided at the same time share the memory. One that has not enough is tried once more, alone.
-fn decide_all(
-    judge: &dyn Judge,
+fn decide_all<'j>(
+    judge_of: impl Fn(usize) -> &'j dyn Judge + Sync,
     ops: &[Vec<&Op>],
     first: Option<usize>,
     options: &Options<'_>,
@@ -194,6 +220,7 @@ fn decide_all(
                     memory_bytes_max: limits.memory_bytes_max / threads,
                     ..limits.clone()
                 };
+                let judge = judge_of(open[job]);
                 let decided = decide(judge, ops, &Options { limits, ..options.clone() }, unwanted);
                 if let (Some(progress), None) = (options.limits.progress, &decided.stopped) {
                     progress.keys_done.fetch_add(1, Ordering::Relaxed);

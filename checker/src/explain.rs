@@ -35,10 +35,11 @@ use std::collections::BTreeSet;
 pub(crate) use sequential::sequential;
 
 use self::classify::Case;
-use self::impasse::impasse;
+use self::impasse::{Way, impasse};
 use self::moves::{Sub, seen};
 use self::shrink::{RECHECKS_MAX, shrink};
-use self::subject::{Recorded, Subject};
+use self::subject::Recorded;
+pub use self::subject::Subject;
 use self::words::who;
 use self::would::Would;
 use crate::check::Options;
@@ -83,7 +84,7 @@ pub(crate) fn violation(
         true => Cow::Borrowed(&history.ops),
         false => ids.iter().map(|&id| history.ops[id].clone()).collect(),
     };
-    let part = Recorded::new(Subject::of(judge.name(), &ops), &ops, |op| judge.only_observes(op));
+    let part = Recorded::new(judge.describe().among(&ops), &ops, |op| judge.only_observes(op));
     let limited = |states: u64| Limits {
         states_max: states.min(options.limits.states_max),
         memory_bytes_max: MEMORY_BYTES_MAX.min(options.limits.memory_bytes_max),
@@ -110,7 +111,8 @@ pub(crate) fn violation(
     let shrunk = shrink(&part, conflict, RECHECKS_MAX, &mut decide);
     let sub = shrunk.sub;
     let case = Case::new(&part, &sub);
-    let finding = case.classify();
+    // The sentences take it that the object begins as all of its kind do.
+    let finding = if judge.begins_elsewhere() { None } else { case.classify() };
     let named = finding.as_ref().map_or(&[][..], |finding| &finding.named);
     let context = context(&part, &sub, named);
     let others: Vec<usize> =
@@ -125,9 +127,14 @@ pub(crate) fn violation(
     );
     let id_of = |at: &usize| ids[*sub.kept.get(*at).unwrap_or_else(|| &others[*at - sub.kept.len()])];
 
-    let (placed, candidates) =
-        impasse.as_ref().map_or((0, 0), |impasse| (impasse.order.len(), impasse.ways.len()));
-    let finding = finding.unwrap_or_else(|| case.no_order(placed, candidates));
+    let finding = finding.unwrap_or_else(|| {
+        let alone = |way: &&Way, witness: usize| way.next[..] == [witness];
+        let stuck = impasse.as_ref().and_then(|impasse| {
+            let way = impasse.ways.iter().find(|way| alone(way, impasse.witness))?;
+            Some((sub.kept[impasse.witness], &*way.reason))
+        });
+        case.no_order(impasse.as_ref().map_or(0, |impasse| impasse.order.len()), stuck)
+    });
     let completes = |at: &usize| part.ops[*at].is_ok() && part.ops[*at].completed == Some(sub.cut);
     let last = sub.kept.iter().copied().find(completes).or(sub.kept.last().copied());
     let witness = impasse.as_ref().map(|impasse| sub.kept[impasse.witness]).or(last).unwrap_or(0);

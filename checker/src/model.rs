@@ -17,6 +17,7 @@ use std::fmt::{self, Debug};
 use std::hash::Hash;
 use std::str::FromStr;
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::judge::Judge;
 use crate::op::{Op, Value};
@@ -27,6 +28,7 @@ mod convergent_set;
 mod counter;
 mod fencing_lock;
 mod ids;
+pub(crate) mod initial;
 mod kv;
 mod log;
 mod multi_register;
@@ -46,8 +48,9 @@ pub use chain::{Chain, Fifo};
 pub(crate) use convergent_set::is_vacuous;
 pub use convergent_set::{ConvergentSet, FINAL};
 pub use counter::Counter;
-pub use fencing_lock::FencingLock;
+pub use fencing_lock::{Fenced, FencingLock};
 pub use ids::Ids;
+pub use initial::Initial;
 pub use kv::Kv;
 pub use log::Log;
 pub use multi_register::{Access, MultiRegister};
@@ -150,6 +153,18 @@ pub trait Model: Sync {
     /// is met. Unless told otherwise, from the length of its debug output.
     fn heap_bytes(&self, state: &Self::State) -> usize {
         4 * debug_length(state)
+    }
+
+    /// What kind of object it is, for the evidence: which operations may be left out of a counterexample, and what a
+    /// violation is called. A promise: the operations mean what they mean in the model named there.
+    fn describe(&self) -> Subject {
+        Subject::Other
+    }
+
+    /// Whether it starts as no other object of its kind does. What is said of a violation then does not mention how the
+    /// object starts.
+    fn begins_elsewhere(&self) -> bool {
+        false
     }
 
     /// An exact algorithm for this very object, which is tried before any search.

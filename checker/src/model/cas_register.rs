@@ -1,5 +1,6 @@
 //! A register with compare-and-set.
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
@@ -68,6 +69,10 @@ impl Model for CasRegister {
             CasCall::Cas(from, _) => format!("it needs {from}, but the register holds {state}"),
             CasCall::CasFailed(_) => format!("its comparison failed, but the register does hold {state}"),
         }
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Register
     }
 
     fn show(&self, state: &Value) -> String {

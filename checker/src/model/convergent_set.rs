@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Set;
 use super::set::SetCall;
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
@@ -55,6 +56,10 @@ impl Model for ConvergentSet {
 
     fn explain(&self, state: &BTreeSet<Value>, call: &SetCall) -> String {
         Set.explain(state, call)
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Replicas
     }
 
     fn show(&self, state: &BTreeSet<Value>) -> String {

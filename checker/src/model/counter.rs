@@ -1,5 +1,6 @@
 //! A counter.
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
@@ -70,6 +71,10 @@ impl Model for Counter {
             }
             CounterCall::Add(_, None) => "an addition is always possible".into(),
         }
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Counter
     }
 
     fn show(&self, state: &i64) -> String {

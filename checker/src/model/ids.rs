@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::explain::Subject;
 use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
@@ -42,6 +43,10 @@ impl Model for Ids {
 
     fn explain(&self, _: &BTreeSet<Value>, Generated(id): &Generated) -> String {
         format!("it returned {id}, which is in use")
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Ids
     }
 
     fn show(&self, used: &BTreeSet<Value>) -> String {

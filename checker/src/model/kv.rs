@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::{Comes, Model};
 use crate::op::{F, Op, Value};
@@ -94,6 +95,10 @@ impl Model for Kv {
             KvCall::Delete(Some(true)) => "it returned that the key was there, but it is absent".into(),
             KvCall::Delete(_) => format!("it returned that the key was absent, but it holds {state}"),
         }
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Register
     }
 
     fn show(&self, state: &Value) -> String {

@@ -1,5 +1,6 @@
 //! An append-only log.
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::Model;
 use crate::model::chain::{Chain, link_bytes};
@@ -78,6 +79,10 @@ impl Model for Log {
                 None => format!("it returned {} values, but the log has {}", all.len(), state.len()),
             },
         }
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Log
     }
 
     fn show(&self, state: &Chain<Value>) -> String {

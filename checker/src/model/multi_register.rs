@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
@@ -86,6 +87,10 @@ impl Model for MultiRegister {
             Access::Write(..) => None,
         });
         wrong.unwrap_or_else(|| "it is always possible".into())
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Registers
     }
 
     fn show(&self, state: &Self::State) -> String {

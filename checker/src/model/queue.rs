@@ -1,5 +1,6 @@
 //! A queue that keeps its order.
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::Model;
 use crate::model::chain::{Fifo, link_bytes};
@@ -71,6 +72,10 @@ impl Model for Queue {
             }
             (QueueCall::DequeueUnseen, _) => "the queue is empty".into(),
         }
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Queue
     }
 
     fn show(&self, state: &Fifo<Value>) -> String {

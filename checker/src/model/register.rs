@@ -1,5 +1,6 @@
 //! A register: one value, read and written whole.
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
@@ -50,6 +51,10 @@ impl Model for Register {
             RegisterCall::Read(value) => format!("it returned {value}, but the register holds {state}"),
             RegisterCall::Write(_) => "a write is always possible".into(),
         }
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Register
     }
 
     fn show(&self, state: &Value) -> String {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::explain::Subject;
 use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
@@ -89,6 +90,10 @@ impl Model for Semaphore {
             SemaphoreCall::Release(process, n) => format!("process {process} released {n}; {shown}"),
             SemaphoreCall::NotHeld(process, n) => format!("process {process} could not release {n}; {shown}"),
         }
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Permits(self.permits)
     }
 
     fn show(&self, held: &Self::State) -> String {

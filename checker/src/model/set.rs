@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
@@ -94,6 +95,10 @@ impl Model for Set {
                 }
             }
         }
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Set
     }
 
     fn show(&self, state: &BTreeSet<Value>) -> String {

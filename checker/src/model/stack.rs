@@ -1,5 +1,6 @@
 //! A stack.
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::Model;
 use crate::model::chain::{Chain, link_bytes};
@@ -68,6 +69,10 @@ impl Model for Stack {
             }
             (StackCall::PopUnseen, _) => "the stack is empty".into(),
         }
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Bag
     }
 
     fn show(&self, state: &Chain<Value>) -> String {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::explain::Subject;
 use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
@@ -87,6 +88,10 @@ impl Model for UnorderedQueue {
             BagCall::Empty => format!("it found the queue empty, but it holds {}", self.show(state)),
             BagCall::DequeueUnseen => "the queue is empty".into(),
         }
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Bag
     }
 
     fn show(&self, state: &Self::State) -> String {
