@@ -188,7 +188,7 @@ fn check_by(history: &History, judges: &Judges<'_>, options: &Options<'_>) -> Re
 ///
 /// Parts that are decided at the same time share the memory. One that has not enough is tried once more, alone.
 fn decide_all<'j>(
-    judge_of: impl Fn(usize) -> &'j dyn Judge + Sync,
+    judge_of: impl Sync + Fn(usize) -> &'j dyn Judge,
     ops: &[Vec<&Op>],
     first: Option<usize>,
     options: &Options<'_>,

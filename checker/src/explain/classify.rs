@@ -125,7 +125,12 @@ impl<'a> Case<'a> {
             }
         };
         let named = stuck.map(|(at, _)| at).into_iter().collect();
-        Finding { class: "no-order", sentence: format!("no legal order exists for {all}{on}{why}"), named }
+        Finding {
+            class: "no-order",
+            sentence: format!("no legal order exists for {all}{on}{why}"),
+            named,
+            missing: None,
+        }
     }
 }
 

@@ -106,6 +106,12 @@ impl<T> Chain<T> {
     }
 }
 
+impl<T: Hash> FromIterator<T> for Chain<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        items.into_iter().fold(Chain::default(), |list, item| list.with(item))
+    }
+}
+
 impl<T: Hash> Chain<T> {
     /// The list with one more item.
     #[must_use]
@@ -217,6 +223,12 @@ impl<T: Hash> Fifo<T> {
         }
         let gone = hash_of(first).wrapping_mul(BASE.wrapping_pow(length as u32));
         Some(Fifo { came: self.came.clone(), length, hash: self.hash.wrapping_sub(gone) })
+    }
+}
+
+impl<T: Hash> FromIterator<T> for Fifo<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        items.into_iter().fold(Fifo::default(), |list, item| list.with(item))
     }
 }
 

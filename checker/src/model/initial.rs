@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    CasRegister, ConvergentSet, Counter, Fenced, FencingLock, Ids, Kv, Log, Model, ModelKind, MultiRegister,
-    Mutex, OrderedIds, Queue, Register, Semaphore, Set, Stack, UnorderedQueue,
+    CasRegister, Chain, ConvergentSet, Counter, Fenced, FencingLock, Fifo, Ids, Kv, Log, Model, ModelKind,
+    MultiRegister, Mutex, OrderedIds, Queue, Register, Semaphore, Set, Stack, UnorderedQueue,
 };
 use crate::explain::Subject;
 use crate::history::History;
@@ -146,15 +146,15 @@ pub(crate) fn starting(
             judge(&UnorderedQueue, move || items.clone())
         }
         ModelKind::Queue => {
-            let items = list()?;
+            let items: Fifo<Value> = list()?.into_iter().collect();
             judge(&Queue, move || items.clone())
         }
         ModelKind::Stack => {
-            let items = list()?;
+            let items: Chain<Value> = list()?.into_iter().collect();
             judge(&Stack, move || items.clone())
         }
         ModelKind::Log => {
-            let items = list()?;
+            let items: Chain<Value> = list()?.into_iter().collect();
             judge(&Log, move || items.clone())
         }
     })
@@ -224,8 +224,12 @@ impl<M: Model> Model for Starting<M> {
         self.model.leads_toward(state, observation)
     }
 
-    fn component(&self, call: &M::Call) -> Option<Value> {
-        self.model.component(call)
+    fn touches(&self, call: &M::Call) -> Option<Vec<Value>> {
+        self.model.touches(call)
+    }
+
+    fn heap_bytes(&self, state: &M::State) -> usize {
+        self.model.heap_bytes(state)
     }
 
     fn describe(&self) -> Subject {

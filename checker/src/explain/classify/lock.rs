@@ -61,7 +61,12 @@ fn two_holders(case: &Case<'_>) -> Option<Finding> {
                 case.span(first.acquire.ret(), second.acquire.ret()),
                 who(first.acquire)
             );
-            return Some(Finding { class: "two-holders", sentence, named: vec![first.at, second.at], missing: None });
+            return Some(Finding {
+                class: "two-holders",
+                sentence,
+                named: vec![first.at, second.at],
+                missing: None,
+            });
         }
         let sentence = format!(
             "{} and {} had the lock{} at once: {} succeeded {} after {} had, and {held}",

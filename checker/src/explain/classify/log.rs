@@ -213,7 +213,12 @@ fn out_of_order(case: &Case<'_>) -> Option<Finding> {
                 case.span(early.ret(), late.call),
                 who(late)
             );
-            Some(Finding { class: "out-of-order", sentence, named: vec![*early_at, *late_at, at], missing: None })
+            Some(Finding {
+                class: "out-of-order",
+                sentence,
+                named: vec![*early_at, *late_at, at],
+                missing: None,
+            })
         })
     })
 }
