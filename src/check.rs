@@ -24,7 +24,7 @@ use serde::Serialize;
 use tribunal_checker::check::Options;
 use tribunal_checker::formats::Reading;
 use tribunal_checker::history::History;
-use tribunal_checker::model::ModelKind;
+use tribunal_checker::model::{Initial, ModelKind};
 use tribunal_checker::op::Value;
 use tribunal_checker::verdict::Verdict;
 use tribunal_reports::judgement::{CheckCost, Circumstances, Judgement, RunOutcome};
@@ -54,6 +54,10 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     limits: LimitArgs,
+
+    /// What the objects hold before the first operation, in JSON or as text; KEY=VALUE for one key [default: nothing]
+    #[arg(long, value_name = "[KEY=]VALUE")]
+    initial: Vec<String>,
 
     /// How many threads work on it [default: one for each processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
@@ -190,14 +194,14 @@ fn judge(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
 fn check(
     name: &str,
     history: &History,
-    model: ModelKind,
+    initial: &Initial,
     first: Option<&Value>,
     args: &Args,
     threads: usize,
 ) -> Result<(Verdict, CheckCost)> {
     let how =
         Options { threads, certify: args.certify, all_parts: args.all_parts, first, ..Options::default() };
-    args.limits.check(history, model, how).map_err(|unfit| anyhow!("{name}: {unfit}"))
+    args.limits.check(history, initial, how).map_err(|unfit| anyhow!("{name}: {unfit}"))
 }
 
 /// Judges a history that somebody recorded.
@@ -216,8 +220,9 @@ fn judge_history(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
             ));
         }
     };
+    let initial = initial(model, &args.initial)?;
     let reading = args.input.read(path)?;
-    let (verdict, cost) = check(&name, &reading.history, model, None, args, threads)?;
+    let (verdict, cost) = check(&name, &reading.history, &initial, None, args, threads)?;
     let circumstances = Circumstances { check_cost: Some(cost), ..Circumstances::default() };
     let Reading { history, timed, mut notes, .. } = reading;
     let judgement = Judgement::of(&RunInfo::default(), &history, &[], Some(verdict), circumstances);
@@ -228,6 +233,18 @@ fn judge_history(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
         }
     }
     Ok(Judged { file: name, timed, judgement, notes, unchecked: None })
+}
+
+/// What the objects hold before the first operation.
+fn initial(model: ModelKind, values: &[String]) -> Result<Initial> {
+    let value = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::str(text));
+    values.iter().try_fold(Initial::new(model), |initial, text| {
+        let (key, held) = match text.split_once('=') {
+            Some((key, held)) if serde_json::from_str::<Value>(text).is_err() => (Some(value(key)), held),
+            _ => (None, &text[..]),
+        };
+        initial.with(key, value(held)).map_err(|expected| anyhow!("--initial {text}: expected {expected}"))
+    })
 }
 
 /// Prints one verdict, or why there is none. Nobody may be there to read it: that changes no verdict.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tribunal_checker::check::Options;
 use tribunal_checker::limits::{Limits, Progress};
-use tribunal_checker::model::ModelKind;
+use tribunal_checker::model::{Initial, ModelKind};
 use tribunal_checker::verdict::{Answer, Verdict};
 use tribunal_reports::judgement::{CheckCost, Circumstances, HarnessFailure, Judgement};
 use tribunal_reports::render::render_all;
@@ -128,7 +128,8 @@ fn check(evidence: &Evidence, limits: &LimitArgs, progress: &Progress) -> Result
     let model: ModelKind = evidence.info.model.parse()?;
     let limited = Limits { progress: Some(progress), ..Limits::default() };
     let first = evidence.info.seen_live.as_ref().map(|seen| &seen.key);
-    Ok(limits.check(&evidence.history, model, Options { limits: limited, first, ..Options::default() })?)
+    let how = Options { limits: limited, first, ..Options::default() };
+    Ok(limits.check(&evidence.history, &Initial::new(model), how)?)
 }
 
 /// Renders every report and prints the outcome. A report that cannot be made is named and missing.

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tribunal_checker::check::{Options, Unfit, check};
+use tribunal_checker::check::{Options, Unfit, check_from};
 use tribunal_checker::history::History;
 use tribunal_checker::limits::{Limits, TimeLimit};
-use tribunal_checker::model::ModelKind;
+use tribunal_checker::model::Initial;
 use tribunal_checker::verdict::{Undecided, Verdict};
 use tribunal_reports::judgement::CheckCost;
 
@@ -32,14 +32,15 @@ pub(crate) struct LimitArgs {
 pub(crate) static GIVE_UP: AtomicBool = AtomicBool::new(false);
 
 impl LimitArgs {
-    /// Checks a history within the limits, and otherwise as `how` says; tells what that took.
+    /// Checks a history by a model, which may start with some value, within the limits and otherwise as `how` says; tells
+    /// what that took.
     ///
     /// # Errors
     /// When an operation has no meaning to the model.
     pub(crate) fn check(
         &self,
         history: &History,
-        model: ModelKind,
+        initial: &Initial,
         how: Options<'_>,
     ) -> Result<(Verdict, CheckCost), Unfit> {
         let start = Instant::now();
@@ -54,7 +55,7 @@ impl LimitArgs {
             }),
             progress,
         };
-        let mut verdict = check(history, model, &Options { limits, ..how })?;
+        let mut verdict = check_from(history, initial, &Options { limits, ..how })?;
         if GIVE_UP.load(Ordering::Relaxed) {
             // To the checker, time was up.
             let time_is_up = |stop: &&mut Undecided| stop.flag == "--check-time-limit";

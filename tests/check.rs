@@ -48,6 +48,22 @@ fn a_violation_wins_over_an_error_and_an_error_over_a_doubt() {
 }
 
 #[test]
+fn what_was_there_before_is_said_with_a_flag_and_named_by_a_hint() {
+    let text = "0\t:invoke\t:read\tnil\n0\t:ok\t:read\t4\n0\t:invoke\t:cas\t[4 0]\n0\t:ok\t:cas\t[4 0]\n";
+    let check = ["check", "--model", "cas-register"];
+    let ended = piped(&[&check[..], &["-"]].concat(), text.as_bytes()).expect(1);
+    assert!(ended.stdout.contains("(--initial 4)"), "{}", ended.stdout);
+    piped(&[&check[..], &["--initial", "4", "-"]].concat(), text.as_bytes()).expect(0);
+    piped(&[&check[..], &["--initial", "x=4", "-"]].concat(), text.as_bytes()).expect(1);
+    let refused = piped(&["check", "--model", "counter", "--initial", "four", "-"], b"").expect(64);
+    assert!(
+        refused.stderr.contains("--initial four: expected an integer for counter, found `four`"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
 fn a_violation_is_shown_with_its_evidence() {
     let ended = check("register", &[&golden("own/stale-read.edn")]).expect(1);
     for expected in ["① p0 write 1      events 0–1", "✗ p1 read → nil   events 2–3", "the register holds 1"]

@@ -125,7 +125,8 @@ fn run<M: Model>(
 ) -> Option<Found> {
     let (mut attempt, mut reached, mut narrow_from) = (0, 0, 0);
     while let Some(event) = part.events.get(frontier.event() as usize) {
-        if frontier.event().is_multiple_of(STRETCH) {
+        // The last attempt never goes back.
+        if frontier.event().is_multiple_of(STRETCH) && attempt < ATTEMPTS.len() - 1 {
             frontier.set_checkpoint();
         }
         if attempt > 0 && frontier.event() >= narrow_from && attempt < ATTEMPTS.len() - 1 {
@@ -147,7 +148,7 @@ fn run<M: Model>(
         attempt += 1;
         if attempt == HARD && may_be_lucky {
             may_be_lucky = false;
-            if let Some(found) = lucky::search(part, space, meter, lucky::Attempt::Second) {
+            if let Some(found) = lucky::search(part, &mut space.emptied(), meter, lucky::Attempt::Second) {
                 return Some(found);
             }
         }

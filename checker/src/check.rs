@@ -8,6 +8,7 @@
 //! operations of each object are. So every key is a part of its own, decided alone.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -17,8 +18,8 @@ use crate::explain;
 use crate::history::History;
 pub use crate::judge::Engine;
 use crate::judge::{Decided, Demand, Judge};
-use crate::limits::Limits;
-use crate::model::{Model, ModelKind};
+use crate::limits::{Limit, Limits};
+use crate::model::{Initial, Model, ModelKind};
 use crate::op::{Op, Value};
 use crate::parallel::run_until_final;
 use crate::part::{Misfit, misfit};
@@ -26,6 +27,12 @@ use crate::verdict::{Answer, Effort, Frontier, OpId, Part, Shrink, Undecided, Ve
 
 /// A thread more is worth its start when it has so many operations to check.
 const OPS_PER_THREAD: usize = 5_000;
+
+/// How many configurations each part gets at first, and how many more for each operation.
+const FIRST_BUDGET: u64 = if cfg!(test) { 64 } else { 1 << 12 };
+const BUDGET_PER_OP: u64 = if cfg!(test) { 8 } else { 16 };
+/// How many times more it gets every time that this does not suffice. So what was in vain is a seventh of all.
+const BUDGET_GROWTH: u64 = 8;
 
 /// How to check.
 #[derive(Clone, Debug)]
@@ -83,7 +90,18 @@ pub struct Unfit {
 /// # Errors
 /// When an operation has no meaning to the model. Nothing has been checked then.
 pub fn check(history: &History, kind: ModelKind, options: &Options<'_>) -> Result<Verdict, Unfit> {
-    check_by(history, kind.judge(), options)
+    check_by(history, &Judges { usual: kind.judge(), of_keys: BTreeMap::new() }, options)
+}
+
+/// The same for objects that hold something before the first operation.
+///
+/// # Errors
+/// When an operation has no meaning to the model. Nothing has been checked then.
+pub fn check_from(history: &History, initial: &Initial, options: &Options<'_>) -> Result<Verdict, Unfit> {
+    let (usual, of_keys) = initial.judges(history);
+    let usual = usual.as_deref().unwrap_or(initial.kind().judge());
+    let of_keys = of_keys.iter().map(|(key, judge)| (key, &**judge)).collect();
+    check_by(history, &Judges { usual, of_keys }, options)
 }
 
 /// Checks a history against a model of your own.
@@ -91,10 +109,22 @@ pub fn check(history: &History, kind: ModelKind, options: &Options<'_>) -> Resul
 /// # Errors
 /// When an operation has no meaning to the model. Nothing has been checked then.
 pub fn check_with<M: Model>(history: &History, model: &M, options: &Options<'_>) -> Result<Verdict, Unfit> {
-    check_by(history, model, options)
+    check_by(history, &Judges { usual: model, of_keys: BTreeMap::new() }, options)
 }
 
-fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Result<Verdict, Unfit> {
+/// Who judges which key.
+struct Judges<'a> {
+    usual: &'a dyn Judge,
+    of_keys: BTreeMap<&'a Value, &'a dyn Judge>,
+}
+
+impl Judges<'_> {
+    fn of(&self, key: &Value) -> &dyn Judge {
+        *self.of_keys.get(key).unwrap_or(&self.usual)
+    }
+}
+
+fn check_by(history: &History, judges: &Judges<'_>, options: &Options<'_>) -> Result<Verdict, Unfit> {
     let keys = history.by_key();
     let ops: Vec<Vec<&Op>> =
         keys.iter().map(|(_, ids)| ids.iter().map(|&id| &history.ops[id]).collect()).collect();
@@ -102,26 +132,10 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
     if let Some(progress) = progress {
         progress.keys.store(keys.len(), Ordering::Relaxed);
     }
-    // The biggest first, so that no thread is left with it when all others are done.
-    let mut order: Vec<usize> = (0..keys.len()).collect();
-    order.sort_by_key(|&part| (Some(&keys[part].0) != options.first, Reverse(ops[part].len())));
-    let results = run_until_final(
-        order.len(),
-        threads(options, history.ops.len()),
-        |job, unwanted| {
-            let decided = decide(judge, &ops[order[job]], options, unwanted);
-            if let Some(progress) = progress {
-                progress.keys_done.fetch_add(1, Ordering::Relaxed);
-            }
-            decided
-        },
-        |decided| !options.all_parts && matches!(decided.decision, Decision::Illegal { .. }),
-    );
-    let mut decided: Vec<Decided> = vec![Decided::not_started(); keys.len()];
-    for (result, part) in results.into_iter().zip(order) {
-        decided[part] = result.unwrap_or_else(Decided::not_started);
-    }
-    if let Some(unfit) = unfit(history, judge, &keys, &ops, &decided) {
+    let first = keys.iter().position(|(key, _)| Some(key) == options.first);
+    let judge_of = |part: usize| judges.of(&keys[part].0);
+    let decided = decide_all(judge_of, &ops, first, options, threads(options, history.ops.len()));
+    if let Some(unfit) = unfit(history, judges.usual, &keys, &ops, &decided) {
         return Err(unfit);
     }
     let earliest = keys.iter().zip(&decided).filter_map(|((_, ids), decided)| match &decided.decision {
@@ -136,6 +150,7 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
             if let Some(progress) = progress {
                 progress.shrinking.store(true, Ordering::Relaxed);
             }
+            let judge = judges.of(&history.ops[ids[0]].key);
             explain::violation(judge, options, history, ids, conflict)
         } else {
             violation(history, ids, conflict)
@@ -154,7 +169,7 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
             (false, true) => Answer::Unknown,
             (false, false) => Answer::Linearizable,
         },
-        model: judge.name().to_owned(),
+        model: judges.usual.name().to_owned(),
         ops: history.ops.len(),
         violation,
         effort: Effort {
@@ -165,6 +180,91 @@ fn check_by(history: &History, judge: &dyn Judge, options: &Options<'_>) -> Resu
         },
         parts,
     })
+}
+
+/// Decides every part, or as many as are wanted. Nobody can tell beforehand which part is the hard one, and which has
+/// the violation that is easy to see: so each gets a small budget of configurations first, and those that it does not
+/// suffice for get a larger one, again and again.
+///
+/// Parts that are decided at the same time share the memory. One that has not enough is tried once more, alone.
+fn decide_all<'j>(
+    judge_of: impl Sync + Fn(usize) -> &'j dyn Judge,
+    ops: &[Vec<&Op>],
+    first: Option<usize>,
+    options: &Options<'_>,
+    threads: usize,
+) -> Vec<Decided> {
+    let limits = &options.limits;
+    let mut decided: Vec<Decided> = vec![Decided::not_started(); ops.len()];
+    let is_final =
+        |decided: &Decided| !options.all_parts && matches!(decided.decision, Decision::Illegal { .. });
+    // The biggest first, so that no thread is left with it when all others are done.
+    let mut open: Vec<usize> = (0..ops.len()).collect();
+    open.sort_by_key(|&part| (Some(part) != first, Reverse(ops[part].len())));
+    let mut budget = match options.engine {
+        Engine::Auto | Engine::Search => FIRST_BUDGET,
+        Engine::Frontier | Engine::DepthFirst => u64::MAX,
+    };
+    let mut threads = threads;
+    while !open.is_empty() {
+        threads = threads.min(open.len());
+        let results = run_until_final(
+            open.len(),
+            threads,
+            |job, unwanted| {
+                let ops = &ops[open[job]];
+                let limits = Limits {
+                    states_max: limits
+                        .states_max
+                        .min(budget.saturating_add(BUDGET_PER_OP * ops.len() as u64)),
+                    memory_bytes_max: limits.memory_bytes_max / threads,
+                    ..limits.clone()
+                };
+                let judge = judge_of(open[job]);
+                let decided = decide(judge, ops, &Options { limits, ..options.clone() }, unwanted);
+                if let (Some(progress), None) = (options.limits.progress, &decided.stopped) {
+                    progress.keys_done.fetch_add(1, Ordering::Relaxed);
+                }
+                decided
+            },
+            is_final,
+        );
+        let mut wants_memory = false;
+        let mut left = Vec::new();
+        for (result, &part) in results.into_iter().zip(&open) {
+            let Some(mut result) = result else { continue };
+            let states_max =
+                limits.states_max.min(budget.saturating_add(BUDGET_PER_OP * ops[part].len() as u64));
+            match result.stopped {
+                Some((Limit::States, _)) if states_max < limits.states_max => left.push(part),
+                Some((Limit::Memory, _)) if threads > 1 => {
+                    wants_memory = true;
+                    left.push(part);
+                }
+                _ => {}
+            }
+            result.states += decided[part].states;
+            decided[part] = result;
+        }
+        if decided.iter().any(is_final) {
+            for &part in &open {
+                if let Some((limit @ (Limit::States | Limit::Memory), _)) = &mut decided[part].stopped {
+                    *limit = Limit::Cancelled;
+                }
+            }
+            break;
+        }
+        if wants_memory {
+            threads = 1;
+        }
+        open = left;
+        budget = budget.saturating_mul(BUDGET_GROWTH);
+    }
+    let undecided = decided.iter().filter(|decided| decided.stopped.is_some()).count();
+    if let Some(progress) = limits.progress {
+        progress.keys_done.fetch_add(undecided, Ordering::Relaxed);
+    }
+    decided
 }
 
 /// The frontier of the part that took the most work: of one part only, since a verdict is to stay small.
@@ -286,13 +386,59 @@ pub(crate) fn violation(history: &History, ids: &[OpId], conflict: &[usize]) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use super::*;
     use crate::generate::SplitMix64;
+    use crate::limits::TimeLimit;
     use crate::model::script::{self, illegal, legal};
+    use crate::op::{F, Outcome};
     use crate::small;
 
-    /// `TRIBUNAL_FUZZ=1000000` looks at that many histories of every model. In tests beams are narrow and patience is
-    /// short, so that every way out is taken.
+    #[test]
+    fn a_violation_that_is_easy_to_see_is_found_behind_a_part_that_is_hard() {
+        let (mut ops, mut now) = (Vec::new(), 0);
+        let mut ask = |key: i64, f: F, input: Value, output: Value, call: u64, ret: u64| {
+            let (outcome, process) = (Outcome::Ok(output), ops.len() as u64);
+            let (client, node, error, invoke_index, complete_index) = (None, None, None, process, None);
+            let (key, completed) = (Value::Int(key), Some(ret));
+            ops.push(Op {
+                process,
+                f,
+                key,
+                input,
+                outcome,
+                call,
+                completed,
+                client,
+                node,
+                error,
+                invoke_index,
+                complete_index,
+            });
+        };
+        for (key, pairs) in [(1, 3_000), (2, 2_000)] {
+            for _ in 0..pairs {
+                ask(key, F::Enqueue, 1.into(), Value::Nil, now, now + 1);
+                ask(key, F::Dequeue, Value::Nil, 1.into(), now + 2, now + 3);
+                now += 4;
+            }
+        }
+        // Eleven orders of magnitude for whoever wants to know whether this could be.
+        (0..14).for_each(|value| ask(1, F::Enqueue, value.into(), Value::Nil, now, now + 1));
+        ask(1, F::Dequeue, Value::Nil, Value::Nil, now + 2, now + 3);
+        ask(2, F::Dequeue, Value::Nil, 7.into(), now + 2, now + 3);
+        let looks = AtomicUsize::new(0);
+        let expired = || looks.fetch_add(1, Ordering::Relaxed) > 200;
+        let time = Some(TimeLimit { label: "200 looks".into(), expired: &expired });
+        let limits = Limits { time, ..Limits::default() };
+        let options =
+            Options { limits, engine: Engine::Search, threads: 1, explain: false, ..Options::default() };
+        let verdict = check(&History { ops }, ModelKind::Queue, &options).unwrap();
+        assert_eq!(verdict.answer, Answer::Violation);
+        assert_eq!(verdict.violation.unwrap().key, Value::Int(2));
+    }
+
     /// The verdict of every engine, and of the online check.
     fn assert_everywhere(kind: ModelKind, script: &str, answer: Answer) {
         match answer {
@@ -337,6 +483,8 @@ mod tests {
         );
     }
 
+    /// `TRIBUNAL_FUZZ=1000000` looks at that many histories of every model. In tests beams are narrow and patience is
+    /// short, so that every way out is taken.
     #[test]
     fn every_engine_agrees_with_the_definition() {
         let rounds = std::env::var("TRIBUNAL_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(2_500);

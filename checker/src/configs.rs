@@ -175,6 +175,8 @@ pub(crate) struct Configs {
     /// The first of each such group.
     groups: HashTable<u32>,
     live: usize,
+    /// Comparisons of two configurations since they were last counted.
+    compared: u64,
 }
 
 impl Configs {
@@ -200,6 +202,11 @@ impl Configs {
 
     pub(crate) fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// How often two configurations were compared since this was last asked.
+    pub(crate) fn take_compared(&mut self) -> u64 {
+        std::mem::take(&mut self.compared)
     }
 
     /// How many configurations there are.
@@ -242,6 +249,7 @@ impl Configs {
         while at != END {
             let next = self.next[at as usize];
             let member = row(&self.words, layout, at);
+            self.compared += 1;
             if layout.dominates(member, config) {
                 return false;
             }
@@ -296,11 +304,12 @@ impl Configs {
         if to == self.layout {
             return;
         }
-        let mut grown = Vec::with_capacity(self.live * to.stride());
-        self.iter().for_each(|config| self.layout.moved(config, to, &mut grown));
-        self.clear(to);
-        for config in grown.chunks_exact(to.stride()) {
-            self.insert(config);
+        let before = std::mem::replace(self, Configs { layout: to, ..Configs::default() });
+        let mut grown = Vec::with_capacity(to.stride());
+        for config in before.iter() {
+            grown.clear();
+            before.layout.moved(config, to, &mut grown);
+            self.insert(&grown);
         }
     }
 

@@ -44,8 +44,9 @@ use placed::{Placed, Seen};
 pub(crate) enum Manner {
     /// In the order of the calls, to the end.
     Plain,
-    /// Until it has met so many walls without getting any further.
-    Lucky { walls_max: usize },
+    /// Until it has met so many walls without getting any further, or so many configurations. It remembers no more
+    /// than so many bytes at a time.
+    Lucky { walls_max: usize, states_max: u64, remembered_bytes_max: usize },
 }
 
 /// A placed operation: how to take it back, and what to try instead.
@@ -63,9 +64,6 @@ pub(crate) struct Stuck {
     pub(crate) op: u32,
 }
 
-/// The lucky search remembers no more than this at a time.
-const REMEMBERED_BYTES_MAX: usize = if cfg!(test) { 256 } else { 8 << 20 };
-
 /// Searches for a legal order of the whole part.
 pub(crate) fn search<M: Model>(
     part: &Part,
@@ -81,6 +79,7 @@ pub(crate) fn search<M: Model>(
     // The wall that is furthest, what was placed before it, and the operation that returns there.
     let mut furthest = (0, 0, 0);
     let mut walls = 0;
+    let first_state = meter.states();
     let mut at = list.first();
     // Which successor to try next at `at`; not 0 only straight after going back.
     let mut branch = 0;
@@ -106,8 +105,14 @@ pub(crate) fn search<M: Model>(
                 stack.push(Frame { op, before: state, branch });
                 list.lift(op);
                 (state, at, branch) = (next, list.first(), 0);
-                if manner != Manner::Plain && seen.bytes() > REMEMBERED_BYTES_MAX {
-                    seen.clear();
+                if let Manner::Lucky { states_max, remembered_bytes_max, .. } = manner {
+                    if seen.bytes() > remembered_bytes_max {
+                        seen.clear();
+                    }
+                    let full = seen.bytes() + space.bytes() > meter.memory_bytes_max() / 2;
+                    if full || meter.states() - first_state > states_max {
+                        return Err(Stuck { op: furthest.2 });
+                    }
                 }
                 if let Err(limit) = meter.tick().and_then(|()| meter.hold(seen.bytes() + space.bytes())) {
                     return Ok(Found::Stopped(limit, furthest.1.max(placed.definite)));
@@ -119,7 +124,7 @@ pub(crate) fn search<M: Model>(
                     furthest = (at, placed.definite, op);
                     walls = 0;
                 }
-                if matches!(manner, Manner::Lucky { walls_max } if walls > walls_max) {
+                if matches!(manner, Manner::Lucky { walls_max, .. } if walls > walls_max) {
                     return Err(Stuck { op: furthest.2 });
                 }
                 loop {

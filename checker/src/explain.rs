@@ -28,16 +28,18 @@ mod tests;
 mod words;
 mod would;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 
 pub(crate) use sequential::sequential;
 
 use self::classify::Case;
-use self::impasse::impasse;
+use self::impasse::{Way, impasse};
 use self::moves::{Sub, seen};
 use self::shrink::{RECHECKS_MAX, shrink};
-use self::subject::{Recorded, Subject};
+use self::subject::Recorded;
+pub use self::subject::Subject;
 use self::words::who;
 use self::would::Would;
 use crate::check::Options;
@@ -56,16 +58,18 @@ const CONTEXT_MAX: usize = 40;
 const CONFIGURATIONS_MAX: usize = 3;
 /// What the re-checks of the shrinking may cost together, in configurations; a violation that takes more to make
 /// small stays larger.
-const SHRINK_STATES_MAX: u64 = 3_000_000;
+const SHRINK_STATES_MAX: u64 = 1_000_000;
 /// What the re-checks of the questions may cost together.
-const QUESTIONS_STATES_MAX: u64 = 1_000_000;
+const QUESTIONS_STATES_MAX: u64 = 300_000;
 /// What a search for the deepest configurations may cost.
-const DEEPEST_STATES_MAX: u64 = 200_000;
+const DEEPEST_STATES_MAX: u64 = 50_000;
 /// How many operations a whole part may have for its deepest configurations to be looked for, where a state may hold
 /// an element for each.
 const HELD_MAX: usize = 100;
 /// What a re-check may hold.
-const MEMORY_BYTES_MAX: usize = 256 << 20;
+const MEMORY_BYTES_MAX: usize = 32 << 20;
+/// Operations that are read once more cost as much as one configuration.
+const OPS_PER_STATE: u64 = 4;
 
 /// All that can be said about a part that was found not to be linearizable: the operations `ids` of a history.
 /// `conflict` names those, by position among the ids, that the algorithm stumbled over.
@@ -76,8 +80,11 @@ pub(crate) fn violation(
     ids: &[OpId],
     conflict: &[usize],
 ) -> Violation {
-    let ops: Vec<Op> = ids.iter().map(|&id| history.ops[id].clone()).collect();
-    let part = Recorded::new(Subject::of(judge.name(), &ops), &ops, |op| judge.only_observes(op));
+    let ops: Cow<'_, [Op]> = match ids.len() == history.ops.len() {
+        true => Cow::Borrowed(&history.ops),
+        false => ids.iter().map(|&id| history.ops[id].clone()).collect(),
+    };
+    let part = Recorded::new(judge.describe().among(&ops), &ops, |op| judge.only_observes(op));
     let limited = |states: u64| Limits {
         states_max: states.min(options.limits.states_max),
         memory_bytes_max: MEMORY_BYTES_MAX.min(options.limits.memory_bytes_max),
@@ -85,12 +92,16 @@ pub(crate) fn violation(
         progress: options.limits.progress,
     };
     let left = Cell::new(SHRINK_STATES_MAX);
+    let expired = || options.limits.time.as_ref().is_some_and(|time| (time.expired)());
     let mut decide = |ops: &[Op]| {
+        if left.get() == 0 || expired() {
+            return None;
+        }
         let (ops, price): (Vec<&Op>, u64) = (ops.iter().collect(), part.price(ops.len()));
         let limits = limited(left.get() / price);
         let demand = Demand { engine: options.engine, limits: &limits, cancelled: None, order: false };
         let decided = judge.decide(&ops, demand);
-        left.set(left.get().saturating_sub((decided.states + ops.len() as u64 / 16) * price));
+        left.set(left.get().saturating_sub((decided.states + ops.len() as u64 / OPS_PER_STATE) * price));
         match decided.decision {
             Decision::Legal { .. } => Some(true),
             Decision::Illegal { .. } => Some(false),
@@ -100,7 +111,8 @@ pub(crate) fn violation(
     let shrunk = shrink(&part, conflict, RECHECKS_MAX, &mut decide);
     let sub = shrunk.sub;
     let case = Case::new(&part, &sub);
-    let finding = case.classify();
+    // The sentences take it that the object begins as all of its kind do.
+    let finding = if judge.begins_elsewhere() { None } else { case.classify() };
     let named = finding.as_ref().map_or(&[][..], |finding| &finding.named);
     let context = context(&part, &sub, named);
     let others: Vec<usize> =
@@ -115,9 +127,14 @@ pub(crate) fn violation(
     );
     let id_of = |at: &usize| ids[*sub.kept.get(*at).unwrap_or_else(|| &others[*at - sub.kept.len()])];
 
-    let (placed, candidates) =
-        impasse.as_ref().map_or((0, 0), |impasse| (impasse.order.len(), impasse.ways.len()));
-    let finding = finding.unwrap_or_else(|| case.no_order(placed, candidates));
+    let finding = finding.unwrap_or_else(|| {
+        let alone = |way: &&Way, witness: usize| way.next[..] == [witness];
+        let stuck = impasse.as_ref().and_then(|impasse| {
+            let way = impasse.ways.iter().find(|way| alone(way, impasse.witness))?;
+            Some((sub.kept[impasse.witness], &*way.reason))
+        });
+        case.no_order(impasse.as_ref().map_or(0, |impasse| impasse.order.len()), stuck)
+    });
     let completes = |at: &usize| part.ops[*at].is_ok() && part.ops[*at].completed == Some(sub.cut);
     let last = sub.kept.iter().copied().find(completes).or(sub.kept.last().copied());
     let witness = impasse.as_ref().map(|impasse| sub.kept[impasse.witness]).or(last).unwrap_or(0);

@@ -8,8 +8,11 @@
 //! | file | object | precondition |
 //! |---|---|---|
 //! | [`unique_register`] | register: read, write, compare-and-set | no value written twice |
+//! | [`registers`] | several registers: txn | no value written twice to one; exact where no transaction joins two |
+//! | [`texts`] | key of a store: put, append, get | every text seen can be taken apart in one way only |
 //! | [`counter`] | counter: add, read | equal additions, or additions that return the new value |
 //! | [`queue`] | FIFO queue | no value enqueued twice |
+//! | [`stack`] | stack | no value pushed twice |
 //! | [`set`] | set: add, contains, read | no element added twice, none deleted |
 //! | [`mutex`] | lock: acquire, release | every process has one operation at a time |
 //! | [`log`] | append-only list | no value appended twice |
@@ -29,9 +32,12 @@ mod log;
 mod mutex;
 mod ordered_ids;
 mod queue;
+mod registers;
 mod set;
+mod stack;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod unique_register;
 
 use crate::decision::Decision;
@@ -43,10 +49,16 @@ use crate::op::Op;
 pub enum FastPath {
     /// A register in which no value is written twice.
     UniqueRegister,
+    /// Several registers in which no value is written twice.
+    Registers,
+    /// A key of a store whose texts tell how they were made.
+    Texts,
     /// A counter.
     Counter,
     /// A FIFO queue of distinct values.
     Queue,
+    /// A stack of distinct values.
+    Stack,
     /// A set of distinct elements that only grows.
     Set,
     /// A lock.
@@ -61,10 +73,13 @@ pub enum FastPath {
 
 impl FastPath {
     /// All of them.
-    pub const ALL: [FastPath; 8] = [
+    pub const ALL: [FastPath; 11] = [
         FastPath::UniqueRegister,
+        FastPath::Registers,
+        FastPath::Texts,
         FastPath::Counter,
         FastPath::Queue,
+        FastPath::Stack,
         FastPath::Set,
         FastPath::Mutex,
         FastPath::Log,
@@ -76,8 +91,11 @@ impl FastPath {
     pub fn name(self) -> &'static str {
         match self {
             FastPath::UniqueRegister => "unique-register",
+            FastPath::Registers => "registers",
+            FastPath::Texts => "texts",
             FastPath::Counter => "counter",
             FastPath::Queue => "queue",
+            FastPath::Stack => "stack",
             FastPath::Set => "set",
             FastPath::Mutex => "mutex",
             FastPath::Log => "log",
@@ -94,8 +112,11 @@ impl FastPath {
         }
         match self {
             FastPath::UniqueRegister => unique_register::decide(ops),
+            FastPath::Registers => registers::decide(ops),
+            FastPath::Texts => texts::decide(ops),
             FastPath::Counter => counter::decide(ops),
             FastPath::Queue => queue::decide(ops),
+            FastPath::Stack => stack::decide(ops),
             FastPath::Set => set::decide(ops, |_| true),
             FastPath::Mutex => mutex::decide(ops),
             FastPath::Log => log::decide(ops),

@@ -30,6 +30,7 @@ use std::str::FromStr;
 use crate::history::History;
 use crate::op::{Event, F, Outcome, Value};
 
+mod clients;
 mod events;
 mod fields;
 mod finished;

@@ -299,6 +299,7 @@ impl Frontier {
         meter: &mut Meter<'_>,
     ) -> Result<bool, Limit> {
         let used = self.pending.definite(op).used(self.pending.layout());
+        meter.steps(2 * u64::from(self.now.len()))?;
         if self.now.iter().all(|config| used.is_set(config)) {
             // By far the most frequent case: nothing is left to decide.
             self.pending.remove(op);
@@ -372,9 +373,10 @@ impl Frontier {
                 from.extend_from_slice(config);
                 self.extend(&from, op, target, space);
                 meter.tick()?;
+                meter.steps(self.done.take_compared() + self.on_the_way.take_compared())?;
             }
             at += 1;
-            if at % 1024 == 0 {
+            if at % 256 == 0 {
                 meter.hold(self.bytes() + space.bytes())?;
             }
         }

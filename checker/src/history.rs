@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 use std::fmt;
 
-use crate::op::{Event, Kind, Op, Outcome, Value};
+use crate::op::{Event, F, Kind, Op, Outcome, Value};
 
 /// The operations of a run, in the order of their invocations.
 ///
@@ -38,7 +38,7 @@ impl History {
     ///
     /// # Errors
     /// When a completion has no invocation, a process invokes twice at once or after `info`, an operation ends
-    /// under another name than it began, or the clock goes backwards.
+    /// under another name or key than it began, or the clock goes backwards.
     pub fn from_events(events: impl IntoIterator<Item = Event>) -> Result<History, Malformed> {
         let mut ops: Vec<Op> = Vec::new();
         let mut open: HashMap<u64, usize> = HashMap::new();
@@ -89,6 +89,17 @@ impl History {
                     event.process, event.f, op.f
                 )));
             }
+            if !event.key.is_nil() && event.key != op.key {
+                return Err(malformed(format!(
+                    "process {} completes `{}` on key {}, but invoked it on key {}",
+                    event.process, event.f, event.key, op.key
+                )));
+            }
+            // What it would write may be known only in the end.
+            let writes = matches!(event.f, F::Write | F::Put | F::Append | F::Enqueue | F::Push | F::Add);
+            if event.kind == Kind::Info && writes && op.input.is_nil() {
+                op.input = event.value.clone();
+            }
             op.completed = Some(event.time);
             op.complete_index = Some(event.index);
             op.error = event.error.or(op.error.take());
@@ -123,7 +134,6 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::F;
 
     fn event(process: u64, kind: Kind, f: F) -> Event {
         Event {
@@ -163,6 +173,19 @@ mod tests {
             event(1, Kind::Invoke, F::Read),
         ]);
         assert_eq!(broken.unwrap_err().position, 2);
+    }
+
+    #[test]
+    fn a_completion_is_about_the_key_of_its_invocation() {
+        let on = |key: &str, event: Event| Event { key: Value::str(key), ..event };
+        let invoke = on("x", event(1, Kind::Invoke, F::Read));
+        let broken =
+            History::from_events([invoke.clone(), on("y", event(1, Kind::Ok, F::Read))]).unwrap_err();
+        assert_eq!(
+            broken.to_string(),
+            "event 1: process 1 completes `read` on key y, but invoked it on key x"
+        );
+        assert!(History::from_events([invoke, event(1, Kind::Ok, F::Read)]).is_ok());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use crate::beam::{self, Evidence, Found, Search};
 use crate::decision::Decision;
 use crate::dfs::{self, Manner};
+use crate::explain::Subject;
 use crate::fast::FastPath;
 
 use crate::generate::SplitMix64;
@@ -129,6 +130,12 @@ pub(crate) trait Judge: Sync {
     /// happen need not.
     fn fits(&self, op: &Op) -> Result<(), String>;
 
+    /// See [`Model::describe`].
+    fn describe(&self) -> Subject;
+
+    /// See [`Model::begins_elsewhere`].
+    fn begins_elsewhere(&self) -> bool;
+
     /// Whether the operations have an order that keeps each process's own; `None` after so many configurations.
     fn sequential(&self, ops: &[&Op], states_max: usize) -> Option<bool>;
 
@@ -169,6 +176,14 @@ impl<M: Model> Judge for M {
 
     fn fits(&self, op: &Op) -> Result<(), String> {
         if op.is_fail() { Ok(()) } else { self.parse(op).map(drop) }
+    }
+
+    fn describe(&self) -> Subject {
+        Model::describe(self)
+    }
+
+    fn begins_elsewhere(&self) -> bool {
+        Model::begins_elsewhere(self)
     }
 
     fn sequential(&self, ops: &[&Op], states_max: usize) -> Option<bool> {

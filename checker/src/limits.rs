@@ -14,6 +14,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 /// How many configurations are explored between two looks at the limits.
 const POLL_EVERY: u32 = 1024;
 
+/// How many small steps there are between two looks at the time: a few milliseconds.
+const STEPS_EVERY: u64 = 1 << 20;
+
 /// What a check may cost.
 #[derive(Clone, Debug)]
 pub struct Limits<'a> {
@@ -112,6 +115,8 @@ pub(crate) struct Meter<'a> {
     cancelled: Option<&'a AtomicBool>,
     until_poll: u32,
     polled: u64,
+    /// Small steps since the last look at the time that are no configurations.
+    steps: u64,
     bytes: usize,
     /// How many configurations [`Progress`] knows of.
     told: u64,
@@ -121,7 +126,7 @@ impl<'a> Meter<'a> {
     /// A fresh account. The search stops early when `cancelled` becomes true.
     pub(crate) fn new(limits: &'a Limits<'a>, cancelled: Option<&'a AtomicBool>) -> Self {
         let first = limits.states_max.min(u64::from(POLL_EVERY)) as u32;
-        Meter { limits, cancelled, until_poll: first, polled: u64::from(first), bytes: 0, told: 0 }
+        Meter { limits, cancelled, until_poll: first, polled: u64::from(first), steps: 0, bytes: 0, told: 0 }
     }
 
     /// Counts one configuration.
@@ -131,6 +136,37 @@ impl<'a> Meter<'a> {
         }
         self.until_poll -= 1;
         Ok(())
+    }
+
+    /// Counts steps that are much smaller than a configuration, such as a comparison of two, for the limit on time.
+    pub(crate) fn steps(&mut self, steps: u64) -> Result<(), Limit> {
+        self.steps += steps;
+        if self.steps < STEPS_EVERY {
+            return Ok(());
+        }
+        self.steps = 0;
+        self.interrupted()
+    }
+
+    /// Whether nobody wants to wait any longer.
+    pub(crate) fn interrupted(&self) -> Result<(), Limit> {
+        if self.cancelled.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+            return Err(Limit::Cancelled);
+        }
+        if self.limits.time.as_ref().is_some_and(|time| (time.expired)()) {
+            return Err(Limit::Time);
+        }
+        Ok(())
+    }
+
+    /// How many more configurations there may be.
+    pub(crate) fn left(&self) -> u64 {
+        self.limits.states_max.saturating_sub(self.states())
+    }
+
+    /// The bytes that the search may hold.
+    pub(crate) fn memory_bytes_max(&self) -> usize {
+        self.limits.memory_bytes_max
     }
 
     /// Says how many bytes the search holds now.
@@ -157,12 +193,7 @@ impl<'a> Meter<'a> {
     #[cold]
     fn poll(&mut self) -> Result<(), Limit> {
         self.tell();
-        if self.cancelled.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
-            return Err(Limit::Cancelled);
-        }
-        if self.limits.time.as_ref().is_some_and(|time| (time.expired)()) {
-            return Err(Limit::Time);
-        }
+        self.interrupted()?;
         let left = self.limits.states_max.saturating_sub(self.polled);
         if left == 0 {
             return Err(Limit::States);

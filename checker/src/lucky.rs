@@ -31,12 +31,22 @@ pub(crate) fn search<M: Model>(
     attempt: Attempt,
 ) -> Option<Found> {
     let ops = part.ops.len();
-    let walls_max = match attempt {
-        _ if cfg!(test) => attempt as usize,
-        Attempt::First => 2048 + ops / 4,
-        Attempt::Second => (32_768 + 16 * ops).min(1 << 19),
+    let manner = match attempt {
+        _ if cfg!(test) => {
+            Manner::Lucky { walls_max: attempt as usize, states_max: u64::MAX, remembered_bytes_max: 256 }
+        }
+        Attempt::First => Manner::Lucky {
+            walls_max: 2048 + ops / 4,
+            states_max: meter.left() / 2,
+            remembered_bytes_max: (8 << 20).min(meter.memory_bytes_max() / 4),
+        },
+        Attempt::Second => Manner::Lucky {
+            walls_max: (32_768 + 16 * ops).min(1 << 19),
+            states_max: meter.left() / 4,
+            remembered_bytes_max: meter.memory_bytes_max() / 4,
+        },
     };
-    let stuck = match dfs::search(part, space, meter, Manner::Lucky { walls_max }) {
+    let stuck = match dfs::search(part, space, meter, manner) {
         Ok(found) => return Some(found),
         Err(stuck) => stuck,
     };
@@ -45,5 +55,12 @@ pub(crate) fn search<M: Model>(
     {
         return Some(Found::Wall(wall));
     }
-    refute::is_stale(part, space, stuck.op).then_some(Found::Wall(stuck.op))
+    if attempt == Attempt::First {
+        // The states that it met are of no use to anybody else.
+        space.forget_states();
+    }
+    match refute::is_stale(part, space, stuck.op, meter) {
+        Ok(stale) => stale.then_some(Found::Wall(stuck.op)),
+        Err(limit) => Some(Found::Stopped(limit, 0)),
+    }
 }

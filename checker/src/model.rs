@@ -17,15 +17,18 @@ use std::fmt::{self, Debug};
 use std::hash::Hash;
 use std::str::FromStr;
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::judge::Judge;
 use crate::op::{Op, Value};
 
 mod cas_register;
+mod chain;
 mod convergent_set;
 mod counter;
 mod fencing_lock;
 mod ids;
+pub(crate) mod initial;
 mod kv;
 mod log;
 mod multi_register;
@@ -41,14 +44,16 @@ mod stack;
 mod unordered_queue;
 
 pub use cas_register::CasRegister;
+pub use chain::{Chain, Fifo};
 pub(crate) use convergent_set::is_vacuous;
 pub use convergent_set::{ConvergentSet, FINAL};
 pub use counter::Counter;
-pub use fencing_lock::FencingLock;
+pub use fencing_lock::{Fenced, FencingLock};
 pub use ids::Ids;
+pub use initial::Initial;
 pub use kv::Kv;
 pub use log::Log;
-pub use multi_register::MultiRegister;
+pub use multi_register::{Access, MultiRegister};
 pub use mutex::Mutex;
 pub use ordered_ids::OrderedIds;
 pub use queue::Queue;
@@ -137,17 +142,55 @@ pub trait Model: Sync {
         true
     }
 
-    /// Which part of the object this call is about, if it is about one alone: the element of a set, say. When every
-    /// call of a history names a part, each part is checked alone. A promise: calls about different parts commute,
-    /// and neither can tell whether the other took place.
-    fn component(&self, _call: &Self::Call) -> Option<Value> {
+    /// Which parts of the object this call is about, where it is about these alone: the element of a set, the registers
+    /// of a transaction. When every call of a history says so, parts that no chain of calls joins are checked apart. A
+    /// promise: calls without a common part commute, and neither can tell whether the other took place.
+    fn touches(&self, _call: &Self::Call) -> Option<Vec<Value>> {
         None
+    }
+
+    /// Roughly how many bytes a state owns beyond its own size, for the limit on memory. Asked once for each state that
+    /// is met. Unless told otherwise, from the length of its debug output.
+    fn heap_bytes(&self, state: &Self::State) -> usize {
+        4 * debug_length(state)
+    }
+
+    /// What kind of object it is, for the evidence: which operations may be left out of a counterexample, and what a
+    /// violation is called. A promise: the operations mean what they mean in the model named there.
+    fn describe(&self) -> Subject {
+        Subject::Other
+    }
+
+    /// Whether it starts as no other object of its kind does. What is said of a violation then does not mention how the
+    /// object starts.
+    fn begins_elsewhere(&self) -> bool {
+        false
     }
 
     /// An exact algorithm for this very object, which is tried before any search.
     fn fast_path(&self) -> Option<FastPath> {
         None
     }
+}
+
+/// Roughly the bytes of a B-tree of so many entries: its nodes are two thirds full.
+fn tree_bytes(entries: usize, entry: usize) -> usize {
+    if entries == 0 { 0 } else { 64 + entries * (entry + entry / 2 + 8) }
+}
+
+/// How long the debug output of something is.
+fn debug_length(what: &impl Debug) -> usize {
+    struct Length(usize);
+    impl fmt::Write for Length {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0 += text.len();
+            Ok(())
+        }
+    }
+    let mut length = Length(0);
+    // What cannot be shown is taken to be small.
+    let _ = fmt::Write::write_fmt(&mut length, format_args!("{what:?}"));
+    length.0
 }
 
 /// One row per model: its name in the code, an instance, its name for people, what the object does.

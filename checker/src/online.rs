@@ -135,11 +135,17 @@ impl<'a> Online<'a> {
                 malformed(format!("process {} completes what it has not invoked", event.process))
             })?,
         };
-        let stream = self.streams.entry(key).or_insert_with_key(|_| Some(self.judge.stream()));
+        if !event.key.is_nil() && event.key != key {
+            return Err(malformed(format!(
+                "process {} completes on key {} what it invoked on key {key}",
+                event.process, event.key
+            )));
+        }
+        let stream = self.streams.entry(key.clone()).or_insert_with(|| Some(self.judge.stream()));
         if let Some(judging) = stream
             && judging.hold(position, event)
         {
-            self.touched.push(event.key.clone());
+            self.touched.push(key);
         }
         Ok(self.proved.pop_front())
     }

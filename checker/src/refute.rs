@@ -25,6 +25,7 @@
 use hashbrown::HashMap;
 
 use crate::broken::broken;
+use crate::limits::{Limit, Meter};
 use crate::model::{Comes, Model};
 use crate::part::{Event, Part, PartOp};
 use crate::space::{ClassId, Effect, Space, StateId};
@@ -93,8 +94,13 @@ fn first_stale(part: &Part, calls: &[u32], moves: &Moves, states: u64) -> Option
 /// A source may itself need one certain state before it, as appending to a text does. So the rule is applied to that
 /// state as well, at the earliest time at which the source can have come, and so on back to a state that some operation
 /// led to from anywhere. O(n) for each state on the way.
-pub(crate) fn is_stale<M: Model>(part: &Part, space: &Space<'_, M>, observation: u32) -> bool {
-    let Some(seen) = space.sees(part.ops[observation as usize].class) else { return false };
+pub(crate) fn is_stale<M: Model>(
+    part: &Part,
+    space: &Space<'_, M>,
+    observation: u32,
+    meter: &mut Meter<'_>,
+) -> Result<bool, Limit> {
+    let Some(seen) = space.sees(part.ops[observation as usize].class) else { return Ok(false) };
     let end = part.ops[observation as usize].returns;
     let calls = part.calls();
     // States that must have been there, each with the earliest event after which that can have been.
@@ -105,9 +111,10 @@ pub(crate) fn is_stale<M: Model>(part: &Part, space: &Space<'_, M>, observation:
             continue;
         }
         if met.len() == TRACED_STATES_MAX {
-            return false;
+            return Ok(false);
         }
         met.insert(state.clone(), since);
+        meter.steps(8 * (space.len().1 + part.ops.len()) as u64)?;
         let comes: Vec<Comes<M::State>> =
             (0..space.len().1 as ClassId).map(|class| space.comes(class, &state)).collect();
         let ops = (0..).zip(&part.ops).take_while(|&(op, _)| calls[op as usize] < end);
@@ -120,7 +127,7 @@ pub(crate) fn is_stale<M: Model>(part: &Part, space: &Space<'_, M>, observation:
             .map(|(op, _)| calls[op as usize])
             .max();
         if undone.is_none() && space.state(0) == &state {
-            return false;
+            return Ok(false);
         }
         for (op, &PartOp { class, returns, .. }) in ops {
             if Some(returns) < undone || space.effect(class) == Effect::Observes {
@@ -128,14 +135,14 @@ pub(crate) fn is_stale<M: Model>(part: &Part, space: &Space<'_, M>, observation:
             }
             match &comes[class as usize] {
                 Comes::Never => {}
-                Comes::FromAnywhere => return false,
+                Comes::FromAnywhere => return Ok(false),
                 Comes::From(before) => {
                     needs.push((before.clone(), calls[op as usize].max(undone.unwrap_or(0))));
                 }
             }
         }
     }
-    true
+    Ok(true)
 }
 
 /// What the calls of each class do, over all states that can be reached; sets of states as bits.

@@ -58,6 +58,9 @@ pub(crate) struct Space<'m, M: Model> {
     corner_calls: u32,
     steps: HashMap<(StateId, ClassId), Successors>,
     successors: Vec<StateId>,
+    /// What the states own, of those that are counted.
+    heap_bytes: usize,
+    counted: usize,
 }
 
 impl<'m, M: Model> Space<'m, M> {
@@ -73,8 +76,27 @@ impl<'m, M: Model> Space<'m, M> {
             corner_calls: 0,
             steps: HashMap::new(),
             successors: Vec::new(),
+            heap_bytes: 0,
+            counted: 0,
         };
         space.intern(model.init());
+        space
+    }
+
+    /// Forgets every state but the initial one.
+    pub(crate) fn forget_states(&mut self) {
+        (self.states, self.heap_bytes, self.counted) = (Interner::default(), 0, 0);
+        (self.corner, self.steps, self.successors) = (Vec::new(), HashMap::new(), Vec::new());
+        self.intern(self.model.init());
+    }
+
+    /// A space that knows the same calls, under the same numbers, and no state but the initial one.
+    pub(crate) fn emptied(&self) -> Self {
+        let mut space = Space::new(self.model);
+        for (class, &effect) in (0..).zip(&self.effects) {
+            let class = space.adopt(self, class);
+            space.effects[class as usize] = effect;
+        }
         space
     }
 
@@ -212,7 +234,12 @@ impl<'m, M: Model> Space<'m, M> {
 
     /// The number of a state.
     pub(crate) fn intern(&mut self, state: M::State) -> StateId {
-        self.states.intern(state)
+        let id = self.states.intern(state);
+        if id as usize == self.counted {
+            self.counted += 1;
+            self.heap_bytes += self.model.heap_bytes(self.state(id));
+        }
+        id
     }
 
     /// The call of this class.
@@ -225,9 +252,11 @@ impl<'m, M: Model> Space<'m, M> {
         &self.states.items[id as usize]
     }
 
-    /// Roughly the bytes held; what states and calls own on the heap is not counted.
+    /// Roughly the bytes held, without what calls own, which belongs to the history.
     pub(crate) fn bytes(&self) -> usize {
-        self.states.bytes()
+        self.heap_bytes
+            + self.corner.capacity() * size_of::<Successors>()
+            + self.states.bytes()
             + self.calls.bytes()
             + self.steps.capacity() * size_of::<(StateId, ClassId, Successors)>()
             + self.successors.capacity() * size_of::<StateId>()
@@ -238,7 +267,7 @@ impl<'m, M: Model> Space<'m, M> {
         let start = self.successors.len() as u32;
         let next = self.model.step(&self.states.items[from as usize], &self.calls.items[class as usize]);
         for state in next {
-            let id = self.states.intern(state);
+            let id = self.intern(state);
             self.successors.push(id);
         }
         let answer = Successors { start, len: self.successors.len() as u32 - start };

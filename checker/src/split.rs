@@ -1,8 +1,8 @@
-//! Smaller objects inside an object: the elements of a set, say.
+//! Smaller objects inside an object: the elements of a set, the registers that no transaction joins.
 //!
-//! When every call of a part names the [component](crate::model::Model::component) it is about, the components are
-//! objects of their own, and by locality (Herlihy and Wing, TOPLAS 1990, theorem 1) the part is linearizable exactly
-//! when each of them is. Their orders are then merged into one.
+//! When every call of a part names [what it is about](crate::model::Model::touches), those parts of the object that no
+//! chain of calls joins are objects of their own, its *components*. By locality (Herlihy and Wing, TOPLAS 1990, theorem
+//! 1) the part is linearizable exactly when each of them is. Their orders are then merged into one.
 //!
 //! The merge: in the order of a component, let each operation take effect at the latest call up to it. No operation
 //! returned before an earlier one of the order was called, so that instant lies in its interval. All operations in the
@@ -15,23 +15,62 @@ use crate::op::{Nanos, Op, Value};
 use crate::part::Reading;
 use crate::space::{ClassId, Space};
 
-/// The readings of each component, in the order of their first ones; `None` if some call is not about one component,
-/// or all are about the same.
+/// The readings of each component, the smallest first; `None` if some call does not say what it is about,
+/// or there is but one component.
 pub(crate) fn components<M: Model>(space: &Space<'_, M>, readings: &[Reading]) -> Option<Vec<Vec<Reading>>> {
-    let mut known: HashMap<Value, usize> = HashMap::new();
-    let mut component_of: Vec<usize> = Vec::new();
+    let mut known: HashMap<Value, u32> = HashMap::new();
+    let mut groups = Groups::default();
+    let mut touched: Vec<u32> = Vec::new();
     for class in 0..space.len().1 {
-        let component = space.model().component(space.call(class as ClassId))?;
-        let next = known.len();
-        component_of.push(*known.entry(component).or_insert(next));
+        let mut first = None;
+        for part in space.model().touches(space.call(class as ClassId))? {
+            let part = *known.entry(part).or_insert_with(|| groups.add());
+            groups.join(*first.get_or_insert(part), part);
+        }
+        touched.push(first?);
     }
-    if known.len() < 2 {
-        return None;
+    let mut number: HashMap<u32, usize> = HashMap::new();
+    let mut components: Vec<Vec<Reading>> = Vec::new();
+    for reading in readings {
+        let next = components.len();
+        let at = *number.entry(groups.find(touched[reading.class as usize])).or_insert(next);
+        if at == next {
+            components.push(Vec::new());
+        }
+        components[at].push(*reading);
     }
-    let mut components: Vec<Vec<Reading>> = vec![Vec::new(); known.len()];
-    readings.iter().for_each(|reading| components[component_of[reading.class as usize]].push(*reading));
-    components.retain(|readings| !readings.is_empty());
-    Some(components)
+    // The small ones first: one that is hard must not use up what the others would be decided with.
+    components.sort_by_key(Vec::len);
+    (components.len() > 1).then_some(components)
+}
+
+/// Things that are joined step by step: a union-find forest.
+#[derive(Default)]
+struct Groups {
+    above: Vec<u32>,
+}
+
+impl Groups {
+    /// A new thing, alone.
+    fn add(&mut self) -> u32 {
+        self.above.push(self.above.len() as u32);
+        self.above.len() as u32 - 1
+    }
+
+    /// The one that stands for all that are joined with this one.
+    fn find(&mut self, mut at: u32) -> u32 {
+        while self.above[at as usize] != at {
+            let above = self.above[at as usize];
+            self.above[at as usize] = self.above[above as usize];
+            at = above;
+        }
+        at
+    }
+
+    fn join(&mut self, a: u32, b: u32) {
+        let (a, b) = (self.find(a), self.find(b));
+        self.above[b as usize] = a;
+    }
 }
 
 /// The readings of one component, with a space of their own: small objects are learned and looked up faster.

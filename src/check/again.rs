@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use tribunal_reports::judgement::{Circumstances, Judgement, RunOutcome};
 use tribunal_reports::run_dir::{Evidence, LoadError, load_judgement};
 
-use super::{Args, Judged, check};
+use super::{Args, Judged, check, initial};
 
 /// Reads and judges a run directory.
 pub(super) fn judge(dir: &Path, args: &Args, threads: usize) -> Result<Judged> {
@@ -38,7 +38,7 @@ pub(super) fn judge(dir: &Path, args: &Args, threads: usize) -> Result<Judged> {
     args.input.apply(dir, &mut history)?;
     // The key on which the check beside the run found its violation is the one that is told again.
     let first = info.seen_live.as_ref().map(|seen| &seen.key);
-    let (verdict, cost) = check(&name, &history, model, first, args, threads)?;
+    let (verdict, cost) = check(&name, &history, &initial(model, &args.initial)?, first, args, threads)?;
     let circumstances =
         Circumstances { check_cost: Some(cost), ..Circumstances::recorded(&info, before.as_ref()) };
     let judgement = Judgement::of(&info, &history, &faults, Some(verdict), circumstances);

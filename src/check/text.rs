@@ -88,6 +88,10 @@ fn evidence(text: &mut String, judgement: &Judgement, violation: &Violation) {
     if let Some(more @ 1..) = violation.impossible.len().checked_sub(REASONS_MAX) {
         line(text, &format!("… and {} that are impossible too", counted(more, "other way")));
     }
+    // The one question whose answer is a flag.
+    if let Some(hint) = violation.explanations.iter().find(|asked| asked.answer.contains("--initial ")) {
+        line(text, &format!("{} {}", hint.question, hint.answer));
+    }
 }
 
 /// An operation with its mark, and where it stands.

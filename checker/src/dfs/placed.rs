@@ -122,12 +122,11 @@ impl Seen {
 
     /// Forgets all.
     pub(super) fn clear(&mut self) {
-        self.table.clear();
-        self.words.clear();
+        *self = Seen { hasher: self.hasher.clone(), ..Seen::default() };
     }
 
     /// Held by what is remembered.
     pub(super) fn bytes(&self) -> usize {
-        self.table.len() * (size_of::<usize>() + 1) + self.words.len() * size_of::<u64>()
+        self.table.capacity() * (size_of::<usize>() + 1) + self.words.capacity() * size_of::<u64>()
     }
 }

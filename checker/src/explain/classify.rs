@@ -13,8 +13,10 @@ mod fate;
 mod ids;
 mod lock;
 mod log;
+mod permits;
 mod queue;
 mod register;
+pub(super) mod registers;
 mod replicas;
 mod set;
 mod unfounded;
@@ -24,7 +26,7 @@ use std::cmp::Reverse;
 use self::fate::Missing;
 use super::moves::Sub;
 use super::subject::{Recorded, Subject};
-use super::words::{Clock, count, on};
+use super::words::{Clock, count, on, who};
 use crate::op::{Nanos, Op};
 
 /// How many operations of a counterexample are searched for a pattern.
@@ -99,22 +101,36 @@ impl<'a> Case<'a> {
             Subject::Bag => queue::classify_unordered(self),
             Subject::Lock => lock::classify(self),
             Subject::Ids => ids::classify(self),
-            Subject::Permits | Subject::Other => None,
+            Subject::Registers => registers::classify(self),
+            Subject::Permits(_) => permits::classify(self),
+            Subject::Other => None,
         }
     }
 
-    /// What is said when no pattern fits; `placed` operations fit into the longest legal order, after which
-    /// none of `candidates` can come next.
-    pub(super) fn no_order(&self, placed: usize, candidates: usize) -> Finding {
-        let all = self.minimal.len();
+    /// What is said when no pattern fits: a legal order places so many operations, and then `stuck`, by its position in
+    /// the part, cannot come next for a reason. Nothing of that where a limit came first.
+    pub(super) fn no_order(&self, placed: usize, stuck: Option<(usize, &str)>) -> Finding {
         let on = self.minimal.first().map(|(_, op)| on(op)).unwrap_or_default();
-        let sentence = format!(
-            "no legal order exists for these {}{on}: the longest legal prefix has {placed}, and after it none of the \
-             {} fits",
-            count(all, "operation"),
-            count(candidates, "candidate")
-        );
-        Finding { class: "no-order", sentence, named: Vec::new(), missing: None }
+        let all = match self.minimal.len() {
+            1 => "this operation".to_owned(),
+            all => format!("these {}", count(all, "operation")),
+        };
+        let why = match stuck {
+            None => String::new(),
+            Some((at, reason)) if placed == 0 => {
+                format!(": {} cannot be the first ({reason})", who(&self.part[at]))
+            }
+            Some((at, reason)) => {
+                format!(": after {placed} of them, {} cannot come next ({reason})", who(&self.part[at]))
+            }
+        };
+        let named = stuck.map(|(at, _)| at).into_iter().collect();
+        Finding {
+            class: "no-order",
+            sentence: format!("no legal order exists for {all}{on}{why}"),
+            named,
+            missing: None,
+        }
     }
 }
 

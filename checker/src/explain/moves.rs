@@ -23,12 +23,17 @@
 //!   collection, restricted to V, changes just as the collection restricted to V does; what was first, last or
 //!   absent is so among fewer elements too. A read of the whole is *seen through* V: its output keeps only V.
 //!   (Where a log tells offsets, they count all entries: no units.)
+//! - *Several registers*: σ seen through some of them, without what transactions do to the others, is legal, for each
+//!   register remembers only what was written to it. The units are the values of each register: V contains all that a
+//!   transaction reads and writes if it contains something that it writes; then what a kept transaction read was written
+//!   by one that is kept as well, as in one register.
 //! - *Locks*: the units are the tenures, an acquisition with the release that follows it by the same client.
 //!   A lock is free before and after each tenure of σ, so σ without one is legal. Where several permits are given
 //!   and returned in other numbers, or it is not known which release follows which acquisition, the units are the
 //!   clients: without one of them, more permits are free, and the others hold what they held. Failed attempts go first.
 //!
-//! **Overwritten past.** In a register, take a blind write W that was acknowledged. Whatever completed before W
+//! **Overwritten past.** In a register, or where all is about one element of a set, which is there or not, take a blind
+//! write W that was acknowledged. Whatever completed before W
 //! was invoked is before W in σ; drop it. Drop the observers that overlap W. If none of the other operations
 //! that overlap W is an acknowledged compare-and-set, all that remains before W in σ is blind, hence legal in
 //! any state, or indeterminate, hence free not to happen; after W the states are those of σ. Blind writes by
@@ -38,7 +43,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::subject::{Recorded, Subject, expected, is_blind, observed, written};
+use super::classify::registers::{accesses, listed};
+use super::subject::{Recorded, Subject, expected, observed, written};
 use crate::op::{F, Nanos, Op, Outcome, Value};
 
 /// A sub-history of a part, as the moves leave it.
@@ -84,15 +90,53 @@ impl Sub {
         let (call, ret) = (part.ops[write].call, part.ops[write].ret());
         let overlaps = |at: usize| at != write && part.ops[at].call <= ret && self.ret(part, at) >= call;
         let in_the_way = |&at: &usize| {
-            overlaps(at)
-                && self.ret(part, at) < Nanos::MAX
-                && !part.is_observer(at)
-                && !is_blind(&part.ops[at])
+            overlaps(at) && self.ret(part, at) < Nanos::MAX && !part.is_observer(at) && !part.is_blind(at)
         };
         if self.kept.iter().any(in_the_way) {
             return None;
         }
         Some(self.retain(|at| self.ret(part, at) >= call && !(overlaps(at) && part.is_observer(at))))
+    }
+
+    /// Some registers of several: without what transactions do to the others.
+    pub(super) fn through(&self, part: &Recorded<'_>, registers: &[&Value]) -> Sub {
+        let lens: BTreeSet<Value> = registers.iter().map(|&name| name.clone()).collect();
+        let mut sub = Sub { lens: Some(lens), ..self.clone() };
+        sub.kept.retain(|&at| seen(&part.ops[at], sub.cut, sub.lens.as_ref()).is_some());
+        sub
+    }
+
+    /// What a transaction does to the registers that are in view, as far as is known by the cut.
+    fn accesses<'a>(&self, part: &Recorded<'a>, at: usize) -> Vec<(bool, &'a Value, &'a Value)> {
+        let op = &part.ops[at];
+        let known = op.is_ok() && op.ret() <= self.cut;
+        let mut list = if known { accesses(op) } else { listed(&op.input) };
+        let in_view = |name: &Value| self.lens.as_ref().is_none_or(|lens| lens.contains(name));
+        list.retain(|&(writes, name, _)| (known || writes) && in_view(name));
+        list
+    }
+
+    /// The registers, of several, that are still in view.
+    pub(super) fn registers<'a>(&self, part: &Recorded<'a>) -> Vec<&'a Value> {
+        let all = self.kept.iter().flat_map(|&at| self.accesses(part, at)).map(|(_, name, _)| name);
+        all.collect::<BTreeSet<&Value>>().into_iter().collect()
+    }
+
+    /// Whether an operation, as the sub-history sees it, leaves every state as it was.
+    pub(super) fn is_observer(&self, part: &Recorded<'_>, at: usize) -> bool {
+        part.is_observer(at)
+            || part.subject == Subject::Registers
+                && !self.accesses(part, at).iter().any(|&(writes, ..)| writes)
+    }
+
+    /// Whether a write makes all that is left forget the past: that of a register, or of the only element of a set.
+    pub(super) fn is_overwritten(&self, part: &Recorded<'_>) -> bool {
+        let alone = |ops: &[usize]| {
+            let names_it = |&at: &usize| matches!(part.ops[at].f, F::Add | F::Delete | F::Contains);
+            let same = |pair: &[usize]| part.ops[pair[0]].input == part.ops[pair[1]].input;
+            ops.iter().all(names_it) && ops.windows(2).all(same)
+        };
+        part.subject.is_overwritten() || part.subject == Subject::Set && alone(&self.kept)
     }
 
     /// The end of an operation's interval, as the sub-history knows it.
@@ -103,11 +147,15 @@ impl Sub {
 
     fn tidy(&mut self, part: &Recorded<'_>) {
         let cut = self.cut;
-        self.kept.retain(|&at| {
+        let mut kept = std::mem::take(&mut self.kept);
+        kept.retain(|&at| {
             let op = &part.ops[at];
             let pending = op.ret() > cut || op.ret() == Nanos::MAX;
-            !op.is_fail() && op.call <= cut && !(pending && part.is_observer(at))
+            let is_cut = matches!(op.f, F::Other(_)) && self.lens.is_some();
+            let in_view = !is_cut || seen(op, cut, self.lens.as_ref()).is_some();
+            !op.is_fail() && op.call <= cut && in_view && !(pending && part.is_observer(at))
         });
+        self.kept = kept;
     }
 }
 
@@ -121,11 +169,32 @@ pub(super) fn seen(op: &Op, cut: Nanos, lens: Option<&BTreeSet<Value>>) -> Optio
     if op.completed.is_some_and(|completed| completed > cut) {
         (op.completed, op.complete_index, op.outcome) = (None, None, Outcome::Info);
     }
+    if let (Some(lens), F::Other(_)) = (lens, &op.f) {
+        let output = op.output().filter(|output| !output.is_nil()).map(|output| in_view(output, lens));
+        op.input = in_view(&op.input, lens);
+        let is_left = |list: &Value| matches!(list, Value::List(accesses) if !accesses.is_empty());
+        if !is_left(output.as_ref().unwrap_or(&op.input)) {
+            return None;
+        }
+        if let Some(output) = output {
+            op.outcome = Outcome::Ok(output);
+        }
+    }
     if let (Some(lens), F::Read, Outcome::Ok(Value::List(items))) = (lens, &op.f, &op.outcome) {
         let visible = items.iter().filter(|item| lens.contains(item)).cloned().collect();
         op.outcome = Outcome::Ok(Value::List(visible));
     }
     Some(op)
+}
+
+/// The accesses of a transaction to some registers.
+fn in_view(accesses: &Value, lens: &BTreeSet<Value>) -> Value {
+    let Value::List(items) = accesses else { return accesses.clone() };
+    let names = |item: &&Value| match item {
+        Value::List(access) => access.get(1).is_some_and(|name| lens.contains(name)),
+        _ => false,
+    };
+    Value::List(items.iter().filter(names).cloned().collect())
 }
 
 /// The division of a sub-history into units.
@@ -144,8 +213,9 @@ impl<'a> Units<'a> {
         let mut units = Units { of: Vec::new(), names: Vec::new(), dependents: Vec::new() };
         match part.subject {
             Subject::Register => units.divide_register(part, sub),
+            Subject::Registers => units.divide_registers(part, sub),
             Subject::Lock => units.divide_lock(part, sub),
-            Subject::Permits => units.divide_permits(part, sub),
+            Subject::Permits(_) => units.divide_permits(part, sub),
             collection if collection.is_collection() => units.divide_collection(part, sub),
             _ => units.of = vec![Vec::new(); sub.kept.len()],
         }
@@ -161,6 +231,24 @@ impl<'a> Units<'a> {
                 [from, seen, to].into_iter().flatten().map(|value| self.name(&mut ids, value)).collect();
             if let (Some(_), &[from, .., to]) = (from, &about[..]) {
                 self.dependents[from as usize].push(to);
+            }
+            self.of.push(about);
+        }
+    }
+
+    fn divide_registers(&mut self, part: &Recorded<'a>, sub: &Sub) {
+        let mut ids: HashMap<(&Value, &Value), u32> = HashMap::new();
+        for &at in &sub.kept {
+            let (mut about, mut written) = (Vec::new(), Vec::new());
+            for (writes, name, value) in sub.accesses(part, at) {
+                let unit = *ids.entry((name, value)).or_insert_with(|| self.fresh(name));
+                about.push(unit);
+                if writes {
+                    written.push(unit);
+                }
+            }
+            for &unit in &about {
+                self.dependents[unit as usize].extend(written.iter().filter(|&&other| other != unit));
             }
             self.of.push(about);
         }
@@ -272,7 +360,10 @@ impl<'a> Units<'a> {
             }
         }
         let collection = part.subject.is_collection();
-        let says_what_is_not = |at| !collection && part.is_observer(at) && observed(&part.ops[at]).is_none();
+        let says_what_is_not = |at| {
+            let tells = collection || part.subject == Subject::Registers;
+            !tells && part.is_observer(at) && observed(&part.ops[at]).is_none()
+        };
         let kept =
             sub.kept.iter().zip(&self.of).filter(|(at, units)| {
                 units.iter().all(|&unit| stays[unit as usize]) && !says_what_is_not(**at)

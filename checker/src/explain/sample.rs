@@ -55,7 +55,7 @@ impl Object {
             Object::Log => Subject::Log,
             Object::NumberedLog => Subject::NumberedLog,
             Object::Mutex => Subject::Lock,
-            Object::Permits => Subject::Permits,
+            Object::Permits => Subject::Permits(2),
             Object::Key => Subject::Register,
             Object::Text => Subject::Text,
         }

@@ -23,7 +23,7 @@
 use std::collections::HashSet;
 
 use super::moves::{Sub, Units};
-use super::subject::{Recorded, is_blind};
+use super::subject::{Recorded, Subject};
 use crate::op::{Nanos, Op};
 use crate::verdict::Shrink;
 
@@ -176,12 +176,11 @@ impl Shrinker<'_> {
 
     /// Makes a late acknowledged blind write the first operation, and forgets all that it overwrote.
     fn begin_late(&mut self) {
-        if !self.part.subject.is_overwritten() {
+        if !self.sub.is_overwritten(self.part) {
             return;
         }
         let (cut, part) = (self.sub.cut, self.part);
-        let writes =
-            |at: &usize| part.ops[*at].is_ok() && part.ops[*at].ret() <= cut && is_blind(&part.ops[*at]);
+        let writes = |at: &usize| part.ops[*at].is_ok() && part.ops[*at].ret() <= cut && part.is_blind(*at);
         let writes: Vec<usize> = self.sub.kept.iter().copied().filter(writes).collect();
         // The latest first, and in a long history ever farther apart.
         let mut back = 1;
@@ -212,6 +211,7 @@ impl Shrinker<'_> {
     fn reduce(&mut self) {
         loop {
             let before = self.sub.clone();
+            self.drop_registers();
             self.drop_observers();
             self.drop_units();
             self.cut(&[]);
@@ -223,10 +223,18 @@ impl Shrinker<'_> {
 
     fn drop_observers(&mut self) {
         let (sub, part) = (self.sub.clone(), self.part);
-        let observers: Vec<usize> = sub.kept.iter().copied().filter(|&at| part.is_observer(at)).collect();
+        let observes = |at: usize| sub.is_observer(part, at);
+        let observers: Vec<usize> = sub.kept.iter().copied().filter(|&at| observes(at)).collect();
         minimise(observers, |wanted| {
-            self.try_sub(sub.retain(|at| !part.is_observer(at) || wanted.binary_search(&at).is_ok()))
+            self.try_sub(sub.retain(|at| !observes(at) || wanted.binary_search(&at).is_ok()))
         });
+    }
+
+    fn drop_registers(&mut self) {
+        if self.part.subject == Subject::Registers {
+            let (sub, part) = (self.sub.clone(), self.part);
+            minimise(sub.registers(part), |wanted| self.try_sub(sub.through(part, wanted)));
+        }
     }
 
     fn drop_units(&mut self) {
@@ -272,16 +280,16 @@ mod tests {
     }
 
     /// Applies moves at random, without asking whether they keep the proof.
-    fn wander(dice: &mut Dice, object: Object, part: &Recorded<'_>) -> Sub {
+    fn wander(dice: &mut Dice, part: &Recorded<'_>) -> Sub {
         let mut sub = Sub::whole(part);
         for _ in 0..1 + dice.below(4) {
             let some = |dice: &mut Dice| dice.below(2) == 0;
             sub = match dice.below(4) {
                 0 => sub.cut_at(part, dice.below(200)),
                 1 => sub.retain(|at| !part.is_observer(at) || some(dice)),
-                2 if object.subject().is_overwritten() => {
+                2 if sub.is_overwritten(part) => {
                     let complete = |op: &Op| op.is_ok() && op.ret() <= sub.cut;
-                    let blind = |at: &usize| is_blind(&part.ops[*at]) && complete(&part.ops[*at]);
+                    let blind = |at: &usize| part.is_blind(*at) && complete(&part.ops[*at]);
                     let writes: Vec<usize> = sub.kept.iter().copied().filter(blind).collect();
                     let chosen = writes.get(dice.below(writes.len() as u64 + 1) as usize);
                     chosen.and_then(|&write| sub.beginning_at(part, write)).unwrap_or(sub)
@@ -304,7 +312,7 @@ mod tests {
             for round in 0..6_000 {
                 let ops = object.history(&mut dice, 12);
                 let part = recorded(object, &ops);
-                let sub = wander(&mut dice, object, &part);
+                let sub = wander(&mut dice, &part);
                 let left = sub.ops(&part);
                 assert!(object.linearizable(&left), "{object:?} round {round}: {ops:#?}\nbecame {left:#?}");
             }

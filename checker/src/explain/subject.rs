@@ -3,33 +3,37 @@
 use super::words::Clock;
 use crate::op::{F, Op, Value};
 
-/// The kinds of object that the explanation can tell apart.
+/// The kinds of object that the explanation can tell apart. A model of your own that says it is one of them
+/// ([`Model::describe`](crate::model::Model::describe)) gets the small counterexamples and the sentences of that kind; its
+/// operations must have the names, the inputs and the outputs of the model that is named here, and mean the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Subject {
-    /// Values that overwrite one another.
+pub enum Subject {
+    /// Values that overwrite one another: `cas-register`, and `kv`.
     Register,
+    /// Several of these under names, read and written together: `multi-register`.
+    Registers,
     /// As a register, but what some operations do or say depends on more than one value: they append to what it
     /// holds, or tell whether it held anything. Its values cannot be told apart.
     Text,
-    /// A sum of additions.
+    /// A sum of additions: `counter`.
     Counter,
-    /// Elements that are there or not.
+    /// Elements that are there or not: `set`.
     Set,
-    /// The same, judged by what every replica shows in the end.
+    /// The same, judged by what every replica shows in the end: `convergent-set`.
     Replicas,
-    /// Elements that leave in the order they came.
+    /// Elements that leave in the order they came: `queue`.
     Queue,
-    /// Elements that leave in another order, or in any.
+    /// Elements that leave in another order, or in any: `stack`, `unordered-queue`.
     Bag,
-    /// Entries that stay, in order.
+    /// Entries that stay, in order: `log`.
     Log,
     /// The same, where the offsets of the entries are told.
     NumberedLog,
-    /// Tenures, of one process at a time.
+    /// Tenures, of one client at a time: `mutex`, `fencing-lock`.
     Lock,
-    /// Tenures of several processes at a time, of several permits each.
-    Permits,
-    /// Identifiers handed out.
+    /// Tenures of several clients at a time, of several permits each, of so many in all: `semaphore`.
+    Permits(u32),
+    /// Identifiers handed out: `ids`, `ordered-ids`.
     Ids,
     /// Anything else.
     Other,
@@ -49,24 +53,14 @@ impl Subject {
         matches!(self, Subject::Register | Subject::Text)
     }
 
-    /// What a model that comes with the checker is about, given what was asked of it.
-    pub(super) fn of(model: &str, ops: &[Op]) -> Subject {
+    /// What an object of this kind is about, given what was asked of it.
+    pub(super) fn among(self, ops: &[Op]) -> Subject {
         let told =
             |f: F| ops.iter().any(|op| op.f == f && op.output().is_some_and(|output| !output.is_nil()));
-        match model {
-            "kv" if ops.iter().any(|op| op.f == F::Append) || told(F::Delete) => Subject::Text,
-            "register" | "cas-register" | "kv" => Subject::Register,
-            "counter" => Subject::Counter,
-            "set" => Subject::Set,
-            "convergent-set" => Subject::Replicas,
-            "queue" => Subject::Queue,
-            "stack" | "unordered-queue" => Subject::Bag,
-            "log" if told(F::Append) => Subject::NumberedLog,
-            "log" => Subject::Log,
-            "mutex" | "fencing-lock" => Subject::Lock,
-            "semaphore" => Subject::Permits,
-            "ids" | "ordered-ids" => Subject::Ids,
-            _ => Subject::Other,
+        match self {
+            Subject::Register if ops.iter().any(|op| op.f == F::Append) || told(F::Delete) => Subject::Text,
+            Subject::Log if told(F::Append) => Subject::NumberedLog,
+            other => other,
         }
     }
 }
@@ -101,7 +95,15 @@ impl<'a> Recorded<'a> {
 
     /// Whether a state takes little room, however long the history.
     pub(super) fn holds_little(&self) -> bool {
-        matches!(self.subject, Subject::Register | Subject::Counter | Subject::Lock | Subject::Permits)
+        matches!(self.subject, Subject::Register | Subject::Counter | Subject::Lock | Subject::Permits(_))
+    }
+
+    /// Whether an operation takes effect whatever the state was, and leaves the same state in any case. Adding an element to a
+    /// set is so to that element.
+    pub(super) fn is_blind(&self, at: usize) -> bool {
+        let op = &self.ops[at];
+        is_blind(op)
+            || self.subject == Subject::Set && op.f == F::Add && op.output().is_none_or(Value::is_nil)
     }
 
     /// Whether an operation, with the result it returned, leaves every state as it was.

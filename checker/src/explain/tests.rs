@@ -143,5 +143,5 @@ fn most_small_violations_are_recognised() {
     };
     let counts: Vec<_> = Object::ALL.into_iter().map(|object| (object, unrecognised(object))).collect();
     let known = |object| !matches!(object, Object::Text | Object::Permits);
-    assert!(counts.iter().all(|&(object, count)| !known(object) || count < 40), "{counts:?}");
+    assert!(counts.iter().all(|&(object, count)| !known(object) || count < 45), "{counts:?}");
 }

@@ -5,9 +5,17 @@ use crate::op::{Nanos, Op};
 /// The longest operation or value that is written out, in characters.
 const LENGTH_MAX: usize = 60;
 
+/// Who acts: `process 3`; `client 0 (process 3)` where the recording knows it by another number.
+pub(super) fn actor(op: &Op) -> String {
+    match op.client {
+        Some(client) => format!("client {client} (process {})", op.process),
+        None => format!("process {}", op.process),
+    }
+}
+
 /// ``process 3's `read → 3` ``, long values elided.
 pub(super) fn who(op: &Op) -> String {
-    format!("process {}'s {}", op.process, what(op))
+    format!("{}'s {}", actor(op), what(op))
 }
 
 /// `` `read → 3` ``, long values elided.

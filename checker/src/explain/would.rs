@@ -9,6 +9,8 @@
 //!   left, that node alone gave the impossible answers.
 //! - *Clocks.* By how much would one process's operations have to be shifted? In a run of our own all instants
 //!   come from one clock; a recording from elsewhere may be less exact.
+//! - *What was there before.* Is everything legal if the object held one of the values that were seen? Only a yes is
+//!   said.
 //!
 //! The second and the fourth are asked of the counterexample, the others of all that was recorded on the key.
 
@@ -17,10 +19,14 @@ use std::sync::Arc;
 
 use super::moves::Sub;
 use super::shrink::Decide;
-use super::subject::Recorded;
-use super::words::{Clock, count, on, who};
-use crate::judge::Judge;
-use crate::op::{Nanos, Op, Outcome};
+use super::subject::{Recorded, Subject, observed};
+use super::words::{Clock, count, on, short, who};
+use crate::decision::Decision;
+use crate::judge::{Demand, Engine, Judge};
+use crate::limits::Limits;
+use crate::model::ModelKind;
+use crate::model::initial::{registers, starting};
+use crate::op::{F, Nanos, Op, Outcome, Value};
 use crate::verdict::Explanation;
 
 /// How many configurations the search for a sequentially consistent order may visit.
@@ -29,6 +35,9 @@ const SEQUENTIAL_STATES_MAX: usize = 200_000;
 const FAILURES_MAX: usize = 50;
 /// How many shifts of a clock are tried.
 const SHIFTS_MAX: usize = 400;
+/// How many values are tried as what the object held before, and what each may cost in configurations.
+const INITIAL_MAX: usize = 8;
+const INITIAL_STATES_MAX: u64 = 100_000;
 /// A margin below this, in ns, is worth a look at how instants were taken.
 const SUSPECT: Nanos = 1_000_000;
 /// How many operations a counterexample may have for their clocks to be questioned.
@@ -48,10 +57,40 @@ impl Would<'_> {
     /// All questions with their answers.
     pub(super) fn ask(mut self) -> Vec<Explanation> {
         let minimal = self.sub.ops(self.part);
-        let mut asked = vec![self.failures(), self.sequential(&minimal)];
+        let mut asked: Vec<Explanation> = self.initial(&minimal).into_iter().collect();
+        asked.extend([self.failures(), self.sequential(&minimal)]);
         asked.extend(self.one_node());
         asked.push(self.clocks(&minimal));
         asked
+    }
+
+    /// Whether all is well if the object held something before: said only if it is.
+    fn initial(&mut self, minimal: &[Op]) -> Option<Explanation> {
+        let kind: ModelKind = self.judge.name().parse().ok()?;
+        if self.judge.begins_elsewhere() || self.begins_late {
+            return None;
+        }
+        let registers = registers(self.part.ops.iter());
+        let legal = |ops: &[Op], value: &Value| {
+            let judge = starting(kind, value, &registers).ok()?;
+            let ops: Vec<&Op> = ops.iter().collect();
+            let limits = Limits { states_max: INITIAL_STATES_MAX, ..Limits::default() };
+            let demand = Demand { engine: Engine::Auto, limits: &limits, cancelled: None, order: false };
+            Some(matches!(judge.decide(&ops, demand).decision, Decision::Legal { .. }))
+        };
+        let value = candidates(self.part, minimal)
+            .into_iter()
+            .find(|value| legal(minimal, value) == Some(true) && legal(self.part.ops, value) == Some(true))?;
+        let key = minimal.first().map(on).unwrap_or_default();
+        let written = serde_json::to_string(&value).unwrap_or_default();
+        Some(Explanation {
+            question: "Did the object hold something before?".to_owned(),
+            holds: Some(true),
+            answer: format!(
+                "yes, if that was {}: then all operations{key} are linearizable (--initial {written})",
+                short(&value)
+            ),
+        })
     }
 
     /// What was known when the counterexample was complete; positions are those of the part.
@@ -193,6 +232,34 @@ impl Would<'_> {
         };
         Explanation { question, holds, answer }
     }
+}
+
+/// What the object may have held before, judging by what was seen of it.
+fn candidates(part: &Recorded<'_>, minimal: &[Op]) -> Vec<Value> {
+    let mut values: Vec<Value> = match part.subject {
+        Subject::Register | Subject::Text => minimal.iter().filter_map(observed).cloned().collect(),
+        Subject::Counter => {
+            let reads = part.ops.iter().filter(|op| op.f == F::Read).filter_map(Op::output);
+            reads.take(INITIAL_MAX).cloned().collect()
+        }
+        Subject::Registers => {
+            let accesses = minimal.iter().filter_map(Op::output).flat_map(|list| match list {
+                Value::List(accesses) => accesses.to_vec(),
+                _ => Vec::new(),
+            });
+            let values = accesses.filter_map(|access| match &access {
+                Value::List(access) => access.get(2).cloned(),
+                _ => None,
+            });
+            values.collect()
+        }
+        _ => Vec::new(),
+    };
+    values.retain(|value| !value.is_nil());
+    values.sort();
+    values.dedup();
+    values.truncate(INITIAL_MAX);
+    values
 }
 
 /// All operations of one process moved by the same time.

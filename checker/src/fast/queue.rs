@@ -87,6 +87,9 @@ pub(crate) fn decide(ops: &[&Op]) -> Decision {
         }
         Err(_) => {
             let Ok(mut queue) = read(ops) else { return Decision::Declined };
+            if let Some(conflict) = queue.never_empty(ops) {
+                return Decision::Illegal { conflict };
+            }
             queue.empties.clear();
             match queue.legal_order(ops) {
                 Ok(_) => Decision::Declined,
@@ -159,6 +162,44 @@ impl Queue {
         self.keep_apart(&empty_at);
         let peeled = self.peel(ops)?;
         Ok(self.interleave(ops, &peeled, &empty_at))
+    }
+
+    /// An empty dequeue at every instant of which more values are inside than wildcards can have removed, with these: a
+    /// value that was never seen to leave, and one that certainly left later.
+    fn never_empty(&self, ops: &[&Op]) -> Option<Vec<usize>> {
+        let sorted = |mut instants: Vec<Nanos>| {
+            instants.sort_unstable();
+            instants
+        };
+        let (taken, stay): (Vec<&Item>, Vec<&Item>) = self.items.iter().partition(|item| item.is_taken());
+        let stay = sorted(stay.into_iter().map(|item| item.er).collect());
+        let taken: Vec<&Item> = taken.into_iter().filter(|item| item.er < item.dc).collect();
+        let enter = sorted(taken.iter().map(|item| item.er).collect());
+        let leave = sorted(taken.iter().map(|item| item.dc).collect());
+        let may_be_empty = |instant: Nanos| {
+            let came = |instants: &[Nanos]| instants.partition_point(|&at| at < instant);
+            let gone = leave.partition_point(|&at| at <= instant);
+            let removed = self.wildcards.partition_point(|&at| ops[at].call <= instant);
+            let removed = if broken("queue: wildcards are counted") { 0 } else { removed };
+            came(&enter) == gone && came(&stay) <= removed
+        };
+        let at = self.empties.iter().copied().find(|&at| {
+            let (call, ret) = (ops[at].call, ops[at].ret());
+            let from = self.wildcards.partition_point(|&at| ops[at].call < call);
+            let calls = self.wildcards[from..].iter().map(|&at| ops[at].call);
+            let ends = leave[leave.partition_point(|&end| end < call)..].iter().copied();
+            let in_time = |instant: &Nanos| *instant <= ret;
+            let mut instants =
+                [call].into_iter().chain(calls.take_while(in_time)).chain(ends.take_while(in_time));
+            !instants.any(may_be_empty)
+        })?;
+        let inside = self.items.iter().filter(|item| item.er < ops[at].ret() && item.dc > ops[at].call);
+        Some(
+            [at].into_iter()
+                .chain(inside.flat_map(|item| [item.enqueue, item.dequeue]))
+                .filter(|&op| op != NONE)
+                .collect(),
+        )
     }
 
     /// The first instant of each empty dequeue at which nothing is certainly inside; in the order of the instants.

@@ -98,9 +98,29 @@ struct Block {
     s: (Nanos, usize),
 }
 
+/// What an operation did to a register whose values are numbers: 0 is the initial one, and no other is written twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    /// It says nothing.
+    Nothing,
+    /// It found this value.
+    Read(u32),
+    /// It wrote this value, or may have.
+    Write(u32),
+    /// It found the first value and wrote the second, or may have.
+    Cas(u32, u32),
+    /// It found another value than this.
+    Failed(u32),
+}
+
 /// Decides the history of a register; see the [module](self).
 pub(crate) fn decide(ops: &[&Op]) -> Decision {
-    let Some(mut register) = Register::read(ops) else { return Decision::Declined };
+    read(ops).map_or(Decision::Declined, |(acts, values)| decide_acts(ops, &acts, values))
+}
+
+/// The same, given what each operation did, and how many values there are.
+pub(super) fn decide_acts(ops: &[&Op], acts: &[Act], values: u32) -> Decision {
+    let Some(mut register) = Register::new(ops, acts, values) else { return Decision::Declined };
     let (members, blocks) = match register.blocks() {
         Ok(found) => found,
         Err(conflict) => return Decision::Illegal { conflict },
@@ -121,39 +141,53 @@ pub(crate) fn decide(ops: &[&Op]) -> Decision {
     }
 }
 
+/// Interns the values; `None` if something else than a register was asked.
+fn read(ops: &[&Op]) -> Option<(Vec<Act>, u32)> {
+    let mut ids: HashMap<&Value, u32> = HashMap::with_capacity(ops.len() / 2);
+    ids.insert(&Value::Nil, NIL);
+    let mut acts = Vec::with_capacity(ops.len());
+    for op in ops {
+        let mut id = |value| {
+            let next = ids.len() as u32;
+            *ids.entry(value).or_insert(next)
+        };
+        acts.push(match (&op.f, &op.outcome) {
+            (_, Outcome::Fail) | (F::Read | F::Get, Outcome::Info) => Act::Nothing,
+            (F::Read | F::Get, Outcome::Ok(seen)) => Act::Read(id(seen)),
+            (F::Cas, outcome) => {
+                let (from, to) = op.input.as_pair()?;
+                match outcome {
+                    Outcome::Ok(Value::Bool(false)) => Act::Failed(id(from)),
+                    _ => Act::Cas(id(from), id(to)),
+                }
+            }
+            (F::Write | F::Put, _) => Act::Write(id(&op.input)),
+            _ => return None,
+        });
+    }
+    Some((acts, ids.len() as u32))
+}
+
 impl<'a> Register<'a> {
-    /// Interns the values; `None` where the precondition does not hold.
-    fn read(ops: &'a [&'a Op]) -> Option<Self> {
-        let mut ids: HashMap<&Value, u32> = HashMap::with_capacity(ops.len() / 2);
-        let mut clusters = vec![UNKNOWN];
-        ids.insert(&Value::Nil, NIL);
+    /// `None` if a value is written twice.
+    fn new(ops: &'a [&'a Op], acts: &[Act], values: u32) -> Option<Self> {
+        let mut clusters = vec![UNKNOWN; values as usize];
         let mut value = vec![NONE; ops.len()];
         let mut failed = Vec::new();
-        for (at, op) in ops.iter().enumerate() {
-            let mut id = |value| {
-                *ids.entry(value).or_insert_with(|| {
-                    clusters.push(UNKNOWN);
-                    clusters.len() as u32 - 1
-                })
-            };
-            let (parent, written) = match (&op.f, &op.outcome) {
-                (_, Outcome::Fail) | (F::Read | F::Get, Outcome::Info) => continue,
-                (F::Read | F::Get, Outcome::Ok(seen)) => {
-                    let seen = id(seen);
+        for (at, (op, act)) in ops.iter().zip(acts).enumerate() {
+            let (parent, written) = match *act {
+                Act::Nothing => continue,
+                Act::Read(seen) => {
                     value[at] = seen;
                     clusters[seen as usize].seen_by = at as u32;
                     continue;
                 }
-                (F::Cas, Outcome::Ok(Value::Bool(false))) => {
-                    failed.push((at, id(op.input.as_pair()?.0)));
+                Act::Failed(from) => {
+                    failed.push((at, from));
                     continue;
                 }
-                (F::Cas, _) => {
-                    let (from, to) = op.input.as_pair()?;
-                    (id(from), id(to))
-                }
-                (F::Write | F::Put, _) => (NONE, id(&op.input)),
-                _ => return None,
+                Act::Cas(from, to) => (from, to),
+                Act::Write(to) => (NONE, to),
             };
             if written == NIL || clusters[written as usize].writer != NONE {
                 return None;

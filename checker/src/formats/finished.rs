@@ -215,6 +215,12 @@ mod tests {
                       {"client":1,"f":"read","out":3,"call":7,"ret":8}"#;
         let processes: Vec<_> = ops(text).unwrap().iter().map(|op| op[..2].to_string()).collect();
         assert_eq!(processes, ["p0", "p0", "p2", "p3", "p1"]);
+        let history = read(text.as_bytes()).unwrap().history;
+        let actors: Vec<u64> = history.ops.iter().map(Op::actor).collect();
+        assert_eq!(actors, [0, 0, 0, 0, 1]);
+        let mut written = Vec::new();
+        write(&mut written, &history).unwrap();
+        assert_eq!(read(&written[..]).unwrap().history, history);
     }
 
     #[test]

@@ -7,24 +7,28 @@
 //! ```
 //!
 //! The maps may stand one per line or in one vector, bare or as records (`#jepsen.history.Op{...}`). Of their
-//! entries `:type`, `:process`, `:f`, `:value`, `:time`, `:index`, `:error`, and also `:key` and `:node`, are read. A
-//! process that is not a number, such as `:nemesis`, is not a client: its events are left out.
+//! entries `:type`, `:process`, `:f`, `:value`, `:time`, `:index`, `:error`, and also `:key`, `:node` and `:client`, are
+//! read. A process that never invokes, such as `:nemesis`, is not a client: its events are left out.
 //!
 //! Jepsen's words differ from ours, and are translated:
 //!
 //! - *Outputs.* It completes an operation by changing the map that invoked it, so an `:ok` repeats the input where
 //!   there is nothing to return. An output equal to its input is no output, and a compare-and-set that is `:ok`
 //!   returned true. Knossos fills the invocation of a read with what it returned; that is no input.
+//! - *Inputs.* What an operation writes may be known only once it is complete: an input that its invocation lacks is
+//!   taken from its `:ok` or `:info`.
 //! - *Failed compare-and-set.* Whether `:fail` says that the comparison failed, or nothing at all, is a matter of the
 //!   test that recorded it: see [`FailedCas`](super::FailedCas). One with an `:error` never happened and says nothing.
 //! - *Keys.* `jepsen.independent` writes `[key value]` in place of every value, and printing loses the mark that it
 //!   did. With [`Options::independent`] every value is taken apart. Without, they are if there is no doubt: every
-//!   client's invocation carries a pair, every read invokes `[key nil]` and there is one, every output is a pair
-//!   with the key of its invocation. No register, queue or set invokes reads with a value at all.
+//!   client's invocation carries a pair, every read invokes `[key nil]` and there is one, every output is a pair.
+//!   A completion under another key than its invocation is then an error. No register, queue or set invokes reads with a value at all.
 //! - *Times.* Where an event lacks its time, or the times are out of order, the order of the events is the time.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 
+use super::clients::Clients;
 use super::forms::{Form, Forms, Notation};
 use super::strings::Strings;
 use super::{Format, Options, ParseError, Place, Reading, collect};
@@ -36,16 +40,16 @@ pub(super) fn read(bytes: &[u8], notation: Notation, options: &Options) -> Resul
     let mut forms = Forms::new(bytes, notation)?;
     forms.enter()?;
     let mut strings = Strings::default();
-    let mut next = || -> Result<Option<Record>, ParseError> {
+    let mut next = |clients: &mut Clients| -> Result<Option<Record>, ParseError> {
         loop {
             let place = forms.place()?;
             let Some(form) = forms.next()? else { return Ok(None) };
-            if let Some(record) = Record::from_form(place, &form, &mut strings)? {
+            if let Some(record) = Record::from_form(place, &form, &mut strings, clients)? {
                 return Ok(Some(record));
             }
         }
     };
-    history(std::iter::from_fn(|| next().transpose()), format, options)
+    history(&mut next, format, options)
 }
 
 /// One event of a client as Jepsen records it.
@@ -62,7 +66,12 @@ pub(super) struct Record {
 
 impl Record {
     /// The event in a map; `None` when it is not a client's.
-    fn from_form(place: Place, form: &Form, strings: &mut Strings) -> Result<Option<Self>, ParseError> {
+    fn from_form(
+        place: Place,
+        form: &Form,
+        strings: &mut Strings,
+        clients: &mut Clients,
+    ) -> Result<Option<Self>, ParseError> {
         let error = |expected: &str, found: String| {
             Err(ParseError { line: place.line, column: place.column, expected: expected.into(), found })
         };
@@ -73,12 +82,17 @@ impl Record {
         let entry =
             |name: &str| entries.iter().find(|(key, _)| key.name() == Some(name)).map(|(_, value)| value);
         let number = |name: &str| entry(name)?.unsigned();
-        let Some(process) = number("process") else {
-            return if entry("process").is_some() { Ok(None) } else { error("a :process", "none".into()) };
-        };
+        let Some(named) = entry("process") else { return error("a :process", "none".into()) };
+        let process = named.unsigned();
+        if process.is_none() && named.name().is_none() {
+            return Ok(None);
+        }
         let Some(kind) = entry("type").and_then(Form::name).and_then(kind) else {
             return error("a :type of :invoke, :ok, :fail or :info", found(entry("type")));
         };
+        if process.is_none() && clients.knows_nothing_of(named.name().unwrap_or_default(), kind) {
+            return Ok(None);
+        }
         let Some(f) = entry("f").and_then(Form::name) else {
             return error("a name for :f", found(entry("f")));
         };
@@ -92,8 +106,9 @@ impl Record {
         let (node, error) = (text(node), text(why));
         let client = number("client");
         let event =
-            Event { index: 0, time: 0, process, kind, f: F::from(f), key, value, node, error, client };
-        Ok(Some(Record { place, time: number("time"), index: number("index"), event }))
+            Event { index: 0, time: 0, process: 0, kind, f: F::from(f), key, value, node, error, client };
+        let event = clients.of(process, named.name().unwrap_or_default(), event);
+        Ok(event.map(|event| Record { place, time: number("time"), index: number("index"), event }))
     }
 }
 
@@ -112,12 +127,15 @@ fn found(form: Option<&Form>) -> String {
     form.map_or("none".into(), Form::shown)
 }
 
-/// Turns records into a history, and Jepsen's words into ours.
+/// Turns records into a history, and Jepsen's words into ours. `next` reads one record; it is told the clients so far.
 pub(super) fn history(
-    records: impl Iterator<Item = Result<Record, ParseError>>,
+    next: &mut dyn FnMut(&mut Clients) -> Result<Option<Record>, ParseError>,
     format: Format,
     options: &Options,
 ) -> Result<Reading, ParseError> {
+    let clients = RefCell::new(Clients::default());
+    let records = std::iter::from_fn(|| next(&mut clients.borrow_mut()).transpose());
+    let keys = RefCell::new(Keys::default());
     let place = Cell::new(Place::default());
     let mut times = Times::new();
     let mut position = 0;
@@ -139,10 +157,13 @@ pub(super) fn history(
                 found: format!("`{}`", event.value),
             });
         }
+        keys.borrow_mut().see(&event, at);
         Ok(event)
     });
-    let mut history = collect(events, &place)?;
-    let mut notes = Vec::new();
+    let collected = collect(events, &place);
+    let clients = clients.into_inner();
+    let mut history = collected.map_err(|error| ParseError { found: clients.named(error.found), ..error })?;
+    let mut notes: Vec<String> = clients.number(&mut history.ops).into_iter().collect();
     if times.usable {
         for op in &mut history.ops {
             op.call = times.all[op.call as usize];
@@ -155,10 +176,49 @@ pub(super) fn history(
         if !options.independent {
             notes.push("every value is a [key value] pair: taken apart, as with --independent".into());
         }
+        keys.into_inner().agree()?;
         history.ops.iter_mut().for_each(take_apart);
     }
     history.ops.iter_mut().for_each(translate);
     Ok(Reading { history, format, timed: times.usable, notes })
+}
+
+/// The first operation whose completion names another key than its invocation, should the values be `[key value]`.
+#[derive(Default)]
+struct Keys {
+    open: HashMap<u64, Value>,
+    wrong: Option<ParseError>,
+}
+
+impl Keys {
+    fn see(&mut self, event: &Event, place: Place) {
+        if self.wrong.is_some() {
+            return;
+        }
+        let key = event.value.as_pair().map(|(key, _)| key);
+        match (event.kind, key) {
+            (Kind::Invoke, Some(key)) => drop(self.open.insert(event.process, key.clone())),
+            (Kind::Ok, Some(key)) => {
+                let open = self.open.remove(&event.process);
+                if let Some(asked) = open.filter(|asked| asked != key) {
+                    self.wrong = Some(ParseError {
+                        line: place.line,
+                        column: place.column,
+                        expected: format!(
+                            "the key of its invocation, {asked}, in the value of `{}`",
+                            event.f
+                        ),
+                        found: format!("key {key}"),
+                    });
+                }
+            }
+            _ => drop(self.open.remove(&event.process)),
+        }
+    }
+
+    fn agree(self) -> Result<(), ParseError> {
+        self.wrong.map_or(Ok(()), Err)
+    }
 }
 
 /// The recorded times, by position. Until all are known, the position of an event is its time.
@@ -195,10 +255,10 @@ fn surely_independent(ops: &[Op]) -> bool {
     ops.iter().any(is_read)
         && ops.iter().all(|op| {
             let Some((key, input)) = op.input.as_pair() else { return false };
-            let same_key = op.output().is_none_or(|output| output.as_pair().is_some_and(|(k, _)| k == key));
+            let is_pair = op.output().is_none_or(|output| output.as_pair().is_some());
             op.key.is_nil()
                 && !matches!(key, Value::Nil | Value::List(_))
-                && same_key
+                && is_pair
                 && (!is_read(op) || input.is_nil())
         })
 }
@@ -214,8 +274,21 @@ fn take_apart(op: &mut Op) {
     }
 }
 
+/// Whether the output of an operation that was invoked without an input can only be that.
+fn carries_its_input(op: &Op) -> bool {
+    match (&op.f, op.output()) {
+        (_, None | Some(Value::Nil)) => false,
+        (F::Cas, Some(output)) => output.as_pair().is_some(),
+        (F::Write | F::Put | F::Append | F::Enqueue | F::Push | F::Add, Some(_)) => true,
+        _ => false,
+    }
+}
+
 /// Leaves of Jepsen's values what is really input and output.
 fn translate(op: &mut Op) {
+    if op.input.is_nil() && carries_its_input(op) {
+        op.input = op.output().cloned().unwrap_or_default();
+    }
     match (&op.f, &mut op.outcome) {
         (F::Read | F::Get, _) => op.input = Value::Nil,
         (F::Cas, Outcome::Ok(output)) => *output = Value::Bool(*output != Value::Bool(false)),
@@ -305,7 +378,47 @@ mod tests {
         assert_eq!(ops(keyed, Notation::Edn, &options(false)).unwrap(), "p0 write [x 1] @0-1");
         assert_eq!(ops(keyed, Notation::Edn, &options(true)).unwrap(), "p0 x: write 1 @0-1");
         let other_key = both.replace(":ok :f :read :value [x", ":ok :f :read :value [y");
-        assert!(ops(&other_key, Notation::Edn, &options(false)).unwrap().starts_with("p0 write [x 1]"));
+        for independent in [false, true] {
+            let said = ops(&other_key, Notation::Edn, &options(independent)).unwrap_err().to_string();
+            assert!(
+                said.ends_with("expected the key of its invocation, x, in the value of `read`, found key y"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_process_with_a_name_is_a_client_if_it_invokes() {
+        let text = r#"[{"type":"invoke","f":"write","value":7,"process":0,"time":1},
+                       {"type":"info","f":"start","value":null,"process":"nemesis","time":1},
+                       {"type":"ok","f":"write","value":7,"process":0,"time":2},
+                       {"type":"invoke","f":"read","value":null,"process":"reader","time":3},
+                       {"type":"info","f":"read","value":null,"process":"reader","time":4},
+                       {"type":"invoke","f":"read","value":null,"process":"reader","time":5},
+                       {"type":"ok","f":"read","value":9,"process":"reader","time":6}]"#;
+        let expected = "p0 write 7 @1-2\np1 read unknown @3-4\np2 read → 9 @5-6\n\
+                        clients with names: `reader` is process 1, `reader` is process 2";
+        assert_eq!(ops(text, Notation::Json, &options(false)).unwrap(), expected);
+        let history = read(text.as_bytes(), Notation::Json, &options(false)).unwrap().history;
+        let actors: Vec<u64> = history.ops.iter().map(Op::actor).collect();
+        assert_eq!(actors, [0, 1, 1]);
+        let alone = r#"{"type":"ok","f":"read","value":9,"process":"reader"}"#;
+        assert_eq!(ops(alone, Notation::Json, &options(false)).unwrap(), "");
+        let twice =
+            r#"{"type":"invoke","f":"read","process":"a"} {"type":"invoke","f":"read","process":"a"}"#;
+        let said = ops(twice, Notation::Json, &options(false)).unwrap_err().to_string();
+        assert!(said.contains("that process a invokes `read` while its `read` is pending"), "{said}");
+    }
+
+    #[test]
+    fn what_is_written_may_be_known_only_in_the_end() {
+        let text = "{:type :invoke, :f :write, :value nil, :process 1} {:type :ok, :f :write, :value 5, :process 1}
+                    {:type :invoke, :f :write, :value nil, :process 1} {:type :info, :f :write, :value 6, :process 1}
+                    {:type :invoke, :f :cas, :value nil, :process 2} {:type :ok, :f :cas, :value [5 6], :process 2}";
+        assert_eq!(
+            ops(text, Notation::Edn, &options(false)).unwrap(),
+            "p1 write 5 @0-1\np1 write 6 unknown @2-3\np2 cas 5→6 @4-5"
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@
 
 use std::io::BufRead;
 
+use super::clients::Clients;
 use super::forms::{Form, Forms, Notation};
 use super::jepsen::{self, Record};
 use super::lines::Lines;
@@ -27,20 +28,20 @@ const MARKS: [&str; 2] = ["jepsen.util - ", "jepsen.util: "];
 pub(super) fn read(input: impl BufRead, format: Format, options: &Options) -> Result<Reading, ParseError> {
     let mut lines = Lines::new(input);
     let mut strings = Strings::default();
-    let mut next = || -> Result<Option<Record>, ParseError> {
+    let mut next = |clients: &mut Clients| -> Result<Option<Record>, ParseError> {
         loop {
             let Some(line) = lines.next()? else { return Ok(None) };
             let whole = line.text()?;
             let text = if format == Format::Log { in_log(whole) } else { Some(whole) };
             let Some(text) = text else { continue };
             let place = Place { line: line.number, column: 1 + whole.len() - text.len() };
-            match record(text, place, &mut strings)? {
+            match record(text, place, &mut strings, clients)? {
                 Some(record) => return Ok(Some(record)),
                 None => continue,
             }
         }
     };
-    jepsen::history(std::iter::from_fn(|| next().transpose()), format, options)
+    jepsen::history(&mut next, format, options)
 }
 
 /// The event in a line of a log, if it holds one.
@@ -51,26 +52,34 @@ fn in_log(line: &str) -> Option<&str> {
 }
 
 /// The event in `text`, which begins at `place`; `None` when it is not a client's.
-fn record(text: &str, place: Place, strings: &mut Strings) -> Result<Option<Record>, ParseError> {
-    match event(text, strings) {
+fn record(
+    text: &str,
+    place: Place,
+    strings: &mut Strings,
+    clients: &mut Clients,
+) -> Result<Option<Record>, ParseError> {
+    match event(text, strings, clients) {
         Ok(event) => Ok(event.map(|event| Record { place, time: None, index: None, event })),
         Err(error) => Err(ParseError { line: place.line, column: place.column + error.column - 1, ..error }),
     }
 }
 
 /// Process, kind, f, value, error: the first four are forms, the last is what is left.
-fn event(text: &str, strings: &mut Strings) -> Result<Option<Event>, ParseError> {
+fn event(text: &str, strings: &mut Strings, clients: &mut Clients) -> Result<Option<Event>, ParseError> {
     let mut forms = Forms::new(text.as_bytes(), Notation::Edn)?;
     let process = field(&mut forms, "a process, such as 0 or :nemesis", |form| match form {
-        Form::Keyword(_) | Form::Text(_) => Some(None),
-        _ => form.unsigned().map(Some),
+        Form::Keyword(_) | Form::Text(_) => form.name().map(|name| (None, name.to_owned())),
+        _ => form.unsigned().map(|process| (Some(process), String::new())),
     })?;
     let kind = field(&mut forms, ":invoke, :ok, :fail or :info", |form| jepsen::kind(form.name()?))?;
     let f = field(&mut forms, "what is asked, such as :read", |form| match form {
         Form::Keyword(_) | Form::Text(_) => form.name().map(F::from),
         _ => None,
     })?;
-    let Some(process) = process else { return Ok(None) };
+    let (process, name) = process;
+    if process.is_none() && clients.knows_nothing_of(&name, kind) {
+        return Ok(None);
+    }
     let form = forms.next()?;
     let said = forms.rest().trim();
     let mut error = (!said.is_empty()).then(|| strings.share(said));
@@ -82,18 +91,9 @@ fn event(text: &str, strings: &mut Strings) -> Result<Option<Event>, ParseError>
         Some(form) => value = form.value(strings),
         None => {}
     }
-    Ok(Some(Event {
-        index: 0,
-        time: 0,
-        process,
-        kind,
-        f,
-        key: Value::Nil,
-        value,
-        node: None,
-        error,
-        client: None,
-    }))
+    let key = Value::Nil;
+    let event = Event { index: 0, time: 0, process: 0, kind, f, key, value, node: None, error, client: None };
+    Ok(clients.of(process, &name, event))
 }
 
 /// The next form as what it means.

@@ -1,5 +1,6 @@
 //! A register with compare-and-set.
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
@@ -70,8 +71,16 @@ impl Model for CasRegister {
         }
     }
 
+    fn describe(&self) -> Subject {
+        Subject::Register
+    }
+
     fn show(&self, state: &Value) -> String {
         state.to_string()
+    }
+
+    fn heap_bytes(&self, _state: &Value) -> usize {
+        0
     }
 
     fn read_only(&self, call: &CasCall) -> bool {

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::Set;
 use super::set::SetCall;
+use crate::explain::Subject;
 use crate::fast::FastPath;
-use crate::model::Model;
+use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
 /// The input of a read that is made in the end, after the faults are healed and the nodes have had time to converge.
@@ -57,8 +58,16 @@ impl Model for ConvergentSet {
         Set.explain(state, call)
     }
 
+    fn describe(&self) -> Subject {
+        Subject::Replicas
+    }
+
     fn show(&self, state: &BTreeSet<Value>) -> String {
         Set.show(state)
+    }
+
+    fn heap_bytes(&self, state: &Self::State) -> usize {
+        tree_bytes(state.len(), size_of::<Value>())
     }
 
     fn read_only(&self, call: &SetCall) -> bool {

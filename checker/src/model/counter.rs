@@ -1,5 +1,6 @@
 //! A counter.
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
@@ -72,8 +73,16 @@ impl Model for Counter {
         }
     }
 
+    fn describe(&self) -> Subject {
+        Subject::Counter
+    }
+
     fn show(&self, state: &i64) -> String {
         state.to_string()
+    }
+
+    fn heap_bytes(&self, _state: &i64) -> usize {
+        0
     }
 
     fn read_only(&self, call: &CounterCall) -> bool {

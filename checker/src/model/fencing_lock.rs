@@ -1,5 +1,6 @@
 //! A lock with fencing tokens.
 
+use crate::explain::Subject;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
 
@@ -85,6 +86,10 @@ impl Model for FencingLock {
             FencingCall::Release(process) => format!("process {process} released the lock, which is {shown}"),
             FencingCall::NotHolder(_) => format!("it was refused, but the lock is {shown}"),
         }
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Lock
     }
 
     fn show(&self, state: &Fenced) -> String {

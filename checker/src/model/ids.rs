@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::Model;
+use crate::explain::Subject;
+use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
 /// Generate: an identifier that nobody else ever gets. Every identifier is an object of its own, and is checked
@@ -44,6 +45,10 @@ impl Model for Ids {
         format!("it returned {id}, which is in use")
     }
 
+    fn describe(&self) -> Subject {
+        Subject::Ids
+    }
+
     fn show(&self, used: &BTreeSet<Value>) -> String {
         match used.len() {
             0..=8 => {
@@ -53,8 +58,12 @@ impl Model for Ids {
         }
     }
 
-    fn component(&self, Generated(id): &Generated) -> Option<Value> {
-        Some(id.clone())
+    fn heap_bytes(&self, state: &Self::State) -> usize {
+        tree_bytes(state.len(), size_of::<Value>())
+    }
+
+    fn touches(&self, Generated(id): &Generated) -> Option<Vec<Value>> {
+        Some(vec![id.clone()])
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::explain::Subject;
+use crate::fast::FastPath;
 use crate::model::{Comes, Model};
 use crate::op::{F, Op, Value};
 
@@ -95,8 +97,16 @@ impl Model for Kv {
         }
     }
 
+    fn describe(&self) -> Subject {
+        Subject::Register
+    }
+
     fn show(&self, state: &Value) -> String {
         state.to_string()
+    }
+
+    fn heap_bytes(&self, state: &Value) -> usize {
+        if let Value::Str(text) = state { text.len() + 32 } else { 0 }
     }
 
     fn read_only(&self, call: &KvCall) -> bool {
@@ -130,6 +140,10 @@ impl Model for Kv {
             (Value::Str(begin), KvCall::Get(Value::Str(text))) => text.starts_with(&**begin),
             _ => true,
         }
+    }
+
+    fn fast_path(&self) -> Option<FastPath> {
+        Some(FastPath::Texts)
     }
 
     fn overwrites(&self, call: &KvCall) -> bool {

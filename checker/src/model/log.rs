@@ -1,7 +1,9 @@
 //! An append-only log.
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::Model;
+use crate::model::chain::{Chain, link_bytes};
 use crate::op::{F, Op, Value};
 
 /// A log: append (which may return the offset, counted from 0), read of the whole log. It starts empty.
@@ -19,16 +21,16 @@ pub enum LogCall {
 
 impl Model for Log {
     /// The values, the oldest first.
-    type State = Vec<Value>;
+    type State = Chain<Value>;
     type Call = LogCall;
-    type Next = Option<Vec<Value>>;
+    type Next = Option<Chain<Value>>;
 
     fn name(&self) -> &str {
         "log"
     }
 
-    fn init(&self) -> Vec<Value> {
-        Vec::new()
+    fn init(&self) -> Chain<Value> {
+        Chain::default()
     }
 
     fn parse(&self, op: &Op) -> Result<Option<LogCall>, String> {
@@ -46,17 +48,20 @@ impl Model for Log {
         }
     }
 
-    fn step(&self, state: &Vec<Value>, call: &LogCall) -> Option<Vec<Value>> {
+    fn step(&self, state: &Chain<Value>, call: &LogCall) -> Option<Chain<Value>> {
         match call {
             LogCall::Append(value, offset) => {
                 let fits = offset.is_none_or(|offset| offset == state.len() as i64);
-                fits.then(|| state.iter().chain([value]).cloned().collect())
+                fits.then(|| state.with(value.clone()))
             }
-            LogCall::Read(all) => (all == state).then(|| state.clone()),
+            LogCall::Read(all) => {
+                let same = all.len() == state.len() && all.iter().rev().eq(state.iter_back());
+                same.then(|| state.clone())
+            }
         }
     }
 
-    fn explain(&self, state: &Vec<Value>, call: &LogCall) -> String {
+    fn explain(&self, state: &Chain<Value>, call: &LogCall) -> String {
         match call {
             LogCall::Append(_, offset) => {
                 format!(
@@ -65,17 +70,27 @@ impl Model for Log {
                     state.len()
                 )
             }
-            LogCall::Read(all) => match all.iter().zip(state).position(|(read, there)| read != there) {
-                Some(at) => {
-                    format!("it returned {} at offset {at}, where the log has {}", all[at], state[at])
+            LogCall::Read(all) => match (0..).zip(all).find_map(|(at, read)| {
+                Some((at, read, state.get(at)?)).filter(|&(_, read, there)| read != there)
+            }) {
+                Some((at, read, there)) => {
+                    format!("it returned {read} at offset {at}, where the log has {there}")
                 }
                 None => format!("it returned {} values, but the log has {}", all.len(), state.len()),
             },
         }
     }
 
-    fn show(&self, state: &Vec<Value>) -> String {
-        Value::List(state.as_slice().into()).to_string()
+    fn describe(&self) -> Subject {
+        Subject::Log
+    }
+
+    fn show(&self, state: &Chain<Value>) -> String {
+        state.to_string()
+    }
+
+    fn heap_bytes(&self, _state: &Chain<Value>) -> usize {
+        link_bytes::<Value>()
     }
 
     fn read_only(&self, call: &LogCall) -> bool {

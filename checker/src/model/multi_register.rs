@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::Model;
+use crate::explain::Subject;
+use crate::fast::FastPath;
+use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
 /// Registers under names, in one object: `txn` reads and writes several of them in one step. They start as `nil`.
@@ -87,9 +89,28 @@ impl Model for MultiRegister {
         wrong.unwrap_or_else(|| "it is always possible".into())
     }
 
+    fn describe(&self) -> Subject {
+        Subject::Registers
+    }
+
     fn show(&self, state: &Self::State) -> String {
         let all: Vec<String> = state.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         if all.is_empty() { "all nil".into() } else { all.join(", ") }
+    }
+
+    fn touches(&self, call: &Vec<Access>) -> Option<Vec<Value>> {
+        let name = |access: &Access| match access {
+            Access::Read(name, _) | Access::Write(name, _) => name.clone(),
+        };
+        Some(call.iter().map(name).collect())
+    }
+
+    fn fast_path(&self) -> Option<FastPath> {
+        Some(FastPath::Registers)
+    }
+
+    fn heap_bytes(&self, state: &Self::State) -> usize {
+        tree_bytes(state.len(), size_of::<(Value, Value)>())
     }
 
     fn read_only(&self, call: &Vec<Access>) -> bool {

@@ -1,5 +1,6 @@
 //! A lock.
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
@@ -68,8 +69,16 @@ impl Model for Mutex {
         }
     }
 
+    fn describe(&self) -> Subject {
+        Subject::Lock
+    }
+
     fn show(&self, holder: &Option<u64>) -> String {
         holder.map_or("free".into(), |process| format!("held by process {process}"))
+    }
+
+    fn heap_bytes(&self, _state: &Option<u64>) -> usize {
+        0
     }
 
     fn read_only(&self, call: &MutexCall) -> bool {
@@ -91,6 +100,20 @@ mod tests {
         legal(Mutex, "1..2 p0 acquire; 3..6 p1 acquire; 4..5 p0 release; 7..8 p1 release");
         illegal(Mutex, "1..2 p0 acquire; 3..4 p1 acquire; 5..6 p0 release");
         illegal(Mutex, "1..2 p0 acquire; 3..4 p1 release");
+    }
+
+    #[test]
+    fn a_client_that_goes_on_after_an_unknown_operation_is_the_same_to_the_lock() {
+        let mut history = crate::model::script::history("0.. p0 acquire ?; 5..6 p1 release -> true");
+        let answer = |history: &crate::history::History, kind: crate::model::ModelKind| {
+            crate::check::check(history, kind, &crate::check::Options::default()).unwrap().answer
+        };
+        for kind in [Mutex, crate::model::ModelKind::FencingLock, crate::model::ModelKind::Semaphore] {
+            history.ops[1].client = None;
+            assert_eq!(answer(&history, kind), crate::verdict::Answer::Violation, "{kind}");
+            history.ops[1].client = Some(0);
+            assert_eq!(answer(&history, kind), crate::verdict::Answer::Linearizable, "{kind}");
+        }
     }
 
     #[test]

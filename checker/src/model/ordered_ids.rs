@@ -1,5 +1,6 @@
 //! A generator of identifiers that grow.
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
@@ -43,6 +44,14 @@ impl Model for OrderedIds {
 
     fn explain(&self, last: &Option<i64>, Numbered(number): &Numbered) -> String {
         format!("it returned {number}, but {} was given already", last.unwrap_or_default())
+    }
+
+    fn heap_bytes(&self, _state: &Option<i64>) -> usize {
+        0
+    }
+
+    fn describe(&self) -> Subject {
+        Subject::Ids
     }
 
     fn show(&self, last: &Option<i64>) -> String {

@@ -1,7 +1,9 @@
 //! A queue that keeps its order.
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::Model;
+use crate::model::chain::{Fifo, link_bytes};
 use crate::op::{F, Op, Value};
 
 /// First in, first out: enqueue, dequeue (`nil` when it was empty). It starts empty. An indeterminate dequeue took
@@ -24,16 +26,16 @@ pub enum QueueCall {
 
 impl Model for Queue {
     /// The values inside, the next to leave first.
-    type State = Vec<Value>;
+    type State = Fifo<Value>;
     type Call = QueueCall;
-    type Next = Option<Vec<Value>>;
+    type Next = Option<Fifo<Value>>;
 
     fn name(&self) -> &str {
         "queue"
     }
 
-    fn init(&self) -> Vec<Value> {
-        Vec::new()
+    fn init(&self) -> Fifo<Value> {
+        Fifo::default()
     }
 
     fn parse(&self, op: &Op) -> Result<Option<QueueCall>, String> {
@@ -49,16 +51,16 @@ impl Model for Queue {
         }
     }
 
-    fn step(&self, state: &Vec<Value>, call: &QueueCall) -> Option<Vec<Value>> {
+    fn step(&self, state: &Fifo<Value>, call: &QueueCall) -> Option<Fifo<Value>> {
         match call {
-            QueueCall::Enqueue(value) => Some(state.iter().chain([value]).cloned().collect()),
-            QueueCall::Dequeue(value) => (state.first() == Some(value)).then(|| state[1..].to_vec()),
-            QueueCall::Empty => state.is_empty().then(Vec::new),
-            QueueCall::DequeueUnseen => state.get(1..).map(<[Value]>::to_vec),
+            QueueCall::Enqueue(value) => Some(state.with(value.clone())),
+            QueueCall::Dequeue(value) => state.without_first().filter(|_| state.first() == Some(value)),
+            QueueCall::Empty => state.is_empty().then(Fifo::default),
+            QueueCall::DequeueUnseen => state.without_first(),
         }
     }
 
-    fn explain(&self, state: &Vec<Value>, call: &QueueCall) -> String {
+    fn explain(&self, state: &Fifo<Value>, call: &QueueCall) -> String {
         match (call, state.first()) {
             (QueueCall::Enqueue(_), _) => "an enqueue is always possible".into(),
             (QueueCall::Dequeue(value), None) => format!("it returned {value}, but the queue is empty"),
@@ -72,8 +74,16 @@ impl Model for Queue {
         }
     }
 
-    fn show(&self, state: &Vec<Value>) -> String {
-        Value::List(state.as_slice().into()).to_string()
+    fn describe(&self) -> Subject {
+        Subject::Queue
+    }
+
+    fn show(&self, state: &Fifo<Value>) -> String {
+        state.to_string()
+    }
+
+    fn heap_bytes(&self, _state: &Fifo<Value>) -> usize {
+        link_bytes::<Value>()
     }
 
     fn read_only(&self, call: &QueueCall) -> bool {

@@ -1,5 +1,6 @@
 //! A register: one value, read and written whole.
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
@@ -52,8 +53,16 @@ impl Model for Register {
         }
     }
 
+    fn describe(&self) -> Subject {
+        Subject::Register
+    }
+
     fn show(&self, state: &Value) -> String {
         state.to_string()
+    }
+
+    fn heap_bytes(&self, _state: &Value) -> usize {
+        0
     }
 
     fn read_only(&self, call: &RegisterCall) -> bool {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::Model;
+use crate::explain::Subject;
+use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
 /// So many permits: acquire, release. The input is how many permits at once, or `nil` for one. A process can release
@@ -91,10 +92,18 @@ impl Model for Semaphore {
         }
     }
 
+    fn describe(&self) -> Subject {
+        Subject::Permits(self.permits)
+    }
+
     fn show(&self, held: &Self::State) -> String {
         let holders: Vec<String> =
             held.iter().map(|(process, n)| format!("process {process} holds {n}")).collect();
         if holders.is_empty() { "all permits are free".into() } else { holders.join(", ") }
+    }
+
+    fn heap_bytes(&self, state: &Self::State) -> usize {
+        tree_bytes(state.len(), size_of::<(u64, u32)>())
     }
 
     fn read_only(&self, call: &SemaphoreCall) -> bool {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::explain::Subject;
 use crate::fast::FastPath;
-use crate::model::Model;
+use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
 /// A set: add, delete, contains, read of all elements (a list in any order). It starts empty. An `add` may return
@@ -96,8 +97,16 @@ impl Model for Set {
         }
     }
 
+    fn describe(&self) -> Subject {
+        Subject::Set
+    }
+
     fn show(&self, state: &BTreeSet<Value>) -> String {
         format!("{{{}}}", state.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    }
+
+    fn heap_bytes(&self, state: &Self::State) -> usize {
+        tree_bytes(state.len(), size_of::<Value>())
     }
 
     fn read_only(&self, call: &SetCall) -> bool {
@@ -107,10 +116,10 @@ impl Model for Set {
         }
     }
 
-    fn component(&self, call: &SetCall) -> Option<Value> {
+    fn touches(&self, call: &SetCall) -> Option<Vec<Value>> {
         match call {
             SetCall::Add(element, _) | SetCall::Delete(element, _) | SetCall::Contains(element, _) => {
-                Some(element.clone())
+                Some(vec![element.clone()])
             }
             SetCall::Read(_) => None,
         }

@@ -1,6 +1,9 @@
 //! A stack.
 
+use crate::explain::Subject;
+use crate::fast::FastPath;
 use crate::model::Model;
+use crate::model::chain::{Chain, link_bytes};
 use crate::op::{F, Op, Value};
 
 /// Last in, first out: push, pop (`nil` when it was empty). It starts empty. An indeterminate pop took whatever was
@@ -23,16 +26,16 @@ pub enum StackCall {
 
 impl Model for Stack {
     /// The values inside, the top last.
-    type State = Vec<Value>;
+    type State = Chain<Value>;
     type Call = StackCall;
-    type Next = Option<Vec<Value>>;
+    type Next = Option<Chain<Value>>;
 
     fn name(&self) -> &str {
         "stack"
     }
 
-    fn init(&self) -> Vec<Value> {
-        Vec::new()
+    fn init(&self) -> Chain<Value> {
+        Chain::default()
     }
 
     fn parse(&self, op: &Op) -> Result<Option<StackCall>, String> {
@@ -46,18 +49,18 @@ impl Model for Stack {
         }
     }
 
-    fn step(&self, state: &Vec<Value>, call: &StackCall) -> Option<Vec<Value>> {
+    fn step(&self, state: &Chain<Value>, call: &StackCall) -> Option<Chain<Value>> {
         match (call, state.split_last()) {
-            (StackCall::Push(value), _) => Some(state.iter().chain([value]).cloned().collect()),
-            (StackCall::Pop(value), Some((top, rest))) => (top == value).then(|| rest.to_vec()),
-            (StackCall::PopUnseen, Some((_, rest))) => Some(rest.to_vec()),
+            (StackCall::Push(value), _) => Some(state.with(value.clone())),
+            (StackCall::Pop(value), Some((top, rest))) => (top == value).then(|| rest.clone()),
+            (StackCall::PopUnseen, Some((_, rest))) => Some(rest.clone()),
             (StackCall::Pop(_) | StackCall::PopUnseen, None) => None,
-            (StackCall::Empty, top) => top.is_none().then(Vec::new),
+            (StackCall::Empty, top) => top.is_none().then(Chain::default),
         }
     }
 
-    fn explain(&self, state: &Vec<Value>, call: &StackCall) -> String {
-        match (call, state.last()) {
+    fn explain(&self, state: &Chain<Value>, call: &StackCall) -> String {
+        match (call, state.split_last().map(|(top, _)| top)) {
             (StackCall::Push(_), _) => "a push is always possible".into(),
             (StackCall::Pop(value), None) => format!("it returned {value}, but the stack is empty"),
             (StackCall::Pop(value), Some(top)) => format!("it returned {value}, but {top} is on top"),
@@ -68,8 +71,20 @@ impl Model for Stack {
         }
     }
 
-    fn show(&self, state: &Vec<Value>) -> String {
-        Value::List(state.as_slice().into()).to_string()
+    fn describe(&self) -> Subject {
+        Subject::Bag
+    }
+
+    fn show(&self, state: &Chain<Value>) -> String {
+        state.to_string()
+    }
+
+    fn heap_bytes(&self, _state: &Chain<Value>) -> usize {
+        link_bytes::<Value>()
+    }
+
+    fn fast_path(&self) -> Option<FastPath> {
+        Some(FastPath::Stack)
     }
 
     fn read_only(&self, call: &StackCall) -> bool {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::Model;
+use crate::explain::Subject;
+use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
 /// A bag: enqueue, dequeue of any value inside (`nil` when it was empty). It starts empty. An indeterminate dequeue
@@ -89,6 +90,10 @@ impl Model for UnorderedQueue {
         }
     }
 
+    fn describe(&self) -> Subject {
+        Subject::Bag
+    }
+
     fn show(&self, state: &Self::State) -> String {
         let all: Vec<Value> = state
             .iter()
@@ -97,13 +102,17 @@ impl Model for UnorderedQueue {
         Value::List(all.into()).to_string()
     }
 
+    fn heap_bytes(&self, state: &Self::State) -> usize {
+        tree_bytes(state.len(), size_of::<(Value, u32)>())
+    }
+
     fn read_only(&self, call: &BagCall) -> bool {
         *call == BagCall::Empty
     }
 
-    fn component(&self, call: &BagCall) -> Option<Value> {
+    fn touches(&self, call: &BagCall) -> Option<Vec<Value>> {
         match call {
-            BagCall::Enqueue(value) | BagCall::Dequeue(value) => Some(value.clone()),
+            BagCall::Enqueue(value) | BagCall::Dequeue(value) => Some(vec![value.clone()]),
             BagCall::Empty | BagCall::DequeueUnseen => None,
         }
     }

@@ -94,7 +94,7 @@ fn too_high(case: &Case<'_>) -> Option<Finding> {
         let failed = case.recorded().filter(|(_, op)| op.is_fail() && op.f == F::Add && op.call <= read.ret());
         let next = adds(case, at).filter(|(_, add, _)| add.call > read.ret()).min_by_key(|(_, add, _)| add.call);
         let (other, clause) = match (failed.last(), next) {
-            (Some((at, op)), _) => (Some(at), format!("; {} had been reported as failed", who(op))),
+            (Some((at, op)), _) => (Some(at), format!("; {} was reported as failed", who(op))),
             (None, Some((at, op, _))) => {
                 (Some(at), format!("; the next, {}, began {} later", who(op), case.span(read.ret(), op.call)))
             }

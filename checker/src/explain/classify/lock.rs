@@ -2,7 +2,7 @@
 
 use super::{Case, Finding, first};
 use crate::explain::subject::is_refused;
-use crate::explain::words::{on, who};
+use crate::explain::words::{actor, on, who};
 use crate::op::{F, Nanos, Op};
 
 /// The patterns, in order.
@@ -50,12 +50,28 @@ fn two_holders(case: &Case<'_>) -> Option<Finding> {
         let end = first.until.min(second.until);
         let held = match end > second.acquire.ret() {
             true => format!("both held it for {}", case.span(second.acquire.ret(), end)),
-            false => format!("process {} had not released it", first.acquire.process),
+            false => format!("{} had not released it", actor(first.acquire)),
         };
+        if first.acquire.actor() == second.acquire.actor() {
+            let sentence = format!(
+                "{} had the lock{} twice at once: {} succeeded {} after {} had, without a release in between",
+                actor(second.acquire),
+                on(second.acquire),
+                who(second.acquire),
+                case.span(first.acquire.ret(), second.acquire.ret()),
+                who(first.acquire)
+            );
+            return Some(Finding {
+                class: "two-holders",
+                sentence,
+                named: vec![first.at, second.at],
+                missing: None,
+            });
+        }
         let sentence = format!(
-            "processes {} and {} had the lock{} at once: {} succeeded {} after {} had, and {held}",
-            first.acquire.process,
-            second.acquire.process,
+            "{} and {} had the lock{} at once: {} succeeded {} after {} had, and {held}",
+            actor(first.acquire),
+            actor(second.acquire),
             on(second.acquire),
             who(second.acquire),
             case.span(first.acquire.ret(), second.acquire.ret()),
@@ -95,12 +111,13 @@ fn released_by_stranger(case: &Case<'_>) -> Option<Finding> {
         if given < taken {
             return None;
         }
-        let holder = tenures(case).into_iter().rfind(|tenure| tenure.acquire.ret() < release.ret());
+        let holder = tenures(case).into_iter().rfind(|tenure| tenure.acquire.ret() < release.call);
         let (other, clause) = match holder.filter(|holder| holder.acquire.actor() != release.actor()) {
             Some(holder) => {
                 let margin = case.span(holder.acquire.ret(), release.call);
-                (Some(holder.at), format!("{} had taken it {margin} before", who(holder.acquire)))
+                (Some(holder.at), format!("{} had taken it {margin} before it began", who(holder.acquire)))
             }
+            None if taken == 0 => (None, "it had never taken it".to_owned()),
             None => (None, "it had taken it no more often than it had released it before".to_owned()),
         };
         let sentence =
@@ -150,9 +167,9 @@ fn refused_though_free(case: &Case<'_>) -> Option<Finding> {
             return None;
         }
         let last = case
-            .suspects()
-            .into_iter()
-            .find(|(_, op)| op.f == F::Release && !is_refused(op) && op.ret() < attempt.call);
+            .possible()
+            .filter(|(_, op)| op.f == F::Release && !is_refused(op) && op.ret() < attempt.call)
+            .max_by_key(|&(at, op)| (op.ret(), at));
         let since = match last {
             Some((_, release)) => format!(
                 "{}, the last to release it, had completed {} before",

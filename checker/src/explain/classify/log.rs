@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use super::fate::{Fate, Missing, Told};
 use super::unfounded::{Verbs, unfounded};
 use super::{Case, Finding, SUSPECTS_MAX, first};
-use crate::explain::subject::{is_blind, written};
+use crate::explain::subject::{Subject, is_blind, written};
 use crate::explain::words::{on, short, who};
 use crate::op::{F, Nanos, Op, Value};
 
@@ -40,6 +40,27 @@ fn reads<'a>(case: &Case<'a>) -> Vec<(usize, &'a Op)> {
 /// The acknowledged appends of the counterexample, the earliest first.
 fn appends<'a>(case: &Case<'a>) -> Vec<(usize, &'a Op)> {
     case.suspects().into_iter().rev().filter(|(_, op)| op.f == F::Append).collect()
+}
+
+/// Whether an append is the only operation that can have put any of its entry there. Of a text any piece may do that.
+fn is_sole_source(case: &Case<'_>, append_at: usize, entry: &Value) -> bool {
+    let others = case.possible().filter(|&(at, op)| at != append_at && !matches!(op.f, F::Read | F::Get));
+    let mut put = others.flat_map(|(_, op)| match op.f {
+        F::Cas => op.input.as_pair().map(|(_, to)| to),
+        _ => Some(&op.input),
+    });
+    match entry {
+        Value::Str(piece) if !matches!(case.subject, Subject::Log | Subject::NumberedLog) => {
+            let shares = |value: &Value| match value {
+                Value::Str(text) => text.chars().any(|char| piece.contains(char)),
+                _ => false,
+            };
+            let own: Vec<char> = piece.chars().collect();
+            let repeats = own.iter().enumerate().any(|(i, char)| own[i + 1..].contains(char));
+            !repeats && !put.any(shares)
+        }
+        _ => !put.any(|other| other == entry),
+    }
 }
 
 /// Whether something but appends may have changed the content since an instant.
@@ -88,24 +109,31 @@ fn shown_unfounded(case: &Case<'_>) -> Option<Finding> {
 
 fn shown_twice(case: &Case<'_>) -> Option<Finding> {
     reads(case).into_iter().find_map(|(at, op)| {
-        let begun = |entry: &Value| {
-            let append = |other: &Op| other.f == F::Append && other.input == *entry && other.call <= op.ret();
-            case.possible().filter(|(_, other)| append(other)).count()
-        };
         appends_shown(case, op).find_map(|(source, append)| {
-            let (shown, times) = (places(op, &append.input).len(), begun(&append.input));
-            (times == 1 && shown > 1).then(|| {
-                let sentence = format!(
-                    "{}{} shows {} {shown} times, but {} appended it only once",
-                    who(op),
-                    on(op),
-                    short(&append.input),
-                    who(append)
-                );
+            let shown = places(op, &append.input).len();
+            let is_list = matches!(op.output(), Some(Value::List(_)));
+            let times = match is_list {
+                true => {
+                    case.possible().filter(|(_, other)| appends_by(other, &append.input, op.ret())).count()
+                }
+                false if is_sole_source(case, source, &append.input) => 1,
+                false => return None,
+            };
+            (shown > times).then(|| {
+                let subject = format!("{}{} shows {} {shown} times", who(op), on(op), short(&append.input));
+                let sentence = match times {
+                    1 => format!("{subject}, but {} appended it only once", who(append)),
+                    times => format!("{subject}, but it had been appended only {times} times by then"),
+                };
                 Finding { class: "duplicated-entry", sentence, named: vec![source, at], missing: None }
             })
         })
     })
+}
+
+/// Whether an operation that began by an instant appends this entry.
+fn appends_by(op: &Op, entry: &Value, by: Nanos) -> bool {
+    op.f == F::Append && op.input == *entry && op.call <= by
 }
 
 /// The latest appends, whatever became of them, that a read shows.
@@ -118,9 +146,9 @@ fn appends_shown<'a>(case: &Case<'a>, read: &Op) -> impl Iterator<Item = (usize,
 
 fn missing(case: &Case<'_>) -> Option<Finding> {
     reads(case).into_iter().find_map(|(at, op)| {
-        let done = appends(case)
-            .into_iter()
-            .filter(|(_, append)| append.ret() < op.call && !is_overwritten(case, append.call));
+        let is_empty = |append: &Op| append.input == Value::str("");
+        let done = appends(case).into_iter().filter(|(_, append)| !is_empty(append));
+        let done = done.filter(|(_, append)| append.ret() < op.call && !is_overwritten(case, append.call));
         let (append_at, append) =
             done.into_iter().find(|(_, append)| places(op, &append.input).is_empty())?;
         let missing = Missing::new(case, append_at, at, |other| {
@@ -153,10 +181,24 @@ fn missing(case: &Case<'_>) -> Option<Finding> {
 
 fn out_of_order(case: &Case<'_>) -> Option<Finding> {
     reads(case).into_iter().find_map(|(at, op)| {
-        let place = |(at, append): (usize, &'_ Op)| (at, places(op, &append.input)[0]);
-        let shown: Vec<(usize, usize)> = appends_shown(case, op).map(place).collect();
-        shown.iter().find_map(|&(late, place)| {
-            let late = &case.part[late];
+        // Where an entry is shown first; of a text, only if nothing else can be mistaken for it.
+        let place = |(at, append): (usize, &'_ Op)| {
+            let is_list = matches!(op.output(), Some(Value::List(_)));
+            let first = *places(op, &append.input).first()?;
+            (is_list || is_sole_source(case, at, &append.input)).then_some((at, first))
+        };
+        let shown: Vec<(usize, usize)> = appends_shown(case, op).filter_map(place).collect();
+        let is_first = |late: &Op| {
+            let earlier = |(_, other): (usize, &Op)| {
+                other.f == F::Append && other.input == late.input && other.call < late.call
+            };
+            !case.possible().any(earlier)
+        };
+        shown.iter().find_map(|(late_at, place)| {
+            let (late, place) = (&case.part[*late_at], *place);
+            if !is_first(late) {
+                return None;
+            }
             let before =
                 |&&(early, shown): &&(usize, usize)| case.part[early].ret() < late.call && shown > place;
             let (early_at, _) = shown.iter().find(before)?;
@@ -171,7 +213,12 @@ fn out_of_order(case: &Case<'_>) -> Option<Finding> {
                 case.span(early.ret(), late.call),
                 who(late)
             );
-            Some(Finding { class: "out-of-order", sentence, named: vec![*early_at, at], missing: None })
+            Some(Finding {
+                class: "out-of-order",
+                sentence,
+                named: vec![*early_at, *late_at, at],
+                missing: None,
+            })
         })
     })
 }
@@ -201,15 +248,37 @@ fn misnumbered(case: &Case<'_>) -> Option<Finding> {
         );
         return Some(Finding { class: "out-of-order", sentence, named: vec![a, b], missing: None });
     }
+    let displaced = reads(case).into_iter().find_map(|(at, read)| {
+        let Some(Value::List(items)) = read.output() else { return None };
+        let other = |offset: i64| usize::try_from(offset).ok().and_then(|offset| items.get(offset));
+        let is_displaced =
+            |&&(source, offset): &&(usize, i64)| other(offset).is_some_and(|item| *item != op(source).input);
+        let &(source, offset) = appends.iter().find(is_displaced)?;
+        let sentence = format!(
+            "{}{} shows {} at {offset}, where {} put its entry",
+            who(read),
+            on(read),
+            short(other(offset)?),
+            who(op(source))
+        );
+        Some(Finding { class: "moved-entry", sentence, named: vec![source, at], missing: None })
+    });
+    if displaced.is_some() {
+        return displaced;
+    }
     reads(case).into_iter().find_map(|(at, read)| {
         let elsewhere = |&&(source, offset): &&(usize, i64)| match places(read, &op(source).input)[..] {
-            [place] => place as i64 != offset,
+            [place] => place as i64 != offset && is_sole_source(case, source, &op(source).input),
             _ => false,
         };
-        let &(source, _) = appends.iter().find(elsewhere)?;
+        let &(source, offset) = appends.iter().find(elsewhere)?;
         let place = places(read, &op(source).input)[0];
-        let sentence =
-            format!("{}{} shows at {place} what {} appended", who(read), on(read), who(op(source)));
+        let sentence = format!(
+            "{}{} shows at {place} what {} appended at {offset}",
+            who(read),
+            on(read),
+            who(op(source))
+        );
         Some(Finding { class: "moved-entry", sentence, named: vec![source, at], missing: None })
     })
 }

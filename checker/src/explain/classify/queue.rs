@@ -49,8 +49,9 @@ fn taken_unfounded(case: &Case<'_>) -> Option<Finding> {
 fn taken_twice(case: &Case<'_>) -> Option<Finding> {
     let removals = removals(case);
     removals.iter().enumerate().find_map(|(later, &(b, second, value))| {
-        let sources = case.possible().filter(|(_, op)| put(op) == Some(value) && op.call <= case.cut).count();
-        let takers = removals.iter().filter(|(_, _, other)| *other == value).count();
+        let begun = |op: &Op| put(op) == Some(value) && op.call <= second.ret();
+        let sources = case.possible().filter(|(_, op)| begun(op)).count();
+        let takers = removals[later..].iter().filter(|(_, _, other)| *other == value).count();
         let &(a, first, _) = removals[later + 1..].iter().find(|(_, _, other)| *other == value)?;
         if takers <= sources {
             return None;
@@ -58,7 +59,7 @@ fn taken_twice(case: &Case<'_>) -> Option<Finding> {
         let times = if sources == 1 { "once".into() } else { format!("{sources} times") };
         let (name, margin) = (short(value), case.span(first.ret(), second.ret()));
         let sentence = format!(
-            "{name} was taken {}{}: {} returned it, and {margin} later so did {}, though it was put in only {times}",
+            "{name} was taken {}{}: {} returned it, and {margin} later so did {}, though it had been put in only {times} by then",
             if takers == 2 { "twice".into() } else { format!("{takers} times") },
             on(first),
             who(first),

@@ -308,7 +308,7 @@ fn refused(case: &Case<'_>) -> Option<Finding> {
         let &(write_at, write) = suspects.iter().filter(wrote).min_by_key(|(_, write)| write.ret())?;
         let sentence = format!(
             "{}{} was refused although the register held {}: {} had completed {} before it began, and nothing else was \
-             written",
+             written since",
             who(op),
             on(op),
             short(from),

@@ -1,6 +1,8 @@
 //! The violations of replicas that should have converged: elements that a node lacks in the end, or that came from
 //! nowhere.
 
+use std::collections::BTreeSet;
+
 use super::fate::Missing;
 use super::set::seen_unfounded;
 use super::{Case, Finding, first};
@@ -33,20 +35,23 @@ fn lost(case: &Case<'_>) -> Option<Finding> {
             |add: &Op| add.f == F::Add && add.is_ok() && add.ret() < op.call && !there.contains(&add.input);
         let mut lost: Vec<(usize, &Op)> = case.recorded().filter(|(_, add)| lacks(add)).collect();
         lost.sort_by_key(|(_, add)| add.ret());
+        let mut elements: Vec<&Value> = lost.iter().map(|(_, add)| &add.input).collect();
+        let mut seen = BTreeSet::new();
+        elements.retain(|element| seen.insert(*element));
         let &(add_at, add) = lost.iter().find(|(at, _)| case.minimal.iter().any(|(kept, _)| kept == at))?;
-        let names: Vec<String> = lost.iter().take(NAMED_MAX).map(|(_, add)| short(&add.input)).collect();
-        let more = match lost.len().saturating_sub(NAMED_MAX) {
+        let names: Vec<String> = elements.iter().take(NAMED_MAX).map(|element| short(*element)).collect();
+        let more = match elements.len().saturating_sub(NAMED_MAX) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
         let elsewhere =
             case.recorded().any(|(_, other)| shown(other).is_some_and(|items| items.contains(&add.input)));
-        let fate = if elsewhere { "other nodes show it" } else { "no node shows it" };
+        let fate = if elsewhere { "another final read shows it" } else { "no final read shows it" };
         let sentence = format!(
             "{}'s final read{} lacks {}: {}{more}; {} had completed {} before it began, and {fate}",
             op.node.as_deref().map_or_else(|| format!("process {}", op.process), str::to_owned),
             on(op),
-            count(lost.len(), "acknowledged element"),
+            count(elements.len(), "acknowledged element"),
             names.join(" "),
             who(add),
             case.span(add.ret(), op.call)
@@ -62,8 +67,13 @@ fn diverged(case: &Case<'_>) -> Option<Finding> {
         let there = shown(op)?;
         case.suspects().into_iter().find_map(|(other_at, other)| {
             let element = shown(other)?.iter().find(|element| !there.contains(element))?;
+            let acknowledged = |add: &Op| add.f == F::Add && add.is_ok() && add.input == *element;
+            let promise = match case.recorded().any(|(_, add)| acknowledged(add)) {
+                true => "was acknowledged only later",
+                false => "was never acknowledged",
+            };
             let sentence = format!(
-                "{} and {}{} have not converged: only the one shows {}, whose addition was never acknowledged",
+                "{} and {}{} have not converged: only the first shows {}, whose addition {promise}",
                 who(other),
                 who(op),
                 on(op),

@@ -98,7 +98,7 @@ fn registers() {
     assert_eq!(
         said("0 write 1 @ 1..4\n 1 write 2 @ 5..9\n 3 cas 2 5 -> false @ 21..25"),
         "false-refusal: process 3's `cas 2→5 ≠` on k was refused although the register held 2: process 1's `write 2` \
-         had completed 12 ms before it began, and nothing else was written"
+         had completed 12 ms before it began, and nothing else was written since"
     );
     assert_eq!(
         said("7 cas 8 9 @ 1..\n 3 read -> 9 @ 30..40"),
@@ -122,7 +122,7 @@ fn counters() {
     assert_eq!(
         said("1 add 5 @ 1..2\n 2 add 1 @ 1..3 fail\n 3 read -> 6 @ 4..9"),
         "phantom-increment: process 3's `read → 6` on k counts too much: all that had been added by the time it \
-         returned comes to 5 at most; process 2's `add 1` had been reported as failed"
+         returned comes to 5 at most; process 2's `add 1` was reported as failed"
     );
     assert_eq!(
         said("1 add 1 @ 1..\n 4 read -> 1 @ 2..3\n 3 read -> 0 @ 15..16"),
@@ -166,7 +166,7 @@ fn queues() {
     assert_eq!(
         said("2 enqueue 7 @ 1..3\n 1 dequeue -> 7 @ 10..20\n 3 dequeue -> 7 @ 15..32"),
         "taken-twice: 7 was taken twice on k: process 1's `dequeue → 7` returned it, and 12 ms later so did process \
-         3's `dequeue → 7`, though it was put in only once"
+         3's `dequeue → 7`, though it had been put in only once by then"
     );
     assert_eq!(
         said("2 enqueue 7 @ 1..3\n 1 dequeue -> nil @ 15..20!\n 3 dequeue -> 7 @ 32..40"),
@@ -279,7 +279,7 @@ fn logs() {
     );
     assert_eq!(
         said("1 append 7 -> 1 @ 1..9\n 3 read -> [7] @ 21..30"),
-        "moved-entry: process 3's `read → [7]` on k shows at 0 what process 1's `append 7 → 1` appended"
+        "moved-entry: process 3's `read → [7]` on k shows at 0 what process 1's `append 7 → 1` appended at 1"
     );
 }
 
@@ -297,7 +297,7 @@ fn locks() {
     let said = |lines| said(Subject::Lock, lines);
     assert_eq!(
         said("1 acquire @ 1..10\n 4 acquire @ 20..30\n 4 release @ 60..62\n 1 release @ 240..250"),
-        "two-holders: processes 1 and 4 had the lock on k at once: process 4's `acquire` succeeded 20 ms after process \
+        "two-holders: process 1 and process 4 had the lock on k at once: process 4's `acquire` succeeded 20 ms after process \
          1's `acquire` had, and both held it for 30 ms"
     );
     assert_eq!(
@@ -308,12 +308,12 @@ fn locks() {
     assert_eq!(
         said("1 acquire @ 1..3\n 2 release @ 15..20"),
         "released-by-stranger: process 2's `release` on k succeeded, though it did not hold the lock: process 1's \
-         `acquire` had taken it 12 ms before"
+         `acquire` had taken it 12 ms before it began"
     );
     assert_eq!(
         said("2 release @ 15..20"),
-        "released-by-stranger: process 2's `release` on k succeeded, though it did not hold the lock: it had taken it \
-         no more often than it had released it before"
+        "released-by-stranger: process 2's `release` on k succeeded, though it did not hold the lock: it had never \
+         taken it"
     );
     assert_eq!(
         said("1 acquire @ 1..3\n 1 release -> false @ 15..20"),
@@ -351,7 +351,7 @@ fn replicas() {
     assert_eq!(
         said("2 add 7 @ 1..3\n 2 add 8 @ 4..5\n 1 read final -> [] @ 15..20"),
         "lost-element: process 1's final read on k lacks 2 acknowledged elements: 7 8; process 2's `add 7` had \
-         completed 12 ms before it began, and no node shows it"
+         completed 12 ms before it began, and no final read shows it"
     );
     assert_eq!(
         said("2 add 7 @ 1..3\n 1 read final -> [7 9] @ 15..20"),
@@ -360,7 +360,7 @@ fn replicas() {
     assert_eq!(
         said("2 add 7 @ 1..\n 1 read final -> [7] @ 12..13\n 3 read final -> [] @ 15..20"),
         "diverged: process 1's `read final → [7]` and process 3's `read final → []` on k have not converged: only the \
-         one shows 7, whose addition was never acknowledged"
+         first shows 7, whose addition was never acknowledged"
     );
 }
 
@@ -370,9 +370,9 @@ fn anything_else() {
     let part = Recorded::new(Subject::Other, &ops, |_| false);
     let case = Case::new(&part, &Sub::whole(&part));
     assert_eq!(
-        case.no_order(1, 1).sentence,
-        "no legal order exists for these 2 operations on k: the longest legal prefix has 1, and after it none of the \
-         1 candidate fits"
+        case.no_order(1, Some((1, "the lock is held"))).sentence,
+        "no legal order exists for these 2 operations on k: after 1 of them, process 1's `write 2` cannot come next (the \
+         lock is held)"
     );
 }
 

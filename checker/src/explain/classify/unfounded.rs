@@ -35,11 +35,12 @@ pub(super) fn unfounded(
     Some(match (failed, later) {
         (Some(&(source, failed)), _) => {
             let told = match failed.completed {
-                Some(told) if told < op.call => format!(" {} before it began", case.span(told, op.call)),
-                _ => String::new(),
+                Some(told) if told < op.call => {
+                    format!("had been reported as failed {} before it began", case.span(told, op.call))
+                }
+                _ => "was reported as failed".to_owned(),
             };
-            let sentence =
-                format!("{subject} {value}, but {} had been reported as failed{told}", who(failed));
+            let sentence = format!("{subject} {value}, but {} {told}", who(failed));
             Finding { class: "aborted-read", sentence, named: vec![source, at], missing: None }
         }
         (None, Some(&(source, later))) => {

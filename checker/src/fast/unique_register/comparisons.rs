@@ -26,7 +26,7 @@ use std::vec::IntoIter;
 
 use super::{Block, Cluster, NIL, NONE, Register, Stood};
 use crate::fast::broken;
-use crate::op::{F, Nanos};
+use crate::op::Nanos;
 
 /// The sweep: what is in order so far, and what is left.
 struct Sweep<'a> {
@@ -84,8 +84,8 @@ pub(super) fn place_failed(
     let mut by_last_call: Vec<usize> = (0..blocks.len()).collect();
     by_last_call.sort_unstable_by_key(|&i| blocks[i].s.0);
     let unseen = (0..ops.len()).filter(|&at| register.value[at] != NONE && member_of[at].0 == NONE);
-    let (compared, spare): (Vec<usize>, Vec<usize>) = unseen.partition(|&at| ops[at].f == F::Cas);
     let from = |at: usize| register.clusters[register.value[at] as usize].parent;
+    let (compared, spare): (Vec<usize>, Vec<usize>) = unseen.partition(|&at| from(at) != NONE);
     let mut spare_cas: Vec<(u32, usize)> = compared.into_iter().map(|at| (from(at), at)).collect();
     spare_cas.sort_unstable();
     let mut end_by = vec![Nanos::MAX; blocks.len()];

@@ -1,0 +1,296 @@
+//! Histories of clients that share an object: what they did at the same time is drawn at random, what they saw is what one
+//! object would have shown them. A wrong one has a single answer that comes from an earlier state.
+//!
+//! This knows nothing of the checker, and nothing here is made for it: no value is written once where the object's users
+//! would repeat it, and whether a wrong answer can be told is for the checkers to find out.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::fmt::Write as _;
+
+use tribunal_checker::generate::SplitMix64;
+
+/// Which history.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) object: &'static str,
+    pub(crate) ops: usize,
+    pub(crate) clients: usize,
+    pub(crate) unknown: usize,
+    /// At which fraction of the history an answer is wrong.
+    pub(crate) wrong: Option<f64>,
+    pub(crate) seed: u64,
+}
+
+/// The objects: a name, our model, the other checker's.
+pub(crate) const OBJECTS: [(&str, &str, &str); 15] = [
+    ("register", "cas-register", "cas-register"),
+    ("register-unique", "cas-register", "cas-register"),
+    ("kv", "kv", "kv"),
+    ("kv-letters", "kv", "kv"),
+    ("counter", "counter", "counter"),
+    ("counter-told", "counter", "counter"),
+    ("queue", "queue", "queue"),
+    ("queue-few", "queue", "queue"),
+    ("stack", "stack", "stack"),
+    ("unordered-queue", "unordered-queue", "unordered-queue"),
+    ("set", "set", "set-elements"),
+    ("log", "log", "log"),
+    ("mutex", "mutex", "mutex"),
+    ("semaphore", "semaphore", "semaphore"),
+    ("multi-register", "multi-register", "multi-register"),
+];
+
+/// What is asked: name, key, input; values as JSON.
+type Asked = (&'static str, String, String);
+
+/// One object; a string for each key or element, a list where it has an order.
+#[derive(Clone, Default)]
+struct Object {
+    values: BTreeMap<String, String>,
+    list: VecDeque<String>,
+    number: i64,
+}
+
+const NULL: &str = "null";
+
+impl Object {
+    /// What the object answers, and becomes.
+    fn apply(&mut self, object: &str, client: usize, (f, key, input): &Asked) -> String {
+        let told = object == "counter-told";
+        match *f {
+            "read" if object.starts_with("counter") => self.number.to_string(),
+            "read" if object == "log" => {
+                format!("[{}]", self.list.iter().cloned().collect::<Vec<_>>().join(","))
+            }
+            "read" | "get" => self.values.get(key).cloned().unwrap_or(NULL.into()),
+            "write" | "put" => {
+                self.values.insert(key.clone(), input.clone());
+                NULL.into()
+            }
+            "cas" => {
+                let (from, to) = input[1..input.len() - 1].split_once(',').expect("a pair");
+                let holds = self.values.get(key).map_or(NULL, |value| value) == from;
+                if holds {
+                    self.values.insert(key.clone(), to.to_owned());
+                }
+                holds.to_string()
+            }
+            "append" if object == "log" => {
+                self.list.push_back(input.clone());
+                (self.list.len() - 1).to_string()
+            }
+            "append" => {
+                let text = self.values.entry(key.clone()).or_insert("\"\"".into());
+                *text = format!("{}{}", &text[..text.len() - 1], &input[1..]);
+                NULL.into()
+            }
+            "add" if object.starts_with("counter") => {
+                self.number += input.parse::<i64>().expect("a number");
+                if told { self.number.to_string() } else { NULL.into() }
+            }
+            "add" => (self.values.insert(input.clone(), NULL.into()).is_none()).to_string(),
+            "delete" => self.values.remove(input).is_some().to_string(),
+            "contains" => self.values.contains_key(input).to_string(),
+            "enqueue" | "push" => {
+                self.list.push_back(input.clone());
+                NULL.into()
+            }
+            "dequeue" if object == "unordered-queue" => {
+                let any = self.list.len() / 2;
+                self.list.swap_remove_back(any).unwrap_or(NULL.into())
+            }
+            "dequeue" => self.list.pop_front().unwrap_or(NULL.into()),
+            "pop" => self.list.pop_back().unwrap_or(NULL.into()),
+            "acquire" | "release" => self.permit(object, client, *f == "acquire").to_string(),
+            _ => self.transact(input),
+        }
+    }
+
+    /// A lock is a list of holders with room for one, a semaphore one with room for two.
+    fn permit(&mut self, object: &str, client: usize, acquires: bool) -> bool {
+        let room = if object == "mutex" { 1 } else { 2 };
+        let me = client.to_string();
+        match (acquires, self.list.iter().position(|holder| *holder == me)) {
+            (true, _) if self.list.len() < room => {
+                self.list.push_back(me);
+                true
+            }
+            (false, Some(at)) => self.list.remove(at).is_some(),
+            _ => false,
+        }
+    }
+
+    fn transact(&mut self, input: &str) -> String {
+        let mut output = String::new();
+        for access in input[2..input.len() - 2].split("],[") {
+            let mut fields = access.split(',');
+            let (f, name, value) = (fields.next().unwrap(), fields.next().unwrap(), fields.next().unwrap());
+            if f == "\"w\"" {
+                self.values.insert(name.to_owned(), value.to_owned());
+            }
+            let now = self.values.get(name).map_or(NULL, |value| value);
+            let _ = write!(output, ",[{f},{name},{now}]");
+        }
+        format!("[{}]", &output[1..])
+    }
+}
+
+/// What a client asks next.
+fn ask(object: &str, random: &mut SplitMix64, client: usize, at: usize, holds: bool, last: &str) -> Asked {
+    let text = |n: u64| n.to_string();
+    let (f, key, input) = match object {
+        "register" => match random.below(3) {
+            0 => ("read", String::new(), NULL.into()),
+            1 => ("write", String::new(), text(random.below(10))),
+            _ => ("cas", String::new(), format!("[{},{}]", random.below(10), random.below(10))),
+        },
+        "register-unique" => match random.below(3) {
+            0 => ("read", String::new(), NULL.into()),
+            1 => ("write", String::new(), text(at as u64)),
+            _ => ("cas", String::new(), format!("[{last},{at}]")),
+        },
+        "kv" | "kv-letters" => {
+            let key = text(random.below(10));
+            let letter = ["a", "b", "c"][random.below(3) as usize];
+            let fragment =
+                if object == "kv" { format!("\"x {client} {at} y\"") } else { format!("\"{letter}\"") };
+            match random.below(10) {
+                0 => ("put", key, fragment),
+                1..5 => ("append", key, fragment),
+                _ => ("get", key, NULL.into()),
+            }
+        }
+        "counter" | "counter-told" => match random.below(2) {
+            0 => ("read", String::new(), NULL.into()),
+            _ => ("add", String::new(), text(1 + random.below(3))),
+        },
+        "queue" | "queue-few" | "unordered-queue" => match random.below(2) {
+            0 => (
+                "enqueue",
+                String::new(),
+                text(if object == "queue-few" { random.below(3) } else { at as u64 }),
+            ),
+            _ => ("dequeue", String::new(), NULL.into()),
+        },
+        "stack" => match random.below(2) {
+            0 => ("push", String::new(), text(at as u64)),
+            _ => ("pop", String::new(), NULL.into()),
+        },
+        "set" => {
+            (["add", "delete", "contains"][random.below(3) as usize], String::new(), text(random.below(20)))
+        }
+        "log" => match random.below(20) {
+            0 => ("read", String::new(), NULL.into()),
+            _ => ("append", String::new(), text(at as u64)),
+        },
+        "mutex" | "semaphore" => (if holds { "release" } else { "acquire" }, String::new(), NULL.into()),
+        _ => {
+            let access = |random: &mut SplitMix64| match random.below(2) {
+                0 => format!("[\"r\",{},null]", random.below(20)),
+                _ => format!("[\"w\",{},{at}]", random.below(20)),
+            };
+            let (one, other) = (access(random), access(random));
+            let both = one.split(',').nth(1) != other.split(',').nth(1) && random.below(3) == 0;
+            ("txn", String::new(), if both { format!("[{one},{other}]") } else { format!("[{one}]") })
+        }
+    };
+    (f, key, input)
+}
+
+/// The instants of a client's life, in the order in which they come at one time.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Moment {
+    Call,
+    Effect,
+    Return,
+}
+
+/// A line of the history in the making.
+struct Line {
+    client: usize,
+    asked: Asked,
+    answer: Option<String>,
+    call: u64,
+    ret: u64,
+    unknown: bool,
+}
+
+/// The history, one finished operation a line.
+pub(crate) fn history(plan: &Plan) -> String {
+    let mut random = SplitMix64::new(plan.seed);
+    let mut agenda = BinaryHeap::new();
+    let mut object = Object::default();
+    let mut earlier: Option<Object> = None;
+    let mut lines: Vec<Line> = Vec::new();
+    // Per client: its name, its operation, what it saw last, whether it holds a permit.
+    let mut clients: Vec<(usize, usize, String, bool)> =
+        (0..plan.clients).map(|client| (client, 0, NULL.to_owned(), false)).collect();
+    let (mut names, mut unknown_left, mut wrong) = (plan.clients, plan.unknown, plan.wrong);
+    for client in 0..plan.clients {
+        agenda.push(Reverse((random.below(1000), Moment::Call, client)));
+    }
+    while let Some(Reverse((now, moment, client))) = agenda.pop() {
+        let (name, at, last, holds) = &mut clients[client];
+        match moment {
+            Moment::Call if lines.len() == plan.ops => {}
+            Moment::Call => {
+                *at = lines.len();
+                let asked = ask(plan.object, &mut random, *name, *at, *holds, last);
+                let unknown = random.below((plan.ops - *at) as u64) < unknown_left as u64;
+                unknown_left -= usize::from(unknown);
+                // Whoever is never heard of again holds nothing for ever.
+                let happens =
+                    !unknown || asked.0 == "release" || asked.0 != "acquire" && random.below(2) == 0;
+                let (effect, ret) = (now + 1 + random.below(1000), now + 1001 + random.below(1000));
+                if happens {
+                    agenda.push(Reverse((effect, Moment::Effect, client)));
+                }
+                agenda.push(Reverse((ret, Moment::Return, client)));
+                lines.push(Line { client: *name, asked, answer: None, call: now, ret, unknown });
+                let start = |fraction: f64| (fraction * plan.ops as f64) as usize;
+                if earlier.is_none() && wrong.is_some_and(|f| lines.len() + 4 * plan.clients > start(f)) {
+                    earlier = Some(object.clone());
+                }
+            }
+            Moment::Effect => {
+                let line = &mut lines[*at];
+                let mut answer = object.apply(plan.object, line.client, &line.asked);
+                let late = wrong.is_some_and(|f| *at as f64 >= f * plan.ops as f64) && !line.unknown;
+                if let (true, Some(mut earlier)) = (late, earlier.clone()) {
+                    let stale = earlier.apply(plan.object, line.client, &line.asked);
+                    if stale != answer {
+                        (answer, wrong) = (stale, None);
+                    }
+                }
+                line.answer = Some(answer);
+            }
+            Moment::Return => {
+                let line = &lines[*at];
+                let answer = line.answer.as_deref().unwrap_or(NULL);
+                match line.asked.0 {
+                    "read" => last.replace_range(.., answer),
+                    "write" => last.replace_range(.., &line.asked.2),
+                    "acquire" => *holds = answer == "true",
+                    "release" => *holds = false,
+                    _ => {}
+                }
+                if line.unknown {
+                    (*name, *holds) = (names, false);
+                    names += 1;
+                }
+                agenda.push(Reverse((now + 1 + random.below(100), Moment::Call, client)));
+            }
+        }
+    }
+    let mut text = String::new();
+    for Line { client, asked: (f, key, input), answer, call, ret, unknown } in &lines {
+        let answer = answer.as_deref().filter(|_| !unknown).unwrap_or(NULL);
+        let ret = if *unknown { NULL.to_owned() } else { ret.to_string() };
+        let _ = writeln!(
+            text,
+            r#"{{"client":{client},"f":"{f}","key":"{key}","in":{input},"out":{answer},"call":{call},"ret":{ret}}}"#
+        );
+    }
+    text
+}

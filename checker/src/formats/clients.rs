@@ -1,0 +1,96 @@
+//! Clients that have names instead of numbers.
+//!
+//! A process that invokes is a client, whatever it is called; one that is only told about, as `:nemesis` is, is not. A
+//! named client gets a number that no other has, and another one after an operation of unknown outcome: a process ends
+//! with that, and a name cannot change.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::op::{Event, Kind, Op};
+
+/// Never a client, even where it is recorded as one.
+const NEMESIS: &str = "nemesis";
+
+/// The named clients of a history, by number while it is being read.
+#[derive(Default)]
+pub(super) struct Clients {
+    known: HashMap<String, Named>,
+    /// The name behind each number, the latest last.
+    names: Vec<String>,
+}
+
+struct Named {
+    first: u64,
+    now: u64,
+    /// Whether the outcome of its last operation is unknown.
+    has_ended: bool,
+}
+
+/// Numbers from here on stand for names until all are known.
+const NAMED_MIN: u64 = 1 << 62;
+
+impl Clients {
+    /// Makes an event one of the client of this name; `None` if that is not a client.
+    fn event(&mut self, name: &str, mut event: Event) -> Option<Event> {
+        let next = NAMED_MIN + self.names.len() as u64;
+        if !self.known.contains_key(name) {
+            if event.kind != Kind::Invoke || name == NEMESIS {
+                return None;
+            }
+            self.names.push(name.to_owned());
+            self.known.insert(name.to_owned(), Named { first: next, now: next, has_ended: false });
+        }
+        let named = self.known.get_mut(name)?;
+        if event.kind == Kind::Invoke && named.has_ended {
+            (named.now, named.has_ended) = (NAMED_MIN + self.names.len() as u64, false);
+            self.names.push(name.to_owned());
+        }
+        named.has_ended |= event.kind == Kind::Info;
+        event.process = named.now;
+        event.client = (named.now != named.first).then_some(named.first);
+        Some(event)
+    }
+
+    /// Whether events of this name are not a client's, as far as is known when one of this kind comes.
+    pub(super) fn knows_nothing_of(&self, name: &str, kind: Kind) -> bool {
+        kind != Kind::Invoke && !self.known.contains_key(name) || name == NEMESIS
+    }
+
+    /// An event of a process that has a number or a name; `None` if that is not a client.
+    pub(super) fn of(&mut self, process: Option<u64>, name: &str, event: Event) -> Option<Event> {
+        match process {
+            Some(process) => Some(Event { process, ..event }),
+            None => self.event(name, event),
+        }
+    }
+
+    /// The words of a complaint with names in place of numbers.
+    pub(super) fn named(&self, complaint: String) -> String {
+        let numbered = self.names.iter().enumerate().rev();
+        numbered.fold(complaint, |said, (at, name)| said.replace(&(NAMED_MIN + at as u64).to_string(), name))
+    }
+
+    /// Gives the named clients the smallest numbers that are free. Returns what is to be said of each.
+    pub(super) fn number(&self, ops: &mut [Op]) -> Option<String> {
+        if self.names.is_empty() {
+            return None;
+        }
+        let taken: HashSet<u64> = ops.iter().map(|op| op.process).collect();
+        let mut free = (0..).filter(|process| !taken.contains(process));
+        let numbers: Vec<u64> =
+            self.names.iter().map(|_| free.next().expect("numbers do not run out")).collect();
+        let numbered = |process: &mut u64| {
+            if let Some(at) = process.checked_sub(NAMED_MIN) {
+                *process = numbers[at as usize];
+            }
+        };
+        for op in ops {
+            numbered(&mut op.process);
+            op.client.iter_mut().for_each(numbered);
+        }
+        let said = self.names.iter().zip(&numbers).take(8);
+        let said: Vec<String> = said.map(|(name, number)| format!("`{name}` is process {number}")).collect();
+        let more = if self.names.len() > said.len() { ", ..." } else { "" };
+        Some(format!("clients with names: {}{more}", said.join(", ")))
+    }
+}
