@@ -102,6 +102,10 @@ fn in_jepsens_words(op: &mut Op) {
     if matches!(op.f, F::Read | F::Get) {
         op.input = Value::Nil;
     }
+    // What is written may be known only in the end.
+    if op.input.is_nil() && matches!(op.f, F::Write | F::Put | F::Append | F::Enqueue | F::Push | F::Add) {
+        op.input = op.output().cloned().unwrap_or_default();
+    }
     match (&op.f, &mut op.outcome) {
         (F::Cas, Outcome::Ok(Value::Bool(false))) => op.error = None,
         (F::Cas, Outcome::Ok(output)) => *output = Value::Bool(true),
