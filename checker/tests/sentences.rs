@@ -216,6 +216,43 @@ const TEMPLATES: &[(&str, Facts)] = &[
         not_again(read, 0, 1, 3)?;
         before(read, 1, 0, 2)
     }),
+    ("{} misses {}, which had completed {} before this read began, and {} was not written again", |read| {
+        not_again(read, 0, 1, 3)?;
+        read.says(3, &shown(read.op(0)?))?;
+        before(read, 1, 0, 2)
+    }),
+    ("{} misses {}, which had completed {} before it began, and {} was not written again", |read| {
+        not_again(read, 0, 1, 3)?;
+        before(read, 1, 0, 2)
+    }),
+    (
+        "{} is stale: {} had completed {} before this read began, and {} was not written again; {} saw it, or what came after it, {} later",
+        |read| {
+            not_again(read, 0, 1, 3)?;
+            read.says(3, &shown(read.op(0)?))?;
+            before(read, 1, 0, 2)?;
+            before(read, 0, 4, 5)
+        },
+    ),
+    (
+        "{} found a stale value: {} had completed {} before it began, and {} was not written again; {} saw it, or what came after it, {} later",
+        |read| {
+            not_again(read, 0, 1, 3)?;
+            before(read, 1, 0, 2)?;
+            before(read, 0, 4, 5)
+        },
+    ),
+    (
+        "{} was acknowledged, but is lost: {}, {} later, does not show it, and neither does the one later observation",
+        |read| never_seen(read, 1),
+    ),
+    (
+        "{} was acknowledged, but is lost: {}, {} later, does not show it, and neither do the {} later observations",
+        |read| {
+            let later = read.holes[3].parse().map_err(|_| "a number")?;
+            never_seen(read, later)
+        },
+    ),
     ("{} and {} both succeeded from the same {}, which was there only once", |read| {
         for at in [0, 1] {
             let from = read.op(at)?.input.as_pair().map(|(from, _)| from.to_string()).unwrap_or_default();
@@ -223,28 +260,6 @@ const TEMPLATES: &[(&str, Facts)] = &[
         }
         Ok(())
     }),
-    (
-        "{} was acknowledged, but is lost: nobody ever saw {}, and all {} reads between it and the next write returned {}; the first (process {}) began {} after the acknowledgement",
-        |read| {
-            let write = read.op(0)?;
-            read.says(1, wrote(write).ok_or("it writes")?)?;
-            let saw = |op: &Op| matches!(op.f, F::Read | F::Get) && shown(op) == read.holes[1];
-            must(!read.ok().any(saw), "nobody saw it")?;
-            let next = read
-                .possible()
-                .filter(|op| !std::ptr::eq(*op, write) && wrote(op).is_some() && op.ret() > write.call);
-            let until = next.map(|op| op.call).min().unwrap_or(u64::MAX);
-            let between =
-                |op: &&Op| matches!(op.f, F::Read | F::Get) && op.call > write.ret() && op.ret() < until;
-            let mut reads: Vec<&Op> = read.ok().filter(between).collect();
-            reads.sort_by_key(|op| op.call);
-            read.says(2, &reads.len())?;
-            must(reads.iter().all(|op| shown(op) == read.holes[3]), "all returned that")?;
-            let process: u64 = read.holes[4].parse().map_err(|_| "a process")?;
-            let first = reads.iter().find(|op| op.call == reads[0].call && op.process == process);
-            read.span(5, write.ret(), first.ok_or("the first is another")?.call)
-        },
-    ),
     (
         "{} went back in time: {} had found another value {} before it began, and {} was not written in between",
         |read| before(read, 1, 0, 2),
@@ -405,25 +420,31 @@ const TEMPLATES: &[(&str, Facts)] = &[
         let acknowledged = read.ok().any(|add| add.f == F::Add && add.input.to_string() == read.holes[2]);
         read.says(3, &if acknowledged { "was acknowledged only later" } else { "was never acknowledged" })
     }),
-    ("{} misses {}: {} had completed {} before it began, and nobody deleted it; {}", |read| {
+    ("{} misses {}: {} had completed {} before it began, and nobody deleted it", |read| {
         not_deleted(read, 0, 1)?;
-        before(read, 2, 0, 3)?;
-        let there = |other: &&Op| match other.f {
-            F::Contains => other.input.to_string() == read.holes[1] && shown(other) == "true",
-            F::Read => shows(other, &read.holes[1]),
-            _ => false,
-        };
-        let first = read.ok().filter(there).map(Op::ret).min();
-        let end = read.op(0)?.ret();
-        read.says(
-            4,
-            &match first {
-                None => "nobody has ever seen it".to_owned(),
-                Some(first) if first > end => format!("it was first seen {} ns later", first - end),
-                Some(_) => "it was seen meanwhile".to_owned(),
-            },
-        )
+        before(read, 2, 0, 3)
     }),
+    (
+        "{} misses {}: {} had completed {} before it began, and nobody deleted it; {} saw it, or what came after it, {} later",
+        |read| {
+            not_deleted(read, 0, 1)?;
+            must(contains(read.op(4)?, &read.holes[1]), "it was seen")?;
+            before(read, 2, 0, 3)?;
+            before(read, 0, 4, 5)
+        },
+    ),
+    (
+        "{} misses {}: {} had completed {} before it began, and nobody deleted it; nobody has seen it since",
+        |read| {
+            not_deleted(read, 0, 1)?;
+            before(read, 2, 0, 3)?;
+            let end = read.op(0)?.ret();
+            must(
+                !read.ok().any(|op| op.call > end && contains(op, &read.holes[1])),
+                "nobody has seen it since",
+            )
+        },
+    ),
     ("{} still shows {}: {} had completed {} before it began, and nobody added it again", |read| {
         let (op, delete) = (read.op(0)?, read.op(2)?);
         let again = |add: &Op| {
@@ -469,26 +490,30 @@ const TEMPLATES: &[(&str, Facts)] = &[
         read.says(1, &items[place])?;
         must(items[place] != append.input, "it is another entry")
     }),
-    ("{} misses {}: {} had completed {} before it began; {}", |read| {
+    ("{} misses {}: {} had completed {} before it began", |read| {
+        must(!shows(read.op(0)?, &read.holes[1]), "it does not show it")?;
+        before(read, 2, 0, 3)
+    }),
+    (
+        "{} misses {}: {} had completed {} before it began; {} saw it, or what came after it, {} later",
+        |read| {
+            must(!shows(read.op(0)?, &read.holes[1]), "it does not show it")?;
+            before(read, 2, 0, 3)?;
+            before(read, 0, 4, 5)
+        },
+    ),
+    ("{} misses {}: {} had completed {} before it began; it had been shown {} before", |read| {
         must(!shows(read.op(0)?, &read.holes[1]), "it does not show it")?;
         before(read, 2, 0, 3)?;
-        let op = read.op(0)?;
-        let first = read
-            .ok()
-            .filter(|other| matches!(other.f, F::Read | F::Get) && shows(other, &read.holes[1]))
-            .map(Op::ret)
-            .min();
-        read.says(
-            4,
-            &match first {
-                None => "no read has ever shown it".to_owned(),
-                Some(first) if first < op.call => format!("it had been shown {} ns before", op.call - first),
-                Some(first) if first > op.ret() => {
-                    format!("it was first shown {} ns later", first - op.ret())
-                }
-                Some(_) => "another read showed it meanwhile".to_owned(),
-            },
-        )
+        let reads = read.ok().filter(|op| matches!(op.f, F::Read | F::Get) && shows(op, &read.holes[1]));
+        read.span(4, reads.map(Op::ret).min().ok_or("a read showed it")?, read.op(0)?.call)
+    }),
+    ("{} misses {}: {} had completed {} before it began; no read has shown it since", |read| {
+        must(!shows(read.op(0)?, &read.holes[1]), "it does not show it")?;
+        before(read, 2, 0, 3)?;
+        let end = read.op(0)?.ret();
+        let shown = |op: &Op| matches!(op.f, F::Read | F::Get) && op.call > end && shows(op, &read.holes[1]);
+        must(!read.ok().any(shown), "no read has shown it since")
     }),
     ("{} shows {} before {}, but {} had completed {} before {} began", |read| {
         let place = |value: &str| match read.op(0).map(|op| op.output().cloned()) {
@@ -550,6 +575,17 @@ const TEMPLATES: &[(&str, Facts)] = &[
             };
             read.says(5, &times(puts, ["once", ""]))?;
             must(takes > puts, "it was taken more often than put in")
+        },
+    ),
+    ("{} found nothing, but {} had completed {} before it began, and {} had not been taken", |read| {
+        not_taken_before(read, 3, read.op(0)?.call)?;
+        before(read, 1, 0, 2)
+    }),
+    (
+        "{} was acknowledged {} before {} began, but {} had not been taken when {} took what came after",
+        |read| {
+            not_taken_before(read, 3, read.op(4)?.call)?;
+            before(read, 0, 2, 1)
         },
     ),
     (
@@ -747,7 +783,13 @@ const TEMPLATES: &[(&str, Facts)] = &[
     ("no legal order exists for {}: after {} of them, {} cannot come next ({})", |read| {
         all_of_them(read)?;
         read.says(1, &read.violation.order.len())?;
-        must(read.violation.impossible.iter().any(|way| way.reason == read.holes[3]), "that is why")?;
+        must(
+            read.violation.impossible.iter().any(|way| {
+                // That it holds of these operations alone is said of a way, and not of the operation.
+                way.reason.trim_end_matches(", by these operations alone") == read.holes[3]
+            }),
+            "that is why",
+        )?;
         read.op(2).map(drop)
     }),
     ("no legal order exists for {}: {} cannot be the first ({})", |read| {
@@ -769,6 +811,32 @@ fn at_most(read: &Read<'_>) -> Result<(), String> {
         read.possible().filter(|add| add.f == F::Add && !std::ptr::eq(*add, op) && add.call <= op.ret());
     let most: i64 = begun.map(|add| if add.ret() < op.call { number(add) } else { number(add).max(0) }).sum();
     read.says(1, &most)
+}
+
+/// A write that is lost: an answer after it, and as many later observations, and none shows it.
+fn never_seen(read: &Read<'_>, later: usize) -> Result<(), String> {
+    let (write, answer) = (read.op(0)?, read.op(1)?);
+    let put = wrote(write).ok_or("it writes")?.to_string();
+    let observes = |op: &&Op| matches!(op.f, F::Read | F::Get | F::Cas);
+    let after = || read.ok().filter(observes).filter(|op| op.call > answer.ret());
+    must(after().count() >= later, "there are so many later observations")?;
+    must(!after().any(|op| matches!(op.f, F::Read | F::Get) && shown(op) == put), "none shows it")?;
+    before(read, 0, 1, 2)
+}
+
+/// Whether an operation shows that an element is there.
+fn contains(op: &Op, element: &str) -> bool {
+    match op.f {
+        F::Contains => op.input.to_string() == element && shown(op) == "true",
+        F::Read => shows(op, element),
+        _ => false,
+    }
+}
+
+/// Nobody had certainly taken an element by an instant.
+fn not_taken_before(read: &Read<'_>, element: usize, instant: u64) -> Result<(), String> {
+    let takes = |op: &Op| matches!(op.f, F::Dequeue | F::Pop) && shown(op) == read.holes[element];
+    must(!read.ok().any(|op| takes(op) && op.call < instant), "it had not been taken")
 }
 
 /// Between a write and the return of an observer, the value that this one saw was not put there.

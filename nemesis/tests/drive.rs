@@ -419,11 +419,12 @@ async fn what_is_cut_short_does_no_more_and_its_record_says_so() {
         STAGE,
         given,
         "100 pause n1
-         100 apply rolling given n1,n2,n3, installed
+         100 apply rolling given n1, installed
          300 resume n1
          300 pause n2
+         300 shift rolling given n2, installed
          400 resume n2
-         400 heal rolling given n1,n2,n3, installed, effective Some(true)
+         400 heal rolling given n2, installed, effective Some(true)
          1500 kill n4
          1500 apply kill n4, installed
          1510 start n4
@@ -432,7 +433,7 @@ async fn what_is_cut_short_does_no_more_and_its_record_says_so() {
     .await;
     let acts = |record: &FaultRecord| record.acts.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(acts(&played.records[0]).len(), 4);
-    assert_eq!(acts(&played.records[1]), ["pause n1", "@200 resume n1", "@200 pause n2"]);
+    assert_eq!(acts(&played.records[2]), ["pause n1", "@200 resume n1", "@200 pause n2"]);
 
     // The end of the run cuts short, too; and a replay does what was done.
     let cut = Stage { stop_after: Some(Duration::from_millis(150)), ..STAGE }.play(plan(given)).await;
@@ -464,9 +465,9 @@ async fn times_beyond_counting_never_come() {
         Stage { stop_after: Some(Duration::from_millis(500)), ..STAGE },
         &format!("100+{far} kill: kill n1, @{far} kill n2\n{far}+100 kill: kill n3"),
         "100 kill n1
-         100 apply kill given n1,n2, installed
+         100 apply kill given n1, installed
          500 start n1
-         500 heal kill given n1,n2, installed, effective Some(true)",
+         500 heal kill given n1, installed, effective Some(true)",
     )
     .await;
 }

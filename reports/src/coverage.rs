@@ -339,7 +339,7 @@ mod tests {
         assert_eq!(
             why(
                 &run(),
-                silent(13, 60),
+                silent(13, 60).into_iter().chain([ok(11 * SECOND, 12 * SECOND)]).collect(),
                 &[Fault { healed_ns: Some(15 * SECOND - 1), ..pause(10, 0, &["n1"]) }]
             ),
             [""; 0],

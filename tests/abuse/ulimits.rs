@@ -103,7 +103,8 @@ fn a_file_that_may_not_grow_is_a_harness_failure_with_the_evidence_kept() {
 
 #[test]
 fn too_little_memory_is_a_harness_failure() {
-    for mib in [24, 32, 40, 48] {
+    // With less the program cannot even be loaded.
+    for mib in [32, 40, 48] {
         let store = Store::in_memory();
         let ended = ended(limited(store.command(RUN), libc::RLIMIT_AS, mib << 20));
         let said = ended.stderr.contains("harness failure: ") || ended.stdout.contains("The harness failed");

@@ -44,7 +44,14 @@ async fn a_delayed_link_is_late_in_one_direction_and_on_time_when_restored() {
 
 #[tokio::test]
 async fn a_short_delay_passes_by_itself() {
-    for late in ["delay_ms=1", "delay_ms=0..2", "delay_ms=~1", "bytes_per_s=100000", "write_max=1"] {
+    // What is less than a millisecond late is not counted.
+    for (late, counted) in [
+        ("delay_ms=1", 90..=90),
+        ("delay_ms=0..2", 0..=90),
+        ("delay_ms=~1", 0..=90),
+        ("bytes_per_s=100000", 0..=90),
+        ("write_max=1", 90..=90),
+    ] {
         let pair = Pair::open().await;
         let (mut n1, mut n2) = pair.connection().await;
         pair.links.degrade(N1, N2, quality(late));
@@ -54,7 +61,8 @@ async fn a_short_delay_passes_by_itself() {
         }
         drop(n1);
         hear_end(&mut n2).await;
-        assert_eq!(pair.links.counters(N1, N2).bytes_degraded, 90);
+        let degraded = pair.links.counters(N1, N2).bytes_degraded;
+        assert!(counted.contains(&degraded), "{late}: {degraded}");
         drop(n2);
         pair.no_connections_left().await;
     }
