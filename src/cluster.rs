@@ -75,6 +75,9 @@ const STOP_POLL: Duration = Duration::from_millis(1);
 
 /// How long a node may take to end, once it has been told to and then killed.
 const END_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the last of a node that was killed may take to go, and the pause between two looks.
+const LAST_MOMENTS: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// How often a node that is not ready is asked again.
 const READY_POLL: Duration = Duration::from_millis(50);
@@ -242,12 +245,18 @@ impl Cluster {
 }
 
 impl Cluster {
-    /// An error if something of a node that was killed lives on, or still listens on its ports.
-    fn is_down(&self, node: NodeId) -> Result<(), String> {
-        match self.state(node) {
-            NodeState::Down => Ok(()),
-            _ => Err(format!("{node} was killed, and something still runs or listens in its place")),
-        }
+    /// Waits until nothing of a node that was killed lives on or listens on its ports: the last of it may take a moment to go.
+    ///
+    /// # Errors
+    /// When something stays.
+    async fn await_down(&self, node: NodeId) -> Result<(), String> {
+        let down = async {
+            while self.state(node) != NodeState::Down {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        let stays = |_| format!("{node} was killed, and something still runs or listens in its place");
+        timeout(LAST_MOMENTS, down).await.map_err(stays)
     }
 }
 
@@ -277,12 +286,12 @@ impl Nodes for Cluster {
 
     async fn kill(&self, node: NodeId) -> Result<(), String> {
         self.nodes[node.0].kill().await;
-        self.is_down(node)
+        self.await_down(node).await
     }
 
     async fn terminate(&self, node: NodeId) -> Result<(), String> {
         self.nodes[node.0].terminate().await;
-        self.is_down(node)
+        self.await_down(node).await
     }
 
     async fn pause(&self, node: NodeId) -> Result<(), String> {

@@ -87,7 +87,9 @@ fn json_has_one_verdict_per_line_and_nothing_else() {
 
 #[test]
 fn a_limit_is_a_doubt_that_names_its_flag() {
-    let ended = check("cas-register", &["--check-states-limit", "3", &golden("knossos/good/memstress3-10.edn")]).expect(2);
+    let ended =
+        check("cas-register", &["--check-states-limit", "3", &golden("knossos/good/memstress3-10.edn")])
+            .expect(2);
     assert!(ended.stdout.contains("--check-states-limit"), "{}", ended.stdout);
 }
 

@@ -294,11 +294,13 @@ impl<'m, M: Model> KeyStream<'m, M> {
     /// Puts the events of one instant in an order: calls before returns, but that of a process that goes on in this
     /// instant in its own. Where several processes do that, it is noted what must come after what instead.
     fn order(&mut self, held: &mut [(usize, Event)]) {
+        /// By its number, or by its position if it has none yet.
+        type Call = Result<u32, usize>;
         // The open call of each process, of those that called in this instant; what each has completed in it; and what it
-        // called after that. A call by its number, or by its position if it has none yet.
+        // called after that.
         let mut open: HashMap<u64, usize> = HashMap::new();
-        let mut completed: HashMap<u64, Vec<Result<u32, usize>>> = HashMap::new();
-        let mut gone_on: Vec<(u64, usize, Vec<Result<u32, usize>>)> = Vec::new();
+        let mut completed: HashMap<u64, Vec<Call>> = HashMap::new();
+        let mut gone_on: Vec<(u64, usize, Vec<Call>)> = Vec::new();
         for (position, Event { process, kind, .. }) in held.iter() {
             match kind {
                 Kind::Invoke => {

@@ -151,8 +151,11 @@ fn chains(ops: &[&Op], after: &After) -> BTreeMap<Nanos, Vec<Vec<u32>>> {
     chains
 }
 
+/// Pairs of times.
+type Intervals = Vec<(Nanos, Nanos)>;
+
 /// Every instant with its beginning on a clock that puts these chains in order, and all times on that clock.
-fn clock(ops: &[&Op], chains: &BTreeMap<Nanos, Vec<Vec<u32>>>) -> (Vec<(Nanos, Nanos)>, Vec<(Nanos, Nanos)>) {
+fn clock(ops: &[&Op], chains: &BTreeMap<Nanos, Vec<Vec<u32>>>) -> (Intervals, Intervals) {
     let end = |op: &Op| op.ret().max(op.call);
     let definite = |op: &&&Op| op.is_ok() && op.ret() < Nanos::MAX;
     let mut all: Vec<Nanos> = ops.iter().map(|op| op.call).collect();

@@ -133,7 +133,7 @@ pub enum EntryError {
     Node(NodeId, usize),
     /// An act that would come when the step is over.
     #[error("`{0}` comes after the hold of {1} ms, when all of the step is undone")]
-    Late(TimedAct, u64),
+    Late(Box<TimedAct>, u64),
     /// Acts that name every node, so that none can stand for the leader.
     #[error("acts that name the leader must leave out a node")]
     Leader,
@@ -351,7 +351,7 @@ impl What {
             (None, None, Some(texts)) => {
                 let (leader, acts) = acts_with_leader(&texts, nodes)?;
                 if let Some(late) = acts.iter().find(|timed| timed.after_ms > hold_ms) {
-                    return Err(EntryError::Late(*late, hold_ms));
+                    return Err(EntryError::Late(Box::new(*late), hold_ms));
                 }
                 given(plan::GIVEN, "given", leader, acts)
             }

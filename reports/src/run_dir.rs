@@ -223,9 +223,8 @@ pub(crate) fn load_faults(path: &Path, ending: Option<&Ending>) -> Result<Vec<Fa
             why,
         })?,
     };
-    match ending {
-        Some(ending) => whole(path, "line", record.lines, ending.fault_lines, record.lines as usize)?,
-        None => {}
+    if let Some(ending) = ending {
+        whole(path, "line", record.lines, ending.fault_lines, record.lines as usize)?;
     }
     Ok(record.faults)
 }

@@ -85,7 +85,7 @@ fn no_daemon_outlives_a_controller_that_is_killed() {
     let store = Store::in_memory();
     let Some(()) = wrapped(&store, false) else { return };
     // Marked, and so known from the first moment on.
-    killed(&store, |store| served(store));
+    killed(&store, served);
 }
 
 #[test]

@@ -30,6 +30,9 @@ pub struct Initial {
     of_keys: BTreeMap<Value, Value>,
 }
 
+/// Who judges which key.
+type JudgesOfKeys = BTreeMap<Value, Box<dyn Judge>>;
+
 impl Initial {
     /// Nothing: what the model itself starts with.
     pub fn new(kind: ModelKind) -> Self {
@@ -55,10 +58,7 @@ impl Initial {
     }
 
     /// Who judges the objects of this history: by default, and for some keys.
-    pub(crate) fn judges(
-        &self,
-        history: &History,
-    ) -> (Option<Box<dyn Judge>>, BTreeMap<Value, Box<dyn Judge>>) {
+    pub(crate) fn judges(&self, history: &History) -> (Option<Box<dyn Judge>>, JudgesOfKeys) {
         let judge = |key: Option<&Value>, value: &Value| {
             let ops = history.ops.iter().filter(|op| key.is_none_or(|key| op.key == *key));
             starting(self.kind, value, &registers(ops)).ok()
