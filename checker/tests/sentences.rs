@@ -942,6 +942,6 @@ fn every_fact_of_a_sentence_is_so() {
         }
         summary.push(format!("{kind}: {no_order} of {read} without a class, at most {largest} operations"));
     }
-    println!("{}", summary.join("\n"));
+    eprintln!("{}", summary.join("\n"));
     assert!(wrong.is_empty(), "{} of them are wrong:\n\n{}", wrong.len(), wrong.join("\n\n"));
 }
