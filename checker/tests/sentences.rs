@@ -247,7 +247,7 @@ const TEMPLATES: &[(&str, Facts)] = &[
         |read| never_seen(read, 1),
     ),
     (
-        "{} was acknowledged, but is lost: {}, {} later, does not show it, and neither do the {} later observations",
+        "{} was acknowledged, but is lost: {}, {} later, does not show it, and none of {} later observations does",
         |read| {
             let later = read.holes[3].parse().map_err(|_| "a number")?;
             never_seen(read, later)
