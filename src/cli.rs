@@ -341,7 +341,8 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_op_timeout)]
     pub(crate) op_timeout: Duration,
 
-    /// How long the healed nodes may take to converge, where a model (convergent-set) judges what they show in the end
+    /// How long nothing may change in what the healed nodes show before they count as settled, where a model (convergent-set)
+    /// judges what they show in the end
     #[arg(long, default_value = "3s", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) settle: Duration,
 

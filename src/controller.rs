@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures_util::future::try_join_all;
 use rand::RngExt;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -19,6 +20,7 @@ use tribunal_reports::run_info::FinalReads;
 use tribunal_workloads::{Client, Completion, Request, Workload};
 
 use crate::cluster::Cluster;
+use crate::converging::Shown;
 use pace::Pace;
 use recorder::{Actor, Recorder};
 
@@ -48,7 +50,7 @@ pub(crate) struct Controller {
 }
 
 /// One worker's current process, with its client.
-struct Hand {
+pub(crate) struct Hand {
     actor: Actor,
     client: Box<dyn Client>,
 }
@@ -151,6 +153,43 @@ impl Controller {
         self.ask_finally(requests, true, stop).await
     }
 
+    /// The nodes whose word counts, by their numbers.
+    fn honest(&self) -> Vec<usize> {
+        let Cluster { system, nodes, .. } = &*self.cluster;
+        (0..nodes.len()).filter(|&node| system.is_honest(&nodes[node].place.name)).collect()
+    }
+
+    /// Hands for looking at what every node shows, one for each node whose word counts.
+    pub(crate) fn lookouts(&self) -> Vec<Hand> {
+        self.honest().into_iter().map(|node| self.fresh_hand(node)).collect()
+    }
+
+    /// Asks every node once for all that the final reads will be about, and gives what each shows. The nodes are still on their
+    /// way: these reads are in the history, and are not marked as final.
+    ///
+    /// # Errors
+    /// When the history cannot be written.
+    pub(crate) async fn look(&self, lookouts: &mut [Hand], stop: &CancellationToken) -> Result<Vec<Shown>> {
+        let requests = &self.lock_workload().final_reads();
+        let looking = lookouts.iter_mut().zip(self.honest()).map(|(hand, node)| async move {
+            let mut shown = Shown::new();
+            for request in requests {
+                match self.ask(hand, request, stop).await? {
+                    Completion::Ok(value) => drop(shown.insert(request.key.clone(), value)),
+                    Completion::Fail(_) => {}
+                    Completion::Info(_) => *hand = self.fresh_hand(node),
+                }
+            }
+            anyhow::Ok(shown)
+        });
+        try_join_all(looking).await
+    }
+
+    /// How many keys the final reads are about.
+    pub(crate) fn keys_in_the_end(&self) -> usize {
+        self.lock_workload().final_reads().len()
+    }
+
     async fn ask_finally(
         self: &Arc<Self>,
         requests: Vec<Request>,
@@ -158,12 +197,14 @@ impl Controller {
         stop: &CancellationToken,
     ) -> Result<FinalReads> {
         let nodes = self.cluster.nodes.len();
-        let (piles, workers) = if everywhere { (nodes, self.workers.max(nodes)) } else { (1, self.workers) };
-        // Worker w speaks to node w % nodes.
+        let honest = self.honest();
+        let piles = if everywhere { honest.len() } else { 1 };
         let piles: Vec<_> = (0..piles).map(|_| Arc::new(Mutex::new(requests.clone()))).collect();
         let mut reading = JoinSet::new();
-        for worker in 0..workers {
-            let (controller, pile, stop) = (self.clone(), piles[worker % piles.len()].clone(), stop.clone());
+        for worker in 0..self.workers.max(nodes) {
+            // Worker w speaks to node w % nodes.
+            let Some(at) = honest.iter().position(|&node| node == worker % nodes) else { continue };
+            let (controller, pile, stop) = (self.clone(), piles[at % piles.len()].clone(), stop.clone());
             reading.spawn(async move { controller.read_finally(worker, &pile, &stop).await });
         }
         finish(reading, stop).await?;

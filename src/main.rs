@@ -9,6 +9,7 @@ mod clock;
 mod cluster;
 mod config;
 mod controller;
+mod converging;
 mod convert;
 mod exit;
 mod failure;

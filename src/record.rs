@@ -62,6 +62,7 @@ impl RunRecord {
             undrawn: plan.nemesis.undrawn(),
             ending: None,
             final_reads: None,
+            unsettled_ms: None,
             strangers: None,
             seen_live: None,
         };

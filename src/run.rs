@@ -28,6 +28,7 @@ use crate::cluster::{Cluster, Death, Network};
 use crate::controller::Controller;
 use crate::controller::pace::Pace;
 use crate::controller::recorder::Recorder;
+use crate::converging;
 use crate::exit;
 use crate::failure::Failures;
 use crate::faults::{Faults, Nemesis};
@@ -525,7 +526,17 @@ impl<'a> Trial<'a> {
         let everywhere = self.plan.model.is_eventual();
         if everywhere {
             self.phase("converging");
-            tokio::select! { () = sleep(self.plan.args.settle) => {}, () = self.stop.cancelled() => {} }
+            match converging::converge(&self.controller, self.plan.args.settle, &self.stop).await {
+                Ok(Ok(())) => {}
+                Ok(Err(waited)) => {
+                    self.live.event(
+                        "the nodes have not settled: they still change what they show, or get no processor",
+                    );
+                    self.record.info.unsettled_ms = Some(waited.as_millis() as u64);
+                    return;
+                }
+                Err(error) => return self.failures.raise("recorder", error),
+            }
         }
         self.phase("final reads");
         match self.controller.final_reads(everywhere, &self.stop).await {

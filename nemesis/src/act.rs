@@ -152,6 +152,14 @@ impl Act {
         }
     }
 
+    /// The node whose process must be there for the act to be done, if one must.
+    pub(crate) fn needs_up(self) -> Option<NodeId> {
+        match self {
+            Act::Pause(node) => Some(node),
+            _ => self.marks(),
+        }
+    }
+
     /// How it hurts a process without stopping it, in the words of its text.
     pub(crate) fn how(self) -> Option<String> {
         match self {

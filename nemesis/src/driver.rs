@@ -402,11 +402,13 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             return Err(why);
         }
         let remark = step.acts.iter().find_map(|timed| self.processes.remark(timed.act));
-        let allowed = |acts: Vec<TimedAct>| {
-            acts.iter().try_for_each(|timed| self.nodes.allows(timed.act)).map(|()| acts)
+        let possible = |acts: Vec<TimedAct>| {
+            acts.iter().try_for_each(|timed| self.nodes.allows(timed.act))?;
+            let is_down = |node: &NodeId| self.nodes.state(*node) == NodeState::Down;
+            plan::on_running(acts, step.drawn, &(0..count).map(NodeId).filter(is_down).collect(), count)
         };
         let Some(stand_in) = step.leader else {
-            return Ok(Resolved { acts: allowed(step.acts.clone())?, leader: None, remark });
+            return Ok(Resolved { acts: possible(step.acts.clone())?, leader: None, remark });
         };
         // In the middle of an election there is none, and a moment later there is.
         let leader = async {
@@ -420,11 +422,11 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         };
         match timeout(PRIMARIES_WAIT, leader).await.ok() {
             Some(leader) => {
-                Ok(Resolved { acts: allowed(step.led_by(leader))?, leader: Some(leader), remark })
+                Ok(Resolved { acts: possible(step.led_by(leader))?, leader: Some(leader), remark })
             }
             None => {
                 let remark = Some(format!("no leader is known: took {stand_in} for it"));
-                Ok(Resolved { acts: allowed(step.acts.clone())?, leader: Some(stand_in), remark })
+                Ok(Resolved { acts: possible(step.acts.clone())?, leader: Some(stand_in), remark })
             }
         }
     }
@@ -509,6 +511,17 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     /// Does what a step does at a later moment, and records what is in force of it from then on.
     async fn shift(&mut self, i: usize, acts: Vec<TimedAct>) {
         let t = (self.clock)();
+        // On a machine that is too busy acts pile up: those that come too late are no longer done.
+        let ends = |running: &Running| running.applied.t.saturating_add(nanos(running.step.hold_ms));
+        if self.running.get(&i).is_none_or(|running| t >= ends(running)) {
+            return;
+        }
+        // Who is down already cannot be paused, and need not be.
+        let can_be = |timed: &TimedAct| match timed.act {
+            Act::Pause(node) => self.nodes.state(node) != NodeState::Down,
+            _ => true,
+        };
+        let acts: Vec<TimedAct> = acts.into_iter().filter(can_be).collect();
         let problems = self.apply(i, acts.iter().map(|timed| timed.act).collect()).await;
         let took_ms = self.ms_since(t);
         let Some(running) = self.running.get_mut(&i) else { return };

@@ -82,6 +82,9 @@ pub struct Step {
     /// leader is undone after that, so that not for a moment both are free.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub follows_ms: Vec<u64>,
+    /// Which nodes it hits was left to chance. What can only be done to a running node is then done to one that runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drawn: bool,
     /// What is done; what is not undone by an act here is undone at the end of the hold.
     pub acts: Vec<TimedAct>,
 }
@@ -139,13 +142,47 @@ impl Step {
     /// The acts with `leader` in the leader's place.
     pub(crate) fn led_by(&self, leader: NodeId) -> Vec<TimedAct> {
         let Some(stand_in) = self.leader else { return self.acts.clone() };
-        let swap = |node| match node {
-            _ if node == leader => stand_in,
-            _ if node == stand_in => leader,
-            _ => node,
-        };
-        self.acts.iter().map(|timed| TimedAct { act: timed.act.map(swap), ..*timed }).collect()
+        swapped(&self.acts, stand_in, leader)
     }
+}
+
+/// The acts with two nodes in each other's place.
+fn swapped(acts: &[TimedAct], one: NodeId, other: NodeId) -> Vec<TimedAct> {
+    let swap = |node| match node {
+        _ if node == one => other,
+        _ if node == other => one,
+        _ => node,
+    };
+    acts.iter().map(|timed| TimedAct { act: timed.act.map(swap), ..*timed }).collect()
+}
+
+/// The acts as they can be done while some nodes are down. Of a `drawn` step, what needs a running node is done to one that the
+/// step leaves alone, if there is one. Who is down cannot be paused: that is left out.
+///
+/// # Errors
+/// When nothing is left to do.
+pub(crate) fn on_running(
+    mut acts: Vec<TimedAct>,
+    drawn: bool,
+    down: &BTreeSet<NodeId>,
+    nodes: usize,
+) -> Result<Vec<TimedAct>, String> {
+    let needed: BTreeSet<NodeId> = acts.iter().filter_map(|timed| timed.act.needs_up()).collect();
+    for node in needed.intersection(down).filter(|_| drawn) {
+        let named: BTreeSet<NodeId> = acts.iter().flat_map(|timed| timed.act.nodes()).collect();
+        let free = (0..nodes).map(NodeId).find(|other| !down.contains(other) && !named.contains(other));
+        if let Some(free) = free {
+            acts = swapped(&acts, *node, free);
+        }
+    }
+    let is_in_vain = |timed: &TimedAct| matches!(timed.act, Act::Pause(node) if timed.after_ms == 0 && down.contains(&node));
+    let (in_vain, acts): (Vec<TimedAct>, Vec<TimedAct>) = acts.into_iter().partition(is_in_vain);
+    let does_something = |timed: &TimedAct| timed.act.undo().is_some() || timed.act.is_final();
+    if in_vain.is_empty() || acts.iter().any(does_something) {
+        return Ok(acts);
+    }
+    let who: Vec<NodeId> = in_vain.iter().flat_map(|timed| timed.act.nodes()).collect();
+    Err(format!("{} {} down", join(&who), if who.len() == 1 { "is" } else { "are" }))
 }
 
 /// The first node that some acts name and a cluster of so many `nodes` does not have.

@@ -136,8 +136,16 @@ impl Plan {
                     if let Some(node) = plan::stranger(&acts, nodes) {
                         return Err(ReplayError::Node { line, node, nodes });
                     }
-                    let step =
-                        Step { at_ms, hold_ms, fault, kind, leader: None, follows_ms: Vec::new(), acts };
+                    let step = Step {
+                        at_ms,
+                        hold_ms,
+                        fault,
+                        kind,
+                        leader: None,
+                        follows_ms: Vec::new(),
+                        drawn: false,
+                        acts,
+                    };
                     steps.insert(record.i, step);
                 }
                 // The acts of `apply` have their times.

@@ -19,7 +19,7 @@
 //! - A fault that follows the leader has time for several, and takes the place of up to three others.
 //! - At least 0.2 of a period is quiet after a fault (and who joined it), also after the last one before the time limit.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -208,20 +208,30 @@ impl Schedule {
         steps.flat_map(|(step, joined)| std::iter::once(step).chain(joined))
     }
 
-    /// A step of each kind that is wanted. Its time and its nodes mean nothing.
-    pub(crate) fn kinds(&self) -> Vec<Step> {
-        let dice = || Dice {
+    /// Dice that always fall alike, for steps whose times and nodes mean nothing.
+    fn loaded_dice(&self) -> Dice {
+        Dice {
             order: (0..self.nodes).map(NodeId).collect(),
             hold_ms: self.interval_ms,
             mode: CutMode::Stall,
             rng: ChaCha8Rng::seed_from_u64(0),
-        };
+        }
+    }
+
+    /// Whether a fault can only be done to nodes that run.
+    fn needs_up(&self, fault: &Fault) -> bool {
+        let acts = step(fault, &fault.kinds[0], self.loaded_dice()).acts;
+        acts.iter().any(|timed| timed.act.needs_up().is_some())
+    }
+
+    /// A step of each kind that is wanted. Its time and its nodes mean nothing.
+    pub(crate) fn kinds(&self) -> Vec<Step> {
         let kinds = self
             .wanted
             .0
             .iter()
             .flat_map(|WantedFault { fault, kinds }| kinds.iter().map(|kind| (*fault, *kind)));
-        kinds.filter(|_| self.nodes > 0).map(|(fault, kind)| step(fault, kind, dice())).collect()
+        kinds.filter(|_| self.nodes > 0).map(|(fault, kind)| step(fault, kind, self.loaded_dice())).collect()
     }
 
     /// A fault on nodes as they fall.
@@ -287,7 +297,14 @@ impl Drawing {
         let hold_ms = rng.random_range(at_least_ms..=hold_ms_max);
         let step = schedule.deal(decks[deck].fault, kind, begin_ms, hold_ms, rng);
         let after_ms = rng.random_range(0..=hold_ms / 2);
-        let joins = |other: usize| other != deck && !decks[deck].fault.alone && !decks[other].fault.alone;
+        let nobody_is_left = takes_all_down(&step, schedule.nodes);
+        let joins = |other: usize| {
+            let (one, other) = (decks[deck].fault, decks[other].fault);
+            one.name != other.name
+                && !one.alone
+                && !other.alone
+                && !(nobody_is_left && schedule.needs_up(other))
+        };
         let joining: Vec<usize> = (0..decks.len()).filter(|other| joins(*other)).collect();
         let joined = (!joining.is_empty() && rng.random() && hold_ms - after_ms >= hold_ms_min).then(|| {
             let hold_ms = rng.random_range(hold_ms_min..=hold_ms - after_ms);
@@ -298,6 +315,12 @@ impl Drawing {
         *at_ms += period_ms;
         Some((step, joined))
     }
+}
+
+/// Whether a step leaves no node running.
+fn takes_all_down(step: &Step, nodes: usize) -> bool {
+    let down: BTreeSet<NodeId> = step.acts.iter().filter_map(|timed| timed.act.downs()).collect();
+    down.len() == nodes
 }
 
 /// Whose turn it is: each once in a shuffled round.
@@ -350,6 +373,7 @@ fn step(fault: &Fault, kind: &Kind, mut dice: Dice) -> Step {
         kind: kind.name.to_owned(),
         leader: kind.at_leader().then(|| dice.order[0]),
         follows_ms,
+        drawn: true,
         acts: (fault.draw)(kind.name, &mut dice),
     }
 }
@@ -412,7 +436,7 @@ impl Deck {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use proptest::prelude::*;
 
@@ -591,6 +615,17 @@ mod tests {
         let joined = plan.steps.windows(2).filter(|pair| pair[1].at_ms < pair[0].at_ms + pair[0].hold_ms);
         let faults: BTreeSet<&str> = joined.flatten().map(|step| step.fault.as_str()).collect();
         assert_eq!(faults, BTreeSet::from(["kill", "pause"]), "nobody meddles with files that are damaged");
+    }
+
+    #[test]
+    fn nobody_is_paused_while_all_are_down() {
+        for seed in 0..200 {
+            let steps = draw("kill:all,pause", seed, 3, 2000, 30_000).steps;
+            let joins = |pair: &&[Step]| pair[1].at_ms < pair[0].at_ms + pair[0].hold_ms;
+            let joined = steps.windows(2).filter(joins).find(|pair| pair[0].fault == "kill");
+            assert!(joined.is_none(), "seed {seed}: {joined:?}");
+            assert!(steps.iter().any(|step| step.fault == "pause"), "seed {seed}: its turn comes");
+        }
     }
 
     proptest! {

@@ -337,6 +337,7 @@ impl What {
             kind: kind.to_owned(),
             leader,
             follows_ms: Vec::new(),
+            drawn: false,
             acts,
         };
         let step = match (self.fault, self.grudge, self.acts) {

@@ -128,6 +128,7 @@ mod tests {
             kind: "given".to_owned(),
             leader: None,
             follows_ms: Vec::new(),
+            drawn: false,
             acts: Vec::new(),
         };
         Armed::new(Trigger { on, after_ms: 20, times, step })

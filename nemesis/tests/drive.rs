@@ -176,7 +176,8 @@ fn word(outcome: FaultOutcome) -> &'static str {
     }
 }
 
-/// `at+hold fault: act, act`, a step a line; `[n1]` after the fault puts the leader in n1's place.
+/// `at+hold fault: act, act`, a step a line; `[n1]` after the fault puts the leader in n1's place, `*` says that its nodes were
+/// left to chance.
 fn plan(text: &str) -> Plan {
     let step = |line: &str| {
         let (times, rest) = line.split_once(' ').expect("at+hold");
@@ -185,6 +186,7 @@ fn plan(text: &str) -> Plan {
         let (fault, leader) = fault.split_once('[').map_or((fault, None), |(fault, leader)| {
             (fault, Some(leader.trim_end_matches(']').parse().expect("a node")))
         });
+        let (fault, drawn) = fault.strip_suffix('*').map_or((fault, false), |fault| (fault, true));
         Step {
             at_ms: at.parse().expect("milliseconds"),
             hold_ms: hold.parse().expect("milliseconds"),
@@ -192,6 +194,7 @@ fn plan(text: &str) -> Plan {
             kind: "given".to_owned(),
             leader,
             follows_ms: Vec::new(),
+            drawn,
             acts: acts
                 .split(',')
                 .filter(|act| !act.is_empty())
@@ -285,6 +288,68 @@ async fn of_overlapping_faults_the_first_to_end_does_not_undo_the_other() {
          600 start n2
          600 start n3
          600 heal kill n2,n3, installed, effective Some(true)",
+    )
+    .await;
+}
+
+/// Nobody asked for that very node: the fault is done to one that runs, and is skipped when none does. Where a node was named, it
+/// stays that one.
+#[tokio::test(start_paused = true)]
+async fn a_drawn_fault_makes_way_for_one_that_holds_its_node_down() {
+    check(
+        STAGE,
+        "100+300 kill*: kill n1, kill n2
+         200+100 pause*: pause n2, pause n5
+         500+300 kill*: kill n1, kill n2, kill n3, kill n4
+         600+100 pause*: pause n5, pause n4
+         900+300 kill*: kill n1, kill n2, kill n3, kill n4, kill n5
+         1000+100 pause*: pause n4
+         1300+200 kill*: kill n1
+         1400+50 pause: pause n1",
+        "100 kill n1
+         100 kill n2
+         100 apply kill n1,n2, installed
+         200 pause n3
+         200 pause n5
+         200 apply pause n3,n5, installed
+         300 resume n3
+         300 resume n5
+         300 heal pause n3,n5, installed, effective Some(true)
+         400 start n1
+         400 start n2
+         400 heal kill n1,n2, installed, effective Some(true)
+         500 kill n1
+         500 kill n2
+         500 kill n3
+         500 kill n4
+         500 apply kill n1,n2,n3,n4, installed
+         600 pause n5
+         600 apply pause n5, installed
+         700 resume n5
+         700 heal pause n5, installed, effective Some(true)
+         800 start n1
+         800 start n2
+         800 start n3
+         800 start n4
+         800 heal kill n1,n2,n3,n4, installed, effective Some(true)
+         900 kill n1
+         900 kill n2
+         900 kill n3
+         900 kill n4
+         900 kill n5
+         900 apply kill n1,n2,n3,n4,n5, installed
+         1000 apply pause n4, skipped: n4 is down
+         1200 start n1
+         1200 start n2
+         1200 start n3
+         1200 start n4
+         1200 start n5
+         1200 heal kill n1,n2,n3,n4,n5, installed, effective Some(true)
+         1300 kill n1
+         1300 apply kill n1, installed
+         1400 apply pause n1, skipped: n1 is down
+         1500 start n1
+         1500 heal kill n1, installed, effective Some(true)",
     )
     .await;
 }

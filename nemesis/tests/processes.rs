@@ -244,6 +244,7 @@ async fn hold(program: &Arc<Program>, acts: &[&str], look: impl AsyncFnOnce()) -
         kind: "given".to_owned(),
         leader: None,
         follows_ms: Vec::new(),
+        drawn: false,
         acts,
     };
     let began = std::time::Instant::now();

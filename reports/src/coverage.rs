@@ -367,6 +367,9 @@ mod tests {
         let one = || vec![ok(1, 2)];
         let never = info(None);
         assert_eq!(why(&never, one(), &[]), ["the run ended before its final reads"]);
+        let unsettled = RunInfo { unsettled_ms: Some(63_000), ..never };
+        let told = "the nodes had not settled 63 s after healing: they still changed what they show, or had too little processor time";
+        assert_eq!(why(&unsettled, one(), &[]), [told]);
         let some = info(Some(FinalReads { asked: 54, answered: 1 }));
         assert_eq!(why(&some, one(), &[]), ["53 of 54 final reads were not answered"]);
     }

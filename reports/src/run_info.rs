@@ -81,6 +81,10 @@ pub struct RunInfo {
     /// What came of the final reads; `None` when the run ended before them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub final_reads: Option<FinalReads>,
+    /// How long the nodes of an eventual system were waited for, in milliseconds, if they had not settled then: there were no
+    /// final reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsettled_ms: Option<u64>,
     /// Connections to nodes that no node made, and that no cut held up, if there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strangers: Option<Strangers>,

@@ -203,6 +203,12 @@ impl System for BuiltIn {
         Box::pin(async { Some(framed::status(place.door(CLIENT)).await.ok()?.members) })
     }
 
+    fn is_honest(&self, node: &str) -> bool {
+        let args = &self.switches.node_args;
+        let after = args.windows(2).any(|pair| pair[0] == "--byzantine" && pair[1] == node);
+        !after && !args.iter().any(|arg| arg.strip_prefix("--byzantine=") == Some(node))
+    }
+
     fn client(&self, place: &Place, process: u64, timeout: Duration) -> Box<dyn Client> {
         Box::new(FramedClient::new(place.door(CLIENT), process, timeout))
     }

@@ -123,6 +123,11 @@ pub trait System: Send + Sync {
         Box::pin(async { None })
     }
 
+    /// Whether what the node of this name shows in the end is judged: what a Byzantine node says is worth nothing.
+    fn is_honest(&self, _node: &str) -> bool {
+        true
+    }
+
     /// A client of this node for one process. It connects when first asked. `process` is unique in the run.
     fn client(&self, place: &Place, process: u64, timeout: Duration) -> Box<dyn Client>;
 }

@@ -11,12 +11,18 @@ use tribunal_checker::model::{FINAL, ModelKind};
 use tribunal_checker::op::{F, Op, Value};
 
 use crate::run_info::RunInfo;
-use crate::wording::{count, counted};
+use crate::wording::{count, counted, duration};
 
 /// What is missing of the final reads, if anything is.
 pub(super) fn missing(info: &RunInfo, model: Option<ModelKind>, history: &History) -> Option<String> {
     let of_run = (!info.is_history()).then(|| match info.final_reads {
-        None => Some("the run ended before its final reads".to_owned()),
+        None => Some(match info.unsettled_ms {
+            Some(ms) => format!(
+                "the nodes had not settled {} after healing: they still changed what they show, or had too little processor time",
+                duration(ms.saturating_mul(1_000_000))
+            ),
+            None => "the run ended before its final reads".to_owned(),
+        }),
         Some(reads) if reads.answered < reads.asked => {
             let unanswered = reads.asked - reads.answered;
             Some(format!("{} of {} were not answered", count(unanswered), counted(reads.asked, "final read")))

@@ -1,0 +1,202 @@
+//! Waiting until the nodes of an eventual system have settled: it is judged by what they show in the end, and the end is when
+//! they all show the same, or when what they show has not changed for as long as `--settle` says.
+//!
+//! A moment in which a node, or Tribunal itself, waits for a processor does not count: on a machine that is too busy everybody
+//! is slow. Nodes that still change after [`MOST`] have no end that could be judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tribunal_checker::op::Value;
+use tribunal_nemesis::{NodeId, Nodes};
+
+use crate::controller::Controller;
+
+/// The pause before the nodes are asked again what they show.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long the nodes are asked.
+const MOST: Duration = Duration::from_secs(60);
+
+/// Returns when the nodes have settled, or `stop` is cancelled; after how long, if they have not settled by [`MOST`].
+///
+/// # Errors
+/// When the history cannot be written.
+pub(crate) async fn converge(
+    controller: &Arc<Controller>,
+    settle: Duration,
+    stop: &CancellationToken,
+) -> Result<Result<(), Duration>> {
+    let began = Instant::now();
+    let pause = async |time| tokio::select! { () = sleep(time) => {}, () = stop.cancelled() => {} };
+    pause(settle).await;
+    let (keys, mut lookouts) = (controller.keys_in_the_end(), controller.lookouts());
+    let (mut settling, mut last, mut waits) = (Settling::new(settle), Instant::now(), waits(controller));
+    while !stop.is_cancelled() {
+        let shown = controller.look(&mut lookouts, stop).await?;
+        let (now, waits_now) = (Instant::now(), self::waits(controller));
+        let unhindered = (now - last).saturating_sub(waits_now.longest_since(&waits));
+        (last, waits) = (now, waits_now);
+        if settling.look(keys, shown, unhindered) {
+            break;
+        }
+        if began.elapsed() >= settle + MOST {
+            return Ok(Err(began.elapsed()));
+        }
+        pause(PAUSE).await;
+    }
+    Ok(Ok(()))
+}
+
+/// How long the threads of the nodes and of Tribunal have waited.
+fn waits(controller: &Controller) -> Waits {
+    let cluster = &controller.cluster;
+    let of_nodes = (0..cluster.count()).flat_map(|node| cluster.processes(NodeId(node)));
+    Waits::of(of_nodes.chain([std::process::id().cast_signed()]))
+}
+
+/// What one node shows, by key. An answer that did not come is missing.
+pub(crate) type Shown = BTreeMap<Value, Value>;
+
+/// How far the nodes are. Pure.
+struct Settling {
+    settle: Duration,
+    before: Vec<Shown>,
+    quiet: Duration,
+}
+
+impl Settling {
+    /// `settle`: how long nothing may change before the nodes count as settled.
+    fn new(settle: Duration) -> Settling {
+        Settling { settle, before: Vec::new(), quiet: Duration::ZERO }
+    }
+
+    /// What the nodes show now, each all that was asked, and how much of the time since the last such look everybody who wanted
+    /// a processor had one. Gives whether they have settled.
+    fn look(&mut self, keys: usize, shown: Vec<Shown>, unhindered: Duration) -> bool {
+        let shown: Vec<Shown> = shown.into_iter().map(in_order).collect();
+        if shown.iter().all(|node| node.len() == keys && *node == shown[0]) {
+            return true;
+        }
+        self.quiet = if shown == self.before { self.quiet + unhindered } else { Duration::ZERO };
+        self.before = shown;
+        self.quiet >= self.settle
+    }
+}
+
+/// Two nodes may show the same elements in another order.
+fn in_order(shown: Shown) -> Shown {
+    let sorted = |value| match value {
+        Value::List(items) => {
+            Value::List(items.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect())
+        }
+        other => other,
+    };
+    shown.into_iter().map(|(key, value)| (key, sorted(value))).collect()
+}
+
+/// How long threads have waited for a processor since they began, each by its number.
+///
+/// Source: `run_delay`, the second number in `/proc/PID/task/TID/schedstat` in nanoseconds (Linux,
+/// Documentation/scheduler/sched-stats.rst). A kernel that does not count gives nothing.
+#[derive(Default)]
+struct Waits(BTreeMap<(i32, i32), Duration>);
+
+impl Waits {
+    /// Of all threads of some processes.
+    fn of(pids: impl IntoIterator<Item = i32>) -> Waits {
+        let threads = pids.into_iter().flat_map(|pid| {
+            let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+            tasks.filter_map(move |task| Some((pid, task.file_name().to_str()?.parse().ok()?)))
+        });
+        let waited = |(pid, thread): (i32, i32)| {
+            let counted = std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/schedstat")).ok()?;
+            let nanos = counted.split_whitespace().nth(1)?.parse().ok()?;
+            Some(((pid, thread), Duration::from_nanos(nanos)))
+        };
+        Waits(threads.filter_map(waited).collect())
+    }
+
+    /// The longest that one thread has waited since an earlier count.
+    fn longest_since(&self, before: &Waits) -> Duration {
+        let waited = |(thread, now): (_, &Duration)| Some(now.saturating_sub(*before.0.get(thread)?));
+        self.0.iter().filter_map(waited).max().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Nodes that show these elements of one key; `-`: no answer.
+    fn nodes(text: &str) -> Vec<Shown> {
+        let elements = |node: &str| Value::List(node.split(',').map(Value::str).collect());
+        let shown = |node: &str| match node {
+            "-" => Shown::new(),
+            _ => Shown::from([(Value::str("k"), elements(node))]),
+        };
+        text.split(' ').map(shown).collect()
+    }
+
+    /// Looks once a second, until the nodes have settled; after how many looks.
+    fn looks(settle: u32, unhindered: Duration, looks: &[&str]) -> Option<usize> {
+        let mut settling = Settling::new(SECOND * settle);
+        looks.iter().position(|look| settling.look(1, nodes(look), unhindered)).map(|at| at + 1)
+    }
+
+    #[test]
+    fn nodes_have_settled_when_they_show_the_same() {
+        assert_eq!(looks(3, SECOND, &["a a,b", "a,b b,a"]), Some(2), "in whatever order");
+        assert_eq!(
+            looks(3, SECOND, &["- -", "- -", "- -", "- -"]),
+            Some(4),
+            "no answer is nothing to agree on"
+        );
+    }
+
+    #[test]
+    fn nodes_that_still_learn_have_not_settled() {
+        let learning =
+            ["a,b,c,d,e x", "a,b,c,d,e a", "a,b,c,d,e a,b", "a,b,c,d,e a,b,c", "a,b,c,d,e a,b,c,d"];
+        assert_eq!(looks(2, SECOND, &learning), None);
+        assert_eq!(
+            looks(2, SECOND, &["a b", "a b", "a b", "a a"]),
+            Some(3),
+            "nothing has changed for long enough"
+        );
+        assert_eq!(
+            looks(2, SECOND / 4, &["a b"; 20]),
+            Some(9),
+            "on a machine that is too busy that takes longer"
+        );
+        assert_eq!(looks(2, Duration::ZERO, &["a b"; 20]), None);
+    }
+
+    #[test]
+    fn waiting_for_a_processor_is_counted() {
+        let own = i32::try_from(std::process::id()).expect("a process number");
+        let before = Waits::of([own]);
+        if before.0.is_empty() {
+            return println!("skipped: the kernel does not count how long threads wait");
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let end = std::time::Instant::now() + SECOND / 2;
+        let spin = move || while std::time::Instant::now() < end {};
+        let busy: Vec<_> = (0..4 * cores).map(|_| std::thread::spawn(spin)).collect();
+        std::thread::sleep(SECOND / 4);
+        let waited = Waits::of([own]).longest_since(&Waits::of([own]));
+        assert!(waited < SECOND, "{waited:?}");
+        let counted = Waits::of([own]);
+        std::thread::sleep(SECOND / 5);
+        assert!(
+            Waits::of([own]).longest_since(&counted) > Duration::from_millis(5),
+            "four threads want each core"
+        );
+        busy.into_iter().for_each(|thread| thread.join().expect("it only spins"));
+    }
+}
