@@ -34,8 +34,9 @@ use tribunal_reports::run_info::RunInfo;
 use crate::cli::Style;
 use crate::exit;
 use crate::input::{InputArgs, is_standard};
+use crate::interrupts::Interrupts;
 use crate::junit;
-use crate::limits::LimitArgs;
+use crate::limits::{GIVE_UP, LimitArgs};
 use crate::panics::caught;
 use crate::record::typed;
 
@@ -116,6 +117,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     {
         return exit::usage(error);
     }
+    if let Err(error) = give_up_when_told() {
+        return exit::harness(error);
+    }
     let mut suites = Vec::new();
     let available = || thread::available_parallelism().map_or(1, NonZero::get);
     let threads = args.threads.map_or_else(available, usize::from);
@@ -130,6 +134,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(path) = args.paths.get(at) else { return };
+                    if GIVE_UP.load(Ordering::Relaxed) {
+                        return;
+                    }
                     let judged = caught(|| judge(path, args, threads / workers));
                     let judged = judged.map_err(|error| error.context(Broken)).and_then(|judged| judged);
                     if done.send((at, judged)).is_err() {
@@ -154,6 +161,13 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             }
         }
     });
+    if GIVE_UP.load(Ordering::Relaxed) {
+        tally.interrupted += 1;
+        let judged = suites.len();
+        suites.extend(args.paths[judged..].iter().filter(|_| args.junit.is_some()).map(|path| {
+            Suite::unreadable(&path.display().to_string(), "not judged: the check was interrupted")
+        }));
+    }
     if let Some(path) = &args.junit
         && let Err(error) = junit::write(path, &render_suites(&suites))
     {
@@ -163,6 +177,23 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         exit::complain(&tally.to_string());
     }
     ExitCode::from(tally.exit_code())
+}
+
+/// The first signal to end lets the check give up, say what it has found and exit in order. The second ends the program.
+fn give_up_when_told() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut interrupts = {
+        let _inside = runtime.enter();
+        Interrupts::listen()?
+    };
+    thread::Builder::new().spawn(move || {
+        runtime.block_on(interrupts.next());
+        GIVE_UP.store(true, Ordering::Relaxed);
+        exit::complain("interrupted: the check stops");
+        runtime.block_on(interrupts.next());
+        std::process::exit(exit::INTERRUPTED.into());
+    })?;
+    Ok(())
 }
 
 /// The context of an error that is a mistake of ours, and none of the history.
@@ -199,8 +230,9 @@ fn check(
     args: &Args,
     threads: usize,
 ) -> Result<(Verdict, CheckCost)> {
-    let how =
-        Options { threads, certify: args.certify, all_parts: args.all_parts, first, ..Options::default() };
+    // What is kept has to carry its certificates.
+    let certify = args.certify || args.report.is_some();
+    let how = Options { threads, certify, all_parts: args.all_parts, first, ..Options::default() };
     args.limits.check(history, initial, how).map_err(|unfit| anyhow!("{name}: {unfit}"))
 }
 

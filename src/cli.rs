@@ -38,6 +38,16 @@ Examples:
   tribunal check --model cas-register --junit out.xml *.log  for CI: a test suite per history
   some-test | tribunal check --model counter -               from standard input";
 
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  tribunal verify store/latest       replays each linearization, or tries every order of the counterexample
+
+Exit codes:
+  0    the verdict is shown by what it carries, be it good or bad
+  1    it is not: verdict.json or history.jsonl was changed, or a judge is wrong
+  2    it claims nothing, or carries nothing to show it by
+  64   bad arguments, or no run directory";
+
 const LIST_EXAMPLES: &str = "\
 Examples:
   tribunal list models
@@ -106,6 +116,9 @@ pub(crate) enum Verb {
     /// Judge histories that exist: run directories, or files
     #[command(after_help = format!("{CHECK_EXAMPLES}\n\n{EXIT_CODES}"))]
     Check(crate::check::Args),
+    /// Hold the verdict of a run against its history once more, by a second judge without the engines
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(crate::verify::Args),
     /// Render the reports of a run again, without checking it again
     Report(crate::report::Args),
     /// What there is: runs, workloads, systems, faults, models

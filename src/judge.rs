@@ -128,7 +128,7 @@ fn check(evidence: &Evidence, limits: &LimitArgs, progress: &Progress) -> Result
     let model: ModelKind = evidence.info.model.parse()?;
     let limited = Limits { progress: Some(progress), ..Limits::default() };
     let first = evidence.info.seen_live.as_ref().map(|seen| &seen.key);
-    let how = Options { limits: limited, first, ..Options::default() };
+    let how = Options { limits: limited, first, certify: true, ..Options::default() };
     Ok(limits.check(&evidence.history, &Initial::new(model), how)?)
 }
 

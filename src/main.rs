@@ -36,6 +36,7 @@ mod rlimits;
 mod run;
 mod serve;
 mod store;
+mod verify;
 mod watch;
 
 use std::process::ExitCode;
@@ -93,6 +94,7 @@ fn dispatch(verb: Verb) -> ExitCode {
         Verb::Run(args) if args.repeat > 1 => repeat::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::Verify(args) => verify::run(&args),
         Verb::Report(args) => report::run(&args),
         Verb::List(args) => list::run(&args),
         Verb::Serve(args) => serve::run(&args),

@@ -1,12 +1,14 @@
 //! Feeds a long stream of events to the online check, as a test that runs for days would, and prints what it holds.
 //!
 //! ```text
-//! cargo run --release -p tribunal-checker --example stream -- [OPS] [CLIENTS] [INDETERMINATE] [OPS_PER_KEY]
+//! cargo run --release -p tribunal-checker --example stream -- [OPS] [CLIENTS] [INDETERMINATE] [OPS_PER_KEY] [MODEL]
 //! ```
 //!
-//! Clients read, write and compare-and-set a register of five values; so many operations stay indeterminate. With
-//! OPS_PER_KEY a key is retired after so many operations, as `tribunal run` does; without, all operations are on one
-//! key. The events are made as they are needed, so what the process holds is the check.
+//! MODEL is `cas-register` (clients read, write and compare-and-set five values), `counter` (they add 1 to 5, and read) or
+//! `log` (they append numbers, and one time in eight read the whole list, which needs OPS_PER_KEY). So many operations stay
+//! indeterminate. With OPS_PER_KEY a key is retired after so many operations, as `tribunal run` does; without, all operations
+//! are on one key. The events are made as they are needed, so what the process holds is the check; how long making them takes
+//! is said first.
 #![allow(clippy::print_stdout, reason = "this is a program")]
 
 use std::process::ExitCode;
@@ -23,15 +25,26 @@ fn main() -> ExitCode {
     let mut number = |default: u64| numbers.next().flatten().unwrap_or(default);
     let (ops, clients) = (number(10_000_000), number(10));
     let (indeterminate, ops_per_key) = (number(3), number(u64::MAX));
-    let mut online = Online::new(ModelKind::CasRegister, Limits::default());
-    let mut register = Register::new(clients, ops / (indeterminate + 1), ops_per_key);
+    let model = std::env::args().nth(5).map_or(Ok(ModelKind::CasRegister), |name| name.parse());
+    let Ok(model @ (ModelKind::CasRegister | ModelKind::Counter | ModelKind::Log)) = model else {
+        println!("MODEL is cas-register, counter or log");
+        return ExitCode::FAILURE;
+    };
+    let object = || Object::new(model, clients, ops / (indeterminate + 1), ops_per_key);
+    let (mut alone, start) = (object(), Instant::now());
+    while alone.done < ops / 10 {
+        std::hint::black_box(alone.event());
+    }
+    println!("making the events of {} operations took {:.1} s", alone.done, start.elapsed().as_secs_f64());
+    let mut online = Online::new(model, Limits::default());
+    let mut object = object();
     let start = Instant::now();
     println!(
         "{:>12} {:>9} {:>12} {:>12} {:>10}",
         "operations", "seconds", "check KiB", "process KiB", "given up"
     );
-    while register.done < ops {
-        let event = register.event();
+    while object.done < ops {
+        let event = object.event();
         match online.feed(&event) {
             Ok(None) => {}
             Ok(Some(proved)) => {
@@ -43,10 +56,10 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         }
-        if event.kind != Kind::Invoke && register.done.is_multiple_of((ops / 10).max(1)) {
+        if event.kind != Kind::Invoke && object.done.is_multiple_of((ops / 10).max(1)) {
             println!(
                 "{:>12} {:>9.1} {:>12} {:>12} {:>10}",
-                register.done,
+                object.done,
                 start.elapsed().as_secs_f64(),
                 online.bytes() >> 10,
                 resident_kib(),
@@ -57,8 +70,9 @@ fn main() -> ExitCode {
     if online.finish().is_empty() && online.given_up() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// A register and its clients, each on one operation after the other.
-struct Register {
+/// An object and its clients, each on one operation after the other.
+struct Object {
+    model: ModelKind,
     random: SplitMix64,
     value: Value,
     key: i64,
@@ -83,11 +97,12 @@ enum Doing {
     Answered(F, Value),
 }
 
-impl Register {
-    fn new(clients: u64, certain: u64, ops_per_key: u64) -> Self {
-        Register {
+impl Object {
+    fn new(model: ModelKind, clients: u64, certain: u64, ops_per_key: u64) -> Self {
+        Object {
+            model,
             random: SplitMix64::new(1),
-            value: Value::Nil,
+            value: start(model),
             key: 0,
             ops_per_key,
             certain,
@@ -107,7 +122,7 @@ impl Register {
                 Doing::Nothing if self.invoked > 0 && self.invoked.is_multiple_of(self.ops_per_key) => {
                     // All have to be idle before the key changes.
                     if self.clients.iter().all(|client| matches!(client.doing, Doing::Nothing)) {
-                        (self.key, self.value, self.invoked) = (self.key + 1, Value::Nil, 0);
+                        (self.key, self.value, self.invoked) = (self.key + 1, start(self.model), 0);
                     }
                 }
                 Doing::Nothing => {
@@ -136,9 +151,12 @@ impl Register {
 
     fn ask(&mut self) -> (F, Value) {
         let value = |random: &mut SplitMix64| Value::Int(random.below(5) as i64);
-        match self.random.below(3) {
-            0 => (F::Read, Value::Nil),
-            1 => (F::Write, value(&mut self.random)),
+        match (self.model, self.random.below(8)) {
+            (ModelKind::Log, 0) => (F::Read, Value::Nil),
+            (ModelKind::Log, _) => (F::Append, Value::Int(self.events as i64)),
+            (_, 0..3) => (F::Read, Value::Nil),
+            (ModelKind::Counter, _) => (F::Add, Value::Int(1 + self.random.below(5) as i64)),
+            (_, 3..6) => (F::Write, value(&mut self.random)),
             _ => (F::Cas, Value::pair(value(&mut self.random), value(&mut self.random))),
         }
     }
@@ -153,6 +171,15 @@ impl Register {
                 }
                 holds.into()
             }
+            (F::Add, _) => {
+                self.value = (self.value.as_int().unwrap_or(0) + input.as_int().unwrap_or(0)).into();
+                Value::Nil
+            }
+            (F::Append, _) => {
+                let Value::List(items) = &self.value else { unreachable!("a log is a list") };
+                self.value = Value::List(items.iter().cloned().chain([input]).collect());
+                Value::Nil
+            }
             _ => {
                 self.value = input;
                 Value::Nil
@@ -162,18 +189,17 @@ impl Register {
 
     fn record(&mut self, client: usize, kind: Kind, f: F, value: Value) -> Event {
         self.events += 1;
-        Event {
-            index: self.events,
-            time: self.events,
-            process: self.clients[client].process,
-            kind,
-            f,
-            key: Value::Int(self.key),
-            value,
-            node: None,
-            error: None,
-            client: None,
-        }
+        let process = self.clients[client].process;
+        Event { index: self.events, ..Event::new(self.events, process, kind, f).on(self.key).with(value) }
+    }
+}
+
+/// What an object holds in the beginning.
+fn start(model: ModelKind) -> Value {
+    match model {
+        ModelKind::Counter => 0.into(),
+        ModelKind::Log => Value::List([].into()),
+        _ => Value::Nil,
     }
 }
 

@@ -44,7 +44,7 @@ pub struct Options<'a> {
     /// How many parts are decided at once; 0 for as many as there are processors.
     pub threads: usize,
     /// Whether to replay the certificate of every linearizable part through the plain model, and to put it into
-    /// [`Part::order`].
+    /// [`Part::linearization`].
     pub certify: bool,
     /// Whether to go on after the first violation, until every part is decided.
     pub all_parts: bool,
@@ -337,12 +337,12 @@ fn part(key: Value, ids: &[OpId], decided: Decided, options: &Options<'_>) -> Pa
         states: decided.states,
         frontier_max: decided.frontier_max,
         undecided: None,
-        order: None,
+        linearization: None,
     };
     match decided.decision {
         Decision::Legal { order } => {
             part.answer = Answer::Linearizable;
-            part.order = options.certify.then(|| order.iter().map(|&at| ids[at]).collect());
+            part.linearization = options.certify.then(|| order.into_iter().collect());
         }
         Decision::Illegal { .. } => part.answer = Answer::Violation,
         Decision::Declined => {
@@ -392,30 +392,14 @@ mod tests {
     use crate::generate::SplitMix64;
     use crate::limits::TimeLimit;
     use crate::model::script::{self, illegal, legal};
-    use crate::op::{F, Outcome};
+    use crate::op::F;
     use crate::small;
 
     #[test]
     fn a_violation_that_is_easy_to_see_is_found_behind_a_part_that_is_hard() {
         let (mut ops, mut now) = (Vec::new(), 0);
         let mut ask = |key: i64, f: F, input: Value, output: Value, call: u64, ret: u64| {
-            let (outcome, process) = (Outcome::Ok(output), ops.len() as u64);
-            let (client, node, error, invoke_index, complete_index) = (None, None, None, process, None);
-            let (key, completed) = (Value::Int(key), Some(ret));
-            ops.push(Op {
-                process,
-                f,
-                key,
-                input,
-                outcome,
-                call,
-                completed,
-                client,
-                node,
-                error,
-                invoke_index,
-                complete_index,
-            });
+            ops.push(Op::new(ops.len() as u64, call, f, input).on(key).returned(ret, output));
         };
         for (key, pairs) in [(1, 3_000), (2, 2_000)] {
             for _ in 0..pairs {

@@ -238,16 +238,9 @@ pub fn counterexample(history: &History, violation: &Violation) -> Vec<Event> {
         .filter_map(|&id| seen(&history.ops[id], violation.detected, lens.as_ref()))
         .collect();
     let event = |op: &Op, kind: Kind, time: Nanos, value: &Value| Event {
-        index: 0,
-        time,
-        process: op.process,
-        kind,
-        f: op.f.clone(),
-        key: op.key.clone(),
-        value: value.clone(),
         node: op.node.clone(),
-        error: None,
         client: op.client.filter(|_| kind == Kind::Invoke),
+        ..Event::new(time, op.process, kind, op.f.clone()).on(op.key.clone()).with(value.clone())
     };
     let mut events: Vec<Event> = Vec::new();
     for op in &ops {

@@ -42,6 +42,8 @@ mod print;
 mod strings;
 mod txt;
 
+pub(crate) use events::number;
+
 /// A way to write down a history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Format {

@@ -270,20 +270,7 @@ impl<'a> Simulation<'a> {
             self.plan_phase(effect, Phase::TakeEffect(at), client);
         }
         self.plan_phase(end, Phase::Return(at), client);
-        self.ops.push(Op {
-            process,
-            f,
-            key,
-            input,
-            outcome,
-            call: now,
-            completed: None,
-            node: None,
-            error: None,
-            invoke_index: 0,
-            complete_index: None,
-            client: None,
-        });
+        self.ops.push(Op { key, outcome, ..Op::new(process, now, f, input) });
     }
 
     fn complete(&mut self, now: Nanos, client: usize, at: usize) {

@@ -3,7 +3,8 @@
 use hashbrown::HashMap;
 use std::fmt;
 
-use crate::op::{Event, F, Kind, Op, Outcome, Value};
+use crate::formats::number;
+use crate::op::{Event, F, Kind, Nanos, Op, Outcome, Value};
 
 /// The operations of a run, in the order of their invocations.
 ///
@@ -14,10 +15,12 @@ pub struct History {
     pub ops: Vec<Op>,
 }
 
-/// An event that cannot stand where it stands.
+/// An event or operation that cannot stand where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
-    /// The event's position in the sequence, counted from 0.
+    /// What it is one of: `event` or `operation`.
+    pub item: &'static str,
+    /// Its position in the sequence that was given, counted from 0.
     pub position: usize,
     /// What is wrong with it, and what was expected.
     pub why: String,
@@ -25,7 +28,7 @@ pub struct Malformed {
 
 impl fmt::Display for Malformed {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "event {}: {}", self.position, self.why)
+        write!(out, "{} {}: {}", self.item, self.position, self.why)
     }
 }
 
@@ -44,7 +47,7 @@ impl History {
         let mut open: HashMap<u64, usize> = HashMap::new();
         let mut last_time = 0;
         for (position, event) in events.into_iter().enumerate() {
-            let malformed = |why: String| Malformed { position, why };
+            let malformed = |why: String| Malformed { item: "event", position, why };
             if event.time < last_time {
                 return Err(malformed(format!(
                     "the clock goes backwards, from {last_time} to {} ns: expected times in order",
@@ -119,6 +122,40 @@ impl History {
         Ok(History { ops })
     }
 
+    /// The history of operations that were recorded as such, each with the interval in which it happened, in any order.
+    ///
+    /// # Errors
+    /// When a process does two things at once, goes on after an operation of unknown outcome, or ends one before it begins;
+    /// the position is that in `ops`.
+    pub fn from_ops(ops: impl IntoIterator<Item = Op>) -> Result<History, Malformed> {
+        let mut ops: Vec<(usize, Op)> = ops.into_iter().enumerate().collect();
+        ops.sort_by_key(|(_, op)| op.call);
+        let mut free: HashMap<u64, Option<Nanos>> = HashMap::new();
+        for (position, op) in &ops {
+            let malformed = |why: String| Malformed { item: "operation", position: *position, why };
+            if let Some(end) = op.completed.filter(|end| *end < op.call) {
+                return Err(malformed(format!(
+                    "`{op}` ends at {end} ns, before it is invoked at {} ns",
+                    op.call
+                )));
+            }
+            let ends = op.completed.filter(|_| !op.is_info());
+            if let Some(before) = free.insert(op.process, ends)
+                && before.is_none_or(|before| before > op.call)
+            {
+                let until =
+                    before.map_or("is of unknown outcome".to_owned(), |end| format!("ends at {end} ns"));
+                return Err(malformed(format!(
+                    "process {} invokes `{op}` at {} ns, but what it invoked before {until}: expected another process",
+                    op.process, op.call
+                )));
+            }
+        }
+        let mut ops: Vec<Op> = ops.into_iter().map(|(_, op)| op).collect();
+        number(&mut ops);
+        Ok(History { ops })
+    }
+
     /// The positions of the operations on each key, in the order of the keys.
     pub fn by_key(&self) -> Vec<(Value, Vec<usize>)> {
         let mut parts: HashMap<&Value, Vec<usize>> = HashMap::new();
@@ -136,18 +173,7 @@ mod tests {
     use super::*;
 
     fn event(process: u64, kind: Kind, f: F) -> Event {
-        Event {
-            index: 0,
-            time: 0,
-            process,
-            kind,
-            f,
-            key: Value::Nil,
-            value: Value::Nil,
-            node: None,
-            error: None,
-            client: None,
-        }
+        Event::new(0, process, kind, f)
     }
 
     #[test]
@@ -177,10 +203,8 @@ mod tests {
 
     #[test]
     fn a_completion_is_about_the_key_of_its_invocation() {
-        let on = |key: &str, event: Event| Event { key: Value::str(key), ..event };
-        let invoke = on("x", event(1, Kind::Invoke, F::Read));
-        let broken =
-            History::from_events([invoke.clone(), on("y", event(1, Kind::Ok, F::Read))]).unwrap_err();
+        let invoke = event(1, Kind::Invoke, F::Read).on("x");
+        let broken = History::from_events([invoke.clone(), event(1, Kind::Ok, F::Read).on("y")]).unwrap_err();
         assert_eq!(
             broken.to_string(),
             "event 1: process 1 completes `read` on key y, but invoked it on key x"
@@ -191,5 +215,36 @@ mod tests {
     #[test]
     fn a_completion_needs_an_invocation() {
         assert_eq!(History::from_events([event(1, Kind::Ok, F::Read)]).unwrap_err().position, 0);
+    }
+
+    #[test]
+    fn operations_may_come_in_any_order() {
+        let read = |process, call, ret| Op::new(process, call, F::Read, Value::Nil).returned(ret, 7);
+        let write = Op::new(0, 10, F::Write, 7);
+        let history = History::from_ops([read(2, 30, 40), read(1, 20, 30), write, read(1, 30, 50)]).unwrap();
+        let shape: Vec<_> =
+            history.ops.iter().map(|op| (op.process, op.invoke_index, op.complete_index)).collect();
+        assert_eq!(shape, [(0, 0, None), (1, 1, Some(2)), (2, 3, Some(5)), (1, 4, Some(6))]);
+    }
+
+    #[test]
+    fn a_process_does_one_thing_at_a_time() {
+        let read = |process, call| Op::new(process, call, F::Read, Value::Nil);
+        let why = |ops: [Op; 2]| History::from_ops(ops).unwrap_err().to_string();
+        assert_eq!(
+            why([read(1, 20).returned(30, 7), read(1, 10).returned(21, 7)]),
+            "operation 0: process 1 invokes `read → 7` at 20 ns, but what it invoked before ends at 21 ns: \
+             expected another process"
+        );
+        assert_eq!(
+            why([read(1, 10), read(1, 20)]),
+            "operation 1: process 1 invokes `read` at 20 ns, but what it invoked before is of unknown outcome: \
+             expected another process"
+        );
+        assert_eq!(
+            why([read(1, 10).failed(9), read(2, 10)]),
+            "operation 0: `read` ends at 9 ns, before it is invoked at 10 ns"
+        );
+        assert!(History::from_ops([read(1, 10).failed(20), read(1, 20)]).is_ok());
     }
 }

@@ -24,6 +24,7 @@ use crate::space::{Effect, Space, StateId};
 use crate::split;
 use crate::ties::{After, Ties};
 use crate::verdict::Front;
+use crate::verify;
 use crate::witness::{self, Stuck};
 
 /// The search engines.
@@ -167,6 +168,9 @@ pub(crate) trait Judge: Sync {
 
     /// Whether an order of positions is a linearization, and if not, why.
     fn certify(&self, ops: &[&Op], order: &[usize]) -> Result<(), String>;
+
+    /// See [`verify::enumerate`].
+    fn enumerate(&self, ops: &[&Op], configurations_max: usize) -> Option<bool>;
 }
 
 impl<M: Model> Judge for M {
@@ -259,6 +263,10 @@ impl<M: Model> Judge for M {
 
     fn certify(&self, ops: &[&Op], order: &[usize]) -> Result<(), String> {
         witness::certify(self, ops, order)
+    }
+
+    fn enumerate(&self, ops: &[&Op], configurations_max: usize) -> Option<bool> {
+        verify::enumerate(self, ops, configurations_max)
     }
 }
 

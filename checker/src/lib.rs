@@ -63,15 +63,12 @@
 //!     }
 //! }
 //!
-//! let events = [
-//!     r#"{"i":0,"t":10,"p":0,"type":"invoke","f":"write","value":7}"#,
-//!     r#"{"i":1,"t":20,"p":1,"type":"invoke","f":"read"}"#,
-//!     r#"{"i":2,"t":30,"p":1,"type":"ok","f":"read","value":7}"#,
-//!     r#"{"i":3,"t":40,"p":1,"type":"invoke","f":"read"}"#,
-//!     r#"{"i":4,"t":50,"p":1,"type":"ok","f":"read","value":0}"#,
-//! ];
-//! let events = events.map(|line| serde_json::from_str(line).unwrap());
-//! let history = History::from_events(events).unwrap();
+//! let history = History::from_ops([
+//!     Op::new(0, 10, F::Write, 7),
+//!     Op::new(1, 20, F::Read, ()).returned(30, 7),
+//!     Op::new(1, 40, F::Read, ()).returned(50, 0),
+//! ])
+//! .unwrap();
 //! let verdict = check_with(&history, &HighWaterMark, &Options::default()).unwrap();
 //! assert_eq!(verdict.answer, Answer::Violation);
 //! assert_eq!(verdict.violation.unwrap().witness, 2, "the second read went back");
@@ -91,6 +88,7 @@ pub mod generate;
 pub mod history;
 mod judge;
 pub mod limits;
+pub mod linearization;
 mod lucky;
 pub mod model;
 pub mod online;
@@ -99,6 +97,7 @@ mod parallel;
 mod part;
 mod pending;
 mod profile;
+mod promises;
 mod refute;
 mod rows;
 pub mod small;
@@ -107,4 +106,5 @@ mod split;
 mod ties;
 mod trail;
 pub mod verdict;
+pub mod verify;
 mod witness;

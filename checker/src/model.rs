@@ -75,7 +75,7 @@ pub enum Comes<State> {
 }
 
 /// A sequential specification of one object. The example at the top of the crate implements it for an object of its
-/// own.
+/// own. Builds with debug assertions hold each step against the promises below, and panic with the name of one that is broken.
 pub trait Model: Sync {
     /// All that the object remembers.
     type State: Clone + Eq + Hash + Debug + Send;

@@ -113,7 +113,7 @@ impl<'a> Online<'a> {
         if self.position.is_multiple_of(QUIET_EVENTS) {
             self.streams.values_mut().flatten().for_each(|stream| stream.put_away_if_quiet());
         }
-        let malformed = |why: String| Malformed { position, why };
+        let malformed = |why: String| Malformed { item: "event", position, why };
         if event.time < self.now {
             return Err(malformed(format!(
                 "the clock goes backwards, from {} to {} ns",
@@ -473,7 +473,7 @@ impl<M: Model> Stream for KeyStream<'_, M> {
             self.order(&mut held);
         }
         for (position, event) in held.drain(..) {
-            self.take(event).map_err(|why| Malformed { position, why })?;
+            self.take(event).map_err(|why| Malformed { item: "event", position, why })?;
         }
         self.held = held;
         Ok(self.judge(limits))

@@ -63,6 +63,13 @@ impl From<i64> for Value {
     }
 }
 
+/// Nothing.
+impl From<()> for Value {
+    fn from((): ()) -> Self {
+        Value::Nil
+    }
+}
+
 impl From<bool> for Value {
     fn from(b: bool) -> Self {
         Value::Bool(b)
@@ -242,6 +249,27 @@ pub struct Event {
     pub client: Option<u64>,
 }
 
+impl Event {
+    /// An event without key and value, to be completed by [`on`](Event::on) and [`with`](Event::with). Its index is 0: the
+    /// histories that are made of events only show it.
+    pub fn new(time: Nanos, process: u64, kind: Kind, f: F) -> Event {
+        let (index, key, value) = (0, Value::Nil, Value::Nil);
+        Event { index, time, process, kind, f, key, value, node: None, error: None, client: None }
+    }
+
+    /// The same about the object of this key.
+    #[must_use]
+    pub fn on(self, key: impl Into<Value>) -> Event {
+        Event { key: key.into(), ..self }
+    }
+
+    /// The same with this value: at `invoke` the input; at `ok` the output.
+    #[must_use]
+    pub fn with(self, value: impl Into<Value>) -> Event {
+        Event { value: value.into(), ..self }
+    }
+}
+
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -288,6 +316,43 @@ pub struct Op {
 }
 
 impl Op {
+    /// An operation of which nobody knows more than that it was invoked. [`on`](Op::on) names its object, [`returned`](Op::returned)
+    /// and [`failed`](Op::failed) say how it ended.
+    pub fn new(process: u64, call: Nanos, f: F, input: impl Into<Value>) -> Op {
+        Op {
+            process,
+            f,
+            key: Value::Nil,
+            input: input.into(),
+            outcome: Outcome::Info,
+            call,
+            completed: None,
+            node: None,
+            error: None,
+            invoke_index: 0,
+            complete_index: None,
+            client: None,
+        }
+    }
+
+    /// The same asked of the object of this key.
+    #[must_use]
+    pub fn on(self, key: impl Into<Value>) -> Op {
+        Op { key: key.into(), ..self }
+    }
+
+    /// It happened, and at this time returned this.
+    #[must_use]
+    pub fn returned(self, at: Nanos, output: impl Into<Value>) -> Op {
+        Op { outcome: Outcome::Ok(output.into()), completed: Some(at), ..self }
+    }
+
+    /// It certainly did not happen, as was known at this time.
+    #[must_use]
+    pub fn failed(self, at: Nanos) -> Op {
+        Op { outcome: Outcome::Fail, completed: Some(at), ..self }
+    }
+
     /// Who acts, to a model that asks: the client, which is the process unless a recording says otherwise.
     pub fn actor(&self) -> u64 {
         self.client.unwrap_or(self.process)

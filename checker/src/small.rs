@@ -7,8 +7,6 @@
 //!
 //! A model of your own can be tested in the same way: all it takes is a [`Menu`].
 
-use std::sync::Arc;
-
 use crate::generate::SplitMix64;
 use crate::history::History;
 use crate::model::{FINAL, Model, ModelKind};
@@ -41,7 +39,7 @@ pub fn history_with<M: Model>(random: &mut SplitMix64, model: &M, menu: Menu, op
             None if ops.len() < target => {
                 let (f, input, _) = menu(random);
                 pending[client] = Some((ops.len(), None));
-                ops.push(recorded(process[client], now, f, input));
+                ops.push(Op::new(process[client], now, f, input));
             }
             None => {}
             Some((at, None)) => {
@@ -106,23 +104,6 @@ fn lie(random: &mut SplitMix64, menu: Menu, f: &F) -> Value {
         if other == *f {
             return output;
         }
-    }
-}
-
-fn recorded(process: u64, call: u64, f: F, input: Value) -> Op {
-    Op {
-        process,
-        f,
-        key: Value::Nil,
-        input,
-        outcome: Outcome::Info,
-        call,
-        completed: None,
-        node: None,
-        error: None::<Arc<str>>,
-        invoke_index: 0,
-        complete_index: None,
-        client: None,
     }
 }
 

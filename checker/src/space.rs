@@ -9,6 +9,7 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 
 use crate::broken::broken;
 use crate::model::{Comes, Model};
+use crate::promises;
 
 /// The number of an interned state. The initial state is 0.
 pub(crate) type StateId = u32;
@@ -269,6 +270,11 @@ impl<'m, M: Model> Space<'m, M> {
         for state in next {
             let id = self.intern(state);
             self.successors.push(id);
+        }
+        if cfg!(debug_assertions) {
+            let next: Vec<_> =
+                self.successors[start as usize..].iter().map(|&id| self.state(id).clone()).collect();
+            promises::examine(self.model, self.state(from), self.call(class), &next);
         }
         let answer = Successors { start, len: self.successors.len() as u32 - start };
         if self.corner.is_empty() {

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::limits::Limit;
+use crate::linearization::Linearization;
 use crate::op::{Nanos, Value};
 
 /// The position of an operation in [`History::ops`](crate::history::History::ops).
@@ -59,7 +60,7 @@ pub struct Part {
     pub undecided: Option<Undecided>,
     /// A linearization, when certificates were asked for and there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order: Option<Vec<OpId>>,
+    pub linearization: Option<Linearization>,
 }
 
 /// Where a search stopped without an answer.

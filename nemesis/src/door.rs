@@ -147,6 +147,8 @@ impl Doors {
                 return Listener::Node;
             }
             let who = match family::holder(end.inode) {
+                // A daemon that has dropped all that it inherited, but descends from this process.
+                Some((pid, _)) if family::is_stray(pid) => return Listener::Node,
                 Some((pid, name)) => format!("process {pid} ({name})"),
                 None => "a process that cannot be seen".to_owned(),
             };

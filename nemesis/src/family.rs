@@ -80,6 +80,11 @@ pub fn family_and_strays(kin: &Kin) -> (Vec<i32>, Vec<i32>) {
     (family, strays)
 }
 
+/// Whether a process is such a stray.
+pub(crate) fn is_stray(pid: i32) -> bool {
+    family_and_strays(&Kin::default()).1.contains(&pid)
+}
+
 /// What [`MARK`] says in the environment that a process was started with.
 fn mark(pid: i32) -> Option<String> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;

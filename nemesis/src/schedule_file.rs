@@ -125,6 +125,9 @@ pub enum EntryError {
     /// None, or more than one, of what an entry can do.
     #[error("give one of fault, grudge and acts")]
     What,
+    /// A list of acts with nothing in it.
+    #[error("acts: expected at least one act, such as \"kill n1\"")]
+    NoActs,
     /// More than one fault, or kind of one.
     #[error("{0} is more than one fault of one kind")]
     Kinds(Wanted),
@@ -349,6 +352,7 @@ impl What {
                 let grudge: Grudge = grudge.parse()?;
                 given("partition", "grudge", None, plan::hold(&grudge, mode))
             }
+            (None, None, Some(texts)) if texts.is_empty() => return Err(EntryError::NoActs),
             (None, None, Some(texts)) => {
                 let (leader, acts) = acts_with_leader(&texts, nodes)?;
                 if let Some(late) = acts.iter().find(|timed| timed.after_ms > hold_ms) {

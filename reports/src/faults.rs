@@ -161,6 +161,8 @@ pub struct Record {
     pub faults: Vec<Fault>,
     /// How many lines it has that are whole.
     pub lines: u64,
+    /// Whether the last line breaks off.
+    pub torn: bool,
 }
 
 /// A line that does not hold what it should, or should not stand where it stands.
@@ -209,7 +211,10 @@ pub fn parse(text: &str) -> Result<Record, LineError> {
     for (at, text) in text.split_inclusive('\n').enumerate().filter(|(_, text)| !text.trim().is_empty()) {
         let line: Line = match serde_json::from_str(text.trim_end()) {
             Ok(line) => line,
-            Err(_) if !text.ends_with('\n') => break, // nothing comes after it
+            Err(_) if !text.ends_with('\n') => {
+                record.torn = true;
+                break; // nothing comes after it
+            }
             Err(why) => return Err(LineError { line: at + 1, why: why.to_string() }),
         };
         take(&mut record, line).map_err(|why| LineError { line: at + 1, why })?;

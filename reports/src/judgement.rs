@@ -336,8 +336,9 @@ fn good_sentence(good: RunOutcome, stats: &Stats, faults: &[Fault]) -> String {
     };
     let installed = faults.iter().filter(|fault| fault.outcome == FaultOutcome::Installed).count();
     format!(
-        "{what}. {}, {}, {} installed; no claim beyond this run.",
+        "{what}. {} ({} ok), {}, {} installed; no claim beyond this run.",
         counted(stats.tally.all(), "op"),
+        count(stats.tally.ok),
         counted(stats.keys, "key"),
         counted(installed, "fault")
     )
@@ -439,7 +440,7 @@ mod tests {
             none(),
             RunOutcome::Linearizable,
             0,
-            "Linearizable. 1 op, 1 key, 0 faults",
+            "Linearizable. 1 op (1 ok), 1 key, 0 faults",
         );
         let says = "The run was interrupted. What was recorded until then is linearizable.";
         check(Answer::Linearizable, &[], interrupted(), RunOutcome::Unknown, 130, says);
@@ -531,7 +532,7 @@ mod tests {
                 reached: 812,
                 of: 1000,
             }),
-            order: None,
+            linearization: None,
         };
         let verdict = Verdict { parts: vec![undecided("k1"), undecided("k2")], ..answered(Answer::Unknown) };
         assert_eq!(

@@ -224,9 +224,20 @@ pub(crate) fn load_faults(path: &Path, ending: Option<&Ending>) -> Result<Vec<Fa
         })?,
     };
     if let Some(ending) = ending {
-        whole(path, "line", record.lines, ending.fault_lines, record.lines as usize)?;
+        let line = record.lines as usize + usize::from(record.torn);
+        whole(path, "line", record.lines, ending.fault_lines, line)?;
+        not_torn(path, record.torn, ending, line)?;
     }
     Ok(record.faults)
+}
+
+/// A run that came to its end has no line that breaks off. A recorder that failed may have left one.
+fn not_torn(path: &Path, torn: bool, ending: &Ending, line: usize) -> Result<(), LoadError> {
+    if !torn || ending.harness_failure.is_some() {
+        return Ok(());
+    }
+    let why = "the line breaks off, and the run came to its end: it was added or cut later".to_owned();
+    Err(LoadError::Line { path: path.to_path_buf(), line, why })
 }
 
 /// Whether as much is there as run.json counts; `last_line` is the last line that was read.
@@ -291,6 +302,7 @@ fn load_history(path: &Path, info: &RunInfo) -> Result<History, LoadError> {
     };
     if let Some(ending) = &info.ending {
         whole(path, "event", record.events, ending.events, record.last_line)?;
+        not_torn(path, record.torn, ending, record.last_line)?;
     }
     Ok(record.history)
 }

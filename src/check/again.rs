@@ -42,11 +42,15 @@ pub(super) fn judge(dir: &Path, args: &Args, threads: usize) -> Result<Judged> {
     let circumstances =
         Circumstances { check_cost: Some(cost), ..Circumstances::recorded(&info, before.as_ref()) };
     let judgement = Judgement::of(&info, &history, &faults, Some(verdict), circumstances);
-    let outcomes = before.map(|before| (before.outcome, judgement.outcome));
-    if matches!(outcomes, Some((RunOutcome::Violation, now)) if now != RunOutcome::Violation) {
-        notes.push(
-            "the verdict of the run, in verdict.json, is a violation; this check did not find it".into(),
-        );
+    if let Some(before) = before
+        && before.outcome == RunOutcome::Violation
+        && judgement.outcome != RunOutcome::Violation
+        && model.name() == info.model
+    {
+        // One of the two is wrong, or was changed: that is not for this check to excuse.
+        notes.push("this check does not find the violation, and the verdict of the run stands".into());
+        let why = format!("{name}: verdict.json has a violation that history.jsonl does not show");
+        return Ok(Judged { file: name, timed: true, judgement: before, notes, unchecked: Some(why) });
     }
     Ok(Judged { file: name, timed: true, judgement, notes, unchecked: None })
 }

@@ -31,7 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
 use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
 use tribunal_nemesis::{disk, marked, remove_cgroup};
@@ -232,6 +232,12 @@ fn keep_alive(mut child: Child, line: &Mutex<Line>) -> Option<(ExitStatus, Strin
 
 /// The guard's side: `tribunal guard`, never started by hand.
 pub(crate) fn main() -> ExitCode {
+    // Nothing but the end of the pipe says that it is time: its group may be sent SIGHUP when the controller dies, and it is
+    // not for a terminal to end it.
+    for what in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
+        // SAFETY: to ignore a signal runs no handler.
+        let _ = unsafe { signal(what, SigHandler::SigIgn) };
+    }
     let mut left = listen(io::stdin().lock());
     left.iter().rev().for_each(Leftover::undo);
     left.retain(|what| matches!(what, Leftover::Mount(_)));

@@ -34,7 +34,7 @@ fn lines(path: &Path) -> Vec<String> {
 /// Ways to lose evidence: what they are called, and what is left of the lines.
 type Loss = (&'static str, fn(Vec<String>) -> String);
 
-const LOSSES: [Loss; 8] = [
+const LOSSES: [Loss; 9] = [
     ("every other line", |lines| lines.into_iter().step_by(2).collect()),
     ("one line", |mut lines| {
         lines.remove(1);
@@ -60,6 +60,7 @@ const LOSSES: [Loss; 8] = [
         lines.swap(0, 1);
         lines.concat()
     }),
+    ("half a line more", |lines| lines.concat() + "{\"i\":1"),
     ("everything", |_| String::new()),
 ];
 
@@ -102,6 +103,46 @@ fn lost_evidence_is_an_error_that_names_the_file() {
     assert!(ended.stderr.contains("verdict.json"), "{}", ended.stderr);
     fs::remove_file(dir.join("verdict.json")).unwrap();
     check(&dir).expect(code);
+}
+
+/// A verdict can be held against the history by a judge that shares nothing with the one that gave it.
+#[test]
+fn a_verdict_is_verified_by_what_it_carries() {
+    let store = Store::new();
+    let (_, run) = recorded(&store);
+    let verify = |dir: &Path| Ended::of(tribunal(["verify"]).arg(dir).output().unwrap());
+    let ended = verify(&run).expect(0);
+    assert!(ended.stdout.contains("verified: linearizable: "), "{}", ended.stdout);
+    let bad = judged(&store, "registers/bad", "register", &stale_register(40), 1);
+    let ended = verify(&bad).expect(0);
+    assert!(ended.stdout.contains("verified: not linearizable: no order of the "), "{}", ended.stdout);
+    assert!(ended.stdout.contains("; nor of "), "{}", ended.stdout);
+
+    let dir = store.path().join("copy");
+    let tampered = |run: &Path, change: &dyn Fn(&mut serde_json::Value)| {
+        copy(run, &dir);
+        let mut verdict: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(dir.join("verdict.json")).unwrap()).unwrap();
+        change(&mut verdict);
+        fs::write(dir.join("verdict.json"), verdict.to_string()).unwrap();
+    };
+    tampered(&run, &|verdict| verdict["checker"]["parts"][0]["linearization"] = "1 0".into());
+    let ended = verify(&dir).expect(1);
+    assert!(ended.stdout.contains("REFUTED"), "{}", ended.stdout);
+    tampered(&run, &|verdict| {
+        verdict["checker"]["parts"][0]["linearization"].take();
+    });
+    verify(&dir).expect(2);
+    tampered(&run, &|verdict| {
+        verdict["checker"].take();
+    });
+    verify(&dir).expect(2);
+    verify(&store.path().join("nowhere")).expect(64);
+
+    // Of a violation that the history does not show, one is wrong: the check does not take it back.
+    tampered(&run, &|verdict| verdict["outcome"] = "violation".into());
+    let ended = check(&dir).expect(1);
+    assert!(ended.stderr.contains("history.jsonl does not show"), "{}", ended.stderr);
 }
 
 /// Neither checked nor rendered.

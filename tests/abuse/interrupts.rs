@@ -1,5 +1,6 @@
 //! Ways to be told to end, besides Ctrl-C in the middle of a run.
 
+use std::io::Read;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -41,4 +42,52 @@ fn a_run_under_nohup_outlives_its_terminal() {
     wait_until("the run is under way", || says(&store, "history.jsonl", "ok"));
     kill(pid(&child), Signal::SIGHUP).unwrap();
     Ended::of(child.wait_with_output().unwrap()).expect(0);
+}
+
+/// A counter of which nobody knows which of forty large additions took place, and a read of their sum: which ones it was is
+/// the subset-sum problem.
+fn slow_history() -> String {
+    let (mut lines, mut sum, mut random) = (String::new(), 0_u64, 7_u64);
+    for process in 0..40 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let addition = random >> 20;
+        sum += addition * (random >> 63);
+        lines += &format!(
+            "{{\"client\":{process},\"f\":\"add\",\"in\":{addition},\"call\":{process},\"ret\":null}}\n"
+        );
+    }
+    let read = format!("{{\"client\":99,\"f\":\"read\",\"out\":{},\"call\":100,\"ret\":101}}\n", sum + 1);
+    lines + &read
+}
+
+#[test]
+fn a_check_that_is_told_to_end_says_what_it_has_found() {
+    let store = Store::in_memory();
+    let (bad, slow, junit) =
+        (store.path().join("bad.jsonl"), store.path().join("slow.jsonl"), store.path().join("junit.xml"));
+    std::fs::write(&bad, "{\"client\":1,\"f\":\"read\",\"out\":7,\"call\":0,\"ret\":1}\n").unwrap();
+    std::fs::write(&slow, slow_history()).unwrap();
+    for (paths, code) in [(vec![&bad, &slow], 1), (vec![&slow], 130)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tribunal"));
+        command.args(["check", "--model", "counter", "--check-memory-limit", "200GiB", "--threads", "1"]);
+        command.args(["--check-time-limit", "10m", "--junit"]).arg(&junit).args(&paths);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut first = String::new();
+        if code == 1 {
+            // One line, so that what follows is read below.
+            let mut byte = [0];
+            while !first.ends_with('\n') && child.stdout.as_mut().unwrap().read(&mut byte).unwrap() == 1 {
+                first.push(byte[0] as char);
+            }
+            assert!(first.contains("bad.jsonl"), "{first}");
+        } else {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        kill(pid(&child), Signal::SIGINT).unwrap();
+        let ended = Ended::of(child.wait_with_output().unwrap()).expect(code);
+        assert!(ended.stderr.contains("interrupted"), "{}", ended.stderr);
+        let junit = std::fs::read_to_string(&junit).unwrap();
+        assert!(junit.contains("interrupted"), "{junit}");
+        assert_eq!(junit.contains("bad.jsonl"), code == 1, "{junit}");
+    }
 }

@@ -3,6 +3,8 @@
 //! Half of the operations go to one key, half of the others to the next, and so on: on the hot keys most happens at a time,
 //! and the cold ones live long, so that what is wrong with them since an early fault is still seen after a later one.
 
+use std::collections::HashSet;
+
 use rand::{Rng, RngExt};
 use tribunal_checker::op::{F, Value};
 
@@ -40,16 +42,25 @@ impl Keys {
 
     /// Nobody is to draw this key any more.
     pub(crate) fn retire(&mut self, key: &Value) {
-        if let Some(slot) = self.live.iter_mut().find(|(number, _)| name(*number) == *key) {
+        let Some(retired) = number(key) else { return };
+        if let Some(slot) = self.live.iter_mut().find(|(number, _)| *number == retired) {
             *slot = (self.fresh, self.ops_per_key);
             self.fresh += 1;
         }
     }
 
-    /// A read of every key that has been live so far.
+    /// A read of every key that has been drawn so far.
     pub(crate) fn reads(&self) -> Vec<Request> {
-        (0..self.fresh).map(|number| Request { f: F::Read, key: name(number), value: Value::Nil }).collect()
+        let untouched = self.live.iter().filter(|(_, left)| *left == self.ops_per_key);
+        let untouched: HashSet<usize> = untouched.map(|(number, _)| *number).collect();
+        let drawn = (0..self.fresh).filter(|number| !untouched.contains(number));
+        drawn.map(|number| Request { f: F::Read, key: name(number), value: Value::Nil }).collect()
     }
+}
+
+fn number(key: &Value) -> Option<usize> {
+    let Value::Str(name) = key else { return None };
+    name.strip_prefix('k')?.parse().ok()
 }
 
 fn name(number: usize) -> Value {
@@ -76,6 +87,17 @@ mod tests {
         assert!(drawn.values().all(|times| *times <= 10));
         assert!(drawn.keys().all(|key| keys.reads().iter().any(|read| read.key == *key)));
         assert!(drawn.len() >= 100);
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_not_read() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut keys = Keys::new(1_000_000, 10);
+        assert!(keys.reads().is_empty());
+        let drawn: HashSet<Value> = (0..1_000).map(|_| keys.draw(&mut rng)).collect();
+        keys.retire(&name(5));
+        let reads: HashSet<Value> = keys.reads().into_iter().map(|read| read.key).collect();
+        assert!(drawn.is_subset(&reads) && reads.len() <= drawn.len() + 1, "{} reads", reads.len());
     }
 
     #[test]

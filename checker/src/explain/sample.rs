@@ -313,18 +313,5 @@ pub(super) fn history(lines: &str) -> Vec<Op> {
 
 /// An operation that is still pending.
 pub(super) fn op(process: u64, f: F, input: Value, call: u64) -> Op {
-    Op {
-        process,
-        f,
-        key: Value::Nil,
-        input,
-        outcome: Outcome::Info,
-        call,
-        completed: None,
-        node: None,
-        error: None,
-        invoke_index: 0,
-        complete_index: None,
-        client: None,
-    }
+    Op::new(process, call, f, input)
 }

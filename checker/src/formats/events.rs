@@ -39,7 +39,7 @@ pub(super) fn events(history: &History) -> impl Iterator<Item = (Event, &Op)> {
 }
 
 /// Numbers the events of operations that were not recorded as events, in their order.
-pub(super) fn number(ops: &mut [Op]) {
+pub(crate) fn number(ops: &mut [Op]) {
     for (index, (_, _, at, completes)) in (0..).zip(ends(ops)) {
         if completes {
             ops[at].complete_index = Some(index);

@@ -176,6 +176,8 @@ pub struct Record {
     pub events: u64,
     /// The last line that was read, counted from 1; 0 when there is none.
     pub last_line: usize,
+    /// Whether that one breaks off.
+    pub torn: bool,
 }
 
 /// Reads the history of a run, in which no event may be missing, doubled or out of place: what is lost can look like a
@@ -201,7 +203,7 @@ pub fn read_record(input: impl BufRead, numbering: Numbering) -> Result<Record, 
         }))
     });
     let history = collect(numbered, &place)?;
-    Ok(Record { history, events: count, last_line: events.line() })
+    Ok(Record { history, events: count, last_line: events.line(), torn: events.torn() })
 }
 
 fn misnumbered(line: usize, expected: u64, found: u64) -> ParseError {

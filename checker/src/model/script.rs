@@ -53,20 +53,9 @@ fn op(line: &str) -> Op {
         None if rest.ends_with('!') => (rest.trim_end_matches('!').trim(), Outcome::Fail),
         None => (rest, Outcome::Ok(Value::Nil)),
     };
-    Op {
-        process,
-        f: F::from(f),
-        key: Value::Nil,
-        input: if input.is_empty() { Value::Nil } else { value(input) },
-        outcome,
-        call: call.parse().expect("a time"),
-        completed: end.parse().ok(),
-        node: None,
-        error: None,
-        invoke_index: 0,
-        complete_index: None,
-        client: None,
-    }
+    let input = if input.is_empty() { Value::Nil } else { value(input) };
+    let call = call.parse().expect("a time");
+    Op { outcome, completed: end.parse().ok(), ..Op::new(process, call, F::from(f), input) }
 }
 
 fn value(json: &str) -> Value {

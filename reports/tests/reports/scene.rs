@@ -400,7 +400,7 @@ impl Scene {
             states: 1_200_000,
             frontier_max: 90_000,
             undecided: Some(Undecided { limit: limit.into(), flag: flag.into(), reached, of }),
-            order: None,
+            linearization: None,
         });
     }
 
@@ -522,7 +522,7 @@ impl Scene {
             states: 7 * ops as u64,
             frontier_max: 3,
             undecided: None,
-            order: None,
+            linearization: None,
         }
     }
 }

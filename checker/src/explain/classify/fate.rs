@@ -11,7 +11,9 @@
 //!                                  ├─ read → 5 ─┤         says nothing, where 5 was written in the meantime
 //! ```
 //!
-//! Where nobody looked, or only those who gave the answer, it is not known, and that is what is said.
+//! Where nobody looked, or only those who gave the answer, it is not known, and that is what is said. So it is where the last
+//! observation says nothing: whom a node asked for its answer is not in a history, and a leader that has not caught up answers
+//! for all nodes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -73,6 +75,7 @@ impl Missing {
             .filter_map(|op| op.node.as_ref())
             .collect();
         let all_nodes: BTreeSet<&Arc<str>> = case.part.iter().filter_map(|op| op.node.as_ref()).collect();
+        let last = later.iter().max_by_key(|(_, op, _)| op.call).map(|(.., told)| *told);
         let first_seen = with(Told::There).min_by_key(|(_, op, _)| op.ret());
         let fate = match (first_seen, with(Told::Gone).count()) {
             (Some((at, ..)), _) => Fate::Seen(*at),
@@ -84,6 +87,10 @@ impl Missing {
                     "after that only {only} was seen without it, which had given the old answer"
                 ))
             }
+            // Several nodes may have asked one that had not caught up.
+            (None, _) if last == Some(Told::Nothing) => Fate::Unknown(
+                "what was seen last had come later, and hides whether it was there before".into(),
+            ),
             (None, misses) => Fate::Lost(misses),
         };
         Missing { op, answer, fate: Some(fate) }

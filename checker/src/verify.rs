@@ -1,0 +1,322 @@
+//! The second judge: does the certificate of a verdict show what the verdict says?
+//!
+//! It shares the models, and the rule which operation precedes which, with the engines, and nothing else: no search order, no
+//! pruning, no exact algorithm, no rule for making a counterexample small. Herlihy and Wing's definition (TOPLAS 1990, section
+//! 2.2) is read off:
+//!
+//! ```text
+//!   linearizable   each part's linearization is replayed
+//!   violation      no order of the counterexample is legal: all are tried .......... it is one
+//!                  no order of all that happened on its key is legal, either ........ and the history has it
+//! ```
+//!
+//! The second line of a violation is what makes the counterexample's size a matter of taste: leaving operations out can turn a
+//! legal history into an illegal one, and the argument that it did not is the engines'. It takes more than any counterexample
+//! can carry, so it is tried as far as a budget goes.
+
+use std::collections::HashSet;
+
+use crate::explain::counterexample;
+use crate::history::History;
+use crate::judge::Judge;
+use crate::model::{Model, ModelKind};
+use crate::op::{Op, Outcome};
+use crate::ties::precedes;
+use crate::verdict::{Answer, Verdict, Violation};
+
+/// What a certificate shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// So many parts have a linearization, with so many operations in all.
+    Linearizable {
+        /// The parts.
+        parts: usize,
+        /// The operations that took effect.
+        ops: usize,
+    },
+    /// No order of the counterexample is legal.
+    Violation {
+        /// The operations of the counterexample.
+        counterexample: usize,
+        /// No order of so many operations on its key is legal: of those that had been invoked by then, or of all. `None` where
+        /// there are too many orders to try.
+        whole: Option<usize>,
+    },
+}
+
+/// Why a verdict is not shown by what it carries.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotShown {
+    /// It claims nothing, or carries no certificate.
+    #[error("{0}")]
+    Nothing(String),
+    /// Its certificate is wrong.
+    #[error("{0}")]
+    Refuted(String),
+}
+
+/// Holds a verdict against the history that it is about. `configurations_max` bounds what each enumeration may hold.
+///
+/// # Errors
+/// When the verdict claims nothing, or what it carries does not show what it claims.
+pub fn verify(
+    history: &History,
+    kind: ModelKind,
+    verdict: &Verdict,
+    configurations_max: usize,
+) -> Result<Shown, NotShown> {
+    let judge = kind.judge();
+    if verdict.ops != history.ops.len() {
+        let (of, here) = (verdict.ops, history.ops.len());
+        return Err(refuted(format!("it is about {of} operations, and the history has {here}")));
+    }
+    match (verdict.answer, &verdict.violation) {
+        (Answer::Linearizable, None) => linearizable(history, judge, verdict),
+        (Answer::Violation, Some(violation)) => is_violation(history, judge, violation, configurations_max),
+        (Answer::Unknown, None) => Err(NotShown::Nothing("the verdict is unknown: it claims nothing".into())),
+        _ => Err(refuted("its answer and its violation do not belong together")),
+    }
+}
+
+fn refuted(why: impl Into<String>) -> NotShown {
+    NotShown::Refuted(why.into())
+}
+
+fn linearizable(history: &History, judge: &dyn Judge, verdict: &Verdict) -> Result<Shown, NotShown> {
+    let keys = history.by_key();
+    if !keys.iter().map(|(key, _)| key).eq(verdict.parts.iter().map(|part| &part.key)) {
+        return Err(refuted("its parts are not the keys of the history"));
+    }
+    let mut ops_in_all = 0;
+    for ((key, ids), part) in keys.iter().zip(&verdict.parts) {
+        let ops: Vec<&Op> = ids.iter().map(|&id| &history.ops[id]).collect();
+        let order = part.linearization.as_ref().ok_or_else(|| {
+            NotShown::Nothing(format!("key {key}: it carries no linearization (judge it again with `check`)"))
+        })?;
+        if order.len() > ops.len() {
+            return Err(refuted(format!(
+                "key {key}: its linearization has more operations than the history"
+            )));
+        }
+        let order: Vec<usize> = order.positions().collect();
+        if let Some(at) = order.iter().find(|&&at| at >= ops.len()) {
+            return Err(refuted(format!("key {key}: there is no operation {at}")));
+        }
+        judge.certify(&ops, &order).map_err(|why| refuted(format!("key {key}: {why}")))?;
+        ops_in_all += order.len();
+    }
+    Ok(Shown::Linearizable { parts: keys.len(), ops: ops_in_all })
+}
+
+fn is_violation(
+    history: &History,
+    judge: &dyn Judge,
+    violation: &Violation,
+    configurations_max: usize,
+) -> Result<Shown, NotShown> {
+    let of_key = |id: &usize| history.ops.get(*id).is_some_and(|op| op.key == violation.key);
+    if let Some(id) = violation.minimal.iter().chain([&violation.witness]).find(|id| !of_key(id)) {
+        return Err(refuted(format!(
+            "operation {id} of the counterexample is none on key {}",
+            violation.key
+        )));
+    }
+    let alone = History::from_events(counterexample(history, violation));
+    let alone = alone.map_err(|why| refuted(format!("its counterexample is no history: {why}")))?;
+    match judge.enumerate(&alone.ops.iter().collect::<Vec<_>>(), configurations_max) {
+        Some(false) => {}
+        Some(true) => return Err(refuted("its counterexample has a legal order")),
+        None => return Err(NotShown::Nothing("its counterexample has too many orders to try".into())),
+    }
+    let on_key: Vec<&Op> = history.ops.iter().filter(|op| op.key == violation.key).collect();
+    let known_then = |op: &&&Op| op.call <= violation.detected;
+    let until = |op: &&Op| {
+        let known = op.completed.is_some_and(|end| end <= violation.detected);
+        Op { outcome: if known { op.outcome.clone() } else { Outcome::Info }, ..(*op).clone() }
+    };
+    let then: Vec<Op> = on_key.iter().filter(known_then).map(until).collect();
+    let shown = |whole| Ok(Shown::Violation { counterexample: alone.ops.len(), whole });
+    match judge.enumerate(&then.iter().collect::<Vec<_>>(), configurations_max) {
+        Some(false) => return shown(Some(then.len())),
+        // Some answer that came later may be part of the proof.
+        Some(true) => {}
+        None => return shown(None),
+    }
+    match judge.enumerate(&on_key, configurations_max) {
+        Some(false) => shown(Some(on_key.len())),
+        Some(true) => Err(refuted(format!(
+            "all {} operations on key {} have a legal order, though {} of them have none",
+            on_key.len(),
+            violation.key,
+            alone.ops.len()
+        ))),
+        None => shown(None),
+    }
+}
+
+/// Whether the operations of one object have a legal order, by trying all: `None` after so many configurations.
+pub(crate) fn enumerate<M: Model>(model: &M, ops: &[&Op], configurations_max: usize) -> Option<bool> {
+    // What certainly did not happen, and what says nothing, has no place in any order.
+    let calls: Vec<(usize, M::Call)> = (0..ops.len())
+        .filter(|&at| !ops[at].is_fail())
+        .filter_map(|at| Some((at, model.parse(ops[at]).ok()??)))
+        .collect();
+    let predecessors: Vec<Vec<usize>> = calls
+        .iter()
+        .map(|&(b, _)| {
+            let before =
+                |&(_, &(a, _)): &(usize, &(usize, M::Call))| a != b && precedes((a, ops[a]), (b, ops[b]));
+            calls.iter().enumerate().filter(before).map(|(i, _)| i).collect()
+        })
+        .collect();
+    let must: Vec<usize> = (0..calls.len()).filter(|&i| ops[calls[i].0].is_ok()).collect();
+    let start = (vec![0_u64; calls.len().div_ceil(64)], model.init());
+    let mut met = HashSet::from([start.clone()]);
+    let mut open = vec![start];
+    while let Some((placed, state)) = open.pop() {
+        let is_placed = |i: usize| placed[i / 64] >> (i % 64) & 1 == 1;
+        if must.iter().all(|&i| is_placed(i)) {
+            return Some(true);
+        }
+        // Those that were called first are tried first.
+        for (i, (_, call)) in calls.iter().enumerate().rev() {
+            if is_placed(i) || !predecessors[i].iter().all(|&before| is_placed(before)) {
+                continue;
+            }
+            for next in model.step(&state, call) {
+                let mut placed = placed.clone();
+                placed[i / 64] |= 1 << (i % 64);
+                if met.insert((placed.clone(), next.clone())) {
+                    open.push((placed, next));
+                }
+            }
+            if met.len() > configurations_max {
+                return None;
+            }
+        }
+    }
+    Some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{Options, check};
+    use crate::generate::SplitMix64;
+    use crate::op::{F, Value};
+    use crate::small;
+
+    fn judged(history: &History, kind: ModelKind) -> Verdict {
+        check(history, kind, &Options { certify: true, all_parts: true, ..Options::default() })
+            .expect("it fits")
+    }
+
+    /// Both judges agree on small random histories of every model.
+    #[test]
+    fn both_judges_agree() {
+        let random = &mut SplitMix64::new(7);
+        for kind in ModelKind::ALL {
+            let (mut legal, mut illegal) = (0, 0);
+            for _ in 0..400 {
+                let history = small::history(random, kind, 8);
+                if History::from_ops(history.ops.iter().cloned()).is_err() {
+                    continue; // a process does two things at once, which the counterexample cannot
+                }
+                let verdict = judged(&history, kind);
+                let ops: Vec<&Op> = history.ops.iter().collect();
+                let by_definition = kind.judge().enumerate(&ops, 1 << 20).expect("it is small");
+                assert_eq!(by_definition, verdict.answer == Answer::Linearizable, "{kind}: {history:?}");
+                match verify(&history, kind, &verdict, 1 << 20) {
+                    Ok(Shown::Linearizable { .. }) => legal += 1,
+                    Ok(Shown::Violation { whole, .. }) => {
+                        assert_eq!(whole, Some(whole.expect("it is small")));
+                        illegal += 1;
+                    }
+                    Err(why) => panic!("{kind}: {why}: {history:?}"),
+                }
+            }
+            assert!(legal > 20 && illegal > 20, "{kind}: {legal} legal, {illegal} not");
+        }
+    }
+
+    fn register() -> History {
+        let read =
+            |process, call: u64, value: i64| Op::new(process, call, F::Read, ()).returned(call + 5, value);
+        let write =
+            |process, call: u64, value: i64| Op::new(process, call, F::Write, value).returned(call + 5, ());
+        History::from_ops([write(0, 0, 1), read(1, 10, 1), write(0, 20, 2), read(1, 30, 2), read(2, 31, 2)])
+            .expect("a history")
+    }
+
+    fn refutation(history: &History, verdict: &Verdict) -> String {
+        match verify(history, ModelKind::Register, verdict, 1 << 20) {
+            Err(NotShown::Refuted(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_broken_linearization_is_refused() {
+        let history = register();
+        let sound = judged(&history, ModelKind::Register);
+        assert_eq!(
+            verify(&history, ModelKind::Register, &sound, 0),
+            Ok(Shown::Linearizable { parts: 1, ops: 5 })
+        );
+        let with = |order: &str| {
+            let mut verdict = sound.clone();
+            verdict.parts[0].linearization = Some(order.parse().expect("an order"));
+            refutation(&history, &verdict)
+        };
+        assert!(with("0-3").contains("is missing"), "{}", with("0-3"));
+        assert!(with("0-4 4").contains("more operations"), "{}", with("0-4 4"));
+        assert!(with("0 1 2 3 9").contains("no operation 9"), "{}", with("0 1 2 3 9"));
+        assert!(with("1 0 2 3 4").contains("had returned"), "real time: {}", with("1 0 2 3 4"));
+        assert!(with("0 0 1 2 3").contains("twice"), "{}", with("0 0 1 2 3"));
+        let mut none = sound.clone();
+        none.parts[0].linearization = None;
+        let nothing = verify(&history, ModelKind::Register, &none, 0);
+        assert!(matches!(nothing, Err(NotShown::Nothing(_))), "{nothing:?}");
+        let mut other_key = sound.clone();
+        other_key.parts[0].key = Value::Int(3);
+        assert!(refutation(&history, &other_key).contains("keys of the history"));
+        let mut longer = history.clone();
+        longer.ops.pop();
+        assert!(refutation(&longer, &sound).contains("5 operations, and the history has 4"));
+    }
+
+    #[test]
+    fn a_broken_counterexample_is_refused() {
+        let mut history = register();
+        history.ops[4].outcome = Outcome::Ok(1.into());
+        let sound = judged(&history, ModelKind::Register);
+        assert_eq!(
+            verify(&history, ModelKind::Register, &sound, 1 << 10),
+            Ok(Shown::Violation { counterexample: 3, whole: Some(5) })
+        );
+        let shown = |max: usize| verify(&history, ModelKind::Register, &sound, max);
+        assert!(matches!(shown(0), Err(NotShown::Nothing(_))), "{:?}", shown(0));
+        let first = (0..100).find_map(|max| shown(max).ok());
+        assert_eq!(
+            first,
+            Some(Shown::Violation { counterexample: 3, whole: None }),
+            "as far as a budget goes"
+        );
+        let with = |change: &dyn Fn(&mut Violation)| {
+            let mut verdict = sound.clone();
+            change(verdict.violation.as_mut().expect("a violation"));
+            refutation(&history, &verdict)
+        };
+        assert!(with(&|violation| violation.minimal = vec![0, 1]).contains("has a legal order"));
+        assert!(with(&|violation| violation.minimal = vec![99]).contains("operation 99"));
+        // Without its write, a good read is one of a value that nobody wrote.
+        let mut invented = sound.clone();
+        let violation = invented.violation.as_mut().expect("a violation");
+        (violation.minimal, violation.witness, violation.detected) = (vec![1], 1, 15);
+        let why = refutation(&register(), &invented);
+        assert!(why.contains("all 5 operations") && why.contains("though 1 of them"), "{why}");
+        let mut unlike = sound.clone();
+        unlike.violation = None;
+        assert!(refutation(&history, &unlike).contains("do not belong together"));
+    }
+}

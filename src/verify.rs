@@ -1,0 +1,89 @@
+//! `tribunal verify`: holds the verdict of a run against its history, by a second judge that shares nothing with the engines.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use tribunal_checker::verify::{NotShown, Shown, verify};
+use tribunal_reports::judgement::Judgement;
+use tribunal_reports::run_dir::{Evidence, load_judgement};
+use tribunal_reports::wording::{count, counted};
+
+use crate::exit;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run directories, such as store/latest, or what `check --report` has made
+    #[arg(required = true, value_name = "RUN_DIR")]
+    dirs: Vec<PathBuf>,
+
+    /// How many configurations an enumeration may hold before it is given up
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    configurations: usize,
+}
+
+/// What the second judge says of a verdict.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Word {
+    Verified = 0,
+    NothingToVerify = 2,
+    Refuted = 1,
+}
+
+/// `tribunal verify`: a line for each run; exits with the worst of what is said.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let mut worst = Word::Verified;
+    let mut unreadable = false;
+    for dir in &args.dirs {
+        match judge(dir, args.configurations) {
+            Ok((word, line)) => {
+                exit::say(&format!("{}: {line}\n", dir.display()));
+                worst = worst.max(word);
+            }
+            Err(error) => {
+                exit::complain(&format!("error: {error:#}"));
+                unreadable = true;
+            }
+        }
+    }
+    match worst {
+        Word::Refuted => ExitCode::from(1),
+        _ if unreadable => ExitCode::from(exit::USAGE),
+        word => ExitCode::from(word as u8),
+    }
+}
+
+/// Reads a run, and says in one line what its verdict is worth.
+fn judge(dir: &Path, configurations: usize) -> Result<(Word, String)> {
+    let judgement =
+        load_judgement(dir).with_context(|| format!("{}: expected a run directory", dir.display()))?;
+    let evidence = Evidence::load(dir)?;
+    let Judgement { checker: Some(verdict), .. } = &judgement else {
+        return Ok((Word::NothingToVerify, "nothing to verify: nothing was checked".into()));
+    };
+    let kind = verdict.model.parse().with_context(|| dir.join("verdict.json").display().to_string())?;
+    let whole = |whole: Option<usize>| match whole {
+        Some(ops) => format!("nor of {} on its key", counted(ops, "operation")),
+        None => "those on its key have too many orders to try: that what was left out is of no help \
+                 was not shown (--configurations)"
+            .to_owned(),
+    };
+    Ok(match verify(&evidence.history, kind, verdict, configurations) {
+        Ok(Shown::Linearizable { parts, ops }) => {
+            let (parts, ops) = (counted(parts, "linearization"), count(ops));
+            (Word::Verified, format!("verified: linearizable: {parts} replayed, with {ops} operations"))
+        }
+        Ok(Shown::Violation { counterexample, whole: until }) => {
+            let ops = counted(counterexample, "operation");
+            let line = format!(
+                "verified: not linearizable: no order of the {ops} of the counterexample is legal; {}",
+                whole(until)
+            );
+            (Word::Verified, line)
+        }
+        Err(NotShown::Nothing(why)) => (Word::NothingToVerify, format!("nothing to verify: {why}")),
+        Err(NotShown::Refuted(why)) => {
+            (Word::Refuted, format!("REFUTED: verdict.json does not show what it says: {why}"))
+        }
+    })
+}
