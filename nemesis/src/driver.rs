@@ -572,6 +572,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
                 None => wanted.extend(self.put_right(i, act)),
             }
         }
+        wanted.iter().filter_map(|act| act.downs()).for_each(|node| self.note_paused(node));
         // One after the other on one node, at once on different ones; those on links in one moment.
         let mut by_node: BTreeMap<Option<NodeId>, Vec<Act>> = BTreeMap::new();
         for act in wanted {
@@ -610,6 +611,18 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             }
         }
         all_problems
+    }
+
+    /// A node that is about to be taken down has been paused until now, if it is: nothing shows that later.
+    fn note_paused(&mut self, node: NodeId) {
+        if self.nodes.state(node) != NodeState::Paused {
+            return;
+        }
+        for (owner, _) in self.claims.iter().filter(|(_, act)| *act == Act::Pause(node)) {
+            if let Some(running) = self.running.get_mut(owner) {
+                running.stopped.insert(node);
+            }
+        }
     }
 
     /// What is to be done for an act of step `i` that puts right.

@@ -354,6 +354,24 @@ async fn a_drawn_fault_makes_way_for_one_that_holds_its_node_down() {
     .await;
 }
 
+/// Until it was killed it was paused, and that counts.
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_a_kill_cuts_short_has_had_its_effect() {
+    check(
+        STAGE,
+        "100+300 pause: pause n2
+         200+300 kill: kill n2",
+        "100 pause n2
+         100 apply pause n2, installed
+         200 kill n2
+         200 apply kill n2, installed
+         400 heal pause n2, installed, effective Some(true)
+         500 start n2
+         500 heal kill n2, installed, effective Some(true)",
+    )
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_fault_may_be_a_story_of_its_own() {
     check(
