@@ -38,7 +38,8 @@ pub(super) fn judge(dir: &Path, args: &Args, threads: usize) -> Result<Judged> {
     args.input.apply(dir, &mut history)?;
     // The key on which the check beside the run found its violation is the one that is told again.
     let first = info.seen_live.as_ref().map(|seen| &seen.key);
-    let (verdict, cost) = check(&name, &history, &initial(model, &args.initial)?, first, args, threads)?;
+    let (verdict, cost) =
+        check(&name, &history, &initial(model, &args.initial)?, first, None, args, threads)?;
     let circumstances =
         Circumstances { check_cost: Some(cost), ..Circumstances::recorded(&info, before.as_ref()) };
     let judgement = Judgement::of(&info, &history, &faults, Some(verdict), circumstances);
@@ -48,7 +49,7 @@ pub(super) fn judge(dir: &Path, args: &Args, threads: usize) -> Result<Judged> {
             "the verdict of the run, in verdict.json, is a violation; this check did not find it".into(),
         );
     }
-    Ok(Judged { file: name, timed: true, judgement, notes, unchecked: None })
+    Ok(Judged { file: name, timed: true, judgement, notes, source: None, unchecked: None })
 }
 
 /// What was recorded, when all of it is there and its verdict is one on it.
@@ -69,9 +70,13 @@ fn stands(dir: &Path, before: Option<Judgement>, error: LoadError, mut notes: Ve
                 "not checked again: this is the violation that the run proved, from verdict.json".into(),
             );
             let file = dir.display().to_string();
-            Ok(Judged { file, timed: true, judgement, notes, unchecked: Some(format!("{error:#}")) })
+            let unchecked = Some(format!("{error:#}"));
+            Ok(Judged { file, timed: true, judgement, notes, source: None, unchecked })
         }
-        None if is_no_run => Err(error.context(format!("{}: expected a run directory", dir.display()))),
+        None if is_no_run => Err(error.context(format!(
+            "{}: expected a run directory (run.json) or a Jepsen store directory (history.edn)",
+            dir.display()
+        ))),
         None => Err(error),
     }
 }
