@@ -21,20 +21,23 @@ use std::thread;
 use anyhow::{Result, anyhow};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
-use tribunal_checker::check::Options;
-use tribunal_checker::formats::Reading;
+use tribunal_checker::check::{Options, Unfit};
+use tribunal_checker::formats::{self, OpPlace, Reading};
 use tribunal_checker::history::History;
 use tribunal_checker::model::{Initial, ModelKind};
-use tribunal_checker::op::Value;
-use tribunal_checker::verdict::Verdict;
+use tribunal_checker::op::{F, Op, Value};
+use tribunal_checker::verdict::{OpId, Verdict};
+use tribunal_reports::imported;
 use tribunal_reports::judgement::{CheckCost, Circumstances, Judgement, RunOutcome};
 use tribunal_reports::junit::{Suite, render_suites};
 use tribunal_reports::run_info::RunInfo;
+use tribunal_reports::wording::counted;
 
 use crate::cli::Style;
 use crate::exit;
 use crate::input::{InputArgs, is_standard};
 use crate::interrupts::Interrupts;
+use crate::jepsen_store;
 use crate::junit;
 use crate::limits::{GIVE_UP, LimitArgs};
 use crate::panics::caught;
@@ -42,7 +45,7 @@ use crate::record::typed;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run directories, history files, or - for standard input
+    /// Run directories, Jepsen store directories, history files (also .gz), or - for standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 
@@ -72,6 +75,10 @@ pub(crate) struct Args {
     #[arg(long)]
     all_parts: bool,
 
+    /// Take all PATHs for one history, such as one file per client: events are put in the order of their times
+    #[arg(long)]
+    merge: bool,
+
     /// Put the history, its verdict, report.html and the rest into this new directory
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -98,6 +105,9 @@ struct Judged {
     judgement: Judgement,
     #[serde(skip)]
     notes: Vec<String>,
+    /// Where its operations stand, where that is known.
+    #[serde(skip)]
+    source: Option<Source>,
     /// Why it was not checked, where the judgement is one that stood before.
     #[serde(skip)]
     unchecked: Option<String>,
@@ -106,7 +116,7 @@ struct Judged {
 /// `tribunal check`: prints a verdict for every path and exits with the worst.
 pub(crate) fn run(args: &Args) -> ExitCode {
     if let Some(dir) = &args.report
-        && let Err(error) = keep::prepare(dir, &args.paths)
+        && let Err(error) = keep::prepare(dir, &args.paths, args.merge)
     {
         return exit::usage(error);
     }
@@ -123,21 +133,24 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let mut suites = Vec::new();
     let available = || thread::available_parallelism().map_or(1, NonZero::get);
     let threads = args.threads.map_or_else(available, usize::from);
-    let workers = threads.min(args.paths.len());
+    // Each is a history.
+    let jobs: Vec<&[PathBuf]> =
+        if args.merge { vec![&args.paths[..]] } else { args.paths.chunks(1).collect() };
+    let workers = threads.min(jobs.len());
     let next = AtomicUsize::new(0);
     let (done, arrivals) = mpsc::channel();
     let mut tally = Tally::default();
     thread::scope(|scope| {
         for _ in 0..workers {
-            let (done, next) = (done.clone(), &next);
+            let (done, next, jobs) = (done.clone(), &next, &jobs);
             scope.spawn(move || {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(path) = args.paths.get(at) else { return };
+                    let Some(paths) = jobs.get(at) else { return };
                     if GIVE_UP.load(Ordering::Relaxed) {
                         return;
                     }
-                    let judged = caught(|| judge(path, args, threads / workers));
+                    let judged = caught(|| judge(paths, args, threads / workers));
                     let judged = judged.map_err(|error| error.context(Broken)).and_then(|judged| judged);
                     if done.send((at, judged)).is_err() {
                         return;
@@ -154,7 +167,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             while let Some(judged) = early.remove(&due) {
                 tally.count(&judged);
                 if args.junit.is_some() {
-                    suites.push(suite(&args.paths[due], &judged));
+                    suites.push(suite(&jobs[due][0], &judged));
                 }
                 print(judged, args.format);
                 due += 1;
@@ -163,17 +176,19 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     });
     if GIVE_UP.load(Ordering::Relaxed) {
         tally.interrupted += 1;
-        let judged = suites.len();
-        suites.extend(args.paths[judged..].iter().filter(|_| args.junit.is_some()).map(|path| {
-            Suite::unreadable(&path.display().to_string(), "not judged: the check was interrupted")
-        }));
+        let left = jobs[suites.len()..].iter().filter(|_| args.junit.is_some());
+        let not_judged = |paths: &&[PathBuf]| {
+            Suite::unreadable(&paths[0].display().to_string(), "not judged: the check was interrupted")
+        };
+        let not_judged: Vec<Suite> = left.map(not_judged).collect();
+        suites.extend(not_judged);
     }
     if let Some(path) = &args.junit
         && let Err(error) = junit::write(path, &render_suites(&suites))
     {
         exit::complain(&format!("warning: {error:#}"));
     }
-    if args.paths.len() > 1 {
+    if jobs.len() > 1 {
         exit::complain(&tally.to_string());
     }
     ExitCode::from(tally.exit_code())
@@ -209,16 +224,65 @@ impl std::fmt::Display for Broken {
 /// What CI is told of one history.
 fn suite(path: &Path, judged: &Result<Judged>) -> Suite {
     match judged {
-        Ok(Judged { file, timed, judgement, .. }) => {
-            Suite::of_history(file, judgement, text::render(file, judgement, *timed))
+        Ok(Judged { file, timed, judgement, source, .. }) => {
+            Suite::of_history(file, judgement, text::render(file, judgement, *timed, source.as_ref()))
         }
         Err(error) => Suite::unreadable(&path.display().to_string(), &format!("{error:#}")),
     }
 }
 
-/// Reads and judges a run directory or one history.
-fn judge(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
-    if path.is_dir() { again::judge(path, args, threads) } else { judge_history(path, args, threads) }
+/// Where the operations of a history were read from.
+struct Source {
+    files: Vec<PathBuf>,
+    places: Vec<OpPlace>,
+}
+
+impl Source {
+    /// `FILE:LINE:COLUMN` of an operation.
+    fn place(&self, op: OpId) -> Option<String> {
+        let place = self.places.get(op)?;
+        Some(format!("{}:{}:{}", self.files.get(place.file)?.display(), place.line, place.column))
+    }
+
+    /// The lines of an operation: `lines 3–4`, with the name of the file where there are several.
+    fn lines(&self, op: &Op, id: OpId) -> Option<String> {
+        let place = self.places.get(id)?;
+        let lines = match place.end {
+            Some(end) if end == place.line => format!("line {end}"),
+            Some(end) => format!("lines {}–{end}", place.line),
+            None if op.completed.is_some() => format!("line {}", place.line),
+            None => format!("line {}–", place.line),
+        };
+        let file = self.files.get(place.file).filter(|_| self.files.len() > 1);
+        Some(file.map_or(lines.clone(), |file| format!("{lines} of {}", file.display())))
+    }
+}
+
+/// Reads and judges a run directory, or one history in one file or several.
+fn judge(paths: &[PathBuf], args: &Args, threads: usize) -> Result<Judged> {
+    match paths {
+        [path] if path.is_dir() && !jepsen_store::is_one(path) => again::judge(path, args, threads),
+        _ => judge_history(paths, args, threads),
+    }
+}
+
+/// Reads one history. Returns the files that it was in, too.
+fn read(paths: &[PathBuf], args: &Args) -> Result<(Reading, Vec<PathBuf>)> {
+    match paths {
+        [path] if path.is_dir() => jepsen_store::read(path, &args.input),
+        [path] if !args.merge => Ok((args.input.read(path)?, vec![path.clone()])),
+        _ => {
+            let options = args.input.options()?;
+            let read = |(at, path): (usize, &PathBuf)| {
+                // Whoever writes a file of its own need not say who it is.
+                args.input.read_with(path, &formats::Options { process: Some(at as u64), ..options.clone() })
+            };
+            let readings = paths.iter().enumerate().map(read).collect::<Result<Vec<Reading>>>()?;
+            let merged = formats::merge(readings);
+            let merged = merged.map_err(|(at, why)| anyhow!("{}: {why}", paths[at].display()))?;
+            Ok((merged, paths.to_vec()))
+        }
+    }
 }
 
 /// Checks a history of that name; of its keys `first` comes first.
@@ -227,18 +291,33 @@ fn check(
     history: &History,
     initial: &Initial,
     first: Option<&Value>,
+    source: Option<&Source>,
     args: &Args,
     threads: usize,
 ) -> Result<(Verdict, CheckCost)> {
     // What is kept has to carry its certificates.
     let certify = args.certify || args.report.is_some();
     let how = Options { threads, certify, all_parts: args.all_parts, first, ..Options::default() };
-    args.limits.check(history, initial, how).map_err(|unfit| anyhow!("{name}: {unfit}"))
+    args.limits.check(history, initial, how).map_err(|unfit| {
+        let named = matches!(history.ops.get(unfit.op).map(|op| &op.f), Some(F::Other(_)));
+        let hint = if named { " (`--map OURS=THEIRS` names an operation, as in write=SET)" } else { "" };
+        match source.and_then(|source| source.place(unfit.op)) {
+            Some(place) => {
+                let Unfit { shown, model, expected, .. } = unfit;
+                anyhow!("{place}: `{shown}` does not fit the model {model}: expected {expected}{hint}")
+            }
+            None => anyhow!("{name}: {unfit}{hint}"),
+        }
+    })
 }
 
 /// Judges a history that somebody recorded.
-fn judge_history(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
-    let name = if is_standard(path) { "<stdin>".into() } else { path.display().to_string() };
+fn judge_history(paths: &[PathBuf], args: &Args, threads: usize) -> Result<Judged> {
+    let path = &*paths[0];
+    let mut name = if is_standard(path) { "<stdin>".into() } else { path.display().to_string() };
+    if let more @ 1.. = paths.len() - 1 {
+        name += &format!(" and {}", counted(more, "other file"));
+    }
     let model = match args.model {
         Some(model) => model,
         None if !is_standard(path) && !path.exists() => {
@@ -253,18 +332,26 @@ fn judge_history(path: &Path, args: &Args, threads: usize) -> Result<Judged> {
         }
     };
     let initial = initial(model, &args.initial)?;
-    let reading = args.input.read(path)?;
-    let (verdict, cost) = check(&name, &reading.history, &initial, None, args, threads)?;
+    let (reading, mut files) = read(paths, args)?;
+    for file in files.iter_mut().filter(|file| is_standard(file)) {
+        *file = "<stdin>".into();
+    }
+    let Reading { history, timed, mut notes, places, nemesis, .. } = reading;
+    let source = Source { files, places };
+    let (verdict, cost) = check(&name, &history, &initial, None, Some(&source), args, threads)?;
     let circumstances = Circumstances { check_cost: Some(cost), ..Circumstances::default() };
-    let Reading { history, timed, mut notes, .. } = reading;
-    let judgement = Judgement::of(&RunInfo::default(), &history, &[], Some(verdict), circumstances);
+    let faults = imported::faults(&nemesis);
+    let judgement = Judgement::of(&RunInfo::default(), &history, &faults, Some(verdict), circumstances);
+    if path.is_dir() {
+        notes.extend(jepsen_store::compared(path, judgement.outcome));
+    }
     if let Some(dir) = &args.report {
-        match keep::keep(dir, &name, model, &history, &judgement) {
+        match keep::keep(dir, &name, model, history, &faults, &judgement) {
             Ok(warnings) => notes.extend(warnings),
             Err(error) => notes.push(format!("no report: {error:#}")),
         }
     }
-    Ok(Judged { file: name, timed, judgement, notes, unchecked: None })
+    Ok(Judged { file: name, timed, judgement, notes, source: Some(source), unchecked: None })
 }
 
 /// What the objects hold before the first operation.
@@ -292,7 +379,9 @@ fn print(judged: Result<Judged>, style: Style) {
         exit::complain(&format!("note: {}: {note}", judged.file));
     }
     match style {
-        Style::Text => exit::say(&text::render(&judged.file, &judged.judgement, judged.timed)),
+        Style::Text => {
+            exit::say(&text::render(&judged.file, &judged.judgement, judged.timed, judged.source.as_ref()));
+        }
         Style::Json => exit::print(&exit::json_line(&judged)),
     }
 }

@@ -35,6 +35,8 @@ Examples:
   tribunal check store/latest                                the last run, from what is on disk
   tribunal check --model cas-register history.edn *.log      many at once; the format is recognised
   tribunal check --model queue --report out history.jsonl    with report.html and the rest in out/
+  tribunal check --model register store/etcd/latest          a Jepsen store directory, compared with its results.edn
+  tribunal check --model kv --merge client-*.jsonl           one file per client; --map and --time-unit: docs/histories.md
   tribunal check --model cas-register --junit out.xml *.log  for CI: a test suite per history
   some-test | tribunal check --model counter -               from standard input";
 

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
-use tribunal_checker::formats::{self, Format};
-use tribunal_checker::history::History;
+use tribunal_checker::formats::{self, Format, Reading};
 use tribunal_reports::files::{Durable, Output};
+use tribunal_reports::wording::counted;
 
 use crate::exit;
 use crate::input::{InputArgs, format_parser, is_standard};
+use crate::jepsen_store;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The history to read, or - for standard input
+    /// The history to read (also .gz, or a Jepsen store directory), or - for standard input
     #[arg(value_name = "IN")]
     source: PathBuf,
 
@@ -37,10 +38,10 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Err(error) => return exit::usage(error),
     };
     let written = match out {
-        Some(out) => write(out, &reading.history, format),
+        Some(out) => write(out, &reading, format),
         None => {
             let mut out = BufWriter::new(io::stdout().lock());
-            formats::write(&mut out, &reading.history, format).and_then(|()| out.flush())
+            write_to(&mut out, &reading, format).and_then(|()| out.flush())
         }
     };
     match written.with_context(|| format!("cannot write {}", args.target.display())) {
@@ -50,15 +51,31 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 /// Everything that can be wrong with the arguments; the file to write to, if it is not standard output.
-fn prepare(args: &Args) -> Result<(formats::Reading, Format, Option<Output>)> {
+fn prepare(args: &Args) -> Result<(Reading, Format, Option<Output>)> {
     let format = args.to.or_else(|| by_ending(&args.target));
-    let format = format.ok_or_else(|| anyhow!("{}: expected --to with a format", args.target.display()))?;
-    let reading = args.input.read(&args.source)?;
+    let format = format.ok_or_else(|| {
+        anyhow!("{}: cannot tell the output format: expected --to with a format", args.target.display())
+    })?;
+    let mut reading = match jepsen_store::is_one(&args.source) {
+        true => jepsen_store::read(&args.source, &args.input)?.0,
+        false => args.input.read(&args.source)?,
+    };
     for note in &reading.notes {
         exit::complain(&format!("note: {}: {note}", args.source.display()));
     }
+    let has_room = !matches!(format, Format::Jsonl | Format::Finished);
+    if !has_room {
+        // Gaps, such as those that a nemesis leaves, would read as lost lines.
+        formats::renumber(&mut reading.history);
+        if let n @ 1.. = reading.nemesis.len() {
+            exit::complain(&format!(
+                "note: {} of the nemesis left out: {format} has no room for them",
+                counted(n, "event")
+            ));
+        }
+    }
     let keyed = reading.history.ops.iter().any(|op| !op.key.is_nil());
-    if keyed && !matches!(format, Format::Jsonl | Format::Finished) {
+    if keyed && has_room {
         exit::complain("note: every value is written as [key value]: read it with --independent");
     }
     let out = (!is_standard(&args.target)).then(|| {
@@ -67,9 +84,13 @@ fn prepare(args: &Args) -> Result<(formats::Reading, Format, Option<Output>)> {
     Ok((reading, format, out.transpose()?))
 }
 
-fn write(out: Output, history: &History, format: Format) -> io::Result<()> {
+fn write_to(out: impl Write, reading: &Reading, format: Format) -> io::Result<()> {
+    formats::write_with(out, &reading.history, &reading.nemesis, format)
+}
+
+fn write(out: Output, reading: &Reading, format: Format) -> io::Result<()> {
     let mut out = BufWriter::new(out);
-    formats::write(&mut out, history, format)?;
+    write_to(&mut out, reading, format)?;
     out.into_inner()?.finish(Durable::No)
 }
 

@@ -10,9 +10,11 @@ use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::makedev;
-use tribunal_checker::formats::{self, FailedCas, Format, Options, Reading};
+use tribunal_checker::formats::{self, FailedCas, Format, Names, Options, Reading, TimeUnit};
 use tribunal_checker::history::History;
 use tribunal_reports::files;
+
+use crate::unpack::unpacked;
 
 /// How to read a history.
 #[derive(clap::Args, Clone, Debug)]
@@ -28,6 +30,18 @@ pub(crate) struct InputArgs {
     /// What a failed compare-and-set says [default: observe in a log, ignore elsewhere]
     #[arg(long, value_enum, value_name = "WHAT")]
     failed_cas: Option<FailedCasArg>,
+
+    /// Names in the input besides the usual ones: of fields (process=worker), types (invoke=begin), operations (write=SET)
+    #[arg(long, value_name = "OURS=THEIRS", value_delimiter = ',')]
+    map: Vec<String>,
+
+    /// Unit of times, call and return: ns, us, ms or s [default: ns; s where times have a fraction]
+    #[arg(long, value_name = "UNIT", value_parser = time_unit_parser())]
+    time_unit: Option<TimeUnit>,
+}
+
+fn time_unit_parser() -> impl TypedValueParser<Value = TimeUnit> {
+    PossibleValuesParser::new(TimeUnit::ALL.map(TimeUnit::name)).try_map(|name| name.parse::<TimeUnit>())
 }
 
 /// [`FailedCas`] on the command line.
@@ -103,28 +117,48 @@ impl InputArgs {
     /// # Errors
     /// When it cannot be opened, or is malformed: with file, line, column and what was expected.
     pub(crate) fn read(&self, path: &Path) -> Result<Reading> {
+        self.read_with(path, &self.options()?)
+    }
+
+    /// What the flags say about how to read.
+    ///
+    /// # Errors
+    /// When `--map` names nothing that there is.
+    pub(crate) fn options(&self) -> Result<Options> {
+        let mut names = Names::default();
+        for map in &self.map {
+            names.map(map).map_err(|why| anyhow!("--map {map}: {why}"))?;
+        }
+        let (independent, failed_cas, time_unit) = (self.independent, self.failed_cas(), self.time_unit);
+        Ok(Options { independent, failed_cas, names, time_unit, process: None })
+    }
+
+    /// Reads the history at `path` in a way that the flags do not say all of.
+    ///
+    /// # Errors
+    /// As [`InputArgs::read`].
+    pub(crate) fn read_with(&self, path: &Path, options: &Options) -> Result<Reading> {
         if is_standard(path) {
-            return self.read_from("<stdin>", io::stdin().lock());
+            return self.read_from("<stdin>", io::stdin().lock(), options);
         }
         let name = path.display().to_string();
         let file = open(path).with_context(|| format!("cannot open {name}"))?;
-        self.read_from(&name, BufReader::new(file))
+        self.read_from(&name, BufReader::new(file), options)
     }
 
-    fn read_from(&self, name: &str, input: impl BufRead) -> Result<Reading> {
-        let options = Options {
-            independent: self.independent,
-            failed_cas: self.failed_cas.map(|what| match what {
-                FailedCasArg::Observe => FailedCas::Observe,
-                FailedCasArg::Ignore => FailedCas::Ignore,
-            }),
-        };
-        let reading = formats::read(input, self.from, &options);
+    fn read_from(&self, name: &str, input: impl BufRead, options: &Options) -> Result<Reading> {
+        let input = unpacked(input).with_context(|| format!("cannot read {name}"))?;
+        let reading = formats::read(input, self.from, options);
         let reading = reading.map_err(|error| anyhow!("{name}:{error}"))?;
+        let format = reading.format;
         ensure!(
-            !self.independent || !matches!(reading.format, Format::Jsonl | Format::Finished),
-            "{name}: --independent is for the formats of Jepsen; {} has a field for the key",
-            reading.format
+            !options.independent || !matches!(format, Format::Jsonl | Format::Finished),
+            "{name}: --independent is for the formats of Jepsen; {format} has a field for the key"
+        );
+        ensure!(
+            format != Format::Jsonl || options.names.is_empty() && options.time_unit.is_none(),
+            "{name}: --map and --time-unit are for histories of other programs; {format} has names of its own, and \
+             nanoseconds"
         );
         Ok(reading)
     }
@@ -137,6 +171,10 @@ impl InputArgs {
         let dir = dir.display();
         let format = self.from.unwrap_or(Format::Jsonl);
         ensure!(format == Format::Jsonl, "{dir}: --from {format} does not fit: a run directory keeps jsonl");
+        ensure!(
+            self.map.is_empty() && self.time_unit.is_none(),
+            "{dir}: --map and --time-unit are for histories of other programs"
+        );
         ensure!(
             !self.independent,
             "{dir}: --independent is for the formats of Jepsen; {format} has a field for the key"

@@ -17,6 +17,7 @@ mod faults;
 mod github;
 mod input;
 mod interrupts;
+mod jepsen_store;
 mod journal;
 mod judge;
 mod junit;
@@ -36,6 +37,7 @@ mod rlimits;
 mod run;
 mod serve;
 mod store;
+mod unpack;
 mod verify;
 mod watch;
 

@@ -66,7 +66,7 @@ fn what_was_there_before_is_said_with_a_flag_and_named_by_a_hint() {
 #[test]
 fn a_violation_is_shown_with_its_evidence() {
     let ended = check("register", &[&golden("own/stale-read.edn")]).expect(1);
-    for expected in ["① p0 write 1      events 0–1", "✗ p1 read → nil   events 2–3", "the register holds 1"]
+    for expected in ["① p0 write 1      lines 2–3", "✗ p1 read → nil   lines 4–5", "the register holds 1"]
     {
         assert!(ended.stdout.contains(expected), "{}", ended.stdout);
     }
@@ -110,10 +110,7 @@ fn a_run_directory_names_its_model_and_is_left_as_it_is() {
 #[test]
 fn every_format_says_where_it_is_malformed() {
     for (text, complaint) in [
-        (
-            "{\"i\":0,\"t\":1,\"p\":0,\"type\":\"invoke\",\"f\":5}\n",
-            "<stdin>:1:40: expected an event such as",
-        ),
+        ("{\"i\":0,\"t\":1,\"p\":0,\"type\":\"invoke\",\"f\":5}\n", "<stdin>:1:1: expected an event such as"),
         (
             "{\"client\":0,\"f\":\"read\",\"call\":2,\"ret\":1}",
             "<stdin>:1:1: expected a return at 2 or later, found one at 1",

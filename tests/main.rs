@@ -9,6 +9,7 @@ mod disks;
 mod documented;
 mod ending;
 mod etcd;
+mod foreign;
 mod full_disk;
 mod matrix;
 mod namespaces;

@@ -92,7 +92,8 @@ fn main() -> ExitCode {
 
 /// Reads, and writes and reads again in every format. 0: malformed; 1: a history; 2: one without operations.
 fn try_read(text: &[u8], format: Option<Format>) -> usize {
-    let options = Options { independent: text.len().is_multiple_of(5), failed_cas: Some(FailedCas::Observe) };
+    let failed_cas = Some(FailedCas::Observe);
+    let options = Options { independent: text.len().is_multiple_of(5), failed_cas, ..Options::default() };
     let Ok(reading) = formats::read(text, format, &options) else { return 0 };
     for format in Format::ALL {
         let mut written = Vec::new();

@@ -7,11 +7,13 @@
 //! | [`Format`] | what | read as |
 //! |---|---|---|
 //! | `jsonl` | our own: one event per line | a stream |
-//! | `finished` | one finished operation per line, with call and return times | a stream |
-//! | `edn` | Jepsen's `history.edn`, Knossos' data, Porcupine's key-value logs | a whole |
-//! | `json` | the same maps as JSON, as elle-cli has them | a whole |
+//! | `finished` | one finished operation per line or in one array, with call and return times, such as Porcupine's | a stream |
+//! | `edn` | Jepsen's `history.edn`, Knossos' data, Porcupine's key-value logs; maps or vectors | a whole |
+//! | `json` | events as JSON, per line or in one array, as elle-cli and many others have them | a whole |
 //! | `txt` | Jepsen's `history.txt` | a stream |
 //! | `log` | the same lines within a log | a stream |
+//!
+//! Fields are found by their usual names, and by those that [`Options::names`] adds.
 //!
 //! ```text
 //!            detect            jsonl, finished
@@ -26,23 +28,35 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::{self, BufRead, Read, Write};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::history::History;
-use crate::op::{Event, F, Outcome, Value};
+use crate::op::{Event, F, Kind, Nanos, Outcome, Value};
 
 mod clients;
+mod detect;
+mod entries;
 mod events;
 mod fields;
 mod finished;
 mod forms;
 mod jepsen;
 pub mod jsonl;
+mod keyed;
 mod lines;
+mod merge;
+mod names;
 mod print;
+mod results;
 mod strings;
+mod times;
 mod txt;
 
 pub(crate) use events::number;
+pub use merge::{by_key, merge};
+pub use names::Names;
+pub use results::{Results, results};
+pub use times::TimeUnit;
 
 /// A way to write down a history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -82,32 +96,7 @@ impl Format {
     /// Recognises the format by how the input begins; a few hundred bytes are enough. Nothing at all is an
     /// empty history.
     pub fn detect(head: &[u8]) -> Option<Format> {
-        let text = String::from_utf8_lossy(head);
-        let mut text = text.trim_start_matches('\u{feff}').trim_start();
-        while let Some(comment) = text.strip_prefix(';') {
-            text = comment.split_once('\n').map_or("", |(_, rest)| rest).trim_start();
-        }
-        let inner = text.trim_start_matches(['[', '(']).trim_start();
-        if head.trim_ascii().is_empty() {
-            Some(Format::Jsonl)
-        } else if inner.starts_with('{') && inner[1..].trim_start().starts_with('"') {
-            let has = |field: &str| inner.contains(field);
-            if has("\"process\"") {
-                Some(Format::Json)
-            } else if has("\"client\"") {
-                Some(Format::Finished)
-            } else {
-                Some(Format::Jsonl)
-            }
-        } else if text.starts_with(['{', '[', '(', '#', ';']) || text.is_empty() {
-            Some(Format::Edn)
-        } else if text.contains("jepsen.util") {
-            Some(Format::Log)
-        } else if text.split_whitespace().nth(1).is_some_and(|kind| kind.starts_with(':')) {
-            Some(Format::Txt)
-        } else {
-            None
-        }
+        detect::format(head, &Names::default())
     }
 
     fn failed_cas(self) -> FailedCas {
@@ -161,6 +150,46 @@ pub struct Options {
     pub independent: bool,
     /// What a failed compare-and-set says; `None` leaves it to the format.
     pub failed_cas: Option<FailedCas>,
+    /// Names of fields, types and operations besides the usual ones.
+    pub names: Names,
+    /// The unit of times that do not name theirs; `None`: nanoseconds, and seconds where they have a fraction.
+    pub time_unit: Option<TimeUnit>,
+    /// The process of events and operations that do not name one; `None` makes that an error.
+    pub process: Option<u64>,
+}
+
+/// An event of a process that is no client, mostly `:nemesis`: a fault that somebody else recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NemesisEvent {
+    /// Its index in the recording; without one, how many events of clients come before it.
+    pub index: u64,
+    /// When, on the clock of the history.
+    pub time: Nanos,
+    /// How many events of clients come before it.
+    position: u64,
+    /// The process, such as `nemesis`.
+    pub name: Arc<str>,
+    /// What kind of event; Jepsen's nemesis has `info` at both ends.
+    pub kind: Kind,
+    /// What was done, such as `start-partition`.
+    pub f: Arc<str>,
+    /// To what, or what came of it.
+    pub value: Value,
+    /// What went wrong.
+    pub error: Option<Arc<str>>,
+}
+
+/// Where the events of an operation stand in the text that they were read from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpPlace {
+    /// The line of the invocation, or of the whole operation, counted from 1.
+    pub line: usize,
+    /// The column where it begins, in bytes, counted from 1.
+    pub column: usize,
+    /// The line of the completion, if there is one.
+    pub end: Option<usize>,
+    /// Which of the files that were merged, counted from 0.
+    pub file: usize,
 }
 
 /// A history that was read, with what its reader has to say about it.
@@ -174,6 +203,37 @@ pub struct Reading {
     pub timed: bool,
     /// Sentences for the user: what was left out or assumed, or looks as if it were missing.
     pub notes: Vec<String>,
+    /// Where each operation stands, in the order of the operations.
+    pub places: Vec<OpPlace>,
+    /// What processes recorded that are no clients, in the order of the recording.
+    pub nemesis: Vec<NemesisEvent>,
+}
+
+/// What is said where fractions were taken for seconds.
+const SECONDS: &str = "times with a fraction are taken for seconds (`--time-unit` names another unit)";
+
+/// Lines that are no event and say nothing of one, such as a header.
+#[derive(Default)]
+struct PassedOver {
+    first: usize,
+    count: usize,
+}
+
+impl PassedOver {
+    fn line(&mut self, line: usize) {
+        if self.count == 0 {
+            self.first = line;
+        }
+        self.count += 1;
+    }
+
+    fn note(&self) -> Option<String> {
+        match self.count {
+            0 => None,
+            1 => Some(format!("line {} is no event and was passed over", self.first)),
+            n => Some(format!("line {} and {} more are no events and were passed over", self.first, n - 1)),
+        }
+    }
 }
 
 /// How much is looked at to recognise a format: more than any line that begins a history.
@@ -197,38 +257,48 @@ pub fn read(
         .take(HEAD_BYTES)
         .read_to_end(&mut head)
         .map_err(|error| ParseError::unreadable(1, &error))?;
-    let format = format.or_else(|| Format::detect(&head)).ok_or_else(|| ParseError {
-        line: 1,
-        column: 1,
-        expected: format!("a history in one of the formats {}", Format::ALL.map(Format::name).join(", ")),
-        found: "something else".into(),
-    })?;
-    let mut input = head.as_slice().chain(input);
-    let mut whole = |notation| {
-        let mut bytes = Vec::new();
-        let read = input.by_ref().take(WHOLE_BYTES_MAX + 1).read_to_end(&mut bytes);
-        if read.map_err(|error| ParseError::unreadable(1, &error))? as u64 > WHOLE_BYTES_MAX {
-            return Err(ParseError {
-                line: 1,
-                column: 1,
-                expected: format!(
-                    "at most {} MiB in this format, which is read as a whole",
-                    WHOLE_BYTES_MAX >> 20
-                ),
-                found: "more (jsonl has no such limit)".into(),
-            });
-        }
-        jepsen::read(&bytes, notation, options)
+    let format = match format {
+        Some(format) => format,
+        None => match detect::nearly(&head) {
+            Some(found) => return Err(unrecognised(found)),
+            None => detect::format(&head, &options.names)
+                .ok_or_else(|| unrecognised(detect::shown(&head, &options.names)))?,
+        },
     };
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head);
+    let mut input = head.chain(input);
     let mut reading = match format {
-        Format::Edn => whole(forms::Notation::Edn)?,
-        Format::Json => whole(forms::Notation::Json)?,
+        Format::Edn => jepsen::read(&read_whole(&mut input)?, forms::Notation::Edn, options)?,
+        Format::Json => jepsen::read(&read_whole(&mut input)?, forms::Notation::Json, options)?,
         Format::Jsonl => jsonl::read(input)?,
-        Format::Finished => finished::read(input)?,
+        Format::Finished => finished::read(input, options)?,
         Format::Txt | Format::Log => txt::read(input, format, options)?,
     };
     options.failed_cas.unwrap_or(format.failed_cas()).apply(&mut reading.history);
     Ok(reading)
+}
+
+fn unrecognised(found: String) -> ParseError {
+    let formats = Format::ALL.map(Format::name).join(", ");
+    ParseError { line: 1, column: 1, expected: format!("a history in one of the formats {formats}"), found }
+}
+
+/// All that there is to read, up to a size.
+fn read_whole(input: &mut dyn BufRead) -> Result<Vec<u8>, ParseError> {
+    let mut bytes = Vec::new();
+    let read = input.take(WHOLE_BYTES_MAX + 1).read_to_end(&mut bytes);
+    if read.map_err(|error| ParseError::unreadable(1, &error))? as u64 > WHOLE_BYTES_MAX {
+        return Err(ParseError {
+            line: 1,
+            column: 1,
+            expected: format!(
+                "at most {} MiB in this format, which is read as a whole",
+                WHOLE_BYTES_MAX >> 20
+            ),
+            found: "more (jsonl has no such limit)".into(),
+        });
+    }
+    Ok(bytes)
 }
 
 /// Writes a history. Reading it again gives the same one, but for what the format has no room for: times, nodes and
@@ -236,17 +306,36 @@ pub fn read(
 ///
 /// # Errors
 /// Whatever `out` fails with.
-pub fn write(mut out: impl Write, history: &History, format: Format) -> io::Result<()> {
+pub fn write(out: impl Write, history: &History, format: Format) -> io::Result<()> {
+    write_with(out, history, &[], format)
+}
+
+/// The same with the events of the nemesis in their places. [`Format::Jsonl`] and [`Format::Finished`] have no room for
+/// them.
+///
+/// # Errors
+/// Whatever `out` fails with.
+pub fn write_with(
+    mut out: impl Write,
+    history: &History,
+    nemesis: &[NemesisEvent],
+    format: Format,
+) -> io::Result<()> {
     match format {
         Format::Jsonl => {
             events::events(history).try_for_each(|(event, _)| jsonl::write_event(&mut out, &event))
         }
         Format::Finished => finished::write(out, history),
-        Format::Edn => print::edn(out, history),
-        Format::Json => print::json(out, history),
-        Format::Txt => print::txt(out, history, ""),
-        Format::Log => print::txt(out, history, "INFO  jepsen.util - "),
+        Format::Edn => print::edn(out, history, nemesis),
+        Format::Json => print::json(out, history, nemesis),
+        Format::Txt => print::txt(out, history, nemesis, ""),
+        Format::Log => print::txt(out, history, nemesis, "INFO  jepsen.util - "),
     }
+}
+
+/// Numbers the events from 0 without gaps, in their order.
+pub fn renumber(history: &mut History) {
+    events::number(&mut history.ops);
 }
 
 /// Where something stands.
@@ -283,6 +372,36 @@ fn collect(
     }
 }
 
+/// The same with the place of every operation.
+fn placed(
+    events: impl Iterator<Item = Result<Event, ParseError>>,
+    place: &Cell<Place>,
+) -> Result<(History, Vec<OpPlace>), ParseError> {
+    // While the history is made, the index of an event is its position here.
+    let mut seen: Vec<(u64, u32, u32)> = Vec::new();
+    let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let numbered = events.map(|event| {
+        let mut event = event?;
+        let next = seen.last().map_or(0, |(last, ..)| last.saturating_add(1));
+        let Place { line, column } = place.get();
+        let position = seen.len() as u64;
+        seen.push((event.index.max(next), narrow(line), narrow(column)));
+        event.index = position;
+        Ok(event)
+    });
+    let mut history = collect(numbered, place)?;
+    let places = history.ops.iter_mut().map(|op| {
+        let (index, line, column) = seen[op.invoke_index as usize];
+        op.invoke_index = index;
+        let end = op.complete_index.map(|at| seen[at as usize]);
+        op.complete_index = end.map(|(index, ..)| index);
+        let end = end.map(|(_, line, _)| line as usize);
+        OpPlace { line: line as usize, column: column as usize, end, file: 0 }
+    });
+    let places = places.collect();
+    Ok((history, places))
+}
+
 /// Input that is not what it should be, and where: `17:4: expected an event, found 5`, ready for a file name in front.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{line}:{column}: expected {expected}, found {found}")]
@@ -301,17 +420,5 @@ impl ParseError {
     /// An input that broke off.
     fn unreadable(line: usize, error: &io::Error) -> Self {
         ParseError { line, column: 1, expected: "readable input".into(), found: error.to_string() }
-    }
-
-    /// What `serde_json` says about a text that starts on `line`, as `expected`.
-    fn json(line: usize, error: &serde_json::Error, expected: &str) -> Self {
-        let said = error.to_string();
-        let place = format!(" at line {} column {}", error.line(), error.column());
-        ParseError {
-            line: line + error.line().saturating_sub(1),
-            column: error.column().max(1),
-            expected: expected.into(),
-            found: said.strip_suffix(&place).unwrap_or(&said).into(),
-        }
     }
 }

@@ -118,7 +118,7 @@ fn in_jepsens_words(op: &mut Op) {
 
 fn through_jepsen(mut history: History, format: Format, keyed: bool) -> (History, History) {
     history.ops.iter_mut().for_each(in_jepsens_words);
-    let options = Options { independent: keyed, failed_cas: Some(FailedCas::Observe) };
+    let options = Options { independent: keyed, failed_cas: Some(FailedCas::Observe), ..Options::default() };
     let read = round_trip(&history, format, &options);
     (history, read)
 }

@@ -300,10 +300,8 @@ impl Drawing {
         let nobody_is_left = takes_all_down(&step, schedule.nodes);
         let joins = |other: usize| {
             let (one, other) = (decks[deck].fault, decks[other].fault);
-            one.name != other.name
-                && !one.alone
-                && !other.alone
-                && !(nobody_is_left && schedule.needs_up(other))
+            let join = one.name != other.name && !one.alone && !other.alone;
+            join && (!nobody_is_left || !schedule.needs_up(other))
         };
         let joining: Vec<usize> = (0..decks.len()).filter(|other| joins(*other)).collect();
         let joined = (!joining.is_empty() && rng.random() && hold_ms - after_ms >= hold_ms_min).then(|| {

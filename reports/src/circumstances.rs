@@ -17,7 +17,9 @@ const NAMED_MAX: usize = 5;
 /// proved or no run was made.
 pub fn around_violation(run: &RunDir) -> Vec<String> {
     let judgement = &run.judgement;
-    let Some(violation) = judgement.violation().filter(|_| !run.evidence.info.is_history()) else {
+    let Some(violation) =
+        judgement.violation().filter(|_| !run.evidence.info.is_history() || !run.evidence.faults.is_empty())
+    else {
         return Vec::new();
     };
     let Some(witness) = judgement.op(violation.witness) else { return Vec::new() };

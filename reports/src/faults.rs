@@ -317,6 +317,35 @@ fn heal(fault: &mut Fault, line: Line) {
     }
 }
 
+/// The lines of `faults.jsonl` that say the same, each with its line break. Faults that shift are said as they were at first.
+pub fn lines(faults: &[Fault]) -> Vec<String> {
+    let mut lines: Vec<(Nanos, u64, serde_json::Value)> = Vec::new();
+    for fault in faults {
+        let Fault { i, applied_ns, healed_ns, outcome, .. } = fault;
+        lines.push((
+            *applied_ns,
+            *i,
+            serde_json::json!({
+                "i": i, "t": applied_ns, "event": "apply", "fault": fault.fault, "kind": fault.kind,
+                "nodes": fault.nodes, "cuts": fault.cuts, "outcome": outcome, "label": fault.label, "why": fault.why,
+            }),
+        ));
+        if let Some(healed) = healed_ns {
+            let line = serde_json::json!({
+                "i": i, "t": healed, "event": "heal", "outcome": outcome, "effective": fault.effective, "why": fault.why,
+            });
+            lines.push((*healed, *i, line));
+        }
+    }
+    // Stable: what is applied at some time is healed after that.
+    lines.sort_by_key(|(t, ..)| *t);
+    let numbered = lines.into_iter().enumerate().map(|(n, (.., mut line))| {
+        line["n"] = n.into();
+        format!("{line}\n")
+    });
+    numbered.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,6 +39,7 @@ pub mod faults;
 pub mod files;
 pub mod histories;
 pub mod html;
+pub mod imported;
 pub mod judgement;
 pub mod junit;
 pub mod markdown;

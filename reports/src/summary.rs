@@ -139,7 +139,7 @@ pub fn commands(run: &RunDir) -> Vec<(&'static str, String, &'static str)> {
     if !info.is_history() {
         commands.push(("rerun", info.rerun_command(), "same plan; timing may differ"));
     }
-    if !run.evidence.faults.is_empty() {
+    if !run.evidence.faults.is_empty() && !info.is_history() {
         let record = format!("{}/faults.jsonl", run.name);
         commands.push((
             "replay",

@@ -169,7 +169,7 @@ fn figures(run: &RunDir) -> Vec<String> {
     }
     let faults = summary::fault_tally(run);
     let faults = if faults.is_empty() { "none".to_string() } else { faults.join(", ") };
-    if !run.evidence.info.is_history() {
+    if !run.evidence.info.is_history() || !run.evidence.faults.is_empty() {
         lines.push(line(&format!("  faults   {faults}")));
     }
     for why in summary::uncovered(run).iter().take(3) {

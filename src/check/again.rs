@@ -38,7 +38,8 @@ pub(super) fn judge(dir: &Path, args: &Args, threads: usize) -> Result<Judged> {
     args.input.apply(dir, &mut history)?;
     // The key on which the check beside the run found its violation is the one that is told again.
     let first = info.seen_live.as_ref().map(|seen| &seen.key);
-    let (verdict, cost) = check(&name, &history, &initial(model, &args.initial)?, first, args, threads)?;
+    let (verdict, cost) =
+        check(&name, &history, &initial(model, &args.initial)?, first, None, args, threads)?;
     let circumstances =
         Circumstances { check_cost: Some(cost), ..Circumstances::recorded(&info, before.as_ref()) };
     let judgement = Judgement::of(&info, &history, &faults, Some(verdict), circumstances);
@@ -50,9 +51,16 @@ pub(super) fn judge(dir: &Path, args: &Args, threads: usize) -> Result<Judged> {
         // One of the two is wrong, or was changed: that is not for this check to excuse.
         notes.push("this check does not find the violation, and the verdict of the run stands".into());
         let why = format!("{name}: verdict.json has a violation that history.jsonl does not show");
-        return Ok(Judged { file: name, timed: true, judgement: before, notes, unchecked: Some(why) });
+        return Ok(Judged {
+            file: name,
+            timed: true,
+            judgement: before,
+            notes,
+            source: None,
+            unchecked: Some(why),
+        });
     }
-    Ok(Judged { file: name, timed: true, judgement, notes, unchecked: None })
+    Ok(Judged { file: name, timed: true, judgement, notes, source: None, unchecked: None })
 }
 
 /// What was recorded, when all of it is there and its verdict is one on it.
@@ -73,9 +81,13 @@ fn stands(dir: &Path, before: Option<Judgement>, error: LoadError, mut notes: Ve
                 "not checked again: this is the violation that the run proved, from verdict.json".into(),
             );
             let file = dir.display().to_string();
-            Ok(Judged { file, timed: true, judgement, notes, unchecked: Some(format!("{error:#}")) })
+            let unchecked = Some(format!("{error:#}"));
+            Ok(Judged { file, timed: true, judgement, notes, source: None, unchecked })
         }
-        None if is_no_run => Err(error.context(format!("{}: expected a run directory", dir.display()))),
+        None if is_no_run => Err(error.context(format!(
+            "{}: expected a run directory (run.json) or a Jepsen store directory (history.edn)",
+            dir.display()
+        ))),
         None => Err(error),
     }
 }

@@ -8,22 +8,24 @@ use anyhow::{Context, Result, ensure};
 use tribunal_checker::formats::{self, Format};
 use tribunal_checker::history::History;
 use tribunal_checker::model::ModelKind;
-use tribunal_reports::files::{Durable, Output};
+use tribunal_reports::faults::{self, Fault};
+use tribunal_reports::files::{self, Durable, Output};
 use tribunal_reports::judgement::Judgement;
 use tribunal_reports::render::render_all;
 use tribunal_reports::run_dir::{RunDir, write_json, write_judgement};
 use tribunal_reports::run_info::{Ending, RunInfo, SCHEMA_VERSION};
 
+use crate::jepsen_store;
 use crate::record::{tool, typed};
 
 /// Makes the directory, before anything is judged.
 ///
 /// # Errors
 /// When something is in it already, or it is wanted for what it is not made for.
-pub(super) fn prepare(dir: &Path, paths: &[PathBuf]) -> Result<()> {
-    ensure!(paths.len() == 1, "--report: expected one history, not {}", paths.len());
+pub(super) fn prepare(dir: &Path, paths: &[PathBuf], is_merged: bool) -> Result<()> {
+    ensure!(paths.len() == 1 || is_merged, "--report: expected one history, not {}", paths.len());
     ensure!(
-        !paths[0].is_dir(),
+        !paths[0].is_dir() || jepsen_store::is_one(&paths[0]),
         "--report: a run directory has its reports: `tribunal report` renders them again"
     );
     match fs::read_dir(dir) {
@@ -46,20 +48,32 @@ pub(super) fn keep(
     dir: &Path,
     name: &str,
     model: ModelKind,
-    history: &History,
+    mut history: History,
+    faults: &[Fault],
     judgement: &Judgement,
 ) -> Result<Vec<String>> {
+    // What it says of events is about the file that is written here.
+    formats::renumber(&mut history);
+    let fault_lines = faults::lines(faults);
     let info = RunInfo {
         schema_version: SCHEMA_VERSION,
         tool: tool(),
         args: typed(),
         workload: name.into(),
         model: model.name().into(),
-        ending: Some(Ending { events: events(history), ..Ending::default() }),
+        ending: Some(Ending {
+            events: events(&history),
+            fault_lines: fault_lines.len() as u64,
+            ..Ending::default()
+        }),
         ..RunInfo::default()
     };
     write_json(dir, "run.json", &info).context("cannot write run.json")?;
-    write_history(dir, history).context("cannot write history.jsonl")?;
+    write_history(dir, &history).context("cannot write history.jsonl")?;
+    if !fault_lines.is_empty() {
+        files::replace(dir, "faults.jsonl", fault_lines.concat().as_bytes(), Durable::No)
+            .context("cannot write faults.jsonl")?;
+    }
     write_judgement(dir, judgement).context("cannot write verdict.json")?;
     let run = RunDir::load(dir)?;
     let rendered = render_all(&run, dir).into_iter();

@@ -4,13 +4,14 @@
 //! etcd_000.log: not linearizable · cas-register · 83 ops
 //!   p3 read 2 at ..., but ...
 //!   before: {nil}
-//!   ① p2 write 4       events 2–9
-//!     p1 write 2       events 3–        unknown
-//!   ✗ p0 read → 2      events 10–12
+//!   ① p2 write 4       lines 3–10
+//!     p1 write 2       line 4–, outcome unknown
+//!   ✗ p0 read → 2      lines 11–13
 //!   after ①: p0 read → 2 from 4: it returned 2, but the register holds 4
 //! ```
 //!
-//! Operations are found in the file by the indices of their events: not every format has times.
+//! Operations are found in the file by their lines, and in a run directory by the indices of their events: not every format
+//! has times.
 
 use std::fmt::Write;
 
@@ -20,6 +21,8 @@ use tribunal_reports::judgement::Judgement;
 use tribunal_reports::summary;
 use tribunal_reports::wording::{circled, count, counted, elide, one_line, operation, value};
 
+use super::Source;
+
 /// The most operations of a counterexample that are shown.
 const OPS_MAX: usize = 16;
 /// The most reasons.
@@ -27,8 +30,9 @@ const REASONS_MAX: usize = 3;
 /// The most characters of a sentence.
 const SENTENCE_CHARS_MAX: usize = 400;
 
-/// The verdict on the history of that name; `timed` says whether its times are those of a clock.
-pub(super) fn render(name: &str, judgement: &Judgement, timed: bool) -> String {
+/// The verdict on the history of that name; `timed` says whether its times are those of a clock, `source` where its
+/// operations stand.
+pub(super) fn render(name: &str, judgement: &Judgement, timed: bool, source: Option<&Source>) -> String {
     let model = judgement.checker.as_ref().map_or("", |verdict| &verdict.model);
     let outcome = summary::heading(judgement.outcome, model);
     let mut head = vec![format!("{}: {outcome}", one_line(name))];
@@ -44,7 +48,7 @@ pub(super) fn render(name: &str, judgement: &Judgement, timed: bool) -> String {
         line(&mut text, &elide(&judgement.sentence, SENTENCE_CHARS_MAX));
     }
     if let Some(violation) = judgement.violation() {
-        evidence(&mut text, judgement, violation);
+        evidence(&mut text, judgement, violation, source);
         if !timed {
             line(&mut text, "(recorded without times: 1 ns stands for one event)");
         }
@@ -57,7 +61,7 @@ fn line(text: &mut String, what: &str) {
 }
 
 /// The counterexample, and why it cannot go on.
-fn evidence(text: &mut String, judgement: &Judgement, violation: &Violation) {
+fn evidence(text: &mut String, judgement: &Judgement, violation: &Violation, source: Option<&Source>) {
     if !violation.before.is_empty() {
         line(text, &format!("before: {{{}}}", elide(&violation.before.join(", "), SENTENCE_CHARS_MAX)));
     }
@@ -68,7 +72,8 @@ fn evidence(text: &mut String, judgement: &Judgement, violation: &Violation) {
     if hidden > 0 {
         line(text, &format!("… {} earlier ops of the counterexample", count(hidden as u64)));
     }
-    let shown: Vec<(String, String)> = ops[hidden..].iter().map(|(id, op)| bar(violation, *id, op)).collect();
+    let shown: Vec<(String, String)> =
+        ops[hidden..].iter().map(|(id, op)| bar(violation, *id, op, source)).collect();
     let width = shown.iter().map(|(what, _)| what.chars().count()).max().unwrap_or(0);
     for (what, when) in shown {
         line(text, &format!("{what:width$}   {when}"));
@@ -95,16 +100,19 @@ fn evidence(text: &mut String, judgement: &Judgement, violation: &Violation) {
 }
 
 /// An operation with its mark, and where it stands.
-fn bar(violation: &Violation, id: OpId, op: &Op) -> (String, String) {
+fn bar(violation: &Violation, id: OpId, op: &Op, source: Option<&Source>) -> (String, String) {
     let mark = match violation.order.iter().position(|&ordered| ordered == id) {
         _ if id == violation.witness => "✗".into(),
         Some(place) => circled(place + 1),
         None => " ".into(),
     };
-    let end = op.complete_index.map_or(String::new(), |index| index.to_string());
+    let lines = source.and_then(|source| source.lines(op, id)).unwrap_or_else(|| {
+        let end = op.complete_index.map_or(String::new(), |index| index.to_string());
+        format!("events {}–{end}", op.invoke_index)
+    });
     let doubt = if op.outcome == Outcome::Info { ", outcome unknown" } else { "" };
     let key = if op.key.is_nil() { String::new() } else { format!("{}: ", value(&op.key)) };
-    (format!("{mark} {key}{}", by_process(op)), format!("events {}–{end}{doubt}", op.invoke_index))
+    (format!("{mark} {key}{}", by_process(op)), format!("{lines}{doubt}"))
 }
 
 fn by_process(op: &Op) -> String {

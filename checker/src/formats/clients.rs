@@ -30,17 +30,15 @@ struct Named {
 const NAMED_MIN: u64 = 1 << 62;
 
 impl Clients {
-    /// Makes an event one of the client of this name; `None` if that is not a client.
-    fn event(&mut self, name: &str, mut event: Event) -> Option<Event> {
-        let next = NAMED_MIN + self.names.len() as u64;
-        if !self.known.contains_key(name) {
-            if event.kind != Kind::Invoke || name == NEMESIS {
-                return None;
-            }
-            self.names.push(name.to_owned());
-            self.known.insert(name.to_owned(), Named { first: next, now: next, has_ended: false });
-        }
-        let named = self.known.get_mut(name)?;
+    /// Whether a process of this name is a client, as far as is known when an event of this kind comes.
+    pub(super) fn is_client(&self, name: &str, kind: Kind) -> bool {
+        name != NEMESIS && (kind == Kind::Invoke || self.known.contains_key(name))
+    }
+
+    /// Makes an event one of the client of this name.
+    pub(super) fn event(&mut self, name: &str, mut event: Event) -> Event {
+        self.number_of(name);
+        let named = self.known.get_mut(name).expect("it has a number");
         if event.kind == Kind::Invoke && named.has_ended {
             (named.now, named.has_ended) = (NAMED_MIN + self.names.len() as u64, false);
             self.names.push(name.to_owned());
@@ -48,20 +46,18 @@ impl Clients {
         named.has_ended |= event.kind == Kind::Info;
         event.process = named.now;
         event.client = (named.now != named.first).then_some(named.first);
-        Some(event)
+        event
     }
 
-    /// Whether events of this name are not a client's, as far as is known when one of this kind comes.
-    pub(super) fn knows_nothing_of(&self, name: &str, kind: Kind) -> bool {
-        kind != Kind::Invoke && !self.known.contains_key(name) || name == NEMESIS
-    }
-
-    /// An event of a process that has a number or a name; `None` if that is not a client.
-    pub(super) fn of(&mut self, process: Option<u64>, name: &str, event: Event) -> Option<Event> {
-        match process {
-            Some(process) => Some(Event { process, ..event }),
-            None => self.event(name, event),
+    /// The number that stands for the client of this name until all are known.
+    pub(super) fn number_of(&mut self, name: &str) -> u64 {
+        if let Some(named) = self.known.get(name) {
+            return named.first;
         }
+        let next = NAMED_MIN + self.names.len() as u64;
+        self.names.push(name.to_owned());
+        self.known.insert(name.to_owned(), Named { first: next, now: next, has_ended: false });
+        next
     }
 
     /// The words of a complaint with names in place of numbers.

@@ -3,13 +3,19 @@
 //! ```text
 //! {"client":3,"f":"cas","key":"k1","in":[1,2],"out":true,"call":120,"ret":180}
 //! {"client":4,"f":"write","key":"k1","in":7,"call":125,"ret":null}
+//! {"ClientId":4,"Input":{"Op":"put","Key":"x","Value":"1"},"Call":1000,"Output":{"Value":""},"Return":2000}
 //! ```
 //!
 //! `ret` is `null` where nobody knows what became of the operation. `key`, `in` and `out` may be left out. So may
 //! `fail`, true for an operation that certainly did not happen, and `node` and `error`, two texts. Any other field is
-//! an error: a misspelt `out` would read as nil, and be taken for a violation.
+//! an error: a misspelt `out` would read as nil, and be taken for a violation. Other usual names are known
+//! ([`names`](super::names)); a `value` is the output of an operation that only reads, and else the input. An input may be a
+//! map with the name of the operation, its key and its value, as Porcupine's operations have it, and the output a map
+//! with a value. There, a call and a return are nanoseconds unless the times say otherwise ([`times`](super::times)),
+//! and a return of 2^63 - 1 is none.
 //!
-//! The lines may come in any order. A client that goes on while an operation of its own is pending, or after one whose
+//! The lines may come in any order, or the operations in one JSON array. A client that goes on while an operation of
+//! its own is pending, or after one whose
 //! outcome is unknown, counts as another process from there on: a process does one thing at a time. To a model that asks
 //! who acts, it remains the client that it is.
 
@@ -17,78 +23,327 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::clients::Clients;
+use super::entries::{Entries, nested};
 use super::fields::Cursor;
+use super::forms::{Form, Forms, Notation};
 use super::lines::Lines;
+use super::names::Field;
 use super::strings::Strings;
-use super::{Format, ParseError, Reading, events};
+use super::times::{TimeUnit, Times};
+use super::{Format, OpPlace, Options, ParseError, PassedOver, Place, Reading, SECONDS, events, read_whole};
 use crate::history::History;
-use crate::op::{F, Nanos, Op, Outcome, Value};
+use crate::op::{F, Kind, Nanos, Op, Outcome, Value};
 
-/// One line.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// One line as we write it.
+#[derive(Serialize)]
 struct Finished {
     client: u64,
     f: F,
-    #[serde(default, skip_serializing_if = "Value::is_nil")]
+    #[serde(skip_serializing_if = "Value::is_nil")]
     key: Value,
-    #[serde(default, rename = "in", skip_serializing_if = "Value::is_nil")]
+    #[serde(rename = "in", skip_serializing_if = "Value::is_nil")]
     input: Value,
-    #[serde(default, rename = "out", skip_serializing_if = "Value::is_nil")]
+    #[serde(rename = "out", skip_serializing_if = "Value::is_nil")]
     output: Value,
     call: Nanos,
-    // Not optional to leave out: a misspelt `ret` would make the operation indeterminate.
-    #[serde(deserialize_with = "Option::deserialize")]
     ret: Option<Nanos>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     fail: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<Arc<str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Arc<str>>,
 }
 
-/// Reads a history line by line.
-pub(super) fn read(input: impl BufRead) -> Result<Reading, ParseError> {
-    const EXPECTED: &str = r#"an operation such as {"client":3,"f":"write","in":7,"call":120,"ret":180}"#;
-    let mut lines = Lines::new(input);
-    let mut strings = Strings::default();
-    let mut ops = Vec::new();
-    while let Some(line) = lines.next()? {
-        let finished = match Finished::fast(line.bytes, &mut strings) {
-            Some(finished) => finished,
-            None => serde_json::from_slice(line.bytes)
-                .map_err(|error| ParseError::json(line.number, &error, EXPECTED))?,
+/// What stands for an operation in an error.
+const EXAMPLE: &str = r#"an operation such as {"client":3,"f":"write","in":7,"call":120,"ret":180}"#;
+
+/// Reads a history, line by line or as one array.
+pub(super) fn read(mut input: impl BufRead, options: &Options) -> Result<Reading, ParseError> {
+    let mut reader = Reader::new(options);
+    let mut passed_over = PassedOver::default();
+    let mut take = |reader: &mut Reader, place: Place, form: &Form| match reader.operation(place, form) {
+        Ok(None) => {
+            passed_over.line(place.line);
+            Ok(())
+        }
+        taken => taken.map(drop),
+    };
+    let first = input.fill_buf().map_err(|error| ParseError::unreadable(1, &error))?;
+    if first.trim_ascii_start().starts_with(b"[") {
+        let bytes = read_whole(&mut input)?;
+        let mut forms = Forms::new(&bytes, Notation::Json)?;
+        forms.enter()?;
+        loop {
+            let place = forms.place()?;
+            let Some(form) = forms.next()? else { break };
+            take(&mut reader, place, &form)?;
+        }
+    } else {
+        let mut lines = Lines::new(input);
+        while let Some(line) = lines.next()? {
+            if reader.fast(line.bytes, line.number)? {
+                continue;
+            }
+            let at_line = |error: ParseError| ParseError { line: line.number, ..error };
+            let mut forms = Forms::new(line.bytes, Notation::Json).map_err(at_line)?;
+            let place = Place { line: line.number, column: forms.place().map_err(at_line)?.column };
+            let form = forms.next().map_err(at_line)?.expect("the line is not blank");
+            take(&mut reader, place, &form)?;
+            let rest = Place { line: line.number, column: forms.place().map_err(at_line)?.column };
+            if let Some(more) = forms.next().map_err(at_line)? {
+                return Err(wrong(rest, "one operation per line", more.shown()));
+            }
+        }
+    }
+    let mut reading = reader.finish();
+    reading.notes.extend(passed_over.note());
+    Ok(reading)
+}
+
+/// Makes operations of lines.
+struct Reader<'o> {
+    options: &'o Options,
+    strings: Strings,
+    times: Times,
+    clients: Clients,
+    ops: Vec<(Op, OpPlace)>,
+}
+
+impl<'o> Reader<'o> {
+    fn new(options: &'o Options) -> Self {
+        let (strings, clients) = (Strings::default(), Clients::default());
+        Reader { options, strings, times: Times::new(options.time_unit), clients, ops: Vec::new() }
+    }
+
+    /// Takes a line that is in exactly the shape that we write and says nothing unusual.
+    fn fast(&mut self, line: &[u8], number: usize) -> Result<bool, ParseError> {
+        if !self.options.names.is_empty() {
+            return Ok(false);
+        }
+        let Some(mut finished) = Finished::fast(line, &mut self.strings) else { return Ok(false) };
+        let place = Place { line: number, column: 1 };
+        let mut in_nanos = |time: u64| {
+            self.times
+                .whole(time)
+                .ok_or_else(|| wrong(place, "a time of at most 64 bits in nanoseconds", time.to_string()))
         };
-        let wrong =
-            |expected: String, found: String| ParseError { line: line.number, column: 1, expected, found };
+        finished.call = in_nanos(finished.call)?;
+        finished.ret = finished.ret.filter(|ret| *ret != NEVER).map(in_nanos).transpose()?;
+        self.push(place, finished, false)?;
+        Ok(true)
+    }
+
+    /// Takes the operation that this form is, if it is one.
+    fn operation(&mut self, place: Place, form: &Form) -> Result<Option<()>, ParseError> {
+        let Form::Map(map) = form else { return Err(wrong(place, EXAMPLE, form.shown())) };
+        let names = &self.options.names;
+        let entries = Entries::of(map, names);
+        if !entries.is_record() {
+            return Ok(None);
+        }
+        let missing = |what: &str, field: &str| {
+            let found = match &entries.others[..] {
+                [] => "none".to_owned(),
+                others => {
+                    format!("none, but `{}` (`--map {field}=NAME` says which it is)", others.join("`, `"))
+                }
+            };
+            wrong(place, what, found)
+        };
+        let client = match (entries.get(Field::Process), self.options.process) {
+            (Some(process), _) => match (process.unsigned(), process.name()) {
+                (Some(number), _) => number,
+                (None, Some(name)) => self.clients.number_of(name),
+                _ => return Err(wrong(place, "the number or the name of a client", process.shown())),
+            },
+            (None, Some(process)) => process,
+            (None, None) => return Err(missing("a client", "process")),
+        };
+        let inner = nested(entries.get(Field::Input), names);
+        let f = entries.get(Field::F).or_else(|| inner.as_ref()?.get(Field::F));
+        let Some(f) = f else { return Err(missing("an f", "f")) };
+        let f = match f {
+            Form::Int(_) | Form::Bool(_) => {
+                let word = f.value(&mut self.strings).to_string();
+                let named = names.f(&word);
+                if matches!(named, F::Other(_)) {
+                    let expected =
+                        format!("the name of an operation (`--map read={word}` says what `{word}` is)");
+                    return Err(wrong(place, &expected, f.shown()));
+                }
+                named
+            }
+            _ => names.f(f.name().ok_or_else(|| wrong(place, "the name of an operation", f.shown()))?),
+        };
+        let outcome = Outcomes::of(&entries, names, &f, place)?;
+        let lone = entries.get(Field::Value);
+        let only_reads = matches!(f, F::Read | F::Get | F::Dequeue | F::Pop | F::Contains | F::Generate);
+        if lone.is_some() && matches!(f, F::Other(_)) {
+            return Err(wrong(
+                place,
+                &format!("an in or an out of `{f}`"),
+                "a value, which can be either".into(),
+            ));
+        }
+        let (as_input, as_output) = if only_reads { (None, lone) } else { (lone, None) };
+        let input = match &inner {
+            Some(inner) => inner.get(Field::Value),
+            None => entries.get(Field::Input).or(as_input),
+        };
+        let key = entries.get(Field::Key).or_else(|| inner.as_ref()?.get(Field::Key));
+        let Some((call, call_unit)) = entries.time(Field::Call) else {
+            return Err(missing("a call", "call"));
+        };
+        let Some((ret, ret_unit)) = entries.time(Field::Return) else {
+            return Err(missing("a ret (null where the outcome is unknown)", "return"));
+        };
+        if let Some(other) = entries.others.first() {
+            let expected = "one of the fields client, f, key, in, out, call, ret, fail, node, error (`--map \
+                            OURS=THEIRS` names one, `--map ignore=NAME` leaves one out)";
+            return Err(wrong(place, expected, format!("the field `{other}`")));
+        }
+        if let Some(doubled) = entries.doubled {
+            return Err(wrong(place, "every field once", format!("`{doubled}` twice")));
+        }
+        let mut time = |form: &Form, unit: Option<TimeUnit>, field: &str| {
+            let time = self
+                .times
+                .read(form, unit)
+                .map_err(|expected| wrong(place, &format!("{expected}, as {field}"), form.shown()))?;
+            time.ok_or_else(|| wrong(place, &format!("{field} at 0 or later"), form.shown()))
+        };
+        let is_never = matches!(ret, Form::Nil) || ret.unsigned() == Some(NEVER);
+        let call = time(call, call_unit, "the call")?;
+        let ret = if is_never { None } else { Some(time(ret, ret_unit, "the return")?) };
+        let mut value = |form: Option<&Form>| match form {
+            Some(Form::Opaque(number)) => {
+                Err(wrong(place, "a whole number of 64 bits, or text in quotes", format!("`{number}`")))
+            }
+            Some(form) => Ok(form.value(&mut self.strings)),
+            None => Ok(Value::Nil),
+        };
+        let mut output = value(outcome.output.or(as_output))?;
+        // Porcupine's operations have the output of a read in every one of them.
+        if inner.is_some() && needs_no_output(&f) && output == Value::str("") {
+            output = Value::Nil;
+        }
+        let (key, mut input) = (value(key)?, value(input)?);
+        // And that of a write in every one of them.
+        if inner.is_some() && only_reads && input == Value::str("") {
+            input = Value::Nil;
+        }
+        let text = |value: Value| match value {
+            Value::Nil => None,
+            Value::Str(text) => Some(text),
+            other => Some(other.to_string().into()),
+        };
+        let node = text(value(entries.get(Field::Node))?);
+        let error = text(value(outcome.error.or(entries.get(Field::Error)))?);
+        let ret = if outcome.kind == Kind::Info { None } else { ret };
+        let fail = outcome.kind == Kind::Fail;
+        let finished = Finished { client, f, key, input, output, call, ret, fail, node, error };
+        self.push(place, finished, outcome.kind == Kind::Info).map(Some)
+    }
+
+    fn push(&mut self, place: Place, finished: Finished, is_unknown: bool) -> Result<(), ParseError> {
         match finished.ret {
             Some(ret) if ret < finished.call => {
-                return Err(wrong(
-                    format!("a return at {} or later", finished.call),
-                    format!("one at {ret}"),
-                ));
+                let expected = format!("a return at {} or later", finished.call);
+                return Err(wrong(place, &expected, format!("one at {ret}")));
             }
-            None if finished.fail => {
-                return Err(wrong("a return of what is known to have failed".into(), "none".into()));
+            None if finished.fail && !is_unknown => {
+                return Err(wrong(place, "a return of what is known to have failed", "none".into()));
             }
             _ => {}
         }
-        ops.push(finished.into_op());
+        let end = finished.ret.map(|_| place.line);
+        self.ops.push((finished.into_op(), OpPlace { line: place.line, column: place.column, end, file: 0 }));
+        Ok(())
     }
-    ops.sort_by_key(|op| (op.call, op.completed.unwrap_or(Nanos::MAX)));
-    let renamed = separate_processes(&mut ops);
-    events::number(&mut ops);
-    let mut notes = Vec::new();
-    if renamed > 0 {
-        notes.push(format!(
-            "{renamed} operations were called while their client had another pending or indeterminate: counted as \
-             further processes of the same clients"
-        ));
+
+    fn finish(mut self) -> Reading {
+        self.ops.sort_by_key(|(op, _)| (op.call, op.completed.unwrap_or(Nanos::MAX)));
+        let (mut ops, places): (Vec<Op>, Vec<OpPlace>) = self.ops.into_iter().unzip();
+        let mut notes: Vec<String> = self.clients.number(&mut ops).into_iter().collect();
+        let renamed = separate_processes(&mut ops);
+        events::number(&mut ops);
+        if renamed > 0 {
+            notes.push(format!(
+                "{renamed} operations were called while their client had another pending or indeterminate: counted as \
+                 further processes of the same clients"
+            ));
+        }
+        if self.times.guessed_seconds() {
+            notes.push(SECONDS.into());
+        }
+        let history = History { ops };
+        Reading { history, format: Format::Finished, timed: true, notes, places, nemesis: Vec::new() }
     }
-    Ok(Reading { history: History { ops }, format: Format::Finished, timed: true, notes })
+}
+
+/// A return that says that there was none: the greatest of Go's and of Java's integers.
+const NEVER: u64 = i64::MAX as u64;
+
+fn needs_no_output(f: &F) -> bool {
+    matches!(f, F::Write | F::Put | F::Append | F::Enqueue | F::Push | F::Add | F::Delete)
+}
+
+/// How an operation ended, as far as its fields say.
+struct Outcomes<'a> {
+    kind: Kind,
+    output: Option<&'a Form<'a>>,
+    error: Option<&'a Form<'a>>,
+}
+
+impl<'a> Outcomes<'a> {
+    fn of(entries: &Entries<'a>, names: &super::Names, f: &F, place: Place) -> Result<Self, ParseError> {
+        let mut outcome = Outcomes { kind: Kind::Ok, output: entries.get(Field::Output), error: None };
+        match entries.get(Field::Failed) {
+            Some(Form::Bool(true)) => outcome.kind = Kind::Fail,
+            None | Some(Form::Bool(false) | Form::Nil) => {}
+            Some(other) => return Err(wrong(place, "fail to be true or false", other.shown())),
+        }
+        if let Some(said) = entries.get(Field::Kind) {
+            match said.name().and_then(|word| names.kind(word)) {
+                Some(kind @ (Kind::Ok | Kind::Fail | Kind::Info)) => outcome.kind = kind,
+                _ => return Err(wrong(place, "a type of ok, fail or info", said.shown())),
+            }
+        }
+        if let Some(Form::Bool(true)) = entries.get(Field::Unknown) {
+            outcome.kind = Kind::Info;
+        }
+        let Some(Form::Map(map)) = outcome.output else { return Ok(outcome) };
+        let inner: Vec<(&str, &Form)> =
+            map.iter().filter_map(|(key, form)| Some((key.name()?, form))).collect();
+        outcome.output = None;
+        for (name, form) in inner {
+            let is_empty = matches!(form, Form::Nil) || form.name() == Some("");
+            match names.field(name).map(|(field, ..)| field) {
+                Some(Field::Value | Field::Output) => outcome.output = Some(form),
+                Some(Field::Unknown) if *form == Form::Bool(true) => outcome.kind = Kind::Info,
+                Some(Field::Unknown | Field::Ignored | Field::F | Field::Key | Field::Index) => {}
+                Some(Field::Error) if is_empty => {}
+                // What an error means, only the client knows.
+                Some(Field::Error) => (outcome.kind, outcome.error) = (Kind::Info, Some(form)),
+                // Whether a compare-and-set took place.
+                None if *f == F::Cas && matches!(form, Form::Bool(_)) => outcome.output = Some(form),
+                _ => {
+                    let expected = "a value, an error or unknown in the output (`--map value=NAME` names one, `--map \
+                                    ignore=NAME` leaves one out)";
+                    return Err(wrong(place, expected, format!("the field `{name}`")));
+                }
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+fn wrong(place: Place, expected: &str, found: String) -> ParseError {
+    ParseError { line: place.line, column: place.column, expected: expected.into(), found }
 }
 
 impl Finished {
@@ -192,7 +447,7 @@ mod tests {
 
     fn ops(text: &str) -> Result<Vec<String>, ParseError> {
         let show = |op: &Op| format!("p{} {op} {}-{:?}", op.process, op.invoke_index, op.complete_index);
-        Ok(read(text.as_bytes())?.history.ops.iter().map(show).collect())
+        Ok(read(text.as_bytes(), &Options::default())?.history.ops.iter().map(show).collect())
     }
 
     #[test]
@@ -215,22 +470,39 @@ mod tests {
                       {"client":1,"f":"read","out":3,"call":7,"ret":8}"#;
         let processes: Vec<_> = ops(text).unwrap().iter().map(|op| op[..2].to_string()).collect();
         assert_eq!(processes, ["p0", "p0", "p2", "p3", "p1"]);
-        let history = read(text.as_bytes()).unwrap().history;
+        let history = read(text.as_bytes(), &Options::default()).unwrap().history;
         let actors: Vec<u64> = history.ops.iter().map(Op::actor).collect();
         assert_eq!(actors, [0, 0, 0, 0, 1]);
         let mut written = Vec::new();
         write(&mut written, &history).unwrap();
-        assert_eq!(read(&written[..]).unwrap().history, history);
+        assert_eq!(read(&written[..], &Options::default()).unwrap().history, history);
+    }
+
+    #[test]
+    fn porcupines_operations_are_read() {
+        let text = r#"[{"ClientId":4,"Input":{"Op":"put","Key":"x","Value":"1"},"Call":10,"Output":{"Value":""},"Return":20},
+            {"ClientId":"b","Input":{"Op":"get","Key":"x"},"Call":30,"Output":{"Value":"1"},"Return":40},
+            {"ClientId":4,"Input":{"Op":"get","Key":"x"},"Call":50,"Output":{"Err":"timeout"},"Return":60}]"#;
+        assert_eq!(ops(text).unwrap(), ["p4 put 1 0-Some(1)", "p0 get → 1 2-Some(3)", "p4 get 4-None"]);
+        let places = read(text.as_bytes(), &Options::default()).unwrap().places;
+        assert_eq!(places.iter().map(|place| place.line).collect::<Vec<_>>(), [1, 2, 3]);
     }
 
     #[test]
     fn errors_say_where_and_what() {
         for (text, complaint) in [
-            (r#"{"client":1,"f":"read","call":5}"#, "1:32: expected an operation such as "),
             (
-                r#"{"client":1,"f":"read","value":5,"call":5,"ret":6}"#,
-                "unknown field `value`, expected one of",
+                r#"{"client":1,"f":"read","call":5}"#,
+                "1:1: expected a ret (null where the outcome is unknown), found none",
             ),
+            (
+                r#"{"client":1,"f":"read","outt":5,"call":5,"ret":6}"#,
+                "`--map ignore=NAME` leaves one out), found the field `outt`",
+            ),
+            (r#"{"client":1,"f":"swap","value":5,"call":5,"ret":6}"#, "expected an in or an out of `swap`"),
+            (r#"{"client":1,"f":"read","out":1.5,"call":5,"ret":6}"#, "a whole number of 64 bits, or text"),
+            (r#"{"client":1,"f":0,"call":5,"ret":6}"#, "`--map read=0` says what `0` is"),
+            (r#"{"client":1,"f":"read","call":5,"ret":6} {}"#, "1:42: expected one operation per line"),
             (
                 r#"{"client":1,"f":"read","call":5,"ret":4}"#,
                 "1:1: expected a return at 5 or later, found one at 4",
@@ -239,7 +511,7 @@ mod tests {
                 r#"{"client":1,"f":"cas","call":5,"ret":null,"fail":true}"#,
                 "expected a return of what is known",
             ),
-            (r#"{"client":1,"f":"cas","call":5.5,"ret":null}"#, "floating point"),
+            (r#"{"client":1,"f":"cas","call":"noon","ret":null}"#, "expected a time: a number, or a date"),
         ] {
             let said = ops(&format!("{text}\n")).unwrap_err().to_string();
             assert!(said.contains(complaint), "{said}");

@@ -17,6 +17,7 @@ use std::borrow::Cow;
 use std::char;
 use std::str;
 
+use super::lines::is_comment;
 use super::strings::Strings;
 use super::{ParseError, Place};
 use crate::op::Value;
@@ -377,6 +378,13 @@ impl<'a> Forms<'a> {
                     self.line_start = self.at;
                 }
                 Some(b' ' | b'\t' | b'\r' | b',') => self.at += 1,
+                // Some programs put comments before their JSON.
+                Some(b'#')
+                    if !self.is_edn()
+                        && is_comment(self.rest().lines().next().unwrap_or_default().as_bytes()) =>
+                {
+                    self.at += self.rest().find('\n').unwrap_or(self.rest().len());
+                }
                 Some(b';') if self.is_edn() => self.at += self.rest().find('\n').unwrap_or(self.rest().len()),
                 Some(b'#') if self.is_edn() && self.rest().starts_with("#_") => self.discard()?,
                 _ => return Ok(()),

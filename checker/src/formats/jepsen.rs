@@ -4,11 +4,16 @@
 //! ```text
 //! {:type :invoke, :f :cas, :value [1 4], :process 101, :time 99286665244, :index 7}
 //! {"type":"ok","f":"read","value":4,"process":3,"time":99286665301,"index":8}
+//! [3 :ok :read 4]
 //! ```
 //!
 //! The maps may stand one per line or in one vector, bare or as records (`#jepsen.history.Op{...}`). Of their
-//! entries `:type`, `:process`, `:f`, `:value`, `:time`, `:index`, `:error`, and also `:key`, `:node` and `:client`, are
-//! read. A process that never invokes, such as `:nemesis`, is not a client: its events are left out.
+//! entries `:type`, `:process`, `:f`, `:value`, `:time`, `:index`, `:error`, and also `:key`, `:node`, `:client`, `:input` and
+//! `:output`, are read, under these names or other usual ones ([`names`](super::names)). An event may also be a vector
+//! of process, type, f and value. A map that has neither a process nor an f is no event and is passed over, with a note.
+//!
+//! A process that never invokes, such as `:nemesis`, is not a client: its events are kept apart, as
+//! [`NemesisEvent`]s.
 //!
 //! Jepsen's words differ from ours, and are translated:
 //!
@@ -19,40 +24,62 @@
 //!   taken from its `:ok` or `:info`.
 //! - *Failed compare-and-set.* Whether `:fail` says that the comparison failed, or nothing at all, is a matter of the
 //!   test that recorded it: see [`FailedCas`](super::FailedCas). One with an `:error` never happened and says nothing.
-//! - *Keys.* `jepsen.independent` writes `[key value]` in place of every value, and printing loses the mark that it
-//!   did. With [`Options::independent`] every value is taken apart. Without, they are if there is no doubt: every
-//!   client's invocation carries a pair, every read invokes `[key nil]` and there is one, every output is a pair.
-//!   A completion under another key than its invocation is then an error. No register, queue or set invokes reads with a value at all.
+//! - *Keys.* `jepsen.independent` writes `[key value]` in place of every value ([`keyed`](super::keyed)).
 //! - *Times.* Where an event lacks its time, or the times are out of order, the order of the events is the time.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::clients::Clients;
+use super::entries::{Entries, nested};
 use super::forms::{Form, Forms, Notation};
+use super::keyed;
+use super::names::Field;
 use super::strings::Strings;
-use super::{Format, Options, ParseError, Place, Reading, collect};
+use super::times::Times;
+use super::{Format, NemesisEvent, Options, ParseError, PassedOver, Place, Reading, placed};
 use crate::op::{Event, F, Kind, Nanos, Op, Outcome, Value};
 
 /// Reads EDN or JSON from memory.
 pub(super) fn read(bytes: &[u8], notation: Notation, options: &Options) -> Result<Reading, ParseError> {
     let format = if notation == Notation::Edn { Format::Edn } else { Format::Json };
     let mut forms = Forms::new(bytes, notation)?;
-    forms.enter()?;
-    let mut strings = Strings::default();
-    let mut next = |clients: &mut Clients| -> Result<Option<Record>, ParseError> {
+    if !begins_with_a_vector_event(bytes, notation, options) {
+        forms.enter()?;
+    }
+    let mut reader = Reader::new(options);
+    let mut passed_over = PassedOver::default();
+    let mut next = || -> Result<Option<Record>, ParseError> {
         loop {
             let place = forms.place()?;
             let Some(form) = forms.next()? else { return Ok(None) };
-            if let Some(record) = Record::from_form(place, &form, &mut strings, clients)? {
-                return Ok(Some(record));
+            match reader.record(place, &form)? {
+                Some(record) => return Ok(Some(record)),
+                None => passed_over.line(place.line),
             }
         }
     };
-    history(&mut next, format, options)
+    let mut reading = history(&mut next, format, options)?;
+    reading.notes.extend(passed_over.note());
+    reading.notes.extend(reader.seconds());
+    Ok(reading)
 }
 
-/// One event of a client as Jepsen records it.
+/// Whether the text begins with `[3 :invoke :read nil]`, not with a vector of events.
+fn begins_with_a_vector_event(bytes: &[u8], notation: Notation, options: &Options) -> bool {
+    let start = &bytes[..bytes.len().min(4096)];
+    let valid = std::str::from_utf8(start).map_or_else(|error| &start[..error.valid_up_to()], |_| start);
+    let second = || {
+        let mut forms = Forms::new(valid, notation).ok()?;
+        forms.enter().ok()?;
+        forms.next().ok()?;
+        let second = forms.next().ok()??;
+        second.name().and_then(|name| options.names.kind(name))
+    };
+    second().is_some()
+}
+
+/// One event as it is recorded.
 pub(super) struct Record {
     /// Where it stands.
     pub(super) place: Place,
@@ -60,169 +87,267 @@ pub(super) struct Record {
     pub(super) time: Option<Nanos>,
     /// Its index, if it says so.
     pub(super) index: Option<u64>,
-    /// The event; its time and index are not yet set.
+    /// The name of the process, where it has no number.
+    pub(super) name: Option<Arc<str>>,
+    /// The event; its time and index are not yet set, nor is the number of a process with a name.
     pub(super) event: Event,
 }
 
-impl Record {
-    /// The event in a map; `None` when it is not a client's.
-    fn from_form(
-        place: Place,
-        form: &Form,
-        strings: &mut Strings,
-        clients: &mut Clients,
-    ) -> Result<Option<Self>, ParseError> {
-        let error = |expected: &str, found: String| {
-            Err(ParseError { line: place.line, column: place.column, expected: expected.into(), found })
-        };
+/// Makes records of forms.
+struct Reader<'o> {
+    options: &'o Options,
+    strings: Strings,
+    times: Times,
+}
+
+impl<'o> Reader<'o> {
+    fn new(options: &'o Options) -> Self {
+        Reader { options, strings: Strings::default(), times: Times::new(options.time_unit) }
+    }
+
+    /// What is to be said of the times.
+    fn seconds(&self) -> Option<String> {
+        self.times.guessed_seconds().then(|| super::SECONDS.into())
+    }
+
+    /// The event that this form is; `None` when it is none.
+    fn record(&mut self, place: Place, form: &Form) -> Result<Option<Record>, ParseError> {
         let form = if let Form::Tagged(_, record) = form { record } else { form };
-        let Form::Map(entries) = form else {
-            return error("an operation such as {:process 0, :type :invoke, :f :read}", found(Some(form)));
-        };
-        let entry =
-            |name: &str| entries.iter().find(|(key, _)| key.name() == Some(name)).map(|(_, value)| value);
-        let number = |name: &str| entry(name)?.unsigned();
-        let Some(named) = entry("process") else { return error("a :process", "none".into()) };
-        let process = named.unsigned();
-        if process.is_none() && named.name().is_none() {
+        match form {
+            Form::Map(map) => self.of_map(place, map),
+            Form::Sequence(items) => self.of_vector(place, items).map(Some),
+            _ => Err(wrong(
+                place,
+                "an operation such as {:process 0, :type :invoke, :f :read}",
+                found(Some(form)),
+            )),
+        }
+    }
+
+    fn of_map(&mut self, place: Place, map: &[(Form, Form)]) -> Result<Option<Record>, ParseError> {
+        let names = &self.options.names;
+        let entries = Entries::of(map, names);
+        let kind = entries.get(Field::Kind).and_then(Form::name).and_then(|word| names.kind(word));
+        if !entries.is_record() && !matches!(kind, Some(Kind::Invoke | Kind::Ok | Kind::Fail)) {
             return Ok(None);
         }
-        let Some(kind) = entry("type").and_then(Form::name).and_then(kind) else {
-            return error("a :type of :invoke, :ok, :fail or :info", found(entry("type")));
+        let named = match (entries.get(Field::Process), self.options.process) {
+            (Some(process), _) => Some(process),
+            (None, Some(_)) => None,
+            (None, None) => return Err(wrong(place, "a :process", absent(&entries, "process"))),
         };
-        if process.is_none() && clients.knows_nothing_of(named.name().unwrap_or_default(), kind) {
+        let process = named.map_or(self.options.process, Form::unsigned);
+        let name = named.filter(|_| process.is_none()).map(|form| form.name());
+        if name == Some(None) {
             return Ok(None);
         }
-        let Some(f) = entry("f").and_then(Form::name) else {
-            return error("a name for :f", found(entry("f")));
+        let Some(kind) = kind else {
+            let expected = "a :type of :invoke, :ok, :fail or :info";
+            return Err(wrong(
+                place,
+                expected,
+                entries.get(Field::Kind).map_or_else(|| absent(&entries, "type"), |form| found(Some(form))),
+            ));
         };
-        let mut value = |name: &str| entry(name).map_or(Value::Nil, |form| form.value(strings));
-        let (key, value, node, why) = (value("key"), value("value"), value("node"), value("error"));
+        let input = entries.get(Field::Input);
+        let inner = nested(input, names);
+        let f = entries.get(Field::F).or_else(|| inner.as_ref()?.get(Field::F));
+        let f = match f.and_then(Form::name) {
+            Some(f) => names.f(f),
+            None if name.is_some() && kind != Kind::Invoke => F::from(""),
+            None => return Err(wrong(place, "a name for :f", found(f))),
+        };
+        let value = match kind {
+            Kind::Invoke => {
+                inner.as_ref().map_or(input, |inner| inner.get(Field::Value)).or(entries.get(Field::Value))
+            }
+            _ => entries.get(Field::Output).or(entries.get(Field::Value)),
+        };
+        let key = entries.get(Field::Key).or_else(|| inner.as_ref()?.get(Field::Key));
+        let strings = &mut self.strings;
+        let mut value_of = |form: Option<&Form>| form.map_or(Value::Nil, |form| form.value(strings));
+        let (key, value) = (value_of(key), value_of(value));
+        let (node, error) = (value_of(entries.get(Field::Node)), value_of(entries.get(Field::Error)));
         let text = |value: Value| match value {
             Value::Nil => None,
             Value::Str(text) => Some(text),
             other => Some(other.to_string().into()),
         };
-        let (node, error) = (text(node), text(why));
-        let client = number("client");
-        let event =
-            Event { index: 0, time: 0, process: 0, kind, f: F::from(f), key, value, node, error, client };
-        let event = clients.of(process, named.name().unwrap_or_default(), event);
-        Ok(event.map(|event| Record { place, time: number("time"), index: number("index"), event }))
+        let number = |field| entries.get(field).and_then(Form::unsigned);
+        let time = match entries.time(Field::Time) {
+            Some((Form::Nil, _)) | None => None,
+            Some((form, unit)) => {
+                self.times.read(form, unit).map_err(|expected| wrong(place, &expected, found(Some(form))))?
+            }
+        };
+        let event = Event {
+            index: 0,
+            time: 0,
+            process: process.unwrap_or_default(),
+            kind,
+            f,
+            key,
+            value,
+            node: text(node),
+            error: text(error),
+            client: number(Field::Client),
+        };
+        let name = name.flatten().map(|name| self.strings.share(name));
+        if kind == Kind::Invoke
+            && event.value.is_nil()
+            && needs_input(&event.f)
+            && !entries.others.is_empty()
+            && !entries.has(Field::Value)
+            && !entries.has(Field::Input)
+        {
+            let expected = format!("a value for `{}`", event.f);
+            return Err(wrong(place, &expected, absent(&entries, "value")));
+        }
+        Ok(Some(Record { place, time, index: number(Field::Index), name, event }))
+    }
+
+    /// Process, type, f and value.
+    fn of_vector(&mut self, place: Place, items: &[Form]) -> Result<Record, ParseError> {
+        const EXPECTED: &str = "an event such as [0 :invoke :read nil]";
+        let shape = |at: usize| wrong(place, EXPECTED, found(items.get(at)));
+        if !(3..=5).contains(&items.len()) {
+            return Err(wrong(place, EXPECTED, format!("a vector of {}", items.len())));
+        }
+        let process = items[0].unsigned();
+        let name = items[0].name().filter(|_| process.is_none()).map(|name| self.strings.share(name));
+        if process.is_none() && name.is_none() {
+            return Err(shape(0));
+        }
+        let names = &self.options.names;
+        let kind = items[1].name().and_then(|word| names.kind(word)).ok_or_else(|| shape(1))?;
+        let f = items[2].name().map(|word| names.f(word)).ok_or_else(|| shape(2))?;
+        let value = items.get(3).map_or(Value::Nil, |form| form.value(&mut self.strings));
+        if items.len() == 5 && matches!(kind, Kind::Invoke | Kind::Ok) {
+            return Err(shape(4));
+        }
+        let error = items.get(4).map(|form| form.value(&mut self.strings).to_string().into());
+        let event = Event {
+            index: 0,
+            time: 0,
+            process: process.unwrap_or_default(),
+            kind,
+            f,
+            key: Value::Nil,
+            value,
+            node: None,
+            error,
+            client: None,
+        };
+        Ok(Record { place, time: None, index: None, name, event })
     }
 }
 
-/// The kind of event that Jepsen calls by this name.
-pub(super) fn kind(name: &str) -> Option<Kind> {
-    Some(match name {
-        "invoke" => Kind::Invoke,
-        "ok" => Kind::Ok,
-        "fail" => Kind::Fail,
-        "info" => Kind::Info,
-        _ => return None,
-    })
+/// Whether an operation says nothing without an input.
+fn needs_input(f: &F) -> bool {
+    matches!(f, F::Write | F::Put | F::Cas | F::Append | F::Enqueue | F::Push | F::Add)
+}
+
+fn wrong(place: Place, expected: &str, found: String) -> ParseError {
+    ParseError { line: place.line, column: place.column, expected: expected.into(), found }
 }
 
 fn found(form: Option<&Form>) -> String {
     form.map_or("none".into(), Form::shown)
 }
 
-/// Turns records into a history, and Jepsen's words into ours. `next` reads one record; it is told the clients so far.
+/// That a field is not there, and what could be it.
+fn absent(entries: &Entries, field: &str) -> String {
+    match &entries.others[..] {
+        [] => "none".into(),
+        others => format!("none, but `{}` (`--map {field}=NAME` says which it is)", others.join("`, `")),
+    }
+}
+
+/// Turns records into a history, and Jepsen's words into ours. `next` reads one record.
 pub(super) fn history(
-    next: &mut dyn FnMut(&mut Clients) -> Result<Option<Record>, ParseError>,
+    next: &mut dyn FnMut() -> Result<Option<Record>, ParseError>,
     format: Format,
     options: &Options,
 ) -> Result<Reading, ParseError> {
     let clients = RefCell::new(Clients::default());
-    let records = std::iter::from_fn(|| next(&mut clients.borrow_mut()).transpose());
-    let keys = RefCell::new(Keys::default());
+    let nemesis: RefCell<Vec<NemesisEvent>> = RefCell::default();
+    let keys = RefCell::new(keyed::Keys::default());
     let place = Cell::new(Place::default());
-    let mut times = Times::new();
+    let mut times = Clock::new();
     let mut position = 0;
-    let events = records.map(|record| {
-        let Record { place: at, time, index, mut event } = record?;
-        place.set(at);
-        times.push(time);
-        event.time = position;
-        event.index = index.unwrap_or(position);
-        position += 1;
-        if options.independent
-            && matches!(event.kind, Kind::Invoke | Kind::Ok)
-            && event.value.as_pair().is_none()
-        {
-            return Err(ParseError {
-                line: at.line,
-                column: at.column,
-                expected: "a [key value] pair as :value".into(),
-                found: format!("`{}`", event.value),
-            });
+    let mut next_client = || -> Result<Option<Event>, ParseError> {
+        loop {
+            let Some(Record { place: at, time, index, name, event }) = next()? else { return Ok(None) };
+            place.set(at);
+            let kind = event.kind;
+            let index = index.unwrap_or(position);
+            let mut event = match name {
+                Some(name) if !clients.borrow().is_client(&name, kind) => {
+                    let (f, value, error) = (event.f.name().into(), event.value, event.error);
+                    let time = time.unwrap_or(position);
+                    let done = NemesisEvent { index, time, position, name, kind, f, value, error };
+                    nemesis.borrow_mut().push(done);
+                    continue;
+                }
+                Some(name) => clients.borrow_mut().event(&name, event),
+                None => event,
+            };
+            times.push(time);
+            event.time = position;
+            event.index = index;
+            position += 1;
+            if options.independent
+                && matches!(kind, Kind::Invoke | Kind::Ok)
+                && keyed::split(&event.f, &event.value).is_none()
+            {
+                let expected = match event.f {
+                    F::Cas => "[key [from to]] or [key from to] as :value",
+                    _ => "a [key value] pair as :value",
+                };
+                return Err(wrong(at, expected, format!("`{}`", event.value)));
+            }
+            keys.borrow_mut().see(&event, at);
+            return Ok(Some(event));
         }
-        keys.borrow_mut().see(&event, at);
-        Ok(event)
-    });
-    let collected = collect(events, &place);
+    };
+    let events = std::iter::from_fn(|| next_client().transpose());
+    let collected = placed(events, &place);
     let clients = clients.into_inner();
-    let mut history = collected.map_err(|error| ParseError { found: clients.named(error.found), ..error })?;
+    let (mut history, places) =
+        collected.map_err(|error| ParseError { found: clients.named(error.found), ..error })?;
     let mut notes: Vec<String> = clients.number(&mut history.ops).into_iter().collect();
+    let mut nemesis = nemesis.into_inner();
     if times.usable {
         for op in &mut history.ops {
             op.call = times.all[op.call as usize];
             op.completed = op.completed.map(|at| times.all[at as usize]);
         }
-    } else if times.some {
+    } else {
+        nemesis.iter_mut().for_each(|event| event.time = event.position);
+    }
+    if !times.usable && times.some {
         notes.push("times are missing or out of order: the order of the events is taken for the time".into());
     }
-    if options.independent || surely_independent(&history.ops) {
-        if !options.independent {
-            notes.push("every value is a [key value] pair: taken apart, as with --independent".into());
+    let keyed = if options.independent { keyed::Guess::Sure } else { keyed::guess(&history.ops) };
+    match keyed {
+        keyed::Guess::Sure => {
+            if !options.independent {
+                notes.push("every value is a [key value] pair: taken apart, as with --independent".into());
+            }
+            keys.into_inner().agree()?;
+            history.ops.iter_mut().for_each(keyed::take_apart);
         }
-        keys.into_inner().agree()?;
-        history.ops.iter_mut().for_each(take_apart);
+        keyed::Guess::Perhaps => notes.push(
+            "every value is a pair, taken as a whole: if it is a [key value] pair, `--independent` takes it apart".into(),
+        ),
+        keyed::Guess::No => {}
     }
     history.ops.iter_mut().for_each(translate);
-    Ok(Reading { history, format, timed: times.usable, notes })
-}
-
-/// The first operation whose completion names another key than its invocation, should the values be `[key value]`.
-#[derive(Default)]
-struct Keys {
-    open: HashMap<u64, Value>,
-    wrong: Option<ParseError>,
-}
-
-impl Keys {
-    fn see(&mut self, event: &Event, place: Place) {
-        if self.wrong.is_some() {
-            return;
-        }
-        let key = event.value.as_pair().map(|(key, _)| key);
-        match (event.kind, key) {
-            (Kind::Invoke, Some(key)) => drop(self.open.insert(event.process, key.clone())),
-            (Kind::Ok, Some(key)) => {
-                let open = self.open.remove(&event.process);
-                if let Some(asked) = open.filter(|asked| asked != key) {
-                    self.wrong = Some(ParseError {
-                        line: place.line,
-                        column: place.column,
-                        expected: format!(
-                            "the key of its invocation, {asked}, in the value of `{}`",
-                            event.f
-                        ),
-                        found: format!("key {key}"),
-                    });
-                }
-            }
-            _ => drop(self.open.remove(&event.process)),
-        }
-    }
-
-    fn agree(self) -> Result<(), ParseError> {
-        self.wrong.map_or(Ok(()), Err)
-    }
+    Ok(Reading { history, format, timed: times.usable, notes, places, nemesis })
 }
 
 /// The recorded times, by position. Until all are known, the position of an event is its time.
-struct Times {
+struct Clock {
     all: Vec<Nanos>,
     /// Whether every event has one and they are in order.
     usable: bool,
@@ -230,9 +355,9 @@ struct Times {
     some: bool,
 }
 
-impl Times {
+impl Clock {
     fn new() -> Self {
-        Times { all: Vec::new(), usable: true, some: false }
+        Clock { all: Vec::new(), usable: true, some: false }
     }
 
     fn push(&mut self, time: Option<Nanos>) {
@@ -246,31 +371,6 @@ impl Times {
                 self.all = Vec::new();
             }
         }
-    }
-}
-
-/// Whether the values can be nothing but `[key value]`.
-fn surely_independent(ops: &[Op]) -> bool {
-    let is_read = |op: &Op| op.f == F::Read;
-    ops.iter().any(is_read)
-        && ops.iter().all(|op| {
-            let Some((key, input)) = op.input.as_pair() else { return false };
-            let is_pair = op.output().is_none_or(|output| output.as_pair().is_some());
-            op.key.is_nil()
-                && !matches!(key, Value::Nil | Value::List(_))
-                && is_pair
-                && (!is_read(op) || input.is_nil())
-        })
-}
-
-/// Splits the `[key value]` in all values of an operation.
-fn take_apart(op: &mut Op) {
-    let Some((key, input)) = op.input.as_pair() else { return };
-    (op.key, op.input) = (key.clone(), input.clone());
-    if let Outcome::Ok(output) = &mut op.outcome
-        && let Some((_, value)) = output.as_pair()
-    {
-        *output = value.clone();
     }
 }
 
@@ -375,7 +475,8 @@ mod tests {
         assert_eq!(ops(&both, Notation::Edn, &options(true)).unwrap(), apart);
         assert!(ops(&both, Notation::Edn, &options(false)).unwrap().starts_with(apart));
         // Pairs may be plain values as long as no read says otherwise.
-        assert_eq!(ops(keyed, Notation::Edn, &options(false)).unwrap(), "p0 write [x 1] @0-1");
+        let whole = ops(keyed, Notation::Edn, &options(false)).unwrap();
+        assert!(whole.starts_with("p0 write [x 1] @0-1\nevery value is a pair, taken as a whole"), "{whole}");
         assert_eq!(ops(keyed, Notation::Edn, &options(true)).unwrap(), "p0 x: write 1 @0-1");
         let other_key = both.replace(":ok :f :read :value [x", ":ok :f :read :value [y");
         for independent in [false, true] {
@@ -385,6 +486,34 @@ mod tests {
                 "{said}"
             );
         }
+    }
+
+    #[test]
+    fn a_compare_and_set_with_its_key_shows_that_values_have_keys() {
+        for cas in ["[x [1 2]]", "[x 1 2]"] {
+            let text = format!(
+                "[0 :invoke :write [x 1]] [0 :ok :write [x 1]] [1 :invoke :cas {cas}] [1 :ok :cas {cas}]"
+            );
+            let read = ops(&text, Notation::Edn, &options(false)).unwrap();
+            assert!(
+                read.starts_with("p0 x: write 1 @0-1\np1 x: cas 1→2 @2-3\nevery value is a [key"),
+                "{read}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_nemesis_did_is_kept_apart() {
+        let text =
+            "[:nemesis :info :start nil] [0 :invoke :read nil] [0 :ok :read nil] [:nemesis :info :stop nil]";
+        let reading = read(text.as_bytes(), Notation::Edn, &options(false)).unwrap();
+        let nemesis: Vec<_> = reading.nemesis.iter().map(|it| (&*it.name, &*it.f, it.index)).collect();
+        assert_eq!(nemesis, [("nemesis", "start", 0), ("nemesis", "stop", 2)]);
+        let mut written = Vec::new();
+        super::super::write_with(&mut written, &reading.history, &reading.nemesis, Format::Edn).unwrap();
+        let again = read(&written, Notation::Edn, &options(false)).unwrap();
+        let nemesis: Vec<_> = again.nemesis.iter().map(|it| (&*it.name, &*it.f, it.time)).collect();
+        assert_eq!(nemesis, [("nemesis", "start", 0), ("nemesis", "stop", 2)]);
     }
 
     #[test]

@@ -19,9 +19,10 @@ use std::io::{self, BufRead, Write};
 use serde::Deserialize;
 
 use super::fields::Cursor;
+use super::forms::{Form, Forms, Notation};
 use super::lines::Lines;
 use super::strings::Strings;
-use super::{Format, ParseError, Place, Reading, collect};
+use super::{Format, ParseError, Place, Reading, collect, names, placed};
 use crate::history::History;
 use crate::op::{Event, Kind};
 
@@ -69,9 +70,71 @@ impl<R: BufRead> Events<R> {
                 self.torn = true;
                 Ok(None)
             }
-            Err(error) => Err(ParseError::json(line.number, &error, EXPECTED)),
+            Err(_) => Err(misshapen(line.bytes, line.number)),
         }
     }
+}
+
+/// What is wrong with a line that is no event, in words of our own.
+fn misshapen(line: &[u8], number: usize) -> ParseError {
+    let parsed = Forms::new(line, Notation::Json).and_then(|mut forms| {
+        let form = forms.next()?;
+        let rest = forms.place()?;
+        Ok((form, rest.column, forms.next()?.is_some()))
+    });
+    let wrong =
+        |column: usize, found: String| ParseError { line: number, column, expected: EXPECTED.into(), found };
+    let map = match parsed {
+        Err(error) => return ParseError { line: number, ..error },
+        Ok((Some(Form::Map(_)), column, true)) => return wrong(column, "more behind it".into()),
+        Ok((Some(Form::Map(map)), ..)) => map,
+        Ok((form, ..)) => return wrong(1, form.map_or("nothing".into(), |form| form.shown())),
+    };
+    let entry = |name: &str| map.iter().find(|(key, _)| key.name() == Some(name)).map(|(_, form)| form);
+    fn is_value(form: &Form) -> bool {
+        match form {
+            Form::Sequence(items) => items.iter().all(is_value),
+            Form::Nil | Form::Bool(_) | Form::Int(_) | Form::Text(_) => true,
+            _ => false,
+        }
+    }
+    let is_text = |form: &Form| matches!(form, Form::Text(_) | Form::Nil);
+    let number_of = |form: &Form| form.unsigned().is_some();
+    let is_type = |form: &Form| form.name().is_some_and(|name| names::kind(name).is_some());
+    /// Name, whether it must be there, what it is, and whether it is that.
+    type Expected<'a> = (&'a str, bool, &'a str, &'a dyn Fn(&Form) -> bool);
+    let fields: [Expected; 10] = [
+        ("i", true, "a whole number", &number_of),
+        ("t", true, "a whole number of nanoseconds", &number_of),
+        ("p", true, "a whole number", &number_of),
+        ("type", true, "invoke, ok, fail or info", &is_type),
+        ("f", true, "a text", &|form| matches!(form, Form::Text(_))),
+        (
+            "key",
+            false,
+            "null, a truth value, a whole number of 64 bits, a text or a list of these",
+            &is_value,
+        ),
+        (
+            "value",
+            false,
+            "null, a truth value, a whole number of 64 bits, a text or a list of these",
+            &is_value,
+        ),
+        ("node", false, "a text", &is_text),
+        ("error", false, "a text", &is_text),
+        ("c", false, "a whole number", &number_of),
+    ];
+    for (name, is_needed, what, fits) in fields {
+        match entry(name) {
+            None if is_needed => return wrong(1, format!("no field `{name}`, which is {what}")),
+            Some(form) if !fits(form) => {
+                return wrong(1, format!("{} as `{name}`, which is {what}", form.shown()));
+            }
+            _ => {}
+        }
+    }
+    wrong(1, "an object in another shape".into())
 }
 
 const EXPECTED: &str = r#"an event such as {"i":0,"t":1200,"p":3,"type":"invoke","f":"read"}"#;
@@ -133,7 +196,7 @@ pub fn read(input: impl BufRead) -> Result<Reading, ParseError> {
     let place = Cell::new(Place::default());
     let gap = Cell::new(None);
     let mut next = None;
-    let placed = std::iter::from_fn(|| {
+    let numbered = std::iter::from_fn(|| {
         let event = events.next();
         place.set(Place { line: events.line(), column: 1 });
         if let Some(Ok(event)) = &event {
@@ -144,7 +207,7 @@ pub fn read(input: impl BufRead) -> Result<Reading, ParseError> {
         }
         event
     });
-    let history = collect(placed, &place)?;
+    let (history, places) = placed(numbered, &place)?;
     let mut notes = Vec::new();
     if let Some((line, expected, found)) = gap.get() {
         notes.push(format!(
@@ -155,7 +218,7 @@ pub fn read(input: impl BufRead) -> Result<Reading, ParseError> {
     if events.torn() {
         notes.push(format!("line {} breaks off in the middle and was left out", events.line()));
     }
-    Ok(Reading { history, format: Format::Jsonl, timed: true, notes })
+    Ok(Reading { history, format: Format::Jsonl, timed: true, notes, places, nemesis: Vec::new() })
 }
 
 /// How the events of a record are numbered.
@@ -268,7 +331,7 @@ mod tests {
     #[test]
     fn a_torn_line_elsewhere_is_an_error() {
         let complaint = complaint(&format!("{}\n{OK}\n", &INVOKE[..30]));
-        assert!(complaint.starts_with("1:30: expected an event such as"), "{complaint}");
+        assert!(complaint.starts_with("1:31: expected `\"`, found the end of the input"), "{complaint}");
     }
 
     #[test]
@@ -313,11 +376,15 @@ mod tests {
     #[test]
     fn errors_say_where_and_what() {
         for (text, place, found) in [
-            ("hello", "1:1:", "expected value"),
-            ("{\"i\":0}\n", "1:7:", "missing field `t`"),
-            (&format!("{INVOKE}\n\n{}", OK.replace("\"ok\"", "\"done\"")), "3:33:", "unknown variant `done`"),
-            (&INVOKE.replace("\"value\":1", "\"value\":1.5"), "1:70:", "did not match any variant"),
-            (&INVOKE.replace("\"t\":10", "\"t\":-1"), "1:13:", "invalid value: integer `-1`"),
+            ("hello\n", "1:1:", "expected a value, found `h`"),
+            ("{\"i\":0}\n", "1:1:", "no field `t`"),
+            (
+                &format!("{INVOKE}\n\n{}", OK.replace("\"ok\"", "\"done\"")),
+                "3:1:",
+                "`done` as `type`, which is invoke",
+            ),
+            (&INVOKE.replace("\"value\":1", "\"value\":1.5"), "1:1:", "`1.5` as `value`, which is null"),
+            (&INVOKE.replace("\"t\":10", "\"t\":-1"), "1:1:", "`-1` as `t`, which is a whole number"),
             (OK, "1:1:", "process 3 completes `write` without having invoked it"),
         ] {
             let complaint = complaint(text);

@@ -1,4 +1,5 @@
-//! Lines with their numbers, in one reused buffer.
+//! Lines with their numbers, in one reused buffer. Blank lines, comments (lines that begin with `# `) and a byte-order
+//! mark at the beginning are passed over.
 
 use std::io::{BufRead, Read};
 use std::str;
@@ -7,6 +8,14 @@ use super::ParseError;
 
 /// The longest line: many times what the largest operation takes.
 const LINE_BYTES_MAX: u64 = 64 << 20;
+
+/// What some editors and PowerShell put before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Whether a line is a comment. (`#jepsen.history.Op{...}` is none.)
+pub(super) fn is_comment(line: &[u8]) -> bool {
+    line == b"#" || line.starts_with(b"# ")
+}
 
 /// The lines of an input, one at a time.
 pub(super) struct Lines<R> {
@@ -41,7 +50,7 @@ impl<R: BufRead> Lines<R> {
         Lines { input, buffer: Vec::new(), number: 0 }
     }
 
-    /// The next line that is not blank, if there is one.
+    /// The next line that says something, if there is one.
     pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, ParseError> {
         loop {
             self.buffer.clear();
@@ -65,7 +74,10 @@ impl<R: BufRead> Lines<R> {
             if ended {
                 self.buffer.pop_if(|last| *last == b'\r');
             }
-            if !self.buffer.trim_ascii().is_empty() {
+            if self.number == 1 && self.buffer.starts_with(BYTE_ORDER_MARK) {
+                self.buffer.drain(..BYTE_ORDER_MARK.len());
+            }
+            if !self.buffer.trim_ascii().is_empty() && !is_comment(&self.buffer) {
                 return Ok(Some(Line { bytes: &self.buffer, number: self.number, ended }));
             }
         }

@@ -11,15 +11,16 @@ use std::mem;
 
 use serde::Serialize;
 
+use super::NemesisEvent;
 use super::events::events;
 use crate::history::History;
 use crate::op::{Event, F, Kind, Value};
 
 /// Writes `history.edn`.
-pub(super) fn edn(mut out: impl Write, history: &History) -> io::Result<()> {
-    for_each(history, |event| {
-        let Event { index, time, process, kind, f, value, node, error, client, .. } = event;
-        write!(out, "{{:type :{}, :f {}, :value {}", name(*kind), Name(f), Printed(value))?;
+pub(super) fn edn(mut out: impl Write, history: &History, nemesis: &[NemesisEvent]) -> io::Result<()> {
+    for_each(history, nemesis, |process, event| {
+        let Event { index, time, kind, f, value, node, error, client, .. } = event;
+        write!(out, "{{:type :{}, :f {}, :value {}", name(*kind), Name(f.name()), Printed(value))?;
         write!(out, ", :time {time}, :process {process}, :index {index}")?;
         if let Some(error) = error {
             write!(out, ", :error {}", Quoted(error))?;
@@ -40,7 +41,7 @@ struct Map<'a> {
     r#type: &'static str,
     f: &'a F,
     value: &'a Value,
-    process: u64,
+    process: &'a Process<'a>,
     time: u64,
     index: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,9 +53,9 @@ struct Map<'a> {
 }
 
 /// Writes the maps of `history.edn` in JSON, one per line.
-pub(super) fn json(mut out: impl Write, history: &History) -> io::Result<()> {
-    for_each(history, |event| {
-        let Event { index, time, process, ref f, ref value, client, .. } = *event;
+pub(super) fn json(mut out: impl Write, history: &History, nemesis: &[NemesisEvent]) -> io::Result<()> {
+    for_each(history, nemesis, |process, event| {
+        let Event { index, time, ref f, ref value, client, .. } = *event;
         let (error, node) = (event.error.as_deref(), event.node.as_deref());
         let map = Map { r#type: name(event.kind), f, value, process, time, index, error, node, client };
         serde_json::to_writer(&mut out, &map)?;
@@ -63,10 +64,15 @@ pub(super) fn json(mut out: impl Write, history: &History) -> io::Result<()> {
 }
 
 /// Writes `history.txt`; every line begins with `prefix`.
-pub(super) fn txt(mut out: impl Write, history: &History, prefix: &str) -> io::Result<()> {
-    for_each(history, |event| {
-        let Event { process, kind, f, value, error, .. } = event;
-        write!(out, "{prefix}{process}\t:{}\t{}\t{}", name(*kind), Name(f), Printed(value))?;
+pub(super) fn txt(
+    mut out: impl Write,
+    history: &History,
+    nemesis: &[NemesisEvent],
+    prefix: &str,
+) -> io::Result<()> {
+    for_each(history, nemesis, |process, event| {
+        let Event { kind, f, value, error, .. } = event;
+        write!(out, "{prefix}{process}\t:{}\t{}\t{}", name(*kind), Name(f.name()), Printed(value))?;
         if let Some(error) = error {
             write!(out, "\t{}", error.replace(char::is_control, " "))?;
         }
@@ -74,10 +80,44 @@ pub(super) fn txt(mut out: impl Write, history: &History, prefix: &str) -> io::R
     })
 }
 
-/// Calls `print` with every event in Jepsen's words.
-fn for_each(history: &History, mut print: impl FnMut(&Event) -> io::Result<()>) -> io::Result<()> {
+/// Who acts.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Process<'a> {
+    Client(u64),
+    Other(&'a str),
+}
+
+impl Display for Process<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Process::Client(number) => number.fmt(out),
+            Process::Other(name) => Name(name).fmt(out),
+        }
+    }
+}
+
+/// Calls `print` with every event in Jepsen's words, in their order: each of the nemesis before the clients' events that
+/// follow it.
+fn for_each(
+    history: &History,
+    nemesis: &[NemesisEvent],
+    mut print: impl FnMut(&Process, &Event) -> io::Result<()>,
+) -> io::Result<()> {
     let keyed = history.ops.iter().any(|op| !op.key.is_nil());
+    let mut nemesis = nemesis.iter().peekable();
+    let mut aside = |until: Option<(u64, u64)>, print: &mut dyn FnMut(&Process, &Event) -> io::Result<()>| {
+        while let Some(it) = nemesis.next_if(|it| until.is_none_or(|until| (it.time, it.index) <= until)) {
+            let NemesisEvent { index, time, kind, .. } = *it;
+            let (value, error, f) = (it.value.clone(), it.error.clone(), F::from(&*it.f));
+            let (process, key, node, client) = (0, Value::Nil, None, None);
+            let event = Event { index, time, process, kind, f, key, value, node, error, client };
+            print(&Process::Other(&it.name), &event)?;
+        }
+        io::Result::Ok(())
+    };
     for (mut event, op) in events(history) {
+        aside(Some((event.time, event.index)), &mut print)?;
         let mut value = op.input.clone();
         match (&op.f, event.kind) {
             (F::Cas, Kind::Ok) if event.value == Value::Bool(false) => event.kind = Kind::Fail,
@@ -88,9 +128,9 @@ fn for_each(history: &History, mut print: impl FnMut(&Event) -> io::Result<()>) 
             _ => {}
         }
         event.value = if keyed { Value::pair(event.key.clone(), value) } else { value };
-        print(&event)?;
+        print(&Process::Client(event.process), &event)?;
     }
-    Ok(())
+    aside(None, &mut print)
 }
 
 fn name(kind: Kind) -> &'static str {
@@ -141,12 +181,12 @@ impl Display for Quoted<'_> {
     }
 }
 
-/// What is asked: a keyword, or a text where its name cannot be one.
-struct Name<'a>(&'a F);
+/// A name: a keyword, or a text where it cannot be one.
+struct Name<'a>(&'a str);
 
 impl Display for Name<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        let name = self.0.name();
+        let name = self.0;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_*+!?.<>=/".contains(c);
         if !name.is_empty() && name.chars().all(plain) {
             write!(out, ":{name}")
@@ -161,7 +201,7 @@ mod tests {
     use super::*;
 
     fn printed(print: fn(&mut Vec<u8>, &History) -> io::Result<()>, lines: &str) -> String {
-        let history = crate::formats::finished::read(lines.as_bytes()).unwrap().history;
+        let history = crate::formats::finished::read(lines.as_bytes(), &Default::default()).unwrap().history;
         let mut out = Vec::new();
         print(&mut out, &history).unwrap();
         String::from_utf8(out).unwrap()
@@ -175,7 +215,7 @@ mod tests {
     #[test]
     fn edn_is_one_map_per_line() {
         assert_eq!(
-            printed(|out, history| edn(out, history), OPS),
+            printed(|out, history| edn(out, history, &[]), OPS),
             r#"{:type :invoke, :f :write, :value "a\"b", :time 1, :process 0, :index 0}
 {:type :ok, :f :write, :value "a\"b", :time 2, :process 0, :index 1}
 {:type :invoke, :f :cas, :value [1 2], :time 3, :process 0, :index 2}
@@ -191,7 +231,7 @@ mod tests {
     fn keys_go_into_the_values() {
         let read = r#"{"client":0,"f":"read","key":"x","out":3,"call":1,"ret":2}"#;
         assert_eq!(
-            printed(|out, history| txt(out, history, ""), read),
+            printed(|out, history| txt(out, history, &[], ""), read),
             "0\t:invoke\t:read\t[\"x\" nil]\n0\t:ok\t:read\t[\"x\" 3]\n"
         );
     }

@@ -7,93 +7,123 @@
 //! 2026-11-21 09:30:15,120{GMT} → INFO → [jepsen worker 2] jepsen.util: 2 → :ok → :read → 4
 //! ```
 //!
-//! There are no times: the order of the lines is the time. In a log, lines about anything else are passed over. The
-//! value of an event that is `:fail` or `:info` may be the error instead, as a keyword. Some logs have had their tabs
-//! replaced by spaces; any white space separates.
+//! There are no times: the order of the lines is the time. In a log, an event may stand behind anything, and lines about
+//! anything else are passed over; elsewhere only the lines before the first event are, with a note. The value of an event
+//! that is `:fail` or `:info` may be the error instead, as a keyword. Some logs have had their tabs replaced by spaces; any
+//! white space separates.
 
 use std::io::BufRead;
+use std::sync::Arc;
 
-use super::clients::Clients;
 use super::forms::{Form, Forms, Notation};
 use super::jepsen::{self, Record};
 use super::lines::Lines;
+use super::names::{self, Names};
 use super::strings::Strings;
-use super::{Format, Options, ParseError, Place, Reading};
+use super::{Format, Options, ParseError, PassedOver, Place, Reading};
 use crate::op::{Event, F, Kind, Value};
-
-/// What stands before an event in a log.
-const MARKS: [&str; 2] = ["jepsen.util - ", "jepsen.util: "];
 
 /// Reads a history line by line.
 pub(super) fn read(input: impl BufRead, format: Format, options: &Options) -> Result<Reading, ParseError> {
     let mut lines = Lines::new(input);
     let mut strings = Strings::default();
-    let mut next = |clients: &mut Clients| -> Result<Option<Record>, ParseError> {
+    let mut passed_over = PassedOver::default();
+    let (mut has_begun, mut is_empty) = (false, true);
+    let mut next = || -> Result<Option<Record>, ParseError> {
         loop {
             let Some(line) = lines.next()? else { return Ok(None) };
+            is_empty = false;
             let whole = line.text()?;
-            let text = if format == Format::Log { in_log(whole) } else { Some(whole) };
-            let Some(text) = text else { continue };
+            let event = within(whole);
+            let text = match (format, event) {
+                (Format::Log, None) => continue,
+                (Format::Log, Some(event)) => event,
+                // A line that says what follows, such as the names of the columns.
+                (_, None) if !has_begun && !is_begun(whole) => {
+                    passed_over.line(line.number);
+                    continue;
+                }
+                _ => whole,
+            };
+            has_begun = true;
             let place = Place { line: line.number, column: 1 + whole.len() - text.len() };
-            match record(text, place, &mut strings, clients)? {
-                Some(record) => return Ok(Some(record)),
-                None => continue,
-            }
+            let record = record(text, place, &mut strings, &options.names);
+            return record.map(Some).map_err(|error| ParseError {
+                line: place.line,
+                column: place.column + error.column - 1,
+                ..error
+            });
         }
     };
-    jepsen::history(&mut next, format, options)
-}
-
-/// The event in a line of a log, if it holds one.
-fn in_log(line: &str) -> Option<&str> {
-    let text = MARKS.iter().find_map(|mark| Some(line.split_once(mark)?.1))?;
-    let kind = text.split_whitespace().nth(1)?.strip_prefix(':')?;
-    jepsen::kind(kind).is_some().then_some(text)
-}
-
-/// The event in `text`, which begins at `place`; `None` when it is not a client's.
-fn record(
-    text: &str,
-    place: Place,
-    strings: &mut Strings,
-    clients: &mut Clients,
-) -> Result<Option<Record>, ParseError> {
-    match event(text, strings, clients) {
-        Ok(event) => Ok(event.map(|event| Record { place, time: None, index: None, event })),
-        Err(error) => Err(ParseError { line: place.line, column: place.column + error.column - 1, ..error }),
+    let mut reading = jepsen::history(&mut next, format, options)?;
+    if format == Format::Log && !is_empty && reading.places.is_empty() && reading.nemesis.is_empty() {
+        return Err(ParseError {
+            line: 1,
+            column: 1,
+            expected: "a log with events, such as `INFO jepsen.util - 0 :invoke :read nil`".into(),
+            found: "no event".into(),
+        });
     }
+    reading.notes.extend(passed_over.note());
+    Ok(reading)
+}
+
+/// The event in a line, behind whatever stands before it: from the process on, which is followed by the type and by f.
+pub(super) fn within(line: &str) -> Option<&str> {
+    let mut words =
+        line.split_whitespace().map(|word| (word, word.as_ptr() as usize - line.as_ptr() as usize));
+    let mut before: Option<(&str, usize)> = None;
+    while let Some((word, at)) = words.next() {
+        let is_type = word.strip_prefix(':').is_some_and(|word| names::kind(word).is_some());
+        if let Some((process, begins)) = before.filter(|_| is_type)
+            && (process.starts_with(':') || process.bytes().all(|byte| byte.is_ascii_digit()))
+            && words.clone().next().is_none_or(|(f, _)| f.starts_with([':', '"']))
+        {
+            return Some(&line[begins..]);
+        }
+        before = Some((word, at));
+    }
+    None
+}
+
+/// Whether a line begins as an event does, with a process or a type.
+fn is_begun(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let first = words.next().unwrap_or_default();
+    first.starts_with(':')
+        || first.bytes().all(|byte| byte.is_ascii_digit())
+        || words.next().is_some_and(|it| it.starts_with(':'))
 }
 
 /// Process, kind, f, value, error: the first four are forms, the last is what is left.
-fn event(text: &str, strings: &mut Strings, clients: &mut Clients) -> Result<Option<Event>, ParseError> {
+fn record(text: &str, place: Place, strings: &mut Strings, names: &Names) -> Result<Record, ParseError> {
     let mut forms = Forms::new(text.as_bytes(), Notation::Edn)?;
-    let process = field(&mut forms, "a process, such as 0 or :nemesis", |form| match form {
-        Form::Keyword(_) | Form::Text(_) => form.name().map(|name| (None, name.to_owned())),
-        _ => form.unsigned().map(|process| (Some(process), String::new())),
-    })?;
-    let kind = field(&mut forms, ":invoke, :ok, :fail or :info", |form| jepsen::kind(form.name()?))?;
+    let (process, name): (Option<u64>, Option<Arc<str>>) =
+        field(&mut forms, "a process, such as 0 or :nemesis", |form| match form {
+            Form::Keyword(_) | Form::Text(_) => form.name().map(|name| (None, Some(strings.share(name)))),
+            _ => form.unsigned().map(|process| (Some(process), None)),
+        })?;
+    let kind = field(&mut forms, ":invoke, :ok, :fail or :info", |form| names.kind(form.name()?))?;
     let f = field(&mut forms, "what is asked, such as :read", |form| match form {
-        Form::Keyword(_) | Form::Text(_) => form.name().map(F::from),
+        Form::Keyword(_) | Form::Text(_) => form.name().map(|word| names.f(word)),
         _ => None,
     })?;
-    let (process, name) = process;
-    if process.is_none() && clients.knows_nothing_of(&name, kind) {
-        return Ok(None);
-    }
     let form = forms.next()?;
     let said = forms.rest().trim();
     let mut error = (!said.is_empty()).then(|| strings.share(said));
     let mut value = Value::Nil;
     match form {
-        Some(Form::Keyword(why)) if matches!(kind, Kind::Fail | Kind::Info) => {
+        Some(Form::Keyword(why)) if process.is_some() && matches!(kind, Kind::Fail | Kind::Info) => {
             error = Some(strings.share(why))
         }
         Some(form) => value = form.value(strings),
         None => {}
     }
+    let process = process.unwrap_or_default();
     let key = Value::Nil;
-    let event = Event { index: 0, time: 0, process: 0, kind, f, key, value, node: None, error, client: None };
-    Ok(clients.of(process, &name, event))
+    let f: F = f;
+    let event = Event { index: 0, time: 0, process, kind, f, key, value, node: None, error, client: None };
+    Ok(Record { place, time: None, index: None, name, event })
 }
 
 /// The next form as what it means.

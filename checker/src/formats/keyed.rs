@@ -1,0 +1,122 @@
+//! Values that carry the key: `[key value]` in place of every value, as `jepsen.independent` writes them.
+//!
+//! Printing loses the mark that a pair was one of these. With [`Options::independent`](super::Options::independent) every
+//! value is taken apart. Without it they are if there is no doubt: every client's invocation carries a pair with a plain
+//! key, every output is one, every read invokes `[key nil]`, and a read or a compare-and-set of this shape is there: no
+//! register, queue or set invokes reads with a value at all, or compares with more than two values. Where only writes
+//! are seen, nobody can tell, and a note says so. A compare-and-set is `[key [from to]]`, or `[key from to]`.
+//!
+//! A completion under another key than its invocation is an error.
+
+use std::collections::HashMap;
+
+use super::{ParseError, Place};
+use crate::op::{Event, F, Kind, Op, Outcome, Value};
+
+/// Key and value of what an operation of this name carries.
+pub(super) fn split(f: &F, value: &Value) -> Option<(Value, Value)> {
+    match (f, value) {
+        (F::Cas, Value::List(items)) if items.len() == 3 => {
+            Some((items[0].clone(), Value::pair(items[1].clone(), items[2].clone())))
+        }
+        _ => {
+            let (key, value) = value.as_pair()?;
+            let fits = *f != F::Cas || value.is_nil() || value.as_pair().is_some();
+            fits.then(|| (key.clone(), value.clone()))
+        }
+    }
+}
+
+/// Splits all values of an operation.
+pub(super) fn take_apart(op: &mut Op) {
+    let Some((key, input)) = split(&op.f, &op.input) else { return };
+    (op.key, op.input) = (key, input);
+    if let Outcome::Ok(output) = &mut op.outcome
+        && let Some((_, value)) = split(&op.f, output)
+    {
+        *output = value;
+    }
+}
+
+/// Whether values carry their keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guess {
+    /// They can be nothing else.
+    Sure,
+    /// They look like it.
+    Perhaps,
+    No,
+}
+
+/// Whether the values of these operations carry their keys.
+pub(super) fn guess(ops: &[Op]) -> Guess {
+    let is_plain = |key: &Value| !matches!(key, Value::Nil | Value::List(_));
+    let fits = |op: &Op| {
+        let Some((key, input)) = split(&op.f, &op.input) else { return false };
+        op.key.is_nil()
+            && is_plain(&key)
+            && op.output().is_none_or(|output| split(&op.f, output).is_some())
+            && (op.f != F::Read || input.is_nil())
+    };
+    match ops.iter().all(fits) {
+        _ if ops.is_empty() => Guess::No,
+        false => Guess::No,
+        true if ops.iter().any(|op| matches!(op.f, F::Read | F::Cas)) => Guess::Sure,
+        true => Guess::Perhaps,
+    }
+}
+
+/// The first operation whose completion names another key than its invocation, should the values carry keys.
+#[derive(Default)]
+pub(super) struct Keys {
+    open: HashMap<u64, Value>,
+    wrong: Option<ParseError>,
+}
+
+impl Keys {
+    pub(super) fn see(&mut self, event: &Event, place: Place) {
+        if self.wrong.is_some() {
+            return;
+        }
+        let key = split(&event.f, &event.value).map(|(key, _)| key);
+        match (event.kind, key) {
+            (Kind::Invoke, Some(key)) => drop(self.open.insert(event.process, key)),
+            (Kind::Ok, Some(key)) => {
+                let open = self.open.remove(&event.process);
+                if let Some(asked) = open.filter(|asked| *asked != key) {
+                    self.wrong = Some(ParseError {
+                        line: place.line,
+                        column: place.column,
+                        expected: format!(
+                            "the key of its invocation, {asked}, in the value of `{}`",
+                            event.f
+                        ),
+                        found: format!("key {key}"),
+                    });
+                }
+            }
+            _ => drop(self.open.remove(&event.process)),
+        }
+    }
+
+    pub(super) fn agree(self) -> Result<(), ParseError> {
+        self.wrong.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compare_and_set_carries_its_key_in_two_shapes() {
+        let list = |items: &[i64]| Value::List(items.iter().map(|&item| Value::Int(item)).collect());
+        let pair = Value::pair(1, 2);
+        let expected = Some((Value::Int(7), pair.clone()));
+        assert_eq!(split(&F::Cas, &list(&[7, 1, 2])), expected);
+        assert_eq!(split(&F::Cas, &Value::pair(7, pair)), expected);
+        assert_eq!(split(&F::Cas, &list(&[1, 2])), None);
+        assert_eq!(split(&F::Write, &list(&[7, 1])), Some((Value::Int(7), Value::Int(1))));
+        assert_eq!(split(&F::Write, &list(&[7, 1, 2])), None);
+    }
+}

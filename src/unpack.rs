@@ -1,0 +1,81 @@
+//! Histories that are packed with gzip, read as if they were not.
+//!
+//! A packed file of a megabyte may hold a thousand of them. What is unpacked is limited, so that no file can take more
+//! memory than one that is there in plain sight.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use flate2::bufread::MultiGzDecoder;
+
+/// How a file begins that is packed with gzip.
+const MAGIC: &[u8] = b"\x1f\x8b";
+
+/// The most that is unpacked.
+const BYTES_MAX: u64 = 1 << 30;
+
+/// The input itself, or what is packed in it.
+///
+/// # Errors
+/// When its beginning cannot be read.
+pub(crate) fn unpacked<'a>(mut input: impl BufRead + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
+    Ok(match input.fill_buf()?.starts_with(MAGIC) {
+        false => Box::new(input),
+        true => Box::new(BufReader::new(Unpacked { from: MultiGzDecoder::new(input), left: BYTES_MAX })),
+    })
+}
+
+/// What is unpacked, up to a size.
+struct Unpacked<R> {
+    from: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let damaged = |error: io::Error| io::Error::new(error.kind(), "gzip that is damaged or breaks off");
+        let read = self.from.read(buffer).map_err(damaged)?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
+            let why =
+                format!("more than the {} MiB that are unpacked: unpack it to a file first", BYTES_MAX >> 20);
+            io::Error::new(io::ErrorKind::FileTooLarge, why)
+        })?;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn packed(text: &[u8]) -> Vec<u8> {
+        let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+        packer.write_all(text).expect("a vector takes everything");
+        packer.finish().expect("a vector takes everything")
+    }
+
+    fn all(bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let mut all = Vec::new();
+        unpacked(bytes)?.read_to_end(&mut all).map(|_| all)
+    }
+
+    #[test]
+    fn what_is_packed_is_read_and_what_is_not_is_left() {
+        assert_eq!(all(b"plain").unwrap(), b"plain");
+        assert_eq!(all(&[packed(b"in two "), packed(b"parts")].concat()).unwrap(), b"in two parts");
+        let whole = packed(&[b'x'; 1000]);
+        let said = all(&whole[..whole.len() - 9]).unwrap_err().to_string();
+        assert_eq!(said, "gzip that is damaged or breaks off");
+    }
+
+    #[test]
+    fn what_never_ends_is_given_up() {
+        let mut endless = Unpacked { from: io::repeat(b'x'), left: 100 };
+        let said = io::copy(&mut endless, &mut io::sink()).unwrap_err().to_string();
+        assert!(said.starts_with("more than the 1024 MiB"), "{said}");
+    }
+}
