@@ -139,19 +139,19 @@ fn check_by(history: &History, judges: &Judges<'_>, options: &Options<'_>) -> Re
         return Err(unfit);
     }
     let earliest = keys.iter().zip(&decided).filter_map(|((_, ids), decided)| match &decided.decision {
-        Decision::Illegal { conflict } => Some((ids, conflict)),
+        Decision::Illegal { conflict } => Some((ids, conflict, decided.states)),
         _ => None,
     });
     let is_first = |ids: &[OpId]| Some(&history.ops[ids[0]].key) == options.first;
     let earliest =
-        earliest.min_by_key(|(ids, conflict)| (!is_first(ids), history.ops[ids[conflict[0]]].ret()));
-    let violation = earliest.map(|(ids, conflict)| {
+        earliest.min_by_key(|(ids, conflict, _)| (!is_first(ids), history.ops[ids[conflict[0]]].ret()));
+    let violation = earliest.map(|(ids, conflict, states)| {
         if options.explain {
             if let Some(progress) = progress {
                 progress.shrinking.store(true, Ordering::Relaxed);
             }
             let judge = judges.of(&history.ops[ids[0]].key);
-            explain::violation(judge, options, history, ids, conflict)
+            explain::violation(judge, options, history, ids, conflict, states)
         } else {
             violation(history, ids, conflict)
         }
