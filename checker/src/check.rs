@@ -429,8 +429,8 @@ mod tests {
         ask(1, F::Dequeue, Value::Nil, Value::Nil, now + 2, now + 3);
         ask(2, F::Dequeue, Value::Nil, 7.into(), now + 2, now + 3);
         let looks = AtomicUsize::new(0);
-        let expired = || looks.fetch_add(1, Ordering::Relaxed) > 200;
-        let time = Some(TimeLimit { label: "200 looks".into(), expired: &expired });
+        let expired = || looks.fetch_add(1, Ordering::Relaxed) > 1_000;
+        let time = Some(TimeLimit { label: "1,000 looks".into(), expired: &expired });
         let limits = Limits { time, ..Limits::default() };
         let options =
             Options { limits, engine: Engine::Search, threads: 1, explain: false, ..Options::default() };
