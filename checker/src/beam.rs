@@ -148,8 +148,11 @@ fn run<M: Model>(
         attempt += 1;
         if attempt == HARD && may_be_lucky {
             may_be_lucky = false;
-            if let Some(found) = lucky::search(part, &mut space.emptied(), meter, lucky::Attempt::Second) {
-                return Some(found);
+            meter.set_aside(frontier.bytes() + space.bytes());
+            let found = lucky::search(part, &mut space.emptied(), meter, lucky::Attempt::Second);
+            meter.set_aside(0);
+            if found.is_some() {
+                return found;
             }
         }
         // Never earlier than before: whenever the beam becomes narrow again it has got further.

@@ -139,19 +139,19 @@ fn check_by(history: &History, judges: &Judges<'_>, options: &Options<'_>) -> Re
         return Err(unfit);
     }
     let earliest = keys.iter().zip(&decided).filter_map(|((_, ids), decided)| match &decided.decision {
-        Decision::Illegal { conflict } => Some((ids, conflict)),
+        Decision::Illegal { conflict } => Some((ids, conflict, decided.states)),
         _ => None,
     });
     let is_first = |ids: &[OpId]| Some(&history.ops[ids[0]].key) == options.first;
     let earliest =
-        earliest.min_by_key(|(ids, conflict)| (!is_first(ids), history.ops[ids[conflict[0]]].ret()));
-    let violation = earliest.map(|(ids, conflict)| {
+        earliest.min_by_key(|(ids, conflict, _)| (!is_first(ids), history.ops[ids[conflict[0]]].ret()));
+    let violation = earliest.map(|(ids, conflict, states)| {
         if options.explain {
             if let Some(progress) = progress {
                 progress.shrinking.store(true, Ordering::Relaxed);
             }
             let judge = judges.of(&history.ops[ids[0]].key);
-            explain::violation(judge, options, history, ids, conflict)
+            explain::violation(judge, options, history, ids, conflict, states)
         } else {
             violation(history, ids, conflict)
         }
@@ -413,8 +413,8 @@ mod tests {
         ask(1, F::Dequeue, Value::Nil, Value::Nil, now + 2, now + 3);
         ask(2, F::Dequeue, Value::Nil, 7.into(), now + 2, now + 3);
         let looks = AtomicUsize::new(0);
-        let expired = || looks.fetch_add(1, Ordering::Relaxed) > 200;
-        let time = Some(TimeLimit { label: "200 looks".into(), expired: &expired });
+        let expired = || looks.fetch_add(1, Ordering::Relaxed) > 1_000;
+        let time = Some(TimeLimit { label: "1,000 looks".into(), expired: &expired });
         let limits = Limits { time, ..Limits::default() };
         let options =
             Options { limits, engine: Engine::Search, threads: 1, explain: false, ..Options::default() };

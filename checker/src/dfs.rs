@@ -114,7 +114,8 @@ pub(crate) fn search<M: Model>(
                         return Err(Stuck { op: furthest.2 });
                     }
                 }
-                if let Err(limit) = meter.tick().and_then(|()| meter.hold(seen.bytes() + space.bytes())) {
+                let used = meter.tick().and_then(|()| meter.steps(space.take_work()));
+                if let Err(limit) = used.and_then(|()| meter.hold(seen.bytes() + space.bytes())) {
                     return Ok(Found::Stopped(limit, furthest.1.max(placed.definite)));
                 }
             }

@@ -37,7 +37,7 @@ pub(crate) use sequential::sequential;
 use self::classify::Case;
 use self::impasse::{Way, impasse};
 use self::moves::{Sub, seen};
-use self::shrink::{RECHECKS_MAX, shrink};
+use self::shrink::shrink;
 use self::subject::Recorded;
 pub use self::subject::Subject;
 use self::words::who;
@@ -56,29 +56,36 @@ const OTHERS_MAX: usize = 3;
 const CONTEXT_MAX: usize = 40;
 /// How many of the deepest configurations are kept.
 const CONFIGURATIONS_MAX: usize = 3;
-/// What the re-checks of the shrinking may cost together, in configurations; a violation that takes more to make
-/// small stays larger.
-const SHRINK_STATES_MAX: u64 = 1_000_000;
-/// What the re-checks of the questions may cost together.
-const QUESTIONS_STATES_MAX: u64 = 300_000;
-/// What a search for the deepest configurations may cost.
+/// What an explanation may cost at least, in configurations, however little the check did: some hundredths of a second.
+const LEAST: u64 = 30_000;
+/// What is searched for the deepest configurations costs more than another search: it remembers how it came there.
 const DEEPEST_STATES_MAX: u64 = 50_000;
 /// How many operations a whole part may have for its deepest configurations to be looked for, where a state may hold
 /// an element for each.
 const HELD_MAX: usize = 100;
 /// What a re-check may hold.
-const MEMORY_BYTES_MAX: usize = 32 << 20;
+const MEMORY_BYTES_MAX: usize = 16 << 20;
 /// Operations that are read once more cost as much as one configuration.
 const OPS_PER_STATE: u64 = 4;
 
+/// What an explanation may cost, for each of its purposes, in configurations: about as much as the check itself, which explored
+/// so many and read every operation. Where that does not suffice, the counterexample stays larger or a question open, and
+/// says so.
+fn allowance(part: &Recorded<'_>, states: u64) -> u64 {
+    let read: u64 = (0..part.ops.len()).map(|at| part.weight(at)).sum();
+    LEAST + states + 2 * read / OPS_PER_STATE
+}
+
 /// All that can be said about a part that was found not to be linearizable: the operations `ids` of a history.
-/// `conflict` names those, by position among the ids, that the algorithm stumbled over.
+/// `conflict` names those, by position among the ids, that the algorithm stumbled over, and `states` is how many
+/// configurations it explored.
 pub(crate) fn violation(
     judge: &dyn Judge,
     options: &Options<'_>,
     history: &History,
     ids: &[OpId],
     conflict: &[usize],
+    states: u64,
 ) -> Violation {
     let ops: Cow<'_, [Op]> = match ids.len() == history.ops.len() {
         true => Cow::Borrowed(&history.ops),
@@ -91,24 +98,26 @@ pub(crate) fn violation(
         time: options.limits.time.clone(),
         progress: options.limits.progress,
     };
-    let left = Cell::new(SHRINK_STATES_MAX);
+    let allowance = allowance(&part, states);
+    let left = Cell::new(2 * allowance);
     let expired = || options.limits.time.as_ref().is_some_and(|time| (time.expired)());
     let mut decide = |ops: &[Op]| {
         if left.get() == 0 || expired() {
             return None;
         }
+        let read = ops.iter().map(subject::weight).sum::<u64>() / OPS_PER_STATE;
         let (ops, price): (Vec<&Op>, u64) = (ops.iter().collect(), part.price(ops.len()));
         let limits = limited(left.get() / price);
         let demand = Demand { engine: options.engine, limits: &limits, cancelled: None, order: false };
         let decided = judge.decide(&ops, demand);
-        left.set(left.get().saturating_sub((decided.states + ops.len() as u64 / OPS_PER_STATE) * price));
+        left.set(left.get().saturating_sub(decided.states * price + read));
         match decided.decision {
             Decision::Legal { .. } => Some(true),
             Decision::Illegal { .. } => Some(false),
             Decision::Declined => None,
         }
     };
-    let shrunk = shrink(&part, conflict, RECHECKS_MAX, &mut decide);
+    let shrunk = shrink(&part, conflict, 2 * allowance * OPS_PER_STATE, &mut decide);
     let sub = shrunk.sub;
     let case = Case::new(&part, &sub);
     // The sentences take it that the object begins as all of its kind do.
@@ -123,7 +132,8 @@ pub(crate) fn violation(
         &minimal.iter().collect::<Vec<_>>(),
         &others.iter().take(OTHERS_MAX).map(|&at| &ops[at]).collect::<Vec<_>>(),
         part.clock,
-        &limited(DEEPEST_STATES_MAX / part.price(minimal.len())),
+        &limited(allowance.min(DEEPEST_STATES_MAX) / part.price(minimal.len())),
+        (4 * allowance / part.price(minimal.len())) as usize,
     );
     let id_of = |at: &usize| ids[*sub.kept.get(*at).unwrap_or_else(|| &others[*at - sub.kept.len()])];
 
@@ -139,15 +149,21 @@ pub(crate) fn violation(
     let last = sub.kept.iter().copied().find(completes).or(sub.kept.last().copied());
     let witness = impasse.as_ref().map(|impasse| sub.kept[impasse.witness]).or(last).unwrap_or(0);
 
-    left.set(QUESTIONS_STATES_MAX);
-    let mut explanations =
-        Would { judge, part: &part, sub: &sub, begins_late: shrunk.first.is_some(), decide: &mut decide }
-            .ask();
+    left.set(allowance);
+    let would = Would {
+        judge,
+        part: &part,
+        sub: &sub,
+        begins_late: shrunk.first.is_some(),
+        decide: &mut decide,
+        limits: &limited(allowance),
+    };
+    let mut explanations = would.ask();
     let lost = finding.missing.as_ref().and_then(|missing| missing.question(&case));
     if let Some(lost) = lost {
         explanations.insert(0, lost);
     }
-    left.set(QUESTIONS_STATES_MAX);
+    left.set(allowance);
     let (order, before, ways) = impasse.map_or((Vec::new(), Vec::new(), Vec::new()), |impasse| {
         let mut before = before::before(&part, &sub, &impasse.before, &mut decide);
         let mut ways = impasse.ways;

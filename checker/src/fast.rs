@@ -10,7 +10,7 @@
 //! | [`unique_register`] | register: read, write, compare-and-set | no value written twice |
 //! | [`registers`] | several registers: txn | no value written twice to one; exact where no transaction joins two |
 //! | [`texts`] | key of a store: put, append, get | every text seen can be taken apart in one way only |
-//! | [`counter`] | counter: add, read | equal additions, or additions that return the new value |
+//! | [`counter`] | counter: add, read | equal additions, additions that return the new value, most of others |
 //! | [`queue`] | FIFO queue | no value enqueued twice |
 //! | [`stack`] | stack | no value pushed twice |
 //! | [`set`] | set: add, contains, read | no element added twice, none deleted |

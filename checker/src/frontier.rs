@@ -373,7 +373,8 @@ impl Frontier {
                 from.extend_from_slice(config);
                 self.extend(&from, op, target, space);
                 meter.tick()?;
-                meter.steps(self.done.take_compared() + self.on_the_way.take_compared())?;
+                let compared = self.done.take_compared() + self.on_the_way.take_compared();
+                meter.steps(compared + space.take_work())?;
             }
             at += 1;
             if at % 256 == 0 {
@@ -516,6 +517,11 @@ impl Frontier {
     /// The bytes held.
     pub(crate) fn bytes(&self) -> usize {
         let earlier: usize = self.checkpoints.iter().map(|checkpoint| checkpoint.now.bytes()).sum();
-        earlier + self.now.bytes() + self.done.bytes() + self.on_the_way.bytes() + self.trail.bytes()
+        earlier
+            + self.now.bytes()
+            + self.done.bytes()
+            + self.on_the_way.bytes()
+            + self.rows.bytes()
+            + self.trail.bytes()
     }
 }

@@ -117,7 +117,8 @@ pub(crate) struct Meter<'a> {
     polled: u64,
     /// Small steps since the last look at the time that are no configurations.
     steps: u64,
-    bytes: usize,
+    /// Bytes held by another search, which waits for this one.
+    aside: usize,
     /// How many configurations [`Progress`] knows of.
     told: u64,
 }
@@ -126,7 +127,7 @@ impl<'a> Meter<'a> {
     /// A fresh account. The search stops early when `cancelled` becomes true.
     pub(crate) fn new(limits: &'a Limits<'a>, cancelled: Option<&'a AtomicBool>) -> Self {
         let first = limits.states_max.min(u64::from(POLL_EVERY)) as u32;
-        Meter { limits, cancelled, until_poll: first, polled: u64::from(first), steps: 0, bytes: 0, told: 0 }
+        Meter { limits, cancelled, until_poll: first, polled: u64::from(first), steps: 0, aside: 0, told: 0 }
     }
 
     /// Counts one configuration.
@@ -166,13 +167,17 @@ impl<'a> Meter<'a> {
 
     /// The bytes that the search may hold.
     pub(crate) fn memory_bytes_max(&self) -> usize {
-        self.limits.memory_bytes_max
+        self.limits.memory_bytes_max.saturating_sub(self.aside)
     }
 
-    /// Says how many bytes the search holds now.
-    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Limit> {
-        self.bytes = bytes;
-        if bytes > self.limits.memory_bytes_max { Err(Limit::Memory) } else { Ok(()) }
+    /// Whether the search may hold so many bytes.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<(), Limit> {
+        if bytes > self.memory_bytes_max() { Err(Limit::Memory) } else { Ok(()) }
+    }
+
+    /// Another search waits for this one, and holds so many bytes; 0 when it goes on.
+    pub(crate) fn set_aside(&mut self, bytes: usize) {
+        self.aside = bytes;
     }
 
     /// Configurations counted so far.
@@ -223,6 +228,19 @@ mod tests {
         }
         assert_eq!(meter.tick(), Err(Limit::States));
         assert_eq!(meter.states(), 2500);
+    }
+
+    #[test]
+    fn what_another_search_holds_is_not_there_for_this_one() {
+        let limits = Limits { memory_bytes_max: 100, ..Limits::default() };
+        let mut meter = Meter::new(&limits, None);
+        meter.set_aside(60);
+        assert_eq!(
+            (meter.memory_bytes_max(), meter.hold(40), meter.hold(41)),
+            (40, Ok(()), Err(Limit::Memory))
+        );
+        meter.set_aside(0);
+        assert_eq!(meter.hold(100), Ok(()));
     }
 
     #[test]

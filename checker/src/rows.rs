@@ -41,6 +41,12 @@ impl Rows {
         self.words.clear();
     }
 
+    /// The bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.words.capacity() * size_of::<u64>()
+            + self.known.capacity() * (size_of::<(StateId, (u32, bool))>() + 1)
+    }
+
     /// The row of a state, made when it is first asked for.
     pub(crate) fn of<M: Model>(
         &mut self,

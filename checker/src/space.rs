@@ -43,6 +43,8 @@ const CORNER: u32 = 64;
 const LEARNED_STATES_MAX: usize = 8;
 /// Objects with more different calls are not explored.
 const EXPLORED_CALLS_MAX: usize = 512;
+/// What it takes to ask the model for one step, as the meter counts steps: about a tenth of a microsecond.
+const ASK_STEPS: u64 = 64;
 const NOT_ASKED: Successors = Successors { start: 0, len: u32::MAX };
 
 /// Interned states and calls, and remembered steps.
@@ -62,6 +64,8 @@ pub(crate) struct Space<'m, M: Model> {
     /// What the states own, of those that are counted.
     heap_bytes: usize,
     counted: usize,
+    /// What the model has done since this was last asked, in steps as the meter counts them.
+    work: u64,
 }
 
 impl<'m, M: Model> Space<'m, M> {
@@ -79,6 +83,7 @@ impl<'m, M: Model> Space<'m, M> {
             successors: Vec::new(),
             heap_bytes: 0,
             counted: 0,
+            work: 0,
         };
         space.intern(model.init());
         space
@@ -238,7 +243,10 @@ impl<'m, M: Model> Space<'m, M> {
         let id = self.states.intern(state);
         if id as usize == self.counted {
             self.counted += 1;
-            self.heap_bytes += self.model.heap_bytes(self.state(id));
+            let bytes = self.model.heap_bytes(self.state(id));
+            self.heap_bytes += bytes;
+            // A state is made by copying another.
+            self.work += bytes as u64;
         }
         id
     }
@@ -253,6 +261,11 @@ impl<'m, M: Model> Space<'m, M> {
         &self.states.items[id as usize]
     }
 
+    /// What the model has done since this was last asked, in steps as the [`Meter`](crate::limits::Meter) counts them.
+    pub(crate) fn take_work(&mut self) -> u64 {
+        std::mem::take(&mut self.work)
+    }
+
     /// Roughly the bytes held, without what calls own, which belongs to the history.
     pub(crate) fn bytes(&self) -> usize {
         self.heap_bytes
@@ -265,6 +278,7 @@ impl<'m, M: Model> Space<'m, M> {
 
     #[cold]
     fn ask(&mut self, from: StateId, class: ClassId) -> Successors {
+        self.work += ASK_STEPS;
         let start = self.successors.len() as u32;
         let next = self.model.step(&self.states.items[from as usize], &self.calls.items[class as usize]);
         for state in next {

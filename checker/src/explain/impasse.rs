@@ -21,8 +21,6 @@ use crate::witness::Stuck;
 const ORDERS_MAX: usize = 64;
 /// How many ways on are listed.
 const WAYS_MAX: usize = 100;
-/// How many steps of the model may be taken to try the ways on.
-const STEPS_MAX: usize = 1_000_000;
 /// How many places before the end are tried for the witness.
 const PLACES_MAX: usize = 64;
 
@@ -49,13 +47,15 @@ pub(super) struct Way {
 }
 
 /// Finds the impasse of operations that are not linearizable; `None` if a limit came first. `others` are pending
-/// operations that are no part of the proof, but that a reader may think of; their positions follow those of `ops`.
+/// operations that are no part of the proof, but that a reader may think of; their positions follow those of `ops`. At most
+/// so many steps of the model are taken to try the ways on.
 pub(super) fn impasse(
     judge: &dyn Judge,
     ops: &[&Op],
     others: &[&Op],
     clock: Clock,
     limits: &Limits<'_>,
+    steps_max: usize,
 ) -> Option<Impasse> {
     let failure = judge.frontier_at_failure(ops, limits, ORDERS_MAX)?;
     let (proof, ops) = (ops.len(), &[ops, others].concat()[..]);
@@ -71,7 +71,7 @@ pub(super) fn impasse(
         witness: failure.witness,
         order: &order,
         ways: Vec::new(),
-        steps: 0,
+        steps_left: steps_max,
     };
     attempt.next_alone();
     attempt.after_indeterminate();
@@ -89,14 +89,14 @@ struct Attempt<'a> {
     witness: usize,
     order: &'a [usize],
     ways: Vec<Way>,
-    steps: usize,
+    steps_left: usize,
 }
 
 impl Attempt<'_> {
     /// Replays an order, unless too much has been replayed already.
     fn replay(&mut self, order: &[usize]) -> Option<Result<String, Stuck>> {
-        self.steps += order.len();
-        (self.steps <= STEPS_MAX).then(|| self.judge.replay(self.ops, order))
+        self.steps_left = self.steps_left.saturating_sub(1 + order.len());
+        (self.steps_left > 0).then(|| self.judge.replay(self.ops, order))
     }
 
     /// The operations not in the order that real time allows next.
@@ -146,7 +146,7 @@ impl Attempt<'_> {
         let end = self.order.len();
         for place in (end.saturating_sub(PLACES_MAX)..end).rev() {
             let (earlier, later) = self.order.split_at(place);
-            let Ok(state) = self.judge.replay(self.ops, &[earlier, &[self.witness]].concat()) else {
+            let Some(Ok(state)) = self.replay(&[earlier, &[self.witness]].concat()) else {
                 continue;
             };
             let witness = self.ops[self.witness];

@@ -9,8 +9,11 @@ use std::collections::{BTreeMap, HashSet};
 use crate::model::Model;
 use crate::op::Op;
 
-/// Whether such an order exists; `None` if more than `states_max` configurations would have to be visited, or an
-/// operation does not fit the model.
+/// What the configurations that were visited may hold.
+const BYTES_MAX: usize = 8 << 20;
+
+/// Whether such an order exists; `None` if more than `states_max` configurations would have to be visited, or these
+/// would hold too much, or an operation does not fit the model.
 pub(crate) fn sequential<M: Model>(model: &M, ops: &[&Op], states_max: usize) -> Option<bool> {
     let mut processes: BTreeMap<u64, Vec<(M::Call, bool)>> = BTreeMap::new();
     let mut by_call: Vec<&Op> = ops.iter().copied().filter(|op| !op.is_fail()).collect();
@@ -23,8 +26,9 @@ pub(crate) fn sequential<M: Model>(model: &M, ops: &[&Op], states_max: usize) ->
     let programs: Vec<Vec<(M::Call, bool)>> = processes.into_values().collect();
     let start = (vec![0; programs.len()], model.init());
     let (mut seen, mut stack) = (HashSet::from([start.clone()]), vec![start]);
+    let mut bytes = 0;
     while let Some((done, state)) = stack.pop() {
-        if seen.len() > states_max {
+        if seen.len() > states_max || bytes > BYTES_MAX {
             return None;
         }
         if programs
@@ -44,10 +48,32 @@ pub(crate) fn sequential<M: Model>(model: &M, ops: &[&Op], states_max: usize) ->
             for next in model.step(&state, call).into_iter().chain(skipped) {
                 let configuration = (done.clone(), next);
                 if seen.insert(configuration.clone()) {
+                    let (done, state) = &configuration;
+                    bytes +=
+                        2 * (size_of_val(&configuration) + size_of_val(&done[..]) + model.heap_bytes(state));
                     stack.push(configuration);
                 }
             }
         }
     }
     Some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::history;
+    use super::*;
+    use crate::model::{Kv, Register};
+
+    #[test]
+    fn of_large_states_fewer_are_visited() {
+        // Eight processes in any order, and a read that none explains.
+        let puts = |put: &str, read: &str, text: &str| {
+            let puts = (0..8).map(|process| format!("{process} {put} {text}{process} @ 1..2\n"));
+            history(&(puts.collect::<String>() + &format!("50 {read} -> z @ 3..4")))
+        };
+        let (small, large) = (puts("write", "read", ""), puts("put", "get", &"x".repeat(1_000_000)));
+        assert_eq!(sequential(&Register, &small.iter().collect::<Vec<_>>(), 100_000), Some(false));
+        assert_eq!(sequential(&Kv, &large.iter().collect::<Vec<_>>(), 100_000), None);
+    }
 }

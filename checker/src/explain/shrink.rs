@@ -27,9 +27,6 @@ use super::subject::{Recorded, Subject};
 use crate::op::{Nanos, Op};
 use crate::verdict::Shrink;
 
-/// How many sub-histories may be checked again, unless told otherwise.
-pub(super) const RECHECKS_MAX: usize = 5_000;
-
 /// So many operations are few enough to be shown from the beginning.
 const FEW: usize = 12;
 
@@ -47,10 +44,12 @@ pub(super) struct Shrunk {
 }
 
 /// Makes a part that is known not to be linearizable small. `hint` names some of its operations, by position,
-/// that are likely to contradict each other.
-pub(super) fn shrink(part: &Recorded<'_>, hint: &[usize], rechecks_max: usize, decide: Decide<'_>) -> Shrunk {
+/// that are likely to contradict each other. All sub-histories that are checked again have at most so many operations together, a
+/// long list counting as [several](Recorded::weight).
+pub(super) fn shrink(part: &Recorded<'_>, hint: &[usize], reads_max: u64, decide: Decide<'_>) -> Shrunk {
     let sub = Sub::whole(part);
-    let mut shrinker = Shrinker { part, decide, rechecks: 0, rechecks_max, complete: true, first: None, sub };
+    let mut shrinker =
+        Shrinker { part, decide, rechecks: 0, reads_left: reads_max, complete: true, first: None, sub };
     if part.subject.is_collection() {
         // Before the cut: it makes removals pending, which the fast algorithms for queues do not know.
         shrinker.keep_only(hint);
@@ -78,7 +77,8 @@ struct Shrinker<'a> {
     part: &'a Recorded<'a>,
     decide: Decide<'a>,
     rechecks: usize,
-    rechecks_max: usize,
+    /// How many operations may be read once more.
+    reads_left: u64,
     /// Whether every question so far was answered.
     complete: bool,
     /// The write that everything begins at, if the past was dropped: it stays.
@@ -88,28 +88,23 @@ struct Shrinker<'a> {
 }
 
 impl Shrinker<'_> {
-    /// Adopts a smaller sub-history if it still proves the violation.
-    fn try_sub(&mut self, smaller: Sub) -> bool {
-        let proves = self.proves(&smaller);
+    /// Adopts a smaller sub-history if it still proves the violation. `None` if it may not be looked at any more: so may
+    /// none of its size.
+    fn try_sub(&mut self, smaller: Sub) -> Option<bool> {
+        let weight = 1 + smaller.kept.iter().map(|&at| self.part.weight(at)).sum::<u64>();
+        let Some(left) = self.reads_left.checked_sub(weight) else {
+            self.complete = false;
+            return None;
+        };
+        self.reads_left = left;
+        self.rechecks += 1;
+        let linearizable = (self.decide)(&smaller.ops(self.part));
+        self.complete &= linearizable.is_some();
+        let proves = linearizable == Some(false);
         if proves {
             self.sub = smaller;
         }
-        proves
-    }
-
-    fn proves(&mut self, sub: &Sub) -> bool {
-        if self.rechecks >= self.rechecks_max {
-            self.complete = false;
-            return false;
-        }
-        self.rechecks += 1;
-        match (self.decide)(&sub.ops(self.part)) {
-            Some(linearizable) => !linearizable,
-            None => {
-                self.complete = false;
-                false
-            }
-        }
+        Some(proves)
     }
 
     /// Cuts after the first completion by which the history is no longer linearizable. Illegal prefixes have no
@@ -121,7 +116,8 @@ impl Shrinker<'_> {
         let mut ends: Vec<Nanos> = whole.kept.iter().filter_map(end_of).collect();
         ends.sort_unstable();
         ends.dedup();
-        let proves = |shrinker: &mut Self, at: usize| shrinker.try_sub(whole.cut_at(part, ends[at]));
+        let proves =
+            |shrinker: &mut Self, at: usize| shrinker.try_sub(whole.cut_at(part, ends[at])) == Some(true);
 
         // Every prefix that ends before `low` is linearizable; the one that ends at `high` is not.
         let (mut low, mut high) = (0, ends.len().saturating_sub(1));
@@ -161,7 +157,7 @@ impl Shrinker<'_> {
     fn keep_only(&mut self, hint: &[usize]) {
         let named: HashSet<usize> = hint.iter().copied().collect();
         let (few, fewest) = self.only(&self.sub, &named);
-        let _ = self.try_sub(fewest) || self.try_sub(few);
+        let _ = self.try_sub(fewest) == Some(true) || self.try_sub(few) == Some(true);
     }
 
     /// Of a sub-history, what is left without the observers that are not named, and of that, the units of those
@@ -188,9 +184,14 @@ impl Shrinker<'_> {
             let write = writes[writes.len() - back];
             let smaller =
                 self.sub.beginning_at(part, write).filter(|sub| sub.kept.len() < self.sub.kept.len());
-            if smaller.is_some_and(|smaller| self.try_sub(smaller)) {
-                self.first = Some(write);
-                return;
+            match smaller.map(|smaller| self.try_sub(smaller)) {
+                Some(Some(true)) => {
+                    self.first = Some(write);
+                    return;
+                }
+                // The earlier ones leave more.
+                Some(None) => return,
+                Some(Some(false)) | None => {}
             }
             back += (back / 16).max(1);
         }
@@ -201,7 +202,7 @@ impl Shrinker<'_> {
     fn show_beginning(&mut self, beginning: &Sub) {
         let matter: HashSet<usize> = self.sub.kept.iter().copied().collect();
         let (_, fewest) = self.only(&beginning.cut_at(self.part, self.sub.cut), &matter);
-        if self.first.is_some() && fewest.kept.len() <= FEW && self.try_sub(fewest) {
+        if self.first.is_some() && fewest.kept.len() <= FEW && self.try_sub(fewest) == Some(true) {
             self.first = None;
             self.reduce();
         }
@@ -247,18 +248,18 @@ impl Shrinker<'_> {
 }
 
 /// Delta debugging: drops chunks of `items`, halving their size, until no single item can go.
-/// Returns what is left; `proves` is asked about every candidate.
-fn minimise<T: Copy>(mut items: Vec<T>, mut proves: impl FnMut(&[T]) -> bool) -> Vec<T> {
+/// `proves` is asked about every candidate, until it does not answer any more.
+fn minimise<T: Copy>(mut items: Vec<T>, mut proves: impl FnMut(&[T]) -> Option<bool>) {
     let mut chunk = items.len();
     while chunk > 0 {
         let (mut start, before) = (0, items.len());
         while start < items.len() {
             let end = (start + chunk).min(items.len());
             let fewer = [&items[..start], &items[end..]].concat();
-            if proves(&fewer) {
-                items = fewer;
-            } else {
-                start = end;
+            match proves(&fewer) {
+                Some(true) => items = fewer,
+                Some(false) => start = end,
+                None => return,
             }
         }
         chunk = match chunk {
@@ -267,7 +268,6 @@ fn minimise<T: Copy>(mut items: Vec<T>, mut proves: impl FnMut(&[T]) -> bool) ->
             _ => chunk.div_ceil(2),
         };
     }
-    items
 }
 
 #[cfg(test)]
@@ -333,7 +333,7 @@ mod tests {
                 let part = recorded(object, &ops);
                 let hint: Vec<usize> = (0..ops.len()).filter(|_| dice.below(3) == 0).collect();
                 let mut decide = |ops: &[Op]| Some(object.linearizable(ops));
-                let Shrunk { sub, stats, first } = shrink(&part, &hint, RECHECKS_MAX, &mut decide);
+                let Shrunk { sub, stats, first } = shrink(&part, &hint, u64::MAX, &mut decide);
                 assert!(stats.complete && stats.to == sub.kept.len());
                 assert!(!object.linearizable(&sub.ops(&part)), "{object:?}: lost the proof of {ops:#?}");
 
@@ -360,13 +360,16 @@ mod tests {
             .find(|ops| !Object::Register.linearizable(ops))
             .expect("the stream is endless");
         let part = recorded(Object::Register, &ops);
-        let mut asked = 0;
+        let reads_max = 3 * ops.len() as u64;
+        let (mut asked, mut read) = (0, 0);
         let mut decide = |ops: &[Op]| {
             asked += 1;
+            read += ops.len() as u64;
             Some(Object::Register.linearizable(ops))
         };
-        let Shrunk { sub, stats, .. } = shrink(&part, &[], 3, &mut decide);
-        assert_eq!((asked, stats.rechecks, stats.complete), (3, 3, false));
+        let Shrunk { sub, stats, .. } = shrink(&part, &[], reads_max, &mut decide);
+        assert_eq!((stats.rechecks, stats.complete), (asked, false));
+        assert!(read > 0 && read <= reads_max, "{read} of {reads_max}");
         assert!(!Object::Register.linearizable(&sub.ops(&part)));
     }
 }

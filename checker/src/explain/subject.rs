@@ -87,6 +87,11 @@ impl<'a> Recorded<'a> {
         Recorded { ops, subject, clock: Clock::of(ops), observers: ops.iter().map(changes_nothing).collect() }
     }
 
+    /// What it takes to read an operation once more: 1, and something for what it returned, if that is long.
+    pub(super) fn weight(&self, at: usize) -> u64 {
+        weight(&self.ops[at])
+    }
+
     /// What a configuration of a search over so many operations costs, where that of a register costs 1. A state that
     /// holds many elements is copied for every operation that is tried.
     pub(super) fn price(&self, ops: usize) -> u64 {
@@ -109,6 +114,15 @@ impl<'a> Recorded<'a> {
     /// Whether an operation, with the result it returned, leaves every state as it was.
     pub(super) fn is_observer(&self, at: usize) -> bool {
         self.observers[at]
+    }
+}
+
+/// See [`Recorded::weight`].
+pub(super) fn weight(op: &Op) -> u64 {
+    match op.output() {
+        Some(Value::List(items)) => 1 + items.len() as u64 / 4,
+        Some(Value::Str(text)) => 1 + text.len() as u64 / 64,
+        _ => 1,
     }
 }
 

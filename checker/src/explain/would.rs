@@ -30,14 +30,13 @@ use crate::op::{F, Nanos, Op, Outcome, Value};
 use crate::verdict::Explanation;
 
 /// How many configurations the search for a sequentially consistent order may visit.
-const SEQUENTIAL_STATES_MAX: usize = 200_000;
+const SEQUENTIAL_STATES_MAX: usize = 20_000;
 /// How many failed operations are tried one by one.
 const FAILURES_MAX: usize = 50;
 /// How many shifts of a clock are tried.
 const SHIFTS_MAX: usize = 400;
-/// How many values are tried as what the object held before, and what each may cost in configurations.
+/// How many values are tried as what the object held before.
 const INITIAL_MAX: usize = 8;
-const INITIAL_STATES_MAX: u64 = 100_000;
 /// A margin below this, in ns, is worth a look at how instants were taken.
 const SUSPECT: Nanos = 1_000_000;
 /// How many operations a counterexample may have for their clocks to be questioned.
@@ -51,6 +50,8 @@ pub(super) struct Would<'a> {
     /// Whether the counterexample leaves out what its first write had overwritten.
     pub(super) begins_late: bool,
     pub(super) decide: Decide<'a>,
+    /// What the searches may cost together that `decide` does not make.
+    pub(super) limits: &'a Limits<'a>,
 }
 
 impl Would<'_> {
@@ -71,12 +72,15 @@ impl Would<'_> {
             return None;
         }
         let registers = registers(self.part.ops.iter());
-        let legal = |ops: &[Op], value: &Value| {
-            let judge = starting(kind, value, &registers).ok()?;
+        let mut left = self.limits.states_max;
+        let mut legal = |ops: &[Op], value: &Value| {
+            let (judge, price) = (starting(kind, value, &registers).ok()?, self.part.price(ops.len()));
             let ops: Vec<&Op> = ops.iter().collect();
-            let limits = Limits { states_max: INITIAL_STATES_MAX, ..Limits::default() };
+            let limits = Limits { states_max: left / price, ..self.limits.clone() };
             let demand = Demand { engine: Engine::Auto, limits: &limits, cancelled: None, order: false };
-            Some(matches!(judge.decide(&ops, demand).decision, Decision::Legal { .. }))
+            let decided = judge.decide(&ops, demand);
+            left = left.saturating_sub(decided.states * price);
+            Some(matches!(decided.decision, Decision::Legal { .. }))
         };
         let value = candidates(self.part, minimal)
             .into_iter()
@@ -128,8 +132,11 @@ impl Would<'_> {
             None => format!("undecided: a limit was reached with the {all} indeterminate"),
             Some(false) => format!("no: {all}{on} would not help, whichever took effect"),
             Some(true) => {
-                let culprit = failed.iter().take(FAILURES_MAX).find(|&&at| with(&[at]) == Some(true));
-                let which = culprit.map_or_else(|| format!("some of the {all}"), |&at| who(&known[at]));
+                let alone = failed.iter().take(FAILURES_MAX).map(|at| (at, with(&[*at])));
+                // Where one takes too much, so may the next.
+                let culprit =
+                    alone.take_while(|(_, holds)| holds.is_some()).find(|(_, holds)| *holds == Some(true));
+                let which = culprit.map_or_else(|| format!("some of the {all}"), |(&at, _)| who(&known[at]));
                 format!(
                     "yes, if {which} did: either an aborted operation was seen, or the client reports as failed what \
                      may have happened"
@@ -183,13 +190,18 @@ impl Would<'_> {
             }
         }
         let mut limited = false;
-        let culprit = suspects.into_iter().find(|&node| {
+        let mut culprit = None;
+        for node in suspects {
             let others = (0..self.part.ops.len()).filter(|&at| read_from(at) != Some(node));
             let ops: Vec<Op> = others.map(|at| self.part.ops[at].clone()).collect();
             let answer = (self.decide)(&ops);
-            limited |= answer.is_none();
-            answer == Some(true)
-        });
+            limited = answer.is_none();
+            culprit = Some(node).filter(|_| answer == Some(true));
+            // Where one takes too much, so may the next.
+            if limited || culprit.is_some() {
+                break;
+            }
+        }
         let (holds, answer) = match culprit {
             Some(node) => (Some(true), format!("yes: every contradiction involves a read served by {node}")),
             None if limited => (None, "undecided: a limit was reached without its reads".to_owned()),

@@ -1,4 +1,4 @@
-//! A counter: exact in O(n log n), in two cases.
+//! A counter: exact in O(n log n), in two cases, and mostly in a third.
 //!
 //! **Equal additions, read from time to time.** Every addition adds the same amount `d` (in units of `d`: 1), so
 //! the additions differ only in when they may take effect. The counter is simulated lazily: an addition is
@@ -20,20 +20,26 @@
 //! and when too few are left to apply, too few were invoked. Steps are of one unit, so the lazy counter passes
 //! every value in between, and a read can stand right after the v-th addition.
 //!
+//! **Additions of several amounts**, all positive. An addition of a is taken for a additions of 1, with the same interval: a
+//! legal order is one of these as well, so where the lazy run is stuck there is none. Where it is not, an order of whole
+//! additions is looked for: see [`amounts`].
+//!
 //! **Additions that return the new value.** Then the order of the completed additions is in the data: `add n`
 //! that returned `v` took the counter from `v-n` to `v`. Gaps can only be filled by indeterminate additions;
 //! when these are all equal they differ only in their invocations, and filling the gaps in order of invocation
-//! is best (exchange). The order is legal iff real time agrees with it.
+//! is best (exchange). The order is legal iff real time agrees with it. Where they are not equal, the first to be invoked
+//! are taken that make the gap exactly, and that real time disagrees says nothing.
 //!
 //! The first is an earliest-deadline-first schedule (Jackson 1955), the second a known write order in the terms
 //! of Gibbons and Korach, "Testing shared memories", SIAM J. Comput. 26(4), 1997, §4.
 //!
-//! Precondition: additions and reads of integers; either all additions are of one amount and none returns a
-//! value, or all completed ones return the new value and are positive, and all indeterminate ones are equal
-//! where one is needed.
+//! Precondition: additions and reads of integers; either all additions are of one amount, or positive, and none returns a
+//! value, or all completed ones return the new value and all are positive.
+
+mod amounts;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 use super::{broken, contradiction};
 use crate::decision::Decision;
@@ -74,7 +80,18 @@ pub(crate) fn decide(ops: &[&Op]) -> Decision {
         }
     } else {
         let unit = amounts.next().unwrap_or(1);
-        if unit != 0 && amounts.all(|n| n == unit) { lazily(ops, &steps, unit) } else { Decision::Declined }
+        if unit != 0 && amounts.clone().all(|n| n == unit) {
+            lazily(ops, &steps, unit)
+        } else if unit > 0 && amounts.all(|n| n > 0) {
+            match lazily(ops, &steps, 1) {
+                Decision::Legal { .. } => {
+                    amounts::order(ops, &steps).map_or(Decision::Declined, |order| Decision::Legal { order })
+                }
+                other => other,
+            }
+        } else {
+            Decision::Declined
+        }
     }
 }
 
@@ -95,50 +112,61 @@ fn step(op: &Op) -> Option<Step> {
     })
 }
 
-/// Equal additions, applied as late as possible and by earliest deadline.
+/// Additions of units, applied as late as possible and by earliest deadline. One of several units may be applied in parts;
+/// the order has it where its last part is.
 fn lazily(ops: &[&Op], steps: &[Step], unit: i64) -> Decision {
     let mut returns: Vec<(Nanos, usize)> =
         (0..ops.len()).filter(|&at| ops[at].is_ok()).map(|at| (ops[at].ret(), at)).collect();
     returns.sort_unstable();
 
     let mut calls = (0..ops.len()).peekable();
-    let mut pending: BinaryHeap<Reverse<(Nanos, usize)>> = BinaryHeap::new();
-    let mut applied: Vec<usize> = Vec::new();
+    // Pending additions by deadline, each with the units of it that are left.
+    let mut pending: BinaryHeap<Reverse<(Nanos, usize, i64)>> = BinaryHeap::new();
+    let mut counter = 0;
+    // The additions that are applied, with the counter before each.
+    let mut applied: Vec<(i64, usize)> = Vec::new();
     let mut is_applied = vec![false; ops.len()];
-    let mut counter_at_call = vec![0; ops.len()];
-    let mut reads: Vec<(usize, usize)> = Vec::new();
+    let mut at_call = vec![(0, None); ops.len()];
+    let mut reads: Vec<(i64, usize)> = Vec::new();
     for (now, at) in returns {
         while let Some(at) = calls.next_if(|&at| ops[at].call <= now) {
             match steps[at] {
-                Step::Add(..) => pending.push(Reverse((deadline(ops[at]), at))),
-                Step::Read(_) => counter_at_call[at] = applied.len(),
+                Step::Add(amount, _) => pending.push(Reverse((deadline(ops[at]), at, amount / unit))),
+                Step::Read(_) => at_call[at] = (counter, applied.last().map(|&(_, add)| add)),
                 Step::Nothing => {}
             }
         }
         match steps[at] {
             Step::Add(..) => {
                 while !is_applied[at] {
-                    let Reverse((_, next)) =
+                    let Reverse((_, next, units)) =
                         pending.pop().expect("it was invoked, so it is pending or applied");
                     is_applied[next] = true;
-                    applied.push(next);
+                    applied.push((counter, next));
+                    counter += units;
                 }
             }
             Step::Read(value) => {
                 let count = match (value.checked_rem(unit), value.checked_div(unit)) {
-                    (Some(0), Some(count @ 0..)) => count as usize,
+                    (Some(0), Some(count @ 0..)) => count,
                     _ => return Decision::Illegal { conflict: vec![at] },
                 };
-                let least = counter_at_call[at];
+                let (least, before) = at_call[at];
                 if count < least && !broken("counter: a read is no older than its invocation") {
-                    return Decision::Illegal { conflict: vec![applied[least - 1], at] };
+                    return Decision::Illegal { conflict: before.into_iter().chain([at]).collect() };
                 }
-                while applied.len() < count {
-                    let Some(Reverse((_, next))) = pending.pop() else {
+                while counter < count {
+                    let Some(Reverse((deadline, next, units))) = pending.pop() else {
                         return Decision::Illegal { conflict: vec![at] };
                     };
-                    is_applied[next] = true;
-                    applied.push(next);
+                    let applies = units.min(count - counter);
+                    if applies < units {
+                        pending.push(Reverse((deadline, next, units - applies)));
+                    } else {
+                        is_applied[next] = true;
+                        applied.push((counter, next));
+                    }
+                    counter += applies;
                 }
                 reads.push((count, at));
             }
@@ -148,7 +176,7 @@ fn lazily(ops: &[&Op], steps: &[Step], unit: i64) -> Decision {
     reads.sort_unstable();
     let mut reads = reads.into_iter().peekable();
     let mut order = Vec::with_capacity(applied.len() + reads.len());
-    for (count, add) in applied.into_iter().enumerate() {
+    for (count, add) in applied {
         order.extend(std::iter::from_fn(|| reads.next_if(|read| read.0 <= count)).map(|(_, read)| read));
         order.push(add);
     }
@@ -182,11 +210,13 @@ fn in_the_data(ops: &[&Op], steps: &[Step]) -> Decision {
     if broken("counter: gaps are filled in order of invocation") {
         unknown.reverse();
     }
+    let mut unknown = VecDeque::from(unknown);
     let alike = unknown.iter().all(|(amount, _)| *amount == unknown[0].0);
 
-    let (mut known, mut unknown, mut reads) =
-        (known.into_iter().peekable(), unknown.into_iter(), reads.into_iter().peekable());
+    let (mut known, mut reads) = (known.into_iter().peekable(), reads.into_iter().peekable());
     let mut counter = 0;
+    // Whether indeterminate additions were chosen where others would have done.
+    let mut chosen = false;
     let mut order = Vec::with_capacity(ops.len());
     loop {
         order.extend(std::iter::from_fn(|| reads.next_if(|read| read.0 == counter)).map(|(_, read)| read));
@@ -204,19 +234,31 @@ fn in_the_data(ops: &[&Op], steps: &[Step]) -> Decision {
             (None, None) => break,
             (next, read) => {
                 // Something saw a value that the completed additions alone do not reach.
-                if !alike && unknown.len() > 0 {
-                    return Decision::Declined;
-                }
-                let seen_by = next.map(|add| add.2).or(read.map(|read| read.1));
-                let Some((amount, at)) = unknown.next() else {
-                    return Decision::Illegal { conflict: seen_by.into_iter().collect() };
+                let seen = next.map(|&(old, _, at)| (old, at)).into_iter().chain(read.copied()).min();
+                let (value, seen_by) = seen.expect("something saw it");
+                let fill = match alike {
+                    true => unknown.pop_front().map(|first| vec![first]),
+                    false => amounts::exactly(unknown.iter().copied(), value - counter),
                 };
-                order.push(at);
-                counter += amount;
+                let Some(fill) = fill else {
+                    let open = alike || unknown.is_empty() && !chosen;
+                    return if open {
+                        Decision::Illegal { conflict: vec![seen_by] }
+                    } else {
+                        Decision::Declined
+                    };
+                };
+                chosen |= !alike;
+                unknown.retain(|left| alike || !fill.contains(left));
+                for (amount, at) in fill {
+                    order.push(at);
+                    counter += amount;
+                }
             }
         }
     }
     match contradiction(ops, &order) {
+        Some(_) if chosen => Decision::Declined,
         Some(pair) if !broken("counter: real time") => Decision::Illegal { conflict: pair.into() },
         _ => Decision::Legal { order },
     }

@@ -317,7 +317,8 @@ fn ask(path: FastPath, rng: &mut SplitMix64, style: u64, fresh: i64, state: &[Va
         (FastPath::Counter, 0 | 1) => (F::Read, Value::Nil),
         (FastPath::Counter, _) => {
             let n = match style {
-                0..4 | 6..8 => 1,
+                0..3 | 6..8 => 1,
+                3 => 1 + rng.below(3) as i64,
                 4 => 3,
                 5 => -2,
                 _ => 1 + rng.below(2) as i64,
@@ -431,7 +432,12 @@ fn every_fast_path_agrees_with_the_definition() {
         eprintln!("{path:?}: {} legal, {} illegal, {} declined", tally.legal, tally.illegal, tally.declined);
         let share = |n: usize| n as f64 / histories as f64;
         // Where transactions join registers it can only refute.
-        let (illegal, declined) = if path == FastPath::Registers { (0.1, 0.4) } else { (0.15, 0.25) };
+        let (illegal, declined) = match path {
+            FastPath::Registers => (0.1, 0.4),
+            // Where unequal additions do not make the sum in the order of their deadlines.
+            FastPath::Counter => (0.15, 0.02),
+            _ => (0.15, 0.25),
+        };
         assert!(share(tally.legal) > 0.2 && share(tally.illegal) > illegal, "{path:?} is hardly tested");
         assert!(share(tally.declined) < declined, "{path:?} declines {} of {histories}", tally.declined);
     }
