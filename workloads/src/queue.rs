@@ -75,6 +75,7 @@ mod tests {
         let enqueue = Request { f: F::Enqueue, key: Value::str("k0"), value: Value::Int(1) };
         let dequeue = Request { f: F::Dequeue, key: Value::str("k0"), value: Value::Nil };
         let info = || Completion::Info("lost".into());
+        assert_eq!(workload.next(0).key, enqueue.key);
         workload.observe(0, &enqueue, &Completion::Ok(Value::Nil));
         workload.observe(0, &enqueue, &info());
         workload.observe(0, &enqueue, &Completion::Fail("refused".into()));

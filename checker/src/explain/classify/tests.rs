@@ -429,6 +429,13 @@ fn what_is_seen_afterwards_decides_between_lost_and_old() {
         said("7 write 9 @ 36..38\n 4 read -> 9 @ 40..45"),
         format!("{asked} not known: all that was seen after that had come later")
     );
+    assert_eq!(
+        said("4 read -> 3 @ 36..37\n 7 write 9 @ 36..38\n 4 read -> 9 @ 40..45\n 2 read -> 9 @ 46..47"),
+        format!(
+            "{asked} not known: what was seen last had come later, and hides whether it was there before"
+        ),
+        "both nodes may have asked a leader that had not caught up"
+    );
     assert_eq!(said("7 write 9 @ 36..38"), format!("{asked} not known: nobody looked after that"));
     assert_eq!(
         said("4 read -> 4 @ 34..45"),
