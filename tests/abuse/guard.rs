@@ -91,6 +91,22 @@ fn a_guard_that_is_killed_is_replaced_by_one_that_knows_as_much() {
     nothing_is_left(&home);
 }
 
+/// The kernel sends SIGHUP to a group that is stopped and has nobody left outside it.
+#[test]
+fn a_guard_that_was_stopped_does_its_work_when_it_goes_on() {
+    if !allowed(false) {
+        return;
+    }
+    let home = Store::new();
+    let mut run = mounted(&home, b"store");
+    let guard = guard_of(&run).expect("it has a guard");
+    kill(guard, Signal::SIGSTOP).unwrap();
+    kill_9(&mut run);
+    std::thread::sleep(Duration::from_millis(100));
+    let _ = kill(guard, Signal::SIGCONT); // the kernel may have let it go on
+    nothing_is_left(&home);
+}
+
 #[test]
 fn a_guard_that_cannot_live_ends_the_run() {
     let home = Store::new();
