@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use tribunal_checker::verdict::Answer;
 use tribunal_checker::verify::{NotShown, Shown, verify};
-use tribunal_reports::judgement::Judgement;
+use tribunal_reports::judgement::{Judgement, RunOutcome};
 use tribunal_reports::run_dir::{Evidence, load_judgement};
 use tribunal_reports::wording::{count, counted};
 
@@ -58,20 +59,36 @@ fn judge(dir: &Path, configurations: usize) -> Result<(Word, String)> {
     let judgement =
         load_judgement(dir).with_context(|| format!("{}: expected a run directory", dir.display()))?;
     let evidence = Evidence::load(dir)?;
-    let Judgement { checker: Some(verdict), .. } = &judgement else {
+    if let Some(why) = contradiction(&judgement) {
+        return Ok((Word::Refuted, format!("REFUTED: verdict.json contradicts itself: {why}")));
+    }
+    let Judgement { checker: Some(verdict), outcome, .. } = &judgement else {
         return Ok((Word::NothingToVerify, "nothing to verify: nothing was checked".into()));
     };
     let kind = verdict.model.parse().with_context(|| dir.join("verdict.json").display().to_string())?;
-    let whole = |whole: Option<usize>| match whole {
+    let whole = |whole: Option<usize>| {
+        match whole {
         Some(ops) => format!("nor of {} on its key", counted(ops, "operation")),
-        None => "those on its key have too many orders to try: that what was left out is of no help \
-                 was not shown (--configurations)"
+        None => "those on its key have too many orders to try: that what was left out is of no help was not shown \
+                 (--configurations)"
             .to_owned(),
+    }
     };
     Ok(match verify(&evidence.history, kind, verdict, configurations) {
         Ok(Shown::Linearizable { parts, ops }) => {
+            let good = RunOutcome::good(&verdict.model);
             let (parts, ops) = (counted(parts, "linearization"), count(ops));
-            (Word::Verified, format!("verified: linearizable: {parts} replayed, with {ops} operations"))
+            let replayed = format!("{parts} replayed, with {ops} operations");
+            match *outcome == good {
+                true => (Word::Verified, format!("verified: {}: {replayed}", good.name())),
+                false => {
+                    let outcome = outcome.name();
+                    (
+                        Word::NothingToVerify,
+                        format!("nothing to verify: the outcome is {outcome}; {replayed}"),
+                    )
+                }
+            }
         }
         Ok(Shown::Violation { counterexample, whole: until }) => {
             let ops = counted(counterexample, "operation");
@@ -86,4 +103,29 @@ fn judge(dir: &Path, configurations: usize) -> Result<(Word, String)> {
             (Word::Refuted, format!("REFUTED: verdict.json does not show what it says: {why}"))
         }
     })
+}
+
+/// What the outcome says that the checker's answer, or the exit code, does not.
+fn contradiction(judgement: &Judgement) -> Option<String> {
+    let Judgement { outcome, exit_code, interrupted, .. } = judgement;
+    let (outcome, exit_code, interrupted) = (*outcome, *exit_code, *interrupted);
+    let codes: &[u8] = match outcome {
+        RunOutcome::Linearizable | RunOutcome::Convergent => &[0],
+        RunOutcome::Violation => &[1],
+        RunOutcome::Unknown if interrupted => &[exit::INTERRUPTED],
+        RunOutcome::Unknown => &[2],
+        RunOutcome::HarnessFailure => &[exit::HARNESS],
+    };
+    if !codes.contains(&exit_code) {
+        return Some(format!("{} does not exit with {exit_code}", outcome.name()));
+    }
+    let verdict = judgement.checker.as_ref()?;
+    let agree = match verdict.answer {
+        Answer::Violation => outcome == RunOutcome::Violation,
+        Answer::Linearizable => outcome != RunOutcome::Violation,
+        Answer::Unknown => !outcome.is_good(),
+    };
+    let is_called_so = !outcome.is_good() || outcome == RunOutcome::good(&verdict.model);
+    (!agree || !is_called_so)
+        .then(|| format!("the outcome is {}, and its checker says otherwise", outcome.name()))
 }

@@ -134,6 +134,7 @@ fn short_form(command: &str) -> Option<(String, Vec<i32>)> {
         ("tribunal", "check") | ("cat", _) if command.contains("queue.edn") => (command, vec![1]),
         // The run that it looks at may be one of those that were shortened.
         ("tribunal", "check") if command.contains("store/latest") => (command, vec![0, 1, 2]),
+        ("tribunal", "verify") => (command, vec![0, 2]),
         ("tribunal" | "cat", _) => (command, vec![0]),
         _ => return None,
     };

@@ -32,7 +32,7 @@ pub fn around_violation(run: &RunDir) -> Vec<String> {
         said.push(format!(
             "when {what} was acknowledged ({} s): {}",
             seconds(acknowledged),
-            in_force(faults, missing.call, acknowledged)
+            in_force(faults, missing.call, acknowledged, acknowledged)
         ));
         if acknowledged < witness.call {
             said.push(format!(
@@ -49,13 +49,13 @@ pub fn around_violation(run: &RunDir) -> Vec<String> {
         operation(witness),
         seconds(witness.call),
         seconds(until),
-        in_force(faults, witness.call, until)
+        in_force(faults, witness.call, until, witness.call)
     ));
     said
 }
 
-/// What was in force at some time between two instants, or how long ago the last fault had ended.
-fn in_force(faults: &[Fault], from: Nanos, to: Nanos) -> String {
+/// What was in force at some time between two instants, or how long before `then` the last fault had ended.
+fn in_force(faults: &[Fault], from: Nanos, to: Nanos, then: Nanos) -> String {
     let mut strips: Vec<Strip> = faults.iter().flat_map(Fault::strips).collect();
     strips.retain(|strip| strip.overlaps(from, to));
     strips.sort_by_key(|strip| strip.from);
@@ -73,7 +73,7 @@ fn in_force(faults: &[Fault], from: Nanos, to: Nanos) -> String {
             format!(
                 "no fault in force; the last, {}, had ended {} before",
                 last.name(),
-                duration(from - healed)
+                duration(then.saturating_sub(healed))
             )
         }
         None => "no fault in force, nor before".to_string(),
@@ -134,7 +134,15 @@ mod tests {
 
     /// What was in force while an operation ran that began and ended at these milliseconds.
     fn during(faults: &[Fault], from: Nanos, to: Nanos) -> String {
-        in_force(faults, from * 1_000_000, to * 1_000_000)
+        in_force(faults, from * 1_000_000, to * 1_000_000, from * 1_000_000)
+    }
+
+    #[test]
+    fn how_long_ago_counts_from_the_moment_that_is_told() {
+        let kill = [fault("kill n1", 2_000, 2_500, &[])];
+        let ms = 1_000_000;
+        let told = in_force(&kill, 3_000 * ms, 3_300 * ms, 3_300 * ms);
+        assert_eq!(told, "no fault in force; the last, kill n1, had ended 800 ms before");
     }
 
     #[test]

@@ -259,11 +259,13 @@ fn missing(
     let mut lacks = coverage.why.clone();
     lacks.extend(availability_target.and_then(|target| unavailable(stats, target)));
     (!lacks.is_empty()).then(|| {
-        let mut sentence = format!(
-            "What was recorded is {}, but it does not show what it was asked to show: {}.",
-            good.name(),
-            lacks.join("; ")
-        );
+        let recorded = match good {
+            // As long as not all final reads were answered, more cannot be said.
+            RunOutcome::Convergent => "Nothing that was recorded contradicts convergence".to_owned(),
+            _ => format!("What was recorded is {}", good.name()),
+        };
+        let mut sentence =
+            format!("{recorded}, but it does not show what it was asked to show: {}.", lacks.join("; "));
         let (ok, all) = (stats.tally.ok, stats.tally.all());
         if 2 * ok < all {
             sentence += &format!(" Of {}, {} succeeded.", counted(all, "operation"), count(ok as u64));
@@ -308,7 +310,10 @@ fn failure_sentence(failure: &HarnessFailure, answer: Option<Answer>, good: RunO
 }
 
 fn recorded_sentence(good: RunOutcome) -> String {
-    format!("What was recorded until then is {}.", good.name())
+    match good {
+        RunOutcome::Convergent => "Nothing that was recorded until then contradicts convergence.".to_owned(),
+        _ => format!("What was recorded until then is {}.", good.name()),
+    }
 }
 
 fn undecided_sentence(verdict: &Verdict) -> String {
@@ -481,7 +486,9 @@ mod tests {
         let judgement = of(Circumstances::default());
         assert_eq!((judgement.outcome, judgement.exit_code), (RunOutcome::Convergent, 0));
         assert!(judgement.sentence.starts_with("Convergent: "), "{}", judgement.sentence);
-        assert!(of(broken()).sentence.ends_with("What was recorded until then is convergent."));
+        assert!(
+            of(broken()).sentence.ends_with("Nothing that was recorded until then contradicts convergence.")
+        );
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::program::{Ended, Store, tribunal};
 use crate::reports::{judged, stale_register};
 
+const RIGHT: &str = "{\"client\":0,\"f\":\"write\",\"in\":1,\"call\":0,\"ret\":5}\n{\"client\":1,\"f\":\"read\",\"out\":1,\"call\":7,\"ret\":9}\n";
+
 /// A short run with a fault; what it exits with, and its directory.
 fn recorded(store: &Store) -> (i32, PathBuf) {
     let ended = store.run(
@@ -109,10 +111,14 @@ fn lost_evidence_is_an_error_that_names_the_file() {
 #[test]
 fn a_verdict_is_verified_by_what_it_carries() {
     let store = Store::new();
-    let (_, run) = recorded(&store);
+    let good = judged(&store, "registers/good", "register", RIGHT, 0);
     let verify = |dir: &Path| Ended::of(tribunal(["verify"]).arg(dir).output().unwrap());
-    let ended = verify(&run).expect(0);
-    assert!(ended.stdout.contains("verified: linearizable: "), "{}", ended.stdout);
+    let ended = verify(&good).expect(0);
+    assert!(ended.stdout.contains("verified: linearizable: 1 linearization replayed"), "{}", ended.stdout);
+    // What is shown of a run is what it says: a history whose run has not covered its faults is as good, and the run is not.
+    let (code, run) = recorded(&store);
+    let ended = verify(&run).expect(code);
+    assert!(ended.stdout.contains("replayed, with "), "{}", ended.stdout);
     let bad = judged(&store, "registers/bad", "register", &stale_register(40), 1);
     let ended = verify(&bad).expect(0);
     assert!(ended.stdout.contains("verified: not linearizable: no order of the "), "{}", ended.stdout);
@@ -139,6 +145,13 @@ fn a_verdict_is_verified_by_what_it_carries() {
     verify(&dir).expect(2);
     verify(&store.path().join("nowhere")).expect(64);
 
+    for (field, value) in [("outcome", "violation"), ("outcome", "convergent"), ("exit_code", "")] {
+        tampered(&run, &|verdict| {
+            verdict[field] = if value.is_empty() { 3.into() } else { value.into() };
+        });
+        let ended = verify(&dir).expect(1);
+        assert!(ended.stdout.contains("contradicts itself"), "{}", ended.stdout);
+    }
     // Of a violation that the history does not show, one is wrong: the check does not take it back.
     tampered(&run, &|verdict| verdict["outcome"] = "violation".into());
     let ended = check(&dir).expect(1);
