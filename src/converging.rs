@@ -181,7 +181,7 @@ mod tests {
     fn waiting_for_a_processor_is_counted() {
         let own = i32::try_from(std::process::id()).expect("a process number");
         let before = Waits::of([own]);
-        if before.0.is_empty() {
+        if before.0.values().all(Duration::is_zero) {
             return; // the kernel does not count
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
