@@ -177,7 +177,11 @@ impl Controller {
                 match self.ask(hand, request, stop).await? {
                     Completion::Ok(value) => drop(shown.insert(request.key.clone(), value)),
                     Completion::Fail(_) => {}
-                    Completion::Info(_) => *hand = self.fresh_hand(node),
+                    Completion::Info(_) => {
+                        // Each further question to a node that hangs would cost a time-out.
+                        *hand = self.fresh_hand(node);
+                        break;
+                    }
                 }
             }
             anyhow::Ok(shown)

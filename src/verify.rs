@@ -109,14 +109,7 @@ fn judge(dir: &Path, configurations: usize) -> Result<(Word, String)> {
 fn contradiction(judgement: &Judgement) -> Option<String> {
     let Judgement { outcome, exit_code, interrupted, .. } = judgement;
     let (outcome, exit_code, interrupted) = (*outcome, *exit_code, *interrupted);
-    let codes: &[u8] = match outcome {
-        RunOutcome::Linearizable | RunOutcome::Convergent => &[0],
-        RunOutcome::Violation => &[1],
-        RunOutcome::Unknown if interrupted => &[exit::INTERRUPTED],
-        RunOutcome::Unknown => &[2],
-        RunOutcome::HarnessFailure => &[exit::HARNESS],
-    };
-    if !codes.contains(&exit_code) {
+    if exit_code != outcome.exit_code(interrupted) {
         return Some(format!("{} does not exit with {exit_code}", outcome.name()));
     }
     let verdict = judgement.checker.as_ref()?;

@@ -24,6 +24,11 @@ use crate::op::{Op, Outcome};
 use crate::ties::precedes;
 use crate::verdict::{Answer, Verdict, Violation};
 
+/// More operations than this are not enumerated: who comes before whom is asked of each pair.
+const OPS_MAX: usize = 4_096;
+/// What an enumeration may hold, without what the states own.
+const BYTES_MAX: usize = 256 << 20;
+
 /// What a certificate shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
@@ -154,13 +159,20 @@ fn is_violation(
     }
 }
 
-/// Whether the operations of one object have a legal order, by trying all: `None` after so many configurations.
+/// Whether the operations of one object have a legal order, by trying all: `None` where these are too many operations, or after so
+/// many configurations.
 pub(crate) fn enumerate<M: Model>(model: &M, ops: &[&Op], configurations_max: usize) -> Option<bool> {
     // What certainly did not happen, and what says nothing, has no place in any order.
     let calls: Vec<(usize, M::Call)> = (0..ops.len())
         .filter(|&at| !ops[at].is_fail())
         .filter_map(|at| Some((at, model.parse(ops[at]).ok()??)))
         .collect();
+    if calls.len() > OPS_MAX {
+        return None;
+    }
+    let each = size_of::<(Vec<u64>, M::State)>() + calls.len().div_ceil(64) * size_of::<u64>();
+    // Each is met once, and may be open at the same time.
+    let configurations_max = configurations_max.min(BYTES_MAX / (2 * each));
     let predecessors: Vec<Vec<usize>> = calls
         .iter()
         .map(|&(b, _)| {
@@ -283,6 +295,17 @@ mod tests {
         let mut longer = history.clone();
         longer.ops.pop();
         assert!(refutation(&longer, &sound).contains("5 operations, and the history has 4"));
+    }
+
+    /// A stale read among a hundred thousand operations: the counterexample is small, and the rest is more than can be enumerated.
+    #[test]
+    fn a_long_history_is_not_enumerated() {
+        let write = |n: u64| Op::new(0, 10 * n, F::Write, n as i64).returned(10 * n + 5, ());
+        let stale = Op::new(1, 2_000_000, F::Read, ()).returned(2_000_005, 7);
+        let history = History::from_ops((1..100_000).map(write).chain([stale])).expect("a history");
+        let verdict = judged(&history, ModelKind::Register);
+        let shown = verify(&history, ModelKind::Register, &verdict, usize::MAX).expect("it is shown");
+        assert!(matches!(shown, Shown::Violation { whole: None, .. }), "{shown:?}");
     }
 
     #[test]

@@ -516,12 +516,9 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         if self.running.get(&i).is_none_or(|running| t >= ends(running)) {
             return;
         }
-        // Who is down already cannot be paused, and need not be.
-        let can_be = |timed: &TimedAct| match timed.act {
-            Act::Pause(node) => self.nodes.state(node) != NodeState::Down,
-            _ => true,
-        };
-        let acts: Vec<TimedAct> = acts.into_iter().filter(can_be).collect();
+        let is_down = |node| self.nodes.state(node) == NodeState::Down;
+        let acts: Vec<TimedAct> =
+            acts.into_iter().filter(|timed| !plan::is_in_vain(timed.act, is_down)).collect();
         let problems = self.apply(i, acts.iter().map(|timed| timed.act).collect()).await;
         let took_ms = self.ms_since(t);
         let Some(running) = self.running.get_mut(&i) else { return };

@@ -156,6 +156,11 @@ fn swapped(acts: &[TimedAct], one: NodeId, other: NodeId) -> Vec<TimedAct> {
     acts.iter().map(|timed| TimedAct { act: timed.act.map(swap), ..*timed }).collect()
 }
 
+/// Whether an act cannot be done and need not be: who is down already cannot be paused.
+pub(crate) fn is_in_vain(act: Act, is_down: impl Fn(NodeId) -> bool) -> bool {
+    matches!(act, Act::Pause(node) if is_down(node))
+}
+
 /// The acts as they can be done while some nodes are down. Of a `drawn` step, what needs a running node is done to one that the
 /// step leaves alone, if there is one. Who is down cannot be paused: that is left out.
 ///
@@ -175,8 +180,9 @@ pub(crate) fn on_running(
             acts = swapped(&acts, *node, free);
         }
     }
-    let is_in_vain = |timed: &TimedAct| matches!(timed.act, Act::Pause(node) if timed.after_ms == 0 && down.contains(&node));
-    let (in_vain, acts): (Vec<TimedAct>, Vec<TimedAct>) = acts.into_iter().partition(is_in_vain);
+    let is_now_in_vain =
+        |timed: &TimedAct| timed.after_ms == 0 && is_in_vain(timed.act, |node| down.contains(&node));
+    let (in_vain, acts): (Vec<TimedAct>, Vec<TimedAct>) = acts.into_iter().partition(is_now_in_vain);
     let does_something = |timed: &TimedAct| timed.act.undo().is_some() || timed.act.is_final();
     if in_vain.is_empty() || acts.iter().any(does_something) {
         return Ok(acts);

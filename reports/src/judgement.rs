@@ -55,6 +55,22 @@ impl RunOutcome {
         matches!(self, RunOutcome::Linearizable | RunOutcome::Convergent)
     }
 
+    /// What the program exits with, where the user has `interrupted` the run or not.
+    pub fn exit_code(self, interrupted: bool) -> u8 {
+        match self {
+            RunOutcome::Linearizable | RunOutcome::Convergent => 0,
+            RunOutcome::Violation => 1,
+            RunOutcome::Unknown => {
+                if interrupted {
+                    130
+                } else {
+                    2
+                }
+            }
+            RunOutcome::HarnessFailure => 3,
+        }
+    }
+
     /// What it is called when the checker found nothing wrong by the model of that name.
     pub fn good(model: &str) -> RunOutcome {
         match model.parse::<ModelKind>() {
@@ -189,23 +205,22 @@ impl Judgement {
         let violation = checker.as_ref().and_then(|verdict| verdict.violation.as_ref());
         let answer = checker.as_ref().map(|verdict| verdict.answer);
         let good = RunOutcome::good(model);
-        let (outcome, exit_code, sentence) = if answer == Some(Answer::Violation) {
-            (RunOutcome::Violation, 1, violation_sentence(violation))
+        let (outcome, sentence) = if answer == Some(Answer::Violation) {
+            (RunOutcome::Violation, violation_sentence(violation))
         } else if let Some(proved) = proved {
             let rest =
                 "This was proved during the run; the check of the whole history did not come to its end.";
-            (RunOutcome::Violation, 1, format!("Not linearizable: {}. {rest}", seen_live(proved)))
+            (RunOutcome::Violation, format!("Not linearizable: {}. {rest}", seen_live(proved)))
         } else if let Some(failure) = &harness_failure {
-            (RunOutcome::HarnessFailure, 3, failure_sentence(failure, answer, good))
+            (RunOutcome::HarnessFailure, failure_sentence(failure, answer, good))
         } else {
             let missing = missing(checker.as_ref(), good, &stats, &coverage, info.availability_target);
             match (cut_short, missing) {
-                (None, None) => (good, 0, good_sentence(good, &stats, faults)),
-                (None, Some(missing)) => (RunOutcome::Unknown, 2, missing),
+                (None, None) => (good, good_sentence(good, &stats, faults)),
+                (None, Some(missing)) => (RunOutcome::Unknown, missing),
                 (Some(cut_short), missing) => {
                     let rest = missing.unwrap_or_else(|| recorded_sentence(good));
-                    let exit_code = if interrupted { 130 } else { 2 };
-                    (RunOutcome::Unknown, exit_code, format!("{cut_short} {rest}"))
+                    (RunOutcome::Unknown, format!("{cut_short} {rest}"))
                 }
             }
         };
@@ -213,7 +228,7 @@ impl Judgement {
         Judgement {
             schema_version: SCHEMA_VERSION,
             outcome,
-            exit_code,
+            exit_code: outcome.exit_code(interrupted),
             sentence,
             interrupted,
             harness_failure,
