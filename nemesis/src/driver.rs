@@ -34,6 +34,8 @@ use crate::{
 /// How long a fault waits for a leader to be known, and the pause before it asks again.
 const PRIMARIES_WAIT: Duration = Duration::from_secs(1);
 const PRIMARIES_PAUSE: Duration = Duration::from_millis(50);
+/// How long after the end of its step an act may still be done that was due before.
+const LATE_MAX: Duration = Duration::from_secs(1);
 /// How long an act may take before it is given up as indeterminate.
 const ACT_WAIT: Duration = Duration::from_secs(20);
 
@@ -511,9 +513,10 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     /// Does what a step does at a later moment, and records what is in force of it from then on.
     async fn shift(&mut self, i: usize, acts: Vec<TimedAct>) {
         let t = (self.clock)();
-        // On a machine that is too busy acts pile up: those that come too late are no longer done.
+        // On a machine that is too busy acts pile up, and would keep the next fault from coming.
         let ends = |running: &Running| running.applied.t.saturating_add(nanos(running.step.hold_ms));
-        if self.running.get(&i).is_none_or(|running| t >= ends(running)) {
+        let too_late = |running: &Running| t >= ends(running).saturating_add(LATE_MAX.as_nanos() as u64);
+        if self.running.get(&i).is_none_or(too_late) {
             return;
         }
         let is_down = |node| self.nodes.state(node) == NodeState::Down;

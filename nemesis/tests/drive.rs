@@ -26,16 +26,19 @@ struct Puppets {
     leader: Mutex<Option<NodeId>>,
     /// An action that goes wrong, such as `kill n2`.
     fails: Option<&'static str>,
+    /// How long a kill takes.
+    kill_takes: Duration,
 }
 
 impl Puppets {
-    fn new(leader: Option<NodeId>, fails: Option<&'static str>, story: Arc<Mutex<String>>) -> Puppets {
+    fn new(stage: &Stage, story: Arc<Mutex<String>>) -> Puppets {
         Puppets {
             began: Instant::now(),
             states: Mutex::new(vec![NodeState::Running; 5]),
             story,
-            leader: Mutex::new(leader),
-            fails,
+            leader: Mutex::new(stage.leader),
+            fails: stage.fails,
+            kill_takes: stage.kill_takes,
         }
     }
 
@@ -65,7 +68,9 @@ impl Nodes for Puppets {
     }
 
     async fn kill(&self, node: NodeId) -> Result<(), String> {
-        self.act("kill", node, |_| NodeState::Down).await
+        self.act("kill", node, |_| NodeState::Down).await?;
+        tokio::time::sleep(self.kill_takes).await;
+        Ok(())
     }
 
     async fn terminate(&self, node: NodeId) -> Result<(), String> {
@@ -106,9 +111,11 @@ struct Stage {
     leader: Option<NodeId>,
     fails: Option<&'static str>,
     stop_after: Option<Duration>,
+    kill_takes: Duration,
 }
 
-const STAGE: Stage = Stage { leader: Some(NodeId(2)), fails: None, stop_after: None };
+const STAGE: Stage =
+    Stage { leader: Some(NodeId(2)), fails: None, stop_after: None, kill_takes: Duration::ZERO };
 
 struct Performance {
     story: String,
@@ -120,7 +127,7 @@ impl Stage {
     async fn play(self, plan: Plan) -> Performance {
         let links = Arc::new(Links::open(5).expect("loopback listeners"));
         let story = Arc::new(Mutex::new(String::new()));
-        let puppets = Arc::new(Puppets::new(self.leader, self.fails, story.clone()));
+        let puppets = Arc::new(Puppets::new(&self, story.clone()));
         let began = puppets.began;
         let stop = CancellationToken::new();
         if let Some(after) = self.stop_after {
@@ -350,6 +357,28 @@ async fn a_drawn_fault_makes_way_for_one_that_holds_its_node_down() {
          1400 apply pause n1, skipped: n1 is down
          1500 start n1
          1500 heal kill n1, installed, effective Some(true)",
+    )
+    .await;
+}
+
+/// Of acts that pile up, those are done that come at most a second after the end of their step.
+#[tokio::test(start_paused = true)]
+async fn acts_that_come_too_late_are_not_done() {
+    check(
+        Stage { kill_takes: Duration::from_millis(900), ..STAGE },
+        "0+500 kill: kill n1, @100 start n1, @100 kill n2, @200 start n2, @200 kill n3
+         600+100 pause: pause n5",
+        "0 kill n1
+         900 apply kill given n1, installed
+         900 start n1
+         900 kill n2
+         1800 shift kill given n2, installed
+         1800 start n2
+         1800 heal kill given n2, installed, effective Some(true)
+         1800 pause n5
+         1800 apply pause n5, installed
+         1900 resume n5
+         1900 heal pause n5, installed, effective Some(true)",
     )
     .await;
 }
@@ -590,7 +619,7 @@ async fn what_was_done_can_be_done_again() {
 async fn a_trigger_waits_for_its_event_and_sleeps_while_its_fault_lasts() {
     let links = Arc::new(Links::open(5).expect("loopback listeners"));
     let story = Arc::new(Mutex::new(String::new()));
-    let puppets = Arc::new(Puppets::new(STAGE.leader, None, story.clone()));
+    let puppets = Arc::new(Puppets::new(&STAGE, story.clone()));
     let began = puppets.began;
     let given = "[[trigger]]
                  on = 'leader-change'
@@ -622,7 +651,7 @@ async fn a_trigger_waits_for_its_event_and_sleeps_while_its_fault_lasts() {
 #[tokio::test(start_paused = true)]
 async fn a_fault_that_follows_the_leader_never_leaves_two_free() {
     let links = Arc::new(Links::open(3).expect("loopback listeners"));
-    let puppets = Arc::new(Puppets::new(Some(NodeId(2)), None, Arc::default()));
+    let puppets = Arc::new(Puppets::new(&STAGE, Arc::default()));
     puppets.states.lock().expect("not poisoned").truncate(3);
     let began = puppets.began;
     let given = "[[step]]
@@ -666,7 +695,7 @@ async fn a_fault_that_follows_the_leader_never_leaves_two_free() {
 #[tokio::test(start_paused = true)]
 async fn links_open_even_if_the_drive_is_dropped() {
     let links = Arc::new(Links::open(5).expect("loopback listeners"));
-    let puppets = Arc::new(Puppets::new(None, None, Arc::default()));
+    let puppets = Arc::new(Puppets::new(&Stage { leader: None, ..STAGE }, Arc::default()));
     let began = puppets.began;
     let clock = move || began.elapsed().as_nanos() as u64;
     let given = plan("0+9000 partition: cut n1>n2 stall, degrade n2>n1 delay_ms=5");
@@ -699,7 +728,7 @@ async fn a_partition_bites_when_its_links_are_used_and_not_otherwise() {
     links.set_upstream(NodeId(1), n2.local_addr().expect("bound"));
     let mut n1 = TcpStream::connect(links.dial_address(NodeId(0), NodeId(1))).await.expect("accepted");
     let _n2 = n2.accept().await.expect("carried");
-    let puppets = Puppets::new(None, None, Arc::default());
+    let puppets = Puppets::new(&Stage { leader: None, ..STAGE }, Arc::default());
     let given = plan(
         "0+60000 partition: cut n1>n2 stall
          0+60000 partition: cut n1>n3 stall",
