@@ -202,14 +202,20 @@ fn locked(line: &Mutex<Line>) -> MutexGuard<'_, Line> {
 /// Starts a guard and tells it what there is.
 fn spawn(left: &[Leftover]) -> io::Result<(Child, PipeWriter)> {
     let (reader, mut pipe) = io::pipe()?;
-    let child = own::command()
-        .map_err(io::Error::other)?
-        .arg("guard")
-        .stdin(reader)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()?;
+    let mut command = own::command().map_err(io::Error::other)?;
+    command.arg("guard").stdin(reader).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    // SAFETY: signal is async-signal-safe, and to ignore one runs no handler.
+    unsafe {
+        command.pre_exec(|| {
+            // Nothing but the end of the pipe says that it is time: its group may be sent SIGHUP when the controller dies, and
+            // it is not for a terminal to end it. What is ignored before the program begins is ignored from its first moment.
+            for what in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
+                signal(what, SigHandler::SigIgn)?;
+            }
+            Ok(())
+        });
+    }
+    let child = command.spawn()?;
     left.iter().try_for_each(|what| pipe.write_all(&what.record(b'+')))?;
     Ok((child, pipe))
 }
@@ -232,12 +238,6 @@ fn keep_alive(mut child: Child, line: &Mutex<Line>) -> Option<(ExitStatus, Strin
 
 /// The guard's side: `tribunal guard`, never started by hand.
 pub(crate) fn main() -> ExitCode {
-    // Nothing but the end of the pipe says that it is time: its group may be sent SIGHUP when the controller dies, and it is
-    // not for a terminal to end it.
-    for what in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
-        // SAFETY: to ignore a signal runs no handler.
-        let _ = unsafe { signal(what, SigHandler::SigIgn) };
-    }
     let mut left = listen(io::stdin().lock());
     left.iter().rev().for_each(Leftover::undo);
     left.retain(|what| matches!(what, Leftover::Mount(_)));

@@ -8,7 +8,7 @@ use nix::libc;
 
 use crate::program::{Ended, Store, wait_until};
 
-const RUN: &str = "run register --nodes 3 --rate 200 --time-limit 2s --nemesis none --seed 3";
+const RUN: &str = "run counter --nodes 3 --rate 200 --time-limit 2s --nemesis none --seed 3";
 
 /// The same command with a lower limit.
 fn limited(mut command: Command, what: libc::__rlimit_resource_t, limit: u64) -> Command {
@@ -34,7 +34,7 @@ fn more_clients_than_descriptors_are_refused_before_the_start() {
     let ended = ended(limited(command, libc::RLIMIT_NOFILE, 256)).expect(3);
     assert!(ended.stderr.contains("500 clients need about"), "{}", ended.stderr);
     assert!(ended.stderr.contains("the hard limit is 256: raise it (ulimit -Hn)"), "{}", ended.stderr);
-    assert!(!store.path().join("register").exists(), "nothing was begun");
+    assert!(!store.path().join("counter").exists(), "nothing was begun");
 }
 
 /// Ours is raised; a node has what its user would have given it.
@@ -74,11 +74,10 @@ fn descriptors_that_run_out_in_a_run_are_a_harness_failure() {
     let store = Store::in_memory();
     let schedule = store.path().join("kill.toml");
     std::fs::write(&schedule, "[[step]]\nat = '2s'\nhold = '2s'\nacts = ['kill n1']").unwrap();
-    let args =
-        format!("run register --nodes 3 --rate 200 --time-limit 60s --schedule {}", schedule.display());
+    let args = format!("run counter --nodes 3 --rate 200 --time-limit 60s --schedule {}", schedule.display());
     let run = store.command(&args).spawn().expect("it starts");
     let history = || {
-        let runs = std::fs::read_dir(store.path().join("register")).into_iter().flatten().flatten();
+        let runs = std::fs::read_dir(store.path().join("counter")).into_iter().flatten().flatten();
         runs.filter_map(|run| std::fs::metadata(run.path().join("history.jsonl")).ok())
             .any(|file| file.len() > 0)
     };
@@ -98,7 +97,7 @@ fn a_file_that_may_not_grow_is_a_harness_failure_with_the_evidence_kept() {
     let store = Store::in_memory();
     let ended = ended(limited(store.command(RUN), libc::RLIMIT_FSIZE, 10 << 10)).expect(3);
     assert!(ended.stdout.contains("cannot write history.jsonl: File too large"), "{}", ended.stdout);
-    assert!(store.run_directory("register").join("verdict.json").exists());
+    assert!(store.run_directory("counter").join("verdict.json").exists());
 }
 
 #[test]
