@@ -1,0 +1,350 @@
+//! [`TrialSpec`]: the whole description of a trial, as plain data.
+//!
+//! The command line is one translation of it. Its keys are the names of the flags of `tribunal run`: a file in TOML or
+//! JSON that holds it, its place in run.json, and [`TrialSpec::words`], the command that runs it, all spell them the same
+//! way, because they all come from the names of the fields here.
+
+use std::fmt::{self, Display};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use crate::quantity::{Concurrency, Rate, Size, duration};
+
+/// The version of the shape of [`TrialSpec`]. It grows when a field changes its meaning, not when one is added.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The whole description of a trial. Names are looked up when the trial is run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TrialSpec {
+    /// [`SCHEMA_VERSION`] at the time of writing.
+    #[serde(deserialize_with = "known_version")]
+    pub schema_version: u32,
+    /// What the clients send: the name of a workload.
+    pub workload: String,
+    /// The name of the model that judges the run; `None`: the workload's own.
+    pub model: Option<String>,
+    /// The name of the system under test.
+    pub system: String,
+    /// Number of nodes.
+    pub nodes: u8,
+    /// Number of clients.
+    pub concurrency: Concurrency,
+    /// How fast the clients send.
+    pub rate: Rate,
+    /// Duration of the load.
+    #[serde(with = "duration")]
+    pub time_limit: Duration,
+    /// Number of keys in use at once.
+    pub keys: usize,
+    /// Operations on a key before a fresh one takes its place.
+    pub ops_per_key: usize,
+    /// Share of reads among the operations of read/write clients, from 0 to 1; `None`: the workload's own.
+    pub reads: Option<f64>,
+    /// How long a client waits for an answer before the outcome counts as unknown.
+    #[serde(with = "duration")]
+    pub op_timeout: Duration,
+    /// How long the final state of the healed nodes may not change before it counts as settled.
+    #[serde(with = "duration")]
+    pub settle: Duration,
+    /// The faults to inject: names separated by commas (in a file also a list), `all` or `none`.
+    #[serde(deserialize_with = "joined")]
+    pub nemesis: String,
+    /// The disk under each node's data; `None`: `fuse` if a fault needs it, else `plain`.
+    pub disk: Option<DiskKind>,
+    /// Capacity of a `fuse` disk.
+    pub disk_size: Size,
+    /// Mean time between two faults.
+    #[serde(with = "duration")]
+    pub nemesis_interval: Duration,
+    /// A file that says which faults come when, instead of `nemesis`: a schedule, or the faults.jsonl of a run.
+    pub schedule: Option<PathBuf>,
+    /// The only partition, instead of `nemesis`.
+    pub grudge: Option<String>,
+    /// How nodes reach each other, and so how links are cut.
+    pub net: Net,
+    /// Decides the plan of faults and the operations; `None`: drawn, and kept in run.json.
+    pub seed: Option<u64>,
+    /// Known bugs of the system to enable.
+    #[serde(deserialize_with = "one_or_many")]
+    pub bug: Vec<String>,
+    /// Further arguments for every node.
+    #[serde(deserialize_with = "one_or_many")]
+    pub node_arg: Vec<String>,
+    /// Minimum share of successful operations, from 0 to 1; a run below it is unknown.
+    pub availability: Option<f64>,
+    /// Whether the run goes on to its time limit after a violation was proved.
+    pub no_fail_fast: bool,
+    /// The directory that run directories are made in.
+    pub store: PathBuf,
+    /// How long the check may take.
+    #[serde(with = "duration")]
+    pub check_time_limit: Duration,
+    /// How much memory the check of one key may hold.
+    pub check_memory_limit: Size,
+    /// How many configurations the check of one key may explore.
+    pub check_states_limit: u64,
+}
+
+impl Default for TrialSpec {
+    fn default() -> Self {
+        TrialSpec {
+            schema_version: SCHEMA_VERSION,
+            workload: String::new(),
+            model: None,
+            system: "raft".into(),
+            nodes: 5,
+            concurrency: Concurrency::PerNode(3),
+            rate: Rate::Spells,
+            time_limit: Duration::from_secs(30),
+            keys: 5,
+            ops_per_key: 2_000,
+            reads: None,
+            op_timeout: Duration::from_secs(1),
+            settle: Duration::from_secs(3),
+            nemesis: "all".into(),
+            disk: None,
+            disk_size: Size(1 << 30),
+            nemesis_interval: Duration::from_secs(2),
+            schedule: None,
+            grudge: None,
+            net: Net::Proxy,
+            seed: None,
+            bug: Vec::new(),
+            node_arg: Vec::new(),
+            availability: None,
+            no_fail_fast: false,
+            store: "store".into(),
+            check_time_limit: Duration::from_secs(60),
+            check_memory_limit: Size(2 << 30),
+            check_states_limit: 1_000_000_000,
+        }
+    }
+}
+
+/// The keys that say which faults come: each stands in the place of the others.
+pub const FAULT_KEYS: [&str; 3] = ["nemesis", "schedule", "grudge"];
+
+impl TrialSpec {
+    /// A trial of the default system by this workload; all else as in [`TrialSpec::default`].
+    pub fn new(workload: impl Into<String>) -> Self {
+        TrialSpec { workload: workload.into(), ..TrialSpec::default() }
+    }
+
+    /// The same trial, changed: `TrialSpec::new("register").with(|spec| spec.nodes = 3)`.
+    pub fn with(mut self, change: impl FnOnce(&mut TrialSpec)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// The same trial under the faults that a schedule or a record gives.
+    pub fn replaying(mut self, schedule: impl Into<PathBuf>) -> Self {
+        let TrialSpec { nemesis, nemesis_interval, .. } = TrialSpec::default();
+        (self.nemesis, self.nemesis_interval, self.grudge) = (nemesis, nemesis_interval, None);
+        self.schedule = Some(schedule.into());
+        self
+    }
+
+    /// The keys with their values. Those of `None` are null.
+    pub fn to_map(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(map)) => map,
+            _ => unreachable!("a struct of texts and numbers is an object"),
+        }
+    }
+
+    /// The words after `tribunal` of the command that runs this trial; what is as by default is left out.
+    pub fn words(&self) -> Vec<String> {
+        let usual = TrialSpec::default().to_map();
+        let mut words = vec!["run".to_string(), self.workload.clone()];
+        let changed = self.to_map().into_iter().filter(|(key, value)| usual.get(key) != Some(value));
+        for (key, value) in changed.filter(|(key, _)| key != "workload" && key != "schema-version") {
+            let values = match value {
+                Value::Array(values) => values,
+                value => vec![value],
+            };
+            for value in values {
+                words.extend(flag(&key, value));
+            }
+        }
+        words
+    }
+}
+
+/// A flag with its value: two words, or one where the value could be taken for a flag.
+fn flag(key: &str, value: Value) -> Vec<String> {
+    let value = match value {
+        Value::Bool(true) => return vec![format!("--{key}")],
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    match value.starts_with('-') || value.is_empty() {
+        true => vec![format!("--{key}={value}")],
+        false => vec![format!("--{key}"), value],
+    }
+}
+
+fn known_version<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    match u32::deserialize(from)? {
+        version @ 1..=SCHEMA_VERSION => Ok(version),
+        version => Err(D::Error::custom(format!(
+            "schema-version is {version}, and this tribunal knows up to {SCHEMA_VERSION}"
+        ))),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a text, or a list of texts")]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    Ok(match OneOrMany::deserialize(from)? {
+        OneOrMany::One(text) => vec![text],
+        OneOrMany::Many(texts) => texts,
+    })
+}
+
+fn joined<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(one_or_many(from)?.join(","))
+}
+
+/// A choice of a few names.
+macro_rules! choice {
+    ($(#[$doc:meta])* $kind:ident { $($(#[$about:meta])* $choice:ident = $name:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $kind { $($(#[$about])* $choice),* }
+
+        impl $kind {
+            /// All of them.
+            pub const ALL: &[$kind] = &[$($kind::$choice),*];
+
+            /// Its name.
+            pub fn name(self) -> &'static str {
+                match self { $($kind::$choice => $name),* }
+            }
+        }
+
+        impl Display for $kind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.name().fmt(f)
+            }
+        }
+
+        impl FromStr for $kind {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let names = || $kind::ALL.iter().map(|it| it.name()).collect::<Vec<_>>().join(", ");
+                let found = $kind::ALL.iter().find(|it| it.name() == text);
+                found.copied().ok_or_else(|| format!("expected one of {}", names()))
+            }
+        }
+
+        impl Serialize for $kind {
+            fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+                out.serialize_str(self.name())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $kind {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(from)?;
+                text.parse().map_err(|why: String| D::Error::custom(format!("`{text}`: {why}")))
+            }
+        }
+    };
+}
+
+choice! {
+    /// The disk under a node's data.
+    DiskKind {
+        /// The machine's own file system.
+        Plain = "plain",
+        /// A file system in memory that can lose power, fill up, fail and be slow; keeps the promises of ext4.
+        Fuse = "fuse",
+        /// The same with no more promises than POSIX: an entry is durable when its directory is synced.
+        FuseStrict = "fuse-strict",
+        /// A real ext4 on a loop device, which can lose power (needs root).
+        Ext4 = "ext4",
+    }
+}
+
+choice! {
+    /// How nodes reach each other, and so how links are cut.
+    Net {
+        /// On loopback, through proxies whose addresses the nodes are told; no privileges.
+        Proxy = "proxy",
+        /// In network namespaces, through a proxy that the nodes do not know of; root or user namespaces.
+        Transparent = "transparent",
+        /// In network namespaces, without a proxy: the kernel's packet filter cuts; root or user namespaces.
+        Netns = "netns",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(spec: &TrialSpec) -> String {
+        spec.words().join(" ")
+    }
+
+    #[test]
+    fn the_words_leave_out_what_is_usual() {
+        assert_eq!(words(&TrialSpec::new("counter")), "run counter");
+        let spec = TrialSpec::new("register").with(|spec| {
+            spec.nodes = 3;
+            spec.time_limit = Duration::from_secs(90);
+            spec.bug = vec!["stale-read".into(), "no-step-down".into()];
+            spec.node_arg = vec!["--heartbeat=20".into()];
+            spec.no_fail_fast = true;
+            spec.rate = Rate::PerSecond(60.0);
+            spec.disk = Some(DiskKind::FuseStrict);
+        });
+        let flags = "run register --bug stale-read --bug no-step-down --disk fuse-strict --no-fail-fast \
+                     --node-arg=--heartbeat=20 --nodes 3 --rate 60 --time-limit 1m30s";
+        assert_eq!(words(&spec), flags);
+    }
+
+    #[test]
+    fn a_replay_has_one_source_of_faults() {
+        let spec = TrialSpec::new("register").with(|spec| {
+            (spec.nemesis, spec.grudge) = ("kill".into(), Some("n1|n2".into()));
+            spec.nemesis_interval = Duration::from_secs(1);
+        });
+        assert_eq!(words(&spec.replaying("a b/faults.jsonl")), "run register --schedule a b/faults.jsonl");
+    }
+
+    #[test]
+    fn what_is_written_reads_back_as_the_same() {
+        let spec = TrialSpec::new("queue").with(|spec| (spec.seed, spec.net) = (Some(u64::MAX), Net::Netns));
+        let text = serde_json::to_string(&spec).unwrap();
+        assert_eq!(serde_json::from_str::<TrialSpec>(&text).unwrap(), spec);
+        assert_eq!(serde_json::from_str::<TrialSpec>("{}").unwrap(), TrialSpec::default());
+    }
+
+    #[test]
+    fn what_a_file_may_say_more_freely() {
+        let text = r#"{"nemesis": ["kill", "pause"], "bug": "a", "nodes": 3, "rate": 0.5, "concurrency": 4}"#;
+        let spec: TrialSpec = serde_json::from_str(text).unwrap();
+        assert_eq!(words(&spec), "run  --bug a --concurrency 4 --nemesis kill,pause --nodes 3 --rate 0.5");
+    }
+
+    #[test]
+    fn what_nobody_knows_is_refused() {
+        let why = |text: &str| serde_json::from_str::<TrialSpec>(text).unwrap_err().to_string();
+        assert!(why(r#"{"time-limt": "5s"}"#).starts_with("unknown field `time-limt`"));
+        assert!(why(r#"{"net": "wifi"}"#).starts_with("`wifi`: expected one of proxy, transparent, netns"));
+        assert!(why(r#"{"schema-version": 2}"#).contains("knows up to 1"));
+        assert!(why(r#"{"time-limit": "soon"}"#).contains("such as 500ms"));
+    }
+}
