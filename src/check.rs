@@ -14,14 +14,16 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
 use anyhow::{Result, anyhow};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
-use tribunal_checker::check::{Options, Unfit};
+use tribunal::junit;
+use tribunal::panics::caught;
+use tribunal_checker::check::{Options, Unfit, check_from};
 use tribunal_checker::formats::{self, OpPlace, Reading};
 use tribunal_checker::history::History;
 use tribunal_checker::model::{Initial, ModelKind};
@@ -33,15 +35,11 @@ use tribunal_reports::junit::{Suite, render_suites};
 use tribunal_reports::run_info::RunInfo;
 use tribunal_reports::wording::counted;
 
-use crate::cli::Style;
+use crate::cli::{LimitArgs, Style};
 use crate::exit;
 use crate::input::{InputArgs, is_standard};
 use crate::interrupts::Interrupts;
 use crate::jepsen_store;
-use crate::junit;
-use crate::limits::{GIVE_UP, LimitArgs};
-use crate::panics::caught;
-use crate::record::typed;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -147,7 +145,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(paths) = jobs.get(at) else { return };
-                    if GIVE_UP.load(Ordering::Relaxed) {
+                    if gives_up() {
                         return;
                     }
                     let judged = caught(|| judge(paths, args, threads / workers));
@@ -174,7 +172,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             }
         }
     });
-    if GIVE_UP.load(Ordering::Relaxed) {
+    if gives_up() {
         tally.interrupted += 1;
         let left = jobs[suites.len()..].iter().filter(|_| args.junit.is_some());
         let not_judged = |paths: &&[PathBuf]| {
@@ -192,6 +190,18 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         exit::complain(&tally.to_string());
     }
     ExitCode::from(tally.exit_code())
+}
+
+/// Set by the first signal to end: checks give up, and say how far they came.
+static GIVE_UP: AtomicBool = AtomicBool::new(false);
+
+fn gives_up() -> bool {
+    GIVE_UP.load(Ordering::Relaxed)
+}
+
+/// The words of the command line, without the name of the program; what is no text as near to it as can be.
+fn typed() -> Vec<String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 /// The first signal to end lets the check give up, say what it has found and exit in order. The second ends the program.
@@ -298,7 +308,8 @@ fn check(
     // What is kept has to carry its certificates.
     let certify = args.certify || args.report.is_some();
     let how = Options { threads, certify, all_parts: args.all_parts, first, ..Options::default() };
-    args.limits.check(history, initial, how).map_err(|unfit| {
+    let check = |options: &Options<'_>| check_from(history, initial, options);
+    args.limits.limits().check(how, &gives_up, check).map_err(|unfit| {
         let named = matches!(history.ops.get(unfit.op).map(|op| &op.f), Some(F::Other(_)));
         let hint = if named { " (`--map OURS=THEIRS` names an operation, as in write=SET)" } else { "" };
         match source.and_then(|source| source.place(unfit.op)) {

@@ -7,8 +7,9 @@ use std::env;
 use std::fs::File;
 use std::io::Write;
 
+use tribunal::{Observer, RunDir, TrialEvent};
+use tribunal_checker::op::Nanos;
 use tribunal_reports::markdown;
-use tribunal_reports::run_dir::RunDir;
 
 use crate::exit;
 
@@ -32,9 +33,22 @@ pub(crate) fn no_commands(text: &str) -> String {
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Tells GitHub what came of a run, where it listens: it reads both standard output and standard error, and `json` leaves the
-/// first to the verdict alone. That changes no exit code.
-pub(crate) fn announce(run: &RunDir, json: bool) {
+/// Tells GitHub what came of a run, where it listens: it reads both standard output and standard error. That changes no exit
+/// code.
+pub(crate) struct GitHub {
+    /// Standard output is for the verdict alone.
+    pub(crate) json: bool,
+}
+
+impl Observer for GitHub {
+    fn see(&self, _: Nanos, event: &TrialEvent<'_>) {
+        if let TrialEvent::Judged(run) = event {
+            announce(run, self.json);
+        }
+    }
+}
+
+fn announce(run: &RunDir, json: bool) {
     if let Some(summary) = env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) {
         let appended = File::options()
             .create(true)

@@ -1,18 +1,14 @@
 //! Histories from files and from standard input, as the flags say.
 
-use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::stat::makedev;
+use tribunal::user_file::open;
 use tribunal_checker::formats::{self, FailedCas, Format, Names, Options, Reading, TimeUnit};
 use tribunal_checker::history::History;
-use tribunal_reports::files;
 
 use crate::unpack::unpacked;
 
@@ -61,54 +57,6 @@ pub(crate) fn format_parser() -> impl TypedValueParser<Value = Format> {
 /// Whether a path stands for standard input or output.
 pub(crate) fn is_standard(path: &Path) -> bool {
     path.as_os_str() == "-"
-}
-
-/// Opens a file that the user names, without ever waiting: a regular file, `/dev/null`, or what the user has opened for us
-/// already, whatever that is (`/dev/stdin`, and `/dev/fd/63`, which is what a shell makes of `<(...)`).
-///
-/// # Errors
-/// When it cannot be opened, or is anything else: a pipe that nobody may ever write to, a device that may never end.
-pub(crate) fn open(path: &Path) -> io::Result<File> {
-    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-    let meta = file.metadata()?;
-    let is_null = meta.file_type().is_char_device() && meta.rdev() == makedev(1, 3);
-    if meta.is_file() || is_null || is_ours(path) {
-        let flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?);
-        fcntl(&file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
-        return Ok(file);
-    }
-    let what = match meta.file_type() {
-        kind if kind.is_dir() => "a directory",
-        kind if kind.is_fifo() => "a named pipe: `- < PIPE` reads one",
-        _ => "a device: `- < DEVICE` reads one",
-    };
-    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("expected a file, found {what}")))
-}
-
-/// The text in such a file.
-///
-/// # Errors
-/// As [`open`], and when it is not UTF-8, or longer than [`files::BYTES_MAX`].
-pub(crate) fn read_text(path: &Path) -> io::Result<String> {
-    let bytes = files::read_bounded(open(path)?, files::BYTES_MAX)?;
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
-}
-
-/// Whether a path leads to a file that this process has open.
-fn is_ours(path: &Path) -> bool {
-    let Ok(ours) = fs::canonicalize("/proc/self/fd") else { return false };
-    let mut path = path.to_path_buf();
-    // /dev/stdin is a link to /proc/self/fd/0, which looks like a link to something that need not have a name.
-    for _ in 0..8 {
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let Ok(dir) = dir.canonicalize() else { return false };
-        if dir == ours {
-            return true;
-        }
-        let Ok(target) = fs::read_link(&path) else { return false };
-        path = dir.join(target);
-    }
-    false
 }
 
 impl InputArgs {

@@ -5,41 +5,34 @@
 //! either, and so does `t` and enter at a terminal ([`keyboard`]). All of it
 //! goes to standard error: standard output is for the verdict.
 //!
-//! There are no colours here, and so nothing for `NO_COLOR` to take away; the verdict has one ([`crate::judge`]).
+//! There are no colours here, and so nothing for `NO_COLOR` to take away; the verdict has one ([`crate::run`]).
 
 pub(crate) mod keyboard;
 pub(crate) mod status;
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tribunal_checker::op::{Event, Kind, Value};
-use tribunal_reports::wording::{elide, one_line, value};
+use tribunal::observer::{Check, Observer, Status, TrialEvent};
+use tribunal_checker::op::{Event, Kind, Nanos, Value};
+use tribunal_reports::run_info::RunInfo;
+use tribunal_reports::wording::{counted, elide, one_line, value};
 
-use crate::cli::{Progress, RunArgs};
-use crate::clock::Clock;
+use crate::cli::{Progress, ShowArgs};
 use crate::exit;
-use status::Status;
 
 /// How often a run that is not watched says that it is alive.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
-/// How often the six lines are written anew.
-pub(crate) const TICK: Duration = Duration::from_millis(100);
-
 /// The terminal of one run.
 pub(crate) struct Live {
-    clock: Clock,
     /// Whether every completion is told.
     verbose: bool,
     face: Face,
-    /// controller.log: what has happened, whatever the terminal shows.
-    log: Option<Mutex<File>>,
     now: Mutex<Now>,
 }
 
@@ -61,9 +54,7 @@ struct Now {
 }
 
 impl Live {
-    pub(crate) fn new(args: &RunArgs, clock: Clock, log: &Path) -> Self {
-        // It tells people what happened; no verdict rests on it.
-        let log = File::create(log).ok().map(Mutex::new);
+    pub(crate) fn new(args: &ShowArgs) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let face = match args.progress {
             _ if args.quiet => Face::Silent,
@@ -85,26 +76,24 @@ impl Live {
             next: PLAIN_EVERY,
             asked: HashMap::new(),
         };
-        Live { clock, verbose: args.verbose, face, log, now: Mutex::new(now) }
+        Live { verbose: args.verbose, face, now: Mutex::new(now) }
     }
 
-    /// Where the report will be: the first line of what only scrolls, so that it is found whatever happens.
-    pub(crate) fn place(&self, report: &Path) {
+    /// Where the report will be: the first line of what only scrolls, so that it is found whatever happens. Then what the run is:
+    /// the first of the six lines elsewhere.
+    fn opened(&self, run: &RunInfo, dir: &Path) {
         if let Face::Plain = self.face {
-            self.say(&format!("report   {} (when the run is over)", report.display()));
+            self.say(&format!("report   {} (when the run is over)", dir.join("report.html").display()));
         }
-    }
-
-    /// What the run is: a line of its own where lines only scroll, the first of the six elsewhere.
-    pub(crate) fn title(&self, title: &str) {
-        self.now().title = title.to_string();
+        let title = title(run);
         if !matches!(self.face, Face::Bars { .. }) {
-            self.say(title);
+            self.say(&title);
         }
+        self.now().title = title;
     }
 
     /// A line that stays.
-    pub(crate) fn say(&self, line: &str) {
+    fn say(&self, line: &str) {
         match &self.face {
             // What cannot be written is not worth stopping for.
             Face::Bars { all, .. } => drop(all.println(exit::shown(&one_line(line)))),
@@ -113,32 +102,13 @@ impl Live {
         }
     }
 
-    /// A line that stays, with the second at which it happened: now.
-    pub(crate) fn event(&self, line: &str) {
-        self.event_at(self.clock.now(), line);
-    }
-
-    /// A line that stays, about something that happened at `ns` of the run's clock: the time that every file gives for it.
-    pub(crate) fn event_at(&self, ns: u64, line: &str) {
-        self.log_at(ns, line);
-        self.say(&format!("{:7.3}  {line}", ns as f64 / 1e9));
-    }
-
-    fn log(&self, line: &str) {
-        self.log_at(self.clock.now(), line);
-    }
-
-    /// A line for controller.log alone.
-    pub(crate) fn log_at(&self, ns: u64, line: &str) {
-        if let Some(log) = &self.log {
-            let line = format!("{:.6} {}\n", ns as f64 / 1e9, one_line(line));
-            // A full disk has its own way of ending a run.
-            let _ = log.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
-        }
+    /// A line that stays, about something that happened at `t`: the time that every file gives for it.
+    fn event(&self, t: Nanos, line: &str) {
+        self.say(&format!("{:7.3}  {line}", seconds(t)));
     }
 
     /// A completion, for those who asked to see all of them.
-    pub(crate) fn operation(&self, event: &Event) {
+    fn operation(&self, t: Nanos, event: &Event) {
         if !self.verbose {
             return;
         }
@@ -159,50 +129,32 @@ impl Live {
         };
         let (key, asked) = (shown(&event.key), shown(&asked));
         let line = format!("p{}{key} {}{asked} {kind}{said}", event.process, event.f);
-        self.say(&format!("{:7.3}  {line}", self.seconds())); // history.jsonl has it
+        self.event(t, &line);
     }
 
     /// A new phase of the run.
-    pub(crate) fn phase(&self, name: &str) {
+    fn phase(&self, t: Nanos, name: &str) {
         self.now().phase = name.to_string();
         match &self.face {
             Face::Bars { .. } => self.draw(),
-            Face::Plain => return self.event(name),
+            Face::Plain => self.event(t, name),
             Face::Silent => {}
         }
-        self.log(name);
     }
 
-    /// How far the check of the whole history is.
-    pub(crate) fn check(&self, check: status::Check) {
+    /// How the run is doing, or how far the check of it is. A plain terminal is told every [`PLAIN_EVERY`].
+    fn status(&self, t: Nanos, change: impl FnOnce(&mut Status) -> fn(&Status) -> String) {
         let mut now = self.now();
-        now.status.check = check;
-        let due = self.seconds() >= now.next.as_secs_f64();
+        let line = change(&mut now.status);
+        let due = seconds(t) >= now.next.as_secs_f64();
         if due {
             now.next += PLAIN_EVERY;
         }
-        let line = now.status.check();
+        let line = if due { line(&now.status) } else { String::new() };
         drop(now);
         match &self.face {
             Face::Bars { .. } => self.draw(),
-            Face::Plain if due => self.event(&format!("checking: {line}")),
-            Face::Plain | Face::Silent => {}
-        }
-    }
-
-    /// How the run is doing; called every [`TICK`] while clients are driven.
-    pub(crate) fn tick(&self, status: Status) {
-        let mut now = self.now();
-        now.status = status;
-        let due = self.seconds() >= now.next.as_secs_f64();
-        if due {
-            now.next += PLAIN_EVERY;
-        }
-        let line = if due { now.status.line() } else { String::new() };
-        drop(now);
-        match &self.face {
-            Face::Bars { .. } => self.draw(),
-            Face::Plain if due => self.event(&line),
+            Face::Plain if due => self.event(t, &line),
             Face::Plain | Face::Silent => {}
         }
     }
@@ -219,7 +171,7 @@ impl Live {
         let now = self.now();
         let hint = if now.phase == "checking" { "ctrl-c: stop checking" } else { "ctrl-c: stop and check" };
         let title = format!("{}   ({hint})", now.title);
-        std::iter::once(title).chain(now.status.lines(&now.phase)).collect()
+        std::iter::once(title).chain(status::lines(&now.status, &now.phase)).collect()
     }
 
     /// How the run is doing, to stay. Whoever asks is answered, even by a run that is silent otherwise.
@@ -238,11 +190,44 @@ impl Live {
         }
     }
 
-    fn seconds(&self) -> f64 {
-        self.clock.now() as f64 / 1e9
-    }
-
     fn now(&self) -> std::sync::MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Observer for Live {
+    fn see(&self, t: Nanos, event: &TrialEvent<'_>) {
+        match event {
+            TrialEvent::Opened(run, dir) => self.opened(run, dir),
+            TrialEvent::Phase(name) => self.phase(t, name),
+            TrialEvent::Operation(event) => self.operation(t, event),
+            TrialEvent::Fault(_) if event.is_minor() => {}
+            TrialEvent::Fault(_) | TrialEvent::Note(_) => {
+                event.line().into_iter().for_each(|line| self.event(t, &line));
+            }
+            TrialEvent::Status(status) => self.status(t, |now| {
+                *now = status.clone();
+                status::line
+            }),
+            TrialEvent::Checking(whole) => self.status(t, |now| {
+                now.check = Check::Whole(*whole);
+                |now| format!("checking: {}", status::check(now))
+            }),
+            TrialEvent::Warning(text) => exit::complain(text),
+            TrialEvent::Judged(_) | TrialEvent::Broke(_) => self.end(),
+        }
+    }
+}
+
+/// What a run is, in a line.
+fn title(run: &RunInfo) -> String {
+    let limit = humantime::format_duration(Duration::from_millis(run.time_limit_ms));
+    let faults = if run.nemesis.is_empty() { "no faults".into() } else { run.nemesis.join(", ") };
+    let (nodes, clients) = (counted(run.nodes.len(), "node"), counted(run.concurrency, "client"));
+    let RunInfo { workload, system, seed, .. } = run;
+    format!("{workload} on {system}: {nodes}, {clients}, {limit} of {faults}, seed {seed}")
+}
+
+fn seconds(t: Nanos) -> f64 {
+    t as f64 / 1e9
 }

@@ -5,66 +5,46 @@
 
 mod check;
 mod cli;
-mod clock;
-mod cluster;
-mod config;
-mod controller;
-mod converging;
 mod convert;
 mod exit;
-mod failure;
-mod faults;
 mod github;
 mod input;
 mod interrupts;
 mod jepsen_store;
-mod journal;
-mod judge;
-mod junit;
-mod limits;
-mod lines;
 mod list;
 mod live;
 mod manual;
 mod matrix;
 mod out_of_memory;
-mod own;
-mod panics;
-mod record;
 mod repeat;
 mod report;
-mod rlimits;
 mod run;
 mod serve;
-mod store;
 mod unpack;
 mod verify;
-mod watch;
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use anstream::ColorChoice;
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use tribunal::{own, panics, rlimits};
 
 use cli::{Cli, Color, Verb};
 
 fn main() -> ExitCode {
-    own::take_name();
+    own::is_tribunal();
     rlimits::survive_full_files();
-    let typed = match config::typed(std::env::args_os()) {
-        Ok(typed) => typed,
-        Err(error) => return exit::usage(error),
-    };
-    match Cli::try_parse_from(&typed) {
-        Ok(mut cli) => {
-            if let Verb::Run(args) = &mut cli.verb {
-                args.typed = typed[1..].iter().map(|word| word.to_string_lossy().into_owned()).collect();
-            }
+    let typed = Cli::command().try_get_matches().and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut Cli::command()))?;
+        Ok((cli, matches))
+    });
+    match typed {
+        Ok((cli, matches)) => {
             colours(cli.color);
             exit::ASCII.store(cli.ascii, Ordering::Relaxed);
-            panics::caught(|| dispatch(cli.verb)).unwrap_or_else(exit::harness)
+            panics::caught(|| dispatch(cli.verb, &matches)).unwrap_or_else(exit::harness)
         }
         Err(error) => {
             // What was typed is in it, and a shell may have typed the names of a stranger's files.
@@ -91,10 +71,9 @@ fn colours(wanted: Color) {
     .write_global();
 }
 
-fn dispatch(verb: Verb) -> ExitCode {
+fn dispatch(verb: Verb, matches: &ArgMatches) -> ExitCode {
     match verb {
-        Verb::Run(args) if args.repeat > 1 => repeat::run(&args),
-        Verb::Run(args) => run::run(&args),
+        Verb::Run(args) => run::run(&args, matches.subcommand_matches("run").expect("it is the verb")),
         Verb::Check(args) => check::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Report(args) => report::run(&args),
@@ -104,7 +83,10 @@ fn dispatch(verb: Verb) -> ExitCode {
         Verb::Completions(args) => manual::completions(&args),
         Verb::Man(args) => manual::man(&args),
         Verb::Convert(args) => convert::run(&args),
-        Verb::Node(node) => node.run(),
-        Verb::Guard => cluster::guard::main(),
+        Verb::Node(node) => ExitCode::from(node.run()),
+        Verb::Guard => {
+            tribunal::serve_guard();
+            ExitCode::SUCCESS
+        }
     }
 }

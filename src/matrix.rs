@@ -26,7 +26,7 @@ use tribunal_reports::files::{self, Durable};
 use tribunal_reports::html::matrix_page;
 use tribunal_reports::judgement::RunOutcome;
 use tribunal_reports::matrix::words::{
-    besides, conclusion, frequent, interval, median_ops, median_time, rate,
+    besides, command, conclusion, frequent, interval, median_ops, median_time, rate,
 };
 use tribunal_reports::matrix::{self, Finding, Matrix, Row};
 use tribunal_reports::run_dir::load_json;
@@ -36,7 +36,9 @@ use tribunal_reports::wording::{count, counted, elide, millis};
 use crate::cli::parse_duration;
 use crate::interrupts::Interrupts;
 use crate::list::table;
-use crate::{exit, own};
+use tribunal::own;
+
+use crate::exit;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -112,7 +114,7 @@ fn planned(args: &Args) -> Result<String> {
         .iter()
         .map(|row| {
             let kind = if row.is_correct() { "correct" } else { "buggy" };
-            [kind.into(), row.name(), row.workload.clone(), row.args.join(" ")]
+            [kind.into(), row.name(), row.workload.clone(), command(row)]
         })
         .collect();
     Ok(format!("{}{}\n", table(&rows), length(&matrix, matrix.rows.len() * matrix.seeds as usize, args.jobs)))
@@ -154,6 +156,11 @@ impl Session {
             let matrix: Matrix = load_json(&path, matrix::SCHEMA_VERSION).with_context(|| {
                 format!("--resume: {}: expected the directory of a matrix", dir.display())
             })?;
+            ensure!(
+                matrix.schema_version == matrix::SCHEMA_VERSION,
+                "--resume: {}: it was begun by an older tribunal, and cannot go on",
+                dir.display()
+            );
             let session = Session { dir: dir.canonicalize()?, matrix };
             session.save()?; // by today's words
             return Ok(session);
@@ -204,8 +211,7 @@ impl Session {
                 let Some(task) = due.pop_front() else { break };
                 let child = child::Child {
                     dir: self.dir.clone(),
-                    args: child::arguments(&self.matrix.rows[task.row], task.seed, &self.dir),
-                    workload: self.matrix.rows[task.row].workload.clone(),
+                    spec: child::trial(&self.matrix.rows[task.row], task.seed, &self.dir),
                     seed: task.seed,
                     patience: Duration::from_millis(self.matrix.budget_ms) + child::PATIENCE,
                 };

@@ -10,20 +10,21 @@ use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid, getppid};
 use tokio::process::Command;
-use tribunal_reports::run_info::without_flags;
 
-use crate::cli::RunArgs;
+use tribunal::own;
+
+use crate::cli::Run;
+use crate::exit;
 use crate::interrupts::Interrupts;
-use crate::{exit, own};
 
 /// Makes the runs, and exits with the worst of what they came to.
-pub(crate) fn run(args: &RunArgs) -> ExitCode {
+pub(crate) fn run(run: &Run) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let codes =
-        runtime.context("cannot start").and_then(|runtime| runtime.block_on(all(args)).context("--repeat"));
+        runtime.context("cannot start").and_then(|runtime| runtime.block_on(all(run)).context("--repeat"));
     match codes {
         Ok(runs) => {
-            exit::complain(&runs.tally(args.repeat).to_string());
+            exit::complain(&runs.tally(run.show.repeat).to_string());
             ExitCode::from(runs.exit_code())
         }
         Err(error) => exit::harness(error),
@@ -39,20 +40,21 @@ struct Runs {
     interrupted: bool,
 }
 
-async fn all(args: &RunArgs) -> Result<Runs> {
+async fn all(run: &Run) -> Result<Runs> {
     let mut interrupts = Interrupts::listen()?;
-    let words = without_flags(&args.typed, &["--repeat", "--seed"]);
-    let first = args.seed.unwrap_or_else(|| u64::from(rand::random::<u16>()));
+    let Run { spec, show } = run;
+    let first = spec.seed.unwrap_or_else(|| u64::from(rand::random::<u16>()));
     let mut codes = Vec::new();
     let mut interrupted = false;
-    for nth in 0..args.repeat {
+    for nth in 0..show.repeat {
         let seed = first.wrapping_add(u64::from(nth));
-        if !args.quiet {
-            exit::complain(&format!("run {} of {}, seed {seed}", nth + 1, args.repeat));
+        if !show.quiet {
+            exit::complain(&format!("run {} of {}, seed {seed}", nth + 1, show.repeat));
         }
-        let mut command = Command::from(own::command()?);
+        let words = spec.clone().with(|spec| spec.seed = Some(seed)).words().into_iter().chain(show.words());
+        let mut command = Command::from(own::command(words)?);
         // In a group of its own: Ctrl-C reaches it once, through us.
-        command.args(&words).arg(format!("--seed={seed}")).process_group(0).kill_on_drop(true);
+        command.process_group(0).kill_on_drop(true);
         let parent = getpid();
         // SAFETY: between fork and exec only async-signal-safe calls are made: prctl and getppid.
         unsafe {
@@ -81,7 +83,7 @@ async fn all(args: &RunArgs) -> Result<Runs> {
             break;
         }
     }
-    let interrupted = interrupted && codes.len() < args.repeat as usize;
+    let interrupted = interrupted && codes.len() < show.repeat as usize;
     Ok(Runs { codes, interrupted })
 }
 

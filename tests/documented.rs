@@ -75,7 +75,7 @@ fn clone() -> tempfile::TempDir {
     let examples = Path::new(ROOT).join("examples");
     std::os::unix::fs::symlink(examples, dir.path().join("examples")).expect("a link");
     let run =
-        "run register --nodes 3 --time-limit 1s --rate full --nemesis none --seed 1 --quiet --progress none";
+        "run register --nodes 3 --time-limit 3s --rate full --nemesis none --seed 1 --quiet --progress none";
     Ended::of(tribunal(run.split(' ')).current_dir(dir.path()).output().unwrap()).expect(0);
     dir
 }

@@ -48,7 +48,7 @@ pub(crate) fn start(closing: CancellationToken) -> io::Result<Handle> {
         let _ = ready.send(Ok(runtime.handle().clone()));
         runtime.block_on(closing.run_until_cancelled(stay_awake()));
     };
-    thread::Builder::new().name("proxy".into()).spawn(carry)?;
+    thread::Builder::new().name("tribunal-proxy".into()).spawn(carry)?;
     let handle = awaited.recv().map_err(io::Error::other)??;
     // What blocks has a thread from the beginning, so that it can wait for it when no other is to be had. The runtime would
     // panic if it had none; so one is tried.

@@ -11,7 +11,11 @@
 mod quota;
 mod stutter;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use rand::RngExt;
 use tokio::sync::Mutex;
@@ -62,7 +66,10 @@ impl Starved {
         marks: Arc<Mutex<Marks>>,
         percent: u8,
     ) -> Result<Starved, String> {
-        let name = format!("tribunal-{}-{node}-cpu", std::process::id());
+        // Two trials of one process may starve nodes of the same name.
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let (own, nth) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let name = format!("tribunal-{own}-{nth}-{node}-cpu");
         let Ok(quota) = Quota::make(&name, nodes.pid(node), |path| nodes.cgroup(path, true)) else {
             return Ok(Starved(Way::Stutter(Stutter::begin(node, nodes, marks, percent))));
         };

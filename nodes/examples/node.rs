@@ -12,5 +12,5 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    Cli::parse().node.run()
+    ExitCode::from(Cli::parse().node.run())
 }

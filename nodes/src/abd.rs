@@ -40,7 +40,7 @@ pub enum Bug {
 }
 
 impl rpc::NodeArgs<Bug> {
-    pub(crate) fn run(self) -> std::process::ExitCode {
+    pub(crate) fn run(self) -> u8 {
         let writes_back = !self.bugs.contains(&Bug::NoWriteBack);
         rpc::run(self.place, move |peers, data| Abd::open(peers, data, writes_back))
     }

@@ -29,7 +29,6 @@ mod store;
 
 use std::io;
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -74,7 +73,7 @@ pub struct Options {
 }
 
 impl rpc::NodeArgs<Bug, Options> {
-    pub(crate) fn run(self) -> ExitCode {
+    pub(crate) fn run(self) -> u8 {
         rpc::run(self.place, |peers, data| Gossip::open(peers, data, self.options.byzantine, self.bugs))
     }
 }

@@ -38,7 +38,9 @@ mod wal;
 pub mod wire;
 pub mod zab;
 
-use std::process::ExitCode;
+use std::ffi::OsString;
+
+use clap::Parser;
 
 pub use self::bug::Mistake;
 use self::process::Place;
@@ -71,9 +73,42 @@ pub enum NodeCommand {
     TwoPhaseCommit(Place),
 }
 
+/// The words of one node: `raft --id n1 ...`.
+#[derive(clap::Parser)]
+#[command(name = "node", no_binary_name = true)]
+struct Line {
+    #[command(subcommand)]
+    node: NodeCommand,
+}
+
+/// Runs the node that these words describe until it is told to stop. Gives its exit code: 3 if it failed, 64 if it makes no sense
+/// of the words.
+pub fn run(words: &[OsString]) -> u8 {
+    match Line::try_parse_from(words) {
+        Ok(line) => line.node.run(),
+        Err(error) => {
+            let _ = error.print(); // nobody reads it
+            64
+        }
+    }
+}
+
+/// Whether a node makes sense of these words.
+///
+/// # Errors
+/// What it does not know, or expects instead.
+pub fn understands(words: &[OsString]) -> Result<(), String> {
+    let Err(error) = Line::try_parse_from(words) else { return Ok(()) };
+    let text = error.render().to_string();
+    let is_about_the_error =
+        |line: &&str| !line.starts_with("Usage:") && !line.starts_with("For more information");
+    let lines = text.lines().map(str::trim).take_while(is_about_the_error).filter(|line| !line.is_empty());
+    Err(lines.collect::<Vec<_>>().join(" ").replacen("error: ", "", 1))
+}
+
 impl NodeCommand {
     /// Runs the node until it is told to stop; the code says how it ended.
-    pub fn run(self) -> ExitCode {
+    pub fn run(self) -> u8 {
         match self {
             NodeCommand::Raft(args) => args.run::<raft::core::Core>(),
             NodeCommand::Paxos(args) => args.run::<paxos::core::Core>(),

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use futures_util::future::LocalBoxFuture;
 use tokio::signal::unix::{SignalKind, signal};
@@ -59,7 +58,7 @@ pub(crate) type Shutdown = LocalBoxFuture<'static, ()>;
 
 /// Runs a node until SIGTERM or SIGINT, then gives 0; 3 if it could not start or go on, with a line on standard error that
 /// says why.
-pub(crate) fn run<E: Display>(serve: impl AsyncFnOnce(Shutdown) -> Result<(), E>) -> ExitCode {
+pub(crate) fn run<E: Display>(serve: impl AsyncFnOnce(Shutdown) -> Result<(), E>) -> u8 {
     let prepared = || -> std::io::Result<_> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let entered = runtime.enter();
@@ -76,10 +75,10 @@ pub(crate) fn run<E: Display>(serve: impl AsyncFnOnce(Shutdown) -> Result<(), E>
         Err(error) => Err(error.to_string()),
     };
     match served {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             log(format_args!("error: {error}"));
-            ExitCode::from(3)
+            3
         }
     }
 }

@@ -19,7 +19,6 @@ mod peers;
 pub(crate) mod stage;
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io};
@@ -74,7 +73,7 @@ pub(crate) trait Service: Send + Sync + Sized + 'static {
 pub(crate) fn run<S: Service>(
     place: Place,
     open: impl FnOnce(Peers<S::Ask, S::Answer>, &Path) -> io::Result<S>,
-) -> ExitCode {
+) -> u8 {
     process::run(async |shutdown| serve(place, open, shutdown).await)
 }
 

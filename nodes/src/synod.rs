@@ -39,7 +39,6 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -82,7 +81,7 @@ pub enum Bug {
 }
 
 impl rpc::NodeArgs<Bug> {
-    pub(crate) fn run(self) -> ExitCode {
+    pub(crate) fn run(self) -> u8 {
         rpc::run(self.place, |peers, data| Synod::open(peers, data, self.bugs))
     }
 }

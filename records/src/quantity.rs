@@ -122,13 +122,13 @@ impl FromStr for Size {
 impl Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, shift) =
-            UNITS.into_iter().find(|(_, shift)| self.0 % (1 << shift) == 0).expect("B divides");
+            UNITS.into_iter().find(|(_, shift)| self.0.is_multiple_of(1 << shift)).expect("B divides");
         write!(f, "{}{unit}", self.0 >> shift)
     }
 }
 
 /// The longest duration: longer than any run, and short enough to be added to any time.
-const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
+pub const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
 
 /// A duration with its unit, such as `300ms`, `30s` or `2m`; not zero, and no more than a year.
 ///
@@ -142,6 +142,30 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         Ok(duration) => Ok(duration),
         Err(_) => Err("expected a duration with its unit, such as 500ms, 30s or 2m".into()),
     }
+}
+
+/// What may be counted in a trial: keys, and operations on one of them.
+pub const COUNTS: RangeInclusive<usize> = 1..=1_000_000;
+
+/// A number within [`COUNTS`].
+///
+/// # Errors
+/// What was expected.
+pub fn parse_count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| COUNTS.contains(count));
+    count.ok_or_else(|| format!("expected a whole number from {} to {}", COUNTS.start(), COUNTS.end()))
+}
+
+/// What a share may be.
+pub const SHARES: RangeInclusive<f64> = 0.0..=1.0;
+
+/// A number within [`SHARES`].
+///
+/// # Errors
+/// What was expected.
+pub fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| SHARES.contains(share));
+    share.ok_or_else(|| "expected a share of the operations, from 0 to 1, such as 0.9".into())
 }
 
 /// The text of a duration as one word, such as `1m30s`.
@@ -235,6 +259,17 @@ mod tests {
         for wrong in ["0", "-1", "1e-300", "0.0009", "1e300", "inf", "NaN", "fast"] {
             let error = wrong.parse::<Rate>().expect_err(wrong);
             assert!(error.contains("from 0.001 to 1000000000"), "{error}");
+        }
+    }
+
+    #[test]
+    fn counts_and_shares_have_a_range() {
+        for wrong in ["0", "-1", "1000001", "18446744073709551616", "1.5"] {
+            let error = parse_count(wrong).expect_err(wrong);
+            assert_eq!(error, "expected a whole number from 1 to 1000000");
+        }
+        for wrong in ["NaN", "-0.1", "1.1", "inf"] {
+            assert!(parse_share(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -4,7 +4,10 @@
 //! JSON that holds it, its place in run.json, and [`TrialSpec::words`], the command that runs it, all spell them the same
 //! way, because they all come from the names of the fields here.
 
+use std::ffi::OsString;
 use std::fmt::{self, Display};
+use std::ops::RangeInclusive;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,7 +16,8 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::quantity::{Concurrency, Rate, Size, duration};
+use crate::path;
+use crate::quantity::{COUNTS, Concurrency, DURATION_MAX, Rate, SHARES, Size, duration};
 
 /// The version of the shape of [`TrialSpec`]. It grows when a field changes its meaning, not when one is added.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -63,6 +67,7 @@ pub struct TrialSpec {
     #[serde(with = "duration")]
     pub nemesis_interval: Duration,
     /// A file that says which faults come when, instead of `nemesis`: a schedule, or the faults.jsonl of a run.
+    #[serde(with = "path::optional")]
     pub schedule: Option<PathBuf>,
     /// The only partition, instead of `nemesis`.
     pub grudge: Option<String>,
@@ -81,6 +86,7 @@ pub struct TrialSpec {
     /// Whether the run goes on to its time limit after a violation was proved.
     pub no_fail_fast: bool,
     /// The directory that run directories are made in.
+    #[serde(with = "path")]
     pub store: PathBuf,
     /// How long the check may take.
     #[serde(with = "duration")]
@@ -127,8 +133,11 @@ impl Default for TrialSpec {
     }
 }
 
-/// The keys that say which faults come: each stands in the place of the others.
-pub const FAULT_KEYS: [&str; 3] = ["nemesis", "schedule", "grudge"];
+/// How many nodes a cluster may have.
+pub const NODES: RangeInclusive<u8> = 1..=25;
+
+/// The longest wait for one answer: the end of a run may have to wait as long.
+pub const OP_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 
 impl TrialSpec {
     /// A trial of the default system by this workload; all else as in [`TrialSpec::default`].
@@ -150,6 +159,49 @@ impl TrialSpec {
         self
     }
 
+    /// Whether every value is one that a trial can have. Names are looked up by the trial itself.
+    ///
+    /// # Errors
+    /// The key, and what was expected of its value.
+    pub fn validate(&self) -> Result<(), String> {
+        let usual = TrialSpec::default();
+        let is_share = |share: Option<f64>| share.is_none_or(|share| SHARES.contains(&share));
+        let is_time = |time: Duration| !time.is_zero() && time <= DURATION_MAX;
+        let has_own_faults = self.nemesis != usual.nemesis;
+        let among = |range: &RangeInclusive<usize>| format!("expected {} to {}", range.start(), range.end());
+        let share = || "expected a share from 0 to 1".to_string();
+        let time = || "expected more than nothing and at most a year".to_string();
+        let (keys, nodes) = (among(&COUNTS), format!("expected {} to {}", NODES.start(), NODES.end()));
+        let rules = [
+            ("workload", !self.workload.is_empty(), "expected the name of a workload".into()),
+            ("nodes", NODES.contains(&self.nodes), nodes),
+            ("keys", COUNTS.contains(&self.keys), keys.clone()),
+            ("ops-per-key", COUNTS.contains(&self.ops_per_key), keys),
+            ("reads", is_share(self.reads), share()),
+            ("availability", is_share(self.availability), share()),
+            ("time-limit", is_time(self.time_limit), time()),
+            ("settle", is_time(self.settle), time()),
+            ("nemesis-interval", is_time(self.nemesis_interval), time()),
+            ("check-time-limit", is_time(self.check_time_limit), time()),
+            (
+                "op-timeout",
+                is_time(self.op_timeout) && self.op_timeout <= OP_TIMEOUT_MAX,
+                "expected at most 10m".into(),
+            ),
+            ("disk-size", self.disk_size.0 > 0, "expected more than nothing".into()),
+            ("check-memory-limit", self.check_memory_limit.0 > 0, "expected more than nothing".into()),
+            ("schedule", self.schedule.is_none() || !has_own_faults, "it takes the place of nemesis".into()),
+            (
+                "schedule",
+                self.schedule.is_none() || self.grudge.is_none(),
+                "it takes the place of grudge".into(),
+            ),
+            ("grudge", self.grudge.is_none() || !has_own_faults, "it takes the place of nemesis".into()),
+        ];
+        let broken = rules.into_iter().find(|(_, holds, _)| !holds);
+        broken.map_or(Ok(()), |(key, _, expected)| Err(format!("{key}: {expected}")))
+    }
+
     /// The keys with their values. Those of `None` are null.
     pub fn to_map(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {
@@ -159,34 +211,40 @@ impl TrialSpec {
     }
 
     /// The words after `tribunal` of the command that runs this trial; what is as by default is left out.
-    pub fn words(&self) -> Vec<String> {
-        let usual = TrialSpec::default().to_map();
-        let mut words = vec!["run".to_string(), self.workload.clone()];
-        let changed = self.to_map().into_iter().filter(|(key, value)| usual.get(key) != Some(value));
-        for (key, value) in changed.filter(|(key, _)| key != "workload" && key != "schema-version") {
-            let values = match value {
-                Value::Array(values) => values,
-                value => vec![value],
-            };
-            for value in values {
-                words.extend(flag(&key, value));
-            }
-        }
-        words
+    pub fn words(&self) -> Vec<OsString> {
+        let mut keys = self.to_map();
+        ["workload", "schema-version"].iter().for_each(|key| drop(keys.remove(*key)));
+        let words = ["run".into(), self.workload.clone().into()].into_iter();
+        words.chain(flags(keys, &TrialSpec::default().to_map())).collect()
     }
 }
 
+/// The flags of some keys with their values; those whose values are the usual ones are left out.
+pub fn flags(keys: Map<String, Value>, usual: &Map<String, Value>) -> Vec<OsString> {
+    let changed = keys.into_iter().filter(|(key, value)| usual.get(key) != Some(value));
+    let each = changed.flat_map(|(key, value)| {
+        let values = match value {
+            Value::Array(values) => values,
+            value => vec![value],
+        };
+        values.into_iter().flat_map(move |value| flag(&key, value))
+    });
+    each.collect()
+}
+
 /// A flag with its value: two words, or one where the value could be taken for a flag.
-fn flag(key: &str, value: Value) -> Vec<String> {
-    let value = match value {
-        Value::Bool(true) => return vec![format!("--{key}")],
-        Value::String(text) => text,
-        other => other.to_string(),
-    };
-    match value.starts_with('-') || value.is_empty() {
-        true => vec![format!("--{key}={value}")],
-        false => vec![format!("--{key}"), value],
+fn flag(key: &str, value: Value) -> Vec<OsString> {
+    let mut flag = OsString::from(format!("--{key}"));
+    if value == Value::Bool(true) {
+        return vec![flag];
     }
+    let value = path::word(value);
+    if !value.is_empty() && !value.as_bytes().starts_with(b"-") {
+        return vec![flag, value];
+    }
+    flag.push("=");
+    flag.push(value);
+    vec![flag]
 }
 
 fn known_version<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
@@ -292,10 +350,13 @@ choice! {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStringExt;
+
     use super::*;
 
     fn words(spec: &TrialSpec) -> String {
-        spec.words().join(" ")
+        spec.words().join(OsStr::new(" ")).into_string().unwrap()
     }
 
     #[test]
@@ -330,6 +391,10 @@ mod tests {
         let text = serde_json::to_string(&spec).unwrap();
         assert_eq!(serde_json::from_str::<TrialSpec>(&text).unwrap(), spec);
         assert_eq!(serde_json::from_str::<TrialSpec>("{}").unwrap(), TrialSpec::default());
+        let odd = spec.with(|spec| spec.store = OsString::from_vec(b"a\xff".into()).into());
+        let text = serde_json::to_string(&odd).unwrap();
+        assert_eq!(serde_json::from_str::<TrialSpec>(&text).unwrap(), odd);
+        assert!(odd.words().contains(&OsString::from_vec(b"a\xff".into())));
     }
 
     #[test]
@@ -337,6 +402,20 @@ mod tests {
         let text = r#"{"nemesis": ["kill", "pause"], "bug": "a", "nodes": 3, "rate": 0.5, "concurrency": 4}"#;
         let spec: TrialSpec = serde_json::from_str(text).unwrap();
         assert_eq!(words(&spec), "run  --bug a --concurrency 4 --nemesis kill,pause --nodes 3 --rate 0.5");
+    }
+
+    #[test]
+    fn what_no_trial_can_have_is_refused() {
+        let why =
+            |change: fn(&mut TrialSpec)| TrialSpec::new("register").with(change).validate().unwrap_err();
+        assert_eq!(TrialSpec::new("register").validate(), Ok(()));
+        assert_eq!(why(|spec| spec.workload.clear()), "workload: expected the name of a workload");
+        assert_eq!(why(|spec| spec.nodes = 26), "nodes: expected 1 to 25");
+        assert_eq!(why(|spec| spec.keys = 0), "keys: expected 1 to 1000000");
+        assert_eq!(why(|spec| spec.reads = Some(f64::NAN)), "reads: expected a share from 0 to 1");
+        assert_eq!(why(|spec| spec.op_timeout *= 601), "op-timeout: expected at most 10m");
+        let both = |spec: &mut TrialSpec| (spec.nemesis, spec.grudge) = ("kill".into(), Some("n1|n2".into()));
+        assert_eq!(why(both), "grudge: it takes the place of nemesis");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use tribunal_records::TrialSpec;
 
 use crate::faults::Fault;
 use crate::judgement::{Judgement, RunOutcome};
@@ -29,7 +30,7 @@ use crate::run_info::{RunInfo, Tool};
 pub use markdown::render as markdown;
 
 /// The version of the shape of `matrix.json`. It grows when a field changes its meaning, not when one is added.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// The contents of `matrix.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -61,8 +62,8 @@ pub struct Row {
     pub workload: String,
     /// The faults, as on the command line; `default`: those of `tribunal run`.
     pub nemesis: String,
-    /// The flags beyond the defaults of `tribunal run` that the flaw takes.
-    pub args: Vec<String>,
+    /// The trial, but for its seed and the directory of its runs.
+    pub spec: TrialSpec,
     /// The runs, by their seeds.
     pub runs: Vec<Finding>,
     /// What they come to.

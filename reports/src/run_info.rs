@@ -3,8 +3,12 @@
 //! The controller writes it once when the run starts and once more when it ends. What is known only at the end is
 //! an `Option` or an empty list, so that the run directory of a controller that was killed can still be read.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
 use serde::{Deserialize, Serialize};
 use tribunal_checker::op::{Nanos, Value};
+use tribunal_records::TrialSpec;
 
 use crate::judgement::HarnessFailure;
 use crate::wording::is_unseen;
@@ -21,8 +25,11 @@ pub struct RunInfo {
     pub schema_version: u32,
     /// The program that ran it.
     pub tool: Tool,
-    /// The command line as it was typed, without the program's own name.
+    /// The command line, without the program's own name.
     pub args: Vec<String>,
+    /// The trial that was run; `None`: no run of ours, or one of before this was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spec: Option<TrialSpec>,
     /// The name of the workload.
     pub workload: String,
     /// The name of the system under test.
@@ -186,68 +193,55 @@ impl RunInfo {
 
     /// The command that runs the same again, with the seed made explicit. Timing is not repeated.
     pub fn rerun_command(&self) -> String {
-        self.command(&[]).join(" ")
+        match &self.spec {
+            Some(spec) => command(spec.words()),
+            None => command(self.args.iter().map(OsString::from)),
+        }
     }
 
-    /// The command that runs the same again with the faults that `record`, a faults.jsonl, tells.
+    /// The command that runs the same again with the faults that `record`, a faults.jsonl, gives.
     pub fn replay_command(&self, record: &str) -> String {
-        let mut words = self.command(&FAULT_FLAGS);
-        words.push(format!("--schedule {}", shell_quoted(record)));
-        words.join(" ")
-    }
-
-    /// The words of the command without these flags, which have a value, nor those that only say how much is shown.
-    fn command(&self, without: &[&str]) -> Vec<String> {
-        let without: Vec<&str> = without.iter().chain(&HOW_SHOWN_FLAGS).copied().collect();
-        let mut args = without_flags(&self.args, &without);
-        args.retain(|arg| !SHOWN_FLAGS.contains(&arg.as_str()));
-        let mut words = vec!["tribunal".to_string()];
-        words.extend(args.iter().map(|arg| shell_quoted(arg)));
-        if !self.args.iter().any(|arg| arg == "--seed" || arg.starts_with("--seed=")) {
-            words.push(format!("--seed {}", self.seed));
+        match &self.spec {
+            Some(spec) => command(spec.clone().replaying(record).words()),
+            None => format!("{} --schedule {}", self.rerun_command(), shell_quoted(record)),
         }
-        words
     }
 }
 
-/// What says which faults come; a schedule stands in the place of all of them.
-const FAULT_FLAGS: [&str; 4] = ["--nemesis", "--nemesis-interval", "--grudge", "--schedule"];
-
-/// What says how something is shown, with a value.
-const HOW_SHOWN_FLAGS: [&str; 3] = ["--progress", "--format", "--color"];
-
-/// Words of a command line without those flags, each of which has a value.
-pub fn without_flags(args: &[String], without: &[&str]) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        match arg.split_once('=') {
-            _ if without.contains(&arg.as_str()) => drop(args.next()),
-            Some((flag, _)) if without.contains(&flag) => {}
-            _ => words.push(arg.clone()),
-        }
-    }
-    words
+/// A command of `tribunal` as a shell reads it.
+pub(crate) fn command(words: impl IntoIterator<Item = OsString>) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| quoted(&word)).collect();
+    format!("tribunal {}", words.join(" "))
 }
-
-/// What says how much is shown.
-const SHOWN_FLAGS: [&str; 5] = ["-q", "--quiet", "-v", "--verbose", "--ascii"];
 
 /// A word as a shell reads it back, in quotes only where it needs them; what cannot be seen is written as its bytes.
 pub(crate) fn shell_quoted(word: &str) -> String {
+    quoted(OsStr::new(word))
+}
+
+fn quoted(word: &OsStr) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_string();
+    let text = word.to_str().filter(|text| !text.chars().any(is_unseen));
+    match text {
+        Some(text) if !text.is_empty() && text.chars().all(plain) => text.to_string(),
+        Some(text) => format!("'{}'", text.replace('\'', r"'\''")),
+        None => {
+            let chunks = word.as_bytes().utf8_chunks();
+            let escaped = chunks.flat_map(|chunk| {
+                let seen = chunk.valid().chars().map(|c| match c {
+                    c if is_unseen(c) => in_bytes(c.to_string().as_bytes()),
+                    '\'' | '\\' => format!("\\{c}"),
+                    c => c.to_string(),
+                });
+                seen.chain([in_bytes(chunk.invalid())])
+            });
+            format!("$'{}'", escaped.collect::<String>())
+        }
     }
-    if !word.chars().any(is_unseen) {
-        return format!("'{}'", word.replace('\'', r"'\''"));
-    }
-    let escaped = word.chars().map(|c| match c {
-        c if is_unseen(c) => c.to_string().bytes().map(|byte| format!("\\x{byte:02x}")).collect(),
-        '\'' | '\\' => format!("\\{c}"),
-        c => c.to_string(),
-    });
-    format!("$'{}'", escaped.collect::<String>())
+}
+
+fn in_bytes(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -255,23 +249,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rerun_command_names_the_seed_once() {
-        let mut info = RunInfo { args: vec!["run".into(), "register".into()], seed: 7, ..RunInfo::default() };
-        assert_eq!(info.rerun_command(), "tribunal run register --seed 7");
-        info.args.push("--seed=7".into());
-        assert_eq!(info.rerun_command(), "tribunal run register --seed=7");
-        info.args.extend(["--quiet", "--progress", "none", "--keys", "3"].map(String::from));
-        assert_eq!(info.rerun_command(), "tribunal run register --seed=7 --keys 3");
-    }
-
-    #[test]
-    fn the_replay_command_has_one_source_of_faults() {
-        let args = "run register --nemesis kill --nodes 3 --nemesis-interval=1s --grudge n1|n2 --seed 7";
-        let info = RunInfo { args: args.split(' ').map(str::to_string).collect(), ..RunInfo::default() };
-        assert_eq!(
-            info.replay_command("a b/faults.jsonl"),
-            "tribunal run register --nodes 3 --seed 7 --schedule 'a b/faults.jsonl'"
-        );
+    fn a_run_can_be_had_again() {
+        let spec = TrialSpec::new("register").with(|spec| {
+            (spec.seed, spec.nodes, spec.nemesis) = (Some(7), 3, "kill,a b".into());
+        });
+        let info = RunInfo { spec: Some(spec), ..RunInfo::default() };
+        assert_eq!(info.rerun_command(), "tribunal run register --nemesis 'kill,a b' --nodes 3 --seed 7");
+        let replay = "tribunal run register --nodes 3 --schedule 'a b/faults.jsonl' --seed 7";
+        assert_eq!(info.replay_command("a b/faults.jsonl"), replay);
+        let old = RunInfo { args: vec!["run".into(), "queue".into()], ..RunInfo::default() };
+        assert_eq!(old.rerun_command(), "tribunal run queue");
     }
 
     #[test]
@@ -279,6 +266,7 @@ mod tests {
         assert_eq!(shell_quoted("60s"), "60s");
         assert_eq!(shell_quoted("it's $HOME"), r"'it'\''s $HOME'");
         assert_eq!(shell_quoted("it's \u{1b}[31m\u{202e}"), r"$'it\'s \x1b[31m\xe2\x80\xae'");
+        assert_eq!(quoted(OsStr::from_bytes(b"a\xffb")), r"$'a\xffb'");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use tribunal::record::tool;
 use tribunal_checker::formats::{self, Format};
 use tribunal_checker::history::History;
 use tribunal_checker::model::ModelKind;
@@ -15,8 +16,8 @@ use tribunal_reports::render::render_all;
 use tribunal_reports::run_dir::{RunDir, write_json, write_judgement};
 use tribunal_reports::run_info::{Ending, RunInfo, SCHEMA_VERSION};
 
+use super::typed;
 use crate::jepsen_store;
-use crate::record::{tool, typed};
 
 /// Makes the directory, before anything is judged.
 ///

@@ -22,7 +22,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 pub(crate) fn watch(live: Arc<Live>) {
     if stdin().is_terminal() {
         // Without a thread nobody listens: there is still SIGUSR1.
-        let _ = thread::Builder::new().name("keyboard".into()).spawn(move || listen(&live));
+        let _ = thread::Builder::new().name("tribunal-keyboard".into()).spawn(move || listen(&live));
     }
 }
 

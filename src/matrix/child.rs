@@ -1,5 +1,6 @@
 //! One run of a matrix: a `tribunal run` of its own, and what it left.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tribunal_reports::run_dir::{load_info, load_judgement};
 use tribunal_reports::runs;
 use tribunal_reports::wording::elide;
 
-use crate::own;
+use tribunal::{TrialSpec, own};
 
 /// How long a run may take beyond its budget, for its start, its check and its reports, before it counts as broken.
 pub(super) const PATIENCE: Duration = Duration::from_secs(300);
@@ -32,22 +33,15 @@ const RUNS: &str = "runs";
 pub(super) struct Child {
     /// The directory of the matrix.
     pub(super) dir: PathBuf,
-    /// [`arguments`]
-    pub(super) args: Vec<String>,
-    pub(super) workload: String,
+    /// [`trial`]
+    pub(super) spec: TrialSpec,
     pub(super) seed: u64,
     pub(super) patience: Duration,
 }
 
-/// The command line of one run of a row. It names the run: no two runs of a matrix have the same.
-pub(super) fn arguments(row: &Row, seed: u64, dir: &Path) -> Vec<String> {
-    let mut args = vec!["run".to_string(), row.workload.clone(), "--system".into(), row.system.clone()];
-    args.extend(row.bug.iter().flat_map(|bug| ["--bug".to_string(), bug.clone()]));
-    args.extend(row.args.iter().cloned());
-    args.extend(["--seed".into(), seed.to_string()]);
-    args.extend(["--store".into(), dir.join(RUNS).display().to_string()]);
-    args.extend(["--quiet", "--progress", "none"].map(String::from));
-    args
+/// The trial of one run of a row. No two runs of a matrix have the same.
+pub(super) fn trial(row: &Row, seed: u64, dir: &Path) -> TrialSpec {
+    row.spec.clone().with(|spec| (spec.seed, spec.store) = (Some(seed), dir.join(RUNS)))
 }
 
 impl Child {
@@ -56,9 +50,11 @@ impl Child {
     /// # Errors
     /// When the program cannot be started, or what it left cannot be read.
     pub(super) async fn run(self, stop: &CancellationToken) -> Result<Option<Finding>> {
-        let mut command = Command::from(own::command()?);
+        let words =
+            self.spec.words().into_iter().chain(["--quiet", "--progress", "none"].map(OsString::from));
+        let mut command = Command::from(own::command(words)?);
         // Out of reach of the terminal's Ctrl-C: it is told to end by us, once.
-        command.args(&self.args).process_group(0).kill_on_drop(true);
+        command.process_group(0).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let parent = getpid();
         // SAFETY: between fork and exec only async-signal-safe calls are made: prctl and getppid.
@@ -107,13 +103,13 @@ impl Child {
     fn left(&self) -> Result<Option<(String, Judgement)>> {
         let store = self.dir.join(RUNS);
         let Ok(paths) = runs::paths(&store) else { return Ok(None) }; // no store: it failed before it made one
-        for path in paths.iter().filter(|path| path.starts_with(&format!("{}/", self.workload))) {
+        for path in paths.iter().filter(|path| path.starts_with(&format!("{}/", self.spec.workload))) {
             let dir = store.join(path);
             if !dir.join("verdict.json").is_file() {
                 continue;
             }
             let info = load_info(&dir)?;
-            if info.args == self.args {
+            if info.spec.as_ref() == Some(&self.spec) {
                 return Ok(Some((format!("{RUNS}/{path}"), load_judgement(&dir)?)));
             }
         }

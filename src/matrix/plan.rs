@@ -4,12 +4,14 @@ use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
+use tribunal::TrialSpec;
+use tribunal::record::tool;
 use tribunal_reports::matrix::{Matrix, Row, SCHEMA_VERSION};
 use tribunal_systems::{Entry, Flaw, SYSTEMS, Switches};
+use tribunal_workloads::WORKLOADS;
 
 use super::Args;
 use crate::exit;
-use crate::record::tool;
 
 /// Half of a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -36,10 +38,11 @@ pub(super) fn of(args: &Args, tribunal: &Path) -> Result<Matrix> {
     };
     for system in &systems {
         for flaw in (system.flaws)().iter().filter(|flaw| wants(flaw)) {
-            flaws.extend(rows(system, flaw.workload, Some(flaw), &nemeses));
+            flaws.extend(rows(&flaw.trial(system.name), Some(flaw), &nemeses));
         }
-        for workload in system.holds {
-            correct.extend(rows(system, workload, None, &nemeses));
+        for workload in WORKLOADS.iter().filter(|workload| system.holds(workload)) {
+            let trial = TrialSpec::new(workload.name).with(|spec| spec.system = system.name.into());
+            correct.extend(rows(&trial, None, &nemeses));
         }
     }
     if let Some(bug) = args.bug.iter().find(|bug| flaws.iter().all(|row| row.bug.as_ref() != Some(bug))) {
@@ -52,9 +55,8 @@ pub(super) fn of(args: &Args, tribunal: &Path) -> Result<Matrix> {
     };
     flaws.retain(|_| wants_flaws);
     flaws.extend(correct.into_iter().filter(|_| wants_correct));
-    let budget = humantime::format_duration(args.budget).to_string().replace(' ', "");
     for row in &mut flaws {
-        row.args.extend(["--time-limit".into(), budget.clone()]);
+        row.spec.time_limit = args.budget;
         row.summarise();
     }
     ensure!(!flaws.is_empty(), "nothing to try: the systems that were asked for have none of it");
@@ -90,63 +92,60 @@ fn systems(args: &Args, tribunal: &Path) -> Result<Vec<&'static Entry>> {
     Ok(systems)
 }
 
-/// A row for every nemesis; only one where the flaw says itself which faults it takes.
-fn rows(system: &Entry, workload: &str, flaw: Option<&Flaw>, nemeses: &[String]) -> Vec<Row> {
-    let own: Vec<String> = flaw.map_or(&[][..], |flaw| flaw.args).iter().map(ToString::to_string).collect();
-    let named = own.iter().position(|arg| arg == "--nemesis").and_then(|at| own.get(at + 1).cloned());
-    let (nemeses, given) = match named {
-        Some(nemesis) => (vec![nemesis], true),
-        None => (nemeses.to_vec(), false),
+/// A row for every nemesis; only one where the trial says itself which faults it takes.
+fn rows(trial: &TrialSpec, flaw: Option<&Flaw>, nemeses: &[String]) -> Vec<Row> {
+    let has_own = trial.nemesis != TrialSpec::default().nemesis;
+    let nemeses = if has_own { std::slice::from_ref(&trial.nemesis) } else { nemeses };
+    let row = |nemesis: &String| Row {
+        system: trial.system.clone(),
+        bug: flaw.and_then(|flaw| flaw.bug.clone()),
+        rule: flaw.map(|flaw| flaw.rule.clone()),
+        workload: trial.workload.clone(),
+        nemesis: nemesis.clone(),
+        spec: match nemesis.as_str() {
+            DEFAULT => trial.clone(),
+            nemesis => trial.clone().with(|spec| spec.nemesis = nemesis.into()),
+        },
+        ..Row::default()
     };
-    let row = |nemesis: String| {
-        let mut args = own.clone();
-        if !given && nemesis != DEFAULT {
-            args.extend(["--nemesis".into(), nemesis.clone()]);
-        }
-        Row {
-            system: system.name.into(),
-            bug: flaw.and_then(|flaw| flaw.bug.clone()),
-            rule: flaw.map(|flaw| flaw.rule.clone()),
-            workload: workload.into(),
-            nemesis,
-            args,
-            ..Row::default()
-        }
-    };
-    nemeses.into_iter().map(row).collect()
+    nemeses.iter().map(row).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use tribunal_reports::matrix::words::command;
 
-    fn entry() -> &'static Entry {
-        tribunal_systems::find("raft").unwrap()
-    }
+    use super::*;
 
     #[test]
     fn every_nemesis_is_a_row_unless_the_flaw_names_its_own() {
         let nemeses = ["default".to_string(), "kill".to_string()];
         let flaw = Flaw::seeded("stale-read", "a rule", "register");
         let rows_of = |flaw: &Flaw| {
-            let rows = rows(entry(), "register", Some(flaw), &nemeses).into_iter();
-            rows.map(|row| (row.nemesis, row.args.join(" "))).collect::<Vec<_>>()
+            let rows = rows(&flaw.trial("raft"), Some(flaw), &nemeses).into_iter();
+            rows.map(|row| (row.nemesis.clone(), command(&row))).collect::<Vec<_>>()
         };
-        let expected = [("default".into(), String::new()), ("kill".into(), "--nemesis kill".into())];
+        let usual = "tribunal run register --bug stale-read";
+        let expected = [("default".into(), usual.into()), ("kill".into(), format!("{usual} --nemesis kill"))];
         assert_eq!(rows_of(&flaw), expected);
-        let expected = [("power".into(), "--nodes 3 --nemesis power".into())];
-        assert_eq!(rows_of(&flaw.with(&["--nodes", "3", "--nemesis", "power"])), expected);
+        let expected = [("power".into(), format!("{usual} --nemesis power --nodes 3"))];
+        assert_eq!(rows_of(&flaw.with(|spec| (spec.nodes, spec.nemesis) = (3, "power".into()))), expected);
     }
 
     #[test]
     fn every_flaw_is_looked_for_by_a_workload_that_there_is() {
         for system in SYSTEMS {
             let flaws = (system.flaws)();
-            let workloads = flaws.iter().map(|flaw| flaw.workload).chain(system.holds.iter().copied());
-            for workload in workloads {
-                assert!(tribunal_workloads::find(workload).is_some(), "{}: {workload}", system.name);
+            for flaw in &flaws {
+                assert!(
+                    tribunal_workloads::find(flaw.workload).is_some(),
+                    "{}: {}",
+                    system.name,
+                    flaw.workload
+                );
             }
-            assert!(!system.holds.is_empty() || !flaws.is_empty(), "{}: nothing is known of it", system.name);
+            let is_known = !flaws.is_empty() || WORKLOADS.iter().any(|workload| system.holds(workload));
+            assert!(is_known, "{}: nothing is known of it", system.name);
         }
     }
 }

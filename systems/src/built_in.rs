@@ -1,13 +1,16 @@
 //! The built-in systems, started from the tribunal executable itself: they share a command line and a wire, and differ in
 //! what they do with what they are told.
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tribunal_nodes::{Mistake, abd, gossip, paxos, raft, synod, zab};
+use tribunal_records::{Concurrency, Rate, TrialSpec};
 use tribunal_workloads::Client;
 
 use crate::framed::{self, FramedClient};
-use crate::{Answer, Command, Flaw, Operation, Place, Switches, System, Wiring};
+use crate::{Answer, Command, Direct, Flaw, Operation, Place, Switches, System, Unusable, Wiring};
 
 /// A built-in system.
 pub(crate) struct BuiltIn {
@@ -17,8 +20,23 @@ pub(crate) struct BuiltIn {
 
 impl BuiltIn {
     /// The one of that name, with these switches.
-    pub(crate) fn new(name: &'static str, switches: &Switches) -> Self {
-        BuiltIn { name, switches: switches.clone() }
+    ///
+    /// # Errors
+    /// When it has no such bug, or takes no such argument.
+    pub(crate) fn new(name: &'static str, switches: &Switches) -> Result<Self, Unusable> {
+        let system = BuiltIn { name, switches: switches.clone() };
+        let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let place = Place {
+            name: "n1".into(),
+            addresses: vec![nobody; system.ports().len()],
+            advertised: nobody,
+            peers: vec![("n2".into(), nobody)],
+            data: "data".into(),
+            dial: Arc::new(Direct),
+        };
+        // The word that the command begins with is `node`.
+        tribunal_nodes::understands(&system.command(&place).args[1..]).map_err(Unusable::Arguments)?;
+        Ok(system)
     }
 }
 
@@ -27,63 +45,42 @@ impl BuiltIn {
 pub(crate) fn raft() -> Vec<Flaw> {
     use raft::Bug;
     let flaw = |bug: &Bug| {
-        let (workload, args): (_, &'static [_]) = match bug {
-            Bug::AckBeforeFsync => ("register", &["--nemesis", "power"]),
-            Bug::TornTailKept => {
-                // Only what crosses a sector can be torn: that takes large batches. A snapshot begins a new log.
-                let full = &[
-                    "--nodes",
-                    "3",
-                    "--nemesis",
-                    "torn-write",
-                    "--nemesis-interval",
-                    "1s",
-                    "--rate",
-                    "full",
-                    "--concurrency",
-                    "10n",
-                    "--node-arg=--snapshot-every=1000000",
-                ];
-                ("counter", full)
-            }
-            Bug::MembershipTwoAtOnce => ("register", &["--nemesis", "membership"]),
+        let (workload, change): (_, fn(&mut TrialSpec)) = match bug {
+            Bug::AckBeforeFsync => ("register", |spec| spec.nemesis = "power".into()),
+            // Only what crosses a sector can be torn: that takes large batches. A snapshot begins a new log.
+            Bug::TornTailKept => ("counter", |spec| {
+                (spec.nodes, spec.rate, spec.concurrency) = (3, Rate::Full, Concurrency::PerNode(10));
+                (spec.nemesis, spec.nemesis_interval) = ("torn-write".into(), Duration::from_secs(1));
+                spec.node_arg = vec!["--snapshot-every=1000000".into()];
+            }),
+            Bug::MembershipTwoAtOnce => ("register", |spec| spec.nemesis = "membership".into()),
             // Two candidates of one term need a voter that starts again between them.
-            Bug::ForgetVote | Bug::ForgetTerm => (
-                "counter",
-                &["--nodes", "3", "--nemesis", "kill:bridge", "--node-arg=--election-timeout=400-800"],
-            ),
+            Bug::ForgetVote | Bug::ForgetTerm => ("counter", |spec| {
+                (spec.nodes, spec.nemesis) = (3, "kill:bridge".into());
+                spec.node_arg = vec!["--election-timeout=400-800".into()];
+            }),
             // The last entry counts only where nothing is under way.
-            Bug::ReuseIndexAfterRestart => ("counter", &["--nemesis", "kill:all+majority", "--rate", "100"]),
+            Bug::ReuseIndexAfterRestart => ("counter", |spec| {
+                (spec.nemesis, spec.rate) = ("kill:all+majority".into(), Rate::PerSecond(100.0));
+            }),
             // Figure 8 takes four leaders in a row that are cut off at the right moments, of which one has nothing to do.
-            Bug::CommitPriorTerm => (
-                "counter",
-                &[
-                    "--nodes",
-                    "3",
-                    "--nemesis",
-                    "partition:each-leader",
-                    "--rate",
-                    "60",
-                    "--reads",
-                    "0.8",
-                    "--op-timeout",
-                    "120ms",
-                    "--keys",
-                    "1",
-                    "--node-arg=--election-timeout=100-200",
-                ],
-            ),
+            Bug::CommitPriorTerm => ("counter", |spec| {
+                (spec.nodes, spec.keys, spec.rate) = (3, 1, Rate::PerSecond(60.0));
+                (spec.reads, spec.op_timeout) = (Some(0.8), Duration::from_millis(120));
+                spec.nemesis = "partition:each-leader".into();
+                spec.node_arg = vec!["--election-timeout=100-200".into()];
+            }),
             // One connection delivers in order.
-            Bug::TruncateUnconditionally => (
-                "counter",
-                &["--node-arg=--connections=3", "--nemesis", "kill,partition,degrade:jitter+uneven"],
-            ),
-            Bug::SnapshotLosesTail => ("counter", &["--node-arg=--snapshot-every=500"]),
-            Bug::ApplyTwiceOnRetry | Bug::NoStepDown => ("counter", &[]),
-            Bug::SkipPreviousEntryCheck => ("append", &[]),
-            _ => ("register", &[]),
+            Bug::TruncateUnconditionally => ("counter", |spec| {
+                spec.nemesis = "kill,partition,degrade:jitter+uneven".into();
+                spec.node_arg = vec!["--connections=3".into()];
+            }),
+            Bug::SnapshotLosesTail => ("counter", |spec| spec.node_arg = vec!["--snapshot-every=500".into()]),
+            Bug::ApplyTwiceOnRetry | Bug::NoStepDown => ("counter", |_| {}),
+            Bug::SkipPreviousEntryCheck => ("append", |_| {}),
+            _ => ("register", |_| {}),
         };
-        Flaw::seeded(bug.name(), bug.rule(), workload).with(args)
+        Flaw::seeded(bug.name(), bug.rule(), workload).with(change)
     };
     Bug::all().iter().map(flaw).collect()
 }
@@ -96,9 +93,8 @@ pub(crate) fn abd() -> Vec<Flaw> {
 /// Gossip is not linearizable by design; what it promises, to converge, its seeded mistakes break.
 pub(crate) fn gossip() -> Vec<Flaw> {
     let flaw = |bug: &gossip::Bug| match bug {
-        gossip::Bug::TrustEverybody => {
-            Flaw::seeded(bug.name(), bug.rule(), "broadcast").with(&["--node-arg=--byzantine=n5"])
-        }
+        gossip::Bug::TrustEverybody => Flaw::seeded(bug.name(), bug.rule(), "broadcast")
+            .with(|spec| spec.node_arg = vec!["--byzantine=n5".into()]),
         gossip::Bug::NoAntiEntropy => Flaw::seeded(bug.name(), bug.rule(), "broadcast"),
     };
     let design = Flaw::by_design("answers from what this node has heard: a read may be stale", "rw-register");
@@ -109,12 +105,14 @@ pub(crate) fn gossip() -> Vec<Flaw> {
 pub(crate) fn paxos() -> Vec<Flaw> {
     use paxos::Bug;
     let flaw = |bug: &Bug| {
-        let (workload, args): (_, &'static [_]) = match bug {
-            Bug::PromiseNotPersisted => ("counter", &["--nodes", "3", "--nemesis", "kill:bridge"]),
-            Bug::CountAcrossBallots | Bug::AcceptBelowPromise => ("counter", &[]),
-            _ => ("register", &[]),
+        let (workload, change): (_, fn(&mut TrialSpec)) = match bug {
+            Bug::PromiseNotPersisted => {
+                ("counter", |spec| (spec.nodes, spec.nemesis) = (3, "kill:bridge".into()))
+            }
+            Bug::CountAcrossBallots | Bug::AcceptBelowPromise => ("counter", |_| {}),
+            _ => ("register", |_| {}),
         };
-        Flaw::seeded(bug.name(), bug.rule(), workload).with(args)
+        Flaw::seeded(bug.name(), bug.rule(), workload).with(change)
     };
     Bug::all().iter().map(flaw).collect()
 }
@@ -216,10 +214,7 @@ impl System for BuiltIn {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::Direct;
 
     #[test]
     fn a_node_is_told_of_its_peers_by_their_proxies() {
@@ -228,7 +223,7 @@ mod tests {
             bugs: vec!["stale-read".into()],
             node_args: vec!["--heartbeat".into(), "20".into()],
         };
-        let command = BuiltIn::new("raft", &switches).command(&Place {
+        let command = BuiltIn::new("raft", &switches).unwrap().command(&Place {
             name: "n1".into(),
             addresses: vec!["127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()],
             advertised: "127.0.0.1:1".parse().unwrap(),

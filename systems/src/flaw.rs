@@ -1,11 +1,13 @@
 //! What is wrong with a system, and how a trial shows it: the rows of `tribunal matrix`.
 //!
-//! A flaw is a seeded mistake (`--bug NAME`), or a system that fails by its design. Its workload runs with the defaults of
-//! `tribunal run`, so that the matrix says what the defaults find; where a mistake can only show under a particular fault, its
-//! row names the flags.
+//! A flaw is a known bug (`--bug NAME`), or a system that fails by its design. Its workload runs with the defaults of
+//! `tribunal run`, so that the matrix says what the defaults find; where a bug can only show under a particular fault, its row
+//! changes the trial.
+
+use tribunal_records::TrialSpec;
 
 /// One flaw of a system.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Flaw {
     /// The name of the switch; `None`: the system as it is.
     pub bug: Option<String>,
@@ -13,23 +15,32 @@ pub struct Flaw {
     pub rule: String,
     /// The workload that shows it.
     pub workload: &'static str,
-    /// The flags of `tribunal run` that it takes beyond the defaults.
-    pub args: &'static [&'static str],
+    /// What the trial takes beyond the defaults.
+    pub change: fn(&mut TrialSpec),
 }
 
 impl Flaw {
-    /// A seeded mistake that the defaults show.
+    /// A known bug that the defaults show.
     pub fn seeded(bug: impl Into<String>, rule: impl Into<String>, workload: &'static str) -> Self {
-        Flaw { bug: Some(bug.into()), rule: rule.into(), workload, args: &[] }
+        Flaw { bug: Some(bug.into()), rule: rule.into(), workload, change: |_| {} }
     }
 
     /// A system that fails by its design.
     pub fn by_design(rule: impl Into<String>, workload: &'static str) -> Self {
-        Flaw { bug: None, rule: rule.into(), workload, args: &[] }
+        Flaw { bug: None, rule: rule.into(), workload, change: |_| {} }
     }
 
-    /// The same, shown with these flags.
-    pub fn with(self, args: &'static [&'static str]) -> Self {
-        Flaw { args, ..self }
+    /// The same, shown by a trial that is changed so.
+    pub fn with(self, change: fn(&mut TrialSpec)) -> Self {
+        Flaw { change, ..self }
+    }
+
+    /// The trial that shows it.
+    pub fn trial(&self, system: &str) -> TrialSpec {
+        TrialSpec::new(self.workload).with(|spec| {
+            spec.system = system.into();
+            spec.bug = self.bug.iter().cloned().collect();
+            (self.change)(spec);
+        })
     }
 }

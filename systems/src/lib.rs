@@ -18,7 +18,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tribunal_workloads::{Client, Entry as Workload};
+use tribunal_checker::op::F;
+use tribunal_workloads::{Client, Entry as Workload, Object, WORKLOADS};
 
 use built_in::BuiltIn;
 pub use door::{Dial, Direct, Door};
@@ -133,6 +134,7 @@ pub trait System: Send + Sync {
 }
 
 /// A system as the registry knows it.
+#[derive(Clone)]
 pub struct Entry {
     /// Its name on the command line.
     pub name: &'static str,
@@ -140,14 +142,23 @@ pub struct Entry {
     pub about: &'static str,
     /// Makes one, with the switches it is to be started with.
     pub make: fn(&Switches) -> Result<Box<dyn System>, Unusable>,
-    /// The workloads that have to find it linearizable, whatever the faults; empty where it fails by design.
-    pub holds: &'static [&'static str],
-    /// The workloads whose requests it answers; the others it cannot be asked.
-    pub answers: &'static [&'static str],
+    /// The workloads that have to find it linearizable, whatever the faults.
+    pub holds: Holds,
+    /// The operations that it answers: which workloads it can be asked follows.
+    pub answers: Operations,
     /// The models that cannot make sense of what it answers, though they fit the workload.
     pub not_by: &'static [&'static str],
     /// What is or can be switched to be wrong with it.
     pub flaws: fn() -> Vec<Flaw>,
+}
+
+/// What a system promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// Every workload that it answers finds it linearizable.
+    All,
+    /// These do; in all others it fails by design.
+    Only(&'static [&'static str]),
 }
 
 /// Why a system cannot be tried here, or not so.
@@ -161,6 +172,9 @@ pub enum Unusable {
         /// What brings it.
         package: &'static str,
     },
+    /// A bug or an argument that its nodes make no sense of.
+    #[error("{0}")]
+    Arguments(String),
     /// A switch that it does not know.
     #[error("{system} has no bug `{bug}`: {has}")]
     NoSuchBug {
@@ -184,43 +198,30 @@ pub struct Switches {
     pub node_args: Vec<String>,
 }
 
-/// What a replicated state machine does, whichever protocol replicates it.
-const REPLICATED: &[&str] = &[
-    "register",
-    "rw-register",
-    "decide",
-    "counter",
-    "set",
-    "append",
-    "queue",
-    "lock",
-    "fenced-lock",
-    "election",
-    "unique-ids",
-    "order-ids",
-    "broadcast",
-];
+/// Operations that a system answers, by what they act on.
+pub type Operations = &'static [(Object, &'static [F])];
 
-/// What etcd's keys and transactions do.
-const ETCD: &[&str] = &[
-    "register",
-    "rw-register",
-    "decide",
-    "counter",
-    "lock",
-    "fenced-lock",
-    "election",
-    "unique-ids",
-    "order-ids",
-];
+const REGISTER: (Object, &[F]) = (Object::Register, &[F::Read, F::Write, F::Cas]);
+const COUNTER: (Object, &[F]) = (Object::Counter, &[F::Read, F::Add]);
+const SET: (Object, &[F]) = (Object::Set, &[F::Read, F::Add]);
+const LIST: (Object, &[F]) = (Object::List, &[F::Read, F::Append]);
+const QUEUE: (Object, &[F]) = (Object::Queue, &[F::Enqueue, F::Dequeue]);
+const LOCK: (Object, &[F]) = (Object::Lock, &[F::Acquire, F::Release]);
+const IDS: (Object, &[F]) = (Object::Ids, &[F::Generate]);
+
+/// What a replicated state machine answers, whichever protocol replicates it.
+const REPLICATED: Operations = &[REGISTER, COUNTER, SET, LIST, QUEUE, LOCK, IDS];
+
+/// What etcd's keys and transactions answer.
+const ETCD: Operations = &[REGISTER, COUNTER, LOCK, IDS];
 
 /// Every system, in the order in which they are listed.
 pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "raft",
         about: "the built-in Raft: key-value store with a write-ahead log, one process per node",
-        make: |switches| Ok(Box::new(BuiltIn::new("raft", switches))),
-        holds: REPLICATED,
+        make: |switches| Ok(Box::new(BuiltIn::new("raft", switches)?)),
+        holds: Holds::All,
         answers: REPLICATED,
         not_by: &[],
         flaws: built_in::raft,
@@ -228,8 +229,8 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "paxos",
         about: "the built-in Multi-Paxos: the same store, its log agreed upon slot by slot",
-        make: |switches| Ok(Box::new(BuiltIn::new("paxos", switches))),
-        holds: REPLICATED,
+        make: |switches| Ok(Box::new(BuiltIn::new("paxos", switches)?)),
+        holds: Holds::All,
         answers: REPLICATED,
         not_by: &[],
         flaws: built_in::paxos,
@@ -237,8 +238,8 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "zab",
         about: "the built-in ZAB, ZooKeeper's protocol: the same store; a sync before each read",
-        make: |switches| Ok(Box::new(BuiltIn::new("zab", switches))),
-        holds: REPLICATED,
+        make: |switches| Ok(Box::new(BuiltIn::new("zab", switches)?)),
+        holds: Holds::All,
         answers: REPLICATED,
         not_by: &[],
         flaws: built_in::zab,
@@ -247,7 +248,7 @@ pub const SYSTEMS: &[Entry] = &[
         name: "etcd",
         about: "etcd 3.4 and later, as installed (Debian: etcd-server), spoken to over its JSON gateway",
         make: |switches| Ok(Box::new(etcd::Etcd::new(switches)?)),
-        holds: ETCD,
+        holds: Holds::All,
         answers: ETCD,
         not_by: &[],
         flaws: etcd::flaws,
@@ -255,35 +256,35 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "synod",
         about: "the built-in single-decree Paxos: registers that are written once, each decided by itself",
-        make: |switches| Ok(Box::new(BuiltIn::new("synod", switches))),
-        holds: &["decide"],
-        answers: &["decide"],
+        make: |switches| Ok(Box::new(BuiltIn::new("synod", switches)?)),
+        holds: Holds::All,
+        answers: &[(Object::Register, &[F::Read, F::Cas])],
         not_by: &[],
         flaws: built_in::synod,
     },
     Entry {
         name: "abd",
         about: "registers at a majority, without a leader: reads and writes only",
-        make: |switches| Ok(Box::new(BuiltIn::new("abd", switches))),
-        holds: &["rw-register"],
-        answers: &["rw-register"],
+        make: |switches| Ok(Box::new(BuiltIn::new("abd", switches)?)),
+        holds: Holds::All,
+        answers: &[(Object::Register, &[F::Read, F::Write])],
         not_by: &[],
         flaws: built_in::abd,
     },
     Entry {
         name: "gossip",
         about: "anti-entropy: every node answers alone, and all converge; one may be Byzantine",
-        make: |switches| Ok(Box::new(BuiltIn::new("gossip", switches))),
-        holds: &["broadcast"],
-        answers: &["rw-register", "counter", "set", "broadcast"],
+        make: |switches| Ok(Box::new(BuiltIn::new("gossip", switches)?)),
+        holds: Holds::Only(&["broadcast"]),
+        answers: &[(Object::Register, &[F::Read, F::Write]), COUNTER, SET],
         not_by: &[],
         flaws: built_in::gossip,
     },
     Entry {
         name: "primary-backup",
         about: "fails by design: a primary that answers before its backups know",
-        make: |switches| Ok(Box::new(BuiltIn::new("primary-backup", switches))),
-        holds: &[],
+        make: |switches| Ok(Box::new(BuiltIn::new("primary-backup", switches)?)),
+        holds: Holds::Only(&[]),
         answers: REPLICATED,
         not_by: &[],
         flaws: || {
@@ -296,8 +297,8 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "two-primaries",
         about: "fails by design: failover by silence, without a majority",
-        make: |switches| Ok(Box::new(BuiltIn::new("two-primaries", switches))),
-        holds: &[],
+        make: |switches| Ok(Box::new(BuiltIn::new("two-primaries", switches)?)),
+        holds: Holds::Only(&[]),
         answers: REPLICATED,
         not_by: &[],
         flaws: || {
@@ -310,9 +311,9 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "last-id",
         about: "fails by design: order numbers by read, add one, write",
-        make: |switches| Ok(Box::new(BuiltIn::new("last-id", switches))),
-        holds: &[],
-        answers: &["unique-ids", "order-ids"],
+        make: |switches| Ok(Box::new(BuiltIn::new("last-id", switches)?)),
+        holds: Holds::Only(&[]),
+        answers: &[IDS],
         not_by: &[],
         flaws: || {
             vec![Flaw::by_design(
@@ -324,17 +325,17 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "ttl-lock",
         about: "fails by design: a lock that expires, without fencing tokens",
-        make: |switches| Ok(Box::new(BuiltIn::new("ttl-lock", switches))),
-        holds: &[],
-        answers: &["lock", "fenced-lock", "election"],
+        make: |switches| Ok(Box::new(BuiltIn::new("ttl-lock", switches)?)),
+        holds: Holds::Only(&[]),
+        answers: &[LOCK],
         not_by: &["fencing-lock"],
         flaws: || vec![Flaw::by_design("a lease expires while its holder works: two holders", "lock")],
     },
     Entry {
         name: "two-phase-commit",
         about: "fails by design: commitment without recovery",
-        make: |switches| Ok(Box::new(BuiltIn::new("two-phase-commit", switches))),
-        holds: &[],
+        make: |switches| Ok(Box::new(BuiltIn::new("two-phase-commit", switches)?)),
+        holds: Holds::Only(&[]),
         answers: REPLICATED,
         not_by: &[],
         flaws: || {
@@ -372,13 +373,29 @@ pub enum Misfit {
 }
 
 impl Entry {
+    /// Whether it answers all that the workload sends.
+    pub fn answers(&self, workload: &Workload) -> bool {
+        let answered = self.answers.iter().find(|(object, _)| *object == workload.object);
+        answered.is_some_and(|(_, answered)| workload.sends.iter().all(|f| answered.contains(f)))
+    }
+
+    /// Whether the workload has to find it linearizable, whatever the faults.
+    pub fn holds(&self, workload: &Workload) -> bool {
+        match self.holds {
+            Holds::All => self.answers(workload),
+            Holds::Only(names) => names.contains(&workload.name),
+        }
+    }
+
     /// Whether the workload can be run on this system and judged by the model of that name, which fits the workload.
     ///
     /// # Errors
     /// What does not fit, and what would.
     pub fn fits(&self, workload: &Workload, model: &str) -> Result<(), Misfit> {
-        if !self.answers.contains(&workload.name) {
-            let answers = self.answers.join(", ");
+        if !self.answers(workload) {
+            let answers: Vec<&str> =
+                WORKLOADS.iter().filter(|other| self.answers(other)).map(|other| other.name).collect();
+            let answers = answers.join(", ");
             return Err(Misfit::Requests { system: self.name, workload: workload.name, answers });
         }
         if self.not_by.contains(&model) {
@@ -398,8 +415,6 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 
 #[cfg(test)]
 mod tests {
-    use tribunal_workloads::WORKLOADS;
-
     use super::*;
 
     /// Every pair of a system and a workload: what can be tried (by `model` only, if one is named), and nothing else.
@@ -459,11 +474,14 @@ mod tests {
     #[test]
     fn what_holds_and_what_flaws_show_in_can_be_asked() {
         for system in SYSTEMS {
-            let flaws = (system.flaws)();
-            let named = flaws.iter().map(|flaw| flaw.workload).chain(system.holds.iter().copied());
-            for name in named.chain(system.answers.iter().copied()) {
-                assert!(tribunal_workloads::find(name).is_some(), "there is no {name}");
-                assert!(system.answers.contains(&name), "{} is not asked {name}", system.name);
+            let holds = WORKLOADS.iter().filter(|workload| system.holds(workload));
+            let flawed =
+                (system.flaws)().into_iter().map(|flaw| tribunal_workloads::find(flaw.workload).unwrap());
+            for workload in holds.chain(flawed) {
+                assert!(system.answers(workload), "{} is not asked {}", system.name, workload.name);
+            }
+            if let Holds::Only(names) = system.holds {
+                assert!(names.iter().all(|name| tribunal_workloads::find(name).is_some()), "{names:?}");
             }
         }
     }

@@ -58,7 +58,30 @@ pub trait Workload: Send {
     fn final_reads(&self) -> Vec<Request>;
 }
 
+/// What an operation acts on. The same operation means something else on another kind of object: `add` counts, or puts an
+/// element into a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Object {
+    /// One value.
+    Register,
+    /// A number.
+    Counter,
+    /// Elements without order.
+    Set,
+    /// A list that only grows.
+    List,
+    /// First in, first out.
+    Queue,
+    /// What at most one client holds.
+    Lock,
+    /// A source of identifiers.
+    Ids,
+    /// One of somebody's own, by its name.
+    Other(&'static str),
+}
+
 /// A workload as the registry knows it.
+#[derive(Clone)]
 pub struct Entry {
     /// Its name on the command line.
     pub name: &'static str,
@@ -68,6 +91,8 @@ pub struct Entry {
     pub also: &'static [&'static str],
     /// One line for people.
     pub about: &'static str,
+    /// What its operations act on.
+    pub object: Object,
     /// The kinds of operation that it sends before the final reads.
     pub sends: &'static [F],
     /// The share of reads among what a worker asks that may write, unless another is wanted; `None`: nothing is only read
@@ -84,6 +109,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "cas-register",
         also: &[],
         about: "read, write and compare-and-set on independent registers; every written value is unique",
+        object: Object::Register,
         sends: &[F::Read, F::Write, F::Cas],
         reads: Some(0.2),
         make: |options| Box::new(register::Register::new(options, true)),
@@ -93,6 +119,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "register",
         also: &["cas-register"],
         about: "the same without compare-and-set",
+        object: Object::Register,
         sends: &[F::Read, F::Write],
         reads: Some(0.2),
         make: |options| Box::new(register::Register::new(options, false)),
@@ -102,6 +129,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "cas-register",
         also: &[],
         about: "registers that are written once: compare-and-set from nothing, and read",
+        object: Object::Register,
         sends: &[F::Read, F::Cas],
         reads: Some(0.25),
         make: |options| Box::new(decide::Decide::new(options)),
@@ -111,6 +139,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "counter",
         also: &[],
         about: "add one and read on independent counters, judged exactly",
+        object: Object::Counter,
         sends: &[F::Read, F::Add],
         reads: Some(0.3),
         make: |options| Box::new(counter::Counter::new(options)),
@@ -120,6 +149,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "set",
         also: &["convergent-set"],
         about: "add elements to sets that only grow, and read all of them",
+        object: Object::Set,
         sends: &[F::Read, F::Add],
         reads: Some(0.25),
         make: |options| Box::new(set::Set::new(options)),
@@ -129,6 +159,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "log",
         also: &[],
         about: "append to lists, and read the whole of them",
+        object: Object::List,
         sends: &[F::Read, F::Append],
         reads: Some(0.25),
         make: |options| Box::new(append::Append::new(options)),
@@ -138,6 +169,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "queue",
         also: &["unordered-queue"],
         about: "enqueue and dequeue, and drain every queue in the end",
+        object: Object::Queue,
         sends: &[F::Enqueue, F::Dequeue],
         reads: None,
         make: |options| Box::new(queue::Queue::new(options)),
@@ -147,6 +179,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "mutex",
         also: &["fencing-lock"],
         about: "acquire locks, hold them for a while, release them",
+        object: Object::Lock,
         sends: &[F::Acquire, F::Release],
         reads: None,
         make: |options| Box::new(lock::Lock::new(options)),
@@ -156,6 +189,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "fencing-lock",
         also: &["mutex"],
         about: "the same, where every acquire returns a larger token",
+        object: Object::Lock,
         sends: &[F::Acquire, F::Release],
         reads: None,
         make: |options| Box::new(lock::Lock::new(options)),
@@ -165,6 +199,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "fencing-lock",
         also: &["mutex"],
         about: "one office: at most one leader at work at any moment, in growing terms",
+        object: Object::Lock,
         sends: &[F::Acquire, F::Release],
         reads: None,
         make: |options| Box::new(election::election(options)),
@@ -174,6 +209,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "ids",
         also: &[],
         about: "ask for identifiers that nobody else ever gets",
+        object: Object::Ids,
         sends: &[F::Generate],
         reads: None,
         make: |options| Box::new(ids::Ids::new(options)),
@@ -183,6 +219,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "ordered-ids",
         also: &["ids"],
         about: "ask for numbers that grow in real time",
+        object: Object::Ids,
         sends: &[F::Generate],
         reads: None,
         make: |options| Box::new(ids::Ids::new(options)),
@@ -192,6 +229,7 @@ pub const WORKLOADS: &[Entry] = &[
         model: "convergent-set",
         also: &["set"],
         about: "publish messages that every node must show in the end",
+        object: Object::Set,
         sends: &[F::Read, F::Add],
         reads: Some(0.05),
         make: |options| Box::new(broadcast::Broadcast::new(options)),

@@ -261,7 +261,7 @@ fn sync(shared: &Shared, ino: INodeNo, data_only: bool, reply: ReplyEmpty) {
                 reply_empty(reply, synced);
             };
             // Without a thread the reply is dropped, which is an error to the node.
-            let _ = thread::Builder::new().stack_size(256 << 10).spawn(synced);
+            let _ = thread::Builder::new().name("tribunal-fsync".into()).stack_size(256 << 10).spawn(synced);
         }
     }
 }

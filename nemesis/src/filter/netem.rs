@@ -83,7 +83,7 @@ impl Netem {
         let shared = Arc::new(Shared::default());
         let mut line =
             Line { queue, shared: shared.clone(), waiting: BinaryHeap::new(), links: BTreeMap::new() };
-        let spawned = std::thread::Builder::new().name("netem".into()).spawn(move || line.serve());
+        let spawned = std::thread::Builder::new().name("tribunal-netem".into()).spawn(move || line.serve());
         Ok(Netem { shared, thread: Some(spawned.map_err(|error| error.to_string())?) })
     }
 

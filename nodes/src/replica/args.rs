@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -79,7 +78,7 @@ impl<Bug: ValueEnum + Send + Sync + 'static, Options: clap::Args> NodeArgs<Bug, 
     }
 
     /// Runs a node of this protocol until it is told to stop.
-    pub(crate) fn run<P: Protocol<Bug = Bug, Options = Options>>(self) -> ExitCode {
+    pub(crate) fn run<P: Protocol<Bug = Bug, Options = Options>>(self) -> u8 {
         process::run(async |shutdown| -> Result<(), String> {
             serve::<P>(self.setup()?, shutdown).await.map_err(|error| error.to_string())
         })

@@ -63,10 +63,7 @@ pub fn besides(summary: &Summary) -> String {
 
 /// The command that a row's runs were started with, but for the seed.
 pub fn command(row: &Row) -> String {
-    let mut words = vec![format!("tribunal run {} --system {}", row.workload, row.system)];
-    words.extend(row.bug.iter().map(|bug| format!("--bug {bug}")));
-    words.extend(row.args.iter().cloned());
-    words.join(" ")
+    crate::run_info::command(row.spec.words())
 }
 
 /// The whole in one or two sentences.

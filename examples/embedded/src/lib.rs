@@ -1,0 +1,1 @@
+//! Nothing of its own: see `tests/trials.rs` for how a program of yours holds trials.

@@ -1,0 +1,322 @@
+//! From a command line and a file to a trial: `tribunal run --config FILE`.
+//!
+//! ```toml
+//! workload = "register"
+//! time-limit = "1m"              # as on the command line
+//! nemesis = ["kill", "pause"]    # the same as "kill,pause"
+//! bug = ["stale-read"]           # a flag that may be repeated: a list
+//! no-fail-fast = true
+//! ```
+//!
+//! The file may be JSON, too, and a run.json is one: it holds the trial that was run. A flag on the command line wins over the
+//! same one in the file, and over those that exclude it.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command, CommandFactory};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tribunal::user_file::read_text;
+use tribunal_records::TrialSpec;
+use tribunal_records::spec::flags;
+
+use super::Cli;
+use super::trial::{RunArgs, ShowArgs};
+
+/// How alike two names must be (Jaro), for one to be taken for the other mistyped.
+const ALIKE: f64 = 0.8;
+
+/// What `tribunal run` is to do.
+pub(crate) struct Run {
+    /// The trial.
+    pub(crate) spec: TrialSpec,
+    /// How it is shown.
+    pub(crate) show: ShowArgs,
+}
+
+impl RunArgs {
+    /// The trial that is meant: what was typed, as `matches` of `run` tell, over what the file says.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds what `tribunal run` does not know, or something has a value that no trial can have.
+    pub(crate) fn meant(&self, matches: &ArgMatches) -> Result<Run> {
+        let run = command();
+        let mut keys = match &self.config {
+            Some(path) => from_file(path, &run).with_context(|| path.display().to_string())?,
+            None => Map::new(),
+        };
+        let all = object(&self.trial).into_iter().chain(object(&self.show));
+        for (key, value) in all.filter(|(key, _)| is_typed(matches, key)) {
+            let arg = named(&run, &key).expect("the keys are the names of the flags");
+            keys.retain(|other, _| !named(&run, other).is_some_and(|other| excludes(&run, arg, other)));
+            keys.insert(key, value);
+        }
+        let run = split(keys)?;
+        ensure!(
+            !run.spec.workload.is_empty(),
+            "expected the name of a workload, such as `tribunal run register` (tribunal list workloads)"
+        );
+        run.spec.validate().map_err(|why| anyhow!("--{why}"))?;
+        Ok(run)
+    }
+}
+
+impl ShowArgs {
+    /// The flags that show each of several trials so.
+    pub(crate) fn words(&self) -> Vec<OsString> {
+        flags(object(&ShowArgs { repeat: 1, ..self.clone() }), &object(&ShowArgs::default()))
+    }
+}
+
+/// `tribunal run` as clap knows it.
+fn command() -> Command {
+    let mut cli = Cli::command();
+    cli.build();
+    cli.find_subcommand("run").expect("there is such a command").clone()
+}
+
+/// The keys of a file, each known, none excluding another.
+fn from_file(path: &Path, run: &Command) -> Result<Map<String, Value>> {
+    let text = read_text(path).context("cannot read it")?;
+    let mut keys = match text.trim_start().starts_with('{') {
+        true => serde_json::from_str(&text)?,
+        false => object(&text.parse::<toml::Table>()?),
+    };
+    if let Some(Value::Object(spec)) = keys.get("spec") {
+        keys = spec.clone();
+    }
+    let at = |key: &str, why: String| match line_of(&text, key) {
+        Some(line) => anyhow!("line {line}: {why}"),
+        None => anyhow!(why),
+    };
+    for key in keys.keys() {
+        known(key).map_err(|error| at(key, error.to_string()))?;
+    }
+    for (key, value) in &keys {
+        // By itself, so that the error is known to be of this key.
+        let one = Map::from_iter([(key.clone(), value.clone())]);
+        split(one).map_err(|error| at(key, format!("{key}: {error}")))?;
+        let excluded = |other: &&String| match (named(run, key), named(run, other)) {
+            (Some(a), Some(b)) => excludes(run, a, b) && keys[*other] != Value::Null && *value != Value::Null,
+            _ => false,
+        };
+        if let Some(other) = keys.keys().find(excluded) {
+            return Err(at(key, format!("`{key}` and `{other}` exclude each other")));
+        }
+    }
+    Ok(keys)
+}
+
+/// The line of a file on which a key stands first, counted from 1.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    let is_here = |line: &str| {
+        let rest = line.trim_start_matches([' ', '\t', '"', '\'', '{', ',']).strip_prefix(key);
+        rest.is_some_and(|rest| rest.trim_start_matches(['"', '\'', ' ', '\t']).starts_with(['=', ':']))
+    };
+    Some(text.lines().position(is_here)? + 1)
+}
+
+/// Some keys as what they mean.
+fn split(mut keys: Map<String, Value>) -> Result<Run> {
+    let shown: Vec<String> = object(&ShowArgs::default()).keys().cloned().collect();
+    let show: Map<_, _> =
+        shown.into_iter().filter_map(|key| Some((key.clone(), keys.remove(&key)?))).collect();
+    let show: ShowArgs = serde_json::from_value(Value::Object(show))?;
+    ensure!((1..=100_000).contains(&show.repeat), "expected 1 to 100000");
+    Ok(Run { spec: serde_json::from_value(Value::Object(keys))?, show })
+}
+
+fn object(what: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(what) {
+        Ok(Value::Object(map)) => map,
+        other => unreachable!("a struct or a table is an object: {other:?}"),
+    }
+}
+
+/// The argument of that name.
+fn named<'a>(run: &'a Command, key: &str) -> Option<&'a Arg> {
+    let id = key.replace('-', "_");
+    run.get_arguments().find(|arg| arg.get_id() == id.as_str())
+}
+
+fn is_typed(matches: &ArgMatches, key: &str) -> bool {
+    matches.value_source(&key.replace('-', "_")) == Some(ValueSource::CommandLine)
+}
+
+fn excludes(run: &Command, a: &Arg, b: &Arg) -> bool {
+    let names = |a: &Arg, b: &Arg| run.get_arg_conflicts_with(a).iter().any(|it| it.get_id() == b.get_id());
+    names(a, b) || names(b, a)
+}
+
+/// Whether there is such a key; if not, the error says which one may have been meant.
+fn known(key: &str) -> Result<()> {
+    let all = TrialSpec::default().to_map().into_iter().chain(object(&ShowArgs::default()));
+    let all: Vec<String> = all.map(|(key, _)| key).collect();
+    if all.iter().any(|known| known == key) {
+        return Ok(());
+    }
+    let likeness = |known: &&String| strsim::jaro(key, known);
+    match all.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
+        Some(known) if likeness(&known) >= ALIKE => bail!("there is no `{key}`: did you mean `{known}`?"),
+        _ => bail!("there is no `{key}`: expected `workload` or a flag of `tribunal run` without its dashes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use clap::FromArgMatches;
+    use tribunal_checker::model::ModelKind;
+
+    use super::*;
+    use crate::cli::Verb;
+
+    /// What a command line means.
+    fn meant(words: &[OsString]) -> Result<Run> {
+        let all = std::iter::once("tribunal".into()).chain(words.iter().cloned());
+        let matches = Cli::command().try_get_matches_from(all)?;
+        let Verb::Run(args) = Cli::from_arg_matches(&matches)?.verb else { bail!("it says run") };
+        args.meant(matches.subcommand_matches("run").expect("it says run"))
+    }
+
+    /// The command that repeats what a file and a command line mean.
+    fn with_file(file: &str, typed: &str) -> Result<String> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("f");
+        std::fs::write(&path, file)?;
+        let mut words: Vec<OsString> =
+            format!("run {typed}").split_whitespace().map(OsString::from).collect();
+        words.push(format!("--config={}", path.display()).into());
+        let Run { spec, show } = meant(&words)?;
+        let loud = if show.quiet {
+            " -q"
+        } else if show.verbose {
+            " -v"
+        } else {
+            ""
+        };
+        Ok(spec.words().join(OsStr::new(" ")).into_string().unwrap() + loud)
+    }
+
+    #[test]
+    fn a_file_is_as_good_as_flags() {
+        let file = "workload = 'register'\nnodes = 3\nrate = 0.5\nnemesis = ['kill', 'pause']\nno-fail-fast = true\nverbose = false";
+        let flags = "run register --nemesis kill,pause --no-fail-fast --nodes 3 --rate 0.5";
+        assert_eq!(with_file(file, "").unwrap(), flags);
+        let file = r#"{"workload": "queue", "bug": ["a", "b"], "node-arg": "--x=1"}"#;
+        assert_eq!(with_file(file, "").unwrap(), "run queue --bug a --bug b --node-arg=--x=1");
+    }
+
+    #[test]
+    fn what_is_typed_wins() {
+        let file = "workload = 'register'\nnodes = 3\nseed = 7";
+        assert_eq!(with_file(file, "counter --nodes 5").unwrap(), "run counter --seed 7");
+        let file = "nemesis = 'kill'\nnodes = 3";
+        assert_eq!(
+            with_file(file, "queue --schedule=x.toml").unwrap(),
+            "run queue --nodes 3 --schedule x.toml"
+        );
+        assert_eq!(with_file("quiet = true", "queue -v").unwrap(), "run queue -v");
+        assert_eq!(with_file("schedule = 'x'", "queue --nemesis none").unwrap(), "run queue --nemesis none");
+    }
+
+    #[test]
+    fn a_run_json_is_a_file_of_flags() {
+        let spec = TrialSpec::new("queue").with(|spec| (spec.seed, spec.nodes) = (Some(9), 3));
+        let run_json = serde_json::json!({"schema_version": 1, "spec": spec}).to_string();
+        assert_eq!(with_file(&run_json, "").unwrap(), "run queue --nodes 3 --seed 9");
+        assert_eq!(with_file(&run_json, "--nodes 5").unwrap(), "run queue --seed 9");
+    }
+
+    #[test]
+    fn what_nobody_knows_is_an_error_that_helps() {
+        let why = |file: &str| {
+            let error = format!("{:#}", with_file(file, "register").map(drop).unwrap_err());
+            error.split_once("/f: ").map(|(_, why)| why.to_string()).unwrap_or(error)
+        };
+        assert_eq!(
+            why("nodes = 3\ntime-limt = '5s'"),
+            "line 2: there is no `time-limt`: did you mean `time-limit`?"
+        );
+        assert!(why("zzz = 1").contains("expected `workload` or a flag"));
+        assert!(
+            why("no-fail-fast = 'yes'")
+                .starts_with("line 1: no-fail-fast: invalid type: string \"yes\", expected a boolean")
+        );
+        assert!(why("config = 'b.toml'").contains("there is no `config`"));
+        assert!(why("\nnodes = {}").starts_with("line 2: nodes: invalid type: map"));
+        assert!(why("rate = 'fast'").starts_with("line 1: rate: expected operations per second"));
+        assert_eq!(
+            why("schedule = 'x'\nnemesis = 'kill'"),
+            "line 2: `nemesis` and `schedule` exclude each other"
+        );
+        assert_eq!(why("nodes = 26"), "--nodes: expected 1 to 25");
+        assert_eq!(why("repeat = 0"), "line 1: repeat: expected 1 to 100000");
+        assert!(why("nodes =").contains("TOML parse error at line 1"));
+        let nothing = format!("{:#}", meant(&["run".into()]).map(drop).unwrap_err());
+        assert!(nothing.starts_with("expected the name of a workload"), "{nothing}");
+    }
+
+    #[test]
+    fn the_words_of_a_trial_mean_that_trial() {
+        use proptest::prelude::*;
+        use tribunal_records::{Concurrency, DiskKind, Net, Rate, Size};
+
+        let text = || {
+            "[ -~\u{e4}]{1,8}"
+                .prop_filter("clap trims nothing, and takes no empty text", |text| !text.is_empty())
+        };
+        let time = || (1u64..10_000_000).prop_map(std::time::Duration::from_millis);
+        let rate =
+            prop_oneof![Just(Rate::Spells), Just(Rate::Full), (0.001..1e9f64).prop_map(Rate::PerSecond)];
+        let clients = prop_oneof![
+            (1..1_000usize).prop_map(Concurrency::Fixed),
+            (1..9usize).prop_map(Concurrency::PerNode)
+        ];
+        let share = || proptest::option::of(0.0..=1.0f64);
+        let faults = prop_oneof![
+            Just((None, None, None)),
+            text().prop_map(|nemesis| (Some(nemesis), None, None)),
+            text().prop_map(|schedule| (None, Some(schedule), None)),
+            text().prop_map(|grudge| (None, None, Some(grudge))),
+        ];
+        let named = (
+            "[a-z-]{1,9}",
+            text(),
+            proptest::collection::vec(text(), 0..3),
+            proptest::collection::vec(text(), 0..3),
+        );
+        let load = (1..=25u8, clients, rate, 1..1_000_000usize, share(), share(), any::<bool>());
+        let times = (time(), 1u64..600_000, time(), time(), time());
+        let rest = (
+            proptest::option::of(any::<u64>()),
+            proptest::option::of(proptest::sample::select(DiskKind::ALL)),
+            proptest::sample::select(Net::ALL),
+            1..usize::MAX,
+            any::<u64>(),
+            proptest::option::of(proptest::sample::select(&ModelKind::ALL[..])),
+        );
+        proptest!(|(named in named, load in load, times in times, faults in faults, rest in rest)| {
+            let spec = TrialSpec::new(named.0.trim_start_matches('-').to_string() + "x").with(|spec| {
+                (spec.system, spec.bug, spec.node_arg) = (named.1, named.2, named.3);
+                (spec.nodes, spec.concurrency, spec.rate) = (load.0, load.1, load.2);
+                (spec.keys, spec.reads, spec.availability, spec.no_fail_fast) = (load.3, load.4, load.5, load.6);
+                (spec.time_limit, spec.settle, spec.check_time_limit) = (times.0, times.2, times.3);
+                spec.op_timeout = std::time::Duration::from_millis(times.1);
+                if let Some(nemesis) = faults.0 { spec.nemesis = nemesis; }
+                spec.schedule = faults.1.map(Into::into);
+                spec.grudge = faults.2;
+                if spec.schedule.is_none() { spec.nemesis_interval = times.4; }
+                (spec.seed, spec.disk, spec.net, spec.disk_size) = (rest.0, rest.1, rest.2, Size(rest.3));
+                spec.check_states_limit = rest.4;
+                spec.model = rest.5.map(|model| model.name().into());
+            });
+            let again = meant(&spec.words()).map_err(|error| TestCaseError::fail(format!("{error:#}: {:?}", spec.words())))?;
+            prop_assert_eq!(again.spec, spec);
+        });
+    }
+}

@@ -1,0 +1,38 @@
+//! Tells the observers of one trial what happens, by its clock.
+
+use std::sync::Arc;
+
+use tribunal_checker::op::Nanos;
+
+use crate::clock::Clock;
+use crate::observer::{Observer, TrialEvent};
+
+/// The clock of a trial, and who looks on.
+pub(crate) struct Announcer {
+    clock: Clock,
+    observers: Vec<Arc<dyn Observer>>,
+}
+
+impl Announcer {
+    pub(crate) fn new(clock: Clock, observers: Vec<Arc<dyn Observer>>) -> Self {
+        Announcer { clock, observers }
+    }
+
+    /// Something happens now.
+    pub(crate) fn tell(&self, event: &TrialEvent<'_>) {
+        self.tell_at(self.clock.now(), event);
+    }
+
+    /// Something happened at `t` of the run's clock.
+    pub(crate) fn tell_at(&self, t: Nanos, event: &TrialEvent<'_>) {
+        self.observers.iter().for_each(|observer| observer.see(t, event));
+    }
+
+    pub(crate) fn note(&self, text: &str) {
+        self.tell(&TrialEvent::Note(text));
+    }
+
+    pub(crate) fn warn(&self, text: &str) {
+        self.tell(&TrialEvent::Warning(text));
+    }
+}

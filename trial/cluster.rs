@@ -1,0 +1,426 @@
+//! The system's real node processes, and their links.
+//!
+//! Nodes are told addresses of proxies for their peers ([`Links`]), so that each directed link can be cut;
+//! clients reach the nodes directly, unless a fault is to part them. Nothing here decides anything: the nemesis acts on a cluster
+//! through its trait [`Nodes`], and a node that dies without our doing is reported to the run.
+
+pub(crate) mod disks;
+mod doorman;
+mod executable;
+pub(crate) mod guard;
+mod logs;
+pub(crate) mod namespaces;
+mod node;
+mod operators;
+mod ports;
+mod spawn;
+mod strays;
+
+use std::cmp::Reverse;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use futures_util::future::join_all;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+use tribunal_nemesis::{
+    Act, Damage, DiskCounters, Kin, Links, NodeCgroup, NodeId, NodeState, Nodes, Trouble, family_and_strays,
+    remove_cgroup,
+};
+use tribunal_systems::{Place, System};
+
+use crate::clock::Clock;
+use crate::failure::Failures;
+use disks::Disks;
+use doorman::Doorman;
+use guard::{Guard, Leftover};
+use logs::NodeLog;
+use namespaces::Namespaces;
+pub(crate) use node::{Death, Excuse, Node};
+use operators::Operators;
+use ports::Held;
+use spawn::Spawner;
+
+/// All nodes of the system under test.
+pub(crate) struct Cluster {
+    pub(crate) system: Box<dyn System>,
+    pub(crate) nodes: Vec<Arc<Node>>,
+    spawner: Spawner,
+    guard: Arc<Guard>,
+    disks: Disks,
+    operators: Operators,
+    links: Arc<Links>,
+    failures: Arc<Failures>,
+    /// Strays that were there before: the program that holds the trial has started them.
+    none_of_ours: Vec<i32>,
+    /// The ports of the nodes, where others could take them.
+    _ports: Vec<Held>,
+}
+
+/// How nodes and clients are to reach each other.
+pub(crate) struct Network<'a> {
+    pub(crate) links: &'a Arc<Links>,
+    /// Where the nodes live; on loopback if there are none.
+    pub(crate) namespaces: Option<&'a Namespaces>,
+    /// Clients reach nodes through proxies, so that they can be parted.
+    pub(crate) clients_apart: bool,
+}
+
+/// How long a node may take to stop when it is paused, and how often it is looked at.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
+const STOP_POLL: Duration = Duration::from_millis(1);
+
+/// How long a node may take to end, once it has been told to and then killed.
+const END_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the last of a node that was killed may take to go, and the pause between two looks.
+const LAST_MOMENTS: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// How often a node that is not ready is asked again.
+const READY_POLL: Duration = Duration::from_millis(50);
+/// How long a node is given to die of a trouble of its disk before it is looked whether it has; and how long a death may
+/// be owed to that.
+const DYING: Duration = Duration::from_millis(200);
+const DYING_MAX: Duration = Duration::from_secs(10);
+
+impl Cluster {
+    /// Lays out the cluster: ports, directories, logs, links. Nothing is started yet. Nodes that die by themselves are sent
+    /// to `deaths`.
+    pub(crate) fn lay_out(
+        system: Box<dyn System>,
+        network: &Network<'_>,
+        store: &Path,
+        clock: Clock,
+        deaths: mpsc::UnboundedSender<Death>,
+        disks: &disks::Wish,
+        failures: &Arc<Failures>,
+    ) -> Result<Self> {
+        let Network { links, namespaces, clients_apart } = *network;
+        let count = links.nodes();
+        let ports = system.ports().len();
+        let (held, addresses) = match namespaces {
+            Some(namespaces) => (Vec::new(), in_namespaces(namespaces, ports)),
+            None => {
+                let held = ports::allot(count * ports)?;
+                let addresses = held.iter().map(|port| port.address).collect();
+                (held, addresses)
+            }
+        };
+        let logs = store.join("nodes");
+        std::fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
+        for (i, addresses) in addresses.chunks(ports).enumerate() {
+            links.set_upstream(NodeId(i), addresses[0]);
+        }
+        let (_, none_of_ours) = family_and_strays(&Kin::default());
+        let guard = Arc::new(Guard::start(deaths.clone()).context("cannot start the guard")?);
+        let run = format!("{}-{:x}", std::process::id(), rand::random::<u64>());
+        guard.add(&Leftover::Run(run.clone()));
+        let mut nodes = Vec::with_capacity(count);
+        for (i, addresses) in addresses.chunks(ports).enumerate() {
+            let name = NodeId(i).to_string();
+            let peers = (0..count).filter(|peer| *peer != i);
+            let place = Place {
+                name: name.clone(),
+                addresses: addresses.to_vec(),
+                advertised: links.advertised(NodeId(i)).unwrap_or(addresses[0]),
+                peers: peers
+                    .map(|p| (NodeId(p).to_string(), links.dial_address(NodeId(i), NodeId(p))))
+                    .collect(),
+                data: store.join("data").join(&name),
+                dial: Arc::new(Doorman { links: links.clone(), node: NodeId(i) }),
+            };
+            std::fs::create_dir_all(&place.data)
+                .with_context(|| format!("cannot create {}", place.data.display()))?;
+            let log_path = logs.join(format!("{name}.log"));
+            let log = NodeLog::create(&log_path, clock)
+                .with_context(|| format!("cannot create {}", log_path.display()))?;
+            let namespace = namespaces.map(|namespaces| namespaces.of(i)).transpose()?;
+            let mut for_clients = place.clone();
+            if clients_apart {
+                for address in &mut for_clients.addresses {
+                    let opened = links.for_clients(NodeId(i), *address);
+                    *address = opened.context("cannot open the links of clients")?;
+                }
+            }
+            let cgroup = cgroup(&format!("tribunal-{run}-{name}"), &guard);
+            let mark = format!("{run}/{name}");
+            let node = Node::new(place, for_clients, log_path, log, mark, namespace, cgroup, deaths.clone());
+            links.follow(NodeId(i), node.pids());
+            links.set_mark(NodeId(i), node.mark.clone());
+            if let Some(cgroup) = node.cgroup() {
+                links.set_cgroup(NodeId(i), cgroup.id());
+            }
+            nodes.push(node);
+        }
+        if nodes.iter().any(|node: &Arc<Node>| node.cgroup().is_none()) {
+            strays::watch(&guard).context("cannot watch for daemons")?;
+        }
+        let spawner = Spawner::start().context("cannot start the spawner")?;
+        let places = nodes.iter().map(|node| &node.place);
+        let disks = Disks::lay_out(disks, places, store, &guard)?;
+        let operators = Operators::default();
+        let (links, failures) = (links.clone(), failures.clone());
+        Ok(Cluster {
+            system,
+            nodes,
+            spawner,
+            guard,
+            disks,
+            operators,
+            links,
+            failures,
+            none_of_ours,
+            _ports: held,
+        })
+    }
+
+    /// Starts every node that is down.
+    pub(crate) fn start_all(&self) -> Result<()> {
+        for node in &self.nodes {
+            let start = node.start(&*self.system, &self.spawner, &self.guard);
+            start.with_context(|| {
+                let program = self.system.command(&node.place).program;
+                format!("cannot start {} ({})", node.place.name, program.display())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every node answers, but for those that a fault keeps from starting.
+    ///
+    /// # Errors
+    /// Names the node that does not within `patience`, what it waits for, and its last words.
+    pub(crate) async fn ready(&self, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        for node in &self.nodes {
+            while let Err(why) = self.system.ready(&node.place).await {
+                if node.fell_to_a_fault() {
+                    break;
+                }
+                if Instant::now() >= deadline {
+                    let last_words = logs::last_words(&node.log_path);
+                    bail!("{} is not ready after {patience:?}: {why}\n{last_words}", node.place.name);
+                }
+                sleep(READY_POLL).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who listens at a port of a node and is no process of it, in words.
+    pub(crate) async fn strangers(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (i, node) in self.nodes.iter().enumerate() {
+            for address in &node.place.addresses {
+                found.extend(self.links.stranger_at(NodeId(i), *address).await);
+            }
+        }
+        found
+    }
+
+    /// From now on tells every line of the nodes' logs to `signals`.
+    pub(crate) fn tell_lines(&self, signals: &mpsc::UnboundedSender<tribunal_nemesis::Signal>) {
+        for (i, node) in self.nodes.iter().enumerate() {
+            node.log.tell(NodeId(i), signals.clone());
+        }
+    }
+
+    /// Asks every node to end, and sees to it that it does; then takes its cgroup and its disk away.
+    ///
+    /// # Errors
+    /// When a cgroup cannot be removed, or a disk cannot be unmounted.
+    pub(crate) async fn stop(&self) -> Result<()> {
+        let ends = self.nodes.iter().map(|node| {
+            let node = node.clone();
+            tokio::spawn(async move { node.terminate().await })
+        });
+        for (end, node) in ends.collect::<Vec<_>>().into_iter().zip(&self.nodes) {
+            if !matches!(timeout(END_PATIENCE, end).await, Ok(Ok(()))) {
+                bail!("{} did not end within {END_PATIENCE:?}, although it was killed", node.place.name);
+            }
+        }
+        // With all nodes down, whatever is left was a part of one.
+        let (_, strays) = family_and_strays(&Kin::default());
+        for stray in strays.into_iter().filter(|stray| !self.none_of_ours.contains(stray)) {
+            let _ = kill(Pid::from_raw(stray), Signal::SIGKILL);
+        }
+        for cgroup in self.nodes.iter().filter_map(|node| node.cgroup()) {
+            let path = cgroup.path().to_owned();
+            remove_cgroup(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            self.guard.remove(&Leftover::Cgroup(path));
+        }
+        self.disks.unmount(&self.guard).await
+    }
+}
+
+impl Cluster {
+    /// Waits until nothing of a node that was killed lives on or listens on its ports: the last of it may take a moment to go.
+    ///
+    /// # Errors
+    /// When something stays.
+    async fn await_down(&self, node: NodeId) -> Result<(), String> {
+        let down = async {
+            while self.state(node) != NodeState::Down {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        let stays = |_| format!("{node} was killed, and something still runs or listens in its place");
+        timeout(LAST_MOMENTS, down).await.map_err(stays)
+    }
+}
+
+/// A cgroup of that name. Without one a node is told by its process group, its parentage and its environment.
+fn cgroup(name: &str, guard: &Guard) -> Option<NodeCgroup> {
+    NodeCgroup::make(name, |path| guard.add(&Leftover::Cgroup(path.to_owned()))).ok()
+}
+
+/// So many addresses for each node that has a network namespace of its own: there all ports are free.
+fn in_namespaces(namespaces: &Namespaces, ports: usize) -> Vec<SocketAddr> {
+    const FIRST_PORT: u16 = 7001;
+    let nodes = namespaces.addresses().into_iter();
+    nodes.flat_map(|ip| (FIRST_PORT..).take(ports).map(move |port| (ip, port).into())).collect()
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.nodes.iter().for_each(|node| node.kill_now());
+    }
+}
+
+impl Nodes for Cluster {
+    fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    async fn kill(&self, node: NodeId) -> Result<(), String> {
+        self.nodes[node.0].kill().await;
+        self.await_down(node).await
+    }
+
+    async fn terminate(&self, node: NodeId) -> Result<(), String> {
+        self.nodes[node.0].terminate().await;
+        self.await_down(node).await
+    }
+
+    async fn pause(&self, node: NodeId) -> Result<(), String> {
+        if !self.nodes[node.0].signal(Signal::SIGSTOP) {
+            return Err(format!("{node} is down"));
+        }
+        // A process that hangs in the kernel stops only when it comes back; it does nothing until then.
+        let deadline = Instant::now() + STOP_PATIENCE;
+        while self.state(node) == NodeState::Running && Instant::now() < deadline {
+            sleep(STOP_POLL).await;
+            // A child that was forked meanwhile has not heard it.
+            self.nodes[node.0].signal(Signal::SIGSTOP);
+        }
+        Ok(())
+    }
+
+    async fn resume(&self, node: NodeId) -> Result<(), String> {
+        self.nodes[node.0].signal(Signal::SIGCONT);
+        Ok(())
+    }
+
+    async fn start(&self, node: NodeId) -> Result<(), String> {
+        let start = self.nodes[node.0].start(&*self.system, &self.spawner, &self.guard);
+        start.map_err(|error| {
+            let error = format!("cannot start {node}: {error}");
+            self.failures.raise("cluster", &error);
+            error
+        })
+    }
+
+    fn pid(&self, node: NodeId) -> Option<i32> {
+        self.nodes[node.0].pid().map(Pid::as_raw)
+    }
+
+    fn processes(&self, node: NodeId) -> Vec<i32> {
+        self.nodes[node.0].processes()
+    }
+
+    fn may_die(&self, node: NodeId) {
+        self.nodes[node.0].excuse(Excuse::ThisProcess);
+    }
+
+    fn cgroup(&self, path: &Path, exists: bool) {
+        let cgroup = Leftover::Cgroup(path.to_owned());
+        if exists { self.guard.add(&cgroup) } else { self.guard.remove(&cgroup) }
+    }
+
+    fn allows(&self, act: Act) -> Result<(), String> {
+        if act.asks_about().is_some() && !self.system.has_operators() {
+            return Err(format!("{} takes no such request", self.system.name()));
+        }
+        self.disks.allows(act)
+    }
+
+    async fn set_member(&self, node: NodeId, member: bool) -> Result<bool, String> {
+        self.operators.set_member(self, node, member).await
+    }
+
+    async fn complete(&self) -> Result<(), String> {
+        self.operators.complete(self).await
+    }
+
+    async fn transfer(&self, to: NodeId) -> Result<bool, String> {
+        operators::transfer(self, to).await
+    }
+
+    async fn lose_power(&self, node: NodeId, seed: u64) -> Result<(), String> {
+        // Without power its writes fail, and it may end before it is killed.
+        self.nodes[node.0].excuse(Excuse::ThisProcess);
+        self.disks.darken(node).await?;
+        self.nodes[node.0].kill().await;
+        self.disks.revive(node, seed).await
+    }
+
+    async fn trouble_disk(&self, node: NodeId, trouble: Option<Trouble>) -> Result<(), String> {
+        if trouble.is_some() {
+            self.nodes[node.0].excuse(Excuse::ForGood);
+            return self.disks.set_trouble(node, trouble).await;
+        }
+        if !self.disks.is_troubled(node) {
+            return Ok(());
+        }
+        self.disks.set_trouble(node, None).await?;
+        // What it has just been refused it may still be dying of.
+        sleep(DYING).await;
+        if !self.disks.is_damaged(node) {
+            self.nodes[node.0].excuse(Excuse::Until((Instant::now() + DYING_MAX).into_std()));
+        }
+        match self.nodes[node.0].state() {
+            NodeState::Down => self.start(node).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn backup(&self, node: NodeId) -> Result<(), String> {
+        self.disks.backup(node).await
+    }
+
+    async fn damage(&self, node: NodeId, damage: Damage, seed: u64) -> Result<String, String> {
+        self.nodes[node.0].excuse(Excuse::ForGood);
+        self.disks.damage(node, damage, seed).await
+    }
+
+    fn disk_counters(&self, node: NodeId) -> DiskCounters {
+        self.disks.counters(node)
+    }
+
+    fn state(&self, node: NodeId) -> NodeState {
+        self.nodes[node.0].state()
+    }
+
+    async fn primaries(&self) -> Vec<NodeId> {
+        let terms = join_all(self.nodes.iter().map(|node| self.system.leads(&node.place))).await;
+        let leading = terms.into_iter().enumerate().filter_map(|(i, term)| Some((Reverse(term?), NodeId(i))));
+        let mut leaders: Vec<_> = leading.collect();
+        leaders.sort();
+        leaders.into_iter().map(|(_, node)| node).collect()
+    }
+}

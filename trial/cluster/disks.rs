@@ -1,0 +1,182 @@
+//! The disks of all nodes: which kind, where they are mounted, and who takes them away.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use tribunal_nemesis::disk::{Disk, Ext4, Lossy, Make, Promise};
+use tribunal_nemesis::{Act, Damage, DiskCounters, NodeId, Trouble};
+use tribunal_records::DiskKind;
+use tribunal_systems::Place;
+
+use super::guard::{Guard, Leftover};
+
+/// What disks are asked for.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    /// The kind, if one was named.
+    pub(crate) kind: Option<DiskKind>,
+    /// Whether a fault of this run needs more than a plain disk.
+    pub(crate) needed: bool,
+    /// How much each holds.
+    pub(crate) bytes: usize,
+}
+
+/// One disk for each node.
+pub(crate) struct Disks {
+    each: Vec<Arc<Disk>>,
+    /// Why they are plain though something else was needed.
+    lack: Option<String>,
+    troubled: Mutex<BTreeSet<NodeId>>,
+    damaged: Mutex<BTreeSet<NodeId>>,
+}
+
+impl Disks {
+    /// Makes and mounts them. The guard is told of every mount before it is made.
+    ///
+    /// # Errors
+    /// When the kind that was named cannot be had on this machine. If none was named, plain disks are taken, and the
+    /// faults that need others will say why they are skipped.
+    pub(crate) fn lay_out<'a>(
+        wish: &Wish,
+        places: impl Iterator<Item = &'a Place> + Clone,
+        store: &Path,
+        guard: &Guard,
+    ) -> Result<Self> {
+        let kind = wish.kind.unwrap_or(if wish.needed { DiskKind::Fuse } else { DiskKind::Plain });
+        match Self::make(kind, wish.bytes, places.clone(), store, guard) {
+            Ok(each) => Ok(Self::of(each, None)),
+            Err(error) if wish.kind.is_some() => Err(error.context("--disk")),
+            Err(error) => {
+                let each = Self::make(DiskKind::Plain, wish.bytes, places, store, guard)?;
+                Ok(Self::of(each, Some(format!("{error:#}"))))
+            }
+        }
+    }
+
+    fn of(each: Vec<Arc<Disk>>, lack: Option<String>) -> Self {
+        Disks { each, lack, troubled: Mutex::default(), damaged: Mutex::default() }
+    }
+
+    fn make<'a>(
+        kind: DiskKind,
+        bytes: usize,
+        places: impl Iterator<Item = &'a Place>,
+        store: &Path,
+        guard: &Guard,
+    ) -> Result<Vec<Arc<Disk>>> {
+        let mut each = Vec::new();
+        for place in places {
+            let (data, name) = (&*place.data, &place.name);
+            let make = match kind {
+                DiskKind::Plain => Make::Plain,
+                DiskKind::Fuse => Make::Lossy(Lossy::new(data, Promise::Ext4, bytes as u64)),
+                DiskKind::FuseStrict => Make::Lossy(Lossy::new(data, Promise::Posix, bytes as u64)),
+                DiskKind::Ext4 => {
+                    let images = store.join("disks");
+                    std::fs::create_dir_all(&images)
+                        .with_context(|| format!("cannot create {}", images.display()))?;
+                    let image = images.join(format!("{name}.img"));
+                    Make::Ext4(Ext4::create(&image, data).context("cannot make an ext4")?)
+                }
+            };
+            let disk = Disk::new(make, data, &store.join("backup").join(name));
+            if let Some(at) = disk.mount_point() {
+                guard.add(&Leftover::Mount(at.to_owned()));
+            }
+            disk.mount().with_context(|| format!("cannot mount a disk for {name}"))?;
+            each.push(Arc::new(disk));
+        }
+        Ok(each)
+    }
+
+    /// Whether an act can be done.
+    pub(crate) fn allows(&self, act: Act) -> Result<(), String> {
+        let Some(node) = act.disk() else { return Ok(()) };
+        if let Act::Damage(..) = act {
+            let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+            if !damaged.contains(&node) && damaged.len() >= (self.each.len() - 1) / 2 {
+                let names: Vec<_> = damaged.iter().map(ToString::to_string).collect();
+                return Err(format!(
+                    "{} damaged already: one more would be no minority",
+                    names.join(" and ")
+                ));
+            }
+        }
+        self.each[node.0].allows(act).map_err(|why| match &self.lack {
+            Some(lack) => format!("{why}; here {lack}"),
+            None => why,
+        })
+    }
+
+    /// Takes all of them away.
+    ///
+    /// # Errors
+    /// When one cannot be unmounted.
+    pub(crate) async fn unmount(&self, guard: &Guard) -> Result<()> {
+        for (node, disk) in self.each.iter().enumerate() {
+            let unmounting = disk.clone();
+            let unmounted = tokio::task::spawn_blocking(move || unmounting.unmount()).await;
+            unmounted?.with_context(|| format!("cannot unmount the disk of {}", NodeId(node)))?;
+            if let Some(at) = disk.mount_point() {
+                guard.remove(&Leftover::Mount(at.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn darken(&self, node: NodeId) -> Result<(), String> {
+        self.with(node, |disk| disk.darken()).await
+    }
+
+    pub(crate) async fn revive(&self, node: NodeId, seed: u64) -> Result<(), String> {
+        self.with(node, move |disk| disk.revive(seed)).await
+    }
+
+    pub(crate) async fn set_trouble(&self, node: NodeId, trouble: Option<Trouble>) -> Result<(), String> {
+        self.note_trouble(node, trouble.is_some());
+        self.with(node, move |disk| disk.set_trouble(trouble)).await
+    }
+
+    fn note_trouble(&self, node: NodeId, troubled: bool) {
+        let mut all = self.troubled.lock().unwrap_or_else(PoisonError::into_inner);
+        match troubled {
+            true => all.insert(node),
+            false => all.remove(&node),
+        };
+    }
+
+    pub(crate) fn is_troubled(&self, node: NodeId) -> bool {
+        self.troubled.lock().unwrap_or_else(PoisonError::into_inner).contains(&node)
+    }
+
+    pub(crate) async fn backup(&self, node: NodeId) -> Result<(), String> {
+        self.with(node, |disk| disk.backup()).await
+    }
+
+    pub(crate) async fn damage(&self, node: NodeId, damage: Damage, seed: u64) -> Result<String, String> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(node);
+        let touched = self.with(node, move |disk| disk.damage(damage, seed)).await?;
+        Ok(format!("{node}: {touched}"))
+    }
+
+    pub(crate) fn is_damaged(&self, node: NodeId) -> bool {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).contains(&node)
+    }
+
+    pub(crate) fn counters(&self, node: NodeId) -> DiskCounters {
+        self.each[node.0].counters()
+    }
+
+    /// Does something to a disk where it may block.
+    async fn with<T: Send + 'static>(
+        &self,
+        node: NodeId,
+        what: impl FnOnce(&Disk) -> std::io::Result<T> + Send + 'static,
+    ) -> Result<T, String> {
+        let disk = self.each[node.0].clone();
+        let done = tokio::task::spawn_blocking(move || what(&disk)).await;
+        done.map_err(|error| error.to_string())?.map_err(|error| format!("the disk of {node}: {error}"))
+    }
+}

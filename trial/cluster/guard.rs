@@ -1,0 +1,327 @@
+//! The guard: what cleans up when the controller itself is killed with -9.
+//!
+//! A node asks the kernel to die with its parent (PDEATHSIG), but its own children do not inherit that, and a mount
+//! outlives everybody. So a second process, `tribunal guard`, holds the reading end of a pipe whose writing end only
+//! the controller has. Over it the controller says what must not outlive the run, a record per thing, each ended by a zero
+//! byte, which no path can hold:
+//!
+//! ```text
+//!   +pgid 40           a process group: killed
+//!   +mount /d/n1       a mount: unmounted, busy or not
+//!   +cgroup /sys/...  a cgroup: its processes killed, removed
+//!   +run 4711-9f3c     everything that is marked as a node of this run: killed
+//!   +process 40 9821   a process, if it is the one that began then: killed
+//!   -pgid 40           this one is gone: its number may come to mean somebody else
+//! ```
+//!
+//! The pipe ends when the controller does, however it ends; what is still on the list is then undone, the last first. A
+//! guard that ends before is replaced by another, which is told the whole list.
+//!
+//! Mounts are made by the controller itself and not by a program that it starts: a system call is over before the process
+//! that made it is, and so before the pipe ends. Only `fusermount3`, for those who are not root, is another process, and
+//! may mount after that: mounts are looked for once more a moment later.
+
+use std::ffi::OsStr;
+use std::io::{self, BufRead, PipeWriter, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{JoinHandle, sleep};
+use std::time::Duration;
+
+use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
+use nix::unistd::Pid;
+use tokio::sync::mpsc::UnboundedSender;
+use tribunal_nemesis::{disk, marked, remove_cgroup};
+
+use super::node::Death;
+use super::strays;
+use crate::own;
+
+/// How often a guard is replaced. One that ends so often ends of something that the next would end of, too.
+const REPLACED_MAX: usize = 10;
+
+/// How long a mount may come after the controller is gone.
+const LATE: Duration = Duration::from_millis(500);
+
+/// Something that must not outlive the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Leftover {
+    /// The processes of this group.
+    ProcessGroup(Pid),
+    /// What is mounted there.
+    Mount(PathBuf),
+    /// This cgroup, and who is in it.
+    Cgroup(PathBuf),
+    /// The processes that are marked as nodes of this run: see [`tribunal_nemesis::MARK`].
+    Run(String),
+    /// This process, and when it began: see [`strays`].
+    Process(i32, u64),
+}
+
+impl Leftover {
+    fn undo(&self) {
+        match self {
+            Leftover::ProcessGroup(group) => drop(killpg(*group, Signal::SIGKILL)),
+            Leftover::Mount(path) => drop(disk::unmount(path)),
+            Leftover::Cgroup(group) => drop(remove_cgroup(group)),
+            Leftover::Run(run) => kill_marked(run),
+            Leftover::Process(pid, began) => {
+                if strays::began(*pid) == Some(*began) {
+                    let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+                }
+            }
+        }
+    }
+
+    /// The record of it, as it goes over the pipe.
+    fn record(&self, sign: u8) -> Vec<u8> {
+        let text;
+        let (kind, name) = match self {
+            Leftover::ProcessGroup(pid) => {
+                text = pid.to_string();
+                ("pgid", text.as_bytes())
+            }
+            Leftover::Mount(path) => ("mount", path.as_os_str().as_bytes()),
+            Leftover::Cgroup(path) => ("cgroup", path.as_os_str().as_bytes()),
+            Leftover::Run(run) => ("run", run.as_bytes()),
+            Leftover::Process(pid, began) => {
+                text = format!("{pid} {began}");
+                ("process", text.as_bytes())
+            }
+        };
+        [&[sign], kind.as_bytes(), b" ", name, b"\0"].concat()
+    }
+
+    /// What a record without its sign and its zero byte means, if anything.
+    fn read(record: &[u8]) -> Option<Self> {
+        let space = record.iter().position(|byte| *byte == b' ')?;
+        let (kind, name) = (&record[..space], &record[space + 1..]);
+        let path = || Some(Path::new(OsStr::from_bytes(name))).filter(|path| path.is_absolute());
+        match kind {
+            b"pgid" => {
+                let group = std::str::from_utf8(name).ok()?.parse().ok()?;
+                // Group 1 and below would be everybody.
+                (group > 1).then(|| Leftover::ProcessGroup(Pid::from_raw(group)))
+            }
+            b"mount" => Some(Leftover::Mount(path()?.to_owned())),
+            b"cgroup" => Some(Leftover::Cgroup(path()?.to_owned())),
+            b"run" if !name.is_empty() => Some(Leftover::Run(std::str::from_utf8(name).ok()?.to_owned())),
+            b"process" => {
+                let (pid, began) = std::str::from_utf8(name).ok()?.split_once(' ')?;
+                let pid = pid.parse().ok().filter(|pid| *pid > 1)?;
+                Some(Leftover::Process(pid, began.parse().ok()?))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Kills who is marked, until nobody is: who forks on the way out leaves a child behind, and a process in the middle of an exec has
+/// no environment to be known by.
+fn kill_marked(run: &str) {
+    let mut clean = 0;
+    for _ in 0..500 {
+        let left = marked(run);
+        clean = if left.is_empty() { clean + 1 } else { 0 };
+        if clean == 3 {
+            return;
+        }
+        for pid in left {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        sleep(Duration::from_millis(2));
+    }
+}
+
+/// The controller's side.
+pub(crate) struct Guard {
+    line: Arc<Mutex<Line>>,
+    /// Waits for the guard to end.
+    watcher: Option<JoinHandle<()>>,
+}
+
+/// What goes over the pipe.
+struct Line {
+    /// `None` once the guard is told to go.
+    pipe: Option<PipeWriter>,
+    /// What the guard was told, for the one that may have to take its place.
+    left: Vec<Leftover>,
+}
+
+impl Guard {
+    /// Starts the guard: this very program again. One that cannot be kept alive is told to `deaths`.
+    pub(crate) fn start(deaths: UnboundedSender<Death>) -> io::Result<Self> {
+        let (child, pipe) = spawn(&[])?;
+        let line = Arc::new(Mutex::new(Line { pipe: Some(pipe), left: Vec::new() }));
+        let watched = line.clone();
+        let watch = move || {
+            if let Some((status, why)) = keep_alive(child, &watched) {
+                let (node, excused) = ("the guard".to_owned(), false);
+                let last_words = format!("nothing would clean up if Tribunal were killed: {why}");
+                let _ = deaths.send(Death { node, status, excused, last_words });
+            }
+        };
+        let watcher = std::thread::Builder::new().name("tribunal-guard".into()).spawn(watch)?;
+        Ok(Guard { line, watcher: Some(watcher) })
+    }
+
+    /// This must not outlive the run. Say it before it is made where its name is known before.
+    pub(crate) fn add(&self, what: &Leftover) {
+        self.say(b'+', what);
+    }
+
+    /// This is gone.
+    pub(crate) fn remove(&self, what: &Leftover) {
+        self.say(b'-', what);
+    }
+
+    fn say(&self, sign: u8, what: &Leftover) {
+        let mut line = locked(&self.line);
+        apply(&mut line.left, sign, what.clone());
+        if let Some(pipe) = line.pipe.as_mut() {
+            // A guard that is gone cannot be told; the next will be.
+            let _ = pipe.write_all(&what.record(sign));
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        locked(&self.line).pipe = None;
+        let _ = self.watcher.take().map(JoinHandle::join); // it does not panic
+    }
+}
+
+fn locked(line: &Mutex<Line>) -> MutexGuard<'_, Line> {
+    line.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Starts a guard and tells it what there is.
+fn spawn(left: &[Leftover]) -> io::Result<(Child, PipeWriter)> {
+    let (reader, mut pipe) = io::pipe()?;
+    let mut command = own::command(["guard"]).map_err(io::Error::other)?;
+    command.stdin(reader).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    // SAFETY: signal is async-signal-safe, and to ignore one runs no handler.
+    unsafe {
+        command.pre_exec(|| {
+            // Nothing but the end of the pipe says that it is time: its group may be sent SIGHUP when the controller dies, and
+            // it is not for a terminal to end it. What is ignored before the program begins is ignored from its first moment.
+            for what in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
+                signal(what, SigHandler::SigIgn)?;
+            }
+            Ok(())
+        });
+    }
+    let child = command.spawn()?;
+    left.iter().try_for_each(|what| pipe.write_all(&what.record(b'+')))?;
+    Ok((child, pipe))
+}
+
+/// Replaces the guard whenever it ends, until it is told to go. Gives how the last one ended and why there is no other.
+fn keep_alive(mut child: Child, line: &Mutex<Line>) -> Option<(ExitStatus, String)> {
+    for _ in 0..REPLACED_MAX {
+        let status = child.wait().unwrap_or(ExitStatus::from_raw(0)); // it is nobody else's child
+        let mut line = locked(line);
+        line.pipe.as_ref()?;
+        match spawn(&line.left) {
+            Ok((next, pipe)) => (child, line.pipe) = (next, Some(pipe)),
+            Err(error) => return Some((status, format!("it cannot be started again: {error}"))),
+        }
+    }
+    let status = child.wait().unwrap_or(ExitStatus::from_raw(0)); // as above
+    locked(line).pipe.as_ref()?;
+    Some((status, format!("it has ended {} times", REPLACED_MAX + 1)))
+}
+
+/// The guard's side: what [`own::command`] starts with the word `guard`, never by hand.
+pub fn serve() {
+    let mut left = listen(io::stdin().lock());
+    left.iter().rev().for_each(Leftover::undo);
+    left.retain(|what| matches!(what, Leftover::Mount(_)));
+    if !left.is_empty() {
+        sleep(LATE);
+        left.iter().rev().for_each(Leftover::undo);
+    }
+}
+
+/// What is left when the pipe ends. A record without its end is none: its writer was killed in the middle of it.
+fn listen(mut pipe: impl BufRead) -> Vec<Leftover> {
+    let (mut left, mut record) = (Vec::new(), Vec::new());
+    while matches!(pipe.read_until(0, &mut record), Ok(1..)) && record.pop() == Some(0) {
+        if let [sign @ (b'+' | b'-'), what @ ..] = &*record
+            && let Some(what) = Leftover::read(what)
+        {
+            apply(&mut left, *sign, what);
+        }
+        record.clear();
+    }
+    left
+}
+
+fn apply(left: &mut Vec<Leftover>, sign: u8, what: Leftover) {
+    left.retain(|other| *other != what);
+    if sign == b'+' {
+        left.push(what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount(path: &[u8]) -> Leftover {
+        Leftover::Mount(OsStr::from_bytes(path).into())
+    }
+
+    fn group(pid: i32) -> Leftover {
+        Leftover::ProcessGroup(Pid::from_raw(pid))
+    }
+
+    #[test]
+    fn keeps_what_is_left_in_the_order_of_adding() {
+        let cgroup = Leftover::Cgroup("/sys/fs/cgroup/n1".into());
+        let mut pipe = Vec::new();
+        for (sign, what) in [
+            (b'+', mount(b"/d/n1")),
+            (b'+', group(40)),
+            (b'+', group(50)),
+            (b'+', cgroup.clone()),
+            (b'-', group(40)),
+            (b'+', mount(b"/d/n 2")),
+            (b'+', Leftover::Run("4711-9f3c".into())),
+            (b'+', Leftover::Process(60, 9821)),
+            (b'+', group(50)),
+        ] {
+            pipe.extend(what.record(sign));
+        }
+        assert_eq!(
+            listen(&*pipe),
+            [
+                mount(b"/d/n1"),
+                cgroup,
+                mount(b"/d/n 2"),
+                Leftover::Run("4711-9f3c".into()),
+                Leftover::Process(60, 9821),
+                group(50)
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_record_means_nothing() {
+        let records =
+            b"+pgid -1\0+pgid 0\0+pgid 1\0+pgid x\0+mount d\0+fire 40\0+run \0+process 1 9821\0+process 60\0pgid 40\0\0?pgid 40\0+pgid 40";
+        assert_eq!(listen(&records[..]), []);
+    }
+
+    /// A path is whatever a user or a system under test has made of it: it is one thing, and says nothing more.
+    #[test]
+    fn a_path_may_hold_anything() {
+        for path in [&b"/x\n+pgid 40\n/y"[..], b"/\xff\xfe", b"/ +pgid 40", b"/\x1b[2J"] {
+            assert_eq!(listen(&*mount(path).record(b'+')), [mount(path)]);
+        }
+    }
+}

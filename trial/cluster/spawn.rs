@@ -1,0 +1,119 @@
+//! Starting processes so that none can outlive the controller.
+//!
+//! PDEATHSIG follows the *thread* that spawned, not the process: a child started from a thread of a runtime's
+//! pool would be killed when that thread retires. So one thread does all the spawning and lives as long as the
+//! [`Spawner`]. Each child leads a process group of its own, out of reach of the terminal's Ctrl-C and killable
+//! together with whatever it forks. Daemons that leave the group are adopted by this process, a *subreaper*, and known by their
+//! environment: [`MARK`].
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+
+use nix::sched::{CloneFlags, setns};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::getppid;
+use tribunal_nemesis::{MARK, NodeCgroup};
+
+use super::executable::Executables;
+use crate::{own, rlimits};
+
+struct Order {
+    command: Command,
+    reply: mpsc::Sender<io::Result<Child>>,
+}
+
+/// The thread that spawns.
+pub(crate) struct Spawner {
+    orders: mpsc::Sender<Order>,
+    executables: Executables,
+}
+
+/// A thread of the cluster's: each waits for the kernel most of the time, and needs little.
+pub(super) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    const STACK_BYTES: usize = 256 << 10;
+    let spawned =
+        std::thread::Builder::new().name(format!("tribunal-{name}")).stack_size(STACK_BYTES).spawn(work);
+    spawned.map(drop).map_err(explained)
+}
+
+/// What the kernel calls temporarily unavailable, said for people.
+fn explained(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            io::Error::other("no more processes or threads are to be had (ulimit -u, ulimit -v, pids.max)")
+        }
+        _ => error,
+    }
+}
+
+impl Spawner {
+    pub(crate) fn start() -> io::Result<Self> {
+        prctl::set_child_subreaper(true)?;
+        let (orders, queue) = mpsc::channel::<Order>();
+        thread("spawner", move || {
+            for mut order in queue {
+                // Nobody waits for the reply any more when the cluster was dropped in between.
+                let _ = order.reply.send(order.command.spawn());
+            }
+        })?;
+        Ok(Spawner { orders, executables: Executables::default() })
+    }
+
+    /// Starts a program: marked, own process group, dies with this process, no input, both outputs piped; in that network
+    /// namespace and that cgroup if they are given.
+    pub(crate) fn spawn(
+        &self,
+        program: &tribunal_systems::Command,
+        mark: &str,
+        namespace: Option<&OwnedFd>,
+        cgroup: Option<&NodeCgroup>,
+    ) -> io::Result<Child> {
+        let own = own::path().is_ok_and(|path| program.program == path);
+        let mut command = if own {
+            own::command(&program.args).map_err(io::Error::other)?
+        } else {
+            self.executables.check(&program.program)?;
+            let mut command = Command::new(&program.program);
+            command.args(&program.args);
+            command
+        };
+        command.env(MARK, mark).process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let controller = nix::unistd::getpid();
+        let namespace = namespace.map(OwnedFd::try_clone).transpose()?;
+        let entrance = cgroup.map(NodeCgroup::entrance).transpose()?;
+        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid, setrlimit,
+        // sigaction, setns and write.
+        unsafe {
+            command.pre_exec(move || {
+                prctl::set_pdeathsig(Signal::SIGKILL)?;
+                // The controller may have died before the line above.
+                if getppid() != controller {
+                    return Err(io::ErrorKind::BrokenPipe.into());
+                }
+                rlimits::give_back()?;
+                if let Some(namespace) = &namespace {
+                    setns(namespace, CloneFlags::CLONE_NEWNET)?;
+                }
+                if let Some(entrance) = &entrance {
+                    nix::unistd::write(entrance, b"0")?;
+                }
+                Ok(())
+            });
+        }
+        let (reply, answer) = mpsc::channel();
+        let gone = || io::Error::other("the spawner is gone");
+        self.orders.send(Order { command, reply }).map_err(|_| gone())?;
+        let mut child = answer.recv().map_err(|_| gone())?.map_err(explained)?;
+        if !own && let Err(replaced) = self.executables.check(&program.program) {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(replaced);
+        }
+        Ok(child)
+    }
+}

@@ -1,0 +1,206 @@
+//! The recorder: the single writer of the history.
+//!
+//! Taking the time, numbering the event and writing its line are one step under one lock, so that the order of
+//! the lines is the order of the times. Each line goes to the kernel before the call returns: an invocation is
+//! on record before its request is on the wire, and a controller killed with -9 leaves a history that can be
+//! checked.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tribunal_checker::op::{Event, F, Kind, Nanos, Value};
+use tribunal_workloads::{Completion, Request};
+
+use super::recent::Recent;
+use crate::announcer::Announcer;
+use crate::clock::Clock;
+use crate::lines::LineFile;
+use crate::observer::TrialEvent;
+use crate::watch::Watch;
+
+/// Who does something: a process, and the node that it speaks to.
+#[derive(Clone, Debug)]
+pub(crate) struct Actor {
+    pub(crate) process: u64,
+    pub(crate) node: Arc<str>,
+}
+
+/// What has been recorded so far.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Operations that succeeded,
+    pub ok: u64,
+    /// that certainly did not happen,
+    pub fail: u64,
+    /// and whose outcome is unknown.
+    pub info: u64,
+    /// Those under way.
+    pub in_flight: u64,
+    /// In the last seconds.
+    pub ok_per_second: u64,
+    /// In the last seconds; `None` where nothing succeeded.
+    pub p99_ns: Option<Nanos>,
+}
+
+/// Writes history.jsonl. After a line that could not be written whole it writes no other: behind half a line none could be
+/// read.
+pub(crate) struct Recorder {
+    clock: Clock,
+    page: Mutex<Page>,
+}
+
+struct Page {
+    file: LineFile,
+    line: Vec<u8>,
+    tally: Tally,
+    recent: Recent,
+    watch: Option<Watch>,
+    announcer: Arc<Announcer>,
+}
+
+impl Recorder {
+    /// Events go to the file, to the check beside the run if there is one, and to the observers.
+    pub(crate) fn create(
+        path: &Path,
+        clock: Clock,
+        watch: Option<Watch>,
+        announcer: Arc<Announcer>,
+    ) -> io::Result<Self> {
+        let file = LineFile::create(path)?;
+        let (line, tally, recent) = (Vec::with_capacity(256), Tally::default(), Recent::default());
+        let page = Page { file, line, tally, recent, watch, announcer };
+        Ok(Recorder { clock, page: Mutex::new(page) })
+    }
+
+    /// Records that an operation starts.
+    pub(crate) fn invoke(&self, actor: &Actor, request: &Request) -> io::Result<Nanos> {
+        self.write(actor, request, Kind::Invoke, request.value.clone(), None)
+    }
+
+    /// Records how it ended.
+    pub(crate) fn complete(
+        &self,
+        actor: &Actor,
+        request: &Request,
+        completion: &Completion,
+    ) -> io::Result<Nanos> {
+        match completion {
+            Completion::Ok(value) => self.write(actor, request, Kind::Ok, value.clone(), None),
+            Completion::Fail(why) => self.write(actor, request, Kind::Fail, Value::Nil, Some(why)),
+            Completion::Info(why) => self.write(actor, request, Kind::Info, Value::Nil, Some(why)),
+        }
+    }
+
+    fn write(
+        &self,
+        actor: &Actor,
+        request: &Request,
+        kind: Kind,
+        value: Value,
+        why: Option<&String>,
+    ) -> io::Result<Nanos> {
+        let mut page = self.page.lock().map_err(|_| io::Error::other("the recorder panicked"))?;
+        let time = self.clock.now();
+        let event = Event {
+            index: page.file.lines(),
+            time,
+            process: actor.process,
+            kind,
+            f: F::clone(&request.f),
+            key: request.key.clone(),
+            value,
+            node: Some(actor.node.clone()),
+            error: why.map(|why| shortened(why).into()),
+            client: None,
+        };
+        let Page { file, line, tally, recent, watch, announcer } = &mut *page;
+        line.clear();
+        serde_json::to_writer(&mut *line, &event)?;
+        line.push(b'\n');
+        file.append(line)?;
+        tally.count(kind);
+        recent.see(&event);
+        announcer.tell_at(time, &TrialEvent::Operation(&event));
+        if let Some(watch) = watch {
+            watch.see(event);
+        }
+        Ok(time)
+    }
+
+    /// How many events the file has.
+    pub(crate) fn events(&self) -> u64 {
+        self.page.lock().unwrap_or_else(PoisonError::into_inner).file.lines()
+    }
+
+    /// What has been recorded so far.
+    pub(crate) fn tally(&self) -> Tally {
+        let page = self.page.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ok_per_second, p99_ns) = page.recent.pace(self.clock.now());
+        Tally { ok_per_second, p99_ns, ..page.tally.clone() }
+    }
+}
+
+/// The longest text of an error that is recorded, in characters. A server may send a page of HTML with each of its refusals.
+const ERROR_CHARS_MAX: usize = 1_000;
+
+/// A text with no more than its first characters.
+fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(ERROR_CHARS_MAX) {
+        Some((at, _)) => format!("{}… ({} bytes in all)", &text[..at], text.len()).into(),
+        None => text.into(),
+    }
+}
+
+impl Tally {
+    fn count(&mut self, kind: Kind) {
+        match kind {
+            Kind::Invoke => self.in_flight += 1,
+            Kind::Ok => self.ok += 1,
+            Kind::Fail => self.fail += 1,
+            Kind::Info => self.info += 1,
+        }
+        if kind != Kind::Invoke {
+            self.in_flight -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tribunal_checker::history::History;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back_as_a_history() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.jsonl");
+        let clock = Clock::start();
+        let announcer = Arc::new(Announcer::new(clock, Vec::new()));
+        let recorder = Recorder::create(&path, clock, None, announcer).unwrap();
+        let actor = |process| Actor { process, node: "n1".into() };
+        let request = Request { f: F::Write, key: Value::str("k1"), value: Value::Int(4) };
+        for process in 0..3 {
+            recorder.invoke(&actor(process), &request).unwrap();
+        }
+        recorder.complete(&actor(0), &request, &Completion::Ok(Value::Nil)).unwrap();
+        recorder.complete(&actor(1), &request, &Completion::Info("lost".into())).unwrap();
+        assert_eq!(recorder.tally().in_flight, 1);
+        let text = std::fs::read_to_string(path).unwrap();
+        let events = text.lines().map(|line| serde_json::from_str::<Event>(line).unwrap());
+        let history = History::from_events(events).unwrap();
+        let ends: Vec<_> = history.ops.iter().map(|op| (op.is_ok(), op.completed.is_some())).collect();
+        assert_eq!(ends, [(true, true), (false, true), (false, false)]);
+    }
+
+    #[test]
+    fn an_error_of_megabytes_is_recorded_by_its_beginning() {
+        assert_eq!(shortened("connection lost"), "connection lost");
+        let page = "ß".repeat(4 << 20);
+        let kept = shortened(&page);
+        assert!(kept.starts_with(&"ß".repeat(ERROR_CHARS_MAX)), "{kept}");
+        assert!(kept.ends_with("ß… (8388608 bytes in all)"), "{kept}");
+    }
+}

@@ -1,0 +1,30 @@
+//! controller.log: what happened in a trial, a line each, whatever a terminal shows. No verdict rests on it.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use tribunal_checker::op::Nanos;
+use tribunal_reports::wording::one_line;
+
+use crate::observer::{Observer, TrialEvent};
+
+/// The file; nothing where it cannot be written.
+pub(crate) struct ControllerLog(Option<Mutex<File>>);
+
+impl ControllerLog {
+    pub(crate) fn create(path: &Path) -> Self {
+        ControllerLog(File::create(path).ok().map(Mutex::new))
+    }
+}
+
+impl Observer for ControllerLog {
+    fn see(&self, t: Nanos, event: &TrialEvent<'_>) {
+        if let (Some(log), Some(line)) = (&self.0, event.line()) {
+            let line = format!("{:.6} {}\n", t as f64 / 1e9, one_line(&line));
+            // A full disk has its own way of ending a run.
+            let _ = log.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
+        }
+    }
+}

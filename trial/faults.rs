@@ -1,0 +1,182 @@
+//! The nemesis of one run: its plan, its record in faults.jsonl, and what is in force just now.
+
+mod nemesis;
+mod sight;
+
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use tribunal_nemesis::{
+    FaultEvent, FaultOutcome, FaultRecord, Links, Plan, drive_with_signals, heal_everything,
+};
+
+use crate::announcer::Announcer;
+use crate::clock::Clock;
+use crate::cluster::Cluster;
+use crate::controller::recorder::Recorder;
+use crate::lines::LineFile;
+use crate::observer::TrialEvent;
+pub(crate) use nemesis::Nemesis;
+use sight::{Seen, Sight};
+
+/// Writes faults.jsonl, a line per change, and tells the observers.
+pub(crate) struct Faults {
+    clock: Clock,
+    announcer: Arc<Announcer>,
+    page: Mutex<Page>,
+}
+
+struct Page {
+    file: LineFile,
+    /// Labels, each with when it was applied, in ns.
+    in_force: BTreeMap<usize, (String, u64)>,
+    /// When the steps of the plan are due that were not yet when this was last looked at, in ms, in order.
+    due_ms: Peekable<Box<dyn Iterator<Item = u64> + Send>>,
+    /// The first line that could not be written.
+    broken: Option<std::io::Error>,
+    /// What was seen when each fault in force was applied.
+    seen: BTreeMap<usize, Seen>,
+}
+
+/// A line of faults.jsonl with its number, from 0: what is lost is noticed.
+#[derive(Serialize)]
+struct Numbered<'a> {
+    n: u64,
+    #[serde(flatten)]
+    fault: &'a FaultRecord,
+}
+
+impl Faults {
+    pub(crate) fn create(path: &Path, clock: Clock, announcer: Arc<Announcer>) -> Result<Self> {
+        let file = LineFile::create(path).with_context(|| format!("cannot create {}", path.display()))?;
+        let due_ms = due(std::iter::empty());
+        let page = Page { file, in_force: BTreeMap::new(), due_ms, broken: None, seen: BTreeMap::new() };
+        Ok(Faults { clock, announcer, page: Mutex::new(page) })
+    }
+
+    /// Carries out a plan whose times count from the start of the run; returns when all of it is undone.
+    ///
+    /// # Errors
+    /// When something could not be healed, or faults.jsonl cannot be written.
+    pub(crate) async fn drive(
+        &self,
+        plan: Plan,
+        cluster: &Arc<Cluster>,
+        links: &Arc<Links>,
+        recorder: &Arc<Recorder>,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        let clock = self.clock;
+        self.lock().due_ms = due(plan.in_order().map(|step| step.at_ms));
+        let (sight, signals) = Sight::open(&plan, cluster.clone(), recorder.clone());
+        let record = |fault: FaultRecord| self.record(fault, &sight);
+        let nodes = cluster.clone();
+        let now = move || clock.now();
+        drive_with_signals(plan, nodes, links.clone(), now, stop.clone(), signals, record).await?;
+        match self.lock().broken.take() {
+            Some(error) => Err(error).context("cannot write faults.jsonl"),
+            None => Ok(()),
+        }
+    }
+
+    /// Undoes everything, whatever happened before.
+    ///
+    /// # Errors
+    /// When a node cannot be resumed or started.
+    pub(crate) async fn heal_everything(&self, cluster: &Cluster, links: &Links) -> Result<()> {
+        Ok(heal_everything(cluster, links).await?)
+    }
+
+    fn record(&self, mut fault: FaultRecord, sight: &Sight) {
+        let mut page = self.lock();
+        match fault.event {
+            FaultEvent::Apply => drop(page.seen.insert(fault.i, sight.seen())),
+            FaultEvent::Shift => {}
+            FaultEvent::Heal => {
+                let (now, applied) = (sight.seen(), page.seen.remove(&fault.i));
+                if let (Some(effect), Some(applied)) = (&mut fault.effect, applied) {
+                    effect.operations_in_flight = applied.operations_in_flight;
+                    effect.leader_changes = now.leader_changes - applied.leader_changes;
+                }
+            }
+        }
+        let numbered = Numbered { n: page.file.lines(), fault: &fault };
+        let mut line = serde_json::to_vec(&numbered).expect("a record of texts and numbers has a JSON form");
+        line.push(b'\n');
+        if let Err(error) = page.file.append(&line) {
+            page.broken.get_or_insert(error);
+        }
+        match (fault.event, fault.outcome) {
+            (_, FaultOutcome::Skipped) => {}
+            (FaultEvent::Heal, _) => drop(page.in_force.remove(&fault.i)),
+            _ if fault.idle => drop(page.in_force.remove(&fault.i)),
+            _ => drop(page.in_force.insert(fault.i, (fault.label.clone(), fault.t))),
+        }
+        drop(page);
+        self.announcer.tell_at(fault.t, &TrialEvent::Fault(&fault));
+    }
+
+    /// What is in force now, each with how long it has been so.
+    pub(crate) fn in_force(&self) -> Vec<(String, Duration)> {
+        let now = self.clock.now();
+        let age = |since: u64| Duration::from_nanos(now.saturating_sub(since));
+        self.lock().in_force.values().map(|(label, since)| (label.clone(), age(*since))).collect()
+    }
+
+    /// When the next fault is due, if one is.
+    pub(crate) fn next(&self) -> Option<Duration> {
+        let now_ms = self.clock.now() / 1_000_000;
+        let due_ms = &mut self.lock().due_ms;
+        while due_ms.next_if(|due| *due <= now_ms).is_some() {}
+        Some(Duration::from_millis(due_ms.peek()? - now_ms))
+    }
+
+    /// How many lines faults.jsonl has.
+    pub(crate) fn lines(&self) -> u64 {
+        self.lock().file.lines()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Page> {
+        self.page.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn due(
+    times_ms: impl Iterator<Item = u64> + Send + 'static,
+) -> Peekable<Box<dyn Iterator<Item = u64> + Send>> {
+    let times_ms: Box<dyn Iterator<Item = u64> + Send> = Box::new(times_ms);
+    times_ms.peekable()
+}
+
+/// A change that takes longer than this is said with how long it took, in ms: its time is when it began (a fault) or
+/// ended (a heal).
+const TOOK_MS_MIN: u64 = 20;
+
+/// The change in words: `partition {n2 | n1,n3}`, `healed partition {n2 | n1,n3}`, `kill n1: skipped, nobody leads`,
+/// `power n1,n2 [took 342 ms]`.
+pub(crate) fn sentence(fault: &FaultRecord) -> String {
+    let healed = if fault.event == FaultEvent::Heal { "healed " } else { "" };
+    let outcome = match fault.outcome {
+        FaultOutcome::Installed if fault.idle => ": nothing of it in force for now",
+        FaultOutcome::Installed if fault.effective == Some(false) => ": it had no effect",
+        FaultOutcome::Installed => "",
+        FaultOutcome::Skipped => ": skipped",
+        FaultOutcome::Indeterminate => ": indeterminate",
+    };
+    let why = fault.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+    let touched = match fault.touched.is_empty() {
+        true => String::new(),
+        false => format!(": {}", fault.touched.join(", ")),
+    };
+    let took = match fault.took_ms {
+        ms if ms >= TOOK_MS_MIN => format!(" [took {ms} ms]"),
+        _ => String::new(),
+    };
+    format!("{healed}{}{touched}{outcome}{why}{took}", fault.label)
+}

@@ -1,0 +1,143 @@
+//! From evidence to verdict to reports: what happens when the run itself is over.
+//!
+//! Everything is read back from disk: what is judged is what was recorded, and `tribunal check` on the same
+//! directory judges the same.
+
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use tribunal_checker::check::Options;
+use tribunal_checker::limits::{Limits, Progress};
+use tribunal_checker::verdict::{Answer, Verdict};
+use tribunal_reports::judgement::{CheckCost, Circumstances, HarnessFailure, Judgement};
+use tribunal_reports::render::render_all;
+use tribunal_reports::run_dir::{Evidence, RunDir, write_judgement};
+use tribunal_reports::run_info::RunInfo;
+use tribunal_reports::wording::one_line;
+
+use crate::announcer::Announcer;
+use crate::error::TrialError;
+use crate::limits::{CheckLimits, memory};
+use crate::observer::{TrialEvent, Whole};
+use crate::panics::caught;
+use crate::registry::Judge;
+use crate::store::Store;
+
+/// A check: by which model, what it may cost, and when it is given up.
+pub(crate) struct Check<'a> {
+    pub(crate) judge: &'a Judge,
+    pub(crate) limits: CheckLimits,
+    pub(crate) gives_up: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// Judges the run, puts the verdict on disk, completes the directory and renders the reports. `info` is what run.json should say,
+/// for a run of which it cannot be read.
+///
+/// # Errors
+/// When the verdict cannot be kept; it is in the error then.
+pub(crate) fn judge(
+    store: &mut Store,
+    check: &Check<'_>,
+    info: RunInfo,
+    mut circumstances: Circumstances,
+    announcer: &Announcer,
+) -> Result<RunDir, TrialError> {
+    announcer.tell(&TrialEvent::Phase("checking"));
+    let mut fail = |source: &str, error: anyhow::Error| {
+        let failure = HarnessFailure { source: source.into(), error: one_line(&format!("{error:#}")) };
+        circumstances.harness_failure.get_or_insert(failure);
+    };
+    let (evidence, verdict, cost) = match Evidence::load(store.path()) {
+        Ok(evidence) => match caught(|| check.shown(&evidence, announcer)) {
+            Ok(Ok((verdict, cost))) => (evidence, Some(verdict), Some(cost)),
+            Ok(Err(error)) | Err(error) => {
+                fail("checker", error);
+                (evidence, None, None)
+            }
+        },
+        Err(error) => {
+            fail("store", error.into());
+            (Evidence { info, ..Evidence::default() }, None, None)
+        }
+    };
+    circumstances.check_cost = cost;
+    // A check that was cut short and has decided all the same is as good as any.
+    let undecided = verdict.as_ref().is_some_and(|verdict| verdict.answer == Answer::Unknown);
+    circumstances.interrupted |= undecided && (check.gives_up)();
+    announcer.tell(&TrialEvent::Phase("reporting"));
+    let Evidence { info, history, faults } = &evidence;
+    let judgement = Judgement::of(info, history, faults, verdict, circumstances);
+    let kept = write_judgement(store.path(), &judgement).or_else(|_| {
+        store.drop_data()?;
+        write_judgement(store.path(), &judgement).context("cannot write verdict.json")
+    });
+    if let Err(error) = kept {
+        let run = Box::new(RunDir::of(store.path(), evidence, judgement));
+        return Err(TrialError::NotKept { run, why: format!("{error:#}") });
+    }
+
+    // From here on nothing can change the verdict or the exit code.
+    if let Err(error) = store.complete(judgement.outcome.is_good()) {
+        announcer.warn(&format!("warning: {error:#}"));
+    }
+    Ok(report(store.path(), evidence, judgement, announcer))
+}
+
+impl Check<'_> {
+    /// Does the check, and tells every second how far it is.
+    fn shown(&self, evidence: &Evidence, announcer: &Announcer) -> Result<(Verdict, CheckCost)> {
+        let (done, ended) = mpsc::channel::<()>();
+        let progress = &Progress::default();
+        thread::scope(|scope| {
+            let show = move || {
+                let start = Instant::now();
+                let mut before = 0;
+                while ended.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
+                    let states = progress.states.load(Relaxed);
+                    announcer.tell(&TrialEvent::Checking(Whole {
+                        took: start.elapsed(),
+                        limit: self.limits.time,
+                        keys: (progress.keys_done.load(Relaxed), progress.keys.load(Relaxed)),
+                        states_per_second: states - before,
+                        held: memory("VmRSS:"),
+                        shrinking: progress.shrinking.load(Relaxed),
+                    }));
+                    before = states;
+                }
+            };
+            // Without a thread nothing is shown.
+            let _ = thread::Builder::new().spawn_scoped(scope, show);
+            let checked = self.check(evidence, progress);
+            drop(done);
+            checked
+        })
+    }
+
+    /// Checks what was recorded.
+    fn check(&self, evidence: &Evidence, progress: &Progress) -> Result<(Verdict, CheckCost)> {
+        let limited = Limits { progress: Some(progress), ..Limits::default() };
+        let first = evidence.info.seen_live.as_ref().map(|seen| &seen.key);
+        let how = Options { limits: limited, first, certify: true, ..Options::default() };
+        let check = |options: &Options<'_>| self.judge.check(&evidence.history, options);
+        Ok(self.limits.check(how, self.gives_up, check)?)
+    }
+}
+
+/// Renders every report. One that cannot be made is named and missing.
+fn report(dir: &Path, evidence: Evidence, judgement: Judgement, announcer: &Announcer) -> RunDir {
+    // Reports are made of what is on disk, so that making them again gives the same.
+    let run = RunDir::load(dir).unwrap_or_else(|error| {
+        announcer.warn(&format!("warning: {:#}", anyhow::Error::new(error)));
+        RunDir::of(dir, evidence, judgement)
+    });
+    for (name, rendered) in render_all(&run, dir) {
+        if let Err(error) = rendered {
+            announcer.warn(&format!("warning: no {name}: {error}"));
+        }
+    }
+    run
+}

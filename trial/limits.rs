@@ -1,0 +1,72 @@
+//! What a check may cost, and a check within that.
+
+use std::time::{Duration, Instant};
+
+use tribunal_checker::check::{Options, Unfit};
+use tribunal_checker::limits::{Limits, TimeLimit};
+use tribunal_checker::verdict::{Undecided, Verdict};
+use tribunal_records::TrialSpec;
+use tribunal_records::quantity::duration_text;
+use tribunal_reports::judgement::CheckCost;
+
+/// What a check may cost. A limit that is reached gives `unknown`, never a wrong answer.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckLimits {
+    /// How long the check may take.
+    pub time: Duration,
+    /// How many bytes the check of one key may hold.
+    pub memory_bytes: usize,
+    /// How many configurations the check of one key may explore.
+    pub states: u64,
+}
+
+impl From<&TrialSpec> for CheckLimits {
+    fn from(spec: &TrialSpec) -> Self {
+        CheckLimits {
+            time: spec.check_time_limit,
+            memory_bytes: spec.check_memory_limit.0,
+            states: spec.check_states_limit,
+        }
+    }
+}
+
+impl CheckLimits {
+    /// Does a check within the limits and otherwise as `how` says, until `gives_up`; tells what that took.
+    ///
+    /// # Errors
+    /// Those of the check: an operation has no meaning to the model.
+    pub fn check(
+        &self,
+        how: Options<'_>,
+        gives_up: &(dyn Fn() -> bool + Sync),
+        check: impl FnOnce(&Options<'_>) -> Result<Verdict, Unfit>,
+    ) -> Result<(Verdict, CheckCost), Unfit> {
+        let start = Instant::now();
+        let progress = how.limits.progress;
+        let expired = || start.elapsed() >= self.time || gives_up();
+        let limits = Limits {
+            states_max: self.states,
+            memory_bytes_max: self.memory_bytes,
+            time: Some(TimeLimit { label: duration_text(self.time), expired: &expired }),
+            progress,
+        };
+        let mut verdict = check(&Options { limits, ..how })?;
+        if gives_up() {
+            // To the checker, time was up.
+            let time_is_up = |stop: &&mut Undecided| stop.flag == "--check-time-limit";
+            for stop in verdict.parts.iter_mut().filter_map(|part| part.undecided.as_mut()).filter(time_is_up)
+            {
+                *stop = Undecided { limit: "interrupted".into(), flag: String::new(), ..*stop };
+            }
+        }
+        let took_ms = start.elapsed().as_millis() as u64;
+        Ok((verdict, CheckCost { took_ms, memory_peak_bytes: memory("VmHWM:") }))
+    }
+}
+
+/// The resident memory of this process in bytes: `VmRSS:` now, `VmHWM:` at its peak; 0 where the kernel will not say.
+pub fn memory(field: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let figure = status.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB"));
+    figure.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or(0) * 1024
+}

@@ -1,0 +1,128 @@
+//! Panics: bugs of ours. One that happens anywhere in a trial, in a task, in a thread or in the main line, is a harness failure: it is
+//! reported, what is under way ends in order, and what was recorded is kept.
+//!
+//! A panic that no trial is to blame for is none of its business: the program that holds it may have threads of its own. So
+//! a thread says once which trial it works for ([`work_for`]); those of ours that work for no trial in particular are known by
+//! their names, which begin with [`OURS`], or have none (libraries of ours), and fail every trial that is under way.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
+
+use anyhow::{Result, anyhow};
+use futures_util::FutureExt;
+
+use crate::failure::Failures;
+
+/// How the names of our threads begin.
+pub const OURS: &str = "tribunal-";
+
+thread_local! {
+    static TRIAL: RefCell<Weak<Failures>> = const { RefCell::new(Weak::new()) };
+}
+
+/// The trials under way.
+static TRIALS: Mutex<Vec<Weak<Failures>>> = Mutex::new(Vec::new());
+
+/// From now on a panic of this thread is a failure of that trial.
+pub(crate) fn work_for(failures: &Arc<Failures>) {
+    TRIAL.set(Arc::downgrade(failures));
+}
+
+/// From now on, for as long as the trial lasts, a panic of any thread of ours is a failure of it, unless the thread works for another.
+pub(crate) fn fail(failures: &Arc<Failures>) {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let tell = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            tell(panic);
+            blame(panic);
+        }));
+    });
+    let mut trials = TRIALS.lock().unwrap_or_else(PoisonError::into_inner);
+    trials.retain(|trial| trial.strong_count() > 0);
+    trials.push(Arc::downgrade(failures));
+}
+
+fn blame(panic: &PanicHookInfo<'_>) {
+    let own = TRIAL.try_with(|trial| trial.borrow().upgrade()).ok().flatten();
+    let is_ours = || std::thread::current().name().is_none_or(|name| name.starts_with(OURS));
+    let blamed = match own {
+        Some(own) => vec![own],
+        None if is_ours() => {
+            let trials = TRIALS.lock().unwrap_or_else(PoisonError::into_inner);
+            trials.iter().filter_map(Weak::upgrade).collect()
+        }
+        None => Vec::new(),
+    };
+    blamed.iter().for_each(|failures| failures.raise("tribunal", in_words(panic)));
+}
+
+fn in_words(panic: &PanicHookInfo<'_>) -> String {
+    let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line()));
+    format!("it panicked{}: {}", place.unwrap_or_default(), message(panic.payload()))
+}
+
+fn message(payload: &dyn Any) -> &str {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
+
+/// Does something.
+///
+/// # Errors
+/// When it panics.
+pub fn caught<T>(what: impl FnOnce() -> T) -> Result<T> {
+    panic::catch_unwind(AssertUnwindSafe(what))
+        .map_err(|payload| anyhow!("it panicked: {}", message(&*payload)))
+}
+
+/// Does one phase of a run. If it panics, the next one follows all the same: the failure has been raised, and what was begun
+/// has to be ended.
+pub(crate) async fn survived(phase: impl Future<Output = ()>) {
+    let _ = AssertUnwindSafe(phase).catch_unwind().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    fn trial() -> (Arc<Failures>, CancellationToken) {
+        let stop = CancellationToken::new();
+        (Arc::new(Failures::new(stop.clone())), stop)
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_a_thread_or_task_of_a_trial_is_its_failure_and_no_end() {
+        let ((failures, stop), (other, _)) = (trial(), trial());
+        fail(&failures);
+        fail(&other);
+        let theirs = std::thread::Builder::new().name("theirs".into());
+        let _ = theirs.spawn(|| panic!("a thread of the program that holds the trial")).unwrap().join();
+        assert!(failures.first().is_none() && other.first().is_none());
+
+        work_for(&failures);
+        survived(async { panic!("in a phase") }).await;
+        let first = failures.first().expect("the first is kept");
+        let _ = tokio::spawn(async { panic!("in a task") }).await;
+        assert!(stop.is_cancelled());
+        assert_eq!(first.source, "tribunal");
+        assert!(first.error.starts_with("it panicked at trial/panics.rs:"), "{}", first.error);
+        assert!(first.error.ends_with(": in a phase"), "{}", first.error);
+        assert_eq!(failures.first(), Some(first), "what follows from it is noise");
+        assert!(other.first().is_none(), "another trial has nothing to do with it");
+
+        let ours = std::thread::Builder::new().name(format!("{OURS}proxy"));
+        let _ = ours.spawn(|| panic!("in a thread for all")).unwrap().join();
+        assert!(other.first().is_some_and(|failure| failure.error.ends_with("in a thread for all")));
+
+        let said = |what: fn()| caught(what).expect_err("it panics").to_string();
+        assert_eq!(said(|| panic!("plain")), "it panicked: plain");
+        assert_eq!(said(|| panic!("number {}", 7)), "it panicked: number 7");
+        assert_eq!(said(|| panic::panic_any(7)), "it panicked: no message");
+        assert_eq!(caught(|| 7).ok(), Some(7));
+    }
+}

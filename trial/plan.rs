@@ -1,0 +1,95 @@
+//! What a description amounts to: every name looked up, every choice made, nothing done yet.
+
+use anyhow::{Context, Result, anyhow, bail};
+use tribunal_records::TrialSpec;
+use tribunal_systems::{Switches, Wiring};
+
+use crate::faults::Nemesis;
+use crate::own;
+use crate::registry::{Judge, Registry};
+
+/// A trial that can be held.
+pub(crate) struct Plan {
+    /// With the seed that it is held by.
+    pub(crate) spec: TrialSpec,
+    pub(crate) workers: usize,
+    pub(crate) workload: tribunal_workloads::Entry,
+    pub(crate) model: Judge,
+    pub(crate) system: tribunal_systems::Entry,
+    /// The share of reads, where the workload reads and writes.
+    pub(crate) reads: f64,
+    pub(crate) nemesis: Nemesis,
+    pub(crate) wiring: Wiring,
+    /// What the user should know before the start.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Plan {
+    /// # Errors
+    /// What cannot be held so, by the names of the flags.
+    pub(crate) fn of(spec: &TrialSpec, registry: &Registry) -> Result<Self> {
+        spec.validate().map_err(|why| anyhow!("--{why}"))?;
+        let mut spec = spec.clone();
+        let seed = *spec.seed.get_or_insert_with(|| u64::from(rand::random::<u16>()));
+        let workload = lookup("workload", &spec.workload, registry.workloads(), |entry| entry.name)?;
+        let system = lookup("system", &spec.system, registry.systems(), |entry| entry.name)?;
+        let model = model(workload, spec.model.as_deref(), registry)?;
+        system.fits(workload, model.name())?;
+        let wiring = (system.make)(&switches(&spec)?)?.wiring();
+        let (nemesis, warnings) = Nemesis::of(&spec, seed)?;
+        Ok(Plan {
+            workers: spec.concurrency.workers(usize::from(spec.nodes)),
+            workload: workload.clone(),
+            model,
+            system: system.clone(),
+            reads: reads(workload, spec.reads)?,
+            nemesis,
+            wiring,
+            warnings,
+            spec,
+        })
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.spec.seed.expect("the plan has one")
+    }
+
+    pub(crate) fn switches(&self) -> Result<Switches> {
+        switches(&self.spec)
+    }
+}
+
+fn switches(spec: &TrialSpec) -> Result<Switches> {
+    Ok(Switches {
+        tribunal: own::path()?.to_owned(),
+        bugs: spec.bug.clone(),
+        node_args: spec.node_arg.clone(),
+    })
+}
+
+/// The share of reads: the workload's own, or another one if it reads at all.
+fn reads(workload: &tribunal_workloads::Entry, wanted: Option<f64>) -> Result<f64> {
+    if wanted.is_some() && workload.reads.is_none() {
+        bail!("--reads does not fit the workload {}, which reads only in the end", workload.name);
+    }
+    Ok(wanted.or(workload.reads).unwrap_or_default())
+}
+
+/// What judges the run: the workload's own model, or another one that fits it.
+fn model(workload: &tribunal_workloads::Entry, wanted: Option<&str>, registry: &Registry) -> Result<Judge> {
+    let Some(wanted) = wanted else { return Ok(registry.model(workload.model)?) };
+    let model = registry.model(wanted).context("--model")?;
+    if workload.models().all(|model| model != wanted) {
+        let fitting: Vec<_> = workload.models().collect();
+        bail!("{} cannot be judged by the model {wanted}: expected {}", workload.name, fitting.join(" or "));
+    }
+    Ok(model)
+}
+
+/// The entry of that name, or an error that lists the names there are.
+fn lookup<'a, T>(what: &str, name: &str, all: &'a [T], name_of: fn(&T) -> &'static str) -> Result<&'a T> {
+    let names = || all.iter().map(name_of).collect::<Vec<_>>().join(", ");
+    all.iter()
+        .find(|entry| name_of(entry) == name)
+        .with_context(|| format!("there is no {what} `{name}`: expected one of {}", names()))
+}

@@ -1,0 +1,107 @@
+//! What a trial can be held with: systems, workloads and models by their names.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use tribunal_checker::check::{Options, Unfit, check_from, check_with};
+use tribunal_checker::history::History;
+use tribunal_checker::model::{Initial, Model, ModelKind};
+use tribunal_checker::verdict::Verdict;
+use tribunal_systems::SYSTEMS;
+use tribunal_workloads::WORKLOADS;
+
+/// The systems, workloads and models that a [`TrialSpec`](tribunal_records::TrialSpec) may name.
+#[derive(Clone, Default)]
+pub struct Registry {
+    systems: Vec<tribunal_systems::Entry>,
+    workloads: Vec<tribunal_workloads::Entry>,
+    models: Vec<Judge>,
+}
+
+/// What judges a run.
+#[derive(Clone)]
+pub(crate) enum Judge {
+    /// One of the checker's own models, which can judge while the run goes on.
+    BuiltIn(ModelKind),
+    /// Somebody else's: its name, and how it judges a whole history.
+    Own(String, Arc<Check>),
+}
+
+type Check = dyn Fn(&History, &Options<'_>) -> Result<Verdict, Unfit> + Send + Sync;
+
+impl Registry {
+    /// All that Tribunal brings along.
+    pub fn built_in() -> Self {
+        Registry { systems: SYSTEMS.to_vec(), workloads: WORKLOADS.to_vec(), models: Vec::new() }
+    }
+
+    /// The same, with another system. It takes the place of one of the same name.
+    pub fn with_system(mut self, system: tribunal_systems::Entry) -> Self {
+        self.systems.retain(|other| other.name != system.name);
+        self.systems.push(system);
+        self
+    }
+
+    /// The same, with another workload. It takes the place of one of the same name.
+    pub fn with_workload(mut self, workload: tribunal_workloads::Entry) -> Self {
+        self.workloads.retain(|other| other.name != workload.name);
+        self.workloads.push(workload);
+        self
+    }
+
+    /// The same, with another model. It takes the place of one of the same name, and judges when the run is over.
+    pub fn with_model<M: Model + Send + 'static>(mut self, model: M) -> Self {
+        let name = model.name().to_owned();
+        self.models.retain(|other| other.name() != name);
+        let check = move |history: &History, options: &Options<'_>| check_with(history, &model, options);
+        self.models.push(Judge::Own(name, Arc::new(check)));
+        self
+    }
+
+    /// The systems, in the order in which they are listed.
+    pub fn systems(&self) -> &[tribunal_systems::Entry] {
+        &self.systems
+    }
+
+    /// The workloads, in the order in which they are listed.
+    pub fn workloads(&self) -> &[tribunal_workloads::Entry] {
+        &self.workloads
+    }
+
+    /// The model of that name: an own one before a built-in one.
+    ///
+    /// # Errors
+    /// When there is none; the built-in ones are in the error.
+    pub(crate) fn model(&self, name: &str) -> Result<Judge, <ModelKind as FromStr>::Err> {
+        match self.models.iter().find(|model| model.name() == name) {
+            Some(own) => Ok(own.clone()),
+            None => Ok(Judge::BuiltIn(name.parse()?)),
+        }
+    }
+}
+
+impl Judge {
+    /// The name of the model.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Judge::BuiltIn(model) => model.name(),
+            Judge::Own(name, _) => name,
+        }
+    }
+
+    /// Whether only what every node shows in the end is judged.
+    pub(crate) fn is_eventual(&self) -> bool {
+        matches!(self, Judge::BuiltIn(model) if model.is_eventual())
+    }
+
+    /// Judges a whole history.
+    ///
+    /// # Errors
+    /// When an operation has no meaning to the model.
+    pub(crate) fn check(&self, history: &History, options: &Options<'_>) -> Result<Verdict, Unfit> {
+        match self {
+            Judge::BuiltIn(model) => check_from(history, &Initial::new(*model), options),
+            Judge::Own(_, check) => check(history, options),
+        }
+    }
+}

@@ -1,0 +1,553 @@
+//! One trial, told top to bottom: start, drive, heal, final reads, stop, check, report.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tribunal_nemesis::Links;
+use tribunal_records::{Net, TrialSpec};
+use tribunal_reports::judgement::Circumstances;
+use tribunal_reports::run_dir::RunDir;
+use tribunal_reports::run_info::{Ending, FinalReads, RunInfo, Strangers};
+use tribunal_systems::Wiring;
+use tribunal_workloads::Options;
+
+use crate::announcer::Announcer;
+use crate::clock::Clock;
+use crate::cluster::disks::Wish;
+use crate::cluster::namespaces::{self, Namespaces};
+use crate::cluster::{Cluster, Death, Network};
+use crate::controller::Controller;
+use crate::controller::pace::Pace;
+use crate::controller::recorder::Recorder;
+use crate::controller_log::ControllerLog;
+use crate::converging;
+use crate::error::TrialError;
+use crate::failure::Failures;
+use crate::faults::Faults;
+use crate::journal::Journal;
+use crate::judge::{self, Check};
+use crate::junit::Junit;
+use crate::limits::CheckLimits;
+use crate::observer::{self, NodeNow, Observer, Status, TrialEvent};
+use crate::own;
+use crate::panics::{self, caught, survived};
+use crate::plan::Plan;
+use crate::record::RunRecord;
+use crate::registry::{Judge, Registry};
+use crate::rlimits::{self, Size};
+use crate::stop::Stop;
+use crate::store::Store;
+use crate::watch::{self, Watch};
+
+/// How long a cluster may take to come back and to answer the reads of one key, once a violation was found.
+const READ_AGAIN_MAX: Duration = Duration::from_secs(5);
+/// How long a cluster may take to answer, at the start and after everything is healed.
+const READY_PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is told how the trial is doing.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A trial as it is described in plain data can be held.
+pub trait Run {
+    /// Holds the trial: starts the nodes, drives the clients, injects the faults, judges what was recorded and writes the reports.
+    /// Takes as long as the trial does, on threads of its own. Several may be under way in one process. (Daemons of
+    /// nodes that drop their environment are not told apart then: the trial that ends first ends them.)
+    ///
+    /// # Errors
+    /// When the description is wrong, the trial cannot be begun, or its verdict cannot be kept. A trial that breaks on its way
+    /// is no error: its judgement says so.
+    fn run(
+        &self,
+        registry: &Registry,
+        observer: &Arc<dyn Observer>,
+        stop: &Stop,
+    ) -> Result<RunDir, TrialError>;
+}
+
+impl Run for TrialSpec {
+    fn run(
+        &self,
+        registry: &Registry,
+        observer: &Arc<dyn Observer>,
+        stop: &Stop,
+    ) -> Result<RunDir, TrialError> {
+        let held = hold(self, registry, observer, stop);
+        match &held {
+            Ok(run) => observer.see(0, &TrialEvent::Judged(run)),
+            Err(error) => observer.see(0, &TrialEvent::Broke(&error.to_string())),
+        }
+        held
+    }
+}
+
+fn hold(
+    spec: &TrialSpec,
+    registry: &Registry,
+    observer: &Arc<dyn Observer>,
+    stop: &Stop,
+) -> Result<RunDir, TrialError> {
+    // Nothing can be started without /proc, and that is no fault of the description.
+    own::path().map_err(TrialError::harness)?;
+    let plan = Plan::of(spec, registry).map_err(TrialError::spec)?;
+    plan.warnings.iter().for_each(|warning| observer.see(0, &TrialEvent::Warning(warning)));
+    // A runtime cannot be started from within another, and its threads are where the one is that starts it.
+    let on_its_own = || {
+        namespaces::enter(plan.spec.net).map_err(TrialError::harness)?;
+        let trial = Arc::new(Failures::new(stop.token().child_token()));
+        panics::work_for(&trial);
+        let runtime = runtime(&plan, &trial).map_err(TrialError::harness)?;
+        let held = caught(|| runtime.block_on(Trial::hold(&plan, observer, stop, trial)));
+        held.unwrap_or_else(|error| Err(TrialError::harness(error)))
+    };
+    thread::scope(|scope| {
+        let held = thread::Builder::new().name("tribunal-trial".into()).spawn_scoped(scope, on_its_own);
+        let held = held.context("cannot start a thread").map_err(TrialError::harness)?;
+        held.join().expect("it catches its panics")
+    })
+}
+
+/// The threads that carry a run, if this machine grants what the run needs.
+///
+/// # Errors
+/// What it does not grant.
+fn runtime(plan: &Plan, trial: &Arc<Failures>) -> Result<tokio::runtime::Runtime> {
+    let size = Size {
+        nodes: usize::from(plan.spec.nodes),
+        clients: plan.workers,
+        net: plan.spec.net,
+        wiring: plan.wiring,
+        clients_apart: plan.nemesis.parts_clients(),
+    };
+    size.ensure_files()?;
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    rlimits::ensure_threads(cores + SPARE_THREADS)?;
+    let trial = trial.clone();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(cores).thread_keep_alive(Duration::MAX).enable_all();
+    let runtime = runtime.on_thread_start(move || panics::work_for(&trial));
+    let runtime = runtime.build().context("cannot start the runtime")?;
+    // One thread for what blocks is there from the beginning: what is to be done waits for it when no other can be had.
+    drop(runtime.spawn_blocking(|| ()));
+    Ok(runtime)
+}
+
+/// The threads of a run beside those of the runtime: for what blocks, the proxies, the spawner, the check beside the run, and
+/// three for each of a few nodes.
+const SPARE_THREADS: usize = 8;
+
+/// A run under way.
+struct Trial<'a> {
+    plan: &'a Plan,
+    announcer: Arc<Announcer>,
+    /// Told once: wind down in order.
+    stop: CancellationToken,
+    asked: &'a Stop,
+    failures: Arc<Failures>,
+    /// Whether nothing is left to be done but the check.
+    checking: Arc<AtomicBool>,
+    record: RunRecord,
+    cluster: Arc<Cluster>,
+    links: Arc<Links>,
+    controller: Arc<Controller>,
+    faults: Arc<Faults>,
+    /// The check beside the run, if there is one.
+    online: Option<Arc<watch::Progress>>,
+    /// What goes over the links, where the proxies can tell.
+    journal: Option<Journal>,
+}
+
+impl<'a> Trial<'a> {
+    /// The whole of it.
+    async fn hold(
+        plan: &'a Plan,
+        observer: &Arc<dyn Observer>,
+        stop: &'a Stop,
+        failures: Arc<Failures>,
+    ) -> Result<RunDir, TrialError> {
+        let started = SystemTime::now();
+        let store = Store::create(&plan.spec.store, &plan.spec.workload, plan.seed(), started);
+        let mut store = store.map_err(TrialError::harness)?;
+        let trial = Trial::open(plan, observer, stop, failures, &store, started).await;
+        let mut trial = trial.map_err(TrialError::harness)?;
+
+        panics::fail(&trial.failures);
+        survived(trial.start()).await;
+        survived(trial.drive()).await;
+        survived(trial.heal()).await;
+        survived(trial.final_reads()).await;
+        survived(trial.stop()).await;
+
+        let announcer = trial.announcer.clone();
+        trial.checking.store(true, Ordering::Relaxed);
+        let before = stop.count();
+        let (info, circumstances) = trial.close(before);
+        let check = Check {
+            judge: &plan.model,
+            limits: CheckLimits::from(&plan.spec),
+            gives_up: &|| stop.gives_up(before),
+        };
+        judge::judge(&mut store, &check, info, circumstances, &announcer)
+    }
+
+    /// Opens everything that can fail for a reason of this machine, before the first process is started.
+    async fn open(
+        plan: &'a Plan,
+        observer: &Arc<dyn Observer>,
+        asked: &'a Stop,
+        failures: Arc<Failures>,
+        store: &Store,
+        started: SystemTime,
+    ) -> Result<Self> {
+        let (spec, clock, stop) = (&plan.spec, Clock::start(), failures.stop().clone());
+        let log = ControllerLog::create(&store.path().join("controller.log"));
+        let mut observers: Vec<Arc<dyn Observer>> = vec![observer.clone(), Arc::new(log)];
+        observers.extend(Junit::open(&store.path().join("junit.xml"), spec).ok().map(|it| Arc::new(it) as _));
+        let announcer = Arc::new(Announcer::new(clock, observers));
+        let checking = Arc::new(AtomicBool::new(false));
+        watch_interrupts(asked, checking.clone(), announcer.clone());
+
+        let watch = match plan.model {
+            Judge::BuiltIn(model) if !spec.no_fail_fast => {
+                Some(Watch::start(model, stop.clone(), announcer.clone()))
+            }
+            _ => None,
+        };
+        let watch = watch.transpose().context("cannot start the check beside the run")?;
+        let online = watch.as_ref().map(Watch::progress);
+        let recorder = Recorder::create(&store.path().join("history.jsonl"), clock, watch, announcer.clone());
+        let recorder = Arc::new(recorder.context("cannot create history.jsonl")?);
+        let faults = Faults::create(&store.path().join("faults.jsonl"), clock, announcer.clone())?;
+
+        let system = (plan.system.make)(&plan.switches()?)?;
+        let nodes = usize::from(spec.nodes);
+        let namespaces = (spec.net != Net::Proxy).then(|| Namespaces::make(nodes)).transpose()?;
+        let addresses = namespaces.as_ref().map(Namespaces::addresses).unwrap_or_default();
+        let links = match (spec.net, system.wiring()) {
+            (Net::Proxy, Wiring::AddressMap) => Links::open(nodes).map_err(anyhow::Error::from),
+            (Net::Proxy, Wiring::Attributed) => Links::open_attributed(nodes).map_err(anyhow::Error::from),
+            (Net::Transparent, _) => Links::open_transparent(&addresses).map_err(anyhow::Error::from),
+            (Net::Netns, _) => Links::open_filtered(&addresses).map_err(anyhow::Error::from),
+        };
+        let links = Arc::new(links.context("cannot open the links")?);
+        let (deaths, death_notices) = mpsc::unbounded_channel();
+        let disks = Wish { kind: spec.disk, needed: plan.nemesis.needs_disks(), bytes: spec.disk_size.0 };
+        let network = Network {
+            links: &links,
+            namespaces: namespaces.as_ref(),
+            clients_apart: plan.nemesis.parts_clients(),
+        };
+        let cluster = Cluster::lay_out(system, &network, store.path(), clock, deaths, &disks, &failures)?;
+        let cluster = Arc::new(cluster);
+        watch_deaths(death_notices, &cluster, failures.clone(), announcer.clone());
+        watch_troubles(&links, failures.clone());
+
+        let workload = (plan.workload.make)(&Options {
+            seed: plan.seed(),
+            workers: plan.workers,
+            nodes,
+            keys: spec.keys,
+            ops_per_key: spec.ops_per_key,
+            reads: plan.reads,
+        });
+        let pace = Pace::new(spec.rate, plan.seed(), spec.time_limit);
+        let controller =
+            Controller::new(cluster.clone(), recorder, workload, plan.workers, pace, spec.op_timeout);
+        let journal = (spec.net != Net::Netns)
+            .then(|| Journal::begin(&store.path().join("links.jsonl"), links.clone(), clock))
+            .transpose()
+            .context("cannot create links.jsonl")?;
+        let record = RunRecord::new(plan, &cluster, started, clock, store.path());
+        record.save()?;
+        announcer.tell(&TrialEvent::Opened(&record.info, &store.complete_path()));
+        let faults = Arc::new(faults);
+        Ok(Trial {
+            plan,
+            announcer,
+            stop,
+            asked,
+            failures,
+            checking,
+            record,
+            cluster,
+            links,
+            controller,
+            faults,
+            online,
+            journal,
+        })
+    }
+
+    async fn start(&mut self) {
+        self.phase("starting");
+        if let Err(error) = self.cluster.start_all() {
+            self.failures.raise("cluster", error);
+        }
+        self.await_answers().await;
+        let first = &self.cluster.nodes[0].place;
+        self.record.info.system_version = self.cluster.system.version(first).await;
+        self.look_for_bypasses();
+        self.look_for_strangers().await;
+    }
+
+    /// A connection between nodes that no proxy stands in would cross every cut: what such a run shows is worth
+    /// nothing.
+    fn look_for_bypasses(&self) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        let bypasses = match self.links.bypasses() {
+            Ok(bypasses) => bypasses,
+            Err(error) => return self.failures.raise("links", format!("cannot look at sockets: {error}")),
+        };
+        if !bypasses.is_empty() {
+            let named: Vec<String> = bypasses.iter().map(ToString::to_string).collect();
+            let what = "connections between nodes bypass their proxies, and would cross every cut";
+            self.failures.raise("links", format!("{what}: {}", named.join("; ")));
+        }
+    }
+
+    /// Makes sure that it is the nodes that listen at their ports.
+    async fn look_for_strangers(&self) {
+        if !self.stop.is_cancelled()
+            && let Some(stranger) = self.cluster.strangers().await.into_iter().next()
+        {
+            self.failures.raise("links", stranger);
+        }
+    }
+
+    /// Clients and nemesis side by side, until the time is up or there is a reason to stop.
+    async fn drive(&mut self) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        let began_ns = self.phase("running");
+        let end = self.stop.child_token();
+        let time_is_up = async {
+            let limit = Instant::now() + self.plan.spec.time_limit;
+            tokio::select! { () = sleep_until(limit) => end.cancel(), () = end.cancelled() => {} }
+        };
+        let clients = async {
+            if let Err(error) = self.controller.drive(&end).await {
+                self.failures.raise("recorder", error);
+            }
+        };
+        let nemesis = async {
+            let recorder = &self.controller.recorder;
+            let plan = self.plan.nemesis.plan_from(began_ns / 1_000_000);
+            let drive = self.faults.drive(plan, &self.cluster, &self.links, recorder, &end);
+            if let Err(error) = drive.await {
+                self.failures.raise("nemesis", error);
+            }
+        };
+        let begun = Instant::now();
+        let ticking = async {
+            while !end.is_cancelled() {
+                self.announcer.tell(&TrialEvent::Status(self.status(begun.elapsed())));
+                sleep(TICK).await;
+            }
+        };
+        tokio::join!(time_is_up, clients, nemesis, ticking);
+    }
+
+    /// How the run is doing, for the terminal.
+    fn status(&self, elapsed: Duration) -> Status {
+        let cluster = &self.cluster;
+        let nodes = cluster.nodes.iter().map(|node| NodeNow {
+            name: node.place.name.clone(),
+            state: node.state(),
+            restarts: node.restarts(),
+        });
+        Status {
+            elapsed,
+            limit: self.plan.spec.time_limit,
+            tally: self.controller.recorder.tally(),
+            nodes: nodes.collect(),
+            faults: self.faults.in_force(),
+            next_fault: self.faults.next(),
+            check: self.online.as_ref().map_or(observer::Check::Off, |online| online.check()),
+        }
+    }
+
+    /// The nemesis has undone its faults on its way out; now the cluster has to come back.
+    async fn heal(&mut self) {
+        self.phase("healing");
+        if let Err(error) = self.faults.heal_everything(&self.cluster, &self.links).await {
+            self.failures.raise("nemesis", error);
+        }
+        self.await_answers().await;
+        self.look_for_bypasses();
+        self.look_for_strangers().await;
+        self.read_again().await;
+    }
+
+    /// After a violation that ended the run, the key in question is read once more from every node: whether something is lost
+    /// or an answer was only old, only later answers tell. Nothing depends on their coming.
+    async fn read_again(&mut self) {
+        let seen = self.online.as_ref().and_then(|online| online.violation().cloned());
+        self.record.info.seen_live.clone_from(&seen);
+        let Some(seen) = seen.filter(|_| !self.plan.model.is_eventual() && self.failures.first().is_none())
+        else {
+            return;
+        };
+        self.phase("reading again");
+        let stop = CancellationToken::new();
+        let (asked, limit) = (self.asked, Instant::now() + READ_AGAIN_MAX);
+        let reading = async {
+            match self.cluster.ready(READ_AGAIN_MAX).await {
+                Ok(()) => self.controller.read_again(&seen.key, &stop).await.map(FinalReads::all_answered),
+                Err(_) => Ok(false),
+            }
+        };
+        let time_is_up = async {
+            while asked.count() == 0 && Instant::now() < limit {
+                sleep(TICK).await;
+            }
+        };
+        let answered = tokio::select! { read = reading => read, () = time_is_up => Ok(false) };
+        match answered {
+            Ok(true) => {}
+            Ok(false) => {
+                self.announcer.note("the key of the violation could not be read again from every node")
+            }
+            Err(error) => self.failures.raise("recorder", error),
+        }
+    }
+
+    async fn await_answers(&self) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        let ready = tokio::select! {
+            ready = self.cluster.ready(READY_PATIENCE) => ready,
+            () = self.stop.cancelled() => Ok(()),
+        };
+        if let Err(error) = ready {
+            self.failures.raise("cluster", error);
+        }
+    }
+
+    async fn final_reads(&mut self) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        let everywhere = self.plan.model.is_eventual();
+        if everywhere {
+            self.phase("converging");
+            match converging::converge(&self.controller, self.plan.spec.settle, &self.stop).await {
+                Ok(Ok(())) => {}
+                Ok(Err(waited)) => {
+                    self.announcer.note(
+                        "the nodes have not settled: they still change what they show, or get no processor",
+                    );
+                    self.record.info.unsettled_ms = Some(waited.as_millis() as u64);
+                    return;
+                }
+                Err(error) => return self.failures.raise("recorder", error),
+            }
+        }
+        self.phase("final reads");
+        match self.controller.final_reads(everywhere, &self.stop).await {
+            Ok(reads) => {
+                if !reads.all_answered() {
+                    let FinalReads { asked, answered } = reads;
+                    self.announcer
+                        .note(&format!("{} of {asked} final reads were not answered", asked - answered));
+                }
+                self.record.info.final_reads = Some(reads);
+            }
+            Err(error) => self.failures.raise("recorder", error),
+        }
+    }
+
+    async fn stop(&mut self) {
+        if let Some((connections, first)) = self.links.strangers() {
+            self.announcer
+                .note(&format!("{connections} connections to nodes were no node's, and uncut: {first}"));
+            self.record.info.strangers = Some(Strangers { connections, first });
+        }
+        self.phase("stopping");
+        if let Err(error) = self.cluster.stop().await {
+            self.failures.raise("cluster", error);
+        }
+        if let Some(journal) = self.journal.take()
+            && let Err(error) = journal.end().await
+        {
+            self.announcer.note(&format!("links.jsonl is not whole: {error}"));
+        }
+        self.record.end();
+    }
+
+    /// Puts the last of the run on disk and says what there is besides the history.
+    fn close(mut self, interrupts: usize) -> (RunInfo, Circumstances) {
+        let interrupted = interrupts > 0;
+        self.record.info.ending = Some(Ending {
+            events: self.controller.recorder.events(),
+            fault_lines: self.faults.lines(),
+            interrupted,
+            harness_failure: self.failures.first(),
+        });
+        if let Err(error) = self.record.save() {
+            self.failures.raise("store", error);
+        }
+        let harness_failure = self.failures.first();
+        (self.record.info, Circumstances { harness_failure, interrupted, ..Circumstances::default() })
+    }
+
+    /// A phase begins; gives when, in nanoseconds since the start of the run.
+    fn phase(&mut self, name: &str) -> u64 {
+        let start_ns = self.record.begin_phase(name);
+        self.announcer.tell(&TrialEvent::Phase(name));
+        start_ns
+    }
+}
+
+/// Says what an interrupt ends.
+fn watch_interrupts(asked: &Stop, checking: Arc<AtomicBool>, announcer: Arc<Announcer>) {
+    let mut interrupts = asked.interrupts();
+    tokio::spawn(async move {
+        while interrupts.changed().await.is_ok() {
+            let again = *interrupts.borrow_and_update() > 1;
+            announcer.note(match again || checking.load(Ordering::Relaxed) {
+                true => "interrupted: the check stops",
+                false => "interrupted: healing, stopping, checking what exists",
+            });
+        }
+    });
+}
+
+/// What fails on our side while nodes are connected to is a harness failure.
+fn watch_troubles(links: &Links, failures: Arc<Failures>) {
+    let trouble = links.trouble();
+    tokio::spawn(async move { failures.raise("links", trouble.await) });
+}
+
+/// A node that dies without our doing is a harness failure: a trial of fewer nodes is another trial.
+fn watch_deaths(
+    mut deaths: mpsc::UnboundedReceiver<Death>,
+    cluster: &Arc<Cluster>,
+    failures: Arc<Failures>,
+    announcer: Arc<Announcer>,
+) {
+    let cluster = Arc::downgrade(cluster);
+    tokio::spawn(async move {
+        while let Some(Death { node, status, excused, last_words }) = deaths.recv().await {
+            if excused {
+                announcer.note(&format!("{node} ended, {status}, of what a fault did to it"));
+                continue;
+            }
+            announcer.note(&format!("{node} exited by itself: {status}"));
+            // It may not have found its port free.
+            let strangers = match cluster.upgrade() {
+                Some(cluster) => cluster.strangers().await,
+                None => Vec::new(),
+            };
+            let strangers: String = strangers.iter().map(|who| format!("; {who}")).collect();
+            failures.raise("cluster", format!("{node} exited by itself: {status}{strangers}\n{last_words}"));
+        }
+    });
+}
