@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tribunal_nemesis::disk::{Ext4, Lossy, Promise};
+use tribunal_nemesis::disks::{Ext4, Lossy, Promise};
 
 use crate::program::{Store, wait_until};
 

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CutMode, Limit, NodeId, ParseNodeError, Quality, Skew,
-    disk::{Damage, Trouble},
+    disks::{Damage, Trouble},
 };
 
 /// One thing done to one node or one directed link.

@@ -23,74 +23,36 @@
 //!   a fault that withheld and stopped nothing is recorded as ineffective.
 
 mod act;
-mod aside;
-mod attribution;
-mod bypass;
-mod cgroup;
-mod clients;
-mod clock;
-mod corrupt;
-mod damage;
-mod degrade;
-mod degraded;
-pub mod disk;
-mod disk_trouble;
-mod door;
-mod driver;
-mod family;
-mod fault;
-mod filter;
-mod gate;
-mod grudge;
-mod holders;
-mod kill;
-mod limits;
+pub mod disks;
+mod faults;
 mod links;
-mod listeners;
-mod loss;
-mod membership;
 mod node;
-mod partition;
-mod pause;
 mod plan;
-mod power;
 mod processes;
-mod proxy;
-mod proxy_thread;
-mod pump;
-mod quality;
-mod record;
-mod replay;
-mod schedule;
-mod schedule_file;
-mod sock_diag;
-mod starve;
-mod stopped;
-mod suggest;
-mod target;
-mod terminate;
-mod trigger;
-mod troubles;
 
 pub use act::{Act, ParseActError, TimedAct};
-pub use bypass::Bypass;
-pub use cgroup::{NodeCgroup, remove_cgroup};
-pub use clock::Skew;
-pub use disk::{Damage, DiskCounters, Trouble};
-pub use driver::{HealError, drive, drive_with_signals, heal_everything};
-pub use family::{Kin, MARK, family, family_and_strays, family_of, marked};
-pub use fault::{Aim, FAULTS, Fault, Kind};
-pub use filter::FilterError;
-pub use gate::{CutMode, LinkCounters};
-pub use grudge::{Grudge, ParseGrudgeError};
-pub use limits::Limit;
-pub use links::Links;
-pub use listeners::{holders_among, listening_on};
+pub use disks::{Damage, DiskCounters, Trouble};
+pub use faults::{Aim, FAULTS, Fault, Kind, clock::Skew, limits::Limit};
+pub use links::{
+    Links,
+    bypass::Bypass,
+    filter::FilterError,
+    gate::{CutMode, LinkCounters},
+    grudge::{Grudge, ParseGrudgeError},
+    quality::{Delay, Quality},
+};
 pub use node::{NodeId, NodeState, Nodes, ParseNodeError};
-pub use plan::{Drawn, Plan, Step, Undrawn};
-pub use quality::{Delay, Quality};
-pub use record::{FaultEffect, FaultEvent, FaultOutcome, FaultRecord};
-pub use replay::ReplayError;
-pub use schedule::{ParseWantedError, Schedule, Wanted};
-pub use schedule_file::{EntryError, ScheduleFault, ScheduleFileError};
-pub use trigger::{On, Signal, Trigger};
+pub use plan::{
+    Drawn, Plan, Step, Undrawn,
+    driver::{HealError, drive, drive_with_signals, heal_everything},
+    record::{FaultEffect, FaultEvent, FaultOutcome, FaultRecord},
+    replay::ReplayError,
+    schedule::{ParseWantedError, Schedule, Wanted},
+    schedule_file::{EntryError, ScheduleFault, ScheduleFileError},
+    trigger::{On, Signal, Trigger},
+};
+pub use processes::{
+    cgroup::{NodeCgroup, remove_cgroup},
+    family::{Kin, MARK, family, family_and_strays, family_of, marked},
+    listeners::{holders_among, listening_on},
+};

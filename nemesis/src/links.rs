@@ -36,6 +36,21 @@
 //! [`Links::cut`] and [`Links::heal`] are inverse, and so are [`Links::degrade`] and [`Links::restore`]; all act at once and
 //! never fail (a filter that the kernel refuses fails the run). What they do to bytes is told in [`CutMode`] and [`Quality`].
 
+mod aside;
+mod attribution;
+pub(crate) mod bypass;
+mod degraded;
+mod door;
+pub(crate) mod filter;
+pub(crate) mod gate;
+pub(crate) mod grudge;
+mod proxy;
+mod proxy_thread;
+mod pump;
+pub(crate) mod quality;
+pub(crate) mod sock_diag;
+mod troubles;
+
 use std::{
     collections::BTreeSet,
     io,
@@ -56,18 +71,14 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    Act, NodeId, Quality, TimedAct, aside,
-    attribution::{Attribution, Dialler, Strangers},
-    bypass::{self, Bypass},
-    door::{Doors, Listener},
-    filter::{self, Filter, FilterError},
-    gate::{CutMode, Gate, LinkCounters, LinkState},
-    holders::Holders,
-    proxy::{self, Route, Upstream},
-    proxy_thread,
-    sock_diag::{self, TcpEnd},
-};
+use crate::{Act, NodeId, Quality, TimedAct, processes::holders::Holders};
+use attribution::{Attribution, Dialler, Strangers};
+use bypass::Bypass;
+use door::{Doors, Listener};
+use filter::{Filter, FilterError};
+use gate::{CutMode, Gate, LinkCounters, LinkState};
+use proxy::{Route, Upstream};
+use sock_diag::TcpEnd;
 
 /// All directed links of a cluster. Dropping it closes them; [`Links::close`] also waits until they are closed.
 #[derive(Debug)]

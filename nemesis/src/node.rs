@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Act,
-    disk::{Damage, DiskCounters, Trouble},
-    family::family,
+    disks::{Damage, DiskCounters, Trouble},
+    processes::family::family,
 };
 
 /// A node of the cluster, counted from 0 and written from 1: `NodeId(0)` reads `n1`.

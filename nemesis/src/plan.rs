@@ -1,12 +1,20 @@
 //! The plan: which faults come when. Plain data; where it came from (a seed, a record) no longer matters.
 
+pub(crate) mod driver;
+pub(crate) mod record;
+pub(crate) mod replay;
+pub(crate) mod schedule;
+pub(crate) mod schedule_file;
+mod suggest;
+pub(crate) mod trigger;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Act, CutMode, NodeId, Schedule, TimedAct, Trigger,
-    grudge::{Grudge, join},
+    links::grudge::{Grudge, join},
 };
 
 /// Which faults come when.

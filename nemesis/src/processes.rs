@@ -3,6 +3,12 @@
 //!
 //! One lock per node: stopping a process for a moment, letting it stutter and pausing it would otherwise undo each other.
 
+pub(crate) mod cgroup;
+pub(crate) mod family;
+pub(crate) mod holders;
+pub(crate) mod listeners;
+pub(crate) mod stopped;
+
 use std::sync::Arc;
 
 use tokio::{
@@ -11,9 +17,12 @@ use tokio::{
 };
 
 use crate::{
-    Act, Damage, FaultEffect, Limit, NodeId, NodeState, Nodes, clock,
-    limits::{self, Lowered},
-    starve::{self, Starved},
+    Act, Damage, FaultEffect, Limit, NodeId, NodeState, Nodes,
+    faults::{
+        clock,
+        limits::{self, Lowered},
+        starve::{self, Starved},
+    },
 };
 
 /// The processes of all nodes.

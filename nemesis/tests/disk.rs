@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tribunal_nemesis::disk::{Disk, Ext4, Lossy, Make, Promise};
+use tribunal_nemesis::disks::{Disk, Ext4, Lossy, Make, Promise};
 use tribunal_nemesis::{Damage, Trouble};
 
 /// A mounted disk that unmounts itself at the end of the test; `None` where the machine does not allow it.

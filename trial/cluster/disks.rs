@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use tribunal_nemesis::disk::{Disk, Ext4, Lossy, Make, Promise};
+use tribunal_nemesis::disks::{Disk, Ext4, Lossy, Make, Promise};
 use tribunal_nemesis::{Act, Damage, DiskCounters, NodeId, Trouble};
 use tribunal_records::DiskKind;
 use tribunal_systems::Place;

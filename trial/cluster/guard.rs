@@ -34,7 +34,7 @@ use std::time::Duration;
 use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
 use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
-use tribunal_nemesis::{disk, marked, remove_cgroup};
+use tribunal_nemesis::{disks, marked, remove_cgroup};
 
 use super::node::Death;
 use super::strays;
@@ -65,7 +65,7 @@ impl Leftover {
     fn undo(&self) {
         match self {
             Leftover::ProcessGroup(group) => drop(killpg(*group, Signal::SIGKILL)),
-            Leftover::Mount(path) => drop(disk::unmount(path)),
+            Leftover::Mount(path) => drop(disks::unmount(path)),
             Leftover::Cgroup(group) => drop(remove_cgroup(group)),
             Leftover::Run(run) => kill_marked(run),
             Leftover::Process(pid, began) => {

@@ -13,7 +13,7 @@
 //!
 //! CAVEATS. A server that does not ask for SO_REUSEADDR cannot have a port that is held; nor could it start again within a minute
 //! after it was killed. Who asks for this very number, with SO_REUSEADDR, gets it while the node is down: that is found out by
-//! whoever connects (`nemesis/src/door.rs`).
+//! whoever connects (`nemesis/src/links/door.rs`).
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,0 +1,86 @@
+//! Clients: nodes are cut off from their clients, with or without a partition among the nodes.
+//!
+//! ```text
+//!   partition:isolate-leader      clients:leader-alone          clients:leader         clients:leader-answers
+//!   clients ── n1 │ n2 ── clients   clients │ n1 │ n2 ── clients  clients │ n1 ── n2     clients ◀─✗── n1 ── n2
+//!                 │ n3 ── clients           │    │ n3 ── clients          │  └─── n3             ───▶
+//! ```
+//!
+//! A primary that is isolated *with* its clients goes on being asked, and may answer what is not so. One that is isolated
+//! *without* them, as behind a failed switch, is asked nothing; what was asked just before may still take effect when it is
+//! healed. Of a request whose answer is lost a client never learns whether it took effect.
+//!
+//! Clients speak to nodes through proxies only in a run that may cut these links; in any other they speak to them directly.
+
+use crate::{
+    Act, NodeId, TimedAct,
+    faults::{Aim, Dice, Fault, Kind},
+    links::grudge::Grudge,
+};
+
+pub(crate) const FAULT: Fault = Fault {
+    name: "clients",
+    about: "cuts nodes off from their clients; the undo joins them",
+    usual: false,
+    alone: false,
+    kinds: &[
+        Kind {
+            name: "leader-alone",
+            about: "whoever leads, apart from all other nodes and from its clients",
+            aim: Aim::Leader,
+        },
+        Kind { name: "leader", about: "whoever leads, apart from its clients only", aim: Aim::Leader },
+        Kind {
+            name: "leader-answers",
+            about: "what whoever leads answers does not reach its clients",
+            aim: Aim::Leader,
+        },
+        Kind {
+            name: "minority-alone",
+            about: "a random minority, apart from all other nodes and from its clients",
+            aim: Aim::Anybody,
+        },
+        Kind { name: "one", about: "a random node, apart from its clients only", aim: Aim::Anybody },
+    ],
+    draw,
+};
+
+fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
+    let cuts = grudge(kind, &dice.order);
+    cuts.cuts().map(|(from, to)| Act::Cut(from, to, dice.mode).into()).collect()
+}
+
+fn grudge(kind: &str, order: &[NodeId]) -> Grudge {
+    let few = if kind == "minority-alone" { order.len().saturating_sub(1) / 2 } else { 1 };
+    let (few, others) = order.split_at(few.clamp(1, order.len().max(1)).min(order.len()));
+    let clients = [NodeId::CLIENTS];
+    match kind {
+        "leader-alone" | "minority-alone" => Grudge::between(&[few, &[others, &clients].concat()]),
+        "leader-answers" => Grudge::one_way(few, &clients),
+        _ => Grudge::between(&[few, &clients]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_what_it_says() {
+        let order = [2, 0, 1, 3, 4].map(NodeId);
+        let check = |kind, text: &str| assert_eq!(grudge(kind, &order).to_string(), text, "{kind}");
+        check("leader-alone", "{n3 | n1,n2,n4,n5,clients}");
+        check("leader", "{n3 | clients}");
+        check("leader-answers", "{n3 > clients}");
+        check("minority-alone", "{n1,n3 | n2,n4,n5,clients}");
+        check("one", "{n3 | clients}");
+        for kind in FAULT.kinds {
+            assert_eq!(
+                grudge(kind.name, &order[..1]).aimed_at(),
+                [NodeId(2)],
+                "of a single node: {}",
+                kind.name
+            );
+        }
+    }
+}

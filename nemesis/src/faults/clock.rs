@@ -1,0 +1,163 @@
+//! Clock: processes that tell the time wrong, each for itself; the machine's clock is never touched.
+//!
+//! A program asks the time of the vDSO, code that the kernel maps into every process so that asking needs no system
+//! call. That code is changed in the node's processes while they run (the way is told in [`process`], the new code in
+//! [`stub`]), so it works for whatever language the node is written in, and can come and go in the middle of a run.
+//!
+//! - *jump*, *scatter*: the wall clock is set wrong, as an operator or a bad time server does. The monotonic clock is true:
+//!   nothing ever sets that one.
+//! - *drift*: both clocks run fast or slow, since both hang on one quartz. Leases are measured on the monotonic clock, and
+//!   this is what breaks them.
+//! - *strobe*: the wall clock jumps there and back, many times a second: what was measured with two readings is nonsense.
+//!
+//! The undo makes the wall clock true at once, and the monotonic clock too if it is behind. If it is ahead it runs at half
+//! speed until the truth has caught up with it: it must never go back, and no real one does.
+
+mod process;
+mod skew;
+mod stub;
+mod vdso;
+
+use std::time::Duration;
+
+use rand::{Rng, RngExt};
+
+use crate::{
+    Act, FaultEffect, NodeId, TimedAct,
+    faults::{Aim, Dice, Fault, Kind},
+};
+use process::Change;
+pub use skew::Skew;
+use stub::{Now, Parameters};
+
+pub(crate) const FAULT: Fault = Fault {
+    name: "clock",
+    about: "makes the clocks of processes jump, drift or jump back and forth; the undo makes them true",
+    usual: false,
+    alone: false,
+    kinds: &[
+        Kind { name: "jump-leader", about: "the wall clock of whoever leads is set wrong", aim: Aim::Leader },
+        Kind {
+            name: "drift-leader",
+            about: "the clocks of whoever leads run fast or slow",
+            aim: Aim::Leader,
+        },
+        Kind {
+            name: "strobe-leader",
+            about: "the wall clock of whoever leads jumps there and back, many times a second",
+            aim: Aim::Leader,
+        },
+        Kind { name: "jump", about: "the wall clock of a random node is set wrong", aim: Aim::Anybody },
+        Kind {
+            name: "scatter",
+            about: "every wall clock is set wrong, each by its own amount",
+            aim: Aim::Anybody,
+        },
+        Kind {
+            name: "drift",
+            about: "every node's clocks run fast or slow, each at its own rate",
+            aim: Aim::Anybody,
+        },
+        Kind {
+            name: "strobe",
+            about: "a random node's wall clock jumps there and back, many times a second",
+            aim: Aim::Anybody,
+        },
+    ],
+    draw,
+};
+
+/// How often a strobing clock is set at most, and how long it is left so, in milliseconds.
+const STROBES_MAX: usize = 100;
+const STROBE_MS: std::ops::Range<u64> = 5..200;
+
+fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
+    let first = dice.order[0];
+    let jump = |rng: &mut _, node| Act::Skew(node, Skew { offset_ms: offset_ms(rng), drift_ppm: 0 }).into();
+    let drift = |rng: &mut _, node| Act::Skew(node, Skew { offset_ms: 0, drift_ppm: drift_ppm(rng) }).into();
+    match kind {
+        "jump-leader" | "jump" => vec![jump(&mut dice.rng, first)],
+        "drift-leader" => vec![drift(&mut dice.rng, first)],
+        "scatter" => dice.order.iter().map(|&node| jump(&mut dice.rng, node)).collect(),
+        "drift" => dice.order.iter().map(|&node| drift(&mut dice.rng, node)).collect(),
+        _ => strobe(first, dice),
+    }
+}
+
+fn strobe(node: NodeId, dice: &mut Dice) -> Vec<TimedAct> {
+    let skew = Skew { offset_ms: offset_ms(&mut dice.rng), drift_ppm: 0 };
+    let every_ms = dice.moment_ms(STROBE_MS);
+    let moments = (0..dice.hold_ms).step_by(every_ms as usize).take(STROBES_MAX);
+    let acts = [Act::Skew(node, skew), Act::Unskew(node)].into_iter().cycle();
+    moments.zip(acts).map(|(after_ms, act)| TimedAct { after_ms, act }).collect()
+}
+
+/// From a tenth of a second to about four hours either way, each magnitude as likely as any other: what a lease
+/// lasts, and what a wrong time zone makes, and all between.
+fn offset_ms(rng: &mut impl Rng) -> i64 {
+    sign(rng) * (100.0 * 2f64.powf(rng.random_range(0.0..17.0))) as i64
+}
+
+/// From one to three hundred thousand parts per million either way, each magnitude as likely: from a bad quartz, whose error
+/// nobody would see in a run this short, are a few minutes made of it.
+fn drift_ppm(rng: &mut impl Rng) -> i32 {
+    sign(rng) as i32 * (1_000.0 * 300f64.powf(rng.random_range(0.0..1.0))) as i32
+}
+
+fn sign(rng: &mut impl Rng) -> i64 {
+    if rng.random() { 1 } else { -1 }
+}
+
+/// Why the clocks of a process cannot be made wrong, if they cannot; asked before it is tried.
+pub(crate) fn forbidden(pid: Option<i32>) -> Option<String> {
+    process::possible(pid).err().map(|why| format!("the clock cannot be made wrong: {why}"))
+}
+
+/// Makes the clocks of some processes wrong, and tells how wrong they were before.
+pub(crate) fn skew(pids: &[i32], skew: Skew) -> Result<FaultEffect, String> {
+    Ok(effect(&change_all(pids, |before, now| before.then(skew, now))?))
+}
+
+/// Makes them true, and tells how wrong they were; also how long it takes until the last of them is, if it is not at once.
+pub(crate) fn unskew(pids: &[i32]) -> Result<(FaultEffect, Option<Duration>), String> {
+    let changes = change_all(pids, Parameters::settling)?;
+    let ahead = changes.iter().map(|change| change.after.monotonic.at(change.now.monotonic)).max();
+    // At half speed, and a little more, so that it is over.
+    let settling =
+        ahead.filter(|&ns| ns > 0).map(|ns| Duration::from_nanos(ns.unsigned_abs() * 2 + 10_000_000));
+    Ok((effect(&changes), settling))
+}
+
+/// Gives processes whose clocks have become true the kernel's own code back.
+pub(crate) fn settle(pids: &[i32]) -> Result<(), String> {
+    let settled = |before: Parameters, now| {
+        // Only what `unskew` left is at its end.
+        if before.is_settling() && before.settling(now) == Parameters::TRUE {
+            Parameters::TRUE
+        } else {
+            before
+        }
+    };
+    change_all(pids, settled).map(drop)
+}
+
+/// A process that ends meanwhile needs no clock.
+fn change_all(pids: &[i32], next: impl Fn(Parameters, Now) -> Parameters) -> Result<Vec<Change>, String> {
+    let mut changes = Vec::new();
+    for &pid in pids {
+        match process::change(pid, &next) {
+            Ok(change) => changes.push(change),
+            Err(_) if !std::fs::exists(format!("/proc/{pid}/maps")).unwrap_or(true) => {}
+            Err(why) => return Err(format!("process {pid}: {why}")),
+        }
+    }
+    Ok(changes)
+}
+
+fn effect(changes: &[Change]) -> FaultEffect {
+    let off = |Change { before, now, .. }: &Change| {
+        before.wall.at(now.wall).unsigned_abs().max(before.monotonic.at(now.monotonic).unsigned_abs())
+    };
+    let off_ms = changes.iter().map(off).max().unwrap_or(0) / 1_000_000;
+    FaultEffect { clock_off_ms: off_ms, ..FaultEffect::default() }
+}

@@ -1,0 +1,265 @@
+//! One process whose clocks are made wrong, and true again: the writing into its memory.
+//!
+//! Its vDSO keeps its code but for the first instruction of each function that tells the time, which becomes a jump to the
+//! [stub](super::stub), and the end of the last page, where the stub is put. `/proc/PID/mem` may write where the process itself
+//! may not; the kernel then gives it a page of its own, which its children inherit when they fork. A program that it *executes*
+//! starts with a fresh vDSO and true clocks.
+//!
+//! It stands still meanwhile, and no thread of it may stand where something is written: then it is let go on for a moment.
+//! A thread in the middle of an old function finishes it undisturbed. The stub stays when the clocks are true again, since a
+//! thread could still be in it, but nothing leads there any more.
+
+use std::{
+    fs::{self, OpenOptions},
+    os::unix::fs::FileExt,
+    sync::OnceLock,
+    thread::sleep,
+    time::Duration,
+};
+
+use nix::time::{ClockId, clock_gettime};
+
+use super::{
+    stub::{Now, PARAMETERS_LEN, Parameters, Stub, stub},
+    vdso::{Image, refused},
+};
+use crate::processes::stopped::Stopped;
+
+/// How often a process is stopped anew because a thread of it stands in the way.
+const ATTEMPTS: usize = 200;
+const PAUSE: Duration = Duration::from_micros(100);
+
+/// The vDSO as the kernel made it, and the stub with its place in it.
+struct Site {
+    pristine: Image,
+    stub: Stub,
+    /// Where the stub goes, from the start of the vDSO.
+    place: u64,
+}
+
+/// The same for every process of this machine.
+fn site() -> Result<&'static Site, String> {
+    static SITE: OnceLock<Result<Site, String>> = OnceLock::new();
+    SITE.get_or_init(|| {
+        let stub = stub().ok_or("clocks can be made wrong on x86-64 and aarch64 only")?;
+        let (pristine, _) = Image::of(std::process::id() as i32)?;
+        let place = (pristine.bytes.len().saturating_sub(stub.code.len()) as u64) & !15;
+        if place < pristine.spare {
+            return Err("this kernel's vDSO has no room at its end".to_owned());
+        }
+        match stub.entries.iter().find(|(name, _)| !pristine.functions.contains_key(*name)) {
+            Some((name, _)) => Err(format!("this kernel's vDSO has no {name}")),
+            None => Ok(Site { pristine, stub, place }),
+        }
+    })
+    .as_ref()
+    .map_err(Clone::clone)
+}
+
+/// What a change found, and what it made of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change {
+    /// What the clocks were told before.
+    pub(crate) before: Parameters,
+    /// What they are told now.
+    pub(crate) after: Parameters,
+    /// When it was made, by true clocks.
+    pub(crate) now: Now,
+}
+
+/// Whether clocks can be made wrong here at all, and those of this process.
+pub(crate) fn possible(pid: Option<i32>) -> Result<(), String> {
+    let site = site()?;
+    pid.map_or(Ok(()), |pid| open(site, pid).map(drop))
+}
+
+/// Changes what a process's clocks are told; those that are told the truth get the kernel's own code back.
+pub(crate) fn change(pid: i32, next: impl Fn(Parameters, Now) -> Parameters) -> Result<Change, String> {
+    let site = site()?;
+    let target = open(site, pid)?;
+    for _ in 0..ATTEMPTS {
+        let held = Stopped::hold(pid).map_err(|error| error.to_string())?;
+        let pointers = held.instruction_pointers().map_err(|error| refused(&error))?;
+        if pointers.is_some_and(|pointers| !pointers.iter().any(|at| target.in_the_way(*at))) {
+            let (before, now) = (target.read()?, now()?);
+            let after = next(before, now);
+            target.write(after)?;
+            return Ok(Change { before, after, now });
+        }
+        drop(held);
+        sleep(PAUSE);
+    }
+    Err("a thread of it always stands in the way".to_owned())
+}
+
+/// What a process's clocks are told now.
+#[cfg(test)]
+pub(crate) fn told(pid: i32) -> Result<Parameters, String> {
+    open(site()?, pid)?.read()
+}
+
+/// The memory of a process, and where its vDSO is.
+struct Target {
+    site: &'static Site,
+    memory: std::fs::File,
+    base: u64,
+}
+
+fn open(site: &'static Site, pid: i32) -> Result<Target, String> {
+    // Who spawns goes on while the kernel is still about to lay the new program out, its vDSO last.
+    let mut found = Image::of(pid);
+    for _ in 0..ATTEMPTS {
+        match found {
+            Err(_) if fs::exists(format!("/proc/{pid}/exe")).unwrap_or(false) => {
+                sleep(PAUSE);
+                found = Image::of(pid);
+            }
+            _ => break,
+        }
+    }
+    let (image, base) = found?;
+    let same = image.bytes.len() == site.pristine.bytes.len() && image.functions == site.pristine.functions;
+    if !same {
+        return Err("its vDSO is another than ours: a program of 32 bits?".to_owned());
+    }
+    let memory = OpenOptions::new().read(true).write(true).open(format!("/proc/{pid}/mem"));
+    Ok(Target { site, base, memory: memory.map_err(|error| refused(&error))? })
+}
+
+impl Target {
+    /// Function by function: where it begins, and where its jump leads.
+    fn jumps(&self) -> impl Iterator<Item = (u64, u64)> {
+        let entries = self.site.stub.entries.iter();
+        entries.map(|(name, entry)| (self.site.pristine.functions[*name], self.site.place + *entry as u64))
+    }
+
+    fn jump(&self, from: u64, to: u64) -> Vec<u8> {
+        (self.site.stub.jump)(from, to)
+    }
+
+    /// Whether a thread that goes on from there could see a change half made.
+    fn in_the_way(&self, address: u64) -> bool {
+        let Some(at) = address.checked_sub(self.base) else { return false };
+        let in_stub = (self.site.place..self.site.place + self.site.stub.code.len() as u64).contains(&at);
+        in_stub || self.jumps().any(|(from, to)| at > from && at < from + self.jump(from, to).len() as u64)
+    }
+
+    fn read(&self) -> Result<Parameters, String> {
+        for (from, to) in self.jumps() {
+            if self.bytes_at(from, self.jump(from, to).len())? != self.jump(from, to) {
+                return Ok(Parameters::TRUE);
+            }
+        }
+        let bytes = self.bytes_at(self.parameters(), PARAMETERS_LEN)?;
+        Ok(Parameters::from_bytes(bytes.as_slice().try_into().expect("as many as were asked for")))
+    }
+
+    fn write(&self, parameters: Parameters) -> Result<(), String> {
+        let is_true = parameters == Parameters::TRUE;
+        if !is_true {
+            let code = &self.site.stub.code[..self.site.stub.parameters];
+            self.write_at(self.site.place, code)?;
+            self.write_at(self.parameters(), &parameters.bytes())?;
+        }
+        for (from, to) in self.jumps() {
+            let jump = self.jump(from, to);
+            let original = &self.site.pristine.bytes[from as usize..][..jump.len()];
+            self.write_at(from, if is_true { original } else { &jump })?;
+        }
+        Ok(())
+    }
+
+    fn parameters(&self) -> u64 {
+        self.site.place + self.site.stub.parameters as u64
+    }
+
+    fn bytes_at(&self, at: u64, len: usize) -> Result<Vec<u8>, String> {
+        let mut bytes = vec![0; len];
+        self.memory.read_exact_at(&mut bytes, self.base + at).map_err(|error| error.to_string())?;
+        Ok(bytes)
+    }
+
+    fn write_at(&self, at: u64, bytes: &[u8]) -> Result<(), String> {
+        self.memory.write_all_at(bytes, self.base + at).map_err(|error| refused(&error))
+    }
+}
+
+/// The time as it is.
+fn now() -> Result<Now, String> {
+    let ns = |clock| {
+        let time = clock_gettime(clock).map_err(|error| error.to_string())?;
+        Ok::<i64, String>(time.tv_sec() * 1_000_000_000 + time.tv_nsec())
+    };
+    Ok(Now { wall: ns(ClockId::CLOCK_REALTIME)?, monotonic: ns(ClockId::CLOCK_MONOTONIC)? })
+}
+
+#[cfg(test)]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod tests {
+    use std::{
+        process::{Child, Command},
+        time::Instant,
+    };
+
+    use super::{super::skew::Skew, *};
+
+    struct Sleeper(Child);
+
+    impl Sleeper {
+        fn start() -> (Sleeper, i32) {
+            let child = Command::new("sleep").arg("600").spawn().expect("coreutils");
+            let pid = child.id() as i32;
+            (Sleeper(child), pid)
+        }
+    }
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn skewed(offset_ms: i64) -> impl Fn(Parameters, Now) -> Parameters {
+        move |before, now| before.then(Skew { offset_ms, drift_ppm: 0 }, now)
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_and_the_functions_are_restored_to_the_byte() {
+        let (_sleeper, pid) = Sleeper::start();
+        let memory = std::fs::File::options().read(true).write(true).open(format!("/proc/{pid}/mem"));
+        if let Err(error) = memory {
+            return eprintln!("skipped: a child's memory may not be written to: {error}");
+        }
+        assert_eq!(told(pid), Ok(Parameters::TRUE));
+        let change = change(pid, skewed(-5_000)).expect("our own child");
+        assert_eq!(change.before, Parameters::TRUE);
+        assert_eq!(told(pid), Ok(change.after));
+        super::change(pid, Parameters::settling).expect("our own child");
+        let (image, _) = Image::of(pid).expect("it lives");
+        let spare = image.spare as usize;
+        assert_eq!(image.bytes[..spare], site().expect("here").pristine.bytes[..spare]);
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_an_error() {
+        let (sleeper, pid) = Sleeper::start();
+        drop(sleeper);
+        change(pid, skewed(1)).expect_err("it is gone");
+    }
+
+    #[test]
+    #[ignore = "a measurement: cargo test -p tribunal-nemesis --lib how_long -- --ignored --nocapture"]
+    fn how_long_a_change_takes() {
+        let (_sleeper, pid) = Sleeper::start();
+        let mut took: Vec<Duration> = (0..1_000)
+            .map(|at| {
+                let since = Instant::now();
+                change(pid, skewed(at + 1)).expect("our own child");
+                since.elapsed()
+            })
+            .collect();
+        took.sort();
+        eprintln!("one change, all told: p50 {:?}, p99 {:?}, most {:?}", took[500], took[990], took[999]);
+    }
+}

@@ -1,0 +1,128 @@
+//! Degrade: links go bad without being cut. Late, narrow, in shreds, or short-lived; what a good network does on a bad day.
+//! Every correct system must survive it. What each property does is told in [`crate::links::quality`].
+
+use std::ops::Range;
+
+use rand::RngExt;
+
+use crate::{
+    Act, CutMode, Delay, NodeId, Quality, TimedAct,
+    faults::{Aim, Dice, Fault, Kind},
+    links::grudge::Grudge,
+};
+
+pub(crate) const FAULT: Fault = Fault {
+    name: "degrade",
+    about: "makes links late, narrow or short-lived; the undo makes them good",
+    usual: false,
+    alone: false,
+    kinds: &[
+        Kind { name: "slow-leader", about: "all from and to whoever leads is late", aim: Aim::Leader },
+        Kind {
+            name: "narrow-leader",
+            about: "whoever leads has little bandwidth to the others",
+            aim: Aim::Leader,
+        },
+        Kind {
+            name: "unread-leader",
+            about: "what whoever leads sends is read no more, until it cannot send",
+            aim: Aim::Leader,
+        },
+        Kind { name: "slow", about: "everything between nodes is late by an even time", aim: Aim::Anybody },
+        Kind { name: "uneven", about: "every link is late by a time of its own", aim: Aim::Anybody },
+        Kind { name: "jitter", about: "everything is late by a time that varies wildly", aim: Aim::Anybody },
+        Kind { name: "shreds", about: "messages arrive a few bytes at a time", aim: Aim::Anybody },
+        Kind { name: "short-lived", about: "connections are reset after some bytes", aim: Aim::Anybody },
+        Kind { name: "cut-short", about: "connections are closed after some bytes", aim: Aim::Anybody },
+        Kind { name: "churn", about: "all connections are reset, again and again", aim: Aim::Anybody },
+    ],
+    draw,
+};
+
+/// How often connections are reset at most, and the time between two times in milliseconds.
+const CHURNS_MAX: usize = 10;
+const CHURN_MS: Range<u64> = 50..800;
+
+fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
+    let alone: Vec<&[_]> = dice.order.chunks(1).collect();
+    let all = Grudge::between(&alone);
+    let leader = Grudge::split(&dice.order, 1);
+    let rng = &mut dice.rng;
+    // Delays from far below to about twice an election timeout of 150 to 300 ms: there and back it must still be possible
+    // to hear from a leader in time, or not, depending on the draw.
+    let (links, quality) = match kind {
+        "slow-leader" => (leader, delayed(Delay::Constant(rng.random_range(20..400)))),
+        "narrow-leader" => {
+            let (leader, others) = dice.order.split_at(1);
+            let bytes_per_s = Some(rng.random_range(1_000..30_000));
+            (Grudge::one_way(leader, others), Quality { bytes_per_s, ..Quality::default() })
+        }
+        "jitter" => (all, delayed(Delay::Exponential(rng.random_range(5..60)))),
+        "shreds" => {
+            let write_max = Some(rng.random_range(1..8));
+            (
+                all,
+                Quality {
+                    write_max,
+                    bytes_per_s: Some(rng.random_range(5_000..50_000)),
+                    ..Quality::default()
+                },
+            )
+        }
+        "short-lived" => {
+            let reset_after = Some(rng.random_range(200..4_000));
+            (all, Quality { reset_after, ..Quality::default() })
+        }
+        "cut-short" => {
+            let close_after = Some(rng.random_range(200..4_000));
+            (all, Quality { close_after, ..Quality::default() })
+        }
+        "unread-leader" => {
+            let (leader, others) = dice.order.split_at(1);
+            let read_max = Some(rng.random_range(1..2_000));
+            (Grudge::one_way(leader, others), Quality { read_max, ..Quality::default() })
+        }
+        "uneven" => return uneven(&all, dice),
+        "churn" => return churn(&all, dice),
+        _ => {
+            let least = rng.random_range(1..60);
+            (all, delayed(Delay::Uniform(least, least * 2)))
+        }
+    };
+    links.cuts().map(|(from, to)| Act::Degrade(from, to, quality).into()).collect()
+}
+
+/// Everything between these nodes is late by so many milliseconds.
+pub(crate) fn late(nodes: &[NodeId], late_ms: u64) -> impl Iterator<Item = TimedAct> {
+    let each: Vec<&[NodeId]> = nodes.chunks(1).collect();
+    let links: Vec<_> = Grudge::between(&each).cuts().collect();
+    let late = delayed(Delay::Constant(late_ms));
+    links.into_iter().map(move |(from, to)| Act::Degrade(from, to, late).into())
+}
+
+fn delayed(delay: Delay) -> Quality {
+    Quality { delay: Some(delay), ..Quality::default() }
+}
+
+/// Each link with a delay of its own: from next to nothing to an election timeout, so that some peers are near and others far.
+fn uneven(links: &Grudge, dice: &mut Dice) -> Vec<TimedAct> {
+    let mut late = || delayed(Delay::Constant(dice.rng.random_range(0..150)));
+    links.cuts().map(|(from, to)| Act::Degrade(from, to, late()).into()).collect()
+}
+
+/// Cuts that reset and are healed at once: what is open ends, what is dialled next works.
+fn churn(links: &Grudge, dice: &mut Dice) -> Vec<TimedAct> {
+    let mut acts = Vec::new();
+    let mut after_ms = 0;
+    for _ in 0..CHURNS_MAX {
+        for (from, to) in links.cuts() {
+            acts.push(TimedAct { after_ms, act: Act::Cut(from, to, CutMode::Reset) });
+            acts.push(TimedAct { after_ms, act: Act::Heal(from, to) });
+        }
+        after_ms += dice.moment_ms(CHURN_MS);
+        if after_ms >= dice.hold_ms {
+            break;
+        }
+    }
+    acts
+}

@@ -1,0 +1,36 @@
+//! Loss: packets of some links are lost, as by a bad cable. TCP hides it behind delays that double; a system sees late
+//! messages, and connections that seem to have died.
+//!
+//! There are packets only between network namespaces (`--net netns`). A proxy has bytes that were acknowledged already, and
+//! cannot lose them honestly: there this fault is skipped.
+
+use rand::RngExt;
+
+use crate::{
+    Act, Quality, TimedAct,
+    faults::{Aim, Dice, Fault, Kind},
+    links::grudge::Grudge,
+};
+
+pub(crate) const FAULT: Fault = Fault {
+    name: "loss",
+    about: "loses packets between nodes (needs --net netns); the undo loses no more",
+    usual: false,
+    alone: false,
+    kinds: &[
+        Kind { name: "leader", about: "of packets from and to whoever leads", aim: Aim::Leader },
+        Kind { name: "all", about: "of packets of all links", aim: Aim::Anybody },
+    ],
+    draw,
+};
+
+fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
+    let alone: Vec<&[_]> = dice.order.chunks(1).collect();
+    let links = match kind {
+        "leader" => Grudge::split(&dice.order, 1),
+        _ => Grudge::between(&alone),
+    };
+    let loss_percent = Some(dice.rng.random_range(5..40));
+    let quality = Quality { loss_percent, ..Quality::default() };
+    links.cuts().map(|(from, to)| Act::Degrade(from, to, quality).into()).collect()
+}

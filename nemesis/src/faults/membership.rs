@@ -1,0 +1,79 @@
+//! Membership and transfer: what operators do to a cluster that works. Nodes leave and come back, and leaders hand over, on
+//! request; the system under test has to have such requests.
+//!
+//! *split* asks for two changes at once, of a leader that has been cut off with less than half of the nodes: they must not
+//! make of it the leader of a majority.
+
+use rand::seq::SliceRandom;
+
+use crate::{
+    Act, TimedAct,
+    faults::{Aim, Dice, Fault, Kind},
+    links::grudge::Grudge,
+    plan,
+};
+
+pub(crate) const MEMBERSHIP: Fault = Fault {
+    name: "membership",
+    about: "asks the leader to leave members out; the undo adds them again",
+    usual: false,
+    alone: false,
+    kinds: &[
+        Kind { name: "leader", about: "the leader is to leave out itself", aim: Aim::Leader },
+        Kind {
+            name: "split",
+            about: "a leader that is cut off with less than half is to leave out two of the others at once",
+            aim: Aim::Leader,
+        },
+        Kind { name: "one", about: "a random node", aim: Aim::Anybody },
+        Kind {
+            name: "minority",
+            about: "less than half of the nodes, all asked for at once",
+            aim: Aim::Anybody,
+        },
+    ],
+    draw: draw_membership,
+};
+
+fn draw_membership(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
+    let (order, minority) = (&dice.order, (dice.order.len() - 1) / 2);
+    let remove = |node: &_| Act::Remove(*node).into();
+    match kind {
+        // With fewer nodes than four, one that goes too many leaves nobody to disagree.
+        "split" if order.len() < 4 => Vec::new(),
+        "split" => {
+            let mut acts = plan::hold(&Grudge::split(order, minority), dice.mode);
+            acts.extend(order[minority..].iter().take(2).map(remove));
+            acts
+        }
+        "minority" => order.iter().take(minority).map(remove).collect(),
+        _ if order.len() < 2 => Vec::new(),
+        _ => order.iter().take(1).map(remove).collect(),
+    }
+}
+
+pub(crate) const TRANSFER: Fault = Fault {
+    name: "transfer",
+    about: "asks the leader to let another node lead (nothing to undo)",
+    usual: false,
+    alone: false,
+    kinds: &[
+        Kind { name: "once", about: "a random node in the place of whoever leads", aim: Aim::Leader },
+        Kind { name: "round", about: "every node, one after the other", aim: Aim::Anybody },
+    ],
+    draw: draw_transfer,
+};
+
+fn draw_transfer(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
+    if dice.order.len() < 2 {
+        return Vec::new();
+    }
+    if kind == "once" {
+        return vec![Act::Transfer(dice.order[1]).into()];
+    }
+    let mut order = dice.order.clone();
+    order.shuffle(&mut dice.rng);
+    let step_ms = dice.hold_ms / (order.len() as u64 + 1);
+    let at = |(i, node)| TimedAct { after_ms: i as u64 * step_ms, act: Act::Transfer(node) };
+    order.into_iter().enumerate().map(at).collect()
+}

@@ -1,0 +1,295 @@
+//! Partition: links are cut, in one direction or both. The shapes are told in [`crate::links::grudge`].
+//!
+//! Clients stay with their node, so that a primary is isolated *with* its clients and goes on being asked. Partitions that
+//! cut clients off are the fault [`clients`](crate::faults::clients).
+
+use std::ops::Range;
+
+use rand::{RngExt, seq::SliceRandom};
+
+use crate::{
+    Act, TimedAct,
+    faults::{Aim, Dice, Fault, Kind, degrade},
+    links::grudge::Grudge,
+    plan,
+};
+
+pub(crate) const FAULT: Fault = Fault {
+    name: "partition",
+    about: "cuts links between nodes (they stall, or reset connections); the undo opens them",
+    usual: true,
+    alone: false,
+    kinds: &[
+        Kind { name: "isolate-leader", about: "whoever leads, apart from all others", aim: Aim::Leader },
+        Kind {
+            name: "one-way-leader",
+            about: "whoever leads is not heard by the others, or does not hear them",
+            aim: Aim::Leader,
+        },
+        Kind {
+            name: "flapping-leader",
+            about: "whoever leads, apart from all others, again and again for a moment",
+            aim: Aim::Leader,
+        },
+        Kind {
+            name: "leader-minority",
+            about: "whoever leads with fewer than half of the nodes, apart from the others",
+            aim: Aim::Leader,
+        },
+        Kind {
+            name: "shifting-majority",
+            about: "a bare majority with whoever leads, then another that shares as few nodes with it as can be, and so on",
+            aim: Aim::Leader,
+        },
+        Kind {
+            name: "each-leader",
+            about: "whoever leads, apart from all others, and when another leads, that one instead, and so on; all links are slow",
+            aim: Aim::EachLeader,
+        },
+        Kind { name: "halves", about: "n1 to the middle apart from the others", aim: Aim::Anybody },
+        Kind { name: "random-halves", about: "two random halves", aim: Aim::Anybody },
+        Kind { name: "isolate-one", about: "a random node, apart from all others", aim: Aim::Anybody },
+        Kind {
+            name: "minority-third",
+            about: "a random third of the nodes, apart from the others",
+            aim: Aim::Anybody,
+        },
+        Kind {
+            name: "majority-ring",
+            about: "every node hears a majority, and no two the same",
+            aim: Aim::Anybody,
+        },
+        Kind { name: "bridge", about: "two halves joined by one node only", aim: Aim::Anybody },
+        Kind { name: "one-way", about: "a random group is not heard by the others", aim: Aim::Anybody },
+        Kind {
+            name: "flapping",
+            about: "two random halves, again and again for a moment",
+            aim: Aim::Anybody,
+        },
+    ],
+    draw,
+};
+
+/// How often a flapping partition is cut at most: enough to be a nuisance, few enough to be read in a record.
+const FLAPS_MAX: usize = 10;
+/// How long a flap lasts, and the time between two: around an election timeout, in milliseconds.
+const FLAP_MS: Range<u64> = 50..500;
+
+/// How long a majority stays together before it shifts, in milliseconds: from less than an election takes to some work done
+/// after one.
+const SHIFT_MS: Range<u64> = 200..1_500;
+
+fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
+    match kind {
+        "shifting-majority" => return shifting(dice),
+        "each-leader" => return each_leader(dice),
+        _ => {}
+    }
+    let grudge = grudge(kind, dice);
+    let mode = dice.mode;
+    let cuts =
+        |after_ms| grudge.cuts().map(move |(from, to)| TimedAct { after_ms, act: Act::Cut(from, to, mode) });
+    let heals =
+        |after_ms| grudge.cuts().map(move |(from, to)| TimedAct { after_ms, act: Act::Heal(from, to) });
+    let mut acts: Vec<TimedAct> = cuts(0).collect();
+    if kind.starts_with("flapping") {
+        let mut at_ms = 0;
+        for _ in 1..FLAPS_MAX {
+            let healed_ms = at_ms + dice.moment_ms(FLAP_MS);
+            at_ms = healed_ms + dice.moment_ms(FLAP_MS);
+            if at_ms >= dice.hold_ms {
+                break;
+            }
+            acts.extend(heals(healed_ms).chain(cuts(at_ms)));
+        }
+    }
+    acts
+}
+
+/// Majorities one after the other, each just large enough, and each made of those that the one before left out, and as few of
+/// that one as it takes. What one has decided, the next knows from a single witness (if the nodes are odd in number), and
+/// those that were left out wake up with the logs and the beliefs of an earlier time. That quorums meet, and that the one
+/// node in which they meet remembers and is listened to, is what consensus rests on.
+fn shifting(dice: &mut Dice) -> Vec<TimedAct> {
+    let mut order = dice.order.clone();
+    let majority = order.len() / 2 + 1;
+    let mode = dice.mode;
+    let mut cut = Grudge::split(&order, majority);
+    let mut acts: Vec<TimedAct> = plan::hold(&cut, mode);
+    let mut at_ms = 0;
+    loop {
+        at_ms += dice.moment_ms(SHIFT_MS);
+        if at_ms >= dice.hold_ms {
+            return acts;
+        }
+        order[..majority].shuffle(&mut dice.rng);
+        order.rotate_left(majority);
+        let next = Grudge::split(&order, majority);
+        let new =
+            next.cuts().filter(|&(from, to)| cut.hears(to, from)).map(|(from, to)| Act::Cut(from, to, mode));
+        let old = cut.cuts().filter(|&(from, to)| next.hears(to, from)).map(|(from, to)| Act::Heal(from, to));
+        acts.extend(new.chain(old).map(|act| TimedAct { after_ms: at_ms, act }));
+        cut = next;
+    }
+}
+
+/// How late everything between nodes is while each leader in turn is cut off, in milliseconds.
+const LATE_MS: Range<u64> = 12..24;
+
+/// Whoever leads is cut off; the others elect another, who is cut off in its place, and so on. All between them is slow, so that
+/// a leader may be cut off after it is elected and before anybody has heard of it again: what it has written then, nobody
+/// else has, and the next leader may be one of whom the same was true two terms ago (Figure 8 of the Raft paper).
+fn each_leader(dice: &mut Dice) -> Vec<TimedAct> {
+    let late_ms = dice.rng.random_range(LATE_MS);
+    let mut acts = plan::hold(&Grudge::split(&dice.order, 1), dice.mode);
+    acts.extend(degrade::late(&dice.order, late_ms));
+    acts
+}
+
+fn grudge(kind: &str, dice: &mut Dice) -> Grudge {
+    let order = &dice.order;
+    match kind {
+        "halves" => {
+            let mut by_number = order.clone();
+            by_number.sort();
+            Grudge::split(&by_number, order.len() / 2)
+        }
+        "random-halves" | "flapping" => Grudge::split(order, order.len() / 2),
+        "minority-third" => Grudge::split(order, (order.len() / 3).max(1)),
+        "leader-minority" => Grudge::split(order, (order.len().saturating_sub(1) / 2).max(1)),
+        "majority-ring" => Grudge::majority_ring(order),
+        "bridge" => Grudge::bridge(order),
+        "one-way" => {
+            let (mute, deaf) = order.split_at(dice.rng.random_range(1..order.len().max(2)));
+            Grudge::one_way(mute, deaf)
+        }
+        "one-way-leader" => {
+            let (leader, others) = order.split_at(1);
+            if dice.rng.random() { Grudge::one_way(leader, others) } else { Grudge::one_way(others, leader) }
+        }
+        _ => Grudge::split(order, 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use rand::{SeedableRng, seq::SliceRandom};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::{CutMode, NodeId};
+
+    fn dice(nodes: usize, seed: u64) -> Dice {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut order: Vec<NodeId> = (0..nodes).map(NodeId).collect();
+        order.shuffle(&mut rng);
+        Dice { order, hold_ms: 3_000, mode: CutMode::Stall, rng }
+    }
+
+    fn at(nodes: usize) -> impl Iterator<Item = NodeId> {
+        (0..nodes).map(NodeId)
+    }
+
+    /// Whom each node hears, itself included.
+    fn views(grudge: &Grudge, nodes: usize) -> Vec<BTreeSet<NodeId>> {
+        at(nodes).map(|to| at(nodes).filter(|&from| grudge.hears(to, from)).collect()).collect()
+    }
+
+    proptest! {
+        /// What its `about` promises of each kind, for every draw.
+        #[test]
+        fn each_kind_is_what_it_says(nodes in 3..10usize, seed: u64) {
+            for kind in FAULT.kinds {
+                let mut dice = dice(nodes, seed);
+                let first = dice.order[0];
+                if kind.name == "shifting-majority" {
+                    continue;
+                }
+                let grudge = grudge(kind.name, &mut dice);
+                let views = views(&grudge, nodes);
+                let distinct: BTreeSet<&BTreeSet<NodeId>> = views.iter().collect();
+                let alone = |node: NodeId| {
+                    at(nodes).all(|other| other == node || !(grudge.hears(node, other) || grudge.hears(other, node)))
+                };
+                let mut sides: Vec<usize> = distinct.iter().map(|view| view.len()).collect();
+                sides.sort();
+                prop_assert!(!grudge.is_empty(), "{} cuts nothing", kind.name);
+                let holds = match kind.name {
+                    "isolate-leader" | "flapping-leader" | "each-leader" => alone(first) && sides == [1, nodes - 1],
+                    "isolate-one" => at(nodes).filter(|&node| alone(node)).count() == 1 && sides == [1, nodes - 1],
+                    "leader-minority" => sides == [(nodes - 1) / 2, nodes - (nodes - 1) / 2] && views[first.0].len() < nodes / 2 + 1,
+                    "halves" => views[0] == at(nodes / 2).collect() && sides == [nodes / 2, nodes.div_ceil(2)],
+                    "random-halves" | "flapping" => sides == [nodes / 2, nodes.div_ceil(2)],
+                    "minority-third" => sides == [nodes / 3, nodes - nodes / 3],
+                    "majority-ring" => {
+                        distinct.len() == nodes && views.iter().all(|view| view.len() == nodes / 2 + 1)
+                    }
+                    "bridge" => {
+                        let joined = |node: NodeId| {
+                            views[node.0].len() == nodes && at(nodes).all(|other| grudge.hears(other, node))
+                        };
+                        at(nodes).filter(|&node| joined(node)).count() == 1 && joined(first)
+                    }
+                    "one-way" => grudge.cuts().all(|(from, to)| grudge.hears(from, to)),
+                    "one-way-leader" => {
+                        grudge.cuts().all(|(from, to)| grudge.hears(from, to) && (from == first || to == first))
+                    }
+                    other => panic!("nobody says what {other} promises"),
+                };
+                prop_assert!(holds, "{} of {nodes}: {grudge}", kind.name);
+            }
+        }
+
+        /// Each majority is just one, lasts, and shares as few nodes with the one before as two majorities can.
+        #[test]
+        fn a_majority_shifts_and_is_always_one(nodes in 3..10usize, seed: u64) {
+            let mut dice = dice(nodes, seed);
+            let first = dice.order[0];
+            let acts = draw("shifting-majority", &mut dice);
+            let least = nodes / 2 + 1;
+            let mut cut: BTreeSet<(NodeId, NodeId)> = BTreeSet::new();
+            let mut before: Option<BTreeSet<NodeId>> = None;
+            for moment in acts.chunk_by(|one, other| one.after_ms == other.after_ms) {
+                for timed in moment {
+                    let in_turn = match timed.act {
+                        Act::Cut(from, to, _) => cut.insert((from, to)),
+                        Act::Heal(from, to) => cut.remove(&(from, to)),
+                        _ => false,
+                    };
+                    prop_assert!(in_turn, "{} out of turn", timed.act);
+                }
+                let majority: Vec<_> =
+                    views(&cut.iter().copied().collect(), nodes).into_iter().filter(|view| view.len() >= least).collect();
+                prop_assert!(majority.len() == least && majority.iter().all(|view| *view == majority[0] && view.len() == least));
+                match &before {
+                    Some(before) => prop_assert_eq!(before.intersection(&majority[0]).count(), 2 * least - nodes),
+                    None => prop_assert!(majority[0].contains(&first)),
+                }
+                before = Some(majority[0].clone());
+            }
+            prop_assert!(acts.is_sorted_by_key(|timed| timed.after_ms));
+        }
+
+        /// Cuts and heals take turns, in time, and all within the hold.
+        #[test]
+        fn what_flaps_is_healed_before_it_is_cut_again(nodes in 3..10usize, seed: u64) {
+            for kind in ["flapping", "flapping-leader"] {
+                let acts = draw(kind, &mut dice(nodes, seed));
+                prop_assert!(acts.is_sorted_by_key(|timed| timed.after_ms));
+                prop_assert!(acts.iter().all(|timed| timed.after_ms < 3_000));
+                let mut cut = BTreeSet::new();
+                for timed in acts {
+                    let in_turn = match timed.act {
+                        Act::Cut(from, to, _) => cut.insert((from, to)),
+                        Act::Heal(from, to) => cut.remove(&(from, to)),
+                        _ => false,
+                    };
+                    prop_assert!(in_turn, "{} out of turn", timed.act);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! How a pump carries bytes over a link that is degraded: later, slower, in shreds, or not quite the same.
+//!
+//! ```text
+//!   read ──▶ ┌ bytes on their way ─────────────────┐ ──▶ write those whose time has come
+//!            │ "append 3" at 12:07.120 │ "app" at … │
+//!            └─────────────────────────────────────┘
+//! ```
+//!
+//! Reading goes on while earlier bytes wait, so that a delay is a delay and not a limit on throughput. As much as a chunk may
+//! be on its way per connection and direction; then the sender has to wait, like on a long line with a small window.
+
+use std::{
+    collections::VecDeque,
+    io::{self, ErrorKind},
+    sync::atomic::Ordering::Relaxed,
+    time::Duration,
+};
+
+use rand::RngExt;
+use tokio::{
+    select,
+    time::{Instant, sleep_until},
+};
+
+use crate::links::{
+    pump::{CHUNK, Chunk, End, Pump},
+    quality::{Quality, exponential},
+};
+
+/// What arrives so much later is late: delays are no more exact than that.
+pub(crate) const LATE: Duration = Duration::from_millis(1);
+
+/// What has been read and not yet written, in order.
+#[derive(Default)]
+struct OnTheWay {
+    bytes: VecDeque<u8>,
+    /// When how many of them are to be written.
+    pieces: VecDeque<(Instant, usize)>,
+}
+
+impl OnTheWay {
+    fn next_at(&self) -> Option<Instant> {
+        self.pieces.front().map(|&(at, _)| at)
+    }
+
+    /// What is due before its predecessor waits for it: it is one stream.
+    fn push(&mut self, at: Instant, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+        self.pieces.push_back((at, bytes.len()));
+    }
+}
+
+impl Pump {
+    /// Carries `chunk` and all that follows for as long as the link is degraded. `None` when the link is good again and
+    /// nothing is on its way; otherwise how the sender's stream ended. An error if the receiver does not take it.
+    pub(crate) async fn deliver_degraded(&self, chunk: &mut Chunk) -> io::Result<Option<End>> {
+        let mut way = OnTheWay::default();
+        let mut flips = Flips::default();
+        let (mut read, mut written): (u64, u64) = (0, 0);
+        let mut stopped_reading = false;
+        let mut end = None;
+        let (mut quality, mut seen) = self.gate.quality();
+        loop {
+            if !chunk.is_empty() {
+                read += chunk.len() as u64;
+                self.send(chunk, quality.unwrap_or_default(), &mut flips, &mut way);
+            }
+            if way.pieces.is_empty() && (end.is_some() || quality.is_none()) {
+                return Ok(end);
+            }
+            let next_at = way.next_at();
+            let full = way.bytes.len() >= CHUNK;
+            let reads_on = quality.is_some_and(|quality| quality.read_max.is_none_or(|max| read < max));
+            select! {
+                biased;
+                () = self.gate.regraded_since(seen) => {
+                    (quality, seen) = self.gate.quality();
+                    if quality.is_none() {
+                        way.pieces.iter_mut().for_each(|(at, _)| *at = Instant::now());
+                    }
+                }
+                () = sleep_until(next_at.unwrap_or_else(Instant::now)), if next_at.is_some() => {
+                    let (_, length) = way.pieces.pop_front().expect("its time was looked at");
+                    let lives = quality.and_then(|quality| quality.lives());
+                    let left = lives.map(|(bytes, _)| bytes.saturating_sub(written));
+                    let allowed = left.map_or(length, |left| length.min(left as usize));
+                    self.write_out(&mut way.bytes, allowed).await?;
+                    written += allowed as u64;
+                    if left.is_some_and(|left| left <= length as u64) {
+                        self.gate.connections_withheld.fetch_add(1, Relaxed);
+                        return Ok(lives.map(|(_, end)| end));
+                    }
+                }
+                _ = self.from.readable(), if !reads_on && !stopped_reading && quality.is_some() => {
+                    // There is something, be it an end, and it stays where it is.
+                    stopped_reading = true;
+                    self.gate.connections_withheld.fetch_add(1, Relaxed);
+                }
+                readable = self.from.readable(), if reads_on && !full && end.is_none() => {
+                    end = match readable.and_then(|()| chunk.fill(&self.from)) {
+                        Ok(0) => Some(End::Eof),
+                        Ok(_) => None,
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+                        Err(_) => Some(End::Reset),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Puts what was read on its way. Counts those bytes that the link really makes late or tears apart: one that is wider
+    /// than what goes over it does nothing.
+    fn send(&self, chunk: &mut Chunk, quality: Quality, flips: &mut Flips, way: &mut OnTheWay) {
+        let mut bytes = chunk.bytes().to_vec();
+        chunk.give_back();
+        if let Some(one_in) = quality.flip_one_in {
+            self.gate.bits_flipped.fetch_add(flips.apply(&mut bytes, one_in), Relaxed);
+        }
+        let delay = quality.delay.map(|delay| delay.draw(&mut rand::rng())).unwrap_or_default();
+        let write_max = quality.write_max.map_or(usize::MAX, |max| max as usize).clamp(1, CHUNK);
+        let (torn, now) = (bytes.len() > write_max, Instant::now());
+        for piece in bytes.chunks(write_max) {
+            let sent_at = match quality.bytes_per_s {
+                Some(rate) => self.gate.send(piece.len(), rate),
+                None => now,
+            };
+            if torn || sent_at + delay >= now + LATE {
+                self.gate.bytes_degraded.fetch_add(piece.len() as u64, Relaxed);
+            }
+            way.push(sent_at + delay, piece);
+        }
+    }
+
+    /// Writes the first `count` of the bytes, waiting whenever the link is cut.
+    async fn write_out(&self, bytes: &mut VecDeque<u8>, count: usize) -> io::Result<()> {
+        let mut left = count;
+        while left > 0 {
+            if !self.gate.is_open() {
+                self.gate.bytes_withheld.fetch_add(left as u64, Relaxed);
+                self.gate.opened().await;
+                continue; // by now it may be cut again
+            }
+            let piece = bytes.as_slices().0;
+            match self.to.try_write(&piece[..left.min(piece.len())]) {
+                Ok(written) => {
+                    bytes.drain(..written);
+                    left -= written;
+                    self.gate.bytes_carried.fetch_add(written as u64, Relaxed);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.to.writable().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Quality {
+    /// After how many bytes a connection ends, and how.
+    fn lives(self) -> Option<(u64, End)> {
+        let (reset, close) = (self.reset_after, self.close_after);
+        match (reset, close) {
+            (Some(reset), close) if close.is_none_or(|close| reset <= close) => Some((reset, End::Reset)),
+            (_, close) => close.map(|close| (close, End::Closed)),
+        }
+    }
+}
+
+/// Where the next bit is flipped.
+#[derive(Default)]
+struct Flips {
+    /// Bytes until then; not drawn yet if `None`.
+    left: Option<u64>,
+}
+
+impl Flips {
+    /// Flips bits at random places that are `one_in` bytes apart on average, and says how many.
+    fn apply(&mut self, bytes: &mut [u8], one_in: u64) -> u64 {
+        let mut rng = rand::rng();
+        let mut flipped = 0;
+        let mut at = 0;
+        loop {
+            let left = *self.left.get_or_insert_with(|| (exponential(&mut rng) * one_in as f64) as u64);
+            let rest = (bytes.len() - at) as u64;
+            if left >= rest {
+                self.left = Some(left - rest);
+                return flipped;
+            }
+            at += left as usize;
+            bytes[at] ^= 1 << rng.random_range(0..8);
+            at += 1;
+            flipped += 1;
+            self.left = None;
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! Packets late, lost and out of order: what `tc netem` does, in this process, for kernels without it.
+//!
+//! The kernel hands the packets of degraded links to a queue (NFQUEUE) and waits for a verdict on each, for as long as it
+//! may take. So a delay is a verdict given later; a loss is the verdict to drop. The mark of a packet says whose link it is.
+//!
+//! Each packet's delay is drawn anew, as netem does: where delays vary by more than the time between two packets, packets
+//! overtake each other. A link of limited bandwidth is a line with a buffer of [`WAITING_MAX`] packets, and what finds it
+//! full is lost, as in a router. Delays are exact to about 1 ms.
+
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BinaryHeap},
+    io::{self, ErrorKind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use nfq::{Message, Queue, Verdict};
+use rand::{Rng, RngExt};
+
+use crate::{LinkCounters, Quality, links::degraded::LATE};
+
+/// The queue that the rules name.
+const QUEUE: u16 = 0;
+/// How many packets of one link may wait.
+const WAITING_MAX: usize = 1_000;
+/// How many packets of all links the kernel keeps for us.
+const QUEUE_MAX: u32 = 65_536;
+/// How much of a packet is copied here: no more than its length is looked at.
+const COPIED: u16 = 64;
+/// How long to sleep between two looks at the queue while links are degraded.
+const TICK: Duration = Duration::from_micros(500);
+
+/// The thread that gives the verdicts.
+#[derive(Debug)]
+pub(super) struct Netem {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    wanted: Mutex<Wanted>,
+    changed: Condvar,
+}
+
+/// What is wanted of the thread, and what it has counted; links are known by their marks.
+#[derive(Debug, Default)]
+struct Wanted {
+    qualities: BTreeMap<u32, Quality>,
+    counters: BTreeMap<u32, LinkCounters>,
+    /// How often something was changed.
+    changes: u64,
+    closed: bool,
+}
+
+impl Shared {
+    fn wanted(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Wanted)) {
+        let mut wanted = self.wanted();
+        change(&mut wanted);
+        wanted.changes += 1;
+        self.changed.notify_one();
+    }
+}
+
+impl Netem {
+    /// Takes over the queue of this network namespace; or says why it cannot.
+    pub(super) fn start() -> Result<Netem, String> {
+        let open = || -> io::Result<Queue> {
+            let mut queue = Queue::open()?;
+            queue.bind(QUEUE)?;
+            queue.set_copy_range(QUEUE, COPIED)?;
+            queue.set_queue_max_len(QUEUE, QUEUE_MAX)?;
+            queue.set_nonblocking(true);
+            Ok(queue)
+        };
+        let queue = open().map_err(|error| format!("NFQUEUE: {error}"))?;
+        let shared = Arc::new(Shared::default());
+        let mut line =
+            Line { queue, shared: shared.clone(), waiting: BinaryHeap::new(), links: BTreeMap::new() };
+        let spawned = std::thread::Builder::new().name("tribunal-netem".into()).spawn(move || line.serve());
+        Ok(Netem { shared, thread: Some(spawned.map_err(|error| error.to_string())?) })
+    }
+
+    /// How packets of this mark are to be treated from now on. Those that wait when it becomes `None` are let go at once.
+    pub(super) fn set(&self, mark: u32, quality: Option<Quality>) {
+        self.shared.change(|wanted| {
+            match quality {
+                Some(quality) => wanted.qualities.insert(mark, quality),
+                None => wanted.qualities.remove(&mark),
+            };
+        });
+    }
+
+    pub(super) fn counters(&self, mark: u32) -> LinkCounters {
+        self.shared.wanted().counters.get(&mark).copied().unwrap_or_default()
+    }
+}
+
+impl Drop for Netem {
+    fn drop(&mut self) {
+        self.shared.change(|wanted| wanted.closed = true);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A packet on its way, ordered so that the earliest is the greatest.
+struct Waiting {
+    due: Instant,
+    /// Packets that are due at the same time keep their order.
+    number: u64,
+    mark: u32,
+    packet: Message,
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Waiting) -> Ordering {
+        (other.due, other.number).cmp(&(self.due, self.number))
+    }
+}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Waiting) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Waiting) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Waiting {}
+
+/// What the thread knows of one link.
+#[derive(Default)]
+struct LinkLine {
+    waiting: usize,
+    /// When a link of limited bandwidth has sent what it was given so far.
+    sent_at: Option<Instant>,
+}
+
+struct Line {
+    queue: Queue,
+    shared: Arc<Shared>,
+    waiting: BinaryHeap<Waiting>,
+    links: BTreeMap<u32, LinkLine>,
+}
+
+impl Line {
+    fn serve(&mut self) {
+        let mut number = 0;
+        loop {
+            let changes = self.shared.wanted().changes;
+            let drained = self.take_in(&mut number);
+            self.let_go();
+            let wanted = self.shared.wanted();
+            if wanted.closed || drained.is_err() {
+                return; // the kernel drops what waits in a queue that is closed
+            }
+            let idle = wanted.qualities.is_empty() && self.waiting.is_empty();
+            // What was queued before the last change has been taken in only if nothing changed since.
+            if idle && wanted.changes == changes {
+                drop(self.shared.changed.wait(wanted));
+            } else if wanted.changes == changes {
+                drop(wanted);
+                std::thread::sleep(TICK);
+            }
+        }
+    }
+
+    /// Takes every packet that is there, and decides on it.
+    fn take_in(&mut self, number: &mut u64) -> io::Result<()> {
+        loop {
+            let packet = match self.queue.recv() {
+                Ok(packet) => packet,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let (mark, length, now) = (packet.get_nfmark(), packet.get_original_len(), Instant::now());
+            let link = self.links.entry(mark).or_default();
+            let mut wanted = self.shared.wanted();
+            let quality = wanted.qualities.get(&mark).copied();
+            let counters = wanted.counters.entry(mark).or_default();
+            let due = match quality {
+                Some(quality) => link.send(&quality, length, now, &mut rand::rng()),
+                None => Some(now),
+            };
+            match due {
+                Some(due) => {
+                    if due >= now + LATE {
+                        counters.bytes_degraded += length as u64;
+                    }
+                    *number += 1;
+                    link.waiting += 1;
+                    self.waiting.push(Waiting { due, number: *number, mark, packet });
+                }
+                None => {
+                    counters.packets_dropped += 1;
+                    drop(wanted);
+                    self.give(packet, Verdict::Drop);
+                }
+            }
+        }
+    }
+
+    /// Lets every packet go whose time has come, or whose link is good again.
+    fn let_go(&mut self) {
+        let good: Vec<u32> = {
+            let wanted = self.shared.wanted();
+            let marks = self.links.iter().filter(|(_, link)| link.waiting > 0).map(|(mark, _)| *mark);
+            marks.filter(|mark| !wanted.qualities.contains_key(mark)).collect()
+        };
+        if !good.is_empty() {
+            let now = Instant::now();
+            let mut all = std::mem::take(&mut self.waiting).into_vec();
+            all.iter_mut()
+                .filter(|waiting| good.contains(&waiting.mark))
+                .for_each(|waiting| waiting.due = now);
+            self.waiting = all.into();
+            good.iter().for_each(|mark| self.links.entry(*mark).or_default().sent_at = None);
+        }
+        let now = Instant::now();
+        while self.waiting.peek().is_some_and(|waiting| waiting.due <= now) {
+            let Waiting { mark, packet, .. } = self.waiting.pop().expect("it was looked at");
+            self.links.entry(mark).or_default().waiting -= 1;
+            self.give(packet, Verdict::Accept);
+        }
+    }
+
+    fn give(&mut self, mut packet: Message, verdict: Verdict) {
+        packet.set_verdict(verdict);
+        // A packet that is gone from the queue needs no verdict.
+        let _ = self.queue.verdict(packet);
+    }
+}
+
+impl LinkLine {
+    /// When a packet of so many bytes arrives; `None` if it is lost.
+    fn send(&mut self, quality: &Quality, bytes: usize, now: Instant, rng: &mut impl Rng) -> Option<Instant> {
+        let lost = quality.loss_percent.is_some_and(|percent| rng.random_range(0..100) < percent);
+        if lost || self.waiting >= WAITING_MAX {
+            return None;
+        }
+        let sent_at = match quality.bytes_per_s {
+            Some(rate) => {
+                let takes = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
+                let start = self.sent_at.map_or(now, |at| at.max(now));
+                *self.sent_at.insert(start + takes)
+            }
+            None => now,
+        };
+        Some(sent_at + quality.delay.map(|delay| delay.draw(rng)).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Delay;
+
+    fn send(line: &mut LinkLine, quality: &Quality, now: Instant) -> Option<Duration> {
+        line.send(quality, 1_000, now, &mut rand::rng()).map(|due| due - now)
+    }
+
+    #[test]
+    fn packets_are_lost_as_often_as_wanted() {
+        let quality = Quality { loss_percent: Some(20), ..Quality::default() };
+        let now = Instant::now();
+        let arrived = (0..20_000).filter_map(|_| send(&mut LinkLine::default(), &quality, now));
+        let arrived: Vec<Duration> = arrived.collect();
+        assert!(arrived.iter().all(Duration::is_zero));
+        // Six standard deviations either way.
+        assert!((15_660..16_340).contains(&arrived.len()), "{}", arrived.len());
+    }
+
+    #[test]
+    fn a_narrow_line_sends_one_packet_after_the_other_then_delays_each() {
+        let delay = Some(Delay::Constant(5));
+        let quality = Quality { bytes_per_s: Some(100_000), delay, ..Quality::default() };
+        let (mut line, now) = (LinkLine::default(), Instant::now());
+        for ms in [15, 25, 35] {
+            assert_eq!(send(&mut line, &quality, now), Some(Duration::from_millis(ms)));
+        }
+        let later = now + Duration::from_secs(1);
+        assert_eq!(send(&mut line, &quality, later), Some(Duration::from_millis(15)));
+    }
+
+    #[test]
+    fn a_full_buffer_loses_what_comes() {
+        let quality = Quality { delay: Some(Delay::Constant(1)), ..Quality::default() };
+        let mut line = LinkLine { waiting: WAITING_MAX, ..LinkLine::default() };
+        assert_eq!(send(&mut line, &quality, Instant::now()), None);
+    }
+}

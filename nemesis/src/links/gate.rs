@@ -1,0 +1,227 @@
+//! The state of one directed link, and what it has carried and withheld.
+//!
+//! Every pump asks its gate before every chunk, so the questions (is it cut, is it degraded) are atomic loads; only a pump
+//! that must wait, or the watch that waits for a reset, uses the notification behind them.
+
+use std::{
+    ops::{AddAssign, Sub},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{
+            AtomicBool, AtomicU8, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{sync::Notify, time::Instant};
+
+use crate::links::quality::Quality;
+
+/// How a cut link treats what it should carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CutMode {
+    /// Like `iptables -j DROP`: bytes wait and nothing is lost or invented; they flow on heal. The sender sees silence.
+    ///
+    /// Unlike DROP the proxy still accepts connections and acknowledges what it reads, so timeouts of the kernel (connect,
+    /// TCP user timeout, keepalive) never fire; timeouts of the program do.
+    Stall,
+    /// Like `iptables -j REJECT`: connections that use the link are reset, new ones are reset at once.
+    Reset,
+}
+
+/// What a directed link does with bytes now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum LinkState {
+    Open = 0,
+    Stalled = 1,
+    Reset = 2,
+}
+
+/// What a directed link has carried and withheld since it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkCounters {
+    /// Bytes delivered to the receiving node's socket.
+    pub bytes_carried: u64,
+    /// Connections that the link's first node opened to its second and that were established.
+    pub connections_carried: u64,
+    /// Bytes that reached the proxy while the link was cut, and waited or were lost to a reset. A lower bound: beyond a
+    /// buffer (64 KiB) for each connection, bytes wait uncounted in the kernel.
+    pub bytes_withheld: u64,
+    /// Connections that a cut made wait before they were established, or reset.
+    pub connections_withheld: u64,
+    /// New connections that were not made at once: the cut made them wait or reset them, or the link's second node did not
+    /// listen.
+    pub connections_refused: u64,
+    /// Bytes that the degraded link made late, or tore apart.
+    pub bytes_degraded: u64,
+    /// Bits that were flipped in what went over it.
+    pub bits_flipped: u64,
+    /// Packets that were dropped, where it is packets that are withheld.
+    pub packets_dropped: u64,
+}
+
+impl AddAssign for LinkCounters {
+    fn add_assign(&mut self, other: LinkCounters) {
+        self.bytes_carried += other.bytes_carried;
+        self.connections_carried += other.connections_carried;
+        self.bytes_withheld += other.bytes_withheld;
+        self.connections_withheld += other.connections_withheld;
+        self.connections_refused += other.connections_refused;
+        self.bytes_degraded += other.bytes_degraded;
+        self.bits_flipped += other.bits_flipped;
+        self.packets_dropped += other.packets_dropped;
+    }
+}
+
+impl Sub for LinkCounters {
+    type Output = LinkCounters;
+
+    fn sub(self, earlier: LinkCounters) -> LinkCounters {
+        LinkCounters {
+            bytes_carried: self.bytes_carried - earlier.bytes_carried,
+            connections_carried: self.connections_carried - earlier.connections_carried,
+            bytes_withheld: self.bytes_withheld - earlier.bytes_withheld,
+            connections_withheld: self.connections_withheld - earlier.connections_withheld,
+            connections_refused: self.connections_refused - earlier.connections_refused,
+            bytes_degraded: self.bytes_degraded - earlier.bytes_degraded,
+            bits_flipped: self.bits_flipped - earlier.bits_flipped,
+            packets_dropped: self.packets_dropped - earlier.packets_dropped,
+        }
+    }
+}
+
+/// One directed link: a state that pumps obey, and counters that they keep.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    /// Whether it is cut: a `LinkState`.
+    state: AtomicU8,
+    resets: AtomicU64,
+    /// How the link is degraded, and how often that was changed: read once by a pump that finds the flag set.
+    degraded: AtomicBool,
+    quality: Mutex<Option<Quality>>,
+    regrades: AtomicU64,
+    /// When a link of limited bandwidth has sent what it was given so far.
+    sent_at: Mutex<Option<Instant>>,
+    changed: Notify,
+    pub(crate) bytes_degraded: AtomicU64,
+    pub(crate) bits_flipped: AtomicU64,
+    pub(crate) bytes_carried: AtomicU64,
+    pub(crate) connections_carried: AtomicU64,
+    pub(crate) bytes_withheld: AtomicU64,
+    pub(crate) connections_withheld: AtomicU64,
+    pub(crate) connections_refused: AtomicU64,
+}
+
+impl Gate {
+    pub(crate) fn state(&self) -> LinkState {
+        match self.state.load(SeqCst) {
+            0 => LinkState::Open,
+            1 => LinkState::Stalled,
+            _ => LinkState::Reset,
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.state() == LinkState::Open
+    }
+
+    pub(crate) fn set(&self, state: LinkState) {
+        self.state.store(state as u8, SeqCst);
+        if state == LinkState::Reset {
+            self.resets.fetch_add(1, SeqCst);
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// How often the link was cut by a reset so far.
+    pub(crate) fn resets(&self) -> u64 {
+        self.resets.load(SeqCst)
+    }
+
+    /// Waits until the link has been reset more than `seen` times. Resets are counted, and not looked for in the state, so
+    /// that one which is healed at once still ends the connections of its moment.
+    pub(crate) async fn reset_since(&self, seen: u64) {
+        self.wait_for(|| self.resets() != seen).await;
+    }
+
+    /// Makes the link as bad as `quality` says, or good again.
+    pub(crate) fn degrade(&self, quality: Option<Quality>) {
+        let mut current = self.quality.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = quality;
+        self.degraded.store(quality.is_some(), SeqCst);
+        self.regrades.fetch_add(1, SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn is_degraded(&self) -> bool {
+        self.degraded.load(Relaxed)
+    }
+
+    /// How the link is degraded, if it is, and a count of changes to wait on.
+    pub(crate) fn quality(&self) -> (Option<Quality>, u64) {
+        let current = self.quality.lock().unwrap_or_else(PoisonError::into_inner);
+        (*current, self.regrades.load(SeqCst))
+    }
+
+    /// Waits until the quality has been changed more than `seen` times.
+    pub(crate) async fn regraded_since(&self, seen: u64) {
+        self.wait_for(|| self.regrades.load(SeqCst) != seen).await;
+    }
+
+    /// Sends bytes over the one line that all connections of the link share: when the last of them is through.
+    pub(crate) fn send(&self, bytes: usize, bytes_per_s: u64) -> Instant {
+        let mut sent_at = self.sent_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = sent_at.map_or_else(Instant::now, |at| at.max(Instant::now()));
+        let end = start + Duration::from_secs_f64(bytes as f64 / bytes_per_s.max(1) as f64);
+        *sent_at = Some(end);
+        end
+    }
+
+    /// Waits until the link is open.
+    pub(crate) async fn opened(&self) {
+        self.wait_for(|| self.is_open()).await;
+    }
+
+    /// Costs nothing while it waits.
+    async fn wait_for(&self, condition: impl Fn() -> bool) {
+        loop {
+            // Made before the look, so that a change between the look and the wait is not slept through.
+            let changed = self.changed.notified();
+            if condition() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    pub(crate) fn counters(&self) -> LinkCounters {
+        LinkCounters {
+            bytes_carried: self.bytes_carried.load(Relaxed),
+            connections_carried: self.connections_carried.load(Relaxed),
+            bytes_withheld: self.bytes_withheld.load(Relaxed),
+            connections_withheld: self.connections_withheld.load(Relaxed),
+            connections_refused: self.connections_refused.load(Relaxed),
+            bytes_degraded: self.bytes_degraded.load(Relaxed),
+            bits_flipped: self.bits_flipped.load(Relaxed),
+            packets_dropped: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_share_the_bandwidth_of_their_link() {
+        let gate = Gate::default();
+        let first = gate.send(1_000, 1_000);
+        let second = gate.send(500, 1_000);
+        assert_eq!(second - first, Duration::from_millis(500), "one after the other over the same line");
+    }
+}

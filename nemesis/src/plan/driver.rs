@@ -1,0 +1,740 @@
+//! Drives a plan through a cluster: applies each step at its time, undoes it after its hold, records both, and leaves
+//! nothing behind on any way out.
+//!
+//! ```text
+//!   timeline:   Begin(0)  Act(0)  End(0)      Begin(1)         End(1)   ...        one queue, ordered by time;
+//!               ───┴─────────┴───────┴───────────┴────────────────┴─────────▶      steps may overlap
+//! ```
+//!
+//! Of the plan's steps the next one is in the queue, and no other: a plan is drawn as it comes due. The end of a step takes what
+//! is left of it out of the queue: a step that is cut short does no more, and its record says what it did.
+//!
+//! What is in force is kept as *claims*, (step, act). Undoing a step gives up its claims; an act is undone when nobody
+//! claims its effect any more: of two faults that both hold n1 down, the first to end does not start it.
+//!
+//! A step that follows the leader is done anew when another node leads, and only then undone.
+//!
+//! A claim is made before its act is tried, so that an act which fails half-way, or never answers, is undone as well.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use tokio::{select, sync::mpsc, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Act, DiskCounters, FaultEffect, FaultEvent, FaultOutcome, FaultRecord, LinkCounters, Links, NodeId,
+    NodeState, Nodes, Plan, Signal, Step, TimedAct, plan, plan::trigger::Armed, processes::Processes,
+};
+
+/// How long a fault waits for a leader to be known, and the pause before it asks again.
+const PRIMARIES_WAIT: Duration = Duration::from_secs(1);
+const PRIMARIES_PAUSE: Duration = Duration::from_millis(50);
+/// How long after the end of its step an act may still be done that was due before.
+const LATE_MAX: Duration = Duration::from_secs(1);
+/// How long an act may take before it is given up as indeterminate.
+const ACT_WAIT: Duration = Duration::from_secs(20);
+
+/// Some things could not be put right: the cluster is not as it was. A failure of the harness, not of the system.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("could not heal: {}", .0.join("; "))]
+pub struct HealError(pub Vec<String>);
+
+/// Carries out `plan` on the nodes and links, and returns when all of it is done and undone, or, once `stop` is
+/// cancelled, as soon as all is undone. `clock` gives nanoseconds since the start of the run; `record` is called with each
+/// fault when it is applied and when it is healed, in the order of the records' times.
+///
+/// # Errors
+/// When something could not be undone. Everything else was.
+pub async fn drive<N: Nodes>(
+    plan: Plan,
+    nodes: Arc<N>,
+    links: Arc<Links>,
+    clock: impl Fn() -> u64 + Send,
+    stop: CancellationToken,
+    record: impl FnMut(FaultRecord) + Send,
+) -> Result<(), HealError> {
+    let (_, no_signals) = mpsc::unbounded_channel();
+    drive_with_signals(plan, nodes, links, clock, stop, no_signals, record).await
+}
+
+/// As [`drive`], for a plan with triggers or with steps that follow the leader: they listen to `signals`. Returns when the
+/// steps are done and undone and no trigger can fire any more, be it that all have or that the sender of the signals is gone.
+///
+/// # Errors
+/// As [`drive`].
+pub async fn drive_with_signals<N: Nodes>(
+    plan: Plan,
+    nodes: Arc<N>,
+    links: Arc<Links>,
+    clock: impl Fn() -> u64 + Send,
+    stop: CancellationToken,
+    signals: mpsc::UnboundedReceiver<Signal>,
+    record: impl FnMut(FaultRecord) + Send,
+) -> Result<(), HealError> {
+    // Links open even if this future is dropped where it stands.
+    let opens_links = OpensLinks(links.clone());
+    let mut driver = Driver {
+        processes: Processes::new(nodes.clone()),
+        nodes: &*nodes,
+        links: &links,
+        clock,
+        record,
+        timeline: BTreeMap::new(),
+        scheduled: 0,
+        numbered: 0,
+        coming: Box::new(plan.in_order()),
+        triggers: plan.triggers.into_iter().map(Armed::new).collect(),
+        triggered: BTreeMap::new(),
+        claims: Vec::new(),
+        running: BTreeMap::new(),
+        touched: BTreeMap::new(),
+        unhealed: Vec::new(),
+    };
+    driver.follow(signals, &stop).await;
+    for i in driver.running.keys().copied().collect::<Vec<_>>() {
+        driver.end(i).await;
+    }
+    let unhealed = driver.unhealed;
+    drop(opens_links);
+    match heal_everything(&*nodes, &links).await {
+        // What failed at first and was put right by a second try is no failure.
+        Ok(()) => Ok(()),
+        Err(HealError(now)) => Err(HealError(unhealed.into_iter().chain(now).collect())),
+    }
+}
+
+/// Opens every link, lets every node go on, and starts those that are down, whatever happened before. May be called at any
+/// time and any number of times.
+///
+/// # Errors
+/// When a node cannot be resumed or started.
+pub async fn heal_everything<N: Nodes>(nodes: &N, links: &Links) -> Result<(), HealError> {
+    let links_healed = links.try_heal_all();
+    let healed = join_all((0..nodes.count()).map(NodeId).map(|node| async move {
+        in_time(Act::Resume(node), nodes.resume(node)).await?;
+        in_time(Act::MendDisk(node), nodes.trouble_disk(node, None)).await?;
+        in_time(Act::Start(node), nodes.start(node)).await
+    }));
+    let healed = healed.await;
+    // Only a cluster that works can take its members back.
+    let complete = in_time_of("the members", nodes.complete()).await;
+    let problems: Vec<String> =
+        healed.into_iter().chain([links_healed, complete]).filter_map(Result::err).collect();
+    if problems.is_empty() { Ok(()) } else { Err(HealError(problems)) }
+}
+
+/// Does one act; gives the effect that an undoing act finds, and what it touched if that was left to chance. The error names
+/// the act.
+async fn perform<N: Nodes>(
+    processes: &Processes<N>,
+    node: NodeId,
+    act: Act,
+) -> Result<(FaultEffect, Option<String>), String> {
+    let done = async {
+        match act {
+            Act::Damage(node, damage, seed) => {
+                let touched = processes.damage(node, damage, seed).await?;
+                Ok((FaultEffect::default(), Some(touched)))
+            }
+            _ => Ok((processes.perform(node, act).await?, None)),
+        }
+    };
+    in_time(act, done).await
+}
+
+async fn in_time<T>(act: Act, done: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    in_time_of(&act.to_string(), done).await
+}
+
+async fn in_time_of<T>(what: &str, done: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    match timeout(ACT_WAIT, done).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(why)) => Err(format!("{what}: {why}")),
+        Err(_) => Err(format!("{what}: not done after {} s", ACT_WAIT.as_secs())),
+    }
+}
+
+/// Several problems in one text, each once: with how often it came, where that is more than once.
+fn told(problems: Vec<String>) -> String {
+    let mut times: Vec<(String, usize)> = Vec::new();
+    for problem in problems {
+        match times.iter_mut().find(|(known, _)| *known == problem) {
+            Some((_, times)) => *times += 1,
+            None => times.push((problem, 1)),
+        }
+    }
+    let words = times.into_iter().map(|(problem, times)| match times {
+        1 => problem,
+        _ => format!("{problem} ({times} times)"),
+    });
+    words.collect::<Vec<_>>().join("; ")
+}
+
+/// Milliseconds in nanoseconds; a time that is beyond counting never comes.
+fn nanos(ms: u64) -> u64 {
+    ms.saturating_mul(1_000_000)
+}
+
+struct OpensLinks(Arc<Links>);
+
+impl Drop for OpensLinks {
+    fn drop(&mut self) {
+        self.0.heal_all();
+    }
+}
+
+#[derive(Debug)]
+enum Event {
+    Begin(usize, Box<Step>),
+    /// The acts of a step that come at the same later moment.
+    Acts(usize, Vec<TimedAct>),
+    End(usize),
+}
+
+impl Event {
+    /// The step that it is part of.
+    fn step(&self) -> usize {
+        match self {
+            Event::Begin(i, _) | Event::Acts(i, _) | Event::End(i) => *i,
+        }
+    }
+}
+
+/// What a step comes to in the cluster as it is.
+struct Resolved {
+    acts: Vec<TimedAct>,
+    /// Whoever leads, where the step is about that.
+    leader: Option<NodeId>,
+    remark: Option<String>,
+}
+
+/// A step that has begun and not ended.
+struct Running {
+    step: Step,
+    applied: FaultRecord,
+    /// What was in force of it last: how people read it, the nodes, the links that were cut.
+    last: (String, Vec<NodeId>, Vec<String>),
+    /// Which of its acts have been tried so far.
+    done: Vec<TimedAct>,
+    /// Whoever led when it began, if it is about that.
+    leader: Option<NodeId>,
+    /// Another leads: it is about to be done again with that one.
+    behind: bool,
+    /// What the links it cuts or degrades had counted before.
+    before: LinkCounters,
+    /// What the disks it is about had counted before.
+    disks_before: DiskCounters,
+    /// The nodes it stopped, seen to be stopped.
+    stopped: BTreeSet<NodeId>,
+    /// What its undoing acts have found so far.
+    effect: FaultEffect,
+    /// What went wrong since it was applied.
+    problems: Vec<String>,
+}
+
+/// Where an event comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    Plan,
+    /// Another event, or a signal.
+    Run,
+}
+
+struct Driver<'a, N, C, R> {
+    nodes: &'a N,
+    processes: Processes<N>,
+    links: &'a Links,
+    clock: C,
+    record: R,
+    /// What comes when: nanoseconds since the start of the run; of one moment the plan's step first, then in the order of
+    /// scheduling.
+    timeline: BTreeMap<(u64, Source, usize), Event>,
+    /// How many events were ever put there.
+    scheduled: usize,
+    /// How many steps have got a number.
+    numbered: usize,
+    /// The plan's steps that are still to come.
+    coming: Box<dyn Iterator<Item = Step> + Send>,
+    triggers: Vec<Armed>,
+    /// Which trigger planned a step that has not ended.
+    triggered: BTreeMap<usize, usize>,
+    /// What is in force, and for which step, oldest first.
+    claims: Vec<(usize, Act)>,
+    running: BTreeMap<usize, Running>,
+    /// What the acts of a step that has not ended have touched.
+    touched: BTreeMap<usize, Vec<String>>,
+    unhealed: Vec<String>,
+}
+
+impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
+    /// Works off the timeline until it is empty and nothing can be added, or `stop` is cancelled.
+    async fn follow(&mut self, mut signals: mpsc::UnboundedReceiver<Signal>, stop: &CancellationToken) {
+        self.plan_next();
+        let mut listening = true;
+        loop {
+            let next = self.timeline.first_key_value().map(|(&(at, ..), _)| at);
+            if next.is_none() && !(listening && self.triggers.iter().any(Armed::is_alive)) {
+                return;
+            }
+            select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.until(next.unwrap_or(0)), if next.is_some() => {}
+                signal = signals.recv(), if listening => {
+                    listening = signal.is_some();
+                    signal.into_iter().for_each(|signal| self.hear(&signal));
+                    continue;
+                }
+            }
+            let ((_, source, _), event) = self.timeline.pop_first().expect("its time was looked at");
+            match event {
+                Event::Begin(i, step) => {
+                    if source == Source::Plan {
+                        self.plan_next();
+                    }
+                    select! {
+                        biased;
+                        () = stop.cancelled() => return,
+                        acts = self.resolve(&step) => self.begin(i, *step, acts).await,
+                    }
+                }
+                Event::Acts(i, acts) => self.shift(i, acts).await,
+                Event::End(i) => self.end(i).await,
+            }
+        }
+    }
+
+    /// Puts the plan's next step into the timeline, if there is one.
+    fn plan_next(&mut self) {
+        if let Some(step) = self.coming.next() {
+            let i = self.number();
+            let at = nanos(step.at_ms);
+            self.timeline.insert((at, Source::Plan, i), Event::Begin(i, Box::new(step)));
+        }
+    }
+
+    /// The number of another step.
+    fn number(&mut self) -> usize {
+        self.numbered += 1;
+        self.numbered - 1
+    }
+
+    /// Lets the triggers hear a signal, and plans the steps of those that it fires.
+    fn hear(&mut self, signal: &Signal) {
+        for trigger in 0..self.triggers.len() {
+            let Some((after_ms, mut step)) = self.triggers[trigger].hear(signal) else { continue };
+            step.at_ms = ((self.clock)() / 1_000_000).saturating_add(after_ms);
+            let i = self.number();
+            self.triggered.insert(i, trigger);
+            self.schedule(nanos(step.at_ms), Event::Begin(i, Box::new(step)));
+        }
+        if let Signal::Leader(leader) = signal {
+            self.follow_leader(*leader);
+        }
+    }
+
+    /// Plans the steps again that follow the leader, and are about another node, for as long as they have left.
+    fn follow_leader(&mut self, leader: NodeId) {
+        let now = (self.clock)();
+        let mut due: Vec<(usize, u64, Step)> = Vec::new();
+        for (&i, running) in &mut self.running {
+            let mut step = running.step.clone();
+            let Some(after_ms) = step.follows_ms.first() else { continue };
+            let ends = running.applied.t.saturating_add(nanos(step.hold_ms));
+            let again = now.saturating_add(nanos(*after_ms));
+            if running.behind || running.leader.is_none_or(|before| before == leader) || again >= ends {
+                continue;
+            }
+            running.behind = true;
+            step.follows_ms.rotate_left(1);
+            step.at_ms = again / 1_000_000;
+            step.hold_ms = ((ends - again) / 1_000_000).max(1);
+            due.push((i, again, step));
+        }
+        for (i, again, step) in due {
+            let next = self.number();
+            if let Some(trigger) = self.triggered.remove(&i) {
+                self.triggered.insert(next, trigger);
+            }
+            self.timeline.retain(|_, event| event.step() != i);
+            self.schedule(again, Event::Begin(next, Box::new(step)));
+            self.schedule(again, Event::End(i));
+        }
+    }
+
+    /// Wakes the trigger that planned a step, if one did.
+    fn wake_trigger_of(&mut self, i: usize) {
+        if let Some(trigger) = self.triggered.remove(&i) {
+            self.triggers[trigger].wake();
+        }
+    }
+
+    fn schedule(&mut self, at: u64, event: Event) {
+        self.timeline.insert((at, Source::Run, self.scheduled), event);
+        self.scheduled += 1;
+    }
+
+    async fn until(&self, at: u64) {
+        loop {
+            match at.checked_sub((self.clock)()) {
+                None | Some(0) => return,
+                Some(left) => tokio::time::sleep(Duration::from_nanos(left)).await,
+            }
+        }
+    }
+
+    /// The acts of a step with the true leader in them, and a remark if there is none; or why there is nothing to do.
+    async fn resolve(&self, step: &Step) -> Result<Resolved, String> {
+        let count = self.nodes.count();
+        if step.acts.is_empty() {
+            return Err(format!("{} {} needs more than {count} nodes", step.fault, step.kind));
+        }
+        if let Some(node) = plan::stranger(&step.acts, count) {
+            return Err(format!("there is no {node} in a cluster of {count}"));
+        }
+        if let Some(why) = step.acts.iter().find_map(|timed| self.processes.forbids(timed.act)) {
+            return Err(why);
+        }
+        if let Some(why) = self.links.cannot(&step.acts) {
+            return Err(why);
+        }
+        let remark = step.acts.iter().find_map(|timed| self.processes.remark(timed.act));
+        let possible = |acts: Vec<TimedAct>| {
+            acts.iter().try_for_each(|timed| self.nodes.allows(timed.act))?;
+            let is_down = |node: &NodeId| self.nodes.state(*node) == NodeState::Down;
+            plan::on_running(acts, step.drawn, &(0..count).map(NodeId).filter(is_down).collect(), count)
+        };
+        let Some(stand_in) = step.leader else {
+            return Ok(Resolved { acts: possible(step.acts.clone())?, leader: None, remark });
+        };
+        // In the middle of an election there is none, and a moment later there is.
+        let leader = async {
+            loop {
+                let primaries = self.nodes.primaries().await;
+                match primaries.into_iter().find(|leader| leader.0 < count) {
+                    Some(leader) => return leader,
+                    None => tokio::time::sleep(PRIMARIES_PAUSE).await,
+                }
+            }
+        };
+        match timeout(PRIMARIES_WAIT, leader).await.ok() {
+            Some(leader) => {
+                Ok(Resolved { acts: possible(step.led_by(leader))?, leader: Some(leader), remark })
+            }
+            None => {
+                let remark = Some(format!("no leader is known: took {stand_in} for it"));
+                Ok(Resolved { acts: possible(step.acts.clone())?, leader: Some(stand_in), remark })
+            }
+        }
+    }
+
+    async fn begin(&mut self, i: usize, step: Step, resolved: Result<Resolved, String>) {
+        let t = (self.clock)();
+        let (Resolved { acts, leader, remark }, outcome) = match resolved {
+            Ok(resolved) => (resolved, FaultOutcome::Installed),
+            Err(why) => {
+                let acts = step.acts.clone();
+                (Resolved { acts, leader: None, remark: Some(why) }, FaultOutcome::Skipped)
+            }
+        };
+        let mut record = FaultRecord {
+            i,
+            t,
+            took_ms: 0,
+            event: FaultEvent::Apply,
+            fault: step.fault.clone(),
+            kind: step.kind.clone(),
+            nodes: plan::aimed_at(&acts),
+            cuts: plan::cuts(&acts),
+            idle: false,
+            mode: plan::mode(&acts),
+            planned_ms: step.at_ms,
+            hold_ms: step.hold_ms,
+            outcome,
+            why: remark,
+            label: plan::label(&step.fault, &step.kind, plan::is_staged(&acts), &acts),
+            acts,
+            touched: Vec::new(),
+            effect: None,
+            effective: None,
+        };
+        if outcome == FaultOutcome::Skipped {
+            (self.record)(record);
+            self.wake_trigger_of(i);
+            return;
+        }
+        let before = self.counters(&record.acts);
+        let disks_before = self.disk_counters(&record.acts);
+        let mut later: BTreeMap<u64, Vec<TimedAct>> = BTreeMap::new();
+        for timed in record.acts.iter().filter(|timed| timed.after_ms > 0) {
+            later.entry(timed.after_ms).or_default().push(*timed);
+        }
+        for (after_ms, acts) in later {
+            self.schedule(t.saturating_add(nanos(after_ms)), Event::Acts(i, acts));
+        }
+        self.schedule(t.saturating_add(nanos(step.hold_ms)), Event::End(i));
+        let done: Vec<TimedAct> = record.acts.iter().filter(|timed| timed.after_ms == 0).copied().collect();
+        let at_once = done.iter().map(|timed| timed.act).collect();
+        // What the acts find is counted with it.
+        let running = Running {
+            step,
+            applied: record.clone(),
+            last: Default::default(),
+            done,
+            leader,
+            behind: false,
+            before,
+            disks_before,
+            stopped: BTreeSet::new(),
+            effect: FaultEffect::default(),
+            problems: Vec::new(),
+        };
+        self.running.insert(i, running);
+        let problems = self.apply(i, at_once).await;
+        if !problems.is_empty() {
+            record.outcome = FaultOutcome::Indeterminate;
+            record.why = Some(told(record.why.into_iter().chain(problems).collect()));
+        }
+        record.took_ms = self.ms_since(t);
+        if plan::is_staged(&record.acts) {
+            self.say_what_is_in_force(i, &mut record);
+        }
+        let running = self.running.get_mut(&i).expect("it is put there above");
+        running.last = (record.label.clone(), record.nodes.clone(), record.cuts.clone());
+        running.applied = record.clone();
+        (self.record)(record);
+    }
+
+    /// Does what a step does at a later moment, and records what is in force of it from then on.
+    async fn shift(&mut self, i: usize, acts: Vec<TimedAct>) {
+        let t = (self.clock)();
+        // On a machine that is too busy acts pile up, and would keep the next fault from coming.
+        let ends = |running: &Running| running.applied.t.saturating_add(nanos(running.step.hold_ms));
+        let too_late = |running: &Running| t >= ends(running).saturating_add(LATE_MAX.as_nanos() as u64);
+        if self.running.get(&i).is_none_or(too_late) {
+            return;
+        }
+        let is_down = |node| self.nodes.state(node) == NodeState::Down;
+        let acts: Vec<TimedAct> =
+            acts.into_iter().filter(|timed| !plan::is_in_vain(timed.act, is_down)).collect();
+        let problems = self.apply(i, acts.iter().map(|timed| timed.act).collect()).await;
+        let took_ms = self.ms_since(t);
+        let Some(running) = self.running.get_mut(&i) else { return };
+        running.problems.extend(problems.iter().cloned());
+        running.done.extend(&acts);
+        let outcome = if problems.is_empty() { FaultOutcome::Installed } else { FaultOutcome::Indeterminate };
+        let why = (!problems.is_empty()).then(|| told(problems));
+        let mut record =
+            FaultRecord { t, took_ms, event: FaultEvent::Shift, outcome, why, ..running.applied.clone() };
+        self.say_what_is_in_force(i, &mut record);
+        record.acts = acts;
+        if let Some(running) = self.running.get_mut(&i) {
+            running.last = (record.label.clone(), record.nodes.clone(), record.cuts.clone());
+        }
+        (self.record)(record);
+    }
+
+    /// Puts into the record of a step whose acts come one after the other what is in force of it just now.
+    fn say_what_is_in_force(&self, i: usize, record: &mut FaultRecord) {
+        let own = self.claims.iter().filter(|(owner, _)| *owner == i).map(|(_, act)| *act);
+        // A node that another fault holds down is not paused.
+        let holds = |act: &Act| match (act.stops(), act.downs()) {
+            (_, Some(node)) => self.nodes.state(node) == NodeState::Down,
+            (Some(node), None) => self.nodes.state(node) == NodeState::Paused,
+            (None, None) => true,
+        };
+        let now: Vec<TimedAct> = own.filter(holds).map(TimedAct::from).collect();
+        record.idle = now.is_empty();
+        (record.nodes, record.cuts) = (plan::aimed_at(&now), plan::cuts(&now));
+        let shown = if now.is_empty() { &record.acts } else { &now };
+        record.label = plan::label(&record.fault, &record.kind, true, shown);
+    }
+
+    fn ms_since(&self, t: u64) -> u64 {
+        (self.clock)().saturating_sub(t) / 1_000_000
+    }
+
+    /// Does acts of a step that come at the same time, and gives what went wrong.
+    async fn apply(&mut self, i: usize, acts: Vec<Act>) -> Vec<String> {
+        let mut wanted = Vec::new();
+        for act in acts {
+            match act.undo() {
+                Some(_) => {
+                    self.claims.push((i, act));
+                    wanted.push(act);
+                }
+                None if act.is_final() => wanted.push(act),
+                None => wanted.extend(self.put_right(i, act)),
+            }
+        }
+        wanted.iter().filter_map(|act| act.downs()).for_each(|node| self.note_paused(node));
+        // One after the other on one node, at once on different ones; those on links in one moment.
+        let mut by_node: BTreeMap<Option<NodeId>, Vec<Act>> = BTreeMap::new();
+        for act in wanted {
+            by_node.entry(act.process()).or_default().push(act);
+        }
+        let (processes, links) = (&self.processes, self.links);
+        // A node that another fault holds down has not died of its limits.
+        let down: BTreeSet<NodeId> = self.claims.iter().filter_map(|(_, act)| act.downs()).collect();
+        let down = &down;
+        let done = join_all(by_node.into_iter().map(|(node, acts)| async move {
+            let (mut effect, mut touched, mut problems) = (FaultEffect::default(), Vec::new(), Vec::new());
+            let Some(node) = node else {
+                problems.extend(links.perform(&acts).err());
+                return (effect, touched, problems);
+            };
+            for act in acts {
+                match perform(processes, node, act).await {
+                    Ok((mut found, what)) => {
+                        if down.contains(&node) {
+                            found.nodes_died = 0;
+                        }
+                        effect += found;
+                        touched.extend(what);
+                    }
+                    Err(problem) => problems.push(problem),
+                }
+            }
+            (effect, touched, problems)
+        }));
+        let mut all_problems = Vec::new();
+        for (effect, touched, problems) in done.await {
+            all_problems.extend(problems);
+            self.touched.entry(i).or_default().extend(touched);
+            if let Some(running) = self.running.get_mut(&i) {
+                running.effect += effect;
+            }
+        }
+        all_problems
+    }
+
+    /// A node that is about to be taken down has been paused until now, if it is: nothing shows that later.
+    fn note_paused(&mut self, node: NodeId) {
+        if self.nodes.state(node) != NodeState::Paused {
+            return;
+        }
+        for (owner, _) in self.claims.iter().filter(|(_, act)| *act == Act::Pause(node)) {
+            if let Some(running) = self.running.get_mut(owner) {
+                running.stopped.insert(node);
+            }
+        }
+    }
+
+    /// What is to be done for an act of step `i` that puts right.
+    fn put_right(&mut self, i: usize, undo: Act) -> Vec<Act> {
+        let mut acts = vec![self.give_up(i, undo)];
+        match acts[0] {
+            // It may have died of its limits.
+            Act::Unlimit(node) if !self.claims.iter().any(|(_, act)| act.downs() == Some(node)) => {
+                acts.push(Act::Start(node));
+            }
+            _ => {}
+        }
+        // A new process knows nothing of what was done to the old one.
+        if let Some(Act::Start(node)) = acts.last().copied() {
+            let marks = self.claims.iter().map(|(_, act)| *act).filter(|act| act.marks() == Some(node));
+            acts.extend(marks);
+        }
+        acts
+    }
+
+    /// Gives up the claims of step `i` that `undo` puts right. What is then to be done: `undo`, or, if another step still
+    /// claims that effect, its act again.
+    fn give_up(&mut self, i: usize, undo: Act) -> Act {
+        for (owner, act) in self.claims.iter().filter(|(owner, act)| *owner == i && act.undo() == Some(undo))
+        {
+            if let (Some(node), Some(running)) = (act.stops(), self.running.get_mut(owner)) {
+                let stopped = match act {
+                    Act::Pause(_) => self.nodes.state(node) == NodeState::Paused,
+                    _ => self.nodes.state(node) == NodeState::Down,
+                };
+                if stopped {
+                    running.stopped.insert(node);
+                }
+            }
+        }
+        self.claims.retain(|(owner, act)| !(*owner == i && act.undo() == Some(undo)));
+        let other = self.claims.iter().rev().find(|(_, act)| act.undo() == Some(undo));
+        other.map_or(undo, |(_, act)| *act)
+    }
+
+    /// Undoes what is left of a step, and records what it did.
+    async fn end(&mut self, i: usize) {
+        self.timeline.retain(|_, event| event.step() != i);
+        let mut undos: Vec<Act> = Vec::new();
+        for (owner, act) in &self.claims {
+            if let Some(undo) = act.undo().filter(|undo| *owner == i && !undos.contains(undo)) {
+                undos.push(undo);
+            }
+        }
+        // What it would still have done is no longer to be done.
+        self.timeline.retain(|_, event| event.step() != i);
+        let began = (self.clock)();
+        let problems = self.apply(i, undos).await;
+        let Some(running) = self.running.remove(&i) else { return };
+        let counted = self.counters(&running.applied.acts) - running.before;
+        let disks = self.disk_counters(&running.applied.acts) - running.disks_before;
+        let effect = FaultEffect {
+            bytes_withheld: counted.bytes_withheld,
+            connections_withheld: counted.connections_withheld,
+            connections_refused: counted.connections_refused,
+            bytes_degraded: counted.bytes_degraded,
+            bits_flipped: counted.bits_flipped,
+            packets_dropped: counted.packets_dropped,
+            nodes_stopped: running.stopped.len() as u64,
+            requests_troubled: disks.requests_troubled,
+            bytes_lost: disks.bytes_lost,
+            entries_lost: disks.entries_lost,
+            files_damaged: disks.files_damaged,
+            ..running.effect
+        };
+        let mut record = running.applied;
+        record.acts = running.done;
+        record.touched = self.touched.remove(&i).unwrap_or_default();
+        let all_problems: Vec<String> =
+            running.problems.into_iter().chain(problems.iter().cloned()).collect();
+        if !all_problems.is_empty() {
+            record.outcome = FaultOutcome::Indeterminate;
+            record.why = Some(told(record.why.into_iter().chain(all_problems).collect()));
+        }
+        self.unhealed.extend(problems);
+        record.event = FaultEvent::Heal;
+        (record.label, record.nodes, record.cuts) = running.last;
+        record.idle = false;
+        record.effect = Some(effect);
+        record.effective = Some(effect.shows(&record.acts));
+        record.t = (self.clock)();
+        record.took_ms = self.ms_since(began);
+        (self.record)(record);
+        self.wake_trigger_of(i);
+    }
+
+    /// What the disks that some acts are done to have counted.
+    fn disk_counters(&self, acts: &[TimedAct]) -> DiskCounters {
+        let mut sum = DiskCounters::default();
+        for node in acts.iter().filter_map(|timed| timed.act.disk()).collect::<BTreeSet<_>>() {
+            sum += self.nodes.disk_counters(node);
+        }
+        sum
+    }
+
+    /// What the links that some acts cut or degrade have counted, and the connections that were refused to the nodes that
+    /// they stop.
+    fn counters(&self, acts: &[TimedAct]) -> LinkCounters {
+        let bad: BTreeSet<_> = plan::grudge(acts).cuts().chain(plan::degraded(acts).cuts()).collect();
+        let mut sum = self.links.sum(&bad);
+        let stopped: BTreeSet<NodeId> = acts.iter().filter_map(|timed| timed.act.stops()).collect();
+        let peers = (0..self.links.nodes()).map(NodeId);
+        let to_stopped = peers.flat_map(|from| stopped.iter().map(move |&to| (from, to)));
+        let others: BTreeSet<_> = to_stopped.filter(|link| link.0 != link.1 && !bad.contains(link)).collect();
+        if !others.is_empty() {
+            sum.connections_refused += self.links.sum(&others).connections_refused;
+        }
+        sum
+    }
+}

@@ -1,0 +1,102 @@
+//! Which node holds a socket: the one whose cgroup the socket was made in, or one of whose processes has it open. Which
+//! processes those are is told in `family.rs`.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    NodeId,
+    links::sock_diag::TcpEnd,
+    processes::family::{Kin, families},
+};
+
+/// What is known of the processes of the nodes.
+#[derive(Debug)]
+pub(crate) struct Holders {
+    /// The process that each node is, followed as nodes are stopped and started.
+    leaders: Vec<Mutex<Option<watch::Receiver<Option<u32>>>>>,
+    /// The cgroup of each node that has one.
+    cgroups: Mutex<HashMap<u64, NodeId>>,
+    /// What the environment of each node's processes says.
+    marks: Mutex<HashMap<NodeId, String>>,
+}
+
+impl Holders {
+    pub(crate) fn of(nodes: usize) -> Holders {
+        let leaders = (0..nodes).map(|_| Mutex::default()).collect();
+        Holders { leaders, cgroups: Mutex::default(), marks: Mutex::default() }
+    }
+
+    pub(crate) fn follow(&self, node: NodeId, pid: watch::Receiver<Option<u32>>) {
+        *self.leaders[node.0].lock().unwrap_or_else(PoisonError::into_inner) = Some(pid);
+    }
+
+    /// Whether it is known which process the node is.
+    pub(crate) fn follows(&self, node: NodeId) -> bool {
+        self.leaders[node.0].lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    pub(crate) fn set_cgroup(&self, node: NodeId, id: u64) {
+        self.cgroups.lock().unwrap_or_else(PoisonError::into_inner).insert(id, node);
+    }
+
+    pub(crate) fn set_mark(&self, node: NodeId, mark: String) {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner).insert(node, mark);
+    }
+
+    /// The node in whose cgroup the socket was made, if that is known.
+    pub(crate) fn by_cgroup(&self, end: &TcpEnd) -> Option<NodeId> {
+        self.cgroups.lock().unwrap_or_else(PoisonError::into_inner).get(&end.cgroup?).copied()
+    }
+
+    /// The leading process of each node that has one now.
+    fn leaders(&self) -> Vec<(i32, NodeId)> {
+        let pid = |slot: &Mutex<Option<watch::Receiver<Option<u32>>>>| {
+            slot.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|pid| *pid.borrow())
+        };
+        self.leaders
+            .iter()
+            .enumerate()
+            .filter_map(|(node, slot)| Some((pid(slot)? as i32, NodeId(node))))
+            .collect()
+    }
+
+    /// The node that holds the socket of this inode. Looks at the leading processes first, because most servers do not
+    /// fork, and at all of the machine only then.
+    pub(crate) fn holder_of(&self, inode: u64) -> Option<NodeId> {
+        let holder = |processes: &[(i32, NodeId)]| {
+            let held = processes.iter().find(|(pid, _)| sockets(*pid).any(|held| held == inode));
+            held.map(|(_, node)| *node)
+        };
+        let leaders = self.leaders();
+        holder(&leaders).or_else(|| holder(&self.with_families(&leaders)))
+    }
+
+    /// The holder of every socket that nodes hold, by inode.
+    pub(crate) fn holders(&self) -> HashMap<u64, NodeId> {
+        let all = self.with_families(&self.leaders());
+        all.into_iter().flat_map(|(pid, node)| sockets(pid).map(move |inode| (inode, node))).collect()
+    }
+
+    /// All processes of the nodes of which these lead.
+    fn with_families(&self, leaders: &[(i32, NodeId)]) -> Vec<(i32, NodeId)> {
+        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let kin = |(pid, node): &(i32, NodeId)| Kin { leader: Some(*pid), mark: marks.get(node).cloned() };
+        let kins: Vec<Kin> = leaders.iter().map(kin).collect();
+        let families = leaders.iter().zip(families(&kins));
+        families.flat_map(|((_, node), pids)| pids.into_iter().map(|pid| (pid, *node))).collect()
+    }
+}
+
+/// The inodes of the sockets that a process holds. None if it is gone, or somebody else's.
+pub(crate) fn sockets(pid: i32) -> impl Iterator<Item = u64> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let target = std::fs::read_link(entry.path()).ok()?;
+        target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    })
+}
