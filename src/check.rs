@@ -18,11 +18,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
-use tribunal::junit;
-use tribunal::panics::caught;
+use tribunal::caught::caught;
+use tribunal::user_file::write;
 use tribunal_checker::check::{Options, Unfit, check_from};
 use tribunal_checker::formats::{self, OpPlace, Reading};
 use tribunal_checker::history::History;
@@ -120,8 +120,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
     let begun = RunInfo { args: typed(), workload: "histories".into(), ..RunInfo::default() };
     if let Some(path) = &args.junit
-        && let Err(error) =
-            junit::write(path, &render_suites(&[Suite::unfinished(&begun, "the check did not end")]))
+        && let Err(error) = write_junit(path, &[Suite::unfinished(&begun, "the check did not end")])
     {
         return exit::usage(error);
     }
@@ -182,7 +181,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         suites.extend(not_judged);
     }
     if let Some(path) = &args.junit
-        && let Err(error) = junit::write(path, &render_suites(&suites))
+        && let Err(error) = write_junit(path, &suites)
     {
         exit::complain(&format!("warning: {error:#}"));
     }
@@ -229,6 +228,10 @@ impl std::fmt::Display for Broken {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str("harness failure")
     }
+}
+
+fn write_junit(path: &Path, suites: &[Suite]) -> Result<()> {
+    write(path, &render_suites(suites)).with_context(|| format!("--junit: cannot write {}", path.display()))
 }
 
 /// What CI is told of one history.

@@ -1,14 +1,21 @@
 //! The command line: types and their help, and the translation to what they mean.
 
+mod limits;
+#[cfg(feature = "trial")]
 mod spec;
+#[cfg(feature = "trial")]
 mod trial;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "trial")]
 use tribunal_nodes::NodeCommand;
 
+pub(crate) use self::limits::LimitArgs;
+#[cfg(feature = "trial")]
 pub(crate) use self::spec::Run;
-pub(crate) use self::trial::{LimitArgs, Progress, RunArgs, ShowArgs, parse_duration};
+#[cfg(feature = "trial")]
+pub(crate) use self::trial::{Progress, RunArgs, ShowArgs};
 
 /// What every verb exits with.
 const EXIT_CODES: &str = "\
@@ -20,6 +27,7 @@ Exit codes:
   64   bad arguments or malformed input
   130  interrupted; what exists was saved and checked (1 if it proves a violation)";
 
+#[cfg(feature = "trial")]
 const RUN_EXAMPLES: &str = "\
 Examples:
   tribunal run register                                  five nodes, every fault, 30 seconds
@@ -57,11 +65,13 @@ Examples:
   tribunal list models
   tribunal list runs --format json | jq -r 'select(.outcome == \"violation\") | .path'";
 
+#[cfg(feature = "serve")]
 const SERVE_EXAMPLES: &str = "\
 Examples:
   tribunal serve                                      the runs in ./store, at http://127.0.0.1:7400/
   ssh -L 7400:127.0.0.1:7400 build tribunal serve     those of another machine";
 
+#[cfg(feature = "trial")]
 const MATRIX_EXAMPLES: &str = "\
 Examples:
   tribunal matrix --system raft                          every bug of the built-in Raft, ten runs of at most a minute
@@ -114,6 +124,7 @@ pub(crate) enum Color {
 
 #[derive(Subcommand)]
 pub(crate) enum Verb {
+    #[cfg(feature = "trial")]
     /// Put a system on trial
     #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
     Run(Box<RunArgs>),
@@ -128,15 +139,18 @@ pub(crate) enum Verb {
     /// What there is: runs, workloads, systems, faults, models
     #[command(after_help = LIST_EXAMPLES)]
     List(crate::list::Args),
+    #[cfg(feature = "serve")]
     /// Show all runs in a browser: on this machine only, and to read only
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(crate::serve::Args),
+    #[cfg(feature = "trial")]
     /// Try every seeded mistake and every correct system, many times, and say how often each was found out
     #[command(after_help = MATRIX_EXAMPLES)]
     Matrix(crate::matrix::Args),
     /// Write a history in another format
     #[command(after_help = CONVERT_EXAMPLES)]
     Convert(crate::convert::Args),
+    #[cfg(feature = "trial")]
     /// Run one node of a built-in system in the foreground
     #[command(subcommand)]
     Node(NodeCommand),
@@ -145,6 +159,7 @@ pub(crate) enum Verb {
     Completions(crate::manual::CompletionsArgs),
     /// Print the manual page, or write one per command
     Man(crate::manual::ManArgs),
+    #[cfg(feature = "trial")]
     /// Clean up after a controller that was killed; never started by hand
     #[command(hide = true)]
     Guard,

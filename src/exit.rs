@@ -1,16 +1,18 @@
 //! How the program leaves: its exit codes, in one place (`tribunal --help` lists them), and its last words.
 
+pub(crate) mod github;
+
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(feature = "trial")]
 use anstyle::AnsiColor;
 use serde::Serialize;
+#[cfg(feature = "trial")]
 use tribunal_reports::judgement::RunOutcome;
 use tribunal_reports::wording;
-
-use crate::github;
 
 /// Bad arguments or malformed input.
 pub(crate) const USAGE: u8 = 64;
@@ -56,6 +58,7 @@ pub(crate) fn complain_in_lines(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes()); // as said above
 }
 
+#[cfg(feature = "trial")]
 /// An outcome to standard output, its first line in the colour of the outcome where colours are wanted: on a terminal,
 /// unless `NO_COLOR` is set, or anywhere with `CLICOLOR_FORCE`. The words say the same.
 pub(crate) fn say_outcome(text: &str, outcome: RunOutcome) {
@@ -100,6 +103,7 @@ fn said(text: &str, written: io::Result<()>) {
     }
 }
 
+#[cfg(feature = "trial")]
 /// For machines to standard error, as it is.
 pub(crate) fn print_error(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes()); // as above

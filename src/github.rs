@@ -11,27 +11,7 @@ use tribunal::{Observer, RunDir, TrialEvent};
 use tribunal_checker::op::Nanos;
 use tribunal_reports::markdown;
 
-use crate::exit;
-
-/// Whether a runner of GitHub Actions reads what is printed.
-pub(crate) fn listens() -> bool {
-    env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
-}
-
-/// A text in which no line is a command to the runner: those begin with `::` after any white space, or have `##[`
-/// anywhere (ActionCommand.cs of actions/runner).
-pub(crate) fn no_commands(text: &str) -> String {
-    let line = |line: &str| {
-        let said = line.trim_start();
-        let space = &line[..line.len() - said.len()];
-        let said = match said.strip_prefix("::") {
-            Some(rest) => format!(": :{rest}"),
-            None => said.to_owned(),
-        };
-        format!("{space}{}", said.replace("##[", "## ["))
-    };
-    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
-}
+use crate::exit::{self, github};
 
 /// Tells GitHub what came of a run, where it listens: it reads both standard output and standard error. That changes no exit
 /// code.
@@ -59,22 +39,9 @@ fn announce(run: &RunDir, json: bool) {
             exit::complain(&format!("warning: no step summary in {}: {error}", summary.display()));
         }
     }
-    if listens() {
+    if github::listens() {
         // The one line that is meant as a command.
         let command = format!("{}\n", markdown::annotation(run));
         if json { exit::print_error(&command) } else { exit::print(&command) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_line_is_a_command() {
-        assert_eq!(
-            no_commands("a ::x\n::error::b\n \t::stop-commands::c\n d ##[error]e\n"),
-            "a ::x\n: :error::b\n \t: :stop-commands::c\n d ## [error]e\n"
-        );
     }
 }

@@ -32,10 +32,13 @@ pub(crate) struct Args {
 enum What {
     /// Runs that were made, the newest first, with their verdicts
     Runs,
+    #[cfg(feature = "trial")]
     /// What can be asked of a system
     Workloads,
+    #[cfg(feature = "trial")]
     /// What can be put on trial
     Systems,
+    #[cfg(feature = "trial")]
     /// What the nemesis can do
     Faults,
     /// What a history can be judged by
@@ -77,14 +80,17 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 fn listed(args: &Args) -> Result<String> {
     let named = match args.what {
         What::Runs => return all_runs(args),
+        #[cfg(feature = "trial")]
         What::Workloads => tribunal_workloads::WORKLOADS
             .iter()
             .map(|it| Named { name: it.name, about: it.about, of: it.models().collect() })
             .collect(),
+        #[cfg(feature = "trial")]
         What::Systems => tribunal_systems::SYSTEMS
             .iter()
             .map(|it| Named { name: it.name, about: it.about, of: Vec::new() })
             .collect(),
+        #[cfg(feature = "trial")]
         What::Faults => tribunal_nemesis::FAULTS
             .iter()
             .map(|it| {

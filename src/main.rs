@@ -4,21 +4,29 @@
 #![warn(clippy::print_stderr)]
 
 mod check;
+#[cfg(feature = "trial")]
+mod child;
 mod cli;
 mod convert;
 mod exit;
+#[cfg(feature = "trial")]
 mod github;
 mod input;
 mod interrupts;
 mod jepsen_store;
 mod list;
+#[cfg(feature = "trial")]
 mod live;
 mod manual;
+#[cfg(feature = "trial")]
 mod matrix;
 mod out_of_memory;
+#[cfg(feature = "trial")]
 mod repeat;
 mod report;
+#[cfg(feature = "trial")]
 mod run;
+#[cfg(feature = "serve")]
 mod serve;
 mod unpack;
 mod verify;
@@ -29,13 +37,15 @@ use std::sync::atomic::Ordering;
 use anstream::ColorChoice;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
-use tribunal::{own, panics, rlimits};
+use tribunal::caught::caught;
+use tribunal::user_file::survive_full_files;
 
 use cli::{Cli, Color, Verb};
 
 fn main() -> ExitCode {
-    own::is_tribunal();
-    rlimits::survive_full_files();
+    #[cfg(feature = "trial")]
+    tribunal::own::is_tribunal();
+    survive_full_files();
     let typed = Cli::command().try_get_matches().and_then(|matches| {
         let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut Cli::command()))?;
         Ok((cli, matches))
@@ -44,7 +54,7 @@ fn main() -> ExitCode {
         Ok((cli, matches)) => {
             colours(cli.color);
             exit::ASCII.store(cli.ascii, Ordering::Relaxed);
-            panics::caught(|| dispatch(cli.verb, &matches)).unwrap_or_else(exit::harness)
+            caught(|| dispatch(cli.verb, &matches)).unwrap_or_else(exit::harness)
         }
         Err(error) => {
             // What was typed is in it, and a shell may have typed the names of a stranger's files.
@@ -71,19 +81,25 @@ fn colours(wanted: Color) {
     .write_global();
 }
 
+#[cfg_attr(not(feature = "trial"), expect(unused_variables))]
 fn dispatch(verb: Verb, matches: &ArgMatches) -> ExitCode {
     match verb {
+        #[cfg(feature = "trial")]
         Verb::Run(args) => run::run(&args, matches.subcommand_matches("run").expect("it is the verb")),
         Verb::Check(args) => check::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Report(args) => report::run(&args),
         Verb::List(args) => list::run(&args),
+        #[cfg(feature = "serve")]
         Verb::Serve(args) => serve::run(&args),
+        #[cfg(feature = "trial")]
         Verb::Matrix(args) => matrix::run(&args),
         Verb::Completions(args) => manual::completions(&args),
         Verb::Man(args) => manual::man(&args),
         Verb::Convert(args) => convert::run(&args),
+        #[cfg(feature = "trial")]
         Verb::Node(node) => ExitCode::from(node.run()),
+        #[cfg(feature = "trial")]
         Verb::Guard => {
             tribunal::serve_guard();
             ExitCode::SUCCESS

@@ -33,10 +33,10 @@ use tribunal_reports::run_dir::load_json;
 use tribunal_reports::summary;
 use tribunal_reports::wording::{count, counted, elide, millis};
 
-use crate::cli::parse_duration;
 use crate::interrupts::Interrupts;
 use crate::list::table;
 use tribunal::own;
+use tribunal_records::quantity::parse_duration;
 
 use crate::exit;
 

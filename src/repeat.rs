@@ -6,13 +6,9 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, getpid, getppid};
-use tokio::process::Command;
+use nix::sys::signal::Signal;
 
-use tribunal::own;
-
+use crate::child;
 use crate::cli::Run;
 use crate::exit;
 use crate::interrupts::Interrupts;
@@ -51,28 +47,17 @@ async fn all(run: &Run) -> Result<Runs> {
         if !show.quiet {
             exit::complain(&format!("run {} of {}, seed {seed}", nth + 1, show.repeat));
         }
-        let words = spec.clone().with(|spec| spec.seed = Some(seed)).words().into_iter().chain(show.words());
-        let mut command = Command::from(own::command(words)?);
-        // In a group of its own: Ctrl-C reaches it once, through us.
-        command.process_group(0).kill_on_drop(true);
-        let parent = getpid();
-        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl and getppid.
-        unsafe {
-            command.pre_exec(move || {
-                // Runs end in order when we are killed. We spawn on our only thread.
-                prctl::set_pdeathsig(Signal::SIGTERM)?;
-                if getppid() != parent { Err(std::io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
-            });
-        }
+        let trial = spec.clone().with(|spec| spec.seed = Some(seed));
+        let mut command = child::command(&trial, show.words())?;
         let mut child = command.spawn().context("cannot start a run")?;
-        let pid = child.id().map(|pid| Pid::from_raw(pid as i32));
+        let pid = child::pid(&child);
         let status = loop {
             tokio::select! {
                 status = child.wait() => break status.context("cannot wait for a run")?,
                 () = interrupts.next() => {}
             }
             interrupted = true;
-            let _ = pid.map(|pid| kill(pid, Signal::SIGINT)); // it may have ended by itself
+            child::tell(pid, Signal::SIGINT);
         };
         let code = documented(status.code());
         if status.code() != Some(i32::from(code)) {

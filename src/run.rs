@@ -7,8 +7,8 @@ use std::thread;
 use anyhow::{Context, Result, anyhow};
 use clap::ArgMatches;
 use tokio::signal::unix::{SignalKind, signal};
+use tribunal::caught::caught;
 use tribunal::junit::Junit;
-use tribunal::panics::caught;
 use tribunal::{Observer, Registry, RunDir, Stop, TrialError};
 use tribunal_reports::text;
 
@@ -32,7 +32,7 @@ fn once(Run { mut spec, show }: Run) -> ExitCode {
     spec.seed.get_or_insert_with(|| u64::from(rand::random::<u16>()));
     let junit = match show.junit.as_ref().map(|file| Junit::open(file, &spec)).transpose() {
         Ok(junit) => junit,
-        Err(error) => return exit::usage(error),
+        Err(error) => return exit::usage(error.context("--junit")),
     };
     // Before the first thread is started.
     if let Err(error) = tribunal::enter_network_namespace(spec.net) {

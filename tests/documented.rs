@@ -56,7 +56,9 @@ fn commands(path: &Path) -> Vec<Documented> {
         if goes_on {
             let last = found.last_mut().expect("a line goes on after its first");
             last.command += &format!(" {said}");
-        } else if PROGRAMS.iter().any(|program| said.split(' ').next() == Some(program)) {
+        } else if PROGRAMS.iter().any(|program| said.split(' ').next() == Some(program))
+            && !said.contains(" = ")
+        {
             let place = format!("{name}:{}", number + 1);
             found.push(Documented { place, command: said.into(), comment: comment.into() });
         } else {
@@ -235,7 +237,9 @@ fn documented_cargo_targets_exist() {
         }
         let value = |flag: &str| words.iter().position(|word| *word == flag).and_then(|at| words.get(at + 1));
         let package = value("-p").map_or("", |name| name.strip_prefix("tribunal-").unwrap_or(name));
-        let package = Path::new(ROOT).join(package);
+        let places = [ROOT.into(), format!("{ROOT}/examples")];
+        let package = places.map(|place| Path::new(&place).join(package)).into_iter().find(|it| it.is_dir());
+        let package = package.unwrap_or_default();
         assert!(package.join("Cargo.toml").is_file(), "{}: no package {}", it.place, package.display());
         for (flag, directory) in [("--example", "examples"), ("--bench", "benches")] {
             let Some(name) = value(flag) else { continue };

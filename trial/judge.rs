@@ -20,10 +20,10 @@ use tribunal_reports::run_info::RunInfo;
 use tribunal_reports::wording::one_line;
 
 use crate::announcer::Announcer;
+use crate::caught::caught;
 use crate::error::TrialError;
 use crate::limits::{CheckLimits, memory};
 use crate::observer::{TrialEvent, Whole};
-use crate::panics::caught;
 use crate::registry::Judge;
 use crate::store::Store;
 
@@ -129,11 +129,8 @@ impl Check<'_> {
 
 /// Renders every report. One that cannot be made is named and missing.
 fn report(dir: &Path, evidence: Evidence, judgement: Judgement, announcer: &Announcer) -> RunDir {
-    // Reports are made of what is on disk, so that making them again gives the same.
-    let run = RunDir::load(dir).unwrap_or_else(|error| {
-        announcer.warn(&format!("warning: {:#}", anyhow::Error::new(error)));
-        RunDir::of(dir, evidence, judgement)
-    });
+    // The evidence was read back from disk, so that rendering it again gives the same.
+    let run = RunDir::of(dir, evidence, judgement);
     for (name, rendered) in render_all(&run, dir) {
         if let Err(error) = rendered {
             announcer.warn(&format!("warning: no {name}: {error}"));

@@ -3,18 +3,17 @@
 //! Until the run has been judged the file says, as an error, that the run did not end. So a CI job whose run was killed
 //! finds valid XML, and a red one.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use tribunal_checker::op::Nanos;
 use tribunal_records::TrialSpec;
-use tribunal_reports::files::{Durable, Output};
 use tribunal_reports::junit::{Suite, render, render_suites};
 use tribunal_reports::run_info::RunInfo;
 
+use crate::caught::caught;
 use crate::observer::{Observer, TrialEvent};
-use crate::panics::caught;
+use crate::user_file::write;
 
 /// The file of one trial.
 pub struct Junit {
@@ -37,10 +36,8 @@ impl Junit {
             ..RunInfo::default()
         };
         let junit = Junit { info, file: file.to_path_buf() };
-        write(
-            &junit.file,
-            &junit.unfinished("the run did not end: it was cut off before anything was started"),
-        )?;
+        let begun = junit.unfinished("the run did not end: it was cut off before anything was started");
+        write(file, &begun).with_context(|| format!("cannot write {}", file.display()))?;
         Ok(junit)
     }
 
@@ -66,16 +63,4 @@ impl Observer for Junit {
         // One that cannot be written any more changes nothing about the run; it is missed in the end.
         let _ = write(&self.file, &text);
     }
-}
-
-/// Writes what a `junit.xml` is to hold.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn write(file: &Path, text: &str) -> Result<()> {
-    let written = Output::named(file).and_then(|mut output| {
-        output.write_all(text.as_bytes())?;
-        output.finish(Durable::No)
-    });
-    written.with_context(|| format!("--junit: cannot write {}", file.display()))
 }

@@ -11,47 +11,76 @@
 //! # Ok::<(), tribunal::TrialError>(())
 //! ```
 //!
-//! [`trial`] tells one trial from top to bottom. Nothing here knows a command line, writes to a terminal or ends the process;
-//! what happens is told to an [`Observer`].
+//! `trial.rs` tells one trial from top to bottom. Nothing here knows a command line, writes to a terminal or ends the process;
+//! what happens is told to an [`Observer`]. Without the feature `trial` there is only what a check of histories needs.
 
-mod announcer;
-mod clock;
-mod cluster;
-mod controller;
-mod controller_log;
-mod converging;
-mod error;
-mod failure;
-mod faults;
-mod journal;
-mod judge;
-pub mod junit;
+pub mod caught;
 pub mod limits;
-mod lines;
-pub mod observer;
-pub mod own;
-pub mod panics;
-mod plan;
-pub mod record;
-mod registry;
-pub mod rlimits;
-mod stop;
-mod store;
-mod trial;
+pub mod tool;
 pub mod user_file;
+
+#[cfg(feature = "trial")]
+mod announcer;
+#[cfg(feature = "trial")]
+mod clock;
+#[cfg(feature = "trial")]
+mod cluster;
+#[cfg(feature = "trial")]
+mod controller;
+#[cfg(feature = "trial")]
+mod controller_log;
+#[cfg(feature = "trial")]
+mod converging;
+#[cfg(feature = "trial")]
+mod error;
+#[cfg(feature = "trial")]
+mod failure;
+#[cfg(feature = "trial")]
+mod faults;
+#[cfg(feature = "trial")]
+mod journal;
+#[cfg(feature = "trial")]
+mod judge;
+#[cfg(feature = "trial")]
+pub mod junit;
+#[cfg(feature = "trial")]
+mod lines;
+#[cfg(feature = "trial")]
+pub mod observer;
+#[cfg(feature = "trial")]
+pub mod own;
+#[cfg(feature = "trial")]
+mod panics;
+#[cfg(feature = "trial")]
+mod plan;
+#[cfg(feature = "trial")]
+mod record;
+#[cfg(feature = "trial")]
+mod registry;
+#[cfg(feature = "trial")]
+mod rlimits;
+#[cfg(feature = "trial")]
+mod stop;
+#[cfg(feature = "trial")]
+mod store;
+#[cfg(feature = "trial")]
+mod trial;
+#[cfg(feature = "trial")]
 mod watch;
 
 pub use tribunal_checker as checker;
 pub use tribunal_records::{Concurrency, DiskKind, Net, Rate, Size, TrialSpec};
 pub use tribunal_reports as reports;
 pub use tribunal_reports::run_dir::RunDir;
-pub use tribunal_systems as systems;
-pub use tribunal_workloads as workloads;
+#[cfg(feature = "trial")]
+pub use {tribunal_systems as systems, tribunal_workloads as workloads};
 
-pub use self::cluster::guard::serve as serve_guard;
-pub use self::cluster::namespaces::enter_with_process as enter_network_namespace;
-pub use self::error::TrialError;
-pub use self::observer::{Observer, TrialEvent};
-pub use self::registry::Registry;
-pub use self::stop::Stop;
-pub use self::trial::Run;
+#[cfg(feature = "trial")]
+pub use self::{
+    cluster::{guard::serve as serve_guard, namespaces::enter_with_process as enter_network_namespace},
+    error::TrialError,
+    observer::{Observer, TrialEvent},
+    registry::Registry,
+    stop::Stop,
+    trial::Run,
+};

@@ -5,18 +5,17 @@
 //! a thread says once which trial it works for ([`work_for`]); those of ours that work for no trial in particular are known by
 //! their names, which begin with [`OURS`], or have none (libraries of ours), and fail every trial that is under way.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 
-use anyhow::{Result, anyhow};
 use futures_util::FutureExt;
 
+use crate::caught::message;
 use crate::failure::Failures;
 
 /// How the names of our threads begin.
-pub const OURS: &str = "tribunal-";
+const OURS: &str = "tribunal-";
 
 thread_local! {
     static TRIAL: RefCell<Weak<Failures>> = const { RefCell::new(Weak::new()) };
@@ -64,20 +63,6 @@ fn in_words(panic: &PanicHookInfo<'_>) -> String {
     format!("it panicked{}: {}", place.unwrap_or_default(), message(panic.payload()))
 }
 
-fn message(payload: &dyn Any) -> &str {
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message")
-}
-
-/// Does something.
-///
-/// # Errors
-/// When it panics.
-pub fn caught<T>(what: impl FnOnce() -> T) -> Result<T> {
-    panic::catch_unwind(AssertUnwindSafe(what))
-        .map_err(|payload| anyhow!("it panicked: {}", message(&*payload)))
-}
-
 /// Does one phase of a run. If it panics, the next one follows all the same: the failure has been raised, and what was begun
 /// has to be ended.
 pub(crate) async fn survived(phase: impl Future<Output = ()>) {
@@ -118,11 +103,5 @@ mod tests {
         let ours = std::thread::Builder::new().name(format!("{OURS}proxy"));
         let _ = ours.spawn(|| panic!("in a thread for all")).unwrap().join();
         assert!(other.first().is_some_and(|failure| failure.error.ends_with("in a thread for all")));
-
-        let said = |what: fn()| caught(what).expect_err("it panics").to_string();
-        assert_eq!(said(|| panic!("plain")), "it panicked: plain");
-        assert_eq!(said(|| panic!("number {}", 7)), "it panicked: number 7");
-        assert_eq!(said(|| panic::panic_any(7)), "it panicked: no message");
-        assert_eq!(caught(|| 7).ok(), Some(7));
     }
 }

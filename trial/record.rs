@@ -7,11 +7,12 @@ use anyhow::{Context, Result};
 use tribunal_checker::op::F;
 use tribunal_records::Rate;
 use tribunal_reports::run_dir::write_json;
-use tribunal_reports::run_info::{Node, Phase, RunInfo, SCHEMA_VERSION, Tool};
+use tribunal_reports::run_info::{Node, Phase, RunInfo, SCHEMA_VERSION};
 
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::plan::Plan;
+use crate::tool::tool;
 
 /// The contents of run.json, and the clock that its phases are timed by.
 pub(crate) struct RunRecord {
@@ -106,11 +107,6 @@ fn sent(plan: &Plan) -> Vec<String> {
     let unread = plan.workload.reads.is_some() && plan.reads == 0.0;
     let sends = plan.workload.sends.iter().filter(|f| !(unread && **f == F::Read));
     sends.map(|f| f.name().to_owned()).collect()
-}
-
-/// This program, and the revision that it was built from where the build says so.
-pub fn tool() -> Tool {
-    Tool { version: env!("CARGO_PKG_VERSION").into(), git: option_env!("TRIBUNAL_GIT").map(str::to_string) }
 }
 
 /// The load average over the last minute.

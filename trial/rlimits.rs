@@ -21,12 +21,6 @@ use tribunal_systems::Wiring;
 /// The descriptors that we might have when we were started: soft limit, hard limit.
 static FILES: OnceLock<(rlim_t, rlim_t)> = OnceLock::new();
 
-/// From now on a file that may grow no further gives an error (EFBIG) to who writes it, and no SIGXFSZ.
-pub fn survive_full_files() {
-    // SAFETY: to ignore a signal runs no code of ours.
-    let _ = unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) };
-}
-
 /// Gives a process that was forked, before it becomes another program, the limits and signals that we were given.
 pub(crate) fn give_back() -> io::Result<()> {
     if let Some((soft, hard)) = FILES.get() {

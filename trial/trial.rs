@@ -18,6 +18,7 @@ use tribunal_systems::Wiring;
 use tribunal_workloads::Options;
 
 use crate::announcer::Announcer;
+use crate::caught::caught;
 use crate::clock::Clock;
 use crate::cluster::disks::Wish;
 use crate::cluster::namespaces::{self, Namespaces};
@@ -36,7 +37,7 @@ use crate::junit::Junit;
 use crate::limits::CheckLimits;
 use crate::observer::{self, NodeNow, Observer, Status, TrialEvent};
 use crate::own;
-use crate::panics::{self, caught, survived};
+use crate::panics::{self, survived};
 use crate::plan::Plan;
 use crate::record::RunRecord;
 use crate::registry::{Judge, Registry};

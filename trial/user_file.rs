@@ -1,13 +1,20 @@
-//! Files that the user names: opened without ever waiting, read up to a size.
+//! Files that the user names: opened without ever waiting, read up to a size, written whole.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::stat::makedev;
-use tribunal_reports::files;
+use tribunal_reports::files::{self, Durable, Output};
+
+/// From now on a file that may grow no further gives an error (EFBIG) to who writes it, and no SIGXFSZ.
+pub fn survive_full_files() {
+    // SAFETY: to ignore a signal runs no code of ours.
+    let _ = unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) };
+}
 
 /// Opens a file that the user names, without ever waiting: a regular file, `/dev/null`, or what the user has opened for us
 /// already, whatever that is (`/dev/stdin`, and `/dev/fd/63`, which is what a shell makes of `<(...)`).
@@ -55,4 +62,14 @@ fn is_ours(path: &Path) -> bool {
         path = dir.join(target);
     }
     false
+}
+
+/// Writes a file that the user names, whole or not at all.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(file: &Path, text: &str) -> io::Result<()> {
+    let mut output = Output::named(file)?;
+    output.write_all(text.as_bytes())?;
+    output.finish(Durable::No)
 }

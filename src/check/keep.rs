@@ -5,7 +5,7 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use tribunal::record::tool;
+use tribunal::tool::tool;
 use tribunal_checker::formats::{self, Format};
 use tribunal_checker::history::History;
 use tribunal_checker::model::ModelKind;

@@ -8,14 +8,13 @@ use std::time::Duration;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
-use tribunal::limits::CheckLimits;
 use tribunal_checker::model::ModelKind;
 use tribunal_records::path;
-use tribunal_records::quantity::{self, duration, parse_count, parse_share};
+use tribunal_records::quantity::{duration, parse_count, parse_duration, parse_share};
 use tribunal_records::spec::OP_TIMEOUT_MAX;
 use tribunal_records::{Concurrency, DiskKind, Net, Rate, Size};
 
-use super::Style;
+use super::{LimitArgs, Style};
 
 /// `tribunal run`.
 #[derive(Args, Clone, Debug)]
@@ -149,35 +148,6 @@ pub(super) struct TrialArgs {
     limits: LimitArgs,
 }
 
-/// What a check may cost. A limit that is reached gives `unknown`, never a wrong answer.
-#[derive(Args, Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) struct LimitArgs {
-    /// How long the check may take
-    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = parse_duration)]
-    #[serde(with = "duration")]
-    pub(crate) check_time_limit: Duration,
-
-    /// How much memory the check of one key may hold
-    #[arg(long, default_value = "2GiB", value_name = "SIZE")]
-    pub(crate) check_memory_limit: Size,
-
-    /// How many configurations the check of one key may explore
-    #[arg(long, default_value_t = 1_000_000_000, value_name = "N")]
-    pub(crate) check_states_limit: u64,
-}
-
-impl LimitArgs {
-    /// What they say.
-    pub(crate) fn limits(&self) -> CheckLimits {
-        CheckLimits {
-            time: self.check_time_limit,
-            memory_bytes: self.check_memory_limit.0,
-            states: self.check_states_limit,
-        }
-    }
-}
-
 /// How a trial is shown, and how often it is held: nothing that changes what happens in it.
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -267,11 +237,6 @@ fn net_parser() -> impl TypedValueParser<Value = Net> {
 
 fn parse_model(text: &str) -> Result<String, String> {
     text.parse::<ModelKind>().map(|model| model.name().into()).map_err(|why| why.to_string())
-}
-
-/// A duration with its unit, such as `300ms`, `30s` or `2m`.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    quantity::parse_duration(text)
 }
 
 fn parse_op_timeout(text: &str) -> Result<Duration, String> {

@@ -6,10 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, getpid, getppid};
-use tokio::process::Command;
+use nix::sys::signal::Signal;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tribunal_reports::judgement::{Judgement, RunOutcome};
@@ -18,7 +15,9 @@ use tribunal_reports::run_dir::{load_info, load_judgement};
 use tribunal_reports::runs;
 use tribunal_reports::wording::elide;
 
-use tribunal::{TrialSpec, own};
+use tribunal::TrialSpec;
+
+use crate::child;
 
 /// How long a run may take beyond its budget, for its start, its check and its reports, before it counts as broken.
 pub(super) const PATIENCE: Duration = Duration::from_secs(300);
@@ -50,35 +49,22 @@ impl Child {
     /// # Errors
     /// When the program cannot be started, or what it left cannot be read.
     pub(super) async fn run(self, stop: &CancellationToken) -> Result<Option<Finding>> {
-        let words =
-            self.spec.words().into_iter().chain(["--quiet", "--progress", "none"].map(OsString::from));
-        let mut command = Command::from(own::command(words)?);
-        // Out of reach of the terminal's Ctrl-C: it is told to end by us, once.
-        command.process_group(0).kill_on_drop(true);
+        let shown = ["--quiet", "--progress", "none"].map(OsString::from);
+        let mut command = child::command(&self.spec, shown)?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let parent = getpid();
-        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl and getppid.
-        unsafe {
-            command.pre_exec(move || {
-                // A matrix that is killed ends its runs in order. It spawns on its only thread.
-                prctl::set_pdeathsig(Signal::SIGTERM)?;
-                if getppid() != parent { Err(std::io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
-            });
-        }
         let child = command.spawn().context("cannot start a run")?;
-        let pid = child.id().map(|pid| Pid::from_raw(pid as i32));
-        let tell = |signal| pid.map_or(Ok(()), |pid| kill(pid, signal));
+        let pid = child::pid(&child);
         let ended = child.wait_with_output();
         tokio::pin!(ended);
         let mut late = false;
         let output = tokio::select! {
             output = &mut ended => output,
             () = async { tokio::select! { () = stop.cancelled() => {}, () = sleep(self.patience) => late = true } } => {
-                let _ = tell(Signal::SIGTERM); // it may have ended by itself
+                child::tell(pid, Signal::SIGTERM);
                 tokio::select! {
                     output = &mut ended => output,
                     () = sleep(LAST_PATIENCE) => {
-                        let _ = tell(Signal::SIGKILL);
+                        child::tell(pid, Signal::SIGKILL);
                         ended.await
                     }
                 }

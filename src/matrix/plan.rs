@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use tribunal::TrialSpec;
-use tribunal::record::tool;
+use tribunal::tool::tool;
 use tribunal_reports::matrix::{Matrix, Row, SCHEMA_VERSION};
 use tribunal_systems::{Entry, Flaw, SYSTEMS, Switches};
 use tribunal_workloads::WORKLOADS;

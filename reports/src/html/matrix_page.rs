@@ -212,6 +212,8 @@ fn commands(matrix: &Matrix) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use tribunal_records::TrialSpec;
+
     use super::*;
 
     #[test]
@@ -233,6 +235,7 @@ mod tests {
             rule: Some(evil.into()),
             workload: evil.into(),
             nemesis: evil.into(),
+            spec: TrialSpec::new(evil).with(|spec| spec.system = evil.into()),
             runs: vec![run],
             ..Row::default()
         };

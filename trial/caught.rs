@@ -1,0 +1,34 @@
+//! Something that may panic, done so that the rest goes on.
+
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
+
+use anyhow::{Result, anyhow};
+
+pub(crate) fn message(payload: &dyn Any) -> &str {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
+
+/// Does something.
+///
+/// # Errors
+/// When it panics.
+pub fn caught<T>(what: impl FnOnce() -> T) -> Result<T> {
+    panic::catch_unwind(AssertUnwindSafe(what))
+        .map_err(|payload| anyhow!("it panicked: {}", message(&*payload)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_panics_is_an_error() {
+        let said = |what: fn()| caught(what).expect_err("it panics").to_string();
+        assert_eq!(said(|| panic!("plain")), "it panicked: plain");
+        assert_eq!(said(|| panic!("number {}", 7)), "it panicked: number 7");
+        assert_eq!(said(|| std::panic::panic_any(7)), "it panicked: no message");
+        assert_eq!(caught(|| 7).ok(), Some(7));
+    }
+}
