@@ -22,6 +22,7 @@ fn stage() -> Stage {
          run started_utc {evil}
          run os {evil}
          run args [\"run\", {evil}]
+         run spec {{\"workload\": {evil}, \"bug\": [{evil}]}}
          run bugs [{evil}]
          run nemesis [{evil}]
          w: p0 {evil} write {evil} | 1.000 ok 1.010 @{MARKUP_WORD} : {MARKUP}{TERMINAL}

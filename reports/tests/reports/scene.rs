@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 use tribunal_checker::history::History;
 use tribunal_checker::op::{Event, F, Kind, Value};
 use tribunal_checker::verdict::*;
+use tribunal_records::TrialSpec;
 use tribunal_reports::judgement::{CheckCost, Circumstances, HarnessFailure, Judgement};
 use tribunal_reports::run_dir::{Evidence, RunDir, write_judgement};
 use tribunal_reports::run_info::{self, FinalReads, Node, Phase, RunInfo, Tool};
@@ -129,6 +130,7 @@ impl Scene {
             schema_version: run_info::SCHEMA_VERSION,
             tool: Tool { version: "0.1.0".into(), git: Some("599f11d".into()) },
             args: ["run", "register"].map(String::from).into(),
+            spec: Some(TrialSpec::new("register").with(|spec| spec.seed = Some(8231))),
             workload: "register".into(),
             system: "raft".into(),
             model: "register".into(),
