@@ -41,6 +41,8 @@ const HEADER: usize = 16;
 const ENOENT: i32 = 2;
 const TIME_WAIT: u8 = 6;
 const LISTEN: u8 = 10;
+/// The states that are asked for, a bit each: all but what closed connections leave.
+const ANY: u32 = !(1 << TIME_WAIT);
 /// The length of `struct inet_diag_msg`; attributes follow it.
 const MESSAGE: usize = 72;
 const INET_DIAG_CGROUP_ID: u16 = 21;
@@ -51,7 +53,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The socket that has this address and is connected to that one; `None` if there is none (any more).
 pub(crate) fn find(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<TcpEnd>> {
     let mut found = None;
-    let asked = ask(AF_INET, NLM_F_REQUEST, Some((local, remote)), |end| found = Some(end));
+    let asked = ask(AF_INET, NLM_F_REQUEST, ANY, Some((local, remote)), |end| found = Some(end));
     match asked {
         // Where no connection fits, the kernel looks for a listener that would.
         Ok(()) => Ok(found.filter(|end| !end.listens)),
@@ -64,7 +66,7 @@ pub(crate) fn find(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<T
 pub(crate) fn listener(address: SocketAddr) -> io::Result<Option<TcpEnd>> {
     let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let mut found = None;
-    match ask(AF_INET, NLM_F_REQUEST, Some((address, nobody)), |end| found = Some(end)) {
+    match ask(AF_INET, NLM_F_REQUEST, ANY, Some((address, nobody)), |end| found = Some(end)) {
         Ok(()) => Ok(found.filter(|end| end.listens)),
         Err(error) if error.raw_os_error() == Some(ENOENT) => Ok(None),
         Err(error) => Err(error),
@@ -73,9 +75,19 @@ pub(crate) fn listener(address: SocketAddr) -> io::Result<Option<TcpEnd>> {
 
 /// All TCP sockets of the network namespace, without the remains of closed ones.
 pub(crate) fn all() -> io::Result<Vec<TcpEnd>> {
+    dump(ANY)
+}
+
+/// All that listen. The kernel has few places to look for those; for all others it goes through a table that is sized for the
+/// machine's memory, which takes a hundred times as long.
+pub(crate) fn listening() -> io::Result<Vec<TcpEnd>> {
+    dump(1 << LISTEN)
+}
+
+fn dump(states: u32) -> io::Result<Vec<TcpEnd>> {
     let mut ends = Vec::new();
     for family in [AF_INET, AF_INET6] {
-        ask(family, NLM_F_REQUEST | NLM_F_DUMP, None, |end| ends.push(end))?;
+        ask(family, NLM_F_REQUEST | NLM_F_DUMP, states, None, |end| ends.push(end))?;
     }
     Ok(ends)
 }
@@ -83,12 +95,13 @@ pub(crate) fn all() -> io::Result<Vec<TcpEnd>> {
 fn ask(
     family: u8,
     flags: u16,
+    states: u32,
     which: Option<(SocketAddr, SocketAddr)>,
     mut each: impl FnMut(TcpEnd),
 ) -> io::Result<()> {
     let socket = Socket::new(Domain::from(AF_NETLINK), Type::DGRAM, Some(Protocol::from(NETLINK_SOCK_DIAG)))?;
     socket.set_read_timeout(Some(PATIENCE))?;
-    (&socket).write_all(&request(family, flags, which))?;
+    (&socket).write_all(&request(family, flags, states, which))?;
     let mut buffer = vec![0; 32 << 10];
     loop {
         let length = (&socket).read(&mut buffer)?;
@@ -110,8 +123,7 @@ fn ask(
 }
 
 /// `struct nlmsghdr`, then `struct inet_diag_req_v2`.
-fn request(family: u8, flags: u16, which: Option<(SocketAddr, SocketAddr)>) -> Vec<u8> {
-    let states: u32 = !(1 << TIME_WAIT);
+fn request(family: u8, flags: u16, states: u32, which: Option<(SocketAddr, SocketAddr)>) -> Vec<u8> {
     let mut message = Vec::with_capacity(72);
     message.extend(72u32.to_ne_bytes());
     message.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
@@ -236,9 +248,16 @@ mod tests {
     fn everything_that_listens_is_among_all() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback listener");
         let address = listener.local_addr().expect("bound");
-        let all = all().expect("the kernel answers");
-        let found: Vec<_> = all.iter().filter(|end| end.local == address).collect();
+        let _dialler = TcpStream::connect(address).expect("somebody listens");
+        let at = |ends: io::Result<Vec<TcpEnd>>| {
+            let mut ends = ends.expect("the kernel answers");
+            ends.retain(|end| end.local == address);
+            ends
+        };
+        let found = at(listening());
         assert!(found.len() == 1 && found[0].listens && found[0].inode == inode(&listener), "{found:?}");
+        let all = at(all());
+        assert!(all.contains(&found[0]) && all.len() == 2, "what waits to be accepted is there, too: {all:?}");
     }
 
     #[test]

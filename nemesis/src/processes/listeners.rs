@@ -12,7 +12,7 @@ pub fn listening_on(addresses: &[SocketAddr]) -> io::Result<HashSet<u64>> {
     let serves = |at: SocketAddr| {
         addresses.iter().any(|it| it.port() == at.port() && (it.ip() == at.ip() || at.ip().is_unspecified()))
     };
-    let listeners = sock_diag::all()?.into_iter().filter(|end| end.listens && serves(end.local));
+    let listeners = sock_diag::listening()?.into_iter().filter(|end| serves(end.local));
     Ok(listeners.map(|end| end.inode).collect())
 }
 
