@@ -35,7 +35,7 @@ use tribunal_reports::junit::{Suite, render_suites};
 use tribunal_reports::run_info::RunInfo;
 use tribunal_reports::wording::counted;
 
-use crate::cli::{LimitArgs, Style};
+use crate::cli::{LimitArgs, OutputFormat};
 use crate::exit;
 use crate::input::{InputArgs, is_standard};
 use crate::interrupts::Interrupts;
@@ -87,7 +87,7 @@ pub(crate) struct Args {
 
     /// How to print the verdicts
     #[arg(long, value_enum, default_value = "text", value_name = "HOW")]
-    format: Style,
+    format: OutputFormat,
 }
 
 fn model_parser() -> impl TypedValueParser<Value = ModelKind> {
@@ -381,7 +381,7 @@ fn initial(model: ModelKind, values: &[String]) -> Result<Initial> {
 }
 
 /// Prints one verdict, or why there is none. Nobody may be there to read it: that changes no verdict.
-fn print(judged: Result<Judged>, style: Style) {
+fn print(judged: Result<Judged>, style: OutputFormat) {
     let judged = match judged {
         Ok(judged) => judged,
         Err(error) => return exit::complain(&format!("error: {error:#}")),
@@ -393,10 +393,10 @@ fn print(judged: Result<Judged>, style: Style) {
         exit::complain(&format!("note: {}: {note}", judged.file));
     }
     match style {
-        Style::Text => {
+        OutputFormat::Text => {
             exit::say(&text::render(&judged.file, &judged.judgement, judged.timed, judged.source.as_ref()));
         }
-        Style::Json => exit::print(&exit::json_line(&judged)),
+        OutputFormat::Json => exit::print(&exit::json_line(&judged)),
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) use self::limits::LimitArgs;
 #[cfg(feature = "trial")]
 pub(crate) use self::spec::Run;
 #[cfg(feature = "trial")]
-pub(crate) use self::trial::{Progress, RunArgs, ShowArgs};
+pub(crate) use self::trial::{ProgressMode, RunArgs, ShowArgs};
 
 /// What every verb exits with.
 const EXIT_CODES: &str = "\
@@ -168,7 +168,7 @@ pub(crate) enum Verb {
 /// How an outcome is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Style {
+pub(crate) enum OutputFormat {
     /// For people
     Text,
     /// One JSON object and line

@@ -12,6 +12,7 @@ use tribunal_reports::runs::{self, RunSummary};
 use tribunal_reports::summary;
 use tribunal_reports::wording::{count, elide};
 
+use crate::cli::OutputFormat;
 use crate::exit;
 
 #[derive(clap::Args)]
@@ -25,7 +26,7 @@ pub(crate) struct Args {
 
     /// A table for people, or one JSON object per line
     #[arg(long, value_enum, default_value = "text", value_name = "HOW")]
-    format: Style,
+    format: OutputFormat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -45,14 +46,6 @@ enum What {
     Models,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Style {
-    /// A table
-    Text,
-    /// One object per line
-    Json,
-}
-
 /// Something with a name, and what it is.
 #[derive(Serialize)]
 struct Named {
@@ -68,8 +61,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     match listed(args) {
         Ok(text) => {
             match args.format {
-                Style::Text => exit::say(&text),
-                Style::Json => exit::print(&text),
+                OutputFormat::Text => exit::say(&text),
+                OutputFormat::Json => exit::print(&text),
             }
             ExitCode::SUCCESS
         }
@@ -104,8 +97,8 @@ fn listed(args: &Args) -> Result<String> {
             .collect::<Vec<_>>(),
     };
     Ok(match args.format {
-        Style::Json => named.iter().map(exit::json_line).collect(),
-        Style::Text => {
+        OutputFormat::Json => named.iter().map(exit::json_line).collect(),
+        OutputFormat::Text => {
             let rows = named.iter().map(|it| [it.name.to_string(), it.about.to_string(), it.of.join(", ")]);
             table(&rows.collect::<Vec<_>>())
         }
@@ -122,8 +115,8 @@ fn all_runs(args: &Args) -> Result<String> {
         run
     });
     Ok(match args.format {
-        Style::Json => summaries.map(|it| exit::json_line(&it)).collect(),
-        Style::Text => table(&summaries.map(|it| row(&it)).collect::<Vec<_>>()),
+        OutputFormat::Json => summaries.map(|it| exit::json_line(&it)).collect(),
+        OutputFormat::Text => table(&summaries.map(|it| row(&it)).collect::<Vec<_>>()),
     })
 }
 

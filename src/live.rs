@@ -17,12 +17,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tribunal::observer::{Check, Observer, Status, TrialEvent};
+use tribunal::observer::{CheckState, Observer, Status, TrialEvent};
 use tribunal_checker::op::{Event, Kind, Nanos, Value};
 use tribunal_reports::run_info::RunInfo;
 use tribunal_reports::wording::{counted, elide, one_line, value};
 
-use crate::cli::{Progress, ShowArgs};
+use crate::cli::{ProgressMode, ShowArgs};
 use crate::exit;
 
 /// How often a run that is not watched says that it is alive.
@@ -58,10 +58,10 @@ impl Live {
         let terminal = std::io::stderr().is_terminal();
         let face = match args.progress {
             _ if args.quiet => Face::Silent,
-            Progress::None => Face::Silent,
-            Progress::Auto if !terminal => Face::Plain,
-            Progress::Plain => Face::Plain,
-            Progress::Auto | Progress::Bar => {
+            ProgressMode::None => Face::Silent,
+            ProgressMode::Auto if !terminal => Face::Plain,
+            ProgressMode::Plain => Face::Plain,
+            ProgressMode::Auto | ProgressMode::Bar => {
                 let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
                 let style = ProgressStyle::with_template("{wide_msg}").expect("the template is a constant");
                 let line = || all.add(ProgressBar::new_spinner().with_style(style.clone()));
@@ -210,7 +210,7 @@ impl Observer for Live {
                 status::line
             }),
             TrialEvent::Checking(whole) => self.status(t, |now| {
-                now.check = Check::Whole(*whole);
+                now.check = CheckState::Whole(*whole);
                 |now| format!("checking: {}", status::check(now))
             }),
             TrialEvent::Warning(text) => exit::complain(text),

@@ -12,7 +12,7 @@ use tribunal::junit::Junit;
 use tribunal::{Observer, Registry, RunDir, Stop, TrialError};
 use tribunal_reports::text;
 
-use crate::cli::{Run, RunArgs, ShowArgs, Style};
+use crate::cli::{OutputFormat, Run, RunArgs, ShowArgs};
 use crate::github::GitHub;
 use crate::interrupts::Interrupts;
 use crate::live::{Live, keyboard};
@@ -45,7 +45,7 @@ fn once(Run { mut spec, show }: Run) -> ExitCode {
     keyboard::watch(live.clone());
     let mut observers: Vec<Arc<dyn Observer>> = vec![live.clone()];
     observers.extend(junit.map(|junit| Arc::new(junit) as Arc<dyn Observer>));
-    observers.push(Arc::new(GitHub { json: show.format == Style::Json }));
+    observers.push(Arc::new(GitHub { json: show.format == OutputFormat::Json }));
     let observers: Arc<dyn Observer> = Arc::new(observers);
     let held = tribunal::Run::run(&spec, &Registry::built_in(), &observers, &stop);
     live.end();
@@ -77,7 +77,7 @@ fn not_kept(error: &TrialError, show: &ShowArgs) -> ExitCode {
 /// output has the verdict alone, and what is for people goes to standard error.
 fn print(run: &RunDir, show: &ShowArgs) {
     let judgement = &run.judgement;
-    let json = show.format == Style::Json;
+    let json = show.format == OutputFormat::Json;
     if json {
         exit::print(&exit::json_line(judgement));
     }

@@ -97,7 +97,7 @@ impl Cluster {
         store: &Path,
         clock: Clock,
         deaths: mpsc::UnboundedSender<Death>,
-        disks: &disks::Wish,
+        disks: &disks::DiskRequest,
         failures: &Arc<Failures>,
     ) -> Result<Self> {
         let Network { links, namespaces, clients_apart } = *network;

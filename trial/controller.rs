@@ -50,7 +50,7 @@ pub(crate) struct Controller {
 }
 
 /// One worker's current process, with its client.
-pub(crate) struct Hand {
+pub(crate) struct WorkerProcess {
     actor: Actor,
     client: Box<dyn Client>,
 }
@@ -83,7 +83,7 @@ impl Controller {
     }
 
     async fn work(&self, worker: usize, began: Instant, stop: &CancellationToken) -> Result<()> {
-        let mut hand = self.fresh_hand(worker);
+        let mut process = self.fresh_process(worker);
         let mut due = Duration::ZERO;
         loop {
             let now = began.elapsed();
@@ -96,7 +96,7 @@ impl Controller {
                 return Ok(());
             }
             let request = self.lock_workload().next(worker);
-            let completion = self.ask(&mut hand, &request, stop).await?;
+            let completion = self.ask(&mut process, &request, stop).await?;
             self.lock_workload().observe(worker, &request, &completion);
             match completion {
                 Completion::Ok(_) => {}
@@ -104,7 +104,7 @@ impl Controller {
                     tokio::select! { () = sleep(FAIL_BACKOFF) => {}, () = stop.cancelled() => {} }
                 }
                 // Nobody knows whether it is still under way: this process must never ask again.
-                Completion::Info(_) => hand = self.fresh_hand(worker),
+                Completion::Info(_) => process = self.fresh_process(worker),
             }
             let pause = self.lock_workload().pause(worker);
             if !pause.is_zero() {
@@ -160,8 +160,8 @@ impl Controller {
     }
 
     /// Hands for looking at what every node shows, one for each node whose word counts.
-    pub(crate) fn lookouts(&self) -> Vec<Hand> {
-        self.honest().into_iter().map(|node| self.fresh_hand(node)).collect()
+    pub(crate) fn lookouts(&self) -> Vec<WorkerProcess> {
+        self.honest().into_iter().map(|node| self.fresh_process(node)).collect()
     }
 
     /// Asks every node once for all that the final reads will be about, and gives what each shows. The nodes are still on their
@@ -169,17 +169,21 @@ impl Controller {
     ///
     /// # Errors
     /// When the history cannot be written.
-    pub(crate) async fn look(&self, lookouts: &mut [Hand], stop: &CancellationToken) -> Result<Vec<Shown>> {
+    pub(crate) async fn look(
+        &self,
+        lookouts: &mut [WorkerProcess],
+        stop: &CancellationToken,
+    ) -> Result<Vec<Shown>> {
         let requests = &self.lock_workload().final_reads();
-        let looking = lookouts.iter_mut().zip(self.honest()).map(|(hand, node)| async move {
+        let looking = lookouts.iter_mut().zip(self.honest()).map(|(process, node)| async move {
             let mut shown = Shown::new();
             for request in requests {
-                match self.ask(hand, request, stop).await? {
+                match self.ask(process, request, stop).await? {
                     Completion::Ok(value) => drop(shown.insert(request.key.clone(), value)),
                     Completion::Fail(_) => {}
                     Completion::Info(_) => {
                         // Each further question to a node that hangs would cost a time-out.
-                        *hand = self.fresh_hand(node);
+                        *process = self.fresh_process(node);
                         break;
                     }
                 }
@@ -224,7 +228,7 @@ impl Controller {
         requests: &Mutex<Vec<Request>>,
         stop: &CancellationToken,
     ) -> Result<()> {
-        let mut hand = self.fresh_hand(worker);
+        let mut process = self.fresh_process(worker);
         let take = || requests.lock().unwrap_or_else(PoisonError::into_inner).pop();
         while let Some(request) = take() {
             let mut answered = false;
@@ -232,12 +236,12 @@ impl Controller {
                 if stop.is_cancelled() {
                     break;
                 }
-                let completion = self.ask(&mut hand, &request, stop).await?;
+                let completion = self.ask(&mut process, &request, stop).await?;
                 answered = matches!(completion, Completion::Ok(_));
                 if answered {
                     break;
                 }
-                hand = self.fresh_hand(worker);
+                process = self.fresh_process(worker);
                 sleep(FAIL_BACKOFF).await;
             }
             if !answered {
@@ -248,26 +252,31 @@ impl Controller {
         Ok(())
     }
 
-    async fn ask(&self, hand: &mut Hand, request: &Request, stop: &CancellationToken) -> Result<Completion> {
-        self.recorder.invoke(&hand.actor, request).context("cannot write history.jsonl")?;
+    async fn ask(
+        &self,
+        process: &mut WorkerProcess,
+        request: &Request,
+        stop: &CancellationToken,
+    ) -> Result<Completion> {
+        self.recorder.invoke(&process.actor, request).context("cannot write history.jsonl")?;
         let patience = async {
             stop.cancelled().await;
             sleep(LAST_PATIENCE).await;
         };
         let completion = tokio::select! {
-            completion = hand.client.invoke(request) => completion,
+            completion = process.client.invoke(request) => completion,
             () = patience => Completion::Info("the run ended before there was an answer".into()),
         };
-        self.recorder.complete(&hand.actor, request, &completion).context("cannot write history.jsonl")?;
+        self.recorder.complete(&process.actor, request, &completion).context("cannot write history.jsonl")?;
         Ok(completion)
     }
 
     /// A new process with a new connection, tied to the worker's node.
-    fn fresh_hand(&self, worker: usize) -> Hand {
+    fn fresh_process(&self, worker: usize) -> WorkerProcess {
         let process = self.next_process.fetch_add(1, Ordering::Relaxed);
         let node = &self.cluster.nodes[worker % self.cluster.nodes.len()];
         let client = self.cluster.system.client(&node.for_clients, process, self.op_timeout);
-        Hand { actor: Actor { process, node: node.place.name.as_str().into() }, client }
+        WorkerProcess { actor: Actor { process, node: node.place.name.as_str().into() }, client }
     }
 
     fn lock_workload(&self) -> std::sync::MutexGuard<'_, Box<dyn Workload>> {

@@ -1,7 +1,7 @@
 //! The nemesis of one run: its plan, its record in faults.jsonl, and what is in force just now.
 
 mod nemesis;
-mod sight;
+mod run_watcher;
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
@@ -23,7 +23,7 @@ use crate::controller::recorder::Recorder;
 use crate::lines::LineFile;
 use crate::observer::TrialEvent;
 pub(crate) use nemesis::Nemesis;
-use sight::{Seen, Sight};
+use run_watcher::{RunWatcher, Situation};
 
 /// Writes faults.jsonl, a line per change, and tells the observers.
 pub(crate) struct Faults {
@@ -41,7 +41,7 @@ struct Page {
     /// The first line that could not be written.
     broken: Option<std::io::Error>,
     /// What was seen when each fault in force was applied.
-    seen: BTreeMap<usize, Seen>,
+    seen: BTreeMap<usize, Situation>,
 }
 
 /// A line of faults.jsonl with its number, from 0: what is lost is noticed.
@@ -74,8 +74,8 @@ impl Faults {
     ) -> Result<()> {
         let clock = self.clock;
         self.lock().due_ms = due(plan.in_order().map(|step| step.at_ms));
-        let (sight, signals) = Sight::open(&plan, cluster.clone(), recorder.clone());
-        let record = |fault: FaultRecord| self.record(fault, &sight);
+        let (watcher, signals) = RunWatcher::open(&plan, cluster.clone(), recorder.clone());
+        let record = |fault: FaultRecord| self.record(fault, &watcher);
         let nodes = cluster.clone();
         let now = move || clock.now();
         drive_with_signals(plan, nodes, links.clone(), now, stop.clone(), signals, record).await?;
@@ -93,13 +93,13 @@ impl Faults {
         Ok(heal_everything(cluster, links).await?)
     }
 
-    fn record(&self, mut fault: FaultRecord, sight: &Sight) {
+    fn record(&self, mut fault: FaultRecord, watcher: &RunWatcher) {
         let mut page = self.lock();
         match fault.event {
-            FaultEvent::Apply => drop(page.seen.insert(fault.i, sight.seen())),
+            FaultEvent::Apply => drop(page.seen.insert(fault.i, watcher.seen())),
             FaultEvent::Shift => {}
             FaultEvent::Heal => {
-                let (now, applied) = (sight.seen(), page.seen.remove(&fault.i));
+                let (now, applied) = (watcher.seen(), page.seen.remove(&fault.i));
                 if let (Some(effect), Some(applied)) = (&mut fault.effect, applied) {
                     effect.operations_in_flight = applied.operations_in_flight;
                     effect.leader_changes = now.leader_changes - applied.leader_changes;

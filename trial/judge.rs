@@ -23,12 +23,12 @@ use crate::announcer::Announcer;
 use crate::caught::caught;
 use crate::error::TrialError;
 use crate::limits::{CheckLimits, memory};
-use crate::observer::{TrialEvent, Whole};
+use crate::observer::{CheckProgress, TrialEvent};
 use crate::registry::Judge;
 use crate::store::Store;
 
 /// A check: by which model, what it may cost, and when it is given up.
-pub(crate) struct Check<'a> {
+pub(crate) struct Checking<'a> {
     pub(crate) judge: &'a Judge,
     pub(crate) limits: CheckLimits,
     pub(crate) gives_up: &'a (dyn Fn() -> bool + Sync),
@@ -41,7 +41,7 @@ pub(crate) struct Check<'a> {
 /// When the verdict cannot be kept; it is in the error then.
 pub(crate) fn judge(
     store: &mut Store,
-    check: &Check<'_>,
+    check: &Checking<'_>,
     info: RunInfo,
     mut circumstances: Circumstances,
     announcer: &Announcer,
@@ -87,7 +87,7 @@ pub(crate) fn judge(
     Ok(report(store.path(), evidence, judgement, announcer))
 }
 
-impl Check<'_> {
+impl Checking<'_> {
     /// Does the check, and tells every second how far it is.
     fn shown(&self, evidence: &Evidence, announcer: &Announcer) -> Result<(Verdict, CheckCost)> {
         let (done, ended) = mpsc::channel::<()>();
@@ -98,7 +98,7 @@ impl Check<'_> {
                 let mut before = 0;
                 while ended.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
                     let states = progress.states.load(Relaxed);
-                    announcer.tell(&TrialEvent::Checking(Whole {
+                    announcer.tell(&TrialEvent::Checking(CheckProgress {
                         took: start.elapsed(),
                         limit: self.limits.time,
                         keys: (progress.keys_done.load(Relaxed), progress.keys.load(Relaxed)),

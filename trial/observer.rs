@@ -29,7 +29,7 @@ pub enum TrialEvent<'a> {
     /// How the trial is doing; ten times a second while clients are driven.
     Status(Status),
     /// How far the check of the whole history is; once a second.
-    Checking(Whole),
+    Checking(CheckProgress),
     /// Something else worth knowing.
     Note(&'a str),
     /// Something that the user should know even if nothing else is shown.
@@ -92,7 +92,7 @@ pub struct Status {
     /// When the next fault is due, if one is.
     pub next_fault: Option<Duration>,
     /// The check beside the run.
-    pub check: Check,
+    pub check: CheckState,
 }
 
 /// A node and what its process does.
@@ -108,7 +108,7 @@ pub struct NodeNow {
 
 /// How far the check beside the run is.
 #[derive(Clone, Copy, Debug, Default)]
-pub enum Check {
+pub enum CheckState {
     /// There is none.
     #[default]
     Off,
@@ -126,12 +126,12 @@ pub enum Check {
     /// It has proved a violation.
     Violation,
     /// The run is over and the whole history is being checked.
-    Whole(Whole),
+    Whole(CheckProgress),
 }
 
 /// How far the check of a whole history is.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Whole {
+pub struct CheckProgress {
     /// For how long it has gone on.
     pub took: Duration,
     /// For how long it may go on.

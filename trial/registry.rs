@@ -24,10 +24,10 @@ pub(crate) enum Judge {
     /// One of the checker's own models, which can judge while the run goes on.
     BuiltIn(ModelKind),
     /// Somebody else's: its name, and how it judges a whole history.
-    Own(String, Arc<Check>),
+    Own(String, Arc<CheckFn>),
 }
 
-type Check = dyn Fn(&History, &Options<'_>) -> Result<Verdict, Unfit> + Send + Sync;
+type CheckFn = dyn Fn(&History, &Options<'_>) -> Result<Verdict, Unfit> + Send + Sync;
 
 impl Registry {
     /// All that Tribunal brings along.

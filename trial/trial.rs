@@ -20,7 +20,7 @@ use tribunal_workloads::Options;
 use crate::announcer::Announcer;
 use crate::caught::caught;
 use crate::clock::Clock;
-use crate::cluster::disks::Wish;
+use crate::cluster::disks::DiskRequest;
 use crate::cluster::namespaces::{self, Namespaces};
 use crate::cluster::{Cluster, Death, Network};
 use crate::controller::Controller;
@@ -32,7 +32,7 @@ use crate::error::TrialError;
 use crate::failure::Failures;
 use crate::faults::Faults;
 use crate::journal::Journal;
-use crate::judge::{self, Check};
+use crate::judge::{self, Checking};
 use crate::junit::Junit;
 use crate::limits::CheckLimits;
 use crate::observer::{self, NodeNow, Observer, Status, TrialEvent};
@@ -157,7 +157,7 @@ struct Trial<'a> {
     controller: Arc<Controller>,
     faults: Arc<Faults>,
     /// The check beside the run, if there is one.
-    online: Option<Arc<watch::Progress>>,
+    online: Option<Arc<watch::LiveCheck>>,
     /// What goes over the links, where the proxies can tell.
     journal: Option<Journal>,
 }
@@ -187,7 +187,7 @@ impl<'a> Trial<'a> {
         trial.checking.store(true, Ordering::Relaxed);
         let before = stop.count();
         let (info, circumstances) = trial.close(before);
-        let check = Check {
+        let check = Checking {
             judge: &plan.model,
             limits: CheckLimits::from(&plan.spec),
             gives_up: &|| stop.gives_up(before),
@@ -236,7 +236,8 @@ impl<'a> Trial<'a> {
         };
         let links = Arc::new(links.context("cannot open the links")?);
         let (deaths, death_notices) = mpsc::unbounded_channel();
-        let disks = Wish { kind: spec.disk, needed: plan.nemesis.needs_disks(), bytes: spec.disk_size.0 };
+        let disks =
+            DiskRequest { kind: spec.disk, needed: plan.nemesis.needs_disks(), bytes: spec.disk_size.0 };
         let network = Network {
             links: &links,
             namespaces: namespaces.as_ref(),
@@ -370,7 +371,7 @@ impl<'a> Trial<'a> {
             nodes: nodes.collect(),
             faults: self.faults.in_force(),
             next_fault: self.faults.next(),
-            check: self.online.as_ref().map_or(observer::Check::Off, |online| online.check()),
+            check: self.online.as_ref().map_or(observer::CheckState::Off, |online| online.check()),
         }
     }
 

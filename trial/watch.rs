@@ -19,7 +19,7 @@ use tribunal_reports::run_info::SeenLive;
 use tribunal_reports::wording::{operation, value};
 
 use crate::announcer::Announcer;
-use crate::observer::Check;
+use crate::observer::CheckState;
 
 /// How many events it may lie behind: a second or so of a fast system.
 const LAG_EVENTS_MAX: usize = 1 << 16;
@@ -33,12 +33,12 @@ pub(crate) struct Watch {
     /// `None` once it has given up.
     events: Option<SyncSender<Event>>,
     announcer: Arc<Announcer>,
-    progress: Arc<Progress>,
+    progress: Arc<LiveCheck>,
 }
 
 /// How far the check beside the run is, for whoever wants to know.
 #[derive(Default)]
-pub(crate) struct Progress {
+pub(crate) struct LiveCheck {
     /// The time of the last event that was judged, in ns.
     judged: AtomicU64,
     /// The time of the last event that was handed over.
@@ -52,14 +52,14 @@ pub(crate) struct Progress {
     gave_up: AtomicBool,
 }
 
-impl Progress {
+impl LiveCheck {
     /// As it is just now.
-    pub(crate) fn check(&self) -> Check {
+    pub(crate) fn check(&self) -> CheckState {
         let behind = self.recorded.load(Relaxed).saturating_sub(self.judged.load(Relaxed));
         match () {
-            () if self.violation.get().is_some() => Check::Violation,
-            () if self.gave_up.load(Relaxed) => Check::GaveUp,
-            () => Check::SoFar {
+            () if self.violation.get().is_some() => CheckState::Violation,
+            () if self.gave_up.load(Relaxed) => CheckState::GaveUp,
+            () => CheckState::SoFar {
                 keys: self.keys.load(Relaxed),
                 left: self.left.load(Relaxed),
                 behind: Duration::from_nanos(behind),
@@ -68,7 +68,7 @@ impl Progress {
     }
 }
 
-impl Progress {
+impl LiveCheck {
     /// The violation that it has found, if it has.
     pub(crate) fn violation(&self) -> Option<&SeenLive> {
         self.violation.get()
@@ -96,7 +96,7 @@ impl Watch {
     ) -> io::Result<Self> {
         let (events, queue) = sync_channel::<Event>(LAG_EVENTS_MAX);
         let terminal = announcer.clone();
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::new(LiveCheck::default());
         let seen = progress.clone();
         let judge = move || {
             let mut online = Online::new(model, LIMITS);
@@ -124,7 +124,7 @@ impl Watch {
     }
 
     /// How far it is.
-    pub(crate) fn progress(&self) -> Arc<Progress> {
+    pub(crate) fn progress(&self) -> Arc<LiveCheck> {
         self.progress.clone()
     }
 

@@ -14,7 +14,7 @@ use tribunal_records::quantity::{duration, parse_count, parse_duration, parse_sh
 use tribunal_records::spec::OP_TIMEOUT_MAX;
 use tribunal_records::{Concurrency, DiskKind, Net, Rate, Size};
 
-use super::{LimitArgs, Style};
+use super::{LimitArgs, OutputFormat};
 
 /// `tribunal run`.
 #[derive(Args, Clone, Debug)]
@@ -164,11 +164,11 @@ pub(crate) struct ShowArgs {
 
     /// How progress is shown; t and enter, or SIGUSR1, print the status to stay
     #[arg(long, value_enum, default_value = "auto", value_name = "HOW")]
-    pub(crate) progress: Progress,
+    pub(crate) progress: ProgressMode,
 
     /// How the outcome is printed to standard output: for people, or verdict.json as one line
     #[arg(long, value_enum, default_value = "text", value_name = "HOW")]
-    pub(crate) format: Style,
+    pub(crate) format: OutputFormat,
 
     /// Print the verdict only
     #[arg(short, long, conflicts_with = "verbose")]
@@ -184,8 +184,8 @@ impl Default for ShowArgs {
         ShowArgs {
             repeat: 1,
             junit: None,
-            progress: Progress::Auto,
-            format: Style::Text,
+            progress: ProgressMode::Auto,
+            format: OutputFormat::Text,
             quiet: false,
             verbose: false,
         }
@@ -195,7 +195,7 @@ impl Default for ShowArgs {
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Progress {
+pub(crate) enum ProgressMode {
     /// Six live lines on a terminal, plain lines elsewhere
     Auto,
     /// Six live lines

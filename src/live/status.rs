@@ -9,7 +9,7 @@
 //! check    no violation so far in 12 keys, 0.4 s behind
 //! ```
 
-use tribunal::observer::{Check, NodeNow, Status, Tally, Whole};
+use tribunal::observer::{CheckProgress, CheckState, NodeNow, Status, Tally};
 use tribunal_nemesis::NodeState;
 use tribunal_reports::wording::{bytes, count, counted, duration, percent};
 
@@ -86,25 +86,27 @@ fn faults(status: &Status) -> String {
 
 pub(crate) fn check(status: &Status) -> String {
     match status.check {
-        Check::Off => "after the run".into(),
-        Check::SoFar { keys, left, behind } => format!(
+        CheckState::Off => "after the run".into(),
+        CheckState::SoFar { keys, left, behind } => format!(
             "no violation so far in {}{}, {:.1} s behind",
             counted(keys, "key"),
             if left > 0 { format!(" ({} left to the end)", count(left as u64)) } else { String::new() },
             behind.as_secs_f64()
         ),
-        Check::GaveUp => "after the run: the check beside it could not keep up".into(),
-        Check::Violation => "✗ violation".into(),
-        Check::Whole(Whole { took, limit, keys, states_per_second, held, shrinking }) => format!(
-            "{}{} of {} done   {} configurations/s   {} of memory   {:.0} of at most {:.0} s",
-            if shrinking { "shrinking a violation   " } else { "" },
-            count(keys.0 as u64),
-            counted(keys.1, "key"),
-            count(states_per_second),
-            bytes(held),
-            took.as_secs_f64(),
-            limit.as_secs_f64(),
-        ),
+        CheckState::GaveUp => "after the run: the check beside it could not keep up".into(),
+        CheckState::Violation => "✗ violation".into(),
+        CheckState::Whole(CheckProgress { took, limit, keys, states_per_second, held, shrinking }) => {
+            format!(
+                "{}{} of {} done   {} configurations/s   {} of memory   {:.0} of at most {:.0} s",
+                if shrinking { "shrinking a violation   " } else { "" },
+                count(keys.0 as u64),
+                counted(keys.1, "key"),
+                count(states_per_second),
+                bytes(held),
+                took.as_secs_f64(),
+                limit.as_secs_f64(),
+            )
+        }
     }
 }
 
@@ -138,7 +140,7 @@ mod tests {
                 ("pause n1".into(), Duration::from_millis(2_700)),
             ],
             next_fault: Some(Duration::from_millis(3_900)),
-            check: Check::SoFar { keys: 12, left: 1, behind: Duration::from_millis(400) },
+            check: CheckState::SoFar { keys: 12, left: 1, behind: Duration::from_millis(400) },
         };
         assert_eq!(
             lines(&status, "running").join("\n"),
@@ -152,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_check_of_a_whole_history_says_how_far_it_is() {
-        let whole = Whole {
+        let whole = CheckProgress {
             took: Duration::from_secs(8),
             limit: Duration::from_secs(60),
             keys: (3, 128),
@@ -160,11 +162,14 @@ mod tests {
             held: 512_000_000,
             shrinking: false,
         };
-        let said = |whole| check(&Status { check: Check::Whole(whole), ..Status::default() });
+        let said = |whole| check(&Status { check: CheckState::Whole(whole), ..Status::default() });
         let expected =
             "3 of 128 keys done   1,204,000 configurations/s   512.0 MB of memory   8 of at most 60 s";
         assert_eq!(said(whole), expected);
-        assert_eq!(said(Whole { shrinking: true, ..whole }), format!("shrinking a violation   {expected}"));
+        assert_eq!(
+            said(CheckProgress { shrinking: true, ..whole }),
+            format!("shrinking a violation   {expected}")
+        );
     }
 
     #[test]

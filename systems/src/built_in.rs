@@ -10,7 +10,7 @@ use tribunal_records::{Concurrency, Rate, TrialSpec};
 use tribunal_workloads::Client;
 
 use crate::framed::{self, FramedClient};
-use crate::{Answer, Command, Direct, Flaw, Operation, Place, Switches, System, Unusable, Wiring};
+use crate::{AdminRequest, Answer, Command, Direct, Flaw, Place, Switches, System, Unusable, Wiring};
 
 /// A built-in system.
 pub(crate) struct BuiltIn {
@@ -193,7 +193,11 @@ impl System for BuiltIn {
         self.name == "raft"
     }
 
-    fn operate<'a>(&'a self, place: &'a Place, operation: Operation<'a>) -> Answer<'a, Result<(), String>> {
+    fn operate<'a>(
+        &'a self,
+        place: &'a Place,
+        operation: AdminRequest<'a>,
+    ) -> Answer<'a, Result<(), String>> {
         Box::pin(framed::operate(place.door(CLIENT), operation))
     }
 

@@ -15,7 +15,7 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tribunal_checker::op::Value;
 use tribunal_workloads::{Client, Completion, Invocation, Request};
 
-use crate::{Door, Operation};
+use crate::{AdminRequest, Door};
 
 #[derive(Serialize)]
 struct Ask<'a> {
@@ -156,11 +156,11 @@ pub(crate) async fn status(door: Door) -> io::Result<Status> {
 }
 
 /// Asks a node to begin something.
-pub(crate) async fn operate(door: Door, operation: Operation<'_>) -> Result<(), String> {
+pub(crate) async fn operate(door: Door, operation: AdminRequest<'_>) -> Result<(), String> {
     let (f, node) = match operation {
-        Operation::Add(node) => ("add-node", node),
-        Operation::Remove(node) => ("remove-node", node),
-        Operation::Transfer(node) => ("transfer-leadership", node),
+        AdminRequest::Add(node) => ("add-node", node),
+        AdminRequest::Remove(node) => ("remove-node", node),
+        AdminRequest::Transfer(node) => ("transfer-leadership", node),
     };
     let (key, value, timeout_ms) = (&Value::Nil, &Value::str(node), STATUS_TIMEOUT.as_millis() as u64);
     let ask = Ask { id: 1, client: "operator", seq: 0, f, key, value, timeout_ms };

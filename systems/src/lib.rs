@@ -65,7 +65,7 @@ pub enum Wiring {
 
 /// What an operator may ask a leader for; each names a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation<'a> {
+pub enum AdminRequest<'a> {
     /// Make it a member.
     Add(&'a str),
     /// Let it go.
@@ -115,7 +115,11 @@ pub trait System: Send + Sync {
     }
 
     /// Asks a node for what an operator may want: it begins that if it leads, else it says why not.
-    fn operate<'a>(&'a self, _place: &'a Place, _operation: Operation<'a>) -> Answer<'a, Result<(), String>> {
+    fn operate<'a>(
+        &'a self,
+        _place: &'a Place,
+        _operation: AdminRequest<'a>,
+    ) -> Answer<'a, Result<(), String>> {
         Box::pin(async { Err("it takes no such request".into()) })
     }
 

@@ -14,7 +14,7 @@ use super::guard::{Guard, Leftover};
 
 /// What disks are asked for.
 #[derive(Debug)]
-pub(crate) struct Wish {
+pub(crate) struct DiskRequest {
     /// The kind, if one was named.
     pub(crate) kind: Option<DiskKind>,
     /// Whether a fault of this run needs more than a plain disk.
@@ -39,7 +39,7 @@ impl Disks {
     /// When the kind that was named cannot be had on this machine. If none was named, plain disks are taken, and the
     /// faults that need others will say why they are skipped.
     pub(crate) fn lay_out<'a>(
-        wish: &Wish,
+        wish: &DiskRequest,
         places: impl Iterator<Item = &'a Place> + Clone,
         store: &Path,
         guard: &Guard,

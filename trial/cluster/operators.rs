@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use tribunal_nemesis::{NodeId, Nodes as _};
-use tribunal_systems::Operation;
+use tribunal_systems::AdminRequest;
 
 use super::Cluster;
 
@@ -40,8 +40,8 @@ impl Operators {
             removed().insert(node);
         }
         let (operation, patience) = match member {
-            true => (Operation::Add(name), PATIENCE_TO_ADD),
-            false => (Operation::Remove(name), PATIENCE),
+            true => (AdminRequest::Add(name), PATIENCE_TO_ADD),
+            false => (AdminRequest::Remove(name), PATIENCE),
         };
         let end = ask(cluster, operation, patience).await?;
         match end {
@@ -63,7 +63,7 @@ impl Operators {
 
 pub(super) async fn transfer(cluster: &Cluster, to: NodeId) -> Result<bool, String> {
     let name = &cluster.nodes[to.0].place.name;
-    Ok(ask(cluster, Operation::Transfer(name), PATIENCE).await? == End::Changed)
+    Ok(ask(cluster, AdminRequest::Transfer(name), PATIENCE).await? == End::Changed)
 }
 
 /// What came of a request.
@@ -78,18 +78,20 @@ enum End {
 }
 
 /// Whether a leader knows that it is done.
-async fn is_done(cluster: &Cluster, leader: NodeId, operation: Operation<'_>) -> bool {
+async fn is_done(cluster: &Cluster, leader: NodeId, operation: AdminRequest<'_>) -> bool {
     let place = &cluster.nodes[leader.0].place;
     let members = || cluster.system.members(place);
     match operation {
-        Operation::Add(name) => members().await.is_some_and(|all| all.iter().any(|member| member == name)),
-        Operation::Remove(name) => members().await.is_some_and(|all| all.iter().all(|member| member != name)),
-        Operation::Transfer(name) => place.name == name && cluster.system.leads(place).await.is_some(),
+        AdminRequest::Add(name) => members().await.is_some_and(|all| all.iter().any(|member| member == name)),
+        AdminRequest::Remove(name) => {
+            members().await.is_some_and(|all| all.iter().all(|member| member != name))
+        }
+        AdminRequest::Transfer(name) => place.name == name && cluster.system.leads(place).await.is_some(),
     }
 }
 
 /// Asks those that lead until it is done, or for as long as one is patient.
-async fn ask(cluster: &Cluster, operation: Operation<'_>, patience: Duration) -> Result<End, String> {
+async fn ask(cluster: &Cluster, operation: AdminRequest<'_>, patience: Duration) -> Result<End, String> {
     let deadline = Instant::now() + patience;
     let mut last = Err("no leader is known".to_owned());
     // As the first of them knew before it was asked.

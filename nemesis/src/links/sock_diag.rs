@@ -257,7 +257,10 @@ mod tests {
         let found = at(listening());
         assert!(found.len() == 1 && found[0].listens && found[0].inode == inode(&listener), "{found:?}");
         let all = at(all());
-        assert!(all.contains(&found[0]) && all.len() == 2, "what waits to be accepted is there, too: {all:?}");
+        assert!(
+            all.contains(&found[0]) && all.len() == 2,
+            "what waits to be accepted is there, too: {all:?}"
+        );
     }
 
     #[test]

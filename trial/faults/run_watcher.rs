@@ -23,7 +23,7 @@ const ASK_EVERY_TO_FOLLOW: Duration = Duration::from_millis(20);
 
 /// What was going on at some moment of a run.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct Situation {
     /// Operations that had been invoked and had not ended.
     pub(super) operations_in_flight: u64,
     /// How often the leader had changed since the clients began.
@@ -31,13 +31,13 @@ pub(super) struct Seen {
 }
 
 /// Looks at a run until it is dropped.
-pub(super) struct Sight {
+pub(super) struct RunWatcher {
     recorder: Arc<Recorder>,
     leader_changes: Arc<AtomicU64>,
     watchers: Vec<JoinHandle<()>>,
 }
 
-impl Sight {
+impl RunWatcher {
     /// Begins to look, and gives the signals that the plan's triggers listen to.
     pub(super) fn open(
         plan: &Plan,
@@ -58,18 +58,18 @@ impl Sight {
             let every = if plan.follows_leaders() { ASK_EVERY_TO_FOLLOW } else { ASK_EVERY };
             watchers.push(tokio::spawn(watch_leader(cluster, every, leader_changes.clone(), sender)));
         }
-        (Sight { recorder, leader_changes, watchers }, signals)
+        (RunWatcher { recorder, leader_changes, watchers }, signals)
     }
 
-    pub(super) fn seen(&self) -> Seen {
-        Seen {
+    pub(super) fn seen(&self) -> Situation {
+        Situation {
             operations_in_flight: self.recorder.tally().in_flight,
             leader_changes: self.leader_changes.load(Ordering::Relaxed),
         }
     }
 }
 
-impl Drop for Sight {
+impl Drop for RunWatcher {
     fn drop(&mut self) {
         self.watchers.iter().for_each(JoinHandle::abort);
     }
