@@ -5,7 +5,7 @@ mod recent;
 pub(crate) mod recorder;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -21,6 +21,7 @@ use tribunal_workloads::{Client, Completion, Request, Workload};
 
 use crate::cluster::Cluster;
 use crate::converging::Shown;
+use crate::lock::locked;
 use pace::Pace;
 use recorder::{Actor, Recorder};
 
@@ -216,8 +217,7 @@ impl Controller {
             reading.spawn(async move { controller.read_finally(worker, &pile, &stop).await });
         }
         finish(reading, stop).await?;
-        let left =
-            |pile: &Arc<Mutex<Vec<Request>>>| pile.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let left = |pile: &Arc<Mutex<Vec<Request>>>| locked(&pile).len();
         let asked = requests.len() * piles.len();
         Ok(FinalReads { asked, answered: asked - piles.iter().map(left).sum::<usize>() })
     }
@@ -229,7 +229,7 @@ impl Controller {
         stop: &CancellationToken,
     ) -> Result<()> {
         let mut process = self.fresh_process(worker);
-        let take = || requests.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let take = || locked(&requests).pop();
         while let Some(request) = take() {
             let mut answered = false;
             for _ in 0..FINAL_READ_TRIES_MAX {
@@ -245,7 +245,7 @@ impl Controller {
                 sleep(FAIL_BACKOFF).await;
             }
             if !answered {
-                requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+                locked(&requests).push(request);
                 return Ok(());
             }
         }
@@ -280,7 +280,7 @@ impl Controller {
     }
 
     fn lock_workload(&self) -> std::sync::MutexGuard<'_, Box<dyn Workload>> {
-        self.workload.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.workload)
     }
 }
 

@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use tribunal_checker::op::Nanos;
 use tribunal_reports::wording::one_line;
 
+use crate::lock::locked;
 use crate::observer::{Observer, TrialEvent};
 
 /// The file; nothing where it cannot be written.
@@ -24,7 +25,7 @@ impl Observer for ControllerLog {
         if let (Some(log), Some(line)) = (&self.0, event.line()) {
             let line = format!("{:.6} {}\n", t as f64 / 1e9, one_line(&line));
             // A full disk has its own way of ending a run.
-            let _ = log.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
+            let _ = locked(&log).write_all(line.as_bytes());
         }
     }
 }

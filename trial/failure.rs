@@ -5,7 +5,9 @@
 //! proved, and never proves one.
 
 use std::fmt::Display;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use crate::lock::locked;
 
 use tokio_util::sync::CancellationToken;
 use tribunal_reports::judgement::HarnessFailure;
@@ -25,7 +27,7 @@ impl Failures {
     pub(crate) fn raise(&self, source: &str, error: impl Display) {
         // `{:#}` gives an anyhow error with its causes. Said before the lock is taken: a panic is a failure, too.
         let failure = HarnessFailure { source: source.into(), error: format!("{error:#}") };
-        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+        locked(&self.first).get_or_insert(failure);
         self.stop.cancel();
     }
 
@@ -36,6 +38,6 @@ impl Failures {
 
     /// The first one, if any.
     pub(crate) fn first(&self) -> Option<HarnessFailure> {
-        self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.first).clone()
     }
 }

@@ -6,7 +6,7 @@ mod run_watcher;
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::controller::recorder::Recorder;
 use crate::lines::LineFile;
+use crate::lock::locked;
 use crate::observer::TrialEvent;
 pub(crate) use nemesis::Nemesis;
 use run_watcher::{RunWatcher, Situation};
@@ -143,7 +144,7 @@ impl Faults {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Page> {
-        self.page.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.page)
     }
 }
 

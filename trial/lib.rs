@@ -46,6 +46,8 @@ pub mod junit;
 #[cfg(feature = "trial")]
 mod lines;
 #[cfg(feature = "trial")]
+mod lock;
+#[cfg(feature = "trial")]
 pub mod observer;
 #[cfg(feature = "trial")]
 pub mod own;

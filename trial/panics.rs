@@ -7,12 +7,13 @@
 
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Once, Weak};
 
 use futures_util::FutureExt;
 
 use crate::caught::message;
 use crate::failure::Failures;
+use crate::lock::locked;
 
 /// How the names of our threads begin.
 const OURS: &str = "tribunal-";
@@ -39,7 +40,7 @@ pub(crate) fn fail(failures: &Arc<Failures>) {
             blame(panic);
         }));
     });
-    let mut trials = TRIALS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut trials = locked(&TRIALS);
     trials.retain(|trial| trial.strong_count() > 0);
     trials.push(Arc::downgrade(failures));
 }
@@ -50,7 +51,7 @@ fn blame(panic: &PanicHookInfo<'_>) {
     let blamed = match own {
         Some(own) => vec![own],
         None if is_ours() => {
-            let trials = TRIALS.lock().unwrap_or_else(PoisonError::into_inner);
+            let trials = locked(&TRIALS);
             trials.iter().filter_map(Weak::upgrade).collect()
         }
         None => Vec::new(),

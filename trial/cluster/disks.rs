@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use tribunal_nemesis::disks::{Disk, Ext4, Lossy, Make, Promise};
@@ -11,6 +11,7 @@ use tribunal_records::DiskKind;
 use tribunal_systems::Place;
 
 use super::guard::{Guard, Leftover};
+use crate::lock::locked;
 
 /// What disks are asked for.
 #[derive(Debug)]
@@ -95,7 +96,7 @@ impl Disks {
     pub(crate) fn allows(&self, act: Act) -> Result<(), String> {
         let Some(node) = act.disk() else { return Ok(()) };
         if let Act::Damage(..) = act {
-            let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+            let damaged = locked(&self.damaged);
             if !damaged.contains(&node) && damaged.len() >= (self.each.len() - 1) / 2 {
                 let names: Vec<_> = damaged.iter().map(ToString::to_string).collect();
                 return Err(format!(
@@ -140,7 +141,7 @@ impl Disks {
     }
 
     fn note_trouble(&self, node: NodeId, troubled: bool) {
-        let mut all = self.troubled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = locked(&self.troubled);
         match troubled {
             true => all.insert(node),
             false => all.remove(&node),
@@ -148,7 +149,7 @@ impl Disks {
     }
 
     pub(crate) fn is_troubled(&self, node: NodeId) -> bool {
-        self.troubled.lock().unwrap_or_else(PoisonError::into_inner).contains(&node)
+        locked(&self.troubled).contains(&node)
     }
 
     pub(crate) async fn backup(&self, node: NodeId) -> Result<(), String> {
@@ -156,13 +157,13 @@ impl Disks {
     }
 
     pub(crate) async fn damage(&self, node: NodeId, damage: Damage, seed: u64) -> Result<String, String> {
-        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(node);
+        locked(&self.damaged).insert(node);
         let touched = self.with(node, move |disk| disk.damage(damage, seed)).await?;
         Ok(format!("{node}: {touched}"))
     }
 
     pub(crate) fn is_damaged(&self, node: NodeId) -> bool {
-        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).contains(&node)
+        locked(&self.damaged).contains(&node)
     }
 
     pub(crate) fn counters(&self, node: NodeId) -> DiskCounters {

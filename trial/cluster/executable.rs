@@ -5,7 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use crate::lock::locked;
 
 /// What tells a file from what it was before: device, inode, length, and when it was last written to (s, ns).
 type Stamp = (u64, u64, u64, i64, i64);
@@ -25,7 +27,7 @@ impl Executables {
         }
         let file = std::fs::metadata(program)?;
         let stamp = (file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec());
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = locked(&self.0);
         if *seen.entry(program.to_owned()).or_insert(stamp) == stamp {
             return Ok(());
         }

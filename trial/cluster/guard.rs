@@ -27,7 +27,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ use tribunal_nemesis::{disks, marked, remove_cgroup};
 
 use super::node::Death;
 use super::strays;
+use crate::lock::locked;
 use crate::own;
 
 /// How often a guard is replaced. One that ends so often ends of something that the next would end of, too.
@@ -193,10 +194,6 @@ impl Drop for Guard {
         locked(&self.line).pipe = None;
         let _ = self.watcher.take().map(JoinHandle::join); // it does not panic
     }
-}
-
-fn locked(line: &Mutex<Line>) -> MutexGuard<'_, Line> {
-    line.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Starts a guard and tells it what there is.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -19,6 +19,7 @@ use tribunal_systems::{Place, System};
 use super::guard::{Guard, Leftover};
 use super::logs::{self, NodeLog};
 use super::spawn::{Spawner, thread};
+use crate::lock::locked;
 
 /// A node that ended without our doing.
 #[derive(Debug)]
@@ -122,7 +123,7 @@ impl Node {
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {
-        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.life)
     }
 
     /// Starts the process, unless it exists.

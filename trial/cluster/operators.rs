@@ -5,7 +5,7 @@
 //! its leader: it is asked for again, for a while.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -13,6 +13,7 @@ use tribunal_nemesis::{NodeId, Nodes as _};
 use tribunal_systems::AdminRequest;
 
 use super::Cluster;
+use crate::lock::locked;
 
 /// How long a member may take to go, or a leader to change: under a fault it may never.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -35,7 +36,7 @@ impl Operators {
         member: bool,
     ) -> Result<bool, String> {
         let name = &cluster.nodes[node.0].place.name;
-        let removed = || self.removed.lock().unwrap_or_else(PoisonError::into_inner);
+        let removed = || locked(&self.removed);
         if !member {
             removed().insert(node);
         }
@@ -53,7 +54,7 @@ impl Operators {
     }
 
     pub(super) async fn complete(&self, cluster: &Cluster) -> Result<(), String> {
-        let removed = self.removed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let removed = locked(&self.removed).clone();
         for node in removed {
             self.set_member(cluster, node, true).await?;
         }

@@ -12,12 +12,14 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tribunal_records::Rate;
+
+use crate::lock::locked;
 
 /// How long a spell is, in milliseconds.
 const SPELL_MS: Range<u64> = 500..2_000;
@@ -101,7 +103,7 @@ impl Pace {
     ) -> Duration {
         let (mut due, mut time) = (due, now);
         loop {
-            let spell = self.spells.lock().unwrap_or_else(PoisonError::into_inner).after(time);
+            let spell = locked(&self.spells).after(time);
             let Some(rate) = spell.rate else { return now.max(spell.begins) };
             // Exponential gaps remember nothing: one that is cut short by the end of the spell is drawn anew.
             let mean = workers as f64 / rate;

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tribunal_checker::op::{Event, F, Kind, Nanos, Value};
 use tribunal_workloads::{Completion, Request};
@@ -17,6 +17,7 @@ use super::recent::Recent;
 use crate::announcer::Announcer;
 use crate::clock::Clock;
 use crate::lines::LineFile;
+use crate::lock::locked;
 use crate::observer::TrialEvent;
 use crate::watch::Watch;
 
@@ -131,12 +132,12 @@ impl Recorder {
 
     /// How many events the file has.
     pub(crate) fn events(&self) -> u64 {
-        self.page.lock().unwrap_or_else(PoisonError::into_inner).file.lines()
+        locked(&self.page).file.lines()
     }
 
     /// What has been recorded so far.
     pub(crate) fn tally(&self) -> Tally {
-        let page = self.page.lock().unwrap_or_else(PoisonError::into_inner);
+        let page = locked(&self.page);
         let (ok_per_second, p99_ns) = page.recent.pace(self.clock.now());
         Tally { ok_per_second, p99_ns, ..page.tally.clone() }
     }
