@@ -25,208 +25,170 @@
 //!   @1500 kill n3        1.5 s after the fault began
 //! ```
 
+pub(crate) mod verb;
+
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CutMode, Limit, NodeId, ParseNodeError, Quality, Skew,
-    disks::{Damage, Trouble},
+    CutMode, NodeId, NodeState, ParseNodeError, Quality, disks::Make, faults::AnyVerb, links::Change,
 };
+use verb::{Domain, Ends, NO_ACT, Nature};
 
 /// One thing done to one node or one directed link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
-    /// SIGKILL.
-    Kill(NodeId),
-    /// SIGTERM.
-    Terminate(NodeId),
-    /// Starts a node that is down: the undo of `Kill` and `Terminate`.
-    Start(NodeId),
-    /// SIGSTOP.
-    Pause(NodeId),
-    /// SIGCONT: the undo of `Pause`.
-    Resume(NodeId),
-    /// Cuts the link from the first node to the second.
-    Cut(NodeId, NodeId, CutMode),
-    /// Opens the link from the first node to the second: the undo of `Cut`.
-    Heal(NodeId, NodeId),
-    /// Makes the link from the first node to the second bad.
-    Degrade(NodeId, NodeId, Quality),
-    /// Makes the link from the first node to the second good: the undo of `Degrade`.
-    Restore(NodeId, NodeId),
-    /// Makes the clocks of the node's processes wrong.
-    Skew(NodeId, Skew),
-    /// Makes the clocks true: the undo of `Skew`.
-    Unskew(NodeId),
-    /// Gives the node's processes so many percent of one processor.
-    Starve(NodeId, u8),
-    /// Gives them all they want: the undo of `Starve`.
-    Feed(NodeId),
-    /// Lets the node's processes have no more than a little more.
-    Limit(NodeId, Limit),
-    /// Raises the limits again, and starts a node that died of them: the undo of `Limit`.
-    Unlimit(NodeId),
-    /// The power fails: SIGKILL, and what was not synced is lost but for what the seed lets through.
-    LosePower(NodeId, u64),
-    /// Gives the node's disk a trouble, in place of the one that it may have.
-    FailDisk(NodeId, Trouble),
-    /// Takes the trouble from the node's disk: the undo of `FailDisk`.
-    MendDisk(NodeId),
-    /// Copies the files of a node that is down.
-    Backup(NodeId),
-    /// Does something to the files of a node that is down; the seed decides where.
-    Damage(NodeId, Damage, u64),
-    /// Asks the leader to leave a node out of the members.
-    Remove(NodeId),
-    /// Asks the leader to make a node a member: the undo of `Remove`.
-    Add(NodeId),
-    /// Asks the leader to let a node lead.
-    Transfer(NodeId),
+pub struct Act {
+    pub(crate) verb: AnyVerb,
+    pub(crate) target: Target,
+}
+
+/// What an act is done to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// A node: its processes, its disk or its place in the cluster.
+    Node(NodeId),
+    /// The link from the first node to the second.
+    Link(NodeId, NodeId),
+}
+
+impl From<NodeId> for Target {
+    fn from(node: NodeId) -> Target {
+        Target::Node(node)
+    }
+}
+
+impl From<(NodeId, NodeId)> for Target {
+    fn from((from, to): (NodeId, NodeId)) -> Target {
+        Target::Link(from, to)
+    }
+}
+
+impl Target {
+    /// Reads a node, or the link `n1>n2`, whichever it is to be.
+    fn read(text: &str, domain: Domain) -> Result<Target, ParseActError> {
+        if domain != Domain::Link {
+            return Ok(Target::Node(text.parse()?));
+        }
+        let (from, to) = text.split_once('>').ok_or_else(|| ParseActError::form(text, NO_ACT))?;
+        let (from, to) = (NodeId::parse_end(from)?, NodeId::parse_end(to)?);
+        if from == to { Err(ParseActError::form(text, NO_ACT)) } else { Ok(Target::Link(from, to)) }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Node(node) => node.fmt(f),
+            Target::Link(from, to) => write!(f, "{from}>{to}"),
+        }
+    }
 }
 
 impl Act {
-    /// The act that puts right what this one does; `None` for those that themselves put right.
+    pub(crate) fn nature(self) -> &'static Nature {
+        self.verb.nature()
+    }
+
+    /// The act that puts right what this one does; `None` for those that themselves put right, and for those that are done for
+    /// good.
     pub fn undo(self) -> Option<Act> {
-        match self {
-            Act::Kill(node) | Act::Terminate(node) | Act::LosePower(node, _) => Some(Act::Start(node)),
-            Act::Pause(node) => Some(Act::Resume(node)),
-            Act::Cut(from, to, _) => Some(Act::Heal(from, to)),
-            Act::Degrade(from, to, _) => Some(Act::Restore(from, to)),
-            Act::Skew(node, _) => Some(Act::Unskew(node)),
-            Act::Starve(node, _) => Some(Act::Feed(node)),
-            Act::Limit(node, _) => Some(Act::Unlimit(node)),
-            Act::FailDisk(node, _) => Some(Act::MendDisk(node)),
-            Act::MendDisk(_) | Act::Backup(_) | Act::Damage(..) => None,
-            Act::Start(_) | Act::Resume(_) | Act::Heal(..) | Act::Restore(..) => None,
-            Act::Unskew(_) | Act::Feed(_) | Act::Unlimit(_) => None,
-            Act::Remove(node) => Some(Act::Add(node)),
-            Act::Add(_) | Act::Transfer(_) => None,
+        match self.nature().ends {
+            Ends::By(verb) => Some(Act { verb, ..self }),
+            Ends::Undo | Ends::Never => None,
         }
     }
 
     /// The node whose process the act stops, if it stops one.
     pub fn stops(self) -> Option<NodeId> {
-        match self {
-            Act::Kill(node) | Act::Terminate(node) | Act::Pause(node) | Act::LosePower(node, _) => Some(node),
-            _ => None,
-        }
+        self.node().filter(|_| self.nature().leaves.is_some())
     }
 
     /// The node whose process the act ends, if it ends one.
     pub(crate) fn downs(self) -> Option<NodeId> {
-        match self {
-            Act::Kill(node) | Act::Terminate(node) | Act::LosePower(node, _) => Some(node),
-            _ => None,
-        }
+        self.node().filter(|_| self.nature().leaves == Some(NodeState::Down))
     }
 
     /// The node whose disk the act is done to, if it is; what becomes of it is counted there.
     pub fn disk(self) -> Option<NodeId> {
-        match self {
-            Act::LosePower(node, _) | Act::FailDisk(node, _) | Act::MendDisk(node) => Some(node),
-            Act::Backup(node) | Act::Damage(node, ..) => Some(node),
-            _ => None,
-        }
+        self.node().filter(|_| self.nature().domain == Domain::Disk)
+    }
+
+    /// Whether only a disk of the run's own can do its part of it.
+    pub fn needs_own_disk(self) -> bool {
+        (self.nature().lacks)(&Make::Plain).is_some()
+    }
+
+    /// The node whose files the act damages for good, if it does.
+    pub fn damages(self) -> Option<NodeId> {
+        self.disk().filter(|_| self.nature().damages)
     }
 
     /// The node that the act asks the leader about, if that is what it does.
     pub fn asks_about(self) -> Option<NodeId> {
-        match self {
-            Act::Remove(node) | Act::Add(node) | Act::Transfer(node) => Some(node),
-            _ => None,
-        }
+        self.node().filter(|_| self.nature().domain == Domain::Membership)
     }
 
     /// Whether the act is done for good: there is nothing to undo and nothing that it puts right.
     pub(crate) fn is_final(self) -> bool {
-        matches!(self, Act::Backup(_) | Act::Damage(..) | Act::Transfer(_))
+        matches!(self.nature().ends, Ends::Never)
     }
 
     /// The node whose process the act hurts without stopping it, if it does: what has to be done again to a process that
     /// takes the place of the one it was done to.
-    pub(crate) fn marks(self) -> Option<NodeId> {
-        match self {
-            Act::Skew(node, _) | Act::Starve(node, _) | Act::Limit(node, _) => Some(node),
-            _ => None,
-        }
+    pub(crate) fn hurts(self) -> Option<NodeId> {
+        self.node().filter(|_| self.nature().hurts)
+    }
+
+    /// The node whose process the act suspends, if it does: one that is down cannot be, and need not.
+    pub(crate) fn suspends(self) -> Option<NodeId> {
+        self.node().filter(|_| self.nature().leaves == Some(NodeState::Paused))
     }
 
     /// The node whose process must be there for the act to be done, if one must.
     pub(crate) fn needs_up(self) -> Option<NodeId> {
-        match self {
-            Act::Pause(node) => Some(node),
-            _ => self.marks(),
+        self.suspends().or(self.hurts())
+    }
+
+    /// The node whose process, disk or place the act is done to; `None` for acts on links.
+    pub(crate) fn node(self) -> Option<NodeId> {
+        match self.target {
+            Target::Node(node) => Some(node),
+            Target::Link(..) => None,
         }
     }
 
-    /// How it hurts a process without stopping it, in the words of its text.
-    pub(crate) fn how(self) -> Option<String> {
-        match self {
-            Act::Skew(_, skew) => Some(skew.to_string()),
-            Act::Starve(_, percent) => Some(format!("cpu_percent={percent}")),
-            Act::Limit(_, limit) => Some(limit.to_string()),
-            _ => None,
+    /// The directed link that the act is done to, and what becomes of it.
+    pub(crate) fn link(self) -> Option<((NodeId, NodeId), Change)> {
+        match self.target {
+            Target::Link(from, to) => self.verb.change().map(|change| ((from, to), change)),
+            Target::Node(_) => None,
         }
     }
 
-    /// The node whose process or disk the act is done to; `None` for acts on links.
-    pub(crate) fn process(self) -> Option<NodeId> {
-        match self {
-            Act::Kill(node) | Act::Terminate(node) | Act::Start(node) => Some(node),
-            Act::Pause(node) | Act::Resume(node) => Some(node),
-            Act::Skew(node, _) | Act::Starve(node, _) | Act::Limit(node, _) => Some(node),
-            Act::Unskew(node) | Act::Feed(node) | Act::Unlimit(node) => Some(node),
-            Act::LosePower(..) | Act::FailDisk(..) | Act::MendDisk(_) => self.disk(),
-            Act::Backup(_) | Act::Damage(..) => self.disk(),
-            Act::Remove(_) | Act::Add(_) | Act::Transfer(_) => self.asks_about(),
-            Act::Cut(..) | Act::Heal(..) | Act::Degrade(..) | Act::Restore(..) => None,
-        }
-    }
-
-    /// The directed link that the act cuts, if it cuts one.
-    pub fn cuts(self) -> Option<(NodeId, NodeId)> {
-        match self {
-            Act::Cut(from, to, _) => Some((from, to)),
+    /// The directed link that the act cuts, if it cuts one, and how.
+    pub(crate) fn cuts(self) -> Option<((NodeId, NodeId), CutMode)> {
+        match self.link()? {
+            (link, Change::Cut(mode)) => mode.map(|mode| (link, mode)),
             _ => None,
         }
     }
 
     /// The directed link that the act makes bad, if it does, and how bad.
-    pub fn degrades(self) -> Option<(NodeId, NodeId, Quality)> {
-        match self {
-            Act::Degrade(from, to, quality) => Some((from, to, quality)),
+    pub fn degrades(self) -> Option<((NodeId, NodeId), Quality)> {
+        match self.link()? {
+            (link, Change::Degrade(quality)) => quality.map(|quality| (link, quality)),
             _ => None,
         }
     }
 
     /// The same act on other nodes.
     pub(crate) fn map(self, rename: impl Fn(NodeId) -> NodeId) -> Act {
-        match self {
-            Act::Kill(node) => Act::Kill(rename(node)),
-            Act::Terminate(node) => Act::Terminate(rename(node)),
-            Act::Start(node) => Act::Start(rename(node)),
-            Act::Pause(node) => Act::Pause(rename(node)),
-            Act::Resume(node) => Act::Resume(rename(node)),
-            Act::Cut(from, to, mode) => Act::Cut(rename(from), rename(to), mode),
-            Act::Heal(from, to) => Act::Heal(rename(from), rename(to)),
-            Act::Degrade(from, to, quality) => Act::Degrade(rename(from), rename(to), quality),
-            Act::Restore(from, to) => Act::Restore(rename(from), rename(to)),
-            Act::Skew(node, skew) => Act::Skew(rename(node), skew),
-            Act::Unskew(node) => Act::Unskew(rename(node)),
-            Act::Starve(node, percent) => Act::Starve(rename(node), percent),
-            Act::Feed(node) => Act::Feed(rename(node)),
-            Act::Limit(node, limit) => Act::Limit(rename(node), limit),
-            Act::Unlimit(node) => Act::Unlimit(rename(node)),
-            Act::LosePower(node, seed) => Act::LosePower(rename(node), seed),
-            Act::FailDisk(node, trouble) => Act::FailDisk(rename(node), trouble),
-            Act::MendDisk(node) => Act::MendDisk(rename(node)),
-            Act::Backup(node) => Act::Backup(rename(node)),
-            Act::Damage(node, damage, seed) => Act::Damage(rename(node), damage, seed),
-            Act::Remove(node) => Act::Remove(rename(node)),
-            Act::Add(node) => Act::Add(rename(node)),
-            Act::Transfer(node) => Act::Transfer(rename(node)),
-        }
+        let target = match self.target {
+            Target::Node(node) => Target::Node(rename(node)),
+            Target::Link(from, to) => Target::Link(rename(from), rename(to)),
+        };
+        Act { target, ..self }
     }
 
     /// Whether it is done to a link between a node and its clients.
@@ -234,18 +196,11 @@ impl Act {
         self.nodes().any(|end| end == NodeId::CLIENTS)
     }
 
-    /// The nodes that the act names, or the ends of its link.
+    /// The node that the act names, or the ends of its link.
     pub(crate) fn nodes(self) -> impl Iterator<Item = NodeId> {
-        let (node, other) = match self {
-            Act::Kill(node) | Act::Terminate(node) | Act::Start(node) => (node, None),
-            Act::Pause(node) | Act::Resume(node) => (node, None),
-            Act::Skew(node, _) | Act::Starve(node, _) | Act::Limit(node, _) => (node, None),
-            Act::Unskew(node) | Act::Feed(node) | Act::Unlimit(node) => (node, None),
-            Act::LosePower(node, _) | Act::FailDisk(node, _) | Act::MendDisk(node) => (node, None),
-            Act::Backup(node) | Act::Damage(node, ..) => (node, None),
-            Act::Remove(node) | Act::Add(node) | Act::Transfer(node) => (node, None),
-            Act::Cut(from, to, _) | Act::Heal(from, to) => (from, Some(to)),
-            Act::Degrade(from, to, _) | Act::Restore(from, to) => (from, Some(to)),
+        let (node, other) = match self.target {
+            Target::Node(node) => (node, None),
+            Target::Link(from, to) => (from, Some(to)),
         };
         std::iter::once(node).chain(other)
     }
@@ -253,31 +208,10 @@ impl Act {
 
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Act::Kill(node) => write!(f, "kill {node}"),
-            Act::Terminate(node) => write!(f, "terminate {node}"),
-            Act::Start(node) => write!(f, "start {node}"),
-            Act::Pause(node) => write!(f, "pause {node}"),
-            Act::Resume(node) => write!(f, "resume {node}"),
-            Act::Cut(from, to, CutMode::Stall) => write!(f, "cut {from}>{to} stall"),
-            Act::Cut(from, to, CutMode::Reset) => write!(f, "cut {from}>{to} reset"),
-            Act::Heal(from, to) => write!(f, "heal {from}>{to}"),
-            Act::Degrade(from, to, quality) => write!(f, "degrade {from}>{to} {quality}"),
-            Act::Restore(from, to) => write!(f, "restore {from}>{to}"),
-            Act::Skew(node, skew) => write!(f, "skew {node} {skew}"),
-            Act::Unskew(node) => write!(f, "unskew {node}"),
-            Act::Starve(node, percent) => write!(f, "starve {node} cpu_percent={percent}"),
-            Act::Feed(node) => write!(f, "feed {node}"),
-            Act::Limit(node, limit) => write!(f, "limit {node} {limit}"),
-            Act::Unlimit(node) => write!(f, "unlimit {node}"),
-            Act::LosePower(node, seed) => write!(f, "lose-power {node} seed={seed}"),
-            Act::FailDisk(node, trouble) => write!(f, "fail-disk {node} {trouble}"),
-            Act::MendDisk(node) => write!(f, "mend-disk {node}"),
-            Act::Backup(node) => write!(f, "backup {node}"),
-            Act::Remove(node) => write!(f, "remove {node}"),
-            Act::Add(node) => write!(f, "add {node}"),
-            Act::Transfer(node) => write!(f, "transfer {node}"),
-            Act::Damage(node, damage, seed) => write!(f, "damage {node} {} seed={seed}", damage.name()),
+        write!(f, "{} {}", self.nature().name, self.target)?;
+        match &self.verb.arguments()[..] {
+            "" => Ok(()),
+            arguments => write!(f, " {arguments}"),
         }
     }
 }
@@ -313,77 +247,40 @@ pub enum ParseActError {
     /// Something else where a node should be.
     #[error(transparent)]
     Node(#[from] ParseNodeError),
-    /// Not the form of any act.
-    #[error("{0:?} is not an act: acts are kill n1, start n1, cut n1>n2 stall, @500 heal n1>n2 and the like")]
-    Form(String),
-    /// A link that would be no worse than before, or worse in no known way.
-    #[error(
-        "{0:?} degrades nothing: expected properties such as delay_ms=50 or write_max=3, each more than 0"
-    )]
-    Quality(String),
+    /// Not the form of any act, or not that of an act of its name.
+    #[error("{text:?} {why}")]
+    Form {
+        /// What was given.
+        text: String,
+        /// What is wrong with it, and what was expected.
+        why: &'static str,
+    },
+}
+
+impl ParseActError {
+    fn form(text: &str, why: &'static str) -> ParseActError {
+        ParseActError::Form { text: text.to_owned(), why }
+    }
 }
 
 impl FromStr for TimedAct {
     type Err = ParseActError;
 
     fn from_str(text: &str) -> Result<TimedAct, ParseActError> {
-        let wrong = || ParseActError::Form(text.to_owned());
-        let link = |link: &str| -> Result<(NodeId, NodeId), ParseActError> {
-            let (from, to) = link.split_once('>').ok_or_else(wrong)?;
-            let (from, to) = (NodeId::parse_end(from)?, NodeId::parse_end(to)?);
-            if from == to { Err(wrong()) } else { Ok((from, to)) }
-        };
-        let seed =
-            |word: &str| word.strip_prefix("seed=").and_then(|seed| seed.parse().ok()).ok_or_else(wrong);
+        let wrong = |why| ParseActError::form(text, why);
         let mut words: Vec<&str> = text.split_whitespace().collect();
         let mut after_ms = 0;
         if let Some(time) = words.first().and_then(|word| word.strip_prefix('@')) {
-            after_ms = time.parse().map_err(|_| wrong())?;
+            after_ms = time.parse().map_err(|_| wrong(NO_ACT))?;
             words.remove(0);
         }
-        let act = match words[..] {
-            ["kill", node] => Act::Kill(node.parse()?),
-            ["terminate", node] => Act::Terminate(node.parse()?),
-            ["start", node] => Act::Start(node.parse()?),
-            ["pause", node] => Act::Pause(node.parse()?),
-            ["resume", node] => Act::Resume(node.parse()?),
-            ["cut", ends, "stall"] => link(ends).map(|(from, to)| Act::Cut(from, to, CutMode::Stall))?,
-            ["cut", ends, "reset"] => link(ends).map(|(from, to)| Act::Cut(from, to, CutMode::Reset))?,
-            ["degrade", ends, ref properties @ ..] => {
-                let degrades_nothing = || ParseActError::Quality(text.to_owned());
-                let quality = Quality::parse(properties).ok_or_else(degrades_nothing)?;
-                link(ends).map(|(from, to)| Act::Degrade(from, to, quality))?
-            }
-            ["restore", ends] => link(ends).map(|(from, to)| Act::Restore(from, to))?,
-            ["skew", node, ref properties @ ..] => {
-                Act::Skew(node.parse()?, Skew::parse(properties).ok_or_else(wrong)?)
-            }
-            ["unskew", node] => Act::Unskew(node.parse()?),
-            ["starve", node, share] => {
-                let percent = share.strip_prefix("cpu_percent=").and_then(|percent| percent.parse().ok());
-                let percent = percent.filter(|percent| (1..100).contains(percent)).ok_or_else(wrong)?;
-                Act::Starve(node.parse()?, percent)
-            }
-            ["feed", node] => Act::Feed(node.parse()?),
-            ["limit", node, limit] => Act::Limit(node.parse()?, Limit::parse(limit).ok_or_else(wrong)?),
-            ["unlimit", node] => Act::Unlimit(node.parse()?),
-            ["lose-power", node, word] => Act::LosePower(node.parse()?, seed(word)?),
-            ["fail-disk", node, trouble] => {
-                Act::FailDisk(node.parse()?, trouble.parse().map_err(|()| wrong())?)
-            }
-            ["mend-disk", node] => Act::MendDisk(node.parse()?),
-            ["backup", node] => Act::Backup(node.parse()?),
-            ["remove", node] => Act::Remove(node.parse()?),
-            ["add", node] => Act::Add(node.parse()?),
-            ["transfer", node] => Act::Transfer(node.parse()?),
-            ["damage", node, name, word] => {
-                let damage = Damage::ALL.into_iter().find(|damage| damage.name() == name);
-                Act::Damage(node.parse()?, damage.ok_or_else(wrong)?, seed(word)?)
-            }
-            ["heal", ends] => link(ends).map(|(from, to)| Act::Heal(from, to))?,
-            _ => return Err(wrong()),
-        };
-        Ok(TimedAct { after_ms, act })
+        let [name, target, arguments @ ..] = &words[..] else { return Err(wrong(NO_ACT)) };
+        let verb = AnyVerb::read(name, arguments).map_err(wrong)?;
+        let target = Target::read(target, verb.nature().domain).map_err(|error| match error {
+            ParseActError::Form { why, .. } => wrong(why),
+            error => error,
+        })?;
+        Ok(TimedAct { after_ms, act: Act { verb, target } })
     }
 }
 

@@ -68,15 +68,7 @@ impl Disk {
     /// # Errors
     /// Says what to do about it.
     pub fn allows(&self, act: Act) -> Result<(), String> {
-        match (act, &self.make) {
-            (Act::LosePower(..), Make::Plain) => {
-                Err("a plain disk loses nothing: use --disk fuse or --disk ext4".to_owned())
-            }
-            (Act::FailDisk(..), Make::Plain | Make::Ext4(_)) => {
-                Err("only our own file system fails on demand: use --disk fuse".to_owned())
-            }
-            _ => Ok(()),
-        }
+        (act.nature().lacks)(&self.make).map_or(Ok(()), |why| Err(why.to_owned()))
     }
 
     /// Mounts it.

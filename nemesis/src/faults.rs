@@ -1,24 +1,30 @@
-//! The faults there are. A new one is a file here with a [`Fault`] in it and a line in [`FAULTS`]: applying, undoing, recording
-//! and replaying need nothing from it.
+//! The faults and the verbs there are. A new one is a file here, with a [`Fault`] or a [`Verb`] in it, and its line below:
+//! applying, undoing, recording and replaying need nothing from it.
 
 mod clients;
 pub(crate) mod clock;
 mod corrupt;
 mod damage;
 mod degrade;
-mod disk_trouble;
+pub(crate) mod disk_trouble;
 mod fault;
-mod kill;
+pub(crate) mod kill;
 pub(crate) mod limits;
 mod loss;
 mod membership;
 pub(crate) mod partition;
-mod pause;
+pub(crate) mod pause;
 mod power;
 pub(crate) mod starve;
 mod target;
 mod terminate;
 
+use crate::{
+    Nodes,
+    act::verb::{Done, Nature, Verb, verbs},
+    links::Change,
+    processes::Held,
+};
 pub(crate) use fault::Dice;
 pub use fault::{Aim, Fault, Kind};
 
@@ -47,3 +53,29 @@ pub const FAULTS: &[Fault] = &[
     membership::MEMBERSHIP,
     membership::TRANSFER,
 ];
+
+verbs! {
+    kill::Kill,
+    kill::Start,
+    terminate::Terminate,
+    pause::Pause,
+    pause::Resume,
+    partition::Cut,
+    partition::Heal,
+    degrade::Degrade,
+    degrade::Restore,
+    clock::Skew,
+    clock::Unskew,
+    starve::Starve,
+    starve::Feed,
+    limits::Limit,
+    limits::Unlimit,
+    power::LosePower,
+    disk_trouble::FailDisk,
+    disk_trouble::MendDisk,
+    damage::Backup,
+    damage::DamageFiles,
+    membership::Remove,
+    membership::Add,
+    membership::Transfer,
+}

@@ -30,7 +30,7 @@ mod node;
 mod plan;
 mod processes;
 
-pub use act::{Act, ParseActError, TimedAct};
+pub use act::{Act, ParseActError, Target, TimedAct};
 pub use disks::{Damage, DiskCounters, Trouble};
 pub use faults::{Aim, FAULTS, Fault, Kind, clock::Skew, limits::Limit};
 pub use links::{

@@ -71,7 +71,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Act, NodeId, Quality, TimedAct, processes::holders::Holders};
+use crate::{NodeId, Quality, TimedAct, processes::holders::Holders};
 use attribution::{Attribution, Dialler, Strangers};
 use bypass::Bypass;
 use door::{Doors, Listener};
@@ -79,6 +79,18 @@ use filter::{Filter, FilterError};
 use gate::{CutMode, Gate, LinkCounters, LinkState};
 use proxy::{Route, Upstream};
 use sock_diag::TcpEnd;
+
+/// A directed link: from the first node to the second.
+pub(crate) type Link = (NodeId, NodeId);
+
+/// What becomes of a directed link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It is cut, or open if `None`.
+    Cut(Option<CutMode>),
+    /// It is as bad as this, or good if `None`, as long as it is not cut.
+    Degrade(Option<Quality>),
+}
 
 /// All directed links of a cluster. Dropping it closes them; [`Links::close`] also waits until they are closed.
 #[derive(Debug)]
@@ -340,44 +352,44 @@ impl Links {
 
     /// Cuts the link from `from` to `to`, and not the way back. A link that is cut already takes the new mode.
     pub fn cut(&self, from: NodeId, to: NodeId, mode: CutMode) {
-        let _ = self.perform(&[Act::Cut(from, to, mode)]);
+        let _ = self.change(&[((from, to), Change::Cut(Some(mode)))]);
     }
 
     /// Opens the link from `from` to `to`: what was stalled flows.
     pub fn heal(&self, from: NodeId, to: NodeId) {
-        let _ = self.perform(&[Act::Heal(from, to)]);
+        let _ = self.change(&[((from, to), Change::Cut(None))]);
     }
 
     /// Makes the link from `from` to `to` as bad as `quality` says, as long as it is not cut.
     pub fn degrade(&self, from: NodeId, to: NodeId, quality: Quality) {
-        let _ = self.perform(&[Act::Degrade(from, to, quality)]);
+        let _ = self.change(&[((from, to), Change::Degrade(Some(quality)))]);
     }
 
     /// Makes the link from `from` to `to` good again: what was on its way arrives at once.
     pub fn restore(&self, from: NodeId, to: NodeId) {
-        let _ = self.perform(&[Act::Restore(from, to)]);
+        let _ = self.change(&[((from, to), Change::Degrade(None))]);
     }
 
-    /// Does acts on links in one moment; others are left alone. Gates always obey; the error is what the kernel said.
-    pub(crate) fn perform(&self, acts: &[Act]) -> Result<(), String> {
+    /// Changes links in one moment. Gates always obey; the error is what the kernel said.
+    pub(crate) fn change(&self, changes: &[(Link, Change)]) -> Result<(), String> {
         let Wiring::Filtered(filter) = &self.wiring else {
-            self.set_gates(acts);
+            self.set_gates(changes);
             return Ok(());
         };
-        let (of_clients, of_nodes): (Vec<Act>, Vec<Act>) = acts.iter().partition(|act| act.names_clients());
+        let (of_clients, of_nodes): (Vec<_>, Vec<_>) =
+            changes.iter().copied().partition(|(link, _)| is_of_clients(*link));
         self.set_gates(&of_clients);
-        if of_nodes.is_empty() { Ok(()) } else { converse(|| filter.perform(&of_nodes)) }
+        if of_nodes.is_empty() { Ok(()) } else { converse(|| filter.change(&of_nodes)) }
     }
 
-    fn set_gates(&self, acts: &[Act]) {
-        for act in acts {
-            match *act {
-                Act::Cut(from, to, CutMode::Stall) => self.gate(from, to).set(LinkState::Stalled),
-                Act::Cut(from, to, CutMode::Reset) => self.gate(from, to).set(LinkState::Reset),
-                Act::Heal(from, to) => self.gate(from, to).set(LinkState::Open),
-                Act::Degrade(from, to, quality) => self.gate(from, to).degrade(Some(quality)),
-                Act::Restore(from, to) => self.gate(from, to).degrade(None),
-                _ => {}
+    fn set_gates(&self, changes: &[(Link, Change)]) {
+        for ((from, to), change) in changes {
+            let gate = self.gate(*from, *to);
+            match change {
+                Change::Cut(None) => gate.set(LinkState::Open),
+                Change::Cut(Some(CutMode::Stall)) => gate.set(LinkState::Stalled),
+                Change::Cut(Some(CutMode::Reset)) => gate.set(LinkState::Reset),
+                Change::Degrade(quality) => gate.degrade(*quality),
             }
         }
     }
@@ -436,12 +448,9 @@ impl Links {
         let (by_filter, by_proxy): (Vec<TimedAct>, Vec<TimedAct>) = acts
             .iter()
             .partition(|timed| matches!(self.wiring, Wiring::Filtered(_)) && !timed.act.names_clients());
-        let of_packets = by_proxy.iter().find_map(|timed| match timed.act {
-            Act::Degrade(_, _, Quality { loss_percent: Some(_), .. }) => {
-                Some("a proxy has no packets to lose: --net netns has".to_owned())
-            }
-            _ => None,
-        });
+        let loses = |timed: &TimedAct| timed.act.degrades().is_some_and(|(_, it)| it.loss_percent.is_some());
+        let of_packets =
+            by_proxy.iter().any(loses).then(|| "a proxy has no packets to lose: --net netns has".to_owned());
         match &self.wiring {
             Wiring::Filtered(filter) => of_packets.or_else(|| filter.cannot(&by_filter)),
             _ => of_packets,

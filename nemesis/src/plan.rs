@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Act, CutMode, NodeId, Schedule, TimedAct, Trigger,
+    act::verb::Verb,
+    faults::partition::Cut,
     links::grudge::{Grudge, join},
 };
 
@@ -166,7 +168,7 @@ fn swapped(acts: &[TimedAct], one: NodeId, other: NodeId) -> Vec<TimedAct> {
 
 /// Whether an act cannot be done and need not be: who is down already cannot be paused.
 pub(crate) fn is_in_vain(act: Act, is_down: impl Fn(NodeId) -> bool) -> bool {
-    matches!(act, Act::Pause(node) if is_down(node))
+    act.suspends().is_some_and(is_down)
 }
 
 /// The acts as they can be done while some nodes are down. Of a `drawn` step, what needs a running node is done to one that the
@@ -207,12 +209,12 @@ pub(crate) fn stranger(acts: &[TimedAct], nodes: usize) -> Option<NodeId> {
 
 /// The acts that cut what a grudge says.
 pub(crate) fn hold(grudge: &Grudge, mode: CutMode) -> Vec<TimedAct> {
-    grudge.cuts().map(|(from, to)| Act::Cut(from, to, mode).into()).collect()
+    grudge.cuts().map(|link| Cut(mode).on(link).into()).collect()
 }
 
 /// The links that some acts cut.
 pub(crate) fn grudge(acts: &[TimedAct]) -> Grudge {
-    acts.iter().filter_map(|timed| timed.act.cuts()).collect()
+    acts.iter().filter_map(|timed| timed.act.cuts()).map(|(link, _)| link).collect()
 }
 
 /// The same as texts, `n1>n2`.
@@ -222,22 +224,19 @@ pub(crate) fn cuts(acts: &[TimedAct]) -> Vec<String> {
 
 /// The links that some acts make bad.
 pub(crate) fn degraded(acts: &[TimedAct]) -> Grudge {
-    acts.iter().filter_map(|timed| timed.act.degrades()).map(|(from, to, _)| (from, to)).collect()
+    acts.iter().filter_map(|timed| timed.act.degrades()).map(|(link, _)| link).collect()
 }
 
 /// How the first cut of some acts is made.
 pub(crate) fn mode(acts: &[TimedAct]) -> Option<CutMode> {
-    acts.iter().find_map(|timed| match timed.act {
-        Act::Cut(_, _, mode) => Some(mode),
-        _ => None,
-    })
+    acts.iter().find_map(|timed| timed.act.cuts()).map(|(_, mode)| mode)
 }
 
 /// The nodes that some acts are about: those whose processes are stopped or hurt, or else the smaller side of what is cut or
 /// degraded.
 pub(crate) fn aimed_at(acts: &[TimedAct]) -> Vec<NodeId> {
     let hurt = |timed: &TimedAct| {
-        timed.act.stops().or(timed.act.marks()).or(timed.act.disk()).or(timed.act.asks_about())
+        timed.act.stops().or(timed.act.hurts()).or(timed.act.disk()).or(timed.act.asks_about())
     };
     let stopped: BTreeSet<NodeId> = acts.iter().filter_map(hurt).collect();
     match (stopped.is_empty(), grudge(acts)) {
@@ -263,10 +262,14 @@ pub(crate) fn label(fault: &str, kind: &str, staged: bool, acts: &[TimedAct]) ->
         return acts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     }
     let (cut, degraded) = (grudge(acts), degraded(acts));
-    let qualities = acts.iter().filter_map(|timed| timed.act.degrades()).map(|(_, _, quality)| quality);
+    let qualities = acts.iter().filter_map(|timed| timed.act.degrades()).map(|(_, quality)| quality);
     let mut qualities: Vec<String> = qualities.map(|quality| quality.to_string()).collect();
     qualities.dedup();
-    let mut hows: Vec<String> = acts.iter().filter_map(|timed| timed.act.how()).collect();
+    let mut hows: Vec<String> = acts
+        .iter()
+        .filter(|timed| timed.act.hurts().is_some())
+        .map(|timed| timed.act.verb.arguments())
+        .collect();
     hows.dedup();
     let stopped: BTreeSet<NodeId> = acts.iter().filter_map(|timed| timed.act.stops()).collect();
     let about = match &qualities[..] {

@@ -95,7 +95,7 @@ impl Disks {
     /// Whether an act can be done.
     pub(crate) fn allows(&self, act: Act) -> Result<(), String> {
         let Some(node) = act.disk() else { return Ok(()) };
-        if let Act::Damage(..) = act {
+        if act.damages().is_some() {
             let damaged = locked(&self.damaged);
             if !damaged.contains(&node) && damaged.len() >= (self.each.len() - 1) / 2 {
                 let names: Vec<_> = damaged.iter().map(ToString::to_string).collect();

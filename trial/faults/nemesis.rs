@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::de::IgnoredAny;
-use tribunal_nemesis::{Act, Drawn, Grudge, NodeId, Plan, Schedule, Undrawn, Wanted};
+use tribunal_nemesis::{Drawn, Grudge, NodeId, Plan, Schedule, Undrawn, Wanted};
 use tribunal_records::TrialSpec;
 use tribunal_reports::run_dir::load_info;
 
@@ -68,7 +68,7 @@ impl Nemesis {
     /// Whether some fault does something that only a disk of the run's own can do.
     pub(crate) fn needs_disks(&self) -> bool {
         let mut acts = self.plan.possible().flat_map(|step| step.acts);
-        acts.any(|timed| matches!(timed.act, Act::LosePower(..) | Act::FailDisk(..)))
+        acts.any(|timed| timed.act.needs_own_disk())
     }
 
     /// Whether some fault parts nodes and clients.

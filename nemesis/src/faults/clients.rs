@@ -13,9 +13,10 @@
 //! Clients speak to nodes through proxies only in a run that may cut these links; in any other they speak to them directly.
 
 use crate::{
-    Act, NodeId, TimedAct,
+    NodeId, TimedAct,
     faults::{Aim, Dice, Fault, Kind},
     links::grudge::Grudge,
+    plan,
 };
 
 pub(crate) const FAULT: Fault = Fault {
@@ -47,7 +48,7 @@ pub(crate) const FAULT: Fault = Fault {
 
 fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     let cuts = grudge(kind, &dice.order);
-    cuts.cuts().map(|(from, to)| Act::Cut(from, to, dice.mode).into()).collect()
+    plan::hold(&cuts, dice.mode)
 }
 
 fn grudge(kind: &str, order: &[NodeId]) -> Grudge {

@@ -23,8 +23,10 @@ use std::time::Duration;
 use rand::{Rng, RngExt};
 
 use crate::{
-    Act, FaultEffect, NodeId, TimedAct,
-    faults::{Aim, Dice, Fault, Kind},
+    FaultEffect, NodeId, Nodes, TimedAct,
+    act::verb::{Domain, Done, Ends, Nature, Verb, plain},
+    faults::{Aim, AnyVerb, Dice, Fault, Kind},
+    processes::Held,
 };
 use process::Change;
 pub use skew::Skew;
@@ -73,8 +75,8 @@ const STROBE_MS: std::ops::Range<u64> = 5..200;
 
 fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     let first = dice.order[0];
-    let jump = |rng: &mut _, node| Act::Skew(node, Skew { offset_ms: offset_ms(rng), drift_ppm: 0 }).into();
-    let drift = |rng: &mut _, node| Act::Skew(node, Skew { offset_ms: 0, drift_ppm: drift_ppm(rng) }).into();
+    let jump = |rng: &mut _, node| Skew { offset_ms: offset_ms(rng), drift_ppm: 0 }.on(node).into();
+    let drift = |rng: &mut _, node| Skew { offset_ms: 0, drift_ppm: drift_ppm(rng) }.on(node).into();
     match kind {
         "jump-leader" | "jump" => vec![jump(&mut dice.rng, first)],
         "drift-leader" => vec![drift(&mut dice.rng, first)],
@@ -88,7 +90,7 @@ fn strobe(node: NodeId, dice: &mut Dice) -> Vec<TimedAct> {
     let skew = Skew { offset_ms: offset_ms(&mut dice.rng), drift_ppm: 0 };
     let every_ms = dice.moment_ms(STROBE_MS);
     let moments = (0..dice.hold_ms).step_by(every_ms as usize).take(STROBES_MAX);
-    let acts = [Act::Skew(node, skew), Act::Unskew(node)].into_iter().cycle();
+    let acts = [skew.on(node), Unskew.on(node)].into_iter().cycle();
     moments.zip(acts).map(|(after_ms, act)| TimedAct { after_ms, act }).collect()
 }
 
@@ -108,28 +110,48 @@ fn sign(rng: &mut impl Rng) -> i64 {
     if rng.random() { 1 } else { -1 }
 }
 
-/// Why the clocks of a process cannot be made wrong, if they cannot; asked before it is tried.
-pub(crate) fn forbidden(pid: Option<i32>) -> Option<String> {
-    process::possible(pid).err().map(|why| format!("the clock cannot be made wrong: {why}"))
+/// Makes the clocks of a node's processes wrong.
+impl Verb for Skew {
+    const NATURE: Nature = Nature {
+        hurts: true,
+        forbidden: |pid| {
+            process::possible(pid).err().map(|why| format!("the clock cannot be made wrong: {why}"))
+        },
+        ..Nature::of("skew", Domain::Process, Ends::By(AnyVerb::Unskew(Unskew)))
+    };
+
+    fn read(arguments: &[&str]) -> Option<Skew> {
+        Skew::parse(arguments)
+    }
+
+    fn arguments(self) -> String {
+        self.to_string()
+    }
+
+    async fn apply<N: Nodes>(self, node: &mut Held<N>) -> Result<Done, String> {
+        let before = move |pids: Vec<i32>| change_all(&pids, |before, now| before.then(self, now));
+        Ok(effect(&node.blocking(before).await?).into())
+    }
 }
 
-/// Makes the clocks of some processes wrong, and tells how wrong they were before.
-pub(crate) fn skew(pids: &[i32], skew: Skew) -> Result<FaultEffect, String> {
-    Ok(effect(&change_all(pids, |before, now| before.then(skew, now))?))
-}
-
-/// Makes them true, and tells how wrong they were; also how long it takes until the last of them is, if it is not at once.
-pub(crate) fn unskew(pids: &[i32]) -> Result<(FaultEffect, Option<Duration>), String> {
-    let changes = change_all(pids, Parameters::settling)?;
-    let ahead = changes.iter().map(|change| change.after.monotonic.at(change.now.monotonic)).max();
-    // At half speed, and a little more, so that it is over.
-    let settling =
-        ahead.filter(|&ns| ns > 0).map(|ns| Duration::from_nanos(ns.unsigned_abs() * 2 + 10_000_000));
-    Ok((effect(&changes), settling))
+plain! {
+    /// Makes the clocks true, and tells how wrong they were.
+    Unskew = Nature::of("unskew", Domain::Process, Ends::Undo);
+    |node| {
+        let changes = node.blocking(|pids| change_all(&pids, Parameters::settling)).await?;
+        let ahead = changes.iter().map(|change| change.after.monotonic.at(change.now.monotonic)).max();
+        if let Some(ns) = ahead.filter(|&ns| ns > 0) {
+            // At half speed, and a little more, so that it is over. What is not settled by then was made wrong anew and will be
+            // undone in its turn.
+            let settling = Duration::from_nanos(ns.unsigned_abs() * 2 + 10_000_000);
+            node.later(settling, |pids| drop(settle(&pids)));
+        }
+        Ok(effect(&changes))
+    }
 }
 
 /// Gives processes whose clocks have become true the kernel's own code back.
-pub(crate) fn settle(pids: &[i32]) -> Result<(), String> {
+fn settle(pids: &[i32]) -> Result<(), String> {
     let settled = |before: Parameters, now| {
         // Only what `unskew` left is at its end.
         if before.is_settling() && before.settling(now) == Parameters::TRUE {

@@ -5,8 +5,9 @@
 use rand::RngExt;
 
 use crate::{
-    Act, Quality, TimedAct,
-    faults::{Aim, Dice, Fault, Kind},
+    Quality, TimedAct,
+    act::verb::Verb,
+    faults::{Aim, Dice, Fault, Kind, degrade::Degrade},
     links::grudge::Grudge,
 };
 
@@ -30,5 +31,5 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     };
     let flip_one_in = Some(dice.rng.random_range(100..10_000));
     let quality = Quality { flip_one_in, ..Quality::default() };
-    links.cuts().map(|(from, to)| Act::Degrade(from, to, quality).into()).collect()
+    links.cuts().map(|link| Degrade(quality).on(link).into()).collect()
 }

@@ -7,11 +7,14 @@
 //! one run. They come alone: a node that another fault starts meanwhile, on files that are being damaged, would die of it, and
 //! nobody could say of what.
 
-use rand::RngExt;
-
 use crate::{
-    Act, Damage, TimedAct,
-    faults::{Aim, Dice, Fault, Kind},
+    Damage, Nodes, TimedAct,
+    act::verb::{Domain, Done, Ends, Nature, Verb, plain, property},
+    faults::{
+        Aim, Dice, Fault, Kind,
+        kill::{Kill, Start},
+    },
+    processes::Held,
 };
 
 pub(crate) const BITFLIP: Fault = Fault {
@@ -50,10 +53,10 @@ pub(crate) const RESTORE: Fault = Fault {
     draw: |_, dice| {
         let Some(&node) = dice.order.first() else { return Vec::new() };
         let (up_ms, again_ms) = (dice.hold_ms / 10, dice.hold_ms * 7 / 10);
-        let mut acts: Vec<TimedAct> = vec![Act::Kill(node).into(), Act::Backup(node).into()];
-        acts.push(TimedAct { after_ms: up_ms, act: Act::Start(node) });
-        acts.push(TimedAct { after_ms: again_ms, act: Act::Kill(node) });
-        acts.push(TimedAct { after_ms: again_ms, act: Act::Damage(node, Damage::Restore, seed(dice)) });
+        let mut acts: Vec<TimedAct> = vec![Kill.on(node).into(), Backup.on(node).into()];
+        acts.push(TimedAct { after_ms: up_ms, act: Start.on(node) });
+        acts.push(TimedAct { after_ms: again_ms, act: Kill.on(node) });
+        acts.push(TimedAct { after_ms: again_ms, act: DamageFiles(Damage::Restore, dice.seed()).on(node) });
         acts
     },
 };
@@ -65,9 +68,38 @@ const WHERE: &[Kind] = &[
 
 fn at_rest(dice: &mut Dice, damage: Damage) -> Vec<TimedAct> {
     let Some(&node) = dice.order.first() else { return Vec::new() };
-    vec![Act::Kill(node).into(), Act::Damage(node, damage, seed(dice)).into()]
+    vec![Kill.on(node).into(), DamageFiles(damage, dice.seed()).on(node).into()]
 }
 
-fn seed(dice: &mut Dice) -> u64 {
-    dice.rng.random::<u32>().into()
+plain! {
+    /// Copies the files of a node that is down.
+    Backup = Nature::of("backup", Domain::Disk, Ends::Never);
+    |node| node.nodes.backup(node.id).await
+}
+
+/// Does something to the files of a node that is down; the seed decides where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DamageFiles(Damage, u64);
+
+impl Verb for DamageFiles {
+    const NATURE: Nature = Nature {
+        damages: true,
+        proof: Some(|effect| effect.files_damaged > 0),
+        ..Nature::of("damage", Domain::Disk, Ends::Never)
+    };
+
+    fn read(arguments: &[&str]) -> Option<DamageFiles> {
+        let [name, seed] = arguments else { return None };
+        let damage = Damage::ALL.into_iter().find(|damage| damage.name() == *name)?;
+        property(seed, "seed").map(|seed| DamageFiles(damage, seed))
+    }
+
+    fn arguments(self) -> String {
+        format!("{} seed={}", self.0.name(), self.1)
+    }
+
+    async fn apply<N: Nodes>(self, node: &mut Held<N>) -> Result<Done, String> {
+        let touched = node.nodes.damage(node.id, self.0, self.1).await?;
+        Ok(Done { touched: Some(touched), ..Done::default() })
+    }
 }

@@ -6,9 +6,13 @@ use std::ops::Range;
 use rand::RngExt;
 
 use crate::{
-    Act, CutMode, Delay, NodeId, Quality, TimedAct,
-    faults::{Aim, Dice, Fault, Kind},
-    links::grudge::Grudge,
+    CutMode, Delay, NodeId, Quality, TimedAct,
+    act::verb::{Domain, Ends, Nature, Verb, plain},
+    faults::{
+        Aim, AnyVerb, Dice, Fault, Kind,
+        partition::{Cut, Heal},
+    },
+    links::{Change, grudge::Grudge},
 };
 
 pub(crate) const FAULT: Fault = Fault {
@@ -89,7 +93,7 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
             (all, delayed(Delay::Uniform(least, least * 2)))
         }
     };
-    links.cuts().map(|(from, to)| Act::Degrade(from, to, quality).into()).collect()
+    links.cuts().map(|link| Degrade(quality).on(link).into()).collect()
 }
 
 /// Everything between these nodes is late by so many milliseconds.
@@ -97,7 +101,7 @@ pub(crate) fn late(nodes: &[NodeId], late_ms: u64) -> impl Iterator<Item = Timed
     let each: Vec<&[NodeId]> = nodes.chunks(1).collect();
     let links: Vec<_> = Grudge::between(&each).cuts().collect();
     let late = delayed(Delay::Constant(late_ms));
-    links.into_iter().map(move |(from, to)| Act::Degrade(from, to, late).into())
+    links.into_iter().map(move |link| Degrade(late).on(link).into())
 }
 
 fn delayed(delay: Delay) -> Quality {
@@ -107,7 +111,7 @@ fn delayed(delay: Delay) -> Quality {
 /// Each link with a delay of its own: from next to nothing to an election timeout, so that some peers are near and others far.
 fn uneven(links: &Grudge, dice: &mut Dice) -> Vec<TimedAct> {
     let mut late = || delayed(Delay::Constant(dice.rng.random_range(0..150)));
-    links.cuts().map(|(from, to)| Act::Degrade(from, to, late()).into()).collect()
+    links.cuts().map(|link| Degrade(late()).on(link).into()).collect()
 }
 
 /// Cuts that reset and are healed at once: what is open ends, what is dialled next works.
@@ -115,9 +119,9 @@ fn churn(links: &Grudge, dice: &mut Dice) -> Vec<TimedAct> {
     let mut acts = Vec::new();
     let mut after_ms = 0;
     for _ in 0..CHURNS_MAX {
-        for (from, to) in links.cuts() {
-            acts.push(TimedAct { after_ms, act: Act::Cut(from, to, CutMode::Reset) });
-            acts.push(TimedAct { after_ms, act: Act::Heal(from, to) });
+        for link in links.cuts() {
+            acts.push(TimedAct { after_ms, act: Cut(CutMode::Reset).on(link) });
+            acts.push(TimedAct { after_ms, act: Heal.on(link) });
         }
         after_ms += dice.moment_ms(CHURN_MS);
         if after_ms >= dice.hold_ms {
@@ -125,4 +129,33 @@ fn churn(links: &Grudge, dice: &mut Dice) -> Vec<TimedAct> {
         }
     }
     acts
+}
+
+/// Makes a link bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Degrade(pub(crate) Quality);
+
+impl Verb for Degrade {
+    const NATURE: Nature = Nature {
+        misread: "degrades nothing: expected properties such as delay_ms=50 or write_max=3, each more than 0",
+        ..Nature::of("degrade", Domain::Link, Ends::By(AnyVerb::Restore(Restore)))
+    };
+
+    fn read(arguments: &[&str]) -> Option<Degrade> {
+        Quality::parse(arguments).map(Degrade)
+    }
+
+    fn arguments(self) -> String {
+        self.0.to_string()
+    }
+
+    fn change(self) -> Option<Change> {
+        Some(Change::Degrade(Some(self.0)))
+    }
+}
+
+plain! {
+    /// Makes a link good again.
+    Restore = Nature::of("restore", Domain::Link, Ends::Undo);
+    Change::Degrade
 }

@@ -4,8 +4,14 @@
 use rand::RngExt;
 
 use crate::{
-    Act, TimedAct, Trouble,
-    faults::{Aim, Dice, Fault, Kind},
+    Nodes, TimedAct, Trouble,
+    act::verb::{Domain, Done, Ends, Nature, Verb, plain},
+    disks::Make,
+    faults::{
+        Aim, AnyVerb, Dice, Fault, Kind,
+        kill::{Kill, Start},
+    },
+    processes::Held,
 };
 
 /// Milliseconds that a slow sync takes longer: from a spinning disk to a disk about to die.
@@ -65,8 +71,8 @@ pub(crate) const ERROR: Fault = Fault {
         // Where the hold is too short for that, it starts in the middle of it.
         let restart_ms = dice.moment_ms(RESTART_MS).min(dice.hold_ms / 2);
         if let (Trouble::Read, &[node, ..]) = (trouble, &dice.order[..]) {
-            acts.insert(0, Act::Kill(node).into());
-            acts.push(TimedAct { after_ms: restart_ms, act: Act::Start(node) });
+            acts.insert(0, Kill.on(node).into());
+            acts.push(TimedAct { after_ms: restart_ms, act: Start.on(node) });
         }
         acts
     },
@@ -80,5 +86,39 @@ const WHERE: &[Kind] = &[
 
 fn on(kind: &str, dice: &mut Dice, trouble: Trouble) -> Vec<TimedAct> {
     let count = if kind == "minority" { (dice.order.len() - 1) / 2 } else { 1 };
-    dice.order.iter().take(count.max(1)).map(|&node| Act::FailDisk(node, trouble).into()).collect()
+    dice.order.iter().take(count.max(1)).map(|&node| FailDisk(trouble).on(node).into()).collect()
+}
+
+/// Gives a node's disk a trouble, in place of the one that it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FailDisk(pub(crate) Trouble);
+
+impl Verb for FailDisk {
+    const NATURE: Nature = Nature {
+        lacks: |disk| match disk {
+            Make::Lossy(_) => None,
+            Make::Plain | Make::Ext4(_) => Some("only our own file system fails on demand: use --disk fuse"),
+        },
+        ..Nature::of("fail-disk", Domain::Disk, Ends::By(AnyVerb::MendDisk(MendDisk)))
+    };
+
+    fn read(arguments: &[&str]) -> Option<FailDisk> {
+        let [trouble] = arguments else { return None };
+        trouble.parse().ok().map(FailDisk)
+    }
+
+    fn arguments(self) -> String {
+        self.0.to_string()
+    }
+
+    async fn apply<N: Nodes>(self, node: &mut Held<N>) -> Result<Done, String> {
+        node.nodes.trouble_disk(node.id, Some(self.0)).await?;
+        Ok(Done::default())
+    }
+}
+
+plain! {
+    /// Takes the trouble from a node's disk.
+    MendDisk = Nature::of("mend-disk", Domain::Disk, Ends::Undo);
+    |node| node.nodes.trouble_disk(node.id, None).await
 }

@@ -70,6 +70,11 @@ pub(crate) struct Dice {
 }
 
 impl Dice {
+    /// A seed for an act that leaves something to chance.
+    pub(crate) fn seed(&mut self) -> u64 {
+        self.rng.random::<u32>().into()
+    }
+
     /// A time from `range`, but short enough that several fit into the hold. Milliseconds.
     pub(crate) fn moment_ms(&mut self, range: Range<u64>) -> u64 {
         let most = (self.hold_ms / 3).clamp(range.start + 1, range.end);

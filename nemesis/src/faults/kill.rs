@@ -4,8 +4,9 @@
 //! a power failure, which is another fault.
 
 use crate::{
-    Act,
-    faults::{Fault, target},
+    NodeState,
+    act::verb::{Domain, Ends, Nature, Verb, plain},
+    faults::{AnyVerb, Fault, target},
 };
 
 pub(crate) const FAULT: Fault = Fault {
@@ -14,5 +15,20 @@ pub(crate) const FAULT: Fault = Fault {
     usual: true,
     alone: false,
     kinds: target::ENDS,
-    draw: |kind, dice| target::draw(kind, dice, Act::Kill),
+    draw: |kind, dice| target::draw(kind, dice, |node| Kill.on(node)),
 };
+
+plain! {
+    /// SIGKILL.
+    Kill = Nature {
+        leaves: Some(NodeState::Down),
+        ..Nature::of("kill", Domain::Process, Ends::By(AnyVerb::Start(Start)))
+    };
+    |node| node.nodes.kill(node.id).await
+}
+
+plain! {
+    /// Starts a node that is down: the undo of everything that ends processes.
+    Start = Nature { renews: true, ..Nature::of("start", Domain::Process, Ends::Undo) };
+    |node| node.nodes.start(node.id).await
+}

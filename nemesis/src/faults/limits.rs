@@ -14,8 +14,15 @@ use nix::libc;
 use rand::RngExt;
 
 use crate::{
-    Act, CutMode, NodeId, TimedAct,
-    faults::{Aim, Dice, Fault, Kind, target},
+    Act, CutMode, FaultEffect, NodeId, NodeState, Nodes, TimedAct,
+    act::verb::{Domain, Done, Ends, Nature, Verb, plain},
+    faults::{
+        Aim, AnyVerb, Dice, Fault, Kind,
+        kill::Start,
+        partition::{Cut, Heal},
+        target,
+    },
+    processes::Held,
 };
 
 /// How much a process may have.
@@ -67,12 +74,12 @@ const RESETS: u64 = 4;
 fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     if kind.starts_with("memory") {
         let limit = Limit::MemoryKib(dice.rng.random_range(0..2_000));
-        return target::draw("one", dice, |node| Act::Limit(node, limit));
+        return target::draw("one", dice, |node| limit.on(node));
     }
     // Between nothing but what every process has from the start, and a part of what a small server needs.
     let limit = Limit::Files(dice.rng.random_range(3..16));
     let node = dice.order[0];
-    let mut acts = vec![Act::Limit(node, limit).into()];
+    let mut acts = vec![limit.on(node).into()];
     for at in 0..RESETS {
         let after_ms = at * dice.hold_ms / RESETS;
         acts.extend(resets(node, &dice.order).map(|act| TimedAct { after_ms, act }));
@@ -86,12 +93,53 @@ fn resets(node: NodeId, all: &[NodeId]) -> impl Iterator<Item = Act> {
         .iter()
         .filter(move |&&other| other != node)
         .flat_map(move |&other| [(node, other), (other, node)]);
-    links.flat_map(|(from, to)| [Act::Cut(from, to, CutMode::Reset), Act::Heal(from, to)])
+    links.flat_map(|link| [Cut(CutMode::Reset).on(link), Heal.on(link)])
+}
+
+/// Lets a node's processes have no more than a little more.
+impl Verb for Limit {
+    const NATURE: Nature = Nature {
+        hurts: true,
+        proof: Some(|effect| effect.connections_unaccepted + effect.nodes_died > 0),
+        ..Nature::of("limit", Domain::Process, Ends::By(AnyVerb::Unlimit(Unlimit)))
+    };
+
+    fn read(arguments: &[&str]) -> Option<Limit> {
+        let [limit] = arguments else { return None };
+        Limit::parse(limit)
+    }
+
+    fn arguments(self) -> String {
+        self.to_string()
+    }
+
+    async fn apply<N: Nodes>(self, node: &mut Held<N>) -> Result<Done, String> {
+        node.nodes.may_die(node.id);
+        let lowered = node.blocking(move |pids| lower(&pids, self)).await?;
+        node.marks.kept::<Vec<Lowered>>().extend(lowered);
+        Ok(Done::default())
+    }
+}
+
+plain! {
+    /// Raises the limits again; a node that died of them is started.
+    Unlimit = Nature { then: Some(AnyVerb::Start(Start)), ..Nature::of("unlimit", Domain::Process, Ends::Undo) };
+    |node| {
+        let lowered = std::mem::take(node.marks.kept::<Vec<Lowered>>());
+        let unaccepted = node.blocking(|pids| Ok(unaccepted(&pids))).await?;
+        raise(&lowered);
+        let died = !lowered.is_empty() && node.nodes.state(node.id) == NodeState::Down;
+        Ok(FaultEffect {
+            connections_unaccepted: unaccepted,
+            nodes_died: u64::from(died),
+            ..FaultEffect::default()
+        })
+    }
 }
 
 /// A limit that was lowered, and where it was.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Lowered {
+struct Lowered {
     pid: i32,
     resource: libc::__rlimit_resource_t,
     was: libc::rlim_t,
@@ -99,7 +147,7 @@ pub(crate) struct Lowered {
 }
 
 /// Lowers the limit of every process. Those that end meanwhile have none.
-pub(crate) fn lower(pids: &[i32], limit: Limit) -> Result<Vec<Lowered>, String> {
+fn lower(pids: &[i32], limit: Limit) -> Result<Vec<Lowered>, String> {
     let lower = |pid| match lower_one(pid, limit) {
         Ok(lowered) => Ok(Some(lowered)),
         Err(error) if !fs::exists(format!("/proc/{pid}/stat")).unwrap_or(true) => drop_error(error),
@@ -154,7 +202,7 @@ fn soft_limit(
 
 /// Raises limits to where they were, the last lowered first. One that is not as it was left, because the process is gone, its
 /// number another's, or the process set it itself, is left alone.
-pub(crate) fn raise(lowered: &[Lowered]) {
+fn raise(lowered: &[Lowered]) {
     for &Lowered { pid, resource, was, is } in lowered.iter().rev() {
         if soft_limit(pid, resource, None).is_ok_and(|now| now == is) {
             let _ = soft_limit(pid, resource, Some(was));
@@ -163,7 +211,7 @@ pub(crate) fn raise(lowered: &[Lowered]) {
 }
 
 /// How many connections wait to be accepted by some processes.
-pub(crate) fn unaccepted(pids: &[i32]) -> u64 {
+fn unaccepted(pids: &[i32]) -> u64 {
     let sockets = |pid: &i32| {
         let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
         open.filter_map(|fd| socket(fs::read_link(fd.path()).ok()?.to_str()?)).collect::<Vec<_>>()

@@ -7,8 +7,9 @@
 use rand::RngExt;
 
 use crate::{
-    Act, Quality, TimedAct,
-    faults::{Aim, Dice, Fault, Kind},
+    Quality, TimedAct,
+    act::verb::Verb,
+    faults::{Aim, Dice, Fault, Kind, degrade::Degrade},
     links::grudge::Grudge,
 };
 
@@ -32,5 +33,5 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     };
     let loss_percent = Some(dice.rng.random_range(5..40));
     let quality = Quality { loss_percent, ..Quality::default() };
-    links.cuts().map(|(from, to)| Act::Degrade(from, to, quality).into()).collect()
+    links.cuts().map(|link| Degrade(quality).on(link).into()).collect()
 }

@@ -7,8 +7,9 @@
 use rand::seq::SliceRandom;
 
 use crate::{
-    Act, TimedAct,
-    faults::{Aim, Dice, Fault, Kind},
+    FaultEffect, TimedAct,
+    act::verb::{Domain, Ends, Nature, Verb, plain},
+    faults::{Aim, AnyVerb, Dice, Fault, Kind},
     links::grudge::Grudge,
     plan,
 };
@@ -37,7 +38,7 @@ pub(crate) const MEMBERSHIP: Fault = Fault {
 
 fn draw_membership(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     let (order, minority) = (&dice.order, (dice.order.len() - 1) / 2);
-    let remove = |node: &_| Act::Remove(*node).into();
+    let remove = |node: &_| Remove.on(*node).into();
     match kind {
         // With fewer nodes than four, one that goes too many leaves nobody to disagree.
         "split" if order.len() < 4 => Vec::new(),
@@ -69,11 +70,34 @@ fn draw_transfer(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
         return Vec::new();
     }
     if kind == "once" {
-        return vec![Act::Transfer(dice.order[1]).into()];
+        return vec![Transfer.on(dice.order[1]).into()];
     }
     let mut order = dice.order.clone();
     order.shuffle(&mut dice.rng);
     let step_ms = dice.hold_ms / (order.len() as u64 + 1);
-    let at = |(i, node)| TimedAct { after_ms: i as u64 * step_ms, act: Act::Transfer(node) };
+    let at = |(i, node)| TimedAct { after_ms: i as u64 * step_ms, act: Transfer.on(node) };
     order.into_iter().enumerate().map(at).collect()
+}
+
+/// What is told of a request to the leader.
+fn granted(granted: bool) -> FaultEffect {
+    FaultEffect { requests_granted: granted.into(), ..FaultEffect::default() }
+}
+
+plain! {
+    /// Asks the leader to leave a node out of the members.
+    Remove = Nature::of("remove", Domain::Membership, Ends::By(AnyVerb::Add(Add)));
+    |node| node.nodes.set_member(node.id, false).await.map(granted)
+}
+
+plain! {
+    /// Asks the leader to make a node a member.
+    Add = Nature::of("add", Domain::Membership, Ends::Undo);
+    |node| node.nodes.set_member(node.id, true).await.map(granted)
+}
+
+plain! {
+    /// Asks the leader to let a node lead.
+    Transfer = Nature::of("transfer", Domain::Membership, Ends::Never);
+    |node| node.nodes.transfer(node.id).await.map(granted)
 }

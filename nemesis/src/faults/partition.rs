@@ -8,9 +8,10 @@ use std::ops::Range;
 use rand::{RngExt, seq::SliceRandom};
 
 use crate::{
-    Act, TimedAct,
-    faults::{Aim, Dice, Fault, Kind, degrade},
-    links::grudge::Grudge,
+    CutMode, TimedAct,
+    act::verb::{Domain, Ends, Nature, Verb, plain},
+    faults::{Aim, AnyVerb, Dice, Fault, Kind, degrade},
+    links::{Change, grudge::Grudge},
     plan,
 };
 
@@ -87,10 +88,8 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     }
     let grudge = grudge(kind, dice);
     let mode = dice.mode;
-    let cuts =
-        |after_ms| grudge.cuts().map(move |(from, to)| TimedAct { after_ms, act: Act::Cut(from, to, mode) });
-    let heals =
-        |after_ms| grudge.cuts().map(move |(from, to)| TimedAct { after_ms, act: Act::Heal(from, to) });
+    let cuts = |after_ms| grudge.cuts().map(move |link| TimedAct { after_ms, act: Cut(mode).on(link) });
+    let heals = |after_ms| grudge.cuts().map(move |link| TimedAct { after_ms, act: Heal.on(link) });
     let mut acts: Vec<TimedAct> = cuts(0).collect();
     if kind.starts_with("flapping") {
         let mut at_ms = 0;
@@ -125,9 +124,8 @@ fn shifting(dice: &mut Dice) -> Vec<TimedAct> {
         order[..majority].shuffle(&mut dice.rng);
         order.rotate_left(majority);
         let next = Grudge::split(&order, majority);
-        let new =
-            next.cuts().filter(|&(from, to)| cut.hears(to, from)).map(|(from, to)| Act::Cut(from, to, mode));
-        let old = cut.cuts().filter(|&(from, to)| next.hears(to, from)).map(|(from, to)| Act::Heal(from, to));
+        let new = next.cuts().filter(|&(from, to)| cut.hears(to, from)).map(|link| Cut(mode).on(link));
+        let old = cut.cuts().filter(|&(from, to)| next.hears(to, from)).map(|link| Heal.on(link));
         acts.extend(new.chain(old).map(|act| TimedAct { after_ms: at_ms, act }));
         cut = next;
     }
@@ -169,6 +167,39 @@ fn grudge(kind: &str, dice: &mut Dice) -> Grudge {
         }
         _ => Grudge::split(order, 1),
     }
+}
+
+/// Cuts a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut(pub(crate) CutMode);
+
+impl Verb for Cut {
+    const NATURE: Nature = Nature::of("cut", Domain::Link, Ends::By(AnyVerb::Heal(Heal)));
+
+    fn read(arguments: &[&str]) -> Option<Cut> {
+        match arguments {
+            ["stall"] => Some(Cut(CutMode::Stall)),
+            ["reset"] => Some(Cut(CutMode::Reset)),
+            _ => None,
+        }
+    }
+
+    fn arguments(self) -> String {
+        match self.0 {
+            CutMode::Stall => "stall".to_owned(),
+            CutMode::Reset => "reset".to_owned(),
+        }
+    }
+
+    fn change(self) -> Option<Change> {
+        Some(Change::Cut(Some(self.0)))
+    }
+}
+
+plain! {
+    /// Opens a link.
+    Heal = Nature::of("heal", Domain::Link, Ends::Undo);
+    Change::Cut
 }
 
 #[cfg(test)]
@@ -254,9 +285,9 @@ mod tests {
             let mut before: Option<BTreeSet<NodeId>> = None;
             for moment in acts.chunk_by(|one, other| one.after_ms == other.after_ms) {
                 for timed in moment {
-                    let in_turn = match timed.act {
-                        Act::Cut(from, to, _) => cut.insert((from, to)),
-                        Act::Heal(from, to) => cut.remove(&(from, to)),
+                    let in_turn = match timed.act.link() {
+                        Some((link, Change::Cut(Some(_)))) => cut.insert(link),
+                        Some((link, Change::Cut(None))) => cut.remove(&link),
                         _ => false,
                     };
                     prop_assert!(in_turn, "{} out of turn", timed.act);
@@ -282,9 +313,9 @@ mod tests {
                 prop_assert!(acts.iter().all(|timed| timed.after_ms < 3_000));
                 let mut cut = BTreeSet::new();
                 for timed in acts {
-                    let in_turn = match timed.act {
-                        Act::Cut(from, to, _) => cut.insert((from, to)),
-                        Act::Heal(from, to) => cut.remove(&(from, to)),
+                    let in_turn = match timed.act.link() {
+                        Some((link, Change::Cut(Some(_)))) => cut.insert(link),
+                        Some((link, Change::Cut(None))) => cut.remove(&link),
                         _ => false,
                     };
                     prop_assert!(in_turn, "{} out of turn", timed.act);

@@ -5,8 +5,9 @@
 //! process, and hands it everything at once when it wakes.
 
 use crate::{
-    Act,
-    faults::{Fault, target},
+    NodeState,
+    act::verb::{Domain, Ends, Nature, Verb, plain},
+    faults::{AnyVerb, Fault, target},
 };
 
 pub(crate) const FAULT: Fault = Fault {
@@ -15,5 +16,26 @@ pub(crate) const FAULT: Fault = Fault {
     usual: true,
     alone: false,
     kinds: target::STOPS,
-    draw: |kind, dice| target::draw(kind, dice, Act::Pause),
+    draw: |kind, dice| target::draw(kind, dice, |node| Pause.on(node)),
 };
+
+plain! {
+    /// SIGSTOP.
+    Pause = Nature {
+        leaves: Some(NodeState::Paused),
+        ..Nature::of("pause", Domain::Process, Ends::By(AnyVerb::Resume(Resume)))
+    };
+    |node| {
+        node.marks.paused = true;
+        node.nodes.pause(node.id).await
+    }
+}
+
+plain! {
+    /// SIGCONT.
+    Resume = Nature::of("resume", Domain::Process, Ends::Undo);
+    |node| {
+        node.marks.paused = false;
+        node.nodes.resume(node.id).await
+    }
+}

@@ -6,8 +6,11 @@
 use rand::RngExt;
 
 use crate::{
-    Act, TimedAct, Trouble,
-    faults::{Aim, Dice, Fault, Kind},
+    NodeState, Nodes, TimedAct, Trouble,
+    act::verb::{Domain, Done, Ends, Nature, Verb, property},
+    disks::Make,
+    faults::{Aim, AnyVerb, Dice, Fault, Kind, disk_trouble::FailDisk, kill::Start},
+    processes::Held,
 };
 
 pub(crate) const FAULT: Fault = Fault {
@@ -23,7 +26,7 @@ pub(crate) const FAULT: Fault = Fault {
     draw: |kind, dice| {
         let count = if kind == "all" { dice.order.len() } else { 1 };
         let nodes: Vec<_> = dice.order.iter().copied().take(count).collect();
-        nodes.into_iter().map(|node| Act::LosePower(node, dice.rng.random::<u32>().into()).into()).collect()
+        nodes.into_iter().map(|node| LosePower(dice.seed()).on(node).into()).collect()
     },
 };
 
@@ -46,12 +49,41 @@ const SYNC_MS: u64 = 80;
 
 fn draw_torn(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     let all = dice.order.len();
-    let nodes = dice.order.iter().copied().take(if kind == "all" { all } else { all / 2 + 1 });
+    let nodes = dice.order[..if kind == "all" { all } else { all / 2 + 1 }].to_vec();
     let after_ms = dice.rng.random_range(SYNC_MS..4 * SYNC_MS).min(dice.hold_ms.saturating_sub(1));
-    let slow = nodes.clone().map(|node| Act::FailDisk(node, Trouble::Slow(SYNC_MS)).into());
+    let slow = nodes.iter().map(|&node| FailDisk(Trouble::Slow(SYNC_MS)).on(node).into());
     let mut acts: Vec<TimedAct> = slow.collect();
     for node in nodes {
-        acts.push(TimedAct { after_ms, act: Act::LosePower(node, dice.rng.random::<u32>().into()) });
+        acts.push(TimedAct { after_ms, act: LosePower(dice.seed()).on(node) });
     }
     acts
+}
+
+/// The power fails: SIGKILL, and what was not synced is lost but for what the seed lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LosePower(u64);
+
+impl Verb for LosePower {
+    const NATURE: Nature = Nature {
+        leaves: Some(NodeState::Down),
+        lacks: |disk| match disk {
+            Make::Plain => Some("a plain disk loses nothing: use --disk fuse or --disk ext4"),
+            Make::Lossy(_) | Make::Ext4(_) => None,
+        },
+        ..Nature::of("lose-power", Domain::Disk, Ends::By(AnyVerb::Start(Start)))
+    };
+
+    fn read(arguments: &[&str]) -> Option<LosePower> {
+        let [seed] = arguments else { return None };
+        property(seed, "seed").map(LosePower)
+    }
+
+    fn arguments(self) -> String {
+        format!("seed={}", self.0)
+    }
+
+    async fn apply<N: Nodes>(self, node: &mut Held<N>) -> Result<Done, String> {
+        node.nodes.lose_power(node.id, self.0).await?;
+        Ok(Done::default())
+    }
 }

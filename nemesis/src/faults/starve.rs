@@ -21,9 +21,10 @@ use rand::RngExt;
 use tokio::sync::Mutex;
 
 use crate::{
-    Act, NodeId, Nodes, TimedAct,
-    faults::{Dice, Fault, target},
-    processes::Marks,
+    FaultEffect, NodeId, Nodes, TimedAct,
+    act::verb::{Domain, Done, Ends, Nature, Verb, plain, property},
+    faults::{AnyVerb, Dice, Fault, target},
+    processes::{Held, Marks},
 };
 use quota::Quota;
 use stutter::Stutter;
@@ -39,17 +40,59 @@ pub(crate) const FAULT: Fault = Fault {
 
 fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     let percent = dice.rng.random_range(1..6);
-    target::draw(kind, dice, |node| Act::Starve(node, percent))
+    target::draw(kind, dice, |node| Starve(percent).on(node))
 }
 
-/// What a reader should know of how a node will be starved here, if it is not by the kernel.
-pub(crate) fn remark() -> Option<String> {
-    quota::place(None).err().map(|why| format!("by SIGSTOP and SIGCONT in turns: {why}"))
+/// Gives a node's processes so many percent of one processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Starve(u8);
+
+impl Verb for Starve {
+    const NATURE: Nature = Nature {
+        hurts: true,
+        // Of a node that is down there is nothing to be said, nor of one that is none.
+        remark: |pid| {
+            let why = pid.and_then(|_| quota::place(None).err());
+            why.map(|why| format!("by SIGSTOP and SIGCONT in turns: {why}"))
+        },
+        ..Nature::of("starve", Domain::Process, Ends::By(AnyVerb::Feed(Feed)))
+    };
+
+    fn read(arguments: &[&str]) -> Option<Starve> {
+        let [share] = arguments else { return None };
+        property(share, "cpu_percent").filter(|percent| (1..100).contains(percent)).map(Starve)
+    }
+
+    fn arguments(self) -> String {
+        format!("cpu_percent={}", self.0)
+    }
+
+    async fn apply<N: Nodes>(self, node: &mut Held<N>) -> Result<Done, String> {
+        match node.marks.kept::<Option<Starved>>() {
+            // The node has a new process, or another share.
+            Some(starved) => starved.again(node.id, &*node.nodes, self.0)?,
+            None => {
+                let starved = Starved::begin(node.id, node.nodes.clone(), node.lock.clone(), self.0)?;
+                *node.marks.kept() = Some(starved);
+            }
+        }
+        Ok(Done::default())
+    }
+}
+
+plain! {
+    /// Gives them all they want.
+    Feed = Nature::of("feed", Domain::Process, Ends::Undo);
+    |node| {
+        let Some(starved) = node.marks.kept::<Option<Starved>>().take() else { return Ok(Done::default()) };
+        let withheld = starved.end(&*node.nodes, node.marks.paused).await?;
+        Ok(FaultEffect { cpu_withheld_ms: withheld.as_millis() as u64, ..FaultEffect::default() })
+    }
 }
 
 /// A node that is being starved.
 #[derive(Debug)]
-pub(crate) struct Starved(Way);
+struct Starved(Way);
 
 #[derive(Debug)]
 enum Way {
@@ -59,7 +102,7 @@ enum Way {
 
 impl Starved {
     /// Starves a node, and the processes that take the place of those it has now, once [`Starved::again`] is called.
-    pub(crate) fn begin<N: Nodes>(
+    fn begin<N: Nodes>(
         node: NodeId,
         nodes: Arc<N>,
         marks: Arc<Mutex<Marks>>,
@@ -78,14 +121,14 @@ impl Starved {
     }
 
     /// The node has another process, or is to have another share.
-    pub(crate) fn again<N: Nodes>(&self, node: NodeId, nodes: &N, percent: u8) -> Result<(), String> {
+    fn again<N: Nodes>(&self, node: NodeId, nodes: &N, percent: u8) -> Result<(), String> {
         let Way::Quota(quota) = &self.0 else { return Ok(()) };
         quota.set(percent)?;
         quota.admit(&nodes.processes(node))
     }
 
     /// Gives the node all it wants; one that is paused besides stays so. The processor time that was withheld.
-    pub(crate) async fn end<N: Nodes>(self, nodes: &N, paused: bool) -> Result<Duration, String> {
+    async fn end<N: Nodes>(self, nodes: &N, paused: bool) -> Result<Duration, String> {
         match self.0 {
             Way::Quota(quota) => {
                 let path = quota.path().to_owned();

@@ -6,7 +6,11 @@ use rand::RngExt;
 
 use crate::{
     Act, CutMode, Grudge, NodeId, TimedAct,
-    faults::{Aim, Dice, Kind, degrade},
+    act::verb::Verb,
+    faults::{
+        Aim, Dice, Kind, degrade,
+        partition::{Cut, Heal},
+    },
     plan,
 };
 
@@ -143,9 +147,9 @@ fn bridge(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
         let start = stop(bridge).undo();
         let mut at = |after_ms, act| acts.push(TimedAct { after_ms, act });
         at(at_ms, stop(bridge));
-        links.cuts().for_each(|(from, to)| at(at_ms + STALLED_MS, Act::Cut(from, to, CutMode::Stall)));
+        links.cuts().for_each(|link| at(at_ms + STALLED_MS, Cut(CutMode::Stall).on(link)));
         start.into_iter().for_each(|act| at(start_ms, act));
-        links.cuts().for_each(|(from, to)| at(joined_ms, Act::Heal(from, to)));
+        links.cuts().for_each(|link| at(joined_ms, Heal.on(link)));
         at(voted_ms, stop(bridge));
         start.into_iter().for_each(|act| at(back_ms, act));
         at_ms = back_ms + dice.moment_ms(WORKING_MS);

@@ -2,8 +2,9 @@
 //! out (handing over leadership, flushing, saying goodbye) is code that a kill never runs.
 
 use crate::{
-    Act,
-    faults::{Fault, target},
+    NodeState,
+    act::verb::{Domain, Ends, Nature, Verb, plain},
+    faults::{AnyVerb, Fault, kill::Start, target},
 };
 
 pub(crate) const FAULT: Fault = Fault {
@@ -12,5 +13,14 @@ pub(crate) const FAULT: Fault = Fault {
     usual: false,
     alone: false,
     kinds: target::ENDS,
-    draw: |kind, dice| target::draw(kind, dice, Act::Terminate),
+    draw: |kind, dice| target::draw(kind, dice, |node| Terminate.on(node)),
 };
+
+plain! {
+    /// SIGTERM.
+    Terminate = Nature {
+        leaves: Some(NodeState::Down),
+        ..Nature::of("terminate", Domain::Process, Ends::By(AnyVerb::Start(Start)))
+    };
+    |node| node.nodes.terminate(node.id).await
+}

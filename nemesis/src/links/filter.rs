@@ -24,12 +24,12 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{Act, CutMode, LinkCounters, NodeId, Quality, TimedAct};
+use crate::{
+    CutMode, LinkCounters, NodeId, Quality, TimedAct,
+    links::{Change, Link},
+};
 use netem::Netem;
 use nft::Nft;
-
-/// A directed link.
-type Pair = (NodeId, NodeId);
 
 /// Why the packet filter cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -58,8 +58,8 @@ pub(crate) struct Filter {
 #[derive(Debug)]
 struct Kernel {
     nft: Nft,
-    cut: BTreeMap<Pair, CutMode>,
-    degraded: BTreeSet<Pair>,
+    cut: BTreeMap<Link, CutMode>,
+    degraded: BTreeSet<Link>,
     /// What it refused so far.
     problems: Vec<String>,
 }
@@ -79,36 +79,34 @@ impl Filter {
     }
 
     /// A link as an element of a set.
-    fn key(&self, (from, to): Pair) -> String {
+    fn key(&self, (from, to): Link) -> String {
         format!("{} . {}", self.addresses[from.0], self.addresses[to.0])
     }
 
     /// Also its packets' mark; 0 is that of packets of links that are good.
-    fn mark(&self, (from, to): Pair) -> u32 {
+    fn mark(&self, (from, to): Link) -> u32 {
         (from.0 * self.addresses.len() + to.0 + 1) as u32
     }
 
-    /// Does acts on links, all in one transaction: where there are many nodes, each costs as much as a hundred.
+    /// Changes links, all in one transaction: where there are many nodes, each costs as much as a hundred.
     ///
     /// # Errors
-    /// What the kernel said, now or of an act before: it is not known what is in force then.
-    pub(crate) fn perform(&self, acts: &[Act]) -> Result<(), String> {
+    /// What the kernel said, now or of a change before: it is not known what is in force then.
+    pub(crate) fn change(&self, changes: &[(Link, Change)]) -> Result<(), String> {
         let mut kernel = self.kernel();
         let mut batch = Batch::default();
         let mut restored = Vec::new();
-        for act in acts {
-            match *act {
-                Act::Cut(from, to, mode) => self.cut(&mut kernel, &mut batch, (from, to), Some(mode)),
-                Act::Heal(from, to) => self.cut(&mut kernel, &mut batch, (from, to), None),
-                Act::Degrade(from, to, quality) => {
-                    self.degrade(&mut kernel, &mut batch, (from, to), quality);
-                    restored.retain(|link| *link != (from, to));
+        for &(link, change) in changes {
+            match change {
+                Change::Cut(mode) => self.cut(&mut kernel, &mut batch, link, mode),
+                Change::Degrade(Some(quality)) => {
+                    self.degrade(&mut kernel, &mut batch, link, quality);
+                    restored.retain(|other| *other != link);
                 }
-                Act::Restore(from, to) => {
-                    self.restore(&mut kernel, &mut batch, (from, to));
-                    restored.push((from, to));
+                Change::Degrade(None) => {
+                    self.restore(&mut kernel, &mut batch, link);
+                    restored.push(link);
                 }
-                _ => {} // not done to a link
             }
         }
         kernel.tell(&batch);
@@ -120,7 +118,7 @@ impl Filter {
     }
 
     /// Cuts a link, or opens it.
-    fn cut(&self, kernel: &mut Kernel, batch: &mut Batch, link: Pair, mode: Option<CutMode>) {
+    fn cut(&self, kernel: &mut Kernel, batch: &mut Batch, link: Link, mode: Option<CutMode>) {
         let was = match mode {
             Some(mode) => kernel.cut.insert(link, mode),
             None => kernel.cut.remove(&link),
@@ -136,7 +134,7 @@ impl Filter {
         }
     }
 
-    fn degrade(&self, kernel: &mut Kernel, batch: &mut Batch, link: Pair, quality: Quality) {
+    fn degrade(&self, kernel: &mut Kernel, batch: &mut Batch, link: Link, quality: Quality) {
         let Ok(netem) = &self.netem else {
             return; // `cannot` has said so
         };
@@ -146,7 +144,7 @@ impl Filter {
         }
     }
 
-    fn restore(&self, kernel: &mut Kernel, batch: &mut Batch, link: Pair) {
+    fn restore(&self, kernel: &mut Kernel, batch: &mut Batch, link: Link) {
         if kernel.degraded.remove(&link) {
             batch.push("delete", "degraded", format!("{} : {}", self.key(link), self.mark(link)));
         }
@@ -154,20 +152,20 @@ impl Filter {
 
     /// Opens all links and makes them good.
     pub(crate) fn heal_all(&self) -> Result<(), String> {
-        let acts: Vec<Act> = {
+        let changes: Vec<(Link, Change)> = {
             let kernel = self.kernel();
-            let cut = kernel.cut.keys().map(|&(from, to)| Act::Heal(from, to));
-            cut.chain(kernel.degraded.iter().map(|&(from, to)| Act::Restore(from, to))).collect()
+            let cut = kernel.cut.keys().map(|&link| (link, Change::Cut(None)));
+            cut.chain(kernel.degraded.iter().map(|&link| (link, Change::Degrade(None)))).collect()
         };
-        self.perform(&acts)
+        self.change(&changes)
     }
 
-    pub(crate) fn is_cut(&self, link: Pair) -> bool {
+    pub(crate) fn is_cut(&self, link: Link) -> bool {
         self.kernel().cut.contains_key(&link)
     }
 
     /// What the kernel and the queue have counted on some links. They do not count what goes through.
-    pub(crate) fn sum(&self, links: impl IntoIterator<Item = Pair>) -> LinkCounters {
+    pub(crate) fn sum(&self, links: impl IntoIterator<Item = Link>) -> LinkCounters {
         let mut kernel = self.kernel();
         let counted = match kernel.nft.counters() {
             Ok(counted) => counted,
@@ -190,16 +188,15 @@ impl Filter {
 
     /// Why some of these acts cannot be done to packets, if they cannot.
     pub(crate) fn cannot(&self, acts: &[TimedAct]) -> Option<String> {
-        acts.iter().find_map(|timed| match timed.act {
+        acts.iter().find_map(|timed| match timed.act.link()?.1 {
             // What holds on every machine is said first.
-            Act::Degrade(_, _, quality) => match (only_of_streams(&quality), &self.netem) {
+            Change::Degrade(Some(quality)) => match (only_of_streams(&quality), &self.netem) {
                 (Some(name), _) => Some(format!("{name} is of streams, not of packets")),
                 (None, Err(why)) => Some(format!("packets cannot be queued here: {why}")),
                 (None, Ok(_)) => None,
             },
-            Act::Cut(from, to, CutMode::Reset) => {
-                let undo = TimedAct { after_ms: timed.after_ms, act: Act::Heal(from, to) };
-                let at_once = acts.contains(&undo);
+            Change::Cut(Some(CutMode::Reset)) => {
+                let at_once = timed.act.undo().is_some_and(|act| acts.contains(&TimedAct { act, ..*timed }));
                 at_once.then(|| "a cut of packets that is healed at once resets no connection".into())
             }
             _ => None,
@@ -268,7 +265,7 @@ fn set(mode: CutMode) -> &'static str {
 }
 
 /// The name of a link's counter.
-fn counter((from, to): Pair) -> String {
+fn counter((from, to): Link) -> String {
     format!("{from}_{to}")
 }
 

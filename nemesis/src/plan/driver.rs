@@ -2,19 +2,45 @@
 //! nothing behind on any way out.
 //!
 //! ```text
-//!   timeline:   Begin(0)  Act(0)  End(0)      Begin(1)         End(1)   ...        one queue, ordered by time;
-//!               ───┴─────────┴───────┴───────────┴────────────────┴─────────▶      steps may overlap
+//!   timeline:   Begin(0)  Acts(0)  End(0)      Begin(1)         End(1)   ...        one queue, ordered by time;
+//!               ───┴─────────┴───────┴───────────┴────────────────┴─────────▶       steps may overlap
 //! ```
 //!
 //! Of the plan's steps the next one is in the queue, and no other: a plan is drawn as it comes due. The end of a step takes what
 //! is left of it out of the queue: a step that is cut short does no more, and its record says what it did.
 //!
-//! What is in force is kept as *claims*, (step, act). Undoing a step gives up its claims; an act is undone when nobody
-//! claims its effect any more: of two faults that both hold n1 down, the first to end does not start it.
+//! # Claims
 //!
-//! A step that follows the leader is done anew when another node leads, and only then undone.
+//! A *claim* is (fault, act): this fault wants that act to be in force. It is made before the act is tried, so that an act which
+//! fails half-way, or never answers, is undone as well. Undoing an act gives its claim up. What is then done depends on who
+//! else claims the same effect, that is, has a claim with the same undo:
 //!
-//! A claim is made before its act is tried, so that an act which fails half-way, or never answers, is undone as well.
+//! ```text
+//!   fault 0   ├── kill n1 ─────────────────┤ gives up                                undo of both: start n1
+//!   fault 1           ├── terminate n1 ────────────────────────┤ gives up
+//!                                          │                   │
+//!   done        kill  terminate            terminate again     start
+//!   n1        ──┐                          (nothing to do)     ┌────────
+//!               └───────────── down ───────────────────────────┘
+//! ```
+//!
+//! - Nobody does: the undo is done.
+//! - Another fault does: the newest such act is done again instead. Acts lead to a state, so for a node that is down this does
+//!   nothing, and for a link that two faults cut, or degrade, each in its own way, the other way is in force from then on.
+//! - The undo started a new process: what other faults do to the process without stopping it (a skewed clock, a limit) is done
+//!   again to the new one.
+//!
+//! Faults on the same node whose acts have different undos (a pause and a cut, say) know nothing of each other. Only three things
+//! are looked at across faults: a node that another fault holds down is not paused, has not died of its limits, and is not
+//! started when they are raised.
+//!
+//! # The leader
+//!
+//! A step that follows the leader is done anew when another node leads, and only then undone, so that not for a moment both
+//! leaders are free.
+
+mod claims;
+mod timeline;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,8 +54,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Act, DiskCounters, FaultEffect, FaultEvent, FaultOutcome, FaultRecord, LinkCounters, Links, NodeId,
-    NodeState, Nodes, Plan, Signal, Step, TimedAct, plan, plan::trigger::Armed, processes::Processes,
+    NodeState, Nodes, Plan, Signal, Step, TimedAct,
+    act::verb::{Ends, Verb},
+    faults::{disk_trouble::MendDisk, kill::Start, pause::Resume},
+    plan::{self, trigger::Armed},
+    processes::Processes,
 };
+use claims::{Claim, Claims};
+use timeline::{Coming, Event, Source, Timeline};
 
 /// How long a fault waits for a leader to be known, and the pause before it asks again.
 const PRIMARIES_WAIT: Duration = Duration::from_secs(1);
@@ -84,15 +116,12 @@ pub async fn drive_with_signals<N: Nodes>(
         links: &links,
         clock,
         record,
-        timeline: BTreeMap::new(),
-        scheduled: 0,
+        timeline: Timeline::default(),
         numbered: 0,
         coming: Box::new(plan.in_order()),
         triggers: plan.triggers.into_iter().map(Armed::new).collect(),
-        triggered: BTreeMap::new(),
-        claims: Vec::new(),
+        claims: Claims::default(),
         running: BTreeMap::new(),
-        touched: BTreeMap::new(),
         unhealed: Vec::new(),
     };
     driver.follow(signals, &stop).await;
@@ -116,9 +145,9 @@ pub async fn drive_with_signals<N: Nodes>(
 pub async fn heal_everything<N: Nodes>(nodes: &N, links: &Links) -> Result<(), HealError> {
     let links_healed = links.try_heal_all();
     let healed = join_all((0..nodes.count()).map(NodeId).map(|node| async move {
-        in_time(Act::Resume(node), nodes.resume(node)).await?;
-        in_time(Act::MendDisk(node), nodes.trouble_disk(node, None)).await?;
-        in_time(Act::Start(node), nodes.start(node)).await
+        in_time(Resume.on(node), nodes.resume(node)).await?;
+        in_time(MendDisk.on(node), nodes.trouble_disk(node, None)).await?;
+        in_time(Start.on(node), nodes.start(node)).await
     }));
     let healed = healed.await;
     // Only a cluster that works can take its members back.
@@ -126,25 +155,6 @@ pub async fn heal_everything<N: Nodes>(nodes: &N, links: &Links) -> Result<(), H
     let problems: Vec<String> =
         healed.into_iter().chain([links_healed, complete]).filter_map(Result::err).collect();
     if problems.is_empty() { Ok(()) } else { Err(HealError(problems)) }
-}
-
-/// Does one act; gives the effect that an undoing act finds, and what it touched if that was left to chance. The error names
-/// the act.
-async fn perform<N: Nodes>(
-    processes: &Processes<N>,
-    node: NodeId,
-    act: Act,
-) -> Result<(FaultEffect, Option<String>), String> {
-    let done = async {
-        match act {
-            Act::Damage(node, damage, seed) => {
-                let touched = processes.damage(node, damage, seed).await?;
-                Ok((FaultEffect::default(), Some(touched)))
-            }
-            _ => Ok((processes.perform(node, act).await?, None)),
-        }
-    };
-    in_time(act, done).await
 }
 
 async fn in_time<T>(act: Act, done: impl Future<Output = Result<T, String>>) -> Result<T, String> {
@@ -188,23 +198,6 @@ impl Drop for OpensLinks {
     }
 }
 
-#[derive(Debug)]
-enum Event {
-    Begin(usize, Box<Step>),
-    /// The acts of a step that come at the same later moment.
-    Acts(usize, Vec<TimedAct>),
-    End(usize),
-}
-
-impl Event {
-    /// The step that it is part of.
-    fn step(&self) -> usize {
-        match self {
-            Event::Begin(i, _) | Event::Acts(i, _) | Event::End(i) => *i,
-        }
-    }
-}
-
 /// What a step comes to in the cluster as it is.
 struct Resolved {
     acts: Vec<TimedAct>,
@@ -216,33 +209,39 @@ struct Resolved {
 /// A step that has begun and not ended.
 struct Running {
     step: Step,
-    applied: FaultRecord,
-    /// What was in force of it last: how people read it, the nodes, the links that were cut.
-    last: (String, Vec<NodeId>, Vec<String>),
+    /// The trigger that planned it, if one did: it sleeps until the step ends.
+    trigger: Option<usize>,
+    /// Its first record, but with the label, nodes and links of what was in force of it last.
+    record: FaultRecord,
     /// Which of its acts have been tried so far.
     done: Vec<TimedAct>,
     /// Whoever led when it began, if it is about that.
     leader: Option<NodeId>,
     /// Another leads: it is about to be done again with that one.
     behind: bool,
-    /// What the links it cuts or degrades had counted before.
-    before: LinkCounters,
-    /// What the disks it is about had counted before.
-    disks_before: DiskCounters,
+    /// What the links and disks that it is about had counted before.
+    before: (LinkCounters, DiskCounters),
     /// The nodes it stopped, seen to be stopped.
     stopped: BTreeSet<NodeId>,
     /// What its undoing acts have found so far.
-    effect: FaultEffect,
+    found: FaultEffect,
+    /// What its acts hit, where that was left to chance.
+    touched: Vec<String>,
     /// What went wrong since it was applied.
     problems: Vec<String>,
 }
 
-/// Where an event comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Source {
-    Plan,
-    /// Another event, or a signal.
-    Run,
+impl Running {
+    /// When it is to end, in nanoseconds since the start of the run.
+    fn ends(&self) -> u64 {
+        self.record.t.saturating_add(nanos(self.step.hold_ms))
+    }
+
+    /// Remembers what is in force of it now.
+    fn shows(&mut self, record: &FaultRecord) {
+        let FaultRecord { label, nodes, cuts, .. } = record.clone();
+        self.record = FaultRecord { label, nodes, cuts, ..self.record.clone() };
+    }
 }
 
 struct Driver<'a, N, C, R> {
@@ -251,23 +250,15 @@ struct Driver<'a, N, C, R> {
     links: &'a Links,
     clock: C,
     record: R,
-    /// What comes when: nanoseconds since the start of the run; of one moment the plan's step first, then in the order of
-    /// scheduling.
-    timeline: BTreeMap<(u64, Source, usize), Event>,
-    /// How many events were ever put there.
-    scheduled: usize,
+    timeline: Timeline,
     /// How many steps have got a number.
     numbered: usize,
     /// The plan's steps that are still to come.
     coming: Box<dyn Iterator<Item = Step> + Send>,
     triggers: Vec<Armed>,
-    /// Which trigger planned a step that has not ended.
-    triggered: BTreeMap<usize, usize>,
-    /// What is in force, and for which step, oldest first.
-    claims: Vec<(usize, Act)>,
+    claims: Claims,
+    /// By their numbers.
     running: BTreeMap<usize, Running>,
-    /// What the acts of a step that has not ended have touched.
-    touched: BTreeMap<usize, Vec<String>>,
     unhealed: Vec<String>,
 }
 
@@ -277,7 +268,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         self.plan_next();
         let mut listening = true;
         loop {
-            let next = self.timeline.first_key_value().map(|(&(at, ..), _)| at);
+            let next = self.timeline.next_at();
             if next.is_none() && !(listening && self.triggers.iter().any(Armed::is_alive)) {
                 return;
             }
@@ -291,16 +282,16 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
                     continue;
                 }
             }
-            let ((_, source, _), event) = self.timeline.pop_first().expect("its time was looked at");
+            let (source, event) = self.timeline.pop().expect("its time was looked at");
             match event {
-                Event::Begin(i, step) => {
+                Event::Begin(coming) => {
                     if source == Source::Plan {
                         self.plan_next();
                     }
                     select! {
                         biased;
                         () = stop.cancelled() => return,
-                        acts = self.resolve(&step) => self.begin(i, *step, acts).await,
+                        acts = self.resolve(&coming.step) => self.begin(*coming, acts).await,
                     }
                 }
                 Event::Acts(i, acts) => self.shift(i, acts).await,
@@ -312,9 +303,8 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     /// Puts the plan's next step into the timeline, if there is one.
     fn plan_next(&mut self) {
         if let Some(step) = self.coming.next() {
-            let i = self.number();
-            let at = nanos(step.at_ms);
-            self.timeline.insert((at, Source::Plan, i), Event::Begin(i, Box::new(step)));
+            let (i, at) = (self.number(), nanos(step.at_ms));
+            self.timeline.add(at, Source::Plan, Event::Begin(Box::new(Coming { i, step, trigger: None })));
         }
     }
 
@@ -330,8 +320,8 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             let Some((after_ms, mut step)) = self.triggers[trigger].hear(signal) else { continue };
             step.at_ms = ((self.clock)() / 1_000_000).saturating_add(after_ms);
             let i = self.number();
-            self.triggered.insert(i, trigger);
-            self.schedule(nanos(step.at_ms), Event::Begin(i, Box::new(step)));
+            let at = nanos(step.at_ms);
+            self.schedule(at, Event::Begin(Box::new(Coming { i, step, trigger: Some(trigger) })));
         }
         if let Signal::Leader(leader) = signal {
             self.follow_leader(*leader);
@@ -341,11 +331,11 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     /// Plans the steps again that follow the leader, and are about another node, for as long as they have left.
     fn follow_leader(&mut self, leader: NodeId) {
         let now = (self.clock)();
-        let mut due: Vec<(usize, u64, Step)> = Vec::new();
+        let mut due: Vec<(usize, u64, Step, Option<usize>)> = Vec::new();
         for (&i, running) in &mut self.running {
             let mut step = running.step.clone();
             let Some(after_ms) = step.follows_ms.first() else { continue };
-            let ends = running.applied.t.saturating_add(nanos(step.hold_ms));
+            let ends = running.ends();
             let again = now.saturating_add(nanos(*after_ms));
             if running.behind || running.leader.is_none_or(|before| before == leader) || again >= ends {
                 continue;
@@ -354,29 +344,25 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             step.follows_ms.rotate_left(1);
             step.at_ms = again / 1_000_000;
             step.hold_ms = ((ends - again) / 1_000_000).max(1);
-            due.push((i, again, step));
+            due.push((i, again, step, running.trigger.take()));
         }
-        for (i, again, step) in due {
+        for (i, again, step, trigger) in due {
             let next = self.number();
-            if let Some(trigger) = self.triggered.remove(&i) {
-                self.triggered.insert(next, trigger);
-            }
-            self.timeline.retain(|_, event| event.step() != i);
-            self.schedule(again, Event::Begin(next, Box::new(step)));
+            self.timeline.drop_step(i);
+            self.schedule(again, Event::Begin(Box::new(Coming { i: next, step, trigger })));
             self.schedule(again, Event::End(i));
         }
     }
 
-    /// Wakes the trigger that planned a step, if one did.
-    fn wake_trigger_of(&mut self, i: usize) {
-        if let Some(trigger) = self.triggered.remove(&i) {
+    /// Wakes the trigger that planned a step which has ended, if one did.
+    fn wake(&mut self, trigger: Option<usize>) {
+        if let Some(trigger) = trigger {
             self.triggers[trigger].wake();
         }
     }
 
     fn schedule(&mut self, at: u64, event: Event) {
-        self.timeline.insert((at, Source::Run, self.scheduled), event);
-        self.scheduled += 1;
+        self.timeline.add(at, Source::Run, event);
     }
 
     async fn until(&self, at: u64) {
@@ -397,13 +383,15 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         if let Some(node) = plan::stranger(&step.acts, count) {
             return Err(format!("there is no {node} in a cluster of {count}"));
         }
-        if let Some(why) = step.acts.iter().find_map(|timed| self.processes.forbids(timed.act)) {
+        let on_nodes = || step.acts.iter().filter_map(|timed| timed.act.node().map(|node| (timed.act, node)));
+        let pid = |node: NodeId| self.nodes.pid(node);
+        if let Some(why) = on_nodes().find_map(|(act, node)| (act.nature().forbidden)(pid(node))) {
             return Err(why);
         }
         if let Some(why) = self.links.cannot(&step.acts) {
             return Err(why);
         }
-        let remark = step.acts.iter().find_map(|timed| self.processes.remark(timed.act));
+        let remark = on_nodes().find_map(|(act, node)| (act.nature().remark)(pid(node)));
         let possible = |acts: Vec<TimedAct>| {
             acts.iter().try_for_each(|timed| self.nodes.allows(timed.act))?;
             let is_down = |node: &NodeId| self.nodes.state(*node) == NodeState::Down;
@@ -433,7 +421,8 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         }
     }
 
-    async fn begin(&mut self, i: usize, step: Step, resolved: Result<Resolved, String>) {
+    async fn begin(&mut self, coming: Coming, resolved: Result<Resolved, String>) {
+        let Coming { i, step, trigger } = coming;
         let t = (self.clock)();
         let (Resolved { acts, leader, remark }, outcome) = match resolved {
             Ok(resolved) => (resolved, FaultOutcome::Installed),
@@ -465,11 +454,10 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         };
         if outcome == FaultOutcome::Skipped {
             (self.record)(record);
-            self.wake_trigger_of(i);
+            self.wake(trigger);
             return;
         }
-        let before = self.counters(&record.acts);
-        let disks_before = self.disk_counters(&record.acts);
+        let before = self.counted(&record.acts);
         let mut later: BTreeMap<u64, Vec<TimedAct>> = BTreeMap::new();
         for timed in record.acts.iter().filter(|timed| timed.after_ms > 0) {
             later.entry(timed.after_ms).or_default().push(*timed);
@@ -483,15 +471,15 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         // What the acts find is counted with it.
         let running = Running {
             step,
-            applied: record.clone(),
-            last: Default::default(),
+            trigger,
+            record: record.clone(),
             done,
             leader,
             behind: false,
             before,
-            disks_before,
             stopped: BTreeSet::new(),
-            effect: FaultEffect::default(),
+            found: FaultEffect::default(),
+            touched: Vec::new(),
             problems: Vec::new(),
         };
         self.running.insert(i, running);
@@ -504,9 +492,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         if plan::is_staged(&record.acts) {
             self.say_what_is_in_force(i, &mut record);
         }
-        let running = self.running.get_mut(&i).expect("it is put there above");
-        running.last = (record.label.clone(), record.nodes.clone(), record.cuts.clone());
-        running.applied = record.clone();
+        self.running.get_mut(&i).expect("it is put there above").record = record.clone();
         (self.record)(record);
     }
 
@@ -514,8 +500,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     async fn shift(&mut self, i: usize, acts: Vec<TimedAct>) {
         let t = (self.clock)();
         // On a machine that is too busy acts pile up, and would keep the next fault from coming.
-        let ends = |running: &Running| running.applied.t.saturating_add(nanos(running.step.hold_ms));
-        let too_late = |running: &Running| t >= ends(running).saturating_add(LATE_MAX.as_nanos() as u64);
+        let too_late = |running: &Running| t >= running.ends().saturating_add(LATE_MAX.as_nanos() as u64);
         if self.running.get(&i).is_none_or(too_late) {
             return;
         }
@@ -530,25 +515,23 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         let outcome = if problems.is_empty() { FaultOutcome::Installed } else { FaultOutcome::Indeterminate };
         let why = (!problems.is_empty()).then(|| told(problems));
         let mut record =
-            FaultRecord { t, took_ms, event: FaultEvent::Shift, outcome, why, ..running.applied.clone() };
+            FaultRecord { t, took_ms, event: FaultEvent::Shift, outcome, why, ..running.record.clone() };
         self.say_what_is_in_force(i, &mut record);
         record.acts = acts;
         if let Some(running) = self.running.get_mut(&i) {
-            running.last = (record.label.clone(), record.nodes.clone(), record.cuts.clone());
+            running.shows(&record);
         }
         (self.record)(record);
     }
 
     /// Puts into the record of a step whose acts come one after the other what is in force of it just now.
     fn say_what_is_in_force(&self, i: usize, record: &mut FaultRecord) {
-        let own = self.claims.iter().filter(|(owner, _)| *owner == i).map(|(_, act)| *act);
         // A node that another fault holds down is not paused.
-        let holds = |act: &Act| match (act.stops(), act.downs()) {
-            (_, Some(node)) => self.nodes.state(node) == NodeState::Down,
-            (Some(node), None) => self.nodes.state(node) == NodeState::Paused,
-            (None, None) => true,
+        let holds = |act: &Act| match (act.node(), act.nature().leaves) {
+            (Some(node), Some(state)) => self.nodes.state(node) == state,
+            _ => true,
         };
-        let now: Vec<TimedAct> = own.filter(holds).map(TimedAct::from).collect();
+        let now: Vec<TimedAct> = self.claims.of(i).filter(holds).map(TimedAct::from).collect();
         record.idle = now.is_empty();
         (record.nodes, record.cuts) = (plan::aimed_at(&now), plan::cuts(&now));
         let shown = if now.is_empty() { &record.acts } else { &now };
@@ -563,122 +546,78 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     async fn apply(&mut self, i: usize, acts: Vec<Act>) -> Vec<String> {
         let mut wanted = Vec::new();
         for act in acts {
-            match act.undo() {
-                Some(_) => {
-                    self.claims.push((i, act));
+            match act.nature().ends {
+                Ends::By(_) => {
+                    self.claims.claim(i, act);
                     wanted.push(act);
                 }
-                None if act.is_final() => wanted.push(act),
-                None => wanted.extend(self.put_right(i, act)),
-            }
-        }
-        wanted.iter().filter_map(|act| act.downs()).for_each(|node| self.note_paused(node));
-        // One after the other on one node, at once on different ones; those on links in one moment.
-        let mut by_node: BTreeMap<Option<NodeId>, Vec<Act>> = BTreeMap::new();
-        for act in wanted {
-            by_node.entry(act.process()).or_default().push(act);
-        }
-        let (processes, links) = (&self.processes, self.links);
-        // A node that another fault holds down has not died of its limits.
-        let down: BTreeSet<NodeId> = self.claims.iter().filter_map(|(_, act)| act.downs()).collect();
-        let down = &down;
-        let done = join_all(by_node.into_iter().map(|(node, acts)| async move {
-            let (mut effect, mut touched, mut problems) = (FaultEffect::default(), Vec::new(), Vec::new());
-            let Some(node) = node else {
-                problems.extend(links.perform(&acts).err());
-                return (effect, touched, problems);
-            };
-            for act in acts {
-                match perform(processes, node, act).await {
-                    Ok((mut found, what)) => {
-                        if down.contains(&node) {
-                            found.nodes_died = 0;
-                        }
-                        effect += found;
-                        touched.extend(what);
-                    }
-                    Err(problem) => problems.push(problem),
+                Ends::Undo => {
+                    self.note_stopped(|claim| claim.fault == i && claim.act.undo() == Some(act));
+                    wanted.extend(self.claims.give_up(i, act));
                 }
-            }
-            (effect, touched, problems)
-        }));
-        let mut all_problems = Vec::new();
-        for (effect, touched, problems) in done.await {
-            all_problems.extend(problems);
-            self.touched.entry(i).or_default().extend(touched);
-            if let Some(running) = self.running.get_mut(&i) {
-                running.effect += effect;
+                Ends::Never => wanted.push(act),
             }
         }
-        all_problems
+        // A node that is about to be taken down has been paused until now, if it is: nothing shows that later.
+        let downed: BTreeSet<NodeId> = wanted.iter().filter_map(|act| act.downs()).collect();
+        self.note_stopped(|claim| claim.act.suspends().is_some_and(|node| downed.contains(&node)));
+        // Those on links in one moment; one after the other on one node, at once on different ones.
+        let changes: Vec<_> = wanted.iter().filter_map(|act| act.link()).collect();
+        let mut problems: Vec<String> = self.links.change(&changes).err().into_iter().collect();
+        let mut by_node: BTreeMap<NodeId, Vec<Act>> = BTreeMap::new();
+        for act in wanted {
+            by_node.entry(act.node().unwrap_or(NodeId::CLIENTS)).or_default().push(act);
+        }
+        by_node.remove(&NodeId::CLIENTS);
+        let (processes, down) = (&self.processes, &self.claims.down());
+        let done = join_all(by_node.into_iter().map(|(node, acts)| async move {
+            let mut all = Vec::new();
+            for act in acts {
+                let done = async { act.verb.apply(&mut processes.hold(node).await).await };
+                let mut done = in_time(act, done).await;
+                if let (Ok(done), true) = (&mut done, down.contains(&node)) {
+                    // A node that another fault holds down has not died of its limits.
+                    done.effect.nodes_died = 0;
+                }
+                all.push(done);
+            }
+            all
+        }));
+        for done in done.await.into_iter().flatten() {
+            match (done, self.running.get_mut(&i)) {
+                (Ok(done), Some(running)) => {
+                    running.found += done.effect;
+                    running.touched.extend(done.touched);
+                }
+                (Ok(_), None) => {}
+                (Err(problem), _) => problems.push(problem),
+            }
+        }
+        problems
     }
 
-    /// A node that is about to be taken down has been paused until now, if it is: nothing shows that later.
-    fn note_paused(&mut self, node: NodeId) {
-        if self.nodes.state(node) != NodeState::Paused {
-            return;
-        }
-        for (owner, _) in self.claims.iter().filter(|(_, act)| *act == Act::Pause(node)) {
-            if let Some(running) = self.running.get_mut(owner) {
+    /// Looks whether the nodes that some claims stop are stopped now, and notes it with their faults.
+    fn note_stopped(&mut self, such: impl Fn(&Claim) -> bool) {
+        for claim in self.claims.iter().filter(such) {
+            let (Some(node), Some(state)) = (claim.act.node(), claim.act.nature().leaves) else { continue };
+            if let Some(running) = self.running.get_mut(&claim.fault)
+                && self.nodes.state(node) == state
+            {
                 running.stopped.insert(node);
             }
         }
     }
 
-    /// What is to be done for an act of step `i` that puts right.
-    fn put_right(&mut self, i: usize, undo: Act) -> Vec<Act> {
-        let mut acts = vec![self.give_up(i, undo)];
-        match acts[0] {
-            // It may have died of its limits.
-            Act::Unlimit(node) if !self.claims.iter().any(|(_, act)| act.downs() == Some(node)) => {
-                acts.push(Act::Start(node));
-            }
-            _ => {}
-        }
-        // A new process knows nothing of what was done to the old one.
-        if let Some(Act::Start(node)) = acts.last().copied() {
-            let marks = self.claims.iter().map(|(_, act)| *act).filter(|act| act.marks() == Some(node));
-            acts.extend(marks);
-        }
-        acts
-    }
-
-    /// Gives up the claims of step `i` that `undo` puts right. What is then to be done: `undo`, or, if another step still
-    /// claims that effect, its act again.
-    fn give_up(&mut self, i: usize, undo: Act) -> Act {
-        for (owner, act) in self.claims.iter().filter(|(owner, act)| *owner == i && act.undo() == Some(undo))
-        {
-            if let (Some(node), Some(running)) = (act.stops(), self.running.get_mut(owner)) {
-                let stopped = match act {
-                    Act::Pause(_) => self.nodes.state(node) == NodeState::Paused,
-                    _ => self.nodes.state(node) == NodeState::Down,
-                };
-                if stopped {
-                    running.stopped.insert(node);
-                }
-            }
-        }
-        self.claims.retain(|(owner, act)| !(*owner == i && act.undo() == Some(undo)));
-        let other = self.claims.iter().rev().find(|(_, act)| act.undo() == Some(undo));
-        other.map_or(undo, |(_, act)| *act)
-    }
-
     /// Undoes what is left of a step, and records what it did.
     async fn end(&mut self, i: usize) {
-        self.timeline.retain(|_, event| event.step() != i);
-        let mut undos: Vec<Act> = Vec::new();
-        for (owner, act) in &self.claims {
-            if let Some(undo) = act.undo().filter(|undo| *owner == i && !undos.contains(undo)) {
-                undos.push(undo);
-            }
-        }
         // What it would still have done is no longer to be done.
-        self.timeline.retain(|_, event| event.step() != i);
+        self.timeline.drop_step(i);
+        let undos = self.claims.undos_of(i);
         let began = (self.clock)();
         let problems = self.apply(i, undos).await;
         let Some(running) = self.running.remove(&i) else { return };
-        let counted = self.counters(&running.applied.acts) - running.before;
-        let disks = self.disk_counters(&running.applied.acts) - running.disks_before;
+        let now = self.counted(&running.record.acts);
+        let (counted, disks) = (now.0 - running.before.0, now.1 - running.before.1);
         let effect = FaultEffect {
             bytes_withheld: counted.bytes_withheld,
             connections_withheld: counted.connections_withheld,
@@ -691,11 +630,11 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             bytes_lost: disks.bytes_lost,
             entries_lost: disks.entries_lost,
             files_damaged: disks.files_damaged,
-            ..running.effect
+            ..running.found
         };
-        let mut record = running.applied;
+        let mut record = running.record;
         record.acts = running.done;
-        record.touched = self.touched.remove(&i).unwrap_or_default();
+        record.touched = running.touched;
         let all_problems: Vec<String> =
             running.problems.into_iter().chain(problems.iter().cloned()).collect();
         if !all_problems.is_empty() {
@@ -704,37 +643,31 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         }
         self.unhealed.extend(problems);
         record.event = FaultEvent::Heal;
-        (record.label, record.nodes, record.cuts) = running.last;
         record.idle = false;
         record.effect = Some(effect);
         record.effective = Some(effect.shows(&record.acts));
         record.t = (self.clock)();
         record.took_ms = self.ms_since(began);
         (self.record)(record);
-        self.wake_trigger_of(i);
+        self.wake(running.trigger);
     }
 
-    /// What the disks that some acts are done to have counted.
-    fn disk_counters(&self, acts: &[TimedAct]) -> DiskCounters {
-        let mut sum = DiskCounters::default();
-        for node in acts.iter().filter_map(|timed| timed.act.disk()).collect::<BTreeSet<_>>() {
-            sum += self.nodes.disk_counters(node);
-        }
-        sum
-    }
-
-    /// What the links that some acts cut or degrade have counted, and the connections that were refused to the nodes that
-    /// they stop.
-    fn counters(&self, acts: &[TimedAct]) -> LinkCounters {
+    /// What the links and the disks that some acts are done to have counted, and the connections that were refused to the
+    /// nodes that they stop.
+    fn counted(&self, acts: &[TimedAct]) -> (LinkCounters, DiskCounters) {
         let bad: BTreeSet<_> = plan::grudge(acts).cuts().chain(plan::degraded(acts).cuts()).collect();
-        let mut sum = self.links.sum(&bad);
+        let mut links = self.links.sum(&bad);
         let stopped: BTreeSet<NodeId> = acts.iter().filter_map(|timed| timed.act.stops()).collect();
         let peers = (0..self.links.nodes()).map(NodeId);
         let to_stopped = peers.flat_map(|from| stopped.iter().map(move |&to| (from, to)));
         let others: BTreeSet<_> = to_stopped.filter(|link| link.0 != link.1 && !bad.contains(link)).collect();
         if !others.is_empty() {
-            sum.connections_refused += self.links.sum(&others).connections_refused;
+            links.connections_refused += self.links.sum(&others).connections_refused;
         }
-        sum
+        let mut disks = DiskCounters::default();
+        for node in acts.iter().filter_map(|timed| timed.act.disk()).collect::<BTreeSet<_>>() {
+            disks += self.nodes.disk_counters(node);
+        }
+        (links, disks)
     }
 }

@@ -9,7 +9,7 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Act, CutMode, NodeId, TimedAct};
+use crate::{CutMode, NodeId, TimedAct};
 
 /// One line of `faults.jsonl`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,13 +178,8 @@ impl FaultEffect {
     /// Whether it shows that a fault of these acts did what it is for. What only serves another act is no sign of that: a node is
     /// killed in order to damage its files, and connections are reset so that a node without descriptors has to open some.
     pub fn shows(&self, acts: &[TimedAct]) -> bool {
-        if acts.iter().any(|timed| matches!(timed.act, Act::Damage(..))) {
-            return self.files_damaged > 0;
-        }
-        if acts.iter().any(|timed| matches!(timed.act, Act::Limit(..))) {
-            return self.connections_unaccepted + self.nodes_died > 0;
-        }
-        self.any()
+        let proof = acts.iter().find_map(|timed| timed.act.nature().proof);
+        proof.map_or_else(|| self.any(), |proof| proof(self))
     }
 
     /// Whether it did anything to the cluster.

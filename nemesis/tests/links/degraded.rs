@@ -2,16 +2,13 @@
 //! restored cannot have been on time.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tribunal_nemesis::{Act, CutMode, Quality, TimedAct};
+use tribunal_nemesis::{CutMode, Quality, TimedAct};
 
 use crate::pair::*;
 
 fn quality(text: &str) -> Quality {
     let act: TimedAct = format!("degrade n1>n2 {text}").parse().expect("properties");
-    match act.act {
-        Act::Degrade(_, _, quality) => quality,
-        other => panic!("{other} is no quality"),
-    }
+    act.act.degrades().expect("a quality").1
 }
 
 impl Pair {
