@@ -1,11 +1,12 @@
-//! The same partitions by proxies and by the kernel's packet filter, side by side.
+//! Compares partitions made by proxies with partitions made by the kernel's packet filter.
 //!
 //! ```text
 //! cargo build --release && cargo run --release --example proxy_and_iptables -- [--system NAME] [--seeds N] [--time-limit TIME] [--store DIR] [ARGS]
 //! ```
 //!
-//! Runs `tribunal run register --nemesis partition` with the same seeds, and so the same plans, in every mode of `--net`,
-//! and prints a table. Further arguments go to every run. What the columns mean is told in docs/proxy-and-iptables.md.
+//! Runs `tribunal run register --nemesis partition` with the same seeds, and thus the same plans, in every
+//! mode of `--net`, and prints a table. Further arguments are passed to every run. docs/proxy-and-iptables.md
+//! explains the columns.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -35,20 +36,20 @@ struct Args {
 
 const MODES: [&str; 3] = ["proxy", "transparent", "netns"];
 
-/// Availability is looked at in slices of this length.
+/// Length of the slices of time for which availability is computed.
 const SLICE: Nanos = 100_000_000;
 
-/// What is read off one run.
+/// Measurements of one run.
 struct Row {
     verdict: String,
     ok: usize,
     cuts: usize,
     bit: usize,
-    /// Of all slices that lie within a partition, the share in which some operation succeeded, and the mean share of
-    /// nodes at which one did.
+    /// Share of slices within partitions in which some operation succeeded, and mean share of nodes on which
+    /// one succeeded.
     available: f64,
     available_nodes: f64,
-    /// For each heal: until an operation invoked after it had succeeded at every node.
+    /// For each heal: time until an operation invoked after it had succeeded on every node.
     recoveries: Vec<Nanos>,
 }
 
@@ -75,7 +76,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// One run, and what is read off it.
+/// Runs one trial and measures it.
 fn run(args: &Args, store: &Path, mode: &str, seed: u64) -> Result<Row> {
     // target/release/examples/proxy_and_iptables
     let own = std::env::current_exe()?;
@@ -115,7 +116,8 @@ fn run_directory(store: &Path) -> Result<PathBuf> {
     runs.next().context("the run left no directory")
 }
 
-/// The share of slices of partitions in which some operation succeeded, and the mean share of nodes at which one did.
+/// Share of slices within partitions in which some operation succeeded, and mean share of nodes on which one
+/// succeeded.
 fn availability(ops: &[Op], faults: &[&Fault], nodes: usize) -> (f64, f64) {
     let (mut slices, mut some, mut at_nodes) = (0, 0, 0);
     for fault in faults {
@@ -137,8 +139,8 @@ fn availability(ops: &[Op], faults: &[&Fault], nodes: usize) -> (f64, f64) {
     (share(some, slices), share(at_nodes, slices * nodes))
 }
 
-/// How long after a heal until an operation that was invoked after it had succeeded at every node; `None` if that was not
-/// seen.
+/// Time from a heal until an operation invoked after it had succeeded on every node; `None` if that did not
+/// happen.
 fn recovery(ops: &[Op], healed: Nanos, nodes: &[&str]) -> Option<Nanos> {
     let first_at = |node: &&str| {
         let after =
@@ -149,7 +151,7 @@ fn recovery(ops: &[Op], healed: Nanos, nodes: &[&str]) -> Option<Nanos> {
     firsts?.into_iter().max().map(|last| last - healed)
 }
 
-/// The columns of some runs: sums, means, and the median and worst of all recoveries.
+/// One line of the table: sums, means, and the median and maximum of all recovery times.
 fn line(rows: &[&Row]) -> String {
     let count = rows.len();
     let mean = |of: fn(&Row) -> f64| rows.iter().map(|row| of(row)).sum::<f64>() / count as f64 * 100.0;

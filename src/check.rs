@@ -1,10 +1,11 @@
-//! `tribunal check`: judges histories that exist, many at once in parallel. It only reads, unless `--report` names a
-//! directory to put the reports of one history into.
+//! `tribunal check`: checks existing histories, several in parallel. It only reads, unless `--report` names a
+//! directory for the reports of one history.
 //!
-//! Standard output has the verdicts, in the order of the arguments and nothing else; what is to be said besides goes to
-//! standard error. A run directory is judged as the run itself was: by the model that it names, with its faults and with how it
-//! ended, so that a check never says more than the run has shown. Evidence that is not whole is an error that names file and
-//! line, never a verdict; a violation that the run proved while it was whole stands, and is what the check exits with.
+//! Standard output contains the verdicts only, in the order of the arguments. Everything else goes to
+//! standard error. A run directory is checked as the run itself was: with the model that it names, its faults
+//! and its ending, so the check never claims more than the run showed. Incomplete evidence is an error that
+//! names file and line, never a verdict. A violation that the run proved while its evidence was complete
+//! still stands, and determines the exit code.
 
 mod again;
 mod keep;
@@ -94,7 +95,7 @@ fn model_parser() -> impl TypedValueParser<Value = ModelKind> {
     PossibleValuesParser::new(ModelKind::ALL.map(ModelKind::name)).try_map(|name| name.parse::<ModelKind>())
 }
 
-/// What came of one path.
+/// Result for one path.
 #[derive(Serialize)]
 struct Judged {
     file: String,
@@ -103,15 +104,15 @@ struct Judged {
     judgement: Judgement,
     #[serde(skip)]
     notes: Vec<String>,
-    /// Where its operations stand, where that is known.
+    /// Source positions of the operations, if known.
     #[serde(skip)]
     source: Option<Source>,
-    /// Why it was not checked, where the judgement is one that stood before.
+    /// Why the history was not checked, if the judgement is an earlier one.
     #[serde(skip)]
     unchecked: Option<String>,
 }
 
-/// `tribunal check`: prints a verdict for every path and exits with the worst.
+/// `tribunal check`: prints a verdict for every path; the exit code is the worst one.
 pub(crate) fn run(args: &Args) -> ExitCode {
     if let Some(dir) = &args.report
         && let Err(error) = keep::prepare(dir, &args.paths, args.merge)
@@ -130,7 +131,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let mut suites = Vec::new();
     let available = || thread::available_parallelism().map_or(1, NonZero::get);
     let threads = args.threads.map_or_else(available, usize::from);
-    // Each is a history.
+    // Each job is one history.
     let jobs: Vec<&[PathBuf]> =
         if args.merge { vec![&args.paths[..]] } else { args.paths.chunks(1).collect() };
     let workers = threads.min(jobs.len());
@@ -156,7 +157,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             });
         }
         drop(done);
-        // They arrive as they are decided and leave in the order of the arguments.
+        // Results arrive as they are decided, and are printed in the order of the arguments.
         let mut early = BTreeMap::new();
         let mut due = 0;
         for (at, judged) in arrivals {
@@ -191,19 +192,20 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     ExitCode::from(tally.exit_code())
 }
 
-/// Set by the first signal to end: checks give up, and say how far they came.
+/// Set by the first interrupt: checks give up, and report how far they got.
 static GIVE_UP: AtomicBool = AtomicBool::new(false);
 
 fn gives_up() -> bool {
     GIVE_UP.load(Ordering::Relaxed)
 }
 
-/// The words of the command line, without the name of the program; what is no text as near to it as can be.
+/// The arguments of the command line, without the program's name; not valid UTF-8 is converted lossily.
 fn typed() -> Vec<String> {
     std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
-/// The first signal to end lets the check give up, say what it has found and exit in order. The second ends the program.
+/// On the first interrupt, the check gives up, prints what it has found and exits. The second one ends the
+/// program.
 fn give_up_when_told() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut interrupts = {
@@ -220,7 +222,7 @@ fn give_up_when_told() -> Result<()> {
     Ok(())
 }
 
-/// The context of an error that is a mistake of ours, and none of the history.
+/// Error context: the error is a bug in Tribunal, not in the history.
 #[derive(Debug)]
 struct Broken;
 
@@ -234,7 +236,7 @@ fn write_junit(path: &Path, suites: &[Suite]) -> Result<()> {
     write(path, &render_suites(suites)).with_context(|| format!("--junit: cannot write {}", path.display()))
 }
 
-/// What CI is told of one history.
+/// The JUnit suite of one history.
 fn suite(path: &Path, judged: &Result<Judged>) -> Suite {
     match judged {
         Ok(Judged { file, timed, judgement, source, .. }) => {
@@ -244,7 +246,7 @@ fn suite(path: &Path, judged: &Result<Judged>) -> Suite {
     }
 }
 
-/// Where the operations of a history were read from.
+/// The files that the operations of a history were read from.
 struct Source {
     files: Vec<PathBuf>,
     places: Vec<OpPlace>,
@@ -257,7 +259,7 @@ impl Source {
         Some(format!("{}:{}:{}", self.files.get(place.file)?.display(), place.line, place.column))
     }
 
-    /// The lines of an operation: `lines 3–4`, with the name of the file where there are several.
+    /// The lines of an operation: `lines 3–4`, with the file name if there are several files.
     fn lines(&self, op: &Op, id: OpId) -> Option<String> {
         let place = self.places.get(id)?;
         let lines = match place.end {
@@ -271,7 +273,7 @@ impl Source {
     }
 }
 
-/// Reads and judges a run directory, or one history in one file or several.
+/// Reads and judges a run directory, or one history in one or more files.
 fn judge(paths: &[PathBuf], args: &Args, threads: usize) -> Result<Judged> {
     match paths {
         [path] if path.is_dir() && !jepsen_store::is_one(path) => again::judge(path, args, threads),
@@ -279,7 +281,7 @@ fn judge(paths: &[PathBuf], args: &Args, threads: usize) -> Result<Judged> {
     }
 }
 
-/// Reads one history. Returns the files that it was in, too.
+/// Reads one history. Also returns the files that it was read from.
 fn read(paths: &[PathBuf], args: &Args) -> Result<(Reading, Vec<PathBuf>)> {
     match paths {
         [path] if path.is_dir() => jepsen_store::read(path, &args.input),
@@ -287,7 +289,7 @@ fn read(paths: &[PathBuf], args: &Args) -> Result<(Reading, Vec<PathBuf>)> {
         _ => {
             let options = args.input.options()?;
             let read = |(at, path): (usize, &PathBuf)| {
-                // Whoever writes a file of its own need not say who it is.
+                // In a file per process, lines need not name the process.
                 args.input.read_with(path, &formats::Options { process: Some(at as u64), ..options.clone() })
             };
             let readings = paths.iter().enumerate().map(read).collect::<Result<Vec<Reading>>>()?;
@@ -298,7 +300,7 @@ fn read(paths: &[PathBuf], args: &Args) -> Result<(Reading, Vec<PathBuf>)> {
     }
 }
 
-/// Checks a history of that name; of its keys `first` comes first.
+/// Checks a history; checks the key `first` first, if given.
 fn check(
     name: &str,
     history: &History,
@@ -308,7 +310,7 @@ fn check(
     args: &Args,
     threads: usize,
 ) -> Result<(Verdict, CheckCost)> {
-    // What is kept has to carry its certificates.
+    // Reports must contain certificates.
     let certify = args.certify || args.report.is_some();
     let how = Options { threads, certify, all_parts: args.all_parts, first, ..Options::default() };
     let check = |options: &Options<'_>| check_from(history, initial, options);
@@ -325,7 +327,7 @@ fn check(
     })
 }
 
-/// Judges a history that somebody recorded.
+/// Judges a history that was not recorded by Tribunal.
 fn judge_history(paths: &[PathBuf], args: &Args, threads: usize) -> Result<Judged> {
     let path = &*paths[0];
     let mut name = if is_standard(path) { "<stdin>".into() } else { path.display().to_string() };
@@ -368,7 +370,7 @@ fn judge_history(paths: &[PathBuf], args: &Args, threads: usize) -> Result<Judge
     Ok(Judged { file: name, timed, judgement, notes, source: Some(source), unchecked: None })
 }
 
-/// What the objects hold before the first operation.
+/// The initial values of the objects.
 fn initial(model: ModelKind, values: &[String]) -> Result<Initial> {
     let value = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::str(text));
     values.iter().try_fold(Initial::new(model), |initial, text| {
@@ -380,7 +382,7 @@ fn initial(model: ModelKind, values: &[String]) -> Result<Initial> {
     })
 }
 
-/// Prints one verdict, or why there is none. Nobody may be there to read it: that changes no verdict.
+/// Prints one verdict, or the error instead. A failure to print does not change the verdict.
 fn print(judged: Result<Judged>, style: OutputFormat) {
     let judged = match judged {
         Ok(judged) => judged,
@@ -400,7 +402,7 @@ fn print(judged: Result<Judged>, style: OutputFormat) {
     }
 }
 
-/// How many histories came to what.
+/// Number of histories per result.
 #[derive(Default)]
 struct Tally {
     linearizable: usize,
@@ -409,7 +411,7 @@ struct Tally {
     unknown: usize,
     failures: usize,
     errors: usize,
-    /// How many runs among the unknown ones were interrupted.
+    /// Number of interrupted runs among the unknown ones.
     interrupted: usize,
     broke: usize,
 }
@@ -431,7 +433,7 @@ impl Tally {
             usize::from(judgement.is_ok_and(|judgement| judgement.exit_code == exit::INTERRUPTED));
     }
 
-    /// A violation wins over everything, then an error, a run whose harness failed, an interrupted run, and a doubt.
+    /// The worst result: violation, then crash of the checker, input error, harness failure, interrupted, unknown.
     fn exit_code(&self) -> u8 {
         match self {
             Tally { violations: 1.., .. } => 1,

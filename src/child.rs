@@ -1,7 +1,8 @@
-//! A trial in a process of its own, where one that breaks must not take others with it.
+//! A trial in a child process, so that a crash does not affect other trials.
 //!
-//! It is a `tribunal run`, the very command that a user types. It is out of reach of the terminal's Ctrl-C, which reaches it once,
-//! through us; and it ends in order when we are killed.
+//! The child runs `tribunal run` with the same arguments that a user would type. The terminal's Ctrl-C does
+//! not reach it directly: the parent forwards it once. If the parent is killed, the child ends its run in
+//! order.
 
 use std::ffi::OsString;
 use std::io;
@@ -13,10 +14,11 @@ use nix::unistd::{Pid, getpid, getppid};
 use tokio::process::{Child, Command};
 use tribunal::{TrialSpec, own};
 
-/// The command that holds a trial, shown as these flags say. It has to be started on a thread that lives as long as we do.
+/// The command that runs a trial; `shown` are the flags for its output. The thread that starts it must live
+/// until the parent ends (PDEATHSIG follows the thread).
 ///
 /// # Errors
-/// When this program cannot be found.
+/// When the program's executable cannot be found.
 pub(crate) fn command(spec: &TrialSpec, shown: impl IntoIterator<Item = OsString>) -> Result<Command> {
     let mut command = Command::from(own::command(spec.words().into_iter().chain(shown))?);
     command.process_group(0).kill_on_drop(true);
@@ -31,12 +33,12 @@ pub(crate) fn command(spec: &TrialSpec, shown: impl IntoIterator<Item = OsString
     Ok(command)
 }
 
-/// Sends a signal to a child. It may have ended by itself.
+/// Sends a signal to a child, which may have exited already.
 pub(crate) fn tell(pid: Option<Pid>, signal: Signal) {
     let _ = pid.map(|pid| kill(pid, signal));
 }
 
-/// The number of a child that has not been waited for.
+/// The pid of a child that has not been waited for.
 pub(crate) fn pid(child: &Child) -> Option<Pid> {
     child.id().map(|pid| Pid::from_raw(pid.cast_signed()))
 }

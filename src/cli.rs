@@ -1,4 +1,4 @@
-//! The command line: types and their help, and the translation to what they mean.
+//! The command line: its types, their help, and their translation into a spec.
 
 mod limits;
 #[cfg(feature = "trial")]
@@ -17,7 +17,7 @@ pub(crate) use self::spec::Run;
 #[cfg(feature = "trial")]
 pub(crate) use self::trial::{ProgressMode, RunArgs, ShowArgs};
 
-/// What every verb exits with.
+/// Exit codes of every command.
 const EXIT_CODES: &str = "\
 Exit codes:
   0    linearizable (or convergent), and every requested fault was covered

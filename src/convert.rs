@@ -1,4 +1,4 @@
-//! `tribunal convert`: the same history in another format.
+//! `tribunal convert`: writes a history in another format.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     to: Option<Format>,
 }
 
-/// `tribunal convert`: reads all before it writes anything, so the two may be the same file.
+/// `tribunal convert`: reads everything before it writes, so that input and output may be the same file.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let (reading, format, out) = match prepare(args) {
         Ok(prepared) => prepared,
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// Everything that can be wrong with the arguments; the file to write to, if it is not standard output.
+/// Does everything that can fail because of the arguments. The output is `None` for standard output.
 fn prepare(args: &Args) -> Result<(Reading, Format, Option<Output>)> {
     let format = args.to.or_else(|| by_ending(&args.target));
     let format = format.ok_or_else(|| {
@@ -65,7 +65,7 @@ fn prepare(args: &Args) -> Result<(Reading, Format, Option<Output>)> {
     }
     let has_room = !matches!(format, Format::Jsonl | Format::Finished);
     if !has_room {
-        // Gaps, such as those that a nemesis leaves, would read as lost lines.
+        // Gaps in the indices, such as those of nemesis events, would look like lost lines.
         formats::renumber(&mut reading.history);
         if let n @ 1.. = reading.nemesis.len() {
             exit::complain(&format!(

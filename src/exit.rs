@@ -1,4 +1,4 @@
-//! How the program leaves: its exit codes, in one place (`tribunal --help` lists them), and its last words.
+//! Exit codes, all in one place (`tribunal --help` lists them), and output to the terminal.
 
 pub(crate) mod github;
 
@@ -14,53 +14,54 @@ use serde::Serialize;
 use tribunal_reports::judgement::RunOutcome;
 use tribunal_reports::wording;
 
-/// Bad arguments or malformed input.
+/// Invalid arguments or malformed input.
 pub(crate) const USAGE: u8 = 64;
 
-/// The trial itself broke.
+/// Harness failure.
 pub(crate) const HARNESS: u8 = 3;
 
-/// Cut short by the user.
+/// Interrupted by the user.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// Whether a terminal can show nothing but ASCII (`--ascii`). Files are UTF-8 in any case.
+/// Whether to print ASCII only (`--ascii`). Files are UTF-8 in any case.
 pub(crate) static ASCII: AtomicBool = AtomicBool::new(false);
 
-/// A text for people as it can be shown. Whatever is in it, it acts on nothing: control characters are pictures of
-/// themselves, and no line is a command to the runner of GitHub Actions.
+/// A text made safe to print. Control characters are replaced by visible symbols, and no line is a command to
+/// the runner of GitHub Actions.
 pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     let text = wording::harmless(text);
     let text = if github::listens() { github::no_commands(&text).into() } else { text };
     if ASCII.load(Ordering::Relaxed) { wording::ascii(&text).into() } else { text }
 }
 
-/// What the user did wrong.
+/// Reports an error of the user.
 pub(crate) fn usage(error: anyhow::Error) -> ExitCode {
     complain_in_lines(&format!("error: {error:#}"));
     ExitCode::from(USAGE)
 }
 
-/// What went wrong on our side, or on this machine.
+/// Reports a failure of Tribunal or of this machine.
 pub(crate) fn harness(error: anyhow::Error) -> ExitCode {
     complain_in_lines(&format!("harness failure: {error:#}"));
     ExitCode::from(HARNESS)
 }
 
-/// One line to standard error: a line break in it is shown, not made. A reader that has gone away, or a device
-/// that is full, changes nothing: unlike `eprintln!`, this never panics.
+/// Prints one line to standard error; line breaks in it are made visible. Unlike `eprintln!`, this never
+/// panics: a closed pipe or a full device is ignored.
 pub(crate) fn complain(line: &str) {
     complain_in_lines(&wording::one_line(line));
 }
 
-/// One line or several to standard error. Those after the first are indented: none can pass for a message of its own.
+/// Prints one or more lines to standard error. Lines after the first are indented, so that none looks like a
+/// separate message.
 pub(crate) fn complain_in_lines(text: &str) {
     let text = shown(text.trim_end()).replace('\n', "\n  ") + "\n";
-    let _ = std::io::stderr().write_all(text.as_bytes()); // as said above
+    let _ = std::io::stderr().write_all(text.as_bytes()); // errors are ignored, as in `complain`
 }
 
 #[cfg(feature = "trial")]
-/// An outcome to standard output, its first line in the colour of the outcome where colours are wanted: on a terminal,
-/// unless `NO_COLOR` is set, or anywhere with `CLICOLOR_FORCE`. The words say the same.
+/// Prints an outcome to standard output. The first line is coloured on a terminal unless `NO_COLOR` is set,
+/// and anywhere with `CLICOLOR_FORCE`. The colour carries no extra information.
 pub(crate) fn say_outcome(text: &str, outcome: RunOutcome) {
     let colour = match outcome {
         RunOutcome::Linearizable | RunOutcome::Convergent => AnsiColor::Green,
@@ -76,24 +77,24 @@ pub(crate) fn say_outcome(text: &str, outcome: RunOutcome) {
     said(&text, written);
 }
 
-/// A text for people to standard output.
+/// Prints a text for people to standard output.
 pub(crate) fn say(text: &str) {
     print(&shown(text));
 }
 
-/// The same as [`say`] on standard error, where standard output is for machines.
+/// Like [`say`], but to standard error, when standard output is machine-readable.
 pub(crate) fn say_aside(text: &str) {
-    let _ = std::io::stderr().write_all(shown(text).as_bytes()); // as said of complaints
+    let _ = std::io::stderr().write_all(shown(text).as_bytes()); // errors are ignored, as in `complain`
 }
 
-/// For machines to standard output, as it is.
+/// Prints machine-readable text to standard output, unchanged.
 pub(crate) fn print(text: &str) {
     let mut out = io::stdout();
     said(text, out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
-/// What became of writing a text to standard output; it changes no exit code. A reader that has gone away (a closed pipe)
-/// wants no more. A device that is full keeps nothing: the text goes to standard error instead.
+/// Handles the result of writing to standard output; the exit code never changes. A closed pipe is ignored.
+/// If the device is full, the text goes to standard error instead.
 fn said(text: &str, written: io::Result<()>) {
     if let Err(error) = written
         && error.kind() != io::ErrorKind::BrokenPipe
@@ -104,18 +105,18 @@ fn said(text: &str, written: io::Result<()>) {
 }
 
 #[cfg(feature = "trial")]
-/// For machines to standard error, as it is.
+/// Prints machine-readable text to standard error, unchanged.
 pub(crate) fn print_error(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes()); // as above
+    let _ = std::io::stderr().write_all(text.as_bytes()); // errors are ignored, as in `complain`
 }
 
-/// A line of JSON. What could act on a terminal or on GitHub's runner is written as its code: to a program that reads JSON
-/// it is the same.
+/// One line of JSON. Characters that could affect a terminal or GitHub's runner are written as `\u` escapes,
+/// which JSON parsers read as the same text.
 pub(crate) fn json_line(what: &impl Serialize) -> String {
     plain_json(&serde_json::to_string(what).expect("what is printed has no maps with odd keys")) + "\n"
 }
 
-/// The same JSON without characters that are not seen, and without `##[`: those occur in its texts only.
+/// The same JSON with invisible characters and `##[` escaped; both occur in strings only.
 fn plain_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {

@@ -1,6 +1,6 @@
-//! What GitHub's runners show of a run: its report in the summary of the step, and one annotation.
+//! Output for GitHub Actions: the report in the summary of the step, and one annotation.
 //!
-//! They ask for it by environment variables, `GITHUB_STEP_SUMMARY` with a file to append to and `GITHUB_ACTIONS`
+//! The runner sets the environment variables `GITHUB_STEP_SUMMARY` (a file to append to) and `GITHUB_ACTIONS`
 //! ("Workflow commands for GitHub Actions").
 
 use std::env;
@@ -13,10 +13,10 @@ use tribunal_reports::markdown;
 
 use crate::exit::{self, github};
 
-/// Tells GitHub what came of a run, where it listens: it reads both standard output and standard error. That changes no exit
-/// code.
+/// Reports the outcome of a run to GitHub, which reads both standard output and standard error. The exit code
+/// does not change.
 pub(crate) struct GitHub {
-    /// Standard output is for the verdict alone.
+    /// Standard output contains the verdict only.
     pub(crate) json: bool,
 }
 
@@ -40,7 +40,7 @@ fn announce(run: &RunDir, json: bool) {
         }
     }
     if github::listens() {
-        // The one line that is meant as a command.
+        // The only line that is meant to be a command.
         let command = format!("{}\n", markdown::annotation(run));
         if json { exit::print_error(&command) } else { exit::print(&command) }
     }

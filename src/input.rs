@@ -1,4 +1,4 @@
-//! Histories from files and from standard input, as the flags say.
+//! Reads histories from files and standard input, as the flags say.
 
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
@@ -49,12 +49,12 @@ enum FailedCasArg {
     Ignore,
 }
 
-/// A format by its name.
+/// Parses a format name.
 pub(crate) fn format_parser() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>())
 }
 
-/// Whether a path stands for standard input or output.
+/// Whether a path means standard input or output.
 pub(crate) fn is_standard(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
@@ -63,15 +63,15 @@ impl InputArgs {
     /// Reads the history at `path`, or standard input for `-`.
     ///
     /// # Errors
-    /// When it cannot be opened, or is malformed: with file, line, column and what was expected.
+    /// When it cannot be opened, or is malformed: file, line, column and what was expected.
     pub(crate) fn read(&self, path: &Path) -> Result<Reading> {
         self.read_with(path, &self.options()?)
     }
 
-    /// What the flags say about how to read.
+    /// The options given by the flags.
     ///
     /// # Errors
-    /// When `--map` names nothing that there is.
+    /// When `--map` contains an unknown name.
     pub(crate) fn options(&self) -> Result<Options> {
         let mut names = Names::default();
         for map in &self.map {
@@ -81,7 +81,7 @@ impl InputArgs {
         Ok(Options { independent, failed_cas, names, time_unit, process: None })
     }
 
-    /// Reads the history at `path` in a way that the flags do not say all of.
+    /// Reads the history at `path` with more options than the flags have.
     ///
     /// # Errors
     /// As [`InputArgs::read`].
@@ -114,7 +114,7 @@ impl InputArgs {
     /// Applies the flags to the history of a run directory, whose format is known.
     ///
     /// # Errors
-    /// When a flag does not fit it.
+    /// When a flag does not fit the history.
     pub(crate) fn apply(&self, dir: &Path, history: &mut History) -> Result<()> {
         let dir = dir.display();
         let format = self.from.unwrap_or(Format::Jsonl);

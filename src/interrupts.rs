@@ -1,21 +1,22 @@
-//! What tells the program to end: Ctrl-C, SIGTERM, and SIGHUP when its terminal goes away. All three mean the same.
+//! Signals that end the program: Ctrl-C, SIGTERM, and SIGHUP when its terminal closes. All three mean the
+//! same.
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The three signals. Each that comes while this exists is told once, and does nothing else.
+/// Receives the three signals. While it exists, they have no other effect.
 pub(crate) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
-    /// `None` where the program was started to outlive its terminal.
+    /// `None` if the program was started to survive its terminal.
     hangup: Option<Signal>,
 }
 
 impl Interrupts {
-    /// Listens from now on.
+    /// Starts to listen.
     ///
     /// # Errors
-    /// When the system does not let it.
+    /// When the system refuses.
     pub(crate) fn listen() -> Result<Self> {
         let hangup = (!ignores_hangups()).then(|| signal(SignalKind::hangup())).transpose();
         Ok(Interrupts {
@@ -25,7 +26,7 @@ impl Interrupts {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) {
         let hung_up = async {
             match &mut self.hangup {
@@ -37,7 +38,7 @@ impl Interrupts {
     }
 }
 
-/// Whether SIGHUP was ignored when the program started, as `nohup` has it.
+/// Whether SIGHUP was ignored when the program started, as `nohup` does.
 pub(crate) fn ignores_hangups() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignored(&status, nix::libc::SIGHUP as u32)

@@ -1,9 +1,10 @@
-//! A directory of Jepsen's store: `store/<test>/<time>/`, with the history of a test and what its checkers came to.
+//! A directory of Jepsen's store: `store/<test>/<time>/`, with the history of a test and the results of its
+//! checkers.
 //!
 //! ```text
-//! history.edn  history.txt  jepsen.log      the history; the first of these that is there is read
-//! results.edn                               what Jepsen says of it: compared with our verdict
-//! independent/<key>/history.edn             that of each key, if values are [key value] pairs
+//! history.edn  history.txt  jepsen.log      the history; the first of these that exists is read
+//! results.edn                               Jepsen's own results, which are compared with our verdict
+//! independent/<key>/history.edn             the history of each key, if values are [key value] pairs
 //! ```
 
 use std::fs;
@@ -17,7 +18,7 @@ use tribunal_reports::judgement::RunOutcome;
 
 use crate::input::InputArgs;
 
-/// The files that hold the history, the best first: only EDN has times.
+/// The files that may contain the history, best first: only EDN has times.
 const HISTORIES: [&str; 7] = [
     "history.edn",
     "history.edn.gz",
@@ -28,10 +29,10 @@ const HISTORIES: [&str; 7] = [
     "jepsen.log.gz",
 ];
 
-/// The most keys of a test that are read.
+/// Maximum number of keys of a test.
 const KEYS_MAX: usize = 100_000;
 
-/// Whether a directory is one of these, and not one of a run of ours.
+/// Whether a directory is one of Jepsen's, not a run directory of Tribunal.
 pub(crate) fn is_one(dir: &Path) -> bool {
     dir.is_dir()
         && !dir.join("run.json").is_file()
@@ -42,15 +43,15 @@ fn history(dir: &Path) -> Option<PathBuf> {
     HISTORIES.iter().map(|name| dir.join(name)).find(|path| path.is_file())
 }
 
-/// Reads its history. Returns the files that it was in, too.
+/// Reads the history. Also returns the files that it was read from.
 ///
 /// # Errors
-/// As [`InputArgs::read`], and when there is none.
+/// As [`InputArgs::read`]; also when there is no history.
 pub(crate) fn read(dir: &Path, input: &InputArgs) -> Result<(Reading, Vec<PathBuf>)> {
     let options = input.options()?;
     let keys = dir.join("independent");
     if let Some(path) = history(dir) {
-        // Jepsen makes this directory for tests whose values are pairs, and for no others.
+        // Jepsen creates this directory only for tests whose values are pairs.
         let options = Options { independent: options.independent || keys.is_dir(), ..options };
         let mut reading = input.read_with(&path, &options)?;
         reading.notes.insert(0, format!("this is a Jepsen store: read {}", path.display()));
@@ -86,7 +87,7 @@ pub(crate) fn read(dir: &Path, input: &InputArgs) -> Result<(Reading, Vec<PathBu
     Ok((reading, paths))
 }
 
-/// What Jepsen says of it, beside our verdict; `None` where it says nothing.
+/// Jepsen's result compared with our verdict; `None` if there is no result.
 pub(crate) fn compared(dir: &Path, ours: RunOutcome) -> Option<String> {
     let path = dir.join("results.edn");
     let bytes = match files::read(&path) {

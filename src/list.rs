@@ -1,4 +1,4 @@
-//! `tribunal list`: what there is, one line each.
+//! `tribunal list`: lists runs, workloads, systems, faults or models, one per line.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,12 +46,12 @@ enum What {
     Models,
 }
 
-/// Something with a name, and what it is.
+/// A named entry with its description.
 #[derive(Serialize)]
 struct Named {
     name: &'static str,
     about: &'static str,
-    /// The model that judges it, or the faults' variants.
+    /// The model of a workload, or the variants of a fault.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     of: Vec<&'static str>,
 }
@@ -110,7 +110,7 @@ fn all_runs(args: &Args) -> Result<String> {
         .with_context(|| format!("{}: expected a directory of runs", args.store.display()))?;
     let summaries = paths.iter().map(|path| {
         let mut run = RunSummary::load(&args.store, path);
-        // As other commands take it.
+        // In the form that other commands accept.
         run.path = args.store.join(&run.path).display().to_string();
         run
     });
@@ -139,7 +139,7 @@ fn row(run: &RunSummary) -> [String; 5] {
     ]
 }
 
-/// Columns as wide as their widest cell.
+/// A table whose columns are as wide as their widest cells.
 pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let widths: [usize; N] =
         std::array::from_fn(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0));

@@ -1,11 +1,11 @@
-//! The terminal while a run is under way.
+//! Terminal output during a run.
 //!
-//! On a terminal six lines are kept up to date ([`status`]) and whatever happens scrolls above them; elsewhere there is a
-//! plain line every ten seconds and one for every change. SIGUSR1 prints the six lines to stay, on
-//! either, and so does `t` and enter at a terminal ([`keyboard`]). All of it
-//! goes to standard error: standard output is for the verdict.
+//! On a terminal, six lines are kept up to date ([`status`]), and events scroll above them. Elsewhere a plain
+//! line is printed every ten seconds, and one for every event. In both cases, SIGUSR1 prints the six lines
+//! permanently; so does typing `t` and Enter at a terminal ([`keyboard`]). All of it goes to standard error:
+//! standard output is for the verdict.
 //!
-//! There are no colours here, and so nothing for `NO_COLOR` to take away; the verdict has one ([`crate::run`]).
+//! There are no colours here, so `NO_COLOR` has no effect; the verdict is coloured in [`crate::run`].
 
 pub(crate) mod keyboard;
 pub(crate) mod status;
@@ -25,12 +25,12 @@ use tribunal_reports::wording::{counted, elide, one_line, value};
 use crate::cli::{ProgressMode, ShowArgs};
 use crate::exit;
 
-/// How often a run that is not watched says that it is alive.
+/// Interval of progress lines without a terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
-/// The terminal of one run.
+/// Terminal output of one run.
 pub(crate) struct Live {
-    /// Whether every completion is told.
+    /// Whether to print every completed operation.
     verbose: bool,
     face: Face,
     now: Mutex<Now>,
@@ -42,14 +42,14 @@ enum Face {
     Silent,
 }
 
-/// What was shown last.
+/// What was printed last.
 struct Now {
     title: String,
     phase: String,
     status: Status,
     /// When the next plain line is due.
     next: Duration,
-    /// What was asked by each process that waits for an answer, for those who want to see every operation.
+    /// Request of each pending operation by process, for `--verbose`.
     asked: HashMap<u64, Value>,
 }
 
@@ -79,8 +79,8 @@ impl Live {
         Live { verbose: args.verbose, face, now: Mutex::new(now) }
     }
 
-    /// Where the report will be: the first line of what only scrolls, so that it is found whatever happens. Then what the run is:
-    /// the first of the six lines elsewhere.
+    /// Prints the path of the future report first, so that it is visible whatever happens. Then prints the
+    /// title of the run, unless it is the first of the six lines.
     fn opened(&self, run: &RunInfo, dir: &Path) {
         if let Face::Plain = self.face {
             self.say(&format!("report   {} (when the run is over)", dir.join("report.html").display()));
@@ -92,22 +92,22 @@ impl Live {
         self.now().title = title;
     }
 
-    /// A line that stays.
+    /// Prints a permanent line.
     fn say(&self, line: &str) {
         match &self.face {
-            // What cannot be written is not worth stopping for.
+            // Errors are ignored: they must not stop the run.
             Face::Bars { all, .. } => drop(all.println(exit::shown(&one_line(line)))),
             Face::Plain => exit::complain(line),
             Face::Silent => {}
         }
     }
 
-    /// A line that stays, about something that happened at `t`: the time that every file gives for it.
+    /// Prints a permanent line about an event at time `t`, the same time as in all files.
     fn event(&self, t: Nanos, line: &str) {
         self.say(&format!("{:7.3}  {line}", seconds(t)));
     }
 
-    /// A completion, for those who asked to see all of them.
+    /// Prints a completed operation, with `--verbose`.
     fn operation(&self, t: Nanos, event: &Event) {
         if !self.verbose {
             return;
@@ -132,7 +132,7 @@ impl Live {
         self.event(t, &line);
     }
 
-    /// A new phase of the run.
+    /// A phase begins.
     fn phase(&self, t: Nanos, name: &str) {
         self.now().phase = name.to_string();
         match &self.face {
@@ -142,7 +142,7 @@ impl Live {
         }
     }
 
-    /// How the run is doing, or how far the check of it is. A plain terminal is told every [`PLAIN_EVERY`].
+    /// Updates the progress of the run or of its check. A plain terminal prints it every [`PLAIN_EVERY`].
     fn status(&self, t: Nanos, change: impl FnOnce(&mut Status) -> fn(&Status) -> String) {
         let mut now = self.now();
         let line = change(&mut now.status);
@@ -174,7 +174,7 @@ impl Live {
         std::iter::once(title).chain(status::lines(&now.status, &now.phase)).collect()
     }
 
-    /// How the run is doing, to stay. Whoever asks is answered, even by a run that is silent otherwise.
+    /// Prints the status permanently, on the user's request; even in quiet mode.
     pub(crate) fn dump(&self) {
         match self.face {
             Face::Silent => self.six().iter().for_each(|line| exit::complain(line)),
@@ -182,10 +182,10 @@ impl Live {
         }
     }
 
-    /// Takes the six lines away.
+    /// Removes the six lines.
     pub(crate) fn end(&self) {
         if let Face::Bars { lines, .. } = &self.face {
-            // One that is not finished would draw itself once more when it is dropped, over what was printed meanwhile.
+            // An unfinished bar would be drawn once more when it is dropped, over later output.
             lines.iter().for_each(ProgressBar::finish_and_clear);
         }
     }
@@ -219,7 +219,7 @@ impl Observer for Live {
     }
 }
 
-/// What a run is, in a line.
+/// A run in one line.
 fn title(run: &RunInfo) -> String {
     let limit = humantime::format_duration(Duration::from_millis(run.time_limit_ms));
     let faults = if run.nemesis.is_empty() { "no faults".into() } else { run.nemesis.join(", ") };

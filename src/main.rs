@@ -1,6 +1,7 @@
 //! Tribunal: puts a distributed system on trial.
 
-// `exit` is the one way to a terminal: nothing foreign acts there, and nothing panics when nobody reads.
+// All terminal output goes through `exit`: it escapes untrusted text, and does not panic when the output is
+// closed.
 #![warn(clippy::print_stderr)]
 
 mod check;
@@ -57,10 +58,10 @@ fn main() -> ExitCode {
             caught(|| dispatch(cli.verb, &matches)).unwrap_or_else(exit::harness)
         }
         Err(error) => {
-            // What was typed is in it, and a shell may have typed the names of a stranger's files.
+            // The message contains the arguments, which may be file names from an untrusted source.
             let said = error.render().to_string();
             match exit::shown(&said) == said {
-                // Not being able to say it is no reason to say something else.
+                // Ignore errors: the exit code says enough.
                 true => drop(error.print()),
                 false => exit::complain_in_lines(&said),
             }

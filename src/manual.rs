@@ -1,4 +1,4 @@
-//! Shell completions and manual pages, made from the same types as the command line itself.
+//! Shell completions and manual pages, generated from the types of the command line.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

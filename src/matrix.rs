@@ -1,14 +1,14 @@
-//! `tribunal matrix`: tries everything that is known to be wrong, and everything that is right, and says how often each was
-//! found out.
+//! `tribunal matrix`: runs all known bugs and all correct systems, and reports how often each was detected.
 //!
 //! ```text
-//! DIR/matrix.json          the plan, and what came of every run so far: what an interrupted matrix goes on from
+//! DIR/matrix.json          the plan, and the result of every run so far: an interrupted matrix resumes from it
 //! DIR/matrix.md, .html     the same for people
 //! DIR/runs/                the store of the runs: `tribunal serve --store DIR/runs` shows them all
 //! ```
 //!
-//! Each run is a `tribunal run` of its own, the very command that a user types, so that the matrix measures what its users
-//! get. The files are written again after every run: whatever ends a matrix, what was found is there.
+//! Each run is a `tribunal run` in a child process, with the same arguments that a user would type, so that
+//! the matrix measures what users get. The files are rewritten after every run: an interruption loses no
+//! finished run.
 
 mod child;
 mod plan;
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// The rows of a matrix that was not begun, and how long it takes at most.
+/// The rows of a new matrix, and its maximum duration.
 fn planned(args: &Args) -> Result<String> {
     let matrix = plan::of(args, own::path()?)?;
     let rows: Vec<[String; 4]> = matrix
@@ -120,11 +120,11 @@ fn planned(args: &Args) -> Result<String> {
     Ok(format!("{}{}\n", table(&rows), length(&matrix, matrix.rows.len() * matrix.seeds as usize, args.jobs)))
 }
 
-/// How many of a matrix's runs are due, and how long they take at most.
+/// The number of pending runs of a matrix, and their maximum duration.
 fn length(matrix: &Matrix, due: usize, jobs: u8) -> String {
     let correct = matrix.rows.iter().filter(|row| row.is_correct()).count();
     let batches = due.div_ceil(usize::from(jobs)) as u64;
-    // A minute is as exact as it can be known.
+    // Minutes are accurate enough for an estimate.
     let minutes = (batches * matrix.budget_ms).div_ceil(60_000);
     format!(
         "{} to make ({} buggy and {correct} correct rows, {}), of at most {} each, {jobs} at a time: up to {}",
@@ -136,13 +136,13 @@ fn length(matrix: &Matrix, due: usize, jobs: u8) -> String {
     )
 }
 
-/// A matrix under way.
+/// A running matrix.
 struct Session {
     dir: PathBuf,
     matrix: Matrix,
 }
 
-/// One run that is to be made.
+/// One pending run.
 #[derive(Clone, Copy)]
 struct Task {
     row: usize,
@@ -162,7 +162,7 @@ impl Session {
                 dir.display()
             );
             let session = Session { dir: dir.canonicalize()?, matrix };
-            session.save()?; // by today's words
+            session.save()?; // rewrite the reports with the current wording
             return Ok(session);
         }
         let matrix = plan::of(args, own::path()?)?;
@@ -186,7 +186,7 @@ impl Session {
         Ok(session)
     }
 
-    /// What is still to be done: one seed of every row, then the next, so that early figures are of all.
+    /// The pending runs: one seed of every row, then the next seed, so that early results cover all rows.
     fn tasks(&self) -> VecDeque<Task> {
         let rows = &self.matrix.rows;
         let is_due = |task: &Task| rows[task.row].runs.iter().all(|run| run.seed != task.seed);
@@ -196,7 +196,7 @@ impl Session {
             .collect()
     }
 
-    /// Makes the runs, `jobs` at a time. Returns whether it was interrupted.
+    /// Executes the runs, `jobs` at a time. Returns whether it was interrupted.
     async fn work(&mut self, jobs: u8) -> Result<bool> {
         let mut interrupts = Interrupts::listen()?;
         let stop = CancellationToken::new();
@@ -223,7 +223,7 @@ impl Session {
             }
             tokio::select! {
                 Some((task, found)) = running.next() => {
-                    let Some(finding) = found? else { continue }; // interrupted: it says nothing
+                    let Some(finding) = found? else { continue }; // interrupted: no result
                     done += 1;
                     exit::complain(&told(done, all, &self.matrix.rows[task.row], &finding));
                     let row = &mut self.matrix.rows[task.row];
@@ -236,7 +236,7 @@ impl Session {
         }
     }
 
-    /// Puts everything on disk, each file whole or not at all.
+    /// Writes all files, each atomically.
     fn save(&self) -> Result<()> {
         let mut json = serde_json::to_string_pretty(&self.matrix).context("cannot encode the matrix")?;
         json.push('\n');
@@ -252,7 +252,7 @@ impl Session {
         Ok(())
     }
 
-    /// Prints the whole and says what it comes to.
+    /// Prints the results and returns the exit code.
     fn conclude(&self, interrupted: bool) -> ExitCode {
         let (correct, flaws): (Vec<&Row>, Vec<&Row>) =
             self.matrix.rows.iter().partition(|row| row.is_correct());

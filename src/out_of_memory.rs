@@ -1,7 +1,8 @@
-//! What happens when memory runs out: the program ends with a line that says so, and with the exit code of a harness failure.
+//! When memory runs out, the program prints a message and exits with the code of a harness failure.
 //!
-//! Rust would abort, with a core and the code 134, which no caller can tell from a bug. What is recorded is in the kernel's hands
-//! already, and nodes, disks and cgroups are cleaned up as after any sudden end of the controller.
+//! By default Rust would abort with a core dump and exit code 134, which looks like a bug. Recorded evidence
+//! is in the kernel's hands already. Nodes, disks and cgroups are cleaned up as after any sudden end of the
+//! controller.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
@@ -9,16 +10,16 @@ use nix::libc;
 
 use crate::exit;
 
-/// The system's allocator, which never answers that there is nothing.
+/// The system's allocator, but it exits instead of returning null.
 struct OrEnd;
 
 #[global_allocator]
 static ALLOCATOR: OrEnd = OrEnd;
 
-// SAFETY: every call is the system allocator's own, and what it gives is passed on, unless it is null.
+// SAFETY: every call is passed to the system's allocator, and its result is returned unless it is null.
 unsafe impl GlobalAlloc for OrEnd {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller keeps the contract of the system's allocator, which is the same.
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is that of the system's allocator.
         given(unsafe { System.alloc(layout) })
     }
 
@@ -49,7 +50,7 @@ fn given(memory: *mut u8) -> *mut u8 {
 #[cold]
 fn end() -> ! {
     let line = b"harness failure: out of memory: the machine, or a limit (ulimit -v), gives no more\n";
-    // SAFETY: both are async-signal-safe, and the line is as long as it says.
+    // SAFETY: both calls are async-signal-safe, and the length is that of the line.
     unsafe {
         libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len());
         libc::_exit(exit::HARNESS.into())

@@ -1,7 +1,7 @@
-//! `tribunal run --repeat N`: the same trial N times, with one seed after the other.
+//! `tribunal run --repeat N`: runs the same trial N times with consecutive seeds.
 //!
-//! Each is a `tribunal run` of its own, the very command that repeats that run alone: a run that breaks cannot take the
-//! others with it, and what its run.json says is true.
+//! Each run is a `tribunal run` in a child process, with the arguments that repeat this run alone. A crash
+//! does not affect the other runs, and the arguments in its run.json are correct.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ use crate::cli::Run;
 use crate::exit;
 use crate::interrupts::Interrupts;
 
-/// Makes the runs, and exits with the worst of what they came to.
+/// Executes the runs; the exit code is the worst one.
 pub(crate) fn run(run: &Run) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let codes =
@@ -27,12 +27,12 @@ pub(crate) fn run(run: &Run) -> ExitCode {
     }
 }
 
-/// What came of the runs.
+/// Results of the runs.
 #[derive(Debug, Default)]
 struct Runs {
-    /// What each exited with; fewer than were asked for when the user interrupts.
+    /// The exit code of each run; fewer than requested if the user interrupts.
     codes: Vec<u8>,
-    /// Whether some that were asked for were not made, or not finished, because the user interrupted.
+    /// Whether the user interrupted: some runs were not started or not finished.
     interrupted: bool,
 }
 
@@ -72,15 +72,14 @@ async fn all(run: &Run) -> Result<Runs> {
     Ok(Runs { codes, interrupted })
 }
 
-/// An exit code as it is documented. A run that a signal or a panic ended is one whose harness failed.
+/// Maps an exit status to a documented code. A run ended by a signal or a panic counts as a harness failure.
 fn documented(code: Option<i32>) -> u8 {
     let known = [0, 1, 2, exit::HARNESS, exit::USAGE, exit::INTERRUPTED];
     known.into_iter().find(|known| code == Some(i32::from(*known))).unwrap_or(exit::HARNESS)
 }
 
 impl Runs {
-    /// A violation wins over everything, then what nobody could run, then what the user cut short, then a harness failure, then
-    /// a doubt.
+    /// The worst result: violation, then usage error, interrupted, harness failure, unknown.
     fn exit_code(&self) -> u8 {
         let order = [1, exit::USAGE, exit::INTERRUPTED, exit::HARNESS, 2, 0];
         let happened =
@@ -88,7 +87,7 @@ impl Runs {
         order.into_iter().find(happened).unwrap_or(exit::HARNESS)
     }
 
-    /// How many runs came to what: every run is in one class.
+    /// Number of runs per result; each run counts once.
     fn tally(&self, wanted: u32) -> String {
         let with = |wanted: u8| self.codes.iter().filter(|code| **code == wanted).count();
         let mut text = format!(

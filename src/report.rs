@@ -1,4 +1,5 @@
-//! `tribunal report`: renders a run again, from its evidence and its verdict as they are on disk. Nothing is checked.
+//! `tribunal report`: renders the reports of a run again, from its stored evidence and verdict. Nothing is
+//! checked.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ pub(crate) struct Args {
     format: Vec<String>,
 }
 
-/// `tribunal report`: prints the paths of what it wrote.
+/// `tribunal report`: prints the paths of the files it wrote.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let (run, renderers) = match prepare(args) {
         Ok(prepared) => prepared,
@@ -65,7 +66,7 @@ fn prepare(args: &Args) -> Result<(RunDir, Vec<Renderer>)> {
     Ok((run, renderers))
 }
 
-/// Whether a report is meant: `report.html` by `report.html`, `report` or `html`.
+/// Whether `wanted` means this report: `report.html` is meant by `report.html`, `report` and `html`.
 fn is_called(name: &str, wanted: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or(name);
     let (stem, ending) = file.rsplit_once('.').unwrap_or((file, ""));

@@ -1,4 +1,4 @@
-//! `tribunal run`: puts a system on trial, shows how it goes, and exits with the verdict.
+//! `tribunal run`: runs a trial, shows its progress, and exits with the verdict.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,14 +27,14 @@ pub(crate) fn run(args: &RunArgs, matches: &ArgMatches) -> ExitCode {
     }
 }
 
-/// Holds one trial.
+/// Runs one trial.
 fn once(Run { mut spec, show }: Run) -> ExitCode {
     spec.seed.get_or_insert_with(|| u64::from(rand::random::<u16>()));
     let junit = match show.junit.as_ref().map(|file| Junit::open(file, &spec)).transpose() {
         Ok(junit) => junit,
         Err(error) => return exit::usage(error.context("--junit")),
     };
-    // Before the first thread is started.
+    // Must happen before the first thread is started.
     if let Err(error) = tribunal::enter_network_namespace(spec.net) {
         return exit::harness(error);
     }
@@ -60,8 +60,8 @@ fn once(Run { mut spec, show }: Run) -> ExitCode {
     }
 }
 
-/// A verdict that cannot be kept is printed all the same. A violation is one wherever it is written; any other outcome is then
-/// a harness failure.
+/// Prints a verdict that could not be stored. A violation remains a violation; any other outcome becomes a
+/// harness failure.
 fn not_kept(error: &TrialError, show: &ShowArgs) -> ExitCode {
     if let TrialError::NotKept { run, .. } = error {
         print(run, show);
@@ -73,8 +73,8 @@ fn not_kept(error: &TrialError, show: &ShowArgs) -> ExitCode {
     exit::harness(anyhow!("{error}"))
 }
 
-/// Prints the outcome: all of report.txt unless all is well. Where the report is comes last. With `--format json` standard
-/// output has the verdict alone, and what is for people goes to standard error.
+/// Prints the outcome: all of report.txt unless it is a pass. The path of the report comes last. With
+/// `--format json`, standard output contains the verdict only, and text for people goes to standard error.
 fn print(run: &RunDir, show: &ShowArgs) {
     let judgement = &run.judgement;
     let json = show.format == OutputFormat::Json;
@@ -91,10 +91,10 @@ fn print(run: &RunDir, show: &ShowArgs) {
     }
 }
 
-/// Ctrl-C, SIGTERM and SIGHUP interrupt the trial; SIGUSR1 asks how it is doing.
+/// Ctrl-C, SIGTERM and SIGHUP interrupt the trial; SIGUSR1 prints the status.
 ///
 /// # Errors
-/// When the system does not let us listen.
+/// When the signal handlers cannot be installed.
 fn listen(stop: Stop, live: Arc<Live>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot listen for signals")?;

@@ -1,4 +1,4 @@
-//! `tribunal serve`: all runs in a browser.
+//! `tribunal serve`: shows all runs in a browser.
 //!
 //! ```text
 //! /                                        the table of runs: filters, and how runs of the same test went over time
@@ -6,11 +6,11 @@
 //! /runs/<workload>/<run>/report.html ...   one of them
 //! ```
 //!
-//! It listens on the loopback interface only, answers nothing but GET and HEAD, and writes nothing. A request must be
-//! for this very address, so that no page of another site can have its own name point here and read along. Paths
-//! are resolved by the kernel and must then still be below the store. Every answer carries a content security
-//! policy: what a system under test left in its files is shown, never run. A report has a script; it runs in an origin
-//! of its own, where no other page can be read.
+//! The server listens on loopback only, answers only GET and HEAD, and writes nothing. The Host header must
+//! be the server's own address: this stops DNS rebinding by other sites. Paths are resolved by the kernel and
+//! must then be below the store. Every response has a content security policy: files of a system under test
+//! are displayed, never executed. A report contains a script; it runs in an origin of its own and cannot read
+//! other pages.
 
 mod connections;
 mod files;
@@ -47,7 +47,7 @@ pub(crate) struct Args {
     port: u16,
 }
 
-/// `tribunal serve`: until Ctrl-C.
+/// `tribunal serve`: serves until Ctrl-C.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let store = match args.store.canonicalize() {
         Ok(store) if store.is_dir() => store,
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let served = runtime.context("cannot start").and_then(|runtime| {
         let served = runtime.block_on(serve(store, args.port));
-        // A request that is being answered keeps nobody from leaving.
+        // Do not wait for pending requests.
         runtime.shutdown_background();
         served
     });
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// What every request needs.
+/// State that all requests share.
 struct Site {
     store: PathBuf,
     address: SocketAddr,
@@ -97,7 +97,7 @@ fn site(store: PathBuf, address: SocketAddr) -> Router {
         .with_state(site)
 }
 
-/// Before and after every answer: only requests for this very address, and nothing in an answer that could act.
+/// Accepts only requests for the server's own address, and adds security headers to every response.
 async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let port = site.address.port();

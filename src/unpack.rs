@@ -1,22 +1,22 @@
-//! Histories that are packed with gzip, read as if they were not.
+//! Reads gzip-compressed histories transparently.
 //!
-//! A packed file of a megabyte may hold a thousand of them. What is unpacked is limited, so that no file can take more
-//! memory than one that is there in plain sight.
+//! One megabyte may expand to a thousand. The expanded size is limited, so that a compressed file cannot use
+//! more memory than an uncompressed one.
 
 use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
-/// How a file begins that is packed with gzip.
+/// First bytes of a gzip file.
 const MAGIC: &[u8] = b"\x1f\x8b";
 
-/// The most that is unpacked.
+/// Maximum expanded size.
 const BYTES_MAX: u64 = 1 << 30;
 
-/// The input itself, or what is packed in it.
+/// The input itself, or its decompressed contents.
 ///
 /// # Errors
-/// When its beginning cannot be read.
+/// When its first bytes cannot be read.
 pub(crate) fn unpacked<'a>(mut input: impl BufRead + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
     Ok(match input.fill_buf()?.starts_with(MAGIC) {
         false => Box::new(input),
@@ -24,7 +24,7 @@ pub(crate) fn unpacked<'a>(mut input: impl BufRead + 'a) -> io::Result<Box<dyn B
     })
 }
 
-/// What is unpacked, up to a size.
+/// Decompressed contents, up to the maximum size.
 struct Unpacked<R> {
     from: R,
     left: u64,

@@ -1,4 +1,4 @@
-//! `tribunal verify`: holds the verdict of a run against its history, by a second judge that shares nothing with the engines.
+//! `tribunal verify`: checks the verdict of a run with a second judge that shares no code with the engines.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     configurations: usize,
 }
 
-/// What the second judge says of a verdict.
+/// The second judge's result.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Word {
     Verified = 0,
@@ -31,7 +31,7 @@ enum Word {
     Refuted = 1,
 }
 
-/// `tribunal verify`: a line for each run; exits with the worst of what is said.
+/// `tribunal verify`: prints a line for each run; the exit code is the worst one.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let mut worst = Word::Verified;
     let mut unreadable = false;
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// Reads a run, and says in one line what its verdict is worth.
+/// Reads a run, and describes in one line whether its verdict is confirmed.
 fn judge(dir: &Path, configurations: usize) -> Result<(Word, String)> {
     let judgement =
         load_judgement(dir).with_context(|| format!("{}: expected a run directory", dir.display()))?;
@@ -105,7 +105,7 @@ fn judge(dir: &Path, configurations: usize) -> Result<(Word, String)> {
     })
 }
 
-/// What the outcome says that the checker's answer, or the exit code, does not.
+/// A contradiction between the outcome, the checker's answer and the exit code, if any.
 fn contradiction(judgement: &Judgement) -> Option<String> {
     let Judgement { outcome, exit_code, interrupted, .. } = judgement;
     let (outcome, exit_code, interrupted) = (*outcome, *exit_code, *interrupted);

@@ -1,4 +1,5 @@
-//! What strangers' files, bad servers and hard machines do to a judge: each ends as the documentation says, and nothing is left.
+//! Malicious files, faulty servers and overloaded machines: each case ends as documented, and nothing is left
+//! behind.
 
 mod daemons;
 mod evidence;
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use crate::program::Ended;
 
-/// Runs a command to its end, which must come by itself. What it prints must fit into a pipe.
+/// Runs a command that must end by itself. Its output must fit into a pipe.
 pub(crate) fn ends(command: &mut Command) -> Ended {
     const PATIENCE: Duration = Duration::from_secs(60);
     let mut child = command.spawn().expect("it starts");

@@ -1,8 +1,8 @@
-//! What the user got wrong is said in one clear line, with the documented exit code, and leaves nothing behind.
+//! User errors give one clear message and the documented exit code, and leave nothing behind.
 
 use crate::program::{Ended, Store, tribunal};
 
-/// The complaint about these arguments.
+/// The error message for these arguments.
 fn complaint(args: &[&str], code: i32) -> String {
     let ended = Ended::of(tribunal(args).output().unwrap()).expect(code);
     assert_eq!(ended.stdout, "");

@@ -1,4 +1,4 @@
-//! The page and the list of runs in a real browser: what can be done there, and what cannot be done to it.
+//! The report and the list of runs in a real browser: its functions, and its resistance to malicious content.
 
 mod chromium;
 
@@ -10,10 +10,10 @@ use crate::program::{Ended, Store, tribunal};
 use crate::reports::{Served, TAKEN_TWICE, judged, stale_register};
 use chromium::Chromium;
 
-/// Markup that would be noticed if it were ever taken for such, with what moves a terminal's cursor.
+/// Markup that would be noticed if it were interpreted, and terminal escapes.
 const EVIL: &str = "</script></style><img src=x onerror=\"document.title='owned'\"><svg onload=\"document.title='owned'\">\u{1b}[2J\u{202e}";
 
-/// A register that goes back in time after `n` operations, in which everything that can be hostile is.
+/// A register that returns a stale value after `n` operations; every string in its history is malicious.
 fn stale_after(n: u64) -> String {
     let mut text = String::new();
     let mut event = |i: u64, kind: &str, f: &str, value: serde_json::Value| {
@@ -126,7 +126,7 @@ fn the_list_of_runs_filters_and_leads_to_reports_that_work() {
     );
     assert_eq!(browser.misdeeds(), Vec::<&serde_json::Value>::new());
 
-    // A file of a run may look like a page; it is text, or it has no script.
+    // A file of a run may contain HTML; it is served as text, or without permission to run scripts.
     std::fs::write(
         store.path().join("queues/a/evil.svg"),
         "<svg xmlns='http://www.w3.org/2000/svg'><script>document.documentElement.id='owned'</script></svg>",
@@ -136,7 +136,7 @@ fn the_list_of_runs_filters_and_leads_to_reports_that_work() {
     assert_eq!(browser.value("document.documentElement.id"), "");
 }
 
-/// Says in its title whether its script runs, as whom, and whether it could read another page.
+/// Shows in its title whether its script runs, in which origin, and whether it could read another page.
 const SPY: &str = r#"<!DOCTYPE html><title>nothing</title><body><script>
     document.title = 'ran in ' + self.origin;
     const read = (how, text) => { if (text.includes('Runs')) document.title = 'read by ' + how; };
@@ -146,7 +146,7 @@ const SPY: &str = r#"<!DOCTYPE html><title>nothing</title><body><script>
     frame.src = '/';
 </script>"#;
 
-/// An origin that is `null` is no other page's: a script there may read none and write to none.
+/// The origin `null` is shared with no other page: a script in it can neither read nor change others.
 #[test]
 fn a_page_that_a_stranger_left_in_the_store_reads_no_other() {
     let Some(mut browser) = Chromium::start() else { return };
@@ -163,7 +163,7 @@ fn a_page_that_a_stranger_left_in_the_store_reads_no_other() {
     }
 }
 
-/// Not a test but a measurement: `cargo test --test whole -- --ignored --nocapture page_load`.
+/// A measurement rather than a test: `cargo test --test whole -- --ignored --nocapture page_load`.
 #[test]
 #[ignore = "measures, and takes minutes"]
 fn page_load_time_and_size() {

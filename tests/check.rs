@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::program::{Ended, Store, tribunal};
 
-/// A history of the checker's own collection.
+/// A history from the checker's test data.
 fn golden(name: &str) -> String {
     format!("{}/checker/histories/{name}", env!("CARGO_MANIFEST_DIR"))
 }
@@ -15,10 +15,10 @@ fn check(model: &str, paths: &[&str]) -> Ended {
     Ended::of(tribunal(["check", "--model", model]).args(paths).output().unwrap())
 }
 
-/// Runs the program with this on its standard input.
+/// Runs the program with this standard input.
 fn piped(args: &[&str], input: &[u8]) -> Ended {
     let mut child = tribunal(args).stdin(Stdio::piped()).spawn().unwrap();
-    // A program that refuses at once does not read it.
+    // The program may exit without reading it.
     let _ = child.stdin.take().expect("it is piped").write_all(input);
     Ended::of(child.wait_with_output().unwrap())
 }

@@ -1,16 +1,16 @@
-//! Nodes that are cut off from their clients, and not, or not only, from each other.
+//! Nodes that are cut off from their clients, and partly also from each other.
 
 use serde_json::Value;
 
 use crate::program::Store;
 
-/// The lines of a file of the one run.
+/// The lines of a file of the only run.
 fn lines(store: &Store, name: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(store.run_directory("register").join(name)).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// How many operations were invoked at `node` and succeeded, all between the two times in nanoseconds.
+/// Number of operations invoked at `node` that succeeded, with both times in the interval, in nanoseconds.
 fn answered(history: &[Value], node: &str, from: u64, to: u64) -> usize {
     let within =
         |event: &&Value| event["node"] == node && (from..to).contains(&event["t"].as_u64().expect("a time"));
@@ -26,7 +26,7 @@ fn answered(history: &[Value], node: &str, from: u64, to: u64) -> usize {
     answered
 }
 
-/// Cuts n1 off from its clients for a while, and looks at who is answered meanwhile and afterwards.
+/// Cuts n1 off from its clients for a while, and checks whose operations succeed during and after it.
 fn n1_is_parted_from_its_clients(net: &str) {
     let store = Store::new();
     let schedule = store.path().join("part.toml");
@@ -43,7 +43,7 @@ fn n1_is_parted_from_its_clients(net: &str) {
     let cut = (applied + 500_000_000, applied + 2_000_000_000);
     assert_eq!(answered(&history, "n1", cut.0, cut.1), 0, "{net}: clients of n1 are not answered");
     for other in ["n2", "n3"] {
-        // n1 goes on to work with its peers.
+        // n1 continues to work with its peers.
         assert!(answered(&history, other, cut.0, cut.1) > 0, "{net}: clients of {other} are");
     }
     assert!(answered(&history, "n1", healed, u64::MAX) > 0, "{net}: n1 is healed");

@@ -1,4 +1,4 @@
-//! Disks that lose power, fill up, fail and are slow, under the built-in Raft; and files that are damaged.
+//! Disks that lose power, fill up, return errors and are slow, under the built-in Raft; and damaged files.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use tribunal_nemesis::disks::{Ext4, Lossy, Promise};
 
 use crate::program::{Store, wait_until};
 
-/// Whether this machine lets us have such disks; says why not.
+/// Whether this machine allows such disks; prints why not.
 pub(crate) fn allowed(ext4: bool) -> bool {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().join("mnt");
@@ -24,7 +24,7 @@ pub(crate) fn allowed(ext4: bool) -> bool {
     mounted.is_ok()
 }
 
-/// The lines of a file of the one run.
+/// The lines of a file of the only run.
 fn lines(store: &Store, name: &str) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(store.run_directory("register").join(name)).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -35,7 +35,7 @@ fn effect(store: &Store, name: &str) -> u64 {
     lines(store, "faults.jsonl").iter().filter_map(|line| line["effect"][name].as_u64()).sum()
 }
 
-/// The loop devices on files under a path.
+/// The loop devices with files below a path.
 pub(crate) fn loops_under(path: &Path) -> usize {
     let devices = std::fs::read_dir("/sys/block").unwrap().flatten();
     let backing =
@@ -91,13 +91,14 @@ fn disks_in_trouble_bite_and_heal() {
         return;
     }
     let store = Store::new();
-    // Every fault comes in its turn; the last reads come when all is mended.
+    // Every fault occurs; the final reads follow after all disks are healed.
     store.run("run register --time-limit 16s --nemesis disk-full,disk-error:write+leader-sync,slow-disk --nemesis-interval 2s --progress none --rate 300").expect(0);
     assert!(effect(&store, "requests_troubled") > 0);
     assert_eq!(mounts_under(store.path()), 0);
 }
 
-/// A node may stop of it, or go on without what it could not store; what it promised it keeps.
+/// A node may crash of it, or continue without the data that it could not store; data that it acknowledged
+/// must survive.
 #[test]
 fn reads_and_syncs_that_fail_bite_and_heal() {
     if !allowed(false) {
@@ -120,7 +121,7 @@ fn reads_and_syncs_that_fail_bite_and_heal() {
 #[test]
 fn damaged_files_are_named() {
     let store = Store::new();
-    // A system need not survive it all: what is asked here is that the trial does.
+    // A system need not survive all of these faults; the trial must.
     let ended = store.run(&format!("{QUICK} --nemesis bitflip:one,truncate:one,wipe:one,restore:one"));
     assert!(matches!(ended.code, Some(0..=2)), "{:?}\n{}\n{}", ended.code, ended.stdout, ended.stderr);
     let healed = lines(&store, "faults.jsonl");
@@ -129,7 +130,7 @@ fn damaged_files_are_named() {
     assert!(effect(&store, "files_damaged") > 0);
 }
 
-/// A controller that is killed takes its file system with it, and the guard takes away what is left.
+/// When the controller is killed, its FUSE file system ends, and the guard removes the mount.
 #[test]
 fn a_controller_killed_with_9_leaves_no_mount() {
     for disk in ["fuse", "ext4"] {

@@ -1,8 +1,9 @@
-//! The commands of README and docs, as they are printed: each is run from a directory like a fresh clone's.
+//! The commands in README and docs, exactly as printed: each is run in a directory that resembles a fresh
+//! clone.
 //!
-//! Runs are shortened to a second, so what is tested here is that a command does what it says up to its outcome: it needs
-//! no file that the clone lacks, every flag exists, nothing breaks. `documented_runs_end_as_the_text_says` (nightly) runs
-//! them whole.
+//! Runs are shortened to one second, so this tests a command only up to its outcome: it needs no file that
+//! the clone lacks, every flag exists, and it does not crash. `documented_runs_end_as_the_text_says`
+//! (nightly) runs them in full length.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,13 +12,13 @@ use std::thread;
 
 use crate::program::{Ended, tribunal};
 
-/// A command of a code block.
+/// A command in a code block.
 #[derive(Clone, Debug)]
 struct Documented {
-    /// Where it stands: `docs/faults.md:71`.
+    /// Its place: `docs/faults.md:71`.
     place: String,
     command: String,
-    /// What is said behind `#`.
+    /// The comment after `#`.
     comment: String,
 }
 
@@ -33,7 +34,8 @@ fn documented() -> Vec<Documented> {
     markdown.flat_map(|path| commands(path)).collect()
 }
 
-/// The commands in one file: lines of a code block (fenced or indented by four) that begin with a program's name.
+/// The commands in one file: lines of a code block (fenced or indented by four) that begin with a program's
+/// name.
 fn commands(path: &Path) -> Vec<Documented> {
     let text = std::fs::read_to_string(path).expect("a readable document");
     let name = path.strip_prefix(ROOT).expect("below the root").display();
@@ -71,7 +73,7 @@ fn commands(path: &Path) -> Vec<Documented> {
 
 const PROGRAMS: [&str; 5] = ["tribunal", "cargo", "cat", "apt-get", "just"];
 
-/// A directory like a fresh clone in which somebody has made a run: `examples/`, and `store/latest`.
+/// A directory like a fresh clone after one run: `examples/` and `store/latest`.
 fn clone() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let examples = Path::new(ROOT).join("examples");
@@ -99,7 +101,7 @@ fn has(program: &str) -> bool {
         .is_ok_and(|it| it.status.success())
 }
 
-/// Whether a system with a known bug is on trial: a violation is what is wanted.
+/// Whether the system under test has a known bug, so that a violation is expected.
 fn convicts(command: &str) -> bool {
     let fails_by_design = ["primary-backup", "two-primaries", "last-id", "ttl-lock", "two-phase-commit"];
     command.contains("--bug")
@@ -107,7 +109,7 @@ fn convicts(command: &str) -> bool {
         || command.contains("rw-register --system gossip")
 }
 
-/// The same run, a second long.
+/// The same run, shortened to one second.
 fn shortened(command: &str) -> String {
     let words: Vec<&str> = command.split(' ').collect();
     let mut short: Vec<&str> = Vec::new();
@@ -122,7 +124,7 @@ fn shortened(command: &str) -> String {
     format!("{} --time-limit 1s{repeat} --quiet --progress none", short.join(" "))
 }
 
-/// The codes that a command of the docs may end with when its run is a second long, and the command that is run for it.
+/// The shortened command, and the exit codes that it may have; `None` if it is not run.
 fn short_form(command: &str) -> Option<(String, Vec<i32>)> {
     let command = command.replace("cargo run --release -- ", "tribunal ");
     let verb = command.split(' ').nth(1).unwrap_or_default().to_string();
@@ -134,7 +136,7 @@ fn short_form(command: &str) -> Option<(String, Vec<i32>)> {
         ("tribunal", "matrix") => (format!("{command} --plan"), vec![0]),
         ("tribunal", "serve") => (format!("timeout 2 {command} --port 0"), vec![0, 124]),
         ("tribunal", "check") | ("cat", _) if command.contains("queue.edn") => (command, vec![1]),
-        // The run that it looks at may be one of those that were shortened.
+        // `store/latest` may be a shortened run.
         ("tribunal", "check") if command.contains("store/latest") => (command, vec![0, 1, 2]),
         ("tribunal", "verify") => (command, vec![0, 2]),
         ("tribunal" | "cat", _) => (command, vec![0]),
@@ -143,7 +145,7 @@ fn short_form(command: &str) -> Option<(String, Vec<i32>)> {
     Some(form)
 }
 
-/// Whether this machine lacks what a command needs; says so.
+/// Whether this machine lacks what a command needs; prints what.
 fn lacks(it: &Documented) -> bool {
     let needs = [("--system etcd", "etcd"), ("| jq", "jq")];
     let missing = needs.iter().find(|(word, program)| it.command.contains(word) && !has(program));
@@ -153,12 +155,12 @@ fn lacks(it: &Documented) -> bool {
     missing.is_some()
 }
 
-/// Whether a command needs namespaces or a disk of the run's own: where those cannot be made, it is refused.
+/// Whether a command needs namespaces or mounted disks, and is refused where they cannot be created.
 fn needs_rights(command: &str) -> bool {
     ["--net ", "power", "torn-write", "disk-"].iter().any(|word| command.contains(word))
 }
 
-/// Runs all, some at a time, and gives what is wrong with them.
+/// Runs all commands, several at a time, and returns the failures.
 fn run_all(
     all: Vec<Documented>,
     at_once: usize,
@@ -183,7 +185,7 @@ fn run_all(
     wrong.into_inner().expect("no thread panics with it")
 }
 
-/// What is wrong with a command's end, if anything is.
+/// Why a command did not end as expected, if so.
 fn ended_wrong(it: &Documented, command: &str, codes: &[i32], directory: &Path) -> Option<String> {
     let output = shell(command, directory).output().expect("there is a shell");
     let code = output.status.code();
@@ -215,7 +217,7 @@ fn documented_runs_end_as_the_text_says() {
         .filter(|it| short_form(&it.command).is_some_and(|(short, _)| short.contains(" run ")));
     let wrong = run_all(runs.collect(), 1, |it, directory| {
         let command = it.command.replace("cargo run --release -- ", "tribunal ") + " --quiet --progress none";
-        // A comment that says which outcome wins over what the command looks like.
+        // A comment that states the outcome takes precedence over the command itself.
         let code = match () {
             () if it.comment.contains("linearizable:") || it.comment.starts_with("convergent") => 0,
             () if convicts(&command) => 1,
@@ -226,8 +228,8 @@ fn documented_runs_end_as_the_text_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// `cargo test -p X --test Y`, `cargo run --example Z`: the package and the target are there. (That they work is what
-/// `cargo test` itself shows; benchmarks take minutes.)
+/// `cargo test -p X --test Y`, `cargo run --example Z`: the package and the target exist. (`cargo test`
+/// itself shows that they work; benchmarks take minutes.)
 #[test]
 fn documented_cargo_targets_exist() {
     for it in documented() {
@@ -250,7 +252,7 @@ fn documented_cargo_targets_exist() {
     }
 }
 
-/// docs/schedules.md shows the sample file that the clone contains.
+/// docs/schedules.md contains the sample file of the repository.
 #[test]
 fn the_sample_schedule_in_the_docs_is_the_file() {
     let read = |path: &str| std::fs::read_to_string(Path::new(ROOT).join(path)).expect("it is there");

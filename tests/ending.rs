@@ -1,4 +1,4 @@
-//! Every way in which a run can end leaves nothing running and everything that was recorded.
+//! However a run ends, no process remains, and everything that was recorded is kept.
 
 use std::path::Path;
 use std::process::Child;
@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 
 use crate::program::{Ended, Store, tribunal, wait_until};
 
-/// A run that is well under way: nodes up, operations recorded, faults begun.
+/// A run after its start: nodes are up, operations are recorded, faults have begun.
 fn under_way(store: &Store) -> Child {
     let child =
         store.command("run register --time-limit 10m --nemesis-interval 1s").spawn().expect("it starts");
@@ -20,7 +20,7 @@ fn under_way(store: &Store) -> Child {
     wait_until("operations and faults are recorded", || {
         lines("history.jsonl") > 1_000 && lines("faults.jsonl") > 1
     });
-    // A node that a fault has killed comes back.
+    // A node killed by a fault will be restarted.
     wait_until("five nodes and their controller are there", || store.processes().len() > 5);
     child
 }
@@ -47,7 +47,7 @@ fn a_controller_killed_with_9_leaves_a_history_and_no_process() {
     assert!(info.contains("\"running\""), "a replay needs to know when its clients began: {info}");
 }
 
-/// A run checked again, which leaves all as it is.
+/// Checks a run again; this must not change its directory.
 fn check(run: &Path) -> Ended {
     Ended::of(tribunal(["check"]).arg(run).output().unwrap())
 }
@@ -69,7 +69,7 @@ fn ctrl_c_stops_in_order_and_checks_what_exists() {
 fn a_node_that_dies_by_itself_is_a_harness_failure() {
     let store = Store::new();
     let child = under_way(&store);
-    // The test plays the bug: nobody told the controller.
+    // The test acts as the bug: it kills the node without the controller's knowledge.
     let node = || {
         let pids = std::fs::read_dir("/proc").unwrap().flatten();
         let mut nodes = pids.filter_map(|entry| {

@@ -1,4 +1,4 @@
-//! A real server that knows nothing of us: etcd, as it is installed.
+//! A real server that was not written for Tribunal: etcd, as installed.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use tribunal_nemesis::{NodeCgroup, remove_cgroup};
 
 use crate::program::{Ended, Store, wait_until};
 
-/// The program, or `None` after it has been said that the test is skipped.
+/// The program, or `None` after a message that the test is skipped.
 fn etcd() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let runs =
@@ -25,7 +25,7 @@ fn etcd() -> Option<PathBuf> {
     found
 }
 
-/// The faults, as `partition bridge`, that were seen to have an effect and were then undone.
+/// The faults, as `partition bridge`, that had an effect and were then undone.
 fn bitten(run: &Path) -> BTreeSet<String> {
     let faults = std::fs::read_to_string(run.join("faults.jsonl")).expect("faults.jsonl is there");
     let records = faults.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
@@ -34,11 +34,12 @@ fn bitten(run: &Path) -> BTreeSet<String> {
     effective.map(name).collect()
 }
 
-/// A trial of etcd under these faults, one after the other, each held for so many milliseconds: linearizable, covered, and each
-/// has bitten and was healed.
+/// A trial of etcd under these faults, one after the other, each for the given number of milliseconds.
+/// Expects that the result is linearizable and covered, and that each fault had an effect and was healed.
 ///
-/// Faults that take the leader are held several times as long as it takes to elect another and to give up what was asked of the
-/// old one, and nobody waits for a disk, so that operations succeed meanwhile on a busy machine, too.
+/// Faults that isolate the leader last several times as long as an election plus the timeout of requests to
+/// the old leader, and fsync does not wait for a disk, so that operations succeed during the faults even on a
+/// busy machine.
 fn survives(workload: &str, faults: &[(&str, u64)]) {
     const QUIET_MS: u64 = 1_000;
     if etcd().is_none() {
@@ -116,7 +117,7 @@ fn a_cluster_that_bypasses_its_proxies_is_a_harness_failure() {
     let Some(real) = etcd() else { return };
     let (store, together) = (Store::new(), tempfile::tempdir().expect("a temporary directory"));
     let directory = tempfile::tempdir().expect("a temporary directory");
-    // An etcd that tells the others where it really listens, whatever it was told.
+    // An etcd that tells its peers its real address instead of the proxy's.
     let leaking = format!(
         r#"#!/bin/sh
         for arg; do
@@ -135,14 +136,14 @@ fn a_cluster_that_bypasses_its_proxies_is_a_harness_failure() {
     let mut command =
         store.command("run register --system etcd --nodes 3 --nemesis partition --time-limit 20s");
     let ended = Ended::of(command.env("PATH", path).output().expect("the program starts")).expect(3);
-    // As the report says it, whose lines are broken where they get long.
+    // The report wraps long lines.
     let said = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains("bypass their proxies"), "{said}");
     assert!(said.contains("n1 (127.0.0.1:") && said.contains(" directly"), "{said}");
     assert_eq!(store.processes(), [""; 0]);
 }
 
-/// A PATH whose `etcd` is this script, in that directory.
+/// A PATH with this script as `etcd`, in that directory.
 fn path_with_etcd(directory: &Path, script: &str) -> OsString {
     let program = directory.join("etcd");
     std::fs::write(&program, script).expect("a script");
@@ -150,7 +151,8 @@ fn path_with_etcd(directory: &Path, script: &str) -> OsString {
     std::env::join_paths([directory, Path::new("/usr/bin"), Path::new("/bin")]).expect("a path")
 }
 
-/// A server may leave behind processes that are no longer in its group, nor its children once it is gone.
+/// A server may leave processes that have left its process group, and are no longer its descendants when it
+/// is gone.
 #[test]
 fn what_a_server_leaves_behind_ends_with_it() {
     let Some(real) = etcd() else { return };
@@ -163,7 +165,7 @@ fn what_a_server_leaves_behind_ends_with_it() {
         }
     }
     let directory = tempfile::tempdir().expect("a temporary directory");
-    // The daemon names the run's store, as the last argument does.
+    // The daemon's last argument names the run's store, so that the test can find it.
     let script = format!(
         r#"#!/bin/sh
         for arg; do last=$arg; done

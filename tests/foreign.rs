@@ -1,6 +1,6 @@
-//! Files of other people's shapes: each is read and judged, or refused with a message that says what to do.
+//! Histories in many formats: each is read and checked, or refused with a message that says what to do.
 //!
-//! The files are in `tests/foreign/`, one for each row.
+//! The files are in `tests/foreign/`, one per row.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 
 use crate::program::{Ended, Store, tribunal};
 
-/// What is typed after `tribunal check --model`, the exit code, and what is said.
+/// The arguments after `tribunal check --model`, the exit code, and the expected output.
 type Row = (&'static str, i32, &'static str);
 
 const READ: [Row; 45] = [
@@ -146,7 +146,7 @@ const REFUSED: [Row; 27] = [
     ("register --independent porcupine.jsonl", 64, "has a field for the key"),
 ];
 
-/// Words of the libraries that read JSON, and of this language.
+/// Words from JSON libraries and from Rust that must not appear in messages.
 const FOREIGN_WORDS: [&str; 8] =
     ["untagged", "variant", "missing field", "invalid type", "EOF", "u64", "trailing characters", "panicked"];
 
@@ -173,10 +173,10 @@ fn files_of_other_shapes_are_read_or_refused_well() {
     assert!(wrong.is_empty(), "{} rows are wrong\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Runs the check with this on its standard input.
+/// Runs the check with this standard input.
 fn piped(input: &[u8]) -> Ended {
     let mut child = tribunal(["check", "--model", "register", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-    let _ = child.stdin.take().expect("it is piped").write_all(input); // a refusal does not read it
+    let _ = child.stdin.take().expect("it is piped").write_all(input); // a refused input is not read
     Ended::of(child.wait_with_output().unwrap())
 }
 
@@ -221,7 +221,8 @@ fn nothing_that_never_ends_is_waited_for() {
         .output()
         .unwrap();
     assert!(Ended::of(zeros).expect(64).stderr.contains("found binary data"));
-    // Hundreds of times larger than it looks: a line that does not end. (What is unpacked at all is limited, too.)
+    // Expands to hundreds of times its size: a line that does not end. (The total expanded size is limited,
+    // too.)
     let bomb =
         [packed(b"{\"client\":0,\"f\":\"read\",\"call\":1,\"ret\":2}\n"), packed(&vec![b' '; 80 << 20])]
             .concat();
@@ -252,7 +253,7 @@ fn what_the_nemesis_did_is_in_the_report_and_in_what_is_converted() {
     for name in ["report.txt", "report.html"] {
         assert!(read(name).contains("start-partition majority"), "{name}");
     }
-    // It is judged again from what is there.
+    // It is checked again from its files.
     Ended::of(tribunal(["check"]).arg(&report).output().unwrap()).expect(1);
     for (to, expected) in
         [("edn", ":f :start-partition"), ("json", "\"start-partition\""), ("txt", ":nemesis\t:info\t:stop")]

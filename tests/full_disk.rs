@@ -1,4 +1,4 @@
-//! A disk that is full when the reports are made: the verdict is on it already, and nothing changes it.
+//! The disk is full when the reports are rendered: the verdict has already been written, and does not change.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::program::{Ended, Store};
 use crate::reports::{judged, stale_register};
 
-/// The bytes that files take on a file system of small pages.
+/// The size of files on a file system with small pages, in bytes.
 fn pages(dir: &Path, names: &[&str]) -> u64 {
     names.iter().map(|name| std::fs::metadata(dir.join(name)).unwrap().len().next_multiple_of(4096)).sum()
 }
@@ -21,7 +21,7 @@ fn a_disk_that_fills_while_reports_are_made_changes_neither_verdict_nor_exit_cod
         "the page is larger than the room that is left for it"
     );
 
-    // The small disk is in a mount namespace of its own: it goes away with the last process in it.
+    // The small disk is mounted in a mount namespace of its own, which ends with its last process.
     let small = store.path().join("small");
     std::fs::create_dir(&small).unwrap();
     let script = r#"
@@ -59,7 +59,7 @@ fn a_disk_that_fills_while_reports_are_made_changes_neither_verdict_nor_exit_cod
 
     let verdict = |path: &Path| -> serde_json::Value {
         let mut verdict: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        verdict["check_cost"].take(); // measured anew each time
+        verdict["check_cost"].take(); // differs each time
         verdict
     };
     assert_eq!(verdict(&store.path().join("verdict.json")), verdict(&roomy.join("verdict.json")));

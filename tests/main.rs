@@ -1,4 +1,4 @@
-//! Whole-program tests: the binary as its user runs it, with real processes and real faults.
+//! End-to-end tests: the real binary, with real processes and real faults.
 
 mod abuse;
 mod bad_input;

@@ -1,4 +1,4 @@
-//! `tribunal matrix`: finds what is wrong, goes on where it was interrupted, and says what it cannot do.
+//! `tribunal matrix`: detects known bugs, resumes after an interruption, and reports what it cannot do.
 
 use tribunal_reports::matrix::Matrix;
 

@@ -1,4 +1,5 @@
-//! Runs in network namespaces: partitions and bad links bite and heal there, and nothing is left behind.
+//! Runs in network namespaces: partitions and degraded links have an effect and heal, and nothing is left
+//! behind.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use crate::program::{Store, wait_until};
 
 const MODES: [&str; 2] = ["transparent", "netns"];
 
-/// Whether this machine lets us make network namespaces with rules in them; says so if not.
+/// Whether this machine allows network namespaces with packet filter rules; prints a message if not.
 pub(crate) fn allowed() -> bool {
     let probe = Store::new().run("run register --net netns --nemesis none --nodes 1 --time-limit 100ms");
     if probe.code != Some(3) {
@@ -25,7 +26,7 @@ pub(crate) fn allowed() -> bool {
     false
 }
 
-/// Whether links of packets can be slow here: that takes a queue of the kernel's, and a rule that leads there. Says so if
+/// Whether packets can be delayed here, which needs a netfilter queue and a rule for it; prints a message if
 /// not.
 fn packets_can_be_queued() -> bool {
     let store = Store::new();
@@ -41,7 +42,7 @@ fn packets_can_be_queued() -> bool {
     false
 }
 
-/// The network namespaces that processes are in, but for those that we cannot look at.
+/// The network namespaces of processes, except those that we have no permission to read.
 fn namespaces(processes: impl Iterator<Item = PathBuf>) -> BTreeSet<PathBuf> {
     processes.filter_map(|process| std::fs::read_link(process.join("ns/net")).ok()).collect()
 }
@@ -50,7 +51,7 @@ fn all_processes() -> impl Iterator<Item = PathBuf> {
     std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path())
 }
 
-/// The namespaces of a run that is under way: its controller's and its nodes'.
+/// The namespaces of a running trial: its controller's and its nodes'.
 fn namespaces_of(store: &Store) -> BTreeSet<PathBuf> {
     let ours = all_processes().filter(|process| {
         let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
@@ -82,7 +83,7 @@ fn faults_of_links_bite_and_heal_in_namespaces() {
         let store = Store::new();
         let args =
             format!("--net {mode} --nemesis {nemesis} --time-limit 15s --nemesis-interval 2s --seed 3");
-        // Linearizable, and covered: every fault bit, and operations succeeded during and after it.
+        // Linearizable and covered: every fault had an effect, and operations succeeded during and after it.
         store.run(&format!("run register --nodes 3 {args}")).expect(0);
         let effects: Vec<_> = faults(&store).into_iter().filter(|fault| fault["event"] == "heal").collect();
         let packets = effects.iter().filter(|fault| fault["effect"]["packets_dropped"].is_u64()).count();

@@ -1,5 +1,5 @@
-//! Faults on the nodes' processes that neither stop nor kill them: clocks, starvation, limits. Each bites and heals, and none
-//! leaves anything behind.
+//! Faults on the nodes' processes other than stopping and killing: clocks, starvation, limits. Each has an
+//! effect, heals, and leaves nothing behind.
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ fn the_built_in_raft_survives_wrong_clocks_starvation_and_limits() {
     assert!(heals.iter().all(|heal| heal["outcome"] == "installed"), "{heals:#?}");
 }
 
-/// Whoever has a limit may die of it: an outcome, and the node is started again.
+/// A node may die of a limit: this is an outcome, and the node is restarted.
 #[test]
 fn a_node_that_dies_of_a_limit_is_no_failure_of_the_harness() {
     let store = Store::new();
@@ -51,7 +51,7 @@ fn a_node_that_dies_of_a_limit_is_no_failure_of_the_harness() {
     };
     let limited = || run().and_then(|run| std::fs::read_to_string(run.join("faults.jsonl")).ok());
     wait_until("the limit is in force", || limited().is_some_and(|faults| faults.contains("apply")));
-    // The test plays what nobody can force: that the process asks for more.
+    // The test kills the node, as the limit would: nothing can force the process to exceed it.
     let node = || {
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
         let mut pids = processes.filter_map(|entry| {
@@ -93,7 +93,7 @@ fn a_killed_controller_leaves_no_cgroup() {
     wait_until("no cgroup is left", || cgroups().is_empty());
 }
 
-/// The cgroups below `dir` whose names begin so.
+/// The cgroups below `dir` whose names begin with `name`.
 fn cgroups(dir: &Path, name: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let dirs =

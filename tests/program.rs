@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// A store of its own for one test, removed at its end.
+/// A store for one test, removed at its end.
 pub(crate) struct Store {
     dir: tempfile::TempDir,
 }
@@ -15,7 +15,7 @@ impl Store {
         Store { dir: tempfile::tempdir().expect("a temporary directory") }
     }
 
-    /// The same where no fsync waits for a disk, if this machine has such a place.
+    /// A store on a tmpfs where fsync is fast, if this machine has one.
     pub(crate) fn in_memory() -> Self {
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
         Store { dir: dir.expect("a temporary directory") }
@@ -25,7 +25,7 @@ impl Store {
         self.dir.path()
     }
 
-    /// `tribunal run ARGS` with this store; standard output and error are captured.
+    /// `tribunal run ARGS` with this store.
     pub(crate) fn command(&self, args: &str) -> Command {
         let mut command = tribunal(args.split_whitespace());
         command.arg("--store").arg(self.path());
@@ -36,7 +36,7 @@ impl Store {
         Ended::of(self.command(args).output().expect("the program starts"))
     }
 
-    /// The one run directory of a workload, complete or partial.
+    /// The only run directory of a workload, complete or partial.
     pub(crate) fn run_directory(&self, workload: &str) -> PathBuf {
         let entries = std::fs::read_dir(self.path().join(workload)).expect("the workload has runs");
         let mut runs = entries.map(|entry| entry.expect("an entry").path()).filter(|path| !path.is_symlink());
@@ -45,7 +45,7 @@ impl Store {
         run
     }
 
-    /// The processes that still work on this store, by their command lines.
+    /// Command lines of the processes that still use this store.
     pub(crate) fn processes(&self) -> Vec<String> {
         let own = std::process::id().to_string();
         let entries = std::fs::read_dir("/proc").expect("/proc is mounted");
@@ -58,7 +58,7 @@ impl Store {
             .collect()
     }
 
-    /// Waits until nothing works on this store any more.
+    /// Waits until no process uses this store.
     pub(crate) fn await_silence(&self) {
         wait_until("no process of the run is left", || self.processes().is_empty());
     }
@@ -70,7 +70,7 @@ pub(crate) fn tribunal(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Com
     command
 }
 
-/// Polls until it holds; gives up after a time that no healthy machine needs.
+/// Polls until the condition holds; fails after a time that is long enough for any healthy machine.
 pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
@@ -96,7 +96,7 @@ impl Ended {
         }
     }
 
-    /// Asserts the exit code, showing what was printed if it is another.
+    /// Asserts the exit code, and shows the output if it differs.
     pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "\n-- stdout\n{}\n-- stderr\n{}", self.stdout, self.stderr);
         self

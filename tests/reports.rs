@@ -1,4 +1,4 @@
-//! Reports of histories that exist, lists, and the page of all runs.
+//! Reports of existing histories, lists, and the web page of all runs.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::program::{Ended, Store, tribunal};
 
-/// An element that left a queue twice.
+/// A queue from which an element was removed twice.
 pub(crate) const TAKEN_TWICE: &str = r#"{"i":0,"t":1000000,"p":0,"type":"invoke","f":"enqueue","value":7}
 {"i":1,"t":2000000,"p":0,"type":"ok","f":"enqueue","value":7}
 {"i":2,"t":3000000,"p":1,"type":"invoke","f":"dequeue"}
@@ -19,7 +19,7 @@ pub(crate) const TAKEN_TWICE: &str = r#"{"i":0,"t":1000000,"p":0,"type":"invoke"
 {"i":5,"t":6000000,"p":2,"type":"ok","f":"dequeue","value":7}
 "#;
 
-/// A register that is written `n` times and then returns what was written before the last.
+/// A register with `n` writes and then a read of the value before the last.
 pub(crate) fn stale_register(n: u64) -> String {
     let mut text = String::new();
     let mut op = |at: u64, f: &str, value: u64| {
@@ -35,7 +35,7 @@ pub(crate) fn stale_register(n: u64) -> String {
     text
 }
 
-/// Judges a history into `store/<workload>/<run>`, as a run would be kept.
+/// Checks a history and stores it as the run directory `store/<workload>/<run>`.
 pub(crate) fn judged(store: &Store, run: &str, model: &str, history: &str, code: i32) -> PathBuf {
     let file = store.path().join("written.jsonl");
     std::fs::write(&file, history).unwrap();
@@ -72,7 +72,7 @@ fn a_written_history_gets_every_report_and_can_be_rendered_again() {
     assert!(report("pdf").expect(64).stderr.contains("expected one of report.txt"));
     Ended::of(tribunal(["report", "/nowhere"]).output().unwrap()).expect(64);
 
-    // A directory in which something is already is left alone.
+    // A directory that is not empty is not changed.
     let again =
         tribunal(["check", "--model", "queue", "--report"]).arg(&dir).arg(dir.join("history.jsonl")).output();
     assert!(Ended::of(again.unwrap()).expect(64).stderr.contains("expected an empty directory"));
@@ -149,7 +149,7 @@ impl Served {
         Served { child, address }
     }
 
-    /// The whole answer to a request, head and all.
+    /// The whole response to a request, including its head.
     pub(crate) fn ask(&self, request: &str, host: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(stream, "{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
@@ -160,12 +160,12 @@ impl Served {
 }
 
 impl Served {
-    /// As Ctrl-C does.
+    /// Sends SIGINT, as Ctrl-C does.
     pub(crate) fn interrupt(&self) {
         kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT).unwrap();
     }
 
-    /// Its exit code, once it has ended.
+    /// Its exit code, if it has ended.
     pub(crate) fn has_ended(&mut self) -> Option<i32> {
         self.child.try_wait().unwrap()?.code()
     }

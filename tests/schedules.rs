@@ -1,4 +1,4 @@
-//! Faults as data: written down, triggered by what happens, and replayed.
+//! Faults as data: schedules, triggers, and replays.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ fn json_lines(path: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A run with this schedule; the lines of its faults.jsonl that say so are its faults.
+/// A run with a schedule, and the lines of its faults.jsonl.
 struct Run {
     ended: Ended,
     store: Store,
@@ -36,7 +36,7 @@ impl Run {
         lines.filter(|line| line["event"] == event && line["outcome"] != "skipped").collect()
     }
 
-    /// When the clients began to ask, in milliseconds since the start of the run.
+    /// When the clients started, in milliseconds since the start of the run.
     fn clients_began_ms(&self) -> u64 {
         let info: Value = serde_json::from_slice(&std::fs::read(self.file("run.json")).unwrap()).unwrap();
         let phases = info["phases"].as_array().unwrap();
@@ -44,7 +44,8 @@ impl Run {
             / 1_000_000
     }
 
-    /// No violation and no failure of the harness; whether a leader was found and all was covered is not what is tested.
+    /// Expects no violation and no harness failure. Whether a leader was found and all faults were covered is
+    /// not tested.
     fn expect_no_harm(&self) {
         assert!(matches!(self.ended.code, Some(0 | 2)), "{}{}", self.ended.stdout, self.ended.stderr);
     }
@@ -69,7 +70,8 @@ fn a_replay_does_the_same_to_the_same_nodes_at_the_same_times() {
     let what =
         |fault: &Value| [&fault["fault"], &fault["kind"], &fault["acts"], &fault["label"]].map(Value::clone);
     assert_eq!(applied.iter().map(what).collect::<Vec<_>>(), again.iter().map(what).collect::<Vec<_>>());
-    // They were to begin as long after the clients, and to be held as long, as they really were.
+    // Relative to the start of the clients, faults must begin at the same times and last as long as in the
+    // first run.
     let (began, began_again) = (first.clients_began_ms(), second.clients_began_ms());
     let healed: BTreeMap<_, _> = first
         .faults("heal")
@@ -79,7 +81,7 @@ fn a_replay_does_the_same_to_the_same_nodes_at_the_same_times() {
     for (fault, again) in applied.iter().zip(&again) {
         let (t, end) = (fault["t"].as_u64().unwrap() / 1_000_000, healed[&fault["i"].as_u64()] / 1_000_000);
         let planned = again["planned_ms"].as_u64().unwrap();
-        // Each of these numbers is cut to milliseconds by itself.
+        // Each of these numbers is truncated to milliseconds separately.
         assert!((t - began).abs_diff(planned - began_again) <= 3, "{fault} was planned again as {again}");
         assert!(
             again["hold_ms"].as_u64().unwrap().abs_diff(end - t) <= 1,
@@ -138,10 +140,10 @@ fn triggers_fire_on_what_happens() {
         .find(|line| line.split_once("n2 starts: term ").is_some_and(|(_, term)| !term.starts_with('0')));
     let stamp = restarted.and_then(|line| line.split(' ').next()).unwrap();
     let stamp: f64 = stamp.parse().unwrap();
-    // The stamp is rounded to the millisecond.
+    // The timestamp is rounded to milliseconds.
     assert!(stamp <= paused as f64 / 1e9 + 0.001, "{stamp} s, then {paused} ns");
 
-    // What was going on is on record, and in the report.
+    // The circumstances are recorded, and shown in the report.
     let healed = run.faults("heal");
     let sum = |what: &str| healed.iter().filter_map(|fault| fault["effect"][what].as_u64()).sum::<u64>();
     assert!(sum("operations_in_flight") > 0 && sum("leader_changes") > 0, "{healed:?}");
@@ -163,7 +165,7 @@ fn what_never_came_is_not_covered() {
 
 #[test]
 fn a_fault_without_effect_is_not_covered() {
-    // To open a link that is open is an act like any other, and hurts nobody.
+    // Opening a link that is open is a valid act without harm.
     let run =
         Run::of("--nodes 3 --time-limit 2s", "[[step]]\nat = '1s'\nhold = '0ms'\nacts = ['heal n1>n2']");
     let ended = run.ended.expect(2);
@@ -186,7 +188,7 @@ fn every_way_to_part_and_to_stop_nodes_bites_and_heals() {
     let name = |fault: &Value| format!("{}:{}", fault["fault"], fault["kind"]).replace('"', "");
     let healed = run.faults("heal");
     assert_eq!(healed.iter().map(name).collect::<Vec<_>>(), faults.split_whitespace().collect::<Vec<_>>());
-    // If the leader is in the middle of a bridge, the others have nothing to tell each other.
+    // If the leader is the node in the middle of a bridge, the other nodes have no messages for each other.
     let missed = healed.iter().filter(|fault| fault["effective"] != true && fault["kind"] != "bridge");
     assert_eq!(missed.map(name).collect::<Vec<_>>(), [""; 0]);
 }
@@ -195,7 +197,7 @@ fn every_way_to_part_and_to_stop_nodes_bites_and_heals() {
 fn every_way_to_degrade_links_bites_and_heals() {
     let kinds =
         "slow-leader narrow-leader unread-leader slow uneven jitter shreds short-lived cut-short churn";
-    // At full speed, and where it takes some bytes for as long as those take on a busy machine.
+    // At full speed. Faults that need some traffic last longer, for a busy machine.
     let mut at = 300;
     let mut step = |kind: &str| {
         let hold = if ["unread-leader", "short-lived", "cut-short"].contains(&kind) { 2_500 } else { 700 };

@@ -1,4 +1,4 @@
-//! The main job: a trial of the built-in Raft, and what it comes to.
+//! The main use: trials of the built-in Raft, and their verdicts.
 
 use crate::program::{Store, tribunal};
 
@@ -45,8 +45,8 @@ fn a_bug_is_found(bug: &str, nemesis: &str) {
     what_is_said_of_it_holds(&run, &ended.stdout);
 }
 
-/// What the report says besides the verdict, looked up in the evidence: the key that the live check had named, whether what is
-/// called lost was seen again, and the faults around it.
+/// Checks statements of the report against the evidence: the key found by the live check, whether a lost
+/// value was seen again, and the faults around it.
 fn what_is_said_of_it_holds(run: &std::path::Path, report: &str) {
     let json = |name: &str| -> serde_json::Value {
         serde_json::from_slice(&std::fs::read(run.join(name)).unwrap()).unwrap()
@@ -91,7 +91,7 @@ fn what_is_said_of_it_holds(run: &std::path::Path, report: &str) {
 fn check(what: &std::path::Path, code: i32) {
     let mut command = tribunal(["check", "--model", "cas-register"]);
     if what.is_dir() {
-        // A run directory says by itself which model judges it.
+        // A run directory names its own model.
         command = tribunal(["check"]);
     }
     crate::program::Ended::of(command.arg(what).output().unwrap()).expect(code);

@@ -1,4 +1,4 @@
-//! What is asked beyond registers and counters, and systems that fail by design.
+//! Workloads other than registers and counters, and systems with design flaws.
 
 use crate::program::{Ended, Store, tribunal};
 
@@ -9,7 +9,7 @@ fn run(store: &Store, arguments: &str) -> Ended {
     ))
 }
 
-/// On a busy machine a short fault may see no operation succeed, which is exit code 2 and no violation.
+/// On a busy machine no operation may succeed during a short fault: that is exit code 2, not a violation.
 fn assert_holds(workload: &str, ended: &Ended) {
     assert!(matches!(ended.code, Some(0 | 2)), "{workload}: {}{}", ended.stdout, ended.stderr);
     assert!(!ended.stdout.contains("not linearizable"), "{workload}: {}", ended.stdout);
@@ -34,7 +34,7 @@ fn gossip_is_not_linearizable_but_converges() {
     let store = Store::new();
     let ended = run(&store, "broadcast --system gossip --node-arg=--byzantine=n3");
     assert_holds("broadcast", &ended);
-    // What the liar shows is not asked for, and not missed.
+    // Final reads from the lying node are not sent, and not missed.
     assert!(!ended.stdout.contains("final reads were not answered"), "{}", ended.stdout);
     assert!(ended.code != Some(0) || ended.stdout.contains("Convergent"), "{}", ended.stdout);
     let log = std::fs::read_to_string(store.run_directory("broadcast").join("nodes/n1.log")).unwrap();
@@ -70,7 +70,7 @@ fn reads_are_as_many_as_was_asked() {
     assert!(refused.stderr.contains("--reads does not fit the workload lock, which reads only in the end"));
 
     let store = Store::new();
-    // Where nothing is ever written, reads show nothing.
+    // Without writes, reads prove nothing.
     store.run("run counter --nodes 1 --nemesis none --reads 1 --time-limit 1s").expect(2);
     let history = std::fs::read_to_string(store.run_directory("counter").join("history.jsonl")).unwrap();
     assert!(history.contains("\"f\":\"read\"") && !history.contains("\"f\":\"add\""));

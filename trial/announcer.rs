@@ -1,4 +1,4 @@
-//! Tells the observers of one trial what happens, by its clock.
+//! Sends the events of one trial to its observers, with timestamps of the trial's clock.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tribunal_checker::op::Nanos;
 use crate::clock::Clock;
 use crate::observer::{Observer, TrialEvent};
 
-/// The clock of a trial, and who looks on.
+/// The clock of a trial, and its observers.
 pub(crate) struct Announcer {
     clock: Clock,
     observers: Vec<Arc<dyn Observer>>,
@@ -18,12 +18,12 @@ impl Announcer {
         Announcer { clock, observers }
     }
 
-    /// Something happens now.
+    /// Reports an event that happens now.
     pub(crate) fn tell(&self, event: &TrialEvent<'_>) {
         self.tell_at(self.clock.now(), event);
     }
 
-    /// Something happened at `t` of the run's clock.
+    /// Reports an event that happened at time `t` of the trial's clock.
     pub(crate) fn tell_at(&self, t: Nanos, event: &TrialEvent<'_>) {
         self.observers.iter().for_each(|observer| observer.see(t, event));
     }

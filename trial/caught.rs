@@ -1,4 +1,4 @@
-//! Something that may panic, done so that the rest goes on.
+//! Turns a panic into an error.
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
@@ -10,7 +10,7 @@ pub(crate) fn message(payload: &dyn Any) -> &str {
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
-/// Does something.
+/// Calls a function.
 ///
 /// # Errors
 /// When it panics.

@@ -1,10 +1,10 @@
-//! The one monotonic clock of a run.
+//! The single monotonic clock of a run.
 
 use std::time::Instant;
 
 use tribunal_checker::op::Nanos;
 
-/// Counts nanoseconds from the start of the run. Every timestamp of a run comes from the same one.
+/// Counts nanoseconds from the start of the run. Every timestamp of a run comes from the same clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     start: Instant,

@@ -1,4 +1,4 @@
-//! The concurrent clients: one worker per process, and the phases in which they ask.
+//! The concurrent clients: one worker per process, and the phases in which they send operations.
 
 pub(crate) mod pace;
 mod recent;
@@ -25,21 +25,21 @@ use crate::lock::locked;
 use pace::Pace;
 use recorder::{Actor, Recorder};
 
-/// After a failure that cost nothing (a refused connection, say) a worker waits this long before it asks again:
-/// a node that is down would otherwise fill the history with refusals.
+/// Pause of a worker after a failure that took no time, such as a refused connection. Without it, a node that
+/// is down would fill the history with failures.
 const FAIL_BACKOFF: Duration = Duration::from_millis(50);
 
-/// How long an operation may still take when the run is to end, whatever `--op-timeout` allows.
+/// Maximum time an operation may still take once the run is to end, whatever `--op-timeout` allows.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
-/// A final read that was not answered is asked again, by a new process, at most this often.
+/// Maximum number of attempts for a final read; each retry uses a new process.
 const FINAL_READ_TRIES_MAX: usize = 10;
 
-/// How often the key of a violation is read again from every node, and the time between.
+/// How often the key of a violation is read again from every node, and the pause in between.
 const READ_AGAIN_ROUNDS: usize = 3;
 const READ_AGAIN_PAUSE: Duration = Duration::from_millis(300);
 
-/// All that the workers share.
+/// State that the workers share.
 pub(crate) struct Controller {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) recorder: Arc<Recorder>,
@@ -50,7 +50,7 @@ pub(crate) struct Controller {
     next_process: AtomicU64,
 }
 
-/// One worker's current process, with its client.
+/// A worker's current process and its client.
 pub(crate) struct WorkerProcess {
     actor: Actor,
     client: Box<dyn Client>,
@@ -69,7 +69,7 @@ impl Controller {
         Arc::new(Controller { cluster, recorder, workload, workers, pace, op_timeout, next_process })
     }
 
-    /// Asks until told to stop; returns when every operation under way has ended.
+    /// Runs all workers until `stop` is cancelled; returns when every pending operation has ended.
     ///
     /// # Errors
     /// When the history cannot be written.
@@ -104,7 +104,7 @@ impl Controller {
                 Completion::Fail(_) => {
                     tokio::select! { () = sleep(FAIL_BACKOFF) => {}, () = stop.cancelled() => {} }
                 }
-                // Nobody knows whether it is still under way: this process must never ask again.
+                // The operation may still be running: this process must never send again.
                 Completion::Info(_) => process = self.fresh_process(worker),
             }
             let pause = self.lock_workload().pause(worker);
@@ -114,8 +114,8 @@ impl Controller {
         }
     }
 
-    /// Asks the workload's final reads, spread over the workers, each until it is answered; `everywhere`: every node
-    /// is asked each of them, marked as final.
+    /// Sends the workload's final reads, spread over the workers, each until it is answered. With
+    /// `everywhere`, every node gets each of them, marked as final.
     ///
     /// # Errors
     /// When the history cannot be written.
@@ -131,8 +131,8 @@ impl Controller {
         self.ask_finally(requests, everywhere, stop).await
     }
 
-    /// Asks the final reads of one key, on which a violation was found: what they show tells what is lost from what was only
-    /// old. Every node is asked each plain read; what takes something out is asked once.
+    /// Sends the final reads of one key, after a violation on it: they distinguish a lost value from a stale
+    /// one. Every node gets each plain read. An operation that removes something is sent once.
     ///
     /// # Errors
     /// When the history cannot be written.
@@ -146,7 +146,7 @@ impl Controller {
         if requests.iter().any(|request| request.f != F::Read) {
             return self.ask_finally(requests, false, stop).await;
         }
-        // All nodes may ask one leader, and that one may not have caught up at once.
+        // All nodes may forward to one leader, which may need a moment to catch up.
         for _ in 1..READ_AGAIN_ROUNDS {
             self.ask_finally(requests.clone(), true, stop).await?;
             sleep(READ_AGAIN_PAUSE).await;
@@ -154,19 +154,19 @@ impl Controller {
         self.ask_finally(requests, true, stop).await
     }
 
-    /// The nodes whose word counts, by their numbers.
+    /// Indices of the nodes whose answers count (not those that lie on purpose).
     fn honest(&self) -> Vec<usize> {
         let Cluster { system, nodes, .. } = &*self.cluster;
         (0..nodes.len()).filter(|&node| system.is_honest(&nodes[node].place.name)).collect()
     }
 
-    /// Hands for looking at what every node shows, one for each node whose word counts.
+    /// One process for each honest node, to sample what the nodes show.
     pub(crate) fn lookouts(&self) -> Vec<WorkerProcess> {
         self.honest().into_iter().map(|node| self.fresh_process(node)).collect()
     }
 
-    /// Asks every node once for all that the final reads will be about, and gives what each shows. The nodes are still on their
-    /// way: these reads are in the history, and are not marked as final.
+    /// Reads once from every node all keys of the final reads, and returns what each node shows. The nodes
+    /// are still converging: these reads are in the history, but not marked as final.
     ///
     /// # Errors
     /// When the history cannot be written.
@@ -183,7 +183,7 @@ impl Controller {
                     Completion::Ok(value) => drop(shown.insert(request.key.clone(), value)),
                     Completion::Fail(_) => {}
                     Completion::Info(_) => {
-                        // Each further question to a node that hangs would cost a time-out.
+                        // A node that hangs would cost a timeout for every further read.
                         *process = self.fresh_process(node);
                         break;
                     }
@@ -194,7 +194,7 @@ impl Controller {
         try_join_all(looking).await
     }
 
-    /// How many keys the final reads are about.
+    /// Number of keys of the final reads.
     pub(crate) fn keys_in_the_end(&self) -> usize {
         self.lock_workload().final_reads().len()
     }
@@ -211,7 +211,7 @@ impl Controller {
         let piles: Vec<_> = (0..piles).map(|_| Arc::new(Mutex::new(requests.clone()))).collect();
         let mut reading = JoinSet::new();
         for worker in 0..self.workers.max(nodes) {
-            // Worker w speaks to node w % nodes.
+            // Worker w talks to node w % nodes.
             let Some(at) = honest.iter().position(|&node| node == worker % nodes) else { continue };
             let (controller, pile, stop) = (self.clone(), piles[at % piles.len()].clone(), stop.clone());
             reading.spawn(async move { controller.read_finally(worker, &pile, &stop).await });
@@ -271,7 +271,7 @@ impl Controller {
         Ok(completion)
     }
 
-    /// A new process with a new connection, tied to the worker's node.
+    /// A new process with a new connection to the worker's node.
     fn fresh_process(&self, worker: usize) -> WorkerProcess {
         let process = self.next_process.fetch_add(1, Ordering::Relaxed);
         let node = &self.cluster.nodes[worker % self.cluster.nodes.len()];
@@ -284,7 +284,7 @@ impl Controller {
     }
 }
 
-/// Waits for all workers; the first that cannot go on stops the others.
+/// Waits for all workers. The first error stops the others.
 async fn finish(mut workers: JoinSet<Result<()>>, stop: &CancellationToken) -> Result<()> {
     let mut end = Ok(());
     while let Some(joined) = workers.join_next().await {

@@ -1,4 +1,5 @@
-//! controller.log: what happened in a trial, a line each, whatever a terminal shows. No verdict rests on it.
+//! controller.log: the events of a trial, one per line, whatever the terminal shows. It does not affect the
+//! verdict.
 
 use std::fs::File;
 use std::io::Write;
@@ -11,7 +12,7 @@ use tribunal_reports::wording::one_line;
 use crate::lock::locked;
 use crate::observer::{Observer, TrialEvent};
 
-/// The file; nothing where it cannot be written.
+/// The file; `None` if it cannot be written.
 pub(crate) struct ControllerLog(Option<Mutex<File>>);
 
 impl ControllerLog {
@@ -24,7 +25,7 @@ impl Observer for ControllerLog {
     fn see(&self, t: Nanos, event: &TrialEvent<'_>) {
         if let (Some(log), Some(line)) = (&self.0, event.line()) {
             let line = format!("{:.6} {}\n", t as f64 / 1e9, one_line(&line));
-            // A full disk has its own way of ending a run.
+            // A full disk ends the run elsewhere (a history that cannot be written).
             let _ = locked(&log).write_all(line.as_bytes());
         }
     }

@@ -1,8 +1,9 @@
-//! Waiting until the nodes of an eventual system have settled: it is judged by what they show in the end, and the end is when
-//! they all show the same, or when what they show has not changed for as long as `--settle` says.
+//! Waits until the nodes of an eventually consistent system have settled, since such a system is judged by
+//! its final state. The nodes have settled when they all show the same, or when their answers have not
+//! changed for `--settle`.
 //!
-//! A moment in which a node, or Tribunal itself, waits for a processor does not count: on a machine that is too busy everybody
-//! is slow. Nodes that still change after [`MOST`] have no end that could be judged.
+//! Time in which a node, or Tribunal itself, waits for a CPU does not count: on an overloaded machine
+//! everything is slow. Nodes that still change after [`MOST`] have no final state to judge.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,12 +17,13 @@ use tribunal_nemesis::{NodeId, Nodes};
 
 use crate::controller::Controller;
 
-/// The pause before the nodes are asked again what they show.
+/// Pause between two samples of the nodes' state.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long the nodes are asked.
+/// Maximum time to wait for the nodes to settle, in addition to `--settle`.
 const MOST: Duration = Duration::from_secs(60);
 
-/// Returns when the nodes have settled, or `stop` is cancelled; after how long, if they have not settled by [`MOST`].
+/// Returns `Ok(Ok(()))` when the nodes have settled or `stop` is cancelled; `Ok(Err(elapsed))` if they have
+/// not settled by [`MOST`].
 ///
 /// # Errors
 /// When the history cannot be written.
@@ -51,17 +53,17 @@ pub(crate) async fn converge(
     Ok(Ok(()))
 }
 
-/// How long the threads of the nodes and of Tribunal have waited.
+/// How long the threads of the nodes and of Tribunal have waited for a CPU.
 fn waits(controller: &Controller) -> Waits {
     let cluster = &controller.cluster;
     let of_nodes = (0..cluster.count()).flat_map(|node| cluster.processes(NodeId(node)));
     Waits::of(of_nodes.chain([std::process::id().cast_signed()]))
 }
 
-/// What one node shows, by key. An answer that did not come is missing.
+/// What one node shows, by key. A key whose read was not answered is missing.
 pub(crate) type Shown = BTreeMap<Value, Value>;
 
-/// How far the nodes are. Pure.
+/// Progress of the nodes towards a settled state. Pure.
 struct Settling {
     settle: Duration,
     before: Vec<Shown>,
@@ -74,8 +76,8 @@ impl Settling {
         Settling { settle, before: Vec::new(), quiet: Duration::ZERO }
     }
 
-    /// What the nodes show now, each all that was asked, and how much of the time since the last such look everybody who wanted
-    /// a processor had one. Gives whether they have settled.
+    /// Takes a sample of what the nodes show, and returns whether they have settled. `keys`: number of keys
+    /// that were read. `unhindered`: time since the last sample, without the time spent waiting for a CPU.
     fn look(&mut self, keys: usize, shown: Vec<Shown>, unhindered: Duration) -> bool {
         let shown: Vec<Shown> = shown.into_iter().map(in_order).collect();
         if shown.iter().all(|node| node.len() == keys && *node == shown[0]) {
@@ -87,7 +89,7 @@ impl Settling {
     }
 }
 
-/// Two nodes may show the same elements in another order.
+/// Sorts the elements: two nodes may show the same ones in a different order.
 fn in_order(shown: Shown) -> Shown {
     let sorted = |value| match value {
         Value::List(items) => {
@@ -98,15 +100,15 @@ fn in_order(shown: Shown) -> Shown {
     shown.into_iter().map(|(key, value)| (key, sorted(value))).collect()
 }
 
-/// How long threads have waited for a processor since they began, each by its number.
+/// How long each thread, by process and thread id, has waited for a CPU since it started.
 ///
-/// Source: `run_delay`, the second number in `/proc/PID/task/TID/schedstat` in nanoseconds (Linux,
-/// Documentation/scheduler/sched-stats.rst). A kernel that does not count gives nothing.
+/// Source: `run_delay`, the second number in `/proc/PID/task/TID/schedstat`, in nanoseconds (Linux,
+/// Documentation/scheduler/sched-stats.rst). Empty if the kernel does not count it.
 #[derive(Default)]
 struct Waits(BTreeMap<(i32, i32), Duration>);
 
 impl Waits {
-    /// Of all threads of some processes.
+    /// Of all threads of these processes.
     fn of(pids: impl IntoIterator<Item = i32>) -> Waits {
         let threads = pids.into_iter().flat_map(|pid| {
             let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
@@ -120,7 +122,7 @@ impl Waits {
         Waits(threads.filter_map(waited).collect())
     }
 
-    /// The longest that one thread has waited since an earlier count.
+    /// The longest wait of any thread since an earlier count.
     fn longest_since(&self, before: &Waits) -> Duration {
         let waited = |(thread, now): (_, &Duration)| Some(now.saturating_sub(*before.0.get(thread)?));
         self.0.iter().filter_map(waited).max().unwrap_or_default()
@@ -143,7 +145,7 @@ mod tests {
         text.split(' ').map(shown).collect()
     }
 
-    /// Looks once a second, until the nodes have settled; after how many looks.
+    /// Takes one sample a second until the nodes have settled; returns the number of samples.
     fn looks(settle: u32, unhindered: Duration, looks: &[&str]) -> Option<usize> {
         let mut settling = Settling::new(SECOND * settle);
         looks.iter().position(|look| settling.look(1, nodes(look), unhindered)).map(|at| at + 1)

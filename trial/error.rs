@@ -1,20 +1,20 @@
-//! Why there is no report of a trial.
+//! Errors that leave a trial without a report.
 
 use tribunal_reports::run_dir::RunDir;
 
-/// Why a trial could not be held, or its verdict not be kept.
+/// Why a trial could not be run, or its verdict could not be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum TrialError {
-    /// The description is wrong: nothing was started.
+    /// The spec is invalid; nothing was started.
     #[error("{0}")]
     Spec(String),
-    /// The trial itself broke before there was anything to judge.
+    /// The harness failed before there was anything to judge.
     #[error("{0}")]
     Harness(String),
     /// The verdict could not be written.
     #[error("{why}: the verdict is kept nowhere")]
     NotKept {
-        /// What came of the trial.
+        /// The run and its judgement.
         run: Box<RunDir>,
         /// Why it could not be written.
         why: String,

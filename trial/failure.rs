@@ -1,8 +1,8 @@
-//! What breaks in the harness itself.
+//! Failures of the harness itself.
 //!
-//! Everything that happens in a run is either an outcome, which is recorded, or a harness failure, which stops
-//! the run in order. The first one is kept; what follows from it is noise. It never erases a violation that was
-//! proved, and never proves one.
+//! Every event of a run is either an outcome, which is recorded, or a harness failure, which stops the run in
+//! order. Only the first failure is kept, since later ones follow from it. A harness failure never erases a
+//! violation that was proved, and never proves one.
 
 use std::fmt::Display;
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ use crate::lock::locked;
 use tokio_util::sync::CancellationToken;
 use tribunal_reports::judgement::HarnessFailure;
 
-/// Keeps the first failure and asks the run to stop.
+/// Keeps the first failure, and stops the run.
 pub(crate) struct Failures {
     first: Mutex<Option<HarnessFailure>>,
     stop: CancellationToken,
@@ -23,20 +23,21 @@ impl Failures {
         Failures { first: Mutex::new(None), stop }
     }
 
-    /// Something broke in this part of the harness.
+    /// Reports a failure in the part of the harness named `source`.
     pub(crate) fn raise(&self, source: &str, error: impl Display) {
-        // `{:#}` gives an anyhow error with its causes. Said before the lock is taken: a panic is a failure, too.
+        // `{:#}` prints an anyhow error with its causes. Formatted before locking: formatting may panic, and
+        // a panic is reported here, too.
         let failure = HarnessFailure { source: source.into(), error: format!("{error:#}") };
         locked(&self.first).get_or_insert(failure);
         self.stop.cancel();
     }
 
-    /// What is cancelled when the run is to end.
+    /// Cancelled when the run is to end.
     pub(crate) fn stop(&self) -> &CancellationToken {
         &self.stop
     }
 
-    /// The first one, if any.
+    /// The first failure, if any.
     pub(crate) fn first(&self) -> Option<HarnessFailure> {
         locked(&self.first).clone()
     }

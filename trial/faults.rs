@@ -1,4 +1,4 @@
-//! The nemesis of one run: its plan, its record in faults.jsonl, and what is in force just now.
+//! The nemesis of one run: its plan, its record in faults.jsonl, and the active faults.
 
 mod nemesis;
 mod run_watcher;
@@ -26,7 +26,7 @@ use crate::observer::TrialEvent;
 pub(crate) use nemesis::Nemesis;
 use run_watcher::{RunWatcher, Situation};
 
-/// Writes faults.jsonl, a line per change, and tells the observers.
+/// Writes faults.jsonl, one line per change, and notifies the observers.
 pub(crate) struct Faults {
     clock: Clock,
     announcer: Arc<Announcer>,
@@ -35,17 +35,17 @@ pub(crate) struct Faults {
 
 struct Page {
     file: LineFile,
-    /// Labels, each with when it was applied, in ns.
+    /// Label of each active fault, and when it was injected, in ns.
     in_force: BTreeMap<usize, (String, u64)>,
-    /// When the steps of the plan are due that were not yet when this was last looked at, in ms, in order.
+    /// Due times of the remaining steps of the plan, in ms, ascending.
     due_ms: Peekable<Box<dyn Iterator<Item = u64> + Send>>,
-    /// The first line that could not be written.
+    /// Error of the first line that could not be written.
     broken: Option<std::io::Error>,
-    /// What was seen when each fault in force was applied.
+    /// The situation when each active fault was injected.
     seen: BTreeMap<usize, Situation>,
 }
 
-/// A line of faults.jsonl with its number, from 0: what is lost is noticed.
+/// A line of faults.jsonl with its number, from 0, so that a missing line is detected.
 #[derive(Serialize)]
 struct Numbered<'a> {
     n: u64,
@@ -61,10 +61,10 @@ impl Faults {
         Ok(Faults { clock, announcer, page: Mutex::new(page) })
     }
 
-    /// Carries out a plan whose times count from the start of the run; returns when all of it is undone.
+    /// Executes a plan, whose times count from the start of the run; returns when all faults are undone.
     ///
     /// # Errors
-    /// When something could not be healed, or faults.jsonl cannot be written.
+    /// When a fault could not be healed, or faults.jsonl cannot be written.
     pub(crate) async fn drive(
         &self,
         plan: Plan,
@@ -86,7 +86,7 @@ impl Faults {
         }
     }
 
-    /// Undoes everything, whatever happened before.
+    /// Undoes every fault, whatever happened before.
     ///
     /// # Errors
     /// When a node cannot be resumed or started.
@@ -123,14 +123,14 @@ impl Faults {
         self.announcer.tell_at(fault.t, &TrialEvent::Fault(&fault));
     }
 
-    /// What is in force now, each with how long it has been so.
+    /// The active faults, each with the time since it was injected.
     pub(crate) fn in_force(&self) -> Vec<(String, Duration)> {
         let now = self.clock.now();
         let age = |since: u64| Duration::from_nanos(now.saturating_sub(since));
         self.lock().in_force.values().map(|(label, since)| (label.clone(), age(*since))).collect()
     }
 
-    /// When the next fault is due, if one is.
+    /// Time until the next fault, if any.
     pub(crate) fn next(&self) -> Option<Duration> {
         let now_ms = self.clock.now() / 1_000_000;
         let due_ms = &mut self.lock().due_ms;
@@ -138,7 +138,7 @@ impl Faults {
         Some(Duration::from_millis(due_ms.peek()? - now_ms))
     }
 
-    /// How many lines faults.jsonl has.
+    /// Number of lines in faults.jsonl.
     pub(crate) fn lines(&self) -> u64 {
         self.lock().file.lines()
     }
@@ -155,12 +155,12 @@ fn due(
     times_ms.peekable()
 }
 
-/// A change that takes longer than this is said with how long it took, in ms: its time is when it began (a fault) or
-/// ended (a heal).
+/// A change that takes longer, in ms, is shown with its duration: its time is the begin of a fault, or the
+/// end of a heal.
 const TOOK_MS_MIN: u64 = 20;
 
-/// The change in words: `partition {n2 | n1,n3}`, `healed partition {n2 | n1,n3}`, `kill n1: skipped, nobody leads`,
-/// `power n1,n2 [took 342 ms]`.
+/// A change as text: `partition {n2 | n1,n3}`, `healed partition {n2 | n1,n3}`, `kill n1: skipped, nobody
+/// leads`, `power n1,n2 [took 342 ms]`.
 pub(crate) fn sentence(fault: &FaultRecord) -> String {
     let healed = if fault.event == FaultEvent::Heal { "healed " } else { "" };
     let outcome = match fault.outcome {

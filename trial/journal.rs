@@ -1,7 +1,8 @@
-//! What went over the links, in short samples: `links.jsonl`, from which the report draws who spoke to whom.
+//! The traffic on the links, in short samples: `links.jsonl`, from which the report draws the messages
+//! between nodes.
 //!
-//! The proxies count bytes; here their counters are read every few milliseconds. The journal is no evidence: a run without it is
-//! judged alike, and what keeps it from being written ends the journal and nothing else.
+//! The proxies count bytes; the journal reads their counters every few milliseconds. The journal is not
+//! evidence: a run without it gets the same verdict, and an error while writing it ends only the journal.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,7 +19,7 @@ use tribunal_reports::traffic::Sample;
 
 use crate::clock::Clock;
 
-/// How often the counters are read.
+/// Sampling interval.
 const EVERY: Duration = Duration::from_millis(5);
 
 /// A journal that is being written.
@@ -28,7 +29,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Begins one.
+    /// Creates the file and starts sampling.
     pub(crate) fn begin(path: &Path, links: Arc<Links>, clock: Clock) -> std::io::Result<Self> {
         let file = BufWriter::new(File::create(path)?);
         let end = CancellationToken::new();
@@ -36,7 +37,7 @@ impl Journal {
         Ok(Journal { end, writer })
     }
 
-    /// Ends it, and says what kept it from being written.
+    /// Ends the journal, and returns the error that interrupted it, if any.
     pub(crate) async fn end(self) -> std::io::Result<()> {
         self.end.cancel();
         self.writer.await.map_err(std::io::Error::other)?

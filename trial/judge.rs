@@ -1,7 +1,7 @@
-//! From evidence to verdict to reports: what happens when the run itself is over.
+//! From evidence to verdict to reports, after the run.
 //!
 //! Everything is read back from disk: what is judged is what was recorded, and `tribunal check` on the same
-//! directory judges the same.
+//! directory gives the same result.
 
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
@@ -27,18 +27,18 @@ use crate::observer::{CheckProgress, TrialEvent};
 use crate::registry::Judge;
 use crate::store::Store;
 
-/// A check: by which model, what it may cost, and when it is given up.
+/// How to check: the model, the resource limits, and a condition for giving up.
 pub(crate) struct Checking<'a> {
     pub(crate) judge: &'a Judge,
     pub(crate) limits: CheckLimits,
     pub(crate) gives_up: &'a (dyn Fn() -> bool + Sync),
 }
 
-/// Judges the run, puts the verdict on disk, completes the directory and renders the reports. `info` is what run.json should say,
-/// for a run of which it cannot be read.
+/// Judges the run, writes the verdict, completes the directory and renders the reports. `info` is used if
+/// run.json cannot be read.
 ///
 /// # Errors
-/// When the verdict cannot be kept; it is in the error then.
+/// When the verdict cannot be written; the error contains it.
 pub(crate) fn judge(
     store: &mut Store,
     check: &Checking<'_>,
@@ -65,7 +65,7 @@ pub(crate) fn judge(
         }
     };
     circumstances.check_cost = cost;
-    // A check that was cut short and has decided all the same is as good as any.
+    // An interrupted check that nevertheless decided counts as complete.
     let undecided = verdict.as_ref().is_some_and(|verdict| verdict.answer == Answer::Unknown);
     circumstances.interrupted |= undecided && (check.gives_up)();
     announcer.tell(&TrialEvent::Phase("reporting"));
@@ -88,7 +88,7 @@ pub(crate) fn judge(
 }
 
 impl Checking<'_> {
-    /// Does the check, and tells every second how far it is.
+    /// Checks the evidence, and reports the progress every second.
     fn shown(&self, evidence: &Evidence, announcer: &Announcer) -> Result<(Verdict, CheckCost)> {
         let (done, ended) = mpsc::channel::<()>();
         let progress = &Progress::default();
@@ -109,7 +109,7 @@ impl Checking<'_> {
                     before = states;
                 }
             };
-            // Without a thread nothing is shown.
+            // If the thread cannot be started, no progress is reported.
             let _ = thread::Builder::new().spawn_scoped(scope, show);
             let checked = self.check(evidence, progress);
             drop(done);
@@ -117,7 +117,7 @@ impl Checking<'_> {
         })
     }
 
-    /// Checks what was recorded.
+    /// Checks the recorded history.
     fn check(&self, evidence: &Evidence, progress: &Progress) -> Result<(Verdict, CheckCost)> {
         let limited = Limits { progress: Some(progress), ..Limits::default() };
         let first = evidence.info.seen_live.as_ref().map(|seen| &seen.key);
@@ -127,9 +127,9 @@ impl Checking<'_> {
     }
 }
 
-/// Renders every report. One that cannot be made is named and missing.
+/// Renders every report. A report that cannot be rendered is skipped with a warning.
 fn report(dir: &Path, evidence: Evidence, judgement: Judgement, announcer: &Announcer) -> RunDir {
-    // The evidence was read back from disk, so that rendering it again gives the same.
+    // The evidence was read back from disk, so `tribunal report` renders the same later.
     let run = RunDir::of(dir, evidence, judgement);
     for (name, rendered) in render_all(&run, dir) {
         if let Err(error) = rendered {

@@ -1,7 +1,7 @@
-//! A `junit.xml` from the first moment of a trial on.
+//! A `junit.xml` that is valid from the start of a trial.
 //!
-//! Until the run has been judged the file says, as an error, that the run did not end. So a CI job whose run was killed
-//! finds valid XML, and a red one.
+//! Until the run has been judged, the file reports an error: the run did not end. A CI job whose run was
+//! killed thus finds valid XML with a failed test.
 
 use std::path::{Path, PathBuf};
 
@@ -22,10 +22,7 @@ pub struct Junit {
 }
 
 impl Junit {
-    /// Opens the file, before anything is done.
-    ///
-    /// # Errors
-    /// When it cannot be written.
+    /// Writes the initial file, before anything is started.
     pub fn open(file: &Path, spec: &TrialSpec) -> Result<Self> {
         let info = RunInfo {
             args: spec.words().iter().map(|word| word.to_string_lossy().into_owned()).collect(),
@@ -49,18 +46,18 @@ impl Junit {
 impl Observer for Junit {
     fn see(&self, _: Nanos, event: &TrialEvent<'_>) {
         let text = match event {
-            // If nothing more is heard of the run, it ended there.
+            // If no further event arrives, the run ended in this phase.
             TrialEvent::Phase(phase) => {
                 self.unfinished(&format!("the run did not end: it was cut off in the phase \"{phase}\""))
             }
             TrialEvent::Broke(why) => self.unfinished(&format!("harness failure: {why}")),
             TrialEvent::Judged(run) => match caught(|| render(run)) {
                 Ok(text) => text,
-                Err(_) => return, // that the run did not end stays there
+                Err(_) => return, // keep the error "the run did not end"
             },
             _ => return,
         };
-        // One that cannot be written any more changes nothing about the run; it is missed in the end.
+        // A write error must not change the run; the missing result is noticed when the run ends.
         let _ = write(&self.file, &text);
     }
 }

@@ -1,18 +1,19 @@
-//! Tribunal as a library: a trial as data and as a call.
+//! Tribunal as a library: a trial is a [`TrialSpec`] and a call.
 //!
 //! ```no_run
 //! use std::sync::Arc;
 //! use tribunal::{Observer, Registry, Run, Stop, TrialSpec};
 //!
 //! let spec = TrialSpec::new("register").with(|spec| spec.nodes = 3);
-//! let nobody: Arc<dyn Observer> = Arc::new(());
-//! let run = spec.run(&Registry::built_in(), &nobody, &Stop::new())?;
+//! let observer: Arc<dyn Observer> = Arc::new(());
+//! let run = spec.run(&Registry::built_in(), &observer, &Stop::new())?;
 //! assert!(run.judgement.outcome.is_good(), "{}: {}", run.name, run.judgement.sentence);
 //! # Ok::<(), tribunal::TrialError>(())
 //! ```
 //!
-//! `trial.rs` tells one trial from top to bottom. Nothing here knows a command line, writes to a terminal or ends the process;
-//! what happens is told to an [`Observer`]. Without the feature `trial` there is only what a check of histories needs.
+//! `trial.rs` describes one trial from top to bottom. The library parses no command line, writes to no
+//! terminal and never ends the process. It reports events to an [`Observer`]. Without the feature `trial` it
+//! only checks histories.
 
 pub mod caught;
 pub mod limits;

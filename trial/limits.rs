@@ -1,4 +1,4 @@
-//! What a check may cost, and a check within that.
+//! Resource limits of a check.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,14 @@ use tribunal_records::TrialSpec;
 use tribunal_records::quantity::duration_text;
 use tribunal_reports::judgement::CheckCost;
 
-/// What a check may cost. A limit that is reached gives `unknown`, never a wrong answer.
+/// Resource limits of a check. If a limit is reached, the verdict is `unknown`, never wrong.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckLimits {
-    /// How long the check may take.
+    /// Time limit.
     pub time: Duration,
-    /// How many bytes the check of one key may hold.
+    /// Memory limit per key, in bytes.
     pub memory_bytes: usize,
-    /// How many configurations the check of one key may explore.
+    /// Maximum number of configurations explored per key.
     pub states: u64,
 }
 
@@ -31,10 +31,11 @@ impl From<&TrialSpec> for CheckLimits {
 }
 
 impl CheckLimits {
-    /// Does a check within the limits and otherwise as `how` says, until `gives_up`; tells what that took.
+    /// Runs a check within these limits, otherwise with the options `how`, until `gives_up` returns true.
+    /// Also returns the cost.
     ///
     /// # Errors
-    /// Those of the check: an operation has no meaning to the model.
+    /// Those of the check: an operation has no meaning in the model.
     pub fn check(
         &self,
         how: Options<'_>,
@@ -52,7 +53,7 @@ impl CheckLimits {
         };
         let mut verdict = check(&Options { limits, ..how })?;
         if gives_up() {
-            // To the checker, time was up.
+            // The checker reports an interrupt as an expired time limit.
             let time_is_up = |stop: &&mut Undecided| stop.flag == "--check-time-limit";
             for stop in verdict.parts.iter_mut().filter_map(|part| part.undecided.as_mut()).filter(time_is_up)
             {
@@ -64,7 +65,7 @@ impl CheckLimits {
     }
 }
 
-/// The resident memory of this process in bytes: `VmRSS:` now, `VmHWM:` at its peak; 0 where the kernel will not say.
+/// Resident memory of this process in bytes: `VmRSS:` now, `VmHWM:` at its peak; 0 if unknown.
 pub fn memory(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let figure = status.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB"));

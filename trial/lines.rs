@@ -1,13 +1,13 @@
-//! A file of lines that is evidence: each line is in it whole or not at all, and how many there are is known.
+//! A file of lines that is evidence: each line is written completely or not at all, and lines are counted.
 //!
-//! What does not fit (a full disk) is taken back and is the end of the file: a line after a lost one would make a record with a
-//! hole in it.
+//! A line that does not fit (disk full) is removed again, and no line is written after it: the record must
+//! have no gap.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// A file of lines that is being written.
+/// A file that lines are appended to.
 pub(crate) struct LineFile {
     file: File,
     bytes: u64,
@@ -16,25 +16,25 @@ pub(crate) struct LineFile {
 }
 
 impl LineFile {
-    /// Creates it.
+    /// Creates the file.
     ///
     /// # Errors
-    /// When it cannot be created, or is there already.
+    /// When it cannot be created, or exists already.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         Ok(LineFile { file: File::create_new(path)?, bytes: 0, lines: 0, broken: None })
     }
 
-    /// Appends a line, which brings its line break along. It is in the kernel's hands when this returns.
+    /// Appends a line, which must include its newline. It is in the kernel's hands when this returns.
     ///
     /// # Errors
-    /// When it cannot be written, or one before it could not.
+    /// When this line or an earlier one could not be written.
     pub(crate) fn append(&mut self, line: &[u8]) -> io::Result<()> {
         if let Some(kind) = self.broken {
             return Err(kind.into());
         }
         if let Err(error) = self.file.write_all(line) {
             self.broken = Some(error.kind());
-            let _ = self.file.set_len(self.bytes); // what matters is the first error
+            let _ = self.file.set_len(self.bytes); // report the first error, not this one
             return Err(error);
         }
         self.bytes += line.len() as u64;
@@ -42,7 +42,7 @@ impl LineFile {
         Ok(())
     }
 
-    /// How many lines it has.
+    /// Number of lines.
     pub(crate) fn lines(&self) -> u64 {
         self.lines
     }
@@ -58,7 +58,7 @@ mod tests {
         let path = dir.path().join("lines");
         let mut lines = LineFile::create(&path).unwrap();
         lines.append(b"one\n").unwrap();
-        lines.file = File::open(&path).unwrap(); // to read only
+        lines.file = File::open(&path).unwrap(); // read-only
         assert!(lines.append(b"two\n").is_err());
         lines.file = File::options().append(true).open(&path).unwrap();
         assert!(lines.append(b"three\n").is_err(), "after a lost line no other");

@@ -1,4 +1,5 @@
-//! Locks that outlive a panic: whoever panics with one is a failure of the trial anyway (`panics.rs`), and what it held is whole.
+//! Mutexes that ignore poisoning: a panic is already a failure of the trial (`panics.rs`), and the data
+//! behind each lock is consistent even then.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

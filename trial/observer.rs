@@ -1,7 +1,7 @@
-//! What happens in a trial, told to whoever looks on as it happens: a terminal, JUnit, a log.
+//! The events of a trial, reported to observers as they happen: a terminal, JUnit, a log.
 //!
-//! One stream of events, and one method that sees them. An observer changes nothing: it cannot stop a trial, and what it does
-//! with an event is its own business.
+//! There is one stream of events and one method that receives them. An observer cannot change or stop a
+//! trial.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,33 +15,34 @@ use tribunal_reports::run_info::RunInfo;
 pub use crate::controller::recorder::Tally;
 use crate::faults::sentence;
 
-/// Something that happens in a trial.
+/// An event of a trial.
 #[derive(Debug)]
 pub enum TrialEvent<'a> {
-    /// All is decided and nothing has been started. What `run.json` says, and where the run directory will be when it is complete.
+    /// Everything is set up, and no node has been started. Contents of `run.json`, and the final path of the
+    /// run directory.
     Opened(&'a RunInfo, &'a Path),
     /// A phase begins: `starting`, `running`, `healing`, `final reads`, `stopping`, `checking`, `reporting`.
     Phase(&'a str),
-    /// A client has invoked an operation, or one has ended.
+    /// An operation was invoked or has completed.
     Operation(&'a Event),
     /// A fault begins, changes or ends.
     Fault(&'a FaultRecord),
-    /// How the trial is doing; ten times a second while clients are driven.
+    /// Progress of the trial; ten times a second while clients are running.
     Status(Status),
-    /// How far the check of the whole history is; once a second.
+    /// Progress of the check of the whole history; once a second.
     Checking(CheckProgress),
-    /// Something else worth knowing.
+    /// Other information for the user.
     Note(&'a str),
-    /// Something that the user should know even if nothing else is shown.
+    /// A warning that is shown even in quiet mode.
     Warning(&'a str),
     /// The trial is over and its reports are written.
     Judged(&'a RunDir),
-    /// The trial could not be held, or its verdict could not be kept: there will be no report.
+    /// The trial could not be run, or its verdict could not be stored: there will be no report.
     Broke(&'a str),
 }
 
 impl TrialEvent<'_> {
-    /// The event in one line for a log; `None` for those that come too often to be kept.
+    /// The event as one line of a log; `None` for events that are too frequent to be logged.
     pub fn line(&self) -> Option<String> {
         match self {
             TrialEvent::Phase(name) => Some((*name).to_string()),
@@ -52,76 +53,77 @@ impl TrialEvent<'_> {
         }
     }
 
-    /// Whether it is one of many of its kind: a storm of kills shifts many times a second, and the states of the nodes tell it.
+    /// Whether this is one of very many events of its kind: a storm of kills shifts many times a second, and
+    /// the states of the nodes show it anyway.
     pub fn is_minor(&self) -> bool {
         matches!(self, TrialEvent::Fault(fault) if fault.event == FaultEvent::Shift && fault.mode.is_none())
     }
 }
 
-/// Looks on at a trial. Its threads call it, several at a time, and wait for it.
+/// Receives the events of a trial. Its threads call it concurrently, and wait for it.
 pub trait Observer: Send + Sync {
-    /// Something happened, `t` nanoseconds after the start of the run.
+    /// An event happened, `t` nanoseconds after the start of the run.
     fn see(&self, t: Nanos, event: &TrialEvent<'_>);
 }
 
-/// Nobody looks on.
+/// Ignores all events.
 impl Observer for () {
     fn see(&self, _: Nanos, _: &TrialEvent<'_>) {}
 }
 
-/// Each in turn.
+/// Calls each observer in turn.
 impl Observer for Vec<Arc<dyn Observer>> {
     fn see(&self, t: Nanos, event: &TrialEvent<'_>) {
         self.iter().for_each(|observer| observer.see(t, event));
     }
 }
 
-/// How a trial is doing.
+/// Progress of a trial.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
-    /// Since the clients began.
+    /// Time since the clients started.
     pub elapsed: Duration,
-    /// How long they are to go on.
+    /// Duration of the load.
     pub limit: Duration,
     /// What has been recorded so far.
     pub tally: Tally,
     /// The nodes, in the order of their names.
     pub nodes: Vec<NodeNow>,
-    /// The faults in force, each with how long it has been so.
+    /// The active faults, each with the time since it was injected.
     pub faults: Vec<(String, Duration)>,
-    /// When the next fault is due, if one is.
+    /// Time until the next fault, if any.
     pub next_fault: Option<Duration>,
-    /// The check beside the run.
+    /// State of the live check.
     pub check: CheckState,
 }
 
-/// A node and what its process does.
+/// A node and the state of its process.
 #[derive(Clone, Debug)]
 pub struct NodeNow {
     /// Its name, such as `n1`.
     pub name: String,
-    /// Whether its process runs.
+    /// State of its process.
     pub state: NodeState,
-    /// How often it was started again.
+    /// How often it was restarted.
     pub restarts: usize,
 }
 
-/// How far the check beside the run is.
+/// State of the live check.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum CheckState {
-    /// There is none.
+    /// There is no live check.
     #[default]
     Off,
-    /// Nothing wrong so far.
+    /// No violation so far.
     SoFar {
-        /// How many keys it has seen.
+        /// Number of keys seen.
         keys: usize,
-        /// How many of them it has left to the check of the whole.
+        /// How many of them it has left to the check after the run.
         left: usize,
-        /// How old the last event is that it judged.
+        /// Age of the last event that it checked.
         behind: Duration,
     },
-    /// It has given up: all is checked in the end.
+    /// It has given up; the whole history is checked after the run.
     GaveUp,
     /// It has proved a violation.
     Violation,
@@ -129,19 +131,19 @@ pub enum CheckState {
     Whole(CheckProgress),
 }
 
-/// How far the check of a whole history is.
+/// Progress of the check of a whole history.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CheckProgress {
-    /// For how long it has gone on.
+    /// Elapsed time.
     pub took: Duration,
-    /// For how long it may go on.
+    /// Time limit.
     pub limit: Duration,
-    /// Keys that are done with, and all of them.
+    /// Number of keys done, and of all keys.
     pub keys: (usize, usize),
     /// Configurations explored in the last second.
     pub states_per_second: u64,
-    /// Bytes of memory that the program holds.
+    /// Resident memory of the program, in bytes.
     pub held: u64,
-    /// Whether a violation is proved and being made smaller.
+    /// Whether a violation is proved and its counterexample is being shrunk.
     pub shrinking: bool,
 }

@@ -1,11 +1,13 @@
-//! This very program, which is also the guard and the nodes of the built-in systems.
+//! The program's own executable, which is also the guard and the nodes of the built-in systems.
 //!
-//! Its file may be replaced while it runs: whoever builds again does that. What is started must be what runs already, so it is
-//! started by the kernel's own link to that, `/proc/self/exe`, which no new file at the old path changes.
+//! The executable may be replaced during a run, for example by a new build. A process that Tribunal starts
+//! must run the same code as the controller, so it is started from `/proc/self/exe`, which still refers to
+//! the old file.
 //!
-//! The command line of `tribunal` takes `guard` and `node ...` as words. Any other program that holds trials, such as a test, is
-//! started anew with these words in the environment ([`CHILD`]), and calls [`serve`] before it does anything else. A test binary
-//! runs tests only, so that one of its tests has to: the one that is named [`TEST`].
+//! The `tribunal` binary takes `guard` and `node ...` as arguments. Any other program that runs trials, such
+//! as a test, is started again with these arguments in the environment ([`CHILD`]), and must call [`serve`]
+//! before anything else. A test binary can run nothing but tests, so one of its tests must call `serve`: the
+//! test named [`TEST`].
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -19,21 +21,21 @@ use anyhow::{Context, Result};
 
 use crate::cluster::guard;
 
-/// The environment variable with the words for a program that is no command line, each ended by a line break.
+/// Environment variable with the arguments, each ended by a newline, for a program without our command line.
 const CHILD: &str = "TRIBUNAL_CHILD";
 
-/// The test that serves, in a binary of tests: `#[test] fn tribunal_child() { tribunal::own::serve() }`.
+/// Name of the test that serves, in a test binary: `#[test] fn tribunal_child() { tribunal::own::serve() }`.
 pub const TEST: &str = "tribunal_child";
 
 static PATH: OnceLock<PathBuf> = OnceLock::new();
 
-/// Whether the words may be given on the command line.
+/// Whether the arguments may be given on the command line.
 static IS_TRIBUNAL: AtomicBool = AtomicBool::new(false);
 
-/// Where its file was when this was first asked: its name for people.
+/// Path of the executable when this was first called; for display only.
 ///
 /// # Errors
-/// Without `/proc`.
+/// When `/proc` is not available.
 pub fn path() -> Result<&'static Path> {
     if let Some(path) = PATH.get() {
         return Ok(path);
@@ -42,7 +44,7 @@ pub fn path() -> Result<&'static Path> {
     Ok(PATH.get_or_init(|| path))
 }
 
-/// A command that starts it with these words.
+/// A command that starts the executable with these arguments.
 ///
 /// # Errors
 /// Those of [`path`].
@@ -59,14 +61,15 @@ pub fn command<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> Result<Co
     Ok(command)
 }
 
-/// Says that this process is `tribunal`, whose command line takes the words, and gives it its name, which the kernel takes from
-/// `/proc/self/exe` otherwise.
+/// Declares that this process is the `tribunal` binary, whose command line takes the arguments. Also sets the
+/// process name, which the kernel would otherwise take from `/proc/self/exe`.
 pub fn is_tribunal() {
     IS_TRIBUNAL.store(true, Ordering::Relaxed);
     let _ = nix::sys::prctl::set_name(c"tribunal");
 }
 
-/// Serves as the guard or as a node, and ends the process, if a trial has started it for that; returns at once if not.
+/// If a trial has started this process as its guard or as a node: serves as that, and ends the process.
+/// Otherwise returns at once.
 pub fn serve() {
     let Some(words) = std::env::var_os(CHILD) else { return };
     let words = words.as_bytes().strip_suffix(b"\n").unwrap_or_default();

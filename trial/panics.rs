@@ -1,9 +1,10 @@
-//! Panics: bugs of ours. One that happens anywhere in a trial, in a task, in a thread or in the main line, is a harness failure: it is
-//! reported, what is under way ends in order, and what was recorded is kept.
+//! Panics. A panic is a bug in Tribunal. In any task or thread of a trial it is a harness failure: it is
+//! reported, the run ends in order, and what was recorded is kept.
 //!
-//! A panic that no trial is to blame for is none of its business: the program that holds it may have threads of its own. So
-//! a thread says once which trial it works for ([`work_for`]); those of ours that work for no trial in particular are known by
-//! their names, which begin with [`OURS`], or have none (libraries of ours), and fail every trial that is under way.
+//! A program that uses the library may have threads of its own; their panics do not concern a trial. So each
+//! thread of a trial registers with it ([`work_for`]). A thread of Tribunal that works for no particular
+//! trial is recognized by its name: it begins with [`OURS`], or there is none (threads of libraries). Its
+//! panic fails every running trial.
 
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
@@ -15,22 +16,23 @@ use crate::caught::message;
 use crate::failure::Failures;
 use crate::lock::locked;
 
-/// How the names of our threads begin.
+/// Prefix of the names of Tribunal's threads.
 const OURS: &str = "tribunal-";
 
 thread_local! {
     static TRIAL: RefCell<Weak<Failures>> = const { RefCell::new(Weak::new()) };
 }
 
-/// The trials under way.
+/// The running trials.
 static TRIALS: Mutex<Vec<Weak<Failures>>> = Mutex::new(Vec::new());
 
-/// From now on a panic of this thread is a failure of that trial.
+/// From now on, a panic of this thread is a failure of that trial.
 pub(crate) fn work_for(failures: &Arc<Failures>) {
     TRIAL.set(Arc::downgrade(failures));
 }
 
-/// From now on, for as long as the trial lasts, a panic of any thread of ours is a failure of it, unless the thread works for another.
+/// From now on, until the trial ends, a panic of any thread of Tribunal is a failure of this trial, unless
+/// the thread works for another one.
 pub(crate) fn fail(failures: &Arc<Failures>) {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -64,8 +66,8 @@ fn in_words(panic: &PanicHookInfo<'_>) -> String {
     format!("it panicked{}: {}", place.unwrap_or_default(), message(panic.payload()))
 }
 
-/// Does one phase of a run. If it panics, the next one follows all the same: the failure has been raised, and what was begun
-/// has to be ended.
+/// Runs one phase of a run. If it panics, the next phase is run all the same: the failure is already
+/// reported, and what was started must be stopped.
 pub(crate) async fn survived(phase: impl Future<Output = ()>) {
     let _ = AssertUnwindSafe(phase).catch_unwind().await;
 }

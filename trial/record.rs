@@ -1,4 +1,4 @@
-//! run.json as it grows: what was decided before the run, and when its phases began and ended.
+//! run.json as it grows: the decisions made before the run, and the start and end of its phases.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -14,7 +14,7 @@ use crate::cluster::Cluster;
 use crate::plan::Plan;
 use crate::tool::tool;
 
-/// The contents of run.json, and the clock that its phases are timed by.
+/// The contents of run.json, and the clock that its phases are timed with.
 pub(crate) struct RunRecord {
     pub(crate) info: RunInfo,
     clock: Clock,
@@ -22,7 +22,7 @@ pub(crate) struct RunRecord {
 }
 
 impl RunRecord {
-    /// The record of a run that begins, to be kept in this directory.
+    /// The record of a run that starts now; `dir` is the run directory.
     pub(crate) fn new(plan: &Plan, cluster: &Cluster, started: SystemTime, clock: Clock, dir: &Path) -> Self {
         let spec = &plan.spec;
         let nodes = cluster.nodes.iter().map(|node| {
@@ -71,29 +71,30 @@ impl RunRecord {
         RunRecord { info, clock, dir: dir.to_path_buf() }
     }
 
-    /// Writes it, whole or not at all: a controller that is killed meanwhile leaves the one before.
+    /// Writes the file atomically: if the controller is killed meanwhile, the old version remains.
     pub(crate) fn save(&self) -> Result<()> {
         write_json(&self.dir, "run.json", &self.info)
             .with_context(|| format!("cannot write {}", self.dir.join("run.json").display()))
     }
 
-    /// One phase ends and the next begins; gives when, in nanoseconds since the start of the run.
+    /// Ends the current phase and begins the next. Returns the time, in nanoseconds since the start of the
+    /// run.
     pub(crate) fn begin_phase(&mut self, name: &str) -> u64 {
         self.end_phase();
         let (name, start_ns) = (name.replace(' ', "-"), self.clock.now());
         self.info.phases.push(Phase { name, start_ns, end_ns: None });
-        // A run that is killed is to tell when its clients began. Whether it could be written is asked at the end.
+        // Saved now, so that the record of a killed run contains the start of its clients. Errors are
+        // reported at the end.
         let _ = self.save();
         start_ns
     }
 
-    /// The run ends, and its last phase.
+    /// Ends the run and its last phase.
     pub(crate) fn end(&mut self) {
         self.end_phase();
         self.info.load.extend(load());
     }
 
-    /// The last phase ends.
     fn end_phase(&mut self) {
         let now = self.clock.now();
         if let Some(phase) = self.info.phases.last_mut() {
@@ -102,19 +103,19 @@ impl RunRecord {
     }
 }
 
-/// The kinds of operation that the run sends before the final reads: without reads where none are wanted.
+/// The operations that the run sends before the final reads; without reads if their share is 0.
 fn sent(plan: &Plan) -> Vec<String> {
     let unread = plan.workload.reads.is_some() && plan.reads == 0.0;
     let sends = plan.workload.sends.iter().filter(|f| !(unread && **f == F::Read));
     sends.map(|f| f.name().to_owned()).collect()
 }
 
-/// The load average over the last minute.
+/// Load average over the last minute.
 fn load() -> Option<f64> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }
 
-/// The distribution and the kernel.
+/// Distribution and kernel.
 fn os() -> String {
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("unknown");

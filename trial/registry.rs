@@ -1,4 +1,4 @@
-//! What a trial can be held with: systems, workloads and models by their names.
+//! The systems, workloads and models that a trial can use, by name.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -18,38 +18,38 @@ pub struct Registry {
     models: Vec<Judge>,
 }
 
-/// What judges a run.
+/// The model that a run is checked against.
 #[derive(Clone)]
 pub(crate) enum Judge {
-    /// One of the checker's own models, which can judge while the run goes on.
+    /// A model of the checker, which also supports the live check.
     BuiltIn(ModelKind),
-    /// Somebody else's: its name, and how it judges a whole history.
+    /// A user-defined model: its name, and its check of a whole history.
     Own(String, Arc<CheckFn>),
 }
 
 type CheckFn = dyn Fn(&History, &Options<'_>) -> Result<Verdict, Unfit> + Send + Sync;
 
 impl Registry {
-    /// All that Tribunal brings along.
+    /// The built-in systems, workloads and models.
     pub fn built_in() -> Self {
         Registry { systems: SYSTEMS.to_vec(), workloads: WORKLOADS.to_vec(), models: Vec::new() }
     }
 
-    /// The same, with another system. It takes the place of one of the same name.
+    /// Adds a system. It replaces a system with the same name.
     pub fn with_system(mut self, system: tribunal_systems::Entry) -> Self {
         self.systems.retain(|other| other.name != system.name);
         self.systems.push(system);
         self
     }
 
-    /// The same, with another workload. It takes the place of one of the same name.
+    /// Adds a workload. It replaces a workload with the same name.
     pub fn with_workload(mut self, workload: tribunal_workloads::Entry) -> Self {
         self.workloads.retain(|other| other.name != workload.name);
         self.workloads.push(workload);
         self
     }
 
-    /// The same, with another model. It takes the place of one of the same name, and judges when the run is over.
+    /// Adds a model. It replaces a model with the same name. It is checked after the run only.
     pub fn with_model<M: Model + Send + 'static>(mut self, model: M) -> Self {
         let name = model.name().to_owned();
         self.models.retain(|other| other.name() != name);
@@ -58,20 +58,20 @@ impl Registry {
         self
     }
 
-    /// The systems, in the order in which they are listed.
+    /// All systems, in the order in which they are listed.
     pub fn systems(&self) -> &[tribunal_systems::Entry] {
         &self.systems
     }
 
-    /// The workloads, in the order in which they are listed.
+    /// All workloads, in the order in which they are listed.
     pub fn workloads(&self) -> &[tribunal_workloads::Entry] {
         &self.workloads
     }
 
-    /// The model of that name: an own one before a built-in one.
+    /// The model with that name. User-defined models take precedence over built-in ones.
     ///
     /// # Errors
-    /// When there is none; the built-in ones are in the error.
+    /// When there is none; the error lists the built-in models.
     pub(crate) fn model(&self, name: &str) -> Result<Judge, <ModelKind as FromStr>::Err> {
         match self.models.iter().find(|model| model.name() == name) {
             Some(own) => Ok(own.clone()),
@@ -89,15 +89,15 @@ impl Judge {
         }
     }
 
-    /// Whether only what every node shows in the end is judged.
+    /// Whether only the final state of the nodes is judged.
     pub(crate) fn is_eventual(&self) -> bool {
         matches!(self, Judge::BuiltIn(model) if model.is_eventual())
     }
 
-    /// Judges a whole history.
+    /// Checks a whole history.
     ///
     /// # Errors
-    /// When an operation has no meaning to the model.
+    /// When an operation has no meaning in the model.
     pub(crate) fn check(&self, history: &History, options: &Options<'_>) -> Result<Verdict, Unfit> {
         match self {
             Judge::BuiltIn(model) => check_from(history, &Initial::new(*model), options),

@@ -1,11 +1,11 @@
-//! What this process may have of the machine, looked at before a run begins: what runs out in the middle of one would be taken
-//! for the system's fault, or stop the run.
+//! Resource limits of this process, checked before a run begins. A limit reached during a run would stop it,
+//! or would look like a fault of the system under test.
 //!
-//! | limit | what is done about it |
+//! | limit | handling |
 //! |---|---|
-//! | descriptors (`ulimit -n`) | our soft limit is raised to the hard one, and what a run needs is counted; nodes get the limit that we were started with |
-//! | threads (`ulimit -u`) | those of the runtime are tried |
-//! | file sizes (`ulimit -f`) | a write fails, and no signal kills |
+//! | descriptors (`ulimit -n`) | Tribunal raises its soft limit to the hard limit and estimates the need of a run; nodes get the original limit |
+//! | threads (`ulimit -u`) | Tribunal starts as many threads as the runtime needs, and ends them again |
+//! | file size (`ulimit -f`) | a write returns an error instead of a signal that kills |
 
 use std::io;
 use std::sync::OnceLock;
@@ -18,20 +18,20 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use tribunal_records::Net;
 use tribunal_systems::Wiring;
 
-/// The descriptors that we might have when we were started: soft limit, hard limit.
+/// The original limit of open files: soft, hard.
 static FILES: OnceLock<(rlim_t, rlim_t)> = OnceLock::new();
 
-/// Gives a process that was forked, before it becomes another program, the limits and signals that we were given.
+/// Restores the original limits and signal handlers in a forked process, before it executes another program.
 pub(crate) fn give_back() -> io::Result<()> {
     if let Some((soft, hard)) = FILES.get() {
         setrlimit(Resource::RLIMIT_NOFILE, *soft, *hard)?;
     }
-    // SAFETY: as above.
+    // SAFETY: restoring the default action runs no handler; both calls are async-signal-safe.
     unsafe { signal(Signal::SIGXFSZ, SigHandler::SigDfl)? };
     Ok(())
 }
 
-/// What a run is to have.
+/// Size of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
     pub(crate) nodes: usize,
@@ -43,12 +43,12 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    /// The descriptors that the controller has open when all is connected.
+    /// Open files of the controller when everything is connected.
     fn controllers(self) -> usize {
-        const OTHERS: usize = 48; // files, pipes, sockets of the runtime, files of /proc that are looked at
+        const OTHERS: usize = 48; // files, pipes, sockets of the runtime, files read in /proc
         const PER_NODE: usize = 8; // its log, its two outputs, its ports, its disk
         let pairs = self.nodes * (self.nodes - 1);
-        // A proxy has a connection on either side of it.
+        // A proxy has two connections per link.
         let links = match (self.net, self.wiring) {
             (Net::Netns, _) => self.nodes,
             (Net::Transparent, _) => self.nodes + 2 * pairs,
@@ -59,21 +59,21 @@ impl Size {
         OTHERS + PER_NODE * self.nodes + links + clients
     }
 
-    /// Those of a node: its clients, its peers, and some files.
+    /// Open files of a node: connections to clients and peers, and some files.
     fn nodes(self) -> usize {
         const OTHERS: usize = 16;
         OTHERS + self.clients.div_ceil(self.nodes) + 2 * (self.nodes - 1)
     }
 
-    /// Raises our limit of descriptors as far as it goes, and makes sure that a run of this size has enough.
+    /// Raises our limit of open files as needed, and checks that it is enough for a run of this size.
     ///
     /// # Errors
-    /// When it has not: how many it needs, and how to get them.
+    /// When it is not: how many files are needed, and how to raise the limit.
     pub(crate) fn ensure_files(self) -> Result<()> {
         let (soft, hard) =
             getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
         let (soft, hard) = *FILES.get_or_init(|| (soft, hard));
-        // More than we need is no use, and some programs close all that they might have.
+        // Not higher than needed: some programs close every descriptor up to the limit.
         let wanted = hard.min((2 * self.controllers() as rlim_t).max(soft));
         setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).context("cannot raise the limit of open files")?;
         self.fits(soft, hard)
@@ -98,10 +98,10 @@ impl Size {
     }
 }
 
-/// Makes sure that so many threads can be had: a runtime that cannot have its own panics.
+/// Checks that this many threads can be started: a runtime that cannot start its threads panics.
 ///
 /// # Errors
-/// Why they cannot.
+/// Why they cannot be started.
 pub(crate) fn ensure_threads(count: usize) -> Result<()> {
     let mut waiting = Vec::with_capacity(count);
     for nth in 0..count {

@@ -1,11 +1,11 @@
-//! Ending a trial before its time.
+//! Ending a trial early.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Asks trials to end. One may be given to several, and clones are the same.
+/// Requests the end of trials. It may be passed to several trials, and its clones share their state.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     interrupts: Arc<watch::Sender<usize>>,
@@ -13,34 +13,34 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Nothing is asked for yet.
+    /// Without a request so far.
     pub fn new() -> Self {
         Stop::default()
     }
 
-    /// Asks for an end. A trial that is under way heals, stops its nodes, saves what exists and checks that; one that is being
-    /// checked gives up the check. Asked a second time, every check is given up.
+    /// Requests the end. A running trial heals, stops its nodes, and checks what was recorded. A trial that
+    /// is being checked gives up the check. The second request gives up every check.
     pub fn interrupt(&self) {
         self.interrupts.send_modify(|count| *count += 1);
         self.token.cancel();
     }
 
-    /// What is cancelled by the first interrupt.
+    /// Cancelled by the first interrupt.
     pub(crate) fn token(&self) -> &CancellationToken {
         &self.token
     }
 
-    /// How many interrupts there were; changes can be waited for.
+    /// Number of interrupts; the receiver can wait for changes.
     pub(crate) fn interrupts(&self) -> watch::Receiver<usize> {
         self.interrupts.subscribe()
     }
 
-    /// Whether a check is to give up that began after so many interrupts.
+    /// Whether to give up a check that began after `before` interrupts.
     pub(crate) fn gives_up(&self, before: usize) -> bool {
         *self.interrupts.borrow() > before.min(1)
     }
 
-    /// How many interrupts there were so far.
+    /// Number of interrupts so far.
     pub(crate) fn count(&self) -> usize {
         *self.interrupts.borrow()
     }

@@ -1,12 +1,12 @@
 //! The run directory.
 //!
 //! ```text
-//! store/<workload>/<UTC time>-<seed>/     while the run is under way: the same with `.partial` at its end
+//! store/<workload>/<UTC time>-<seed>/     with the suffix `.partial` during the run
 //! store/<workload>/latest, store/latest   links to the newest complete run
-//! store/failed                            likewise to the newest in which not all was well
+//! store/failed                            link to the newest complete run that was not a pass
 //! ```
 //!
-//! The nodes' data directories are inside while the run lasts and are removed when it ends; the evidence stays.
+//! It contains the nodes' data directories during the run. They are removed at the end; the evidence stays.
 
 use std::io;
 use std::os::unix::fs::symlink;
@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 
-/// One run's directory.
+/// The directory of one run.
 pub(crate) struct Store {
     root: PathBuf,
     workload: String,
@@ -25,12 +25,12 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Makes the directory of a new run.
+    /// Creates the directory of a new run.
     pub(crate) fn create(root: &Path, workload: &str, seed: u64, started: SystemTime) -> Result<Self> {
         let stamp = humantime::format_rfc3339_seconds(started).to_string().replace(['-', ':'], "");
         let parent = root.join(workload);
         std::fs::create_dir_all(&parent).with_context(|| format!("cannot create {}", parent.display()))?;
-        // The nodes are told absolute paths: they need not share the controller's working directory.
+        // Nodes get absolute paths: their working directory may differ from the controller's.
         let parent = parent.canonicalize().with_context(|| format!("cannot find {}", parent.display()))?;
         // Two runs of the same seed may start in the same second.
         for attempt in 1..=100 {
@@ -54,17 +54,17 @@ impl Store {
         anyhow::bail!("cannot find a free name for this run in {}", parent.display())
     }
 
-    /// Where it is now.
+    /// Current path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where it will be when the run is complete.
+    /// Path after the run.
     pub(crate) fn complete_path(&self) -> PathBuf {
         self.path.with_file_name(&self.name)
     }
 
-    /// Removes the nodes' data: no evidence, and room on a disk that is full.
+    /// Removes the nodes' data: it is not evidence, and it may fill the disk.
     ///
     /// # Errors
     /// When it cannot be removed.
@@ -78,10 +78,10 @@ impl Store {
         }
     }
 
-    /// The run is over: drops the nodes' data, takes the `.partial` off the name and points the links here.
+    /// Completes the run: removes the nodes' data, removes `.partial` from the name and updates the links.
     ///
     /// # Errors
-    /// When the directory cannot be renamed; it is then left as it is, whole but partial by name.
+    /// When the directory cannot be renamed. It then keeps its name, with all its contents.
     pub(crate) fn complete(&mut self, good: bool) -> Result<()> {
         self.drop_data()?;
         let complete = self.complete_path();
@@ -98,8 +98,8 @@ impl Store {
     }
 }
 
-/// Makes a symbolic link, in one step for whoever looks at it. A link is a convenience: who cannot have one
-/// still has the run.
+/// Creates or replaces a symbolic link atomically. Errors are ignored by callers: a link is only a
+/// convenience.
 fn point(link: &Path, to: &Path) -> io::Result<()> {
     static MADE: AtomicU64 = AtomicU64::new(0);
     let nth = MADE.fetch_add(1, Ordering::Relaxed);

@@ -1,8 +1,8 @@
-//! What this program is.
+//! Version of this program.
 
 use tribunal_reports::run_info::Tool;
 
-/// This program, and the revision that it was built from where the build says so.
+/// The version, and the git revision if the build has set it.
 pub fn tool() -> Tool {
     Tool { version: env!("CARGO_PKG_VERSION").into(), git: option_env!("TRIBUNAL_GIT").map(str::to_string) }
 }

@@ -1,4 +1,4 @@
-//! Files that the user names: opened without ever waiting, read up to a size, written whole.
+//! Files named by the user: opened without blocking, read up to a maximum size, written atomically.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,17 +10,18 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::stat::makedev;
 use tribunal_reports::files::{self, Durable, Output};
 
-/// From now on a file that may grow no further gives an error (EFBIG) to who writes it, and no SIGXFSZ.
+/// From now on, a write beyond the file size limit returns an error (EFBIG) instead of raising SIGXFSZ.
 pub fn survive_full_files() {
-    // SAFETY: to ignore a signal runs no code of ours.
+    // SAFETY: ignoring a signal runs no handler.
     let _ = unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) };
 }
 
-/// Opens a file that the user names, without ever waiting: a regular file, `/dev/null`, or what the user has opened for us
-/// already, whatever that is (`/dev/stdin`, and `/dev/fd/63`, which is what a shell makes of `<(...)`).
+/// Opens a file named by the user, without blocking: a regular file, `/dev/null`, or a descriptor that this
+/// process inherited (`/dev/stdin`, or `/dev/fd/63`, which a shell makes of `<(...)`).
 ///
 /// # Errors
-/// When it cannot be opened, or is anything else: a pipe that nobody may ever write to, a device that may never end.
+/// When it cannot be opened, or is anything else: a pipe that may never be written to, a device that may
+/// never end.
 pub fn open(path: &Path) -> io::Result<File> {
     let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     let meta = file.metadata()?;
@@ -38,20 +39,20 @@ pub fn open(path: &Path) -> io::Result<File> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, format!("expected a file, found {what}")))
 }
 
-/// The text in such a file.
+/// Reads the text of such a file.
 ///
 /// # Errors
-/// As [`open`], and when it is not UTF-8, or longer than [`files::BYTES_MAX`].
+/// As [`open`]; also when it is not UTF-8, or longer than [`files::BYTES_MAX`].
 pub fn read_text(path: &Path) -> io::Result<String> {
     let bytes = files::read_bounded(open(path)?, files::BYTES_MAX)?;
     String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
-/// Whether a path leads to a file that this process has open.
+/// Whether a path refers to an open descriptor of this process.
 fn is_ours(path: &Path) -> bool {
     let Ok(ours) = fs::canonicalize("/proc/self/fd") else { return false };
     let mut path = path.to_path_buf();
-    // /dev/stdin is a link to /proc/self/fd/0, which looks like a link to something that need not have a name.
+    // /dev/stdin is a link to /proc/self/fd/0, which may be a link without a target in the file system.
     for _ in 0..8 {
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let Ok(dir) = dir.canonicalize() else { return false };
@@ -64,7 +65,7 @@ fn is_ours(path: &Path) -> bool {
     false
 }
 
-/// Writes a file that the user names, whole or not at all.
+/// Writes a file named by the user, atomically.
 ///
 /// # Errors
 /// When it cannot be written.

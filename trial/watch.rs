@@ -1,8 +1,8 @@
-//! The check beside the run: every event is judged as it is recorded, and the first violation ends the trial.
+//! The live check: every event is checked as it is recorded, and the first violation ends the trial.
 //!
-//! It runs on a thread of its own and can only ever bring bad news early: a violation that it proves is final, its
-//! silence means nothing. When it cannot keep up, or a key costs too much, it gives up; the whole history is checked
-//! after the run in any case.
+//! It runs on a thread of its own. A violation that it proves is final; its silence means nothing. If it
+//! falls too far behind, or a key costs too much, it gives up. The whole history is checked after the run in
+//! any case.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -21,39 +21,39 @@ use tribunal_reports::wording::{operation, value};
 use crate::announcer::Announcer;
 use crate::observer::CheckState;
 
-/// How many events it may lie behind: a second or so of a fast system.
+/// How many events the check may lag behind: about one second of a fast system.
 const LAG_EVENTS_MAX: usize = 1 << 16;
 
-/// What it may cost: it shares the machine with the trial.
+/// Limits of the live check: it shares the machine with the trial.
 const LIMITS: Limits<'static> =
     Limits { states_max: 1_000_000, memory_bytes_max: 256 << 20, time: None, progress: None };
 
-/// Where the recorder hands its events.
+/// The recorder passes its events to this.
 pub(crate) struct Watch {
-    /// `None` once it has given up.
+    /// `None` once the check has given up.
     events: Option<SyncSender<Event>>,
     announcer: Arc<Announcer>,
     progress: Arc<LiveCheck>,
 }
 
-/// How far the check beside the run is, for whoever wants to know.
+/// Progress of the live check.
 #[derive(Default)]
 pub(crate) struct LiveCheck {
-    /// The time of the last event that was judged, in ns.
+    /// Time of the last checked event, in ns.
     judged: AtomicU64,
-    /// The time of the last event that was handed over.
+    /// Time of the last event passed to the check, in ns.
     recorded: AtomicU64,
-    /// How many keys it has seen, and how many of them it has given up.
+    /// Number of keys seen, and of keys given up.
     keys: AtomicUsize,
     left: AtomicUsize,
-    /// The violation that it has found.
+    /// The violation, if one was found.
     violation: OnceLock<SeenLive>,
-    /// Whether it has given up.
+    /// Whether the check has given up.
     gave_up: AtomicBool,
 }
 
 impl LiveCheck {
-    /// As it is just now.
+    /// Current state.
     pub(crate) fn check(&self) -> CheckState {
         let behind = self.recorded.load(Relaxed).saturating_sub(self.judged.load(Relaxed));
         match () {
@@ -69,15 +69,15 @@ impl LiveCheck {
 }
 
 impl LiveCheck {
-    /// The violation that it has found, if it has.
+    /// The violation, if one was found.
     pub(crate) fn violation(&self) -> Option<&SeenLive> {
         self.violation.get()
     }
 
-    /// Another event was judged.
+    /// Updates the progress after an event was checked.
     fn judged(&self, time: u64, online: &Online) {
         self.judged.store(time, Relaxed);
-        // What is given up is counted once in a key: counting takes as long as there are keys.
+        // Counting takes time proportional to the number of keys, so it is done once per new key.
         if self.keys.swap(online.keys(), Relaxed) != online.keys() {
             self.left.store(online.given_up(), Relaxed);
         }
@@ -85,10 +85,10 @@ impl LiveCheck {
 }
 
 impl Watch {
-    /// Starts to watch; cancels `stop` at the first violation.
+    /// Starts the check; cancels `stop` at the first violation.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// When no thread can be started.
     pub(crate) fn start(
         model: ModelKind,
         stop: CancellationToken,
@@ -110,11 +110,11 @@ impl Watch {
                         terminal.note(&format!(
                             "violation: process {process}'s `{operation}` on {on} fits nowhere"
                         ));
-                        // It is the first, as the watch ends here.
+                        // This is the only `set`: the check ends here.
                         let _ = seen.violation.set(SeenLive { key, operation, process, t: op.ret() });
                         return stop.cancel();
                     }
-                    // The check of the whole history will say what is wrong with it.
+                    // The check after the run will report the error.
                     Err(_) => return,
                 }
             }
@@ -123,12 +123,12 @@ impl Watch {
         Ok(Watch { events: Some(events), announcer, progress })
     }
 
-    /// How far it is.
+    /// Progress of the check.
     pub(crate) fn progress(&self) -> Arc<LiveCheck> {
         self.progress.clone()
     }
 
-    /// The next event of the history. Never waits.
+    /// Passes the next event of the history. Never blocks.
     pub(crate) fn see(&mut self, event: Event) {
         let Some(events) = &self.events else { return };
         self.progress.recorded.store(event.time, Relaxed);

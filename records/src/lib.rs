@@ -1,4 +1,5 @@
-//! Plain data that more than one part of Tribunal writes or reads: each shape stands here once. No I/O, no clock.
+//! Plain data that several crates of Tribunal write or read. Each schema is defined once, here. No I/O, no
+//! clock.
 
 pub mod path;
 pub mod quantity;

@@ -1,6 +1,6 @@
-//! Paths in files: a text, or `{"bytes": [47, 255]}` where the path is none.
+//! Paths in files: a string, or `{"bytes": [47, 255]}` where the path is not UTF-8.
 //!
-//! `#[serde(with = "path")]` for a path, `#[serde(with = "path::optional")]` where there may be none.
+//! `#[serde(with = "path")]` for a path, `#[serde(with = "path::optional")]` for an optional one.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -32,44 +32,45 @@ impl Written {
     }
 }
 
-/// As it is written.
+/// Writes a path.
 ///
 /// # Errors
-/// Those of the output.
+/// Those of the serializer.
 pub fn serialize<S: Serializer>(path: &Path, out: S) -> Result<S::Ok, S::Error> {
     Written::of(path).serialize(out)
 }
 
-/// As it was meant.
+/// Reads a path.
 ///
 /// # Errors
-/// When it is no path.
+/// When the value is not a path.
 pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
     Ok(Written::deserialize(from)?.path())
 }
 
-/// Where there may be none.
+/// Optional paths.
 pub mod optional {
     use super::*;
 
-    /// As it is written.
+    /// Writes a path, or null.
     ///
     /// # Errors
-    /// Those of the output.
+    /// Those of the serializer.
     pub fn serialize<S: Serializer>(path: &Option<PathBuf>, out: S) -> Result<S::Ok, S::Error> {
         path.as_deref().map(Written::of).serialize(out)
     }
 
-    /// As it was meant.
+    /// Reads a path, or null.
     ///
     /// # Errors
-    /// When it is no path.
+    /// When the value is not a path.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
         Ok(Option::<Written>::deserialize(from)?.map(Written::path))
     }
 }
 
-/// The word for a value of a file: a text as it is, a path with its bytes, anything else as JSON.
+/// The command-line word for a value of a file: a string as it is, a path with its bytes, anything else as
+/// JSON.
 pub(crate) fn word(value: Value) -> OsString {
     match value {
         Value::String(text) => text.into(),

@@ -1,4 +1,5 @@
-//! Quantities as people write them: `3n` clients, `spells`, `30s`, `2GiB`. Each has one text, which reads back as the same.
+//! Quantities as users write them: `3n` clients, `spells`, `30s`, `2GiB`. `Display` and `FromStr` are
+//! inverse.
 
 use std::fmt::{self, Display};
 use std::ops::RangeInclusive;
@@ -7,17 +8,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Number of clients: fixed, or a multiple of the number of nodes such as `3n`.
+/// Number of clients: fixed, or a multiple of the number of nodes, such as `3n`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Concurrency {
-    /// So many.
+    /// This many clients.
     Fixed(usize),
-    /// So many for each node.
+    /// This many clients per node.
     PerNode(usize),
 }
 
 impl Concurrency {
-    /// The number of clients of a cluster of `nodes`.
+    /// The number of clients for a cluster of `nodes`.
     pub fn workers(self, nodes: usize) -> usize {
         match self {
             Concurrency::Fixed(workers) => workers,
@@ -55,17 +56,17 @@ impl Display for Concurrency {
 pub enum Rate {
     /// Alternately at full speed and at a low rate.
     Spells,
-    /// Each operation as soon as the one before is answered.
+    /// No limit: each client sends as soon as its last operation has completed.
     Full,
-    /// Operations per second over all clients.
+    /// Operations per second, summed over all clients.
     PerSecond(f64),
 }
 
-/// From one operation in a quarter of an hour to more than any system answers.
+/// From one operation in about 17 minutes to more than any system answers.
 const RATES: RangeInclusive<f64> = 0.001..=1e9;
 
 impl Rate {
-    /// The operations per second over all clients, where they are always the same.
+    /// Operations per second over all clients, if the rate is constant.
     pub fn per_second(self) -> Option<f64> {
         if let Rate::PerSecond(rate) = self { Some(rate) } else { None }
     }
@@ -102,7 +103,7 @@ impl Display for Rate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub usize);
 
-/// The units of a size, the largest first, each with its number of bytes as a power of two.
+/// Units of a size, largest first, each as a power of two.
 const UNITS: [(&str, u32); 4] = [("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)];
 
 impl FromStr for Size {
@@ -127,10 +128,11 @@ impl Display for Size {
     }
 }
 
-/// The longest duration: longer than any run, and short enough to be added to any time.
+/// The longest duration: longer than any run, and short enough to be added to any `Instant`.
 pub const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
 
-/// A duration with its unit, such as `300ms`, `30s` or `2m`; not zero, and no more than a year.
+/// Parses a duration with its unit, such as `300ms`, `30s` or `2m`; greater than zero, at most
+/// [`DURATION_MAX`].
 ///
 /// # Errors
 /// What was expected.
@@ -144,10 +146,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// What may be counted in a trial: keys, and operations on one of them.
+/// Range of counts in a trial: of keys, and of operations per key.
 pub const COUNTS: RangeInclusive<usize> = 1..=1_000_000;
 
-/// A number within [`COUNTS`].
+/// Parses a number within [`COUNTS`].
 ///
 /// # Errors
 /// What was expected.
@@ -156,10 +158,10 @@ pub fn parse_count(text: &str) -> Result<usize, String> {
     count.ok_or_else(|| format!("expected a whole number from {} to {}", COUNTS.start(), COUNTS.end()))
 }
 
-/// What a share may be.
+/// Range of a share.
 pub const SHARES: RangeInclusive<f64> = 0.0..=1.0;
 
-/// A number within [`SHARES`].
+/// Parses a number within [`SHARES`].
 ///
 /// # Errors
 /// What was expected.
@@ -168,7 +170,7 @@ pub fn parse_share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "expected a share of the operations, from 0 to 1, such as 0.9".into())
 }
 
-/// The text of a duration as one word, such as `1m30s`.
+/// A duration as one word, such as `1m30s`.
 pub fn duration_text(duration: Duration) -> String {
     humantime::format_duration(duration).to_string().replace(' ', "")
 }
@@ -177,18 +179,18 @@ pub fn duration_text(duration: Duration) -> String {
 pub mod duration {
     use super::*;
 
-    /// As its text.
+    /// Writes the duration as text.
     pub fn serialize<S: Serializer>(duration: &Duration, out: S) -> Result<S::Ok, S::Error> {
         out.serialize_str(&duration_text(*duration))
     }
 
-    /// From its text.
+    /// Reads the duration from text.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         parse_duration(&String::deserialize(from)?).map_err(serde::de::Error::custom)
     }
 }
 
-/// A text, or a number in its place: `rate = 500` is `rate = "500"`.
+/// A string, or a number instead: `rate = 500` means `rate = "500"`.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum TextOrNumber {

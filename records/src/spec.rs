@@ -1,8 +1,8 @@
 //! [`TrialSpec`]: the whole description of a trial, as plain data.
 //!
-//! The command line is one translation of it. Its keys are the names of the flags of `tribunal run`: a file in TOML or
-//! JSON that holds it, its place in run.json, and [`TrialSpec::words`], the command that runs it, all spell them the same
-//! way, because they all come from the names of the fields here.
+//! The command line is one translation of it. The names of the fields are the names of the flags of `tribunal
+//! run`. TOML and JSON files, run.json and [`TrialSpec::words`] (the command that runs the trial) all take
+//! the names from here.
 
 use std::ffi::OsString;
 use std::fmt::{self, Display};
@@ -19,41 +19,42 @@ use serde_json::{Map, Value};
 use crate::path;
 use crate::quantity::{COUNTS, Concurrency, DURATION_MAX, Rate, SHARES, Size, duration};
 
-/// The version of the shape of [`TrialSpec`]. It grows when a field changes its meaning, not when one is added.
+/// Schema version of [`TrialSpec`]. It grows when a field changes its meaning, not when a field is added.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// The whole description of a trial. Names are looked up when the trial is run.
+/// The whole description of a trial. Names of systems, workloads and faults are looked up when the trial is
+/// run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TrialSpec {
     /// [`SCHEMA_VERSION`] at the time of writing.
     #[serde(deserialize_with = "known_version")]
     pub schema_version: u32,
-    /// What the clients send: the name of a workload.
+    /// Name of the workload.
     pub workload: String,
-    /// The name of the model that judges the run; `None`: the workload's own.
+    /// Name of the model that the run is checked against; `None`: the workload's default.
     pub model: Option<String>,
-    /// The name of the system under test.
+    /// Name of the system under test.
     pub system: String,
     /// Number of nodes.
     pub nodes: u8,
     /// Number of clients.
     pub concurrency: Concurrency,
-    /// How fast the clients send.
+    /// How fast the clients send operations.
     pub rate: Rate,
     /// Duration of the load.
     #[serde(with = "duration")]
     pub time_limit: Duration,
-    /// Number of keys in use at once.
+    /// Number of concurrent keys.
     pub keys: usize,
-    /// Operations on a key before a fresh one takes its place.
+    /// Number of operations on a key before a new key replaces it.
     pub ops_per_key: usize,
-    /// Share of reads among the operations of read/write clients, from 0 to 1; `None`: the workload's own.
+    /// Share of reads among the operations of read/write clients, 0 to 1; `None`: the workload's default.
     pub reads: Option<f64>,
-    /// How long a client waits for an answer before the outcome counts as unknown.
+    /// How long a client waits for a response before the operation's outcome is unknown.
     #[serde(with = "duration")]
     pub op_timeout: Duration,
-    /// How long the final state of the healed nodes may not change before it counts as settled.
+    /// How long the state of the healed nodes must stay unchanged before it counts as settled.
     #[serde(with = "duration")]
     pub settle: Duration,
     /// The faults to inject: names separated by commas (in a file also a list), `all` or `none`.
@@ -66,34 +67,35 @@ pub struct TrialSpec {
     /// Mean time between two faults.
     #[serde(with = "duration")]
     pub nemesis_interval: Duration,
-    /// A file that says which faults come when, instead of `nemesis`: a schedule, or the faults.jsonl of a run.
+    /// A file with the schedule of faults, used instead of `nemesis`: a schedule, or the faults.jsonl of a
+    /// run.
     #[serde(with = "path::optional")]
     pub schedule: Option<PathBuf>,
-    /// The only partition, instead of `nemesis`.
+    /// The only partition to inject, used instead of `nemesis`.
     pub grudge: Option<String>,
     /// How nodes reach each other, and so how links are cut.
     pub net: Net,
-    /// Decides the plan of faults and the operations; `None`: drawn, and kept in run.json.
+    /// Decides the fault plan and the operations; `None`: drawn at random and stored in run.json.
     pub seed: Option<u64>,
     /// Known bugs of the system to enable.
     #[serde(deserialize_with = "one_or_many")]
     pub bug: Vec<String>,
-    /// Further arguments for every node.
+    /// Additional arguments for every node.
     #[serde(deserialize_with = "one_or_many")]
     pub node_arg: Vec<String>,
-    /// Minimum share of successful operations, from 0 to 1; a run below it is unknown.
+    /// Minimum success rate, 0 to 1; a run below it is unknown.
     pub availability: Option<f64>,
-    /// Whether the run goes on to its time limit after a violation was proved.
+    /// Whether the run continues to its time limit after a violation was proved.
     pub no_fail_fast: bool,
-    /// The directory that run directories are made in.
+    /// Directory in which run directories are created.
     #[serde(with = "path")]
     pub store: PathBuf,
-    /// How long the check may take.
+    /// Time limit of the check.
     #[serde(with = "duration")]
     pub check_time_limit: Duration,
-    /// How much memory the check of one key may hold.
+    /// Memory limit of the check, per key.
     pub check_memory_limit: Size,
-    /// How many configurations the check of one key may explore.
+    /// Maximum number of configurations that the check explores, per key.
     pub check_states_limit: u64,
 }
 
@@ -133,14 +135,14 @@ impl Default for TrialSpec {
     }
 }
 
-/// How many nodes a cluster may have.
+/// Range of the number of nodes.
 pub const NODES: RangeInclusive<u8> = 1..=25;
 
-/// The longest wait for one answer: the end of a run may have to wait as long.
+/// Maximum timeout of an operation: the end of a run may have to wait that long.
 pub const OP_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 
 impl TrialSpec {
-    /// A trial of the default system by this workload; all else as in [`TrialSpec::default`].
+    /// A trial of the default system with this workload; other fields as in [`TrialSpec::default`].
     pub fn new(workload: impl Into<String>) -> Self {
         TrialSpec { workload: workload.into(), ..TrialSpec::default() }
     }
@@ -151,7 +153,7 @@ impl TrialSpec {
         self
     }
 
-    /// The same trial under the faults that a schedule or a record gives.
+    /// The same trial with the faults of a schedule or of a recorded run.
     pub fn replaying(mut self, schedule: impl Into<PathBuf>) -> Self {
         let TrialSpec { nemesis, nemesis_interval, .. } = TrialSpec::default();
         (self.nemesis, self.nemesis_interval, self.grudge) = (nemesis, nemesis_interval, None);
@@ -159,7 +161,7 @@ impl TrialSpec {
         self
     }
 
-    /// Whether every value is one that a trial can have. Names are looked up by the trial itself.
+    /// Checks that every value is within its range. Names are looked up when the trial is run.
     ///
     /// # Errors
     /// The key, and what was expected of its value.
@@ -202,7 +204,7 @@ impl TrialSpec {
         broken.map_or(Ok(()), |(key, _, expected)| Err(format!("{key}: {expected}")))
     }
 
-    /// The keys with their values. Those of `None` are null.
+    /// All keys with their values; `None` is null.
     pub fn to_map(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {
             Ok(Value::Object(map)) => map,
@@ -210,7 +212,7 @@ impl TrialSpec {
         }
     }
 
-    /// The words after `tribunal` of the command that runs this trial; what is as by default is left out.
+    /// The arguments after `tribunal` of the command that runs this trial. Default values are left out.
     pub fn words(&self) -> Vec<OsString> {
         let mut keys = self.to_map();
         ["workload", "schema-version"].iter().for_each(|key| drop(keys.remove(*key)));
@@ -219,7 +221,7 @@ impl TrialSpec {
     }
 }
 
-/// The flags of some keys with their values; those whose values are the usual ones are left out.
+/// The flags for some keys and values. Values equal to those in `usual` are left out.
 pub fn flags(keys: Map<String, Value>, usual: &Map<String, Value>) -> Vec<OsString> {
     let changed = keys.into_iter().filter(|(key, value)| usual.get(key) != Some(value));
     let each = changed.flat_map(|(key, value)| {
@@ -232,7 +234,7 @@ pub fn flags(keys: Map<String, Value>, usual: &Map<String, Value>) -> Vec<OsStri
     each.collect()
 }
 
-/// A flag with its value: two words, or one where the value could be taken for a flag.
+/// One flag with its value: two words, or one word if the value could be mistaken for a flag.
 fn flag(key: &str, value: Value) -> Vec<OsString> {
     let mut flag = OsString::from(format!("--{key}"));
     if value == Value::Bool(true) {
@@ -274,7 +276,7 @@ fn joined<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     Ok(one_or_many(from)?.join(","))
 }
 
-/// A choice of a few names.
+/// An enum of named choices.
 macro_rules! choice {
     ($(#[$doc:meta])* $kind:ident { $($(#[$about:meta])* $choice:ident = $name:literal),* $(,)? }) => {
         $(#[$doc])*
@@ -282,7 +284,7 @@ macro_rules! choice {
         pub enum $kind { $($(#[$about])* $choice),* }
 
         impl $kind {
-            /// All of them.
+            /// All choices.
             pub const ALL: &[$kind] = &[$($kind::$choice),*];
 
             /// Its name.
@@ -325,11 +327,12 @@ macro_rules! choice {
 choice! {
     /// The disk under a node's data.
     DiskKind {
-        /// The machine's own file system.
+        /// The host's own file system.
         Plain = "plain",
-        /// A file system in memory that can lose power, fill up, fail and be slow; keeps the promises of ext4.
+        /// An in-memory file system that can lose power, fill up, return errors and be slow; as durable as
+        /// ext4.
         Fuse = "fuse",
-        /// The same with no more promises than POSIX: an entry is durable when its directory is synced.
+        /// The same, but only as durable as POSIX demands: an entry is durable once its directory is synced.
         FuseStrict = "fuse-strict",
         /// A real ext4 on a loop device, which can lose power (needs root).
         Ext4 = "ext4",
@@ -339,11 +342,12 @@ choice! {
 choice! {
     /// How nodes reach each other, and so how links are cut.
     Net {
-        /// On loopback, through proxies whose addresses the nodes are told; no privileges.
+        /// On loopback, through proxies whose addresses are given to the nodes; needs no privileges.
         Proxy = "proxy",
-        /// In network namespaces, through a proxy that the nodes do not know of; root or user namespaces.
+        /// In network namespaces, through a proxy that nodes do not see; needs root or user namespaces.
         Transparent = "transparent",
-        /// In network namespaces, without a proxy: the kernel's packet filter cuts; root or user namespaces.
+        /// In network namespaces, without a proxy: links are cut by the packet filter; needs root or user
+        /// namespaces.
         Netns = "netns",
     }
 }

@@ -1,7 +1,7 @@
-//! A run directory, judged again as the run itself was: with its faults, and with how it ended.
+//! Checks a run directory again, as the run itself was checked: with its faults and its ending.
 //!
-//! Evidence that is not whole is an error. A violation that the run proved stands all the same: it was proved when the evidence
-//! was whole, and what is lost since takes it back as little as a harness that fails.
+//! Incomplete evidence is an error. But a violation that the run proved still stands: the evidence was
+//! complete when it was proved, and a later loss does not revoke it, just as a harness failure does not.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ pub(super) fn judge(dir: &Path, args: &Args, threads: usize) -> Result<Judged> {
         None => info.model.parse().with_context(|| dir.join("run.json").display().to_string())?,
     };
     args.input.apply(dir, &mut history)?;
-    // The key on which the check beside the run found its violation is the one that is told again.
+    // If the live check found the violation, check its key first, so that the same violation is reported.
     let first = info.seen_live.as_ref().map(|seen| &seen.key);
     let (verdict, cost) =
         check(&name, &history, &initial(model, &args.initial)?, first, None, args, threads)?;
@@ -48,7 +48,7 @@ pub(super) fn judge(dir: &Path, args: &Args, threads: usize) -> Result<Judged> {
         && judgement.outcome != RunOutcome::Violation
         && model.name() == info.model
     {
-        // One of the two is wrong, or was changed: that is not for this check to excuse.
+        // One of the two verdicts is wrong, or a file was changed; this check must not hide that.
         notes.push("this check does not find the violation, and the verdict of the run stands".into());
         let why = format!("{name}: verdict.json has a violation that history.jsonl does not show");
         return Ok(Judged {
@@ -63,14 +63,14 @@ pub(super) fn judge(dir: &Path, args: &Args, threads: usize) -> Result<Judged> {
     Ok(Judged { file: name, timed: true, judgement, notes, source: None, unchecked: None })
 }
 
-/// What was recorded, when all of it is there and its verdict is one on it.
+/// The evidence, if it is complete and matches its verdict.
 fn whole(dir: &Path, before: Option<&Judgement>) -> Result<Evidence, LoadError> {
     let evidence = Evidence::load(dir)?;
     before.map_or(Ok(()), |judgement| evidence.agrees(dir, judgement))?;
     Ok(evidence)
 }
 
-/// What holds of a run whose evidence is not whole: the violation that it proved, or nothing.
+/// The result for incomplete evidence: the violation that the run proved, or the error.
 fn stands(dir: &Path, before: Option<Judgement>, error: LoadError, mut notes: Vec<String>) -> Result<Judged> {
     let is_newer = matches!(error, LoadError::Newer { .. });
     let is_no_run = error.is_missing();

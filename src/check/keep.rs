@@ -1,4 +1,4 @@
-//! A history and its verdict as a run directory, so that everything which shows runs shows them too.
+//! Stores a history and its verdict as a run directory, so that all commands for runs work on it.
 
 use std::fs;
 use std::io::{self, BufWriter};
@@ -19,10 +19,10 @@ use tribunal_reports::run_info::{Ending, RunInfo, SCHEMA_VERSION};
 use super::typed;
 use crate::jepsen_store;
 
-/// Makes the directory, before anything is judged.
+/// Creates the directory, before the check.
 ///
 /// # Errors
-/// When something is in it already, or it is wanted for what it is not made for.
+/// When the directory is not empty, or `--report` does not support this input.
 pub(super) fn prepare(dir: &Path, paths: &[PathBuf], is_merged: bool) -> Result<()> {
     ensure!(paths.len() == 1 || is_merged, "--report: expected one history, not {}", paths.len());
     ensure!(
@@ -41,7 +41,7 @@ pub(super) fn prepare(dir: &Path, paths: &[PathBuf], is_merged: bool) -> Result<
     }
 }
 
-/// Fills it. Says which reports could not be made: they change no verdict.
+/// Fills the directory. Returns the reports that could not be rendered; they do not change the verdict.
 ///
 /// # Errors
 /// When the history or the verdict cannot be written.
@@ -53,7 +53,7 @@ pub(super) fn keep(
     faults: &[Fault],
     judgement: &Judgement,
 ) -> Result<Vec<String>> {
-    // What it says of events is about the file that is written here.
+    // Event indices must refer to the file that is written here.
     formats::renumber(&mut history);
     let fault_lines = faults::lines(faults);
     let info = RunInfo {
@@ -81,7 +81,7 @@ pub(super) fn keep(
     Ok(rendered.filter_map(|(name, result)| Some(format!("no {name}: {}", result.err()?))).collect())
 }
 
-/// How many events a history is written as.
+/// The number of events with which a history is written.
 fn events(history: &History) -> u64 {
     history.ops.iter().map(|op| 1 + u64::from(op.completed.is_some())).sum()
 }

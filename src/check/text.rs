@@ -10,8 +10,8 @@
 //!   after ①: p0 read → 2 from 4: it returned 2, but the register holds 4
 //! ```
 //!
-//! Operations are found in the file by their lines, and in a run directory by the indices of their events: not every format
-//! has times.
+//! Operations are identified by their lines in a file, or by the indices of their events in a run directory:
+//! not every format has times.
 
 use std::fmt::Write;
 
@@ -23,15 +23,15 @@ use tribunal_reports::wording::{circled, count, counted, elide, one_line, operat
 
 use super::Source;
 
-/// The most operations of a counterexample that are shown.
+/// Maximum number of operations shown of a counterexample.
 const OPS_MAX: usize = 16;
-/// The most reasons.
+/// Maximum number of reasons.
 const REASONS_MAX: usize = 3;
-/// The most characters of a sentence.
+/// Maximum number of characters of a sentence.
 const SENTENCE_CHARS_MAX: usize = 400;
 
-/// The verdict on the history of that name; `timed` says whether its times are those of a clock, `source` where its
-/// operations stand.
+/// The verdict on the history `name`. `timed`: its times are real; `source`: source positions of its
+/// operations.
 pub(super) fn render(name: &str, judgement: &Judgement, timed: bool, source: Option<&Source>) -> String {
     let model = judgement.checker.as_ref().map_or("", |verdict| &verdict.model);
     let outcome = summary::heading(judgement.outcome, model);
@@ -57,17 +57,17 @@ pub(super) fn render(name: &str, judgement: &Judgement, timed: bool, source: Opt
 }
 
 fn line(text: &mut String, what: &str) {
-    let _ = writeln!(text, "  {what}"); // a String takes everything
+    let _ = writeln!(text, "  {what}"); // writing to a String cannot fail
 }
 
-/// The counterexample, and why it cannot go on.
+/// The counterexample, and why no order continues.
 fn evidence(text: &mut String, judgement: &Judgement, violation: &Violation, source: Option<&Source>) {
     if !violation.before.is_empty() {
         line(text, &format!("before: {{{}}}", elide(&violation.before.join(", "), SENTENCE_CHARS_MAX)));
     }
     let ops: Vec<(OpId, &Op)> =
         violation.minimal.iter().filter_map(|&id| Some((id, judgement.op(id)?))).collect();
-    // The end is where it shows.
+    // The violation shows at the end.
     let hidden = ops.len().saturating_sub(OPS_MAX);
     if hidden > 0 {
         line(text, &format!("… {} earlier ops of the counterexample", count(hidden as u64)));
@@ -93,13 +93,13 @@ fn evidence(text: &mut String, judgement: &Judgement, violation: &Violation, sou
     if let Some(more @ 1..) = violation.impossible.len().checked_sub(REASONS_MAX) {
         line(text, &format!("… and {} that are impossible too", counted(more, "other way")));
     }
-    // The one question whose answer is a flag.
+    // The only question whose answer names a flag.
     if let Some(hint) = violation.explanations.iter().find(|asked| asked.answer.contains("--initial ")) {
         line(text, &format!("{} {}", hint.question, hint.answer));
     }
 }
 
-/// An operation with its mark, and where it stands.
+/// An operation with its mark, and its source position.
 fn bar(violation: &Violation, id: OpId, op: &Op, source: Option<&Source>) -> (String, String) {
     let mark = match violation.order.iter().position(|&ordered| ordered == id) {
         _ if id == violation.witness => "✗".into(),

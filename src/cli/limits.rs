@@ -27,7 +27,7 @@ pub(crate) struct LimitArgs {
 }
 
 impl LimitArgs {
-    /// What they say.
+    /// The limits given by the flags.
     pub(crate) fn limits(&self) -> CheckLimits {
         CheckLimits {
             time: self.check_time_limit,

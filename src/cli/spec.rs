@@ -1,4 +1,4 @@
-//! From a command line and a file to a trial: `tribunal run --config FILE`.
+//! From a command line and a file to a spec: `tribunal run --config FILE`.
 //!
 //! ```toml
 //! workload = "register"
@@ -8,8 +8,8 @@
 //! no-fail-fast = true
 //! ```
 //!
-//! The file may be JSON, too, and a run.json is one: it holds the trial that was run. A flag on the command line wins over the
-//! same one in the file, and over those that exclude it.
+//! The file may also be JSON, for example a run.json: it contains the spec of its run. A flag on the command
+//! line overrides the same key in the file, and keys that exclude it.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -26,22 +26,22 @@ use tribunal_records::spec::flags;
 use super::Cli;
 use super::trial::{RunArgs, ShowArgs};
 
-/// How alike two names must be (Jaro), for one to be taken for the other mistyped.
+/// Minimum similarity (Jaro) of two names for a "did you mean" hint.
 const ALIKE: f64 = 0.8;
 
-/// What `tribunal run` is to do.
+/// What `tribunal run` shall do.
 pub(crate) struct Run {
     /// The trial.
     pub(crate) spec: TrialSpec,
-    /// How it is shown.
+    /// How it is displayed.
     pub(crate) show: ShowArgs,
 }
 
 impl RunArgs {
-    /// The trial that is meant: what was typed, as `matches` of `run` tell, over what the file says.
+    /// The requested trial: flags that were typed (known from `matches` of `run`) override the file.
     ///
     /// # Errors
-    /// When the file cannot be read or holds what `tribunal run` does not know, or something has a value that no trial can have.
+    /// When the file cannot be read, has an unknown key, or a value is out of range.
     pub(crate) fn meant(&self, matches: &ArgMatches) -> Result<Run> {
         let run = command();
         let mut keys = match &self.config {
@@ -65,20 +65,20 @@ impl RunArgs {
 }
 
 impl ShowArgs {
-    /// The flags that show each of several trials so.
+    /// The display flags for each of several child runs.
     pub(crate) fn words(&self) -> Vec<OsString> {
         flags(object(&ShowArgs { repeat: 1, ..self.clone() }), &object(&ShowArgs::default()))
     }
 }
 
-/// `tribunal run` as clap knows it.
+/// `tribunal run` as a clap command.
 fn command() -> Command {
     let mut cli = Cli::command();
     cli.build();
     cli.find_subcommand("run").expect("there is such a command").clone()
 }
 
-/// The keys of a file, each known, none excluding another.
+/// The keys of a file. Every key is known, and none excludes another.
 fn from_file(path: &Path, run: &Command) -> Result<Map<String, Value>> {
     let text = read_text(path).context("cannot read it")?;
     let mut keys = match text.trim_start().starts_with('{') {
@@ -96,7 +96,7 @@ fn from_file(path: &Path, run: &Command) -> Result<Map<String, Value>> {
         known(key).map_err(|error| at(key, error.to_string()))?;
     }
     for (key, value) in &keys {
-        // By itself, so that the error is known to be of this key.
+        // Parsed separately, so that an error can name the key.
         let one = Map::from_iter([(key.clone(), value.clone())]);
         split(one).map_err(|error| at(key, format!("{key}: {error}")))?;
         let excluded = |other: &&String| match (named(run, key), named(run, other)) {
@@ -110,7 +110,7 @@ fn from_file(path: &Path, run: &Command) -> Result<Map<String, Value>> {
     Ok(keys)
 }
 
-/// The line of a file on which a key stands first, counted from 1.
+/// The first line of a file that begins with a key, counted from 1.
 fn line_of(text: &str, key: &str) -> Option<usize> {
     let is_here = |line: &str| {
         let rest = line.trim_start_matches([' ', '\t', '"', '\'', '{', ',']).strip_prefix(key);
@@ -119,7 +119,7 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
     Some(text.lines().position(is_here)? + 1)
 }
 
-/// Some keys as what they mean.
+/// Splits the keys into a spec and display options.
 fn split(mut keys: Map<String, Value>) -> Result<Run> {
     let shown: Vec<String> = object(&ShowArgs::default()).keys().cloned().collect();
     let show: Map<_, _> =
@@ -136,7 +136,7 @@ fn object(what: &impl Serialize) -> Map<String, Value> {
     }
 }
 
-/// The argument of that name.
+/// The argument with that name.
 fn named<'a>(run: &'a Command, key: &str) -> Option<&'a Arg> {
     let id = key.replace('-', "_");
     run.get_arguments().find(|arg| arg.get_id() == id.as_str())
@@ -151,7 +151,7 @@ fn excludes(run: &Command, a: &Arg, b: &Arg) -> bool {
     names(a, b) || names(b, a)
 }
 
-/// Whether there is such a key; if not, the error says which one may have been meant.
+/// Checks that a key exists; the error suggests a similar one.
 fn known(key: &str) -> Result<()> {
     let all = TrialSpec::default().to_map().into_iter().chain(object(&ShowArgs::default()));
     let all: Vec<String> = all.map(|(key, _)| key).collect();
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
     use crate::cli::Verb;
 
-    /// What a command line means.
+    /// The run that a command line describes.
     fn meant(words: &[OsString]) -> Result<Run> {
         let all = std::iter::once("tribunal".into()).chain(words.iter().cloned());
         let matches = Cli::command().try_get_matches_from(all)?;
@@ -183,7 +183,7 @@ mod tests {
         args.meant(matches.subcommand_matches("run").expect("it says run"))
     }
 
-    /// The command that repeats what a file and a command line mean.
+    /// The arguments that repeat a run given by a file and a command line.
     fn with_file(file: &str, typed: &str) -> Result<String> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("f");

@@ -1,14 +1,14 @@
-//! What a runner of GitHub Actions takes for a command in what is printed.
+//! Workflow commands: output lines that a runner of GitHub Actions would execute.
 
 use std::env;
 
-/// Whether a runner of GitHub Actions reads what is printed.
+/// Whether a runner of GitHub Actions reads the output.
 pub(crate) fn listens() -> bool {
     env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
 }
 
-/// A text in which no line is a command to the runner: those begin with `::` after any white space, or have `##[`
-/// anywhere (ActionCommand.cs of actions/runner).
+/// A text without commands to the runner. A command is a line that begins with `::` after any white space, or
+/// contains `##[` (ActionCommand.cs of actions/runner).
 pub(crate) fn no_commands(text: &str) -> String {
     let line = |line: &str| {
         let said = line.trim_start();

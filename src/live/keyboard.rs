@@ -1,8 +1,8 @@
-//! `t` and enter, typed at the terminal, ask how the run is doing, as SIGUSR1 does.
+//! Typing `t` and Enter at the terminal prints the status, as SIGUSR1 does.
 //!
-//! The terminal stays as it is, lines and echo included: a program that can be killed at any moment, and is meant to be, cannot
-//! promise to put it back. Nor may it read while another program has the terminal: that would stop it (SIGTTIN), with every
-//! fault in force. So it looks first whether something was typed, and for whom.
+//! The terminal's mode is not changed: a program that may be killed at any moment cannot restore it reliably.
+//! Reading while another program has the terminal would stop this one (SIGTTIN), with every fault still
+//! active. So the thread first checks whether there is input, and whether this program is in the foreground.
 
 use std::io::{BufRead, IsTerminal, stdin};
 use std::os::fd::AsFd;
@@ -15,13 +15,13 @@ use nix::unistd::{getpgrp, tcgetpgrp};
 
 use super::Live;
 
-/// How long nobody looks for what was typed while another program has the terminal.
+/// Pause of the check while another program has the terminal.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Listens until the program ends, if standard input is a terminal.
 pub(crate) fn watch(live: Arc<Live>) {
     if stdin().is_terminal() {
-        // Without a thread nobody listens: there is still SIGUSR1.
+        // If the thread cannot be started, SIGUSR1 still works.
         let _ = thread::Builder::new().name("tribunal-keyboard".into()).spawn(move || listen(&live));
     }
 }
@@ -39,7 +39,7 @@ fn listen(live: &Live) {
         match terminal.lock().read_line(&mut line) {
             Ok(1..) if line.trim() == "t" => live.dump(),
             Ok(1..) => {}
-            Ok(0) | Err(_) => return, // Ctrl-D, or the terminal has gone away
+            Ok(0) | Err(_) => return, // Ctrl-D, or the terminal was closed
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a run is doing just now, in six lines of text. No colours and no clock: the same status gives the same lines.
+//! The status of a run as six lines of text. Pure: without colours or a clock.
 //!
 //! ```text
 //! register on raft · 5 nodes · 15 clients · seed 8231                    ctrl-c: stop and check
@@ -13,10 +13,10 @@ use tribunal::observer::{CheckProgress, CheckState, NodeNow, Status, Tally};
 use tribunal_nemesis::NodeState;
 use tribunal_reports::wording::{bytes, count, counted, duration, percent};
 
-/// How many characters the bar is long.
+/// Length of the progress bar, in characters.
 const BAR_CHARS: usize = 28;
 
-/// The lines below the title, `phase` first.
+/// The lines below the title, starting with the phase.
 pub(crate) fn lines(status: &Status, phase: &str) -> [String; 5] {
     [
         format!("{phase:<8} {}   {}", bar(status), pace(status)),
@@ -27,7 +27,7 @@ pub(crate) fn lines(status: &Status, phase: &str) -> [String; 5] {
     ]
 }
 
-/// The same on one line, for a log.
+/// The same in one line, for a log.
 pub(crate) fn line(status: &Status) -> String {
     format!("{}   {}   {}", pace(status), ops(status), faults(status))
 }

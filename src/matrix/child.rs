@@ -1,4 +1,4 @@
-//! One run of a matrix: a `tribunal run` of its own, and what it left.
+//! One run of a matrix: a `tribunal run` in a child process, and its result.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,16 +19,17 @@ use tribunal::TrialSpec;
 
 use crate::child;
 
-/// How long a run may take beyond its budget, for its start, its check and its reports, before it counts as broken.
+/// Time that a run may take beyond its budget, for start, check and reports, before it counts as a harness
+/// failure.
 pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
-/// How long it may take to end when it was told to.
+/// Time that a run may take to end after it was interrupted.
 const LAST_PATIENCE: Duration = Duration::from_secs(60);
 
-/// The directory of the runs, below that of the matrix.
+/// Store of the runs, below the directory of the matrix.
 const RUNS: &str = "runs";
 
-/// A run that is to be made.
+/// A run to be executed.
 pub(super) struct Child {
     /// The directory of the matrix.
     pub(super) dir: PathBuf,
@@ -38,16 +39,16 @@ pub(super) struct Child {
     pub(super) patience: Duration,
 }
 
-/// The trial of one run of a row. No two runs of a matrix have the same.
+/// The trial of one run of a row. Each run of a matrix has a different one.
 pub(super) fn trial(row: &Row, seed: u64, dir: &Path) -> TrialSpec {
     row.spec.clone().with(|spec| (spec.seed, spec.store) = (Some(seed), dir.join(RUNS)))
 }
 
 impl Child {
-    /// Makes the run. `None` when it was interrupted by `stop`.
+    /// Executes the run. `None` if it was interrupted by `stop`.
     ///
     /// # Errors
-    /// When the program cannot be started, or what it left cannot be read.
+    /// When the child cannot be started, or its run directory cannot be read.
     pub(super) async fn run(self, stop: &CancellationToken) -> Result<Option<Finding>> {
         let shown = ["--quiet", "--progress", "none"].map(OsString::from);
         let mut command = child::command(&self.spec, shown)?;
@@ -85,10 +86,11 @@ impl Child {
         }
     }
 
-    /// The newest directory of this very run, below that of the matrix, and its verdict; `None` when there is none.
+    /// The newest run directory of this run (path below the matrix directory) and its judgement; `None` if
+    /// there is none.
     fn left(&self) -> Result<Option<(String, Judgement)>> {
         let store = self.dir.join(RUNS);
-        let Ok(paths) = runs::paths(&store) else { return Ok(None) }; // no store: it failed before it made one
+        let Ok(paths) = runs::paths(&store) else { return Ok(None) }; // no store: the run failed before creating it
         for path in paths.iter().filter(|path| path.starts_with(&format!("{}/", self.spec.workload))) {
             let dir = store.join(path);
             if !dir.join("verdict.json").is_file() {

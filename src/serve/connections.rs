@@ -1,4 +1,4 @@
-//! The connections of `tribunal serve`: how many there may be, and how long one may take to ask.
+//! The connections of `tribunal serve`: a limit on their number, and a timeout for requests.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,15 +11,16 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-/// How long a connection may take until all of a request's head is there, the first or a later one.
+/// Timeout for receiving the whole head of a request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
-/// The most connections at a time: far more than a browser opens, and far fewer than there are descriptors.
+/// Maximum number of open connections: far more than a browser opens, and far fewer than the limit of
+/// descriptors.
 const CONNECTIONS_MAX: usize = 100;
-/// How long to wait after a connection that could not be accepted, for want of descriptors perhaps.
+/// Pause after a failed accept, for example when no descriptors are left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers every connection. Where there are too many the oldest gives way: whoever only holds connections keeps nobody
-/// else out.
+/// Serves every connection. If there are too many, the oldest is closed, so that idle clients cannot block
+/// others.
 pub(super) async fn serve(listener: TcpListener, site: Router) {
     let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
@@ -35,7 +36,7 @@ pub(super) async fn serve(listener: TcpListener, site: Router) {
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_PATIENCE)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(site.clone()));
-        // A client that breaks off is no concern of the others.
+        // An error of one connection does not concern the others.
         open.push_back(tokio::spawn(async { drop(connection.await) }).abort_handle());
     }
 }

@@ -1,4 +1,4 @@
-//! The files of runs: found below the store or not at all, sent as what they are, never run.
+//! The files of runs. Only files below the store are served, with their type, and never executed.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -11,11 +11,11 @@ use tribunal_reports::files;
 use tribunal_reports::html;
 use tribunal_reports::html::runs_page;
 
-/// The answer to a request for `path`, a path below the store.
+/// The response to a request for `path`, a path below the store.
 pub(super) async fn answer(store: &Path, path: &str) -> Response {
     let Some(found) = find(store, path) else { return nothing() };
     if found.is_dir() {
-        // Links in a listing are relative: the address must end like a directory's.
+        // Links in a listing are relative, so the URL of a directory must end with a slash.
         return match path.ends_with('/') {
             true => listing(&found, path),
             false => Redirect::permanent(&format!("/runs/{}/", runs_page::address(path))).into_response(),
@@ -30,15 +30,15 @@ pub(super) async fn answer(store: &Path, path: &str) -> Response {
     }
 }
 
-/// What a report may do: run its script, and nothing with other pages. Anybody may have written it, so it is nobody's:
-/// in a sandbox without `allow-same-origin` a page has an origin of its own, which may neither read the pages of another
-/// nor open windows.
+/// The content security policy of a report: it may run its script, but not access other pages. The report is
+/// untrusted, so its sandbox lacks `allow-same-origin`: the page gets an opaque origin, and can neither read
+/// other pages nor open windows.
 fn report_policy() -> String {
     format!("{}; sandbox allow-scripts", html::POLICY)
 }
 
-/// What is there: a directory or a regular file that is below the store when every link is followed. Anything else
-/// (a pipe, a socket, a device) could hold whoever opens it.
+/// The directory or regular file at `path`, if it is below the store after following all links. Other files
+/// (pipe, socket, device) could block when opened.
 fn find(store: &Path, path: &str) -> Option<PathBuf> {
     let relative = Path::new(path);
     if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
@@ -66,7 +66,7 @@ fn listing(dir: &Path, path: &str) -> Response {
     ([(header::CONTENT_SECURITY_POLICY, runs_page::POLICY)], Html(page)).into_response()
 }
 
-/// What a browser may take a file for.
+/// The MIME type of a file.
 fn content_type(path: &Path) -> &'static str {
     match path.extension().and_then(|ending| ending.to_str()) {
         Some("html") => "text/html; charset=utf-8",

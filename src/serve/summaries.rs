@@ -1,4 +1,5 @@
-//! The figures of the runs, read again only where a run has changed: a verdict is long, and a store has many.
+//! Cached summaries of the runs, read again only if a run has changed: verdicts are large, and a store has
+//! many runs.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,13 +7,13 @@ use std::time::SystemTime;
 
 use tribunal_reports::runs::RunSummary;
 
-/// What was read of each run, by its path.
+/// Cached summaries by path.
 #[derive(Default)]
 pub(super) struct Summaries {
     known: HashMap<String, (Stamp, RunSummary)>,
 }
 
-/// When its two files were written, and how long they were; `None` for one that is not there.
+/// Modification time and length of a run's two files; `None` if a file is missing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Stamp([Option<(SystemTime, u64)>; 2]);
 
@@ -26,7 +27,7 @@ impl Stamp {
 }
 
 impl Summaries {
-    /// The figures of a run.
+    /// The summary of a run.
     pub(super) fn of(&mut self, store: &Path, path: &str) -> RunSummary {
         let stamp = Stamp::of(&store.join(path));
         if let Some((known, summary)) = self.known.get(path)
@@ -60,7 +61,7 @@ mod tests {
         };
         write(7, 1);
         assert_eq!(summaries.of(store.path(), "register/a").seed, 7);
-        write(8, 1); // as long as before, and as old: taken for the same
+        write(8, 1); // same length and modification time: treated as unchanged
         assert_eq!(summaries.of(store.path(), "register/a").seed, 7);
         write(9, 2);
         assert_eq!(summaries.of(store.path(), "register/a").seed, 9);

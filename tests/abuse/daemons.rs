@@ -1,5 +1,5 @@
-//! Nodes that leave their process group and their session, run by a user who may make no cgroup: a kill ends them all the same,
-//! and none outlives the run.
+//! Nodes that leave their process group and session, run by a user who cannot create cgroups: a kill ends
+//! them, and none outlives the run.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use crate::program::{Ended, Store, wait_until};
 
-/// A server that a wrapper starts as a daemon; without the environment that it was given, if `bare`.
+/// Installs a server whose wrapper starts it as a daemon; with `bare`, without the environment from Tribunal.
 fn wrapped(store: &Store, bare: bool) -> Option<()> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let Some(etcd) = std::env::split_paths(&path).map(|dir| dir.join("etcd")).find(|file| file.is_file())
@@ -29,7 +29,7 @@ fn wrapped(store: &Store, bare: bool) -> Option<()> {
     Some(())
 }
 
-/// The command as a user without rights gives it, with the wrapper in front of the server.
+/// The command run by an unprivileged user, with the wrapper in front of the server.
 fn as_nobody(store: &Store, args: &str) -> Command {
     let inner = store.command(args);
     let mut command = match nix::unistd::geteuid().is_root() {
@@ -68,7 +68,7 @@ fn a_kill_and_a_pause_are_of_the_node_s_daemon_too() {
     assert_eq!(effective, 2, "{faults}\n{}", ended.stdout);
 }
 
-/// Nothing tells whose it is but the port that it serves.
+/// The daemon can be assigned to its node only by the port on which it listens.
 #[test]
 #[ignore = "nightly: about 10 s"]
 fn a_kill_ends_a_daemon_that_has_lost_its_environment() {
@@ -84,7 +84,7 @@ fn a_kill_ends_a_daemon_that_has_lost_its_environment() {
 fn no_daemon_outlives_a_controller_that_is_killed() {
     let store = Store::in_memory();
     let Some(()) = wrapped(&store, false) else { return };
-    // Marked, and so known from the first moment on.
+    // Marked daemons are known from their start.
     killed(&store, served);
 }
 
@@ -94,7 +94,7 @@ fn no_daemon_that_has_lost_its_environment_outlives_a_controller_that_is_killed(
     let store = Store::in_memory();
     let Some(()) = wrapped(&store, true) else { return };
     let started = std::time::Instant::now();
-    // Time enough to be looked for.
+    // Long enough for the search for strays.
     killed(&store, |store| served(store) && started.elapsed().as_secs() >= 8);
 }
 
@@ -104,12 +104,12 @@ fn served(store: &Store) -> bool {
         .any(|history| history.contains("\"ok\""))
 }
 
-/// A run whose controller is killed with -9 once it is so far.
+/// A run whose controller is killed with -9 as soon as `so_far` holds.
 fn killed(store: &Store, so_far: impl Fn(&Store) -> bool) {
     let args = "run rw-register --system etcd --nodes 3 --time-limit 10m --nemesis none --rate 100";
     let mut child = as_nobody(store, args).spawn().expect("it starts");
     wait_until("the nodes serve", || so_far(store));
-    // setpriv becomes the program that it starts.
+    // setpriv executes the program in its own process.
     kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
     child.wait().unwrap();
     store.await_silence();

@@ -1,5 +1,5 @@
-//! What is lost, doubled or foreign in a run directory is an error that names the file, never a verdict; and what a run came to
-//! is what every later check of it comes to.
+//! Missing, duplicate or foreign evidence in a run directory is an error that names the file, never a
+//! verdict. Later checks of a complete run directory give the result of the run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::reports::{judged, stale_register};
 
 const RIGHT: &str = "{\"client\":0,\"f\":\"write\",\"in\":1,\"call\":0,\"ret\":5}\n{\"client\":1,\"f\":\"read\",\"out\":1,\"call\":7,\"ret\":9}\n";
 
-/// A short run with a fault; what it exits with, and its directory.
+/// A short run with a fault; returns its exit code and its directory.
 fn recorded(store: &Store) -> (i32, PathBuf) {
     let ended = store.run(
         "run register --nodes 3 --nemesis pause:one --nemesis-interval 900ms --time-limit 2s --rate 300 --seed 4",
@@ -21,7 +21,7 @@ fn check(dir: &Path) -> Ended {
     Ended::of(tribunal(["check"]).arg(dir).output().unwrap())
 }
 
-/// The run directory without what is not needed to judge it.
+/// Copies the files of a run directory that are needed to judge it.
 fn copy(run: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for file in ["run.json", "history.jsonl", "faults.jsonl", "verdict.json"] {
@@ -33,7 +33,7 @@ fn lines(path: &Path) -> Vec<String> {
     fs::read_to_string(path).unwrap().split_inclusive('\n').map(str::to_string).collect()
 }
 
-/// Ways to lose evidence: what they are called, and what is left of the lines.
+/// Ways to lose evidence: a name, and a function from the lines to what is left.
 type Loss = (&'static str, fn(Vec<String>) -> String);
 
 const LOSSES: [Loss; 9] = [
@@ -98,7 +98,7 @@ fn lost_evidence_is_an_error_that_names_the_file() {
     fs::remove_file(dir.join("run.json")).unwrap();
     refused(&dir, "run.json", "no run.json");
 
-    // A verdict that cannot be read is not needed: what was recorded is all there.
+    // An unreadable verdict does not matter: the evidence is complete.
     copy(&run, &dir);
     fs::write(dir.join("verdict.json"), "{").unwrap();
     let ended = check(&dir).expect(code);
@@ -107,7 +107,7 @@ fn lost_evidence_is_an_error_that_names_the_file() {
     check(&dir).expect(code);
 }
 
-/// A verdict can be held against the history by a judge that shares nothing with the one that gave it.
+/// A verdict can be checked against the history by a second judge that shares no code with the first.
 #[test]
 fn a_verdict_is_verified_by_what_it_carries() {
     let store = Store::new();
@@ -115,7 +115,7 @@ fn a_verdict_is_verified_by_what_it_carries() {
     let verify = |dir: &Path| Ended::of(tribunal(["verify"]).arg(dir).output().unwrap());
     let ended = verify(&good).expect(0);
     assert!(ended.stdout.contains("verified: linearizable: 1 linearization replayed"), "{}", ended.stdout);
-    // What is shown of a run is what it says: a history whose run has not covered its faults is as good, and the run is not.
+    // The history may be verified although the run did not cover its faults: the exit code is the run's own.
     let (code, run) = recorded(&store);
     let ended = verify(&run).expect(code);
     assert!(ended.stdout.contains("replayed, with "), "{}", ended.stdout);
@@ -152,13 +152,14 @@ fn a_verdict_is_verified_by_what_it_carries() {
         let ended = verify(&dir).expect(1);
         assert!(ended.stdout.contains("contradicts itself"), "{}", ended.stdout);
     }
-    // Of a violation that the history does not show, one is wrong: the check does not take it back.
+    // A stored violation that the history does not contain: one of them is wrong, so the check does not
+    // revoke it.
     tampered(&run, &|verdict| verdict["outcome"] = "violation".into());
     let ended = check(&dir).expect(1);
     assert!(ended.stderr.contains("history.jsonl does not show"), "{}", ended.stderr);
 }
 
-/// Neither checked nor rendered.
+/// Asserts that the directory is neither checked nor rendered.
 fn refused(dir: &Path, file: &str, what: &str) {
     let report = Ended::of(tribunal(["report"]).arg(dir).output().unwrap());
     for ended in [check(dir), report] {
@@ -242,7 +243,7 @@ fn a_newer_version_is_refused_by_every_reader() {
     assert!(ended.stderr.contains("matrix.json: schema_version is 99"), "{}", ended.stderr);
 }
 
-/// The faults of a record again.
+/// Replays the faults of a record.
 fn replay(store: &Store, record: &Path) -> Ended {
     store.run(&format!("run register --nodes 3 --time-limit 1s --schedule {}", record.display()))
 }
@@ -253,7 +254,7 @@ fn a_record_that_is_not_whole_is_not_replayed() {
     let (_, run) = recorded(&store);
     let dir = store.path().join("copy");
     let record = dir.join("faults.jsonl");
-    // Half a line more is what a killed run leaves, and only run.json knows that this one was not.
+    // Half a line at the end is left by a killed run; only run.json knows that this run was not killed.
     for (what, loss) in LOSSES.into_iter().filter(|(what, _)| *what != "half a line more") {
         copy(&run, &dir);
         fs::write(&record, loss(lines(&record))).unwrap();

@@ -1,4 +1,4 @@
-//! Run directories and histories that a stranger has made: links that lead out, pipes and devices in place of files.
+//! Malicious run directories and histories: links that lead outside, pipes and devices instead of files.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -26,11 +26,11 @@ fn reports_are_written_over_links_and_never_through_them() {
     let _ = fs::remove_dir_all(dir.join("plots"));
     symlink(&outside, dir.join("plots")).unwrap();
 
-    // The plots cannot be made, the rest can.
+    // The plots cannot be made; the other reports can.
     let ended = ends(tribunal(["report"]).arg(&dir)).expect(3);
     assert!(ended.stderr.contains("no plots/"), "{}", ended.stderr);
     assert!(fs::read_to_string(dir.join("report.html")).unwrap().contains("Not linearizable"));
-    // Nor do the files that a user names.
+    // The same for files named by the user.
     let history = dir.join("history.jsonl");
     ends(tribunal(["convert"]).arg(&history).arg(dir.join("history.edn"))).expect(0);
     assert!(fs::read_to_string(dir.join("history.edn")).unwrap().contains(":dequeue"));
@@ -56,7 +56,8 @@ fn pipes_and_devices_in_a_run_directory_hold_nobody_up() {
                 None => mkfifo(&file, Mode::S_IRWXU).unwrap(),
                 Some(device) => symlink(device, &file).unwrap(),
             }
-            // The violation that verdict.json holds stands, whatever becomes of the evidence; without it, it is proved anew.
+            // The violation in verdict.json stands even if the evidence is damaged; without verdict.json it
+            // is proved again.
             let is_read_by_check = !["links.jsonl", "nodes/n1.log"].contains(&name);
             let check = ends(tribunal(["check"]).arg(&dir)).expect(1);
             assert_eq!(
@@ -66,7 +67,7 @@ fn pipes_and_devices_in_a_run_directory_hold_nobody_up() {
                 check.stderr
             );
             let report = ends(tribunal(["report"]).arg(&dir));
-            // A picture less, where only that needs the file.
+            // If only a picture needs the file, only the picture is missing.
             let is_needed = !["links.jsonl", "nodes/n1.log"].contains(&name);
             assert_eq!(report.code, Some(if is_needed { 64 } else { 0 }), "{name}: {}", report.stderr);
             let list = ends(tribunal(["list", "runs", "--store"]).arg(store.path())).expect(0);
@@ -108,7 +109,7 @@ fn a_history_is_a_file_or_what_the_shell_has_opened() {
         assert_eq!(ended.code, Some(1), "{script}: {}", ended.stderr);
         assert!(ended.stdout.contains("not linearizable"), "{script}: {}", ended.stdout);
     }
-    // A schedule, too.
+    // The same for a schedule.
     let said = ends(tribunal(["run", "register", "--schedule"]).arg(&pipe)).expect(64).stderr;
     assert!(said.contains("a named pipe"), "{said}");
     let said: Ended = shell(r#""$1" run register --schedule <(echo '[[step]]'; echo 'at = 1')"#).expect(64);

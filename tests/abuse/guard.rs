@@ -1,5 +1,5 @@
-//! The guard, which cleans up behind a controller that is killed with -9: stores of odd names, its own death, and
-//! controllers that are killed while they still make what is to be cleaned up.
+//! The guard, which cleans up after a controller that is killed with -9: stores with odd names, a guard that
+//! is killed, and controllers killed while they create something that must be cleaned up.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use crate::disks::{allowed, loops_under, mounts_under};
 use crate::program::{Store, tribunal, wait_until};
 
-/// A run whose nodes have disks that are mounted, in a store of that name below `home`.
+/// A run whose nodes have mounted disks, in a store with this name below `home`.
 fn mounted(home: &Store, name: &[u8]) -> Child {
     let mut run =
         tribunal("run register --nodes 3 --time-limit 10m --nemesis none --disk fuse --store".split(' '));
@@ -34,7 +34,7 @@ fn nothing_is_left(home: &Store) {
     wait_until("no loop device is left", || loops_under(home.path()) == 0);
 }
 
-/// A process that has nothing to do with any run; it ends with the test.
+/// A process that belongs to no run; it ends with the test.
 struct Bystander(Child);
 
 impl Drop for Bystander {
@@ -62,7 +62,7 @@ fn the_name_of_a_store_says_nothing_to_the_guard() {
     assert!(bystander.0.try_wait().unwrap().is_none(), "a process that is none of ours is left alone");
 }
 
-/// The guard of a controller, by the process numbers of both.
+/// The guard of a controller.
 fn guard_of(controller: &Child) -> Option<Pid> {
     let children = format!("/proc/{0}/task", controller.id());
     let tasks = std::fs::read_dir(children).ok()?.flatten();
@@ -91,7 +91,7 @@ fn a_guard_that_is_killed_is_replaced_by_one_that_knows_as_much() {
     nothing_is_left(&home);
 }
 
-/// The kernel sends SIGHUP to a group that is stopped and has nobody left outside it.
+/// The kernel sends SIGHUP to a stopped process group when it becomes orphaned.
 #[test]
 fn a_guard_that_was_stopped_does_its_work_when_it_goes_on() {
     if !allowed(false) {
@@ -103,7 +103,7 @@ fn a_guard_that_was_stopped_does_its_work_when_it_goes_on() {
     kill(guard, Signal::SIGSTOP).unwrap();
     kill_9(&mut run);
     std::thread::sleep(Duration::from_millis(100));
-    let _ = kill(guard, Signal::SIGCONT); // the kernel may have let it go on
+    let _ = kill(guard, Signal::SIGCONT); // the kernel may have resumed it
     nothing_is_left(&home);
 }
 
@@ -114,7 +114,7 @@ fn a_guard_that_cannot_live_ends_the_run() {
     let mut ended = run;
     wait_until("it has given up", || {
         if let Some(guard) = guard_of(&ended) {
-            let _ = kill(guard, Signal::SIGKILL); // the next is on its way
+            let _ = kill(guard, Signal::SIGKILL); // its replacement is being started
         }
         ended.try_wait().unwrap().is_some()
     });
@@ -122,7 +122,7 @@ fn a_guard_that_cannot_live_ends_the_run() {
     assert!(ended.stdout.contains("the guard exited by itself"), "{}", ended.stdout);
 }
 
-/// Kills controllers, each a little later than the one before, while they make their disks.
+/// Kills controllers while they create disks, each a little later than the previous one.
 fn killed_while_disks_are_made(disk: &str, times: u64, apart: Duration) {
     if !allowed(disk == "ext4") {
         return;
@@ -135,7 +135,7 @@ fn killed_while_disks_are_made(disk: &str, times: u64, apart: Duration) {
         std::thread::sleep(apart * nth as u32);
         kill_9(&mut child);
         home.await_silence();
-        // What is made after everybody is gone would be seen a moment later.
+        // A disk created after all processes are gone would be visible a moment later.
         std::thread::sleep(Duration::from_millis(100));
         nothing_is_left(&home);
     }

@@ -1,4 +1,4 @@
-//! Ways to be told to end, besides Ctrl-C in the middle of a run.
+//! Other ways to interrupt than Ctrl-C during a run.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id() as i32)
 }
 
-/// Whether some file of the runs of a workload holds a text.
+/// Whether a file of some run of a workload contains a text.
 fn says(store: &Store, file: &str, text: &str) -> bool {
     let runs = std::fs::read_dir(store.path().join("register")).into_iter().flatten().flatten();
     runs.filter_map(|run| std::fs::read_to_string(run.path().join(file)).ok()).any(|it| it.contains(text))
@@ -44,8 +44,8 @@ fn a_run_under_nohup_outlives_its_terminal() {
     Ended::of(child.wait_with_output().unwrap()).expect(0);
 }
 
-/// A counter of which nobody knows which of forty large additions took place, and a read of their sum: which ones it was is
-/// the subset-sum problem.
+/// A counter with forty large additions of unknown outcome, and a read of their sum. Finding which ones took
+/// place is the subset-sum problem.
 fn slow_history() -> String {
     let (mut lines, mut sum, mut random) = (String::new(), 0_u64, 7_u64);
     for process in 0..40 {
@@ -74,7 +74,7 @@ fn a_check_that_is_told_to_end_says_what_it_has_found() {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut first = String::new();
         if code == 1 {
-            // One line, so that what follows is read below.
+            // Read one line only: the rest is read below.
             let mut byte = [0];
             while !first.ends_with('\n') && child.stdout.as_mut().unwrap().read(&mut byte).unwrap() == 1 {
                 first.push(byte[0] as char);

@@ -1,4 +1,5 @@
-//! What a run comes to is said alike by its exit code, by junit.xml, by the list of runs, and by those who made many of them.
+//! The outcome of a run is the same in its exit code, in junit.xml, in the list of runs, and in commands that
+//! execute many runs.
 
 use std::fs;
 
@@ -50,7 +51,7 @@ fn a_key_that_was_not_looked_at_is_skipped_and_no_error() {
     let (path, junit) = (store.path().join("h.jsonl"), store.path().join("junit.xml"));
     let mut text = String::new();
     for (at, line) in stale_register(400).lines().enumerate() {
-        let key = if at < 796 { at / 160 } else { 0 }; // the end is the stale read of key 0
+        let key = if at < 796 { at / 160 } else { 0 }; // the history ends with the stale read of key 0
         text += &line.replace("\"f\"", &format!("\"key\":\"k{key}\",\"f\""));
         text.push('\n');
     }
@@ -71,7 +72,7 @@ fn a_key_that_was_not_looked_at_is_skipped_and_no_error() {
     assert_eq!(check(&["--all-parts"]), [1, 0, 0]);
 }
 
-/// `run --repeat` whose first run is under way, and the process of that run.
+/// A `run --repeat` during its first run, and the process of that run.
 fn repeating(store: &Store, time_limit: &str) -> (std::process::Child, Pid) {
     let arguments = "run register --nodes 3 --nemesis none --rate 200 --seed 1 --repeat 2 --time-limit";
     let child = store.command(&format!("{arguments} {time_limit}")).spawn().unwrap();

@@ -1,4 +1,4 @@
-//! Outputs that nobody reads, and devices that are full: a verdict is never lost for it.
+//! Output that is not read, and full devices: a verdict is never lost.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ fn stale_read(store: &Store) -> PathBuf {
     path
 }
 
-/// A shell's command with `$1` for the program and `$2` for a path.
+/// A shell command with `$1` as the program and `$2` as a path.
 fn shell(script: &str, path: &Path) -> Output {
     let mut command = Command::new("bash");
     command.args(["-c", script, "bash", TRIBUNAL]).arg(path).stdin(Stdio::null());
@@ -63,13 +63,13 @@ fn a_run_goes_on_when_nobody_reads_its_progress() {
     assert!(store.run_directory("register").join("verdict.json").is_file());
 }
 
-/// The disk fills up after the violation was proved, and before any verdict can be written.
+/// The disk fills up after the violation was proved, and before the verdict is written.
 #[test]
 fn a_full_disk_erases_no_violation() {
     let store = Store::new();
     let small = store.path().join("small");
     std::fs::create_dir(&small).unwrap();
-    // What fills the disk goes on for as long as the run does: the run removes files of its own.
+    // The disk is filled continuously until the run ends, because the run removes files of its own.
     let script = r#"
         mount -t tmpfs -o size=64m tmpfs "$2" || exit 99
         {
@@ -110,7 +110,7 @@ fn a_full_disk_erases_no_violation() {
     assert_eq!(store.processes(), [""; 0]);
 }
 
-/// Starts a run, and does something to its directory as soon as there is a history.
+/// Starts a run, and changes its directory as soon as it has a history.
 fn meddled(store: &Store, args: &str, meddle: impl Fn(&Path)) -> Ended {
     let child = store.command(args).spawn().expect("it starts");
     let written =
@@ -129,7 +129,7 @@ const FOUND: &str = "run register --nodes 3 --bug stale-read --nemesis partition
 
 #[test]
 fn a_verdict_that_cannot_be_kept_is_printed() {
-    // A directory in the place of the file: nothing can be written there.
+    // A directory with the name of the file prevents writing it.
     let block = |run: &Path| std::fs::create_dir(run.join("verdict.json")).unwrap();
     let store = Store::in_memory();
     let ended = meddled(&store, FOUND, block).expect(1);

@@ -1,4 +1,4 @@
-//! Somebody else listens at a node's port while the node is down.
+//! Another server listens on a node's port while the node is down.
 
 use std::process::{Child, Stdio};
 
@@ -14,7 +14,7 @@ impl Drop for Killed {
     }
 }
 
-/// The words of node n1's command line, while it is up.
+/// The command line of node n1, while it is up.
 fn node(store: &Store) -> Option<Vec<String>> {
     let words = |line: String| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     store.processes().into_iter().find(|line| line.contains(" node raft --id n1 ")).map(words)
@@ -24,8 +24,8 @@ fn word_after(words: &[String], flag: &str) -> String {
     words[1 + words.iter().position(|word| word == flag).expect("the flag is there")].clone()
 }
 
-/// The node of another cluster takes the ports. It answers clients as a node does, with what that other cluster knows: taken for
-/// the node's, its answers would convict a correct system.
+/// A node of another cluster takes the ports. It answers clients with the data of its own cluster; if its
+/// answers counted, they would prove a violation of a correct system.
 #[test]
 fn a_node_of_another_cluster_on_the_ports_is_a_harness_failure_that_names_it() {
     let store = Store::in_memory();

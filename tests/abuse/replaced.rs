@@ -1,4 +1,4 @@
-//! The program is built again while a run goes on.
+//! The program's executable is replaced during a run.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use crate::program::{Ended, Store, wait_until};
 
-/// A program that is none of ours takes the place of the file that was started; nodes that are killed then are started again.
+/// A foreign program replaces the executable; nodes that are killed afterwards are restarted from the
+/// original one.
 #[test]
 fn what_runs_is_what_was_started_though_its_file_is_replaced() {
     let store = Store::in_memory();
@@ -27,7 +28,7 @@ fn what_runs_is_what_was_started_though_its_file_is_replaced() {
     wait_until("nodes are up", || store.processes().iter().any(|line| line.contains(" node raft --id n1 ")));
     std::fs::rename(&new, &file).unwrap();
     let ended = Ended::of(run.wait_with_output().expect("it ends")).expect(0);
-    // The second run is of the same program, too.
+    // The second run also uses the original program.
     assert_eq!(ended.stdout.matches("Linearizable.").count(), 2, "{}", ended.stdout);
     let runs = std::fs::read_dir(store.path().join("runs/register")).unwrap();
     let runs: Vec<PathBuf> =

@@ -1,4 +1,4 @@
-//! A run ends in the middle of its faults: the command that it prints to do them again can be used.
+//! A run ends during a fault: the replay command that it prints works.
 
 use crate::program::{Store, wait_until};
 

@@ -1,4 +1,4 @@
-//! `tribunal serve`, and clients that hold it up.
+//! `tribunal serve` with clients that try to block it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -42,7 +42,7 @@ fn a_connection_that_asks_nothing_is_closed() {
     streams[1].write_all(b"GET / HTTP/1.1\r\nHost: ").unwrap();
     for stream in &mut streams {
         let mut answer = Vec::new();
-        // By an end or a reset, perhaps after a 408.
+        // It ends or is reset, perhaps after a 408.
         let _ = stream.read_to_end(&mut answer);
         assert!(!answer.starts_with(b"HTTP/1.1 200"));
     }

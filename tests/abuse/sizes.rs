@@ -1,4 +1,4 @@
-//! Numbers and inputs out of all proportion.
+//! Numbers and inputs of excessive size.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -40,7 +40,7 @@ fn numbers_out_of_range_are_named_with_their_range() {
     }
 }
 
-/// What a process holds of the memory, in MiB.
+/// Resident memory of a process, in MiB.
 fn resident_mib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let held = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
@@ -67,7 +67,7 @@ fn a_run_of_a_year_starts_at_once() {
 
 #[test]
 fn an_input_line_without_an_end_is_an_error() {
-    // 600 MB of address space are enough for the program and a line of 64 MiB, and not for this one.
+    // 600 MB of address space suffice for the program and a line of 64 MiB, but not for this line.
     let script = "ulimit -v 600000; exec \"$@\"";
     let mut command = Command::new("bash");
     command.args(["-c", script, "bash", env!("CARGO_BIN_EXE_tribunal"), "check", "--model", "register", "-"]);

@@ -1,4 +1,5 @@
-//! What comes from a system, a history or the name of a file, on its way to a terminal, a log or GitHub's runner.
+//! Malicious text from a system, a history or a file name must not reach a terminal, a log or GitHub's runner
+//! unescaped.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -6,21 +7,21 @@ use std::process::Command;
 use super::ends;
 use crate::program::{Ended, Store, tribunal};
 
-/// Clears a screen, begins lines of its own, and tells GitHub's runner to do something.
+/// Clears the screen, starts new lines, and contains commands to GitHub's runner.
 const EVIL: &str =
     "\u{1b}[2J\u{9b}31m\r\n::error::owned\n \t::stop-commands::x\n##[error]owned\u{202e}\nLinearizable.";
 
-/// As a job of GitHub's.
+/// Runs the command as a job of GitHub Actions.
 fn on_github(command: &mut Command) -> &mut Command {
     command.env("GITHUB_ACTIONS", "true")
 }
 
-/// The lines that GitHub's runner would take for commands.
+/// The lines that GitHub's runner would execute as commands.
 fn commands(text: &str) -> Vec<&str> {
     text.lines().filter(|line| line.trim_start().starts_with("::") || line.contains("##[")).collect()
 }
 
-/// Asserts that nothing in a text acts on a terminal, and that none of its lines is one of the evil text's.
+/// Asserts that a text contains nothing that a terminal executes, and no line of the malicious text.
 fn is_harmless(what: &str, text: &str) {
     let acts: Vec<char> = text.chars().filter(|c| c.is_control() && *c != '\n' && *c != '\t').collect();
     assert!(acts.is_empty() && !text.contains('\u{202e}'), "{what} has {acts:?}: {text:?}");
@@ -92,7 +93,7 @@ fn histories_and_their_names_act_on_nothing() {
     }
 }
 
-/// A server whose last words are evil.
+/// A server that prints malicious text before it exits.
 #[test]
 fn what_a_node_says_acts_on_nothing() {
     let store = Store::new();

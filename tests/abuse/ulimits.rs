@@ -1,5 +1,5 @@
-//! A machine that grants little: descriptors, memory, threads, file sizes. Each is a harness failure with a line that says what was
-//! missing, and no verdict is made of it.
+//! A machine with low limits: descriptors, memory, threads, file sizes. Each is a harness failure whose
+//! message names the missing resource, and no verdict is derived from it.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -37,7 +37,7 @@ fn more_clients_than_descriptors_are_refused_before_the_start() {
     assert!(!store.path().join("counter").exists(), "nothing was begun");
 }
 
-/// Ours is raised; a node has what its user would have given it.
+/// Tribunal's own limit is raised; a node gets the user's original limit.
 #[test]
 fn our_own_soft_limit_of_descriptors_is_raised_and_the_nodes_is_not() {
     let store = Store::in_memory();
@@ -68,7 +68,7 @@ fn our_own_soft_limit_of_descriptors_is_raised_and_the_nodes_is_not() {
     Ended::of(run.wait_with_output().expect("it ends")).expect(0);
 }
 
-/// What our own clients cannot do for want of a descriptor is no answer of the system.
+/// An operation that fails because our own client lacks a descriptor is not an answer of the system.
 #[test]
 fn descriptors_that_run_out_in_a_run_are_a_harness_failure() {
     let store = Store::in_memory();
@@ -83,11 +83,11 @@ fn descriptors_that_run_out_in_a_run_are_a_harness_failure() {
     };
     wait_until("clients ask", history);
     let limit = libc::rlimit { rlim_cur: 8, rlim_max: 8 };
-    // SAFETY: both pointers are to what they are said to be, or null.
+    // SAFETY: both pointers are valid or null.
     let set = unsafe { libc::prlimit(run.id() as i32, libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut()) };
     assert_eq!(set, 0, "the limit of our own child can be lowered");
     let ended = Ended::of(run.wait_with_output().expect("it ends")).expect(3);
-    // By then the judge may not be able to open the evidence either: it says the same.
+    // The check may also fail to open the evidence; its message is the same.
     let said = ended.stdout + &ended.stderr;
     assert!(said.contains("Too many open files"), "{said}");
 }
@@ -102,7 +102,7 @@ fn a_file_that_may_not_grow_is_a_harness_failure_with_the_evidence_kept() {
 
 #[test]
 fn too_little_memory_is_a_harness_failure() {
-    // With less the program cannot even be loaded.
+    // With less memory the program cannot even be loaded.
     for mib in [32, 40, 48] {
         let store = Store::in_memory();
         let ended = ended(limited(store.command(RUN), libc::RLIMIT_AS, mib << 20));
@@ -114,7 +114,7 @@ fn too_little_memory_is_a_harness_failure() {
 
 #[test]
 fn too_few_threads_are_a_harness_failure() {
-    // Root has as many as it wants; so this is somebody who has no other process.
+    // Root is not limited, so this runs as a user without other processes.
     if !nix::unistd::geteuid().is_root() {
         assert!(std::env::var("TRIBUNAL_NO_SKIP").as_deref() != Ok("all"), "the test needs root");
         return eprintln!("skipped: only root can be a user that has no process");

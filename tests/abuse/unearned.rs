@@ -1,4 +1,4 @@
-//! A run that tests nothing, or whose faults do nothing, is no pass.
+//! A run that tests nothing, or whose faults have no effect, is not a pass.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -40,7 +40,7 @@ fn a_run_that_only_reads_is_unknown() {
     expect_unknown(ended, "no write was sent; no cas was sent");
 }
 
-/// The nodes stand still from the moment on when they are given time to converge.
+/// The nodes stop making progress once they should converge.
 #[test]
 fn what_nobody_reads_in_the_end_has_not_converged() {
     let store = Store::in_memory();
@@ -61,7 +61,7 @@ fn what_nobody_reads_in_the_end_has_not_converged() {
     assert!(check.expect(2).stdout.contains("final reads were not answered"));
 }
 
-/// The processes of the built-in nodes that work on a store.
+/// The processes of built-in nodes that use a store.
 fn nodes(store: &Store) -> Vec<Pid> {
     let entries = std::fs::read_dir("/proc").expect("/proc is mounted").flatten();
     let node = |entry: std::fs::DirEntry| {
@@ -99,7 +99,7 @@ fn a_link_that_is_degraded_by_nothing_is_refused() {
     assert!(ended.stderr.contains("degrades nothing"), "{}", ended.stderr);
 }
 
-/// Each link is wider than all that goes over it, and flips a bit in more bytes than there are.
+/// All parameters exceed the traffic: the bandwidth, the interval of bit flips, the size of writes.
 #[test]
 fn a_link_that_is_hardly_degraded_is_no_fault_that_had_an_effect() {
     let hardly = "[[step]]\nat = '500ms'\nhold = '1s'\nacts = ['degrade n1>n2 bytes_per_s=1000000000000', \

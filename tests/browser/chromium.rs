@@ -1,5 +1,6 @@
-//! A headless Chromium, driven over its DevTools protocol by the pipe that `--remote-debugging-pipe` opens: JSON objects,
-//! each ended by a zero byte, in on file 3, out on file 4. That needs no port, no driver program and no library.
+//! A headless Chromium, controlled by its DevTools protocol over `--remote-debugging-pipe`: JSON objects,
+//! each ended by a zero byte; commands on file 3, answers on file 4. This needs no port, no driver program
+//! and no library.
 //!
 //! https://chromedevtools.github.io/devtools-protocol/
 
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// No healthy machine needs as long for one answer.
+/// Timeout for one answer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A browser with one page open.
@@ -22,13 +23,13 @@ pub(crate) struct Chromium {
     messages: Receiver<Value>,
     session: Value,
     next: u64,
-    /// What happened besides the answers, in order.
+    /// The events received between answers, in order.
     pub(crate) events: Vec<Value>,
     _home: tempfile::TempDir,
 }
 
 impl Chromium {
-    /// Starts one; `None`, said loudly, where there is none to start.
+    /// Starts a browser; `None`, with a message, if none is installed.
     pub(crate) fn start() -> Option<Chromium> {
         let program = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|program| {
             Command::new(program)
@@ -67,7 +68,7 @@ impl Chromium {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Open for both: neither side then waits for the other.
+        // Opened for reading and writing, so that opening does not block.
         let open = |pipe: &Path| File::options().read(true).write(true).open(pipe).unwrap();
         let (commands, messages) = (open(&commands), BufReader::new(open(&messages)));
         let (send, receive) = channel();
@@ -97,7 +98,7 @@ impl Chromium {
         Some(browser)
     }
 
-    /// A command and its answer.
+    /// Sends a command and returns its answer.
     pub(crate) fn ask(&mut self, method: &str, params: Value) -> Value {
         self.next += 1;
         let mut command = json!({"id": self.next, "method": method, "params": params});
@@ -116,7 +117,7 @@ impl Chromium {
         }
     }
 
-    /// Opens a page and waits until all of it is there.
+    /// Opens a page and waits until it is loaded.
     pub(crate) fn open(&mut self, address: &str) {
         self.events.clear();
         let answer = self.ask("Page.navigate", json!({"url": address}));
@@ -124,7 +125,7 @@ impl Chromium {
         self.await_load();
     }
 
-    /// Waits until a page that was just asked for is there.
+    /// Waits until the requested page is loaded.
     fn await_load(&mut self) {
         let start = Instant::now();
         while !self.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
@@ -134,7 +135,7 @@ impl Chromium {
         }
     }
 
-    /// The value of an expression on the page; a promise is waited for.
+    /// The value of a JavaScript expression; promises are awaited.
     pub(crate) fn value(&mut self, expression: &str) -> Value {
         let how = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
         let answer = self.ask("Runtime.evaluate", how);
@@ -142,7 +143,7 @@ impl Chromium {
         answer["result"]["value"].clone()
     }
 
-    /// The same as a number.
+    /// The value of an expression, as a number.
     pub(crate) fn number(&mut self, expression: &str) -> f64 {
         let value = self.value(&format!("Number({expression})"));
         value.as_f64().unwrap_or_else(|| panic!("{expression} is {value}"))
@@ -165,7 +166,7 @@ impl Chromium {
         self.settle();
     }
 
-    /// Clicks what leads to another page, and waits until that is there.
+    /// Clicks a link, and waits until its page is loaded.
     pub(crate) fn follow(&mut self, selector: &str) {
         self.events.clear();
         self.push(selector);
@@ -180,7 +181,7 @@ impl Chromium {
         }
     }
 
-    /// Turns the wheel over the middle of an element; up is negative.
+    /// Turns the mouse wheel over the middle of an element; negative is up.
     pub(crate) fn wheel(&mut self, selector: &str, by: f64) {
         let (x, y) = self.middle(selector);
         let event = json!({"type": "mouseWheel", "x": x, "y": y, "deltaX": 0, "deltaY": by});
@@ -197,14 +198,14 @@ impl Chromium {
         (place[0].as_f64().expect("there is such an element"), place[1].as_f64().unwrap())
     }
 
-    /// Until what was asked for is drawn: a frame after the next.
+    /// Waits until changes are drawn: two frames.
     fn settle(&mut self) {
         self.value(
             "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))",
         );
     }
 
-    /// What went wrong on the page, and what it asked the network for, besides itself and what is inside it.
+    /// Errors on the page, and network requests for anything but the page itself and embedded data.
     pub(crate) fn misdeeds(&self) -> Vec<&Value> {
         let is_own = |event: &Value| {
             let url = event["params"]["request"]["url"].as_str().unwrap_or_default();
@@ -222,7 +223,8 @@ impl Chromium {
 
 impl Drop for Chromium {
     fn drop(&mut self) {
-        // Asked to close, it takes its own children with it; killed, they notice by themselves.
+        // When asked to close, the browser ends its child processes; when it is killed, they notice by
+        // themselves.
         let _ = self.commands.write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
         for _ in 0..250 {
             if !matches!(self.child.try_wait(), Ok(None)) {

@@ -1,4 +1,4 @@
-//! The disks of all nodes: which kind, where they are mounted, and who takes them away.
+//! The disks of all nodes: their kind, their mounts, and how they are removed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,32 +13,32 @@ use tribunal_systems::Place;
 use super::guard::{Guard, Leftover};
 use crate::lock::locked;
 
-/// What disks are asked for.
+/// The requested disks.
 #[derive(Debug)]
 pub(crate) struct DiskRequest {
-    /// The kind, if one was named.
+    /// The kind, if one was requested.
     pub(crate) kind: Option<DiskKind>,
     /// Whether a fault of this run needs more than a plain disk.
     pub(crate) needed: bool,
-    /// How much each holds.
+    /// Capacity of each disk.
     pub(crate) bytes: usize,
 }
 
-/// One disk for each node.
+/// One disk per node.
 pub(crate) struct Disks {
     each: Vec<Arc<Disk>>,
-    /// Why they are plain though something else was needed.
+    /// Why the disks are plain although a fault needs more.
     lack: Option<String>,
     troubled: Mutex<BTreeSet<NodeId>>,
     damaged: Mutex<BTreeSet<NodeId>>,
 }
 
 impl Disks {
-    /// Makes and mounts them. The guard is told of every mount before it is made.
+    /// Creates and mounts the disks. Each mount is registered with the guard before it is made.
     ///
     /// # Errors
-    /// When the kind that was named cannot be had on this machine. If none was named, plain disks are taken, and the
-    /// faults that need others will say why they are skipped.
+    /// When the requested kind is not available on this machine. If no kind was requested, plain disks are
+    /// used instead, and faults that need others are skipped with a reason.
     pub(crate) fn lay_out<'a>(
         wish: &DiskRequest,
         places: impl Iterator<Item = &'a Place> + Clone,
@@ -92,7 +92,7 @@ impl Disks {
         Ok(each)
     }
 
-    /// Whether an act can be done.
+    /// Whether an act is possible.
     pub(crate) fn allows(&self, act: Act) -> Result<(), String> {
         let Some(node) = act.disk() else { return Ok(()) };
         if act.damages().is_some() {
@@ -111,7 +111,7 @@ impl Disks {
         })
     }
 
-    /// Takes all of them away.
+    /// Unmounts all disks.
     ///
     /// # Errors
     /// When one cannot be unmounted.
@@ -170,7 +170,7 @@ impl Disks {
         self.each[node.0].counters()
     }
 
-    /// Does something to a disk where it may block.
+    /// Runs a disk operation on a thread where it may block.
     async fn with<T: Send + 'static>(
         &self,
         node: NodeId,

@@ -1,4 +1,4 @@
-//! Leads clients to their node, and to nobody else.
+//! Connects clients to their node, and to nothing else on its port.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tribunal_nemesis::{Links, NodeId};
 use tribunal_systems::{Answer, Dial};
 
-/// Makes the connections to one node.
+/// Opens connections to one node.
 #[derive(Clone, Debug)]
 pub(super) struct Doorman {
     pub(super) links: Arc<Links>,

@@ -1,4 +1,4 @@
-//! The programs that nodes are started from: the same file all run long.
+//! The executables of nodes: each must stay the same file during the run.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -9,21 +9,21 @@ use std::sync::Mutex;
 
 use crate::lock::locked;
 
-/// What tells a file from what it was before: device, inode, length, and when it was last written to (s, ns).
+/// Identifies a version of a file: device, inode, length, modification time (s, ns).
 type Stamp = (u64, u64, u64, i64, i64);
 
-/// The files that were started from so far.
+/// The executables used so far.
 #[derive(Debug, Default)]
 pub(super) struct Executables(Mutex<HashMap<OsString, Stamp>>);
 
 impl Executables {
-    /// Makes sure that the file is the one that it was when this was first asked.
+    /// Checks that the file has not changed since the first call for it.
     ///
     /// # Errors
-    /// When it is another one, or cannot be looked at.
+    /// When it has changed, or its metadata cannot be read.
     pub(super) fn check(&self, program: &OsStr) -> io::Result<()> {
         if !Path::new(program).is_absolute() {
-            return Ok(()); // sought on the PATH, by whoever starts it
+            return Ok(()); // searched in PATH when it is started
         }
         let file = std::fs::metadata(program)?;
         let stamp = (file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec());
@@ -54,7 +54,7 @@ mod tests {
         std::fs::rename(&new, &program).unwrap();
         let error = executables.check(program.as_os_str()).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{} was replaced", program.display())), "{error}");
-        // Written to in place, too.
+        // Also detected when the file is modified in place.
         let executables = Executables::default();
         executables.check(program.as_os_str()).unwrap();
         std::fs::write(&program, "12").unwrap();

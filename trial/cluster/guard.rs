@@ -1,25 +1,27 @@
-//! The guard: what cleans up when the controller itself is killed with -9.
+//! The guard: a process that cleans up when the controller itself is killed with -9.
 //!
-//! A node asks the kernel to die with its parent (PDEATHSIG), but its own children do not inherit that, and a mount
-//! outlives everybody. So a second process, `tribunal guard`, holds the reading end of a pipe whose writing end only
-//! the controller has. Over it the controller says what must not outlive the run, a record per thing, each ended by a zero
-//! byte, which no path can hold:
+//! A node asks the kernel to die with its parent (PDEATHSIG), but its children do not inherit that, and a
+//! mount outlives every process. So a second process, `tribunal guard`, holds the read end of a pipe; only
+//! the controller has the write end. Over the pipe the controller registers everything that must not outlive
+//! the run. There is one record per resource, each ended by a zero byte, which no path can contain:
 //!
 //! ```text
 //!   +pgid 40           a process group: killed
-//!   +mount /d/n1       a mount: unmounted, busy or not
-//!   +cgroup /sys/...  a cgroup: its processes killed, removed
-//!   +run 4711-9f3c     everything that is marked as a node of this run: killed
-//!   +process 40 9821   a process, if it is the one that began then: killed
-//!   -pgid 40           this one is gone: its number may come to mean somebody else
+//!   +mount /d/n1       a mount: unmounted, even if busy
+//!   +cgroup /sys/...   a cgroup: its processes are killed, and it is removed
+//!   +run 4711-9f3c     all processes marked as nodes of this run: killed
+//!   +process 40 9821   the process with this pid and start time: killed
+//!   -pgid 40           the group no longer exists: its number may be reused
 //! ```
 //!
-//! The pipe ends when the controller does, however it ends; what is still on the list is then undone, the last first. A
-//! guard that ends before is replaced by another, which is told the whole list.
+//! The pipe ends when the controller ends, for whatever reason. The guard then cleans up what is still
+//! registered, in reverse order. If the guard itself ends earlier, the controller starts another one and
+//! sends it the whole list.
 //!
-//! Mounts are made by the controller itself and not by a program that it starts: a system call is over before the process
-//! that made it is, and so before the pipe ends. Only `fusermount3`, for those who are not root, is another process, and
-//! may mount after that: mounts are looked for once more a moment later.
+//! The controller makes mounts by its own system calls, not through a child process: a system call is
+//! complete before the process is gone, and so before the pipe ends. The exception is `fusermount3`, for
+//! users other than root: it may mount after the end of the pipe, so mounts are cleaned up a second time a
+//! moment later.
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, PipeWriter, Write};
@@ -41,24 +43,24 @@ use super::strays;
 use crate::lock::locked;
 use crate::own;
 
-/// How often a guard is replaced. One that ends so often ends of something that the next would end of, too.
+/// How often the guard is restarted. After that many failures, the next one would fail for the same reason.
 const REPLACED_MAX: usize = 10;
 
-/// How long a mount may come after the controller is gone.
+/// How long after the end of the controller a mount may still appear.
 const LATE: Duration = Duration::from_millis(500);
 
-/// Something that must not outlive the run.
+/// A resource that must not outlive the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Leftover {
     /// The processes of this group.
     ProcessGroup(Pid),
-    /// What is mounted there.
+    /// The mount at this path.
     Mount(PathBuf),
-    /// This cgroup, and who is in it.
+    /// This cgroup and its processes.
     Cgroup(PathBuf),
-    /// The processes that are marked as nodes of this run: see [`tribunal_nemesis::MARK`].
+    /// All processes marked as nodes of this run: see [`tribunal_nemesis::MARK`].
     Run(String),
-    /// This process, and when it began: see [`strays`].
+    /// The process with this pid and start time: see [`strays`].
     Process(i32, u64),
 }
 
@@ -77,7 +79,7 @@ impl Leftover {
         }
     }
 
-    /// The record of it, as it goes over the pipe.
+    /// The record for the pipe.
     fn record(&self, sign: u8) -> Vec<u8> {
         let text;
         let (kind, name) = match self {
@@ -96,7 +98,7 @@ impl Leftover {
         [&[sign], kind.as_bytes(), b" ", name, b"\0"].concat()
     }
 
-    /// What a record without its sign and its zero byte means, if anything.
+    /// Parses a record without its sign and its zero byte.
     fn read(record: &[u8]) -> Option<Self> {
         let space = record.iter().position(|byte| *byte == b' ')?;
         let (kind, name) = (&record[..space], &record[space + 1..]);
@@ -104,7 +106,7 @@ impl Leftover {
         match kind {
             b"pgid" => {
                 let group = std::str::from_utf8(name).ok()?.parse().ok()?;
-                // Group 1 and below would be everybody.
+                // Killing group 1 or below would kill all processes.
                 (group > 1).then(|| Leftover::ProcessGroup(Pid::from_raw(group)))
             }
             b"mount" => Some(Leftover::Mount(path()?.to_owned())),
@@ -120,8 +122,8 @@ impl Leftover {
     }
 }
 
-/// Kills who is marked, until nobody is: who forks on the way out leaves a child behind, and a process in the middle of an exec has
-/// no environment to be known by.
+/// Kills all marked processes. Repeats until none was found several times: a process may fork before it dies,
+/// and has no environment while it executes another program.
 fn kill_marked(run: &str) {
     let mut clean = 0;
     for _ in 0..500 {
@@ -137,23 +139,24 @@ fn kill_marked(run: &str) {
     }
 }
 
-/// The controller's side.
+/// The controller's handle to its guard.
 pub(crate) struct Guard {
     line: Arc<Mutex<Line>>,
     /// Waits for the guard to end.
     watcher: Option<JoinHandle<()>>,
 }
 
-/// What goes over the pipe.
+/// The pipe to the guard.
 struct Line {
-    /// `None` once the guard is told to go.
+    /// `None` once the guard is told to end.
     pipe: Option<PipeWriter>,
-    /// What the guard was told, for the one that may have to take its place.
+    /// Everything that is registered, for a replacement of the guard.
     left: Vec<Leftover>,
 }
 
 impl Guard {
-    /// Starts the guard: this very program again. One that cannot be kept alive is told to `deaths`.
+    /// Starts the guard from the program's own executable. If it cannot be kept alive, that is reported to
+    /// `deaths`.
     pub(crate) fn start(deaths: UnboundedSender<Death>) -> io::Result<Self> {
         let (child, pipe) = spawn(&[])?;
         let line = Arc::new(Mutex::new(Line { pipe: Some(pipe), left: Vec::new() }));
@@ -169,12 +172,12 @@ impl Guard {
         Ok(Guard { line, watcher: Some(watcher) })
     }
 
-    /// This must not outlive the run. Say it before it is made where its name is known before.
+    /// Registers a resource. Call it before creating the resource, if its name is already known.
     pub(crate) fn add(&self, what: &Leftover) {
         self.say(b'+', what);
     }
 
-    /// This is gone.
+    /// Unregisters a resource that no longer exists.
     pub(crate) fn remove(&self, what: &Leftover) {
         self.say(b'-', what);
     }
@@ -183,7 +186,7 @@ impl Guard {
         let mut line = locked(&self.line);
         apply(&mut line.left, sign, what.clone());
         if let Some(pipe) = line.pipe.as_mut() {
-            // A guard that is gone cannot be told; the next will be.
+            // If the guard has died, its replacement gets the whole list.
             let _ = pipe.write_all(&what.record(sign));
         }
     }
@@ -196,16 +199,17 @@ impl Drop for Guard {
     }
 }
 
-/// Starts a guard and tells it what there is.
+/// Starts a guard and sends it the list.
 fn spawn(left: &[Leftover]) -> io::Result<(Child, PipeWriter)> {
     let (reader, mut pipe) = io::pipe()?;
     let mut command = own::command(["guard"]).map_err(io::Error::other)?;
     command.stdin(reader).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-    // SAFETY: signal is async-signal-safe, and to ignore one runs no handler.
+    // SAFETY: signal is async-signal-safe, and ignoring a signal runs no handler.
     unsafe {
         command.pre_exec(|| {
-            // Nothing but the end of the pipe says that it is time: its group may be sent SIGHUP when the controller dies, and
-            // it is not for a terminal to end it. What is ignored before the program begins is ignored from its first moment.
+            // Only the end of the pipe may end the guard. Its group may get SIGHUP when the controller dies,
+            // and the terminal must not interrupt it. Signals ignored before exec are ignored from the first
+            // instruction on.
             for what in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
                 signal(what, SigHandler::SigIgn)?;
             }
@@ -217,10 +221,10 @@ fn spawn(left: &[Leftover]) -> io::Result<(Child, PipeWriter)> {
     Ok((child, pipe))
 }
 
-/// Replaces the guard whenever it ends, until it is told to go. Gives how the last one ended and why there is no other.
+/// Restarts the guard until it is told to end. Returns the last exit status and why there is no replacement.
 fn keep_alive(mut child: Child, line: &Mutex<Line>) -> Option<(ExitStatus, String)> {
     for _ in 0..REPLACED_MAX {
-        let status = child.wait().unwrap_or(ExitStatus::from_raw(0)); // it is nobody else's child
+        let status = child.wait().unwrap_or(ExitStatus::from_raw(0)); // no other code waits for it
         let mut line = locked(line);
         line.pipe.as_ref()?;
         match spawn(&line.left) {
@@ -233,7 +237,7 @@ fn keep_alive(mut child: Child, line: &Mutex<Line>) -> Option<(ExitStatus, Strin
     Some((status, format!("it has ended {} times", REPLACED_MAX + 1)))
 }
 
-/// The guard's side: what [`own::command`] starts with the word `guard`, never by hand.
+/// The guard's side: entry point of [`own::command`] with the argument `guard`, never started by hand.
 pub fn serve() {
     let mut left = listen(io::stdin().lock());
     left.iter().rev().for_each(Leftover::undo);
@@ -244,7 +248,8 @@ pub fn serve() {
     }
 }
 
-/// What is left when the pipe ends. A record without its end is none: its writer was killed in the middle of it.
+/// The registered resources at the end of the pipe. An incomplete last record is ignored: the controller was
+/// killed while writing it.
 fn listen(mut pipe: impl BufRead) -> Vec<Leftover> {
     let (mut left, mut record) = (Vec::new(), Vec::new());
     while matches!(pipe.read_until(0, &mut record), Ok(1..)) && record.pop() == Some(0) {
@@ -314,7 +319,7 @@ mod tests {
         assert_eq!(listen(&records[..]), []);
     }
 
-    /// A path is whatever a user or a system under test has made of it: it is one thing, and says nothing more.
+    /// A path may contain anything; it is read as a single path.
     #[test]
     fn a_path_may_hold_anything() {
         for path in [&b"/x\n+pgid 40\n/y"[..], b"/\xff\xfe", b"/ +pgid 40", b"/\x1b[2J"] {

@@ -1,4 +1,4 @@
-//! What the nodes say, on the run's clock.
+//! The output of the nodes, with timestamps of the run's clock.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -12,15 +12,15 @@ use tribunal_reports::wording::elide;
 use super::spawn::thread;
 use crate::clock::Clock;
 
-/// The longest line that is kept whole.
+/// Maximum length of a line; longer lines are truncated.
 const LINE_BYTES_MAX: u64 = 16 << 10;
 
-/// One node's log: every line that it prints, with the second at which the line arrived in front.
+/// The log of one node: every line of its output, after the time of its arrival in seconds.
 #[derive(Clone)]
 pub(crate) struct NodeLog {
     file: Arc<File>,
     clock: Clock,
-    /// Who is told of each line, and as whose.
+    /// Receives each line, with the node's id.
     listener: Arc<OnceLock<(NodeId, UnboundedSender<Signal>)>>,
 }
 
@@ -30,16 +30,17 @@ impl NodeLog {
         Ok(NodeLog { file, clock, listener: Arc::default() })
     }
 
-    /// From now on every line is also told to `signals`, as one of `node`. Only the first who asks is told.
+    /// From now on, also sends every line to `signals`, as a line of `node`. Only the first call has an
+    /// effect.
     pub(crate) fn tell(&self, node: NodeId, signals: UnboundedSender<Signal>) {
         let _ = self.listener.set((node, signals));
     }
 
-    /// Copies a stream of a node until it ends. Bytes are kept as they are: a log may hold anything. Of a line that does
-    /// not end the beginning is kept, and how long it was.
+    /// Copies an output stream of a node until it ends. Bytes are not changed: a log may contain anything. Of
+    /// a very long line, the beginning and the length are kept.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// When no thread can be started.
     pub(crate) fn follow(&self, stream: impl Read + Send + 'static) -> io::Result<()> {
         let log = self.clone();
         thread("log", move || log.copy(BufReader::new(stream)))
@@ -64,24 +65,24 @@ impl NodeLog {
         let mut stamped = format!("{:.3} ", self.clock.now() as f64 / 1e9).into_bytes();
         stamped.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
         stamped.push(b'\n');
-        // One write per line: two streams of a node may share the file. A line that cannot be kept is no
-        // reason to stop a trial; the history decides.
+        // One write per line, because both streams of a node share the file. A failure to write must not stop
+        // a trial: the log is not evidence.
         let _ = (&*self.file).write_all(&stamped);
         if let Some((node, signals)) = self.listener.get() {
-            // Told after it is written, so that who looks for the cause of a fault finds it in the log.
+            // Sent after writing, so that the cause of a triggered fault is in the log.
             let _ = signals.send(Signal::Log(*node, String::from_utf8_lossy(line).trim_end().to_owned()));
         }
     }
 }
 
-/// The last lines of a node's log, and its first ones where it has said little: a program that does not understand its
-/// command line says so first, and then how it wants to be called.
+/// The last lines of a node's log; also its first lines if the log is short: a program that rejects its
+/// arguments prints the error first, and then its usage.
 pub(crate) fn last_words(path: &Path) -> String {
     let end = end_of(path).unwrap_or_default();
     words(&String::from_utf8_lossy(&end))
 }
 
-/// The end of a log, or all of it where that is not long.
+/// The end of a log, or all of it if it is short.
 fn end_of(path: &Path) -> io::Result<Vec<u8>> {
     const BYTES_MAX: u64 = 1 << 20;
     let mut file = File::open(path)?;
@@ -92,15 +93,15 @@ fn end_of(path: &Path) -> io::Result<Vec<u8>> {
     Ok(end)
 }
 
-/// The longest last word, in characters.
+/// Maximum length of an excerpt's line, in characters.
 const WORD_CHARS_MAX: usize = 400;
 const FIRST: usize = 2;
 const LAST: usize = 5;
-/// How many lines are little.
+/// A log with fewer lines is short.
 const LITTLE: usize = 60;
 
 fn words(text: &str) -> String {
-    // A line of a log is a time, a space and what the node wrote.
+    // A line of a log is a time, a space and the node's output.
     let says_something = |line: &&str| line.split_once(' ').is_some_and(|(_, said)| !said.trim().is_empty());
     let all: Vec<&str> = text.lines().filter(says_something).collect();
     let (said, last) = all.split_at(all.len().saturating_sub(LAST));

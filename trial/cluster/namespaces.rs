@@ -1,24 +1,24 @@
-//! A network namespace for every node, and one between them for the controller.
+//! A network namespace for every node, and one in between for the controller.
 //!
 //! ```text
-//!                      10.77.0.254: the hub, where the controller and its clients are
+//!                      10.77.0.254: the hub, with the controller and its clients
 //!          ╭───────────────┬──────────────╮
 //!        n1│             n2│            n3│          veth pairs
 //!      eth0│           eth0│          eth0│
-//!     10.77.0.1        10.77.0.2      10.77.0.3      each node in a namespace of its own
+//!     10.77.0.1        10.77.0.2      10.77.0.3      each node in its own namespace
 //! ```
 //!
-//! The controller itself moves into the hub ([`enter`]), so that clients, proxies and rules of the packet filter are simply
-//! its own, and nothing of the machine's own network is touched. Every packet from node to node is forwarded by the hub;
-//! packets of clients begin or end there, and no rule on links concerns them.
+//! The controller itself moves into the hub ([`enter`]). Clients, proxies and packet filter rules thus need
+//! no special handling, and the machine's own network is not changed. The hub forwards every packet between
+//! nodes. Packets of clients begin or end in the hub, so rules on links do not apply to them.
 //!
-//! The namespaces have no names. They live as long as a process or a descriptor refers to them, and vanish with the run
-//! however it ends; interfaces and rules vanish with them.
+//! The namespaces have no names. They exist as long as a process or a descriptor refers to them, and
+//! disappear with the run however it ends, together with their interfaces and rules.
 //!
-//! Root may do all this, and so may anybody in a user namespace where the kernel allows those: there the controller and its
-//! nodes believe themselves to be root, and have no more rights on files than before.
+//! This needs root, or a kernel that permits user namespaces. In a user namespace, the controller and its
+//! nodes appear to be root, but have no additional rights on files.
 //!
-//! CAVEAT. A server that refuses to run as root refuses in a user namespace, too.
+//! CAVEAT. A server that refuses to run as root also refuses in a user namespace.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -37,18 +37,19 @@ const HUB: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 254);
 
 /// The address of a node, counted from 0.
 fn address(node: usize) -> Ipv4Addr {
-    // There are 25 nodes at most.
+    // There are at most 25 nodes.
     Ipv4Addr::new(10, 77, 0, node as u8 + 1)
 }
 
-/// Whether the whole process has moved.
+/// Whether the whole process has moved into a namespace.
 static PROCESS_MOVED: AtomicBool = AtomicBool::new(false);
 
-/// Moves this process into a network namespace of its own, where a trial needs one. Must come before the process starts its
-/// first thread: a thread stays where it was started, and who is not root can have no namespace later.
+/// Moves this process into a network namespace of its own, if a trial with this `net` needs one. Must be
+/// called before the process starts a thread: existing threads stay in their namespace, and a multi-threaded
+/// process without root cannot create a user namespace.
 ///
 /// # Errors
-/// When the kernel allows it neither to us nor in a user namespace.
+/// When the kernel permits neither a network namespace nor a user namespace.
 pub fn enter_with_process(net: Net) -> Result<()> {
     if net != Net::Proxy {
         enter(net)?;
@@ -57,7 +58,7 @@ pub fn enter_with_process(net: Net) -> Result<()> {
     Ok(())
 }
 
-/// Moves this thread, and those that it starts from now on, likewise; nothing if the process has moved.
+/// The same for this thread and the threads that it starts; does nothing if the whole process has moved.
 pub(crate) fn enter(net: Net) -> Result<()> {
     if net == Net::Proxy || PROCESS_MOVED.load(Ordering::Relaxed) {
         return Ok(());
@@ -79,15 +80,15 @@ fn moved() -> Result<()> {
     write("/proc/self/gid_map", format!("0 {gid} 1"))
 }
 
-/// The nodes' namespaces. They vanish when this is dropped and no process is left in them.
+/// The nodes' namespaces. They disappear when this is dropped and no process is left in them.
 #[derive(Debug)]
 pub(crate) struct Namespaces(Vec<OwnedFd>);
 
 impl Namespaces {
-    /// Makes one for each node, joined to the one that this process is in.
+    /// Creates a namespace for each node, connected to that of this thread.
     ///
     /// # Errors
-    /// When `ip` is missing, or the kernel refuses.
+    /// When `ip` is not installed, or the kernel refuses.
     pub(crate) fn make(nodes: usize) -> Result<Self> {
         let hub = gettid();
         let made: Result<Vec<OwnedFd>> = (0..nodes).map(|node| namespace(node, hub)).collect();
@@ -116,7 +117,7 @@ impl Namespaces {
     }
 }
 
-/// Makes the namespace of one node, with a veth pair into that of the thread `hub`.
+/// Creates the namespace of one node, with a veth pair to the namespace of the thread `hub`.
 fn namespace(node: usize, hub: Pid) -> Result<OwnedFd> {
     let inside = move || -> Result<OwnedFd> {
         unshare(CloneFlags::CLONE_NEWNET).context("cannot make a network namespace")?;
@@ -132,12 +133,12 @@ fn namespace(node: usize, hub: Pid) -> Result<OwnedFd> {
         ))?;
         Ok(File::open("/proc/thread-self/ns/net")?.into())
     };
-    // On a thread of its own, which alone moves there, and ends.
+    // Created on a new thread, because only that thread enters the namespace.
     let thread = std::thread::Builder::new().spawn(inside).context("cannot start a thread")?;
     thread.join().expect("it returns its errors")
 }
 
-/// Carries out commands of `ip`, in the namespace of this thread.
+/// Runs commands of `ip` in the namespace of this thread.
 fn ip(commands: &str) -> Result<()> {
     let run = || -> io::Result<_> {
         let mut ip = Command::new("ip")

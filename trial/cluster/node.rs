@@ -1,4 +1,4 @@
-//! One node: a real process, what was last done to it, and who is told when it dies.
+//! One node: its process, its expected state, and the report of its death.
 
 use std::collections::HashSet;
 use std::io;
@@ -21,61 +21,61 @@ use super::logs::{self, NodeLog};
 use super::spawn::{Spawner, thread};
 use crate::lock::locked;
 
-/// A node that ended without our doing.
+/// An exit of a node that Tribunal did not request.
 #[derive(Debug)]
 pub(crate) struct Death {
     pub(crate) node: String,
     pub(crate) status: ExitStatus,
-    /// A fault may well have been the reason: an outcome, not a failure.
+    /// A fault may be the cause: an outcome, not a harness failure.
     pub(crate) excused: bool,
-    /// The end of its log.
+    /// Excerpt of its log.
     pub(crate) last_words: String,
 }
 
-/// How long a node may take to end when it is asked to, before it is killed.
+/// How long a node may take to exit after SIGTERM, before it is killed.
 const GRACE: Duration = Duration::from_secs(3);
-/// How often what is left of a node is looked for and killed, and the pause between.
+/// How often the remaining processes of a node are searched and killed, and the pause in between.
 const SWEEPS_MAX: usize = 200;
 const SWEEP_PAUSE: Duration = Duration::from_millis(2);
 
 /// A node of the cluster; its process may be running, paused or down.
 pub(crate) struct Node {
     pub(crate) place: Place,
-    /// The same with the addresses under which clients reach it.
+    /// Like `place`, with the addresses under which clients reach the node.
     pub(crate) for_clients: Place,
     pub(crate) log_path: PathBuf,
     pub(super) log: NodeLog,
-    /// What its processes are marked with: see [`tribunal_nemesis::MARK`].
+    /// The mark in the environment of its processes: see [`tribunal_nemesis::MARK`].
     pub(crate) mark: String,
-    /// The network namespace that it runs in, if not the controller's.
+    /// Its network namespace, if it differs from the controller's.
     namespace: Option<OwnedFd>,
-    /// The cgroup that its processes cannot leave, where one may be made.
+    /// A cgroup that its processes cannot leave, if one could be created.
     cgroup: Option<NodeCgroup>,
     life: Mutex<Life>,
-    /// Its process, if there is one; follows `life` for those who wait or watch.
+    /// Its pid, if it runs; a copy of `life.pid` to be watched.
     pid: watch::Sender<Option<u32>>,
     deaths: mpsc::UnboundedSender<Death>,
 }
 
 #[derive(Default)]
 struct Life {
-    /// Leads a process group of the same number. A pid is in here only until it is reaped, and it is reaped
-    /// only under this lock: a signal can never reach a stranger.
+    /// Also the number of its process group. Contains a pid only until it is reaped, and reaping needs this
+    /// lock: a signal can never reach a different process.
     pid: Option<Pid>,
-    /// The next exit is our doing.
+    /// Tribunal has requested the next exit.
     doomed: bool,
     excuse: Excuse,
-    /// How often it was started.
+    /// Number of starts.
     starts: usize,
 }
 
-/// How long an exit by itself counts as the doing of a fault: an outcome, and no failure of the harness.
+/// For how long an exit counts as caused by a fault: an outcome, not a harness failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Excuse {
     /// Never.
     #[default]
     None,
-    /// As long as it is the process that is there now.
+    /// As long as the current process lives.
     ThisProcess,
     Until(Instant),
     /// Until the end of the run.
@@ -91,8 +91,7 @@ impl Excuse {
         }
     }
 
-    /// What holds when `other` is said while this holds: the last word, but for one that would cut short what was said
-    /// of another fault.
+    /// The excuse after `other` is added: `other`, unless that would shorten the excuse of a different fault.
     fn then(self, other: Excuse) -> Excuse {
         match (self, other) {
             (Excuse::ForGood, Excuse::ThisProcess) | (Excuse::ThisProcess, Excuse::Until(_)) => self,
@@ -117,7 +116,7 @@ impl Node {
         Arc::new(Node { place, for_clients, log_path, log, mark, namespace, cgroup, life, pid, deaths })
     }
 
-    /// Which process it is, now and from now on.
+    /// The pid of its process, to be watched.
     pub(crate) fn pids(&self) -> watch::Receiver<Option<u32>> {
         self.pid.subscribe()
     }
@@ -126,7 +125,7 @@ impl Node {
         locked(&self.life)
     }
 
-    /// Starts the process, unless it exists.
+    /// Starts the process, unless it runs already.
     pub(crate) fn start(
         self: &Arc<Self>,
         system: &dyn System,
@@ -137,7 +136,7 @@ impl Node {
         if life.pid.is_some() {
             return Ok(());
         }
-        // The thread comes first: without one nobody would see the process end.
+        // The thread is started first: without it, the exit of the process would not be noticed.
         let (hand_over, awaited) = std::sync::mpsc::channel();
         let (node, its_guard) = (self.clone(), guard.clone());
         thread("exit", move || {
@@ -162,12 +161,12 @@ impl Node {
         followed
     }
 
-    /// Waits for the process to end; runs on a thread of its own.
+    /// Waits for the process to exit, on a thread of its own.
     fn await_exit(&self, mut child: Child, pid: Pid, guard: &Guard) {
-        // WNOWAIT leaves the zombie in place, so that its number stays taken until the lock is held.
+        // WNOWAIT leaves the zombie, so that its pid is not reused before the lock is held.
         while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(nix::Error::EINTR) {}
         let mut life = self.life();
-        // What it forked is part of the node and ends with it.
+        // Its children are part of the node, and end with it.
         self.sweep(pid);
         let status = child.wait();
         guard.remove(&Leftover::ProcessGroup(pid));
@@ -181,28 +180,28 @@ impl Node {
         self.pid.send_replace(None);
     }
 
-    /// Says how long an exit by itself is the doing of a fault from now on.
+    /// Adds an excuse for exits from now on.
     pub(crate) fn excuse(&self, excuse: Excuse) {
         let mut life = self.life();
         life.excuse = life.excuse.then(excuse);
     }
 
-    /// Whether it is down, and a fault may be the reason.
+    /// Whether the node is down, possibly because of a fault.
     pub(crate) fn fell_to_a_fault(&self) -> bool {
         let life = self.life();
         life.pid.is_none() && life.excuse.holds()
     }
 
-    /// SIGKILL to all its processes; returns when they are gone.
+    /// Sends SIGKILL to all its processes, and waits until they are gone.
     pub(crate) async fn kill(&self) {
         self.doom(Signal::SIGKILL);
         self.gone().await;
     }
 
-    /// SIGTERM, and SIGKILL if that does not help.
+    /// Sends SIGTERM, and SIGKILL after [`GRACE`].
     pub(crate) async fn terminate(&self) {
         self.doom(Signal::SIGTERM);
-        // A stopped process sees no SIGTERM until it goes on.
+        // A stopped process handles SIGTERM only when it continues.
         self.signal(Signal::SIGCONT);
         if timeout(GRACE, self.gone()).await.is_err() {
             self.kill().await;
@@ -213,29 +212,30 @@ impl Node {
         let mut life = self.life();
         life.doomed = true;
         match life.pid {
-            // While the leader lives it is known who descends from it.
+            // While the leader lives, its descendants are known.
             Some(pid) if signal == Signal::SIGKILL => drop(self.all(signal, pid)),
             Some(pid) => drop(killpg(pid, signal)),
             None => {}
         }
     }
 
-    /// The process, if there is one.
+    /// The pid of its leader, if it runs.
     pub(crate) fn pid(&self) -> Option<Pid> {
         self.life().pid
     }
 
-    /// SIGKILL without waiting: for the way out of a panic.
+    /// Sends SIGKILL without waiting: for use in a panic.
     pub(crate) fn kill_now(&self) {
         self.doom(Signal::SIGKILL);
     }
 
-    /// Sends a signal to all its processes; false if there is none.
+    /// Sends a signal to all its processes; false if it does not run.
     pub(crate) fn signal(&self, signal: Signal) -> bool {
         self.life().pid.is_some_and(|pid| self.all(signal, pid))
     }
 
-    /// Sends a signal to all processes of the node that `leader` leads, or led; false if its process group is empty.
+    /// Sends a signal to all processes of the node with this (former) leader; false if its process group is
+    /// empty.
     fn all(&self, signal: Signal, leader: Pid) -> bool {
         let others = self.members(Some(leader));
         let sent = killpg(leader, signal).is_ok();
@@ -245,8 +245,8 @@ impl Node {
         sent
     }
 
-    /// Kills what is left of the node that `leader` led until nothing is: who forks on the way out leaves a child behind. What
-    /// cannot be killed stays, and [`Node::state`] says so.
+    /// Kills the remaining processes of the node. Repeats until none is left, since a process may fork before
+    /// it dies. A process that cannot be killed remains, and [`Node::state`] reports it.
     fn sweep(&self, leader: Pid) {
         let mut killed = HashSet::new();
         for _ in 0..SWEEPS_MAX {
@@ -261,13 +261,14 @@ impl Node {
             }
             std::thread::sleep(SWEEP_PAUSE);
         }
-        // Orphans are adopted by this process, and nobody else waits for them.
+        // This process is the subreaper of orphans, and must wait for them.
         for orphan in killed.into_iter().filter(|pid| *pid != leader) {
             let _ = waitpid(orphan, Some(WaitPidFlag::WNOHANG));
         }
     }
 
-    /// The sockets that listen on its ports. In a network namespace of its own nobody else does.
+    /// The sockets that listen on its ports. Empty with a network namespace, where no other process can
+    /// listen.
     fn listeners(&self) -> HashSet<u64> {
         match self.namespace {
             None => listening_on(&self.place.addresses).unwrap_or_default(),
@@ -275,8 +276,8 @@ impl Node {
         }
     }
 
-    /// The living processes of the node that this one leads, or led. Where it has a cgroup, they cannot leave it; elsewhere some may be
-    /// known by nothing but the port that they serve.
+    /// The living processes of the node with this (former) leader. They cannot leave its cgroup, if it has
+    /// one. Without a cgroup, some are only recognized by the port on which they listen.
     fn members(&self, leader: Option<Pid>) -> Vec<i32> {
         if let Some(cgroup) = &self.cgroup {
             return cgroup.processes();
@@ -289,7 +290,7 @@ impl Node {
         members
     }
 
-    /// All its processes, the leader first. Empty while it is down.
+    /// All its processes, the leader first. Empty while the node is down.
     pub(crate) fn processes(&self) -> Vec<i32> {
         let Some(leader) = self.pid() else { return Vec::new() };
         let mut found = self.members(Some(leader));
@@ -307,15 +308,15 @@ impl Node {
         pid.wait_for(Option::is_none).await.expect("the sender is part of self");
     }
 
-    /// How often it was started again.
+    /// Number of restarts.
     pub(crate) fn restarts(&self) -> usize {
         self.life().starts.saturating_sub(1)
     }
 
-    /// What the kernel says that its processes are doing. It is down when none is left and nobody listens on its ports, and
-    /// paused when all of them are stopped.
+    /// The state of its processes according to the kernel. Down: none is left, and its ports have no
+    /// listener. Paused: all are stopped.
     pub(crate) fn state(&self) -> NodeState {
-        // Held, so that nobody starts it meanwhile.
+        // Held, so that the node is not started meanwhile.
         let life = self.life();
         let Some(leader) = life.pid else {
             let serves_on = !self.members(None).is_empty() || !self.listeners().is_empty();
@@ -333,10 +334,10 @@ impl Node {
     }
 }
 
-/// The kernel's letter for what a process is doing; `None` if there is no such process.
+/// The state letter of a process in /proc/PID/stat; `None` if it does not exist.
 fn letter(pid: i32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything; the state follows the last one.
+    // The name in parentheses may contain anything; the state follows the last parenthesis.
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
@@ -351,7 +352,7 @@ mod tests {
         assert_eq!(Excuse::None.then(Excuse::ThisProcess), Excuse::ThisProcess);
         assert_eq!(Excuse::ForGood.then(Excuse::ThisProcess), Excuse::ForGood);
         assert_eq!(Excuse::ThisProcess.then(soon), Excuse::ThisProcess);
-        // A disk that is mended excuses no longer.
+        // Healing a disk ends its excuse.
         assert_eq!(Excuse::ForGood.then(soon), soon);
     }
 }

@@ -1,8 +1,8 @@
-//! What operators ask of a cluster: other members, another leader.
+//! Operator requests to a cluster: membership changes and leadership transfers.
 //!
-//! A request goes to whoever believes to lead, the most credible first, until one has begun it; whether it came to anything
-//! is then seen in what the nodes say of themselves. A change may well be refused because another is under way, or lost with
-//! its leader: it is asked for again, for a while.
+//! A request is sent to the nodes that claim leadership, most credible first, until one accepts it. Whether
+//! it took effect is then read from the nodes' status. A change may be refused because another one is in
+//! progress, or be lost with its leader, so it is retried for a while.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -15,16 +15,16 @@ use tribunal_systems::AdminRequest;
 use super::Cluster;
 use crate::lock::locked;
 
-/// How long a member may take to go, or a leader to change: under a fault it may never.
+/// Timeout of removing a member or transferring leadership; under a fault it may never succeed.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long one may take to come back: all must, in the end.
+/// Timeout of adding a member: in the end, all nodes must be members again.
 const PATIENCE_TO_ADD: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What operators have to remember.
+/// State between requests.
 #[derive(Debug, Default)]
 pub(super) struct Operators {
-    /// The nodes that may be no members.
+    /// Nodes that may have been removed from the membership.
     removed: Mutex<BTreeSet<NodeId>>,
 }
 
@@ -67,18 +67,18 @@ pub(super) async fn transfer(cluster: &Cluster, to: NodeId) -> Result<bool, Stri
     Ok(ask(cluster, AdminRequest::Transfer(name), PATIENCE).await? == End::Changed)
 }
 
-/// What came of a request.
+/// Result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// It is done, and was not before.
+    /// The change took effect.
     Changed,
-    /// It was so before it was asked for.
+    /// The cluster was in the requested state before.
     WasSo,
-    /// It was not done in time.
+    /// The change did not happen within the timeout.
     Refused,
 }
 
-/// Whether a leader knows that it is done.
+/// Whether a leader confirms the requested state.
 async fn is_done(cluster: &Cluster, leader: NodeId, operation: AdminRequest<'_>) -> bool {
     let place = &cluster.nodes[leader.0].place;
     let members = || cluster.system.members(place);
@@ -91,11 +91,11 @@ async fn is_done(cluster: &Cluster, leader: NodeId, operation: AdminRequest<'_>)
     }
 }
 
-/// Asks those that lead until it is done, or for as long as one is patient.
+/// Sends a request to the leaders until it takes effect, or until the timeout.
 async fn ask(cluster: &Cluster, operation: AdminRequest<'_>, patience: Duration) -> Result<End, String> {
     let deadline = Instant::now() + patience;
     let mut last = Err("no leader is known".to_owned());
-    // As the first of them knew before it was asked.
+    // According to the first leader, before it got the request.
     let mut was_so = None;
     while Instant::now() < deadline {
         for leader in cluster.primaries().await {
@@ -106,7 +106,7 @@ async fn ask(cluster: &Cluster, operation: AdminRequest<'_>, patience: Duration)
                 Ok(()) if is_done(cluster, leader, operation).await => {
                     return Ok(if was_so == Some(true) { End::WasSo } else { End::Changed });
                 }
-                // Begun, or refused for now: an answer.
+                // Accepted or refused: the request was answered.
                 _ => last = Ok(End::Refused),
             }
         }

@@ -1,19 +1,19 @@
-//! Ports that are really free, and stay ours.
+//! Reserves ports for nodes.
 //!
-//! A node's port must be there for it whenever it comes back, and nobody else may answer there meanwhile. So each port is held by a
-//! socket of the controller that is bound to it and does not listen:
+//! A node's port must be available whenever the node restarts, and meanwhile no other process may answer on
+//! it. So the controller holds each port with a socket that is bound, but does not listen:
 //!
 //! ```text
-//!   bind, without SO_REUSEADDR     refused if anybody has the port: a listener, or the holder of another run
-//!   then SO_REUSEADDR              now the node, which asks for that, too, may bind and listen
+//!   bind, without SO_REUSEADDR     fails if the port is in use: by a listener, or by the reservation of another run
+//!   then SO_REUSEADDR              now the node, which also sets SO_REUSEADDR, can bind and listen
 //! ```
 //!
-//! As long as it is held, the kernel gives the port to no outgoing connection and to nobody who asks for any port. While the node is
-//! down a connection to it is refused, as if there were no holder.
+//! While a port is reserved, the kernel assigns it to no outgoing connection and to no bind to port 0. While
+//! the node is down, connections to the port are refused, as without the reservation.
 //!
-//! CAVEATS. A server that does not ask for SO_REUSEADDR cannot have a port that is held; nor could it start again within a minute
-//! after it was killed. Who asks for this very number, with SO_REUSEADDR, gets it while the node is down: that is found out by
-//! whoever connects (`nemesis/src/links/door.rs`).
+//! CAVEATS. A server that does not set SO_REUSEADDR cannot use a reserved port; it could not restart within a
+//! minute after a kill either. A process that binds this very port with SO_REUSEADDR gets it while the node
+//! is down; this is detected when connecting (`nemesis/src/links/door.rs`).
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -26,10 +26,10 @@ use tokio::net::TcpSocket;
 /// Ports below this one belong to well-known services.
 const LOWEST: u16 = 10_000;
 
-/// Tries that may fail before the search is given up.
+/// Number of failed attempts before giving up.
 const TRIES_MAX: usize = 10_000;
 
-/// A port of loopback that nobody else gets before this is dropped.
+/// A reserved port on loopback; dropping this releases it.
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) address: SocketAddr,
@@ -46,10 +46,10 @@ impl Held {
     }
 }
 
-/// This many ports that nobody has, drawn from below those that the kernel gives to outgoing connections.
+/// Reserves free ports below the kernel's range for outgoing connections.
 ///
 /// # Errors
-/// When there are not so many, or sockets cannot be had.
+/// When there are not enough free ports, or a socket cannot be created.
 pub(crate) fn allot(count: usize) -> Result<Vec<Held>> {
     allot_from(LOWEST..ephemeral_start(), count)
 }
@@ -72,7 +72,7 @@ fn allot_from(range: Range<u16>, count: usize) -> Result<Vec<Held>> {
     Ok(held)
 }
 
-/// Where the kernel starts to take ports for outgoing connections.
+/// Start of the kernel's port range for outgoing connections.
 fn ephemeral_start() -> u16 {
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let start = text.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(32_768);
@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    /// The ports are few, and the nodes of the first run are all down when the second looks for its own.
+    /// There are few ports, and the nodes of the first run are down when the second run reserves its ports.
     #[test]
     fn two_runs_never_share_a_port() {
         let range = 31_000..31_060;

@@ -1,8 +1,8 @@
-//! Daemons that nothing tells as a node's: they have left its process group and its session, and dropped the environment that it
-//! gave them. While the controller lives they descend from it, since it is a subreaper; when it is gone, nobody knows whose they
-//! are. So the guard is told of each while there is time.
+//! Strays: daemons that cannot be assigned to a node, since they have left its process group and session and
+//! cleared their environment. While the controller lives, they are its descendants, because it is a
+//! subreaper. After its death nothing connects them to the run, so they are registered with the guard early.
 //!
-//! CAVEATS. One that is younger than [`LOOK`] when the controller is killed with -9 is not known yet.
+//! CAVEAT. A stray younger than [`LOOK`] is not registered yet when the controller is killed with -9.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use tribunal_nemesis::{Kin, family_and_strays};
 
 use super::guard::{Guard, Leftover};
 
-/// How often it is looked for them.
+/// Interval of the search.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Tells the guard of them, on a thread of its own, for as long as there is a guard.
+/// Registers strays with the guard, on a thread of its own, as long as the guard exists.
 pub(super) fn watch(guard: &Arc<Guard>) -> std::io::Result<()> {
     let guard = Arc::downgrade(guard);
     let look = move || {
@@ -33,10 +33,10 @@ pub(super) fn watch(guard: &Arc<Guard>) -> std::io::Result<()> {
     thread::Builder::new().name("tribunal-strays".into()).spawn(look).map(drop)
 }
 
-/// When a process began, in clock ticks since the machine did: with its number, what tells it from all others.
+/// Start time of a process in clock ticks since boot; together with the pid it identifies a process.
 pub(super) fn began(pid: i32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // man 5 proc: field 22, and the state behind the name is field 3.
+    // man 5 proc: this is field 22; the state after the name is field 3.
     stat.rsplit_once(") ")?.1.split(' ').nth(22 - 3)?.parse().ok()
 }
 

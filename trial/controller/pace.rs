@@ -1,9 +1,9 @@
-//! How fast the clients ask.
+//! The rate at which clients send operations.
 //!
-//! Always as fast as they are answered is not what finds most. While something newer is always under way, nobody notices that
-//! what was acknowledged last is lost; what needs an operation to be the only one of its time never happens; and a machine
-//! that is always busy has only one order of things. So the load comes in *spells*, unless it is told otherwise: every other
-//! one is as fast as it goes, those between are calm, from brisk to nearly idle.
+//! Constant full speed does not find the most bugs. While newer operations are always pending, the loss of
+//! the last acknowledged write is not noticed. A bug that needs an operation without concurrent ones never
+//! shows. And a machine under full load always schedules in much the same order. So by default the load
+//! alternates between full speed and *calm spells* with a low rate.
 //!
 //! ```text
 //!   full ██████      ██████████   ██████        rate of a calm spell: 10 to 1,000 operations a second over all clients,
@@ -21,21 +21,21 @@ use tribunal_records::Rate;
 
 use crate::lock::locked;
 
-/// How long a spell is, in milliseconds.
+/// Duration of a spell, in milliseconds.
 const SPELL_MS: Range<u64> = 500..2_000;
 
-/// The rates of calm spells, in operations per second over all clients.
+/// Rates of calm spells, in operations per second over all clients.
 const CALM_PER_S: Range<f64> = 10.0..1_000.0;
 
-/// When each operation is due.
+/// Computes when each operation is due.
 pub(crate) struct Pace {
     spells: Mutex<Spells>,
 }
 
-/// The spells around now, by their ends: they are drawn as time goes on, and forgotten when it has gone by.
+/// The current spells, ordered by their ends. Later ones are drawn when needed, and old ones are forgotten.
 struct Spells {
     known: VecDeque<Spell>,
-    /// What further ones are drawn from; `None` where the last one that is known never ends.
+    /// Random numbers for later spells; `None` if the last known spell never ends.
     draws: Option<ChaCha8Rng>,
     time_limit: Duration,
 }
@@ -44,11 +44,11 @@ struct Spells {
 struct Spell {
     begins: Duration,
     ends: Duration,
-    /// Operations per second over all clients; `None`: as fast as they are answered.
+    /// Operations per second over all clients; `None`: no limit.
     rate: Option<f64>,
 }
 
-/// How long a spell that is over is remembered: longer than two workers can differ about what time it is.
+/// How long a spell is remembered after its end: longer than the clocks of two workers can differ.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
 impl Spells {
@@ -62,7 +62,7 @@ impl Spells {
         Spells { known, draws, time_limit }
     }
 
-    /// The first spell that ends after a time, drawn if it has to be.
+    /// The first spell that ends after a time; drawn if necessary.
     fn after(&mut self, time: Duration) -> Spell {
         while self.known.back().is_none_or(|last| last.ends <= time) {
             let last = self.known.back().copied();
@@ -86,14 +86,14 @@ impl Spells {
 }
 
 impl Pace {
-    /// The same values give the same spells.
+    /// Equal arguments give equal spells.
     pub(crate) fn new(rate: Rate, seed: u64, time_limit: Duration) -> Self {
         Pace { spells: Mutex::new(Spells::new(rate, seed, time_limit)) }
     }
 
-    /// When the next operation of one of so many workers is due, if that of its last one was due at `due` and it is `now`;
-    /// all since the clients began. A worker that was kept waiting catches up, but only within a spell. `draw` gives
-    /// numbers from 0 to 1, never 0.
+    /// When the next operation of one of `workers` workers is due. `due`: when its previous operation was
+    /// due; `now`: the current time; all since the start of the clients. A worker that was delayed catches
+    /// up, but only within a spell. `draw` returns random numbers from 0 to 1, never 0.
     pub(crate) fn next(
         &self,
         due: Duration,
@@ -105,7 +105,7 @@ impl Pace {
         loop {
             let spell = locked(&self.spells).after(time);
             let Some(rate) = spell.rate else { return now.max(spell.begins) };
-            // Exponential gaps remember nothing: one that is cut short by the end of the spell is drawn anew.
+            // Exponential gaps are memoryless: a gap that the end of the spell cuts short can be drawn again.
             let mean = workers as f64 / rate;
             due = due.max(spell.begins) + Duration::from_secs_f64(-draw().ln() * mean);
             if due < spell.ends {
@@ -122,7 +122,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// What one of `workers` would do whose operations take no time.
+    /// Due times of a worker whose operations take no time.
     fn dues(pace: &Pace, workers: usize, until: Duration) -> Vec<Duration> {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut dues = vec![Duration::ZERO];

@@ -1,21 +1,21 @@
-//! How fast operations were answered in the last seconds: what the terminal shows, and nothing that is judged.
+//! Throughput and latency of the last seconds. Shown in the terminal; the verdict does not depend on them.
 
 use std::collections::{HashMap, VecDeque};
 
 use tribunal_checker::op::{Event, Kind, Nanos};
 
-/// What counts as recent.
+/// Length of the window.
 const WINDOW_NS: Nanos = 5_000_000_000;
 
-/// Of a faster system, the latest so many: enough for a quantile.
+/// Maximum number of operations kept, for fast systems: enough for a quantile.
 const OPS_MAX: usize = 20_000;
 
-/// The operations that succeeded lately.
+/// The operations that succeeded recently.
 #[derive(Default)]
 pub(super) struct Recent {
-    /// When each process invoked what it has under way.
+    /// Invocation time of each process's pending operation.
     begun: HashMap<u64, Nanos>,
-    /// When each ended, and how long it took.
+    /// Completion time and duration of each operation.
     done: VecDeque<(Nanos, Nanos)>,
 }
 
@@ -35,7 +35,7 @@ impl Recent {
         }
     }
 
-    /// How many succeeded in a second, and how long 99 of 100 of them took no longer than, as of `now`.
+    /// Successful operations per second, and their p99 latency, as of `now`.
     pub(super) fn pace(&self, now: Nanos) -> (u64, Option<Nanos>) {
         let oldest = now.saturating_sub(WINDOW_NS);
         let mut took: Vec<Nanos> =

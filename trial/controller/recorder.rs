@@ -1,9 +1,8 @@
-//! The recorder: the single writer of the history.
+//! The recorder: the only writer of the history.
 //!
-//! Taking the time, numbering the event and writing its line are one step under one lock, so that the order of
-//! the lines is the order of the times. Each line goes to the kernel before the call returns: an invocation is
-//! on record before its request is on the wire, and a controller killed with -9 leaves a history that can be
-//! checked.
+//! Taking the time, numbering the event and writing its line happen under one lock, so that the lines are in
+//! the order of their times. Each line is passed to the kernel before the call returns: an invocation is
+//! recorded before its request is sent, and a controller killed with -9 leaves a history that can be checked.
 
 use std::borrow::Cow;
 use std::io;
@@ -21,32 +20,32 @@ use crate::lock::locked;
 use crate::observer::TrialEvent;
 use crate::watch::Watch;
 
-/// Who does something: a process, and the node that it speaks to.
+/// A process, and the node that it talks to.
 #[derive(Clone, Debug)]
 pub(crate) struct Actor {
     pub(crate) process: u64,
     pub(crate) node: Arc<str>,
 }
 
-/// What has been recorded so far.
+/// Counts of what has been recorded so far.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// Operations that succeeded,
+    /// Successful operations.
     pub ok: u64,
-    /// that certainly did not happen,
+    /// Operations that certainly did not happen.
     pub fail: u64,
-    /// and whose outcome is unknown.
+    /// Operations with an unknown outcome.
     pub info: u64,
-    /// Those under way.
+    /// Pending operations.
     pub in_flight: u64,
-    /// In the last seconds.
+    /// Throughput of the last seconds.
     pub ok_per_second: u64,
-    /// In the last seconds; `None` where nothing succeeded.
+    /// p99 latency of the last seconds; `None` if nothing succeeded.
     pub p99_ns: Option<Nanos>,
 }
 
-/// Writes history.jsonl. After a line that could not be written whole it writes no other: behind half a line none could be
-/// read.
+/// Writes history.jsonl. After a line that could not be written completely it writes no more: a line appended
+/// to half a line would be unreadable.
 pub(crate) struct Recorder {
     clock: Clock,
     page: Mutex<Page>,
@@ -62,7 +61,7 @@ struct Page {
 }
 
 impl Recorder {
-    /// Events go to the file, to the check beside the run if there is one, and to the observers.
+    /// Events go to the file, to the live check if there is one, and to the observers.
     pub(crate) fn create(
         path: &Path,
         clock: Clock,
@@ -80,7 +79,7 @@ impl Recorder {
         self.write(actor, request, Kind::Invoke, request.value.clone(), None)
     }
 
-    /// Records how it ended.
+    /// Records how an operation ended.
     pub(crate) fn complete(
         &self,
         actor: &Actor,
@@ -130,12 +129,12 @@ impl Recorder {
         Ok(time)
     }
 
-    /// How many events the file has.
+    /// Number of events in the file.
     pub(crate) fn events(&self) -> u64 {
         locked(&self.page).file.lines()
     }
 
-    /// What has been recorded so far.
+    /// Counts of what has been recorded so far.
     pub(crate) fn tally(&self) -> Tally {
         let page = locked(&self.page);
         let (ok_per_second, p99_ns) = page.recent.pace(self.clock.now());
@@ -143,10 +142,10 @@ impl Recorder {
     }
 }
 
-/// The longest text of an error that is recorded, in characters. A server may send a page of HTML with each of its refusals.
+/// Maximum length of a recorded error, in characters. A server may send a page of HTML with each refusal.
 const ERROR_CHARS_MAX: usize = 1_000;
 
-/// A text with no more than its first characters.
+/// The text, truncated if necessary.
 fn shortened(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(ERROR_CHARS_MAX) {
         Some((at, _)) => format!("{}… ({} bytes in all)", &text[..at], text.len()).into(),

@@ -1,9 +1,10 @@
-//! From a description to a plan: the faults that are asked for, and when each of them comes.
+//! From a spec to a fault plan: the requested faults, and their times.
 //!
-//! There are three ways to ask: `--nemesis` names faults and the seed draws when and where they come; `--grudge` gives one
-//! partition, and the seed draws when; `--schedule` gives a file that leaves nothing, or only what it says, to the seed. All
-//! times of a plan count from when the clients begin. Those of a record count from the start of its run, so that the
-//! moment when the clients of that run began, which its run.json tells, is taken off.
+//! There are three ways to request faults. `--nemesis` names faults; the seed decides their times and
+//! targets. `--grudge` gives a single partition; the seed decides its times. `--schedule` names a file that
+//! decides everything, or leaves parts to the seed. All times of a plan count from the start of the clients.
+//! The times of a recorded run count from the start of that run, so the start of its clients, which is in its
+//! run.json, is subtracted.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,16 +18,16 @@ use tribunal_reports::run_dir::load_info;
 
 use crate::user_file::read_text;
 
-/// The faults that were asked for, and the plan that is made of them.
+/// The requested faults, and their plan.
 pub(crate) struct Nemesis {
     names: Vec<String>,
-    /// What a phase of a schedule asks for and has no room for, though it comes elsewhere.
+    /// Faults for which a phase of a schedule is too short, although they occur in other phases.
     undrawn: Vec<String>,
     plan: Plan,
 }
 
 impl Nemesis {
-    /// The nemesis that is asked for, and what the user should know of it before the start.
+    /// Makes the plan; also returns warnings for the user.
     ///
     /// # Errors
     /// What is wrong with the names, the grudge or the schedule.
@@ -41,7 +42,8 @@ impl Nemesis {
                     "warning: {shown}: phase {phase} is too short for {fault}: the run will be unknown"
                 ));
             }
-            // A fault that never comes is missed by its name; one that comes elsewhere is missed in this phase.
+            // A fault that never occurs is reported missing by its name; one that occurs elsewhere is
+            // reported for this phase.
             let elsewhere = plan.undrawn.iter().filter(|it| plan.comes(&it.fault));
             let too_short = |it: &Undrawn| format!("phase {} was too short for {}", it.phase, it.fault);
             let undrawn = elsewhere.map(too_short).collect();
@@ -65,13 +67,13 @@ impl Nemesis {
         Ok((Nemesis { names, undrawn: Vec::new(), plan: drawn(schedule, None) }, warnings))
     }
 
-    /// Whether some fault does something that only a disk of the run's own can do.
+    /// Whether some fault needs a mounted disk.
     pub(crate) fn needs_disks(&self) -> bool {
         let mut acts = self.plan.possible().flat_map(|step| step.acts);
         acts.any(|timed| timed.act.needs_own_disk())
     }
 
-    /// Whether some fault parts nodes and clients.
+    /// Whether some fault cuts off clients from nodes.
     pub(crate) fn parts_clients(&self) -> bool {
         self.plan.names_clients()
     }
@@ -81,12 +83,13 @@ impl Nemesis {
         self.names.clone()
     }
 
-    /// What phases of a schedule ask for and have no room for, though it comes elsewhere; a clause each.
+    /// Messages about faults for which a phase of a schedule is too short, although they occur in other
+    /// phases.
     pub(crate) fn undrawn(&self) -> Vec<String> {
         self.undrawn.clone()
     }
 
-    /// The plan, with its times counted from the start of the run instead of from when the clients begin.
+    /// The plan with times that count from the start of the run instead of the start of the clients.
     pub(crate) fn plan_from(&self, begin_ms: u64) -> Plan {
         let mut plan = self.plan.clone();
         let times = plan.steps.iter_mut().map(|step| &mut step.at_ms);
@@ -96,7 +99,7 @@ impl Nemesis {
     }
 }
 
-/// A plan that is drawn as it comes.
+/// A plan that is generated lazily.
 fn drawn(schedule: Schedule, grudge: Option<Grudge>) -> Plan {
     Plan { drawn: vec![Drawn { begin_ms: 0, schedule, grudge }], ..Plan::default() }
 }
@@ -113,7 +116,7 @@ fn grudge(text: &str, nodes: usize) -> Result<Grudge> {
     Ok(grudge)
 }
 
-/// The plan of a schedule or of a record.
+/// Reads a schedule, or the record of a run.
 fn read(path: &Path, seed: u64, nodes: usize, warnings: &mut Vec<String>) -> Result<Plan> {
     let shown = path.display();
     let text = read_text(path).with_context(|| format!("cannot read {shown}"))?;
@@ -130,13 +133,14 @@ fn read(path: &Path, seed: u64, nodes: usize, warnings: &mut Vec<String>) -> Res
     Ok(plan)
 }
 
-/// Whether an empty file is the whole record of a run that had no faults.
+/// Whether an empty file is the complete record of a run without faults.
 fn was_without_faults(record: &Path) -> bool {
     let info = load_info(record.parent().unwrap_or(Path::new("")));
     info.is_ok_and(|info| info.ending.is_some_and(|ending| ending.fault_lines == 0))
 }
 
-/// When the clients began in the run whose record this is, in milliseconds since its start; 0, with a warning, if nothing tells.
+/// When the clients started in the recorded run, in milliseconds since its start; 0, with a warning, if
+/// unknown.
 fn clients_began_ms(record: &Path, lines: usize, warnings: &mut Vec<String>) -> Result<u64> {
     let shown = record.display();
     let mut unknown = |why: &str| {
@@ -164,10 +168,11 @@ fn clients_began_ms(record: &Path, lines: usize, warnings: &mut Vec<String>) -> 
     }
 }
 
-/// How many steps are looked at for some that the run is too short for: a schedule may draw millions.
+/// How many steps are checked for being too late: a schedule may generate millions.
 const STEPS_LOOKED_AT: usize = 10_000;
 
-/// Steps that the run is too short for are no error, as triggers and leaders decide much of a schedule; but they are said.
+/// A warning about steps after the end of the run. They are not an error, since triggers and leaders decide
+/// much of a schedule.
 fn late_steps(plan: &Plan, time_limit: Duration) -> Option<String> {
     let limit_ms = time_limit.as_millis() as u64;
     let times: Vec<u64> = plan.in_order().take(STEPS_LOOKED_AT).map(|step| step.at_ms).collect();

@@ -1,7 +1,8 @@
-//! What the nemesis is told of the run: what triggers wait for, and what was going on when a fault came and went.
+//! What the nemesis learns about the run: signals for triggers, and the situation when a fault begins and
+//! ends.
 //!
-//! Nothing here is asked of the system more often than its answer is needed: leaders are asked for as long as there are
-//! faults to come, log lines and operations are passed on only where a trigger waits for them.
+//! It polls no more than necessary: leaders are queried while the plan has faults, and log lines and
+//! operations are forwarded only if a trigger waits for them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,22 +16,22 @@ use tribunal_nemesis::{NodeId, Nodes, On, Plan, Signal};
 use crate::cluster::Cluster;
 use crate::controller::recorder::Recorder;
 
-/// How often operations are counted for triggers, and how often the nodes are asked who leads.
+/// How often operations are counted for triggers, and how often the nodes are asked for the leader.
 const COUNT_EVERY: Duration = Duration::from_millis(2);
 const ASK_EVERY: Duration = Duration::from_millis(100);
-/// The same where a fault follows the leader: before the new one has done much.
+/// The same if a fault follows the leader: fast enough to hit a new leader early.
 const ASK_EVERY_TO_FOLLOW: Duration = Duration::from_millis(20);
 
-/// What was going on at some moment of a run.
+/// The situation at some moment of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Situation {
-    /// Operations that had been invoked and had not ended.
+    /// Pending operations.
     pub(super) operations_in_flight: u64,
-    /// How often the leader had changed since the clients began.
+    /// Number of leader changes since the clients started.
     pub(super) leader_changes: u64,
 }
 
-/// Looks at a run until it is dropped.
+/// Watches a run until it is dropped.
 pub(super) struct RunWatcher {
     recorder: Arc<Recorder>,
     leader_changes: Arc<AtomicU64>,
@@ -38,7 +39,7 @@ pub(super) struct RunWatcher {
 }
 
 impl RunWatcher {
-    /// Begins to look, and gives the signals that the plan's triggers listen to.
+    /// Starts to watch. The receiver gets the signals for the plan's triggers.
     pub(super) fn open(
         plan: &Plan,
         cluster: Arc<Cluster>,
@@ -75,7 +76,7 @@ impl Drop for RunWatcher {
     }
 }
 
-/// Tells how many operations have ended, whenever it is more.
+/// Sends the number of completed operations whenever it changes.
 async fn count_operations(recorder: Arc<Recorder>, signals: mpsc::UnboundedSender<Signal>) {
     let mut told = 0;
     loop {
@@ -89,7 +90,7 @@ async fn count_operations(recorder: Arc<Recorder>, signals: mpsc::UnboundedSende
     }
 }
 
-/// Counts and tells changes of the leader. An election in which the old leader wins again is none.
+/// Counts and reports changes of the leader. An election won by the old leader is not a change.
 async fn watch_leader(
     cluster: Arc<Cluster>,
     every: Duration,
@@ -104,7 +105,7 @@ async fn watch_leader(
                 changes.fetch_add(1, Ordering::Relaxed);
             }
             if before != Some(leader) {
-                // Nobody may be listening: the count is kept all the same.
+                // The receiver may be gone; changes are counted all the same.
                 let _ = signals.send(Signal::Leader(leader));
             }
         }

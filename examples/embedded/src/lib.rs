@@ -1,1 +1,1 @@
-//! Nothing of its own: see `tests/trials.rs` for how a program of yours holds trials.
+//! Empty: `tests/trials.rs` shows how a program runs trials with the library.

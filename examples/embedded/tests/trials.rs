@@ -1,4 +1,4 @@
-//! Trials in an integration test, as a program that depends on `tribunal` has them. Their reports are left under `target/`.
+//! Trials in an integration test of a crate that depends on `tribunal`. Reports are left under `target/`.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,13 +11,13 @@ use tribunal::checker::op::{F, Op};
 use tribunal::workloads::Entry;
 use tribunal::{Observer, Registry, Run, RunDir, Stop, TrialError, TrialEvent, TrialSpec};
 
-/// The guard and the nodes of built-in systems are this very binary, started again to run this test alone.
+/// The guard and the nodes of built-in systems run this test binary again, with only this test.
 #[test]
 fn tribunal_child() {
     tribunal::own::serve();
 }
 
-/// A short trial, whose runs are kept in `target/tribunal`.
+/// A short trial with its store in `target/tribunal`.
 fn trial(workload: &str) -> TrialSpec {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in target/");
     TrialSpec::new(workload).with(|spec| {
@@ -88,7 +88,7 @@ fn what_cannot_be_held_says_why() {
     assert!(bug.starts_with("invalid value 'no-such' for '--bug <NAME>'"), "{bug}");
 }
 
-/// A counter that must never show more than ten.
+/// A counter that must never exceed ten.
 struct Bounded;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
