@@ -103,7 +103,8 @@ fn has(program: &str) -> bool {
 
 /// Whether the system under test has a known bug, so that a violation is expected.
 fn convicts(command: &str) -> bool {
-    let fails_by_design = ["primary-backup", "two-primaries", "last-id", "ttl-lock", "two-phase-commit"];
+    let fails_by_design =
+        ["primary-backup", "two-primaries", "last-id", "ttl-lock", "two-phase-commit", "own-system"];
     command.contains("--bug")
         || fails_by_design.iter().any(|name| command.contains(name))
         || command.contains("rw-register --system gossip")
@@ -147,7 +148,7 @@ fn short_form(command: &str) -> Option<(String, Vec<i32>)> {
 
 /// Whether this machine lacks what a command needs; prints what.
 fn lacks(it: &Documented) -> bool {
-    let needs = [("--system etcd", "etcd"), ("| jq", "jq")];
+    let needs = [("--system etcd", "etcd"), ("| jq", "jq"), ("own-system", "python3")];
     let missing = needs.iter().find(|(word, program)| it.command.contains(word) && !has(program));
     if let Some((_, program)) = missing {
         eprintln!("skipped: {}: {program} is not installed", it.place);

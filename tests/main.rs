@@ -13,6 +13,7 @@ mod foreign;
 mod full_disk;
 mod matrix;
 mod namespaces;
+mod own_system;
 mod processes;
 mod program;
 mod reports;

@@ -163,6 +163,10 @@ impl Cluster {
         let spawner = Spawner::start().context("cannot start the spawner")?;
         let places = nodes.iter().map(|node| &node.place);
         let disks = Disks::lay_out(disks, places, store, &guard)?;
+        for node in &nodes {
+            let prepared = system.prepare(&node.place);
+            prepared.with_context(|| format!("cannot write the files of {}", node.place.name))?;
+        }
         let operators = Operators::default();
         let (links, failures) = (links.clone(), failures.clone());
         Ok(Cluster {

@@ -1,12 +1,15 @@
 //! What a description amounts to: every name looked up, every choice made, nothing done yet.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, anyhow, bail};
 use tribunal_records::TrialSpec;
-use tribunal_systems::{Switches, Wiring};
+use tribunal_systems::{Described, Switches, Wiring};
 
 use crate::faults::Nemesis;
 use crate::own;
 use crate::registry::{Judge, Registry};
+use crate::user_file::read_text;
 
 /// A trial that can be held.
 pub(crate) struct Plan {
@@ -32,16 +35,16 @@ impl Plan {
         let mut spec = spec.clone();
         let seed = *spec.seed.get_or_insert_with(|| u64::from(rand::random::<u16>()));
         let workload = lookup("workload", &spec.workload, registry.workloads(), |entry| entry.name)?;
-        let system = lookup("system", &spec.system, registry.systems(), |entry| entry.name)?;
+        let system = system(&spec.system, registry)?;
         let model = model(workload, spec.model.as_deref(), registry)?;
         system.fits(workload, model.name())?;
-        let wiring = (system.make)(&switches(&spec)?)?.wiring();
+        let wiring = system.make(&switches(&spec, workload)?)?.wiring();
         let (nemesis, warnings) = Nemesis::of(&spec, seed)?;
         Ok(Plan {
             workers: spec.concurrency.workers(usize::from(spec.nodes)),
             workload: workload.clone(),
             model,
-            system: system.clone(),
+            system,
             reads: reads(workload, spec.reads)?,
             nemesis,
             wiring,
@@ -55,16 +58,26 @@ impl Plan {
     }
 
     pub(crate) fn switches(&self) -> Result<Switches> {
-        switches(&self.spec)
+        switches(&self.spec, &self.workload)
     }
 }
 
-fn switches(spec: &TrialSpec) -> Result<Switches> {
+fn switches(spec: &TrialSpec, workload: &tribunal_workloads::Entry) -> Result<Switches> {
     Ok(Switches {
         tribunal: own::path()?.to_owned(),
         bugs: spec.bug.clone(),
         node_args: spec.node_arg.clone(),
+        object: workload.object,
     })
+}
+
+/// The system of that name, or the one that the file of that name describes.
+fn system(name: &str, registry: &Registry) -> Result<tribunal_systems::Entry> {
+    if !name.contains('/') && !name.ends_with(".toml") {
+        return lookup("system", name, registry.systems(), |entry| entry.name).cloned();
+    }
+    let text = read_text(Path::new(name)).with_context(|| format!("cannot read {name}"))?;
+    Described::parse(&text, Path::new(name)).map_err(|why| anyhow!("{name}: {why}"))
 }
 
 /// The share of reads: the workload's own, or another one if it reads at all.

@@ -224,7 +224,7 @@ impl<'a> Trial<'a> {
         let recorder = Arc::new(recorder.context("cannot create history.jsonl")?);
         let faults = Faults::create(&store.path().join("faults.jsonl"), clock, announcer.clone())?;
 
-        let system = (plan.system.make)(&plan.switches()?)?;
+        let system = plan.system.make(&plan.switches()?)?;
         let nodes = usize::from(spec.nodes);
         let namespaces = (spec.net != Net::Proxy).then(|| Namespaces::make(nodes)).transpose()?;
         let addresses = namespaces.as_ref().map(Namespaces::addresses).unwrap_or_default();

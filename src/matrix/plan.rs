@@ -78,12 +78,12 @@ fn systems(args: &Args, tribunal: &Path) -> Result<Vec<&'static Entry>> {
             let names: Vec<&str> = SYSTEMS.iter().map(|entry| entry.name).collect();
             bail!("--system: there is no system `{name}`: expected one of {}", names.join(", "));
         };
-        (entry.make)(&switches)?;
+        entry.make(&switches)?;
         systems.push(entry);
     }
     if args.system.is_empty() {
         for entry in SYSTEMS {
-            match (entry.make)(&switches) {
+            match entry.make(&switches) {
                 Ok(_) => systems.push(entry),
                 Err(why) => exit::complain(&format!("skipped: {}: {why}", entry.name)),
             }

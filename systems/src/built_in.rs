@@ -143,11 +143,11 @@ const PEER: usize = 0;
 const CLIENT: usize = 1;
 
 impl System for BuiltIn {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         self.name
     }
 
-    fn ports(&self) -> &'static [&'static str] {
+    fn ports(&self) -> &[&'static str] {
         &["peer", "client"]
     }
 
@@ -169,7 +169,7 @@ impl System for BuiltIn {
         args.extend(self.switches.node_args.iter().cloned());
         let mut args: Vec<_> = args.into_iter().map(Into::into).collect();
         args.extend(["--data".into(), place.data.clone().into_os_string()]);
-        Command { program: self.switches.tribunal.clone().into_os_string(), args }
+        Command { program: self.switches.tribunal.clone().into_os_string(), args, ..Command::default() }
     }
 
     fn ready<'a>(&'a self, place: &'a Place) -> Answer<'a, Result<(), String>> {
@@ -226,6 +226,7 @@ mod tests {
             tribunal: "/bin/tribunal".into(),
             bugs: vec!["stale-read".into()],
             node_args: vec!["--heartbeat".into(), "20".into()],
+            ..Switches::default()
         };
         let command = BuiltIn::new("raft", &switches).unwrap().command(&Place {
             name: "n1".into(),

@@ -69,7 +69,7 @@ impl Etcd {
 }
 
 impl System for Etcd {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "etcd"
     }
 
@@ -77,7 +77,7 @@ impl System for Etcd {
         Box::pin(async { EtcdClient::new(place.door(CLIENT), STATUS_TIMEOUT, false).version().await })
     }
 
-    fn ports(&self) -> &'static [&'static str] {
+    fn ports(&self) -> &[&'static str] {
         &["peer", "client"]
     }
 
@@ -102,7 +102,7 @@ impl System for Etcd {
         args.extend(self.node_args.iter().cloned());
         let mut args: Vec<_> = args.into_iter().map(Into::into).collect();
         args.extend(["--data-dir".into(), place.data.clone().into_os_string()]);
-        Command { program: self.program.clone().into_os_string(), args }
+        Command { program: self.program.clone().into_os_string(), args, ..Command::default() }
     }
 
     fn ready<'a>(&'a self, place: &'a Place) -> Answer<'a, Result<(), String>> {

@@ -31,6 +31,13 @@ pub(crate) enum Unanswered {
     Unknown(String),
 }
 
+impl std::fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Unanswered::NotSent(why) | Unanswered::Unknown(why)) = self;
+        f.write_str(why)
+    }
+}
+
 /// A client of one address.
 pub(crate) struct Http {
     door: Door,
@@ -51,11 +58,24 @@ impl Http {
 
     /// Posts JSON; gives the status and the body of the answer.
     pub(crate) async fn post(&self, path: &str, json: Vec<u8>) -> Result<(StatusCode, Bytes), Unanswered> {
-        let request = Request::post(path)
+        let headers = [(CONTENT_TYPE.as_str(), "application/json".to_string())];
+        self.send("POST", path, &headers, json).await
+    }
+
+    /// Sends a request; gives the status and the body of the answer.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, String)],
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, Bytes), Unanswered> {
+        let request = Request::builder().method(method).uri(path);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        let request = request
             .header(HOST, self.door.address.to_string())
-            .header(CONTENT_TYPE, "application/json")
             .header(CONNECTION, "close")
-            .body(Full::from(json))
+            .body(Full::from(body))
             .map_err(|error| Unanswered::NotSent(error.to_string()))?;
         let mut connection = self.connect().await.map_err(Unanswered::NotSent)?;
         let exchange = async {

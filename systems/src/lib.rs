@@ -4,6 +4,7 @@
 //! nodes believe they lead, and how a client speaks to it. Processes, ports and links are the controller's.
 
 mod built_in;
+mod described;
 mod door;
 pub mod etcd;
 mod flaw;
@@ -22,6 +23,8 @@ use tribunal_checker::op::F;
 use tribunal_workloads::{Client, Entry as Workload, Object, WORKLOADS};
 
 use built_in::BuiltIn;
+pub use described::Described;
+use described::DescribedSystem;
 pub use door::{Dial, Direct, Door};
 pub use flaw::Flaw;
 
@@ -75,18 +78,22 @@ pub enum AdminRequest<'a> {
 }
 
 /// A program with its arguments.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Command {
     /// The executable.
     pub program: OsString,
     /// Its arguments.
     pub args: Vec<OsString>,
+    /// Variables of its environment, beside those of Tribunal's own.
+    pub env: Vec<(OsString, OsString)>,
+    /// Its working directory; `None`: Tribunal's own.
+    pub directory: Option<PathBuf>,
 }
 
 /// A system under test.
 pub trait System: Send + Sync {
     /// Its name on the command line.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Which version a node that is ready says that it is, where it is not part of this program.
     fn version<'a>(&'a self, _place: &'a Place) -> Answer<'a, Option<String>> {
@@ -94,13 +101,21 @@ pub trait System: Send + Sync {
     }
 
     /// What each port of a node is for. The first is the one that peers dial, and the only one that is proxied.
-    fn ports(&self) -> &'static [&'static str];
+    fn ports(&self) -> &[&'static str];
 
     /// How its links are made.
     fn wiring(&self) -> Wiring;
 
     /// The command that starts a node, the first time and after every crash.
     fn command(&self, place: &Place) -> Command;
+
+    /// Makes what the node needs before its first start, such as a configuration file. Its data directory is there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    fn prepare(&self, _place: &Place) -> std::io::Result<()> {
+        Ok(())
+    }
 
     /// Whether the node answers; if not, what it is waiting for.
     fn ready<'a>(&'a self, place: &'a Place) -> Answer<'a, Result<(), String>>;
@@ -144,8 +159,8 @@ pub struct Entry {
     pub name: &'static str,
     /// One line for people.
     pub about: &'static str,
-    /// Makes one, with the switches it is to be started with.
-    pub make: fn(&Switches) -> Result<Box<dyn System>, Unusable>,
+    /// How one is made.
+    pub make: Make,
     /// The workloads that have to find it linearizable, whatever the faults.
     pub holds: Holds,
     /// The operations that it answers: which workloads it can be asked follows.
@@ -154,6 +169,17 @@ pub struct Entry {
     pub not_by: &'static [&'static str],
     /// What is or can be switched to be wrong with it.
     pub flaws: fn() -> Vec<Flaw>,
+}
+
+/// How a system is made, with the switches it is to be started with.
+#[derive(Clone)]
+pub enum Make {
+    /// By a function.
+    Fn(fn(&Switches) -> Result<Box<dyn System>, Unusable>),
+    /// By what somebody else's code has at hand.
+    Own(Arc<dyn Fn(&Switches) -> Result<Box<dyn System>, Unusable> + Send + Sync>),
+    /// By a description.
+    Described(&'static Described),
 }
 
 /// What a system promises.
@@ -200,6 +226,8 @@ pub struct Switches {
     pub bugs: Vec<String>,
     /// Further arguments, handed to every node as they are.
     pub node_args: Vec<String>,
+    /// What the clients act on.
+    pub object: Object,
 }
 
 /// Operations that a system answers, by what they act on.
@@ -224,7 +252,7 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "raft",
         about: "the built-in Raft: key-value store with a write-ahead log, one process per node",
-        make: |switches| Ok(Box::new(BuiltIn::new("raft", switches)?)),
+        make: Make::Fn(|switches| Ok(Box::new(BuiltIn::new("raft", switches)?))),
         holds: Holds::All,
         answers: REPLICATED,
         not_by: &[],
@@ -233,7 +261,7 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "paxos",
         about: "the built-in Multi-Paxos: the same store, its log agreed upon slot by slot",
-        make: |switches| Ok(Box::new(BuiltIn::new("paxos", switches)?)),
+        make: Make::Fn(|switches| Ok(Box::new(BuiltIn::new("paxos", switches)?))),
         holds: Holds::All,
         answers: REPLICATED,
         not_by: &[],
@@ -242,7 +270,7 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "zab",
         about: "the built-in ZAB, ZooKeeper's protocol: the same store; a sync before each read",
-        make: |switches| Ok(Box::new(BuiltIn::new("zab", switches)?)),
+        make: Make::Fn(|switches| Ok(Box::new(BuiltIn::new("zab", switches)?))),
         holds: Holds::All,
         answers: REPLICATED,
         not_by: &[],
@@ -251,7 +279,7 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "etcd",
         about: "etcd 3.4 and later, as installed (Debian: etcd-server), spoken to over its JSON gateway",
-        make: |switches| Ok(Box::new(etcd::Etcd::new(switches)?)),
+        make: Make::Fn(|switches| Ok(Box::new(etcd::Etcd::new(switches)?))),
         holds: Holds::All,
         answers: ETCD,
         not_by: &[],
@@ -260,7 +288,7 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "synod",
         about: "the built-in single-decree Paxos: registers that are written once, each decided by itself",
-        make: |switches| Ok(Box::new(BuiltIn::new("synod", switches)?)),
+        make: Make::Fn(|switches| Ok(Box::new(BuiltIn::new("synod", switches)?))),
         holds: Holds::All,
         answers: &[(Object::Register, &[F::Read, F::Cas])],
         not_by: &[],
@@ -269,7 +297,7 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "abd",
         about: "registers at a majority, without a leader: reads and writes only",
-        make: |switches| Ok(Box::new(BuiltIn::new("abd", switches)?)),
+        make: Make::Fn(|switches| Ok(Box::new(BuiltIn::new("abd", switches)?))),
         holds: Holds::All,
         answers: &[(Object::Register, &[F::Read, F::Write])],
         not_by: &[],
@@ -278,7 +306,7 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "gossip",
         about: "anti-entropy: every node answers alone, and all converge; one may be Byzantine",
-        make: |switches| Ok(Box::new(BuiltIn::new("gossip", switches)?)),
+        make: Make::Fn(|switches| Ok(Box::new(BuiltIn::new("gossip", switches)?))),
         holds: Holds::Only(&["broadcast"]),
         answers: &[(Object::Register, &[F::Read, F::Write]), COUNTER, SET],
         not_by: &[],
@@ -287,7 +315,7 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "primary-backup",
         about: "fails by design: a primary that answers before its backups know",
-        make: |switches| Ok(Box::new(BuiltIn::new("primary-backup", switches)?)),
+        make: Make::Fn(|switches| Ok(Box::new(BuiltIn::new("primary-backup", switches)?))),
         holds: Holds::Only(&[]),
         answers: REPLICATED,
         not_by: &[],
@@ -301,7 +329,7 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "two-primaries",
         about: "fails by design: failover by silence, without a majority",
-        make: |switches| Ok(Box::new(BuiltIn::new("two-primaries", switches)?)),
+        make: Make::Fn(|switches| Ok(Box::new(BuiltIn::new("two-primaries", switches)?))),
         holds: Holds::Only(&[]),
         answers: REPLICATED,
         not_by: &[],
@@ -315,7 +343,7 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "last-id",
         about: "fails by design: order numbers by read, add one, write",
-        make: |switches| Ok(Box::new(BuiltIn::new("last-id", switches)?)),
+        make: Make::Fn(|switches| Ok(Box::new(BuiltIn::new("last-id", switches)?))),
         holds: Holds::Only(&[]),
         answers: &[IDS],
         not_by: &[],
@@ -329,7 +357,7 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "ttl-lock",
         about: "fails by design: a lock that expires, without fencing tokens",
-        make: |switches| Ok(Box::new(BuiltIn::new("ttl-lock", switches)?)),
+        make: Make::Fn(|switches| Ok(Box::new(BuiltIn::new("ttl-lock", switches)?))),
         holds: Holds::Only(&[]),
         answers: &[LOCK],
         not_by: &["fencing-lock"],
@@ -338,7 +366,7 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "two-phase-commit",
         about: "fails by design: commitment without recovery",
-        make: |switches| Ok(Box::new(BuiltIn::new("two-phase-commit", switches)?)),
+        make: Make::Fn(|switches| Ok(Box::new(BuiltIn::new("two-phase-commit", switches)?))),
         holds: Holds::Only(&[]),
         answers: REPLICATED,
         not_by: &[],
@@ -377,6 +405,18 @@ pub enum Misfit {
 }
 
 impl Entry {
+    /// Makes the system, with the switches it is to be started with.
+    ///
+    /// # Errors
+    /// Why it cannot be tried here, or not so.
+    pub fn make(&self, switches: &Switches) -> Result<Box<dyn System>, Unusable> {
+        match &self.make {
+            Make::Fn(make) => make(switches),
+            Make::Own(make) => make(switches),
+            Make::Described(described) => Ok(Box::new(DescribedSystem::new(described, switches)?)),
+        }
+    }
+
     /// Whether it answers all that the workload sends.
     pub fn answers(&self, workload: &Workload) -> bool {
         let answered = self.answers.iter().find(|(object, _)| *object == workload.object);

@@ -13,6 +13,27 @@ pub(crate) fn program(name: &'static str, package: &'static str) -> Result<PathB
     candidates.find(|file| is_executable(file)).ok_or(Unusable::NotInstalled { program: name, package })
 }
 
+/// Whether a program can be started: an executable file, by its path, or by its name where the `PATH` leads.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn executable(name: &str, description: &Path) -> Result<(), String> {
+    if name.contains('/') {
+        return match is_executable(Path::new(name)) {
+            true => Ok(()),
+            false => Err(format!(
+                "`{name}` is no executable file (paths count from where tribunal runs, not from {})",
+                description.display()
+            )),
+        };
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    match std::env::split_paths(&path).any(|directory| is_executable(&directory.join(name))) {
+        true => Ok(()),
+        false => Err(format!("there is no program `{name}` on the PATH")),
+    }
+}
+
 fn is_executable(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)

@@ -81,6 +81,10 @@ impl Spawner {
             command.args(&program.args);
             command
         };
+        command.envs(program.env.iter().map(|(name, value)| (name, value)));
+        if let Some(directory) = &program.directory {
+            command.current_dir(directory);
+        }
         command.env(MARK, mark).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let controller = nix::unistd::getpid();

@@ -60,9 +60,10 @@ pub trait Workload: Send {
 
 /// What an operation acts on. The same operation means something else on another kind of object: `add` counts, or puts an
 /// element into a set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Object {
     /// One value.
+    #[default]
     Register,
     /// A number.
     Counter,

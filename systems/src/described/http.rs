@@ -1,0 +1,63 @@
+//! The wire `http`: a request and an answer for each operation, on a connection of its own.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tribunal_checker::op::F;
+use tribunal_workloads::{Client, Completion, Invocation, Object, Request};
+
+use super::answer::Answers;
+use super::template::{Template, Values};
+use super::values_of;
+use crate::Door;
+use crate::http::{Http, Unanswered};
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub(super) struct HttpOperation {
+    pub(super) method: String,
+    pub(super) path: Template,
+    pub(super) headers: Vec<(String, Template)>,
+    pub(super) body: Option<Template>,
+    pub(super) answers: Answers,
+}
+
+/// A client of one process.
+pub(super) struct HttpClient {
+    http: Http,
+    operations: &'static HashMap<(Object, F), HttpOperation>,
+    object: Object,
+    /// What placeholders stand for that have nothing to do with the request.
+    place: Values,
+}
+
+impl HttpClient {
+    pub(super) fn new(
+        door: Door,
+        timeout: Duration,
+        operations: &'static HashMap<(Object, F), HttpOperation>,
+        object: Object,
+        place: Values,
+    ) -> Self {
+        HttpClient { http: Http::new(door, timeout), operations, object, place }
+    }
+}
+
+impl Client for HttpClient {
+    fn invoke<'a>(&'a mut self, request: &'a Request) -> Invocation<'a> {
+        Box::pin(async move {
+            let Some(operation) = self.operations.get(&(self.object, request.f.clone())) else {
+                return Completion::Fail(format!("the description has no operation `{}`", request.f.name()));
+            };
+            let values = values_of(request, &self.place);
+            let headers = operation.headers.iter();
+            let headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), value.fill(&values))).collect();
+            let body = operation.body.as_ref().map_or(Vec::new(), |body| body.fill(&values).into_bytes());
+            match self.http.send(&operation.method, &operation.path.fill(&values), &headers, body).await {
+                Ok((status, body)) => operation.answers.completion(&request.f, Some(status.as_u16()), &body),
+                Err(Unanswered::NotSent(why)) => Completion::Fail(why),
+                Err(Unanswered::Unknown(why)) => Completion::Info(why),
+            }
+        })
+    }
+}

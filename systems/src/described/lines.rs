@@ -1,0 +1,92 @@
+//! The wire `lines`: a line of text and a line in answer, over TCP. The connection is kept until something goes wrong: an answer
+//! that comes too late is never taken for the next one.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tribunal_checker::op::F;
+use tribunal_workloads::{Client, Completion, Invocation, Object, Request};
+
+use super::answer::Answers;
+use super::template::{Template, Values};
+use super::values_of;
+use crate::Door;
+
+/// The longest answer that is read.
+const LINE_BYTES_MAX: u64 = 4 << 20;
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub(super) struct LineOperation {
+    pub(super) line: Template,
+    pub(super) answers: Answers,
+}
+
+/// A client of one process.
+pub(super) struct LineClient {
+    door: Door,
+    timeout: Duration,
+    operations: &'static HashMap<(Object, F), LineOperation>,
+    object: Object,
+    place: Values,
+    connection: Option<BufReader<TcpStream>>,
+}
+
+impl LineClient {
+    pub(super) fn new(
+        door: Door,
+        timeout: Duration,
+        operations: &'static HashMap<(Object, F), LineOperation>,
+        object: Object,
+        place: Values,
+    ) -> Self {
+        LineClient { door, timeout, operations, object, place, connection: None }
+    }
+
+    /// Sends a line and reads one.
+    async fn exchange(connection: &mut BufReader<TcpStream>, line: &str) -> io::Result<String> {
+        connection.write_all(format!("{line}\n").as_bytes()).await?;
+        let mut answer = String::new();
+        let read = (&mut *connection).take(LINE_BYTES_MAX).read_line(&mut answer).await?;
+        match answer.strip_suffix('\n') {
+            Some(line) => Ok(line.trim_end_matches('\r').to_string()),
+            None if read as u64 == LINE_BYTES_MAX => Err(io::Error::other("a line of more than 4 MiB")),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+impl Client for LineClient {
+    fn invoke<'a>(&'a mut self, request: &'a Request) -> Invocation<'a> {
+        Box::pin(async move {
+            let Some(operation) = self.operations.get(&(self.object, request.f.clone())) else {
+                return Completion::Fail(format!("the description has no operation `{}`", request.f.name()));
+            };
+            let line = operation.line.fill(&values_of(request, &self.place));
+            if line.contains('\n') {
+                return Completion::Fail("the line would be two".into());
+            }
+            let mut connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => match timeout(self.timeout, self.door.open()).await {
+                    Ok(Ok(stream)) => BufReader::new(stream),
+                    Ok(Err(error)) => return Completion::Fail(format!("cannot connect: {error}")),
+                    Err(_) => return Completion::Fail("cannot connect: timed out".into()),
+                },
+            };
+            // What goes wrong from here on may have reached the server, and the connection is dropped with it.
+            match timeout(self.timeout, Self::exchange(&mut connection, &line)).await {
+                Ok(Ok(answer)) => {
+                    self.connection = Some(connection);
+                    operation.answers.completion(&request.f, None, answer.as_bytes())
+                }
+                Ok(Err(error)) => Completion::Info(format!("connection lost: {error}")),
+                Err(_) => Completion::Info(format!("no reply within {:?}", self.timeout)),
+            }
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! A system that nobody here has written code for: a description, and a server in Python.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::program::{Ended, Store};
+
+/// Whether there is no Python here; says so.
+fn lacks_python() -> bool {
+    let missing = Command::new("python3").arg("--version").output().is_err();
+    if missing {
+        assert!(std::env::var_os("TRIBUNAL_NO_SKIP").is_none(), "there is no python3");
+        eprintln!("skipped: there is no python3 here (Debian: python3)");
+    }
+    missing
+}
+
+/// Puts the sample on trial.
+fn run(store: &Store, args: &str) -> Ended {
+    let mut command = store.command(args);
+    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")));
+    Ended::of(command.output().unwrap())
+}
+
+#[test]
+fn a_described_system_is_convicted_of_a_stale_read() {
+    if lacks_python() {
+        return;
+    }
+    for file in ["kv.toml", "exec.toml"] {
+        let store = Store::new();
+        let flags = "--nodes 3 --rate 100 --time-limit 60s --nemesis partition --seed 1";
+        let ended =
+            run(&store, &format!("run register --system examples/own-system/{file} {flags}")).expect(1);
+        let said = &ended.stdout;
+        assert!(said.contains("stale") || said.contains("lost") || said.contains("not known"), "{said}");
+        store.await_silence();
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_description_is_said_before_anything_starts() {
+    let store = Store::new();
+    let file = store.path().join("kv.toml");
+    let text = include_str!("../examples/own-system/kv.toml").replace("{port.main}", "{port.api}");
+    std::fs::write(&file, text).unwrap();
+    let ended = run(&store, &format!("run register --system {}", file.display())).expect(64);
+    let expected = "kv.toml: line 6: command: `{port.api}`: there is no placeholder `{port.api}`";
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+    let missing = run(&store, "run counter --system examples/own-system/kv.toml").expect(64);
+    let expected = "does not answer what counter asks: expected one of register, rw-register, decide";
+    assert!(missing.stderr.contains(expected), "{}", missing.stderr);
+}
