@@ -76,7 +76,7 @@ pub use tribunal_records::{Concurrency, DiskKind, Net, Rate, Size, TrialSpec};
 pub use tribunal_reports as reports;
 pub use tribunal_reports::run_dir::RunDir;
 #[cfg(feature = "trial")]
-pub use {tribunal_systems as systems, tribunal_workloads as workloads};
+pub use {tribunal_nemesis as nemesis, tribunal_systems as systems, tribunal_workloads as workloads};
 
 #[cfg(feature = "trial")]
 pub use self::{

@@ -39,7 +39,7 @@ impl Plan {
         let model = model(workload, spec.model.as_deref(), registry)?;
         system.fits(workload, model.name())?;
         let wiring = system.make(&switches(&spec, workload)?)?.wiring();
-        let (nemesis, warnings) = Nemesis::of(&spec, seed)?;
+        let (nemesis, warnings) = Nemesis::of(&spec, seed, registry.faults())?;
         Ok(Plan {
             workers: spec.concurrency.workers(usize::from(spec.nodes)),
             workload: workload.clone(),

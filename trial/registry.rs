@@ -7,6 +7,7 @@ use tribunal_checker::check::{Options, Unfit, check_from, check_with};
 use tribunal_checker::history::History;
 use tribunal_checker::model::{Initial, Model, ModelKind};
 use tribunal_checker::verdict::Verdict;
+use tribunal_nemesis::Fault;
 use tribunal_systems::SYSTEMS;
 use tribunal_workloads::WORKLOADS;
 
@@ -16,6 +17,7 @@ pub struct Registry {
     systems: Vec<tribunal_systems::Entry>,
     workloads: Vec<tribunal_workloads::Entry>,
     models: Vec<Judge>,
+    faults: Vec<&'static Fault>,
 }
 
 /// The model that a run is checked against.
@@ -32,7 +34,12 @@ type CheckFn = dyn Fn(&History, &Options<'_>) -> Result<Verdict, Unfit> + Send +
 impl Registry {
     /// The built-in systems, workloads and models.
     pub fn built_in() -> Self {
-        Registry { systems: SYSTEMS.to_vec(), workloads: WORKLOADS.to_vec(), models: Vec::new() }
+        Registry {
+            systems: SYSTEMS.to_vec(),
+            workloads: WORKLOADS.to_vec(),
+            models: Vec::new(),
+            faults: Vec::new(),
+        }
     }
 
     /// Adds a system. It replaces a system with the same name.
@@ -56,6 +63,19 @@ impl Registry {
         let check = move |history: &History, options: &Options<'_>| check_with(history, &model, options);
         self.models.push(Judge::Own(name, Arc::new(check)));
         self
+    }
+
+    /// The same, with another fault that `nemesis` may name. It takes the place of one of the same name. Its
+    /// acts are the built-in ones: `"kill n1".parse()`.
+    pub fn with_fault(mut self, fault: &'static Fault) -> Self {
+        self.faults.retain(|other| other.name != fault.name);
+        self.faults.push(fault);
+        self
+    }
+
+    /// The faults beside the built-in ones.
+    pub(crate) fn faults(&self) -> &[&'static Fault] {
+        &self.faults
     }
 
     /// All systems, in the order in which they are listed.

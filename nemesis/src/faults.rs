@@ -25,8 +25,7 @@ use crate::{
     links::Change,
     processes::Held,
 };
-pub(crate) use fault::Dice;
-pub use fault::{Aim, Fault, Kind};
+pub use fault::{Aim, Dice, Fault, Kind};
 
 /// Every fault, in the order in which help lists them.
 pub const FAULTS: &[Fault] = &[

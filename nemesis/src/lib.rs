@@ -32,7 +32,7 @@ mod processes;
 
 pub use act::{Act, ParseActError, Target, TimedAct};
 pub use disks::{Damage, DiskCounters, Trouble};
-pub use faults::{Aim, FAULTS, Fault, Kind, clock::Skew, limits::Limit};
+pub use faults::{Aim, Dice, FAULTS, Fault, Kind, clock::Skew, limits::Limit};
 pub use links::{
     Links,
     bypass::Bypass,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::de::IgnoredAny;
-use tribunal_nemesis::{Drawn, Grudge, NodeId, Plan, Schedule, Undrawn, Wanted};
+use tribunal_nemesis::{Drawn, Fault, Grudge, NodeId, Plan, Schedule, Undrawn, Wanted};
 use tribunal_records::TrialSpec;
 use tribunal_reports::run_dir::load_info;
 
@@ -31,7 +31,7 @@ impl Nemesis {
     ///
     /// # Errors
     /// What is wrong with the names, the grudge or the schedule.
-    pub(crate) fn of(spec: &TrialSpec, seed: u64) -> Result<(Self, Vec<String>)> {
+    pub(crate) fn of(spec: &TrialSpec, seed: u64, own: &[&'static Fault]) -> Result<(Self, Vec<String>)> {
         let nodes = usize::from(spec.nodes);
         let mut warnings = Vec::new();
         if let Some(path) = &spec.schedule {
@@ -50,7 +50,7 @@ impl Nemesis {
             let names: BTreeSet<String> = plan.possible().map(|step| step.fault).collect();
             return Ok((Nemesis { names: names.into_iter().collect(), undrawn, plan }, warnings));
         }
-        let wanted: Wanted = spec.nemesis.parse().context("--nemesis")?;
+        let wanted: Wanted = Wanted::parse(&spec.nemesis, own).context("--nemesis")?;
         let schedule = Schedule {
             wanted,
             seed,

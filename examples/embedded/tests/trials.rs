@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tribunal::checker::model::Model;
 use tribunal::checker::op::{F, Op};
+use tribunal::nemesis::{Act, Aim, Fault, Kind, NodeId, TimedAct};
 use tribunal::workloads::Entry;
 use tribunal::{Observer, Registry, Run, RunDir, Stop, TrialError, TrialEvent, TrialSpec};
 
@@ -141,6 +142,33 @@ fn a_model_and_a_workload_of_ones_own() {
     let lenient = spec.with(|spec| spec.model = Some("counter".into()));
     let run = lenient.run(&registry, &nobody, &Stop::new()).expect("held");
     assert_eq!(run.judgement.exit_code, 0, "{}", run.judgement.sentence);
+}
+
+/// Kills one node, and another while the first is down.
+static TWO_AFTER_ANOTHER: Fault = Fault {
+    name: "two-after-another",
+    about: "kills a node, and 50 ms later another",
+    usual: false,
+    alone: false,
+    kinds: &[Kind { name: "any", about: "any two nodes", aim: Aim::Anybody }],
+    draw: |_, dice| {
+        let kill = |node: &NodeId| format!("kill {node}").parse::<Act>().expect("there is such an act");
+        let times = [0, 50].into_iter();
+        times.zip(&dice.order).map(|(after_ms, node)| TimedAct { after_ms, act: kill(node) }).collect()
+    },
+};
+
+#[test]
+fn a_fault_of_ones_own() {
+    let registry = Registry::built_in().with_fault(&TWO_AFTER_ANOTHER);
+    let nobody: Arc<dyn Observer> = Arc::new(());
+    let spec = trial("counter").with(|spec| {
+        (spec.nemesis, spec.nodes) = ("two-after-another".into(), 5);
+    });
+    let run = spec.run(&registry, &nobody, &Stop::new()).expect("held");
+    assert_ne!(run.judgement.exit_code, 1, "{}", run.judgement.sentence);
+    let fault = run.evidence.faults.first().expect("it was injected");
+    assert_eq!(fault.fault, "two-after-another");
 }
 
 #[test]

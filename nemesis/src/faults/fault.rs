@@ -21,7 +21,7 @@ pub struct Fault {
     /// Its variants, at least one.
     pub kinds: &'static [Kind],
     /// The acts of the named kind, in the order of their times; empty where the cluster is too small for it.
-    pub(crate) draw: fn(kind: &str, dice: &mut Dice) -> Vec<TimedAct>,
+    pub draw: fn(kind: &str, dice: &mut Dice) -> Vec<TimedAct>,
 }
 
 /// A variant of a fault.
@@ -58,13 +58,14 @@ const LAGS: usize = 12;
 const LAG_MS: Range<u64> = 80..220;
 
 /// What a fault may draw from.
-pub(crate) struct Dice {
+#[derive(Debug)]
+pub struct Dice {
     /// All nodes, shuffled.
-    pub(crate) order: Vec<NodeId>,
+    pub order: Vec<NodeId>,
     /// How long the fault will be held, in milliseconds.
-    pub(crate) hold_ms: u64,
+    pub hold_ms: u64,
     /// How links are to be cut.
-    pub(crate) mode: CutMode,
+    pub mode: CutMode,
     /// Further randomness.
     pub(crate) rng: ChaCha8Rng,
 }

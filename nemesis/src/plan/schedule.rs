@@ -116,6 +116,16 @@ impl FromStr for Wanted {
     type Err = ParseWantedError;
 
     fn from_str(text: &str) -> Result<Wanted, ParseWantedError> {
+        Wanted::parse(text, &[])
+    }
+}
+
+impl Wanted {
+    /// Reads the names of faults, of which some may be somebody's own.
+    ///
+    /// # Errors
+    /// A name that is no fault's or no kind's, or one that stands twice.
+    pub fn parse(text: &str, own: &[&'static Fault]) -> Result<Wanted, ParseWantedError> {
         match text.trim() {
             "none" => return Ok(Wanted(Vec::new())),
             "all" => return Ok(Wanted(usual())),
@@ -123,7 +133,7 @@ impl FromStr for Wanted {
         }
         let mut wanted: Vec<WantedFault> = Vec::new();
         for part in text.split(',').map(str::trim) {
-            let fault = WantedFault::parse(part)?;
+            let fault = WantedFault::parse(part, own)?;
             if wanted.iter().any(|other| other.fault.name == fault.fault.name) {
                 return Err(ParseWantedError::Twice(fault.fault.name));
             }
@@ -143,13 +153,14 @@ impl WantedFault {
         WantedFault { fault, kinds: fault.kinds.iter().collect() }
     }
 
-    fn parse(part: &str) -> Result<WantedFault, ParseWantedError> {
+    fn parse(part: &str, own: &[&'static Fault]) -> Result<WantedFault, ParseWantedError> {
         let (name, kinds) = part.split_once(':').map_or((part, None), |(name, kinds)| (name, Some(kinds)));
         if matches!(name, "none" | "all") {
             return Err(ParseWantedError::Mixed(name.to_owned()));
         }
-        let Some(fault) = FAULTS.iter().find(|fault| fault.name == name) else {
-            let faults: Vec<_> = FAULTS.iter().map(|fault| fault.name).collect();
+        let all = || own.iter().copied().chain(FAULTS);
+        let Some(fault) = all().find(|fault| fault.name == name) else {
+            let faults: Vec<_> = all().map(|fault| fault.name).collect();
             let near = suggest(name, faults.iter().copied());
             return Err(ParseWantedError::Fault { name: name.to_owned(), near, faults });
         };
