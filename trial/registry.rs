@@ -65,8 +65,8 @@ impl Registry {
         self
     }
 
-    /// The same, with another fault that `nemesis` may name. It takes the place of one of the same name. Its
-    /// acts are the built-in ones: `"kill n1".parse()`.
+    /// Adds a fault that `nemesis` may name. It replaces a fault with the same name. Its acts are the built-in
+    /// ones, read from text as in a schedule: `"kill n1"`.
     pub fn with_fault(mut self, fault: &'static Fault) -> Self {
         self.faults.retain(|other| other.name != fault.name);
         self.faults.push(fault);

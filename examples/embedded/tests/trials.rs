@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tribunal::checker::model::Model;
 use tribunal::checker::op::{F, Op};
-use tribunal::nemesis::{Act, Aim, Fault, Kind, NodeId, TimedAct};
+use tribunal::nemesis::{Aim, Fault, Kind, NodeId};
 use tribunal::workloads::Entry;
 use tribunal::{Observer, Registry, Run, RunDir, Stop, TrialError, TrialEvent, TrialSpec};
 
@@ -152,9 +152,9 @@ static TWO_AFTER_ANOTHER: Fault = Fault {
     alone: false,
     kinds: &[Kind { name: "any", about: "any two nodes", aim: Aim::Anybody }],
     draw: |_, dice| {
-        let kill = |node: &NodeId| format!("kill {node}").parse::<Act>().expect("there is such an act");
-        let times = [0, 50].into_iter();
-        times.zip(&dice.order).map(|(after_ms, node)| TimedAct { after_ms, act: kill(node) }).collect()
+        let kill = |(after_ms, node): (u64, &NodeId)| format!("@{after_ms} kill {node}").parse();
+        let kills = [0, 50].into_iter().zip(&dice.order).map(kill);
+        kills.collect::<Result<_, _>>().expect("there is such an act")
     },
 };
 
