@@ -1,8 +1,8 @@
-//! The system's real node processes, and their links.
+//! The node processes of the system under test, and their links.
 //!
-//! Nodes are told addresses of proxies for their peers ([`Links`]), so that each directed link can be cut;
-//! clients reach the nodes directly, unless a fault is to part them. Nothing here decides anything: the nemesis acts on a cluster
-//! through its trait [`Nodes`], and a node that dies without our doing is reported to the run.
+//! Nodes get the addresses of proxies as those of their peers ([`Links`]), so that each directed link can be
+//! cut. Clients reach the nodes directly, unless a fault may cut them off. The cluster makes no decisions:
+//! the nemesis acts on it through the trait [`Nodes`], and a node that dies by itself is reported to the run.
 
 pub(crate) mod disks;
 mod doorman;
@@ -56,41 +56,41 @@ pub(crate) struct Cluster {
     operators: Operators,
     links: Arc<Links>,
     failures: Arc<Failures>,
-    /// Strays that were there before: the program that holds the trial has started them.
+    /// Strays that existed before the run: children of the program that uses the library.
     none_of_ours: Vec<i32>,
-    /// The ports of the nodes, where others could take them.
+    /// The reserved ports of the nodes, if they run on loopback.
     _ports: Vec<Held>,
 }
 
-/// How nodes and clients are to reach each other.
+/// How nodes and clients reach each other.
 pub(crate) struct Network<'a> {
     pub(crate) links: &'a Arc<Links>,
-    /// Where the nodes live; on loopback if there are none.
+    /// The nodes' namespaces; `None` if they run on loopback.
     pub(crate) namespaces: Option<&'a Namespaces>,
-    /// Clients reach nodes through proxies, so that they can be parted.
+    /// Clients reach nodes through proxies, so that they can be cut off.
     pub(crate) clients_apart: bool,
 }
 
-/// How long a node may take to stop when it is paused, and how often it is looked at.
+/// How long a paused node may take to stop, and how often its state is checked.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 const STOP_POLL: Duration = Duration::from_millis(1);
 
-/// How long a node may take to end, once it has been told to and then killed.
+/// How long a node may take to exit after SIGTERM and SIGKILL.
 const END_PATIENCE: Duration = Duration::from_secs(30);
-/// How long the last of a node that was killed may take to go, and the pause between two looks.
+/// How long the processes of a killed node may take to disappear, and how often this is checked.
 const LAST_MOMENTS: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// How often a node that is not ready is asked again.
+/// How often a node that is not ready is checked again.
 const READY_POLL: Duration = Duration::from_millis(50);
-/// How long a node is given to die of a trouble of its disk before it is looked whether it has; and how long a death may
-/// be owed to that.
+/// How long a node gets to die of an error of its disk before its state is checked, and for how long a death
+/// counts as caused by that error.
 const DYING: Duration = Duration::from_millis(200);
 const DYING_MAX: Duration = Duration::from_secs(10);
 
 impl Cluster {
-    /// Lays out the cluster: ports, directories, logs, links. Nothing is started yet. Nodes that die by themselves are sent
-    /// to `deaths`.
+    /// Prepares the cluster: ports, directories, logs, links. Starts no node yet. Nodes that die by
+    /// themselves are reported to `deaths`.
     pub(crate) fn lay_out(
         system: Box<dyn System>,
         network: &Network<'_>,
@@ -195,10 +195,10 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits until every node answers, but for those that a fault keeps from starting.
+    /// Waits until every node is ready, except those that a fault keeps down.
     ///
     /// # Errors
-    /// Names the node that does not within `patience`, what it waits for, and its last words.
+    /// The node that is not ready within `patience`, the reason, and the end of its log.
     pub(crate) async fn ready(&self, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
         for node in &self.nodes {
@@ -216,7 +216,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Who listens at a port of a node and is no process of it, in words.
+    /// Foreign processes that listen on the nodes' ports, as messages.
     pub(crate) async fn strangers(&self) -> Vec<String> {
         let mut found = Vec::new();
         for (i, node) in self.nodes.iter().enumerate() {
@@ -227,17 +227,17 @@ impl Cluster {
         found
     }
 
-    /// From now on tells every line of the nodes' logs to `signals`.
+    /// From now on, forwards every line of the nodes' logs to `signals`.
     pub(crate) fn tell_lines(&self, signals: &mpsc::UnboundedSender<tribunal_nemesis::Signal>) {
         for (i, node) in self.nodes.iter().enumerate() {
             node.log.tell(NodeId(i), signals.clone());
         }
     }
 
-    /// Asks every node to end, and sees to it that it does; then takes its cgroup and its disk away.
+    /// Stops every node, then removes its cgroup and its disk.
     ///
     /// # Errors
-    /// When a cgroup cannot be removed, or a disk cannot be unmounted.
+    /// When a node does not exit, a cgroup cannot be removed, or a disk cannot be unmounted.
     pub(crate) async fn stop(&self) -> Result<()> {
         let ends = self.nodes.iter().map(|node| {
             let node = node.clone();
@@ -248,7 +248,7 @@ impl Cluster {
                 bail!("{} did not end within {END_PATIENCE:?}, although it was killed", node.place.name);
             }
         }
-        // With all nodes down, whatever is left was a part of one.
+        // All nodes are down, so every remaining stray belonged to one.
         let (_, strays) = family_and_strays(&Kin::default());
         for stray in strays.into_iter().filter(|stray| !self.none_of_ours.contains(stray)) {
             let _ = kill(Pid::from_raw(stray), Signal::SIGKILL);
@@ -263,10 +263,10 @@ impl Cluster {
 }
 
 impl Cluster {
-    /// Waits until nothing of a node that was killed lives on or listens on its ports: the last of it may take a moment to go.
+    /// Waits until no process of a killed node exists or listens on its ports, which may take a moment.
     ///
     /// # Errors
-    /// When something stays.
+    /// When something remains.
     async fn await_down(&self, node: NodeId) -> Result<(), String> {
         let down = async {
             while self.state(node) != NodeState::Down {
@@ -278,12 +278,13 @@ impl Cluster {
     }
 }
 
-/// A cgroup of that name. Without one a node is told by its process group, its parentage and its environment.
+/// A cgroup with that name. Without one, processes are assigned to a node by process group, parent and
+/// environment.
 fn cgroup(name: &str, guard: &Guard) -> Option<NodeCgroup> {
     NodeCgroup::make(name, |path| guard.add(&Leftover::Cgroup(path.to_owned()))).ok()
 }
 
-/// So many addresses for each node that has a network namespace of its own: there all ports are free.
+/// The addresses of nodes with network namespaces of their own, where all ports are free.
 fn in_namespaces(namespaces: &Namespaces, ports: usize) -> Vec<SocketAddr> {
     const FIRST_PORT: u16 = 7001;
     let nodes = namespaces.addresses().into_iter();
@@ -315,11 +316,11 @@ impl Nodes for Cluster {
         if !self.nodes[node.0].signal(Signal::SIGSTOP) {
             return Err(format!("{node} is down"));
         }
-        // A process that hangs in the kernel stops only when it comes back; it does nothing until then.
+        // A process blocked in the kernel stops when its system call returns; until then it does nothing.
         let deadline = Instant::now() + STOP_PATIENCE;
         while self.state(node) == NodeState::Running && Instant::now() < deadline {
             sleep(STOP_POLL).await;
-            // A child that was forked meanwhile has not heard it.
+            // A child forked in the meantime has not received the signal.
             self.nodes[node.0].signal(Signal::SIGSTOP);
         }
         Ok(())
@@ -376,7 +377,7 @@ impl Nodes for Cluster {
     }
 
     async fn lose_power(&self, node: NodeId, seed: u64) -> Result<(), String> {
-        // Without power its writes fail, and it may end before it is killed.
+        // Without power its writes fail, so it may exit before it is killed.
         self.nodes[node.0].excuse(Excuse::ThisProcess);
         self.disks.darken(node).await?;
         self.nodes[node.0].kill().await;
@@ -392,7 +393,7 @@ impl Nodes for Cluster {
             return Ok(());
         }
         self.disks.set_trouble(node, None).await?;
-        // What it has just been refused it may still be dying of.
+        // The node may still be about to die of the last error.
         sleep(DYING).await;
         if !self.disks.is_damaged(node) {
             self.nodes[node.0].excuse(Excuse::Until((Instant::now() + DYING_MAX).into_std()));

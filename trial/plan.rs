@@ -1,4 +1,4 @@
-//! What a description amounts to: every name looked up, every choice made, nothing done yet.
+//! A spec with all names looked up and all choices made. Nothing has been started.
 
 use std::path::Path;
 
@@ -11,25 +11,25 @@ use crate::own;
 use crate::registry::{Judge, Registry};
 use crate::user_file::read_text;
 
-/// A trial that can be held.
+/// A trial that is ready to run.
 pub(crate) struct Plan {
-    /// With the seed that it is held by.
+    /// Always with a seed.
     pub(crate) spec: TrialSpec,
     pub(crate) workers: usize,
     pub(crate) workload: tribunal_workloads::Entry,
     pub(crate) model: Judge,
     pub(crate) system: tribunal_systems::Entry,
-    /// The share of reads, where the workload reads and writes.
+    /// Share of reads, if the workload has reads and writes.
     pub(crate) reads: f64,
     pub(crate) nemesis: Nemesis,
     pub(crate) wiring: Wiring,
-    /// What the user should know before the start.
+    /// Shown to the user before the start.
     pub(crate) warnings: Vec<String>,
 }
 
 impl Plan {
     /// # Errors
-    /// What cannot be held so, by the names of the flags.
+    /// What is invalid, by the names of the flags.
     pub(crate) fn of(spec: &TrialSpec, registry: &Registry) -> Result<Self> {
         spec.validate().map_err(|why| anyhow!("--{why}"))?;
         let mut spec = spec.clone();
@@ -71,7 +71,7 @@ fn switches(spec: &TrialSpec, workload: &tribunal_workloads::Entry) -> Result<Sw
     })
 }
 
-/// The system of that name, or the one that the file of that name describes.
+/// The system with that name, or the system that a file with that name describes.
 fn system(name: &str, registry: &Registry) -> Result<tribunal_systems::Entry> {
     if !name.contains('/') && !name.ends_with(".toml") {
         return lookup("system", name, registry.systems(), |entry| entry.name).cloned();
@@ -80,7 +80,7 @@ fn system(name: &str, registry: &Registry) -> Result<tribunal_systems::Entry> {
     Described::parse(&text, Path::new(name)).map_err(|why| anyhow!("{name}: {why}"))
 }
 
-/// The share of reads: the workload's own, or another one if it reads at all.
+/// The share of reads: the workload's default, or the requested one if the workload has reads.
 fn reads(workload: &tribunal_workloads::Entry, wanted: Option<f64>) -> Result<f64> {
     if wanted.is_some() && workload.reads.is_none() {
         bail!("--reads does not fit the workload {}, which reads only in the end", workload.name);
@@ -88,7 +88,7 @@ fn reads(workload: &tribunal_workloads::Entry, wanted: Option<f64>) -> Result<f6
     Ok(wanted.or(workload.reads).unwrap_or_default())
 }
 
-/// What judges the run: the workload's own model, or another one that fits it.
+/// The model: the workload's default, or the requested one if it fits the workload.
 fn model(workload: &tribunal_workloads::Entry, wanted: Option<&str>, registry: &Registry) -> Result<Judge> {
     let Some(wanted) = wanted else { return Ok(registry.model(workload.model)?) };
     let model = registry.model(wanted).context("--model")?;
@@ -99,7 +99,7 @@ fn model(workload: &tribunal_workloads::Entry, wanted: Option<&str>, registry: &
     Ok(model)
 }
 
-/// The entry of that name, or an error that lists the names there are.
+/// The entry with that name, or an error that lists the known names.
 fn lookup<'a, T>(what: &str, name: &str, all: &'a [T], name_of: fn(&T) -> &'static str) -> Result<&'a T> {
     let names = || all.iter().map(name_of).collect::<Vec<_>>().join(", ");
     all.iter()

@@ -1,4 +1,4 @@
-//! One trial, told top to bottom: start, drive, heal, final reads, stop, check, report.
+//! One trial from top to bottom: start, drive, heal, final reads, stop, check, report.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,22 +46,23 @@ use crate::stop::Stop;
 use crate::store::Store;
 use crate::watch::{self, Watch};
 
-/// How long a cluster may take to come back and to answer the reads of one key, once a violation was found.
+/// Time limit for the cluster to recover and answer the reads of one key, after a violation was found.
 const READ_AGAIN_MAX: Duration = Duration::from_secs(5);
-/// How long a cluster may take to answer, at the start and after everything is healed.
+/// Time limit for the cluster to answer, at the start and after all faults are healed.
 const READY_PATIENCE: Duration = Duration::from_secs(30);
-/// How often it is told how the trial is doing.
+/// Interval of status events.
 const TICK: Duration = Duration::from_millis(100);
 
-/// A trial as it is described in plain data can be held.
+/// Runs a trial that is described by plain data.
 pub trait Run {
-    /// Holds the trial: starts the nodes, drives the clients, injects the faults, judges what was recorded and writes the reports.
-    /// Takes as long as the trial does, on threads of its own. Several may be under way in one process. (Daemons of
-    /// nodes that drop their environment are not told apart then: the trial that ends first ends them.)
+    /// Runs the trial: starts the nodes, drives the clients, injects the faults, checks the history and
+    /// writes the reports. Blocks until the end; uses threads of its own. Several trials may run in one
+    /// process. (CAVEAT: daemons that clear their environment cannot be assigned to one of them; the trial
+    /// that ends first kills them.)
     ///
     /// # Errors
-    /// When the description is wrong, the trial cannot be begun, or its verdict cannot be kept. A trial that breaks on its way
-    /// is no error: its judgement says so.
+    /// When the spec is invalid, the trial cannot be started, or its verdict cannot be stored. A harness
+    /// failure during the run is not an error: the judgement reports it.
     fn run(
         &self,
         registry: &Registry,
@@ -92,11 +93,12 @@ fn hold(
     observer: &Arc<dyn Observer>,
     stop: &Stop,
 ) -> Result<RunDir, TrialError> {
-    // Nothing can be started without /proc, and that is no fault of the description.
+    // No process can be started without /proc; that is not an error of the spec.
     own::path().map_err(TrialError::harness)?;
     let plan = Plan::of(spec, registry).map_err(TrialError::spec)?;
     plan.warnings.iter().for_each(|warning| observer.see(0, &TrialEvent::Warning(warning)));
-    // A runtime cannot be started from within another, and its threads are where the one is that starts it.
+    // A runtime cannot be started within another one, and its threads inherit the namespace of the thread
+    // that starts it.
     let on_its_own = || {
         namespaces::enter(plan.spec.net).map_err(TrialError::harness)?;
         let trial = Arc::new(Failures::new(stop.token().child_token()));
@@ -112,10 +114,10 @@ fn hold(
     })
 }
 
-/// The threads that carry a run, if this machine grants what the run needs.
+/// Starts the runtime, after checking that this machine provides what the run needs.
 ///
 /// # Errors
-/// What it does not grant.
+/// What it does not provide.
 fn runtime(plan: &Plan, trial: &Arc<Failures>) -> Result<tokio::runtime::Runtime> {
     let size = Size {
         nodes: usize::from(plan.spec.nodes),
@@ -132,38 +134,39 @@ fn runtime(plan: &Plan, trial: &Arc<Failures>) -> Result<tokio::runtime::Runtime
     let runtime = runtime.worker_threads(cores).thread_keep_alive(Duration::MAX).enable_all();
     let runtime = runtime.on_thread_start(move || panics::work_for(&trial));
     let runtime = runtime.build().context("cannot start the runtime")?;
-    // One thread for what blocks is there from the beginning: what is to be done waits for it when no other can be had.
+    // Start one blocking thread now: blocking tasks are queued for it if no more threads can be started
+    // later.
     drop(runtime.spawn_blocking(|| ()));
     Ok(runtime)
 }
 
-/// The threads of a run beside those of the runtime: for what blocks, the proxies, the spawner, the check beside the run, and
-/// three for each of a few nodes.
+/// Number of threads of a run besides the workers of the runtime: for blocking tasks, the proxies, the
+/// spawner, the live check, and three per node for a few nodes.
 const SPARE_THREADS: usize = 8;
 
-/// A run under way.
+/// A running trial.
 struct Trial<'a> {
     plan: &'a Plan,
     announcer: Arc<Announcer>,
-    /// Told once: wind down in order.
+    /// Cancelled once: end the run in order.
     stop: CancellationToken,
     asked: &'a Stop,
     failures: Arc<Failures>,
-    /// Whether nothing is left to be done but the check.
+    /// Whether only the check remains to be done.
     checking: Arc<AtomicBool>,
     record: RunRecord,
     cluster: Arc<Cluster>,
     links: Arc<Links>,
     controller: Arc<Controller>,
     faults: Arc<Faults>,
-    /// The check beside the run, if there is one.
+    /// The live check, if there is one.
     online: Option<Arc<watch::LiveCheck>>,
-    /// What goes over the links, where the proxies can tell.
+    /// The journal of the links, if there are proxies.
     journal: Option<Journal>,
 }
 
 impl<'a> Trial<'a> {
-    /// The whole of it.
+    /// Runs the whole trial.
     async fn hold(
         plan: &'a Plan,
         observer: &Arc<dyn Observer>,
@@ -195,7 +198,7 @@ impl<'a> Trial<'a> {
         judge::judge(&mut store, &check, info, circumstances, &announcer)
     }
 
-    /// Opens everything that can fail for a reason of this machine, before the first process is started.
+    /// Opens everything that can fail because of this machine, before the first process is started.
     async fn open(
         plan: &'a Plan,
         observer: &Arc<dyn Observer>,
@@ -296,8 +299,8 @@ impl<'a> Trial<'a> {
         self.look_for_strangers().await;
     }
 
-    /// A connection between nodes that no proxy stands in would cross every cut: what such a run shows is worth
-    /// nothing.
+    /// Fails the run if a connection between nodes bypasses the proxies: it would cross every partition, and
+    /// the run would prove nothing.
     fn look_for_bypasses(&self) {
         if self.stop.is_cancelled() {
             return;
@@ -313,7 +316,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Makes sure that it is the nodes that listen at their ports.
+    /// Checks that the processes that listen on the nodes' ports are the nodes.
     async fn look_for_strangers(&self) {
         if !self.stop.is_cancelled()
             && let Some(stranger) = self.cluster.strangers().await.into_iter().next()
@@ -322,7 +325,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Clients and nemesis side by side, until the time is up or there is a reason to stop.
+    /// Runs clients and nemesis concurrently, until the time is up or the run is stopped.
     async fn drive(&mut self) {
         if self.stop.is_cancelled() {
             return;
@@ -356,7 +359,7 @@ impl<'a> Trial<'a> {
         tokio::join!(time_is_up, clients, nemesis, ticking);
     }
 
-    /// How the run is doing, for the terminal.
+    /// Progress of the run, for the terminal.
     fn status(&self, elapsed: Duration) -> Status {
         let cluster = &self.cluster;
         let nodes = cluster.nodes.iter().map(|node| NodeNow {
@@ -375,7 +378,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// The nemesis has undone its faults on its way out; now the cluster has to come back.
+    /// Waits for the cluster to recover; the nemesis has already undone its faults.
     async fn heal(&mut self) {
         self.phase("healing");
         if let Err(error) = self.faults.heal_everything(&self.cluster, &self.links).await {
@@ -387,8 +390,8 @@ impl<'a> Trial<'a> {
         self.read_again().await;
     }
 
-    /// After a violation that ended the run, the key in question is read once more from every node: whether something is lost
-    /// or an answer was only old, only later answers tell. Nothing depends on their coming.
+    /// After a violation that ended the run, reads its key again from every node: only later answers
+    /// distinguish a lost value from a stale one. The reads are optional.
     async fn read_again(&mut self) {
         let seen = self.online.as_ref().and_then(|online| online.violation().cloned());
         self.record.info.seen_live.clone_from(&seen);
@@ -484,7 +487,7 @@ impl<'a> Trial<'a> {
         self.record.end();
     }
 
-    /// Puts the last of the run on disk and says what there is besides the history.
+    /// Writes the last files of the run, and returns what the judgement needs besides the history.
     fn close(mut self, interrupts: usize) -> (RunInfo, Circumstances) {
         let interrupted = interrupts > 0;
         self.record.info.ending = Some(Ending {
@@ -500,7 +503,7 @@ impl<'a> Trial<'a> {
         (self.record.info, Circumstances { harness_failure, interrupted, ..Circumstances::default() })
     }
 
-    /// A phase begins; gives when, in nanoseconds since the start of the run.
+    /// Begins a phase. Returns the time, in nanoseconds since the start of the run.
     fn phase(&mut self, name: &str) -> u64 {
         let start_ns = self.record.begin_phase(name);
         self.announcer.tell(&TrialEvent::Phase(name));
@@ -508,7 +511,7 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// Says what an interrupt ends.
+/// Reports what an interrupt ends.
 fn watch_interrupts(asked: &Stop, checking: Arc<AtomicBool>, announcer: Arc<Announcer>) {
     let mut interrupts = asked.interrupts();
     tokio::spawn(async move {
@@ -522,13 +525,13 @@ fn watch_interrupts(asked: &Stop, checking: Arc<AtomicBool>, announcer: Arc<Anno
     });
 }
 
-/// What fails on our side while nodes are connected to is a harness failure.
+/// An error on our side while connecting to a node is a harness failure.
 fn watch_troubles(links: &Links, failures: Arc<Failures>) {
     let trouble = links.trouble();
     tokio::spawn(async move { failures.raise("links", trouble.await) });
 }
 
-/// A node that dies without our doing is a harness failure: a trial of fewer nodes is another trial.
+/// A node that dies by itself is a harness failure: a trial with fewer nodes is a different trial.
 fn watch_deaths(
     mut deaths: mpsc::UnboundedReceiver<Death>,
     cluster: &Arc<Cluster>,
@@ -543,7 +546,7 @@ fn watch_deaths(
                 continue;
             }
             announcer.note(&format!("{node} exited by itself: {status}"));
-            // It may not have found its port free.
+            // Perhaps the node died because its port was taken.
             let strangers = match cluster.upgrade() {
                 Some(cluster) => cluster.strangers().await,
                 None => Vec::new(),

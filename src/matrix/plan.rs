@@ -1,4 +1,5 @@
-//! What a matrix tries: the flaws and the correct workloads of the registry, by the nemeses that were asked for.
+//! The plan of a matrix: the known bugs and correct workloads of the registry, each with the requested
+//! faults.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use tribunal_workloads::WORKLOADS;
 use super::Args;
 use crate::exit;
 
-/// Half of a matrix.
+/// Part of a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Only {
     /// Seeded mistakes, and systems that fail by design
@@ -22,10 +23,10 @@ pub(super) enum Only {
     Correct,
 }
 
-/// What the faults are called that `tribunal run` chooses by itself.
+/// Name of the default faults of `tribunal run`.
 const DEFAULT: &str = "default";
 
-/// The plan: a matrix without runs.
+/// The plan: a matrix without results.
 pub(super) fn of(args: &Args, tribunal: &Path) -> Result<Matrix> {
     let systems = systems(args, tribunal)?;
     let nemeses = if args.nemesis.is_empty() { vec![DEFAULT.to_string()] } else { args.nemesis.clone() };
@@ -69,7 +70,7 @@ pub(super) fn of(args: &Args, tribunal: &Path) -> Result<Matrix> {
     })
 }
 
-/// The systems that were asked for; all that can be run here, when none was.
+/// The requested systems; by default all that can run on this machine.
 fn systems(args: &Args, tribunal: &Path) -> Result<Vec<&'static Entry>> {
     let switches = Switches { tribunal: tribunal.to_path_buf(), ..Switches::default() };
     let mut systems = Vec::new();
@@ -92,7 +93,7 @@ fn systems(args: &Args, tribunal: &Path) -> Result<Vec<&'static Entry>> {
     Ok(systems)
 }
 
-/// A row for every nemesis; only one where the trial says itself which faults it takes.
+/// One row per nemesis; a single row if the trial defines its own faults.
 fn rows(trial: &TrialSpec, flaw: Option<&Flaw>, nemeses: &[String]) -> Vec<Row> {
     let has_own = trial.nemesis != TrialSpec::default().nemesis;
     let nemeses = if has_own { std::slice::from_ref(&trial.nemesis) } else { nemeses };

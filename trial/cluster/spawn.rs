@@ -1,10 +1,10 @@
-//! Starting processes so that none can outlive the controller.
+//! Starts processes that cannot outlive the controller.
 //!
-//! PDEATHSIG follows the *thread* that spawned, not the process: a child started from a thread of a runtime's
-//! pool would be killed when that thread retires. So one thread does all the spawning and lives as long as the
-//! [`Spawner`]. Each child leads a process group of its own, out of reach of the terminal's Ctrl-C and killable
-//! together with whatever it forks. Daemons that leave the group are adopted by this process, a *subreaper*, and known by their
-//! environment: [`MARK`].
+//! PDEATHSIG is bound to the *thread* that spawned the child, not to the process: a child spawned by a thread
+//! of the runtime's pool would be killed when that thread ends. So a single thread spawns all children, and
+//! lives as long as the [`Spawner`]. Each child leads its own process group: Ctrl-C at the terminal does not
+//! reach it, and it can be killed together with its own children. Daemons that leave the group are adopted by
+//! this process, a *subreaper*, and recognized by their environment: [`MARK`].
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -26,13 +26,13 @@ struct Order {
     reply: mpsc::Sender<io::Result<Child>>,
 }
 
-/// The thread that spawns.
+/// Handle of the spawning thread.
 pub(crate) struct Spawner {
     orders: mpsc::Sender<Order>,
     executables: Executables,
 }
 
-/// A thread of the cluster's: each waits for the kernel most of the time, and needs little.
+/// Starts a thread with a small stack; the cluster's threads mostly wait for the kernel.
 pub(super) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     const STACK_BYTES: usize = 256 << 10;
     let spawned =
@@ -40,7 +40,7 @@ pub(super) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Re
     spawned.map(drop).map_err(explained)
 }
 
-/// What the kernel calls temporarily unavailable, said for people.
+/// A clearer message for EAGAIN.
 fn explained(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock => {
@@ -56,15 +56,15 @@ impl Spawner {
         let (orders, queue) = mpsc::channel::<Order>();
         thread("spawner", move || {
             for mut order in queue {
-                // Nobody waits for the reply any more when the cluster was dropped in between.
+                // The receiver is gone if the cluster was dropped meanwhile.
                 let _ = order.reply.send(order.command.spawn());
             }
         })?;
         Ok(Spawner { orders, executables: Executables::default() })
     }
 
-    /// Starts a program: marked, own process group, dies with this process, no input, both outputs piped; in that network
-    /// namespace and that cgroup if they are given.
+    /// Starts a program: marked, in its own process group, killed with this process, without input, with both
+    /// outputs piped; in the network namespace and the cgroup, if given.
     pub(crate) fn spawn(
         &self,
         program: &tribunal_systems::Command,
@@ -95,7 +95,7 @@ impl Spawner {
         unsafe {
             command.pre_exec(move || {
                 prctl::set_pdeathsig(Signal::SIGKILL)?;
-                // The controller may have died before the line above.
+                // The controller may have died before prctl.
                 if getppid() != controller {
                     return Err(io::ErrorKind::BrokenPipe.into());
                 }
