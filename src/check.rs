@@ -22,7 +22,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
-use tribunal::caught::caught;
+use tribunal::catch_panic::catch_panic;
 use tribunal::user_file::write;
 use tribunal_checker::check::{Options, Unfit, check_from};
 use tribunal_checker::formats::{self, OpPlace, Reading};
@@ -119,13 +119,13 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     {
         return exit::usage(error);
     }
-    let begun = RunInfo { args: typed(), workload: "histories".into(), ..RunInfo::default() };
+    let begun = RunInfo { args: arguments(), workload: "histories".into(), ..RunInfo::default() };
     if let Some(path) = &args.junit
         && let Err(error) = write_junit(path, &[Suite::unfinished(&begun, "the check did not end")])
     {
         return exit::usage(error);
     }
-    if let Err(error) = give_up_when_told() {
+    if let Err(error) = give_up_on_interrupt() {
         return exit::harness(error);
     }
     let mut suites = Vec::new();
@@ -148,7 +148,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
                     if gives_up() {
                         return;
                     }
-                    let judged = caught(|| judge(paths, args, threads / workers));
+                    let judged = catch_panic(|| judge(paths, args, threads / workers));
                     let judged = judged.map_err(|error| error.context(Broken)).and_then(|judged| judged);
                     if done.send((at, judged)).is_err() {
                         return;
@@ -184,10 +184,10 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     if let Some(path) = &args.junit
         && let Err(error) = write_junit(path, &suites)
     {
-        exit::complain(&format!("warning: {error:#}"));
+        exit::eprint_line(&format!("warning: {error:#}"));
     }
     if jobs.len() > 1 {
-        exit::complain(&tally.to_string());
+        exit::eprint_line(&tally.to_string());
     }
     ExitCode::from(tally.exit_code())
 }
@@ -200,13 +200,13 @@ fn gives_up() -> bool {
 }
 
 /// The arguments of the command line, without the program's name; not valid UTF-8 is converted lossily.
-fn typed() -> Vec<String> {
+fn arguments() -> Vec<String> {
     std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 /// On the first interrupt, the check gives up, prints what it has found and exits. The second one ends the
 /// program.
-fn give_up_when_told() -> Result<()> {
+fn give_up_on_interrupt() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut interrupts = {
         let _inside = runtime.enter();
@@ -215,7 +215,7 @@ fn give_up_when_told() -> Result<()> {
     thread::Builder::new().spawn(move || {
         runtime.block_on(interrupts.next());
         GIVE_UP.store(true, Ordering::Relaxed);
-        exit::complain("interrupted: the check stops");
+        exit::eprint_line("interrupted: the check stops");
         runtime.block_on(interrupts.next());
         std::process::exit(exit::INTERRUPTED.into());
     })?;
@@ -276,7 +276,7 @@ impl Source {
 /// Reads and judges a run directory, or one history in one or more files.
 fn judge(paths: &[PathBuf], args: &Args, threads: usize) -> Result<Judged> {
     match paths {
-        [path] if path.is_dir() && !jepsen_store::is_one(path) => again::judge(path, args, threads),
+        [path] if path.is_dir() && !jepsen_store::is_store(path) => again::judge(path, args, threads),
         _ => judge_history(paths, args, threads),
     }
 }
@@ -359,7 +359,7 @@ fn judge_history(paths: &[PathBuf], args: &Args, threads: usize) -> Result<Judge
     let faults = imported::faults(&nemesis);
     let judgement = Judgement::of(&RunInfo::default(), &history, &faults, Some(verdict), circumstances);
     if path.is_dir() {
-        notes.extend(jepsen_store::compared(path, judgement.outcome));
+        notes.extend(jepsen_store::comparison(path, judgement.outcome));
     }
     if let Some(dir) = &args.report {
         match keep::keep(dir, &name, model, history, &faults, &judgement) {
@@ -386,17 +386,22 @@ fn initial(model: ModelKind, values: &[String]) -> Result<Initial> {
 fn print(judged: Result<Judged>, style: OutputFormat) {
     let judged = match judged {
         Ok(judged) => judged,
-        Err(error) => return exit::complain(&format!("error: {error:#}")),
+        Err(error) => return exit::eprint_line(&format!("error: {error:#}")),
     };
     if let Some(why) = &judged.unchecked {
-        exit::complain(&format!("error: {why}"));
+        exit::eprint_line(&format!("error: {why}"));
     }
     for note in &judged.notes {
-        exit::complain(&format!("note: {}: {note}", judged.file));
+        exit::eprint_line(&format!("note: {}: {note}", judged.file));
     }
     match style {
         OutputFormat::Text => {
-            exit::say(&text::render(&judged.file, &judged.judgement, judged.timed, judged.source.as_ref()));
+            exit::print_text(&text::render(
+                &judged.file,
+                &judged.judgement,
+                judged.timed,
+                judged.source.as_ref(),
+            ));
         }
         OutputFormat::Json => exit::print(&exit::json_line(&judged)),
     }
@@ -486,7 +491,7 @@ mod tests {
         assert_eq!(worst(Tally { ..all }), 2);
         assert_eq!(worst(Tally { unknown: 0, ..all }), 0);
         let mut tally = Tally { linearizable: 5, errors: 1, ..Tally::default() };
-        tally.count(&caught(|| panic!("a mistake")).map_err(|error| error.context(Broken)));
+        tally.count(&catch_panic(|| panic!("a mistake")).map_err(|error| error.context(Broken)));
         assert_eq!(tally.exit_code(), exit::HARNESS);
         assert_eq!(
             tally.to_string(),

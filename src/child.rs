@@ -12,7 +12,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid, getppid};
 use tokio::process::{Child, Command};
-use tribunal::{TrialSpec, own};
+use tribunal::{TrialSpec, executable};
 
 /// The command that runs a trial; `shown` are the flags for its output. The thread that starts it must live
 /// until the parent ends (PDEATHSIG follows the thread).
@@ -20,7 +20,7 @@ use tribunal::{TrialSpec, own};
 /// # Errors
 /// When the program's executable cannot be found.
 pub(crate) fn command(spec: &TrialSpec, shown: impl IntoIterator<Item = OsString>) -> Result<Command> {
-    let mut command = Command::from(own::command(spec.words().into_iter().chain(shown))?);
+    let mut command = Command::from(executable::command(spec.words().into_iter().chain(shown))?);
     command.process_group(0).kill_on_drop(true);
     let parent = getpid();
     // SAFETY: between fork and exec only async-signal-safe calls are made: prctl and getppid.
@@ -34,7 +34,7 @@ pub(crate) fn command(spec: &TrialSpec, shown: impl IntoIterator<Item = OsString
 }
 
 /// Sends a signal to a child, which may have exited already.
-pub(crate) fn tell(pid: Option<Pid>, signal: Signal) {
+pub(crate) fn signal(pid: Option<Pid>, signal: Signal) {
     let _ = pid.map(|pid| kill(pid, signal));
 }
 

@@ -56,19 +56,19 @@ fn prepare(args: &Args) -> Result<(Reading, Format, Option<Output>)> {
     let format = format.ok_or_else(|| {
         anyhow!("{}: cannot tell the output format: expected --to with a format", args.target.display())
     })?;
-    let mut reading = match jepsen_store::is_one(&args.source) {
+    let mut reading = match jepsen_store::is_store(&args.source) {
         true => jepsen_store::read(&args.source, &args.input)?.0,
         false => args.input.read(&args.source)?,
     };
     for note in &reading.notes {
-        exit::complain(&format!("note: {}: {note}", args.source.display()));
+        exit::eprint_line(&format!("note: {}: {note}", args.source.display()));
     }
     let has_room = !matches!(format, Format::Jsonl | Format::Finished);
     if !has_room {
         // Gaps in the indices, such as those of nemesis events, would look like lost lines.
         formats::renumber(&mut reading.history);
         if let n @ 1.. = reading.nemesis.len() {
-            exit::complain(&format!(
+            exit::eprint_line(&format!(
                 "note: {} of the nemesis left out: {format} has no room for them",
                 counted(n, "event")
             ));
@@ -76,7 +76,7 @@ fn prepare(args: &Args) -> Result<(Reading, Format, Option<Output>)> {
     }
     let keyed = reading.history.ops.iter().any(|op| !op.key.is_nil());
     if keyed && has_room {
-        exit::complain("note: every value is written as [key value]: read it with --independent");
+        exit::eprint_line("note: every value is written as [key value]: read it with --independent");
     }
     let out = (!is_standard(&args.target)).then(|| {
         Output::named(&args.target).with_context(|| format!("cannot create {}", args.target.display()))

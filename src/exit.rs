@@ -28,41 +28,41 @@ pub(crate) static ASCII: AtomicBool = AtomicBool::new(false);
 
 /// A text made safe to print. Control characters are replaced by visible symbols, and no line is a command to
 /// the runner of GitHub Actions.
-pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     let text = wording::harmless(text);
-    let text = if github::listens() { github::no_commands(&text).into() } else { text };
+    let text = if github::is_runner() { github::without_commands(&text).into() } else { text };
     if ASCII.load(Ordering::Relaxed) { wording::ascii(&text).into() } else { text }
 }
 
 /// Reports an error of the user.
 pub(crate) fn usage(error: anyhow::Error) -> ExitCode {
-    complain_in_lines(&format!("error: {error:#}"));
+    eprint_lines(&format!("error: {error:#}"));
     ExitCode::from(USAGE)
 }
 
 /// Reports a failure of Tribunal or of this machine.
 pub(crate) fn harness(error: anyhow::Error) -> ExitCode {
-    complain_in_lines(&format!("harness failure: {error:#}"));
+    eprint_lines(&format!("harness failure: {error:#}"));
     ExitCode::from(HARNESS)
 }
 
 /// Prints one line to standard error; line breaks in it are made visible. Unlike `eprintln!`, this never
 /// panics: a closed pipe or a full device is ignored.
-pub(crate) fn complain(line: &str) {
-    complain_in_lines(&wording::one_line(line));
+pub(crate) fn eprint_line(line: &str) {
+    eprint_lines(&wording::one_line(line));
 }
 
 /// Prints one or more lines to standard error. Lines after the first are indented, so that none looks like a
 /// separate message.
-pub(crate) fn complain_in_lines(text: &str) {
-    let text = shown(text.trim_end()).replace('\n', "\n  ") + "\n";
-    let _ = std::io::stderr().write_all(text.as_bytes()); // errors are ignored, as in `complain`
+pub(crate) fn eprint_lines(text: &str) {
+    let text = escaped(text.trim_end()).replace('\n', "\n  ") + "\n";
+    let _ = std::io::stderr().write_all(text.as_bytes()); // errors are ignored, as in `eprint_line`
 }
 
 #[cfg(feature = "trial")]
 /// Prints an outcome to standard output. The first line is coloured on a terminal unless `NO_COLOR` is set,
 /// and anywhere with `CLICOLOR_FORCE`. The colour carries no extra information.
-pub(crate) fn say_outcome(text: &str, outcome: RunOutcome) {
+pub(crate) fn print_outcome(text: &str, outcome: RunOutcome) {
     let colour = match outcome {
         RunOutcome::Linearizable | RunOutcome::Convergent => AnsiColor::Green,
         RunOutcome::Violation => AnsiColor::Red,
@@ -70,44 +70,44 @@ pub(crate) fn say_outcome(text: &str, outcome: RunOutcome) {
         RunOutcome::HarnessFailure => AnsiColor::Magenta,
     };
     let style = colour.on_default().bold();
-    let text = shown(text);
+    let text = escaped(text);
     let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
     let mut out = anstream::stdout();
     let written = write!(out, "{style}{first}{style:#}\n{rest}").and_then(|()| out.flush());
-    said(&text, written);
+    check_written(&text, written);
 }
 
 /// Prints a text for people to standard output.
-pub(crate) fn say(text: &str) {
-    print(&shown(text));
+pub(crate) fn print_text(text: &str) {
+    print(&escaped(text));
 }
 
-/// Like [`say`], but to standard error, when standard output is machine-readable.
-pub(crate) fn say_aside(text: &str) {
-    let _ = std::io::stderr().write_all(shown(text).as_bytes()); // errors are ignored, as in `complain`
+/// Like [`print_text`], but to standard error, when standard output is machine-readable.
+pub(crate) fn eprint_text(text: &str) {
+    let _ = std::io::stderr().write_all(escaped(text).as_bytes()); // errors are ignored, as in `eprint_line`
 }
 
 /// Prints machine-readable text to standard output, unchanged.
 pub(crate) fn print(text: &str) {
     let mut out = io::stdout();
-    said(text, out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    check_written(text, out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
 /// Handles the result of writing to standard output; the exit code never changes. A closed pipe is ignored.
 /// If the device is full, the text goes to standard error instead.
-fn said(text: &str, written: io::Result<()>) {
+fn check_written(text: &str, written: io::Result<()>) {
     if let Err(error) = written
         && error.kind() != io::ErrorKind::BrokenPipe
     {
-        complain(&format!("warning: cannot write to standard output: {error}"));
-        say_aside(text);
+        eprint_line(&format!("warning: cannot write to standard output: {error}"));
+        eprint_text(text);
     }
 }
 
 #[cfg(feature = "trial")]
 /// Prints machine-readable text to standard error, unchanged.
-pub(crate) fn print_error(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes()); // errors are ignored, as in `complain`
+pub(crate) fn eprint(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes()); // errors are ignored, as in `eprint_line`
 }
 
 /// One line of JSON. Characters that could affect a terminal or GitHub's runner are written as `\u` escapes,

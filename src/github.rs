@@ -21,7 +21,7 @@ pub(crate) struct GitHub {
 }
 
 impl Observer for GitHub {
-    fn see(&self, _: Nanos, event: &TrialEvent<'_>) {
+    fn on_event(&self, _: Nanos, event: &TrialEvent<'_>) {
         if let TrialEvent::Judged(run) = event {
             announce(run, self.json);
         }
@@ -36,12 +36,12 @@ fn announce(run: &RunDir, json: bool) {
             .open(&summary)
             .and_then(|mut file| file.write_all(markdown::render(run).as_bytes()));
         if let Err(error) = appended {
-            exit::complain(&format!("warning: no step summary in {}: {error}", summary.display()));
+            exit::eprint_line(&format!("warning: no step summary in {}: {error}", summary.display()));
         }
     }
-    if github::listens() {
+    if github::is_runner() {
         // The only line that is meant to be a command.
         let command = format!("{}\n", markdown::annotation(run));
-        if json { exit::print_error(&command) } else { exit::print(&command) }
+        if json { exit::eprint(&command) } else { exit::print(&command) }
     }
 }

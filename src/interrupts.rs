@@ -18,7 +18,7 @@ impl Interrupts {
     /// # Errors
     /// When the system refuses.
     pub(crate) fn listen() -> Result<Self> {
-        let hangup = (!ignores_hangups()).then(|| signal(SignalKind::hangup())).transpose();
+        let hangup = (!ignores_sighup()).then(|| signal(SignalKind::hangup())).transpose();
         Ok(Interrupts {
             interrupt: signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?,
             terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
@@ -39,7 +39,7 @@ impl Interrupts {
 }
 
 /// Whether SIGHUP was ignored when the program started, as `nohup` does.
-pub(crate) fn ignores_hangups() -> bool {
+pub(crate) fn ignores_sighup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignored(&status, nix::libc::SIGHUP as u32)
 }

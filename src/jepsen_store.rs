@@ -33,7 +33,7 @@ const HISTORIES: [&str; 7] = [
 const KEYS_MAX: usize = 100_000;
 
 /// Whether a directory is one of Jepsen's, not a run directory of Tribunal.
-pub(crate) fn is_one(dir: &Path) -> bool {
+pub(crate) fn is_store(dir: &Path) -> bool {
     dir.is_dir()
         && !dir.join("run.json").is_file()
         && (history(dir).is_some() || dir.join("independent").is_dir())
@@ -88,7 +88,7 @@ pub(crate) fn read(dir: &Path, input: &InputArgs) -> Result<(Reading, Vec<PathBu
 }
 
 /// Jepsen's result compared with our verdict; `None` if there is no result.
-pub(crate) fn compared(dir: &Path, ours: RunOutcome) -> Option<String> {
+pub(crate) fn comparison(dir: &Path, ours: RunOutcome) -> Option<String> {
     let path = dir.join("results.edn");
     let bytes = match files::read(&path) {
         Ok(bytes) => bytes,

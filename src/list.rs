@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     match listed(args) {
         Ok(text) => {
             match args.format {
-                OutputFormat::Text => exit::say(&text),
+                OutputFormat::Text => exit::print_text(&text),
                 OutputFormat::Json => exit::print(&text),
             }
             ExitCode::SUCCESS

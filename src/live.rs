@@ -26,85 +26,85 @@ use crate::cli::{ProgressMode, ShowArgs};
 use crate::exit;
 
 /// Interval of progress lines without a terminal.
-const PLAIN_EVERY: Duration = Duration::from_secs(10);
+const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Terminal output of one run.
 pub(crate) struct Live {
     /// Whether to print every completed operation.
     verbose: bool,
-    face: Face,
-    now: Mutex<Now>,
+    output: Output,
+    state: Mutex<State>,
 }
 
-enum Face {
+enum Output {
     Bars { all: MultiProgress, lines: Vec<ProgressBar> },
     Plain,
     Silent,
 }
 
 /// What was printed last.
-struct Now {
+struct State {
     title: String,
     phase: String,
     status: Status,
     /// When the next plain line is due.
-    next: Duration,
+    next_line: Duration,
     /// Request of each pending operation by process, for `--verbose`.
-    asked: HashMap<u64, Value>,
+    requests: HashMap<u64, Value>,
 }
 
 impl Live {
     pub(crate) fn new(args: &ShowArgs) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let face = match args.progress {
-            _ if args.quiet => Face::Silent,
-            ProgressMode::None => Face::Silent,
-            ProgressMode::Auto if !terminal => Face::Plain,
-            ProgressMode::Plain => Face::Plain,
+        let output = match args.progress {
+            _ if args.quiet => Output::Silent,
+            ProgressMode::None => Output::Silent,
+            ProgressMode::Auto if !terminal => Output::Plain,
+            ProgressMode::Plain => Output::Plain,
             ProgressMode::Auto | ProgressMode::Bar => {
                 let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
                 let style = ProgressStyle::with_template("{wide_msg}").expect("the template is a constant");
                 let line = || all.add(ProgressBar::new_spinner().with_style(style.clone()));
                 let lines = (0..6).map(|_| line()).collect();
-                Face::Bars { all, lines }
+                Output::Bars { all, lines }
             }
         };
-        let now = Now {
+        let state = State {
             title: String::new(),
             phase: String::new(),
             status: Status::default(),
-            next: PLAIN_EVERY,
-            asked: HashMap::new(),
+            next_line: PLAIN_INTERVAL,
+            requests: HashMap::new(),
         };
-        Live { verbose: args.verbose, face, now: Mutex::new(now) }
+        Live { verbose: args.verbose, output, state: Mutex::new(state) }
     }
 
     /// Prints the path of the future report first, so that it is visible whatever happens. Then prints the
     /// title of the run, unless it is the first of the six lines.
     fn opened(&self, run: &RunInfo, dir: &Path) {
-        if let Face::Plain = self.face {
-            self.say(&format!("report   {} (when the run is over)", dir.join("report.html").display()));
+        if let Output::Plain = self.output {
+            self.print(&format!("report   {} (when the run is over)", dir.join("report.html").display()));
         }
         let title = title(run);
-        if !matches!(self.face, Face::Bars { .. }) {
-            self.say(&title);
+        if !matches!(self.output, Output::Bars { .. }) {
+            self.print(&title);
         }
-        self.now().title = title;
+        self.state().title = title;
     }
 
     /// Prints a permanent line.
-    fn say(&self, line: &str) {
-        match &self.face {
+    fn print(&self, line: &str) {
+        match &self.output {
             // Errors are ignored: they must not stop the run.
-            Face::Bars { all, .. } => drop(all.println(exit::shown(&one_line(line)))),
-            Face::Plain => exit::complain(line),
-            Face::Silent => {}
+            Output::Bars { all, .. } => drop(all.println(exit::escaped(&one_line(line)))),
+            Output::Plain => exit::eprint_line(line),
+            Output::Silent => {}
         }
     }
 
     /// Prints a permanent line about an event at time `t`, the same time as in all files.
     fn event(&self, t: Nanos, line: &str) {
-        self.say(&format!("{:7.3}  {line}", seconds(t)));
+        self.print(&format!("{:7.3}  {line}", seconds(t)));
     }
 
     /// Prints a completed operation, with `--verbose`.
@@ -114,61 +114,61 @@ impl Live {
         }
         let kind = match event.kind {
             Kind::Invoke => {
-                self.now().asked.insert(event.process, event.value.clone());
+                self.state().requests.insert(event.process, event.value.clone());
                 return;
             }
             Kind::Ok => "ok",
             Kind::Fail => "fail",
             Kind::Info => "info",
         };
-        let asked = self.now().asked.remove(&event.process).unwrap_or(Value::Nil);
+        let request = self.state().requests.remove(&event.process).unwrap_or(Value::Nil);
         let shown = |it: &Value| if it.is_nil() { String::new() } else { format!(" {}", value(it)) };
         let said = match &event.error {
             Some(error) => format!(": {}", elide(error, 80)),
             None => shown(&event.value),
         };
-        let (key, asked) = (shown(&event.key), shown(&asked));
-        let line = format!("p{}{key} {}{asked} {kind}{said}", event.process, event.f);
+        let (key, request) = (shown(&event.key), shown(&request));
+        let line = format!("p{}{key} {}{request} {kind}{said}", event.process, event.f);
         self.event(t, &line);
     }
 
     /// A phase begins.
     fn phase(&self, t: Nanos, name: &str) {
-        self.now().phase = name.to_string();
-        match &self.face {
-            Face::Bars { .. } => self.draw(),
-            Face::Plain => self.event(t, name),
-            Face::Silent => {}
+        self.state().phase = name.to_string();
+        match &self.output {
+            Output::Bars { .. } => self.draw(),
+            Output::Plain => self.event(t, name),
+            Output::Silent => {}
         }
     }
 
-    /// Updates the progress of the run or of its check. A plain terminal prints it every [`PLAIN_EVERY`].
+    /// Updates the progress of the run or of its check. A plain terminal prints it every [`PLAIN_INTERVAL`].
     fn status(&self, t: Nanos, change: impl FnOnce(&mut Status) -> fn(&Status) -> String) {
-        let mut now = self.now();
+        let mut now = self.state();
         let line = change(&mut now.status);
-        let due = seconds(t) >= now.next.as_secs_f64();
+        let due = seconds(t) >= now.next_line.as_secs_f64();
         if due {
-            now.next += PLAIN_EVERY;
+            now.next_line += PLAIN_INTERVAL;
         }
         let line = if due { line(&now.status) } else { String::new() };
         drop(now);
-        match &self.face {
-            Face::Bars { .. } => self.draw(),
-            Face::Plain if due => self.event(t, &line),
-            Face::Plain | Face::Silent => {}
+        match &self.output {
+            Output::Bars { .. } => self.draw(),
+            Output::Plain if due => self.event(t, &line),
+            Output::Plain | Output::Silent => {}
         }
     }
 
     fn draw(&self) {
-        let Face::Bars { lines, .. } = &self.face else { return };
+        let Output::Bars { lines, .. } = &self.output else { return };
         for (bar, line) in lines.iter().zip(self.six()) {
-            bar.set_message(exit::shown(&one_line(&line)).into_owned());
+            bar.set_message(exit::escaped(&one_line(&line)).into_owned());
             bar.tick();
         }
     }
 
     fn six(&self) -> Vec<String> {
-        let now = self.now();
+        let now = self.state();
         let hint = if now.phase == "checking" { "ctrl-c: stop checking" } else { "ctrl-c: stop and check" };
         let title = format!("{}   ({hint})", now.title);
         std::iter::once(title).chain(status::lines(&now.status, &now.phase)).collect()
@@ -176,27 +176,27 @@ impl Live {
 
     /// Prints the status permanently, on the user's request; even in quiet mode.
     pub(crate) fn dump(&self) {
-        match self.face {
-            Face::Silent => self.six().iter().for_each(|line| exit::complain(line)),
-            Face::Bars { .. } | Face::Plain => self.six().iter().for_each(|line| self.say(line)),
+        match self.output {
+            Output::Silent => self.six().iter().for_each(|line| exit::eprint_line(line)),
+            Output::Bars { .. } | Output::Plain => self.six().iter().for_each(|line| self.print(line)),
         }
     }
 
     /// Removes the six lines.
     pub(crate) fn end(&self) {
-        if let Face::Bars { lines, .. } = &self.face {
+        if let Output::Bars { lines, .. } = &self.output {
             // An unfinished bar would be drawn once more when it is dropped, over later output.
             lines.iter().for_each(ProgressBar::finish_and_clear);
         }
     }
 
-    fn now(&self) -> std::sync::MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Observer for Live {
-    fn see(&self, t: Nanos, event: &TrialEvent<'_>) {
+    fn on_event(&self, t: Nanos, event: &TrialEvent<'_>) {
         match event {
             TrialEvent::Opened(run, dir) => self.opened(run, dir),
             TrialEvent::Phase(name) => self.phase(t, name),
@@ -210,11 +210,11 @@ impl Observer for Live {
                 status::line
             }),
             TrialEvent::Checking(whole) => self.status(t, |now| {
-                now.check = CheckState::Whole(*whole);
+                now.check = CheckState::Final(*whole);
                 |now| format!("checking: {}", status::check(now))
             }),
-            TrialEvent::Warning(text) => exit::complain(text),
-            TrialEvent::Judged(_) | TrialEvent::Broke(_) => self.end(),
+            TrialEvent::Warning(text) => exit::eprint_line(text),
+            TrialEvent::Judged(_) | TrialEvent::Failed(_) => self.end(),
         }
     }
 }

@@ -38,15 +38,15 @@ use std::sync::atomic::Ordering;
 use anstream::ColorChoice;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
-use tribunal::caught::caught;
-use tribunal::user_file::survive_full_files;
+use tribunal::catch_panic::catch_panic;
+use tribunal::user_file::ignore_file_size_signal;
 
 use cli::{Cli, Color, Verb};
 
 fn main() -> ExitCode {
     #[cfg(feature = "trial")]
-    tribunal::own::is_tribunal();
-    survive_full_files();
+    tribunal::executable::declare_main_program();
+    ignore_file_size_signal();
     let typed = Cli::command().try_get_matches().and_then(|matches| {
         let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut Cli::command()))?;
         Ok((cli, matches))
@@ -55,15 +55,15 @@ fn main() -> ExitCode {
         Ok((cli, matches)) => {
             colours(cli.color);
             exit::ASCII.store(cli.ascii, Ordering::Relaxed);
-            caught(|| dispatch(cli.verb, &matches)).unwrap_or_else(exit::harness)
+            catch_panic(|| dispatch(cli.verb, &matches)).unwrap_or_else(exit::harness)
         }
         Err(error) => {
             // The message contains the arguments, which may be file names from an untrusted source.
             let said = error.render().to_string();
-            match exit::shown(&said) == said {
+            match exit::escaped(&said) == said {
                 // Ignore errors: the exit code says enough.
                 true => drop(error.print()),
-                false => exit::complain_in_lines(&said),
+                false => exit::eprint_lines(&said),
             }
             match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,

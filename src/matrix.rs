@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     if args.plan {
         return match planned(args) {
             Ok(text) => {
-                exit::say(&text);
+                exit::print_text(&text);
                 ExitCode::SUCCESS
             }
             Err(error) => exit::usage(error),
@@ -108,7 +108,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 /// The rows of a new matrix, and its maximum duration.
 fn planned(args: &Args) -> Result<String> {
-    let matrix = plan::of(args, own::path()?)?;
+    let matrix = plan::of(args, executable::path()?)?;
     let rows: Vec<[String; 4]> = matrix
         .rows
         .iter()
@@ -165,7 +165,7 @@ impl Session {
             session.save()?; // rewrite the reports with the current wording
             return Ok(session);
         }
-        let matrix = plan::of(args, own::path()?)?;
+        let matrix = plan::of(args, executable::path()?)?;
         let dir = match &args.dir {
             Some(dir) => dir.clone(),
             None => {
@@ -203,8 +203,8 @@ impl Session {
         let mut due = self.tasks();
         let all = self.matrix.rows.len() * self.matrix.seeds as usize;
         let mut done = all - due.len();
-        exit::complain(&length(&self.matrix, due.len(), jobs));
-        exit::complain(&format!("kept in {}", self.dir.display()));
+        exit::eprint_line(&length(&self.matrix, due.len(), jobs));
+        exit::eprint_line(&format!("kept in {}", self.dir.display()));
         let mut running = FuturesUnordered::new();
         loop {
             while running.len() < usize::from(jobs) && !stop.is_cancelled() {
@@ -213,7 +213,7 @@ impl Session {
                     dir: self.dir.clone(),
                     spec: child::trial(&self.matrix.rows[task.row], task.seed, &self.dir),
                     seed: task.seed,
-                    patience: Duration::from_millis(self.matrix.budget_ms) + child::PATIENCE,
+                    patience: Duration::from_millis(self.matrix.budget_ms) + child::TIMEOUT,
                 };
                 let stop = stop.clone();
                 running.push(async move { (task, child.run(&stop).await) });
@@ -225,7 +225,7 @@ impl Session {
                 Some((task, found)) = running.next() => {
                     let Some(finding) = found? else { continue }; // interrupted: no result
                     done += 1;
-                    exit::complain(&told(done, all, &self.matrix.rows[task.row], &finding));
+                    exit::eprint_line(&result_line(done, all, &self.matrix.rows[task.row], &finding));
                     let row = &mut self.matrix.rows[task.row];
                     row.runs.push(finding);
                     row.summarise();
@@ -266,9 +266,9 @@ impl Session {
             conclusion(&self.matrix),
             self.dir.join("matrix.html").display()
         );
-        exit::say(&text);
+        exit::print_text(&text);
         if interrupted {
-            exit::say(&format!("  go on    tribunal matrix --resume {}\n", self.dir.display()));
+            exit::print_text(&format!("  go on    tribunal matrix --resume {}\n", self.dir.display()));
             return ExitCode::from(exit::INTERRUPTED);
         }
         let totals = self.matrix.totals();
@@ -283,13 +283,13 @@ impl Session {
 
 fn wind_down(stop: &CancellationToken) {
     if !stop.is_cancelled() {
-        exit::complain("interrupted: ending the runs under way");
+        exit::eprint_line("interrupted: ending the runs under way");
     }
     stop.cancel();
 }
 
 /// One run in a line.
-fn told(done: usize, all: usize, row: &Row, finding: &Finding) -> String {
+fn result_line(done: usize, all: usize, row: &Row, finding: &Finding) -> String {
     let what = format!(
         "{} on {} {}",
         row.workload,

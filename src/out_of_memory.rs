@@ -11,16 +11,16 @@ use nix::libc;
 use crate::exit;
 
 /// The system's allocator, but it exits instead of returning null.
-struct OrEnd;
+struct ExitOnNull;
 
 #[global_allocator]
-static ALLOCATOR: OrEnd = OrEnd;
+static ALLOCATOR: ExitOnNull = ExitOnNull;
 
 // SAFETY: every call is passed to the system's allocator, and its result is returned unless it is null.
-unsafe impl GlobalAlloc for OrEnd {
+unsafe impl GlobalAlloc for ExitOnNull {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is that of the system's allocator.
-        given(unsafe { System.alloc(layout) })
+        non_null(unsafe { System.alloc(layout) })
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
@@ -30,17 +30,17 @@ unsafe impl GlobalAlloc for OrEnd {
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as above.
-        given(unsafe { System.alloc_zeroed(layout) })
+        non_null(unsafe { System.alloc_zeroed(layout) })
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: as above.
-        given(unsafe { System.realloc(ptr, layout, new_size) })
+        non_null(unsafe { System.realloc(ptr, layout, new_size) })
     }
 }
 
 #[inline]
-fn given(memory: *mut u8) -> *mut u8 {
+fn non_null(memory: *mut u8) -> *mut u8 {
     if memory.is_null() {
         end();
     }

@@ -20,7 +20,7 @@ pub(crate) fn run(run: &Run) -> ExitCode {
         runtime.context("cannot start").and_then(|runtime| runtime.block_on(all(run)).context("--repeat"));
     match codes {
         Ok(runs) => {
-            exit::complain(&runs.tally(run.show.repeat).to_string());
+            exit::eprint_line(&runs.tally(run.show.repeat).to_string());
             ExitCode::from(runs.exit_code())
         }
         Err(error) => exit::harness(error),
@@ -45,7 +45,7 @@ async fn all(run: &Run) -> Result<Runs> {
     for nth in 0..show.repeat {
         let seed = first.wrapping_add(u64::from(nth));
         if !show.quiet {
-            exit::complain(&format!("run {} of {}, seed {seed}", nth + 1, show.repeat));
+            exit::eprint_line(&format!("run {} of {}, seed {seed}", nth + 1, show.repeat));
         }
         let trial = spec.clone().with(|spec| spec.seed = Some(seed));
         let mut command = child::command(&trial, show.words())?;
@@ -57,11 +57,11 @@ async fn all(run: &Run) -> Result<Runs> {
                 () = interrupts.next() => {}
             }
             interrupted = true;
-            child::tell(pid, Signal::SIGINT);
+            child::signal(pid, Signal::SIGINT);
         };
         let code = documented(status.code());
         if status.code() != Some(i32::from(code)) {
-            exit::complain(&format!("harness failure: the run with seed {seed} ended with {status}"));
+            exit::eprint_line(&format!("harness failure: the run with seed {seed} ended with {status}"));
         }
         codes.push(code);
         if interrupted || code == exit::USAGE {

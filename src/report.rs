@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for (name, rendered) in render(&run, &args.dir, &renderers) {
         match rendered {
-            Ok(path) => exit::say(&format!("{}\n", path.display())),
+            Ok(path) => exit::print_text(&format!("{}\n", path.display())),
             Err(error) => code = exit::harness(anyhow::Error::new(error).context(format!("no {name}"))),
         }
     }
@@ -44,7 +44,7 @@ fn prepare(args: &Args) -> Result<(RunDir, Vec<Renderer>)> {
         }
         let mut renderers = Vec::new();
         for wanted in &args.format {
-            let named = RENDERERS.iter().filter(|renderer| is_called(renderer.name, wanted));
+            let named = RENDERERS.iter().filter(|renderer| is_meant(renderer.name, wanted));
             let before = renderers.len();
             renderers.extend(named.filter(|renderer| renderer.can_be_made_for(run)).copied());
             if renderers.len() == before {
@@ -67,7 +67,7 @@ fn prepare(args: &Args) -> Result<(RunDir, Vec<Renderer>)> {
 }
 
 /// Whether `wanted` means this report: `report.html` is meant by `report.html`, `report` and `html`.
-fn is_called(name: &str, wanted: &str) -> bool {
+fn is_meant(name: &str, wanted: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or(name);
     let (stem, ending) = file.rsplit_once('.').unwrap_or((file, ""));
     [name, file, stem, ending].contains(&wanted)
@@ -80,11 +80,11 @@ mod tests {
     #[test]
     fn a_report_goes_by_its_file_or_its_ending() {
         for wanted in ["html", "report.html", "report"] {
-            assert!(is_called("report.html", wanted), "{wanted}");
+            assert!(is_meant("report.html", wanted), "{wanted}");
         }
         for wanted in ["plots/rate.svg", "rate.svg", "rate", "svg"] {
-            assert!(is_called("plots/rate.svg", wanted), "{wanted}");
+            assert!(is_meant("plots/rate.svg", wanted), "{wanted}");
         }
-        assert!(!is_called("report.html", "htm"));
+        assert!(!is_meant("report.html", "htm"));
     }
 }

@@ -7,7 +7,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow};
 use clap::ArgMatches;
 use tokio::signal::unix::{SignalKind, signal};
-use tribunal::caught::caught;
+use tribunal::catch_panic::catch_panic;
 use tribunal::junit::Junit;
 use tribunal::{Observer, Registry, RunDir, Stop, TrialError};
 use tribunal_reports::text;
@@ -20,7 +20,7 @@ use crate::{exit, repeat};
 
 /// `tribunal run`
 pub(crate) fn run(args: &RunArgs, matches: &ArgMatches) -> ExitCode {
-    match args.meant(matches) {
+    match args.resolve(matches) {
         Ok(run) if run.show.repeat > 1 => repeat::run(&run),
         Ok(run) => once(run),
         Err(error) => exit::usage(error),
@@ -56,17 +56,17 @@ fn once(Run { mut spec, show }: Run) -> ExitCode {
         }
         Err(TrialError::Spec(why)) => exit::usage(anyhow!(why)),
         Err(TrialError::Harness(why)) => exit::harness(anyhow!(why)),
-        Err(error @ TrialError::NotKept { .. }) => not_kept(&error, &show),
+        Err(error @ TrialError::NotStored { .. }) => not_stored(&error, &show),
     }
 }
 
 /// Prints a verdict that could not be stored. A violation remains a violation; any other outcome becomes a
 /// harness failure.
-fn not_kept(error: &TrialError, show: &ShowArgs) -> ExitCode {
-    if let TrialError::NotKept { run, .. } = error {
+fn not_stored(error: &TrialError, show: &ShowArgs) -> ExitCode {
+    if let TrialError::NotStored { run, .. } = error {
         print(run, show);
         if run.judgement.exit_code == 1 {
-            exit::complain(&format!("warning: {error}"));
+            exit::eprint_line(&format!("warning: {error}"));
             return ExitCode::from(1);
         }
     }
@@ -82,10 +82,10 @@ fn print(run: &RunDir, show: &ShowArgs) {
         exit::print(&exit::json_line(judgement));
     }
     let say = |text: &str| match json {
-        true => exit::say_aside(text),
-        false => exit::say_outcome(text, judgement.outcome),
+        true => exit::eprint_text(text),
+        false => exit::print_outcome(text, judgement.outcome),
     };
-    match caught(|| text::render(run)) {
+    match catch_panic(|| text::render(run)) {
         Ok(text) if !show.quiet && !judgement.outcome.is_good() => say(&text),
         _ => say(&format!("{}\n  report   {}/report.html\n", judgement.sentence, run.name)),
     }

@@ -80,7 +80,7 @@ async fn serve(store: PathBuf, port: u16) -> Result<()> {
     let address = listener.local_addr()?;
     ensure!(address.ip().is_loopback(), "not on the loopback interface: {address}");
     let mut interrupts = Interrupts::listen()?;
-    exit::say(&format!("the runs of {} are at http://{address}/\n", store.display()));
+    exit::print_text(&format!("the runs of {} are at http://{address}/\n", store.display()));
     tokio::select! {
         () = connections::serve(listener, site(store, address)) => {}
         () = interrupts.next() => {}

@@ -25,7 +25,7 @@ pub(crate) struct Args {
 
 /// The second judge's result.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Word {
+enum Confirmation {
     Verified = 0,
     NothingToVerify = 2,
     Refuted = 1,
@@ -33,37 +33,37 @@ enum Word {
 
 /// `tribunal verify`: prints a line for each run; the exit code is the worst one.
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let mut worst = Word::Verified;
+    let mut worst = Confirmation::Verified;
     let mut unreadable = false;
     for dir in &args.dirs {
         match judge(dir, args.configurations) {
-            Ok((word, line)) => {
-                exit::say(&format!("{}: {line}\n", dir.display()));
-                worst = worst.max(word);
+            Ok((confirmation, line)) => {
+                exit::print_text(&format!("{}: {line}\n", dir.display()));
+                worst = worst.max(confirmation);
             }
             Err(error) => {
-                exit::complain(&format!("error: {error:#}"));
+                exit::eprint_line(&format!("error: {error:#}"));
                 unreadable = true;
             }
         }
     }
     match worst {
-        Word::Refuted => ExitCode::from(1),
+        Confirmation::Refuted => ExitCode::from(1),
         _ if unreadable => ExitCode::from(exit::USAGE),
-        word => ExitCode::from(word as u8),
+        confirmation => ExitCode::from(confirmation as u8),
     }
 }
 
 /// Reads a run, and describes in one line whether its verdict is confirmed.
-fn judge(dir: &Path, configurations: usize) -> Result<(Word, String)> {
+fn judge(dir: &Path, configurations: usize) -> Result<(Confirmation, String)> {
     let judgement =
         load_judgement(dir).with_context(|| format!("{}: expected a run directory", dir.display()))?;
     let evidence = Evidence::load(dir)?;
     if let Some(why) = contradiction(&judgement) {
-        return Ok((Word::Refuted, format!("REFUTED: verdict.json contradicts itself: {why}")));
+        return Ok((Confirmation::Refuted, format!("REFUTED: verdict.json contradicts itself: {why}")));
     }
     let Judgement { checker: Some(verdict), outcome, .. } = &judgement else {
-        return Ok((Word::NothingToVerify, "nothing to verify: nothing was checked".into()));
+        return Ok((Confirmation::NothingToVerify, "nothing to verify: nothing was checked".into()));
     };
     let kind = verdict.model.parse().with_context(|| dir.join("verdict.json").display().to_string())?;
     let whole = |whole: Option<usize>| {
@@ -80,11 +80,11 @@ fn judge(dir: &Path, configurations: usize) -> Result<(Word, String)> {
             let (parts, ops) = (counted(parts, "linearization"), count(ops));
             let replayed = format!("{parts} replayed, with {ops} operations");
             match *outcome == good {
-                true => (Word::Verified, format!("verified: {}: {replayed}", good.name())),
+                true => (Confirmation::Verified, format!("verified: {}: {replayed}", good.name())),
                 false => {
                     let outcome = outcome.name();
                     (
-                        Word::NothingToVerify,
+                        Confirmation::NothingToVerify,
                         format!("nothing to verify: the outcome is {outcome}; {replayed}"),
                     )
                 }
@@ -96,11 +96,11 @@ fn judge(dir: &Path, configurations: usize) -> Result<(Word, String)> {
                 "verified: not linearizable: no order of the {ops} of the counterexample is legal; {}",
                 whole(until)
             );
-            (Word::Verified, line)
+            (Confirmation::Verified, line)
         }
-        Err(NotShown::Nothing(why)) => (Word::NothingToVerify, format!("nothing to verify: {why}")),
+        Err(NotShown::Nothing(why)) => (Confirmation::NothingToVerify, format!("nothing to verify: {why}")),
         Err(NotShown::Refuted(why)) => {
-            (Word::Refuted, format!("REFUTED: verdict.json does not show what it says: {why}"))
+            (Confirmation::Refuted, format!("REFUTED: verdict.json does not show what it says: {why}"))
         }
     })
 }

@@ -24,11 +24,11 @@ use crate::program::Ended;
 
 /// Runs a command that must end by itself. Its output must fit into a pipe.
 pub(crate) fn ends(command: &mut Command) -> Ended {
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(60);
     let mut child = command.spawn().expect("it starts");
     let start = Instant::now();
     while child.try_wait().expect("it is our child").is_none() {
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > TIMEOUT {
             let _ = child.kill();
             panic!("it hangs: {command:?}");
         }

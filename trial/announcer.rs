@@ -19,20 +19,20 @@ impl Announcer {
     }
 
     /// Reports an event that happens now.
-    pub(crate) fn tell(&self, event: &TrialEvent<'_>) {
-        self.tell_at(self.clock.now(), event);
+    pub(crate) fn emit(&self, event: &TrialEvent<'_>) {
+        self.emit_at(self.clock.now(), event);
     }
 
     /// Reports an event that happened at time `t` of the trial's clock.
-    pub(crate) fn tell_at(&self, t: Nanos, event: &TrialEvent<'_>) {
-        self.observers.iter().for_each(|observer| observer.see(t, event));
+    pub(crate) fn emit_at(&self, t: Nanos, event: &TrialEvent<'_>) {
+        self.observers.iter().for_each(|observer| observer.on_event(t, event));
     }
 
     pub(crate) fn note(&self, text: &str) {
-        self.tell(&TrialEvent::Note(text));
+        self.emit(&TrialEvent::Note(text));
     }
 
     pub(crate) fn warn(&self, text: &str) {
-        self.tell(&TrialEvent::Warning(text));
+        self.emit(&TrialEvent::Warning(text));
     }
 }

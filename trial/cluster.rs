@@ -4,8 +4,8 @@
 //! cut. Clients reach the nodes directly, unless a fault may cut them off. The cluster makes no decisions:
 //! the nemesis acts on it through the trait [`Nodes`], and a node that dies by itself is reported to the run.
 
+mod dialer;
 pub(crate) mod disks;
-mod doorman;
 mod executable;
 pub(crate) mod guard;
 mod logs;
@@ -36,14 +36,14 @@ use tribunal_systems::{Place, System};
 
 use crate::clock::Clock;
 use crate::failure::Failures;
+use dialer::NodeDialer;
 use disks::Disks;
-use doorman::Doorman;
-use guard::{Guard, Leftover};
+use guard::{Guard, GuardedResource};
 use logs::NodeLog;
 use namespaces::Namespaces;
 pub(crate) use node::{Death, Excuse, Node};
 use operators::Operators;
-use ports::Held;
+use ports::ReservedPort;
 use spawn::Spawner;
 
 /// All nodes of the system under test.
@@ -57,9 +57,9 @@ pub(crate) struct Cluster {
     links: Arc<Links>,
     failures: Arc<Failures>,
     /// Strays that existed before the run: children of the program that uses the library.
-    none_of_ours: Vec<i32>,
+    preexisting_strays: Vec<i32>,
     /// The reserved ports of the nodes, if they run on loopback.
-    _ports: Vec<Held>,
+    _ports: Vec<ReservedPort>,
 }
 
 /// How nodes and clients reach each other.
@@ -68,25 +68,25 @@ pub(crate) struct Network<'a> {
     /// The nodes' namespaces; `None` if they run on loopback.
     pub(crate) namespaces: Option<&'a Namespaces>,
     /// Clients reach nodes through proxies, so that they can be cut off.
-    pub(crate) clients_apart: bool,
+    pub(crate) clients_proxied: bool,
 }
 
 /// How long a paused node may take to stop, and how often its state is checked.
-const STOP_PATIENCE: Duration = Duration::from_secs(1);
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 const STOP_POLL: Duration = Duration::from_millis(1);
 
 /// How long a node may take to exit after SIGTERM and SIGKILL.
-const END_PATIENCE: Duration = Duration::from_secs(30);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the processes of a killed node may take to disappear, and how often this is checked.
-const LAST_MOMENTS: Duration = Duration::from_secs(5);
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+const DOWN_TIMEOUT: Duration = Duration::from_secs(5);
+const DOWN_POLL: Duration = Duration::from_millis(5);
 
 /// How often a node that is not ready is checked again.
 const READY_POLL: Duration = Duration::from_millis(50);
 /// How long a node gets to die of an error of its disk before its state is checked, and for how long a death
 /// counts as caused by that error.
-const DYING: Duration = Duration::from_millis(200);
-const DYING_MAX: Duration = Duration::from_secs(10);
+const DISK_DEATH_DELAY: Duration = Duration::from_millis(200);
+const DISK_DEATH_MAX: Duration = Duration::from_secs(10);
 
 impl Cluster {
     /// Prepares the cluster: ports, directories, logs, links. Starts no node yet. Nodes that die by
@@ -100,13 +100,13 @@ impl Cluster {
         disks: &disks::DiskRequest,
         failures: &Arc<Failures>,
     ) -> Result<Self> {
-        let Network { links, namespaces, clients_apart } = *network;
+        let Network { links, namespaces, clients_proxied } = *network;
         let count = links.nodes();
         let ports = system.ports().len();
         let (held, addresses) = match namespaces {
             Some(namespaces) => (Vec::new(), in_namespaces(namespaces, ports)),
             None => {
-                let held = ports::allot(count * ports)?;
+                let held = ports::reserve(count * ports)?;
                 let addresses = held.iter().map(|port| port.address).collect();
                 (held, addresses)
             }
@@ -116,10 +116,10 @@ impl Cluster {
         for (i, addresses) in addresses.chunks(ports).enumerate() {
             links.set_upstream(NodeId(i), addresses[0]);
         }
-        let (_, none_of_ours) = family_and_strays(&Kin::default());
+        let (_, preexisting_strays) = family_and_strays(&Kin::default());
         let guard = Arc::new(Guard::start(deaths.clone()).context("cannot start the guard")?);
         let run = format!("{}-{:x}", std::process::id(), rand::random::<u64>());
-        guard.add(&Leftover::Run(run.clone()));
+        guard.add(&GuardedResource::Run(run.clone()));
         let mut nodes = Vec::with_capacity(count);
         for (i, addresses) in addresses.chunks(ports).enumerate() {
             let name = NodeId(i).to_string();
@@ -132,7 +132,7 @@ impl Cluster {
                     .map(|p| (NodeId(p).to_string(), links.dial_address(NodeId(i), NodeId(p))))
                     .collect(),
                 data: store.join("data").join(&name),
-                dial: Arc::new(Doorman { links: links.clone(), node: NodeId(i) }),
+                dial: Arc::new(NodeDialer { links: links.clone(), node: NodeId(i) }),
             };
             std::fs::create_dir_all(&place.data)
                 .with_context(|| format!("cannot create {}", place.data.display()))?;
@@ -141,7 +141,7 @@ impl Cluster {
                 .with_context(|| format!("cannot create {}", log_path.display()))?;
             let namespace = namespaces.map(|namespaces| namespaces.of(i)).transpose()?;
             let mut for_clients = place.clone();
-            if clients_apart {
+            if clients_proxied {
                 for address in &mut for_clients.addresses {
                     let opened = links.for_clients(NodeId(i), *address);
                     *address = opened.context("cannot open the links of clients")?;
@@ -178,7 +178,7 @@ impl Cluster {
             operators,
             links,
             failures,
-            none_of_ours,
+            preexisting_strays,
             _ports: held,
         })
     }
@@ -203,11 +203,11 @@ impl Cluster {
         let deadline = Instant::now() + patience;
         for node in &self.nodes {
             while let Err(why) = self.system.ready(&node.place).await {
-                if node.fell_to_a_fault() {
+                if node.is_down_by_fault() {
                     break;
                 }
                 if Instant::now() >= deadline {
-                    let last_words = logs::last_words(&node.log_path);
+                    let last_words = logs::excerpt(&node.log_path);
                     bail!("{} is not ready after {patience:?}: {why}\n{last_words}", node.place.name);
                 }
                 sleep(READY_POLL).await;
@@ -228,9 +228,9 @@ impl Cluster {
     }
 
     /// From now on, forwards every line of the nodes' logs to `signals`.
-    pub(crate) fn tell_lines(&self, signals: &mpsc::UnboundedSender<tribunal_nemesis::Signal>) {
+    pub(crate) fn forward_lines(&self, signals: &mpsc::UnboundedSender<tribunal_nemesis::Signal>) {
         for (i, node) in self.nodes.iter().enumerate() {
-            node.log.tell(NodeId(i), signals.clone());
+            node.log.forward_to(NodeId(i), signals.clone());
         }
     }
 
@@ -244,19 +244,19 @@ impl Cluster {
             tokio::spawn(async move { node.terminate().await })
         });
         for (end, node) in ends.collect::<Vec<_>>().into_iter().zip(&self.nodes) {
-            if !matches!(timeout(END_PATIENCE, end).await, Ok(Ok(()))) {
-                bail!("{} did not end within {END_PATIENCE:?}, although it was killed", node.place.name);
+            if !matches!(timeout(EXIT_TIMEOUT, end).await, Ok(Ok(()))) {
+                bail!("{} did not end within {EXIT_TIMEOUT:?}, although it was killed", node.place.name);
             }
         }
         // All nodes are down, so every remaining stray belonged to one.
         let (_, strays) = family_and_strays(&Kin::default());
-        for stray in strays.into_iter().filter(|stray| !self.none_of_ours.contains(stray)) {
+        for stray in strays.into_iter().filter(|stray| !self.preexisting_strays.contains(stray)) {
             let _ = kill(Pid::from_raw(stray), Signal::SIGKILL);
         }
         for cgroup in self.nodes.iter().filter_map(|node| node.cgroup()) {
             let path = cgroup.path().to_owned();
             remove_cgroup(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-            self.guard.remove(&Leftover::Cgroup(path));
+            self.guard.remove(&GuardedResource::Cgroup(path));
         }
         self.disks.unmount(&self.guard).await
     }
@@ -270,18 +270,18 @@ impl Cluster {
     async fn await_down(&self, node: NodeId) -> Result<(), String> {
         let down = async {
             while self.state(node) != NodeState::Down {
-                sleep(LOOK_AGAIN).await;
+                sleep(DOWN_POLL).await;
             }
         };
         let stays = |_| format!("{node} was killed, and something still runs or listens in its place");
-        timeout(LAST_MOMENTS, down).await.map_err(stays)
+        timeout(DOWN_TIMEOUT, down).await.map_err(stays)
     }
 }
 
 /// A cgroup with that name. Without one, processes are assigned to a node by process group, parent and
 /// environment.
 fn cgroup(name: &str, guard: &Guard) -> Option<NodeCgroup> {
-    NodeCgroup::make(name, |path| guard.add(&Leftover::Cgroup(path.to_owned()))).ok()
+    NodeCgroup::make(name, |path| guard.add(&GuardedResource::Cgroup(path.to_owned()))).ok()
 }
 
 /// The addresses of nodes with network namespaces of their own, where all ports are free.
@@ -317,7 +317,7 @@ impl Nodes for Cluster {
             return Err(format!("{node} is down"));
         }
         // A process blocked in the kernel stops when its system call returns; until then it does nothing.
-        let deadline = Instant::now() + STOP_PATIENCE;
+        let deadline = Instant::now() + STOP_TIMEOUT;
         while self.state(node) == NodeState::Running && Instant::now() < deadline {
             sleep(STOP_POLL).await;
             // A child forked in the meantime has not received the signal.
@@ -353,7 +353,7 @@ impl Nodes for Cluster {
     }
 
     fn cgroup(&self, path: &Path, exists: bool) {
-        let cgroup = Leftover::Cgroup(path.to_owned());
+        let cgroup = GuardedResource::Cgroup(path.to_owned());
         if exists { self.guard.add(&cgroup) } else { self.guard.remove(&cgroup) }
     }
 
@@ -386,7 +386,7 @@ impl Nodes for Cluster {
 
     async fn trouble_disk(&self, node: NodeId, trouble: Option<Trouble>) -> Result<(), String> {
         if trouble.is_some() {
-            self.nodes[node.0].excuse(Excuse::ForGood);
+            self.nodes[node.0].excuse(Excuse::Permanent);
             return self.disks.set_trouble(node, trouble).await;
         }
         if !self.disks.is_troubled(node) {
@@ -394,9 +394,9 @@ impl Nodes for Cluster {
         }
         self.disks.set_trouble(node, None).await?;
         // The node may still be about to die of the last error.
-        sleep(DYING).await;
+        sleep(DISK_DEATH_DELAY).await;
         if !self.disks.is_damaged(node) {
-            self.nodes[node.0].excuse(Excuse::Until((Instant::now() + DYING_MAX).into_std()));
+            self.nodes[node.0].excuse(Excuse::Until((Instant::now() + DISK_DEATH_MAX).into_std()));
         }
         match self.nodes[node.0].state() {
             NodeState::Down => self.start(node).await,
@@ -409,7 +409,7 @@ impl Nodes for Cluster {
     }
 
     async fn damage(&self, node: NodeId, damage: Damage, seed: u64) -> Result<String, String> {
-        self.nodes[node.0].excuse(Excuse::ForGood);
+        self.nodes[node.0].excuse(Excuse::Permanent);
         self.disks.damage(node, damage, seed).await
     }
 

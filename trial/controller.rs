@@ -30,7 +30,7 @@ use recorder::{Actor, Recorder};
 const FAIL_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Maximum time an operation may still take once the run is to end, whatever `--op-timeout` allows.
-const LAST_PATIENCE: Duration = Duration::from_secs(10);
+const WIND_DOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Maximum number of attempts for a final read; each retry uses a new process.
 const FINAL_READ_TRIES_MAX: usize = 10;
@@ -97,7 +97,7 @@ impl Controller {
                 return Ok(());
             }
             let request = self.lock_workload().next(worker);
-            let completion = self.ask(&mut process, &request, stop).await?;
+            let completion = self.execute(&mut process, &request, stop).await?;
             self.lock_workload().observe(worker, &request, &completion);
             match completion {
                 Completion::Ok(_) => {}
@@ -128,7 +128,7 @@ impl Controller {
         if everywhere {
             requests.iter_mut().for_each(|request| request.value = Value::str(FINAL));
         }
-        self.ask_finally(requests, everywhere, stop).await
+        self.send_final_reads(requests, everywhere, stop).await
     }
 
     /// Sends the final reads of one key, after a violation on it: they distinguish a lost value from a stale
@@ -144,14 +144,14 @@ impl Controller {
         let mut requests = self.lock_workload().final_reads();
         requests.retain(|request| request.key == *key);
         if requests.iter().any(|request| request.f != F::Read) {
-            return self.ask_finally(requests, false, stop).await;
+            return self.send_final_reads(requests, false, stop).await;
         }
         // All nodes may forward to one leader, which may need a moment to catch up.
         for _ in 1..READ_AGAIN_ROUNDS {
-            self.ask_finally(requests.clone(), true, stop).await?;
+            self.send_final_reads(requests.clone(), true, stop).await?;
             sleep(READ_AGAIN_PAUSE).await;
         }
-        self.ask_finally(requests, true, stop).await
+        self.send_final_reads(requests, true, stop).await
     }
 
     /// Indices of the nodes whose answers count (not those that lie on purpose).
@@ -161,7 +161,7 @@ impl Controller {
     }
 
     /// One process for each honest node, to sample what the nodes show.
-    pub(crate) fn lookouts(&self) -> Vec<WorkerProcess> {
+    pub(crate) fn samplers(&self) -> Vec<WorkerProcess> {
         self.honest().into_iter().map(|node| self.fresh_process(node)).collect()
     }
 
@@ -170,16 +170,16 @@ impl Controller {
     ///
     /// # Errors
     /// When the history cannot be written.
-    pub(crate) async fn look(
+    pub(crate) async fn sample(
         &self,
-        lookouts: &mut [WorkerProcess],
+        samplers: &mut [WorkerProcess],
         stop: &CancellationToken,
     ) -> Result<Vec<Shown>> {
         let requests = &self.lock_workload().final_reads();
-        let looking = lookouts.iter_mut().zip(self.honest()).map(|(process, node)| async move {
+        let samples = samplers.iter_mut().zip(self.honest()).map(|(process, node)| async move {
             let mut shown = Shown::new();
             for request in requests {
-                match self.ask(process, request, stop).await? {
+                match self.execute(process, request, stop).await? {
                     Completion::Ok(value) => drop(shown.insert(request.key.clone(), value)),
                     Completion::Fail(_) => {}
                     Completion::Info(_) => {
@@ -191,15 +191,15 @@ impl Controller {
             }
             anyhow::Ok(shown)
         });
-        try_join_all(looking).await
+        try_join_all(samples).await
     }
 
     /// Number of keys of the final reads.
-    pub(crate) fn keys_in_the_end(&self) -> usize {
+    pub(crate) fn final_read_keys(&self) -> usize {
         self.lock_workload().final_reads().len()
     }
 
-    async fn ask_finally(
+    async fn send_final_reads(
         self: &Arc<Self>,
         requests: Vec<Request>,
         everywhere: bool,
@@ -207,22 +207,22 @@ impl Controller {
     ) -> Result<FinalReads> {
         let nodes = self.cluster.nodes.len();
         let honest = self.honest();
-        let piles = if everywhere { honest.len() } else { 1 };
-        let piles: Vec<_> = (0..piles).map(|_| Arc::new(Mutex::new(requests.clone()))).collect();
+        let queues = if everywhere { honest.len() } else { 1 };
+        let queues: Vec<_> = (0..queues).map(|_| Arc::new(Mutex::new(requests.clone()))).collect();
         let mut reading = JoinSet::new();
         for worker in 0..self.workers.max(nodes) {
             // Worker w talks to node w % nodes.
             let Some(at) = honest.iter().position(|&node| node == worker % nodes) else { continue };
-            let (controller, pile, stop) = (self.clone(), piles[at % piles.len()].clone(), stop.clone());
-            reading.spawn(async move { controller.read_finally(worker, &pile, &stop).await });
+            let (controller, queue, stop) = (self.clone(), queues[at % queues.len()].clone(), stop.clone());
+            reading.spawn(async move { controller.work_on_final_reads(worker, &queue, &stop).await });
         }
         finish(reading, stop).await?;
-        let left = |pile: &Arc<Mutex<Vec<Request>>>| locked(&pile).len();
-        let asked = requests.len() * piles.len();
-        Ok(FinalReads { asked, answered: asked - piles.iter().map(left).sum::<usize>() })
+        let left = |queue: &Arc<Mutex<Vec<Request>>>| locked(&queue).len();
+        let asked = requests.len() * queues.len();
+        Ok(FinalReads { asked, answered: asked - queues.iter().map(left).sum::<usize>() })
     }
 
-    async fn read_finally(
+    async fn work_on_final_reads(
         &self,
         worker: usize,
         requests: &Mutex<Vec<Request>>,
@@ -236,7 +236,7 @@ impl Controller {
                 if stop.is_cancelled() {
                     break;
                 }
-                let completion = self.ask(&mut process, &request, stop).await?;
+                let completion = self.execute(&mut process, &request, stop).await?;
                 answered = matches!(completion, Completion::Ok(_));
                 if answered {
                     break;
@@ -252,20 +252,20 @@ impl Controller {
         Ok(())
     }
 
-    async fn ask(
+    async fn execute(
         &self,
         process: &mut WorkerProcess,
         request: &Request,
         stop: &CancellationToken,
     ) -> Result<Completion> {
         self.recorder.invoke(&process.actor, request).context("cannot write history.jsonl")?;
-        let patience = async {
+        let deadline = async {
             stop.cancelled().await;
-            sleep(LAST_PATIENCE).await;
+            sleep(WIND_DOWN_TIMEOUT).await;
         };
         let completion = tokio::select! {
             completion = process.client.invoke(request) => completion,
-            () = patience => Completion::Info("the run ended before there was an answer".into()),
+            () = deadline => Completion::Info("the run ended before there was an answer".into()),
         };
         self.recorder.complete(&process.actor, request, &completion).context("cannot write history.jsonl")?;
         Ok(completion)

@@ -22,7 +22,7 @@ impl ControllerLog {
 }
 
 impl Observer for ControllerLog {
-    fn see(&self, t: Nanos, event: &TrialEvent<'_>) {
+    fn on_event(&self, t: Nanos, event: &TrialEvent<'_>) {
         if let (Some(log), Some(line)) = (&self.0, event.line()) {
             let line = format!("{:.6} {}\n", t as f64 / 1e9, one_line(&line));
             // A full disk ends the run elsewhere (a history that cannot be written).

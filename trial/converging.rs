@@ -3,7 +3,7 @@
 //! changed for `--settle`.
 //!
 //! Time in which a node, or Tribunal itself, waits for a CPU does not count: on an overloaded machine
-//! everything is slow. Nodes that still change after [`MOST`] have no final state to judge.
+//! everything is slow. Nodes that still change after [`SETTLE_MAX`] have no final state to judge.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use crate::controller::Controller;
 /// Pause between two samples of the nodes' state.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Maximum time to wait for the nodes to settle, in addition to `--settle`.
-const MOST: Duration = Duration::from_secs(60);
+const SETTLE_MAX: Duration = Duration::from_secs(60);
 
 /// Returns `Ok(Ok(()))` when the nodes have settled or `stop` is cancelled; `Ok(Err(elapsed))` if they have
-/// not settled by [`MOST`].
+/// not settled by [`SETTLE_MAX`].
 ///
 /// # Errors
 /// When the history cannot be written.
-pub(crate) async fn converge(
+pub(crate) async fn await_settled(
     controller: &Arc<Controller>,
     settle: Duration,
     stop: &CancellationToken,
@@ -35,17 +35,17 @@ pub(crate) async fn converge(
     let began = Instant::now();
     let pause = async |time| tokio::select! { () = sleep(time) => {}, () = stop.cancelled() => {} };
     pause(settle).await;
-    let (keys, mut lookouts) = (controller.keys_in_the_end(), controller.lookouts());
+    let (keys, mut samplers) = (controller.final_read_keys(), controller.samplers());
     let (mut settling, mut last, mut waits) = (Settling::new(settle), Instant::now(), waits(controller));
     while !stop.is_cancelled() {
-        let shown = controller.look(&mut lookouts, stop).await?;
+        let shown = controller.sample(&mut samplers, stop).await?;
         let (now, waits_now) = (Instant::now(), self::waits(controller));
-        let unhindered = (now - last).saturating_sub(waits_now.longest_since(&waits));
+        let runnable_time = (now - last).saturating_sub(waits_now.longest_since(&waits));
         (last, waits) = (now, waits_now);
-        if settling.look(keys, shown, unhindered) {
+        if settling.sample(keys, shown, runnable_time) {
             break;
         }
-        if began.elapsed() >= settle + MOST {
+        if began.elapsed() >= settle + SETTLE_MAX {
             return Ok(Err(began.elapsed()));
         }
         pause(PAUSE).await;
@@ -77,27 +77,27 @@ impl Settling {
     }
 
     /// Takes a sample of what the nodes show, and returns whether they have settled. `keys`: number of keys
-    /// that were read. `unhindered`: time since the last sample, without the time spent waiting for a CPU.
-    fn look(&mut self, keys: usize, shown: Vec<Shown>, unhindered: Duration) -> bool {
-        let shown: Vec<Shown> = shown.into_iter().map(in_order).collect();
+    /// that were read. `runnable_time`: time since the last sample, without the time spent waiting for a CPU.
+    fn sample(&mut self, keys: usize, shown: Vec<Shown>, runnable_time: Duration) -> bool {
+        let shown: Vec<Shown> = shown.into_iter().map(sorted).collect();
         if shown.iter().all(|node| node.len() == keys && *node == shown[0]) {
             return true;
         }
-        self.quiet = if shown == self.before { self.quiet + unhindered } else { Duration::ZERO };
+        self.quiet = if shown == self.before { self.quiet + runnable_time } else { Duration::ZERO };
         self.before = shown;
         self.quiet >= self.settle
     }
 }
 
 /// Sorts the elements: two nodes may show the same ones in a different order.
-fn in_order(shown: Shown) -> Shown {
-    let sorted = |value| match value {
+fn sorted(shown: Shown) -> Shown {
+    let sort = |value| match value {
         Value::List(items) => {
             Value::List(items.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect())
         }
         other => other,
     };
-    shown.into_iter().map(|(key, value)| (key, sorted(value))).collect()
+    shown.into_iter().map(|(key, value)| (key, sort(value))).collect()
 }
 
 /// How long each thread, by process and thread id, has waited for a CPU since it started.
@@ -146,16 +146,16 @@ mod tests {
     }
 
     /// Takes one sample a second until the nodes have settled; returns the number of samples.
-    fn looks(settle: u32, unhindered: Duration, looks: &[&str]) -> Option<usize> {
+    fn samples(settle: u32, runnable_time: Duration, samples: &[&str]) -> Option<usize> {
         let mut settling = Settling::new(SECOND * settle);
-        looks.iter().position(|look| settling.look(1, nodes(look), unhindered)).map(|at| at + 1)
+        samples.iter().position(|sample| settling.sample(1, nodes(sample), runnable_time)).map(|at| at + 1)
     }
 
     #[test]
     fn nodes_have_settled_when_they_show_the_same() {
-        assert_eq!(looks(3, SECOND, &["a a,b", "a,b b,a"]), Some(2), "in whatever order");
+        assert_eq!(samples(3, SECOND, &["a a,b", "a,b b,a"]), Some(2), "in whatever order");
         assert_eq!(
-            looks(3, SECOND, &["- -", "- -", "- -", "- -"]),
+            samples(3, SECOND, &["- -", "- -", "- -", "- -"]),
             Some(4),
             "no answer is nothing to agree on"
         );
@@ -165,18 +165,18 @@ mod tests {
     fn nodes_that_still_learn_have_not_settled() {
         let learning =
             ["a,b,c,d,e x", "a,b,c,d,e a", "a,b,c,d,e a,b", "a,b,c,d,e a,b,c", "a,b,c,d,e a,b,c,d"];
-        assert_eq!(looks(2, SECOND, &learning), None);
+        assert_eq!(samples(2, SECOND, &learning), None);
         assert_eq!(
-            looks(2, SECOND, &["a b", "a b", "a b", "a a"]),
+            samples(2, SECOND, &["a b", "a b", "a b", "a a"]),
             Some(3),
             "nothing has changed for long enough"
         );
         assert_eq!(
-            looks(2, SECOND / 4, &["a b"; 20]),
+            samples(2, SECOND / 4, &["a b"; 20]),
             Some(9),
             "on a machine that is too busy that takes longer"
         );
-        assert_eq!(looks(2, Duration::ZERO, &["a b"; 20]), None);
+        assert_eq!(samples(2, Duration::ZERO, &["a b"; 20]), None);
     }
 
     #[test]

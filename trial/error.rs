@@ -13,7 +13,7 @@ pub enum TrialError {
     Harness(String),
     /// The verdict could not be written.
     #[error("{why}: the verdict is kept nowhere")]
-    NotKept {
+    NotStored {
         /// The run and its judgement.
         run: Box<RunDir>,
         /// Why it could not be written.

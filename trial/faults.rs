@@ -30,19 +30,19 @@ use run_watcher::{RunWatcher, Situation};
 pub(crate) struct Faults {
     clock: Clock,
     announcer: Arc<Announcer>,
-    page: Mutex<Page>,
+    state: Mutex<State>,
 }
 
-struct Page {
+struct State {
     file: LineFile,
     /// Label of each active fault, and when it was injected, in ns.
-    in_force: BTreeMap<usize, (String, u64)>,
+    active: BTreeMap<usize, (String, u64)>,
     /// Due times of the remaining steps of the plan, in ms, ascending.
     due_ms: Peekable<Box<dyn Iterator<Item = u64> + Send>>,
     /// Error of the first line that could not be written.
-    broken: Option<std::io::Error>,
+    write_error: Option<std::io::Error>,
     /// The situation when each active fault was injected.
-    seen: BTreeMap<usize, Situation>,
+    at_injection: BTreeMap<usize, Situation>,
 }
 
 /// A line of faults.jsonl with its number, from 0, so that a missing line is detected.
@@ -57,8 +57,9 @@ impl Faults {
     pub(crate) fn create(path: &Path, clock: Clock, announcer: Arc<Announcer>) -> Result<Self> {
         let file = LineFile::create(path).with_context(|| format!("cannot create {}", path.display()))?;
         let due_ms = due(std::iter::empty());
-        let page = Page { file, in_force: BTreeMap::new(), due_ms, broken: None, seen: BTreeMap::new() };
-        Ok(Faults { clock, announcer, page: Mutex::new(page) })
+        let state =
+            State { file, active: BTreeMap::new(), due_ms, write_error: None, at_injection: BTreeMap::new() };
+        Ok(Faults { clock, announcer, state: Mutex::new(state) })
     }
 
     /// Executes a plan, whose times count from the start of the run; returns when all faults are undone.
@@ -80,7 +81,7 @@ impl Faults {
         let nodes = cluster.clone();
         let now = move || clock.now();
         drive_with_signals(plan, nodes, links.clone(), now, stop.clone(), signals, record).await?;
-        match self.lock().broken.take() {
+        match self.lock().write_error.take() {
             Some(error) => Err(error).context("cannot write faults.jsonl"),
             None => Ok(()),
         }
@@ -95,39 +96,39 @@ impl Faults {
     }
 
     fn record(&self, mut fault: FaultRecord, watcher: &RunWatcher) {
-        let mut page = self.lock();
+        let mut state = self.lock();
         match fault.event {
-            FaultEvent::Apply => drop(page.seen.insert(fault.i, watcher.seen())),
+            FaultEvent::Apply => drop(state.at_injection.insert(fault.i, watcher.situation())),
             FaultEvent::Shift => {}
             FaultEvent::Heal => {
-                let (now, applied) = (watcher.seen(), page.seen.remove(&fault.i));
+                let (now, applied) = (watcher.situation(), state.at_injection.remove(&fault.i));
                 if let (Some(effect), Some(applied)) = (&mut fault.effect, applied) {
                     effect.operations_in_flight = applied.operations_in_flight;
                     effect.leader_changes = now.leader_changes - applied.leader_changes;
                 }
             }
         }
-        let numbered = Numbered { n: page.file.lines(), fault: &fault };
+        let numbered = Numbered { n: state.file.lines(), fault: &fault };
         let mut line = serde_json::to_vec(&numbered).expect("a record of texts and numbers has a JSON form");
         line.push(b'\n');
-        if let Err(error) = page.file.append(&line) {
-            page.broken.get_or_insert(error);
+        if let Err(error) = state.file.append(&line) {
+            state.write_error.get_or_insert(error);
         }
         match (fault.event, fault.outcome) {
             (_, FaultOutcome::Skipped) => {}
-            (FaultEvent::Heal, _) => drop(page.in_force.remove(&fault.i)),
-            _ if fault.idle => drop(page.in_force.remove(&fault.i)),
-            _ => drop(page.in_force.insert(fault.i, (fault.label.clone(), fault.t))),
+            (FaultEvent::Heal, _) => drop(state.active.remove(&fault.i)),
+            _ if fault.idle => drop(state.active.remove(&fault.i)),
+            _ => drop(state.active.insert(fault.i, (fault.label.clone(), fault.t))),
         }
-        drop(page);
-        self.announcer.tell_at(fault.t, &TrialEvent::Fault(&fault));
+        drop(state);
+        self.announcer.emit_at(fault.t, &TrialEvent::Fault(&fault));
     }
 
     /// The active faults, each with the time since it was injected.
-    pub(crate) fn in_force(&self) -> Vec<(String, Duration)> {
+    pub(crate) fn active(&self) -> Vec<(String, Duration)> {
         let now = self.clock.now();
         let age = |since: u64| Duration::from_nanos(now.saturating_sub(since));
-        self.lock().in_force.values().map(|(label, since)| (label.clone(), age(*since))).collect()
+        self.lock().active.values().map(|(label, since)| (label.clone(), age(*since))).collect()
     }
 
     /// Time until the next fault, if any.
@@ -143,8 +144,8 @@ impl Faults {
         self.lock().file.lines()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Page> {
-        locked(&self.page)
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        locked(&self.state)
     }
 }
 

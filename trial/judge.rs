@@ -20,7 +20,7 @@ use tribunal_reports::run_info::RunInfo;
 use tribunal_reports::wording::one_line;
 
 use crate::announcer::Announcer;
-use crate::caught::caught;
+use crate::catch_panic::catch_panic;
 use crate::error::TrialError;
 use crate::limits::{CheckLimits, memory};
 use crate::observer::{CheckProgress, TrialEvent};
@@ -46,13 +46,13 @@ pub(crate) fn judge(
     mut circumstances: Circumstances,
     announcer: &Announcer,
 ) -> Result<RunDir, TrialError> {
-    announcer.tell(&TrialEvent::Phase("checking"));
+    announcer.emit(&TrialEvent::Phase("checking"));
     let mut fail = |source: &str, error: anyhow::Error| {
         let failure = HarnessFailure { source: source.into(), error: one_line(&format!("{error:#}")) };
         circumstances.harness_failure.get_or_insert(failure);
     };
     let (evidence, verdict, cost) = match Evidence::load(store.path()) {
-        Ok(evidence) => match caught(|| check.shown(&evidence, announcer)) {
+        Ok(evidence) => match catch_panic(|| check.check_with_progress(&evidence, announcer)) {
             Ok(Ok((verdict, cost))) => (evidence, Some(verdict), Some(cost)),
             Ok(Err(error)) | Err(error) => {
                 fail("checker", error);
@@ -68,7 +68,7 @@ pub(crate) fn judge(
     // An interrupted check that nevertheless decided counts as complete.
     let undecided = verdict.as_ref().is_some_and(|verdict| verdict.answer == Answer::Unknown);
     circumstances.interrupted |= undecided && (check.gives_up)();
-    announcer.tell(&TrialEvent::Phase("reporting"));
+    announcer.emit(&TrialEvent::Phase("reporting"));
     let Evidence { info, history, faults } = &evidence;
     let judgement = Judgement::of(info, history, faults, verdict, circumstances);
     let kept = write_judgement(store.path(), &judgement).or_else(|_| {
@@ -77,7 +77,7 @@ pub(crate) fn judge(
     });
     if let Err(error) = kept {
         let run = Box::new(RunDir::of(store.path(), evidence, judgement));
-        return Err(TrialError::NotKept { run, why: format!("{error:#}") });
+        return Err(TrialError::NotStored { run, why: format!("{error:#}") });
     }
 
     // From here on nothing can change the verdict or the exit code.
@@ -89,7 +89,11 @@ pub(crate) fn judge(
 
 impl Checking<'_> {
     /// Checks the evidence, and reports the progress every second.
-    fn shown(&self, evidence: &Evidence, announcer: &Announcer) -> Result<(Verdict, CheckCost)> {
+    fn check_with_progress(
+        &self,
+        evidence: &Evidence,
+        announcer: &Announcer,
+    ) -> Result<(Verdict, CheckCost)> {
         let (done, ended) = mpsc::channel::<()>();
         let progress = &Progress::default();
         thread::scope(|scope| {
@@ -98,12 +102,12 @@ impl Checking<'_> {
                 let mut before = 0;
                 while ended.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
                     let states = progress.states.load(Relaxed);
-                    announcer.tell(&TrialEvent::Checking(CheckProgress {
-                        took: start.elapsed(),
+                    announcer.emit(&TrialEvent::Checking(CheckProgress {
+                        elapsed: start.elapsed(),
                         limit: self.limits.time,
                         keys: (progress.keys_done.load(Relaxed), progress.keys.load(Relaxed)),
                         states_per_second: states - before,
-                        held: memory("VmRSS:"),
+                        resident_bytes: memory("VmRSS:"),
                         shrinking: progress.shrinking.load(Relaxed),
                     }));
                     before = states;

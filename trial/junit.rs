@@ -11,7 +11,7 @@ use tribunal_records::TrialSpec;
 use tribunal_reports::junit::{Suite, render, render_suites};
 use tribunal_reports::run_info::RunInfo;
 
-use crate::caught::caught;
+use crate::catch_panic::catch_panic;
 use crate::observer::{Observer, TrialEvent};
 use crate::user_file::write;
 
@@ -44,14 +44,14 @@ impl Junit {
 }
 
 impl Observer for Junit {
-    fn see(&self, _: Nanos, event: &TrialEvent<'_>) {
+    fn on_event(&self, _: Nanos, event: &TrialEvent<'_>) {
         let text = match event {
             // If no further event arrives, the run ended in this phase.
             TrialEvent::Phase(phase) => {
                 self.unfinished(&format!("the run did not end: it was cut off in the phase \"{phase}\""))
             }
-            TrialEvent::Broke(why) => self.unfinished(&format!("harness failure: {why}")),
-            TrialEvent::Judged(run) => match caught(|| render(run)) {
+            TrialEvent::Failed(why) => self.unfinished(&format!("harness failure: {why}")),
+            TrialEvent::Judged(run) => match catch_panic(|| render(run)) {
                 Ok(text) => text,
                 Err(_) => return, // keep the error "the run did not end"
             },

@@ -15,7 +15,7 @@
 //! terminal and never ends the process. It reports events to an [`Observer`]. Without the feature `trial` it
 //! only checks histories.
 
-pub mod caught;
+pub mod catch_panic;
 pub mod limits;
 pub mod tool;
 pub mod user_file;
@@ -35,6 +35,8 @@ mod converging;
 #[cfg(feature = "trial")]
 mod error;
 #[cfg(feature = "trial")]
+pub mod executable;
+#[cfg(feature = "trial")]
 mod failure;
 #[cfg(feature = "trial")]
 mod faults;
@@ -50,8 +52,6 @@ mod lines;
 mod lock;
 #[cfg(feature = "trial")]
 pub mod observer;
-#[cfg(feature = "trial")]
-pub mod own;
 #[cfg(feature = "trial")]
 mod panics;
 #[cfg(feature = "trial")]

@@ -38,7 +38,7 @@ pub enum TrialEvent<'a> {
     /// The trial is over and its reports are written.
     Judged(&'a RunDir),
     /// The trial could not be run, or its verdict could not be stored: there will be no report.
-    Broke(&'a str),
+    Failed(&'a str),
 }
 
 impl TrialEvent<'_> {
@@ -48,7 +48,7 @@ impl TrialEvent<'_> {
             TrialEvent::Phase(name) => Some((*name).to_string()),
             TrialEvent::Fault(fault) => Some(sentence(fault)),
             TrialEvent::Note(text) | TrialEvent::Warning(text) => Some((*text).to_string()),
-            TrialEvent::Broke(why) => Some(format!("harness failure: {why}")),
+            TrialEvent::Failed(why) => Some(format!("harness failure: {why}")),
             _ => None,
         }
     }
@@ -63,18 +63,18 @@ impl TrialEvent<'_> {
 /// Receives the events of a trial. Its threads call it concurrently, and wait for it.
 pub trait Observer: Send + Sync {
     /// An event happened, `t` nanoseconds after the start of the run.
-    fn see(&self, t: Nanos, event: &TrialEvent<'_>);
+    fn on_event(&self, t: Nanos, event: &TrialEvent<'_>);
 }
 
 /// Ignores all events.
 impl Observer for () {
-    fn see(&self, _: Nanos, _: &TrialEvent<'_>) {}
+    fn on_event(&self, _: Nanos, _: &TrialEvent<'_>) {}
 }
 
 /// Calls each observer in turn.
 impl Observer for Vec<Arc<dyn Observer>> {
-    fn see(&self, t: Nanos, event: &TrialEvent<'_>) {
-        self.iter().for_each(|observer| observer.see(t, event));
+    fn on_event(&self, t: Nanos, event: &TrialEvent<'_>) {
+        self.iter().for_each(|observer| observer.on_event(t, event));
     }
 }
 
@@ -88,7 +88,7 @@ pub struct Status {
     /// What has been recorded so far.
     pub tally: Tally,
     /// The nodes, in the order of their names.
-    pub nodes: Vec<NodeNow>,
+    pub nodes: Vec<NodeStatus>,
     /// The active faults, each with the time since it was injected.
     pub faults: Vec<(String, Duration)>,
     /// Time until the next fault, if any.
@@ -99,7 +99,7 @@ pub struct Status {
 
 /// A node and the state of its process.
 #[derive(Clone, Debug)]
-pub struct NodeNow {
+pub struct NodeStatus {
     /// Its name, such as `n1`.
     pub name: String,
     /// State of its process.
@@ -115,27 +115,27 @@ pub enum CheckState {
     #[default]
     Off,
     /// No violation so far.
-    SoFar {
+    Running {
         /// Number of keys seen.
         keys: usize,
         /// How many of them it has left to the check after the run.
-        left: usize,
+        skipped: usize,
         /// Age of the last event that it checked.
-        behind: Duration,
+        lag: Duration,
     },
     /// It has given up; the whole history is checked after the run.
     GaveUp,
     /// It has proved a violation.
     Violation,
     /// The run is over and the whole history is being checked.
-    Whole(CheckProgress),
+    Final(CheckProgress),
 }
 
 /// Progress of the check of a whole history.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CheckProgress {
     /// Elapsed time.
-    pub took: Duration,
+    pub elapsed: Duration,
     /// Time limit.
     pub limit: Duration,
     /// Number of keys done, and of all keys.
@@ -143,7 +143,7 @@ pub struct CheckProgress {
     /// Configurations explored in the last second.
     pub states_per_second: u64,
     /// Resident memory of the program, in bytes.
-    pub held: u64,
+    pub resident_bytes: u64,
     /// Whether a violation is proved and its counterexample is being shrunk.
     pub shrinking: bool,
 }

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use tribunal_records::TrialSpec;
 use tribunal_systems::{Described, Switches, Wiring};
 
+use crate::executable;
 use crate::faults::Nemesis;
-use crate::own;
 use crate::registry::{Judge, Registry};
 use crate::user_file::read_text;
 
@@ -64,7 +64,7 @@ impl Plan {
 
 fn switches(spec: &TrialSpec, workload: &tribunal_workloads::Entry) -> Result<Switches> {
     Ok(Switches {
-        tribunal: own::path()?.to_owned(),
+        tribunal: executable::path()?.to_owned(),
         bugs: spec.bug.clone(),
         node_args: spec.node_arg.clone(),
         object: workload.object,

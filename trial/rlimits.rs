@@ -22,7 +22,7 @@ use tribunal_systems::Wiring;
 static FILES: OnceLock<(rlim_t, rlim_t)> = OnceLock::new();
 
 /// Restores the original limits and signal handlers in a forked process, before it executes another program.
-pub(crate) fn give_back() -> io::Result<()> {
+pub(crate) fn restore() -> io::Result<()> {
     if let Some((soft, hard)) = FILES.get() {
         setrlimit(Resource::RLIMIT_NOFILE, *soft, *hard)?;
     }
@@ -31,20 +31,20 @@ pub(crate) fn give_back() -> io::Result<()> {
     Ok(())
 }
 
-/// Size of a run.
+/// Number of nodes and clients of a run, and how they are connected.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Size {
+pub(crate) struct RunSize {
     pub(crate) nodes: usize,
     pub(crate) clients: usize,
     pub(crate) net: Net,
     pub(crate) wiring: Wiring,
     /// Clients reach nodes through proxies.
-    pub(crate) clients_apart: bool,
+    pub(crate) clients_proxied: bool,
 }
 
-impl Size {
+impl RunSize {
     /// Open files of the controller when everything is connected.
-    fn controllers(self) -> usize {
+    fn controller_files(self) -> usize {
         const OTHERS: usize = 48; // files, pipes, sockets of the runtime, files read in /proc
         const PER_NODE: usize = 8; // its log, its two outputs, its ports, its disk
         let pairs = self.nodes * (self.nodes - 1);
@@ -55,12 +55,12 @@ impl Size {
             (Net::Proxy, Wiring::AddressMap) => 3 * pairs,
             (Net::Proxy, Wiring::Attributed) => self.nodes + 4 * pairs,
         };
-        let clients = if self.clients_apart { 3 * self.clients + 2 * self.nodes } else { self.clients };
+        let clients = if self.clients_proxied { 3 * self.clients + 2 * self.nodes } else { self.clients };
         OTHERS + PER_NODE * self.nodes + links + clients
     }
 
     /// Open files of a node: connections to clients and peers, and some files.
-    fn nodes(self) -> usize {
+    fn node_files(self) -> usize {
         const OTHERS: usize = 16;
         OTHERS + self.clients.div_ceil(self.nodes) + 2 * (self.nodes - 1)
     }
@@ -74,23 +74,23 @@ impl Size {
             getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
         let (soft, hard) = *FILES.get_or_init(|| (soft, hard));
         // Not higher than needed: some programs close every descriptor up to the limit.
-        let wanted = hard.min((2 * self.controllers() as rlim_t).max(soft));
+        let wanted = hard.min((2 * self.controller_files() as rlim_t).max(soft));
         setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).context("cannot raise the limit of open files")?;
         self.fits(soft, hard)
     }
 
     fn fits(self, soft: rlim_t, hard: rlim_t) -> Result<()> {
-        let Size { nodes, clients, .. } = self;
-        let (ours, theirs) = (self.controllers(), self.nodes());
-        if ours as rlim_t > hard {
+        let RunSize { nodes, clients, .. } = self;
+        let (controller, node) = (self.controller_files(), self.node_files());
+        if controller as rlim_t > hard {
             bail!(
-                "{nodes} nodes and {clients} clients need about {ours} open files in the controller, and the hard limit \
+                "{nodes} nodes and {clients} clients need about {controller} open files in the controller, and the hard limit \
                  is {hard}: raise it (ulimit -Hn), or ask for fewer (--nodes, --concurrency)"
             );
         }
-        if theirs as rlim_t > soft {
+        if node as rlim_t > soft {
             bail!(
-                "each of {nodes} nodes needs about {theirs} open files for {clients} clients, and the limit is {soft}: \
+                "each of {nodes} nodes needs about {node} open files for {clients} clients, and the limit is {soft}: \
                  raise it (ulimit -n), or ask for fewer (--concurrency)"
             );
         }
@@ -105,9 +105,9 @@ impl Size {
 pub(crate) fn ensure_threads(count: usize) -> Result<()> {
     let mut waiting = Vec::with_capacity(count);
     for nth in 0..count {
-        let (end, told) = channel::<()>();
+        let (end, ended) = channel::<()>();
         let spawned = thread::Builder::new().spawn(move || {
-            let _ = told.recv();
+            let _ = ended.recv();
         });
         let thread = spawned.with_context(|| {
             format!("a run needs {count} threads, and there are only {nth} to be had (ulimit -u, ulimit -v, pids.max)")
@@ -125,20 +125,25 @@ pub(crate) fn ensure_threads(count: usize) -> Result<()> {
 mod tests {
     use super::*;
 
-    const USUAL: Size =
-        Size { nodes: 5, clients: 15, net: Net::Proxy, wiring: Wiring::AddressMap, clients_apart: false };
+    const USUAL: RunSize = RunSize {
+        nodes: 5,
+        clients: 15,
+        net: Net::Proxy,
+        wiring: Wiring::AddressMap,
+        clients_proxied: false,
+    };
 
     #[test]
     fn what_does_not_fit_is_refused_with_a_way_out() {
         USUAL.fits(256, 256).unwrap();
-        Size { nodes: 25, clients: 75, ..USUAL }.fits(1_024, 1 << 20).unwrap();
-        let error = Size { clients: 500, ..USUAL }.fits(256, 256).unwrap_err().to_string();
+        RunSize { nodes: 25, clients: 75, ..USUAL }.fits(1_024, 1 << 20).unwrap();
+        let error = RunSize { clients: 500, ..USUAL }.fits(256, 256).unwrap_err().to_string();
         assert_eq!(
             error,
             "5 nodes and 500 clients need about 648 open files in the controller, and the hard limit is 256: raise it \
              (ulimit -Hn), or ask for fewer (--nodes, --concurrency)"
         );
-        let error = Size { clients: 500, ..USUAL }.fits(64, 1_024).unwrap_err().to_string();
+        let error = RunSize { clients: 500, ..USUAL }.fits(64, 1_024).unwrap_err().to_string();
         assert!(error.starts_with("each of 5 nodes needs about 124 open files for 500 clients"), "{error}");
     }
 

@@ -18,7 +18,7 @@ use tribunal_systems::Wiring;
 use tribunal_workloads::Options;
 
 use crate::announcer::Announcer;
-use crate::caught::caught;
+use crate::catch_panic::catch_panic;
 use crate::clock::Clock;
 use crate::cluster::disks::DiskRequest;
 use crate::cluster::namespaces::{self, Namespaces};
@@ -29,27 +29,27 @@ use crate::controller::recorder::Recorder;
 use crate::controller_log::ControllerLog;
 use crate::converging;
 use crate::error::TrialError;
+use crate::executable;
 use crate::failure::Failures;
 use crate::faults::Faults;
 use crate::journal::Journal;
 use crate::judge::{self, Checking};
 use crate::junit::Junit;
 use crate::limits::CheckLimits;
-use crate::observer::{self, NodeNow, Observer, Status, TrialEvent};
-use crate::own;
-use crate::panics::{self, survived};
+use crate::observer::{self, NodeStatus, Observer, Status, TrialEvent};
+use crate::panics::{self, run_phase};
 use crate::plan::Plan;
 use crate::record::RunRecord;
 use crate::registry::{Judge, Registry};
-use crate::rlimits::{self, Size};
+use crate::rlimits::{self, RunSize};
 use crate::stop::Stop;
 use crate::store::Store;
 use crate::watch::{self, Watch};
 
 /// Time limit for the cluster to recover and answer the reads of one key, after a violation was found.
-const READ_AGAIN_MAX: Duration = Duration::from_secs(5);
+const READ_AGAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit for the cluster to answer, at the start and after all faults are healed.
-const READY_PATIENCE: Duration = Duration::from_secs(30);
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Interval of status events.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -78,37 +78,37 @@ impl Run for TrialSpec {
         observer: &Arc<dyn Observer>,
         stop: &Stop,
     ) -> Result<RunDir, TrialError> {
-        let held = hold(self, registry, observer, stop);
+        let held = run_trial(self, registry, observer, stop);
         match &held {
-            Ok(run) => observer.see(0, &TrialEvent::Judged(run)),
-            Err(error) => observer.see(0, &TrialEvent::Broke(&error.to_string())),
+            Ok(run) => observer.on_event(0, &TrialEvent::Judged(run)),
+            Err(error) => observer.on_event(0, &TrialEvent::Failed(&error.to_string())),
         }
         held
     }
 }
 
-fn hold(
+fn run_trial(
     spec: &TrialSpec,
     registry: &Registry,
     observer: &Arc<dyn Observer>,
     stop: &Stop,
 ) -> Result<RunDir, TrialError> {
     // No process can be started without /proc; that is not an error of the spec.
-    own::path().map_err(TrialError::harness)?;
+    executable::path().map_err(TrialError::harness)?;
     let plan = Plan::of(spec, registry).map_err(TrialError::spec)?;
-    plan.warnings.iter().for_each(|warning| observer.see(0, &TrialEvent::Warning(warning)));
+    plan.warnings.iter().for_each(|warning| observer.on_event(0, &TrialEvent::Warning(warning)));
     // A runtime cannot be started within another one, and its threads inherit the namespace of the thread
     // that starts it.
-    let on_its_own = || {
+    let run_on_thread = || {
         namespaces::enter(plan.spec.net).map_err(TrialError::harness)?;
         let trial = Arc::new(Failures::new(stop.token().child_token()));
-        panics::work_for(&trial);
+        panics::register_thread(&trial);
         let runtime = runtime(&plan, &trial).map_err(TrialError::harness)?;
-        let held = caught(|| runtime.block_on(Trial::hold(&plan, observer, stop, trial)));
+        let held = catch_panic(|| runtime.block_on(Trial::run(&plan, observer, stop, trial)));
         held.unwrap_or_else(|error| Err(TrialError::harness(error)))
     };
     thread::scope(|scope| {
-        let held = thread::Builder::new().name("tribunal-trial".into()).spawn_scoped(scope, on_its_own);
+        let held = thread::Builder::new().name("tribunal-trial".into()).spawn_scoped(scope, run_on_thread);
         let held = held.context("cannot start a thread").map_err(TrialError::harness)?;
         held.join().expect("it catches its panics")
     })
@@ -119,12 +119,12 @@ fn hold(
 /// # Errors
 /// What it does not provide.
 fn runtime(plan: &Plan, trial: &Arc<Failures>) -> Result<tokio::runtime::Runtime> {
-    let size = Size {
+    let size = RunSize {
         nodes: usize::from(plan.spec.nodes),
         clients: plan.workers,
         net: plan.spec.net,
         wiring: plan.wiring,
-        clients_apart: plan.nemesis.parts_clients(),
+        clients_proxied: plan.nemesis.cuts_off_clients(),
     };
     size.ensure_files()?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -132,7 +132,7 @@ fn runtime(plan: &Plan, trial: &Arc<Failures>) -> Result<tokio::runtime::Runtime
     let trial = trial.clone();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(cores).thread_keep_alive(Duration::MAX).enable_all();
-    let runtime = runtime.on_thread_start(move || panics::work_for(&trial));
+    let runtime = runtime.on_thread_start(move || panics::register_thread(&trial));
     let runtime = runtime.build().context("cannot start the runtime")?;
     // Start one blocking thread now: blocking tasks are queued for it if no more threads can be started
     // later.
@@ -150,7 +150,7 @@ struct Trial<'a> {
     announcer: Arc<Announcer>,
     /// Cancelled once: end the run in order.
     stop: CancellationToken,
-    asked: &'a Stop,
+    stop_request: &'a Stop,
     failures: Arc<Failures>,
     /// Whether only the check remains to be done.
     checking: Arc<AtomicBool>,
@@ -167,7 +167,7 @@ struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     /// Runs the whole trial.
-    async fn hold(
+    async fn run(
         plan: &'a Plan,
         observer: &Arc<dyn Observer>,
         stop: &'a Stop,
@@ -179,12 +179,12 @@ impl<'a> Trial<'a> {
         let trial = Trial::open(plan, observer, stop, failures, &store, started).await;
         let mut trial = trial.map_err(TrialError::harness)?;
 
-        panics::fail(&trial.failures);
-        survived(trial.start()).await;
-        survived(trial.drive()).await;
-        survived(trial.heal()).await;
-        survived(trial.final_reads()).await;
-        survived(trial.stop()).await;
+        panics::register_trial(&trial.failures);
+        run_phase(trial.start()).await;
+        run_phase(trial.drive()).await;
+        run_phase(trial.heal()).await;
+        run_phase(trial.final_reads()).await;
+        run_phase(trial.stop()).await;
 
         let announcer = trial.announcer.clone();
         trial.checking.store(true, Ordering::Relaxed);
@@ -202,7 +202,7 @@ impl<'a> Trial<'a> {
     async fn open(
         plan: &'a Plan,
         observer: &Arc<dyn Observer>,
-        asked: &'a Stop,
+        stop_request: &'a Stop,
         failures: Arc<Failures>,
         store: &Store,
         started: SystemTime,
@@ -213,7 +213,7 @@ impl<'a> Trial<'a> {
         observers.extend(Junit::open(&store.path().join("junit.xml"), spec).ok().map(|it| Arc::new(it) as _));
         let announcer = Arc::new(Announcer::new(clock, observers));
         let checking = Arc::new(AtomicBool::new(false));
-        watch_interrupts(asked, checking.clone(), announcer.clone());
+        watch_interrupts(stop_request, checking.clone(), announcer.clone());
 
         let watch = match plan.model {
             Judge::BuiltIn(model) if !spec.no_fail_fast => {
@@ -244,7 +244,7 @@ impl<'a> Trial<'a> {
         let network = Network {
             links: &links,
             namespaces: namespaces.as_ref(),
-            clients_apart: plan.nemesis.parts_clients(),
+            clients_proxied: plan.nemesis.cuts_off_clients(),
         };
         let cluster = Cluster::lay_out(system, &network, store.path(), clock, deaths, &disks, &failures)?;
         let cluster = Arc::new(cluster);
@@ -268,13 +268,13 @@ impl<'a> Trial<'a> {
             .context("cannot create links.jsonl")?;
         let record = RunRecord::new(plan, &cluster, started, clock, store.path());
         record.save()?;
-        announcer.tell(&TrialEvent::Opened(&record.info, &store.complete_path()));
+        announcer.emit(&TrialEvent::Opened(&record.info, &store.complete_path()));
         let faults = Arc::new(faults);
         Ok(Trial {
             plan,
             announcer,
             stop,
-            asked,
+            stop_request,
             failures,
             checking,
             record,
@@ -295,13 +295,13 @@ impl<'a> Trial<'a> {
         self.await_answers().await;
         let first = &self.cluster.nodes[0].place;
         self.record.info.system_version = self.cluster.system.version(first).await;
-        self.look_for_bypasses();
-        self.look_for_strangers().await;
+        self.check_bypasses();
+        self.check_listeners().await;
     }
 
     /// Fails the run if a connection between nodes bypasses the proxies: it would cross every partition, and
     /// the run would prove nothing.
-    fn look_for_bypasses(&self) {
+    fn check_bypasses(&self) {
         if self.stop.is_cancelled() {
             return;
         }
@@ -317,7 +317,7 @@ impl<'a> Trial<'a> {
     }
 
     /// Checks that the processes that listen on the nodes' ports are the nodes.
-    async fn look_for_strangers(&self) {
+    async fn check_listeners(&self) {
         if !self.stop.is_cancelled()
             && let Some(stranger) = self.cluster.strangers().await.into_iter().next()
         {
@@ -352,7 +352,7 @@ impl<'a> Trial<'a> {
         let begun = Instant::now();
         let ticking = async {
             while !end.is_cancelled() {
-                self.announcer.tell(&TrialEvent::Status(self.status(begun.elapsed())));
+                self.announcer.emit(&TrialEvent::Status(self.status(begun.elapsed())));
                 sleep(TICK).await;
             }
         };
@@ -362,7 +362,7 @@ impl<'a> Trial<'a> {
     /// Progress of the run, for the terminal.
     fn status(&self, elapsed: Duration) -> Status {
         let cluster = &self.cluster;
-        let nodes = cluster.nodes.iter().map(|node| NodeNow {
+        let nodes = cluster.nodes.iter().map(|node| NodeStatus {
             name: node.place.name.clone(),
             state: node.state(),
             restarts: node.restarts(),
@@ -372,9 +372,9 @@ impl<'a> Trial<'a> {
             limit: self.plan.spec.time_limit,
             tally: self.controller.recorder.tally(),
             nodes: nodes.collect(),
-            faults: self.faults.in_force(),
+            faults: self.faults.active(),
             next_fault: self.faults.next(),
-            check: self.online.as_ref().map_or(observer::CheckState::Off, |online| online.check()),
+            check: self.online.as_ref().map_or(observer::CheckState::Off, |online| online.state()),
         }
     }
 
@@ -385,8 +385,8 @@ impl<'a> Trial<'a> {
             self.failures.raise("nemesis", error);
         }
         self.await_answers().await;
-        self.look_for_bypasses();
-        self.look_for_strangers().await;
+        self.check_bypasses();
+        self.check_listeners().await;
         self.read_again().await;
     }
 
@@ -401,15 +401,15 @@ impl<'a> Trial<'a> {
         };
         self.phase("reading again");
         let stop = CancellationToken::new();
-        let (asked, limit) = (self.asked, Instant::now() + READ_AGAIN_MAX);
+        let (stop_request, limit) = (self.stop_request, Instant::now() + READ_AGAIN_TIMEOUT);
         let reading = async {
-            match self.cluster.ready(READ_AGAIN_MAX).await {
+            match self.cluster.ready(READ_AGAIN_TIMEOUT).await {
                 Ok(()) => self.controller.read_again(&seen.key, &stop).await.map(FinalReads::all_answered),
                 Err(_) => Ok(false),
             }
         };
         let time_is_up = async {
-            while asked.count() == 0 && Instant::now() < limit {
+            while stop_request.count() == 0 && Instant::now() < limit {
                 sleep(TICK).await;
             }
         };
@@ -428,7 +428,7 @@ impl<'a> Trial<'a> {
             return;
         }
         let ready = tokio::select! {
-            ready = self.cluster.ready(READY_PATIENCE) => ready,
+            ready = self.cluster.ready(READY_TIMEOUT) => ready,
             () = self.stop.cancelled() => Ok(()),
         };
         if let Err(error) = ready {
@@ -443,7 +443,7 @@ impl<'a> Trial<'a> {
         let everywhere = self.plan.model.is_eventual();
         if everywhere {
             self.phase("converging");
-            match converging::converge(&self.controller, self.plan.spec.settle, &self.stop).await {
+            match converging::await_settled(&self.controller, self.plan.spec.settle, &self.stop).await {
                 Ok(Ok(())) => {}
                 Ok(Err(waited)) => {
                     self.announcer.note(
@@ -506,14 +506,14 @@ impl<'a> Trial<'a> {
     /// Begins a phase. Returns the time, in nanoseconds since the start of the run.
     fn phase(&mut self, name: &str) -> u64 {
         let start_ns = self.record.begin_phase(name);
-        self.announcer.tell(&TrialEvent::Phase(name));
+        self.announcer.emit(&TrialEvent::Phase(name));
         start_ns
     }
 }
 
 /// Reports what an interrupt ends.
-fn watch_interrupts(asked: &Stop, checking: Arc<AtomicBool>, announcer: Arc<Announcer>) {
-    let mut interrupts = asked.interrupts();
+fn watch_interrupts(stop_request: &Stop, checking: Arc<AtomicBool>, announcer: Arc<Announcer>) {
+    let mut interrupts = stop_request.interrupts();
     tokio::spawn(async move {
         while interrupts.changed().await.is_ok() {
             let again = *interrupts.borrow_and_update() > 1;

@@ -11,7 +11,7 @@ use nix::sys::stat::makedev;
 use tribunal_reports::files::{self, Durable, Output};
 
 /// From now on, a write beyond the file size limit returns an error (EFBIG) instead of raising SIGXFSZ.
-pub fn survive_full_files() {
+pub fn ignore_file_size_signal() {
     // SAFETY: ignoring a signal runs no handler.
     let _ = unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) };
 }
@@ -26,7 +26,7 @@ pub fn open(path: &Path) -> io::Result<File> {
     let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     let meta = file.metadata()?;
     let is_null = meta.file_type().is_char_device() && meta.rdev() == makedev(1, 3);
-    if meta.is_file() || is_null || is_ours(path) {
+    if meta.is_file() || is_null || is_open_descriptor(path) {
         let flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?);
         fcntl(&file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
         return Ok(file);
@@ -49,7 +49,7 @@ pub fn read_text(path: &Path) -> io::Result<String> {
 }
 
 /// Whether a path refers to an open descriptor of this process.
-fn is_ours(path: &Path) -> bool {
+fn is_open_descriptor(path: &Path) -> bool {
     let Ok(ours) = fs::canonicalize("/proc/self/fd") else { return false };
     let mut path = path.to_path_buf();
     // /dev/stdin is a link to /proc/self/fd/0, which may be a link without a target in the file system.

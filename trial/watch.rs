@@ -40,12 +40,12 @@ pub(crate) struct Watch {
 #[derive(Default)]
 pub(crate) struct LiveCheck {
     /// Time of the last checked event, in ns.
-    judged: AtomicU64,
+    checked_ns: AtomicU64,
     /// Time of the last event passed to the check, in ns.
-    recorded: AtomicU64,
+    recorded_ns: AtomicU64,
     /// Number of keys seen, and of keys given up.
     keys: AtomicUsize,
-    left: AtomicUsize,
+    skipped: AtomicUsize,
     /// The violation, if one was found.
     violation: OnceLock<SeenLive>,
     /// Whether the check has given up.
@@ -54,15 +54,15 @@ pub(crate) struct LiveCheck {
 
 impl LiveCheck {
     /// Current state.
-    pub(crate) fn check(&self) -> CheckState {
-        let behind = self.recorded.load(Relaxed).saturating_sub(self.judged.load(Relaxed));
+    pub(crate) fn state(&self) -> CheckState {
+        let lag = self.recorded_ns.load(Relaxed).saturating_sub(self.checked_ns.load(Relaxed));
         match () {
             () if self.violation.get().is_some() => CheckState::Violation,
             () if self.gave_up.load(Relaxed) => CheckState::GaveUp,
-            () => CheckState::SoFar {
+            () => CheckState::Running {
                 keys: self.keys.load(Relaxed),
-                left: self.left.load(Relaxed),
-                behind: Duration::from_nanos(behind),
+                skipped: self.skipped.load(Relaxed),
+                lag: Duration::from_nanos(lag),
             },
         }
     }
@@ -75,11 +75,11 @@ impl LiveCheck {
     }
 
     /// Updates the progress after an event was checked.
-    fn judged(&self, time: u64, online: &Online) {
-        self.judged.store(time, Relaxed);
+    fn checked(&self, time: u64, online: &Online) {
+        self.checked_ns.store(time, Relaxed);
         // Counting takes time proportional to the number of keys, so it is done once per new key.
         if self.keys.swap(online.keys(), Relaxed) != online.keys() {
-            self.left.store(online.given_up(), Relaxed);
+            self.skipped.store(online.given_up(), Relaxed);
         }
     }
 }
@@ -95,23 +95,23 @@ impl Watch {
         announcer: Arc<Announcer>,
     ) -> io::Result<Self> {
         let (events, queue) = sync_channel::<Event>(LAG_EVENTS_MAX);
-        let terminal = announcer.clone();
+        let observers = announcer.clone();
         let progress = Arc::new(LiveCheck::default());
-        let seen = progress.clone();
-        let judge = move || {
+        let live = progress.clone();
+        let check = move || {
             let mut online = Online::new(model, LIMITS);
             for event in queue {
                 match online.feed(&event) {
-                    Ok(None) => seen.judged(event.time, &online),
+                    Ok(None) => live.checked(event.time, &online),
                     Ok(Some(proved)) => {
                         let op = &proved.witness;
                         let (process, key, operation) = (op.process, op.key.clone(), operation(op));
                         let on = value(&key);
-                        terminal.note(&format!(
+                        observers.note(&format!(
                             "violation: process {process}'s `{operation}` on {on} fits nowhere"
                         ));
                         // This is the only `set`: the check ends here.
-                        let _ = seen.violation.set(SeenLive { key, operation, process, t: op.ret() });
+                        let _ = live.violation.set(SeenLive { key, operation, process, t: op.ret() });
                         return stop.cancel();
                     }
                     // The check after the run will report the error.
@@ -119,7 +119,7 @@ impl Watch {
                 }
             }
         };
-        std::thread::Builder::new().name("tribunal-watch".into()).spawn(judge)?;
+        std::thread::Builder::new().name("tribunal-watch".into()).spawn(check)?;
         Ok(Watch { events: Some(events), announcer, progress })
     }
 
@@ -129,9 +129,9 @@ impl Watch {
     }
 
     /// Passes the next event of the history. Never blocks.
-    pub(crate) fn see(&mut self, event: Event) {
+    pub(crate) fn push(&mut self, event: Event) {
         let Some(events) = &self.events else { return };
-        self.progress.recorded.store(event.time, Relaxed);
+        self.progress.recorded_ns.store(event.time, Relaxed);
         match events.try_send(event) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {

@@ -27,9 +27,9 @@ pub(super) fn judge(dir: &Path, args: &Args, threads: usize) -> Result<Judged> {
             None
         }
     };
-    let Evidence { info, mut history, faults } = match whole(dir, before.as_ref()) {
+    let Evidence { info, mut history, faults } = match load_complete(dir, before.as_ref()) {
         Ok(evidence) => evidence,
-        Err(error) => return stands(dir, before, error, notes),
+        Err(error) => return proved_before(dir, before, error, notes),
     };
     let model = match args.model {
         Some(model) => model,
@@ -64,14 +64,19 @@ pub(super) fn judge(dir: &Path, args: &Args, threads: usize) -> Result<Judged> {
 }
 
 /// The evidence, if it is complete and matches its verdict.
-fn whole(dir: &Path, before: Option<&Judgement>) -> Result<Evidence, LoadError> {
+fn load_complete(dir: &Path, before: Option<&Judgement>) -> Result<Evidence, LoadError> {
     let evidence = Evidence::load(dir)?;
     before.map_or(Ok(()), |judgement| evidence.agrees(dir, judgement))?;
     Ok(evidence)
 }
 
 /// The result for incomplete evidence: the violation that the run proved, or the error.
-fn stands(dir: &Path, before: Option<Judgement>, error: LoadError, mut notes: Vec<String>) -> Result<Judged> {
+fn proved_before(
+    dir: &Path,
+    before: Option<Judgement>,
+    error: LoadError,
+    mut notes: Vec<String>,
+) -> Result<Judged> {
     let is_newer = matches!(error, LoadError::Newer { .. });
     let is_no_run = error.is_missing();
     let error = anyhow::Error::new(error);

@@ -26,7 +26,7 @@ use crate::jepsen_store;
 pub(super) fn prepare(dir: &Path, paths: &[PathBuf], is_merged: bool) -> Result<()> {
     ensure!(paths.len() == 1 || is_merged, "--report: expected one history, not {}", paths.len());
     ensure!(
-        !paths[0].is_dir() || jepsen_store::is_one(&paths[0]),
+        !paths[0].is_dir() || jepsen_store::is_store(&paths[0]),
         "--report: a run directory has its reports: `tribunal report` renders them again"
     );
     match fs::read_dir(dir) {
@@ -59,7 +59,7 @@ pub(super) fn keep(
     let info = RunInfo {
         schema_version: SCHEMA_VERSION,
         tool: tool(),
-        args: typed(),
+        args: arguments(),
         workload: name.into(),
         model: model.name().into(),
         ending: Some(Ending {

@@ -27,7 +27,7 @@ use super::Cli;
 use super::trial::{RunArgs, ShowArgs};
 
 /// Minimum similarity (Jaro) of two names for a "did you mean" hint.
-const ALIKE: f64 = 0.8;
+const SIMILARITY_MIN: f64 = 0.8;
 
 /// What `tribunal run` shall do.
 pub(crate) struct Run {
@@ -42,7 +42,7 @@ impl RunArgs {
     ///
     /// # Errors
     /// When the file cannot be read, has an unknown key, or a value is out of range.
-    pub(crate) fn meant(&self, matches: &ArgMatches) -> Result<Run> {
+    pub(crate) fn resolve(&self, matches: &ArgMatches) -> Result<Run> {
         let run = command();
         let mut keys = match &self.config {
             Some(path) => from_file(path, &run).with_context(|| path.display().to_string())?,
@@ -50,8 +50,8 @@ impl RunArgs {
         };
         let all = object(&self.trial).into_iter().chain(object(&self.show));
         for (key, value) in all.filter(|(key, _)| is_typed(matches, key)) {
-            let arg = named(&run, &key).expect("the keys are the names of the flags");
-            keys.retain(|other, _| !named(&run, other).is_some_and(|other| excludes(&run, arg, other)));
+            let arg = argument(&run, &key).expect("the keys are the names of the flags");
+            keys.retain(|other, _| !argument(&run, other).is_some_and(|other| excludes(&run, arg, other)));
             keys.insert(key, value);
         }
         let run = split(keys)?;
@@ -99,7 +99,7 @@ fn from_file(path: &Path, run: &Command) -> Result<Map<String, Value>> {
         // Parsed separately, so that an error can name the key.
         let one = Map::from_iter([(key.clone(), value.clone())]);
         split(one).map_err(|error| at(key, format!("{key}: {error}")))?;
-        let excluded = |other: &&String| match (named(run, key), named(run, other)) {
+        let excluded = |other: &&String| match (argument(run, key), argument(run, other)) {
             (Some(a), Some(b)) => excludes(run, a, b) && keys[*other] != Value::Null && *value != Value::Null,
             _ => false,
         };
@@ -137,7 +137,7 @@ fn object(what: &impl Serialize) -> Map<String, Value> {
 }
 
 /// The argument with that name.
-fn named<'a>(run: &'a Command, key: &str) -> Option<&'a Arg> {
+fn argument<'a>(run: &'a Command, key: &str) -> Option<&'a Arg> {
     let id = key.replace('-', "_");
     run.get_arguments().find(|arg| arg.get_id() == id.as_str())
 }
@@ -152,7 +152,7 @@ fn excludes(run: &Command, a: &Arg, b: &Arg) -> bool {
 }
 
 /// Checks that a key exists; the error suggests a similar one.
-fn known(key: &str) -> Result<()> {
+fn ensure_known(key: &str) -> Result<()> {
     let all = TrialSpec::default().to_map().into_iter().chain(object(&ShowArgs::default()));
     let all: Vec<String> = all.map(|(key, _)| key).collect();
     if all.iter().any(|known| known == key) {
@@ -160,7 +160,9 @@ fn known(key: &str) -> Result<()> {
     }
     let likeness = |known: &&String| strsim::jaro(key, known);
     match all.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
-        Some(known) if likeness(&known) >= ALIKE => bail!("there is no `{key}`: did you mean `{known}`?"),
+        Some(known) if likeness(&known) >= SIMILARITY_MIN => {
+            bail!("there is no `{key}`: did you mean `{known}`?")
+        }
         _ => bail!("there is no `{key}`: expected `workload` or a flag of `tribunal run` without its dashes"),
     }
 }
@@ -180,7 +182,7 @@ mod tests {
         let all = std::iter::once("tribunal".into()).chain(words.iter().cloned());
         let matches = Cli::command().try_get_matches_from(all)?;
         let Verb::Run(args) = Cli::from_arg_matches(&matches)?.verb else { bail!("it says run") };
-        args.meant(matches.subcommand_matches("run").expect("it says run"))
+        args.resolve(matches.subcommand_matches("run").expect("it says run"))
     }
 
     /// The arguments that repeat a run given by a file and a command line.

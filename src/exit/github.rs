@@ -3,21 +3,21 @@
 use std::env;
 
 /// Whether a runner of GitHub Actions reads the output.
-pub(crate) fn listens() -> bool {
+pub(crate) fn is_runner() -> bool {
     env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
 }
 
 /// A text without commands to the runner. A command is a line that begins with `::` after any white space, or
 /// contains `##[` (ActionCommand.cs of actions/runner).
-pub(crate) fn no_commands(text: &str) -> String {
+pub(crate) fn without_commands(text: &str) -> String {
     let line = |line: &str| {
-        let said = line.trim_start();
-        let space = &line[..line.len() - said.len()];
-        let said = match said.strip_prefix("::") {
+        let rest = line.trim_start();
+        let space = &line[..line.len() - rest.len()];
+        let rest = match rest.strip_prefix("::") {
             Some(rest) => format!(": :{rest}"),
-            None => said.to_owned(),
+            None => rest.to_owned(),
         };
-        format!("{space}{}", said.replace("##[", "## ["))
+        format!("{space}{}", rest.replace("##[", "## ["))
     };
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn no_line_is_a_command() {
         assert_eq!(
-            no_commands("a ::x\n::error::b\n \t::stop-commands::c\n d ##[error]e\n"),
+            without_commands("a ::x\n::error::b\n \t::stop-commands::c\n d ##[error]e\n"),
             "a ::x\n: :error::b\n \t: :stop-commands::c\n d ## [error]e\n"
         );
     }

@@ -16,7 +16,7 @@ use nix::unistd::{getpgrp, tcgetpgrp};
 use super::Live;
 
 /// Pause of the check while another program has the terminal.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const FOREGROUND_POLL: Duration = Duration::from_millis(500);
 
 /// Listens until the program ends, if standard input is a terminal.
 pub(crate) fn watch(live: Arc<Live>) {
@@ -32,7 +32,7 @@ fn listen(live: &Live) {
         let mut typed = [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)];
         let Ok(1..) = poll(&mut typed, PollTimeout::NONE) else { return };
         if tcgetpgrp(&terminal) != Ok(getpgrp()) {
-            thread::sleep(LOOK_AGAIN);
+            thread::sleep(FOREGROUND_POLL);
             continue;
         }
         line.clear();

@@ -9,7 +9,7 @@
 //! check    no violation so far in 12 keys, 0.4 s behind
 //! ```
 
-use tribunal::observer::{CheckProgress, CheckState, NodeNow, Status, Tally};
+use tribunal::observer::{CheckProgress, CheckState, NodeStatus, Status, Tally};
 use tribunal_nemesis::NodeState;
 use tribunal_reports::wording::{bytes, count, counted, duration, percent};
 
@@ -62,7 +62,7 @@ fn ops(status: &Status) -> String {
 }
 
 fn nodes(status: &Status) -> String {
-    let words = status.nodes.iter().map(|NodeNow { name, state, restarts }| {
+    let words = status.nodes.iter().map(|NodeStatus { name, state, restarts }| {
         let does = match state {
             NodeState::Running => "up",
             NodeState::Paused => "paused",
@@ -87,7 +87,7 @@ fn faults(status: &Status) -> String {
 pub(crate) fn check(status: &Status) -> String {
     match status.check {
         CheckState::Off => "after the run".into(),
-        CheckState::SoFar { keys, left, behind } => format!(
+        CheckState::Running { keys, skipped, lag } => format!(
             "no violation so far in {}{}, {:.1} s behind",
             counted(keys, "key"),
             if left > 0 { format!(" ({} left to the end)", count(left as u64)) } else { String::new() },
@@ -95,7 +95,14 @@ pub(crate) fn check(status: &Status) -> String {
         ),
         CheckState::GaveUp => "after the run: the check beside it could not keep up".into(),
         CheckState::Violation => "✗ violation".into(),
-        CheckState::Whole(CheckProgress { took, limit, keys, states_per_second, held, shrinking }) => {
+        CheckState::Final(CheckProgress {
+            elapsed,
+            limit,
+            keys,
+            states_per_second,
+            resident_bytes,
+            shrinking,
+        }) => {
             format!(
                 "{}{} of {} done   {} configurations/s   {} of memory   {:.0} of at most {:.0} s",
                 if shrinking { "shrinking a violation   " } else { "" },
@@ -131,16 +138,16 @@ mod tests {
             limit: Duration::from_secs(60),
             tally,
             nodes: vec![
-                NodeNow { name: "n1".into(), state: NodeState::Paused, restarts: 0 },
-                NodeNow { name: "n2".into(), state: NodeState::Running, restarts: 2 },
-                NodeNow { name: "n3".into(), state: NodeState::Down, restarts: 0 },
+                NodeStatus { name: "n1".into(), state: NodeState::Paused, restarts: 0 },
+                NodeStatus { name: "n2".into(), state: NodeState::Running, restarts: 2 },
+                NodeStatus { name: "n3".into(), state: NodeState::Down, restarts: 0 },
             ],
             faults: vec![
                 ("partition {n1,n2 | n3}".into(), Duration::from_millis(4_100)),
                 ("pause n1".into(), Duration::from_millis(2_700)),
             ],
             next_fault: Some(Duration::from_millis(3_900)),
-            check: CheckState::SoFar { keys: 12, left: 1, behind: Duration::from_millis(400) },
+            check: CheckState::Running { keys: 12, skipped: 1, lag: Duration::from_millis(400) },
         };
         assert_eq!(
             lines(&status, "running").join("\n"),
@@ -162,7 +169,7 @@ mod tests {
             held: 512_000_000,
             shrinking: false,
         };
-        let said = |whole| check(&Status { check: CheckState::Whole(whole), ..Status::default() });
+        let said = |whole| check(&Status { check: CheckState::Final(whole), ..Status::default() });
         let expected =
             "3 of 128 keys done   1,204,000 configurations/s   512.0 MB of memory   8 of at most 60 s";
         assert_eq!(said(whole), expected);

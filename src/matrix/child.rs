@@ -21,10 +21,10 @@ use crate::child;
 
 /// Time that a run may take beyond its budget, for start, check and reports, before it counts as a harness
 /// failure.
-pub(super) const PATIENCE: Duration = Duration::from_secs(300);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Time that a run may take to end after it was interrupted.
-const LAST_PATIENCE: Duration = Duration::from_secs(60);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Store of the runs, below the directory of the matrix.
 const RUNS: &str = "runs";
@@ -61,18 +61,18 @@ impl Child {
         let output = tokio::select! {
             output = &mut ended => output,
             () = async { tokio::select! { () = stop.cancelled() => {}, () = sleep(self.patience) => late = true } } => {
-                child::tell(pid, Signal::SIGTERM);
+                child::signal(pid, Signal::SIGTERM);
                 tokio::select! {
                     output = &mut ended => output,
-                    () = sleep(LAST_PATIENCE) => {
-                        child::tell(pid, Signal::SIGKILL);
+                    () = sleep(EXIT_TIMEOUT) => {
+                        child::signal(pid, Signal::SIGKILL);
                         ended.await
                     }
                 }
             }
         };
         let output = output.context("cannot wait for a run")?;
-        match self.left()? {
+        match self.result()? {
             Some((_, judgement)) if judgement.interrupted && judgement.outcome != RunOutcome::Violation => {
                 Ok(late.then(|| self.broke(format!("it did not end within {:?}", self.patience))))
             }
@@ -88,7 +88,7 @@ impl Child {
 
     /// The newest run directory of this run (path below the matrix directory) and its judgement; `None` if
     /// there is none.
-    fn left(&self) -> Result<Option<(String, Judgement)>> {
+    fn result(&self) -> Result<Option<(String, Judgement)>> {
         let store = self.dir.join(RUNS);
         let Ok(paths) = runs::paths(&store) else { return Ok(None) }; // no store: the run failed before creating it
         for path in paths.iter().filter(|path| path.starts_with(&format!("{}/", self.spec.workload))) {

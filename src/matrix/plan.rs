@@ -86,7 +86,7 @@ fn systems(args: &Args, tribunal: &Path) -> Result<Vec<&'static Entry>> {
         for entry in SYSTEMS {
             match entry.make(&switches) {
                 Ok(_) => systems.push(entry),
-                Err(why) => exit::complain(&format!("skipped: {}: {why}", entry.name)),
+                Err(why) => exit::eprint_line(&format!("skipped: {}: {why}", entry.name)),
             }
         }
     }

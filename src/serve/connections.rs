@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 /// Timeout for receiving the whole head of a request.
-const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of open connections: far more than a browser opens, and far fewer than the limit of
 /// descriptors.
 const CONNECTIONS_MAX: usize = 100;
@@ -34,7 +34,7 @@ pub(super) async fn serve(listener: TcpListener, site: Router) {
         }
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_PATIENCE)
+            .header_read_timeout(HEAD_TIMEOUT)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(site.clone()));
         // An error of one connection does not concern the others.
         open.push_back(tokio::spawn(async { drop(connection.await) }).abort_handle());

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// Timeout for one answer.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A browser with one page open.
 pub(crate) struct Chromium {
@@ -107,8 +107,7 @@ impl Chromium {
         }
         self.commands.write_all(format!("{command}\0").as_bytes()).unwrap();
         loop {
-            let message =
-                self.messages.recv_timeout(PATIENCE).unwrap_or_else(|why| panic!("{method}: {why}"));
+            let message = self.messages.recv_timeout(TIMEOUT).unwrap_or_else(|why| panic!("{method}: {why}"));
             if message["id"] == json!(self.next) {
                 assert!(message["error"].is_null(), "{method}: {message}");
                 return message["result"].clone();
@@ -129,7 +128,7 @@ impl Chromium {
     fn await_load(&mut self) {
         let start = Instant::now();
         while !self.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
-            let left = PATIENCE.checked_sub(start.elapsed()).expect("the page never loads");
+            let left = TIMEOUT.checked_sub(start.elapsed()).expect("the page never loads");
             let message = self.messages.recv_timeout(left).expect("the browser is silent");
             self.events.push(message);
         }

@@ -10,7 +10,7 @@ use tribunal_nemesis::{Act, Damage, DiskCounters, NodeId, Trouble};
 use tribunal_records::DiskKind;
 use tribunal_systems::Place;
 
-use super::guard::{Guard, Leftover};
+use super::guard::{Guard, GuardedResource};
 use crate::lock::locked;
 
 /// The requested disks.
@@ -28,7 +28,7 @@ pub(crate) struct DiskRequest {
 pub(crate) struct Disks {
     each: Vec<Arc<Disk>>,
     /// Why the disks are plain although a fault needs more.
-    lack: Option<String>,
+    unavailable: Option<String>,
     troubled: Mutex<BTreeSet<NodeId>>,
     damaged: Mutex<BTreeSet<NodeId>>,
 }
@@ -40,24 +40,24 @@ impl Disks {
     /// When the requested kind is not available on this machine. If no kind was requested, plain disks are
     /// used instead, and faults that need others are skipped with a reason.
     pub(crate) fn lay_out<'a>(
-        wish: &DiskRequest,
+        request: &DiskRequest,
         places: impl Iterator<Item = &'a Place> + Clone,
         store: &Path,
         guard: &Guard,
     ) -> Result<Self> {
-        let kind = wish.kind.unwrap_or(if wish.needed { DiskKind::Fuse } else { DiskKind::Plain });
-        match Self::make(kind, wish.bytes, places.clone(), store, guard) {
+        let kind = request.kind.unwrap_or(if request.needed { DiskKind::Fuse } else { DiskKind::Plain });
+        match Self::make(kind, request.bytes, places.clone(), store, guard) {
             Ok(each) => Ok(Self::of(each, None)),
-            Err(error) if wish.kind.is_some() => Err(error.context("--disk")),
+            Err(error) if request.kind.is_some() => Err(error.context("--disk")),
             Err(error) => {
-                let each = Self::make(DiskKind::Plain, wish.bytes, places, store, guard)?;
+                let each = Self::make(DiskKind::Plain, request.bytes, places, store, guard)?;
                 Ok(Self::of(each, Some(format!("{error:#}"))))
             }
         }
     }
 
-    fn of(each: Vec<Arc<Disk>>, lack: Option<String>) -> Self {
-        Disks { each, lack, troubled: Mutex::default(), damaged: Mutex::default() }
+    fn of(each: Vec<Arc<Disk>>, unavailable: Option<String>) -> Self {
+        Disks { each, unavailable, troubled: Mutex::default(), damaged: Mutex::default() }
     }
 
     fn make<'a>(
@@ -84,7 +84,7 @@ impl Disks {
             };
             let disk = Disk::new(make, data, &store.join("backup").join(name));
             if let Some(at) = disk.mount_point() {
-                guard.add(&Leftover::Mount(at.to_owned()));
+                guard.add(&GuardedResource::Mount(at.to_owned()));
             }
             disk.mount().with_context(|| format!("cannot mount a disk for {name}"))?;
             each.push(Arc::new(disk));
@@ -105,8 +105,8 @@ impl Disks {
                 ));
             }
         }
-        self.each[node.0].allows(act).map_err(|why| match &self.lack {
-            Some(lack) => format!("{why}; here {lack}"),
+        self.each[node.0].allows(act).map_err(|why| match &self.unavailable {
+            Some(unavailable) => format!("{why}; here {unavailable}"),
             None => why,
         })
     }
@@ -121,7 +121,7 @@ impl Disks {
             let unmounted = tokio::task::spawn_blocking(move || unmounting.unmount()).await;
             unmounted?.with_context(|| format!("cannot unmount the disk of {}", NodeId(node)))?;
             if let Some(at) = disk.mount_point() {
-                guard.remove(&Leftover::Mount(at.to_owned()));
+                guard.remove(&GuardedResource::Mount(at.to_owned()));
             }
         }
         Ok(())

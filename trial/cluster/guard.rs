@@ -40,18 +40,18 @@ use tribunal_nemesis::{disks, marked, remove_cgroup};
 
 use super::node::Death;
 use super::strays;
+use crate::executable;
 use crate::lock::locked;
-use crate::own;
 
 /// How often the guard is restarted. After that many failures, the next one would fail for the same reason.
-const REPLACED_MAX: usize = 10;
+const RESTARTS_MAX: usize = 10;
 
 /// How long after the end of the controller a mount may still appear.
-const LATE: Duration = Duration::from_millis(500);
+const LATE_MOUNT: Duration = Duration::from_millis(500);
 
 /// A resource that must not outlive the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Leftover {
+pub(crate) enum GuardedResource {
     /// The processes of this group.
     ProcessGroup(Pid),
     /// The mount at this path.
@@ -64,15 +64,15 @@ pub(crate) enum Leftover {
     Process(i32, u64),
 }
 
-impl Leftover {
-    fn undo(&self) {
+impl GuardedResource {
+    fn clean_up(&self) {
         match self {
-            Leftover::ProcessGroup(group) => drop(killpg(*group, Signal::SIGKILL)),
-            Leftover::Mount(path) => drop(disks::unmount(path)),
-            Leftover::Cgroup(group) => drop(remove_cgroup(group)),
-            Leftover::Run(run) => kill_marked(run),
-            Leftover::Process(pid, began) => {
-                if strays::began(*pid) == Some(*began) {
+            GuardedResource::ProcessGroup(group) => drop(killpg(*group, Signal::SIGKILL)),
+            GuardedResource::Mount(path) => drop(disks::unmount(path)),
+            GuardedResource::Cgroup(group) => drop(remove_cgroup(group)),
+            GuardedResource::Run(run) => kill_marked(run),
+            GuardedResource::Process(pid, began) => {
+                if strays::start_time(*pid) == Some(*began) {
                     let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
                 }
             }
@@ -83,14 +83,14 @@ impl Leftover {
     fn record(&self, sign: u8) -> Vec<u8> {
         let text;
         let (kind, name) = match self {
-            Leftover::ProcessGroup(pid) => {
+            GuardedResource::ProcessGroup(pid) => {
                 text = pid.to_string();
                 ("pgid", text.as_bytes())
             }
-            Leftover::Mount(path) => ("mount", path.as_os_str().as_bytes()),
-            Leftover::Cgroup(path) => ("cgroup", path.as_os_str().as_bytes()),
-            Leftover::Run(run) => ("run", run.as_bytes()),
-            Leftover::Process(pid, began) => {
+            GuardedResource::Mount(path) => ("mount", path.as_os_str().as_bytes()),
+            GuardedResource::Cgroup(path) => ("cgroup", path.as_os_str().as_bytes()),
+            GuardedResource::Run(run) => ("run", run.as_bytes()),
+            GuardedResource::Process(pid, began) => {
                 text = format!("{pid} {began}");
                 ("process", text.as_bytes())
             }
@@ -107,15 +107,17 @@ impl Leftover {
             b"pgid" => {
                 let group = std::str::from_utf8(name).ok()?.parse().ok()?;
                 // Killing group 1 or below would kill all processes.
-                (group > 1).then(|| Leftover::ProcessGroup(Pid::from_raw(group)))
+                (group > 1).then(|| GuardedResource::ProcessGroup(Pid::from_raw(group)))
             }
-            b"mount" => Some(Leftover::Mount(path()?.to_owned())),
-            b"cgroup" => Some(Leftover::Cgroup(path()?.to_owned())),
-            b"run" if !name.is_empty() => Some(Leftover::Run(std::str::from_utf8(name).ok()?.to_owned())),
+            b"mount" => Some(GuardedResource::Mount(path()?.to_owned())),
+            b"cgroup" => Some(GuardedResource::Cgroup(path()?.to_owned())),
+            b"run" if !name.is_empty() => {
+                Some(GuardedResource::Run(std::str::from_utf8(name).ok()?.to_owned()))
+            }
             b"process" => {
                 let (pid, began) = std::str::from_utf8(name).ok()?.split_once(' ')?;
                 let pid = pid.parse().ok().filter(|pid| *pid > 1)?;
-                Some(Leftover::Process(pid, began.parse().ok()?))
+                Some(GuardedResource::Process(pid, began.parse().ok()?))
             }
             _ => None,
         }
@@ -141,17 +143,17 @@ fn kill_marked(run: &str) {
 
 /// The controller's handle to its guard.
 pub(crate) struct Guard {
-    line: Arc<Mutex<Line>>,
+    channel: Arc<Mutex<Channel>>,
     /// Waits for the guard to end.
     watcher: Option<JoinHandle<()>>,
 }
 
 /// The pipe to the guard.
-struct Line {
+struct Channel {
     /// `None` once the guard is told to end.
     pipe: Option<PipeWriter>,
     /// Everything that is registered, for a replacement of the guard.
-    left: Vec<Leftover>,
+    registered: Vec<GuardedResource>,
 }
 
 impl Guard {
@@ -159,8 +161,8 @@ impl Guard {
     /// `deaths`.
     pub(crate) fn start(deaths: UnboundedSender<Death>) -> io::Result<Self> {
         let (child, pipe) = spawn(&[])?;
-        let line = Arc::new(Mutex::new(Line { pipe: Some(pipe), left: Vec::new() }));
-        let watched = line.clone();
+        let channel = Arc::new(Mutex::new(Channel { pipe: Some(pipe), registered: Vec::new() }));
+        let watched = channel.clone();
         let watch = move || {
             if let Some((status, why)) = keep_alive(child, &watched) {
                 let (node, excused) = ("the guard".to_owned(), false);
@@ -169,23 +171,23 @@ impl Guard {
             }
         };
         let watcher = std::thread::Builder::new().name("tribunal-guard".into()).spawn(watch)?;
-        Ok(Guard { line, watcher: Some(watcher) })
+        Ok(Guard { channel, watcher: Some(watcher) })
     }
 
     /// Registers a resource. Call it before creating the resource, if its name is already known.
-    pub(crate) fn add(&self, what: &Leftover) {
-        self.say(b'+', what);
+    pub(crate) fn add(&self, what: &GuardedResource) {
+        self.send(b'+', what);
     }
 
     /// Unregisters a resource that no longer exists.
-    pub(crate) fn remove(&self, what: &Leftover) {
-        self.say(b'-', what);
+    pub(crate) fn remove(&self, what: &GuardedResource) {
+        self.send(b'-', what);
     }
 
-    fn say(&self, sign: u8, what: &Leftover) {
-        let mut line = locked(&self.line);
-        apply(&mut line.left, sign, what.clone());
-        if let Some(pipe) = line.pipe.as_mut() {
+    fn send(&self, sign: u8, what: &GuardedResource) {
+        let mut channel = locked(&self.channel);
+        apply(&mut channel.registered, sign, what.clone());
+        if let Some(pipe) = channel.pipe.as_mut() {
             // If the guard has died, its replacement gets the whole list.
             let _ = pipe.write_all(&what.record(sign));
         }
@@ -194,15 +196,15 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        locked(&self.line).pipe = None;
+        locked(&self.channel).pipe = None;
         let _ = self.watcher.take().map(JoinHandle::join); // it does not panic
     }
 }
 
 /// Starts a guard and sends it the list.
-fn spawn(left: &[Leftover]) -> io::Result<(Child, PipeWriter)> {
+fn spawn(left: &[GuardedResource]) -> io::Result<(Child, PipeWriter)> {
     let (reader, mut pipe) = io::pipe()?;
-    let mut command = own::command(["guard"]).map_err(io::Error::other)?;
+    let mut command = executable::command(["guard"]).map_err(io::Error::other)?;
     command.stdin(reader).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
     // SAFETY: signal is async-signal-safe, and ignoring a signal runs no handler.
     unsafe {
@@ -222,39 +224,39 @@ fn spawn(left: &[Leftover]) -> io::Result<(Child, PipeWriter)> {
 }
 
 /// Restarts the guard until it is told to end. Returns the last exit status and why there is no replacement.
-fn keep_alive(mut child: Child, line: &Mutex<Line>) -> Option<(ExitStatus, String)> {
-    for _ in 0..REPLACED_MAX {
+fn keep_alive(mut child: Child, channel: &Mutex<Channel>) -> Option<(ExitStatus, String)> {
+    for _ in 0..RESTARTS_MAX {
         let status = child.wait().unwrap_or(ExitStatus::from_raw(0)); // no other code waits for it
-        let mut line = locked(line);
-        line.pipe.as_ref()?;
-        match spawn(&line.left) {
-            Ok((next, pipe)) => (child, line.pipe) = (next, Some(pipe)),
+        let mut channel = locked(channel);
+        channel.pipe.as_ref()?;
+        match spawn(&channel.registered) {
+            Ok((next, pipe)) => (child, channel.pipe) = (next, Some(pipe)),
             Err(error) => return Some((status, format!("it cannot be started again: {error}"))),
         }
     }
     let status = child.wait().unwrap_or(ExitStatus::from_raw(0)); // as above
-    locked(line).pipe.as_ref()?;
-    Some((status, format!("it has ended {} times", REPLACED_MAX + 1)))
+    locked(channel).pipe.as_ref()?;
+    Some((status, format!("it has ended {} times", RESTARTS_MAX + 1)))
 }
 
-/// The guard's side: entry point of [`own::command`] with the argument `guard`, never started by hand.
+/// The guard's side: entry point of [`executable::command`] with the argument `guard`, never started by hand.
 pub fn serve() {
-    let mut left = listen(io::stdin().lock());
-    left.iter().rev().for_each(Leftover::undo);
-    left.retain(|what| matches!(what, Leftover::Mount(_)));
+    let mut left = read_registered(io::stdin().lock());
+    left.iter().rev().for_each(GuardedResource::clean_up);
+    left.retain(|what| matches!(what, GuardedResource::Mount(_)));
     if !left.is_empty() {
-        sleep(LATE);
-        left.iter().rev().for_each(Leftover::undo);
+        sleep(LATE_MOUNT);
+        left.iter().rev().for_each(GuardedResource::clean_up);
     }
 }
 
 /// The registered resources at the end of the pipe. An incomplete last record is ignored: the controller was
 /// killed while writing it.
-fn listen(mut pipe: impl BufRead) -> Vec<Leftover> {
+fn read_registered(mut pipe: impl BufRead) -> Vec<GuardedResource> {
     let (mut left, mut record) = (Vec::new(), Vec::new());
     while matches!(pipe.read_until(0, &mut record), Ok(1..)) && record.pop() == Some(0) {
         if let [sign @ (b'+' | b'-'), what @ ..] = &*record
-            && let Some(what) = Leftover::read(what)
+            && let Some(what) = GuardedResource::read(what)
         {
             apply(&mut left, *sign, what);
         }
@@ -263,7 +265,7 @@ fn listen(mut pipe: impl BufRead) -> Vec<Leftover> {
     left
 }
 
-fn apply(left: &mut Vec<Leftover>, sign: u8, what: Leftover) {
+fn apply(left: &mut Vec<GuardedResource>, sign: u8, what: GuardedResource) {
     left.retain(|other| *other != what);
     if sign == b'+' {
         left.push(what);
@@ -274,17 +276,17 @@ fn apply(left: &mut Vec<Leftover>, sign: u8, what: Leftover) {
 mod tests {
     use super::*;
 
-    fn mount(path: &[u8]) -> Leftover {
-        Leftover::Mount(OsStr::from_bytes(path).into())
+    fn mount(path: &[u8]) -> GuardedResource {
+        GuardedResource::Mount(OsStr::from_bytes(path).into())
     }
 
-    fn group(pid: i32) -> Leftover {
-        Leftover::ProcessGroup(Pid::from_raw(pid))
+    fn group(pid: i32) -> GuardedResource {
+        GuardedResource::ProcessGroup(Pid::from_raw(pid))
     }
 
     #[test]
     fn keeps_what_is_left_in_the_order_of_adding() {
-        let cgroup = Leftover::Cgroup("/sys/fs/cgroup/n1".into());
+        let cgroup = GuardedResource::Cgroup("/sys/fs/cgroup/n1".into());
         let mut pipe = Vec::new();
         for (sign, what) in [
             (b'+', mount(b"/d/n1")),
@@ -293,20 +295,20 @@ mod tests {
             (b'+', cgroup.clone()),
             (b'-', group(40)),
             (b'+', mount(b"/d/n 2")),
-            (b'+', Leftover::Run("4711-9f3c".into())),
-            (b'+', Leftover::Process(60, 9821)),
+            (b'+', GuardedResource::Run("4711-9f3c".into())),
+            (b'+', GuardedResource::Process(60, 9821)),
             (b'+', group(50)),
         ] {
             pipe.extend(what.record(sign));
         }
         assert_eq!(
-            listen(&*pipe),
+            read_registered(&*pipe),
             [
                 mount(b"/d/n1"),
                 cgroup,
                 mount(b"/d/n 2"),
-                Leftover::Run("4711-9f3c".into()),
-                Leftover::Process(60, 9821),
+                GuardedResource::Run("4711-9f3c".into()),
+                GuardedResource::Process(60, 9821),
                 group(50)
             ]
         );
@@ -316,14 +318,14 @@ mod tests {
     fn what_is_no_record_means_nothing() {
         let records =
             b"+pgid -1\0+pgid 0\0+pgid 1\0+pgid x\0+mount d\0+fire 40\0+run \0+process 1 9821\0+process 60\0pgid 40\0\0?pgid 40\0+pgid 40";
-        assert_eq!(listen(&records[..]), []);
+        assert_eq!(read_registered(&records[..]), []);
     }
 
     /// A path may contain anything; it is read as a single path.
     #[test]
     fn a_path_may_hold_anything() {
         for path in [&b"/x\n+pgid 40\n/y"[..], b"/\xff\xfe", b"/ +pgid 40", b"/\x1b[2J"] {
-            assert_eq!(listen(&*mount(path).record(b'+')), [mount(path)]);
+            assert_eq!(read_registered(&*mount(path).record(b'+')), [mount(path)]);
         }
     }
 }

@@ -32,7 +32,7 @@ impl NodeLog {
 
     /// From now on, also sends every line to `signals`, as a line of `node`. Only the first call has an
     /// effect.
-    pub(crate) fn tell(&self, node: NodeId, signals: UnboundedSender<Signal>) {
+    pub(crate) fn forward_to(&self, node: NodeId, signals: UnboundedSender<Signal>) {
         let _ = self.listener.set((node, signals));
     }
 
@@ -77,13 +77,13 @@ impl NodeLog {
 
 /// The last lines of a node's log; also its first lines if the log is short: a program that rejects its
 /// arguments prints the error first, and then its usage.
-pub(crate) fn last_words(path: &Path) -> String {
-    let end = end_of(path).unwrap_or_default();
-    words(&String::from_utf8_lossy(&end))
+pub(crate) fn excerpt(path: &Path) -> String {
+    let end = tail(path).unwrap_or_default();
+    excerpt_of(&String::from_utf8_lossy(&end))
 }
 
 /// The end of a log, or all of it if it is short.
-fn end_of(path: &Path) -> io::Result<Vec<u8>> {
+fn tail(path: &Path) -> io::Result<Vec<u8>> {
     const BYTES_MAX: u64 = 1 << 20;
     let mut file = File::open(path)?;
     let skipped = file.metadata()?.len().saturating_sub(BYTES_MAX);
@@ -94,23 +94,23 @@ fn end_of(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Maximum length of an excerpt's line, in characters.
-const WORD_CHARS_MAX: usize = 400;
-const FIRST: usize = 2;
-const LAST: usize = 5;
+const LINE_CHARS_MAX: usize = 400;
+const FIRST_LINES: usize = 2;
+const LAST_LINES: usize = 5;
 /// A log with fewer lines is short.
-const LITTLE: usize = 60;
+const SHORT_LINES_MAX: usize = 60;
 
-fn words(text: &str) -> String {
+fn excerpt_of(text: &str) -> String {
     // A line of a log is a time, a space and the node's output.
-    let says_something = |line: &&str| line.split_once(' ').is_some_and(|(_, said)| !said.trim().is_empty());
-    let all: Vec<&str> = text.lines().filter(says_something).collect();
-    let (said, last) = all.split_at(all.len().saturating_sub(LAST));
+    let is_not_blank = |line: &&str| line.split_once(' ').is_some_and(|(_, said)| !said.trim().is_empty());
+    let all: Vec<&str> = text.lines().filter(is_not_blank).collect();
+    let (said, last) = all.split_at(all.len().saturating_sub(LAST_LINES));
     let words = match said.len() {
-        0 | LITTLE.. => last.to_vec(),
-        n if n <= FIRST => all,
-        _ => [&said[..FIRST], &["..."], last].concat(),
+        0 | SHORT_LINES_MAX.. => last.to_vec(),
+        n if n <= FIRST_LINES => all,
+        _ => [&said[..FIRST_LINES], &["..."], last].concat(),
     };
-    words.iter().map(|line| elide(line, WORD_CHARS_MAX)).collect::<Vec<_>>().join("\n")
+    words.iter().map(|line| elide(line, LINE_CHARS_MAX)).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -133,7 +133,7 @@ mod tests {
             lines[2],
             format!("[the line before went on for {} bytes]", (64 << 20) - LINE_BYTES_MAX + 1)
         );
-        let last = last_words(&path);
+        let last = excerpt(&path);
         assert!(last.contains("begins") && last.chars().count() < 600, "{last}");
     }
 
@@ -142,8 +142,9 @@ mod tests {
         let log = |lines: usize| {
             (0..lines).map(|line| format!("{line}.0 says {line}\n{line}.5 \n")).collect::<String>()
         };
-        let said =
-            |lines| words(&log(lines)).lines().map(|line| line.replace(".0 says", "")).collect::<Vec<_>>();
+        let said = |lines| {
+            excerpt_of(&log(lines)).lines().map(|line| line.replace(".0 says", "")).collect::<Vec<_>>()
+        };
         assert_eq!(said(0), [""; 0]);
         assert_eq!(said(6), ["0 0", "1 1", "2 2", "3 3", "4 4", "5 5"]);
         assert_eq!(said(9), ["0 0", "1 1", "...", "4 4", "5 5", "6 6", "7 7", "8 8"]);

@@ -63,10 +63,10 @@ pub(crate) fn enter(net: Net) -> Result<()> {
     if net == Net::Proxy || PROCESS_MOVED.load(Ordering::Relaxed) {
         return Ok(());
     }
-    moved().with_context(|| format!("--net {net}"))
+    enter_new().with_context(|| format!("--net {net}"))
 }
 
-fn moved() -> Result<()> {
+fn enter_new() -> Result<()> {
     let (uid, gid) = (geteuid(), getegid());
     if unshare(CloneFlags::CLONE_NEWNET).is_ok() {
         return Ok(());

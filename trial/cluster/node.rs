@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tribunal_nemesis::{Kin, NodeCgroup, NodeState, family_and_strays, holders_among, listening_on};
 use tribunal_systems::{Place, System};
 
-use super::guard::{Guard, Leftover};
+use super::guard::{Guard, GuardedResource};
 use super::logs::{self, NodeLog};
 use super::spawn::{Spawner, thread};
 use crate::lock::locked;
@@ -35,8 +35,8 @@ pub(crate) struct Death {
 /// How long a node may take to exit after SIGTERM, before it is killed.
 const GRACE: Duration = Duration::from_secs(3);
 /// How often the remaining processes of a node are searched and killed, and the pause in between.
-const SWEEPS_MAX: usize = 200;
-const SWEEP_PAUSE: Duration = Duration::from_millis(2);
+const KILL_ROUNDS_MAX: usize = 200;
+const KILL_PAUSE: Duration = Duration::from_millis(2);
 
 /// A node of the cluster; its process may be running, paused or down.
 pub(crate) struct Node {
@@ -63,7 +63,7 @@ struct Life {
     /// lock: a signal can never reach a different process.
     pid: Option<Pid>,
     /// Tribunal has requested the next exit.
-    doomed: bool,
+    exit_requested: bool,
     excuse: Excuse,
     /// Number of starts.
     starts: usize,
@@ -79,14 +79,14 @@ pub(crate) enum Excuse {
     ThisProcess,
     Until(Instant),
     /// Until the end of the run.
-    ForGood,
+    Permanent,
 }
 
 impl Excuse {
     fn holds(self) -> bool {
         match self {
             Excuse::None => false,
-            Excuse::ThisProcess | Excuse::ForGood => true,
+            Excuse::ThisProcess | Excuse::Permanent => true,
             Excuse::Until(end) => Instant::now() < end,
         }
     }
@@ -94,7 +94,7 @@ impl Excuse {
     /// The excuse after `other` is added: `other`, unless that would shorten the excuse of a different fault.
     fn then(self, other: Excuse) -> Excuse {
         match (self, other) {
-            (Excuse::ForGood, Excuse::ThisProcess) | (Excuse::ThisProcess, Excuse::Until(_)) => self,
+            (Excuse::Permanent, Excuse::ThisProcess) | (Excuse::ThisProcess, Excuse::Until(_)) => self,
             _ => other,
         }
     }
@@ -137,27 +137,27 @@ impl Node {
             return Ok(());
         }
         // The thread is started first: without it, the exit of the process would not be noticed.
-        let (hand_over, awaited) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         let (node, its_guard) = (self.clone(), guard.clone());
         thread("exit", move || {
-            if let Ok((child, pid)) = awaited.recv() {
+            if let Ok((child, pid)) = receiver.recv() {
                 node.await_exit(child, pid, &its_guard);
             }
         })?;
         let command = system.command(&self.place);
         let mut child = with.spawn(&command, &self.mark, self.namespace.as_ref(), self.cgroup.as_ref())?;
         let pid = Pid::from_raw(child.id() as i32);
-        guard.add(&Leftover::ProcessGroup(pid));
+        guard.add(&GuardedResource::ProcessGroup(pid));
         let outputs = (child.stdout.take(), child.stderr.take());
         let followed = (self.log.follow(outputs.0.expect("the spawner pipes it")))
             .and_then(|()| self.log.follow(outputs.1.expect("the spawner pipes it")));
         let excuse = if life.excuse == Excuse::ThisProcess { Excuse::None } else { life.excuse };
-        *life = Life { pid: Some(pid), doomed: followed.is_err(), excuse, starts: life.starts + 1 };
+        *life = Life { pid: Some(pid), exit_requested: followed.is_err(), excuse, starts: life.starts + 1 };
         self.pid.send_replace(Some(child.id()));
         if followed.is_err() {
             let _ = killpg(pid, Signal::SIGKILL);
         }
-        hand_over.send((child, pid)).expect("the thread waits for it");
+        sender.send((child, pid)).expect("the thread waits for it");
         followed
     }
 
@@ -167,12 +167,12 @@ impl Node {
         while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(nix::Error::EINTR) {}
         let mut life = self.life();
         // Its children are part of the node, and end with it.
-        self.sweep(pid);
+        self.kill_remaining(pid);
         let status = child.wait();
-        guard.remove(&Leftover::ProcessGroup(pid));
+        guard.remove(&GuardedResource::ProcessGroup(pid));
         life.pid = None;
-        if let (Ok(status), false) = (status, life.doomed) {
-            let last_words = logs::last_words(&self.log_path);
+        if let (Ok(status), false) = (status, life.exit_requested) {
+            let last_words = logs::excerpt(&self.log_path);
             let excused = life.excuse.holds();
             let node = self.place.name.clone();
             let _ = self.deaths.send(Death { node, status, excused, last_words });
@@ -187,20 +187,20 @@ impl Node {
     }
 
     /// Whether the node is down, possibly because of a fault.
-    pub(crate) fn fell_to_a_fault(&self) -> bool {
+    pub(crate) fn is_down_by_fault(&self) -> bool {
         let life = self.life();
         life.pid.is_none() && life.excuse.holds()
     }
 
     /// Sends SIGKILL to all its processes, and waits until they are gone.
     pub(crate) async fn kill(&self) {
-        self.doom(Signal::SIGKILL);
+        self.request_exit(Signal::SIGKILL);
         self.gone().await;
     }
 
     /// Sends SIGTERM, and SIGKILL after [`GRACE`].
     pub(crate) async fn terminate(&self) {
-        self.doom(Signal::SIGTERM);
+        self.request_exit(Signal::SIGTERM);
         // A stopped process handles SIGTERM only when it continues.
         self.signal(Signal::SIGCONT);
         if timeout(GRACE, self.gone()).await.is_err() {
@@ -208,12 +208,12 @@ impl Node {
         }
     }
 
-    fn doom(&self, signal: Signal) {
+    fn request_exit(&self, signal: Signal) {
         let mut life = self.life();
-        life.doomed = true;
+        life.exit_requested = true;
         match life.pid {
             // While the leader lives, its descendants are known.
-            Some(pid) if signal == Signal::SIGKILL => drop(self.all(signal, pid)),
+            Some(pid) if signal == Signal::SIGKILL => drop(self.signal_all(signal, pid)),
             Some(pid) => drop(killpg(pid, signal)),
             None => {}
         }
@@ -226,17 +226,17 @@ impl Node {
 
     /// Sends SIGKILL without waiting: for use in a panic.
     pub(crate) fn kill_now(&self) {
-        self.doom(Signal::SIGKILL);
+        self.request_exit(Signal::SIGKILL);
     }
 
     /// Sends a signal to all its processes; false if it does not run.
     pub(crate) fn signal(&self, signal: Signal) -> bool {
-        self.life().pid.is_some_and(|pid| self.all(signal, pid))
+        self.life().pid.is_some_and(|pid| self.signal_all(signal, pid))
     }
 
     /// Sends a signal to all processes of the node with this (former) leader; false if its process group is
     /// empty.
-    fn all(&self, signal: Signal, leader: Pid) -> bool {
+    fn signal_all(&self, signal: Signal, leader: Pid) -> bool {
         let others = self.members(Some(leader));
         let sent = killpg(leader, signal).is_ok();
         for process in others {
@@ -247,9 +247,9 @@ impl Node {
 
     /// Kills the remaining processes of the node. Repeats until none is left, since a process may fork before
     /// it dies. A process that cannot be killed remains, and [`Node::state`] reports it.
-    fn sweep(&self, leader: Pid) {
+    fn kill_remaining(&self, leader: Pid) {
         let mut killed = HashSet::new();
-        for _ in 0..SWEEPS_MAX {
+        for _ in 0..KILL_ROUNDS_MAX {
             let _ = killpg(leader, Signal::SIGKILL);
             let left = self.members(Some(leader));
             if left.is_empty() {
@@ -259,7 +259,7 @@ impl Node {
                 let _ = kill(process, Signal::SIGKILL);
                 killed.insert(process);
             }
-            std::thread::sleep(SWEEP_PAUSE);
+            std::thread::sleep(KILL_PAUSE);
         }
         // This process is the subreaper of orphans, and must wait for them.
         for orphan in killed.into_iter().filter(|pid| *pid != leader) {
@@ -319,14 +319,15 @@ impl Node {
         // Held, so that the node is not started meanwhile.
         let life = self.life();
         let Some(leader) = life.pid else {
-            let serves_on = !self.members(None).is_empty() || !self.listeners().is_empty();
-            return if serves_on { NodeState::Running } else { NodeState::Down };
+            let is_alive = !self.members(None).is_empty() || !self.listeners().is_empty();
+            return if is_alive { NodeState::Running } else { NodeState::Down };
         };
-        match letter(leader.as_raw()) {
+        match state_letter(leader.as_raw()) {
             Some('Z' | 'X') | None => NodeState::Down,
             Some('T' | 't') => {
                 let others = self.members(Some(leader));
-                let stopped = |pid: &i32| !matches!(letter(*pid), Some(state) if !"TtZX".contains(state));
+                let stopped =
+                    |pid: &i32| !matches!(state_letter(*pid), Some(state) if !"TtZX".contains(state));
                 if others.iter().all(stopped) { NodeState::Paused } else { NodeState::Running }
             }
             Some(_) => NodeState::Running,
@@ -335,7 +336,7 @@ impl Node {
 }
 
 /// The state letter of a process in /proc/PID/stat; `None` if it does not exist.
-fn letter(pid: i32) -> Option<char> {
+fn state_letter(pid: i32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may contain anything; the state follows the last parenthesis.
     stat.rsplit_once(") ")?.1.chars().next()
@@ -350,9 +351,9 @@ mod tests {
         let soon = Excuse::Until(Instant::now() + Duration::from_secs(60));
         assert!(soon.holds() && !Excuse::Until(Instant::now()).holds() && !Excuse::None.holds());
         assert_eq!(Excuse::None.then(Excuse::ThisProcess), Excuse::ThisProcess);
-        assert_eq!(Excuse::ForGood.then(Excuse::ThisProcess), Excuse::ForGood);
+        assert_eq!(Excuse::Permanent.then(Excuse::ThisProcess), Excuse::Permanent);
         assert_eq!(Excuse::ThisProcess.then(soon), Excuse::ThisProcess);
         // Healing a disk ends its excuse.
-        assert_eq!(Excuse::ForGood.then(soon), soon);
+        assert_eq!(Excuse::Permanent.then(soon), soon);
     }
 }

@@ -16,9 +16,9 @@ use super::Cluster;
 use crate::lock::locked;
 
 /// Timeout of removing a member or transferring leadership; under a fault it may never succeed.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// Timeout of adding a member: in the end, all nodes must be members again.
-const PATIENCE_TO_ADD: Duration = Duration::from_secs(15);
+const ADD_TIMEOUT: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// State between requests.
@@ -40,17 +40,17 @@ impl Operators {
         if !member {
             removed().insert(node);
         }
-        let (operation, patience) = match member {
-            true => (AdminRequest::Add(name), PATIENCE_TO_ADD),
-            false => (AdminRequest::Remove(name), PATIENCE),
+        let (operation, timeout) = match member {
+            true => (AdminRequest::Add(name), ADD_TIMEOUT),
+            false => (AdminRequest::Remove(name), TIMEOUT),
         };
-        let end = ask(cluster, operation, patience).await?;
+        let end = request(cluster, operation, timeout).await?;
         match end {
-            End::Refused if member => return Err("not agreed upon".to_owned()),
-            End::Changed | End::WasSo if member => drop(removed().remove(&node)),
+            Outcome::Refused if member => return Err("not agreed upon".to_owned()),
+            Outcome::Changed | Outcome::Unchanged if member => drop(removed().remove(&node)),
             _ => {}
         }
-        Ok(end == End::Changed)
+        Ok(end == Outcome::Changed)
     }
 
     pub(super) async fn complete(&self, cluster: &Cluster) -> Result<(), String> {
@@ -64,16 +64,16 @@ impl Operators {
 
 pub(super) async fn transfer(cluster: &Cluster, to: NodeId) -> Result<bool, String> {
     let name = &cluster.nodes[to.0].place.name;
-    Ok(ask(cluster, AdminRequest::Transfer(name), PATIENCE).await? == End::Changed)
+    Ok(request(cluster, AdminRequest::Transfer(name), TIMEOUT).await? == Outcome::Changed)
 }
 
 /// Result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum Outcome {
     /// The change took effect.
     Changed,
     /// The cluster was in the requested state before.
-    WasSo,
+    Unchanged,
     /// The change did not happen within the timeout.
     Refused,
 }
@@ -92,22 +92,26 @@ async fn is_done(cluster: &Cluster, leader: NodeId, operation: AdminRequest<'_>)
 }
 
 /// Sends a request to the leaders until it takes effect, or until the timeout.
-async fn ask(cluster: &Cluster, operation: AdminRequest<'_>, patience: Duration) -> Result<End, String> {
-    let deadline = Instant::now() + patience;
+async fn request(
+    cluster: &Cluster,
+    operation: AdminRequest<'_>,
+    timeout: Duration,
+) -> Result<Outcome, String> {
+    let deadline = Instant::now() + timeout;
     let mut last = Err("no leader is known".to_owned());
     // According to the first leader, before it got the request.
-    let mut was_so = None;
+    let mut was_done = None;
     while Instant::now() < deadline {
         for leader in cluster.primaries().await {
-            if was_so.is_none() {
-                was_so = Some(is_done(cluster, leader, operation).await);
+            if was_done.is_none() {
+                was_done = Some(is_done(cluster, leader, operation).await);
             }
             match cluster.system.operate(&cluster.nodes[leader.0].place, operation).await {
                 Ok(()) if is_done(cluster, leader, operation).await => {
-                    return Ok(if was_so == Some(true) { End::WasSo } else { End::Changed });
+                    return Ok(if was_done == Some(true) { Outcome::Unchanged } else { Outcome::Changed });
                 }
                 // Accepted or refused: the request was answered.
-                _ => last = Ok(End::Refused),
+                _ => last = Ok(Outcome::Refused),
             }
         }
         sleep(PAUSE).await;

@@ -31,18 +31,18 @@ const TRIES_MAX: usize = 10_000;
 
 /// A reserved port on loopback; dropping this releases it.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct ReservedPort {
     pub(crate) address: SocketAddr,
     _holder: TcpSocket,
 }
 
-impl Held {
-    fn take(port: u16) -> io::Result<Held> {
+impl ReservedPort {
+    fn take(port: u16) -> io::Result<ReservedPort> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let holder = TcpSocket::new_v4()?;
         holder.bind(address)?;
         holder.set_reuseaddr(true)?;
-        Ok(Held { address, _holder: holder })
+        Ok(ReservedPort { address, _holder: holder })
     }
 }
 
@@ -50,17 +50,17 @@ impl Held {
 ///
 /// # Errors
 /// When there are not enough free ports, or a socket cannot be created.
-pub(crate) fn allot(count: usize) -> Result<Vec<Held>> {
-    allot_from(LOWEST..ephemeral_start(), count)
+pub(crate) fn reserve(count: usize) -> Result<Vec<ReservedPort>> {
+    reserve_from(LOWEST..ephemeral_start(), count)
 }
 
-fn allot_from(range: Range<u16>, count: usize) -> Result<Vec<Held>> {
-    let mut held: Vec<Held> = Vec::with_capacity(count);
+fn reserve_from(range: Range<u16>, count: usize) -> Result<Vec<ReservedPort>> {
+    let mut held: Vec<ReservedPort> = Vec::with_capacity(count);
     for _ in 0..TRIES_MAX {
         if held.len() == count {
             break;
         }
-        match Held::take(rand::rng().random_range(range.clone())) {
+        match ReservedPort::take(rand::rng().random_range(range.clone())) {
             Ok(port) => held.push(port),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             Err(error) => bail!("cannot take a port: {error}"),
@@ -90,17 +90,17 @@ mod tests {
     #[test]
     fn two_runs_never_share_a_port() {
         let range = 31_000..31_060;
-        let first = allot_from(range.clone(), 20).unwrap();
-        let second = allot_from(range.clone(), 20).unwrap();
+        let first = reserve_from(range.clone(), 20).unwrap();
+        let second = reserve_from(range.clone(), 20).unwrap();
         let all: HashSet<_> = first.iter().chain(&second).map(|held| held.address).collect();
         assert_eq!(all.len(), 40);
-        let error = allot_from(range, 30).unwrap_err().to_string();
+        let error = reserve_from(range, 30).unwrap_err().to_string();
         assert!(error.starts_with("found only "), "{error}");
     }
 
     #[test]
     fn a_held_port_is_the_nodes_and_answers_only_while_the_node_is_up() {
-        for Held { address, _holder } in allot(40).unwrap() {
+        for ReservedPort { address, _holder } in reserve(40).unwrap() {
             assert!(TcpStream::connect(address).is_err(), "nobody is there");
             let node = TcpListener::bind(address).unwrap(); // with SO_REUSEADDR, as servers do
             TcpStream::connect(address).unwrap();

@@ -19,16 +19,16 @@ use nix::unistd::getppid;
 use tribunal_nemesis::{MARK, NodeCgroup};
 
 use super::executable::Executables;
-use crate::{own, rlimits};
+use crate::{executable, rlimits};
 
-struct Order {
+struct SpawnRequest {
     command: Command,
     reply: mpsc::Sender<io::Result<Child>>,
 }
 
 /// Handle of the spawning thread.
 pub(crate) struct Spawner {
-    orders: mpsc::Sender<Order>,
+    requests: mpsc::Sender<SpawnRequest>,
     executables: Executables,
 }
 
@@ -37,11 +37,11 @@ pub(super) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Re
     const STACK_BYTES: usize = 256 << 10;
     let spawned =
         std::thread::Builder::new().name(format!("tribunal-{name}")).stack_size(STACK_BYTES).spawn(work);
-    spawned.map(drop).map_err(explained)
+    spawned.map(drop).map_err(explain)
 }
 
 /// A clearer message for EAGAIN.
-fn explained(error: io::Error) -> io::Error {
+fn explain(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock => {
             io::Error::other("no more processes or threads are to be had (ulimit -u, ulimit -v, pids.max)")
@@ -53,14 +53,14 @@ fn explained(error: io::Error) -> io::Error {
 impl Spawner {
     pub(crate) fn start() -> io::Result<Self> {
         prctl::set_child_subreaper(true)?;
-        let (orders, queue) = mpsc::channel::<Order>();
+        let (requests, queue) = mpsc::channel::<SpawnRequest>();
         thread("spawner", move || {
-            for mut order in queue {
+            for mut request in queue {
                 // The receiver is gone if the cluster was dropped meanwhile.
-                let _ = order.reply.send(order.command.spawn());
+                let _ = request.reply.send(request.command.spawn());
             }
         })?;
-        Ok(Spawner { orders, executables: Executables::default() })
+        Ok(Spawner { requests, executables: Executables::default() })
     }
 
     /// Starts a program: marked, in its own process group, killed with this process, without input, with both
@@ -72,9 +72,9 @@ impl Spawner {
         namespace: Option<&OwnedFd>,
         cgroup: Option<&NodeCgroup>,
     ) -> io::Result<Child> {
-        let own = own::path().is_ok_and(|path| program.program == path);
+        let own = executable::path().is_ok_and(|path| program.program == path);
         let mut command = if own {
-            own::command(&program.args).map_err(io::Error::other)?
+            executable::command(&program.args).map_err(io::Error::other)?
         } else {
             self.executables.check(&program.program)?;
             let mut command = Command::new(&program.program);
@@ -99,7 +99,7 @@ impl Spawner {
                 if getppid() != controller {
                     return Err(io::ErrorKind::BrokenPipe.into());
                 }
-                rlimits::give_back()?;
+                rlimits::restore()?;
                 if let Some(namespace) = &namespace {
                     setns(namespace, CloneFlags::CLONE_NEWNET)?;
                 }
@@ -111,8 +111,8 @@ impl Spawner {
         }
         let (reply, answer) = mpsc::channel();
         let gone = || io::Error::other("the spawner is gone");
-        self.orders.send(Order { command, reply }).map_err(|_| gone())?;
-        let mut child = answer.recv().map_err(|_| gone())?.map_err(explained)?;
+        self.requests.send(SpawnRequest { command, reply }).map_err(|_| gone())?;
+        let mut child = answer.recv().map_err(|_| gone())?.map_err(explain)?;
         if !own && let Err(replaced) = self.executables.check(&program.program) {
             let _ = child.kill();
             let _ = child.wait();

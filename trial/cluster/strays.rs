@@ -2,7 +2,7 @@
 //! cleared their environment. While the controller lives, they are its descendants, because it is a
 //! subreaper. After its death nothing connects them to the run, so they are registered with the guard early.
 //!
-//! CAVEAT. A stray younger than [`LOOK`] is not registered yet when the controller is killed with -9.
+//! CAVEAT. A stray younger than [`SCAN_INTERVAL`] is not registered yet when the controller is killed with -9.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,30 +11,32 @@ use std::time::Duration;
 
 use tribunal_nemesis::{Kin, family_and_strays};
 
-use super::guard::{Guard, Leftover};
+use super::guard::{Guard, GuardedResource};
 
 /// Interval of the search.
-const LOOK: Duration = Duration::from_secs(1);
+const SCAN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Registers strays with the guard, on a thread of its own, as long as the guard exists.
 pub(super) fn watch(guard: &Arc<Guard>) -> std::io::Result<()> {
     let guard = Arc::downgrade(guard);
-    let look = move || {
+    let scan = move || {
         let mut known = HashSet::new();
         loop {
-            thread::sleep(LOOK);
+            thread::sleep(SCAN_INTERVAL);
             let (_, strays) = family_and_strays(&Kin::default());
             let Some(guard) = guard.upgrade() else { return };
-            let new =
-                strays.into_iter().filter_map(|pid| Some((pid, began(pid)?))).filter(|it| known.insert(*it));
-            new.for_each(|(pid, began)| guard.add(&Leftover::Process(pid, began)));
+            let new = strays
+                .into_iter()
+                .filter_map(|pid| Some((pid, start_time(pid)?)))
+                .filter(|it| known.insert(*it));
+            new.for_each(|(pid, started)| guard.add(&GuardedResource::Process(pid, started)));
         }
     };
-    thread::Builder::new().name("tribunal-strays".into()).spawn(look).map(drop)
+    thread::Builder::new().name("tribunal-strays".into()).spawn(scan).map(drop)
 }
 
 /// Start time of a process in clock ticks since boot; together with the pid it identifies a process.
-pub(super) fn began(pid: i32) -> Option<u64> {
+pub(super) fn start_time(pid: i32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // man 5 proc: this is field 22; the state after the name is field 3.
     stat.rsplit_once(") ")?.1.split(' ').nth(22 - 3)?.parse().ok()
@@ -46,9 +48,9 @@ mod tests {
 
     #[test]
     fn a_process_began_after_its_parent() {
-        let own = began(std::process::id() as i32).expect("it lives");
-        let parent = began(std::os::unix::process::parent_id() as i32).expect("it lives");
+        let own = start_time(std::process::id() as i32).expect("it lives");
+        let parent = start_time(std::os::unix::process::parent_id() as i32).expect("it lives");
         assert!(own >= parent);
-        assert_eq!(began(0), None);
+        assert_eq!(start_time(0), None);
     }
 }

@@ -14,20 +14,20 @@ const OPS_MAX: usize = 20_000;
 #[derive(Default)]
 pub(super) struct Recent {
     /// Invocation time of each process's pending operation.
-    begun: HashMap<u64, Nanos>,
+    invoked: HashMap<u64, Nanos>,
     /// Completion time and duration of each operation.
     done: VecDeque<(Nanos, Nanos)>,
 }
 
 impl Recent {
-    pub(super) fn see(&mut self, event: &Event) {
+    pub(super) fn push(&mut self, event: &Event) {
         if event.kind == Kind::Invoke {
-            self.begun.insert(event.process, event.time);
+            self.invoked.insert(event.process, event.time);
             return;
         }
-        let begun = self.begun.remove(&event.process);
-        if let (Kind::Ok, Some(begun)) = (event.kind, begun) {
-            self.done.push_back((event.time, event.time - begun));
+        let invoked = self.invoked.remove(&event.process);
+        if let (Kind::Ok, Some(invoked)) = (event.kind, invoked) {
+            self.done.push_back((event.time, event.time - invoked));
         }
         let oldest = event.time.saturating_sub(WINDOW_NS);
         while self.done.front().is_some_and(|(end, _)| *end < oldest) || self.done.len() > OPS_MAX {
@@ -36,7 +36,7 @@ impl Recent {
     }
 
     /// Successful operations per second, and their p99 latency, as of `now`.
-    pub(super) fn pace(&self, now: Nanos) -> (u64, Option<Nanos>) {
+    pub(super) fn throughput_and_p99(&self, now: Nanos) -> (u64, Option<Nanos>) {
         let oldest = now.saturating_sub(WINDOW_NS);
         let mut took: Vec<Nanos> =
             self.done.iter().filter(|(end, _)| *end >= oldest).map(|(_, took)| *took).collect();
@@ -64,16 +64,16 @@ mod tests {
     #[test]
     fn the_pace_is_of_what_succeeded_in_the_last_seconds() {
         let mut recent = Recent::default();
-        assert_eq!(recent.pace(0), (0, None));
+        assert_eq!(recent.throughput_and_p99(0), (0, None));
         let second = 1_000_000_000;
         for i in 0..1000 {
             let at = i * second / 100;
-            recent.see(&event(1, Kind::Invoke, at));
-            recent.see(&event(1, if i % 2 == 0 { Kind::Ok } else { Kind::Info }, at + 1_000 + i));
+            recent.push(&event(1, Kind::Invoke, at));
+            recent.push(&event(1, if i % 2 == 0 { Kind::Ok } else { Kind::Info }, at + 1_000 + i));
         }
-        let (rate, p99) = recent.pace(10 * second);
+        let (rate, p99) = recent.throughput_and_p99(10 * second);
         assert_eq!(rate, 50);
         assert_eq!(p99, Some(1_000 + 994));
-        assert_eq!(recent.pace(30 * second), (0, None), "by then nothing is recent");
+        assert_eq!(recent.throughput_and_p99(30 * second), (0, None), "by then nothing is recent");
     }
 }

@@ -48,10 +48,10 @@ pub struct Tally {
 /// to half a line would be unreadable.
 pub(crate) struct Recorder {
     clock: Clock,
-    page: Mutex<Page>,
+    state: Mutex<State>,
 }
 
-struct Page {
+struct State {
     file: LineFile,
     line: Vec<u8>,
     tally: Tally,
@@ -70,8 +70,8 @@ impl Recorder {
     ) -> io::Result<Self> {
         let file = LineFile::create(path)?;
         let (line, tally, recent) = (Vec::with_capacity(256), Tally::default(), Recent::default());
-        let page = Page { file, line, tally, recent, watch, announcer };
-        Ok(Recorder { clock, page: Mutex::new(page) })
+        let state = State { file, line, tally, recent, watch, announcer };
+        Ok(Recorder { clock, state: Mutex::new(state) })
     }
 
     /// Records that an operation starts.
@@ -101,10 +101,10 @@ impl Recorder {
         value: Value,
         why: Option<&String>,
     ) -> io::Result<Nanos> {
-        let mut page = self.page.lock().map_err(|_| io::Error::other("the recorder panicked"))?;
+        let mut state = self.state.lock().map_err(|_| io::Error::other("the recorder panicked"))?;
         let time = self.clock.now();
         let event = Event {
-            index: page.file.lines(),
+            index: state.file.lines(),
             time,
             process: actor.process,
             kind,
@@ -112,33 +112,33 @@ impl Recorder {
             key: request.key.clone(),
             value,
             node: Some(actor.node.clone()),
-            error: why.map(|why| shortened(why).into()),
+            error: why.map(|why| truncated(why).into()),
             client: None,
         };
-        let Page { file, line, tally, recent, watch, announcer } = &mut *page;
+        let State { file, line, tally, recent, watch, announcer } = &mut *state;
         line.clear();
         serde_json::to_writer(&mut *line, &event)?;
         line.push(b'\n');
         file.append(line)?;
         tally.count(kind);
-        recent.see(&event);
-        announcer.tell_at(time, &TrialEvent::Operation(&event));
+        recent.push(&event);
+        announcer.emit_at(time, &TrialEvent::Operation(&event));
         if let Some(watch) = watch {
-            watch.see(event);
+            watch.push(event);
         }
         Ok(time)
     }
 
     /// Number of events in the file.
     pub(crate) fn events(&self) -> u64 {
-        locked(&self.page).file.lines()
+        locked(&self.state).file.lines()
     }
 
     /// Counts of what has been recorded so far.
     pub(crate) fn tally(&self) -> Tally {
-        let page = locked(&self.page);
-        let (ok_per_second, p99_ns) = page.recent.pace(self.clock.now());
-        Tally { ok_per_second, p99_ns, ..page.tally.clone() }
+        let state = locked(&self.state);
+        let (ok_per_second, p99_ns) = state.recent.throughput_and_p99(self.clock.now());
+        Tally { ok_per_second, p99_ns, ..state.tally.clone() }
     }
 }
 
@@ -146,7 +146,7 @@ impl Recorder {
 const ERROR_CHARS_MAX: usize = 1_000;
 
 /// The text, truncated if necessary.
-fn shortened(text: &str) -> Cow<'_, str> {
+fn truncated(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(ERROR_CHARS_MAX) {
         Some((at, _)) => format!("{}… ({} bytes in all)", &text[..at], text.len()).into(),
         None => text.into(),
@@ -197,9 +197,9 @@ mod tests {
 
     #[test]
     fn an_error_of_megabytes_is_recorded_by_its_beginning() {
-        assert_eq!(shortened("connection lost"), "connection lost");
+        assert_eq!(truncated("connection lost"), "connection lost");
         let page = "ß".repeat(4 << 20);
-        let kept = shortened(&page);
+        let kept = truncated(&page);
         assert!(kept.starts_with(&"ß".repeat(ERROR_CHARS_MAX)), "{kept}");
         assert!(kept.ends_with("ß… (8388608 bytes in all)"), "{kept}");
     }

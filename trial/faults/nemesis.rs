@@ -74,7 +74,7 @@ impl Nemesis {
     }
 
     /// Whether some fault cuts off clients from nodes.
-    pub(crate) fn parts_clients(&self) -> bool {
+    pub(crate) fn cuts_off_clients(&self) -> bool {
         self.plan.names_clients()
     }
 
@@ -120,7 +120,7 @@ fn grudge(text: &str, nodes: usize) -> Result<Grudge> {
 fn read(path: &Path, seed: u64, nodes: usize, warnings: &mut Vec<String>) -> Result<Plan> {
     let shown = path.display();
     let text = read_text(path).with_context(|| format!("cannot read {shown}"))?;
-    if text.is_empty() && was_without_faults(path) {
+    if text.is_empty() && is_complete_and_empty(path) {
         return Ok(Plan::default());
     }
     if !Plan::is_record(&text) {
@@ -134,7 +134,7 @@ fn read(path: &Path, seed: u64, nodes: usize, warnings: &mut Vec<String>) -> Res
 }
 
 /// Whether an empty file is the complete record of a run without faults.
-fn was_without_faults(record: &Path) -> bool {
+fn is_complete_and_empty(record: &Path) -> bool {
     let info = load_info(record.parent().unwrap_or(Path::new("")));
     info.is_ok_and(|info| info.ending.is_some_and(|ending| ending.fault_lines == 0))
 }
@@ -169,13 +169,13 @@ fn clients_began_ms(record: &Path, lines: usize, warnings: &mut Vec<String>) -> 
 }
 
 /// How many steps are checked for being too late: a schedule may generate millions.
-const STEPS_LOOKED_AT: usize = 10_000;
+const CHECKED_STEPS_MAX: usize = 10_000;
 
 /// A warning about steps after the end of the run. They are not an error, since triggers and leaders decide
 /// much of a schedule.
 fn late_steps(plan: &Plan, time_limit: Duration) -> Option<String> {
     let limit_ms = time_limit.as_millis() as u64;
-    let times: Vec<u64> = plan.in_order().take(STEPS_LOOKED_AT).map(|step| step.at_ms).collect();
+    let times: Vec<u64> = plan.in_order().take(CHECKED_STEPS_MAX).map(|step| step.at_ms).collect();
     let late = times.iter().filter(|at_ms| **at_ms >= limit_ms).count();
     let limit = humantime::format_duration(time_limit);
     (late > 0)

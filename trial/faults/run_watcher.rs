@@ -17,10 +17,10 @@ use crate::cluster::Cluster;
 use crate::controller::recorder::Recorder;
 
 /// How often operations are counted for triggers, and how often the nodes are asked for the leader.
-const COUNT_EVERY: Duration = Duration::from_millis(2);
-const ASK_EVERY: Duration = Duration::from_millis(100);
+const COUNT_POLL: Duration = Duration::from_millis(2);
+const LEADER_POLL: Duration = Duration::from_millis(100);
 /// The same if a fault follows the leader: fast enough to hit a new leader early.
-const ASK_EVERY_TO_FOLLOW: Duration = Duration::from_millis(20);
+const LEADER_POLL_TO_FOLLOW: Duration = Duration::from_millis(20);
 
 /// The situation at some moment of a run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,7 +48,7 @@ impl RunWatcher {
         let (sender, signals) = mpsc::unbounded_channel();
         let waits_for = |what: fn(&On) -> bool| plan.triggers.iter().any(|trigger| what(&trigger.on));
         if waits_for(|on| matches!(on, On::Log { .. })) {
-            cluster.tell_lines(&sender);
+            cluster.forward_lines(&sender);
         }
         let leader_changes = Arc::new(AtomicU64::new(0));
         let mut watchers = Vec::new();
@@ -56,13 +56,13 @@ impl RunWatcher {
             watchers.push(tokio::spawn(count_operations(recorder.clone(), sender.clone())));
         }
         if !plan.is_empty() {
-            let every = if plan.follows_leaders() { ASK_EVERY_TO_FOLLOW } else { ASK_EVERY };
+            let every = if plan.follows_leaders() { LEADER_POLL_TO_FOLLOW } else { LEADER_POLL };
             watchers.push(tokio::spawn(watch_leader(cluster, every, leader_changes.clone(), sender)));
         }
         (RunWatcher { recorder, leader_changes, watchers }, signals)
     }
 
-    pub(super) fn seen(&self) -> Situation {
+    pub(super) fn situation(&self) -> Situation {
         Situation {
             operations_in_flight: self.recorder.tally().in_flight,
             leader_changes: self.leader_changes.load(Ordering::Relaxed),
@@ -78,15 +78,15 @@ impl Drop for RunWatcher {
 
 /// Sends the number of completed operations whenever it changes.
 async fn count_operations(recorder: Arc<Recorder>, signals: mpsc::UnboundedSender<Signal>) {
-    let mut told = 0;
+    let mut sent = 0;
     loop {
         let tally = recorder.tally();
         let ended = tally.ok + tally.fail + tally.info;
-        if ended != told && signals.send(Signal::Operations(ended)).is_err() {
+        if ended != sent && signals.send(Signal::Operations(ended)).is_err() {
             return;
         }
-        told = ended;
-        sleep(COUNT_EVERY).await;
+        sent = ended;
+        sleep(COUNT_POLL).await;
     }
 }
 

@@ -15,7 +15,7 @@ use tribunal::{Observer, Registry, Run, RunDir, Stop, TrialError, TrialEvent, Tr
 /// The guard and the nodes of built-in systems run this test binary again, with only this test.
 #[test]
 fn tribunal_child() {
-    tribunal::own::serve();
+    tribunal::executable::serve();
 }
 
 /// A short trial with its store in `target/tribunal`.
@@ -40,7 +40,7 @@ fn a_correct_system_passes_and_leaves_a_report() {
 
     struct Watcher(Arc<Mutex<Vec<String>>>, Arc<AtomicUsize>);
     impl Observer for Watcher {
-        fn see(&self, _: u64, event: &TrialEvent<'_>) {
+        fn on_event(&self, _: u64, event: &TrialEvent<'_>) {
             match event {
                 TrialEvent::Phase(name) => self.0.lock().unwrap().push((*name).to_string()),
                 TrialEvent::Operation(_) => drop(self.1.fetch_add(1, Ordering::Relaxed)),
@@ -176,7 +176,7 @@ fn an_interrupt_ends_a_trial_in_order() {
     let stop = Stop::new();
     struct StopsWhenRunning(Stop);
     impl Observer for StopsWhenRunning {
-        fn see(&self, _: u64, event: &TrialEvent<'_>) {
+        fn on_event(&self, _: u64, event: &TrialEvent<'_>) {
             if matches!(event, TrialEvent::Status(status) if status.tally.ok > 100) {
                 self.0.interrupt();
             }

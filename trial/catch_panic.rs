@@ -14,7 +14,7 @@ pub(crate) fn message(payload: &dyn Any) -> &str {
 ///
 /// # Errors
 /// When it panics.
-pub fn caught<T>(what: impl FnOnce() -> T) -> Result<T> {
+pub fn catch_panic<T>(what: impl FnOnce() -> T) -> Result<T> {
     panic::catch_unwind(AssertUnwindSafe(what))
         .map_err(|payload| anyhow!("it panicked: {}", message(&*payload)))
 }
@@ -25,10 +25,10 @@ mod tests {
 
     #[test]
     fn what_panics_is_an_error() {
-        let said = |what: fn()| caught(what).expect_err("it panics").to_string();
+        let said = |what: fn()| catch_panic(what).expect_err("it panics").to_string();
         assert_eq!(said(|| panic!("plain")), "it panicked: plain");
         assert_eq!(said(|| panic!("number {}", 7)), "it panicked: number 7");
         assert_eq!(said(|| std::panic::panic_any(7)), "it panicked: no message");
-        assert_eq!(caught(|| 7).ok(), Some(7));
+        assert_eq!(catch_panic(|| 7).ok(), Some(7));
     }
 }

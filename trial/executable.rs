@@ -24,7 +24,7 @@ use crate::cluster::guard;
 /// Environment variable with the arguments, each ended by a newline, for a program without our command line.
 const CHILD: &str = "TRIBUNAL_CHILD";
 
-/// Name of the test that serves, in a test binary: `#[test] fn tribunal_child() { tribunal::own::serve() }`.
+/// Name of the test that serves, in a test binary: `#[test] fn tribunal_child() { tribunal::executable::serve() }`.
 pub const TEST: &str = "tribunal_child";
 
 static PATH: OnceLock<PathBuf> = OnceLock::new();
@@ -63,7 +63,7 @@ pub fn command<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> Result<Co
 
 /// Declares that this process is the `tribunal` binary, whose command line takes the arguments. Also sets the
 /// process name, which the kernel would otherwise take from `/proc/self/exe`.
-pub fn is_tribunal() {
+pub fn declare_main_program() {
     IS_TRIBUNAL.store(true, Ordering::Relaxed);
     let _ = nix::sys::prctl::set_name(c"tribunal");
 }

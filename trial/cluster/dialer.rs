@@ -10,12 +10,12 @@ use tribunal_systems::{Answer, Dial};
 
 /// Opens connections to one node.
 #[derive(Clone, Debug)]
-pub(super) struct Doorman {
+pub(super) struct NodeDialer {
     pub(super) links: Arc<Links>,
     pub(super) node: NodeId,
 }
 
-impl Dial for Doorman {
+impl Dial for NodeDialer {
     fn dial(&self, address: SocketAddr) -> Answer<'_, io::Result<TcpStream>> {
         Box::pin(self.links.connect(self.node, address))
     }
