@@ -438,7 +438,8 @@ impl Tally {
             usize::from(judgement.is_ok_and(|judgement| judgement.exit_code == exit::INTERRUPTED));
     }
 
-    /// The worst result: violation, then crash of the checker, input error, harness failure, interrupted, unknown.
+    /// The worst result: violation, then crash of the checker, input error, harness failure, interrupted,
+    /// unknown.
     fn exit_code(&self) -> u8 {
         match self {
             Tally { violations: 1.., .. } => 1,

@@ -24,7 +24,8 @@ use crate::cluster::guard;
 /// Environment variable with the arguments, each ended by a newline, for a program without our command line.
 const CHILD: &str = "TRIBUNAL_CHILD";
 
-/// Name of the test that serves, in a test binary: `#[test] fn tribunal_child() { tribunal::executable::serve() }`.
+/// Name of the test that serves, in a test binary: `#[test] fn tribunal_child() {
+/// tribunal::executable::serve() }`.
 pub const TEST: &str = "tribunal_child";
 
 static PATH: OnceLock<PathBuf> = OnceLock::new();

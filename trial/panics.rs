@@ -2,9 +2,9 @@
 //! reported, the run ends in order, and what was recorded is kept.
 //!
 //! A program that uses the library may have threads of its own; their panics do not concern a trial. So each
-//! thread of a trial registers with it ([`register_thread`]). A thread of Tribunal that works for no particular
-//! trial is recognized by its name: it begins with [`THREAD_PREFIX`], or there is none (threads of libraries). Its
-//! panic fails every running trial.
+//! thread of a trial registers with it ([`register_thread`]). A thread of Tribunal that works for no
+//! particular trial is recognized by its name: it begins with [`THREAD_PREFIX`], or there is none (threads of
+//! libraries). Its panic fails every running trial.
 
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};

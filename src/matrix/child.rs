@@ -90,7 +90,7 @@ impl Child {
     /// there is none.
     fn result(&self) -> Result<Option<(String, Judgement)>> {
         let store = self.dir.join(RUNS);
-        let Ok(paths) = runs::paths(&store) else { return Ok(None) }; // no store: the run failed before creating it
+        let Ok(paths) = runs::paths(&store) else { return Ok(None) }; // no store was created
         for path in paths.iter().filter(|path| path.starts_with(&format!("{}/", self.spec.workload))) {
             let dir = store.join(path);
             if !dir.join("verdict.json").is_file() {

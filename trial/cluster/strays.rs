@@ -2,7 +2,8 @@
 //! cleared their environment. While the controller lives, they are its descendants, because it is a
 //! subreaper. After its death nothing connects them to the run, so they are registered with the guard early.
 //!
-//! CAVEAT. A stray younger than [`SCAN_INTERVAL`] is not registered yet when the controller is killed with -9.
+//! CAVEAT. A stray younger than [`SCAN_INTERVAL`] is not yet registered when the controller is killed with
+//! -9.
 
 use std::collections::HashSet;
 use std::sync::Arc;
