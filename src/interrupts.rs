@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_ignored_stands_in_a_mask() {
+    fn ignored_signals_are_read_from_the_mask() {
         let status = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000000\n";
         assert!(ignored(status, 1) && ignored(status, 13));
         assert!(!ignored(status, 2) && !ignored("", 1));

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agreement_and_difference_are_said() {
+    fn agreement_and_difference_are_reported() {
         let said = |valid, linearizable, ours| compare(Results { valid, linearizable }, ours);
         assert_eq!(
             said(Some(true), None, RunOutcome::Linearizable),

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_crashed_is_no_good_run() {
+    fn a_crashed_run_is_a_harness_failure() {
         for ended in [Some(101), Some(134), Some(7), None] {
             assert_eq!(runs(&[0, documented(ended), 0]).exit_code(), exit::HARNESS, "{ended:?}");
         }
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn every_run_is_in_one_class() {
+    fn every_run_is_counted_once() {
         let text = runs(&[0, 1, 2, 2, 3, 130]).tally(9);
         assert_eq!(
             text,

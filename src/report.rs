@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_goes_by_its_file_or_its_ending() {
+    fn a_report_is_selected_by_its_name_or_extension() {
         for wanted in ["html", "report.html", "report"] {
             assert!(is_meant("report.html", wanted), "{wanted}");
         }

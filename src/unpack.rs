@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_packed_is_read_and_what_is_not_is_left() {
+    fn compressed_input_is_expanded_and_other_input_unchanged() {
         assert_eq!(all(b"plain").unwrap(), b"plain");
         assert_eq!(all(&[packed(b"in two "), packed(b"parts")].concat()).unwrap(), b"in two parts");
         let whole = packed(&[b'x'; 1000]);
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_ends_is_given_up() {
+    fn endless_input_is_an_error() {
         let mut endless = Unpacked { from: io::repeat(b'x'), left: 100 };
         let said = io::copy(&mut endless, &mut io::sink()).unwrap_err().to_string();
         assert!(said.starts_with("more than the 1024 MiB"), "{said}");

@@ -35,7 +35,7 @@ fn stale_after(n: u64) -> String {
 }
 
 #[test]
-fn the_page_zooms_jumps_hides_and_runs_nothing_that_is_not_its_own() {
+fn the_page_zooms_jumps_hides_and_runs_no_foreign_script() {
     let Some(mut browser) = Chromium::start() else { return };
     let store = Store::new();
     let dir = judged(&store, "registers/a", "register", &stale_after(6_000), 1);
@@ -148,7 +148,7 @@ const SPY: &str = r#"<!DOCTYPE html><title>nothing</title><body><script>
 
 /// The origin `null` is shared with no other page: a script in it can neither read nor change others.
 #[test]
-fn a_page_that_a_stranger_left_in_the_store_reads_no_other() {
+fn an_untrusted_page_in_the_store_cannot_read_others() {
     let Some(mut browser) = Chromium::start() else { return };
     let store = Store::new();
     let dir = judged(&store, "queues/a", "queue", TAKEN_TWICE, 1);

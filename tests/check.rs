@@ -39,7 +39,7 @@ fn many_histories_are_judged_in_the_order_of_the_arguments() {
 }
 
 #[test]
-fn a_violation_wins_over_an_error_and_an_error_over_a_doubt() {
+fn a_violation_wins_over_an_error_and_an_error_over_unknown() {
     let (good, stale, empty) = (golden("own/late-write.edn"), golden("own/stale-read.edn"), "/dev/null");
     check("register", &[&good]).expect(0);
     check("register", &[&good, empty]).expect(2);
@@ -48,7 +48,7 @@ fn a_violation_wins_over_an_error_and_an_error_over_a_doubt() {
 }
 
 #[test]
-fn what_was_there_before_is_said_with_a_flag_and_named_by_a_hint() {
+fn initial_values_are_given_by_a_flag_and_suggested_by_a_hint() {
     let text = "0\t:invoke\t:read\tnil\n0\t:ok\t:read\t4\n0\t:invoke\t:cas\t[4 0]\n0\t:ok\t:cas\t[4 0]\n";
     let check = ["check", "--model", "cas-register"];
     let ended = piped(&[&check[..], &["-"]].concat(), text.as_bytes()).expect(1);
@@ -86,7 +86,7 @@ fn json_has_one_verdict_per_line_and_nothing_else() {
 }
 
 #[test]
-fn a_limit_is_a_doubt_that_names_its_flag() {
+fn a_reached_limit_is_unknown_and_names_its_flag() {
     let ended =
         check("cas-register", &["--check-states-limit", "3", &golden("knossos/good/memstress3-10.edn")])
             .expect(2);
@@ -94,7 +94,7 @@ fn a_limit_is_a_doubt_that_names_its_flag() {
 }
 
 #[test]
-fn a_run_directory_names_its_model_and_is_left_as_it_is() {
+fn a_run_directory_names_its_model_and_is_not_changed() {
     let store = Store::new();
     let file = |name: &str| store.path().join(name);
     std::fs::write(file("run.json"), r#"{"schema_version":1,"model":"register"}"#).unwrap();
@@ -134,7 +134,7 @@ fn every_format_says_where_it_is_malformed() {
 }
 
 #[test]
-fn a_converted_history_comes_to_the_same_verdict() {
+fn a_converted_history_gets_the_same_verdict() {
     let store = Store::new();
     for (name, code) in [("etcd/etcd_000.log", 1), ("etcd/etcd_002.log", 0), ("own/killed-recorder.jsonl", 0)]
     {

@@ -50,7 +50,7 @@ fn n1_is_parted_from_its_clients(net: &str) {
 }
 
 #[test]
-fn a_node_is_parted_from_its_clients_and_not_from_its_peers() {
+fn a_node_is_cut_off_from_its_clients_and_not_from_its_peers() {
     n1_is_parted_from_its_clients("proxy");
     if crate::namespaces::allowed() {
         n1_is_parted_from_its_clients("netns");
@@ -58,7 +58,7 @@ fn a_node_is_parted_from_its_clients_and_not_from_its_peers() {
 }
 
 #[test]
-fn every_way_to_part_nodes_and_clients_bites_and_heals() {
+fn every_partition_of_nodes_and_clients_has_an_effect_and_heals() {
     let store = Store::new();
     let faults = "--nemesis clients --nemesis-interval 1500ms --time-limit 12s --seed 3";
     store.run(&format!("run register --nodes 3 --op-timeout 300ms {faults}")).expect(0);

@@ -52,7 +52,7 @@ pub(crate) fn mounts_under(path: &Path) -> usize {
 const QUICK: &str = "run register --nodes 3 --time-limit 8s --nemesis-interval 2s --rate 300 --progress none";
 
 #[test]
-fn acknowledging_before_the_fsync_is_found_by_power_failures() {
+fn acknowledging_before_the_fsync_is_detected_by_power_failures() {
     if !allowed(false) {
         return;
     }
@@ -86,7 +86,7 @@ fn a_real_ext4_loses_power_under_a_raft() {
 }
 
 #[test]
-fn disks_in_trouble_bite_and_heal() {
+fn disk_faults_have_an_effect_and_heal() {
     if !allowed(false) {
         return;
     }
@@ -100,7 +100,7 @@ fn disks_in_trouble_bite_and_heal() {
 /// A node may crash of it, or continue without the data that it could not store; data that it acknowledged
 /// must survive.
 #[test]
-fn reads_and_syncs_that_fail_bite_and_heal() {
+fn failing_reads_and_syncs_have_an_effect_and_heal() {
     if !allowed(false) {
         return;
     }

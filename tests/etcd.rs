@@ -100,7 +100,7 @@ fn etcd_survives_the_loss_of_power() {
 }
 
 #[test]
-fn reads_that_no_majority_confirms_are_found_out() {
+fn reads_without_a_majority_are_detected() {
     if etcd().is_none() {
         return;
     }
@@ -154,7 +154,7 @@ fn path_with_etcd(directory: &Path, script: &str) -> OsString {
 /// A server may leave processes that have left its process group, and are no longer its descendants when it
 /// is gone.
 #[test]
-fn what_a_server_leaves_behind_ends_with_it() {
+fn processes_left_by_a_server_end_with_it() {
     let Some(real) = etcd() else { return };
     match NodeCgroup::make(&format!("tribunal-{}-probe", std::process::id()), |_| {}) {
         Ok(cgroup) => remove_cgroup(cgroup.path()).expect("nobody is in it"),

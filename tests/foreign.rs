@@ -160,7 +160,7 @@ fn check(args: &str) -> Ended {
 }
 
 #[test]
-fn files_of_other_shapes_are_read_or_refused_well() {
+fn foreign_files_are_read_or_refused_with_a_clear_message() {
     let mut wrong = Vec::new();
     for (args, code, said) in READ.iter().chain(&REFUSED) {
         let ended = check(args);
@@ -207,7 +207,7 @@ fn packed_histories_and_other_encodings() {
 }
 
 #[test]
-fn nothing_that_never_ends_is_waited_for() {
+fn endless_input_is_not_waited_for() {
     let store = Store::new();
     let pipe = store.path().join("pipe");
     nix_mkfifo(&pipe);
@@ -241,7 +241,7 @@ fn nix_mkfifo(path: &Path) {
 }
 
 #[test]
-fn what_the_nemesis_did_is_in_the_report_and_in_what_is_converted() {
+fn nemesis_events_are_in_the_report_and_in_converted_histories() {
     let store = Store::new();
     let report = store.path().join("report");
     let ended = check(&format!("register --report {} nemesis.edn", report.display())).expect(1);

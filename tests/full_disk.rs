@@ -12,7 +12,7 @@ fn pages(dir: &Path, names: &[&str]) -> u64 {
 }
 
 #[test]
-fn a_disk_that_fills_while_reports_are_made_changes_neither_verdict_nor_exit_code() {
+fn a_disk_full_during_reporting_changes_neither_verdict_nor_exit_code() {
     let store = Store::new();
     let roomy = judged(&store, "roomy/a", "register", &stale_register(2_000), 1);
     let evidence = pages(&roomy, &["run.json", "history.jsonl", "verdict.json", "report.txt"]);

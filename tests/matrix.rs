@@ -5,7 +5,7 @@ use tribunal_reports::matrix::Matrix;
 use crate::program::{Ended, tribunal};
 
 #[test]
-fn a_matrix_finds_a_bug_and_goes_on_where_it_stopped() {
+fn a_matrix_finds_a_bug_and_resumes() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("matrix");
     let at = dir.to_str().unwrap();
@@ -35,7 +35,7 @@ fn a_matrix_finds_a_bug_and_goes_on_where_it_stopped() {
 }
 
 #[test]
-fn a_matrix_of_what_there_is_not_is_refused() {
+fn a_matrix_of_unknown_systems_or_bugs_is_refused() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().to_str().unwrap();
     std::fs::write(scratch.path().join("mine"), "").unwrap();

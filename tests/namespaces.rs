@@ -74,7 +74,7 @@ fn faults(store: &Store) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn faults_of_links_bite_and_heal_in_namespaces() {
+fn link_faults_have_an_effect_and_heal_in_namespaces() {
     if !allowed() {
         return;
     }
@@ -96,7 +96,7 @@ fn faults_of_links_bite_and_heal_in_namespaces() {
 }
 
 #[test]
-fn what_a_mode_cannot_do_is_skipped_with_the_reason() {
+fn unsupported_faults_are_skipped_with_a_reason() {
     let store = Store::new();
     let args = "run register --nodes 3 --time-limit 3s --nemesis-interval 1s --nemesis";
     let ended = store.run(&format!("{args} loss")).expect(2);

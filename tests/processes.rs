@@ -38,7 +38,7 @@ fn the_built_in_raft_survives_wrong_clocks_starvation_and_limits() {
 
 /// A node may die of a limit: this is an outcome, and the node is restarted.
 #[test]
-fn a_node_that_dies_of_a_limit_is_no_failure_of_the_harness() {
+fn a_node_that_dies_of_a_limit_is_not_a_harness_failure() {
     let store = Store::new();
     let schedule = store.path().join("limit.toml");
     let limit = "[[step]]\nat = '1s'\nhold = '8s'\nacts = ['limit n2 memory_kib=0']";

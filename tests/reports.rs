@@ -101,7 +101,7 @@ fn every_history_is_a_suite_for_ci() {
 }
 
 #[test]
-fn what_there_is_can_be_listed() {
+fn everything_can_be_listed() {
     for (what, holds) in
         [("workloads", "register"), ("systems", "raft"), ("faults", "partition"), ("models", "stack")]
     {
@@ -179,7 +179,7 @@ impl Drop for Served {
 }
 
 #[test]
-fn runs_are_served_to_this_machine_only_and_nothing_else_is() {
+fn only_runs_are_served_and_only_to_this_machine() {
     let store = Store::new();
     let dir = judged(&store, "queues/a", "queue", TAKEN_TWICE, 1);
     std::os::unix::fs::symlink("/etc/passwd", dir.join("out.txt")).unwrap();

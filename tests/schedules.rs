@@ -93,7 +93,7 @@ fn a_replay_does_the_same_to_the_same_nodes_at_the_same_times() {
 }
 
 #[test]
-fn triggers_fire_on_what_happens() {
+fn triggers_fire_on_events() {
     let run = Run::of(
         "--nodes 3 --time-limit 12s --seed 2",
         r#"
@@ -153,7 +153,7 @@ fn triggers_fire_on_what_happens() {
 }
 
 #[test]
-fn what_never_came_is_not_covered() {
+fn a_fault_that_never_occurred_is_not_covered() {
     let run = Run::of(
         "--nodes 3 --time-limit 2s",
         "[[trigger]]\non = { log = { pattern = 'this is never said' } }\nhold = '1s'\nfault = 'kill:one'",
@@ -173,7 +173,7 @@ fn a_fault_without_effect_is_not_covered() {
 }
 
 #[test]
-fn every_way_to_part_and_to_stop_nodes_bites_and_heals() {
+fn every_partition_and_process_fault_has_an_effect_and_heals() {
     let faults = "partition:isolate-leader partition:one-way-leader partition:flapping-leader partition:leader-minority \
         partition:shifting-majority partition:halves partition:random-halves partition:isolate-one partition:minority-third \
         partition:majority-ring partition:one-way partition:flapping partition:bridge kill:leader kill:leader-again kill:bridge \
@@ -194,7 +194,7 @@ fn every_way_to_part_and_to_stop_nodes_bites_and_heals() {
 }
 
 #[test]
-fn every_way_to_degrade_links_bites_and_heals() {
+fn every_link_degradation_has_an_effect_and_heals() {
     let kinds =
         "slow-leader narrow-leader unread-leader slow uneven jitter shreds short-lived cut-short churn";
     // At full speed. Faults that need some traffic last longer, for a busy machine.

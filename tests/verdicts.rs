@@ -24,12 +24,12 @@ fn a_correct_raft_is_linearizable_under_every_fault() {
 }
 
 #[test]
-fn a_leader_that_answers_reads_on_its_own_is_found_out() {
+fn leader_reads_without_a_quorum_are_detected() {
     a_bug_is_found("stale-read", "partition");
 }
 
 #[test]
-fn an_answer_before_the_log_is_found_out() {
+fn an_acknowledgement_before_the_log_is_detected() {
     a_bug_is_found("ack-before-write", "kill,partition");
 }
 

@@ -44,7 +44,7 @@ fn gossip_is_not_linearizable_but_converges() {
 }
 
 #[test]
-fn what_fails_without_any_fault_is_found_out() {
+fn failures_without_any_fault_are_detected() {
     for arguments in [
         "order-ids --system last-id",
         "lock --system ttl-lock",
@@ -65,7 +65,7 @@ fn a_model_that_does_not_fit_the_workload_is_refused() {
 }
 
 #[test]
-fn reads_are_as_many_as_was_asked() {
+fn the_share_of_reads_is_as_requested() {
     let refused = Ended::of(tribunal(["run", "lock", "--reads", "0.5"]).output().unwrap()).expect(64);
     assert!(refused.stderr.contains("--reads does not fit the workload lock, which reads only in the end"));
 

@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_panics_is_an_error() {
+    fn a_panic_is_an_error() {
         let said = |what: fn()| catch_panic(what).expect_err("it panics").to_string();
         assert_eq!(said(|| panic!("plain")), "it panicked: plain");
         assert_eq!(said(|| panic!("number {}", 7)), "it panicked: number 7");

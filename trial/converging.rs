@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_still_learn_have_not_settled() {
+    fn nodes_that_still_change_have_not_settled() {
         let learning =
             ["a,b,c,d,e x", "a,b,c,d,e a", "a,b,c,d,e a,b", "a,b,c,d,e a,b,c", "a,b,c,d,e a,b,c,d"];
         assert_eq!(samples(2, SECOND, &learning), None);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_for_a_processor_is_counted() {
+    fn waiting_for_a_cpu_is_counted() {
         let own = i32::try_from(std::process::id()).expect("a process number");
         let before = Waits::of([own]);
         if before.0.values().all(Duration::is_zero) {

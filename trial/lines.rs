@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_cannot_be_written_is_the_end() {
+    fn after_a_failed_line_none_is_written() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lines");
         let mut lines = LineFile::create(&path).unwrap();

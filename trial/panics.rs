@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_of_a_thread_or_task_of_a_trial_is_its_failure_and_no_end() {
+    async fn a_panic_of_a_thread_or_task_fails_its_trial_only() {
         let ((failures, stop), (other, _)) = (trial(), trial());
         register_trial(&failures);
         register_trial(&other);

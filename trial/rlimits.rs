@@ -134,7 +134,7 @@ mod tests {
     };
 
     #[test]
-    fn what_does_not_fit_is_refused_with_a_way_out() {
+    fn insufficient_limits_are_refused_with_advice() {
         USUAL.fits(256, 256).unwrap();
         RunSize { nodes: 25, clients: 75, ..USUAL }.fits(1_024, 1 << 20).unwrap();
         let error = RunSize { clients: 500, ..USUAL }.fits(256, 256).unwrap_err().to_string();
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_can_be_had_are_given_back() {
+    fn probed_threads_are_released() {
         ensure_threads(8).unwrap();
         assert!(ensure_threads(0).is_ok());
     }

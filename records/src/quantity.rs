@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_stands_for_its_text() {
+    fn a_number_is_accepted_instead_of_text() {
         assert_eq!(serde_json::from_str::<Rate>("0.5").unwrap(), Rate::PerSecond(0.5));
         assert_eq!(serde_json::from_str::<Concurrency>("7").unwrap(), Concurrency::Fixed(7));
         let why = serde_json::from_str::<Rate>("\"fast\"").unwrap_err().to_string();

@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_leave_out_what_is_usual() {
+    fn the_words_leave_out_default_values() {
         assert_eq!(words(&TrialSpec::new("counter")), "run counter");
         let spec = TrialSpec::new("register").with(|spec| {
             spec.nodes = 3;
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_back_as_the_same() {
+    fn a_written_spec_reads_back_equal() {
         let spec = TrialSpec::new("queue").with(|spec| (spec.seed, spec.net) = (Some(u64::MAX), Net::Netns));
         let text = serde_json::to_string(&spec).unwrap();
         assert_eq!(serde_json::from_str::<TrialSpec>(&text).unwrap(), spec);
@@ -402,14 +402,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_may_say_more_freely() {
+    fn a_file_accepts_lists_and_numbers() {
         let text = r#"{"nemesis": ["kill", "pause"], "bug": "a", "nodes": 3, "rate": 0.5, "concurrency": 4}"#;
         let spec: TrialSpec = serde_json::from_str(text).unwrap();
         assert_eq!(words(&spec), "run  --bug a --concurrency 4 --nemesis kill,pause --nodes 3 --rate 0.5");
     }
 
     #[test]
-    fn what_no_trial_can_have_is_refused() {
+    fn values_out_of_range_are_refused() {
         let why =
             |change: fn(&mut TrialSpec)| TrialSpec::new("register").with(change).validate().unwrap_err();
         assert_eq!(TrialSpec::new("register").validate(), Ok(()));
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_knows_is_refused() {
+    fn unknown_keys_are_refused() {
         let why = |text: &str| serde_json::from_str::<TrialSpec>(text).unwrap_err().to_string();
         assert!(why(r#"{"time-limt": "5s"}"#).starts_with("unknown field `time-limt`"));
         assert!(why(r#"{"net": "wifi"}"#).starts_with("`wifi`: expected one of proxy, transparent, netns"));

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_as_good_as_flags() {
+    fn a_file_is_equivalent_to_flags() {
         let file = "workload = 'register'\nnodes = 3\nrate = 0.5\nnemesis = ['kill', 'pause']\nno-fail-fast = true\nverbose = false";
         let flags = "run register --nemesis kill,pause --no-fail-fast --nodes 3 --rate 0.5";
         assert_eq!(with_file(file, "").unwrap(), flags);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_knows_is_an_error_that_helps() {
+    fn unknown_keys_get_a_helpful_error() {
         let why = |file: &str| {
             let error = format!("{:#}", with_file(file, "register").map(drop).unwrap_err());
             error.split_once("/f: ").map(|(_, why)| why.to_string()).unwrap_or(error)
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_a_trial_mean_that_trial() {
+    fn the_words_of_a_trial_parse_to_that_trial() {
         use proptest::prelude::*;
         use tribunal_records::{Concurrency, DiskKind, Net, Rate, Size};
 

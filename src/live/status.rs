@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn six_lines_say_how_a_run_is_doing() {
+    fn six_lines_show_the_status_of_a_run() {
         let tally = Tally {
             ok: 61_204,
             fail: 211,
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_check_of_a_whole_history_says_how_far_it_is() {
+    fn the_check_of_a_whole_history_shows_its_progress() {
         let whole = CheckProgress {
             took: Duration::from_secs(8),
             limit: Duration::from_secs(60),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bar_is_as_long_when_the_time_is_up_and_over() {
+    fn the_bar_is_full_when_the_time_is_up_or_exceeded() {
         for millis in [0, 30_000, 60_000, 90_000] {
             let elapsed = Duration::from_millis(millis);
             let status = Status { elapsed, limit: Duration::from_secs(60), ..Status::default() };

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flaw_is_looked_for_by_a_workload_that_there_is() {
+    fn every_flaw_names_an_existing_workload() {
         for system in SYSTEMS {
             let flaws = (system.flaws)();
             for flaw in &flaws {

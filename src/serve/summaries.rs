@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_changes_is_read_again_and_no_other() {
+    fn only_a_changed_run_is_read_again() {
         let store = tempfile::tempdir().unwrap();
         let run = store.path().join("register/a");
         std::fs::create_dir_all(&run).unwrap();

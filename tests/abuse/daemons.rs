@@ -50,7 +50,7 @@ fn as_nobody(store: &Store, args: &str) -> Command {
 }
 
 #[test]
-fn a_kill_and_a_pause_are_of_the_node_s_daemon_too() {
+fn a_kill_and_a_pause_include_the_daemon_of_a_node() {
     let store = Store::in_memory();
     let Some(()) = wrapped(&store, false) else { return };
     let schedule = store.path().join("kill.toml");
@@ -71,7 +71,7 @@ fn a_kill_and_a_pause_are_of_the_node_s_daemon_too() {
 /// The daemon can be assigned to its node only by the port on which it listens.
 #[test]
 #[ignore = "nightly: about 10 s"]
-fn a_kill_ends_a_daemon_that_has_lost_its_environment() {
+fn a_kill_ends_a_daemon_without_its_environment() {
     let store = Store::in_memory();
     let Some(()) = wrapped(&store, true) else { return };
     let args = "run rw-register --system etcd --nodes 3 --time-limit 5s --rate 100 --op-timeout 500ms --seed 1 \
@@ -81,7 +81,7 @@ fn a_kill_ends_a_daemon_that_has_lost_its_environment() {
 }
 
 #[test]
-fn no_daemon_outlives_a_controller_that_is_killed() {
+fn no_daemon_outlives_a_killed_controller() {
     let store = Store::in_memory();
     let Some(()) = wrapped(&store, false) else { return };
     // Marked daemons are known from their start.
@@ -90,7 +90,7 @@ fn no_daemon_outlives_a_controller_that_is_killed() {
 
 #[test]
 #[ignore = "nightly: about 10 s"]
-fn no_daemon_that_has_lost_its_environment_outlives_a_controller_that_is_killed() {
+fn no_daemon_without_its_environment_outlives_a_killed_controller() {
     let store = Store::in_memory();
     let Some(()) = wrapped(&store, true) else { return };
     let started = std::time::Instant::now();

@@ -109,7 +109,7 @@ fn lost_evidence_is_an_error_that_names_the_file() {
 
 /// A verdict can be checked against the history by a second judge that shares no code with the first.
 #[test]
-fn a_verdict_is_verified_by_what_it_carries() {
+fn a_verdict_is_verified_by_its_certificates() {
     let store = Store::new();
     let good = judged(&store, "registers/good", "register", RIGHT, 0);
     let verify = |dir: &Path| Ended::of(tribunal(["verify"]).arg(dir).output().unwrap());
@@ -169,7 +169,7 @@ fn refused(dir: &Path, file: &str, what: &str) {
 }
 
 #[test]
-fn the_files_of_another_run_are_not_taken_for_its_own() {
+fn files_of_another_run_are_refused() {
     let store = Store::new();
     let [a, b] = [("queues/a", 40), ("queues/b", 50)]
         .map(|(run, n)| judged(&store, run, "register", &stale_register(n), 1));
@@ -249,7 +249,7 @@ fn replay(store: &Store, record: &Path) -> Ended {
 }
 
 #[test]
-fn a_record_that_is_not_whole_is_not_replayed() {
+fn an_incomplete_record_is_not_replayed() {
     let store = Store::new();
     let (_, run) = recorded(&store);
     let dir = store.path().join("copy");

@@ -13,7 +13,7 @@ use crate::program::{Ended, Store, tribunal};
 use crate::reports::{TAKEN_TWICE, judged};
 
 #[test]
-fn reports_are_written_over_links_and_never_through_them() {
+fn reports_replace_links_and_never_follow_them() {
     let store = Store::new();
     let dir = judged(&store, "queues/a", "queue", TAKEN_TWICE, 1);
     let (secret, outside) = (store.path().join("secret"), store.path().join("outside"));
@@ -44,7 +44,7 @@ fn reports_are_written_over_links_and_never_through_them() {
 }
 
 #[test]
-fn pipes_and_devices_in_a_run_directory_hold_nobody_up() {
+fn pipes_and_devices_in_a_run_directory_do_not_block() {
     for name in ["run.json", "history.jsonl", "verdict.json", "faults.jsonl", "links.jsonl", "nodes/n1.log"] {
         for device in [None, Some("/dev/zero")] {
             let store = Store::new();
@@ -77,7 +77,7 @@ fn pipes_and_devices_in_a_run_directory_hold_nobody_up() {
 }
 
 #[test]
-fn a_history_is_a_file_or_what_the_shell_has_opened() {
+fn a_history_is_a_file_or_an_inherited_descriptor() {
     let store = Store::new();
     let file = store.path().join("h.jsonl");
     fs::write(&file, TAKEN_TWICE).unwrap();

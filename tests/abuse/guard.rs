@@ -45,7 +45,7 @@ impl Drop for Bystander {
 }
 
 #[test]
-fn the_name_of_a_store_says_nothing_to_the_guard() {
+fn the_name_of_a_store_cannot_confuse_the_guard() {
     if !allowed(false) {
         return;
     }
@@ -78,7 +78,7 @@ fn guard_of(controller: &Child) -> Option<Pid> {
 }
 
 #[test]
-fn a_guard_that_is_killed_is_replaced_by_one_that_knows_as_much() {
+fn a_killed_guard_is_replaced_with_the_same_list() {
     if !allowed(false) {
         return;
     }
@@ -93,7 +93,7 @@ fn a_guard_that_is_killed_is_replaced_by_one_that_knows_as_much() {
 
 /// The kernel sends SIGHUP to a stopped process group when it becomes orphaned.
 #[test]
-fn a_guard_that_was_stopped_does_its_work_when_it_goes_on() {
+fn a_stopped_guard_cleans_up_when_resumed() {
     if !allowed(false) {
         return;
     }

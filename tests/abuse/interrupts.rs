@@ -19,7 +19,7 @@ fn says(store: &Store, file: &str, text: &str) -> bool {
 }
 
 #[test]
-fn a_terminal_that_goes_away_ends_a_run_in_order() {
+fn a_closed_terminal_ends_a_run_in_order() {
     let store = Store::in_memory();
     let args = "run register --nodes 3 --time-limit 10m --nemesis-interval 1s --rate 100";
     let child = store.command(args).spawn().expect("it starts");
@@ -61,7 +61,7 @@ fn slow_history() -> String {
 }
 
 #[test]
-fn a_check_that_is_told_to_end_says_what_it_has_found() {
+fn an_interrupted_check_reports_what_it_has_found() {
     let store = Store::in_memory();
     let (bad, slow, junit) =
         (store.path().join("bad.jsonl"), store.path().join("slow.jsonl"), store.path().join("junit.xml"));

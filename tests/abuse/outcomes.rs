@@ -10,7 +10,7 @@ use crate::program::{Ended, Store, tribunal, wait_until};
 use crate::reports::stale_register;
 
 #[test]
-fn a_phase_does_not_forget_what_it_had_no_room_for() {
+fn a_phase_too_short_for_its_faults_is_reported() {
     let store = Store::new();
     let path = store.path().join("schedule.toml");
     let run = |schedule: &str| {
@@ -33,7 +33,7 @@ fn a_phase_does_not_forget_what_it_had_no_room_for() {
 }
 
 #[test]
-fn standard_output_is_the_verdict_alone_in_github_actions_too() {
+fn standard_output_is_only_the_verdict_in_github_actions_too() {
     let store = Store::new();
     let run = store
         .command("run register --nodes 3 --nemesis none --time-limit 1s --rate 300 --seed 1 --format json")
@@ -46,7 +46,7 @@ fn standard_output_is_the_verdict_alone_in_github_actions_too() {
 }
 
 #[test]
-fn a_key_that_was_not_looked_at_is_skipped_and_no_error() {
+fn an_unchecked_key_is_skipped_and_not_an_error() {
     let store = Store::new();
     let (path, junit) = (store.path().join("h.jsonl"), store.path().join("junit.xml"));
     let mut text = String::new();
@@ -89,7 +89,7 @@ fn repeating(store: &Store, time_limit: &str) -> (std::process::Child, Pid) {
 }
 
 #[test]
-fn a_repetition_that_is_interrupted_counts_the_run_it_cut_short() {
+fn an_interrupted_repetition_counts_the_interrupted_run() {
     let store = Store::new();
     let (child, _) = repeating(&store, "10m");
     kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
@@ -106,7 +106,7 @@ fn a_repetition_that_is_interrupted_counts_the_run_it_cut_short() {
 }
 
 #[test]
-fn a_run_that_is_killed_among_others_is_a_harness_failure() {
+fn a_killed_run_of_a_repetition_is_a_harness_failure() {
     let store = Store::new();
     let (child, run) = repeating(&store, "2s");
     kill(run, Signal::SIGKILL).unwrap();

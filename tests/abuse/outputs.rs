@@ -32,7 +32,7 @@ fn shell(script: &str, path: &Path) -> Output {
 }
 
 #[test]
-fn a_violation_is_one_whoever_listens() {
+fn a_violation_exits_with_1_even_if_output_is_closed() {
     let store = Store::new();
     let history = stale_read(&store);
     for outputs in
@@ -55,7 +55,7 @@ fn a_violation_is_one_whoever_listens() {
 }
 
 #[test]
-fn a_run_goes_on_when_nobody_reads_its_progress() {
+fn a_run_continues_when_its_progress_is_not_read() {
     let store = Store::in_memory();
     let script = "\"$1\" run register --nodes 3 --nemesis none --time-limit 1s --rate 200 --verbose --store \"$2\" \
                   2>&1 >/dev/null | head -1; exit ${PIPESTATUS[0]}";
@@ -128,7 +128,7 @@ fn meddled(store: &Store, args: &str, meddle: impl Fn(&Path)) -> Ended {
 const FOUND: &str = "run register --nodes 3 --bug stale-read --nemesis partition --seed 3 --time-limit 60s";
 
 #[test]
-fn a_verdict_that_cannot_be_kept_is_printed() {
+fn a_verdict_that_cannot_be_stored_is_printed() {
     // A directory with the name of the file prevents writing it.
     let block = |run: &Path| std::fs::create_dir(run.join("verdict.json")).unwrap();
     let store = Store::in_memory();

@@ -9,7 +9,7 @@ use crate::program::{Ended, Store, wait_until};
 /// A foreign program replaces the executable; nodes that are killed afterwards are restarted from the
 /// original one.
 #[test]
-fn what_runs_is_what_was_started_though_its_file_is_replaced() {
+fn a_replaced_executable_does_not_affect_a_run() {
     let store = Store::in_memory();
     let (file, new) = (store.path().join("tribunal"), store.path().join("new"));
     std::fs::copy(env!("CARGO_BIN_EXE_tribunal"), &file).unwrap();

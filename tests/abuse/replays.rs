@@ -3,7 +3,7 @@
 use crate::program::{Store, wait_until};
 
 #[test]
-fn what_was_cut_short_is_replayed() {
+fn an_interrupted_fault_is_replayed() {
     let store = Store::in_memory();
     let first = store.run(
         "run register --nodes 3 --bug stale-read --nemesis partition:flapping-leader+shifting-majority \

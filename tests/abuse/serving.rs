@@ -10,7 +10,7 @@ use crate::program::{Store, wait_until};
 use crate::reports::{Served, TAKEN_TWICE, judged};
 
 #[test]
-fn it_ends_at_once_when_told_to_though_a_request_is_unfinished() {
+fn it_ends_at_once_despite_an_unfinished_request() {
     let store = Store::new();
     let mut served = Served::start(store.path());
     let mut stream = TcpStream::connect(&served.address).unwrap();
@@ -21,7 +21,7 @@ fn it_ends_at_once_when_told_to_though_a_request_is_unfinished() {
 }
 
 #[test]
-fn idle_connections_keep_nobody_out() {
+fn idle_connections_do_not_block_others() {
     let store = Store::new();
     let served = Served::start(store.path());
     let idle: Vec<_> = (0..300).map(|_| TcpStream::connect(&served.address).unwrap()).collect();
@@ -35,7 +35,7 @@ fn idle_connections_keep_nobody_out() {
 
 #[test]
 #[ignore = "nightly: about 10 s"]
-fn a_connection_that_asks_nothing_is_closed() {
+fn a_connection_without_a_request_is_closed() {
     let store = Store::new();
     let served = Served::start(store.path());
     let mut streams: Vec<_> = (0..2).map(|_| TcpStream::connect(&served.address).unwrap()).collect();
@@ -49,7 +49,7 @@ fn a_connection_that_asks_nothing_is_closed() {
 }
 
 #[test]
-fn a_pipe_in_the_store_holds_no_page_up() {
+fn a_pipe_in_the_store_blocks_no_page() {
     let store = Store::new();
     for run in ["queues/a", "queues/b"] {
         judged(&store, run, "queue", TAKEN_TWICE, 1);
@@ -68,7 +68,7 @@ fn a_pipe_in_the_store_holds_no_page_up() {
 }
 
 #[test]
-fn a_page_is_nobodys_and_only_a_report_has_a_script() {
+fn only_a_report_may_run_a_script() {
     let store = Store::new();
     let dir = judged(&store, "queues/a", "queue", TAKEN_TWICE, 1);
     std::fs::write(dir.join("evil.html"), "<script>alert(1)</script>").unwrap();

@@ -36,7 +36,7 @@ fn all_is_harmless(ended: &Ended) {
 }
 
 #[test]
-fn histories_and_their_names_act_on_nothing() {
+fn histories_and_their_names_are_escaped() {
     let store = Store::new();
     let evil = serde_json::to_string(EVIL).unwrap();
     let event = |i: u64, kind: &str, f: &str, value: &str| {
@@ -95,7 +95,7 @@ fn histories_and_their_names_act_on_nothing() {
 
 /// A server that prints malicious text before it exits.
 #[test]
-fn what_a_node_says_acts_on_nothing() {
+fn output_of_a_node_is_escaped() {
     let store = Store::new();
     let bin = store.path().join("bin");
     std::fs::create_dir(&bin).unwrap();

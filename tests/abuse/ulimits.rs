@@ -39,7 +39,7 @@ fn more_clients_than_descriptors_are_refused_before_the_start() {
 
 /// Tribunal's own limit is raised; a node gets the user's original limit.
 #[test]
-fn our_own_soft_limit_of_descriptors_is_raised_and_the_nodes_is_not() {
+fn the_descriptor_limit_is_raised_for_the_controller_only() {
     let store = Store::in_memory();
     let mut command = store.command(&format!("{RUN} --concurrency 100"));
     let limit = libc::rlimit { rlim_cur: 80, rlim_max: 4_096 };
@@ -70,7 +70,7 @@ fn our_own_soft_limit_of_descriptors_is_raised_and_the_nodes_is_not() {
 
 /// An operation that fails because our own client lacks a descriptor is not an answer of the system.
 #[test]
-fn descriptors_that_run_out_in_a_run_are_a_harness_failure() {
+fn running_out_of_descriptors_is_a_harness_failure() {
     let store = Store::in_memory();
     let schedule = store.path().join("kill.toml");
     std::fs::write(&schedule, "[[step]]\nat = '2s'\nhold = '2s'\nacts = ['kill n1']").unwrap();
@@ -93,7 +93,7 @@ fn descriptors_that_run_out_in_a_run_are_a_harness_failure() {
 }
 
 #[test]
-fn a_file_that_may_not_grow_is_a_harness_failure_with_the_evidence_kept() {
+fn a_file_size_limit_is_a_harness_failure_with_evidence() {
     let store = Store::in_memory();
     let ended = ended(limited(store.command(RUN), libc::RLIMIT_FSIZE, 10 << 10)).expect(3);
     assert!(ended.stdout.contains("cannot write history.jsonl: File too large"), "{}", ended.stdout);

@@ -42,7 +42,7 @@ fn a_run_that_only_reads_is_unknown() {
 
 /// The nodes stop making progress once they should converge.
 #[test]
-fn what_nobody_reads_in_the_end_has_not_converged() {
+fn keys_without_final_reads_have_not_converged() {
     let store = Store::in_memory();
     let run = "run broadcast --system gossip --nodes 3 --nemesis none --time-limit 1s --rate 100 --seed 1 \
                --settle 1s --op-timeout 50ms";
@@ -83,7 +83,7 @@ fn a_history_in_which_nothing_succeeded_is_unknown() {
 }
 
 #[test]
-fn a_history_without_final_reads_is_no_convergence() {
+fn a_history_without_final_reads_is_not_convergent() {
     let history = "{\"i\":0,\"t\":1,\"p\":0,\"type\":\"invoke\",\"f\":\"add\",\"v\":1}\n\
                    {\"i\":1,\"t\":2,\"p\":0,\"type\":\"ok\",\"f\":\"add\",\"v\":1}\n";
     let mut child =
@@ -93,7 +93,7 @@ fn a_history_without_final_reads_is_no_convergence() {
 }
 
 #[test]
-fn a_link_that_is_degraded_by_nothing_is_refused() {
+fn degrading_a_link_without_parameters_is_refused() {
     let nothing = "[[step]]\nat = '1s'\nhold = '1s'\nacts = ['degrade n1>n2 delay_ms=0']";
     let ended = scheduled(nothing, "--time-limit 3s --rate 100").expect(64);
     assert!(ended.stderr.contains("degrades nothing"), "{}", ended.stderr);
@@ -101,7 +101,7 @@ fn a_link_that_is_degraded_by_nothing_is_refused() {
 
 /// All parameters exceed the traffic: the bandwidth, the interval of bit flips, the size of writes.
 #[test]
-fn a_link_that_is_hardly_degraded_is_no_fault_that_had_an_effect() {
+fn a_barely_degraded_link_is_a_fault_without_effect() {
     let hardly = "[[step]]\nat = '500ms'\nhold = '1s'\nacts = ['degrade n1>n2 bytes_per_s=1000000000000', \
                   'degrade n2>n1 flip_one_in=1000000000000000', 'degrade n2>n3 write_max=1000000']";
     let ended = scheduled(hardly, "--time-limit 2s --rate 100");

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_what_is_left_in_the_order_of_adding() {
+    fn keeps_registered_resources_in_the_order_of_adding() {
         let cgroup = GuardedResource::Cgroup("/sys/fs/cgroup/n1".into());
         let mut pipe = Vec::new();
         for (sign, what) in [
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_means_nothing() {
+    fn invalid_records_are_ignored() {
         let records =
             b"+pgid -1\0+pgid 0\0+pgid 1\0+pgid x\0+mount d\0+fire 40\0+run \0+process 1 9821\0+process 60\0pgid 40\0\0?pgid 40\0+pgid 40";
         assert_eq!(read_registered(&records[..]), []);

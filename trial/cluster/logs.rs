@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_line_without_an_end_the_beginning_is_kept() {
+    fn a_line_without_an_end_is_truncated() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("n1.log");
         let log = NodeLog::create(&path, Clock::start()).unwrap();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn last_words_begin_with_the_first_where_they_are_few() {
+    fn a_short_log_is_excerpted_from_its_beginning() {
         let log = |lines: usize| {
             (0..lines).map(|line| format!("{line}.0 says {line}\n{line}.5 \n")).collect::<String>()
         };

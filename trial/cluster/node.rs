@@ -347,7 +347,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_excuse_cuts_short_no_other() {
+    fn an_excuse_does_not_shorten_another() {
         let soon = Excuse::Until(Instant::now() + Duration::from_secs(60));
         assert!(soon.holds() && !Excuse::Until(Instant::now()).holds() && !Excuse::None.holds());
         assert_eq!(Excuse::None.then(Excuse::ThisProcess), Excuse::ThisProcess);

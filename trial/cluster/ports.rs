@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_held_port_is_the_nodes_and_answers_only_while_the_node_is_up() {
+    fn a_reserved_port_answers_only_while_the_node_is_up() {
         for ReservedPort { address, _holder } in reserve(40).unwrap() {
             assert!(TcpStream::connect(address).is_err(), "nobody is there");
             let node = TcpListener::bind(address).unwrap(); // with SO_REUSEADDR, as servers do

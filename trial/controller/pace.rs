@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_rate_is_kept_and_caught_up_with() {
+    fn a_constant_rate_is_kept_and_delays_are_caught_up() {
         let pace = Pace::new(Rate::PerSecond(100.0), 1, SECOND);
         let asked = dues(&pace, 5, 100 * SECOND).len();
         assert!((1_800..2_200).contains(&asked), "{asked} of 2000");
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn calm_spells_lie_between_full_ones_and_are_the_seeds() {
+    fn calm_and_full_spells_alternate_and_depend_on_the_seed() {
         let spells = |seed| {
             let mut spells = Spells::new(Rate::Spells, seed, 60 * SECOND);
             let mut all = vec![spells.after(Duration::ZERO)];
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_year_of_spells_is_not_kept() {
+    fn a_year_of_spells_is_not_kept_in_memory() {
         let pace = Pace::new(Rate::Spells, 3, 365 * 86_400 * SECOND);
         for second in 0..1_000 {
             pace.next(Duration::ZERO, second * SECOND, 1, || 0.5);

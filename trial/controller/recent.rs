@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pace_is_of_what_succeeded_in_the_last_seconds() {
+    fn throughput_counts_recent_successes() {
         let mut recent = Recent::default();
         assert_eq!(recent.throughput_and_p99(0), (0, None));
         let second = 1_000_000_000;

@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_reads_back_as_a_history() {
+    fn a_recorded_history_reads_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("history.jsonl");
         let clock = Clock::start();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_megabytes_is_recorded_by_its_beginning() {
+    fn a_long_error_is_truncated() {
         assert_eq!(truncated("connection lost"), "connection lost");
         let page = "ß".repeat(4 << 20);
         let kept = truncated(&page);

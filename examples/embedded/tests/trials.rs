@@ -81,7 +81,7 @@ fn two_trials_at_once_do_not_disturb_each_other() {
 }
 
 #[test]
-fn what_cannot_be_held_says_why() {
+fn an_invalid_trial_is_an_error_with_a_reason() {
     let why = |spec: TrialSpec| held(&spec).map(drop).unwrap_err().to_string();
     assert!(why(trial("regster")).starts_with("there is no workload `regster`: expected one of register"));
     assert_eq!(why(trial("register").with(|spec| spec.nodes = 0)), "--nodes: expected 1 to 25");
@@ -129,7 +129,7 @@ impl Model for Bounded {
 }
 
 #[test]
-fn a_model_and_a_workload_of_ones_own() {
+fn a_custom_model_and_a_custom_workload() {
     let counter = tribunal::workloads::find("counter").expect("it is built in");
     let bounded = Entry { name: "bounded", model: "bounded-counter", also: &["counter"], ..counter.clone() };
     let registry = Registry::built_in().with_workload(bounded).with_model(Bounded);
