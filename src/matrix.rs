@@ -35,7 +35,7 @@ use tribunal_reports::wording::{count, counted, elide, millis};
 
 use crate::interrupts::Interrupts;
 use crate::list::table;
-use tribunal::own;
+use tribunal::executable;
 use tribunal_records::quantity::parse_duration;
 
 use crate::exit;

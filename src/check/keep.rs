@@ -16,7 +16,7 @@ use tribunal_reports::render::render_all;
 use tribunal_reports::run_dir::{RunDir, write_json, write_judgement};
 use tribunal_reports::run_info::{Ending, RunInfo, SCHEMA_VERSION};
 
-use super::typed;
+use super::arguments;
 use crate::jepsen_store;
 
 /// Creates the directory, before the check.

@@ -93,7 +93,7 @@ fn from_file(path: &Path, run: &Command) -> Result<Map<String, Value>> {
         None => anyhow!(why),
     };
     for key in keys.keys() {
-        known(key).map_err(|error| at(key, error.to_string()))?;
+        ensure_known(key).map_err(|error| at(key, error.to_string()))?;
     }
     for (key, value) in &keys {
         // Parsed separately, so that an error can name the key.

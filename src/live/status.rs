@@ -90,8 +90,8 @@ pub(crate) fn check(status: &Status) -> String {
         CheckState::Running { keys, skipped, lag } => format!(
             "no violation so far in {}{}, {:.1} s behind",
             counted(keys, "key"),
-            if left > 0 { format!(" ({} left to the end)", count(left as u64)) } else { String::new() },
-            behind.as_secs_f64()
+            if skipped > 0 { format!(" ({} left to the end)", count(skipped as u64)) } else { String::new() },
+            lag.as_secs_f64()
         ),
         CheckState::GaveUp => "after the run: the check beside it could not keep up".into(),
         CheckState::Violation => "✗ violation".into(),
@@ -109,8 +109,8 @@ pub(crate) fn check(status: &Status) -> String {
                 count(keys.0 as u64),
                 counted(keys.1, "key"),
                 count(states_per_second),
-                bytes(held),
-                took.as_secs_f64(),
+                bytes(resident_bytes),
+                elapsed.as_secs_f64(),
                 limit.as_secs_f64(),
             )
         }
@@ -162,11 +162,11 @@ mod tests {
     #[test]
     fn the_check_of_a_whole_history_shows_its_progress() {
         let whole = CheckProgress {
-            took: Duration::from_secs(8),
+            elapsed: Duration::from_secs(8),
             limit: Duration::from_secs(60),
             keys: (3, 128),
             states_per_second: 1_204_000,
-            held: 512_000_000,
+            resident_bytes: 512_000_000,
             shrinking: false,
         };
         let said = |whole| check(&Status { check: CheckState::Final(whole), ..Status::default() });
