@@ -1,5 +1,4 @@
-//! The built-in systems, started from the tribunal executable itself: they share a command line and a wire, and differ in
-//! what they do with what they are told.
+//! The built-in systems. All run from the tribunal executable and share a command line and a wire protocol.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use tribunal_records::{Concurrency, Rate, TrialSpec};
 use tribunal_workloads::Client;
 
 use crate::framed::{self, FramedClient};
-use crate::{AdminRequest, Answer, Command, Direct, Flaw, Place, Switches, System, Unusable, Wiring};
+use crate::{AdminRequest, BoxFuture, Command, Direct, Flaw, Place, Switches, System, Unusable, Wiring};
 
 /// A built-in system.
 pub(crate) struct BuiltIn {
@@ -19,10 +18,10 @@ pub(crate) struct BuiltIn {
 }
 
 impl BuiltIn {
-    /// The one of that name, with these switches.
+    /// Looks up the system by name and keeps the switches.
     ///
     /// # Errors
-    /// When it has no such bug, or takes no such argument.
+    /// When the system has no such bug, or does not accept an argument.
     pub(crate) fn new(name: &'static str, switches: &Switches) -> Result<Self, Unusable> {
         let system = BuiltIn { name, switches: switches.clone() };
         let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
@@ -34,36 +33,38 @@ impl BuiltIn {
             data: "data".into(),
             dial: Arc::new(Direct),
         };
-        // The word that the command begins with is `node`.
+        // The first word of the command is `node`.
         tribunal_nodes::understands(&system.command(&place).args[1..]).map_err(Unusable::Arguments)?;
         Ok(system)
     }
 }
 
-/// Raft's seeded mistakes. What makes logs differ is seen for longest where no operation overwrites another; some need a fault
-/// or a way of working that is not the usual one.
+/// Raft's seeded bugs. Diverging logs stay visible longest under a workload that does not overwrite values
+/// (`counter`). Some bugs need a particular fault or load.
 pub(crate) fn raft() -> Vec<Flaw> {
     use raft::Bug;
     let flaw = |bug: &Bug| {
         let (workload, change): (_, fn(&mut TrialSpec)) = match bug {
             Bug::AckBeforeFsync => ("register", |spec| spec.nemesis = "power".into()),
-            // Only what crosses a sector can be torn: that takes large batches. A snapshot begins a new log.
+            // Only an entry that crosses a sector can be torn, which takes large batches. A snapshot begins a
+            // new log.
             Bug::TornTailKept => ("counter", |spec| {
                 (spec.nodes, spec.rate, spec.concurrency) = (3, Rate::Full, Concurrency::PerNode(10));
                 (spec.nemesis, spec.nemesis_interval) = ("torn-write".into(), Duration::from_secs(1));
                 spec.node_arg = vec!["--snapshot-every=1000000".into()];
             }),
             Bug::MembershipTwoAtOnce => ("register", |spec| spec.nemesis = "membership".into()),
-            // Two candidates of one term need a voter that starts again between them.
+            // Two candidates win one term only if a voter restarts between its two votes.
             Bug::ForgetVote | Bug::ForgetTerm => ("counter", |spec| {
                 (spec.nodes, spec.nemesis) = (3, "kill:bridge".into());
                 spec.node_arg = vec!["--election-timeout=400-800".into()];
             }),
-            // The last entry counts only where nothing is under way.
+            // The last entry is acknowledged only if no later operation is in flight.
             Bug::ReuseIndexAfterRestart => ("counter", |spec| {
                 (spec.nemesis, spec.rate) = ("kill:all+majority".into(), Rate::PerSecond(100.0));
             }),
-            // Figure 8 takes four leaders in a row that are cut off at the right moments, of which one has nothing to do.
+            // Figure 8 needs four leaders in a row, each cut off at the right moment, one of them without new
+            // entries.
             Bug::CommitPriorTerm => ("counter", |spec| {
                 (spec.nodes, spec.keys, spec.rate) = (3, 1, Rate::PerSecond(60.0));
                 (spec.reads, spec.op_timeout) = (Some(0.8), Duration::from_millis(120));
@@ -85,12 +86,12 @@ pub(crate) fn raft() -> Vec<Flaw> {
     Bug::all().iter().map(flaw).collect()
 }
 
-/// The seeded mistakes of ABD.
+/// The seeded bugs of ABD.
 pub(crate) fn abd() -> Vec<Flaw> {
     on("rw-register", abd::Bug::all())
 }
 
-/// Gossip is not linearizable by design; what it promises, to converge, its seeded mistakes break.
+/// Gossip is not linearizable by design. Its seeded bugs break what it does guarantee: convergence.
 pub(crate) fn gossip() -> Vec<Flaw> {
     let flaw = |bug: &gossip::Bug| match bug {
         gossip::Bug::TrustEverybody => Flaw::seeded(bug.name(), bug.rule(), "broadcast")
@@ -101,7 +102,7 @@ pub(crate) fn gossip() -> Vec<Flaw> {
     std::iter::once(design).chain(gossip::Bug::all().iter().map(flaw)).collect()
 }
 
-/// The seeded mistakes of Multi-Paxos.
+/// The seeded bugs of Multi-Paxos.
 pub(crate) fn paxos() -> Vec<Flaw> {
     use paxos::Bug;
     let flaw = |bug: &Bug| {
@@ -117,12 +118,12 @@ pub(crate) fn paxos() -> Vec<Flaw> {
     Bug::all().iter().map(flaw).collect()
 }
 
-/// The seeded mistakes of single-decree Paxos.
+/// The seeded bugs of single-decree Paxos.
 pub(crate) fn synod() -> Vec<Flaw> {
     on("decide", synod::Bug::all())
 }
 
-/// The seeded mistakes of ZAB.
+/// The seeded bugs of ZAB.
 pub(crate) fn zab() -> Vec<Flaw> {
     use zab::Bug;
     let flaw = |bug: &Bug| {
@@ -172,9 +173,9 @@ impl System for BuiltIn {
         Command { program: self.switches.tribunal.clone().into_os_string(), args, ..Command::default() }
     }
 
-    fn ready<'a>(&'a self, place: &'a Place) -> Answer<'a, Result<(), String>> {
+    fn ready<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async {
-            match framed::status(place.door(CLIENT)).await {
+            match framed::status(place.node_port(CLIENT)).await {
                 Ok(status) if status.leader.is_some() => Ok(()),
                 Ok(_) => Err("it knows no leader".into()),
                 Err(error) => Err(format!("it does not answer: {error}")),
@@ -182,9 +183,9 @@ impl System for BuiltIn {
         })
     }
 
-    fn leads<'a>(&'a self, place: &'a Place) -> Answer<'a, Option<u64>> {
+    fn leads<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Option<u64>> {
         Box::pin(async {
-            let status = framed::status(place.door(CLIENT)).await.ok()?;
+            let status = framed::status(place.node_port(CLIENT)).await.ok()?;
             (status.role == "leader").then_some(status.term)
         })
     }
@@ -197,12 +198,12 @@ impl System for BuiltIn {
         &'a self,
         place: &'a Place,
         operation: AdminRequest<'a>,
-    ) -> Answer<'a, Result<(), String>> {
-        Box::pin(framed::operate(place.door(CLIENT), operation))
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(framed::operate(place.node_port(CLIENT), operation))
     }
 
-    fn members<'a>(&'a self, place: &'a Place) -> Answer<'a, Option<Vec<String>>> {
-        Box::pin(async { Some(framed::status(place.door(CLIENT)).await.ok()?.members) })
+    fn members<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Option<Vec<String>>> {
+        Box::pin(async { Some(framed::status(place.node_port(CLIENT)).await.ok()?.members) })
     }
 
     fn is_honest(&self, node: &str) -> bool {
@@ -212,7 +213,7 @@ impl System for BuiltIn {
     }
 
     fn client(&self, place: &Place, process: u64, timeout: Duration) -> Box<dyn Client> {
-        Box::new(FramedClient::new(place.door(CLIENT), process, timeout))
+        Box::new(FramedClient::new(place.node_port(CLIENT), process, timeout))
     }
 }
 

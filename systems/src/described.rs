@@ -49,7 +49,7 @@ use self::lines::{LineClient, LineOperation};
 use self::template::{Template, Values};
 use crate::http::Http;
 use crate::program::executable;
-use crate::{Answer, Command, Entry, Holds, Make, Operations, Place, Switches, System, Unusable, Wiring};
+use crate::{BoxFuture, Command, Entry, Holds, Make, Operations, Place, Switches, System, Unusable, Wiring};
 
 /// How long a node may take to answer a question about itself.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -277,7 +277,7 @@ impl Described {
     }
 
     async fn get(&self, place: &Place, probe: &Probe) -> Result<(u16, Vec<u8>), String> {
-        let http = Http::new(place.door(probe.port), PROBE_TIMEOUT);
+        let http = Http::new(place.node_port(probe.port), PROBE_TIMEOUT);
         let answer = http.send("GET", &probe.path.fill(&self.values(place)), &[], Vec::new()).await;
         answer.map(|(status, body)| (status.as_u16(), body.to_vec())).map_err(|why| why.to_string())
     }
@@ -340,10 +340,10 @@ impl System for DescribedSystem {
         Ok(())
     }
 
-    fn ready<'a>(&'a self, place: &'a Place) -> Answer<'a, Result<(), String>> {
+    fn ready<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async {
             let Some(probe) = &self.described.ready else {
-                let opened = timeout(PROBE_TIMEOUT, place.door(self.described.client_port).open()).await;
+                let opened = timeout(PROBE_TIMEOUT, place.node_port(self.described.client_port).open()).await;
                 return match opened {
                     Ok(Ok(_)) => Ok(()),
                     Ok(Err(error)) => Err(format!("it accepts no connection: {error}")),
@@ -359,7 +359,7 @@ impl System for DescribedSystem {
         })
     }
 
-    fn leads<'a>(&'a self, place: &'a Place) -> Answer<'a, Option<u64>> {
+    fn leads<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Option<u64>> {
         Box::pin(async {
             let (probe, rule) = self.described.leader.as_ref()?;
             let (_, body) = self.described.get(place, probe).await.ok()?;
@@ -373,17 +373,17 @@ impl System for DescribedSystem {
     }
 
     fn client(&self, place: &Place, process: u64, limit: Duration) -> Box<dyn Client> {
-        let (door, object) = (place.door(self.described.client_port), self.object);
+        let (port, object) = (place.node_port(self.described.client_port), self.object);
         let id = place.name.clone();
         let own = Values::from([("process".into(), process.to_string()), ("id".into(), id.clone())]);
         match &self.described.wire {
-            Speech::Http(operations) => Box::new(HttpClient::new(door, limit, operations, object, own)),
-            Speech::Lines(operations) => Box::new(LineClient::new(door, limit, operations, object, own)),
+            Speech::Http(operations) => Box::new(HttpClient::new(port, limit, operations, object, own)),
+            Speech::Lines(operations) => Box::new(LineClient::new(port, limit, operations, object, own)),
             Speech::Exec { command } => {
                 let values = Values::from([
-                    ("host".into(), door.address.ip().to_string()),
-                    ("port".into(), door.address.port().to_string()),
-                    ("address".into(), door.address.to_string()),
+                    ("host".into(), port.address.ip().to_string()),
+                    ("port".into(), port.address.port().to_string()),
+                    ("address".into(), port.address.to_string()),
                     ("process".into(), process.to_string()),
                     ("id".into(), id),
                     ("timeout-ms".into(), limit.as_millis().to_string()),

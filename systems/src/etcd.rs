@@ -1,15 +1,16 @@
-//! etcd, the real one: a key-value store on Raft, as Debian packages it (`etcd-server`).
+//! etcd: a key-value store on Raft, as packaged by Debian (`etcd-server`).
 //!
-//! Every member is known to all by one peer URL, and the cluster's identity is a hash of those URLs, so that no two members
-//! can be told different addresses: the links are attributed. `--initial-advertise-peer-urls` is the proxy before the
-//! member, `--listen-peer-urls` where it really listens.
+//! Each member has one peer URL that all members know. The cluster ID is a hash of these URLs, so two members
+//! cannot be given different addresses for a third: the links are attributed. `--initial-advertise-peer-urls`
+//! is the proxy in front of the member, `--listen-peer-urls` the member's own socket.
 //!
-//! Clients speak JSON to the gateway on the client port (`/v3/kv/...`), see [`client`]. Operations: `read`, `write`, `cas`
-//! (a transaction that compares the value), `add` and `generate` (a read, then a transaction that compares the revision),
-//! `acquire` and `release` (a key that exists while the lock is held, with its holder's name).
+//! Clients send JSON to the gateway on the client port (`/v3/kv/...`), see [`client`]. Operations: `read`,
+//! `write`, `cas` (a transaction that compares the value), `add` and `generate` (a read, then a transaction
+//! that compares the revision), `acquire` and `release` (a key that exists while the lock is held, with the
+//! holder's name as its value).
 //!
-//! `--bug serializable-reads` is the one switch: reads that a member answers from its own state, without asking a majority.
-//! etcd documents them as possibly stale; the trial has to show it.
+//! The only bug switch is `--bug serializable-reads`: a member answers reads from its own state, without a
+//! quorum. etcd documents that these reads can be stale; the trial has to show it.
 
 mod client;
 
@@ -19,7 +20,7 @@ use std::time::Duration;
 use tribunal_workloads::Client;
 
 use crate::program::program;
-use crate::{Answer, Command, Flaw, Place, Switches, System, Unusable, Wiring};
+use crate::{BoxFuture, Command, Flaw, Place, Switches, System, Unusable, Wiring};
 use client::EtcdClient;
 
 /// The system `etcd`.
@@ -32,29 +33,29 @@ pub struct Etcd {
 const PEER: usize = 0;
 const CLIENT: usize = 1;
 
-/// Half of the defaults, so that an election fits into a fault of some seconds. `--node-arg` has the last word, because the
-/// last of two equal flags counts.
+/// Half of etcd's defaults, so that an election fits into a fault of a few seconds. The last of two equal
+/// flags counts, so `--node-arg` can override these.
 const PACE: [&str; 4] = ["--heartbeat-interval", "50", "--election-timeout", "500"];
 
-/// A member that takes longer than this to speak of itself counts as unreachable (it may be paused).
+/// A member that does not report its status in this time counts as unreachable (it may be paused).
 const STATUS_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// A read that a majority has to agree to takes longer, just after an election.
+/// A read that needs a quorum takes longer just after an election.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
 const SERIALIZABLE_READS: &str = "serializable-reads";
 
-/// The one switch that makes it wrong, without changing it.
+/// Linearizable reads switched off; etcd itself is unchanged.
 pub fn flaws() -> Vec<Flaw> {
     let rule = "Reads are answered by a member from its own state (etcd API guarantees: serializable reads may be stale).";
     vec![Flaw::seeded(SERIALIZABLE_READS, rule, "register")]
 }
 
 impl Etcd {
-    /// An etcd with these switches.
+    /// Creates an etcd system with these switches.
     ///
     /// # Errors
-    /// When the program is not installed, or a bug is asked for that it does not have.
+    /// When the program is not installed, or etcd has no such bug.
     pub fn new(switches: &Switches) -> Result<Self, Unusable> {
         if let Some(bug) = switches.bugs.iter().find(|bug| *bug != SERIALIZABLE_READS) {
             let has = format!("the only one is {SERIALIZABLE_READS}");
@@ -73,8 +74,8 @@ impl System for Etcd {
         "etcd"
     }
 
-    fn version<'a>(&'a self, place: &'a Place) -> Answer<'a, Option<String>> {
-        Box::pin(async { EtcdClient::new(place.door(CLIENT), STATUS_TIMEOUT, false).version().await })
+    fn version<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Option<String>> {
+        Box::pin(async { EtcdClient::new(place.node_port(CLIENT), STATUS_TIMEOUT, false).version().await })
     }
 
     fn ports(&self) -> &[&'static str] {
@@ -105,20 +106,20 @@ impl System for Etcd {
         Command { program: self.program.clone().into_os_string(), args, ..Command::default() }
     }
 
-    fn ready<'a>(&'a self, place: &'a Place) -> Answer<'a, Result<(), String>> {
+    fn ready<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async {
-            let mut client = EtcdClient::new(place.door(CLIENT), READY_TIMEOUT, false);
-            // A majority has to answer it: who can read has a leader.
+            let mut client = EtcdClient::new(place.node_port(CLIENT), READY_TIMEOUT, false);
+            // The read needs a quorum: if it succeeds, there is a leader.
             client.read("ready").await.map(drop).map_err(|why| format!("it does not answer a read: {why}"))
         })
     }
 
-    fn leads<'a>(&'a self, place: &'a Place) -> Answer<'a, Option<u64>> {
-        Box::pin(async { EtcdClient::new(place.door(CLIENT), STATUS_TIMEOUT, false).leads().await })
+    fn leads<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Option<u64>> {
+        Box::pin(async { EtcdClient::new(place.node_port(CLIENT), STATUS_TIMEOUT, false).leads().await })
     }
 
     fn client(&self, place: &Place, process: u64, timeout: Duration) -> Box<dyn Client> {
-        Box::new(EtcdClient::new(place.door(CLIENT), timeout, self.serializable_reads).of(process))
+        Box::new(EtcdClient::new(place.node_port(CLIENT), timeout, self.serializable_reads).of(process))
     }
 }
 

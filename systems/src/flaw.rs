@@ -1,26 +1,26 @@
-//! What is wrong with a system, and how a trial shows it: the rows of `tribunal matrix`.
+//! The flaws of a system, and the trial that shows each: the rows of `tribunal matrix`.
 //!
-//! A flaw is a known bug (`--bug NAME`), or a system that fails by its design. Its workload runs with the defaults of
-//! `tribunal run`, so that the matrix says what the defaults find; where a bug can only show under a particular fault, its row
-//! changes the trial.
+//! A flaw is a known bug (`--bug NAME`), or a system that fails by design. Its workload runs with the
+//! defaults of `tribunal run`, so the matrix shows what the defaults find. If a bug only shows under a
+//! particular fault or load, its row changes the trial.
 
 use tribunal_records::TrialSpec;
 
 /// One flaw of a system.
 #[derive(Clone, Debug)]
 pub struct Flaw {
-    /// The name of the switch; `None`: the system as it is.
+    /// The name of the bug; `None`: the system itself is flawed.
     pub bug: Option<String>,
-    /// Which rule it breaks, in a line.
+    /// The rule that it breaks, in one line.
     pub rule: String,
     /// The workload that shows it.
     pub workload: &'static str,
-    /// What the trial takes beyond the defaults.
+    /// Changes the trial's defaults.
     pub change: fn(&mut TrialSpec),
 }
 
 impl Flaw {
-    /// A known bug that the defaults show.
+    /// A known bug that the default trial shows.
     pub fn seeded(bug: impl Into<String>, rule: impl Into<String>, workload: &'static str) -> Self {
         Flaw { bug: Some(bug.into()), rule: rule.into(), workload, change: |_| {} }
     }
@@ -30,7 +30,7 @@ impl Flaw {
         Flaw { bug: None, rule: rule.into(), workload, change: |_| {} }
     }
 
-    /// The same, shown by a trial that is changed so.
+    /// The same flaw, shown by a changed trial.
     pub fn with(self, change: fn(&mut TrialSpec)) -> Self {
         Flaw { change, ..self }
     }

@@ -15,7 +15,7 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tribunal_checker::op::Value;
 use tribunal_workloads::{Client, Completion, Invocation, Request};
 
-use crate::{AdminRequest, Door};
+use crate::{AdminRequest, NodePort};
 
 #[derive(Serialize)]
 struct Ask<'a> {
@@ -50,7 +50,7 @@ type Connection = Framed<TcpStream, LengthDelimitedCodec>;
 /// The longest answer that is read: many times what any operation can return.
 const FRAME_BYTES_MAX: usize = 4 << 20;
 
-async fn connect(to: &Door) -> io::Result<Connection> {
+async fn connect(to: &NodePort) -> io::Result<Connection> {
     let codec = LengthDelimitedCodec::builder().max_frame_length(FRAME_BYTES_MAX).new_codec();
     Ok(Framed::new(to.open().await?, codec))
 }
@@ -70,7 +70,7 @@ async fn exchange<T: for<'de> Deserialize<'de>>(on: &mut Connection, ask: &Ask<'
 
 /// A client of one node of a built-in system.
 pub(crate) struct FramedClient {
-    door: Door,
+    port: NodePort,
     name: String,
     seq: u64,
     timeout: Duration,
@@ -78,14 +78,14 @@ pub(crate) struct FramedClient {
 }
 
 impl FramedClient {
-    pub(crate) fn new(door: Door, process: u64, timeout: Duration) -> Self {
-        FramedClient { door, name: format!("c{process}"), seq: 0, timeout, connection: None }
+    pub(crate) fn new(port: NodePort, process: u64, timeout: Duration) -> Self {
+        FramedClient { port, name: format!("c{process}"), seq: 0, timeout, connection: None }
     }
 
     async fn ask(&mut self, request: &Request) -> Completion {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => match timeout(self.timeout, connect(&self.door)).await {
+            None => match timeout(self.timeout, connect(&self.port)).await {
                 Ok(Ok(connection)) => connection,
                 // Nothing was sent, so nothing can have happened.
                 Ok(Err(error)) => return Completion::Fail(format!("cannot connect: {error}")),
@@ -140,7 +140,7 @@ pub(crate) struct Status {
 const STATUS_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Asks a node what it believes.
-pub(crate) async fn status(door: Door) -> io::Result<Status> {
+pub(crate) async fn status(port: NodePort) -> io::Result<Status> {
     let ask = Ask {
         id: 1,
         client: "status",
@@ -150,13 +150,13 @@ pub(crate) async fn status(door: Door) -> io::Result<Status> {
         value: &Value::Nil,
         timeout_ms: STATUS_TIMEOUT.as_millis() as u64,
     };
-    let answer = timeout(STATUS_TIMEOUT, async { exchange(&mut connect(&door).await?, &ask).await });
+    let answer = timeout(STATUS_TIMEOUT, async { exchange(&mut connect(&port).await?, &ask).await });
     let reply: Reply<Status> = answer.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     reply.ok.ok_or_else(|| io::Error::other("the node will not tell its status"))
 }
 
 /// Asks a node to begin something.
-pub(crate) async fn operate(door: Door, operation: AdminRequest<'_>) -> Result<(), String> {
+pub(crate) async fn operate(port: NodePort, operation: AdminRequest<'_>) -> Result<(), String> {
     let (f, node) = match operation {
         AdminRequest::Add(node) => ("add-node", node),
         AdminRequest::Remove(node) => ("remove-node", node),
@@ -164,7 +164,7 @@ pub(crate) async fn operate(door: Door, operation: AdminRequest<'_>) -> Result<(
     };
     let (key, value, timeout_ms) = (&Value::Nil, &Value::str(node), STATUS_TIMEOUT.as_millis() as u64);
     let ask = Ask { id: 1, client: "operator", seq: 0, f, key, value, timeout_ms };
-    let answer = timeout(STATUS_TIMEOUT, async { exchange::<Value>(&mut connect(&door).await?, &ask).await });
+    let answer = timeout(STATUS_TIMEOUT, async { exchange::<Value>(&mut connect(&port).await?, &ask).await });
     match answer.await {
         Ok(Ok(Reply { ok: Some(_), .. })) => Ok(()),
         Ok(Ok(reply)) => Err(reply.fail.or(reply.info).unwrap_or_default()),

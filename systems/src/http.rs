@@ -1,10 +1,9 @@
-//! JSON over HTTP, with an exact account of what may have reached the server.
+//! JSON over HTTP. An error says whether the server can have received the request.
 //!
-//! There are no retries here: a request that is sent twice behind our back would be an operation that no history shows. Whoever
-//! asks is told whether a request that failed had been put on the wire.
+//! There are no retries: a request sent twice would be an operation that the history does not contain.
 //!
-//! Every request has a connection of its own. HTTP/1 does not say which request an answer is for: on a connection that is kept, an
-//! answer that comes twice, or too late, would be taken for that of the next request.
+//! Every request has its own connection. HTTP/1 does not number responses: on a reused connection, a
+//! duplicated or late response would be taken for the response to the next request.
 
 use std::time::Duration;
 
@@ -17,17 +16,17 @@ use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::Door;
+use crate::NodePort;
 
-/// The longest answer that is read: many times what any operation can return.
+/// The longest response body that is read: many times what any operation can return.
 const BODY_BYTES_MAX: usize = 4 << 20;
 
-/// A request that was not answered; why.
+/// Why a request has no response.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unanswered {
-    /// The server can have seen nothing of it.
+    /// The server has received no part of it.
     NotSent(String),
-    /// It may have seen all of it.
+    /// The server may have received all of it.
     Unknown(String),
 }
 
@@ -40,29 +39,29 @@ impl std::fmt::Display for Unanswered {
 
 /// A client of one address.
 pub(crate) struct Http {
-    door: Door,
+    port: NodePort,
     /// Bounds the connecting, and again the exchange.
     timeout: Duration,
 }
 
 struct Connection {
     requests: SendRequest<Full<Bytes>>,
-    /// Moves the bytes; dropped, it closes the socket.
+    /// Drives the connection; dropping it closes the socket.
     _pump: AbortOnDropHandle<hyper::Result<()>>,
 }
 
 impl Http {
-    pub(crate) fn new(door: impl Into<Door>, timeout: Duration) -> Self {
-        Http { door: door.into(), timeout }
+    pub(crate) fn new(port: impl Into<NodePort>, timeout: Duration) -> Self {
+        Http { port: port.into(), timeout }
     }
 
-    /// Posts JSON; gives the status and the body of the answer.
+    /// Posts JSON. Returns the status and the body of the response.
     pub(crate) async fn post(&self, path: &str, json: Vec<u8>) -> Result<(StatusCode, Bytes), Unanswered> {
         let headers = [(CONTENT_TYPE.as_str(), "application/json".to_string())];
         self.send("POST", path, &headers, json).await
     }
 
-    /// Sends a request; gives the status and the body of the answer.
+    /// Sends a request. Returns the status and the body of the response.
     pub(crate) async fn send(
         &self,
         method: &str,
@@ -73,14 +72,14 @@ impl Http {
         let request = Request::builder().method(method).uri(path);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
         let request = request
-            .header(HOST, self.door.address.to_string())
+            .header(HOST, self.port.address.to_string())
             .header(CONNECTION, "close")
             .body(Full::from(body))
             .map_err(|error| Unanswered::NotSent(error.to_string()))?;
         let mut connection = self.connect().await.map_err(Unanswered::NotSent)?;
         let exchange = async {
             let answer = connection.requests.try_send_request(request).await.map_err(|error| {
-                // Given back, it had not been begun to be written.
+                // hyper returns the request only if it has not begun to write it.
                 let not_sent = error.message().is_some();
                 let why = format!("connection lost: {}", error.into_error());
                 if not_sent { Unanswered::NotSent(why) } else { Unanswered::Unknown(why) }
@@ -99,8 +98,8 @@ impl Http {
 
     async fn connect(&self) -> Result<Connection, String> {
         let connecting = async {
-            let stream = self.door.open().await.map_err(|error| error.to_string())?;
-            // Without this every request would keep a port of ours in TIME_WAIT, of which there are some 28,000.
+            let stream = self.port.open().await.map_err(|error| error.to_string())?;
+            // Without this, every request would leave one of some 28,000 local ports in TIME_WAIT.
             stream.set_zero_linger().map_err(|error| error.to_string())?;
             let shaken = http1::handshake(TokioIo::new(stream)).await;
             let (requests, pump) = shaken.map_err(|error| error.to_string())?;
@@ -149,7 +148,8 @@ mod tests {
             for body in ["41", "42", "43"] {
                 let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{body}");
                 let (mut stream, _) = listener.accept().await.unwrap();
-                // While this request waits, the last answer comes again on every connection that still stands.
+                // While this request waits, each older connection that is still open receives its last
+                // response again.
                 for (stream, reply) in &mut old {
                     let _ = TcpStream::write_all(stream, String::as_bytes(reply)).await;
                 }

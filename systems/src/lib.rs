@@ -1,15 +1,16 @@
-//! Systems under test: how each is started, reached and spoken to.
+//! Systems under test: how to start each one and how a client talks to it.
 //!
-//! A [`System`] is knowledge, not machinery: it says which command starts a node, when a node is ready, which
-//! nodes believe they lead, and how a client speaks to it. Processes, ports and links are the controller's.
+//! A [`System`] contains knowledge, no machinery: the command that starts a node, when a node is ready, which
+//! nodes believe themselves the leader, and the client's wire protocol. The controller owns processes, ports
+//! and links.
 
 mod built_in;
 mod described;
-mod door;
 pub mod etcd;
 mod flaw;
 mod framed;
 mod http;
+mod node_port;
 mod program;
 
 use std::ffi::OsString;
@@ -25,55 +26,57 @@ use tribunal_workloads::{Client, Entry as Workload, Object, WORKLOADS};
 use built_in::BuiltIn;
 pub use described::Described;
 use described::DescribedSystem;
-pub use door::{Dial, Direct, Door};
 pub use flaw::Flaw;
+pub use node_port::{Dial, Direct, NodePort};
 
-/// A future of a [`System`], boxed so that systems can be listed in one registry.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// A boxed future of a [`System`] or a [`Dial`], so that both can be trait objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Where a node lives: all that a system needs in order to start it or to reach it.
+/// The addresses and the directory of one node: all that a system needs to start it or to reach it.
 #[derive(Clone, Debug)]
 pub struct Place {
     /// `n1`, `n2`, ...
     pub name: String,
-    /// One address for each of [`System::ports`], in that order. The first is where peers reach it.
+    /// One address for each of [`System::ports`], in that order. Peers connect to the first.
     pub addresses: Vec<SocketAddr>,
-    /// The address under which the node may make itself known to others. Where links are [`Wiring::Attributed`]
-    /// that is a proxy's; with an address map there is no such address, and it is the first of `addresses`.
+    /// The address that the node may announce to others. With [`Wiring::Attributed`] it is a proxy's. With an
+    /// address map nothing is announced, and it is the first of `addresses`.
     pub advertised: SocketAddr,
-    /// The name of every other node, and the address under which this node is to dial it. That is a proxy's,
-    /// so that the link between the two can be cut.
+    /// The name of every other node, and the address to which this node connects to reach it: a proxy's, so
+    /// that the link can be cut.
     pub peers: Vec<(String, SocketAddr)>,
-    /// The node's own directory: its data outlives a restart.
+    /// The node's own directory; it outlives a restart.
     pub data: PathBuf,
     /// Makes the connections to `addresses`.
     pub dial: Arc<dyn Dial>,
 }
 
 impl Place {
-    /// One of its ports, counted as [`System::ports`] are.
-    fn door(&self, port: usize) -> Door {
-        Door { address: self.addresses[port], dial: self.dial.clone() }
+    /// One of the node's ports, numbered as in [`System::ports`].
+    fn node_port(&self, port: usize) -> NodePort {
+        NodePort { address: self.addresses[port], dial: self.dial.clone() }
     }
 }
 
-/// What a system's nodes can be told of each other, and so how a proxy gets to stand on every link.
+/// Whether two nodes can be given different addresses for one peer. It decides how a proxy gets onto every
+/// link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wiring {
-    /// Every node can be told an address of its own for each peer, and tells nobody where it is itself.
+    /// Each node gets its own address for every peer, and announces none.
     AddressMap,
-    /// A node has a single address that all the others know; who dials it is found out by attribution.
+    /// All nodes use one address for a node. The proxy finds out by attribution which node opened a
+    /// connection.
     Attributed,
 }
 
-/// What an operator may ask a leader for; each names a node.
+/// A request of an operator to the leader; each names a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdminRequest<'a> {
-    /// Make it a member.
+    /// Add it to the members.
     Add(&'a str),
-    /// Let it go.
+    /// Remove it from the members.
     Remove(&'a str),
-    /// Let it lead.
+    /// Transfer the leadership to it.
     Transfer(&'a str),
 }
 
@@ -95,79 +98,81 @@ pub trait System: Send + Sync {
     /// Its name on the command line.
     fn name(&self) -> &str;
 
-    /// Which version a node that is ready says that it is, where it is not part of this program.
-    fn version<'a>(&'a self, _place: &'a Place) -> Answer<'a, Option<String>> {
+    /// The version that a ready node reports, unless the system is built into this program.
+    fn version<'a>(&'a self, _place: &'a Place) -> BoxFuture<'a, Option<String>> {
         Box::pin(async { None })
     }
 
-    /// What each port of a node is for. The first is the one that peers dial, and the only one that is proxied.
+    /// The purpose of each port. Peers connect to the first, and only the first is proxied.
     fn ports(&self) -> &[&'static str];
 
-    /// How its links are made.
+    /// How its links are proxied.
     fn wiring(&self) -> Wiring;
 
     /// The command that starts a node, the first time and after every crash.
     fn command(&self, place: &Place) -> Command;
 
-    /// Makes what the node needs before its first start, such as a configuration file. Its data directory is there.
+    /// Prepares the node's first start, for example with a configuration file. Its data directory exists.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When the preparation fails.
     fn prepare(&self, _place: &Place) -> std::io::Result<()> {
         Ok(())
     }
 
-    /// Whether the node answers; if not, what it is waiting for.
-    fn ready<'a>(&'a self, place: &'a Place) -> Answer<'a, Result<(), String>>;
+    /// Whether the node answers clients; the error says what it is waiting for.
+    fn ready<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<(), String>>;
 
-    /// The term (epoch, view, ballot) in which the node believes that it leads; `None` if it does not, or if it
-    /// cannot be asked. Where a system has no terms, any number that is larger for the more credible leader.
-    fn leads<'a>(&'a self, place: &'a Place) -> Answer<'a, Option<u64>>;
+    /// The term (epoch, view, ballot) in which the node believes itself the leader; `None` if it does not, or
+    /// is unreachable. A system without terms returns a number that is larger for the more credible leader.
+    fn leads<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Option<u64>>;
 
-    /// Whether [`operate`](System::operate) can be asked for.
+    /// Whether it supports [`operate`](System::operate).
     fn has_operators(&self) -> bool {
         false
     }
 
-    /// Asks a node for what an operator may want: it begins that if it leads, else it says why not.
+    /// Sends an operator's request to a node. A leader starts it; any other node returns an error with the
+    /// reason.
     fn operate<'a>(
         &'a self,
         _place: &'a Place,
         _operation: AdminRequest<'a>,
-    ) -> Answer<'a, Result<(), String>> {
+    ) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async { Err("it takes no such request".into()) })
     }
 
-    /// Who the members are, as far as this node knows; `None` if it cannot be asked.
-    fn members<'a>(&'a self, _place: &'a Place) -> Answer<'a, Option<Vec<String>>> {
+    /// The members that this node knows; `None` if it is unreachable.
+    fn members<'a>(&'a self, _place: &'a Place) -> BoxFuture<'a, Option<Vec<String>>> {
         Box::pin(async { None })
     }
 
-    /// Whether what the node of this name shows in the end is judged: what a Byzantine node says is worth nothing.
+    /// Whether this node's final reads are judged: those of a Byzantine node prove nothing.
     fn is_honest(&self, _node: &str) -> bool {
         true
     }
 
-    /// A client of this node for one process. It connects when first asked. `process` is unique in the run.
+    /// A client of this node for one process. It connects at its first request. `process` is unique in the
+    /// run.
     fn client(&self, place: &Place, process: u64, timeout: Duration) -> Box<dyn Client>;
 }
 
-/// A system as the registry knows it.
+/// A system in the registry.
 #[derive(Clone)]
 pub struct Entry {
     /// Its name on the command line.
     pub name: &'static str,
-    /// One line for people.
+    /// One line of description.
     pub about: &'static str,
-    /// How one is made.
+    /// How to create the system.
     pub make: Make,
-    /// The workloads that have to find it linearizable, whatever the faults.
+    /// The workloads that must find it linearizable under any fault.
     pub holds: Holds,
-    /// The operations that it answers: which workloads it can be asked follows.
+    /// The operations that it supports; they decide which workloads can run.
     pub answers: Operations,
-    /// The models that cannot make sense of what it answers, though they fit the workload.
+    /// The models that fit the workload but cannot judge this system's answers.
     pub not_by: &'static [&'static str],
-    /// What is or can be switched to be wrong with it.
+    /// Its flaws: known bugs, or the design.
     pub flaws: fn() -> Vec<Flaw>,
 }
 
@@ -185,13 +190,13 @@ pub enum Make {
 /// What a system promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
-    /// Every workload that it answers finds it linearizable.
+    /// Every workload that it supports finds it linearizable.
     All,
-    /// These do; in all others it fails by design.
+    /// Only these workloads do; in all others it fails by design.
     Only(&'static [&'static str]),
 }
 
-/// Why a system cannot be tried here, or not so.
+/// Why a system cannot be tested here, or not with these switches.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     /// Its program is not on this machine.
@@ -199,10 +204,10 @@ pub enum Unusable {
     NotInstalled {
         /// The executable.
         program: &'static str,
-        /// What brings it.
+        /// The Debian package that contains it.
         package: &'static str,
     },
-    /// A bug or an argument that its nodes make no sense of.
+    /// A bug or an argument that its nodes reject.
     #[error("{0}")]
     Arguments(String),
     /// A switch that it does not know.
@@ -210,27 +215,27 @@ pub enum Unusable {
     NoSuchBug {
         /// The system.
         system: &'static str,
-        /// What was asked for.
+        /// The requested bug.
         bug: String,
-        /// What there is instead.
+        /// The bugs that it has.
         has: String,
     },
 }
 
-/// How a system is to be started, beyond where its nodes live.
+/// How to start a system, apart from its addresses and directories.
 #[derive(Clone, Debug, Default)]
 pub struct Switches {
-    /// The tribunal executable: it holds the built-in systems.
+    /// The tribunal executable, which contains the built-in systems.
     pub tribunal: PathBuf,
-    /// Seeded mistakes, by name.
+    /// Seeded bugs, by name.
     pub bugs: Vec<String>,
-    /// Further arguments, handed to every node as they are.
+    /// Further arguments, passed unchanged to every node.
     pub node_args: Vec<String>,
     /// What the clients act on.
     pub object: Object,
 }
 
-/// Operations that a system answers, by what they act on.
+/// The operations that a system supports, by object.
 pub type Operations = &'static [(Object, &'static [F])];
 
 const REGISTER: (Object, &[F]) = (Object::Register, &[F::Read, F::Write, F::Cas]);
@@ -241,13 +246,13 @@ const QUEUE: (Object, &[F]) = (Object::Queue, &[F::Enqueue, F::Dequeue]);
 const LOCK: (Object, &[F]) = (Object::Lock, &[F::Acquire, F::Release]);
 const IDS: (Object, &[F]) = (Object::Ids, &[F::Generate]);
 
-/// What a replicated state machine answers, whichever protocol replicates it.
+/// The operations of a replicated state machine, under any protocol.
 const REPLICATED: Operations = &[REGISTER, COUNTER, SET, LIST, QUEUE, LOCK, IDS];
 
-/// What etcd's keys and transactions answer.
+/// The operations that map to etcd's keys and transactions.
 const ETCD: Operations = &[REGISTER, COUNTER, LOCK, IDS];
 
-/// Every system, in the order in which they are listed.
+/// Every system, in the order of the listing.
 pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "raft",
@@ -379,36 +384,36 @@ pub const SYSTEMS: &[Entry] = &[
     },
 ];
 
-/// A workload that a system cannot do, or cannot be judged by.
+/// Why a workload or its model does not fit a system.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
-    /// The system does not answer its requests.
+    /// The system does not support the workload's operations.
     #[error("{system} does not answer what {workload} asks: expected one of {answers}")]
     Requests {
         /// The system.
         system: &'static str,
         /// The workload.
         workload: &'static str,
-        /// The workloads whose requests it answers.
+        /// The workloads that it supports.
         answers: String,
     },
-    /// The model does not understand its answers.
+    /// The model cannot judge the system's answers.
     #[error("the model {model} makes no sense of what {system} answers: expected {instead}")]
     Answers {
         /// The system.
         system: &'static str,
         /// The model.
         model: String,
-        /// What fits.
+        /// The models that fit.
         instead: String,
     },
 }
 
 impl Entry {
-    /// Makes the system, with the switches it is to be started with.
+    /// Creates the system with these switches.
     ///
     /// # Errors
-    /// Why it cannot be tried here, or not so.
+    /// Why it cannot be tested here, or not with these switches.
     pub fn make(&self, switches: &Switches) -> Result<Box<dyn System>, Unusable> {
         match &self.make {
             Make::Fn(make) => make(switches),
@@ -417,13 +422,13 @@ impl Entry {
         }
     }
 
-    /// Whether it answers all that the workload sends.
+    /// Whether it supports every operation of the workload.
     pub fn answers(&self, workload: &Workload) -> bool {
         let answered = self.answers.iter().find(|(object, _)| *object == workload.object);
         answered.is_some_and(|(_, answered)| workload.sends.iter().all(|f| answered.contains(f)))
     }
 
-    /// Whether the workload has to find it linearizable, whatever the faults.
+    /// Whether the workload must find it linearizable under any fault.
     pub fn holds(&self, workload: &Workload) -> bool {
         match self.holds {
             Holds::All => self.answers(workload),
@@ -431,10 +436,11 @@ impl Entry {
         }
     }
 
-    /// Whether the workload can be run on this system and judged by the model of that name, which fits the workload.
+    /// Checks that the workload can run on this system and that the named model, which fits the workload, can
+    /// judge it.
     ///
     /// # Errors
-    /// What does not fit, and what would.
+    /// What does not fit, and the alternatives.
     pub fn fits(&self, workload: &Workload, model: &str) -> Result<(), Misfit> {
         if !self.answers(workload) {
             let answers: Vec<&str> =
@@ -452,7 +458,7 @@ impl Entry {
     }
 }
 
-/// The system of that name.
+/// Looks a system up by name.
 pub fn find(name: &str) -> Option<&'static Entry> {
     SYSTEMS.iter().find(|entry| entry.name == name)
 }
@@ -461,7 +467,8 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 mod tests {
     use super::*;
 
-    /// Every pair of a system and a workload: what can be tried (by `model` only, if one is named), and nothing else.
+    /// Runs every pair of system and workload that fits, and checks that all others are refused; `model`
+    /// limits the pairs to one model.
     #[test]
     fn what_a_system_cannot_do_is_refused() {
         let mut table = String::new();

@@ -1,13 +1,13 @@
-//! Servers that somebody else has to install.
+//! Servers that the user has to install.
 
 use std::path::{Path, PathBuf};
 
 use crate::Unusable;
 
-/// The executable of that name on the `PATH`; `package` is what brings it on Debian.
+/// The executable of this name on the `PATH`; `package` is the Debian package that contains it.
 pub(crate) fn program(name: &'static str, package: &'static str) -> Result<PathBuf, Unusable> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // Debian keeps servers where only root's PATH leads.
+    // Debian installs servers into directories that are only on root's PATH.
     let directories = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     let mut candidates = directories.map(|directory| directory.join(name));
     candidates.find(|file| is_executable(file)).ok_or(Unusable::NotInstalled { program: name, package })

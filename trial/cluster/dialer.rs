@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tribunal_nemesis::{Links, NodeId};
-use tribunal_systems::{Answer, Dial};
+use tribunal_systems::{BoxFuture, Dial};
 
 /// Opens connections to one node.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub(super) struct NodeDialer {
 }
 
 impl Dial for NodeDialer {
-    fn dial(&self, address: SocketAddr) -> Answer<'_, io::Result<TcpStream>> {
+    fn dial(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<TcpStream>> {
         Box::pin(self.links.connect(self.node, address))
     }
 }

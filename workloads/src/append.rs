@@ -1,7 +1,7 @@
-//! Lists: append to one, read the whole of it.
+//! Lists: append to a list, read all of it.
 //!
-//! Every appended value is unique over the whole run, so a single read tells the order of all appends before it: the
-//! richest observation there is (Kingsbury and Alvaro, "Elle", VLDB 2020, use it for the same reason).
+//! Every appended value is unique in the run, so one read shows the order of all appends before it. No other
+//! read shows more (Kingsbury and Alvaro, "Elle", VLDB 2020, use lists for the same reason).
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -20,7 +20,7 @@ pub struct Append {
 }
 
 impl Append {
-    /// A fresh stream of operations.
+    /// Starts a new stream of operations.
     pub fn new(options: &Options) -> Self {
         Append {
             rng: ChaCha8Rng::seed_from_u64(options.seed),

@@ -1,8 +1,8 @@
-//! Broadcast: a message that one node takes must reach all of them.
+//! Broadcast: a message that one node accepts must reach every node.
 //!
-//! Nearly everything that is asked is a new message; on the way hardly anybody looks. What counts is the end: when the
-//! faults are healed and the nodes have had time, every node is asked for all the messages of every topic (the key), and must
-//! show each one that was acknowledged, anywhere, and none that nobody sent.
+//! Most operations add a message; few reads happen during the run. The final reads decide: when the faults
+//! are healed and the nodes have had time to converge, every node must return, for every topic (the key),
+//! each message that any node acknowledged, and no message that was never sent.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -21,7 +21,7 @@ pub struct Broadcast {
 }
 
 impl Broadcast {
-    /// A fresh stream of operations.
+    /// Starts a new stream of operations.
     pub fn new(options: &Options) -> Self {
         Broadcast {
             rng: ChaCha8Rng::seed_from_u64(options.seed),

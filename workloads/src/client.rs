@@ -1,4 +1,4 @@
-//! The seam between what is asked and the wire it is asked over.
+//! The interface between a workload's requests and a system's wire protocol.
 
 use std::pin::Pin;
 
@@ -7,35 +7,35 @@ use tribunal_checker::op::{F, Value};
 /// One operation to be invoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What is asked.
+    /// The kind of operation.
     pub f: F,
-    /// Of which object.
+    /// The object.
     pub key: Value,
-    /// With what input; `nil` where there is none.
+    /// The input; `nil` if there is none.
     pub value: Value,
 }
 
-/// How an invocation ended. There is no fourth way and no `Result`: whoever writes a client must say of every
-/// error whether it means "certainly did not happen" or "unknown". A wrong [`Completion::Fail`] makes correct
-/// systems look broken; when in doubt it is [`Completion::Info`].
+/// How an invocation ended. There is no fourth outcome and no `Result`: a client must classify every error as
+/// "certainly did not happen" or "unknown". A wrong [`Completion::Fail`] makes correct systems look broken;
+/// when in doubt, use [`Completion::Info`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Completion {
     /// It happened, with this output.
     Ok(Value),
-    /// It certainly did not happen and never will; why.
+    /// It did not happen and never will; the reason.
     Fail(String),
-    /// Nobody knows whether it happened, or will; why.
+    /// It may have happened, or may still happen; the reason.
     Info(String),
 }
 
-/// An invocation under way.
+/// The future of one invocation.
 pub type Invocation<'a> = Pin<Box<dyn Future<Output = Completion> + Send + 'a>>;
 
-/// A single-threaded client of one node: the wire of one process.
+/// A single-threaded client of one node, for one process.
 ///
-/// It connects when first asked, bounds every wait by a time-out of its own, and never asks twice on its own
-/// account: a retry after an unknown outcome would be a second operation that the history does not show.
+/// It connects at its first request and bounds every wait by its own timeout. It never retries: a retry after
+/// an unknown outcome would be a second operation that the history does not contain.
 pub trait Client: Send {
-    /// Asks once.
+    /// Sends one request.
     fn invoke<'a>(&'a mut self, request: &'a Request) -> Invocation<'a>;
 }

@@ -1,7 +1,7 @@
 //! Independent counters: add one, read.
 //!
-//! The check is exact, not by bounds: each read must equal a number of additions that some legal order of the
-//! operations gives at that point.
+//! The check is exact, not by bounds: each read must equal the number of additions before it in some legal
+//! order.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -19,7 +19,7 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// A fresh stream of operations.
+    /// Starts a new stream of operations.
     pub fn new(options: &Options) -> Self {
         Counter {
             rng: ChaCha8Rng::seed_from_u64(options.seed),

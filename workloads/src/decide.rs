@@ -1,8 +1,9 @@
-//! Decisions: registers that are written once. Everybody proposes a value of his own by a compare-and-set from nothing, one
-//! wins, and all who read or propose later must be told the same for ever.
+//! Decisions: registers that are written once. Each client proposes a unique value with a compare-and-set
+//! from nil. One proposal wins, and every later read or proposal must return the same value.
 //!
-//! That is consensus as a register (Herlihy, "Wait-Free Synchronization", TOPLAS 1991, section 3.2). What is interesting happens when
-//! many propose at once, so a key is soon retired; and when those who decided are gone, so it is asked about for a while.
+//! This is consensus as a register (Herlihy, "Wait-Free Synchronization", TOPLAS 1991, section 3.2). Bugs
+//! show when many clients propose at once, so keys are retired soon. They also show when the nodes that
+//! decided have crashed, so a key is still read for a while after its decision.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -12,7 +13,7 @@ use crate::keys::Keys;
 use crate::reads::Reads;
 use crate::{Options, Request, Workload};
 
-/// How many operations a key gets at most.
+/// The maximum number of operations on one key.
 const OPS_PER_KEY_MAX: usize = 100;
 
 /// The workload `decide`.
@@ -24,7 +25,7 @@ pub struct Decide {
 }
 
 impl Decide {
-    /// A fresh stream of operations.
+    /// Starts a new stream of operations.
     pub fn new(options: &Options) -> Self {
         Decide {
             rng: ChaCha8Rng::seed_from_u64(options.seed),

@@ -1,8 +1,8 @@
-//! Elections: one office, everybody is a candidate, and who is elected works for a while before resigning.
+//! Elections: one office; every client is a candidate. The winner works for a while and then resigns.
 //!
-//! A leader's work begins when it is told that it won (`acquire`, answered with the term) and ends when it resigns
-//! (`release`). These are the leaders' own words, not what the servers believe of each other, and two tenures must never
-//! overlap. Terms must grow, so that whoever is still told to do something by a leader of old can refuse.
+//! A tenure begins when the client is told that it won (`acquire`, answered with the term) and ends when it
+//! resigns (`release`). The clients report these events, not the servers, and two tenures must never overlap.
+//! Terms must grow, so that a third party can refuse orders of an earlier leader.
 
 use crate::Options;
 use crate::lock::{Lock, Pace};

@@ -1,7 +1,7 @@
-//! Sources of identifiers: ask for a fresh one.
+//! ID generators: request a new ID.
 //!
-//! `unique-ids` asks that none is given twice. `order-ids` asks for more, as order numbers and revisions do: whoever asks
-//! after somebody was answered gets a larger one.
+//! `unique-ids` requires that no ID is returned twice. `order-ids` also requires order, like order numbers
+//! and revisions: a request that starts after another was answered gets a larger ID.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -17,9 +17,9 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// A fresh stream of operations.
+    /// Starts a new stream of operations.
     pub fn new(options: &Options) -> Self {
-        // The check beside the run remembers every identifier of a source.
+        // The live check keeps every ID of a generator in memory.
         let ops_per_key = options.ops_per_key.min(WHOLE_READS_OPS_MAX);
         Ids { rng: ChaCha8Rng::seed_from_u64(options.seed), keys: Keys::new(options.keys, ops_per_key) }
     }
@@ -30,7 +30,7 @@ impl Workload for Ids {
         Request { f: F::Generate, key: self.keys.draw(&mut self.rng), value: Value::Nil }
     }
 
-    /// One more of each: it must be none of those before.
+    /// One more ID from each generator: it must be a new one.
     fn final_reads(&self) -> Vec<Request> {
         self.keys.reads().into_iter().map(|read| Request { f: F::Generate, ..read }).collect()
     }

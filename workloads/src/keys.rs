@@ -1,7 +1,9 @@
-//! The keys in use: few at once so that operations contend, each retired after a bounded number of operations.
+//! The keys in use. Few are live at a time, so that operations contend; each is retired after a bounded
+//! number of operations.
 //!
-//! Half of the operations go to one key, half of the others to the next, and so on: on the hot keys most happens at a time,
-//! and the cold ones live long, so that what is wrong with them since an early fault is still seen after a later one.
+//! Half of the operations go to the first live key, half of the others to the second, and so on. The hot keys
+//! have the most concurrency. The cold keys live long, so damage by an early fault is still visible after a
+//! later one.
 
 use std::collections::HashSet;
 
@@ -10,14 +12,14 @@ use tribunal_checker::op::{F, Value};
 
 use crate::Request;
 
-/// Where a read returns everything that was ever put under its key, a history grows with the square of this.
+/// If a read returns everything ever added to its key, the history grows with the square of this bound.
 pub(crate) const WHOLE_READS_OPS_MAX: usize = 200;
 
-/// A window of live keys over the endless sequence `k0, k1, k2, ...`.
+/// A window of live keys in the endless sequence `k0, k1, k2, ...`.
 pub(crate) struct Keys {
     /// The live keys: number, and operations left.
     live: Vec<(usize, usize)>,
-    /// The number of the next fresh key; all below it have been used.
+    /// The number of the next new key; all below it have been used.
     fresh: usize,
     ops_per_key: usize,
 }
@@ -27,7 +29,7 @@ impl Keys {
         Keys { live: (0..live).map(|number| (number, ops_per_key)).collect(), fresh: live, ops_per_key }
     }
 
-    /// A live key at random, the first ones more often; it has one operation fewer left.
+    /// A random live key, the first ones more often; uses up one of its operations.
     pub(crate) fn draw(&mut self, rng: &mut impl Rng) -> Value {
         let at = (rng.random::<u64>().trailing_zeros() as usize).min(self.live.len() - 1);
         let slot = &mut self.live[at];
@@ -40,7 +42,7 @@ impl Keys {
         name(number)
     }
 
-    /// Nobody is to draw this key any more.
+    /// Stops drawing this key.
     pub(crate) fn retire(&mut self, key: &Value) {
         let Some(retired) = number(key) else { return };
         if let Some(slot) = self.live.iter_mut().find(|(number, _)| *number == retired) {
@@ -49,7 +51,7 @@ impl Keys {
         }
     }
 
-    /// A read of every key that has been drawn so far.
+    /// A read of every key drawn so far.
     pub(crate) fn reads(&self) -> Vec<Request> {
         let untouched = self.live.iter().filter(|(_, left)| *left == self.ops_per_key);
         let untouched: HashSet<usize> = untouched.map(|(number, _)| *number).collect();

@@ -1,8 +1,8 @@
-//! What a trial asks of a system: a [`Workload`] says which operations and in what order, a [`Client`] carries
-//! one of them over the system's own wire, and the workload names the model that judges the answers.
+//! What a trial does with a system: a [`Workload`] chooses operations, a [`Client`] sends each one over the
+//! system's wire protocol, and the workload names the model that judges the answers.
 //!
-//! A workload never speaks to a system and a client never chooses an operation, so that every workload runs
-//! against every system whose client understands its operations.
+//! A workload never talks to a system, and a client never chooses an operation. So every workload runs
+//! against every system whose client supports its operations.
 
 pub mod append;
 pub mod broadcast;
@@ -24,86 +24,85 @@ use tribunal_checker::op::F;
 
 pub use client::{Client, Completion, Invocation, Request};
 
-/// What the workloads can be told. All counts are at least 1.
+/// The options of a workload. All counts are at least 1.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Drives every random choice.
+    /// Seeds every random choice.
     pub seed: u64,
-    /// How many workers ask at once; worker `w` speaks to node `w % nodes`.
+    /// The number of concurrent workers; worker `w` talks to node `w % nodes`.
     pub workers: usize,
-    /// How many nodes they speak to.
+    /// The number of nodes.
     pub nodes: usize,
-    /// How many keys are in use at once: few of them make operations contend.
+    /// The number of concurrent keys: fewer means more contention.
     pub keys: usize,
-    /// After this many operations a key is retired and a fresh one takes its place; bounds the cost of a check.
+    /// After this many operations a key is retired and replaced by a new one; bounds the cost of a check.
     pub ops_per_key: usize,
-    /// The share of reads, from 0 to 1, among what a worker asks that may write: see [`Entry::reads`].
+    /// The share of reads, 0 to 1, among read/write workers: see [`Entry::reads`].
     pub reads: f64,
 }
 
-/// A stream of operations for a fixed number of workers, each of which has one operation under way at a time.
+/// A stream of operations for a fixed number of workers. Each worker has one operation in flight at a time.
 pub trait Workload: Send {
-    /// The next operation of a worker (counted from 0).
+    /// The next operation of a worker (numbered from 0).
     fn next(&mut self, worker: usize) -> Request;
 
-    /// What became of it, so that later operations can build on what was seen.
+    /// Reports the outcome of an operation, so that later operations can build on it.
     fn observe(&mut self, _worker: usize, _request: &Request, _completion: &Completion) {}
 
-    /// How long a worker waits before it asks again, once its last operation was observed.
+    /// How long a worker waits between the completion of an operation and the next request.
     fn pause(&self, _worker: usize) -> Duration {
         Duration::ZERO
     }
 
-    /// What to ask when everything is healed: enough to see every acknowledged effect.
+    /// The reads after all faults are healed: enough to see every acknowledged effect.
     fn final_reads(&self) -> Vec<Request>;
 }
 
-/// What an operation acts on. The same operation means something else on another kind of object: `add` counts, or puts an
-/// element into a set.
+/// The type of object that an operation acts on. It gives the operation its meaning: `add` adds to a counter
+/// or puts an element into a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Object {
-    /// One value.
+    /// A single value.
     #[default]
     Register,
     /// A number.
     Counter,
-    /// Elements without order.
+    /// An unordered set of elements.
     Set,
-    /// A list that only grows.
+    /// An append-only list.
     List,
-    /// First in, first out.
+    /// A FIFO queue.
     Queue,
-    /// What at most one client holds.
+    /// A lock: at most one client holds it.
     Lock,
-    /// A source of identifiers.
+    /// An ID generator.
     Ids,
-    /// One of somebody's own, by its name.
+    /// A type of another crate, by its name.
     Other(&'static str),
 }
 
-/// A workload as the registry knows it.
+/// A workload in the registry.
 #[derive(Clone)]
 pub struct Entry {
     /// Its name on the command line.
     pub name: &'static str,
-    /// The model that judges its histories.
+    /// The default model for its histories.
     pub model: &'static str,
-    /// Other models that fit them, stricter or more lenient.
+    /// Other models that fit its histories, stricter or weaker.
     pub also: &'static [&'static str],
-    /// One line for people.
+    /// One line of description.
     pub about: &'static str,
-    /// What its operations act on.
+    /// The type of its objects.
     pub object: Object,
     /// The kinds of operation that it sends before the final reads.
     pub sends: &'static [F],
-    /// The share of reads among what a worker asks that may write, unless another is wanted; `None`: nothing is only read
-    /// before the final reads.
+    /// The default share of reads among read/write workers; `None` if only the final reads read.
     pub reads: Option<f64>,
-    /// Makes one.
+    /// Creates a stream of operations.
     pub make: fn(&Options) -> Box<dyn Workload>,
 }
 
-/// Every workload, in the order in which they are listed.
+/// Every workload, in the order of the listing.
 pub const WORKLOADS: &[Entry] = &[
     Entry {
         name: "register",
@@ -244,7 +243,7 @@ impl Entry {
     }
 }
 
-/// The workload of that name.
+/// Looks a workload up by name.
 pub fn find(name: &str) -> Option<&'static Entry> {
     WORKLOADS.iter().find(|entry| entry.name == name)
 }

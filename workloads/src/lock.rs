@@ -1,11 +1,11 @@
-//! Locks: acquire one, hold it for a while, release it.
+//! Locks: acquire a lock, hold it for a while, release it.
 //!
-//! Nobody waits for a lock: an acquire that finds it held is refused. How long a lock is held is drawn: most tenures are
-//! over at once, some last as long as a program that swaps, collects garbage or waits for a slow disk. A lock that expires
-//! by itself meanwhile has two holders then.
+//! An acquire does not wait: if the lock is held, it is refused. Hold times are random: most are short, some
+//! as long as a swapping program, a garbage collection or a slow disk would cause. A lock that expires
+//! meanwhile has two holders.
 //!
-//! When nobody knows whether a lock was acquired, or released, its holder may be a process that is gone for good. Such a lock
-//! is retired. In the end every lock is tried once more: who still holds one must be found holding it.
+//! After an unknown acquire or release, the holder may be a process that will not return. Such a lock is
+//! retired. In the end every lock is tried once more: a client that still holds a lock must find it held.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ use tribunal_checker::op::{F, Value};
 use crate::keys::Keys;
 use crate::{Completion, Options, Request, Workload};
 
-/// How long things take, in milliseconds: each is drawn between the two.
+/// Ranges of durations in milliseconds; each duration is drawn from its range.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    /// Most tenures.
+    /// Seven of eight tenures.
     pub(crate) hold_ms: (u64, u64),
-    /// One tenure of eight.
+    /// One of eight tenures.
     pub(crate) hold_long_ms: (u64, u64),
-    /// From one refusal to the next try.
+    /// From a refusal to the next attempt.
     pub(crate) wait_ms: (u64, u64),
 }
 
@@ -34,14 +34,14 @@ pub struct Lock {
     rng: ChaCha8Rng,
     keys: Keys,
     pace: Pace,
-    /// What each worker holds.
+    /// The lock that each worker holds.
     held: Vec<Option<Value>>,
-    /// How long each worker waits next.
+    /// The next wait of each worker.
     pauses: Vec<Duration>,
 }
 
 impl Lock {
-    /// A fresh stream of operations.
+    /// Starts a new stream of operations.
     pub fn new(options: &Options) -> Self {
         Lock::paced(options, options.keys, PACE)
     }
@@ -72,7 +72,7 @@ impl Workload for Lock {
                 self.held[worker] = Some(request.key.clone());
                 if self.rng.random_bool(0.125) { self.pace.hold_long_ms } else { self.pace.hold_ms }
             }
-            // It is still held: release it again.
+            // The lock is still held: release it again.
             (F::Release, Completion::Fail(_)) => (0, 0),
             (_, completion) => {
                 self.held[worker] = None;

@@ -1,7 +1,8 @@
 //! Queues: enqueue unique values, dequeue them, and drain every queue in the end.
 //!
-//! Whatever was acknowledged must come out once, in order; a queue that is drained shows what was lost. A dequeue whose
-//! answer was lost took an element that nobody saw, which leaves the checker guessing from there on: so that queue is retired.
+//! Every acknowledged value must be dequeued once, in order; draining a queue shows the lost ones. If the
+//! response to a dequeue is lost, the checker does not know which element was taken and has to guess from
+//! then on, so that queue is retired.
 
 use std::collections::HashMap;
 
@@ -17,12 +18,12 @@ pub struct Queue {
     rng: ChaCha8Rng,
     keys: Keys,
     last: i64,
-    /// How many elements each queue may still hold, at most.
+    /// An upper bound of the elements still in each queue.
     inside: HashMap<Value, usize>,
 }
 
 impl Queue {
-    /// A fresh stream of operations.
+    /// Starts a new stream of operations.
     pub fn new(options: &Options) -> Self {
         Queue {
             rng: ChaCha8Rng::seed_from_u64(options.seed),
@@ -36,7 +37,7 @@ impl Queue {
 impl Workload for Queue {
     fn next(&mut self, _worker: usize) -> Request {
         let key = self.keys.draw(&mut self.rng);
-        // Now and then a queue is found empty, which says much.
+        // More dequeues than enqueues: a queue is sometimes found empty, which the checker can use well.
         if self.rng.random_bool(0.52) {
             return Request { f: F::Dequeue, key, value: Value::Nil };
         }
@@ -54,7 +55,7 @@ impl Workload for Queue {
         }
     }
 
-    /// As many dequeues as there can be elements, and one that should find nothing.
+    /// As many dequeues as there can be elements, and one more that should find nothing.
     fn final_reads(&self) -> Vec<Request> {
         let drain = |read: Request| {
             let inside = self.inside.get(&read.key).map_or(0, |inside| inside + 1);

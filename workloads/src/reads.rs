@@ -1,29 +1,29 @@
-//! Who reads, and how often.
+//! Which workers read, and how often.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::Options;
 
-/// Decides of each operation whether it only reads.
+/// Decides whether an operation is a read.
 pub(crate) struct Reads {
-    /// Of every worker, whether it only ever reads.
+    /// For every worker, whether it is read-only.
     only: Vec<bool>,
-    /// The share of reads among what the others ask.
+    /// The share of reads among the other workers.
     share: f64,
 }
 
 impl Reads {
-    /// Where there are two workers or more to a node, one of every three only ever reads: at a node that is cut off,
-    /// whoever writes soon waits for an answer that does not come. A worker that only reads goes on asking, and sees
-    /// what such a node still dares to say.
+    /// With two or more workers per node, one of three is read-only. On an isolated node a writer soon blocks
+    /// on a request that is not answered. A read-only worker goes on, and sees what such a node still
+    /// returns.
     pub(crate) fn new(options: &Options) -> Self {
         let &Options { workers, nodes, reads: share, .. } = options;
         let only = (0..workers).map(|worker| workers >= 2 * nodes && (worker / nodes).is_multiple_of(3));
         Reads { only: only.collect(), share }
     }
 
-    /// Whether the next operation of a worker only reads.
+    /// Whether the worker's next operation is a read.
     pub(crate) fn next(&self, worker: usize, rng: &mut ChaCha8Rng) -> bool {
         self.only[worker] || rng.random_bool(self.share)
     }

@@ -1,11 +1,12 @@
-//! Independent registers: read, write, compare-and-set; or only read and write, for systems that have no more.
+//! Independent registers: read, write, compare-and-set; `rw-register` has no compare-and-set, for systems
+//! without it.
 //!
-//! Every written value is unique over the whole run. That costs nothing, makes each read point at the one write
-//! it saw (no value can come back and hide a mistake), and turns an NP-complete check into a sort (Gibbons &
-//! Korach, "Testing Shared Memories", SIAM J. Comput. 1997).
+//! Every written value is unique in the run. This costs nothing and ties each read to one write, so that no
+//! value can recur and hide a bug. It turns an NP-complete check into a sort (Gibbons & Korach, "Testing
+//! Shared Memories", SIAM J. Comput. 1997).
 //!
-//! A compare-and-set starts from the value that its worker last saw in the register, so that a fair part of
-//! them succeeds.
+//! A compare-and-set expects the value that its worker last saw in the register, so that a fair share of them
+//! succeeds.
 
 use std::collections::HashMap;
 
@@ -24,15 +25,16 @@ pub struct Register {
     next_value: i64,
     reads: Reads,
     cas: bool,
-    /// What each worker last saw, key by key; a retired key's entry goes when the worker meets a fresh one.
+    /// The value that each worker last saw, by key. The entry of a retired key is dropped when the worker
+    /// sees a new key.
     seen: Vec<HashMap<Value, Value>>,
 }
 
-/// A worker remembers this many keys; live keys are few, so what is forgotten is long retired.
+/// A worker remembers this many keys. Few keys are live, so a forgotten key is long retired.
 const KEYS_REMEMBERED_MAX: usize = 256;
 
 impl Register {
-    /// A fresh stream of operations, with or without compare-and-set.
+    /// Starts a new stream of operations, with or without compare-and-set.
     pub fn new(options: &Options, cas: bool) -> Self {
         Register {
             cas,
@@ -78,7 +80,7 @@ impl Workload for Register {
         if seen.len() >= KEYS_REMEMBERED_MAX {
             seen.clear();
         }
-        // A compare-and-set from "never written" would teach nothing that a write does not.
+        // A compare-and-set from "never written" would test no more than a write.
         if !now.is_nil() {
             seen.insert(request.key.clone(), now);
         }

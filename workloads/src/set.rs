@@ -1,9 +1,9 @@
 //! Sets that only grow: add an element, read all of them.
 //!
-//! Every element is unique over the whole run, so each read says of every addition whether it had taken place. Elements are
-//! texts (`e17`): to a client whose system also counts, `add 17` would be an amount.
+//! Every element is unique in the run, so each read shows for every add whether it had happened. Elements are
+//! texts (`e17`): for a system that also has counters, `add 17` would be an amount.
 //!
-//! By the model `set` every read is judged; by `convergent-set` only what the nodes show in the end.
+//! The model `set` judges every read; `convergent-set` judges only the final reads of the nodes.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -22,7 +22,7 @@ pub struct Set {
 }
 
 impl Set {
-    /// A fresh stream of operations.
+    /// Starts a new stream of operations.
     pub fn new(options: &Options) -> Self {
         Set {
             rng: ChaCha8Rng::seed_from_u64(options.seed),

@@ -9,7 +9,7 @@ use tribunal_workloads::{Client, Completion, Invocation, Object, Request};
 use super::answer::Answers;
 use super::template::{Template, Values};
 use super::values_of;
-use crate::Door;
+use crate::NodePort;
 use crate::http::{Http, Unanswered};
 
 /// One operation.
@@ -33,13 +33,13 @@ pub(super) struct HttpClient {
 
 impl HttpClient {
     pub(super) fn new(
-        door: Door,
+        port: NodePort,
         timeout: Duration,
         operations: &'static HashMap<(Object, F), HttpOperation>,
         object: Object,
         place: Values,
     ) -> Self {
-        HttpClient { http: Http::new(door, timeout), operations, object, place }
+        HttpClient { http: Http::new(port, timeout), operations, object, place }
     }
 }
 

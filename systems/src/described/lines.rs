@@ -14,7 +14,7 @@ use tribunal_workloads::{Client, Completion, Invocation, Object, Request};
 use super::answer::Answers;
 use super::template::{Template, Values};
 use super::values_of;
-use crate::Door;
+use crate::NodePort;
 
 /// The longest answer that is read.
 const LINE_BYTES_MAX: u64 = 4 << 20;
@@ -28,7 +28,7 @@ pub(super) struct LineOperation {
 
 /// A client of one process.
 pub(super) struct LineClient {
-    door: Door,
+    port: NodePort,
     timeout: Duration,
     operations: &'static HashMap<(Object, F), LineOperation>,
     object: Object,
@@ -38,13 +38,13 @@ pub(super) struct LineClient {
 
 impl LineClient {
     pub(super) fn new(
-        door: Door,
+        port: NodePort,
         timeout: Duration,
         operations: &'static HashMap<(Object, F), LineOperation>,
         object: Object,
         place: Values,
     ) -> Self {
-        LineClient { door, timeout, operations, object, place, connection: None }
+        LineClient { port, timeout, operations, object, place, connection: None }
     }
 
     /// Sends a line and reads one.
@@ -72,7 +72,7 @@ impl Client for LineClient {
             }
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
-                None => match timeout(self.timeout, self.door.open()).await {
+                None => match timeout(self.timeout, self.port.open()).await {
                     Ok(Ok(stream)) => BufReader::new(stream),
                     Ok(Err(error)) => return Completion::Fail(format!("cannot connect: {error}")),
                     Err(_) => return Completion::Fail("cannot connect: timed out".into()),

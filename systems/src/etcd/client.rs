@@ -1,14 +1,16 @@
-//! etcd's JSON gateway as a client sees it, and what its errors mean.
+//! A client of etcd's JSON gateway, and the meaning of etcd's errors.
 //!
-//! Keys and values are base64; 64-bit numbers are strings; what is zero, false or empty is left out. A register's value is
-//! kept as JSON text, a counter as decimal digits.
+//! Keys and values are base64; 64-bit numbers are strings; fields that are zero, false or empty are omitted.
+//! A register's value is stored as JSON text, a counter as decimal digits.
 //!
-//! # What certainly did not happen
+//! # Which errors are certain
 //!
-//! A refused connection; a request that had not begun to be written; a read (it changes nothing); and the errors that etcd
-//! 3.4 raises before it proposes anything to Raft (`etcdserver/v3_server.go`, `processInternalRaftRequestOnce`). Nothing else:
-//! "request timed out" and "leader changed" say that nobody knows, "server stopped" comes after the proposal just as well,
-//! and "database space exceeded" even after a write that was *applied* (`quotaApplierV3` applies, then complains).
+//! The operation certainly did not happen after: a refused connection; a request that was not even partly
+//! written; a failed read (it changes nothing); and the errors that etcd 3.4 returns before it proposes to
+//! Raft (`etcdserver/v3_server.go`, `processInternalRaftRequestOnce`). All other errors are unknown: "request
+//! timed out" and "leader changed" say nothing about the outcome, "server stopped" can also come after the
+//! proposal, and "database space exceeded" even after a write was *applied* (`quotaApplierV3` applies first,
+//! then complains).
 
 use std::time::Duration;
 
@@ -19,16 +21,16 @@ use serde_json::json;
 use tribunal_checker::op::{F, Value};
 use tribunal_workloads::{Client, Completion, Invocation, Request};
 
-use crate::Door;
+use crate::NodePort;
 use crate::http::{Http, Unanswered};
 
-/// How often an `add` tries again after somebody else was faster, before it gives up.
+/// How often an `add` retries after another client changed the number first.
 const ADD_TRIES_MAX: usize = 100;
 
 /// A client of one member.
 pub(crate) struct EtcdClient {
     http: Http,
-    /// As whom it holds locks.
+    /// The owner name of the locks that it acquires.
     owner: String,
     serializable_reads: bool,
 }
@@ -73,7 +75,7 @@ struct Revision {
     revision: String,
 }
 
-/// The answer to a request whose fields nobody looks at.
+/// A response whose fields are not used.
 #[derive(Deserialize)]
 struct Done {}
 
@@ -82,23 +84,23 @@ struct Refusal {
     error: String,
 }
 
-/// What is stored at a key.
+/// The value of a key and its revision.
 struct Stored {
     bytes: Vec<u8>,
     mod_revision: String,
 }
 
 impl EtcdClient {
-    pub(crate) fn new(door: Door, timeout: Duration, serializable_reads: bool) -> Self {
-        EtcdClient { http: Http::new(door, timeout), owner: String::new(), serializable_reads }
+    pub(crate) fn new(port: NodePort, timeout: Duration, serializable_reads: bool) -> Self {
+        EtcdClient { http: Http::new(port, timeout), owner: String::new(), serializable_reads }
     }
 
-    /// The same, as the client of this process.
+    /// Sets the process that this client acts for.
     pub(crate) fn of(self, process: u64) -> Self {
         EtcdClient { owner: format!("c{process}"), ..self }
     }
 
-    /// The Raft term in which the member believes that it leads.
+    /// The Raft term in which the member believes itself the leader.
     pub(crate) async fn leads(&mut self) -> Option<u64> {
         let status: Status = self.call("/v3/maintenance/status", &json!({})).await.ok()?;
         if status.leader == status.header.member_id { status.raft_term.parse().ok() } else { None }
@@ -110,7 +112,7 @@ impl EtcdClient {
         status.version
     }
 
-    /// What a key holds, by a linearizable read; the error says why there was no answer.
+    /// The value of a key, by a linearizable read. The error says why there was no response.
     pub(crate) async fn read(&mut self, key: &str) -> Result<Option<Vec<u8>>, String> {
         match self.range(key.as_bytes(), false).await {
             Ok(stored) => Ok(stored.map(|stored| stored.bytes)),
@@ -143,7 +145,8 @@ impl EtcdClient {
                 self.add(&key, more).await
             }
             (F::Generate, _) => self.add(&key, 1).await,
-            // A lock is a key that exists, with its holder's name; the revision that made it is the token.
+            // A held lock is a key with the holder's name as its value. The revision that created it is the
+            // fencing token.
             (F::Acquire, _) => {
                 let free = json!({"target": "CREATE", "create_revision": "0"});
                 let token = self.put_if(&key, free, self.owner.clone().as_bytes()).await?;
@@ -158,8 +161,8 @@ impl EtcdClient {
         }
     }
 
-    /// Adds to a number, by reading it and writing the sum if nobody wrote meanwhile. Trying again is no second operation: it
-    /// comes only after an attempt that certainly changed nothing.
+    /// Reads a number and writes the sum in a transaction that compares the revision. A retry is no second
+    /// operation: it only follows an attempt that certainly changed nothing.
     async fn add(&mut self, key: &[u8], more: i64) -> Result<Value, Completion> {
         for _ in 0..ADD_TRIES_MAX {
             let (sum, revision) = match self.range(key, false).await? {
@@ -178,7 +181,8 @@ impl EtcdClient {
         Err(never("others were faster every time"))
     }
 
-    /// What is stored at a key now; or at some time, if `serializable`. Without an answer nothing has happened: it only reads.
+    /// Reads a key: its current value, or a possibly stale one if `serializable`. A read changes nothing, so
+    /// a lost response is a certain failure.
     async fn range(&mut self, key: &[u8], serializable: bool) -> Result<Option<Stored>, Completion> {
         let ask = json!({"key": encode(key), "serializable": serializable});
         let range = self.call::<Range>("/v3/kv/range", &ask).await.map_err(|trouble| match trouble {
@@ -192,7 +196,7 @@ impl EtcdClient {
         range.kvs.into_iter().next().map(stored).transpose()
     }
 
-    /// Writes in a transaction if the comparison holds; gives the revision if it did.
+    /// Writes in a transaction if the comparison holds. Returns the revision if it held.
     async fn put_if(
         &mut self,
         key: &[u8],
@@ -203,7 +207,7 @@ impl EtcdClient {
         self.change_if(key, comparison, put).await
     }
 
-    /// Makes a change in a transaction if the comparison holds; gives the revision if it did.
+    /// Makes a change in a transaction if the comparison holds. Returns the revision if it held.
     async fn change_if(
         &mut self,
         key: &[u8],
@@ -221,7 +225,7 @@ impl EtcdClient {
         Ok(succeeded.then_some(revision))
     }
 
-    /// Asks once. The error is how the operation ends if this was the request that would have done it.
+    /// Sends the request once. The error is the completion of an operation that consists of this request.
     async fn call<T: DeserializeOwned>(&mut self, path: &str, ask: &impl Serialize) -> Result<T, Completion> {
         let ask = serde_json::to_vec(ask).map_err(|error| never(&error.to_string()))?;
         let (status, body) = self.http.post(path, ask).await.map_err(|unanswered| match unanswered {
@@ -242,13 +246,13 @@ impl Client for EtcdClient {
     }
 }
 
-/// What is raised before anything is proposed, by the text that etcd 3.4 gives.
+/// Errors that etcd 3.4 returns before it proposes anything, by their text.
 const BEFORE_THE_PROPOSAL: &[&str] = &[
     "etcdserver: too many requests",
     "etcdserver: request is too large",
     "etcdserver: key is not provided",
     "etcdserver: not capable",
-    // The member's own Raft refused it: it knows no leader to send it to.
+    // The member's own Raft dropped the proposal: it knows no leader to forward it to.
     "raft proposal dropped",
 ];
 
@@ -272,7 +276,7 @@ fn to_json(value: &Value) -> Result<Vec<u8>, Completion> {
     serde_json::to_vec(value).map_err(|error| never(&error.to_string()))
 }
 
-/// What is no JSON was never written, and is for the checker to see.
+/// A client writes only JSON. Anything else is returned as text, for the checker to judge.
 fn from_json(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap_or_else(|_| Value::str(&String::from_utf8_lossy(bytes)))
 }
