@@ -1,4 +1,4 @@
-//! A built-in server by itself: `cargo run -p tribunal-nodes --example node -- raft --help`.
+//! Runs a built-in server on its own: `cargo run -p tribunal-nodes --example node -- raft --help`.
 
 use std::process::ExitCode;
 

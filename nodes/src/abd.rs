@@ -1,20 +1,22 @@
-//! Registers at a majority, without a leader (Attiya, Bar-Noy and Dolev, "Sharing Memory Robustly in Message-Passing Systems",
-//! J. ACM 42(1), 1995; with several writers: Lynch and Shvartsman, FTCS 1997).
+//! Registers stored at a majority, without a leader (Attiya, Bar-Noy and Dolev, "Sharing Memory Robustly in
+//! Message-Passing Systems", J. ACM 42(1), 1995; with several writers: Lynch and Shvartsman, FTCS 1997).
 //!
-//! Every value carries a tag: a number, and who wrote it. Both operations first ask a majority what it has, and take the
-//! largest tag.
+//! Every value carries a tag: a number and the name of its writer. Both operations first read the tags at a
+//! majority and take the largest.
 //!
 //! ```text
-//!   write(v)   ask a majority ─▶ tag one larger ─▶ store (tag, v) at a majority ─▶ done
-//!   read       ask a majority ─▶ largest tag    ─▶ store it at a majority       ─▶ return its value
+//!   write(v)   query a majority ─▶ tag one larger ─▶ store (tag, v) at a majority ─▶ done
+//!   read       query a majority ─▶ largest tag    ─▶ store it at a majority       ─▶ return its value
 //! ```
 //!
-//! Two majorities meet, so who asks after somebody has stored finds it. The second phase of a read is needed because the value
-//! that it found may be at a minority only, of a write that is not complete: the next reader may ask others. If the whole
-//! majority answers with one tag there is nothing to store.
+//! Two majorities share a node, so a query after a completed store finds the stored value. The second phase
+//! of a read is needed because the value that it found may be at a minority only, from an incomplete write,
+//! and the next reader may query other nodes. If the whole majority returns the same tag, there is nothing to
+//! store.
 //!
-//! Linearizable for reads and writes, whatever is lost, late or down, and available while a majority is. A compare-and-set
-//! cannot be had this way: it takes consensus (Herlihy, "Wait-Free Synchronization", TOPLAS 1991).
+//! Reads and writes are linearizable under message loss, delay and crashes, and available while a majority
+//! is. Compare-and-set cannot be built this way: it needs consensus (Herlihy, "Wait-Free Synchronization",
+//! TOPLAS 1991).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -31,7 +33,7 @@ use crate::value::Value;
 use crate::wal::{Found, Magic, Wal};
 use crate::wire::Outcome;
 
-/// A mistake that a node makes on purpose.
+/// A seeded bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Bug {
     /// A read returns the largest it found without storing it at a majority, so that the next read may find less: "quorum reads
@@ -46,7 +48,7 @@ impl rpc::NodeArgs<Bug> {
     }
 }
 
-/// The order of writes: by number, then by writer and the writer's own count.
+/// The order of writes: by number, then by writer and the writer's own counter.
 type Tag = (u64, String, u64);
 
 /// A value with its tag.
@@ -55,10 +57,10 @@ type Tagged = (Tag, Value);
 /// Marks the files of this protocol.
 const MAGIC: Magic = *b"ABD1";
 
-/// Who does not answer for so long is passed over.
+/// A node that does not answer in this time is skipped.
 const PATIENCE: Duration = Duration::from_millis(150);
 
-/// What one node asks another.
+/// A request from one node to another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Ask {
     Query(Value),
@@ -72,7 +74,7 @@ pub(crate) struct Abd {
     writes_back: bool,
 }
 
-/// What a node has, in memory and on disk.
+/// The values of one node, in memory and on disk.
 struct Replica {
     values: BTreeMap<Value, Tagged>,
     wal: Wal,
@@ -82,7 +84,7 @@ impl Replica {
     fn open(data: &Path) -> io::Result<Self> {
         let Found { wal, batches, .. } =
             Wal::open::<(), (Value, Tagged)>(data, MAGIC).map_err(io::Error::other)?;
-        // They were written in the order of their tags.
+        // The batches are in the order of their tags.
         Ok(Replica { values: batches.into_iter().collect(), wal })
     }
 
@@ -90,7 +92,7 @@ impl Replica {
         self.values.get(key).cloned().unwrap_or_default()
     }
 
-    /// Keeps a value that is newer than what there is, on disk before anybody is told.
+    /// Keeps a value if its tag is newer. The value is on disk before any reply.
     fn store(&mut self, key: Value, tagged: Tagged) -> io::Result<()> {
         if self.values.get(&key).is_none_or(|(tag, _)| *tag < tagged.0) {
             self.wal.store(&(&key, &tagged))?;
@@ -119,7 +121,7 @@ impl Abd {
         }
     }
 
-    /// Asks one node after another, this one first, until a majority has answered.
+    /// Queries one node after another, this one first, until a majority has answered.
     async fn majority(&self, ask: Ask) -> Option<Vec<Tagged>> {
         let mut answers = vec![self.here(&ask)];
         for peer in self.peers.in_turn() {
@@ -170,7 +172,7 @@ impl Service for Abd {
         self.here(&ask)
     }
 
-    /// Nobody leads: every node is as good as another.
+    /// There is no leader: all nodes are equal.
     fn leader(&self) -> Option<(String, u64)> {
         Some((self.peers.me.clone(), 1))
     }
@@ -220,7 +222,8 @@ mod tests {
         }
     }
 
-    /// A write that reached one node only is seen, and then not seen any more, unless the reader stores what it has seen.
+    /// A write that reached only one node is seen by one read and missed by the next, unless the first reader
+    /// stores what it has seen.
     #[tokio::test(start_paused = true)]
     async fn without_the_second_phase_reads_go_from_new_to_old() {
         for (writes_back, second) in [(true, 2), (false, 1)] {
@@ -228,7 +231,7 @@ mod tests {
             stage.ok("n3", "write", 1).await;
             stage.ok("n2", "read", ()).await;
             let cut = async {
-                // It knows the tag that it needs, and has stored the value at itself.
+                // By now the node knows its tag and has stored the value locally.
                 tokio::time::sleep(LATENCY * 5 / 2).await;
                 stage.cut_off("n1");
             };

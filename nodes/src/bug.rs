@@ -1,10 +1,10 @@
-//! What all seeded mistakes have in common.
+//! What all seeded bugs have in common.
 
 use clap::ValueEnum;
 
-/// A mistake that a node makes on purpose, as a switch.
+/// A seeded bug, switched on by name.
 pub trait Mistake: ValueEnum + 'static {
-    /// Every one, in the order of their documentation.
+    /// All bugs, in the order of their documentation.
     fn all() -> &'static [Self] {
         Self::value_variants()
     }
@@ -14,7 +14,7 @@ pub trait Mistake: ValueEnum + 'static {
         self.to_possible_value().expect("no variant is hidden").get_name().to_owned()
     }
 
-    /// Which rule it breaks, in a line.
+    /// The rule that it breaks, in one line.
     fn rule(&self) -> String {
         let value = self.to_possible_value().expect("no variant is hidden");
         value.get_help().expect("every variant is documented").to_string()

@@ -1,12 +1,12 @@
-//! What nodes send each other: a checksum and postcard, in length-delimited frames.
+//! Messages between nodes: a checksum and a postcard body, in length-delimited frames.
 //!
-//! TCP's own checksum is weak, and a link on trial may flip bits.
+//! TCP's own checksum is weak, and a link under test may flip bits.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A frame's bytes: the checksum of its encoding, and that.
+/// A frame: the checksum of the encoding, then the encoding.
 pub(crate) fn encode(frame: &impl Serialize) -> Bytes {
     let body = postcard::to_stdvec(frame).expect("frames hold only what postcard can write");
     let mut bytes = BytesMut::with_capacity(4 + body.len());
@@ -15,7 +15,7 @@ pub(crate) fn encode(frame: &impl Serialize) -> Bytes {
     bytes.freeze()
 }
 
-/// The frame, or why it is none.
+/// Decodes a frame; the error says what is wrong with it.
 pub(crate) fn decode<T: DeserializeOwned>(mut bytes: BytesMut) -> Result<T, &'static str> {
     let sum = bytes.try_get_u32().map_err(|_| "a frame is too short")?;
     if sum != crc32fast::hash(&bytes) {

@@ -1,27 +1,31 @@
-//! Gossip: every node answers alone, and tells the others later.
+//! Gossip: every node answers on its own and propagates changes later.
 //!
-//! A change is signed, written to disk and acknowledged by the node that was asked. Ten times a second each node picks
-//! another one at random and compares what they hold, from the root of a Merkle tree down; both take what they lack (push
-//! and pull; Demers et al., "Epidemic Algorithms for Replicated Database Maintenance", PODC 1987, section 1.3).
+//! The node that receives a change signs it, writes it to disk and acknowledges it. Ten times a second each
+//! node picks another one at random and compares the two stores, from the root of a Merkle tree down; both
+//! take what they lack (push and pull; Demers et al., "Epidemic Algorithms for Replicated Database
+//! Maintenance", PODC 1987, section 1.3).
 //!
 //! ```text
 //!   item     signed states of slots: registers, shares of counters, elements of sets
-//!   store    the newest of each slot, and who lies ................................. pure
+//!   store    the newest item of each slot, and the nodes known to lie .............. pure
 //!   merkle   where two stores differ ............................................... pure
 //! ```
 //!
-//! **What holds:** when the faults are healed every node shows every change that was acknowledged: eventual consistency
-//! (workload `broadcast`, or `set` judged by `convergent-set`). **What does not:** linearizability. A read shows
-//! what this node has heard so far, and of two writes that are concurrent, or made by clocks that disagree, one is lost.
+//! **What it guarantees:** once the faults are healed, every node shows every acknowledged change: eventual
+//! consistency (workload `broadcast`, or `set` judged by `convergent-set`). **What it does not:**
+//! linearizability. A read shows what this node has received so far. Of two writes that are concurrent, or
+//! whose clocks disagree, one is lost.
 //!
-//! **Byzantine nodes.** The node named by `--byzantine` sends made-up items in others' names, and signs two different items
-//! with one number for different nodes (Lamport, Shostak and Pease, "The Byzantine Generals Problem", TOPLAS 1982). The
-//! first are dropped for their signatures. The second are noticed when the two meet; they are a proof that
-//! everybody can check, it is passed on, and all that the liar made is dropped. Its clients are refused: nobody can vouch for
-//! what it told them.
+//! **Byzantine nodes.** The node named by `--byzantine` sends forged items in other nodes' names, and signs
+//! two different items with one number for different nodes (Lamport, Shostak and Pease, "The Byzantine
+//! Generals Problem", TOPLAS 1982). Forged items are dropped for their signatures. A node that receives both
+//! items with one number has a proof that every node can check: it passes the proof on, and all nodes drop
+//! everything the liar made. A liar's clients are refused, because nothing that it told them can be
+//! confirmed.
 //!
-//! Caveats: items are never forgotten, the list of those seen grows. A node's own items are on disk, and the proofs, or a liar
-//! would be believed again until it contradicts itself again; others' items come back by gossip.
+//! Caveats: items are never forgotten; the list of seen items grows. A node keeps its own items and all
+//! proofs on disk, or after a restart it would believe a liar until the next contradiction. Other nodes'
+//! items come back by gossip.
 
 mod item;
 mod merkle;
@@ -50,10 +54,10 @@ use crate::wire::Outcome;
 const MAGIC: Magic = *b"GSSP";
 const GOSSIP_EVERY: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How many items go into one frame.
+/// Items in one frame, at most.
 const ITEMS_MAX: usize = 5_000;
 
-/// A mistake that a node makes on purpose.
+/// A seeded bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Bug {
     /// Items are taken from whoever sends them, and neither signatures nor numbers are looked at (Lamport, Shostak and Pease,
@@ -64,7 +68,7 @@ pub enum Bug {
     NoAntiEntropy,
 }
 
-/// What only a node of gossip is told.
+/// Options of gossip nodes only.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     /// The node of this name lies to the others.
@@ -78,21 +82,21 @@ impl rpc::NodeArgs<Bug, Options> {
     }
 }
 
-/// What one node asks another: three steps down the tree.
+/// A request from one node to another: three steps down the tree.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Ask {
-    /// My root is this, and this is proved; if your root is another, what are your branches?
+    /// The sender's root and its proofs; if the receiver's root differs, it returns its branches.
     Compare(Hash, Vec<Proof>),
-    /// What are the leaves under these branches?
+    /// Requests the leaves under these branches.
     Leaves(Vec<u8>),
-    /// Take my items of these leaves, and give me yours.
+    /// The sender's items of these leaves; the receiver returns its own.
     Swap(Vec<u8>, Vec<Signed>),
 }
 
-/// The answers.
+/// The responses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Answer {
-    /// The branches, none if the roots are equal; and what is proved.
+    /// The branches, or none if the roots are equal; and the proofs.
     Branches(Vec<Hash>, Vec<Proof>),
     Leaves(Vec<Hash>),
     Items(Vec<Signed>),
@@ -106,21 +110,21 @@ struct Gossip {
     bugs: Vec<Bug>,
 }
 
-/// What a node has on disk.
+/// A record on disk.
 #[derive(Serialize, Deserialize)]
 enum Kept {
-    /// An item that it made.
+    /// An item made by this node.
     Own(Signed),
-    /// That another lies.
+    /// A proof that another node lies.
     Proof(Proof),
 }
 
 struct State {
     store: Store,
     wal: Wal,
-    /// How many it has made.
+    /// The number of items that this node has made.
     made: u64,
-    /// NoAntiEntropy: what is still to be told.
+    /// NoAntiEntropy: the items still to be sent.
     rumours: Vec<Signed>,
 }
 
@@ -132,7 +136,7 @@ impl State {
         }
     }
 
-    /// A node was found to lie.
+    /// Records that a node was found to lie.
     fn convicted(&mut self, liar: &str, how: &str) {
         log(format_args!("{liar} lies: {how}"));
         if let Some(proof) = self.store.proof_of(liar) {
@@ -171,7 +175,7 @@ impl Gossip {
         self.state.lock().expect("nobody panics while holding it")
     }
 
-    /// Makes an item for a change, on disk before anybody is told.
+    /// Makes an item for a change; it is on disk before any reply.
     fn make(&self, command: &Command) -> Outcome {
         let mut state = self.state();
         let Some((slot, value, told)) = state.store.change(&self.peers.me, command) else {
@@ -213,7 +217,7 @@ impl Gossip {
         }
     }
 
-    /// Compares with one other node, from the root down, and exchanges what differs.
+    /// Compares the stores with one other node, from the root down, and exchanges the differences.
     async fn exchange(&self, peer: &str) -> Option<()> {
         let (merkle, proofs) = {
             let mut state = self.state();
@@ -239,7 +243,7 @@ impl Gossip {
         Some(())
     }
 
-    /// NoAntiEntropy: tells one node what is new, and forgets that it was.
+    /// NoAntiEntropy: sends new items to one node, once.
     async fn spread_rumours(&self, peer: &str) {
         let rumours = std::mem::take(&mut self.state().rumours);
         if !rumours.is_empty() {
@@ -247,7 +251,7 @@ impl Gossip {
         }
     }
 
-    /// What a node is sent of these items: the items, unless this node lies.
+    /// The items to send to a node: unchanged, unless this node lies.
     fn sent(&self, to: &str, mut items: Vec<Signed>) -> Vec<Signed> {
         if self.lies {
             items.extend(lies(&self.peers.me, to));
@@ -256,8 +260,8 @@ impl Gossip {
     }
 }
 
-/// What a liar tells one node: an item that it signed, of which it tells every node another version, and one in the name of
-/// that node.
+/// A liar's items for one node: an item of its own with a different content for every node, and one forged in
+/// the receiver's name.
 fn lies(me: &str, to: &str) -> Vec<Signed> {
     let item = |maker: &str, number| {
         let slot = Slot { key: "k0".into(), part: Part::Element(format!("lie for {to}").as_str().into()) };
@@ -298,7 +302,7 @@ impl Service for Gossip {
         }
     }
 
-    /// Nobody leads: every node is as good as another.
+    /// There is no leader: all nodes are equal.
     fn leader(&self) -> Option<(String, u64)> {
         Some((self.peers.me.clone(), 1))
     }
@@ -334,7 +338,7 @@ mod tests {
             stage.cut_off("n1");
             stage.ok("n1", "add", "e1").await;
             assert_eq!(stage.reads().await, [json!(["e1"]), json!(null), json!(null)]);
-            // What is told meanwhile is lost.
+            // Changes during the partition are lost.
             sleep(20 * GOSSIP_EVERY).await;
             stage.heal();
             sleep(100 * GOSSIP_EVERY).await;
@@ -349,7 +353,7 @@ mod tests {
     async fn a_liar_is_believed_only_by_who_trusts_everybody() {
         for (bugs, believed) in [(&[][..], false), (&[Bug::TrustEverybody], true)] {
             let stage = cluster(Some("n3"), bugs);
-            // While there is news, everybody exchanges something with everybody, the liar too.
+            // While there are new items every node exchanges with every other, the liar included.
             for number in 0..50 {
                 stage.ok(["n1", "n2"][number % 2], "add", format!("e{number}")).await;
                 sleep(5 * GOSSIP_EVERY).await;

@@ -1,24 +1,24 @@
-//! The built-in systems: real servers to put on trial, each a correct implementation told clearly, with the classic
-//! mistakes as switches.
+//! The built-in systems: real servers to test. Each is a correct, readable implementation with the classic
+//! bugs as switches.
 //!
 //! ```text
-//!   wire      what clients say to any of them
-//!   process   who a node is, and how its process ends
+//!   wire      the protocol between clients and any of them
+//!   process   a node's identity, and how its process ends
 //!   wal       what must outlive the process
-//!   machine   the state that they replicate: keys and values
+//!   machine   the replicated state: keys and values
 //!   replica   the server around a protocol: sockets, clients, disk
 //!   raft      Raft
 //!   paxos     Multi-Paxos
 //!   zab       ZAB, the protocol of ZooKeeper
 //!   synod     single-decree Paxos: registers that are written once
 //!   abd       registers at a majority, without a leader
-//!   gossip    anti-entropy: everybody has everything in the end
-//!   naive     what people build before they know: systems that fail by design
-//!   rpc       the server of those that need no log: questions and answers
+//!   gossip    anti-entropy: all nodes converge in the end
+//!   naive     five classic flawed designs
+//!   rpc       the server of the systems without a log: requests and responses
 //! ```
 //!
-//! Invariant: a server does not know its judge. This crate depends on nothing else of this project, and a node behaves
-//! the same whether it is on trial or not.
+//! Invariant: a server knows nothing of the test harness. This crate depends on no other crate of the
+//! project, and a node behaves the same whether it is under test or not.
 
 pub mod abd;
 mod bug;
@@ -73,7 +73,7 @@ pub enum NodeCommand {
     TwoPhaseCommit(Place),
 }
 
-/// The words of one node: `raft --id n1 ...`.
+/// The command line of one node: `raft --id n1 ...`.
 #[derive(clap::Parser)]
 #[command(name = "node", no_binary_name = true)]
 struct Line {
@@ -81,22 +81,22 @@ struct Line {
     node: NodeCommand,
 }
 
-/// Runs the node that these words describe until it is told to stop. Gives its exit code: 3 if it failed, 64 if it makes no sense
-/// of the words.
+/// Runs the node with this command line until it is stopped. Returns its exit code: 3 if it failed, 64 if the
+/// command line is invalid.
 pub fn run(words: &[OsString]) -> u8 {
     match Line::try_parse_from(words) {
         Ok(line) => line.node.run(),
         Err(error) => {
-            let _ = error.print(); // nobody reads it
+            let _ = error.print(); // standard error may be closed
             64
         }
     }
 }
 
-/// Whether a node makes sense of these words.
+/// Checks the command line of a node.
 ///
 /// # Errors
-/// What it does not know, or expects instead.
+/// What is unknown, or what is expected instead.
 pub fn understands(words: &[OsString]) -> Result<(), String> {
     let Err(error) = Line::try_parse_from(words) else { return Ok(()) };
     let text = error.render().to_string();
@@ -107,7 +107,7 @@ pub fn understands(words: &[OsString]) -> Result<(), String> {
 }
 
 impl NodeCommand {
-    /// Runs the node until it is told to stop; the code says how it ended.
+    /// Runs the node until it is stopped; returns its exit code.
     pub fn run(self) -> u8 {
         match self {
             NodeCommand::Raft(args) => args.run::<raft::core::Core>(),

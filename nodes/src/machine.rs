@@ -1,16 +1,16 @@
-//! The replicated state machine: a map from keys to values, and what clients were last told.
+//! The replicated state machine: a map from keys to values, and the last response to every client.
 //!
-//! Deterministic and pure: the same commands in the same order give the same state and the same outputs on every
-//! node, whatever the protocol that put them in order. What a key holds decides which operations fit it; a key that
-//! was never written holds nil, which fits all of them.
+//! Deterministic and pure: the same commands in the same order give the same state and the same outputs on
+//! every node, under any protocol. The value of a key decides which operations fit it; a key that was never
+//! written holds nil, which fits all of them.
 //!
-//! **Exactly once** (Ongaro's thesis, section 6.3). A node that does not know whether its command was carried out
-//! hands it on again, so a command may be put in order twice. The machine remembers for every client the highest
-//! sequence number carried out and its output: the same number again gets the same output and changes nothing; a
-//! lower one is too old to tell.
+//! **Exactly once** (Ongaro's thesis, section 6.3). A node that does not know the outcome of its command
+//! sends it again, so a command may be in the log twice. For every client the machine keeps the highest
+//! applied sequence number and its output. The same number again returns the same output and changes nothing;
+//! a lower number is too old to answer.
 //!
-//! Caveats: sessions are never forgotten, because a command may come out of a stalled connection at any time; memory
-//! and snapshots grow with the number of clients ever seen (about 100 bytes each).
+//! Caveats: sessions are never dropped, because a command may arrive from a stalled connection at any time.
+//! Memory and snapshots grow with the number of clients ever seen (about 100 bytes each).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub(crate) struct Op {
     pub(crate) value: Value,
 }
 
-/// An operation that changes something, and whose it is.
+/// An operation that changes the state, with its client and sequence number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Command {
     pub(crate) client: Arc<str>,
@@ -54,26 +54,27 @@ pub(crate) struct Command {
     pub(crate) op: Op,
 }
 
-/// What came of an operation.
+/// The result of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Output {
-    /// It was carried out.
+    /// It was applied.
     Value(Value),
-    /// It does not fit what the key holds: it was not carried out.
+    /// It does not fit the key's value: it was not applied.
     Refused(String),
-    /// A later operation of the same client was carried out before: nothing is done, and whether it was done
-    /// earlier is not known any more.
+    /// A later operation of the same client was applied before it. Nothing is done, and whether it was
+    /// applied earlier is no longer known.
     Overtaken,
 }
 
 impl Op {
-    /// Reads an operation in the words of the wire protocol, and refuses what could never be carried out.
+    /// Parses an operation of the wire protocol, and refuses one that could never be applied.
     pub(crate) fn parse(f: &str, key: Value, value: Value) -> Result<Op, String> {
         let verb = match f {
             "read" | "get" => Verb::Read,
             "write" | "put" => Verb::Write,
             "cas" => Verb::Cas,
-            // The value tells a number from a set: an amount is an integer, an element is anything else.
+            // The value decides between counter and set: an integer is an amount, anything else is an
+            // element.
             "add" if !matches!(value, Value::Int(_)) => Verb::AddElement,
             "add" => Verb::Add,
             "generate" => Verb::Generate,
@@ -97,20 +98,20 @@ impl Op {
         Ok(Op { verb, key, value })
     }
 
-    /// Whether it changes nothing, and so needs no place in the log.
+    /// Whether it changes nothing, so that it needs no log entry.
     pub(crate) fn is_read_only(&self) -> bool {
         matches!(self.verb, Verb::Read | Verb::Contains)
     }
 }
 
-/// The last that a client was told.
+/// The last response to a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Session {
     seq: u64,
     output: Output,
 }
 
-/// The state that every node computes alike.
+/// The state, which is the same at every node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     data: BTreeMap<Value, Value>,
@@ -118,7 +119,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Carries out a command, unless it was carried out before.
+    /// Applies a command, unless it was applied before.
     pub(crate) fn apply(&mut self, command: &Command) -> Output {
         if let Some(session) = self.sessions.get(&command.client) {
             if command.seq == session.seq {
@@ -134,7 +135,7 @@ impl Machine {
         output
     }
 
-    /// Carries out a command even if it was carried out before: for nodes that are to make that mistake.
+    /// Applies a command even if it was applied before (for seeded bugs).
     pub(crate) fn apply_again(&mut self, command: &Command) -> Output {
         self.sessions.remove(&command.client);
         self.apply(command)
@@ -171,18 +172,19 @@ impl Machine {
         }
     }
 
-    /// The whole state as bytes.
+    /// Serializes the whole state.
     pub(crate) fn snapshot(&self) -> Vec<u8> {
         postcard::to_stdvec(self).expect("a machine holds only what postcard can write")
     }
 
-    /// The state that [`Machine::snapshot`] wrote.
+    /// Restores a state written by [`Machine::snapshot`].
     pub(crate) fn restore(bytes: &[u8]) -> Result<Self, postcard::Error> {
         postcard::from_bytes(bytes)
     }
 }
 
-/// Changes what a key holds and gives the output; `None`, and no change, if the operation does not fit it.
+/// Changes a value and returns the output; returns `None` and changes nothing if the operation does not fit
+/// it.
 fn change_value(held: &mut Value, verb: Verb, value: &Value) -> Option<Value> {
     use Value::{Int, List, Nil};
 
@@ -245,7 +247,7 @@ fn change_value(held: &mut Value, verb: Verb, value: &Value) -> Option<Value> {
         (Verb::Dequeue, List(items)) if items.is_empty() => Nil,
         (Verb::Dequeue, List(items)) => items.remove(0),
         (Verb::Pop, List(items)) => items.pop().unwrap_or(Nil),
-        // A lock is [owner or nil, the last token]: the token outlives its owner, so that it only grows.
+        // A lock is [owner or nil, last token]. The token outlives the owner, so it only grows.
         (Verb::Acquire, Nil) => {
             *held = List(vec![value.clone(), Int(1)]);
             Int(1)

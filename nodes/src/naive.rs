@@ -1,11 +1,11 @@
-//! Systems that fail by design: what people build before they know.
+//! Five classic flawed designs.
 //!
-//! Each works while nothing goes wrong, is written as its authors would write it, and breaks one rule, which its module
-//! names together with how the breach shows. They share the server of [`crate::rpc`].
+//! Each works while nothing fails, is written as its authors would write it, and breaks one rule. Its module
+//! names the rule and how the violation shows. All use the server of [`crate::rpc`].
 //!
 //! ```text
-//!   primary_backup      a primary that answers before any backup knows
-//!   two_primaries       failover by silence: two nodes that each believe to be the primary
+//!   primary_backup      a primary that answers before any backup has the change
+//!   two_primaries       failover by silence: two nodes that each believe themselves the primary
 //!   last_id             order numbers by read, add one, write
 //!   ttl_lock            a lock that expires, without fencing tokens
 //!   two_phase_commit    commitment without recovery

@@ -1,8 +1,9 @@
-//! A Multi-Paxos server (Lamport, "Paxos Made Simple", 2001, "PMS"; "The Part-Time Parliament", 1998; van Renesse and
-//! Altinbuken, "Paxos Made Moderately Complex", 2015).
+//! A Multi-Paxos server (Lamport, "Paxos Made Simple", 2001, "PMS"; "The Part-Time Parliament", 1998; van
+//! Renesse and Altinbuken, "Paxos Made Moderately Complex", 2015).
 //!
-//! One instance of the synod for every *slot* of a log. All share their first phase: a ballot that is promised is promised
-//! for all slots at once (PMS section 3), so that a proposer which keeps its ballot needs one round trip per command.
+//! One instance of the synod for every *slot* of a log. All slots share their first phase: a promise of a
+//! ballot holds for all slots at once (PMS section 3), so a proposer that keeps its ballot needs one round
+//! trip per command.
 //!
 //! ```text
 //!             distinguished proposer                   acceptors                     learners
@@ -14,23 +15,23 @@
 //!             how far: with the next message --------------------------------------> applied in slot order
 //! ```
 //!
-//! Every node plays all three parts, and speaks to itself as to any other.
+//! Every node plays all three roles. It sends messages to itself as to any other node.
 //!
 //! ```text
-//!   core      the state, and who gets which message
+//!   core      the state, and message dispatch
 //!   proposer  ballots, failover, phase 1, phase 2, reads
 //!   acceptor  what is promised and accepted
 //!   learner   what is chosen; catching up, snapshots
 //! ```
 //!
-//! *Failover*: whoever hears no leader for an election timeout prepares a higher ballot. Safety never rests on there being
-//! one proposer (PMS section 2.4), so clocks decide only who tries.
+//! *Failover*: a node that hears no leader for an election timeout prepares a higher ballot. Safety does not
+//! depend on a single proposer (PMS section 2.4), so clocks decide only which nodes try.
 //!
-//! *Reads* go through the log: a read waits until a no-op is chosen in a later slot than anything that was chosen before
-//! the read came. All that arrive together share one.
+//! *Reads* go through the log: a read waits until a no-op is chosen in a slot after everything chosen before
+//! the read arrived. Concurrent reads share one no-op.
 //!
-//! Caveats beyond those of every [replica](crate::replica): a snapshot goes to a node that needs it as one message, so it
-//! must fit into a frame (64 MiB).
+//! Caveats beyond those of every [replica](crate::replica): a snapshot is sent as one message, so it must fit
+//! into a frame (64 MiB).
 
 mod acceptor;
 mod bug;

@@ -1,4 +1,4 @@
-//! The process of a node, whatever its system: who it is, and how it ends.
+//! The process of a node of any system: its identity, and how it ends.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::logging::log;
 
-/// Who a node is, and where everything lives.
+/// A node's identity and its addresses.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Place {
     /// This node's name.
@@ -36,10 +36,10 @@ fn parse_peer(text: &str) -> Result<(String, SocketAddr), String> {
 }
 
 impl Place {
-    /// The other nodes, and where to dial them.
+    /// The other nodes and their addresses.
     ///
     /// # Errors
-    /// When two nodes have one name.
+    /// When two nodes have the same name.
     pub(crate) fn peers<'a, Name: Ord + From<&'a str>>(
         &'a self,
     ) -> Result<BTreeMap<Name, SocketAddr>, String> {
@@ -53,11 +53,11 @@ impl Place {
     }
 }
 
-/// Completes when the process is told to stop.
+/// Completes when the process is asked to stop.
 pub(crate) type Shutdown = LocalBoxFuture<'static, ()>;
 
-/// Runs a node until SIGTERM or SIGINT, then gives 0; 3 if it could not start or go on, with a line on standard error that
-/// says why.
+/// Runs a node until SIGTERM or SIGINT. Returns the exit code 0; or 3, with a line on standard error, if it
+/// could not start or continue.
 pub(crate) fn run<E: Display>(serve: impl AsyncFnOnce(Shutdown) -> Result<(), E>) -> u8 {
     let prepared = || -> std::io::Result<_> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

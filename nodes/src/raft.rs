@@ -1,9 +1,9 @@
-//! A Raft server (Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm", extended version, 2014;
-//! "thesis" is Ongaro's "Consensus: Bridging Theory and Practice", Stanford 2014).
+//! A Raft server (Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm", extended
+//! version, 2014; "thesis" is Ongaro's "Consensus: Bridging Theory and Practice", Stanford 2014).
 //!
 //! ```text
 //!   core      the protocol .................................................... pure
-//!   protocol  the core as the server around it knows it
+//!   protocol  the core behind the interface of the server
 //!   wal       term, vote, log and snapshot on disk ............................ I/O
 //!   log, message, options, bug ................................................ data
 //! ```

@@ -1,17 +1,18 @@
-//! A server whose nodes ask each other questions: the process around the systems that need no log.
+//! A server whose nodes send each other requests: the process around the systems without a log.
 //!
 //! ```text
 //!   rpc::args    the command line of a node
-//!   rpc::peers   questions to other nodes, and their answers ....... I/O
-//!   rpc          clients, other nodes' questions, shutdown .......... I/O
+//!   rpc::peers   requests to other nodes, and their responses ...... I/O
+//!   rpc          clients, other nodes' requests, shutdown ........... I/O
 //!   rpc::stage   several nodes in one process, for tests
-//!   Service      what a system does with a request and a question
+//!   Service      what a system does with a client's and a peer's request
 //! ```
 //!
-//! Every request and every question gets a task of its own, so a service is written as it is told: ask, wait, decide. What
-//! is shared between tasks lies under a lock that is never held across a wait.
+//! Every request has its own task, so a service is sequential code: send, wait, decide. State shared between
+//! tasks is behind a lock that is never held across a wait.
 //!
-//! Caveats: the set of nodes is fixed when they start. A question is asked once; who gets no answer knows nothing.
+//! Caveats: the set of nodes is fixed at the start. A request is sent once; without a response its outcome is
+//! unknown.
 
 mod args;
 mod peers;
@@ -43,33 +44,33 @@ use crate::value::Value;
 use crate::wire::{Outcome, Request, Response, frames, send_queued};
 use crate::{frame, wire};
 
-/// Responses that may wait for somebody who does not read; more wait for room.
+/// Responses queued for a peer that does not read; further ones wait.
 const RESPONSES: usize = 1024;
 
-/// What a system is to this server.
+/// The interface of a system to this server.
 pub(crate) trait Service: Send + Sync + Sized + 'static {
-    /// What one node asks another.
+    /// A request from one node to another.
     type Ask: Serialize + DeserializeOwned + Send + Sync + 'static;
-    /// What it is answered.
+    /// The response.
     type Answer: Serialize + DeserializeOwned + Send + 'static;
 
-    /// Carries out a client's operation. It is cut short at the request's deadline.
+    /// Executes a client's operation. It is cancelled at the request's deadline.
     fn request(&self, command: Command) -> impl Future<Output = Outcome> + Send;
 
     /// Answers another node.
     fn answer(&self, from: &str, ask: Self::Ask) -> impl Future<Output = Self::Answer> + Send;
 
-    /// Whom it takes for the leader, and in which term; a node without one is not ready. Where all are equal a node
-    /// names itself.
+    /// The leader that this node knows, and its term. A node without a leader is not ready. Where all nodes
+    /// are equal, a node returns itself.
     fn leader(&self) -> Option<(String, u64)>;
 
-    /// What it does by itself, beside answering, until it is dropped.
+    /// Background work, until it is dropped.
     fn background(&self) -> impl Future<Output = ()> + Send {
         std::future::pending()
     }
 }
 
-/// Runs a node until it is told to stop.
+/// Runs a node until it is stopped.
 pub(crate) fn run<S: Service>(
     place: Place,
     open: impl FnOnce(Peers<S::Ask, S::Answer>, &Path) -> io::Result<S>,
@@ -118,7 +119,7 @@ async fn accept<F: Future<Output = ()> + Send + 'static>(
     }
 }
 
-/// Answers every frame of a connection, each in a task of its own, until the other hangs up.
+/// Answers every frame of a connection, each in its own task, until the sender disconnects.
 async fn converse<S, F, R>(stream: TcpStream, service: Arc<S>, reply: F)
 where
     S: Service,
@@ -140,7 +141,7 @@ where
             });
             while tasks.try_join_next().is_some() {}
         }
-        // What was begun is finished, though nobody will hear of it.
+        // Tasks in progress run to their end, even if their response cannot be delivered.
         tasks.detach_all();
     };
     tokio::select! {
@@ -150,7 +151,7 @@ where
 }
 
 async fn peer_frame<S: Service>(service: Arc<S>, bytes: bytes::BytesMut) -> Option<Bytes> {
-    // A frame that cannot be read was damaged on the way: it is as good as lost.
+    // An unreadable frame was damaged in transit: it counts as lost.
     let (id, from, ask): (u64, String, S::Ask) = frame::decode(bytes).ok()?;
     let answer = service.answer(&from, ask).await;
     Some(frame::encode(&(id, answer)))

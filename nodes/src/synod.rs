@@ -1,18 +1,19 @@
-//! Single-decree Paxos (Lamport, "Paxos Made Simple", 2001, section 2; PMS in what follows): every key is decided once, by an
-//! instance of its own, and never changes again.
+//! Single-decree Paxos (Lamport, "Paxos Made Simple", 2001, section 2; PMS in what follows): every key is
+//! decided once, by its own instance, and never changes again.
 //!
-//! The Synod of the paper has one decree to pass. Every node is proposer, acceptor and learner of every key; for its client a
-//! node proposes a value, in as many ballots as it takes:
+//! The paper's Synod passes one decree. Every node is proposer, acceptor and learner of every key. For its
+//! client a node proposes a value, in as many ballots as needed:
 //!
 //! ```text
-//!   phase 1   prepare(b)     a majority promises to accept nothing below ballot b, and tells what it has accepted
-//!   choose                   the value of the highest ballot that was told; the client's own if there is none
+//!   phase 1   prepare(b)     a majority promises to accept nothing below ballot b, and returns what it has accepted
+//!   choose                   the value of the highest ballot returned; the client's own if there is none
 //!   phase 2   accept(b, v)   a majority accepts: v is chosen
-//!   learn     chosen(v)      the others are told, and answer from memory from then on
+//!   learn     chosen(v)      the other nodes are notified, and answer from memory from then on
 //! ```
 //!
-//! Two majorities meet, so who prepares after a value was chosen hears of it, and can only propose the same again (P2c). An
-//! acceptor has its promises and what it accepted on disk before it answers: it may crash between the phases.
+//! Two majorities share a node, so a prepare after a value was chosen finds it, and the proposer can only
+//! propose the same value again (P2c). An acceptor has its promises and acceptances on disk before it
+//! answers: it may crash between the phases.
 //!
 //! ```text
 //!   acceptor   promises, accepts .................... pure
@@ -20,14 +21,15 @@
 //!   synod      ballots, clients, disk ............... I/O
 //! ```
 //!
-//! **What it can do.** `cas [null, v]` proposes v: `true` if it is what was chosen, `false` if something else was. A read makes a
-//! ballot without a value of its own: what was accepted before is brought to a majority and returned; where a majority has
-//! accepted nothing, nothing was chosen before it was asked, so null is right. Both are linearizable, whatever is lost, late
-//! or down, and are answered while a majority can be reached. A value that is known to be chosen needs nobody any more.
+//! **What it can do.** `cas [null, v]` proposes v: `true` if v was chosen, `false` if another value was. A
+//! read runs a ballot without a value of its own: a value accepted before is brought to a majority and
+//! returned. If a majority has accepted nothing, nothing was chosen before the query, so null is correct.
+//! Both are linearizable under message loss, delay and crashes, and available while a majority is reachable.
+//! A node that knows the chosen value answers without the others.
 //!
-//! **What it cannot do.** Change: a register that is written again takes an instance for every write, in an order, and that is
-//! [Multi-Paxos](crate::paxos). Nor does it promise an end: two proposers may outbid each other for ever (PMS section 2.4), so each
-//! waits a random time before its next ballot.
+//! **What it cannot do.** Change a value: a register with several writes needs an ordered instance for every
+//! write, which is [Multi-Paxos](crate::paxos). Termination is not guaranteed: two proposers may outbid each
+//! other for ever (PMS section 2.4), so each waits a random time before its next ballot.
 //!
 //! Caveats: every promise is a frame in a log that is never compacted.
 
@@ -59,16 +61,16 @@ use crate::wire::Outcome;
 
 /// Marks the files of this protocol.
 const MAGIC: Magic = *b"SYN1";
-/// Who does not answer for so long is passed over.
+/// A node that does not answer in this time is skipped.
 const PATIENCE: Duration = Duration::from_millis(150);
-/// How long learners may take to confirm that they were told.
+/// The timeout for learners to confirm a chosen value.
 const LEARN: Duration = Duration::from_millis(50);
-/// No ballot is begun later than this after the request came.
+/// No ballot begins later than this after the request arrived.
 const GIVE_UP: Duration = Duration::from_millis(400);
-/// The pause after the first lost ballot is at most so long, after the second twice that, and so on.
+/// The longest pause after the first lost ballot; it doubles after each further one.
 const PAUSE_MS_MAX: u64 = 10;
 
-/// A mistake that a node makes on purpose.
+/// A seeded bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Bug {
     /// An acceptor accepts below what it has promised (PMS section 2.2, P1a).
@@ -86,7 +88,7 @@ impl rpc::NodeArgs<Bug> {
     }
 }
 
-/// What one node tells or asks another, about a key.
+/// A request from one node to another, about a key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Ask {
     Prepare(Ballot),
@@ -94,7 +96,8 @@ enum Ask {
     Learn(Proposal),
 }
 
-/// Yes, and what the acceptor has accepted so far; or no, for it has promised this ballot.
+/// `Ok`: the acceptor agrees; the vote that it has accepted so far. `Err`: it has promised this higher
+/// ballot.
 type Answer = Result<Option<Vote>, Ballot>;
 
 /// One node.
@@ -107,18 +110,18 @@ struct Synod {
 struct State {
     acceptors: BTreeMap<Value, Acceptor>,
     wal: Wal,
-    /// What is known to be chosen.
+    /// The values known to be chosen.
     chosen: BTreeMap<Value, Proposal>,
 }
 
 /// A client's request on its way through the ballots.
 struct Attempt {
     key: Value,
-    /// What the client proposes; a reader proposes nothing.
+    /// The client's proposal; a reader has none.
     own: Option<Proposal>,
-    /// Whether some acceptor may have accepted it.
+    /// Whether an acceptor may have accepted it.
     proposed: bool,
-    /// The highest number of a ballot that was in the way.
+    /// The highest ballot number that outbid it.
     outbid: u64,
 }
 
@@ -126,7 +129,7 @@ impl Synod {
     fn open(peers: Peers<(Value, Ask), Answer>, data: &Path, bugs: Vec<Bug>) -> io::Result<Self> {
         let Found { wal, batches, .. } =
             Wal::open::<(), (Value, Acceptor)>(data, MAGIC).map_err(io::Error::other)?;
-        // Of each key the last counts.
+        // The last state of each key counts.
         let acceptors = batches.into_iter().collect();
         let state = Mutex::new(State { acceptors, wal, chosen: BTreeMap::new() });
         Ok(Synod { peers, state, bugs })
@@ -136,7 +139,7 @@ impl Synod {
         self.state.lock().expect("nobody panics while holding it")
     }
 
-    /// Lets the acceptor of a key decide; what it must remember is on disk before anybody is told.
+    /// Runs a step of a key's acceptor; its state is on disk before any reply.
     fn with_acceptor<T>(&self, key: &Value, decide: impl FnOnce(&mut Acceptor) -> T) -> T {
         let State { acceptors, wal, .. } = &mut *self.state();
         let acceptor = acceptors.entry(key.clone()).or_default();
@@ -163,7 +166,7 @@ impl Synod {
         }
     }
 
-    /// A ballot of this node's above all that it knows of, which it has promised itself.
+    /// A new ballot of this node above all that it knows; it has promised the ballot itself.
     fn new_ballot(&self, key: &Value, above: u64) -> (Ballot, Option<Vote>) {
         self.with_acceptor(key, |acceptor| {
             let ballot =
@@ -173,8 +176,9 @@ impl Synod {
         })
     }
 
-    /// Asks all the others until a majority, this node included, has said yes; gives what those others have accepted, or the
-    /// highest number that was in the way, 0 if it was only silence.
+    /// Sends a request to all peers until a majority, this node included, has agreed. Returns the accepted
+    /// votes of those peers; the error is the highest ballot number that outbid this one, 0 if there was only
+    /// silence.
     async fn majority(&self, key: &Value, ask: Ask) -> Result<Vec<Option<Vote>>, u64> {
         let (mut yes, mut outbid) = (Vec::new(), 0);
         let question = (key.clone(), ask);
@@ -189,7 +193,8 @@ impl Synod {
         Ok(yes)
     }
 
-    /// One ballot from its beginning to its end: what was chosen, or that nothing is. The error is the number that was in the way.
+    /// Runs one ballot. Returns the chosen proposal, or `None` if nothing is chosen. The error is the ballot
+    /// number that outbid it.
     async fn ballot(&self, attempt: &mut Attempt) -> Result<Option<Proposal>, u64> {
         let Attempt { key, own, .. } = &*attempt;
         let (ballot, accepted) = self.new_ballot(key, attempt.outbid);
@@ -210,7 +215,8 @@ impl Synod {
         Ok(Some(proposal))
     }
 
-    /// Ballot after ballot, until it is known what is chosen, or that nothing is; `None` if none of them came to an end.
+    /// Runs ballots until it is known which proposal is chosen, or that none is; `None` if no ballot
+    /// succeeded in time.
     async fn decide(&self, attempt: &mut Attempt) -> Option<Option<Proposal>> {
         let begun = Instant::now();
         for tries in 1.. {
@@ -261,7 +267,7 @@ impl Service for Synod {
         self.here(&key, ask)
     }
 
-    /// Nobody leads: every node is as good as another.
+    /// There is no leader: all nodes are equal.
     fn leader(&self) -> Option<(String, u64)> {
         Some((self.peers.me.clone(), 1))
     }

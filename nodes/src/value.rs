@@ -1,17 +1,18 @@
 //! The values that the built-in systems store: JSON without floats and objects.
 //!
-//! Floats are left out because two of them can be equal and not identical; objects because nothing needs them.
-//! Between nodes and in the log a value is written by serde with its tag; towards clients it is plain JSON.
+//! Floats are excluded because two of them can be equal and not identical; objects because nothing needs
+//! them. Between nodes and in the log a value is serialized by serde with its tag; for clients it is plain
+//! JSON.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-/// A key, or what is stored under one.
+/// A key, or the value of a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Value {
-    /// Nothing; also what a key holds that was never written.
+    /// Nothing; also the value of a key that was never written.
     #[default]
     Nil,
     Bool(bool),
@@ -21,7 +22,8 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// Takes a value from a client's JSON. Floats, objects and integers beyond 64 bits are refused by name.
+    /// Converts a client's JSON. The error names what is refused: a float, an object or an integer beyond 64
+    /// bits.
     pub(crate) fn from_json(json: Json) -> Result<Self, String> {
         Ok(match json {
             Json::Null => Value::Nil,

@@ -8,21 +8,22 @@
 //!   bytes           4      8       4       4        length
 //! ```
 //!
-//! All integers are little-endian; the checksum covers number, length and body. The magic names the protocol. Frames of
-//! the log are numbered 1, 2, 3, ... and each is a *batch*: everything that waited while the batch before was written.
-//! A batch costs one `fdatasync`, however many clients wait for it (group commit).
+//! All integers are little-endian; the checksum covers number, length and body. The magic identifies the
+//! protocol. Frames of the log are numbered 1, 2, 3, ... Each is a *batch*: all changes that arrived while
+//! the previous batch was written. A batch costs one `fdatasync` for any number of clients (group commit).
 //!
-//! **After a crash** the end of the log may be torn: a part of the last frame is missing or wrong. Nobody was told of
-//! it, because the node speaks only after the sync, so it is cut. Since a frame is written only after the one before
-//! was synced, a bad frame with a good one after it is something else: the disk has lost what was safely stored. A node
-//! that went on from there could break its promises, so it refuses to start.
+//! **After a crash** the end of the log may be torn: a part of the last frame is missing or wrong. The node
+//! sends messages only after the sync, so no other node knows of this frame, and it is truncated. A frame is
+//! written only after the previous one was synced, so a bad frame followed by a good one means that the disk
+//! has lost synced data. A node that continued from there could break its promises, so it refuses to start.
 //!
-//! **Compaction** writes the snapshot, then a new log that begins after it, each to a temporary file that is synced and
-//! renamed over the old one, and syncs the directory. After a crash between the two renames the snapshot is newer
-//! than the log; reading must deal with it.
+//! **Compaction** writes the snapshot, then a new log that begins after it, each to a temporary file that is
+//! synced and renamed over the old one, and syncs the directory. After a crash between the two renames the
+//! snapshot is newer than the log; reading must handle this.
 //!
-//! Caveats: a checksum error in the very last frame cannot be told from a torn end. An error of the disk is not
-//! survived: a failed sync leaves nobody knowing what is stored, so the node stops (and may be started again).
+//! Caveats: a checksum error in the very last frame cannot be distinguished from a torn end. The node does
+//! not survive a disk error: after a failed sync the stored state is unknown, so the node stops (and may be
+//! restarted).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -34,7 +35,7 @@ use serde::de::DeserializeOwned;
 
 const HEADER: usize = 20;
 
-/// Tells one protocol's files from another's.
+/// Identifies a protocol's files.
 pub(crate) type Magic = [u8; 4];
 
 /// Why a data directory cannot be used.
@@ -51,13 +52,13 @@ pub(crate) enum WalError {
 }
 
 impl WalError {
-    /// What a file in this directory holds makes no sense.
+    /// The content of a file in this directory is invalid.
     pub(crate) fn unreadable(path: &Path, why: impl Into<String>) -> Self {
         WalError::Unreadable { path: path.to_owned(), why: why.into() }
     }
 }
 
-/// The end of the log that was cut off.
+/// The end of the log that was truncated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TornTail {
     pub(crate) at: usize,
@@ -73,7 +74,7 @@ pub(crate) struct Wal {
     magic: Magic,
 }
 
-/// What a directory holds.
+/// The content of a directory.
 #[derive(Debug)]
 pub(crate) struct Found<S, B> {
     pub(crate) wal: Wal,
@@ -83,7 +84,7 @@ pub(crate) struct Found<S, B> {
 }
 
 impl Wal {
-    /// Opens the log in a directory, which is created if need be, and reads what it holds.
+    /// Opens the log in a directory, creates it if needed, and reads its content.
     pub(crate) fn open<S, B>(dir: &Path, magic: Magic) -> Result<Found<S, B>, WalError>
     where
         S: DeserializeOwned,
@@ -92,8 +93,8 @@ impl Wal {
         Wal::open_as(dir, magic, false)
     }
 
-    /// As [`open`](Wal::open). With `keep_torn`, which is a mistake, a torn end is not cut: what is written follows it, and
-    /// is not read again.
+    /// As [`open`](Wal::open). With `keep_torn`, a seeded bug, a torn end is not truncated: later frames
+    /// follow it and are not read at the next start.
     pub(crate) fn open_as<S, B>(dir: &Path, magic: Magic, keep_torn: bool) -> Result<Found<S, B>, WalError>
     where
         S: DeserializeOwned,
@@ -103,7 +104,7 @@ impl Wal {
         let failed = |source| WalError::Io { path: path.clone(), source };
         if !dir.is_dir() {
             fs::create_dir_all(dir).map_err(failed)?;
-            // A directory that is new is an entry of the one above.
+            // A new directory is an entry in its parent, which must be synced.
             dir.parent().map_or(Ok(()), sync_directory).map_err(failed)?;
         }
 
@@ -127,7 +128,8 @@ impl Wal {
         Ok(Found { wal, snapshot, batches, torn })
     }
 
-    /// Writes one batch; it is durable after a [`sync`](Wal::sync), and no other may be written before that.
+    /// Writes one batch. It is durable after a [`sync`](Wal::sync); no other batch may be written before
+    /// that.
     pub(crate) fn append(&mut self, batch: &impl Serialize) -> io::Result<()> {
         let frame = frame(self.magic, self.next_frame, batch);
         self.next_frame += 1;
@@ -140,7 +142,7 @@ impl Wal {
         self.sync()
     }
 
-    /// Replaces snapshot and log: nothing counts any more but this snapshot, and this batch.
+    /// Replaces snapshot and log: only this snapshot and this batch count from now on.
     pub(crate) fn restart(&mut self, snapshot: &impl Serialize, batch: &impl Serialize) -> io::Result<()> {
         write_snapshot(&self.dir, self.magic, snapshot)?;
         replace(&self.dir, "wal", &frame(self.magic, 1, batch))?;
@@ -149,7 +151,7 @@ impl Wal {
         Ok(())
     }
 
-    /// Makes durable what is written.
+    /// Makes all written data durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
@@ -174,7 +176,8 @@ fn checksum(frame: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// The frame at the start of these bytes, if it is whole and right: its number, its body, its length in all.
+/// The frame at the start of these bytes, if it is complete and valid: its number, its body, its total
+/// length.
 fn parse_frame(bytes: &[u8], magic: Magic) -> Option<(u64, &[u8], usize)> {
     let header = bytes.get(..HEADER).filter(|header| header[..4] == magic)?;
     let number = u64::from_le_bytes(header[4..12].try_into().expect("8 bytes"));
@@ -188,7 +191,7 @@ fn decode<T: DeserializeOwned>(path: &Path, body: &[u8]) -> Result<T, WalError> 
     postcard::from_bytes(body).map_err(|error| WalError::unreadable(path, error.to_string()))
 }
 
-/// Reads frames up to the end or the torn end; says how many bytes were good.
+/// Reads frames up to the end or the torn end; returns the number of valid bytes.
 fn read_frames<B: DeserializeOwned>(
     path: &Path,
     bytes: &[u8],
@@ -228,7 +231,7 @@ pub(crate) fn write_snapshot(dir: &Path, magic: Magic, snapshot: &impl Serialize
     replace(dir, "snapshot", &frame(magic, 1, snapshot))
 }
 
-/// Replaces a file as a whole: after a crash there is the old one or the new one.
+/// Replaces a file atomically: after a crash it is the old one or the new one.
 fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = dir.join(format!("{name}.new"));
     let mut file = File::create(&temporary)?;
@@ -238,7 +241,7 @@ fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     sync_directory(dir)
 }
 
-/// A file that was created or renamed is only safely there once its directory is synced.
+/// A created or renamed file is durable only once its directory is synced.
 fn sync_directory(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }

@@ -1,8 +1,8 @@
-//! Which faults were in force around a violation: while its last operation ran, and, where that misses an acknowledged
-//! operation, when that one was acknowledged and since.
+//! The faults around a violation: those in force while its last operation ran. If that operation misses an
+//! acknowledged one, also those in force when that one was acknowledged, and since.
 //!
-//! A stale read is answered for by what was in force while it ran. A lost write may have been lost at any time since it was
-//! acknowledged: so the faults in between are told, too.
+//! A stale read is explained by the faults during the read. A lost write may have been lost at any time after
+//! its acknowledgement, so the faults in between are reported, too.
 
 use tribunal_checker::op::Nanos;
 
@@ -10,11 +10,11 @@ use crate::faults::{Fault, Strip};
 use crate::run_dir::RunDir;
 use crate::wording::{counted, duration, operation, seconds};
 
-/// The most faults that one sentence names: the last ones.
+/// The maximum number of faults in one sentence: the last ones.
 const NAMED_MAX: usize = 5;
 
-/// What is to be said of the faults around the violation, a sentence each, without full stops; nothing where no violation was
-/// proved or no run was made.
+/// Sentences about the faults around the violation, without full stops; empty if no violation was proved or
+/// the history is not of a run.
 pub fn around_violation(run: &RunDir) -> Vec<String> {
     let judgement = &run.judgement;
     let Some(violation) =
@@ -54,7 +54,8 @@ pub fn around_violation(run: &RunDir) -> Vec<String> {
     said
 }
 
-/// What was in force at some time between two instants, or how long before `then` the last fault had ended.
+/// The faults in force at some time between two times; if none, how long before `then` the last one had
+/// ended.
 fn in_force(faults: &[Fault], from: Nanos, to: Nanos, then: Nanos) -> String {
     let mut strips: Vec<Strip> = faults.iter().flat_map(Fault::strips).collect();
     strips.retain(|strip| strip.overlaps(from, to));
@@ -80,7 +81,7 @@ fn in_force(faults: &[Fault], from: Nanos, to: Nanos, then: Nanos) -> String {
     }
 }
 
-/// The faults that were in force at some time between two instants, each once.
+/// The faults in force at some time between two times, each once.
 fn since(faults: &[Fault], from: Nanos, to: Nanos) -> String {
     let mut during: Vec<&Fault> = faults.iter().filter(|fault| fault.overlaps(from, to)).collect();
     during.sort_by_key(|fault| fault.applied_ns);
@@ -132,7 +133,7 @@ mod tests {
         }
     }
 
-    /// What was in force while an operation ran that began and ended at these milliseconds.
+    /// The faults in force during an operation with these start and end times, in milliseconds.
     fn during(faults: &[Fault], from: Nanos, to: Nanos) -> String {
         in_force(faults, from * 1_000_000, to * 1_000_000, from * 1_000_000)
     }

@@ -1,13 +1,14 @@
-//! How the instants of a history are told: in seconds, or, where a recording has only the order of its events, in events.
+//! How the times of a history are shown: in seconds, or in events if a recording has only the order of its
+//! events.
 //!
-//! Some formats have no times. Their reader takes the position of an event for its time (among those that it keeps: lines that
-//! are no client's may have been left out), and to call that nanoseconds would be a lie with nine digits.
+//! Some formats have no times. Their parser uses the position of an event as its time (counting only client
+//! events, because other lines may have been dropped). To show these positions as nanoseconds would be wrong.
 
 use tribunal_checker::op::{Nanos, Op};
 
 use crate::wording::{count, duration, seconds};
 
-/// What the times of a history are.
+/// The meaning of the times in a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
     /// Nanoseconds since the start of the run.
@@ -17,10 +18,10 @@ pub enum Clock {
 }
 
 impl Clock {
-    /// The clock that some operations were recorded by.
+    /// The clock of these operations.
     pub fn of<'a>(ops: impl IntoIterator<Item = &'a Op>) -> Clock {
         let mut ops = ops.into_iter().peekable();
-        // No clock is that fast, a nanosecond for an event; nor does one stand still.
+        // A real clock neither advances one nanosecond per event nor stands still.
         let by_position = |op: &Op| {
             op.call <= op.invoke_index
                 && op.completed <= op.complete_index
@@ -29,7 +30,7 @@ impl Clock {
         if ops.peek().is_some() && ops.all(by_position) { Clock::Events } else { Clock::Time }
     }
 
-    /// An instant: `12.470 s`, `event 34`.
+    /// A time: `12.470 s`, `event 34`.
     pub fn instant(self, t: Nanos) -> String {
         match self {
             Clock::Time => format!("{} s", seconds(t)),
@@ -37,7 +38,7 @@ impl Clock {
         }
     }
 
-    /// An instant where its unit stands elsewhere: `12.470`, `34`.
+    /// A time without its unit: `12.470`, `34`.
     pub fn figure(self, t: Nanos) -> String {
         match self {
             Clock::Time => seconds(t),
@@ -45,7 +46,7 @@ impl Clock {
         }
     }
 
-    /// A length of time: `49 ms`, `3 events`.
+    /// A duration: `49 ms`, `3 events`.
     pub fn span(self, length: Nanos) -> String {
         match (self, length) {
             (Clock::Time, _) => duration(length),
@@ -54,7 +55,7 @@ impl Clock {
         }
     }
 
-    /// What the ticks of an axis count.
+    /// The unit of an axis.
     pub fn unit(self) -> &'static str {
         match self {
             Clock::Time => "seconds",
@@ -86,7 +87,7 @@ mod tests {
             client: None,
         };
         assert_eq!(Clock::of(&[op(0, 0), op(1, 1)]), Clock::Events);
-        assert_eq!(Clock::of(&[op(0, 0), op(1, 2)]), Clock::Events); // line 1 was no client's
+        assert_eq!(Clock::of(&[op(0, 0), op(1, 2)]), Clock::Events); // line 1 was not a client's
         assert_eq!(Clock::of(&[op(0, 0), op(900, 1)]), Clock::Time);
         assert_eq!(Clock::of(&[]), Clock::Time);
         assert_eq!(Clock::Events.span(1) + &Clock::Events.instant(1234), "1 eventevent 1,234");

@@ -1,10 +1,11 @@
-//! Files of run directories, which strangers may have filled: how they are read and how they are replaced.
+//! Files of run directories, which may contain anything: how they are read and how they are replaced.
 //!
-//! *Reading:* what is not a regular file is refused before it can hold anybody up. Opening a pipe would wait for its
+//! *Reading:* anything but a regular file is refused before it can block. Opening a pipe would wait for its
 //! writer, and a device may never end.
 //!
-//! *Writing:* a file is written under another name, which must not exist, and then renamed. So nobody ever sees half of
-//! it, and a symbolic link in its place is replaced, never followed. A link in place of a directory is an error.
+//! *Writing:* a file is written under a temporary name, which must not exist, and then renamed. So no reader
+//! sees a partial file, and a symbolic link in its place is replaced, never followed. A link in place of a
+//! directory is an error.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -22,9 +23,9 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 /// Opens a regular file for reading. Never blocks.
 ///
 /// # Errors
-/// When it cannot be opened, or is anything else: a directory, a pipe, a device.
+/// When it cannot be opened, or is not a regular file: a directory, a pipe, a device.
 pub fn open(path: &Path) -> io::Result<File> {
-    // A pipe without a writer would block without that; to a regular file it makes no difference.
+    // Without this flag, opening a pipe without a writer would block; a regular file ignores the flag.
     let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     match file.metadata()?.is_file() {
         true => Ok(file),
@@ -32,7 +33,8 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// The most that is read of a file that is read whole. Memory is finite, and nobody knows what has become of a file.
+/// The size limit of a file that is read into memory. Memory is finite, and a file may have been replaced by
+/// anything.
 pub const BYTES_MAX: u64 = 256 << 20;
 
 /// The content of a regular file.
@@ -47,10 +49,10 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// All that there is to read, of whatever kind.
+/// Reads to the end, from any source.
 ///
 /// # Errors
-/// When it cannot be read, or is longer than so many bytes.
+/// When it cannot be read, or is longer than `bytes_max` bytes.
 pub fn read_bounded(from: impl Read, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(bytes_max + 1).read_to_end(&mut bytes)?;
@@ -62,16 +64,16 @@ fn too_long(bytes_max: u64) -> io::Error {
     io::Error::new(ErrorKind::FileTooLarge, why)
 }
 
-/// Whether a file must survive a loss of power once it is written.
+/// Whether a written file must survive a power failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durable {
-    /// It is on disk when it is written.
+    /// It is on disk when the write returns.
     Yes,
-    /// The system writes it when it likes.
+    /// The operating system writes it later.
     No,
 }
 
-/// Writes the file `name`, a path below the directory `dir`: whole or not at all. Directories in between are made.
+/// Writes the file `name`, a path below the directory `dir`, atomically. Creates the directories in between.
 ///
 /// # Errors
 /// When it cannot be written, or a directory in between is a symbolic link.
@@ -81,15 +83,15 @@ pub fn replace(dir: &Path, name: &str, bytes: &[u8], durable: Durable) -> io::Re
     output.finish(durable)
 }
 
-/// A file that is being written. One that is dropped before it is [finished](Output::finish) leaves all as it was.
+/// A file being written. If it is dropped before it is [finished](Output::finish), nothing changes.
 #[derive(Debug)]
 pub struct Output {
     file: File,
-    /// `None` when it is written to in place.
+    /// `None` if the file is written in place.
     pending: Option<Pending>,
 }
 
-/// A file that is to take its name.
+/// A temporary file that will be renamed.
 #[derive(Debug)]
 struct Pending {
     dir: OwnedFd,
@@ -98,10 +100,10 @@ struct Pending {
 }
 
 impl Output {
-    /// Begins the file `name`, a path below the directory `dir`. Directories in between are made.
+    /// Begins the file `name`, a path below the directory `dir`. Creates the directories in between.
     ///
     /// # Errors
-    /// When it cannot be made, or a directory in between is a symbolic link.
+    /// When it cannot be created, or a directory in between is a symbolic link.
     pub fn below(dir: &Path, name: &Path) -> io::Result<Self> {
         let file = name.file_name().ok_or(ErrorKind::InvalidInput)?;
         let mut at = openat(AT_FDCWD, dir, DIRECTORY, Mode::empty())?;
@@ -116,11 +118,12 @@ impl Output {
         Self::in_place_of(at, file)
     }
 
-    /// Begins the file that a user names. What is no regular file (a device, a pipe, `/dev/stdout`) is written to as it
-    /// is, and so is a regular one that cannot be replaced (in a directory that is read-only, say).
+    /// Begins a file named by the user. Anything but a regular file (a device, a pipe, `/dev/stdout`) is
+    /// written in place, and so is a regular file that cannot be replaced (for example in a read-only
+    /// directory).
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn named(path: &Path) -> io::Result<Self> {
         let name = path.file_name().ok_or(ErrorKind::IsADirectory)?;
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -137,7 +140,7 @@ impl Output {
     }
 
     fn in_place(path: &Path, how: OFlag) -> io::Result<Self> {
-        // A pipe that nobody reads is an error, and no wait.
+        // A pipe without a reader is an error and does not block.
         let how = how | OFlag::O_NONBLOCK;
         let file = File::options().write(true).truncate(true).custom_flags(how.bits()).open(path)?;
         let flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?);
@@ -156,17 +159,17 @@ impl Output {
                     let pending = Some(Pending { dir, fresh, name: name.to_owned() });
                     return Ok(Output { file: file.into(), pending });
                 }
-                // Left by a process of the same number that was killed.
+                // Left by a killed process with the same ID.
                 Err(Errno::EEXIST) => {}
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// It is written: it takes its name.
+    /// Completes the file and renames it.
     ///
     /// # Errors
-    /// When it cannot.
+    /// When it cannot be renamed.
     pub fn finish(mut self, durable: Durable) -> io::Result<()> {
         if durable == Durable::Yes {
             self.file.sync_data()?;
@@ -192,14 +195,14 @@ impl Write for Output {
 impl Drop for Output {
     fn drop(&mut self) {
         if let Some(Pending { dir, fresh, .. }) = &self.pending {
-            let _ = unlinkat(dir, fresh.as_str(), UnlinkatFlags::NoRemoveDir); // what matters is the first error
+            let _ = unlinkat(dir, fresh.as_str(), UnlinkatFlags::NoRemoveDir); // the first error matters
         }
     }
 }
 
 const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_CLOEXEC);
 
-/// Whether the links in a directory are the system's own, as `/dev/stdout` and `/proc/self/fd/1` are.
+/// Whether the links in a directory belong to the system, as `/dev/stdout` and `/proc/self/fd/1` do.
 fn is_of_the_system(dir: &Path) -> bool {
     dir.canonicalize().is_ok_and(|dir| dir == Path::new("/dev") || dir.starts_with("/proc"))
 }
@@ -217,7 +220,7 @@ mod tests {
         names
     }
 
-    /// A secret outside, and a run directory with links to it in it.
+    /// A secret outside, and a run directory that contains links to it.
     fn home() -> (tempfile::TempDir, std::path::PathBuf) {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("run");

@@ -1,17 +1,17 @@
-//! Histories for other programs: `history.edn` for Knossos and Elle, and the counterexample alone, ready to become a
-//! regression test: `tribunal check counterexample.jsonl --model M` finds the violation in it again.
+//! Histories for other programs: `history.edn` for Knossos and Elle, and the counterexample alone as a
+//! regression test: `tribunal check counterexample.jsonl --model M` finds the same violation in it.
 
 use tribunal_checker::formats::{self, Format};
 use tribunal_checker::history::History;
 
 use crate::run_dir::RunDir;
 
-/// The whole history as Jepsen writes it.
+/// The whole history in Jepsen's format.
 pub fn edn(run: &RunDir) -> Vec<u8> {
     written(&run.evidence.history, Format::Edn)
 }
 
-/// The operations of the minimal counterexample, one event per line; empty when no violation was proved.
+/// The operations of the minimal counterexample, one event per line; empty if no violation was proved.
 pub fn counterexample_jsonl(run: &RunDir) -> Vec<u8> {
     written(&counterexample(run), Format::Jsonl)
 }

@@ -1,11 +1,12 @@
-//! `report.html`: the whole run on one page that needs nothing but a browser.
+//! `report.html`: the whole run on one page that needs only a browser.
 //!
-//! One file, opened from disk. A strict content security policy lets it load nothing and talk to nobody; its own style and
-//! one script are inside. Without the script everything works but the picture of the whole run.
+//! One file, opened from disk. A strict content security policy lets it load nothing and connect to nothing;
+//! its style and one script are inline. Without the script everything works except the picture of the whole
+//! run.
 //!
-//! What comes from the system under test is hostile until escaped: markup is built by `maud`, which escapes by type;
-//! what the script needs is JSON in which `<` cannot occur, and the script writes text only. The three texts
-//! that are not escaped are our own (`raw.rs`).
+//! Data from the system under test is hostile until escaped: `maud` builds the markup and escapes by type;
+//! the script gets JSON that cannot contain `<`, and writes text only. The only three texts that are not
+//! escaped are our own (`raw.rs`).
 
 mod checking;
 mod columns;
@@ -31,7 +32,7 @@ use crate::plots::{Form, PLOTS, Plot};
 use crate::run_dir::RunDir;
 use crate::summary;
 
-/// What the page may do: nothing but what is inside it.
+/// The content security policy: only what is inside the page.
 pub const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
@@ -51,7 +52,7 @@ pub fn render(run: &RunDir) -> String {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="referrer" content="no-referrer";
-                link rel="icon" href="data:,"; // none: a browser would ask the server for one
+                link rel="icon" href="data:,"; // no icon: a browser would request one from the server
                 meta name="generator" content="tribunal";
                 title { (title) }
                 (raw::style())
@@ -61,7 +62,7 @@ pub fn render(run: &RunDir) -> String {
                     (verdict::header(run))
                     (counterexample::section(run))
                     (evidence::sections(run))
-                    // Of a run that nobody could decide, the first question is why.
+                    // For an undecided run the first question is why.
                     @if undecided(run) { (checking::section(run)) }
                     (whole_run::section(run))
                     (space_time::section(run))
@@ -82,12 +83,12 @@ pub fn render(run: &RunDir) -> String {
     page.into_string()
 }
 
-/// Whether a limit came before the answer.
+/// Whether a limit stopped the check.
 fn undecided(run: &RunDir) -> bool {
     run.judgement.checker.as_ref().is_some_and(|verdict| verdict.answer == Answer::Unknown)
 }
 
-/// A section with its heading; `remark` says what it is, in a few words.
+/// A section with its heading; `remark` describes it in a few words.
 fn titled(id: &str, heading: &str, remark: &str, body: Markup) -> Markup {
     html! {
         section id=(id) aria-labelledby={ (id) "-heading" } {
@@ -104,7 +105,7 @@ fn plots(run: &RunDir) -> Markup {
     titled("plots", "Latency and rate", "with the faults in force under the time axis", figures(run, PLOTS))
 }
 
-/// Those of the plots that are due, as images: what is inside them can neither run nor leak into the page.
+/// The plots that are due, as images: their content can neither run nor leak into the page.
 fn figures(run: &RunDir, plots: &[Plot]) -> Markup {
     html! {
         @for plot in plots.iter().filter(|plot| (plot.is_due)(run)) {

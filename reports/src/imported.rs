@@ -1,6 +1,6 @@
-//! The faults of a history that somebody else recorded, from what its nemesis said.
+//! The faults of an imported history, from its nemesis events.
 //!
-//! Jepsen's nemesis writes down each act twice, when it begins and when it is done, both times as `:info`:
+//! Jepsen's nemesis records each act twice, when it begins and when it is done, both times as `:info`:
 //!
 //! ```text
 //! :nemesis  :info  :start-partition  :majority
@@ -9,9 +9,10 @@
 //! :nemesis  :info  :stop-partition   :network-healed
 //! ```
 //!
-//! A fault is in force from the beginning of the act that starts it to the end of the one that undoes it, which is told by
-//! the names: `start-X` and `stop-X`, `kill` and `start`, `pause` and `resume`, `partition` and `heal`. An act of any other
-//! name is a fault for as long as it takes. Whether a fault had an effect is not known.
+//! A fault is in force from the beginning of the act that starts it to the end of the act that undoes it. The
+//! names match the two: `start-X` and `stop-X`, `kill` and `start`, `pause` and `resume`, `partition` and
+//! `heal`. An act with any other name is a fault for its own duration. Whether a fault had an effect is
+//! unknown.
 
 use tribunal_checker::formats::NemesisEvent;
 use tribunal_checker::op::{Nanos, Value};
@@ -19,16 +20,16 @@ use tribunal_checker::op::{Nanos, Value};
 use crate::faults::{Fault, FaultOutcome};
 use crate::wording::elide;
 
-/// The longest label in characters: it stands beside a lane.
+/// The maximum length of a label, in characters: it is shown beside a lane.
 const LABEL_CHARS_MAX: usize = 60;
 
-/// One act of a nemesis, with both its ends.
+/// One act of a nemesis, with its two events.
 struct Act<'a> {
     event: &'a NemesisEvent,
     done: Option<&'a NemesisEvent>,
 }
 
-/// What an act is to a fault.
+/// The relation of an act to a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role<'a> {
     Begins(&'a str),
@@ -56,7 +57,7 @@ pub fn faults(nemesis: &[NemesisEvent]) -> Vec<Fault> {
     faults
 }
 
-/// Pairs the events: the second of one process about the same thing is the end of the first.
+/// Pairs the events: the second event of one process about the same fault is the end of the first.
 fn acts(nemesis: &[NemesisEvent]) -> Vec<Act<'_>> {
     let mut acts: Vec<Act> = Vec::new();
     for event in nemesis {
@@ -69,7 +70,7 @@ fn acts(nemesis: &[NemesisEvent]) -> Vec<Act<'_>> {
     acts
 }
 
-/// What an act of this name is, when faults of some names are in force.
+/// The role of an act with this name, given the names of the faults in force.
 fn role(f: &str, is_open: impl Fn(&str) -> bool) -> Role<'_> {
     let affix = |word: &str| {
         f.strip_prefix(word)
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
     use crate::faults::{lines, parse};
 
-    /// The faults that these lines come to: from, to, label.
+    /// The faults of these lines: from, to, label.
     fn of(text: &str) -> Vec<(Nanos, Option<Nanos>, String)> {
         let reading = formats::read(text.as_bytes(), Some(Format::Txt), &Options::default()).unwrap();
         let faults = faults(&reading.nemesis);

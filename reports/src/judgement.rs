@@ -1,18 +1,18 @@
-//! `verdict.json`: what the run comes to. It stands alone: every operation that it mentions is in it.
+//! `verdict.json`: the outcome of a run. It is self-contained: it includes every operation that it mentions.
 //!
 //! A run has one outcome, by precedence:
 //!
 //! ```text
 //! violation        proved; nothing that went wrong elsewhere takes it back          exit code 1
-//! harness-failure  the harness itself broke; no word on the system                            3
-//! unknown          a limit was reached, nothing succeeded, or a fault never bit               2
+//! harness-failure  the harness itself broke; nothing is known about the system                3
+//! unknown          a limit was reached, nothing succeeded, or a fault had no effect           2
 //! linearizable     some legal order explains everything, and coverage is met                  0
 //! convergent       the same by a model that judges only what every node shows in the end      0
 //! ```
 //!
-//! An interrupted run is judged by what was recorded until then: it is unknown and exits with 130, unless that proves a
-//! violation. So is one that was killed, with 2, whenever it is checked.
-//! [`Judgement::of`] is a pure function; writing the file, before anything is rendered, is the controller's duty.
+//! An interrupted run is judged by its recorded events: it is unknown and exits with 130, unless these prove
+//! a violation. A killed run is judged the same way whenever it is checked, and exits with 2.
+//! [`Judgement::of`] is a pure function; the controller writes the file before anything is rendered.
 
 use serde::{Deserialize, Serialize};
 use tribunal_checker::history::History;
@@ -26,36 +26,37 @@ use crate::run_info::{RunInfo, SeenLive};
 use crate::stats::Stats;
 use crate::wording::{count, counted, percent, value};
 
-/// The version of the shape of `verdict.json`. It grows when a field changes its meaning, not when one is added.
+/// The version of the format of `verdict.json`. It increases when a field changes its meaning, not when one
+/// is added.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// The JSON schema (draft 2020-12) of `verdict.json`.
 pub const VERDICT_SCHEMA: &str = include_str!("../schema/verdict.schema.json");
 
-/// What a run comes to.
+/// The outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunOutcome {
-    /// Some legal order explains everything that was observed, and coverage is met.
+    /// A legal order explains all observations, and coverage is met.
     Linearizable,
-    /// The model asks only for what every node shows in the end, and that is right; coverage is met. Reads until then were
-    /// not judged: this says less than linearizable.
+    /// The final state that every node shows is correct, and coverage is met; the model judges nothing else.
+    /// Earlier reads were not judged: this claims less than linearizable.
     Convergent,
-    /// No legal order does.
+    /// No legal order explains the observations.
     Violation,
-    /// Neither was shown.
+    /// Neither was proved.
     Unknown,
     /// The harness itself broke.
     HarnessFailure,
 }
 
 impl RunOutcome {
-    /// Whether nothing is wrong with the system, nor with the run.
+    /// Whether nothing is wrong with the system or the run.
     pub fn is_good(self) -> bool {
         matches!(self, RunOutcome::Linearizable | RunOutcome::Convergent)
     }
 
-    /// What the program exits with, where the user has `interrupted` the run or not.
+    /// The program's exit code; `interrupted` if the user interrupted the run.
     pub fn exit_code(self, interrupted: bool) -> u8 {
         match self {
             RunOutcome::Linearizable | RunOutcome::Convergent => 0,
@@ -71,7 +72,7 @@ impl RunOutcome {
         }
     }
 
-    /// What it is called when the checker found nothing wrong by the model of that name.
+    /// The outcome if the checker found nothing wrong under this model.
     pub fn good(model: &str) -> RunOutcome {
         match model.parse::<ModelKind>() {
             Ok(model) if model.is_eventual() => RunOutcome::Convergent,
@@ -79,7 +80,7 @@ impl RunOutcome {
         }
     }
 
-    /// The word for it, as in `verdict.json`.
+    /// The name of the outcome, as in `verdict.json`.
     pub fn name(self) -> &'static str {
         match self {
             RunOutcome::Linearizable => "linearizable",
@@ -91,16 +92,16 @@ impl RunOutcome {
     }
 }
 
-/// The first thing that broke in the harness.
+/// The first failure of the harness.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HarnessFailure {
-    /// Where, such as `cluster` or `recorder`.
+    /// Its location, such as `cluster` or `recorder`.
     pub source: String,
-    /// What, in one line.
+    /// The error, in one line.
     pub error: String,
 }
 
-/// An operation and its position in the history, by which the verdict names it.
+/// An operation with its position in the history, which is its ID in the verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NumberedOp {
     /// Its position.
@@ -109,13 +110,13 @@ pub struct NumberedOp {
     pub op: Op,
 }
 
-/// What the check itself took; measured by the controller, since the checker has no clock.
+/// The cost of the check, measured by the controller: the checker has no clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CheckCost {
-    /// How long it took, in milliseconds.
+    /// The duration, in milliseconds.
     pub took_ms: u64,
-    /// The peak of the program's resident memory when it was done, in bytes; 0 where unknown.
+    /// The program's peak resident memory at the end of the check, in bytes; 0 if unknown.
     pub memory_peak_bytes: u64,
 }
 
@@ -124,43 +125,44 @@ pub struct CheckCost {
 pub struct Judgement {
     /// [`SCHEMA_VERSION`] at the time of writing.
     pub schema_version: u32,
-    /// What the run comes to.
+    /// The outcome of the run.
     pub outcome: RunOutcome,
-    /// What the program exits with: 0, 1, 2, 3 or 130.
+    /// The program's exit code: 0, 1, 2, 3 or 130.
     pub exit_code: u8,
     /// The outcome in one sentence.
     pub sentence: String,
-    /// Whether the run was cut short by the user.
+    /// Whether the user interrupted the run.
     pub interrupted: bool,
-    /// The first thing that broke in the harness, if anything did.
+    /// The first failure of the harness, if any.
     pub harness_failure: Option<HarnessFailure>,
-    /// What the checker answered; `None` when nothing was checked.
+    /// The checker's answer; `None` if nothing was checked.
     pub checker: Option<Verdict>,
-    /// What the check took, where it was measured.
+    /// The cost of the check, if measured.
     pub check_cost: Option<CheckCost>,
-    /// Every operation that the checker's answer mentions, by position.
+    /// Every operation in the checker's answer, by position.
     pub ops: Vec<NumberedOp>,
-    /// Whether the run tested what it was asked to test.
+    /// Whether the run tested what was requested.
     pub coverage: Coverage,
-    /// The figures of the run.
+    /// The statistics of the run.
     pub stats: Stats,
 }
 
-/// What happened besides the history and the faults.
+/// Circumstances of the run beside the history and the faults.
 #[derive(Clone, Debug, Default)]
 pub struct Circumstances {
-    /// The first thing that broke in the harness, if anything did.
+    /// The first failure of the harness, if any.
     pub harness_failure: Option<HarnessFailure>,
-    /// Whether the user cut the run short.
+    /// Whether the user interrupted the run.
     pub interrupted: bool,
-    /// Whether the run has not come to its end: it is under way, or Tribunal was killed.
+    /// Whether the run has not ended: it is in progress, or Tribunal was killed.
     pub unfinished: bool,
-    /// What the check took, where it was measured.
+    /// The cost of the check, if measured.
     pub check_cost: Option<CheckCost>,
 }
 
 impl Circumstances {
-    /// Those of a run that is checked again: what run.json says of its end or, where it says nothing, its verdict.
+    /// The circumstances of a run that is checked again: from the ending in run.json or, without one, from
+    /// its verdict.
     pub fn recorded(info: &RunInfo, verdict: Option<&Judgement>) -> Circumstances {
         let (harness_failure, interrupted) = match (&info.ending, verdict) {
             (Some(ending), _) => (ending.harness_failure.clone(), ending.interrupted),
@@ -172,7 +174,7 @@ impl Circumstances {
         Circumstances { harness_failure, interrupted, ..Circumstances::default() }
     }
 
-    /// Why what was recorded is not all that was to be, if it is not.
+    /// Why the recording is incomplete, if it is.
     fn cut_short(&self) -> Option<&'static str> {
         match () {
             () if self.unfinished => {
@@ -185,7 +187,7 @@ impl Circumstances {
 }
 
 impl Judgement {
-    /// Judges a run by everything that was recorded of it.
+    /// Judges a run by everything recorded.
     pub fn of(
         info: &RunInfo,
         history: &History,
@@ -200,7 +202,7 @@ impl Judgement {
         let stats = Stats::of(history);
         let cut_short = circumstances.cut_short();
         let Circumstances { harness_failure, interrupted, check_cost, .. } = circumstances;
-        // What the check beside the run proved holds, whatever comes of the check of the whole.
+        // A violation proved by the live check holds, whatever the final check says.
         let proved = info.seen_live.as_ref().filter(|_| model.is_empty() || model == info.model);
         let violation = checker.as_ref().and_then(|verdict| verdict.violation.as_ref());
         let answer = checker.as_ref().map(|verdict| verdict.answer);
@@ -251,7 +253,7 @@ impl Judgement {
     }
 }
 
-/// Why it cannot be said that all is `good` and the run did what it was asked to do; `None` when it can.
+/// Why the outcome is not `good`, or the run did not do what was requested; `None` if neither.
 fn missing(
     checker: Option<&Verdict>,
     good: RunOutcome,
@@ -275,7 +277,7 @@ fn missing(
     lacks.extend(availability_target.and_then(|target| unavailable(stats, target)));
     (!lacks.is_empty()).then(|| {
         let recorded = match good {
-            // As long as not all final reads were answered, more cannot be said.
+            // Without all final reads no stronger claim is possible.
             RunOutcome::Convergent => "Nothing that was recorded contradicts convergence".to_owned(),
             _ => format!("What was recorded is {}", good.name()),
         };
@@ -289,7 +291,7 @@ fn missing(
     })
 }
 
-/// Why the share of operations that succeeded is not what was asked for; `None` when it is.
+/// Why the success rate is below the requested one; `None` if it is not.
 pub(crate) fn unavailable(stats: &Stats, target: f64) -> Option<String> {
     let (ok, all) = (stats.tally.ok, stats.tally.all());
     let wanted = format!("{:.4}", target * 100.0);
@@ -298,7 +300,7 @@ pub(crate) fn unavailable(stats: &Stats, target: f64) -> Option<String> {
         .then(|| format!("{} of the operations succeeded, {wanted} % were asked for", percent(ok, all)))
 }
 
-/// What the check beside the run proved, in words.
+/// The violation that the live check proved, in words.
 fn seen_live(seen: &SeenLive) -> String {
     format!("process {}'s `{}` on {} fits nowhere", seen.process, seen.operation, value(&seen.key))
 }
@@ -315,7 +317,7 @@ fn failure_sentence(failure: &HarnessFailure, answer: Option<Answer>, good: RunO
         Some(Answer::Unknown) => " What was recorded until then is undecided.".to_string(),
         _ => String::new(),
     };
-    // What a node said last follows in further lines.
+    // A node's last output follows in further lines.
     let error = failure.error.lines().next().unwrap_or_default();
     format!(
         "The harness failed, not the system: {}: {}.{recorded}",

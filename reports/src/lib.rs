@@ -1,21 +1,21 @@
 //! A run directory in, reports out.
 //!
 //! ```text
-//!   run.json ──────────┐                    ┌─► report.txt   report.md        what a terminal or a CI job shows
+//!   run.json ──────────┐                    ┌─► report.txt   report.md        for a terminal or a CI job
 //!   history.jsonl ─────┤                    ├─► report.html  plots/*.svg      the page, with everything in it
 //!   faults.jsonl ──────┼─► RunDir ─ render ─┼─► junit.xml                     for CI systems
 //!   nodes/*.log ───────┤                    ├─► history.edn  trace.json       for Knossos and Elle; for trace viewers
 //!   verdict.json ──────┘                    └─► counterexample.{jsonl,txt}    for a regression test
 //! ```
 //!
-//! [`judgement`] says what a run comes to: a pure function of what was recorded and what the checker answered, written
-//! to `verdict.json` before anything else. Every report is then a pure function of the [`RunDir`](run_dir::RunDir), one file per
-//! format, listed in [`render`]. What a renderer cannot do is change the verdict: it is on disk before the first of them
-//! runs, and one that panics costs its own file only.
+//! [`judgement`] computes the outcome of a run: a pure function of the recorded evidence and the checker's
+//! answer, written to `verdict.json` before anything else. Every report is then a pure function of the
+//! [`RunDir`](run_dir::RunDir), one file per format, listed in [`render`]. A renderer cannot change the
+//! verdict, which is on disk before the first renderer runs. A renderer that panics loses only its own file.
 //!
-//! Two things hold for all of them. *The same run gives the same bytes:* nothing asks for the time, the place or the
-//! user. *Nothing that comes from the system under test is trusted:* values are cut to a length that can be read, what
-//! cannot be seen is made visible, and every format escapes by its own rules.
+//! All reports have two properties. *The same run gives the same bytes:* no report uses the current time, the
+//! locale or the user. *No data from the system under test is trusted:* values are cut to a readable length,
+//! invisible characters are made visible, and every format escapes by its own rules.
 //!
 //! ```no_run
 //! use std::path::Path;

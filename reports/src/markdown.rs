@@ -1,6 +1,6 @@
-//! `report.md`: the outcome for a page that renders Markdown, such as the summary of a CI job.
+//! `report.md`: the outcome as Markdown, for example for the summary of a CI job.
 //!
-//! Nothing that comes from the system under test can become Markdown or markup: it stands in fences longer than any run of
+//! No data from the system under test can become Markdown or markup: it is in fences longer than any run of
 //! backticks in it, in code spans, or with its special characters escaped.
 
 use crate::run_dir::RunDir;
@@ -8,11 +8,11 @@ use crate::summary;
 use crate::text;
 use crate::wording::{count, duration, elide, percent, seconds};
 
-/// The longest sentence.
+/// The maximum length of the sentence, in characters.
 const SENTENCE_CHARS_MAX: usize = 600;
-/// The most faults in the table.
+/// The maximum number of faults in the table.
 const FAULTS_MAX: usize = 30;
-/// The most states of one fault in the table.
+/// The maximum number of states of one fault in the table.
 const STATES_MAX: usize = 6;
 
 /// The report.
@@ -38,7 +38,8 @@ pub fn render(run: &RunDir) -> String {
     out + &format!("\n{}\n", details("How to see it again", &fenced(&commands.join("\n"))))
 }
 
-/// One line that a CI system shows beside the job (GitHub's workflow command `error`, or `notice` when all is well).
+/// One line that a CI system shows beside the job (GitHub's workflow command `error`, or `notice` if all is
+/// well).
 pub fn annotation(run: &RunDir) -> String {
     let judgement = &run.judgement;
     let level = match judgement.exit_code {
@@ -46,7 +47,7 @@ pub fn annotation(run: &RunDir) -> String {
         1 => "error",
         _ => "warning",
     };
-    // https://docs.github.com/actions: the characters that end a line or a property are written as their codes.
+    // https://docs.github.com/actions: characters that end a line or a property are percent-encoded.
     let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
     let title = format!("{} {}", run.evidence.info.workload, summary::headed(run));
@@ -126,7 +127,7 @@ pub(crate) fn details(summary: &str, body: &str) -> String {
     format!("<details><summary>{summary}</summary>\n\n{body}\n</details>\n")
 }
 
-/// A sentence whose backticks mark code.
+/// A sentence whose text in backticks is code.
 fn sentence(text: &str) -> String {
     let piece = |(at, piece): (usize, &str)| match at % 2 {
         1 => format!("`{piece}`"),
@@ -138,7 +139,7 @@ fn sentence(text: &str) -> String {
     }
 }
 
-/// A text with every character escaped that means something in Markdown. `@` and `#` would call people and issues.
+/// Escapes every character with a meaning in Markdown. `@` and `#` would notify users and link issues.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -146,7 +147,7 @@ pub(crate) fn escaped(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            '@' => out.push_str("@\u{2060}"), // a word joiner: seen by nobody, and no mention
+            '@' => out.push_str("@\u{2060}"), // an invisible word joiner prevents the mention
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '!' | '$' => out.extend(['\\', c]),
             c => out.push(c),
         }
@@ -154,7 +155,7 @@ pub(crate) fn escaped(text: &str) -> String {
     out
 }
 
-/// A block of text as it is, in a fence that nothing in it can end.
+/// Text in a fence that nothing in it can end.
 pub(crate) fn fenced(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);

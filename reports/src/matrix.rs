@@ -1,17 +1,17 @@
-//! The matrix: what trials find of what is known to be wrong, and what they say of what is right.
+//! The matrix: how often trials detect known flaws, and whether they accuse correct systems.
 //!
 //! ```text
-//!   rows      a flaw of a system (a seeded mistake, or a system that fails by design), or a system that is correct
+//!   rows      a flaw of a system (a seeded bug, or a system that fails by design), or a correct system
 //!   columns   nemeses
-//!   cells     runs that differ in nothing but their seeds
+//!   cells     runs that differ only in their seeds
 //! ```
 //!
-//! A run is a sample: the same plan against the same mistake finds it in one run and not in the next. What a cell tells is
-//! therefore a rate with its interval, by Wilson's score (E. B. Wilson, Probable inference, the law of succession, and
-//! statistical inference, Journal of the American Statistical Association 22, 1927), which holds for few runs and for rates
-//! near 0 and 1: ten of ten is not certainty, it is 72 % or more.
+//! A run is a sample: the same plan finds the same bug in one run and not in the next. So a cell shows a rate
+//! with its interval, by Wilson's score (E. B. Wilson, Probable inference, the law of succession, and
+//! statistical inference, Journal of the American Statistical Association 22, 1927). It is valid for few runs
+//! and for rates near 0 and 1: ten of ten is not certainty, it is 72 % or more.
 //!
-//! Everything here is a pure function of what the runs left on disk; [`Finding::load`] reads one of them.
+//! Everything here is a pure function of the runs' files; [`Finding::load`] reads one run.
 
 mod markdown;
 pub mod words;
@@ -29,7 +29,8 @@ use crate::run_info::{RunInfo, Tool};
 
 pub use markdown::render as markdown;
 
-/// The version of the shape of `matrix.json`. It grows when a field changes its meaning, not when one is added.
+/// The version of the format of `matrix.json`. It increases when a field changes its meaning, not when one is
+/// added.
 pub const SCHEMA_VERSION: u32 = 2;
 
 /// The contents of `matrix.json`.
@@ -38,109 +39,110 @@ pub const SCHEMA_VERSION: u32 = 2;
 pub struct Matrix {
     /// [`SCHEMA_VERSION`] at the time of writing.
     pub schema_version: u32,
-    /// The program that ran it.
+    /// The program that made it.
     pub tool: Tool,
-    /// How long each run asked at most, in milliseconds.
+    /// The maximum duration of a run's load, in milliseconds.
     pub budget_ms: u64,
-    /// How many runs of each row were planned.
+    /// The number of runs planned per row.
     pub seeds: u64,
     /// The rows: flaws first, system by system.
     pub rows: Vec<Row>,
 }
 
-/// Runs that differ in nothing but their seeds.
+/// Runs that differ only in their seeds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Row {
     /// The system.
     pub system: String,
-    /// The switch of its seeded mistake, if it has one.
+    /// The name of its seeded bug, if any.
     pub bug: Option<String>,
-    /// Which rule it breaks; `None`: nothing is wrong with the system, and whatever is found is a false alarm.
+    /// The rule that it breaks; `None`: the system is correct, and every violation found is a false alarm.
     pub rule: Option<String>,
     /// The workload.
     pub workload: String,
     /// The faults, as on the command line; `default`: those of `tribunal run`.
     pub nemesis: String,
-    /// The trial, but for its seed and the directory of its runs.
+    /// The trial, except its seed and the directory of its runs.
     pub spec: TrialSpec,
-    /// The runs, by their seeds.
+    /// The runs, by seed.
     pub runs: Vec<Finding>,
-    /// What they come to.
+    /// The summary of the runs.
     pub summary: Summary,
 }
 
-/// What one run came to.
+/// The result of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// The seed of its plan.
     pub seed: u64,
-    /// What it came to.
+    /// Its outcome.
     pub outcome: RunOutcome,
-    /// The same in one sentence.
+    /// The outcome in one sentence.
     pub sentence: String,
-    /// How many operations it recorded.
+    /// The number of recorded operations.
     pub ops: usize,
-    /// Of a violation: its class, such as `stale-read`.
+    /// For a violation: its class, such as `stale-read`.
     pub class: Option<String>,
-    /// Of a violation: how long after the clients had started its witness completed, in milliseconds.
+    /// For a violation: the time from the clients' start to the completion of the witness, in milliseconds.
     pub after_ms: Option<u64>,
-    /// Of a violation: how many operations the minimal counterexample has.
+    /// For a violation: the number of operations in the minimal counterexample.
     pub counterexample: Option<usize>,
-    /// Of a violation: the faults in force at some time of the counterexample, else the last that was healed before it.
+    /// For a violation: the faults in force during the counterexample; if none, the last one healed before
+    /// it.
     pub faults: Vec<String>,
-    /// The run's directory, below that of the matrix.
+    /// The run's directory, relative to the matrix.
     pub path: String,
 }
 
-/// What the runs of a row come to.
+/// The summary of a row's runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Summary {
-    /// How many runs found a violation ...
+    /// The number of runs that found a violation ...
     pub found: usize,
-    /// ... of how many that said something of the system: without those in which the harness broke.
+    /// ... of all runs with a result for the system: without harness failures.
     pub of: usize,
-    /// How many were left undecided.
+    /// The number of undecided runs.
     pub unknown: usize,
-    /// In how many the harness broke.
+    /// The number of harness failures.
     pub broke: usize,
-    /// The share that found it: Wilson's interval at 95 %, from 0 to 1.
+    /// Wilson's 95 % interval of the detection rate, from 0 to 1.
     pub interval: [f64; 2],
-    /// Half of those that found it had done so by then, in milliseconds.
+    /// The median time to detection, in milliseconds.
     pub median_ms: Option<u64>,
-    /// Half of the counterexamples have no more operations.
+    /// The median number of operations in a counterexample.
     pub median_ops: Option<usize>,
     /// The faults under which it was found, the most frequent first.
     pub by_fault: Vec<(String, usize)>,
-    /// The classes of what was found, the most frequent first.
+    /// The classes of the violations, the most frequent first.
     pub by_class: Vec<(String, usize)>,
 }
 
-/// What the matrix comes to.
+/// The totals of the matrix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Flaws that were found in at least one run ...
+    /// Flaws found in at least one run ...
     pub found: usize,
-    /// ... of those that were looked for so far.
+    /// ... of those tested so far.
     pub flaws: usize,
-    /// Runs of correct systems without a word against them ...
+    /// Runs of correct systems without any complaint ...
     pub quiet: usize,
-    /// ... of all of them.
+    /// ... of all their runs.
     pub correct: usize,
-    /// Runs of correct systems that claimed a violation.
+    /// Runs of correct systems that reported a violation.
     pub false_alarms: usize,
-    /// Runs in which the harness broke.
+    /// Harness failures.
     pub broke: usize,
 }
 
 impl Row {
-    /// Whether whatever it finds is a false alarm.
+    /// Whether the system is correct, so that every violation found is a false alarm.
     pub fn is_correct(&self) -> bool {
         self.rule.is_none()
     }
 
-    /// What was looked for, such as `raft stale-read`.
+    /// The name of the flaw, such as `raft stale-read`.
     pub fn name(&self) -> String {
         match &self.bug {
             Some(bug) => format!("{} {bug}", self.system),
@@ -148,7 +150,7 @@ impl Row {
         }
     }
 
-    /// Puts its runs in order and says what they come to.
+    /// Sorts its runs and computes the summary.
     pub fn summarise(&mut self) {
         self.runs.sort_by_key(|run| run.seed);
         self.summary = Summary::of(&self.runs);
@@ -156,7 +158,7 @@ impl Row {
 }
 
 impl Summary {
-    /// What some runs come to.
+    /// The summary of some runs.
     pub fn of(runs: &[Finding]) -> Summary {
         let with = |outcome| runs.iter().filter(|run| run.outcome == outcome).count();
         let broke = with(RunOutcome::HarnessFailure);
@@ -176,7 +178,7 @@ impl Summary {
 }
 
 impl Matrix {
-    /// What it comes to. A flaw that is looked for under several nemeses counts once.
+    /// The totals. A flaw tested under several nemeses counts once.
     pub fn totals(&self) -> Totals {
         let mut flaws: BTreeMap<(String, &str), bool> = BTreeMap::new();
         let mut totals = Totals::default();
@@ -196,7 +198,7 @@ impl Matrix {
         totals
     }
 
-    /// How many runs are still to be made.
+    /// The number of runs left.
     pub fn due(&self) -> usize {
         let made: usize = self.rows.iter().map(|row| row.runs.len()).sum();
         (self.rows.len() * self.seeds as usize).saturating_sub(made)
@@ -204,7 +206,7 @@ impl Matrix {
 }
 
 impl Finding {
-    /// What the run in the directory `dir` came to; `path` is what it is called in the matrix.
+    /// The result of the run in the directory `dir`; `path` is its name in the matrix.
     ///
     /// # Errors
     /// When one of its files cannot be read.
@@ -241,7 +243,7 @@ impl Finding {
     }
 }
 
-/// The faults in force at some time from `from` to `to`, else the last that was healed before.
+/// The faults in force at some time from `from` to `to`; if none, the last one healed before.
 fn blamed(faults: &[Fault], from: u64, to: u64) -> Vec<String> {
     let name = |fault: &Fault| match fault.kind.as_str() {
         "" => fault.fault.clone(),
@@ -258,7 +260,7 @@ fn blamed(faults: &[Fault], from: u64, to: u64) -> Vec<String> {
     names
 }
 
-/// Wilson's score interval at 95 % of a share of `found` in `of`; everything where there is nothing.
+/// Wilson's 95 % score interval for `found` of `of`; [0, 1] if `of` is 0.
 pub fn wilson(found: usize, of: usize) -> [f64; 2] {
     if of == 0 {
         return [0.0, 1.0];

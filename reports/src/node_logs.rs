@@ -1,8 +1,9 @@
-//! What the nodes wrote around a violation, merged by time.
+//! The node logs around a violation, merged by time.
 //!
-//! Each line of `nodes/n1.log` begins with seconds on the run's clock: `12.345 became leader of term 5`. Lines
-//! without a time (the rest of a panic message, say) belong to the line before them. The files may be huge and may hold
-//! any bytes: they are streamed, cut to the window, and what is not UTF-8 is replaced.
+//! Each line of `nodes/n1.log` begins with seconds on the run's clock: `12.345 became leader of term 5`.
+//! Lines without a time (the rest of a panic message, for example) belong to the line before them. The files
+//! may be huge and may contain any bytes: they are streamed, cut to the window, and invalid UTF-8 is
+//! replaced.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -13,40 +14,40 @@ use crate::files;
 use crate::judgement::Judgement;
 use crate::wording::elide;
 
-/// How far the window reaches before and after what is shown of the violation, in nanoseconds.
+/// How far the window extends before and after the part of the violation shown, in nanoseconds.
 pub const MARGIN_NS: Nanos = 500_000_000;
-/// The most lines that are kept of one node: the nearest to the violation.
+/// The maximum number of lines per node: those nearest to the violation.
 pub const LINES_PER_NODE_MAX: usize = 200;
-/// The longest line that is kept, in characters.
+/// The maximum length of a line that is kept, in characters.
 const LINE_CHARS_MAX: usize = 300;
-/// The longest line that is read into memory, in bytes; the rest of it is passed over.
+/// The maximum length of a line in memory, in bytes; the rest of it is skipped.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 
 /// A line of a node's log.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogLine {
-    /// When it was written.
+    /// Its time.
     pub t: Nanos,
     /// The node.
     pub node: String,
-    /// Where it stands in that node's log, counted from 1.
+    /// Its line number in that node's log, counted from 1.
     pub line: usize,
-    /// What it says, on one line and harmless to show.
+    /// Its text, on one line and safe to print.
     pub text: String,
 }
 
-/// A stretch of time, with the instant in it that matters most.
+/// A time window, with the most important time in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Its beginning.
     pub from: Nanos,
     /// Its end.
     pub to: Nanos,
-    /// Lines near this are kept when there are too many.
+    /// If there are too many lines, those near this time are kept.
     pub centre: Nanos,
 }
 
-/// The stretch of time around the operation that fits nowhere; `None` when no violation was proved.
+/// The window around the witness; `None` if no violation was proved.
 pub fn window(judgement: &Judgement) -> Option<Window> {
     let violation = judgement.violation()?;
     let witness = judgement.op(violation.witness)?;
@@ -58,7 +59,7 @@ pub fn window(judgement: &Judgement) -> Option<Window> {
     })
 }
 
-/// The lines of all logs in a directory that fall into the window, by time. A log that cannot be read has none.
+/// The lines of all logs in a directory within the window, by time. An unreadable log has none.
 pub fn load(nodes: &Path, window: Window) -> Vec<LogLine> {
     let mut lines = Vec::new();
     let mut logs: Vec<_> =
@@ -110,7 +111,7 @@ fn of_node(node: &str, mut log: impl BufRead, window: Window) -> Vec<LogLine> {
             text: elide(says, LINE_CHARS_MAX),
         });
         if kept.len() > LINES_PER_NODE_MAX {
-            // Times are in order within a log, nearly: drop the end that is farther from the centre.
+            // Times within a log are almost in order: drop the end farther from the centre.
             let (first, last) = (kept[0].t, at);
             if window.centre.abs_diff(first) >= window.centre.abs_diff(last) {
                 kept.pop_front();
@@ -122,7 +123,7 @@ fn of_node(node: &str, mut log: impl BufRead, window: Window) -> Vec<LogLine> {
     kept.into()
 }
 
-/// `12.345` as nanoseconds.
+/// Parses `12.345` into nanoseconds.
 fn timestamp(text: &str) -> Option<Nanos> {
     let (seconds, fraction) = text.split_once('.')?;
     let digits = |text: &str| !text.is_empty() && text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit());
@@ -143,7 +144,7 @@ mod tests {
         of_node("n1", log, WINDOW).into_iter().map(|line| format!("{} {}", line.line, line.text)).collect()
     }
 
-    /// A node that went mad: 100 MB in one line, then what matters.
+    /// A broken node: 100 MB in one line, then the relevant lines.
     #[test]
     fn a_log_of_a_hundred_megabytes_is_streamed() {
         let rest: &[u8] = b"\n1.500 what matters\n";

@@ -1,19 +1,19 @@
-//! Colours, once, for pictures, plots and page, each for light and for dark paper.
+//! Colours, once, for pictures, plots and page, each for light and for dark background.
 //!
-//! The four kinds of operation keep a distance of at least ΔE 38 (light) and 25 (dark) in CIE76 for normal sight and for
-//! simulated protanopia, deuteranopia and tritanopia (Machado, Oliveira & Fernandes 2009). Colour is never the only
-//! carrier: shapes, hatching and words say the same.
+//! The four outcomes of operations keep a distance of at least ΔE 38 (light) and 25 (dark) in CIE76 for
+//! normal sight and for simulated protanopia, deuteranopia and tritanopia (Machado, Oliveira & Fernandes
+//! 2009). Colour is never the only signal: shapes, hatching and words carry the same information.
 
 use std::fmt::Write;
 
-/// A colour with its two faces.
+/// A colour with its light and dark variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ink {
     /// Its name, as a CSS variable.
     pub name: &'static str,
-    /// On light paper, as red, green, blue.
+    /// On a light background, as red, green, blue.
     pub light: (u8, u8, u8),
-    /// On dark paper.
+    /// On a dark background.
     pub dark: (u8, u8, u8),
 }
 
@@ -24,23 +24,23 @@ const fn ink(name: &'static str, light: u32, dark: u32) -> Ink {
     Ink { name, light: rgb(light), dark: rgb(dark) }
 }
 
-/// What everything stands on.
+/// The background.
 pub const PAPER: Ink = ink("paper", 0xFFFFFF, 0x0D1117);
-/// Panels on it.
+/// Panels on the background.
 pub const PANEL: Ink = ink("panel", 0xF6F8FA, 0x161B22);
 /// Text.
 pub const TEXT: Ink = ink("text", 0x1B1F24, 0xE6EDF3);
-/// Text of less weight.
+/// Less important text.
 pub const MUTED: Ink = ink("muted", 0x57606A, 0x9BA6B2);
-/// Rules between things.
+/// Separator lines.
 pub const RULE: Ink = ink("rule", 0xD0D7DE, 0x30363D);
 /// Operations that happened.
 pub const OK: Ink = ink("ok", 0x0072B2, 0x6CB6FF);
-/// Operations of which nobody knows.
+/// Indeterminate operations.
 pub const INFO: Ink = ink("info", 0xD98E04, 0xF0B429);
 /// Operations that certainly did not happen; always hatched or dashed.
 pub const FAIL: Ink = ink("fail", 0xBDBDBD, 0xA0A7AF);
-/// The operation that fits nowhere.
+/// The witness: the operation that cannot be linearized.
 pub const WITNESS: Ink = ink("witness", 0xB3003B, 0xFF2E63);
 /// The harness itself.
 pub const HARNESS: Ink = ink("harness", 0x6639BA, 0xB392F0);
@@ -74,7 +74,7 @@ pub fn of_fault(fault: &str) -> Ink {
 }
 
 impl Ink {
-    /// As `#0072B2`, on light paper.
+    /// In the form `#0072B2`, on a light background.
     pub fn light_hex(self) -> String {
         hex(self.light)
     }
@@ -84,7 +84,7 @@ fn hex((r, g, b): (u8, u8, u8)) -> String {
     format!("#{r:02X}{g:02X}{b:02X}")
 }
 
-/// A style sheet that defines every colour as a variable, `--ok` and so on.
+/// A style sheet with every colour as a variable, `--ok` and so on.
 pub fn variables() -> String {
     let block = |face: fn(&Ink) -> (u8, u8, u8)| {
         ALL.iter().fold(String::new(), |mut css, ink| {
@@ -99,7 +99,7 @@ pub fn variables() -> String {
     )
 }
 
-/// A style sheet for a drawing made in light colours that turns each into its dark face.
+/// A style sheet that switches a drawing in light colours to the dark ones.
 pub fn dark_faces() -> String {
     let mut css = String::from("@media screen and (prefers-color-scheme:dark){");
     for ink in ALL.iter().chain(&QUANTILES) {
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(faces.len(), ALL.len() + QUANTILES.len(), "the dark face would be ambiguous");
     }
 
-    /// The contrast of two colours after WCAG 2.1.
+    /// The contrast of two colours by WCAG 2.1.
     fn contrast(a: (u8, u8, u8), b: (u8, u8, u8)) -> f64 {
         let linear = |c: u8| {
             let c = f64::from(c) / 255.0;

@@ -1,7 +1,8 @@
-//! What the picture of a counterexample shows, before anyone draws it: lanes, bars, ticks and fault strips.
+//! The contents of a counterexample's picture, independent of its output format: lanes, bars, ticks and fault
+//! strips.
 //!
-//! A lane is a process, a bar an operation from its invocation to its completion. The text report and the page
-//! draw the same [`Picture`]; they differ only in ink.
+//! A lane is a process, a bar is an operation from its invocation to its completion. The text report and the
+//! page draw the same [`Picture`] in different output formats.
 //!
 //! ```text
 //!   ticks     1      2     3      4   5        6      edge
@@ -11,10 +12,11 @@
 //!   p3        .      .     .      .   .        ├read→3┤      (its completion is the edge)
 //! ```
 //!
-//! **The axis is warped.** Operations take 2 ms, the pauses between them 200 ms: drawn to scale, a counterexample is
-//! a few hairlines. So every event is a tick, ticks keep their order, and the distance between two of them is what
-//! the labels of the bars between them need ([`Axis`]). Only the order and the overlaps can be read off the picture;
-//! the times stand written at the ticks, and every report that draws it says so.
+//! **The axis is not linear.** Operations take 2 ms and the gaps between them 200 ms: at a linear scale a
+//! counterexample would be a few hairlines. So every event is a tick, ticks keep their order, and the
+//! distance between two ticks is as wide as the labels of the bars between them need ([`Axis`]). The picture
+//! shows only order and overlap; the times are written at the ticks, and every report with the picture says
+//! so.
 
 use std::collections::HashMap;
 
@@ -25,17 +27,17 @@ use crate::clock::Clock;
 use crate::faults::{Fault, Strip};
 use crate::judgement::Judgement;
 
-/// The most operations that a picture shows.
+/// The maximum number of operations in a picture.
 pub const BARS_MAX: usize = 60;
 
-/// How a bar ends.
+/// The right end of a bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// It happened.
     Ok,
     /// It certainly did not happen.
     Fail,
-    /// Nobody knows: the bar has no right end.
+    /// Indeterminate: the bar has no right end.
     Info,
 }
 
@@ -48,15 +50,15 @@ pub struct Bar<'a> {
     pub op: &'a Op,
     /// How it ended.
     pub ending: Ending,
-    /// The tick it begins at.
+    /// The tick at its start.
     pub from: usize,
-    /// The tick it ends at; one past the last tick when it never ends.
+    /// The tick at its end; one past the last tick if it never ends.
     pub to: usize,
-    /// Its place in the longest legal order, counted from 1.
+    /// Its position in the longest legal order, counted from 1.
     pub place: Option<usize>,
-    /// Whether it is the operation that fits nowhere.
+    /// Whether it is the witness, which cannot be linearized.
     pub witness: bool,
-    /// Whether it is shown only for context.
+    /// Whether it is only context.
     pub context: bool,
 }
 
@@ -76,25 +78,25 @@ pub struct Picture<'a> {
     pub lanes: Vec<Lane<'a>>,
     /// The times of the events shown, in order; two events at the same time are two ticks.
     pub ticks: Vec<Nanos>,
-    /// What was in force of faults in the meantime, by when it began.
+    /// The states of faults during this time, by their start.
     pub faults: Vec<Strip<'a>>,
-    /// What the object may hold when the counterexample begins, and the operation that begins it.
+    /// The possible values of the object before the counterexample, and its first operation.
     pub before: Option<(&'a [String], &'a Op)>,
-    /// How many operations of the counterexample are left out for want of room.
+    /// The number of operations of the counterexample that did not fit.
     pub left_out: usize,
-    /// What the times at the ticks are.
+    /// The meaning of the times at the ticks.
     pub clock: Clock,
 }
 
 impl<'a> Picture<'a> {
-    /// The picture of the violation that was proved, with at most `bars_max` operations; `None` when none was.
+    /// The picture of the proved violation, with at most `bars_max` operations; `None` if there is none.
     pub fn of(judgement: &'a Judgement, faults: &'a [Fault], bars_max: usize) -> Option<Picture<'a>> {
         let violation = judgement.violation()?;
         let ops: HashMap<OpId, &Op> =
             judgement.ops.iter().map(|numbered| (numbered.id, &numbered.op)).collect();
         let (shown, left_out) = chosen(violation, &ops, bars_max);
 
-        // An event's place among the ticks: by time, then in the order of the recording.
+        // Events are ordered by time, then by their order in the recording.
         let mut events: Vec<(Nanos, u64, OpId)> = Vec::new();
         for &id in &shown {
             let op = ops[&id];
@@ -154,7 +156,7 @@ impl<'a> Picture<'a> {
         self.lanes.iter().flat_map(|lane| &lane.bars)
     }
 
-    /// The times at the ticks in seconds, with as many digits as it takes to tell them apart (3 to 9 after the point).
+    /// The times at the ticks in seconds, with enough digits to distinguish them (3 to 9 decimals).
     pub fn tick_labels(&self) -> Vec<String> {
         if self.clock == Clock::Events {
             return self.ticks.iter().map(Nanos::to_string).collect();
@@ -175,14 +177,14 @@ impl<'a> Picture<'a> {
         (3..9).map(written).find(|labels| !clashes(labels)).unwrap_or_else(|| written(9))
     }
 
-    /// The ticks of the operation that fits nowhere.
+    /// The ticks of the witness.
     pub fn witness_ticks(&self) -> Option<(usize, usize)> {
         self.bars().find(|bar| bar.witness).map(|bar| (bar.from, bar.to))
     }
 }
 
-/// The operations to show: those of the counterexample, those that the sentence names, then as much context as there
-/// is room for, the latest first. Of a counterexample that is itself too large, the latest operations and the witness.
+/// The operations to show: those of the counterexample, those named in the sentence, then as much context as
+/// fits, the latest first. Of a counterexample that is too large, the latest operations and the witness.
 fn chosen(
     violation: &tribunal_checker::verdict::Violation,
     ops: &HashMap<OpId, &Op>,
@@ -203,10 +205,10 @@ fn chosen(
     (wanted, left_out)
 }
 
-/// Where the ticks stand. One unit is whatever the drawing counts in: characters or pixels.
+/// The positions of the ticks, in the drawing's unit: characters or pixels.
 ///
-/// Left to right, each tick is put as far right as it must: `gap` from the one before, and far enough from the
-/// beginning of every bar that ends here for that bar's label (the longest path through these demands).
+/// Each tick is as far left as possible: at least `gap` after the previous one, and far enough from the start
+/// of every bar that ends here for that bar's label (the longest path over these constraints).
 #[derive(Clone, Debug)]
 pub struct Axis {
     ticks: Vec<Nanos>,
@@ -215,7 +217,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// Places the ticks of a picture, given how wide each of its bars wants to be at least.
+    /// Places the ticks of a picture, given the minimum width of each bar.
     pub fn new(picture: &Picture, left: f64, gap: f64, width: impl Fn(&Bar) -> f64) -> Axis {
         let edge = picture.ticks.len();
         let mut demands: Vec<Vec<(usize, f64)>> = vec![Vec::new(); edge + 1];
@@ -231,7 +233,7 @@ impl Axis {
         Axis { ticks: picture.ticks.clone(), xs }
     }
 
-    /// Widens all distances alike until the right edge stands at `right`, if there is room.
+    /// Widens all distances by the same factor until the right edge is at `right`, if there is room.
     pub fn stretched_to(mut self, right: f64) -> Axis {
         let (left, edge) = (self.xs[0], self.right());
         if edge < right && edge > left {
@@ -241,7 +243,7 @@ impl Axis {
         self
     }
 
-    /// The place of a tick, or of the right edge.
+    /// The position of a tick, or of the right edge.
     pub fn at(&self, tick: usize) -> f64 {
         self.xs[tick]
     }
@@ -251,7 +253,7 @@ impl Axis {
         *self.xs.last().expect("an axis has its edge")
     }
 
-    /// The place of any time: between its neighbouring ticks in proportion, or at the edge it lies beyond.
+    /// The position of any time: interpolated between its neighbouring ticks, or at the edge if it is beyond.
     pub fn at_time(&self, t: Nanos) -> f64 {
         let next = self.ticks.partition_point(|&tick| tick < t);
         if next == 0 {

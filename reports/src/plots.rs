@@ -1,8 +1,9 @@
-//! `plots/*.svg` and `plots/*.png`: latency and rate over the time of the run, with the faults under them,
-//! and what explains a slow check (`check.rs`).
+//! `plots/*.svg` and `plots/*.png`: latency and rate over the run with the faults below, and the reasons for
+//! a slow check (`check.rs`).
 //!
-//! All plots share one frame (`frame.rs`), and most of them one time axis. They are drawn in light colours; a style sheet inside each
-//! file turns them dark where the reader prefers that, in the page as well as when the file is opened alone.
+//! All plots share one frame (`frame.rs`), and most share one time axis. They are drawn in light colours; a
+//! style sheet in each file switches them to dark if the reader prefers that, in the page and when the file
+//! is opened alone.
 
 mod check;
 mod frame;
@@ -21,35 +22,35 @@ pub use paper::Form;
 pub struct Plot {
     /// Its path below the run directory, as SVG.
     pub name: &'static str,
-    /// What it shows, in a sentence.
+    /// Its content, in one sentence.
     pub caption: &'static str,
-    /// Whether it shows anything of that run that is worth a look.
+    /// Whether it is worth showing for this run.
     pub is_due: fn(&RunDir) -> bool,
     /// The drawing.
     pub draw: fn(&RunDir, Form) -> Vec<u8>,
 }
 
-/// The plots of how the system did.
+/// The plots of the system's performance.
 pub const PLOTS: &[Plot] = &[LATENCY_RAW, LATENCY_QUANTILES, RATE, AVAILABILITY];
 
-/// The plots of how the check did; when they are due is said in `check.rs`.
+/// The plots of the check's cost; `check.rs` decides when they are due.
 pub const CHECK_PLOTS: &[Plot] = &[KEYS, FRONTIER];
 
-/// Every operation by when it was invoked and how long it took.
+/// Every operation by invocation time and latency.
 pub const LATENCY_RAW: Plot = Plot {
     name: "plots/latency-raw.svg",
     caption: "Latency of every operation, by time of invocation; shapes are operations, colours are outcomes.",
     is_due: has_times,
     draw: latency::raw,
 };
-/// The quantiles of the operations that happened.
+/// The latency quantiles of successful operations.
 pub const LATENCY_QUANTILES: Plot = Plot {
     name: "plots/latency-quantiles.svg",
     caption: "Latency quantiles of the operations that happened, by time of invocation.",
     is_due: has_times,
     draw: latency::quantiles,
 };
-/// How many operations completed per second.
+/// Completed operations per second.
 pub const RATE: Plot = Plot {
     name: "plots/rate.svg",
     caption: "Completed operations per second, stacked by outcome.",
@@ -57,7 +58,7 @@ pub const RATE: Plot = Plot {
     draw: rate::rate,
 };
 
-/// The share of the completed operations that succeeded.
+/// The success rate of completed operations.
 pub const AVAILABILITY: Plot = Plot {
     name: "plots/availability.svg",
     caption: "Share of the completed operations that succeeded.",
@@ -65,7 +66,7 @@ pub const AVAILABILITY: Plot = Plot {
     draw: rate::availability,
 };
 
-/// How many operations each key had.
+/// The number of operations on each key.
 pub const KEYS: Plot = Plot {
     name: "plots/keys.svg",
     caption: "Operations per key, stacked by outcome: a check is slow where many are indeterminate (info) or overlap.",
@@ -73,7 +74,7 @@ pub const KEYS: Plot = Plot {
     draw: check::keys,
 };
 
-/// How many configurations the check held along the history.
+/// The number of configurations that the check held along the history.
 pub const FRONTIER: Plot = Plot {
     name: "plots/frontier.svg",
     caption: "How many ways to explain the history so far the check carried along, for the key that took the most work; \
@@ -86,7 +87,7 @@ fn has_times(run: &RunDir) -> bool {
     run.clock() == Clock::Time && !run.evidence.history.ops.is_empty()
 }
 
-/// How wide a bucket of a plot is: fine enough to see a fault of a second, never finer than 100 ms.
+/// The width of a bucket: fine enough to show a fault of a second, at least 100 ms.
 fn bucket_ns(span: Nanos) -> Nanos {
     (span / 180).max(100_000_000)
 }

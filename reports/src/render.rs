@@ -1,8 +1,9 @@
 //! All reports of a run, each from its own pure function.
 //!
-//! A renderer takes a [`RunDir`] and gives bytes. It knows nothing of files, of the clock or of the other
-//! renderers, so the same run directory gives the same bytes. One that panics, or whose file cannot be written, costs its own
-//! file and nothing else: `verdict.json` is on disk before any of them runs, and none of them can touch it.
+//! A renderer takes a [`RunDir`] and returns bytes. It has no access to files, the clock or the other
+//! renderers, so the same run directory gives the same bytes. A renderer that panics, or whose file cannot be
+//! written, loses only its own file: `verdict.json` is on disk before any renderer runs, and none of them can
+//! change it.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,22 +19,22 @@ use crate::{histories, html, junit, markdown, text, trace};
 pub struct Renderer {
     /// Its path below the run directory, such as `report.txt`.
     pub name: &'static str,
-    /// When it is made.
+    /// When it is rendered.
     pub made: Made,
-    /// What is in it.
+    /// Renders its contents.
     pub render: fn(&RunDir) -> Vec<u8>,
 }
 
-/// When a report is made.
+/// When a report is rendered.
 #[derive(Clone, Copy, Debug)]
 pub enum Made {
     /// For every run.
     Always,
-    /// For a run of which it shows something.
+    /// For a run that this function accepts.
     Where(fn(&RunDir) -> bool),
-    /// For a run in which a violation was proved.
+    /// For a run with a proved violation.
     OnViolation,
-    /// Only when asked for by name: it is several times as large as the history.
+    /// Only on request by name: it is several times as large as the history.
     OnRequest,
 }
 
@@ -42,7 +43,7 @@ impl Renderer {
         Renderer { name, made, render }
     }
 
-    /// Whether this report is made for that run without anybody asking.
+    /// Whether this report is rendered for that run without a request.
     pub fn is_made_for(&self, run: &RunDir) -> bool {
         match self.made {
             Made::Always => true,
@@ -52,7 +53,7 @@ impl Renderer {
         }
     }
 
-    /// Whether there is anything to put into it.
+    /// Whether the report would have any content.
     pub fn can_be_made_for(&self, run: &RunDir) -> bool {
         matches!(self.made, Made::OnRequest) || self.is_made_for(run)
     }
@@ -68,7 +69,7 @@ const fn png(plot: &Plot, name: &'static str, render: fn(&RunDir) -> Vec<u8>) ->
     Renderer::new(name, Made::Where(plot.is_due), render)
 }
 
-/// Every report there is, in the order in which they are made.
+/// Every report, in the order of rendering.
 pub const RENDERERS: &[Renderer] = &[
     Renderer::new("report.txt", Made::Always, |run| text::render(run).into_bytes()),
     Renderer::new("report.html", Made::Always, |run| html::render(run).into_bytes()),
@@ -92,7 +93,7 @@ pub const RENDERERS: &[Renderer] = &[
     Renderer::new("counterexample.txt", Made::OnViolation, histories::counterexample_txt),
 ];
 
-/// Why there is no such report.
+/// Why a report is missing.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// The renderer panicked. That is a bug in it; the verdict stands.
@@ -101,29 +102,29 @@ pub enum RenderError {
     /// The file cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     Io {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
-/// What came of each report: its name, and where it is or why it is not.
+/// The result for each report: its name, and its path or the error.
 pub type Rendered = Vec<(&'static str, Result<PathBuf, RenderError>)>;
 
-/// Makes every report that is due for a run and writes it below `dir`.
+/// Renders every report that is due for a run and writes it below `dir`.
 pub fn render_all(run: &RunDir, dir: &Path) -> Rendered {
     let due: Vec<Renderer> = RENDERERS.iter().filter(|renderer| renderer.is_made_for(run)).copied().collect();
     render(run, dir, &due)
 }
 
-/// Makes these reports of a run, due or not, and writes them below `dir`.
+/// Renders these reports of a run, due or not, and writes them below `dir`.
 pub fn render(run: &RunDir, dir: &Path, renderers: &[Renderer]) -> Rendered {
     renderers.iter().map(|renderer| (renderer.name, render_one(run, dir, renderer))).collect()
 }
 
 fn render_one(run: &RunDir, dir: &Path, renderer: &Renderer) -> Result<PathBuf, RenderError> {
-    // A renderer has only a shared view of the run: what it leaves behind when it panics is dropped whole.
+    // A renderer has only a shared view of the run: all of its state is dropped when it panics.
     let bytes = catch_unwind(AssertUnwindSafe(|| (renderer.render)(run)))
         .map_err(|panic| RenderError::Panicked(panic_message(&*panic)))?;
     let path = dir.join(renderer.name);

@@ -1,15 +1,15 @@
-//! The run directory: what is read from it, and the one file that must be in it before anything is rendered.
+//! The run directory: the files that are read, and the one file that must exist before anything is rendered.
 //!
 //! ```text
-//! run.json  history.jsonl  faults.jsonl  links.jsonl  nodes/n1.log ...     evidence, written while the run goes on
+//! run.json  history.jsonl  faults.jsonl  links.jsonl  nodes/n1.log ...     evidence, written during the run
 //! verdict.json                                                the judgement of it, written first
 //! report.txt  report.html  plots/*.svg ...                    renderings, written last, from the files above only
 //! ```
 //!
-//! Every file is replaced whole, never left half written; how is said in [`files`]. What was recorded is numbered and
-//! counted: events by `i` in history.jsonl, lines by `n` in faults.jsonl, and how many there are of both by `ending` in
-//! run.json. So a line that is lost, doubled, or of another run is an error with its place, never a verdict. run.json,
-//! verdict.json and matrix.json say by `schema_version` which shape they have; one that is newer than this program is refused.
+//! Every file is replaced atomically; see [`files`]. The evidence is numbered and counted: events by `i` in
+//! history.jsonl, lines by `n` in faults.jsonl, and the number of both by `ending` in run.json. So a line
+//! that is lost, duplicated, or from another run is an error with its location, never a verdict. run.json,
+//! verdict.json and matrix.json have a `schema_version`; a file newer than this program is refused.
 
 use std::cmp::Ordering;
 use std::fs;
@@ -31,31 +31,31 @@ use crate::stats::{Stats, Tally};
 use crate::traffic::{self, Sample};
 use crate::wording::{count, counted};
 
-/// What was recorded of a run.
+/// The recorded evidence of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evidence {
-    /// How it was run.
+    /// The configuration of the run.
     pub info: RunInfo,
-    /// What the clients did and learnt.
+    /// The clients' operations and their results.
     pub history: History,
-    /// What the nemesis did.
+    /// The faults that the nemesis injected.
     pub faults: Vec<Fault>,
 }
 
-/// Everything that reports are made from.
+/// The input of all reports.
 #[derive(Clone, Debug)]
 pub struct RunDir {
-    /// The directory as it is named in commands, such as `store/register/20261121T093015Z-8231`.
+    /// The directory as named in commands, such as `store/register/20261121T093015Z-8231`.
     pub name: String,
-    /// What was recorded.
+    /// The recorded evidence.
     pub evidence: Evidence,
-    /// What it comes to.
+    /// The outcome.
     pub judgement: Judgement,
-    /// What the nodes wrote around the violation, if one was proved.
+    /// The node logs around the violation, if one was proved.
     pub logs: Vec<LogLine>,
-    /// What went over the links around the violation, if one was proved.
+    /// The traffic between nodes around the violation, if one was proved.
     pub traffic: Vec<Sample>,
-    /// The files of evidence that are there, by path below the directory, with their sizes in bytes.
+    /// The files of evidence, by path below the directory, with their sizes in bytes.
     pub files: Vec<(String, u64)>,
 }
 
@@ -65,35 +65,35 @@ pub enum LoadError {
     /// A file is missing or unreadable.
     #[error("cannot read {}", path.display())]
     Io {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A file does not hold what it should.
+    /// The content of a file is invalid.
     #[error("{}: {why}", path.display())]
     Content {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it, and where.
+        /// The error and its location.
         why: String,
     },
-    /// A line of a file does not hold what it should, or should not stand where it stands.
+    /// A line of a file is invalid or out of place.
     #[error("{}:{line}: {why}", path.display())]
     Line {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// Which line, counted from 1.
+        /// The line number, counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error.
         why: String,
     },
     /// A file was written by a newer version of this program.
     #[error("{}: schema_version is {found}, and this tribunal knows up to {known}: use a newer one", path.display())]
     Newer {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// The version of its shape.
+        /// The version of its format.
         found: u64,
         /// The newest version that this program knows.
         known: u32,
@@ -101,19 +101,19 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Whether there is no such file.
+    /// Whether the file does not exist.
     pub fn is_missing(&self) -> bool {
         matches!(self, LoadError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
 
 impl Evidence {
-    /// Reads what was recorded in a run directory. A history or a list of faults that is missing is empty: a
-    /// harness that failed early leaves none.
+    /// Reads the evidence of a run directory. A missing history or list of faults is empty: a harness that
+    /// failed early leaves none.
     ///
     /// # Errors
-    /// When `run.json` is missing, a file cannot be read or does not hold what it should, or something of what was recorded
-    /// is lost.
+    /// When `run.json` is missing, a file cannot be read or is invalid, or some of the recorded evidence is
+    /// lost.
     pub fn load(dir: &Path) -> Result<Evidence, LoadError> {
         let info = load_info(dir)?;
         Ok(Evidence {
@@ -123,10 +123,10 @@ impl Evidence {
         })
     }
 
-    /// Whether a verdict is one on this history.
+    /// Checks that a verdict belongs to this history.
     ///
     /// # Errors
-    /// When it is not: one of the two is of another run, or lines are lost.
+    /// When it does not: one of the two is from another run, or lines are lost.
     pub fn agrees(&self, dir: &Path, judgement: &Judgement) -> Result<(), LoadError> {
         let (here, there) = (Stats::of(&self.history), &judgement.stats);
         if (here.tally, here.span_ns) == (there.tally, there.span_ns) {
@@ -142,10 +142,10 @@ impl Evidence {
 }
 
 impl RunDir {
-    /// Reads a run directory that has been judged.
+    /// Reads a run directory with its verdict.
     ///
     /// # Errors
-    /// As [`Evidence::load`], and when `verdict.json` is missing or does not hold what it should.
+    /// As [`Evidence::load`], and when `verdict.json` is missing or invalid.
     pub fn load(dir: &Path) -> Result<RunDir, LoadError> {
         let evidence = Evidence::load(dir)?;
         let judgement = load_judgement(dir)?;
@@ -153,7 +153,7 @@ impl RunDir {
         Ok(RunDir::of(dir, evidence, judgement))
     }
 
-    /// A run directory whose evidence and judgement are known; the rest of what is shown is read from it.
+    /// A run directory with this evidence and judgement; the other inputs of the reports are read from it.
     pub fn of(dir: &Path, evidence: Evidence, judgement: Judgement) -> RunDir {
         let logs = match node_logs::window(&judgement) {
             Some(window) => node_logs::load(&dir.join("nodes"), window),
@@ -168,7 +168,7 @@ impl RunDir {
         RunDir { name, evidence, judgement, logs, traffic, files: sizes(dir) }
     }
 
-    /// What the times of the history are.
+    /// The meaning of the times in the history.
     pub fn clock(&self) -> Clock {
         Clock::of(&self.evidence.history.ops)
     }
@@ -177,7 +177,7 @@ impl RunDir {
 /// Reads `run.json`.
 ///
 /// # Errors
-/// When it is missing, or does not hold what it should.
+/// When it is missing or invalid.
 pub fn load_info(dir: &Path) -> Result<RunInfo, LoadError> {
     load_json(&dir.join("run.json"), run_info::SCHEMA_VERSION)
 }
@@ -185,17 +185,17 @@ pub fn load_info(dir: &Path) -> Result<RunInfo, LoadError> {
 /// Reads `verdict.json`.
 ///
 /// # Errors
-/// When it is missing, or does not hold what it should.
+/// When it is missing or invalid.
 pub fn load_judgement(dir: &Path) -> Result<Judgement, LoadError> {
     load_json(&dir.join("verdict.json"), judgement::SCHEMA_VERSION)
 }
 
-/// Reads a file of one JSON object with a `schema_version`, of which this program knows those up to `known`.
+/// Reads a file of one JSON object whose `schema_version` is `known` or lower.
 ///
 /// # Errors
-/// When it cannot be read, is newer than that, or does not hold what it should.
+/// When it cannot be read, is newer, or is invalid.
 pub fn load_json<T: DeserializeOwned>(path: &Path, known: u32) -> Result<T, LoadError> {
-    /// What is read before anything else: a newer shape need not even fit.
+    /// Read first: the rest of a newer format may not even parse.
     #[derive(Deserialize)]
     struct Versioned {
         schema_version: u64,
@@ -213,7 +213,7 @@ pub fn load_json<T: DeserializeOwned>(path: &Path, known: u32) -> Result<T, Load
     }
 }
 
-/// The faults of a run; none where there is no record of them, and none is known to have been lost.
+/// The faults of a run; empty if there is no record of them and none is known to have been lost.
 pub(crate) fn load_faults(path: &Path, ending: Option<&Ending>) -> Result<Vec<Fault>, LoadError> {
     let record = match read(path) {
         Err(error) if error.is_missing() => Record::default(),
@@ -231,7 +231,7 @@ pub(crate) fn load_faults(path: &Path, ending: Option<&Ending>) -> Result<Vec<Fa
     Ok(record.faults)
 }
 
-/// A run that came to its end has no line that breaks off. A recorder that failed may have left one.
+/// A run that has ended leaves no torn line, unless the recorder failed.
 fn not_torn(path: &Path, torn: bool, ending: &Ending, line: usize) -> Result<(), LoadError> {
     if !torn || ending.harness_failure.is_some() {
         return Ok(());
@@ -240,7 +240,7 @@ fn not_torn(path: &Path, torn: bool, ending: &Ending, line: usize) -> Result<(),
     Err(LoadError::Line { path: path.to_path_buf(), line, why })
 }
 
-/// Whether as much is there as run.json counts; `last_line` is the last line that was read.
+/// Whether a file is as long as run.json says; `last_line` is the last line read.
 fn whole(path: &Path, what: &str, found: u64, counted: u64, last_line: usize) -> Result<(), LoadError> {
     let many = |n: u64| format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" });
     let why = match found.cmp(&counted) {
@@ -255,7 +255,7 @@ fn whole(path: &Path, what: &str, found: u64, counted: u64, last_line: usize) ->
     Err(LoadError::Line { path: path.to_path_buf(), line: last_line.max(1), why })
 }
 
-/// Writes `verdict.json`, whole or not at all.
+/// Writes `verdict.json` atomically.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -263,7 +263,7 @@ pub fn write_judgement(dir: &Path, judgement: &Judgement) -> io::Result<()> {
     files::replace(dir, "verdict.json", &json(judgement)?, Durable::Yes)
 }
 
-/// Writes a file of a run directory as one JSON object, whole or not at all.
+/// Writes a file of a run directory as one JSON object, atomically.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -288,7 +288,7 @@ fn content(path: &Path, why: impl ToString) -> LoadError {
     LoadError::Content { path: path.to_path_buf(), why: why.to_string() }
 }
 
-/// What was recorded of the clients. The events of a history that somebody else recorded keep the numbers that they had.
+/// The recorded history. The events of an imported history keep their numbers.
 fn load_history(path: &Path, info: &RunInfo) -> Result<History, LoadError> {
     let numbering = if info.is_history() { Numbering::Ascending } else { Numbering::Consecutive };
     let record = match files::open(path) {
@@ -307,7 +307,7 @@ fn load_history(path: &Path, info: &RunInfo) -> Result<History, LoadError> {
     Ok(record.history)
 }
 
-/// The files of evidence, in the order of their names.
+/// The files of evidence, by name.
 fn sizes(dir: &Path) -> Vec<(String, u64)> {
     let size = |name: &str| Some((name.to_string(), fs::metadata(dir.join(name)).ok()?.len()));
     let mut names: Vec<String> =

@@ -1,7 +1,7 @@
-//! `run.json`: everything that was decided about a run before it began, and the little that is known only after.
+//! `run.json`: the configuration of a run, and the few facts known only at its end.
 //!
-//! The controller writes it once when the run starts and once more when it ends. What is known only at the end is
-//! an `Option` or an empty list, so that the run directory of a controller that was killed can still be read.
+//! The controller writes it once when the run starts and once more when it ends. Facts known only at the end
+//! are an `Option` or an empty list, so that the run directory of a killed controller can still be read.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -13,8 +13,8 @@ use tribunal_records::TrialSpec;
 use crate::judgement::HarnessFailure;
 use crate::wording::is_unseen;
 
-/// The version of the shape of `run.json`, and of history.jsonl and faults.jsonl beside it. It grows when a field changes its
-/// meaning, not when one is added.
+/// The version of the format of `run.json`, and of history.jsonl and faults.jsonl beside it. It increases
+/// when a field changes its meaning, not when one is added.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// The contents of `run.json`.
@@ -23,18 +23,18 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub struct RunInfo {
     /// [`SCHEMA_VERSION`] at the time of writing.
     pub schema_version: u32,
-    /// The program that ran it.
+    /// The program that made the run.
     pub tool: Tool,
-    /// The command line, without the program's own name.
+    /// The command line, without the program name.
     pub args: Vec<String>,
-    /// The trial that was run; `None`: no run of ours, or one of before this was kept.
+    /// The trial; `None`: an imported history, or a run from before this field existed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spec: Option<TrialSpec>,
     /// The name of the workload.
     pub workload: String,
     /// The name of the system under test.
     pub system: String,
-    /// The version that the system reports of itself, if it does.
+    /// The version that the system reports, if any.
     pub system_version: Option<String>,
     /// The name of the model that the history is judged by.
     pub model: String,
@@ -43,114 +43,115 @@ pub struct RunInfo {
     pub operations: Vec<String>,
     /// The nodes, in the order of their names.
     pub nodes: Vec<Node>,
-    /// How many clients ran at a time.
+    /// The number of concurrent clients.
     pub concurrency: usize,
-    /// Operations per second over all clients; `None`: as fast as they go, unless they ask in `spells`.
+    /// Operations per second over all clients; `None`: no limit, except with `spells`.
     pub rate: Option<f64>,
-    /// Whether they ask at full speed and calmly by turns.
+    /// Whether the clients alternate between full speed and a low rate.
     #[serde(default)]
     pub spells: bool,
-    /// How long clients were driven, in milliseconds.
+    /// The duration of the load, in milliseconds.
     pub time_limit_ms: u64,
-    /// How many independent keys there were at a time.
+    /// The number of concurrent keys.
     pub keys: usize,
-    /// After how many operations a key is given up for a new one; `None`: never.
+    /// The number of operations after which a key is replaced by a new one; `None`: never.
     pub ops_per_key: Option<usize>,
-    /// The faults that were asked for, such as `kill`, `pause`, `partition`; empty: none.
+    /// The requested faults, such as `kill`, `pause`, `partition`; empty: none.
     pub nemesis: Vec<String>,
     /// The mean time between two faults, in milliseconds.
     pub nemesis_interval_ms: u64,
-    /// The seed that the plan was drawn from.
+    /// The seed of the plan.
     pub seed: u64,
-    /// The bugs that were switched on in the system, if it has such switches.
+    /// The bugs enabled in the system.
     pub bugs: Vec<String>,
-    /// The share of operations that ought to succeed, between 0 and 1, if one was asked for.
+    /// The requested minimum success rate, 0 to 1.
     pub availability_target: Option<f64>,
-    /// When the run started, as RFC 3339 text in UTC. The zero of every `t` in the run directory.
+    /// The start of the run, as RFC 3339 text in UTC: the zero of every `t` in the run directory.
     pub started_utc: String,
     /// The operating system and its version.
     pub os: String,
-    /// How many processor cores the machine has.
+    /// The number of processor cores.
     pub cores: usize,
-    /// The machine's load average over a minute, when the run began and when it ended, as far as known.
+    /// The machine's load average over one minute, at the start and the end of the run, as far as known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub load: Vec<f64>,
-    /// The clock that every time in the run directory was read from, such as `CLOCK_MONOTONIC`.
+    /// The clock of every time in the run directory, such as `CLOCK_MONOTONIC`.
     pub clock: String,
     /// The phases of the run, in order; those not reached are missing.
     pub phases: Vec<Phase>,
-    /// What phases of a schedule asked for and had no room for, a clause each, such as `phase 2 was too short for clock`.
+    /// Requests of a schedule's phases that did not fit, one clause each, such as `phase 2 was too short for
+    /// clock`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub undrawn: Vec<String>,
-    /// How the trial ended. `None`: it is under way, or Tribunal was killed.
+    /// How the trial ended. `None`: it is in progress, or Tribunal was killed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
-    /// What came of the final reads; `None` when the run ended before them.
+    /// The result of the final reads; `None` if the run ended before them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub final_reads: Option<FinalReads>,
-    /// How long the nodes of an eventual system were waited for, in milliseconds, if they had not settled then: there were no
-    /// final reads.
+    /// How long Tribunal waited for the nodes of an eventually consistent system to converge, in
+    /// milliseconds, if they had not converged then: there were no final reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unsettled_ms: Option<u64>,
-    /// Connections to nodes that no node made, and that no cut held up, if there were any.
+    /// Connections from outside the cluster, which bypassed the partitions, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strangers: Option<Strangers>,
-    /// The violation that the check beside the run found, and that ended the run, if it did.
+    /// The violation that the live check found, and that ended the run, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_live: Option<SeenLive>,
 }
 
-/// What the check beside the run found.
+/// A violation found by the live check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SeenLive {
-    /// The key that it was found on. The check of the whole history looks at this one first.
+    /// Its key. The final check looks at this key first.
     pub key: Value,
-    /// The operation whose completion nothing survived, as people read it.
+    /// The operation, as text, whose completion left no configuration.
     pub operation: String,
     /// Its process.
     pub process: u64,
-    /// When it completed.
+    /// Its completion time.
     pub t: Nanos,
 }
 
-/// How a trial ended. It is on disk before anything is checked, so that every later check knows what the first one knew, and
-/// can tell whether evidence has been lost since.
+/// How a trial ended. It is on disk before anything is checked, so that every later check has the same
+/// information as the first, and can detect lost evidence.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
-    /// How many events history.jsonl has.
+    /// The number of events in history.jsonl.
     pub events: u64,
-    /// How many lines faults.jsonl has.
+    /// The number of lines in faults.jsonl.
     pub fault_lines: u64,
-    /// Whether the user cut the run short.
+    /// Whether the user interrupted the run.
     pub interrupted: bool,
-    /// The first thing that broke in the harness, if anything did.
+    /// The first failure of the harness, if any.
     pub harness_failure: Option<HarnessFailure>,
 }
 
-/// The final reads of a run: how many there were to be answered, each by any node, or by every node where the model judges what
-/// every node shows.
+/// The final reads of a run: each is answered by any node, or by every node if the model judges the final
+/// state of every node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FinalReads {
-    /// How many.
+    /// The number of final reads.
     pub asked: usize,
-    /// How many of them were answered.
+    /// The number of successful ones.
     pub answered: usize,
 }
 
 impl FinalReads {
-    /// Whether all of them were.
+    /// Whether all of them succeeded.
     pub fn all_answered(self) -> bool {
         self.answered == self.asked
     }
 }
 
-/// Connections to nodes that no node made.
+/// Connections to nodes from outside the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Strangers {
-    /// How many.
+    /// Their number.
     pub connections: u64,
-    /// The first of them in words.
+    /// A description of the first.
     pub first: String,
 }
 
@@ -160,7 +161,7 @@ pub struct Strangers {
 pub struct Tool {
     /// Its version, such as `0.1.0`.
     pub version: String,
-    /// The revision it was built from, with `-dirty` when it had changes, if known.
+    /// The revision that it was built from, with `-dirty` for uncommitted changes, if known.
     pub git: Option<String>,
 }
 
@@ -170,28 +171,28 @@ pub struct Tool {
 pub struct Node {
     /// Its name, such as `n1`.
     pub name: String,
-    /// The command line it was started with.
+    /// The command line that started it.
     pub command: Vec<String>,
 }
 
-/// A stretch of the run: `starting`, `running`, `healing`, `final-reads`, `stopping`.
+/// A phase of the run: `starting`, `running`, `healing`, `final-reads`, `stopping`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phase {
     /// Its name.
     pub name: String,
     /// When it began.
     pub start_ns: Nanos,
-    /// When it ended; `None` when the run ended first.
+    /// When it ended; `None` if the run ended first.
     pub end_ns: Option<Nanos>,
 }
 
 impl RunInfo {
-    /// Whether this is no run of ours but a history that somebody else recorded: without nodes, faults or a seed.
+    /// Whether this is an imported history: without nodes, faults or a seed.
     pub fn is_history(&self) -> bool {
         self.nodes.is_empty() && self.system.is_empty()
     }
 
-    /// The command that runs the same again, with the seed made explicit. Timing is not repeated.
+    /// The command that repeats the run, with an explicit seed. Timing is not repeated.
     pub fn rerun_command(&self) -> String {
         match &self.spec {
             Some(spec) => command(spec.words()),
@@ -199,7 +200,7 @@ impl RunInfo {
         }
     }
 
-    /// The command that runs the same again with the faults that `record`, a faults.jsonl, gives.
+    /// The command that repeats the run with the faults in `record`, a faults.jsonl.
     pub fn replay_command(&self, record: &str) -> String {
         match &self.spec {
             Some(spec) => command(spec.clone().replaying(record).words()),
@@ -208,13 +209,13 @@ impl RunInfo {
     }
 }
 
-/// A command of `tribunal` as a shell reads it.
+/// A command of `tribunal`, quoted for a shell.
 pub(crate) fn command(words: impl IntoIterator<Item = OsString>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| quoted(&word)).collect();
     format!("tribunal {}", words.join(" "))
 }
 
-/// A word as a shell reads it back, in quotes only where it needs them; what cannot be seen is written as its bytes.
+/// A word quoted for a shell, only if needed; invisible characters are written as their bytes.
 pub(crate) fn shell_quoted(word: &str) -> String {
     quoted(OsStr::new(word))
 }

@@ -1,11 +1,11 @@
-//! The runs of a store, each in a few figures: what a table of runs is made from.
+//! The runs of a store as summaries, for a table of runs.
 //!
 //! ```text
-//! store/<workload>/<UTC time>-<seed>/            a run that is complete
-//! store/<workload>/<UTC time>-<seed>.partial/    one that is under way, or whose controller was killed
+//! store/<workload>/<UTC time>-<seed>/            a complete run
+//! store/<workload>/<UTC time>-<seed>.partial/    a run in progress, or one whose controller was killed
 //! ```
 //!
-//! Whatever is in the way of reading one run is said in its row: the others are shown all the same.
+//! If a run cannot be read, its row contains the error, and the other runs are still shown.
 
 use std::fs;
 use std::io;
@@ -18,7 +18,7 @@ use crate::judgement::{self, CheckCost, RunOutcome};
 use crate::run_dir::{LoadError, load_info, load_json};
 use crate::stats::Stats;
 
-/// One run in a few figures.
+/// The summary of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RunSummary {
     /// Its directory below the store, such as `register/20261121T093015Z-8231`.
@@ -29,35 +29,35 @@ pub struct RunSummary {
     pub workload: String,
     /// The name of the system under test.
     pub system: String,
-    /// The name of the model that it is judged by.
+    /// The name of its model.
     pub model: String,
-    /// How many nodes there were.
+    /// The number of nodes.
     pub nodes: usize,
-    /// The faults that were asked for.
+    /// The requested faults.
     pub nemesis: Vec<String>,
-    /// The seeded mistakes that were switched on.
+    /// The enabled bugs.
     pub bugs: Vec<String>,
     /// The seed of the plan.
     pub seed: u64,
-    /// What it came to; `None` while it is not judged.
+    /// Its outcome; `None` if it is not judged yet.
     pub outcome: Option<RunOutcome>,
     /// The outcome in one sentence, or why the run cannot be read.
     pub sentence: String,
-    /// Whether the user cut it short.
+    /// Whether the user interrupted it.
     pub interrupted: bool,
-    /// How many operations there were.
+    /// The number of operations.
     pub ops: usize,
-    /// How many of them succeeded.
+    /// The number of successful operations.
     pub ok: usize,
-    /// How many succeeded in a second.
+    /// Successful operations per second.
     pub ok_per_second: f64,
-    /// How long 99 of 100 of those that succeeded took no longer than, over all names of operations the longest.
+    /// The p99 latency of successful operations: the highest over all kinds of operation.
     pub p99_ns: Option<Nanos>,
-    /// How long the check took, in milliseconds.
+    /// The duration of the check, in milliseconds.
     pub check_ms: Option<u64>,
 }
 
-/// What of `verdict.json` a table of runs needs.
+/// The fields of `verdict.json` for a table of runs.
 #[derive(Deserialize)]
 struct Head {
     outcome: RunOutcome,
@@ -68,7 +68,7 @@ struct Head {
 }
 
 impl RunSummary {
-    /// What has to be the same for two runs to be runs of the same test.
+    /// The test: equal for two runs of the same test.
     pub fn test(&self) -> String {
         if self.nodes == 0 && self.system.is_empty() {
             return format!("{}, a written history · model {}", self.workload, self.model);
@@ -128,7 +128,7 @@ impl RunSummary {
     }
 }
 
-/// What is wrong with a file, by its name in the run directory.
+/// The error in a file, with its name in the run directory.
 fn said(why: &LoadError) -> String {
     match why {
         LoadError::Io { path, source } => format!("{}: {source}", file_name(path)),
@@ -151,7 +151,7 @@ fn file_name(path: &Path) -> String {
 pub fn paths(store: &Path) -> io::Result<Vec<String>> {
     let mut runs = Vec::new();
     for workload in directories(store)? {
-        // A directory that goes away meanwhile has no runs.
+        // A directory that was removed in the meantime has no runs.
         let here = directories(&store.join(&workload)).unwrap_or_default();
         runs.extend(here.into_iter().map(|name| format!("{workload}/{name}")));
     }
@@ -164,7 +164,7 @@ fn name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// The directories in a directory whose names are text.
+/// The subdirectories with valid UTF-8 names.
 fn directories(dir: &Path) -> io::Result<Vec<String>> {
     let entries = fs::read_dir(dir)?.flatten();
     let kept = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));

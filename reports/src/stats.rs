@@ -1,4 +1,4 @@
-//! Figures of a run that follow from its history alone: how many operations, how they ended, how long they took.
+//! Statistics that follow from a run's history alone: number of operations, outcomes, latencies.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use tribunal_checker::history::History;
 use tribunal_checker::op::{F, Nanos, Op, Outcome};
 
-/// How a set of operations ended.
+/// The outcomes of a set of operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// They happened.
+    /// Operations that happened.
     pub ok: usize,
-    /// They certainly did not happen.
+    /// Operations that certainly did not happen.
     pub fail: usize,
-    /// Nobody knows.
+    /// Operations with an unknown outcome.
     pub info: usize,
 }
 
@@ -25,7 +25,7 @@ impl Tally {
         tally
     }
 
-    /// Counts one more.
+    /// Counts one more operation.
     pub fn add(&mut self, op: &Op) {
         match op.outcome {
             Outcome::Ok(_) => self.ok += 1,
@@ -34,7 +34,7 @@ impl Tally {
         }
     }
 
-    /// All of them.
+    /// The number of operations.
     pub fn all(self) -> usize {
         self.ok + self.fail + self.info
     }
@@ -45,27 +45,27 @@ impl Tally {
 pub struct PerF {
     /// The name.
     pub f: F,
-    /// How they ended.
+    /// Their outcomes.
     pub tally: Tally,
-    /// How long those took that happened; `None` when none did.
+    /// The latency of successful operations; `None` if there are none.
     pub latency: Option<Latency>,
 }
 
-/// How long operations took, in nanoseconds: exact quantiles by nearest rank.
+/// Latencies in nanoseconds: exact quantiles by nearest rank.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
-    /// Half of them took no longer.
+    /// The median.
     pub p50_ns: Nanos,
-    /// 95 of 100 took no longer.
+    /// The 95th percentile.
     pub p95_ns: Nanos,
-    /// 99 of 100 took no longer.
+    /// The 99th percentile.
     pub p99_ns: Nanos,
-    /// The longest.
+    /// The maximum.
     pub max_ns: Nanos,
 }
 
 impl Latency {
-    /// The quantiles of some durations, in any order; `None` of none.
+    /// The quantiles of some durations, in any order; `None` if there are none.
     pub fn of(mut durations: Vec<Nanos>) -> Option<Latency> {
         durations.sort_unstable();
         let max_ns = *durations.last()?;
@@ -74,28 +74,28 @@ impl Latency {
     }
 }
 
-/// The position, by nearest rank, of a quantile in `len` sorted figures; `len` is at least 1.
+/// The position, by nearest rank, of a quantile in `len` sorted numbers; `len` is at least 1.
 pub(crate) fn quantile_rank(len: usize, percent: usize) -> usize {
     (len * percent).div_ceil(100).clamp(1, len) - 1
 }
 
-/// The figures of a whole run.
+/// The statistics of a whole run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stats {
-    /// How its operations ended.
+    /// The outcomes of its operations.
     pub tally: Tally,
-    /// How many distinct keys they were about.
+    /// The number of distinct keys.
     pub keys: usize,
-    /// How many processes there were, counting those that replaced retired ones.
+    /// The number of processes, including replacements of retired ones.
     pub processes: usize,
-    /// The same by name, in the order of the names.
+    /// The same by operation name, in the order of the names.
     pub by_f: Vec<PerF>,
     /// From the first invocation to the last event, in nanoseconds.
     pub span_ns: Nanos,
 }
 
 impl Stats {
-    /// The figures of a history.
+    /// Computes the statistics of a history.
     pub fn of(history: &History) -> Stats {
         let mut by_f: BTreeMap<&F, (Tally, Vec<Nanos>)> = BTreeMap::new();
         for op in &history.ops {
@@ -126,18 +126,18 @@ impl Stats {
     }
 }
 
-/// The time of the last event of a history; 0 when it is empty.
+/// The time of the last event of a history; 0 if it is empty.
 pub fn last_event(history: &History) -> Nanos {
     history.ops.iter().map(|op| op.completed.unwrap_or(op.call)).max().unwrap_or(0)
 }
 
-/// How long after `healed` the first operation succeeded that was invoked after it; `None` when none did.
+/// The time from `healed` to the first success of an operation invoked after it; `None` if there is none.
 pub fn time_to_recover(history: &History, healed: Nanos) -> Option<Nanos> {
     let after = history.ops.partition_point(|op| op.call < healed);
     let mut first: Option<Nanos> = None;
     for op in &history.ops[after..] {
         if first.is_some_and(|first| op.call >= first) {
-            break; // whatever comes now completes later
+            break; // all further operations complete later
         }
         if let (true, Some(completed)) = (op.is_ok(), op.completed) {
             first = Some(first.map_or(completed, |first| first.min(completed)));

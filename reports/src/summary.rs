@@ -1,4 +1,4 @@
-//! What every report says first: the outcome, what was tried, and how to see it again.
+//! The start of every report: the outcome, what was tested, and how to repeat it.
 
 use tribunal_checker::op::Op;
 
@@ -8,7 +8,7 @@ use crate::run_dir::RunDir;
 use crate::run_info::shell_quoted;
 use crate::wording::{circled, count, counted, duration, elide, value};
 
-/// The sign of an outcome. It always stands beside the words of [`heading`].
+/// The symbol of an outcome. It is always beside the words of [`heading`].
 pub fn sign(outcome: RunOutcome) -> &'static str {
     match outcome {
         RunOutcome::Linearizable | RunOutcome::Convergent => "✓",
@@ -18,7 +18,7 @@ pub fn sign(outcome: RunOutcome) -> &'static str {
     }
 }
 
-/// An outcome in words; the model of that name says what it is that was violated.
+/// An outcome in words; the model decides what was violated.
 pub fn heading(outcome: RunOutcome, model: &str) -> &'static str {
     match (outcome, RunOutcome::good(model)) {
         (RunOutcome::Violation, RunOutcome::Convergent) => "not convergent",
@@ -33,7 +33,7 @@ pub fn headed(run: &RunDir) -> &'static str {
     heading(run.judgement.outcome, &run.evidence.info.model)
 }
 
-/// What was tried, in a few words each: the workload, the model, how much of it, the seed.
+/// What was tested, in a few words each: the workload, the model, the amount, the seed.
 pub fn subject(run: &RunDir) -> Vec<String> {
     let (info, stats) = (&run.evidence.info, &run.judgement.stats);
     let mut words = vec![
@@ -51,7 +51,7 @@ pub fn subject(run: &RunDir) -> Vec<String> {
     match info.concurrency {
         _ if stats.tally.all() == 0 => {}
         0 => words.push(processes),
-        // A client whose operation was not answered goes on as a new process.
+        // A client whose operation was not answered continues as a new process.
         clients if clients == stats.processes => words.push(counted(clients, "client")),
         clients => words.push(format!("{} ({processes})", counted(clients, "client"))),
     }
@@ -69,13 +69,13 @@ pub fn subject(run: &RunDir) -> Vec<String> {
     words.iter().map(|word| elide(word, 80)).collect()
 }
 
-/// The key of the violation, such as `k7`; `None` when there is none or only one object.
+/// The key of the violation, such as `k7`; `None` if there is no violation or only one object.
 pub fn violated_key(run: &RunDir) -> Option<String> {
     let key = &run.judgement.violation()?.key;
     (!key.is_nil()).then(|| value(key))
 }
 
-/// What the check beside the run had said, where that is not what this report is about; `None` where it is.
+/// The live check's violation, if this report is about a different one; otherwise `None`.
 pub fn seen_live_otherwise(run: &RunDir) -> Option<String> {
     let seen = run.evidence.info.seen_live.as_ref()?;
     let on = if seen.key.is_nil() { String::new() } else { format!(" on {}", value(&seen.key)) };
@@ -97,13 +97,13 @@ pub fn seen_live_otherwise(run: &RunDir) -> Option<String> {
     })
 }
 
-/// The operation that the counterexample begins with.
+/// The first operation of the counterexample.
 pub fn first_of_counterexample(run: &RunDir) -> Option<&Op> {
     let minimal = run.judgement.violation()?.minimal.iter();
     minimal.filter_map(|&id| run.judgement.op(id)).min_by_key(|op| op.call)
 }
 
-/// The places of the longest legal order: `①②③`, or `①…⑫` when there are many.
+/// The positions in the longest legal order: `①②③`, or `①…⑫` if there are many.
 pub fn places(n: usize) -> String {
     match n {
         0 => "nothing".to_string(),
@@ -112,7 +112,7 @@ pub fn places(n: usize) -> String {
     }
 }
 
-/// How small the counterexample is, and what was done to make it so.
+/// The size of the counterexample, and how it was minimized.
 pub fn shrink_caption(run: &RunDir) -> Option<String> {
     let violation = run.judgement.violation()?;
     let (shrink, of) = (&violation.shrink, run.judgement.stats.tally.all());
@@ -131,7 +131,7 @@ pub fn shrink_caption(run: &RunDir) -> Option<String> {
     Some(format!("{} of {}{claim}{about}", count(minimal), counted(of, "op")))
 }
 
-/// The commands that repeat the check, the run and, where there were any, the faults; each with what it repeats.
+/// The commands that repeat the check, the run and, if any, the faults; each with a description.
 pub fn commands(run: &RunDir) -> Vec<(&'static str, String, &'static str)> {
     let info = &run.evidence.info;
     let recheck = format!("tribunal check {}", shell_quoted(&run.name));
@@ -150,7 +150,7 @@ pub fn commands(run: &RunDir) -> Vec<(&'static str, String, &'static str)> {
     commands
 }
 
-/// How each fault went, in a few words: `partition 4`, `kill 3 of 4`.
+/// The result of each fault, in a few words: `partition 4`, `kill 3 of 4`.
 pub fn fault_tally(run: &RunDir) -> Vec<String> {
     let seen = run.judgement.coverage.faults.iter().filter(|fault| !ended_early(run) || fault.planned > 0);
     seen.map(|fault| match fault.planned {
@@ -161,12 +161,13 @@ pub fn fault_tally(run: &RunDir) -> Vec<String> {
     .collect()
 }
 
-/// What coverage lacks, a clause each; nothing for a run that a violation ended: what did not come had no time to.
+/// What coverage lacks, one clause each. Empty for a run that a violation ended: the rest had no time to
+/// happen.
 pub fn uncovered(run: &RunDir) -> &[String] {
     if ended_early(run) { &[] } else { &run.judgement.coverage.why }
 }
 
-/// Coverage in a word or two.
+/// Coverage in one or two words.
 pub fn coverage_word(run: &RunDir) -> &'static str {
     match run.judgement.coverage.met {
         true => "met",

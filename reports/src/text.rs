@@ -1,4 +1,4 @@
-//! `report.txt`: what is printed when a run ends. At most 40 lines of at most 100 characters.
+//! `report.txt`: the report on the terminal at the end of a run. At most 40 lines of at most 100 characters.
 
 mod lanes;
 
@@ -11,13 +11,13 @@ use crate::run_info::shell_quoted;
 use crate::summary;
 use crate::wording::{count, elide, operation, percent};
 
-/// The most characters in a line.
+/// The maximum length of a line, in characters.
 pub const WIDTH: usize = 100;
-/// The most lines.
+/// The maximum number of lines.
 pub const LINES_MAX: usize = 40;
-/// The most questions with their answers.
+/// The maximum number of questions with answers.
 const EXPLANATIONS_MAX: usize = 3;
-/// The most lines of what a node said before it ended.
+/// The maximum number of lines of a node's last output.
 const LAST_WORDS_MAX: usize = 5;
 
 /// The report.
@@ -53,13 +53,13 @@ pub fn render(run: &RunDir) -> String {
     lines.into_iter().map(|line| line.trim_end().to_string() + "\n").collect()
 }
 
-/// The outcome, and what was tried.
+/// The outcome, and what was tested.
 fn headline(run: &RunDir) -> Vec<String> {
     let outcome = run.judgement.outcome;
     let mut subject = summary::subject(run);
     subject.extend(summary::violated_key(run).map(|key| format!("key {key}")));
     subject.insert(0, format!("{} {}", summary::sign(outcome), summary::headed(run)));
-    // What belongs together is kept together, by spaces that do not break.
+    // Non-breaking spaces keep each part together.
     let subject = subject.join(" ·\n").replace(' ', "\u{a0}").replace('\n', " ");
     let lines = wrapped(&subject, 0, 2).into_iter().take(2);
     lines.map(|line| line.replace('\u{a0}', " ")).collect()
@@ -71,14 +71,14 @@ fn circumstances(run: &RunDir) -> Vec<String> {
     said.iter().flat_map(|sentence| wrapped(sentence, 2, 4).into_iter().take(3)).collect()
 }
 
-/// A command as it can be typed, broken before a flag wherever a line is too narrow for it.
+/// A command that can be copied, broken before a flag where a line is too narrow.
 fn typed(what: &str, command: &str) -> Vec<String> {
     let mut lines = vec![format!("  {what:<8}")];
     let parts: Vec<&str> = command.split(" --").collect();
     for (at, part) in parts.iter().enumerate() {
         let part = if at == 0 { part.to_string() } else { format!("--{part}") };
         let last = lines.last_mut().expect("there is one");
-        // Before the last of them, the backslash and its space have to fit, too.
+        // All lines except the last need room for a space and a backslash.
         let reserve = if at + 1 < parts.len() { 2 } else { 0 };
         if at > 0 && last.chars().count() + 1 + part.chars().count() + reserve > WIDTH {
             last.push_str(" \\");
@@ -91,12 +91,12 @@ fn typed(what: &str, command: &str) -> Vec<String> {
     lines
 }
 
-/// The picture of the counterexample, line by line; empty when no violation was proved.
+/// The picture of the counterexample, line by line; empty if no violation was proved.
 pub(crate) fn picture(run: &RunDir) -> Vec<String> {
     lanes::draw(&run.judgement, &run.evidence.faults, WIDTH)
 }
 
-/// The picture, and why nothing works.
+/// The picture, and why no order works.
 fn evidence(run: &RunDir, violation: &Violation) -> Vec<String> {
     let mut lines = Vec::new();
     if let (false, Some(first)) = (violation.before.is_empty(), summary::first_of_counterexample(run)) {
@@ -119,7 +119,7 @@ fn evidence(run: &RunDir, violation: &Violation) -> Vec<String> {
     if let Some(more) = violation.impossible.len().checked_sub(4) {
         lines.push(format!("  and {} more ways, none of which works", more + 1));
     }
-    // Whether something is lost, then what explains it: there is not room for all on a terminal.
+    // First whether something is lost, then the explanation: a terminal has no room for all answers.
     let first = usize::from(violation.missing.is_some());
     let mut explanations: Vec<_> = violation.explanations.iter().enumerate().collect();
     explanations.sort_by_key(|(at, explanation)| *at >= first && explanation.holds == Some(false));
@@ -178,7 +178,8 @@ fn figures(run: &RunDir) -> Vec<String> {
     lines
 }
 
-/// What can be done next, and where the rest is: last, where the eye and a CI job look for it. Paths and commands are never cut: they are there to be copied.
+/// The next steps, and the paths of the other reports: last, where users and CI systems look. Paths and
+/// commands are never cut, because they are copied.
 fn closing(run: &RunDir) -> Vec<String> {
     let commands = summary::commands(run).into_iter();
     let mut lines: Vec<String> = commands.flat_map(|(what, command, _)| typed(what, &command)).collect();
@@ -191,7 +192,7 @@ fn line(text: &str) -> String {
     elide(text, WIDTH)
 }
 
-/// A text in lines of at most [`WIDTH`] characters: the first indented by `first`, the others by `rest`.
+/// Wraps a text to [`WIDTH`] characters: the first line indented by `first`, the others by `rest`.
 fn wrapped(text: &str, first: usize, rest: usize) -> Vec<String> {
     let mut lines = vec![" ".repeat(first)];
     let mut empty = true;

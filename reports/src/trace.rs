@@ -1,7 +1,7 @@
-//! `trace.json`: the run on the tracks of a trace viewer (Chrome's trace event format; ui.perfetto.dev opens it).
+//! `trace.json`: the run for a trace viewer (Chrome's trace event format; ui.perfetto.dev opens it).
 //!
-//! One track per process with one slice per operation; one track per kind of fault with one slice for each of its states. A slice that has no end
-//! lasts to the end of the run.
+//! One track per process with one slice per operation; one track per kind of fault with one slice for each of
+//! its states. A slice without an end lasts to the end of the run.
 
 use std::collections::BTreeSet;
 
@@ -14,13 +14,14 @@ use crate::run_dir::RunDir;
 use crate::stats::last_event;
 use crate::wording::{elide, operation, value};
 
-/// The most operations in a trace; of more, those around the violation or the beginning.
+/// The maximum number of operations in a trace; beyond it, those around the violation or the beginning.
 pub const OPS_MAX: usize = 200_000;
 
 const CLIENTS: u64 = 1;
 const FAULTS: u64 = 2;
 
-/// A complete event (`ph` = `X`), times in microseconds. Written as a struct: there are hundreds of thousands.
+/// A complete event (`ph` = `X`), times in microseconds. A struct, for speed: there are hundreds of
+/// thousands.
 #[derive(Serialize)]
 struct Slice {
     name: String,
@@ -33,7 +34,7 @@ struct Slice {
     args: Args,
 }
 
-/// What the viewer shows of a slice.
+/// The details that the viewer shows for a slice.
 #[derive(Default, Serialize)]
 struct Args {
     outcome: &'static str,

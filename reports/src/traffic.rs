@@ -4,7 +4,7 @@
 //! {"from":12465000000,"to":12470123000,"carried":{"n1>n2":812,"n2>n1":96},"withheld":{"n1>n3":812}}
 //! ```
 //!
-//! A sample in which nothing moved is left out. There is no journal where the kernel carries the links (`--net netns`).
+//! Samples without traffic are left out. There is no journal if the kernel carries the links (`--net netns`).
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -16,12 +16,12 @@ use tribunal_checker::op::Nanos;
 use crate::files;
 use crate::judgement::Judgement;
 
-/// How far the window reaches before and after the counterexample at least, in nanoseconds.
+/// How far the window extends before and after the counterexample at least, in nanoseconds.
 const MARGIN_NS: Nanos = 25_000_000;
-/// The longest window, in nanoseconds: of a counterexample that takes longer, the end.
+/// The longest window, in nanoseconds; of a longer counterexample, the end.
 const WINDOW_NS_MAX: Nanos = 5_000_000_000;
 
-/// What went over the links in a stretch of time, in bytes by link, such as `n1>n2`.
+/// The traffic in a time interval, in bytes by link, such as `n1>n2`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Sample {
@@ -29,13 +29,13 @@ pub struct Sample {
     pub from: Nanos,
     /// Its end.
     pub to: Nanos,
-    /// What was delivered.
+    /// Bytes delivered.
     pub carried: BTreeMap<String, u64>,
-    /// What was sent and not delivered, because the link was cut. It may be delivered when the link is healed.
+    /// Bytes sent and not delivered, because the link was cut. They may be delivered when the link is healed.
     pub withheld: BTreeMap<String, u64>,
 }
 
-/// The stretch of time around the counterexample; `None` when no violation was proved.
+/// The window around the counterexample; `None` if no violation was proved.
 pub fn window(judgement: &Judgement) -> Option<(Nanos, Nanos)> {
     let violation = judgement.violation()?;
     let calls = violation.minimal.iter().filter_map(|id| Some(judgement.op(*id)?.call));
@@ -45,7 +45,7 @@ pub fn window(judgement: &Judgement) -> Option<(Nanos, Nanos)> {
     Some((begin.saturating_sub(margin), end.saturating_add(margin)))
 }
 
-/// The samples that overlap a stretch of time. What cannot be read is not there: a picture less, and no more.
+/// The samples that overlap a time window. Unreadable samples are skipped: only this picture depends on them.
 pub fn load(path: &Path, (from, to): (Nanos, Nanos)) -> Vec<Sample> {
     let Ok(file) = files::open(path) else { return Vec::new() };
     let lines = BufReader::new(file).lines().map_while(Result::ok);

@@ -1,16 +1,16 @@
 //! How numbers, times and values are written, the same in every report.
 //!
-//! Nothing here depends on the place or the time of writing: the same run gives the same bytes.
+//! Nothing here depends on the locale or the current time: the same run gives the same bytes.
 
 use std::borrow::Cow;
 
 use tribunal_checker::op::{Nanos, Op, Value};
 use tribunal_checker::verdict::Undecided;
 
-/// The longest value that a report shows; the whole of it stands in `history.jsonl`.
+/// The maximum length of a value in a report; the full value is in `history.jsonl`.
 pub const VALUE_CHARS_MAX: usize = 60;
 
-/// A number with its thousands marked: `99,541`.
+/// A number with thousands separators: `99,541`.
 pub fn count(n: impl TryInto<u64>) -> String {
     let digits = n.try_into().unwrap_or(u64::MAX).to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -28,7 +28,7 @@ pub fn counted(n: usize, one: &str) -> String {
     format!("{} {one}{}", count(n as u64), if n == 1 { "" } else { "s" })
 }
 
-/// Why a key is undecided, and what decides it.
+/// Why a key is undecided, and how to decide it.
 pub fn undecided(stop: &Undecided) -> String {
     match stop.is_left() {
         true => "not checked: stopped at the first violation (`tribunal check --all-parts` checks every key)"
@@ -49,7 +49,7 @@ pub fn seconds(t: Nanos) -> String {
     format!("{}.{:03}", millis / 1000, millis % 1000)
 }
 
-/// A length of time in the unit that suits it: `840 ns`, `12.4 µs`, `49 ms`, `5.0 s`.
+/// A duration in the best-fitting unit: `840 ns`, `12.4 µs`, `49 ms`, `5.0 s`.
 pub fn duration(ns: Nanos) -> String {
     let ns = ns as f64;
     let (scale, unit) = match ns {
@@ -63,17 +63,17 @@ pub fn duration(ns: Nanos) -> String {
     if scaled < 10.0 { format!("{scaled:.1} {unit}") } else { format!("{scaled:.0} {unit}") }
 }
 
-/// A length of time that was measured in whole milliseconds.
+/// A duration measured in whole milliseconds.
 pub fn millis(ms: u64) -> String {
     if ms == 0 { "under 1 ms".to_string() } else { duration(ms.saturating_mul(1_000_000)) }
 }
 
-/// A share, `None` of nothing: `98.9 %`.
+/// A share in percent: `98.9 %`; `–` if `whole` is 0.
 pub fn percent(part: usize, whole: usize) -> String {
     if whole == 0 {
         return "–".to_string();
     }
-    // Rounded down, so that 100 % is said only of all.
+    // Rounded down, so that only all gives 100 %.
     let tenths = (part as u128 * 1000 / whole as u128) as u64;
     format!("{}.{} %", tenths / 10, tenths % 10)
 }
@@ -87,8 +87,8 @@ pub fn bytes(n: u64) -> String {
     }
 }
 
-/// At most `max` characters of a text, on one line, with `…` where something is left out. Control characters
-/// (escape sequences of terminals among them) are written as `␛` and its like, so that they can do no harm.
+/// At most `max` characters of a text, on one line, with `…` for the rest. Control characters (such as
+/// terminal escape sequences) are written as `␛` and similar symbols, so that they do no harm.
 pub fn elide(text: &str, max: usize) -> String {
     let mut chars = text.chars();
     let mut out: String = chars.by_ref().take(max).map(visible).collect();
@@ -99,12 +99,12 @@ pub fn elide(text: &str, max: usize) -> String {
     out
 }
 
-/// All of a text on one line, otherwise as [`elide`] does it.
+/// The whole text on one line, otherwise as [`elide`].
 pub fn one_line(text: &str) -> String {
     elide(text, usize::MAX)
 }
 
-/// A text of several lines in which nothing acts on a terminal: [`one_line`] of each of them, but for tabs.
+/// A text of several lines without effect on a terminal: [`one_line`] of each line, except tabs.
 pub fn harmless(text: &str) -> Cow<'_, str> {
     let acts = |c: char| is_unseen(c) && c != '\n' && c != '\t';
     match text.contains(acts) {
@@ -113,7 +113,7 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A character as it can be seen.
+/// A visible form of a character.
 fn visible(c: char) -> char {
     match c {
         '\u{7f}' => '␡',
@@ -123,14 +123,14 @@ fn visible(c: char) -> char {
     }
 }
 
-/// Whether a character is not seen but does something: moves a terminal's cursor, hides text, or makes it read in
-/// another order than it is stored in.
+/// Whether a character is invisible but has an effect: moves a terminal's cursor, hides text, or changes the
+/// reading order.
 pub fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
-/// The same in ASCII, character by character, so that what stood under each other still does.
+/// The text in ASCII, character by character, which keeps the alignment.
 pub fn ascii(text: &str) -> String {
     let plain = |c: char| match c {
         c if c.is_ascii() => c,
@@ -157,18 +157,18 @@ pub fn ascii(text: &str) -> String {
     text.chars().map(plain).collect()
 }
 
-/// An operation as people read it, elided: `write 4`, `read → 3`. A comparison that failed is `cas 2→5 ≠`: in
-/// reports ✗ marks the operation that fits nowhere.
+/// An operation as text, elided: `write 4`, `read → 3`. A failed comparison is `cas 2→5 ≠`, because in
+/// reports ✗ marks the witness.
 pub fn operation(op: &Op) -> String {
     elide(&op.to_string(), VALUE_CHARS_MAX)
 }
 
-/// A key or another value as people read it, elided.
+/// A key or another value as text, elided.
 pub fn value(value: &Value) -> String {
     elide(&value.to_string(), VALUE_CHARS_MAX)
 }
 
-/// The circled number of a place in an order: ①, ②, ... ⑳, (21); few fonts have more.
+/// The circled number of a position in an order: ①, ②, ... ⑳, (21); few fonts have more.
 pub fn circled(place: usize) -> String {
     match place {
         1..=20 => {

@@ -1,12 +1,13 @@
-//! What is gossiped: items, each signed by the node that made it.
+//! Items: what nodes gossip. Each is signed by the node that made it.
 //!
-//! An item is the state of one *slot*: the register under a key, one node's share of the counter under a key, one element of
-//! the set under a key. Of two items of one slot one supersedes the other, always the same, whoever compares them when: so
-//! nodes that have seen the same items hold the same, in whatever order they came (Shapiro et al., "Conflict-free Replicated
-//! Data Types", SSS 2011: a last-writer-wins register, a grow-only counter, a grow-only set).
+//! An item is the state of one *slot*: the register under a key, one node's share of the counter under a key,
+//! or one element of the set under a key. Of two items of one slot, the same one wins at every node and in
+//! every order of arrival. So nodes that have seen the same items hold the same state (Shapiro et al.,
+//! "Conflict-free Replicated Data Types", SSS 2011: a last-writer-wins register, a grow-only counter, a
+//! grow-only set).
 //!
-//! A node numbers the items that it makes, and signs each with its number. Two different items with one number can only come
-//! from a node that tells different nodes different things, and are the proof of it.
+//! A node numbers its items and signs each with its number. Two different items with one number prove that
+//! their maker tells different nodes different things.
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
@@ -17,21 +18,21 @@ use crate::value::Value;
 /// A SHA-256 hash.
 pub(super) type Hash = [u8; 32];
 
-/// What an item is the state of.
+/// The slot of an item.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Slot {
     pub(super) key: Value,
     pub(super) part: Part,
 }
 
-/// Which part of what a key holds.
+/// The part of a key's value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Part {
-    /// The register; the last writer wins.
+    /// The register; the last write wins.
     Register,
-    /// What this node has added to the counter.
+    /// This node's share of the counter.
     Share(String),
-    /// This element of the set.
+    /// An element of the set.
     Element(Value),
 }
 
@@ -40,16 +41,17 @@ pub(super) enum Part {
 pub(super) struct Item {
     /// Microseconds since 1970, on the maker's clock.
     pub(super) at: u64,
-    /// Who made it.
+    /// The node that made it.
     pub(super) maker: String,
-    /// How many the maker had made by then.
+    /// The number of items that the maker had made by then.
     pub(super) number: u64,
     pub(super) slot: Slot,
     pub(super) value: Value,
 }
 
 impl Item {
-    /// Whether it takes the place of another item of its slot. Registers go by the clock; a share has one maker, who counts.
+    /// Whether it replaces another item of its slot. Registers go by the clock; a share has a single maker,
+    /// who numbers it.
     pub(super) fn supersedes(&self, other: &Item) -> bool {
         match self.slot.part {
             Part::Share(_) => self.number > other.number,
@@ -71,23 +73,23 @@ impl Signed {
         Signed { item, signature }
     }
 
-    /// Whether the maker that it names has signed it as it is.
+    /// Whether the named maker has signed exactly this item.
     pub(super) fn is_genuine(&self) -> bool {
         let Ok(signature) = Signature::from_slice(&self.signature) else { return false };
         let key: VerifyingKey = key_of(&self.item.maker).verifying_key();
-        // Nobody can add to another node's share.
+        // No node may change another node's share.
         let own = !matches!(&self.item.slot.part, Part::Share(node) if *node != self.item.maker);
         own && key.verify_strict(&bytes(&self.item), &signature).is_ok()
     }
 
-    /// The hash of the item; two items with one hash are one.
+    /// The hash of the item; two items with one hash count as one.
     pub(super) fn hash(&self) -> Hash {
         Sha256::digest(bytes(&self.item)).into()
     }
 }
 
-/// The key of a node. Here it follows from the name, so that nodes need no configuration; where that matters each would be
-/// given its own, and only the others' public halves.
+/// The key of a node. Here it follows from the name, so that nodes need no configuration. In a production
+/// system each node would have a secret key and only the other nodes' public keys.
 pub(super) fn key_of(node: &str) -> SigningKey {
     SigningKey::from_bytes(&Sha256::digest(format!("tribunal gossip {node}")).into())
 }

@@ -1,12 +1,13 @@
-//! A Merkle tree over items: what two nodes compare to find where they differ (Merkle, "A Digital Signature Based on a
-//! Conventional Encryption Function", CRYPTO 1987; for anti-entropy: DeCandia et al., "Dynamo", SOSP 2007, section 4.7).
+//! A Merkle tree over items. Two nodes compare their trees to find the differences (Merkle, "A Digital
+//! Signature Based on a Conventional Encryption Function", CRYPTO 1987; for anti-entropy: DeCandia et al.,
+//! "Dynamo", SOSP 2007, section 4.7).
 //!
 //! ```text
 //!   root ── 16 branches ── 16 leaves each ── items, by the first byte of their key's hash
 //! ```
 //!
-//! Equal roots: nothing to do. Else the branches are compared, then the leaves under those that differ, and only items in
-//! leaves that differ are exchanged.
+//! If the roots are equal there is nothing to do. Otherwise the nodes compare the branches, then the leaves
+//! under differing branches, and exchange only the items in differing leaves.
 
 use sha2::{Digest as _, Sha256};
 
@@ -23,14 +24,14 @@ pub(super) struct Merkle {
 }
 
 impl Default for Merkle {
-    /// The tree over nothing.
+    /// An empty tree.
     fn default() -> Self {
         Merkle { leaves: vec![hash([]); LEAVES] }
     }
 }
 
 impl Merkle {
-    /// A leaf holds items of these hashes now, in an order that is the same at every node.
+    /// Sets the hashes of the items in a leaf, in an order that is the same at every node.
     pub(super) fn set<'a>(&mut self, leaf: u8, items: impl IntoIterator<Item = &'a Hash>) {
         self.leaves[usize::from(leaf)] = hash(items);
     }
@@ -52,13 +53,13 @@ impl Merkle {
         branches.iter().flat_map(under).collect()
     }
 
-    /// Which branches differ from another tree's.
+    /// The branches that differ from another tree's.
     pub(super) fn differing_branches(&self, theirs: &[Hash]) -> Vec<u8> {
         let pairs = self.branches().into_iter().zip(theirs);
         pairs.enumerate().filter(|(_, (ours, theirs))| ours != *theirs).map(|(at, _)| at as u8).collect()
     }
 
-    /// Which leaves under these branches differ from another tree's, given in the same order.
+    /// The leaves under these branches that differ from another tree's, given in the same order.
     pub(super) fn differing_leaves(&self, branches: &[u8], theirs: &[Hash]) -> Vec<u8> {
         let numbers =
             branches.iter().flat_map(|branch| (0..FANOUT).map(move |at| usize::from(*branch) * FANOUT + at));

@@ -1,4 +1,4 @@
-//! What a node holds: the newest item of every slot, and who has been found to lie. Pure.
+//! The state of a node: the newest item of every slot, and the proofs against nodes that lie. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::merkle::Merkle;
 use crate::machine::{Command, Verb};
 use crate::value::Value;
 
-/// Two different items that one node signed with the same number.
+/// Two different items signed by one node with the same number.
 pub(super) type Proof = (Signed, Signed);
 
 /// The items and the liars.
@@ -18,24 +18,24 @@ pub(super) struct Store {
     /// By leaf and slot, with their hashes. All slots of a key are in one leaf.
     items: BTreeMap<(u8, Slot), (Signed, Hash)>,
     merkle: Merkle,
-    /// The leaves that have changed since the tree was brought up to date.
+    /// The leaves that changed since the tree was last updated.
     dirty: BTreeSet<u8>,
-    /// Every item that was ever seen, by maker and number: by this a second one is noticed.
+    /// Every item ever seen, by maker and number: a second item with one number is noticed.
     seen: BTreeMap<(String, u64), Signed>,
     proofs: BTreeMap<String, Proof>,
-    /// Whether signatures and numbers are not looked at: for nodes that are to make that mistake.
+    /// TrustEverybody: signatures and numbers are not checked.
     trusts: bool,
 }
 
-/// What became of an item that came in.
+/// What happened to a received item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
     Yes,
-    /// It was known, or superseded, or its maker is known to lie.
+    /// Already known, or superseded, or made by a known liar.
     Useless,
-    /// Its signature is wrong: whoever sent it has made it up, or it was damaged.
+    /// Its signature is wrong: the sender forged it, or it was damaged.
     Forged,
-    /// It convicts its maker.
+    /// It proves that its maker lies.
     Convicts(String),
 }
 
@@ -44,7 +44,7 @@ impl Store {
         Store { trusts, ..Store::default() }
     }
 
-    /// Takes in an item from wherever it comes.
+    /// Adds an item from any sender.
     pub(super) fn take(&mut self, signed: Signed) -> Taken {
         let name = (signed.item.maker.clone(), signed.item.number);
         let known = self.seen.get(&name);
@@ -72,7 +72,7 @@ impl Store {
         Taken::Yes
     }
 
-    /// Takes in a proof that somebody else has found; gives the liar if that is news.
+    /// Adds a proof found by another node; returns the liar if it was not known.
     pub(super) fn take_proof(&mut self, (one, other): Proof) -> Option<String> {
         let (maker, number) = (one.item.maker.clone(), one.item.number);
         let contradict = (&other.item.maker, other.item.number) == (&maker, number) && one.item != other.item;
@@ -84,7 +84,7 @@ impl Store {
         Some(maker)
     }
 
-    /// Nothing that a liar made is kept: nobody can say which of it others were told.
+    /// Drops everything that a liar made: which version other nodes received is unknown.
     fn convict(&mut self, proof: Proof) {
         let liar = proof.0.item.maker.clone();
         self.items.retain(|_, (signed, _)| signed.item.maker != liar);
@@ -93,7 +93,7 @@ impl Store {
         self.proofs.insert(liar, proof);
     }
 
-    /// What proves that a node lies, if anything does.
+    /// The proof that a node lies, if there is one.
     pub(super) fn proof_of(&self, liar: &str) -> Option<&Proof> {
         self.proofs.get(liar)
     }
@@ -102,7 +102,7 @@ impl Store {
         self.proofs.values().cloned().collect()
     }
 
-    /// The tree over all items, brought up to date.
+    /// The tree over all items, up to date.
     pub(super) fn merkle(&mut self) -> &Merkle {
         for leaf in std::mem::take(&mut self.dirty) {
             let hashes: Vec<Hash> = self.leaf(leaf).map(|(_, hash)| *hash).collect();
@@ -126,7 +126,8 @@ impl Store {
         self.items.get(&place(&slot)).map(|(signed, _)| &signed.item)
     }
 
-    /// What a key holds: its elements if it is a set, the sum of the shares if it is a counter, else its register.
+    /// The value of a key: its elements if it is a set, the sum of the shares if it is a counter, else its
+    /// register.
     pub(super) fn read(&self, key: &Value) -> Value {
         let first = place(&Slot { key: key.clone(), part: Part::Register });
         let under = self.items.range(first..).map(|(_, (signed, _))| &signed.item);
@@ -146,7 +147,8 @@ impl Store {
         }
     }
 
-    /// The slot that a change is about, its new state, and what the client is told; `None` for what cannot be had so.
+    /// The slot that a command changes, its new state, and the result for the client; `None` for an operation
+    /// that gossip does not support.
     pub(super) fn change(&self, me: &str, Command { op, .. }: &Command) -> Option<(Slot, Value, Value)> {
         let slot = |part| Slot { key: op.key.clone(), part };
         match (op.verb, &op.value) {
@@ -167,7 +169,7 @@ impl Store {
     }
 }
 
-/// Where in the tree a slot is.
+/// The position of a slot in the tree.
 fn place(slot: &Slot) -> (u8, Slot) {
     let bytes = postcard::to_stdvec(&slot.key).expect("keys hold only what postcard can write");
     (Sha256::digest(bytes)[0], slot.clone())

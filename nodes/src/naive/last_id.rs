@@ -1,13 +1,14 @@
 //! Order numbers as `last_id + 1`.
 //!
-//! One node, the first by name, is the database: it keeps the last number under each key. Every node is an application
-//! server: for an order number it reads the last one, adds one, and writes it back.
+//! One node, the first by name, is the database: it keeps the last number under each key. Every node is an
+//! application server: for an order number it reads the last one, adds one, and writes it back.
 //!
-//! **The rule that is broken:** a read-modify-write must be atomic. Between the read and the write somebody else reads the
-//! same number: the lost update (Berenson et al., "A Critique of ANSI SQL Isolation Levels", SIGMOD 1995, P4).
+//! **The rule that is broken:** a read-modify-write must be atomic. Between the read and the write another
+//! client can read the same number: a lost update (Berenson et al., "A Critique of ANSI SQL Isolation
+//! Levels", SIGMOD 1995, P4).
 //!
-//! **How it shows:** two clients get the same number, within milliseconds and without any fault; now and then a later one gets
-//! a smaller one. Workloads `order-ids` and `unique-ids`.
+//! **How it shows:** two clients get the same number, within milliseconds and without any fault; sometimes a
+//! later client gets a smaller number. Workloads `order-ids` and `unique-ids`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,7 +25,7 @@ use crate::wire::Outcome;
 
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the database is asked.
+/// A request to the database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Query {
     Select(Value),
@@ -73,7 +74,7 @@ impl Service for LastId {
         let Some(last) = self.query(Query::Select(op.key.clone())).await else {
             return Outcome::Fail("the database does not answer".into());
         };
-        // Here is the mistake: nothing keeps others from doing the same meanwhile.
+        // The bug: another node can do the same between the read and the write.
         match self.query(Query::Update(op.key, last + 1)).await {
             Some(number) => Outcome::Ok(number.into()),
             None => Outcome::Info("the database did not confirm".into()),

@@ -1,14 +1,15 @@
 //! A primary with backups, and asynchronous replication.
 //!
-//! The primary keeps a log of commands, carries each out, answers, and ships the log to the backups a moment later. A backup
-//! that hears nothing of a primary for a while takes over with what it has, in the next epoch. Epochs put primaries in
-//! order: who hears of a later one steps down, and takes its log for his own. All is in memory.
+//! The primary appends commands to a log, applies each, answers, and ships the log to the backups a moment
+//! later. A backup that hears no primary for a while takes over with what it has, in the next epoch. Epochs
+//! order the primaries: a primary that hears of a later epoch steps down and replaces its log with the later
+//! primary's. Everything is in memory.
 //!
-//! **The rule that is broken:** what is acknowledged must be where any future primary will find it, that is, at a majority,
-//! before it is acknowledged (Oki and Liskov, "Viewstamped Replication", PODC 1988; the failure in the wild: Kingsbury,
-//! "Call me maybe: Redis", 2013).
+//! **The rule that is broken:** before an acknowledgement, the change must be where any future primary will
+//! find it, that is, at a majority (Oki and Liskov, "Viewstamped Replication", PODC 1988; the failure in the
+//! wild: Kingsbury, "Call me maybe: Redis", 2013).
 //!
-//! **How it shows:** a write was acknowledged, and after a failover it is gone. Also, a primary that is cut off goes on
+//! **How it shows:** an acknowledged write is gone after a failover. Also, an isolated primary keeps
 //! answering until it hears of the next one, so reads are stale. Workload `register`.
 
 use std::collections::BTreeMap;
@@ -27,30 +28,31 @@ use crate::rpc::{Peers, Service, told};
 use crate::wire::Outcome;
 
 const SHIP_EVERY: Duration = Duration::from_millis(50);
-/// How many commands are shipped at once.
+/// Commands in one message, at most.
 const BATCH: usize = 2_000;
-/// A backup that hears nothing for so long, and longer by so much for each node before it, takes over.
+/// A backup takes over after this silence (first value), plus the second value for each node before it by
+/// name.
 const SILENCE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(150));
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Which primary, in order: a later epoch wins, then the name.
+/// Identifies a primary. The later epoch wins, then the greater name.
 type View = (u64, String);
 
-/// What one node tells or asks another.
+/// A request from one node to another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Ask {
-    /// The primary of this view has this log from `from` on.
+    /// The log of this view's primary from `from` on.
     Ship { view: View, from: usize, commands: Vec<Command> },
-    /// A client's request, for the primary.
+    /// A client's request, forwarded to the primary.
     Forward(Command),
 }
 
-/// The answers.
+/// The responses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    /// The view that the backup is in, and how much of its log it has.
+    /// The backup's view, and the length of its log.
     Has(View, usize),
-    /// What came of the request.
+    /// The result of the request.
     Done(Output),
     NotPrimary,
 }
@@ -66,7 +68,7 @@ struct State {
     heard: Instant,
     log: Vec<Command>,
     machine: Machine,
-    /// As primary: how much of the log each backup has.
+    /// On the primary: the length of each backup's log.
     has: BTreeMap<String, usize>,
 }
 
@@ -96,17 +98,17 @@ impl PrimaryBackup {
         self.state.lock().expect("nobody panics while holding it")
     }
 
-    /// Carries a request out, if this node is the primary.
+    /// Executes a request, if this node is the primary.
     fn lead(&self, command: Command) -> Option<Output> {
         let mut state = self.state();
         if state.view.1 != self.peers.me {
             return None;
         }
-        // Here is the mistake: the backups hear of it later.
+        // The bug: the backups receive the command only after the answer.
         Some(if command.op.is_read_only() { state.machine.read(&command.op) } else { state.apply(command) })
     }
 
-    /// Takes in a part of the primary's log.
+    /// Takes over a part of the primary's log.
     fn follow(&self, view: View, from: usize, commands: Vec<Command>) -> Answer {
         let mut state = self.state();
         if view >= state.view {
@@ -138,7 +140,7 @@ impl PrimaryBackup {
         if theirs == state.view {
             state.has.insert(backup.to_owned(), length);
         } else if theirs > state.view {
-            // It will ship its log when it finds this node behind.
+            // The later primary ships its log when it sees that this node is behind.
             state.enter(theirs);
             state.heard = Instant::now();
             state.log.clear();
@@ -215,7 +217,7 @@ mod tests {
         stage.ok("n2", "write", 1).await;
         assert_eq!(stage.reads().await, [1, 1, 1]);
         tokio::time::sleep(3 * SHIP_EVERY).await;
-        // Acknowledged, and on no backup.
+        // The write is acknowledged, and no backup has it.
         stage.ok("n1", "write", 2).await;
         stage.crash("n1");
         tokio::time::sleep(Duration::from_secs(2)).await;

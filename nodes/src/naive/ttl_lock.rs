@@ -1,14 +1,16 @@
 //! A lock with a time to live, and no fencing token.
 //!
-//! One node, the first by name, keeps who holds which lock and until when; the others hand requests on to it. A lock that is
-//! not released expires after [`TTL`], so that a client that crashed does not hold it for ever.
+//! One node, the first by name, stores the holder and the expiry of every lock; the other nodes forward
+//! requests to it. A lock that is not released expires after [`TTL`], so that a crashed client does not hold
+//! it for ever.
 //!
-//! **The rule that is broken:** a lease that expired must not be acted upon, and nothing tells its holder: it may have been
-//! paused, or its work may simply have taken longer. What it does then must be refused by the thing that the lock protects,
-//! which needs a token that grows with every acquire (Kleppmann, "How to do distributed locking", 2016; Gray and Cheriton,
-//! "Leases", SOSP 1989).
+//! **The rule that is broken:** the holder must not act on an expired lease, but it does not learn of the
+//! expiry: it may be paused, or its work may take longer. The protected resource must refuse late requests,
+//! which needs a token that grows with every acquire (Kleppmann, "How to do distributed locking", 2016; Gray
+//! and Cheriton, "Leases", SOSP 1989).
 //!
-//! **How it shows:** somebody acquires a lock that its holder has not released, without any fault. Workload `lock`.
+//! **How it shows:** a client acquires a lock that its holder has not released, without any fault. Workload
+//! `lock`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,7 +25,7 @@ use crate::rpc::{Peers, Service};
 use crate::value::Value;
 use crate::wire::Outcome;
 
-/// How long a lock is held at most.
+/// The time until a lock expires.
 const TTL: Duration = Duration::from_millis(500);
 
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -31,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// One node.
 pub(crate) struct TtlLock {
     peers: Peers<Command, Option<bool>>,
-    /// Who holds what, and until when; only the first node uses it, and forgets it in a crash.
+    /// Holder and expiry of each lock. Only the first node uses it, and loses it in a crash.
     held: Mutex<BTreeMap<Value, (Arc<str>, Instant)>>,
 }
 
@@ -40,11 +42,11 @@ impl TtlLock {
         Ok(TtlLock { peers, held: Mutex::default() })
     }
 
-    /// Whether it was acquired, or released; `None` for what locks do not do.
+    /// Whether the lock was acquired, or released; `None` for an operation that is not of a lock.
     fn execute(&self, Command { client, op, .. }: Command) -> Option<bool> {
         let mut held = self.held.lock().expect("nobody panics while holding it");
         let now = Instant::now();
-        // Here is the mistake: whoever held it is not told, and goes on.
+        // The bug: the lock expires, and its holder does not learn of it.
         held.retain(|_, (_, until)| now < *until);
         match op.verb {
             Verb::Acquire if held.contains_key(&op.key) => Some(false),
@@ -109,7 +111,7 @@ mod tests {
             assert_eq!(stage.ask(node, client, f, ()).await, Outcome::Ok(json!(done)), "{client}: {f}");
         }
         tokio::time::sleep(TTL).await;
-        // The holder was not told.
+        // The holder does not know that its lock expired.
         assert_eq!(stage.ask("n1", "a", "acquire", ()).await, Outcome::Ok(json!(true)));
         assert_eq!(stage.ask("n3", "b", "release", ()).await, Outcome::Ok(json!(false)));
     }

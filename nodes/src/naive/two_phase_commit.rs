@@ -1,17 +1,19 @@
 //! Two-phase commit without recovery.
 //!
-//! Every node has all the data. The node that a client asks for a change is its coordinator: first all nodes promise to
-//! carry it out, and lock the key for it (*prepare*); when all have promised it is decided, and all are told (*commit*);
-//! if one refuses or is silent, it is off (*abort*). A read is answered by any node from its own data, once the key is not
-//! locked. As long as nobody fails that is linearizable.
+//! Every node has all the data. The node that receives a change is its coordinator. First all nodes promise
+//! to apply it and lock the key (*prepare*). When all have promised, the change is decided and the
+//! coordinator notifies all nodes (*commit*). If one refuses or does not answer, the change is cancelled
+//! (*abort*). Any node answers a read from its own data, once the key is not locked. Without faults this is
+//! linearizable.
 //!
-//! **The rule that is broken:** who has promised must not decide alone. A participant that hears no more of its coordinator
-//! has to ask how it was decided, for as long as it takes; here it gives up after [`GIVE_UP`] and takes the change for
-//! aborted. Nor is a promise or a decision on disk (Gray, "Notes on Data Base Operating Systems", 1978; Bernstein, Hadzilacos
-//! and Goodman, "Concurrency Control and Recovery in Database Systems", 1987, section 7.4).
+//! **The rule that is broken:** a participant that has promised must not decide alone. If it no longer hears
+//! its coordinator, it has to query the decision for as long as it takes; here it gives up after [`GIVE_UP`]
+//! and treats the change as aborted. Promises and decisions are not on disk, either (Gray, "Notes on Data
+//! Base Operating Systems", 1978; Bernstein, Hadzilacos and Goodman, "Concurrency Control and Recovery in
+//! Database Systems", 1987, section 7.4).
 //!
-//! **How it shows:** a coordinator is killed, or cut off, between two commits: some nodes have the change and others do not,
-//! for ever, and reads disagree. Workload `register`.
+//! **How it shows:** a coordinator crashes or is isolated between two commits. Some nodes have the change for
+//! ever and others never get it, so reads disagree. Workload `register`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -29,32 +31,32 @@ use crate::rpc::{Peers, Service, told};
 use crate::value::Value;
 use crate::wire::Outcome;
 
-/// A participant that hears nothing for so long forgets what it has promised.
+/// A participant that hears nothing for this long drops its promise.
 const GIVE_UP: Duration = Duration::from_millis(500);
-/// How long a coordinator waits for promises, and for confirmations.
+/// The coordinator's timeout for promises and for confirmations.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// How often a coordinator tries to get hold of a key.
+/// How often a coordinator tries to lock a key.
 const TRIES: usize = 20;
 const PAUSE_MS_MAX: u64 = 10;
 
-/// What one node asks another.
+/// A request from one node to another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Ask {
     Prepare(Command),
     Commit(Command),
     Abort(Command),
-    /// For a node that has just started: all the data.
+    /// All data, for a node that has just started.
     Data,
 }
 
-/// The answers.
+/// The responses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Promised,
     Refused,
     /// It was committed, or aborted.
     Done,
-    /// The data of a node that has them.
+    /// The data, if the node has them.
     Data(Option<Vec<u8>>),
 }
 
@@ -66,9 +68,9 @@ pub(crate) struct TwoPhaseCommit {
 
 #[derive(Default)]
 struct State {
-    /// `None` until the node has fetched it.
+    /// `None` until the node has fetched the data.
     machine: Option<Machine>,
-    /// What each locked key is locked for, and since when.
+    /// The command that holds each locked key, and since when.
     promised: BTreeMap<Value, (Command, Instant)>,
 }
 
@@ -79,7 +81,7 @@ impl TwoPhaseCommit {
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         let mut state = self.state.lock().expect("nobody panics while holding it");
-        // Here is the mistake: the coordinator may have decided otherwise.
+        // The bug: the coordinator may have decided to commit.
         state.promised.retain(|_, (_, since)| since.elapsed() < GIVE_UP);
         state
     }
@@ -93,7 +95,7 @@ impl TwoPhaseCommit {
         free
     }
 
-    /// Ends a promise, if it has not ended by itself; carries the change out if it was decided so.
+    /// Ends a promise that has not timed out; applies the change on commit.
     fn end(&self, command: &Command, commit: bool) -> Option<Output> {
         let mut state = self.state();
         if state.promised.get(&command.op.key).is_none_or(|(promised, _)| promised != command) {
@@ -179,7 +181,8 @@ impl Service for TwoPhaseCommit {
         self.state().machine.as_ref().map(|_| (self.peers.me.clone(), 1))
     }
 
-    /// Fetches the data from somebody who has them; when everybody answers that they have none, there are none yet.
+    /// Fetches the data from a node that has them. If all nodes answer that they have none, the data are
+    /// empty.
     async fn background(&self) {
         while self.state().machine.is_none() {
             let mut without = 0;
@@ -218,7 +221,7 @@ mod tests {
         let mut stage = cluster().await;
         stage.ok("n2", "write", 1).await;
         assert_eq!(stage.reads().await, [1, 1, 1]);
-        // They may be in each other's way until both have given up.
+        // The two coordinators may block each other until both give up.
         tokio::join!(stage.ask("n1", "c", "write", 2), stage.ask("n3", "d", "write", 3));
         sleep(2 * GIVE_UP).await;
         let [n1, n2, n3] = stage.reads().await;
@@ -234,7 +237,7 @@ mod tests {
     async fn who_hears_no_decision_decides_alone_and_disagrees_for_ever() {
         let stage = cluster().await;
         let cut = async {
-            // Its promise has arrived, and the commit is on its way.
+            // By now the promise has arrived and the commit is in flight.
             sleep(LATENCY * 5 / 2).await;
             stage.cut_off("n3");
         };

@@ -1,15 +1,16 @@
-//! Failover by silence: whoever hears nobody before itself is the primary.
+//! Failover by silence: a node that hears no node before itself is the primary.
 //!
-//! All nodes say that they are alive, ten times a second. Each takes for the primary the first node by name of those
-//! it has heard lately, itself included. The primary carries out a request and hands it to every backup that it hears, and
-//! answers when these have it. Nothing is on disk, and a node that comes back starts empty.
+//! Every node sends a sign of life ten times a second. For each node the primary is the first node by name
+//! that it has heard recently, itself included. The primary applies a request, sends it to every backup that
+//! it hears, and answers when these have applied it. Nothing is on disk; a restarted node is empty.
 //!
-//! **The rule that is broken:** silence does not tell a dead node from one that cannot be heard. A primary needs the consent
-//! of a majority, and a number by which its orders are refused once there is another (Oki and Liskov, "Viewstamped
-//! Replication", PODC 1988).
+//! **The rule that is broken:** silence does not tell a dead node from an unreachable one. A primary needs
+//! the consent of a majority, and a number by which nodes refuse its requests once there is a later primary
+//! (Oki and Liskov, "Viewstamped Replication", PODC 1988).
 //!
-//! **How it shows:** a cut leaves two nodes that each believe to be the primary, and both answer: reads are stale on one side, and
-//! what the wrong side took is lost when the cut heals. Workload `register`.
+//! **How it shows:** a partition leaves two nodes that each believe themselves the primary, and both answer.
+//! Reads are stale on one side, and the other side's changes are lost when the partition heals. Workload
+//! `register`.
 
 use std::collections::HashMap;
 use std::io;
@@ -26,17 +27,17 @@ use crate::rpc::{Peers, Service, told};
 use crate::wire::Outcome;
 
 const ALIVE_EVERY: Duration = Duration::from_millis(100);
-/// Who was not heard for so long is taken for dead.
+/// A node that was not heard for this long counts as dead.
 const SILENCE: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What one node tells or asks another.
+/// A request from one node to another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Ask {
     Alive,
-    /// A client's request, for the primary.
+    /// A client's request, forwarded to the primary.
     Forward(Command),
-    /// What the primary has carried out.
+    /// A command that the primary has applied.
     Apply(Command),
 }
 
@@ -53,7 +54,7 @@ struct State {
 
 impl TwoPrimaries {
     pub(crate) fn open(peers: Peers<Ask, Option<Output>>, _: &Path) -> io::Result<Self> {
-        // At first everybody is taken to be alive.
+        // At the start all nodes count as alive.
         let heard = peers.names().map(|name| (name.clone(), Instant::now())).collect();
         Ok(TwoPrimaries { peers, state: Mutex::new(State { machine: Machine::default(), heard }) })
     }
@@ -62,14 +63,14 @@ impl TwoPrimaries {
         self.state.lock().expect("nobody panics while holding it")
     }
 
-    /// Here is the mistake: everybody decides alone.
+    /// The bug: every node decides alone.
     fn primary(&self) -> String {
         let state = self.state();
         let alive = state.heard.iter().filter(|(_, last)| last.elapsed() < SILENCE).map(|(name, _)| name);
         alive.chain([&self.peers.me]).min().expect("it has this node").clone()
     }
 
-    /// What the primary does: carry it out, tell all that it hears, answer.
+    /// Executes a request as the primary: apply it, send it to the backups, answer.
     async fn lead(&self, command: Command) -> Output {
         if command.op.is_read_only() {
             return self.state().machine.read(&command.op);
@@ -102,7 +103,7 @@ impl Service for TwoPrimaries {
                 self.state().heard.insert(from.to_owned(), Instant::now());
                 None
             }
-            // Whoever is asked is the primary: somebody thinks so.
+            // The sender believes that this node is the primary.
             Ask::Forward(command) => Some(self.lead(command).await),
             Ask::Apply(command) => Some(self.state().machine.apply(&command)),
         }

@@ -1,4 +1,5 @@
-//! The acceptor (PMS section 2.2): it promises not to accept anything below a ballot, accepts, and forgets neither.
+//! The acceptor (PMS section 2.2): it promises not to accept anything below a ballot, accepts, and forgets
+//! neither.
 
 use super::bug::Bug;
 use super::core::Core;
@@ -6,8 +7,8 @@ use super::message::{Accepted, Ballot, Body, Slot};
 use crate::replica::{NodeId, Payload};
 
 impl Core {
-    /// Phase 1b. To stay silent is always allowed: as long as a proposer is heard, nobody else is needed, and a node that
-    /// was cut off does not end a ballot that works.
+    /// Phase 1b. An acceptor may always stay silent. It does while it hears a proposer: no other is needed,
+    /// and a node that was isolated must not end a working ballot.
     pub(super) fn on_prepare(&mut self, from: &NodeId, ballot: Ballot) {
         if self.hears_other_than(from) {
             return;
@@ -24,8 +25,8 @@ impl Core {
         self.answer_prepare(from, ballot);
     }
 
-    /// "A promise never again to accept a proposal numbered less than n, and the proposal with the highest number less
-    /// than n that it has accepted", in every slot that may be open.
+    /// "A promise never again to accept a proposal numbered less than n, and the proposal with the highest
+    /// number less than n that it has accepted", for every slot that may be open.
     pub(super) fn answer_prepare(&mut self, to: &NodeId, ballot: Ballot) {
         let chosen = self.learner.chosen;
         let open = self.accepted.range(chosen + 1..);
@@ -41,7 +42,7 @@ impl Core {
         }
     }
 
-    /// Phase 2b, unless it has promised not to (P1a).
+    /// Phase 2b, unless the acceptor has promised not to (P1a).
     pub(super) fn on_accept(
         &mut self,
         from: &NodeId,
@@ -73,7 +74,7 @@ impl Core {
         }
     }
 
-    /// What is in the snapshot was chosen, so it is the same proposal again.
+    /// A slot in the snapshot was chosen, so this is the same proposal again.
     pub(super) fn accept(&mut self, slot: Slot, accepted: Accepted) {
         if slot > self.learner.base && self.accepted.get(&slot) != Some(&accepted) {
             self.record.accepted.push((slot, accepted.clone()));

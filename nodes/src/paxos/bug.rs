@@ -1,10 +1,10 @@
-//! The classic mistakes, as switches.
+//! The classic bugs, as switches.
 
 use clap::ValueEnum;
 
-/// A mistake that a node makes on purpose; each names the rule that it breaks.
+/// A seeded bug; each names the rule that it breaks.
 ///
-/// A rule is switched off at the one place where the code keeps it: search for the name of the variant.
+/// A rule is switched off at the one place that enforces it: search for the name of the variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Bug {
     /// An acceptor forgets in a crash what it has promised (PMS section 2.5: stable storage keeps what an acceptor must

@@ -1,7 +1,7 @@
-//! The state of one node, and who gets which message.
+//! The state of one node, and message dispatch.
 //!
-//! A message to oneself takes the same way as any other, the disk included: so a proposer counts its own promise and a
-//! learner its own acceptance only once they cannot be forgotten.
+//! A message to the node itself takes the same path as any other, the disk included. So a proposer counts its
+//! own promise and a learner its own acceptance only once they are durable.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -24,7 +24,7 @@ const MAGIC: Magic = *b"PAXO";
 
 pub(crate) type Config = crate::replica::Config<Bug>;
 
-/// What a node finds on its disk when it starts.
+/// The contents of the disk when a node starts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stored {
     pub(crate) snapshot: Option<Arc<Snapshot>>,
@@ -35,7 +35,7 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// What is stored once this is, too.
+    /// Adds a record to the stored state.
     pub(crate) fn take(&mut self, record: Record) {
         if let Some(base) = record.base {
             self.accepted.clear();
@@ -47,7 +47,7 @@ impl Stored {
     }
 }
 
-/// A thing worth a line in the log.
+/// An event that is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
     Follows { leader: NodeId, ballot: Ballot },
@@ -71,26 +71,26 @@ impl fmt::Display for Notice {
     }
 }
 
-/// One node's part in the protocol.
+/// The state of one node in the protocol.
 pub(crate) struct Core {
     pub(super) config: Config,
     pub(super) rng: ChaCha8Rng,
     pub(super) now: Time,
-    /// The acceptor's.
+    /// The acceptor's state.
     pub(super) promised: Ballot,
     pub(super) accepted: BTreeMap<Slot, Accepted>,
     pub(super) learner: Learner,
-    /// The proposer's, and the highest round that it has heard of.
+    /// The proposer's state, and the highest round that it has heard of.
     pub(super) role: Role,
     pub(super) round: u64,
-    /// The proposer that was heard last, and when.
+    /// The last proposer heard, and when.
     pub(super) leader: Option<(NodeId, Time)>,
     pub(super) election_at: Time,
-    /// What goes into the next write; `restarted` if it is all there is.
+    /// The content of the next write; `restarted` if it replaces everything before.
     pub(super) record: Record,
     pub(super) restarted: bool,
     pub(super) ledger: Ledger<Message>,
-    /// What this node has said to itself.
+    /// Messages from this node to itself.
     pub(super) own: VecDeque<Message>,
     pub(super) ready: Ready<Core>,
 }
@@ -118,12 +118,12 @@ impl Core {
         core
     }
 
-    /// Sends a message that relies on nothing that a crash could undo.
+    /// Sends a message that does not depend on unsynced state.
     pub(super) fn send(&mut self, to: &NodeId, ballot: Ballot, body: Body) {
         self.post((to.clone(), Message { ballot, body }));
     }
 
-    /// Sends a message once all that this node has promised and accepted so far is on disk.
+    /// Sends a message once all promises and acceptances so far are on disk.
     pub(super) fn send_durably(&mut self, to: &NodeId, ballot: Ballot, body: Body) {
         if let Some(free) = self.ledger.hold(to.clone(), Message { ballot, body }) {
             self.post(free);
@@ -144,7 +144,7 @@ impl Core {
         self.config.peers.iter().chain(me).cloned().collect()
     }
 
-    /// Hears what it has said to itself.
+    /// Delivers this node's messages to itself.
     fn hear_oneself(&mut self) {
         let me = self.config.id.clone();
         while let Some(message) = self.own.pop_front() {
@@ -305,7 +305,7 @@ impl Protocol for Core {
     }
 }
 
-/// A slot and what was chosen for it, to be applied.
+/// An entry to apply: a slot and the payload chosen for it.
 pub(super) fn entry(slot: Slot, payload: Payload) -> Entry<Slot> {
     Entry { at: slot, payload }
 }

@@ -1,4 +1,4 @@
-//! The learner: what a majority has accepted in one ballot is chosen (PMS section 2.3).
+//! The learner: a proposal that a majority has accepted in one ballot is chosen (PMS section 2.3).
 //!
 //! ```text
 //!   1 .... base | .... handed .... chosen | 8   9   10
@@ -6,8 +6,9 @@
 //!   not kept
 //! ```
 //!
-//! The acceptors tell the proposer, who is the distinguished learner and tells the others how far it knows. One that has
-//! missed something asks a node that knows, and is told what was chosen, or is sent the snapshot.
+//! The acceptors notify the proposer. It is the distinguished learner and tells the other nodes how far it
+//! knows the chosen values. A learner with a gap requests the chosen values, or the snapshot, from a node
+//! that knows them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::replica::{Entry, NodeId, Payload, Time};
 pub(super) const SLOTS_MAX: usize = 512;
 const BYTES_MAX: usize = 256 << 10;
 
-/// How long a question may go unanswered before it is asked again.
+/// The retry timeout of a request.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Default)]
@@ -31,11 +32,11 @@ pub(super) struct Learner {
     pub(super) handed: Slot,
     pub(super) chosen: Slot,
     pub(super) snapshot: Option<Arc<Snapshot>>,
-    /// Who has accepted in the slots that are open, in the highest ballot that was heard of.
+    /// The acceptors of each open slot, in the highest ballot heard of.
     votes: BTreeMap<Slot, (Ballot, BTreeSet<NodeId>)>,
-    /// Chosen after a gap.
+    /// Slots chosen after a gap.
     early: BTreeMap<Slot, Payload>,
-    /// What was chosen at the last heartbeat, and when it may ask.
+    /// What was chosen at the last heartbeat, and the earliest time of the next request.
     seen: Slot,
     ask_at: Time,
 }
@@ -48,7 +49,7 @@ impl Learner {
         accepted: &BTreeMap<Slot, Accepted>,
     ) -> Self {
         let handed = snapshot.as_ref().map_or(0, |snapshot| snapshot.last);
-        // A snapshot may be newer than the log: then there are slots in between that only others know.
+        // If the snapshot is newer than the log, there are slots in between that only other nodes know.
         let known = (handed + 1..=chosen).take_while(|slot| accepted.contains_key(slot)).last();
         Learner { base, handed, chosen: known.unwrap_or(handed), snapshot, ..Learner::default() }
     }
@@ -81,7 +82,7 @@ impl Core {
         self.advance();
     }
 
-    /// A slot is learned once a majority has accepted in a ballot, and this node knows what.
+    /// Learns a slot once a majority has accepted it in one ballot and this node has the value.
     pub(super) fn try_to_learn(&mut self, slot: Slot) {
         let Some((ballot, by)) = self.learner.votes.get(&slot) else { return };
         let Some(accepted) = self.accepted.get(&slot) else { return };
@@ -98,7 +99,8 @@ impl Core {
         self.learner.votes.remove(&slot);
     }
 
-    /// The proposer of that ballot knows what is chosen up to there: what it has proposed itself.
+    /// The proposer of that ballot knows that all slots up to `upto` are chosen: a value that this node accepted in
+    /// that ballot is the chosen one.
     pub(super) fn learn_upto(&mut self, ballot: &Ballot, upto: Slot) {
         let same = |slot| self.accepted.get(&slot).is_some_and(|accepted| accepted.ballot == *ballot);
         let from = self.learner.chosen + 1;
@@ -109,7 +111,7 @@ impl Core {
         }
     }
 
-    /// What is chosen without a gap.
+    /// Advances `chosen` over all slots without a gap.
     pub(super) fn advance(&mut self) {
         while self.learner.early.remove(&(self.learner.chosen + 1)).is_some() {
             self.learner.chosen += 1;
@@ -123,7 +125,7 @@ impl Core {
         }
     }
 
-    /// The slots that were not applied yet.
+    /// The chosen slots that were not applied yet.
     pub(super) fn hand_out(&mut self) -> Vec<Entry<Slot>> {
         let fresh =
             self.accepted.range(self.learner.handed + 1..=self.learner.chosen.max(self.learner.handed + 1));
@@ -133,7 +135,8 @@ impl Core {
         entries
     }
 
-    /// The leader knows more. What it knows may be on its way; only who has not learned anything since its last heartbeat asks.
+    /// The leader knows more. The missing slots may be in flight, so the node requests them only if it has
+    /// learned nothing since its last heartbeat.
     pub(super) fn catch_up(&mut self, leader: &NodeId, chosen: Slot) {
         let Learner { chosen: own, seen, ask_at, .. } = self.learner;
         self.learner.seen = own;
@@ -175,7 +178,7 @@ impl Core {
         for (slot, payload) in (first..).zip(payloads) {
             if slot == self.learner.chosen + 1 {
                 if self.accepted.get(&slot).is_none_or(|held| held.payload != payload) {
-                    // In which ballot it was chosen does not matter any more.
+                    // The ballot in which it was chosen no longer matters.
                     self.accept(slot, Accepted { ballot: Ballot::default(), payload });
                 }
                 self.learner.early.remove(&slot);
@@ -207,7 +210,7 @@ impl Core {
         self.ask(from);
     }
 
-    /// The state machine after all that was handed out: the slots may be forgotten, but for the last `keep`.
+    /// Takes the state machine's snapshot after all applied slots; drops these slots except the last `keep`.
     pub(super) fn compact(&mut self, keep: u64, data: Arc<[u8]>) {
         let last = self.learner.handed;
         self.ready.notices.push(Notice::Compacted { at: last, bytes: data.len() });

@@ -1,4 +1,4 @@
-//! The words that Paxos nodes share: ballots, slots, messages, and what goes to the disk.
+//! The data types of Paxos: ballots, slots, messages, and disk records.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::replica::{NodeId, Payload};
 
-/// A place in the log, counted from 1. Each is decided by itself.
+/// A position in the log, counted from 1. Each slot is decided separately.
 pub(crate) type Slot = u64;
 
-/// The number of a proposal (PMS section 2.2). No two proposers share one: the later round wins, then the greater name.
+/// The number of a proposal (PMS section 2.2). No two proposers share one: the later round wins, then the
+/// greater name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub(crate) struct Ballot {
     pub(crate) round: u64,
-    /// Whose it is; nobody's before the first, and with the bug `equal-ballots`.
+    /// The proposer; `None` before the first ballot, and with the bug `equal-ballots`.
     pub(crate) node: Option<NodeId>,
 }
 
@@ -43,65 +44,66 @@ pub(crate) struct Accepted {
 /// The state machine after every slot up to `last`.
 pub(crate) type Snapshot = crate::replica::Snapshot<Slot>;
 
-/// A change of what a node must not forget.
+/// A change of the persistent state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// Slots up to here are in the snapshot, and nothing recorded before counts.
+    /// Slots up to here are in the snapshot; earlier records are void.
     pub(crate) base: Option<Slot>,
     pub(crate) promised: Option<Ballot>,
     pub(crate) accepted: Vec<(Slot, Accepted)>,
-    /// All slots up to here are known to be chosen. Nothing relies on this; it saves a node that starts from asking.
+    /// All slots up to here are known to be chosen. Safety does not depend on it; it saves a restarted node a
+    /// request.
     pub(crate) chosen: Slot,
 }
 
-/// One message from node to node, and the ballot that it is about.
+/// A message between nodes, and its ballot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Message {
     pub(crate) ballot: Ballot,
     pub(crate) body: Body,
 }
 
-/// What a message says. Any may be lost, doubled and late.
+/// The content of a message. Any message may be lost, duplicated or late.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Body {
     /// Phase 1a, for all slots at once.
     Prepare,
-    /// Phase 1b. Up to `chosen` the acceptor knows what is chosen, so these slots need no proposal; what it has accepted
-    /// after that follows.
+    /// Phase 1b. The acceptor knows the chosen values up to `chosen`, so these slots need no proposal; the
+    /// proposals that it has accepted after that follow.
     Promise {
         chosen: Slot,
         accepted: Vec<(Slot, Accepted)>,
     },
-    /// The ballot is too low: this one is promised.
+    /// The ballot is too low; the acceptor has promised this one.
     Refusal {
         promised: Ballot,
     },
-    /// Phase 2a, for slots in a row. Up to `chosen` the proposer knows what is chosen.
+    /// Phase 2a, for consecutive slots. The proposer knows all chosen slots up to `chosen`.
     Accept {
         first: Slot,
         payloads: Vec<Payload>,
         chosen: Slot,
     },
-    /// Phase 2b: these slots, as proposed in that ballot.
+    /// Phase 2b: accepted these slots, as proposed in that ballot.
     Accepted {
         first: Slot,
         last: Slot,
     },
-    /// The proposer is alive, and knows what is chosen up to there.
+    /// The proposer is alive and knows all chosen slots up to `chosen`.
     Heartbeat {
         chosen: Slot,
     },
     HeartbeatReply,
-    /// "What was chosen from there on?"
+    /// Requests the chosen values from `first` on.
     Learn {
         first: Slot,
     },
-    /// What was chosen in slots in a row, and how far the sender knows it.
+    /// The chosen values of consecutive slots, and how far the sender knows them.
     Chosen {
         first: Slot,
         payloads: Vec<Payload>,
         upto: Slot,
     },
-    /// What was asked for is compacted.
+    /// The requested slots are compacted: the snapshot instead.
     Install(Arc<Snapshot>),
 }

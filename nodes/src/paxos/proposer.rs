@@ -1,4 +1,5 @@
-//! The distinguished proposer (PMS sections 2.4 and 3): one ballot for all slots, kept until a higher one is heard of.
+//! The distinguished proposer (PMS sections 2.4 and 3): one ballot for all slots, kept until it hears of a
+//! higher one.
 
 use super::bug::Bug;
 use super::core::{Core, Notice};
@@ -15,7 +16,7 @@ pub(super) enum Role {
         ballot: Ballot,
         promises: BTreeMap<NodeId, (Slot, Vec<(Slot, Accepted)>)>,
     },
-    /// In phase 2, for as many slots as are asked for.
+    /// In phase 2, for any number of slots.
     Leader(Leading),
 }
 
@@ -23,17 +24,19 @@ pub(super) enum Role {
 pub(super) struct Leading {
     pub(super) ballot: Ballot,
     next: Slot,
-    /// Up to here others knew what is chosen when it began: it proposes nothing there, and learns it from them.
+    /// Other nodes knew the chosen values up to here when the ballot began. The leader proposes nothing there
+    /// and learns the values from them.
     inherited: Slot,
-    /// What it proposes in the slots that it does not know to be chosen.
+    /// Its proposals in slots that it does not know to be chosen.
     pub(super) proposed: BTreeMap<Slot, Payload>,
-    /// From here on nothing was sent yet.
+    /// The first slot that was not sent yet.
     unsent: Slot,
     /// What was chosen at the last heartbeat: without progress everything is sent again.
     progress: Slot,
     heartbeat_at: Time,
     heard: BTreeMap<NodeId, Time>,
-    /// Reads that have no slot yet; that wait for one to be chosen; that wait for it to be applied.
+    /// Reads without a slot yet; reads that wait for theirs to be chosen; reads that wait for it to be
+    /// applied.
     reads: Vec<ReadId>,
     awaiting: BTreeMap<Slot, Vec<ReadId>>,
     confirmed: BTreeMap<Slot, Vec<ReadId>>,
@@ -44,7 +47,7 @@ impl Leading {
         self.reads.push(id);
     }
 
-    /// That slot was chosen in this very ballot: when it was proposed, no later ballot had chosen anything.
+    /// The slot was chosen in this very ballot, so no later ballot had chosen anything when it was proposed.
     pub(super) fn confirm_reads(&mut self, slot: Slot) {
         if let Some(reads) = self.awaiting.remove(&slot) {
             self.confirmed.insert(slot, reads);
@@ -95,13 +98,13 @@ impl Core {
             Role::Leader(leading) if self.now >= leading.heartbeat_at => self.beat(),
             Role::Leader(_) => {}
             _ if self.now < self.election_at => {}
-            // Still the highest as far as this node knows: the messages may have been lost.
+            // It is still the highest ballot that this node knows: the messages may have been lost.
             Role::Candidate { ballot, .. } if *ballot == self.promised => self.ask_for_promises(),
             _ => self.prepare(),
         }
     }
 
-    /// Whether a proposer other than this one was heard just now, or is this node.
+    /// Whether this node is, or has recently heard, a proposer other than `node`.
     pub(super) fn hears_other_than(&self, node: &NodeId) -> bool {
         let recent = |heard: Time| self.now < heard + self.config.election_timeout.0;
         match (&self.role, &self.leader) {
@@ -111,7 +114,7 @@ impl Core {
         }
     }
 
-    /// Begins a ballot that is higher than any heard of, and that it will not use twice: it goes to the disk first.
+    /// Begins a ballot higher than any heard of. It goes to disk first, so the node never uses it twice.
     fn prepare(&mut self) {
         let node = (!self.config.has(Bug::EqualBallots)).then(|| self.config.id.clone());
         let ballot = Ballot { round: self.round.max(self.promised.round) + 1, node };
@@ -152,9 +155,9 @@ impl Core {
         }
     }
 
-    /// A majority has promised. In a slot where one of them has accepted something, only the proposal with the highest
-    /// ballot may be proposed (P2c): it may be chosen. In a slot where none has, nothing is, and anything may: a no-op
-    /// lets the slots after it be applied (PMS section 3).
+    /// A majority has promised. In a slot where one of them has accepted a proposal, only the one with the
+    /// highest ballot may be proposed (P2c): it may be chosen. In a slot where none has, nothing is chosen
+    /// and any value may be proposed: a no-op lets the following slots be applied (PMS section 3).
     fn lead(&mut self) {
         let Role::Candidate { ballot, promises } = std::mem::replace(&mut self.role, Role::Follower) else {
             return;
@@ -217,7 +220,7 @@ impl Core {
         }
     }
 
-    /// Phase 2a, for what was not sent yet.
+    /// Phase 2a, for the slots that were not sent yet.
     pub(super) fn send_proposals(&mut self) {
         let Some(leading) = self.role.leading_mut() else { return };
         let from = std::mem::replace(&mut leading.unsent, leading.next);
@@ -229,7 +232,7 @@ impl Core {
         let (ballot, chosen) = (leading.ballot.clone(), self.learner.chosen);
         let slots: Vec<(Slot, Payload)> =
             leading.proposed.range(from..).take(most).map(|(slot, value)| (*slot, value.clone())).collect();
-        // Slots that were learned meanwhile may be missing in between.
+        // Slots learned from others in the meantime leave gaps.
         for run in
             slots.chunk_by(|(slot, _), (next, _)| slot + 1 == *next).flat_map(|run| run.chunks(SLOTS_MAX))
         {
@@ -241,8 +244,8 @@ impl Core {
         }
     }
 
-    /// Makes itself heard; sends again what does not get chosen; gives up if no majority answers, as its clients had better
-    /// try elsewhere.
+    /// Sends heartbeats, and proposals again that are not chosen. Steps down if no majority answers, so that
+    /// clients try another node.
     fn beat(&mut self) {
         let (now, chosen) = (self.now, self.learner.chosen);
         let alive_since = now.saturating_sub(self.config.election_timeout.1);
@@ -260,7 +263,7 @@ impl Core {
             self.send_proposals_from(chosen + 1, SLOTS_MAX);
         }
         if stuck && chosen < inherited {
-            // Who knew it may be gone.
+            // The nodes that knew them may have crashed.
             for peer in self.config.peers.clone() {
                 self.ask(&peer);
             }
@@ -278,7 +281,7 @@ impl Core {
         self.catch_up(from, chosen);
     }
 
-    /// A proposer whose ballot is as high as any is at work.
+    /// Follows a proposer whose ballot is at least as high as any seen.
     pub(super) fn follow(&mut self, leader: &NodeId, ballot: &Ballot) {
         self.step_down_below(ballot, "another leads");
         if *leader == self.config.id || self.is_leading() {
@@ -306,8 +309,8 @@ impl Core {
         }
     }
 
-    /// A higher ballot is promised somewhere. Whoever leads needs a still higher one for that acceptor; whoever only tries
-    /// lets the other go first.
+    /// An acceptor has promised a higher ballot. A leader prepares a still higher one for that acceptor; a
+    /// candidate lets the other proposer go first.
     pub(super) fn on_refusal(&mut self, refused: &Ballot, promised: &Ballot) {
         self.round = self.round.max(promised.round);
         if self.role.ballot() != Some(refused) || promised <= refused {

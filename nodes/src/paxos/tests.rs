@@ -1,4 +1,4 @@
-//! Random schedules; see [`crate::replica::simulator`]. Beyond what is asked of every protocol:
+//! Random schedules; see [`crate::replica::simulator`]. A property beyond those of every protocol:
 //!
 //! - *One proposal per number*: in a slot, no two acceptors have accepted different values in one ballot.
 
@@ -46,7 +46,7 @@ impl Staged for Core {
         witness: &mut Witness,
     ) -> Result<(), String> {
         witness.led += notices.iter().filter(|notice| matches!(notice, Notice::Leads { .. })).count() as u64;
-        // What was taught was chosen, in a ballot that the learner does not know.
+        // A value that was learned from others was chosen, in a ballot that the learner does not know.
         for (slot, accepted) in self.accepted.iter().filter(|(_, accepted)| accepted.ballot.round > 0) {
             let number = (*slot, accepted.ballot.clone());
             let known = witness.proposals.entry(number).or_insert_with(|| accepted.payload.clone());

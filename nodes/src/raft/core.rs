@@ -1,15 +1,16 @@
-//! The protocol without the world: inputs and time go in, messages and effects come out.
+//! The protocol without I/O: inputs and the time go in, messages and effects come out.
 //!
-//! The core is a [`Protocol`](crate::replica::Protocol), and as pure as those are. Asking once what follows from several
-//! inputs makes batches: one write to disk, one AppendEntries per follower, one round for all the reads.
+//! The core is a [`Protocol`](crate::replica::Protocol) and as pure as the others. One call of `ready` after
+//! several inputs makes batches: one write to disk, one AppendEntries per follower, one round for all reads.
 //!
-//! **Persist before you speak.** What a node says about its term, its vote or its log must still be true after a crash
-//! (Figure 2: "updated on stable storage before responding to RPCs"). The core enforces that itself: such messages wait
-//! in the [ledger](durability) until the write that they rely on is reported durable, so `messages` may always be sent
-//! at once. A leader's AppendEntries rely on nothing and go out in parallel with its own write (thesis, section 10.2.1).
+//! **Persist before you send.** What a node says about its term, its vote or its log must still be true after
+//! a crash (Figure 2: "updated on stable storage before responding to RPCs"). The core enforces this itself.
+//! Such messages wait in the [ledger](durability) until the write that they depend on is durable, so the
+//! server may always send `messages` at once. A leader's AppendEntries depend on no write and go out in
+//! parallel with its own (thesis, section 10.2.1).
 //!
-//! Told in parts: [`election`] (section 5.2), [`replication`] (5.3, 5.4), [`reads`] (8, thesis 6.4), [`lease`] (thesis 6.4.1),
-//! [`snapshot`] (7), [`membership`] (thesis 4.1, 3.10).
+//! The parts: [`election`] (section 5.2), [`replication`] (5.3, 5.4), [`reads`] (8, thesis 6.4), [`lease`]
+//! (thesis 6.4.1), [`snapshot`] (7), [`membership`] (thesis 4.1, 3.10).
 
 mod durability;
 mod election;
@@ -35,7 +36,7 @@ use super::message::{
 use super::options::Options;
 pub(crate) use crate::replica::{NotLeader, ReadId, Time};
 
-/// What a node finds on its disk when it starts.
+/// The contents of the disk when a node starts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stored {
     pub(crate) state: HardState,
@@ -43,44 +44,44 @@ pub(crate) struct Stored {
     pub(crate) log: Log,
 }
 
-/// The state of Figure 4, with the pre-candidate of the thesis.
+/// The states of Figure 4, and the pre-candidate of the thesis.
 #[derive(Debug)]
 enum Role {
     Follower,
-    /// Asks whether it would be elected, in its old term.
+    /// Asks in its old term whether it would be elected.
     PreCandidate {
         granted: BTreeSet<NodeId>,
     },
     Candidate {
         granted: BTreeSet<NodeId>,
-        /// When to ask again those who have not answered.
+        /// When to send the request again to the voters that have not answered.
         ask_at: Time,
-        /// The leader bade it stand.
+        /// The leader requested this election, to transfer the leadership.
         transfer: bool,
     },
     Leader(Leading),
 }
 
-/// What must be made durable, as one: all of it or nothing.
+/// A write that must become durable atomically.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Write {
-    /// Writes are numbered from 1; a later write must not become durable before an earlier one.
+    /// Writes are numbered from 1 and become durable in order.
     pub(crate) number: u64,
     pub(crate) state: Option<HardState>,
-    /// An entry replaces the one at its index on disk, and all that follow that one.
+    /// An entry replaces the one at its index on disk, and all after it.
     pub(crate) entries: Vec<Entry>,
-    /// The log starts anew: nothing on disk counts any more but this snapshot, and `entries` after `base`.
+    /// A new log: only this snapshot, and `entries` after `base`, count from now on.
     pub(crate) restart: Option<Restart>,
 }
 
-/// The start of a log whose beginning was compacted.
+/// The start of a compacted log.
 #[derive(Clone, Debug)]
 pub(crate) struct Restart {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) base: Position,
 }
 
-/// A thing worth a line in the log.
+/// An event that is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
     BecameFollower { term: Term, leader: Option<NodeId>, why: &'static str },
@@ -93,13 +94,13 @@ pub(crate) enum Notice {
     InstalledSnapshot { at: Position, bytes: usize },
 }
 
-/// How a node is set up.
+/// The configuration of a node.
 pub(crate) type Config = crate::replica::Config<Bug, Options>;
 
-/// All that must happen outside.
+/// The effects for the server to carry out.
 pub(crate) type Ready = crate::replica::Ready<Core>;
 
-/// One node's part in the protocol.
+/// The state of one node in the protocol.
 pub(crate) struct Core {
     config: Config,
     rng: ChaCha8Rng,
@@ -107,7 +108,7 @@ pub(crate) struct Core {
     state: HardState,
     log: Log,
     snapshot: Option<Arc<Snapshot>>,
-    /// The last entry known to be committed, and the last one handed out to be applied.
+    /// The last entry known to be committed, and the last one handed to the state machine.
     commit: Index,
     applied: Index,
     membership: Membership,
@@ -116,16 +117,16 @@ pub(crate) struct Core {
     /// When the leader was last heard.
     heard: Option<Time>,
     election_at: Time,
-    /// With leases: votes for nobody before that.
+    /// With leases: the node gives no vote before this time.
     promised_until: Time,
-    /// A snapshot that is arriving.
+    /// A snapshot that is being received.
     incoming: Option<(Position, Vec<u8>)>,
     ledger: Ledger,
     ready: Ready,
 }
 
 impl Core {
-    /// A node that starts, for the first time or again, as a follower (section 5.2).
+    /// A node that starts or restarts is a follower (section 5.2).
     pub(crate) fn new(config: Config, stored: Stored, rng: ChaCha8Rng, now: Time) -> Self {
         let applied = stored.snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index);
         let membership = Membership::new(&config, stored.snapshot.as_deref(), &stored.log);
@@ -158,7 +159,7 @@ impl Core {
         core
     }
 
-    /// Time has passed.
+    /// Advances the time.
     pub(crate) fn tick(&mut self, now: Time) {
         self.now = self.now.max(now);
         match self.role {
@@ -175,7 +176,7 @@ impl Core {
         }
     }
 
-    /// The next moment at which [`Core::tick`] has something to do.
+    /// The next time at which [`Core::tick`] has work.
     pub(crate) fn next_tick(&self) -> Time {
         match &self.role {
             Role::Leader(leading) => leading.heartbeat_at(),
@@ -184,14 +185,14 @@ impl Core {
         }
     }
 
-    /// A message has arrived, maybe late, maybe not for the first time.
+    /// Receives a message, which may be late or a duplicate.
     pub(crate) fn receive(&mut self, now: Time, from: &NodeId, message: Message) {
         self.now = self.now.max(now);
         if self.keeps_promise(&message) {
             return;
         }
-        // Section 5.1: whoever sees a later term takes it on and follows; whoever is addressed from an earlier one
-        // says so. Answers from an earlier term answer nothing any more.
+        // Section 5.1: a node that sees a later term takes it on and follows; it answers an earlier term with
+        // its own. Replies to an earlier term are ignored.
         if message.term > self.state.term {
             if self.is_leader() && self.config.has(Bug::NoStepDown) {
                 self.state.term = message.term;
@@ -207,7 +208,7 @@ impl Core {
                 self.send_durably(from, Body::AppendReply { round, result: Appended::Stale });
             }
             _ if stale => {}
-            // NoStepDown: two may lead one term.
+            // NoStepDown: two leaders may share one term.
             Body::AppendEntries { .. } | Body::InstallSnapshot { .. }
                 if self.is_leader() && self.config.has(Bug::NoStepDown) => {}
             Body::PreVoteReply { granted } => self.on_pre_vote_reply(from, granted),
@@ -228,8 +229,8 @@ impl Core {
         }
     }
 
-    /// A client's command, for the log. Only a leader takes it; that it was taken does not mean that it will be
-    /// committed.
+    /// Appends a client's command to the log. Only a leader accepts it, and an accepted command may still not
+    /// be committed.
     pub(crate) fn propose(&mut self, command: Arc<[u8]>) -> Result<Position, NotLeader> {
         if !self.is_leader() || self.is_handing_over() {
             return Err(NotLeader);
@@ -237,14 +238,14 @@ impl Core {
         Ok(self.append_as_leader(Payload::Command(command)))
     }
 
-    /// The writes up to and with this number are on disk.
+    /// The writes up to and including this number are on disk.
     pub(crate) fn persisted(&mut self, number: u64) {
         self.ready.messages.extend(self.ledger.persisted(number));
         self.count_own_vote();
         self.advance_commit();
     }
 
-    /// Takes what must happen outside.
+    /// Takes the pending effects.
     pub(crate) fn ready(&mut self) -> Ready {
         let mut write = None;
         self.renew_lease();
@@ -266,7 +267,7 @@ impl Core {
         matches!(self.role, Role::Leader(_))
     }
 
-    /// Who leads, as far as this node knows.
+    /// The leader that this node knows.
     pub(crate) fn leader(&self) -> Option<&NodeId> {
         self.leader.as_ref()
     }
@@ -275,7 +276,7 @@ impl Core {
         &self.config.id
     }
 
-    /// The role as a word: leader, candidate or follower.
+    /// The role by name: leader, candidate or follower.
     pub(crate) fn role(&self) -> &'static str {
         match self.role {
             Role::Follower => "follower",
@@ -305,7 +306,7 @@ impl Core {
         self.snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index)
     }
 
-    /// ForgetTerm, ForgetVote: what does not get to the disk.
+    /// ForgetTerm, ForgetVote: removes state from the write.
     fn mishandle(&mut self, write: &mut Option<Write>) {
         let Some(write) = write else { return };
         if let Some(state) = &mut write.state {
@@ -317,13 +318,13 @@ impl Core {
         }
     }
 
-    /// AckBeforeWrite: a leader leaves writing and replicating to the next heartbeat.
+    /// AckBeforeWrite: a leader delays writing and replicating until the next heartbeat.
     fn writes_behind(&self) -> bool {
         let Role::Leader(leading) = &self.role else { return false };
         self.config.has(Bug::AckBeforeWrite) && self.now + self.config.heartbeat != leading.heartbeat_at()
     }
 
-    /// Drops the entry at `from` and all that follow.
+    /// Drops the entry at `from` and all after it.
     fn truncate(&mut self, from: Index) {
         self.log.truncate(from);
         self.membership.truncated(from);
@@ -335,12 +336,12 @@ impl Core {
         self.log.push(entry);
     }
 
-    /// Sends a message that relies on nothing that a crash could undo.
+    /// Sends a message that does not depend on unsynced state.
     fn send(&mut self, to: &NodeId, body: Body) {
         self.ready.messages.push((to.clone(), Message { term: self.state.term, body }));
     }
 
-    /// Sends a message once everything that this node has decided so far is on disk.
+    /// Sends a message once all state so far is on disk.
     fn send_durably(&mut self, to: &NodeId, body: Body) {
         let message = Message { term: self.state.term, body };
         self.ready.messages.extend(self.ledger.hold(to.clone(), message));

@@ -30,7 +30,7 @@ impl Log {
         self.entries.last().map_or(self.base, |entry| entry.at)
     }
 
-    /// The position at an index, if the log still knows it.
+    /// The position at an index, unless the log has dropped it.
     pub(crate) fn position(&self, index: Index) -> Option<Position> {
         if index == self.base.index {
             return Some(self.base);
@@ -38,7 +38,7 @@ impl Log {
         self.get(index).map(|entry| entry.at)
     }
 
-    /// Whether the log agrees with another one up to that position.
+    /// Whether the log has the entry at that position, and so the same prefix.
     pub(crate) fn holds(&self, at: Position) -> bool {
         at == Position::START || self.position(at.index) == Some(at)
     }
@@ -54,7 +54,7 @@ impl Log {
         &self.entries[offset.min(self.entries.len())..]
     }
 
-    /// The entries after one index, up to and with another.
+    /// The entries after one index, up to and including another.
     pub(crate) fn between(&self, after: Index, upto: Index) -> &[Entry] {
         let entries = self.from(after + 1);
         let count = upto.saturating_sub(after.max(self.base.index)) as usize;
@@ -67,12 +67,12 @@ impl Log {
         self.entries.push(entry);
     }
 
-    /// Drops the entry at `from` and all that follow.
+    /// Drops the entry at `from` and all after it.
     pub(crate) fn truncate(&mut self, from: Index) {
         self.entries.truncate(from.saturating_sub(self.base.index + 1) as usize);
     }
 
-    /// Drops the entries up to and with `index`, which becomes the base.
+    /// Drops the entries up to and including `index`, which becomes the base.
     pub(crate) fn compact(&mut self, index: Index) {
         if let Some(base) = self.position(index) {
             self.entries.drain(..(index - self.base.index) as usize);

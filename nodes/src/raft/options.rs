@@ -1,4 +1,4 @@
-//! What only a Raft node can be told.
+//! Options of Raft nodes only.
 
 use std::time::Duration;
 
@@ -21,8 +21,9 @@ impl Default for Options {
 }
 
 impl Options {
-    /// How long a leader may count on a promise that lasts `promised` on the clock of whoever gave it. If that clock is fast
-    /// by the drift d, the promise really lasts promised / (1 + d); if the leader's is slow, it measures 1 - d of that.
+    /// The lease for a promise that lasts `promised` on the clock of the node that gave it. If that clock is
+    /// fast by the drift d, the promise really lasts promised / (1 + d); if the leader's clock is slow, it
+    /// measures 1 - d of that.
     pub(super) fn lease_for(&self, promised: Duration) -> Duration {
         let drift = f64::from(self.clock_drift) / 100.0;
         promised.mul_f64((1.0 - drift) / (1.0 + drift))

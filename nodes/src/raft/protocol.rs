@@ -1,4 +1,4 @@
-//! Raft as the server around it knows it.
+//! Raft behind the interface of the replica server.
 
 use std::fmt;
 use std::path::Path;
@@ -85,7 +85,7 @@ impl Protocol for Core {
         Core::ready(self)
     }
 
-    /// A tail of the log is kept for slow followers.
+    /// Keeps a tail of the log for slow followers.
     fn compact_if_due(&mut self, every: u64, data: impl FnOnce() -> Arc<[u8]>) {
         if self.applied() >= self.snapshot_index() + every {
             self.compact(self.applied(), every / 4, data());

@@ -1,7 +1,8 @@
 //! Tests of the protocol without sockets, files or clocks.
 //!
-//! [`stories`], [`leases`] and [`memberships`] play short scripts, some of them the paper's figures; [`simulator`] plays many random ones and checks the
-//! paper's safety properties (Figure 3) all along.
+//! [`stories`], [`leases`] and [`memberships`] run short scripts, some from the paper's figures.
+//! [`simulator`] runs many random schedules and checks the paper's safety properties (Figure 3) after every
+//! step.
 
 mod leases;
 mod memberships;
@@ -22,7 +23,7 @@ fn command(text: &str) -> Arc<[u8]> {
     text.as_bytes().into()
 }
 
-/// A disk with a log of entries of these terms, each with the term as its command.
+/// A disk with a log of entries of these terms; each command is the term.
 fn disk_with(terms: &[u64], current_term: u64) -> Stored {
     let entry = |(&term, index)| Entry {
         at: Position { term, index },

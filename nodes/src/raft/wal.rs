@@ -1,8 +1,9 @@
-//! What a Raft node must not forget, on disk: term, vote, log and snapshot, in the frames of [`crate::replica::wal`].
+//! The persistent state of a Raft node on disk: term, vote, log and snapshot, in the frames of
+//! [`crate::replica::wal`].
 //!
-//! A batch of the log is a [`Record`]: the changes of term and vote, and the new entries. A crash between the two renames
-//! of a compaction leaves a snapshot that is newer than the log; reading deals with it as InstallSnapshot does (Figure
-//! 13, steps 6 and 7).
+//! A batch of the log is a [`Record`]: the changes of term and vote, and the new entries. A crash between the
+//! two renames of a compaction leaves a snapshot that is newer than the log; reading handles it as
+//! InstallSnapshot does (Figure 13, steps 6 and 7).
 
 use std::io;
 use std::path::Path;
@@ -18,13 +19,13 @@ use crate::wal::{Found, Magic, TornTail, Wal, WalError};
 
 const MAGIC: Magic = *b"RAFT";
 
-/// What one frame of the log holds.
+/// The content of one frame of the log.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Record {
-    /// In the first frame of a log: the position that its entries follow.
+    /// In the first frame of a log: the position before its entries.
     base: Option<Position>,
     state: Option<HardState>,
-    /// Each replaces the entry at its index, and all that follow that one.
+    /// Each entry replaces the one at its index, and all after it.
     entries: Vec<Entry>,
 }
 
@@ -37,8 +38,8 @@ pub(crate) struct RaftDisk {
 }
 
 impl RaftDisk {
-    /// Opens the log in a directory, which is created if need be, and reads what it holds. A torn tail is cut, or kept, which
-    /// is a mistake.
+    /// Opens the log in a directory, creates it if needed, and reads its content. A torn tail is truncated;
+    /// `keep_torn` is a seeded bug.
     pub(crate) fn open(
         dir: &Path,
         keep_torn: bool,
@@ -65,7 +66,7 @@ impl Disk for RaftDisk {
                 record.state = Some(state);
             }
             if let Some(from) = write.restart {
-                // All before is in the snapshot or comes again.
+                // Everything before is in the snapshot, or is sent again.
                 record.entries.clear();
                 restart = Some(from);
             }
@@ -111,7 +112,8 @@ fn replay(path: &Path, snapshot: Option<Arc<Snapshot>>, records: Vec<Record>) ->
         let why = "the log begins after its start, and there is no snapshot";
         return Err(WalError::unreadable(path, why));
     }
-    // A crash between the two renames of a compaction may leave a snapshot from a term that the log has not seen.
+    // A crash between the two renames of a compaction may leave a snapshot from a term that the log has not
+    // seen.
     let newest = log.last().term;
     if newest > state.term {
         state = HardState { term: newest, vote: None };
@@ -186,7 +188,7 @@ mod tests {
         assert_eq!(terms(&read(dir.path()).0), [(1, 1), (2, 2)]);
     }
 
-    /// Wherever the last write was interrupted: it is gone as a whole, and all before is there.
+    /// A last write that is interrupted at any byte is gone as a whole, and everything before it is kept.
     #[test]
     fn a_torn_tail_is_cut_and_writing_goes_on() {
         let dir = written(vec![vec![state(1, "n1"), entries(1..=2, 1)]]);
@@ -219,7 +221,7 @@ mod tests {
         assert_eq!(terms(&stored), [(1, 1), (2, 1)], "what was synced after it is lost");
     }
 
-    /// What was synced, and is wrong now, must not be taken for a torn tail: votes and entries would be forgotten.
+    /// Synced data that is damaged must not count as a torn tail: votes and entries would be forgotten.
     #[test]
     fn damage_before_the_end_is_refused() {
         let dir = written(vec![vec![state(1, "n1")], vec![entries(1..=2, 1)], vec![entries(3..=3, 1)]]);

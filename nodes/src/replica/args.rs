@@ -10,7 +10,7 @@ use super::server::{Setup, serve};
 use super::{Config, NodeId, Protocol};
 use crate::process::{self, Place};
 
-/// What every node is told.
+/// The options of every node.
 #[derive(Clone, Debug, clap::Args)]
 pub struct NodeArgs<Bug: ValueEnum + Send + Sync + 'static, Options: clap::Args = ()> {
     #[command(flatten)]
@@ -53,7 +53,7 @@ fn parse_ms(text: &str) -> Result<Duration, String> {
 }
 
 impl<Bug: ValueEnum + Send + Sync + 'static, Options: clap::Args> NodeArgs<Bug, Options> {
-    /// The setup that these flags describe, or what is wrong with them.
+    /// The setup from these flags; the error says what is wrong with them.
     fn setup(self) -> Result<Setup<Bug, Options>, String> {
         let peers: BTreeMap<NodeId, SocketAddr> = self.place.peers()?;
         if self.heartbeat >= self.election_timeout.0 {
@@ -77,7 +77,7 @@ impl<Bug: ValueEnum + Send + Sync + 'static, Options: clap::Args> NodeArgs<Bug, 
         })
     }
 
-    /// Runs a node of this protocol until it is told to stop.
+    /// Runs a node of this protocol until it is stopped.
     pub(crate) fn run<P: Protocol<Bug = Bug, Options = Options>>(self) -> u8 {
         process::run(async |shutdown| -> Result<(), String> {
             serve::<P>(self.setup()?, shutdown).await.map_err(|error| error.to_string())
@@ -103,7 +103,7 @@ mod tests {
         args: NodeArgs<Bug>,
     }
 
-    /// Reads the flags that every node needs, and these.
+    /// Parses the flags that every node needs, followed by these.
     fn setup(more: &str) -> Result<Setup<Bug>, String> {
         let needed = "node --id n1 --listen 127.0.0.1:1 --client 127.0.0.1:2 --data d";
         let words = needed.split(' ').chain(more.split_whitespace());

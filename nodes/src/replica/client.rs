@@ -1,4 +1,4 @@
-//! Connections from clients; the protocol is that of [`crate::wire`].
+//! Connections from clients; the protocol is in [`crate::wire`].
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use super::server::Event;
 use crate::logging::log;
 use crate::wire::{Outcome, Request, Response, frames, send_queued};
 
-/// Bytes of a request: it must fit into one message between nodes, with room to spare.
+/// The size limit of a request in bytes: it must fit into one message between nodes, with some margin.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
 
-/// Responses that may wait for a client that does not read; more are dropped, and it will time out.
+/// Responses queued for a client that does not read; more are dropped, and the client times out.
 const RESPONSES: usize = 1024;
 
-/// How to answer one request.
+/// Where to send the response to one request.
 #[derive(Debug)]
 pub(super) struct Reply {
     id: u64,
@@ -27,13 +27,13 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// Sends the response, unless the client has hung up.
+    /// Sends the response, unless the client has disconnected.
     pub(super) fn send(self, outcome: Outcome) {
         let _ = self.connection.try_send(Response { id: self.id, outcome });
     }
 }
 
-/// Takes in clients until it is aborted.
+/// Accepts clients until it is aborted.
 pub(super) async fn accept<M: Send + 'static>(listener: TcpListener, events: mpsc::Sender<Event<M>>) {
     let mut connections = JoinSet::new();
     loop {
@@ -48,7 +48,7 @@ pub(super) async fn accept<M: Send + 'static>(listener: TcpListener, events: mps
     }
 }
 
-/// Reads requests until the client hangs up or speaks another protocol.
+/// Reads requests until the client disconnects or violates the protocol.
 async fn converse<M>(stream: TcpStream, events: mpsc::Sender<Event<M>>) {
     let _ = stream.set_nodelay(true);
     let (incoming, outgoing) = stream.into_split();

@@ -1,4 +1,5 @@
-//! Real servers, three in one process, with sockets, files and clocks. Nothing here depends on how long things take.
+//! Real servers, three in one process, with sockets, files and clocks. No test here depends on how long a
+//! step takes.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,10 +19,10 @@ use super::{Config, NodeId, Protocol};
 use crate::wire::{Outcome, Response, frames};
 use crate::{paxos, raft, zab};
 
-/// How often an operation is tried before the test gives up.
+/// How often an operation is tried before the test fails.
 const TRIES: u64 = 60;
 
-/// How to stop a server, and how it ended.
+/// A handle to stop a server, and its result.
 type Running = (oneshot::Sender<()>, JoinHandle<Result<(), ServerError>>);
 
 struct Cluster<P: Protocol> {
@@ -83,7 +84,7 @@ impl<P: Protocol> Cluster<P> {
         }
     }
 
-    /// Asks a node until it says ok, under the same sequence number each time.
+    /// Sends a request to a node until it succeeds, with the same sequence number each time.
     async fn ok(&self, node: usize, mut request: Json) -> Json {
         for id in 1..=TRIES {
             request["id"] = json!(id);
@@ -102,7 +103,7 @@ fn free_ports(count: usize) -> Vec<SocketAddr> {
     listeners.iter().map(|listener| listener.local_addr().unwrap()).collect()
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a new connection.
 async fn ask(address: SocketAddr, request: &Json) -> Option<Response> {
     let stream = TcpStream::connect(address).await.ok()?;
     let mut framed: Framed<TcpStream, LengthDelimitedCodec> = Framed::new(stream, frames());
@@ -134,7 +135,7 @@ async fn serves_and_remembers<P: Protocol>() {
     let add = |seq: u64| json!({"client": "c", "seq": seq, "f": "add", "key": "total", "value": 1});
     let read = json!({"f": "read", "key": "total"});
 
-    // Through each node in turn; twice under one number counts once.
+    // Through each node in turn. A request sent twice under one number counts once.
     for seq in 1..=30 {
         let node = seq as usize % 3;
         assert_eq!(cluster.ok(node, add(seq)).await, json!(seq));
@@ -142,7 +143,7 @@ async fn serves_and_remembers<P: Protocol>() {
         assert_eq!(cluster.ok((node + 2) % 3, read.clone()).await, json!(seq));
     }
 
-    // With one node down the others go on, past a snapshot; then it catches up and the next may go.
+    // With one node down the others continue, past a snapshot; it catches up before the next one stops.
     for down in 0..3 {
         cluster.stop_node(down).await;
         let first = 31 + 20 * down as u64;
@@ -153,7 +154,7 @@ async fn serves_and_remembers<P: Protocol>() {
         assert_eq!(cluster.ok(down, read.clone()).await, json!(first + 19));
     }
 
-    // All stop, all start: nothing is lost, and the session is still known.
+    // After a restart of all nodes nothing is lost, and the session is still known.
     for node in 0..3 {
         cluster.stop_node(node).await;
     }
@@ -194,7 +195,7 @@ async fn a_node_alone_fails_what_it_cannot_hand_on() {
     cluster.ok(0, json!({"client": "c", "seq": 1, "f": "write", "key": "k", "value": 1})).await;
     cluster.stop_node(1).await;
     cluster.stop_node(2).await;
-    // Alone from the start: it has never known a leader in this life.
+    // The node starts alone: since its restart it has known no leader.
     cluster.stop_node(0).await;
     cluster.start_node(0);
     for request in [

@@ -1,16 +1,17 @@
-//! What every node does for the clients that are connected to it: get their requests answered by the leader, whoever
-//! that is, and say afterwards what is known about them.
+//! What every node does for its clients: get their requests answered by the current leader, and report what
+//! is known about the outcome.
 //!
-//! A request is tried at once: here if this node leads, else it is forwarded to the leader it knows, over the link to
-//! that node. It is tried again, with the same client and sequence number, when the leadership changes, when the one
-//! who was asked says that it does not lead, or when there was no answer for a while; until the request's deadline.
-//! The state machine carries it out once (see [`crate::machine`]).
+//! A request is tried at once: here if this node leads, otherwise it is forwarded to the leader that the node
+//! knows. It is retried, with the same client and sequence number, when the leadership changes, when the node
+//! that received it answers that it does not lead, or when there was no answer for a while; until the
+//! request's deadline. The state machine applies it once (see [`crate::machine`]).
 //!
-//! **When is `fail` true?** Only if the request was certainly never put into any log: it was never taken by this node's
-//! own log, and of every forwarding we know that it was refused. A forwarding without an answer may still lie in a
-//! stalled connection, and be taken at any later time: `info`. Reads change nothing, so they may always fail.
+//! **When is `fail` true?** Only if the request was certainly never put into any log: this node's own log
+//! never accepted it, and every forwarding of it is known to be refused. A forwarding without an answer may
+//! still lie in a stalled connection and be accepted at any later time: `info`. Reads change nothing, so they
+//! may always fail.
 //!
-//! Pure: time and answers come in, and what to do comes out.
+//! Pure: time and answers go in, actions come out.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,34 +22,34 @@ use super::Time;
 use crate::machine::{Command, Op, Output};
 use crate::wire::Outcome;
 
-/// Without any answer for so long, a forwarded request is sent again.
+/// A forwarded request without an answer is sent again after this time.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// After a refusal the next try waits a moment: who leads will be known soon.
+/// The pause after a refusal: the next leader is usually known soon.
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// What is asked of the leader.
+/// A request to the leader.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Ask {
     Read(Op),
     Change(Command),
 }
 
-/// What the leader, or who was taken for it, says.
+/// The response of the leader, or of a node that was believed to lead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Answer {
     Done(Output),
-    /// It did not take the request: this try has put nothing into any log.
+    /// It did not accept the request: this attempt has put nothing into any log.
     NotLeader,
-    /// It took it and was deposed before it was committed.
+    /// It accepted the request and was deposed before the request was committed.
     Uncertain,
 }
 
-/// Names one request of this node.
+/// The ID of a request on this node.
 pub(super) type Token = u64;
 
-/// Names one forwarding of a request. `boot` tells a node's lives apart: an answer to an earlier life must not be
-/// taken for one to this.
+/// The ID of one forwarding of a request. `boot` distinguishes the node's process lifetimes: an answer to an
+/// earlier process must not be used by this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Attempt {
     boot: u64,
@@ -61,27 +62,27 @@ struct Pending<R> {
     ask: Ask,
     reply: R,
     deadline: Time,
-    /// When to try (again); `Time::MAX` while it is in this node's own log.
+    /// When to try (again); `Time::MAX` while the request is in this node's own log.
     next_try: Time,
-    /// Whether this node's own log took it.
+    /// Whether this node's own log accepted it.
     taken: bool,
     tries: u32,
     /// The forwardings that were not refused.
     open: Vec<u32>,
 }
 
-/// The requests of this node's clients; `R` is how to reply to one.
+/// The requests of this node's clients; `R` is the means to reply to one.
 #[derive(Debug)]
 pub(super) struct Gateway<R> {
     boot: u64,
     next: Token,
     pending: BTreeMap<Token, Pending<R>>,
-    /// A mistake: whatever has no answer is said to have failed.
+    /// FailInsteadOfInfo: a request without an answer is reported as failed.
     fails: bool,
 }
 
 impl<R> Gateway<R> {
-    /// `boot` must differ between the lives of a node.
+    /// `boot` must differ between the processes of a node.
     pub(super) fn new(boot: u64, fails: bool) -> Self {
         Gateway { boot, next: 0, pending: BTreeMap::new(), fails }
     }
@@ -102,12 +103,12 @@ impl<R> Gateway<R> {
         due.map(|(&token, _)| token).collect()
     }
 
-    /// What a request asks.
+    /// The content of a request.
     pub(super) fn ask(&self, token: Token) -> Option<&Ask> {
         self.pending.get(&token).map(|pending| &pending.ask)
     }
 
-    /// This node leads and has taken the request.
+    /// This node leads, and its log accepted the request.
     pub(super) fn taken(&mut self, token: Token) {
         if let Some(pending) = self.pending.get_mut(&token) {
             pending.taken = true;
@@ -115,7 +116,7 @@ impl<R> Gateway<R> {
         }
     }
 
-    /// The request is about to be forwarded; its answer will carry this name.
+    /// The request is about to be forwarded; its answer will carry this ID.
     pub(super) fn forward(&mut self, now: Time, token: Token) -> Option<(Attempt, Ask)> {
         let pending = self.pending.get_mut(&token)?;
         pending.tries += 1;
@@ -124,7 +125,7 @@ impl<R> Gateway<R> {
         Some((Attempt { boot: self.boot, token, number: pending.tries }, pending.ask.clone()))
     }
 
-    /// The leadership has changed: everything is worth a try.
+    /// The leadership has changed: all requests are tried again.
     pub(super) fn leader_changed(&mut self, now: Time) {
         for pending in self.pending.values_mut() {
             pending.next_try = now;
@@ -149,7 +150,7 @@ impl<R> Gateway<R> {
         self.answered(now, attempt.token, answer)
     }
 
-    /// A request was answered. Gives what the client is to be told, if this settles it.
+    /// Handles a response. Returns the outcome for the client if it is final.
     pub(super) fn answered(&mut self, now: Time, token: Token, answer: Answer) -> Option<(R, Outcome)> {
         let Answer::Done(output) = answer else {
             let pending = self.pending.get_mut(&token)?;
@@ -160,7 +161,7 @@ impl<R> Gateway<R> {
         Some((pending.reply, told(output)))
     }
 
-    /// The requests whose time is over, and what the clients are to be told.
+    /// The requests past their deadline, with the outcomes for their clients.
     pub(super) fn expire(&mut self, now: Time) -> Vec<(R, Outcome)> {
         let is_over = |(&token, pending): (&Token, &Pending<R>)| (pending.deadline <= now).then_some(token);
         let over: Vec<Token> = self.pending.iter().filter_map(is_over).collect();
@@ -179,7 +180,7 @@ impl<R> Gateway<R> {
         told
     }
 
-    /// The next moment at which something is due. Without a leader nothing can be tried.
+    /// The next time at which a request is due. Without a leader no request can be tried.
     pub(super) fn next_wake(&self, has_leader: bool) -> Option<Time> {
         let wake = |pending: &Pending<R>| {
             if has_leader { pending.deadline.min(pending.next_try) } else { pending.deadline }
@@ -188,7 +189,7 @@ impl<R> Gateway<R> {
     }
 }
 
-/// What a client is told about an operation that was carried out, or finally refused.
+/// The outcome for a client of an operation that was applied or finally refused.
 pub(crate) fn told(output: Output) -> Outcome {
     match output {
         Output::Value(value) => Outcome::Ok(value.to_json()),
@@ -217,7 +218,7 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// A gateway with one request, token 1, that arrived at 0 and has a second.
+    /// A gateway with one request, token 1, that arrived at time 0 with a timeout of one second.
     fn gateway(f: &str) -> Gateway<()> {
         let mut gateway = Gateway::new(7, false);
         gateway.accept(ms(0), ask(f), SECOND, ());

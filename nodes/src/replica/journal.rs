@@ -1,4 +1,4 @@
-//! Records in a [write-ahead log](super::wal), for protocols whose changes need no more than to be taken in order.
+//! Records in a [write-ahead log](super::wal), for protocols whose changes only have to be applied in order.
 
 use std::io;
 use std::marker::PhantomData;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Disk;
 use crate::wal::Wal;
 
-/// A change of what a node remembers. Given `restart`, nothing on disk counts any more but that snapshot and this record.
+/// A change of the persistent state. With `restart`, only that snapshot and this record count from now on.
 #[derive(Clone, Debug)]
 pub(crate) struct Write<S, R> {
     pub(crate) number: u64,

@@ -1,5 +1,5 @@
-//! **Persist before you speak.** What a node says of what it remembers must still be true after a crash. So a message
-//! that relies on a change is held back until the write with that change is durable:
+//! **Persist before you send.** What a node says about its state must still be true after a crash. So a
+//! message that depends on a change is held back until the write with that change is durable:
 //!
 //! ```text
 //!   changed()   --take-->   in flight   --persisted(n)-->   durable
@@ -10,10 +10,10 @@ use std::collections::VecDeque;
 
 use super::NodeId;
 
-/// Which write the next change belongs to, and who waits for which.
+/// The write that the next change belongs to, and the messages that wait for each write.
 #[derive(Debug)]
 pub(crate) struct Ledger<M> {
-    /// The number that the next write will have, and whether there is anything to put into it.
+    /// The number of the next write, and whether there is anything in it.
     next: u64,
     changed: bool,
     /// The last write that is durable.
@@ -29,7 +29,7 @@ impl<M> Default for Ledger<M> {
 }
 
 impl<M> Ledger<M> {
-    /// Something changed that must be written; gives the number of the write that it will be in.
+    /// Records a change that must be written; returns the number of its write.
     pub(crate) fn changed(&mut self) -> u64 {
         self.changed = true;
         self.next
@@ -39,7 +39,7 @@ impl<M> Ledger<M> {
         number <= self.durable
     }
 
-    /// Lets a message through if all changes so far are durable, else keeps it until they are.
+    /// Returns a message that may be sent at once; holds it back if a change is not durable yet.
     pub(crate) fn hold(&mut self, to: NodeId, message: M) -> Option<(NodeId, M)> {
         let awaits = if self.changed { self.next } else { self.next - 1 };
         if self.is_durable(awaits) {
@@ -49,7 +49,7 @@ impl<M> Ledger<M> {
         None
     }
 
-    /// The number of a write with all that changed since the last one, if anything did.
+    /// Takes the number of a write with all changes since the last one, if there are any.
     pub(crate) fn take(&mut self) -> Option<u64> {
         if !std::mem::take(&mut self.changed) {
             return None;
@@ -58,7 +58,7 @@ impl<M> Ledger<M> {
         Some(self.next - 1)
     }
 
-    /// The writes up to and with `number` are durable; gives the messages that waited for them.
+    /// The writes up to and including `number` are durable; returns the messages that waited for them.
     pub(crate) fn persisted(&mut self, number: u64) -> Vec<(NodeId, M)> {
         self.durable = self.durable.max(number);
         let free = self.held.partition_point(|(awaits, ..)| *awaits <= number);

@@ -1,13 +1,14 @@
 //! Connections between nodes.
 //!
-//! Every node dials every other one and only *sends* on that connection; what the other has to say comes in on the one
-//! that it dialled. So each direction of a link can fail by itself.
+//! Every node connects to every other one and only *sends* on that connection; it receives on the connection
+//! that the peer opened. So each direction of a link can fail separately.
 //!
-//! A node may be told to use several connections to each peer: messages take turns, and may then overtake each other, as
-//! they may in systems that have a pool of connections, or datagrams.
+//! A node can use several connections to each peer. Messages then alternate between them and may overtake
+//! each other, as in systems with a connection pool or datagrams.
 //!
-//! Nothing here is reliable: a frame may be lost with a connection, or because the queue towards a stalled peer is
-//! full, or come very late when a stall ends. Protocols send again what matters, and forwarded requests are retried.
+//! Nothing here is reliable: a frame may be lost with a connection, or because the queue to a stalled peer is
+//! full, or arrive very late when a stall ends. Protocols resend what matters, and forwarded requests are
+//! retried.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -32,36 +33,37 @@ use crate::frame::{decode, encode};
 use crate::logging::log;
 use crate::wire::{frames, send_queued};
 
-/// Frames that may wait for a peer; more are dropped.
+/// Frames queued for a peer; more are dropped.
 const QUEUE: usize = 1024;
 const DIAL_TIMEOUT: Duration = Duration::from_millis(500);
-/// A connection over which so long nothing is acknowledged is given up (TCP_USER_TIMEOUT, man 7 tcp): the kernel alone would
-/// send again ever more rarely, and notice late that the network is back.
+/// A connection is closed if data on it stays unacknowledged for this long (TCP_USER_TIMEOUT, man 7 tcp). The
+/// kernel alone would retransmit ever more rarely and notice late that the network is back.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(1);
-/// A frame that does not arrive in so long has a wrong length, or comes from a stall; both are gone with the connection.
+/// A frame that does not arrive completely in this time has a wrong length, or is stuck in a stall; closing
+/// the connection ends both.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A connection that lasts so long is one.
+/// A connection that lasted this long counts as established.
 const LASTING: Duration = Duration::from_millis(500);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 
-/// What nodes send each other.
+/// A frame between nodes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Frame<M> {
-    /// The first frame of a connection: who dials.
+    /// The first frame of a connection: the sender's name.
     Hello(NodeId),
-    /// The protocol's own.
+    /// A message of the protocol.
     Protocol(M),
-    /// A client's request, handed on to the leader.
+    /// A client's request, forwarded to the leader.
     Forward(Attempt, Ask),
-    /// What the leader says to it.
+    /// The leader's response to it.
     Answer(Attempt, Answer),
 }
 
-/// The sending end towards one peer.
+/// The sending side of the link to one peer.
 #[derive(Debug)]
 pub(super) struct Link<M> {
     connections: Vec<Connection<M>>,
-    /// Whose turn it is.
+    /// The connection for the next message.
     next: Cell<usize>,
 }
 
@@ -72,7 +74,7 @@ struct Connection<M> {
 }
 
 impl<M: Serialize + Send + 'static> Link<M> {
-    /// Starts to dial `peer`, so many times; dropping the link ends it.
+    /// Opens this many connections to `peer`; dropping the link closes them.
     pub(super) fn dial(me: &NodeId, peer: &NodeId, address: SocketAddr, connections: usize) -> Self {
         let connect = || {
             let (queue, frames) = mpsc::channel(QUEUE);
@@ -82,7 +84,7 @@ impl<M: Serialize + Send + 'static> Link<M> {
         Link { connections: std::iter::repeat_with(connect).take(connections).collect(), next: Cell::new(0) }
     }
 
-    /// Queues a frame, or drops it if the peer does not take them.
+    /// Queues a frame, or drops it if the queue is full.
     pub(super) fn send(&self, frame: Frame<M>) {
         let turn = self.next.replace((self.next.get() + 1) % self.connections.len());
         let _ = self.connections[turn].queue.try_send(frame);
@@ -100,7 +102,7 @@ async fn keep_connected<M: Serialize>(
         if let Ok(Ok(stream)) = timeout(DIAL_TIMEOUT, TcpStream::connect(address)).await {
             let since = Instant::now();
             let Err(error) = pump(&me, stream, &mut queue).await else { return };
-            // Whoever accepts and hangs up at once, as a proxy does whose server is down, was never there.
+            // A proxy whose server is down accepts and closes at once: that was no connection.
             if since.elapsed() >= LASTING {
                 log(format_args!("lost the connection to {peer}: {error}"));
                 backoff = BACKOFF.0;
@@ -111,7 +113,7 @@ async fn keep_connected<M: Serialize>(
     }
 }
 
-/// Sends what is queued until the queue ends, with `Ok`, or the connection does.
+/// Sends queued frames until the queue ends, with `Ok`, or the connection fails.
 async fn pump<M: Serialize>(
     me: &NodeId,
     stream: TcpStream,
@@ -126,14 +128,14 @@ async fn pump<M: Serialize>(
         outgoing.write_all(&hello).await?;
         send_queued(outgoing, queue, encode).await
     };
-    // The peer says nothing here; reading is how one learns that it hung up.
+    // The peer sends nothing on this connection; reading detects that it was closed.
     tokio::select! {
         sent = sending => sent,
         ended = incoming.read_u8() => Err(ended.err().unwrap_or_else(|| std::io::Error::other("the peer spoke"))),
     }
 }
 
-/// Reads the frames of one incoming connection and hands them on with the sender's name, until it ends.
+/// Reads the frames of one incoming connection and passes them on with the sender's name, until it ends.
 pub(super) async fn receive<M: DeserializeOwned>(
     stream: TcpStream,
     peers: Vec<NodeId>,

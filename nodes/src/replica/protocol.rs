@@ -1,4 +1,4 @@
-//! What a protocol is to the server around it, and the words that all protocols share.
+//! The interface of a protocol to its server, and the types that all protocols share.
 //!
 //! ```text
 //!   receive(message) --+                              +-- write      to be made durable, then persisted(number)
@@ -9,11 +9,11 @@
 //!   compact(snapshot) -+
 //! ```
 //!
-//! A protocol owns no socket, no file, no clock and no source of randomness but the seeded generator it is handed. So a
-//! test can play any script to it, and a simulator can play millions.
+//! A protocol has no socket, no file, no clock, and no randomness except a seeded generator. So a test can
+//! run any script against it, and a simulator can run millions.
 //!
-//! Inputs only change the state; everything that must happen outside is collected, and taken with `ready()`. Calling it
-//! once after several inputs is what makes batches.
+//! Inputs only change the state. All effects are collected and taken with `ready()`; one call after several
+//! inputs makes batches.
 
 use std::fmt;
 use std::io;
@@ -28,10 +28,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::wal::{TornTail, WalError};
 
-/// A moment: how long after the node's start.
+/// A time: the duration since the node's start.
 pub(crate) type Time = Duration;
 
-/// Names a read that awaits its answer; chosen by the caller.
+/// The ID of a pending read, chosen by the caller.
 pub(crate) type ReadId = u64;
 
 /// The name of a node.
@@ -56,57 +56,57 @@ impl fmt::Debug for NodeId {
     }
 }
 
-/// What an entry carries. No protocol ever looks into a command.
+/// The content of an entry. No protocol looks into a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Payload {
-    /// Nothing: it fills a place.
+    /// Nothing: it fills a position.
     Noop,
     /// A command of the state machine, in its own encoding.
     Command(Arc<[u8]>),
-    /// Who the members are from here on, in protocols where that may change.
+    /// The members from here on, in protocols with membership changes.
     Members(Vec<NodeId>),
 }
 
 impl Payload {
-    /// Bytes on the wire and on disk, roughly.
+    /// The approximate size on the wire and on disk, in bytes.
     pub(crate) fn size(&self) -> usize {
         16 + if let Payload::Command(bytes) = self { bytes.len() } else { 0 }
     }
 }
 
-/// A payload and its place in the order, named in the protocol's own way.
+/// A payload and its position in the order; each protocol has its own position type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry<At> {
     pub(crate) at: At,
     pub(crate) payload: Payload,
 }
 
-/// The state machine after every entry up to and with `last`.
+/// The state machine after every entry up to and including `last`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Snapshot<At> {
     pub(crate) last: At,
-    /// Who the members were then, in protocols where that may change.
+    /// The members at that time, in protocols with membership changes.
     pub(crate) members: Vec<NodeId>,
     pub(crate) data: Arc<[u8]>,
 }
 
-/// The request needs the leader, and this node is not it.
+/// The request needs the leader, and this node does not lead.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotLeader;
 
-/// What an operator may ask of the leader.
+/// An operator's request to the leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// Makes a node a member.
+    /// Adds a node to the members.
     Add(NodeId),
-    /// Lets a member go.
+    /// Removes a node from the members.
     Remove(NodeId),
-    /// Lets another one lead.
+    /// Transfers the leadership.
     Transfer(NodeId),
 }
 
 impl Operation {
-    /// The operation that a client's request names, if it names one.
+    /// The operation in a client's request, if it is an operator's.
     pub(crate) fn parse(f: &str, value: &serde_json::Value) -> Option<Operation> {
         let node = || value.as_str().map(NodeId::from);
         match f {
@@ -118,7 +118,7 @@ impl Operation {
     }
 }
 
-/// How a node is set up; `Options` are what only its own protocol has.
+/// The configuration of a node; `Options` are specific to its protocol.
 #[derive(Clone, Debug)]
 pub(crate) struct Config<Bug, Options = ()> {
     pub(crate) id: NodeId,
@@ -126,50 +126,51 @@ pub(crate) struct Config<Bug, Options = ()> {
     pub(crate) peers: Vec<NodeId>,
     /// The shortest and the longest election timeout.
     pub(crate) election_timeout: (Duration, Duration),
-    /// How often a leader makes itself heard.
+    /// The heartbeat interval of a leader.
     pub(crate) heartbeat: Duration,
     pub(crate) options: Options,
     pub(crate) bugs: Vec<Bug>,
 }
 
 impl<Bug: PartialEq, Options> Config<Bug, Options> {
-    /// Whether the node is to make that mistake.
+    /// Whether the node has this bug.
     pub(crate) fn has(&self, bug: Bug) -> bool {
         self.bugs.contains(&bug)
     }
 
-    /// How long to wait for a leader this time: drawn anew each time, which keeps nodes from trying at once for long.
+    /// A random timeout for the next election. New values each time keep nodes from standing at once again
+    /// and again.
     pub(crate) fn draw_election_timeout(&self, rng: &mut ChaCha8Rng) -> Duration {
         let (low, high) =
             (self.election_timeout.0.as_micros() as u64, self.election_timeout.1.as_micros() as u64);
         Duration::from_micros(rng.random_range(low..=high.max(low)))
     }
 
-    /// How many nodes are a majority of all.
+    /// The size of a majority of all nodes.
     pub(crate) fn quorum(&self) -> usize {
         let nodes = self.peers.len() + 1;
         nodes / 2 + 1
     }
 }
 
-/// Mistakes around the protocol that a node makes on purpose.
+/// The seeded bugs of the server around the protocol.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Mistakes {
-    /// Reads are answered wherever they arrive.
+    /// Every node answers reads from its own state.
     pub(crate) reads_here: bool,
-    /// A change is answered before it is written or agreed upon.
+    /// A change is acknowledged before it is written or committed.
     pub(crate) acks_before_write: bool,
-    /// What is written is taken for durable.
+    /// Written data counts as durable before it is synced.
     pub(crate) acks_before_fsync: bool,
-    /// A command that was put in order twice is carried out twice.
+    /// A command that is in the log twice is applied twice.
     pub(crate) applies_twice: bool,
-    /// A compare-and-set is decided before it has a place in the order.
+    /// A compare-and-set is decided before it is in the log.
     pub(crate) decides_cas_early: bool,
-    /// A change without an answer is said to have failed.
+    /// A change without an answer is reported as failed.
     pub(crate) fails_without_answer: bool,
 }
 
-/// All that must happen outside, in this order.
+/// The effects for the server to carry out, in this order.
 pub(crate) struct Ready<P: Protocol> {
     pub(crate) notices: Vec<P::Notice>,
     pub(crate) messages: Vec<(NodeId, P::Message)>,
@@ -177,9 +178,10 @@ pub(crate) struct Ready<P: Protocol> {
     pub(crate) install: Option<Arc<Snapshot<P::At>>>,
     pub(crate) committed: Vec<Entry<P::At>>,
     pub(crate) reads: Vec<ReadId>,
-    /// Reads that may be answered now if, after the state machine was read, [`lease_holds`](Protocol::lease_holds).
+    /// Reads that may be answered now if [`lease_holds`](Protocol::lease_holds) after the state machine was
+    /// read.
     pub(crate) leased: Vec<ReadId>,
-    /// The node led, and does not any more: proposals that were not committed are uncertain, reads must be retried.
+    /// The node no longer leads: uncommitted proposals are uncertain, reads must be retried.
     pub(crate) deposed: bool,
 }
 
@@ -198,100 +200,102 @@ impl<P: Protocol> Default for Ready<P> {
     }
 }
 
-/// A node's stable storage. Used by one thread of its own, since a sync blocks.
+/// A node's stable storage. It is used by a thread of its own, because a sync blocks.
 pub(crate) trait Disk: Send + Sized + 'static {
-    /// What must be made durable, as one: all of it or nothing.
+    /// A write that must become durable atomically.
     type Write: Send + 'static;
 
-    /// Writes are numbered from 1; a later write must not become durable before an earlier one.
+    /// Writes are numbered from 1 and become durable in order.
     fn number(write: &Self::Write) -> u64;
 
-    /// Writes several, in order; they are durable after a [`sync`](Disk::sync). After an error nothing is known about what
-    /// is stored.
+    /// Writes several batches in order; they are durable after a [`sync`](Disk::sync). After an error the
+    /// stored state is unknown.
     fn write(&mut self, writes: Vec<Self::Write>) -> io::Result<()>;
 
-    /// Makes durable what is written.
+    /// Makes all written data durable.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// A node that starts with what is on its disk.
+/// A node started from its disk.
 pub(crate) struct Opened<P: Protocol> {
     pub(crate) protocol: P,
     pub(crate) disk: P::Disk,
-    /// The state machine that the disk holds.
+    /// The state machine's snapshot on disk.
     pub(crate) snapshot: Option<Arc<Snapshot<P::At>>>,
     pub(crate) torn: Option<TornTail>,
 }
 
-/// One node's part in a protocol that puts commands in order.
+/// One node's part in a protocol that orders commands.
 pub(crate) trait Protocol: Sized + Send + 'static {
     type Bug: clap::ValueEnum + Copy + PartialEq + fmt::Debug + Send;
-    /// What only this protocol can be told.
+    /// Options of this protocol only.
     type Options: Clone + Default + fmt::Debug + Send;
-    /// How the place of an entry is named.
+    /// The position of an entry.
     type At: Clone + PartialEq + fmt::Debug + Serialize + DeserializeOwned + Send + Sync;
     type Message: Clone + Serialize + DeserializeOwned + fmt::Debug + Send + 'static;
-    /// A thing worth a line in the log.
+    /// An event that is logged.
     type Notice: fmt::Display;
     type Disk: Disk;
 
-    /// Which of its bugs are the server's to make.
+    /// The bugs that the server has to implement.
     fn mistakes(bugs: &[Self::Bug]) -> Mistakes;
 
-    /// Opens the disk, and starts from what it holds at moment zero.
+    /// Opens the disk and starts from its content, at time zero.
     fn open(
         config: Config<Self::Bug, Self::Options>,
         data: &Path,
         rng: ChaCha8Rng,
     ) -> Result<Opened<Self>, WalError>;
 
-    /// Where it stands, for the line that a node says at its start: it begins with `term N`, or what is one here.
+    /// The state at the start, for the node's first log line: begins with `term N`, or the equivalent.
     fn standing(&self) -> String;
 
-    /// Time has passed.
+    /// Advances the time.
     fn tick(&mut self, now: Time);
 
-    /// The next moment at which [`tick`](Protocol::tick) has something to do.
+    /// The next time at which [`tick`](Protocol::tick) has work.
     fn next_tick(&self) -> Time;
 
-    /// A message has arrived, maybe late, maybe not for the first time.
+    /// Receives a message, which may be late or a duplicate.
     fn receive(&mut self, now: Time, from: &NodeId, message: Self::Message);
 
-    /// A client's command. Only a leader takes it; that it was taken does not mean that it will be committed.
+    /// Proposes a client's command. Only a leader accepts it, and an accepted command may still not be
+    /// committed.
     fn propose(&mut self, command: Arc<[u8]>) -> Result<(), NotLeader>;
 
-    /// A read has arrived. It will come out of [`Ready::reads`] or [`Ready::leased`], unless this node is deposed before.
+    /// Registers a read. It appears in [`Ready::reads`] or [`Ready::leased`], unless this node is deposed
+    /// first.
     fn read(&mut self, id: ReadId) -> Result<(), NotLeader>;
 
-    /// Whether this node certainly still leads at that moment, without asking anybody. Where there are no leases nobody
-    /// ever is.
+    /// Whether this node certainly still leads at that time, without a message. Always false in a protocol
+    /// without leases.
     fn lease_holds(&self, _now: Time) -> bool {
         false
     }
 
-    /// Begins what an operator asks for; leading, members and the like tell later what came of it.
+    /// Starts an operator's request. The result shows later in the leader and the members.
     fn operate(&mut self, _operation: &Operation) -> Result<(), String> {
         Err("this protocol has no such operation".into())
     }
 
-    /// The writes up to and with this number are on disk.
+    /// The writes up to and including this number are on disk.
     fn persisted(&mut self, number: u64);
 
-    /// Takes what must happen outside.
+    /// Takes the pending effects.
     fn ready(&mut self) -> Ready<Self>;
 
-    /// Takes a snapshot of the state machine, as it is after all that was handed out, if `every` entries were handed
-    /// out since the last.
+    /// Takes a snapshot of the state machine, after everything handed out so far, if `every` entries were
+    /// handed out since the last one.
     fn compact_if_due(&mut self, every: u64, data: impl FnOnce() -> Arc<[u8]>);
 
-    /// Who leads, as far as this node knows.
+    /// The leader that this node knows.
     fn leader(&self) -> Option<&NodeId>;
 
     fn is_leader(&self) -> bool;
 
-    /// The commands that it has taken and not yet handed out to be applied.
+    /// The commands that it has accepted and not yet handed to the state machine.
     fn pending(&self) -> Vec<Payload>;
 
-    /// What it says of itself; see the table of [`crate::wire`].
+    /// The node's status; see the table of [`crate::wire`].
     fn status(&self) -> serde_json::Value;
 }

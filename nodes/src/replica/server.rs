@@ -7,9 +7,9 @@
 //!   clock -------------------------+               gateway, service
 //! ```
 //!
-//! One task owns all the state. It takes in whatever has happened meanwhile, then lets the protocol say what follows: so the
-//! busier the node, the larger its batches. The disk has a thread of its own, since a sync blocks; while it writes one
-//! batch, the next gathers in its queue.
+//! One task owns all the state. It takes all pending events, then carries out the protocol's effects: the
+//! busier the node, the larger its batches. The disk has its own thread, because a sync blocks; while it
+//! writes one batch, the next collects in its queue.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -36,28 +36,28 @@ use crate::value::Value;
 use crate::wal::WalError;
 use crate::wire::{Outcome, Request};
 
-/// Events that may wait for the loop; their senders wait then too.
+/// Events queued for the loop; if the queue is full, their senders wait.
 const EVENTS: usize = 4096;
-/// Events that are taken in before the core is asked what follows.
+/// Events that are taken before the effects are carried out.
 const BATCH: usize = 512;
 
-/// How a server is set up.
+/// The setup of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup<Bug, Options = ()> {
     pub(crate) config: Config<Bug, Options>,
-    /// Where peers and clients connect.
+    /// The addresses for peers and clients.
     pub(crate) listen: SocketAddr,
     pub(crate) client: SocketAddr,
-    /// Where to dial each peer.
+    /// The address of each peer.
     pub(crate) peers: BTreeMap<NodeId, SocketAddr>,
     pub(crate) data: PathBuf,
-    /// Entries after which a snapshot is taken.
+    /// The number of entries between snapshots.
     pub(crate) snapshot_every: u64,
-    /// To each peer.
+    /// The number of connections to each peer.
     pub(crate) connections: usize,
 }
 
-/// Why a server did not start, or stopped by itself.
+/// Why a server did not start, or stopped on its own.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServerError {
     #[error(transparent)]
@@ -72,7 +72,7 @@ pub(crate) enum ServerError {
     Disk(io::Error),
 }
 
-/// Something happened outside.
+/// An external event.
 #[derive(Debug)]
 pub(super) enum Event<M> {
     Peer(NodeId, Frame<M>),
@@ -155,7 +155,7 @@ pub(crate) async fn serve<P: Protocol>(
         node.settle();
     };
     log(format_args!("stops"));
-    // The thread ends with its queue, after the write that it is at.
+    // The thread ends with its queue, after the current write.
     drop(node);
     let _ = writer.join();
     tasks.shutdown().await;
@@ -164,11 +164,11 @@ pub(crate) async fn serve<P: Protocol>(
 
 type Durable = mpsc::UnboundedReceiver<io::Result<u64>>;
 
-/// With `hasty`: how long what is written may wait for its sync.
+/// With `hasty`: the longest delay of a sync.
 const HASTY_SYNC: Duration = Duration::from_secs(1);
 
-/// Starts the thread that writes to the disk: all that waits goes into one batch. With `hasty` a batch is reported before
-/// it is synced.
+/// Starts the thread that writes to the disk; all queued writes go into one batch. With `hasty` a batch is
+/// reported durable before it is synced.
 fn start_disk<D: Disk>(
     mut disk: D,
     hasty: bool,
@@ -213,7 +213,7 @@ async fn accept_peers<M: DeserializeOwned + Send + 'static>(
     }
 }
 
-/// All the state of one node.
+/// The state of one node.
 struct Node<P: Protocol> {
     protocol: P,
     gateway: Gateway<client::Reply>,
@@ -221,9 +221,9 @@ struct Node<P: Protocol> {
     links: BTreeMap<NodeId, Link<P::Message>>,
     disk: std::sync::mpsc::Sender<<P::Disk as Disk>::Write>,
     start: Instant,
-    /// The time at which everything that is taken in together happened.
+    /// The time of all events of one batch.
     now: Time,
-    /// Who led when requests were last tried.
+    /// The leader when requests were last tried.
     leader: Option<NodeId>,
     snapshot_every: u64,
 }
@@ -234,7 +234,7 @@ impl<P: Protocol> Node<P> {
         self.gateway.next_wake(self.protocol.leader().is_some()).map_or(tick, |wake| wake.min(tick))
     }
 
-    /// Takes in what happened, without yet doing anything about it.
+    /// Takes an event, without acting on it yet.
     fn take(&mut self, event: Event<P::Message>) {
         match event {
             Event::Peer(from, Frame::Protocol(message)) => self.protocol.receive(self.now, &from, message),
@@ -273,7 +273,7 @@ impl<P: Protocol> Node<P> {
         }
     }
 
-    /// Does what follows from all that was taken in.
+    /// Acts on all events taken.
     fn settle(&mut self) {
         self.try_requests();
         let ready = self.protocol.ready();
@@ -322,7 +322,7 @@ impl<P: Protocol> Node<P> {
             }
         }
         if let Some(write) = ready.write {
-            // If the thread is gone, it has reported why.
+            // If the thread has ended, it has reported why.
             let _ = self.disk.send(write);
         }
         if ready.deposed {
@@ -345,7 +345,7 @@ impl<P: Protocol> Node<P> {
         }
         for id in ready.leased {
             let read = self.service.answer_read(id);
-            // After the state was read, and with the time of now: a pause before this may have cost the lease.
+            // The check uses the time after the state was read: a pause before it may have ended the lease.
             let holds = self.protocol.lease_holds(self.start.elapsed());
             self.answer(read.map(|(asker, answer)| (asker, if holds { answer } else { Answer::Uncertain })));
         }
@@ -369,7 +369,7 @@ impl<P: Protocol> Node<P> {
     }
 }
 
-/// What a client's request asks of the leader, or why it can never be carried out.
+/// The request to the leader for a client's request; the error says why it can never be executed.
 fn ask(request: Request) -> Result<Ask, String> {
     let op = Op::parse(&request.f, Value::from_json(request.key)?, Value::from_json(request.value)?)?;
     if op.is_read_only() {

@@ -1,5 +1,5 @@
-//! What the leader does for all nodes: put changes into the log and answer them once they are applied, and answer reads
-//! once they are confirmed.
+//! The leader's work for all nodes: it puts changes into the log and answers them once they are applied, and
+//! answers reads once they are confirmed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use super::{Mistakes, NodeId, NotLeader, Payload, Protocol, ReadId};
 use crate::machine::{Command, Machine, Op, Output, Verb};
 use crate::value::Value;
 
-/// Who asked.
+/// The origin of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asker {
     /// A client of this node.
     Own(Token),
-    /// A node that forwarded its client's request.
+    /// Another node that forwarded its client's request.
     Peer(NodeId, Attempt),
 }
 
-/// The state machine, and who waits for it.
+/// The state machine, and the requests that wait for it.
 #[derive(Debug, Default)]
 pub(super) struct Service {
     machine: Machine,
@@ -26,7 +26,7 @@ pub(super) struct Service {
     reads: HashMap<ReadId, (Asker, Op)>,
     next_read: ReadId,
     mistakes: Mistakes,
-    /// With `acks_before_write`: the state machine with all that is in this leader's log, committed or not.
+    /// With `acks_before_write`: the state machine with everything in this leader's log, committed or not.
     ahead: Option<Machine>,
 }
 
@@ -39,12 +39,12 @@ impl Service {
         &self.machine
     }
 
-    /// Whether reads are answered wherever they arrive.
+    /// Whether every node answers reads.
     pub(super) fn reads_here(&self) -> bool {
         self.mistakes.reads_here
     }
 
-    /// Takes a request if this node leads. The answer comes later, but for some of the mistakes.
+    /// Accepts a request if this node leads. The answer follows later, except with some of the bugs.
     pub(super) fn submit(
         &mut self,
         core: &mut impl Protocol,
@@ -62,7 +62,7 @@ impl Service {
                 if core.is_leader()
                     && let Some(waiting) = self.changes.get_mut(&name)
                 {
-                    // It is in the log already, from an earlier try.
+                    // The command is already in the log, from an earlier attempt.
                     waiting.push(asker);
                     return Ok(Vec::new());
                 }
@@ -79,7 +79,7 @@ impl Service {
         Ok(Vec::new())
     }
 
-    /// Applies a committed entry, and answers who waits for it.
+    /// Applies a committed entry, and answers the requests that wait for it.
     pub(super) fn apply(&mut self, payload: &Payload) -> Vec<(Asker, Answer)> {
         let Some(command) = decode(payload) else { return Vec::new() };
         let output = if self.mistakes.applies_twice {
@@ -91,19 +91,20 @@ impl Service {
         waiting.into_iter().map(|asker| (asker, Answer::Done(output.clone()))).collect()
     }
 
-    /// Answers a read that the core has confirmed.
+    /// Answers a read that the protocol has confirmed.
     pub(super) fn answer_read(&mut self, id: ReadId) -> Option<(Asker, Answer)> {
         let (asker, op) = self.reads.remove(&id)?;
         let output = self.ahead.as_ref().unwrap_or(&self.machine).read(&op);
         Some((asker, Answer::Done(output)))
     }
 
-    /// Replaces the state machine by one from a snapshot.
+    /// Replaces the state machine by a snapshot.
     pub(super) fn install(&mut self, machine: Machine) {
         self.machine = machine;
     }
 
-    /// This node does not lead any more: nobody knows what becomes of the changes, and the reads must go elsewhere.
+    /// This node no longer leads: the outcome of the changes is unknown, and the reads must go to another
+    /// node.
     pub(super) fn deposed(&mut self) -> Vec<(Asker, Answer)> {
         self.ahead = None;
         let changes = self.changes.drain().flat_map(|(_, askers)| askers);
@@ -111,7 +112,7 @@ impl Service {
         changes.chain(reads).map(|asker| (asker, Answer::Uncertain)).collect()
     }
 
-    /// With `decides_cas_early`: compares with what is applied now, logs only a write, and answers.
+    /// With `decides_cas_early`: compares with the applied state, logs only a write, and answers.
     fn decide_early(
         &mut self,
         core: &mut impl Protocol,
@@ -131,7 +132,7 @@ impl Service {
         Ok(vec![(asker, Answer::Done(Output::Value(holds.into())))])
     }
 
-    /// With `acks_before_write`: carries the change out on a copy that runs ahead of the log, and answers.
+    /// With `acks_before_write`: applies the change to a copy that is ahead of the log, and answers.
     fn acknowledge_early(
         &mut self,
         core: &mut impl Protocol,
@@ -153,7 +154,8 @@ fn encode(command: &Command) -> Arc<[u8]> {
     postcard::to_stdvec(command).expect("commands hold only what postcard can write").into()
 }
 
-/// The command of an entry, if it carries one. Every entry was written by [`encode`], here or on another node.
+/// The command of an entry, if it contains one. Every entry was written by [`encode`], here or on another
+/// node.
 fn decode(payload: &Payload) -> Option<Command> {
     match payload {
         Payload::Noop | Payload::Members(_) => None,
@@ -198,7 +200,7 @@ mod tests {
             leader
         }
 
-        /// Client `c` asks for something on one key, under this number.
+        /// Client `c` sends an operation on one key, with this sequence number.
         fn ask(&mut self, token: Token, seq: u64, f: &str, value: Value) -> Vec<(Asker, Answer)> {
             let op = Op::parse(f, "k".into(), value).unwrap();
             let ask = match op.is_read_only() {
@@ -208,10 +210,10 @@ mod tests {
             self.service.submit(&mut self.core, Asker::Own(token), &ask).unwrap()
         }
 
-        /// Lets everything become durable, committed and applied, and gives the answers.
+        /// Makes everything durable, committed and applied, and returns the answers.
         fn commit(&mut self) -> Vec<(Asker, Answer)> {
             let mut answers = Vec::new();
-            // Past the next heartbeat, for the leaders that wait for one.
+            // Past the next heartbeat, for leaders that delay their writes until then.
             self.core.tick(Duration::from_secs(1));
             for _ in 0..3 {
                 let ready = self.core.ready();

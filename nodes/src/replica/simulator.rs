@@ -1,13 +1,16 @@
 //! Random schedules of a protocol, with its safety checked after every step.
 //!
-//! Messages are lost, doubled, delayed and overtaken; links are cut one way or both; nodes pause, crash and lose what
-//! they had not synced, and start again; disks are slow; snapshots are taken at random. Then everything heals, and the
-//! cluster must agree and go on. All of it follows from one seed: a failure names it.
+//! Messages are lost, duplicated, delayed and reordered; links are cut in one or both directions; nodes
+//! pause, crash, lose unsynced state, and restart; disks are slow; snapshots are taken at random. Then
+//! everything heals, and the cluster must agree and make progress. One seed determines the whole schedule,
+//! and a failure names it.
 //!
-//! - *State Machine Safety*: no two nodes apply different entries at a place in the order.
-//! - *Linearizable reads*: when a read is answered, everything that had been applied anywhere when it came is applied.
-//! - *Agreement*: once healed and idle all have applied the same, and something since the healing.
-//! - Whatever the protocol [testifies](Staged::testify) of itself.
+//! - *State Machine Safety*: no two nodes apply different entries at one position.
+//! - *Linearizable reads*: when a read is answered, everything applied on any node when it arrived is
+//!   applied.
+//! - *Agreement*: after the healing, idle nodes have applied the same entries, some of them since the
+//!   healing.
+//! - The protocol's [own invariants](Staged::testify).
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -27,7 +30,7 @@ const NAMES: [&str; 5] = ["n1", "n2", "n3", "n4", "n5"];
 const FAULTS: Duration = Duration::from_secs(8);
 const HEALED: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_secs(1);
-/// How much faster or slower than the truth a clock runs at most.
+/// The largest clock drift, as a fraction.
 const DRIFT: f64 = 0.05;
 
 enum Event<P: Protocol> {
@@ -43,22 +46,22 @@ pub(crate) struct Simulator<P: Staged> {
     rng: ChaCha8Rng,
     now: Time,
     actors: Vec<Actor<P>>,
-    /// How fast the clock of each runs.
+    /// The clock rate of each node.
     rates: Vec<f64>,
     paused_until: Vec<Time>,
     cut: HashSet<(usize, usize)>,
     faults: bool,
     clients: bool,
-    /// Whether operators ask for other members and other leaders.
+    /// Whether operators change the members and the leader.
     operators: bool,
-    /// What will happen, by time; the number keeps equal times in order.
+    /// Future events by time; the number keeps equal times in order.
     agenda: BinaryHeap<Reverse<(Time, u64)>>,
     events: HashMap<u64, Event<P>>,
     numbered: u64,
-    /// The witnesses: what must never be contradicted.
+    /// The observations that no later step may contradict.
     pub(crate) witness: P::Witness,
     pub(crate) committed: Vec<Entry<P::At>>,
-    /// Reads on their way: what was committed when they came.
+    /// Pending reads: the committed length when each arrived.
     reads: HashMap<u64, usize>,
     pub(crate) answered: u64,
 }
@@ -97,7 +100,7 @@ impl<P: Staged> Simulator<P> {
         simulator
     }
 
-    /// The same with operators.
+    /// The same schedule with operators.
     pub(crate) fn operated(mut self) -> Self {
         self.operators = true;
         self
@@ -109,7 +112,7 @@ impl<P: Staged> Simulator<P> {
         self.events.insert(self.numbered, event);
     }
 
-    /// What a node takes for the time.
+    /// The time on a node's clock.
     fn clock(&self, node: usize) -> Time {
         self.now.mul_f64(self.rates[node])
     }
@@ -126,7 +129,7 @@ impl<P: Staged> Simulator<P> {
         self.schedule(Duration::ZERO, Event::Tick { node, boot });
     }
 
-    /// Plays the whole schedule. The error says which property was broken, and when.
+    /// Runs the whole schedule. The error says which property was violated, and when.
     pub(crate) fn run(mut self) -> Result<Self, String> {
         self.play_until(FAULTS)?;
         let before = self.committed.len();
@@ -151,7 +154,7 @@ impl<P: Staged> Simulator<P> {
     }
 
     fn play(&mut self, event: Event<P>) -> Result<(), String> {
-        // What would happen to a paused node happens when it goes on.
+        // Events of a paused node happen when it resumes.
         let node = match &event {
             Event::Deliver { to, .. } => Some(*to),
             Event::Tick { node, .. } | Event::Synced { node, .. } => Some(*node),
@@ -198,7 +201,7 @@ impl<P: Staged> Simulator<P> {
         Ok(())
     }
 
-    /// A client asks a node that takes itself for the leader, if there is one.
+    /// A client sends a request to a node that believes itself the leader, if there is one.
     fn client(&mut self) -> Result<(), String> {
         if !self.clients {
             return Ok(());
@@ -227,13 +230,13 @@ impl<P: Staged> Simulator<P> {
         self.settle(node)
     }
 
-    /// An operator asks a node for something; once all is healed, for all to be members.
+    /// An operator sends a request to a node; after the healing, to make all nodes members.
     fn operator(&mut self, node: usize) -> Result<(), String> {
         let operations = if !self.faults {
             NAMES.map(|name| Operation::Add(name.into())).to_vec()
         } else if self.rng.random_bool(0.1) {
             let name: NodeId = NAMES[self.rng.random_range(0..NAMES.len())].into();
-            // Two in a row, as hasty operators do.
+            // Two requests in a row, as an impatient operator would send.
             let other: NodeId = NAMES[self.rng.random_range(0..NAMES.len())].into();
             match self.rng.random_range(0..5) {
                 0 | 1 => vec![Operation::Remove(name), Operation::Remove(other)],
@@ -265,7 +268,7 @@ impl<P: Staged> Simulator<P> {
                 }
             }
             4 => {
-                // The power fails for some, or for all, and is soon back.
+                // A power failure hits some nodes or all, and ends soon.
                 let likely = self.rng.random_range(0.2..1.0);
                 for node in 0..NAMES.len() {
                     if self.rng.random_bool(likely) {
@@ -284,7 +287,7 @@ impl<P: Staged> Simulator<P> {
                 self.cut.insert((node, other));
             }
             7 => {
-                // Cut one off, or two.
+                // Isolates one node, or two.
                 let other = self.rng.random_range(0..NAMES.len());
                 for peer in (0..NAMES.len()).filter(|peer| *peer != node && *peer != other) {
                     self.cut.extend([(node, peer), (peer, node), (other, peer), (peer, other)]);
@@ -310,7 +313,7 @@ impl<P: Staged> Simulator<P> {
         }
     }
 
-    /// Sends what the node has to say, and checks what it has become.
+    /// Sends a node's messages, and checks its new state.
     fn settle(&mut self, node: usize) -> Result<(), String> {
         let before = self.actors[node].machine.len();
         let mut ready = self.actors[node].settle();
@@ -371,7 +374,7 @@ impl<P: Staged> Simulator<P> {
         }
     }
 
-    /// What the node has applied since it had applied `before`; all of it if a snapshot replaced it.
+    /// The entries applied since `before`; all of them if a snapshot replaced the state machine.
     fn check_machine(&mut self, node: usize, before: usize) -> Result<(), String> {
         let machine = &self.actors[node].machine;
         let from = if machine.len() > before + 50 { 0 } else { before.min(machine.len()) };
@@ -388,7 +391,8 @@ impl<P: Staged> Simulator<P> {
         Ok(())
     }
 
-    /// Nobody asks for anything any more, so all must have applied the same, and something since the healing.
+    /// There are no more requests, so all nodes must have applied the same entries, some of them since the
+    /// healing.
     fn check_agreement(&self, before: usize) -> Result<(), String> {
         let applied: Vec<usize> = self.actors.iter().map(|actor| actor.machine.len()).collect();
         if applied.iter().all(|count| *count == applied[0]) && applied[0] > before {
@@ -398,17 +402,17 @@ impl<P: Staged> Simulator<P> {
     }
 }
 
-/// How many seeds to play; `SEEDS=5000` for more.
+/// The number of seeds; `SEEDS=5000` for more.
 pub(crate) fn seeds() -> u64 {
     std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(100)
 }
 
-/// Plays many schedules of the correct protocol, which must not be so rough that nothing happens.
+/// Runs many schedules of the correct protocol; they must not be so harsh that nothing is committed.
 pub(crate) fn acquit<P: Staged>(seen: impl FnMut(&Simulator<P>)) {
     acquit_all(|seed| Simulator::<P>::new(seed, &[]), seen);
 }
 
-/// As [`acquit`], for these.
+/// As [`acquit`], with these simulators.
 pub(crate) fn acquit_all<P: Staged>(make: impl Fn(u64) -> Simulator<P>, mut seen: impl FnMut(&Simulator<P>)) {
     let (mut committed, mut answered) = (0, 0);
     for seed in 0..seeds() {
@@ -426,12 +430,12 @@ pub(crate) fn acquit_all<P: Staged>(make: impl Fn(u64) -> Simulator<P>, mut seen
     assert!(answered as usize > 20 * seeds, "{answered} reads answered");
 }
 
-/// Each of these mistakes breaks one of these properties. A simulator that convicts nobody proves nothing.
+/// Each bug must violate one of its listed properties. A simulator that finds no bug proves nothing.
 pub(crate) fn convict<P: Staged>(convictions: &[(P::Bug, &[&str])]) {
     convict_all(Simulator::<P>::new, convictions);
 }
 
-/// As [`convict`], for these.
+/// As [`convict`], with these simulators.
 pub(crate) fn convict_all<P: Staged>(
     make: impl Fn(u64, &[P::Bug]) -> Simulator<P>,
     convictions: &[(P::Bug, &[&str])],
@@ -444,7 +448,7 @@ pub(crate) fn convict_all<P: Staged>(
     }
 }
 
-/// Every variant says which section it breaks.
+/// The rule of every bug names the section of its paper.
 pub(crate) fn every_bug_names_its_rule<Bug: Mistake>(paper: &str) {
     for bug in Bug::all() {
         assert!(bug.rule().contains(paper), "{}: {}", bug.name(), bug.rule());

@@ -1,5 +1,5 @@
-//! The stage for tests of a protocol: nodes with a disk that forgets what was not synced and a state machine that
-//! remembers everything.
+//! A test environment for a protocol: nodes with a disk that loses unsynced writes, and a state machine that
+//! keeps every entry.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,24 +14,24 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_millis(40);
 pub(crate) const ELECTION_TIMEOUT: (Duration, Duration) =
     (Duration::from_millis(150), Duration::from_millis(300));
 
-/// What is to be made durable.
+/// A write of the protocol's disk.
 type Write<P> = <<P as Protocol>::Disk as super::Disk>::Write;
 
-/// A protocol whose disk can be played.
+/// A protocol with a simulated disk.
 pub(crate) trait Staged: Protocol {
-    /// What is on a disk.
+    /// The content of a disk.
     type Stored: Clone + Default;
 
-    /// What must never be contradicted, beyond what is asked of every protocol.
+    /// Observations that no later step may contradict, beyond those of every protocol.
     type Witness: Default;
 
-    /// Puts a write there.
+    /// Adds a write to the disk.
     fn store(stored: &mut Self::Stored, write: Write<Self>);
 
-    /// The state machine's part of it.
+    /// The state machine's part of the snapshot.
     fn snapshot(stored: &Self::Stored) -> Option<Arc<[u8]>>;
 
-    /// A node that starts with that disk.
+    /// Starts a node from that disk.
     fn start(
         config: Config<Self::Bug, Self::Options>,
         stored: Self::Stored,
@@ -39,7 +39,8 @@ pub(crate) trait Staged: Protocol {
         now: Time,
     ) -> Self;
 
-    /// Checks one node, by its number, after a step; `committed` is what was applied anywhere, in order.
+    /// Checks one node, by its number, after a step; `committed` are the entries applied on any node, in
+    /// order.
     fn testify(
         &self,
         node: usize,
@@ -49,14 +50,14 @@ pub(crate) trait Staged: Protocol {
     ) -> Result<(), String>;
 }
 
-/// What is on a disk, and what was handed to it but is not synced yet.
+/// A disk, and the writes that are not synced yet.
 pub(crate) struct Disk<P: Staged> {
     pub(crate) stored: P::Stored,
     pub(crate) unsynced: VecDeque<Write<P>>,
 }
 
 impl<P: Staged> Disk<P> {
-    /// Makes the oldest write durable, and gives its number.
+    /// Makes the oldest write durable, and returns its number.
     pub(crate) fn sync_one(&mut self) -> Option<u64> {
         let write = self.unsynced.pop_front()?;
         let number = P::Disk::number(&write);
@@ -65,13 +66,13 @@ impl<P: Staged> Disk<P> {
     }
 }
 
-/// One node: what is on its disk, and while it is up, its core and its state machine.
+/// One node: its disk and, while it is up, its protocol and its state machine.
 pub(crate) struct Actor<P: Staged> {
     pub(crate) id: NodeId,
     pub(crate) config: Config<P::Bug, P::Options>,
     pub(crate) disk: Disk<P>,
     pub(crate) core: Option<P>,
-    /// The state machine: every entry that was applied, from the first on.
+    /// The state machine: every applied entry, from the first on.
     pub(crate) machine: Vec<Entry<P::At>>,
     /// How often it was started.
     pub(crate) boots: u64,
@@ -98,7 +99,7 @@ impl<P: Staged> Actor<P> {
         Actor { id: id.into(), config, disk, core: None, machine: Vec::new(), boots: 0 }
     }
 
-    /// Starts with what is on the disk.
+    /// Starts from the disk.
     pub(crate) fn start(&mut self, seed: u64, now: Time) {
         self.boots += 1;
         self.machine = P::snapshot(&self.disk.stored).map_or(Vec::new(), |data| unpack(&data));
@@ -106,13 +107,13 @@ impl<P: Staged> Actor<P> {
         self.core = Some(P::start(self.config.clone(), self.disk.stored.clone(), rng, now));
     }
 
-    /// Dies; what was not synced is lost.
+    /// Crashes; unsynced writes are lost.
     pub(crate) fn crash(&mut self) {
         self.core = None;
         self.disk.unsynced.clear();
     }
 
-    /// Takes what follows from the inputs, hands the write to the disk and applies what is committed.
+    /// Takes the effects, hands the write to the disk and applies the committed entries.
     pub(crate) fn settle(&mut self) -> Ready<P> {
         let Some(core) = &mut self.core else { return Ready::default() };
         let mut ready = core.ready();
@@ -127,7 +128,7 @@ impl<P: Staged> Actor<P> {
         ready
     }
 
-    /// Takes a snapshot of all that is applied, if there are `every` entries more than in the last.
+    /// Takes a snapshot if `every` entries were applied since the last one.
     pub(crate) fn compact(&mut self, every: u64) {
         if let Some(core) = &mut self.core {
             core.compact_if_due(every, || postcard::to_stdvec(&self.machine).unwrap().into());

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use crate::process::Place;
 
-/// What every such node is told, and what only some are.
+/// The options of every such node, and those of its system.
 #[derive(Clone, Debug, clap::Args)]
 pub struct NodeArgs<Bug: ValueEnum + Send + Sync + 'static, Options: clap::Args = ()> {
     #[command(flatten)]

@@ -1,7 +1,8 @@
-//! Questions to other nodes.
+//! Requests to other nodes.
 //!
-//! A node dials each of its peers, asks on that connection and is answered on it; several questions may be open at once. When a
-//! connection ends, so do the questions that were open on it: whether they were heard, nobody knows.
+//! A node connects to each of its peers, and sends requests and receives responses on that connection;
+//! several requests may be in flight. When a connection ends, the requests in flight on it end without a
+//! response: their outcome is unknown.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -23,7 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::frame;
 use crate::wire::{frames, send_queued};
 
-/// Questions that may wait for a peer that does not take them; more are not asked.
+/// Requests queued for a peer; more are not sent.
 const QUEUE: usize = 1024;
 const DIAL_TIMEOUT: Duration = Duration::from_millis(500);
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -35,7 +36,7 @@ pub(crate) struct Peers<Q, A> {
     links: BTreeMap<String, Link<Q, A>>,
 }
 
-/// Questions on their way, each with where its answer goes.
+/// Queued requests, each with the channel for its response.
 pub(super) type Questions<Q, A> = mpsc::Receiver<(Q, oneshot::Sender<A>)>;
 
 struct Link<Q, A> {
@@ -52,7 +53,7 @@ where
         Peers::linked(me, peers.keys(), |name, queue| keep_connected(me.to_owned(), peers[name], queue))
     }
 
-    /// The others, each with what carries questions to it.
+    /// The peers, each with the task that sends its requests.
     pub(super) fn linked<'a, F: Future<Output = ()> + Send + 'static>(
         me: &str,
         peers: impl Iterator<Item = &'a String>,
@@ -66,36 +67,37 @@ where
         Peers { me: me.to_owned(), links: peers.map(link).collect() }
     }
 
-    /// The names of the others, in order.
+    /// The names of the peers, in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
         self.links.keys()
     }
 
-    /// The others, beginning with the one after this node and going round.
+    /// The peers, beginning with the one after this node and wrapping around.
     pub(crate) fn in_turn(&self) -> impl Iterator<Item = &String> {
         let after = self.links.keys().filter(|name| **name > self.me);
         after.chain(self.links.keys().filter(|name| **name < self.me))
     }
 
-    /// How many nodes are a majority of all.
+    /// The size of a majority of all nodes.
     pub(crate) fn majority(&self) -> usize {
         let nodes = self.links.len() + 1;
         nodes / 2 + 1
     }
 
-    /// The node of the smallest name, this one included.
+    /// The node with the smallest name, this one included.
     pub(crate) fn first(&self) -> &str {
         self.links.keys().chain([&self.me]).min().expect("it has this node")
     }
 
-    /// Asks one node; `None` if there is no answer within `patience`.
+    /// Sends a request to one node; `None` if there is no response within the timeout.
     pub(crate) async fn ask(&self, peer: &str, question: Q, patience: Duration) -> Option<A> {
         let (reply, answer) = oneshot::channel();
         self.links.get(peer)?.questions.try_send((question, reply)).ok()?;
         timeout(patience, answer).await.ok()?.ok()
     }
 
-    /// Asks all the others the same; the answers come as they arrive, and end when nobody is left to wait for.
+    /// Sends one request to all peers; yields the responses as they arrive, and ends when no more are
+    /// expected.
     pub(crate) fn ask_all<'a>(
         &'a self,
         question: &'a Q,
@@ -124,13 +126,13 @@ async fn keep_connected<Q: Serialize, A: DeserializeOwned>(
         {
             return;
         }
-        // What was asked while nobody was there is not asked later.
+        // Requests queued while the peer was unreachable are dropped.
         while queue.try_recv().is_ok() {}
         sleep(BACKOFF).await;
     }
 }
 
-/// Asks what is queued and hands out the answers, until the queue ends, with `Ok`, or the connection does.
+/// Sends queued requests and returns the responses, until the queue ends, with `Ok`, or the connection fails.
 async fn pump<Q: Serialize, A: DeserializeOwned>(
     me: &str,
     stream: TcpStream,

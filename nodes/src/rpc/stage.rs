@@ -1,7 +1,8 @@
-//! Three nodes in one process, for tests: the services as they are, without sockets.
+//! Three nodes in one process, for tests: the real services, without sockets.
 //!
-//! Time is tokio's. A test that pauses it (`start_paused`) does not wait, and goes the same way every time: a question takes
-//! [`LATENCY`] to arrive, its answer as long again, and what is cut when it would arrive is lost.
+//! Time is tokio's. A test that pauses it (`start_paused`) does not wait, and is deterministic: a request
+//! takes [`LATENCY`] to arrive, and its response as long again. A message is lost if its link is cut when it
+//! would arrive.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,10 +25,10 @@ const NAMES: [&str; 3] = ["n1", "n2", "n3"];
 
 type Open<S> = dyn Fn(Peers<<S as Service>::Ask, <S as Service>::Answer>, &Path) -> io::Result<S>;
 
-/// The nodes, and what separates them.
+/// The nodes, and the cut links between them.
 pub(crate) struct Stage<S: Service> {
     network: Arc<Network<S>>,
-    /// What each node does by itself.
+    /// The background task of each node.
     lives: BTreeMap<&'static str, AbortOnDropHandle<()>>,
     open: Box<Open<S>>,
     data: tempfile::TempDir,
@@ -40,7 +41,7 @@ struct Network<S> {
 }
 
 impl<S> Network<S> {
-    /// The node, if what is sent between it and another arrives.
+    /// The receiving node, if the link between the two works.
     fn reach(&self, one: &str, other: &str, to: &str) -> Option<Arc<S>> {
         let cut = self.cut.lock().unwrap();
         let node = self.nodes.lock().unwrap().get(to).cloned();
@@ -66,7 +67,7 @@ async fn carry<S: Service>(
                     return;
                 }
             }
-            // What is lost is not refused: who asked waits.
+            // A lost message is not refused: the sender waits.
             std::future::pending::<()>().await;
             drop(reply);
         });
@@ -87,7 +88,7 @@ impl<S: Service> Stage<S> {
         stage
     }
 
-    /// Starts a node, for the first time or after a crash.
+    /// Starts a node, or restarts it after a crash.
     pub(crate) fn start(&mut self, name: &'static str) {
         let others: Vec<String> = NAMES.iter().filter(|it| **it != name).map(|it| it.to_string()).collect();
         let peers = Peers::linked(name, others.iter(), |to, questions| {
@@ -99,13 +100,13 @@ impl<S: Service> Stage<S> {
         self.lives.insert(name, AbortOnDropHandle::new(life));
     }
 
-    /// Nobody hears of this node any more, and it remembers only what is on disk.
+    /// Stops a node; only its disk remains.
     pub(crate) fn crash(&mut self, name: &str) {
         self.lives.remove(name);
         self.network.nodes.lock().unwrap().remove(name);
     }
 
-    /// Cuts a node off from the others; its clients still reach it.
+    /// Isolates a node from the others; its clients still reach it.
     pub(crate) fn cut_off(&self, name: &str) {
         self.network.cut.lock().unwrap().insert(name.to_owned());
     }
@@ -122,7 +123,7 @@ impl<S: Service> Stage<S> {
         self.network.nodes.lock().unwrap()[name].clone()
     }
 
-    /// A client's request of a node, under the key `k0`.
+    /// Sends a client's request to a node, on key `k0`.
     pub(crate) async fn ask(&self, node: &str, client: &str, f: &str, value: impl Into<Json>) -> Outcome {
         self.seq.set(self.seq.get() + 1);
         let request = Request {
@@ -137,7 +138,7 @@ impl<S: Service> Stage<S> {
         super::outcome(&*self.node(node), node, request).await
     }
 
-    /// The output of what has to go well.
+    /// The output of a request that must succeed.
     pub(crate) async fn ok(&self, node: &str, f: &str, value: impl Into<Json>) -> Json {
         match self.ask(node, &format!("client of {node}"), f, value).await {
             Outcome::Ok(output) => output,
@@ -145,7 +146,7 @@ impl<S: Service> Stage<S> {
         }
     }
 
-    /// What every node answers when it is asked to read.
+    /// The result of a read on every node.
     pub(crate) async fn reads(&self) -> [Json; 3] {
         [self.ok("n1", "read", ()).await, self.ok("n2", "read", ()).await, self.ok("n3", "read", ()).await]
     }

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::Bug;
 use crate::value::Value;
 
-/// The order of proposals. No two proposers have the same one: the number first, then the name of who made it.
+/// The order of proposals: by number, then by the proposer's name. No two proposers use the same ballot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Ballot {
     pub(super) number: u64,
     pub(super) by: String,
 }
 
-/// What somebody wants to be decided. Who that is belongs to it: of two who want the same value one has won.
+/// A client's proposal. The client is part of it: of two clients that propose the same value, one wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Proposal {
     pub(super) client: Arc<str>,
@@ -29,7 +29,7 @@ pub(super) struct Vote {
     pub(super) proposal: Proposal,
 }
 
-/// What an acceptor must never forget.
+/// The persistent state of an acceptor.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Acceptor {
     pub(super) promised: Ballot,
@@ -37,8 +37,8 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Phase 1b: promises to accept nothing below this ballot, and tells what it has accepted; the error is a higher ballot that
-    /// it has promised.
+    /// Phase 1b: promises to accept nothing below this ballot, and returns what it has accepted; the error is
+    /// a higher ballot that it has promised.
     pub(super) fn prepare(&mut self, ballot: Ballot) -> Result<Option<Vote>, Ballot> {
         if ballot < self.promised {
             return Err(self.promised.clone());

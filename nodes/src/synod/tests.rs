@@ -1,4 +1,5 @@
-//! Three acceptors, and every order in which the messages of two proposers and a reader may arrive, or not; then whole nodes.
+//! Three acceptors, and every order in which the messages of two proposers and a reader can arrive or be
+//! lost; then whole nodes.
 
 use std::collections::HashSet;
 
@@ -12,14 +13,14 @@ use crate::rpc::stage::Stage;
 const ACCEPTORS: usize = 3;
 const MAJORITY: usize = 2;
 
-/// A proposer in its one ballot.
+/// A proposer in its only ballot.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Proposer {
     ballot: Ballot,
     own: Option<Proposal>,
-    /// Phase 1: what each acceptor that has promised has told.
+    /// Phase 1: the response of each acceptor that has promised.
     told: [Option<Option<Vote>>; ACCEPTORS],
-    /// Phase 2: what it proposes, and who has accepted.
+    /// Phase 2: the proposal, and the acceptors that have accepted it.
     vote: Option<Vote>,
     accepted: [bool; ACCEPTORS],
     /// Whether something was chosen when it began.
@@ -27,7 +28,7 @@ struct Proposer {
 }
 
 impl Proposer {
-    /// Phase 1 goes on until a majority has promised; a reader that is told nothing then has its answer.
+    /// Phase 1 ends when a majority has promised; a reader that finds no accepted value then has its answer.
     fn promised(
         &mut self,
         who: usize,
@@ -82,7 +83,7 @@ impl World {
         self.proposers.iter().filter(won).map(|it| &it.vote.as_ref().unwrap().proposal).collect()
     }
 
-    /// Everything that may happen next; the error is what must not.
+    /// All possible next states; the error is a violation.
     fn next(&self, bugs: &[Bug]) -> Result<Vec<World>, &'static str> {
         let mut worlds = Vec::new();
         for (at, proposer) in self.proposers.iter().enumerate() {
@@ -120,7 +121,7 @@ impl World {
     }
 }
 
-/// Goes through every world that can come about; gives how many there are, or what went wrong in one.
+/// Visits every reachable state; returns their number, or the violation found.
 fn explore(bugs: &[Bug]) -> Result<usize, &'static str> {
     let first = World::new(1);
     let (mut seen, mut open) = (HashSet::from([first.clone()]), vec![first]);

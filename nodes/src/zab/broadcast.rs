@@ -1,7 +1,8 @@
-//! Phase 3: the leader proposes, a majority logs and acknowledges, the leader commits; in the order of the zxids.
+//! Phase 3: the leader proposes, a majority logs and acknowledges, the leader commits; in the order of the
+//! zxids.
 //!
-//! A leader knows of each follower that has its history how far that is acknowledged, and how far it was sent. When nothing
-//! more is acknowledged for a heartbeat, what was sent may be lost, and is sent again.
+//! For each synchronised follower the leader knows how far its history is acknowledged and how far it was
+//! sent. Without new acknowledgements for a heartbeat, messages may be lost, and are sent again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,17 +13,17 @@ use super::core::{Config, Core, Notice, Role};
 use super::message::{Credentials, Epoch, Message, Snapshot, Txn, Zxid};
 use crate::replica::{NodeId, NotLeader, Payload, ReadId, Time};
 
-/// Transactions in one proposal.
+/// Transactions in one proposal, at most.
 const TXNS_MAX: usize = 512;
 
-/// With the bug `ack-before-log`: how long a transaction may wait to be written.
+/// With the bug `ack-before-log`: the longest delay until a transaction is written.
 pub(super) const LATE: Duration = Duration::from_secs(1);
 
-/// What a leader knows, in the order in which it learns it.
+/// The state of a leader, in the order in which it learns it.
 #[derive(Debug)]
 pub(super) struct Leading {
-    /// Phase 1: what the followers had promised before; the epoch that is asked of them; who has promised it, with what
-    /// they have.
+    /// Phase 1: the followers' earlier promises; the proposed epoch; the followers that have promised it,
+    /// with their credentials.
     pub(super) infos: BTreeMap<NodeId, Epoch>,
     pub(super) epoch: Option<Epoch>,
     pub(super) promised: BTreeMap<NodeId, (Credentials, u64)>,
@@ -32,17 +33,18 @@ pub(super) struct Leading {
     /// Phase 3.
     established: bool,
     announced: Zxid,
-    /// They need what is compacted: the leader is silent until they look for one, to be synchronised again.
+    /// Followers that need compacted transactions. The leader is silent to them until they look for a leader
+    /// and are synchronised again.
     pub(super) forsaken: BTreeSet<NodeId>,
     pub(super) heard: BTreeMap<NodeId, Time>,
-    /// Reads that have no sync yet; that wait for theirs.
+    /// Reads without a sync yet; reads that wait for theirs.
     pub(super) reads: Vec<ReadId>,
     awaiting: BTreeMap<Zxid, Vec<ReadId>>,
 }
 
 #[derive(Debug)]
 struct Follower {
-    /// Nothing before it has the leader's history.
+    /// `None` until the follower has the leader's history.
     acked: Option<Zxid>,
     sent: Zxid,
     acked_before: Option<Zxid>,
@@ -135,7 +137,7 @@ impl Core {
         }
     }
 
-    /// Names a transaction and accepts it.
+    /// Assigns a zxid to a transaction and accepts it.
     pub(super) fn propose_next(&mut self, payload: Payload) -> Result<Zxid, NotLeader> {
         let epoch = self.established_mut().and_then(|leading| leading.epoch).ok_or(NotLeader)?;
         let last = self.history.last();
@@ -145,7 +147,7 @@ impl Core {
         Ok(at)
     }
 
-    /// One sync serves all the reads that came together.
+    /// One sync serves all concurrent reads.
     pub(super) fn sync_reads(&mut self) {
         let Some(leading) = self.established_mut() else { return };
         let reads = std::mem::take(&mut leading.reads);
@@ -157,7 +159,7 @@ impl Core {
         }
     }
 
-    /// Sends each follower that has the history what was added to it.
+    /// Sends each synchronised follower the new transactions.
     pub(super) fn broadcast(&mut self) {
         let (me, last) = (self.config.id.clone(), self.history.last());
         let Role::Leading(leading) = &mut self.role else { return };
@@ -196,7 +198,7 @@ impl Core {
         self.heard_leader();
         let any_history = self.config.has(Bug::SkipSync);
         if prev > self.history.last() && !any_history {
-            // Something is missing in between. It comes again.
+            // Transactions in between are missing; they will be sent again.
             return;
         }
         let last = self.history.last();
@@ -204,7 +206,7 @@ impl Core {
         self.acknowledge(from, epoch);
     }
 
-    /// With the bug `ack-before-log` nothing holds this back: the transactions are not yet on their way to the disk.
+    /// With the bug `ack-before-log` nothing holds this back: the transactions are not being written yet.
     pub(super) fn acknowledge(&mut self, leader: &NodeId, epoch: Epoch) {
         let upto = self.history.last();
         self.send_durably(leader, Message::Ack { epoch, upto });
@@ -240,7 +242,7 @@ impl Core {
         }
     }
 
-    /// Tells the followers as soon as more is committed.
+    /// Notifies the followers as soon as more is committed.
     pub(super) fn announce_commit(&mut self) {
         let commit = self.commit;
         let Some(leading) = self.established_mut() else { return };
@@ -257,7 +259,8 @@ impl Core {
         }
     }
 
-    /// The state machine after all that was handed out: the history may forget it, but for the last `keep`.
+    /// Takes the state machine's snapshot after all applied transactions; drops these from the history except
+    /// the last `keep`.
     pub(super) fn compact(&mut self, keep: usize, data: Arc<[u8]>) {
         let last = self.handed;
         self.ready.notices.push(Notice::Compacted { at: last, bytes: data.len() });

@@ -1,7 +1,7 @@
-//! The state of one node, and who gets which message.
+//! The state of one node, and message dispatch.
 //!
-//! A leader is a follower of itself, too, and speaks to itself as to any other, the disk included: so it counts its own
-//! acknowledgements only once they cannot be forgotten.
+//! A leader is also its own follower and sends itself messages as to any other node, the disk included. So it
+//! counts its own acknowledgements only once they are durable.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -24,7 +24,7 @@ const MAGIC: Magic = *b"ZABL";
 
 pub(crate) type Config = crate::replica::Config<Bug>;
 
-/// What a node finds on its disk when it starts.
+/// The contents of the disk when a node starts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stored {
     pub(crate) snapshot: Option<Arc<Snapshot>>,
@@ -34,7 +34,7 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// What is stored once this is, too.
+    /// Adds a record to the stored state.
     pub(crate) fn take(&mut self, record: Record) {
         if let Some(base) = record.base {
             self.history = History::new(base);
@@ -61,14 +61,15 @@ impl Stored {
 
 #[derive(Debug)]
 pub(super) enum Role {
-    /// Phase 0: what the others have that look for a leader, and when they said so; the best at the last look.
+    /// Phase 0: the credentials of the other nodes that look for a leader, and when each was heard; the best
+    /// at the last check.
     Looking {
         heard: BTreeMap<NodeId, (Credentials, Time)>,
         best: Option<NodeId>,
     },
     Following {
         leader: NodeId,
-        /// Names this attempt to follow.
+        /// The ID of this attempt to follow.
         join: u64,
         synced: bool,
         ask_at: Time,
@@ -76,7 +77,7 @@ pub(super) enum Role {
     Leading(Leading),
 }
 
-/// A thing worth a line in the log.
+/// An event that is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
     Looks { why: &'static str, has: Credentials },
@@ -104,7 +105,7 @@ impl fmt::Display for Notice {
     }
 }
 
-/// One node's part in the protocol.
+/// The state of one node in the protocol.
 pub(crate) struct Core {
     pub(super) config: Config,
     pub(super) rng: ChaCha8Rng,
@@ -113,22 +114,24 @@ pub(crate) struct Core {
     pub(super) current: Epoch,
     pub(super) history: History,
     pub(super) snapshot: Option<Arc<Snapshot>>,
-    /// The last transaction known to be committed, and the last one handed out to be applied.
+    /// The last transaction known to be committed, and the last one handed to the state machine.
     pub(super) commit: Zxid,
     pub(super) handed: Zxid,
     pub(super) since_snapshot: u64,
     pub(super) role: Role,
     pub(super) beat_at: Time,
-    /// When a follower that hears nothing looks for another leader, and a leader that is not established gives up.
+    /// When a follower that hears nothing looks for another leader, and a leader that is not established
+    /// gives up.
     pub(super) patience: Time,
-    /// What goes into the next write; `restarted` if it is all there is.
+    /// The content of the next write; `restarted` if it replaces everything before.
     pub(super) record: Record,
     pub(super) restarted: bool,
     pub(super) ledger: Ledger<Message>,
-    /// With the bug `ack-before-log`: what is acknowledged and not yet written, and when it is.
+    /// With the bug `ack-before-log`: transactions that are acknowledged but not written yet, and when they
+    /// will be.
     pub(super) late: Vec<Txn>,
     pub(super) late_until: Time,
-    /// What this node has said to itself.
+    /// Messages from this node to itself.
     pub(super) own: VecDeque<Message>,
     pub(super) ready: Ready<Core>,
 }
@@ -164,12 +167,12 @@ impl Core {
         Credentials { current: self.current, last: self.history.last() }
     }
 
-    /// Sends a message that relies on nothing that a crash could undo.
+    /// Sends a message that does not depend on unsynced state.
     pub(super) fn send(&mut self, to: &NodeId, message: Message) {
         self.post((to.clone(), message));
     }
 
-    /// Sends a message once all that this node has promised and accepted so far is on disk.
+    /// Sends a message once all promises and acceptances so far are on disk.
     pub(super) fn send_durably(&mut self, to: &NodeId, message: Message) {
         if let Some(free) = self.ledger.hold(to.clone(), message) {
             self.post(free);
@@ -324,7 +327,7 @@ impl Protocol for Core {
         Ready { committed, write, ..ready }
     }
 
-    /// A tail of the history is kept for slow followers.
+    /// Keeps a tail of the history for slow followers.
     fn compact_if_due(&mut self, every: u64, data: impl FnOnce() -> Arc<[u8]>) {
         if self.since_snapshot >= every {
             self.compact(every as usize / 4, data());

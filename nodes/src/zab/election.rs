@@ -1,8 +1,10 @@
-//! Phase 0. Nothing about safety rests on it: phase 1 lets nobody lead who lacks what a majority may have committed, so an
-//! election only has to find, mostly, the one who will pass (Medeiros 2012, section 4.1: fast leader election).
+//! Phase 0. Safety does not depend on it: in phase 1 no node can lead that lacks what a majority may have
+//! committed, so an election only has to find a node that usually passes phase 1 (Medeiros 2012, section 4.1:
+//! fast leader election).
 //!
-//! Whoever looks for a leader says what it has, every heartbeat. Once a majority is heard, and the best is the same at two
-//! heartbeats in a row, the best leads and the others follow it. A node that hears an established leader follows that one.
+//! A node that looks for a leader sends its credentials at every heartbeat. Once it hears a majority, and the
+//! best credentials are the same at two heartbeats in a row, the best node leads and the others follow it. A
+//! node that hears an established leader follows that leader.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +15,7 @@ use super::message::{Credentials, Epoch, Message, Zxid};
 use crate::replica::NodeId;
 
 impl Core {
-    /// Gives up what it was, and looks for a leader.
+    /// Gives up its role and looks for a leader.
     pub(super) fn look(&mut self, why: &'static str) {
         self.ready.deposed |= matches!(&self.role, Role::Leading(leading) if leading.is_established());
         self.ready.notices.push(Notice::Looks { why, has: self.credentials() });
@@ -46,7 +48,7 @@ impl Core {
         let now = self.now;
         match &mut self.role {
             Role::Looking { heard, .. } => drop(heard.insert(from.clone(), (has, now))),
-            // It is to hear that there is a leader.
+            // The sender must hear that there is a leader.
             Role::Leading(leading) => drop(leading.forsaken.remove(from)),
             Role::Following { .. } => {}
         }
@@ -68,16 +70,16 @@ impl Core {
         self.beat_following();
     }
 
-    /// How long to wait from now on, in election timeouts.
+    /// Sets the deadline, in election timeouts from now.
     pub(super) fn set_patience(&mut self, timeouts: u32) {
         self.patience = self.now + self.config.draw_election_timeout(&mut self.rng) * timeouts;
     }
 
-    /// An established leader is heard.
+    /// Handles a message of an established leader.
     pub(super) fn on_ping(&mut self, from: &NodeId, epoch: Epoch, upto: Zxid) {
         match &self.role {
             Role::Looking { .. } => self.begin_to_follow(from),
-            // It was elected again meanwhile.
+            // The leader was elected again in the meantime.
             Role::Following { leader, synced: true, .. } if leader == from && epoch > self.current => {
                 self.begin_to_follow(from);
             }

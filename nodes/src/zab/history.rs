@@ -1,4 +1,4 @@
-//! A node's history: the transactions that it has accepted, after those that are in the snapshot alone.
+//! A node's history: the accepted transactions, except those that are only in the snapshot.
 
 use super::message::{Txn, Zxid};
 
@@ -22,12 +22,12 @@ impl History {
         self.txns.last().map_or(self.base, |txn| txn.at)
     }
 
-    /// How many transactions are there up to and with that zxid.
+    /// The number of transactions up to and including that zxid.
     fn count_upto(&self, at: Zxid) -> usize {
         self.txns.partition_point(|txn| txn.at <= at)
     }
 
-    /// The last transaction that is not after that zxid, if it is not before the base.
+    /// The last transaction at or before that zxid, unless it is before the base.
     pub(crate) fn floor(&self, at: Zxid) -> Option<Zxid> {
         let count = self.count_upto(at);
         if count > 0 { Some(self.txns[count - 1].at) } else { (self.base <= at).then_some(self.base) }
@@ -38,7 +38,7 @@ impl History {
         &self.txns[self.count_upto(at)..]
     }
 
-    /// The transactions after one zxid, up to and with another.
+    /// The transactions after one zxid, up to and including another.
     pub(crate) fn between(&self, after: Zxid, upto: Zxid) -> &[Txn] {
         let from = self.count_upto(after);
         &self.txns[from..self.count_upto(upto).max(from)]
@@ -49,12 +49,12 @@ impl History {
         self.txns.push(txn);
     }
 
-    /// Erases what follows that zxid.
+    /// Erases the transactions after that zxid.
     pub(crate) fn keep(&mut self, upto: Zxid) {
         self.txns.truncate(self.count_upto(upto));
     }
 
-    /// Drops the transactions up to that one, but for the last `keep`.
+    /// Drops the transactions up to that zxid, except the last `keep`.
     pub(crate) fn compact(&mut self, upto: Zxid, keep: usize) {
         let count = self.count_upto(upto).saturating_sub(keep);
         if let Some(last) = self.txns.drain(..count).next_back() {

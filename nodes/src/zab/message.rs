@@ -1,4 +1,4 @@
-//! The words that ZAB nodes share: epochs, zxids, messages, and what goes to the disk.
+//! The data types of ZAB: epochs, zxids, messages, and disk records.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::replica::NodeId;
 /// A period with at most one established leader; 0 is before the first.
 pub(crate) type Epoch = u64;
 
-/// The name of a transaction.
+/// The ID of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub(crate) struct Zxid {
     pub(crate) epoch: Epoch,
@@ -40,37 +40,38 @@ pub(crate) type Txn = crate::replica::Entry<Zxid>;
 /// The state machine after every transaction up to `last`.
 pub(crate) type Snapshot = crate::replica::Snapshot<Zxid>;
 
-/// What a node has to offer as a leader. The order is the one of the election: the later epoch, then the longer history.
+/// A node's credentials as a leader. The order is that of the election: the later epoch, then the longer
+/// history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Credentials {
-    /// The last epoch whose leader's history it has taken on (f.a in the paper).
+    /// The last epoch whose leader's history the node has taken on (f.a in the paper).
     pub(crate) current: Epoch,
     pub(crate) last: Zxid,
 }
 
-/// The last epoch that a node has promised to (f.p), and to whom.
+/// The last epoch that a node has promised (f.p), and to which leader.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Promise {
     pub(crate) epoch: Epoch,
     pub(crate) leader: Option<NodeId>,
 }
 
-/// A change of what a node must not forget, in this order.
+/// A change of the persistent state, in this order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// The history begins after this, and nothing recorded before counts.
+    /// The history begins after this; earlier records are void.
     pub(crate) base: Option<Zxid>,
     pub(crate) promised: Option<Promise>,
     pub(crate) current: Option<Epoch>,
-    /// What follows this in the history is erased.
+    /// Everything after this in the history is erased.
     pub(crate) keep: Option<Zxid>,
     pub(crate) txns: Vec<Txn>,
 }
 
-/// How a follower comes by its leader's history.
+/// How a follower takes on its leader's history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Sync {
-    /// Erase what follows `keep`, if anything does, and append.
+    /// Erase everything after `keep`, and append.
     Difference { keep: Zxid, txns: Vec<Txn> },
     /// Replace everything.
     Snapshot { snapshot: Arc<Snapshot>, txns: Vec<Txn> },
@@ -78,18 +79,19 @@ pub(crate) enum Sync {
     Nothing,
 }
 
-/// One message from node to node. Any may be lost, doubled and late.
+/// A message between nodes. Any message may be lost, duplicated or late.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Message {
-    /// Phase 0: "I look for a leader, and this is what I have."
+    /// Phase 0: the sender looks for a leader and has these credentials.
     Notification(Credentials),
-    /// Phase 1: "I follow you; this is what I have promised" (CEPOCH).
+    /// Phase 1: the sender follows, and has made this promise (CEPOCH).
     FollowerInfo(Promise),
-    /// "Promise this one, to me" (NEWEPOCH).
+    /// Requests a promise of this epoch to the sender (NEWEPOCH).
     NewEpoch {
         epoch: Epoch,
     },
-    /// "I do, and this is what I have" (ACK-E). `join` names this attempt, so that no late answer is taken for one to it.
+    /// Promises it, with the sender's credentials (ACK-E). `join` identifies this attempt, so that late
+    /// answers to an earlier one are ignored.
     AckEpoch {
         epoch: Epoch,
         has: Credentials,
@@ -107,7 +109,8 @@ pub(crate) enum Message {
         prev: Zxid,
         txns: Vec<Txn>,
     },
-    /// "In this epoch my history is yours up to there, on disk": the acknowledgement of NewLeader and of proposals.
+    /// In this epoch the sender's history equals the leader's up to here, on disk: acknowledges NewLeader and
+    /// proposals.
     Ack {
         epoch: Epoch,
         upto: Zxid,
@@ -116,7 +119,7 @@ pub(crate) enum Message {
         epoch: Epoch,
         upto: Zxid,
     },
-    /// The leader is alive, and so far everything is committed.
+    /// The leader is alive, and everything up to here is committed.
     Ping {
         epoch: Epoch,
         upto: Zxid,

@@ -1,11 +1,12 @@
 //! Phases 1 and 2: a majority promises a new epoch to one leader, and takes on its history.
 //!
-//! The paper's leader fetches the best history of its majority; like ZooKeeper's, this one gives up if a follower has a
-//! better one, and the election finds that follower.
+//! The paper's leader fetches the best history of its majority. This leader, like ZooKeeper's, gives up if a
+//! follower has a better one, and the next election finds that follower.
 //!
-//! **Where do two histories meet?** Say the follower ends with zxid (e, c). Whoever has a transaction of epoch e has, before
-//! it, all that e began with, and the transactions of e in order. So both agree up to the leader's last zxid that is not after
-//! (e, c): the follower erases what follows, and is sent the rest. If that is compacted it is sent the snapshot.
+//! **Where do two histories agree?** Say the follower's history ends with zxid (e, c). Any node that has a
+//! transaction of epoch e has, before it, everything that e began with and the transactions of e in order. So
+//! both agree up to the leader's last zxid at or before (e, c): the follower erases what follows, and the
+//! leader sends the rest, or the snapshot if that is compacted.
 
 use super::bug::Bug;
 use super::core::{Core, Notice, Role};
@@ -13,7 +14,7 @@ use super::history::History;
 use super::message::{Credentials, Epoch, Message, Promise, Sync, Zxid};
 use crate::replica::NodeId;
 
-/// Heartbeats after which an unanswered follower asks again.
+/// Heartbeats after which a follower repeats an unanswered request.
 const ASK_AGAIN: u32 = 2;
 
 impl Core {
@@ -40,7 +41,7 @@ impl Core {
                 leading.infos.insert(from.clone(), promised.epoch);
                 self.begin_epoch();
             }
-            // It could never promise this one: a later one will do.
+            // The follower can never promise this epoch: the leader needs a later one.
             Some(epoch) if promised.epoch > epoch || (promised.epoch == epoch && promised != own) => {
                 self.look("a follower has promised another leader");
             }
@@ -48,7 +49,7 @@ impl Core {
         }
     }
 
-    /// The epoch is the leader's own promise first: it will not use it twice.
+    /// The leader promises the epoch to itself first, so that it never uses it twice.
     pub(super) fn begin_epoch(&mut self) {
         let Role::Leading(leading) = &mut self.role else { return };
         if leading.infos.len() < self.config.quorum() {
@@ -72,7 +73,7 @@ impl Core {
         self.ledger.changed();
     }
 
-    /// Phase 1, the follower: it promises an epoch to one leader only, and none that is not later.
+    /// Phase 1, the follower: it promises an epoch to one leader only, and only a later epoch.
     pub(super) fn on_new_epoch(&mut self, from: &NodeId, epoch: Epoch) {
         let Role::Following { leader, join, synced: false, .. } = &self.role else { return };
         if leader != from {
@@ -91,7 +92,8 @@ impl Core {
         self.send_durably(from, Message::AckEpoch { epoch, has, join });
     }
 
-    /// Phase 1 ends when a majority has promised and none of it knows more; phase 2 begins with what the leader has.
+    /// Phase 1 ends when a majority has promised and no follower has better credentials; phase 2 begins with
+    /// the leader's history.
     pub(super) fn on_ack_epoch(&mut self, from: &NodeId, epoch: Epoch, has: Credentials, join: u64) {
         let (now, own) = (self.now, self.credentials());
         let any_history = self.config.has(Bug::ElectWithoutHighestZxid);
@@ -123,7 +125,7 @@ impl Core {
         }
     }
 
-    /// Phase 2, the leader: what makes the follower's history its own.
+    /// Phase 2, the leader: sends what makes the follower's history equal to its own.
     fn send_sync(&mut self, to: &NodeId, epoch: Epoch, last: Zxid, join: u64) {
         let sync = match (self.history.floor(last), &self.snapshot) {
             _ if self.config.has(Bug::SkipSync) => Sync::Nothing,
@@ -140,11 +142,12 @@ impl Core {
         if let Role::Leading(leading) = &mut self.role {
             leading.begin_to_sync(to, sent);
         }
-        // The leader's history counts from here on only if its epoch does.
+        // The leader's history counts from here on only if its epoch is durable.
         self.send_durably(to, Message::NewLeader { epoch, join, sync });
     }
 
-    /// Phase 2, the follower: it takes on the history and the epoch in one step, and says so when that is on disk.
+    /// Phase 2, the follower: it takes on the history and the epoch in one step, and acknowledges when they
+    /// are on disk.
     pub(super) fn on_new_leader(&mut self, from: &NodeId, epoch: Epoch, join: u64, sync: Sync) {
         let promise = Promise { epoch, leader: Some(from.clone()) };
         match &self.role {
@@ -157,7 +160,7 @@ impl Core {
             Sync::Nothing => "nothing at all",
             Sync::Difference { keep, txns } => {
                 if self.history.floor(keep) != Some(keep) {
-                    // It ends earlier than it thought: let the leader look again.
+                    // The history ends earlier than the follower's: the leader has to look again.
                     return self.look("shares no transaction with the leader where it should");
                 }
                 let how = if self.history.last() > keep { "truncation" } else { "difference" };

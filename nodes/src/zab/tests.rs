@@ -1,6 +1,6 @@
-//! Random schedules; see [`crate::replica::simulator`]. Beyond what is asked of every protocol:
+//! Random schedules; see [`crate::replica::simulator`]. Properties beyond those of every protocol:
 //!
-//! - *One transaction per zxid*: wherever a zxid is, it has the same transaction.
+//! - *One transaction per zxid*: a zxid identifies the same transaction on every node.
 //! - *One leader per epoch*.
 
 use std::collections::{BTreeMap, HashMap};

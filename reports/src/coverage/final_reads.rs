@@ -1,8 +1,8 @@
-//! Whether the final reads were answered: those of a run, and those without which a model judges nothing.
+//! Whether the final reads succeeded: those of a run, and those that a model needs.
 //!
-//! The controller counts the final reads of a run, since a history does not show one that was never sent. A history that
-//! somebody else recorded has no such phase; a model of what every node shows in the end still has nothing to judge where no
-//! final read was answered.
+//! The controller counts the final reads of a run, because a history does not show a read that was never
+//! sent. An imported history has no such phase; but a model that judges only the final state has nothing to
+//! judge without successful final reads.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use tribunal_checker::op::{F, Op, Value};
 use crate::run_info::RunInfo;
 use crate::wording::{count, counted, duration};
 
-/// What is missing of the final reads, if anything is.
+/// What is missing of the final reads, if anything.
 pub(super) fn missing(info: &RunInfo, model: Option<ModelKind>, history: &History) -> Option<String> {
     let of_run = (!info.is_history()).then(|| match info.final_reads {
         None => Some(match info.unsettled_ms {
@@ -32,7 +32,7 @@ pub(super) fn missing(info: &RunInfo, model: Option<ModelKind>, history: &Histor
     of_run.flatten().or_else(|| unread(history).filter(|_| model.is_some_and(ModelKind::is_eventual)))
 }
 
-/// Which keys were added to, and have no final read that was answered.
+/// The keys with additions but without a successful final read.
 fn unread(history: &History) -> Option<String> {
     let is_final = |op: &&Op| op.f == F::Read && op.input == Value::str(FINAL);
     let ok = || history.ops.iter().filter(|op| op.is_ok());

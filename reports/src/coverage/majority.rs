@@ -1,12 +1,13 @@
-//! Whether some faults together leave a majority of the nodes, of which each reaches every other and its clients.
+//! Whether some faults together leave a majority of nodes that all reach each other and their clients.
 //!
-//! A node that a fault stops, hurts or aims at counts as gone, and so does one with a cut link to its clients. What is left has
-//! to hold a majority without a cut link between any two: no system owes progress to fewer. The cuts of a fault count as if all
-//! of them were in force together, so that a partition which shifts from one majority to the next leaves none.
+//! A node counts as lost if a fault stops it, impairs it or targets it, or cuts one of its links to clients.
+//! The rest must contain a majority without a cut link between any two: no system owes progress to fewer
+//! nodes. All cuts of a fault count as if they were in force together, so a partition that shifts from one
+//! majority to the next leaves none.
 
 use crate::faults::Fault;
 
-/// The name of all clients where one end of a link is named.
+/// The name of all clients as one end of a link.
 const CLIENTS: &str = "clients";
 
 /// Whether a majority of `nodes` is left while all of these faults are in force.
@@ -32,7 +33,7 @@ pub(super) fn is_left(nodes: &[&str], faults: &[&Fault]) -> bool {
     holds(here, nodes.len() as u32 / 2 + 1, &parted)
 }
 
-/// Whether so many of these nodes are connected, each with every other.
+/// Whether this many of the nodes are fully connected.
 fn holds(nodes: u128, needed: u32, parted: &[u128]) -> bool {
     if nodes.count_ones() < needed {
         return false;
@@ -41,7 +42,7 @@ fn holds(nodes: u128, needed: u32, parted: &[u128]) -> bool {
     let here = (0..parted.len()).filter(|node| nodes & 1 << node != 0);
     match here.max_by_key(|&node| others(node)).filter(|&node| others(node) > 0) {
         None => true,
-        // Either it is left out, or those are that it is parted from.
+        // Leave out either this node, or the nodes that it is cut off from.
         Some(node) => {
             holds(nodes & !(1 << node), needed, parted) || holds(nodes & !parted[node], needed, parted)
         }

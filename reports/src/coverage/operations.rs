@@ -1,13 +1,15 @@
-//! Whether every kind of operation that a workload sends has succeeded: at all, and while a fault was in force.
+//! Whether every kind of operation of a workload has succeeded: at all, and during each fault.
 //!
-//! A history in which no write succeeded shows nothing of writes, however many reads did; and one in which writes succeed only
-//! while nothing is wrong shows nothing of faults. What counts as a success is narrower than `ok`: a lock that was refused, a
-//! comparison that failed and a queue that was empty are answers, and a run with no others has tested nothing.
+//! A history without a successful write shows nothing about writes, however many reads succeeded. If writes
+//! succeed only outside faults, it shows nothing about faults. A success is narrower here than `ok`: a
+//! refused lock, a failed comparison and an empty queue are answers, but a run with no others has tested
+//! nothing.
 //!
-//! While a fault is in force a bare answer is enough: a crashed client may well hold all the locks. And a cluster is given time.
-//! What counts as asked was sent [`GRACE_NS`] or later after the fault began, to a node that it spares, and ended while it was in
-//! force. One kind of operation has to be asked [`ASKED_MIN`] times in [`WATCHED_MIN_NS`] before its silence says anything; a
-//! success counts from the first moment on.
+//! During a fault any answer is enough, because a crashed client may hold all the locks. And the cluster gets
+//! time to recover: an operation counts as tried if it was sent [`GRACE_NS`] or later after the fault began,
+//! to a node that the fault spares, and ended during the fault. The absence of successes counts only after
+//! [`ASKED_MIN`] such operations of one kind in [`WATCHED_MIN_NS`]; a success counts from the start of the
+//! fault.
 
 use tribunal_checker::history::History;
 use tribunal_checker::op::{F, Nanos, Op, Outcome, Value};
@@ -15,16 +17,16 @@ use tribunal_checker::op::{F, Nanos, Op, Outcome, Value};
 use crate::faults::Fault;
 use crate::wording::count;
 
-/// How long after the beginning of a fault a cluster may take to elect a leader, in nanoseconds: ten elections on an idle machine,
-/// one or two where ten processes wait for each core.
+/// The time that a cluster may take to elect a leader after a fault begins, in nanoseconds: ten elections on
+/// an idle machine, one or two with ten processes per core.
 pub(super) const GRACE_NS: Nanos = 3_000_000_000;
-/// How long faults must have been in force beyond that, in nanoseconds.
+/// The minimum time, beyond that, for which the faults must be in force, in nanoseconds.
 const WATCHED_MIN_NS: Nanos = 2_000_000_000;
-/// Of how many operations of a kind at least one is expected to succeed then.
+/// Of this many operations of a kind at least one must succeed.
 const ASKED_MIN: usize = 20;
 
-/// What is missing of the operations that were sent before `last_phase_ns`, a clause each. `kinds` names those that the workload
-/// sends; those that the history has count besides.
+/// What is missing of the operations sent before `last_phase_ns`, one clause each. `kinds` are the workload's
+/// kinds of operation; those in the history count, too.
 pub(super) fn never_succeeded(kinds: &[String], last_phase_ns: Nanos, history: &History) -> Vec<String> {
     let before = || history.ops.iter().filter(|op| op.call < last_phase_ns);
     let mut all: Vec<F> = kinds.iter().map(|name| F::from(name.as_str())).collect();
@@ -45,7 +47,7 @@ pub(super) fn never_succeeded(kinds: &[String], last_phase_ns: Nanos, history: &
     missing.collect()
 }
 
-/// Whether an operation succeeded and was not merely told no.
+/// Whether an operation had an effect or returned data, and was not only refused.
 fn did_something(op: &Op) -> bool {
     match &op.outcome {
         Outcome::Ok(Value::Bool(false)) => false,
@@ -55,8 +57,8 @@ fn did_something(op: &Op) -> bool {
     }
 }
 
-/// The kinds of operation none of which succeeded while these faults were in force, though enough were sent that had the time to, in
-/// order; each with how many.
+/// The kinds of operation without a success during these faults, although enough of them were sent in time;
+/// in order, each with their number.
 pub(super) fn silent_during(faults: &[&Fault], history: &History) -> Vec<(F, usize)> {
     let watched = |fault: &&Fault| lasted(fault).saturating_sub(GRACE_NS);
     if faults.iter().map(watched).fold(0, Nanos::saturating_add) < WATCHED_MIN_NS {
@@ -88,7 +90,7 @@ pub(super) fn silent_during(faults: &[&Fault], history: &History) -> Vec<(F, usi
     silent.map(|(f, asked, _)| (f, asked)).collect()
 }
 
-/// How long a fault was in force.
+/// The duration of a fault.
 pub(super) fn lasted(fault: &Fault) -> Nanos {
     fault.end_or(Nanos::MAX) - fault.applied_ns
 }

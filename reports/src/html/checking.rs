@@ -1,4 +1,4 @@
-//! What the check did and what it cost.
+//! The work and the cost of the check.
 
 use maud::{Markup, html};
 use tribunal_checker::verdict::{Answer, Part, Verdict};
@@ -11,7 +11,7 @@ use crate::plots::CHECK_PLOTS;
 use crate::run_dir::RunDir;
 use crate::wording::{self, bytes, count, counted, elide, millis, value};
 
-/// The most keys that are listed: those that took the most work.
+/// The maximum number of keys listed: those with the most work.
 const KEYS_MAX: usize = 12;
 
 pub(super) fn section(run: &RunDir) -> Markup {
@@ -73,7 +73,7 @@ fn facts(run: &RunDir, verdict: &Verdict) -> Markup {
     }
 }
 
-/// The keys that took the most work, undecided and violated ones first.
+/// The keys with the most work, undecided and violated ones first.
 fn hardest(verdict: &Verdict) -> Markup {
     let undecided = with(verdict, Answer::Unknown) > 0;
     if verdict.parts.len() < 2 && !undecided {

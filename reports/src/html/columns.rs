@@ -1,11 +1,12 @@
 //! The operations of a run, packed for the picture of the whole run.
 //!
-//! Six numbers per operation, each in as many bytes as it needs (LEB128: seven bits a byte, the high bit set on all but the
-//! last): about eight bytes for an operation, eleven as base64. A million operations fit on a page.
+//! Six numbers per operation, each in as many bytes as it needs (LEB128: seven bits per byte, the high bit
+//! set on all but the last): about eight bytes per operation, eleven in base64. A million operations fit on a
+//! page.
 //!
 //! ```text
-//! invoked     µs since the invocation before          outcome   4 × index of the name + 0 ok, 1 fail, 2 info
-//! took        µs, plus 1; 0: it never completed       line      invocation's index, minus that of the one before
+//! invoked     µs since the previous invocation        outcome   4 × index of the name + 0 ok, 1 fail, 2 info
+//! took        µs, plus 1; 0: it never completed       line      invocation's index, minus the previous one's
 //! process     its number                              lines     completion's index minus invocation's; 0: none
 //! ```
 
@@ -17,33 +18,35 @@ use tribunal_checker::op::{F, Nanos, Op, Outcome};
 use super::raw::base64;
 use crate::wording::{elide, operation, value};
 
-/// The most operations that a page holds; of more, those around the violation.
+/// The maximum number of operations on a page; beyond it, only those around the violation.
 pub(super) const OPS_MAX: usize = 1_000_000;
-/// The most characters of descriptions that a page holds; operations farther from the violation have none.
+/// The maximum length of all descriptions on a page, in characters; operations farther from the violation
+/// have none.
 const WORDS_CHARS_MAX: usize = 2_000_000;
-/// The most distinct names of operations; further ones are shown as `…`.
+/// The maximum number of distinct operation names; further ones are shown as `…`.
 const NAMES_MAX: usize = 60;
 
-/// Operations as the script reads them.
+/// The operations, in the form that the script reads.
 #[derive(Debug, Serialize)]
 pub(super) struct Columns {
-    /// How many operations the run has.
+    /// The number of operations of the run.
     pub(super) total: usize,
-    /// The position of the first that is here.
+    /// The position of the first operation included.
     pub(super) first: usize,
-    /// How many are here.
+    /// The number of operations included.
     pub(super) n: usize,
     /// The names of operations.
     names: Vec<String>,
     /// The packed numbers.
     packed: String,
-    /// The position of the first operation that is described.
+    /// The position of the first operation with a description.
     words_first: usize,
     /// Descriptions, such as `k7 write 4`.
     words: Vec<String>,
 }
 
-/// Packs operations, keeping those around position `centre` when there are too many. A unit of time is `unit_ns` long.
+/// Packs the operations; if there are too many, those around position `centre`. A time unit is `unit_ns`
+/// long.
 pub(super) fn pack(ops: &[Op], centre: usize, unit_ns: Nanos) -> Columns {
     let first = window_start(ops.len(), centre, OPS_MAX);
     let here = &ops[first..ops.len().min(first + OPS_MAX)];
@@ -80,12 +83,12 @@ pub(super) fn pack(ops: &[Op], centre: usize, unit_ns: Nanos) -> Columns {
     }
 }
 
-/// The beginning of a window of at most `max` of `len`, with `centre` in its middle where that can be.
+/// The start of a window of at most `max` of `len` items, centred on `centre` if possible.
 fn window_start(len: usize, centre: usize, max: usize) -> usize {
     centre.saturating_sub(max / 2).min(len.saturating_sub(max))
 }
 
-/// Descriptions of the operations around `centre`, as many as there is room for.
+/// Descriptions of the operations around `centre`, as many as fit.
 fn words(ops: &[Op], centre: usize) -> (usize, Vec<String>) {
     let describe = |op: &Op| match op.key.is_nil() {
         true => operation(op),

@@ -1,4 +1,4 @@
-//! The minimal counterexample: the picture, what its signs mean, and the same in words.
+//! The minimal counterexample: the picture, its legend, and the same as a table.
 
 use maud::{Markup, html};
 use tribunal_checker::op::Op;
@@ -12,12 +12,12 @@ use crate::run_dir::RunDir;
 use crate::summary;
 use crate::wording::{circled, counted, elide, operation};
 
-/// The most operations that are drawn beyond those of the counterexample.
+/// The maximum number of context operations drawn beside the counterexample.
 const CONTEXT_MAX: usize = 12;
-/// With more operations than this, the table is folded at first.
+/// With more operations than this, the table is initially collapsed.
 const ROWS_OPEN_MAX: usize = 12;
 
-/// So many operations of a counterexample are drawn, whether they fit or not.
+/// This many operations of a counterexample are drawn even if they do not fit.
 const BARS_LEAST: usize = 8;
 
 pub(super) fn section(run: &RunDir) -> Markup {
@@ -55,8 +55,8 @@ pub(super) fn section(run: &RunDir) -> Markup {
     titled("counterexample", "Minimal counterexample", &caption, body)
 }
 
-/// The picture with as much context as fits beside the counterexample without scrolling. Of a counterexample that is
-/// too large to be drawn whole, the end: as much as can be seen at once, for that is where the witness is.
+/// The picture with as much context as fits without scrolling. Of a counterexample that is too large, only
+/// the end is drawn, because the witness is there.
 pub(super) fn drawn(run: &RunDir) -> Option<Picture<'_>> {
     let proof = run.judgement.violation()?.minimal.len();
     let most = BARS_MAX.min(proof + CONTEXT_MAX);
@@ -73,11 +73,11 @@ pub(super) fn drawn(run: &RunDir) -> Option<Picture<'_>> {
     last
 }
 
-/// Every operation of the picture with both its times.
+/// A table of every operation in the picture with both its times.
 fn in_words(picture: &Picture) -> Markup {
     let mut bars: Vec<&Bar> = picture.bars().collect();
     bars.sort_by_key(|bar| (bar.from, bar.id));
-    // As at the ticks, with as many digits as it takes to tell the times apart.
+    // With the digits of the tick labels, which distinguish all times.
     let times = picture.tick_labels();
     let columns = [
         Text("order"),
@@ -132,7 +132,7 @@ fn outcome(bar: &Bar) -> String {
     }
 }
 
-/// The lines of `history.jsonl` that an operation stands on, counted from 1.
+/// The lines of `history.jsonl` with the operation's events, counted from 1.
 fn lines(op: &Op) -> String {
     match op.complete_index {
         Some(complete) => format!("{}, {}", op.invoke_index + 1, complete + 1),

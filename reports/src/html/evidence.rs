@@ -1,4 +1,4 @@
-//! The evidence besides the picture: why nothing works, what would explain it, how far the search came.
+//! Evidence beside the picture: why no order works, what would explain the violation, how far the search got.
 
 use maud::{Markup, html};
 use tribunal_checker::verdict::{OpId, Violation};
@@ -12,9 +12,9 @@ use crate::run_dir::RunDir;
 use crate::summary;
 use crate::wording::{count, elide, operation, value};
 
-/// The most rows of a table of reasons.
+/// The maximum number of rows in a table of reasons.
 const REASONS_MAX: usize = 12;
-/// The most operations that are named in a row.
+/// The maximum number of operations named in a row.
 const OPS_MAX: usize = 8;
 
 pub(super) fn sections(run: &RunDir) -> Markup {
@@ -27,7 +27,7 @@ pub(super) fn sections(run: &RunDir) -> Markup {
     }
 }
 
-/// Operations in a row: `p7 write 5, then p3 read → 3`.
+/// A list of operations: `p7 write 5, then p3 read → 3`.
 fn listed(judgement: &Judgement, ids: &[OpId], between: &str) -> Markup {
     html! {
         @for (at, id) in ids.iter().take(OPS_MAX).enumerate() {

@@ -1,4 +1,4 @@
-//! Every fault: what, when, and what came of it.
+//! Every fault: what it was, when, and its effect.
 
 use maud::{Markup, html};
 use tribunal_checker::op::Nanos;
@@ -11,11 +11,12 @@ use crate::run_dir::RunDir;
 use crate::stats::{Tally, last_event, time_to_recover};
 use crate::wording::{count, counted, duration, elide, seconds};
 
-/// The most rows of the table.
+/// The maximum number of rows in the table.
 const ROWS_MAX: usize = 500;
-/// The most states of one fault that have a row.
+/// The maximum number of rows for the states of one fault.
 const STATES_MAX: usize = 12;
-/// With more faults than this, the table is folded at first: the picture of the whole run and the coverage say the same in less.
+/// With more faults than this, the table is initially collapsed: the picture of the whole run and the
+/// coverage show the same in less space.
 const ROWS_OPEN_MAX: usize = 12;
 
 pub(super) fn section(run: &RunDir) -> Markup {
@@ -62,7 +63,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
     titled("faults", "Faults", &counted(faults.len(), "fault"), body)
 }
 
-/// A row for each state of a fault that shifts.
+/// One row for each state of a shifting fault.
 fn states(fault: &Fault) -> Markup {
     let more = fault.strips().count().saturating_sub(STATES_MAX);
     html! {
@@ -109,8 +110,8 @@ fn row(run: &RunDir, fault: &Fault) -> Markup {
     }
 }
 
-/// When a fault was applied and healed, how long it was in force, how operations ended meanwhile, and how long after the
-/// heal the first succeeded.
+/// The times of a fault, its duration, the outcomes of operations during it, and the time from its end to the
+/// first success.
 fn course(run: &RunDir, fault: &Fault) -> [String; 5] {
     let history = &run.evidence.history;
     let until = fault.end_or(last_event(history).max(fault.applied_ns));
@@ -126,7 +127,7 @@ fn course(run: &RunDir, fault: &Fault) -> [String; 5] {
     ]
 }
 
-/// The class that colours a fault.
+/// The CSS class of a fault's colour.
 pub(super) fn class(fault: &Fault) -> &'static str {
     crate::palette::of_fault(&fault.fault).name
 }

@@ -1,7 +1,7 @@
 //! The picture of a counterexample, as SVG.
 //!
-//! Drawn by the same [`Picture`] as the one in characters. Colours are the page's variables, so that light, dark
-//! and paper all come out right.
+//! It draws the same [`Picture`] as the text report. Colours are the page's CSS variables, so that light,
+//! dark and print all work.
 
 use maud::{Markup, html};
 
@@ -10,32 +10,32 @@ use crate::faults::Strip;
 use crate::picture::{Axis, Bar, Ending, Picture};
 use crate::wording::{counted, elide, operation, seconds};
 
-/// The narrowest drawing, in pixels; a wider one scrolls in its frame.
+/// The minimum width, in pixels; a wider picture scrolls in its frame.
 const WIDTH_MIN: f64 = 1040.0;
-/// Where the lanes begin, right of their names.
+/// The left edge of the lanes, right of their names.
 const LEFT: f64 = 76.0;
 const TOP: f64 = 26.0;
 const LANE_HEIGHT: f64 = 44.0;
 const BAR_HEIGHT: f64 = 30.0;
 const STRIP_HEIGHT: f64 = 20.0;
-/// The width of a character of a label, at 13 px.
+/// The width of a label's character, at 13 px.
 const CHAR: f64 = 7.9;
-/// The width of a time at a tick, at 11 px.
+/// The width of a tick's time, at 11 px.
 const TICK_LABEL: f64 = 46.0;
-/// The most fault strips that are drawn.
+/// The maximum number of fault strips.
 pub(super) const STRIPS_MAX: usize = 8;
 
 const ANY_TIME: &str = "may take effect any time";
 
-/// Whether the drawing fits the page without scrolling.
+/// Whether the picture fits the page without scrolling.
 pub(super) fn fits(picture: &Picture) -> bool {
     axis(picture).0.right() + 12.0 <= WIDTH_MIN
 }
 
-/// Where the ticks stand, and how long a label may be.
+/// The positions of the ticks, and the maximum length of a label.
 fn axis(picture: &Picture) -> (Axis, usize) {
     let label_max = if picture.bars().count() <= 20 { 44 } else { 18 };
-    // Where the page is wide enough every tick has room for its time.
+    // If the page is wide enough, every tick has room for its time.
     let spread = |gap| Axis::new(picture, LEFT, gap, |bar| bar_width(bar, label_max));
     let roomy = spread(TICK_LABEL + 6.0);
     if roomy.right() + 12.0 <= WIDTH_MIN { (roomy, label_max) } else { (spread(16.0), label_max) }
@@ -72,7 +72,7 @@ pub(super) fn draw(picture: &Picture) -> Markup {
     }
 }
 
-/// The names of the lanes once more, for those who scroll: they stay where the lanes begin.
+/// The lane names again, in a layer that stays in place during scrolling.
 fn names(picture: &Picture, height: f64) -> Markup {
     let width = LEFT - 20.0;
     html! {
@@ -90,7 +90,7 @@ fn name(process: u64, at: usize) -> Markup {
     html! { text .process x="4" y=(px(middle + 5.0)) { "p" (process) } }
 }
 
-/// What is written in a bar.
+/// The label of a bar.
 fn label(bar: &Bar, max: usize) -> String {
     let text = elide(&operation(bar.op), max);
     match bar.ending {
@@ -148,7 +148,7 @@ fn tooltip(bar: &Bar, clock: Clock) -> String {
     format!("p{process} {}: invoked {call}, completed {end}", operation(bar.op))
 }
 
-/// Hatching for what failed, and the fading end of what is indeterminate.
+/// Hatching for failed operations, and the fading end of indeterminate ones.
 fn patterns() -> Markup {
     html! {
         defs {
@@ -163,7 +163,7 @@ fn patterns() -> Markup {
     }
 }
 
-/// A faint vertical rule at each event, and its time below where there is room: first those of the witness.
+/// A faint vertical line at each event, and its time below it if there is room: the witness's times first.
 fn ticks(picture: &Picture, axis: &Axis, y: f64) -> Markup {
     let labels = picture.tick_labels();
     let mut rows: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
@@ -191,7 +191,7 @@ fn ticks(picture: &Picture, axis: &Axis, y: f64) -> Markup {
     }
 }
 
-/// What the object may hold before anything in the picture happens.
+/// The possible values of the object before the picture begins.
 fn before(picture: &Picture, y: f64) -> Markup {
     html! {
         @if picture.left_out > 0 {
@@ -207,7 +207,7 @@ fn before(picture: &Picture, y: f64) -> Markup {
     }
 }
 
-/// The time in which something was in force of a fault; open at the ends that lie outside the picture.
+/// The time in which a fault's state was in force; open at an end outside the picture.
 fn strip(picture: &Picture, it: &Strip, axis: &Axis, y: f64, first: bool) -> Markup {
     let (begin, end) =
         (picture.ticks.first().copied().unwrap_or(0), picture.ticks.last().copied().unwrap_or(0));
@@ -227,7 +227,7 @@ fn strip(picture: &Picture, it: &Strip, axis: &Axis, y: f64, first: bool) -> Mar
         seconds(it.from),
         if open { " ▸" } else { "" }
     );
-    // A label longer than its strip goes on beside it, but not past the right edge.
+    // A label longer than its strip continues beside it, but not past the right edge.
     let label_at = (from + 6.0).min(axis.right() - label.chars().count() as f64 * 6.9).max(LEFT);
     html! {
         @if first { text .process x="4" y=(px(y + 13.0)) { "faults" } }

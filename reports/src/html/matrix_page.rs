@@ -1,6 +1,7 @@
 //! `matrix.html`: the matrix as a heat map, and every row with its runs.
 //!
-//! A cell is the darker the more of its runs found what they looked for; the figures stand in it. The page has no script.
+//! The more runs of a cell found the flaw, the darker it is; it also shows the numbers. The page has no
+//! script.
 
 use maud::{Markup, html};
 
@@ -45,8 +46,8 @@ pub fn render(matrix: &Matrix) -> String {
     )
 }
 
-/// One line per flaw and workload, one column per nemesis that was tried on all. A flaw that takes faults of its own has one
-/// wide cell, which names them.
+/// One line per flaw and workload, one column per nemesis tried on all. A flaw with its own faults has one
+/// wide cell that names them.
 fn map(flaws: &[&Row]) -> Markup {
     let mut lines: Vec<Vec<&Row>> = Vec::new();
     for row in flaws {
@@ -85,7 +86,7 @@ fn map(flaws: &[&Row]) -> Markup {
     }
 }
 
-/// The figures of a row, over so many columns: with the faults, where those are not the column's.
+/// The numbers of a row, over `columns` columns; with the faults if these are not the column's.
 fn cell(row: &Row, columns: usize, own: bool) -> Markup {
     let it = &row.summary;
     if it.of == 0 {
@@ -169,7 +170,7 @@ fn counts(row: &Row) -> Markup {
     }
 }
 
-/// A tick for every run that found it, at the time when it did, from nothing to the budget.
+/// A tick for every run that found the flaw, at its time of detection, on an axis from 0 to the budget.
 fn times(row: &Row, budget_ms: u64) -> Markup {
     const WIDE: f64 = 120.0;
     let at = |ms: u64| format!("{:.1}", ms as f64 / budget_ms.max(1) as f64 * (WIDE - 2.0));
@@ -183,7 +184,7 @@ fn times(row: &Row, budget_ms: u64) -> Markup {
     }
 }
 
-/// A mark for every run, a link to its report.
+/// A mark for every run, linked to its report.
 fn marks(runs: &[Finding]) -> Markup {
     html! {
         @for run in runs {

@@ -1,4 +1,4 @@
-//! What the nodes wrote around the violation, with what the clients and the nemesis did in between, by time.
+//! The node logs around the violation, merged by time with the clients' and the nemesis's events.
 
 use maud::{Markup, html};
 use tribunal_checker::op::{Nanos, Op};
@@ -11,9 +11,9 @@ use crate::picture::Picture;
 use crate::run_dir::RunDir;
 use crate::wording::{counted, duration, elide, operation, seconds};
 
-/// The most lines that are shown: the nearest to the violation.
+/// The maximum number of lines: those nearest to the violation.
 const LINES_MAX: usize = 200;
-/// A pause as long as this is marked.
+/// A gap of at least this length is marked.
 const GAP_NS: Nanos = 50_000_000;
 
 /// A line of the merged log.
@@ -22,7 +22,7 @@ struct Line {
     source: String,
     class: &'static str,
     text: String,
-    /// The line in the file of its source, counted from 1.
+    /// The line number in its source file, counted from 1.
     at: Option<usize>,
 }
 
@@ -90,7 +90,7 @@ fn row(line: &Line, source: usize) -> Markup {
     }
 }
 
-/// By time; at the same time, by source and as they stand there.
+/// Orders by time; at the same time, by source and line number.
 fn in_order(a: &Line, b: &Line) -> std::cmp::Ordering {
     (a.t, &a.source, a.at).cmp(&(b.t, &b.source, b.at))
 }
@@ -122,7 +122,7 @@ fn merged(run: &RunDir, window: Window) -> Vec<Line> {
         }
         fault.healed_ns.into_iter().for_each(|healed| event(healed, "heal", &fault.name()));
     }
-    // The operations that the picture shows: more of them would hide what the nodes say.
+    // Only the operations in the picture: more would hide the node logs.
     let drawn = counterexample::drawn(run);
     for bar in drawn.iter().flat_map(Picture::bars) {
         lines.extend(client_lines(bar.op, if bar.witness { "client witness" } else { "client" }));

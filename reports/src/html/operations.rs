@@ -1,4 +1,4 @@
-//! How operations went: by name, and by what was in force at the time.
+//! The outcomes of operations: by name, and by the faults in force.
 
 use maud::{Markup, html};
 use tribunal_checker::op::Nanos;
@@ -64,7 +64,7 @@ fn latencies(per_f: &PerF, clock: Clock) -> [String; 4] {
     }
 }
 
-/// How many operations succeeded: of all, of those invoked during each fault, of those invoked outside all.
+/// Success rates: of all operations, of those invoked during each fault, and of those outside all faults.
 fn availability(run: &RunDir) -> Markup {
     let faults = &run.evidence.faults;
     let invoked = |faults: &[&Fault], inside: bool| {

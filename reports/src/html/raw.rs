@@ -1,4 +1,4 @@
-//! The only place where text reaches the page unescaped. All of it is ours, or cannot hold markup.
+//! The only place where text reaches the page unescaped. All of it is our own, or cannot contain markup.
 
 use maud::{Markup, PreEscaped, html};
 use serde::Serialize;
@@ -15,20 +15,20 @@ pub(super) fn script() -> Markup {
     html! { script { (PreEscaped(include_str!("whole_run.js"))) } }
 }
 
-/// Data for the script. Within a script element only `<` could end it or begin another, so none is left; nor are
-/// the two line separators that JSON allows and old JavaScript does not.
+/// Data for the script. Inside a script element only `<` could end it or begin another, so `<` is escaped; so
+/// are the two line separators that JSON allows and old JavaScript does not.
 pub(super) fn data(id: &str, data: &impl Serialize) -> Markup {
     let json = serde_json::to_string(data).unwrap_or_else(|_| "null".to_string());
     let json = json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
     html! { script type="application/json" id=(id) { (PreEscaped(json)) } }
 }
 
-/// A drawing as the address of an image.
+/// A drawing as a data URL.
 pub(super) fn svg_address(svg: &[u8]) -> String {
     format!("data:image/svg+xml;base64,{}", base64(svg))
 }
 
-/// Bytes as text (RFC 4648, section 4).
+/// Base64 (RFC 4648, section 4).
 pub(super) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);

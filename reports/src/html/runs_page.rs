@@ -1,6 +1,7 @@
-//! The page of all runs, for `tribunal serve`: a table with filters, and how the runs of one test went over time.
+//! The page of all runs, for `tribunal serve`: a table with filters, and trends over the runs of one test.
 //!
-//! It has no script: filters are a form, and what they leave is in the address, so that it can be kept and sent on.
+//! It has no script: the filters are a form, and their values are in the URL, so it can be bookmarked and
+//! shared.
 
 use std::collections::BTreeMap;
 
@@ -15,15 +16,15 @@ use crate::runs::RunSummary;
 use crate::summary;
 use crate::wording::{bytes, count, counted, duration, elide, millis};
 
-/// What pages without a script may do: look like something, and send the form back.
+/// The content security policy of pages without a script: only inline style, and the form.
 pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// The most runs that are shown: the newest.
+/// The maximum number of runs shown: the newest.
 pub const RUNS_MAX: usize = 1000;
-/// The most runs that are drawn in one row.
+/// The maximum number of runs drawn in one row.
 const DRAWN_MAX: usize = 60;
 
-/// What is wanted of the table; empty means everything.
+/// The filters of the table; an empty one matches everything.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Filter {
@@ -31,11 +32,11 @@ pub struct Filter {
     pub workload: String,
     /// The name of a system.
     pub system: String,
-    /// The word for an outcome, or `none`: not judged.
+    /// The name of an outcome, or `none`: not judged.
     pub outcome: String,
     /// [`RunSummary::test`] of the runs.
     pub test: String,
-    /// Words that the path, the test or the sentence must contain, whatever their case.
+    /// Words that the path, the test or the sentence must contain, ignoring case.
     pub q: String,
 }
 
@@ -59,7 +60,7 @@ fn sign(run: &RunSummary) -> &'static str {
     run.outcome.map_or("…", summary::sign)
 }
 
-/// The page: `all` are the newest runs, newest first, of `total` that there are.
+/// The page: `all` are the newest of the `total` runs, newest first.
 pub fn render(all: &[RunSummary], total: usize, filter: &Filter) -> String {
     let shown: Vec<&RunSummary> = all.iter().filter(|run| filter.lets(run)).collect();
     let heading = html! { "Runs " span .remark { (counted(shown.len(), "run")) " of " (count(total)) } };
@@ -87,7 +88,7 @@ pub(super) fn document(title: &str, body: Markup) -> String {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                link rel="icon" href="data:,"; // none: a browser would ask for one
+                link rel="icon" href="data:,"; // no icon: a browser would request one
                 title { (title) " · Tribunal" }
                 (raw::style())
             }
@@ -127,7 +128,7 @@ fn form(all: &[RunSummary], filter: &Filter) -> Markup {
     }
 }
 
-/// The runs of each test in the order of time; drawn larger, with figures, when one test was chosen.
+/// The runs of each test in chronological order; drawn larger, with numbers, if one test was chosen.
 fn tests(shown: &[&RunSummary], filter: &Filter) -> Markup {
     let mut tests: BTreeMap<String, Vec<&RunSummary>> = BTreeMap::new();
     for run in shown.iter().rev().filter(|run| !run.workload.is_empty()) {
@@ -158,7 +159,7 @@ fn label(run: &RunSummary) -> String {
     format!("{} {}: {}", run.started_utc, outcome_name(run), elide(&run.sentence, 200))
 }
 
-/// How the figures of one test went, run by run.
+/// The trends of one test, run by run.
 fn trends(test: &str, runs: &[&RunSummary]) -> Markup {
     let took = |value: f64| duration((value * 1e6) as u64);
     html! {
@@ -171,7 +172,7 @@ fn trends(test: &str, runs: &[&RunSummary]) -> Markup {
     }
 }
 
-/// One bar per run, each a link to it.
+/// One bar per run, linked to it.
 fn bars(
     caption: &str,
     runs: &[&RunSummary],
@@ -234,7 +235,7 @@ fn runs(shown: &[&RunSummary]) -> Markup {
     html! { section #runs { h2 { "Runs" } (table(&columns, rows)) } }
 }
 
-/// The page of what is in a directory of a run; `path` is below the store.
+/// The listing of a directory of a run; `path` is below the store.
 pub fn listing(path: &str, files: &[(String, Option<u64>)]) -> String {
     let slash = |size: &Option<u64>| if size.is_none() { "/" } else { "" };
     let rows = html! {
@@ -255,7 +256,7 @@ pub fn listing(path: &str, files: &[(String, Option<u64>)]) -> String {
     )
 }
 
-/// Where a run's page is; its files when there is none.
+/// The URL of a run's page, or of its files if there is none.
 fn link(run: &RunSummary) -> String {
     match run.outcome {
         Some(_) => format!("/runs/{}/report.html", address(&run.path)),
@@ -263,12 +264,12 @@ fn link(run: &RunSummary) -> String {
     }
 }
 
-/// A path as it stands in an address.
+/// A path as a URL path.
 pub fn address(path: &str) -> String {
     path.split('/').map(escaped).collect::<Vec<_>>().join("/")
 }
 
-/// A text as part of an address (RFC 3986, section 2.3: what is not unreserved is written as its bytes).
+/// Percent-encodes a text (RFC 3986, section 2.3: all but unreserved characters are encoded).
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

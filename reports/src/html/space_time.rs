@@ -1,9 +1,10 @@
-//! The space-time diagram: who spoke to whom around the violation (L. Lamport, Time, clocks, and the ordering of events in a
-//! distributed system, Communications of the ACM 21, 1978, figure 1), with time from left to right.
+//! The space-time diagram: the messages between nodes around the violation (L. Lamport, Time, clocks, and the
+//! ordering of events in a distributed system, Communications of the ACM 21, 1978, figure 1), with time from
+//! left to right.
 //!
-//! Nodes are lines; an arrow is what one sent to another in a sample of the journal, which is as exact as it gets: messages are
-//! the nodes' own affair, and the proxies see bytes. An arrow that breaks off was withheld by a cut. On the nodes stand the
-//! operations of the counterexample that they answered.
+//! Nodes are lines. An arrow is the traffic from one node to another in one sample of the journal. It cannot
+//! be more exact: the proxies see bytes, not the nodes' messages. A broken arrow was blocked by a partition.
+//! The lines also show the operations of the counterexample that each node answered.
 
 use std::collections::BTreeMap;
 
@@ -20,38 +21,38 @@ use crate::traffic::{self, Sample};
 use crate::wording::{bytes, elide, operation, seconds};
 
 const WIDTH: f64 = 1040.0;
-/// Where time begins, right of the names.
+/// The left edge of the time axis, right of the names.
 const LEFT: f64 = 56.0;
 const TOP: f64 = 14.0;
-/// Between two nodes, without operations.
+/// The distance between two nodes without operations.
 const LANE_HEIGHT: f64 = 58.0;
 const BAR_HEIGHT: f64 = 20.0;
 const STRIP_HEIGHT: f64 = 20.0;
-/// The width of a character of a label, at 12 px.
+/// The width of a label's character, at 12 px.
 const CHAR: f64 = 7.3;
 
-/// The most nodes that are drawn.
+/// The maximum number of nodes drawn.
 const NODES_MAX: usize = 9;
-/// The most operations that are drawn.
+/// The maximum number of operations drawn.
 const OPS_MAX: usize = 12;
-/// The most arrows that are drawn: beyond, longer stretches of time are put together.
+/// The maximum number of arrows drawn; beyond it, longer intervals are merged.
 const ARROWS_MAX: usize = 240;
-/// Into how many stretches of time the picture is cut at first.
+/// The initial number of time intervals.
 const STRETCHES: u64 = 64;
-/// The most fault strips that are drawn.
+/// The maximum number of fault strips.
 const STRIPS_MAX: usize = 6;
 
-/// What went over one link in one stretch of time.
+/// The traffic on one link in one interval.
 struct Arrow {
     from: usize,
     to: usize,
-    /// Which stretch.
+    /// The number of the interval.
     at: u64,
     carried: u64,
     withheld: u64,
 }
 
-/// The picture of one stretch of the run.
+/// The picture of one part of the run.
 struct Picture<'a> {
     nodes: Vec<&'a str>,
     window: (Nanos, Nanos),
@@ -94,7 +95,8 @@ impl<'a> Picture<'a> {
         let violation = run.judgement.violation()?;
         let mut ops = vec![Vec::new(); nodes.len()];
         for id in violation.minimal.iter().rev().take(OPS_MAX) {
-            // One that was over before the window is no part of this picture; the counterexample has it.
+            // An operation that completed before the window is not part of this picture; the counterexample
+            // shows it.
             let seen = |op: &&Op| op.completed.is_none_or(|end| op.is_info() || end >= window.0);
             let Some(op) = run.judgement.op(*id).filter(seen) else { continue };
             let at = nodes.iter().position(|name| op.node.as_deref() == Some(*name));
@@ -108,7 +110,7 @@ impl<'a> Picture<'a> {
         Some(Picture { nodes, window, stretches, arrows, ops, faults: faults.take(STRIPS_MAX).collect() })
     }
 
-    /// How long a stretch of time is.
+    /// The length of an interval.
     fn stretch(&self) -> Nanos {
         (self.window.1 - self.window.0) / self.stretches
     }
@@ -119,7 +121,7 @@ impl<'a> Picture<'a> {
         LEFT + share * (WIDTH - LEFT - 8.0)
     }
 
-    /// Where the lines of the nodes are; each has its operations above it.
+    /// The vertical positions of the nodes' lines; each node's operations are above its line.
     fn lines(&self) -> Vec<f64> {
         let mut y = TOP;
         let below = |ops: &Vec<_>| {
@@ -169,7 +171,8 @@ impl<'a> Picture<'a> {
         }
     }
 
-    /// From the beginning of its stretch at the sender to the end at the receiver; half of that way if it was withheld.
+    /// From the start of its interval at the sender to the end at the receiver; half as long if it was
+    /// blocked.
     fn arrow(&self, arrow: &Arrow, lines: &[f64]) -> Markup {
         let begin = self.window.0 + self.stretch() * arrow.at;
         let (x1, x2) = (self.x(begin), self.x(begin + self.stretch()));
@@ -200,7 +203,7 @@ impl<'a> Picture<'a> {
         let label = elide(&operation(op), 40) + if witness { " ✗" } else { "" };
         let (from, to) = (self.x(op.call), self.x(op.completed.unwrap_or(Nanos::MAX)));
         let wide = label.chars().count() as f64 * CHAR + 10.0;
-        // A label that is longer than its bar stands beside it, on the side where there is room.
+        // A label longer than its bar is beside the bar, on the side with room.
         let inside = wide <= to - from;
         let text_at = match inside {
             true => from + 5.0,
@@ -240,7 +243,7 @@ impl<'a> Picture<'a> {
     }
 }
 
-/// What went over each link in each stretch of time.
+/// The traffic on each link in each interval.
 fn arrows(samples: &[Sample], nodes: &[&str], window: (Nanos, Nanos), stretches: u64) -> Vec<Arrow> {
     let index = |name: &str| nodes.iter().position(|node| *node == name);
     let long = ((window.1 - window.0) / stretches).max(1);
@@ -282,7 +285,7 @@ mod tests {
             sample(110, "n1>n2", 2, 4),
             sample(190, "n2>n1", 8, 0),
             sample(500, "n1>n2", 16, 0), // outside
-            sample(120, "n1>n9", 32, 0), // nobody
+            sample(120, "n1>n9", 32, 0), // an unknown node
         ];
         let found = arrows(&samples, &["n1", "n2"], (100, 200), 4);
         let found: Vec<_> = found.iter().map(|it| (it.at, it.from, it.to, it.carried, it.withheld)).collect();

@@ -1,4 +1,4 @@
-//! What a verdict rests on: what was covered, on what machine, in which files.
+//! The basis of a verdict: coverage, machine, files.
 
 use maud::{Markup, html};
 
@@ -11,7 +11,7 @@ use crate::run_info::{RunInfo, shell_quoted};
 use crate::summary;
 use crate::wording::{bytes, count, counted, duration, elide};
 
-/// The most nodes whose command lines are shown.
+/// The maximum number of nodes whose command lines are shown.
 const NODES_MAX: usize = 100;
 
 pub(super) fn coverage(run: &RunDir) -> Markup {
@@ -75,7 +75,7 @@ fn command_line(words: &[String]) -> String {
     words.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// What is known of how and where the run was made.
+/// How and where the run was made, as far as known.
 fn facts(info: &RunInfo, processes: usize) -> Vec<(&'static str, String)> {
     let millis = |ms: u64| duration(ms.saturating_mul(1_000_000));
     let git = info.tool.git.as_ref().map_or(String::new(), |git| format!(" ({git})"));
@@ -123,7 +123,7 @@ fn facts(info: &RunInfo, processes: usize) -> Vec<(&'static str, String)> {
     facts.into_iter().map(|(what, text)| (what, elide(text.trim(), 1000))).collect()
 }
 
-/// How busy the machine was: a node on a busy one is slow without any fault.
+/// The load of the machine: on a busy machine a node is slow without any fault.
 fn load(averages: &[f64]) -> String {
     match averages {
         [] => String::new(),

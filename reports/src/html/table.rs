@@ -1,8 +1,8 @@
-//! Tables, all alike: they scroll on their own where the window is narrow.
+//! Tables in one style: they scroll on their own in a narrow window.
 
 use maud::{Markup, Render, html};
 
-/// A column, by what is in it.
+/// A column, by its content type.
 pub(super) enum Column {
     Text(&'static str),
     Number(&'static str),
@@ -34,12 +34,12 @@ pub(super) fn number(cell: impl Render) -> Markup {
     html! { td .number { (cell) } }
 }
 
-/// Several of them.
+/// Several such cells.
 pub(super) fn numbers<T: Render>(cells: impl IntoIterator<Item = T>) -> Markup {
     html! { @for cell in cells { (number(cell)) } }
 }
 
-/// A cell that shows a share, between 0 and 1, as a bar; the number stands in another cell.
+/// A cell that shows a share, between 0 and 1, as a bar; the number is in another cell.
 pub(super) fn share(share: f64) -> Markup {
     let wide = (share.clamp(0.0, 1.0) * 160.0).round();
     html! {

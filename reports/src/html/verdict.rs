@@ -1,4 +1,4 @@
-//! The top of the page: the outcome in one sentence, what was tried, and how to see it again.
+//! The top of the page: the outcome in one sentence, what was tested, and how to repeat it.
 
 use maud::{Markup, html};
 
@@ -8,9 +8,9 @@ use crate::run_dir::RunDir;
 use crate::summary;
 use crate::wording::elide;
 
-/// The longest sentence that the page shows.
+/// The maximum length of the sentence, in characters.
 const SENTENCE_CHARS_MAX: usize = 600;
-/// And of a line of what a node said last.
+/// The maximum length of a line of a node's last output.
 const LINE_CHARS_MAX: usize = 300;
 
 pub(super) fn header(run: &RunDir) -> Markup {
@@ -43,13 +43,13 @@ pub(super) fn header(run: &RunDir) -> Markup {
     }
 }
 
-/// What follows the first line of an error: the last words of a node.
+/// The lines after the first line of an error: a node's last output.
 fn further_lines(error: &str) -> Markup {
     let lines: Vec<String> = error.lines().skip(1).map(|line| elide(line, LINE_CHARS_MAX)).collect();
     html! { @if !lines.is_empty() { pre .commands { (lines.join("\n")) } } }
 }
 
-/// What was tried; the key and the time of a violation, and the faults around it.
+/// What was tested; the key and the time of a violation, and the faults around it.
 fn subject(run: &RunDir) -> Markup {
     let around = circumstances::around_violation(run);
     html! {
@@ -77,7 +77,7 @@ fn commands(run: &RunDir) -> Markup {
     }
 }
 
-/// A sentence in which what stands between backticks is code.
+/// A sentence whose text in backticks is code.
 pub(super) fn with_code(sentence: &str) -> Markup {
     html! {
         @for (at, piece) in sentence.split('`').enumerate() {

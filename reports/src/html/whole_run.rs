@@ -1,4 +1,4 @@
-//! The whole run, drawn by a script on a canvas: rates from afar, lanes from near.
+//! The whole run, drawn by a script on a canvas: rates when zoomed out, lanes when zoomed in.
 
 use maud::{Markup, html};
 use serde::Serialize;
@@ -10,10 +10,10 @@ use crate::run_dir::RunDir;
 use crate::stats::last_event;
 use crate::wording::{count, counted, elide};
 
-/// The most faults that are drawn.
+/// The maximum number of faults drawn.
 const FAULTS_MAX: usize = 2_000;
 
-/// The picture for those who do not see it.
+/// The picture's text for screen readers.
 const LABEL: &str = "Completed operations per second over the whole run, or every operation on its process's lane \
                      when zoomed in. The tables say the same.";
 
@@ -43,7 +43,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
     titled("run", "Whole run", &counted(ops, "operation"), body)
 }
 
-/// The buttons; hidden until the script is there to obey them.
+/// The buttons; hidden until the script is ready.
 fn tools(violated: bool) -> Markup {
     let mut buttons = vec![
         ("in", "zoom in (+)", "+"),
@@ -92,7 +92,7 @@ struct Mark {
     to: u64,
 }
 
-/// What the script draws.
+/// The data for the script.
 pub(super) fn data(run: &RunDir) -> Markup {
     let history = &run.evidence.history;
     if history.ops.is_empty() {

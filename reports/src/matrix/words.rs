@@ -3,10 +3,10 @@
 use super::{Matrix, Row, Summary, Totals};
 use crate::wording::{counted, elide, millis};
 
-/// The most faults or classes that are named.
+/// The maximum number of faults or classes named.
 const NAMED_MAX: usize = 3;
 
-/// How often it was found, such as `9 of 10`.
+/// The detection rate, such as `9 of 10`.
 pub fn rate(summary: &Summary) -> String {
     match summary.of {
         0 => "–".into(),
@@ -14,7 +14,7 @@ pub fn rate(summary: &Summary) -> String {
     }
 }
 
-/// The interval of the share in percent, such as `60–98 %`.
+/// The interval of the rate in percent, such as `60–98 %`.
 pub fn interval(summary: &Summary) -> String {
     match summary.of {
         0 => "–".into(),
@@ -32,7 +32,7 @@ pub fn median_ops(summary: &Summary) -> String {
     summary.median_ops.map_or("–".into(), |ops| ops.to_string())
 }
 
-/// The most frequent of some names with their counts, such as `kill one (6), pause leader (2)`.
+/// The most frequent names with their counts, such as `kill one (6), pause leader (2)`.
 pub fn frequent(names: &[(String, usize)]) -> String {
     let mut words: Vec<String> =
         names.iter().take(NAMED_MAX).map(|(name, n)| format!("{} ({n})", elide(name, 60))).collect();
@@ -45,7 +45,7 @@ pub fn frequent(names: &[(String, usize)]) -> String {
     }
 }
 
-/// What was left undecided or broke, if anything did.
+/// Undecided runs and harness failures, if any.
 pub fn besides(summary: &Summary) -> String {
     let mut words = Vec::new();
     if summary.unknown > 0 {
@@ -61,12 +61,12 @@ pub fn besides(summary: &Summary) -> String {
     words.join(", ")
 }
 
-/// The command that a row's runs were started with, but for the seed.
+/// The command of a row's runs, without the seed.
 pub fn command(row: &Row) -> String {
     crate::run_info::command(row.spec.words())
 }
 
-/// The whole in one or two sentences.
+/// The whole matrix in one or two sentences.
 pub fn conclusion(matrix: &Matrix) -> String {
     let Totals { found, flaws, quiet, correct, false_alarms, broke } = matrix.totals();
     let mut sentences = Vec::new();

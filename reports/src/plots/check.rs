@@ -1,4 +1,4 @@
-//! What explains a slow check: how many operations each key had, and how large the frontier was.
+//! What explains a slow check: the number of operations per key, and the size of the frontier.
 
 use plotters::prelude::*;
 use tribunal_checker::op::Op;
@@ -12,16 +12,17 @@ use crate::run_dir::RunDir;
 use crate::stats::Tally;
 use crate::wording::{elide, seconds, value};
 
-/// A check that takes so long, in milliseconds, is slow.
+/// A check of at least this duration, in milliseconds, is slow.
 const SLOW_MS: u64 = 1_000;
-/// So many keys are many: the table of the hardest ones no longer says how the work is spread.
+/// With this many keys the table of the hardest ones no longer shows the distribution of the work.
 const MANY_KEYS: usize = 20;
-/// The most keys that are drawn: those with the most operations.
+/// The maximum number of keys drawn: those with the most operations.
 const DRAWN_MAX: usize = 60;
 
-// The rule: a plot of the check is there where it explains something. The frontier's size explains a check that took a second or
-// was stopped by a limit, if a frontier decided any of it; how operations are spread over keys explains that, too, and
-// is worth a look wherever there are many keys. A quick check of a few keys needs no explanation.
+// A plot of the check is shown if it explains something. The frontier's size explains a check that took a
+// second or was stopped by a limit, if a frontier decided any of it. The distribution of operations over keys
+// explains that, too, and is useful whenever there are many keys. A quick check of a few keys needs no
+// explanation.
 
 /// Whether the check took long, or was stopped.
 fn is_slow(run: &RunDir) -> bool {
@@ -40,7 +41,7 @@ pub(super) fn keys_explain(run: &RunDir) -> bool {
     keys >= MANY_KEYS || keys > 1 && is_slow(run)
 }
 
-/// The frontier of the key that took the most work. It ends where a limit stopped the search.
+/// The frontier of the key with the most work. It ends where a limit stopped the search.
 pub(super) fn frontier(run: &RunDir, form: Form) -> Vec<u8> {
     let frontier = run.judgement.checker.as_ref().and_then(|verdict| verdict.effort.frontier.as_ref());
     let sizes = frontier.map_or(&[][..], |frontier| &frontier.sizes);
@@ -64,7 +65,7 @@ pub(super) fn frontier(run: &RunDir, form: Form) -> Vec<u8> {
             seconds((all * 1e9) as u64)
         );
     }
-    // A key that lived for a moment, or a search that did not come far, would be a sliver on the axis of the whole run.
+    // A short-lived key or an early stop would be a sliver on the axis of the whole run.
     let (from, to) = (first as f64 / 1e9, last as f64 / 1e9);
     let margin = (to - from) * 0.05;
     let across = match to - from {
@@ -78,7 +79,7 @@ pub(super) fn frontier(run: &RunDir, form: Form) -> Vec<u8> {
         &Words { title: &title, unit: "configurations", legend: &[], across },
         (1.0..high).log_scale(),
         |chart, _| {
-            // A size holds until the next one is known.
+            // A size holds until the next known one.
             let corners =
                 sizes.windows(2).flat_map(|pair| [(pair[0].at, pair[0].size), (pair[1].at, pair[0].size)]);
             let last = sizes.last().map(|front| (front.at, front.size));
@@ -89,8 +90,7 @@ pub(super) fn frontier(run: &RunDir, form: Form) -> Vec<u8> {
     )
 }
 
-/// A bar for each key, in the order in which they came into use. Over it ✗ where a violation was found, ◇ where nothing
-/// was proved.
+/// A bar for each key, in the order of first use. Above it ✗ for a violation, ◇ if nothing was proved.
 pub(super) fn keys(run: &RunDir, form: Form) -> Vec<u8> {
     let ops = &run.evidence.history.ops;
     let mut keys = run.evidence.history.by_key();

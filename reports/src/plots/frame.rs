@@ -1,4 +1,4 @@
-//! What all plots have in common: size, axes, fault bands behind the data and fault strips under the axis.
+//! What all plots share: size, axes, fault bands behind the data and fault strips below the axis.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::stats::last_event;
 use crate::wording::elide;
 
 const SIZE: (u32, u32) = (900, 320);
-/// The most rows of fault strips; faults that do not fit share the last.
+/// The maximum number of rows of fault strips; faults that do not fit share the last.
 const STRIP_ROWS_MAX: usize = 4;
 const STRIP_HEIGHT: i32 = 16;
 
@@ -30,23 +30,23 @@ pub(super) struct Entry {
     pub(super) mark: Mark,
 }
 
-/// What is written around a plot.
+/// The texts around a plot.
 pub(super) struct Words<'a> {
     pub(super) title: &'a str,
     /// The unit of the vertical axis.
     pub(super) unit: &'a str,
     pub(super) legend: &'a [Entry],
-    /// What the horizontal axis is.
+    /// The horizontal axis.
     pub(super) across: Across<'a>,
 }
 
-/// What stands along the horizontal axis.
+/// The kind of horizontal axis.
 pub(super) enum Across<'a> {
-    /// The time of the run, in seconds, with the faults under it.
+    /// The time of the run, in seconds, with the faults below.
     Time,
-    /// A stretch of it.
+    /// A part of it.
     Stretch(Range<f64>),
-    /// Keys of these names, at 0, 1, 2 ...
+    /// Keys with these names, at 0, 1, 2 ...
     Keys(&'a [String]),
 }
 
@@ -75,7 +75,7 @@ impl Across<'_> {
     }
 }
 
-/// The shapes of marks. Shapes tell operations apart, colours tell outcomes apart.
+/// The shapes of marks. Shapes distinguish operations, colours distinguish outcomes.
 #[derive(Clone, Copy)]
 pub(super) enum Mark {
     Bar,
@@ -90,7 +90,7 @@ pub(super) fn colour(ink: Ink) -> RGBColor {
     RGBColor(ink.light.0, ink.light.1, ink.light.2)
 }
 
-/// A mark in pixels, around its middle.
+/// A mark in pixels, around its centre.
 pub(super) fn mark<'a>(
     area: &Area<'a>,
     (x, y): (i32, i32),
@@ -111,7 +111,7 @@ pub(super) fn mark<'a>(
     }
 }
 
-/// Draws a plot in that form with `y` as its vertical axis and its data by the function.
+/// Draws a plot in this form with `y` as its vertical axis; `data` draws the data.
 pub(super) fn plot<Y>(
     run: &RunDir,
     form: Form,
@@ -123,7 +123,7 @@ where
     Y: AsRangedCoord<Value = f64>,
     Y::CoordDescType: ValueFormatter<f64>,
 {
-    // A plot that cannot be drawn is a bug, and costs its own file: whoever renders catches the panic.
+    // A plot that cannot be drawn is a bug that costs only its own file: the render loop catches the panic.
     prepare_font().unwrap_or_else(|why| panic!("{why}"));
     match form {
         Form::Svg => {
@@ -142,7 +142,7 @@ where
     }
 }
 
-/// A drawing that says why there is none.
+/// A drawing that gives the reason why there is no plot.
 fn not_drawn(title: &str, why: &str) -> String {
     let (title, why) = (harmless(title), harmless(why));
     format!(
@@ -236,7 +236,7 @@ fn bands<'a, Y: Ranged<ValueType = f64>>(
     Ok(())
 }
 
-/// Where a stretch of time begins and ends, in pixels; at least one pixel wide.
+/// The start and end of a time interval, in pixels; at least one pixel wide.
 fn reach<Y: Ranged<ValueType = f64>>(
     chart: &Chart<'_, '_, Y>,
     from: u64,
@@ -267,15 +267,16 @@ fn draw_strips<'a, Y: Ranged<ValueType = f64>>(
         let ((from, to), row) = (reaches[at], rows[at]);
         let y = top + row as i32 * STRIP_HEIGHT;
         let ink = colour(palette::of_fault(&fault.fault));
-        // A line for all of it, and a strip wherever something of it was in force.
+        // A line for the whole fault, and a strip for each state in force.
         root.draw(&Rectangle::new([(from, y + STRIP_HEIGHT - 5), (to, y + STRIP_HEIGHT - 3)], ink.filled()))?;
         for strip in fault.strips() {
             let (begin, end) = reach(chart, strip.from, strip.to, &xs);
-            // A pixel between two states of it.
+            // A pixel between two states.
             let end = if strip.to == fault.healed_ns { end } else { (end - 1).max(begin + 1) };
             root.draw(&Rectangle::new([(begin, y), (end, y + STRIP_HEIGHT - 3)], ink.filled()))?;
         }
-        // The word stands in its strip or to the right of it, where it fits; the table of faults has them all.
+        // The label is inside its strip or to the right of it, if it fits; the table of faults has all
+        // labels.
         let word =
             if fault.healed_ns.is_none() { format!("{} ▸", fault.fault) } else { fault.fault.clone() };
         let word = elide(&word, 24);
@@ -292,7 +293,7 @@ fn draw_strips<'a, Y: Ranged<ValueType = f64>>(
     Ok(())
 }
 
-/// For each fault the row of its strip: the first that is free when it begins.
+/// The row of each fault's strip: the first row that is free when it begins.
 fn rows(faults: &[&Fault]) -> Vec<usize> {
     let mut free_from: Vec<u64> = Vec::new();
     faults
@@ -314,7 +315,7 @@ pub(super) fn span_seconds(run: &RunDir) -> f64 {
     (last_event(&run.evidence.history) as f64 / 1e9).max(1.0)
 }
 
-/// A number without needless zeros: `0.1`, `10`, `2,000`.
+/// A number without trailing zeros: `0.1`, `10`, `2,000`.
 fn trimmed(y: f64) -> String {
     if y >= 1000.0 {
         return crate::wording::count(y.round() as u64);
@@ -323,7 +324,7 @@ fn trimmed(y: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
-/// Adds the title for those who do not see, and the dark colours.
+/// Adds the title for screen readers, and the dark colours.
 fn with_faces(svg: &str, title: &str) -> String {
     let title = harmless(title);
     let head_end = svg.find('>').map_or(0, |at| at + 1);
@@ -331,7 +332,7 @@ fn with_faces(svg: &str, title: &str) -> String {
     format!("{head}\n<title>{title}</title><style>{}</style>{body}\n", palette::dark_faces())
 }
 
-/// A text without what means something in XML.
+/// Removes all characters with a meaning in XML.
 fn harmless(text: &str) -> String {
     text.chars().filter(|c| !"<>&\"'".contains(*c)).collect()
 }

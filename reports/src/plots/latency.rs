@@ -1,4 +1,4 @@
-//! Latency, operation by operation and in quantiles.
+//! Latency, operation by operation and as quantiles.
 
 use std::collections::BTreeSet;
 
@@ -15,13 +15,14 @@ use crate::wording::elide;
 
 const SHAPES: [Mark; 5] = [Mark::Circle, Mark::Triangle, Mark::Cross, Mark::Diamond, Mark::Plus];
 
-/// How close two marks of the same look may come, in pixels: the first of these with which there are at most [`MARKS_MAX`].
+/// The minimum distance of two marks of the same look, in pixels: the first of these with at most
+/// [`MARKS_MAX`] marks.
 const CELLS: [i32; 6] = [2, 3, 4, 6, 8, 12];
-/// The most marks in a drawing: a mark takes a hundred bytes.
+/// The maximum number of marks in a drawing: a mark takes a hundred bytes.
 const MARKS_MAX: usize = 20_000;
 
-/// One mark per operation, but never two of the same look so close that nobody could tell: a million operations
-/// take no more room than a picture can show.
+/// One mark per operation, except marks of the same look that would be indistinguishable: a million
+/// operations take no more space than a picture can show.
 pub(super) fn raw(run: &RunDir, form: Form) -> Vec<u8> {
     let ops = &run.evidence.history.ops;
     let names: BTreeSet<&F> = ops.iter().map(|op| &op.f).collect();
@@ -44,7 +45,8 @@ pub(super) fn raw(run: &RunDir, form: Form) -> Vec<u8> {
         },
         range.log_scale(),
         |chart, root| {
-            // By outcome, so that what did not happen is drawn last and not hidden; then by shape; then by place.
+            // Sorted by outcome, so that failed operations are drawn last and not hidden; then by shape; then
+            // by position.
             let at = |op: &Op| {
                 let (x, y) = chart.backend_coord(&(op.call as f64 / 1e9, milliseconds(op)?));
                 Some((outcome(op), look(&op.f), x, y))
@@ -67,7 +69,7 @@ pub(super) fn raw(run: &RunDir, form: Form) -> Vec<u8> {
     )
 }
 
-/// The quantiles of the operations that happened, bucket by bucket; a bucket in which none did is a gap.
+/// The latency quantiles of successful operations per bucket; an empty bucket is a gap.
 pub(super) fn quantiles(run: &RunDir, form: Form) -> Vec<u8> {
     const QUANTILES: [(usize, &str); 4] = [(50, "p50"), (95, "p95"), (99, "p99"), (100, "max")];
     let ops = &run.evidence.history.ops;
@@ -90,7 +92,7 @@ pub(super) fn quantiles(run: &RunDir, form: Form) -> Vec<u8> {
         &Words { title: "Latency quantiles", unit: "milliseconds", legend: &legend, across: Across::Time },
         range.log_scale(),
         |chart, _| {
-            // The longest first: what most operations saw stays on top.
+            // The highest quantile first: what most operations saw stays on top.
             for ((percent, _), ink) in QUANTILES.iter().zip(palette::QUANTILES).rev() {
                 let points: Vec<Option<(f64, f64)>> = buckets
                     .iter()
@@ -116,7 +118,7 @@ pub(super) fn quantiles(run: &RunDir, form: Form) -> Vec<u8> {
 /// The outcomes in the order in which they are drawn.
 const OUTCOMES: [(&str, Ink); 3] = [("ok", palette::OK), ("fail", palette::FAIL), ("info", palette::INFO)];
 
-/// The place of an operation's outcome among [`OUTCOMES`].
+/// The index of an operation's outcome in [`OUTCOMES`].
 fn outcome(op: &Op) -> usize {
     match op.outcome {
         Outcome::Ok(_) => 0,
@@ -125,12 +127,13 @@ fn outcome(op: &Op) -> usize {
     }
 }
 
-/// How long an operation took, in milliseconds, if its completion was recorded. Never 0, which has no logarithm.
+/// The latency of an operation in milliseconds, if its completion was recorded. Never 0, which has no
+/// logarithm.
 fn milliseconds(op: &Op) -> Option<f64> {
     Some(((op.completed? - op.call) as f64 / 1e6).max(0.001))
 }
 
-/// From the power of ten below the least to the one above the greatest.
+/// From the power of ten below the minimum to the one above the maximum.
 fn milliseconds_range(all: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
     let (least, greatest) = all
         .fold((f64::MAX, 0.0), |(least, greatest): (f64, f64), took| (least.min(took), greatest.max(took)));

@@ -1,4 +1,4 @@
-//! What a plot is drawn on: SVG, or pixels for a PNG file. The drawing does not know which.
+//! The target of a drawing: SVG, or pixels for a PNG file. The drawing code does not depend on it.
 
 use std::error::Error;
 use std::io;
@@ -9,13 +9,13 @@ use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyl
 /// The form of a plot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Text that scales, in light and dark.
+    /// Scalable text, in light and dark.
     Svg,
-    /// Pixels, in light, for what cannot show SVG.
+    /// Pixels, in light, for programs without SVG.
     Png,
 }
 
-/// One backend that is either of two: the functions that draw need no type parameter.
+/// One backend for both targets, so that the drawing functions need no type parameter.
 pub(super) enum Paper<'a> {
     Svg(SVGBackend<'a>),
     Pixels(BitMapBackend<'a>),
@@ -23,7 +23,7 @@ pub(super) enum Paper<'a> {
 
 type Drawn<T = ()> = Result<T, DrawingErrorKind<io::Error>>;
 
-/// The two backends have different errors; both come down to one of I/O or of the font.
+/// The two backends have different errors; both become an I/O or font error.
 fn one_kind<T, E: Error + Send + Sync + 'static>(result: Result<T, DrawingErrorKind<E>>) -> Drawn<T> {
     result.map_err(|error| match error {
         DrawingErrorKind::DrawingError(error) => DrawingErrorKind::DrawingError(io::Error::other(error)),
@@ -111,10 +111,10 @@ impl DrawingBackend for Paper<'_> {
     }
 }
 
-/// The bundled font stands in for "sans-serif": a machine need not have any. See `fonts/`.
+/// Registers the bundled font as "sans-serif": a machine may have no fonts. See `fonts/`.
 ///
 /// # Errors
-/// When the font cannot be read, which it can: a test draws with it.
+/// When the font cannot be parsed, which a test excludes.
 pub(super) fn prepare_font() -> Result<(), String> {
     static FONT: &[u8] = include_bytes!("../../fonts/DejaVuSans-subset.ttf");
     plotters::style::register_font("sans-serif", FontStyle::Normal, FONT)

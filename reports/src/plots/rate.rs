@@ -1,4 +1,4 @@
-//! Completed operations per second, stacked by outcome, and the share of them that succeeded.
+//! Completed operations per second, stacked by outcome, and the success rate.
 
 use plotters::prelude::*;
 use tribunal_checker::op::Nanos;
@@ -10,7 +10,7 @@ use crate::palette;
 use crate::run_dir::RunDir;
 use crate::stats::{Tally, last_event};
 
-/// How the operations ended that completed in each bucket of time, and how wide a bucket is, in nanoseconds.
+/// The outcomes of the operations completed in each time bucket, and the bucket's width, in nanoseconds.
 fn completed(run: &RunDir) -> (Vec<Tally>, Nanos) {
     let history = &run.evidence.history;
     let last = last_event(history);
@@ -24,7 +24,7 @@ fn completed(run: &RunDir) -> (Vec<Tally>, Nanos) {
     (buckets, width)
 }
 
-/// Seconds at the beginning of a bucket.
+/// The start of a bucket, in seconds.
 fn seconds(at: usize, width: Nanos) -> f64 {
     at as f64 * width as f64 / 1e9
 }
@@ -59,7 +59,7 @@ pub(super) fn rate(run: &RunDir, form: Form) -> Vec<u8> {
     )
 }
 
-/// A bucket in which nothing completed has no share: the line has a gap there.
+/// A bucket without completions has no rate: the line has a gap there.
 pub(super) fn availability(run: &RunDir, form: Form) -> Vec<u8> {
     let (buckets, width) = completed(run);
     let mut legend = vec![Entry { ink: palette::OK, word: "ok of all completed".into(), mark: Mark::Bar }];

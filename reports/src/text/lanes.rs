@@ -1,26 +1,26 @@
 //! The picture of a counterexample in characters.
 //!
-//! Bars are as wide as their labels; where the page is too narrow for that, labels are cut shorter, and where that
-//! does not help, fewer operations are shown.
+//! Bars are as wide as their labels. If the line is too narrow, labels are shortened; if that is not enough,
+//! fewer operations are shown.
 
 use crate::faults::Fault;
 use crate::judgement::Judgement;
 use crate::picture::{Axis, Bar, Ending, Picture};
 use crate::wording::{circled, counted, elide, operation, seconds};
 
-/// The most lanes that are drawn.
+/// The maximum number of lanes.
 const LANES_MAX: usize = 12;
-/// The most fault strips that are drawn.
+/// The maximum number of fault strips.
 const STRIPS_MAX: usize = 4;
 
-/// The most operations that are drawn beyond those of the counterexample.
+/// The maximum number of context operations beside the counterexample.
 const CONTEXT_MAX: usize = 6;
 
-/// The picture, line by line, at most `width` characters wide; empty when no violation was proved.
+/// The picture, line by line, at most `width` characters wide; empty if no violation was proved.
 pub(super) fn draw(judgement: &Judgement, faults: &[Fault], width: usize) -> Vec<String> {
     let Some(violation) = judgement.violation() else { return Vec::new() };
     let proof = violation.minimal.len().max(1);
-    // What to give up for want of room: first context, then the ends of labels, then operations of the proof.
+    // What to drop if there is no room: first context, then the ends of labels, then operations of the proof.
     let whole = [(40, 8.0), (40, 5.0), (30, 3.0), (24, 2.0)];
     let short = [(20, 2.0), (14, 1.0), (10, 1.0)];
     let with_context = (proof..=proof + CONTEXT_MAX).rev().map(|bars| (bars, whole.as_slice()));
@@ -39,7 +39,8 @@ pub(super) fn draw(judgement: &Judgement, faults: &[Fault], width: usize) -> Vec
     Vec::new()
 }
 
-/// The picture with labels of at most so many characters and ticks at least so far apart; `None` when it is too wide.
+/// The picture with labels of at most `label_max` characters and ticks at least `gap` apart; `None` if it is
+/// too wide.
 fn fitted(picture: &Picture, label_max: usize, gap: f64, width: usize) -> Option<Vec<String>> {
     let name = |process: u64| format!("  p{process}");
     let margin = picture.lanes.iter().map(|lane| name(lane.process).len()).max().unwrap_or(0) + 2;
@@ -73,7 +74,7 @@ fn label(bar: &Bar, max: usize) -> String {
     format!("{place}{}{sign}", elide(&operation(bar.op), max))
 }
 
-/// `├─write 3─┤`; `┊ write 3 ┊` where it is only context; with an open end where nobody knows.
+/// `├─write 3─┤`; `┊ write 3 ┊` for context; with an open end if indeterminate.
 fn draw_bar(line: &mut Line, bar: &Bar, label: &str, axis: &Axis) {
     let (from, to) = (axis.at(bar.from) as usize, axis.at(bar.to) as usize);
     let (left, rule, right) = if bar.context { ('┊', ' ', '┊') } else { ('├', '─', '┤') };
@@ -85,7 +86,7 @@ fn draw_bar(line: &mut Line, bar: &Bar, label: &str, axis: &Axis) {
     line.put(from + 1 + room / 2, label);
 }
 
-/// The times under the ticks: those of the witness first, then from the left what does not collide.
+/// The times under the ticks: those of the witness first, then from the left all that do not collide.
 fn times(picture: &Picture, axis: &Axis, width: usize) -> String {
     let labels = picture.tick_labels();
     let mut line = Line::new(width);
@@ -99,10 +100,10 @@ fn times(picture: &Picture, axis: &Axis, width: usize) -> String {
     line.text()
 }
 
-/// One line per fault, labelled, with an open end where it outlasts the picture.
+/// One line per fault, labelled, with an open end if it outlasts the picture.
 fn strips(picture: &Picture, axis: &Axis, margin: usize, width: usize) -> Vec<String> {
     let last = picture.ticks.last().copied().unwrap_or(0);
-    // The last are the nearest to the witness.
+    // The last faults are the nearest to the witness.
     let more = picture.faults.len().saturating_sub(STRIPS_MAX);
     let shown = picture.faults.iter().skip(more).enumerate().map(|(at, strip)| {
         let from = axis.at_time(strip.from) as usize;
@@ -116,7 +117,7 @@ fn strips(picture: &Picture, axis: &Axis, margin: usize, width: usize) -> Vec<St
             None => format!("since {}", seconds(strip.from)),
         };
         let label = elide(&format!(" {} {when} ", strip.label), width - margin);
-        // On the strip where it fits, else to the right of it, else to the left.
+        // Inside the strip if it fits, otherwise to its right, otherwise to its left.
         let length = label.chars().count();
         line.put(
             match () {
@@ -136,7 +137,7 @@ fn strips(picture: &Picture, axis: &Axis, margin: usize, width: usize) -> Vec<St
     shown.chain(earlier).collect()
 }
 
-/// What the signs mean that are in the picture, and what is not in it.
+/// The legend for the symbols used, and what the picture omits.
 fn legend(picture: &Picture) -> Option<String> {
     let mut says = Vec::new();
     if picture.bars().any(|bar| bar.ending == Ending::Info) {
@@ -151,7 +152,7 @@ fn legend(picture: &Picture) -> Option<String> {
     (!says.is_empty()).then(|| format!("  {}", says.join("   ")))
 }
 
-/// A line of characters to draw on; what falls beyond its end is cut.
+/// A line of characters to draw on; anything beyond its end is cut.
 struct Line(Vec<char>);
 
 impl Line {

@@ -1,4 +1,4 @@
-//! What breaks while rendering breaks nothing else.
+//! A renderer's failure affects no other report.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -27,7 +27,7 @@ fn a_renderer_that_panics_costs_only_its_own_file() {
     assert_eq!(RunDir::load(stage.dir.path()).unwrap().judgement.exit_code, 1);
 }
 
-/// Where a directory has the name of a report, the report cannot be put there.
+/// A directory with the name of a report keeps the report from being written.
 #[test]
 fn a_report_that_cannot_be_written_leaves_the_verdict_and_no_half_written_file() {
     let stage = Stage::of("register-stale-read");
@@ -96,7 +96,7 @@ fn a_log_that_may_not_be_read_is_left_out() {
     assert!(stage.run().logs.iter().all(|line| line.node != "n1"));
 }
 
-/// What an XML reader makes of a junit.xml: how often each element is there.
+/// The number of elements with this name in a junit.xml, as an XML parser sees it.
 fn elements(xml: &str, name: &str) -> usize {
     let document = roxmltree::Document::parse(xml).unwrap_or_else(|why| panic!("{why}:\n{xml}"));
     document.descendants().filter(|node| node.has_tag_name(name)).count()

@@ -1,4 +1,4 @@
-//! The reports of what the checker itself answers, on the scenes whose models it knows.
+//! The reports of the checker's own answers, on the scenes whose models it supports.
 
 use tribunal_checker::check::{Options, check};
 use tribunal_checker::model::ModelKind;

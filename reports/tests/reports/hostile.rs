@@ -1,4 +1,4 @@
-//! Values that would do harm if anybody let them.
+//! Values that would do harm if they were not escaped.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::scene::Stage;
 const MARKUP: &str = "</script></style></title>--><img src=x onerror=alert(1)><svg onload=alert(2)>";
 const TERMINAL: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{202e}";
 
-/// A violation in which everything that a system can choose is hostile.
+/// A violation in which every value that a system can choose is hostile.
 fn stage() -> Stage {
     let json = |text: &str| serde_json::to_string(text).unwrap();
     let evil = json(&format!("{MARKUP}{TERMINAL}"));
@@ -80,7 +80,7 @@ fn no_markup_gets_through() {
 #[test]
 fn no_control_character_gets_through() {
     let run = stage().run();
-    // Histories are data: they hold the values as they were recorded. Pixels are no text.
+    // Histories are data: they contain the values as recorded. Pixels are no text.
     let is_data =
         |name: &str| name == "history.edn" || name.starts_with("counterexample") || name.ends_with(".png");
     for renderer in RENDERERS.iter().filter(|renderer| !is_data(renderer.name)) {
@@ -96,7 +96,7 @@ fn a_value_of_a_megabyte_is_cut() {
     let run = stage().run();
     let text = text::render(&run);
     assert!(text.lines().count() <= text::LINES_MAX);
-    // Paths and commands are there to be copied; everything else fits the terminal.
+    // Paths and commands are made to be copied; everything else fits the terminal.
     for line in text.lines().filter(|line| !line.starts_with("  re") && !line.trim_start().starts_with("--"))
     {
         assert!(line.chars().count() <= text::WIDTH, "{line}");
@@ -105,7 +105,7 @@ fn a_value_of_a_megabyte_is_cut() {
     assert!(page.len() < 500_000, "{} bytes", page.len());
 }
 
-/// Text reaches a page unescaped in one file only, and the script never makes markup of text.
+/// Only one file lets text reach a page unescaped, and the script never turns text into markup.
 #[test]
 fn there_is_one_place_where_text_is_not_escaped() {
     let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

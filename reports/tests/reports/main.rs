@@ -1,7 +1,7 @@
 //! Reports of whole run directories.
 //!
-//! With `KEEP_SCENES=DIR` set, every scene is rendered into that directory, to be looked at. With
-//! `UPDATE_SNAPSHOTS=1` the snapshots are written anew; read the difference before you keep it.
+//! With `KEEP_SCENES=DIR`, every scene is rendered into that directory for inspection. With
+//! `UPDATE_SNAPSHOTS=1`, the snapshots are rewritten; read the difference before you keep it.
 
 mod broken;
 mod checked;

@@ -1,4 +1,4 @@
-//! However large a run is, its reports stay small.
+//! Reports of large runs stay small.
 
 use tribunal_checker::history::History;
 use tribunal_checker::op::{F, Op, Outcome, Value};
@@ -10,7 +10,7 @@ use tribunal_reports::text;
 
 use crate::scene::Stage;
 
-/// A run of `n` operations by `processes` processes, with latencies all over the place.
+/// A run of `n` operations by `processes` processes, with widely spread latencies.
 fn run_of(n: u64, processes: u64) -> RunDir {
     let mut run = Stage::of("linearizable").run();
     let op = |i: u64| {
@@ -53,7 +53,7 @@ fn a_page_of_a_million_operations_stays_below_20_mb() {
     assert!(page.len() < 20_000_000, "{} bytes", page.len());
 }
 
-/// A clock that has gone mad, or one whose zero is in another century.
+/// A broken clock, or one whose zero is in another century.
 #[test]
 fn a_latency_of_centuries_is_drawn_like_any_other() {
     let mut run = run_of(100, 4);

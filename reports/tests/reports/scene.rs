@@ -1,14 +1,14 @@
-//! Scenes: run directories told as short scripts, one file each in `tests/scenes/`.
+//! Scenes: run directories written as short scripts, one file each in `tests/scenes/`.
 //!
 //! ```text
 //! # A comment.
 //! run seed 8231                                       a field of run.json, as JSON or else as text
-//! background 2000 0 30                                so many operations on other keys between 0 s and 30 s
+//! background 2000 0 30                                2000 operations on other keys between 0 s and 30 s
 //! w3: p0 k7 write 3 | 12.031 ok 12.040 @n1            an operation with a label (`- ` for no key)
 //! w5: p7 k7 write 5 | 12.433 info 17.433 : timed out  an error after `:`
 //! r3: p3 k7 read | 12.470 ok 12.481 = 3               an output after `=`
 //! fault partition half n1,n2 | 12.000 installed 14.500 | partition {n1,n2 | n3,n4,n5}
-//! log n1 | 12.345 became leader of term 5             a line of nodes/n1.log, as it is
+//! log n1 | 12.345 became leader of term 5             a line of nodes/n1.log, verbatim
 //! violation r3 stale-read | the sentence              the checker's answer, by hand, with the lines below
 //!   minimal w3 w4 r3                                  ... likewise `order` and `context`
 //!   before 2 | 3
@@ -18,12 +18,12 @@
 //!   shrunk 812 41 complete
 //! unknown k3 | time limit of 60 s | --check-time-limit | 812 | 1000
 //! frontier k3 | 0.5 1, 3 12, 10 90000                 the size of the frontier at some times
-//! model convergent-set                                that of the checker's answer, if not register
+//! model convergent-set                                the model of the checker's answer, if not register
 //! harness cluster | n3 exited by itself
 //! interrupted
 //! ```
 //!
-//! The checker's answer is written by hand so that these tests are about reports alone.
+//! The checker's answer is written by hand, so that these tests cover only the reports.
 
 use std::collections::HashMap;
 use std::fs;
@@ -37,7 +37,7 @@ use tribunal_reports::judgement::{CheckCost, Circumstances, HarnessFailure, Judg
 use tribunal_reports::run_dir::{Evidence, RunDir, write_judgement};
 use tribunal_reports::run_info::{self, FinalReads, Node, Phase, RunInfo, Tool};
 
-/// A scene on disk, in a directory that removes itself.
+/// A scene on disk, in a temporary directory.
 pub(crate) struct Stage {
     pub(crate) dir: tempfile::TempDir,
 }
@@ -50,7 +50,7 @@ impl Stage {
         Stage::from_script(&script)
     }
 
-    /// The scene that a script tells.
+    /// The scene of a script.
     pub(crate) fn from_script(script: &str) -> Stage {
         let mut scene = Scene::new();
         for line in script.lines() {
@@ -61,7 +61,7 @@ impl Stage {
         Stage { dir }
     }
 
-    /// Copies the evidence to a directory that stays.
+    /// Copies the evidence to a permanent directory.
     pub(crate) fn copy_to(&self, to: &Path) {
         fs::create_dir_all(to.join("nodes")).unwrap();
         for (name, _) in self.run().files {
@@ -69,7 +69,7 @@ impl Stage {
         }
     }
 
-    /// What reports are made from, under a name that does not depend on where the directory is.
+    /// The input of the reports, under a name that does not depend on the directory.
     pub(crate) fn run(&self) -> RunDir {
         let mut run = RunDir::load(self.dir.path()).unwrap();
         run.name = format!("store/{}/20261121T093015Z-8231", run.evidence.info.workload);
@@ -77,7 +77,7 @@ impl Stage {
     }
 }
 
-/// Where the scripts are.
+/// The directory of the scripts.
 pub(crate) fn scenes() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenes")
 }
@@ -114,7 +114,7 @@ fn value(text: &str) -> Value {
     if text == "-" { Value::Nil } else { serde_json::from_value(json_or_text(text)).unwrap() }
 }
 
-/// A text in exactly `N` pieces between `|`; the last may contain more of them.
+/// Splits a text into exactly `N` pieces at `|`; the last may contain more of them.
 fn pieces<const N: usize>(text: &str) -> [&str; N] {
     let pieces: Vec<&str> = text.splitn(N, '|').map(str::trim).collect();
     pieces.try_into().unwrap_or_else(|_| panic!("{N} pieces between |: {text}"))
@@ -310,7 +310,7 @@ impl Scene {
         complete.node = node.map(Into::into);
     }
 
-    /// Operations that look like those of a healthy register, slower and less certain while a fault is in force.
+    /// Operations like those of a healthy register, slower and less certain during a fault.
     fn background(&mut self, rest: &str) {
         let numbers: Vec<u64> = rest.split_whitespace().map(|word| word.parse().unwrap()).collect();
         let [ops, from, to] = numbers[..] else { panic!("background OPS FROM TO") };
@@ -379,7 +379,7 @@ impl Scene {
         }
     }
 
-    /// The last fault is another from then on, or nothing for a while: `shift TIME | LABEL`, `shift TIME |`.
+    /// Changes the state of the last fault, or makes it idle: `shift TIME | LABEL`, `shift TIME |`.
     fn shift(&mut self, rest: &str) {
         let (when, label) = rest.split_once('|').expect("shift TIME | LABEL");
         let i = self.faults.iter().filter(|line| line.contains("apply")).count() - 1;
@@ -435,7 +435,7 @@ impl Scene {
         self.verdict.violation.as_mut().expect("this line belongs below `violation`")
     }
 
-    /// Replaces labels by positions in the history, now that all of it is known.
+    /// Replaces labels by positions in the history, now that it is complete.
     fn resolve(&mut self, history: &History, order_of_index: &[u64]) {
         let at: HashMap<u64, OpId> = history
             .ops

@@ -1,4 +1,4 @@
-//! The published schema of `verdict.json` holds for what is written, and says no to what is not.
+//! The published schema of `verdict.json` accepts every file written, and rejects others.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use tribunal_reports::judgement::VERDICT_SCHEMA;
 
 use crate::scene::{self, Stage};
 
-/// What a value breaks of a schema: the small part of JSON Schema that ours uses.
+/// The violation of a schema by a value: the small part of JSON Schema that our schema uses.
 fn broken(root: &Value, schema: &Value, value: &Value, at: &str) -> Option<String> {
     if let Some(name) = schema["$ref"].as_str() {
         return broken(

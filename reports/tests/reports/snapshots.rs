@@ -1,4 +1,4 @@
-//! What every scene looks like, as files that can be read and compared.
+//! The reports of every scene, as files that can be read and compared.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ fn compare(name: &str, text: &str) {
     assert_eq!(text.len(), expected.len(), "{name} has become shorter or longer");
 }
 
-/// The text of a page as it is read: without tags, style, script and data, blank lines folded.
+/// The visible text of a page: without tags, style, script and data, blank lines folded.
 fn visible(page: &str) -> String {
     let mut text = String::new();
     let mut rest = page;
@@ -111,7 +111,7 @@ fn the_same_run_gives_the_same_bytes() {
     }
 }
 
-/// What is rendered does not become part of what is rendered from.
+/// Rendered files do not become input of a later rendering.
 #[test]
 fn rendering_again_changes_nothing() {
     let stage = Stage::of("lock-held-twice");
@@ -121,7 +121,7 @@ fn rendering_again_changes_nothing() {
     assert!(first == fs::read(stage.dir.path().join("report.html")).unwrap());
 }
 
-/// What explains a slow check is there where the check was slow, and only there.
+/// The plots that explain a slow check are there if the check was slow, and only then.
 #[test]
 fn a_check_that_was_stopped_is_explained_by_its_frontier() {
     let stage = Stage::of("unknown-limit");
@@ -143,7 +143,7 @@ fn a_check_that_was_stopped_is_explained_by_its_frontier() {
     assert!(!quick.dir.path().join("plots/keys.svg").exists());
 }
 
-/// A page that its user opens from disk must ask nobody for anything.
+/// A page opened from disk must not load anything.
 #[test]
 fn the_page_loads_nothing() {
     let stage = Stage::of("register-stale-read");

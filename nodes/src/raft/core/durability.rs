@@ -1,5 +1,5 @@
-//! What of the term, the vote and the log is on disk, and what is on its way there; who waits for it is the
-//! [ledger](crate::replica::ledger)'s. A leader's own entries count towards a majority once they are durable.
+//! Which parts of term, vote and log are on disk or being written. The [ledger](crate::replica::ledger) holds
+//! the messages that wait for them. A leader's own entries count towards a majority once they are durable.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use crate::replica::ledger;
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     writes: ledger::Ledger<Message>,
-    /// What changed since the last write.
+    /// The changes since the last write.
     state_changed: bool,
     log_changed_from: Option<Index>,
     restarted: bool,
     /// The last entry that is durable.
     durable_index: Index,
-    /// Writes on their way, each with the last entry of the log when it was taken.
+    /// Writes in progress, each with the last log index when it was taken.
     in_flight: VecDeque<(u64, Index)>,
     /// The last write with a new term or vote.
     state_in: u64,
@@ -45,29 +45,29 @@ impl Ledger {
         self.state_in = self.writes.changed();
     }
 
-    /// The log has new entries from `from` on; what was there before is gone.
+    /// The log has new entries from `from` on, which replace the old ones.
     pub(super) fn log_changed(&mut self, from: Index) {
         self.writes.changed();
         self.log_changed_from = Some(self.log_changed_from.map_or(from, |before| before.min(from)));
-        // What is durable at these indexes is not what the log holds there now.
+        // What is durable at these indexes is no longer what the log holds there.
         self.durable_index = self.durable_index.min(from - 1);
         for (_, last) in &mut self.in_flight {
             *last = (*last).min(from - 1);
         }
     }
 
-    /// A snapshot was taken or installed, and the log starts anew after it.
+    /// A snapshot was taken or installed; the log begins after it.
     pub(super) fn restarted(&mut self) {
         self.writes.changed();
         self.restarted = true;
     }
 
-    /// Lets a message through if all changes so far are durable, else keeps it until they are.
+    /// Returns a message that may be sent at once; holds it back if a change is not durable yet.
     pub(super) fn hold(&mut self, to: NodeId, message: Message) -> Option<(NodeId, Message)> {
         self.writes.hold(to, message)
     }
 
-    /// Gathers what changed since the last write.
+    /// Collects the changes since the last write.
     pub(super) fn take_write(
         &mut self,
         state: &HardState,
@@ -96,7 +96,7 @@ impl Ledger {
         Some(write)
     }
 
-    /// The writes up to and with `number` are durable; gives the messages that waited for them.
+    /// The writes up to and including `number` are durable; returns the messages that waited for them.
     pub(super) fn persisted(&mut self, number: u64) -> Vec<(NodeId, Message)> {
         while let Some(&(first, last)) = self.in_flight.front()
             && first <= number

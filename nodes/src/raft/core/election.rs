@@ -8,11 +8,11 @@
 //!            a leader is heard, or a later term is seen, or the quorum is out of reach
 //! ```
 //!
-//! A pre-candidate asks in its old term whether it would win, and nobody says yes who hears a leader. So a node that
-//! was cut off does not come back with a high term and depose a leader that works.
+//! A pre-candidate asks in its old term whether it would win; a node that hears a leader refuses. So a node
+//! that was isolated does not return with a high term and depose a working leader.
 //!
-//! A leader that has not heard from a quorum for an election timeout steps down: it could commit nothing anyway, and
-//! its clients had better try elsewhere.
+//! A leader that has not heard from a quorum for an election timeout steps down: it cannot commit anything,
+//! and its clients should try another node.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ use super::replication::Leading;
 use super::{Bug, Core, Notice, Role};
 
 impl Core {
-    /// Draws the time of the next election anew, which keeps nodes from splitting the vote for long (section 5.2).
+    /// Draws a new random election timeout, which keeps split votes rare (section 5.2).
     pub(super) fn reset_election_timer(&mut self) {
         self.election_at = self.now + self.config.draw_election_timeout(&mut self.rng);
     }
@@ -43,7 +43,7 @@ impl Core {
         self.incoming = None;
     }
 
-    /// A message of the current term's leader: there is one, so nobody else is needed.
+    /// Follows the leader of the current term.
     pub(super) fn follow(&mut self, leader: &NodeId) {
         if self.leader.as_ref() != Some(leader) {
             self.ready.deposed |= self.is_leader();
@@ -79,18 +79,19 @@ impl Core {
         self.count_votes();
     }
 
-    /// Grants what RequestVote would, and only while no leader is heard. It promises nothing and stores nothing.
+    /// Grants a pre-vote under the rules of RequestVote, and only while it hears no leader. A pre-vote
+    /// promises nothing and stores nothing.
     pub(super) fn on_pre_vote(&mut self, from: &NodeId, last: Position, stale: bool) {
         let (shortest, _) = self.config.election_timeout;
         let leader_heard = self.is_leader()
             || self.now < self.promised_until
             || self.heard.is_some_and(|heard| self.now < heard + shortest);
         let granted = !stale && !leader_heard && self.is_up_to_date(last);
-        // The reply tells this node's term, which a crash must not undo.
+        // The reply carries this node's term, which must survive a crash.
         self.send_durably(from, Body::PreVoteReply { granted });
     }
 
-    /// Whether a log that ends there is at least as complete as this node's (section 5.4.1).
+    /// Whether a log with this last entry is at least as complete as this node's (section 5.4.1).
     fn is_up_to_date(&self, last: Position) -> bool {
         last >= self.log.last() || self.config.has(Bug::VoteWithoutLogCheck)
     }
@@ -104,7 +105,7 @@ impl Core {
         }
     }
 
-    /// A new term, with a vote for itself that is on disk before anybody hears of it.
+    /// Starts a new term with a vote for itself; the vote is on disk before any request is sent.
     pub(super) fn start_election(&mut self, transfer: bool) {
         self.state.term += 1;
         self.state.vote = Some(self.config.id.clone());
@@ -115,8 +116,8 @@ impl Core {
         self.ask_for_votes();
     }
 
-    /// Asks those who have not granted their vote, and again at the next heartbeat: requests may be lost (section 5.1:
-    /// "retry RPCs if they do not receive a response in a timely manner").
+    /// Requests votes from the nodes that have not granted one, and again at the next heartbeat: requests may
+    /// be lost (section 5.1: "retry RPCs if they do not receive a response in a timely manner").
     pub(super) fn ask_for_votes(&mut self) {
         let (last, next, others) = (self.log.last(), self.now + self.config.heartbeat, self.others());
         let Role::Candidate { granted, ask_at, transfer } = &mut self.role else { return };
@@ -128,7 +129,7 @@ impl Core {
         }
     }
 
-    /// The own vote counts like any other: once it cannot be forgotten.
+    /// The candidate's own vote counts once it is durable, like any other.
     pub(super) fn count_own_vote(&mut self) {
         if let Role::Candidate { granted, .. } = &mut self.role
             && self.ledger.state_is_durable()
@@ -138,7 +139,8 @@ impl Core {
         }
     }
 
-    /// One vote per term, first come first served, and only for a log as complete as one's own (section 5.4.1).
+    /// One vote per term, first come first served, and only for a log as complete as the voter's own (section
+    /// 5.4.1).
     pub(super) fn on_request_vote(&mut self, from: &NodeId, last: Position, stale: bool) {
         let free = self.state.vote.is_none() || self.state.vote.as_ref() == Some(from);
         let granted = !stale && free && !self.is_leader() && self.is_up_to_date(last);
@@ -170,14 +172,14 @@ impl Core {
         }
     }
 
-    /// Leads, and says so with an entry of its own term: only that can be committed by counting (section 5.4.2), and it
-    /// commits all before it (section 8).
+    /// Becomes leader and appends an entry of its own term: only such an entry can be committed by counting
+    /// (section 5.4.2), and it commits all before it (section 8).
     fn become_leader(&mut self) {
         let last = self.log.last();
         self.role = Role::Leader(Leading::new(&self.config, self.others(), last.index, self.now));
         self.leader = Some(self.config.id.clone());
         self.ready.notices.push(Notice::BecameLeader { term: self.state.term, last });
-        // Whoever commits entries of earlier terms by counting has no need of it, or so it seems.
+        // A leader that commits entries of earlier terms by counting seems not to need it.
         if !self.config.has(Bug::CommitPriorTerm) {
             self.append_as_leader(Payload::Noop);
         }

@@ -1,23 +1,23 @@
-//! Single-server membership changes (thesis, section 4.1), and the transfer of leadership (3.10).
+//! Single-server membership changes (thesis, section 4.1), and leadership transfer (3.10).
 //!
-//! The members are part of the log: an entry says who they are from it on, and each node goes by the last such entry that
-//! it has, committed or not. If one node at most comes or goes in a change, every majority of the old members shares a node
-//! with every majority of the new ones, so that both cannot decide apart. That holds from one change to the next, hence
-//! two rules:
+//! The members are part of the log: an entry defines them from its position on, and each node uses the last
+//! such entry in its log, committed or not. A change adds or removes one node at most, so every majority of
+//! the old members shares a node with every majority of the new ones, and the two cannot decide
+//! independently. This holds only between consecutive changes, hence two rules:
 //!
-//! - a change begins only when the one before it is committed;
-//! - a leader begins one only when it has committed an entry of its own term (the erratum that Ongaro sent to raft-dev on
-//!   10 July 2015): else its predecessor may have left a change of its own that it does not know of.
+//! - a change begins only when the previous one is committed;
+//! - a leader begins one only when it has committed an entry of its own term (the erratum that Ongaro sent to
+//!   raft-dev on 10 July 2015): otherwise its predecessor may have left a change that it does not know.
 //!
-//! A leader that removes itself leads, without counting itself, until the change is committed. A node that knows
-//! that it is no member asks for no votes, and still gives them (4.2.2).
+//! A leader that removes itself leads until the change is committed, without counting itself. A node that
+//! knows that it is no member does not stand for election, but still votes (4.2.2).
 //!
-//! To hand over, a leader takes no commands any more, brings the target's log up to its own and bids it to stand at once.
-//! After an election timeout it goes on as if nothing had been.
+//! For a transfer, a leader accepts no more commands, brings the target's log up to date and tells it to
+//! stand for election at once. After an election timeout without success it continues to lead.
 //!
-//! CAVEATS. Every node that may ever be a member must be known to all others when they start (`--peer`). A new member
-//! counts at once, however far behind it is (4.2.1 would have it catch up first): until it has caught up, fewer of the
-//! others may fail.
+//! CAVEATS. Every node that may ever be a member must be known to all others when they start (`--peer`). A
+//! new member counts at once, however far behind it is (4.2.1 would let it catch up first): until it has
+//! caught up, fewer of the other nodes may fail.
 
 use std::collections::BTreeSet;
 
@@ -28,10 +28,11 @@ use crate::replica::Operation;
 
 pub(super) type Members = BTreeSet<NodeId>;
 
-/// Who the members were and are.
+/// The members, now and before.
 #[derive(Debug)]
 pub(super) struct Membership {
-    /// From which index on; oldest first, and the first is what the snapshot, or the command line, says.
+    /// The index from which each membership holds, oldest first. The first is from the snapshot or the
+    /// command line.
     known: Vec<(Index, Members)>,
 }
 
@@ -49,33 +50,33 @@ impl Membership {
         membership
     }
 
-    /// An entry was put into the log.
+    /// An entry was appended to the log.
     pub(super) fn appended(&mut self, index: Index, payload: &Payload) {
         if let Payload::Members(members) = payload {
             self.known.push((index, members.iter().cloned().collect()));
         }
     }
 
-    /// The log was cut: what was at `from` and after is gone.
+    /// The log was truncated from `from` on.
     pub(super) fn truncated(&mut self, from: Index) {
         while self.known.len() > 1 && self.known.last().is_some_and(|(index, _)| *index >= from) {
             self.known.pop();
         }
     }
 
-    /// Those to go by, and the entry that says so.
+    /// The current members, and the index of the entry that defines them.
     pub(super) fn last(&self) -> &(Index, Members) {
         self.known.last().expect("the first stays")
     }
 
-    /// Those that the log up to `index` knows of.
+    /// The members as of `index`.
     pub(super) fn at(&self, index: Index) -> &Members {
         let found = self.known.iter().rev().find(|(from, _)| *from <= index);
         &found.unwrap_or(&self.known[0]).1
     }
 }
 
-/// A leader that hands over.
+/// A leadership transfer in progress.
 #[derive(Debug)]
 pub(super) struct Transfer {
     to: NodeId,
@@ -91,28 +92,28 @@ impl Core {
         self.members().contains(&self.config.id)
     }
 
-    /// Whether this node may stand for election: as a member, or as long as the change that leaves it out may not be
-    /// committed, for then it may be the only one who can be elected (4.2.2).
+    /// Whether this node may stand for election: as a member, or until the change that removes it is known to
+    /// be committed, because it may be the only node that can be elected (4.2.2).
     pub(super) fn may_stand(&self) -> bool {
         self.is_member() || self.membership.last().0 > self.commit
     }
 
-    /// The members but this node.
+    /// The members except this node.
     pub(super) fn others(&self) -> Vec<NodeId> {
         self.members().iter().filter(|member| **member != self.config.id).cloned().collect()
     }
 
-    /// How many members are a majority.
+    /// The size of a majority of the members.
     pub(super) fn quorum(&self) -> usize {
         self.members().len() / 2 + 1
     }
 
-    /// Those that this node knows to be agreed upon.
+    /// The members that this node knows to be committed.
     pub(crate) fn agreed_members(&self) -> &Members {
         self.membership.at(self.commit)
     }
 
-    /// Begins what an operator asks for, or says why not.
+    /// Starts an operator's request; the error is the reason for a refusal.
     pub(crate) fn operate(&mut self, operation: &Operation) -> Result<(), String> {
         let Role::Leader(leading) = &mut self.role else { return Err("it does not lead".into()) };
         let (Operation::Add(node) | Operation::Remove(node) | Operation::Transfer(node)) = operation;
@@ -155,7 +156,7 @@ impl Core {
         Ok(())
     }
 
-    /// The members have changed: a leader looks after them from now on, and after nobody else.
+    /// The members have changed: the leader replicates to the new ones only.
     pub(super) fn follow_members(&mut self) {
         let (others, last, now) = (self.others(), self.log.last().index, self.now);
         let Role::Leader(leading) = &mut self.role else { return };
@@ -165,21 +166,22 @@ impl Core {
         }
     }
 
-    /// Goes once it is agreed that this node is no member.
+    /// Steps down once the removal of this node is committed.
     pub(super) fn leave_if_removed(&mut self) {
         if self.is_leader() && !self.is_member() && self.membership.last().0 <= self.commit {
-            // The others should learn that it is committed, or a new leader would have to find out.
+            // Lets the other nodes learn of the commitment, which a new leader would have to find out.
             self.begin_round();
             self.become_follower(self.state.term, "is no member any more");
         }
     }
 
-    /// Whether commands are refused because another is about to lead.
+    /// Whether commands are refused because of a leadership transfer.
     pub(super) fn is_handing_over(&self) -> bool {
         matches!(&self.role, Role::Leader(leading) if leading.transfer.is_some())
     }
 
-    /// Bids the target to stand, if it has all; called with each of its answers, and with each heartbeat.
+    /// Tells the target to stand for election once its log is complete; called at each of its answers and at
+    /// each heartbeat.
     pub(super) fn hand_over(&mut self) {
         let (now, last) = (self.now, self.log.last().index);
         let Role::Leader(leading) = &mut self.role else { return };
@@ -190,13 +192,13 @@ impl Core {
         }
         let to = transfer.to.clone();
         if leading.followers.get(&to).is_some_and(|follower| follower.matched == last) {
-            // Promises do not hold against this election, whenever it comes.
+            // This election ignores all promises, so the lease ends.
             leading.reads.lease.give_up();
             self.send(&to, Body::TimeoutNow);
         }
     }
 
-    /// The leader wants this node in its place.
+    /// The leader transfers the leadership to this node.
     pub(super) fn on_timeout_now(&mut self, from: &NodeId) {
         if self.leader.as_ref() == Some(from) && self.is_member() && !self.is_leader() {
             self.start_election(true);

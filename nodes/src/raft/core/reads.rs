@@ -1,12 +1,12 @@
 //! Linearizable reads without the log: ReadIndex (section 8; thesis, section 6.4).
 //!
-//! A leader may answer a read from its state machine if, after the read arrived, (1) it was confirmed that it still
-//! leads, and (2) everything that was committed when the read arrived is applied. For (1) it begins a numbered round of
-//! heartbeats; a majority's answers to that round, or a later one, confirm it. A new leader does not know what is
-//! committed until its first entry is: so its reads wait for that entry.
+//! A leader may answer a read from its state machine if, after the read arrived, (1) it was confirmed that it
+//! still leads, and (2) everything that was committed when the read arrived is applied. For (1) it begins a
+//! numbered round of heartbeats; a majority's answers to that round, or a later one, confirm it. A new leader
+//! does not know what is committed until its first entry is, so its reads wait for that entry.
 //!
-//! Reads do not wait for the periodic heartbeat. A round begins at once unless one is on its way; those that arrive
-//! meanwhile share the next:
+//! Reads do not wait for the periodic heartbeat. A round begins at once unless one is in flight; reads that
+//! arrive meanwhile share the next:
 //!
 //! ```text
 //!   reads     a   b c d          e
@@ -31,13 +31,13 @@ pub(super) struct Reads {
 #[derive(Debug)]
 struct Read {
     id: ReadId,
-    /// What must be applied, and the round that must be confirmed.
+    /// The index that must be applied, and the round that must be confirmed.
     index: Index,
     round: u64,
 }
 
 impl Core {
-    /// A read has arrived. It will come out of [`Ready`], unless this node is deposed before.
+    /// Registers a read. [`Ready`] returns it, unless this node is deposed first.
     pub(crate) fn read(&mut self, id: ReadId) -> Result<(), NotLeader> {
         let careless = self.config.has(Bug::StaleRead) || self.lease_held();
         let Role::Leader(leading) = &mut self.role else { return Err(NotLeader) };
@@ -50,7 +50,7 @@ impl Core {
         Ok(())
     }
 
-    /// Begins a round if reads wait for one and none is on its way.
+    /// Begins a round if reads wait for one and none is in flight.
     pub(super) fn begin_read_round(&mut self) {
         let Role::Leader(leading) = &self.role else { return };
         let wanted = leading.reads.waiting.back().is_some_and(|read| read.round > leading.reads.round);
@@ -59,7 +59,7 @@ impl Core {
         }
     }
 
-    /// Begins a round, whatever is on its way.
+    /// Begins a round, even if one is in flight.
     pub(super) fn begin_round(&mut self) {
         let Role::Leader(leading) = &mut self.role else { return };
         leading.reads.round += 1;
@@ -75,7 +75,7 @@ impl Core {
         Some(leading.majority(own, |follower| follower.round))
     }
 
-    /// Moves the reads that may be answered now.
+    /// Moves the confirmed reads to `ready`.
     pub(super) fn release_reads(&mut self, ready: &mut Ready) {
         let leased = self.lease_holds(self.now);
         let Some(confirmed) = self.confirmed_round() else { return };

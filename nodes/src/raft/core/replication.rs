@@ -1,6 +1,7 @@
 //! Log replication (section 5.3) and commitment (section 5.4).
 //!
-//! The leader keeps for each follower where its log is known to match and what to send next:
+//! For each follower the leader keeps the index up to which its log is known to match, and the next index to
+//! send:
 //!
 //! ```text
 //!   1 ............ matched ............ next ............ last
@@ -8,12 +9,12 @@
 //!                            its way
 //! ```
 //!
-//! A follower is in one of three flows. **Probe**: it is not known where the logs meet; one AppendEntries at a time, with
-//! big steps back at each conflict. **Pipeline**: they meet; entries are sent ahead of the acknowledgements, up to a
-//! limit, and a gap (a message was lost) shows as a conflict and leads back to probe. **Snapshot**: what it needs was
-//! compacted; see [`super::snapshot`].
+//! Each follower has one of three flow states. **Probe**: the matching index is unknown; one AppendEntries at
+//! a time, with big steps back at each conflict. **Pipeline**: it is known; entries are sent ahead of the
+//! acknowledgements, up to a limit. A gap (a lost message) shows as a conflict and leads back to probe.
+//! **Snapshot**: the entries that the follower needs are compacted; see [`super::snapshot`].
 //!
-//! An entry is committed once a majority has it on disk, and it is of the leader's own term (section 5.4.2).
+//! An entry is committed once a majority has it on disk and it is of the leader's own term (section 5.4.2).
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -23,15 +24,15 @@ use super::reads::Reads;
 use super::snapshot::Outgoing;
 use super::{Bug, Config, Core, Notice, Role, Time};
 
-/// Limits of one AppendEntries, and of how many may be on their way to a follower.
+/// Limits of one AppendEntries, and of the messages in flight to one follower.
 const ENTRIES_MAX: usize = 512;
 const BYTES_MAX: usize = 256 << 10;
 const IN_FLIGHT_MAX: usize = 32;
 
-/// What a leader knows.
+/// The state of a leader.
 #[derive(Debug)]
 pub(super) struct Leading {
-    /// What has to be applied before it reads: the first entry of its own term.
+    /// The first entry of its own term. It must be applied before the leader answers reads.
     pub(super) term_start: Index,
     pub(super) followers: BTreeMap<NodeId, Follower>,
     pub(super) reads: Reads,
@@ -54,7 +55,7 @@ pub(super) enum Flow {
     Probe {
         asked: bool,
     },
-    /// The last index of each message that is on its way.
+    /// The last index of each message in flight.
     Pipeline {
         in_flight: VecDeque<Index>,
     },
@@ -76,12 +77,12 @@ impl Leading {
         self.heartbeat_at
     }
 
-    /// How many followers were heard since then.
+    /// The number of followers heard since `then`.
     pub(super) fn heard_since(&self, then: Time) -> usize {
         self.followers.values().filter(|follower| follower.heard >= then).count()
     }
 
-    /// The highest number that a majority has reached, given this node's own, if it counts.
+    /// The highest number that a majority has reached; `own` is this node's, if it counts.
     pub(super) fn majority(&self, own: Option<u64>, of: impl Fn(&Follower) -> u64) -> u64 {
         let reached = self.followers.values().map(of).chain(own);
         majority(reached.collect())
@@ -115,7 +116,7 @@ impl Core {
         at
     }
 
-    /// Sends every follower what it lacks, as far as its flow allows.
+    /// Sends every follower the entries that it lacks, as its flow state allows.
     pub(super) fn replicate(&mut self) {
         let Role::Leader(leading) = &mut self.role else { return };
         let (last, round) = (self.log.last().index, leading.reads.round);
@@ -153,12 +154,12 @@ impl Core {
         }
     }
 
-    /// An AppendEntries without entries to everybody: "I still lead, do you agree?"
+    /// Sends an empty AppendEntries to all followers, to confirm the leadership.
     pub(super) fn heartbeat(&mut self, round: u64) {
         let Role::Leader(leading) = &self.role else { return };
         let mut sends = Vec::new();
         for (id, follower) in &leading.followers {
-            // Where the position is not known any more the message says nothing about the log.
+            // If the position is no longer known, the message says nothing about the log.
             let prev = self.log.position(follower.next - 1).unwrap_or(Position::START);
             let body = Body::AppendEntries { prev, entries: Vec::new(), commit: self.commit, round };
             sends.push((id.clone(), body));
@@ -176,7 +177,7 @@ impl Core {
         commit: Index,
         round: u64,
     ) {
-        // What lies before the base was committed, so it is the same in every later leader's log.
+        // Everything before the base was committed, so every later leader's log has it.
         let base = self.log.base();
         if prev.index < base.index {
             let known = (base.index - prev.index).min(entries.len() as u64);
@@ -203,7 +204,8 @@ impl Core {
         self.append_as_follower(entries);
         self.commit = self.commit.max(commit.min(upto));
         if heartbeat && self.ledger.state_is_durable() {
-            // Need not wait for entries on their way to disk if it does not speak of them; reads wait for this.
+            // The reply covers no entries that are still being written, so it goes out at once: reads wait
+            // for it.
             let result = Appended::Matched(upto.min(self.ledger.durable_index()));
             self.send(from, Body::AppendReply { round, result });
         } else {
@@ -211,8 +213,8 @@ impl Core {
         }
     }
 
-    /// Keeps the entries that agree, drops the log from the first that does not, and adds what is new. A late message
-    /// with old entries therefore erases nothing (Figure 2, AppendEntries, steps 3 and 4).
+    /// Keeps matching entries, drops the log from the first conflict, and appends new entries. So a late
+    /// message with old entries erases nothing (Figure 2, AppendEntries, steps 3 and 4).
     fn append_as_follower(&mut self, entries: Vec<Entry>) {
         for entry in entries {
             if self.log.position(entry.at.index) == Some(entry.at) {
@@ -240,15 +242,16 @@ impl Core {
                 let same = term.and_then(|term| self.log.last_of_term(term));
                 follower.conflicted(prev, same.map_or(from, |last| last + 1));
             }
-            // It refused an earlier term of this node's: that confirms no round of this one, whose numbers begin anew.
+            // The follower refused an earlier term of this node. That confirms no round of this term, whose
+            // numbers begin again.
             Appended::Stale => return,
         }
         self.advance_commit();
         self.hand_over();
     }
 
-    /// Commits what a majority has on disk, if it is of this term; all before it is committed with it (section 5.4.2,
-    /// Figure 8).
+    /// Commits what a majority has on disk, if it is of this term; everything before it is committed with it
+    /// (section 5.4.2, Figure 8).
     pub(super) fn advance_commit(&mut self) {
         let Role::Leader(leading) = &self.role else { return };
         let mut matched: Vec<Index> = leading.followers.values().map(|follower| follower.matched).collect();
@@ -271,12 +274,12 @@ impl Core {
 }
 
 impl Follower {
-    /// One of which nothing is known.
+    /// A follower of which nothing is known.
     pub(super) fn new(last: Index, now: Time) -> Self {
         Follower { matched: 0, next: last + 1, flow: Flow::Probe { asked: false }, heard: now, round: 0 }
     }
 
-    /// It is alive, and it took this node for the leader when that round had begun.
+    /// The follower is alive, and it accepted this node as leader after that round had begun.
     pub(super) fn answered(&mut self, now: Time, round: u64) {
         self.heard = now;
         self.round = self.round.max(round);
@@ -307,11 +310,11 @@ impl Follower {
         self.next = self.next.max(self.matched + 1);
     }
 
-    /// A heartbeat has passed: what was on its way may have been lost.
+    /// A heartbeat has passed without an answer: messages in flight may be lost.
     fn may_have_lost(&mut self, base: Index) {
         match &mut self.flow {
             Flow::Probe { asked } => *asked = false,
-            // Heartbeats cannot show the gap any more, because what is before it was compacted.
+            // What precedes the gap is compacted, so heartbeats can no longer reveal the gap.
             Flow::Pipeline { .. } if self.next <= base => {
                 self.next = self.matched + 1;
                 self.flow = Flow::Probe { asked: false };
@@ -320,7 +323,7 @@ impl Follower {
         }
     }
 
-    /// It does not have the entry at `prev`; the logs may meet before `next`.
+    /// The follower does not have the entry at `prev`; the logs may match before `next`.
     fn conflicted(&mut self, prev: Index, next: Index) {
         let late = match self.flow {
             Flow::Probe { .. } => prev + 1 != self.next,
@@ -335,13 +338,13 @@ impl Follower {
     }
 }
 
-/// The highest number that a majority of these has reached.
+/// The highest number that a majority has reached.
 fn majority(mut reached: Vec<u64>) -> u64 {
     reached.sort_unstable();
     reached[(reached.len() - 1) / 2]
 }
 
-/// The first entries, as many as one message may carry.
+/// The first entries, as many as fit into one message.
 fn batch(entries: &[Entry]) -> Vec<Entry> {
     let mut bytes = 0;
     let fits = |entry: &&Entry| {

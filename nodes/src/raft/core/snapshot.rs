@@ -1,10 +1,10 @@
 //! Log compaction (section 7) and InstallSnapshot (Figure 13).
 //!
-//! The state machine's owner takes a snapshot when it likes and hands it in; the log drops what the snapshot covers, but
-//! for a tail that slow followers may still need. A follower that needs more than the log has is sent the snapshot,
-//! one chunk at a time: the reply to each asks for the next.
+//! The owner of the state machine takes snapshots and hands them in. The log drops the entries that the
+//! snapshot covers, except a tail that slow followers may still need. A follower that needs older entries is
+//! sent the snapshot, one chunk at a time: the reply to each chunk requests the next.
 //!
-//! Heartbeats go on during the transfer. A chunk or a reply that is lost is sent again after some heartbeats.
+//! Heartbeats continue during the transfer. A lost chunk or reply is sent again after some heartbeats.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// Heartbeats without progress after which a chunk is sent again.
 const RESEND_HEARTBEATS: u32 = 6;
 
-/// A snapshot on its way to a follower.
+/// A snapshot being sent to a follower.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     snapshot: Arc<Snapshot>,
@@ -52,8 +52,8 @@ impl Outgoing {
 }
 
 impl Core {
-    /// The state machine after every entry up to `index`, which must be applied: the log may forget them, but for the
-    /// last `keep`.
+    /// Takes a snapshot of the state machine after entry `index`, which must be applied; drops the entries up
+    /// to `index` except the last `keep`.
     pub(crate) fn compact(&mut self, index: Index, keep: u64, data: Arc<[u8]>) {
         let lie = self.config.has(Bug::SnapshotLosesTail);
         let index = if lie { self.log.last().index } else { index };
@@ -79,7 +79,7 @@ impl Core {
         round: u64,
     ) {
         if last.index <= self.commit {
-            // It has all that already, and a committed prefix is the same everywhere.
+            // The follower has all of it already, and a committed prefix is the same everywhere.
             self.incoming = None;
             let result = Appended::Matched(last.index);
             self.send_durably(from, Body::AppendReply { round, result });
@@ -103,7 +103,8 @@ impl Core {
         self.send_durably(from, Body::SnapshotReply { last, received, round });
     }
 
-    /// Replaces the state machine; the log keeps what follows if it agrees with the snapshot (Figure 13, steps 6-8).
+    /// Replaces the state machine. The log keeps the entries after the snapshot if it agrees with it (Figure
+    /// 13, steps 6-8).
     fn install(&mut self, snapshot: Snapshot) {
         let last = snapshot.last;
         self.ready.notices.push(Notice::InstalledSnapshot { at: last, bytes: snapshot.data.len() });
@@ -140,7 +141,7 @@ impl Core {
         }
     }
 
-    /// Sends again the chunks that were not answered for some time.
+    /// Resends chunks that were not answered for some time.
     pub(super) fn resend_snapshots(&mut self) {
         let (now, patience) = (self.now, self.config.heartbeat * RESEND_HEARTBEATS);
         let Role::Leader(leading) = &mut self.role else { return };

@@ -1,4 +1,4 @@
-//! Reads under a leader lease, and the promises that it rests on.
+//! Reads under a leader lease, and the promises behind it.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn led(bugs: &[Bug]) -> Stage {
     stage
 }
 
-/// A read comes to n1; says how many answers there are once it has done what it can alone.
+/// Sends a read to n1; returns the number of answers that n1 gives without the other nodes.
 fn answers(stage: &mut Stage) -> usize {
     stage.actor("n1").core.as_mut().unwrap().read(7).unwrap();
     stage.settle("n1");
@@ -33,7 +33,8 @@ fn under_a_lease_a_read_is_answered_without_a_message() {
     assert_eq!(stage.said(), []);
 }
 
-/// The lease lasts for the shortest election timeout less the margin, from when the last confirmed round began.
+/// The lease lasts for the shortest election timeout less the margin, from the start of the last confirmed
+/// round.
 #[test]
 fn the_lease_is_over_before_anybody_can_be_elected() {
     let promised = ELECTION_TIMEOUT.0;
@@ -50,7 +51,7 @@ fn the_lease_is_over_before_anybody_can_be_elected() {
     }
 }
 
-/// The state was read, and then the process was paused: the answer must not be given.
+/// The process is paused after the state was read: the answer must not be sent.
 #[test]
 fn a_lease_that_ran_out_after_the_read_does_not_hold() {
     let mut stage = led(&[]);
@@ -59,12 +60,12 @@ fn a_lease_that_ran_out_after_the_read_does_not_hold() {
     assert!(!stage.actor("n1").core.as_ref().unwrap().lease_holds(later));
 }
 
-/// n1 is paused, n2 is elected meanwhile; the answers to an old round, and a read, are what n1 sees first when it goes on.
+/// n1 is paused and n2 is elected. When n1 continues, it first sees the answers to an old round, and a read.
 #[test]
 fn a_paused_leader_answers_no_reads() {
     for (bugs, answered) in [(&[][..], 0), (&[Bug::LeaseWithoutMargin][..], 1)] {
         let mut stage = led(bugs);
-        // Looks at the clock, then sleeps.
+        // n1 reads the clock, then pauses.
         stage.now += HEARTBEAT;
         stage.tick("n1");
         stage.said();
@@ -96,7 +97,7 @@ fn whoever_hears_a_leader_votes_for_nobody_and_keeps_its_term() {
     let mut stage = led(&[]);
     assert_eq!(asks(&mut stage, "n2", Body::RequestVote { last, transfer: false }), None);
     assert_eq!(stage.actor("n2").core.as_ref().unwrap().term(), 1);
-    // And not by way of a later term either.
+    // A later term does not get the vote either.
     let reply = asks(&mut stage, "n2", Body::PreVote { last });
     assert_eq!(reply, Some(Message { term: 9, body: Body::PreVoteReply { granted: false } }));
     assert_eq!(asks(&mut stage, "n2", Body::RequestVote { last, transfer: false }), None);
@@ -105,7 +106,7 @@ fn whoever_hears_a_leader_votes_for_nobody_and_keeps_its_term() {
     assert_eq!(vote, Some(Message { term: 9, body: Body::VoteReply { granted: true } }));
 }
 
-/// It may have promised, and forgotten.
+/// A restarted node may have promised and forgotten.
 #[test]
 fn whoever_starts_votes_for_nobody_for_a_while() {
     let mut stage = led(&[]);

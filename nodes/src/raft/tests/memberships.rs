@@ -1,4 +1,4 @@
-//! Changes of the members, and of the leader, on request.
+//! Membership changes and leadership transfers.
 
 use super::super::bug::Bug;
 use super::super::core::Stored;
@@ -14,7 +14,7 @@ fn add(name: &str) -> Operation {
 }
 
 impl Stage {
-    /// Asks a node for something, and lets it say what it has to.
+    /// Sends an operator's request to a node and carries out the effects.
     fn operate(&mut self, name: &str, operation: &Operation) -> Result<(), String> {
         let begun = self.actor(name).core.as_mut().unwrap().operate(operation);
         self.settle(name);
@@ -44,7 +44,7 @@ fn a_cluster_shrinks_and_grows_one_node_at_a_time() {
         stage.play(&FIVE);
         assert_eq!(stage.agreed("n1"), left);
     }
-    // Two are enough now, and both are needed.
+    // Two nodes are a majority now, and both are needed.
     stage.propose("n1", "x");
     stage.play(&["n1", "n2"]);
     let commit = stage.actor("n1").core.as_ref().unwrap().commit();
@@ -54,7 +54,7 @@ fn a_cluster_shrinks_and_grows_one_node_at_a_time() {
     stage.heartbeat("n1", &FIVE);
     assert_eq!(stage.agreed("n5"), ["n1", "n2", "n5"]);
     assert_eq!(stage.actor("n5").core.as_ref().unwrap().commit(), 6, "and it has all that it missed");
-    // What is so already needs no entry.
+    // A change without effect needs no entry.
     stage.operate("n1", &add("n5")).unwrap();
     assert_eq!(stage.actor("n1").core.as_ref().unwrap().log().last().index, 6);
 }
@@ -92,7 +92,7 @@ fn a_leader_that_removes_itself_goes_when_that_is_agreed() {
     stage.elect("n1", &THREE);
     stage.operate("n1", &remove("n1")).unwrap();
     assert!(stage.leads("n1"));
-    // It does not count itself: n2 alone is no majority of n2 and n3.
+    // n1 does not count itself, and n2 alone is no majority of n2 and n3.
     stage.play(&["n1", "n2"]);
     assert!(stage.leads("n1"));
     stage.heartbeat("n1", &THREE);
@@ -122,7 +122,7 @@ fn one_change_at_a_time_and_none_before_an_entry_of_the_own_term() {
     assert!(stage.operate("n1", &remove("n1")).unwrap_err().contains("somebody"));
 }
 
-/// n1 and n2 are cut off from the rest while n1 removes n4 and n5 at once: two majorities without a common node.
+/// n1 and n2 are isolated while n1 removes n4 and n5 at once: two majorities without a common node.
 #[test]
 fn two_changes_at_once_split_the_cluster() {
     for (bugs, both) in [(&[][..], false), (&[Bug::MembershipTwoAtOnce][..], true)] {
@@ -141,7 +141,7 @@ fn two_changes_at_once_split_the_cluster() {
     }
 }
 
-/// Thesis, section 3.10: the target gets what it lacks, then stands at once, though it hears a leader.
+/// Thesis, section 3.10: the target gets the missing entries, then stands at once although it hears a leader.
 #[test]
 fn leadership_is_handed_over() {
     let mut stage = Stage::new(&THREE);

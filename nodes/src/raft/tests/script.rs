@@ -1,7 +1,7 @@
-//! Scripts: who times out and which messages arrive is decided line by line.
+//! Scripts: each line decides which node times out and which messages arrive.
 //!
-//! A stage shows every node in a line: name, `*` if it leads, its term, and the terms of its log, with `|` after the last
-//! entry that it knows to be committed.
+//! The cluster prints one line per node: its name, `*` if it leads, its term, and the terms of its log, with
+//! `|` after the last entry that it knows to be committed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use super::{Actor, ELECTION_TIMEOUT, HEARTBEAT, command};
 pub(super) struct Stage {
     pub(super) actors: Vec<Actor>,
     pub(super) now: Time,
-    /// Messages that were sent and not yet delivered.
+    /// Messages in flight.
     pub(super) sent: VecDeque<(NodeId, NodeId, Message)>,
-    /// Reads that were answered: who, which.
+    /// Answered reads: node, read.
     pub(super) answered: Vec<(NodeId, u64)>,
 }
 
@@ -62,7 +62,7 @@ impl Stage {
         self.sent.retain(|(from, to, _)| *from != name.into() && *to != name.into());
     }
 
-    /// Takes what a node has to say; its disk is not synced.
+    /// Sends a node's pending messages; its disk is not synced.
     pub(super) fn settle(&mut self, name: &str) {
         let actor = self.actor(name);
         let ready = actor.settle();
@@ -83,7 +83,7 @@ impl Stage {
         self.settle(name);
     }
 
-    /// So much time passes that this node hears its alarm; nobody else notices yet.
+    /// Advances the time so that this node's election timer fires, and no other's.
     pub(super) fn time_out(&mut self, name: &str) {
         self.now += ELECTION_TIMEOUT.1 + Duration::from_millis(1);
         self.tick(name);
@@ -100,8 +100,7 @@ impl Stage {
         self.settle(name);
     }
 
-    /// Delivers and syncs everything among these nodes until they have nothing more to say. What they say to others
-    /// is lost.
+    /// Delivers and syncs everything among these nodes until they are idle. Messages to other nodes are lost.
     pub(super) fn play(&mut self, among: &[&str]) {
         loop {
             for name in among {
@@ -118,20 +117,20 @@ impl Stage {
         }
     }
 
-    /// The leader's heartbeat comes round, and everything among these nodes is delivered.
+    /// Sends the leader's heartbeat and delivers everything among these nodes.
     pub(super) fn heartbeat(&mut self, leader: &str, among: &[&str]) {
         self.now += HEARTBEAT;
         self.tick(leader);
         self.play(among);
     }
 
-    /// Makes a node leader with the votes of these, and lets them replicate.
+    /// Elects a node with the votes of these nodes, and lets them replicate.
     pub(super) fn elect(&mut self, name: &str, among: &[&str]) {
         self.time_out(name);
         self.play(among);
     }
 
-    /// A candidate of term 1 with an empty log asks a node for its vote; gives the answer, if it comes at once.
+    /// A candidate of term 1 with an empty log requests a vote; returns the answer, if it is immediate.
     pub(super) fn asks_for_vote(&mut self, candidate: &str, voter: &str) -> Option<Message> {
         let request = Message { term: 1, body: Body::RequestVote { last: Position::START, transfer: false } };
         let now = self.now;
@@ -140,7 +139,7 @@ impl Stage {
         self.sent.front().map(|(_, _, message)| message.clone())
     }
 
-    /// What was said since the last time, all of it lost.
+    /// Takes the messages in flight; all of them are lost.
     pub(super) fn said(&mut self) -> Vec<Body> {
         self.sent.drain(..).map(|(_, _, message)| message.body).collect()
     }

@@ -1,9 +1,10 @@
-//! Random schedules of Raft, with the properties of Figure 3 beside those of every [protocol](crate::replica::simulator).
+//! Random schedules of Raft, with the properties of Figure 3 in addition to those of every
+//! [protocol](crate::replica::simulator).
 //!
 //! - *Election Safety*: at most one leader per term.
 //! - *Leader Append-Only*: a leader never erases an entry of its log.
 //! - *Log Matching*: entries with the same position have the same command and the same predecessor.
-//! - *Leader Completeness*: what was ever committed is in the log of every later leader.
+//! - *Leader Completeness*: every entry ever committed is in the log of every later leader.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -97,7 +98,7 @@ impl Core {
             return Err(format!("Election Safety: {id} and the node {other} lead in term {term}"));
         }
         for entry in committed.iter().filter(|entry| entry.at.index > self.log().base().index) {
-            // Entries may have been committed in this very term already, by this leader itself.
+            // Entries of this very term may have been committed already, by this leader.
             if entry.at.term < term && self.log().position(entry.at.index) != Some(entry.at) {
                 let held = self.log().position(entry.at.index);
                 return Err(format!("Leader Completeness: {id} has {held:?}, not {:?}", entry.at));
@@ -114,7 +115,8 @@ fn every_schedule_is_safe_and_the_healed_cluster_agrees() {
     assert!(terms > 2 * seeds(), "{terms} leaders elected");
 }
 
-/// Reads without a round are as new as those with one, whatever is paused, and though clocks differ by what is allowed.
+/// Reads under a lease are as fresh as reads with a round, under any pauses and within the allowed clock
+/// drift.
 #[test]
 fn leases_are_safe_in_every_schedule() {
     let options = Options { lease: true, ..Options::default() };
@@ -131,7 +133,7 @@ fn changes_of_members_and_leaders_are_safe_in_every_schedule() {
     );
 }
 
-/// Two are too rare here and have stories of their own: `forget-vote` and `commit-prior-term`.
+/// Two bugs are too rare here and have scripts of their own: `forget-vote` and `commit-prior-term`.
 #[test]
 fn the_simulator_convicts_the_bugs() {
     convict::<Core>(&[

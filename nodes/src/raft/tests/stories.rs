@@ -1,4 +1,4 @@
-//! Short [scripts](super::script) with known ends, some of them figures of the paper.
+//! Short [scripts](super::script) with known outcomes, some from figures of the paper.
 
 use super::super::bug::Bug;
 use super::super::core::{NotLeader, Stored, Time};
@@ -36,7 +36,7 @@ fn a_node_alone_elects_itself_once_its_vote_is_on_disk() {
     stage.shows("n1* t1: 1 |");
 }
 
-/// Figure 7: whatever the followers missed, or have that the leader has not, they end up with the leader's log.
+/// Figure 7: followers with missing or extra entries end up with the leader's log.
 #[test]
 fn figure_7_every_follower_ends_with_the_leaders_log() {
     let names = ["leader", "a", "b", "c", "d", "e", "f"];
@@ -70,7 +70,7 @@ fn figure_7_every_follower_ends_with_the_leaders_log() {
 fn figure_8_c(bugs: &[Bug]) -> Stage {
     let logs: [&[u64]; 5] = [&[1, 2], &[1, 2], &[1], &[1], &[1, 3]];
     let mut stage = Stage::with(&FIVE, logs.iter().map(|terms| disk_with(terms, 3)).collect(), bugs);
-    // Elected by n2 and n3, n1 brings the entry of term 2 to n3, and its own of term 4 to nobody.
+    // n2 and n3 elect n1. It replicates the entry of term 2 to n3, and its own of term 4 to no node.
     stage.time_out("n1");
     while !stage.actor("n1").core.as_ref().unwrap().is_leader() {
         for name in ["n1", "n2", "n3"] {
@@ -108,7 +108,7 @@ fn figure_8_c(bugs: &[Bug]) -> Stage {
     stage
 }
 
-/// Figure 8 (c): an entry of an earlier term is on a majority, and yet not committed (section 5.4.2).
+/// Figure 8 (c): an entry of an earlier term is on a majority, but not committed (section 5.4.2).
 #[test]
 fn figure_8_c_an_earlier_terms_entry_is_not_committed_by_counting() {
     for (bugs, n1) in [(&[][..], "n1* t4: 1 2 4"), (&[Bug::CommitPriorTerm][..], "n1* t4: 1 2 |")] {
@@ -127,7 +127,7 @@ fn figure_8_c_an_earlier_terms_entry_is_not_committed_by_counting() {
 fn figure_8_d_it_may_still_be_erased() {
     let mut stage = figure_8_c(&[]);
     stage.crash("n1");
-    // The first time it learns of term 4.
+    // At the first attempt n5 learns of term 4.
     stage.elect("n5", &["n2", "n3", "n4", "n5"]);
     stage.elect("n5", &["n2", "n3", "n4", "n5"]);
     stage.heartbeat("n5", &["n2", "n3", "n4", "n5"]);
@@ -159,7 +159,7 @@ fn figure_8_e_the_own_terms_entry_commits_it() {
     );
 }
 
-/// Section 5.4.1: a node whose log lacks committed entries is not elected, though it asks first.
+/// Section 5.4.1: a node whose log lacks committed entries is not elected, even if it stands first.
 #[test]
 fn a_log_that_is_behind_gets_no_votes() {
     let mut stage = Stage::new(&THREE);
@@ -180,7 +180,7 @@ fn a_log_that_is_behind_gets_no_votes() {
     );
 }
 
-/// Thesis, section 9.6: a node that was cut off asks, is told no, and does not disturb.
+/// Thesis, section 9.6: the pre-vote of a node that was isolated is refused, and the leader stays.
 #[test]
 fn a_node_that_was_cut_off_does_not_depose_the_leader() {
     let mut stage = Stage::new(&THREE);
@@ -191,7 +191,7 @@ fn a_node_that_was_cut_off_does_not_depose_the_leader() {
         stage.sent.clear();
     }
     assert_eq!(stage.actor("n3").core.as_ref().unwrap().role(), "candidate");
-    // The link is back, and n3 asks before it hears anything.
+    // The link is back, and n3 sends its pre-vote before it hears anything.
     while stage.sent.is_empty() {
         stage.heartbeat("n1", &["n1", "n2"]);
         stage.tick("n3");
@@ -221,8 +221,8 @@ fn a_leader_without_a_quorum_steps_down() {
     assert_eq!(stage.actor("n1").core.as_mut().unwrap().propose(command("y")), Err(NotLeader));
 }
 
-/// Figure 2: "updated on stable storage before responding". A vote that is not synced is not told, and may be
-/// forgotten; one that was told is kept.
+/// Figure 2: "updated on stable storage before responding". A vote that is not synced is not sent and may be
+/// forgotten; a vote that was sent is kept.
 #[test]
 fn a_vote_is_told_only_when_it_cannot_be_forgotten() {
     for (bugs, second_vote) in [(&[][..], false), (&[Bug::ForgetVote][..], true)] {
@@ -231,13 +231,13 @@ fn a_vote_is_told_only_when_it_cannot_be_forgotten() {
         stage.crash("n2");
         stage.start("n2");
 
-        // Nobody has heard of that vote: n3 may have it.
+        // No node has received that vote: n3 may have it.
         assert!(stage.asks_for_vote("n3", "n2").is_none());
         stage.sync("n2");
         let reply = stage.sent.pop_front().map(|(_, _, message)| message.body);
         assert_eq!(reply, Some(Body::VoteReply { granted: true }));
 
-        // Now it is on disk: n1 cannot have it any more, crash or not.
+        // The vote is on disk now: n1 cannot have it any more, even after a crash.
         stage.crash("n2");
         stage.start("n2");
         stage.asks_for_vote("n1", "n2");
@@ -271,7 +271,8 @@ fn entries_count_once_they_are_on_disk() {
     assert_eq!(stage.actor("n1").core.as_ref().unwrap().commit(), 2);
 }
 
-/// A heartbeat is answered at once, for the sake of reads; but it must not speak of entries that are not on disk.
+/// A heartbeat is answered at once, because reads wait for it; the answer must not cover entries that are not
+/// on disk.
 #[test]
 fn the_answer_to_a_heartbeat_speaks_of_what_is_on_disk() {
     let mut stage = Stage::new(&THREE);
@@ -364,7 +365,8 @@ fn a_lost_message_is_sent_again() {
     );
 }
 
-/// Thesis, section 6.4: a read is answered after a majority has confirmed the leader, by a round begun after it came.
+/// Thesis, section 6.4: a read is answered after a majority has confirmed the leader, in a round begun after
+/// the read arrived.
 #[test]
 fn a_read_waits_for_a_majority() {
     let mut stage = Stage::new(&THREE);
@@ -372,7 +374,7 @@ fn a_read_waits_for_a_majority() {
     stage.actor("n1").core.as_mut().unwrap().read(7).unwrap();
     stage.settle("n1");
     assert_eq!(stage.answered, []);
-    // One that comes during the round waits for the next.
+    // A read that arrives during the round waits for the next one.
     stage.actor("n1").core.as_mut().unwrap().read(8).unwrap();
     let now = stage.now;
     let (_, n2, message) = stage.sent.pop_front().unwrap();
@@ -402,8 +404,8 @@ fn a_deposed_leader_answers_no_reads() {
     }
 }
 
-/// Rounds begin anew with every term: who refuses a late message of an earlier one, whose round had a higher number, has not
-/// confirmed the round of now.
+/// Round numbers begin again with every term: a node that refuses a late message of an earlier term, with a
+/// higher round number, has not confirmed the current round.
 #[test]
 fn a_refusal_of_an_earlier_term_confirms_no_round_of_this_one() {
     let mut stage = Stage::new(&THREE);
@@ -464,7 +466,7 @@ fn a_new_leaders_reads_wait_for_its_first_entry() {
     assert_eq!(stage.actor("n2").core.as_ref().unwrap().applied(), 3, "x was applied before the answer");
 }
 
-/// Section 7: a follower that needs entries that were compacted gets the snapshot, then the rest of the log.
+/// Section 7: a follower that needs compacted entries gets the snapshot, then the rest of the log.
 #[test]
 fn a_follower_far_behind_gets_the_snapshot() {
     let mut stage = Stage::new(&THREE);
@@ -485,19 +487,20 @@ fn a_follower_far_behind_gets_the_snapshot() {
     assert_eq!(n3.core.as_ref().unwrap().snapshot_index(), 5);
     assert_eq!(n3.machine, n1);
 
-    // It is on its disk, too.
+    // The snapshot is on n3's disk, too.
     stage.crash("n3");
     stage.start("n3");
     assert_eq!(stage.actor("n3").machine, n1[..5]);
     assert_eq!(stage.actor("n3").core.as_ref().unwrap().log().last().index, 6);
 }
 
-/// All that was sent ahead is lost, and what is before it gets compacted: heartbeats cannot show the gap any more.
+/// All messages in flight are lost, and the log before them is compacted: heartbeats can no longer reveal the
+/// gap.
 #[test]
 fn a_lost_pipeline_does_not_hide_behind_a_compaction() {
     let mut stage = Stage::new(&THREE);
     stage.elect("n1", &THREE);
-    // More messages than may be on their way, so what follows is not even sent.
+    // More messages than the pipeline allows in flight, so the following ones are not even sent.
     for number in 0..40 {
         stage.propose("n1", &format!("{number}"));
         stage.sent.retain(|(_, to, _)| *to != "n3".into());
