@@ -13,7 +13,7 @@ use tribunal_nemesis::Links;
 use tribunal_records::{Net, TrialSpec};
 use tribunal_reports::judgement::Circumstances;
 use tribunal_reports::run_dir::RunDir;
-use tribunal_reports::run_info::{Ending, FinalReads, RunInfo, Strangers};
+use tribunal_reports::run_info::{Ending, FinalReads, OutsideConnections, RunInfo};
 use tribunal_systems::Wiring;
 use tribunal_workloads::Options;
 
@@ -473,7 +473,7 @@ impl<'a> Trial<'a> {
         if let Some((connections, first)) = self.links.strangers() {
             self.announcer
                 .note(&format!("{connections} connections to nodes were no node's, and uncut: {first}"));
-            self.record.info.strangers = Some(Strangers { connections, first });
+            self.record.info.strangers = Some(OutsideConnections { connections, first });
         }
         self.phase("stopping");
         if let Err(error) = self.cluster.stop().await {

@@ -15,7 +15,7 @@ use tribunal_checker::limits::Limits;
 use tribunal_checker::model::ModelKind;
 use tribunal_checker::online::Online;
 use tribunal_checker::op::Event;
-use tribunal_reports::run_info::SeenLive;
+use tribunal_reports::run_info::LiveViolation;
 use tribunal_reports::wording::{operation, value};
 
 use crate::announcer::Announcer;
@@ -47,7 +47,7 @@ pub(crate) struct LiveCheck {
     keys: AtomicUsize,
     skipped: AtomicUsize,
     /// The violation, if one was found.
-    violation: OnceLock<SeenLive>,
+    violation: OnceLock<LiveViolation>,
     /// Whether the check has given up.
     gave_up: AtomicBool,
 }
@@ -70,7 +70,7 @@ impl LiveCheck {
 
 impl LiveCheck {
     /// The violation, if one was found.
-    pub(crate) fn violation(&self) -> Option<&SeenLive> {
+    pub(crate) fn violation(&self) -> Option<&LiveViolation> {
         self.violation.get()
     }
 
@@ -111,7 +111,7 @@ impl Watch {
                             "violation: process {process}'s `{operation}` on {on} fits nowhere"
                         ));
                         // This is the only `set`: the check ends here.
-                        let _ = live.violation.set(SeenLive { key, operation, process, t: op.ret() });
+                        let _ = live.violation.set(LiveViolation { key, operation, process, t: op.ret() });
                         return stop.cancel();
                     }
                     // The check after the run will report the error.

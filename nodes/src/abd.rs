@@ -58,18 +58,18 @@ type Tagged = (Tag, Value);
 const MAGIC: Magic = *b"ABD1";
 
 /// A node that does not answer in this time is skipped.
-const PATIENCE: Duration = Duration::from_millis(150);
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(150);
 
 /// A request from one node to another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Ask {
+pub(crate) enum PeerRequest {
     Query(Value),
     Store(Value, Tagged),
 }
 
 /// One node.
 pub(crate) struct Abd {
-    peers: Peers<Ask, Tagged>,
+    peers: Peers<PeerRequest, Tagged>,
     replica: Mutex<Replica>,
     writes_back: bool,
 }
@@ -103,15 +103,15 @@ impl Replica {
 }
 
 impl Abd {
-    fn open(peers: Peers<Ask, Tagged>, data: &Path, writes_back: bool) -> io::Result<Self> {
+    fn open(peers: Peers<PeerRequest, Tagged>, data: &Path, writes_back: bool) -> io::Result<Self> {
         Ok(Abd { peers, replica: Mutex::new(Replica::open(data)?), writes_back })
     }
 
-    fn here(&self, ask: &Ask) -> Tagged {
+    fn execute(&self, request: &PeerRequest) -> Tagged {
         let mut replica = self.replica.lock().expect("nobody panics while holding it");
-        match ask {
-            Ask::Query(key) => replica.get(key),
-            Ask::Store(key, tagged) => {
+        match request {
+            PeerRequest::Query(key) => replica.get(key),
+            PeerRequest::Store(key, tagged) => {
                 if let Err(error) = replica.store(key.clone(), tagged.clone()) {
                     crate::logging::log(format_args!("error: cannot write: {error}"));
                     std::process::exit(3);
@@ -122,30 +122,30 @@ impl Abd {
     }
 
     /// Queries one node after another, this one first, until a majority has answered.
-    async fn majority(&self, ask: Ask) -> Option<Vec<Tagged>> {
-        let mut answers = vec![self.here(&ask)];
+    async fn majority(&self, request: PeerRequest) -> Option<Vec<Tagged>> {
+        let mut answers = vec![self.execute(&request)];
         for peer in self.peers.in_turn() {
             if answers.len() == self.peers.majority() {
                 break;
             }
-            answers.extend(self.peers.ask(peer, ask.clone(), PATIENCE).await);
+            answers.extend(self.peers.call(peer, request.clone(), RESPONSE_TIMEOUT).await);
         }
         (answers.len() == self.peers.majority()).then_some(answers)
     }
 
     async fn read(&self, key: Value) -> Option<Value> {
-        let found = self.majority(Ask::Query(key.clone())).await?;
+        let found = self.majority(PeerRequest::Query(key.clone())).await?;
         let newest = found.iter().max()?.clone();
         if self.writes_back && found.iter().any(|tagged| *tagged != newest) {
-            self.majority(Ask::Store(key, newest.clone())).await?;
+            self.majority(PeerRequest::Store(key, newest.clone())).await?;
         }
         Some(newest.1)
     }
 }
 
 impl Service for Abd {
-    type Ask = Ask;
-    type Answer = Tagged;
+    type PeerRequest = PeerRequest;
+    type PeerResponse = Tagged;
 
     async fn request(&self, Command { client, seq, op }: Command) -> Outcome {
         match op.verb {
@@ -154,12 +154,12 @@ impl Service for Abd {
                 None => Outcome::Fail("no majority answered".into()),
             },
             Verb::Write => {
-                let Some(found) = self.majority(Ask::Query(op.key.clone())).await else {
+                let Some(found) = self.majority(PeerRequest::Query(op.key.clone())).await else {
                     return Outcome::Fail("no majority answered".into());
                 };
                 let newest = found.into_iter().map(|((number, ..), _)| number).max().unwrap_or(0);
                 let tagged = ((newest + 1, client.to_string(), seq), op.value);
-                match self.majority(Ask::Store(op.key, tagged)).await {
+                match self.majority(PeerRequest::Store(op.key, tagged)).await {
                     Some(_) => Outcome::Ok(serde_json::Value::Null),
                     None => Outcome::Info("no majority confirmed".into()),
                 }
@@ -168,8 +168,8 @@ impl Service for Abd {
         }
     }
 
-    async fn answer(&self, _: &str, ask: Ask) -> Tagged {
-        self.here(&ask)
+    async fn answer(&self, _: &str, request: PeerRequest) -> Tagged {
+        self.execute(&request)
     }
 
     /// There is no leader: all nodes are equal.
@@ -201,24 +201,24 @@ mod tests {
         assert_eq!(Replica::open(&path).unwrap().get(&"k".into()), tagged(3, 30));
     }
 
-    use crate::rpc::stage::{LATENCY, Stage};
+    use crate::rpc::test_cluster::{LATENCY, TestCluster};
 
-    fn cluster(writes_back: bool) -> Stage<Abd> {
-        Stage::new(move |peers, data| Abd::open(peers, data, writes_back))
+    fn cluster(writes_back: bool) -> TestCluster<Abd> {
+        TestCluster::new(move |peers, data| Abd::open(peers, data, writes_back))
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_majority_is_enough_and_less_is_not() {
-        let mut stage = cluster(true);
-        stage.ok("n1", "write", 1).await;
-        stage.crash("n1");
-        stage.ok("n2", "write", 2).await;
-        assert_eq!(stage.ok("n3", "read", ()).await, 2);
-        stage.start("n1");
-        assert_eq!(stage.reads().await, [2, 2, 2]);
-        stage.cut_off("n3");
+        let mut cluster = cluster(true);
+        cluster.ok("n1", "write", 1).await;
+        cluster.crash("n1");
+        cluster.ok("n2", "write", 2).await;
+        assert_eq!(cluster.ok("n3", "read", ()).await, 2);
+        cluster.start("n1");
+        assert_eq!(cluster.reads().await, [2, 2, 2]);
+        cluster.cut_off("n3");
         for (f, value) in [("read", None), ("write", Some(3))] {
-            assert!(matches!(stage.ask("n3", "c", f, value).await, Outcome::Fail(_)), "{f}");
+            assert!(matches!(cluster.request("n3", "c", f, value).await, Outcome::Fail(_)), "{f}");
         }
     }
 
@@ -227,19 +227,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn without_the_second_phase_reads_go_from_new_to_old() {
         for (writes_back, second) in [(true, 2), (false, 1)] {
-            let stage = cluster(writes_back);
-            stage.ok("n3", "write", 1).await;
-            stage.ok("n2", "read", ()).await;
+            let cluster = cluster(writes_back);
+            cluster.ok("n3", "write", 1).await;
+            cluster.ok("n2", "read", ()).await;
             let cut = async {
                 // By now the node knows its tag and has stored the value locally.
                 tokio::time::sleep(LATENCY * 5 / 2).await;
-                stage.cut_off("n1");
+                cluster.cut_off("n1");
             };
-            let written = tokio::join!(stage.ask("n1", "c", "write", 2), cut).0;
+            let written = tokio::join!(cluster.request("n1", "c", "write", 2), cut).0;
             assert!(matches!(written, Outcome::Info(_)), "{written:?}");
-            stage.heal();
-            assert_eq!(stage.ok("n1", "read", ()).await, 2);
-            assert_eq!(stage.ok("n2", "read", ()).await, second, "writes back: {writes_back}");
+            cluster.heal();
+            assert_eq!(cluster.ok("n1", "read", ()).await, 2);
+            assert_eq!(cluster.ok("n2", "read", ()).await, second, "writes back: {writes_back}");
         }
     }
 }

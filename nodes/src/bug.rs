@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 /// A seeded bug, switched on by name.
-pub trait Mistake: ValueEnum + 'static {
+pub trait BugSwitch: ValueEnum + 'static {
     /// All bugs, in the order of their documentation.
     fn all() -> &'static [Self] {
         Self::value_variants()
@@ -21,4 +21,4 @@ pub trait Mistake: ValueEnum + 'static {
     }
 }
 
-impl<Bug: ValueEnum + 'static> Mistake for Bug {}
+impl<Bug: ValueEnum + 'static> BugSwitch for Bug {}

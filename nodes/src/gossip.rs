@@ -53,7 +53,7 @@ use crate::wire::Outcome;
 /// Marks the files of this protocol.
 const MAGIC: Magic = *b"GSSP";
 const GOSSIP_EVERY: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_millis(500);
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Items in one frame, at most.
 const ITEMS_MAX: usize = 5_000;
 
@@ -84,7 +84,7 @@ impl rpc::NodeArgs<Bug, Options> {
 
 /// A request from one node to another: three steps down the tree.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Ask {
+enum PeerRequest {
     /// The sender's root and its proofs; if the receiver's root differs, it returns its branches.
     Compare(Hash, Vec<Proof>),
     /// Requests the leaves under these branches.
@@ -95,7 +95,7 @@ enum Ask {
 
 /// The responses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Answer {
+enum PeerResponse {
     /// The branches, or none if the roots are equal; and the proofs.
     Branches(Vec<Hash>, Vec<Proof>),
     Leaves(Vec<Hash>),
@@ -104,7 +104,7 @@ enum Answer {
 
 /// One node.
 struct Gossip {
-    peers: Peers<Ask, Answer>,
+    peers: Peers<PeerRequest, PeerResponse>,
     state: Mutex<State>,
     lies: bool,
     bugs: Vec<Bug>,
@@ -112,7 +112,7 @@ struct Gossip {
 
 /// A record on disk.
 #[derive(Serialize, Deserialize)]
-enum Kept {
+enum DiskRecord {
     /// An item made by this node.
     Own(Signed),
     /// A proof that another node lies.
@@ -129,7 +129,7 @@ struct State {
 }
 
 impl State {
-    fn keep(&mut self, what: &Kept) {
+    fn keep(&mut self, what: &DiskRecord) {
         if let Err(error) = self.wal.store(what) {
             log(format_args!("error: cannot write: {error}"));
             std::process::exit(3);
@@ -137,10 +137,10 @@ impl State {
     }
 
     /// Records that a node was found to lie.
-    fn convicted(&mut self, liar: &str, how: &str) {
+    fn record_liar(&mut self, liar: &str, how: &str) {
         log(format_args!("{liar} lies: {how}"));
         if let Some(proof) = self.store.proof_of(liar) {
-            let proof = Kept::Proof(proof.clone());
+            let proof = DiskRecord::Proof(proof.clone());
             self.keep(&proof);
         }
     }
@@ -148,22 +148,22 @@ impl State {
 
 impl Gossip {
     fn open(
-        peers: Peers<Ask, Answer>,
+        peers: Peers<PeerRequest, PeerResponse>,
         data: &Path,
         byzantine: Option<String>,
         bugs: Vec<Bug>,
     ) -> io::Result<Self> {
         let Found { wal, batches: kept, .. } =
-            Wal::open::<(), Kept>(data, MAGIC).map_err(io::Error::other)?;
+            Wal::open::<(), DiskRecord>(data, MAGIC).map_err(io::Error::other)?;
         let mut store = Store::new(bugs.contains(&Bug::TrustEverybody));
         let mut made = 0;
         for what in kept {
             match what {
-                Kept::Own(signed) => {
+                DiskRecord::Own(signed) => {
                     made = made.max(signed.item.number);
                     store.take(signed);
                 }
-                Kept::Proof(proof) => drop(store.take_proof(proof)),
+                DiskRecord::Proof(proof) => drop(store.take_proof(proof)),
             }
         }
         let lies = byzantine.is_some_and(|name| name == peers.me);
@@ -178,19 +178,19 @@ impl Gossip {
     /// Makes an item for a change; it is on disk before any reply.
     fn make(&self, command: &Command) -> Outcome {
         let mut state = self.state();
-        let Some((slot, value, told)) = state.store.change(&self.peers.me, command) else {
+        let Some((slot, value, output)) = state.store.change(&self.peers.me, command) else {
             return Outcome::Fail("this takes agreement, which gossip does not give".into());
         };
         state.made += 1;
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
         let item = Item { at, maker: self.peers.me.clone(), number: state.made, slot, value };
         let signed = Signed::new(item, &key_of(&self.peers.me));
-        state.keep(&Kept::Own(signed.clone()));
+        state.keep(&DiskRecord::Own(signed.clone()));
         if self.bugs.contains(&Bug::NoAntiEntropy) {
             state.rumours.push(signed.clone());
         }
         state.store.take(signed);
-        Outcome::Ok(told.to_json())
+        Outcome::Ok(output.to_json())
     }
 
     fn take(&self, from: &str, items: Vec<Signed>) {
@@ -198,7 +198,7 @@ impl Gossip {
         let mut forged = 0;
         for signed in items {
             match state.store.take(signed) {
-                Taken::Convicts(liar) => state.convicted(&liar, "it signed two items with one number"),
+                Taken::ProvesLiar(liar) => state.record_liar(&liar, "it signed two items with one number"),
                 Taken::Forged => forged += 1,
                 Taken::Yes | Taken::Useless => {}
             }
@@ -212,7 +212,7 @@ impl Gossip {
         let mut state = self.state();
         for proof in proofs {
             if let Some(liar) = state.store.take_proof(proof) {
-                state.convicted(&liar, "others have proved it");
+                state.record_liar(&liar, "others have proved it");
             }
         }
     }
@@ -223,8 +223,9 @@ impl Gossip {
             let mut state = self.state();
             (state.store.merkle().clone(), state.store.proofs())
         };
-        let compare = Ask::Compare(merkle.root(), proofs);
-        let Answer::Branches(theirs, proofs) = self.peers.ask(peer, compare, PATIENCE).await? else {
+        let compare = PeerRequest::Compare(merkle.root(), proofs);
+        let PeerResponse::Branches(theirs, proofs) = self.peers.call(peer, compare, RESPONSE_TIMEOUT).await?
+        else {
             return None;
         };
         self.take_proofs(proofs);
@@ -232,13 +233,17 @@ impl Gossip {
         if branches.is_empty() {
             return Some(());
         }
-        let ask = Ask::Leaves(branches.clone());
-        let Answer::Leaves(theirs) = self.peers.ask(peer, ask, PATIENCE).await? else { return None };
+        let request = PeerRequest::Leaves(branches.clone());
+        let PeerResponse::Leaves(theirs) = self.peers.call(peer, request, RESPONSE_TIMEOUT).await? else {
+            return None;
+        };
         let leaves = merkle.differing_leaves(&branches, &theirs);
         let mut items = self.state().store.in_leaves(&leaves);
         items.truncate(ITEMS_MAX);
-        let swap = Ask::Swap(leaves, self.sent(peer, items));
-        let Answer::Items(items) = self.peers.ask(peer, swap, PATIENCE).await? else { return None };
+        let swap = PeerRequest::Swap(leaves, self.sent(peer, items));
+        let PeerResponse::Items(items) = self.peers.call(peer, swap, RESPONSE_TIMEOUT).await? else {
+            return None;
+        };
         self.take(peer, items);
         Some(())
     }
@@ -247,7 +252,7 @@ impl Gossip {
     async fn spread_rumours(&self, peer: &str) {
         let rumours = std::mem::take(&mut self.state().rumours);
         if !rumours.is_empty() {
-            self.peers.ask(peer, Ask::Swap(Vec::new(), rumours), PATIENCE).await;
+            self.peers.call(peer, PeerRequest::Swap(Vec::new(), rumours), RESPONSE_TIMEOUT).await;
         }
     }
 
@@ -271,8 +276,8 @@ fn lies(me: &str, to: &str) -> Vec<Signed> {
 }
 
 impl Service for Gossip {
-    type Ask = Ask;
-    type Answer = Answer;
+    type PeerRequest = PeerRequest;
+    type PeerResponse = PeerResponse;
 
     async fn request(&self, command: Command) -> Outcome {
         match command.op.verb {
@@ -282,22 +287,24 @@ impl Service for Gossip {
         }
     }
 
-    async fn answer(&self, from: &str, ask: Ask) -> Answer {
-        match ask {
-            Ask::Compare(root, proofs) => {
+    async fn answer(&self, from: &str, request: PeerRequest) -> PeerResponse {
+        match request {
+            PeerRequest::Compare(root, proofs) => {
                 self.take_proofs(proofs);
                 let mut state = self.state();
                 let merkle = state.store.merkle();
                 let same = merkle.root() == root;
                 let branches = if same { Vec::new() } else { merkle.branches() };
-                Answer::Branches(branches, state.store.proofs())
+                PeerResponse::Branches(branches, state.store.proofs())
             }
-            Ask::Leaves(branches) => Answer::Leaves(self.state().store.merkle().leaves_under(&branches)),
-            Ask::Swap(leaves, items) => {
+            PeerRequest::Leaves(branches) => {
+                PeerResponse::Leaves(self.state().store.merkle().leaves_under(&branches))
+            }
+            PeerRequest::Swap(leaves, items) => {
                 let mut ours = self.state().store.in_leaves(&leaves);
                 ours.truncate(ITEMS_MAX);
                 self.take(from, items);
-                Answer::Items(self.sent(from, ours))
+                PeerResponse::Items(self.sent(from, ours))
             }
         }
     }
@@ -325,63 +332,65 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::rpc::stage::Stage;
+    use crate::rpc::test_cluster::TestCluster;
 
-    fn cluster(byzantine: Option<&'static str>, bugs: &'static [Bug]) -> Stage<Gossip> {
-        Stage::new(move |peers, data| Gossip::open(peers, data, byzantine.map(Into::into), bugs.to_vec()))
+    fn cluster(byzantine: Option<&'static str>, bugs: &'static [Bug]) -> TestCluster<Gossip> {
+        TestCluster::new(move |peers, data| {
+            Gossip::open(peers, data, byzantine.map(Into::into), bugs.to_vec())
+        })
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_read_is_stale_at_first_and_all_nodes_agree_in_the_end() {
         for (bugs, last) in [(&[][..], json!(["e1"])), (&[Bug::NoAntiEntropy], json!(null))] {
-            let mut stage = cluster(None, bugs);
-            stage.cut_off("n1");
-            stage.ok("n1", "add", "e1").await;
-            assert_eq!(stage.reads().await, [json!(["e1"]), json!(null), json!(null)]);
+            let mut cluster = cluster(None, bugs);
+            cluster.cut_off("n1");
+            cluster.ok("n1", "add", "e1").await;
+            assert_eq!(cluster.reads().await, [json!(["e1"]), json!(null), json!(null)]);
             // Changes during the partition are lost.
             sleep(20 * GOSSIP_EVERY).await;
-            stage.heal();
+            cluster.heal();
             sleep(100 * GOSSIP_EVERY).await;
-            assert_eq!(stage.reads().await, [json!(["e1"]), last.clone(), last], "{bugs:?}");
-            stage.crash("n1");
-            stage.start("n1");
-            assert_eq!(stage.ok("n1", "read", ()).await, json!(["e1"]), "its own elements are on disk");
+            assert_eq!(cluster.reads().await, [json!(["e1"]), last.clone(), last], "{bugs:?}");
+            cluster.crash("n1");
+            cluster.start("n1");
+            assert_eq!(cluster.ok("n1", "read", ()).await, json!(["e1"]), "its own elements are on disk");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_liar_is_believed_only_by_who_trusts_everybody() {
         for (bugs, believed) in [(&[][..], false), (&[Bug::TrustEverybody], true)] {
-            let stage = cluster(Some("n3"), bugs);
+            let cluster = cluster(Some("n3"), bugs);
             // While there are new items every node exchanges with every other, the liar included.
             for number in 0..50 {
-                stage.ok(["n1", "n2"][number % 2], "add", format!("e{number}")).await;
+                cluster.ok(["n1", "n2"][number % 2], "add", format!("e{number}")).await;
                 sleep(5 * GOSSIP_EVERY).await;
             }
             sleep(50 * GOSSIP_EVERY).await;
             for node in ["n1", "n2"] {
-                let shown = stage.ok(node, "read", ()).await.to_string();
+                let shown = cluster.ok(node, "read", ()).await.to_string();
                 assert!(shown.contains("e49"), "{shown}");
                 assert_eq!(shown.contains("lie for"), believed, "{bugs:?}: {shown}");
             }
-            assert!(matches!(stage.ask("n3", "c", "read", ()).await, Outcome::Fail(_)));
+            assert!(matches!(cluster.request("n3", "c", "read", ()).await, Outcome::Fail(_)));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_liar_that_was_found_out_is_not_believed_after_a_restart() {
-        let mut stage = cluster(Some("n3"), &[]);
+        let mut cluster = cluster(Some("n3"), &[]);
         for number in 0..50 {
-            stage.ok(["n1", "n2"][number % 2], "add", format!("e{number}")).await;
+            cluster.ok(["n1", "n2"][number % 2], "add", format!("e{number}")).await;
             sleep(5 * GOSSIP_EVERY).await;
         }
         for node in ["n1", "n2"] {
-            stage.crash(node);
-            stage.start(node);
+            cluster.crash(node);
+            cluster.start(node);
         }
         for _ in 0..50 {
             for node in ["n1", "n2"] {
-                let shown = stage.ok(node, "read", ()).await.to_string();
+                let shown = cluster.ok(node, "read", ()).await.to_string();
                 assert!(!shown.contains("lie for"), "{shown}");
             }
             sleep(GOSSIP_EVERY).await;

@@ -42,7 +42,7 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
-pub use self::bug::Mistake;
+pub use self::bug::BugSwitch;
 use self::process::Place;
 use self::replica::args::NodeArgs;
 
@@ -76,15 +76,15 @@ pub enum NodeCommand {
 /// The command line of one node: `raft --id n1 ...`.
 #[derive(clap::Parser)]
 #[command(name = "node", no_binary_name = true)]
-struct Line {
+struct CommandLine {
     #[command(subcommand)]
     node: NodeCommand,
 }
 
 /// Runs the node with this command line until it is stopped. Returns its exit code: 3 if it failed, 64 if the
 /// command line is invalid.
-pub fn run(words: &[OsString]) -> u8 {
-    match Line::try_parse_from(words) {
+pub fn run(args: &[OsString]) -> u8 {
+    match CommandLine::try_parse_from(args) {
         Ok(line) => line.node.run(),
         Err(error) => {
             let _ = error.print(); // standard error may be closed
@@ -97,8 +97,8 @@ pub fn run(words: &[OsString]) -> u8 {
 ///
 /// # Errors
 /// What is unknown, or what is expected instead.
-pub fn understands(words: &[OsString]) -> Result<(), String> {
-    let Err(error) = Line::try_parse_from(words) else { return Ok(()) };
+pub fn understands(args: &[OsString]) -> Result<(), String> {
+    let Err(error) = CommandLine::try_parse_from(args) else { return Ok(()) };
     let text = error.render().to_string();
     let is_about_the_error =
         |line: &&str| !line.starts_with("Usage:") && !line.starts_with("For more information");

@@ -357,12 +357,12 @@ mod tests {
     #[test]
     fn whoever_names_no_owner_owns_a_lock_himself() {
         let mut machine = Machine::default();
-        let mut ask = |client, seq, f| machine.apply(&command(client, seq, f, "null"));
-        assert_eq!(ask("a", 1, "acquire"), Output::Value(1.into()));
-        assert_eq!(ask("b", 1, "acquire"), Output::Value(false.into()));
-        assert_eq!(ask("b", 2, "release"), Output::Value(false.into()));
-        assert_eq!(ask("a", 2, "release"), Output::Value(true.into()));
-        assert_eq!(ask("b", 3, "acquire"), Output::Value(2.into()));
+        let mut apply = |client, seq, f| machine.apply(&command(client, seq, f, "null"));
+        assert_eq!(apply("a", 1, "acquire"), Output::Value(1.into()));
+        assert_eq!(apply("b", 1, "acquire"), Output::Value(false.into()));
+        assert_eq!(apply("b", 2, "release"), Output::Value(false.into()));
+        assert_eq!(apply("a", 2, "release"), Output::Value(true.into()));
+        assert_eq!(apply("b", 3, "acquire"), Output::Value(2.into()));
     }
 
     #[test]

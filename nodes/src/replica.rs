@@ -31,12 +31,12 @@ mod protocol;
 pub(crate) mod server;
 mod service;
 #[cfg(test)]
-pub(crate) mod simulator;
+pub(crate) mod simulated;
 #[cfg(test)]
-pub(crate) mod stage;
+pub(crate) mod simulator;
 
-pub(crate) use self::gateway::told;
+pub(crate) use self::gateway::outcome_of;
 pub(crate) use self::protocol::{
-    Config, Disk, Entry, Mistakes, NodeId, NotLeader, Opened, Operation, Payload, Protocol, ReadId, Ready,
+    Config, Disk, Entry, NodeId, NotLeader, Opened, Operation, Payload, Protocol, ReadId, Ready, ServerBugs,
     Snapshot, Time,
 };

@@ -1,11 +1,11 @@
 //! A server whose nodes send each other requests: the process around the systems without a log.
 //!
 //! ```text
-//!   rpc::args    the command line of a node
-//!   rpc::peers   requests to other nodes, and their responses ...... I/O
-//!   rpc          clients, other nodes' requests, shutdown ........... I/O
-//!   rpc::stage   several nodes in one process, for tests
-//!   Service      what a system does with a client's and a peer's request
+//!   rpc::args          the command line of a node
+//!   rpc::peers         requests to other nodes, and their responses ... I/O
+//!   rpc                clients, other nodes' requests, shutdown ....... I/O
+//!   rpc::test_cluster  several nodes in one process, for tests
+//!   Service            what a system does with a client's and a peer's request
 //! ```
 //!
 //! Every request has its own task, so a service is sequential code: send, wait, decide. State shared between
@@ -17,7 +17,7 @@
 mod args;
 mod peers;
 #[cfg(test)]
-pub(crate) mod stage;
+pub(crate) mod test_cluster;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub(crate) use self::peers::Peers;
 use crate::logging::log;
 use crate::machine::{Command, Op};
 use crate::process::{self, Place, Shutdown};
-pub(crate) use crate::replica::told;
+pub(crate) use crate::replica::outcome_of;
 use crate::value::Value;
 use crate::wire::{Outcome, Request, Response, frames, send_queued};
 use crate::{frame, wire};
@@ -50,15 +50,19 @@ const RESPONSES: usize = 1024;
 /// The interface of a system to this server.
 pub(crate) trait Service: Send + Sync + Sized + 'static {
     /// A request from one node to another.
-    type Ask: Serialize + DeserializeOwned + Send + Sync + 'static;
+    type PeerRequest: Serialize + DeserializeOwned + Send + Sync + 'static;
     /// The response.
-    type Answer: Serialize + DeserializeOwned + Send + 'static;
+    type PeerResponse: Serialize + DeserializeOwned + Send + 'static;
 
     /// Executes a client's operation. It is cancelled at the request's deadline.
     fn request(&self, command: Command) -> impl Future<Output = Outcome> + Send;
 
     /// Answers another node.
-    fn answer(&self, from: &str, ask: Self::Ask) -> impl Future<Output = Self::Answer> + Send;
+    fn answer(
+        &self,
+        from: &str,
+        request: Self::PeerRequest,
+    ) -> impl Future<Output = Self::PeerResponse> + Send;
 
     /// The leader that this node knows, and its term. A node without a leader is not ready. Where all nodes
     /// are equal, a node returns itself.
@@ -73,14 +77,14 @@ pub(crate) trait Service: Send + Sync + Sized + 'static {
 /// Runs a node until it is stopped.
 pub(crate) fn run<S: Service>(
     place: Place,
-    open: impl FnOnce(Peers<S::Ask, S::Answer>, &Path) -> io::Result<S>,
+    open: impl FnOnce(Peers<S::PeerRequest, S::PeerResponse>, &Path) -> io::Result<S>,
 ) -> u8 {
     process::run(async |shutdown| serve(place, open, shutdown).await)
 }
 
 async fn serve<S: Service>(
     place: Place,
-    open: impl FnOnce(Peers<S::Ask, S::Answer>, &Path) -> io::Result<S>,
+    open: impl FnOnce(Peers<S::PeerRequest, S::PeerResponse>, &Path) -> io::Result<S>,
     shutdown: Shutdown,
 ) -> io::Result<()> {
     let peers = place.peers().map_err(io::Error::other)?;
@@ -152,8 +156,8 @@ where
 
 async fn peer_frame<S: Service>(service: Arc<S>, bytes: bytes::BytesMut) -> Option<Bytes> {
     // An unreadable frame was damaged in transit: it counts as lost.
-    let (id, from, ask): (u64, String, S::Ask) = frame::decode(bytes).ok()?;
-    let answer = service.answer(&from, ask).await;
+    let (id, from, request): (u64, String, S::PeerRequest) = frame::decode(bytes).ok()?;
+    let answer = service.answer(&from, request).await;
     Some(frame::encode(&(id, answer)))
 }
 

@@ -62,7 +62,7 @@ use crate::wire::Outcome;
 /// Marks the files of this protocol.
 const MAGIC: Magic = *b"SYN1";
 /// A node that does not answer in this time is skipped.
-const PATIENCE: Duration = Duration::from_millis(150);
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(150);
 /// The timeout for learners to confirm a chosen value.
 const LEARN: Duration = Duration::from_millis(50);
 /// No ballot begins later than this after the request arrived.
@@ -90,7 +90,7 @@ impl rpc::NodeArgs<Bug> {
 
 /// A request from one node to another, about a key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Ask {
+enum PeerRequest {
     Prepare(Ballot),
     Accept(Vote),
     Learn(Proposal),
@@ -98,11 +98,11 @@ enum Ask {
 
 /// `Ok`: the acceptor agrees; the vote that it has accepted so far. `Err`: it has promised this higher
 /// ballot.
-type Answer = Result<Option<Vote>, Ballot>;
+type PeerResponse = Result<Option<Vote>, Ballot>;
 
 /// One node.
 struct Synod {
-    peers: Peers<(Value, Ask), Answer>,
+    peers: Peers<(Value, PeerRequest), PeerResponse>,
     state: Mutex<State>,
     bugs: Vec<Bug>,
 }
@@ -126,7 +126,11 @@ struct Attempt {
 }
 
 impl Synod {
-    fn open(peers: Peers<(Value, Ask), Answer>, data: &Path, bugs: Vec<Bug>) -> io::Result<Self> {
+    fn open(
+        peers: Peers<(Value, PeerRequest), PeerResponse>,
+        data: &Path,
+        bugs: Vec<Bug>,
+    ) -> io::Result<Self> {
         let Found { wal, batches, .. } =
             Wal::open::<(), (Value, Acceptor)>(data, MAGIC).map_err(io::Error::other)?;
         // The last state of each key counts.
@@ -155,11 +159,13 @@ impl Synod {
         decided
     }
 
-    fn here(&self, key: &Value, ask: Ask) -> Answer {
-        match ask {
-            Ask::Prepare(ballot) => self.with_acceptor(key, |acceptor| acceptor.prepare(ballot)),
-            Ask::Accept(vote) => self.with_acceptor(key, |acceptor| acceptor.accept(vote, &self.bugs)),
-            Ask::Learn(proposal) => {
+    fn execute(&self, key: &Value, request: PeerRequest) -> PeerResponse {
+        match request {
+            PeerRequest::Prepare(ballot) => self.with_acceptor(key, |acceptor| acceptor.prepare(ballot)),
+            PeerRequest::Accept(vote) => {
+                self.with_acceptor(key, |acceptor| acceptor.accept(vote, &self.bugs))
+            }
+            PeerRequest::Learn(proposal) => {
                 self.state().chosen.entry(key.clone()).or_insert(proposal);
                 Ok(None)
             }
@@ -179,10 +185,10 @@ impl Synod {
     /// Sends a request to all peers until a majority, this node included, has agreed. Returns the accepted
     /// votes of those peers; the error is the highest ballot number that outbid this one, 0 if there was only
     /// silence.
-    async fn majority(&self, key: &Value, ask: Ask) -> Result<Vec<Option<Vote>>, u64> {
+    async fn majority(&self, key: &Value, request: PeerRequest) -> Result<Vec<Option<Vote>>, u64> {
         let (mut yes, mut outbid) = (Vec::new(), 0);
-        let question = (key.clone(), ask);
-        let mut answers = self.peers.ask_all(&question, PATIENCE);
+        let request = (key.clone(), request);
+        let mut answers = self.peers.call_all(&request, RESPONSE_TIMEOUT);
         while yes.len() + 1 < self.peers.majority() {
             match answers.next().await {
                 Some((_, Ok(accepted))) => yes.push(accepted),
@@ -198,19 +204,19 @@ impl Synod {
     async fn ballot(&self, attempt: &mut Attempt) -> Result<Option<Proposal>, u64> {
         let Attempt { key, own, .. } = &*attempt;
         let (ballot, accepted) = self.new_ballot(key, attempt.outbid);
-        let mut told = self.majority(key, Ask::Prepare(ballot.clone())).await?;
-        told.push(accepted);
-        let Some(proposal) = choose(own.clone(), told, &self.bugs) else { return Ok(None) };
+        let mut votes = self.majority(key, PeerRequest::Prepare(ballot.clone())).await?;
+        votes.push(accepted);
+        let Some(proposal) = choose(own.clone(), votes, &self.bugs) else { return Ok(None) };
 
         let vote = Vote { ballot, proposal: proposal.clone() };
-        self.here(key, Ask::Accept(vote.clone())).map_err(|promised| promised.number)?;
+        self.execute(key, PeerRequest::Accept(vote.clone())).map_err(|promised| promised.number)?;
         attempt.proposed |= attempt.own.as_ref() == Some(&proposal);
-        self.majority(&attempt.key, Ask::Accept(vote)).await?;
+        self.majority(&attempt.key, PeerRequest::Accept(vote)).await?;
 
-        let learn = Ask::Learn(proposal.clone());
-        let _ = self.here(&attempt.key, learn.clone());
-        let question = (attempt.key.clone(), learn);
-        let mut learners = self.peers.ask_all(&question, LEARN);
+        let learn = PeerRequest::Learn(proposal.clone());
+        let _ = self.execute(&attempt.key, learn.clone());
+        let request = (attempt.key.clone(), learn);
+        let mut learners = self.peers.call_all(&request, LEARN);
         while learners.next().await.is_some() {}
         Ok(Some(proposal))
     }
@@ -239,8 +245,8 @@ impl Synod {
 }
 
 impl Service for Synod {
-    type Ask = (Value, Ask);
-    type Answer = Answer;
+    type PeerRequest = (Value, PeerRequest);
+    type PeerResponse = PeerResponse;
 
     async fn request(&self, Command { client, seq, op }: Command) -> Outcome {
         let own = match (op.verb, op.value) {
@@ -263,8 +269,8 @@ impl Service for Synod {
         }
     }
 
-    async fn answer(&self, _: &str, (key, ask): (Value, Ask)) -> Answer {
-        self.here(&key, ask)
+    async fn answer(&self, _: &str, (key, request): (Value, PeerRequest)) -> PeerResponse {
+        self.execute(&key, request)
     }
 
     /// There is no leader: all nodes are equal.

@@ -22,7 +22,7 @@ use tribunal_checker::verdict::{Answer, OpId, Verdict, Violation};
 
 use crate::coverage::Coverage;
 use crate::faults::{Fault, FaultOutcome};
-use crate::run_info::{RunInfo, SeenLive};
+use crate::run_info::{LiveViolation, RunInfo};
 use crate::stats::Stats;
 use crate::wording::{count, counted, percent, value};
 
@@ -212,7 +212,7 @@ impl Judgement {
         } else if let Some(proved) = proved {
             let rest =
                 "This was proved during the run; the check of the whole history did not come to its end.";
-            (RunOutcome::Violation, format!("Not linearizable: {}. {rest}", seen_live(proved)))
+            (RunOutcome::Violation, format!("Not linearizable: {}. {rest}", live_violation_sentence(proved)))
         } else if let Some(failure) = &harness_failure {
             (RunOutcome::HarnessFailure, failure_sentence(failure, answer, good))
         } else {
@@ -301,7 +301,7 @@ pub(crate) fn unavailable(stats: &Stats, target: f64) -> Option<String> {
 }
 
 /// The violation that the live check proved, in words.
-fn seen_live(seen: &SeenLive) -> String {
+fn live_violation_sentence(seen: &LiveViolation) -> String {
     format!("process {}'s `{}` on {} fits nowhere", seen.process, seen.operation, value(&seen.key))
 }
 

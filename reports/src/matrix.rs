@@ -237,14 +237,14 @@ impl Finding {
             finding.class = Some(violation.class.clone());
             finding.after_ms = Some(violation.detected.saturating_sub(begun) / 1_000_000);
             finding.counterexample = Some(violation.minimal.len());
-            finding.faults = blamed(faults, from, violation.detected);
+            finding.faults = faults_around(faults, from, violation.detected);
         }
         finding
     }
 }
 
 /// The faults in force at some time from `from` to `to`; if none, the last one healed before.
-fn blamed(faults: &[Fault], from: u64, to: u64) -> Vec<String> {
+fn faults_around(faults: &[Fault], from: u64, to: u64) -> Vec<String> {
     let name = |fault: &Fault| match fault.kind.as_str() {
         "" => fault.fault.clone(),
         kind if kind == fault.fault => fault.fault.clone(),
@@ -379,8 +379,8 @@ mod tests {
             ..Fault::default()
         };
         let faults = [fault("kill", "one", 10, 20), fault("pause", "leader", 30, 40)];
-        assert_eq!(blamed(&faults, 15, 35), ["kill one", "pause leader"]);
-        assert_eq!(blamed(&faults, 50, 60), ["after pause leader"]);
-        assert!(blamed(&faults, 1, 5).is_empty());
+        assert_eq!(faults_around(&faults, 15, 35), ["kill one", "pause leader"]);
+        assert_eq!(faults_around(&faults, 50, 60), ["after pause leader"]);
+        assert!(faults_around(&faults, 1, 5).is_empty());
     }
 }

@@ -5,17 +5,17 @@
 //! style sheet in each file switches them to dark if the reader prefers that, in the page and when the file
 //! is opened alone.
 
+mod canvas;
 mod check;
 mod frame;
 mod latency;
-mod paper;
 mod rate;
 
 use tribunal_checker::op::Nanos;
 
 use crate::clock::Clock;
 use crate::run_dir::RunDir;
-pub use paper::Form;
+pub use canvas::Form;
 
 /// A plot, as a file and as a part of the page.
 #[derive(Clone, Copy, Debug)]

@@ -95,15 +95,15 @@ pub struct RunInfo {
     pub unsettled_ms: Option<u64>,
     /// Connections from outside the cluster, which bypassed the partitions, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub strangers: Option<Strangers>,
+    pub strangers: Option<OutsideConnections>,
     /// The violation that the live check found, and that ended the run, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub seen_live: Option<SeenLive>,
+    pub seen_live: Option<LiveViolation>,
 }
 
 /// A violation found by the live check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SeenLive {
+pub struct LiveViolation {
     /// Its key. The final check looks at this key first.
     pub key: Value,
     /// The operation, as text, whose completion left no configuration.
@@ -148,7 +148,7 @@ impl FinalReads {
 
 /// Connections to nodes from outside the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Strangers {
+pub struct OutsideConnections {
     /// Their number.
     pub connections: u64,
     /// A description of the first.

@@ -87,7 +87,7 @@ impl RunSummary {
             |why: String| RunSummary { path: path.into(), sentence: why, ..RunSummary::default() };
         let info = match load_info(&dir) {
             Ok(info) => info,
-            Err(why) => return unreadable(said(&why)),
+            Err(why) => return unreadable(load_error(&why)),
         };
         let mut summary = RunSummary {
             path: path.into(),
@@ -106,7 +106,7 @@ impl RunSummary {
             Err(why) if why.is_missing() => {
                 summary.sentence = "Not judged: it is under way, or its controller was killed.".into();
             }
-            Err(why) => summary.sentence = said(&why),
+            Err(why) => summary.sentence = load_error(&why),
         }
         summary
     }
@@ -129,7 +129,7 @@ impl RunSummary {
 }
 
 /// The error in a file, with its name in the run directory.
-fn said(why: &LoadError) -> String {
+fn load_error(why: &LoadError) -> String {
     match why {
         LoadError::Io { path, source } => format!("{}: {source}", file_name(path)),
         LoadError::Content { path, why } => format!("{}: {why}", file_name(path)),

@@ -76,7 +76,7 @@ pub fn violated_key(run: &RunDir) -> Option<String> {
 }
 
 /// The live check's violation, if this report is about a different one; otherwise `None`.
-pub fn seen_live_otherwise(run: &RunDir) -> Option<String> {
+pub fn other_live_violation(run: &RunDir) -> Option<String> {
     let seen = run.evidence.info.seen_live.as_ref()?;
     let on = if seen.key.is_nil() { String::new() } else { format!(" on {}", value(&seen.key)) };
     let what = format!("process {}'s `{}`{on}", seen.process, elide(&seen.operation, 60));

@@ -28,7 +28,7 @@ pub fn render(run: &RunDir) -> String {
     if judgement.interrupted && judgement.outcome != RunOutcome::Unknown {
         lines.push("  the run was interrupted: it is judged by what was recorded until then".to_string());
     }
-    if let Some(otherwise) = summary::seen_live_otherwise(run) {
+    if let Some(otherwise) = summary::other_live_violation(run) {
         lines.extend(wrapped(&otherwise, 2, 4).into_iter().take(2));
     }
     if let Some(violation) = judgement.violation() {

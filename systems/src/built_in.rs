@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tribunal_nodes::{Mistake, abd, gossip, paxos, raft, synod, zab};
+use tribunal_nodes::{BugSwitch, abd, gossip, paxos, raft, synod, zab};
 use tribunal_records::{Concurrency, Rate, TrialSpec};
 use tribunal_workloads::Client;
 
@@ -136,7 +136,7 @@ pub(crate) fn zab() -> Vec<Flaw> {
     Bug::all().iter().map(flaw).collect()
 }
 
-fn on(workload: &'static str, bugs: &[impl Mistake]) -> Vec<Flaw> {
+fn on(workload: &'static str, bugs: &[impl BugSwitch]) -> Vec<Flaw> {
     bugs.iter().map(|bug| Flaw::seeded(bug.name(), bug.rule(), workload)).collect()
 }
 

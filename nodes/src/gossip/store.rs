@@ -36,7 +36,7 @@ pub(super) enum Taken {
     /// Its signature is wrong: the sender forged it, or it was damaged.
     Forged,
     /// It proves that its maker lies.
-    Convicts(String),
+    ProvesLiar(String),
 }
 
 impl Store {
@@ -57,8 +57,8 @@ impl Store {
             }
             if let Some(known) = known.filter(|known| known.item != signed.item) {
                 let proof = (known.clone(), signed);
-                self.convict(proof);
-                return Taken::Convicts(name.0);
+                self.drop_liar(proof);
+                return Taken::ProvesLiar(name.0);
             }
         }
         self.seen.insert(name, signed.clone());
@@ -80,12 +80,12 @@ impl Store {
         if !news || !contradict || !one.is_genuine() || !other.is_genuine() {
             return None;
         }
-        self.convict((one, other));
+        self.drop_liar((one, other));
         Some(maker)
     }
 
     /// Drops everything that a liar made: which version other nodes received is unknown.
-    fn convict(&mut self, proof: Proof) {
+    fn drop_liar(&mut self, proof: Proof) {
         let liar = proof.0.item.maker.clone();
         self.items.retain(|_, (signed, _)| signed.item.maker != liar);
         self.dirty.extend(0..=u8::MAX);
@@ -206,7 +206,7 @@ mod tests {
         let mut store = Store::new(false);
         store.take(element("n1", 1, "a"));
         store.take(element("n2", 1, "b"));
-        assert_eq!(store.take(element("n2", 1, "c")), Taken::Convicts("n2".into()));
+        assert_eq!(store.take(element("n2", 1, "c")), Taken::ProvesLiar("n2".into()));
         assert_eq!(read(&store), r#"["a"]"#);
         assert_eq!(store.take(element("n2", 2, "d")), Taken::Useless);
 

@@ -23,7 +23,7 @@ use crate::rpc::{Peers, Service};
 use crate::value::Value;
 use crate::wire::Outcome;
 
-const PATIENCE: Duration = Duration::from_secs(1);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A request to the database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,14 +58,14 @@ impl LastId {
     async fn query(&self, query: Query) -> Option<i64> {
         match self.peers.first() {
             database if database == self.peers.me => Some(self.execute(query)),
-            database => self.peers.ask(database, query, PATIENCE).await,
+            database => self.peers.call(database, query, RESPONSE_TIMEOUT).await,
         }
     }
 }
 
 impl Service for LastId {
-    type Ask = Query;
-    type Answer = i64;
+    type PeerRequest = Query;
+    type PeerResponse = i64;
 
     async fn request(&self, Command { op, .. }: Command) -> Outcome {
         if op.verb != Verb::Generate {
@@ -93,23 +93,23 @@ impl Service for LastId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::stage::Stage;
+    use crate::rpc::test_cluster::TestCluster;
 
     #[tokio::test(start_paused = true)]
     async fn numbers_grow_one_after_another_and_two_who_ask_at_once_get_the_same() {
-        let stage = Stage::new(LastId::open);
+        let cluster = TestCluster::new(LastId::open);
         for (node, number) in [("n1", 1), ("n2", 2), ("n3", 3)] {
-            assert_eq!(stage.ok(node, "generate", ()).await, number);
+            assert_eq!(cluster.ok(node, "generate", ()).await, number);
         }
-        let both = tokio::join!(stage.ok("n2", "generate", ()), stage.ok("n3", "generate", ()));
+        let both = tokio::join!(cluster.ok("n2", "generate", ()), cluster.ok("n3", "generate", ()));
         assert_eq!(both, (4.into(), 4.into()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn without_the_database_nothing_happens() {
-        let mut stage = Stage::new(LastId::open);
-        stage.crash("n1");
-        assert!(!matches!(stage.ask("n2", "c", "generate", ()).await, Outcome::Ok(_)));
-        assert!(matches!(stage.ask("n2", "c", "read", ()).await, Outcome::Fail(_)));
+        let mut cluster = TestCluster::new(LastId::open);
+        cluster.crash("n1");
+        assert!(!matches!(cluster.request("n2", "c", "generate", ()).await, Outcome::Ok(_)));
+        assert!(matches!(cluster.request("n2", "c", "read", ()).await, Outcome::Fail(_)));
     }
 }

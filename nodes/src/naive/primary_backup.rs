@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use crate::logging::log;
 use crate::machine::{Command, Machine, Output};
-use crate::rpc::{Peers, Service, told};
+use crate::rpc::{Peers, Service, outcome_of};
 use crate::wire::Outcome;
 
 const SHIP_EVERY: Duration = Duration::from_millis(50);
@@ -32,15 +32,15 @@ const SHIP_EVERY: Duration = Duration::from_millis(50);
 const BATCH: usize = 2_000;
 /// A backup takes over after this silence (first value), plus the second value for each node before it by
 /// name.
-const SILENCE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(150));
-const PATIENCE: Duration = Duration::from_secs(1);
+const FAILOVER_TIMEOUT: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(150));
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Identifies a primary. The later epoch wins, then the greater name.
 type View = (u64, String);
 
 /// A request from one node to another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Ask {
+pub(crate) enum PeerRequest {
     /// The log of this view's primary from `from` on.
     Ship { view: View, from: usize, commands: Vec<Command> },
     /// A client's request, forwarded to the primary.
@@ -49,7 +49,7 @@ pub(crate) enum Ask {
 
 /// The responses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Answer {
+pub(crate) enum PeerResponse {
     /// The backup's view, and the length of its log.
     Has(View, usize),
     /// The result of the request.
@@ -59,7 +59,7 @@ pub(crate) enum Answer {
 
 /// One node.
 pub(crate) struct PrimaryBackup {
-    peers: Peers<Ask, Answer>,
+    peers: Peers<PeerRequest, PeerResponse>,
     state: Mutex<State>,
 }
 
@@ -87,7 +87,7 @@ impl State {
 }
 
 impl PrimaryBackup {
-    pub(crate) fn open(peers: Peers<Ask, Answer>, _: &Path) -> io::Result<Self> {
+    pub(crate) fn open(peers: Peers<PeerRequest, PeerResponse>, _: &Path) -> io::Result<Self> {
         let (log, has) = (Vec::new(), BTreeMap::new());
         let state =
             State { view: (0, String::new()), heard: Instant::now(), log, machine: Machine::default(), has };
@@ -109,7 +109,7 @@ impl PrimaryBackup {
     }
 
     /// Takes over a part of the primary's log.
-    fn follow(&self, view: View, from: usize, commands: Vec<Command>) -> Answer {
+    fn follow(&self, view: View, from: usize, commands: Vec<Command>) -> PeerResponse {
         let mut state = self.state();
         if view >= state.view {
             if view > state.view {
@@ -123,7 +123,7 @@ impl PrimaryBackup {
                 commands.into_iter().skip(known).for_each(|command| drop(state.apply(command)));
             }
         }
-        Answer::Has(state.view.clone(), state.log.len())
+        PeerResponse::Has(state.view.clone(), state.log.len())
     }
 
     async fn ship(&self, backup: &str) {
@@ -132,8 +132,10 @@ impl PrimaryBackup {
             let from = state.has.get(backup).copied().unwrap_or(0);
             (state.view.clone(), from, state.log.iter().skip(from).take(BATCH).cloned().collect())
         };
-        let ship = Ask::Ship { view: view.clone(), from, commands };
-        let Some(Answer::Has(theirs, length)) = self.peers.ask(backup, ship, PATIENCE / 4).await else {
+        let ship = PeerRequest::Ship { view: view.clone(), from, commands };
+        let Some(PeerResponse::Has(theirs, length)) =
+            self.peers.call(backup, ship, RESPONSE_TIMEOUT / 4).await
+        else {
             return;
         };
         let mut state = self.state();
@@ -150,25 +152,27 @@ impl PrimaryBackup {
 }
 
 impl Service for PrimaryBackup {
-    type Ask = Ask;
-    type Answer = Answer;
+    type PeerRequest = PeerRequest;
+    type PeerResponse = PeerResponse;
 
     async fn request(&self, command: Command) -> Outcome {
         if let Some(output) = self.lead(command.clone()) {
-            return told(output);
+            return outcome_of(output);
         }
         let primary = self.state().view.1.clone();
-        match self.peers.ask(&primary, Ask::Forward(command), PATIENCE).await {
-            Some(Answer::Done(output)) => told(output),
+        match self.peers.call(&primary, PeerRequest::Forward(command), RESPONSE_TIMEOUT).await {
+            Some(PeerResponse::Done(output)) => outcome_of(output),
             Some(_) => Outcome::Fail(format!("{primary} is no primary")),
             None => Outcome::Info("the primary did not answer".into()),
         }
     }
 
-    async fn answer(&self, _: &str, ask: Ask) -> Answer {
-        match ask {
-            Ask::Ship { view, from, commands } => self.follow(view, from, commands),
-            Ask::Forward(command) => self.lead(command).map_or(Answer::NotPrimary, Answer::Done),
+    async fn answer(&self, _: &str, request: PeerRequest) -> PeerResponse {
+        match request {
+            PeerRequest::Ship { view, from, commands } => self.follow(view, from, commands),
+            PeerRequest::Forward(command) => {
+                self.lead(command).map_or(PeerResponse::NotPrimary, PeerResponse::Done)
+            }
         }
     }
 
@@ -179,12 +183,12 @@ impl Service for PrimaryBackup {
 
     async fn background(&self) {
         let rank = self.peers.names().filter(|name| **name < self.peers.me).count() as u32;
-        let silence = SILENCE.0 + rank * SILENCE.1;
+        let failover_timeout = FAILOVER_TIMEOUT.0 + rank * FAILOVER_TIMEOUT.1;
         loop {
             tokio::time::sleep(SHIP_EVERY).await;
             let leads = {
                 let mut state = self.state();
-                if state.view.1 != self.peers.me && state.heard.elapsed() > silence {
+                if state.view.1 != self.peers.me && state.heard.elapsed() > failover_timeout {
                     let next = (state.view.0 + 1, self.peers.me.clone());
                     state.enter(next);
                 }
@@ -202,40 +206,40 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::rpc::stage::Stage;
+    use crate::rpc::test_cluster::TestCluster;
 
-    async fn cluster() -> Stage<PrimaryBackup> {
-        let stage = Stage::new(PrimaryBackup::open);
+    async fn cluster() -> TestCluster<PrimaryBackup> {
+        let cluster = TestCluster::new(PrimaryBackup::open);
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(stage.leads("n1") && !stage.leads("n2"));
-        stage
+        assert!(cluster.leads("n1") && !cluster.leads("n2"));
+        cluster
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_next_primary_has_what_was_shipped_and_nothing_else() {
-        let mut stage = cluster().await;
-        stage.ok("n2", "write", 1).await;
-        assert_eq!(stage.reads().await, [1, 1, 1]);
+        let mut cluster = cluster().await;
+        cluster.ok("n2", "write", 1).await;
+        assert_eq!(cluster.reads().await, [1, 1, 1]);
         tokio::time::sleep(3 * SHIP_EVERY).await;
         // The write is acknowledged, and no backup has it.
-        stage.ok("n1", "write", 2).await;
-        stage.crash("n1");
+        cluster.ok("n1", "write", 2).await;
+        cluster.crash("n1");
         tokio::time::sleep(Duration::from_secs(2)).await;
-        assert!(stage.leads("n2"));
-        assert_eq!([stage.ok("n2", "read", ()).await, stage.ok("n3", "read", ()).await], [1, 1]);
+        assert!(cluster.leads("n2"));
+        assert_eq!([cluster.ok("n2", "read", ()).await, cluster.ok("n3", "read", ()).await], [1, 1]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_primary_that_is_cut_off_goes_on_until_it_hears_of_the_next() {
-        let stage = cluster().await;
-        stage.ok("n1", "write", 1).await;
+        let cluster = cluster().await;
+        cluster.ok("n1", "write", 1).await;
         tokio::time::sleep(3 * SHIP_EVERY).await;
-        stage.cut_off("n1");
+        cluster.cut_off("n1");
         tokio::time::sleep(Duration::from_secs(2)).await;
-        stage.ok("n2", "write", 2).await;
-        assert_eq!(stage.reads().await, [json!(1), json!(2), json!(2)]);
-        stage.heal();
+        cluster.ok("n2", "write", 2).await;
+        assert_eq!(cluster.reads().await, [json!(1), json!(2), json!(2)]);
+        cluster.heal();
         tokio::time::sleep(Duration::from_secs(2)).await;
-        assert_eq!(stage.reads().await, [2, 2, 2]);
+        assert_eq!(cluster.reads().await, [2, 2, 2]);
     }
 }

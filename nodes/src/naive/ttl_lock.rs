@@ -28,7 +28,7 @@ use crate::wire::Outcome;
 /// The time until a lock expires.
 const TTL: Duration = Duration::from_millis(500);
 
-const PATIENCE: Duration = Duration::from_secs(1);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One node.
 pub(crate) struct TtlLock {
@@ -67,13 +67,13 @@ impl TtlLock {
 }
 
 impl Service for TtlLock {
-    type Ask = Command;
-    type Answer = Option<bool>;
+    type PeerRequest = Command;
+    type PeerResponse = Option<bool>;
 
     async fn request(&self, command: Command) -> Outcome {
         let done = match self.peers.first() {
             server if server == self.peers.me => Some(self.execute(command)),
-            server => self.peers.ask(server, command, PATIENCE).await,
+            server => self.peers.call(server, command, RESPONSE_TIMEOUT).await,
         };
         match done {
             Some(Some(done)) => Outcome::Ok(done.into()),
@@ -96,11 +96,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::rpc::stage::Stage;
+    use crate::rpc::test_cluster::TestCluster;
 
     #[tokio::test(start_paused = true)]
     async fn a_lock_excludes_others_until_it_expires() {
-        let stage = Stage::new(TtlLock::open);
+        let cluster = TestCluster::new(TtlLock::open);
         for (node, client, f, done) in [
             ("n1", "a", "acquire", true),
             ("n2", "b", "acquire", false),
@@ -108,11 +108,11 @@ mod tests {
             ("n2", "a", "release", true),
             ("n3", "b", "acquire", true),
         ] {
-            assert_eq!(stage.ask(node, client, f, ()).await, Outcome::Ok(json!(done)), "{client}: {f}");
+            assert_eq!(cluster.request(node, client, f, ()).await, Outcome::Ok(json!(done)), "{client}: {f}");
         }
         tokio::time::sleep(TTL).await;
         // The holder does not know that its lock expired.
-        assert_eq!(stage.ask("n1", "a", "acquire", ()).await, Outcome::Ok(json!(true)));
-        assert_eq!(stage.ask("n3", "b", "release", ()).await, Outcome::Ok(json!(false)));
+        assert_eq!(cluster.request("n1", "a", "acquire", ()).await, Outcome::Ok(json!(true)));
+        assert_eq!(cluster.request("n3", "b", "release", ()).await, Outcome::Ok(json!(false)));
     }
 }

@@ -27,21 +27,21 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::machine::{Command, Machine, Op, Output};
-use crate::rpc::{Peers, Service, told};
+use crate::rpc::{Peers, Service, outcome_of};
 use crate::value::Value;
 use crate::wire::Outcome;
 
 /// A participant that hears nothing for this long drops its promise.
 const GIVE_UP: Duration = Duration::from_millis(500);
 /// The coordinator's timeout for promises and for confirmations.
-const PATIENCE: Duration = Duration::from_millis(300);
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(300);
 /// How often a coordinator tries to lock a key.
 const TRIES: usize = 20;
 const PAUSE_MS_MAX: u64 = 10;
 
 /// A request from one node to another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Ask {
+pub(crate) enum PeerRequest {
     Prepare(Command),
     Commit(Command),
     Abort(Command),
@@ -51,7 +51,7 @@ pub(crate) enum Ask {
 
 /// The responses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Answer {
+pub(crate) enum PeerResponse {
     Promised,
     Refused,
     /// It was committed, or aborted.
@@ -62,7 +62,7 @@ pub(crate) enum Answer {
 
 /// One node.
 pub(crate) struct TwoPhaseCommit {
-    peers: Peers<Ask, Answer>,
+    peers: Peers<PeerRequest, PeerResponse>,
     state: Mutex<State>,
 }
 
@@ -75,7 +75,7 @@ struct State {
 }
 
 impl TwoPhaseCommit {
-    pub(crate) fn open(peers: Peers<Ask, Answer>, _: &Path) -> io::Result<Self> {
+    pub(crate) fn open(peers: Peers<PeerRequest, PeerResponse>, _: &Path) -> io::Result<Self> {
         Ok(TwoPhaseCommit { peers, state: Mutex::default() })
     }
 
@@ -109,17 +109,17 @@ impl TwoPhaseCommit {
         if !self.prepare(command) {
             return false;
         }
-        let prepare = Ask::Prepare(command.clone());
-        let promises = self.peers.ask_all(&prepare, PATIENCE);
+        let prepare = PeerRequest::Prepare(command.clone());
+        let promises = self.peers.call_all(&prepare, RESPONSE_TIMEOUT);
         let all = promises
-            .filter(|(_, answer)| std::future::ready(matches!(answer, Answer::Promised)))
+            .filter(|(_, answer)| std::future::ready(matches!(answer, PeerResponse::Promised)))
             .count()
             .await;
         all == self.peers.names().count()
     }
 
-    async fn tell_all(&self, decision: Ask) {
-        let mut confirmations = self.peers.ask_all(&decision, PATIENCE);
+    async fn notify_all(&self, decision: PeerRequest) {
+        let mut confirmations = self.peers.call_all(&decision, RESPONSE_TIMEOUT);
         while confirmations.next().await.is_some() {}
     }
 
@@ -129,7 +129,7 @@ impl TwoPhaseCommit {
                 let state = self.state();
                 let Some(machine) = &state.machine else { return Outcome::Fail("still starting".into()) };
                 if !state.promised.contains_key(&op.key) {
-                    return told(machine.read(op));
+                    return outcome_of(machine.read(op));
                 }
             }
             sleep(Duration::from_millis(1)).await;
@@ -138,8 +138,8 @@ impl TwoPhaseCommit {
 }
 
 impl Service for TwoPhaseCommit {
-    type Ask = Ask;
-    type Answer = Answer;
+    type PeerRequest = PeerRequest;
+    type PeerResponse = PeerResponse;
 
     async fn request(&self, command: Command) -> Outcome {
         if command.op.is_read_only() {
@@ -150,30 +150,30 @@ impl Service for TwoPhaseCommit {
                 let Some(output) = self.end(&command, true) else {
                     return Outcome::Info("decided too late".into());
                 };
-                self.tell_all(Ask::Commit(command)).await;
-                return told(output);
+                self.notify_all(PeerRequest::Commit(command)).await;
+                return outcome_of(output);
             }
             self.end(&command, false);
-            self.tell_all(Ask::Abort(command.clone())).await;
+            self.notify_all(PeerRequest::Abort(command.clone())).await;
             let pause = rand::rng().random_range(1..=PAUSE_MS_MAX);
             sleep(Duration::from_millis(pause)).await;
         }
         Outcome::Fail("not all nodes promised".into())
     }
 
-    async fn answer(&self, _: &str, ask: Ask) -> Answer {
-        match ask {
-            Ask::Prepare(command) if self.prepare(&command) => Answer::Promised,
-            Ask::Prepare(_) => Answer::Refused,
-            Ask::Commit(command) => {
+    async fn answer(&self, _: &str, request: PeerRequest) -> PeerResponse {
+        match request {
+            PeerRequest::Prepare(command) if self.prepare(&command) => PeerResponse::Promised,
+            PeerRequest::Prepare(_) => PeerResponse::Refused,
+            PeerRequest::Commit(command) => {
                 self.end(&command, true);
-                Answer::Done
+                PeerResponse::Done
             }
-            Ask::Abort(command) => {
+            PeerRequest::Abort(command) => {
                 self.end(&command, false);
-                Answer::Done
+                PeerResponse::Done
             }
-            Ask::Data => Answer::Data(self.state().machine.as_ref().map(Machine::snapshot)),
+            PeerRequest::Data => PeerResponse::Data(self.state().machine.as_ref().map(Machine::snapshot)),
         }
     }
 
@@ -186,8 +186,8 @@ impl Service for TwoPhaseCommit {
     async fn background(&self) {
         while self.state().machine.is_none() {
             let mut without = 0;
-            let mut answers = self.peers.ask_all(&Ask::Data, PATIENCE);
-            while let Some((_, Answer::Data(data))) = answers.next().await {
+            let mut answers = self.peers.call_all(&PeerRequest::Data, RESPONSE_TIMEOUT);
+            while let Some((_, PeerResponse::Data(data))) = answers.next().await {
                 match data.map(|data| Machine::restore(&data)) {
                     Some(Ok(machine)) => self.state().machine = Some(machine),
                     _ => without += 1,
@@ -196,7 +196,7 @@ impl Service for TwoPhaseCommit {
             if without == self.peers.names().count() {
                 self.state().machine = Some(Machine::default());
             }
-            sleep(PATIENCE / 10).await;
+            sleep(RESPONSE_TIMEOUT / 10).await;
         }
         std::future::pending().await
     }
@@ -207,43 +207,43 @@ mod tests {
     use serde_json::Value as Json;
 
     use super::*;
-    use crate::rpc::stage::{LATENCY, Stage};
+    use crate::rpc::test_cluster::{LATENCY, TestCluster};
 
-    async fn cluster() -> Stage<TwoPhaseCommit> {
-        let stage = Stage::new(TwoPhaseCommit::open);
+    async fn cluster() -> TestCluster<TwoPhaseCommit> {
+        let cluster = TestCluster::new(TwoPhaseCommit::open);
         sleep(Duration::from_secs(1)).await;
-        assert_eq!(stage.reads().await, [(); 3].map(Json::from));
-        stage
+        assert_eq!(cluster.reads().await, [(); 3].map(Json::from));
+        cluster
     }
 
     #[tokio::test(start_paused = true)]
     async fn all_nodes_have_a_change_or_none_has() {
-        let mut stage = cluster().await;
-        stage.ok("n2", "write", 1).await;
-        assert_eq!(stage.reads().await, [1, 1, 1]);
+        let mut cluster = cluster().await;
+        cluster.ok("n2", "write", 1).await;
+        assert_eq!(cluster.reads().await, [1, 1, 1]);
         // The two coordinators may block each other until both give up.
-        tokio::join!(stage.ask("n1", "c", "write", 2), stage.ask("n3", "d", "write", 3));
+        tokio::join!(cluster.request("n1", "c", "write", 2), cluster.request("n3", "d", "write", 3));
         sleep(2 * GIVE_UP).await;
-        let [n1, n2, n3] = stage.reads().await;
+        let [n1, n2, n3] = cluster.reads().await;
         assert!(n1 == n2 && n2 == n3, "{n1} {n2} {n3}");
 
-        stage.crash("n3");
-        assert!(!matches!(stage.ask("n1", "c", "write", 4).await, Outcome::Ok(_)));
+        cluster.crash("n3");
+        assert!(!matches!(cluster.request("n1", "c", "write", 4).await, Outcome::Ok(_)));
         sleep(2 * GIVE_UP).await;
-        assert_eq!([stage.ok("n1", "read", ()).await, stage.ok("n2", "read", ()).await], [n1, n2]);
+        assert_eq!([cluster.ok("n1", "read", ()).await, cluster.ok("n2", "read", ()).await], [n1, n2]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_hears_no_decision_decides_alone_and_disagrees_for_ever() {
-        let stage = cluster().await;
+        let cluster = cluster().await;
         let cut = async {
             // By now the promise has arrived and the commit is in flight.
             sleep(LATENCY * 5 / 2).await;
-            stage.cut_off("n3");
+            cluster.cut_off("n3");
         };
-        assert_eq!(tokio::join!(stage.ok("n1", "write", 1), cut).0, Json::Null);
-        stage.heal();
+        assert_eq!(tokio::join!(cluster.ok("n1", "write", 1), cut).0, Json::Null);
+        cluster.heal();
         sleep(10 * GIVE_UP).await;
-        assert_eq!(stage.reads().await, [Json::from(1), Json::from(1), Json::Null]);
+        assert_eq!(cluster.reads().await, [Json::from(1), Json::from(1), Json::Null]);
     }
 }

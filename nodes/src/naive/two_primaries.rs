@@ -23,17 +23,17 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::machine::{Command, Machine, Output};
-use crate::rpc::{Peers, Service, told};
+use crate::rpc::{Peers, Service, outcome_of};
 use crate::wire::Outcome;
 
 const ALIVE_EVERY: Duration = Duration::from_millis(100);
 /// A node that was not heard for this long counts as dead.
-const SILENCE: Duration = Duration::from_millis(300);
-const PATIENCE: Duration = Duration::from_secs(1);
+const FAILOVER_TIMEOUT: Duration = Duration::from_millis(300);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A request from one node to another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Ask {
+pub(crate) enum PeerRequest {
     Alive,
     /// A client's request, forwarded to the primary.
     Forward(Command),
@@ -43,7 +43,7 @@ pub(crate) enum Ask {
 
 /// One node.
 pub(crate) struct TwoPrimaries {
-    peers: Peers<Ask, Option<Output>>,
+    peers: Peers<PeerRequest, Option<Output>>,
     state: Mutex<State>,
 }
 
@@ -53,7 +53,7 @@ struct State {
 }
 
 impl TwoPrimaries {
-    pub(crate) fn open(peers: Peers<Ask, Option<Output>>, _: &Path) -> io::Result<Self> {
+    pub(crate) fn open(peers: Peers<PeerRequest, Option<Output>>, _: &Path) -> io::Result<Self> {
         // At the start all nodes count as alive.
         let heard = peers.names().map(|name| (name.clone(), Instant::now())).collect();
         Ok(TwoPrimaries { peers, state: Mutex::new(State { machine: Machine::default(), heard }) })
@@ -66,7 +66,8 @@ impl TwoPrimaries {
     /// The bug: every node decides alone.
     fn primary(&self) -> String {
         let state = self.state();
-        let alive = state.heard.iter().filter(|(_, last)| last.elapsed() < SILENCE).map(|(name, _)| name);
+        let alive =
+            state.heard.iter().filter(|(_, last)| last.elapsed() < FAILOVER_TIMEOUT).map(|(name, _)| name);
         alive.chain([&self.peers.me]).min().expect("it has this node").clone()
     }
 
@@ -76,36 +77,36 @@ impl TwoPrimaries {
             return self.state().machine.read(&command.op);
         }
         let output = self.state().machine.apply(&command);
-        let apply = Ask::Apply(command);
-        let mut waiting = self.peers.ask_all(&apply, SILENCE);
+        let apply = PeerRequest::Apply(command);
+        let mut waiting = self.peers.call_all(&apply, FAILOVER_TIMEOUT);
         while waiting.next().await.is_some() {}
         output
     }
 }
 
 impl Service for TwoPrimaries {
-    type Ask = Ask;
-    type Answer = Option<Output>;
+    type PeerRequest = PeerRequest;
+    type PeerResponse = Option<Output>;
 
     async fn request(&self, command: Command) -> Outcome {
         let primary = self.primary();
         let output = if primary == self.peers.me {
             Some(self.lead(command).await)
         } else {
-            self.peers.ask(&primary, Ask::Forward(command), PATIENCE).await.flatten()
+            self.peers.call(&primary, PeerRequest::Forward(command), RESPONSE_TIMEOUT).await.flatten()
         };
-        output.map_or(Outcome::Info("the primary did not answer".into()), told)
+        output.map_or(Outcome::Info("the primary did not answer".into()), outcome_of)
     }
 
-    async fn answer(&self, from: &str, ask: Ask) -> Option<Output> {
-        match ask {
-            Ask::Alive => {
+    async fn answer(&self, from: &str, request: PeerRequest) -> Option<Output> {
+        match request {
+            PeerRequest::Alive => {
                 self.state().heard.insert(from.to_owned(), Instant::now());
                 None
             }
             // The sender believes that this node is the primary.
-            Ask::Forward(command) => Some(self.lead(command).await),
-            Ask::Apply(command) => Some(self.state().machine.apply(&command)),
+            PeerRequest::Forward(command) => Some(self.lead(command).await),
+            PeerRequest::Apply(command) => Some(self.state().machine.apply(&command)),
         }
     }
 
@@ -115,7 +116,7 @@ impl Service for TwoPrimaries {
 
     async fn background(&self) {
         loop {
-            let mut answers = self.peers.ask_all(&Ask::Alive, ALIVE_EVERY);
+            let mut answers = self.peers.call_all(&PeerRequest::Alive, ALIVE_EVERY);
             let all = async { while answers.next().await.is_some() {} };
             tokio::join!(all, tokio::time::sleep(ALIVE_EVERY));
         }
@@ -127,31 +128,31 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::rpc::stage::Stage;
+    use crate::rpc::test_cluster::TestCluster;
 
     #[tokio::test(start_paused = true)]
     async fn the_next_primary_has_everything_as_long_as_nobody_is_cut_off() {
-        let mut stage = Stage::new(TwoPrimaries::open);
-        sleep(SILENCE).await;
-        stage.ok("n3", "write", 1).await;
-        stage.crash("n1");
-        sleep(2 * SILENCE).await;
-        assert!(stage.leads("n2") && !stage.leads("n3"));
-        assert_eq!(stage.ok("n3", "read", ()).await, 1);
+        let mut cluster = TestCluster::new(TwoPrimaries::open);
+        sleep(FAILOVER_TIMEOUT).await;
+        cluster.ok("n3", "write", 1).await;
+        cluster.crash("n1");
+        sleep(2 * FAILOVER_TIMEOUT).await;
+        assert!(cluster.leads("n2") && !cluster.leads("n3"));
+        assert_eq!(cluster.ok("n3", "read", ()).await, 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_cut_makes_two_primaries_and_healing_it_loses_what_one_of_them_took() {
-        let stage = Stage::new(TwoPrimaries::open);
-        sleep(SILENCE).await;
-        stage.cut_off("n1");
-        sleep(2 * SILENCE).await;
-        assert!(stage.leads("n1") && stage.leads("n2"));
-        stage.ok("n1", "write", 1).await;
-        stage.ok("n2", "write", 2).await;
-        assert_eq!(stage.reads().await, [1, 2, 2]);
-        stage.heal();
-        sleep(2 * SILENCE).await;
-        assert_eq!(stage.reads().await, [1, 1, 1]);
+        let cluster = TestCluster::new(TwoPrimaries::open);
+        sleep(FAILOVER_TIMEOUT).await;
+        cluster.cut_off("n1");
+        sleep(2 * FAILOVER_TIMEOUT).await;
+        assert!(cluster.leads("n1") && cluster.leads("n2"));
+        cluster.ok("n1", "write", 1).await;
+        cluster.ok("n2", "write", 2).await;
+        assert_eq!(cluster.reads().await, [1, 2, 2]);
+        cluster.heal();
+        sleep(2 * FAILOVER_TIMEOUT).await;
+        assert_eq!(cluster.reads().await, [1, 1, 1]);
     }
 }

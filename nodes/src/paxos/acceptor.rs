@@ -68,7 +68,7 @@ impl Core {
             self.learn_upto(&ballot, chosen);
         }
         let learners =
-            if self.config.has(Bug::CountAcrossBallots) { self.everybody() } else { vec![from.clone()] };
+            if self.config.has(Bug::CountAcrossBallots) { self.all_nodes() } else { vec![from.clone()] };
         for learner in learners {
             self.send_durably(&learner, ballot.clone(), Body::Accepted { first, last });
         }

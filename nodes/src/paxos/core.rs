@@ -17,7 +17,7 @@ use super::message::{Accepted, Ballot, Body, Message, Record, Slot, Snapshot};
 use super::proposer::Role;
 use crate::replica::journal::{Journal, Write};
 use crate::replica::ledger::Ledger;
-use crate::replica::{Entry, Mistakes, NodeId, NotLeader, Opened, Payload, Protocol, ReadId, Ready, Time};
+use crate::replica::{Entry, NodeId, NotLeader, Opened, Payload, Protocol, ReadId, Ready, ServerBugs, Time};
 use crate::wal::{Found, Magic, Wal, WalError};
 
 const MAGIC: Magic = *b"PAXO";
@@ -139,13 +139,13 @@ impl Core {
     }
 
     /// All nodes, this one last.
-    pub(super) fn everybody(&self) -> Vec<NodeId> {
+    pub(super) fn all_nodes(&self) -> Vec<NodeId> {
         let me = std::iter::once(&self.config.id);
         self.config.peers.iter().chain(me).cloned().collect()
     }
 
     /// Delivers this node's messages to itself.
-    fn hear_oneself(&mut self) {
+    fn deliver_to_self(&mut self) {
         let me = self.config.id.clone();
         while let Some(message) = self.own.pop_front() {
             self.take(&me, message);
@@ -190,8 +190,8 @@ impl Protocol for Core {
     type Notice = Notice;
     type Disk = Journal<Snapshot, Record>;
 
-    fn mistakes(bugs: &[Bug]) -> Mistakes {
-        Mistakes { reads_here: bugs.contains(&Bug::ReadLocal), ..Mistakes::default() }
+    fn server_bugs(bugs: &[Bug]) -> ServerBugs {
+        ServerBugs { reads_here: bugs.contains(&Bug::ReadLocal), ..ServerBugs::default() }
     }
 
     fn open(config: Config, data: &Path, rng: ChaCha8Rng) -> Result<Opened<Self>, WalError> {
@@ -212,7 +212,7 @@ impl Protocol for Core {
         })
     }
 
-    fn standing(&self) -> String {
+    fn start_summary(&self) -> String {
         let Learner { chosen, .. } = self.learner;
         format!(
             "ballot {}, chosen up to {chosen}, snapshot at {}",
@@ -224,7 +224,7 @@ impl Protocol for Core {
     fn tick(&mut self, now: Time) {
         self.now = self.now.max(now);
         self.tick_proposer();
-        self.hear_oneself();
+        self.deliver_to_self();
     }
 
     fn next_tick(&self) -> Time {
@@ -234,7 +234,7 @@ impl Protocol for Core {
     fn receive(&mut self, now: Time, from: &NodeId, message: Message) {
         self.now = self.now.max(now);
         self.take(from, message);
-        self.hear_oneself();
+        self.deliver_to_self();
     }
 
     fn propose(&mut self, command: Arc<[u8]>) -> Result<(), NotLeader> {
@@ -250,13 +250,13 @@ impl Protocol for Core {
         for free in self.ledger.persisted(number) {
             self.post(free);
         }
-        self.hear_oneself();
+        self.deliver_to_self();
     }
 
     fn ready(&mut self) -> Ready<Self> {
         self.give_reads_a_slot();
         self.send_proposals();
-        self.hear_oneself();
+        self.deliver_to_self();
         let committed = self.hand_out();
         let write = self.take_write();
         let mut ready = std::mem::take(&mut self.ready);

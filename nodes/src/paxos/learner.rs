@@ -24,7 +24,7 @@ pub(super) const SLOTS_MAX: usize = 512;
 const BYTES_MAX: usize = 256 << 10;
 
 /// The retry timeout of a request.
-const PATIENCE: Duration = Duration::from_millis(250);
+const RETRY_TIMEOUT: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Default)]
 pub(super) struct Learner {
@@ -141,14 +141,14 @@ impl Core {
         let Learner { chosen: own, seen, ask_at, .. } = self.learner;
         self.learner.seen = own;
         if own < chosen && own == seen && self.now >= ask_at {
-            self.ask(leader);
+            self.request_chosen(leader);
         }
     }
 
-    pub(super) fn ask(&mut self, teacher: &NodeId) {
-        self.learner.ask_at = self.now + PATIENCE;
+    pub(super) fn request_chosen(&mut self, source: &NodeId) {
+        self.learner.ask_at = self.now + RETRY_TIMEOUT;
         let first = self.learner.chosen + 1;
-        self.send(teacher, self.promised.clone(), Body::Learn { first });
+        self.send(source, self.promised.clone(), Body::Learn { first });
     }
 
     pub(super) fn on_learn(&mut self, from: &NodeId, first: Slot) {
@@ -187,7 +187,7 @@ impl Core {
         }
         self.advance();
         if before < self.learner.chosen && self.learner.chosen < upto {
-            self.ask(from);
+            self.request_chosen(from);
         }
     }
 
@@ -207,7 +207,7 @@ impl Core {
         self.restarted = true;
         self.ledger.changed();
         self.advance();
-        self.ask(from);
+        self.request_chosen(from);
     }
 
     /// Takes the state machine's snapshot after all applied slots; drops these slots except the last `keep`.

@@ -162,7 +162,7 @@ impl Core {
         let Role::Candidate { ballot, promises } = std::mem::replace(&mut self.role, Role::Follower) else {
             return;
         };
-        let (known, teacher) = promises
+        let (known, source) = promises
             .iter()
             .map(|(node, (chosen, _))| (*chosen, node.clone()))
             .max()
@@ -196,7 +196,7 @@ impl Core {
             confirmed: BTreeMap::new(),
         });
         if known > self.learner.chosen {
-            self.ask(&teacher);
+            self.request_chosen(&source);
         }
     }
 
@@ -237,7 +237,7 @@ impl Core {
             slots.chunk_by(|(slot, _), (next, _)| slot + 1 == *next).flat_map(|run| run.chunks(SLOTS_MAX))
         {
             let payloads: Vec<Payload> = run.iter().map(|(_, value)| value.clone()).collect();
-            for acceptor in self.everybody() {
+            for acceptor in self.all_nodes() {
                 let body = Body::Accept { first: run[0].0, payloads: payloads.clone(), chosen };
                 self.send(&acceptor, ballot.clone(), body);
             }
@@ -265,7 +265,7 @@ impl Core {
         if stuck && chosen < inherited {
             // The nodes that knew them may have crashed.
             for peer in self.config.peers.clone() {
-                self.ask(&peer);
+                self.request_chosen(&peer);
             }
         }
     }

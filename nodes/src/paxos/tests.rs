@@ -11,19 +11,19 @@ use super::bug::Bug;
 use super::core::{Config, Core, Notice, Stored};
 use super::message::{Ballot, Record, Slot, Snapshot};
 use crate::replica::journal::Write;
-use crate::replica::simulator::{Simulator, acquit, convict, every_bug_names_its_rule, seeds};
-use crate::replica::stage::Staged;
+use crate::replica::simulated::Simulated;
+use crate::replica::simulator::{Simulator, every_bug_names_its_rule, expect_safe, expect_unsafe, seeds};
 use crate::replica::{Entry, Payload, Time};
 
 #[derive(Default)]
-pub(crate) struct Witness {
+pub(crate) struct Observations {
     proposals: HashMap<(Slot, Ballot), Payload>,
     led: u64,
 }
 
-impl Staged for Core {
+impl Simulated for Core {
     type Stored = Stored;
-    type Witness = Witness;
+    type Observations = Observations;
 
     fn store(stored: &mut Stored, write: Write<Snapshot, Record>) {
         stored.snapshot = write.restart.or(stored.snapshot.take());
@@ -38,18 +38,19 @@ impl Staged for Core {
         Core::new(config, stored, rng, now)
     }
 
-    fn testify(
+    fn check_invariants(
         &self,
         _: usize,
         notices: &[Notice],
         _: &[Entry<Slot>],
-        witness: &mut Witness,
+        observations: &mut Observations,
     ) -> Result<(), String> {
-        witness.led += notices.iter().filter(|notice| matches!(notice, Notice::Leads { .. })).count() as u64;
+        observations.led +=
+            notices.iter().filter(|notice| matches!(notice, Notice::Leads { .. })).count() as u64;
         // A value that was learned from others was chosen, in a ballot that the learner does not know.
         for (slot, accepted) in self.accepted.iter().filter(|(_, accepted)| accepted.ballot.round > 0) {
             let number = (*slot, accepted.ballot.clone());
-            let known = witness.proposals.entry(number).or_insert_with(|| accepted.payload.clone());
+            let known = observations.proposals.entry(number).or_insert_with(|| accepted.payload.clone());
             if *known != accepted.payload {
                 return Err(format!("One Proposal per Number: {accepted:?} in {slot}, not {known:?}"));
             }
@@ -61,14 +62,14 @@ impl Staged for Core {
 #[test]
 fn every_schedule_is_safe_and_the_healed_cluster_agrees() {
     let mut led = 0;
-    acquit(|simulator: &Simulator<Core>| led += simulator.witness.led);
+    expect_safe(|simulator: &Simulator<Core>| led += simulator.observations.led);
     assert!(led > 2 * seeds(), "{led} ballots led");
 }
 
 #[test]
 fn the_simulator_convicts_the_bugs() {
     const SAFETY: &[&str] = &["State Machine Safety", "One Proposal per Number"];
-    convict::<Core>(&[
+    expect_unsafe::<Core>(&[
         (Bug::PromiseNotPersisted, SAFETY),
         (Bug::AcceptBelowPromise, SAFETY),
         (Bug::OwnValueOverAccepted, SAFETY),

@@ -164,7 +164,7 @@ impl Core {
         self.now = self.now.max(now);
         match self.role {
             Role::Leader(_) => {
-                self.look_at_lease();
+                self.sample_lease();
                 self.tick_leader();
             }
             Role::Candidate { ask_at, .. } if self.now >= ask_at && self.now < self.election_at => {
@@ -250,11 +250,11 @@ impl Core {
         let mut write = None;
         self.renew_lease();
         self.begin_read_round();
-        if !self.writes_behind() {
+        if !self.delays_writes() {
             self.replicate();
             write = self.ledger.take_write(&self.state, &self.log, self.snapshot.as_ref());
         }
-        self.mishandle(&mut write);
+        self.drop_unpersisted(&mut write);
         let mut ready = std::mem::take(&mut self.ready);
         ready.write = write;
         ready.committed = self.log.between(self.applied, self.commit).to_vec();
@@ -307,7 +307,7 @@ impl Core {
     }
 
     /// ForgetTerm, ForgetVote: removes state from the write.
-    fn mishandle(&mut self, write: &mut Option<Write>) {
+    fn drop_unpersisted(&mut self, write: &mut Option<Write>) {
         let Some(write) = write else { return };
         if let Some(state) = &mut write.state {
             if self.config.has(Bug::ForgetTerm) {
@@ -319,7 +319,7 @@ impl Core {
     }
 
     /// AckBeforeWrite: a leader delays writing and replicating until the next heartbeat.
-    fn writes_behind(&self) -> bool {
+    fn delays_writes(&self) -> bool {
         let Role::Leader(leading) = &self.role else { return false };
         self.config.has(Bug::AckBeforeWrite) && self.now + self.config.heartbeat != leading.heartbeat_at()
     }

@@ -11,7 +11,7 @@ use super::core::{Config, Core, Notice, Ready};
 use super::message::{Message, NodeId, Payload, Position};
 use super::options::Options;
 use super::wal::RaftDisk;
-use crate::replica::{Mistakes, NotLeader, Opened, Operation, Protocol, ReadId, Time};
+use crate::replica::{NotLeader, Opened, Operation, Protocol, ReadId, ServerBugs, Time};
 use crate::wal::WalError;
 
 impl Protocol for Core {
@@ -22,9 +22,9 @@ impl Protocol for Core {
     type Notice = Notice;
     type Disk = RaftDisk;
 
-    fn mistakes(bugs: &[Bug]) -> Mistakes {
+    fn server_bugs(bugs: &[Bug]) -> ServerBugs {
         let has = |bug| bugs.contains(&bug);
-        Mistakes {
+        ServerBugs {
             reads_here: has(Bug::FollowerRead),
             acks_before_write: has(Bug::AckBeforeWrite),
             acks_before_fsync: has(Bug::AckBeforeFsync),
@@ -40,7 +40,7 @@ impl Protocol for Core {
         Ok(Opened { protocol: Core::new(config, stored, rng, Time::ZERO), disk, snapshot, torn })
     }
 
-    fn standing(&self) -> String {
+    fn start_summary(&self) -> String {
         format!(
             "term {}, log up to {:?}, snapshot at {}",
             self.term(),

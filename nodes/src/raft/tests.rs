@@ -15,9 +15,9 @@ use std::sync::Arc;
 use super::core::{Core, Stored};
 use super::log::Log;
 use super::message::{Entry, HardState, Payload, Position};
-pub(crate) use crate::replica::stage::{ELECTION_TIMEOUT, HEARTBEAT};
+pub(crate) use crate::replica::simulated::{ELECTION_TIMEOUT, HEARTBEAT};
 
-type Actor = crate::replica::stage::Actor<Core>;
+type Actor = crate::replica::simulated::Actor<Core>;
 
 fn command(text: &str) -> Arc<[u8]> {
     text.as_bytes().into()

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 use super::server::{ServerError, Setup, serve};
-use super::stage::{ELECTION_TIMEOUT, HEARTBEAT};
+use super::simulated::{ELECTION_TIMEOUT, HEARTBEAT};
 use super::{Config, NodeId, Protocol};
 use crate::wire::{Outcome, Response, frames};
 use crate::{paxos, raft, zab};
@@ -88,7 +88,7 @@ impl<P: Protocol> Cluster<P> {
     async fn ok(&self, node: usize, mut request: Json) -> Json {
         for id in 1..=TRIES {
             request["id"] = json!(id);
-            match ask(self.setups[node].client, &request).await {
+            match send_request(self.setups[node].client, &request).await {
                 Some(Response { outcome: Outcome::Ok(value), .. }) => return value,
                 _ => tokio::time::sleep(Duration::from_millis(100)).await,
             }
@@ -104,7 +104,7 @@ fn free_ports(count: usize) -> Vec<SocketAddr> {
 }
 
 /// Sends one request on a new connection.
-async fn ask(address: SocketAddr, request: &Json) -> Option<Response> {
+async fn send_request(address: SocketAddr, request: &Json) -> Option<Response> {
     let stream = TcpStream::connect(address).await.ok()?;
     let mut framed: Framed<TcpStream, LengthDelimitedCodec> = Framed::new(stream, frames());
     framed.send(bytes::Bytes::from(request.to_string())).await.ok()?;
@@ -181,7 +181,7 @@ async fn what_cannot_be_done_is_answered() {
         json!({"id": 5, "f": "write", "key": "k", "value": 1}),
         json!({"id": 0, "no": "request"}),
     ] {
-        let response = ask(cluster.setups[0].client, &request).await.expect("a response");
+        let response = send_request(cluster.setups[0].client, &request).await.expect("a response");
         assert!(matches!(response.outcome, Outcome::Fail(_)), "{request} {response:?}");
     }
     assert_eq!(cluster.ok(1, json!({"f": "read", "key": "k"})).await, json!("text"));
@@ -202,17 +202,17 @@ async fn a_node_alone_fails_what_it_cannot_hand_on() {
         json!({"client": "c", "seq": 2, "f": "write", "key": "k", "value": 2, "timeout_ms": 100}),
         json!({"f": "read", "key": "k", "timeout_ms": 100}),
     ] {
-        let mut told = None;
+        let mut response = None;
         for id in 1..=TRIES {
             let mut request = request.clone();
             request["id"] = json!(id);
-            told = ask(cluster.setups[0].client, &request).await;
-            if told.is_some() {
+            response = send_request(cluster.setups[0].client, &request).await;
+            if response.is_some() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        assert!(matches!(told.expect("it listens").outcome, Outcome::Fail(_)), "{request}");
+        assert!(matches!(response.expect("it listens").outcome, Outcome::Fail(_)), "{request}");
     }
     cluster.stop_node(0).await;
 }

@@ -30,14 +30,14 @@ const PAUSE: Duration = Duration::from_millis(15);
 
 /// A request to the leader.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Ask {
+pub(super) enum LeaderRequest {
     Read(Op),
     Change(Command),
 }
 
 /// The response of the leader, or of a node that was believed to lead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Answer {
+pub(super) enum LeaderResponse {
     Done(Output),
     /// It did not accept the request: this attempt has put nothing into any log.
     NotLeader,
@@ -59,7 +59,7 @@ pub(super) struct Attempt {
 
 #[derive(Debug)]
 struct Pending<R> {
-    ask: Ask,
+    request: LeaderRequest,
     reply: R,
     deadline: Time,
     /// When to try (again); `Time::MAX` while the request is in this node's own log.
@@ -88,11 +88,11 @@ impl<R> Gateway<R> {
     }
 
     /// A client's request.
-    pub(super) fn accept(&mut self, now: Time, ask: Ask, timeout: Duration, reply: R) {
+    pub(super) fn accept(&mut self, now: Time, request: LeaderRequest, timeout: Duration, reply: R) {
         self.next += 1;
         let deadline = now.saturating_add(timeout);
         let pending =
-            Pending { ask, reply, deadline, next_try: now, taken: false, tries: 0, open: Vec::new() };
+            Pending { request, reply, deadline, next_try: now, taken: false, tries: 0, open: Vec::new() };
         self.pending.insert(self.next, pending);
     }
 
@@ -104,8 +104,8 @@ impl<R> Gateway<R> {
     }
 
     /// The content of a request.
-    pub(super) fn ask(&self, token: Token) -> Option<&Ask> {
-        self.pending.get(&token).map(|pending| &pending.ask)
+    pub(super) fn request(&self, token: Token) -> Option<&LeaderRequest> {
+        self.pending.get(&token).map(|pending| &pending.request)
     }
 
     /// This node leads, and its log accepted the request.
@@ -117,12 +117,12 @@ impl<R> Gateway<R> {
     }
 
     /// The request is about to be forwarded; its answer will carry this ID.
-    pub(super) fn forward(&mut self, now: Time, token: Token) -> Option<(Attempt, Ask)> {
+    pub(super) fn forward(&mut self, now: Time, token: Token) -> Option<(Attempt, LeaderRequest)> {
         let pending = self.pending.get_mut(&token)?;
         pending.tries += 1;
         pending.open.push(pending.tries);
         pending.next_try = now + RETRY;
-        Some((Attempt { boot: self.boot, token, number: pending.tries }, pending.ask.clone()))
+        Some((Attempt { boot: self.boot, token, number: pending.tries }, pending.request.clone()))
     }
 
     /// The leadership has changed: all requests are tried again.
@@ -137,12 +137,12 @@ impl<R> Gateway<R> {
         &mut self,
         now: Time,
         attempt: Attempt,
-        answer: Answer,
+        answer: LeaderResponse,
     ) -> Option<(R, Outcome)> {
         if attempt.boot != self.boot {
             return None;
         }
-        if answer == Answer::NotLeader
+        if answer == LeaderResponse::NotLeader
             && let Some(pending) = self.pending.get_mut(&attempt.token)
         {
             pending.open.retain(|&number| number != attempt.number);
@@ -151,33 +151,38 @@ impl<R> Gateway<R> {
     }
 
     /// Handles a response. Returns the outcome for the client if it is final.
-    pub(super) fn answered(&mut self, now: Time, token: Token, answer: Answer) -> Option<(R, Outcome)> {
-        let Answer::Done(output) = answer else {
+    pub(super) fn answered(
+        &mut self,
+        now: Time,
+        token: Token,
+        answer: LeaderResponse,
+    ) -> Option<(R, Outcome)> {
+        let LeaderResponse::Done(output) = answer else {
             let pending = self.pending.get_mut(&token)?;
             pending.next_try = now + PAUSE;
             return None;
         };
         let pending = self.pending.remove(&token)?;
-        Some((pending.reply, told(output)))
+        Some((pending.reply, outcome_of(output)))
     }
 
     /// The requests past their deadline, with the outcomes for their clients.
     pub(super) fn expire(&mut self, now: Time) -> Vec<(R, Outcome)> {
         let is_over = |(&token, pending): (&Token, &Pending<R>)| (pending.deadline <= now).then_some(token);
         let over: Vec<Token> = self.pending.iter().filter_map(is_over).collect();
-        let mut told = Vec::new();
+        let mut outcomes = Vec::new();
         for pending in over.iter().filter_map(|token| self.pending.remove(token)) {
-            let outcome = match pending.ask {
-                Ask::Read(_) => Outcome::Fail("no leader answered the read in time".into()),
-                Ask::Change(_) if !pending.taken && pending.open.is_empty() => {
+            let outcome = match pending.request {
+                LeaderRequest::Read(_) => Outcome::Fail("no leader answered the read in time".into()),
+                LeaderRequest::Change(_) if !pending.taken && pending.open.is_empty() => {
                     Outcome::Fail("no leader was found in time".into())
                 }
-                Ask::Change(_) if self.fails => Outcome::Fail("no answer in time".into()),
-                Ask::Change(_) => Outcome::Info("handed on, and no answer in time".into()),
+                LeaderRequest::Change(_) if self.fails => Outcome::Fail("no answer in time".into()),
+                LeaderRequest::Change(_) => Outcome::Info("handed on, and no answer in time".into()),
             };
-            told.push((pending.reply, outcome));
+            outcomes.push((pending.reply, outcome));
         }
-        told
+        outcomes
     }
 
     /// The next time at which a request is due. Without a leader no request can be tried.
@@ -190,7 +195,7 @@ impl<R> Gateway<R> {
 }
 
 /// The outcome for a client of an operation that was applied or finally refused.
-pub(crate) fn told(output: Output) -> Outcome {
+pub(crate) fn outcome_of(output: Output) -> Outcome {
     match output {
         Output::Value(value) => Outcome::Ok(value.to_json()),
         Output::Refused(why) => Outcome::Fail(why),
@@ -205,12 +210,12 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn ask(f: &str) -> Ask {
+    fn request(f: &str) -> LeaderRequest {
         let op = Op::parse(f, "k".into(), 1.into()).unwrap();
         if op.is_read_only() {
-            Ask::Read(op)
+            LeaderRequest::Read(op)
         } else {
-            Ask::Change(Command { client: "c".into(), seq: 1, op })
+            LeaderRequest::Change(Command { client: "c".into(), seq: 1, op })
         }
     }
 
@@ -221,7 +226,7 @@ mod tests {
     /// A gateway with one request, token 1, that arrived at time 0 with a timeout of one second.
     fn gateway(f: &str) -> Gateway<()> {
         let mut gateway = Gateway::new(7, false);
-        gateway.accept(ms(0), ask(f), SECOND, ());
+        gateway.accept(ms(0), request(f), SECOND, ());
         gateway
     }
 
@@ -240,7 +245,7 @@ mod tests {
         let mut gateway = gateway("write");
         gateway.taken(1);
         assert!(gateway.due(ms(900)).is_empty(), "it is not tried again while this node leads");
-        gateway.answered(ms(900), 1, Answer::Uncertain);
+        gateway.answered(ms(900), 1, LeaderResponse::Uncertain);
         assert_eq!(gateway.due(ms(950)), [1]);
         assert!(matches!(at_deadline(gateway), Outcome::Info(_)));
     }
@@ -248,10 +253,10 @@ mod tests {
     #[test]
     fn a_forwarded_write_fails_only_if_every_forwarding_was_refused() {
         for (first, second, fails) in [
-            (Some(Answer::NotLeader), Some(Answer::NotLeader), true),
-            (Some(Answer::NotLeader), None, false),
-            (None, Some(Answer::NotLeader), false),
-            (Some(Answer::Uncertain), Some(Answer::NotLeader), false),
+            (Some(LeaderResponse::NotLeader), Some(LeaderResponse::NotLeader), true),
+            (Some(LeaderResponse::NotLeader), None, false),
+            (None, Some(LeaderResponse::NotLeader), false),
+            (Some(LeaderResponse::Uncertain), Some(LeaderResponse::NotLeader), false),
         ] {
             let mut gateway = gateway("write");
             let (a, _) = gateway.forward(ms(0), 1).unwrap();
@@ -271,15 +276,15 @@ mod tests {
         let mut gateway = gateway("write");
         let (a, _) = gateway.forward(ms(0), 1).unwrap();
         gateway.forward(ms(300), 1);
-        gateway.forwarding_answered(ms(400), a, Answer::NotLeader);
-        gateway.forwarding_answered(ms(400), a, Answer::NotLeader);
+        gateway.forwarding_answered(ms(400), a, LeaderResponse::NotLeader);
+        gateway.forwarding_answered(ms(400), a, LeaderResponse::NotLeader);
         assert!(matches!(at_deadline(gateway), Outcome::Info(_)));
     }
 
     #[test]
     fn fail_instead_of_info_claims_what_it_cannot_know() {
         let mut gateway = Gateway::new(7, true);
-        gateway.accept(ms(0), ask("write"), SECOND, ());
+        gateway.accept(ms(0), request("write"), SECOND, ());
         gateway.taken(1);
         assert!(matches!(at_deadline(gateway), Outcome::Fail(_)));
     }
@@ -297,9 +302,9 @@ mod tests {
         let (attempt, _) = gateway.forward(ms(0), 1).unwrap();
         assert!(gateway.due(ms(249)).is_empty());
         assert_eq!(gateway.due(ms(250)), [1], "silence: try again");
-        let done = Answer::Done(Output::Value(Value::Nil));
-        let told = gateway.forwarding_answered(ms(260), attempt, done.clone());
-        assert_eq!(told, Some(((), Outcome::Ok(serde_json::Value::Null))));
+        let done = LeaderResponse::Done(Output::Value(Value::Nil));
+        let outcome = gateway.forwarding_answered(ms(260), attempt, done.clone());
+        assert_eq!(outcome, Some(((), Outcome::Ok(serde_json::Value::Null))));
         assert_eq!(gateway.forwarding_answered(ms(260), attempt, done), None);
         assert!(gateway.expire(ms(5000)).is_empty());
     }
@@ -309,8 +314,11 @@ mod tests {
         let mut before = gateway("write");
         let (attempt, _) = before.forward(ms(0), 1).unwrap();
         let mut after = Gateway::new(8, false);
-        after.accept(ms(0), ask("add"), SECOND, ());
-        assert_eq!(after.forwarding_answered(ms(1), attempt, Answer::Done(Output::Value(Value::Nil))), None);
+        after.accept(ms(0), request("add"), SECOND, ());
+        assert_eq!(
+            after.forwarding_answered(ms(1), attempt, LeaderResponse::Done(Output::Value(Value::Nil))),
+            None
+        );
         assert_eq!(after.due(ms(1)), [1]);
     }
 

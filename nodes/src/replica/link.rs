@@ -27,7 +27,7 @@ use tokio_util::codec::{Encoder as _, FramedRead};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::NodeId;
-use super::gateway::{Answer, Ask, Attempt};
+use super::gateway::{Attempt, LeaderRequest, LeaderResponse};
 use super::server::Event;
 use crate::frame::{decode, encode};
 use crate::logging::log;
@@ -41,9 +41,9 @@ const DIAL_TIMEOUT: Duration = Duration::from_millis(500);
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(1);
 /// A frame that does not arrive completely in this time has a wrong length, or is stuck in a stall; closing
 /// the connection ends both.
-const PATIENCE: Duration = Duration::from_secs(5);
+const FRAME_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that lasted this long counts as established.
-const LASTING: Duration = Duration::from_millis(500);
+const ESTABLISHED_AFTER: Duration = Duration::from_millis(500);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 
 /// A frame between nodes.
@@ -54,9 +54,9 @@ pub(super) enum Frame<M> {
     /// A message of the protocol.
     Protocol(M),
     /// A client's request, forwarded to the leader.
-    Forward(Attempt, Ask),
+    Forward(Attempt, LeaderRequest),
     /// The leader's response to it.
-    Answer(Attempt, Answer),
+    Response(Attempt, LeaderResponse),
 }
 
 /// The sending side of the link to one peer.
@@ -103,7 +103,7 @@ async fn keep_connected<M: Serialize>(
             let since = Instant::now();
             let Err(error) = pump(&me, stream, &mut queue).await else { return };
             // A proxy whose server is down accepts and closes at once: that was no connection.
-            if since.elapsed() >= LASTING {
+            if since.elapsed() >= ESTABLISHED_AFTER {
                 log(format_args!("lost the connection to {peer}: {error}"));
                 backoff = BACKOFF.0;
             }
@@ -144,7 +144,7 @@ pub(super) async fn receive<M: DeserializeOwned>(
     let mut incoming = FramedRead::new(stream, frames());
     let mut from = None;
     let why = loop {
-        let bytes = match timeout(PATIENCE, incoming.next()).await {
+        let bytes = match timeout(FRAME_TIMEOUT, incoming.next()).await {
             Ok(Some(Ok(bytes))) => bytes,
             Ok(Some(Err(_))) => break "a frame is too long, or the connection was reset",
             Ok(None) => return,

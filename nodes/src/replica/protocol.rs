@@ -155,7 +155,7 @@ impl<Bug: PartialEq, Options> Config<Bug, Options> {
 
 /// The seeded bugs of the server around the protocol.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Mistakes {
+pub(crate) struct ServerBugs {
     /// Every node answers reads from its own state.
     pub(crate) reads_here: bool,
     /// A change is acknowledged before it is written or committed.
@@ -238,7 +238,7 @@ pub(crate) trait Protocol: Sized + Send + 'static {
     type Disk: Disk;
 
     /// The bugs that the server has to implement.
-    fn mistakes(bugs: &[Self::Bug]) -> Mistakes;
+    fn server_bugs(bugs: &[Self::Bug]) -> ServerBugs;
 
     /// Opens the disk and starts from its content, at time zero.
     fn open(
@@ -248,7 +248,7 @@ pub(crate) trait Protocol: Sized + Send + 'static {
     ) -> Result<Opened<Self>, WalError>;
 
     /// The state at the start, for the node's first log line: begins with `term N`, or the equivalent.
-    fn standing(&self) -> String;
+    fn start_summary(&self) -> String;
 
     /// Advances the time.
     fn tick(&mut self, now: Time);

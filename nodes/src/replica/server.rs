@@ -26,9 +26,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::client;
-use super::gateway::{Answer, Ask, Gateway, told};
+use super::gateway::{Gateway, LeaderRequest, LeaderResponse, outcome_of};
 use super::link::{self, Frame, Link};
-use super::service::{Asker, Service};
+use super::service::{Requester, Service};
 use super::{Config, Disk, NodeId, NotLeader, Opened, Operation, Protocol, Ready, Time};
 use crate::logging::log;
 use crate::machine::{Command, Machine, Op};
@@ -86,7 +86,7 @@ pub(crate) async fn serve<P: Protocol>(
 ) -> Result<(), ServerError> {
     let bugs: Vec<_> = setup.config.bugs.iter().filter_map(clap::ValueEnum::to_possible_value).collect();
     let bugs: Vec<&str> = bugs.iter().map(clap::builder::PossibleValue::get_name).collect();
-    let mistakes = P::mistakes(&setup.config.bugs);
+    let server_bugs = P::server_bugs(&setup.config.bugs);
     let (me, peers) = (setup.config.id.clone(), setup.config.peers.clone());
     let rng = ChaCha8Rng::seed_from_u64(rand::random());
     let Opened { protocol, disk, snapshot, torn } = P::open(setup.config, &setup.data, rng)?;
@@ -101,14 +101,14 @@ pub(crate) async fn serve<P: Protocol>(
         TcpListener::bind(address).await.map_err(|error| ServerError::Listen(address, error))
     };
     let (peer_listener, client_listener) = (listen(setup.listen).await?, listen(setup.client).await?);
-    log(format_args!("{me} starts: {}, bugs {bugs:?}", protocol.standing()));
+    log(format_args!("{me} starts: {}, bugs {bugs:?}", protocol.start_summary()));
 
     let (events, mut incoming) = mpsc::channel(EVENTS);
     let mut tasks = JoinSet::new();
     tasks.spawn(accept_peers(peer_listener, peers, events.clone()));
     tasks.spawn(client::accept(client_listener, events));
     let (disk, mut durable, writer) =
-        start_disk(disk, mistakes.acks_before_fsync).map_err(ServerError::Thread)?;
+        start_disk(disk, server_bugs.acks_before_fsync).map_err(ServerError::Thread)?;
 
     let start = Instant::now();
     let dial = |(peer, address): (&NodeId, &SocketAddr)| {
@@ -116,8 +116,8 @@ pub(crate) async fn serve<P: Protocol>(
     };
     let mut node = Node {
         links: setup.peers.iter().map(dial).collect(),
-        gateway: Gateway::new(rand::random(), mistakes.fails_without_answer),
-        service: Service::new(machine, mistakes),
+        gateway: Gateway::new(rand::random(), server_bugs.fails_without_answer),
+        service: Service::new(machine, server_bugs),
         protocol,
         disk,
         start,
@@ -164,14 +164,14 @@ pub(crate) async fn serve<P: Protocol>(
 
 type Durable = mpsc::UnboundedReceiver<io::Result<u64>>;
 
-/// With `hasty`: the longest delay of a sync.
-const HASTY_SYNC: Duration = Duration::from_secs(1);
+/// With `early_report`: the longest delay of a sync.
+const SYNC_DELAY_MAX: Duration = Duration::from_secs(1);
 
-/// Starts the thread that writes to the disk; all queued writes go into one batch. With `hasty` a batch is
+/// Starts the thread that writes to the disk; all queued writes go into one batch. With `early_report` a batch is
 /// reported durable before it is synced.
 fn start_disk<D: Disk>(
     mut disk: D,
-    hasty: bool,
+    early_report: bool,
 ) -> io::Result<(std::sync::mpsc::Sender<D::Write>, Durable, thread::JoinHandle<()>)> {
     let (queue, writes) = std::sync::mpsc::channel::<D::Write>();
     let (report, durable) = mpsc::unbounded_channel();
@@ -181,7 +181,7 @@ fn start_disk<D: Disk>(
             let batch: Vec<D::Write> = std::iter::once(first).chain(writes.try_iter()).collect();
             let last = D::number(batch.last().expect("it has the first"));
             let mut result = disk.write(batch);
-            if !hasty || synced.elapsed() >= HASTY_SYNC {
+            if !early_report || synced.elapsed() >= SYNC_DELAY_MAX {
                 result = result.and_then(|()| disk.sync());
                 synced = std::time::Instant::now();
             }
@@ -238,14 +238,14 @@ impl<P: Protocol> Node<P> {
     fn take(&mut self, event: Event<P::Message>) {
         match event {
             Event::Peer(from, Frame::Protocol(message)) => self.protocol.receive(self.now, &from, message),
-            Event::Peer(from, Frame::Forward(attempt, ask)) => {
-                let asker = Asker::Peer(from, attempt);
-                match self.service.submit(&mut self.protocol, asker.clone(), &ask) {
+            Event::Peer(from, Frame::Forward(attempt, request)) => {
+                let requester = Requester::Peer(from, attempt);
+                match self.service.submit(&mut self.protocol, requester.clone(), &request) {
                     Ok(answers) => self.answer(answers),
-                    Err(_) => self.answer(vec![(asker, Answer::NotLeader)]),
+                    Err(_) => self.answer(vec![(requester, LeaderResponse::NotLeader)]),
                 }
             }
-            Event::Peer(_, Frame::Answer(attempt, answer)) => {
+            Event::Peer(_, Frame::Response(attempt, answer)) => {
                 if let Some((reply, outcome)) = self.gateway.forwarding_answered(self.now, attempt, answer) {
                     reply.send(outcome);
                 }
@@ -262,11 +262,11 @@ impl<P: Protocol> Node<P> {
             }
             Event::Client(request, reply) => {
                 let timeout = Duration::from_millis(request.timeout_ms);
-                match ask(request) {
-                    Ok(Ask::Read(op)) if self.service.reads_here() => {
-                        reply.send(told(self.service.machine().read(&op)));
+                match leader_request(request) {
+                    Ok(LeaderRequest::Read(op)) if self.service.reads_here() => {
+                        reply.send(outcome_of(self.service.machine().read(&op)));
                     }
-                    Ok(ask) => self.gateway.accept(self.now, ask, timeout, reply),
+                    Ok(request) => self.gateway.accept(self.now, request, timeout, reply),
                     Err(why) => reply.send(Outcome::Fail(why)),
                 }
             }
@@ -296,16 +296,16 @@ impl<P: Protocol> Node<P> {
         let mut answers = Vec::new();
         for token in self.gateway.due(self.now) {
             if let Some(link) = self.links.get(leader) {
-                if let Some((attempt, ask)) = self.gateway.forward(self.now, token) {
-                    link.send(Frame::Forward(attempt, ask));
+                if let Some((attempt, request)) = self.gateway.forward(self.now, token) {
+                    link.send(Frame::Forward(attempt, request));
                 }
-            } else if let Some(ask) = self.gateway.ask(token) {
-                match self.service.submit(&mut self.protocol, Asker::Own(token), ask) {
+            } else if let Some(request) = self.gateway.request(token) {
+                match self.service.submit(&mut self.protocol, Requester::Own(token), request) {
                     Ok(now) => {
                         self.gateway.taken(token);
                         answers.extend(now);
                     }
-                    Err(NotLeader) => answers.push((Asker::Own(token), Answer::NotLeader)),
+                    Err(NotLeader) => answers.push((Requester::Own(token), LeaderResponse::NotLeader)),
                 }
             }
         }
@@ -347,21 +347,23 @@ impl<P: Protocol> Node<P> {
             let read = self.service.answer_read(id);
             // The check uses the time after the state was read: a pause before it may have ended the lease.
             let holds = self.protocol.lease_holds(self.start.elapsed());
-            self.answer(read.map(|(asker, answer)| (asker, if holds { answer } else { Answer::Uncertain })));
+            self.answer(read.map(|(requester, answer)| {
+                (requester, if holds { answer } else { LeaderResponse::Uncertain })
+            }));
         }
     }
 
-    fn answer(&mut self, answers: impl IntoIterator<Item = (Asker, Answer)>) {
-        for (asker, answer) in answers {
-            match asker {
-                Asker::Own(token) => {
+    fn answer(&mut self, answers: impl IntoIterator<Item = (Requester, LeaderResponse)>) {
+        for (requester, answer) in answers {
+            match requester {
+                Requester::Own(token) => {
                     if let Some((reply, outcome)) = self.gateway.answered(self.now, token, answer) {
                         reply.send(outcome);
                     }
                 }
-                Asker::Peer(node, attempt) => {
+                Requester::Peer(node, attempt) => {
                     if let Some(link) = self.links.get(&node) {
-                        link.send(Frame::Answer(attempt, answer));
+                        link.send(Frame::Response(attempt, answer));
                     }
                 }
             }
@@ -370,13 +372,13 @@ impl<P: Protocol> Node<P> {
 }
 
 /// The request to the leader for a client's request; the error says why it can never be executed.
-fn ask(request: Request) -> Result<Ask, String> {
+fn leader_request(request: Request) -> Result<LeaderRequest, String> {
     let op = Op::parse(&request.f, Value::from_json(request.key)?, Value::from_json(request.value)?)?;
     if op.is_read_only() {
-        return Ok(Ask::Read(op));
+        return Ok(LeaderRequest::Read(op));
     }
     if request.client.is_empty() {
         return Err(format!("{} needs a client and a seq", request.f));
     }
-    Ok(Ask::Change(Command { client: request.client.into(), seq: request.seq, op }))
+    Ok(LeaderRequest::Change(Command { client: request.client.into(), seq: request.seq, op }))
 }

@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::gateway::{Answer, Ask, Attempt, Token};
-use super::{Mistakes, NodeId, NotLeader, Payload, Protocol, ReadId};
+use super::gateway::{Attempt, LeaderRequest, LeaderResponse, Token};
+use super::{NodeId, NotLeader, Payload, Protocol, ReadId, ServerBugs};
 use crate::machine::{Command, Machine, Op, Output, Verb};
 use crate::value::Value;
 
 /// The origin of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Asker {
+pub(super) enum Requester {
     /// A client of this node.
     Own(Token),
     /// Another node that forwarded its client's request.
@@ -22,17 +22,17 @@ pub(super) enum Asker {
 #[derive(Debug, Default)]
 pub(super) struct Service {
     machine: Machine,
-    changes: HashMap<(Arc<str>, u64), Vec<Asker>>,
-    reads: HashMap<ReadId, (Asker, Op)>,
+    changes: HashMap<(Arc<str>, u64), Vec<Requester>>,
+    reads: HashMap<ReadId, (Requester, Op)>,
     next_read: ReadId,
-    mistakes: Mistakes,
+    bugs: ServerBugs,
     /// With `acks_before_write`: the state machine with everything in this leader's log, committed or not.
     ahead: Option<Machine>,
 }
 
 impl Service {
-    pub(super) fn new(machine: Machine, mistakes: Mistakes) -> Self {
-        Service { machine, mistakes, ..Service::default() }
+    pub(super) fn new(machine: Machine, bugs: ServerBugs) -> Self {
+        Service { machine, bugs, ..Service::default() }
     }
 
     pub(super) fn machine(&self) -> &Machine {
@@ -41,61 +41,61 @@ impl Service {
 
     /// Whether every node answers reads.
     pub(super) fn reads_here(&self) -> bool {
-        self.mistakes.reads_here
+        self.bugs.reads_here
     }
 
     /// Accepts a request if this node leads. The answer follows later, except with some of the bugs.
     pub(super) fn submit(
         &mut self,
         core: &mut impl Protocol,
-        asker: Asker,
-        ask: &Ask,
-    ) -> Result<Vec<(Asker, Answer)>, NotLeader> {
-        match ask {
-            Ask::Read(op) => {
+        requester: Requester,
+        request: &LeaderRequest,
+    ) -> Result<Vec<(Requester, LeaderResponse)>, NotLeader> {
+        match request {
+            LeaderRequest::Read(op) => {
                 core.read(self.next_read)?;
-                self.reads.insert(self.next_read, (asker, op.clone()));
+                self.reads.insert(self.next_read, (requester, op.clone()));
                 self.next_read += 1;
             }
-            Ask::Change(command) => {
+            LeaderRequest::Change(command) => {
                 let name = (command.client.clone(), command.seq);
                 if core.is_leader()
                     && let Some(waiting) = self.changes.get_mut(&name)
                 {
                     // The command is already in the log, from an earlier attempt.
-                    waiting.push(asker);
+                    waiting.push(requester);
                     return Ok(Vec::new());
                 }
-                if self.mistakes.acks_before_write {
-                    return self.acknowledge_early(core, asker, command);
+                if self.bugs.acks_before_write {
+                    return self.acknowledge_early(core, requester, command);
                 }
-                if self.mistakes.decides_cas_early && command.op.verb == Verb::Cas {
-                    return self.decide_early(core, asker, command);
+                if self.bugs.decides_cas_early && command.op.verb == Verb::Cas {
+                    return self.decide_early(core, requester, command);
                 }
                 core.propose(encode(command))?;
-                self.changes.insert(name, vec![asker]);
+                self.changes.insert(name, vec![requester]);
             }
         }
         Ok(Vec::new())
     }
 
     /// Applies a committed entry, and answers the requests that wait for it.
-    pub(super) fn apply(&mut self, payload: &Payload) -> Vec<(Asker, Answer)> {
+    pub(super) fn apply(&mut self, payload: &Payload) -> Vec<(Requester, LeaderResponse)> {
         let Some(command) = decode(payload) else { return Vec::new() };
-        let output = if self.mistakes.applies_twice {
+        let output = if self.bugs.applies_twice {
             self.machine.apply_again(&command)
         } else {
             self.machine.apply(&command)
         };
         let waiting = self.changes.remove(&(command.client, command.seq)).unwrap_or_default();
-        waiting.into_iter().map(|asker| (asker, Answer::Done(output.clone()))).collect()
+        waiting.into_iter().map(|requester| (requester, LeaderResponse::Done(output.clone()))).collect()
     }
 
     /// Answers a read that the protocol has confirmed.
-    pub(super) fn answer_read(&mut self, id: ReadId) -> Option<(Asker, Answer)> {
-        let (asker, op) = self.reads.remove(&id)?;
+    pub(super) fn answer_read(&mut self, id: ReadId) -> Option<(Requester, LeaderResponse)> {
+        let (requester, op) = self.reads.remove(&id)?;
         let output = self.ahead.as_ref().unwrap_or(&self.machine).read(&op);
-        Some((asker, Answer::Done(output)))
+        Some((requester, LeaderResponse::Done(output)))
     }
 
     /// Replaces the state machine by a snapshot.
@@ -105,20 +105,20 @@ impl Service {
 
     /// This node no longer leads: the outcome of the changes is unknown, and the reads must go to another
     /// node.
-    pub(super) fn deposed(&mut self) -> Vec<(Asker, Answer)> {
+    pub(super) fn deposed(&mut self) -> Vec<(Requester, LeaderResponse)> {
         self.ahead = None;
-        let changes = self.changes.drain().flat_map(|(_, askers)| askers);
-        let reads = self.reads.drain().map(|(_, (asker, _))| asker);
-        changes.chain(reads).map(|asker| (asker, Answer::Uncertain)).collect()
+        let changes = self.changes.drain().flat_map(|(_, requesters)| requesters);
+        let reads = self.reads.drain().map(|(_, (requester, _))| requester);
+        changes.chain(reads).map(|requester| (requester, LeaderResponse::Uncertain)).collect()
     }
 
     /// With `decides_cas_early`: compares with the applied state, logs only a write, and answers.
     fn decide_early(
         &mut self,
         core: &mut impl Protocol,
-        asker: Asker,
+        requester: Requester,
         command: &Command,
-    ) -> Result<Vec<(Asker, Answer)>, NotLeader> {
+    ) -> Result<Vec<(Requester, LeaderResponse)>, NotLeader> {
         let key = command.op.key.clone();
         let held = self.machine.read(&Op { verb: Verb::Read, key: key.clone(), value: Value::Nil });
         let Value::List(pair) = &command.op.value else { return Ok(Vec::new()) };
@@ -129,16 +129,16 @@ impl Service {
         } else if !core.is_leader() {
             return Err(NotLeader);
         }
-        Ok(vec![(asker, Answer::Done(Output::Value(holds.into())))])
+        Ok(vec![(requester, LeaderResponse::Done(Output::Value(holds.into())))])
     }
 
     /// With `acks_before_write`: applies the change to a copy that is ahead of the log, and answers.
     fn acknowledge_early(
         &mut self,
         core: &mut impl Protocol,
-        asker: Asker,
+        requester: Requester,
         command: &Command,
-    ) -> Result<Vec<(Asker, Answer)>, NotLeader> {
+    ) -> Result<Vec<(Requester, LeaderResponse)>, NotLeader> {
         let ahead = self.ahead.get_or_insert_with(|| {
             let mut machine = self.machine.clone();
             core.pending().iter().filter_map(decode).for_each(|command| drop(machine.apply(&command)));
@@ -146,7 +146,7 @@ impl Service {
         });
         core.propose(encode(command))?;
         let output: Output = ahead.apply(command);
-        Ok(vec![(asker, Answer::Done(output))])
+        Ok(vec![(requester, LeaderResponse::Done(output))])
     }
 }
 
@@ -193,7 +193,7 @@ mod tests {
                 bugs: bugs.to_vec(),
             };
             let core = Core::new(config, Stored::default(), ChaCha8Rng::seed_from_u64(1), Duration::ZERO);
-            let mut leader = Leader { core, service: Service::new(Machine::default(), Core::mistakes(bugs)) };
+            let mut leader = Leader { core, service: Service::new(Machine::default(), Core::server_bugs(bugs)) };
             leader.core.tick(Duration::from_millis(300));
             assert_eq!(leader.commit(), []);
             assert!(leader.core.is_leader());
@@ -201,17 +201,23 @@ mod tests {
         }
 
         /// Client `c` sends an operation on one key, with this sequence number.
-        fn ask(&mut self, token: Token, seq: u64, f: &str, value: Value) -> Vec<(Asker, Answer)> {
+        fn request(
+            &mut self,
+            token: Token,
+            seq: u64,
+            f: &str,
+            value: Value,
+        ) -> Vec<(Requester, LeaderResponse)> {
             let op = Op::parse(f, "k".into(), value).unwrap();
-            let ask = match op.is_read_only() {
-                true => Ask::Read(op),
-                false => Ask::Change(Command { client: "c".into(), seq, op }),
+            let request = match op.is_read_only() {
+                true => LeaderRequest::Read(op),
+                false => LeaderRequest::Change(Command { client: "c".into(), seq, op }),
             };
-            self.service.submit(&mut self.core, Asker::Own(token), &ask).unwrap()
+            self.service.submit(&mut self.core, Requester::Own(token), &request).unwrap()
         }
 
         /// Makes everything durable, committed and applied, and returns the answers.
-        fn commit(&mut self) -> Vec<(Asker, Answer)> {
+        fn commit(&mut self) -> Vec<(Requester, LeaderResponse)> {
             let mut answers = Vec::new();
             // Past the next heartbeat, for leaders that delay their writes until then.
             self.core.tick(Duration::from_secs(1));
@@ -227,8 +233,8 @@ mod tests {
         }
     }
 
-    fn done(token: Token, value: impl Into<Value>) -> (Asker, Answer) {
-        (Asker::Own(token), Answer::Done(Output::Value(value.into())))
+    fn done(token: Token, value: impl Into<Value>) -> (Requester, LeaderResponse) {
+        (Requester::Own(token), LeaderResponse::Done(Output::Value(value.into())))
     }
 
     fn pair(from: i64, to: i64) -> Value {
@@ -238,53 +244,56 @@ mod tests {
     #[test]
     fn a_change_is_answered_when_it_is_applied() {
         let mut leader = Leader::new(&[]);
-        assert_eq!(leader.ask(1, 1, "add", 5.into()), []);
+        assert_eq!(leader.request(1, 1, "add", 5.into()), []);
         assert_eq!(leader.commit(), [done(1, 5)]);
-        assert_eq!(leader.ask(2, 0, "read", Value::Nil), []);
+        assert_eq!(leader.request(2, 0, "read", Value::Nil), []);
         assert_eq!(leader.commit(), [done(2, 5)]);
     }
 
     #[test]
     fn a_second_try_joins_the_first_and_a_late_one_gets_the_same_answer() {
         let mut leader = Leader::new(&[]);
-        leader.ask(1, 1, "add", 5.into());
-        leader.ask(2, 1, "add", 5.into());
+        leader.request(1, 1, "add", 5.into());
+        leader.request(2, 1, "add", 5.into());
         assert_eq!(
             leader.core.log().last().index,
             2,
             "it is in the log once, after the leader's first entry"
         );
         assert_eq!(leader.commit(), [done(1, 5), done(2, 5)]);
-        leader.ask(3, 1, "add", 5.into());
+        leader.request(3, 1, "add", 5.into());
         assert_eq!(leader.commit(), [done(3, 5)]);
     }
 
     #[test]
     fn whoever_waits_when_the_leader_is_deposed_is_told_that_nobody_knows() {
         let mut leader = Leader::new(&[]);
-        leader.ask(1, 1, "add", 5.into());
-        leader.ask(2, 0, "read", Value::Nil);
-        let told = leader.service.deposed();
-        assert_eq!(told, [(Asker::Own(1), Answer::Uncertain), (Asker::Own(2), Answer::Uncertain)]);
+        leader.request(1, 1, "add", 5.into());
+        leader.request(2, 0, "read", Value::Nil);
+        let answers = leader.service.deposed();
+        assert_eq!(
+            answers,
+            [(Requester::Own(1), LeaderResponse::Uncertain), (Requester::Own(2), LeaderResponse::Uncertain)]
+        );
         assert_eq!(leader.commit(), [], "nobody is told twice");
     }
 
     #[test]
     fn ack_before_write_answers_at_once_and_reads_its_own_promises() {
         let mut leader = Leader::new(&[Bug::AckBeforeWrite]);
-        assert_eq!(leader.ask(1, 1, "add", 5.into()), [done(1, 5)]);
-        assert_eq!(leader.ask(2, 2, "add", 5.into()), [done(2, 10)]);
+        assert_eq!(leader.request(1, 1, "add", 5.into()), [done(1, 5)]);
+        assert_eq!(leader.request(2, 2, "add", 5.into()), [done(2, 10)]);
         assert_eq!(leader.core.commit(), 1, "nothing of that is committed");
-        leader.ask(3, 0, "read", Value::Nil);
+        leader.request(3, 0, "read", Value::Nil);
         assert_eq!(leader.commit(), [done(3, 10)]);
     }
 
     #[test]
     fn apply_twice_on_retry_counts_a_late_second_try() {
         let mut leader = Leader::new(&[Bug::ApplyTwiceOnRetry]);
-        leader.ask(1, 1, "add", 5.into());
+        leader.request(1, 1, "add", 5.into());
         assert_eq!(leader.commit(), [done(1, 5)]);
-        leader.ask(2, 1, "add", 5.into());
+        leader.request(2, 1, "add", 5.into());
         assert_eq!(leader.commit(), [done(2, 10)]);
     }
 
@@ -292,12 +301,12 @@ mod tests {
     fn cas_before_commit_lets_two_win() {
         for (bugs, second) in [(&[][..], false), (&[Bug::CasBeforeCommit][..], true)] {
             let mut leader = Leader::new(bugs);
-            leader.ask(1, 1, "write", 1.into());
+            leader.request(1, 1, "write", 1.into());
             leader.commit();
-            let mut answers = leader.ask(2, 2, "cas", pair(1, 2));
-            answers.extend(leader.ask(3, 3, "cas", pair(1, 3)));
+            let mut answers = leader.request(2, 2, "cas", pair(1, 2));
+            answers.extend(leader.request(3, 3, "cas", pair(1, 3)));
             answers.extend(leader.commit());
-            answers.retain(|(asker, _)| [Asker::Own(2), Asker::Own(3)].contains(asker));
+            answers.retain(|(requester, _)| [Requester::Own(2), Requester::Own(3)].contains(requester));
             assert_eq!(answers, [done(2, true), done(3, second)], "{bugs:?}");
         }
     }

@@ -10,7 +10,7 @@
 //!   applied.
 //! - *Agreement*: after the healing, idle nodes have applied the same entries, some of them since the
 //!   healing.
-//! - The protocol's [own invariants](Staged::testify).
+//! - The protocol's [own invariants](Simulated::check_invariants).
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -20,9 +20,9 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
-use super::stage::{Actor, HEARTBEAT, Staged};
+use super::simulated::{Actor, HEARTBEAT, Simulated};
 use super::{Entry, NodeId, Operation, Protocol, Time};
-use crate::Mistake;
+use crate::BugSwitch;
 
 const NAMES: [&str; 5] = ["n1", "n2", "n3", "n4", "n5"];
 
@@ -42,7 +42,7 @@ enum Event<P: Protocol> {
     Fault,
 }
 
-pub(crate) struct Simulator<P: Staged> {
+pub(crate) struct Simulator<P: Simulated> {
     rng: ChaCha8Rng,
     now: Time,
     actors: Vec<Actor<P>>,
@@ -59,14 +59,14 @@ pub(crate) struct Simulator<P: Staged> {
     events: HashMap<u64, Event<P>>,
     numbered: u64,
     /// The observations that no later step may contradict.
-    pub(crate) witness: P::Witness,
+    pub(crate) observations: P::Observations,
     pub(crate) committed: Vec<Entry<P::At>>,
     /// Pending reads: the committed length when each arrived.
     reads: HashMap<u64, usize>,
     pub(crate) answered: u64,
 }
 
-impl<P: Staged> Simulator<P> {
+impl<P: Simulated> Simulator<P> {
     pub(crate) fn new(seed: u64, bugs: &[P::Bug]) -> Self {
         Self::with(seed, bugs, &P::Options::default())
     }
@@ -87,7 +87,7 @@ impl<P: Staged> Simulator<P> {
             agenda: BinaryHeap::new(),
             events: HashMap::new(),
             numbered: 0,
-            witness: P::Witness::default(),
+            observations: P::Observations::default(),
             committed: Vec::new(),
             reads: HashMap::new(),
             answered: 0,
@@ -353,7 +353,9 @@ impl<P: Staged> Simulator<P> {
         }
         self.check_machine(node, before)?;
         match &self.actors[node].core {
-            Some(core) => core.testify(node, &ready.notices, &self.committed, &mut self.witness),
+            Some(core) => {
+                core.check_invariants(node, &ready.notices, &self.committed, &mut self.observations)
+            }
             None => Ok(()),
         }
     }
@@ -408,12 +410,15 @@ pub(crate) fn seeds() -> u64 {
 }
 
 /// Runs many schedules of the correct protocol; they must not be so harsh that nothing is committed.
-pub(crate) fn acquit<P: Staged>(seen: impl FnMut(&Simulator<P>)) {
-    acquit_all(|seed| Simulator::<P>::new(seed, &[]), seen);
+pub(crate) fn expect_safe<P: Simulated>(seen: impl FnMut(&Simulator<P>)) {
+    expect_all_safe(|seed| Simulator::<P>::new(seed, &[]), seen);
 }
 
-/// As [`acquit`], with these simulators.
-pub(crate) fn acquit_all<P: Staged>(make: impl Fn(u64) -> Simulator<P>, mut seen: impl FnMut(&Simulator<P>)) {
+/// As [`expect_safe`], with these simulators.
+pub(crate) fn expect_all_safe<P: Simulated>(
+    make: impl Fn(u64) -> Simulator<P>,
+    mut seen: impl FnMut(&Simulator<P>),
+) {
     let (mut committed, mut answered) = (0, 0);
     for seed in 0..seeds() {
         match make(seed).run() {
@@ -431,12 +436,12 @@ pub(crate) fn acquit_all<P: Staged>(make: impl Fn(u64) -> Simulator<P>, mut seen
 }
 
 /// Each bug must violate one of its listed properties. A simulator that finds no bug proves nothing.
-pub(crate) fn convict<P: Staged>(convictions: &[(P::Bug, &[&str])]) {
-    convict_all(Simulator::<P>::new, convictions);
+pub(crate) fn expect_unsafe<P: Simulated>(convictions: &[(P::Bug, &[&str])]) {
+    expect_all_unsafe(Simulator::<P>::new, convictions);
 }
 
-/// As [`convict`], with these simulators.
-pub(crate) fn convict_all<P: Staged>(
+/// As [`expect_unsafe`], with these simulators.
+pub(crate) fn expect_all_unsafe<P: Simulated>(
     make: impl Fn(u64, &[P::Bug]) -> Simulator<P>,
     convictions: &[(P::Bug, &[&str])],
 ) {
@@ -449,7 +454,7 @@ pub(crate) fn convict_all<P: Staged>(
 }
 
 /// The rule of every bug names the section of its paper.
-pub(crate) fn every_bug_names_its_rule<Bug: Mistake>(paper: &str) {
+pub(crate) fn every_bug_names_its_rule<Bug: BugSwitch>(paper: &str) {
     for bug in Bug::all() {
         assert!(bug.rule().contains(paper), "{}: {}", bug.name(), bug.rule());
     }

@@ -37,10 +37,10 @@ pub(crate) struct Peers<Q, A> {
 }
 
 /// Queued requests, each with the channel for its response.
-pub(super) type Questions<Q, A> = mpsc::Receiver<(Q, oneshot::Sender<A>)>;
+pub(super) type RequestQueue<Q, A> = mpsc::Receiver<(Q, oneshot::Sender<A>)>;
 
 struct Link<Q, A> {
-    questions: mpsc::Sender<(Q, oneshot::Sender<A>)>,
+    requests: mpsc::Sender<(Q, oneshot::Sender<A>)>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -57,12 +57,12 @@ where
     pub(super) fn linked<'a, F: Future<Output = ()> + Send + 'static>(
         me: &str,
         peers: impl Iterator<Item = &'a String>,
-        carry: impl Fn(&String, Questions<Q, A>) -> F,
+        carry: impl Fn(&String, RequestQueue<Q, A>) -> F,
     ) -> Self {
         let link = |name: &String| {
-            let (questions, queue) = mpsc::channel(QUEUE);
+            let (requests, queue) = mpsc::channel(QUEUE);
             let task = tokio::spawn(carry(name, queue));
-            (name.clone(), Link { questions, _task: AbortOnDropHandle::new(task) })
+            (name.clone(), Link { requests, _task: AbortOnDropHandle::new(task) })
         };
         Peers { me: me.to_owned(), links: peers.map(link).collect() }
     }
@@ -90,26 +90,26 @@ where
     }
 
     /// Sends a request to one node; `None` if there is no response within the timeout.
-    pub(crate) async fn ask(&self, peer: &str, question: Q, patience: Duration) -> Option<A> {
+    pub(crate) async fn call(&self, peer: &str, request: Q, response_timeout: Duration) -> Option<A> {
         let (reply, answer) = oneshot::channel();
-        self.links.get(peer)?.questions.try_send((question, reply)).ok()?;
-        timeout(patience, answer).await.ok()?.ok()
+        self.links.get(peer)?.requests.try_send((request, reply)).ok()?;
+        timeout(response_timeout, answer).await.ok()?.ok()
     }
 
     /// Sends one request to all peers; yields the responses as they arrive, and ends when no more are
     /// expected.
-    pub(crate) fn ask_all<'a>(
+    pub(crate) fn call_all<'a>(
         &'a self,
-        question: &'a Q,
-        patience: Duration,
+        request: &'a Q,
+        response_timeout: Duration,
     ) -> impl Stream<Item = (&'a str, A)> + Unpin + Send + 'a
     where
         Q: Clone,
     {
-        let ask = |name: &'a String| async move {
-            (name.as_str(), self.ask(name, question.clone(), patience).await)
+        let call = |name: &'a String| async move {
+            (name.as_str(), self.call(name, request.clone(), response_timeout).await)
         };
-        let answers: FuturesUnordered<_> = self.links.keys().map(ask).collect();
+        let answers: FuturesUnordered<_> = self.links.keys().map(call).collect();
         answers.filter_map(|(name, answer)| std::future::ready(answer.map(|answer| (name, answer))))
     }
 }
@@ -117,7 +117,7 @@ where
 async fn keep_connected<Q: Serialize, A: DeserializeOwned>(
     me: String,
     address: SocketAddr,
-    mut queue: Questions<Q, A>,
+    mut queue: RequestQueue<Q, A>,
 ) {
     let mut next = 0;
     loop {
@@ -137,27 +137,27 @@ async fn pump<Q: Serialize, A: DeserializeOwned>(
     me: &str,
     stream: TcpStream,
     next: &mut u64,
-    queue: &mut Questions<Q, A>,
+    queue: &mut RequestQueue<Q, A>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (incoming, outgoing) = stream.into_split();
     let open: Arc<Mutex<HashMap<u64, oneshot::Sender<A>>>> = Arc::default();
     let (frames_out, mut outbox) = mpsc::channel::<Bytes>(QUEUE);
-    let asking = async {
-        while let Some((question, reply)) = queue.recv().await {
+    let sending = async {
+        while let Some((request, reply)) = queue.recv().await {
             *next += 1;
             {
                 let mut open = open.lock().expect("nobody panics while holding it");
                 open.retain(|_, reply| !reply.is_closed());
                 open.insert(*next, reply);
             }
-            if frames_out.send(frame::encode(&(*next, me, question))).await.is_err() {
+            if frames_out.send(frame::encode(&(*next, me, request))).await.is_err() {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
         }
         Ok(())
     };
-    let hearing = async {
+    let receiving = async {
         let mut incoming = FramedRead::new(incoming, frames());
         while let Some(bytes) = incoming.next().await {
             let Ok((id, answer)) = frame::decode::<(u64, A)>(bytes?) else { break };
@@ -168,8 +168,8 @@ async fn pump<Q: Serialize, A: DeserializeOwned>(
         Err(io::ErrorKind::ConnectionReset.into())
     };
     tokio::select! {
-        ended = asking => ended,
-        ended = hearing => ended,
+        ended = sending => ended,
+        ended = receiving => ended,
         ended = send_queued(outgoing, &mut outbox, Bytes::clone) => ended.and(Err(io::ErrorKind::BrokenPipe.into())),
     }
 }

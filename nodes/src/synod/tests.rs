@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::acceptor::{Acceptor, Ballot, Proposal, Vote};
 use super::proposer::choose;
 use super::*;
-use crate::rpc::stage::Stage;
+use crate::rpc::test_cluster::TestCluster;
 
 const ACCEPTORS: usize = 3;
 const MAJORITY: usize = 2;
@@ -19,7 +19,7 @@ struct Proposer {
     ballot: Ballot,
     own: Option<Proposal>,
     /// Phase 1: the response of each acceptor that has promised.
-    told: [Option<Option<Vote>>; ACCEPTORS],
+    votes: [Option<Option<Vote>>; ACCEPTORS],
     /// Phase 2: the proposal, and the acceptors that have accepted it.
     vote: Option<Vote>,
     accepted: [bool; ACCEPTORS],
@@ -36,13 +36,13 @@ impl Proposer {
         late: bool,
         bugs: &[Bug],
     ) -> Result<(), &'static str> {
-        self.late |= late && self.told.iter().all(Option::is_none);
-        self.told[who] = Some(accepted);
-        let told: Vec<_> = self.told.iter().flatten().cloned().collect();
-        if told.len() < MAJORITY {
+        self.late |= late && self.votes.iter().all(Option::is_none);
+        self.votes[who] = Some(accepted);
+        let votes: Vec<_> = self.votes.iter().flatten().cloned().collect();
+        if votes.len() < MAJORITY {
             return Ok(());
         }
-        match choose(self.own.clone(), told, bugs) {
+        match choose(self.own.clone(), votes, bugs) {
             Some(proposal) => self.vote = Some(Vote { ballot: self.ballot.clone(), proposal }),
             None if self.late => return Err("a read missed what was chosen before"),
             None => {}
@@ -65,7 +65,7 @@ impl World {
         let proposer = |(own, number)| Proposer {
             ballot: Ballot { number, by: format!("n{number}") },
             own,
-            told: Default::default(),
+            votes: Default::default(),
             vote: None,
             accepted: [false; ACCEPTORS],
             late: false,
@@ -89,7 +89,7 @@ impl World {
         for (at, proposer) in self.proposers.iter().enumerate() {
             match &proposer.vote {
                 None => {
-                    for who in (0..ACCEPTORS).filter(|who| proposer.told[*who].is_none()) {
+                    for who in (0..ACCEPTORS).filter(|who| proposer.votes[*who].is_none()) {
                         let mut world = self.clone();
                         let late = !self.chosen().is_empty();
                         if let Ok(accepted) = world.acceptors[who].prepare(proposer.ballot.clone()) {
@@ -151,51 +151,51 @@ fn every_mistake_has_an_order_of_messages_that_shows_it() {
     }
 }
 
-fn cluster(bugs: &'static [Bug]) -> Stage<Synod> {
-    Stage::new(move |peers, data| Synod::open(peers, data, bugs.to_vec()))
+fn cluster(bugs: &'static [Bug]) -> TestCluster<Synod> {
+    TestCluster::new(move |peers, data| Synod::open(peers, data, bugs.to_vec()))
 }
 
 #[tokio::test(start_paused = true)]
 async fn of_all_who_propose_one_wins_and_everybody_is_told_so() {
-    let stage = cluster(&[]);
-    assert_eq!(stage.reads().await, [Json::Null, Json::Null, Json::Null]);
-    let propose = |node, value| stage.ok(node, "cas", json!([null, value]));
+    let cluster = cluster(&[]);
+    assert_eq!(cluster.reads().await, [Json::Null, Json::Null, Json::Null]);
+    let propose = |node, value| cluster.ok(node, "cas", json!([null, value]));
     let (n1, n2, n3) = tokio::join!(propose("n1", 1), propose("n2", 2), propose("n3", 3));
     let won: Vec<i64> =
         (1..).zip([n1, n2, n3]).filter(|(_, won)| *won == true).map(|(value, _)| value).collect();
     assert_eq!(won.len(), 1, "{won:?}");
-    assert_eq!(stage.reads().await, [won[0], won[0], won[0]]);
-    assert_eq!(stage.ok("n1", "cas", json!([null, 4])).await, false);
-    assert!(matches!(stage.ask("n1", "c", "write", 5).await, Outcome::Fail(_)));
-    assert!(matches!(stage.ask("n1", "c", "cas", json!([won[0], 6])).await, Outcome::Fail(_)));
+    assert_eq!(cluster.reads().await, [won[0], won[0], won[0]]);
+    assert_eq!(cluster.ok("n1", "cas", json!([null, 4])).await, false);
+    assert!(matches!(cluster.request("n1", "c", "write", 5).await, Outcome::Fail(_)));
+    assert!(matches!(cluster.request("n1", "c", "cas", json!([won[0], 6])).await, Outcome::Fail(_)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_known_needs_nobody_and_what_is_not_needs_a_majority() {
-    let mut stage = cluster(&[]);
-    stage.crash("n3");
-    stage.ok("n1", "cas", json!([null, 1])).await;
-    stage.start("n3");
-    stage.cut_off("n1");
-    stage.cut_off("n3");
-    assert_eq!(stage.ok("n1", "read", ()).await, 1);
+    let mut cluster = cluster(&[]);
+    cluster.crash("n3");
+    cluster.ok("n1", "cas", json!([null, 1])).await;
+    cluster.start("n3");
+    cluster.cut_off("n1");
+    cluster.cut_off("n3");
+    assert_eq!(cluster.ok("n1", "read", ()).await, 1);
     for (f, value) in [("read", Json::Null), ("cas", json!([null, 2]))] {
-        let answer = stage.ask("n3", "c", f, value).await;
+        let answer = cluster.request("n3", "c", f, value).await;
         assert!(matches!(answer, Outcome::Fail(_)), "nothing was proposed: {answer:?}");
     }
-    stage.heal();
-    assert_eq!(stage.reads().await, [1, 1, 1]);
+    cluster.heal();
+    assert_eq!(cluster.reads().await, [1, 1, 1]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_decision_outlives_everybody_who_knew_it_if_it_is_on_disk() {
     for (bugs, found) in [(&[][..], json!(1)), (&[Bug::NothingPersisted], Json::Null)] {
-        let mut stage = cluster(bugs);
-        stage.ok("n1", "cas", json!([null, 1])).await;
+        let mut cluster = cluster(bugs);
+        cluster.ok("n1", "cas", json!([null, 1])).await;
         for node in ["n1", "n2", "n3"] {
-            stage.crash(node);
-            stage.start(node);
+            cluster.crash(node);
+            cluster.start(node);
         }
-        assert_eq!(stage.ok("n2", "read", ()).await, found, "{bugs:?}");
+        assert_eq!(cluster.ok("n2", "read", ()).await, found, "{bugs:?}");
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Leading {
     announced: Zxid,
     /// Followers that need compacted transactions. The leader is silent to them until they look for a leader
     /// and are synchronised again.
-    pub(super) forsaken: BTreeSet<NodeId>,
+    pub(super) to_resync: BTreeSet<NodeId>,
     pub(super) heard: BTreeMap<NodeId, Time>,
     /// Reads without a sync yet; reads that wait for theirs.
     pub(super) reads: Vec<ReadId>,
@@ -60,7 +60,7 @@ impl Leading {
             followers: BTreeMap::new(),
             established: false,
             announced: Zxid::START,
-            forsaken: BTreeSet::new(),
+            to_resync: BTreeSet::new(),
             heard: config.peers.iter().map(|peer| (peer.clone(), now)).collect(),
             reads: Vec::new(),
             awaiting: BTreeMap::new(),
@@ -102,14 +102,14 @@ impl Core {
     }
 
     pub(super) fn beat_leading(&mut self) {
-        let (now, patience, commit) = (self.now, self.patience, self.commit);
+        let (now, deadline, commit) = (self.now, self.deadline, self.commit);
         let alive_since = now.saturating_sub(self.config.election_timeout.1);
         let Role::Leading(leading) = &mut self.role else { return };
         let alive = 1 + leading.heard.values().filter(|heard| **heard >= alive_since).count();
         if leading.established && alive < self.config.quorum() {
             return self.look("a majority is out of reach");
         }
-        if !leading.established && now >= patience {
+        if !leading.established && now >= deadline {
             return self.look("was not established in time");
         }
         for follower in leading.followers.values_mut() {
@@ -122,8 +122,8 @@ impl Core {
             follower.acked_before = follower.acked;
         }
         let Some(epoch) = leading.epoch.filter(|_| leading.initial.is_some()) else { return };
-        let forsaken = leading.forsaken.clone();
-        for peer in self.config.peers.clone().iter().filter(|peer| !forsaken.contains(*peer)) {
+        let to_resync = leading.to_resync.clone();
+        for peer in self.config.peers.clone().iter().filter(|peer| !to_resync.contains(*peer)) {
             self.send(peer, Message::Ping { epoch, upto: commit });
         }
     }
@@ -168,7 +168,7 @@ impl Core {
         leading.followers.retain(|node, follower| {
             let lost = follower.acked.is_some() && follower.sent < base;
             if lost {
-                leading.forsaken.insert(node.clone());
+                leading.to_resync.insert(node.clone());
             }
             !lost
         });
@@ -225,7 +225,7 @@ impl Core {
         }
         leading.heard.insert(from.clone(), now);
         if upto < self.history.base() && !leading.followers.contains_key(from) {
-            leading.forsaken.insert(from.clone());
+            leading.to_resync.insert(from.clone());
             return;
         }
         let unknown = || Follower { acked: None, sent: upto, acked_before: None };

@@ -17,7 +17,7 @@ use super::history::History;
 use super::message::{Credentials, Epoch, Message, Promise, Record, Snapshot, Txn, Zxid};
 use crate::replica::journal::{Journal, Write};
 use crate::replica::ledger::Ledger;
-use crate::replica::{Mistakes, NodeId, NotLeader, Opened, Payload, Protocol, ReadId, Ready, Time};
+use crate::replica::{NodeId, NotLeader, Opened, Payload, Protocol, ReadId, Ready, ServerBugs, Time};
 use crate::wal::{Found, Magic, Wal, WalError};
 
 const MAGIC: Magic = *b"ZABL";
@@ -122,7 +122,7 @@ pub(crate) struct Core {
     pub(super) beat_at: Time,
     /// When a follower that hears nothing looks for another leader, and a leader that is not established
     /// gives up.
-    pub(super) patience: Time,
+    pub(super) deadline: Time,
     /// The content of the next write; `restarted` if it replaces everything before.
     pub(super) record: Record,
     pub(super) restarted: bool,
@@ -152,7 +152,7 @@ impl Core {
             since_snapshot: 0,
             role: Role::Looking { heard: BTreeMap::new(), best: None },
             beat_at: now,
-            patience: now,
+            deadline: now,
             record: Record::default(),
             restarted: false,
             ledger: Ledger::default(),
@@ -187,7 +187,7 @@ impl Core {
         }
     }
 
-    fn hear_oneself(&mut self) {
+    fn deliver_to_self(&mut self) {
         let me = self.config.id.clone();
         while let Some(message) = self.own.pop_front() {
             self.take(&me, message);
@@ -250,8 +250,8 @@ impl Protocol for Core {
     type Notice = Notice;
     type Disk = Journal<Snapshot, Record>;
 
-    fn mistakes(bugs: &[Bug]) -> Mistakes {
-        Mistakes { reads_here: bugs.contains(&Bug::LocalRead), ..Mistakes::default() }
+    fn server_bugs(bugs: &[Bug]) -> ServerBugs {
+        ServerBugs { reads_here: bugs.contains(&Bug::LocalRead), ..ServerBugs::default() }
     }
 
     fn open(config: Config, data: &Path, rng: ChaCha8Rng) -> Result<Opened<Self>, WalError> {
@@ -269,7 +269,7 @@ impl Protocol for Core {
         Ok(Opened { protocol, disk: Journal::new(wal), snapshot, torn })
     }
 
-    fn standing(&self) -> String {
+    fn start_summary(&self) -> String {
         format!("epoch {}, history up to {}, snapshot at {}", self.current, self.history.last(), self.handed)
     }
 
@@ -283,7 +283,7 @@ impl Protocol for Core {
                 Role::Leading(_) => self.beat_leading(),
             }
         }
-        self.hear_oneself();
+        self.deliver_to_self();
     }
 
     fn next_tick(&self) -> Time {
@@ -293,7 +293,7 @@ impl Protocol for Core {
     fn receive(&mut self, now: Time, from: &NodeId, message: Message) {
         self.now = self.now.max(now);
         self.take(from, message);
-        self.hear_oneself();
+        self.deliver_to_self();
     }
 
     fn propose(&mut self, command: Arc<[u8]>) -> Result<(), NotLeader> {
@@ -309,13 +309,13 @@ impl Protocol for Core {
         for free in self.ledger.persisted(number) {
             self.post(free);
         }
-        self.hear_oneself();
+        self.deliver_to_self();
     }
 
     fn ready(&mut self) -> Ready<Self> {
         self.sync_reads();
         self.broadcast();
-        self.hear_oneself();
+        self.deliver_to_self();
         self.announce_commit();
         let committed = self.history.between(self.handed, self.commit).to_vec();
         self.handed = committed.last().map_or(self.handed, |txn| txn.at);

@@ -49,14 +49,14 @@ impl Core {
         match &mut self.role {
             Role::Looking { heard, .. } => drop(heard.insert(from.clone(), (has, now))),
             // The sender must hear that there is a leader.
-            Role::Leading(leading) => drop(leading.forsaken.remove(from)),
+            Role::Leading(leading) => drop(leading.to_resync.remove(from)),
             Role::Following { .. } => {}
         }
     }
 
     fn begin_to_lead(&mut self) {
         self.ready.notices.push(Notice::Elected { has: self.credentials() });
-        self.set_patience(2);
+        self.set_deadline(2);
         self.role = Role::Leading(Leading::new(&self.config, self.promised.epoch, self.now));
         self.begin_epoch();
     }
@@ -64,15 +64,15 @@ impl Core {
     pub(super) fn begin_to_follow(&mut self, leader: &NodeId) {
         use rand::RngExt as _;
         self.ready.notices.push(Notice::Follows { leader: leader.clone() });
-        self.set_patience(1);
+        self.set_deadline(1);
         let join = self.rng.random_range(0..u64::MAX);
         self.role = Role::Following { leader: leader.clone(), join, synced: false, ask_at: self.now };
         self.beat_following();
     }
 
     /// Sets the deadline, in election timeouts from now.
-    pub(super) fn set_patience(&mut self, timeouts: u32) {
-        self.patience = self.now + self.config.draw_election_timeout(&mut self.rng) * timeouts;
+    pub(super) fn set_deadline(&mut self, timeouts: u32) {
+        self.deadline = self.now + self.config.draw_election_timeout(&mut self.rng) * timeouts;
     }
 
     /// Handles a message of an established leader.
@@ -101,7 +101,7 @@ impl Core {
 
     pub(super) fn heard_leader(&mut self) {
         if matches!(self.role, Role::Following { .. }) {
-            self.set_patience(1);
+            self.set_deadline(1);
         }
     }
 }

@@ -19,9 +19,9 @@ const ASK_AGAIN: u32 = 2;
 
 impl Core {
     pub(super) fn beat_following(&mut self) {
-        let (now, patience) = (self.now, self.patience);
+        let (now, deadline) = (self.now, self.deadline);
         let Role::Following { leader, synced, ask_at, .. } = &mut self.role else { return };
-        if now >= patience {
+        if now >= deadline {
             return self.look("hears no leader");
         }
         if !*synced && now >= *ask_at {

@@ -12,19 +12,19 @@ use super::bug::Bug;
 use super::core::{Config, Core, Notice, Stored};
 use super::message::{Epoch, Record, Snapshot, Txn, Zxid};
 use crate::replica::journal::Write;
-use crate::replica::simulator::{Simulator, acquit, convict, every_bug_names_its_rule, seeds};
-use crate::replica::stage::Staged;
+use crate::replica::simulated::Simulated;
+use crate::replica::simulator::{Simulator, every_bug_names_its_rule, expect_safe, expect_unsafe, seeds};
 use crate::replica::{Payload, Time};
 
 #[derive(Default)]
-pub(crate) struct Witness {
+pub(crate) struct Observations {
     txns: HashMap<Zxid, Payload>,
     leaders: BTreeMap<Epoch, usize>,
 }
 
-impl Staged for Core {
+impl Simulated for Core {
     type Stored = Stored;
-    type Witness = Witness;
+    type Observations = Observations;
 
     fn store(stored: &mut Stored, write: Write<Snapshot, Record>) {
         stored.snapshot = write.restart.or(stored.snapshot.take());
@@ -40,22 +40,22 @@ impl Staged for Core {
         Core::new(config, stored, rng, now)
     }
 
-    fn testify(
+    fn check_invariants(
         &self,
         node: usize,
         notices: &[Notice],
         _: &[Txn],
-        witness: &mut Witness,
+        observations: &mut Observations,
     ) -> Result<(), String> {
         for notice in notices {
             if let Notice::Established { epoch, .. } = notice
-                && *witness.leaders.entry(*epoch).or_insert(node) != node
+                && *observations.leaders.entry(*epoch).or_insert(node) != node
             {
                 return Err(format!("One Leader per Epoch: {epoch} has two"));
             }
         }
         for txn in self.history.after(Zxid::START) {
-            let known = witness.txns.entry(txn.at).or_insert_with(|| txn.payload.clone());
+            let known = observations.txns.entry(txn.at).or_insert_with(|| txn.payload.clone());
             if *known != txn.payload {
                 return Err(format!("One Transaction per Zxid: {txn:?}, not {known:?}"));
             }
@@ -67,13 +67,13 @@ impl Staged for Core {
 #[test]
 fn every_schedule_is_safe_and_the_healed_cluster_agrees() {
     let mut epochs = 0;
-    acquit(|simulator: &Simulator<Core>| epochs += simulator.witness.leaders.len() as u64);
+    expect_safe(|simulator: &Simulator<Core>| epochs += simulator.observations.leaders.len() as u64);
     assert!(epochs > 2 * seeds(), "{epochs} leaders established");
 }
 
 #[test]
 fn the_simulator_convicts_the_bugs() {
-    convict::<Core>(&[
+    expect_unsafe::<Core>(&[
         (Bug::SkipSync, &["State Machine Safety"]),
         (Bug::ElectWithoutHighestZxid, &["State Machine Safety"]),
         (Bug::AckBeforeLog, &["State Machine Safety"]),

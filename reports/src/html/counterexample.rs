@@ -50,7 +50,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
                 " Of " (counted(picture.faults.len(), "fault state")) " in the meantime the last " (lanes::STRIPS_MAX) " are drawn."
             }
         }
-        (in_words(&picture))
+        (table_of(&picture))
     };
     titled("counterexample", "Minimal counterexample", &caption, body)
 }
@@ -74,7 +74,7 @@ pub(super) fn drawn(run: &RunDir) -> Option<Picture<'_>> {
 }
 
 /// A table of every operation in the picture with both its times.
-fn in_words(picture: &Picture) -> Markup {
+fn table_of(picture: &Picture) -> Markup {
     let mut bars: Vec<&Bar> = picture.bars().collect();
     bars.sort_by_key(|bar| (bar.from, bar.id));
     // With the digits of the tick labels, which distinguish all times.

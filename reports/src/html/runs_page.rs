@@ -41,7 +41,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn lets(&self, run: &RunSummary) -> bool {
+    fn matches(&self, run: &RunSummary) -> bool {
         let is = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
         let text = format!("{} {} {} {}", run.path, run.test(), run.sentence, run.seed).to_lowercase();
         is(&self.workload, &run.workload)
@@ -62,7 +62,7 @@ fn sign(run: &RunSummary) -> &'static str {
 
 /// The page: `all` are the newest of the `total` runs, newest first.
 pub fn render(all: &[RunSummary], total: usize, filter: &Filter) -> String {
-    let shown: Vec<&RunSummary> = all.iter().filter(|run| filter.lets(run)).collect();
+    let shown: Vec<&RunSummary> = all.iter().filter(|run| filter.matches(run)).collect();
     let heading = html! { "Runs " span .remark { (counted(shown.len(), "run")) " of " (count(total)) } };
     document(
         "Runs",
@@ -302,7 +302,7 @@ mod tests {
     fn filters_leave_what_was_asked_for() {
         let violation = run("register/a", RunOutcome::Violation, "p3 read a stale value");
         let fine = run("counter/b", RunOutcome::Linearizable, "Linearizable.");
-        let left = |filter: Filter| [&violation, &fine].map(|run| filter.lets(run));
+        let left = |filter: Filter| [&violation, &fine].map(|run| filter.matches(run));
         let text = |text: &str| text.to_string();
         assert_eq!(left(Filter::default()), [true, true]);
         assert_eq!(left(Filter { workload: text("counter"), ..Filter::default() }), [false, true]);

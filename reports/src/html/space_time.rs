@@ -72,7 +72,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
             (crate::wording::duration(picture.stretch())) "; one that breaks off (✗) was withheld by a cut. Bars are operations of the "
             "counterexample, at the node that was asked."
         }
-        (picture.in_words())
+        (picture.text_description())
     };
     titled("links", "Who spoke to whom", "around the violation", body)
 }
@@ -224,7 +224,7 @@ impl<'a> Picture<'a> {
         }
     }
 
-    fn in_words(&self) -> Markup {
+    fn text_description(&self) -> Markup {
         let mut links: BTreeMap<(usize, usize), (u64, u64)> = BTreeMap::new();
         for arrow in &self.arrows {
             let sum = links.entry((arrow.from, arrow.to)).or_default();

@@ -60,7 +60,7 @@ fn subject(run: &RunDir) -> Markup {
                 " · detected at " (run.clock().instant(violation.detected))
             }
         }
-        @if let Some(otherwise) = summary::seen_live_otherwise(run) { p { (with_code(&capital(&otherwise))) "." } }
+        @if let Some(otherwise) = summary::other_live_violation(run) { p { (with_code(&capital(&otherwise))) "." } }
         @if !around.is_empty() {
             ul .circumstances { @for sentence in &around { li { (with_code(&elide(sentence, SENTENCE_CHARS_MAX))) } } }
         }

@@ -4,8 +4,8 @@ use plotters::prelude::*;
 use tribunal_checker::op::Op;
 use tribunal_checker::verdict::Answer;
 
-use super::frame::{Across, Entry, Mark, Words, colour, mark, plot, span_seconds};
-use super::paper::Form;
+use super::canvas::Form;
+use super::frame::{Across, Entry, Labels, Mark, colour, mark, plot, span_seconds};
 use crate::clock::Clock;
 use crate::palette;
 use crate::run_dir::RunDir;
@@ -76,7 +76,7 @@ pub(super) fn frontier(run: &RunDir, form: Form) -> Vec<u8> {
     plot(
         run,
         form,
-        &Words { title: &title, unit: "configurations", legend: &[], across },
+        &Labels { title: &title, unit: "configurations", legend: &[], across },
         (1.0..high).log_scale(),
         |chart, _| {
             // A size holds until the next known one.
@@ -127,7 +127,7 @@ pub(super) fn keys(run: &RunDir, form: Form) -> Vec<u8> {
     plot(
         run,
         form,
-        &Words { title: &title, unit: "operations", legend: &legend, across: Across::Keys(&names) },
+        &Labels { title: &title, unit: "operations", legend: &legend, across: Across::Keys(&names) },
         0.0..most * 1.1,
         |chart, root| {
             for (at, (tally, answer)) in tallies.iter().zip(&answers).enumerate() {

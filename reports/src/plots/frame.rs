@@ -6,7 +6,7 @@ use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
-use super::paper::{Form, Paper, png, prepare_font};
+use super::canvas::{Canvas, Form, png, prepare_font};
 use crate::faults::Fault;
 use crate::palette::{self, Ink};
 use crate::run_dir::RunDir;
@@ -18,10 +18,10 @@ const SIZE: (u32, u32) = (900, 320);
 const STRIP_ROWS_MAX: usize = 4;
 const STRIP_HEIGHT: i32 = 16;
 
-pub(super) type Area<'a> = DrawingArea<Paper<'a>, Shift>;
+pub(super) type Area<'a> = DrawingArea<Canvas<'a>, Shift>;
 pub(super) type Chart<'a, 'b, Y> =
-    ChartContext<'a, Paper<'b>, Cartesian2d<plotters::coord::types::RangedCoordf64, Y>>;
-pub(super) type Failure<'a> = DrawingAreaErrorKind<<Paper<'a> as DrawingBackend>::ErrorType>;
+    ChartContext<'a, Canvas<'b>, Cartesian2d<plotters::coord::types::RangedCoordf64, Y>>;
+pub(super) type Failure<'a> = DrawingAreaErrorKind<<Canvas<'a> as DrawingBackend>::ErrorType>;
 
 /// An entry of a legend: a mark and a word.
 pub(super) struct Entry {
@@ -31,7 +31,7 @@ pub(super) struct Entry {
 }
 
 /// The texts around a plot.
-pub(super) struct Words<'a> {
+pub(super) struct Labels<'a> {
     pub(super) title: &'a str,
     /// The unit of the vertical axis.
     pub(super) unit: &'a str,
@@ -115,7 +115,7 @@ pub(super) fn mark<'a>(
 pub(super) fn plot<Y>(
     run: &RunDir,
     form: Form,
-    words: &Words,
+    labels: &Labels,
     y: Y,
     data: impl for<'a, 'b> Fn(&mut Chart<'a, 'b, Y::CoordDescType>, &Area<'b>) -> Result<(), Failure<'b>>,
 ) -> Vec<u8>
@@ -128,16 +128,16 @@ where
     match form {
         Form::Svg => {
             let mut svg = String::new();
-            match draw(Paper::Svg(SVGBackend::with_string(&mut svg, SIZE)), run, words, y, data) {
-                Ok(()) => with_faces(&svg, words.title).into_bytes(),
-                Err(why) => not_drawn(words.title, &why).into_bytes(),
+            match draw(Canvas::Svg(SVGBackend::with_string(&mut svg, SIZE)), run, labels, y, data) {
+                Ok(()) => with_faces(&svg, labels.title).into_bytes(),
+                Err(why) => not_drawn(labels.title, &why).into_bytes(),
             }
         }
         Form::Png => {
             let mut pixels = vec![0; 3 * SIZE.0 as usize * SIZE.1 as usize];
-            let paper = Paper::Pixels(BitMapBackend::with_buffer(&mut pixels, SIZE));
-            let drawn = draw(paper, run, words, y, data).and_then(|()| png(&pixels, SIZE));
-            drawn.unwrap_or_else(|why| panic!("{}: {why}", words.title))
+            let canvas = Canvas::Pixels(BitMapBackend::with_buffer(&mut pixels, SIZE));
+            let drawn = draw(canvas, run, labels, y, data).and_then(|()| png(&pixels, SIZE));
+            drawn.unwrap_or_else(|why| panic!("{}: {why}", labels.title))
         }
     }
 }
@@ -152,9 +152,9 @@ fn not_drawn(title: &str, why: &str) -> String {
 }
 
 fn draw<Y>(
-    paper: Paper<'_>,
+    canvas: Canvas<'_>,
     run: &RunDir,
-    words: &Words,
+    labels: &Labels,
     y: Y,
     data: impl for<'a, 'b> Fn(&mut Chart<'a, 'b, Y::CoordDescType>, &Area<'b>) -> Result<(), Failure<'b>>,
 ) -> Result<(), String>
@@ -162,19 +162,19 @@ where
     Y: AsRangedCoord<Value = f64>,
     Y::CoordDescType: ValueFormatter<f64>,
 {
-    let over_time = !matches!(words.across, Across::Keys(_));
-    let range = words.across.range(run);
+    let over_time = !matches!(labels.across, Across::Keys(_));
+    let range = labels.across.range(run);
     let (from, to) = ((range.start * 1e9) as u64, (range.end * 1e9) as u64);
     let inside = |fault: &&Fault| over_time && fault.was_in_force() && fault.overlaps(from, to);
     let faults: Vec<&Fault> = run.evidence.faults.iter().filter(inside).collect();
     let rows = rows(&faults);
     let strips = rows.iter().map(|row| row + 1).max().unwrap_or(0) as i32 * STRIP_HEIGHT;
-    let root = paper.into_drawing_area();
+    let root = canvas.into_drawing_area();
     let text = |size: u32, ink: Ink| ("sans-serif", size).into_font().color(&colour(ink));
     let result = (|| {
         root.fill(&colour(palette::PAPER))?;
-        root.draw(&Text::new(words.title.to_string(), (60, 7), text(17, palette::TEXT)))?;
-        draw_legend(&root, words.legend, text(14, palette::MUTED))?;
+        root.draw(&Text::new(labels.title.to_string(), (60, 7), text(17, palette::TEXT)))?;
+        draw_legend(&root, labels.legend, text(14, palette::MUTED))?;
         let mut chart = ChartBuilder::on(&root)
             .margin_top(32)
             .margin_right(52)
@@ -198,8 +198,8 @@ where
             } else {
                 "keys, in the order of their first use"
             })
-            .y_desc(words.unit)
-            .x_label_formatter(&|x| words.across.label(*x, &range))
+            .y_desc(labels.unit)
+            .x_label_formatter(&|x| labels.across.label(*x, &range))
             .y_label_formatter(&|y| trimmed(*y))
             .draw()?;
         data(&mut chart, &root)?;

@@ -6,8 +6,8 @@ use plotters::prelude::*;
 use tribunal_checker::op::{F, Op, Outcome};
 
 use super::bucket_ns;
-use super::frame::{Across, Entry, Mark, Words, colour, mark, plot};
-use super::paper::Form;
+use super::canvas::Form;
+use super::frame::{Across, Entry, Labels, Mark, colour, mark, plot};
 use crate::palette::{self, Ink};
 use crate::run_dir::RunDir;
 use crate::stats::quantile_rank;
@@ -37,7 +37,7 @@ pub(super) fn raw(run: &RunDir, form: Form) -> Vec<u8> {
     plot(
         run,
         form,
-        &Words {
+        &Labels {
             title: "Latency of each operation",
             unit: "milliseconds",
             legend: &legend,
@@ -89,7 +89,7 @@ pub(super) fn quantiles(run: &RunDir, form: Form) -> Vec<u8> {
     plot(
         run,
         form,
-        &Words { title: "Latency quantiles", unit: "milliseconds", legend: &legend, across: Across::Time },
+        &Labels { title: "Latency quantiles", unit: "milliseconds", legend: &legend, across: Across::Time },
         range.log_scale(),
         |chart, _| {
             // The highest quantile first: what most operations saw stays on top.

@@ -4,8 +4,8 @@ use plotters::prelude::*;
 use tribunal_checker::op::Nanos;
 
 use super::bucket_ns;
-use super::frame::{Across, Entry, Mark, Words, colour, plot, span_seconds};
-use super::paper::Form;
+use super::canvas::Form;
+use super::frame::{Across, Entry, Labels, Mark, colour, plot, span_seconds};
 use crate::palette;
 use crate::run_dir::RunDir;
 use crate::stats::{Tally, last_event};
@@ -38,7 +38,7 @@ pub(super) fn rate(run: &RunDir, form: Form) -> Vec<u8> {
     plot(
         run,
         form,
-        &Words { title: "Completed operations", unit: "per second", legend: &legend, across: Across::Time },
+        &Labels { title: "Completed operations", unit: "per second", legend: &legend, across: Across::Time },
         0.0..peak * 1.05,
         |chart, _| {
             for (at, tally) in buckets.iter().enumerate() {
@@ -72,7 +72,7 @@ pub(super) fn availability(run: &RunDir, form: Form) -> Vec<u8> {
     plot(
         run,
         form,
-        &Words { title: "Availability", unit: "per cent", legend: &legend, across: Across::Time },
+        &Labels { title: "Availability", unit: "per cent", legend: &legend, across: Across::Time },
         0.0..105.0,
         |chart, _| {
             let share = |tally: &Tally| 100.0 * tally.ok as f64 / tally.all() as f64;

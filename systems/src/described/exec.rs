@@ -25,7 +25,7 @@ struct Line<'a> {
 /// What it answers.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct BoxFuture {
+struct Answer {
     id: u64,
     #[serde(rename = "type")]
     kind: Kind,
@@ -76,7 +76,7 @@ impl ExecClient {
         Ok(Running { _child: child, input, output: BufReader::new(output) })
     }
 
-    async fn exchange(running: &mut Running, line: &Line<'_>) -> Result<BoxFuture, String> {
+    async fn exchange(running: &mut Running, line: &Line<'_>) -> Result<Answer, String> {
         let mut text = serde_json::to_string(line).map_err(|error| error.to_string())?;
         text.push('\n');
         let lost = |error: std::io::Error| format!("the client program is gone: {error}");
@@ -86,7 +86,7 @@ impl ExecClient {
         if running.output.read_line(&mut answer).await.map_err(lost)? == 0 {
             return Err("the client program ended".into());
         }
-        let answer: BoxFuture = serde_json::from_str(&answer)
+        let answer: Answer = serde_json::from_str(&answer)
             .map_err(|error| format!("the client program answered `{}`: {error}", answer.trim()))?;
         match answer.id == line.id {
             true => Ok(answer),

@@ -101,7 +101,7 @@ impl Core {
     }
 
     /// LeaseWithoutMargin: checks the lease once, for all reads until the next tick.
-    pub(super) fn look_at_lease(&mut self) {
+    pub(super) fn sample_lease(&mut self) {
         let held = self.config.has(Bug::LeaseWithoutMargin) && self.lease_holds(self.now);
         if let Role::Leader(leading) = &mut self.role {
             leading.reads.lease.held = held;

@@ -143,13 +143,13 @@ impl Core {
 
     /// Resends chunks that were not answered for some time.
     pub(super) fn resend_snapshots(&mut self) {
-        let (now, patience) = (self.now, self.config.heartbeat * RESEND_HEARTBEATS);
+        let (now, resend_after) = (self.now, self.config.heartbeat * RESEND_HEARTBEATS);
         let Role::Leader(leading) = &mut self.role else { return };
         let round = leading.reads.round;
         let mut chunks = Vec::new();
         for (id, follower) in &mut leading.followers {
             if let Flow::Snapshot(outgoing) = &mut follower.flow
-                && now >= outgoing.sent + patience
+                && now >= outgoing.sent + resend_after
             {
                 outgoing.sent = now;
                 chunks.push((id.clone(), outgoing.chunk(round)));

@@ -2,7 +2,7 @@
 
 use super::super::bug::Bug;
 use super::super::core::Stored;
-use super::script::{FIVE, Stage, THREE};
+use super::script::{FIVE, THREE, TestCluster};
 use crate::replica::Operation;
 
 fn remove(name: &str) -> Operation {
@@ -13,7 +13,7 @@ fn add(name: &str) -> Operation {
     Operation::Add(name.into())
 }
 
-impl Stage {
+impl TestCluster {
     /// Sends an operator's request to a node and carries out the effects.
     fn operate(&mut self, name: &str, operation: &Operation) -> Result<(), String> {
         let begun = self.actor(name).core.as_mut().unwrap().operate(operation);
@@ -31,112 +31,112 @@ impl Stage {
     }
 }
 
-fn five(bugs: &[Bug]) -> Stage {
-    Stage::with(&FIVE, FIVE.map(|_| Stored::default()).to_vec(), bugs)
+fn five(bugs: &[Bug]) -> TestCluster {
+    TestCluster::with(&FIVE, FIVE.map(|_| Stored::default()).to_vec(), bugs)
 }
 
 #[test]
 fn a_cluster_shrinks_and_grows_one_node_at_a_time() {
-    let mut stage = five(&[]);
-    stage.elect("n1", &FIVE);
+    let mut cluster = five(&[]);
+    cluster.elect("n1", &FIVE);
     for (gone, left) in [("n5", &FIVE[..4]), ("n4", &FIVE[..3]), ("n3", &FIVE[..2])] {
-        stage.operate("n1", &remove(gone)).unwrap();
-        stage.play(&FIVE);
-        assert_eq!(stage.agreed("n1"), left);
+        cluster.operate("n1", &remove(gone)).unwrap();
+        cluster.play(&FIVE);
+        assert_eq!(cluster.agreed("n1"), left);
     }
     // Two nodes are a majority now, and both are needed.
-    stage.propose("n1", "x");
-    stage.play(&["n1", "n2"]);
-    let commit = stage.actor("n1").core.as_ref().unwrap().commit();
+    cluster.propose("n1", "x");
+    cluster.play(&["n1", "n2"]);
+    let commit = cluster.actor("n1").core.as_ref().unwrap().commit();
     assert_eq!(commit, 5);
-    stage.operate("n1", &add("n5")).unwrap();
-    stage.play(&FIVE);
-    stage.heartbeat("n1", &FIVE);
-    assert_eq!(stage.agreed("n5"), ["n1", "n2", "n5"]);
-    assert_eq!(stage.actor("n5").core.as_ref().unwrap().commit(), 6, "and it has all that it missed");
+    cluster.operate("n1", &add("n5")).unwrap();
+    cluster.play(&FIVE);
+    cluster.heartbeat("n1", &FIVE);
+    assert_eq!(cluster.agreed("n5"), ["n1", "n2", "n5"]);
+    assert_eq!(cluster.actor("n5").core.as_ref().unwrap().commit(), 6, "and it has all that it missed");
     // A change without effect needs no entry.
-    stage.operate("n1", &add("n5")).unwrap();
-    assert_eq!(stage.actor("n1").core.as_ref().unwrap().log().last().index, 6);
+    cluster.operate("n1", &add("n5")).unwrap();
+    assert_eq!(cluster.actor("n1").core.as_ref().unwrap().log().last().index, 6);
 }
 
 /// The members outlive a crash, in the log and in a snapshot, and reach a node by a snapshot.
 #[test]
 fn members_are_remembered() {
-    let mut stage = Stage::new(&THREE);
-    stage.elect("n1", &["n1", "n2"]);
-    stage.operate("n1", &remove("n3")).unwrap();
-    stage.play(&["n1", "n2"]);
+    let mut cluster = TestCluster::new(&THREE);
+    cluster.elect("n1", &["n1", "n2"]);
+    cluster.operate("n1", &remove("n3")).unwrap();
+    cluster.play(&["n1", "n2"]);
     for compacted in [false, true] {
         if compacted {
-            stage.actor("n2").compact(0);
-            stage.play(&["n2"]);
+            cluster.actor("n2").compact(0);
+            cluster.play(&["n2"]);
         }
-        stage.crash("n2");
-        stage.start("n2");
-        stage.heartbeat("n1", &["n1", "n2"]);
-        assert_eq!(stage.agreed("n2"), ["n1", "n2"], "compacted: {compacted}");
+        cluster.crash("n2");
+        cluster.start("n2");
+        cluster.heartbeat("n1", &["n1", "n2"]);
+        assert_eq!(cluster.agreed("n2"), ["n1", "n2"], "compacted: {compacted}");
     }
-    stage.actor("n1").compact(0);
-    stage.play(&["n1"]);
-    stage.operate("n1", &add("n3")).unwrap();
-    stage.play(&THREE);
-    stage.heartbeat("n1", &THREE);
-    stage.heartbeat("n1", &THREE);
-    assert!(stage.actor("n3").core.as_ref().unwrap().snapshot_index() > 0);
-    assert_eq!(stage.agreed("n3"), THREE);
+    cluster.actor("n1").compact(0);
+    cluster.play(&["n1"]);
+    cluster.operate("n1", &add("n3")).unwrap();
+    cluster.play(&THREE);
+    cluster.heartbeat("n1", &THREE);
+    cluster.heartbeat("n1", &THREE);
+    assert!(cluster.actor("n3").core.as_ref().unwrap().snapshot_index() > 0);
+    assert_eq!(cluster.agreed("n3"), THREE);
 }
 
 #[test]
 fn a_leader_that_removes_itself_goes_when_that_is_agreed() {
-    let mut stage = Stage::new(&THREE);
-    stage.elect("n1", &THREE);
-    stage.operate("n1", &remove("n1")).unwrap();
-    assert!(stage.leads("n1"));
+    let mut cluster = TestCluster::new(&THREE);
+    cluster.elect("n1", &THREE);
+    cluster.operate("n1", &remove("n1")).unwrap();
+    assert!(cluster.leads("n1"));
     // n1 does not count itself, and n2 alone is no majority of n2 and n3.
-    stage.play(&["n1", "n2"]);
-    assert!(stage.leads("n1"));
-    stage.heartbeat("n1", &THREE);
-    assert!(!stage.leads("n1"));
-    stage.said();
-    stage.time_out("n1");
-    assert!(stage.said().is_empty(), "and it stands for no election");
-    stage.elect("n2", &["n2", "n3"]);
-    assert_eq!(stage.agreed("n2"), ["n2", "n3"]);
+    cluster.play(&["n1", "n2"]);
+    assert!(cluster.leads("n1"));
+    cluster.heartbeat("n1", &THREE);
+    assert!(!cluster.leads("n1"));
+    cluster.said();
+    cluster.time_out("n1");
+    assert!(cluster.said().is_empty(), "and it stands for no election");
+    cluster.elect("n2", &["n2", "n3"]);
+    assert_eq!(cluster.agreed("n2"), ["n2", "n3"]);
 }
 
 #[test]
 fn one_change_at_a_time_and_none_before_an_entry_of_the_own_term() {
-    let mut stage = five(&[]);
-    assert!(stage.operate("n1", &remove("n5")).unwrap_err().contains("not lead"));
-    stage.elect("n1", &FIVE);
-    assert!(stage.operate("n1", &remove("n9")).unwrap_err().contains("no n9"));
-    stage.operate("n1", &remove("n5")).unwrap();
-    assert!(stage.operate("n1", &remove("n4")).unwrap_err().contains("under way"));
-    stage.play(&FIVE);
-    stage.operate("n1", &remove("n4")).unwrap();
+    let mut cluster = five(&[]);
+    assert!(cluster.operate("n1", &remove("n5")).unwrap_err().contains("not lead"));
+    cluster.elect("n1", &FIVE);
+    assert!(cluster.operate("n1", &remove("n9")).unwrap_err().contains("no n9"));
+    cluster.operate("n1", &remove("n5")).unwrap();
+    assert!(cluster.operate("n1", &remove("n4")).unwrap_err().contains("under way"));
+    cluster.play(&FIVE);
+    cluster.operate("n1", &remove("n4")).unwrap();
 
-    let mut stage = Stage::new(&["n1"]);
-    stage.time_out("n1");
-    stage.sync("n1");
-    assert!(stage.leads("n1") && stage.actor("n1").core.as_ref().unwrap().commit() == 0);
-    assert!(stage.operate("n1", &remove("n1")).unwrap_err().contains("somebody"));
+    let mut cluster = TestCluster::new(&["n1"]);
+    cluster.time_out("n1");
+    cluster.sync("n1");
+    assert!(cluster.leads("n1") && cluster.actor("n1").core.as_ref().unwrap().commit() == 0);
+    assert!(cluster.operate("n1", &remove("n1")).unwrap_err().contains("somebody"));
 }
 
 /// n1 and n2 are isolated while n1 removes n4 and n5 at once: two majorities without a common node.
 #[test]
 fn two_changes_at_once_split_the_cluster() {
     for (bugs, both) in [(&[][..], false), (&[Bug::MembershipTwoAtOnce][..], true)] {
-        let mut stage = five(bugs);
-        stage.elect("n1", &FIVE);
-        stage.heartbeat("n1", &FIVE);
-        let _ = stage.operate("n1", &remove("n4"));
-        let _ = stage.operate("n1", &remove("n5"));
-        let before = stage.actor("n1").core.as_ref().unwrap().commit();
-        stage.propose("n1", "here");
-        stage.play(&["n1", "n2"]);
-        let here = stage.actor("n1").core.as_ref().unwrap().commit() > before;
-        stage.elect("n3", &["n3", "n4", "n5"]);
-        assert!(stage.leads("n3"));
+        let mut cluster = five(bugs);
+        cluster.elect("n1", &FIVE);
+        cluster.heartbeat("n1", &FIVE);
+        let _ = cluster.operate("n1", &remove("n4"));
+        let _ = cluster.operate("n1", &remove("n5"));
+        let before = cluster.actor("n1").core.as_ref().unwrap().commit();
+        cluster.propose("n1", "here");
+        cluster.play(&["n1", "n2"]);
+        let here = cluster.actor("n1").core.as_ref().unwrap().commit() > before;
+        cluster.elect("n3", &["n3", "n4", "n5"]);
+        assert!(cluster.leads("n3"));
         assert_eq!(here, both, "{bugs:?}");
     }
 }
@@ -144,17 +144,17 @@ fn two_changes_at_once_split_the_cluster() {
 /// Thesis, section 3.10: the target gets the missing entries, then stands at once although it hears a leader.
 #[test]
 fn leadership_is_handed_over() {
-    let mut stage = Stage::new(&THREE);
-    stage.elect("n1", &THREE);
-    stage.propose("n1", "x");
-    stage.operate("n1", &Operation::Transfer("n3".into())).unwrap();
+    let mut cluster = TestCluster::new(&THREE);
+    cluster.elect("n1", &THREE);
+    cluster.propose("n1", "x");
+    cluster.operate("n1", &Operation::Transfer("n3".into())).unwrap();
     assert!(
-        stage.actor("n1").core.as_mut().unwrap().propose(super::command("y")).is_err(),
+        cluster.actor("n1").core.as_mut().unwrap().propose(super::command("y")).is_err(),
         "no more of these"
     );
-    stage.play(&THREE);
-    assert!(stage.leads("n3") && !stage.leads("n1"));
-    stage.shows(
+    cluster.play(&THREE);
+    assert!(cluster.leads("n3") && !cluster.leads("n1"));
+    cluster.shows(
         "n1 t2: 1 1 | 2
          n2 t2: 1 | 1 2
          n3* t2: 1 1 2 |",
@@ -163,14 +163,14 @@ fn leadership_is_handed_over() {
 
 #[test]
 fn a_leader_whose_target_does_not_answer_goes_on() {
-    let mut stage = Stage::new(&THREE);
-    stage.elect("n1", &THREE);
-    stage.operate("n1", &Operation::Transfer("n3".into())).unwrap();
+    let mut cluster = TestCluster::new(&THREE);
+    cluster.elect("n1", &THREE);
+    cluster.operate("n1", &Operation::Transfer("n3".into())).unwrap();
     let mut refused = 0;
-    while stage.actor("n1").core.as_mut().unwrap().propose(super::command("y")).is_err() {
-        stage.heartbeat("n1", &["n1", "n2"]);
+    while cluster.actor("n1").core.as_mut().unwrap().propose(super::command("y")).is_err() {
+        cluster.heartbeat("n1", &["n1", "n2"]);
         refused += 1;
         assert!(refused < 20);
     }
-    assert!(refused > 2 && stage.leads("n1"));
+    assert!(refused > 2 && cluster.leads("n1"));
 }

@@ -12,7 +12,7 @@ use super::super::core::{Stored, Time};
 use super::super::message::{Body, Message, NodeId, Position};
 use super::{Actor, ELECTION_TIMEOUT, HEARTBEAT, command};
 
-pub(super) struct Stage {
+pub(super) struct TestCluster {
     pub(super) actors: Vec<Actor>,
     pub(super) now: Time,
     /// Messages in flight.
@@ -24,7 +24,7 @@ pub(super) struct Stage {
 pub(super) const FIVE: [&str; 5] = ["n1", "n2", "n3", "n4", "n5"];
 pub(super) const THREE: [&str; 3] = ["n1", "n2", "n3"];
 
-impl Stage {
+impl TestCluster {
     /// Nodes that start with these disks.
     pub(super) fn with(names: &[&str], disks: Vec<Stored>, bugs: &[Bug]) -> Self {
         Self::with_options(names, disks, bugs, &Options::default())
@@ -36,11 +36,12 @@ impl Stage {
             .zip(disks)
             .map(|(name, disk)| Actor::new(name, names, bugs, options.clone(), disk))
             .collect();
-        let mut stage = Stage { actors, now: Time::ZERO, sent: VecDeque::new(), answered: Vec::new() };
+        let mut cluster =
+            TestCluster { actors, now: Time::ZERO, sent: VecDeque::new(), answered: Vec::new() };
         for name in names {
-            stage.start(name);
+            cluster.start(name);
         }
-        stage
+        cluster
     }
 
     /// Nodes that start for the first time.

@@ -16,20 +16,21 @@ use super::super::bug::Bug;
 use super::super::core::{Config, Core, Notice, Stored, Time, Write};
 use super::super::log::Log;
 use super::super::message::{Entry, Payload, Position, Term};
+use crate::replica::simulated::Simulated;
 use crate::replica::simulator::{
-    Simulator, acquit, acquit_all, convict, convict_all, every_bug_names_its_rule, seeds,
+    Simulator, every_bug_names_its_rule, expect_all_safe, expect_all_unsafe, expect_safe, expect_unsafe,
+    seeds,
 };
-use crate::replica::stage::Staged;
 
 #[derive(Default)]
-pub(crate) struct Witness {
+pub(crate) struct Observations {
     leaders: BTreeMap<Term, usize>,
     entries: HashMap<Position, (Payload, Position)>,
 }
 
-impl Staged for Core {
+impl Simulated for Core {
     type Stored = Stored;
-    type Witness = Witness;
+    type Observations = Observations;
 
     fn store(stored: &mut Stored, write: Write) {
         let Stored { state, snapshot, log } = stored;
@@ -54,16 +55,18 @@ impl Staged for Core {
         Core::new(config, stored, rng, now)
     }
 
-    fn testify(
+    fn check_invariants(
         &self,
         node: usize,
         notices: &[Notice],
         committed: &[Entry],
-        witness: &mut Witness,
+        observations: &mut Observations,
     ) -> Result<(), String> {
         for notice in notices {
             match notice {
-                Notice::BecameLeader { term, .. } => self.check_leader(node, *term, committed, witness)?,
+                Notice::BecameLeader { term, .. } => {
+                    self.check_leader(node, *term, committed, observations)?
+                }
                 Notice::Truncated { .. } if self.is_leader() => {
                     return Err(format!("Leader Append-Only: {} erases", self.id()));
                 }
@@ -72,7 +75,8 @@ impl Staged for Core {
         }
         let mut previous = self.log().base();
         for entry in self.log().from(previous.index + 1) {
-            let known = witness.entries.entry(entry.at).or_insert_with(|| (entry.payload.clone(), previous));
+            let known =
+                observations.entries.entry(entry.at).or_insert_with(|| (entry.payload.clone(), previous));
             if *known != (entry.payload.clone(), previous) {
                 let id = self.id();
                 return Err(format!("Log Matching: {id} has {entry:?} after {previous:?}, not {known:?}"));
@@ -89,10 +93,10 @@ impl Core {
         node: usize,
         term: Term,
         committed: &[Entry],
-        witness: &mut Witness,
+        observations: &mut Observations,
     ) -> Result<(), String> {
         let id = self.id();
-        if let Some(other) = witness.leaders.insert(term, node)
+        if let Some(other) = observations.leaders.insert(term, node)
             && other != node
         {
             return Err(format!("Election Safety: {id} and the node {other} lead in term {term}"));
@@ -111,7 +115,7 @@ impl Core {
 #[test]
 fn every_schedule_is_safe_and_the_healed_cluster_agrees() {
     let mut terms = 0;
-    acquit(|simulator: &Simulator<Core>| terms += simulator.witness.leaders.len() as u64);
+    expect_safe(|simulator: &Simulator<Core>| terms += simulator.observations.leaders.len() as u64);
     assert!(terms > 2 * seeds(), "{terms} leaders elected");
 }
 
@@ -120,14 +124,14 @@ fn every_schedule_is_safe_and_the_healed_cluster_agrees() {
 #[test]
 fn leases_are_safe_in_every_schedule() {
     let options = Options { lease: true, ..Options::default() };
-    acquit_all::<Core>(|seed| Simulator::with(seed, &[], &options), |_| ());
+    expect_all_safe::<Core>(|seed| Simulator::with(seed, &[], &options), |_| ());
 }
 
 #[test]
 fn changes_of_members_and_leaders_are_safe_in_every_schedule() {
     let options = Options { lease: true, ..Options::default() };
-    acquit_all::<Core>(|seed| Simulator::with(seed, &[], &options).operated(), |_| ());
-    convict_all::<Core>(
+    expect_all_safe::<Core>(|seed| Simulator::with(seed, &[], &options).operated(), |_| ());
+    expect_all_unsafe::<Core>(
         |seed, bugs| Simulator::new(seed, bugs).operated(),
         &[(Bug::MembershipTwoAtOnce, &["Leader Completeness", "State Machine Safety", "stale read"])],
     );
@@ -136,7 +140,7 @@ fn changes_of_members_and_leaders_are_safe_in_every_schedule() {
 /// Two bugs are too rare here and have scripts of their own: `forget-vote` and `commit-prior-term`.
 #[test]
 fn the_simulator_convicts_the_bugs() {
-    convict::<Core>(&[
+    expect_unsafe::<Core>(&[
         (Bug::StaleRead, &["stale read"]),
         (Bug::AckBeforeFsync, &["Leader Completeness"]),
         (Bug::ForgetTerm, &["Election Safety"]),

@@ -16,7 +16,7 @@ pub enum Form {
 }
 
 /// One backend for both targets, so that the drawing functions need no type parameter.
-pub(super) enum Paper<'a> {
+pub(super) enum Canvas<'a> {
     Svg(SVGBackend<'a>),
     Pixels(BitMapBackend<'a>),
 }
@@ -32,21 +32,21 @@ fn one_kind<T, E: Error + Send + Sync + 'static>(result: Result<T, DrawingErrorK
 }
 
 macro_rules! either {
-    ($paper:expr, $backend:ident => $call:expr) => {
-        match $paper {
-            Paper::Svg($backend) => one_kind($call),
-            Paper::Pixels($backend) => one_kind($call),
+    ($canvas:expr, $backend:ident => $call:expr) => {
+        match $canvas {
+            Canvas::Svg($backend) => one_kind($call),
+            Canvas::Pixels($backend) => one_kind($call),
         }
     };
 }
 
-impl DrawingBackend for Paper<'_> {
+impl DrawingBackend for Canvas<'_> {
     type ErrorType = io::Error;
 
     fn get_size(&self) -> (u32, u32) {
         match self {
-            Paper::Svg(backend) => backend.get_size(),
-            Paper::Pixels(backend) => backend.get_size(),
+            Canvas::Svg(backend) => backend.get_size(),
+            Canvas::Pixels(backend) => backend.get_size(),
         }
     }
 

@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::peers::Questions;
+use super::peers::RequestQueue;
 use super::{Peers, Service};
 use crate::wire::{Outcome, Request};
 
@@ -23,13 +23,14 @@ pub(crate) const LATENCY: Duration = Duration::from_millis(10);
 
 const NAMES: [&str; 3] = ["n1", "n2", "n3"];
 
-type Open<S> = dyn Fn(Peers<<S as Service>::Ask, <S as Service>::Answer>, &Path) -> io::Result<S>;
+type Open<S> =
+    dyn Fn(Peers<<S as Service>::PeerRequest, <S as Service>::PeerResponse>, &Path) -> io::Result<S>;
 
 /// The nodes, and the cut links between them.
-pub(crate) struct Stage<S: Service> {
+pub(crate) struct TestCluster<S: Service> {
     network: Arc<Network<S>>,
     /// The background task of each node.
-    lives: BTreeMap<&'static str, AbortOnDropHandle<()>>,
+    background_tasks: BTreeMap<&'static str, AbortOnDropHandle<()>>,
     open: Box<Open<S>>,
     data: tempfile::TempDir,
     seq: Cell<u64>,
@@ -53,14 +54,14 @@ async fn carry<S: Service>(
     network: Arc<Network<S>>,
     me: String,
     to: String,
-    mut questions: Questions<S::Ask, S::Answer>,
+    mut requests: RequestQueue<S::PeerRequest, S::PeerResponse>,
 ) {
-    while let Some((question, reply)) = questions.recv().await {
+    while let Some((request, reply)) = requests.recv().await {
         let (network, me, to) = (network.clone(), me.clone(), to.clone());
         tokio::spawn(async move {
             sleep(LATENCY).await;
             if let Some(node) = network.reach(&me, &to, &to) {
-                let answer = node.answer(&me, question).await;
+                let answer = node.answer(&me, request).await;
                 sleep(LATENCY).await;
                 if network.reach(&me, &to, &me).is_some() {
                     let _ = reply.send(answer);
@@ -74,35 +75,37 @@ async fn carry<S: Service>(
     }
 }
 
-impl<S: Service> Stage<S> {
+impl<S: Service> TestCluster<S> {
     /// Starts three nodes.
-    pub(crate) fn new(open: impl Fn(Peers<S::Ask, S::Answer>, &Path) -> io::Result<S> + 'static) -> Self {
-        let mut stage = Stage {
+    pub(crate) fn new(
+        open: impl Fn(Peers<S::PeerRequest, S::PeerResponse>, &Path) -> io::Result<S> + 'static,
+    ) -> Self {
+        let mut cluster = TestCluster {
             network: Arc::new(Network { nodes: Mutex::default(), cut: Mutex::default() }),
-            lives: BTreeMap::new(),
+            background_tasks: BTreeMap::new(),
             open: Box::new(open),
             data: tempfile::tempdir().unwrap(),
             seq: Cell::new(0),
         };
-        NAMES.into_iter().for_each(|name| stage.start(name));
-        stage
+        NAMES.into_iter().for_each(|name| cluster.start(name));
+        cluster
     }
 
     /// Starts a node, or restarts it after a crash.
     pub(crate) fn start(&mut self, name: &'static str) {
         let others: Vec<String> = NAMES.iter().filter(|it| **it != name).map(|it| it.to_string()).collect();
-        let peers = Peers::linked(name, others.iter(), |to, questions| {
-            carry(self.network.clone(), name.to_owned(), to.clone(), questions)
+        let peers = Peers::linked(name, others.iter(), |to, requests| {
+            carry(self.network.clone(), name.to_owned(), to.clone(), requests)
         });
         let node = Arc::new((self.open)(peers, &self.data.path().join(name)).unwrap());
         self.network.nodes.lock().unwrap().insert(name.to_owned(), node.clone());
-        let life = tokio::spawn(async move { node.background().await });
-        self.lives.insert(name, AbortOnDropHandle::new(life));
+        let task = tokio::spawn(async move { node.background().await });
+        self.background_tasks.insert(name, AbortOnDropHandle::new(task));
     }
 
     /// Stops a node; only its disk remains.
     pub(crate) fn crash(&mut self, name: &str) {
-        self.lives.remove(name);
+        self.background_tasks.remove(name);
         self.network.nodes.lock().unwrap().remove(name);
     }
 
@@ -124,7 +127,7 @@ impl<S: Service> Stage<S> {
     }
 
     /// Sends a client's request to a node, on key `k0`.
-    pub(crate) async fn ask(&self, node: &str, client: &str, f: &str, value: impl Into<Json>) -> Outcome {
+    pub(crate) async fn request(&self, node: &str, client: &str, f: &str, value: impl Into<Json>) -> Outcome {
         self.seq.set(self.seq.get() + 1);
         let request = Request {
             id: 1,
@@ -140,7 +143,7 @@ impl<S: Service> Stage<S> {
 
     /// The output of a request that must succeed.
     pub(crate) async fn ok(&self, node: &str, f: &str, value: impl Into<Json>) -> Json {
-        match self.ask(node, &format!("client of {node}"), f, value).await {
+        match self.request(node, &format!("client of {node}"), f, value).await {
             Outcome::Ok(output) => output,
             other => panic!("{node}: {f}: {other:?}"),
         }

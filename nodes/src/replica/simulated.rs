@@ -18,12 +18,12 @@ pub(crate) const ELECTION_TIMEOUT: (Duration, Duration) =
 type Write<P> = <<P as Protocol>::Disk as super::Disk>::Write;
 
 /// A protocol with a simulated disk.
-pub(crate) trait Staged: Protocol {
+pub(crate) trait Simulated: Protocol {
     /// The content of a disk.
     type Stored: Clone + Default;
 
     /// Observations that no later step may contradict, beyond those of every protocol.
-    type Witness: Default;
+    type Observations: Default;
 
     /// Adds a write to the disk.
     fn store(stored: &mut Self::Stored, write: Write<Self>);
@@ -41,22 +41,22 @@ pub(crate) trait Staged: Protocol {
 
     /// Checks one node, by its number, after a step; `committed` are the entries applied on any node, in
     /// order.
-    fn testify(
+    fn check_invariants(
         &self,
         node: usize,
         notices: &[Self::Notice],
         committed: &[Entry<Self::At>],
-        witness: &mut Self::Witness,
+        observations: &mut Self::Observations,
     ) -> Result<(), String>;
 }
 
 /// A disk, and the writes that are not synced yet.
-pub(crate) struct Disk<P: Staged> {
+pub(crate) struct Disk<P: Simulated> {
     pub(crate) stored: P::Stored,
     pub(crate) unsynced: VecDeque<Write<P>>,
 }
 
-impl<P: Staged> Disk<P> {
+impl<P: Simulated> Disk<P> {
     /// Makes the oldest write durable, and returns its number.
     pub(crate) fn sync_one(&mut self) -> Option<u64> {
         let write = self.unsynced.pop_front()?;
@@ -67,7 +67,7 @@ impl<P: Staged> Disk<P> {
 }
 
 /// One node: its disk and, while it is up, its protocol and its state machine.
-pub(crate) struct Actor<P: Staged> {
+pub(crate) struct Actor<P: Simulated> {
     pub(crate) id: NodeId,
     pub(crate) config: Config<P::Bug, P::Options>,
     pub(crate) disk: Disk<P>,
@@ -78,7 +78,7 @@ pub(crate) struct Actor<P: Staged> {
     pub(crate) boots: u64,
 }
 
-impl<P: Staged> Actor<P> {
+impl<P: Simulated> Actor<P> {
     pub(crate) fn new(
         id: &str,
         all: &[&str],
@@ -117,7 +117,7 @@ impl<P: Staged> Actor<P> {
     pub(crate) fn settle(&mut self) -> Ready<P> {
         let Some(core) = &mut self.core else { return Ready::default() };
         let mut ready = core.ready();
-        if let (true, Some(write)) = (P::mistakes(&self.config.bugs).acks_before_fsync, &ready.write) {
+        if let (true, Some(write)) = (P::server_bugs(&self.config.bugs).acks_before_fsync, &ready.write) {
             core.persisted(P::Disk::number(write));
         }
         self.disk.unsynced.extend(ready.write.take());
