@@ -1,19 +1,20 @@
-//! Whether a run tested what it was asked to test.
+//! Whether a run tested what was requested.
 //!
-//! A history can be linearizable because the system is right, or because nothing happened to it. So a run has to show:
+//! A history can be linearizable because the system is correct, or because nothing happened to it. So a run
+//! has to show:
 //!
-//! - each kind of operation that the workload sends succeeded before the final reads (`operations.rs`), and the final reads
-//!   were answered, by every node where the model asks for that (`final_reads.rs`);
-//! - every fault that was asked for was applied and had an effect, and operations succeeded after it was healed;
-//! - operations succeeded while it was in force, if it left a majority (`majority.rs`) for long enough; and each kind of operation
-//!   did, of which enough were sent to tell (`operations.rs`).
+//! - each kind of operation of the workload succeeded before the final reads (`operations.rs`), and the final
+//!   reads succeeded, on every node if the model requires that (`final_reads.rs`);
+//! - every requested fault was injected and had an effect, and operations succeeded after it was healed;
+//! - operations succeeded during each fault that left a majority (`majority.rs`) and lasted long enough; and
+//!   so did each kind of operation of which enough were sent (`operations.rs`).
 //!
-//! A run that does not show this proves less than it was asked to prove: its outcome is `unknown`, and [`Coverage::why`] says
-//! what is missing.
+//! A run that does not show this proves less than requested: its outcome is `unknown`, and [`Coverage::why`]
+//! says what is missing.
 //!
-//! All faults of one name are taken together: some hit a leader, and the cluster may need most of such a fault to elect another.
-//! A fault that lasts [`ON_ITS_OWN_NS`] or longer has to show it on its own. Faults that overlap are judged by what they leave
-//! together.
+//! All faults of one name are judged together: some target a leader, and the cluster may need most of such a
+//! fault to elect another. A fault that lasts [`ON_ITS_OWN_NS`] or longer is also judged on its own.
+//! Overlapping faults are judged by the nodes that they leave together.
 
 mod final_reads;
 mod majority;
@@ -31,46 +32,46 @@ use crate::run_info::RunInfo;
 use crate::wording::{count, duration, seconds};
 use operations::{GRACE_NS, lasted, silent_during};
 
-/// Whether a run tested what it was asked to test, and how much of it.
+/// Whether a run tested what was requested, and how much of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
-    /// Whether it did.
+    /// Whether everything was tested.
     pub met: bool,
-    /// What is missing, one clause each; empty when met.
+    /// What is missing, one clause each; empty if `met`.
     pub why: Vec<String>,
-    /// Each fault that was asked for or happened, in the order of the names.
+    /// Each fault that was requested or happened, by name.
     pub faults: Vec<FaultCoverage>,
 }
 
-/// How much of one fault a run has seen.
+/// The coverage of one fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultCoverage {
-    /// Which fault, such as `partition`.
+    /// The name of the fault, such as `partition`.
     pub fault: String,
-    /// How often the nemesis set out to apply it.
+    /// The number of attempts to inject it.
     pub planned: usize,
-    /// How often it was in force.
+    /// The number of times it was in force.
     pub installed: usize,
-    /// How often it was in force and bit.
+    /// The number of times it was in force and had an effect.
     pub effective: usize,
-    /// How often it was not applied, for a known reason.
+    /// The number of times it was not injected, for a known reason.
     pub skipped: usize,
-    /// How often nobody knows whether it was in force.
+    /// The number of times it is unknown whether it was in force.
     pub indeterminate: usize,
-    /// How many operations succeeded while one of its kind was in force.
+    /// The number of operations that succeeded during a fault of this name.
     pub ok_during: usize,
-    /// How many operations were invoked after the last of its kind was healed, and succeeded.
+    /// The number of operations invoked after the last such fault was healed that succeeded.
     pub ok_after: usize,
 }
 
-/// A shorter fault is over before a cluster has noticed it, in nanoseconds.
+/// A shorter fault ends before a cluster notices it, in nanoseconds.
 const LONG_ENOUGH_NS: Nanos = 1_000_000_000;
-/// A fault that lasts so long is more than a few elections, in nanoseconds.
+/// A fault this long lasts for more than a few elections, in nanoseconds.
 const ON_ITS_OWN_NS: Nanos = 10_000_000_000;
 
 impl Coverage {
-    /// The coverage of a run, judged by the model of that name. Of a history that somebody else recorded nothing was asked but
-    /// what the model needs.
+    /// The coverage of a run, judged by the named model. An imported history only has to contain what the
+    /// model needs.
     pub fn of(info: &RunInfo, model: &str, history: &History, faults: &[Fault]) -> Coverage {
         let asked = &info.nemesis;
         let nodes: Vec<&str> = info.nodes.iter().map(|node| node.name.as_str()).collect();
@@ -100,14 +101,14 @@ impl Coverage {
     }
 }
 
-/// When clients have asked all that the workload wants, and what follows is only to see the outcome.
+/// When the workload ends; later operations only observe the outcome.
 fn last_phase(info: &RunInfo) -> Nanos {
     let last = info.phases.iter().find(|phase| ["converging", "final-reads"].contains(&phase.name.as_str()));
     last.map_or(Nanos::MAX, |phase| phase.start_ns)
 }
 
-/// Whether operations can be expected to succeed while a fault is in force: it is long enough, and leaves a majority together with
-/// those beside it.
+/// Whether operations should succeed during a fault: it lasts long enough, and leaves a majority together
+/// with the overlapping ones.
 fn is_to_be_survived(fault: &Fault, nodes: &[&str], all: &[Fault]) -> bool {
     let end = fault.end_or(Nanos::MAX);
     let together: Vec<&Fault> = all.iter().filter(|other| other.overlaps(fault.applied_ns, end)).collect();
@@ -116,8 +117,8 @@ fn is_to_be_survived(fault: &Fault, nodes: &[&str], all: &[Fault]) -> bool {
         && majority::is_left(nodes, &together)
 }
 
-/// Which kinds of operation never succeeded while these faults of one name were in force: all of them together, and each that is
-/// long enough on its own.
+/// The kinds of operation that never succeeded during these faults of one name: during all of them together,
+/// and during each that is long enough on its own.
 fn silent(name: &str, faults: &[&Fault], history: &History) -> Vec<String> {
     let clause = |(f, asked)| {
         format!("0 of {} {f} operations succeeded during {name}, which left a majority", count(asked))
@@ -136,7 +137,7 @@ fn silent(name: &str, faults: &[&Fault], history: &History) -> Vec<String> {
         };
         silent_during(&[fault], history).into_iter().map(clause)
     });
-    // Where one such fault is like the next, one of them says it.
+    // For several similar faults one clause is enough.
     alone.take(1).collect()
 }
 
@@ -146,7 +147,7 @@ fn seen(name: &str, faults: &[&Fault], history: &History) -> FaultCoverage {
         faults.iter().filter(|fault| fault.was_in_force()).filter_map(|fault| fault.healed_ns).max();
     let in_force = in_force(faults);
     let during = |t: Nanos| {
-        // The intervals do not overlap: the last that began by `t` decides.
+        // The intervals do not overlap: the last one that began by `t` decides.
         let next = in_force.partition_point(|&(from, _)| from <= t);
         next > 0 && t <= in_force[next - 1].1
     };
@@ -166,7 +167,7 @@ fn seen(name: &str, faults: &[&Fault], history: &History) -> FaultCoverage {
     }
 }
 
-/// The stretches of time in which some of the faults were in force, in order and merged.
+/// The intervals in which some of the faults were in force, in order and merged.
 pub(crate) fn in_force(faults: &[&Fault]) -> Vec<(Nanos, Nanos)> {
     let mut all: Vec<(Nanos, Nanos)> = faults
         .iter()
@@ -239,7 +240,7 @@ mod tests {
 
     const SECOND: Nanos = LONG_ENOUGH_NS;
 
-    /// A run of five nodes that was asked for pauses, sent reads alone, and had its final reads answered.
+    /// A run of five nodes with requested pauses, reads only, and successful final reads.
     fn run() -> RunInfo {
         let node = |i| Node { name: format!("n{i}"), ..Node::default() };
         RunInfo {
@@ -257,7 +258,7 @@ mod tests {
         coverage.why
     }
 
-    /// Checks what is said to be missing of a run of reads that succeeded, times in seconds, when pauses were asked for.
+    /// Checks what is missing of a run of successful reads with requested pauses; times in seconds.
     fn check(ops: &[(Nanos, Nanos)], faults: &[Fault], missing: &[&str]) {
         let ops = ops.iter().map(|&(call, completed)| ok(call * SECOND, completed * SECOND)).collect();
         assert_eq!(why(&run(), ops, faults), missing);
@@ -294,7 +295,7 @@ mod tests {
         check(&[(1, 2), (21, 22)], &[two(), kill("n2")], missing);
     }
 
-    /// So many writes, a tenth of a second apart, each of which was answered as it says within half a second.
+    /// `many` writes, a tenth of a second apart, each completed with this outcome within half a second.
     fn writes(from: Nanos, many: u64, outcome: &Outcome) -> Vec<Op> {
         let at = |i: u64| from * SECOND + i * SECOND / 10;
         let write = |i| Op { f: F::Write, outcome: outcome.clone(), ..ok(at(i), at(i) + SECOND / 2) };
@@ -352,7 +353,7 @@ mod tests {
         let mut answered = silent(13, 60);
         answered.extend(writes(11, 1, &Outcome::Ok(Value::Bool(false))));
         assert_eq!(why(&run(), answered.clone(), &one()), [""; 0], "an answer is enough");
-        // Faults of one name are taken together, unless one is long.
+        // Faults of one name are judged together, unless one is long.
         let second = |to| [pause(10, 19, &["n1"]), pause(30, to, &["n1"])];
         let mut ops = answered;
         ops.extend(writes(33, 30, &Outcome::Info));

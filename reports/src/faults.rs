@@ -1,8 +1,8 @@
-//! `faults.jsonl`: what the nemesis really did, and when.
+//! `faults.jsonl`: the faults that the nemesis injected, and when.
 //!
-//! Two lines per fault, one when it is applied and one when it is healed, joined here by the number `i` of the fault; between
-//! them one for every `shift`, after which something else of it is in force, or nothing for a while (`idle`). `n` is the number
-//! of the line, by which a line that is lost is noticed:
+//! Two lines per fault, one when it is applied and one when it is healed, joined here by the fault's number
+//! `i`. In between, one line for every `shift`, after which another state of the fault is in force, or none
+//! for a while (`idle`). `n` is the number of the line, by which a lost line is detected:
 //!
 //! ```json
 //! {"n":0,"i":0,"t":5000000000,"event":"apply","fault":"partition","kind":"isolate-leader","nodes":["n2"],
@@ -12,32 +12,32 @@
 //! {"n":2,"i":0,"t":8000000000,"event":"heal","outcome":"installed","effect":{"bytes_withheld":8120},"effective":true}
 //! ```
 //!
-//! Times are nanoseconds on the run's one clock. A fault counts as in force from just before its first act (`apply`) until
-//! just after its last undoing act (`heal`): whatever it did, it did in between.
+//! Times are nanoseconds on the run's clock. A fault counts as in force from just before its first act
+//! (`apply`) until just after its last undoing act (`heal`): all of its effects are within this interval.
 //!
-//! A controller that is killed leaves a torn last line and faults that were never healed. Both are read for what
-//! they are: the torn line is left out, the fault has no end.
+//! A killed controller leaves a torn last line and faults that were never healed. The parser accepts both: it
+//! skips the torn line, and the fault has no end.
 
 use serde::{Deserialize, Serialize};
 use tribunal_checker::op::Nanos;
 
 use crate::run_info;
 
-/// What came of applying a fault.
+/// The result of injecting a fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FaultOutcome {
     /// It was in force.
     Installed,
-    /// It was not applied, and the reason is known.
+    /// It was not injected, for a known reason.
     Skipped,
-    /// Nobody knows whether it was in force.
+    /// It is unknown whether it was in force.
     #[default]
     Indeterminate,
 }
 
 impl FaultOutcome {
-    /// The word for it.
+    /// The name of the outcome.
     pub fn name(self) -> &'static str {
         match self {
             FaultOutcome::Installed => "installed",
@@ -47,89 +47,89 @@ impl FaultOutcome {
     }
 }
 
-/// One fault: when it was applied, when it was healed, and what it did.
+/// One fault: when it was applied and healed, and its effect.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fault {
     /// Its number, in the order of application.
     pub i: u64,
-    /// Which fault, such as `partition`.
+    /// The name of the fault, such as `partition`.
     pub fault: String,
-    /// Which kind of it, such as `isolate-leader`.
+    /// The kind of the fault, such as `isolate-leader`.
     pub kind: String,
-    /// The nodes it was aimed at, at one time or another.
+    /// The nodes that it targeted, at any time.
     pub nodes: Vec<String>,
-    /// The directed links it cut at one time or another, as `n2>n1`.
+    /// The directed links that it cut at any time, as `n2>n1`.
     pub cuts: Vec<String>,
-    /// How a cut link behaves, `stall` or `reset`; empty where it says nothing.
+    /// The behaviour of a cut link, `stall` or `reset`; empty if not recorded.
     pub mode: String,
-    /// How people read it, such as `partition {n2 | n1,n3,n4,n5}`: what was in force of it at first.
+    /// The label of its first state, such as `partition {n2 | n1,n3,n4,n5}`.
     pub label: String,
-    /// What was in force of it later, in order; empty where it did everything at once.
+    /// Its later states, in order; empty if it has only one.
     pub shifts: Vec<Shift>,
-    /// Whether nothing of it was in force before the first shift.
+    /// Whether it was idle before the first shift.
     pub idle: bool,
-    /// When the plan wanted it, in milliseconds since the start of the run.
+    /// The planned time, in milliseconds since the start of the run.
     pub planned_ms: Option<u64>,
-    /// How long the plan wanted it held, in milliseconds.
+    /// The planned duration, in milliseconds.
     pub hold_ms: Option<u64>,
     /// When it was applied.
     pub applied_ns: Nanos,
-    /// When it was healed; `None` when no heal was recorded.
+    /// When it was healed; `None` if no heal was recorded.
     pub healed_ns: Option<Nanos>,
-    /// What came of it.
+    /// The result of injecting it.
     pub outcome: FaultOutcome,
-    /// Why, when it was skipped or is indeterminate.
+    /// The reason, if it was skipped or is indeterminate.
     pub why: Option<String>,
-    /// What was measured of it, such as bytes withheld, by name; what was measured as nothing is left out. Then what it
-    /// touched, if chance decided that.
+    /// Its measured effects, such as bytes withheld, by name, without zeros. Then its targets, if they were
+    /// random.
     pub effect: Vec<(String, String)>,
-    /// Whether it had an effect. `None`: nobody measured, as where no heal was recorded.
+    /// Whether it had an effect. `None`: not measured, for example without a recorded heal.
     pub effective: Option<bool>,
 }
 
-/// From when on something else of a fault was in force.
+/// A change to another state of a fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shift {
-    /// When.
+    /// The time of the change.
     pub t: Nanos,
-    /// How people read what is in force from then on.
+    /// The label of the new state.
     pub label: String,
-    /// Whether that is nothing.
+    /// Whether the new state is idle.
     pub idle: bool,
 }
 
-/// A stretch of time in which one and the same thing was in force of a fault.
+/// An interval in which one state of a fault was in force.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Strip<'a> {
     /// The fault.
     pub fault: &'a Fault,
-    /// How people read what was in force.
+    /// The label of the state.
     pub label: &'a str,
-    /// From when on, in ns.
+    /// The start, in ns.
     pub from: Nanos,
-    /// Until when; `None` when no end was recorded.
+    /// The end, in ns; `None` if not recorded.
     pub to: Option<Nanos>,
 }
 
 impl Strip<'_> {
-    /// Its end, taking `never` for one that was not recorded.
+    /// Its end, or `never` if not recorded.
     pub fn end_or(&self, never: Nanos) -> Nanos {
         self.to.unwrap_or(never)
     }
 
-    /// Whether it lies, wholly or in part, between `from` and `to`.
+    /// Whether it overlaps the interval from `from` to `to`.
     pub fn overlaps(&self, from: Nanos, to: Nanos) -> bool {
         self.from <= to && self.end_or(Nanos::MAX) >= from
     }
 }
 
 impl Fault {
-    /// What it is called as a whole: of one that shifts, no state is its name.
+    /// The name of the whole fault: the label, or fault and kind for a fault that shifts.
     pub fn name(&self) -> String {
         if self.shifts.is_empty() { self.label.clone() } else { format!("{} {}", self.fault, self.kind) }
     }
 
-    /// What was in force of it, one strip after the other; none if it was skipped, nor while it was idle.
+    /// Its states in force, in order; none if it was skipped, and none while it was idle.
     pub fn strips(&self) -> impl Iterator<Item = Strip<'_>> {
         let first = (self.applied_ns, &self.label, self.idle);
         let all = std::iter::once(first).chain(self.shifts.iter().map(|it| (it.t, &it.label, it.idle)));
@@ -138,12 +138,12 @@ impl Fault {
         seen.map(move |((from, label, _), to)| Strip { fault: self, label, from, to })
     }
 
-    /// Whether it can have been in force at some time.
+    /// Whether it may have been in force at any time.
     pub fn was_in_force(&self) -> bool {
         self.outcome != FaultOutcome::Skipped
     }
 
-    /// Its end, taking `never` for a fault that was not seen to heal.
+    /// Its end, or `never` if no heal was recorded.
     pub fn end_or(&self, never: Nanos) -> Nanos {
         self.healed_ns.unwrap_or(never)
     }
@@ -154,28 +154,28 @@ impl Fault {
     }
 }
 
-/// What a `faults.jsonl` comes to.
+/// The contents of a `faults.jsonl`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
     /// The faults, in the order of application.
     pub faults: Vec<Fault>,
-    /// How many lines it has that are whole.
+    /// The number of complete lines.
     pub lines: u64,
-    /// Whether the last line breaks off.
+    /// Whether the last line is torn.
     pub torn: bool,
 }
 
-/// A line that does not hold what it should, or should not stand where it stands.
+/// A line that is invalid or out of place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {why}")]
 pub struct LineError {
-    /// Which line, counted from 1.
+    /// The line number, counted from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The error.
     pub why: String,
 }
 
-/// A line of `faults.jsonl` as it is written. Fields that this version does not know are passed over.
+/// A line of `faults.jsonl`. Unknown fields are ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Line {
@@ -201,11 +201,12 @@ struct Line {
     touched: Vec<String>,
 }
 
-/// Joins the lines of `faults.jsonl`, in the order of application. A last line that breaks off is left out: the controller
-/// was killed while it wrote it.
+/// Joins the lines of `faults.jsonl`, in the order of application. A torn last line is skipped: the
+/// controller was killed while it wrote the line.
 ///
 /// # Errors
-/// When a line is not JSON of the expected shape, is of a newer version, is missing, doubled or out of place.
+/// When a line is not JSON of the expected format, has a newer version, is missing, duplicated or out of
+/// place.
 pub fn parse(text: &str) -> Result<Record, LineError> {
     let mut record = Record::default();
     for (at, text) in text.split_inclusive('\n').enumerate().filter(|(_, text)| !text.trim().is_empty()) {
@@ -222,7 +223,7 @@ pub fn parse(text: &str) -> Result<Record, LineError> {
     Ok(record)
 }
 
-/// Takes the next line.
+/// Adds the next line.
 fn take(record: &mut Record, line: Line) -> Result<(), String> {
     if let Some(found) = line.schema_version.filter(|found| *found > u64::from(run_info::SCHEMA_VERSION)) {
         let known = run_info::SCHEMA_VERSION;
@@ -300,7 +301,7 @@ fn heal(fault: &mut Fault, line: Line) {
     fault.healed_ns = Some(line.t.max(last));
     fault.why = line.why.or(fault.why.take());
     fault.outcome = line.outcome.unwrap_or(fault.outcome); // known better at the end
-    // A record that does not say whether the fault had an effect shows none.
+    // A record without `effective` shows no effect.
     fault.effective = line.effective;
     if let serde_json::Value::Object(effect) = line.effect {
         let plain = |value: serde_json::Value| match value {
@@ -317,7 +318,8 @@ fn heal(fault: &mut Fault, line: Line) {
     }
 }
 
-/// The lines of `faults.jsonl` that say the same, each with its line break. Faults that shift are said as they were at first.
+/// The lines of `faults.jsonl` for these faults, each with its line break. Of a fault that shifts, only the
+/// first state is written.
 pub fn lines(faults: &[Fault]) -> Vec<String> {
     let mut lines: Vec<(Nanos, u64, serde_json::Value)> = Vec::new();
     for fault in faults {
@@ -337,7 +339,7 @@ pub fn lines(faults: &[Fault]) -> Vec<String> {
             lines.push((*healed, *i, line));
         }
     }
-    // Stable: what is applied at some time is healed after that.
+    // A stable sort: a fault that is applied and healed at one time keeps this order.
     lines.sort_by_key(|(t, ..)| *t);
     let numbered = lines.into_iter().enumerate().map(|(n, (.., mut line))| {
         line["n"] = n.into();

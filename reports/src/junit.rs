@@ -1,8 +1,9 @@
-//! `junit.xml`: the run as a test suite, for the CI systems that read such files.
+//! `junit.xml`: the run as a test suite, for CI systems.
 //!
-//! One case per property. `unknown` and a harness failure are errors and never skipped: a build that could not tell must not be
-//! green. So the file can be written before there is an outcome ([`Suite::unfinished`]), with the error that the run did not end.
-//! Skipped are only the keys that were not looked at because another one had the violation: that one is the failure.
+//! One case per property. `unknown` and a harness failure are errors and never skipped: a build without an
+//! answer must not pass. So the file can be written before there is an outcome ([`Suite::unfinished`]), with
+//! the error that the run has not ended. Only keys that were not checked because another key had the
+//! violation are skipped: that key is the failure.
 
 use std::time::Duration;
 
@@ -18,35 +19,35 @@ use crate::summary;
 use crate::text;
 use crate::wording::{elide, undecided, value};
 
-/// The longest text in an attribute.
+/// The maximum length of an attribute, in characters.
 const TEXT_CHARS_MAX: usize = 600;
-/// The most keys that have a case of their own: those that are not linearizable first.
+/// The maximum number of keys with a case of their own: those that are not linearizable first.
 const KEYS_MAX: usize = 1_000;
 
-/// What a case comes to.
+/// The result of a case.
 enum Verdict {
     Good,
-    /// What it was asked to show is not so: type and message.
+    /// The property does not hold: type and message.
     Failure(String, String),
-    /// Nobody can tell: type and message.
+    /// The result is unknown: type and message.
     Error(String, String),
-    /// Nobody looked, as something else had decided: the message.
+    /// Not checked, because something else decided: the message.
     Skipped(String),
 }
 
-/// One run, or one history: what it comes to, property by property.
+/// One run, or one history, property by property.
 pub struct Suite {
     name: String,
     started_utc: String,
     span_ns: Nanos,
     properties: Vec<(&'static str, String)>,
     cases: Vec<(String, Verdict)>,
-    /// What people read of each case that is not good.
+    /// The text of each case that is not good.
     body: String,
 }
 
 impl Suite {
-    /// A run that was judged.
+    /// The suite of a judged run.
     pub fn of(run: &RunDir) -> Suite {
         let info = &run.evidence.info;
         let report = ("report", format!("{}/report.html", run.name));
@@ -62,7 +63,7 @@ impl Suite {
         }
     }
 
-    /// A history of that name, judged alone; `body` is what people read of it.
+    /// The suite of a history, judged alone; `body` is its text.
     pub fn of_history(name: &str, judgement: &Judgement, body: String) -> Suite {
         let model = judgement.checker.as_ref().map_or("", |verdict| &verdict.model);
         let mut cases = parts(judgement, model);
@@ -77,7 +78,7 @@ impl Suite {
         }
     }
 
-    /// A run that has not ended: whoever reads this when nothing goes on any more reads of a run that was cut off.
+    /// The suite of a run that has not ended. If the file stays like this, the run was cut off.
     pub fn unfinished(info: &RunInfo, why: &str) -> Suite {
         let good = RunOutcome::good(&info.model).name();
         Suite {
@@ -147,21 +148,21 @@ impl Suite {
     }
 }
 
-/// What a suite says of its run besides the cases.
+/// The properties of a run's suite.
 fn about(info: &RunInfo) -> Vec<(&'static str, String)> {
     let rerun = info.rerun_command();
     vec![("seed", info.seed.to_string()), ("model", info.model.clone()), ("rerun", rerun)]
 }
 
-/// The file of a run.
+/// The file of one run.
 pub fn render(run: &RunDir) -> String {
     render_suites(&[Suite::of(run)])
 }
 
-/// A file of several suites.
+/// A file with several suites.
 ///
 /// # Panics
-/// Never: writing into memory cannot fail.
+/// Never: writing to memory cannot fail.
 pub fn render_suites(suites: &[Suite]) -> String {
     let mut report = Report::new("tribunal");
     report.set_time(Duration::from_nanos(suites.iter().map(|suite| suite.span_ns).sum()));
@@ -169,7 +170,7 @@ pub fn render_suites(suites: &[Suite]) -> String {
     report.to_string().expect("XML in memory")
 }
 
-/// The cases that the checker has answered: one for each key.
+/// The cases of the checker: one for each key.
 fn parts(judgement: &Judgement, model: &str) -> Vec<(String, Verdict)> {
     let sentence = elide(&judgement.sentence, TEXT_CHARS_MAX);
     let mut cases = Vec::new();
@@ -200,7 +201,8 @@ fn parts(judgement: &Judgement, model: &str) -> Vec<(String, Verdict)> {
     cases
 }
 
-/// The case that keeps the file from being green: a run that was cut short, and whatever no other case tells.
+/// The case that keeps the build from passing: a run that was cut short, or a problem that no other case
+/// shows.
 fn outcome(judgement: &Judgement, cases: &[(String, Verdict)]) -> Option<(String, Verdict)> {
     let is_red =
         |(_, verdict): &(String, Verdict)| matches!(verdict, Verdict::Failure(..) | Verdict::Error(..));
@@ -214,7 +216,7 @@ fn outcome(judgement: &Judgement, cases: &[(String, Verdict)]) -> Option<(String
     Some(("run".into(), Verdict::Error(kind.into(), elide(why, TEXT_CHARS_MAX))))
 }
 
-/// The cases of the run itself: its faults, its harness, its availability.
+/// The cases of the run itself: its faults, its harness, its success rate.
 fn circumstances(run: &RunDir) -> Vec<(String, Verdict)> {
     let judgement = &run.judgement;
     let mut cases = Vec::new();

@@ -1,7 +1,8 @@
-//! The wire of the built-in systems, seen from a client: frames of JSON behind a 32-bit big-endian length.
+//! A client of the built-in systems' wire protocol: JSON frames with a 32-bit big-endian length prefix.
 //!
-//! A request `{"id":7,"client":"c3","seq":4,"f":"cas","key":"k1","value":[1,2],"timeout_ms":1000}` is answered
-//! by `{"id":7,"ok":VALUE}`, `{"id":7,"fail":"why"}` (it did not happen and never will) or `{"id":7,"info":"why"}`.
+//! A request `{"id":7,"client":"c3","seq":4,"f":"cas","key":"k1","value":[1,2],"timeout_ms":1000}` is
+//! answered by `{"id":7,"ok":VALUE}`, `{"id":7,"fail":"why"}` (it did not happen and never will) or
+//! `{"id":7,"info":"why"}`.
 
 use std::io;
 use std::time::Duration;
@@ -30,7 +31,7 @@ struct Ask<'a> {
     timeout_ms: u64,
 }
 
-/// One of the three is there: `ok` holds any JSON, `null` included, so its presence is what counts.
+/// Exactly one of the three is present. `ok` contains any JSON, even `null`, so its presence counts.
 #[derive(Deserialize)]
 #[serde(bound(deserialize = "T: Deserialize<'de>"))]
 struct Reply<T> {
@@ -47,7 +48,7 @@ fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Re
 
 type Connection = Framed<TcpStream, LengthDelimitedCodec>;
 
-/// The longest answer that is read: many times what any operation can return.
+/// The longest response that is read: many times what any operation can return.
 const FRAME_BYTES_MAX: usize = 4 << 20;
 
 async fn connect(to: &NodePort) -> io::Result<Connection> {
@@ -55,7 +56,7 @@ async fn connect(to: &NodePort) -> io::Result<Connection> {
     Ok(Framed::new(to.open().await?, codec))
 }
 
-/// Sends one request and waits for the reply of the same id; replies to abandoned requests are passed over.
+/// Sends one request and waits for the response with its id; skips responses to abandoned requests.
 async fn exchange<T: for<'de> Deserialize<'de>>(on: &mut Connection, ask: &Ask<'_>) -> io::Result<Reply<T>> {
     let frame = serde_json::to_vec(ask).map_err(io::Error::other)?;
     on.send(Bytes::from(frame)).await?;
@@ -100,7 +101,7 @@ impl FramedClient {
             f: request.f.name(),
             key: &request.key,
             value: &request.value,
-            // The server gives up first: what it knows about the outcome can still arrive.
+            // The server gives up first, so that its knowledge of the outcome can still arrive.
             timeout_ms: (self.timeout * 4 / 5).as_millis() as u64,
         };
         match timeout(self.timeout, exchange::<Value>(&mut connection, &ask)).await {
@@ -125,21 +126,21 @@ impl Client for FramedClient {
     }
 }
 
-/// What a node of a built-in system says of itself.
+/// The status of a node of a built-in system.
 #[derive(Deserialize)]
 pub(crate) struct Status {
     pub(crate) role: String,
     pub(crate) term: u64,
     pub(crate) leader: Option<String>,
-    /// Where they can change.
+    /// In systems with membership changes.
     #[serde(default)]
     pub(crate) members: Vec<String>,
 }
 
-/// A node that takes longer than this to speak of itself counts as unreachable (it may be paused).
+/// A node that does not report its status in this time counts as unreachable (it may be paused).
 const STATUS_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Asks a node what it believes.
+/// Requests a node's status.
 pub(crate) async fn status(port: NodePort) -> io::Result<Status> {
     let ask = Ask {
         id: 1,
@@ -155,7 +156,7 @@ pub(crate) async fn status(port: NodePort) -> io::Result<Status> {
     reply.ok.ok_or_else(|| io::Error::other("the node will not tell its status"))
 }
 
-/// Asks a node to begin something.
+/// Sends an operator's request to a node.
 pub(crate) async fn operate(port: NodePort, operation: AdminRequest<'_>) -> Result<(), String> {
     let (f, node) = match operation {
         AdminRequest::Add(node) => ("add-node", node),
@@ -183,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that answers each connection's first request with one frame, or hangs up.
+    /// A server that answers the first request of each connection with one frame, or disconnects.
     async fn answering(reply: Option<&'static str>) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -193,7 +193,8 @@ mod tests {
                 bugs: bugs.to_vec(),
             };
             let core = Core::new(config, Stored::default(), ChaCha8Rng::seed_from_u64(1), Duration::ZERO);
-            let mut leader = Leader { core, service: Service::new(Machine::default(), Core::server_bugs(bugs)) };
+            let mut leader =
+                Leader { core, service: Service::new(Machine::default(), Core::server_bugs(bugs)) };
             leader.core.tick(Duration::from_millis(300));
             assert_eq!(leader.commit(), []);
             assert!(leader.core.is_leader());
