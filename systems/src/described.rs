@@ -1,4 +1,4 @@
-//! Systems that need no code: a TOML file says how a node is started and what clients say to it.
+//! Systems without code: a TOML file describes how to start a node and how clients talk to it.
 //!
 //! ```toml
 //! [node]
@@ -15,15 +15,15 @@
 //! ```
 //!
 //! ```text
-//!   file       the shape of the file, by serde
+//!   file       the format of the file, by serde
 //!   template   texts with placeholders
-//!   answer     what an answer means
-//!   http, lines, exec   the wires
+//!   answer     the meaning of a response
+//!   http, lines, exec   the wire protocols
 //! ```
 //!
-//! Everything is checked before anything is started: keys, placeholders, regular expressions, ports, operations. No shell stands
-//! between a template and a process. An answer that no rule fits is an unknown outcome; only a request that was never sent, and
-//! what a rule says, has certainly not happened.
+//! Everything is checked before any process starts: keys, placeholders, regular expressions, ports,
+//! operations. No shell interprets a template. A response that no rule matches is an unknown outcome; an
+//! operation certainly did not happen only if its request was never sent, or if a rule says so.
 
 mod answer;
 mod exec;
@@ -51,13 +51,13 @@ use crate::http::Http;
 use crate::program::executable;
 use crate::{BoxFuture, Command, Entry, Holds, Make, Operations, Place, Switches, System, Unusable, Wiring};
 
-/// How long a node may take to answer a question about itself.
+/// The timeout of a node's status requests.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The key of a description that is wrong, and why.
+/// The wrong key of a description, and the reason.
 type Wrong = (String, String);
 
-/// A description that was checked.
+/// A checked description.
 #[derive(Debug)]
 pub struct Described {
     name: String,
@@ -92,7 +92,7 @@ struct LeaderRule {
     term: Option<String>,
 }
 
-/// How clients speak.
+/// The wire protocol of the clients.
 #[derive(Debug)]
 enum Speech {
     Http(HashMap<(Object, F), HttpOperation>),
@@ -100,7 +100,7 @@ enum Speech {
     Exec { command: Vec<Template> },
 }
 
-/// The objects that operations may be of, by the names of their tables.
+/// The objects of operations, by the names of their tables.
 const OBJECTS: [(&str, Object); 7] = [
     ("register", Object::Register),
     ("counter", Object::Counter),
@@ -124,7 +124,7 @@ fn operations_of(object: Object) -> &'static [F] {
     }
 }
 
-/// The placeholders of a node that have no port in them.
+/// The placeholders of a node, except those with a port.
 const OF_NODE: [&str; 10] = [
     "id",
     "index",
@@ -137,18 +137,18 @@ const OF_NODE: [&str; 10] = [
     "advertised.port",
     "advertised.address",
 ];
-/// Those of one peer.
+/// The placeholders of a peer.
 const OF_PEER: [&str; 5] = ["id", "index", "host", "port", "address"];
-/// Those of a request.
+/// The placeholders of a request.
 const OF_REQUEST: [&str; 6] = ["key", "value", "from", "to", "process", "id"];
-/// Those of the command of a client program.
+/// The placeholders of a client program's command.
 const OF_CLIENT: [&str; 6] = ["host", "port", "address", "process", "id", "timeout-ms"];
 
 impl Described {
-    /// Reads a description. It is kept as long as the program runs.
+    /// Reads a description. It stays in memory until the program ends.
     ///
     /// # Errors
-    /// What is wrong with it, with its line where that is known.
+    /// The error, with its line if known.
     pub fn parse(text: &str, file: &Path) -> Result<Entry, String> {
         let description: Description = toml::from_str(text).map_err(|error| explained(&error, text))?;
         let described =
@@ -169,7 +169,7 @@ impl Described {
     }
 
     /// # Errors
-    /// The key that is wrong, and why.
+    /// The wrong key, and the reason.
     fn check(description: &Description, file: &Path) -> Result<Described, Wrong> {
         let at = |key: &str| {
             let key = key.to_string();
@@ -238,7 +238,7 @@ impl Described {
         })
     }
 
-    /// What the placeholders of a node stand for.
+    /// The values of a node's placeholders.
     fn values(&self, place: &Place) -> Values {
         let mut values = Values::new();
         let mut set = |name: String, value: String| drop(values.insert(name, value));
@@ -283,7 +283,7 @@ impl Described {
     }
 }
 
-/// A described system, of whose objects one is used.
+/// A described system, used with one of its objects.
 pub(crate) struct DescribedSystem {
     described: &'static Described,
     object: Object,
@@ -291,10 +291,10 @@ pub(crate) struct DescribedSystem {
 }
 
 impl DescribedSystem {
-    /// The system with these switches.
+    /// Creates the system with these switches.
     ///
     /// # Errors
-    /// When a bug is asked for: it has none that Tribunal knows.
+    /// When a bug is requested: a described system has none that Tribunal knows.
     pub(crate) fn new(described: &'static Described, switches: &Switches) -> Result<Self, Unusable> {
         if let Some(bug) = switches.bugs.first() {
             let has = "a description names none".into();
@@ -394,7 +394,7 @@ impl System for DescribedSystem {
     }
 }
 
-/// What a request is made of, beside where it goes.
+/// The values of a request's placeholders, in addition to those of its destination.
 fn values_of(request: &Request, place: &Values) -> Values {
     let mut values = place.clone();
     let (from, to) = match request.value.as_pair() {
@@ -406,7 +406,7 @@ fn values_of(request: &Request, place: &Values) -> Values {
     values
 }
 
-/// A value as a template has it.
+/// A value as text for a template.
 fn text(value: &Value) -> String {
     match value {
         Value::Nil => String::new(),
@@ -417,7 +417,7 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// The operations of the description, on its wire.
+/// The operations of the description, on its wire protocol.
 fn speech(description: &Description, file: &Path) -> Result<(Speech, Operations), Wrong> {
     let tables = [
         &description.register,
@@ -514,7 +514,7 @@ fn speech(description: &Description, file: &Path) -> Result<(Speech, Operations)
     Ok((speech, answered.leak()))
 }
 
-/// The operation of that name, if the object has it.
+/// The operation of that name, if the object supports it.
 fn known(object: Object, name: &str) -> Result<F, String> {
     let all = operations_of(object);
     let found = all.iter().find(|f| f.name() == name).cloned();
@@ -522,7 +522,7 @@ fn known(object: Object, name: &str) -> Result<F, String> {
     found.ok_or_else(|| format!("there is no such operation: expected one of {}", names()))
 }
 
-/// What serde and TOML say, with the line and without the picture of it.
+/// The message of serde and TOML, with the line and without the source excerpt.
 fn explained(error: &toml::de::Error, text: &str) -> String {
     let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
     match line {
@@ -531,7 +531,7 @@ fn explained(error: &toml::de::Error, text: &str) -> String {
     }
 }
 
-/// The line on which a key of the file stands: `register.read` is a table, `command` a key.
+/// The line of a key in the file: `register.read` is a table, `command` a key.
 fn line_of(text: &str, key: &str) -> Option<usize> {
     let is_here = |line: &str| {
         let line = line.trim_start();

@@ -1,4 +1,4 @@
-//! What an answer means: the rules of a description, applied to a status and a body.
+//! The meaning of a response: the rules of a description, applied to a status and a body.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::file;
 #[derive(Clone, Debug)]
 pub(super) struct Answers(Vec<(Meaning, Rule)>);
 
-/// What it means that a rule fits.
+/// The outcome if a rule matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
     Ok,
@@ -34,7 +34,7 @@ struct Rule {
 
 impl Answers {
     /// # Errors
-    /// What cannot be understood, with the key that it stands under.
+    /// The error, with the key that contains it.
     pub(super) fn new(operation: &file::Operation) -> Result<Answers, String> {
         let all = [
             ("fail", Meaning::Fail, &operation.fail),
@@ -54,7 +54,7 @@ impl Answers {
         Ok(Answers(rules))
     }
 
-    /// How an operation ended that was answered so. `status` is missing where the wire has none.
+    /// The completion of an operation with this response. `status` is `None` if the protocol has none.
     pub(super) fn completion(&self, f: &F, status: Option<u16>, body: &[u8]) -> Completion {
         let text = String::from_utf8_lossy(body);
         let Some((meaning, rule)) = self.0.iter().find(|(_, rule)| rule.fits(status, &text)) else {
@@ -110,7 +110,7 @@ impl Rule {
             && self.matches.as_ref().is_none_or(|regex| regex.is_match(text))
     }
 
-    /// The value in the answer, if the rule says where one is.
+    /// The value in the response, if the rule says where it is.
     fn value(&self, text: &str) -> Result<Option<Value>, String> {
         if let Some(pointer) = &self.pointer {
             let json: serde_json::Value =
@@ -164,12 +164,12 @@ impl Rule {
     }
 }
 
-/// An integer where it is one, else the text.
+/// An integer if it is one, otherwise the text.
 fn plain(text: &str) -> Value {
     text.parse().map_or_else(|_| Value::str(text), Value::Int)
 }
 
-/// As much of an answer as an error needs.
+/// The start of a response, for an error message.
 fn shortened(text: &str) -> String {
     const CHARS: usize = 120;
     let text = text.trim();

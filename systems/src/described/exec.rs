@@ -1,5 +1,5 @@
-//! The wire `exec`: a program of the user's speaks for one client, in lines of JSON on its standard input and output. The protocol
-//! is written down in docs/own-system.md.
+//! The wire protocol `exec`: a program of the user acts for one client, with lines of JSON on its standard
+//! input and output. docs/own-system.md documents the protocol.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use tokio::time::timeout;
 use tribunal_checker::op::Value;
 use tribunal_workloads::{Client, Completion, Invocation, Request};
 
-/// What the program is told.
+/// A request to the program.
 #[derive(Serialize)]
 struct Line<'a> {
-    /// Counts the requests of this program.
+    /// Numbers the requests to this program.
     id: u64,
     f: &'a str,
     key: Json,
     value: Json,
 }
 
-/// What it answers.
+/// A response of the program.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Answer {
@@ -43,7 +43,7 @@ enum Kind {
     Info,
 }
 
-/// A client of one process: a program of its own.
+/// A client for one process, with its own program.
 pub(super) struct ExecClient {
     /// The program and its arguments.
     command: Vec<String>,
@@ -52,9 +52,9 @@ pub(super) struct ExecClient {
     sent: u64,
 }
 
-/// The program, once it was needed.
+/// The program, started at the first request.
 struct Running {
-    /// Killed when it is dropped.
+    /// Killed on drop.
     _child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -108,7 +108,7 @@ impl Client for ExecClient {
             self.sent += 1;
             let (key, value) = (to_json(&request.key), to_json(&request.value));
             let line = Line { id: self.sent, f: request.f.name(), key, value };
-            // The program bounds its own waits; one that does not is not waited for much longer.
+            // The program bounds its own waits; the margin is for a program that does not.
             match timeout(self.timeout + self.timeout / 2, Self::exchange(&mut running, &line)).await {
                 Ok(Ok(answer)) => {
                     self.running = Some(running);

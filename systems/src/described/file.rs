@@ -1,4 +1,4 @@
-//! The shape of a description: what a TOML file may say. Names and placeholders are checked in [`super::check`].
+//! The format of a description: the contents of a TOML file. [`super::check`] checks names and placeholders.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,13 +7,13 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// A system that needs no code.
+/// A system without code.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Description {
-    /// What it is called in reports; the file's name without its ending if it is left out.
+    /// The name in reports; by default the file's name without its extension.
     pub(super) name: Option<String>,
-    /// One line for people.
+    /// One line of description.
     #[serde(default)]
     pub(super) about: String,
     pub(super) node: Node,
@@ -37,35 +37,35 @@ pub(super) struct Description {
 /// Operations by their names: `read`, `write`, `cas`.
 pub(super) type Operations = BTreeMap<String, Operation>;
 
-/// How a node is started and looked at.
+/// How to start a node and query its status.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Node {
-    /// The program and its arguments. No shell reads them.
+    /// The program and its arguments, not interpreted by a shell.
     pub(super) command: Vec<String>,
-    /// The ports of a node. Peers dial the first, and that one is proxied.
+    /// The ports of a node. Peers connect to the first, which is proxied.
     #[serde(default = "one_port")]
     pub(super) ports: Vec<String>,
-    /// One peer in `{peers}`; in `{members}` the node itself as well.
+    /// One peer in `{peers}`; `{members}` also contains the node itself.
     #[serde(default = "peer")]
     pub(super) peer: String,
-    /// What stands between two of them.
+    /// The separator between two of them.
     #[serde(default = "comma")]
     pub(super) separator: String,
-    /// Environment variables beside those of Tribunal.
+    /// Environment variables, in addition to Tribunal's own.
     #[serde(default)]
     pub(super) env: BTreeMap<String, String>,
-    /// The working directory; Tribunal's own if it is left out.
+    /// The working directory; by default Tribunal's own.
     pub(super) directory: Option<String>,
-    /// Files to be written before the first start, by their paths.
+    /// Files to write before the first start, by their paths.
     #[serde(default)]
     pub(super) files: BTreeMap<String, String>,
-    /// How links are made.
+    /// How links are proxied.
     #[serde(default)]
     pub(super) links: Links,
-    /// When a node is ready; when its last port accepts a connection if it is left out.
+    /// The readiness probe; by default a node is ready when its last port accepts a connection.
     pub(super) ready: Option<Probe>,
-    /// How it is known that a node believes that it leads.
+    /// How to find out whether a node believes itself the leader.
     pub(super) leader: Option<Leader>,
 }
 
@@ -81,14 +81,14 @@ fn comma() -> String {
     ",".into()
 }
 
-/// How a proxy gets to stand on every link.
+/// How a proxy gets onto every link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Links {
-    /// Each node is told an address of its own for every peer.
+    /// Each node gets its own address for every peer.
     #[default]
     AddressMap,
-    /// All nodes know a node by one address; who dials it is found out by looking at the connection.
+    /// All nodes use one address for a node. The proxy finds out from the connection which node opened it.
     Attributed,
 }
 
@@ -98,60 +98,61 @@ pub(super) enum Links {
 pub(super) struct Probe {
     /// The path of an HTTP GET.
     pub(super) http: String,
-    /// Which port it goes to; the last if it is left out.
+    /// The port for the request; by default the last.
     pub(super) port: Option<String>,
-    /// The status of the answer; any from 200 to 299 if it is left out.
+    /// The status of the response; by default any from 200 to 299.
     pub(super) status: Option<u16>,
 }
 
-/// A request that shows whether a node believes that it leads.
+/// A request that shows whether a node believes itself the leader.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Leader {
     /// The path of an HTTP GET.
     pub(super) http: String,
-    /// Which port it goes to; the last if it is left out.
+    /// The port for the request; by default the last.
     pub(super) port: Option<String>,
-    /// Where the answer says it: a JSON pointer.
+    /// The role in the response: a JSON pointer.
     pub(super) pointer: String,
-    /// What stands there on a leader: `true` if it is left out.
+    /// The value of the role on a leader; by default `true`.
     pub(super) equals: Option<String>,
-    /// Where the answer says the term (epoch, view, ballot): a JSON pointer.
+    /// The term (epoch, view, ballot) in the response: a JSON pointer.
     pub(super) term: Option<String>,
 }
 
-/// How clients speak to nodes.
+/// How clients talk to nodes.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Client {
-    /// The wire.
+    /// The wire protocol.
     pub(super) wire: Wire,
-    /// Which port clients dial; the last if it is left out.
+    /// The port for clients; by default the last.
     pub(super) port: Option<String>,
     /// Headers of every HTTP request.
     #[serde(default)]
     pub(super) headers: BTreeMap<String, String>,
-    /// `exec` only: the program that speaks for one client, and its arguments.
+    /// `exec` only: the program that acts for one client, and its arguments.
     #[serde(default)]
     pub(super) command: Vec<String>,
-    /// `exec` only: the operations that it knows, such as `register.read`.
+    /// `exec` only: the operations that it supports, such as `register.read`.
     #[serde(default)]
     pub(super) operations: Vec<String>,
 }
 
-/// A wire.
+/// A wire protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Wire {
-    /// A request and an answer of HTTP/1.1 for each operation.
+    /// An HTTP/1.1 request and response for each operation.
     Http,
-    /// A line of text and a line in answer, over TCP.
+    /// A line of text as request and one as response, over TCP.
     Lines,
-    /// A program that speaks JSON lines: docs/exec-protocol.md.
+    /// A program that reads and writes JSON lines: docs/own-system.md.
     Exec,
 }
 
-/// What one operation is on the wire, and what its answers mean. An answer that no rule fits is an unknown outcome.
+/// The request of an operation, and the meaning of its responses. A response that no rule matches is an
+/// unknown outcome.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Operation {
@@ -162,13 +163,13 @@ pub(super) struct Operation {
     /// It happened.
     #[serde(default)]
     pub(super) ok: Rules,
-    /// It happened and found nothing: the object has no value, the queue is empty.
+    /// It happened and found nothing: the object has no value, or the queue is empty.
     #[serde(default)]
     pub(super) nil: Rules,
-    /// It happened and changed nothing: the comparison failed, the lock is held.
+    /// It happened and changed nothing: the comparison failed, or the lock is held.
     #[serde(default)]
     pub(super) refused: Rules,
-    /// It certainly did not happen, and never will.
+    /// It did not happen and never will.
     #[serde(default)]
     pub(super) fail: Rules,
 }
@@ -179,7 +180,7 @@ pub(super) struct Rules(pub(super) Vec<Rule>);
 
 impl<'de> Deserialize<'de> for Rules {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        // Not an untagged enum: its errors would not say what is wrong with a rule.
+        // Not an untagged enum, whose errors would not say what is wrong with a rule.
         struct OneOrMany;
 
         impl<'de> Visitor<'de> for OneOrMany {
@@ -202,13 +203,13 @@ impl<'de> Deserialize<'de> for Rules {
     }
 }
 
-/// An answer, and where its value stands.
+/// A response, and the position of its value.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Rule {
-    /// The status of the answer.
+    /// The status of the response.
     pub(super) status: Option<u16>,
-    /// A regular expression that fits the body, or the line.
+    /// A regular expression that matches the body, or the line.
     pub(super) matches: Option<String>,
     /// The value: a JSON pointer into the body.
     pub(super) pointer: Option<String>,
@@ -218,6 +219,6 @@ pub(super) struct Rule {
     /// The value is base64.
     #[serde(default)]
     pub(super) base64: bool,
-    /// The value is a list with this between two elements.
+    /// The value is a list with this separator.
     pub(super) split: Option<String>,
 }

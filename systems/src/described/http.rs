@@ -1,4 +1,4 @@
-//! The wire `http`: a request and an answer for each operation, on a connection of its own.
+//! The wire protocol `http`: a request and a response for each operation, on its own connection.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,12 +22,12 @@ pub(super) struct HttpOperation {
     pub(super) answers: Answers,
 }
 
-/// A client of one process.
+/// A client for one process.
 pub(super) struct HttpClient {
     http: Http,
     operations: &'static HashMap<(Object, F), HttpOperation>,
     object: Object,
-    /// What placeholders stand for that have nothing to do with the request.
+    /// The values of the placeholders that do not depend on the request.
     place: Values,
 }
 

@@ -1,5 +1,5 @@
-//! The wire `lines`: a line of text and a line in answer, over TCP. The connection is kept until something goes wrong: an answer
-//! that comes too late is never taken for the next one.
+//! The wire protocol `lines`: a line of text as request and one as response, over TCP. The connection is kept
+//! until an error: so a late response is never taken for the next one.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,7 +16,7 @@ use super::template::{Template, Values};
 use super::values_of;
 use crate::NodePort;
 
-/// The longest answer that is read.
+/// The longest response that is read, in bytes.
 const LINE_BYTES_MAX: u64 = 4 << 20;
 
 /// One operation.
@@ -26,7 +26,7 @@ pub(super) struct LineOperation {
     pub(super) answers: Answers,
 }
 
-/// A client of one process.
+/// A client for one process.
 pub(super) struct LineClient {
     port: NodePort,
     timeout: Duration,
@@ -78,7 +78,7 @@ impl Client for LineClient {
                     Err(_) => return Completion::Fail("cannot connect: timed out".into()),
                 },
             };
-            // What goes wrong from here on may have reached the server, and the connection is dropped with it.
+            // From here on a failed request may have reached the server. The connection is dropped with it.
             match timeout(self.timeout, Self::exchange(&mut connection, &line)).await {
                 Ok(Ok(answer)) => {
                     self.connection = Some(connection);

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What placeholders stand for, by their names.
+/// The values of placeholders, by name.
 pub(super) type Values = BTreeMap<String, String>;
 
-/// A text with placeholders, whose names have been checked.
+/// A text with placeholders whose names have been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Template(Vec<Piece>);
 
@@ -55,7 +55,7 @@ impl Template {
         Ok(Template(pieces))
     }
 
-    /// The text with `values` in the places of their names.
+    /// The text with the placeholders replaced by `values`.
     pub(super) fn fill(&self, values: &Values) -> String {
         let text = |piece: &Piece| match piece {
             Piece::Text(text) => text.clone(),

@@ -121,7 +121,7 @@ impl EtcdClient {
         }
     }
 
-    async fn ask(&mut self, request: &Request) -> Result<Value, Completion> {
+    async fn execute(&mut self, request: &Request) -> Result<Value, Completion> {
         let key = request.key.to_string().into_bytes();
         match (&request.f, request.value.as_pair()) {
             (F::Read, _) => match self.range(&key, self.serializable_reads).await? {
@@ -184,8 +184,8 @@ impl EtcdClient {
     /// Reads a key: its current value, or a possibly stale one if `serializable`. A read changes nothing, so
     /// a lost response is a certain failure.
     async fn range(&mut self, key: &[u8], serializable: bool) -> Result<Option<Stored>, Completion> {
-        let ask = json!({"key": encode(key), "serializable": serializable});
-        let range = self.call::<Range>("/v3/kv/range", &ask).await.map_err(|trouble| match trouble {
+        let request = json!({"key": encode(key), "serializable": serializable});
+        let range = self.call::<Range>("/v3/kv/range", &request).await.map_err(|trouble| match trouble {
             Completion::Info(why) => Completion::Fail(why),
             certain => certain,
         })?;
@@ -226,9 +226,13 @@ impl EtcdClient {
     }
 
     /// Sends the request once. The error is the completion of an operation that consists of this request.
-    async fn call<T: DeserializeOwned>(&mut self, path: &str, ask: &impl Serialize) -> Result<T, Completion> {
-        let ask = serde_json::to_vec(ask).map_err(|error| never(&error.to_string()))?;
-        let (status, body) = self.http.post(path, ask).await.map_err(|unanswered| match unanswered {
+    async fn call<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        request: &impl Serialize,
+    ) -> Result<T, Completion> {
+        let request = serde_json::to_vec(request).map_err(|error| never(&error.to_string()))?;
+        let (status, body) = self.http.post(path, request).await.map_err(|unanswered| match unanswered {
             Unanswered::NotSent(why) => Completion::Fail(why),
             Unanswered::Unknown(why) => Completion::Info(why),
         })?;
@@ -242,7 +246,7 @@ impl EtcdClient {
 
 impl Client for EtcdClient {
     fn invoke<'a>(&'a mut self, request: &'a Request) -> Invocation<'a> {
-        Box::pin(async { self.ask(request).await.map_or_else(|trouble| trouble, Completion::Ok) })
+        Box::pin(async { self.execute(request).await.map_or_else(|trouble| trouble, Completion::Ok) })
     }
 }
 
