@@ -12,9 +12,11 @@
 //! | [`texts`] | key of a store: put, append, get | every text seen can be taken apart in one way only |
 //! | [`counter`] | counter: add, read | equal additions, additions that return the new value, most of others |
 //! | [`queue`] | FIFO queue | no value enqueued twice |
+//! | [`unordered_queue`] | queue whose values leave in any order | no value enqueued twice |
 //! | [`stack`] | stack | no value pushed twice |
 //! | [`set`] | set: add, contains, read | no element added twice, none deleted |
 //! | [`mutex`] | lock: acquire, release | every process has one operation at a time |
+//! | [`fencing_lock`] | lock with tokens: acquire, release | the same |
 //! | [`log`] | append-only list | no value appended twice |
 //! | [`ordered_ids`] | identifiers that grow | every answer an integer |
 //!
@@ -28,6 +30,7 @@
 //! the latest invocation up to it in the order.
 
 mod counter;
+mod fencing_lock;
 mod log;
 mod mutex;
 mod ordered_ids;
@@ -39,6 +42,7 @@ mod stack;
 mod tests;
 mod texts;
 mod unique_register;
+mod unordered_queue;
 
 use crate::decision::Decision;
 use crate::model::is_vacuous;
@@ -57,12 +61,16 @@ pub enum FastPath {
     Counter,
     /// A FIFO queue of distinct values.
     Queue,
+    /// A queue of distinct values that leave in any order.
+    UnorderedQueue,
     /// A stack of distinct values.
     Stack,
     /// A set of distinct elements that only grows.
     Set,
     /// A lock.
     Mutex,
+    /// A lock whose every acquire returns a larger token.
+    FencingLock,
     /// An append-only list of distinct values.
     Log,
     /// Identifiers that grow.
@@ -73,15 +81,17 @@ pub enum FastPath {
 
 impl FastPath {
     /// All of them.
-    pub const ALL: [FastPath; 11] = [
+    pub const ALL: [FastPath; 13] = [
         FastPath::UniqueRegister,
         FastPath::Registers,
         FastPath::Texts,
         FastPath::Counter,
         FastPath::Queue,
+        FastPath::UnorderedQueue,
         FastPath::Stack,
         FastPath::Set,
         FastPath::Mutex,
+        FastPath::FencingLock,
         FastPath::Log,
         FastPath::OrderedIds,
         FastPath::ConvergentSet,
@@ -95,9 +105,11 @@ impl FastPath {
             FastPath::Texts => "texts",
             FastPath::Counter => "counter",
             FastPath::Queue => "queue",
+            FastPath::UnorderedQueue => "unordered-queue",
             FastPath::Stack => "stack",
             FastPath::Set => "set",
             FastPath::Mutex => "mutex",
+            FastPath::FencingLock => "fencing-lock",
             FastPath::Log => "log",
             FastPath::OrderedIds => "ordered-ids",
             FastPath::ConvergentSet => "convergent-set",
@@ -116,9 +128,11 @@ impl FastPath {
             FastPath::Texts => texts::decide(ops),
             FastPath::Counter => counter::decide(ops),
             FastPath::Queue => queue::decide(ops),
+            FastPath::UnorderedQueue => unordered_queue::decide(ops),
             FastPath::Stack => stack::decide(ops),
             FastPath::Set => set::decide(ops, |_| true),
             FastPath::Mutex => mutex::decide(ops),
+            FastPath::FencingLock => fencing_lock::decide(ops),
             FastPath::Log => log::decide(ops),
             FastPath::OrderedIds => ordered_ids::decide(ops),
             FastPath::ConvergentSet => set::decide(ops, |op| !is_vacuous(op)),

@@ -219,6 +219,7 @@ impl<M: Model> Judge for M {
         let mut space = Space::new(self);
         let part =
             Part::new(&mut part::read(&mut space, apart.as_deref().unwrap_or(ops), &after).ok()?, &after);
+        space.merge_states();
         let evidence = Evidence::Deepest(configurations_max);
         let search = beam::search(&part, &mut space, &mut Meter::new(limits, None), evidence, false);
         let Search { found: Found::Wall(wall), deepest, .. } = search else { return None };
@@ -232,9 +233,12 @@ impl<M: Model> Judge for M {
         let pending: Vec<u32> = pending.collect();
         let configuration = |(order, state): (Vec<u32>, StateId)| {
             let (used, unused): (Vec<u32>, Vec<u32>) = pending.iter().partition(|op| order.contains(op));
+            let order = part.positions(&order);
+            // Where one state stands for others, the order leads to the right one.
+            let shown = if space.merges_states() { witness::replay(self, ops, &order).ok() } else { None };
             Deepest {
-                state: self.show(space.state(state)),
-                order: part.positions(&order),
+                state: shown.unwrap_or_else(|| self.show(space.state(state))),
+                order,
                 used: part.positions(&used),
                 unused: part.positions(&unused),
             }
@@ -299,6 +303,9 @@ fn decide<M: Model>(model: &M, ops: &[&Op], ties: Option<&Ties>, demand: Demand<
         Engine::Auto | Engine::Search | Engine::Frontier => split::components(&space, &readings),
     };
     let Some(components) = components else {
+        if demand.engine != Engine::DepthFirst {
+            space.merge_states();
+        }
         search(space, ops, readings, after, demand, &mut meter, &mut decided);
         return decided;
     };

@@ -74,6 +74,9 @@ pub enum Comes<State> {
     From(State),
 }
 
+/// Puts one state in the place of all that are like it: see [`Model::alike`].
+pub type Alike<State> = Box<dyn Fn(State) -> State + Send + Sync>;
+
 /// A sequential specification of one object. The example at the top of the crate implements it for an object of its
 /// own. Builds with debug assertions hold each step against the promises below, and panic with the name of one that is broken.
 pub trait Model: Sync {
@@ -140,6 +143,13 @@ pub trait Model: Sync {
     /// which things are tried.
     fn leads_toward(&self, _state: &Self::State, _observation: &Self::Call) -> bool {
         true
+    }
+
+    /// Which states nobody will ever tell apart, where every call of the history is known: a function that puts one state in
+    /// the place of all that are like it. A promise: each of these calls leads from both to states that are like each
+    /// other, or is possible in neither. `None` where that is not worth the trouble.
+    fn alike(&self, _calls: &[Self::Call]) -> Option<Alike<Self::State>> {
+        None
     }
 
     /// Which parts of the object this call is about, where it is about these alone: the element of a set, the registers

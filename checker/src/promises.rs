@@ -5,7 +5,10 @@ use std::hash::{BuildHasher, Hash};
 
 use hashbrown::DefaultHashBuilder;
 
-use crate::model::Model;
+use crate::model::{Alike, Model};
+
+/// So many calls are tried on states that are said to be alike.
+const CALLS_TRIED_MAX: usize = 16;
 
 /// Holds the states that a call leads to from a state against the model's promises.
 ///
@@ -34,6 +37,29 @@ pub(crate) fn examine<M: Model>(model: &M, from: &M::State, call: &M::Call, next
             next.len() == 1 && next == from_start,
             "model {name}: {call:?} `overwrites`, but turns {from:?} into {next:?} and the first state into {from_start:?}"
         );
+    }
+}
+
+/// Holds the states that are put in the place of others against the model's promise.
+///
+/// # Panics
+/// When it is broken; the message names the model.
+pub(crate) fn examine_alike<M: Model>(
+    model: &M,
+    alike: &Alike<M::State>,
+    calls: &[M::Call],
+    states: &[M::State],
+) {
+    for state in states {
+        let other = alike(state.clone());
+        for call in calls.iter().take(CALLS_TRIED_MAX).filter(|_| other != *state) {
+            let next = |from| model.step(from, call).into_iter().map(alike).collect::<Vec<_>>();
+            assert!(
+                next(state) == next(&other),
+                "model {}: {state:?} and {other:?} are `alike`, but {call:?} tells them apart",
+                model.name()
+            );
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, Hash};
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 
 use crate::broken::broken;
-use crate::model::{Comes, Model};
+use crate::model::{Alike, Comes, Model};
 use crate::promises;
 
 /// The number of an interned state. The initial state is 0.
@@ -48,9 +48,10 @@ const ASK_STEPS: u64 = 64;
 const NOT_ASKED: Successors = Successors { start: 0, len: u32::MAX };
 
 /// Interned states and calls, and remembered steps.
-#[derive(Debug)]
 pub(crate) struct Space<'m, M: Model> {
     model: &'m M,
+    /// What is put in the place of a state, once every call is known.
+    alike: Option<Alike<M::State>>,
     calls: Interner<M::Call>,
     effects: Vec<Effect>,
     /// Classes of one operation alone.
@@ -73,6 +74,7 @@ impl<'m, M: Model> Space<'m, M> {
     pub(crate) fn new(model: &'m M) -> Self {
         let mut space = Space {
             model,
+            alike: None,
             calls: Interner::default(),
             effects: Vec::new(),
             alone: HashSet::new(),
@@ -89,6 +91,16 @@ impl<'m, M: Model> Space<'m, M> {
         space
     }
 
+    /// Takes states for one that the calls known so far cannot tell apart. No call may be new from then on.
+    pub(crate) fn merge_states(&mut self) {
+        self.alike = self.model.alike(&self.calls.items);
+    }
+
+    /// Whether one state may stand for others.
+    pub(crate) fn merges_states(&self) -> bool {
+        self.alike.is_some()
+    }
+
     /// Forgets every state but the initial one.
     pub(crate) fn forget_states(&mut self) {
         (self.states, self.heap_bytes, self.counted) = (Interner::default(), 0, 0);
@@ -102,6 +114,9 @@ impl<'m, M: Model> Space<'m, M> {
         for (class, &effect) in (0..).zip(&self.effects) {
             let class = space.adopt(self, class);
             space.effects[class as usize] = effect;
+        }
+        if self.merges_states() {
+            space.merge_states();
         }
         space
     }
@@ -281,14 +296,20 @@ impl<'m, M: Model> Space<'m, M> {
         self.work += ASK_STEPS;
         let start = self.successors.len() as u32;
         let next = self.model.step(&self.states.items[from as usize], &self.calls.items[class as usize]);
+        if cfg!(debug_assertions) {
+            let next: Vec<_> = self.model.step(self.state(from), self.call(class)).into_iter().collect();
+            promises::examine(self.model, self.state(from), self.call(class), &next);
+            if let Some(alike) = &self.alike {
+                promises::examine_alike(self.model, alike, &self.calls.items, &next);
+            }
+        }
         for state in next {
+            let state = match &self.alike {
+                Some(alike) => alike(state),
+                None => state,
+            };
             let id = self.intern(state);
             self.successors.push(id);
-        }
-        if cfg!(debug_assertions) {
-            let next: Vec<_> =
-                self.successors[start as usize..].iter().map(|&id| self.state(id).clone()).collect();
-            promises::examine(self.model, self.state(from), self.call(class), &next);
         }
         let answer = Successors { start, len: self.successors.len() as u32 - start };
         if self.corner.is_empty() {

@@ -84,6 +84,7 @@ pub(crate) fn alone<'m, M: Model>(
         let class = class_of.entry(reading.class);
         reading.class = *class.or_insert_with(|| space.adopt(all, reading.class));
     }
+    space.merge_states();
     (space, readings)
 }
 

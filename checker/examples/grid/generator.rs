@@ -23,11 +23,12 @@ pub(crate) struct Plan {
 }
 
 /// The objects: a name, our model, the other checker's.
-pub(crate) const OBJECTS: [(&str, &str, &str); 15] = [
+pub(crate) const OBJECTS: [(&str, &str, &str); 20] = [
     ("register", "cas-register", "cas-register"),
     ("register-unique", "cas-register", "cas-register"),
     ("kv", "kv", "kv"),
     ("kv-letters", "kv", "kv"),
+    ("kv-all", "kv", "kv"),
     ("counter", "counter", "counter"),
     ("counter-told", "counter", "counter"),
     ("queue", "queue", "queue"),
@@ -35,9 +36,13 @@ pub(crate) const OBJECTS: [(&str, &str, &str); 15] = [
     ("stack", "stack", "stack"),
     ("unordered-queue", "unordered-queue", "unordered-queue"),
     ("set", "set", "set-elements"),
+    ("growing-set", "set", "set"),
     ("log", "log", "log"),
     ("mutex", "mutex", "mutex"),
+    ("fencing-lock", "fencing-lock", "fencing-lock"),
     ("semaphore", "semaphore", "semaphore"),
+    ("ids", "ids", "ids"),
+    ("ordered-ids", "ordered-ids", "ordered-ids"),
     ("multi-register", "multi-register", "multi-register"),
 ];
 
@@ -62,6 +67,9 @@ impl Object {
             "read" if object.starts_with("counter") => self.number.to_string(),
             "read" if object == "log" => {
                 format!("[{}]", self.list.iter().cloned().collect::<Vec<_>>().join(","))
+            }
+            "read" if object == "growing-set" => {
+                format!("[{}]", self.values.keys().cloned().collect::<Vec<_>>().join(","))
             }
             "read" | "get" => self.values.get(key).cloned().unwrap_or(NULL.into()),
             "write" | "put" => {
@@ -90,6 +98,7 @@ impl Object {
                 if told { self.number.to_string() } else { NULL.into() }
             }
             "add" => (self.values.insert(input.clone(), NULL.into()).is_none()).to_string(),
+            "delete" if object == "kv-all" => self.values.remove(key).is_some().to_string(),
             "delete" => self.values.remove(input).is_some().to_string(),
             "contains" => self.values.contains_key(input).to_string(),
             "enqueue" | "push" => {
@@ -102,14 +111,23 @@ impl Object {
             }
             "dequeue" => self.list.pop_front().unwrap_or(NULL.into()),
             "pop" => self.list.pop_back().unwrap_or(NULL.into()),
-            "acquire" | "release" => self.permit(object, client, *f == "acquire").to_string(),
+            "generate" => {
+                self.number += 1;
+                self.number.to_string()
+            }
+            "acquire" | "release" => {
+                let given = self.permit(object, client, *f == "acquire");
+                self.number += i64::from(given);
+                let token = given && *f == "acquire" && object == "fencing-lock";
+                if token { self.number.to_string() } else { given.to_string() }
+            }
             _ => self.transact(input),
         }
     }
 
     /// A lock is a list of holders with room for one, a semaphore one with room for two.
     fn permit(&mut self, object: &str, client: usize, acquires: bool) -> bool {
-        let room = if object == "mutex" { 1 } else { 2 };
+        let room = if object == "semaphore" { 2 } else { 1 };
         let me = client.to_string();
         match (acquires, self.list.iter().position(|holder| *holder == me)) {
             (true, _) if self.list.len() < room => {
@@ -137,8 +155,11 @@ impl Object {
 }
 
 /// What a client asks next.
-fn ask(object: &str, random: &mut SplitMix64, client: usize, at: usize, holds: bool, last: &str) -> Asked {
+fn ask(plan: &Plan, random: &mut SplitMix64, client: usize, at: usize, holds: bool, last: &str) -> Asked {
+    let object = plan.object;
     let text = |n: u64| n.to_string();
+    // The whole is read some twenty times: each time it is longer.
+    let whole = (plan.ops as u64 / 20).max(20);
     let (f, key, input) = match object {
         "register" => match random.below(3) {
             0 => ("read", String::new(), NULL.into()),
@@ -161,6 +182,16 @@ fn ask(object: &str, random: &mut SplitMix64, client: usize, at: usize, holds: b
                 _ => ("get", key, NULL.into()),
             }
         }
+        "kv-all" => {
+            let (key, fragment) = (text(random.below(4)), format!("\"x {client} {at} y\""));
+            match random.below(10) {
+                0 => ("put", key, fragment),
+                1 => ("delete", key, NULL.into()),
+                2 => ("cas", key, format!("[{last},{fragment}]")),
+                3..6 => ("append", key, fragment),
+                _ => ("get", key, NULL.into()),
+            }
+        }
         "counter" | "counter-told" => match random.below(2) {
             0 => ("read", String::new(), NULL.into()),
             _ => ("add", String::new(), text(1 + random.below(3))),
@@ -180,11 +211,19 @@ fn ask(object: &str, random: &mut SplitMix64, client: usize, at: usize, holds: b
         "set" => {
             (["add", "delete", "contains"][random.below(3) as usize], String::new(), text(random.below(20)))
         }
-        "log" => match random.below(20) {
+        "growing-set" if random.below(whole) == 0 => ("read", String::new(), NULL.into()),
+        "growing-set" => match random.below(2) {
+            0 => ("contains", String::new(), text(random.below(plan.ops as u64))),
+            _ => ("add", String::new(), text(at as u64)),
+        },
+        "ids" | "ordered-ids" => ("generate", String::new(), NULL.into()),
+        "log" => match random.below(whole) {
             0 => ("read", String::new(), NULL.into()),
             _ => ("append", String::new(), text(at as u64)),
         },
-        "mutex" | "semaphore" => (if holds { "release" } else { "acquire" }, String::new(), NULL.into()),
+        "mutex" | "fencing-lock" | "semaphore" => {
+            (if holds { "release" } else { "acquire" }, String::new(), NULL.into())
+        }
         _ => {
             let access = |random: &mut SplitMix64| match random.below(2) {
                 0 => format!("[\"r\",{},null]", random.below(20)),
@@ -236,7 +275,7 @@ pub(crate) fn history(plan: &Plan) -> String {
             Moment::Call if lines.len() == plan.ops => {}
             Moment::Call => {
                 *at = lines.len();
-                let asked = ask(plan.object, &mut random, *name, *at, *holds, last);
+                let asked = ask(plan, &mut random, *name, *at, *holds, last);
                 let unknown = random.below((plan.ops - *at) as u64) < unknown_left as u64;
                 unknown_left -= usize::from(unknown);
                 // Whoever is never heard of again holds nothing for ever.
@@ -269,9 +308,9 @@ pub(crate) fn history(plan: &Plan) -> String {
                 let line = &lines[*at];
                 let answer = line.answer.as_deref().unwrap_or(NULL);
                 match line.asked.0 {
-                    "read" => last.replace_range(.., answer),
-                    "write" => last.replace_range(.., &line.asked.2),
-                    "acquire" => *holds = answer == "true",
+                    "read" | "get" if !answer.starts_with('[') => last.replace_range(.., answer),
+                    "write" | "put" => last.replace_range(.., &line.asked.2),
+                    "acquire" => *holds = !line.unknown && answer != "false" && answer != NULL,
                     "release" => *holds = false,
                     _ => {}
                 }

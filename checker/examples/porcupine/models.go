@@ -119,7 +119,10 @@ var models = map[string]porcupine.Model{
 	"set-elements":    of("", set, element),
 	"log":             of("", log, key),
 	"mutex":           of("", mutex, key),
-	"semaphore":       of("0", semaphore, key),
+	"fencing-lock":    of(",", fencingLock, key),
+	"semaphore":       of("", semaphore, key),
+	"ids":             of("", ids, key),
+	"ordered-ids":     of("", orderedIds, key),
 	"multi-register":  multiRegister,
 }
 
@@ -143,8 +146,24 @@ func kv(state string, op *asked) (bool, string) {
 		return op.answers(state) || state == "" && op.out == null, state
 	case "append":
 		return true, state + op.in
+	case "delete":
+		return op.out == null || op.out == strconv.FormatBool(state != ""), ""
+	case "cas":
+		holds := text(op.from) == state
+		if !holds || op.refused() {
+			return !op.known || holds != op.refused(), state
+		}
+		return true, text(op.to)
 	}
 	return true, op.in
+}
+
+// The text that stands in JSON; an absent key is the empty one.
+func text(value string) string {
+	if value == null {
+		return ""
+	}
+	return strings.Trim(value, `"`)
 }
 
 func counter(state string, op *asked) (bool, string) {
@@ -266,6 +285,44 @@ func mutex(state string, op *asked) (bool, string) {
 		return !op.known || possible != op.refused() && op.refused(), state
 	}
 	return true, next
+}
+
+// Who holds the lock, and the last token. An acquire of unknown outcome took the next one.
+func fencingLock(state string, op *asked) (bool, string) {
+	holder, token, _ := strings.Cut(state, ",")
+	me, possible := strconv.Itoa(op.client), holder == ""
+	if op.f == "release" {
+		possible = holder == me
+	}
+	if !possible || op.refused() {
+		return !op.known || possible != op.refused() && op.refused(), state
+	}
+	if op.f == "release" {
+		return true, "," + token
+	}
+	last, _ := strconv.Atoi(token)
+	next := last + 1
+	if op.known {
+		next, _ = strconv.Atoi(op.out)
+	}
+	return next > last, me + "," + strconv.Itoa(next)
+}
+
+func ids(state string, op *asked) (bool, string) {
+	if !op.known {
+		return true, state
+	}
+	_, there := without(state, op.out)
+	return !there, with(state, op.out)
+}
+
+func orderedIds(state string, op *asked) (bool, string) {
+	if !op.known {
+		return true, state
+	}
+	last, _ := strconv.Atoi(state)
+	next, _ := strconv.Atoi(op.out)
+	return next > last, op.out
 }
 
 // Two permits; the state lists who holds them.

@@ -1,4 +1,4 @@
-//! A counter: exact in O(n log n), in two cases, and mostly in a third.
+//! A counter: exact, in two cases in O(n log n), and mostly in a third.
 //!
 //! **Equal additions, read from time to time.** Every addition adds the same amount `d` (in units of `d`: 1), so
 //! the additions differ only in when they may take effect. The counter is simulated lazily: an addition is
@@ -25,10 +25,8 @@
 //! additions is looked for: see [`amounts`].
 //!
 //! **Additions that return the new value.** Then the order of the completed additions is in the data: `add n`
-//! that returned `v` took the counter from `v-n` to `v`. Gaps can only be filled by indeterminate additions;
-//! when these are all equal they differ only in their invocations, and filling the gaps in order of invocation
-//! is best (exchange). The order is legal iff real time agrees with it. Where they are not equal, the first to be invoked
-//! are taken that make the gap exactly, and that real time disagrees says nothing.
+//! that returned `v` took the counter from `v-n` to `v`. Gaps can only be filled by indeterminate additions: see [`gaps`].
+//! The order is legal iff real time agrees with it.
 //!
 //! The first is an earliest-deadline-first schedule (Jackson 1955), the second a known write order in the terms
 //! of Gibbons and Korach, "Testing shared memories", SIAM J. Comput. 26(4), 1997, §4.
@@ -37,13 +35,15 @@
 //! value, or all completed ones return the new value and all are positive.
 
 mod amounts;
+mod gaps;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 
 use super::{broken, contradiction};
 use crate::decision::Decision;
 use crate::op::{F, Nanos, Op, Outcome, Value};
+use gaps::{Filled, Gap};
 
 /// Amounts are taken up to this size, so that no sum of them overflows.
 const AMOUNT_MAX: u64 = u32::MAX as u64;
@@ -191,9 +191,9 @@ fn deadline(op: &Op) -> Nanos {
 
 /// Additions that return the new value, with indeterminate ones in the gaps.
 fn in_the_data(ops: &[&Op], steps: &[Step]) -> Decision {
+    // What the counter was before and after, and who shows that: an addition, or a read.
     let mut known: Vec<(i64, i64, usize)> = Vec::new();
     let mut unknown: Vec<(i64, usize)> = Vec::new();
-    let mut reads: Vec<(i64, usize)> = Vec::new();
     for (at, step) in steps.iter().enumerate() {
         match *step {
             Step::Add(amount, Some(new)) => match new.checked_sub(amount) {
@@ -201,65 +201,50 @@ fn in_the_data(ops: &[&Op], steps: &[Step]) -> Decision {
                 None => return Decision::Declined,
             },
             Step::Add(amount, None) => unknown.push((amount, at)),
-            Step::Read(value) => reads.push((value, at)),
+            // Reads of a value come before the addition that goes on from it.
+            Step::Read(value) => known.push((value, value, at)),
             Step::Nothing => {}
         }
     }
     known.sort_unstable();
-    reads.sort_unstable();
-    if broken("counter: gaps are filled in order of invocation") {
-        unknown.reverse();
-    }
-    let mut unknown = VecDeque::from(unknown);
-    let alike = unknown.iter().all(|(amount, _)| *amount == unknown[0].0);
-
-    let (mut known, mut reads) = (known.into_iter().peekable(), reads.into_iter().peekable());
+    let order: Vec<usize> = known.iter().map(|&(_, _, at)| at).collect();
     let mut counter = 0;
-    // Whether indeterminate additions were chosen where others would have done.
-    let mut chosen = false;
-    let mut order = Vec::with_capacity(ops.len());
-    loop {
-        order.extend(std::iter::from_fn(|| reads.next_if(|read| read.0 == counter)).map(|(_, read)| read));
-        match (known.peek(), reads.peek()) {
-            (_, Some(&(value, at))) if value < counter => return Decision::Illegal { conflict: vec![at] },
-            (Some(&(old, _, at)), _) if old < counter => {
-                let before = order.last().copied();
-                return Decision::Illegal { conflict: before.into_iter().chain([at]).collect() };
-            }
-            (Some(&(old, new, at)), _) if old == counter => {
-                order.push(at);
-                counter = new;
-                known.next();
-            }
-            (None, None) => break,
-            (next, read) => {
-                // Something saw a value that the completed additions alone do not reach.
-                let seen = next.map(|&(old, _, at)| (old, at)).into_iter().chain(read.copied()).min();
-                let (value, seen_by) = seen.expect("something saw it");
-                let fill = match alike {
-                    true => unknown.pop_front().map(|first| vec![first]),
-                    false => amounts::exactly(unknown.iter().copied(), value - counter),
-                };
-                let Some(fill) = fill else {
-                    let open = alike || unknown.is_empty() && !chosen;
-                    return if open {
-                        Decision::Illegal { conflict: vec![seen_by] }
-                    } else {
-                        Decision::Declined
-                    };
-                };
-                chosen |= !alike;
-                unknown.retain(|left| alike || !fill.contains(left));
-                for (amount, at) in fill {
-                    order.push(at);
-                    counter += amount;
-                }
-            }
+    let mut gaps: Vec<(usize, Gap)> = Vec::new();
+    for (i, &(old, new, at)) in known.iter().enumerate() {
+        if old < counter {
+            let before = i.checked_sub(1).map(|before| order[before]);
+            return Decision::Illegal { conflict: before.into_iter().chain([at]).collect() };
         }
+        if old > counter {
+            gaps.push((i, Gap { size: old - counter, until: Nanos::MAX }));
+        }
+        counter = new;
     }
-    match contradiction(ops, &order) {
-        Some(_) if chosen => Decision::Declined,
-        Some(pair) if !broken("counter: real time") => Decision::Illegal { conflict: pair.into() },
-        _ => Decision::Legal { order },
+    if let Some(pair) = contradiction(ops, &order)
+        && !broken("counter: real time")
+    {
+        return Decision::Illegal { conflict: pair.into() };
+    }
+    // Nothing that comes after a gap may have returned before what fills it is called.
+    let (mut until, mut rest) = (Nanos::MAX, order.len());
+    for (first, gap) in gaps.iter_mut().rev() {
+        until = order[*first..rest].iter().map(|&at| ops[at].ret()).min().unwrap_or(until).min(until);
+        (gap.until, rest) = (until, *first);
+    }
+    let (places, gaps): (Vec<usize>, Vec<Gap>) = gaps.into_iter().unzip();
+    match gaps::fill(ops, &gaps, &unknown) {
+        Filled::Never(gap) => Decision::Illegal { conflict: vec![order[places[gap]]] },
+        Filled::Unclear => Decision::Declined,
+        Filled::By(fills) => {
+            let mut whole = Vec::with_capacity(ops.len());
+            let mut done = 0;
+            for (place, fill) in places.into_iter().zip(fills) {
+                whole.extend_from_slice(&order[done..place]);
+                whole.extend(fill);
+                done = place;
+            }
+            whole.extend_from_slice(&order[done..]);
+            Decision::Legal { order: whole }
+        }
     }
 }

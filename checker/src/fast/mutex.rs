@@ -54,7 +54,12 @@ struct Lock {
 
 /// Decides the history of a lock; see the [module](self).
 pub(crate) fn decide(ops: &[&Op]) -> Decision {
-    match Lock::read(ops).and_then(|lock| lock.legal_order(ops).map_err(Some)) {
+    decide_with(ops, |_, _| true)
+}
+
+/// The same where the acquires of two tenures, one after the other, must be `in_order`.
+pub(super) fn decide_with(ops: &[&Op], in_order: impl Fn(&Op, &Op) -> bool) -> Decision {
+    match Lock::read(ops).and_then(|lock| lock.legal_order(ops, in_order).map_err(Some)) {
         Ok(order) => Decision::Legal { order },
         Err(Some(conflict)) => Decision::Illegal { conflict },
         Err(None) => Decision::Declined,
@@ -120,11 +125,17 @@ impl Lock {
     }
 
     /// A legal order of all operations, or some that contradict each other.
-    fn legal_order(mut self, ops: &[&Op]) -> Result<Vec<usize>, Vec<usize>> {
+    fn legal_order(
+        mut self,
+        ops: &[&Op],
+        in_order: impl Fn(&Op, &Op) -> bool,
+    ) -> Result<Vec<usize>, Vec<usize>> {
         self.tenures.sort_unstable_by_key(|tenure| ops[tenure.acquire].ret());
         let ends = |tenure: &Tenure| tenure.release.map_or(Nanos::MAX, |release| ops[release].call);
         for pair in self.tenures.windows(2) {
-            if ops[pair[1].acquire].ret() < ends(&pair[0]) && !broken("mutex: tenures do not overlap") {
+            let overlap =
+                ops[pair[1].acquire].ret() < ends(&pair[0]) && !broken("mutex: tenures do not overlap");
+            if overlap || !in_order(ops[pair[0].acquire], ops[pair[1].acquire]) {
                 let ops = pair.iter().flat_map(|tenure| [Some(tenure.acquire), tenure.release]);
                 return Err(ops.flatten().collect());
             }

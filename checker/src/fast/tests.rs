@@ -56,7 +56,14 @@ fn step(path: FastPath, state: &[Value], op: &Op) -> Option<Vec<Value>> {
             next = vec![Value::Int(first.as_int().unwrap_or(0) + op.input.as_int().unwrap())];
             output.is_none_or(|output| output.is_nil() || *output == next[0])
         }
-        (FastPath::Queue, F::Enqueue) | (FastPath::Stack, F::Push) => {
+        (FastPath::UnorderedQueue, F::Dequeue) => match output {
+            Some(Value::Nil) => state.is_empty(),
+            value => {
+                let at = state.iter().position(|held| Some(held) == value);
+                at.is_some_and(|at| next.remove(at) != Value::Nil)
+            }
+        },
+        (FastPath::Queue | FastPath::UnorderedQueue, F::Enqueue) | (FastPath::Stack, F::Push) => {
             next.push(op.input.clone());
             true
         }
@@ -64,7 +71,7 @@ fn step(path: FastPath, state: &[Value], op: &Op) -> Option<Vec<Value>> {
             let top = next.pop().unwrap_or_default();
             answers(top)
         }
-        (FastPath::Queue, _) => {
+        (FastPath::Queue | FastPath::UnorderedQueue, _) => {
             next = state.iter().skip(1).cloned().collect();
             answers(first)
         }
@@ -92,6 +99,21 @@ fn step(path: FastPath, state: &[Value], op: &Op) -> Option<Vec<Value>> {
                 !held
             }
         }
+        (FastPath::FencingLock, f) => {
+            // Who holds it, and the last token.
+            let (holder, last) = (&first, state.get(1).and_then(Value::as_int).unwrap_or(0));
+            let me = Value::Int(op.process as i64);
+            let refused = output == Some(&false.into());
+            let (possible, token) = match f {
+                F::Acquire => (holder.is_nil(), output.and_then(Value::as_int).unwrap_or(last + 1)),
+                _ => (*holder == me, last),
+            };
+            if refused {
+                return (!possible).then_some(next);
+            }
+            next = vec![if *f == F::Acquire { me } else { Value::Nil }, token.into()];
+            possible && (*f != F::Acquire || token > last)
+        }
         (FastPath::Log, F::Append) => {
             next.push(op.input.clone());
             output.is_none_or(|output| output.is_nil() || *output == Value::Int(state.len() as i64))
@@ -104,6 +126,15 @@ fn step(path: FastPath, state: &[Value], op: &Op) -> Option<Vec<Value>> {
         (FastPath::Set | FastPath::Log | FastPath::ConvergentSet, _) => answers(Value::List(state.into())),
     };
     possible.then_some(next)
+}
+
+/// The states after `op`. What a dequeue of unknown outcome takes from an unordered queue, nobody knows.
+fn steps(path: FastPath, state: &[Value], op: &Op) -> Vec<Vec<Value>> {
+    if path == FastPath::UnorderedQueue && op.f == F::Dequeue && op.is_info() {
+        let without = |at: usize| [&state[..at], &state[at + 1..]].concat();
+        return (0..state.len()).map(without).collect();
+    }
+    step(path, state, op).into_iter().collect()
 }
 
 /// The registers 0 and 1 after a transaction, whose reads count where its output is known.
@@ -141,7 +172,8 @@ fn is_linearizable(path: FastPath, ops: &[&Op]) -> bool {
         }
         let first_return = (0..ops.len()).filter(open).map(|at| ops[at].ret()).min().unwrap_or(Nanos::MAX);
         (0..ops.len()).filter(open).filter(|&at| ops[at].call <= first_return).any(|at| {
-            step(path, &state, ops[at]).is_some_and(|next| search(path, ops, done | 1 << at, next, seen))
+            let next = steps(path, &state, ops[at]);
+            next.into_iter().any(|next| search(path, ops, done | 1 << at, next, seen))
         })
     }
     search(path, ops, 0, Vec::new(), &mut HashSet::new())
@@ -154,16 +186,19 @@ fn is_legal_order(path: FastPath, ops: &[&Op], order: &[usize]) -> bool {
     let complete = (0..ops.len()).all(|at| !ops[at].is_ok() || vacuous(ops[at]) || distinct.contains(&at));
     let in_time =
         (0..order.len()).all(|i| order[i..].iter().all(|&later| ops[later].ret() >= ops[order[i]].call));
-    let replay = order.iter().try_fold(Vec::new(), |state, &at| step(path, &state, ops[at]));
+    let replay = order.iter().fold(vec![Vec::new()], |states: Vec<Vec<Value>>, &at| {
+        states.iter().flat_map(|state| steps(path, state, ops[at])).collect()
+    });
     distinct.len() == order.len()
         && complete
         && in_time
-        && replay.is_some()
+        && !replay.is_empty()
         && order.iter().all(|&at| !ops[at].is_fail())
 }
 
 /// A small history: simulated first, then bent in a few places.
 fn small_history(path: FastPath, rng: &mut SplitMix64) -> Vec<Op> {
+    let is_lock = matches!(path, FastPath::Mutex | FastPath::FencingLock);
     let len = 2 + rng.below(8) as usize;
     let span = [8, 16, 32][rng.below(3) as usize];
     let unknown_one_in = [2, 4, 1_000][rng.below(3) as usize];
@@ -171,7 +206,7 @@ fn small_history(path: FastPath, rng: &mut SplitMix64) -> Vec<Op> {
     let mut plans: Vec<(Nanos, Op)> = Vec::new();
     for at in 0..len {
         let (mut process, mut call) = (at as u64, rng.below(span));
-        if path == FastPath::Mutex {
+        if is_lock {
             process = rng.below(3);
             call = free_from[process as usize] + rng.below(4);
         }
@@ -182,7 +217,7 @@ fn small_history(path: FastPath, rng: &mut SplitMix64) -> Vec<Op> {
             _ => Outcome::Ok(Value::Nil),
         };
         let unknown = outcome == Outcome::Info;
-        if path == FastPath::Mutex {
+        if is_lock {
             free_from[process as usize] = if unknown { 1_000 } else { ret + 1 };
             if call >= 1_000 {
                 continue;
@@ -220,6 +255,10 @@ fn small_history(path: FastPath, rng: &mut SplitMix64) -> Vec<Op> {
             (FastPath::UniqueRegister | FastPath::Queue | FastPath::Texts, F::Read | F::Dequeue | F::Get) => {
                 vec![state.first().cloned().unwrap_or_default()]
             }
+            (FastPath::UnorderedQueue, F::Dequeue) if !state.is_empty() => {
+                vec![state[rng.below(state.len() as u64) as usize].clone()]
+            }
+            (FastPath::UnorderedQueue, F::Dequeue) => vec![Value::Nil],
             (FastPath::Stack, F::Pop) => vec![state.last().cloned().unwrap_or_default()],
             (FastPath::Counter, F::Read) => {
                 vec![Value::Int(state.first().and_then(Value::as_int).unwrap_or(0))]
@@ -232,6 +271,10 @@ fn small_history(path: FastPath, rng: &mut SplitMix64) -> Vec<Op> {
             (FastPath::OrderedIds, _) => {
                 let last = state.first().and_then(Value::as_int).unwrap_or(0);
                 vec![Value::Int(last + 1 + rng.below(2) as i64)]
+            }
+            (FastPath::FencingLock, F::Acquire) => {
+                let last = state.get(1).and_then(Value::as_int).unwrap_or(0);
+                vec![Value::Int(last + 1 + rng.below(2) as i64), false.into()]
             }
             (_, F::Read) => vec![Value::List(state.as_slice().into())],
             (FastPath::Log, F::Append) => vec![offset],
@@ -327,8 +370,8 @@ fn ask(path: FastPath, rng: &mut SplitMix64, style: u64, fresh: i64, state: &[Va
         }
         (FastPath::Stack, 0..3) => (F::Push, fresh.into()),
         (FastPath::Stack, _) => (F::Pop, Value::Nil),
-        (FastPath::Queue, 0..3) => (F::Enqueue, fresh.into()),
-        (FastPath::Queue, _) => (F::Dequeue, Value::Nil),
+        (FastPath::Queue | FastPath::UnorderedQueue, 0..3) => (F::Enqueue, fresh.into()),
+        (FastPath::Queue | FastPath::UnorderedQueue, _) => (F::Dequeue, Value::Nil),
         (FastPath::Set, 0 | 1) | (FastPath::ConvergentSet, 0..3) => (F::Add, fresh.into()),
         (FastPath::ConvergentSet, _) if rng.one_in(4) => (F::Read, Value::Nil),
         (FastPath::ConvergentSet, _) => (F::Read, FINAL.into()),
@@ -336,8 +379,8 @@ fn ask(path: FastPath, rng: &mut SplitMix64, style: u64, fresh: i64, state: &[Va
         (FastPath::Set, 2 | 3) => (F::Contains, old),
         (FastPath::Log, 0..3) => (F::Append, fresh.into()),
         (FastPath::Set | FastPath::Log, _) => (F::Read, Value::Nil),
-        (FastPath::Mutex, 0..3) => (F::Acquire, Value::Nil),
-        (FastPath::Mutex, _) => (F::Release, Value::Nil),
+        (FastPath::Mutex | FastPath::FencingLock, 0..3) => (F::Acquire, Value::Nil),
+        (FastPath::Mutex | FastPath::FencingLock, _) => (F::Release, Value::Nil),
     }
 }
 
@@ -364,13 +407,16 @@ fn bend(path: FastPath, rng: &mut SplitMix64, ops: &mut [Op]) {
     };
     match rng.below(4) {
         0 if bent.is_some() => op.outcome = bent.expect("just seen"),
+        0 | 1 if op.is_ok() && op.f == F::Acquire && path == FastPath::FencingLock => {
+            op.outcome = donors[rng.below(donors.len() as u64) as usize].clone();
+        }
         0 | 1 if op.is_ok() && matches!(op.f, F::Cas | F::Contains | F::Acquire | F::Release) => {
             op.outcome = Outcome::Ok((op.output() == Some(&false.into())).into());
         }
         0 | 1 if op.is_ok() && donors.len() > 1 => {
             op.outcome = donors[rng.below(donors.len() as u64) as usize].clone();
         }
-        _ if path == FastPath::Mutex => {}
+        _ if matches!(path, FastPath::Mutex | FastPath::FencingLock) => {}
         2 => {
             op.call += shift;
             op.completed = op.completed.map(|ret| ret + shift);
@@ -436,6 +482,8 @@ fn every_fast_path_agrees_with_the_definition() {
             FastPath::Registers => (0.1, 0.4),
             // Where unequal additions do not make the sum in the order of their deadlines.
             FastPath::Counter => (0.15, 0.02),
+            // Where values may leave in any order less is wrong.
+            FastPath::UnorderedQueue => (0.1, 0.25),
             _ => (0.15, 0.25),
         };
         assert!(share(tally.legal) > 0.2 && share(tally.illegal) > illegal, "{path:?} is hardly tested");
@@ -451,9 +499,11 @@ fn every_rule_is_needed() {
         (FastPath::Texts, include_str!("texts.rs")),
         (FastPath::Counter, include_str!("counter.rs")),
         (FastPath::Queue, include_str!("queue.rs")),
+        (FastPath::UnorderedQueue, include_str!("unordered_queue.rs")),
         (FastPath::Stack, include_str!("stack.rs")),
         (FastPath::Set, include_str!("set.rs")),
         (FastPath::Mutex, include_str!("mutex.rs")),
+        (FastPath::FencingLock, include_str!("fencing_lock.rs")),
         (FastPath::Log, include_str!("log.rs")),
         (FastPath::OrderedIds, include_str!("ordered_ids.rs")),
     ];

@@ -67,14 +67,18 @@ impl<'a> Cursor<'a> {
         if self.literal(b"[").is_none() {
             return self.scalar(strings);
         }
-        let mut items = Vec::new();
+        // One buffer for all lists, so that each takes no more than it needs.
+        let mut items = std::mem::take(&mut strings.items);
+        items.clear();
         while self.literal(b"]").is_none() {
             if !items.is_empty() {
                 self.literal(b",")?;
             }
             items.push(self.scalar(strings)?);
         }
-        Some(Value::List(items.into()))
+        let list = items.drain(..).collect();
+        strings.items = items;
+        Some(Value::List(list))
     }
 
     fn scalar(&mut self, strings: &mut Strings) -> Option<Value> {

@@ -110,13 +110,20 @@ struct Reader<'o> {
     strings: Strings,
     times: Times,
     clients: Clients,
-    ops: Vec<(Op, OpPlace)>,
+    ops: Vec<Op>,
+    places: Vec<OpPlace>,
 }
 
 impl<'o> Reader<'o> {
     fn new(options: &'o Options) -> Self {
-        let (strings, clients) = (Strings::default(), Clients::default());
-        Reader { options, strings, times: Times::new(options.time_unit), clients, ops: Vec::new() }
+        Reader {
+            options,
+            strings: Strings::default(),
+            times: Times::new(options.time_unit),
+            clients: Clients::default(),
+            ops: Vec::new(),
+            places: Vec::new(),
+        }
     }
 
     /// Takes a line that is in exactly the shape that we write and says nothing unusual.
@@ -261,13 +268,14 @@ impl<'o> Reader<'o> {
             _ => {}
         }
         let end = finished.ret.map(|_| place.line);
-        self.ops.push((finished.into_op(), OpPlace { line: place.line, column: place.column, end, file: 0 }));
+        self.ops.push(finished.into_op());
+        self.places.push(OpPlace { line: place.line, column: place.column, end, file: 0 });
         Ok(())
     }
 
-    fn finish(mut self) -> Reading {
-        self.ops.sort_by_key(|(op, _)| (op.call, op.completed.unwrap_or(Nanos::MAX)));
-        let (mut ops, places): (Vec<Op>, Vec<OpPlace>) = self.ops.into_iter().unzip();
+    fn finish(self) -> Reading {
+        let (mut ops, mut places) = (self.ops, self.places);
+        sort(&mut ops, &mut places);
         let mut notes: Vec<String> = self.clients.number(&mut ops).into_iter().collect();
         let renamed = separate_processes(&mut ops);
         events::number(&mut ops);
@@ -282,6 +290,26 @@ impl<'o> Reader<'o> {
         }
         let history = History { ops };
         Reading { history, format: Format::Finished, timed: true, notes, places, nemesis: Vec::new() }
+    }
+}
+
+/// Puts operations in the order of their calls, and their places with them; in place, since there may be many.
+fn sort(ops: &mut [Op], places: &mut [OpPlace]) {
+    let key = |op: &Op| (op.call, op.completed.unwrap_or(Nanos::MAX));
+    if ops.is_sorted_by_key(key) {
+        return;
+    }
+    let mut sorted: Vec<usize> = (0..ops.len()).collect();
+    sorted.sort_by_key(|&at| key(&ops[at]));
+    let mut goes_to = vec![0; ops.len()];
+    sorted.into_iter().enumerate().for_each(|(to, from)| goes_to[from] = to);
+    for at in 0..ops.len() {
+        while goes_to[at] != at {
+            let to = goes_to[at];
+            ops.swap(at, to);
+            places.swap(at, to);
+            goes_to.swap(at, to);
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 
+use crate::op::Value;
+
 /// Longer texts are rarely repeated (whole values, stack traces), and comparing them costs more than a copy.
 const LONGEST_SHARED: usize = 64;
 
@@ -11,6 +13,8 @@ const LONGEST_SHARED: usize = 64;
 #[derive(Default)]
 pub(super) struct Strings {
     seen: HashSet<Arc<str>>,
+    /// Where the items of a list are put together.
+    pub(super) items: Vec<Value>,
 }
 
 impl Strings {

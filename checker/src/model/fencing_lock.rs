@@ -1,6 +1,7 @@
 //! A lock with fencing tokens.
 
 use crate::explain::Subject;
+use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
 
@@ -86,6 +87,10 @@ impl Model for FencingLock {
             FencingCall::Release(process) => format!("process {process} released the lock, which is {shown}"),
             FencingCall::NotHolder(_) => format!("it was refused, but the lock is {shown}"),
         }
+    }
+
+    fn fast_path(&self) -> Option<FastPath> {
+        Some(FastPath::FencingLock)
     }
 
     fn describe(&self) -> Subject {

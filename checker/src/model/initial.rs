@@ -9,7 +9,7 @@ use super::{
 use crate::explain::Subject;
 use crate::history::History;
 use crate::judge::Judge;
-use crate::model::Comes;
+use crate::model::{Alike, Comes};
 use crate::op::{Op, Value};
 
 /// What the objects of a history hold before any operation: for every key, or for some.
@@ -222,6 +222,10 @@ impl<M: Model> Model for Starting<M> {
 
     fn leads_toward(&self, state: &M::State, observation: &M::Call) -> bool {
         self.model.leads_toward(state, observation)
+    }
+
+    fn alike(&self, calls: &[M::Call]) -> Option<Alike<M::State>> {
+        self.model.alike(calls)
     }
 
     fn touches(&self, call: &M::Call) -> Option<Vec<Value>> {

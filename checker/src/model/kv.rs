@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::explain::Subject;
 use crate::fast::FastPath;
-use crate::model::{Comes, Model};
+use crate::model::{Alike, Comes, Model};
 use crate::op::{F, Op, Value};
 
 /// One key: put, get, append, compare-and-set, delete. It starts absent, which is `nil`.
@@ -142,6 +142,29 @@ impl Model for Kv {
         }
     }
 
+    /// A text with which none begins that anybody asks about will never be one of those: what it is makes no difference.
+    fn alike(&self, calls: &[KvCall]) -> Option<Alike<Value>> {
+        let asked_about = calls.iter().filter_map(|call| match call {
+            KvCall::Get(Value::Str(text))
+            | KvCall::Cas(Value::Str(text), _)
+            | KvCall::CasFailed(Value::Str(text)) => Some(text.clone()),
+            _ => None,
+        });
+        let mut texts: Vec<Arc<str>> = asked_about.collect();
+        texts.sort_unstable();
+        texts.dedup();
+        let may_become_one = move |text: &str| {
+            let next = texts.partition_point(|other| **other < *text);
+            texts.get(next).is_some_and(|other| other.starts_with(text))
+        };
+        let unseen =
+            ('…'..).map(String::from).find(|text| !may_become_one(text)).map(|text| Value::str(&text))?;
+        Some(Box::new(move |state| match &state {
+            Value::Str(text) if !may_become_one(text) => unseen.clone(),
+            _ => state,
+        }))
+    }
+
     fn fast_path(&self) -> Option<FastPath> {
         Some(FastPath::Texts)
     }
@@ -158,8 +181,35 @@ fn absent_as_nil(value: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use super::KvCall;
+    use crate::check::{Options, check};
+    use crate::limits::Limits;
+    use crate::model::Model;
     use crate::model::ModelKind::Kv;
-    use crate::model::script::{illegal, legal};
+    use crate::model::script::{history, illegal, legal};
+    use crate::op::Value;
+    use crate::verdict::Answer;
+
+    #[test]
+    fn texts_that_nobody_asks_about_are_alike() {
+        let text = Value::str;
+        let calls = [KvCall::Get(text("ab")), KvCall::CasFailed(text("xy")), KvCall::Get(Value::Int(1))];
+        let alike = super::Kv.alike(&calls).unwrap();
+        for kept in [text(""), text("a"), text("ab"), text("x"), text("xy"), Value::Nil, Value::Int(7)] {
+            assert_eq!(alike(kept.clone()), kept);
+        }
+        assert_eq!(alike(text("abc")), alike(text("b")));
+        assert_ne!(alike(text("abc")), text("abc"));
+    }
+
+    #[test]
+    fn the_order_of_appends_that_nobody_sees_is_not_searched() {
+        let appends: Vec<String> = (0..9).map(|p| format!(r#"1..9 p{p} append "{p}""#)).collect();
+        let history = history(&format!("{}; 10..11 p0 delete -> false", appends.join("; ")));
+        let limits = Limits { states_max: 5_000, ..Limits::default() };
+        let options = Options { limits, explain: false, ..Options::default() };
+        assert_eq!(check(&history, Kv, &options).unwrap().answer, Answer::Violation);
+    }
 
     #[test]
     fn appends_to_what_is_there() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::explain::Subject;
+use crate::fast::FastPath;
 use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
@@ -88,6 +89,10 @@ impl Model for UnorderedQueue {
             BagCall::Empty => format!("it found the queue empty, but it holds {}", self.show(state)),
             BagCall::DequeueUnseen => "the queue is empty".into(),
         }
+    }
+
+    fn fast_path(&self) -> Option<FastPath> {
+        Some(FastPath::UnorderedQueue)
     }
 
     fn describe(&self) -> Subject {

@@ -115,7 +115,7 @@ impl Run<'_> {
 }
 
 /// Some positive amounts that make exactly this sum: the first that can be among such, and so on.
-pub(super) fn exactly<T>(amounts: impl Iterator<Item = (i64, T)>, sum: i64) -> Option<Vec<(i64, T)>> {
+fn exactly<T>(amounts: impl Iterator<Item = (i64, T)>, sum: i64) -> Option<Vec<(i64, T)>> {
     if sum > SUM_MAX {
         return None;
     }
