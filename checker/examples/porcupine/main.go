@@ -32,6 +32,7 @@ type line struct {
 	Out    json.RawMessage `json:"out"`
 	Call   int64           `json:"call"`
 	Ret    *int64          `json:"ret"`
+	Fail   bool            `json:"fail"` // it certainly did not happen
 }
 
 func read(path string) ([]porcupine.Operation, error) {
@@ -47,6 +48,9 @@ func read(path string) ([]porcupine.Operation, error) {
 		var l line
 		if err := json.Unmarshal(bytes.TrimSpace(lines.Bytes()), &l); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if l.Fail {
+			continue
 		}
 		op := asked{client: l.Client, f: l.F, key: string(l.Key), in: string(l.In)}
 		end := int64(math.MaxInt64)
