@@ -161,13 +161,13 @@ impl Live {
 
     fn draw(&self) {
         let Output::Bars { lines, .. } = &self.output else { return };
-        for (bar, line) in lines.iter().zip(self.six()) {
+        for (bar, line) in lines.iter().zip(self.status_lines()) {
             bar.set_message(exit::escaped(&one_line(&line)).into_owned());
             bar.tick();
         }
     }
 
-    fn six(&self) -> Vec<String> {
+    fn status_lines(&self) -> Vec<String> {
         let now = self.state();
         let hint = if now.phase == "checking" { "ctrl-c: stop checking" } else { "ctrl-c: stop and check" };
         let title = format!("{}   ({hint})", now.title);
@@ -177,8 +177,10 @@ impl Live {
     /// Prints the status permanently, on the user's request; even in quiet mode.
     pub(crate) fn dump(&self) {
         match self.output {
-            Output::Silent => self.six().iter().for_each(|line| exit::eprint_line(line)),
-            Output::Bars { .. } | Output::Plain => self.six().iter().for_each(|line| self.print(line)),
+            Output::Silent => self.status_lines().iter().for_each(|line| exit::eprint_line(line)),
+            Output::Bars { .. } | Output::Plain => {
+                self.status_lines().iter().for_each(|line| self.print(line))
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::program::{Ended, Store, tribunal};
 
 /// The error message for these arguments.
-fn complaint(args: &[&str], code: i32) -> String {
+fn error_message(args: &[&str], code: i32) -> String {
     let ended = Ended::of(tribunal(args).output().unwrap()).expect(code);
     assert_eq!(ended.stdout, "");
     ended.stderr
@@ -33,7 +33,7 @@ fn wrong_arguments_exit_with_64_and_say_what_was_expected() {
         (&["check", "no/such/file"], "no/such/file: expected a run directory or a file"),
         (&["report", "no/such/run"], "run.json: No such file or directory (os error 2)\n"),
     ] {
-        let said = complaint(args, 64);
+        let said = error_message(args, 64);
         assert!(said.contains(expected), "{args:?} should mention `{expected}`, but says:\n{said}");
     }
 }
@@ -47,7 +47,7 @@ fn malformed_history_is_named_by_file_line_and_column() {
         "{\"i\":0,\"t\":1,\"p\":0,\"type\":\"invoke\",\"f\":\"read\"}\n{\"i\":1,\"t\":oops}\n{}\n",
     )
     .unwrap();
-    let said = complaint(&["check", "--model", "register", path.to_str().unwrap()], 64);
+    let said = error_message(&["check", "--model", "register", path.to_str().unwrap()], 64);
     assert!(said.contains("h.jsonl:2:"), "{said}");
 }
 
@@ -66,10 +66,10 @@ fn a_malformed_schedule_is_named_by_file_line_and_column() {
         ("{\"event\":\"apply\"}\n", "faults.toml cannot be replayed: line 1: missing field"),
     ] {
         std::fs::write(&path, text).unwrap();
-        let said = complaint(&["run", "register", "--schedule", schedule], 64);
+        let said = error_message(&["run", "register", "--schedule", schedule], 64);
         assert!(said.contains(expected), "{text:?} should be answered by `{expected}`, but it says:\n{said}");
     }
-    let said = complaint(&["run", "register", "--schedule", schedule, "--nemesis", "kill"], 64);
+    let said = error_message(&["run", "register", "--schedule", schedule, "--nemesis", "kill"], 64);
     assert!(said.contains("cannot be used with"), "{said}");
 }
 
@@ -78,7 +78,7 @@ fn an_unusable_store_is_a_harness_failure_and_starts_nothing() {
     let store = Store::new();
     let file = store.path().join("taken");
     std::fs::write(&file, "").unwrap();
-    let said = complaint(&["run", "register", "--store", file.to_str().unwrap()], 3);
+    let said = error_message(&["run", "register", "--store", file.to_str().unwrap()], 3);
     assert!(said.contains("taken"), "{said}");
     assert_eq!(store.processes(), [""; 0]);
 }

@@ -11,26 +11,25 @@ use crate::reports::{Served, TAKEN_TWICE, judged, stale_register};
 use chromium::Chromium;
 
 /// Markup that would be noticed if it were interpreted, and terminal escapes.
-const EVIL: &str = "</script></style><img src=x onerror=\"document.title='owned'\"><svg onload=\"document.title='owned'\">\u{1b}[2J\u{202e}";
+const MALICIOUS: &str = "</script></style><img src=x onerror=\"document.title='owned'\"><svg onload=\"document.title='owned'\">\u{1b}[2J\u{202e}";
 
 /// A register that returns a stale value after `n` operations; every string in its history is malicious.
 fn stale_after(n: u64) -> String {
     let mut text = String::new();
     let mut event = |i: u64, kind: &str, f: &str, value: serde_json::Value| {
         let (t, p) = (i * 50_000, i / 2 % 8);
-        let event =
-            json!({"i": i, "t": t, "p": p, "type": kind, "f": f, "key": EVIL, "value": value, "node": EVIL});
+        let event = json!({"i": i, "t": t, "p": p, "type": kind, "f": f, "key": MALICIOUS, "value": value, "node": MALICIOUS});
         writeln!(text, "{event}").unwrap();
     };
     for op in 0..n {
-        let value = format!("{op} {EVIL}");
+        let value = format!("{op} {MALICIOUS}");
         event(2 * op, "invoke", "write", json!(value));
         event(2 * op + 1, "ok", "write", json!(value));
     }
     event(2 * n, "invoke", "write", json!("x".repeat(1_000_000)));
     event(2 * n + 1, "ok", "write", json!("x".repeat(1_000_000)));
     event(2 * n + 2, "invoke", "read", json!(null));
-    event(2 * n + 3, "ok", "read", json!(format!("{} {EVIL}", n - 1)));
+    event(2 * n + 3, "ok", "read", json!(format!("{} {MALICIOUS}", n - 1)));
     text
 }
 
@@ -41,7 +40,8 @@ fn the_page_zooms_jumps_hides_and_runs_no_foreign_script() {
     let dir = judged(&store, "registers/a", "register", &stale_after(6_000), 1);
     std::fs::create_dir(dir.join("nodes")).unwrap();
     let log =
-        [b"0.600100 \xff\xfe\x00 ".as_slice(), EVIL.as_bytes(), b"\n0.600200 ", &[b'y'; 1_000_000]].concat();
+        [b"0.600100 \xff\xfe\x00 ".as_slice(), MALICIOUS.as_bytes(), b"\n0.600200 ", &[b'y'; 1_000_000]]
+            .concat();
     std::fs::write(dir.join("nodes/n1.log"), log).unwrap();
     Ended::of(tribunal(["report"]).arg(&dir).output().unwrap()).expect(0);
     browser.open(&format!("file://{}", dir.join("report.html").display()));
@@ -90,7 +90,7 @@ fn the_page_zooms_jumps_hides_and_runs_no_foreign_script() {
         browser.number("document.documentElement.scrollWidth - document.documentElement.clientWidth");
     assert!(overflow <= 0.0, "the page is {overflow} px too wide");
     assert!(!browser.value("document.title").as_str().unwrap().contains("owned"));
-    assert_eq!(browser.misdeeds(), Vec::<&serde_json::Value>::new());
+    assert_eq!(browser.page_errors(), Vec::<&serde_json::Value>::new());
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn the_list_of_runs_filters_and_leads_to_reports_that_work() {
     browser.open(&home);
     const ROWS: &str = "document.querySelectorAll('#runs tbody tr').length";
     assert_eq!(browser.number(ROWS), 3.0);
-    assert_eq!(browser.misdeeds(), Vec::<&serde_json::Value>::new());
+    assert_eq!(browser.page_errors(), Vec::<&serde_json::Value>::new());
 
     browser.value("document.querySelector('[name=outcome]').value = 'violation'");
     browser.follow("form button");
@@ -124,7 +124,7 @@ fn the_list_of_runs_filters_and_leads_to_reports_that_work() {
         false,
         "the script may run where it is served"
     );
-    assert_eq!(browser.misdeeds(), Vec::<&serde_json::Value>::new());
+    assert_eq!(browser.page_errors(), Vec::<&serde_json::Value>::new());
 
     // A file of a run may contain HTML; it is served as text, or without permission to run scripts.
     std::fs::write(

@@ -102,7 +102,7 @@ fn has(program: &str) -> bool {
 }
 
 /// Whether the system under test has a known bug, so that a violation is expected.
-fn convicts(command: &str) -> bool {
+fn expects_violation(command: &str) -> bool {
     let fails_by_design =
         ["primary-backup", "two-primaries", "last-id", "ttl-lock", "two-phase-commit", "own-system"];
     command.contains("--bug")
@@ -130,7 +130,7 @@ fn short_form(command: &str) -> Option<(String, Vec<i32>)> {
     let command = command.replace("cargo run --release -- ", "tribunal ");
     let verb = command.split(' ').nth(1).unwrap_or_default().to_string();
     let form = match (command.split(' ').next()?, verb.as_str()) {
-        ("tribunal", "run") if convicts(&command) => (shortened(&command), vec![0, 1, 2]),
+        ("tribunal", "run") if expects_violation(&command) => (shortened(&command), vec![0, 1, 2]),
         ("tribunal", "run") => (shortened(&command), vec![0, 2]),
         ("tribunal", "matrix") if command.contains("--resume") => return None, // tests/matrix.rs resumes one
         ("tribunal", "matrix") if command.contains("--plan") => (command, vec![0]),
@@ -221,7 +221,7 @@ fn documented_runs_end_as_the_text_says() {
         // A comment that states the outcome takes precedence over the command itself.
         let code = match () {
             () if it.comment.contains("linearizable:") || it.comment.starts_with("convergent") => 0,
-            () if convicts(&command) => 1,
+            () if expects_violation(&command) => 1,
             () => 0,
         };
         if lacks(it) { None } else { ended_wrong(it, &command, &[code], directory) }

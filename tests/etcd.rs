@@ -26,7 +26,7 @@ fn etcd() -> Option<PathBuf> {
 }
 
 /// The faults, as `partition bridge`, that had an effect and were then undone.
-fn bitten(run: &Path) -> BTreeSet<String> {
+fn effective_faults(run: &Path) -> BTreeSet<String> {
     let faults = std::fs::read_to_string(run.join("faults.jsonl")).expect("faults.jsonl is there");
     let records = faults.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
     let effective = records.filter(|record| record["effective"] == true);
@@ -56,7 +56,7 @@ fn survives(workload: &str, faults: &[(&str, u64)]) {
     let args = format!("--time-limit {at_ms}ms --op-timeout 500ms --seed 3 --schedule {}", path.display());
     store.run(&format!("run {workload} --system etcd --nodes 3 {args}")).expect(0);
     assert_eq!(store.processes(), [""; 0]);
-    let bitten = bitten(&store.run_directory(workload));
+    let bitten = effective_faults(&store.run_directory(workload));
     for (fault, _) in faults {
         assert!(bitten.contains(&fault.replace(':', " ")), "{fault} has not bitten; these have: {bitten:?}");
     }

@@ -1,11 +1,11 @@
-//! A system that nobody here has written code for: a description, and a server in Python.
+//! A system without code in Tribunal: a TOML description, and a server in Python.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::program::{Ended, Store};
 
-/// Whether there is no Python here; says so.
+/// Whether Python is not installed here; prints a message if so.
 fn lacks_python() -> bool {
     let missing = Command::new("python3").arg("--version").output().is_err();
     if missing {
@@ -15,7 +15,7 @@ fn lacks_python() -> bool {
     missing
 }
 
-/// Puts the sample on trial.
+/// Runs a trial of the sample system.
 fn run(store: &Store, args: &str) -> Ended {
     let mut command = store.command(args);
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")));

@@ -166,7 +166,7 @@ impl Served {
     }
 
     /// Its exit code, if it has ended.
-    pub(crate) fn has_ended(&mut self) -> Option<i32> {
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
         self.child.try_wait().unwrap()?.code()
     }
 }

@@ -46,7 +46,7 @@ impl Run {
 
     /// Expects no violation and no harness failure. Whether a leader was found and all faults were covered is
     /// not tested.
-    fn expect_no_harm(&self) {
+    fn expect_no_violation(&self) {
         assert!(matches!(self.ended.code, Some(0 | 2)), "{}{}", self.ended.stdout, self.ended.stderr);
     }
 }
@@ -57,7 +57,7 @@ fn a_replay_does_the_same_to_the_same_nodes_at_the_same_times() {
         "--nodes 3 --time-limit 6s --seed 5",
         "[[phase]]\nlasts = '5s'\ninterval = '1s'\nnemesis = 'kill,pause,partition,degrade'",
     );
-    first.expect_no_harm();
+    first.expect_no_violation();
     let applied = first.faults("apply");
     assert!(applied.len() >= 3, "{applied:?}");
 
@@ -65,7 +65,7 @@ fn a_replay_does_the_same_to_the_same_nodes_at_the_same_times() {
     let record = first.file("faults.jsonl");
     let ended = store.run(&format!("run register --nodes 3 --time-limit 6s --schedule {}", record.display()));
     let second = Run { ended, store };
-    second.expect_no_harm();
+    second.expect_no_violation();
     let again = second.faults("apply");
     let what =
         |fault: &Value| [&fault["fault"], &fault["kind"], &fault["acts"], &fault["label"]].map(Value::clone);
@@ -120,7 +120,7 @@ fn triggers_fire_on_events() {
         acts = ["kill n2"]
         "#,
     );
-    run.expect_no_harm();
+    run.expect_no_violation();
     let applied = run.faults("apply");
     let first = |kind: &str, acts: &str| {
         let found = applied.iter().find(|fault| {
@@ -184,7 +184,7 @@ fn every_partition_and_process_fault_has_an_effect_and_heals() {
     };
     let schedule: String = (0..).zip(faults.split_whitespace()).map(step).collect();
     let run = Run::of("--time-limit 27s --seed 3", &schedule);
-    run.expect_no_harm();
+    run.expect_no_violation();
     let name = |fault: &Value| format!("{}:{}", fault["fault"], fault["kind"]).replace('"', "");
     let healed = run.faults("heal");
     assert_eq!(healed.iter().map(name).collect::<Vec<_>>(), faults.split_whitespace().collect::<Vec<_>>());

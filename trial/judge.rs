@@ -24,12 +24,12 @@ use crate::catch_panic::catch_panic;
 use crate::error::TrialError;
 use crate::limits::{CheckLimits, memory};
 use crate::observer::{CheckProgress, TrialEvent};
-use crate::registry::Judge;
+use crate::registry::RunModel;
 use crate::store::Store;
 
 /// How to check: the model, the resource limits, and a condition for giving up.
 pub(crate) struct Checking<'a> {
-    pub(crate) judge: &'a Judge,
+    pub(crate) model: &'a RunModel,
     pub(crate) limits: CheckLimits,
     pub(crate) gives_up: &'a (dyn Fn() -> bool + Sync),
 }
@@ -126,7 +126,7 @@ impl Checking<'_> {
         let limited = Limits { progress: Some(progress), ..Limits::default() };
         let first = evidence.info.seen_live.as_ref().map(|seen| &seen.key);
         let how = Options { limits: limited, first, certify: true, ..Options::default() };
-        let check = |options: &Options<'_>| self.judge.check(&evidence.history, options);
+        let check = |options: &Options<'_>| self.model.check(&evidence.history, options);
         Ok(self.limits.check(how, self.gives_up, check)?)
     }
 }

@@ -8,7 +8,7 @@ use tribunal_systems::{Described, Switches, Wiring};
 
 use crate::executable;
 use crate::faults::Nemesis;
-use crate::registry::{Judge, Registry};
+use crate::registry::{Registry, RunModel};
 use crate::user_file::read_text;
 
 /// A trial that is ready to run.
@@ -17,7 +17,7 @@ pub(crate) struct Plan {
     pub(crate) spec: TrialSpec,
     pub(crate) workers: usize,
     pub(crate) workload: tribunal_workloads::Entry,
-    pub(crate) model: Judge,
+    pub(crate) model: RunModel,
     pub(crate) system: tribunal_systems::Entry,
     /// Share of reads, if the workload has reads and writes.
     pub(crate) reads: f64,
@@ -89,7 +89,11 @@ fn reads(workload: &tribunal_workloads::Entry, wanted: Option<f64>) -> Result<f6
 }
 
 /// The model: the workload's default, or the requested one if it fits the workload.
-fn model(workload: &tribunal_workloads::Entry, wanted: Option<&str>, registry: &Registry) -> Result<Judge> {
+fn model(
+    workload: &tribunal_workloads::Entry,
+    wanted: Option<&str>,
+    registry: &Registry,
+) -> Result<RunModel> {
     let Some(wanted) = wanted else { return Ok(registry.model(workload.model)?) };
     let model = registry.model(wanted).context("--model")?;
     if workload.models().all(|model| model != wanted) {

@@ -16,17 +16,17 @@ use tribunal_workloads::WORKLOADS;
 pub struct Registry {
     systems: Vec<tribunal_systems::Entry>,
     workloads: Vec<tribunal_workloads::Entry>,
-    models: Vec<Judge>,
+    models: Vec<RunModel>,
     faults: Vec<&'static Fault>,
 }
 
 /// The model that a run is checked against.
 #[derive(Clone)]
-pub(crate) enum Judge {
+pub(crate) enum RunModel {
     /// A model of the checker, which also supports the live check.
     BuiltIn(ModelKind),
     /// A user-defined model: its name, and its check of a whole history.
-    Own(String, Arc<CheckFn>),
+    Custom(String, Arc<CheckFn>),
 }
 
 type CheckFn = dyn Fn(&History, &Options<'_>) -> Result<Verdict, Unfit> + Send + Sync;
@@ -61,19 +61,19 @@ impl Registry {
         let name = model.name().to_owned();
         self.models.retain(|other| other.name() != name);
         let check = move |history: &History, options: &Options<'_>| check_with(history, &model, options);
-        self.models.push(Judge::Own(name, Arc::new(check)));
+        self.models.push(RunModel::Custom(name, Arc::new(check)));
         self
     }
 
-    /// Adds a fault that `nemesis` may name. It replaces a fault with the same name. Its acts are the built-in
-    /// ones, read from text as in a schedule: `"kill n1"`.
+    /// Adds a fault that `nemesis` may name. It replaces a fault with the same name. Its acts are built-in
+    /// ones, parsed from text as in a schedule: `"kill n1"`.
     pub fn with_fault(mut self, fault: &'static Fault) -> Self {
         self.faults.retain(|other| other.name != fault.name);
         self.faults.push(fault);
         self
     }
 
-    /// The faults beside the built-in ones.
+    /// The user-defined faults.
     pub(crate) fn faults(&self) -> &[&'static Fault] {
         &self.faults
     }
@@ -92,26 +92,26 @@ impl Registry {
     ///
     /// # Errors
     /// When there is none; the error lists the built-in models.
-    pub(crate) fn model(&self, name: &str) -> Result<Judge, <ModelKind as FromStr>::Err> {
+    pub(crate) fn model(&self, name: &str) -> Result<RunModel, <ModelKind as FromStr>::Err> {
         match self.models.iter().find(|model| model.name() == name) {
-            Some(own) => Ok(own.clone()),
-            None => Ok(Judge::BuiltIn(name.parse()?)),
+            Some(custom) => Ok(custom.clone()),
+            None => Ok(RunModel::BuiltIn(name.parse()?)),
         }
     }
 }
 
-impl Judge {
+impl RunModel {
     /// The name of the model.
     pub(crate) fn name(&self) -> &str {
         match self {
-            Judge::BuiltIn(model) => model.name(),
-            Judge::Own(name, _) => name,
+            RunModel::BuiltIn(model) => model.name(),
+            RunModel::Custom(name, _) => name,
         }
     }
 
     /// Whether only the final state of the nodes is judged.
     pub(crate) fn is_eventual(&self) -> bool {
-        matches!(self, Judge::BuiltIn(model) if model.is_eventual())
+        matches!(self, RunModel::BuiltIn(model) if model.is_eventual())
     }
 
     /// Checks a whole history.
@@ -120,8 +120,8 @@ impl Judge {
     /// When an operation has no meaning in the model.
     pub(crate) fn check(&self, history: &History, options: &Options<'_>) -> Result<Verdict, Unfit> {
         match self {
-            Judge::BuiltIn(model) => check_from(history, &Initial::new(*model), options),
-            Judge::Own(_, check) => check(history, options),
+            RunModel::BuiltIn(model) => check_from(history, &Initial::new(*model), options),
+            RunModel::Custom(_, check) => check(history, options),
         }
     }
 }

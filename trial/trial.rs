@@ -40,7 +40,7 @@ use crate::observer::{self, NodeStatus, Observer, Status, TrialEvent};
 use crate::panics::{self, run_phase};
 use crate::plan::Plan;
 use crate::record::RunRecord;
-use crate::registry::{Judge, Registry};
+use crate::registry::{Registry, RunModel};
 use crate::rlimits::{self, RunSize};
 use crate::stop::Stop;
 use crate::store::Store;
@@ -160,7 +160,7 @@ struct Trial<'a> {
     controller: Arc<Controller>,
     faults: Arc<Faults>,
     /// The live check, if there is one.
-    online: Option<Arc<watch::LiveCheck>>,
+    live_check: Option<Arc<watch::LiveCheck>>,
     /// The journal of the links, if there are proxies.
     journal: Option<Journal>,
 }
@@ -191,7 +191,7 @@ impl<'a> Trial<'a> {
         let before = stop.count();
         let (info, circumstances) = trial.close(before);
         let check = Checking {
-            judge: &plan.model,
+            model: &plan.model,
             limits: CheckLimits::from(&plan.spec),
             gives_up: &|| stop.gives_up(before),
         };
@@ -216,13 +216,13 @@ impl<'a> Trial<'a> {
         watch_interrupts(stop_request, checking.clone(), announcer.clone());
 
         let watch = match plan.model {
-            Judge::BuiltIn(model) if !spec.no_fail_fast => {
+            RunModel::BuiltIn(model) if !spec.no_fail_fast => {
                 Some(Watch::start(model, stop.clone(), announcer.clone()))
             }
             _ => None,
         };
         let watch = watch.transpose().context("cannot start the check beside the run")?;
-        let online = watch.as_ref().map(Watch::progress);
+        let live_check = watch.as_ref().map(Watch::progress);
         let recorder = Recorder::create(&store.path().join("history.jsonl"), clock, watch, announcer.clone());
         let recorder = Arc::new(recorder.context("cannot create history.jsonl")?);
         let faults = Faults::create(&store.path().join("faults.jsonl"), clock, announcer.clone())?;
@@ -282,7 +282,7 @@ impl<'a> Trial<'a> {
             links,
             controller,
             faults,
-            online,
+            live_check,
             journal,
         })
     }
@@ -374,7 +374,10 @@ impl<'a> Trial<'a> {
             nodes: nodes.collect(),
             faults: self.faults.active(),
             next_fault: self.faults.next(),
-            check: self.online.as_ref().map_or(observer::CheckState::Off, |online| online.state()),
+            check: self
+                .live_check
+                .as_ref()
+                .map_or(observer::CheckState::Off, |live_check| live_check.state()),
         }
     }
 
@@ -393,7 +396,7 @@ impl<'a> Trial<'a> {
     /// After a violation that ended the run, reads its key again from every node: only later answers
     /// distinguish a lost value from a stale one. The reads are optional.
     async fn read_again(&mut self) {
-        let seen = self.online.as_ref().and_then(|online| online.violation().cloned());
+        let seen = self.live_check.as_ref().and_then(|live_check| live_check.violation().cloned());
         self.record.info.seen_live.clone_from(&seen);
         let Some(seen) = seen.filter(|_| !self.plan.model.is_eventual() && self.failures.first().is_none())
         else {

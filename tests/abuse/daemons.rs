@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use crate::program::{Ended, Store, wait_until};
 
 /// Installs a server whose wrapper starts it as a daemon; with `bare`, without the environment from Tribunal.
-fn wrapped(store: &Store, bare: bool) -> Option<()> {
+fn install_wrapper(store: &Store, bare: bool) -> Option<()> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let Some(etcd) = std::env::split_paths(&path).map(|dir| dir.join("etcd")).find(|file| file.is_file())
     else {
@@ -30,7 +30,7 @@ fn wrapped(store: &Store, bare: bool) -> Option<()> {
 }
 
 /// The command run by an unprivileged user, with the wrapper in front of the server.
-fn as_nobody(store: &Store, args: &str) -> Command {
+fn as_unprivileged_user(store: &Store, args: &str) -> Command {
     let inner = store.command(args);
     let mut command = match nix::unistd::geteuid().is_root() {
         true => {
@@ -52,7 +52,7 @@ fn as_nobody(store: &Store, args: &str) -> Command {
 #[test]
 fn a_kill_and_a_pause_include_the_daemon_of_a_node() {
     let store = Store::in_memory();
-    let Some(()) = wrapped(&store, false) else { return };
+    let Some(()) = install_wrapper(&store, false) else { return };
     let schedule = store.path().join("kill.toml");
     let steps = "[[step]]\nat = '500ms'\nhold = '1500ms'\nfault = 'kill:one'\n\
                  [[step]]\nat = '4500ms'\nhold = '1s'\nfault = 'pause:one'";
@@ -61,7 +61,7 @@ fn a_kill_and_a_pause_include_the_daemon_of_a_node() {
         "run rw-register --system etcd --nodes 3 --time-limit 7s --rate 100 --op-timeout 500ms --seed 1 --schedule {}",
         schedule.display()
     );
-    let ended = Ended::of(as_nobody(&store, &args).output().expect("it starts")).expect(0);
+    let ended = Ended::of(as_unprivileged_user(&store, &args).output().expect("it starts")).expect(0);
     assert_eq!(store.processes(), [""; 0]);
     let faults = std::fs::read_to_string(store.run_directory("rw-register").join("faults.jsonl")).unwrap();
     let effective = faults.lines().filter(|line| line.contains("\"nodes_stopped\":1")).count();
@@ -73,29 +73,29 @@ fn a_kill_and_a_pause_include_the_daemon_of_a_node() {
 #[ignore = "nightly: about 10 s"]
 fn a_kill_ends_a_daemon_without_its_environment() {
     let store = Store::in_memory();
-    let Some(()) = wrapped(&store, true) else { return };
+    let Some(()) = install_wrapper(&store, true) else { return };
     let args = "run rw-register --system etcd --nodes 3 --time-limit 5s --rate 100 --op-timeout 500ms --seed 1 \
                 --nemesis kill:one --nemesis-interval 2s";
-    Ended::of(as_nobody(&store, args).output().expect("it starts")).expect(0);
+    Ended::of(as_unprivileged_user(&store, args).output().expect("it starts")).expect(0);
     assert_eq!(store.processes(), [""; 0]);
 }
 
 #[test]
 fn no_daemon_outlives_a_killed_controller() {
     let store = Store::in_memory();
-    let Some(()) = wrapped(&store, false) else { return };
+    let Some(()) = install_wrapper(&store, false) else { return };
     // Marked daemons are known from their start.
-    killed(&store, served);
+    kill_run_when(&store, served);
 }
 
 #[test]
 #[ignore = "nightly: about 10 s"]
 fn no_daemon_without_its_environment_outlives_a_killed_controller() {
     let store = Store::in_memory();
-    let Some(()) = wrapped(&store, true) else { return };
+    let Some(()) = install_wrapper(&store, true) else { return };
     let started = std::time::Instant::now();
     // Long enough for the search for strays.
-    killed(&store, |store| served(store) && started.elapsed().as_secs() >= 8);
+    kill_run_when(&store, |store| served(store) && started.elapsed().as_secs() >= 8);
 }
 
 fn served(store: &Store) -> bool {
@@ -104,11 +104,11 @@ fn served(store: &Store) -> bool {
         .any(|history| history.contains("\"ok\""))
 }
 
-/// A run whose controller is killed with -9 as soon as `so_far` holds.
-fn killed(store: &Store, so_far: impl Fn(&Store) -> bool) {
+/// A run whose controller is killed with -9 as soon as `condition` holds.
+fn kill_run_when(store: &Store, condition: impl Fn(&Store) -> bool) {
     let args = "run rw-register --system etcd --nodes 3 --time-limit 10m --nemesis none --rate 100";
-    let mut child = as_nobody(store, args).spawn().expect("it starts");
-    wait_until("the nodes serve", || so_far(store));
+    let mut child = as_unprivileged_user(store, args).spawn().expect("it starts");
+    wait_until("the nodes serve", || condition(store));
     // setpriv executes the program in its own process.
     kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
     child.wait().unwrap();

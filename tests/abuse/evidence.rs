@@ -79,12 +79,12 @@ fn lost_evidence_is_an_error_that_names_the_file() {
         for (what, loss) in LOSSES {
             copy(&run, &dir);
             fs::write(dir.join(file), loss(lines(&dir.join(file)))).unwrap();
-            refused(&dir, file, what);
+            assert_refused(&dir, file, what);
         }
         fs::remove_file(dir.join(file)).unwrap();
-        refused(&dir, file, "the file");
+        assert_refused(&dir, file, "the file");
         fs::create_dir(dir.join(file)).unwrap();
-        refused(&dir, file, "a directory in its place");
+        assert_refused(&dir, file, "a directory in its place");
         fs::remove_dir(dir.join(file)).unwrap();
         copy(&run, &dir);
     }
@@ -92,11 +92,11 @@ fn lost_evidence_is_an_error_that_names_the_file() {
         [("run.json", "[]"), ("run.json", "{}"), ("run.json", ""), ("run.json", "{\"schema_version\":1")]
     {
         fs::write(dir.join(file), text).unwrap();
-        refused(&dir, file, text);
+        assert_refused(&dir, file, text);
     }
     copy(&run, &dir);
     fs::remove_file(dir.join("run.json")).unwrap();
-    refused(&dir, "run.json", "no run.json");
+    assert_refused(&dir, "run.json", "no run.json");
 
     // An unreadable verdict does not matter: the evidence is complete.
     copy(&run, &dir);
@@ -160,7 +160,7 @@ fn a_verdict_is_verified_by_its_certificates() {
 }
 
 /// Asserts that the directory is neither checked nor rendered.
-fn refused(dir: &Path, file: &str, what: &str) {
+fn assert_refused(dir: &Path, file: &str, what: &str) {
     let report = Ended::of(tribunal(["report"]).arg(dir).output().unwrap());
     for ended in [check(dir), report] {
         assert_eq!((ended.code, &*ended.stdout), (Some(64), ""), "{file}, {what}: {}", ended.stderr);

@@ -111,7 +111,7 @@ fn a_full_disk_erases_no_violation() {
 }
 
 /// Starts a run, and changes its directory as soon as it has a history.
-fn meddled(store: &Store, args: &str, meddle: impl Fn(&Path)) -> Ended {
+fn run_and_change(store: &Store, args: &str, meddle: impl Fn(&Path)) -> Ended {
     let child = store.command(args).spawn().expect("it starts");
     let written =
         |run: &Path| std::fs::metadata(run.join("history.jsonl")).is_ok_and(|file| file.len() > 1_000);
@@ -132,7 +132,7 @@ fn a_verdict_that_cannot_be_stored_is_printed() {
     // A directory with the name of the file prevents writing it.
     let block = |run: &Path| std::fs::create_dir(run.join("verdict.json")).unwrap();
     let store = Store::in_memory();
-    let ended = meddled(&store, FOUND, block).expect(1);
+    let ended = run_and_change(&store, FOUND, block).expect(1);
     assert!(ended.stderr.contains("cannot write verdict.json"), "{}", ended.stderr);
     assert!(ended.stderr.contains("the verdict is kept nowhere"), "{}", ended.stderr);
     assert!(ended.stdout.contains("not linearizable") && ended.stdout.contains("✗"), "{}", ended.stdout);
@@ -140,7 +140,7 @@ fn a_verdict_that_cannot_be_stored_is_printed() {
 
     let store = Store::in_memory();
     let quiet = "run register --nodes 3 --nemesis none --rate 100 --time-limit 2s";
-    let ended = meddled(&store, quiet, block).expect(3);
+    let ended = run_and_change(&store, quiet, block).expect(3);
     assert!(ended.stderr.contains("harness failure: cannot write verdict.json"), "{}", ended.stderr);
 }
 
@@ -151,7 +151,7 @@ fn a_violation_proved_during_the_run_needs_no_history() {
         history.write_all(b"torn").unwrap();
     };
     let store = Store::in_memory();
-    let ended = meddled(&store, FOUND, spoil).expect(1);
+    let ended = run_and_change(&store, FOUND, spoil).expect(1);
     assert!(ended.stdout.contains("fits nowhere. This was proved during the run"), "{}", ended.stdout);
     let verdict = std::fs::read_to_string(store.run_directory("register").join("verdict.json")).unwrap();
     let verdict: serde_json::Value = serde_json::from_str(&verdict).unwrap();

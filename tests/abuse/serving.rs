@@ -17,7 +17,7 @@ fn it_ends_at_once_despite_an_unfinished_request() {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: ").unwrap();
     assert!(served.ask("GET /", &served.address).starts_with("HTTP/1.1 200"), "the other one is accepted");
     served.interrupt();
-    wait_until("it has ended", || served.has_ended() == Some(0));
+    wait_until("it has ended", || served.exit_code() == Some(0));
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_pipe_in_the_store_blocks_no_page() {
     let pipe = served.ask("GET /runs/queues/a/history.jsonl", &served.address);
     assert!(pipe.starts_with("HTTP/1.1 404"), "{pipe}");
     served.interrupt();
-    wait_until("it has ended", || served.has_ended() == Some(0));
+    wait_until("it has ended", || served.exit_code() == Some(0));
 }
 
 #[test]

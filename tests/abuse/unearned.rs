@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use crate::program::{Ended, Store, tribunal, wait_until};
 
 /// A run with this schedule.
-fn scheduled(schedule: &str, args: &str) -> Ended {
+fn run_with_schedule(schedule: &str, args: &str) -> Ended {
     let store = Store::in_memory();
     let path = store.path().join("schedule.toml");
     std::fs::write(&path, schedule).unwrap();
@@ -28,7 +28,7 @@ fn expect_unknown(ended: Ended, says: &str) {
 fn a_run_whose_majority_is_dead_is_unknown() {
     let dead = "[[step]]\nat = '0s'\nhold = '3s'\nfault = 'kill:majority'";
     expect_unknown(
-        scheduled(dead, "--time-limit 2s --rate 10"),
+        run_with_schedule(dead, "--time-limit 2s --rate 10"),
         "it does not show what it was asked to show",
     );
 }
@@ -95,7 +95,7 @@ fn a_history_without_final_reads_is_not_convergent() {
 #[test]
 fn degrading_a_link_without_parameters_is_refused() {
     let nothing = "[[step]]\nat = '1s'\nhold = '1s'\nacts = ['degrade n1>n2 delay_ms=0']";
-    let ended = scheduled(nothing, "--time-limit 3s --rate 100").expect(64);
+    let ended = run_with_schedule(nothing, "--time-limit 3s --rate 100").expect(64);
     assert!(ended.stderr.contains("degrades nothing"), "{}", ended.stderr);
 }
 
@@ -104,7 +104,7 @@ fn degrading_a_link_without_parameters_is_refused() {
 fn a_barely_degraded_link_is_a_fault_without_effect() {
     let hardly = "[[step]]\nat = '500ms'\nhold = '1s'\nacts = ['degrade n1>n2 bytes_per_s=1000000000000', \
                   'degrade n2>n1 flip_one_in=1000000000000000', 'degrade n2>n3 write_max=1000000']";
-    let ended = scheduled(hardly, "--time-limit 2s --rate 100");
+    let ended = run_with_schedule(hardly, "--time-limit 2s --rate 100");
     expect_unknown(ended, "acts was installed and had no effect");
 }
 
@@ -114,6 +114,6 @@ fn a_limit_on_a_node_that_is_down_had_no_effect() {
     let both = "[[step]]\nat = '300ms'\nhold = '2s'\nfault = 'kill:one'\n\
                 [[step]]\nat = '600ms'\nhold = '500ms'\nacts = ['limit n1 files=1000000', 'limit n2 files=1000000', \
                 'limit n3 files=1000000']";
-    let ended = scheduled(both, "--time-limit 3s --rate 100");
+    let ended = run_with_schedule(both, "--time-limit 3s --rate 100");
     expect_unknown(ended, "acts was installed and had no effect");
 }

@@ -205,7 +205,7 @@ impl Chromium {
     }
 
     /// Errors on the page, and network requests for anything but the page itself and embedded data.
-    pub(crate) fn misdeeds(&self) -> Vec<&Value> {
+    pub(crate) fn page_errors(&self) -> Vec<&Value> {
         let is_own = |event: &Value| {
             let url = event["params"]["request"]["url"].as_str().unwrap_or_default();
             url.starts_with("data:") || event["params"]["type"] == "Document"

@@ -51,14 +51,14 @@ pub(crate) struct Node {
     namespace: Option<OwnedFd>,
     /// A cgroup that its processes cannot leave, if one could be created.
     cgroup: Option<NodeCgroup>,
-    life: Mutex<Life>,
-    /// Its pid, if it runs; a copy of `life.pid` to be watched.
+    process: Mutex<ProcessState>,
+    /// Its pid, if it runs; a copy of `process.pid` to be watched.
     pid: watch::Sender<Option<u32>>,
     deaths: mpsc::UnboundedSender<Death>,
 }
 
 #[derive(Default)]
-struct Life {
+struct ProcessState {
     /// Also the number of its process group. Contains a pid only until it is reaped, and reaping needs this
     /// lock: a signal can never reach a different process.
     pid: Option<Pid>,
@@ -112,8 +112,8 @@ impl Node {
         cgroup: Option<NodeCgroup>,
         deaths: mpsc::UnboundedSender<Death>,
     ) -> Arc<Self> {
-        let (life, pid) = (Mutex::default(), watch::Sender::new(None));
-        Arc::new(Node { place, for_clients, log_path, log, mark, namespace, cgroup, life, pid, deaths })
+        let (process, pid) = (Mutex::default(), watch::Sender::new(None));
+        Arc::new(Node { place, for_clients, log_path, log, mark, namespace, cgroup, process, pid, deaths })
     }
 
     /// The pid of its process, to be watched.
@@ -121,8 +121,8 @@ impl Node {
         self.pid.subscribe()
     }
 
-    fn life(&self) -> MutexGuard<'_, Life> {
-        locked(&self.life)
+    fn process(&self) -> MutexGuard<'_, ProcessState> {
+        locked(&self.process)
     }
 
     /// Starts the process, unless it runs already.
@@ -132,8 +132,8 @@ impl Node {
         with: &Spawner,
         guard: &Arc<Guard>,
     ) -> io::Result<()> {
-        let mut life = self.life();
-        if life.pid.is_some() {
+        let mut process = self.process();
+        if process.pid.is_some() {
             return Ok(());
         }
         // The thread is started first: without it, the exit of the process would not be noticed.
@@ -151,8 +151,13 @@ impl Node {
         let outputs = (child.stdout.take(), child.stderr.take());
         let followed = (self.log.follow(outputs.0.expect("the spawner pipes it")))
             .and_then(|()| self.log.follow(outputs.1.expect("the spawner pipes it")));
-        let excuse = if life.excuse == Excuse::ThisProcess { Excuse::None } else { life.excuse };
-        *life = Life { pid: Some(pid), exit_requested: followed.is_err(), excuse, starts: life.starts + 1 };
+        let excuse = if process.excuse == Excuse::ThisProcess { Excuse::None } else { process.excuse };
+        *process = ProcessState {
+            pid: Some(pid),
+            exit_requested: followed.is_err(),
+            excuse,
+            starts: process.starts + 1,
+        };
         self.pid.send_replace(Some(child.id()));
         if followed.is_err() {
             let _ = killpg(pid, Signal::SIGKILL);
@@ -165,15 +170,15 @@ impl Node {
     fn await_exit(&self, mut child: Child, pid: Pid, guard: &Guard) {
         // WNOWAIT leaves the zombie, so that its pid is not reused before the lock is held.
         while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(nix::Error::EINTR) {}
-        let mut life = self.life();
+        let mut process = self.process();
         // Its children are part of the node, and end with it.
         self.kill_remaining(pid);
         let status = child.wait();
         guard.remove(&GuardedResource::ProcessGroup(pid));
-        life.pid = None;
-        if let (Ok(status), false) = (status, life.exit_requested) {
+        process.pid = None;
+        if let (Ok(status), false) = (status, process.exit_requested) {
             let last_words = logs::excerpt(&self.log_path);
-            let excused = life.excuse.holds();
+            let excused = process.excuse.holds();
             let node = self.place.name.clone();
             let _ = self.deaths.send(Death { node, status, excused, last_words });
         }
@@ -182,14 +187,14 @@ impl Node {
 
     /// Adds an excuse for exits from now on.
     pub(crate) fn excuse(&self, excuse: Excuse) {
-        let mut life = self.life();
-        life.excuse = life.excuse.then(excuse);
+        let mut process = self.process();
+        process.excuse = process.excuse.then(excuse);
     }
 
     /// Whether the node is down, possibly because of a fault.
     pub(crate) fn is_down_by_fault(&self) -> bool {
-        let life = self.life();
-        life.pid.is_none() && life.excuse.holds()
+        let process = self.process();
+        process.pid.is_none() && process.excuse.holds()
     }
 
     /// Sends SIGKILL to all its processes, and waits until they are gone.
@@ -209,9 +214,9 @@ impl Node {
     }
 
     fn request_exit(&self, signal: Signal) {
-        let mut life = self.life();
-        life.exit_requested = true;
-        match life.pid {
+        let mut process = self.process();
+        process.exit_requested = true;
+        match process.pid {
             // While the leader lives, its descendants are known.
             Some(pid) if signal == Signal::SIGKILL => drop(self.signal_all(signal, pid)),
             Some(pid) => drop(killpg(pid, signal)),
@@ -221,7 +226,7 @@ impl Node {
 
     /// The pid of its leader, if it runs.
     pub(crate) fn pid(&self) -> Option<Pid> {
-        self.life().pid
+        self.process().pid
     }
 
     /// Sends SIGKILL without waiting: for use in a panic.
@@ -231,7 +236,7 @@ impl Node {
 
     /// Sends a signal to all its processes; false if it does not run.
     pub(crate) fn signal(&self, signal: Signal) -> bool {
-        self.life().pid.is_some_and(|pid| self.signal_all(signal, pid))
+        self.process().pid.is_some_and(|pid| self.signal_all(signal, pid))
     }
 
     /// Sends a signal to all processes of the node with this (former) leader; false if its process group is
@@ -310,15 +315,15 @@ impl Node {
 
     /// Number of restarts.
     pub(crate) fn restarts(&self) -> usize {
-        self.life().starts.saturating_sub(1)
+        self.process().starts.saturating_sub(1)
     }
 
     /// The state of its processes according to the kernel. Down: none is left, and its ports have no
     /// listener. Paused: all are stopped.
     pub(crate) fn state(&self) -> NodeState {
         // Held, so that the node is not started meanwhile.
-        let life = self.life();
-        let Some(leader) = life.pid else {
+        let process = self.process();
+        let Some(leader) = process.pid else {
             let is_alive = !self.members(None).is_empty() || !self.listeners().is_empty();
             return if is_alive { NodeState::Running } else { NodeState::Down };
         };
