@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tribunal_nemesis::{
     FaultEvent, FaultOutcome, FaultRecord, Links, Plan, drive_with_signals, heal_everything,
@@ -43,14 +42,6 @@ struct State {
     write_error: Option<std::io::Error>,
     /// The situation when each active fault was injected.
     at_injection: BTreeMap<usize, Situation>,
-}
-
-/// A line of faults.jsonl with its number, from 0, so that a missing line is detected.
-#[derive(Serialize)]
-struct Numbered<'a> {
-    n: u64,
-    #[serde(flatten)]
-    fault: &'a FaultRecord,
 }
 
 impl Faults {
@@ -108,8 +99,8 @@ impl Faults {
                 }
             }
         }
-        let numbered = Numbered { n: state.file.lines(), fault: &fault };
-        let mut line = serde_json::to_vec(&numbered).expect("a record of texts and numbers has a JSON form");
+        fault.n = Some(state.file.lines());
+        let mut line = serde_json::to_vec(&fault).expect("a record of texts and numbers has a JSON form");
         line.push(b'\n');
         if let Err(error) = state.file.append(&line) {
             state.write_error.get_or_insert(error);

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tribunal_nemesis::{LinkCounters, Links, NodeId};
-use tribunal_reports::traffic::Sample;
+use tribunal_records::links::Sample;
 
 use crate::clock::Clock;
 

@@ -11,6 +11,15 @@
 //!                                              FaultRecord, two per fault
 //! ```
 //!
+//! | room | what is in it |
+//! |---|---|
+//! | `faults/` | one file per fault: its kinds, the verbs of its acts, and their undo; `faults.rs` is the registry of both |
+//! | `act/` | an act is a verb and a target, and a line of text; what a verb has to say of itself |
+//! | `links/` | the proxies and gates of links, or the packet filter; which node opened a connection, and who listens |
+//! | `processes/` | which processes are a node; one act at a time on each |
+//! | `disks/` | the disks under data directories that fail or lose power |
+//! | `plan/` | schedules, triggers and replay, which make a plan; the driver, which carries it out |
+//!
 //! The crate knows no system, no client and no history: it sees nodes through one trait, [`Nodes`], and links through
 //! the proxies it owns, [`Links`].
 //!
@@ -47,7 +56,7 @@ pub use plan::{
     driver::{HealError, drive, drive_with_signals, heal_everything},
     record::{FaultEffect, FaultEvent, FaultOutcome, FaultRecord},
     replay::ReplayError,
-    schedule::{ParseWantedError, Schedule, Wanted},
+    schedule::{FaultSelection, ParseFaultsError, Schedule},
     schedule_file::{EntryError, ScheduleFault, ScheduleFileError},
     trigger::{On, Signal, Trigger},
 };

@@ -194,6 +194,6 @@ fn status(me: &str, leader: Option<(String, u64)>) -> serde_json::Value {
 }
 
 fn command(request: wire::Request) -> Result<Command, String> {
-    let op = Op::parse(&request.f, Value::from_json(request.key)?, Value::from_json(request.value)?)?;
+    let op = Op::parse(&request.f, Value::given(request.key)?, Value::given(request.value)?)?;
     Ok(Command { client: request.client.into(), seq: request.seq, op })
 }

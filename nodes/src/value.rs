@@ -37,6 +37,11 @@ impl Value {
         })
     }
 
+    /// Takes a value that may be left out.
+    pub(crate) fn given(json: Option<Json>) -> Result<Self, String> {
+        json.map_or(Ok(Value::Nil), Value::from_json)
+    }
+
     /// The same value as JSON.
     pub(crate) fn to_json(&self) -> Json {
         match self {

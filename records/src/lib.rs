@@ -1,9 +1,12 @@
 //! Plain data that several crates of Tribunal write or read. Each schema is defined once, here. No I/O, no
 //! clock.
 
+pub mod faults;
+pub mod links;
 pub mod path;
 pub mod quantity;
 pub mod spec;
+pub mod wire;
 
 pub use quantity::{Concurrency, Rate, Size};
 pub use spec::{DiskKind, Net, TrialSpec};

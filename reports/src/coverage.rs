@@ -62,6 +62,9 @@ pub struct FaultCoverage {
     pub ok_during: usize,
     /// The number of operations invoked after the last such fault was healed that succeeded.
     pub ok_after: usize,
+    /// What is missing of it, one clause each: those of [`Coverage::why`] that are about this fault.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 /// A shorter fault ends before a cluster notices it, in nanoseconds.
@@ -84,17 +87,24 @@ impl Coverage {
         coverage.why.extend(final_reads::missing(info, model.parse::<ModelKind>().ok(), history));
         for name in names {
             let all: Vec<&Fault> = faults.iter().filter(|fault| fault.fault == name).collect();
-            let seen = seen(name, &all, history);
+            let mut seen = seen(name, &all, history);
             if asked.iter().any(|asked| asked == name) {
                 let survivable: Vec<&Fault> =
                     all.iter().copied().filter(|fault| is_to_be_survived(fault, &nodes, faults)).collect();
                 let in_all = survivable.iter().map(|fault| lasted(fault)).fold(0, Nanos::saturating_add);
-                match missing(&seen, in_all >= GRACE_NS) {
-                    Some(why) => coverage.why.push(why),
-                    None => coverage.why.extend(silent(name, &survivable, history)),
-                }
+                seen.missing = match missing(&seen, in_all >= GRACE_NS) {
+                    Some(why) => vec![why],
+                    None => silent(name, &survivable, history),
+                };
+                coverage.why.extend(seen.missing.iter().cloned());
             }
             coverage.faults.push(seen);
+        }
+        for why in &info.undrawn {
+            // run.json says it in words, of which the fault is the last.
+            let about = coverage.faults.iter_mut().find(|seen| why.ends_with(&format!(" {}", seen.fault)));
+            about.into_iter().for_each(|seen| seen.missing.push(why.clone()));
+            coverage.why.push(why.clone());
         }
         coverage.met = coverage.why.is_empty();
         coverage
@@ -164,6 +174,7 @@ fn seen(name: &str, faults: &[&Fault], history: &History) -> FaultCoverage {
         ok_during: history.ops.iter().filter(|op| op.is_ok() && op.completed.is_some_and(&during)).count(),
         ok_after: last_heal
             .map_or(0, |healed| history.ops.iter().filter(|op| op.is_ok() && op.call >= healed).count()),
+        missing: Vec::new(),
     }
 }
 

@@ -1,16 +1,8 @@
-//! `faults.jsonl`: the faults that the nemesis injected, and when.
+//! The faults of a run, read from `faults.jsonl` (its lines are documented in [`tribunal_records::faults`]).
 //!
 //! Two lines per fault, one when it is applied and one when it is healed, joined here by the fault's number
 //! `i`. In between, one line for every `shift`, after which another state of the fault is in force, or none
-//! for a while (`idle`). `n` is the number of the line, by which a lost line is detected:
-//!
-//! ```json
-//! {"n":0,"i":0,"t":5000000000,"event":"apply","fault":"partition","kind":"isolate-leader","nodes":["n2"],
-//!  "cuts":["n2>n1","n1>n2"],"mode":"stall","planned_ms":5000,"hold_ms":3000,"outcome":"installed",
-//!  "label":"partition {n2 | n1,n3,n4,n5}"}
-//! {"n":1,"i":0,"t":6200000000,"event":"shift","nodes":["n1","n2"],"cuts":["n1>n3"],"label":"partition {n1,n2 | n3,n4,n5}"}
-//! {"n":2,"i":0,"t":8000000000,"event":"heal","outcome":"installed","effect":{"bytes_withheld":8120},"effective":true}
-//! ```
+//! for a while (`idle`). `n` is the number of the line, by which a lost line is detected.
 //!
 //! Times are nanoseconds on the run's clock. A fault counts as in force from just before its first act
 //! (`apply`) until just after its last undoing act (`heal`): all of its effects are within this interval.
@@ -18,34 +10,10 @@
 //! A killed controller leaves a torn last line and faults that were never healed. The parser accepts both: it
 //! skips the torn line, and the fault has no end.
 
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tribunal_checker::op::Nanos;
-
-use crate::run_info;
-
-/// The result of injecting a fault.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FaultOutcome {
-    /// It was in force.
-    Installed,
-    /// It was not injected, for a known reason.
-    Skipped,
-    /// It is unknown whether it was in force.
-    #[default]
-    Indeterminate,
-}
-
-impl FaultOutcome {
-    /// The name of the outcome.
-    pub fn name(self) -> &'static str {
-        match self {
-            FaultOutcome::Installed => "installed",
-            FaultOutcome::Skipped => "skipped",
-            FaultOutcome::Indeterminate => "indeterminate",
-        }
-    }
-}
+pub use tribunal_records::faults::FaultOutcome;
+use tribunal_records::faults::{CutMode, FaultEvent, FaultRecord, SCHEMA_VERSION};
 
 /// One fault: when it was applied and healed, and its effect.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,8 +38,6 @@ pub struct Fault {
     pub idle: bool,
     /// The planned time, in milliseconds since the start of the run.
     pub planned_ms: Option<u64>,
-    /// The planned duration, in milliseconds.
-    pub hold_ms: Option<u64>,
     /// When it was applied.
     pub applied_ns: Nanos,
     /// When it was healed; `None` if no heal was recorded.
@@ -176,30 +142,7 @@ pub struct LineError {
 }
 
 /// A line of `faults.jsonl`. Unknown fields are ignored.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Line {
-    /// The number of the line, from 0.
-    n: Option<u64>,
-    schema_version: Option<u64>,
-    i: u64,
-    t: Nanos,
-    event: String,
-    fault: String,
-    kind: String,
-    nodes: Vec<String>,
-    cuts: Vec<String>,
-    idle: bool,
-    mode: Option<String>,
-    label: Option<String>,
-    planned_ms: Option<u64>,
-    hold_ms: Option<u64>,
-    outcome: Option<FaultOutcome>,
-    why: Option<String>,
-    effect: serde_json::Value,
-    effective: Option<bool>,
-    touched: Vec<String>,
-}
+type Line = FaultRecord;
 
 /// Joins the lines of `faults.jsonl`, in the order of application. A torn last line is skipped: the
 /// controller was killed while it wrote the line.
@@ -225,10 +168,9 @@ pub fn parse(text: &str) -> Result<Record, LineError> {
 
 /// Adds the next line.
 fn take(record: &mut Record, line: Line) -> Result<(), String> {
-    if let Some(found) = line.schema_version.filter(|found| *found > u64::from(run_info::SCHEMA_VERSION)) {
-        let known = run_info::SCHEMA_VERSION;
+    if let Some(found) = line.schema_version.filter(|found| *found > SCHEMA_VERSION) {
         return Err(format!(
-            "schema_version is {found}, and this tribunal knows up to {known}: use a newer one"
+            "schema_version is {found}, and this tribunal knows up to {SCHEMA_VERSION}: use a newer one"
         ));
     }
     let expected = record.lines;
@@ -240,46 +182,46 @@ fn take(record: &mut Record, line: Line) -> Result<(), String> {
         return Err(format!("expected \"n\":{expected}, found {found}: {why}"));
     }
     record.lines += 1;
-    let known = record.faults.iter_mut().rev().find(|fault| fault.i == line.i);
-    match (line.event.as_str(), known) {
-        ("apply", Some(_)) => return Err(format!("fault {} is applied twice", line.i)),
-        ("apply", None) => record.faults.push(applied(line)),
-        ("shift", Some(fault)) => shift(fault, line),
-        ("heal", Some(fault)) if fault.healed_ns.is_some() => {
+    let known = record.faults.iter_mut().rev().find(|fault| fault.i == line.i as u64);
+    match (line.event, known) {
+        (FaultEvent::Apply, Some(_)) => return Err(format!("fault {} is applied twice", line.i)),
+        (FaultEvent::Apply, None) => record.faults.push(applied(line)),
+        (FaultEvent::Shift, Some(fault)) => shift(fault, line),
+        (FaultEvent::Heal, Some(fault)) if fault.healed_ns.is_some() => {
             return Err(format!("fault {} is healed twice", line.i));
         }
-        ("heal", Some(fault)) => heal(fault, line),
-        ("shift", None) => {
+        (FaultEvent::Heal, Some(fault)) => heal(fault, line),
+        (FaultEvent::Shift, None) => {
             return Err(format!("fault {} shifts and was not applied: a line is missing", line.i));
         }
-        ("heal", None) => {
+        (FaultEvent::Heal, None) => {
             return Err(format!("fault {} is healed and was not applied: a line is missing", line.i));
         }
-        _ => {} // a newer version's event
     }
     Ok(())
 }
 
 fn applied(line: Line) -> Fault {
-    let label = line.label.unwrap_or_else(|| {
+    let label = if line.label.is_empty() {
         let targets = if line.nodes.is_empty() { &line.kind } else { &line.nodes.join(",") };
         format!("{} {targets}", line.fault)
-    });
+    } else {
+        line.label
+    };
     Fault {
-        i: line.i,
+        i: line.i as u64,
         fault: line.fault,
         kind: line.kind,
         nodes: line.nodes,
         cuts: line.cuts,
-        mode: line.mode.unwrap_or_default(),
+        mode: line.mode.map_or("", CutMode::name).to_owned(),
         label,
         shifts: Vec::new(),
         idle: line.idle,
         planned_ms: line.planned_ms,
-        hold_ms: line.hold_ms,
         applied_ns: line.t,
         healed_ns: None,
-        outcome: line.outcome.unwrap_or_default(),
+        outcome: line.outcome,
         why: line.why,
         effect: Vec::new(),
         effective: None,
@@ -292,27 +234,24 @@ fn shift(fault: &mut Fault, line: Line) {
         all.extend(unknown);
     }
     let last = fault.shifts.last().map_or(fault.applied_ns, |shift| shift.t);
-    let label = line.label.unwrap_or_default();
-    fault.shifts.push(Shift { t: line.t.max(last), label, idle: line.idle });
+    fault.shifts.push(Shift { t: line.t.max(last), label: line.label, idle: line.idle });
 }
 
 fn heal(fault: &mut Fault, line: Line) {
     let last = fault.shifts.last().map_or(fault.applied_ns, |shift| shift.t);
     fault.healed_ns = Some(line.t.max(last));
     fault.why = line.why.or(fault.why.take());
-    fault.outcome = line.outcome.unwrap_or(fault.outcome); // known better at the end
+    fault.outcome = line.outcome; // known better at the end
     // A record without `effective` shows no effect.
     fault.effective = line.effective;
-    if let serde_json::Value::Object(effect) = line.effect {
-        let plain = |value: serde_json::Value| match value {
-            serde_json::Value::String(text) => text,
-            other => other.to_string(),
-        };
-        let some = |value: &serde_json::Value| !value.is_null() && value.as_u64() != Some(0);
-        fault.effect =
-            effect.into_iter().filter(|(_, it)| some(it)).map(|(name, it)| (name, plain(it))).collect();
-        fault.effect.sort();
-    }
+    let plain = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let some = |value: &Value| !value.is_null() && value.as_u64() != Some(0);
+    let effect = line.effect.into_iter().flatten().filter(|(_, it)| some(it));
+    fault.effect = effect.map(|(name, it)| (name, plain(it))).collect();
+    fault.effect.sort();
     if !line.touched.is_empty() {
         fault.effect.push(("touched".into(), line.touched.join("; ")));
     }

@@ -196,9 +196,7 @@ impl Judgement {
         circumstances: Circumstances,
     ) -> Judgement {
         let model = checker.as_ref().map_or("", |verdict| &verdict.model);
-        let mut coverage = Coverage::of(info, model, history, faults);
-        coverage.why.extend(info.undrawn.iter().cloned());
-        coverage.met = coverage.why.is_empty();
+        let coverage = Coverage::of(info, model, history, faults);
         let stats = Stats::of(history);
         let cut_short = circumstances.cut_short();
         let Circumstances { harness_failure, interrupted, check_cost, .. } = circumstances;

@@ -221,8 +221,7 @@ fn circumstances(run: &RunDir) -> Vec<(String, Verdict)> {
     let judgement = &run.judgement;
     let mut cases = Vec::new();
     for seen in &judgement.coverage.faults {
-        let missing =
-            summary::uncovered(run).iter().find(|why| why.split(' ').any(|word| word == seen.fault));
+        let missing = seen.missing.first().filter(|_| !summary::ended_early(run));
         let verdict = missing
             .map_or(Verdict::Good, |why| Verdict::Error("coverage".into(), elide(why, TEXT_CHARS_MAX)));
         cases.push((format!("coverage/{}", elide(&seen.fault, 60)), verdict));

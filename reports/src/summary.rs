@@ -176,6 +176,7 @@ pub fn coverage_word(run: &RunDir) -> &'static str {
     }
 }
 
-fn ended_early(run: &RunDir) -> bool {
+/// Whether a violation ended the run.
+pub fn ended_early(run: &RunDir) -> bool {
     run.judgement.outcome == RunOutcome::Violation
 }

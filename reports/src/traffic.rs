@@ -1,17 +1,11 @@
-//! `links.jsonl`: how many bytes each directed link between nodes carried and withheld, in short samples.
-//!
-//! ```json
-//! {"from":12465000000,"to":12470123000,"carried":{"n1>n2":812,"n2>n1":96},"withheld":{"n1>n3":812}}
-//! ```
-//!
-//! Samples without traffic are left out. There is no journal if the kernel carries the links (`--net netns`).
+//! The samples of `links.jsonl` around a counterexample, for the drawing of the messages between nodes.
+//! Unreadable lines are skipped.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use tribunal_checker::op::Nanos;
+pub use tribunal_records::links::Sample;
 
 use crate::files;
 use crate::judgement::Judgement;
@@ -20,20 +14,6 @@ use crate::judgement::Judgement;
 const MARGIN_NS: Nanos = 25_000_000;
 /// The longest window, in nanoseconds; of a longer counterexample, the end.
 const WINDOW_NS_MAX: Nanos = 5_000_000_000;
-
-/// The traffic in a time interval, in bytes by link, such as `n1>n2`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Sample {
-    /// Its beginning.
-    pub from: Nanos,
-    /// Its end.
-    pub to: Nanos,
-    /// Bytes delivered.
-    pub carried: BTreeMap<String, u64>,
-    /// Bytes sent and not delivered, because the link was cut. They may be delivered when the link is healed.
-    pub withheld: BTreeMap<String, u64>,
-}
 
 /// The window around the counterexample; `None` if no violation was proved.
 pub fn window(judgement: &Judgement) -> Option<(Nanos, Nanos)> {

@@ -9,41 +9,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tribunal_checker::op::Value;
+use tribunal_records::wire::{self, Outcome, Response, Status};
 use tribunal_workloads::{Client, Completion, Invocation, Request};
 
 use crate::{AdminRequest, NodePort};
 
-#[derive(Serialize)]
-struct Ask<'a> {
-    id: u64,
-    client: &'a str,
-    seq: u64,
-    f: &'a str,
-    #[serde(skip_serializing_if = "Value::is_nil")]
-    key: &'a Value,
-    #[serde(skip_serializing_if = "Value::is_nil")]
-    value: &'a Value,
-    timeout_ms: u64,
-}
+/// A request whose texts and values are somebody else's.
+type Ask<'a> = wire::Request<&'a str, &'a Value>;
 
-/// Exactly one of the three is present. `ok` contains any JSON, even `null`, so its presence counts.
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "T: Deserialize<'de>"))]
-struct Reply<T> {
-    id: u64,
-    #[serde(default, deserialize_with = "present")]
-    ok: Option<T>,
-    fail: Option<String>,
-    info: Option<String>,
-}
-
-fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(from).map(Some)
+/// Null is omitted.
+fn given(value: &Value) -> Option<&Value> {
+    (!value.is_nil()).then_some(value)
 }
 
 type Connection = Framed<TcpStream, LengthDelimitedCodec>;
@@ -57,14 +38,17 @@ async fn connect(to: &NodePort) -> io::Result<Connection> {
 }
 
 /// Sends one request and waits for the response with its id; skips responses to abandoned requests.
-async fn exchange<T: for<'de> Deserialize<'de>>(on: &mut Connection, ask: &Ask<'_>) -> io::Result<Reply<T>> {
+async fn exchange<T: for<'de> Deserialize<'de>>(
+    on: &mut Connection,
+    ask: &Ask<'_>,
+) -> io::Result<Outcome<T>> {
     let frame = serde_json::to_vec(ask).map_err(io::Error::other)?;
     on.send(Bytes::from(frame)).await?;
     loop {
         let frame = on.next().await.ok_or(io::ErrorKind::UnexpectedEof)??;
-        let reply: Reply<T> = serde_json::from_slice(&frame).map_err(io::Error::other)?;
-        if reply.id == ask.id {
-            return Ok(reply);
+        let response: Response<T> = serde_json::from_slice(&frame).map_err(io::Error::other)?;
+        if response.id == ask.id {
+            return Ok(response.outcome);
         }
     }
 }
@@ -99,21 +83,21 @@ impl FramedClient {
             client: &self.name,
             seq: self.seq,
             f: request.f.name(),
-            key: &request.key,
-            value: &request.value,
+            key: given(&request.key),
+            value: given(&request.value),
             // The server gives up first, so that its knowledge of the outcome can still arrive.
             timeout_ms: (self.timeout * 4 / 5).as_millis() as u64,
         };
         match timeout(self.timeout, exchange::<Value>(&mut connection, &ask)).await {
-            Ok(Ok(Reply { ok: Some(value), .. })) => {
+            Ok(Ok(Outcome::Ok(value))) => {
                 self.connection = Some(connection);
                 Completion::Ok(value)
             }
-            Ok(Ok(Reply { fail: Some(why), .. })) => {
+            Ok(Ok(Outcome::Fail(why))) => {
                 self.connection = Some(connection);
                 Completion::Fail(why)
             }
-            Ok(Ok(reply)) => Completion::Info(reply.info.unwrap_or_else(|| "the reply says nothing".into())),
+            Ok(Ok(Outcome::Info(why))) => Completion::Info(why),
             Ok(Err(error)) => Completion::Info(format!("connection lost: {error}")),
             Err(_) => Completion::Info(format!("no reply within {:?}", self.timeout)),
         }
@@ -126,17 +110,6 @@ impl Client for FramedClient {
     }
 }
 
-/// The status of a node of a built-in system.
-#[derive(Deserialize)]
-pub(crate) struct Status {
-    pub(crate) role: String,
-    pub(crate) term: u64,
-    pub(crate) leader: Option<String>,
-    /// In systems with membership changes.
-    #[serde(default)]
-    pub(crate) members: Vec<String>,
-}
-
 /// A node that does not report its status in this time counts as unreachable (it may be paused).
 const STATUS_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -147,13 +120,15 @@ pub(crate) async fn status(port: NodePort) -> io::Result<Status> {
         client: "status",
         seq: 0,
         f: "status",
-        key: &Value::Nil,
-        value: &Value::Nil,
+        key: None,
+        value: None,
         timeout_ms: STATUS_TIMEOUT.as_millis() as u64,
     };
     let answer = timeout(STATUS_TIMEOUT, async { exchange(&mut connect(&port).await?, &ask).await });
-    let reply: Reply<Status> = answer.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    reply.ok.ok_or_else(|| io::Error::other("the node will not tell its status"))
+    match answer.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? {
+        Outcome::Ok(status) => Ok(status),
+        Outcome::Fail(_) | Outcome::Info(_) => Err(io::Error::other("the node will not tell its status")),
+    }
 }
 
 /// Sends an operator's request to a node.
@@ -163,12 +138,12 @@ pub(crate) async fn operate(port: NodePort, operation: AdminRequest<'_>) -> Resu
         AdminRequest::Remove(node) => ("remove-node", node),
         AdminRequest::Transfer(node) => ("transfer-leadership", node),
     };
-    let (key, value, timeout_ms) = (&Value::Nil, &Value::str(node), STATUS_TIMEOUT.as_millis() as u64);
-    let ask = Ask { id: 1, client: "operator", seq: 0, f, key, value, timeout_ms };
+    let (node, timeout_ms) = (Value::str(node), STATUS_TIMEOUT.as_millis() as u64);
+    let ask = Ask { id: 1, client: "operator", seq: 0, f, key: None, value: Some(&node), timeout_ms };
     let answer = timeout(STATUS_TIMEOUT, async { exchange::<Value>(&mut connect(&port).await?, &ask).await });
     match answer.await {
-        Ok(Ok(Reply { ok: Some(_), .. })) => Ok(()),
-        Ok(Ok(reply)) => Err(reply.fail.or(reply.info).unwrap_or_default()),
+        Ok(Ok(Outcome::Ok(_))) => Ok(()),
+        Ok(Ok(Outcome::Fail(why) | Outcome::Info(why))) => Err(why),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("it does not answer".into()),
     }

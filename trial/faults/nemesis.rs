@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::de::IgnoredAny;
-use tribunal_nemesis::{Drawn, Fault, Grudge, NodeId, Plan, Schedule, Undrawn, Wanted};
+use tribunal_nemesis::{Drawn, Fault, FaultSelection, Grudge, NodeId, Plan, Schedule, Undrawn};
 use tribunal_records::TrialSpec;
 use tribunal_reports::run_dir::load_info;
 
@@ -50,7 +50,7 @@ impl Nemesis {
             let names: BTreeSet<String> = plan.possible().map(|step| step.fault).collect();
             return Ok((Nemesis { names: names.into_iter().collect(), undrawn, plan }, warnings));
         }
-        let wanted: Wanted = Wanted::parse(&spec.nemesis, own).context("--nemesis")?;
+        let wanted: FaultSelection = FaultSelection::parse(&spec.nemesis, own).context("--nemesis")?;
         let schedule = Schedule {
             wanted,
             seed,

@@ -14,7 +14,7 @@
 
 use crate::{
     NodeId, TimedAct,
-    faults::{Aim, Dice, Fault, Kind},
+    faults::{Dice, Fault, Kind},
     links::grudge::Grudge,
     plan,
 };
@@ -25,23 +25,11 @@ pub(crate) const FAULT: Fault = Fault {
     usual: false,
     alone: false,
     kinds: &[
-        Kind {
-            name: "leader-alone",
-            about: "whoever leads, apart from all other nodes and from its clients",
-            aim: Aim::Leader,
-        },
-        Kind { name: "leader", about: "whoever leads, apart from its clients only", aim: Aim::Leader },
-        Kind {
-            name: "leader-answers",
-            about: "what whoever leads answers does not reach its clients",
-            aim: Aim::Leader,
-        },
-        Kind {
-            name: "minority-alone",
-            about: "a random minority, apart from all other nodes and from its clients",
-            aim: Aim::Anybody,
-        },
-        Kind { name: "one", about: "a random node, apart from its clients only", aim: Aim::Anybody },
+        Kind::leader("leader-alone", "whoever leads, apart from all other nodes and from its clients"),
+        Kind::leader("leader", "whoever leads, apart from its clients only"),
+        Kind::leader("leader-answers", "what whoever leads answers does not reach its clients"),
+        Kind::anybody("minority-alone", "a random minority, apart from all other nodes and from its clients"),
+        Kind::anybody("one", "a random node, apart from its clients only"),
     ],
     draw,
 };

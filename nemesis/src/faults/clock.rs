@@ -25,7 +25,7 @@ use rand::{Rng, RngExt};
 use crate::{
     FaultEffect, NodeId, Nodes, TimedAct,
     act::verb::{Domain, Done, Ends, Nature, Verb, plain},
-    faults::{Aim, AnyVerb, Dice, Fault, Kind},
+    faults::{AnyVerb, Dice, Fault, Kind},
     processes::Held,
 };
 use process::Change;
@@ -38,33 +38,16 @@ pub(crate) const FAULT: Fault = Fault {
     usual: false,
     alone: false,
     kinds: &[
-        Kind { name: "jump-leader", about: "the wall clock of whoever leads is set wrong", aim: Aim::Leader },
-        Kind {
-            name: "drift-leader",
-            about: "the clocks of whoever leads run fast or slow",
-            aim: Aim::Leader,
-        },
-        Kind {
-            name: "strobe-leader",
-            about: "the wall clock of whoever leads jumps there and back, many times a second",
-            aim: Aim::Leader,
-        },
-        Kind { name: "jump", about: "the wall clock of a random node is set wrong", aim: Aim::Anybody },
-        Kind {
-            name: "scatter",
-            about: "every wall clock is set wrong, each by its own amount",
-            aim: Aim::Anybody,
-        },
-        Kind {
-            name: "drift",
-            about: "every node's clocks run fast or slow, each at its own rate",
-            aim: Aim::Anybody,
-        },
-        Kind {
-            name: "strobe",
-            about: "a random node's wall clock jumps there and back, many times a second",
-            aim: Aim::Anybody,
-        },
+        Kind::leader("jump-leader", "the wall clock of whoever leads is set wrong"),
+        Kind::leader("drift-leader", "the clocks of whoever leads run fast or slow"),
+        Kind::leader(
+            "strobe-leader",
+            "the wall clock of whoever leads jumps there and back, many times a second",
+        ),
+        Kind::anybody("jump", "the wall clock of a random node is set wrong"),
+        Kind::anybody("scatter", "every wall clock is set wrong, each by its own amount"),
+        Kind::anybody("drift", "every node's clocks run fast or slow, each at its own rate"),
+        Kind::anybody("strobe", "a random node's wall clock jumps there and back, many times a second"),
     ],
     draw,
 };

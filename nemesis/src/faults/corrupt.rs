@@ -7,7 +7,7 @@ use rand::RngExt;
 use crate::{
     Quality, TimedAct,
     act::verb::Verb,
-    faults::{Aim, Dice, Fault, Kind, degrade::Degrade},
+    faults::{Dice, Fault, Kind, degrade::Degrade},
     links::grudge::Grudge,
 };
 
@@ -17,9 +17,9 @@ pub(crate) const FAULT: Fault = Fault {
     usual: false,
     alone: false,
     kinds: &[
-        Kind { name: "from-leader", about: "in what whoever leads sends", aim: Aim::Leader },
-        Kind { name: "from-one", about: "in what a random node sends", aim: Aim::Anybody },
-        Kind { name: "everywhere", about: "in what anybody sends", aim: Aim::Anybody },
+        Kind::leader("from-leader", "in what whoever leads sends"),
+        Kind::anybody("from-one", "in what a random node sends"),
+        Kind::anybody("everywhere", "in what anybody sends"),
     ],
     draw,
 };

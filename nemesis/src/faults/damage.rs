@@ -11,7 +11,7 @@ use crate::{
     Damage, Nodes, TimedAct,
     act::verb::{Domain, Done, Ends, Nature, Verb, plain, property},
     faults::{
-        Aim, Dice, Fault, Kind,
+        Dice, Fault, Kind,
         kill::{Kill, Start},
     },
     processes::Held,
@@ -61,10 +61,7 @@ pub(crate) const RESTORE: Fault = Fault {
     },
 };
 
-const WHERE: &[Kind] = &[
-    Kind { name: "leader", about: "whoever leads", aim: Aim::Leader },
-    Kind { name: "one", about: "a random node", aim: Aim::Anybody },
-];
+const WHERE: &[Kind] = &[Kind::leader("leader", "whoever leads"), Kind::anybody("one", "a random node")];
 
 fn at_rest(dice: &mut Dice, damage: Damage) -> Vec<TimedAct> {
     let Some(&node) = dice.order.first() else { return Vec::new() };

@@ -8,7 +8,7 @@ use crate::{
     act::verb::{Domain, Done, Ends, Nature, Verb, plain},
     disks::Make,
     faults::{
-        Aim, AnyVerb, Dice, Fault, Kind,
+        AnyVerb, Dice, Fault, Kind,
         kill::{Kill, Start},
     },
     processes::Held,
@@ -47,19 +47,14 @@ pub(crate) const ERROR: Fault = Fault {
     usual: false,
     alone: false,
     kinds: &[
-        Kind { name: "leader-write", about: "writes, of whoever leads", aim: Aim::Leader },
-        Kind {
-            name: "leader-sync",
-            about: "fsyncs, of whoever leads; no later one makes up for it",
-            aim: Aim::Leader,
-        },
-        Kind { name: "write", about: "writes, of a random node", aim: Aim::Anybody },
-        Kind { name: "sync", about: "fsyncs, of a random node", aim: Aim::Anybody },
-        Kind {
-            name: "read",
-            about: "reads, of a random node that starts anew: what it had in memory it would read on",
-            aim: Aim::Anybody,
-        },
+        Kind::leader("leader-write", "writes, of whoever leads"),
+        Kind::leader("leader-sync", "fsyncs, of whoever leads; no later one makes up for it"),
+        Kind::anybody("write", "writes, of a random node"),
+        Kind::anybody("sync", "fsyncs, of a random node"),
+        Kind::anybody(
+            "read",
+            "reads, of a random node that starts anew: what it had in memory it would read on",
+        ),
     ],
     draw: |kind, dice| {
         let trouble = match kind {
@@ -79,9 +74,9 @@ pub(crate) const ERROR: Fault = Fault {
 };
 
 const WHERE: &[Kind] = &[
-    Kind { name: "leader", about: "whoever leads", aim: Aim::Leader },
-    Kind { name: "one", about: "a random node", aim: Aim::Anybody },
-    Kind { name: "minority", about: "fewer than half of the nodes", aim: Aim::Anybody },
+    Kind::leader("leader", "whoever leads"),
+    Kind::anybody("one", "a random node"),
+    Kind::anybody("minority", "fewer than half of the nodes"),
 ];
 
 fn on(kind: &str, dice: &mut Dice, trouble: Trouble) -> Vec<TimedAct> {

@@ -36,6 +36,21 @@ pub struct Kind {
 }
 
 impl Kind {
+    /// About whoever leads when it is applied.
+    pub(crate) const fn leader(name: &'static str, about: &'static str) -> Kind {
+        Kind { name, about, aim: Aim::Leader }
+    }
+
+    /// About whoever leads, one leader after the other.
+    pub(crate) const fn each_leader(name: &'static str, about: &'static str) -> Kind {
+        Kind { name, about, aim: Aim::EachLeader }
+    }
+
+    /// About nodes as they fall.
+    pub(crate) const fn anybody(name: &'static str, about: &'static str) -> Kind {
+        Kind { name, about, aim: Aim::Anybody }
+    }
+
     /// Whether it is about whoever leads.
     pub(crate) fn at_leader(&self) -> bool {
         self.aim != Aim::Anybody

@@ -17,7 +17,7 @@ use crate::{
     Act, CutMode, FaultEffect, NodeId, NodeState, Nodes, TimedAct,
     act::verb::{Domain, Done, Ends, Nature, Verb, plain},
     faults::{
-        Aim, AnyVerb, Dice, Fault, Kind,
+        AnyVerb, Dice, Fault, Kind,
         kill::Start,
         partition::{Cut, Heal},
         target,
@@ -60,10 +60,10 @@ pub(crate) const FAULT: Fault = Fault {
     usual: false,
     alone: false,
     kinds: &[
-        Kind { name: "files-leader", about: "whoever leads, its connections reset", aim: Aim::Leader },
-        Kind { name: "files", about: "a random node, its connections reset", aim: Aim::Anybody },
-        Kind { name: "memory-leader", about: "whoever leads", aim: Aim::Leader },
-        Kind { name: "memory", about: "a random node", aim: Aim::Anybody },
+        Kind::leader("files-leader", "whoever leads, its connections reset"),
+        Kind::anybody("files", "a random node, its connections reset"),
+        Kind::leader("memory-leader", "whoever leads"),
+        Kind::anybody("memory", "a random node"),
     ],
     draw,
 };

@@ -9,7 +9,7 @@ use rand::RngExt;
 use crate::{
     Quality, TimedAct,
     act::verb::Verb,
-    faults::{Aim, Dice, Fault, Kind, degrade::Degrade},
+    faults::{Dice, Fault, Kind, degrade::Degrade},
     links::grudge::Grudge,
 };
 
@@ -19,8 +19,8 @@ pub(crate) const FAULT: Fault = Fault {
     usual: false,
     alone: false,
     kinds: &[
-        Kind { name: "leader", about: "of packets from and to whoever leads", aim: Aim::Leader },
-        Kind { name: "all", about: "of packets of all links", aim: Aim::Anybody },
+        Kind::leader("leader", "of packets from and to whoever leads"),
+        Kind::anybody("all", "of packets of all links"),
     ],
     draw,
 };

@@ -9,7 +9,7 @@ use rand::seq::SliceRandom;
 use crate::{
     FaultEffect, TimedAct,
     act::verb::{Domain, Ends, Nature, Verb, plain},
-    faults::{Aim, AnyVerb, Dice, Fault, Kind},
+    faults::{AnyVerb, Dice, Fault, Kind},
     links::grudge::Grudge,
     plan,
 };
@@ -20,18 +20,13 @@ pub(crate) const MEMBERSHIP: Fault = Fault {
     usual: false,
     alone: false,
     kinds: &[
-        Kind { name: "leader", about: "the leader is to leave out itself", aim: Aim::Leader },
-        Kind {
-            name: "split",
-            about: "a leader that is cut off with less than half is to leave out two of the others at once",
-            aim: Aim::Leader,
-        },
-        Kind { name: "one", about: "a random node", aim: Aim::Anybody },
-        Kind {
-            name: "minority",
-            about: "less than half of the nodes, all asked for at once",
-            aim: Aim::Anybody,
-        },
+        Kind::leader("leader", "the leader is to leave out itself"),
+        Kind::leader(
+            "split",
+            "a leader that is cut off with less than half is to leave out two of the others at once",
+        ),
+        Kind::anybody("one", "a random node"),
+        Kind::anybody("minority", "less than half of the nodes, all asked for at once"),
     ],
     draw: draw_membership,
 };
@@ -59,8 +54,8 @@ pub(crate) const TRANSFER: Fault = Fault {
     usual: false,
     alone: false,
     kinds: &[
-        Kind { name: "once", about: "a random node in the place of whoever leads", aim: Aim::Leader },
-        Kind { name: "round", about: "every node, one after the other", aim: Aim::Anybody },
+        Kind::leader("once", "a random node in the place of whoever leads"),
+        Kind::anybody("round", "every node, one after the other"),
     ],
     draw: draw_transfer,
 };

@@ -10,7 +10,7 @@ use rand::{RngExt, seq::SliceRandom};
 use crate::{
     CutMode, TimedAct,
     act::verb::{Domain, Ends, Nature, Verb, plain},
-    faults::{Aim, AnyVerb, Dice, Fault, Kind, degrade},
+    faults::{AnyVerb, Dice, Fault, Kind, degrade},
     links::{Change, grudge::Grudge},
     plan,
 };
@@ -21,52 +21,29 @@ pub(crate) const FAULT: Fault = Fault {
     usual: true,
     alone: false,
     kinds: &[
-        Kind { name: "isolate-leader", about: "whoever leads, apart from all others", aim: Aim::Leader },
-        Kind {
-            name: "one-way-leader",
-            about: "whoever leads is not heard by the others, or does not hear them",
-            aim: Aim::Leader,
-        },
-        Kind {
-            name: "flapping-leader",
-            about: "whoever leads, apart from all others, again and again for a moment",
-            aim: Aim::Leader,
-        },
-        Kind {
-            name: "leader-minority",
-            about: "whoever leads with fewer than half of the nodes, apart from the others",
-            aim: Aim::Leader,
-        },
-        Kind {
-            name: "shifting-majority",
-            about: "a bare majority with whoever leads, then another that shares as few nodes with it as can be, and so on",
-            aim: Aim::Leader,
-        },
-        Kind {
-            name: "each-leader",
-            about: "whoever leads, apart from all others, and when another leads, that one instead, and so on; all links are slow",
-            aim: Aim::EachLeader,
-        },
-        Kind { name: "halves", about: "n1 to the middle apart from the others", aim: Aim::Anybody },
-        Kind { name: "random-halves", about: "two random halves", aim: Aim::Anybody },
-        Kind { name: "isolate-one", about: "a random node, apart from all others", aim: Aim::Anybody },
-        Kind {
-            name: "minority-third",
-            about: "a random third of the nodes, apart from the others",
-            aim: Aim::Anybody,
-        },
-        Kind {
-            name: "majority-ring",
-            about: "every node hears a majority, and no two the same",
-            aim: Aim::Anybody,
-        },
-        Kind { name: "bridge", about: "two halves joined by one node only", aim: Aim::Anybody },
-        Kind { name: "one-way", about: "a random group is not heard by the others", aim: Aim::Anybody },
-        Kind {
-            name: "flapping",
-            about: "two random halves, again and again for a moment",
-            aim: Aim::Anybody,
-        },
+        Kind::leader("isolate-leader", "whoever leads, apart from all others"),
+        Kind::leader("one-way-leader", "whoever leads is not heard by the others, or does not hear them"),
+        Kind::leader("flapping-leader", "whoever leads, apart from all others, again and again for a moment"),
+        Kind::leader(
+            "leader-minority",
+            "whoever leads with fewer than half of the nodes, apart from the others",
+        ),
+        Kind::leader(
+            "shifting-majority",
+            "a bare majority with whoever leads, then another that shares as few nodes with it as can be, and so on",
+        ),
+        Kind::each_leader(
+            "each-leader",
+            "whoever leads, apart from all others, and when another leads, that one instead, and so on; all links are slow",
+        ),
+        Kind::anybody("halves", "n1 to the middle apart from the others"),
+        Kind::anybody("random-halves", "two random halves"),
+        Kind::anybody("isolate-one", "a random node, apart from all others"),
+        Kind::anybody("minority-third", "a random third of the nodes, apart from the others"),
+        Kind::anybody("majority-ring", "every node hears a majority, and no two the same"),
+        Kind::anybody("bridge", "two halves joined by one node only"),
+        Kind::anybody("one-way", "a random group is not heard by the others"),
+        Kind::anybody("flapping", "two random halves, again and again for a moment"),
     ],
     draw,
 };
@@ -185,10 +162,7 @@ impl Verb for Cut {
     }
 
     fn arguments(self) -> String {
-        match self.0 {
-            CutMode::Stall => "stall".to_owned(),
-            CutMode::Reset => "reset".to_owned(),
-        }
+        self.0.name().to_owned()
     }
 
     fn change(self) -> Option<Change> {

@@ -9,7 +9,7 @@ use crate::{
     NodeState, Nodes, TimedAct, Trouble,
     act::verb::{Domain, Done, Ends, Nature, Verb, property},
     disks::Make,
-    faults::{Aim, AnyVerb, Dice, Fault, Kind, disk_trouble::FailDisk, kill::Start},
+    faults::{AnyVerb, Dice, Fault, Kind, disk_trouble::FailDisk, kill::Start},
     processes::Held,
 };
 
@@ -19,9 +19,9 @@ pub(crate) const FAULT: Fault = Fault {
     usual: false,
     alone: false,
     kinds: &[
-        Kind { name: "leader", about: "whoever leads", aim: Aim::Leader },
-        Kind { name: "one", about: "a random node", aim: Aim::Anybody },
-        Kind { name: "all", about: "every node at once", aim: Aim::Anybody },
+        Kind::leader("leader", "whoever leads"),
+        Kind::anybody("one", "a random node"),
+        Kind::anybody("all", "every node at once"),
     ],
     draw: |kind, dice| {
         let count = if kind == "all" { dice.order.len() } else { 1 };
@@ -38,8 +38,8 @@ pub(crate) const TORN_WRITE: Fault = Fault {
     usual: false,
     alone: false,
     kinds: &[
-        Kind { name: "majority", about: "whoever leads, and enough others for a majority", aim: Aim::Leader },
-        Kind { name: "all", about: "every node at once", aim: Aim::Anybody },
+        Kind::leader("majority", "whoever leads, and enough others for a majority"),
+        Kind::anybody("all", "every node at once"),
     ],
     draw: draw_torn,
 };

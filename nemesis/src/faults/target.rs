@@ -8,37 +8,28 @@ use crate::{
     Act, CutMode, Grudge, NodeId, TimedAct,
     act::verb::Verb,
     faults::{
-        Aim, Dice, Kind, degrade,
+        Dice, Kind, degrade,
         partition::{Cut, Heal},
     },
     plan,
 };
 
-const LEADER: Kind = Kind { name: "leader", about: "whoever leads", aim: Aim::Leader };
-const LEADER_AGAIN: Kind = Kind {
-    name: "leader-again",
-    about: "whoever leads, again and again, as soon as it is back",
-    aim: Aim::Leader,
-};
-const CRASH_LOOP: Kind = Kind {
-    name: "crash-loop",
-    about: "a random node, again and again, a few milliseconds after each start",
-    aim: Aim::Anybody,
-};
-const ONE: Kind = Kind { name: "one", about: "a random node", aim: Aim::Anybody };
-const MINORITY: Kind = Kind { name: "minority", about: "fewer than half of the nodes", aim: Aim::Anybody };
-const MAJORITY: Kind =
-    Kind { name: "majority", about: "more than half of the nodes, but not all", aim: Aim::Anybody };
-const ALL: Kind = Kind { name: "all", about: "every node at once", aim: Aim::Anybody };
-const ROLLING: Kind = Kind { name: "rolling", about: "every node, one after the other", aim: Aim::Anybody };
-const STORM: Kind =
-    Kind { name: "storm", about: "every node again and again, each at times of its own", aim: Aim::Anybody };
+const LEADER: Kind = Kind::leader("leader", "whoever leads");
+const LEADER_AGAIN: Kind =
+    Kind::leader("leader-again", "whoever leads, again and again, as soon as it is back");
+const CRASH_LOOP: Kind =
+    Kind::anybody("crash-loop", "a random node, again and again, a few milliseconds after each start");
+const ONE: Kind = Kind::anybody("one", "a random node");
+const MINORITY: Kind = Kind::anybody("minority", "fewer than half of the nodes");
+const MAJORITY: Kind = Kind::anybody("majority", "more than half of the nodes, but not all");
+const ALL: Kind = Kind::anybody("all", "every node at once");
+const ROLLING: Kind = Kind::anybody("rolling", "every node, one after the other");
+const STORM: Kind = Kind::anybody("storm", "every node again and again, each at times of its own");
 
-const BRIDGE: Kind = Kind {
-    name: "bridge",
-    about: "whoever leads, again and again, when two halves of the others, which it alone joins, have asked for its vote",
-    aim: Aim::Leader,
-};
+const BRIDGE: Kind = Kind::leader(
+    "bridge",
+    "whoever leads, again and again, when two halves of the others, which it alone joins, have asked for its vote",
+);
 
 /// The kinds of faults that stop processes for a while.
 pub(crate) const STOPS: &[Kind] = &[LEADER, LEADER_AGAIN, ONE, MINORITY, MAJORITY, ALL, ROLLING, STORM];

@@ -17,21 +17,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tokio::{sync::Notify, time::Instant};
+pub use tribunal_records::faults::CutMode;
 
 use crate::links::quality::Quality;
-
-/// How a cut link treats what it should carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CutMode {
-    /// Like `iptables -j DROP`: bytes wait and nothing is lost or invented; they flow on heal. The sender sees silence.
-    ///
-    /// Unlike DROP the proxy still accepts connections and acknowledges what it reads, so timeouts of the kernel (connect,
-    /// TCP user timeout, keepalive) never fire; timeouts of the program do.
-    Stall,
-    /// Like `iptables -j REJECT`: connections that use the link are reset, new ones are reset at once.
-    Reset,
-}
 
 /// What a directed link does with bytes now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

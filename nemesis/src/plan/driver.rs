@@ -57,7 +57,7 @@ use crate::{
     NodeState, Nodes, Plan, Signal, Step, TimedAct,
     act::verb::{Ends, Verb},
     faults::{disk_trouble::MendDisk, kill::Start, pause::Resume},
-    plan::{self, trigger::Armed},
+    plan::{self, record::shows, trigger::Armed},
     processes::Processes,
 };
 use claims::{Claim, Claims};
@@ -239,8 +239,9 @@ impl Running {
 
     /// Remembers what is in force of it now.
     fn shows(&mut self, record: &FaultRecord) {
-        let FaultRecord { label, nodes, cuts, .. } = record.clone();
-        self.record = FaultRecord { label, nodes, cuts, ..self.record.clone() };
+        self.record.label.clone_from(&record.label);
+        self.record.nodes.clone_from(&record.nodes);
+        self.record.cuts.clone_from(&record.cuts);
     }
 }
 
@@ -432,6 +433,8 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             }
         };
         let mut record = FaultRecord {
+            n: None,
+            schema_version: None,
             i,
             t,
             took_ms: 0,
@@ -442,7 +445,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             cuts: plan::cuts(&acts),
             idle: false,
             mode: plan::mode(&acts),
-            planned_ms: step.at_ms,
+            planned_ms: Some(step.at_ms),
             hold_ms: step.hold_ms,
             outcome,
             why: remark,
@@ -645,7 +648,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         record.event = FaultEvent::Heal;
         record.idle = false;
         record.effect = Some(effect);
-        record.effective = Some(effect.shows(&record.acts));
+        record.effective = Some(shows(&effect, &record.acts));
         record.t = (self.clock)();
         record.took_ms = self.ms_since(began);
         (self.record)(record);

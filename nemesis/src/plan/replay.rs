@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use tribunal_records::faults::SCHEMA_VERSION;
 
 use crate::{FaultEvent, FaultOutcome, FaultRecord, NodeId, Plan, Step, plan};
 
@@ -73,17 +74,6 @@ pub enum ReplayError {
     },
 }
 
-/// The version of the shape of a line. Lines do not carry it: a run directory says it once, in run.json.
-const SCHEMA_VERSION: u64 = 1;
-
-/// What a line says besides the fault, where it says anything.
-#[derive(Deserialize)]
-struct Line {
-    /// Its number, from 0.
-    n: Option<u64>,
-    schema_version: Option<u64>,
-}
-
 impl Plan {
     /// Whether a text is the record of a run, a `faults.jsonl`, and no schedule that somebody wrote.
     pub fn is_record(text: &str) -> bool {
@@ -111,12 +101,10 @@ impl Plan {
                 Err(_) if line == record.lines().count() && !record.ends_with('\n') => break,
                 Err(why) => return Err(ReplayError::Line { line, why }),
             };
-            let Line { n, schema_version } =
-                serde_json::from_str(text).map_err(|why| ReplayError::Line { line, why })?;
-            if let Some(found) = schema_version.filter(|found| *found > SCHEMA_VERSION) {
+            if let Some(found) = record.schema_version.filter(|found| *found > SCHEMA_VERSION) {
                 return Err(ReplayError::Newer { line, found });
             }
-            if let Some(found) = n.filter(|found| *found != expected) {
+            if let Some(found) = record.n.filter(|found| *found != expected) {
                 return Err(ReplayError::Misnumbered { line, expected, found });
             }
             expected += 1;
@@ -131,6 +119,10 @@ impl Plan {
             let at_ms = record.t / 1_000_000;
             match record.event {
                 FaultEvent::Apply if record.outcome == FaultOutcome::Skipped => {}
+                FaultEvent::Apply if record.acts.is_empty() => {
+                    let why = serde_json::Error::missing_field("acts");
+                    return Err(ReplayError::Line { line, why });
+                }
                 FaultEvent::Apply => {
                     let FaultRecord { fault, kind, hold_ms, acts, .. } = record;
                     if let Some(node) = plan::stranger(&acts, nodes) {

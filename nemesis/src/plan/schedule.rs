@@ -9,7 +9,7 @@
 //!
 //! - Every other fault is joined by another that begins and ends while it is held: a node that restarts while it is cut off
 //!   from half of the others does what neither fault shows.
-//! - Wanted faults come in shuffled *rounds*, each once in a round, so that a short run has seen all of them and a long one
+//! - Selected faults come in shuffled *rounds*, each once in a round, so that a short run has seen all of them and a long one
 //!   as many of each.
 //! - Within a fault, kinds that aim at the leader and those that do not take turns, each from a shuffled deck of its own:
 //!   most bugs of replication need a leader that is cut off at the wrong moment.
@@ -36,23 +36,23 @@ use crate::{
 /// `none`, `all` (all the usual ones), or names with commas between; a name may be narrowed to some of its kinds:
 /// `kill,partition:bridge+halves`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted(Vec<WantedFault>);
+pub struct FaultSelection(Vec<SelectedFault>);
 
 #[derive(Debug, Clone)]
-struct WantedFault {
+struct SelectedFault {
     fault: &'static Fault,
     kinds: Vec<&'static Kind>,
 }
 
-impl PartialEq for WantedFault {
-    fn eq(&self, other: &WantedFault) -> bool {
+impl PartialEq for SelectedFault {
+    fn eq(&self, other: &SelectedFault) -> bool {
         self.fault.name == other.fault.name && self.kinds == other.kinds
     }
 }
 
-impl Eq for WantedFault {}
+impl Eq for SelectedFault {}
 
-impl Wanted {
+impl FaultSelection {
     /// The names of the wanted faults, each once, in the order given.
     pub fn names(&self) -> Vec<&'static str> {
         self.0.iter().map(|wanted| wanted.fault.name).collect()
@@ -66,7 +66,7 @@ impl Wanted {
         mode: Option<CutMode>,
         rng: &mut ChaCha8Rng,
     ) -> Option<Step> {
-        let [WantedFault { fault, kinds }] = &self.0[..] else { return None };
+        let [SelectedFault { fault, kinds }] = &self.0[..] else { return None };
         let [kind] = kinds[..] else { return None };
         let mut order: Vec<NodeId> = (0..nodes).map(NodeId).collect();
         order.shuffle(rng);
@@ -77,7 +77,7 @@ impl Wanted {
 
 /// A `--nemesis` that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ParseWantedError {
+pub enum ParseFaultsError {
     /// A name that is no fault's.
     #[error("there is no fault {name:?}{}; faults are {}, or all, or none", did_you_mean(.near), .faults.join(", "))]
     Fault {
@@ -112,77 +112,77 @@ fn did_you_mean(near: &Option<&'static str>) -> String {
     near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default()
 }
 
-impl FromStr for Wanted {
-    type Err = ParseWantedError;
+impl FromStr for FaultSelection {
+    type Err = ParseFaultsError;
 
-    fn from_str(text: &str) -> Result<Wanted, ParseWantedError> {
-        Wanted::parse(text, &[])
+    fn from_str(text: &str) -> Result<FaultSelection, ParseFaultsError> {
+        FaultSelection::parse(text, &[])
     }
 }
 
-impl Wanted {
+impl FaultSelection {
     /// Reads the names of faults, of which some may be somebody's own.
     ///
     /// # Errors
     /// A name that is no fault's or no kind's, or one that stands twice.
-    pub fn parse(text: &str, own: &[&'static Fault]) -> Result<Wanted, ParseWantedError> {
+    pub fn parse(text: &str, own: &[&'static Fault]) -> Result<FaultSelection, ParseFaultsError> {
         match text.trim() {
-            "none" => return Ok(Wanted(Vec::new())),
-            "all" => return Ok(Wanted(usual())),
+            "none" => return Ok(FaultSelection(Vec::new())),
+            "all" => return Ok(FaultSelection(usual())),
             _ => {}
         }
-        let mut wanted: Vec<WantedFault> = Vec::new();
+        let mut wanted: Vec<SelectedFault> = Vec::new();
         for part in text.split(',').map(str::trim) {
-            let fault = WantedFault::parse(part, own)?;
+            let fault = SelectedFault::parse(part, own)?;
             if wanted.iter().any(|other| other.fault.name == fault.fault.name) {
-                return Err(ParseWantedError::Twice(fault.fault.name));
+                return Err(ParseFaultsError::Twice(fault.fault.name));
             }
             wanted.push(fault);
         }
-        Ok(Wanted(wanted))
+        Ok(FaultSelection(wanted))
     }
 }
 
 /// The faults of `all`.
-fn usual() -> Vec<WantedFault> {
-    FAULTS.iter().filter(|fault| fault.usual).map(WantedFault::whole).collect()
+fn usual() -> Vec<SelectedFault> {
+    FAULTS.iter().filter(|fault| fault.usual).map(SelectedFault::whole).collect()
 }
 
-impl WantedFault {
-    fn whole(fault: &'static Fault) -> WantedFault {
-        WantedFault { fault, kinds: fault.kinds.iter().collect() }
+impl SelectedFault {
+    fn whole(fault: &'static Fault) -> SelectedFault {
+        SelectedFault { fault, kinds: fault.kinds.iter().collect() }
     }
 
-    fn parse(part: &str, own: &[&'static Fault]) -> Result<WantedFault, ParseWantedError> {
+    fn parse(part: &str, own: &[&'static Fault]) -> Result<SelectedFault, ParseFaultsError> {
         let (name, kinds) = part.split_once(':').map_or((part, None), |(name, kinds)| (name, Some(kinds)));
         if matches!(name, "none" | "all") {
-            return Err(ParseWantedError::Mixed(name.to_owned()));
+            return Err(ParseFaultsError::Mixed(name.to_owned()));
         }
         let all = || own.iter().copied().chain(FAULTS);
         let Some(fault) = all().find(|fault| fault.name == name) else {
             let faults: Vec<_> = all().map(|fault| fault.name).collect();
             let near = suggest(name, faults.iter().copied());
-            return Err(ParseWantedError::Fault { name: name.to_owned(), near, faults });
+            return Err(ParseFaultsError::Fault { name: name.to_owned(), near, faults });
         };
-        let Some(kinds) = kinds else { return Ok(WantedFault::whole(fault)) };
+        let Some(kinds) = kinds else { return Ok(SelectedFault::whole(fault)) };
         let find = |name: &str| {
             fault.kinds.iter().find(|kind| kind.name == name).ok_or_else(|| {
                 let kinds: Vec<_> = fault.kinds.iter().map(|kind| kind.name).collect();
                 let near = suggest(name, kinds.iter().copied());
-                ParseWantedError::Kind { fault: fault.name, name: name.to_owned(), near, kinds }
+                ParseFaultsError::Kind { fault: fault.name, name: name.to_owned(), near, kinds }
             })
         };
         let kinds: Result<Vec<_>, _> = kinds.split('+').map(|kind| find(kind.trim())).collect();
-        Ok(WantedFault { fault, kinds: kinds? })
+        Ok(SelectedFault { fault, kinds: kinds? })
     }
 }
 
-impl fmt::Display for Wanted {
+impl fmt::Display for FaultSelection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return f.write_str("none");
         }
-        for (at, WantedFault { fault, kinds }) in self.0.iter().enumerate() {
+        for (at, SelectedFault { fault, kinds }) in self.0.iter().enumerate() {
             let comma = if at > 0 { "," } else { "" };
             write!(f, "{comma}{}", fault.name)?;
             if kinds.len() < fault.kinds.len() {
@@ -200,7 +200,7 @@ const HOLD_MS_MIN: u64 = 300;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     /// The faults to draw from.
-    pub wanted: Wanted,
+    pub wanted: FaultSelection,
     /// The seed.
     pub seed: u64,
     /// How many nodes the cluster has.
@@ -241,7 +241,7 @@ impl Schedule {
             .wanted
             .0
             .iter()
-            .flat_map(|WantedFault { fault, kinds }| kinds.iter().map(|kind| (*fault, *kind)));
+            .flat_map(|SelectedFault { fault, kinds }| kinds.iter().map(|kind| (*fault, *kind)));
         kinds.filter(|_| self.nodes > 0).map(|(fault, kind)| step(fault, kind, self.loaded_dice())).collect()
     }
 
@@ -363,8 +363,8 @@ fn shuffled(decks: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
 impl Schedule {
     /// Draws steps that all are this partition. The times and modes are those that `partition` would have.
     pub fn draw_grudge(&self, grudge: Grudge) -> impl Iterator<Item = Step> + Send + use<> {
-        let partition = WantedFault::whole(&crate::faults::partition::FAULT);
-        let drawn = Schedule { wanted: Wanted(vec![partition]), ..self.clone() }.draw();
+        let partition = SelectedFault::whole(&crate::faults::partition::FAULT);
+        let drawn = Schedule { wanted: FaultSelection(vec![partition]), ..self.clone() }.draw();
         drawn.map(move |step| {
             let acts = plan::hold(&grudge, plan::mode(&step.acts).unwrap_or(CutMode::Stall));
             Step { kind: "grudge".to_owned(), leader: None, follows_ms: Vec::new(), acts, ..step }
@@ -422,7 +422,7 @@ struct Deck {
 }
 
 impl Deck {
-    fn new(wanted: &WantedFault, rng: &mut ChaCha8Rng) -> Deck {
+    fn new(wanted: &SelectedFault, rng: &mut ChaCha8Rng) -> Deck {
         let often = |kind: &&'static Kind| std::iter::repeat_n(*kind, tuning(wanted.fault, kind).times);
         let (at_leader, others) = wanted.kinds.iter().flat_map(often).partition(|kind| kind.at_leader());
         let sorts = [(at_leader, Vec::new()), (others, Vec::new())];
@@ -485,10 +485,10 @@ mod tests {
     #[test]
     fn wanted_faults_read_back() {
         for text in ["none", "kill", "kill,pause", "partition:bridge+halves,kill:leader"] {
-            assert_eq!(text.parse::<Wanted>().expect(text).to_string(), text);
+            assert_eq!(text.parse::<FaultSelection>().expect(text).to_string(), text);
         }
-        assert_eq!("all".parse::<Wanted>().expect("all").names(), ["kill", "pause", "partition"]);
-        assert_eq!(" pause , kill ".parse::<Wanted>().expect("spaces").to_string(), "pause,kill");
+        assert_eq!("all".parse::<FaultSelection>().expect("all").names(), ["kill", "pause", "partition"]);
+        assert_eq!(" pause , kill ".parse::<FaultSelection>().expect("spaces").to_string(), "pause,kill");
     }
 
     #[test]
@@ -509,7 +509,7 @@ mod tests {
             ("kill,kill:one", "kill is named twice"),
             ("kill,none", r#""none" stands alone or not at all"#),
         ] {
-            assert_eq!(text.parse::<Wanted>().expect_err(text).to_string(), error);
+            assert_eq!(text.parse::<FaultSelection>().expect_err(text).to_string(), error);
         }
     }
 
@@ -567,7 +567,7 @@ mod tests {
     fn what_is_tuned_exists() {
         for Tuning { fault, kind, .. } in TUNED {
             let wanted = format!("{fault}:{kind}");
-            assert!(wanted.parse::<Wanted>().is_ok(), "{wanted}");
+            assert!(wanted.parse::<FaultSelection>().is_ok(), "{wanted}");
         }
     }
 

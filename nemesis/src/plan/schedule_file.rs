@@ -46,8 +46,8 @@ use serde_json::value::RawValue;
 use toml::Spanned;
 
 use crate::{
-    CutMode, Drawn, Grudge, NodeId, On, ParseActError, ParseGrudgeError, ParseWantedError, Plan, Schedule,
-    Step, TimedAct, Trigger, Undrawn, Wanted, plan,
+    CutMode, Drawn, FaultSelection, Grudge, NodeId, On, ParseActError, ParseFaultsError, ParseGrudgeError,
+    Plan, Schedule, Step, TimedAct, Trigger, Undrawn, plan,
 };
 
 /// Why a file is no schedule, and where: `12:1: step 2: give one of fault, grudge and acts`.
@@ -109,7 +109,7 @@ impl ScheduleFileError {
 pub enum EntryError {
     /// A wrong fault.
     #[error(transparent)]
-    Wanted(#[from] ParseWantedError),
+    Faults(#[from] ParseFaultsError),
     /// A wrong grudge.
     #[error(transparent)]
     Grudge(#[from] ParseGrudgeError),
@@ -130,7 +130,7 @@ pub enum EntryError {
     NoActs,
     /// More than one fault, or kind of one.
     #[error("{0} is more than one fault of one kind")]
-    Kinds(Wanted),
+    Kinds(FaultSelection),
     /// A node that the cluster does not have.
     #[error("there is no {0} in a cluster of {1}")]
     Node(NodeId, usize),
@@ -345,7 +345,7 @@ impl What {
         };
         let step = match (self.fault, self.grudge, self.acts) {
             (Some(fault), None, None) => {
-                let wanted: Wanted = fault.parse()?;
+                let wanted: FaultSelection = fault.parse()?;
                 wanted.one(hold_ms, nodes, self.mode, rng).ok_or(EntryError::Kinds(wanted))?
             }
             (None, Some(grudge), None) => {

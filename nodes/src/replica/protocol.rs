@@ -107,8 +107,8 @@ pub(crate) enum Operation {
 
 impl Operation {
     /// The operation in a client's request, if it is an operator's.
-    pub(crate) fn parse(f: &str, value: &serde_json::Value) -> Option<Operation> {
-        let node = || value.as_str().map(NodeId::from);
+    pub(crate) fn parse(f: &str, value: Option<&serde_json::Value>) -> Option<Operation> {
+        let node = || value.and_then(serde_json::Value::as_str).map(NodeId::from);
         match f {
             "add-node" => Some(Operation::Add(node()?)),
             "remove-node" => Some(Operation::Remove(node()?)),

@@ -255,7 +255,7 @@ impl<P: Protocol> Node<P> {
                 reply.send(Outcome::Ok(self.protocol.status()))
             }
             Event::Client(request, reply)
-                if let Some(operation) = Operation::parse(&request.f, &request.value) =>
+                if let Some(operation) = Operation::parse(&request.f, request.value.as_ref()) =>
             {
                 let begun = self.protocol.operate(&operation);
                 reply.send(begun.map_or_else(Outcome::Fail, |()| Outcome::Ok(serde_json::Value::Null)));
@@ -373,7 +373,7 @@ impl<P: Protocol> Node<P> {
 
 /// The request to the leader for a client's request; the error says why it can never be executed.
 fn leader_request(request: Request) -> Result<LeaderRequest, String> {
-    let op = Op::parse(&request.f, Value::from_json(request.key)?, Value::from_json(request.value)?)?;
+    let op = Op::parse(&request.f, Value::given(request.key)?, Value::given(request.value)?)?;
     if op.is_read_only() {
         return Ok(LeaderRequest::Read(op));
     }

@@ -134,8 +134,8 @@ impl<S: Service> TestCluster<S> {
             client: client.into(),
             seq: self.seq.get(),
             f: f.into(),
-            key: "k0".into(),
-            value: value.into(),
+            key: Some("k0".into()),
+            value: Some(value.into()),
             timeout_ms: 1_000,
         };
         super::outcome(&*self.node(node), node, request).await
