@@ -2,7 +2,7 @@
 //! bugs as switches.
 //!
 //! ```text
-//!   wire      the protocol between clients and any of them
+//!   wire      the framing between clients and nodes and between nodes
 //!   process   a node's identity, and how its process ends
 //!   wal       what must outlive the process
 //!   machine   the replicated state: keys and values
@@ -17,8 +17,9 @@
 //!   rpc       the server of the systems without a log: requests and responses
 //! ```
 //!
-//! Invariant: a server knows nothing of the test harness. This crate depends on no other crate of the
-//! project, and a node behaves the same whether it is under test or not.
+//! Invariant: a server knows nothing of the test harness. Of this project the crate depends on
+//! `tribunal-records` alone, for the protocol of its clients, and a node behaves the same whether it is under
+//! test or not.
 
 pub mod abd;
 mod bug;
