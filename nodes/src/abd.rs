@@ -36,8 +36,9 @@ use crate::wire::Outcome;
 /// A seeded bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Bug {
-    /// A read returns the largest it found without storing it at a majority, so that the next read may find less: "quorum reads
-    /// and writes" without read repair (Attiya, Bar-Noy and Dolev, section 3: the reader's second phase).
+    /// A read returns the largest it found without storing it at a majority, so that the next read may find
+    /// less: "quorum reads and writes" without read repair (Attiya, Bar-Noy and Dolev, section 3: the
+    /// reader's second phase).
     NoWriteBack,
 }
 

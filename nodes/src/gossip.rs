@@ -60,11 +60,11 @@ const ITEMS_MAX: usize = 5_000;
 /// A seeded bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Bug {
-    /// Items are taken from whoever sends them, and neither signatures nor numbers are looked at (Lamport, Shostak and Pease,
-    /// section 4: signed messages).
+    /// Items are taken from whoever sends them, and neither signatures nor numbers are looked at (Lamport,
+    /// Shostak and Pease, section 4: signed messages).
     TrustEverybody,
-    /// A change is told to a single other node, once, and stores are never compared: rumours without anti-entropy (Demers et
-    /// al., section 1.4).
+    /// A change is told to a single other node, once, and stores are never compared: rumours without
+    /// anti-entropy (Demers et al., section 1.4).
     NoAntiEntropy,
 }
 
@@ -200,7 +200,7 @@ impl Gossip {
             match state.store.take(signed) {
                 Taken::ProvesLiar(liar) => state.record_liar(&liar, "it signed two items with one number"),
                 Taken::Forged => forged += 1,
-                Taken::Yes | Taken::Useless => {}
+                Taken::Yes | Taken::Ignored => {}
             }
         }
         if forged > 0 {

@@ -64,9 +64,9 @@ const MAGIC: Magic = *b"SYN1";
 /// A node that does not answer in this time is skipped.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(150);
 /// The timeout for learners to confirm a chosen value.
-const LEARN: Duration = Duration::from_millis(50);
+const LEARN_TIMEOUT: Duration = Duration::from_millis(50);
 /// No ballot begins later than this after the request arrived.
-const GIVE_UP: Duration = Duration::from_millis(400);
+const BALLOTS_UNTIL: Duration = Duration::from_millis(400);
 /// The longest pause after the first lost ballot; it doubles after each further one.
 const PAUSE_MS_MAX: u64 = 10;
 
@@ -75,10 +75,11 @@ const PAUSE_MS_MAX: u64 = 10;
 pub enum Bug {
     /// An acceptor accepts below what it has promised (PMS section 2.2, P1a).
     AcceptBelowPromise,
-    /// A proposer passes over what acceptors report as accepted, and proposes its client's value (PMS section 2.2, P2c).
+    /// A proposer passes over what acceptors report as accepted, and proposes its client's value (PMS section
+    /// 2.2, P2c).
     OwnValueOverAccepted,
-    /// An acceptor forgets in a crash what it has promised and accepted (PMS section 2.5: stable storage keeps what an acceptor
-    /// must remember).
+    /// An acceptor forgets in a crash what it has promised and accepted (PMS section 2.5: stable storage
+    /// keeps what an acceptor must remember).
     NothingPersisted,
 }
 
@@ -216,7 +217,7 @@ impl Synod {
         let learn = PeerRequest::Learn(proposal.clone());
         let _ = self.execute(&attempt.key, learn.clone());
         let request = (attempt.key.clone(), learn);
-        let mut learners = self.peers.call_all(&request, LEARN);
+        let mut learners = self.peers.call_all(&request, LEARN_TIMEOUT);
         while learners.next().await.is_some() {}
         Ok(Some(proposal))
     }
@@ -234,7 +235,7 @@ impl Synod {
                 Ok(chosen) => return Some(chosen),
                 Err(number) => attempt.outbid = attempt.outbid.max(number),
             }
-            if begun.elapsed() > GIVE_UP {
+            if begun.elapsed() > BALLOTS_UNTIL {
                 break;
             }
             let pause = rand::rng().random_range(0..=PAUSE_MS_MAX * tries);

@@ -317,8 +317,8 @@ mod tests {
 
     #[test]
     fn the_interval_is_that_of_the_literature() {
-        // Newcombe, Two-sided confidence intervals for the single proportion, Statistics in Medicine 17 (1998), table I,
-        // method 3 (score): 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+        // Newcombe, Two-sided confidence intervals for the single proportion, Statistics in Medicine 17
+        // (1998), table I, method 3 (score): 81 of 263, 15 of 148, 0 of 20, 1 of 29.
         let expected = [
             (81, 263, 0.2553, 0.3662),
             (15, 148, 0.0624, 0.1605),

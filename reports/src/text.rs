@@ -18,7 +18,7 @@ pub const LINES_MAX: usize = 40;
 /// The maximum number of questions with answers.
 const EXPLANATIONS_MAX: usize = 3;
 /// The maximum number of lines of a node's last output.
-const LAST_WORDS_MAX: usize = 5;
+const LAST_OUTPUT_MAX: usize = 5;
 
 /// The report.
 pub fn render(run: &RunDir) -> String {
@@ -42,7 +42,7 @@ pub fn render(run: &RunDir) -> String {
         if judgement.violation().is_some() {
             lines.push(line(&format!("  besides, the harness failed: {}: {first}", failure.source)));
         }
-        lines.extend(error.take(LAST_WORDS_MAX).map(|words| line(&format!("    {words}"))));
+        lines.extend(error.take(LAST_OUTPUT_MAX).map(|words| line(&format!("    {words}"))));
     }
     lines.push(String::new());
     lines.extend(figures(run));

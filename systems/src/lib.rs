@@ -176,14 +176,14 @@ pub struct Entry {
     pub flaws: fn() -> Vec<Flaw>,
 }
 
-/// How a system is made, with the switches it is to be started with.
+/// How to create a system with its switches.
 #[derive(Clone)]
 pub enum Make {
-    /// By a function.
+    /// With a function.
     Fn(fn(&Switches) -> Result<Box<dyn System>, Unusable>),
-    /// By what somebody else's code has at hand.
+    /// With a closure from another crate.
     Own(Arc<dyn Fn(&Switches) -> Result<Box<dyn System>, Unusable> + Send + Sync>),
-    /// By a description.
+    /// From a description.
     Described(&'static Described),
 }
 
@@ -231,7 +231,7 @@ pub struct Switches {
     pub bugs: Vec<String>,
     /// Further arguments, passed unchanged to every node.
     pub node_args: Vec<String>,
-    /// What the clients act on.
+    /// The object of the clients' operations.
     pub object: Object,
 }
 

@@ -13,10 +13,10 @@ pub(crate) fn program(name: &'static str, package: &'static str) -> Result<PathB
     candidates.find(|file| is_executable(file)).ok_or(Unusable::NotInstalled { program: name, package })
 }
 
-/// Whether a program can be started: an executable file, by its path, or by its name where the `PATH` leads.
+/// Checks that a program can be started: an executable file, by its path or by its name on the `PATH`.
 ///
 /// # Errors
-/// Why not.
+/// Why it cannot be started.
 pub(crate) fn executable(name: &str, description: &Path) -> Result<(), String> {
     if name.contains('/') {
         return match is_executable(Path::new(name)) {

@@ -32,7 +32,7 @@ pub(super) struct Store {
 pub(super) enum Taken {
     Yes,
     /// Already known, or superseded, or made by a known liar.
-    Useless,
+    Ignored,
     /// Its signature is wrong: the sender forged it, or it was damaged.
     Forged,
     /// It proves that its maker lies.
@@ -49,7 +49,7 @@ impl Store {
         let name = (signed.item.maker.clone(), signed.item.number);
         let known = self.seen.get(&name);
         if known.is_some_and(|known| *known == signed) || self.proofs.contains_key(&name.0) {
-            return Taken::Useless;
+            return Taken::Ignored;
         }
         if !self.trusts {
             if !signed.is_genuine() {
@@ -64,7 +64,7 @@ impl Store {
         self.seen.insert(name, signed.clone());
         let place = place(&signed.item.slot);
         if self.items.get(&place).is_some_and(|(held, _)| !signed.item.supersedes(&held.item)) {
-            return Taken::Useless;
+            return Taken::Ignored;
         }
         let hash = signed.hash();
         self.dirty.insert(place.0);
@@ -198,7 +198,7 @@ mod tests {
         assert!(items.iter().rev().all(|item| other.take(item.clone()) == Taken::Yes));
         assert_eq!(one.merkle(), other.merkle());
         assert_eq!((read(&one), read(&other)), (r#"["a","b","c"]"#.into(), r#"["a","b","c"]"#.into()));
-        assert_eq!(one.take(items[0].clone()), Taken::Useless);
+        assert_eq!(one.take(items[0].clone()), Taken::Ignored);
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
         store.take(element("n2", 1, "b"));
         assert_eq!(store.take(element("n2", 1, "c")), Taken::ProvesLiar("n2".into()));
         assert_eq!(read(&store), r#"["a"]"#);
-        assert_eq!(store.take(element("n2", 2, "d")), Taken::Useless);
+        assert_eq!(store.take(element("n2", 2, "d")), Taken::Ignored);
 
         let mut other = Store::new(false);
         other.take(element("n2", 1, "b"));

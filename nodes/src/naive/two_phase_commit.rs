@@ -7,7 +7,7 @@
 //! linearizable.
 //!
 //! **The rule that is broken:** a participant that has promised must not decide alone. If it no longer hears
-//! its coordinator, it has to query the decision for as long as it takes; here it gives up after [`GIVE_UP`]
+//! its coordinator, it has to query the decision for as long as it takes; here it gives up after [`PROMISE_TIMEOUT`]
 //! and treats the change as aborted. Promises and decisions are not on disk, either (Gray, "Notes on Data
 //! Base Operating Systems", 1978; Bernstein, Hadzilacos and Goodman, "Concurrency Control and Recovery in
 //! Database Systems", 1987, section 7.4).
@@ -32,7 +32,7 @@ use crate::value::Value;
 use crate::wire::Outcome;
 
 /// A participant that hears nothing for this long drops its promise.
-const GIVE_UP: Duration = Duration::from_millis(500);
+const PROMISE_TIMEOUT: Duration = Duration::from_millis(500);
 /// The coordinator's timeout for promises and for confirmations.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(300);
 /// How often a coordinator tries to lock a key.
@@ -82,7 +82,7 @@ impl TwoPhaseCommit {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         let mut state = self.state.lock().expect("nobody panics while holding it");
         // The bug: the coordinator may have decided to commit.
-        state.promised.retain(|_, (_, since)| since.elapsed() < GIVE_UP);
+        state.promised.retain(|_, (_, since)| since.elapsed() < PROMISE_TIMEOUT);
         state
     }
 
@@ -223,13 +223,13 @@ mod tests {
         assert_eq!(cluster.reads().await, [1, 1, 1]);
         // The two coordinators may block each other until both give up.
         tokio::join!(cluster.request("n1", "c", "write", 2), cluster.request("n3", "d", "write", 3));
-        sleep(2 * GIVE_UP).await;
+        sleep(2 * PROMISE_TIMEOUT).await;
         let [n1, n2, n3] = cluster.reads().await;
         assert!(n1 == n2 && n2 == n3, "{n1} {n2} {n3}");
 
         cluster.crash("n3");
         assert!(!matches!(cluster.request("n1", "c", "write", 4).await, Outcome::Ok(_)));
-        sleep(2 * GIVE_UP).await;
+        sleep(2 * PROMISE_TIMEOUT).await;
         assert_eq!([cluster.ok("n1", "read", ()).await, cluster.ok("n2", "read", ()).await], [n1, n2]);
     }
 
@@ -243,7 +243,7 @@ mod tests {
         };
         assert_eq!(tokio::join!(cluster.ok("n1", "write", 1), cut).0, Json::Null);
         cluster.heal();
-        sleep(10 * GIVE_UP).await;
+        sleep(10 * PROMISE_TIMEOUT).await;
         assert_eq!(cluster.reads().await, [Json::from(1), Json::from(1), Json::Null]);
     }
 }

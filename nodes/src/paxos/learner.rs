@@ -99,8 +99,8 @@ impl Core {
         self.learner.votes.remove(&slot);
     }
 
-    /// The proposer of that ballot knows that all slots up to `upto` are chosen: a value that this node accepted in
-    /// that ballot is the chosen one.
+    /// The proposer of that ballot knows that all slots up to `upto` are chosen: a value that this node
+    /// accepted in that ballot is the chosen one.
     pub(super) fn learn_upto(&mut self, ballot: &Ballot, upto: Slot) {
         let same = |slot| self.accepted.get(&slot).is_some_and(|accepted| accepted.ballot == *ballot);
         let from = self.learner.chosen + 1;

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// The options of a Raft node.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Answer reads under a leader lease, without asking the others: right as long as no clock is further off than
-    /// --clock-drift says
+    /// Answer reads under a leader lease, without asking the others: right as long as no clock is further off
+    /// than --clock-drift says
     #[arg(long)]
     pub(crate) lease: bool,
     /// With --lease: how much faster or slower than the truth a clock may run, in percent

@@ -26,7 +26,8 @@ pub struct NodeArgs<Bug: ValueEnum + Send + Sync + 'static, Options: clap::Args 
     snapshot_every: u64,
     #[command(flatten)]
     options: Options,
-    /// How many connections to each peer: messages take turns, and with more than one may overtake each other.
+    /// How many connections to each peer: messages take turns, and with more than one may overtake each
+    /// other.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
     connections: u8,
     /// Make this mistake on purpose; may be given several times.

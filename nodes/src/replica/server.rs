@@ -167,8 +167,8 @@ type Durable = mpsc::UnboundedReceiver<io::Result<u64>>;
 /// With `early_report`: the longest delay of a sync.
 const SYNC_DELAY_MAX: Duration = Duration::from_secs(1);
 
-/// Starts the thread that writes to the disk; all queued writes go into one batch. With `early_report` a batch is
-/// reported durable before it is synced.
+/// Starts the thread that writes to the disk; all queued writes go into one batch. With `early_report` a
+/// batch is reported durable before it is synced.
 fn start_disk<D: Disk>(
     mut disk: D,
     early_report: bool,

@@ -18,7 +18,7 @@ const CONTEXT_MAX: usize = 12;
 const ROWS_OPEN_MAX: usize = 12;
 
 /// This many operations of a counterexample are drawn even if they do not fit.
-const BARS_LEAST: usize = 8;
+const BARS_MIN: usize = 8;
 
 pub(super) fn section(run: &RunDir) -> Markup {
     let Some(picture) = drawn(run) else { return html! {} };
@@ -60,7 +60,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
 pub(super) fn drawn(run: &RunDir) -> Option<Picture<'_>> {
     let proof = run.judgement.violation()?.minimal.len();
     let most = BARS_MAX.min(proof + CONTEXT_MAX);
-    let least = if proof > BARS_MAX { BARS_LEAST } else { proof };
+    let least = if proof > BARS_MAX { BARS_MIN } else { proof };
     let pictures =
         (least..=most).rev().filter_map(|bars| Picture::of(&run.judgement, &run.evidence.faults, bars));
     let mut last = None;

@@ -140,7 +140,8 @@ fn figure_8_d_it_may_still_be_erased() {
     );
 }
 
-/// Figure 8 (e): once an entry of n1's own term is on a majority, all before it is committed, and n5 cannot win.
+/// Figure 8 (e): once an entry of n1's own term is on a majority, all before it is committed, and n5 cannot
+/// win.
 #[test]
 fn figure_8_e_the_own_terms_entry_commits_it() {
     let mut cluster = figure_8_c(&[]);
