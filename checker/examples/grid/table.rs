@@ -23,7 +23,7 @@ itself that takes them, and a smaller Porcupine is not listed.
 const PROGRAM_MIB: f64 = 9.0;
 
 /// Why a verdict is missing, or costs much: what nobody knows how to decide fast.
-const REASONS: [(&str, &str); 9] = [
+const REASONS: [(&str, &str); 10] = [
     (
         "register",
         "ten values and comparisons that fail: who wrote what was read is open, and an operation of unknown outcome stays \
@@ -52,6 +52,11 @@ const REASONS: [(&str, &str); 9] = [
         "unordered-queue",
         "one empty dequeue joins all elements, and the state is then the set of them. Without empty dequeues each element is \
          checked alone.",
+    ),
+    (
+        "semaphore",
+        "a release of unknown outcome may give its permit back at any later time, and each is of another client, so that \
+         none stands for another.",
     ),
     (
         "kv-all",
