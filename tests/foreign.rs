@@ -15,7 +15,7 @@ use crate::program::{Ended, Store, tribunal};
 /// The arguments after `tribunal check --model`, the exit code, and the expected output.
 type Row = (&'static str, i32, &'static str);
 
-const READ: [Row; 45] = [
+const READ: [Row; 49] = [
     ("register client-array.json", 0, "linearizable"),
     ("register thread-seconds.jsonl", 0, "times with a fraction are taken for seconds"),
     ("register dates.jsonl", 1, "lines 3–4"),
@@ -74,6 +74,10 @@ const READ: [Row; 45] = [
     ("register --from json arrays.json", 0, "2 ops"),
     ("register store/history.edn store-differs/history.edn", 1, "2 histories: 1 linearizable, 1 not"),
     ("register --time-unit us dates.jsonl", 1, "lines 3–4"),
+    ("register wrapped.json", 1, "lines 5–6"),
+    ("register wrapped-operations.json", 0, "2 ops"),
+    ("kv gets-by-key.edn", 1, "the value of each `get` is taken for its key"),
+    ("kv gets-with-values.edn", 0, "what a `get` was invoked with is left out"),
 ];
 
 const REFUSED: [Row; 27] = [

@@ -381,6 +381,7 @@ pub(crate) fn violation(history: &History, ids: &[OpId], conflict: &[usize]) -> 
         named: Vec::new(),
         missing: None,
         elements: None,
+        sums: None,
     }
 }
 

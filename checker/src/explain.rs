@@ -34,7 +34,8 @@ use std::collections::BTreeSet;
 
 pub(crate) use sequential::sequential;
 
-use self::classify::Case;
+use self::before::Before;
+use self::classify::{Case, Repair};
 use self::impasse::{Way, impasse};
 use self::moves::{Sub, seen};
 use self::shrink::shrink;
@@ -48,7 +49,7 @@ use crate::history::History;
 use crate::judge::{Demand, Judge};
 use crate::limits::Limits;
 use crate::op::{Event, Kind, Nanos, Op, Outcome, Value};
-use crate::verdict::{Configuration, Impossible, OpId, Violation};
+use crate::verdict::{Configuration, Impossible, OpId, Sums, Violation};
 
 /// How many indeterminate operations outside the proof are tried before the witness.
 const OTHERS_MAX: usize = 3;
@@ -122,6 +123,17 @@ pub(crate) fn violation(
     let case = Case::new(&part, &sub);
     // The sentences take it that the object begins as all of its kind do.
     let finding = if judge.begins_elsewhere() { None } else { case.classify() };
+    left.set(allowance);
+    let finding = finding.or_else(|| {
+        let repair = Repair {
+            judge,
+            case: &case,
+            observes: &|at| sub.is_observer(&part, sub.kept[at]),
+            begins_late: shrunk.first.is_some(),
+            decide: &mut decide,
+        };
+        repair.find()
+    });
     let named = finding.as_ref().map_or(&[][..], |finding| &finding.named);
     let context = context(&part, &sub, named);
     let others: Vec<usize> =
@@ -165,12 +177,17 @@ pub(crate) fn violation(
     }
     left.set(allowance);
     let (order, before, ways) = impasse.map_or((Vec::new(), Vec::new(), Vec::new()), |impasse| {
-        let mut before = before::before(&part, &sub, &impasse.before, &mut decide);
+        let Before { told: mut before, only } = before::before(&part, &sub, &impasse.before, &mut decide);
         let mut ways = impasse.ways;
         if before != [impasse.before.as_str()] {
             // The state that these operations begin with is that of the model, and not that of the object.
             for way in ways.iter_mut().filter(|way| way.state == impasse.before && way.next.len() == 1) {
-                way.reason += ", by these operations alone";
+                let next =
+                    minimal.get(way.next[0]).unwrap_or_else(|| &ops[others[way.next[0] - minimal.len()]]);
+                match only.as_ref().and_then(|held| before::refused(judge, held, next)) {
+                    Some(stuck) => (way.state, way.reason) = (stuck.state, stuck.reason),
+                    None => way.reason += ", by these operations alone",
+                }
             }
         }
         if let (true, Some(first)) = (before.is_empty(), shrunk.first) {
@@ -200,6 +217,10 @@ pub(crate) fn violation(
         named: finding.named.iter().map(|&at| ids[at]).collect(),
         missing: finding.missing.map(|missing| ids[missing.op]),
         elements: sub.lens.map(|lens| lens.into_iter().collect()),
+        sums: (sub.sums != Sums::default()).then(|| Sums {
+            all: sub.sums.all.map(|(at, sum)| (ids[at], sum)),
+            untold: sub.kept.iter().filter(|at| sub.sums.untold.contains(at)).map(|&at| ids[at]).collect(),
+        }),
     }
 }
 
@@ -251,7 +272,11 @@ pub fn counterexample(history: &History, violation: &Violation) -> Vec<Event> {
     let ops: Vec<Op> = violation
         .minimal
         .iter()
-        .filter_map(|&id| seen(&history.ops[id], violation.detected, lens.as_ref()))
+        .filter_map(|&id| {
+            let mut op = seen(&history.ops[id], violation.detected, lens.as_ref())?;
+            violation.sums.iter().for_each(|sums| sums.seen(id, &mut op));
+            Some(op)
+        })
         .collect();
     let event = |op: &Op, kind: Kind, time: Nanos, value: &Value| Event {
         node: op.node.clone(),

@@ -7,18 +7,18 @@
 //!
 //! | file | object | precondition |
 //! |---|---|---|
-//! | [`unique_register`] | register: read, write, compare-and-set | no value written twice |
-//! | [`registers`] | several registers: txn | no value written twice to one; exact where no transaction joins two |
-//! | [`texts`] | key of a store: put, append, get | every text seen can be taken apart in one way only |
-//! | [`counter`] | counter: add, read | equal additions, additions that return the new value, most of others |
-//! | [`queue`] | FIFO queue | no value enqueued twice |
-//! | [`unordered_queue`] | queue whose values leave in any order | no value enqueued twice |
-//! | [`stack`] | stack | no value pushed twice |
-//! | [`set`] | set: add, contains, read | no element added twice, none deleted |
-//! | [`mutex`] | lock: acquire, release | every process has one operation at a time |
-//! | [`fencing_lock`] | lock with tokens: acquire, release | the same |
-//! | [`log`] | append-only list | no value appended twice |
-//! | [`ordered_ids`] | identifiers that grow | every answer an integer |
+//! | `unique_register` | register: read, write, compare-and-set | no value written twice |
+//! | `registers` | several registers: txn | no value written twice to one; exact where no transaction joins two |
+//! | `texts` | key of a store: put, append, get | every text seen can be taken apart in one way only |
+//! | `counter` | counter: add, read | equal additions, additions that return the new value, most of others |
+//! | `queue` | FIFO queue | no value enqueued twice |
+//! | `unordered_queue` | queue whose values leave in any order | no value enqueued twice |
+//! | `stack` | stack | no value pushed twice |
+//! | `set` | set: add, contains, read | no element added twice, none deleted |
+//! | `mutex` | lock: acquire, release | every process has one operation at a time |
+//! | `fencing_lock` | lock with tokens: acquire, release | the same |
+//! | `log` | append-only list | no value appended twice |
+//! | `ordered_ids` | identifiers that grow | every answer an integer |
 //!
 //! Each checks its own precondition and declines otherwise; the search engines are always there to fall back on.
 //! That is why workloads that write unique values are worth preferring: the same test, but checked in
@@ -26,7 +26,7 @@
 //!
 //! **Real time.** Intervals are closed: `a` precedes `b` iff `a.ret() < b.call`, and operations that meet in
 //! one instant are concurrent. An order of operations agrees with real time iff no operation in it returned
-//! before an earlier one of the order was invoked ([`contradiction`]); then each operation can take effect at
+//! before an earlier one of the order was invoked (`contradiction`); then each operation can take effect at
 //! the latest invocation up to it in the order.
 
 mod counter;

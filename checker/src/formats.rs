@@ -175,6 +175,8 @@ pub struct NemesisEvent {
     pub f: Arc<str>,
     /// To what, or what came of it.
     pub value: Value,
+    /// The same in EDN, where keywords are not texts.
+    edn: Arc<str>,
     /// What went wrong.
     pub error: Option<Arc<str>>,
 }

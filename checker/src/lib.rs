@@ -8,8 +8,28 @@
 //!                              else the frontier engine
 //! ```
 //!
-//! [`check::check`] judges by one of the models that come with the crate ([`model::ModelKind`]). An object of your own
-//! is one small implementation of [`model::Model`]:
+//! [`check::check`] judges by one of the models that come with the crate ([`model::ModelKind`]):
+//!
+//! ```
+//! use tribunal_checker::check::{Options, check};
+//! use tribunal_checker::history::History;
+//! use tribunal_checker::model::ModelKind;
+//! use tribunal_checker::op::{F, Op};
+//! use tribunal_checker::verdict::Answer;
+//!
+//! // Who, when in ns, what, and with which value; then when it returned, and what.
+//! let history = History::from_ops([
+//!     Op::new(0, 10, F::Write, 7).returned(30, ()),
+//!     Op::new(1, 20, F::Read, ()).returned(40, 7),
+//!     Op::new(2, 50, F::Read, ()).returned(60, ()),
+//! ])
+//! .unwrap();
+//! let verdict = check(&history, ModelKind::Register, &Options::default()).unwrap();
+//! assert_eq!(verdict.answer, Answer::Violation);
+//! assert_eq!(verdict.violation.unwrap().class, "missed-write");
+//! ```
+//!
+//! An object of your own is one small implementation of [`model::Model`]:
 //!
 //! ```
 //! use tribunal_checker::check::{Options, check_with};
@@ -108,3 +128,8 @@ mod trail;
 pub mod verdict;
 pub mod verify;
 mod witness;
+
+/// The examples of the page that the registry shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

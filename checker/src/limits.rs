@@ -1,7 +1,7 @@
 //! Limits that hold: on time, on memory, on the number of configurations.
 //!
-//! An engine carries a [`Meter`] and reports to it from its innermost loop, one [`Meter::tick`] for each
-//! configuration explored. Nearly always that is one subtraction; every [`POLL_EVERY`] configurations the limits are
+//! An engine carries a `Meter` and reports to it from its innermost loop, one `Meter::tick` for each
+//! configuration explored. Nearly always that is one subtraction; every `POLL_EVERY` configurations the limits are
 //! looked at. So a limit is overrun by what a thousand configurations cost, whatever the history.
 //!
 //! The limits on memory and configurations are for each part, so that the same history under the same limits gives

@@ -12,10 +12,10 @@
 //! ```
 //!
 //! At one instant the order of the recording counts for nothing, as it does not in the check of a whole history: see
-//! [`ties`](crate::ties). So the events of an instant wait for the first one that is later.
+//! `ties`. So the events of an instant wait for the first one that is later.
 //!
 //! What lags behind is at most what happened since the oldest pending operation was called, so a time-out of the
-//! clients bounds both the delay and the memory. The frontier is exact up to [`WIDTH`] configurations; a key that
+//! clients bounds both the delay and the memory. The frontier is exact up to `WIDTH` configurations; a key that
 //! needs more, or reaches a limit, is given up and left to the check of the whole history.
 //!
 //! Memory is bounded by what is pending, not by the length of the run: states and calls that nothing refers to any

@@ -82,13 +82,20 @@ impl From<&str> for Value {
     }
 }
 
-/// The short form people read: `nil`, `true`, `7`, `k7`, `[1 2]`.
+/// Whether a text without quotes would be taken for something else.
+fn needs_quotes(text: &str) -> bool {
+    let is_number = || text.parse::<i64>().is_ok_and(|number| number.to_string() == text);
+    text.is_empty() || matches!(text, "nil" | "true" | "false") || is_number()
+}
+
+/// The short form people read: `nil`, `true`, `7`, `k7`, `[1 2]`; `"7"` where that is a text.
 impl fmt::Display for Value {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Value::Nil => out.write_str("nil"),
             Value::Bool(b) => write!(out, "{b}"),
             Value::Int(i) => write!(out, "{i}"),
+            Value::Str(s) if needs_quotes(s) => write!(out, "\"{s}\""),
             Value::Str(s) => out.write_str(s),
             Value::List(items) => {
                 out.write_str("[")?;
@@ -411,6 +418,18 @@ impl fmt::Display for Op {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_that_look_like_other_values_are_quoted() {
+        let shown = |value: &str| Value::str(value).to_string();
+        assert_eq!(
+            ["1", "-7", "nil", "true", ""].map(shown),
+            ["\"1\"", "\"-7\"", "\"nil\"", "\"true\"", "\"\""]
+        );
+        assert_eq!(["k7", "01", "1.5", "null", "a b"].map(shown), ["k7", "01", "1.5", "null", "a b"]);
+        let list = Value::List([Value::Int(1), Value::str("1")].into());
+        assert_eq!(Op::new(0, 1, F::Read, ()).returned(2, list).to_string(), "read → [1 \"1\"]");
+    }
 
     #[test]
     fn every_named_f_survives_a_round_trip() {

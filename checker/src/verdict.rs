@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::Limit;
 use crate::linearization::Linearization;
-use crate::op::{Nanos, Value};
+use crate::op::{Nanos, Op, Outcome, Value};
 
 /// The position of an operation in [`History::ops`](crate::history::History::ops).
 pub type OpId = usize;
@@ -123,6 +123,31 @@ pub struct Violation {
     /// are seen through them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elements: Option<Vec<Value>>,
+    /// Of a counter: what the counterexample does not tell apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sums: Option<Sums>,
+}
+
+/// Additions to a counter of which a counterexample says less than was recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sums {
+    /// The addition that stands for all that had completed before the counter was first looked at, and what they come to.
+    pub all: Option<(OpId, i64)>,
+    /// The additions whose returned sums count for nothing, in order.
+    pub untold: Vec<OpId>,
+}
+
+impl Sums {
+    /// An operation as it is in the counterexample.
+    pub(crate) fn seen(&self, id: OpId, op: &mut Op) {
+        let stands = self.all.filter(|(all, _)| *all == id);
+        if let Some((_, amount)) = stands {
+            op.input = Value::Int(amount);
+        }
+        if op.is_ok() && (stands.is_some() || self.untold.binary_search(&id).is_ok()) {
+            op.outcome = Outcome::Ok(Value::Nil);
+        }
+    }
 }
 
 /// A configuration of the search: a state, and which of the pending operations it has used.

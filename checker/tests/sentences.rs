@@ -19,6 +19,7 @@ const VIOLATIONS: usize = 200;
 
 /// The parts of a sentence between the literal ones.
 struct Read<'a> {
+    kind: ModelKind,
     history: &'a History,
     violation: &'a Violation,
     holes: Vec<String>,
@@ -62,6 +63,26 @@ impl Read<'_> {
     fn op(&self, hole: usize) -> Result<&Op, String> {
         let chosen = self.chosen[hole].ok_or_else(|| format!("no such operation: {}", self.holes[hole]))?;
         Ok(&self.history.ops[chosen])
+    }
+
+    /// The counterexample by itself, on a clock with room between its instants; and in it, the operation that a
+    /// hole names.
+    fn alone(&self, hole: usize) -> Result<(Vec<Op>, usize), String> {
+        let mut ops = alone(self.history, self.violation)?;
+        let chosen = self.chosen[hole].ok_or_else(|| format!("no such operation: {}", self.holes[hole]))?;
+        let at = self.violation.minimal.iter().position(|&id| id == chosen);
+        let at = at.ok_or("it is in the counterexample")?;
+        for op in &mut ops {
+            op.call = 4 * op.call + 2;
+            op.completed = op.completed.map(|end| 4 * end + 2);
+        }
+        Ok((ops, at))
+    }
+
+    /// Whether operations are linearizable, by the definition.
+    fn is_legal(&self, mut ops: Vec<Op>) -> bool {
+        ops.sort_by_key(|op| op.call);
+        small::by_definition(self.kind, &ops)
     }
 
     fn says(&self, hole: usize, what: &dyn ToString) -> Result<(), String> {
@@ -129,7 +150,7 @@ fn saw(op: &Op, name: &str, value: &str) -> bool {
 
 fn shown(op: &Op) -> String {
     let shown = op.output().map(ToString::to_string).unwrap_or_default();
-    if shown.is_empty() { "nil".to_owned() } else { shown }
+    if shown == "\"\"" { "nil".to_owned() } else { shown }
 }
 
 fn shows(op: &Op, value: &str) -> bool {
@@ -779,6 +800,63 @@ const TEMPLATES: &[(&str, Facts)] = &[
         must(read.op(0)?.output() < read.op(1)?.output(), "it is smaller")?;
         before(read, 1, 0, 2)
     }),
+    // What the least change to the counterexample says.
+    ("{} is stale: it can only have come before {}, which had completed {} before it began", |read| {
+        only_before(read, 0, 1)?;
+        before(read, 1, 0, 2)
+    }),
+    (
+        "{} went back in time: it can only have come before {}, which had completed {} before it began",
+        |read| {
+            only_before(read, 0, 1)?;
+            before(read, 1, 0, 2)
+        },
+    ),
+    ("{} is out of order: it can only have come before {}, which had completed {} before it began", |read| {
+        only_before(read, 0, 1)?;
+        before(read, 1, 0, 2)
+    }),
+    ("{} is from the future: it can only have come after {}, which began {} after it had returned", |read| {
+        only_before(read, 1, 0)?;
+        before(read, 0, 1, 2)
+    }),
+    ("{} was reported as failed, but the one operation is legal only if it took effect", took_effect),
+    ("{} was reported as failed, but these {} operations are legal only if it took effect", |read| {
+        read.says(1, &read.violation.minimal.len())?;
+        took_effect(read)
+    }),
+    ("{} should have returned {}: with that answer, and not with its own, a legal order exists", |read| {
+        let (mut ops, at) = read.alone(0)?;
+        let answer = read.holes[1] == "true";
+        must(ops[at].output() == Some(&Value::Bool(!answer)), "it returned the opposite")?;
+        ops[at].outcome = Outcome::Ok(Value::Bool(answer));
+        must(read.is_legal(ops), "that would be legal")
+    }),
+    ("{} took effect twice: only so does a legal order exist", |read| {
+        let (mut ops, at) = read.alone(0)?;
+        ops.push(Op { outcome: Outcome::Info, completed: None, ..ops[at].clone() });
+        must(read.is_legal(ops), "that would be legal")
+    }),
+    ("{} was acknowledged, but {} legal only without it", |read| {
+        must(read.op(0)?.is_ok(), "it was acknowledged")?;
+        others(read, 1)
+    }),
+    ("{} is impossible: nothing had changed anything by then, and it can only have found {}", |read| {
+        must(read.alone(0)?.0.len() == 1, "there is no other operation")?;
+        impossible(read)
+    }),
+    ("{} is impossible: whenever the other operation took place, it can only have found {}", |read| {
+        must(read.alone(0)?.0.len() == 2, "there is another operation")?;
+        impossible(read)
+    }),
+    ("{} is impossible: whatever the order of the other {} operations, it can only have found {}", |read| {
+        read.says(1, &(read.violation.minimal.len() - 1))?;
+        impossible(read)
+    }),
+    ("{} is impossible: {} legal without it, and in no order with it, whatever the times", |read| {
+        others(read, 1)?;
+        impossible(read)
+    }),
     // Nothing in particular.
     ("no legal order exists for {}: after {} of them, {} cannot come next ({})", |read| {
         all_of_them(read)?;
@@ -802,7 +880,140 @@ const TEMPLATES: &[(&str, Facts)] = &[
 
 fn all_of_them(read: &Read<'_>) -> Result<(), String> {
     let n = read.violation.minimal.len();
-    read.says(0, &if n == 1 { "this operation".to_owned() } else { format!("these {n} operations") })
+    let one = if read.violation.sums.as_ref().is_some_and(|sums| sums.all.is_some()) {
+        ", of which one stands for all additions before"
+    } else {
+        ""
+    };
+    read.says(0, &if n == 1 { "this operation".to_owned() } else { format!("these {n} operations{one}") })
+}
+
+/// The operations of the counterexample as it sees them: what completes later is pending, and reads of the whole show only
+/// the elements that matter.
+fn alone(history: &History, violation: &Violation) -> Result<Vec<Op>, String> {
+    if history.ops.iter().any(|op| matches!(op.f, F::Other(_))) {
+        let alone = History::from_events(counterexample(history, violation));
+        return alone.map(|alone| alone.ops).map_err(|error| error.to_string());
+    }
+    let seen = |&id: &usize| {
+        let mut op = history.ops[id].clone();
+        if op.ret() > violation.detected {
+            (op.outcome, op.completed) = (Outcome::Info, None);
+        }
+        if let (F::Read, Outcome::Ok(Value::List(items)), Some(elements)) =
+            (&op.f, &op.outcome, &violation.elements)
+        {
+            let items = items.iter().filter(|item| elements.contains(item)).cloned();
+            op.outcome = Outcome::Ok(Value::List(items.collect()));
+        }
+        if let Some(sums) = &violation.sums {
+            let stands = sums.all.filter(|(all, _)| *all == id);
+            if let Some((_, sum)) = stands {
+                op.input = Value::Int(sum);
+            }
+            if op.is_ok() && (stands.is_some() || sums.untold.contains(&id)) {
+                op.outcome = Outcome::Ok(Value::Nil);
+            }
+        }
+        op
+    };
+    Ok(violation.minimal.iter().map(seen).collect())
+}
+
+/// An operation of some by a process that does nothing else.
+fn apart(ops: &[Op], at: usize) -> Op {
+    let process = ops.iter().map(|op| op.process).max().unwrap_or_default() + 1;
+    Op { process, client: Some(ops[at].actor()), ..ops[at].clone() }
+}
+
+/// Of two operations of which real time puts the second first, the first comes first in some legal order, had it begun in
+/// time or the other ended late, and the second in none.
+fn only_before(read: &Read<'_>, first: usize, second: usize) -> Result<(), String> {
+    let ((ops, late), (_, early)) = (read.alone(first)?, read.alone(second)?);
+    let (ret, call) = (ops[early].ret(), ops[late].call);
+    must(ret < call || ops[early].process == ops[late].process && ret == call, "real time forbids it")?;
+    let precedes = |a: usize, b: usize| {
+        let (first, second) = (&ops[a], &ops[b]);
+        let goes_on = first.process == second.process && first.ret() == second.call && a < b;
+        first.ret() < second.call || goes_on
+    };
+    // Had it begun earlier: then all that returned in the same instant may come later, but the one.
+    let returned: Vec<usize> =
+        (0..ops.len()).filter(|&at| ops[at].ret() == ret && precedes(at, late)).collect();
+    let began = |instant: u64, others: u64| {
+        let mut ops = ops.clone();
+        returned.iter().for_each(|&at| ops[at].completed = Some(others));
+        ops[early].completed = Some(ret);
+        ops[late].call = instant;
+        ops[late].completed = ops[late].completed.map(|end| end.max(instant));
+        read.is_legal(ops)
+    };
+    let called: Vec<usize> =
+        (0..ops.len()).filter(|&at| ops[at].call == call && precedes(early, at)).collect();
+    let ended = |instant: u64, others: u64| {
+        let mut ops = ops.clone();
+        called.iter().for_each(|&at| ops[at].call = others);
+        ops[late].call = call;
+        ops[early].completed = Some(instant);
+        ops[early].call = ops[early].call.min(instant);
+        read.is_legal(ops)
+    };
+    let by_call = began(ret - 1, ret) && (returned.len() == 1 || !began(ret + 1, ret + 2));
+    let by_return = || ended(call + 1, call) && (called.len() == 1 || !ended(call - 1, call - 2));
+    must(by_call || by_return(), "the order of the two is what matters")
+}
+
+/// A failure that explains it.
+fn took_effect(read: &Read<'_>) -> Result<(), String> {
+    let failed = read.op(0)?;
+    must(failed.is_fail(), "it failed")?;
+    let mut ops = alone(read.history, read.violation)?;
+    ops.push(Op { outcome: Outcome::Info, completed: None, ..failed.clone() });
+    must(read.is_legal(ops), "it would be legal")
+}
+
+/// The other operations are legal, and are as many as the hole says.
+fn others(read: &Read<'_>, hole: usize) -> Result<(), String> {
+    let (mut ops, at) = read.alone(0)?;
+    ops.remove(at);
+    match ops.len() {
+        1 => read.says(hole, &"the other operation is")?,
+        n => read.says(hole, &format!("the other {n} operations are"))?,
+    }
+    must(read.is_legal(ops), "the others are legal")
+}
+
+/// The others are legal, and in no order with this one, whenever they took place. Of a store, the states that the
+/// others leave are among those that are named.
+fn impossible(read: &Read<'_>) -> Result<(), String> {
+    let (ops, at) = read.alone(0)?;
+    let mut others = ops.clone();
+    others.remove(at);
+    must(read.is_legal(others.clone()), "the others are legal")?;
+    let timeless = |ops: &[Op]| -> Vec<Op> {
+        (0..ops.len()).map(|at| Op { call: 0, process: at as u64, ..apart(ops, at) }).collect()
+    };
+    must(!read.is_legal(timeless(&ops)), "no order is legal")?;
+    let found = read
+        .holes
+        .last()
+        .filter(|_| read.kind == ModelKind::Kv && read.holes.len() > 1 && !read.holes[1].ends_with("e"));
+    let Some(found) = found else { return Ok(()) };
+    let named: Vec<&str> = found.split(", ").flat_map(|names| names.split(" or ")).collect();
+    for value in
+        [Value::Nil, "a".into(), "b".into(), "ab".into(), "ba".into(), "aa".into(), "bb".into(), "aba".into()]
+    {
+        // All others may have happened or not, and then it is read.
+        let mut ops: Vec<Op> = timeless(&others)
+            .into_iter()
+            .filter(|op| op.f != F::Get && !refused(op))
+            .map(|op| Op { outcome: Outcome::Info, completed: None, ..op })
+            .collect();
+        ops.push(Op::new(99, 1, F::Get, ()).returned(2, value.clone()));
+        let is_named = named.contains(&value.to_string().as_str());
+        must(is_named || !read.is_legal(ops), "no other state is possible")?;
+    }
+    Ok(())
 }
 
 fn at_most(read: &Read<'_>) -> Result<(), String> {
@@ -872,7 +1083,7 @@ fn named(history: &History, violation: &Violation, hole: &str) -> Vec<usize> {
 }
 
 /// Reads a sentence: whether some template fits, and its facts are so.
-fn check_facts(history: &History, violation: &Violation) -> Result<&'static str, String> {
+fn check_facts(kind: ModelKind, history: &History, violation: &Violation) -> Result<&'static str, String> {
     let mut wrong = Vec::new();
     for (template, facts) in TEMPLATES {
         let Some(holes) = take_apart(&violation.sentence, template) else { continue };
@@ -887,7 +1098,7 @@ fn check_facts(history: &History, violation: &Violation) -> Result<&'static str,
                 chosen
             };
             let chosen = choices.iter().map(&mut choose).collect();
-            match facts(&Read { history, violation, holes: holes.clone(), chosen }) {
+            match facts(&Read { kind, history, violation, holes: holes.clone(), chosen }) {
                 Ok(()) => return Ok(template),
                 Err(wrong) => why = wrong,
             }
@@ -900,9 +1111,11 @@ fn check_facts(history: &History, violation: &Violation) -> Result<&'static str,
 #[test]
 fn every_fact_of_a_sentence_is_so() {
     let options = Options::default();
+    // Other violations are read with another seed: SEED=6 cargo test ...
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(5);
     let (mut summary, mut wrong) = (Vec::new(), Vec::new());
     for kind in ModelKind::ALL {
-        let mut random = SplitMix64::new(5);
+        let mut random = SplitMix64::new(seed);
         let (mut read, mut no_order, mut largest) = (0, 0, 0);
         while read < VIOLATIONS {
             let history = small::history(&mut random, kind, 10);
@@ -912,7 +1125,7 @@ fn every_fact_of_a_sentence_is_so() {
             read += 1;
             no_order += usize::from(violation.class == "no-order");
             largest = largest.max(violation.minimal.len());
-            if let Err(why) = check_facts(&history, &violation) {
+            if let Err(why) = check_facts(kind, &history, &violation) {
                 let ops: Vec<String> = history
                     .ops
                     .iter()
@@ -940,6 +1153,7 @@ fn every_fact_of_a_sentence_is_so() {
             }
             assert!(violation.shrink.complete, "{kind}: a small history is made small to the end");
         }
+        assert!(no_order * 10 < read, "{kind}: {no_order} of {read} without a class");
         summary.push(format!("{kind}: {no_order} of {read} without a class, at most {largest} operations"));
     }
     eprintln!("{}", summary.join("\n"));

@@ -87,7 +87,18 @@ fn has_times(run: &RunDir) -> bool {
     run.clock() == Clock::Time && !run.evidence.history.ops.is_empty()
 }
 
-/// The width of a bucket: fine enough to show a fault of a second, at least 100 ms.
+/// The width of a bucket: fine enough to show a fault of a second, at least 100 ms; a tenth of a shorter history.
 fn bucket_ns(span: Nanos) -> Nanos {
-    (span / 180).max(100_000_000)
+    (span / 180).max(100_000_000.min(span / 10)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_histories_have_buckets_too() {
+        let spans = [0, 9_000_000, 1_000_000_000, 5_000_000_000, 36_000_000_000];
+        assert_eq!(spans.map(bucket_ns), [1, 900_000, 100_000_000, 100_000_000, 200_000_000]);
+    }
 }

@@ -127,7 +127,14 @@ pub fn shrink_caption(run: &RunDir) -> Option<String> {
         let more = if elements.len() > shown.len() { ", …" } else { "" };
         format!("; about {}{more} only, whatever else was seen", shown.join(", "))
     });
-    let about = about.unwrap_or_default();
+    let summed = violation.sums.as_ref().and_then(|sums| {
+        let (op, sum) = sums.all.and_then(|(id, sum)| Some((run.judgement.op(id)?, sum)))?;
+        Some(format!(
+            "; process {}'s `{op}` stands for all additions before, which come to {sum}",
+            op.process
+        ))
+    });
+    let about = about.or(summed).unwrap_or_default();
     Some(format!("{} of {}{claim}{about}", count(minimal), counted(of, "op")))
 }
 

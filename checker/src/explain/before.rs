@@ -9,42 +9,60 @@
 use super::moves::Sub;
 use super::shrink::Decide;
 use super::subject::{Recorded, Subject, is_blind, observed, written};
+use crate::judge::Judge;
 use crate::op::{F, Nanos, Op, Outcome, Value};
+use crate::witness::Stuck;
 
 /// How many values are tried, and so many may be told.
 const CANDIDATES_MAX: usize = 8;
 
-/// The states that are possible just before the first operation of a counterexample, as people read them; empty where that
-/// is not known. `initial` is the state before any operation.
-pub(super) fn before(part: &Recorded<'_>, sub: &Sub, initial: &str, decide: Decide<'_>) -> Vec<String> {
-    let Some(edge) = sub.kept.iter().map(|&at| part.ops[at].call).min() else { return Vec::new() };
+/// What the object may hold where a counterexample begins.
+#[derive(Default)]
+pub(super) struct Before {
+    /// The states that are possible, as people read them; empty where that is not known.
+    pub(super) told: Vec<String>,
+    /// The value of a register, where only one is possible and something was done before.
+    pub(super) only: Option<Value>,
+}
+
+/// The states that are possible just before the first operation of a counterexample. `initial` is the state before any
+/// operation.
+pub(super) fn before(part: &Recorded<'_>, sub: &Sub, initial: &str, decide: Decide<'_>) -> Before {
+    let Some(edge) = sub.kept.iter().map(|&at| part.ops[at].call).min() else { return Before::default() };
     let changes = |at: &usize| {
         let op = &part.ops[*at];
         op.call < edge && !op.is_fail() && !part.is_observer(*at)
     };
     if !(0..part.ops.len()).any(|at| changes(&at)) {
-        return vec![initial.to_owned()];
+        return Before { told: vec![initial.to_owned()], only: None };
     }
     if part.subject != Subject::Register {
-        return Vec::new();
+        return Before::default();
     }
     let until: Vec<Op> =
         part.ops.iter().filter(|op| op.call < edge).map(|op| as_known_at(op, edge)).collect();
     let candidates = candidates(&until, edge);
     if candidates.len() > CANDIDATES_MAX {
-        return Vec::new();
+        return Before::default();
     }
     let mut states = Vec::new();
     for value in candidates {
         let mut with = until.clone();
         with.push(probe(part, edge, &value));
         match decide(&with) {
-            Some(true) => states.push(value.to_string()),
+            Some(true) => states.push(value),
             Some(false) => {}
-            None => return Vec::new(),
+            None => return Before::default(),
         }
     }
-    states
+    let told = states.iter().map(Value::to_string).collect();
+    Before { told, only: states.pop().filter(|_| states.is_empty()) }
+}
+
+/// Why an operation is impossible in a register that holds a value, if it is.
+pub(super) fn refused(judge: &dyn Judge, held: &Value, op: &Op) -> Option<Stuck> {
+    let write = Op::new(op.process, 0, F::Write, held.clone()).on(op.key.clone()).returned(0, ());
+    judge.replay(&[&write, op], &[0, 1]).err().filter(|stuck| stuck.placed == 1)
 }
 
 /// An operation as it was known at an instant: pending, if it completed later.
@@ -101,7 +119,7 @@ mod tests {
         let begins =
             history(&lines.lines().find(|line| line.contains('!')).expect("marked").replace('!', ""))[0].call;
         let sub = Sub::whole(&part).retain(|at| ops[at].call >= begins);
-        before(&part, &sub, "nil", &mut |ops: &[Op]| Some(Object::Register.linearizable(ops)))
+        before(&part, &sub, "nil", &mut |ops: &[Op]| Some(Object::Register.linearizable(ops))).told
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod permits;
 mod queue;
 mod register;
 pub(super) mod registers;
+mod repair;
 mod replicas;
 mod set;
 mod unfounded;
@@ -24,6 +25,7 @@ mod unfounded;
 use std::cmp::Reverse;
 
 use self::fate::Missing;
+pub(super) use self::repair::Repair;
 use super::moves::Sub;
 use super::subject::{Recorded, Subject};
 use super::words::{Clock, count, on, who};
@@ -56,12 +58,21 @@ pub(super) struct Case<'a> {
     /// When the counterexample is complete: what was pending then, is.
     cut: Nanos,
     clock: Clock,
+    /// Whether one addition of the counterexample stands for several.
+    is_summed: bool,
 }
 
 impl<'a> Case<'a> {
     pub(super) fn new(part: &Recorded<'a>, sub: &Sub) -> Case<'a> {
         let minimal = sub.kept.iter().copied().zip(sub.ops(part)).collect();
-        Case { part: part.ops, subject: part.subject, minimal, cut: sub.cut, clock: part.clock }
+        Case {
+            part: part.ops,
+            subject: part.subject,
+            minimal,
+            cut: sub.cut,
+            clock: part.clock,
+            is_summed: sub.sums.all.is_some(),
+        }
     }
 
     /// A length of time, in words.
@@ -113,6 +124,9 @@ impl<'a> Case<'a> {
         let on = self.minimal.first().map(|(_, op)| on(op)).unwrap_or_default();
         let all = match self.minimal.len() {
             1 => "this operation".to_owned(),
+            all if self.is_summed => {
+                format!("these {}, of which one stands for all additions before", count(all, "operation"))
+            }
             all => format!("these {}", count(all, "operation")),
         };
         let why = match stuck {

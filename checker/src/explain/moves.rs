@@ -39,13 +39,17 @@
 //! any state, or indeterminate, hence free not to happen; after W the states are those of σ. Blind writes by
 //! definition do not care what they overwrite, so the initial state of the model serves as well as any.
 //!
-//! A counter has only the first two moves: its state depends on every addition.
+//! **Sums.** The state of a counter depends on every addition, so it has no units. An addition that returned the sum may be
+//! taken for one that did not: σ is legal for it, too. And additions that say nothing of the sum, and had completed before
+//! any operation that says something was called, come before all of these in σ; one of them may stand for all, with their
+//! amounts together.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::classify::registers::{accesses, listed};
 use super::subject::{Recorded, Subject, expected, observed, written};
 use crate::op::{F, Nanos, Op, Outcome, Value};
+use crate::verdict::Sums;
 
 /// A sub-history of a part, as the moves leave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,19 +60,26 @@ pub(super) struct Sub {
     pub(super) cut: Nanos,
     /// The elements that reads of a whole collection are seen through; `None` for all.
     pub(super) lens: Option<BTreeSet<Value>>,
+    /// The additions that are not told apart, by position in the part.
+    pub(super) sums: Sums,
 }
 
 impl Sub {
     /// All of a part, but for what is known not to matter: failures and indeterminate observers.
     pub(super) fn whole(part: &Recorded<'_>) -> Sub {
-        let mut sub = Sub { kept: (0..part.ops.len()).collect(), cut: Nanos::MAX, lens: None };
+        let kept = (0..part.ops.len()).collect();
+        let mut sub = Sub { kept, cut: Nanos::MAX, lens: None, sums: Sums::default() };
         sub.tidy(part);
         sub
     }
 
     /// The operations as they look in the sub-history.
     pub(super) fn ops(&self, part: &Recorded<'_>) -> Vec<Op> {
-        let seen = |&at: &usize| seen(&part.ops[at], self.cut, self.lens.as_ref());
+        let seen = |&at: &usize| {
+            let mut op = seen(&part.ops[at], self.cut, self.lens.as_ref())?;
+            self.sums.seen(at, &mut op);
+            Some(op)
+        };
         self.kept.iter().filter_map(seen).collect()
     }
 
@@ -96,6 +107,42 @@ impl Sub {
             return None;
         }
         Some(self.retain(|at| self.ret(part, at) >= call && !(overlaps(at) && part.is_observer(at))))
+    }
+
+    /// The additions to a counter that are known to have returned a sum which counts.
+    pub(super) fn telling(&self, part: &Recorded<'_>) -> Vec<usize> {
+        let tells = |&at: &usize| {
+            let op = &part.ops[at];
+            op.f == F::Add && op.ret() <= self.cut && op.output().is_some_and(|output| !output.is_nil())
+        };
+        let counts = |at: &usize| self.sums.untold.binary_search(at).is_err();
+        self.kept.iter().copied().filter(tells).filter(counts).collect()
+    }
+
+    /// The same where only these additions tell their sums.
+    pub(super) fn told_by(&self, part: &Recorded<'_>, wanted: &[usize]) -> Sub {
+        let mut sub = self.clone();
+        sub.sums.untold.extend(self.telling(part).into_iter().filter(|at| !wanted.contains(at)));
+        sub.sums.untold.sort_unstable();
+        sub
+    }
+
+    /// One addition in place of all that had completed before anybody looked; `None` if these are not several.
+    pub(super) fn summed(&self, part: &Recorded<'_>) -> Option<Sub> {
+        let telling = self.telling(part);
+        let looks = |at: &usize| part.is_observer(*at) || telling.binary_search(at).is_ok();
+        let first_look = self.kept.iter().filter(|at| looks(at)).map(|&at| part.ops[at].call).min()?;
+        let is_before = |at: &usize| self.ret(part, *at) < first_look && !looks(at);
+        let before: Vec<usize> = self.kept.iter().copied().filter(is_before).collect();
+        let last = before.iter().copied().max_by_key(|&at| (part.ops[at].ret(), at))?;
+        let amount = |&at: &usize| match self.sums.all {
+            Some((all, amount)) if all == at => amount,
+            _ => part.ops[at].input.as_int().unwrap_or(0),
+        };
+        let sum = before.iter().map(amount).fold(0, i64::wrapping_add);
+        let mut sub = self.retain(|at| at == last || !is_before(&at));
+        sub.sums.all = Some((last, sum));
+        (before.len() > 1).then_some(sub)
     }
 
     /// Some registers of several: without what transactions do to the others.
@@ -376,6 +423,7 @@ impl<'a> Units<'a> {
                 .map(|(name, _)| (*name).clone())
                 .collect()
         });
-        Sub { kept: kept.map(|(&at, _)| at).collect(), cut: sub.cut, lens: lens.or_else(|| sub.lens.clone()) }
+        let kept = kept.map(|(&at, _)| at).collect();
+        Sub { kept, lens: lens.or_else(|| sub.lens.clone()), ..sub.clone() }
     }
 }

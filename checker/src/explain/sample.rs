@@ -118,8 +118,8 @@ impl Object {
                 return told.unwrap_or_default();
             }
             (F::Append, Object::Text) => {
-                let text = format!("{}{input}", first.unwrap_or(Value::str("")));
-                *held = vec![Value::str(&text)];
+                let text = |value: Value| if let Value::Str(text) = value { text } else { "".into() };
+                *held = vec![Value::str(&format!("{}{}", text(first.unwrap_or_default()), text(input)))];
             }
             (F::Append, Object::NumberedLog) => {
                 held.push(input);
@@ -151,6 +151,10 @@ impl Object {
             (F::Add, Object::Counter) => {
                 let sum = first.and_then(|sum| sum.as_int()).unwrap_or(0) + input.as_int().unwrap_or(0);
                 *held = vec![Value::Int(sum)];
+                // Odd processes are told the sum.
+                if op.process % 2 == 1 {
+                    return Value::Int(sum);
+                }
             }
             (F::Add, _) => {
                 held.push(input);
@@ -230,6 +234,7 @@ impl Object {
                 Value::List(items) => Value::List(items[1..].into()),
                 _ if ops[at].f == F::Get => Value::str(["a", "b", "ab"][dice.below(3) as usize]),
                 _ if matches!(ops[at].f, F::Read | F::Dequeue | F::Pop) => Value::Int(dice.below(5) as i64),
+                Value::Int(_) if self == Object::Counter => Value::Int(dice.below(5) as i64),
                 _ => continue,
             };
             ops[at].outcome = Outcome::Ok(other);
@@ -255,7 +260,9 @@ impl Object {
                 let output = self.apply(&mut held, op);
                 // An absent value may be read as the empty text.
                 let fits = |told: &Value| {
-                    *told == output || output.is_nil() && op.f == F::Get && *told == Value::str("")
+                    *told == output
+                        || output.is_nil() && op.f == F::Get && *told == Value::str("")
+                        || self == Object::Counter && op.f == F::Add && told.is_nil()
                 };
                 if op.output().is_none_or(fits) {
                     let next = (placed | 1 << at, held);

@@ -165,6 +165,13 @@ impl Shrinker<'_> {
     fn only(&self, sub: &Sub, named: &HashSet<usize>) -> (Sub, Sub) {
         let last = |at: usize| self.part.ops[at].completed == Some(sub.cut);
         let few = sub.retain(|at| named.contains(&at) || last(at) || !self.part.is_observer(at));
+        if self.part.subject == Subject::Counter {
+            let told: Vec<usize> =
+                few.telling(self.part).into_iter().filter(|at| named.contains(at) || last(*at)).collect();
+            let told = few.told_by(self.part, &told);
+            let summed = told.summed(self.part).filter(|_| told.kept.len() > FEW);
+            return (few.clone(), summed.unwrap_or(few));
+        }
         let units = Units::of(self.part, &few);
         let fewest = units.keep(self.part, &few, &units.about(&few, |at| named.contains(&at) || last(at)));
         (few, fewest)
@@ -213,7 +220,9 @@ impl Shrinker<'_> {
         loop {
             let before = self.sub.clone();
             self.drop_registers();
+            self.drop_sums();
             self.drop_observers();
+            self.sum_up();
             self.drop_units();
             self.cut(&[]);
             if self.sub == before {
@@ -229,6 +238,25 @@ impl Shrinker<'_> {
         minimise(observers, |wanted| {
             self.try_sub(sub.retain(|at| !observes(at) || wanted.binary_search(&at).is_ok()))
         });
+    }
+
+    fn drop_sums(&mut self) {
+        if self.takes_sums() {
+            let (sub, part) = (self.sub.clone(), self.part);
+            minimise(sub.telling(part), |wanted| self.try_sub(sub.told_by(part, wanted)));
+        }
+    }
+
+    fn sum_up(&mut self) {
+        if let Some(smaller) = self.sub.summed(self.part).filter(|_| self.takes_sums()) {
+            self.try_sub(smaller);
+        }
+    }
+
+    /// Whether the additions to a counter are too many to be shown one by one.
+    fn takes_sums(&self) -> bool {
+        let is_long = self.sub.kept.len() > FEW || self.sub.sums.all.is_some();
+        self.part.subject == Subject::Counter && is_long
     }
 
     fn drop_registers(&mut self) {
@@ -287,6 +315,11 @@ mod tests {
             sub = match dice.below(4) {
                 0 => sub.cut_at(part, dice.below(200)),
                 1 => sub.retain(|at| !part.is_observer(at) || some(dice)),
+                2 if part.subject == Subject::Counter => {
+                    let told: Vec<usize> = sub.telling(part).into_iter().filter(|_| some(dice)).collect();
+                    let told = sub.told_by(part, &told);
+                    told.summed(part).unwrap_or(told)
+                }
                 2 if sub.is_overwritten(part) => {
                     let complete = |op: &Op| op.is_ok() && op.ret() <= sub.cut;
                     let blind = |at: &usize| part.is_blind(*at) && complete(&part.ops[*at]);
@@ -340,6 +373,8 @@ mod tests {
                 let proves = |smaller: &Sub| !object.linearizable(&smaller.ops(&part));
                 let before = sub.cut_at(&part, sub.cut - 1);
                 assert!(!proves(&before), "{object:?}: an earlier completion proves it");
+                let is_long = object == Object::Counter && sub.kept.len() > FEW;
+                assert!(!is_long || sub.summed(&part).is_none(), "not summed up");
                 for &at in sub.kept.iter().filter(|&&at| part.is_observer(at)) {
                     assert!(!proves(&sub.retain(|other| other != at)), "{object:?}: an observer too many");
                 }

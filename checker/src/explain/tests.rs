@@ -83,6 +83,27 @@ context: p4 read → 4, p7 write 5, p2 write 6
     assert_eq!(shown(&history, &violation), story);
 }
 
+#[test]
+fn what_is_impossible_is_told_from_what_the_object_held() {
+    let (_, violation) = explained(ModelKind::Register, "0 write 1 @ 1..2\n 1 read -> 7 @ 3..4");
+    let way = &violation.impossible[0];
+    assert_eq!(violation.before, ["1"]);
+    assert_eq!((&*way.state, &*way.reason), ("1", "it returned 7, but the register holds 1"));
+}
+
+#[test]
+fn additions_that_nobody_told_apart_are_one_addition() {
+    let adds: String = (0..300)
+        .map(|at| format!("{} add 1 -> {} @ {}..{}\n", at % 3, at + 1, 10 * at, 10 * at + 5))
+        .collect();
+    let (history, violation) = explained(ModelKind::Counter, &(adds + "7 read -> 290 @ 3000..3001"));
+    assert_eq!(violation.minimal, [299, 300], "{violation:#?}");
+    assert_eq!(violation.sums, Some(Sums { all: Some((299, 300)), untold: vec![299] }));
+    let alone = History::from_events(counterexample(&history, &violation)).expect("the events of a history");
+    assert_eq!(alone.ops[0].to_string(), "add 300");
+    assert_eq!(violation.impossible[0].reason, "it returned 290, but the counter stands at 300");
+}
+
 /// The models that the sample objects are judged by.
 fn judged_by(object: Object) -> ModelKind {
     match object {
@@ -128,7 +149,40 @@ fn the_counterexample_is_a_violation_by_itself() {
     }
 }
 
-/// How often the sentence has to fall back on "no legal order exists", of 200 violations.
+/// What is said where no pattern of the model fits.
+#[test]
+fn the_least_change_that_would_make_it_legal_is_named() {
+    let said = |kind, lines| {
+        let violation = explained(kind, lines).1;
+        format!("{}: {}", violation.class, violation.sentence)
+    };
+    assert_eq!(
+        said(ModelKind::Kv, "0 put a @ 1..2\n 1 append b @ 3..4\n 2 append a @ 3..4\n 3 get -> ab @ 8..9"),
+        "stale-read: process 3's `get → ab` on k is stale: it can only have come before process 2's `append a`, which \
+         had completed 4.0 ms before it began"
+    );
+    assert_eq!(
+        said(ModelKind::Kv, "0 put a @ 1..9\n 1 append b @ 1..9\n 2 get -> ba @ 1..9"),
+        "impossible-answer: process 2's `get → ba` on k is impossible: whatever the order of the other 2 operations, it \
+         can only have found a, ab, b or nil"
+    );
+    assert_eq!(
+        said(ModelKind::Set, "0 add 1 -> true @ 1..2\n 1 add 1 -> true @ 3..4"),
+        "false-success: process 1's `add 1` on k should have returned false: with that answer, and not with its own, a \
+         legal order exists"
+    );
+    assert_eq!(
+        said(ModelKind::Log, "0 append 7 -> 1 @ 1..2"),
+        "duplicate: process 0's `append 7 → 1` on k took effect twice: only so does a legal order exist"
+    );
+    assert_eq!(
+        said(ModelKind::Kv, "0 append a @ 1..2 fail\n 1 append b @ 3..4\n 2 get -> ab @ 5..6"),
+        "aborted-read: process 0's `append a` on k was reported as failed, but these 2 operations are legal only if it \
+         took effect"
+    );
+}
+
+/// How often the sentence has to fall back on "no legal order exists", of 200 violations: seldom.
 #[test]
 fn most_small_violations_are_recognised() {
     let unrecognised = |object: Object| {
@@ -142,6 +196,5 @@ fn most_small_violations_are_recognised() {
         violations.flatten().take(200).filter(|violation| violation.class == "no-order").count()
     };
     let counts: Vec<_> = Object::ALL.into_iter().map(|object| (object, unrecognised(object))).collect();
-    let known = |object| !matches!(object, Object::Text | Object::Permits);
-    assert!(counts.iter().all(|&(object, count)| !known(object) || count < 45), "{counts:?}");
+    assert!(counts.iter().all(|&(_, count)| count < 10), "{counts:?}");
 }

@@ -148,7 +148,7 @@ impl Would<'_> {
 
     fn sequential(&self, minimal: &[Op]) -> Explanation {
         let question = "Would it be sequentially consistent?".to_owned();
-        if self.begins_late {
+        if self.begins_late || self.is_summed() {
             return Explanation { question, holds: None, answer: self.unasked(minimal) };
         }
         let ops: Vec<&Op> = minimal.iter().collect();
@@ -167,9 +167,16 @@ impl Would<'_> {
         Explanation { question, holds, answer }
     }
 
+    fn is_summed(&self) -> bool {
+        self.sub.sums.all.is_some()
+    }
+
     /// Why a question about the counterexample makes no sense.
     fn unasked(&self, minimal: &[Op]) -> String {
         match self.begins_late {
+            false if self.is_summed() => {
+                "undecided: one addition of the counterexample stands for several".to_owned()
+            }
             true => "undecided: the counterexample begins at a write, without what that had overwritten"
                 .to_owned(),
             false => format!("undecided: the counterexample has {}", count(minimal.len(), "operation")),
@@ -219,7 +226,7 @@ impl Would<'_> {
 
     fn clocks(&mut self, minimal: &[Op]) -> Explanation {
         let question = "Could the clocks be wrong?".to_owned();
-        if self.begins_late || minimal.len() > SHIFTED_MAX {
+        if self.begins_late || self.is_summed() || minimal.len() > SHIFTED_MAX {
             return Explanation { question, holds: None, answer: self.unasked(minimal) };
         }
         let mut shifts = shifts(minimal);

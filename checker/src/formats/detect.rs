@@ -63,6 +63,8 @@ fn of_objects(text: &str, names: &Names) -> Option<Format> {
             (has("i") && has("t") && (has("p") || has("f")) || has("schema_version")) && names.is_empty();
         let asks = entries.has(Field::F) || nested(entries.get(Field::Input), names).is_some();
         match () {
+            // In an array they are events as anybody has them.
+            () if is_ours && forms.entered() => return Some(Format::Json),
             () if is_ours => return Some(Format::Jsonl),
             () if entries.has(Field::Call) && asks => return Some(Format::Finished),
             () if entries.has(Field::Kind) && entries.has(Field::F) => return Some(Format::Json),

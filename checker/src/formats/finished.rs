@@ -73,7 +73,7 @@ pub(super) fn read(mut input: impl BufRead, options: &Options) -> Result<Reading
         taken => taken.map(drop),
     };
     let first = input.fill_buf().map_err(|error| ParseError::unreadable(1, &error))?;
-    if first.trim_ascii_start().starts_with(b"[") {
+    if is_one_form(first) {
         let bytes = read_whole(&mut input)?;
         let mut forms = Forms::new(&bytes, Notation::Json)?;
         forms.enter()?;
@@ -102,6 +102,12 @@ pub(super) fn read(mut input: impl BufRead, options: &Options) -> Result<Reading
     let mut reading = reader.finish();
     reading.notes.extend(passed_over.note());
     Ok(reading)
+}
+
+/// Whether what begins so is one array, or a map with one, and not a line for each operation.
+fn is_one_form(head: &[u8]) -> bool {
+    let valid = std::str::from_utf8(head).map_or_else(|error| &head[..error.valid_up_to()], |_| head);
+    Forms::new(valid, Notation::Json).is_ok_and(|mut forms| forms.enter().is_ok() && forms.entered())
 }
 
 /// Makes operations of lines.
@@ -511,7 +517,10 @@ mod tests {
         let text = r#"[{"ClientId":4,"Input":{"Op":"put","Key":"x","Value":"1"},"Call":10,"Output":{"Value":""},"Return":20},
             {"ClientId":"b","Input":{"Op":"get","Key":"x"},"Call":30,"Output":{"Value":"1"},"Return":40},
             {"ClientId":4,"Input":{"Op":"get","Key":"x"},"Call":50,"Output":{"Err":"timeout"},"Return":60}]"#;
-        assert_eq!(ops(text).unwrap(), ["p4 put 1 0-Some(1)", "p0 get → 1 2-Some(3)", "p4 get 4-None"]);
+        assert_eq!(
+            ops(text).unwrap(),
+            ["p4 put \"1\" 0-Some(1)", "p0 get → \"1\" 2-Some(3)", "p4 get 4-None"]
+        );
         let places = read(text.as_bytes(), &Options::default()).unwrap().places;
         assert_eq!(places.iter().map(|place| place.line).collect::<Vec<_>>(), [1, 2, 3]);
     }

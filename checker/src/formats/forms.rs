@@ -18,6 +18,7 @@ use std::char;
 use std::str;
 
 use super::lines::is_comment;
+use super::print::Quoted;
 use super::strings::Strings;
 use super::{ParseError, Place};
 use crate::op::Value;
@@ -73,6 +74,26 @@ impl Form<'_> {
         }
     }
 
+    /// What it is in EDN.
+    pub(super) fn edn(&self) -> String {
+        let joined = |forms: &[Form]| forms.iter().map(Form::edn).collect::<Vec<_>>().join(" ");
+        match self {
+            Form::Nil => "nil".into(),
+            Form::Bool(b) => b.to_string(),
+            Form::Int(i) => i.to_string(),
+            Form::Text(text) => Quoted(text).to_string(),
+            Form::Keyword(text) => format!(":{text}"),
+            Form::Opaque(text) => (*text).into(),
+            Form::Sequence(items) => format!("[{}]", joined(items)),
+            Form::Set(items) => format!("#{{{}}}", joined(items)),
+            Form::Map(entries) => {
+                let entries = entries.iter().map(|(key, value)| format!("{} {}", key.edn(), value.edn()));
+                format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+            }
+            Form::Tagged(tag, form) => format!("#{tag} {}", form.edn()),
+        }
+    }
+
     /// The number, if it is one that is not negative; those beyond 63 bits are opaque otherwise.
     pub(super) fn unsigned(&self) -> Option<u64> {
         match self {
@@ -114,7 +135,12 @@ pub(super) struct Forms<'a> {
     depth: usize,
     /// The bracket that ends the outermost container, once we are inside one.
     closes: Option<u8>,
+    /// Whether that container stands in a map, whose other entries say nothing.
+    in_map: bool,
 }
+
+/// The names under which a map holds a history.
+const HISTORIES: [&str; 3] = ["history", "events", "operations"];
 
 /// What can go wrong inside a form.
 type Read<T> = Result<T, ParseError>;
@@ -133,12 +159,21 @@ impl<'a> Forms<'a> {
             }
         })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Ok(Forms { text, at: 0, notation, line: 1, line_start: 0, depth: 0, closes: None })
+        Ok(Forms { text, at: 0, notation, line: 1, line_start: 0, depth: 0, closes: None, in_map: false })
     }
 
-    /// Steps into the outermost vector, list or array, if all is inside one.
+    /// Steps into the outermost vector, list or array, if all is inside one, which may itself stand in a map:
+    /// `{"history": [...]}`.
     pub(super) fn enter(&mut self) -> Read<()> {
         self.blank()?;
+        if self.peek() == Some(b'{') {
+            let start = (self.at, self.line, self.line_start);
+            self.in_map = self.seek_history().unwrap_or(false);
+            if !self.in_map {
+                (self.at, self.line, self.line_start) = start;
+                return Ok(());
+            }
+        }
         self.closes = match self.peek() {
             Some(b'[') => Some(b']'),
             Some(b'(') if self.is_edn() => Some(b')'),
@@ -146,6 +181,25 @@ impl<'a> Forms<'a> {
         };
         self.at += 1;
         Ok(())
+    }
+
+    /// Whether we are inside a container.
+    pub(super) fn entered(&self) -> bool {
+        self.closes.is_some()
+    }
+
+    /// Steps into a map up to the list of maps or vectors that is called a history, if there is one.
+    fn seek_history(&mut self) -> Read<bool> {
+        self.at += 1;
+        while let Some(name) = self.key()? {
+            let is_list = self.peek() == Some(b'[') || self.is_edn() && self.peek() == Some(b'(');
+            if is_list && name.name().is_some_and(|name| HISTORIES.contains(&name)) {
+                let first = self.rest()[1..].trim_start();
+                return Ok(first.starts_with(['{', '[', '#', ']']));
+            }
+            self.form()?;
+        }
+        Ok(false)
     }
 
     /// Line and column of what comes next, once white space is skipped.
@@ -162,6 +216,10 @@ impl<'a> Forms<'a> {
             (None, Some(close)) => Err(self.unexpected(&format!("`{}`", char::from(close)))),
             (Some(byte), Some(close)) if byte == close => {
                 self.at += 1;
+                while self.in_map && self.key()?.is_some() {
+                    self.form()?;
+                }
+                self.at += usize::from(self.in_map);
                 self.blank()?;
                 if self.peek().is_some() {
                     return Err(self.unexpected("nothing after the history"));
@@ -219,26 +277,31 @@ impl<'a> Forms<'a> {
     fn map(&mut self) -> Read<Form<'a>> {
         let mut entries = Vec::with_capacity(8); // as many as an event has
         self.at += 1;
-        loop {
-            self.blank()?;
-            match self.peek() {
-                Some(b'}') => break,
-                None => return Err(self.unexpected("`}`")),
-                _ => {}
-            }
-            let key = self.form()?;
-            self.blank()?;
-            if !self.is_edn() {
-                if self.peek() != Some(b':') {
-                    return Err(self.unexpected("`:`"));
-                }
-                self.at += 1;
-                self.blank()?;
-            }
+        while let Some(key) = self.key()? {
             entries.push((key, self.form()?));
         }
         self.at += 1;
         Ok(Form::Map(entries))
+    }
+
+    /// The next key of a map, up to its value; `None` at the bracket that closes it, which is left.
+    fn key(&mut self) -> Read<Option<Form<'a>>> {
+        self.blank()?;
+        match self.peek() {
+            Some(b'}') => return Ok(None),
+            None => return Err(self.unexpected("`}`")),
+            _ => {}
+        }
+        let key = self.form()?;
+        self.blank()?;
+        if !self.is_edn() {
+            if self.peek() != Some(b':') {
+                return Err(self.unexpected("`:`"));
+            }
+            self.at += 1;
+            self.blank()?;
+        }
+        Ok(Some(key))
     }
 
     /// What begins with `#`: a set, a tagged form, or `##Inf`.
@@ -457,15 +520,17 @@ mod tests {
             ("9223372036854775807 9223372036854775808", "9223372036854775807 9223372036854775808"),
             ("1/2 1.50 1e3 010 ##NaN sym \\a \\( \\newline", "1/2 1.50 1e3 010 ##NaN sym \\a \\( \\newline"),
             (":keyword :a/b", "keyword a/b"),
-            (r#""" "plain" "a\nb" "\u0041\ud83d\ude00\/\"""#, " plain a\nb A😀/\""),
+            (r#""" "plain" "a\nb" "\u0041\ud83d\ude00\/\"""#, "\"\" plain a\nb A😀/\""),
             ("{:v [1 (2 3) []]}", "[[v [1 [2 3] []]]]"),
             ("#{3 1 2} {:b 2, :a 1}", "[1 2 3] [[a 1] [b 2]]"),
             ("; comment\n1 ; more\n,,, #_ [gone] 2 #_ #_ a b 3", "1 2 3"),
             (
                 "#inst \"2026\" #knossos.op.Op{} #object[a.b 0x1f \"x\"]",
-                "[#inst 2026] [#knossos.op.Op []] [#object [a.b 0x1f x]]",
+                "[#inst \"2026\"] [#knossos.op.Op []] [#object [a.b 0x1f x]]",
             ),
             ("[1 [2] 3]\n", "1 [2] 3"),
+            ("{:valid? true :history [{:a 1} [2]] :count 2}", "[[a 1]] [2]"),
+            ("{:history 7}", "[[history 7]]"),
             ("(1 2)", "1 2"),
             ("\u{feff}1", "1"),
             ("", ""),
@@ -480,6 +545,9 @@ mod tests {
             ("null true -7 1.5 18446744073709551616", "nil true -7 1.5 18446744073709551616"),
             (r#"[{"type":"ok","value":[1,null]},{}]"#, "[[type ok] [value [1 nil]]] []"),
             ("{\"a\" : \"\\u00e9\"}\n{\"a\":[]}", "[[a é]] [[a []]]"),
+            (r#"{"a":{"history":[1]},"history": [ {"b":1}, {"b":2} ], "c":[]}"#, "[[b 1]] [[b 2]]"),
+            (r#"{"history":[]}"#, ""),
+            (r#"{"history":[1,2]}"#, "[[history [1 2]]]"),
         ] {
             assert_eq!(read(text.as_bytes(), Notation::Json), Ok(reads_as.into()), "{text}");
         }
@@ -491,6 +559,8 @@ mod tests {
         for (text, notation, complaint) in [
             ("[1\n 2", Edn, "2:3: expected `]`, found the end of the input"),
             ("[1] 2", Edn, "1:5: expected nothing after the history, found `2`"),
+            ("{\"history\":[{}]} 2", Json, "1:18: expected nothing after the history, found `2`"),
+            ("{\"history\":[{}]", Json, "1:16: expected `}`, found the end of the input"),
             ("{:a}", Edn, "1:4: expected a value, found `}`"),
             ("1 )", Edn, "1:3: expected a value, found `)`"),
             ("\"ab", Edn, "1:4: expected `\"`, found the end of the input"),

@@ -89,6 +89,8 @@ pub(super) struct Record {
     pub(super) index: Option<u64>,
     /// The name of the process, where it has no number.
     pub(super) name: Option<Arc<str>>,
+    /// The value in EDN, where the process has a name.
+    pub(super) edn: Option<Arc<str>>,
     /// The event; its time and index are not yet set, nor is the number of a process with a name.
     pub(super) event: Event,
 }
@@ -166,6 +168,7 @@ impl<'o> Reader<'o> {
         let key = entries.get(Field::Key).or_else(|| inner.as_ref()?.get(Field::Key));
         let strings = &mut self.strings;
         let mut value_of = |form: Option<&Form>| form.map_or(Value::Nil, |form| form.value(strings));
+        let edn = name.is_some().then(|| edn(value));
         let (key, value) = (value_of(key), value_of(value));
         let (node, error) = (value_of(entries.get(Field::Node)), value_of(entries.get(Field::Error)));
         let text = |value: Value| match value {
@@ -203,7 +206,7 @@ impl<'o> Reader<'o> {
             let expected = format!("a value for `{}`", event.f);
             return Err(wrong(place, &expected, absent(&entries, "value")));
         }
-        Ok(Some(Record { place, time, index: number(Field::Index), name, event }))
+        Ok(Some(Record { place, time, index: number(Field::Index), name, edn, event }))
     }
 
     /// Process, type, f and value.
@@ -238,8 +241,14 @@ impl<'o> Reader<'o> {
             error,
             client: None,
         };
-        Ok(Record { place, time: None, index: None, name, event })
+        let edn = name.is_some().then(|| edn(items.get(3)));
+        Ok(Record { place, time: None, index: None, name, edn, event })
     }
+}
+
+/// A value in EDN.
+pub(super) fn edn(value: Option<&Form>) -> Arc<str> {
+    value.map_or("nil".into(), |form| form.edn().into())
 }
 
 /// Whether an operation says nothing without an input.
@@ -277,7 +286,7 @@ pub(super) fn history(
     let mut position = 0;
     let mut next_client = || -> Result<Option<Event>, ParseError> {
         loop {
-            let Some(Record { place: at, time, index, name, event }) = next()? else { return Ok(None) };
+            let Some(Record { place: at, time, index, name, edn, event }) = next()? else { return Ok(None) };
             place.set(at);
             let kind = event.kind;
             let index = index.unwrap_or(position);
@@ -285,7 +294,8 @@ pub(super) fn history(
                 Some(name) if !clients.borrow().is_client(&name, kind) => {
                     let (f, value, error) = (event.f.name().into(), event.value, event.error);
                     let time = time.unwrap_or(position);
-                    let done = NemesisEvent { index, time, position, name, kind, f, value, error };
+                    let edn = edn.unwrap_or_default();
+                    let done = NemesisEvent { index, time, position, name, kind, f, value, edn, error };
                     nemesis.borrow_mut().push(done);
                     continue;
                 }
@@ -332,7 +342,11 @@ pub(super) fn history(
     match keyed {
         keyed::Guess::Sure => {
             if !options.independent {
-                notes.push("every value is a [key value] pair: taken apart, as with --independent".into());
+                let gets = history.ops.iter().any(|op| op.f == F::Get && keyed::is_asked_by_key(op));
+                notes.push(match gets {
+                    true => "the value of each `get` is taken for its key, that of other operations for a [key value] pair".into(),
+                    false => "every value is a [key value] pair: taken apart, as with --independent".into(),
+                });
             }
             keys.into_inner().agree()?;
             history.ops.iter_mut().for_each(keyed::take_apart);
@@ -340,7 +354,18 @@ pub(super) fn history(
         keyed::Guess::Perhaps => notes.push(
             "every value is a pair, taken as a whole: if it is a [key value] pair, `--independent` takes it apart".into(),
         ),
-        keyed::Guess::No => {}
+        keyed::Guess::No => {
+            let says_more = |op: &Op| {
+                op.f == F::Get && !op.input.is_nil() && op.output().is_none_or(|output| *output != op.input)
+            };
+            if history.ops.iter().any(says_more) {
+                notes.push(
+                    "what a `get` was invoked with is left out: its key is a :key, or a [key value] pair in place of every \
+                     value"
+                        .into(),
+                );
+            }
+        }
     }
     history.ops.iter_mut().for_each(translate);
     Ok(Reading { history, format, timed: times.usable, notes, places, nemesis })

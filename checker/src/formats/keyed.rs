@@ -7,11 +7,23 @@
 //! are seen, nobody can tell, and a note says so. A compare-and-set is `[key [from to]]`, or `[key from to]`.
 //!
 //! A completion under another key than its invocation is an error.
+//!
+//! A store may be asked for a key alone: `{:f :get :value "x"}` beside `{:f :put :value ["x" 1]}`. Where no get carries
+//! anything else, and some get returned another value than it was invoked with, that is the key.
 
 use std::collections::HashMap;
 
 use super::{ParseError, Place};
 use crate::op::{Event, F, Kind, Op, Outcome, Value};
+
+/// Whether the value of a get or a delete is a key, should it be one at all.
+pub(super) fn is_asked_by_key(op: &Op) -> bool {
+    matches!(op.f, F::Get | F::Delete) && is_plain(&op.input)
+}
+
+fn is_plain(key: &Value) -> bool {
+    !matches!(key, Value::Nil | Value::List(_))
+}
 
 /// Key and value of what an operation of this name carries.
 pub(super) fn split(f: &F, value: &Value) -> Option<(Value, Value)> {
@@ -29,6 +41,15 @@ pub(super) fn split(f: &F, value: &Value) -> Option<(Value, Value)> {
 
 /// Splits all values of an operation.
 pub(super) fn take_apart(op: &mut Op) {
+    if is_asked_by_key(op) {
+        op.key = std::mem::take(&mut op.input);
+        if let Outcome::Ok(output) = &mut op.outcome
+            && let Some((_, value)) = split(&op.f, output).filter(|(key, _)| *key == op.key)
+        {
+            *output = value;
+        }
+        return;
+    }
     let Some((key, input)) = split(&op.f, &op.input) else { return };
     (op.key, op.input) = (key, input);
     if let Outcome::Ok(output) = &mut op.outcome
@@ -50,8 +71,13 @@ pub(super) enum Guess {
 
 /// Whether the values of these operations carry their keys.
 pub(super) fn guess(ops: &[Op]) -> Guess {
-    let is_plain = |key: &Value| !matches!(key, Value::Nil | Value::List(_));
+    let by_key = |op: &Op| op.f == F::Get && is_asked_by_key(op);
+    let returned_another = |op: &Op| by_key(op) && op.output().is_some_and(|output| *output != op.input);
+    let asked_by_key = ops.iter().any(returned_another) && ops.iter().all(|op| op.f != F::Get || by_key(op));
     let fits = |op: &Op| {
+        if asked_by_key && is_asked_by_key(op) {
+            return op.key.is_nil();
+        }
         let Some((key, input)) = split(&op.f, &op.input) else { return false };
         op.key.is_nil()
             && is_plain(&key)
@@ -61,6 +87,7 @@ pub(super) fn guess(ops: &[Op]) -> Guess {
     match ops.iter().all(fits) {
         _ if ops.is_empty() => Guess::No,
         false => Guess::No,
+        true if asked_by_key => Guess::Sure,
         true if ops.iter().any(|op| matches!(op.f, F::Read | F::Cas)) => Guess::Sure,
         true => Guess::Perhaps,
     }
@@ -118,5 +145,22 @@ mod tests {
         assert_eq!(split(&F::Cas, &list(&[1, 2])), None);
         assert_eq!(split(&F::Write, &list(&[7, 1])), Some((Value::Int(7), Value::Int(1))));
         assert_eq!(split(&F::Write, &list(&[7, 1, 2])), None);
+    }
+
+    #[test]
+    fn a_get_may_carry_its_key_alone() {
+        let put = Op::new(0, 1, F::Put, Value::pair("x", 1)).returned(2, Value::pair("x", 1));
+        let get = |output: i64| Op::new(1, 3, F::Get, "x").returned(4, output);
+        assert_eq!(guess(&[put.clone(), get(1)]), Guess::Sure);
+        let filled_in = Op::new(1, 3, F::Get, 1).returned(4, 1);
+        assert_eq!(guess(&[put.clone(), filled_in]), Guess::No, "some fill in what was returned");
+        assert_eq!(
+            guess(&[Op::new(0, 1, F::Put, 1).returned(2, ()), get(1)]),
+            Guess::No,
+            "which key was put?"
+        );
+        let mut op = get(1);
+        take_apart(&mut op);
+        assert_eq!(op, Op::new(1, 3, F::Get, ()).on("x").returned(4, 1));
     }
 }

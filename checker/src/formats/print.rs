@@ -18,9 +18,9 @@ use crate::op::{Event, F, Kind, Value};
 
 /// Writes `history.edn`.
 pub(super) fn edn(mut out: impl Write, history: &History, nemesis: &[NemesisEvent]) -> io::Result<()> {
-    for_each(history, nemesis, |process, event| {
-        let Event { index, time, kind, f, value, node, error, client, .. } = event;
-        write!(out, "{{:type :{}, :f {}, :value {}", name(*kind), Name(f.name()), Printed(value))?;
+    for_each(history, nemesis, |process, event, edn| {
+        let Event { index, time, kind, f, node, error, client, .. } = event;
+        write!(out, "{{:type :{}, :f {}, :value {}", name(*kind), Name(f.name()), in_edn(event, edn))?;
         write!(out, ", :time {time}, :process {process}, :index {index}")?;
         if let Some(error) = error {
             write!(out, ", :error {}", Quoted(error))?;
@@ -54,7 +54,7 @@ struct Map<'a> {
 
 /// Writes the maps of `history.edn` in JSON, one per line.
 pub(super) fn json(mut out: impl Write, history: &History, nemesis: &[NemesisEvent]) -> io::Result<()> {
-    for_each(history, nemesis, |process, event| {
+    for_each(history, nemesis, |process, event, _| {
         let Event { index, time, ref f, ref value, client, .. } = *event;
         let (error, node) = (event.error.as_deref(), event.node.as_deref());
         let map = Map { r#type: name(event.kind), f, value, process, time, index, error, node, client };
@@ -70,9 +70,9 @@ pub(super) fn txt(
     nemesis: &[NemesisEvent],
     prefix: &str,
 ) -> io::Result<()> {
-    for_each(history, nemesis, |process, event| {
-        let Event { kind, f, value, error, .. } = event;
-        write!(out, "{prefix}{process}\t:{}\t{}\t{}", name(*kind), Name(f.name()), Printed(value))?;
+    for_each(history, nemesis, |process, event, edn| {
+        let Event { kind, f, error, .. } = event;
+        write!(out, "{prefix}{process}\t:{}\t{}\t{}", name(*kind), Name(f.name()), in_edn(event, edn))?;
         if let Some(error) = error {
             write!(out, "\t{}", error.replace(char::is_control, " "))?;
         }
@@ -97,22 +97,32 @@ impl Display for Process<'_> {
     }
 }
 
+/// Prints an event of a process; its value is written as the text, where there is one.
+type Print<'a> = dyn FnMut(&Process, &mut Event, Option<&str>) -> io::Result<()> + 'a;
+
 /// Calls `print` with every event in Jepsen's words, in their order: each of the nemesis before the clients' events that
 /// follow it.
 fn for_each(
     history: &History,
     nemesis: &[NemesisEvent],
-    mut print: impl FnMut(&Process, &Event) -> io::Result<()>,
+    mut print: impl FnMut(&Process, &Event, Option<&str>) -> io::Result<()>,
 ) -> io::Result<()> {
     let keyed = history.ops.iter().any(|op| !op.key.is_nil());
     let mut nemesis = nemesis.iter().peekable();
-    let mut aside = |until: Option<(u64, u64)>, print: &mut dyn FnMut(&Process, &Event) -> io::Result<()>| {
+    // Those of the nemesis may have none of their own.
+    let mut next = 0;
+    let mut print = |process: &Process, event: &mut Event, edn: Option<&str>| {
+        event.index = event.index.max(next);
+        next = event.index.saturating_add(1);
+        print(process, event, edn)
+    };
+    let mut aside = |until: Option<(u64, u64)>, print: &mut Print| {
         while let Some(it) = nemesis.next_if(|it| until.is_none_or(|until| (it.time, it.index) <= until)) {
             let NemesisEvent { index, time, kind, .. } = *it;
             let (value, error, f) = (it.value.clone(), it.error.clone(), F::from(&*it.f));
             let (process, key, node, client) = (0, Value::Nil, None, None);
-            let event = Event { index, time, process, kind, f, key, value, node, error, client };
-            print(&Process::Other(&it.name), &event)?;
+            let mut event = Event { index, time, process, kind, f, key, value, node, error, client };
+            print(&Process::Other(&it.name), &mut event, Some(&it.edn))?;
         }
         io::Result::Ok(())
     };
@@ -128,7 +138,7 @@ fn for_each(
             _ => {}
         }
         event.value = if keyed { Value::pair(event.key.clone(), value) } else { value };
-        print(&Process::Client(event.process), &event)?;
+        print(&Process::Client(event.process), &mut event, None)?;
     }
     aside(None, &mut print)
 }
@@ -140,6 +150,11 @@ fn name(kind: Kind) -> &'static str {
         Kind::Fail => "fail",
         Kind::Info => "info",
     }
+}
+
+/// The value of an event, which may be written already.
+fn in_edn(event: &Event, edn: Option<&str>) -> String {
+    edn.map_or_else(|| Printed(&event.value).to_string(), str::to_owned)
 }
 
 /// A value in EDN.
@@ -162,7 +177,7 @@ impl Display for Printed<'_> {
 }
 
 /// A text in quotes.
-struct Quoted<'a>(&'a str);
+pub(super) struct Quoted<'a>(pub(super) &'a str);
 
 impl Display for Quoted<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
@@ -225,6 +240,27 @@ mod tests {
 {:type :invoke, :f "odd name", :value [1 [nil true]], :time 7, :process 1, :index 6, :error "timeout"}
 "#
         );
+    }
+
+    #[test]
+    fn what_the_nemesis_did_keeps_its_keywords() {
+        let text = "{:type :info, :f :start, :value [:isolated {\"n1\" #{\"n2\"}, :x nil}], :time 1, :process :nemesis, :index 0}\n";
+        let reading = crate::formats::read(text.as_bytes(), None, &Default::default()).unwrap();
+        let mut out = Vec::new();
+        edn(&mut out, &reading.history, &reading.nemesis).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), text);
+    }
+
+    #[test]
+    fn no_index_is_there_twice() {
+        let text = "{:type :info, :f :start, :process :nemesis}\n{:type :invoke, :f :read, :process 0}\n\
+                    {:type :info, :f :stop, :process :nemesis}\n{:type :ok, :f :read, :value 1, :process 0}\n";
+        let reading = crate::formats::read(text.as_bytes(), None, &Default::default()).unwrap();
+        let mut out = Vec::new();
+        edn(&mut out, &reading.history, &reading.nemesis).unwrap();
+        let written = String::from_utf8(out).unwrap();
+        let indices: Vec<&str> = written.lines().filter_map(|line| line.split(":index ").nth(1)).collect();
+        assert_eq!(indices, ["0}", "1}", "2}", "3}"], "{written}");
     }
 
     #[test]

@@ -112,6 +112,7 @@ fn record(text: &str, place: Place, strings: &mut Strings, names: &Names) -> Res
     let said = forms.rest().trim();
     let mut error = (!said.is_empty()).then(|| strings.share(said));
     let mut value = Value::Nil;
+    let edn = name.is_some().then(|| super::jepsen::edn(form.as_ref()));
     match form {
         Some(Form::Keyword(why)) if process.is_some() && matches!(kind, Kind::Fail | Kind::Info) => {
             error = Some(strings.share(why))
@@ -123,7 +124,7 @@ fn record(text: &str, place: Place, strings: &mut Strings, names: &Names) -> Res
     let key = Value::Nil;
     let f: F = f;
     let event = Event { index: 0, time: 0, process, kind, f, key, value, node: None, error, client: None };
-    Ok(Record { place, time: None, index: None, name, event })
+    Ok(Record { place, time: None, index: None, name, edn, event })
 }
 
 /// The next form as what it means.

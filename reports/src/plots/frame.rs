@@ -61,9 +61,9 @@ impl Across<'_> {
 
     fn label(&self, x: f64, range: &Range<f64>) -> String {
         match self {
-            Across::Time if range.end < 12.0 => format!("{x:.1}"),
-            Across::Time => format!("{x:.0}"),
-            Across::Stretch(_) => {
+            Across::Time if range.end >= 12.0 => format!("{x:.0}"),
+            Across::Time if range.end >= 1.0 => format!("{x:.1}"),
+            Across::Time | Across::Stretch(_) => {
                 let decimals = (1.0 - (range.end - range.start).log10()).ceil().clamp(0.0, 9.0) as usize;
                 format!("{x:.decimals$}")
             }
@@ -310,9 +310,9 @@ fn rows(faults: &[&Fault]) -> Vec<usize> {
         .collect()
 }
 
-/// The length of the time axis: to the last event of the history, at least a second.
+/// The length of the time axis: to the last event of the history.
 pub(super) fn span_seconds(run: &RunDir) -> f64 {
-    (last_event(&run.evidence.history) as f64 / 1e9).max(1.0)
+    last_event(&run.evidence.history).max(1) as f64 / 1e9
 }
 
 /// A number without trailing zeros: `0.1`, `10`, `2,000`.

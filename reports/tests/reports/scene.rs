@@ -428,6 +428,7 @@ impl Scene {
             named: vec![],
             missing: None,
             elements: None,
+            sums: None,
         });
     }
 
