@@ -182,10 +182,13 @@ pub enum Make {
     /// With a function.
     Fn(fn(&Switches) -> Result<Box<dyn System>, Unusable>),
     /// With a closure from another crate.
-    Own(Arc<dyn Fn(&Switches) -> Result<Box<dyn System>, Unusable> + Send + Sync>),
+    Own(Arc<MakeFn>),
     /// From a description.
     Described(&'static Described),
 }
+
+/// A closure that makes a system.
+pub type MakeFn = dyn Fn(&Switches) -> Result<Box<dyn System>, Unusable> + Send + Sync;
 
 /// What a system promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -201,6 +201,9 @@ impl Drop for Guard {
     }
 }
 
+/// What a pipe takes without a reader (man 7 pipe: 16 pages).
+const PIPE_BYTES: usize = 60_000;
+
 /// Starts a guard and sends it the list.
 fn spawn(left: &[GuardedResource]) -> io::Result<(Child, PipeWriter)> {
     let (reader, mut pipe) = io::pipe()?;
@@ -218,8 +221,13 @@ fn spawn(left: &[GuardedResource]) -> io::Result<(Child, PipeWriter)> {
             Ok(())
         });
     }
+    // The list is in the pipe before there is a guard: a controller that is killed in between has said it all.
+    // What a pipe may not take without a reader has to wait for one.
+    let list: Vec<u8> = left.iter().flat_map(|what| what.record(b'+')).collect();
+    let (at_once, rest) = list.split_at(list.len().min(PIPE_BYTES));
+    pipe.write_all(at_once)?;
     let child = command.spawn()?;
-    left.iter().try_for_each(|what| pipe.write_all(&what.record(b'+')))?;
+    pipe.write_all(rest)?;
     Ok((child, pipe))
 }
 
