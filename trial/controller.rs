@@ -217,7 +217,7 @@ impl Controller {
             reading.spawn(async move { controller.work_on_final_reads(worker, &queue, &stop).await });
         }
         finish(reading, stop).await?;
-        let left = |queue: &Arc<Mutex<Vec<Request>>>| locked(&queue).len();
+        let left = |queue: &Arc<Mutex<Vec<Request>>>| locked(queue).len();
         let asked = requests.len() * queues.len();
         Ok(FinalReads { asked, answered: asked - queues.iter().map(left).sum::<usize>() })
     }
@@ -229,7 +229,7 @@ impl Controller {
         stop: &CancellationToken,
     ) -> Result<()> {
         let mut process = self.fresh_process(worker);
-        let take = || locked(&requests).pop();
+        let take = || locked(requests).pop();
         while let Some(request) = take() {
             let mut answered = false;
             for _ in 0..FINAL_READ_TRIES_MAX {
@@ -245,7 +245,7 @@ impl Controller {
                 sleep(FAIL_BACKOFF).await;
             }
             if !answered {
-                locked(&requests).push(request);
+                locked(requests).push(request);
                 return Ok(());
             }
         }

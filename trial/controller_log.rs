@@ -26,7 +26,7 @@ impl Observer for ControllerLog {
         if let (Some(log), Some(line)) = (&self.0, event.line()) {
             let line = format!("{:.6} {}\n", t as f64 / 1e9, one_line(&line));
             // A full disk ends the run elsewhere (a history that cannot be written).
-            let _ = locked(&log).write_all(line.as_bytes());
+            let _ = locked(log).write_all(line.as_bytes());
         }
     }
 }
