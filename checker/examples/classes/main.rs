@@ -24,7 +24,7 @@ use tribunal_checker::small;
 use tribunal_checker::verdict::Violation;
 
 /// How many histories are made at most to get one violation.
-const TRIES_MAX: usize = 3;
+const TRIES_MAX: usize = 10;
 
 #[derive(Default)]
 struct Row {
