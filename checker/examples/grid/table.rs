@@ -14,7 +14,7 @@ const HEAD: &str = "\
 Made by `examples/grid`, which says how to run it, against Porcupine 1.3.1 (Go), on histories of a seeded generator that knows
 nothing of either checker. Each side reads the same file in a process of its own; CPU is the processor time of that whole
 process, start and reading included, memory the peak of its resident memory, ours with one thread. Ratios are Porcupine's
-to ours. `>`: Porcupine was stopped at a limit (of time, or 4 GiB) without a verdict, so the ratio is a lower bound; `–`: it was
+to ours. `>`: Porcupine was stopped at a limit (of time, or of memory) without a verdict, so the ratio is a lower bound; `–`: it was
 not tried, because it had been stopped on a shorter history of the kind; ✗: ours has no verdict. Below 9 MiB it is the program
 itself that takes them, and a smaller Porcupine is not listed.
 ";
