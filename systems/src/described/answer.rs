@@ -170,7 +170,7 @@ fn plain(text: &str) -> Value {
 }
 
 /// The start of a response, for an error message.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     const CHARS: usize = 120;
     let text = text.trim();
     match text.char_indices().nth(CHARS) {

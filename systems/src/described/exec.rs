@@ -1,16 +1,23 @@
 //! The wire protocol `exec`: a program of the user acts for one client, with lines of JSON on its standard
 //! input and output. docs/own-system.md documents the protocol.
 
+use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Pid, getpid, getppid};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 use tribunal_checker::op::Value;
 use tribunal_workloads::{Client, Completion, Invocation, Request};
+
+use super::answer::shortened;
+use super::lines::LINE_BYTES_MAX;
 
 /// A request to the program.
 #[derive(Serialize)]
@@ -54,10 +61,18 @@ pub(super) struct ExecClient {
 
 /// The program, started at the first request.
 struct Running {
-    /// Killed on drop.
-    _child: Child,
+    child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
+}
+
+impl Drop for Running {
+    /// Kills the program with its children: it leads a process group.
+    fn drop(&mut self) {
+        if let Some(pid) = self.child.id() {
+            let _ = killpg(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL); // it may have ended
+        }
+    }
 }
 
 impl ExecClient {
@@ -68,12 +83,22 @@ impl ExecClient {
     fn start(&self) -> Result<Running, String> {
         let (program, args) = self.command.split_first().expect("the description was checked");
         let mut command = Command::new(program);
-        command.args(args);
+        // In its own group, so that Ctrl-C at the terminal ends the run in order instead of its clients.
+        command.args(args).process_group(0);
+        let controller = getpid();
+        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl and getppid.
+        unsafe {
+            command.pre_exec(move || {
+                // It must not outlive Tribunal, even one that ignores the end of its input.
+                prctl::set_pdeathsig(Signal::SIGKILL)?;
+                if getppid() != controller { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+            });
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| format!("cannot start `{program}`: {error}"))?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let (Some(input), Some(output)) = (input, output) else { return Err("it has no pipes".into()) };
-        Ok(Running { _child: child, input, output: BufReader::new(output) })
+        Ok(Running { child, input, output: BufReader::new(output) })
     }
 
     async fn exchange(running: &mut Running, line: &Line<'_>) -> Result<Answer, String> {
@@ -83,11 +108,15 @@ impl ExecClient {
         running.input.write_all(text.as_bytes()).await.map_err(lost)?;
         running.input.flush().await.map_err(lost)?;
         let mut answer = String::new();
-        if running.output.read_line(&mut answer).await.map_err(lost)? == 0 {
-            return Err("the client program ended".into());
+        match (&mut running.output).take(LINE_BYTES_MAX).read_line(&mut answer).await.map_err(lost)? {
+            0 => return Err("the client program ended".into()),
+            read if read as u64 == LINE_BYTES_MAX => {
+                return Err("the client program answered a line of more than 4 MiB".into());
+            }
+            _ => {}
         }
         let answer: Answer = serde_json::from_str(&answer)
-            .map_err(|error| format!("the client program answered `{}`: {error}", answer.trim()))?;
+            .map_err(|error| format!("the client program answered {}: {error}", shortened(&answer)))?;
         match answer.id == line.id {
             true => Ok(answer),
             false => Err(format!("the client program answered {} when {} was due", answer.id, line.id)),
@@ -147,4 +176,38 @@ fn from_json(json: &Json) -> Result<Value, String> {
         Json::Array(items) => Value::List(items.iter().map(from_json).collect::<Result<Vec<_>, _>>()?.into()),
         Json::Object(_) => return Err("an object is no value".into()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tribunal_checker::op::F;
+
+    use super::*;
+
+    /// How a read ends that this shell script is to answer.
+    async fn read(script: &str) -> Completion {
+        let command = ["sh", "-c", script].map(String::from).into();
+        let mut client = ExecClient::new(command, Duration::from_secs(10));
+        client.invoke(&Request { f: F::Read, key: Value::str("k"), value: Value::Nil }).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_one_line_for_the_request() {
+        let answered = |answer: &str| format!("read line; echo '{answer}'");
+        assert_eq!(read(&answered(r#"{"id":1,"type":"ok","value":7}"#)).await, Completion::Ok(Value::Int(7)));
+        assert_eq!(
+            read(&answered(r#"{"id":1,"type":"fail","error":"no"}"#)).await,
+            Completion::Fail("no".into())
+        );
+        for wrong in [r#"{"id":2,"type":"ok"}"#, r#"{"id":1,"type":"yes"}"#, "hello", ""] {
+            assert!(matches!(read(&answered(wrong)).await, Completion::Info(_)), "{wrong}");
+        }
+        assert_eq!(read("read line").await, Completion::Info("the client program ended".into()));
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_an_end_is_read_up_to_a_limit() {
+        let Completion::Info(why) = read("yes xxxxxxxx | tr -d '\\n'").await else { panic!("nobody knows") };
+        assert_eq!(why, "the client program answered a line of more than 4 MiB");
+    }
 }

@@ -17,7 +17,7 @@ use super::values_of;
 use crate::NodePort;
 
 /// The longest response that is read, in bytes.
-const LINE_BYTES_MAX: u64 = 4 << 20;
+pub(super) const LINE_BYTES_MAX: u64 = 4 << 20;
 
 /// One operation.
 #[derive(Clone, Debug)]
