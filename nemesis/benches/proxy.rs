@@ -1,11 +1,12 @@
-//! What a proxied link costs: against a direct loopback connection, and against HAProxy (TCP mode) and socat where they are
-//! installed, all in one run, because only the ratios mean anything.
+//! Measures what a proxied link costs, against a direct loopback connection, and against HAProxy (TCP mode)
+//! and socat if they are installed. All run in one process, because only the ratios mean anything.
 //!
-//! `cargo bench -p tribunal-nemesis --bench proxy` (some minutes) prints the table of docs/proxy.md, `-- --quick` a rough one.
+//! `cargo bench -p tribunal-nemesis --bench proxy` takes some minutes and prints the table of docs/proxy.md.
+//! `-- --quick` prints a rough table.
 //!
-//! The contenders take turns within each round, so that what else the machine does hits all of them; a figure is the median
-//! of the rounds. Server and clients are threads of this process. Processor time is what the kernel has counted for the
-//! proxy's own threads (ours) or processes (theirs) while the connections were open.
+//! The contenders take turns within each round, so background load hits all of them. A figure is the median
+//! of the rounds. Server and clients are threads of this process. Processor time is what the kernel counted
+//! while the connections were open: for the threads of our proxy, or for the processes of the others.
 #![allow(clippy::print_stdout, reason = "a table is what it is for")]
 
 use std::{
@@ -20,16 +21,16 @@ use std::{
 use tribunal_nemesis::{Links, NodeId};
 
 const NODES: usize = 5;
-/// HAProxy's threads. Ours is one.
+/// Threads of HAProxy. Our proxy has one.
 const THREADS: usize = 2;
-/// Each link of a cluster with a connection either way, and each of those with some more.
+/// One connection in each direction on every link, and some more.
 const STREAMS: usize = NODES * NODES;
 const IDLE: usize = 1000;
 
-/// A way from clients to the server, and whose processor time it costs.
+/// A path from clients to the server, with a counter of the processor time of the proxy on it.
 struct Route {
     name: &'static str,
-    /// Where clients dial, in turn.
+    /// Addresses that clients connect to, in turn.
     addresses: Vec<SocketAddr>,
     cpu: Box<dyn Fn() -> Duration>,
     process: Option<Child>,
@@ -87,7 +88,7 @@ fn main() {
     });
 }
 
-/// Measures two figures of every route in turn, in rounds, and prints the medians.
+/// Measures two figures of every route in each round, and prints the medians.
 fn rows(name: &str, units: [&str; 2], routes: &[Route], rounds: usize, measure: impl Fn(&Route) -> [f64; 2]) {
     let mut figures = vec![[const { Vec::new() }; 2]; routes.len()];
     for _ in 0..rounds {
@@ -107,8 +108,8 @@ fn rows(name: &str, units: [&str; 2], routes: &[Route], rounds: usize, measure: 
     }
 }
 
-/// Answers each connection by its first byte: `s` swallows so many bytes as the next eight say and then answers, `e` echoes,
-/// and `i` echoes from a small buffer.
+/// Treats each connection by its first byte: `s` reads as many bytes as the next eight bytes say, then
+/// answers; `e` echoes; `i` echoes from a small buffer.
 struct Server(SocketAddr);
 
 impl Server {
@@ -117,7 +118,7 @@ impl Server {
         let address = listener.local_addr().expect("bound");
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                // Thousands of them are idle: their stacks need not be large.
+                // There are a thousand of these threads, so their stacks must be small.
                 let serve = thread::Builder::new().stack_size(64 << 10).spawn(move || serve(stream));
                 serve.expect("a thread");
             }
@@ -180,7 +181,7 @@ fn stream(route: &Route, connections: usize, bytes: u64, message: usize) -> [f64
     [gib / seconds, ((route.cpu)().saturating_sub(cpu)).as_secs_f64() / gib]
 }
 
-/// The median and the 99th percentile of the time that a message takes there and back, in microseconds.
+/// Median and 99th percentile of the round-trip time, in microseconds.
 fn round_trips(address: SocketAddr, count: usize, size: usize) -> [f64; 2] {
     let mut stream = dial(address, b"e");
     let (message, mut answer) = (vec![7; size], vec![0; size]);
@@ -196,7 +197,7 @@ fn round_trips(address: SocketAddr, count: usize, size: usize) -> [f64; 2] {
     [0.50, 0.99].map(|quantile| times[(quantile * (count - 1) as f64) as usize])
 }
 
-/// The share of a core, in percent, that idle connections cost the proxy.
+/// Share of a core, in percent, that idle connections cost the proxy.
 fn idle(route: &Route, time: Duration) -> f64 {
     let addresses = route.addresses.iter().cycle().take(IDLE);
     let mut streams: Vec<TcpStream> = addresses.map(|&address| dial(address, b"i")).collect();
@@ -211,7 +212,7 @@ fn idle(route: &Route, time: Duration) -> f64 {
     (route.cpu)().saturating_sub(cpu).as_secs_f64() / time.as_secs_f64() * 100.0
 }
 
-/// Time on a processor of the threads of a process whose name satisfies the condition.
+/// Processor time of those threads of a process whose name satisfies the condition.
 fn cpu_time(process: &str, named: impl Fn(&str) -> bool) -> Duration {
     let mut time = Duration::ZERO;
     for task in fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
@@ -228,7 +229,7 @@ fn own_proxy_time() -> Duration {
     cpu_time("self", |name| name == "proxy")
 }
 
-/// Time on a processor of a process and of those that it forked.
+/// Processor time of a process and of its children.
 fn family_time(process: u32) -> Duration {
     let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
     let children = children.unwrap_or_default();
@@ -242,14 +243,14 @@ fn free_ports(count: usize) -> Vec<SocketAddr> {
     listeners.iter().map(|listener| listener.local_addr().expect("bound")).collect()
 }
 
-/// The route through another program; said, if it cannot be measured.
+/// The route through another program. Prints why if it cannot be measured.
 fn other(name: &'static str, addresses: Vec<SocketAddr>, command: &[&str]) -> Option<Route> {
     let installed = Command::new(command[0]).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if let Err(why) = installed {
         eprintln!("skipped: {name} cannot be started: {why}");
         return None;
     }
-    // It is to die with this process, however that ends.
+    // Dies with this process, even if this process is killed.
     let mut mortal = Command::new("setpriv");
     mortal.args(["--pdeathsig", "KILL"]).args(command);
     let spawned = mortal.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
@@ -292,7 +293,7 @@ fn haproxy(server: SocketAddr, links: usize) -> Option<Route> {
     route
 }
 
-/// One listener, which forks a process for each connection.
+/// socat: one listener, which forks a process for each connection.
 fn socat(server: SocketAddr) -> Option<Route> {
     let addresses = free_ports(1);
     let listen =

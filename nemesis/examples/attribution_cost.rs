@@ -1,5 +1,6 @@
-//! What attribution costs: the time from dialling to the first byte back, directly, through a proxy that knows its dialler
-//! by its address, and through one that has to find out, by open files and by cgroup.
+//! Measures what attribution costs: the time from connecting to the first byte back. Compares a direct
+//! connection, a proxy that knows the node by its address, and proxies that have to find it by open files or
+//! by cgroup.
 //!
 //! ```text
 //! cargo run --release -p tribunal-nemesis --example attribution_cost
@@ -22,7 +23,7 @@ fn main() -> std::io::Result<()> {
     let mapped = Links::open(5)?;
     let attributed = Links::open_attributed(5)?;
     let real = echo()?;
-    // The dialler is this process, and has a server's number of open files.
+    // This process connects, so it gets as many open files as a server has.
     let (attributed_pid, pids) = watch::channel(Some(std::process::id()));
     let _open = (0..64).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
     attributed.follow(from, pids);
@@ -62,7 +63,7 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// The id of the cgroup (of version 2) that this process is in: the inode of its directory.
+/// The id of this process's cgroup (of version 2): the inode of its directory.
 fn own_cgroup() -> Option<u64> {
     use std::os::unix::fs::MetadataExt;
     let path = std::fs::read_to_string("/proc/self/cgroup").ok()?;
@@ -80,7 +81,7 @@ fn first_byte(address: SocketAddr) -> std::io::Result<Duration> {
     Ok(start.elapsed())
 }
 
-/// A server that sends the first byte of every connection back.
+/// A server that echoes the first byte of every connection.
 fn echo() -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;

@@ -1,13 +1,13 @@
-//! Acts: the smallest things the nemesis does, each with its undo.
+//! Acts: the smallest actions of the nemesis, each with its undo.
 //!
-//! Every fault, however elaborate, is a list of acts with times, and so plain data: it can be printed before it happens,
-//! recorded as it happened, read back, and undone without knowing which fault it was.
+//! Every fault is a list of acts with times. So a fault is plain data: it can be printed before it happens,
+//! recorded as it happened, parsed, and undone without knowing which fault it was.
 //!
 //! ```text
-//!   kill n2              start n2       undoes it
+//!   kill n2              start n2            undoes it
 //!   terminate n2         start n2
 //!   pause n2             resume n2
-//!   cut n1>n2 stall      heal n1>n2          also of clients>n1, and n1>clients
+//!   cut n1>n2 stall      heal n1>n2          also clients>n1 and n1>clients
 //!   degrade n1>n2 delay_ms=50 write_max=3
 //!                        restore n1>n2
 //!   skew n2 offset_ms=-5000 drift_ppm=20000
@@ -15,13 +15,13 @@
 //!   starve n2 cpu_percent=5
 //!                        feed n2
 //!   limit n2 files=0     unlimit n2
-//!   lose-power n2 seed=7 start n2       the seed decides what survives of what was not synced
+//!   lose-power n2 seed=7 start n2            the seed decides which unsynced writes survive
 //!   fail-disk n2 full    mend-disk n2
 //!   backup n2            (nothing to undo)
 //!   damage n2 bitflip seed=7
-//!                        (cannot be undone: the system has to live with it)
-//!   remove n2            add n2         the leader is asked to leave it out of the members
-//!   transfer n2          (nothing to undo; the leader is asked to let it lead)
+//!                        (cannot be undone)
+//!   remove n2            add n2              asks the leader to remove n2 from the members
+//!   transfer n2          (nothing to undo)   asks the leader to hand its leadership to n2
 //!   @1500 kill n3        1.5 s after the fault began
 //! ```
 
@@ -36,17 +36,17 @@ use crate::{
 };
 use verb::{Domain, Ends, NO_ACT, Nature};
 
-/// One thing done to one node or one directed link.
+/// One action on one node or one directed link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Act {
     pub(crate) verb: AnyVerb,
     pub(crate) target: Target,
 }
 
-/// What an act is done to.
+/// What an act acts on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
-    /// A node: its processes, its disk or its place in the cluster.
+    /// A node: its processes, its disk or its membership.
     Node(NodeId),
     /// The link from the first node to the second.
     Link(NodeId, NodeId),
@@ -65,7 +65,7 @@ impl From<(NodeId, NodeId)> for Target {
 }
 
 impl Target {
-    /// Reads a node, or the link `n1>n2`, whichever it is to be.
+    /// Parses a node, or a link such as `n1>n2`.
     fn read(text: &str, domain: Domain) -> Result<Target, ParseActError> {
         if domain != Domain::Link {
             return Ok(Target::Node(text.parse()?));
@@ -90,8 +90,7 @@ impl Act {
         self.verb.nature()
     }
 
-    /// The act that puts right what this one does; `None` for those that themselves put right, and for those that are done for
-    /// good.
+    /// The act that undoes this one; `None` if this act is itself an undo, or cannot be undone.
     pub fn undo(self) -> Option<Act> {
         match self.nature().ends {
             Ends::By(verb) => Some(Act { verb, ..self }),
@@ -99,58 +98,58 @@ impl Act {
         }
     }
 
-    /// The node whose process the act stops, if it stops one.
+    /// The node whose process the act stops: killed or paused.
     pub fn stops(self) -> Option<NodeId> {
         self.node().filter(|_| self.nature().leaves.is_some())
     }
 
-    /// The node whose process the act ends, if it ends one.
+    /// The node whose process the act ends.
     pub(crate) fn downs(self) -> Option<NodeId> {
         self.node().filter(|_| self.nature().leaves == Some(NodeState::Down))
     }
 
-    /// The node whose disk the act is done to, if it is; what becomes of it is counted there.
+    /// The node whose disk the act acts on.
     pub fn disk(self) -> Option<NodeId> {
         self.node().filter(|_| self.nature().domain == Domain::Disk)
     }
 
-    /// Whether only a disk of the run's own can do its part of it.
+    /// Whether the act needs a disk made for the run: a plain directory cannot do it.
     pub fn needs_own_disk(self) -> bool {
         (self.nature().lacks)(&Make::Plain).is_some()
     }
 
-    /// The node whose files the act damages for good, if it does.
+    /// The node whose files the act damages.
     pub fn damages(self) -> Option<NodeId> {
         self.disk().filter(|_| self.nature().damages)
     }
 
-    /// The node that the act asks the leader about, if that is what it does.
+    /// The node that the act adds, removes or makes the leader, by a request to the current leader.
     pub fn asks_about(self) -> Option<NodeId> {
         self.node().filter(|_| self.nature().domain == Domain::Membership)
     }
 
-    /// Whether the act is done for good: there is nothing to undo and nothing that it puts right.
+    /// Whether the act cannot be undone, and is no undo.
     pub(crate) fn is_final(self) -> bool {
         matches!(self.nature().ends, Ends::Never)
     }
 
-    /// The node whose process the act hurts without stopping it, if it does: what has to be done again to a process that
-    /// takes the place of the one it was done to.
+    /// The node whose process the act impairs without stopping it. The act must be repeated on a new process
+    /// of the node.
     pub(crate) fn hurts(self) -> Option<NodeId> {
         self.node().filter(|_| self.nature().hurts)
     }
 
-    /// The node whose process the act suspends, if it does: one that is down cannot be, and need not.
+    /// The node whose process the act pauses. A node that is down cannot be paused.
     pub(crate) fn suspends(self) -> Option<NodeId> {
         self.node().filter(|_| self.nature().leaves == Some(NodeState::Paused))
     }
 
-    /// The node whose process must be there for the act to be done, if one must.
+    /// The node that must be running for the act.
     pub(crate) fn needs_up(self) -> Option<NodeId> {
         self.suspends().or(self.hurts())
     }
 
-    /// The node whose process, disk or place the act is done to; `None` for acts on links.
+    /// The node that the act acts on; `None` for acts on links.
     pub(crate) fn node(self) -> Option<NodeId> {
         match self.target {
             Target::Node(node) => Some(node),
@@ -158,7 +157,7 @@ impl Act {
         }
     }
 
-    /// The directed link that the act is done to, and what becomes of it.
+    /// The directed link that the act changes, and the change.
     pub(crate) fn link(self) -> Option<((NodeId, NodeId), Change)> {
         match self.target {
             Target::Link(from, to) => self.verb.change().map(|change| ((from, to), change)),
@@ -166,7 +165,7 @@ impl Act {
         }
     }
 
-    /// The directed link that the act cuts, if it cuts one, and how.
+    /// The directed link that the act cuts, and the mode.
     pub(crate) fn cuts(self) -> Option<((NodeId, NodeId), CutMode)> {
         match self.link()? {
             (link, Change::Cut(mode)) => mode.map(|mode| (link, mode)),
@@ -174,7 +173,7 @@ impl Act {
         }
     }
 
-    /// The directed link that the act makes bad, if it does, and how bad.
+    /// The directed link that the act degrades, and the new quality.
     pub fn degrades(self) -> Option<((NodeId, NodeId), Quality)> {
         match self.link()? {
             (link, Change::Degrade(quality)) => quality.map(|quality| (link, quality)),
@@ -191,12 +190,12 @@ impl Act {
         Act { target, ..self }
     }
 
-    /// Whether it is done to a link between a node and its clients.
+    /// Whether the act changes a link between a node and its clients.
     pub(crate) fn names_clients(self) -> bool {
         self.nodes().any(|end| end == NodeId::CLIENTS)
     }
 
-    /// The node that the act names, or the ends of its link.
+    /// The node that the act names, or both ends of its link.
     pub(crate) fn nodes(self) -> impl Iterator<Item = NodeId> {
         let (node, other) = match self.target {
             Target::Node(node) => (node, None),
@@ -216,13 +215,13 @@ impl fmt::Display for Act {
     }
 }
 
-/// An act and when it is done, in milliseconds after its fault began.
+/// An act with its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct TimedAct {
     /// Milliseconds after the fault began.
     pub after_ms: u64,
-    /// What is done.
+    /// The act.
     pub act: Act,
 }
 
@@ -244,15 +243,15 @@ impl fmt::Display for TimedAct {
 /// Why a text is not an act.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseActError {
-    /// Something else where a node should be.
+    /// Expected a node, found something else.
     #[error(transparent)]
     Node(#[from] ParseNodeError),
-    /// Not the form of any act, or not that of an act of its name.
+    /// The text has not the form of any act, or the arguments do not fit the verb.
     #[error("{text:?} {why}")]
     Form {
-        /// What was given.
+        /// The text.
         text: String,
-        /// What is wrong with it, and what was expected.
+        /// What is wrong, and what was expected.
         why: &'static str,
     },
 }

@@ -1,12 +1,12 @@
-//! The disk under a node's data directory, and what can go wrong with it.
+//! The disk under a node's data directory, and the faults that it can have.
 //!
 //! ```text
 //!   Disk ── plain    a directory: files can be damaged, nothing more
-//!        ├─ lossy    a FUSE file system of ours: [volume] (pure, over [content]) inside, [fuse] around it
-//!        └─ ext4     a real one on a loop device, which can be shut down
+//!        ├─ lossy    a FUSE file system: [volume] (pure, over [content]) inside, [fuse] around it
+//!        └─ ext4     a real file system on a loop device, which can be shut down
 //! ```
 //!
-//! The model of what survives a power failure is told in `volume.rs`.
+//! `volume.rs` describes what survives a power failure.
 
 mod content;
 mod ext4;
@@ -30,48 +30,48 @@ pub use volume::Promise;
 
 use crate::Act;
 
-/// How a disk is made.
+/// What a disk consists of.
 #[derive(Debug)]
 pub enum Make {
     /// A directory of the machine's own file system.
     Plain,
-    /// Our own file system.
+    /// A FUSE file system of this crate.
     Lossy(Lossy),
-    /// A real file system of its own.
+    /// An ext4 on a loop device.
     Ext4(Ext4),
 }
 
-/// One node's disk. Everything blocks.
+/// One node's disk. All methods block.
 #[derive(Debug)]
 pub struct Disk {
     make: Make,
-    /// Where the node finds its files.
+    /// The node's data directory.
     data: PathBuf,
-    /// Where a copy of them is kept.
+    /// The directory for a copy of the data directory.
     backup: PathBuf,
     files_damaged: AtomicU64,
 }
 
 impl Disk {
-    /// A disk for the directory `data`, which exists, with its backups in `backup`, which need not.
+    /// A disk for the directory `data`, which must exist. Backups go to `backup`, which need not exist.
     pub fn new(make: Make, data: &Path, backup: &Path) -> Self {
         Disk { make, data: data.to_owned(), backup: backup.to_owned(), files_damaged: AtomicU64::new(0) }
     }
 
-    /// Where it is mounted, if it is one that is mounted.
+    /// Mount point; `None` for a plain directory.
     pub fn mount_point(&self) -> Option<&Path> {
         (!matches!(self.make, Make::Plain)).then_some(&*self.data)
     }
 
-    /// Whether it can do its part of an act; if not, what is missing.
+    /// Checks that the disk supports an act.
     ///
     /// # Errors
-    /// Says what to do about it.
+    /// Why it does not, and what to do about it.
     pub fn allows(&self, act: Act) -> Result<(), String> {
         (act.nature().lacks)(&self.make).map_or(Ok(()), |why| Err(why.to_owned()))
     }
 
-    /// Mounts it.
+    /// Mounts the disk.
     ///
     /// # Errors
     /// When the machine does not allow it.
@@ -83,7 +83,7 @@ impl Disk {
         }
     }
 
-    /// Unmounts it.
+    /// Unmounts the disk.
     ///
     /// # Errors
     /// When the machine does not allow it.
@@ -95,10 +95,10 @@ impl Disk {
         }
     }
 
-    /// The power goes: from now on nothing is stored. The node is then to be killed.
+    /// Cuts the power: from now on nothing is stored. The node must then be killed.
     ///
     /// # Errors
-    /// When it cannot lose power.
+    /// When this kind of disk cannot lose power.
     pub fn darken(&self) -> io::Result<()> {
         match &self.make {
             Make::Plain => Err(io::Error::new(io::ErrorKind::Unsupported, "a plain disk loses nothing")),
@@ -110,7 +110,7 @@ impl Disk {
         }
     }
 
-    /// The power comes back, when nobody uses the disk any more.
+    /// Restores the power. No process may use the disk any more.
     ///
     /// # Errors
     /// When it cannot be mounted again.
@@ -122,10 +122,10 @@ impl Disk {
         }
     }
 
-    /// Gives it a trouble in place of the one that it may have, or none.
+    /// Sets or clears the fault of the disk.
     ///
     /// # Errors
-    /// When it is one that has no troubles.
+    /// When this kind of disk cannot have faults.
     pub fn set_trouble(&self, trouble: Option<Trouble>) -> io::Result<()> {
         match (&self.make, trouble) {
             (Make::Lossy(disk), _) => {
@@ -137,10 +137,10 @@ impl Disk {
         }
     }
 
-    /// Copies the files, in place of an earlier copy. The node is down.
+    /// Copies the files, replacing an earlier copy. The node must be down.
     ///
     /// # Errors
-    /// When they cannot be read or the copy cannot be written.
+    /// When the files cannot be read or the copy cannot be written.
     pub fn backup(&self) -> io::Result<()> {
         if self.backup.exists() {
             files::clear(&self.backup)?;
@@ -148,17 +148,17 @@ impl Disk {
         files::copy(&self.data, &self.backup)
     }
 
-    /// Does something to the files. The node is down. Says what was touched.
+    /// Damages the files. The node must be down. Returns what was damaged, for the report.
     ///
     /// # Errors
-    /// When there is nothing to be damaged, or no backup.
+    /// When there is no file to damage, or no backup.
     pub fn damage(&self, damage: Damage, seed: u64) -> io::Result<String> {
         let (files, touched) = files::damage(&self.data, &self.backup, damage, seed)?;
         self.files_damaged.fetch_add(files, Ordering::Relaxed);
         Ok(touched)
     }
 
-    /// What it has done to its node since the beginning.
+    /// What the disk has done to its node so far.
     pub fn counters(&self) -> DiskCounters {
         let counted = match &self.make {
             Make::Lossy(disk) => disk.counters(),

@@ -1,5 +1,5 @@
-//! The faults and the verbs there are. A new one is a file here, with a [`Fault`] or a [`Verb`] in it, and its line below:
-//! applying, undoing, recording and replaying need nothing from it.
+//! The registry of faults and verbs. A new one is a file here with a [`Fault`] or a [`Verb`], and its line
+//! below. Applying, undoing, recording and replaying need no change.
 
 mod clients;
 pub(crate) mod clock;
@@ -27,7 +27,7 @@ use crate::{
 };
 pub use fault::{Aim, Dice, Fault, Kind};
 
-/// Every fault, in the order in which help lists them.
+/// Every fault, in the order of the help.
 pub const FAULTS: &[Fault] = &[
     kill::FAULT,
     pause::FAULT,

@@ -11,25 +11,26 @@
 //!                                              FaultRecord, two per fault
 //! ```
 //!
-//! | room | what is in it |
+//! | module | contents |
 //! |---|---|
-//! | `faults/` | one file per fault: its kinds, the verbs of its acts, and their undo; `faults.rs` is the registry of both |
-//! | `act/` | an act is a verb and a target, and a line of text; what a verb has to say of itself |
-//! | `links/` | the proxies and gates of links, or the packet filter; which node opened a connection, and who listens |
-//! | `processes/` | which processes are a node; one act at a time on each |
-//! | `disks/` | the disks under data directories that fail or lose power |
+//! | `faults/` | one file per fault: its kinds, the verbs of its acts, their undo; the registry is `faults.rs` |
+//! | `act/` | acts: a verb and a target, with a text form; the properties of verbs |
+//! | `links/` | proxies and gates of links, or the packet filter; which node opened a connection or listens |
+//! | `processes/` | the processes of each node; one act at a time on a node |
+//! | `disks/` | disks under data directories that fail or lose power |
 //! | `plan/` | schedules, triggers and replay, which make a plan; the driver, which carries it out |
 //!
-//! The crate knows no system, no client and no history: it sees nodes through one trait, [`Nodes`], and links through
-//! the proxies it owns, [`Links`].
+//! The crate knows no system, no client and no history: it sees nodes through one trait, [`Nodes`], and links
+//! through the proxies it owns, [`Links`].
 //!
 //! Three rules hold everywhere:
 //!
-//! - **Every act has its undo** ([`Act::undo`]). Healing is mechanical: it asks what is in force, never what was meant.
-//! - **The plan is data.** It is drawn from a seed before the run and can be printed; what was *done* is recorded act by
-//!   act, and the record, not the seed, is what reproduces a run.
-//! - **A fault must bite.** The links count what they withheld and the nodes are looked at while they should be stopped;
-//!   a fault that withheld and stopped nothing is recorded as ineffective.
+//! - **Every act has its undo** ([`Act::undo`]). Healing depends on what is in force, never on what was
+//!   intended.
+//! - **The plan is data.** It is drawn from a seed before the run and can be printed. What was *done* is
+//!   recorded act by act; the record, not the seed, reproduces a run.
+//! - **A fault must take effect.** The links count what they withheld, and the driver checks that nodes are
+//!   stopped while they should be. A fault without an effect is recorded as ineffective.
 
 mod act;
 pub mod disks;

@@ -1,40 +1,42 @@
-//! The links between nodes: proxies through which every connection of one node to another goes, or the kernel's own
+//! The links between nodes: every connection between two nodes goes through a proxy, or through the kernel's
 //! packet filter.
 //!
 //! How a proxy knows which two nodes a connection joins is the *wiring*, chosen for each system:
 //!
-//! **An address map**, where a node is told the address of each peer and tells nobody its own. Every directed link has a
-//! listener of its own:
+//! **Address map**, for systems in which a node is told the address of each peer, and tells no peer its own.
+//! Every directed link has its own listener:
 //!
 //! ```text
 //!   node n1 is told:  n2 = 127.0.0.1:41001   n3 = 127.0.0.1:41002
-//!   node n2 is told:  n1 = 127.0.0.1:41003   n3 = 127.0.0.1:41004      each address is the proxy of one directed link,
-//!   node n3 is told:  n1 = 127.0.0.1:41005   n2 = 127.0.0.1:41006      each proxy knows who dials it
+//!   node n2 is told:  n1 = 127.0.0.1:41003   n3 = 127.0.0.1:41004   each address is the proxy of one link,
+//!   node n3 is told:  n1 = 127.0.0.1:41005   n2 = 127.0.0.1:41006   so each proxy knows its dialler
 //! ```
 //!
-//! **Attributed**, where a node has one address that all others know (etcd, Redis Sentinel, NATS). Every node has one
-//! listener before it, which finds out who dialled (`attribution.rs`):
+//! **Attributed**, for systems in which a node has one address that all others know (etcd, Redis Sentinel,
+//! NATS). Every node has one listener in front of it, which finds out which node connects (`attribution.rs`):
 //!
 //! ```text
 //!   every node is told:  n1 = 127.0.0.1:41001   n2 = 127.0.0.1:41002   n3 = 127.0.0.1:41003
 //! ```
 //!
-//! Where every node is in a network namespace of its own, and this process in the one between them:
+//! If every node has its own network namespace, and this process is in the namespace between them:
 //!
-//! **Transparent**: nodes know each other's real addresses, and the kernel turns their connections aside to one proxy, which
-//! asks it where they were going (`aside.rs`). **Filtered**: there is no proxy; links are cut by the kernel, packet by packet
-//! (`filter.rs`).
+//! **Transparent**: nodes know each other's real addresses. The kernel redirects their connections to one
+//! proxy, which asks the kernel for the original destination (`redirected.rs`). **Filtered**: there is no
+//! proxy; the kernel cuts links packet by packet (`filter.rs`).
 //!
 //! ```text
 //!   every node is told:  n1 = 10.77.0.1:7001   n2 = 10.77.0.2:7001   n3 = 10.77.0.3:7001
 //! ```
 //!
-//! Always both ends of a connection are known without looking at a byte of it, and any protocol over TCP can be cut.
-//! Clients talk to nodes directly, unless a run has faults that part them: then every node has, for its clients, a proxy of
-//! its own ([`Links::for_clients`]), in every wiring, and the links `clients>n1` and `n1>clients` are cut there.
+//! In every wiring both ends of a connection are known without looking at its bytes, so any protocol over TCP
+//! can be cut. Clients connect to nodes directly, unless the run has faults that cut clients off. Then every
+//! node has a proxy for its clients ([`Links::for_clients`]), and the links `clients>n1` and `n1>clients` are
+//! cut there.
 //!
-//! [`Links::cut`] and [`Links::heal`] are inverse, and so are [`Links::degrade`] and [`Links::restore`]; all act at once and
-//! never fail (a filter that the kernel refuses fails the run). What they do to bytes is told in [`CutMode`] and [`Quality`].
+//! [`Links::cut`] and [`Links::heal`] are inverse, and so are [`Links::degrade`] and [`Links::restore`]. All
+//! act at once and never fail (if the kernel refuses a filter, the run fails). [`CutMode`] and [`Quality`]
+//! describe what they do to bytes.
 
 mod aside;
 mod attribution;
@@ -83,16 +85,16 @@ use sock_diag::TcpEnd;
 /// A directed link: from the first node to the second.
 pub(crate) type Link = (NodeId, NodeId);
 
-/// What becomes of a directed link.
+/// A change of a directed link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// It is cut, or open if `None`.
+    /// Cuts the link, or opens it if `None`.
     Cut(Option<CutMode>),
-    /// It is as bad as this, or good if `None`, as long as it is not cut.
+    /// Sets the quality of the link, or restores it if `None`. Has no effect while the link is cut.
     Degrade(Option<Quality>),
 }
 
-/// All directed links of a cluster. Dropping it closes them; [`Links::close`] also waits until they are closed.
+/// All directed links of a cluster. Dropping it closes them; [`Links::close`] also waits for the end.
 #[derive(Debug)]
 pub struct Links {
     gates: Arc<Gates>,
@@ -100,42 +102,42 @@ pub struct Links {
     upstreams: Arc<Upstreams>,
     attribution: Attribution,
     doors: Arc<Doors>,
-    /// Where everything is carried.
+    /// Runtime of the proxy's thread.
     thread: Handle,
     closing: CancellationToken,
     tasks: TaskTracker,
-    /// How many of the tasks listen.
+    /// How many of the tasks are listeners.
     listeners: AtomicUsize,
 }
 
-/// Where links are dialled, and with that how a proxy knows which link a connection belongs to.
+/// Where links are dialled, and so how a proxy knows the link of a connection.
 #[derive(Debug)]
 enum Wiring {
     /// A listener for every directed pair, in the order of the gates.
     AddressMap(Vec<SocketAddr>),
-    /// A listener before every node.
+    /// A listener in front of every node.
     Attributed(Vec<SocketAddr>),
-    /// One listener, to which the kernel turns every connection aside.
+    /// One listener, to which the kernel redirects every connection.
     Transparent,
-    /// No listener: the gates are the kernel's.
+    /// No listener: the kernel cuts the links.
     Filtered(Filter),
 }
 
-/// What a listener is before.
+/// What a listener stands in front of.
 #[derive(Debug, Clone)]
 enum Front {
-    /// A link: who dials is known.
+    /// A link: both ends are known.
     Link(NodeId, NodeId),
-    /// A node: who dials is found out.
+    /// A node: the connecting node has to be found out.
     Node(NodeId),
-    /// A node's clients, which mean this port of it.
+    /// A node's clients, which connect to this port of the node.
     Clients(NodeId, SocketAddr),
-    /// All nodes, which have these addresses: both ends are found out.
+    /// All nodes, with these addresses: both ends have to be found out.
     Nodes(Arc<[Ipv4Addr]>),
 }
 
-/// The gate of every directed pair of nodes, row by row, with the clients as the last. A node's link to itself is there
-/// too, and always open.
+/// The gates of all directed pairs of nodes, row by row, with the clients as the last node. A node's link to
+/// itself is included, and always open.
 #[derive(Debug)]
 struct Gates {
     nodes: usize,
@@ -170,7 +172,7 @@ impl Gates {
     }
 }
 
-/// Where the nodes really listen, as far as it is known.
+/// The real addresses of the nodes, as far as they are known.
 #[derive(Debug)]
 struct Upstreams(Vec<Mutex<Option<SocketAddr>>>);
 
@@ -185,8 +187,11 @@ impl Upstreams {
 }
 
 impl Links {
-    /// Links by an address map: opens a listener on a free loopback port for each of the `nodes * (nodes - 1)` links. Errors
-    /// are those of binding, and of starting the thread that carries.
+    /// Links with an address map: opens a listener on a free loopback port for each of the `nodes * (nodes -
+    /// 1)` links.
+    ///
+    /// # Errors
+    /// When a listener or the proxy's thread cannot be had.
     pub fn open(nodes: usize) -> io::Result<Links> {
         let (listeners, addresses) = listen(nodes * nodes)?;
         let links = Links::new(nodes, Wiring::AddressMap(addresses))?;
@@ -199,8 +204,11 @@ impl Links {
         Ok(links)
     }
 
-    /// Links by attribution: opens one listener on a free loopback port before each node. Who dials it is found out by its
-    /// process, so [`Links::follow`] has to be told of those. Errors are those of [`Links::open`].
+    /// Links with attribution: opens one listener on a free loopback port in front of each node. The
+    /// connecting node is found by its process, so [`Links::follow`] must be called for every node.
+    ///
+    /// # Errors
+    /// As [`Links::open`].
     pub fn open_attributed(nodes: usize) -> io::Result<Links> {
         let (listeners, addresses) = listen(nodes)?;
         let links = Links::new(nodes, Wiring::Attributed(addresses))?;
@@ -210,11 +218,11 @@ impl Links {
         Ok(links)
     }
 
-    /// Links between network namespaces, through a proxy that the nodes do not know of. The nodes have these addresses, and
-    /// this process is in the namespace through which they reach each other. Whatever is not TCP does not get through.
+    /// Links between network namespaces, through a proxy that the nodes do not know. The nodes have these
+    /// addresses, and this process is in the namespace that connects them. Only TCP passes.
     ///
     /// # Errors
-    /// When the packet filter cannot be had.
+    /// When the packet filter cannot be used.
     pub fn open_transparent(addresses: &[Ipv4Addr]) -> Result<Links, FilterError> {
         let bound = net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0));
         let bound = bound.and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
@@ -225,10 +233,11 @@ impl Links {
         Ok(links)
     }
 
-    /// Links between network namespaces, without a proxy: as [`Links::open_transparent`], but cut by the packet filter.
+    /// Links between network namespaces, without a proxy: as [`Links::open_transparent`], but the packet
+    /// filter cuts them.
     ///
     /// # Errors
-    /// When the packet filter cannot be had.
+    /// When the packet filter cannot be used.
     pub fn open_filtered(addresses: &[Ipv4Addr]) -> Result<Links, FilterError> {
         let filter = converse(|| Filter::open(addresses))?;
         Links::new(addresses.len(), Wiring::Filtered(filter)).map_err(FilterError::Listen)
@@ -251,16 +260,16 @@ impl Links {
         })
     }
 
-    /// How many nodes the links join.
+    /// Number of nodes.
     pub fn nodes(&self) -> usize {
         self.gates.nodes
     }
 
-    /// The address that node `from` is told for node `to`: a proxy's, or between namespaces the real one.
+    /// The address of node `to` that node `from` is told: a proxy's, or between namespaces the real one.
     ///
     /// # Panics
-    /// As every method that names a link: if `from` is `to`, or one of them is not a node of [`Links::open`]. Between
-    /// namespaces, before [`Links::set_upstream`] has been told of `to`.
+    /// As every method that names a link: if `from` is `to`, or one of them is not a node of the cluster.
+    /// Between namespaces, if [`Links::set_upstream`] was not called for `to`.
     pub fn dial_address(&self, from: NodeId, to: NodeId) -> SocketAddr {
         self.assert_link(from, to);
         match &self.wiring {
@@ -270,7 +279,7 @@ impl Links {
         }
     }
 
-    /// The one address under which `node` may be known to everybody; `None` with an address map, where there is none.
+    /// The address of `node` that is the same for all its peers; `None` with an address map.
     pub fn advertised(&self, node: NodeId) -> Option<SocketAddr> {
         match &self.wiring {
             Wiring::AddressMap(_) => None,
@@ -279,13 +288,17 @@ impl Links {
         }
     }
 
-    /// Says where `node` really listens. Until then connections to it are reset, as if nobody listened.
+    /// Sets the real address of `node`. Until then connections to the node are reset, as if it did not
+    /// listen.
     pub fn set_upstream(&self, node: NodeId, address: SocketAddr) {
         self.upstreams.set(node, address);
     }
 
-    /// Opens a listener through which the clients of `node` reach this port of it, and gives its address. Errors are those of
-    /// binding.
+    /// Opens a listener through which the clients of `node` reach this port of the node, and returns its
+    /// address.
+    ///
+    /// # Errors
+    /// When the listener cannot be had.
     pub fn for_clients(&self, node: NodeId, port: SocketAddr) -> io::Result<SocketAddr> {
         let listener = net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
@@ -293,23 +306,27 @@ impl Links {
         Ok(address)
     }
 
-    /// Says where to learn which process `node` is now: the leader of its process group, `None` while it is down.
+    /// Sets the channel that says which process `node` is now: the leader of its process group, `None` while
+    /// it is down.
     pub fn follow(&self, node: NodeId, pid: watch::Receiver<Option<u32>>) {
         self.attribution.holders.follow(node, pid);
     }
 
-    /// Says that all processes of `node` are in the cgroup of this id, and nobody else.
+    /// Tells the links that the cgroup with this id contains all processes of `node`, and no others.
     pub fn set_cgroup(&self, node: NodeId, id: u64) {
         self.attribution.holders.set_cgroup(node, id);
     }
 
-    /// Says what [`MARK`](crate::MARK) says in the environment of every process of `node`.
+    /// Sets the value of [`MARK`](crate::MARK) in the environment of every process of `node`.
     pub fn set_mark(&self, node: NodeId, mark: String) {
         self.attribution.holders.set_mark(node, mark);
     }
 
-    /// Connections between nodes that go through no proxy: they would cross every cut. Looks at all TCP sockets that the
-    /// processes of the nodes hold now; an error if the kernel does not tell. Between namespaces there is no other way.
+    /// Finds connections between nodes that bypass the proxies, and so every cut. Looks at all TCP sockets
+    /// that the processes of the nodes hold now. Between namespaces no bypass is possible.
+    ///
+    /// # Errors
+    /// When the kernel does not list the sockets.
     pub fn bypasses(&self) -> io::Result<Vec<Bypass>> {
         if matches!(self.wiring, Wiring::Transparent | Wiring::Filtered(_)) {
             return Ok(Vec::new());
@@ -321,22 +338,24 @@ impl Links {
         Ok(bypass::find(&ends, holder))
     }
 
-    /// How many connections came from processes that are no node's, and the first of them in words. They were carried,
-    /// and nothing can cut them. `None` if there were none, as always with an address map.
+    /// Number of connections from processes outside the cluster, and a description of the first one. These
+    /// connections were carried, and no cut affects them. `None` if there were none, as always with an
+    /// address map.
     pub fn strangers(&self) -> Option<(u64, String)> {
         self.attribution.strangers.seen()
     }
 
-    /// Connects to a port of `node`, for a client or whoever asks it something, and makes sure that it is the node, or the proxy
-    /// before it, that listens there. What fails on our side is a [trouble](Links::trouble), too.
+    /// Connects to a port of `node`, as a client or for a request of the controller. Checks that the node, or
+    /// the proxy in front of it, listens there. A failure on this machine is reported as a [harness
+    /// failure](Links::harness_failure), too.
     ///
     /// # Errors
-    /// Those of connecting; and who listens there, if it is somebody else. Nothing was sent.
+    /// Those of connecting; a foreign listener, with a description of its process. Nothing was sent.
     pub async fn connect(&self, node: NodeId, address: SocketAddr) -> io::Result<TcpStream> {
         self.doors.connect(node, address, |socket| socket.set_nodelay(true)).await
     }
 
-    /// Who listens at a port of `node` and is no process of it, in words; `None` if it is the node, or nobody.
+    /// Describes the process that listens at a port of `node`, if it is not a process of the node.
     pub async fn stranger_at(&self, node: NodeId, address: SocketAddr) -> Option<String> {
         match self.doors.listener(node, address).await {
             Ok(Listener::Stranger(who)) => Some(who),
@@ -344,33 +363,37 @@ impl Links {
         }
     }
 
-    /// The first trouble that is no outcome, once there is one: a stranger at a node's port, or no descriptors, ports or memory
-    /// left to connect or to accept with.
+    /// Waits for the first harness failure: a foreign listener at a node's port, or no descriptors, ports or
+    /// memory left to connect or to accept with.
     pub fn trouble(&self) -> impl Future<Output = String> + Send + 'static {
         self.doors.troubles.first()
     }
 
-    /// Cuts the link from `from` to `to`, and not the way back. A link that is cut already takes the new mode.
+    /// Cuts the link from `from` to `to`, but not the opposite one. If the link is cut already, changes the
+    /// mode.
     pub fn cut(&self, from: NodeId, to: NodeId, mode: CutMode) {
         let _ = self.change(&[((from, to), Change::Cut(Some(mode)))]);
     }
 
-    /// Opens the link from `from` to `to`: what was stalled flows.
+    /// Opens the link from `from` to `to`: stalled bytes flow again.
     pub fn heal(&self, from: NodeId, to: NodeId) {
         let _ = self.change(&[((from, to), Change::Cut(None))]);
     }
 
-    /// Makes the link from `from` to `to` as bad as `quality` says, as long as it is not cut.
+    /// Degrades the link from `from` to `to`. Has no effect while the link is cut.
     pub fn degrade(&self, from: NodeId, to: NodeId, quality: Quality) {
         let _ = self.change(&[((from, to), Change::Degrade(Some(quality)))]);
     }
 
-    /// Makes the link from `from` to `to` good again: what was on its way arrives at once.
+    /// Restores the link from `from` to `to`: delayed bytes arrive at once.
     pub fn restore(&self, from: NodeId, to: NodeId) {
         let _ = self.change(&[((from, to), Change::Degrade(None))]);
     }
 
-    /// Changes links in one moment. Gates always obey; the error is what the kernel said.
+    /// Changes several links at once.
+    ///
+    /// # Errors
+    /// What the kernel's packet filter said. Gates never fail.
     pub(crate) fn change(&self, changes: &[(Link, Change)]) -> Result<(), String> {
         let Wiring::Filtered(filter) = &self.wiring else {
             self.set_gates(changes);
@@ -394,12 +417,15 @@ impl Links {
         }
     }
 
-    /// Opens every link and makes it good.
+    /// Opens and restores every link.
     pub fn heal_all(&self) {
         let _ = self.try_heal_all();
     }
 
-    /// As [`Links::heal_all`]; the error is what the kernel said.
+    /// As [`Links::heal_all`].
+    ///
+    /// # Errors
+    /// What the kernel's packet filter said.
     pub(crate) fn try_heal_all(&self) -> Result<(), String> {
         for gate in &self.gates.all {
             gate.degrade(None);
@@ -411,7 +437,7 @@ impl Links {
         }
     }
 
-    /// Is the link from `from` to `to` cut now?
+    /// Whether the link from `from` to `to` is cut now.
     pub fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
         self.assert_link(from, to);
         match &self.wiring {
@@ -426,7 +452,7 @@ impl Links {
         self.sum(&BTreeSet::from([(from, to)]))
     }
 
-    /// What some links have carried and withheld so far, together.
+    /// What these links have carried and withheld so far, together.
     pub(crate) fn sum(&self, links: &BTreeSet<(NodeId, NodeId)>) -> LinkCounters {
         let (filter, by_gates): (_, Vec<_>) = match &self.wiring {
             Wiring::Filtered(filter) => {
@@ -442,8 +468,8 @@ impl Links {
         sum
     }
 
-    /// Why these acts cannot all be done to these links, if they cannot: a proxy has no packets to lose, and a packet filter
-    /// no streams to shred.
+    /// Why some of these acts are impossible with this wiring: a proxy cannot lose packets, and a packet
+    /// filter cannot fragment streams.
     pub(crate) fn cannot(&self, acts: &[TimedAct]) -> Option<String> {
         let (by_filter, by_proxy): (Vec<TimedAct>, Vec<TimedAct>) = acts
             .iter()
@@ -457,7 +483,7 @@ impl Links {
         }
     }
 
-    /// How many connections are being carried or held now.
+    /// Number of connections that are carried or held now.
     pub fn connections(&self) -> usize {
         self.tasks.len().saturating_sub(self.listeners.load(Relaxed))
     }
@@ -479,7 +505,7 @@ impl Links {
         assert!(known(from) && known(to) && from != to, "there is no link from {from} to {to}");
     }
 
-    /// Carries whatever is accepted.
+    /// Accepts connections and carries each in its own task.
     fn serve(&self, listener: net::TcpListener, front: Front) -> io::Result<()> {
         listener.set_nonblocking(true)?;
         let listener = {
@@ -507,7 +533,8 @@ impl Links {
                             closing.run_until_cancelled(carrier.carry(dialler, front)).await
                         });
                     }
-                    // The dialler is gone already, which is nothing; or descriptors have run out.
+                    // Either the connection is closed already, which is harmless, or descriptors have run
+                    // out.
                     Err(error) => {
                         carrier.doors.troubles.see(&error, || "a proxy cannot accept a connection".into());
                         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -520,7 +547,7 @@ impl Links {
     }
 }
 
-/// What it takes to carry a connection.
+/// Everything that carrying a connection needs.
 #[derive(Clone)]
 struct Carrier {
     gates: Arc<Gates>,
@@ -566,12 +593,12 @@ impl Drop for Links {
     }
 }
 
-/// Whether a link joins a node and its clients: always through a proxy.
+/// Whether a link joins a node and its clients: such links always go through a proxy.
 fn is_of_clients((from, to): (NodeId, NodeId)) -> bool {
     from == NodeId::CLIENTS || to == NodeId::CLIENTS
 }
 
-/// So many listeners on free loopback ports, and their addresses.
+/// This many listeners on free loopback ports, and their addresses.
 fn listen(count: usize) -> io::Result<(Vec<net::TcpListener>, Vec<SocketAddr>)> {
     let bound = (0..count).map(|_| net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
     let listeners = bound.collect::<io::Result<Vec<_>>>()?;
@@ -579,8 +606,8 @@ fn listen(count: usize) -> io::Result<(Vec<net::TcpListener>, Vec<SocketAddr>)> 
     Ok((listeners, addresses))
 }
 
-/// Talks with the packet filter's program: mostly for under a millisecond, and where the machine is busy for longer. Other
-/// tasks of a runtime with several threads go on meanwhile.
+/// Runs a blocking conversation with `nft`: usually under a millisecond, longer on a busy machine. Other
+/// tasks of a multi-threaded runtime continue meanwhile.
 fn converse<T>(talk: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => block_in_place(talk),

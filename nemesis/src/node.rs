@@ -1,7 +1,8 @@
-//! Nodes as the nemesis sees them: a number, and what can be done to the process behind it.
+//! Nodes from the nemesis' point of view: a number, and the actions on the process behind it.
 //!
-//! The cluster implements [`Nodes`]. Every action *leads to a state* rather than toggling one (`start` on a running node
-//! is `Ok` and does nothing), because healing repeats actions without knowing how far an interrupted fault had come.
+//! The cluster implements [`Nodes`]. Every action *leads to a state* instead of toggling one (`start` on a
+//! running node is `Ok` and does nothing), because healing repeats actions without knowing how far an
+//! interrupted fault got.
 
 use std::{fmt, future::Future, path::Path, str::FromStr};
 
@@ -13,17 +14,17 @@ use crate::{
     processes::family::family,
 };
 
-/// A node of the cluster, counted from 0 and written from 1: `NodeId(0)` reads `n1`.
+/// A node of the cluster, counted from 0 and written from 1: `NodeId(0)` is written `n1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct NodeId(pub usize);
 
 impl NodeId {
-    /// All clients: no node, but what may stand in a node's place where a link is named. Those of n1 ask it over the link
-    /// `clients>n1` and are answered over `n1>clients`.
+    /// All clients: not a node, but valid as an end of a link. Requests to n1 use the link `clients>n1`, its
+    /// responses `n1>clients`.
     pub const CLIENTS: NodeId = NodeId(usize::MAX);
 
-    /// Reads one end of a link: a node, or `clients`.
+    /// Parses one end of a link: a node, or `clients`.
     pub(crate) fn parse_end(text: &str) -> Result<NodeId, ParseNodeError> {
         if text == "clients" { Ok(NodeId::CLIENTS) } else { text.parse() }
     }
@@ -31,7 +32,7 @@ impl NodeId {
 
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `pad` and not `write!`, so that a width given by the caller is kept in tables.
+        // `pad` instead of `write!`, to keep the width given by the caller in tables.
         if *self == NodeId::CLIENTS {
             return f.pad("clients");
         }
@@ -39,7 +40,7 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// A text that should have named a node and did not.
+/// The text does not name a node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a node: nodes are n1, n2, n3, ...")]
 pub struct ParseNodeError(String);
@@ -70,61 +71,65 @@ impl TryFrom<String> for NodeId {
     }
 }
 
-/// What a node's process is doing, as the operating system tells it.
+/// State of a node's process, according to the operating system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NodeState {
-    /// It exists and may run.
+    /// The process exists and may run.
     Running,
-    /// It exists and is stopped by SIGSTOP (state `T` in `/proc/PID/stat`).
+    /// The process exists and is stopped by SIGSTOP (state `T` in `/proc/PID/stat`).
     Paused,
-    /// There is no such process.
+    /// The process does not exist.
     Down,
 }
 
 /// The processes of a cluster, for the nemesis to act on.
 ///
-/// Each action leads to the state it names and may be repeated: doing it again, or doing it to a node that is already
-/// there, is `Ok`. An `Err` says why in one line for the person who reads the report; the nemesis then takes the fault to
-/// be *indeterminate*: it may or may not be in force, and will be undone all the same. Actions on different nodes may run
-/// at once; the nemesis never runs two on one node.
+/// Each action leads to a state and may be repeated: it is `Ok` if the node is in that state already. An
+/// `Err` is one line for the reader of the report. The nemesis then records the fault as *indeterminate*: the
+/// fault may be in force, and is undone anyway. Actions on different nodes may run at the same time; the
+/// nemesis never runs two on one node.
 pub trait Nodes: Send + Sync + 'static {
-    /// How many nodes the cluster has, running or not: they are `NodeId(0)` to `NodeId(count - 1)`.
+    /// Number of nodes, running or not: they are `NodeId(0)` to `NodeId(count - 1)`.
     fn count(&self) -> usize;
 
-    /// Ends the process at once (SIGKILL, its whole process group) and returns when it is gone.
+    /// Kills the process (SIGKILL, its whole process group) and returns when it is gone.
     fn kill(&self, node: NodeId) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// Asks the process to end (SIGTERM) and returns when it is gone. One that has not gone after a grace period that
-    /// the cluster chooses is killed.
+    /// Asks the process to end (SIGTERM) and returns when it is gone. After a grace period that the cluster
+    /// chooses, it is killed.
     fn terminate(&self, node: NodeId) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// Stops the process where it is (SIGSTOP), and returns when it has stopped: whoever looks at it next must not take
-    /// it for a running one. `Err` if the node is down.
+    /// Stops the process (SIGSTOP), and returns when its state is [`NodeState::Paused`]. `Err` if the node is
+    /// down.
     fn pause(&self, node: NodeId) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// Lets a paused process go on (SIGCONT). `Ok` if it was not paused, or is down.
+    /// Resumes a paused process (SIGCONT). `Ok` if it was not paused, or is down.
     fn resume(&self, node: NodeId) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// Starts the node on the data it left behind, if it is down. Returns when the process exists; it need not answer yet.
+    /// Starts the node on the data it left, if it is down. Returns when the process exists; it may not be
+    /// ready yet.
     fn start(&self, node: NodeId) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// The process that was started, leader of a process group of its own; `None` while the node is down.
+    /// The process that was started, leader of its own process group; `None` while the node is down.
     fn pid(&self, node: NodeId) -> Option<i32>;
 
-    /// All processes of the node, the one that was started first. None while it is down.
+    /// All processes of the node, the started one first. Empty while it is down.
     fn processes(&self, node: NodeId) -> Vec<i32> {
         self.pid(node).map(family).unwrap_or_default()
     }
 
-    /// The process that is there now may end by itself, because of what was done to it. Ending is then an outcome of the
+    /// Announces that the current process may end because of a fault. Then its end is an outcome of the
     /// fault: the node is down until it is started again.
     fn may_die(&self, node: NodeId);
 
-    /// A cgroup is about to be made, or is gone: whoever cleans up after a killed controller must know.
+    /// Announces that a cgroup is about to be created, or is gone, so that the guard can remove it if the
+    /// controller is killed.
     fn cgroup(&self, path: &Path, exists: bool);
 
-    /// Whether an act can be done in this cluster at all. `Err` says what is missing, for the person who reads the report;
-    /// a fault with such an act is *skipped*.
+    /// Checks that an act is possible in this cluster. A fault with an impossible act is *skipped*.
+    ///
+    /// # Errors
+    /// What is missing, for the reader of the report.
     fn allows(&self, act: Act) -> Result<(), String> {
         match (act.disk(), act.asks_about()) {
             (Some(_), _) => Err("the nodes have no disks of their own".to_owned()),
@@ -133,30 +138,34 @@ pub trait Nodes: Send + Sync + 'static {
         }
     }
 
-    /// Asks the leader to make a node a member, or none, and says whether that was soon agreed upon and changed anything: of a
-    /// node that is what it is to be, it did not. `Err` if no leader took the request; of an addition also if it was not agreed upon.
+    /// Asks the leader to add or remove a member. Returns whether the change was soon committed and changed
+    /// anything.
+    ///
+    /// # Errors
+    /// When no leader accepted the request; also when an addition was not committed.
     fn set_member(&self, node: NodeId, _member: bool) -> impl Future<Output = Result<bool, String>> + Send {
         async move { Err(format!("{node}: the system has no such request")) }
     }
 
-    /// Makes all nodes members again that ever were removed.
+    /// Adds all removed nodes to the members again.
     fn complete(&self) -> impl Future<Output = Result<(), String>> + Send {
         async { Ok(()) }
     }
 
-    /// Asks the leader to let a node lead, and says whether it soon did and had not before.
+    /// Asks the leader to hand its leadership to a node. Returns whether the node soon led, and had not led
+    /// before.
     fn transfer(&self, to: NodeId) -> impl Future<Output = Result<bool, String>> + Send {
         async move { Err(format!("{to}: the system has no such request")) }
     }
 
-    /// Ends the process at once and drops from its disk what was not synced, but for what `seed` lets through. Returns when
-    /// the disk is there again.
+    /// Kills the process and drops unsynced data from its disk, except what `seed` lets survive. Returns when
+    /// the disk is available again.
     fn lose_power(&self, node: NodeId, _seed: u64) -> impl Future<Output = Result<(), String>> + Send {
         async move { Err(format!("{node} has no disk of its own")) }
     }
 
-    /// Gives the node's disk a trouble in place of the one that it may have, or none. A node that ended by itself while its
-    /// disk had one is started again with none.
+    /// Sets or clears the fault of the node's disk. If the node ended by itself because of a disk fault,
+    /// clearing the fault restarts it.
     fn trouble_disk(
         &self,
         node: NodeId,
@@ -165,13 +174,13 @@ pub trait Nodes: Send + Sync + 'static {
         async move { trouble.map_or(Ok(()), |_| Err(format!("{node} has no disk of its own"))) }
     }
 
-    /// Copies the files of a node that is down, in place of an earlier copy.
+    /// Copies the files of a node that is down, replacing an earlier copy.
     fn backup(&self, node: NodeId) -> impl Future<Output = Result<(), String>> + Send {
         async move { Err(format!("{node} has no disk of its own")) }
     }
 
-    /// Does something to the files of a node that is down; `seed` decides where. Says what was touched, such as
-    /// `n2: wal, bit 3 of byte 4711`.
+    /// Damages the files of a node that is down; `seed` decides where. Returns what was damaged, such as `n2:
+    /// wal, bit 3 of byte 4711`.
     fn damage(
         &self,
         node: NodeId,
@@ -181,16 +190,16 @@ pub trait Nodes: Send + Sync + 'static {
         async move { Err(format!("{node} has no disk of its own")) }
     }
 
-    /// What the node's disk has done to it since the beginning.
+    /// What the node's disk has done to the node so far.
     fn disk_counters(&self, _node: NodeId) -> DiskCounters {
         DiskCounters::default()
     }
 
-    /// What the process is doing now; looks at the process, not at what it was last told.
+    /// The state of the process now, according to the operating system.
     fn state(&self, node: NodeId) -> NodeState;
 
-    /// The nodes that now hold themselves to be leader (primary, master), the most credible first: for Raft the one of the
-    /// highest term. Empty when none is known; it is then asked again for up to a second.
+    /// The nodes that believe to be leader (primary, master), the most credible first: for Raft the one with
+    /// the highest term. If it is empty, the nemesis asks again for up to a second.
     fn primaries(&self) -> impl Future<Output = Vec<NodeId>> + Send;
 }
 

@@ -1,4 +1,4 @@
-//! The plan: which faults come when. Plain data; where it came from (a seed, a record) no longer matters.
+//! The plan: which faults come when. Plain data, regardless of its source (a seed, a schedule, a record).
 
 pub(crate) mod driver;
 pub(crate) mod record;
@@ -22,33 +22,33 @@ use crate::{
 /// Which faults come when.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// The steps that are given, by `at_ms`.
+    /// The given steps, by `at_ms`.
     pub steps: Vec<Step>,
-    /// Steps that are drawn one after the other as they come due: a run of a year has millions.
+    /// Randomly drawn steps. They are drawn when they are due: a run of a year has millions.
     pub drawn: Vec<Drawn>,
     /// Steps that wait for an event.
     pub triggers: Vec<Trigger>,
-    /// What phases of a schedule ask for and have no room for.
+    /// Faults that phases of a schedule request and have no room for.
     pub undrawn: Vec<Undrawn>,
 }
 
-/// A fault that a phase of a schedule asks for by its name, and that none of the phase's steps is.
+/// A fault that a phase of a schedule requests, but that none of its steps contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undrawn {
-    /// Which phase, counted from 1.
+    /// Number of the phase, counted from 1.
     pub phase: usize,
     /// The fault's name: `partition`.
     pub fault: String,
 }
 
-/// Steps that a seed decides.
+/// Steps that are drawn from a seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drawn {
     /// When the schedule begins, in milliseconds since the start of the run.
     pub begin_ms: u64,
-    /// What decides.
+    /// The schedule to draw from.
     pub schedule: Schedule,
-    /// The partition that every step is, if they are all the same.
+    /// The partition of all steps, if it is the same for all.
     pub grudge: Option<Grudge>,
 }
 
@@ -63,7 +63,7 @@ impl Drawn {
         steps.map(move |step| Step { at_ms: step.at_ms.saturating_add(begin_ms), ..step })
     }
 
-    /// A step of each kind that may come.
+    /// A step of each kind that may be drawn.
     fn kinds(&self) -> Vec<Step> {
         match &self.grudge {
             Some(_) => self.clone().steps().take(1).collect(),
@@ -77,32 +77,33 @@ impl Drawn {
 pub struct Step {
     /// When it begins, in milliseconds since the start of the run.
     pub at_ms: u64,
-    /// How long it is held before what it did is undone, in milliseconds.
+    /// How long it is held before it is undone, in milliseconds.
     pub hold_ms: u64,
     /// The fault's name: `partition`.
     pub fault: String,
-    /// Which kind of it: `isolate-leader`.
+    /// The kind of the fault: `isolate-leader`.
     pub kind: String,
-    /// The node that the acts name in the leader's place. Whoever leads when the step begins is put there, and this node
-    /// into the leader's place; if nobody is known to lead, the acts are taken as they stand.
+    /// The stand-in for the leader in the acts. When the step begins, the real leader and the stand-in swap
+    /// their places in the acts. If no leader is known, the acts stay as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<NodeId>,
-    /// When another node leads while the step is held, it is done again with that one in the leader's place, so many
-    /// milliseconds later: these times in turn; it does not follow the leader if there are none. What was done to the old
-    /// leader is undone after that, so that not for a moment both are free.
+    /// If another node becomes the leader while the step is held, the step is applied again to the new
+    /// leader, after a delay in milliseconds: one of these, in turn. If empty, the step does not follow the
+    /// leader. The old leader is released only after that, so the two are never free at the same time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub follows_ms: Vec<u64>,
-    /// Which nodes it hits was left to chance. What can only be done to a running node is then done to one that runs.
+    /// Whether the nodes were drawn at random. Then acts that need a running node are moved to a running
+    /// node.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drawn: bool,
-    /// What is done; what is not undone by an act here is undone at the end of the hold.
+    /// The acts. Those that no other act undoes are undone at the end of the hold.
     pub acts: Vec<TimedAct>,
 }
 
 type Source = Box<dyn Iterator<Item = Step> + Send>;
 
 impl Plan {
-    /// The steps that come at a time, given or drawn, in the order of their times. It draws as far as it is asked.
+    /// The steps with times, given or drawn, in order. Draws lazily.
     pub fn in_order(&self) -> impl Iterator<Item = Step> + Send + use<> {
         let drawn = self.drawn.iter().cloned().map(|drawn| -> Source { Box::new(drawn.steps()) });
         let given: Source = Box::new(self.steps.clone().into_iter());
@@ -115,15 +116,15 @@ impl Plan {
         })
     }
 
-    /// The steps that may come: those that are given, those of the triggers, and one of each kind that is drawn. Its time
-    /// and its nodes mean nothing.
+    /// All steps that may come: the given ones, those of triggers, and one for each kind that may be drawn.
+    /// The times and nodes of the latter have no meaning.
     pub fn possible(&self) -> impl Iterator<Item = Step> {
         let triggered = self.triggers.iter().map(|trigger| &trigger.step);
         let drawn = self.drawn.iter().flat_map(Drawn::kinds);
         self.steps.iter().chain(triggered).cloned().chain(drawn)
     }
 
-    /// Whether some fault of that name may come: one that is given, or drawn in a phase that has room for it.
+    /// Whether a fault of this name may come: given, or drawn in a phase that has room for it.
     pub fn comes(&self, fault: &str) -> bool {
         let triggered = self.triggers.iter().map(|trigger| &trigger.step);
         let has_room = |phase: usize| !self.undrawn.iter().any(|it| it.phase == phase && it.fault == fault);
@@ -132,7 +133,7 @@ impl Plan {
             || drawn.any(|(phase, it)| it.schedule.wanted.names().contains(&fault) && has_room(phase))
     }
 
-    /// Whether nothing can come.
+    /// Whether the plan has no steps.
     pub fn is_empty(&self) -> bool {
         self.triggers.is_empty() && self.in_order().next().is_none()
     }
@@ -142,21 +143,21 @@ impl Plan {
         self.possible().any(|step| !step.follows_ms.is_empty())
     }
 
-    /// Whether some act may be done to a link between a node and its clients.
+    /// Whether some act may change a link between a node and its clients.
     pub fn names_clients(&self) -> bool {
         self.possible().any(|step| step.acts.iter().any(|timed| timed.act.names_clients()))
     }
 }
 
 impl Step {
-    /// The acts with `leader` in the leader's place.
+    /// The acts with `leader` and the stand-in swapped.
     pub(crate) fn led_by(&self, leader: NodeId) -> Vec<TimedAct> {
         let Some(stand_in) = self.leader else { return self.acts.clone() };
         swapped(&self.acts, stand_in, leader)
     }
 }
 
-/// The acts with two nodes in each other's place.
+/// The acts with two nodes swapped.
 fn swapped(acts: &[TimedAct], one: NodeId, other: NodeId) -> Vec<TimedAct> {
     let swap = |node| match node {
         _ if node == one => other,
@@ -166,16 +167,16 @@ fn swapped(acts: &[TimedAct], one: NodeId, other: NodeId) -> Vec<TimedAct> {
     acts.iter().map(|timed| TimedAct { act: timed.act.map(swap), ..*timed }).collect()
 }
 
-/// Whether an act cannot be done and need not be: who is down already cannot be paused.
+/// Whether an act is impossible and unnecessary: a node that is down cannot be paused.
 pub(crate) fn is_in_vain(act: Act, is_down: impl Fn(NodeId) -> bool) -> bool {
     act.suspends().is_some_and(is_down)
 }
 
-/// The acts as they can be done while some nodes are down. Of a `drawn` step, what needs a running node is done to one that the
-/// step leaves alone, if there is one. Who is down cannot be paused: that is left out.
+/// The acts that are possible while some nodes are down. Acts of a `drawn` step that need a running node are
+/// moved to a node that the step does not use, if there is one. A pause of a node that is down is left out.
 ///
 /// # Errors
-/// When nothing is left to do.
+/// When no act is left.
 pub(crate) fn on_running(
     mut acts: Vec<TimedAct>,
     drawn: bool,
@@ -201,39 +202,39 @@ pub(crate) fn on_running(
     Err(format!("{} {} down", join(&who), if who.len() == 1 { "is" } else { "are" }))
 }
 
-/// The first node that some acts name and a cluster of so many `nodes` does not have.
+/// The first node in the acts that a cluster of this size does not have.
 pub(crate) fn stranger(acts: &[TimedAct], nodes: usize) -> Option<NodeId> {
     let mut named = acts.iter().flat_map(|timed| timed.act.nodes());
     named.find(|node| node.0 >= nodes && *node != NodeId::CLIENTS)
 }
 
-/// The acts that cut what a grudge says.
+/// The acts that cut the links of a grudge.
 pub(crate) fn hold(grudge: &Grudge, mode: CutMode) -> Vec<TimedAct> {
     grudge.cuts().map(|link| Cut(mode).on(link).into()).collect()
 }
 
-/// The links that some acts cut.
+/// The links that the acts cut.
 pub(crate) fn grudge(acts: &[TimedAct]) -> Grudge {
     acts.iter().filter_map(|timed| timed.act.cuts()).map(|(link, _)| link).collect()
 }
 
-/// The same as texts, `n1>n2`.
+/// The links that the acts cut, as texts such as `n1>n2`.
 pub(crate) fn cuts(acts: &[TimedAct]) -> Vec<String> {
     grudge(acts).cuts().map(|(from, to)| format!("{from}>{to}")).collect()
 }
 
-/// The links that some acts make bad.
+/// The links that the acts degrade.
 pub(crate) fn degraded(acts: &[TimedAct]) -> Grudge {
     acts.iter().filter_map(|timed| timed.act.degrades()).map(|(link, _)| link).collect()
 }
 
-/// How the first cut of some acts is made.
+/// The mode of the first cut.
 pub(crate) fn mode(acts: &[TimedAct]) -> Option<CutMode> {
     acts.iter().find_map(|timed| timed.act.cuts()).map(|(_, mode)| mode)
 }
 
-/// The nodes that some acts are about: those whose processes are stopped or hurt, or else the smaller side of what is cut or
-/// degraded.
+/// The nodes that the acts target: those whose processes are stopped or impaired, or else the smaller side of
+/// the cut or degraded links.
 pub(crate) fn aimed_at(acts: &[TimedAct]) -> Vec<NodeId> {
     let hurt = |timed: &TimedAct| {
         timed.act.stops().or(timed.act.hurts()).or(timed.act.disk()).or(timed.act.asks_about())
@@ -246,17 +247,18 @@ pub(crate) fn aimed_at(acts: &[TimedAct]) -> Vec<NodeId> {
     }
 }
 
-/// The name of a fault whose acts a schedule gives one by one; they are all there is to say of it.
+/// Name of a fault whose acts are listed in a schedule. Its label is the list of acts.
 pub(crate) const GIVEN: &str = "acts";
 
-/// Whether the acts come one after the other: then different ones of them are in force at different times.
+/// Whether the acts come at different times. Then different acts are in force at different times.
 pub(crate) fn is_staged(acts: &[TimedAct]) -> bool {
     acts.iter().any(|timed| timed.after_ms > 0)
 }
 
-/// A fault as one reads it, of which some acts are in force: `partition {n2 | n1,n3}`, `kill n1,n3`,
-/// `degrade delay_ms=50 {n1 | n2,n3}`; with its kind where the acts come one after the other (`staged`):
-/// `kill rolling n1,n2,n3`; and with how processes are hurt, where it is the same for all: `starve cpu_percent=5 n1,n2`.
+/// Label of a fault of which these acts are in force: `partition {n2 | n1,n3}`, `kill n1,n3`, `degrade
+/// delay_ms=50 {n1 | n2,n3}`. If the acts come at different times (`staged`), it contains the kind: `kill
+/// rolling n1,n2,n3`. If all processes are impaired in the same way, it says how: `starve cpu_percent=5
+/// n1,n2`.
 pub(crate) fn label(fault: &str, kind: &str, staged: bool, acts: &[TimedAct]) -> String {
     if fault == GIVEN && !acts.is_empty() {
         return acts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

@@ -1,7 +1,7 @@
-//! The processes of the nodes in the driver's hands: each held by one act at a time, with what has to be remembered of it to
-//! undo it.
+//! Access to the processes of the nodes: one act at a time on a node, with the state that its undo needs.
 //!
-//! One lock per node: stopping a process for a moment, letting it stutter and pausing it would otherwise undo each other.
+//! There is one lock per node. Otherwise acts that stop a process for a moment, stutter it or pause it would
+//! undo each other.
 
 pub(crate) mod cgroup;
 pub(crate) mod family;
@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{NodeId, Nodes};
 
-/// The processes of all nodes.
+/// The locks of all nodes.
 pub(crate) struct Processes<N> {
     nodes: Arc<N>,
     each: Vec<Arc<Mutex<Marks>>>,
@@ -32,21 +32,21 @@ pub(crate) struct Processes<N> {
 /// What was done to one node's processes.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
-    /// A pause is in force: only its undo may let the process go on.
+    /// A pause is in force: only its undo may resume the process.
     pub(crate) paused: bool,
-    /// What acts keep for their undo, by its type.
+    /// What acts save for their undo, by its type.
     kept: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
 }
 
 impl Marks {
-    /// What acts keep for their undo; its default before they keep any.
+    /// What acts save for their undo; its default value at first.
     pub(crate) fn kept<T: Default + Send + Sync + 'static>(&mut self) -> &mut T {
         let kept = self.kept.entry(TypeId::of::<T>()).or_insert_with(|| Box::new(T::default()));
         kept.downcast_mut().expect("it is kept under its type")
     }
 }
 
-/// A node in the hands of one act.
+/// A node with its lock held by one act.
 pub(crate) struct Held<N> {
     pub(crate) id: NodeId,
     pub(crate) nodes: Arc<N>,
@@ -61,7 +61,7 @@ impl<N: Nodes> Processes<N> {
         Processes { nodes, each }
     }
 
-    /// Waits until no other act holds the node.
+    /// Waits until no other act has the lock of the node.
     pub(crate) async fn hold(&self, node: NodeId) -> Held<N> {
         let lock = self.each[node.0].clone();
         Held { id: node, nodes: self.nodes.clone(), marks: lock.clone().lock_owned().await, lock }
@@ -69,7 +69,7 @@ impl<N: Nodes> Processes<N> {
 }
 
 impl<N: Nodes> Held<N> {
-    /// Does something to the node's processes, if it is up, where waiting for them keeps nobody else waiting.
+    /// Runs blocking work on the node's processes, if it is up, on a thread for such work.
     pub(crate) async fn blocking<T: Default + Send + 'static>(
         &self,
         work: impl FnOnce(Vec<i32>) -> Result<T, String> + Send + 'static,
@@ -81,7 +81,7 @@ impl<N: Nodes> Held<N> {
         spawn_blocking(move || work(nodes.processes(node))).await.map_err(|error| error.to_string())?
     }
 
-    /// Does something to the node's processes after a while, when no act holds them.
+    /// Runs blocking work on the node's processes later, when no act has the lock.
     pub(crate) fn later(&self, after: Duration, work: impl FnOnce(Vec<i32>) + Send + 'static) {
         let (nodes, node, lock) = (self.nodes.clone(), self.id, self.lock.clone());
         tokio::spawn(async move {

@@ -1,4 +1,5 @@
-//! Disks as programs see them: mounted, written through the kernel, cut, in trouble, and gone afterwards.
+//! Disks as programs see them: mounted, written through the kernel, with a power failure, with faults, and
+//! unmounted.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use tribunal_nemesis::disks::{Disk, Ext4, Lossy, Make, Promise};
 use tribunal_nemesis::{Damage, Trouble};
 
-/// A mounted disk that unmounts itself at the end of the test; `None` where the machine does not allow it.
+/// A mounted disk that unmounts itself at the end of the test; `None` if the machine does not allow it.
 fn lossy(at: &Path, promise: Promise) -> Option<Lossy> {
     let disk = Lossy::new(at, promise, 64 << 20);
     allowed(disk.mount()).map(|()| disk)
@@ -82,7 +83,7 @@ fn a_killed_writer_loses_nothing() {
     assert_eq!(fs::read_to_string(path).unwrap(), "written\n");
 }
 
-/// What servers do to their files, beyond reading and writing.
+/// What servers do to their files, besides reading and writing.
 #[test]
 fn it_is_a_file_system() {
     let dir = tempfile::tempdir().unwrap();
@@ -103,7 +104,7 @@ fn it_is_a_file_system() {
     assert_eq!(fs::read(at("link")).unwrap(), vec![7; 7 * 37]);
     assert_eq!(fs::remove_dir(at("moved")).unwrap_err().kind(), ErrorKind::DirectoryNotEmpty);
 
-    // A file that is removed while it is open lives on for its holder.
+    // A file that is removed while it is open stays readable for its holder.
     let mut held =
         OpenOptions::new().read(true).write(true).create(true).truncate(true).open(at("held")).unwrap();
     held.write_all(b"still here").unwrap();
@@ -170,8 +171,8 @@ fn troubles_bite_and_heal() {
     assert_eq!(disk.counters().requests_troubled, troubled);
 }
 
-/// What a failed sync should have stored is lost for good, though programs see it until the power goes, and though a later
-/// sync succeeds.
+/// What a failed sync should have stored is lost, although programs see it until the power failure, and
+/// although a later sync succeeds.
 #[test]
 fn a_failed_sync_is_for_ever() {
     let dir = tempfile::tempdir().unwrap();
@@ -207,7 +208,8 @@ fn what_the_kernel_has_cached_cannot_be_read_either() {
     read().unwrap();
 }
 
-/// Bytes that were written in place: neither the length nor the time of the file tells the kernel that they are gone.
+/// The bytes are written in place: neither the length nor the time of the file tells the kernel that they are
+/// lost.
 #[test]
 fn what_the_kernel_has_cached_is_lost_with_the_power() {
     let dir = tempfile::tempdir().unwrap();
@@ -230,8 +232,8 @@ fn what_the_kernel_has_cached_is_lost_with_the_power() {
     assert!(left.filter(|lost| *lost).count() > 0);
 }
 
-/// A map of a file sees what is written to it, as databases count on. (That it is so is the kernel's doing, as long as its
-/// cache is not bypassed.)
+/// A memory map of a file shows what is written to it; databases rely on that. (The kernel guarantees it, as
+/// long as its cache is not bypassed.)
 #[test]
 fn two_readers_see_one_file() {
     let dir = tempfile::tempdir().unwrap();

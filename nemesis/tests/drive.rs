@@ -1,5 +1,5 @@
-//! Whole plans on a cluster that only notes what is done to it, in virtual time: what the nemesis does, when, and what it
-//! says about it. The links are real.
+//! Whole plans on a simulated cluster that logs all actions, in virtual time: what the nemesis does, when,
+//! and what it records. The links are real.
 
 use std::{
     fmt::Write,
@@ -18,13 +18,13 @@ use tribunal_nemesis::{
     Signal, Step, drive, drive_with_signals,
 };
 
-/// Nodes that do as they are told and write it down.
+/// Nodes that obey and log every action.
 struct Puppets {
     began: Instant,
     states: Mutex<Vec<NodeState>>,
     story: Arc<Mutex<String>>,
     leader: Mutex<Option<NodeId>>,
-    /// An action that goes wrong, such as `kill n2`.
+    /// An action that fails, such as `kill n2`.
     fails: Option<&'static str>,
     /// How long a kill takes.
     kill_takes: Duration,
@@ -106,7 +106,7 @@ impl Nodes for Puppets {
     fn cgroup(&self, _: &std::path::Path, _: bool) {}
 }
 
-/// A stage of five nodes, of which n3 leads.
+/// A scenario with five nodes. By default n3 leads.
 struct Stage {
     leader: Option<NodeId>,
     fails: Option<&'static str>,
@@ -183,8 +183,8 @@ fn word(outcome: FaultOutcome) -> &'static str {
     }
 }
 
-/// `at+hold fault: act, act`, a step a line; `[n1]` after the fault puts the leader in n1's place, `*` says that its nodes were
-/// left to chance.
+/// Parses a plan: `at+hold fault: act, act`, one step per line. `[n1]` after the fault makes n1 the stand-in
+/// for the leader; `*` marks nodes that were drawn at random.
 fn plan(text: &str) -> Plan {
     let step = |line: &str| {
         let (times, rest) = line.split_once(' ').expect("at+hold");
@@ -253,7 +253,7 @@ async fn a_fault_is_applied_at_its_time_and_undone_after_its_hold() {
 
 #[tokio::test(start_paused = true)]
 async fn the_leader_is_whoever_leads_when_the_fault_begins() {
-    // n1 stands for the leader, which turns out to be n3; what was meant for n3 is then done to n1.
+    // n1 is the stand-in for the leader, which turns out to be n3: the two swap their places in the acts.
     let played = check(
         STAGE,
         "100+100 kill[n1]: kill n1
@@ -267,7 +267,7 @@ async fn the_leader_is_whoever_leads_when_the_fault_begins() {
     )
     .await;
     assert_eq!(played.records[2].cuts, ["n1>n3", "n3>n1"]);
-    // Without one, it is asked for again for a second; then the stand-in is taken, and the record says so.
+    // If no leader is known, the driver asks for a second, then uses the stand-in, and the record says so.
     check(
         Stage { leader: None, ..STAGE },
         "100+100 kill[n2]: kill n2",
@@ -299,8 +299,8 @@ async fn of_overlapping_faults_the_first_to_end_does_not_undo_the_other() {
     .await;
 }
 
-/// Nobody asked for that very node: the fault is done to one that runs, and is skipped when none does. Where a node was named, it
-/// stays that one.
+/// A drawn fault is moved to a running node, and is skipped if there is none. A node that was named
+/// explicitly stays.
 #[tokio::test(start_paused = true)]
 async fn a_drawn_fault_makes_way_for_one_that_holds_its_node_down() {
     check(
@@ -361,7 +361,7 @@ async fn a_drawn_fault_makes_way_for_one_that_holds_its_node_down() {
     .await;
 }
 
-/// Of acts that pile up, those are done that come at most a second after the end of their step.
+/// Of acts that pile up, only those are done that come at most a second after the end of their step.
 #[tokio::test(start_paused = true)]
 async fn acts_that_come_too_late_are_not_done() {
     check(
@@ -383,7 +383,7 @@ async fn acts_that_come_too_late_are_not_done() {
     .await;
 }
 
-/// Until it was killed it was paused, and that counts.
+/// The node was paused until it was killed, and that counts.
 #[tokio::test(start_paused = true)]
 async fn a_pause_that_a_kill_cuts_short_has_had_its_effect() {
     check(
@@ -435,7 +435,7 @@ async fn each_shift_is_recorded_with_what_is_in_force_from_then_on() {
     .await;
     let cuts: Vec<_> = played.records.iter().map(|record| record.cuts.join(" ")).collect();
     assert_eq!(cuts, ["n1>n2 n2>n1", "n1>n3 n3>n1", "", "n1>n2", "n1>n2"]);
-    // It is replayed from the acts of its first line, times and all.
+    // The replay uses the acts of the first line, with their times.
     let lines: Vec<String> =
         played.records.iter().map(|record| serde_json::to_string(record).expect("JSON")).collect();
     let again = Plan::replay(&lines.join("\n"), 5).expect("a record");
@@ -547,7 +547,7 @@ async fn what_is_cut_short_does_no_more_and_its_record_says_so() {
     assert_eq!(acts(&played.records[0]).len(), 4);
     assert_eq!(acts(&played.records[2]), ["pause n1", "@200 resume n1", "@200 pause n2"]);
 
-    // The end of the run cuts short, too; and a replay does what was done.
+    // The end of the run cuts a step short, too; a replay repeats only what was done.
     let cut = Stage { stop_after: Some(Duration::from_millis(150)), ..STAGE }.play(plan(given)).await;
     assert_eq!(acts(&cut.records[1]), ["pause n1"]);
     let lines: Vec<String> =
@@ -599,7 +599,7 @@ async fn what_was_done_can_be_done_again() {
         first.records.into_iter().filter(|record| record.outcome != FaultOutcome::Skipped).collect();
     assert_eq!(second.records, same);
 
-    // A killed run leaves a torn line and faults without an end; a broken record is no plan.
+    // A killed run leaves an incomplete line and faults without an end. A corrupt record is no plan.
     let torn = format!("{}\n{}", lines[0], &lines[1][..40]);
     assert_eq!(Plan::replay(&torn, 5).expect("a record").steps[0].hold_ms, 500);
     assert!(
@@ -640,7 +640,7 @@ async fn a_trigger_waits_for_its_event_and_sleeps_while_its_fault_lasts() {
     let driven = drive_with_signals(plan, puppets, links.clone(), clock, stop, signals, |_| ());
     let (result, ()) = tokio::join!(driven, sees);
     assert_eq!(result, Ok(()));
-    // n3 leads, whatever the signals say: a trigger tells when, the nodes tell who.
+    // n3 leads, whatever the signals say: a trigger decides when, the nodes decide who.
     assert_eq!(
         *story.lock().expect("not poisoned"),
         "  520 pause n3\n 1520 resume n3\n 3020 pause n3\n 4020 resume n3\n"

@@ -1,4 +1,4 @@
-//! Connections come by the thousand (nodes redial through a partition) and must leave nothing behind. Alone in its
+//! Thousands of connections (nodes reconnect during a partition) must leave nothing behind. Alone in its
 //! process, because it counts the process's file descriptors.
 
 use std::time::Duration;
@@ -28,7 +28,7 @@ async fn two_thousand_connections_leave_no_descriptor_behind() {
     let links = Links::open(2).expect("loopback listeners");
     links.set_upstream(to, address);
     for round in 0..20 {
-        // A round of each way to end: carried, waiting at a stall, reset.
+        // One round for each way to end: carried, stalled, reset.
         match round % 4 {
             0 => links.heal_all(),
             1 => links.cut(from, to, CutMode::Stall),
@@ -37,14 +37,14 @@ async fn two_thousand_connections_leave_no_descriptor_behind() {
         }
         let mut open = Vec::new();
         for _ in 0..100 {
-            // An error is the reset of that round, come before the connect was done.
+            // An error is the reset of that round, before the connect returned.
             open.extend(TcpStream::connect(links.dial_address(from, to)).await);
         }
     }
     links.heal_all();
     let settled = async {
         while links.connections() > 50 {
-            tokio::time::sleep(Duration::from_millis(1)).await; // the server still holds its last ones
+            tokio::time::sleep(Duration::from_millis(1)).await; // the server still holds its last connections
         }
         links.close().await;
     };
@@ -52,7 +52,7 @@ async fn two_thousand_connections_leave_no_descriptor_behind() {
     drop(links);
     server.abort();
     let _ = server.await;
-    // All but the server's own listener, which is closed by now. The proxy's thread takes a moment to end.
+    // The server's own listener is closed by now. The proxy's thread takes a moment to end.
     for _ in 0..2000 {
         if descriptors() < before {
             break;

@@ -1,5 +1,5 @@
-//! Faults on real processes, seen from inside them: what their clocks say, how much of the processor they get, which files
-//! they may open. The program is this test binary again.
+//! Faults on real processes, seen from inside: what their clocks show, how much of the processor they get,
+//! which files they may open. The program under test is this test binary.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -20,7 +20,7 @@ use tribunal_nemesis::{
     FaultEvent, FaultOutcome, FaultRecord, Links, NodeId, NodeState, Nodes, Plan, Step, drive,
 };
 
-/// What the program says when it is asked, in nanoseconds.
+/// The program's answer to `time`, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Reading {
     wall: i128,
@@ -39,7 +39,7 @@ fn ns(clock: ClockId) -> i128 {
 impl Reading {
     fn here() -> Reading {
         let mut day = libc::timeval { tv_sec: 0, tv_usec: 0 };
-        // SAFETY: the pointers are to a value of the right type, and null, which both allow.
+        // SAFETY: each call gets a pointer to a value of the right type, or null, which is allowed.
         let time = unsafe {
             libc::gettimeofday(&mut day, std::ptr::null_mut());
             libc::time(std::ptr::null_mut())
@@ -54,7 +54,8 @@ impl Reading {
     }
 }
 
-/// Not a test but the program that the tests do things to: answers `time`, and `open` by whether it can open a file.
+/// Not a test but the program that the tests act on: answers `time`, and `open` with whether it can open a
+/// file.
 #[test]
 #[ignore = "the program of the other tests"]
 fn program() {
@@ -76,7 +77,7 @@ fn program() {
     }
 }
 
-/// A program, as a cluster of one.
+/// A program, as a cluster of one node.
 struct Program {
     command: Box<dyn Fn() -> Command + Send + Sync>,
     running: Mutex<Option<Running>>,
@@ -112,7 +113,7 @@ impl Program {
         self.running().as_mut().expect("it runs").ask(question)
     }
 
-    /// What it reads, with what is true before and after.
+    /// What the program reads, between two correct readings.
     fn read(&self) -> [Reading; 3] {
         let before = Reading::here();
         let answer = self.ask("time");
@@ -121,7 +122,7 @@ impl Program {
         [before, Reading { wall, monotonic, boot, gettimeofday, time }, Reading::here()]
     }
 
-    /// Asserts that it is wrong by so much: the wall clock by exactly `wall`.
+    /// Asserts that the wall clock is off by exactly `wall`.
     #[track_caller]
     fn check_wall(&self, wall: i128) {
         let [before, inside, after] = self.read();
@@ -162,7 +163,7 @@ impl Running {
         loop {
             line.clear();
             assert!(self.output.read_line(&mut line).expect("it answers") > 0, "it ended");
-            // The harness says things of its own, also on the same line.
+            // The test harness prints lines of its own, even on the same line.
             if let Some((_, answer)) = line.split_once("answer ") {
                 return answer.trim().to_owned();
             }
@@ -233,7 +234,7 @@ impl Nodes for Program {
     }
 }
 
-/// Holds a fault of some acts, looks while it is in force, and undoes it. Its two records.
+/// Holds a fault with these acts, runs `look` while it is in force, and undoes it. Returns its two records.
 async fn hold(program: &Arc<Program>, acts: &[&str], look: impl AsyncFnOnce()) -> Vec<FaultRecord> {
     let links = Arc::new(Links::open(1).expect("loopback listeners"));
     let acts = acts.iter().map(|act| act.parse().expect("an act")).collect();
@@ -357,7 +358,7 @@ async fn a_fast_clock_waits_for_the_truth_and_a_monotonic_one_never_goes_back() 
         program.check_monotonic((now - from) * 2 / 10 - 1..=to);
     })
     .await;
-    // The wall clock was true at once; the monotonic one becomes so.
+    // The wall clock is correct at once; the monotonic clock becomes correct later.
     program.check_wall(0);
     loop {
         seen(&program);
@@ -409,7 +410,8 @@ async fn a_process_that_may_open_no_file_may_again() {
     assert_eq!(program.ask("open"), "true");
 }
 
-/// Whether the memory of a child may be written to, which is how its clock is made wrong; says so if not.
+/// Whether this process may write to the memory of a child, which skewing its clock needs; prints a note if
+/// not.
 fn clocks_can_be_wrong() -> bool {
     let mut child = Command::new("sleep").arg("600").spawn().expect("coreutils");
     let memory = format!("/proc/{}/mem", child.id());
@@ -425,7 +427,7 @@ fn clocks_can_be_wrong() -> bool {
     opened.is_ok()
 }
 
-/// Whether a program runs here; if not, says so, or fails where nothing may be skipped.
+/// Whether a program runs here. If not, prints a note, or fails if tests may not be skipped.
 fn runs(program: &str, package: &str) -> bool {
     let version = Command::new(program).arg("--version").stdin(Stdio::null()).output();
     let runs = version.as_ref().is_ok_and(|version| version.status.success());
@@ -474,7 +476,7 @@ async fn java_believes_it() {
     check(0);
 }
 
-/// A server in Go dates its answers.
+/// A server in Go dates its responses.
 #[tokio::test(flavor = "multi_thread")]
 async fn go_believes_it() {
     if !clocks_can_be_wrong() || !runs("etcd", "etcd-server") {

@@ -1,5 +1,6 @@
-//! Verbs: what an act does to its target. One is a type with [`Verb`] implemented, in the file of the fault that needs it, and
-//! a line in the registry (`faults.rs`). Parsing, claims, undo and records go by its [`Nature`] and know no verb by name.
+//! Verbs: what an act does to its target. A verb is a type that implements [`Verb`], in the file of its
+//! fault, and a line in the registry (`faults.rs`). Parsing, claims, undo and records use its [`VerbSpec`];
+//! none of them knows a verb by name.
 
 use std::future::Future;
 
@@ -9,42 +10,42 @@ use crate::{
 
 /// What an act does.
 pub(crate) trait Verb: Copy + Into<AnyVerb> {
-    /// What everybody else has to know of it.
+    /// The properties of the verb that the rest of the crate needs.
     const NATURE: Nature;
 
-    /// Reads what stands after the target; `None` if it cannot be.
+    /// Parses the arguments, the words after the target; `None` if they are invalid.
     fn read(arguments: &[&str]) -> Option<Self>;
 
-    /// The same as text, empty if there is none.
+    /// The arguments as text; empty if there are none.
     fn arguments(self) -> String {
         String::new()
     }
 
-    /// Does it to a node. Repeating it must be harmless. A verb of links has nothing to do here.
+    /// Applies the verb to a node. Repeating it must be harmless. Verbs of links do nothing here.
     ///
     /// # Errors
-    /// Why it may not have been done, in one line for the person who reads the report.
+    /// Why it may not have been applied, in one line for the reader of the report.
     fn apply<N: Nodes>(self, _: &mut Held<N>) -> impl Future<Output = Result<Done, String>> + Send {
         async { Ok(Done::default()) }
     }
 
-    /// What becomes of a link, for a verb of links.
+    /// The change of a link, for verbs of links.
     fn change(self) -> Option<Change> {
         None
     }
 
-    /// The act that does it to this node or link.
+    /// The act that applies the verb to this node or link.
     fn on(self, target: impl Into<Target>) -> Act {
         Act { verb: self.into(), target: target.into() }
     }
 }
 
-/// What came of an act on a node.
+/// Result of applying an act to a node.
 #[derive(Debug, Default)]
 pub(crate) struct Done {
-    /// What an undo finds that was done.
+    /// The effect, as far as this act can measure it: an undo reports what the undone act has done.
     pub(crate) effect: FaultEffect,
-    /// What was hit, where that was left to chance.
+    /// What was hit, if the verb chose it at random.
     pub(crate) touched: Option<String>,
 }
 
@@ -60,67 +61,67 @@ impl From<FaultEffect> for Done {
     }
 }
 
-/// What a verb is done to.
+/// What kind of thing a verb acts on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Domain {
-    /// A node's processes.
+    /// The processes of a node.
     Process,
-    /// A node's disk.
+    /// The disk of a node.
     Disk,
-    /// A node's place in the cluster: the leader is asked.
+    /// The membership or leadership of a node, by a request to the leader.
     Membership,
     /// A directed link.
     Link,
 }
 
-/// How what a verb does comes to an end.
+/// How the effect of a verb is undone.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Ends {
-    /// By its undo: until then it is claimed.
+    /// By this verb. Until then the act is claimed.
     By(AnyVerb),
-    /// It is itself an undo.
+    /// The verb is itself an undo.
     Undo,
-    /// Never: it is done for good.
+    /// Not at all.
     Never,
 }
 
-/// What the driver, the plan and the disks have to know of a verb.
+/// What the driver, the plan and the disks need to know of a verb.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Nature {
-    /// Its word in schedules and records.
+    /// Name of the verb in schedules and records.
     pub(crate) name: &'static str,
-    /// What is wrong with an act of it that cannot be read.
+    /// Error message for an act of this verb that cannot be parsed.
     pub(crate) misread: &'static str,
-    /// What it is done to.
+    /// What it acts on.
     pub(crate) domain: Domain,
-    /// How it ends.
+    /// How it is undone.
     pub(crate) ends: Ends,
-    /// The state in which it leaves the process, if it stops it.
+    /// State of the process afterwards, if the verb stops it.
     pub(crate) leaves: Option<NodeState>,
-    /// It hurts the process without stopping it, and is done again to one that takes its place.
+    /// It impairs the process without stopping it, and must be repeated on a new process of the node.
     pub(crate) hurts: bool,
-    /// A new process takes the place of the old one.
+    /// It starts a new process.
     pub(crate) renews: bool,
-    /// What is done after it unless a fault holds the node down.
+    /// Verb to apply afterwards, unless a fault holds the node down.
     pub(crate) then: Option<AnyVerb>,
-    /// Why it cannot be done to this process on this machine, if it cannot: known before anything is touched.
+    /// Why it cannot be applied to this process on this machine. Checked before anything is changed.
     pub(crate) forbidden: fn(Option<i32>) -> Option<String>,
-    /// What is to be said of how it will be done to this process here.
+    /// Note for the record on how it will be applied to this process here.
     pub(crate) remark: fn(Option<i32>) -> Option<String>,
-    /// It damages files: the node has to live with it.
+    /// It damages files permanently.
     pub(crate) damages: bool,
-    /// What is missing for it on such a disk, and what to do about it.
+    /// Why it cannot be applied to such a disk, and what to do about it.
     pub(crate) lacks: fn(&Make) -> Option<&'static str>,
-    /// What alone shows that a fault with it did what it is for, where most signs only show what served it.
+    /// Decides whether the fault took effect, if other parts of the effect only come from auxiliary acts.
     pub(crate) proof: Option<fn(&FaultEffect) -> bool>,
 }
 
-/// What is wrong with the text of most acts that cannot be read.
+/// The usual message for an act that cannot be parsed.
 pub(crate) const NO_ACT: &str =
     "is not an act: acts are kill n1, start n1, cut n1>n2 stall, @500 heal n1>n2 and the like";
 
 impl Nature {
-    /// A verb of this name that does nothing unusual.
+    /// A verb with default properties.
     pub(crate) const fn of(name: &'static str, domain: Domain, ends: Ends) -> Nature {
         Nature {
             name,
@@ -140,12 +141,12 @@ impl Nature {
     }
 }
 
-/// Reads `name=value`.
+/// Parses `name=value`.
 pub(crate) fn property<T: std::str::FromStr>(word: &str, name: &str) -> Option<T> {
     word.strip_prefix(name)?.strip_prefix('=')?.parse().ok()
 }
 
-/// A verb without arguments, and what it does to a node or what becomes of a link.
+/// Defines a verb without arguments by what it does to a node, or by the change of a link.
 macro_rules! plain {
     ($(#[$doc:meta])* $Verb:ident = $nature:expr; |$node:ident| $done:expr) => {
         $crate::act::verb::plain!($(#[$doc])* $Verb = $nature; {
@@ -183,10 +184,10 @@ macro_rules! plain {
 }
 pub(crate) use plain;
 
-/// The registry: an enum of all verbs, each of which is dispatched to.
+/// Defines the registry: an enum of all verbs that dispatches to them.
 macro_rules! verbs {
     ($($file:ident::$Verb:ident),* $(,)?) => {
-        /// Any of the verbs.
+        /// Any verb.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum AnyVerb { $($Verb($file::$Verb)),* }
 
@@ -197,7 +198,10 @@ macro_rules! verbs {
         })*
 
         impl AnyVerb {
-            /// Reads the verb of this name with its arguments; or what is wrong with it.
+            /// Parses a verb from its name and arguments.
+            ///
+            /// # Errors
+            /// The error message of the verb, or that there is no such verb.
             pub(crate) fn read(name: &str, arguments: &[&str]) -> Result<AnyVerb, &'static str> {
                 $(if name == $file::$Verb::NATURE.name {
                     return $file::$Verb::read(arguments).map(AnyVerb::$Verb).ok_or($file::$Verb::NATURE.misread);

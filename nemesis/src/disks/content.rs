@@ -1,31 +1,31 @@
-//! The bytes of one file: what is written now, and the changes that lead from one state to the next.
+//! The bytes of one file, and changes of them.
 //!
-//! A file is sparse: pages that nobody wrote are not there and read as zeros. A page may be *reserved* (fallocate): it
-//! takes room on the disk, so that writing to it later cannot meet a full one, but no memory.
+//! A file is sparse: pages that were never written do not exist and read as zeros. A page may be *reserved*
+//! (fallocate): it takes space on the disk, so a later write cannot meet a full disk, but no memory.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Bytes of a page: the unit of room on the disk.
+/// Size of a page in bytes: the unit of disk space.
 pub(super) const PAGE: u64 = 4096;
-/// Bytes of a sector: the most that a disk promises to write as a whole.
+/// Size of a sector in bytes: the largest unit that a disk writes atomically.
 pub(super) const SECTOR: u64 = 512;
 
 /// One change of a file's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Change {
-    /// These bytes at this offset.
+    /// Write these bytes at this offset.
     Write(u64, Vec<u8>),
-    /// Cut or extended to this length; what is new reads as zeros.
+    /// Truncate or extend to this length; new bytes are zeros.
     SetLen(u64),
-    /// Room for these bytes, which keep their values.
+    /// Reserve space for this range; the bytes keep their values.
     Reserve(Range<u64>),
-    /// Zeros there, within the length.
+    /// Zero this range, as far as it is within the file.
     Zero(Range<u64>),
 }
 
 impl Change {
-    /// How many bytes it carries.
+    /// Number of bytes that are written.
     pub(crate) fn weight(&self) -> u64 {
         match self {
             Change::Write(_, bytes) => bytes.len() as u64,
@@ -33,7 +33,7 @@ impl Change {
         }
     }
 
-    /// How many sectors it touches, if it writes.
+    /// Number of sectors that a write touches.
     pub(crate) fn sectors(&self) -> u64 {
         match self {
             Change::Write(at, bytes) if !bytes.is_empty() => {
@@ -43,7 +43,7 @@ impl Change {
         }
     }
 
-    /// What is left of a write when only its first sectors reach the disk.
+    /// The part of a write that is left if only its first sectors reach the disk.
     pub(crate) fn torn(&self, sectors: u64) -> Option<Change> {
         let Change::Write(at, bytes) = self else { return None };
         let end = (at / SECTOR + sectors) * SECTOR;
@@ -54,26 +54,25 @@ impl Change {
 
 type Page = [u8; PAGE as usize];
 
-/// A file's bytes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Content {
     len: u64,
-    /// By number; `None` is reserved and reads as zeros.
+    /// Pages by number; `None` is reserved and reads as zeros.
     pages: BTreeMap<u64, Option<Box<Page>>>,
 }
 
 impl Content {
-    /// Its length in bytes.
+    /// Length in bytes.
     pub(super) fn len(&self) -> u64 {
         self.len
     }
 
-    /// How many pages take up room.
+    /// Number of pages that take space.
     pub(super) fn pages(&self) -> u64 {
         self.pages.len() as u64
     }
 
-    /// Up to `size` bytes from `at`, fewer at the end of the file.
+    /// Reads up to `size` bytes from `at`, fewer at the end of the file.
     pub(super) fn read(&self, at: u64, size: u64) -> Vec<u8> {
         let end = at.saturating_add(size).min(self.len);
         let mut bytes = vec![0; end.saturating_sub(at) as usize];
@@ -85,7 +84,7 @@ impl Content {
         bytes
     }
 
-    /// How many more pages it will take up after a change.
+    /// Number of additional pages that a change needs.
     pub(crate) fn grows(&self, change: &Change) -> u64 {
         let range = match change {
             Change::Write(at, bytes) => *at..at + bytes.len() as u64,
@@ -96,7 +95,6 @@ impl Content {
         end.saturating_sub(first) - self.pages.range(first..end.max(first)).count() as u64
     }
 
-    /// Makes a change.
     pub(super) fn apply(&mut self, change: &Change) {
         match change {
             Change::Write(at, bytes) => {
@@ -110,7 +108,7 @@ impl Content {
             Change::SetLen(len) => {
                 if *len < self.len {
                     self.pages.split_off(&len.div_ceil(PAGE));
-                    // What comes back when the file grows again is zeros.
+                    // If the file grows again, these bytes must read as zeros.
                     self.zero(*len..self.len.min(len.next_multiple_of(PAGE)));
                 }
                 self.len = *len;
@@ -137,7 +135,7 @@ impl Content {
     }
 }
 
-/// The pages that `length` bytes from `at` lie on: number, where in the page, where in the bytes.
+/// The pages under `length` bytes from `at`: page number, range in the page, range in the bytes.
 fn spans(at: u64, length: u64) -> impl Iterator<Item = (u64, Range<usize>, Range<usize>)> {
     let end = at + length;
     (at / PAGE..end.div_ceil(PAGE)).map(move |number| {
@@ -164,7 +162,7 @@ mod tests {
         ]
     }
 
-    /// The same on a plain vector.
+    /// The reference implementation, on a plain vector.
     fn apply(bytes: &mut Vec<u8>, change: &Change) {
         match change {
             Change::Write(at, new) if !new.is_empty() => {

@@ -1,8 +1,9 @@
-//! The second way to lose power: a real ext4 in a file, on a loop device. Needs root.
+//! The second implementation of power failures: a real ext4 in a file, on a loop device. Needs root.
 //!
-//! `EXT4_IOC_SHUTDOWN` with "no log flush" makes the file system stop where it stands: what is not in its journal by
-//! then, and what the kernel still held in memory, is lost; mounting it again replays the journal, as after a real power
-//! failure. It is the yardstick for our own disk: slower, not seeded, and with no troubles besides.
+//! `EXT4_IOC_SHUTDOWN` with "no log flush" stops the file system at once. What is not in its journal by then
+//! is lost, and so is what the kernel still holds in memory. Mounting it again replays the journal, as after
+//! a real power failure. It is the reference for the lossy disk: slower, without a seed, and without other
+//! faults.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +14,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use super::loop_device;
 use super::mount::{command, unmount};
 
-/// Bytes of the file system; its file is sparse.
+/// Size of the file system in bytes; its file is sparse.
 const BYTES: u64 = 512 << 20;
 
 mod ioctl {
@@ -25,7 +26,7 @@ mod ioctl {
 /// EXT4_GOING_FLAGS_NOLOGFLUSH: not even the journal is written out.
 const NO_LOG_FLUSH: u32 = 2;
 
-/// A disk of its own for a node: an image, and where it is mounted.
+/// The image of a node's disk, and its mount point.
 #[derive(Debug)]
 pub struct Ext4 {
     image: PathBuf,
@@ -33,30 +34,30 @@ pub struct Ext4 {
 }
 
 impl Ext4 {
-    /// Makes the image of an empty file system; mounts nothing yet. Blocks.
+    /// Creates the image of an empty file system, without mounting it. Blocks.
     ///
     /// # Errors
-    /// When the file cannot be made, or `mkfs.ext4` (Debian package e2fsprogs) is not there.
+    /// When the file cannot be created, or `mkfs.ext4` (Debian package e2fsprogs) is missing.
     pub fn create(image: &Path, at: &Path) -> io::Result<Self> {
         File::create_new(image)?.set_len(BYTES)?;
         command("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), "-E".as_ref(), "nodiscard".as_ref(), image])?;
         Ok(Ext4 { image: image.to_owned(), at: at.to_owned() })
     }
 
-    /// Mounts it. The loop device goes away by itself with the mount. Blocks.
+    /// Mounts the disk. The loop device disappears with the mount. Blocks.
     ///
-    /// We mount it ourselves and do not ask `mount` to: killed in the middle, we leave the mount or nothing, and whoever
-    /// guards the run sees which of them when we are gone.
+    /// This process makes the mount itself instead of running `mount`: if it is killed in between, the mount
+    /// either exists or not, and the guard can tell which.
     ///
     /// # Errors
-    /// Without root, or where the kernel has no loop devices.
+    /// Without root, or if the kernel has no loop devices.
     pub fn mount(&self) -> io::Result<()> {
         let (path, _device) = loop_device::attach(&self.image)?;
         mount(Some(&path), &self.at, Some("ext4"), MsFlags::MS_NOATIME, None::<&str>)
             .map_err(|error| io::Error::other(format!("cannot mount an ext4 on {}: {error}", path.display())))
     }
 
-    /// Unmounts it. Blocks.
+    /// Unmounts the disk. Blocks.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -64,7 +65,7 @@ impl Ext4 {
         unmount(&self.at)
     }
 
-    /// The power is off: nothing is stored any more.
+    /// Cuts the power: nothing is stored any more.
     ///
     /// # Errors
     /// When the file system cannot be shut down.
@@ -72,17 +73,17 @@ impl Ext4 {
         use std::os::fd::AsRawFd;
         let root = File::open(&self.at)?;
         let mut how = NO_LOG_FLUSH;
-        // SAFETY: the descriptor is open while the call lasts, and the kernel reads one u32 through the pointer.
+        // SAFETY: the descriptor is open while the call lasts. The kernel reads one u32 through the pointer.
         unsafe { ioctl::shutdown(root.as_raw_fd(), &mut how) }?;
         Ok(())
     }
 
-    /// The power comes back: the journal is replayed. Nobody may use the disk any more. Blocks.
+    /// Restores the power: the journal is replayed. No process may use the disk any more. Blocks.
     ///
     /// # Errors
     /// When it is still in use, or cannot be mounted again.
     pub fn revive(&self) -> io::Result<()> {
-        // Not merely detached: a file system that is still in use would be mounted twice.
+        // Not a lazy unmount: if the file system were still in use, it would be mounted twice.
         umount2(&self.at, MntFlags::UMOUNT_NOFOLLOW)?;
         self.mount()
     }

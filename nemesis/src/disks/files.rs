@@ -1,6 +1,6 @@
-//! What can happen to the files of a node while it is down: a flipped bit, a lost end, nothing left, an old copy.
+//! Damages the files of a node that is down: flips a bit, truncates, removes all, or restores an old copy.
 //!
-//! The seed decides which file and where, among the files that are not empty, in the order of their paths.
+//! The seed chooses the file and the place, among the non-empty files in the order of their paths.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,11 +12,11 @@ use rand_chacha::ChaCha8Rng;
 
 use super::trouble::Damage;
 
-/// Damages the files under `data`; `backup` is where [`copy`] has put an old copy of them. Gives how many files were
-/// touched, and where, in words.
+/// Damages the files under `data`; `backup` is the copy made by [`copy`]. Returns the number of damaged
+/// files, and what was damaged, in words.
 ///
 /// # Errors
-/// When there is no file to be damaged, no backup, or the disk refuses.
+/// When there is no file to damage, no backup, or the disk refuses.
 pub(super) fn damage(data: &Path, backup: &Path, what: Damage, seed: u64) -> io::Result<(u64, String)> {
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let files = files(data)?;
@@ -47,7 +47,7 @@ pub(super) fn damage(data: &Path, backup: &Path, what: Damage, seed: u64) -> io:
         }
         Damage::Truncate => {
             let (file, length, name) = pick(&mut dice)?;
-            // Mostly a little, at times a lot.
+            // Mostly a few bytes, sometimes many.
             let most: u32 = dice.random_range(1..=16);
             let gone = dice.random_range(1..=length.min(1 << most));
             file.set_len(length - gone)?;
@@ -75,7 +75,7 @@ fn name(data: &Path, path: &Path) -> String {
     path.strip_prefix(data).unwrap_or(path).display().to_string()
 }
 
-/// All regular files under a directory, in the order of their paths.
+/// All regular files under a directory, ordered by path.
 fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![directory.to_owned()];
@@ -97,7 +97,7 @@ fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
 pub(super) fn clear(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        // An ext4 has it, and would have it again.
+        // Every ext4 has one.
         if entry.file_name() == "lost+found" {
             continue;
         }
@@ -109,7 +109,7 @@ pub(super) fn clear(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Copies everything in a directory into another, which is made if need be, durably.
+/// Copies everything in a directory into another directory, durably. Creates the other one if needed.
 pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {

@@ -1,9 +1,9 @@
-//! The rim of a lossy disk: answers the kernel's FUSE requests from a [`Volume`], and has the [`Trouble`].
+//! Serves a lossy disk: answers the kernel's FUSE requests from a [`Volume`], and applies the [`DiskFault`].
 //!
-//! The kernel caches what it read and writes through: every `write` reaches us before it returns, and a file that is
-//! mapped into memory sees what is written to it. So a process that is killed loses nothing, as with any disk; only
-//! [`cut`](Shared::cut) does. Locks, holes and extended attributes are left to the kernel (or refused); device nodes and
-//! sockets cannot be made.
+//! The kernel caches reads and writes through: every `write` arrives here before it returns, and a
+//! memory-mapped file shows what is written to it. So a killed process loses nothing, as on any disk; only
+//! [`lose_unsynced`](LossyFs::lose_unsynced) does. Locks, holes and extended attributes are left to the
+//! kernel or refused. Device nodes and sockets cannot be created.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -24,9 +24,9 @@ use super::content::{Change, PAGE, SECTOR};
 use super::trouble::{DiskCounters, Trouble};
 use super::volume::{Ino, Kind, Lost, Promise, ROOT, Volume};
 
-/// How long the kernel may believe what it was told: nobody but the kernel itself changes it.
+/// How long the kernel may cache attributes and entries: only the kernel changes them.
 const TTL: Duration = Duration::from_secs(3600);
-/// The most that one request writes, in bytes.
+/// Maximum size of one write request, in bytes.
 const WRITE_MAX: u32 = 1 << 20;
 const NAME_MAX: u32 = 255;
 
@@ -54,12 +54,12 @@ type Listing = Vec<(Ino, FileType, OsString)>;
 struct State {
     volume: Volume<Attributes>,
     trouble: Option<Trouble>,
-    /// The power is off: nothing is answered any more.
+    /// The power is off: requests fail.
     dark: bool,
-    /// How often the power failed.
+    /// Number of power failures.
     cuts: u64,
     counters: DiskCounters,
-    /// What open directories held when they were opened.
+    /// Contents of open directories at the time of opening.
     listings: HashMap<u64, Listing>,
     next_handle: u64,
 }
@@ -85,12 +85,12 @@ impl Shared {
         self.0.lock().expect("nobody panics while holding it")
     }
 
-    /// The power is off: from now on nothing is answered, and nothing is stored any more.
+    /// Cuts the power: from now on requests fail and nothing is stored.
     pub(super) fn darken(&self) {
         self.lock().dark = true;
     }
 
-    /// Drops what the power failure takes; then the power is on again. The disk must not be mounted.
+    /// Drops what the power failure destroys, and restores the power. The disk must not be mounted.
     pub(super) fn cut(&self, dice: &mut ChaCha8Rng) -> Lost {
         let mut state = self.lock();
         let lost = state.volume.cut(dice);
@@ -113,7 +113,7 @@ impl Shared {
         self.lock().volume.inodes().collect()
     }
 
-    /// Answers a request, unless the power is off.
+    /// Answers a request, or fails it if the power is off.
     fn ask<T>(&self, answer: impl FnOnce(&mut State) -> Result<T, nix::errno::Errno>) -> Result<T, Errno> {
         let mut state = self.lock();
         if state.dark {
@@ -126,7 +126,7 @@ impl Shared {
 use nix::errno::Errno as Refusal;
 
 impl State {
-    /// Refuses if the trouble is this one, and counts it.
+    /// Fails if the disk has this fault, and counts it.
     fn unless(&mut self, trouble: Trouble, refusal: Refusal) -> Result<(), Refusal> {
         if self.trouble == Some(trouble) {
             self.counters.requests_troubled += 1;
@@ -157,7 +157,7 @@ impl State {
         })
     }
 
-    /// The kernel is told of an inode and holds it from then on.
+    /// Tells the kernel of an inode; the kernel holds it from then on.
     fn enter(&mut self, ino: Ino) -> Result<FileAttr, Refusal> {
         let attr = self.attr(ino)?;
         self.volume.hold(ino);
@@ -240,7 +240,7 @@ fn reply_attr(reply: ReplyAttr, result: Result<FileAttr, Errno>) {
     }
 }
 
-/// Syncs, after the delay of a slow disk. That is waited for on a thread of its own: other requests go on.
+/// Syncs, after the delay of a slow disk. The delay passes on its own thread, so other requests continue.
 fn sync(shared: &Shared, ino: INodeNo, data_only: bool, reply: ReplyEmpty) {
     let delay = shared.ask(|state| {
         let Some(Trouble::Slow(ms)) = state.trouble else { return Ok(None) };
@@ -260,7 +260,7 @@ fn sync(shared: &Shared, ino: INodeNo, data_only: bool, reply: ReplyEmpty) {
                 });
                 reply_empty(reply, synced);
             };
-            // Without a thread the reply is dropped, which is an error to the node.
+            // If there is no thread, the reply is dropped, and the node sees an error.
             let _ = thread::Builder::new().name("tribunal-fsync".into()).stack_size(256 << 10).spawn(synced);
         }
     }
@@ -286,7 +286,7 @@ impl Filesystem for Shared {
     }
 
     fn forget(&self, _: &Request, ino: INodeNo, times: u64) {
-        // The root is held for ever.
+        // The root is never released.
         if ino.0 != ROOT {
             self.lock().volume.release(ino.0, times);
         }

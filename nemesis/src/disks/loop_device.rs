@@ -1,5 +1,5 @@
-//! A file as a block device (`man 4 loop`). The device goes away by itself when nobody has it open or mounted any more,
-//! however that comes about: there is nothing to undo.
+//! Attaches a file as a block device (`man 4 loop`). The device detaches itself when no process has it open
+//! or mounted any more, so there is nothing to undo.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-/// How often a free device may be taken by another before we have it.
+/// Maximum number of attempts: another process may take the free device first.
 const TRIES_MAX: usize = 64;
 
 /// `struct loop_info64` (include/uapi/linux/loop.h).
@@ -38,19 +38,20 @@ struct Config {
     reserved: [u64; 8],
 }
 
-/// LO_FLAGS_AUTOCLEAR: the last who closes it takes it away.
+/// LO_FLAGS_AUTOCLEAR: the device detaches on its last close.
 const AUTOCLEAR: u32 = 4;
 
 mod ioctl {
-    // LOOP_CTL_GET_FREE, whose answer is a number of a device; and LOOP_CONFIGURE, since Linux 5.8.
+    // LOOP_CTL_GET_FREE returns the number of a device. LOOP_CONFIGURE exists since Linux 5.8.
     nix::ioctl_none_bad!(get_free, 0x4c82);
     nix::ioctl_write_ptr_bad!(configure, 0x4c0a, super::Config);
 }
 
-/// Makes a file a device. The device lasts as long as the open file that is returned, or a mount of it.
+/// Attaches a file as a block device. The device lasts as long as the returned file is open or the device is
+/// mounted.
 ///
 /// # Errors
-/// Without root, where the kernel has no loop devices, or is older than Linux 5.8.
+/// Without root, if the kernel has no loop devices, or if it is older than Linux 5.8.
 pub(super) fn attach(image: &Path) -> io::Result<(PathBuf, File)> {
     let open = |path: &Path| {
         let opened = OpenOptions::new().read(true).write(true).open(path);
@@ -62,14 +63,15 @@ pub(super) fn attach(image: &Path) -> io::Result<(PathBuf, File)> {
         let number = unsafe { ioctl::get_free(control.as_raw_fd()) }?;
         let path = PathBuf::from(format!("/dev/loop{number}"));
         let device = open(&path)?;
-        // SAFETY: all zeroes is a value of every field.
+        // SAFETY: all fields are integers, for which zero is valid.
         let mut config: Config = unsafe { std::mem::zeroed() };
         config.fd = image.as_raw_fd() as u32;
         config.info.flags = AUTOCLEAR;
-        // SAFETY: both descriptors are open while the call lasts, and the kernel reads one `loop_config` through the pointer.
+        // SAFETY: both descriptors are open while the call lasts, and the kernel reads one `loop_config`
+        // through the pointer.
         match unsafe { ioctl::configure(device.as_raw_fd(), &config) } {
             Ok(_) => return Ok((path, device)),
-            // Somebody else was faster.
+            // Another process took the device first.
             Err(Errno::EBUSY) => {}
             Err(Errno::EINVAL | Errno::ENOTTY) => {
                 return Err(io::Error::new(

@@ -1,7 +1,7 @@
-//! A disk that loses at a power failure what was not synced: a FUSE file system of ours, in memory.
+//! A disk that loses what was not synced when the power fails: a FUSE file system in memory.
 //!
-//! It is served by threads of this process. When the process ends, however it does, the kernel cuts the connection;
-//! what then remains is a dead mount, for whoever guards the run to [take away](super::unmount).
+//! Threads of this process serve it. When the process ends, even by a kill, the kernel closes the connection.
+//! A dead mount remains, which the guard of the run [unmounts](super::unmount).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,9 +20,9 @@ use super::mount::unmount;
 use super::trouble::{DiskCounters, Trouble};
 use super::volume::Promise;
 
-/// Threads that serve one disk.
+/// Number of threads that serve one disk.
 const THREADS: usize = 2;
-/// How long the last user of a disk may take to let it go before it is taken away from it.
+/// How long to wait for the last user of a disk before it is unmounted lazily.
 const LET_GO: Duration = Duration::from_secs(5);
 
 /// A lossy disk at a mount point.
@@ -34,23 +34,24 @@ pub struct Lossy {
 }
 
 impl Lossy {
-    /// An empty disk with room for so many bytes, not mounted yet.
+    /// An empty disk with this capacity in bytes, not mounted yet.
     pub fn new(at: &Path, promise: Promise, bytes_max: u64) -> Self {
         let shared = Shared::new(promise, bytes_max, geteuid().as_raw(), getegid().as_raw());
         Lossy { at: at.to_owned(), shared, session: Mutex::default() }
     }
 
-    /// Mounts it, if it is not. Blocks.
+    /// Mounts the disk, if it is not mounted. Blocks.
     ///
     /// # Errors
-    /// When there is no /dev/fuse that we may use, or neither the kernel (without root) nor `fusermount3` mounts it.
+    /// When /dev/fuse is missing or not accessible, or neither the kernel (without root) nor `fusermount3`
+    /// mounts it.
     pub fn mount(&self) -> io::Result<()> {
         let mut session = self.session();
         if session.is_none() {
             let mut config = Config::default();
             let name = MountOption::FSName("tribunal".to_owned());
             config.mount_options = vec![name, MountOption::DefaultPermissions, MountOption::NoSuid];
-            // Some servers refuse to run as root: then they are another user.
+            // Some servers refuse to run as root, so they run as another user.
             config.acl = if geteuid().is_root() { SessionACL::All } else { SessionACL::Owner };
             config.n_threads = Some(THREADS);
             config.clone_fd = true;
@@ -59,7 +60,7 @@ impl Lossy {
         Ok(())
     }
 
-    /// Unmounts it; what is on it stays. Blocks until its last user has let go, or not much longer.
+    /// Unmounts the disk; its contents remain. Blocks until no process uses it, at most about five seconds.
     ///
     /// # Errors
     /// When it cannot be unmounted.
@@ -68,7 +69,7 @@ impl Lossy {
         let deadline = Instant::now() + LET_GO;
         loop {
             match umount2(&self.at, MntFlags::UMOUNT_NOFOLLOW) {
-                // Its threads end by themselves then.
+                // The session's threads end with the mount.
                 Ok(()) => return session.join(),
                 Err(Errno::EBUSY) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(2));
@@ -78,29 +79,30 @@ impl Lossy {
         }
     }
 
-    /// The power is off: nothing is answered or stored any more.
+    /// Cuts the power: requests fail, and nothing is stored any more.
     pub fn darken(&self) {
         self.shared.darken();
     }
 
-    /// The power comes back: what was not synced when it went is lost, but for what the seed lets through. Blocks.
+    /// Restores the power. What was not synced at the power failure is lost, except what the seed lets
+    /// survive. Blocks.
     ///
     /// # Errors
     /// When it cannot be unmounted or mounted again.
     pub fn revive(&self, seed: u64) -> io::Result<()> {
-        // The kernel forgets, too, what it had cached.
+        // Unmounting also drops the kernel's cache.
         self.unmount()?;
         self.shared.cut(&mut ChaCha8Rng::seed_from_u64(seed));
         self.mount()
     }
 
-    /// Gives it a trouble in place of the one that it may have, or none. Blocks.
+    /// Sets or clears the fault of the disk. Blocks.
     pub fn set_trouble(&self, trouble: Option<Trouble>) {
         self.shared.set_trouble(trouble);
         if trouble == Some(Trouble::Read)
             && let Some(session) = &*self.session()
         {
-            // What the kernel has cached it would read without us.
+            // Without this, the kernel would answer reads from its cache.
             let notifier = session.notifier();
             for ino in self.shared.inodes() {
                 let _ = notifier.inval_inode(INodeNo(ino), 0, 0);
@@ -108,7 +110,7 @@ impl Lossy {
         }
     }
 
-    /// What it has done to its node since the beginning.
+    /// What the disk has done to its node so far.
     pub fn counters(&self) -> DiskCounters {
         self.shared.counters()
     }

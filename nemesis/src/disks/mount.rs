@@ -1,4 +1,4 @@
-//! Taking mounts away, whoever made them and in whatever state they are.
+//! Unmounts file systems, whoever mounted them and in whatever state they are.
 
 use std::io;
 use std::path::Path;
@@ -7,11 +7,11 @@ use std::process::{Command, Stdio};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
-/// Unmounts what is mounted at `path`. What is busy is detached: gone from the tree now, and from the kernel with its
-/// last user. `Ok` if nothing is mounted there.
+/// Unmounts what is mounted at `path`. A busy mount is detached: it disappears from the tree at once, and
+/// from the kernel with its last user. `Ok` if nothing is mounted there.
 ///
 /// # Errors
-/// When the kernel refuses, and `fusermount3`, which may unmount a user's own FUSE without root, does so too.
+/// When the kernel refuses, and so does `fusermount3`, which may unmount a user's own FUSE without root.
 pub fn unmount(path: &Path) -> io::Result<()> {
     match umount2(path, MntFlags::UMOUNT_NOFOLLOW) {
         Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => Ok(()),
@@ -20,7 +20,10 @@ pub fn unmount(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Runs a program to its end. The error is its last words.
+/// Runs a program to its end.
+///
+/// # Errors
+/// What the program printed to stderr.
 pub(super) fn command(program: &str, args: &[&Path]) -> io::Result<()> {
     let ended = Command::new(program).args(args).stdin(Stdio::null()).output();
     let ended = ended.map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;

@@ -1,21 +1,21 @@
-//! What can be wrong with a disk, and what can happen to the files on it, in the words of plans and records.
+//! Faults of disks, and damage to files, in the words of plans and records.
 
 use std::fmt;
 use std::ops::{AddAssign, Sub};
 use std::str::FromStr;
 
-/// A disk that is there and does not do what it should.
+/// A fault of a mounted disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
-    /// No room is left: what takes up more of it fails with ENOSPC.
+    /// The disk is full: requests that need more space fail with ENOSPC.
     Full,
     /// Reads fail with EIO.
     Read,
     /// Writes fail with EIO.
     Write,
-    /// Syncs fail with EIO, and what they should have stored is at stake for ever.
+    /// Syncs fail with EIO, and no later sync stores what they should have stored.
     Sync,
-    /// Syncs take so many milliseconds longer.
+    /// Syncs take this many milliseconds longer.
     Slow(u64),
 }
 
@@ -48,16 +48,16 @@ impl FromStr for Trouble {
     }
 }
 
-/// Something that happens to the files of a node while it is down. There is no undo: the system has to live with it.
+/// Damage to the files of a node that is down. It cannot be undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Damage {
-    /// One bit of one file is another one.
+    /// One bit of one file is flipped.
     BitFlip,
-    /// The end of one file is missing.
+    /// The end of one file is cut off.
     Truncate,
-    /// Everything is gone.
+    /// All files are removed.
     Wipe,
-    /// Everything is as it was at the last backup.
+    /// All files are replaced by the last backup.
     Restore,
 }
 
@@ -74,16 +74,16 @@ impl Damage {
     }
 }
 
-/// What a node's disk has done to it.
+/// What a node's disk has done to the node.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DiskCounters {
-    /// Requests that it refused or delayed by a [`Trouble`].
+    /// Requests that the disk refused or delayed because of a [`DiskFault`].
     pub requests_troubled: u64,
-    /// Bytes of unsynced writes that power failures took.
+    /// Bytes of unsynced writes that power failures destroyed.
     pub bytes_lost: u64,
-    /// Unsynced creations, renames and removals that power failures took.
+    /// Unsynced creations, renames and removals that power failures destroyed.
     pub entries_lost: u64,
-    /// Files that were damaged.
+    /// Number of damaged files.
     pub files_damaged: u64,
 }
 

@@ -1,19 +1,19 @@
-//! A file system that knows what would be left of it after a power failure. Pure: no clock, no kernel, no files.
+//! A file system that knows what a power failure would leave of it. Pure: no clock, no kernel, no files.
 //!
-//! Everything is kept twice: as it is *now*, which programs see, and as it is *stored*, which a power failure leaves.
-//! Between the two lies what is not synced yet, in order:
+//! Everything exists twice: as it is *now*, which programs see, and as it is *stored*, which a power failure
+//! leaves. The difference is the ordered list of unsynced changes:
 //!
 //! ```text
-//!   a file           stored bytes    + [write, write, set-len, ...]    = bytes now       fsync of the file applies them
-//!   all directories  stored entries  + [create, rename, unlink, ...]   = entries now     see Promise
+//!   a file           stored bytes    + [write, write, set-len, ...]    = bytes now     applied by its fsync
+//!   all directories  stored entries  + [create, rename, unlink, ...]   = entries now   see Durability
 //! ```
 //!
-//! A [power failure](Volume::cut) keeps of each list a prefix, drawn from a seed: often nothing, and of the write at which
-//! it breaks off only the first sectors. What a rename or a truncation and its undoing look like then, follows.
+//! A [power failure](Volume::lose_unsynced) keeps a prefix of each list, drawn from a seed: often an empty
+//! one. Of the first write that is lost, the first sectors may survive.
 //!
-//! What real disks do and this one does not: write out of order (no barrier, no order), so that a later write survives
-//! without an earlier one; write back what was never synced after some seconds, so that old changes survive (here what is
-//! not synced is at stake however old it is, up to [`UNSYNCED_MAX`]). Owners, permissions and times are never lost.
+//! Differences to real disks. Real disks reorder writes, so that a later write survives without an earlier
+//! one. Real kernels write back old changes after some seconds; here an unsynced change may be lost however
+//! old it is, up to [`UNSYNCED_MAX`]. Owners, permissions and times are never lost here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -24,26 +24,28 @@ use rand_chacha::ChaCha8Rng;
 
 use super::content::{Change, Content, PAGE};
 
-/// The number of an inode.
+/// Number of an inode.
 pub(super) type Ino = u64;
 
 /// The root directory.
 pub(super) const ROOT: Ino = 1;
 
-/// Unsynced bytes of a file beyond which the oldest are stored, in bytes: as a kernel that needs its memory does.
+/// Maximum number of unsynced bytes of a file. Beyond it the oldest are stored, as by a kernel short of
+/// memory.
 pub(super) const UNSYNCED_MAX: u64 = 64 << 20;
 
 /// What an fsync makes durable besides the file's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Promise {
-    /// As ext4 in its usual mode: there is one journal, so syncing anything that changed the journal (a directory, a new
-    /// or grown file, any file by fsync) stores all creations, renames and removals so far.
+    /// As ext4 in its default mode. There is one journal, so a sync that writes to it stores all creations,
+    /// renames and removals so far. Such syncs are: of a directory, of a new or extended file, and any fsync.
     Ext4,
-    /// No more than POSIX: syncing a file does not store its entry; syncing a directory stores the entries of that one.
+    /// Only what POSIX requires: syncing a file does not store its entry; syncing a directory stores the
+    /// entries of that directory only.
     Posix,
 }
 
-/// What a power failure took.
+/// What a power failure destroyed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Lost {
     /// Bytes of unsynced writes.
@@ -52,14 +54,14 @@ pub(super) struct Lost {
     pub entries: u64,
 }
 
-/// What a new inode is.
+/// Type of an inode, for creating it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A file without bytes.
+    /// An empty file.
     File,
     /// An empty directory.
     Directory,
-    /// A symbolic link to there.
+    /// A symbolic link to this path.
     Symlink(OsString),
 }
 
@@ -69,7 +71,7 @@ struct File {
     stored: Content,
     unsynced: Vec<Change>,
     unsynced_bytes: u64,
-    /// New or longer since its last sync: so is the journal of an ext4.
+    /// New or extended since its last sync, so a sync has to write to the journal.
     grew: bool,
 }
 
@@ -90,9 +92,9 @@ enum Node {
 struct Inode<A> {
     attributes: A,
     node: Node,
-    /// Entries that name it now.
+    /// Number of entries that name it now.
     links: u32,
-    /// How often the kernel holds it, named or not.
+    /// Number of references that the kernel holds.
     held: u64,
 }
 
@@ -104,21 +106,22 @@ struct Edit {
     to: Option<Ino>,
 }
 
-/// A file system. `A` is what it keeps of each inode for others: owner, permissions, times.
+/// A file system. `A` is what it keeps of each inode for its user: owner, permissions, times.
 #[derive(Debug)]
 pub(super) struct Volume<A> {
     promise: Promise,
     inodes: BTreeMap<Ino, Inode<A>>,
     next: Ino,
-    /// What is not stored of the directories, oldest first. The edits of one operation survive together or not at all.
+    /// Unsynced changes of directories, oldest first. The changes of one operation survive together or not at
+    /// all.
     unsynced: Vec<Vec<Edit>>,
-    /// Room in pages, and how many are taken.
+    /// Capacity in pages, and number of used pages.
     pages_max: u64,
     pages: u64,
 }
 
 impl<A> Volume<A> {
-    /// An empty one with room for so many bytes.
+    /// An empty file system with this capacity in bytes.
     pub(super) fn new(promise: Promise, bytes_max: u64, root: A) -> Self {
         let root = Inode { attributes: root, node: Node::Directory(Directory::default()), links: 2, held: 1 };
         let inodes = BTreeMap::from([(ROOT, root)]);
@@ -154,12 +157,12 @@ impl<A> Volume<A> {
         }
     }
 
-    /// What was stored with an inode.
+    /// The attributes of an inode.
     pub(super) fn attributes(&mut self, ino: Ino) -> Result<&mut A, Errno> {
         Ok(&mut self.inode_mut(ino)?.attributes)
     }
 
-    /// What an inode is, its length in bytes, its pages, and how many entries name it.
+    /// Type of an inode, length in bytes, number of pages, and number of entries that name it.
     pub(super) fn look(&self, ino: Ino) -> Result<(Kind, u64, u64, u32), Errno> {
         let inode = self.inode(ino)?;
         Ok(match &inode.node {
@@ -169,7 +172,7 @@ impl<A> Volume<A> {
         })
     }
 
-    /// Pages taken, and pages in all.
+    /// Used pages, and all pages.
     pub(super) fn room(&self) -> (u64, u64) {
         (self.pages, self.pages_max)
     }
@@ -179,24 +182,24 @@ impl<A> Volume<A> {
         self.inodes.keys().copied()
     }
 
-    /// The inode of that name.
+    /// Looks up a name in a directory.
     pub(super) fn lookup(&self, directory: Ino, name: &OsStr) -> Result<Ino, Errno> {
         self.directory(directory)?.now.get(name).copied().ok_or(Errno::ENOENT)
     }
 
-    /// The entries of a directory.
+    /// Entries of a directory.
     pub(super) fn entries(&self, directory: Ino) -> Result<impl Iterator<Item = (&OsString, Ino)>, Errno> {
         Ok(self.directory(directory)?.now.iter().map(|(name, ino)| (name, *ino)))
     }
 
-    /// The kernel holds an inode once more.
+    /// Counts one more reference of the kernel.
     pub(super) fn hold(&mut self, ino: Ino) {
         if let Some(inode) = self.inodes.get_mut(&ino) {
             inode.held += 1;
         }
     }
 
-    /// The kernel holds an inode so many times less.
+    /// Counts `times` fewer references of the kernel.
     pub(super) fn release(&mut self, ino: Ino, times: u64) {
         let Some(inode) = self.inodes.get_mut(&ino) else { return };
         inode.held = inode.held.saturating_sub(times);
@@ -205,7 +208,7 @@ impl<A> Volume<A> {
         }
     }
 
-    /// Makes an inode and its entry.
+    /// Creates an inode and its entry.
     pub(super) fn create(
         &mut self,
         directory: Ino,
@@ -226,14 +229,14 @@ impl<A> Volume<A> {
         };
         let ino = self.next;
         self.next += 1;
-        // `.` in a directory is an entry too.
+        // The `.` of a directory is an entry, too.
         let links = u32::from(matches!(node, Node::Directory(_)));
         self.inodes.insert(ino, Inode { attributes, node, links, held: 0 });
         self.edit(vec![Edit { directory, name: name.into(), to: Some(ino) }]);
         Ok(ino)
     }
 
-    /// Gives a file a further name.
+    /// Adds another name of a file.
     pub(super) fn link(&mut self, ino: Ino, directory: Ino, name: &OsStr) -> Result<(), Errno> {
         if self.directory(directory)?.now.contains_key(name) {
             return Err(Errno::EEXIST);
@@ -245,7 +248,7 @@ impl<A> Volume<A> {
         Ok(())
     }
 
-    /// Removes the entry of a file or link.
+    /// Removes the entry of a file or symbolic link.
     pub(super) fn unlink(&mut self, directory: Ino, name: &OsStr) -> Result<(), Errno> {
         let ino = self.lookup(directory, name)?;
         if matches!(self.inode(ino)?.node, Node::Directory(_)) {
@@ -265,7 +268,7 @@ impl<A> Volume<A> {
         Ok(())
     }
 
-    /// Moves an entry; with `replace`, over another one.
+    /// Moves an entry; with `replace`, over an existing entry.
     pub(super) fn rename(
         &mut self,
         from: (Ino, &OsStr),
@@ -295,7 +298,7 @@ impl<A> Volume<A> {
         Ok(())
     }
 
-    /// Makes edits, to be stored together.
+    /// Applies changes of entries that are stored together.
     fn edit(&mut self, edits: Vec<Edit>) {
         let mut gone = false;
         for edit in &edits {
@@ -312,7 +315,7 @@ impl<A> Volume<A> {
         }
     }
 
-    /// Sets an entry, now or stored; gives what was there.
+    /// Sets or removes an entry, now or stored; returns the old one.
     fn set_entry(
         &mut self,
         edit: &Edit,
@@ -329,8 +332,8 @@ impl<A> Volume<A> {
         }
     }
 
-    /// Counts an entry that came or went; gives how many are left. A directory has its own `.`, and counts as `..` in the
-    /// one above.
+    /// Counts an entry that was added or removed, and returns how many are left. A directory also has its own
+    /// `.`, and counts as `..` in its parent.
     fn count_link(&mut self, ino: Ino, above: Ino, came: bool) -> u32 {
         let count = |links: u32| if came { links + 1 } else { links.saturating_sub(1) };
         let Some(inode) = self.inodes.get_mut(&ino) else { return 0 };
@@ -349,12 +352,12 @@ impl<A> Volume<A> {
         left
     }
 
-    /// Up to `size` bytes of a file.
+    /// Reads up to `size` bytes of a file.
     pub(super) fn read(&mut self, ino: Ino, at: u64, size: u64) -> Result<Vec<u8>, Errno> {
         Ok(self.file(ino)?.now.read(at, size))
     }
 
-    /// Changes the bytes of a file. `full`: nothing may take up more room than it has.
+    /// Changes the bytes of a file. If the disk is `full`, the file cannot get more pages.
     pub(super) fn change(&mut self, ino: Ino, change: Change, full: bool) -> Result<(), Errno> {
         let free = if full { 0 } else { self.pages_max.saturating_sub(self.pages) };
         let file = self.file(ino)?;
@@ -383,9 +386,9 @@ impl<A> Volume<A> {
         Ok(())
     }
 
-    /// The sync of a file fails. As in Linux the unsynced changes are then taken for written: programs go on to see them,
-    /// no later sync stores them, a power failure takes them. (Rebello et al., "Can Applications Recover from fsync
-    /// Failures?", USENIX ATC 2020.)
+    /// Fails the sync of a file. As in Linux, the unsynced changes then count as written: programs still see
+    /// them, no later sync stores them, and a power failure loses them. (Rebello et al., "Can Applications
+    /// Recover from fsync Failures?", USENIX ATC 2020.)
     pub(super) fn fail_sync(&mut self, ino: Ino) -> Result<(), Errno> {
         let file = self.file(ino)?;
         file.unsynced.clear();
@@ -403,13 +406,13 @@ impl<A> Volume<A> {
         Ok(())
     }
 
-    /// Stores all unsynced edits, or those of one directory with all they build on.
+    /// Stores all unsynced changes of entries, or those of one directory and all that they depend on.
     fn store_entries(&mut self, of: Option<Ino>) {
         let unsynced = std::mem::take(&mut self.unsynced);
         let mut directories = BTreeSet::from_iter(of);
         let mut goes: Vec<bool> = unsynced.iter().map(|_| of.is_none()).collect();
         for (goes, edits) in goes.iter_mut().zip(&unsynced).rev() {
-            // A move between directories takes along what came before in the other one.
+            // A move between two directories also stores the earlier changes of the other directory.
             if edits.iter().any(|edit| directories.contains(&edit.directory)) {
                 directories.extend(edits.iter().map(|edit| edit.directory));
                 *goes = true;
@@ -430,7 +433,7 @@ impl<A> Volume<A> {
         }
     }
 
-    /// The power fails: what is stored, and what `dice` let through of what is not, is all that is left.
+    /// The power fails: only the stored state is left, and of the unsynced changes what `rng` lets survive.
     pub(super) fn cut(&mut self, dice: &mut ChaCha8Rng) -> Lost {
         let mut lost = Lost::default();
         let keep = survivors(self.unsynced.len(), dice);
@@ -471,7 +474,7 @@ impl<A> Volume<A> {
         }
     }
 
-    /// Forgets what nothing leads to: no entry now, stored or on its way there, and not the kernel.
+    /// Removes inodes without references: from entries now, stored or unsynced, or from the kernel.
     fn sweep(&mut self) {
         let mut reached = BTreeSet::new();
         let edits = self.unsynced.iter().flatten();
@@ -514,7 +517,7 @@ impl File {
         }
     }
 
-    /// Gives how many bytes were lost.
+    /// Returns the number of lost bytes.
     fn cut(&mut self, dice: &mut ChaCha8Rng) -> u64 {
         let keep = survivors(self.unsynced.len(), dice);
         let torn = self.unsynced.get(keep).filter(|_| keep > 0 || dice.random());
@@ -531,7 +534,7 @@ impl File {
     }
 }
 
-/// How many of some changes a power failure lets through: none half of the time.
+/// How many of the changes survive a power failure: none in half of the cases.
 fn survivors(of: usize, dice: &mut ChaCha8Rng) -> usize {
     if of == 0 || dice.random() { 0 } else { dice.random_range(0..=of) }
 }

@@ -1,16 +1,18 @@
 //! Clients: nodes are cut off from their clients, with or without a partition among the nodes.
 //!
 //! ```text
-//!   partition:isolate-leader      clients:leader-alone          clients:leader         clients:leader-answers
-//!   clients ── n1 │ n2 ── clients   clients │ n1 │ n2 ── clients  clients │ n1 ── n2     clients ◀─✗── n1 ── n2
-//!                 │ n3 ── clients           │    │ n3 ── clients          │  └─── n3             ───▶
+//!   partition:isolate-leader     clients:leader-alone             clients:leader        clients:leader-answers
+//!   clients ─ n1 │ n2 ─ clients  clients │ n1 │ n2 ─ clients      clients │ n1 ── n2    clients ◀─✗── n1 ── n2
+//!                │ n3 ─ clients          │    │ n3 ─ clients              │  └─── n3            ───▶
 //! ```
 //!
-//! A primary that is isolated *with* its clients goes on being asked, and may answer what is not so. One that is isolated
-//! *without* them, as behind a failed switch, is asked nothing; what was asked just before may still take effect when it is
-//! healed. Of a request whose answer is lost a client never learns whether it took effect.
+//! A primary that is isolated *with* its clients still gets requests, and may give wrong responses. A primary
+//! that is isolated *without* its clients, as behind a failed switch, gets no new requests; earlier requests
+//! may still take effect after the heal. If a response is lost, the client never learns whether its request
+//! took effect.
 //!
-//! Clients speak to nodes through proxies only in a run that may cut these links; in any other they speak to them directly.
+//! Clients connect to nodes through proxies only in a run that may cut these links. In all other runs they
+//! connect directly.
 
 use crate::{
     NodeId, TimedAct,

@@ -1,17 +1,19 @@
-//! Clock: processes that tell the time wrong, each for itself; the machine's clock is never touched.
+//! Clock: processes read wrong clocks, each its own. The machine's clock is never changed.
 //!
-//! A program asks the time of the vDSO, code that the kernel maps into every process so that asking needs no system
-//! call. That code is changed in the node's processes while they run (the way is told in [`process`], the new code in
-//! [`stub`]), so it works for whatever language the node is written in, and can come and go in the middle of a run.
+//! A program reads the time from the vDSO, code that the kernel maps into every process so that no system
+//! call is needed. The fault patches that code in the running processes of a node ([`process`] describes how,
+//! [`stub`] the new code). So it works for nodes in any language, and can begin and end in the middle of a
+//! run.
 //!
-//! - *jump*, *scatter*: the wall clock is set wrong, as an operator or a bad time server does. The monotonic clock is true:
-//!   nothing ever sets that one.
-//! - *drift*: both clocks run fast or slow, since both hang on one quartz. Leases are measured on the monotonic clock, and
-//!   this is what breaks them.
-//! - *strobe*: the wall clock jumps there and back, many times a second: what was measured with two readings is nonsense.
+//! - *jump*, *scatter*: the wall clock is wrong, as after a mistake of an operator or a bad NTP server. The
+//!   monotonic clock stays correct, because nothing ever sets it.
+//! - *drift*: both clocks run fast or slow, since both depend on one quartz. Leases are measured on the
+//!   monotonic clock, so drift breaks them.
+//! - *strobe*: the wall clock jumps back and forth many times a second, so the difference of two readings is
+//!   meaningless.
 //!
-//! The undo makes the wall clock true at once, and the monotonic clock too if it is behind. If it is ahead it runs at half
-//! speed until the truth has caught up with it: it must never go back, and no real one does.
+//! The undo corrects the wall clock at once, and the monotonic clock too if it is behind. A monotonic clock
+//! that is ahead must never go back, so it runs at half speed until it is correct.
 
 mod process;
 mod skew;
@@ -52,7 +54,7 @@ pub(crate) const FAULT: Fault = Fault {
     draw,
 };
 
-/// How often a strobing clock is set at most, and how long it is left so, in milliseconds.
+/// Maximum number of times that a strobing clock is set, and how long each setting lasts, in milliseconds.
 const STROBES_MAX: usize = 100;
 const STROBE_MS: std::ops::Range<u64> = 5..200;
 
@@ -77,14 +79,14 @@ fn strobe(node: NodeId, dice: &mut Dice) -> Vec<TimedAct> {
     moments.zip(acts).map(|(after_ms, act)| TimedAct { after_ms, act }).collect()
 }
 
-/// From a tenth of a second to about four hours either way, each magnitude as likely as any other: what a lease
-/// lasts, and what a wrong time zone makes, and all between.
+/// From a tenth of a second to about four hours, ahead or behind, each magnitude equally likely: from the
+/// length of a lease to a wrong time zone.
 fn offset_ms(rng: &mut impl Rng) -> i64 {
     sign(rng) * (100.0 * 2f64.powf(rng.random_range(0.0..17.0))) as i64
 }
 
-/// From one to three hundred thousand parts per million either way, each magnitude as likely: from a bad quartz, whose error
-/// nobody would see in a run this short, are a few minutes made of it.
+/// From one to three hundred thousand parts per million, fast or slow, each magnitude equally likely. The
+/// error of a bad quartz would not show in a run this short, so it is exaggerated to gain minutes.
 fn drift_ppm(rng: &mut impl Rng) -> i32 {
     sign(rng) as i32 * (1_000.0 * 300f64.powf(rng.random_range(0.0..1.0))) as i32
 }
@@ -93,7 +95,7 @@ fn sign(rng: &mut impl Rng) -> i64 {
     if rng.random() { 1 } else { -1 }
 }
 
-/// Makes the clocks of a node's processes wrong.
+/// Skews the clocks of a node's processes.
 impl Verb for Skew {
     const NATURE: Nature = Nature {
         hurts: true,
@@ -118,14 +120,14 @@ impl Verb for Skew {
 }
 
 plain! {
-    /// Makes the clocks true, and tells how wrong they were.
+    /// Corrects the clocks, and reports how wrong they were.
     Unskew = Nature::of("unskew", Domain::Process, Ends::Undo);
     |node| {
         let changes = node.blocking(|pids| change_all(&pids, Parameters::settling)).await?;
         let ahead = changes.iter().map(|change| change.after.monotonic.at(change.now.monotonic)).max();
         if let Some(ns) = ahead.filter(|&ns| ns > 0) {
-            // At half speed, and a little more, so that it is over. What is not settled by then was made wrong anew and will be
-            // undone in its turn.
+            // Correcting takes twice as long at half speed, plus a margin. A clock that is still wrong then
+            // was skewed again and has its own undo.
             let settling = Duration::from_nanos(ns.unsigned_abs() * 2 + 10_000_000);
             node.later(settling, |pids| drop(settle(&pids)));
         }
@@ -133,10 +135,10 @@ plain! {
     }
 }
 
-/// Gives processes whose clocks have become true the kernel's own code back.
+/// Restores the kernel's code in processes whose clocks have become correct.
 fn settle(pids: &[i32]) -> Result<(), String> {
     let settled = |before: Parameters, now| {
-        // Only what `unskew` left is at its end.
+        // Only clocks that `unskew` left settling have settled.
         if before.is_settling() && before.settling(now) == Parameters::TRUE {
             Parameters::TRUE
         } else {
@@ -146,7 +148,7 @@ fn settle(pids: &[i32]) -> Result<(), String> {
     change_all(pids, settled).map(drop)
 }
 
-/// A process that ends meanwhile needs no clock.
+/// Patches all processes. A process that ends meanwhile is ignored.
 fn change_all(pids: &[i32], next: impl Fn(Parameters, Now) -> Parameters) -> Result<Vec<Change>, String> {
     let mut changes = Vec::new();
     for &pid in pids {

@@ -1,6 +1,6 @@
-//! Corrupt: bits flip on the way between nodes. TCP's checksum is of no help, as it is right again when the bytes leave the
-//! proxy; what is sent must carry a checksum of its own. Only for systems that claim one, and as the Byzantine network of
-//! those that claim to bear it: no other system is at fault when it believes what it hears.
+//! Corrupt: bits flip on links between nodes. TCP's checksum does not help, because it is computed anew when
+//! the bytes leave the proxy. So messages need a checksum of their own. The fault is only for systems that
+//! claim to have one, or to tolerate Byzantine faults; other systems may trust the network.
 
 use rand::RngExt;
 

@@ -1,11 +1,10 @@
-//! Damaged files: what happens to data at rest. One node is killed, its files are damaged while it is down, and it is
-//! started again on them.
+//! Damaged files: one node is killed, its files are damaged while it is down, and it is restarted on them.
 //!
-//! There is no undo. The node may refuse to start, and is then left out; it may not notice, and then the others have to make
-//! up for it. Systems that count on their disks to remember (Raft does: a vote, an acknowledged entry) may lose what they
-//! promised by a `wipe` or a `restore`; the verdict says whether they did. At most a minority of the nodes is damaged in
-//! one run. They come alone: a node that another fault starts meanwhile, on files that are being damaged, would die of it, and
-//! nobody could say of what.
+//! There is no undo. If the node refuses to start, it stays down. If it does not notice, the others have to
+//! compensate. A `wipe` or a `restore` may break the guarantees of systems that rely on their disks (Raft on
+//! a stored vote and acknowledged entries); the verdict says whether it did. At most a minority of the nodes
+//! is damaged in one run. No other fault runs at the same time: if it started the node on files that are
+//! being damaged, the node could die for an unclear reason.
 
 use crate::{
     Damage, Nodes, TimedAct,
@@ -74,7 +73,7 @@ plain! {
     |node| node.nodes.backup(node.id).await
 }
 
-/// Does something to the files of a node that is down; the seed decides where.
+/// Damages the files of a node that is down; the seed decides where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DamageFiles(Damage, u64);
 

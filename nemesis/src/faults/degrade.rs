@@ -1,5 +1,5 @@
-//! Degrade: links go bad without being cut. Late, narrow, in shreds, or short-lived; what a good network does on a bad day.
-//! Every correct system must survive it. What each property does is told in [`crate::links::quality`].
+//! Degrade: links get worse without being cut: slow, narrow, fragmenting or short-lived, like a good network
+//! on a bad day. Every correct system must survive it. [`crate::links::quality`] describes the properties.
 
 use std::ops::Range;
 
@@ -35,7 +35,7 @@ pub(crate) const FAULT: Fault = Fault {
     draw,
 };
 
-/// How often connections are reset at most, and the time between two times in milliseconds.
+/// Maximum number of times that connections are reset, and the time between, in milliseconds.
 const CHURNS_MAX: usize = 10;
 const CHURN_MS: Range<u64> = 50..800;
 
@@ -44,8 +44,8 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     let all = Grudge::between(&alone);
     let leader = Grudge::split(&dice.order, 1);
     let rng = &mut dice.rng;
-    // Delays from far below to about twice an election timeout of 150 to 300 ms: there and back it must still be possible
-    // to hear from a leader in time, or not, depending on the draw.
+    // Delays from far below to about twice an election timeout of 150 to 300 ms. Depending on the draw, a
+    // follower hears from its leader in time, or not.
     let (links, quality) = match kind {
         "slow-leader" => (leader, delayed(Delay::Constant(rng.random_range(20..400)))),
         "narrow-leader" => {
@@ -88,7 +88,7 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     links.cuts().map(|link| Degrade(quality).on(link).into()).collect()
 }
 
-/// Everything between these nodes is late by so many milliseconds.
+/// Delays everything between these nodes.
 pub(crate) fn late(nodes: &[NodeId], late_ms: u64) -> impl Iterator<Item = TimedAct> {
     let each: Vec<&[NodeId]> = nodes.chunks(1).collect();
     let links: Vec<_> = Grudge::between(&each).cuts().collect();
@@ -100,13 +100,14 @@ fn delayed(delay: Delay) -> Quality {
     Quality { delay: Some(delay), ..Quality::default() }
 }
 
-/// Each link with a delay of its own: from next to nothing to an election timeout, so that some peers are near and others far.
+/// Each link has its own delay, from almost nothing to an election timeout: some peers are near and others
+/// far.
 fn uneven(links: &Grudge, dice: &mut Dice) -> Vec<TimedAct> {
     let mut late = || delayed(Delay::Constant(dice.rng.random_range(0..150)));
     links.cuts().map(|link| Degrade(late()).on(link).into()).collect()
 }
 
-/// Cuts that reset and are healed at once: what is open ends, what is dialled next works.
+/// Cuts that reset and are healed at once: open connections end, new connections work.
 fn churn(links: &Grudge, dice: &mut Dice) -> Vec<TimedAct> {
     let mut acts = Vec::new();
     let mut after_ms = 0;
@@ -123,7 +124,7 @@ fn churn(links: &Grudge, dice: &mut Dice) -> Vec<TimedAct> {
     acts
 }
 
-/// Makes a link bad.
+/// Degrades a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Degrade(pub(crate) Quality);
 
@@ -147,7 +148,7 @@ impl Verb for Degrade {
 }
 
 plain! {
-    /// Makes a link good again.
+    /// Restores a link.
     Restore = Nature::of("restore", Domain::Link, Ends::Undo);
     Change::Degrade
 }

@@ -1,5 +1,5 @@
-//! Disks in trouble: full, failing, slow. The process goes on, if it can: some systems rightly stop when their disk fails,
-//! and are started again when it is mended.
+//! Disk faults: full, failing, slow. The process keeps running, if it can. Some systems rightly stop when
+//! their disk fails; they are restarted at the undo.
 
 use rand::RngExt;
 
@@ -14,10 +14,10 @@ use crate::{
     processes::Held,
 };
 
-/// Milliseconds that a slow sync takes longer: from a spinning disk to a disk about to die.
+/// Additional milliseconds of a slow sync: from a spinning disk to a disk about to fail.
 const SLOW_MS: std::ops::Range<u64> = 10..500;
 
-/// When a node that was killed starts again, in milliseconds.
+/// When a killed node is restarted, in milliseconds.
 const RESTART_MS: std::ops::Range<u64> = 50..300;
 
 pub(crate) const FULL: Fault = Fault {
@@ -63,7 +63,7 @@ pub(crate) const ERROR: Fault = Fault {
             _ => Trouble::Write,
         };
         let mut acts = on("one", dice, trouble);
-        // Where the hold is too short for that, it starts in the middle of it.
+        // If the hold is too short for that, the node restarts in the middle of it.
         let restart_ms = dice.moment_ms(RESTART_MS).min(dice.hold_ms / 2);
         if let (Trouble::Read, &[node, ..]) = (trouble, &dice.order[..]) {
             acts.insert(0, Kill.on(node).into());
@@ -84,7 +84,7 @@ fn on(kind: &str, dice: &mut Dice, trouble: Trouble) -> Vec<TimedAct> {
     dice.order.iter().take(count.max(1)).map(|&node| FailDisk(trouble).on(node).into()).collect()
 }
 
-/// Gives a node's disk a trouble, in place of the one that it may have.
+/// Sets the fault of a node's disk, in place of an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FailDisk(pub(crate) Trouble);
 
@@ -113,7 +113,7 @@ impl Verb for FailDisk {
 }
 
 plain! {
-    /// Takes the trouble from a node's disk.
+    /// Clears the fault of a node's disk.
     MendDisk = Nature::of("mend-disk", Domain::Disk, Ends::Undo);
     |node| node.nodes.trouble_disk(node.id, None).await
 }

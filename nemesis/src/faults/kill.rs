@@ -1,7 +1,7 @@
-//! Kill: processes end without a word (SIGKILL), and start again on the data they left behind.
+//! Kill: processes end without warning (SIGKILL), and restart on the data that they left.
 //!
-//! The undo is the restart. What was written but not fsynced survives, because the operating system does: losing it takes
-//! a power failure, which is another fault.
+//! The undo is the restart. What was written but not fsynced survives, because the operating system survives;
+//! only a power failure, another fault, loses it.
 
 use crate::{
     NodeState,
@@ -28,7 +28,7 @@ plain! {
 }
 
 plain! {
-    /// Starts a node that is down: the undo of everything that ends processes.
+    /// Starts a node that is down: the undo of every verb that ends processes.
     Start = Nature { renews: true, ..Nature::of("start", Domain::Process, Ends::Undo) };
     |node| node.nodes.start(node.id).await
 }

@@ -1,12 +1,13 @@
-//! Limits: a process may open no further files, or have no further memory, while it runs.
+//! Limits: a running process cannot open more files, or cannot get more memory.
 //!
-//! Both are lowered on the running process (`prlimit`), to about what it uses at that moment or below; the undo raises them
-//! to where they were. What is then refused is what a full machine refuses: `accept`, `socket` and `open` say EMFILE, `brk`
-//! and `mmap` say ENOMEM, and code that nobody ever ran has to answer. A node may well die of it. That is what the
-//! fault is for and no failure of the harness: it is recorded, and the node is started again at the undo.
+//! Both limits are lowered on the running process (`prlimit`), to about what it uses at that moment or below;
+//! the undo raises them again. The process then gets the errors of a machine without resources: `accept`,
+//! `socket` and `open` fail with EMFILE, `brk` and `mmap` with ENOMEM, and rarely tested code has to handle
+//! them. If a node dies of it, that is an effect of the fault and no harness failure: it is recorded, and the
+//! undo restarts the node.
 //!
-//! A server that holds its connections needs no new file for a long time. So the links of the node are reset while it
-//! lasts: it has to accept and to dial, and cannot.
+//! A server that keeps its connections needs no new file for a long time. So the links of the node are reset
+//! meanwhile: the node has to accept and to connect, and cannot.
 
 use std::{collections::BTreeSet, fmt, fs, io};
 
@@ -25,17 +26,17 @@ use crate::{
     processes::Held,
 };
 
-/// How much a process may have.
+/// A resource limit of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    /// No file descriptor of this number or above is given out any more (RLIMIT_NOFILE); those that are open stay open.
+    /// No new file descriptor has this number or a higher one (RLIMIT_NOFILE); open descriptors stay open.
     Files(u32),
-    /// So many KiB of address space above what is mapped (RLIMIT_AS).
+    /// This many KiB of address space above what is mapped (RLIMIT_AS).
     MemoryKib(u32),
 }
 
 impl Limit {
-    /// Reads `files=3` or `memory_kib=1024`.
+    /// Parses `files=3` or `memory_kib=1024`.
     pub(crate) fn parse(text: &str) -> Option<Limit> {
         match text.split_once('=')? {
             ("files", first) => first.parse().ok().map(Limit::Files),
@@ -68,7 +69,7 @@ pub(crate) const FAULT: Fault = Fault {
     draw,
 };
 
-/// How often the connections are reset.
+/// Number of times that the connections are reset.
 const RESETS: u64 = 4;
 
 fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
@@ -76,7 +77,7 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
         let limit = Limit::MemoryKib(dice.rng.random_range(0..2_000));
         return target::draw("one", dice, |node| limit.on(node));
     }
-    // Between nothing but what every process has from the start, and a part of what a small server needs.
+    // From the three descriptors that every process has at the start to a part of what a small server needs.
     let limit = Limit::Files(dice.rng.random_range(3..16));
     let node = dice.order[0];
     let mut acts = vec![limit.on(node).into()];
@@ -87,7 +88,7 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     acts
 }
 
-/// Ends the connections that others opened to the node: it will be dialled again, and has to accept.
+/// Resets the connections of the node, so that its peers connect again and it has to accept.
 fn resets(node: NodeId, all: &[NodeId]) -> impl Iterator<Item = Act> {
     let links = all
         .iter()
@@ -96,7 +97,7 @@ fn resets(node: NodeId, all: &[NodeId]) -> impl Iterator<Item = Act> {
     links.flat_map(|link| [Cut(CutMode::Reset).on(link), Heal.on(link)])
 }
 
-/// Lets a node's processes have no more than a little more.
+/// Lowers a resource limit of a node's processes.
 impl Verb for Limit {
     const NATURE: Nature = Nature {
         hurts: true,
@@ -122,7 +123,7 @@ impl Verb for Limit {
 }
 
 plain! {
-    /// Raises the limits again; a node that died of them is started.
+    /// Raises the limits again, and starts the node if it died of them.
     Unlimit = Nature { then: Some(AnyVerb::Start(Start)), ..Nature::of("unlimit", Domain::Process, Ends::Undo) };
     |node| {
         let lowered = std::mem::take(node.marks.kept::<Vec<Lowered>>());
@@ -137,7 +138,7 @@ plain! {
     }
 }
 
-/// A limit that was lowered, and where it was.
+/// A limit that was lowered, and its old value.
 #[derive(Debug, Clone, Copy)]
 struct Lowered {
     pid: i32,
@@ -146,7 +147,7 @@ struct Lowered {
     is: libc::rlim_t,
 }
 
-/// Lowers the limit of every process. Those that end meanwhile have none.
+/// Lowers the limit of every process. Processes that end meanwhile are ignored.
 fn lower(pids: &[i32], limit: Limit) -> Result<Vec<Lowered>, String> {
     let lower = |pid| match lower_one(pid, limit) {
         Ok(lowered) => Ok(Some(lowered)),
@@ -174,11 +175,12 @@ fn lower_one(pid: i32, limit: Limit) -> io::Result<Lowered> {
 }
 
 fn page_size() -> u64 {
-    // SAFETY: sysconf reads a number and touches nothing of ours.
+    // SAFETY: sysconf returns a number and accesses no memory of this program.
     u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
 }
 
-/// The soft limit of a process, and a new one if given; the hard one stays, so that whoever may lower may raise again.
+/// The soft limit of a process; sets a new one if given. The hard limit stays, so that the soft limit can be
+/// raised again without privileges.
 fn soft_limit(
     pid: i32,
     resource: libc::__rlimit_resource_t,
@@ -186,7 +188,7 @@ fn soft_limit(
 ) -> io::Result<libc::rlim_t> {
     let mut old = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     let prlimit = |new: *const libc::rlimit, old: *mut libc::rlimit| {
-        // SAFETY: both pointers are null or to structures that live as long as the call.
+        // SAFETY: both pointers are null or point to structures that outlive the call.
         match unsafe { libc::prlimit(pid, resource, new, old) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
@@ -200,8 +202,8 @@ fn soft_limit(
     Ok(old.rlim_cur)
 }
 
-/// Raises limits to where they were, the last lowered first. One that is not as it was left, because the process is gone, its
-/// number another's, or the process set it itself, is left alone.
+/// Raises limits again, the last lowered first. A limit with another value than the one that was set is left
+/// alone: the process changed it itself, or the process is gone and another one has its number.
 fn raise(lowered: &[Lowered]) {
     for &Lowered { pid, resource, was, is } in lowered.iter().rev() {
         if soft_limit(pid, resource, None).is_ok_and(|now| now == is) {
@@ -210,7 +212,7 @@ fn raise(lowered: &[Lowered]) {
     }
 }
 
-/// How many connections wait to be accepted by some processes.
+/// Number of connections that wait to be accepted by these processes.
 fn unaccepted(pids: &[i32]) -> u64 {
     let sockets = |pid: &i32| {
         let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
@@ -229,7 +231,8 @@ fn socket(link: &str) -> Option<u64> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// From a table as `/proc/net/tcp`: of a socket that listens (state 0A), the receive queue is what waits to be accepted.
+/// Parses a table such as `/proc/net/tcp`. The receive queue of a listening socket (state 0A) is the number
+/// of connections that wait to be accepted.
 fn waiting(table: &str, ours: &BTreeSet<u64>) -> u64 {
     let of_line = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();

@@ -1,8 +1,8 @@
-//! Loss: packets of some links are lost, as by a bad cable. TCP hides it behind delays that double; a system sees late
-//! messages, and connections that seem to have died.
+//! Loss: packets of some links are lost, as by a bad cable. TCP hides the loss behind delays that double, so
+//! a system sees late messages and connections that seem dead.
 //!
-//! There are packets only between network namespaces (`--net netns`). A proxy has bytes that were acknowledged already, and
-//! cannot lose them honestly: there this fault is skipped.
+//! Packets exist only between network namespaces (`--net netns`). The bytes in a proxy have been acknowledged
+//! already, so losing them would not be realistic; there this fault is skipped.
 
 use rand::RngExt;
 

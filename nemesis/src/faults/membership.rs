@@ -1,8 +1,8 @@
-//! Membership and transfer: what operators do to a cluster that works. Nodes leave and come back, and leaders hand over, on
-//! request; the system under test has to have such requests.
+//! Membership and transfer: what operators do to a healthy cluster. Nodes are removed and added again, and
+//! the leadership moves, on request. The system under test must support such requests.
 //!
-//! *split* asks for two changes at once, of a leader that has been cut off with less than half of the nodes: they must not
-//! make of it the leader of a majority.
+//! *split* sends two requests at once to a leader that is cut off with less than half of the nodes. These
+//! requests must not give it a majority.
 
 use rand::seq::SliceRandom;
 
@@ -35,7 +35,7 @@ fn draw_membership(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     let (order, minority) = (&dice.order, (dice.order.len() - 1) / 2);
     let remove = |node: &_| Remove.on(*node).into();
     match kind {
-        // With fewer nodes than four, one that goes too many leaves nobody to disagree.
+        // With fewer than four nodes, removing two leaves nobody to disagree.
         "split" if order.len() < 4 => Vec::new(),
         "split" => {
             let mut acts = plan::hold(&Grudge::split(order, minority), dice.mode);
@@ -74,25 +74,25 @@ fn draw_transfer(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     order.into_iter().enumerate().map(at).collect()
 }
 
-/// What is told of a request to the leader.
+/// The effect of a request to the leader.
 fn granted(granted: bool) -> FaultEffect {
     FaultEffect { requests_granted: granted.into(), ..FaultEffect::default() }
 }
 
 plain! {
-    /// Asks the leader to leave a node out of the members.
+    /// Asks the leader to remove a node from the members.
     Remove = Nature::of("remove", Domain::Membership, Ends::By(AnyVerb::Add(Add)));
     |node| node.nodes.set_member(node.id, false).await.map(granted)
 }
 
 plain! {
-    /// Asks the leader to make a node a member.
+    /// Asks the leader to add a node to the members.
     Add = Nature::of("add", Domain::Membership, Ends::Undo);
     |node| node.nodes.set_member(node.id, true).await.map(granted)
 }
 
 plain! {
-    /// Asks the leader to let a node lead.
+    /// Asks the leader to hand its leadership to a node.
     Transfer = Nature::of("transfer", Domain::Membership, Ends::Never);
     |node| node.nodes.transfer(node.id).await.map(granted)
 }

@@ -1,7 +1,7 @@
-//! Partition: links are cut, in one direction or both. The shapes are told in [`crate::links::grudge`].
+//! Partition: links are cut, in one direction or both. [`crate::links::grudge`] describes the shapes.
 //!
-//! Clients stay with their node, so that a primary is isolated *with* its clients and goes on being asked. Partitions that
-//! cut clients off are the fault [`clients`](crate::faults::clients).
+//! Clients stay with their node, so a primary is isolated *with* its clients and still gets requests. The
+//! fault [`clients`](crate::faults::clients) cuts clients off.
 
 use std::ops::Range;
 
@@ -48,13 +48,13 @@ pub(crate) const FAULT: Fault = Fault {
     draw,
 };
 
-/// How often a flapping partition is cut at most: enough to be a nuisance, few enough to be read in a record.
+/// Maximum number of cuts of a flapping partition: enough to disturb, and few enough for a readable record.
 const FLAPS_MAX: usize = 10;
-/// How long a flap lasts, and the time between two: around an election timeout, in milliseconds.
+/// Length of a flap, and time between two flaps: around an election timeout, in milliseconds.
 const FLAP_MS: Range<u64> = 50..500;
 
-/// How long a majority stays together before it shifts, in milliseconds: from less than an election takes to some work done
-/// after one.
+/// How long a majority stays together before it shifts, in milliseconds: from less than an election takes to
+/// some time after one.
 const SHIFT_MS: Range<u64> = 200..1_500;
 
 fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
@@ -82,10 +82,10 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     acts
 }
 
-/// Majorities one after the other, each just large enough, and each made of those that the one before left out, and as few of
-/// that one as it takes. What one has decided, the next knows from a single witness (if the nodes are odd in number), and
-/// those that were left out wake up with the logs and the beliefs of an earlier time. That quorums meet, and that the one
-/// node in which they meet remembers and is listened to, is what consensus rests on.
+/// Connects one majority after the other. Each is minimal, and has as few nodes as possible in common with
+/// the one before. The next majority shares only one node with it (if the number of nodes is odd), and only
+/// that node knows its decisions; the other nodes come with the logs and the knowledge of an earlier time.
+/// Consensus depends on the rule that quorums intersect, and that the common node remembers and is heard.
 fn shifting(dice: &mut Dice) -> Vec<TimedAct> {
     let mut order = dice.order.clone();
     let majority = order.len() / 2 + 1;
@@ -108,12 +108,12 @@ fn shifting(dice: &mut Dice) -> Vec<TimedAct> {
     }
 }
 
-/// How late everything between nodes is while each leader in turn is cut off, in milliseconds.
+/// Delay of everything between nodes while each leader in turn is cut off, in milliseconds.
 const LATE_MS: Range<u64> = 12..24;
 
-/// Whoever leads is cut off; the others elect another, who is cut off in its place, and so on. All between them is slow, so that
-/// a leader may be cut off after it is elected and before anybody has heard of it again: what it has written then, nobody
-/// else has, and the next leader may be one of whom the same was true two terms ago (Figure 8 of the Raft paper).
+/// Isolates each new leader in turn. All links are slow, so a leader can be cut off after its election and
+/// before any node has heard from it again. Then no other node has what it has written, and the next leader
+/// may be one that was cut off in the same way two terms ago (Figure 8 of the Raft paper).
 fn each_leader(dice: &mut Dice) -> Vec<TimedAct> {
     let late_ms = dice.rng.random_range(LATE_MS);
     let mut acts = plan::hold(&Grudge::split(&dice.order, 1), dice.mode);
@@ -171,7 +171,7 @@ impl Verb for Cut {
 }
 
 plain! {
-    /// Opens a link.
+    /// Heals a link.
     Heal = Nature::of("heal", Domain::Link, Ends::Undo);
     Change::Cut
 }
@@ -204,7 +204,7 @@ mod tests {
     }
 
     proptest! {
-        /// What its `about` promises of each kind, for every draw.
+        /// Checks what the `about` of each kind promises, for every draw.
         #[test]
         fn each_kind_is_what_it_says(nodes in 3..10usize, seed: u64) {
             for kind in FAULT.kinds {
@@ -248,7 +248,7 @@ mod tests {
             }
         }
 
-        /// Each majority is just one, lasts, and shares as few nodes with the one before as two majorities can.
+        /// Each majority is minimal and shares as few nodes with the one before as two majorities can.
         #[test]
         fn a_majority_shifts_and_is_always_one(nodes in 3..10usize, seed: u64) {
             let mut dice = dice(nodes, seed);
@@ -278,7 +278,7 @@ mod tests {
             prop_assert!(acts.is_sorted_by_key(|timed| timed.after_ms));
         }
 
-        /// Cuts and heals take turns, in time, and all within the hold.
+        /// Cuts and heals alternate, in order, and all within the hold.
         #[test]
         fn what_flaps_is_healed_before_it_is_cut_again(nodes in 3..10usize, seed: u64) {
             for kind in ["flapping", "flapping-leader"] {

@@ -1,8 +1,9 @@
-//! Pause: processes stop where they are (SIGSTOP) and go on later as if nothing had been (SIGCONT), like a machine in a
-//! long garbage collection or a migrated virtual machine. A paused leader wakes up believing that it still leads.
+//! Pause: processes stop (SIGSTOP) and continue later as if nothing had happened (SIGCONT), like a process in
+//! a long garbage collection or a migrated virtual machine. A paused leader still believes that it leads when
+//! it resumes.
 //!
-//! A pause is not a partition: peers notice the silence, but the kernel goes on accepting and acknowledging for the paused
-//! process, and hands it everything at once when it wakes.
+//! A pause is not a partition: peers notice the silence, but the kernel still accepts and acknowledges data
+//! for the paused process, and delivers all of it at once when the process resumes.
 
 use crate::{
     NodeState,

@@ -1,7 +1,7 @@
-//! Power: the machine stops, and what it had written but not synced is gone, but for a part that nobody can foretell.
+//! Power: the machine stops, and what was written but not synced is lost, except for a random part.
 //!
-//! What a kill leaves, because the operating system survives it, a power failure takes. A system that answers before its
-//! fsync passes every kill and fails here.
+//! A kill loses nothing that was written, because the operating system survives it; a power failure does. A
+//! system that responds before its fsync passes every kill and fails here.
 
 use rand::RngExt;
 
@@ -30,8 +30,8 @@ pub(crate) const FAULT: Fault = Fault {
     },
 };
 
-/// A power failure that comes while much is on its way to the disk: nearly always it takes something, and of a write that
-/// crosses a sector it may take a part.
+/// A power failure while much data is on its way to the disk. It nearly always loses something, and it may
+/// tear a write that crosses a sector.
 pub(crate) const TORN_WRITE: Fault = Fault {
     name: "torn-write",
     about: "cuts the power in the middle of a slow fsync: the last write may be torn; the undo starts the nodes",
@@ -44,7 +44,7 @@ pub(crate) const TORN_WRITE: Fault = Fault {
     draw: draw_torn,
 };
 
-/// How long each sync takes then, in milliseconds: while one lasts, the next write grows.
+/// Delay of each sync in milliseconds: the next write grows meanwhile.
 const SYNC_MS: u64 = 80;
 
 fn draw_torn(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
@@ -59,7 +59,7 @@ fn draw_torn(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     acts
 }
 
-/// The power fails: SIGKILL, and what was not synced is lost but for what the seed lets through.
+/// Cuts the power: SIGKILL, and unsynced data is lost, except what the seed lets survive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LosePower(u64);
 

@@ -1,12 +1,14 @@
-//! Starve: processes get a small part of the processor, like a machine whose neighbours are greedy. Unlike a pause it is
-//! no clean stop: every thread goes on, late, and the timers that should have told of a slow peer are late as well.
+//! Starve: processes get a small part of the processor, as on an overloaded machine. Unlike a pause it does
+//! not stop them: every thread continues, late, and the timers that should detect a slow peer are late as
+//! well.
 //!
-//! Two ways, chosen by what the machine allows:
+//! There are two methods. The machine decides which one is used:
 //!
-//! - a *cgroup* with a quota (`cpu.max`, or `cpu.cfs_quota_us` of version 1): the kernel withholds exactly what is over the
-//!   quota, and counts it. Takes the right to make a cgroup, which mostly only root has.
-//! - *stutter*: SIGSTOP and SIGCONT in turns, so that the process may run for its part of every period. Takes no right at
-//!   all. All threads stop together, which a quota does not do, and a process that has nothing to do is stopped all the same.
+//! - A *cgroup* with a quota (`cpu.max`, or `cpu.cfs_quota_us` of version 1): the kernel withholds exactly
+//!   what exceeds the quota, and counts it. It needs the right to create a cgroup, which usually only root
+//!   has.
+//! - *Stutter*: SIGSTOP and SIGCONT alternate, so that the process runs for its part of every period. It
+//!   needs no rights. All threads stop together, unlike with a quota, and an idle process is stopped as well.
 
 mod quota;
 mod stutter;
@@ -43,14 +45,14 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
     target::draw(kind, dice, |node| Starve(percent).on(node))
 }
 
-/// Gives a node's processes so many percent of one processor.
+/// Gives a node's processes this percentage of one processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Starve(u8);
 
 impl Verb for Starve {
     const NATURE: Nature = Nature {
         hurts: true,
-        // Of a node that is down there is nothing to be said, nor of one that is none.
+        // Without a process there is nothing to say.
         remark: |pid| {
             let why = pid.and_then(|_| quota::place(None).err());
             why.map(|why| format!("by SIGSTOP and SIGCONT in turns: {why}"))
@@ -69,7 +71,7 @@ impl Verb for Starve {
 
     async fn apply<N: Nodes>(self, node: &mut Held<N>) -> Result<Done, String> {
         match node.marks.kept::<Option<Starved>>() {
-            // The node has a new process, or another share.
+            // The node has a new process, or gets another share.
             Some(starved) => starved.again(node.id, &*node.nodes, self.0)?,
             None => {
                 let starved = Starved::begin(node.id, node.nodes.clone(), node.lock.clone(), self.0)?;
@@ -81,7 +83,7 @@ impl Verb for Starve {
 }
 
 plain! {
-    /// Gives them all they want.
+    /// Gives a node's processes the whole processor again.
     Feed = Nature::of("feed", Domain::Process, Ends::Undo);
     |node| {
         let Some(starved) = node.marks.kept::<Option<Starved>>().take() else { return Ok(Done::default()) };
@@ -90,7 +92,7 @@ plain! {
     }
 }
 
-/// A node that is being starved.
+/// A starving node.
 #[derive(Debug)]
 struct Starved(Way);
 
@@ -101,14 +103,14 @@ enum Way {
 }
 
 impl Starved {
-    /// Starves a node, and the processes that take the place of those it has now, once [`Starved::again`] is called.
+    /// Starves the current processes of a node. Its new processes are starved by [`Starved::again`].
     fn begin<N: Nodes>(
         node: NodeId,
         nodes: Arc<N>,
         marks: Arc<Mutex<Marks>>,
         percent: u8,
     ) -> Result<Starved, String> {
-        // Two trials of one process may starve nodes of the same name.
+        // Several trials in one process may starve nodes of the same name.
         static MADE: AtomicU64 = AtomicU64::new(0);
         let (own, nth) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let name = format!("tribunal-{own}-{nth}-{node}-cpu");
@@ -120,14 +122,14 @@ impl Starved {
         Ok(starved)
     }
 
-    /// The node has another process, or is to have another share.
+    /// Starves a new process of the node, or sets another share.
     fn again<N: Nodes>(&self, node: NodeId, nodes: &N, percent: u8) -> Result<(), String> {
         let Way::Quota(quota) = &self.0 else { return Ok(()) };
         quota.set(percent)?;
         quota.admit(&nodes.processes(node))
     }
 
-    /// Gives the node all it wants; one that is paused besides stays so. The processor time that was withheld.
+    /// Stops starving the node, but lets it stay paused. Returns the processor time that was withheld.
     async fn end<N: Nodes>(self, nodes: &N, paused: bool) -> Result<Duration, String> {
         match self.0 {
             Way::Quota(quota) => {

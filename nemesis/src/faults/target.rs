@@ -1,4 +1,4 @@
-//! Which nodes a fault of processes takes, and in what succession.
+//! Which nodes a fault of processes hits, and when.
 
 use std::ops::Range;
 
@@ -31,17 +31,17 @@ const BRIDGE: Kind = Kind::leader(
     "whoever leads, again and again, when two halves of the others, which it alone joins, have asked for its vote",
 );
 
-/// The kinds of faults that stop processes for a while.
+/// Kinds of faults that stop processes for a while.
 pub(crate) const STOPS: &[Kind] = &[LEADER, LEADER_AGAIN, ONE, MINORITY, MAJORITY, ALL, ROLLING, STORM];
 
-/// The kinds of faults that end processes, so that they have to start.
+/// Kinds of faults that end processes.
 pub(crate) const ENDS: &[Kind] =
     &[LEADER, LEADER_AGAIN, BRIDGE, CRASH_LOOP, ONE, MINORITY, MAJORITY, ALL, ROLLING, STORM];
 
-/// The kinds of faults that make processes suffer and leave them running.
+/// Kinds of faults that impair processes and leave them running.
 pub(crate) const SUFFERS: &[Kind] = &[LEADER, ONE, MINORITY, ALL];
 
-/// A kind of one of these faults, with `stop` as its act.
+/// Draws a kind of one of these faults, with `stop` as its act.
 pub(crate) fn draw(kind: &str, dice: &mut Dice, stop: impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     let n = dice.order.len();
     let majority = n / 2 + 1;
@@ -59,31 +59,33 @@ pub(crate) fn draw(kind: &str, dice: &mut Dice, stop: impl Fn(NodeId) -> Act) ->
     dice.order.iter().take(count).map(|&node| stop(node).into()).collect()
 }
 
-/// How long a node is left to itself before it is stopped again, in milliseconds: from while it starts to when it takes part.
+/// How long a node runs before it is stopped again, in milliseconds: from its start-up to normal operation.
 const UP_MS: Range<u64> = 20..400;
-/// How long a node is left to itself that is to be stopped while it starts.
+/// How long a node runs if it is to be stopped during its start-up.
 const STARTING_MS: Range<u64> = 1..25;
-/// How long two halves wait for the vote of the node between them, in milliseconds: longer than most elections time out.
+/// How long the two halves wait for the vote of the bridge, in milliseconds: longer than most election
+/// timeouts.
 const WAITING_MS: Range<u64> = 500..1_000;
-/// When of that its links begin to stall: what they carried has ended with the node by then, and who dials again waits.
+/// When in that time its links begin to stall: by then its old connections have ended, and new ones wait.
 const STALLED_MS: u64 = 50;
-/// How long the node has to start before they reach it: less than it takes to stand for election itself.
+/// How long the bridge has to start before messages reach it: less than its own election timeout.
 const BACK_MS: Range<u64> = 40..120;
-/// How late everything between nodes is meanwhile. Asked whether it would vote, the node answers; asked for its vote, it gives it:
-/// three times as late it has, and five times as late it hears of whom it voted for and has something new to remember.
+/// Delay of everything between nodes meanwhile. The bridge answers a pre-vote request, then a vote request:
+/// after three delays it has voted. After five delays it hears from the winner, and has something new to
+/// remember.
 const LATE_MS: Range<u64> = 30..50;
-/// How long it is away when it has voted: less than those who want its vote go on asking.
+/// How long the bridge is down after its vote: less than the candidates keep asking.
 const AWAY_MS: Range<u64> = 1..30;
-/// How long it is then left to itself.
+/// How long the bridge then runs.
 const WORKING_MS: Range<u64> = 200..600;
-/// How long it is left to itself where it is just stopped again and again.
+/// How long the bridge runs if it is stopped repeatedly without this timing.
 const UNAWAITED_MS: Range<u64> = 20..300;
-/// How long it is stopped each time.
+/// How long a node is stopped each time.
 const DOWN_MS: Range<u64> = 10..200;
-/// How often at most.
+/// Maximum number of stops.
 const TIMES_MAX: usize = 10;
 
-/// One node, stopped and let go for as long as the fault is held: hits a process while it starts and recovers.
+/// Stops and restarts one node for as long as the fault is held, to hit it while it starts and recovers.
 fn again(
     node: NodeId,
     up: Range<u64>,
@@ -105,15 +107,15 @@ fn again(
     acts
 }
 
-/// Two halves that do not hear each other, each one short of a majority, and the node between them, which both need: what it
-/// has told one half it must not have forgotten when the other asks.
+/// Two halves that do not hear each other, each one node short of a majority, and the bridge between them,
+/// which both need: what it has told one half, it must not have forgotten when the other half asks.
 ///
-/// Now and then it is just stopped again and again. Else so that there are two candidates of one term, which is rare where
-/// the first to ask is answered before the second asks:
+/// In a quarter of the cases the bridge is just stopped repeatedly. Otherwise the timing makes two candidates
+/// of one term likely, which is rare if the first candidate gets its response before the second one asks:
 ///
 /// ```text
-///   bridge         ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁██████████▁▁▁████████████   is down, starts, is stopped when it has voted
-///   links to it    ██▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████████████████████   stalled: what both halves ask meanwhile arrives at once
+///   bridge         ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁██████████▁▁▁████████████   stopped again after its vote
+///   links to it    ██▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████████████████████   requests of both halves arrive at once
 ///                    waiting             back voting away working
 /// ```
 fn bridge(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
@@ -149,7 +151,7 @@ fn bridge(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     acts
 }
 
-/// Every node, stopped and let go at times of its own. They may all be gone at once, or never.
+/// Stops and restarts every node at times of its own. All may be down at once, or never.
 fn storm(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     let mut acts: Vec<TimedAct> = Vec::new();
     for node in dice.order.clone() {
@@ -164,7 +166,8 @@ fn storm(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     acts
 }
 
-/// Every node for an equal part of the hold; the next one goes as the last one comes back, whether or not it is ready.
+/// Stops every node for an equal part of the hold. A node is stopped when the previous one restarts, even if
+/// that node is not ready yet.
 fn rolling(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     let turn_ms = dice.hold_ms / dice.order.len() as u64;
     let mut acts = Vec::new();

@@ -1,5 +1,5 @@
-//! Terminate: processes are asked to end (SIGTERM), as an operator or an orchestrator does it. What a system does on its way
-//! out (handing over leadership, flushing, saying goodbye) is code that a kill never runs.
+//! Terminate: processes are asked to end (SIGTERM), as by an operator or an orchestrator. What a system does
+//! while shutting down (hand over leadership, flush, say goodbye) is code that a kill never runs.
 
 use crate::{
     NodeState,

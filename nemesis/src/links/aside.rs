@@ -1,8 +1,8 @@
-//! Whose a connection is that the kernel turned aside.
+//! The ends of a connection that the kernel redirected.
 //!
-//! `REDIRECT` in the namespace between the nodes (`filter.rs`) rewrites only where a connection goes. Its source address still
-//! says which node dials, and the kernel remembers where it was going (`SO_ORIGINAL_DST`, from connection tracking): any
-//! port, whether or not the system has told anybody of it.
+//! `REDIRECT` in the namespace between the nodes (`filter.rs`) rewrites only the destination. The source
+//! address still tells which node connects, and the kernel remembers the original destination
+//! (`SO_ORIGINAL_DST`, from connection tracking): any port, even one that the system has announced to nobody.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -11,16 +11,16 @@ use tokio::net::TcpStream;
 
 use crate::NodeId;
 
-/// A connection that was turned aside.
+/// A redirected connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Aside {
     pub(crate) from: NodeId,
     pub(crate) to: NodeId,
-    /// Where it was going.
+    /// The original destination.
     pub(crate) destination: SocketAddr,
 }
 
-/// The ends of a connection between nodes of these addresses; `None` if it is not between two nodes.
+/// The ends of a connection between nodes with these addresses; `None` if it does not join two nodes.
 pub(crate) fn ends(dialler: &TcpStream, addresses: &[Ipv4Addr]) -> Option<Aside> {
     let source = dialler.peer_addr().ok()?;
     let destination = SockRef::from(dialler).original_dst_v4().ok()?.as_socket()?;

@@ -1,23 +1,24 @@
 //! Attribution: which node opened this connection?
 //!
-//! Where a node advertises a single address, all others dial the same proxy, and a connection does not say who opened it.
-//! The machine knows: everything runs on it.
+//! If a node advertises a single address, all others connect to the same proxy, and a connection does not
+//! tell which node opened it. But everything runs on this machine, so the kernel knows:
 //!
 //! ```text
 //!   accepted 127.0.0.1:41002 ◀── 127.0.0.1:53124      the kernel (netlink)        /proc of our own children
 //!                                       └────────────▶ inode 8812 ─────────────▶ held by process 4711: n3
 //! ```
 //!
-//! Nothing is asked of the system under test, and no right is needed: nodes are our own children. Where every node may have a
-//! cgroup of its own, the kernel's answer alone will do: it says in which cgroup the socket was made, whatever became of the
-//! process that made it.
+//! This needs no help from the system under test, and no privileges, because the nodes are children of this
+//! process. If every node has its own cgroup, the kernel's answer suffices: it contains the cgroup in which
+//! the socket was created, even if the process that created it is gone.
 //!
-//! A connection that no node opened is a *stranger's*. It is passed through, because whoever watches over the machine may
-//! look at an open port, but it is counted: a stranger may be a daemon of a node that nothing tells as such, and then it
-//! crosses every partition.
+//! A connection that no node opened is an *outside connection*. It is passed through, because a monitoring
+//! agent may probe an open port. But it is counted: it may belong to an unrecognised daemon of a node, and
+//! then it crosses every partition.
 //!
-//! CAVEATS. A dialler that is gone before it can be looked at is nobody any more. What it sent is delivered where no link of
-//! the node that it dialled is cut, and dropped otherwise: it can neither disturb a good network nor cross a cut.
+//! CAVEATS. If the connecting process is gone before it can be looked up, the node is unknown. Its bytes are
+//! delivered if no link of the destination is cut, and dropped otherwise. So they neither disturb a good
+//! network nor cross a cut.
 
 use std::{
     net::SocketAddr,
@@ -32,8 +33,8 @@ use tokio::{net::TcpStream, task::spawn_blocking, time::sleep};
 
 use crate::{NodeId, links::sock_diag, processes::holders::Holders};
 
-/// How often a stranger is looked at, and the pause between: a node that has just been started may dial before it is known
-/// which process it is.
+/// Number of look-ups of an unknown process, and the pause between them: a node that has just started may
+/// connect before its process is known.
 const LOOKS_MAX: usize = 10;
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -41,20 +42,20 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialler {
     Node(NodeId),
-    /// A process that is no node's.
+    /// A process outside the cluster.
     Stranger,
-    /// Nobody who is still there.
+    /// A process that is gone already.
     Gone,
 }
 
-/// What no node could be found for.
+/// Connections from outside the cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Strangers {
     connections: AtomicU64,
     first: Mutex<Option<String>>,
 }
 
-/// Finds out who opens connections.
+/// Finds out which node opened a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Attribution {
     pub(crate) holders: Arc<Holders>,
@@ -62,7 +63,7 @@ pub(crate) struct Attribution {
 }
 
 impl Attribution {
-    /// Who opened this connection, which the proxy before `to` has accepted.
+    /// Who opened this connection, which the proxy in front of `to` has accepted.
     pub(crate) async fn dialler_of(&self, accepted: &TcpStream, to: NodeId) -> Dialler {
         let (Ok(from), Ok(proxy)) = (accepted.peer_addr(), accepted.local_addr()) else {
             return Dialler::Gone;
@@ -74,7 +75,7 @@ impl Attribution {
         let mut dialler = Dialler::Stranger;
         for _ in 0..LOOKS_MAX {
             let holders = self.holders.clone();
-            // Files of /proc are read: some microseconds, but more if a node has thousands of them open.
+            // Reads files of /proc: some microseconds, more if a node has thousands of open files.
             let looked = spawn_blocking(move || look(&holders, from, proxy)).await;
             dialler = looked.unwrap_or(Dialler::Gone);
             if dialler != Dialler::Stranger {
@@ -102,7 +103,7 @@ fn look(holders: &Holders, from: SocketAddr, proxy: SocketAddr) -> Dialler {
     let Some(inode_before) = inode() else { return Dialler::Gone };
     match holders.holder_of(inode_before) {
         Some(node) => Dialler::Node(node),
-        // It may have ended between the two looks.
+        // The process may have ended between the two look-ups.
         None if inode() != Some(inode_before) => Dialler::Gone,
         None => Dialler::Stranger,
     }
@@ -115,7 +116,7 @@ impl Strangers {
         }
     }
 
-    /// How many connections of strangers were carried, and the first of them in words.
+    /// Number of connections from outside that were carried, and a description of the first one.
     pub(crate) fn seen(&self) -> Option<(u64, String)> {
         let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         Some((self.connections.load(Relaxed), first))

@@ -1,9 +1,9 @@
 //! Does every connection between nodes go through a proxy?
 //!
-//! A server may learn another's real address, from a handshake or a membership list, and dial it directly (ZooKeeper's
-//! election does). Such a connection crosses every cut, and what a run with partitions then shows is worth nothing. So the
-//! cluster is looked at: a TCP connection both of whose ends are held by processes of nodes, and not of the same one,
-//! is a bypass. Through a proxy, one of the ends is always ours.
+//! A server may learn another server's real address, from a handshake or a membership list, and connect to it
+//! directly (ZooKeeper's election does). Such a connection crosses every cut, so a run with partitions would
+//! prove nothing. So this module looks at the TCP connections of the machine. If processes of two different
+//! nodes hold the two ends of a connection, it is a bypass: of a proxied connection, one end is always ours.
 
 use std::{
     collections::HashSet,
@@ -13,12 +13,12 @@ use std::{
 
 use crate::{NodeId, links::sock_diag::TcpEnd};
 
-/// A connection between two nodes that no proxy stands in.
+/// A connection between two nodes without a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bypass {
-    /// The node that dialled, and the address it dialled from.
+    /// The node that connected, and its address.
     pub from: (NodeId, SocketAddr),
-    /// The node that was dialled, and the address it was dialled at.
+    /// The node that accepted, and its address.
     pub to: (NodeId, SocketAddr),
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for Bypass {
     }
 }
 
-/// The bypasses among all TCP sockets of the machine, given who holds which.
+/// The bypasses among all TCP sockets of the machine; `holder` tells which node holds a socket.
 pub(crate) fn find(ends: &[TcpEnd], holder: impl Fn(&TcpEnd) -> Option<NodeId>) -> Vec<Bypass> {
     let here: HashSet<IpAddr> = ends.iter().map(|end| end.local.ip()).collect();
     let listeners: Vec<(SocketAddr, NodeId)> =
@@ -42,7 +42,8 @@ pub(crate) fn find(ends: &[TcpEnd], holder: impl Fn(&TcpEnd) -> Option<NodeId>) 
     let mut found = Vec::new();
     for end in ends.iter().filter(|end| !end.listens) {
         let (Some(from), Some(to)) = (holder(end), listener_at(end.remote)) else { continue };
-        // An end that was accepted stands on its listener's port: a connection is seen from its dialler only.
+        // An accepted socket has the port of its listener: it is skipped, so that each connection is found
+        // once.
         let accepted = listener_at(end.local) == Some(from);
         if from != to && !accepted {
             found.push(Bypass { from: (from, end.local), to: (to, end.remote) });
@@ -83,13 +84,13 @@ mod tests {
             end(50_001, 100, 5),  // n1 dials itself
             end(50_002, 9000, 5), // n1 dials a proxy
             end(50_003, 100, 99), // the controller dials n1
-            end(50_004, 200, 0),  // somebody who is gone dialled n2
+            end(50_004, 200, 0),  // a process that is gone dialled n2
         ];
         let holder = |end: &TcpEnd| holders.get(&end.inode).copied();
         let found = find(&ends, holder);
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].to_string(), "n1 (127.0.0.1:50000) speaks to n2 (127.0.0.1:200) directly");
-        // Not accepted yet, it is one already.
+        // It is found even before it is accepted.
         assert_eq!(find(&ends[..3], holder), found);
     }
 }

@@ -1,13 +1,14 @@
-//! How a pump carries bytes over a link that is degraded: later, slower, in shreds, or not quite the same.
+//! How a pump carries bytes over a degraded link: later, slower, in fragments, or corrupted.
 //!
 //! ```text
-//!   read ──▶ ┌ bytes on their way ─────────────────┐ ──▶ write those whose time has come
+//!   read ──▶ ┌ bytes in flight ────────────────────┐ ──▶ write those that are due
 //!            │ "append 3" at 12:07.120 │ "app" at … │
 //!            └─────────────────────────────────────┘
 //! ```
 //!
-//! Reading goes on while earlier bytes wait, so that a delay is a delay and not a limit on throughput. As much as a chunk may
-//! be on its way per connection and direction; then the sender has to wait, like on a long line with a small window.
+//! Reading continues while earlier bytes wait, so a delay does not limit the throughput. At most one chunk
+//! may be in flight per connection and direction; then the sender has to wait, as on a long line with a small
+//! window.
 
 use std::{
     collections::VecDeque,
@@ -27,14 +28,14 @@ use crate::links::{
     quality::{Quality, exponential},
 };
 
-/// What arrives so much later is late: delays are no more exact than that.
+/// Bytes count as late if they arrive at least this much later: delays are not more exact.
 pub(crate) const LATE: Duration = Duration::from_millis(1);
 
-/// What has been read and not yet written, in order.
+/// Bytes that were read and not yet written, in order.
 #[derive(Default)]
 struct OnTheWay {
     bytes: VecDeque<u8>,
-    /// When how many of them are to be written.
+    /// When to write how many of them.
     pieces: VecDeque<(Instant, usize)>,
 }
 
@@ -43,7 +44,7 @@ impl OnTheWay {
         self.pieces.front().map(|&(at, _)| at)
     }
 
-    /// What is due before its predecessor waits for it: it is one stream.
+    /// A piece that is due before an earlier one waits for it, because it is one stream.
     fn push(&mut self, at: Instant, bytes: &[u8]) {
         self.bytes.extend(bytes);
         self.pieces.push_back((at, bytes.len()));
@@ -51,8 +52,11 @@ impl OnTheWay {
 }
 
 impl Pump {
-    /// Carries `chunk` and all that follows for as long as the link is degraded. `None` when the link is good again and
-    /// nothing is on its way; otherwise how the sender's stream ended. An error if the receiver does not take it.
+    /// Carries `chunk` and all that follows for as long as the link is degraded. Returns `None` if the link
+    /// is restored and nothing is in flight; otherwise how the sender's stream ended.
+    ///
+    /// # Errors
+    /// When the receiver does not take the bytes.
     pub(crate) async fn deliver_degraded(&self, chunk: &mut Chunk) -> io::Result<Option<End>> {
         let mut way = OnTheWay::default();
         let mut flips = Flips::default();
@@ -92,7 +96,7 @@ impl Pump {
                     }
                 }
                 _ = self.from.readable(), if !reads_on && !stopped_reading && quality.is_some() => {
-                    // There is something, be it an end, and it stays where it is.
+                    // Readable means bytes or the end of the stream. They are left in the socket.
                     stopped_reading = true;
                     self.gate.connections_withheld.fetch_add(1, Relaxed);
                 }
@@ -108,8 +112,8 @@ impl Pump {
         }
     }
 
-    /// Puts what was read on its way. Counts those bytes that the link really makes late or tears apart: one that is wider
-    /// than what goes over it does nothing.
+    /// Puts the bytes of a chunk in flight. Counts the bytes that the link actually delays or fragments: with
+    /// enough bandwidth it does neither.
     fn send(&self, chunk: &mut Chunk, quality: Quality, flips: &mut Flips, way: &mut OnTheWay) {
         let mut bytes = chunk.bytes().to_vec();
         chunk.give_back();
@@ -131,7 +135,7 @@ impl Pump {
         }
     }
 
-    /// Writes the first `count` of the bytes, waiting whenever the link is cut.
+    /// Writes the first `count` of the bytes, and waits whenever the link is cut.
     async fn write_out(&self, bytes: &mut VecDeque<u8>, count: usize) -> io::Result<()> {
         let mut left = count;
         while left > 0 {
@@ -166,15 +170,15 @@ impl Quality {
     }
 }
 
-/// Where the next bit is flipped.
+/// Position of the next bit flip.
 #[derive(Default)]
 struct Flips {
-    /// Bytes until then; not drawn yet if `None`.
+    /// Bytes until then; `None` if it has not been drawn yet.
     left: Option<u64>,
 }
 
 impl Flips {
-    /// Flips bits at random places that are `one_in` bytes apart on average, and says how many.
+    /// Flips bits at random positions, on average `one_in` bytes apart, and returns their number.
     fn apply(&mut self, bytes: &mut [u8], one_in: u64) -> u64 {
         let mut rng = rand::rng();
         let mut flipped = 0;

@@ -1,19 +1,19 @@
-//! Whose is the port that was dialled?
+//! Connects to nodes, and checks who listens at a node's port.
 //!
-//! A node's port is a number that the machine lends. While the node is down a process that has nothing to do with the run may
-//! listen there, and what it answers would be taken for the node's. So every connection to a node, a client's or a proxy's, is
-//! looked at before a byte is sent on it:
+//! While a node is down, another process of the machine may listen on its port, and its responses would be
+//! taken for the node's. So every connection to a node, of a client or of a proxy, is checked before a byte
+//! is sent on it:
 //!
 //! ```text
 //!   connected to 127.0.0.1:10007      the kernel (netlink)             /proc of our own children
 //!          └────────────────────────▶ its listener is inode 8812 ────▶ held by process 4711: n3
 //! ```
 //!
-//! A listener that was found to be the node's is not looked for again: an inode is a socket's for as long as the socket lives.
-//! A stranger's connection is given up, and the run is told ([`Troubles`]): it is a failure of the trial and no answer of the
-//! system under test.
+//! Each listener of a node is looked up once: an inode belongs to one socket for as long as the socket
+//! exists. A connection to a foreign listener is closed and reported ([`HarnessFailures`]): it is a failure
+//! of the trial, not a response of the system under test.
 //!
-//! Between network namespaces nothing is looked at: nobody but the node is in its own.
+//! Between network namespaces no check is needed: a node is alone in its namespace.
 
 use std::{
     collections::HashSet,
@@ -39,29 +39,29 @@ use crate::{
     },
 };
 
-/// How often a stranger is looked at, and the pause between: a node that has just been started may listen before it is known
-/// which process it is, and the last of a killed one may take a while to go.
+/// Number of look-ups of a foreign listener, and the pause between them. A node that has just started may
+/// listen before its process is known, and a killed process may take a while to disappear.
 const LOOKS_MAX: usize = 10;
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Who listens at a node's port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Listener {
-    /// The node, or the proxy before it.
+    /// The node, or the proxy in front of it.
     Node,
     Nobody,
-    /// Another process, in words.
+    /// Another process, described.
     Stranger(String),
 }
 
-/// Opens the connections to nodes.
+/// Opens connections to nodes.
 #[derive(Debug)]
 pub(crate) struct Doors {
     holders: Arc<Holders>,
     pub(crate) troubles: Arc<Troubles>,
-    /// Whether a stranger can be there at all.
+    /// Whether nodes share a network namespace with other processes.
     shared: bool,
-    /// The listeners that were found to be the node's.
+    /// Inodes that were found to be listeners of a node.
     known: Mutex<HashSet<(NodeId, u64)>>,
 }
 
@@ -70,8 +70,8 @@ impl Doors {
         Doors { holders, troubles: Arc::default(), shared, known: Mutex::default() }
     }
 
-    /// Connects to a port of `node`, by a socket that `prepare` has seen, and makes sure that the node is there. What fails for a
-    /// reason of this machine, and a stranger, are troubles, too.
+    /// Connects to a port of `node`, with a socket that `prepare` has configured, and checks that the node
+    /// listens there. Failures of this machine, and foreign listeners, are also reported as harness failures.
     pub(crate) async fn connect(
         self: &Arc<Self>,
         node: NodeId,
@@ -88,16 +88,16 @@ impl Doors {
         })?;
         match self.listener(node, address).await? {
             Listener::Node => Ok(stream),
-            // It went down after it had accepted.
+            // The node went down after it had accepted.
             Listener::Nobody => Err(io::ErrorKind::ConnectionReset.into()),
             Listener::Stranger(who) => Err(io::Error::other(who)),
         }
     }
 
-    /// Who listens there now. A stranger is a trouble.
+    /// Who listens at an address now. A foreign listener is also reported as a harness failure.
     ///
     /// # Errors
-    /// When the kernel does not say; that is a trouble, too.
+    /// When the kernel does not tell; this is reported as a harness failure, too.
     pub(crate) async fn listener(
         self: &Arc<Self>,
         node: NodeId,
@@ -108,7 +108,7 @@ impl Doors {
         }
         match self.look(node, address).await {
             Ok(Listener::Stranger(_)) => {
-                // A client that does not wait for it hides no stranger.
+                // Spawned, so that the look-up finishes even if the client stops waiting.
                 let doors = self.clone();
                 spawn(async move { doors.look_again(node, address).await }).await.map_err(io::Error::other)?
             }
@@ -142,14 +142,14 @@ impl Doors {
             return Ok(Listener::Node);
         }
         let holders = self.holders.clone();
-        // Files of /proc are read: some microseconds, but more if a node has thousands of them open.
+        // Reads files of /proc: some microseconds, more if a node has thousands of open files.
         let look = move || {
             let own = std::process::id() as i32;
             if holders.holder_of(end.inode) == Some(node) || sockets(own).any(|inode| inode == end.inode) {
                 return Listener::Node;
             }
             let who = match family::holder(end.inode) {
-                // A daemon that has dropped all that it inherited, but descends from this process.
+                // A daemon that has dropped everything it inherited, but descends from this process.
                 Some((pid, _)) if family::is_stray(pid) => return Listener::Node,
                 Some((pid, name)) => format!("process {pid} ({name})"),
                 None => "a process that cannot be seen".to_owned(),
@@ -180,7 +180,7 @@ mod tests {
 
     const N1: NodeId = NodeId(0);
 
-    /// A process that listens, and where.
+    /// A process that listens, and its address.
     struct Server(Child, SocketAddr);
 
     impl Server {
@@ -226,7 +226,7 @@ mod tests {
         connect(&node, server.1).await.expect("it is the node");
         assert_eq!(node.troubles.first_now(), None);
 
-        // The node is down, or another process, and the one at the port has nothing to do with it.
+        // The node is down, or another process: in both cases the listener is foreign.
         let Some(other) = Server::start() else { return };
         for pid in [None, Some(other.0.id())] {
             let down = doors(pid);
@@ -237,7 +237,7 @@ mod tests {
             assert_eq!(down.troubles.first_now(), Some(error));
         }
 
-        // A proxy of ours stands before the node.
+        // Our own proxy in front of the node.
         let proxy = TcpListener::bind("127.0.0.1:0").await.expect("a loopback listener");
         let down = doors(None);
         connect(&down, proxy.local_addr().expect("bound")).await.expect("it is our own");

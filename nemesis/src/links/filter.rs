@@ -6,13 +6,14 @@
 //!                                          degraded? ─▶ [queue]
 //! ```
 //!
-//! One table of nftables in the hub holds a rule for each way to treat a packet, and a set of directed links, pairs of
-//! source and destination address, to which it applies. To cut a link is to put its pair into a set: one transaction, under a
-//! millisecond. What was dropped is counted by the kernel, for each link.
+//! One table of nftables in the hub holds a rule for each treatment of packets, and a set of directed links,
+//! pairs of source and destination address, to which the rule applies. Cutting a link means adding its pair
+//! to a set: one transaction, under a millisecond. The kernel counts dropped packets for each link.
 //!
-//! CAVEATS. Direction follows *packets*: with n1→n2 cut, what n2 sends still arrives at n1, but n1's acknowledgements do not
-//! arrive at n2, so that a connection soon stands still both ways. And what is dropped is sent again by TCP, later and later
-//! (after 0.2 s, 0.4 s, 0.8 s, ...): a link that is healed may stay silent for as long as it was cut.
+//! CAVEATS. Direction follows *packets*. With n1→n2 cut, what n2 sends still arrives at n1, but n1's
+//! acknowledgements do not arrive at n2, so a connection soon stalls in both directions. TCP sends dropped
+//! packets again, later and later (after 0.2 s, 0.4 s, 0.8 s, ...): a healed link may stay silent for as long
+//! as it was cut.
 
 mod netem;
 mod nft;
@@ -34,13 +35,13 @@ use nft::Nft;
 /// Why the packet filter cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    /// The program is missing, or could not be spoken to.
+    /// The program `nft` is missing, or reading from it or writing to it failed.
     #[error("cannot run nft (Debian package nftables): {0}")]
     Missing(std::io::Error),
     /// The proxy cannot listen.
     #[error("cannot listen: {0}")]
     Listen(std::io::Error),
-    /// It said no.
+    /// `nft` refused a command.
     #[error("nft: {0}")]
     Refused(String),
 }
@@ -50,22 +51,22 @@ pub enum FilterError {
 pub(crate) struct Filter {
     addresses: Vec<Ipv4Addr>,
     kernel: Mutex<Kernel>,
-    /// Or why there is none.
+    /// The packet queue for degraded links, or why there is none.
     netem: Result<Netem, String>,
 }
 
-/// The tables in the kernel, and what is in them.
+/// The tables in the kernel, and their contents.
 #[derive(Debug)]
 struct Kernel {
     nft: Nft,
     cut: BTreeMap<Link, CutMode>,
     degraded: BTreeSet<Link>,
-    /// What it refused so far.
+    /// What the kernel has refused so far.
     problems: Vec<String>,
 }
 
 impl Filter {
-    /// Sets up the table in this process's network namespace, through which the nodes of these addresses reach each other.
+    /// Creates the table in this process's network namespace, which connects the nodes with these addresses.
     pub(crate) fn open(addresses: &[Ipv4Addr]) -> Result<Filter, FilterError> {
         let mut nft = Nft::start()?;
         nft.ask(&table(addresses))?;
@@ -83,15 +84,16 @@ impl Filter {
         format!("{} . {}", self.addresses[from.0], self.addresses[to.0])
     }
 
-    /// Also its packets' mark; 0 is that of packets of links that are good.
+    /// The mark of a link's packets, if it is degraded; 0 marks the packets of all other links.
     fn mark(&self, (from, to): Link) -> u32 {
         (from.0 * self.addresses.len() + to.0 + 1) as u32
     }
 
-    /// Changes links, all in one transaction: where there are many nodes, each costs as much as a hundred.
+    /// Changes links, all in one transaction: with many nodes, one transaction costs as much as a hundred
+    /// changes.
     ///
     /// # Errors
-    /// What the kernel said, now or of a change before: it is not known what is in force then.
+    /// What the kernel said, now or about an earlier change: what is in force is then unknown.
     pub(crate) fn change(&self, changes: &[(Link, Change)]) -> Result<(), String> {
         let mut kernel = self.kernel();
         let mut batch = Batch::default();
@@ -111,7 +113,7 @@ impl Filter {
         }
         kernel.tell(&batch);
         if let Ok(netem) = &self.netem {
-            // After that: no packet comes to the queue that nobody expects.
+            // Only after the transaction: the queue must not get packets of a mark that it does not know.
             restored.into_iter().for_each(|link| netem.set(self.mark(link), None));
         }
         kernel.check()
@@ -136,7 +138,7 @@ impl Filter {
 
     fn degrade(&self, kernel: &mut Kernel, batch: &mut Batch, link: Link, quality: Quality) {
         let Ok(netem) = &self.netem else {
-            return; // `cannot` has said so
+            return; // such a step is skipped because of `cannot`
         };
         netem.set(self.mark(link), Some(quality));
         if kernel.degraded.insert(link) {
@@ -150,7 +152,7 @@ impl Filter {
         }
     }
 
-    /// Opens all links and makes them good.
+    /// Opens and restores all links.
     pub(crate) fn heal_all(&self) -> Result<(), String> {
         let changes: Vec<(Link, Change)> = {
             let kernel = self.kernel();
@@ -164,7 +166,7 @@ impl Filter {
         self.kernel().cut.contains_key(&link)
     }
 
-    /// What the kernel and the queue have counted on some links. They do not count what goes through.
+    /// What the kernel and the queue have counted on some links. They do not count what passes.
     pub(crate) fn sum(&self, links: impl IntoIterator<Item = Link>) -> LinkCounters {
         let mut kernel = self.kernel();
         let counted = match kernel.nft.counters() {
@@ -186,10 +188,10 @@ impl Filter {
         sum
     }
 
-    /// Why some of these acts cannot be done to packets, if they cannot.
+    /// Why some of these acts cannot be done to packets.
     pub(crate) fn cannot(&self, acts: &[TimedAct]) -> Option<String> {
         acts.iter().find_map(|timed| match timed.act.link()?.1 {
-            // What holds on every machine is said first.
+            // A reason that holds on every machine comes first.
             Change::Degrade(Some(quality)) => match (only_of_streams(&quality), &self.netem) {
                 (Some(name), _) => Some(format!("{name} is of streams, not of packets")),
                 (None, Err(why)) => Some(format!("packets cannot be queued here: {why}")),
@@ -213,7 +215,7 @@ impl Kernel {
         }
     }
 
-    /// Whether everything was done so far that was asked.
+    /// Fails if the kernel has refused anything so far.
     fn check(&self) -> Result<(), String> {
         match &self.problems[..] {
             [] => Ok(()),
@@ -222,7 +224,7 @@ impl Kernel {
     }
 }
 
-/// Changes of sets, in order: what is done, to which set, and with which elements.
+/// Changes of sets, in order: the verb, the set, and the elements.
 #[derive(Default)]
 struct Batch(Vec<(&'static str, &'static str, Vec<String>)>);
 
@@ -243,20 +245,20 @@ impl fmt::Display for Batch {
     }
 }
 
-/// The property that packets cannot have, if one is wanted.
+/// A property that packets cannot have, if one is set.
 fn only_of_streams(quality: &Quality) -> Option<&'static str> {
     let wanted = [
         ("write_max", quality.write_max),
         ("reset_after", quality.reset_after),
         ("close_after", quality.close_after),
         ("read_max", quality.read_max),
-        // A packet with a flipped bit fails its checksum: that is a loss.
+        // A packet with a flipped bit fails its checksum, so it would be lost.
         ("flip_one_in", quality.flip_one_in),
     ];
     wanted.into_iter().find_map(|(name, value)| value.map(|_| name))
 }
 
-/// The set of the links that are cut so.
+/// The set of the links that are cut in this mode.
 fn set(mode: CutMode) -> &'static str {
     match mode {
         CutMode::Stall => "dropped",
@@ -269,7 +271,7 @@ fn counter((from, to): Link) -> String {
     format!("{from}_{to}")
 }
 
-/// The table: sets that are empty, the rules that look at them, and a counter for each link.
+/// The table: empty sets, the rules that use them, and a counter for each link.
 fn table(addresses: &[Ipv4Addr]) -> String {
     let mut counters = String::new();
     let mut counted = Vec::new();
@@ -286,7 +288,7 @@ fn table(addresses: &[Ipv4Addr]) -> String {
     };
     let link = "ip saddr . ip daddr";
     let count = format!("counter name {link} map @counted");
-    // On one line: it is one command.
+    // On one line, because it is one command.
     format!(
         "table ip tribunal {{ {counters} \
            map counted {{ type ipv4_addr . ipv4_addr : counter; {elements} }}; \
@@ -303,8 +305,8 @@ fn table(addresses: &[Ipv4Addr]) -> String {
     )
 }
 
-/// Turns every connection from one of these addresses to another aside to a proxy that listens on `port`, and lets nothing
-/// else through.
+/// Redirects every connection between these addresses to a proxy that listens on `port`, and drops all other
+/// packets.
 pub(crate) fn redirect(addresses: &[Ipv4Addr], port: u16) -> Result<(), FilterError> {
     let nodes = addresses.iter().map(Ipv4Addr::to_string).collect::<Vec<_>>().join(", ");
     Nft::start()?.ask(&format!(

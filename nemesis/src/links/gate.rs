@@ -1,7 +1,7 @@
 //! The state of one directed link, and what it has carried and withheld.
 //!
-//! Every pump asks its gate before every chunk, so the questions (is it cut, is it degraded) are atomic loads; only a pump
-//! that must wait, or the watch that waits for a reset, uses the notification behind them.
+//! Every pump checks its gate before every chunk, so the checks (is it cut, is it degraded) are atomic loads.
+//! Only a pump that must wait, and the task that waits for a reset, use the notification.
 
 use std::{
     ops::{AddAssign, Sub},
@@ -35,21 +35,21 @@ pub(crate) enum LinkState {
 pub struct LinkCounters {
     /// Bytes delivered to the receiving node's socket.
     pub bytes_carried: u64,
-    /// Connections that the link's first node opened to its second and that were established.
+    /// Established connections that the link's first node opened to its second.
     pub connections_carried: u64,
-    /// Bytes that reached the proxy while the link was cut, and waited or were lost to a reset. A lower bound: beyond a
-    /// buffer (64 KiB) for each connection, bytes wait uncounted in the kernel.
+    /// Bytes that reached the proxy while the link was cut, and waited or were lost to a reset. A lower
+    /// bound: beyond a buffer (64 KiB) for each connection, bytes wait uncounted in the kernel.
     pub bytes_withheld: u64,
-    /// Connections that a cut made wait before they were established, or reset.
+    /// Connections that a cut delayed before they were established, or reset.
     pub connections_withheld: u64,
-    /// New connections that were not made at once: the cut made them wait or reset them, or the link's second node did not
-    /// listen.
+    /// New connections that were not established at once: a cut delayed or reset them, or the link's second
+    /// node did not listen.
     pub connections_refused: u64,
-    /// Bytes that the degraded link made late, or tore apart.
+    /// Bytes that the degraded link delayed or fragmented.
     pub bytes_degraded: u64,
-    /// Bits that were flipped in what went over it.
+    /// Flipped bits.
     pub bits_flipped: u64,
-    /// Packets that were dropped, where it is packets that are withheld.
+    /// Dropped packets, if the link is cut or degraded by packets.
     pub packets_dropped: u64,
 }
 
@@ -83,17 +83,17 @@ impl Sub for LinkCounters {
     }
 }
 
-/// One directed link: a state that pumps obey, and counters that they keep.
+/// One directed link: a state that pumps obey, and counters that they update.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    /// Whether it is cut: a `LinkState`.
+    /// Whether the link is cut: a `LinkState`.
     state: AtomicU8,
     resets: AtomicU64,
-    /// How the link is degraded, and how often that was changed: read once by a pump that finds the flag set.
+    /// How the link is degraded, and how often that was changed. A pump reads them only if the flag is set.
     degraded: AtomicBool,
     quality: Mutex<Option<Quality>>,
     regrades: AtomicU64,
-    /// When a link of limited bandwidth has sent what it was given so far.
+    /// When a link of limited bandwidth will have sent its bytes so far.
     sent_at: Mutex<Option<Instant>>,
     changed: Notify,
     pub(crate) bytes_degraded: AtomicU64,
@@ -126,18 +126,18 @@ impl Gate {
         self.changed.notify_waiters();
     }
 
-    /// How often the link was cut by a reset so far.
+    /// Number of resets so far.
     pub(crate) fn resets(&self) -> u64 {
         self.resets.load(SeqCst)
     }
 
-    /// Waits until the link has been reset more than `seen` times. Resets are counted, and not looked for in the state, so
-    /// that one which is healed at once still ends the connections of its moment.
+    /// Waits until the link has been reset more than `seen` times. Counting resets, instead of checking the
+    /// state, makes sure that a reset which is healed at once still ends the open connections.
     pub(crate) async fn reset_since(&self, seen: u64) {
         self.wait_for(|| self.resets() != seen).await;
     }
 
-    /// Makes the link as bad as `quality` says, or good again.
+    /// Degrades the link, or restores it.
     pub(crate) fn degrade(&self, quality: Option<Quality>) {
         let mut current = self.quality.lock().unwrap_or_else(PoisonError::into_inner);
         *current = quality;
@@ -150,7 +150,7 @@ impl Gate {
         self.degraded.load(Relaxed)
     }
 
-    /// How the link is degraded, if it is, and a count of changes to wait on.
+    /// The quality of the link, and the number of its changes, to wait for the next one.
     pub(crate) fn quality(&self) -> (Option<Quality>, u64) {
         let current = self.quality.lock().unwrap_or_else(PoisonError::into_inner);
         (*current, self.regrades.load(SeqCst))
@@ -161,7 +161,8 @@ impl Gate {
         self.wait_for(|| self.regrades.load(SeqCst) != seen).await;
     }
 
-    /// Sends bytes over the one line that all connections of the link share: when the last of them is through.
+    /// Sends bytes over the line that all connections of the link share. Returns when the last byte is
+    /// through.
     pub(crate) fn send(&self, bytes: usize, bytes_per_s: u64) -> Instant {
         let mut sent_at = self.sent_at.lock().unwrap_or_else(PoisonError::into_inner);
         let start = sent_at.map_or_else(Instant::now, |at| at.max(Instant::now()));
@@ -175,10 +176,10 @@ impl Gate {
         self.wait_for(|| self.is_open()).await;
     }
 
-    /// Costs nothing while it waits.
+    /// Waits for a condition without polling.
     async fn wait_for(&self, condition: impl Fn() -> bool) {
         loop {
-            // Made before the look, so that a change between the look and the wait is not slept through.
+            // Created before the check, so that no change between the check and the wait is missed.
             let changed = self.changed.notified();
             if condition() {
                 return;

@@ -1,8 +1,9 @@
-//! Grudges: who no longer hears whom.
+//! Grudges: which node does not hear which.
 //!
-//! A [`Grudge`] is a set of *directed* cuts, `n1>n2`: what n1 sends does not reach n2. The shapes below are pure functions of
-//! an *order* of the nodes, usually shuffled: whoever stands first in it is in the shape's most interesting place (alone, the
-//! bridge, on the smaller side). That is how a partition is aimed at a leader: put it first.
+//! A [`Grudge`] is a set of *directed* cuts, `n1>n2`: what n1 sends does not reach n2. The shapes below are
+//! pure functions of an *order* of the nodes, usually shuffled. The first node in it gets the special role of
+//! the shape (alone, the bridge, on the smaller side). So a partition targets the leader if the leader comes
+//! first.
 //!
 //! ```text
 //!   halves          bridge          majority ring            one-way
@@ -10,17 +11,17 @@
 //!                       └ 1 ┘       its ring neighbours      1 2 ◀──── 3 4 5
 //! ```
 //!
-//! The shapes are those of Jepsen's nemesis (`jepsen.nemesis`: bisect, bridge, majorities-ring), which cut both directions
-//! or only incoming packets; one-way cuts are the partial partitions of Alquraan et al., "An Analysis of
-//! Network-Partitioning Failures in Cloud Systems", OSDI 2018.
+//! The shapes are those of Jepsen's nemesis (`jepsen.nemesis`: bisect, bridge, majorities-ring), which cut
+//! both directions or only incoming packets. One-way cuts are the partial partitions of Alquraan et al., "An
+//! Analysis of Network-Partitioning Failures in Cloud Systems", OSDI 2018.
 //!
-//! As text, for flags and labels (reading back what was written gives the same grudge):
+//! As text, for flags and labels (parsing the text gives the same grudge):
 //!
 //! ```text
-//!   {n1,n2 | n3,n4,n5}     nobody hears anybody of another group; nodes not named hear all
-//!   {n1 > n2,n3}           n1 is not heard by n2 and n3, but hears them
+//!   {n1,n2 | n3,n4,n5}     no node hears a node of another group; nodes that are not named hear all
+//!   {n1 > n2,n3}           n2 and n3 do not hear n1, but n1 hears them
 //!   n1>n2,n3|n4            single pairs: one way, both ways; commas separate pairs and braces
-//!   {n1 | n2,n3,clients}   `clients` stands for all clients; where it is not named, everybody's clients stay with them
+//!   {n1 | n2,n3,clients}   `clients`: all clients; if it is not named, clients stay with their nodes
 //! ```
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
@@ -47,7 +48,7 @@ impl Grudge {
         !self.0.contains(&(from, to))
     }
 
-    /// Groups that do not hear each other.
+    /// Groups of nodes that do not hear each other.
     pub fn between(groups: &[&[NodeId]]) -> Grudge {
         let mut grudge = Grudge::default();
         for (at, group) in groups.iter().enumerate() {
@@ -58,34 +59,35 @@ impl Grudge {
         grudge
     }
 
-    /// What the `mute` send does not reach the `deaf`; the way back stays open.
+    /// What the `mute` nodes send does not reach the `deaf` nodes; the other direction stays open.
     pub fn one_way(mute: &[NodeId], deaf: &[NodeId]) -> Grudge {
         mute.iter().flat_map(|&from| deaf.iter().map(move |&to| (from, to))).collect()
     }
 
-    /// The first `minority` nodes of the order apart from the others: 1 isolates the first node, half of them bisects.
+    /// Separates the first `minority` nodes of the order from the others: 1 isolates the first node, half of
+    /// them bisects.
     pub fn split(order: &[NodeId], minority: usize) -> Grudge {
         let (few, others) = order.split_at(minority.min(order.len()));
         Grudge::between(&[few, others])
     }
 
-    /// Two halves, as even as can be, that are joined only by the first node of the order, which hears all. Empty below
-    /// three nodes.
+    /// Two halves, as even as possible, joined only by the first node of the order, which hears all. Empty
+    /// with fewer than three nodes.
     pub fn bridge(order: &[NodeId]) -> Grudge {
         let halves = order.get(1..).unwrap_or_default();
         let (left, right) = halves.split_at(halves.len() / 2);
         Grudge::between(&[left, right])
     }
 
-    /// The order taken as a ring, in which every node hears just a majority (itself and its nearest) and no two hear the
-    /// same one. Symmetric where a majority is odd; for 3 nodes (majority of 2) it is the ring of one-way links. Empty
-    /// below three nodes.
+    /// Takes the order as a ring, in which every node hears just a majority (itself and its nearest) and no
+    /// two hear the same one. Symmetric if a majority is odd; for 3 nodes (majority of 2) it is the ring of
+    /// one-way links. Empty with fewer than three nodes.
     pub fn majority_ring(order: &[NodeId]) -> Grudge {
         let n = order.len();
         let majority = n / 2 + 1;
         let mut grudge = Grudge::default();
         for at in 0..n {
-            // The window of the ring with the hearer in its middle.
+            // The window of the ring with the hearing node in its middle.
             let first = at + n - (majority - 1) / 2;
             let unheard = (majority..n).map(|step| order[(first + step) % n]);
             grudge.0.extend(unheard.map(|from| (from, order[at])));
@@ -93,7 +95,8 @@ impl Grudge {
         grudge
     }
 
-    /// The two sides of the grudge, if it is everything between some groups, or everything one way between two.
+    /// The sides of the grudge and the sign between them, if it cuts everything between some groups, or
+    /// everything one way between two.
     fn shape(&self) -> Option<(Vec<Vec<NodeId>>, char)> {
         let senders: BTreeSet<NodeId> = self.cuts().map(|(from, _)| from).collect();
         let receivers: BTreeSet<NodeId> = self.cuts().map(|(_, to)| to).collect();
@@ -102,7 +105,7 @@ impl Grudge {
         if apart && *self == Grudge::one_way(&mute, &deaf) {
             return Some((vec![mute, deaf], '>'));
         }
-        // In a partition into groups, those whom a node hears are its group; smaller groups come first.
+        // In a partition into groups, a node hears exactly its group. Smaller groups come first.
         let mut groups: Vec<Vec<NodeId>> = Vec::new();
         for &node in &mute {
             let group: Vec<NodeId> = mute.iter().copied().filter(|&other| self.hears(node, other)).collect();
@@ -115,7 +118,7 @@ impl Grudge {
         (whole && groups.len() > 1).then_some((groups, '|'))
     }
 
-    /// The nodes the grudge is about: the smaller side where it has sides, everybody it names where it has none.
+    /// The nodes that the grudge targets: the smaller side, or without sides all nodes that it names.
     pub fn aimed_at(&self) -> Vec<NodeId> {
         let nodes_of = |mut side: Vec<NodeId>| {
             side.retain(|end| *end != NodeId::CLIENTS);
@@ -162,7 +165,7 @@ pub(crate) fn join(nodes: &[NodeId]) -> String {
 /// Why a text is not a grudge.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseGrudgeError {
-    /// Something else where a node should be.
+    /// Expected a node, found something else.
     #[error(transparent)]
     Node(#[from] ParseNodeError),
     /// A part without a sign, or with two.

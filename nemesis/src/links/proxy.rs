@@ -8,15 +8,16 @@
 //!                  │  ◀── backward pump: obeys the gate of j→i ───── │
 //! ```
 //!
-//! Direction follows the *bytes*, not the dialler: systems answer, and some (etcd) stream whole logs, over connections
-//! that the other side opened; a one-way partition that went by the dialler would leak.
+//! Direction follows the *bytes*, not the dialler: systems respond, and some (etcd) stream whole logs, over
+//! connections that the other node opened. A one-way partition by dialler would leak.
 //!
-//! Everything that travels waits at a stalled gate, in order: bytes, the end of the stream, and the news that a socket was
-//! reset. A connection that is opened during a stall of either direction is accepted, and carried to the other node on
-//! heal, unless its dialler has given up by then.
+//! Everything waits at a stalled gate, in order: bytes, the end of the stream, and the reset of a socket. A
+//! connection that is opened during a stall of either direction is accepted, and carried to the other node
+//! after the heal, unless its dialler has given up by then.
 //!
-//! CAVEATS. The kernel's own buffers stand behind the proxy's: bytes that the sender's `write` accepted may still wait at
-//! a cut, and a node learns nothing of it. The proxy acknowledges what it has read, whether or not it can deliver it.
+//! CAVEATS. The kernel's own buffers come before the proxy's: bytes that the sender's `write` accepted may
+//! still wait at a cut, and the node does not notice. The proxy acknowledges what it has read, even if it
+//! cannot deliver it.
 
 use std::{
     io,
@@ -47,29 +48,29 @@ use crate::{
     },
 };
 
-/// The two directed links that a connection's bytes belong to.
+/// The two directed links of a connection.
 #[derive(Clone)]
 pub(crate) struct Route {
     /// From the node that dialled to the node that was dialled.
     pub(crate) forward: Arc<Gate>,
-    /// The way back.
+    /// The opposite direction.
     pub(crate) backward: Arc<Gate>,
 }
 
-/// The node's end of a connection, before it is opened.
+/// The destination of a connection.
 pub(crate) struct Upstream {
     pub(crate) node: NodeId,
-    /// Where the node really listens, if that is known.
+    /// The node's real address, if it is known.
     pub(crate) address: Option<SocketAddr>,
     pub(crate) doors: Arc<Doors>,
 }
 
 impl Upstream {
-    /// Connects; `None` if nobody is there, or somebody else.
+    /// Connects; `None` if no process or a foreign one listens.
     async fn connect(&self) -> Option<Arc<Socket>> {
         let address = self.address?;
         let prepare = |socket: &TcpSocket| {
-            // Before it connects: the receiver may have accepted by the time that we are cut short.
+            // Set before connecting: the receiver may have accepted by the time that this task is cancelled.
             socket.set_zero_linger()?;
             socket.set_nodelay(true)
         };
@@ -77,10 +78,10 @@ impl Upstream {
     }
 }
 
-/// Carries a connection that was accepted on a link's listener until it ends, by itself or by a reset of the link.
+/// Carries an accepted connection until it ends, by itself or by a reset of the link.
 pub(crate) async fn carry(dialler: TcpStream, upstream: Upstream, route: Route) {
     let (forward, backward) = (route.forward.clone(), route.backward.clone());
-    // Counts before the sockets close, so that who sees the reset can see it counted.
+    // Counts before the sockets close, so that a test that sees the reset also sees the count.
     let reset = async |gate: &Gate, seen| {
         gate.reset_since(seen).await;
         gate.connections_withheld.fetch_add(1, Relaxed);
@@ -99,7 +100,7 @@ pub(crate) async fn carry(dialler: TcpStream, upstream: Upstream, route: Route) 
     }
 }
 
-/// The life of a connection whose links are not reset. Returning, or being dropped, closes both sockets.
+/// Carries a connection whose links are not reset. Returning, or being dropped, closes both sockets.
 async fn converse(dialler: Arc<Socket>, upstream: Upstream, route: Route) {
     let Some(first_bytes) = admit(&dialler, &route).await else { return };
     let Some(upstream) = upstream.connect().await else {
@@ -125,7 +126,8 @@ async fn converse(dialler: Arc<Socket>, upstream: Upstream, route: Route) {
     }
 }
 
-/// Holds a new connection until both its links are open. Gives what the dialler has sent so far, or `None` if it gave up.
+/// Holds a new connection until both its links are open. Returns what the dialler has sent so far, or `None`
+/// if it gave up.
 async fn admit(dialler: &Socket, route: &Route) -> Option<Chunk> {
     let mut first_bytes = Chunk::default();
     let mut counted = false;
@@ -142,14 +144,14 @@ async fn admit(dialler: &Socket, route: &Route) -> Option<Chunk> {
     Some(first_bytes)
 }
 
-/// A socket that is reset when it is dropped, unless it was said to close in order: what is cut short must not look as
-/// if it had been complete.
+/// A socket that is reset when it is dropped, unless it was told to close in order: a stream that is cut
+/// short must not look complete.
 pub(crate) struct Socket(TcpStream);
 
 impl Socket {
     fn accepted(stream: TcpStream) -> Arc<Socket> {
         let _ = stream.set_zero_linger();
-        // Nothing waits for more bytes to come: small messages are what consensus is made of.
+        // No delay for small messages, which consensus protocols consist of.
         let _ = stream.set_nodelay(true);
         Arc::new(Socket(stream))
     }

@@ -1,17 +1,19 @@
-//! The thread on which everything is carried: a runtime of its own, which nothing else that this process does can hold up.
+//! The thread on which all connections are carried: its own runtime, which no other work of this process can
+//! block.
 //!
-//! What a proxy adds to a round trip is hardly the copying. It is the waking of threads: two passes, each by a thread that
-//! slept, mostly on a core that slept, too. So the thread does not go to sleep at once. After every chunk it goes on looking
-//! for the next for a while, and hands its core to whoever else can use it between two looks:
+//! Most of what a proxy adds to a round trip is not copying but waking threads: twice, each time a thread
+//! that slept, usually on a core that slept, too. So the thread does not sleep at once. After every chunk it
+//! polls for the next one for a while, and yields its core to other threads between two polls:
 //!
 //! ```text
-//!   chunk ─▶ look, yield, look, yield, ... ─▶ chunk ─▶ look, yield, ... ─▶ 50 µs without one: sleep until the kernel calls
+//!   chunk ─▶ poll, yield, poll, yield, ... ─▶ chunk ─▶ poll, yield, ... ─▶ after 50 µs: sleep in the kernel
 //! ```
 //!
-//! Bytes that follow each other closely, as answers follow questions, so meet a proxy that is awake. A link over which
-//! nothing goes costs nothing; a chunk that comes alone costs those 50 µs of a core that nobody else wanted.
+//! So chunks that follow each other closely, as requests and responses do, find the proxy awake. An idle link
+//! costs nothing; a single chunk costs those 50 µs of a core that no other thread wanted.
 //!
-//! One thread, and not a pool: a pool hands work from thread to thread, and that is what the time goes into.
+//! It is one thread and not a pool, because a pool would hand work from thread to thread, which is the very
+//! cost to avoid.
 
 use std::{
     cell::{Cell, RefCell},
@@ -29,11 +31,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long the thread looks for more after a chunk. What comes later is not worth a core: nobody was waiting for it who
-/// would notice another 50 µs.
+/// How long the thread polls after a chunk. After a longer pause, another 50 µs of latency do not matter.
 const AWAKE: Duration = Duration::from_micros(50);
 
-/// Starts the thread. It ends, and with it whatever is still carried, when `closing` is cancelled.
+/// Starts the thread. When `closing` is cancelled, it ends, and with it all connections.
 ///
 /// # Errors
 /// When the kernel gives no thread, or no epoll.
@@ -50,8 +51,8 @@ pub(crate) fn start(closing: CancellationToken) -> io::Result<Handle> {
     };
     thread::Builder::new().name("tribunal-proxy".into()).spawn(carry)?;
     let handle = awaited.recv().map_err(io::Error::other)??;
-    // What blocks has a thread from the beginning, so that it can wait for it when no other is to be had. The runtime would
-    // panic if it had none; so one is tried.
+    // Starts one thread for blocking work in advance: the runtime would panic later if the kernel gave none.
+    // The join checks that a thread can be had.
     if let Ok(tried) = thread::Builder::new().spawn(|| ())?.join() {
         drop(handle.spawn_blocking(move || tried));
     }
@@ -59,13 +60,13 @@ pub(crate) fn start(closing: CancellationToken) -> io::Result<Handle> {
 }
 
 thread_local! {
-    /// When the last chunk came.
+    /// Time of the last chunk.
     static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
-    /// Whoever keeps this thread awake, while there is no reason to.
+    /// Waker of `stay_awake`, while it waits for a chunk.
     static IDLE: RefCell<Option<Waker>> = const { RefCell::new(None) };
 }
 
-/// Says that a chunk has come: the next may follow soon.
+/// Notes that a chunk has come: the next one may follow soon.
 pub(crate) fn a_chunk_came() {
     LAST.set(Some(Instant::now()));
     if let Some(idle) = IDLE.take() {
@@ -73,7 +74,7 @@ pub(crate) fn a_chunk_came() {
     }
 }
 
-/// As long as chunks come, keeps the runtime from waiting for the kernel: while a task yields, it only looks.
+/// Keeps the runtime from sleeping in the kernel as long as chunks come: while a task yields, it only polls.
 async fn stay_awake() {
     loop {
         while LAST.get().is_some_and(|last| last.elapsed() < AWAKE) {

@@ -1,9 +1,10 @@
-//! One direction of a connection: bytes from one socket to the other, as the gate of their link allows.
+//! One direction of a connection: copies bytes from one socket to the other, as the gate of their link
+//! allows.
 //!
-//! A chunk costs one read, one write and one atomic load on the gate. Buffers belong to the *thread* and are held only
-//! while they have bytes in them, so that an idle connection costs its two sockets and no memory or time.
+//! A chunk costs one read, one write and one atomic load on the gate. Buffers belong to the *thread* and are
+//! in use only while they hold bytes, so an idle connection costs its two sockets, and no memory or time.
 //!
-//! What happens on a link that is degraded, and not cut, is told in [`crate::links::degraded`].
+//! [`crate::links::degraded`] describes degraded links.
 
 use std::{
     cell::RefCell,
@@ -27,20 +28,20 @@ use crate::links::{gate::Gate, proxy::Socket, proxy_thread::a_chunk_came};
 pub(crate) enum End {
     /// The sender closed its side, and the receiver was told.
     Eof,
-    /// The sender's socket was reset: so must be the receiver's.
+    /// The sender's socket was reset, so the receiver's must be, too.
     Reset,
-    /// The link itself ended the connection, and both its ends are to see an orderly end.
+    /// The link itself ended the connection. Both ends see an orderly end.
     Closed,
-    /// The receiver takes no more. It is for the other direction, whose gate that news has to pass, to say so.
+    /// The receiver does not take more. The pump of the other direction reports this to the sender, once its
+    /// gate is open.
     Unwritable,
 }
 
-/// One direction of a connection.
 pub(crate) struct Pump {
     pub(crate) from: Arc<Socket>,
     pub(crate) to: Arc<Socket>,
     pub(crate) gate: Arc<Gate>,
-    /// A socket of this connection could not be written to: it will not end in order.
+    /// Set if writing to a socket of this connection failed: then it cannot end in order.
     broken: Arc<AtomicBool>,
 }
 
@@ -54,7 +55,7 @@ impl Pump {
         Pump { from: from.clone(), to: to.clone(), gate: gate.clone(), broken: broken.clone() }
     }
 
-    /// Moves `chunk`, then everything that `from` sends, to `to`.
+    /// Writes `chunk`, then everything that `from` sends, to `to`.
     pub(crate) async fn run(self, mut chunk: Chunk) -> End {
         loop {
             let delivered = match self.gate.is_degraded() {
@@ -70,7 +71,8 @@ impl Pump {
                 }
             }
             chunk.give_back();
-            // Two fast sockets may never make us wait: others on this thread want to run, too.
+            // Two fast sockets may never make this task wait, but other tasks on this thread need to run,
+            // too.
             consume_budget().await;
             if self.from.readable().await.is_err() {
                 return self.pass_on(End::Reset).await;
@@ -84,8 +86,11 @@ impl Pump {
         }
     }
 
-    /// Writes the chunk out, waiting whenever the gate is cut. `Some` if the sender's stream was seen to end meanwhile;
-    /// an error if the receiver does not take it.
+    /// Writes the chunk out, and waits whenever the gate is cut. Returns how the sender's stream ended, if it
+    /// ended meanwhile.
+    ///
+    /// # Errors
+    /// When the receiver does not take the bytes.
     async fn deliver(&self, chunk: &mut Chunk) -> io::Result<Option<End>> {
         let mut end = None;
         while !chunk.is_empty() {
@@ -109,7 +114,7 @@ impl Pump {
         Ok(end)
     }
 
-    /// Tells the receiver how the stream ended, once the gate lets it through.
+    /// Tells the receiver how the stream ended, once the gate is open.
     async fn pass_on(&self, end: End) -> End {
         self.gate.opened().await;
         match end {
@@ -123,8 +128,8 @@ impl Pump {
     }
 }
 
-/// Collects into `chunk` what `from` sends while `gate` is cut, as far as the chunk has room. Returns when the gate
-/// is open, or at the end of the stream: `Some(how it ended)`.
+/// Collects into `chunk` what `from` sends while `gate` is cut, as far as the chunk has room. Returns `None`
+/// when the gate is open, or how the stream ended.
 pub(crate) async fn withhold(from: &Socket, gate: &Gate, chunk: &mut Chunk) -> Option<End> {
     loop {
         select! {
@@ -143,18 +148,18 @@ pub(crate) async fn withhold(from: &Socket, gate: &Gate, chunk: &mut Chunk) -> O
     }
 }
 
-/// How much a connection holds in each direction.
+/// Size of a chunk in bytes: the most that a connection holds in each direction.
 pub(crate) const CHUNK: usize = 64 * 1024;
 
-/// How many unused buffers a thread keeps: 4 MiB.
+/// Maximum number of unused buffers that a thread keeps: 4 MiB.
 const SPARE_MAX: usize = 64;
 
 thread_local! {
-    /// Buffers that no connection needs now.
+    /// Unused buffers.
     static SPARE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Bytes on their way. Has memory only between `fill` and `give_back`.
+/// Bytes on their way. Has a buffer only between `fill` and `give_back`.
 #[derive(Default)]
 pub(crate) struct Chunk {
     memory: Option<Box<[u8]>>,
@@ -183,7 +188,8 @@ impl Chunk {
         self.start += written;
     }
 
-    /// Reads once into the room behind the bytes; 0 is the end of the stream, as `has_room` holds.
+    /// Reads once into the free part of the buffer. Returns 0 at the end of the stream; the chunk must have
+    /// room.
     pub(crate) fn fill(&mut self, from: &Socket) -> io::Result<usize> {
         let memory = self.memory.get_or_insert_with(|| {
             let spare = SPARE.with_borrow_mut(Vec::pop);
@@ -194,7 +200,7 @@ impl Chunk {
         let tried = from.try_io(Interest::READABLE, || {
             let bytes = (&*SockRef::from(&**from)).read(room)?;
             read = Some(bytes);
-            // A read that leaves room has emptied the socket. Saying so saves the read that would find out.
+            // A read that leaves room has emptied the socket. Reporting it saves another read.
             if (1..room.len()).contains(&bytes) { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         let read = match (read, tried) {
@@ -207,7 +213,7 @@ impl Chunk {
         Ok(read)
     }
 
-    /// Returns the memory of a chunk that has been delivered.
+    /// Returns the buffer of a delivered chunk.
     pub(crate) fn give_back(&mut self) {
         let Some(memory) = std::mem::take(self).memory else { return };
         SPARE.with_borrow_mut(|spare| {

@@ -1,63 +1,64 @@
-//! How bad a link is that is not cut.
+//! The quality of a link that is degraded and not cut.
 //!
-//! As text, the wanted properties with spaces between:
+//! As text, properties separated by spaces:
 //!
 //! ```text
 //!   delay_ms=50           everything arrives 50 ms later
-//!   delay_ms=20..80       later by a time drawn anew for each piece read, evenly from 20 to 80 ms
-//!   delay_ms=~40          likewise, exponentially distributed with a mean of 40 ms: mostly small, sometimes huge
+//!   delay_ms=20..80       later by a time drawn for each piece that is read, uniformly from 20 to 80 ms
+//!   delay_ms=~40          the same, exponentially distributed with mean 40 ms: mostly small, sometimes huge
 //!   bytes_per_s=20000     bandwidth, shared by all connections of the link
-//!   write_max=3           at most 3 bytes are written at once: whoever reads gets messages in shreds
-//!   reset_after=5000      a connection is reset when it has carried so many bytes this way
-//!   close_after=5000      it is closed in order by then: whoever reads sees an end, be it in the middle of a message
-//!   read_max=5000         when so many bytes of a connection have been read, no more are, as by a receiver that has stopped
-//!                         reading: the buffers of the kernel fill (some 100 KB or more), then the sender's writes wait
-//!   flip_one_in=100000    in so many bytes, on average, one bit is flipped
-//!   loss_percent=20       of a hundred packets so many are lost (between network namespaces only)
+//!   write_max=3           at most 3 bytes per write: the receiver reads messages in fragments
+//!   reset_after=5000      a connection is reset after this many bytes in this direction
+//!   close_after=5000      a connection is closed in order after this many bytes, even within a message
+//!   read_max=5000         reading a connection stops after this many bytes, as by a stuck receiver: the
+//!                         kernel's buffers fill (some 100 KB or more), then the sender's writes block
+//!   flip_one_in=100000    one bit flip in this many bytes, on average
+//!   loss_percent=20       percentage of lost packets (between network namespaces only)
 //! ```
 //!
-//! A proxy makes a byte stream worse, so what arrives is in order and complete (but for flips and resets). Between network
-//! namespaces it is packets: each has a delay of its own, so that they overtake each other, and TCP shows loss as delay; but
-//! they cannot be shredded, cut short or corrupted. Delays are exact to about 1 ms.
+//! A proxy degrades a byte stream, so everything arrives complete and in order (except for flips and resets).
+//! Between network namespaces packets are degraded. Each packet has its own delay, so packets overtake each
+//! other, and TCP turns loss into delay; but packets cannot be fragmented, cut short or corrupted. Delays are
+//! exact to about 1 ms.
 
 use std::{fmt, time::Duration};
 
 use rand::{Rng, RngExt};
 
-/// How a degraded link treats what it carries.
+/// How a degraded link treats its bytes or packets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Quality {
     /// How much later each piece arrives.
     pub delay: Option<Delay>,
     /// Bandwidth in bytes per second, shared by all connections of the link.
     pub bytes_per_s: Option<u64>,
-    /// How many bytes are written at once at most.
+    /// Maximum number of bytes per write.
     pub write_max: Option<u64>,
-    /// After how many bytes a connection is reset.
+    /// Number of bytes after which a connection is reset.
     pub reset_after: Option<u64>,
-    /// After how many bytes a connection is closed.
+    /// Number of bytes after which a connection is closed.
     pub close_after: Option<u64>,
-    /// After how many bytes of a connection the link stops reading it.
+    /// Number of bytes of a connection after which the link stops reading it.
     pub read_max: Option<u64>,
-    /// In how many bytes, on average, one bit is flipped.
+    /// Mean number of bytes per bit flip.
     pub flip_one_in: Option<u64>,
-    /// How many of a hundred packets are lost.
+    /// Percentage of lost packets.
     pub loss_percent: Option<u64>,
 }
 
 /// A distribution of delays, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delay {
-    /// Always so much.
+    /// Always this delay.
     Constant(u64),
-    /// Evenly from the first to the second.
+    /// Uniformly distributed from the first to the second.
     Uniform(u64, u64),
-    /// Exponential with this mean.
+    /// Exponentially distributed with this mean.
     Exponential(u64),
 }
 
 impl Delay {
-    /// Draws one.
+    /// Draws a delay.
     pub(crate) fn draw(self, rng: &mut impl Rng) -> Duration {
         match self {
             Delay::Constant(ms) => Duration::from_millis(ms),
@@ -69,7 +70,7 @@ impl Delay {
     }
 }
 
-/// Exponentially distributed with mean 1: the distance between events that come at random.
+/// Exponentially distributed with mean 1: the distance between random events.
 pub(crate) fn exponential(rng: &mut impl Rng) -> f64 {
     -(1.0 - rng.random::<f64>()).ln()
 }
@@ -103,8 +104,8 @@ impl fmt::Display for Quality {
 }
 
 impl Quality {
-    /// Reads properties such as `delay_ms=20..80`; `None` if one is unknown, twice, zero (which would change nothing, or let
-    /// nothing through), or if there is none.
+    /// Parses properties such as `delay_ms=20..80`; `None` if there is none, or one is unknown, repeated, or
+    /// zero (which would change nothing, or let nothing pass).
     pub(crate) fn parse(properties: &[&str]) -> Option<Quality> {
         let mut quality = Quality::default();
         for property in properties {
@@ -134,7 +135,7 @@ impl Quality {
     }
 }
 
-/// Longer than an hour is no delay but a cut.
+/// Longest delay in milliseconds, an hour: more would be a cut.
 const DELAY_MS_MAX: u64 = 3_600_000;
 
 fn parse_delay(text: &str) -> Option<Delay> {

@@ -1,8 +1,10 @@
-//! Asks the kernel about TCP sockets: which socket stands at the other end of a connection, and which there are at all.
+//! Queries the kernel about TCP sockets: the socket at the other end of a connection, and the list of all
+//! sockets.
 //!
-//! The protocol is netlink's `NETLINK_SOCK_DIAG` (man 7 sock_diag, `linux/inet_diag.h`), which `ss` speaks: a request of 72
-//! bytes, answered by as many for every socket. It needs no right. To ask for one socket by its four-tuple takes some
-//! microseconds, whatever else there is on the machine; `/proc/net/tcp` would take milliseconds.
+//! The protocol is netlink's `NETLINK_SOCK_DIAG` (man 7 sock_diag, `linux/inet_diag.h`), which `ss` uses: a
+//! request of 72 bytes, and a response of at least as many for every socket. It needs no privileges. A query
+//! for one socket by its four-tuple takes some microseconds, regardless of the number of sockets;
+//! `/proc/net/tcp` would take milliseconds.
 
 use std::{
     io::{self, Read, Write},
@@ -15,15 +17,15 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// A TCP socket as the kernel sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TcpEnd {
-    /// An IPv4 address also where the socket is an IPv6 one that speaks IPv4 (`::ffff:127.0.0.1`).
+    /// An IPv4 address even if the socket is an IPv6 one that uses IPv4 (`::ffff:127.0.0.1`).
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
     pub(crate) listens: bool,
-    /// Names the socket in `/proc/PID/fd`; 0 where no process has it any more, or has accepted it yet.
+    /// Inode of the socket, as in `/proc/PID/fd`; 0 if no process has the socket, or has accepted it yet.
     pub(crate) inode: u64,
-    /// Of the user whose process made it.
+    /// The user whose process created the socket.
     pub(crate) uid: u32,
-    /// The cgroup (of version 2) that it was made in, where the kernel notes that.
+    /// The cgroup (of version 2) in which the socket was created, if the kernel records it.
     pub(crate) cgroup: Option<u64>,
 }
 
@@ -41,28 +43,28 @@ const HEADER: usize = 16;
 const ENOENT: i32 = 2;
 const TIME_WAIT: u8 = 6;
 const LISTEN: u8 = 10;
-/// The states that are asked for, a bit each: all but what closed connections leave.
+/// The wanted states, one bit each: all except closed connections.
 const ANY: u32 = !(1 << TIME_WAIT);
 /// The length of `struct inet_diag_msg`; attributes follow it.
 const MESSAGE: usize = 72;
 const INET_DIAG_CGROUP_ID: u16 = 21;
 
-/// The kernel answers at once or not at all.
+/// Time limit of a response. The kernel responds at once or not at all.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The socket that has this address and is connected to that one; `None` if there is none (any more).
+/// The socket with the address `local` that is connected to `remote`; `None` if there is none (any more).
 pub(crate) fn find(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<TcpEnd>> {
     let mut found = None;
     let asked = ask(AF_INET, NLM_F_REQUEST, ANY, Some((local, remote)), |end| found = Some(end));
     match asked {
-        // Where no connection fits, the kernel looks for a listener that would.
+        // If no connection matches, the kernel returns a matching listener.
         Ok(()) => Ok(found.filter(|end| !end.listens)),
         Err(error) if error.raw_os_error() == Some(ENOENT) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// The socket that a connection to this address would go to; `None` if nobody listens there.
+/// The socket that would accept a connection to this address; `None` if no process listens there.
 pub(crate) fn listener(address: SocketAddr) -> io::Result<Option<TcpEnd>> {
     let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let mut found = None;
@@ -73,13 +75,13 @@ pub(crate) fn listener(address: SocketAddr) -> io::Result<Option<TcpEnd>> {
     }
 }
 
-/// All TCP sockets of the network namespace, without the remains of closed ones.
+/// All TCP sockets of the network namespace, except closed ones.
 pub(crate) fn all() -> io::Result<Vec<TcpEnd>> {
     dump(ANY)
 }
 
-/// All that listen. The kernel has few places to look for those; for all others it goes through a table that is sized for the
-/// machine's memory, which takes a hundred times as long.
+/// All listening sockets. The kernel keeps them in a small table. All others are in a table whose size
+/// depends on the machine's memory; searching that takes a hundred times as long.
 pub(crate) fn listening() -> io::Result<Vec<TcpEnd>> {
     dump(1 << LISTEN)
 }
@@ -128,7 +130,7 @@ fn request(family: u8, flags: u16, states: u32, which: Option<(SocketAddr, Socke
     message.extend(72u32.to_ne_bytes());
     message.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     message.extend(flags.to_ne_bytes());
-    message.extend([0; 8]); // a sequence number and a port that nobody looks at
+    message.extend([0; 8]); // sequence number and port, unused
     message.extend([family, IPPROTO_TCP, 0, 0]);
     message.extend(states.to_ne_bytes());
     let ends = which.map(|(local, remote)| [local, remote]);
@@ -148,7 +150,7 @@ fn request(family: u8, flags: u16, states: u32, which: Option<(SocketAddr, Socke
     message
 }
 
-/// The first message: its type, its body, and what follows it.
+/// The first message: its type, its body, and the bytes after it.
 fn split_message(from: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let length = u32::from_ne_bytes(from.get(..4)?.try_into().ok()?) as usize;
     let kind = u16::from_ne_bytes(from.get(4..6)?.try_into().ok()?);
@@ -156,7 +158,7 @@ fn split_message(from: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     Some((kind, body, from.get(length.next_multiple_of(4)..).unwrap_or_default()))
 }
 
-/// `struct inet_diag_msg`: four bytes, the sockid of 48, five numbers of four.
+/// `struct inet_diag_msg`: four bytes, the sockid of 48 bytes, five numbers of four bytes.
 fn parse(body: &[u8]) -> io::Result<TcpEnd> {
     let [family, state] = bytes(body, 0)?;
     let end = |port_at, address_at| -> io::Result<SocketAddr> {
@@ -177,7 +179,8 @@ fn parse(body: &[u8]) -> io::Result<TcpEnd> {
     })
 }
 
-/// An attribute that follows the message: `struct nlattr` (its length with these four bytes, its type), its value.
+/// An attribute after the message: `struct nlattr` (its length including these four bytes, its type), its
+/// value.
 fn attribute(body: &[u8], wanted: u16) -> Option<&[u8]> {
     let mut rest = body.get(MESSAGE..)?;
     loop {
@@ -215,7 +218,7 @@ mod tests {
     fn the_other_end_is_found_until_it_is_gone() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback listener");
         let address = listener.local_addr().expect("bound");
-        // The same for an IPv6 socket that speaks IPv4, as Java's are.
+        // Also from an IPv6 socket that uses IPv4, as Java's sockets do.
         for dialled in
             [address, format!("[::ffff:127.0.0.1]:{}", address.port()).parse().expect("an address")]
         {
@@ -269,7 +272,7 @@ mod tests {
             assert!(parse(&[0; MESSAGE][..length]).is_err());
         }
         let mut attributes = vec![0; MESSAGE];
-        attributes.extend([5, 0, 8, 0, 1, 0, 0, 0]); // one of a single byte, padded
+        attributes.extend([5, 0, 8, 0, 1, 0, 0, 0]); // an attribute of one byte, padded
         attributes.extend([12, 0, 21, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(parse(&attributes).expect("a socket").cgroup, Some(7));
         for length in MESSAGE..attributes.len() {

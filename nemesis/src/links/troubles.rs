@@ -1,11 +1,11 @@
-//! What goes wrong on our side while connections are made and carried: no outcome of the system under test, but a reason to
-//! stop the trial. Only the first is kept; what follows from it is noise.
+//! Failures of this machine while connections are opened and carried. They are not outcomes of the system
+//! under test, but stop the trial. Only the first is kept; the others may only follow from it.
 
 use std::io;
 
 use tokio::sync::watch;
 
-/// Keeps the first trouble.
+/// Keeps the first harness failure.
 #[derive(Debug, Default)]
 pub(crate) struct Troubles(watch::Sender<Option<String>>);
 
@@ -18,21 +18,21 @@ impl Troubles {
         });
     }
 
-    /// Reports an error if it is one of this machine's.
+    /// Reports an error if this machine caused it.
     pub(crate) fn see(&self, error: &io::Error, doing: impl FnOnce() -> String) {
         if is_of_this_machine(error) {
             self.report(format!("{}: {error}", doing()));
         }
     }
 
-    /// The first trouble, once there is one.
+    /// Waits for the first failure.
     pub(crate) fn first(&self) -> impl Future<Output = String> + Send + 'static {
         let mut first = self.0.subscribe();
         async move {
             let found = first.wait_for(Option::is_some).await.ok().and_then(|first| first.clone());
             match found {
                 Some(trouble) => trouble,
-                // Nobody is left who could have any.
+                // The links are gone, so there will be no failure.
                 None => std::future::pending().await,
             }
         }
@@ -44,8 +44,8 @@ impl Troubles {
     }
 }
 
-/// Whether a connection failed for want of something on this side: descriptors, memory, ports to dial from, a right. The other
-/// end had no part in it.
+/// Whether a connection failed because this machine lacks something: descriptors, memory, ports, a right. The
+/// other end is not involved.
 fn is_of_this_machine(error: &io::Error) -> bool {
     use nix::libc::{EACCES, EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM};
     const OURS: [i32; 7] = [EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL, EACCES, EPERM];

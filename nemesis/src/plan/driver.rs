@@ -1,19 +1,21 @@
-//! Drives a plan through a cluster: applies each step at its time, undoes it after its hold, records both, and leaves
-//! nothing behind on any way out.
+//! The driver: applies each step of a plan at its time, undoes it after its hold, records both, and leaves
+//! nothing behind, however it ends.
 //!
 //! ```text
-//!   timeline:   Begin(0)  Acts(0)  End(0)      Begin(1)         End(1)   ...        one queue, ordered by time;
-//!               ───┴─────────┴───────┴───────────┴────────────────┴─────────▶       steps may overlap
+//!   timeline:   Begin(0)  Acts(0)  End(0)      Begin(1)         End(1)   ...    one queue, by time;
+//!               ───┴─────────┴───────┴───────────┴────────────────┴─────────▶   steps may overlap
 //! ```
 //!
-//! Of the plan's steps the next one is in the queue, and no other: a plan is drawn as it comes due. The end of a step takes what
-//! is left of it out of the queue: a step that is cut short does no more, and its record says what it did.
+//! Only the next step of the plan is in the queue, because a plan is drawn lazily. The end of a step removes
+//! its remaining events from the queue: a step that is cut short does nothing more, and its record says what
+//! it did.
 //!
 //! # Claims
 //!
-//! A *claim* is (fault, act): this fault wants that act to be in force. It is made before the act is tried, so that an act which
-//! fails half-way, or never answers, is undone as well. Undoing an act gives its claim up. What is then done depends on who
-//! else claims the same effect, that is, has a claim with the same undo:
+//! A *claim* is (fault, act): this fault wants this act to be in force. The driver makes the claim before it
+//! tries the act, so an act that fails half-way, or never returns, is undone as well. Undoing an act gives up
+//! its claim. What the driver does then depends on other claims on the same effect, that is, with the same
+//! undo:
 //!
 //! ```text
 //!   fault 0   ├── kill n1 ─────────────────┤ gives up                                undo of both: start n1
@@ -24,20 +26,21 @@
 //!               └───────────── down ───────────────────────────┘
 //! ```
 //!
-//! - Nobody does: the undo is done.
-//! - Another fault does: the newest such act is done again instead. Acts lead to a state, so for a node that is down this does
-//!   nothing, and for a link that two faults cut, or degrade, each in its own way, the other way is in force from then on.
-//! - The undo started a new process: what other faults do to the process without stopping it (a skewed clock, a limit) is done
-//!   again to the new one.
+//! - There is no other claim: the undo is applied.
+//! - Another fault has such a claim: its act is applied again instead, the newest if there are several. Acts
+//!   lead to a state, so for a node that is down this does nothing. If two faults cut or degrade a link in
+//!   different ways, the other way is in force from then on.
+//! - The undo started a new process: acts of other faults that impair the process without stopping it (a
+//!   skewed clock, a limit) are applied again to the new one.
 //!
-//! Faults on the same node whose acts have different undos (a pause and a cut, say) know nothing of each other. Only three things
-//! are looked at across faults: a node that another fault holds down is not paused, has not died of its limits, and is not
-//! started when they are raised.
+//! Faults on the same node whose acts have different undos (a pause and a cut, say) are independent. There
+//! are only three exceptions: a node that another fault holds down is not paused, does not count as having
+//! died of its limits, and is not started when they are raised.
 //!
 //! # The leader
 //!
-//! A step that follows the leader is done anew when another node leads, and only then undone, so that not for a moment both
-//! leaders are free.
+//! A step that follows the leader is applied to the new leader first, and only then undone for the old one,
+//! so the two are never free at the same time.
 
 mod claims;
 mod timeline;
@@ -63,25 +66,26 @@ use crate::{
 use claims::{Claim, Claims};
 use timeline::{Coming, Event, Source, Timeline};
 
-/// How long a fault waits for a leader to be known, and the pause before it asks again.
+/// How long a fault waits for a known leader, and the pause between two requests.
 const PRIMARIES_WAIT: Duration = Duration::from_secs(1);
 const PRIMARIES_PAUSE: Duration = Duration::from_millis(50);
-/// How long after the end of its step an act may still be done that was due before.
+/// Acts that are due in a step, but late, are still done until this long after its end.
 const LATE_MAX: Duration = Duration::from_secs(1);
-/// How long an act may take before it is given up as indeterminate.
+/// How long an act may take before it counts as indeterminate.
 const ACT_WAIT: Duration = Duration::from_secs(20);
 
-/// Some things could not be put right: the cluster is not as it was. A failure of the harness, not of the system.
+/// Some acts could not be undone, so the cluster is not as it was. A harness failure, not a failure of the
+/// system.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("could not heal: {}", .0.join("; "))]
 pub struct HealError(pub Vec<String>);
 
-/// Carries out `plan` on the nodes and links, and returns when all of it is done and undone, or, once `stop` is
-/// cancelled, as soon as all is undone. `clock` gives nanoseconds since the start of the run; `record` is called with each
-/// fault when it is applied and when it is healed, in the order of the records' times.
+/// Carries out `plan` on the nodes and links. Returns when everything is done and undone, or, once `stop` is
+/// cancelled, as soon as everything is undone. `clock` returns nanoseconds since the start of the run.
+/// `record` is called when a fault is applied, changes, or is healed, in the order of the records' times.
 ///
 /// # Errors
-/// When something could not be undone. Everything else was.
+/// What could not be undone. Everything else was.
 pub async fn drive<N: Nodes>(
     plan: Plan,
     nodes: Arc<N>,
@@ -94,8 +98,9 @@ pub async fn drive<N: Nodes>(
     drive_with_signals(plan, nodes, links, clock, stop, no_signals, record).await
 }
 
-/// As [`drive`], for a plan with triggers or with steps that follow the leader: they listen to `signals`. Returns when the
-/// steps are done and undone and no trigger can fire any more, be it that all have or that the sender of the signals is gone.
+/// As [`drive`], for a plan with triggers or with steps that follow the leader: they receive `signals`.
+/// Returns when all steps are done and undone and no trigger can fire any more, because all have fired or the
+/// sender of the signals is gone.
 ///
 /// # Errors
 /// As [`drive`].
@@ -108,7 +113,7 @@ pub async fn drive_with_signals<N: Nodes>(
     signals: mpsc::UnboundedReceiver<Signal>,
     record: impl FnMut(FaultRecord) + Send,
 ) -> Result<(), HealError> {
-    // Links open even if this future is dropped where it stands.
+    // Opens the links even if this future is dropped.
     let opens_links = OpensLinks(links.clone());
     let mut driver = Driver {
         processes: Processes::new(nodes.clone()),
@@ -131,14 +136,14 @@ pub async fn drive_with_signals<N: Nodes>(
     let unhealed = driver.unhealed;
     drop(opens_links);
     match heal_everything(&*nodes, &links).await {
-        // What failed at first and was put right by a second try is no failure.
+        // A failure that the second attempt has corrected is no failure.
         Ok(()) => Ok(()),
         Err(HealError(now)) => Err(HealError(unhealed.into_iter().chain(now).collect())),
     }
 }
 
-/// Opens every link, lets every node go on, and starts those that are down, whatever happened before. May be called at any
-/// time and any number of times.
+/// Opens every link, resumes every node, and starts the nodes that are down. May be called at any time, any
+/// number of times.
 ///
 /// # Errors
 /// When a node cannot be resumed or started.
@@ -150,7 +155,7 @@ pub async fn heal_everything<N: Nodes>(nodes: &N, links: &Links) -> Result<(), H
         in_time(Start.on(node), nodes.start(node)).await
     }));
     let healed = healed.await;
-    // Only a cluster that works can take its members back.
+    // Only a running cluster can add its members again.
     let complete = in_time_of("the members", nodes.complete()).await;
     let problems: Vec<String> =
         healed.into_iter().chain([links_healed, complete]).filter_map(Result::err).collect();
@@ -169,7 +174,7 @@ async fn in_time_of<T>(what: &str, done: impl Future<Output = Result<T, String>>
     }
 }
 
-/// Several problems in one text, each once: with how often it came, where that is more than once.
+/// Joins problems in one text, each once, with a count if it occurred repeatedly.
 fn told(problems: Vec<String>) -> String {
     let mut times: Vec<(String, usize)> = Vec::new();
     for problem in problems {
@@ -185,7 +190,7 @@ fn told(problems: Vec<String>) -> String {
     words.collect::<Vec<_>>().join("; ")
 }
 
-/// Milliseconds in nanoseconds; a time that is beyond counting never comes.
+/// Milliseconds in nanoseconds; a time that does not fit never comes.
 fn nanos(ms: u64) -> u64 {
     ms.saturating_mul(1_000_000)
 }
@@ -198,10 +203,10 @@ impl Drop for OpensLinks {
     }
 }
 
-/// What a step comes to in the cluster as it is.
+/// A step adapted to the current state of the cluster.
 struct Resolved {
     acts: Vec<TimedAct>,
-    /// Whoever leads, where the step is about that.
+    /// The current leader, if the step targets it.
     leader: Option<NodeId>,
     remark: Option<String>,
 }
@@ -209,25 +214,25 @@ struct Resolved {
 /// A step that has begun and not ended.
 struct Running {
     step: Step,
-    /// The trigger that planned it, if one did: it sleeps until the step ends.
+    /// The trigger that planned the step: it sleeps until the step ends.
     trigger: Option<usize>,
-    /// Its first record, but with the label, nodes and links of what was in force of it last.
+    /// Its first record, but with the latest label, nodes and links.
     record: FaultRecord,
-    /// Which of its acts have been tried so far.
+    /// Its acts that have been tried so far.
     done: Vec<TimedAct>,
-    /// Whoever led when it began, if it is about that.
+    /// The leader when the step began, if the step targets it.
     leader: Option<NodeId>,
-    /// Another leads: it is about to be done again with that one.
+    /// There is a new leader, and the step is about to be applied to it.
     behind: bool,
-    /// What the links and disks that it is about had counted before.
+    /// Counters of its links and disks before it began.
     before: (LinkCounters, DiskCounters),
-    /// The nodes it stopped, seen to be stopped.
+    /// Nodes that it stopped, and that were seen to be stopped.
     stopped: BTreeSet<NodeId>,
-    /// What its undoing acts have found so far.
+    /// Effects that its undoing acts have reported so far.
     found: FaultEffect,
-    /// What its acts hit, where that was left to chance.
+    /// What its acts hit, where they chose at random.
     touched: Vec<String>,
-    /// What went wrong since it was applied.
+    /// What went wrong after it was applied.
     problems: Vec<String>,
 }
 
@@ -237,7 +242,7 @@ impl Running {
         self.record.t.saturating_add(nanos(self.step.hold_ms))
     }
 
-    /// Remembers what is in force of it now.
+    /// Stores what is in force now.
     fn shows(&mut self, record: &FaultRecord) {
         self.record.label.clone_from(&record.label);
         self.record.nodes.clone_from(&record.nodes);
@@ -252,19 +257,19 @@ struct Driver<'a, N, C, R> {
     clock: C,
     record: R,
     timeline: Timeline,
-    /// How many steps have got a number.
+    /// Number of steps that have a number.
     numbered: usize,
-    /// The plan's steps that are still to come.
+    /// The remaining steps of the plan.
     coming: Box<dyn Iterator<Item = Step> + Send>,
     triggers: Vec<Armed>,
     claims: Claims,
-    /// By their numbers.
+    /// Running steps by their numbers.
     running: BTreeMap<usize, Running>,
     unhealed: Vec<String>,
 }
 
 impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
-    /// Works off the timeline until it is empty and nothing can be added, or `stop` is cancelled.
+    /// Processes the timeline until it is empty and nothing can be added, or `stop` is cancelled.
     async fn follow(&mut self, mut signals: mpsc::UnboundedReceiver<Signal>, stop: &CancellationToken) {
         self.plan_next();
         let mut listening = true;
@@ -309,13 +314,13 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         }
     }
 
-    /// The number of another step.
+    /// Takes the number of a new step.
     fn number(&mut self) -> usize {
         self.numbered += 1;
         self.numbered - 1
     }
 
-    /// Lets the triggers hear a signal, and plans the steps of those that it fires.
+    /// Passes a signal to the triggers, and plans the steps of those that fire.
     fn hear(&mut self, signal: &Signal) {
         for trigger in 0..self.triggers.len() {
             let Some((after_ms, mut step)) = self.triggers[trigger].hear(signal) else { continue };
@@ -329,7 +334,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         }
     }
 
-    /// Plans the steps again that follow the leader, and are about another node, for as long as they have left.
+    /// Plans all steps again that follow the leader and target another node, for the rest of their hold.
     fn follow_leader(&mut self, leader: NodeId) {
         let now = (self.clock)();
         let mut due: Vec<(usize, u64, Step, Option<usize>)> = Vec::new();
@@ -355,7 +360,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         }
     }
 
-    /// Wakes the trigger that planned a step which has ended, if one did.
+    /// Wakes the trigger that planned a step, because the step has ended.
     fn wake(&mut self, trigger: Option<usize>) {
         if let Some(trigger) = trigger {
             self.triggers[trigger].wake();
@@ -375,7 +380,10 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         }
     }
 
-    /// The acts of a step with the true leader in them, and a remark if there is none; or why there is nothing to do.
+    /// The acts of a step with the current leader in them.
+    ///
+    /// # Errors
+    /// Why the step is skipped.
     async fn resolve(&self, step: &Step) -> Result<Resolved, String> {
         let count = self.nodes.count();
         if step.acts.is_empty() {
@@ -401,7 +409,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         let Some(stand_in) = step.leader else {
             return Ok(Resolved { acts: possible(step.acts.clone())?, leader: None, remark });
         };
-        // In the middle of an election there is none, and a moment later there is.
+        // During an election there is no leader, but soon there will be one.
         let leader = async {
             loop {
                 let primaries = self.nodes.primaries().await;
@@ -471,7 +479,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         self.schedule(t.saturating_add(nanos(step.hold_ms)), Event::End(i));
         let done: Vec<TimedAct> = record.acts.iter().filter(|timed| timed.after_ms == 0).copied().collect();
         let at_once = done.iter().map(|timed| timed.act).collect();
-        // What the acts find is counted with it.
+        // Inserted before the acts are applied, so that their effects are counted.
         let running = Running {
             step,
             trigger,
@@ -499,10 +507,10 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         (self.record)(record);
     }
 
-    /// Does what a step does at a later moment, and records what is in force of it from then on.
+    /// Applies the acts that a step has at a later time, and records what is in force from then on.
     async fn shift(&mut self, i: usize, acts: Vec<TimedAct>) {
         let t = (self.clock)();
-        // On a machine that is too busy acts pile up, and would keep the next fault from coming.
+        // On an overloaded machine acts pile up, and would delay the next fault.
         let too_late = |running: &Running| t >= running.ends().saturating_add(LATE_MAX.as_nanos() as u64);
         if self.running.get(&i).is_none_or(too_late) {
             return;
@@ -527,7 +535,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         (self.record)(record);
     }
 
-    /// Puts into the record of a step whose acts come one after the other what is in force of it just now.
+    /// Updates the record of a step with several times to what is in force now.
     fn say_what_is_in_force(&self, i: usize, record: &mut FaultRecord) {
         // A node that another fault holds down is not paused.
         let holds = |act: &Act| match (act.node(), act.nature().leaves) {
@@ -545,7 +553,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         (self.clock)().saturating_sub(t) / 1_000_000
     }
 
-    /// Does acts of a step that come at the same time, and gives what went wrong.
+    /// Applies the acts that a step has at one time, and returns what went wrong.
     async fn apply(&mut self, i: usize, acts: Vec<Act>) -> Vec<String> {
         let mut wanted = Vec::new();
         for act in acts {
@@ -561,10 +569,11 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
                 Ends::Never => wanted.push(act),
             }
         }
-        // A node that is about to be taken down has been paused until now, if it is: nothing shows that later.
+        // A node that is about to be stopped may have been paused until now; this cannot be seen later.
         let downed: BTreeSet<NodeId> = wanted.iter().filter_map(|act| act.downs()).collect();
         self.note_stopped(|claim| claim.act.suspends().is_some_and(|node| downed.contains(&node)));
-        // Those on links in one moment; one after the other on one node, at once on different ones.
+        // Acts on links are applied at once, acts on one node in order, and acts on different nodes
+        // concurrently.
         let changes: Vec<_> = wanted.iter().filter_map(|act| act.link()).collect();
         let mut problems: Vec<String> = self.links.change(&changes).err().into_iter().collect();
         let mut by_node: BTreeMap<NodeId, Vec<Act>> = BTreeMap::new();
@@ -599,7 +608,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         problems
     }
 
-    /// Looks whether the nodes that some claims stop are stopped now, and notes it with their faults.
+    /// Checks whether the nodes that some claims stop are stopped now, and notes it with their faults.
     fn note_stopped(&mut self, such: impl Fn(&Claim) -> bool) {
         for claim in self.claims.iter().filter(such) {
             let (Some(node), Some(state)) = (claim.act.node(), claim.act.nature().leaves) else { continue };
@@ -611,9 +620,9 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         }
     }
 
-    /// Undoes what is left of a step, and records what it did.
+    /// Undoes what is left of a step, and records its effect.
     async fn end(&mut self, i: usize) {
-        // What it would still have done is no longer to be done.
+        // Its remaining events must not happen.
         self.timeline.drop_step(i);
         let undos = self.claims.undos_of(i);
         let began = (self.clock)();
@@ -655,7 +664,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         self.wake(running.trigger);
     }
 
-    /// What the links and the disks that some acts are done to have counted, and the connections that were refused to the
+    /// Counters of the links and disks that the acts change, and the number of refused connections to the
     /// nodes that they stop.
     fn counted(&self, acts: &[TimedAct]) -> (LinkCounters, DiskCounters) {
         let bad: BTreeSet<_> = plan::grudge(acts).cuts().chain(plan::degraded(acts).cuts()).collect();

@@ -1,4 +1,4 @@
-//! What was really done, as the nemesis holds it; the file is described in [`tribunal_records::faults`].
+//! Records of what was done, with the types of this crate. [`tribunal_records::faults`] describes the file.
 
 use tribunal_records::faults;
 pub use tribunal_records::faults::{FaultEffect, FaultEvent, FaultOutcome};
@@ -8,8 +8,9 @@ use crate::{NodeId, TimedAct};
 /// One line of `faults.jsonl`.
 pub type FaultRecord = faults::FaultRecord<NodeId, TimedAct, FaultEffect>;
 
-/// Whether an effect shows that a fault of these acts did what it is for. What only serves another act is no sign of that: a
-/// node is killed in order to damage its files, and connections are reset so that a node without descriptors has to open some.
+/// Whether an effect shows that a fault with these acts took effect. The effects of auxiliary acts do not
+/// count: a node is killed in order to damage its files, and connections are reset so that a node without
+/// descriptors has to open new ones.
 pub(crate) fn shows(effect: &FaultEffect, acts: &[TimedAct]) -> bool {
     let proof = acts.iter().find_map(|timed| timed.act.nature().proof);
     proof.map_or_else(|| effect.any(), |proof| proof(effect))

@@ -1,7 +1,7 @@
-//! Replay: from what was recorded back to a plan.
+//! Replay: turns a record back into a plan.
 //!
-//! The record says what was done with names and times, so the plan made of it asks no dice and no leader: the same acts on
-//! the same nodes at the same moments. Whether the system does the same is the system's affair.
+//! The record contains names and times, so its plan needs no randomness and no leader: the same acts on the
+//! same nodes at the same times. The system under test may still behave differently.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::{FaultEvent, FaultOutcome, FaultRecord, NodeId, Plan, Step, plan};
 /// Why a record cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// A line that is no record of a fault.
+    /// A line is not a record of a fault.
     #[error("line {line}: {why}")]
     Line {
         /// The line, counted from 1.
@@ -21,7 +21,7 @@ pub enum ReplayError {
         /// What is wrong with it.
         why: serde_json::Error,
     },
-    /// A heal of something that was not applied before.
+    /// A fault is healed that was not applied before.
     #[error("line {line}: fault {i} is healed and was not applied before")]
     Unapplied {
         /// The line, counted from 1.
@@ -29,7 +29,7 @@ pub enum ReplayError {
         /// The fault's number.
         i: usize,
     },
-    /// A fault that is applied or healed twice.
+    /// A fault is applied or healed twice.
     #[error("line {line}: fault {i} is there twice")]
     Twice {
         /// The line, counted from 1.
@@ -37,57 +37,57 @@ pub enum ReplayError {
         /// The fault's number.
         i: usize,
     },
-    /// A line with another number than it should have: lines are missing, doubled, or not in their places.
+    /// A line has the wrong number: lines are missing, repeated, or out of order.
     #[error(
         "line {line}: expected \"n\":{expected}, found {found}: lines are missing, doubled or not in their places"
     )]
     Misnumbered {
         /// The line, counted from 1.
         line: usize,
-        /// The number it should have.
+        /// The expected number.
         expected: u64,
-        /// The number it has.
+        /// The number in the line.
         found: u64,
     },
-    /// A line that says it was written by a newer version.
+    /// A line was written by a newer version.
     #[error(
         "line {line}: schema_version is {found}, and this tribunal knows up to {SCHEMA_VERSION}: use a newer one"
     )]
     Newer {
         /// The line, counted from 1.
         line: usize,
-        /// The version of its shape.
+        /// The schema version of the line.
         found: u64,
     },
-    /// A record in which nothing was done.
+    /// The record contains no applied fault.
     #[error("no fault was applied: there is nothing to replay")]
     Nothing,
-    /// A node that the cluster does not have.
+    /// The cluster does not have this node.
     #[error("line {line}: there is no {node} in a cluster of {nodes}")]
     Node {
         /// The line, counted from 1.
         line: usize,
         /// The node.
         node: NodeId,
-        /// How many nodes there are.
+        /// Number of nodes of the cluster.
         nodes: usize,
     },
 }
 
 impl Plan {
-    /// Whether a text is the record of a run, a `faults.jsonl`, and no schedule that somebody wrote.
+    /// Whether a text is the record of a run, a `faults.jsonl`, and not a schedule.
     pub fn is_record(text: &str) -> bool {
         let first = text.trim_start().lines().next().unwrap_or_default();
         serde_json::from_str(first).is_ok_and(|value: serde_json::Value| value.get("event").is_some())
     }
 
-    /// The plan that does again, in a cluster of so many `nodes`, what the lines of a `faults.jsonl` say was done. Skipped
-    /// faults are left out; a fault whose heal was not recorded is held as long as it was meant to be; a torn last line,
-    /// which a killed run leaves, is ignored. Times count, as they do there, from the start of the run.
+    /// The plan that repeats, in a cluster of this many `nodes`, what the lines of a `faults.jsonl` say was
+    /// done. Skipped faults are left out. A fault whose heal was not recorded is held as long as planned. An
+    /// incomplete last line, which a killed run leaves, is ignored. Times count from the start of the run.
     ///
     /// # Errors
-    /// The first line that is not a record, is none of such a cluster, is of a newer version, or cannot follow those before it:
-    /// what is lost would not be done again. A record in which nothing was done.
+    /// The first line that is not a record, names a node that the cluster does not have, is of a newer
+    /// version, or cannot follow the lines before it; and a record in which nothing was done.
     pub fn replay(record: &str, nodes: usize) -> Result<Plan, ReplayError> {
         let mut steps: BTreeMap<usize, Step> = BTreeMap::new();
         let (mut seen, mut healed) = (BTreeSet::new(), BTreeSet::new());
@@ -140,7 +140,7 @@ impl Plan {
                     };
                     steps.insert(record.i, step);
                 }
-                // The acts of `apply` have their times.
+                // The acts of `apply` contain all times.
                 FaultEvent::Shift => {}
                 FaultEvent::Heal => {
                     let i = record.i;
@@ -157,7 +157,7 @@ impl Plan {
             return Err(ReplayError::Nothing);
         }
         for step in steps.values_mut() {
-            // A fault that was cut short did not come to its later acts.
+            // A fault that was cut short did not reach its later acts.
             step.acts.retain(|timed| timed.after_ms <= step.hold_ms);
         }
         let mut plan = Plan { steps: steps.into_values().collect(), ..Plan::default() };

@@ -1,23 +1,26 @@
-//! Which faults are wanted, and the drawing of a plan from a seed.
+//! Selection of faults, and drawing a plan from a seed.
 //!
-//! A good plan hurts often, early and evenly, and lets the cluster breathe:
+//! A good plan injects faults often, early and evenly, and gives the cluster time to recover:
 //!
 //! ```text
 //!   ├ start ┤██ hold ██├── quiet ──┤█ hold █├──── quiet ────┤███ hold ███├─ quiet ─┤ ... time limit
 //!           ╰────────── a period: 0.7 to 1.3 intervals ─────╯
 //! ```
 //!
-//! - Every other fault is joined by another that begins and ends while it is held: a node that restarts while it is cut off
-//!   from half of the others does what neither fault shows.
-//! - Selected faults come in shuffled *rounds*, each once in a round, so that a short run has seen all of them and a long one
-//!   as many of each.
-//! - Within a fault, kinds that aim at the leader and those that do not take turns, each from a shuffled deck of its own:
-//!   most bugs of replication need a leader that is cut off at the wrong moment.
-//! - Some kinds find more than others, and come more often.
-//! - Holds are spread evenly from 0.3 s (about an election timeout) to 0.8 of a period: some that a cluster shrugs off,
-//!   most long enough for it to elect anew and go on without those that are cut off.
-//! - A fault that follows the leader has time for several, and takes the place of up to three others.
-//! - At least 0.2 of a period is quiet after a fault (and who joined it), also after the last one before the time limit.
+//! - Every other fault is joined by another that begins and ends during its hold: a node that restarts while
+//!   it is partitioned exercises code that neither fault reaches alone.
+//! - Selected faults come in shuffled *rounds*, each once in a round. So a short run has all of them, and a
+//!   long run has each equally often.
+//! - Within a fault, kinds that target the leader and the other kinds alternate, each from its own shuffled
+//!   deck: most bugs of replication need a leader that is cut off at the wrong moment.
+//! - Some kinds detect more bugs than others, and are used more often.
+//! - Holds are uniformly distributed from 0.3 s (about an election timeout) to 0.8 of a period: a cluster
+//!   rides out the shorter ones; in most it elects a new leader and continues without the nodes that are cut
+//!   off.
+//! - A fault that follows the leader needs time for several leaders, and takes the time of up to three
+//!   others.
+//! - At least 0.2 of a period is quiet after a fault and the fault that joined it, even after the last one
+//!   before the time limit.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
@@ -31,10 +34,10 @@ use crate::{
     plan::{self, Step},
 };
 
-/// The faults that a run is to have: what `--nemesis` says.
+/// The selected faults of a run: the value of `--nemesis`.
 ///
-/// `none`, `all` (all the usual ones), or names with commas between; a name may be narrowed to some of its kinds:
-/// `kill,partition:bridge+halves`.
+/// `none`, `all` (all usual faults), or names separated by commas. A name may be restricted to some of its
+/// kinds: `kill,partition:bridge+halves`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultSelection(Vec<SelectedFault>);
 
@@ -53,12 +56,12 @@ impl PartialEq for SelectedFault {
 impl Eq for SelectedFault {}
 
 impl FaultSelection {
-    /// The names of the wanted faults, each once, in the order given.
+    /// The names of the selected faults, each once, in the given order.
     pub fn names(&self) -> Vec<&'static str> {
         self.0.iter().map(|wanted| wanted.fault.name).collect()
     }
 
-    /// The step of the one fault of one kind that is wanted, beginning at 0; `None` if more or none is.
+    /// The step of a selection of one fault of one kind, beginning at 0; `None` for any other selection.
     pub(crate) fn one(
         &self,
         hold_ms: u64,
@@ -75,35 +78,35 @@ impl FaultSelection {
     }
 }
 
-/// A `--nemesis` that cannot be.
+/// An invalid value of `--nemesis`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseFaultsError {
-    /// A name that is no fault's.
+    /// A name is not the name of a fault.
     #[error("there is no fault {name:?}{}; faults are {}, or all, or none", did_you_mean(.near), .faults.join(", "))]
     Fault {
-        /// What was given.
+        /// The given name.
         name: String,
-        /// The most similar name there is.
+        /// The most similar name.
         near: Option<&'static str>,
-        /// The names there are.
+        /// All names.
         faults: Vec<&'static str>,
     },
-    /// A name that is no kind of its fault.
+    /// A name is not a kind of its fault.
     #[error("{fault} has no kind {name:?}{}; its kinds are {}", did_you_mean(.near), .kinds.join(", "))]
     Kind {
         /// The fault.
         fault: &'static str,
-        /// What was given.
+        /// The given name.
         name: String,
-        /// The most similar name there is.
+        /// The most similar name.
         near: Option<&'static str>,
-        /// The names there are.
+        /// All names.
         kinds: Vec<&'static str>,
     },
-    /// A name that stands twice.
+    /// A name is repeated.
     #[error("{0} is named twice")]
     Twice(&'static str),
-    /// `none` or `all` together with others.
+    /// `none` or `all` is combined with others.
     #[error("{0:?} stands alone or not at all")]
     Mixed(String),
 }
@@ -121,10 +124,10 @@ impl FromStr for FaultSelection {
 }
 
 impl FaultSelection {
-    /// Reads the names of faults, of which some may be somebody's own.
+    /// Parses the names of faults; `own` are additional faults of the caller.
     ///
     /// # Errors
-    /// A name that is no fault's or no kind's, or one that stands twice.
+    /// A name that is no fault or no kind, or is repeated.
     pub fn parse(text: &str, own: &[&'static Fault]) -> Result<FaultSelection, ParseFaultsError> {
         match text.trim() {
             "none" => return Ok(FaultSelection(Vec::new())),
@@ -193,33 +196,33 @@ impl fmt::Display for FaultSelection {
     }
 }
 
-/// The shortest hold that is drawn, in milliseconds: about an election timeout.
+/// The shortest hold, in milliseconds: about an election timeout.
 const HOLD_MS_MIN: u64 = 300;
 
-/// From what a plan is drawn. The same values give the same plan.
+/// What a plan is drawn from. The same values give the same plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     /// The faults to draw from.
     pub wanted: FaultSelection,
     /// The seed.
     pub seed: u64,
-    /// How many nodes the cluster has.
+    /// Number of nodes of the cluster.
     pub nodes: usize,
-    /// The mean time from the beginning of a fault to that of the next, in milliseconds.
+    /// Mean time between the beginnings of two faults, in milliseconds.
     pub interval_ms: u64,
-    /// The time by which the last fault is healed, in milliseconds since the start of the run.
+    /// Time by which the last fault is healed, in milliseconds since the start of the run.
     pub time_limit_ms: u64,
 }
 
 impl Schedule {
-    /// Draws the steps, in the order of their times, one as each is asked for.
+    /// Draws the steps lazily, in the order of their times.
     pub fn draw(&self) -> impl Iterator<Item = Step> + Send + use<> {
         let mut drawing = Drawing::new(self.clone());
         let steps = std::iter::from_fn(move || drawing.next()).fuse();
         steps.flat_map(|(step, joined)| std::iter::once(step).chain(joined))
     }
 
-    /// Dice that always fall alike, for steps whose times and nodes mean nothing.
+    /// A fixed context, for steps whose times and nodes have no meaning.
     fn loaded_dice(&self) -> Dice {
         Dice {
             order: (0..self.nodes).map(NodeId).collect(),
@@ -229,13 +232,13 @@ impl Schedule {
         }
     }
 
-    /// Whether a fault can only be done to nodes that run.
+    /// Whether a fault is possible only on running nodes.
     fn needs_up(&self, fault: &Fault) -> bool {
         let acts = step(fault, &fault.kinds[0], self.loaded_dice()).acts;
         acts.iter().any(|timed| timed.act.needs_up().is_some())
     }
 
-    /// A step of each kind that is wanted. Its time and its nodes mean nothing.
+    /// A step of each selected kind. Its time and its nodes have no meaning.
     pub(crate) fn kinds(&self) -> Vec<Step> {
         let kinds = self
             .wanted
@@ -245,7 +248,7 @@ impl Schedule {
         kinds.filter(|_| self.nodes > 0).map(|(fault, kind)| step(fault, kind, self.loaded_dice())).collect()
     }
 
-    /// A fault on nodes as they fall.
+    /// Draws a step for random nodes.
     fn deal(
         &self,
         fault: &'static Fault,
@@ -281,7 +284,7 @@ impl Drawing {
         Drawing { schedule, rng, decks, round: Round::default(), at_ms }
     }
 
-    /// The next step, and the one that joins it, if one does.
+    /// The next step, and the step that joins it, if there is one.
     fn next(&mut self) -> Option<(Step, Option<Step>)> {
         let Drawing { schedule, rng, decks, round, at_ms } = self;
         if decks.is_empty() || schedule.nodes == 0 {
@@ -295,7 +298,7 @@ impl Drawing {
         let hold_ms_min = HOLD_MS_MIN.min(period_ms / 4).max(1);
         let rounds_ms = tuning(decks[deck].fault, kind).rounds_ms;
         if let Some(rounds_ms) = rounds_ms {
-            // In a short run others have to come, too.
+            // In a short run other faults need time, too.
             let most_ms = (3 * period_ms).min(schedule.time_limit_ms / 5).max(period_ms);
             period_ms = rounds_ms.clamp(period_ms, most_ms);
         }
@@ -332,7 +335,7 @@ fn takes_all_down(step: &Step, nodes: usize) -> bool {
     down.len() == nodes
 }
 
-/// Whose turn it is: each once in a shuffled round.
+/// Decides whose turn it is: each once in a shuffled round.
 #[derive(Default)]
 struct Round(Vec<usize>);
 
@@ -344,7 +347,7 @@ impl Round {
         self.0.pop().expect("filled above")
     }
 
-    /// The next such one; those that are passed over keep their turns.
+    /// The next index that satisfies `such`; those that are passed over keep their turns.
     fn next_such(&mut self, such: impl Fn(usize) -> bool, decks: usize, rng: &mut ChaCha8Rng) -> usize {
         if !self.0.iter().any(|&deck| such(deck)) {
             self.0.splice(0..0, shuffled(decks, rng));
@@ -361,7 +364,8 @@ fn shuffled(decks: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
 }
 
 impl Schedule {
-    /// Draws steps that all are this partition. The times and modes are those that `partition` would have.
+    /// Draws steps that all are this partition. Times and modes are the same as those of the fault
+    /// `partition`.
     pub fn draw_grudge(&self, grudge: Grudge) -> impl Iterator<Item = Step> + Send + use<> {
         let partition = SelectedFault::whole(&crate::faults::partition::FAULT);
         let drawn = Schedule { wanted: FaultSelection(vec![partition]), ..self.clone() }.draw();
@@ -387,17 +391,18 @@ fn step(fault: &Fault, kind: &Kind, mut dice: Dice) -> Step {
     }
 }
 
-/// How one kind is dealt, where not like all others.
+/// Exceptions for drawing one kind.
 struct Tuning {
     fault: &'static str,
     kind: &'static str,
-    /// How often it comes in a deal.
+    /// How many times it is in a deck.
     times: usize,
-    /// The period of what goes on in rounds, so that there are several of them; at most three usual ones, or a fifth of the run.
+    /// Period of a fault that goes on in rounds, long enough for several rounds; at most three normal
+    /// periods, or a fifth of the run.
     rounds_ms: Option<u64>,
 }
 
-/// What the matrix of seeded mistakes teaches: which kinds find most, and which ones need time.
+/// From experience with the matrix of seeded bugs: which kinds detect most, and which ones need time.
 const TUNED: [Tuning; 5] = [
     Tuning { fault: "partition", kind: "shifting-majority", times: 12, rounds_ms: Some(6_000) },
     Tuning { fault: "partition", kind: "each-leader", times: 1, rounds_ms: Some(6_000) },
@@ -408,15 +413,15 @@ const TUNED: [Tuning; 5] = [
 
 const USUAL: Tuning = Tuning { fault: "", kind: "", times: 1, rounds_ms: None };
 
-/// How a kind is dealt.
+/// How a kind is drawn.
 fn tuning(fault: &Fault, kind: &Kind) -> &'static Tuning {
     TUNED.iter().find(|tuning| (tuning.fault, tuning.kind) == (fault.name, kind.name)).unwrap_or(&USUAL)
 }
 
-/// The kinds of a wanted fault, dealt so that those at the leader and the others take turns.
+/// The kinds of a selected fault, drawn so that kinds for the leader and others alternate.
 struct Deck {
     fault: &'static Fault,
-    /// The two sorts of kinds, and what is left of each in this deal. A sort that is not wanted is empty.
+    /// The two groups of kinds, and what is left of each in its deck. A group that is not selected is empty.
     sorts: [(Vec<&'static Kind>, Vec<&'static Kind>); 2],
     turn: usize,
 }
@@ -461,7 +466,7 @@ mod tests {
         Plan { steps, ..Plan::default() }
     }
 
-    /// A year of faults is drawn as far as it is looked at; what is seen of it is what a shorter run would have.
+    /// A year of faults is drawn only as far as needed, and begins like a shorter run.
     #[test]
     fn a_plan_is_drawn_as_it_comes() {
         const YEAR_MS: u64 = 365 * 24 * 3_600_000;
@@ -650,7 +655,7 @@ mod tests {
             let quiet_ms = interval_ms.max(1) / 10;
             let ends = |step: &Step| step.at_ms + step.hold_ms;
             for (at, step) in plan.steps.iter().enumerate() {
-                // Whoever begins while it is held ends before it does, and after it comes a quiet time.
+                // A step that begins during the hold also ends during it, and a quiet time follows.
                 let (joining, later): (Vec<&Step>, Vec<&Step>) =
                     plan.steps[at + 1..].iter().partition(|other| other.at_ms <= ends(step));
                 prop_assert!(joining.len() <= 1 && joining.iter().all(|other| ends(other) <= ends(step)));

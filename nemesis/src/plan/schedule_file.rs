@@ -1,4 +1,4 @@
-//! Schedules as files: exactly which faults come when, on which event, and where dice may be thrown.
+//! Schedule files: which faults come when, on which event, and which are drawn at random.
 //!
 //! ```toml
 //! [[phase]]                       # phases follow each other; a phase without faults is quiet
@@ -8,9 +8,9 @@
 //! lasts = "60s"
 //! nemesis = "kill,partition:bridge+halves"
 //! interval = "4s"                 # default: a tenth of the phase
-//! seed = 7                        # default: the run's, and the number of the phase
+//! seed = 7                        # default: the run's seed plus the number of the phase
 //!
-//! [[step]]                        # one fault at its time; may overlap with others
+//! [[step]]                        # one fault at a given time; may overlap with others
 //! at = "12s"
 //! hold = "1500ms"
 //! fault = "partition:majority-ring"
@@ -26,7 +26,7 @@
 //! hold = "2s"
 //! acts = ["kill leader", "@500 start leader", "@500 pause n1"]
 //!
-//! [[trigger]]                     # as a step, but when something happens
+//! [[trigger]]                     # like a step, but when an event happens
 //! on = { log = { pattern = "became leader" } }     # or { operations = 1000 }, or "leader-change"
 //! after = "50ms"
 //! times = 3                       # default: 1
@@ -34,8 +34,8 @@
 //! fault = "pause:leader"
 //! ```
 //!
-//! The same as JSON is read too; a faults.jsonl is not a schedule but a record, see [`Plan::replay`]. All times count from the
-//! start of the plan.
+//! JSON of the same structure is accepted, too. A faults.jsonl is not a schedule but a record, see
+//! [`Plan::replay`]. All times count from the start of the plan.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ use crate::{
     Plan, Schedule, Step, TimedAct, Trigger, Undrawn, plan,
 };
 
-/// Why a file is no schedule, and where: `12:1: step 2: give one of fault, grudge and acts`.
+/// Why a file is not a schedule, and where: `12:1: step 2: give one of fault, grudge and acts`.
 #[derive(Debug, thiserror::Error)]
 #[error("{line}:{column}: {why}")]
 pub struct ScheduleFileError {
@@ -65,15 +65,15 @@ pub struct ScheduleFileError {
 /// What is wrong with a schedule.
 #[derive(Debug, thiserror::Error)]
 pub enum ScheduleFault {
-    /// It is no TOML or JSON, or something in it has the wrong name or type; in the words of the parser.
+    /// Not TOML or JSON, or a wrong name or type; in the words of the parser.
     #[error("{0}")]
     Syntax(String),
-    /// What is said in an entry cannot be.
+    /// An entry has an invalid value.
     #[error("{table} {number}: {why}")]
     Entry {
         /// `phase`, `step` or `trigger`.
         table: &'static str,
-        /// Which of them, counted from 1.
+        /// Number of the entry, counted from 1.
         number: usize,
         /// What is wrong.
         why: EntryError,
@@ -81,7 +81,7 @@ pub enum ScheduleFault {
 }
 
 impl ScheduleFileError {
-    /// An error at so many bytes into the text.
+    /// An error at this byte offset of the text.
     fn at(text: &str, offset: usize, why: ScheduleFault) -> ScheduleFileError {
         let before = text.get(..offset).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -94,7 +94,7 @@ impl ScheduleFileError {
         Self::at(text, offset, ScheduleFault::Syntax(error.message().replace('\n', ", ")))
     }
 
-    /// An error in the part of the text that begins after so many bytes.
+    /// An error in the part of the text that begins at this byte offset.
     fn json(text: &str, part: usize, error: &serde_json::Error) -> ScheduleFileError {
         let line_starts = text[part..].match_indices('\n').map(|(at, _)| part + at + 1);
         let line_start = std::iter::once(part).chain(line_starts).nth(error.line().saturating_sub(1));
@@ -119,25 +119,25 @@ pub enum EntryError {
     /// A wrong regular expression.
     #[error(transparent)]
     Pattern(#[from] regex_lite::Error),
-    /// A phase whose faults follow each other in no time.
+    /// The interval of a phase is zero.
     #[error("interval: expected a time of 1ms or more")]
     Interval,
-    /// None, or more than one, of what an entry can do.
+    /// An entry has none, or more than one, of fault, grudge and acts.
     #[error("give one of fault, grudge and acts")]
     What,
-    /// A list of acts with nothing in it.
+    /// A list of acts is empty.
     #[error("acts: expected at least one act, such as \"kill n1\"")]
     NoActs,
-    /// More than one fault, or kind of one.
+    /// More than one fault, or more than one kind.
     #[error("{0} is more than one fault of one kind")]
     Kinds(FaultSelection),
     /// A node that the cluster does not have.
     #[error("there is no {0} in a cluster of {1}")]
     Node(NodeId, usize),
-    /// An act that would come when the step is over.
+    /// An act would come after the end of the step.
     #[error("`{0}` comes after the hold of {1} ms, when all of the step is undone")]
     Late(Box<TimedAct>, u64),
-    /// Acts that name every node, so that none can stand for the leader.
+    /// The acts name every node, so no node can stand in for the leader.
     #[error("acts that name the leader must leave out a node")]
     Leader,
 }
@@ -154,7 +154,7 @@ struct File<P, S, T> {
     trigger: Vec<T>,
 }
 
-/// What a file says, each entry with how many bytes into the file it begins.
+/// The content of a file, each entry with its byte offset.
 type Entries = File<(usize, Phase), (usize, TimedEntry), (usize, TriggerEntry)>;
 
 fn from_toml(text: &str) -> Result<Entries, ScheduleFileError> {
@@ -174,7 +174,7 @@ fn from_json(text: &str) -> Result<Entries, ScheduleFileError> {
         raw: Vec<&RawValue>,
     ) -> Result<Vec<(usize, T)>, ScheduleFileError> {
         let entry = |raw: &RawValue| {
-            // Borrowed from the text, so that it begins where it stands there.
+            // Borrowed from the text, so its address tells the offset.
             let offset = raw.get().as_ptr() as usize - text.as_ptr() as usize;
             let entry = serde_json::from_str(raw.get());
             entry.map(|entry| (offset, entry)).map_err(|error| ScheduleFileError::json(text, offset, &error))
@@ -220,7 +220,7 @@ struct TriggerEntry {
     mode: Option<CutMode>,
 }
 
-/// The longest time in a schedule. No run lasts so long.
+/// Longest time in a schedule, more than any run lasts.
 const TIME_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
 
 /// Milliseconds, written `1500ms` or `2s`.
@@ -241,11 +241,11 @@ impl TryFrom<String> for Time {
 }
 
 impl Plan {
-    /// Reads a schedule: TOML or JSON as told above. What is left open is drawn from `seed`, for a cluster of so many
-    /// `nodes`.
+    /// Parses a schedule, TOML or JSON as described above, for a cluster of this many `nodes`. Random choices
+    /// are drawn from `seed`.
     ///
     /// # Errors
-    /// What is wrong first, with its place.
+    /// The first error, with its place.
     pub fn parse(text: &str, seed: u64, nodes: usize) -> Result<Plan, ScheduleFileError> {
         let file = if text.trim_start().starts_with('{') { from_json(text)? } else { from_toml(text)? };
         let at = |offset, table, number| {
@@ -291,10 +291,10 @@ impl Plan {
     }
 }
 
-/// How many steps of a phase are looked at for those that it has no room for: it may draw millions.
+/// How many steps of a phase are drawn to find faults without room; a phase may have millions of steps.
 const STEPS_LOOKED_AT: usize = 10_000;
 
-/// The faults that a phase asks for and has no room for.
+/// The faults that a phase requests and has no room for.
 fn undrawn(schedule: &Schedule) -> impl Iterator<Item = String> {
     let mut left = schedule.wanted.names();
     for step in schedule.draw().take(STEPS_LOOKED_AT) {
@@ -306,7 +306,7 @@ fn undrawn(schedule: &Schedule) -> impl Iterator<Item = String> {
     left.into_iter().map(str::to_owned)
 }
 
-/// What a phase is drawn from.
+/// The schedule of a phase.
 fn schedule(phase: Phase, seed: u64, nodes: usize) -> Result<Schedule, EntryError> {
     let interval_ms = phase.interval.map_or(phase.lasts.0 / 10, |interval| interval.0);
     if phase.interval.is_some() && interval_ms == 0 {
@@ -321,7 +321,7 @@ fn schedule(phase: Phase, seed: u64, nodes: usize) -> Result<Schedule, EntryErro
     })
 }
 
-/// What a step or trigger does: one of three ways to say it.
+/// What a step or trigger does, described in one of three ways.
 struct What {
     fault: Option<String>,
     grudge: Option<String>,
@@ -369,10 +369,11 @@ impl What {
     }
 }
 
-/// Acts in which `leader` may stand where a node does: the node that stands for it, if any, and the acts.
+/// Parses acts with `leader` in place of a node. Returns the stand-in for the leader, if needed, and the
+/// acts.
 fn acts_with_leader(texts: &[String], nodes: usize) -> Result<(Option<NodeId>, Vec<TimedAct>), EntryError> {
-    // Which nodes are named is known when something is put for the leader: first one that is certainly not, then one that
-    // is in the cluster.
+    // The named nodes are known only after parsing. So `leader` is replaced first by a node outside the
+    // cluster, then by a node that the acts do not name.
     let parse = |leader: NodeId| -> Result<Vec<TimedAct>, ParseActError> {
         texts.iter().map(|text| text.replace("leader", &leader.to_string()).parse()).collect()
     };

@@ -1,12 +1,12 @@
 //! "Did you mean ...?"
 
-/// The option that `text` is most likely a slip of, if one is near: at most a third of its letters differ.
+/// The option that is most similar to `text`, if at most a third of the letters differ.
 pub(crate) fn suggest<'a>(text: &str, options: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = |option: &&str| distance(text, option) <= text.len().max(option.len()).div_ceil(3);
     options.into_iter().filter(near).min_by_key(|option| distance(text, option))
 }
 
-/// Levenshtein's: how many letters to insert, delete or replace to get from one to the other.
+/// The Levenshtein distance: the number of letters to insert, delete or replace.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, x) in a.chars().enumerate() {

@@ -1,27 +1,27 @@
-//! Triggers: faults that wait for something to happen in the run instead of for a time.
+//! Triggers: faults that wait for an event in the run instead of for a time.
 //!
-//! The controller tells the nemesis what it sees as [`Signal`]s; a [`Trigger`] whose event comes plans its step so many
-//! milliseconds later. It then sleeps until that step has ended, so that a fault which causes its own event (a leader is
-//! killed, so the leader changes) does not chase itself.
+//! The controller sends the nemesis what it sees as [`Signal`]s. When the event of a [`Trigger`] happens, the
+//! trigger plans its step after a delay. The trigger then sleeps until that step has ended, so a fault that
+//! causes its own event (the leader is killed, so the leader changes) does not trigger itself.
 
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
 use crate::{NodeId, Step};
 
-/// What a trigger waits for.
+/// The event that a trigger waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum On {
-    /// So many operations have been completed since the run began, or since the trigger last fired.
+    /// This many operations have completed since the run began, or since the trigger last fired.
     Operations(u64),
-    /// Another node leads than the last that was known to.
+    /// There is another leader than the last known one.
     LeaderChange,
-    /// A node has written a line to its log that contains a match of this regular expression.
+    /// A node has written a line to its log that matches this regular expression.
     Log {
         /// The expression.
         pattern: String,
-        /// The only node whose log counts; any if `None`.
+        /// The only node whose log counts; any node if `None`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         node: Option<NodeId>,
     },
@@ -30,20 +30,20 @@ pub enum On {
 /// A step that begins when something happens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trigger {
-    /// What it waits for.
+    /// The event to wait for.
     pub on: On,
-    /// How long after that the step begins, in milliseconds.
+    /// Delay from the event to the begin of the step, in milliseconds.
     pub after_ms: u64,
     /// How often it fires at most.
     pub times: u64,
-    /// What is done. Its `at_ms` does not matter.
+    /// The step. Its `at_ms` is ignored.
     pub step: Step,
 }
 
-/// Something that the controller saw.
+/// An observation of the controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
-    /// How many operations have been completed since the run began. Need not come for each of them.
+    /// Number of operations completed since the run began. Need not be sent for each of them.
     Operations(u64),
     /// A node leads now.
     Leader(NodeId),
@@ -51,14 +51,14 @@ pub enum Signal {
     Log(NodeId, String),
 }
 
-/// A trigger in a run.
+/// A trigger during a run.
 #[derive(Debug)]
 pub(crate) struct Armed {
     trigger: Trigger,
-    /// The expression of `On::Log`; `None` also where it is none, and then nothing matches.
+    /// The expression of `TriggerCondition::Log`. If it is invalid, nothing matches.
     pattern: Option<Regex>,
     left: u64,
-    /// Asleep, until the step it planned has ended.
+    /// Whether the trigger sleeps: its step has not ended yet.
     asleep: bool,
     operations_seen: u64,
     leader_seen: Option<NodeId>,
@@ -74,7 +74,7 @@ impl Armed {
         Armed { trigger, pattern, left, asleep: false, operations_seen: 0, leader_seen: None }
     }
 
-    /// Takes notice of a signal. The step to plan if that is what the trigger waits for: in how many milliseconds, and what.
+    /// Handles a signal. If it fires the trigger, returns the delay in milliseconds and the step.
     pub(crate) fn hear(&mut self, signal: &Signal) -> Option<(u64, Step)> {
         if !self.happens(signal) || self.asleep || self.left == 0 {
             return None;
@@ -84,7 +84,7 @@ impl Armed {
         Some((self.trigger.after_ms, self.trigger.step.clone()))
     }
 
-    /// The step that it planned has ended.
+    /// Wakes the trigger, because its step has ended.
     pub(crate) fn wake(&mut self) {
         self.asleep = false;
     }
@@ -160,7 +160,7 @@ mod tests {
         let mut armed = armed(On::LeaderChange, 9);
         let mut fires = |node| armed.hear(&Signal::Leader(NodeId(node))).is_some();
         assert_eq!([0, 0, 1].map(&mut fires), [false, false, true]);
-        // What it caused itself, it slept through; and did not forget who leads.
+        // The trigger slept during the change that it caused, but did not miss the new leader.
         assert!(!fires(2));
         armed.wake();
         assert!(armed.hear(&Signal::Leader(NodeId(2))).is_none());

@@ -1,11 +1,12 @@
-//! Cgroups: what a process cannot leave.
+//! Cgroups: groups that a process cannot leave.
 //!
-//! A server that daemonises leaves its process group and its parent; the cgroup that it was started in it cannot leave, and the
-//! kernel notes in every socket the cgroup (of version 2) that it was made in. So where cgroups may be made, which mostly only root
-//! may, every node gets one: its processes are whoever is in it, and who dialled a proxy is known by one question to the
-//! kernel.
+//! A server that daemonises leaves its process group and its parent, but not its cgroup. The kernel also
+//! records in every socket the cgroup (of version 2) in which it was created. So if cgroups can be created,
+//! which usually only root may, every node gets one. Its processes are those in the cgroup, and one question
+//! to the kernel tells which node connected to a proxy.
 //!
-//! Version 2 serves for that without any controller, also where version 1 has them all (a hybrid machine).
+//! Version 2 works for this even without any controller, and so also if version 1 has all controllers (a
+//! hybrid machine).
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -27,21 +28,21 @@ pub(crate) enum Version {
     Two,
 }
 
-/// Where a process is in one hierarchy of cgroups.
+/// The cgroup of a process in one hierarchy.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Home {
     pub(crate) version: Version,
-    /// Of version 1: what the hierarchy is of.
+    /// Controllers of the hierarchy, for version 1.
     pub(crate) controllers: Vec<String>,
     pub(crate) path: PathBuf,
 }
 
-/// The cgroups that a process is in, or else this one.
+/// The cgroups of a process, or else of this one.
 ///
 /// # Errors
 /// When the kernel does not tell.
 pub(crate) fn homes(pid: Option<i32>) -> Result<Vec<Home>, String> {
-    // Anybody's mount may have a name that is no text.
+    // A mount point may have a name that is not UTF-8.
     let read = |path: &str| match fs::read(path) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) => Err(format!("{path}: {error}")),
@@ -87,58 +88,59 @@ pub struct NodeCgroup {
 }
 
 impl NodeCgroup {
-    /// Makes one below this process's own. `announce` is told where it will be, before it is there.
+    /// Creates a cgroup below this process's own. Calls `announce` with its path before creating it.
     ///
     /// # Errors
-    /// Why there can be none here.
+    /// Why it cannot be created here.
     pub fn make(name: &str, announce: impl FnOnce(&Path)) -> Result<NodeCgroup, String> {
         let home = homes(None)?.into_iter().find(|home| home.version == Version::Two);
         let path = home.ok_or("there are no cgroups of version 2")?.path.join(name);
         announce(&path);
         let failed = |error| format!("cannot make the cgroup {}: {error}", path.display());
         fs::create_dir(&path).map_err(failed)?;
-        // What the kernel calls the id of a cgroup is the inode of its directory.
+        // The kernel uses the inode of the directory as the id of a cgroup.
         let id = fs::metadata(&path).map_err(failed)?.ino();
         Ok(NodeCgroup { path, id })
     }
 
-    /// Where it is.
+    /// Path of its directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the kernel calls it, also in what it tells of sockets.
+    /// The kernel's id of the cgroup, as it appears in the data of sockets.
     pub fn id(&self) -> u64 {
         self.id
     }
 
-    /// A process that writes `0` to this moves in, and with it whatever it forks from then on.
+    /// Opens the file through which a process joins: a process that writes `0` to it is moved in, with all
+    /// its future children.
     ///
     /// # Errors
-    /// When it may not be written.
+    /// When the file cannot be opened.
     pub fn entrance(&self) -> io::Result<File> {
         OpenOptions::new().write(true).open(self.path.join("cgroup.procs"))
     }
 
-    /// Who is in it.
+    /// The processes in it.
     pub fn processes(&self) -> Vec<i32> {
         inmates(&self.path)
     }
 }
 
-/// Kills who is in a cgroup and removes it; `Ok` if there is none.
+/// Kills the processes in a cgroup and removes it; `Ok` if it does not exist.
 ///
 /// # Errors
 /// When the kernel refuses.
 pub fn remove_cgroup(group: &Path) -> io::Result<()> {
     emptied(group, |pid| {
-        // One that is gone already is what was wanted.
+        // The process may be gone already.
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     })
 }
 
-/// Removes a cgroup. Who forks on the way out leaves a child behind, and who is killed takes a moment to go: again, until nobody
-/// is left.
+/// Removes a cgroup after `out` was called for each process in it. Repeats this until no process is left: a
+/// process may fork on its way out, and a killed process takes a moment to end.
 pub(crate) fn emptied(group: &Path, out: impl Fn(i32)) -> io::Result<()> {
     let mut attempts = 500;
     loop {
@@ -157,7 +159,7 @@ fn inmates(group: &Path) -> Vec<i32> {
     listed.lines().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// Moves a process. One that has ended is none.
+/// Moves a process into a cgroup. A process that has ended is ignored.
 pub(crate) fn moved(group: &Path, pid: i32) -> Result<(), String> {
     match fs::write(group.join("cgroup.procs"), pid.to_string()) {
         Err(error) if error.raw_os_error() != Some(nix::libc::ESRCH) => {

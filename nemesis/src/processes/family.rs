@@ -1,11 +1,11 @@
-//! Which processes are a node: the one that was started, whatever shares its process group, and what descends from these.
-//! Servers fork (PostgreSQL), and wrappers exec; a fault of a node is one of all of them.
+//! The processes of a node: the one that was started, its process group, and their descendants. Servers fork
+//! (PostgreSQL), and wrappers exec; a fault of a node hits all of its processes.
 //!
-//! A daemon (forked twice, with a session of its own) has left both. It still has what it inherited: an environment in which
-//! [`MARK`] names the node. This process is a *subreaper* (`PR_SET_CHILD_SUBREAPER`), so that every such orphan becomes a child of
-//! it, and only the environments of its own children have to be looked at.
+//! A daemon (forked twice, with its own session) has left both. It still has the environment that it
+//! inherited, in which [`MARK`] names the node. This process is a *subreaper* (`PR_SET_CHILD_SUBREAPER`), so
+//! every such orphan becomes its child, and only the environments of its own children must be read.
 //!
-//! CAVEATS. A daemon that has overwritten its environment as well is not known as the node's, except by its listener
+//! CAVEATS. A daemon that has also overwritten its environment is not recognised, except by its listener
 //! (`listeners.rs`).
 
 use std::{
@@ -15,29 +15,30 @@ use std::{
 
 use crate::processes::holders::sockets;
 
-/// The environment variable of which every process of a node has a copy: `RUN/NODE`, such as `4711-9f3c/n2`.
+/// Environment variable that every process of a node inherits: `RUN/NODE`, such as `4711-9f3c/n2`.
 pub const MARK: &str = "TRIBUNAL_NODE";
 
-/// What a node's processes are known by.
+/// How a node's processes are recognised.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kin {
-    /// The process that was started, which leads a process group; `None` while it is down.
+    /// The process that was started, which leads a process group; `None` while the node is down.
     pub leader: Option<i32>,
-    /// What [`MARK`] says in its environment, if it says anything.
+    /// The value of [`MARK`] in its environment, if it is set.
     pub mark: Option<String>,
 }
 
-/// The living processes of the node whose process group `leader` leads, itself first. Empty once it is gone.
+/// The living processes of the node whose process group `leader` leads, the leader first. Empty once it is
+/// gone.
 pub fn family(leader: i32) -> Vec<i32> {
     family_of(&Kin { leader: Some(leader), mark: None })
 }
 
-/// The living processes of a node, its leader first, and those that have left it.
+/// The living processes of a node, its leader first, including daemons.
 pub fn family_of(kin: &Kin) -> Vec<i32> {
     families(std::slice::from_ref(kin)).remove(0)
 }
 
-/// The same for each of several nodes.
+/// As [`family_of`], for several nodes.
 pub(crate) fn families(kins: &[Kin]) -> Vec<Vec<i32>> {
     families_among(kins, &processes())
 }
@@ -55,14 +56,15 @@ fn families_among(kins: &[Kin], all: &[Process]) -> Vec<Vec<i32>> {
     members(kins, &adopted, all)
 }
 
-/// All processes of the machine that belong to any node of this run, as far as this user may know.
+/// All processes of the machine that belong to a node of this run, as far as this user may read their
+/// environments.
 pub fn marked(run: &str) -> Vec<i32> {
     let is_of_run = |pid: i32| mark(pid).is_some_and(|mark| mark.split('/').next() == Some(run));
     processes().iter().map(|process| process.pid).filter(|pid| is_of_run(*pid)).collect()
 }
 
-/// The same, and the *strays*: processes that descend from this one, have left its session, and are not known as this node's. They
-/// may be daemons of any node that have dropped their environment.
+/// As [`family_of`], and the *strays*: descendants of this process that have left its session, and are not
+/// recognised as processes of this node. They may be daemons of any node that have dropped their environment.
 pub fn family_and_strays(kin: &Kin) -> (Vec<i32>, Vec<i32>) {
     let own = std::process::id() as i32;
     let all = processes();
@@ -80,12 +82,12 @@ pub fn family_and_strays(kin: &Kin) -> (Vec<i32>, Vec<i32>) {
     (family, strays)
 }
 
-/// Whether a process is such a stray.
+/// Whether a process is a stray.
 pub(crate) fn is_stray(pid: i32) -> bool {
     family_and_strays(&Kin::default()).1.contains(&pid)
 }
 
-/// What [`MARK`] says in the environment that a process was started with.
+/// The value of [`MARK`] in the initial environment of a process.
 fn mark(pid: i32) -> Option<String> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
     let mut entries =
@@ -93,7 +95,7 @@ fn mark(pid: i32) -> Option<String> {
     entries.find_map(|entry| Some(entry.strip_prefix(MARK)?.strip_prefix('=')?.to_owned()))
 }
 
-/// A process of the machine that has the socket of this inode open, with its name.
+/// A process of the machine that has the socket with this inode open, and its name.
 pub(crate) fn holder(inode: u64) -> Option<(i32, String)> {
     let holder = processes().into_iter().find(|process| sockets(process.pid).any(|held| held == inode))?;
     let name = fs::read_to_string(format!("/proc/{}/comm", holder.pid)).unwrap_or_default();
@@ -109,8 +111,8 @@ struct Process {
 }
 
 impl Process {
-    /// From `/proc/PID/stat` (man 5 proc): `pid (comm) state ppid pgrp session ...`; the name may hold anything, the rest follows
-    /// the last parenthesis. `None` if it lives no more.
+    /// Parses `/proc/PID/stat` (man 5 proc): `pid (comm) state ppid pgrp session ...`. The name may contain
+    /// anything, so the fields begin after the last parenthesis. `None` if the process is dead.
     fn parse(pid: i32, stat: &str) -> Option<Process> {
         let mut fields = stat.rsplit_once(") ")?.1.split(' ');
         if matches!(fields.next()?, "Z" | "X") {
@@ -121,7 +123,7 @@ impl Process {
     }
 }
 
-/// All living processes of the machine. One that ends meanwhile is left out.
+/// All living processes of the machine. A process that ends meanwhile is left out.
 fn processes() -> Vec<Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -132,7 +134,7 @@ fn processes() -> Vec<Process> {
 fn members(kins: &[Kin], adopted: &[(i32, String)], all: &[Process]) -> Vec<Vec<i32>> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     all.iter().for_each(|process| children.entry(process.parent).or_default().push(process.pid));
-    // One node's leader belongs to no other, though it may descend from it.
+    // The leader of one node belongs to no other node, even if it is a descendant.
     let mut taken: HashSet<i32> = kins.iter().filter_map(|kin| kin.leader).collect();
     let mut family = |kin: &Kin| {
         let is_leader = |pid: i32| kin.leader == Some(pid);

@@ -1,5 +1,5 @@
-//! Which node holds a socket: the one whose cgroup the socket was made in, or one of whose processes has it open. Which
-//! processes those are is told in `family.rs`.
+//! Which node holds a socket: the node in whose cgroup the socket was created, or whose processes have it
+//! open. `family.rs` describes which processes those are.
 
 use std::{
     collections::HashMap,
@@ -17,11 +17,11 @@ use crate::{
 /// What is known of the processes of the nodes.
 #[derive(Debug)]
 pub(crate) struct Holders {
-    /// The process that each node is, followed as nodes are stopped and started.
+    /// The leading process of each node, updated as nodes stop and start.
     leaders: Vec<Mutex<Option<watch::Receiver<Option<u32>>>>>,
     /// The cgroup of each node that has one.
     cgroups: Mutex<HashMap<u64, NodeId>>,
-    /// What the environment of each node's processes says.
+    /// The mark in the environment of each node's processes.
     marks: Mutex<HashMap<NodeId, String>>,
 }
 
@@ -35,7 +35,7 @@ impl Holders {
         *self.leaders[node.0].lock().unwrap_or_else(PoisonError::into_inner) = Some(pid);
     }
 
-    /// Whether it is known which process the node is.
+    /// Whether the processes of the node are known at all.
     pub(crate) fn follows(&self, node: NodeId) -> bool {
         self.leaders[node.0].lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
@@ -48,12 +48,12 @@ impl Holders {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner).insert(node, mark);
     }
 
-    /// The node in whose cgroup the socket was made, if that is known.
+    /// The node in whose cgroup the socket was created, if that is known.
     pub(crate) fn by_cgroup(&self, end: &TcpEnd) -> Option<NodeId> {
         self.cgroups.lock().unwrap_or_else(PoisonError::into_inner).get(&end.cgroup?).copied()
     }
 
-    /// The leading process of each node that has one now.
+    /// The leading process of each running node.
     fn leaders(&self) -> Vec<(i32, NodeId)> {
         let pid = |slot: &Mutex<Option<watch::Receiver<Option<u32>>>>| {
             slot.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|pid| *pid.borrow())
@@ -65,8 +65,8 @@ impl Holders {
             .collect()
     }
 
-    /// The node that holds the socket of this inode. Looks at the leading processes first, because most servers do not
-    /// fork, and at all of the machine only then.
+    /// The node that holds the socket with this inode. Looks at the leading processes first, because most
+    /// servers do not fork, and only then at all processes of the machine.
     pub(crate) fn holder_of(&self, inode: u64) -> Option<NodeId> {
         let holder = |processes: &[(i32, NodeId)]| {
             let held = processes.iter().find(|(pid, _)| sockets(*pid).any(|held| held == inode));
@@ -82,7 +82,7 @@ impl Holders {
         all.into_iter().flat_map(|(pid, node)| sockets(pid).map(move |inode| (inode, node))).collect()
     }
 
-    /// All processes of the nodes of which these lead.
+    /// All processes of the nodes with these leading processes.
     fn with_families(&self, leaders: &[(i32, NodeId)]) -> Vec<(i32, NodeId)> {
         let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let kin = |(pid, node): &(i32, NodeId)| Kin { leader: Some(*pid), mark: marks.get(node).cloned() };
@@ -92,7 +92,7 @@ impl Holders {
     }
 }
 
-/// The inodes of the sockets that a process holds. None if it is gone, or somebody else's.
+/// Inodes of the sockets that a process holds. Empty if the process is gone, or belongs to another user.
 pub(crate) fn sockets(pid: i32) -> impl Iterator<Item = u64> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     entries.filter_map(|entry| {

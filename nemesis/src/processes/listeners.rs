@@ -1,10 +1,11 @@
-//! Who listens on an address: how one sees that a node which was killed no longer serves, whatever became of its processes.
+//! Who listens on an address: shows whether a killed node has stopped serving, whatever became of its
+//! processes.
 
 use std::{collections::HashSet, io, net::SocketAddr};
 
 use crate::{links::sock_diag, processes::holders::sockets};
 
-/// The sockets that listen on one of these addresses of this network namespace, by inode.
+/// Inodes of the sockets that listen on one of these addresses in this network namespace.
 ///
 /// # Errors
 /// When the kernel does not tell.
@@ -16,7 +17,7 @@ pub fn listening_on(addresses: &[SocketAddr]) -> io::Result<HashSet<u64>> {
     Ok(listeners.map(|end| end.inode).collect())
 }
 
-/// Which of these processes hold one of these sockets.
+/// The processes among these that hold one of these sockets.
 pub fn holders_among(pids: &[i32], inodes: &HashSet<u64>) -> Vec<i32> {
     pids.iter().copied().filter(|pid| sockets(*pid).any(|inode| inodes.contains(&inode))).collect()
 }

@@ -1,10 +1,10 @@
-//! A process held still for a moment, so that it can be worked on.
+//! Stops a process for a moment, so that its memory can be changed.
 //!
-//! SIGSTOP reaches all threads, but each stops only where it next leaves the kernel. Held still means: at least one thread
-//! has stopped, which is when the kernel has asked all others to, and the others have stopped too or sleep in the kernel
-//! (state `D`), from which they come back only to stop.
+//! SIGSTOP reaches all threads, but each thread stops only when it next leaves the kernel. The process counts
+//! as stopped if at least one thread has stopped (by then the kernel has told all others to stop), and each
+//! other thread has stopped too or sleeps in the kernel (state `D`), from which it will return only to stop.
 //!
-//! A process that was stopped already (by the fault `pause`) is left stopped.
+//! A process that was already stopped (by the fault `pause`) is left stopped.
 
 use std::{
     fs, io,
@@ -17,21 +17,21 @@ use nix::{
     unistd::Pid,
 };
 
-/// How long a process may take to stop. A disk that hangs can keep it from stopping.
+/// Time limit for stopping. A disk that hangs can keep a process from stopping.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_micros(20);
 
-/// A process that stands still until this is dropped.
+/// A process that is stopped until this is dropped.
 pub(crate) struct Stopped {
     pid: i32,
     goes_on: bool,
 }
 
 impl Stopped {
-    /// Stops the process and returns when it stands still.
+    /// Stops the process and returns when it is stopped.
     ///
     /// # Errors
-    /// When it is gone, is somebody else's, or does not stop in two seconds.
+    /// When it is gone, belongs to another user, or does not stop in two seconds.
     pub(crate) fn hold(pid: i32) -> io::Result<Stopped> {
         if still(&states(pid)?) && !states(pid)?.contains(&'t') {
             return Ok(Stopped { pid, goes_on: false });
@@ -48,7 +48,7 @@ impl Stopped {
         Ok(stopped)
     }
 
-    /// Where each thread goes on when it does; `None` where the kernel does not say yet.
+    /// The instruction at which each thread will continue; `None` if the kernel does not tell yet.
     pub(crate) fn instruction_pointers(&self) -> io::Result<Option<Vec<u64>>> {
         let mut pointers = Vec::new();
         for task in tasks(self.pid)? {
@@ -57,7 +57,7 @@ impl Stopped {
                     Some(pointer) => pointers.push(pointer),
                     None => return Ok(None),
                 },
-                // A thread that has ended goes on nowhere.
+                // A thread that has ended will not continue.
                 Err(error) if gone(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -99,7 +99,7 @@ fn still(states: &[char]) -> bool {
     states.contains(&'T') && states.iter().all(|state| "TtDZX".contains(*state))
 }
 
-/// The last word of `/proc/PID/task/TID/syscall`: `running`, or `NUMBER ARGUMENTS... STACK POINTER`.
+/// Parses the last word of `/proc/PID/task/TID/syscall`: `running`, or `NUMBER ARGUMENTS... STACK POINTER`.
 fn instruction_pointer(line: &str) -> Option<u64> {
     let last = line.split_whitespace().next_back()?;
     u64::from_str_radix(last.strip_prefix("0x")?, 16).ok()

@@ -1,4 +1,4 @@
-//! One address for each node, whoever dials it: the process decides which link a connection belongs to.
+//! One address for each node: the connecting process decides which link a connection belongs to.
 
 use std::{
     io::Write,
@@ -19,15 +19,15 @@ use crate::pair::{N1, N2, WATCHDOG, eventually, hear, hears_nothing, say};
 
 const N3: NodeId = NodeId(2);
 
-/// n1 and n3 are shells that dial; n2 is this process, and listens.
+/// n1 and n3 are shells that connect; n2 is this process, and listens.
 struct Cluster {
     links: Arc<Links>,
     n2: TcpListener,
-    /// Kept, because it says which process n2 is.
+    /// Kept alive, because it says which process n2 is.
     n2_pid: watch::Sender<Option<u32>>,
 }
 
-/// A process of a node, with what it forks; gone when dropped.
+/// A process of a node, with its children; killed when dropped.
 struct Shell {
     child: Child,
     _pid: watch::Sender<Option<u32>>,
@@ -51,7 +51,7 @@ impl Cluster {
         Cluster { links, n2, n2_pid: pid }
     }
 
-    /// The address that everybody is told for n2.
+    /// The address of n2 that all nodes are told.
     fn proxy(&self) -> SocketAddr {
         assert_eq!(self.links.dial_address(N1, N2), self.links.dial_address(N3, N2));
         self.links.dial_address(N1, N2)
@@ -68,7 +68,7 @@ impl Cluster {
             .expect("bash is everywhere");
         let (pid, pids) = watch::channel(Some(child.id()));
         self.links.follow(node, pids);
-        // Only now: nobody dials who is not known.
+        // The script starts only now, when its process is known.
         child.stdin.take().expect("piped").write_all(b"\n").expect("it reads");
         Shell { child, _pid: pid }
     }
@@ -81,7 +81,7 @@ impl Cluster {
 #[tokio::test]
 async fn who_dials_before_its_process_is_known_is_known_in_time() {
     let cluster = Cluster::open().await;
-    // This process, whose child dials, is no node for the moment.
+    // For the moment this process, the parent of the connecting process, is not a node.
     cluster.n2_pid.send_replace(None);
     let dial = format!("exec 3<>/dev/tcp/127.0.0.1/{}; cat <&3 >&3", cluster.proxy().port());
     let child =
@@ -103,7 +103,7 @@ async fn both_directions_belong_to_the_links_of_whoever_dialled() {
     let port = cluster.proxy().port();
     for (node, script) in [
         (N1, format!("dial 127.0.0.1 {port}")),
-        // A socket of IPv6 that speaks IPv4, in a process that the node forked.
+        // An IPv6 socket that uses IPv4, in a process that the node forked.
         (N3, format!("(dial ::ffff:127.0.0.1 {port}) & wait")),
     ] {
         let _shell = cluster.shell(node, &script);
@@ -113,7 +113,7 @@ async fn both_directions_belong_to_the_links_of_whoever_dialled() {
         let carried = |from, to| cluster.links.counters(from, to).bytes_carried;
         eventually(|| (carried(N2, node), carried(node, N2)) == (5, 5)).await;
 
-        // Only the way to the node is cut, though it was the node that dialled.
+        // Only the direction to the node is cut, although the node opened the connection.
         cluster.links.cut(N2, node, Stall);
         say(&mut end, "lost").await;
         eventually(|| cluster.links.counters(N2, node).bytes_withheld == 4).await;
@@ -138,7 +138,7 @@ async fn a_stranger_is_carried_and_counted() {
     cluster.links.cut(N1, N2, Stall);
     cluster.links.cut(N3, N2, Stall);
     let port = cluster.proxy().port();
-    // Nobody said that this process is a node's, nor that its parent is.
+    // Neither this process nor its parent belongs to a node.
     cluster.n2_pid.send_replace(None);
     let mut stranger = Command::new("bash")
         .args(["-c", &format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo -n hello >&3; read -r -u 3")])
@@ -154,7 +154,7 @@ async fn a_stranger_is_carried_and_counted() {
     stranger.wait().expect("it ends");
 }
 
-/// A cgroup, and with it whoever is in it, gone when dropped.
+/// A cgroup, removed with all its processes when dropped.
 struct Confined(NodeCgroup);
 
 impl Drop for Confined {
@@ -175,7 +175,7 @@ async fn who_left_its_group_and_its_parents_is_known_by_its_cgroup() {
         }
     };
     let cluster = Cluster::open().await;
-    // Forked twice, with a session of its own; dials again whenever it is hung up on.
+    // A daemon, forked twice, with its own session; it connects again whenever its connection is closed.
     let port = cluster.proxy().port();
     let daemon = format!("while exec 3<>/dev/tcp/127.0.0.1/{port}; do cat <&3 >&3; done");
     let enter = format!("echo $$ > {}/cgroup.procs", cgroup.0.path().display());
@@ -202,8 +202,8 @@ async fn who_left_its_group_and_its_parents_is_known_by_its_cgroup() {
 async fn who_is_gone_before_it_was_seen_crosses_no_cut() {
     let cluster = Cluster::open().await;
     cluster.links.cut(N1, N2, Stall);
-    // n2's own process plays a dialler that nobody holds any more: all is closed before the proxy looks, mostly. A proxy that
-    // was faster has carried it from n2 to itself.
+    // n2's own process plays a process that is gone: usually everything is closed before the proxy looks. If
+    // the proxy was faster, it has carried the connection from n2 to itself.
     let withheld = || cluster.links.counters(N1, N2).connections_withheld == 1;
     while !withheld() {
         let gone = std::net::TcpStream::connect(cluster.proxy()).expect("the proxy listens");
@@ -215,7 +215,7 @@ async fn who_is_gone_before_it_was_seen_crosses_no_cut() {
         }
     }
     eventually(|| cluster.links.connections() == 0).await;
-    // Where nothing is cut, it arrives, and is the first that does.
+    // If nothing is cut, the bytes arrive.
     cluster.links.heal_all();
     let gone = std::net::TcpStream::connect(cluster.proxy()).expect("the proxy listens");
     std::io::Write::write_all(&mut &gone, b"hello").expect("a write");
@@ -228,13 +228,14 @@ async fn a_bypass_is_found_and_named() {
     let cluster = Cluster::open().await;
     let real = cluster.n2.local_addr().expect("bound");
     {
-        // This process, which has the proxies, is no node for the moment.
+        // This process, which has the proxies, is not a node for the moment.
         cluster.n2_pid.send_replace(None);
         let _honest = cluster.shell(N3, &format!("dial 127.0.0.1 {}", cluster.proxy().port()));
         let _end = cluster.accept().await;
         assert_eq!(cluster.links.bypasses().expect("the kernel answers"), []);
     }
-    // Once n3's process is gone, so that it is not taken for one that dials n2, which this process is again.
+    // Waits until n3's process is gone. Otherwise its connection would count as one to n2, which this process
+    // is again.
     eventually(|| cluster.links.connections() == 0).await;
     cluster.n2_pid.send_replace(Some(std::process::id()));
     let _leaking = cluster.shell(N1, &format!("(dial 127.0.0.1 {}) & wait", real.port()));

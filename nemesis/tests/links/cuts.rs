@@ -1,4 +1,4 @@
-//! Links that are cut, or whose ends go away.
+//! Links that are cut, and connections whose ends go away.
 
 use std::{io::ErrorKind, time::Duration};
 
@@ -21,7 +21,7 @@ async fn an_open_link_carries_bytes_and_ends_both_ways() {
     n1.shutdown().await.expect("a half-close");
     hear(&mut n2, "vote for me").await;
     hear_end(&mut n2).await;
-    // The other half still works.
+    // The other direction still works.
     say(&mut n2, "granted").await;
     hear(&mut n1, "granted").await;
     drop(n2);
@@ -43,7 +43,7 @@ async fn a_stall_withholds_one_direction_and_heals_without_loss() {
     pair.withheld(N1, N2, 10).await;
     say(&mut n1, "append 2").await;
     pair.withheld(N1, N2, 18).await;
-    // The way back is open, on the very same connection.
+    // The other direction is open, on the same connection.
     say(&mut n2, "ack 0").await;
     hear(&mut n1, "ack 0").await;
     hears_nothing(&n2);
@@ -91,7 +91,7 @@ async fn ends_and_resets_wait_at_a_stall_like_bytes() {
     pair.withheld(N1, N2, 3 + 4).await;
     n1.set_zero_linger().expect("a live socket");
     drop(n1);
-    // What n2 says reaches nobody, and it is not told so before the link heals.
+    // What n2 sends reaches no process, but n2 must not notice before the link heals.
     say(&mut n2, "hello?").await;
     eventually(|| pair.links.counters(N2, N1).bytes_carried == 6 || pair.links.connections() == 1).await;
     hears_nothing(&n2);
@@ -108,7 +108,7 @@ async fn an_end_without_bytes_waits_as_well() {
     let (mut n1, mut n2) = pair.connection().await;
     pair.links.cut(N1, N2, Stall);
     n1.shutdown().await.expect("a half-close");
-    // Whatever n2 said after that has come through: so the proxy has seen the end, too.
+    // All that n2 sent after that has arrived, so the proxy has seen the end, too.
     for _ in 0..10 {
         say(&mut n2, "hello?").await;
         hear(&mut n1, "hello?").await;
@@ -201,9 +201,9 @@ async fn a_stall_may_turn_into_a_reset() {
 #[tokio::test]
 async fn a_node_that_is_down_or_unknown_looks_like_one() {
     let pair = Pair::open().await;
-    // n1's address was never given.
+    // n1's address was never set.
     pair.dial_is_reset(N2, N1).await;
-    // n2 listens no more.
+    // n2 does not listen any more.
     let gone = TcpListener::bind("127.0.0.1:0").await.expect("a loopback listener");
     pair.links.set_upstream(N2, gone.local_addr().expect("bound"));
     drop(gone);
@@ -236,7 +236,7 @@ async fn closing_the_links_resets_what_is_open_and_frees_the_addresses() {
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 }
 
-/// Sends random bytes while it receives random bytes, in pieces of every size, and gives what it received.
+/// Sends random bytes while receiving random bytes, in pieces of every size, and returns what was received.
 async fn converse(stream: TcpStream, sent: Vec<u8>, mut rng: ChaCha8Rng) -> Vec<u8> {
     let (mut read, mut write) = stream.into_split();
     let send = async move {
@@ -266,7 +266,7 @@ async fn bytes_stay_whole_and_in_order_whatever_is_cut_and_degraded() {
     for _ in 0..8 {
         connections.push(pair.connection().await);
     }
-    // Begins with everything in the way, so that there is something to go wrong however fast the rest is.
+    // Begins with degraded and cut links, so that some bytes are withheld however fast the test is.
     let slow = Quality { delay: Some(Delay::Exponential(2)), write_max: Some(999), ..Quality::default() };
     for (from, to) in [(N1, N2), (N2, N1)] {
         pair.links.degrade(from, to, slow);

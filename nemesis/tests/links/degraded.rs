@@ -1,4 +1,4 @@
-//! What nodes see of links that are bad and not cut. Delays are an hour long, so that what has arrived before the link is
+//! What nodes see of degraded links. Delays are an hour long, so bytes that arrive before the link is
 //! restored cannot have been on time.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,7 +41,7 @@ async fn a_delayed_link_is_late_in_one_direction_and_on_time_when_restored() {
 
 #[tokio::test]
 async fn a_short_delay_passes_by_itself() {
-    // What is less than a millisecond late is not counted.
+    // Bytes that are less than a millisecond late are not counted.
     for (late, counted) in [
         ("delay_ms=1", 90..=90),
         ("delay_ms=0..2", 0..=90),
@@ -180,7 +180,7 @@ async fn a_link_that_stops_reading_makes_its_sender_wait_until_it_is_restored() 
     pair.links.degrade(N1, N2, quality("read_max=6"));
     say(&mut n1, "append").await;
     hear(&mut n2, "append").await;
-    // Whatever fits into the kernel's buffers, and then no more: a full buffer is what `WouldBlock` says.
+    // Fills the kernel's buffers until they take no more, which `WouldBlock` indicates.
     let mut sent = 0;
     let mut full = 0;
     while full < 50 {
@@ -197,7 +197,7 @@ async fn a_link_that_stops_reading_makes_its_sender_wait_until_it_is_restored() 
     hears_nothing(&n2);
     let counters = pair.links.counters(N1, N2);
     assert_eq!((counters.bytes_carried, counters.connections_withheld), (6, 1));
-    // The way back is read as ever.
+    // The other direction is read as usual.
     say(&mut n2, "ack 0").await;
     hear(&mut n1, "ack 0").await;
 

@@ -1,7 +1,7 @@
 //! What nodes see of their links: bytes, ends, resets and new connections, on real loopback sockets.
 //!
-//! That something does *not* arrive is never shown by waiting: the proxy counts what it withholds, so a test waits until
-//! the bytes are known to be in the proxy's hands and then looks at the receiver.
+//! No test waits to show that something does *not* arrive. The proxy counts what it withholds, so a test
+//! waits until the proxy has the bytes, and then checks the receiver.
 
 mod attributed;
 mod cuts;

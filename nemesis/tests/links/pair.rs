@@ -1,4 +1,4 @@
-//! Two nodes joined by links, and the words in which a test speaks of them.
+//! Two nodes joined by links, with short functions for sending and receiving.
 
 use std::{io::ErrorKind, sync::Arc, time::Duration};
 
@@ -11,10 +11,10 @@ use tribunal_nemesis::{Links, NodeId};
 
 pub(crate) const N1: NodeId = NodeId(0);
 pub(crate) const N2: NodeId = NodeId(1);
-/// After this long a test hangs rather than runs.
+/// Time limit after which a test counts as hanging.
 pub(crate) const WATCHDOG: Duration = Duration::from_secs(60);
 
-/// Two nodes; n2 listens, n1 dials.
+/// Two nodes; n2 listens, n1 connects.
 pub(crate) struct Pair {
     pub(crate) links: Arc<Links>,
     n2: TcpListener,
@@ -36,7 +36,7 @@ impl Pair {
         timeout(WATCHDOG, self.n2.accept()).await.expect("a connection arrives").expect("an accept").0
     }
 
-    /// Both ends of a connection that the proxy, too, knows to be established.
+    /// Both ends of a connection that the proxy has counted as established.
     pub(crate) async fn connection(&self) -> (TcpStream, TcpStream) {
         let earlier = self.links.counters(N1, N2).connections_carried;
         let ends = (self.dial().await, self.accept().await);
@@ -44,7 +44,7 @@ impl Pair {
         ends
     }
 
-    /// A reset link accepts and resets at once: whether connecting or reading tells of it first is a race.
+    /// A reset link accepts and resets at once: either connecting or reading reports it first.
     pub(crate) async fn dial_is_reset(&self, from: NodeId, to: NodeId) {
         match TcpStream::connect(self.links.dial_address(from, to)).await {
             Ok(mut stream) => hear_reset(&mut stream).await,
@@ -57,7 +57,7 @@ impl Pair {
         assert_eq!(self.links.counters(from, to).bytes_withheld, bytes);
     }
 
-    /// Bytes count when they are written: who reads them may be a moment earlier.
+    /// The proxy counts bytes after writing them, so the receiver may be a moment earlier.
     pub(crate) async fn carried(&self, from: NodeId, to: NodeId, bytes: u64) {
         eventually(|| self.links.counters(from, to).bytes_carried >= bytes).await;
         assert_eq!(self.links.counters(from, to).bytes_carried, bytes);

@@ -1,5 +1,5 @@
-//! The volume against a simple reference that remembers every state there ever was: after a power failure each file, and
-//! the directory, must be in one of the states since its last sync.
+//! Compares the volume with a simple reference that remembers every past state. After a power failure each
+//! file, and the directory, must be in one of the states since its last sync.
 
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -32,7 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Every state of something, and the first that a power failure may bring back.
+/// Every state of something, and the index of the first one that a power failure may restore.
 #[derive(Debug, Clone)]
 struct Past<T> {
     states: Vec<T>,
@@ -85,7 +85,7 @@ impl Pair {
     fn change(&mut self, ino: Ino, change: Change) {
         self.volume.change(ino, change.clone(), false).expect("there is room");
         let past = self.files.get_mut(&ino).expect("it was created");
-        // A write may tear at any sector: each part of it leads to a state of its own.
+        // A write may tear at any sector: each part leads to a state.
         let parts = (0..change.sectors()).filter_map(|sectors| change.torn(sectors));
         for part in parts.chain([change.clone()]) {
             let mut content = Content::default();
@@ -193,7 +193,7 @@ proptest! {
     }
 }
 
-/// Over many seeds: what is left of a directory and of the file in it.
+/// Over many seeds: what is left of a directory and of the files in it.
 fn outcomes(promise: Promise, story: impl Fn(&mut Volume<()>)) -> BTreeSet<String> {
     let outcome = |seed| {
         let mut volume = Volume::new(promise, 1 << 20, ());
@@ -248,7 +248,7 @@ fn a_rename_without_a_sync_may_be_undone_but_never_half() {
 
 #[test]
 fn a_synced_directory_takes_along_what_it_builds_on_and_no_more() {
-    // Whether there is an `x` in each of two directories, the first of which is synced at last.
+    // Whether each of two directories has an `x`, after a sync of the first one and a power failure.
     let left = |story: fn(&mut Volume<()>, Ino, Ino)| -> BTreeSet<(bool, bool)> {
         let outcome = |seed| {
             let mut volume = Volume::new(Promise::Posix, 1 << 20, ());

@@ -1,13 +1,14 @@
-//! One process whose clocks are made wrong, and true again: the writing into its memory.
+//! Patches the clocks of one process, by writing to its memory.
 //!
-//! Its vDSO keeps its code but for the first instruction of each function that tells the time, which becomes a jump to the
-//! [stub](super::stub), and the end of the last page, where the stub is put. `/proc/PID/mem` may write where the process itself
-//! may not; the kernel then gives it a page of its own, which its children inherit when they fork. A program that it *executes*
-//! starts with a fresh vDSO and true clocks.
+//! In the vDSO, the first instruction of each function that returns the time becomes a jump to the
+//! [stub](super::stub), which is put at the end of the last page. `/proc/PID/mem` may write even where the
+//! process itself may not. The kernel then makes a private copy of the page, which the children inherit when
+//! the process forks. A program that the process *executes* starts with a fresh vDSO and correct clocks.
 //!
-//! It stands still meanwhile, and no thread of it may stand where something is written: then it is let go on for a moment.
-//! A thread in the middle of an old function finishes it undisturbed. The stub stays when the clocks are true again, since a
-//! thread could still be in it, but nothing leads there any more.
+//! The process is stopped meanwhile. If one of its threads is at an instruction that is about to be
+//! overwritten, the process resumes for a moment and is stopped again. A thread in the middle of an old
+//! function finishes it undisturbed. The stub stays after the undo, since a thread could still be in it, but
+//! nothing jumps to it any more.
 
 use std::{
     fs::{self, OpenOptions},
@@ -25,19 +26,19 @@ use super::{
 };
 use crate::processes::stopped::Stopped;
 
-/// How often a process is stopped anew because a thread of it stands in the way.
+/// Maximum number of attempts to stop a process while no thread is in the way.
 const ATTEMPTS: usize = 200;
 const PAUSE: Duration = Duration::from_micros(100);
 
-/// The vDSO as the kernel made it, and the stub with its place in it.
+/// The kernel's original vDSO, and the stub with its place in it.
 struct Site {
     pristine: Image,
     stub: Stub,
-    /// Where the stub goes, from the start of the vDSO.
+    /// Offset of the stub from the start of the vDSO.
     place: u64,
 }
 
-/// The same for every process of this machine.
+/// The site is the same in every process of this machine.
 fn site() -> Result<&'static Site, String> {
     static SITE: OnceLock<Result<Site, String>> = OnceLock::new();
     SITE.get_or_init(|| {
@@ -56,24 +57,24 @@ fn site() -> Result<&'static Site, String> {
     .map_err(Clone::clone)
 }
 
-/// What a change found, and what it made of it.
+/// One change of a process's clocks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Change {
-    /// What the clocks were told before.
+    /// Parameters before the change.
     pub(crate) before: Parameters,
-    /// What they are told now.
+    /// Parameters after the change.
     pub(crate) after: Parameters,
-    /// When it was made, by true clocks.
+    /// Correct time of the change.
     pub(crate) now: Now,
 }
 
-/// Whether clocks can be made wrong here at all, and those of this process.
+/// Checks that clocks can be skewed on this machine, and in this process.
 pub(crate) fn possible(pid: Option<i32>) -> Result<(), String> {
     let site = site()?;
     pid.map_or(Ok(()), |pid| open(site, pid).map(drop))
 }
 
-/// Changes what a process's clocks are told; those that are told the truth get the kernel's own code back.
+/// Changes the parameters of a process's clocks; correct clocks get the kernel's original code back.
 pub(crate) fn change(pid: i32, next: impl Fn(Parameters, Now) -> Parameters) -> Result<Change, String> {
     let site = site()?;
     let target = open(site, pid)?;
@@ -92,13 +93,13 @@ pub(crate) fn change(pid: i32, next: impl Fn(Parameters, Now) -> Parameters) -> 
     Err("a thread of it always stands in the way".to_owned())
 }
 
-/// What a process's clocks are told now.
+/// The current parameters of a process's clocks.
 #[cfg(test)]
 pub(crate) fn told(pid: i32) -> Result<Parameters, String> {
     open(site()?, pid)?.read()
 }
 
-/// The memory of a process, and where its vDSO is.
+/// The memory of a process, and the address of its vDSO.
 struct Target {
     site: &'static Site,
     memory: std::fs::File,
@@ -106,7 +107,7 @@ struct Target {
 }
 
 fn open(site: &'static Site, pid: i32) -> Result<Target, String> {
-    // Who spawns goes on while the kernel is still about to lay the new program out, its vDSO last.
+    // The spawning process continues while the kernel still sets up the new program, the vDSO last.
     let mut found = Image::of(pid);
     for _ in 0..ATTEMPTS {
         match found {
@@ -127,7 +128,7 @@ fn open(site: &'static Site, pid: i32) -> Result<Target, String> {
 }
 
 impl Target {
-    /// Function by function: where it begins, and where its jump leads.
+    /// Start of each function, and the target of its jump.
     fn jumps(&self) -> impl Iterator<Item = (u64, u64)> {
         let entries = self.site.stub.entries.iter();
         entries.map(|(name, entry)| (self.site.pristine.functions[*name], self.site.place + *entry as u64))
@@ -137,7 +138,7 @@ impl Target {
         (self.site.stub.jump)(from, to)
     }
 
-    /// Whether a thread that goes on from there could see a change half made.
+    /// Whether a thread that continues at this address could see a half-written change.
     fn in_the_way(&self, address: u64) -> bool {
         let Some(at) = address.checked_sub(self.base) else { return false };
         let in_stub = (self.site.place..self.site.place + self.site.stub.code.len() as u64).contains(&at);
@@ -184,7 +185,7 @@ impl Target {
     }
 }
 
-/// The time as it is.
+/// The correct time.
 fn now() -> Result<Now, String> {
     let ns = |clock| {
         let time = clock_gettime(clock).map_err(|error| error.to_string())?;

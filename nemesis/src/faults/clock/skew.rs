@@ -1,30 +1,31 @@
-//! How wrong a clock is that is wrong.
+//! How a clock is wrong.
 //!
 //! As text, one or both of:
 //!
 //! ```text
-//!   offset_ms=-5000       the wall clock is 5 s behind; the monotonic clock is true, as nothing ever sets that one
-//!   drift_ppm=20000       both clocks gain 2 % from now on: it is the quartz that is bad, and all clocks hang on it
+//!   offset_ms=-5000       the wall clock is 5 s behind; the monotonic clock, which nothing ever sets, is correct
+//!   drift_ppm=20000       both clocks gain 2 % from now on, since both depend on one quartz
 //! ```
 
 use std::fmt;
 
-/// What is done to the clocks of a process.
+/// The error of a process's clocks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Skew {
-    /// How far the wall clock is ahead, in milliseconds; behind if negative.
+    /// How far the wall clock is ahead, in milliseconds; negative if behind.
     pub offset_ms: i64,
-    /// How much the wall clock and the monotonic clock gain on the truth, in parts per million; lose if negative.
+    /// How much both clocks gain, in parts per million; negative if they lose.
     pub drift_ppm: i32,
 }
 
-/// A day: a wrong time zone at both ends.
+/// A day: the largest difference between two time zones.
 const OFFSET_MS_MAX: i64 = 86_400_000;
-/// At half or one and a half times its speed a clock is already no clock.
+/// Half and one and a half times the normal speed.
 const DRIFT_PPM_MAX: i32 = 500_000;
 
 impl Skew {
-    /// Reads properties such as `offset_ms=-5000`; `None` if one is unknown, twice, nothing or out of bounds.
+    /// Parses properties such as `offset_ms=-5000`; `None` if one is unknown, repeated, zero or out of
+    /// bounds.
     pub(crate) fn parse(properties: &[&str]) -> Option<Skew> {
         let mut skew = Skew::default();
         for property in properties {

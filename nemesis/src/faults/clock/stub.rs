@@ -1,25 +1,29 @@
-//! The machine code that a process with a wrong clock runs in place of the kernel's, and its parameters.
+//! The machine code that replaces the kernel's in a process with skewed clocks, and its parameters.
 //!
 //! ```text
-//!   clock_gettime ─┐                          ┌ truth by system call          Parameters, behind the code:
-//!   gettimeofday  ─┼─ jump ─▶ entry ─▶ ask ──┤                                wall      { since, rate, offset, least }
-//!   time          ─┘                          └ + error of that clock now      monotonic { since, rate, offset, least }
+//!   clock_gettime ─┐                         ┌ correct time, by a system call
+//!   gettimeofday  ─┼─ jump ─▶ entry ─▶ sum ──┤
+//!   time          ─┘                         └ + error of that clock at that time
 //!
-//!   error = max(offset + (truth - since) * rate / 2^32, least)                 all in nanoseconds
+//!   error = max(offset + (time - since) * rate / 2^32, least)                     all in nanoseconds
+//!
+//!   Parameters, behind the code:   wall      { since, rate, offset, least }
+//!                                  monotonic { since, rate, offset, least }
 //! ```
 //!
-//! The code is position independent and keeps nothing, so it can be copied anywhere and a later change only writes the
-//! parameters. It is assembled by the compiler, for the architecture this program is built for: nodes run on the same.
+//! The code is position independent and has no state, so it can be copied anywhere, and a later change writes
+//! only the parameters. The compiler assembles it for the architecture of this program; the nodes run on the
+//! same.
 //!
-//! CAVEATS. Wrong are CLOCK_REALTIME and CLOCK_MONOTONIC and their coarse twins, as asked through the vDSO: by libc, Go
-//! and Java, which is to say by nearly everybody. CLOCK_BOOTTIME, CLOCK_MONOTONIC_RAW and CLOCK_TAI stay true, and so
-//! does a system call made past the vDSO. Time runs truly inside the kernel: a relative timeout lasts as long as it
-//! says, and an absolute one (a futex deadline, a timer) that was computed from a wrong clock comes early or late by that
-//! clock's error.
+//! CAVEATS. Only CLOCK_REALTIME, CLOCK_MONOTONIC and their coarse variants are skewed, and only when read
+//! through the vDSO, as libc, Go and Java do. CLOCK_BOOTTIME, CLOCK_MONOTONIC_RAW and CLOCK_TAI stay correct,
+//! and so does a direct system call. Time inside the kernel is correct: a relative timeout lasts as long as
+//! it says. An absolute timeout (a futex deadline, a timer) computed from a skewed clock is early or late by
+//! the error of that clock.
 
 use super::skew::Skew;
 
-/// How wrong one clock is over time. Nanoseconds.
+/// Error of one clock over time, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Error {
     since: i64,
@@ -29,21 +33,22 @@ pub(crate) struct Error {
     least: i64,
 }
 
-/// What the stub is told: one error for the wall clock, one for the monotonic clock.
+/// Parameters of the stub: one error for the wall clock, one for the monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Parameters {
     pub(crate) wall: Error,
     pub(crate) monotonic: Error,
 }
 
-/// The true time on both clocks, in nanoseconds.
+/// The correct time on both clocks, in nanoseconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Now {
     pub(crate) wall: i64,
     pub(crate) monotonic: i64,
 }
 
-/// How fast a monotonic clock that is ahead comes back to the truth, which it may not do by jumping: it runs at half speed.
+/// Drift of a monotonic clock that is ahead while it is corrected. It may not jump back, so it runs at half
+/// speed.
 const SETTLING_PPM: i32 = -500_000;
 
 impl Error {
@@ -53,7 +58,7 @@ impl Error {
         Error { since, rate: (i64::from(drift_ppm) << 32) / 1_000_000, offset, least: i64::MIN }
     }
 
-    /// How far ahead the clock is when it should show `truth`: what the machine code computes.
+    /// How far the clock is ahead at the correct time `truth`. The machine code computes the same.
     pub(crate) fn at(self, truth: i64) -> i64 {
         let gained = (i128::from(truth.wrapping_sub(self.since)) * i128::from(self.rate)) >> 32;
         (gained as i64).wrapping_add(self.offset).max(self.least)
@@ -61,11 +66,11 @@ impl Error {
 }
 
 impl Parameters {
-    /// Both clocks are true.
+    /// Both clocks are correct.
     pub(crate) const TRUE: Parameters = Parameters { wall: Error::NONE, monotonic: Error::NONE };
 
-    /// What comes after these parameters when a process's clocks are made wrong now. The wall clock may jump anywhere; the
-    /// monotonic clock goes on from where it is.
+    /// The parameters after a skew that begins now. The wall clock may jump; the monotonic clock continues
+    /// from its current value.
     pub(crate) fn then(self, skew: Skew, now: Now) -> Parameters {
         let wall = Error::drifting(now.wall, skew.drift_ppm, skew.offset_ms * 1_000_000);
         let ahead = self.monotonic.at(now.monotonic);
@@ -76,8 +81,8 @@ impl Parameters {
         Parameters { wall, monotonic }
     }
 
-    /// What comes after these parameters when the clocks are made true now: the monotonic clock, if it is ahead, waits for
-    /// the truth. One that is behind jumps to it.
+    /// The parameters after an undo that begins now. A monotonic clock that is ahead runs slowly until it is
+    /// correct; one that is behind jumps forward.
     pub(crate) fn settling(self, now: Now) -> Parameters {
         let ahead = self.monotonic.at(now.monotonic);
         let monotonic = match ahead {
@@ -87,12 +92,12 @@ impl Parameters {
         Parameters { wall: Error::NONE, monotonic }
     }
 
-    /// Whether all that is wrong is a monotonic clock that waits for the truth.
+    /// Whether the only error is a monotonic clock that is being corrected.
     pub(crate) fn is_settling(self) -> bool {
         self.wall == Error::NONE && self.monotonic.least == 0
     }
 
-    /// As the stub reads them.
+    /// Encodes the parameters for the stub.
     pub(crate) fn bytes(self) -> [u8; PARAMETERS_LEN] {
         let mut bytes = [0; PARAMETERS_LEN];
         let words =
@@ -113,18 +118,18 @@ impl Parameters {
     }
 }
 
-/// How many bytes the parameters take.
+/// Size of the parameters in bytes.
 pub(crate) const PARAMETERS_LEN: usize = 64;
 
-/// The code to copy, and what is where in it.
+/// The code to copy, and its layout.
 pub(crate) struct Stub {
-    /// The code, with room for the parameters at its end.
+    /// The code, with space for the parameters at its end.
     pub(crate) code: &'static [u8],
-    /// Where the parameters begin.
+    /// Offset of the parameters.
     pub(crate) parameters: usize,
-    /// The symbols that it takes the place of, and where their entries are.
+    /// Symbols that the stub replaces, and the offsets of their entries.
     pub(crate) entries: &'static [(&'static str, usize)],
-    /// The instruction that jumps from one address to another.
+    /// Encodes the instruction that jumps from one address to another.
     pub(crate) jump: fn(from: u64, to: u64) -> Vec<u8>,
 }
 
@@ -183,7 +188,7 @@ mod tests {
         for (s, ms) in [(10, 1_000), (11, 500), (12, 0), (99, 0)] {
             check(settling, s, 0, ms);
         }
-        // Nor when another skew comes before it has settled.
+        // Nor if another skew begins before the clock is correct.
         let slow = settling.then(Skew { offset_ms: 0, drift_ppm: -100_000 }, now(11));
         check(slow, 11, 0, 500);
         check(slow, 21, -1_000, -500);

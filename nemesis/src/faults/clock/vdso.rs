@@ -1,7 +1,8 @@
-//! The vDSO: the small shared library that the kernel maps into every process, and where its functions are in it.
+//! The vDSO: the small shared library that the kernel maps into every process, and the offsets of its
+//! functions.
 //!
-//! It is the same image in every 64-bit process of a machine, at another address in each. So this program's own shows what
-//! another's was like before somebody changed it, which is all that is needed to put it right.
+//! Every 64-bit process of a machine has the same image, at an address of its own. So this program's image
+//! shows what another one was like before it was patched, which is all that restoring it needs.
 
 use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt};
 
@@ -10,20 +11,20 @@ use object::{Object, ObjectSegment, ObjectSymbol, read::elf::ElfFile64};
 /// An image of the vDSO.
 #[derive(Debug)]
 pub(crate) struct Image {
-    /// All pages of it.
+    /// Content of all its pages.
     pub(crate) bytes: Vec<u8>,
-    /// Where each function begins.
+    /// Offset of each function.
     pub(crate) functions: BTreeMap<String, u64>,
-    /// Behind what is loaded from here on there is nothing that anybody reads at run time: section headers, and zeros to the
-    /// end of the page.
+    /// Offset behind the last loaded byte. Beyond it are only section headers, which are not used at run
+    /// time, and zeros to the end of the page.
     pub(crate) spare: u64,
 }
 
 impl Image {
-    /// Reads the image that a process has: from its memory.
+    /// Reads the image from the memory of a process, and its address.
     ///
     /// # Errors
-    /// When there is none, or it cannot be read, or is no ELF file of 64 bits.
+    /// When the process has none, its memory cannot be read, or the image is not a 64-bit ELF file.
     pub(crate) fn of(pid: i32) -> Result<(Image, u64), String> {
         let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).map_err(|error| error.to_string())?;
         let (start, end) = range(&maps).ok_or("it has no vDSO")?;
@@ -45,7 +46,7 @@ impl Image {
     }
 }
 
-/// What an error from `/proc/PID/mem` means.
+/// Explains an error from `/proc/PID/mem`.
 pub(crate) fn refused(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
@@ -57,7 +58,7 @@ pub(crate) fn refused(error: &io::Error) -> String {
     }
 }
 
-/// The addresses of the vDSO in `/proc/PID/maps`.
+/// Address range of the vDSO, from `/proc/PID/maps`.
 fn range(maps: &str) -> Option<(u64, u64)> {
     let line = maps.lines().find(|line| line.ends_with("[vdso]"))?;
     let (start, end) = line.split(' ').next()?.split_once('-')?;

@@ -1,4 +1,4 @@
-//! Starving by the kernel: a cgroup with a quota of processor time, of version 2 or of version 1.
+//! Starving by the kernel: a cgroup, of version 2 or of version 1, with a quota of processor time.
 
 use std::{
     fs,
@@ -10,24 +10,24 @@ use nix::unistd::{AccessFlags, access};
 
 use crate::processes::cgroup::{self, Version};
 
-/// The time for which a quota is given, in microseconds: the kernel's own choice.
+/// Period of the quota in microseconds: the kernel's default.
 const PERIOD_US: u64 = 100_000;
 
-/// A cgroup of the run's own for one node.
+/// A cgroup for one node, made for the quota.
 #[derive(Debug)]
 pub(crate) struct Quota {
     version: Version,
     group: PathBuf,
-    /// Where the node's processes were born, and go back to.
+    /// The cgroup in which the node's processes started, and to which they return.
     home: PathBuf,
 }
 
 impl Quota {
-    /// Makes a cgroup for a node that this process leads, if one does; nobody is in it yet. `announce` is told where it will
-    /// be.
+    /// Creates a cgroup for the node of the process `leader`, or else of this process; it is empty at first.
+    /// Calls `announce` with its path before creating it.
     ///
     /// # Errors
-    /// Why it cannot be had here.
+    /// Why it cannot be created here.
     pub(crate) fn make(
         name: &str,
         leader: Option<i32>,
@@ -45,7 +45,7 @@ impl Quota {
         &self.group
     }
 
-    /// Gives those in it so many percent of one processor.
+    /// Limits the processes in the cgroup to this percentage of one processor.
     pub(crate) fn set(&self, percent: u8) -> Result<(), String> {
         let quota_us = PERIOD_US * u64::from(percent) / 100;
         match self.version {
@@ -56,7 +56,7 @@ impl Quota {
         }
     }
 
-    /// Takes processes in. One that has ended is none.
+    /// Moves processes into the cgroup. A process that has ended is ignored.
     pub(crate) fn admit(&self, pids: &[i32]) -> Result<(), String> {
         pids.iter().try_for_each(|&pid| cgroup::moved(&self.group, pid))
     }
@@ -66,7 +66,7 @@ impl Quota {
         fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// Lets everybody out and removes it. The processor time that it withheld.
+    /// Moves all processes out and removes the cgroup. Returns the processor time that it withheld.
     pub(crate) fn end(self) -> Result<Duration, String> {
         let stat = fs::read_to_string(self.group.join("cpu.stat")).unwrap_or_default();
         cgroup::emptied(&self.group, |pid| drop(cgroup::moved(&self.home, pid)))
@@ -75,14 +75,14 @@ impl Quota {
     }
 }
 
-/// Where a cgroup can be made for a process, or else for this one, as far as one can tell before: the version, the cgroup that
-/// it is in now, and the parent to be.
+/// Where a cgroup for a process, or else for this one, can be created: the version, the current cgroup of the
+/// process, and the parent of the new one.
 ///
 /// # Errors
-/// Why it cannot be made.
+/// Why it cannot be created.
 pub(crate) fn place(pid: Option<i32>) -> Result<(Version, PathBuf, PathBuf), String> {
     let all = cgroup::homes(pid)?;
-    // Where version 1 has the processor, version 2 has not.
+    // If version 1 controls the processor, version 2 does not.
     let with_cpu = all.iter().find(|home| home.controllers.iter().any(|controller| controller == "cpu"));
     let home = with_cpu.or_else(|| all.iter().find(|home| home.version == Version::Two));
     let home = home.ok_or("there is no cgroup controller of the processor")?;
@@ -104,7 +104,7 @@ fn lists_cpu(file: &Path) -> bool {
     fs::read_to_string(file).is_ok_and(|text| text.split_whitespace().any(|word| word == "cpu"))
 }
 
-/// From `cpu.stat`: nanoseconds in version 1, microseconds in version 2.
+/// Parses `cpu.stat`: nanoseconds in version 1, microseconds in version 2.
 fn throttled(stat: &str) -> Duration {
     let field =
         |name: &str| stat.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());

@@ -1,4 +1,4 @@
-//! Starving without any right: stopped and let go in turns.
+//! Starving without privileges: the node is stopped and resumed in turn.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{NodeId, NodeState, Nodes, processes::Marks};
 
-/// One stop and one run: as the kernel does it for quotas.
+/// Length of one stop and one run, as with the kernel's quotas.
 const PERIOD: Duration = Duration::from_millis(100);
 
 /// A node that is stopped most of the time.
@@ -57,7 +57,7 @@ impl Stutter {
         Stutter { node, withheld_ms, _task: AbortOnDropHandle::new(tokio::spawn(task)) }
     }
 
-    /// Lets the node go, unless it is paused besides. How long it was stopped in all.
+    /// Resumes the node, unless it is paused as well. Returns how long it was stopped in total.
     pub(crate) async fn end<N: Nodes>(self, nodes: &N, paused: bool) -> Result<Duration, String> {
         let Stutter { node, withheld_ms, _task } = self;
         drop(_task);

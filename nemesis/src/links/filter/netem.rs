@@ -1,11 +1,12 @@
-//! Packets late, lost and out of order: what `tc netem` does, in this process, for kernels without it.
+//! Delays, drops and reorders packets as `tc netem` does, but in this process, for kernels without it.
 //!
-//! The kernel hands the packets of degraded links to a queue (NFQUEUE) and waits for a verdict on each, for as long as it
-//! may take. So a delay is a verdict given later; a loss is the verdict to drop. The mark of a packet says whose link it is.
+//! The kernel hands the packets of degraded links to a queue (NFQUEUE) and waits for a verdict on each,
+//! without a time limit. So a delay is a later verdict, and a loss is the verdict to drop. The mark of a
+//! packet tells its link.
 //!
-//! Each packet's delay is drawn anew, as netem does: where delays vary by more than the time between two packets, packets
-//! overtake each other. A link of limited bandwidth is a line with a buffer of [`WAITING_MAX`] packets, and what finds it
-//! full is lost, as in a router. Delays are exact to about 1 ms.
+//! Each packet has its own delay, as with netem: if delays vary by more than the time between two packets,
+//! packets overtake each other. A link of limited bandwidth has a buffer of [`WAITING_MAX`] packets; a packet
+//! that finds it full is lost, as in a router. Delays are exact to about 1 ms.
 
 use std::{
     cmp::Ordering,
@@ -21,15 +22,15 @@ use rand::{Rng, RngExt};
 
 use crate::{LinkCounters, Quality, links::degraded::LATE};
 
-/// The queue that the rules name.
+/// The queue in the rules.
 const QUEUE: u16 = 0;
-/// How many packets of one link may wait.
+/// Maximum number of waiting packets of one link.
 const WAITING_MAX: usize = 1_000;
-/// How many packets of all links the kernel keeps for us.
+/// Maximum number of packets of all links that the kernel keeps for us.
 const QUEUE_MAX: u32 = 65_536;
-/// How much of a packet is copied here: no more than its length is looked at.
+/// Number of bytes that are copied of each packet: only its length is used.
 const COPIED: u16 = 64;
-/// How long to sleep between two looks at the queue while links are degraded.
+/// Pause between two looks at the queue while links are degraded.
 const TICK: Duration = Duration::from_micros(500);
 
 /// The thread that gives the verdicts.
@@ -45,12 +46,12 @@ struct Shared {
     changed: Condvar,
 }
 
-/// What is wanted of the thread, and what it has counted; links are known by their marks.
+/// Settings of the thread, and what it has counted; the mark of a link is the key.
 #[derive(Debug, Default)]
 struct Wanted {
     qualities: BTreeMap<u32, Quality>,
     counters: BTreeMap<u32, LinkCounters>,
-    /// How often something was changed.
+    /// Number of changes so far.
     changes: u64,
     closed: bool,
 }
@@ -69,7 +70,10 @@ impl Shared {
 }
 
 impl Netem {
-    /// Takes over the queue of this network namespace; or says why it cannot.
+    /// Takes over the queue of this network namespace.
+    ///
+    /// # Errors
+    /// Why it cannot.
     pub(super) fn start() -> Result<Netem, String> {
         let open = || -> io::Result<Queue> {
             let mut queue = Queue::open()?;
@@ -87,7 +91,8 @@ impl Netem {
         Ok(Netem { shared, thread: Some(spawned.map_err(|error| error.to_string())?) })
     }
 
-    /// How packets of this mark are to be treated from now on. Those that wait when it becomes `None` are let go at once.
+    /// Sets how packets of this mark are treated from now on. With `None` those that wait are released at
+    /// once.
     pub(super) fn set(&self, mark: u32, quality: Option<Quality>) {
         self.shared.change(|wanted| {
             match quality {
@@ -111,7 +116,7 @@ impl Drop for Netem {
     }
 }
 
-/// A packet on its way, ordered so that the earliest is the greatest.
+/// A waiting packet, ordered so that the earliest is the greatest.
 struct Waiting {
     due: Instant,
     /// Packets that are due at the same time keep their order.
@@ -140,11 +145,11 @@ impl PartialEq for Waiting {
 
 impl Eq for Waiting {}
 
-/// What the thread knows of one link.
+/// State of one link in the thread.
 #[derive(Default)]
 struct LinkLine {
     waiting: usize,
-    /// When a link of limited bandwidth has sent what it was given so far.
+    /// When a link of limited bandwidth will have sent its packets so far.
     sent_at: Option<Instant>,
 }
 
@@ -164,10 +169,11 @@ impl Line {
             self.let_go();
             let wanted = self.shared.wanted();
             if wanted.closed || drained.is_err() {
-                return; // the kernel drops what waits in a queue that is closed
+                return; // the kernel drops the packets of a closed queue
             }
             let idle = wanted.qualities.is_empty() && self.waiting.is_empty();
-            // What was queued before the last change has been taken in only if nothing changed since.
+            // If nothing has changed since, all packets that were queued before the last change have been
+            // received.
             if idle && wanted.changes == changes {
                 drop(self.shared.changed.wait(wanted));
             } else if wanted.changes == changes {
@@ -177,7 +183,7 @@ impl Line {
         }
     }
 
-    /// Takes every packet that is there, and decides on it.
+    /// Receives all packets, and decides on each.
     fn take_in(&mut self, number: &mut u64) -> io::Result<()> {
         loop {
             let packet = match self.queue.recv() {
@@ -213,7 +219,7 @@ impl Line {
         }
     }
 
-    /// Lets every packet go whose time has come, or whose link is good again.
+    /// Releases every packet that is due, or whose link was restored.
     fn let_go(&mut self) {
         let good: Vec<u32> = {
             let wanted = self.shared.wanted();
@@ -239,13 +245,13 @@ impl Line {
 
     fn give(&mut self, mut packet: Message, verdict: Verdict) {
         packet.set_verdict(verdict);
-        // A packet that is gone from the queue needs no verdict.
+        // The kernel may have dropped the packet from the queue already.
         let _ = self.queue.verdict(packet);
     }
 }
 
 impl LinkLine {
-    /// When a packet of so many bytes arrives; `None` if it is lost.
+    /// When a packet of this size arrives; `None` if it is lost.
     fn send(&mut self, quality: &Quality, bytes: usize, now: Instant, rng: &mut impl Rng) -> Option<Instant> {
         let lost = quality.loss_percent.is_some_and(|percent| rng.random_range(0..100) < percent);
         if lost || self.waiting >= WAITING_MAX {

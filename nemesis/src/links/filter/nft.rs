@@ -1,7 +1,7 @@
-//! A conversation with `nft`, the program that speaks to the kernel's packet filter.
+//! A conversation with `nft`, the program that configures the kernel's packet filter.
 //!
-//! One process serves the whole run: a command takes under a millisecond then, and forks nothing from a busy controller. It
-//! ends when its input does, and with the controller however that ends.
+//! One process serves the whole run, so a command takes under a millisecond, and a busy controller need not
+//! fork. It ends when its input is closed, and so with the controller.
 
 use std::{
     collections::BTreeMap,
@@ -16,14 +16,14 @@ use super::FilterError;
 #[derive(Debug)]
 pub(super) struct Nft {
     child: Child,
-    /// `None` once told to go.
+    /// `None` after the process was told to end.
     input: Option<ChildStdin>,
     output: BufReader<PipeReader>,
 }
 
-/// A table for the conversation only.
+/// A table for this conversation only.
 const TALK: &str = "table ip tribunal_talk {";
-/// Its listing, in that table, ends an answer.
+/// Its listing marks the end of an answer.
 const END: &str = "counter end_of_answer {";
 
 impl Nft {
@@ -35,7 +35,7 @@ impl Nft {
                 .stdin(Stdio::piped())
                 .stdout(writer.try_clone()?)
                 .stderr(writer)
-                // Out of reach of the terminal's Ctrl-C: heal comes after it.
+                // Protects it from Ctrl-C in the terminal: healing comes after that.
                 .process_group(0)
                 .spawn()?;
             let input = child.stdin.take();
@@ -48,7 +48,7 @@ impl Nft {
         Ok(nft)
     }
 
-    /// Carries out commands (one line) in one transaction, and gives what they list.
+    /// Runs commands (on one line) in one transaction, and returns what they list.
     pub(super) fn ask(&mut self, commands: &str) -> Result<String, FilterError> {
         let input = self.input.as_mut().expect("it is there until it is dropped");
         writeln!(input, "{commands}\nlist counter ip tribunal_talk end_of_answer")
@@ -60,7 +60,7 @@ impl Nft {
                 return Err(FilterError::Refused(format!("it ended: {}", answer.trim())));
             }
         }
-        // The counts, and the braces of the counter and of the table.
+        // The counts, and the closing braces of the counter and of the table.
         for _ in 0..3 {
             let mut rest = String::new();
             self.output.read_line(&mut rest).map_err(FilterError::Missing)?;
@@ -72,18 +72,21 @@ impl Nft {
         }
     }
 
-    /// The packets and bytes that every counter has counted, by its name.
+    /// The packets and bytes of every counter, by its name.
     pub(super) fn counters(&mut self) -> Result<BTreeMap<String, (u64, u64)>, FilterError> {
         let answer = self.ask("list counters table ip tribunal")?;
         parse_counters(&answer).ok_or_else(|| FilterError::Refused(format!("no counts in {answer:?}")))
     }
 
-    /// Sends packets that are marked, in the chain `links`, to queue 0; or says why that cannot be had.
+    /// Sends marked packets, in the chain `links`, to queue 0.
+    ///
+    /// # Errors
+    /// Why this is not possible.
     pub(super) fn queue_marked(&mut self) -> Result<(), String> {
         let Err(error) = self.ask("add rule ip tribunal links meta mark != 0 queue num 0") else {
             return Ok(());
         };
-        // The kernel may know the queue only in the clothes of iptables.
+        // Some kernels offer the queue only through iptables.
         let rule = "-w -A FORWARD -m mark ! --mark 0 -j NFQUEUE --queue-num 0";
         match Command::new("iptables").args(rule.split(' ')).stdin(Stdio::null()).output() {
             Ok(output) if output.status.success() => Ok(()),

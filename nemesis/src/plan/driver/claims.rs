@@ -1,4 +1,4 @@
-//! Who wants what to be in force: see the picture in `driver.rs`.
+//! Which fault wants which act to be in force: see the picture in `driver.rs`.
 
 use std::collections::BTreeSet;
 
@@ -25,12 +25,12 @@ impl Claims {
         self.0.iter().copied()
     }
 
-    /// What a fault claims.
+    /// The acts that a fault claims.
     pub(super) fn of(&self, fault: usize) -> impl Iterator<Item = Act> {
         self.iter().filter(move |claim| claim.fault == fault).map(|claim| claim.act)
     }
 
-    /// What undoes all that a fault claims, each once.
+    /// The undos of all acts that a fault claims, each once.
     pub(super) fn undos_of(&self, fault: usize) -> Vec<Act> {
         let mut undos = Vec::new();
         for undo in self.of(fault).filter_map(Act::undo) {
@@ -46,8 +46,8 @@ impl Claims {
         self.iter().filter_map(|claim| claim.act.downs()).collect()
     }
 
-    /// Gives up what `undo` puts right of a fault. What is to be done then: `undo`, or, if another fault still claims that
-    /// effect, its act again; and what follows from it.
+    /// Gives up a fault's claims that `undo` undoes. Returns the acts to apply then: `undo`, or the act of
+    /// another fault that still claims the same effect; and the acts that follow from it.
     pub(super) fn give_up(&mut self, fault: usize, undo: Act) -> Vec<Act> {
         let puts_right = |claim: &Claim| claim.act.undo() == Some(undo);
         self.0.retain(|claim| !(claim.fault == fault && puts_right(claim)));
@@ -57,7 +57,7 @@ impl Claims {
         let free = |act: &Act| act.node().is_none_or(|node| !self.down().contains(&node));
         let mut acts = vec![first];
         acts.extend(then.filter(free));
-        // A new process knows nothing of what was done to the old one.
+        // The acts that impaired the old process must be applied to the new one.
         if let Some(renewed) = acts.iter().find(|act| act.nature().renews).and_then(|act| act.node()) {
             acts.extend(self.iter().map(|claim| claim.act).filter(|act| act.hurts() == Some(renewed)));
         }
@@ -73,7 +73,7 @@ mod tests {
         text.parse::<crate::TimedAct>().expect(text).act
     }
 
-    /// Claims of faults, and what is done when each gives up.
+    /// Makes claims, and checks which acts follow when faults give up.
     fn check(claims: &[(usize, &str)], give_up: &[(usize, &str, &str)]) {
         let mut kept = Claims::default();
         claims.iter().for_each(|(fault, text)| kept.claim(*fault, act(text)));

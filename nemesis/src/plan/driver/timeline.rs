@@ -1,4 +1,4 @@
-//! What comes when.
+//! The queue of events.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,20 @@ pub(super) struct Coming {
     /// Its number in the run.
     pub(super) i: usize,
     pub(super) step: Step,
-    /// The trigger that planned it, if one did.
+    /// The trigger that planned it, if a trigger did.
     pub(super) trigger: Option<usize>,
 }
 
 #[derive(Debug)]
 pub(super) enum Event {
     Begin(Box<Coming>),
-    /// The acts of a step that come at the same later moment.
+    /// The acts of a step that are due at the same later time.
     Acts(usize, Vec<TimedAct>),
     End(usize),
 }
 
 impl Event {
-    /// The step that it is part of.
+    /// The step that the event belongs to.
     fn step(&self) -> usize {
         match self {
             Event::Begin(coming) => coming.i,
@@ -40,12 +40,12 @@ pub(super) enum Source {
     Run,
 }
 
-/// The events that are to come, by nanoseconds since the start of the run; of one moment the plan's step first, then in the
-/// order in which they were added.
+/// The coming events, by nanoseconds since the start of the run. At the same time the plan's step comes
+/// first, then the events in the order in which they were added.
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
     events: BTreeMap<(u64, Source, usize), Event>,
-    /// How many events were ever added.
+    /// Number of events that were ever added.
     added: usize,
 }
 
@@ -55,7 +55,7 @@ impl Timeline {
         self.added += 1;
     }
 
-    /// When the next event comes.
+    /// Time of the next event.
     pub(super) fn next_at(&self) -> Option<u64> {
         self.events.first_key_value().map(|(&(at, ..), _)| at)
     }
@@ -64,7 +64,7 @@ impl Timeline {
         self.events.pop_first().map(|((_, source, _), event)| (source, event))
     }
 
-    /// Drops all that would still come of a step.
+    /// Drops all remaining events of a step.
     pub(super) fn drop_step(&mut self, i: usize) {
         self.events.retain(|_, event| event.step() != i);
     }

@@ -1,7 +1,7 @@
-//! The stub on aarch64. Only registers that a called function may change are changed, and no vector registers. There is no
-//! `time` here.
+//! The stub on aarch64. It changes only registers that a called function may change, and no vector registers.
+//! There is no `time` function here.
 //!
-//! The code was run in an emulator (qemu-aarch64: jumps, drift, `gettimeofday`, errors passed on); the writing of it into a
+//! The code was run in an emulator (qemu-aarch64: jumps, drift, `gettimeofday`, errors passed on). Patching a
 //! process was not tried on such a machine.
 
 use std::arch::global_asm;
@@ -107,8 +107,8 @@ fn offset(label: *const u8) -> usize {
 pub(super) fn stub() -> Option<Stub> {
     let parameters = offset(&raw const tribunal_clock_parameters);
     let start = &raw const tribunal_clock_stub;
-    // SAFETY: the labels are in one section that is never written: from the first to the parameters, and as many bytes more
-    // as they take, it is all there for as long as the program runs.
+    // SAFETY: the labels are in one read-only section. The parameters follow the code in it, with as many
+    // bytes as they need, for as long as the program runs.
     let code = unsafe { std::slice::from_raw_parts(start, parameters + PARAMETERS_LEN) };
     Some(Stub { code, parameters, entries: &*ENTRIES, jump })
 }

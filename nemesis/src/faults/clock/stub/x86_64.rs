@@ -1,5 +1,5 @@
-//! The stub on x86-64. Only registers that a called function may change are changed, no vector registers, and a stack of
-//! at most three words.
+//! The stub on x86-64. It changes only registers that a called function may change, no vector registers, and
+//! at most three words of the stack.
 
 use std::arch::global_asm;
 
@@ -119,8 +119,8 @@ fn offset(label: *const u8) -> usize {
 pub(super) fn stub() -> Option<Stub> {
     let parameters = offset(&raw const tribunal_clock_parameters);
     let start = &raw const tribunal_clock_stub;
-    // SAFETY: the labels are in one section that is never written: from the first to the parameters, and as many bytes more
-    // as they take, it is all there for as long as the program runs.
+    // SAFETY: the labels are in one read-only section. The parameters follow the code in it, with as many
+    // bytes as they need, for as long as the program runs.
     let code = unsafe { std::slice::from_raw_parts(start, parameters + PARAMETERS_LEN) };
     Some(Stub { code, parameters, entries: &*ENTRIES, jump })
 }
