@@ -226,7 +226,7 @@ fn cpu_time(process: &str, named: impl Fn(&str) -> bool) -> Duration {
 }
 
 fn own_proxy_time() -> Duration {
-    cpu_time("self", |name| name == "proxy")
+    cpu_time("self", |name| name == "tribunal-proxy")
 }
 
 /// Processor time of a process and of its children.

@@ -32,9 +32,9 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CutMode, NodeId, NodeState, ParseNodeError, Quality, disks::Make, faults::AnyVerb, links::Change,
+    CutMode, NodeId, NodeState, ParseNodeError, Quality, disks::Make, faults::AnyVerb, links::LinkChange,
 };
-use verb::{Domain, Ends, NO_ACT, Nature};
+use verb::{Domain, NOT_AN_ACT, Reversal, VerbSpec};
 
 /// One action on one node or one directed link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,9 +70,9 @@ impl Target {
         if domain != Domain::Link {
             return Ok(Target::Node(text.parse()?));
         }
-        let (from, to) = text.split_once('>').ok_or_else(|| ParseActError::form(text, NO_ACT))?;
+        let (from, to) = text.split_once('>').ok_or_else(|| ParseActError::form(text, NOT_AN_ACT))?;
         let (from, to) = (NodeId::parse_end(from)?, NodeId::parse_end(to)?);
-        if from == to { Err(ParseActError::form(text, NO_ACT)) } else { Ok(Target::Link(from, to)) }
+        if from == to { Err(ParseActError::form(text, NOT_AN_ACT)) } else { Ok(Target::Link(from, to)) }
     }
 }
 
@@ -86,67 +86,67 @@ impl fmt::Display for Target {
 }
 
 impl Act {
-    pub(crate) fn nature(self) -> &'static Nature {
-        self.verb.nature()
+    pub(crate) fn spec(self) -> &'static VerbSpec {
+        self.verb.spec()
     }
 
     /// The act that undoes this one; `None` if this act is itself an undo, or cannot be undone.
     pub fn undo(self) -> Option<Act> {
-        match self.nature().ends {
-            Ends::By(verb) => Some(Act { verb, ..self }),
-            Ends::Undo | Ends::Never => None,
+        match self.spec().reversal {
+            Reversal::By(verb) => Some(Act { verb, ..self }),
+            Reversal::IsUndo | Reversal::Never => None,
         }
     }
 
     /// The node whose process the act stops: killed or paused.
     pub fn stops(self) -> Option<NodeId> {
-        self.node().filter(|_| self.nature().leaves.is_some())
+        self.node().filter(|_| self.spec().stops_as.is_some())
     }
 
     /// The node whose process the act ends.
-    pub(crate) fn downs(self) -> Option<NodeId> {
-        self.node().filter(|_| self.nature().leaves == Some(NodeState::Down))
+    pub(crate) fn takes_down(self) -> Option<NodeId> {
+        self.node().filter(|_| self.spec().stops_as == Some(NodeState::Down))
     }
 
     /// The node whose disk the act acts on.
     pub fn disk(self) -> Option<NodeId> {
-        self.node().filter(|_| self.nature().domain == Domain::Disk)
+        self.node().filter(|_| self.spec().domain == Domain::Disk)
     }
 
     /// Whether the act needs a disk made for the run: a plain directory cannot do it.
     pub fn needs_own_disk(self) -> bool {
-        (self.nature().lacks)(&Make::Plain).is_some()
+        (self.spec().missing_on)(&Make::Plain).is_some()
     }
 
     /// The node whose files the act damages.
     pub fn damages(self) -> Option<NodeId> {
-        self.disk().filter(|_| self.nature().damages)
+        self.disk().filter(|_| self.spec().damages)
     }
 
     /// The node that the act adds, removes or makes the leader, by a request to the current leader.
     pub fn asks_about(self) -> Option<NodeId> {
-        self.node().filter(|_| self.nature().domain == Domain::Membership)
+        self.node().filter(|_| self.spec().domain == Domain::Membership)
     }
 
     /// Whether the act cannot be undone, and is no undo.
     pub(crate) fn is_final(self) -> bool {
-        matches!(self.nature().ends, Ends::Never)
+        matches!(self.spec().reversal, Reversal::Never)
     }
 
     /// The node whose process the act impairs without stopping it. The act must be repeated on a new process
     /// of the node.
-    pub(crate) fn hurts(self) -> Option<NodeId> {
-        self.node().filter(|_| self.nature().hurts)
+    pub(crate) fn impairs(self) -> Option<NodeId> {
+        self.node().filter(|_| self.spec().impairs)
     }
 
     /// The node whose process the act pauses. A node that is down cannot be paused.
     pub(crate) fn suspends(self) -> Option<NodeId> {
-        self.node().filter(|_| self.nature().leaves == Some(NodeState::Paused))
+        self.node().filter(|_| self.spec().stops_as == Some(NodeState::Paused))
     }
 
     /// The node that must be running for the act.
-    pub(crate) fn needs_up(self) -> Option<NodeId> {
-        self.suspends().or(self.hurts())
+    pub(crate) fn needs_running(self) -> Option<NodeId> {
+        self.suspends().or(self.impairs())
     }
 
     /// The node that the act acts on; `None` for acts on links.
@@ -158,9 +158,9 @@ impl Act {
     }
 
     /// The directed link that the act changes, and the change.
-    pub(crate) fn link(self) -> Option<((NodeId, NodeId), Change)> {
+    pub(crate) fn link(self) -> Option<((NodeId, NodeId), LinkChange)> {
         match self.target {
-            Target::Link(from, to) => self.verb.change().map(|change| ((from, to), change)),
+            Target::Link(from, to) => self.verb.link_change().map(|change| ((from, to), change)),
             Target::Node(_) => None,
         }
     }
@@ -168,7 +168,7 @@ impl Act {
     /// The directed link that the act cuts, and the mode.
     pub(crate) fn cuts(self) -> Option<((NodeId, NodeId), CutMode)> {
         match self.link()? {
-            (link, Change::Cut(mode)) => mode.map(|mode| (link, mode)),
+            (link, LinkChange::Cut(mode)) => mode.map(|mode| (link, mode)),
             _ => None,
         }
     }
@@ -176,7 +176,7 @@ impl Act {
     /// The directed link that the act degrades, and the new quality.
     pub fn degrades(self) -> Option<((NodeId, NodeId), Quality)> {
         match self.link()? {
-            (link, Change::Degrade(quality)) => quality.map(|quality| (link, quality)),
+            (link, LinkChange::Degrade(quality)) => quality.map(|quality| (link, quality)),
             _ => None,
         }
     }
@@ -207,7 +207,7 @@ impl Act {
 
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.nature().name, self.target)?;
+        write!(f, "{} {}", self.spec().name, self.target)?;
         match &self.verb.arguments()[..] {
             "" => Ok(()),
             arguments => write!(f, " {arguments}"),
@@ -270,12 +270,12 @@ impl FromStr for TimedAct {
         let mut words: Vec<&str> = text.split_whitespace().collect();
         let mut after_ms = 0;
         if let Some(time) = words.first().and_then(|word| word.strip_prefix('@')) {
-            after_ms = time.parse().map_err(|_| wrong(NO_ACT))?;
+            after_ms = time.parse().map_err(|_| wrong(NOT_AN_ACT))?;
             words.remove(0);
         }
-        let [name, target, arguments @ ..] = &words[..] else { return Err(wrong(NO_ACT)) };
+        let [name, target, arguments @ ..] = &words[..] else { return Err(wrong(NOT_AN_ACT)) };
         let verb = AnyVerb::read(name, arguments).map_err(wrong)?;
-        let target = Target::read(target, verb.nature().domain).map_err(|error| match error {
+        let target = Target::read(target, verb.spec().domain).map_err(|error| match error {
             ParseActError::Form { why, .. } => wrong(why),
             error => error,
         })?;

@@ -68,7 +68,7 @@ impl Disk {
     /// # Errors
     /// Why it does not, and what to do about it.
     pub fn allows(&self, act: Act) -> Result<(), String> {
-        (act.nature().lacks)(&self.make).map_or(Ok(()), |why| Err(why.to_owned()))
+        (act.spec().missing_on)(&self.make).map_or(Ok(()), |why| Err(why.to_owned()))
     }
 
     /// Mounts the disk.

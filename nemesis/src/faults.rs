@@ -21,9 +21,9 @@ mod terminate;
 
 use crate::{
     Nodes,
-    act::verb::{Done, Nature, Verb, verbs},
-    links::Change,
-    processes::Held,
+    act::verb::{Applied, Verb, VerbSpec, verbs},
+    links::LinkChange,
+    processes::LockedNode,
 };
 pub use fault::{Aim, Dice, Fault, Kind};
 

@@ -38,20 +38,20 @@
 //! act at once and never fail (if the kernel refuses a filter, the run fails). [`CutMode`] and [`Quality`]
 //! describe what they do to bytes.
 
-mod aside;
 mod attribution;
 pub(crate) mod bypass;
+mod connector;
 mod degraded;
-mod door;
 pub(crate) mod filter;
 pub(crate) mod gate;
 pub(crate) mod grudge;
+mod harness_failures;
 mod proxy;
 mod proxy_thread;
 mod pump;
 pub(crate) mod quality;
+mod redirected;
 pub(crate) mod sock_diag;
-mod troubles;
 
 use std::{
     collections::BTreeSet,
@@ -74,9 +74,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{NodeId, Quality, TimedAct, processes::holders::Holders};
-use attribution::{Attribution, Dialler, Strangers};
+use attribution::{Attribution, Dialler, OutsideConnections};
 use bypass::Bypass;
-use door::{Doors, Listener};
+use connector::{Listener, NodeConnector};
 use filter::{Filter, FilterError};
 use gate::{CutMode, Gate, LinkCounters, LinkState};
 use proxy::{Route, Upstream};
@@ -87,7 +87,7 @@ pub(crate) type Link = (NodeId, NodeId);
 
 /// A change of a directed link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum LinkChange {
     /// Cuts the link, or opens it if `None`.
     Cut(Option<CutMode>),
     /// Sets the quality of the link, or restores it if `None`. Has no effect while the link is cut.
@@ -101,7 +101,7 @@ pub struct Links {
     wiring: Wiring,
     upstreams: Arc<Upstreams>,
     attribution: Attribution,
-    doors: Arc<Doors>,
+    connector: Arc<NodeConnector>,
     /// Runtime of the proxy's thread.
     thread: Handle,
     closing: CancellationToken,
@@ -125,7 +125,7 @@ enum Wiring {
 
 /// What a listener stands in front of.
 #[derive(Debug, Clone)]
-enum Front {
+enum Frontend {
     /// A link: both ends are known.
     Link(NodeId, NodeId),
     /// A node: the connecting node has to be found out.
@@ -160,7 +160,7 @@ impl Gates {
     }
 
     /// The route of a connection that belongs to no link.
-    fn beside() -> Route {
+    fn unattributed() -> Route {
         Route { forward: Arc::default(), backward: Arc::default() }
     }
 
@@ -198,7 +198,7 @@ impl Links {
         for (at, listener) in listeners.into_iter().enumerate() {
             let (from, to) = (NodeId(at / nodes), NodeId(at % nodes));
             if from != to {
-                links.serve(listener, Front::Link(from, to))?;
+                links.serve(listener, Frontend::Link(from, to))?;
             }
         }
         Ok(links)
@@ -213,7 +213,7 @@ impl Links {
         let (listeners, addresses) = listen(nodes)?;
         let links = Links::new(nodes, Wiring::Attributed(addresses))?;
         for (to, listener) in listeners.into_iter().enumerate() {
-            links.serve(listener, Front::Node(NodeId(to)))?;
+            links.serve(listener, Frontend::Node(NodeId(to)))?;
         }
         Ok(links)
     }
@@ -228,8 +228,8 @@ impl Links {
         let bound = bound.and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
         let (port, listener) = bound.map_err(FilterError::Listen)?;
         let links = Links::new(addresses.len(), Wiring::Transparent).map_err(FilterError::Listen)?;
-        converse(|| filter::redirect(addresses, port))?;
-        links.serve(listener, Front::Nodes(addresses.into())).map_err(FilterError::Listen)?;
+        run_blocking(|| filter::redirect(addresses, port))?;
+        links.serve(listener, Frontend::Nodes(addresses.into())).map_err(FilterError::Listen)?;
         Ok(links)
     }
 
@@ -239,7 +239,7 @@ impl Links {
     /// # Errors
     /// When the packet filter cannot be used.
     pub fn open_filtered(addresses: &[Ipv4Addr]) -> Result<Links, FilterError> {
-        let filter = converse(|| Filter::open(addresses))?;
+        let filter = run_blocking(|| Filter::open(addresses))?;
         Links::new(addresses.len(), Wiring::Filtered(filter)).map_err(FilterError::Listen)
     }
 
@@ -251,8 +251,8 @@ impl Links {
             gates: Arc::new(Gates::of(nodes)),
             wiring,
             upstreams: Arc::new(Upstreams((0..nodes).map(|_| Mutex::default()).collect())),
-            doors: Arc::new(Doors::new(holders.clone(), shared)),
-            attribution: Attribution { holders, strangers: Arc::new(Strangers::default()) },
+            connector: Arc::new(NodeConnector::new(holders.clone(), shared)),
+            attribution: Attribution { holders, outside: Arc::new(OutsideConnections::default()) },
             thread: proxy_thread::start(closing.clone())?,
             closing,
             tasks: TaskTracker::new(),
@@ -302,7 +302,7 @@ impl Links {
     pub fn for_clients(&self, node: NodeId, port: SocketAddr) -> io::Result<SocketAddr> {
         let listener = net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        self.serve(listener, Front::Clients(node, port))?;
+        self.serve(listener, Frontend::Clients(node, port))?;
         Ok(address)
     }
 
@@ -342,7 +342,7 @@ impl Links {
     /// connections were carried, and no cut affects them. `None` if there were none, as always with an
     /// address map.
     pub fn strangers(&self) -> Option<(u64, String)> {
-        self.attribution.strangers.seen()
+        self.attribution.outside.seen()
     }
 
     /// Connects to a port of `node`, as a client or for a request of the controller. Checks that the node, or
@@ -352,13 +352,13 @@ impl Links {
     /// # Errors
     /// Those of connecting; a foreign listener, with a description of its process. Nothing was sent.
     pub async fn connect(&self, node: NodeId, address: SocketAddr) -> io::Result<TcpStream> {
-        self.doors.connect(node, address, |socket| socket.set_nodelay(true)).await
+        self.connector.connect(node, address, |socket| socket.set_nodelay(true)).await
     }
 
     /// Describes the process that listens at a port of `node`, if it is not a process of the node.
     pub async fn stranger_at(&self, node: NodeId, address: SocketAddr) -> Option<String> {
-        match self.doors.listener(node, address).await {
-            Ok(Listener::Stranger(who)) => Some(who),
+        match self.connector.listener(node, address).await {
+            Ok(Listener::Foreign(who)) => Some(who),
             Ok(Listener::Node | Listener::Nobody) | Err(_) => None,
         }
     }
@@ -366,35 +366,35 @@ impl Links {
     /// Waits for the first harness failure: a foreign listener at a node's port, or no descriptors, ports or
     /// memory left to connect or to accept with.
     pub fn trouble(&self) -> impl Future<Output = String> + Send + 'static {
-        self.doors.troubles.first()
+        self.connector.failures.first()
     }
 
     /// Cuts the link from `from` to `to`, but not the opposite one. If the link is cut already, changes the
     /// mode.
     pub fn cut(&self, from: NodeId, to: NodeId, mode: CutMode) {
-        let _ = self.change(&[((from, to), Change::Cut(Some(mode)))]);
+        let _ = self.change(&[((from, to), LinkChange::Cut(Some(mode)))]);
     }
 
     /// Opens the link from `from` to `to`: stalled bytes flow again.
     pub fn heal(&self, from: NodeId, to: NodeId) {
-        let _ = self.change(&[((from, to), Change::Cut(None))]);
+        let _ = self.change(&[((from, to), LinkChange::Cut(None))]);
     }
 
     /// Degrades the link from `from` to `to`. Has no effect while the link is cut.
     pub fn degrade(&self, from: NodeId, to: NodeId, quality: Quality) {
-        let _ = self.change(&[((from, to), Change::Degrade(Some(quality)))]);
+        let _ = self.change(&[((from, to), LinkChange::Degrade(Some(quality)))]);
     }
 
     /// Restores the link from `from` to `to`: delayed bytes arrive at once.
     pub fn restore(&self, from: NodeId, to: NodeId) {
-        let _ = self.change(&[((from, to), Change::Degrade(None))]);
+        let _ = self.change(&[((from, to), LinkChange::Degrade(None))]);
     }
 
     /// Changes several links at once.
     ///
     /// # Errors
     /// What the kernel's packet filter said. Gates never fail.
-    pub(crate) fn change(&self, changes: &[(Link, Change)]) -> Result<(), String> {
+    pub(crate) fn change(&self, changes: &[(Link, LinkChange)]) -> Result<(), String> {
         let Wiring::Filtered(filter) = &self.wiring else {
             self.set_gates(changes);
             return Ok(());
@@ -402,17 +402,17 @@ impl Links {
         let (of_clients, of_nodes): (Vec<_>, Vec<_>) =
             changes.iter().copied().partition(|(link, _)| is_of_clients(*link));
         self.set_gates(&of_clients);
-        if of_nodes.is_empty() { Ok(()) } else { converse(|| filter.change(&of_nodes)) }
+        if of_nodes.is_empty() { Ok(()) } else { run_blocking(|| filter.change(&of_nodes)) }
     }
 
-    fn set_gates(&self, changes: &[(Link, Change)]) {
+    fn set_gates(&self, changes: &[(Link, LinkChange)]) {
         for ((from, to), change) in changes {
             let gate = self.gate(*from, *to);
             match change {
-                Change::Cut(None) => gate.set(LinkState::Open),
-                Change::Cut(Some(CutMode::Stall)) => gate.set(LinkState::Stalled),
-                Change::Cut(Some(CutMode::Reset)) => gate.set(LinkState::Reset),
-                Change::Degrade(quality) => gate.degrade(*quality),
+                LinkChange::Cut(None) => gate.set(LinkState::Open),
+                LinkChange::Cut(Some(CutMode::Stall)) => gate.set(LinkState::Stalled),
+                LinkChange::Cut(Some(CutMode::Reset)) => gate.set(LinkState::Reset),
+                LinkChange::Degrade(quality) => gate.degrade(*quality),
             }
         }
     }
@@ -432,7 +432,7 @@ impl Links {
             gate.set(LinkState::Open);
         }
         match &self.wiring {
-            Wiring::Filtered(filter) => converse(|| filter.heal_all()),
+            Wiring::Filtered(filter) => run_blocking(|| filter.heal_all()),
             _ => Ok(()),
         }
     }
@@ -463,7 +463,7 @@ impl Links {
         let mut sum = LinkCounters::default();
         by_gates.iter().for_each(|(from, to)| sum += self.gate(*from, *to).counters());
         if let Some(filter) = filter {
-            sum += converse(|| filter.sum(links.iter().copied().filter(|link| !is_of_clients(*link))));
+            sum += run_blocking(|| filter.sum(links.iter().copied().filter(|link| !is_of_clients(*link))));
         }
         sum
     }
@@ -506,7 +506,7 @@ impl Links {
     }
 
     /// Accepts connections and carries each in its own task.
-    fn serve(&self, listener: net::TcpListener, front: Front) -> io::Result<()> {
+    fn serve(&self, listener: net::TcpListener, frontend: Frontend) -> io::Result<()> {
         listener.set_nonblocking(true)?;
         let listener = {
             let _on_that_thread = self.thread.enter();
@@ -516,7 +516,7 @@ impl Links {
             gates: self.gates.clone(),
             upstreams: self.upstreams.clone(),
             attribution: self.attribution.clone(),
-            doors: self.doors.clone(),
+            connector: self.connector.clone(),
         };
         let (closing, tasks) = (self.closing.clone(), self.tasks.clone());
         self.listeners.fetch_add(1, Relaxed);
@@ -528,15 +528,19 @@ impl Links {
                 };
                 match accepted {
                     Ok((dialler, _)) => {
-                        let (carrier, closing, front) = (carrier.clone(), closing.clone(), front.clone());
+                        let (carrier, closing, frontend) =
+                            (carrier.clone(), closing.clone(), frontend.clone());
                         tasks.spawn(async move {
-                            closing.run_until_cancelled(carrier.carry(dialler, front)).await
+                            closing.run_until_cancelled(carrier.carry(dialler, frontend)).await
                         });
                     }
                     // Either the connection is closed already, which is harmless, or descriptors have run
                     // out.
                     Err(error) => {
-                        carrier.doors.troubles.see(&error, || "a proxy cannot accept a connection".into());
+                        carrier
+                            .connector
+                            .failures
+                            .report_if_local(&error, || "a proxy cannot accept a connection".into());
                         tokio::time::sleep(Duration::from_millis(10)).await;
                     }
                 }
@@ -553,26 +557,31 @@ struct Carrier {
     gates: Arc<Gates>,
     upstreams: Arc<Upstreams>,
     attribution: Attribution,
-    doors: Arc<Doors>,
+    connector: Arc<NodeConnector>,
 }
 
 impl Carrier {
     fn upstream(&self, node: NodeId, address: Option<SocketAddr>) -> Upstream {
-        Upstream { node, address, doors: self.doors.clone() }
+        Upstream { node, address, connector: self.connector.clone() }
     }
 
-    async fn carry(self, dialler: TcpStream, front: Front) {
-        let (from, to) = match front {
-            Front::Link(from, to) => (Dialler::Node(from), to),
-            Front::Clients(to, port) => {
+    async fn carry(self, dialler: TcpStream, frontend: Frontend) {
+        let (from, to) = match frontend {
+            Frontend::Link(from, to) => (Dialler::Node(from), to),
+            Frontend::Clients(to, port) => {
                 let route = self.gates.route(NodeId::CLIENTS, to);
                 return proxy::carry(dialler, self.upstream(to, Some(port)), route).await;
             }
-            Front::Node(to) => (self.attribution.dialler_of(&dialler, to).await, to),
-            Front::Nodes(addresses) => {
-                let Some(aside) = aside::ends(&dialler, &addresses) else { return };
-                let route = self.gates.route(aside.from, aside.to);
-                return proxy::carry(dialler, self.upstream(aside.to, Some(aside.destination)), route).await;
+            Frontend::Node(to) => (self.attribution.dialler_of(&dialler, to).await, to),
+            Frontend::Nodes(addresses) => {
+                let Some(redirected) = redirected::ends(&dialler, &addresses) else { return };
+                let route = self.gates.route(redirected.from, redirected.to);
+                return proxy::carry(
+                    dialler,
+                    self.upstream(redirected.to, Some(redirected.destination)),
+                    route,
+                )
+                .await;
             }
         };
         let route = match (from, self.gates.cut_at(to)) {
@@ -581,7 +590,7 @@ impl Carrier {
                 cut.connections_withheld.fetch_add(1, Relaxed);
                 return;
             }
-            (Dialler::Stranger | Dialler::Gone, _) => Gates::beside(),
+            (Dialler::Outsider | Dialler::Gone, _) => Gates::unattributed(),
         };
         proxy::carry(dialler, self.upstream(to, self.upstreams.get(to)), route).await;
     }
@@ -608,7 +617,7 @@ fn listen(count: usize) -> io::Result<(Vec<net::TcpListener>, Vec<SocketAddr>)> 
 
 /// Runs a blocking conversation with `nft`: usually under a millisecond, longer on a busy machine. Other
 /// tasks of a multi-threaded runtime continue meanwhile.
-fn converse<T>(talk: impl FnOnce() -> T) -> T {
+fn run_blocking<T>(talk: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => block_in_place(talk),
         _ => talk(),

@@ -168,7 +168,7 @@ fn swapped(acts: &[TimedAct], one: NodeId, other: NodeId) -> Vec<TimedAct> {
 }
 
 /// Whether an act is impossible and unnecessary: a node that is down cannot be paused.
-pub(crate) fn is_in_vain(act: Act, is_down: impl Fn(NodeId) -> bool) -> bool {
+pub(crate) fn is_pointless(act: Act, is_down: impl Fn(NodeId) -> bool) -> bool {
     act.suspends().is_some_and(is_down)
 }
 
@@ -183,7 +183,7 @@ pub(crate) fn on_running(
     down: &BTreeSet<NodeId>,
     nodes: usize,
 ) -> Result<Vec<TimedAct>, String> {
-    let needed: BTreeSet<NodeId> = acts.iter().filter_map(|timed| timed.act.needs_up()).collect();
+    let needed: BTreeSet<NodeId> = acts.iter().filter_map(|timed| timed.act.needs_running()).collect();
     for node in needed.intersection(down).filter(|_| drawn) {
         let named: BTreeSet<NodeId> = acts.iter().flat_map(|timed| timed.act.nodes()).collect();
         let free = (0..nodes).map(NodeId).find(|other| !down.contains(other) && !named.contains(other));
@@ -191,25 +191,25 @@ pub(crate) fn on_running(
             acts = swapped(&acts, *node, free);
         }
     }
-    let is_now_in_vain =
-        |timed: &TimedAct| timed.after_ms == 0 && is_in_vain(timed.act, |node| down.contains(&node));
-    let (in_vain, acts): (Vec<TimedAct>, Vec<TimedAct>) = acts.into_iter().partition(is_now_in_vain);
+    let is_pointless_now =
+        |timed: &TimedAct| timed.after_ms == 0 && is_pointless(timed.act, |node| down.contains(&node));
+    let (pointless, acts): (Vec<TimedAct>, Vec<TimedAct>) = acts.into_iter().partition(is_pointless_now);
     let does_something = |timed: &TimedAct| timed.act.undo().is_some() || timed.act.is_final();
-    if in_vain.is_empty() || acts.iter().any(does_something) {
+    if pointless.is_empty() || acts.iter().any(does_something) {
         return Ok(acts);
     }
-    let who: Vec<NodeId> = in_vain.iter().flat_map(|timed| timed.act.nodes()).collect();
+    let who: Vec<NodeId> = pointless.iter().flat_map(|timed| timed.act.nodes()).collect();
     Err(format!("{} {} down", join(&who), if who.len() == 1 { "is" } else { "are" }))
 }
 
 /// The first node in the acts that a cluster of this size does not have.
-pub(crate) fn stranger(acts: &[TimedAct], nodes: usize) -> Option<NodeId> {
+pub(crate) fn unknown_node(acts: &[TimedAct], nodes: usize) -> Option<NodeId> {
     let mut named = acts.iter().flat_map(|timed| timed.act.nodes());
     named.find(|node| node.0 >= nodes && *node != NodeId::CLIENTS)
 }
 
 /// The acts that cut the links of a grudge.
-pub(crate) fn hold(grudge: &Grudge, mode: CutMode) -> Vec<TimedAct> {
+pub(crate) fn cut_links(grudge: &Grudge, mode: CutMode) -> Vec<TimedAct> {
     grudge.cuts().map(|link| Cut(mode).on(link).into()).collect()
 }
 
@@ -237,7 +237,7 @@ pub(crate) fn mode(acts: &[TimedAct]) -> Option<CutMode> {
 /// the cut or degraded links.
 pub(crate) fn aimed_at(acts: &[TimedAct]) -> Vec<NodeId> {
     let hurt = |timed: &TimedAct| {
-        timed.act.stops().or(timed.act.hurts()).or(timed.act.disk()).or(timed.act.asks_about())
+        timed.act.stops().or(timed.act.impairs()).or(timed.act.disk()).or(timed.act.asks_about())
     };
     let stopped: BTreeSet<NodeId> = acts.iter().filter_map(hurt).collect();
     match (stopped.is_empty(), grudge(acts)) {
@@ -248,7 +248,7 @@ pub(crate) fn aimed_at(acts: &[TimedAct]) -> Vec<NodeId> {
 }
 
 /// Name of a fault whose acts are listed in a schedule. Its label is the list of acts.
-pub(crate) const GIVEN: &str = "acts";
+pub(crate) const LISTED_ACTS: &str = "acts";
 
 /// Whether the acts come at different times. Then different acts are in force at different times.
 pub(crate) fn is_staged(acts: &[TimedAct]) -> bool {
@@ -260,7 +260,7 @@ pub(crate) fn is_staged(acts: &[TimedAct]) -> bool {
 /// rolling n1,n2,n3`. If all processes are impaired in the same way, it says how: `starve cpu_percent=5
 /// n1,n2`.
 pub(crate) fn label(fault: &str, kind: &str, staged: bool, acts: &[TimedAct]) -> String {
-    if fault == GIVEN && !acts.is_empty() {
+    if fault == LISTED_ACTS && !acts.is_empty() {
         return acts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     }
     let (cut, degraded) = (grudge(acts), degraded(acts));
@@ -269,7 +269,7 @@ pub(crate) fn label(fault: &str, kind: &str, staged: bool, acts: &[TimedAct]) ->
     qualities.dedup();
     let mut hows: Vec<String> = acts
         .iter()
-        .filter(|timed| timed.act.hurts().is_some())
+        .filter(|timed| timed.act.impairs().is_some())
         .map(|timed| timed.act.verb.arguments())
         .collect();
     hows.dedup();

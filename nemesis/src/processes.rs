@@ -24,51 +24,51 @@ use tokio::{
 use crate::{NodeId, Nodes};
 
 /// The locks of all nodes.
-pub(crate) struct Processes<N> {
+pub(crate) struct NodeLocks<N> {
     nodes: Arc<N>,
-    each: Vec<Arc<Mutex<Marks>>>,
+    locks: Vec<Arc<Mutex<UndoState>>>,
 }
 
 /// What was done to one node's processes.
 #[derive(Debug, Default)]
-pub(crate) struct Marks {
+pub(crate) struct UndoState {
     /// A pause is in force: only its undo may resume the process.
     pub(crate) paused: bool,
     /// What acts save for their undo, by its type.
-    kept: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    saved: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
 }
 
-impl Marks {
+impl UndoState {
     /// What acts save for their undo; its default value at first.
-    pub(crate) fn kept<T: Default + Send + Sync + 'static>(&mut self) -> &mut T {
-        let kept = self.kept.entry(TypeId::of::<T>()).or_insert_with(|| Box::new(T::default()));
-        kept.downcast_mut().expect("it is kept under its type")
+    pub(crate) fn saved<T: Default + Send + Sync + 'static>(&mut self) -> &mut T {
+        let saved = self.saved.entry(TypeId::of::<T>()).or_insert_with(|| Box::new(T::default()));
+        saved.downcast_mut().expect("it is saved under its type")
     }
 }
 
 /// A node with its lock held by one act.
-pub(crate) struct Held<N> {
+pub(crate) struct LockedNode<N> {
     pub(crate) id: NodeId,
     pub(crate) nodes: Arc<N>,
-    pub(crate) marks: OwnedMutexGuard<Marks>,
+    pub(crate) undo_state: OwnedMutexGuard<UndoState>,
     /// The lock that is held.
-    pub(crate) lock: Arc<Mutex<Marks>>,
+    pub(crate) lock: Arc<Mutex<UndoState>>,
 }
 
-impl<N: Nodes> Processes<N> {
-    pub(crate) fn new(nodes: Arc<N>) -> Processes<N> {
-        let each = (0..nodes.count()).map(|_| Arc::default()).collect();
-        Processes { nodes, each }
+impl<N: Nodes> NodeLocks<N> {
+    pub(crate) fn new(nodes: Arc<N>) -> NodeLocks<N> {
+        let locks = (0..nodes.count()).map(|_| Arc::default()).collect();
+        NodeLocks { nodes, locks }
     }
 
     /// Waits until no other act has the lock of the node.
-    pub(crate) async fn hold(&self, node: NodeId) -> Held<N> {
-        let lock = self.each[node.0].clone();
-        Held { id: node, nodes: self.nodes.clone(), marks: lock.clone().lock_owned().await, lock }
+    pub(crate) async fn lock(&self, node: NodeId) -> LockedNode<N> {
+        let lock = self.locks[node.0].clone();
+        LockedNode { id: node, nodes: self.nodes.clone(), undo_state: lock.clone().lock_owned().await, lock }
     }
 }
 
-impl<N: Nodes> Held<N> {
+impl<N: Nodes> LockedNode<N> {
     /// Runs blocking work on the node's processes, if it is up, on a thread for such work.
     pub(crate) async fn blocking<T: Default + Send + 'static>(
         &self,

@@ -33,14 +33,14 @@ fn is_mounted(at: &Path) -> bool {
 }
 
 /// Writes and syncs one file and its directory, then writes without a sync.
-fn tell_and_whisper(at: &Path) {
-    let mut told = File::create(at.join("told")).unwrap();
-    told.write_all(b"told").unwrap();
-    told.sync_all().unwrap();
+fn write_synced_and_unsynced(at: &Path) {
+    let mut synced = File::create(at.join("synced")).unwrap();
+    synced.write_all(b"told").unwrap();
+    synced.sync_all().unwrap();
     File::open(at).unwrap().sync_all().unwrap();
-    told.write_all(&[b'?'; 10_000]).unwrap();
-    fs::write(at.join("whispered"), "whispered").unwrap();
-    assert_eq!(fs::read(at.join("whispered")).unwrap(), b"whispered");
+    synced.write_all(&[b'?'; 10_000]).unwrap();
+    fs::write(at.join("unsynced"), "unsynced").unwrap();
+    assert_eq!(fs::read(at.join("unsynced")).unwrap(), b"unsynced");
 }
 
 #[test]
@@ -49,14 +49,18 @@ fn a_power_failure_takes_what_was_not_synced_and_nothing_else() {
     let Some(disk) = lossy(dir.path(), Promise::Ext4) else { return };
     let mut kept = Vec::new();
     for seed in 0..20 {
-        tell_and_whisper(dir.path());
+        write_synced_and_unsynced(dir.path());
         disk.darken();
         assert!(fs::write(dir.path().join("dark"), "x").is_err(), "there is no power");
         disk.revive(seed).unwrap();
-        let told = fs::read(dir.path().join("told")).unwrap();
-        assert!(told.starts_with(b"told") && told[4..].iter().all(|byte| *byte == b'?'));
-        assert!(told.len() == 10_004 || told.len().is_multiple_of(512) || told.len() == 4, "{}", told.len());
-        kept.push((told.len(), dir.path().join("whispered").exists()));
+        let synced = fs::read(dir.path().join("synced")).unwrap();
+        assert!(synced.starts_with(b"told") && synced[4..].iter().all(|byte| *byte == b'?'));
+        assert!(
+            synced.len() == 10_004 || synced.len().is_multiple_of(512) || synced.len() == 4,
+            "{}",
+            synced.len()
+        );
+        kept.push((synced.len(), dir.path().join("unsynced").exists()));
         for entry in fs::read_dir(dir.path()).unwrap() {
             fs::remove_file(entry.unwrap().path()).unwrap();
         }
@@ -264,11 +268,11 @@ fn a_real_ext4_loses_power_too() {
             return;
         }
     };
-    tell_and_whisper(&at);
+    write_synced_and_unsynced(&at);
     disk.darken().unwrap();
     disk.revive().unwrap();
-    assert_eq!(fs::read(at.join("told")).unwrap(), b"told");
-    assert!(!at.join("whispered").exists() || fs::read(at.join("whispered")).unwrap().is_empty());
+    assert_eq!(fs::read(at.join("synced")).unwrap(), b"told");
+    assert!(!at.join("unsynced").exists() || fs::read(at.join("unsynced")).unwrap().is_empty());
     drop(disk);
     assert!(!is_mounted(&at));
     let loops =

@@ -19,10 +19,10 @@ use tribunal_nemesis::{
 };
 
 /// Nodes that obey and log every action.
-struct Puppets {
+struct SimulatedNodes {
     began: Instant,
     states: Mutex<Vec<NodeState>>,
-    story: Arc<Mutex<String>>,
+    log: Arc<Mutex<String>>,
     leader: Mutex<Option<NodeId>>,
     /// An action that fails, such as `kill n2`.
     fails: Option<&'static str>,
@@ -30,39 +30,39 @@ struct Puppets {
     kill_takes: Duration,
 }
 
-impl Puppets {
-    fn new(stage: &Stage, story: Arc<Mutex<String>>) -> Puppets {
-        Puppets {
+impl SimulatedNodes {
+    fn new(scenario: &Scenario, log: Arc<Mutex<String>>) -> SimulatedNodes {
+        SimulatedNodes {
             began: Instant::now(),
             states: Mutex::new(vec![NodeState::Running; 5]),
-            story,
-            leader: Mutex::new(stage.leader),
-            fails: stage.fails,
-            kill_takes: stage.kill_takes,
+            log,
+            leader: Mutex::new(scenario.leader),
+            fails: scenario.fails,
+            kill_takes: scenario.kill_takes,
         }
     }
 
     async fn act(&self, what: &str, node: NodeId, to: impl Fn(NodeState) -> NodeState) -> Result<(), String> {
         let text = format!("{what} {node}");
         if self.fails == Some(&text) {
-            return Err("the puppet refuses".to_owned());
+            return Err("the node refuses".to_owned());
         }
         let mut states = self.states.lock().expect("no test panics while it holds it");
         let old = states[node.0];
         states[node.0] = to(old);
         if states[node.0] != old {
-            tell(&self.story, self.began, &text);
+            log_line(&self.log, self.began, &text);
         }
         Ok(())
     }
 }
 
-fn tell(story: &Mutex<String>, began: Instant, text: &str) {
-    let mut story = story.lock().expect("no test panics while it holds it");
-    writeln!(story, "{:>5} {text}", began.elapsed().as_millis()).expect("a string");
+fn log_line(log: &Mutex<String>, began: Instant, text: &str) {
+    let mut log = log.lock().expect("no test panics while it holds it");
+    writeln!(log, "{:>5} {text}", began.elapsed().as_millis()).expect("a string");
 }
 
-impl Nodes for Puppets {
+impl Nodes for SimulatedNodes {
     fn count(&self) -> usize {
         self.states.lock().expect("not poisoned").len()
     }
@@ -107,28 +107,28 @@ impl Nodes for Puppets {
 }
 
 /// A scenario with five nodes. By default n3 leads.
-struct Stage {
+struct Scenario {
     leader: Option<NodeId>,
     fails: Option<&'static str>,
     stop_after: Option<Duration>,
     kill_takes: Duration,
 }
 
-const STAGE: Stage =
-    Stage { leader: Some(NodeId(2)), fails: None, stop_after: None, kill_takes: Duration::ZERO };
+const SCENARIO: Scenario =
+    Scenario { leader: Some(NodeId(2)), fails: None, stop_after: None, kill_takes: Duration::ZERO };
 
-struct Performance {
-    story: String,
+struct Run {
+    log: String,
     records: Vec<FaultRecord>,
     result: Result<(), HealError>,
 }
 
-impl Stage {
-    async fn play(self, plan: Plan) -> Performance {
+impl Scenario {
+    async fn run(self, plan: Plan) -> Run {
         let links = Arc::new(Links::open(5).expect("loopback listeners"));
-        let story = Arc::new(Mutex::new(String::new()));
-        let puppets = Arc::new(Puppets::new(&self, story.clone()));
-        let began = puppets.began;
+        let log = Arc::new(Mutex::new(String::new()));
+        let nodes = Arc::new(SimulatedNodes::new(&self, log.clone()));
+        let began = nodes.began;
         let stop = CancellationToken::new();
         if let Some(after) = self.stop_after {
             let stop = stop.clone();
@@ -155,14 +155,14 @@ impl Stage {
             if let Some(why) = &record.why {
                 write!(line, ": {why}").expect("a string");
             }
-            tell(&story, began, &line);
+            log_line(&log, began, &line);
             records.push(record);
         };
         let clock = move || began.elapsed().as_nanos() as u64;
-        let result = drive(plan, puppets.clone(), links.clone(), clock, stop, record).await;
+        let result = drive(plan, nodes.clone(), links.clone(), clock, stop, record).await;
         for node in (0..5).map(NodeId) {
             assert!(
-                self.fails.is_some() || puppets.state(node) == NodeState::Running,
+                self.fails.is_some() || nodes.state(node) == NodeState::Running,
                 "{node} was left behind"
             );
             for other in (0..5).map(NodeId).filter(|&other| other != node) {
@@ -170,8 +170,8 @@ impl Stage {
             }
         }
         links.close().await;
-        let story = story.lock().expect("not poisoned").clone();
-        Performance { story, records, result }
+        let log = log.lock().expect("not poisoned").clone();
+        Run { log, records, result }
     }
 }
 
@@ -212,18 +212,18 @@ fn plan(text: &str) -> Plan {
     Plan { steps: text.trim().lines().map(|line| step(line.trim())).collect(), ..Plan::default() }
 }
 
-async fn check(stage: Stage, given: &str, story: &str) -> Performance {
-    let performance = stage.play(plan(given)).await;
-    let expected: Vec<&str> = story.trim().lines().map(str::trim).collect();
-    let told: Vec<&str> = performance.story.lines().map(str::trim).collect();
-    assert_eq!(told, expected, "\n{}", performance.story);
-    performance
+async fn check(scenario: Scenario, given: &str, log: &str) -> Run {
+    let run = scenario.run(plan(given)).await;
+    let expected: Vec<&str> = log.trim().lines().map(str::trim).collect();
+    let told: Vec<&str> = run.log.lines().map(str::trim).collect();
+    assert_eq!(told, expected, "\n{}", run.log);
+    run
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_fault_is_applied_at_its_time_and_undone_after_its_hold() {
-    let played = check(
-        STAGE,
+    let run = check(
+        SCENARIO,
         "1000+500 kill: kill n1, kill n4
          2000+300 pause: pause n2",
         "1000 kill n1
@@ -238,9 +238,9 @@ async fn a_fault_is_applied_at_its_time_and_undone_after_its_hold() {
          2300 heal pause n2, installed, effective Some(true)",
     )
     .await;
-    assert_eq!(played.result, Ok(()));
+    assert_eq!(run.result, Ok(()));
     let lines: Vec<String> =
-        played.records[..2].iter().map(|record| serde_json::to_string(record).expect("JSON")).collect();
+        run.records[..2].iter().map(|record| serde_json::to_string(record).expect("JSON")).collect();
     assert_eq!(
         lines[0],
         r#"{"i":0,"t":1000000000,"event":"apply","fault":"kill","kind":"given","nodes":["n1","n4"],"cuts":[],"planned_ms":1000,"hold_ms":500,"outcome":"installed","label":"kill n1,n4","acts":["kill n1","kill n4"]}"#
@@ -254,8 +254,8 @@ async fn a_fault_is_applied_at_its_time_and_undone_after_its_hold() {
 #[tokio::test(start_paused = true)]
 async fn the_leader_is_whoever_leads_when_the_fault_begins() {
     // n1 is the stand-in for the leader, which turns out to be n3: the two swap their places in the acts.
-    let played = check(
-        STAGE,
+    let run = check(
+        SCENARIO,
         "100+100 kill[n1]: kill n1
          300+100 partition[n1]: cut n1>n3 stall, cut n3>n1 stall",
         "100 kill n3
@@ -266,10 +266,10 @@ async fn the_leader_is_whoever_leads_when_the_fault_begins() {
          400 heal partition {n1 | n3}, installed, effective Some(false)",
     )
     .await;
-    assert_eq!(played.records[2].cuts, ["n1>n3", "n3>n1"]);
+    assert_eq!(run.records[2].cuts, ["n1>n3", "n3>n1"]);
     // If no leader is known, the driver asks for a second, then uses the stand-in, and the record says so.
     check(
-        Stage { leader: None, ..STAGE },
+        Scenario { leader: None, ..SCENARIO },
         "100+100 kill[n2]: kill n2",
         "1100 kill n2
          1100 apply kill n2, installed: no leader is known: took n2 for it
@@ -282,7 +282,7 @@ async fn the_leader_is_whoever_leads_when_the_fault_begins() {
 #[tokio::test(start_paused = true)]
 async fn of_overlapping_faults_the_first_to_end_does_not_undo_the_other() {
     check(
-        STAGE,
+        SCENARIO,
         "100+300 kill: kill n1, kill n2
          200+400 kill: kill n2, kill n3",
         "100 kill n1
@@ -304,7 +304,7 @@ async fn of_overlapping_faults_the_first_to_end_does_not_undo_the_other() {
 #[tokio::test(start_paused = true)]
 async fn a_drawn_fault_makes_way_for_one_that_holds_its_node_down() {
     check(
-        STAGE,
+        SCENARIO,
         "100+300 kill*: kill n1, kill n2
          200+100 pause*: pause n2, pause n5
          500+300 kill*: kill n1, kill n2, kill n3, kill n4
@@ -365,7 +365,7 @@ async fn a_drawn_fault_makes_way_for_one_that_holds_its_node_down() {
 #[tokio::test(start_paused = true)]
 async fn acts_that_come_too_late_are_not_done() {
     check(
-        Stage { kill_takes: Duration::from_millis(900), ..STAGE },
+        Scenario { kill_takes: Duration::from_millis(900), ..SCENARIO },
         "0+500 kill: kill n1, @100 start n1, @100 kill n2, @200 start n2, @200 kill n3
          600+100 pause: pause n5",
         "0 kill n1
@@ -387,7 +387,7 @@ async fn acts_that_come_too_late_are_not_done() {
 #[tokio::test(start_paused = true)]
 async fn a_pause_that_a_kill_cuts_short_has_had_its_effect() {
     check(
-        STAGE,
+        SCENARIO,
         "100+300 pause: pause n2
          200+300 kill: kill n2",
         "100 pause n2
@@ -402,9 +402,9 @@ async fn a_pause_that_a_kill_cuts_short_has_had_its_effect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_may_be_a_story_of_its_own() {
+async fn a_fault_may_have_acts_at_several_times() {
     check(
-        STAGE,
+        SCENARIO,
         "100+1000 rolling: terminate n1, @200 start n1, @200 terminate n2, @500 start n2, @500 terminate n3",
         "100 terminate n1
          100 apply rolling given n1, installed
@@ -422,8 +422,8 @@ async fn a_fault_may_be_a_story_of_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn each_shift_is_recorded_with_what_is_in_force_from_then_on() {
-    let played = check(
-        STAGE,
+    let run = check(
+        SCENARIO,
         "100+1000 partition: cut n1>n2 stall, cut n2>n1 stall, @200 cut n1>n3 stall, @200 heal n1>n2, @200 heal n2>n1, \
          @200 cut n3>n1 stall, @500 heal n1>n3, @500 heal n3>n1, @700 cut n1>n2 stall",
         "100 apply partition given {n1 | n2}, installed
@@ -433,38 +433,38 @@ async fn each_shift_is_recorded_with_what_is_in_force_from_then_on() {
          1100 heal partition given {n1 > n2}, installed, effective Some(false)",
     )
     .await;
-    let cuts: Vec<_> = played.records.iter().map(|record| record.cuts.join(" ")).collect();
+    let cuts: Vec<_> = run.records.iter().map(|record| record.cuts.join(" ")).collect();
     assert_eq!(cuts, ["n1>n2 n2>n1", "n1>n3 n3>n1", "", "n1>n2", "n1>n2"]);
     // The replay uses the acts of the first line, with their times.
     let lines: Vec<String> =
-        played.records.iter().map(|record| serde_json::to_string(record).expect("JSON")).collect();
+        run.records.iter().map(|record| serde_json::to_string(record).expect("JSON")).collect();
     let again = Plan::replay(&lines.join("\n"), 5).expect("a record");
     assert_eq!((again.steps.len(), again.steps[0].acts.len(), again.steps[0].hold_ms), (1, 9, 1_000));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_same_problem_is_told_once() {
-    let played = check(
-        Stage { fails: Some("pause n1"), ..STAGE },
+    let run = check(
+        Scenario { fails: Some("pause n1"), ..SCENARIO },
         "100+1000 pause: pause n1, pause n2, @200 resume n1, @300 pause n1, @400 resume n1, @500 pause n1",
         "100 pause n2
-         100 apply pause given n2, indeterminate: pause n1: the puppet refuses
+         100 apply pause given n2, indeterminate: pause n1: the node refuses
          300 shift pause given n2, installed
-         400 shift pause given n2, indeterminate: pause n1: the puppet refuses
+         400 shift pause given n2, indeterminate: pause n1: the node refuses
          500 shift pause given n2, installed
-         600 shift pause given n2, indeterminate: pause n1: the puppet refuses
+         600 shift pause given n2, indeterminate: pause n1: the node refuses
          1100 resume n2
-         1100 heal pause given n2, indeterminate, effective Some(true): pause n1: the puppet refuses (3 times)",
+         1100 heal pause given n2, indeterminate, effective Some(true): pause n1: the node refuses (3 times)",
     )
     .await;
-    let why = played.records.last().and_then(|record| record.why.clone());
-    assert_eq!(why.as_deref(), Some("pause n1: the puppet refuses (3 times)"));
+    let why = run.records.last().and_then(|record| record.why.clone());
+    assert_eq!(why.as_deref(), Some("pause n1: the node refuses (3 times)"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn acts_of_one_moment_on_one_node_keep_their_order() {
     check(
-        STAGE,
+        SCENARIO,
         "100+1000 again: kill n1, start n1, kill n1, kill n2, start n2
          2000+10 degrade: degrade n1>n2 delay_ms=5",
         "100 kill n1
@@ -484,7 +484,7 @@ async fn acts_of_one_moment_on_one_node_keep_their_order() {
 #[tokio::test(start_paused = true)]
 async fn stopping_in_the_middle_undoes_everything_at_once() {
     check(
-        Stage { stop_after: Some(Duration::from_millis(250)), ..STAGE },
+        Scenario { stop_after: Some(Duration::from_millis(250)), ..SCENARIO },
         "100+9000 kill: kill n1
          200+9000 pause: pause n2, @5000 pause n3
          300+100 kill: kill n4",
@@ -503,32 +503,29 @@ async fn stopping_in_the_middle_undoes_everything_at_once() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_done_is_said() {
     check(
-        Stage { fails: Some("kill n2"), ..STAGE },
+        Scenario { fails: Some("kill n2"), ..SCENARIO },
         "100+100 kill: kill n1, kill n2
          300+100 kill: kill n9
          500+100 partition:",
         "100 kill n1
-         100 apply kill n1,n2, indeterminate: kill n2: the puppet refuses
+         100 apply kill n1,n2, indeterminate: kill n2: the node refuses
          200 start n1
-         200 heal kill n1,n2, indeterminate, effective Some(true): kill n2: the puppet refuses
+         200 heal kill n1,n2, indeterminate, effective Some(true): kill n2: the node refuses
          300 apply kill n9, skipped: there is no n9 in a cluster of 5
          500 apply partition, skipped: partition given needs more than 5 nodes",
     )
     .await;
-    let played = Stage { fails: Some("start n1"), ..STAGE }.play(plan("100+100 kill: kill n1")).await;
-    let error = played.result.expect_err("n1 is still down");
-    assert_eq!(
-        error.to_string(),
-        "could not heal: start n1: the puppet refuses; start n1: the puppet refuses"
-    );
+    let run = Scenario { fails: Some("start n1"), ..SCENARIO }.run(plan("100+100 kill: kill n1")).await;
+    let error = run.result.expect_err("n1 is still down");
+    assert_eq!(error.to_string(), "could not heal: start n1: the node refuses; start n1: the node refuses");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_cut_short_does_no_more_and_its_record_says_so() {
     let given = "100+300 rolling: pause n1, @200 resume n1, @200 pause n2, @900 kill n3
                  1500+10 kill: kill n4";
-    let played = check(
-        STAGE,
+    let run = check(
+        SCENARIO,
         given,
         "100 pause n1
          100 apply rolling given n1, installed
@@ -544,18 +541,18 @@ async fn what_is_cut_short_does_no_more_and_its_record_says_so() {
     )
     .await;
     let acts = |record: &FaultRecord| record.acts.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(acts(&played.records[0]).len(), 4);
-    assert_eq!(acts(&played.records[2]), ["pause n1", "@200 resume n1", "@200 pause n2"]);
+    assert_eq!(acts(&run.records[0]).len(), 4);
+    assert_eq!(acts(&run.records[2]), ["pause n1", "@200 resume n1", "@200 pause n2"]);
 
     // The end of the run cuts a step short, too; a replay repeats only what was done.
-    let cut = Stage { stop_after: Some(Duration::from_millis(150)), ..STAGE }.play(plan(given)).await;
+    let cut = Scenario { stop_after: Some(Duration::from_millis(150)), ..SCENARIO }.run(plan(given)).await;
     assert_eq!(acts(&cut.records[1]), ["pause n1"]);
     let lines: Vec<String> =
         cut.records.iter().map(|record| serde_json::to_string(record).expect("JSON")).collect();
     let replayed = Plan::replay(&lines.join("\n"), 5).expect("a record");
     assert_eq!(replayed.steps.len(), 1);
     assert_eq!(
-        STAGE.play(replayed).await.records,
+        SCENARIO.run(replayed).await.records,
         cut.records
             .iter()
             .cloned()
@@ -574,7 +571,7 @@ async fn what_is_cut_short_does_no_more_and_its_record_says_so() {
 async fn times_beyond_counting_never_come() {
     let far = u64::MAX;
     check(
-        Stage { stop_after: Some(Duration::from_millis(500)), ..STAGE },
+        Scenario { stop_after: Some(Duration::from_millis(500)), ..SCENARIO },
         &format!("100+{far} kill: kill n1, @{far} kill n2\n{far}+100 kill: kill n3"),
         "100 kill n1
          100 apply kill given n1, installed
@@ -589,12 +586,12 @@ async fn what_was_done_can_be_done_again() {
     let given = "1000+500 kill[n1]: kill n1
                  2000+1000 partition: cut n1>n2 stall, @300 heal n1>n2, @400 cut n1>n2 reset
                  4000+100 kill: kill n9";
-    let first = STAGE.play(plan(given)).await;
+    let first = SCENARIO.run(plan(given)).await;
     let lines: Vec<String> =
         first.records.iter().map(|record| serde_json::to_string(record).expect("JSON")).collect();
     let mut record = lines.join("\n") + "\n";
     let replayed = Plan::replay(&record, 5).expect("a record");
-    let second = Stage { leader: None, ..STAGE }.play(replayed).await;
+    let second = Scenario { leader: None, ..SCENARIO }.run(replayed).await;
     let same: Vec<FaultRecord> =
         first.records.into_iter().filter(|record| record.outcome != FaultOutcome::Skipped).collect();
     assert_eq!(second.records, same);
@@ -618,9 +615,9 @@ async fn what_was_done_can_be_done_again() {
 #[tokio::test(start_paused = true)]
 async fn a_trigger_waits_for_its_event_and_sleeps_while_its_fault_lasts() {
     let links = Arc::new(Links::open(5).expect("loopback listeners"));
-    let story = Arc::new(Mutex::new(String::new()));
-    let puppets = Arc::new(Puppets::new(&STAGE, story.clone()));
-    let began = puppets.began;
+    let log = Arc::new(Mutex::new(String::new()));
+    let nodes = Arc::new(SimulatedNodes::new(&SCENARIO, log.clone()));
+    let began = nodes.began;
     let given = "[[trigger]]
                  on = 'leader-change'
                  after = '20ms'
@@ -637,12 +634,12 @@ async fn a_trigger_waits_for_its_event_and_sleeps_while_its_fault_lasts() {
     };
     let clock = move || began.elapsed().as_nanos() as u64;
     let stop = CancellationToken::new();
-    let driven = drive_with_signals(plan, puppets, links.clone(), clock, stop, signals, |_| ());
+    let driven = drive_with_signals(plan, nodes, links.clone(), clock, stop, signals, |_| ());
     let (result, ()) = tokio::join!(driven, sees);
     assert_eq!(result, Ok(()));
     // n3 leads, whatever the signals say: a trigger decides when, the nodes decide who.
     assert_eq!(
-        *story.lock().expect("not poisoned"),
+        *log.lock().expect("not poisoned"),
         "  520 pause n3\n 1520 resume n3\n 3020 pause n3\n 4020 resume n3\n"
     );
     links.close().await;
@@ -651,9 +648,9 @@ async fn a_trigger_waits_for_its_event_and_sleeps_while_its_fault_lasts() {
 #[tokio::test(start_paused = true)]
 async fn a_fault_that_follows_the_leader_never_leaves_two_free() {
     let links = Arc::new(Links::open(3).expect("loopback listeners"));
-    let puppets = Arc::new(Puppets::new(&STAGE, Arc::default()));
-    puppets.states.lock().expect("not poisoned").truncate(3);
-    let began = puppets.began;
+    let nodes = Arc::new(SimulatedNodes::new(&SCENARIO, Arc::default()));
+    nodes.states.lock().expect("not poisoned").truncate(3);
+    let began = nodes.began;
     let given = "[[step]]
                  at = '100ms'
                  hold = '2s'
@@ -661,7 +658,7 @@ async fn a_fault_that_follows_the_leader_never_leaves_two_free() {
     let mut plan = Plan::parse(given, 1, 3).expect("a schedule");
     plan.steps[0].follows_ms = vec![0, 150];
     let (signal, signals) = tokio::sync::mpsc::unbounded_channel();
-    let leads = puppets.clone();
+    let leads = nodes.clone();
     let sees = async move {
         for (at_ms, leader) in [(50, 2), (800, 0), (1500, 0), (1800, 2), (3000, 1)] {
             tokio::time::sleep_until(began + Duration::from_millis(at_ms)).await;
@@ -676,7 +673,7 @@ async fn a_fault_that_follows_the_leader_never_leaves_two_free() {
     };
     let stop = CancellationToken::new();
     let (result, ()) =
-        tokio::join!(drive_with_signals(plan, puppets, links.clone(), clock, stop, signals, record), sees);
+        tokio::join!(drive_with_signals(plan, nodes, links.clone(), clock, stop, signals, record), sees);
     assert_eq!(result, Ok(()));
     assert_eq!(
         records,
@@ -695,11 +692,11 @@ async fn a_fault_that_follows_the_leader_never_leaves_two_free() {
 #[tokio::test(start_paused = true)]
 async fn links_open_even_if_the_drive_is_dropped() {
     let links = Arc::new(Links::open(5).expect("loopback listeners"));
-    let puppets = Arc::new(Puppets::new(&Stage { leader: None, ..STAGE }, Arc::default()));
-    let began = puppets.began;
+    let nodes = Arc::new(SimulatedNodes::new(&Scenario { leader: None, ..SCENARIO }, Arc::default()));
+    let began = nodes.began;
     let clock = move || began.elapsed().as_nanos() as u64;
     let given = plan("0+9000 partition: cut n1>n2 stall, degrade n2>n1 delay_ms=5");
-    let driven = drive(given, puppets, links.clone(), clock, CancellationToken::new(), |_| ());
+    let driven = drive(given, nodes, links.clone(), clock, CancellationToken::new(), |_| ());
     let dropped = tokio::time::timeout(Duration::from_secs(1), driven).await;
     assert!(dropped.is_err() && !links.is_cut(NodeId(0), NodeId(1)));
     links.close().await;
@@ -712,12 +709,12 @@ async fn a_drawn_plan_is_carried_out_whole() {
             "kill,pause,partition,degrade,terminate,corrupt,clock,starve,limits".parse().expect("faults");
         let schedule = Schedule { wanted, seed, nodes: 5, interval_ms: 5000, time_limit_ms: 60_000 };
         let plan = Plan { steps: schedule.draw().collect(), ..Plan::default() };
-        let played = STAGE.play(plan.clone()).await;
-        assert_eq!(played.result, Ok(()));
-        let count = |event| played.records.iter().filter(|record| record.event == event).count();
+        let run = SCENARIO.run(plan.clone()).await;
+        assert_eq!(run.result, Ok(()));
+        let count = |event| run.records.iter().filter(|record| record.event == event).count();
         assert_eq!((count(FaultEvent::Apply), count(FaultEvent::Heal)), (plan.steps.len(), plan.steps.len()));
-        assert!(played.records.iter().all(|record| record.outcome == FaultOutcome::Installed));
-        assert!(played.records.iter().all(|record| record.t <= 60_000 * 1_000_000));
+        assert!(run.records.iter().all(|record| record.outcome == FaultOutcome::Installed));
+        assert!(run.records.iter().all(|record| record.t <= 60_000 * 1_000_000));
     }
 }
 
@@ -728,7 +725,7 @@ async fn a_partition_bites_when_its_links_are_used_and_not_otherwise() {
     links.set_upstream(NodeId(1), n2.local_addr().expect("bound"));
     let mut n1 = TcpStream::connect(links.dial_address(NodeId(0), NodeId(1))).await.expect("accepted");
     let _n2 = n2.accept().await.expect("carried");
-    let puppets = Puppets::new(&Stage { leader: None, ..STAGE }, Arc::default());
+    let nodes = SimulatedNodes::new(&Scenario { leader: None, ..SCENARIO }, Arc::default());
     let given = plan(
         "0+60000 partition: cut n1>n2 stall
          0+60000 partition: cut n1>n3 stall",
@@ -748,7 +745,7 @@ async fn a_partition_bites_when_its_links_are_used_and_not_otherwise() {
     };
     let clock = || 0;
     let (result, ()) = tokio::join!(
-        drive(given, Arc::new(puppets), links.clone(), clock, stop.clone(), record),
+        drive(given, Arc::new(nodes), links.clone(), clock, stop.clone(), record),
         write_then_stop
     );
     assert_eq!(result, Ok(()));

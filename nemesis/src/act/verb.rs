@@ -5,13 +5,14 @@
 use std::future::Future;
 
 use crate::{
-    Act, FaultEffect, NodeState, Nodes, Target, disks::Make, faults::AnyVerb, links::Change, processes::Held,
+    Act, FaultEffect, NodeState, Nodes, Target, disks::Make, faults::AnyVerb, links::LinkChange,
+    processes::LockedNode,
 };
 
 /// What an act does.
 pub(crate) trait Verb: Copy + Into<AnyVerb> {
     /// The properties of the verb that the rest of the crate needs.
-    const NATURE: Nature;
+    const SPEC: VerbSpec;
 
     /// Parses the arguments, the words after the target; `None` if they are invalid.
     fn read(arguments: &[&str]) -> Option<Self>;
@@ -25,12 +26,12 @@ pub(crate) trait Verb: Copy + Into<AnyVerb> {
     ///
     /// # Errors
     /// Why it may not have been applied, in one line for the reader of the report.
-    fn apply<N: Nodes>(self, _: &mut Held<N>) -> impl Future<Output = Result<Done, String>> + Send {
-        async { Ok(Done::default()) }
+    fn apply<N: Nodes>(self, _: &mut LockedNode<N>) -> impl Future<Output = Result<Applied, String>> + Send {
+        async { Ok(Applied::default()) }
     }
 
     /// The change of a link, for verbs of links.
-    fn change(self) -> Option<Change> {
+    fn link_change(self) -> Option<LinkChange> {
         None
     }
 
@@ -42,22 +43,22 @@ pub(crate) trait Verb: Copy + Into<AnyVerb> {
 
 /// Result of applying an act to a node.
 #[derive(Debug, Default)]
-pub(crate) struct Done {
+pub(crate) struct Applied {
     /// The effect, as far as this act can measure it: an undo reports what the undone act has done.
     pub(crate) effect: FaultEffect,
     /// What was hit, if the verb chose it at random.
     pub(crate) touched: Option<String>,
 }
 
-impl From<()> for Done {
-    fn from((): ()) -> Done {
-        Done::default()
+impl From<()> for Applied {
+    fn from((): ()) -> Applied {
+        Applied::default()
     }
 }
 
-impl From<FaultEffect> for Done {
-    fn from(effect: FaultEffect) -> Done {
-        Done { effect, touched: None }
+impl From<FaultEffect> for Applied {
+    fn from(effect: FaultEffect) -> Applied {
+        Applied { effect, touched: None }
     }
 }
 
@@ -76,67 +77,67 @@ pub(crate) enum Domain {
 
 /// How the effect of a verb is undone.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Ends {
+pub(crate) enum Reversal {
     /// By this verb. Until then the act is claimed.
     By(AnyVerb),
     /// The verb is itself an undo.
-    Undo,
+    IsUndo,
     /// Not at all.
     Never,
 }
 
 /// What the driver, the plan and the disks need to know of a verb.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Nature {
+pub(crate) struct VerbSpec {
     /// Name of the verb in schedules and records.
     pub(crate) name: &'static str,
     /// Error message for an act of this verb that cannot be parsed.
-    pub(crate) misread: &'static str,
+    pub(crate) parse_error: &'static str,
     /// What it acts on.
     pub(crate) domain: Domain,
     /// How it is undone.
-    pub(crate) ends: Ends,
+    pub(crate) reversal: Reversal,
     /// State of the process afterwards, if the verb stops it.
-    pub(crate) leaves: Option<NodeState>,
+    pub(crate) stops_as: Option<NodeState>,
     /// It impairs the process without stopping it, and must be repeated on a new process of the node.
-    pub(crate) hurts: bool,
+    pub(crate) impairs: bool,
     /// It starts a new process.
-    pub(crate) renews: bool,
+    pub(crate) starts_process: bool,
     /// Verb to apply afterwards, unless a fault holds the node down.
-    pub(crate) then: Option<AnyVerb>,
+    pub(crate) followed_by: Option<AnyVerb>,
     /// Why it cannot be applied to this process on this machine. Checked before anything is changed.
-    pub(crate) forbidden: fn(Option<i32>) -> Option<String>,
+    pub(crate) unavailable: fn(Option<i32>) -> Option<String>,
     /// Note for the record on how it will be applied to this process here.
-    pub(crate) remark: fn(Option<i32>) -> Option<String>,
+    pub(crate) note: fn(Option<i32>) -> Option<String>,
     /// It damages files permanently.
     pub(crate) damages: bool,
     /// Why it cannot be applied to such a disk, and what to do about it.
-    pub(crate) lacks: fn(&Make) -> Option<&'static str>,
+    pub(crate) missing_on: fn(&Make) -> Option<&'static str>,
     /// Decides whether the fault took effect, if other parts of the effect only come from auxiliary acts.
-    pub(crate) proof: Option<fn(&FaultEffect) -> bool>,
+    pub(crate) evidence: Option<fn(&FaultEffect) -> bool>,
 }
 
 /// The usual message for an act that cannot be parsed.
-pub(crate) const NO_ACT: &str =
+pub(crate) const NOT_AN_ACT: &str =
     "is not an act: acts are kill n1, start n1, cut n1>n2 stall, @500 heal n1>n2 and the like";
 
-impl Nature {
+impl VerbSpec {
     /// A verb with default properties.
-    pub(crate) const fn of(name: &'static str, domain: Domain, ends: Ends) -> Nature {
-        Nature {
+    pub(crate) const fn of(name: &'static str, domain: Domain, reversal: Reversal) -> VerbSpec {
+        VerbSpec {
             name,
-            misread: NO_ACT,
+            parse_error: NOT_AN_ACT,
             domain,
-            ends,
-            leaves: None,
-            hurts: false,
-            renews: false,
-            then: None,
-            forbidden: |_| None,
-            remark: |_| None,
+            reversal,
+            stops_as: None,
+            impairs: false,
+            starts_process: false,
+            followed_by: None,
+            unavailable: |_| None,
+            note: |_| None,
             damages: false,
-            lacks: |_| None,
-            proof: None,
+            missing_on: |_| None,
+            evidence: None,
         }
     }
 }
@@ -147,21 +148,21 @@ pub(crate) fn property<T: std::str::FromStr>(word: &str, name: &str) -> Option<T
 }
 
 /// Defines a verb without arguments by what it does to a node, or by the change of a link.
-macro_rules! plain {
+macro_rules! simple_verb {
     ($(#[$doc:meta])* $Verb:ident = $nature:expr; |$node:ident| $done:expr) => {
-        $crate::act::verb::plain!($(#[$doc])* $Verb = $nature; {
+        $crate::act::verb::simple_verb!($(#[$doc])* $Verb = $nature; {
             async fn apply<N: $crate::Nodes>(
                 self,
-                $node: &mut $crate::processes::Held<N>,
-            ) -> Result<$crate::act::verb::Done, String> {
+                $node: &mut $crate::processes::LockedNode<N>,
+            ) -> Result<$crate::act::verb::Applied, String> {
                 let done: Result<_, String> = $done;
                 done.map(Into::into)
             }
         });
     };
     ($(#[$doc:meta])* $Verb:ident = $nature:expr; $change:path) => {
-        $crate::act::verb::plain!($(#[$doc])* $Verb = $nature; {
-            fn change(self) -> Option<$crate::links::Change> {
+        $crate::act::verb::simple_verb!($(#[$doc])* $Verb = $nature; {
+            fn link_change(self) -> Option<$crate::links::LinkChange> {
                 Some($change(None))
             }
         });
@@ -172,7 +173,7 @@ macro_rules! plain {
         pub(crate) struct $Verb;
 
         impl $crate::act::verb::Verb for $Verb {
-            const NATURE: Nature = $nature;
+            const SPEC: VerbSpec = $nature;
 
             fn read(arguments: &[&str]) -> Option<$Verb> {
                 arguments.is_empty().then_some($Verb)
@@ -182,7 +183,7 @@ macro_rules! plain {
         }
     };
 }
-pub(crate) use plain;
+pub(crate) use simple_verb;
 
 /// Defines the registry: an enum of all verbs that dispatches to them.
 macro_rules! verbs {
@@ -203,26 +204,26 @@ macro_rules! verbs {
             /// # Errors
             /// The error message of the verb, or that there is no such verb.
             pub(crate) fn read(name: &str, arguments: &[&str]) -> Result<AnyVerb, &'static str> {
-                $(if name == $file::$Verb::NATURE.name {
-                    return $file::$Verb::read(arguments).map(AnyVerb::$Verb).ok_or($file::$Verb::NATURE.misread);
+                $(if name == $file::$Verb::SPEC.name {
+                    return $file::$Verb::read(arguments).map(AnyVerb::$Verb).ok_or($file::$Verb::SPEC.parse_error);
                 })*
-                Err($crate::act::verb::NO_ACT)
+                Err($crate::act::verb::NOT_AN_ACT)
             }
 
-            pub(crate) fn nature(self) -> &'static Nature {
-                match self { $(AnyVerb::$Verb(_) => &const { $file::$Verb::NATURE }),* }
+            pub(crate) fn spec(self) -> &'static VerbSpec {
+                match self { $(AnyVerb::$Verb(_) => &const { $file::$Verb::SPEC }),* }
             }
 
             pub(crate) fn arguments(self) -> String {
                 match self { $(AnyVerb::$Verb(verb) => verb.arguments()),* }
             }
 
-            pub(crate) async fn apply<N: Nodes>(self, node: &mut Held<N>) -> Result<Done, String> {
+            pub(crate) async fn apply<N: Nodes>(self, node: &mut LockedNode<N>) -> Result<Applied, String> {
                 match self { $(AnyVerb::$Verb(verb) => verb.apply(node).await),* }
             }
 
-            pub(crate) fn change(self) -> Option<Change> {
-                match self { $(AnyVerb::$Verb(verb) => verb.change()),* }
+            pub(crate) fn link_change(self) -> Option<LinkChange> {
+                match self { $(AnyVerb::$Verb(verb) => verb.link_change()),* }
             }
         }
     };

@@ -13,7 +13,7 @@ pub(super) const SECTOR: u64 = 512;
 
 /// One change of a file's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum FileChange {
     /// Write these bytes at this offset.
     Write(u64, Vec<u8>),
     /// Truncate or extend to this length; new bytes are zeros.
@@ -24,11 +24,11 @@ pub(super) enum Change {
     Zero(Range<u64>),
 }
 
-impl Change {
+impl FileChange {
     /// Number of bytes that are written.
     pub(crate) fn weight(&self) -> u64 {
         match self {
-            Change::Write(_, bytes) => bytes.len() as u64,
+            FileChange::Write(_, bytes) => bytes.len() as u64,
             _ => 0,
         }
     }
@@ -36,7 +36,7 @@ impl Change {
     /// Number of sectors that a write touches.
     pub(crate) fn sectors(&self) -> u64 {
         match self {
-            Change::Write(at, bytes) if !bytes.is_empty() => {
+            FileChange::Write(at, bytes) if !bytes.is_empty() => {
                 (at + bytes.len() as u64).div_ceil(SECTOR) - at / SECTOR
             }
             _ => 0,
@@ -44,11 +44,11 @@ impl Change {
     }
 
     /// The part of a write that is left if only its first sectors reach the disk.
-    pub(crate) fn torn(&self, sectors: u64) -> Option<Change> {
-        let Change::Write(at, bytes) = self else { return None };
+    pub(crate) fn torn(&self, sectors: u64) -> Option<FileChange> {
+        let FileChange::Write(at, bytes) = self else { return None };
         let end = (at / SECTOR + sectors) * SECTOR;
         let length = end.saturating_sub(*at).min(bytes.len() as u64) as usize;
-        (length > 0).then(|| Change::Write(*at, bytes[..length].to_vec()))
+        (length > 0).then(|| FileChange::Write(*at, bytes[..length].to_vec()))
     }
 }
 
@@ -85,19 +85,19 @@ impl Content {
     }
 
     /// Number of additional pages that a change needs.
-    pub(crate) fn grows(&self, change: &Change) -> u64 {
+    pub(crate) fn grows(&self, change: &FileChange) -> u64 {
         let range = match change {
-            Change::Write(at, bytes) => *at..at + bytes.len() as u64,
-            Change::Reserve(range) => range.clone(),
-            Change::SetLen(_) | Change::Zero(_) => return 0,
+            FileChange::Write(at, bytes) => *at..at + bytes.len() as u64,
+            FileChange::Reserve(range) => range.clone(),
+            FileChange::SetLen(_) | FileChange::Zero(_) => return 0,
         };
         let (first, end) = (range.start / PAGE, range.end.div_ceil(PAGE));
         end.saturating_sub(first) - self.pages.range(first..end.max(first)).count() as u64
     }
 
-    pub(super) fn apply(&mut self, change: &Change) {
+    pub(super) fn apply(&mut self, change: &FileChange) {
         match change {
-            Change::Write(at, bytes) => {
+            FileChange::Write(at, bytes) => {
                 for (number, span, place) in spans(*at, bytes.len() as u64) {
                     self.page(number)[span].copy_from_slice(&bytes[place]);
                 }
@@ -105,7 +105,7 @@ impl Content {
                     self.len = self.len.max(at + bytes.len() as u64);
                 }
             }
-            Change::SetLen(len) => {
+            FileChange::SetLen(len) => {
                 if *len < self.len {
                     self.pages.split_off(&len.div_ceil(PAGE));
                     // If the file grows again, these bytes must read as zeros.
@@ -113,12 +113,12 @@ impl Content {
                 }
                 self.len = *len;
             }
-            Change::Reserve(range) => {
+            FileChange::Reserve(range) => {
                 for number in range.start / PAGE..range.end.div_ceil(PAGE) {
                     self.pages.entry(number).or_default();
                 }
             }
-            Change::Zero(range) => self.zero(range.start..range.end.min(self.len)),
+            FileChange::Zero(range) => self.zero(range.start..range.end.min(self.len)),
         }
     }
 
@@ -151,27 +151,27 @@ mod tests {
 
     use super::*;
 
-    fn change() -> impl Strategy<Value = Change> {
+    fn change() -> impl Strategy<Value = FileChange> {
         let place = 0..20_000u64;
         prop_oneof![
             (place.clone(), prop::collection::vec(any::<u8>(), 0..9000))
-                .prop_map(|(at, b)| Change::Write(at, b)),
-            place.clone().prop_map(Change::SetLen),
-            (place.clone(), 0..9000u64).prop_map(|(at, n)| Change::Reserve(at..at + n)),
-            (place, 0..9000u64).prop_map(|(at, n)| Change::Zero(at..at + n)),
+                .prop_map(|(at, b)| FileChange::Write(at, b)),
+            place.clone().prop_map(FileChange::SetLen),
+            (place.clone(), 0..9000u64).prop_map(|(at, n)| FileChange::Reserve(at..at + n)),
+            (place, 0..9000u64).prop_map(|(at, n)| FileChange::Zero(at..at + n)),
         ]
     }
 
     /// The reference implementation, on a plain vector.
-    fn apply(bytes: &mut Vec<u8>, change: &Change) {
+    fn apply(bytes: &mut Vec<u8>, change: &FileChange) {
         match change {
-            Change::Write(at, new) if !new.is_empty() => {
+            FileChange::Write(at, new) if !new.is_empty() => {
                 let end = *at as usize + new.len();
                 bytes.resize(bytes.len().max(end), 0);
                 bytes[*at as usize..end].copy_from_slice(new);
             }
-            Change::SetLen(len) => bytes.resize(*len as usize, 0),
-            Change::Zero(range) => {
+            FileChange::SetLen(len) => bytes.resize(*len as usize, 0),
+            FileChange::Zero(range) => {
                 let end = bytes.len().min(range.end as usize);
                 let start = end.min(range.start as usize);
                 bytes[start..end].fill(0);
@@ -188,7 +188,7 @@ mod tests {
                 let (before, grows) = (content.pages(), content.grows(change));
                 content.apply(change);
                 apply(&mut plain, change);
-                if !matches!(change, Change::SetLen(_)) {
+                if !matches!(change, FileChange::SetLen(_)) {
                     prop_assert_eq!(content.pages(), before + grows);
                 }
             }
@@ -199,10 +199,10 @@ mod tests {
 
     #[test]
     fn a_write_tears_at_sector_boundaries() {
-        let write = Change::Write(500, vec![7; 600]);
+        let write = FileChange::Write(500, vec![7; 600]);
         assert_eq!(write.sectors(), 3, "12 bytes, 512 bytes, 76 bytes");
         let lengths = (0..=4).map(|sectors| write.torn(sectors).map_or(0, |torn| torn.weight()));
         assert_eq!(lengths.collect::<Vec<_>>(), [0, 12, 524, 600, 600]);
-        assert_eq!(Change::SetLen(3).torn(1), None);
+        assert_eq!(FileChange::SetLen(3).torn(1), None);
     }
 }

@@ -18,9 +18,9 @@ use super::trouble::Damage;
 /// # Errors
 /// When there is no file to damage, no backup, or the disk refuses.
 pub(super) fn damage(data: &Path, backup: &Path, what: Damage, seed: u64) -> io::Result<(u64, String)> {
-    let mut dice = ChaCha8Rng::seed_from_u64(seed);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let files = files(data)?;
-    let pick = |dice: &mut ChaCha8Rng| -> io::Result<(File, u64, String)> {
+    let pick = |rng: &mut ChaCha8Rng| -> io::Result<(File, u64, String)> {
         let mut full = Vec::new();
         for path in &files {
             let length = fs::metadata(path)?.len();
@@ -31,14 +31,14 @@ pub(super) fn damage(data: &Path, backup: &Path, what: Damage, seed: u64) -> io:
         if full.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "no file holds anything"));
         }
-        let (path, length) = full[dice.random_range(0..full.len())];
+        let (path, length) = full[rng.random_range(0..full.len())];
         let file = File::options().read(true).write(true).open(path)?;
         Ok((file, length, name(data, path)))
     };
     let touched = match what {
         Damage::BitFlip => {
-            let (file, length, name) = pick(&mut dice)?;
-            let (at, bit) = (dice.random_range(0..length), dice.random_range(0..8));
+            let (file, length, name) = pick(&mut rng)?;
+            let (at, bit) = (rng.random_range(0..length), rng.random_range(0..8));
             let mut byte = [0];
             file.read_exact_at(&mut byte, at)?;
             file.write_all_at(&[byte[0] ^ (1 << bit)], at)?;
@@ -46,10 +46,10 @@ pub(super) fn damage(data: &Path, backup: &Path, what: Damage, seed: u64) -> io:
             (1, format!("{name}, bit {bit} of byte {at}"))
         }
         Damage::Truncate => {
-            let (file, length, name) = pick(&mut dice)?;
+            let (file, length, name) = pick(&mut rng)?;
             // Mostly a few bytes, sometimes many.
-            let most: u32 = dice.random_range(1..=16);
-            let gone = dice.random_range(1..=length.min(1 << most));
+            let most: u32 = rng.random_range(1..=16);
+            let gone = rng.random_range(1..=length.min(1 << most));
             file.set_len(length - gone)?;
             file.sync_all()?;
             (1, format!("{name}, its last {gone} of {length} bytes"))

@@ -20,9 +20,9 @@ use fuser::{
 };
 use rand_chacha::ChaCha8Rng;
 
-use super::content::{Change, PAGE, SECTOR};
+use super::content::{FileChange, PAGE, SECTOR};
 use super::trouble::{DiskCounters, Trouble};
-use super::volume::{Ino, Kind, Lost, Promise, ROOT, Volume};
+use super::volume::{Ino, InodeKind, Lost, Promise, ROOT, Volume};
 
 /// How long the kernel may cache attributes and entries: only the kernel changes them.
 const TTL: Duration = Duration::from_secs(3600);
@@ -55,9 +55,9 @@ struct State {
     volume: Volume<Attributes>,
     trouble: Option<Trouble>,
     /// The power is off: requests fail.
-    dark: bool,
+    powered_off: bool,
     /// Number of power failures.
-    cuts: u64,
+    power_failures: u64,
     counters: DiskCounters,
     /// Contents of open directories at the time of opening.
     listings: HashMap<u64, Listing>,
@@ -66,15 +66,15 @@ struct State {
 
 /// A disk, mounted or not.
 #[derive(Debug, Clone)]
-pub(super) struct Shared(Arc<Mutex<State>>);
+pub(super) struct LossyFs(Arc<Mutex<State>>);
 
-impl Shared {
+impl LossyFs {
     pub(super) fn new(promise: Promise, bytes_max: u64, uid: u32, gid: u32) -> Self {
-        Shared(Arc::new(Mutex::new(State {
+        LossyFs(Arc::new(Mutex::new(State {
             volume: Volume::new(promise, bytes_max, Attributes::new(0o755, uid, gid)),
             trouble: None,
-            dark: false,
-            cuts: 0,
+            powered_off: false,
+            power_failures: 0,
             counters: DiskCounters::default(),
             listings: HashMap::new(),
             next_handle: 1,
@@ -87,17 +87,17 @@ impl Shared {
 
     /// Cuts the power: from now on requests fail and nothing is stored.
     pub(super) fn darken(&self) {
-        self.lock().dark = true;
+        self.lock().powered_off = true;
     }
 
     /// Drops what the power failure destroys, and restores the power. The disk must not be mounted.
-    pub(super) fn cut(&self, dice: &mut ChaCha8Rng) -> Lost {
+    pub(super) fn lose_unsynced(&self, rng: &mut ChaCha8Rng) -> Lost {
         let mut state = self.lock();
-        let lost = state.volume.cut(dice);
+        let lost = state.volume.lose_unsynced(rng);
         state.counters.bytes_lost += lost.bytes;
         state.counters.entries_lost += lost.entries;
-        state.cuts += 1;
-        state.dark = false;
+        state.power_failures += 1;
+        state.powered_off = false;
         lost
     }
 
@@ -114,9 +114,9 @@ impl Shared {
     }
 
     /// Answers a request, or fails it if the power is off.
-    fn ask<T>(&self, answer: impl FnOnce(&mut State) -> Result<T, nix::errno::Errno>) -> Result<T, Errno> {
+    fn serve<T>(&self, answer: impl FnOnce(&mut State) -> Result<T, nix::errno::Errno>) -> Result<T, Errno> {
         let mut state = self.lock();
-        if state.dark {
+        if state.powered_off {
             return Err(Errno::EIO);
         }
         answer(&mut state).map_err(|error| Errno::from_i32(error as i32))
@@ -127,7 +127,7 @@ use nix::errno::Errno as Refusal;
 
 impl State {
     /// Fails if the disk has this fault, and counts it.
-    fn unless(&mut self, trouble: Trouble, refusal: Refusal) -> Result<(), Refusal> {
+    fn fail_if(&mut self, trouble: Trouble, refusal: Refusal) -> Result<(), Refusal> {
         if self.trouble == Some(trouble) {
             self.counters.requests_troubled += 1;
             return Err(refusal);
@@ -136,7 +136,7 @@ impl State {
     }
 
     fn attr(&mut self, ino: Ino) -> Result<FileAttr, Refusal> {
-        let (kind, size, pages, links) = self.volume.look(ino)?;
+        let (kind, size, pages, links) = self.volume.stat(ino)?;
         let attributes = self.volume.attributes(ino)?;
         Ok(FileAttr {
             ino: INodeNo(ino),
@@ -168,11 +168,11 @@ impl State {
         &mut self,
         parent: INodeNo,
         name: &OsStr,
-        kind: Kind,
+        kind: InodeKind,
         attributes: Attributes,
     ) -> Result<FileAttr, Refusal> {
-        self.unless(Trouble::Full, Refusal::ENOSPC)?;
-        self.unless(Trouble::Write, Refusal::EIO)?;
+        self.fail_if(Trouble::Full, Refusal::ENOSPC)?;
+        self.fail_if(Trouble::Write, Refusal::EIO)?;
         if name.len() > NAME_MAX as usize {
             return Err(Refusal::ENAMETOOLONG);
         }
@@ -181,8 +181,8 @@ impl State {
         self.enter(ino)
     }
 
-    fn change(&mut self, ino: Ino, change: Change) -> Result<(), Refusal> {
-        self.unless(Trouble::Write, Refusal::EIO)?;
+    fn change(&mut self, ino: Ino, change: FileChange) -> Result<(), Refusal> {
+        self.fail_if(Trouble::Write, Refusal::EIO)?;
         let full = self.trouble == Some(Trouble::Full);
         let changed = self.volume.change(ino, change, full);
         if full && changed == Err(Refusal::ENOSPC) {
@@ -203,19 +203,19 @@ impl State {
         if self.trouble == Some(Trouble::Sync) {
             let _ = self.volume.fail_sync(ino);
         }
-        self.unless(Trouble::Sync, Refusal::EIO)?;
-        match self.volume.look(ino)?.0 {
-            Kind::Directory => self.volume.sync_directory(ino),
+        self.fail_if(Trouble::Sync, Refusal::EIO)?;
+        match self.volume.stat(ino)?.0 {
+            InodeKind::Directory => self.volume.sync_directory(ino),
             _ => self.volume.sync_file(ino, data_only),
         }
     }
 }
 
-fn file_type(kind: &Kind) -> FileType {
+fn file_type(kind: &InodeKind) -> FileType {
     match kind {
-        Kind::File => FileType::RegularFile,
-        Kind::Directory => FileType::Directory,
-        Kind::Symlink(_) => FileType::Symlink,
+        InodeKind::File => FileType::RegularFile,
+        InodeKind::Directory => FileType::Directory,
+        InodeKind::Symlink(_) => FileType::Symlink,
     }
 }
 
@@ -241,20 +241,20 @@ fn reply_attr(reply: ReplyAttr, result: Result<FileAttr, Errno>) {
 }
 
 /// Syncs, after the delay of a slow disk. The delay passes on its own thread, so other requests continue.
-fn sync(shared: &Shared, ino: INodeNo, data_only: bool, reply: ReplyEmpty) {
-    let delay = shared.ask(|state| {
+fn sync(fs: &LossyFs, ino: INodeNo, data_only: bool, reply: ReplyEmpty) {
+    let delay = fs.serve(|state| {
         let Some(Trouble::Slow(ms)) = state.trouble else { return Ok(None) };
         state.counters.requests_troubled += 1;
-        Ok(Some((Duration::from_millis(ms), state.cuts)))
+        Ok(Some((Duration::from_millis(ms), state.power_failures)))
     });
     match delay {
         Err(error) => reply.error(error),
-        Ok(None) => reply_empty(reply, shared.ask(|state| state.sync(ino.0, data_only))),
-        Ok(Some((delay, cuts))) => {
-            let shared = shared.clone();
+        Ok(None) => reply_empty(reply, fs.serve(|state| state.sync(ino.0, data_only))),
+        Ok(Some((delay, power_failures))) => {
+            let fs = fs.clone();
             let synced = move || {
                 thread::sleep(delay);
-                let synced = shared.ask(|state| match state.cuts == cuts {
+                let synced = fs.serve(|state| match state.power_failures == power_failures {
                     true => state.sync(ino.0, data_only),
                     false => Err(Refusal::EIO),
                 });
@@ -266,11 +266,11 @@ fn sync(shared: &Shared, ino: INodeNo, data_only: bool, reply: ReplyEmpty) {
     }
 }
 
-impl Filesystem for Shared {
+impl Filesystem for LossyFs {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
         let _ = config.set_max_write(WRITE_MAX);
-        for wish in [InitFlags::FUSE_PARALLEL_DIROPS, InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP] {
-            let _ = config.add_capabilities(wish);
+        for capability in [InitFlags::FUSE_PARALLEL_DIROPS, InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP] {
+            let _ = config.add_capabilities(capability);
         }
         Ok(())
     }
@@ -278,7 +278,7 @@ impl Filesystem for Shared {
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         reply_entry(
             reply,
-            self.ask(|state| {
+            self.serve(|state| {
                 let ino = state.volume.lookup(parent.0, name)?;
                 state.enter(ino)
             }),
@@ -293,7 +293,7 @@ impl Filesystem for Shared {
     }
 
     fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        reply_attr(reply, self.ask(|state| state.attr(ino.0)));
+        reply_attr(reply, self.serve(|state| state.attr(ino.0)));
     }
 
     fn setattr(
@@ -320,9 +320,9 @@ impl Filesystem for Shared {
         };
         reply_attr(
             reply,
-            self.ask(|state| {
+            self.serve(|state| {
                 if let Some(size) = size {
-                    state.change(ino.0, Change::SetLen(size))?;
+                    state.change(ino.0, FileChange::SetLen(size))?;
                 }
                 let attributes = state.volume.attributes(ino.0)?;
                 attributes.mode = mode.map_or(attributes.mode, |mode| (mode & 0o7777) as u16);
@@ -337,8 +337,8 @@ impl Filesystem for Shared {
     }
 
     fn readlink(&self, _: &Request, ino: INodeNo, reply: ReplyData) {
-        match self.ask(|state| state.volume.look(ino.0)) {
-            Ok((Kind::Symlink(to), ..)) => reply.data(to.as_encoded_bytes()),
+        match self.serve(|state| state.volume.stat(ino.0)) {
+            Ok((InodeKind::Symlink(to), ..)) => reply.data(to.as_encoded_bytes()),
             Ok(_) => reply.error(Errno::EINVAL),
             Err(error) => reply.error(error),
         }
@@ -359,7 +359,7 @@ impl Filesystem for Shared {
             return reply.error(Errno::EPERM);
         }
         let attributes = Attributes::new(mode & !umask, request.uid(), request.gid());
-        reply_entry(reply, self.ask(|state| state.create(parent, name, Kind::File, attributes)));
+        reply_entry(reply, self.serve(|state| state.create(parent, name, InodeKind::File, attributes)));
     }
 
     fn mkdir(
@@ -372,20 +372,20 @@ impl Filesystem for Shared {
         reply: ReplyEntry,
     ) {
         let attributes = Attributes::new(mode & !umask, request.uid(), request.gid());
-        reply_entry(reply, self.ask(|state| state.create(parent, name, Kind::Directory, attributes)));
+        reply_entry(reply, self.serve(|state| state.create(parent, name, InodeKind::Directory, attributes)));
     }
 
     fn symlink(&self, request: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
         let attributes = Attributes::new(0o777, request.uid(), request.gid());
-        let kind = Kind::Symlink(target.into());
-        reply_entry(reply, self.ask(|state| state.create(parent, name, kind, attributes)));
+        let kind = InodeKind::Symlink(target.into());
+        reply_entry(reply, self.serve(|state| state.create(parent, name, kind, attributes)));
     }
 
     fn link(&self, _: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         reply_entry(
             reply,
-            self.ask(|state| {
-                state.unless(Trouble::Full, Refusal::ENOSPC)?;
+            self.serve(|state| {
+                state.fail_if(Trouble::Full, Refusal::ENOSPC)?;
                 state.volume.link(ino.0, parent.0, name)?;
                 state.touch(parent.0)?;
                 state.enter(ino.0)
@@ -396,7 +396,7 @@ impl Filesystem for Shared {
     fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         reply_empty(
             reply,
-            self.ask(|state| {
+            self.serve(|state| {
                 state.volume.unlink(parent.0, name)?;
                 state.touch(parent.0)
             }),
@@ -406,7 +406,7 @@ impl Filesystem for Shared {
     fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         reply_empty(
             reply,
-            self.ask(|state| {
+            self.serve(|state| {
                 state.volume.rmdir(parent.0, name)?;
                 state.touch(parent.0)
             }),
@@ -428,7 +428,7 @@ impl Filesystem for Shared {
         }
         reply_empty(
             reply,
-            self.ask(|state| {
+            self.serve(|state| {
                 state.volume.rename((parent.0, name), (new_parent.0, new_name), flags.is_empty())?;
                 state.touch(parent.0)?;
                 state.touch(new_parent.0)
@@ -451,7 +451,7 @@ impl Filesystem for Shared {
         reply: ReplyCreate,
     ) {
         let attributes = Attributes::new(mode & !umask, request.uid(), request.gid());
-        match self.ask(|state| state.create(parent, name, Kind::File, attributes)) {
+        match self.serve(|state| state.create(parent, name, InodeKind::File, attributes)) {
             Ok(attr) => {
                 let flags = FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH;
                 reply.created(&TTL, &attr, Generation(0), FileHandle(0), flags);
@@ -471,8 +471,8 @@ impl Filesystem for Shared {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let read = self.ask(|state| {
-            state.unless(Trouble::Read, Refusal::EIO)?;
+        let read = self.serve(|state| {
+            state.fail_if(Trouble::Read, Refusal::EIO)?;
             state.volume.read(ino.0, offset, size.into())
         });
         match read {
@@ -493,7 +493,7 @@ impl Filesystem for Shared {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        match self.ask(|state| state.change(ino.0, Change::Write(offset, data.to_vec()))) {
+        match self.serve(|state| state.change(ino.0, FileChange::Write(offset, data.to_vec()))) {
             Ok(()) => reply.written(data.len() as u32),
             Err(error) => reply.error(error),
         }
@@ -513,14 +513,14 @@ impl Filesystem for Shared {
         const PUNCH_HOLE: i32 = 0x02;
         const ZERO_RANGE: i32 = 0x10;
         let Some(end) = offset.checked_add(length) else { return reply.error(Errno::EFBIG) };
-        let changed = self.ask(|state| {
+        let changed = self.serve(|state| {
             match mode & !KEEP_SIZE {
-                0 => state.change(ino.0, Change::Reserve(offset..end))?,
-                PUNCH_HOLE | ZERO_RANGE => state.change(ino.0, Change::Zero(offset..end))?,
+                0 => state.change(ino.0, FileChange::Reserve(offset..end))?,
+                PUNCH_HOLE | ZERO_RANGE => state.change(ino.0, FileChange::Zero(offset..end))?,
                 _ => return Err(Refusal::EOPNOTSUPP),
             }
-            if mode & KEEP_SIZE == 0 && state.volume.look(ino.0)?.1 < end {
-                state.change(ino.0, Change::SetLen(end))?;
+            if mode & KEEP_SIZE == 0 && state.volume.stat(ino.0)?.1 < end {
+                state.change(ino.0, FileChange::SetLen(end))?;
             }
             Ok(())
         });
@@ -536,11 +536,11 @@ impl Filesystem for Shared {
     }
 
     fn opendir(&self, _: &Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        let handle = self.ask(|state| {
+        let handle = self.serve(|state| {
             let own = [".", ".."].map(|name| (ino.0, FileType::Directory, name.into()));
             let mut listing = Listing::from(own);
             for (name, ino) in state.volume.entries(ino.0)? {
-                let kind = state.volume.look(ino).map(|(kind, ..)| file_type(&kind));
+                let kind = state.volume.stat(ino).map(|(kind, ..)| file_type(&kind));
                 listing.push((ino, kind.unwrap_or(FileType::RegularFile), name.clone()));
             }
             let handle = state.next_handle;
@@ -555,7 +555,7 @@ impl Filesystem for Shared {
     }
 
     fn readdir(&self, _: &Request, _: INodeNo, handle: FileHandle, offset: u64, mut reply: ReplyDirectory) {
-        let listed = self.ask(|state| {
+        let listed = self.serve(|state| {
             let listing = state.listings.get(&handle.0).ok_or(Refusal::EBADF)?;
             for (at, (ino, kind, name)) in listing.iter().enumerate().skip(offset as usize) {
                 if reply.add(INodeNo(*ino), at as u64 + 1, *kind, name) {
@@ -576,7 +576,7 @@ impl Filesystem for Shared {
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
-        let room = self.ask(|state| {
+        let room = self.serve(|state| {
             let (taken, all) = state.volume.room();
             let full = state.trouble == Some(Trouble::Full);
             Ok((all, if full { 0 } else { all.saturating_sub(taken) }))

@@ -15,7 +15,7 @@ use nix::unistd::{getegid, geteuid};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::fuse::Shared;
+use super::fuse::LossyFs;
 use super::mount::unmount;
 use super::trouble::{DiskCounters, Trouble};
 use super::volume::Promise;
@@ -23,21 +23,21 @@ use super::volume::Promise;
 /// Number of threads that serve one disk.
 const THREADS: usize = 2;
 /// How long to wait for the last user of a disk before it is unmounted lazily.
-const LET_GO: Duration = Duration::from_secs(5);
+const UNMOUNT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A lossy disk at a mount point.
 #[derive(Debug)]
 pub struct Lossy {
     at: PathBuf,
-    shared: Shared,
+    fs: LossyFs,
     session: Mutex<Option<BackgroundSession>>,
 }
 
 impl Lossy {
     /// An empty disk with this capacity in bytes, not mounted yet.
     pub fn new(at: &Path, promise: Promise, bytes_max: u64) -> Self {
-        let shared = Shared::new(promise, bytes_max, geteuid().as_raw(), getegid().as_raw());
-        Lossy { at: at.to_owned(), shared, session: Mutex::default() }
+        let fs = LossyFs::new(promise, bytes_max, geteuid().as_raw(), getegid().as_raw());
+        Lossy { at: at.to_owned(), fs, session: Mutex::default() }
     }
 
     /// Mounts the disk, if it is not mounted. Blocks.
@@ -55,7 +55,7 @@ impl Lossy {
             config.acl = if geteuid().is_root() { SessionACL::All } else { SessionACL::Owner };
             config.n_threads = Some(THREADS);
             config.clone_fd = true;
-            *session = Some(Session::new(self.shared.clone(), &self.at, &config)?.spawn()?);
+            *session = Some(Session::new(self.fs.clone(), &self.at, &config)?.spawn()?);
         }
         Ok(())
     }
@@ -66,7 +66,7 @@ impl Lossy {
     /// When it cannot be unmounted.
     pub fn unmount(&self) -> io::Result<()> {
         let Some(session) = self.session().take() else { return Ok(()) };
-        let deadline = Instant::now() + LET_GO;
+        let deadline = Instant::now() + UNMOUNT_TIMEOUT;
         loop {
             match umount2(&self.at, MntFlags::UMOUNT_NOFOLLOW) {
                 // The session's threads end with the mount.
@@ -81,7 +81,7 @@ impl Lossy {
 
     /// Cuts the power: requests fail, and nothing is stored any more.
     pub fn darken(&self) {
-        self.shared.darken();
+        self.fs.darken();
     }
 
     /// Restores the power. What was not synced at the power failure is lost, except what the seed lets
@@ -92,19 +92,19 @@ impl Lossy {
     pub fn revive(&self, seed: u64) -> io::Result<()> {
         // Unmounting also drops the kernel's cache.
         self.unmount()?;
-        self.shared.cut(&mut ChaCha8Rng::seed_from_u64(seed));
+        self.fs.lose_unsynced(&mut ChaCha8Rng::seed_from_u64(seed));
         self.mount()
     }
 
     /// Sets or clears the fault of the disk. Blocks.
     pub fn set_trouble(&self, trouble: Option<Trouble>) {
-        self.shared.set_trouble(trouble);
+        self.fs.set_trouble(trouble);
         if trouble == Some(Trouble::Read)
             && let Some(session) = &*self.session()
         {
             // Without this, the kernel would answer reads from its cache.
             let notifier = session.notifier();
-            for ino in self.shared.inodes() {
+            for ino in self.fs.inodes() {
                 let _ = notifier.inval_inode(INodeNo(ino), 0, 0);
             }
         }
@@ -112,7 +112,7 @@ impl Lossy {
 
     /// What the disk has done to its node so far.
     pub fn counters(&self) -> DiskCounters {
-        self.shared.counters()
+        self.fs.counters()
     }
 
     fn session(&self) -> std::sync::MutexGuard<'_, Option<BackgroundSession>> {

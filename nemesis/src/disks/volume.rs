@@ -22,7 +22,7 @@ use nix::errno::Errno;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::content::{Change, Content, PAGE};
+use super::content::{Content, FileChange, PAGE};
 
 /// Number of an inode.
 pub(super) type Ino = u64;
@@ -56,7 +56,7 @@ pub(super) struct Lost {
 
 /// Type of an inode, for creating it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum InodeKind {
     /// An empty file.
     File,
     /// An empty directory.
@@ -69,7 +69,7 @@ pub(super) enum Kind {
 struct File {
     now: Content,
     stored: Content,
-    unsynced: Vec<Change>,
+    unsynced: Vec<FileChange>,
     unsynced_bytes: u64,
     /// New or extended since its last sync, so a sync has to write to the journal.
     grew: bool,
@@ -82,7 +82,7 @@ struct Directory {
 }
 
 #[derive(Debug)]
-enum Node {
+enum InodeData {
     File(File),
     Directory(Directory),
     Symlink(OsString),
@@ -91,7 +91,7 @@ enum Node {
 #[derive(Debug)]
 struct Inode<A> {
     attributes: A,
-    node: Node,
+    data: InodeData,
     /// Number of entries that name it now.
     links: u32,
     /// Number of references that the kernel holds.
@@ -100,7 +100,7 @@ struct Inode<A> {
 
 /// One directory entry, set or removed.
 #[derive(Debug, Clone)]
-struct Edit {
+struct EntryChange {
     directory: Ino,
     name: OsString,
     to: Option<Ino>,
@@ -114,7 +114,7 @@ pub(super) struct Volume<A> {
     next: Ino,
     /// Unsynced changes of directories, oldest first. The changes of one operation survive together or not at
     /// all.
-    unsynced: Vec<Vec<Edit>>,
+    unsynced: Vec<Vec<EntryChange>>,
     /// Capacity in pages, and number of used pages.
     pages_max: u64,
     pages: u64,
@@ -123,7 +123,8 @@ pub(super) struct Volume<A> {
 impl<A> Volume<A> {
     /// An empty file system with this capacity in bytes.
     pub(super) fn new(promise: Promise, bytes_max: u64, root: A) -> Self {
-        let root = Inode { attributes: root, node: Node::Directory(Directory::default()), links: 2, held: 1 };
+        let root =
+            Inode { attributes: root, data: InodeData::Directory(Directory::default()), links: 2, held: 1 };
         let inodes = BTreeMap::from([(ROOT, root)]);
         Volume {
             promise,
@@ -144,15 +145,15 @@ impl<A> Volume<A> {
     }
 
     fn file(&mut self, ino: Ino) -> Result<&mut File, Errno> {
-        match &mut self.inode_mut(ino)?.node {
-            Node::File(file) => Ok(file),
+        match &mut self.inode_mut(ino)?.data {
+            InodeData::File(file) => Ok(file),
             _ => Err(Errno::EISDIR),
         }
     }
 
     fn directory(&self, ino: Ino) -> Result<&Directory, Errno> {
-        match &self.inode(ino)?.node {
-            Node::Directory(directory) => Ok(directory),
+        match &self.inode(ino)?.data {
+            InodeData::Directory(directory) => Ok(directory),
             _ => Err(Errno::ENOTDIR),
         }
     }
@@ -163,12 +164,12 @@ impl<A> Volume<A> {
     }
 
     /// Type of an inode, length in bytes, number of pages, and number of entries that name it.
-    pub(super) fn look(&self, ino: Ino) -> Result<(Kind, u64, u64, u32), Errno> {
+    pub(super) fn stat(&self, ino: Ino) -> Result<(InodeKind, u64, u64, u32), Errno> {
         let inode = self.inode(ino)?;
-        Ok(match &inode.node {
-            Node::File(file) => (Kind::File, file.now.len(), file.now.pages(), inode.links),
-            Node::Directory(_) => (Kind::Directory, PAGE, 1, inode.links),
-            Node::Symlink(to) => (Kind::Symlink(to.clone()), to.len() as u64, 0, inode.links),
+        Ok(match &inode.data {
+            InodeData::File(file) => (InodeKind::File, file.now.len(), file.now.pages(), inode.links),
+            InodeData::Directory(_) => (InodeKind::Directory, PAGE, 1, inode.links),
+            InodeData::Symlink(to) => (InodeKind::Symlink(to.clone()), to.len() as u64, 0, inode.links),
         })
     }
 
@@ -204,7 +205,7 @@ impl<A> Volume<A> {
         let Some(inode) = self.inodes.get_mut(&ino) else { return };
         inode.held = inode.held.saturating_sub(times);
         if inode.held == 0 && inode.links == 0 {
-            self.sweep();
+            self.remove_unreferenced();
         }
     }
 
@@ -213,7 +214,7 @@ impl<A> Volume<A> {
         &mut self,
         directory: Ino,
         name: &OsStr,
-        kind: Kind,
+        kind: InodeKind,
         attributes: A,
     ) -> Result<Ino, Errno> {
         if self.directory(directory)?.now.contains_key(name) {
@@ -222,17 +223,17 @@ impl<A> Volume<A> {
         if self.inode(directory)?.links == 0 {
             return Err(Errno::ENOENT);
         }
-        let node = match kind {
-            Kind::File => Node::File(File { grew: true, ..File::default() }),
-            Kind::Directory => Node::Directory(Directory::default()),
-            Kind::Symlink(to) => Node::Symlink(to),
+        let data = match kind {
+            InodeKind::File => InodeData::File(File { grew: true, ..File::default() }),
+            InodeKind::Directory => InodeData::Directory(Directory::default()),
+            InodeKind::Symlink(to) => InodeData::Symlink(to),
         };
         let ino = self.next;
         self.next += 1;
         // The `.` of a directory is an entry, too.
-        let links = u32::from(matches!(node, Node::Directory(_)));
-        self.inodes.insert(ino, Inode { attributes, node, links, held: 0 });
-        self.edit(vec![Edit { directory, name: name.into(), to: Some(ino) }]);
+        let links = u32::from(matches!(data, InodeData::Directory(_)));
+        self.inodes.insert(ino, Inode { attributes, data, links, held: 0 });
+        self.change_entries(vec![EntryChange { directory, name: name.into(), to: Some(ino) }]);
         Ok(ino)
     }
 
@@ -241,20 +242,20 @@ impl<A> Volume<A> {
         if self.directory(directory)?.now.contains_key(name) {
             return Err(Errno::EEXIST);
         }
-        if matches!(self.inode(ino)?.node, Node::Directory(_)) {
+        if matches!(self.inode(ino)?.data, InodeData::Directory(_)) {
             return Err(Errno::EPERM);
         }
-        self.edit(vec![Edit { directory, name: name.into(), to: Some(ino) }]);
+        self.change_entries(vec![EntryChange { directory, name: name.into(), to: Some(ino) }]);
         Ok(())
     }
 
     /// Removes the entry of a file or symbolic link.
     pub(super) fn unlink(&mut self, directory: Ino, name: &OsStr) -> Result<(), Errno> {
         let ino = self.lookup(directory, name)?;
-        if matches!(self.inode(ino)?.node, Node::Directory(_)) {
+        if matches!(self.inode(ino)?.data, InodeData::Directory(_)) {
             return Err(Errno::EISDIR);
         }
-        self.edit(vec![Edit { directory, name: name.into(), to: None }]);
+        self.change_entries(vec![EntryChange { directory, name: name.into(), to: None }]);
         Ok(())
     }
 
@@ -264,7 +265,7 @@ impl<A> Volume<A> {
         if !self.directory(ino)?.now.is_empty() {
             return Err(Errno::ENOTEMPTY);
         }
-        self.edit(vec![Edit { directory, name: name.into(), to: None }]);
+        self.change_entries(vec![EntryChange { directory, name: name.into(), to: None }]);
         Ok(())
     }
 
@@ -276,7 +277,7 @@ impl<A> Volume<A> {
         replace: bool,
     ) -> Result<(), Errno> {
         let ino = self.lookup(from.0, from.1)?;
-        let moves_directory = matches!(self.inode(ino)?.node, Node::Directory(_));
+        let moves_directory = matches!(self.inode(ino)?.data, InodeData::Directory(_));
         if let Some(&old) = self.directory(to.0)?.now.get(to.1) {
             if !replace {
                 return Err(Errno::EEXIST);
@@ -284,51 +285,51 @@ impl<A> Volume<A> {
             if old == ino {
                 return Ok(());
             }
-            match (&self.inode(old)?.node, moves_directory) {
-                (Node::Directory(old), true) if !old.now.is_empty() => return Err(Errno::ENOTEMPTY),
-                (Node::Directory(_), false) => return Err(Errno::EISDIR),
-                (Node::File(_) | Node::Symlink(_), true) => return Err(Errno::ENOTDIR),
+            match (&self.inode(old)?.data, moves_directory) {
+                (InodeData::Directory(old), true) if !old.now.is_empty() => return Err(Errno::ENOTEMPTY),
+                (InodeData::Directory(_), false) => return Err(Errno::EISDIR),
+                (InodeData::File(_) | InodeData::Symlink(_), true) => return Err(Errno::ENOTDIR),
                 _ => {}
             }
         }
-        self.edit(vec![
-            Edit { directory: from.0, name: from.1.into(), to: None },
-            Edit { directory: to.0, name: to.1.into(), to: Some(ino) },
+        self.change_entries(vec![
+            EntryChange { directory: from.0, name: from.1.into(), to: None },
+            EntryChange { directory: to.0, name: to.1.into(), to: Some(ino) },
         ]);
         Ok(())
     }
 
     /// Applies changes of entries that are stored together.
-    fn edit(&mut self, edits: Vec<Edit>) {
+    fn change_entries(&mut self, changes: Vec<EntryChange>) {
         let mut gone = false;
-        for edit in &edits {
-            if let Some(old) = self.set_entry(edit, |directory| &mut directory.now) {
-                gone |= self.count_link(old, edit.directory, false) == 0;
+        for change in &changes {
+            if let Some(old) = self.set_entry(change, |directory| &mut directory.now) {
+                gone |= self.count_link(old, change.directory, false) == 0;
             }
-            if let Some(new) = edit.to {
-                self.count_link(new, edit.directory, true);
+            if let Some(new) = change.to {
+                self.count_link(new, change.directory, true);
             }
         }
-        self.unsynced.push(edits);
+        self.unsynced.push(changes);
         if gone {
-            self.sweep();
+            self.remove_unreferenced();
         }
     }
 
     /// Sets or removes an entry, now or stored; returns the old one.
     fn set_entry(
         &mut self,
-        edit: &Edit,
+        change: &EntryChange,
         which: fn(&mut Directory) -> &mut BTreeMap<OsString, Ino>,
     ) -> Option<Ino> {
-        let Some(Node::Directory(directory)) =
-            self.inodes.get_mut(&edit.directory).map(|inode| &mut inode.node)
+        let Some(InodeData::Directory(directory)) =
+            self.inodes.get_mut(&change.directory).map(|inode| &mut inode.data)
         else {
             return None;
         };
-        match edit.to {
-            Some(ino) => which(directory).insert(edit.name.clone(), ino),
-            None => which(directory).remove(&edit.name),
+        match change.to {
+            Some(ino) => which(directory).insert(change.name.clone(), ino),
+            None => which(directory).remove(&change.name),
         }
     }
 
@@ -337,7 +338,7 @@ impl<A> Volume<A> {
     fn count_link(&mut self, ino: Ino, above: Ino, came: bool) -> u32 {
         let count = |links: u32| if came { links + 1 } else { links.saturating_sub(1) };
         let Some(inode) = self.inodes.get_mut(&ino) else { return 0 };
-        if !matches!(inode.node, Node::Directory(_)) {
+        if !matches!(inode.data, InodeData::Directory(_)) {
             inode.links = count(inode.links);
             return inode.links;
         }
@@ -358,7 +359,7 @@ impl<A> Volume<A> {
     }
 
     /// Changes the bytes of a file. If the disk is `full`, the file cannot get more pages.
-    pub(super) fn change(&mut self, ino: Ino, change: Change, full: bool) -> Result<(), Errno> {
+    pub(super) fn change(&mut self, ino: Ino, change: FileChange, full: bool) -> Result<(), Errno> {
         let free = if full { 0 } else { self.pages_max.saturating_sub(self.pages) };
         let file = self.file(ino)?;
         if file.now.grows(&change) > free {
@@ -411,60 +412,60 @@ impl<A> Volume<A> {
         let unsynced = std::mem::take(&mut self.unsynced);
         let mut directories = BTreeSet::from_iter(of);
         let mut goes: Vec<bool> = unsynced.iter().map(|_| of.is_none()).collect();
-        for (goes, edits) in goes.iter_mut().zip(&unsynced).rev() {
+        for (goes, changes) in goes.iter_mut().zip(&unsynced).rev() {
             // A move between two directories also stores the earlier changes of the other directory.
-            if edits.iter().any(|edit| directories.contains(&edit.directory)) {
-                directories.extend(edits.iter().map(|edit| edit.directory));
+            if changes.iter().any(|change| directories.contains(&change.directory)) {
+                directories.extend(changes.iter().map(|change| change.directory));
                 *goes = true;
             }
         }
         let mut removed = false;
-        for (goes, edits) in goes.into_iter().zip(unsynced) {
+        for (goes, changes) in goes.into_iter().zip(unsynced) {
             if goes {
-                for edit in &edits {
-                    removed |= self.set_entry(edit, |directory| &mut directory.stored).is_some();
+                for change in &changes {
+                    removed |= self.set_entry(change, |directory| &mut directory.stored).is_some();
                 }
             } else {
-                self.unsynced.push(edits);
+                self.unsynced.push(changes);
             }
         }
         if removed {
-            self.sweep();
+            self.remove_unreferenced();
         }
     }
 
     /// The power fails: only the stored state is left, and of the unsynced changes what `rng` lets survive.
-    pub(super) fn cut(&mut self, dice: &mut ChaCha8Rng) -> Lost {
+    pub(super) fn lose_unsynced(&mut self, rng: &mut ChaCha8Rng) -> Lost {
         let mut lost = Lost::default();
-        let keep = survivors(self.unsynced.len(), dice);
-        for edits in std::mem::take(&mut self.unsynced).into_iter().enumerate() {
-            match edits {
-                (at, edits) if at < keep => edits.iter().for_each(|edit| {
-                    self.set_entry(edit, |directory| &mut directory.stored);
+        let keep = survivors(self.unsynced.len(), rng);
+        for changes in std::mem::take(&mut self.unsynced).into_iter().enumerate() {
+            match changes {
+                (at, changes) if at < keep => changes.iter().for_each(|change| {
+                    self.set_entry(change, |directory| &mut directory.stored);
                 }),
                 _ => lost.entries += 1,
             }
         }
         for inode in self.inodes.values_mut() {
             (inode.held, inode.links) = (0, 0);
-            match &mut inode.node {
-                Node::File(file) => lost.bytes += file.cut(dice),
-                Node::Directory(directory) => directory.now = directory.stored.clone(),
-                Node::Symlink(_) => {}
+            match &mut inode.data {
+                InodeData::File(file) => lost.bytes += file.lose_unsynced(rng),
+                InodeData::Directory(directory) => directory.now = directory.stored.clone(),
+                InodeData::Symlink(_) => {}
             }
         }
         if let Some(root) = self.inodes.get_mut(&ROOT) {
             (root.held, root.links) = (1, 2);
         }
         self.count_links();
-        self.sweep();
+        self.remove_unreferenced();
         lost
     }
 
     fn count_links(&mut self) {
         let mut entries = Vec::new();
         for (&above, inode) in &mut self.inodes {
-            if let Node::Directory(directory) = &inode.node {
+            if let InodeData::Directory(directory) = &inode.data {
                 entries.extend(directory.now.values().map(|&ino| (ino, above)));
                 inode.links = inode.links.max(1);
             }
@@ -475,15 +476,16 @@ impl<A> Volume<A> {
     }
 
     /// Removes inodes without references: from entries now, stored or unsynced, or from the kernel.
-    fn sweep(&mut self) {
+    fn remove_unreferenced(&mut self) {
         let mut reached = BTreeSet::new();
-        let edits = self.unsynced.iter().flatten();
-        let mut open: Vec<Ino> = edits.flat_map(|edit| edit.to.into_iter().chain([edit.directory])).collect();
+        let changes = self.unsynced.iter().flatten();
+        let mut open: Vec<Ino> =
+            changes.flat_map(|change| change.to.into_iter().chain([change.directory])).collect();
         open.extend(self.inodes.iter().filter(|(_, inode)| inode.held > 0).map(|(ino, _)| *ino));
         open.push(ROOT);
         while let Some(ino) = open.pop() {
             if reached.insert(ino)
-                && let Some(Node::Directory(directory)) = self.inodes.get(&ino).map(|inode| &inode.node)
+                && let Some(InodeData::Directory(directory)) = self.inodes.get(&ino).map(|inode| &inode.data)
             {
                 open.extend(directory.now.values().chain(directory.stored.values()));
             }
@@ -492,7 +494,7 @@ impl<A> Volume<A> {
         self.pages = self
             .inodes
             .values()
-            .map(|inode| if let Node::File(file) = &inode.node { file.now.pages() } else { 0 })
+            .map(|inode| if let InodeData::File(file) = &inode.data { file.now.pages() } else { 0 })
             .sum();
     }
 }
@@ -518,10 +520,10 @@ impl File {
     }
 
     /// Returns the number of lost bytes.
-    fn cut(&mut self, dice: &mut ChaCha8Rng) -> u64 {
-        let keep = survivors(self.unsynced.len(), dice);
-        let torn = self.unsynced.get(keep).filter(|_| keep > 0 || dice.random());
-        let torn = torn.and_then(|change| change.torn(dice.random_range(0..=change.sectors())));
+    fn lose_unsynced(&mut self, rng: &mut ChaCha8Rng) -> u64 {
+        let keep = survivors(self.unsynced.len(), rng);
+        let torn = self.unsynced.get(keep).filter(|_| keep > 0 || rng.random());
+        let torn = torn.and_then(|change| change.torn(rng.random_range(0..=change.sectors())));
         let all = std::mem::take(&mut self.unsynced_bytes);
         let mut kept = 0;
         for change in self.unsynced.drain(..).take(keep).chain(torn) {
@@ -535,8 +537,8 @@ impl File {
 }
 
 /// How many of the changes survive a power failure: none in half of the cases.
-fn survivors(of: usize, dice: &mut ChaCha8Rng) -> usize {
-    if of == 0 || dice.random() { 0 } else { dice.random_range(0..=of) }
+fn survivors(of: usize, rng: &mut ChaCha8Rng) -> usize {
+    if of == 0 || rng.random() { 0 } else { rng.random_range(0..=of) }
 }
 
 #[cfg(test)]

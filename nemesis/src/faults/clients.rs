@@ -36,9 +36,9 @@ pub(crate) const FAULT: Fault = Fault {
     draw,
 };
 
-fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
-    let cuts = grudge(kind, &dice.order);
-    plan::hold(&cuts, dice.mode)
+fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+    let cuts = grudge(kind, &context.order);
+    plan::cut_links(&cuts, context.mode)
 }
 
 fn grudge(kind: &str, order: &[NodeId]) -> Grudge {

@@ -26,13 +26,13 @@ use rand::{Rng, RngExt};
 
 use crate::{
     FaultEffect, NodeId, Nodes, TimedAct,
-    act::verb::{Domain, Done, Ends, Nature, Verb, plain},
+    act::verb::{Applied, Domain, Reversal, Verb, VerbSpec, simple_verb},
     faults::{AnyVerb, Dice, Fault, Kind},
-    processes::Held,
+    processes::LockedNode,
 };
-use process::Change;
+use process::ClockChange;
 pub use skew::Skew;
-use stub::{Now, Parameters};
+use stub::{Parameters, TrueTime};
 
 pub(crate) const FAULT: Fault = Fault {
     name: "clock",
@@ -58,23 +58,23 @@ pub(crate) const FAULT: Fault = Fault {
 const STROBES_MAX: usize = 100;
 const STROBE_MS: std::ops::Range<u64> = 5..200;
 
-fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
-    let first = dice.order[0];
+fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+    let first = context.order[0];
     let jump = |rng: &mut _, node| Skew { offset_ms: offset_ms(rng), drift_ppm: 0 }.on(node).into();
     let drift = |rng: &mut _, node| Skew { offset_ms: 0, drift_ppm: drift_ppm(rng) }.on(node).into();
     match kind {
-        "jump-leader" | "jump" => vec![jump(&mut dice.rng, first)],
-        "drift-leader" => vec![drift(&mut dice.rng, first)],
-        "scatter" => dice.order.iter().map(|&node| jump(&mut dice.rng, node)).collect(),
-        "drift" => dice.order.iter().map(|&node| drift(&mut dice.rng, node)).collect(),
-        _ => strobe(first, dice),
+        "jump-leader" | "jump" => vec![jump(&mut context.rng, first)],
+        "drift-leader" => vec![drift(&mut context.rng, first)],
+        "scatter" => context.order.iter().map(|&node| jump(&mut context.rng, node)).collect(),
+        "drift" => context.order.iter().map(|&node| drift(&mut context.rng, node)).collect(),
+        _ => strobe(first, context),
     }
 }
 
-fn strobe(node: NodeId, dice: &mut Dice) -> Vec<TimedAct> {
-    let skew = Skew { offset_ms: offset_ms(&mut dice.rng), drift_ppm: 0 };
-    let every_ms = dice.moment_ms(STROBE_MS);
-    let moments = (0..dice.hold_ms).step_by(every_ms as usize).take(STROBES_MAX);
+fn strobe(node: NodeId, context: &mut Dice) -> Vec<TimedAct> {
+    let skew = Skew { offset_ms: offset_ms(&mut context.rng), drift_ppm: 0 };
+    let every_ms = context.moment_ms(STROBE_MS);
+    let moments = (0..context.hold_ms).step_by(every_ms as usize).take(STROBES_MAX);
     let acts = [skew.on(node), Unskew.on(node)].into_iter().cycle();
     moments.zip(acts).map(|(after_ms, act)| TimedAct { after_ms, act }).collect()
 }
@@ -97,12 +97,12 @@ fn sign(rng: &mut impl Rng) -> i64 {
 
 /// Skews the clocks of a node's processes.
 impl Verb for Skew {
-    const NATURE: Nature = Nature {
-        hurts: true,
-        forbidden: |pid| {
+    const SPEC: VerbSpec = VerbSpec {
+        impairs: true,
+        unavailable: |pid| {
             process::possible(pid).err().map(|why| format!("the clock cannot be made wrong: {why}"))
         },
-        ..Nature::of("skew", Domain::Process, Ends::By(AnyVerb::Unskew(Unskew)))
+        ..VerbSpec::of("skew", Domain::Process, Reversal::By(AnyVerb::Unskew(Unskew)))
     };
 
     fn read(arguments: &[&str]) -> Option<Skew> {
@@ -113,15 +113,15 @@ impl Verb for Skew {
         self.to_string()
     }
 
-    async fn apply<N: Nodes>(self, node: &mut Held<N>) -> Result<Done, String> {
-        let before = move |pids: Vec<i32>| change_all(&pids, |before, now| before.then(self, now));
+    async fn apply<N: Nodes>(self, node: &mut LockedNode<N>) -> Result<Applied, String> {
+        let before = move |pids: Vec<i32>| change_all(&pids, |before, now| before.skewed(self, now));
         Ok(effect(&node.blocking(before).await?).into())
     }
 }
 
-plain! {
+simple_verb! {
     /// Corrects the clocks, and reports how wrong they were.
-    Unskew = Nature::of("unskew", Domain::Process, Ends::Undo);
+    Unskew = VerbSpec::of("unskew", Domain::Process, Reversal::IsUndo);
     |node| {
         let changes = node.blocking(|pids| change_all(&pids, Parameters::settling)).await?;
         let ahead = changes.iter().map(|change| change.after.monotonic.at(change.now.monotonic)).max();
@@ -139,8 +139,8 @@ plain! {
 fn settle(pids: &[i32]) -> Result<(), String> {
     let settled = |before: Parameters, now| {
         // Only clocks that `unskew` left settling have settled.
-        if before.is_settling() && before.settling(now) == Parameters::TRUE {
-            Parameters::TRUE
+        if before.is_settling() && before.settling(now) == Parameters::CORRECT {
+            Parameters::CORRECT
         } else {
             before
         }
@@ -149,7 +149,10 @@ fn settle(pids: &[i32]) -> Result<(), String> {
 }
 
 /// Patches all processes. A process that ends meanwhile is ignored.
-fn change_all(pids: &[i32], next: impl Fn(Parameters, Now) -> Parameters) -> Result<Vec<Change>, String> {
+fn change_all(
+    pids: &[i32],
+    next: impl Fn(Parameters, TrueTime) -> Parameters,
+) -> Result<Vec<ClockChange>, String> {
     let mut changes = Vec::new();
     for &pid in pids {
         match process::change(pid, &next) {
@@ -161,8 +164,8 @@ fn change_all(pids: &[i32], next: impl Fn(Parameters, Now) -> Parameters) -> Res
     Ok(changes)
 }
 
-fn effect(changes: &[Change]) -> FaultEffect {
-    let off = |Change { before, now, .. }: &Change| {
+fn effect(changes: &[ClockChange]) -> FaultEffect {
+    let off = |ClockChange { before, now, .. }: &ClockChange| {
         before.wall.at(now.wall).unsigned_abs().max(before.monotonic.at(now.monotonic).unsigned_abs())
     };
     let off_ms = changes.iter().map(off).max().unwrap_or(0) / 1_000_000;

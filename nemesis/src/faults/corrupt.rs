@@ -24,12 +24,12 @@ pub(crate) const FAULT: Fault = Fault {
     draw,
 };
 
-fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
+fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
     let links = match kind {
-        "everywhere" => Grudge::between(&dice.order.chunks(1).collect::<Vec<_>>()),
-        _ => Grudge::one_way(&dice.order[..1], &dice.order[1..]),
+        "everywhere" => Grudge::between(&context.order.chunks(1).collect::<Vec<_>>()),
+        _ => Grudge::one_way(&context.order[..1], &context.order[1..]),
     };
-    let flip_one_in = Some(dice.rng.random_range(100..10_000));
+    let flip_one_in = Some(context.rng.random_range(100..10_000));
     let quality = Quality { flip_one_in, ..Quality::default() };
     links.cuts().map(|link| Degrade(quality).on(link).into()).collect()
 }

@@ -8,12 +8,12 @@
 
 use crate::{
     Damage, Nodes, TimedAct,
-    act::verb::{Domain, Done, Ends, Nature, Verb, plain, property},
+    act::verb::{Applied, Domain, Reversal, Verb, VerbSpec, property, simple_verb},
     faults::{
         Dice, Fault, Kind,
         kill::{Kill, Start},
     },
-    processes::Held,
+    processes::LockedNode,
 };
 
 pub(crate) const BITFLIP: Fault = Fault {
@@ -21,8 +21,8 @@ pub(crate) const BITFLIP: Fault = Fault {
     about: "flips one bit in one file of a node while it is down",
     usual: false,
     alone: true,
-    kinds: WHERE,
-    draw: |_, dice| at_rest(dice, Damage::BitFlip),
+    kinds: KINDS,
+    draw: |_, context| at_rest(context, Damage::BitFlip),
 };
 
 pub(crate) const TRUNCATE: Fault = Fault {
@@ -30,8 +30,8 @@ pub(crate) const TRUNCATE: Fault = Fault {
     about: "cuts the end off one file of a node while it is down",
     usual: false,
     alone: true,
-    kinds: WHERE,
-    draw: |_, dice| at_rest(dice, Damage::Truncate),
+    kinds: KINDS,
+    draw: |_, context| at_rest(context, Damage::Truncate),
 };
 
 pub(crate) const WIPE: Fault = Fault {
@@ -39,8 +39,8 @@ pub(crate) const WIPE: Fault = Fault {
     about: "removes all files of a node while it is down",
     usual: false,
     alone: true,
-    kinds: WHERE,
-    draw: |_, dice| at_rest(dice, Damage::Wipe),
+    kinds: KINDS,
+    draw: |_, context| at_rest(context, Damage::Wipe),
 };
 
 pub(crate) const RESTORE: Fault = Fault {
@@ -48,28 +48,31 @@ pub(crate) const RESTORE: Fault = Fault {
     about: "copies the files of a node, and puts the copy back later",
     usual: false,
     alone: true,
-    kinds: WHERE,
-    draw: |_, dice| {
-        let Some(&node) = dice.order.first() else { return Vec::new() };
-        let (up_ms, again_ms) = (dice.hold_ms / 10, dice.hold_ms * 7 / 10);
+    kinds: KINDS,
+    draw: |_, context| {
+        let Some(&node) = context.order.first() else { return Vec::new() };
+        let (up_ms, again_ms) = (context.hold_ms / 10, context.hold_ms * 7 / 10);
         let mut acts: Vec<TimedAct> = vec![Kill.on(node).into(), Backup.on(node).into()];
         acts.push(TimedAct { after_ms: up_ms, act: Start.on(node) });
         acts.push(TimedAct { after_ms: again_ms, act: Kill.on(node) });
-        acts.push(TimedAct { after_ms: again_ms, act: DamageFiles(Damage::Restore, dice.seed()).on(node) });
+        acts.push(TimedAct {
+            after_ms: again_ms,
+            act: DamageFiles(Damage::Restore, context.seed()).on(node),
+        });
         acts
     },
 };
 
-const WHERE: &[Kind] = &[Kind::leader("leader", "whoever leads"), Kind::anybody("one", "a random node")];
+const KINDS: &[Kind] = &[Kind::leader("leader", "whoever leads"), Kind::anybody("one", "a random node")];
 
-fn at_rest(dice: &mut Dice, damage: Damage) -> Vec<TimedAct> {
-    let Some(&node) = dice.order.first() else { return Vec::new() };
-    vec![Kill.on(node).into(), DamageFiles(damage, dice.seed()).on(node).into()]
+fn at_rest(context: &mut Dice, damage: Damage) -> Vec<TimedAct> {
+    let Some(&node) = context.order.first() else { return Vec::new() };
+    vec![Kill.on(node).into(), DamageFiles(damage, context.seed()).on(node).into()]
 }
 
-plain! {
+simple_verb! {
     /// Copies the files of a node that is down.
-    Backup = Nature::of("backup", Domain::Disk, Ends::Never);
+    Backup = VerbSpec::of("backup", Domain::Disk, Reversal::Never);
     |node| node.nodes.backup(node.id).await
 }
 
@@ -78,10 +81,10 @@ plain! {
 pub(crate) struct DamageFiles(Damage, u64);
 
 impl Verb for DamageFiles {
-    const NATURE: Nature = Nature {
+    const SPEC: VerbSpec = VerbSpec {
         damages: true,
-        proof: Some(|effect| effect.files_damaged > 0),
-        ..Nature::of("damage", Domain::Disk, Ends::Never)
+        evidence: Some(|effect| effect.files_damaged > 0),
+        ..VerbSpec::of("damage", Domain::Disk, Reversal::Never)
     };
 
     fn read(arguments: &[&str]) -> Option<DamageFiles> {
@@ -94,8 +97,8 @@ impl Verb for DamageFiles {
         format!("{} seed={}", self.0.name(), self.1)
     }
 
-    async fn apply<N: Nodes>(self, node: &mut Held<N>) -> Result<Done, String> {
+    async fn apply<N: Nodes>(self, node: &mut LockedNode<N>) -> Result<Applied, String> {
         let touched = node.nodes.damage(node.id, self.0, self.1).await?;
-        Ok(Done { touched: Some(touched), ..Done::default() })
+        Ok(Applied { touched: Some(touched), ..Applied::default() })
     }
 }

@@ -7,12 +7,12 @@ use rand::RngExt;
 
 use crate::{
     CutMode, Delay, NodeId, Quality, TimedAct,
-    act::verb::{Domain, Ends, Nature, Verb, plain},
+    act::verb::{Domain, Reversal, Verb, VerbSpec, simple_verb},
     faults::{
         AnyVerb, Dice, Fault, Kind,
         partition::{Cut, Heal},
     },
-    links::{Change, grudge::Grudge},
+    links::{LinkChange, grudge::Grudge},
 };
 
 pub(crate) const FAULT: Fault = Fault {
@@ -39,17 +39,17 @@ pub(crate) const FAULT: Fault = Fault {
 const CHURNS_MAX: usize = 10;
 const CHURN_MS: Range<u64> = 50..800;
 
-fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
-    let alone: Vec<&[_]> = dice.order.chunks(1).collect();
+fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+    let alone: Vec<&[_]> = context.order.chunks(1).collect();
     let all = Grudge::between(&alone);
-    let leader = Grudge::split(&dice.order, 1);
-    let rng = &mut dice.rng;
+    let leader = Grudge::split(&context.order, 1);
+    let rng = &mut context.rng;
     // Delays from far below to about twice an election timeout of 150 to 300 ms. Depending on the draw, a
     // follower hears from its leader in time, or not.
     let (links, quality) = match kind {
         "slow-leader" => (leader, delayed(Delay::Constant(rng.random_range(20..400)))),
         "narrow-leader" => {
-            let (leader, others) = dice.order.split_at(1);
+            let (leader, others) = context.order.split_at(1);
             let bytes_per_s = Some(rng.random_range(1_000..30_000));
             (Grudge::one_way(leader, others), Quality { bytes_per_s, ..Quality::default() })
         }
@@ -74,12 +74,12 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
             (all, Quality { close_after, ..Quality::default() })
         }
         "unread-leader" => {
-            let (leader, others) = dice.order.split_at(1);
+            let (leader, others) = context.order.split_at(1);
             let read_max = Some(rng.random_range(1..2_000));
             (Grudge::one_way(leader, others), Quality { read_max, ..Quality::default() })
         }
-        "uneven" => return uneven(&all, dice),
-        "churn" => return churn(&all, dice),
+        "uneven" => return uneven(&all, context),
+        "churn" => return churn(&all, context),
         _ => {
             let least = rng.random_range(1..60);
             (all, delayed(Delay::Uniform(least, least * 2)))
@@ -102,13 +102,13 @@ fn delayed(delay: Delay) -> Quality {
 
 /// Each link has its own delay, from almost nothing to an election timeout: some peers are near and others
 /// far.
-fn uneven(links: &Grudge, dice: &mut Dice) -> Vec<TimedAct> {
-    let mut late = || delayed(Delay::Constant(dice.rng.random_range(0..150)));
+fn uneven(links: &Grudge, context: &mut Dice) -> Vec<TimedAct> {
+    let mut late = || delayed(Delay::Constant(context.rng.random_range(0..150)));
     links.cuts().map(|link| Degrade(late()).on(link).into()).collect()
 }
 
 /// Cuts that reset and are healed at once: open connections end, new connections work.
-fn churn(links: &Grudge, dice: &mut Dice) -> Vec<TimedAct> {
+fn churn(links: &Grudge, context: &mut Dice) -> Vec<TimedAct> {
     let mut acts = Vec::new();
     let mut after_ms = 0;
     for _ in 0..CHURNS_MAX {
@@ -116,8 +116,8 @@ fn churn(links: &Grudge, dice: &mut Dice) -> Vec<TimedAct> {
             acts.push(TimedAct { after_ms, act: Cut(CutMode::Reset).on(link) });
             acts.push(TimedAct { after_ms, act: Heal.on(link) });
         }
-        after_ms += dice.moment_ms(CHURN_MS);
-        if after_ms >= dice.hold_ms {
+        after_ms += context.moment_ms(CHURN_MS);
+        if after_ms >= context.hold_ms {
             break;
         }
     }
@@ -129,9 +129,9 @@ fn churn(links: &Grudge, dice: &mut Dice) -> Vec<TimedAct> {
 pub(crate) struct Degrade(pub(crate) Quality);
 
 impl Verb for Degrade {
-    const NATURE: Nature = Nature {
-        misread: "degrades nothing: expected properties such as delay_ms=50 or write_max=3, each more than 0",
-        ..Nature::of("degrade", Domain::Link, Ends::By(AnyVerb::Restore(Restore)))
+    const SPEC: VerbSpec = VerbSpec {
+        parse_error: "degrades nothing: expected properties such as delay_ms=50 or write_max=3, each more than 0",
+        ..VerbSpec::of("degrade", Domain::Link, Reversal::By(AnyVerb::Restore(Restore)))
     };
 
     fn read(arguments: &[&str]) -> Option<Degrade> {
@@ -142,13 +142,13 @@ impl Verb for Degrade {
         self.0.to_string()
     }
 
-    fn change(self) -> Option<Change> {
-        Some(Change::Degrade(Some(self.0)))
+    fn link_change(self) -> Option<LinkChange> {
+        Some(LinkChange::Degrade(Some(self.0)))
     }
 }
 
-plain! {
+simple_verb! {
     /// Restores a link.
-    Restore = Nature::of("restore", Domain::Link, Ends::Undo);
-    Change::Degrade
+    Restore = VerbSpec::of("restore", Domain::Link, Reversal::IsUndo);
+    LinkChange::Degrade
 }

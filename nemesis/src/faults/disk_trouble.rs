@@ -5,13 +5,13 @@ use rand::RngExt;
 
 use crate::{
     Nodes, TimedAct, Trouble,
-    act::verb::{Domain, Done, Ends, Nature, Verb, plain},
+    act::verb::{Applied, Domain, Reversal, Verb, VerbSpec, simple_verb},
     disks::Make,
     faults::{
         AnyVerb, Dice, Fault, Kind,
         kill::{Kill, Start},
     },
-    processes::Held,
+    processes::LockedNode,
 };
 
 /// Additional milliseconds of a slow sync: from a spinning disk to a disk about to fail.
@@ -25,8 +25,8 @@ pub(crate) const FULL: Fault = Fault {
     about: "leaves no room on the disk: what needs more fails with ENOSPC",
     usual: false,
     alone: false,
-    kinds: WHERE,
-    draw: |kind, dice| on(kind, dice, Trouble::Full),
+    kinds: KINDS,
+    draw: |kind, context| on(kind, context, Trouble::Full),
 };
 
 pub(crate) const SLOW: Fault = Fault {
@@ -34,10 +34,10 @@ pub(crate) const SLOW: Fault = Fault {
     about: "makes every fsync take 10 to 500 ms longer",
     usual: false,
     alone: false,
-    kinds: WHERE,
-    draw: |kind, dice| {
-        let ms = dice.rng.random_range(SLOW_MS);
-        on(kind, dice, Trouble::Slow(ms))
+    kinds: KINDS,
+    draw: |kind, context| {
+        let ms = context.rng.random_range(SLOW_MS);
+        on(kind, context, Trouble::Slow(ms))
     },
 };
 
@@ -56,16 +56,16 @@ pub(crate) const ERROR: Fault = Fault {
             "reads, of a random node that starts anew: what it had in memory it would read on",
         ),
     ],
-    draw: |kind, dice| {
+    draw: |kind, context| {
         let trouble = match kind {
             "read" => Trouble::Read,
             "sync" | "leader-sync" => Trouble::Sync,
             _ => Trouble::Write,
         };
-        let mut acts = on("one", dice, trouble);
+        let mut acts = on("one", context, trouble);
         // If the hold is too short for that, the node restarts in the middle of it.
-        let restart_ms = dice.moment_ms(RESTART_MS).min(dice.hold_ms / 2);
-        if let (Trouble::Read, &[node, ..]) = (trouble, &dice.order[..]) {
+        let restart_ms = context.moment_ms(RESTART_MS).min(context.hold_ms / 2);
+        if let (Trouble::Read, &[node, ..]) = (trouble, &context.order[..]) {
             acts.insert(0, Kill.on(node).into());
             acts.push(TimedAct { after_ms: restart_ms, act: Start.on(node) });
         }
@@ -73,15 +73,15 @@ pub(crate) const ERROR: Fault = Fault {
     },
 };
 
-const WHERE: &[Kind] = &[
+const KINDS: &[Kind] = &[
     Kind::leader("leader", "whoever leads"),
     Kind::anybody("one", "a random node"),
     Kind::anybody("minority", "fewer than half of the nodes"),
 ];
 
-fn on(kind: &str, dice: &mut Dice, trouble: Trouble) -> Vec<TimedAct> {
-    let count = if kind == "minority" { (dice.order.len() - 1) / 2 } else { 1 };
-    dice.order.iter().take(count.max(1)).map(|&node| FailDisk(trouble).on(node).into()).collect()
+fn on(kind: &str, context: &mut Dice, trouble: Trouble) -> Vec<TimedAct> {
+    let count = if kind == "minority" { (context.order.len() - 1) / 2 } else { 1 };
+    context.order.iter().take(count.max(1)).map(|&node| FailDisk(trouble).on(node).into()).collect()
 }
 
 /// Sets the fault of a node's disk, in place of an earlier one.
@@ -89,12 +89,12 @@ fn on(kind: &str, dice: &mut Dice, trouble: Trouble) -> Vec<TimedAct> {
 pub(crate) struct FailDisk(pub(crate) Trouble);
 
 impl Verb for FailDisk {
-    const NATURE: Nature = Nature {
-        lacks: |disk| match disk {
+    const SPEC: VerbSpec = VerbSpec {
+        missing_on: |disk| match disk {
             Make::Lossy(_) => None,
             Make::Plain | Make::Ext4(_) => Some("only our own file system fails on demand: use --disk fuse"),
         },
-        ..Nature::of("fail-disk", Domain::Disk, Ends::By(AnyVerb::MendDisk(MendDisk)))
+        ..VerbSpec::of("fail-disk", Domain::Disk, Reversal::By(AnyVerb::MendDisk(MendDisk)))
     };
 
     fn read(arguments: &[&str]) -> Option<FailDisk> {
@@ -106,14 +106,14 @@ impl Verb for FailDisk {
         self.0.to_string()
     }
 
-    async fn apply<N: Nodes>(self, node: &mut Held<N>) -> Result<Done, String> {
+    async fn apply<N: Nodes>(self, node: &mut LockedNode<N>) -> Result<Applied, String> {
         node.nodes.trouble_disk(node.id, Some(self.0)).await?;
-        Ok(Done::default())
+        Ok(Applied::default())
     }
 }
 
-plain! {
+simple_verb! {
     /// Clears the fault of a node's disk.
-    MendDisk = Nature::of("mend-disk", Domain::Disk, Ends::Undo);
+    MendDisk = VerbSpec::of("mend-disk", Domain::Disk, Reversal::IsUndo);
     |node| node.nodes.trouble_disk(node.id, None).await
 }

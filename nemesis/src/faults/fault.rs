@@ -22,7 +22,7 @@ pub struct Fault {
     pub kinds: &'static [Kind],
     /// Draws the acts of the named kind, in the order of their times; empty if the cluster is too small for
     /// it.
-    pub draw: fn(kind: &str, dice: &mut Dice) -> Vec<TimedAct>,
+    pub draw: fn(kind: &str, context: &mut Dice) -> Vec<TimedAct>,
 }
 
 /// A kind of a fault.

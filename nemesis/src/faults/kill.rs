@@ -5,7 +5,7 @@
 
 use crate::{
     NodeState,
-    act::verb::{Domain, Ends, Nature, Verb, plain},
+    act::verb::{Domain, Reversal, Verb, VerbSpec, simple_verb},
     faults::{AnyVerb, Fault, target},
 };
 
@@ -14,21 +14,21 @@ pub(crate) const FAULT: Fault = Fault {
     about: "ends processes with SIGKILL; the undo starts them on the data they left",
     usual: true,
     alone: false,
-    kinds: target::ENDS,
-    draw: |kind, dice| target::draw(kind, dice, |node| Kill.on(node)),
+    kinds: target::KILL_KINDS,
+    draw: |kind, context| target::draw(kind, context, |node| Kill.on(node)),
 };
 
-plain! {
+simple_verb! {
     /// SIGKILL.
-    Kill = Nature {
-        leaves: Some(NodeState::Down),
-        ..Nature::of("kill", Domain::Process, Ends::By(AnyVerb::Start(Start)))
+    Kill = VerbSpec {
+        stops_as: Some(NodeState::Down),
+        ..VerbSpec::of("kill", Domain::Process, Reversal::By(AnyVerb::Start(Start)))
     };
     |node| node.nodes.kill(node.id).await
 }
 
-plain! {
+simple_verb! {
     /// Starts a node that is down: the undo of every verb that ends processes.
-    Start = Nature { renews: true, ..Nature::of("start", Domain::Process, Ends::Undo) };
+    Start = VerbSpec { starts_process: true, ..VerbSpec::of("start", Domain::Process, Reversal::IsUndo) };
     |node| node.nodes.start(node.id).await
 }

@@ -16,14 +16,14 @@ use rand::RngExt;
 
 use crate::{
     Act, CutMode, FaultEffect, NodeId, NodeState, Nodes, TimedAct,
-    act::verb::{Domain, Done, Ends, Nature, Verb, plain},
+    act::verb::{Applied, Domain, Reversal, Verb, VerbSpec, simple_verb},
     faults::{
         AnyVerb, Dice, Fault, Kind,
         kill::Start,
         partition::{Cut, Heal},
         target,
     },
-    processes::Held,
+    processes::{LockedNode, holders::sockets},
 };
 
 /// A resource limit of a process.
@@ -72,18 +72,18 @@ pub(crate) const FAULT: Fault = Fault {
 /// Number of times that the connections are reset.
 const RESETS: u64 = 4;
 
-fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
+fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
     if kind.starts_with("memory") {
-        let limit = Limit::MemoryKib(dice.rng.random_range(0..2_000));
-        return target::draw("one", dice, |node| limit.on(node));
+        let limit = Limit::MemoryKib(context.rng.random_range(0..2_000));
+        return target::draw("one", context, |node| limit.on(node));
     }
     // From the three descriptors that every process has at the start to a part of what a small server needs.
-    let limit = Limit::Files(dice.rng.random_range(3..16));
-    let node = dice.order[0];
+    let limit = Limit::Files(context.rng.random_range(3..16));
+    let node = context.order[0];
     let mut acts = vec![limit.on(node).into()];
     for at in 0..RESETS {
-        let after_ms = at * dice.hold_ms / RESETS;
-        acts.extend(resets(node, &dice.order).map(|act| TimedAct { after_ms, act }));
+        let after_ms = at * context.hold_ms / RESETS;
+        acts.extend(resets(node, &context.order).map(|act| TimedAct { after_ms, act }));
     }
     acts
 }
@@ -99,10 +99,10 @@ fn resets(node: NodeId, all: &[NodeId]) -> impl Iterator<Item = Act> {
 
 /// Lowers a resource limit of a node's processes.
 impl Verb for Limit {
-    const NATURE: Nature = Nature {
-        hurts: true,
-        proof: Some(|effect| effect.connections_unaccepted + effect.nodes_died > 0),
-        ..Nature::of("limit", Domain::Process, Ends::By(AnyVerb::Unlimit(Unlimit)))
+    const SPEC: VerbSpec = VerbSpec {
+        impairs: true,
+        evidence: Some(|effect| effect.connections_unaccepted + effect.nodes_died > 0),
+        ..VerbSpec::of("limit", Domain::Process, Reversal::By(AnyVerb::Unlimit(Unlimit)))
     };
 
     fn read(arguments: &[&str]) -> Option<Limit> {
@@ -114,24 +114,24 @@ impl Verb for Limit {
         self.to_string()
     }
 
-    async fn apply<N: Nodes>(self, node: &mut Held<N>) -> Result<Done, String> {
+    async fn apply<N: Nodes>(self, node: &mut LockedNode<N>) -> Result<Applied, String> {
         node.nodes.may_die(node.id);
-        let lowered = node.blocking(move |pids| lower(&pids, self)).await?;
-        node.marks.kept::<Vec<Lowered>>().extend(lowered);
-        Ok(Done::default())
+        let lowered = node.blocking(move |pids| lower(&pids, |pid| lower_one(pid, self))).await?;
+        node.undo_state.saved::<Vec<Lowered>>().extend(lowered);
+        Ok(Applied::default())
     }
 }
 
-plain! {
+simple_verb! {
     /// Raises the limits again, and starts the node if it died of them.
-    Unlimit = Nature { then: Some(AnyVerb::Start(Start)), ..Nature::of("unlimit", Domain::Process, Ends::Undo) };
+    Unlimit = VerbSpec { followed_by: Some(AnyVerb::Start(Start)), ..VerbSpec::of("unlimit", Domain::Process, Reversal::IsUndo) };
     |node| {
-        let lowered = std::mem::take(node.marks.kept::<Vec<Lowered>>());
-        let unaccepted = node.blocking(|pids| Ok(unaccepted(&pids))).await?;
+        let lowered = std::mem::take(node.undo_state.saved::<Vec<Lowered>>());
+        let unaccepted = node.blocking(|pids| Ok(unaccepted(&pids))).await;
         raise(&lowered);
         let died = !lowered.is_empty() && node.nodes.state(node.id) == NodeState::Down;
         Ok(FaultEffect {
-            connections_unaccepted: unaccepted,
+            connections_unaccepted: unaccepted?,
             nodes_died: u64::from(died),
             ..FaultEffect::default()
         })
@@ -147,22 +147,24 @@ struct Lowered {
     is: libc::rlim_t,
 }
 
-/// Lowers the limit of every process. Processes that end meanwhile are ignored.
-fn lower(pids: &[i32], limit: Limit) -> Result<Vec<Lowered>, String> {
-    let lower = |pid| match lower_one(pid, limit) {
-        Ok(lowered) => Ok(Some(lowered)),
-        Err(error) if !fs::exists(format!("/proc/{pid}/stat")).unwrap_or(true) => drop_error(error),
-        Err(error) => Err(format!("process {pid}: {error}")),
-    };
-    pids.iter().filter_map(|&pid| lower(pid).transpose()).collect()
-}
-
-fn drop_error(_: io::Error) -> Result<Option<Lowered>, String> {
-    Ok(None)
+/// Lowers the limit of all processes, or, if that fails, of none. Processes that end meanwhile are ignored.
+fn lower(pids: &[i32], lower_one: impl Fn(i32) -> io::Result<Lowered>) -> Result<Vec<Lowered>, String> {
+    let mut lowered = Vec::new();
+    for &pid in pids {
+        match lower_one(pid) {
+            Ok(one) => lowered.push(one),
+            Err(_) if !fs::exists(format!("/proc/{pid}/stat")).unwrap_or(true) => {}
+            Err(error) => {
+                raise(&lowered);
+                return Err(format!("process {pid}: {error}"));
+            }
+        }
+    }
+    Ok(lowered)
 }
 
 fn lower_one(pid: i32, limit: Limit) -> io::Result<Lowered> {
-    let (resource, is) = match limit {
+    let (resource, wanted) = match limit {
         Limit::Files(first) => (libc::RLIMIT_NOFILE, u64::from(first)),
         Limit::MemoryKib(more) => {
             let statm = fs::read_to_string(format!("/proc/{pid}/statm"))?;
@@ -170,7 +172,9 @@ fn lower_one(pid: i32, limit: Limit) -> io::Result<Lowered> {
             (libc::RLIMIT_AS, pages * page_size() + u64::from(more) * 1024)
         }
     };
-    let was = soft_limit(pid, resource, Some(is))?;
+    let was = soft_limit(pid, resource, None)?;
+    let is = wanted.min(was);
+    soft_limit(pid, resource, Some(is))?;
     Ok(Lowered { pid, resource, was, is })
 }
 
@@ -214,29 +218,20 @@ fn raise(lowered: &[Lowered]) {
 
 /// Number of connections that wait to be accepted by these processes.
 fn unaccepted(pids: &[i32]) -> u64 {
-    let sockets = |pid: &i32| {
-        let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        open.filter_map(|fd| socket(fs::read_link(fd.path()).ok()?.to_str()?)).collect::<Vec<_>>()
-    };
-    let ours: BTreeSet<u64> = pids.iter().flat_map(sockets).collect();
+    let own: BTreeSet<u64> = pids.iter().flat_map(|&pid| sockets(pid)).collect();
     let tables = pids
         .first()
         .into_iter()
         .flat_map(|pid| ["tcp", "tcp6"].map(|table| format!("/proc/{pid}/net/{table}")));
-    tables.filter_map(|table| fs::read_to_string(table).ok()).map(|table| waiting(&table, &ours)).sum()
-}
-
-/// The inode in `socket:[4711]`.
-fn socket(link: &str) -> Option<u64> {
-    link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    tables.filter_map(|table| fs::read_to_string(table).ok()).map(|table| waiting(&table, &own)).sum()
 }
 
 /// Parses a table such as `/proc/net/tcp`. The receive queue of a listening socket (state 0A) is the number
 /// of connections that wait to be accepted.
-fn waiting(table: &str, ours: &BTreeSet<u64>) -> u64 {
+fn waiting(table: &str, own: &BTreeSet<u64>) -> u64 {
     let of_line = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let listens = *fields.get(3)? == "0A" && ours.contains(&fields.get(9)?.parse().ok()?);
+        let listens = *fields.get(3)? == "0A" && own.contains(&fields.get(9)?.parse().ok()?);
         let (_, received) = fields.get(4)?.split_once(':')?;
         listens.then(|| u64::from_str_radix(received, 16).unwrap_or(0))
     };
@@ -255,6 +250,25 @@ mod tests {
         for wrong in ["files", "files=-1", "files=", "memory=1"] {
             assert_eq!(Limit::parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_limit_is_only_lowered_and_is_as_before_if_that_fails_for_another_process() {
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().expect("coreutils");
+        let (pid, own) = (child.id() as i32, std::process::id() as i32);
+        let limit = || soft_limit(pid, libc::RLIMIT_NOFILE, None).expect("our own child");
+        let before = limit();
+        let lowered = lower_one(pid, Limit::Files(20)).expect("our own child");
+        assert_eq!((limit(), lower_one(pid, Limit::Files(30)).expect("our own child").is), (20, 20));
+        raise(&[lowered]);
+
+        let all_but_own = |pid| match pid == own {
+            true => Err(io::ErrorKind::PermissionDenied.into()),
+            false => lower_one(pid, Limit::Files(20)),
+        };
+        let error = lower(&[pid, own], all_but_own).expect_err("one is refused");
+        assert_eq!((error, limit()), (format!("process {own}: permission denied"), before));
+        child.kill().and_then(|()| child.wait()).expect("it runs");
     }
 
     #[test]

@@ -25,13 +25,13 @@ pub(crate) const FAULT: Fault = Fault {
     draw,
 };
 
-fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
-    let alone: Vec<&[_]> = dice.order.chunks(1).collect();
+fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+    let alone: Vec<&[_]> = context.order.chunks(1).collect();
     let links = match kind {
-        "leader" => Grudge::split(&dice.order, 1),
+        "leader" => Grudge::split(&context.order, 1),
         _ => Grudge::between(&alone),
     };
-    let loss_percent = Some(dice.rng.random_range(5..40));
+    let loss_percent = Some(context.rng.random_range(5..40));
     let quality = Quality { loss_percent, ..Quality::default() };
     links.cuts().map(|link| Degrade(quality).on(link).into()).collect()
 }

@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 
 use crate::{
     FaultEffect, TimedAct,
-    act::verb::{Domain, Ends, Nature, Verb, plain},
+    act::verb::{Domain, Reversal, Verb, VerbSpec, simple_verb},
     faults::{AnyVerb, Dice, Fault, Kind},
     links::grudge::Grudge,
     plan,
@@ -31,14 +31,14 @@ pub(crate) const MEMBERSHIP: Fault = Fault {
     draw: draw_membership,
 };
 
-fn draw_membership(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
-    let (order, minority) = (&dice.order, (dice.order.len() - 1) / 2);
+fn draw_membership(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+    let (order, minority) = (&context.order, (context.order.len() - 1) / 2);
     let remove = |node: &_| Remove.on(*node).into();
     match kind {
         // With fewer than four nodes, removing two leaves nobody to disagree.
         "split" if order.len() < 4 => Vec::new(),
         "split" => {
-            let mut acts = plan::hold(&Grudge::split(order, minority), dice.mode);
+            let mut acts = plan::cut_links(&Grudge::split(order, minority), context.mode);
             acts.extend(order[minority..].iter().take(2).map(remove));
             acts
         }
@@ -60,16 +60,16 @@ pub(crate) const TRANSFER: Fault = Fault {
     draw: draw_transfer,
 };
 
-fn draw_transfer(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
-    if dice.order.len() < 2 {
+fn draw_transfer(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+    if context.order.len() < 2 {
         return Vec::new();
     }
     if kind == "once" {
-        return vec![Transfer.on(dice.order[1]).into()];
+        return vec![Transfer.on(context.order[1]).into()];
     }
-    let mut order = dice.order.clone();
-    order.shuffle(&mut dice.rng);
-    let step_ms = dice.hold_ms / (order.len() as u64 + 1);
+    let mut order = context.order.clone();
+    order.shuffle(&mut context.rng);
+    let step_ms = context.hold_ms / (order.len() as u64 + 1);
     let at = |(i, node)| TimedAct { after_ms: i as u64 * step_ms, act: Transfer.on(node) };
     order.into_iter().enumerate().map(at).collect()
 }
@@ -79,20 +79,20 @@ fn granted(granted: bool) -> FaultEffect {
     FaultEffect { requests_granted: granted.into(), ..FaultEffect::default() }
 }
 
-plain! {
+simple_verb! {
     /// Asks the leader to remove a node from the members.
-    Remove = Nature::of("remove", Domain::Membership, Ends::By(AnyVerb::Add(Add)));
+    Remove = VerbSpec::of("remove", Domain::Membership, Reversal::By(AnyVerb::Add(Add)));
     |node| node.nodes.set_member(node.id, false).await.map(granted)
 }
 
-plain! {
+simple_verb! {
     /// Asks the leader to add a node to the members.
-    Add = Nature::of("add", Domain::Membership, Ends::Undo);
+    Add = VerbSpec::of("add", Domain::Membership, Reversal::IsUndo);
     |node| node.nodes.set_member(node.id, true).await.map(granted)
 }
 
-plain! {
+simple_verb! {
     /// Asks the leader to hand its leadership to a node.
-    Transfer = Nature::of("transfer", Domain::Membership, Ends::Never);
+    Transfer = VerbSpec::of("transfer", Domain::Membership, Reversal::Never);
     |node| node.nodes.transfer(node.id).await.map(granted)
 }

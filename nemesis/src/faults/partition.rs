@@ -9,9 +9,9 @@ use rand::{RngExt, seq::SliceRandom};
 
 use crate::{
     CutMode, TimedAct,
-    act::verb::{Domain, Ends, Nature, Verb, plain},
+    act::verb::{Domain, Reversal, Verb, VerbSpec, simple_verb},
     faults::{AnyVerb, Dice, Fault, Kind, degrade},
-    links::{Change, grudge::Grudge},
+    links::{LinkChange, grudge::Grudge},
     plan,
 };
 
@@ -57,23 +57,23 @@ const FLAP_MS: Range<u64> = 50..500;
 /// some time after one.
 const SHIFT_MS: Range<u64> = 200..1_500;
 
-fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
+fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
     match kind {
-        "shifting-majority" => return shifting(dice),
-        "each-leader" => return each_leader(dice),
+        "shifting-majority" => return shifting(context),
+        "each-leader" => return each_leader(context),
         _ => {}
     }
-    let grudge = grudge(kind, dice);
-    let mode = dice.mode;
+    let grudge = grudge(kind, context);
+    let mode = context.mode;
     let cuts = |after_ms| grudge.cuts().map(move |link| TimedAct { after_ms, act: Cut(mode).on(link) });
     let heals = |after_ms| grudge.cuts().map(move |link| TimedAct { after_ms, act: Heal.on(link) });
     let mut acts: Vec<TimedAct> = cuts(0).collect();
     if kind.starts_with("flapping") {
         let mut at_ms = 0;
         for _ in 1..FLAPS_MAX {
-            let healed_ms = at_ms + dice.moment_ms(FLAP_MS);
-            at_ms = healed_ms + dice.moment_ms(FLAP_MS);
-            if at_ms >= dice.hold_ms {
+            let healed_ms = at_ms + context.moment_ms(FLAP_MS);
+            at_ms = healed_ms + context.moment_ms(FLAP_MS);
+            if at_ms >= context.hold_ms {
                 break;
             }
             acts.extend(heals(healed_ms).chain(cuts(at_ms)));
@@ -86,19 +86,19 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
 /// the one before. The next majority shares only one node with it (if the number of nodes is odd), and only
 /// that node knows its decisions; the other nodes come with the logs and the knowledge of an earlier time.
 /// Consensus depends on the rule that quorums intersect, and that the common node remembers and is heard.
-fn shifting(dice: &mut Dice) -> Vec<TimedAct> {
-    let mut order = dice.order.clone();
+fn shifting(context: &mut Dice) -> Vec<TimedAct> {
+    let mut order = context.order.clone();
     let majority = order.len() / 2 + 1;
-    let mode = dice.mode;
+    let mode = context.mode;
     let mut cut = Grudge::split(&order, majority);
-    let mut acts: Vec<TimedAct> = plan::hold(&cut, mode);
+    let mut acts: Vec<TimedAct> = plan::cut_links(&cut, mode);
     let mut at_ms = 0;
     loop {
-        at_ms += dice.moment_ms(SHIFT_MS);
-        if at_ms >= dice.hold_ms {
+        at_ms += context.moment_ms(SHIFT_MS);
+        if at_ms >= context.hold_ms {
             return acts;
         }
-        order[..majority].shuffle(&mut dice.rng);
+        order[..majority].shuffle(&mut context.rng);
         order.rotate_left(majority);
         let next = Grudge::split(&order, majority);
         let new = next.cuts().filter(|&(from, to)| cut.hears(to, from)).map(|link| Cut(mode).on(link));
@@ -114,15 +114,15 @@ const LATE_MS: Range<u64> = 12..24;
 /// Isolates each new leader in turn. All links are slow, so a leader can be cut off after its election and
 /// before any node has heard from it again. Then no other node has what it has written, and the next leader
 /// may be one that was cut off in the same way two terms ago (Figure 8 of the Raft paper).
-fn each_leader(dice: &mut Dice) -> Vec<TimedAct> {
-    let late_ms = dice.rng.random_range(LATE_MS);
-    let mut acts = plan::hold(&Grudge::split(&dice.order, 1), dice.mode);
-    acts.extend(degrade::late(&dice.order, late_ms));
+fn each_leader(context: &mut Dice) -> Vec<TimedAct> {
+    let late_ms = context.rng.random_range(LATE_MS);
+    let mut acts = plan::cut_links(&Grudge::split(&context.order, 1), context.mode);
+    acts.extend(degrade::late(&context.order, late_ms));
     acts
 }
 
-fn grudge(kind: &str, dice: &mut Dice) -> Grudge {
-    let order = &dice.order;
+fn grudge(kind: &str, context: &mut Dice) -> Grudge {
+    let order = &context.order;
     match kind {
         "halves" => {
             let mut by_number = order.clone();
@@ -135,12 +135,16 @@ fn grudge(kind: &str, dice: &mut Dice) -> Grudge {
         "majority-ring" => Grudge::majority_ring(order),
         "bridge" => Grudge::bridge(order),
         "one-way" => {
-            let (mute, deaf) = order.split_at(dice.rng.random_range(1..order.len().max(2)));
+            let (mute, deaf) = order.split_at(context.rng.random_range(1..order.len().max(2)));
             Grudge::one_way(mute, deaf)
         }
         "one-way-leader" => {
             let (leader, others) = order.split_at(1);
-            if dice.rng.random() { Grudge::one_way(leader, others) } else { Grudge::one_way(others, leader) }
+            if context.rng.random() {
+                Grudge::one_way(leader, others)
+            } else {
+                Grudge::one_way(others, leader)
+            }
         }
         _ => Grudge::split(order, 1),
     }
@@ -151,7 +155,7 @@ fn grudge(kind: &str, dice: &mut Dice) -> Grudge {
 pub(crate) struct Cut(pub(crate) CutMode);
 
 impl Verb for Cut {
-    const NATURE: Nature = Nature::of("cut", Domain::Link, Ends::By(AnyVerb::Heal(Heal)));
+    const SPEC: VerbSpec = VerbSpec::of("cut", Domain::Link, Reversal::By(AnyVerb::Heal(Heal)));
 
     fn read(arguments: &[&str]) -> Option<Cut> {
         match arguments {
@@ -165,15 +169,15 @@ impl Verb for Cut {
         self.0.name().to_owned()
     }
 
-    fn change(self) -> Option<Change> {
-        Some(Change::Cut(Some(self.0)))
+    fn link_change(self) -> Option<LinkChange> {
+        Some(LinkChange::Cut(Some(self.0)))
     }
 }
 
-plain! {
+simple_verb! {
     /// Heals a link.
-    Heal = Nature::of("heal", Domain::Link, Ends::Undo);
-    Change::Cut
+    Heal = VerbSpec::of("heal", Domain::Link, Reversal::IsUndo);
+    LinkChange::Cut
 }
 
 #[cfg(test)]
@@ -187,7 +191,7 @@ mod tests {
     use super::*;
     use crate::{CutMode, NodeId};
 
-    fn dice(nodes: usize, seed: u64) -> Dice {
+    fn context(nodes: usize, seed: u64) -> Dice {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut order: Vec<NodeId> = (0..nodes).map(NodeId).collect();
         order.shuffle(&mut rng);
@@ -208,12 +212,12 @@ mod tests {
         #[test]
         fn each_kind_is_what_it_says(nodes in 3..10usize, seed: u64) {
             for kind in FAULT.kinds {
-                let mut dice = dice(nodes, seed);
-                let first = dice.order[0];
+                let mut context = context(nodes, seed);
+                let first = context.order[0];
                 if kind.name == "shifting-majority" {
                     continue;
                 }
-                let grudge = grudge(kind.name, &mut dice);
+                let grudge = grudge(kind.name, &mut context);
                 let views = views(&grudge, nodes);
                 let distinct: BTreeSet<&BTreeSet<NodeId>> = views.iter().collect();
                 let alone = |node: NodeId| {
@@ -251,17 +255,17 @@ mod tests {
         /// Each majority is minimal and shares as few nodes with the one before as two majorities can.
         #[test]
         fn a_majority_shifts_and_is_always_one(nodes in 3..10usize, seed: u64) {
-            let mut dice = dice(nodes, seed);
-            let first = dice.order[0];
-            let acts = draw("shifting-majority", &mut dice);
+            let mut context = context(nodes, seed);
+            let first = context.order[0];
+            let acts = draw("shifting-majority", &mut context);
             let least = nodes / 2 + 1;
             let mut cut: BTreeSet<(NodeId, NodeId)> = BTreeSet::new();
             let mut before: Option<BTreeSet<NodeId>> = None;
             for moment in acts.chunk_by(|one, other| one.after_ms == other.after_ms) {
                 for timed in moment {
                     let in_turn = match timed.act.link() {
-                        Some((link, Change::Cut(Some(_)))) => cut.insert(link),
-                        Some((link, Change::Cut(None))) => cut.remove(&link),
+                        Some((link, LinkChange::Cut(Some(_)))) => cut.insert(link),
+                        Some((link, LinkChange::Cut(None))) => cut.remove(&link),
                         _ => false,
                     };
                     prop_assert!(in_turn, "{} out of turn", timed.act);
@@ -282,14 +286,14 @@ mod tests {
         #[test]
         fn what_flaps_is_healed_before_it_is_cut_again(nodes in 3..10usize, seed: u64) {
             for kind in ["flapping", "flapping-leader"] {
-                let acts = draw(kind, &mut dice(nodes, seed));
+                let acts = draw(kind, &mut context(nodes, seed));
                 prop_assert!(acts.is_sorted_by_key(|timed| timed.after_ms));
                 prop_assert!(acts.iter().all(|timed| timed.after_ms < 3_000));
                 let mut cut = BTreeSet::new();
                 for timed in acts {
                     let in_turn = match timed.act.link() {
-                        Some((link, Change::Cut(Some(_)))) => cut.insert(link),
-                        Some((link, Change::Cut(None))) => cut.remove(&link),
+                        Some((link, LinkChange::Cut(Some(_)))) => cut.insert(link),
+                        Some((link, LinkChange::Cut(None))) => cut.remove(&link),
                         _ => false,
                     };
                     prop_assert!(in_turn, "{} out of turn", timed.act);

@@ -7,7 +7,7 @@
 
 use crate::{
     NodeState,
-    act::verb::{Domain, Ends, Nature, Verb, plain},
+    act::verb::{Domain, Reversal, Verb, VerbSpec, simple_verb},
     faults::{AnyVerb, Fault, target},
 };
 
@@ -16,27 +16,27 @@ pub(crate) const FAULT: Fault = Fault {
     about: "stops processes with SIGSTOP; the undo lets them go on with SIGCONT",
     usual: true,
     alone: false,
-    kinds: target::STOPS,
-    draw: |kind, dice| target::draw(kind, dice, |node| Pause.on(node)),
+    kinds: target::PAUSE_KINDS,
+    draw: |kind, context| target::draw(kind, context, |node| Pause.on(node)),
 };
 
-plain! {
+simple_verb! {
     /// SIGSTOP.
-    Pause = Nature {
-        leaves: Some(NodeState::Paused),
-        ..Nature::of("pause", Domain::Process, Ends::By(AnyVerb::Resume(Resume)))
+    Pause = VerbSpec {
+        stops_as: Some(NodeState::Paused),
+        ..VerbSpec::of("pause", Domain::Process, Reversal::By(AnyVerb::Resume(Resume)))
     };
     |node| {
-        node.marks.paused = true;
+        node.undo_state.paused = true;
         node.nodes.pause(node.id).await
     }
 }
 
-plain! {
+simple_verb! {
     /// SIGCONT.
-    Resume = Nature::of("resume", Domain::Process, Ends::Undo);
+    Resume = VerbSpec::of("resume", Domain::Process, Reversal::IsUndo);
     |node| {
-        node.marks.paused = false;
+        node.undo_state.paused = false;
         node.nodes.resume(node.id).await
     }
 }

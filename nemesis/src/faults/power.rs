@@ -7,10 +7,10 @@ use rand::RngExt;
 
 use crate::{
     NodeState, Nodes, TimedAct, Trouble,
-    act::verb::{Domain, Done, Ends, Nature, Verb, property},
+    act::verb::{Applied, Domain, Reversal, Verb, VerbSpec, property},
     disks::Make,
     faults::{AnyVerb, Dice, Fault, Kind, disk_trouble::FailDisk, kill::Start},
-    processes::Held,
+    processes::LockedNode,
 };
 
 pub(crate) const FAULT: Fault = Fault {
@@ -23,10 +23,10 @@ pub(crate) const FAULT: Fault = Fault {
         Kind::anybody("one", "a random node"),
         Kind::anybody("all", "every node at once"),
     ],
-    draw: |kind, dice| {
-        let count = if kind == "all" { dice.order.len() } else { 1 };
-        let nodes: Vec<_> = dice.order.iter().copied().take(count).collect();
-        nodes.into_iter().map(|node| LosePower(dice.seed()).on(node).into()).collect()
+    draw: |kind, context| {
+        let count = if kind == "all" { context.order.len() } else { 1 };
+        let nodes: Vec<_> = context.order.iter().copied().take(count).collect();
+        nodes.into_iter().map(|node| LosePower(context.seed()).on(node).into()).collect()
     },
 };
 
@@ -47,14 +47,14 @@ pub(crate) const TORN_WRITE: Fault = Fault {
 /// Delay of each sync in milliseconds: the next write grows meanwhile.
 const SYNC_MS: u64 = 80;
 
-fn draw_torn(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
-    let all = dice.order.len();
-    let nodes = dice.order[..if kind == "all" { all } else { all / 2 + 1 }].to_vec();
-    let after_ms = dice.rng.random_range(SYNC_MS..4 * SYNC_MS).min(dice.hold_ms.saturating_sub(1));
+fn draw_torn(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+    let all = context.order.len();
+    let nodes = context.order[..if kind == "all" { all } else { all / 2 + 1 }].to_vec();
+    let after_ms = context.rng.random_range(SYNC_MS..4 * SYNC_MS).min(context.hold_ms.saturating_sub(1));
     let slow = nodes.iter().map(|&node| FailDisk(Trouble::Slow(SYNC_MS)).on(node).into());
     let mut acts: Vec<TimedAct> = slow.collect();
     for node in nodes {
-        acts.push(TimedAct { after_ms, act: LosePower(dice.seed()).on(node) });
+        acts.push(TimedAct { after_ms, act: LosePower(context.seed()).on(node) });
     }
     acts
 }
@@ -64,13 +64,13 @@ fn draw_torn(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
 pub(crate) struct LosePower(u64);
 
 impl Verb for LosePower {
-    const NATURE: Nature = Nature {
-        leaves: Some(NodeState::Down),
-        lacks: |disk| match disk {
+    const SPEC: VerbSpec = VerbSpec {
+        stops_as: Some(NodeState::Down),
+        missing_on: |disk| match disk {
             Make::Plain => Some("a plain disk loses nothing: use --disk fuse or --disk ext4"),
             Make::Lossy(_) | Make::Ext4(_) => None,
         },
-        ..Nature::of("lose-power", Domain::Disk, Ends::By(AnyVerb::Start(Start)))
+        ..VerbSpec::of("lose-power", Domain::Disk, Reversal::By(AnyVerb::Start(Start)))
     };
 
     fn read(arguments: &[&str]) -> Option<LosePower> {
@@ -82,8 +82,8 @@ impl Verb for LosePower {
         format!("seed={}", self.0)
     }
 
-    async fn apply<N: Nodes>(self, node: &mut Held<N>) -> Result<Done, String> {
+    async fn apply<N: Nodes>(self, node: &mut LockedNode<N>) -> Result<Applied, String> {
         node.nodes.lose_power(node.id, self.0).await?;
-        Ok(Done::default())
+        Ok(Applied::default())
     }
 }

@@ -24,9 +24,9 @@ use tokio::sync::Mutex;
 
 use crate::{
     FaultEffect, NodeId, Nodes, TimedAct,
-    act::verb::{Domain, Done, Ends, Nature, Verb, plain, property},
+    act::verb::{Applied, Domain, Reversal, Verb, VerbSpec, property, simple_verb},
     faults::{AnyVerb, Dice, Fault, target},
-    processes::{Held, Marks},
+    processes::{LockedNode, UndoState},
 };
 use quota::Quota;
 use stutter::Stutter;
@@ -36,13 +36,13 @@ pub(crate) const FAULT: Fault = Fault {
     about: "gives processes a small part of a processor; the undo gives them all of it",
     usual: false,
     alone: false,
-    kinds: target::SUFFERS,
+    kinds: target::IMPAIR_KINDS,
     draw,
 };
 
-fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
-    let percent = dice.rng.random_range(1..6);
-    target::draw(kind, dice, |node| Starve(percent).on(node))
+fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+    let percent = context.rng.random_range(1..6);
+    target::draw(kind, context, |node| Starve(percent).on(node))
 }
 
 /// Gives a node's processes this percentage of one processor.
@@ -50,14 +50,14 @@ fn draw(kind: &str, dice: &mut Dice) -> Vec<TimedAct> {
 pub(crate) struct Starve(u8);
 
 impl Verb for Starve {
-    const NATURE: Nature = Nature {
-        hurts: true,
+    const SPEC: VerbSpec = VerbSpec {
+        impairs: true,
         // Without a process there is nothing to say.
-        remark: |pid| {
+        note: |pid| {
             let why = pid.and_then(|_| quota::place(None).err());
             why.map(|why| format!("by SIGSTOP and SIGCONT in turns: {why}"))
         },
-        ..Nature::of("starve", Domain::Process, Ends::By(AnyVerb::Feed(Feed)))
+        ..VerbSpec::of("starve", Domain::Process, Reversal::By(AnyVerb::Feed(Feed)))
     };
 
     fn read(arguments: &[&str]) -> Option<Starve> {
@@ -69,35 +69,35 @@ impl Verb for Starve {
         format!("cpu_percent={}", self.0)
     }
 
-    async fn apply<N: Nodes>(self, node: &mut Held<N>) -> Result<Done, String> {
-        match node.marks.kept::<Option<Starved>>() {
+    async fn apply<N: Nodes>(self, node: &mut LockedNode<N>) -> Result<Applied, String> {
+        match node.undo_state.saved::<Option<Starved>>() {
             // The node has a new process, or gets another share.
             Some(starved) => starved.again(node.id, &*node.nodes, self.0)?,
             None => {
                 let starved = Starved::begin(node.id, node.nodes.clone(), node.lock.clone(), self.0)?;
-                *node.marks.kept() = Some(starved);
+                *node.undo_state.saved() = Some(starved);
             }
         }
-        Ok(Done::default())
+        Ok(Applied::default())
     }
 }
 
-plain! {
+simple_verb! {
     /// Gives a node's processes the whole processor again.
-    Feed = Nature::of("feed", Domain::Process, Ends::Undo);
+    Feed = VerbSpec::of("feed", Domain::Process, Reversal::IsUndo);
     |node| {
-        let Some(starved) = node.marks.kept::<Option<Starved>>().take() else { return Ok(Done::default()) };
-        let withheld = starved.end(&*node.nodes, node.marks.paused).await?;
+        let Some(starved) = node.undo_state.saved::<Option<Starved>>().take() else { return Ok(Applied::default()) };
+        let withheld = starved.end(&*node.nodes, node.undo_state.paused).await?;
         Ok(FaultEffect { cpu_withheld_ms: withheld.as_millis() as u64, ..FaultEffect::default() })
     }
 }
 
 /// A starving node.
 #[derive(Debug)]
-struct Starved(Way);
+struct Starved(Method);
 
 #[derive(Debug)]
-enum Way {
+enum Method {
     Quota(Quota),
     Stutter(Stutter),
 }
@@ -107,7 +107,7 @@ impl Starved {
     fn begin<N: Nodes>(
         node: NodeId,
         nodes: Arc<N>,
-        marks: Arc<Mutex<Marks>>,
+        undo_state: Arc<Mutex<UndoState>>,
         percent: u8,
     ) -> Result<Starved, String> {
         // Several trials in one process may starve nodes of the same name.
@@ -115,16 +115,16 @@ impl Starved {
         let (own, nth) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let name = format!("tribunal-{own}-{nth}-{node}-cpu");
         let Ok(quota) = Quota::make(&name, nodes.pid(node), |path| nodes.cgroup(path, true)) else {
-            return Ok(Starved(Way::Stutter(Stutter::begin(node, nodes, marks, percent))));
+            return Ok(Starved(Method::Stutter(Stutter::begin(node, nodes, undo_state, percent))));
         };
-        let starved = Starved(Way::Quota(quota));
+        let starved = Starved(Method::Quota(quota));
         starved.again(node, &*nodes, percent)?;
         Ok(starved)
     }
 
     /// Starves a new process of the node, or sets another share.
     fn again<N: Nodes>(&self, node: NodeId, nodes: &N, percent: u8) -> Result<(), String> {
-        let Way::Quota(quota) = &self.0 else { return Ok(()) };
+        let Method::Quota(quota) = &self.0 else { return Ok(()) };
         quota.set(percent)?;
         quota.admit(&nodes.processes(node))
     }
@@ -132,14 +132,14 @@ impl Starved {
     /// Stops starving the node, but lets it stay paused. Returns the processor time that was withheld.
     async fn end<N: Nodes>(self, nodes: &N, paused: bool) -> Result<Duration, String> {
         match self.0 {
-            Way::Quota(quota) => {
+            Method::Quota(quota) => {
                 let path = quota.path().to_owned();
                 let end = tokio::task::spawn_blocking(|| quota.end());
                 let withheld = end.await.map_err(|error| error.to_string())??;
                 nodes.cgroup(&path, false);
                 Ok(withheld)
             }
-            Way::Stutter(stutter) => stutter.end(nodes, paused).await,
+            Method::Stutter(stutter) => stutter.end(nodes, paused).await,
         }
     }
 }

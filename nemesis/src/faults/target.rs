@@ -32,31 +32,31 @@ const BRIDGE: Kind = Kind::leader(
 );
 
 /// Kinds of faults that stop processes for a while.
-pub(crate) const STOPS: &[Kind] = &[LEADER, LEADER_AGAIN, ONE, MINORITY, MAJORITY, ALL, ROLLING, STORM];
+pub(crate) const PAUSE_KINDS: &[Kind] = &[LEADER, LEADER_AGAIN, ONE, MINORITY, MAJORITY, ALL, ROLLING, STORM];
 
 /// Kinds of faults that end processes.
-pub(crate) const ENDS: &[Kind] =
+pub(crate) const KILL_KINDS: &[Kind] =
     &[LEADER, LEADER_AGAIN, BRIDGE, CRASH_LOOP, ONE, MINORITY, MAJORITY, ALL, ROLLING, STORM];
 
 /// Kinds of faults that impair processes and leave them running.
-pub(crate) const SUFFERS: &[Kind] = &[LEADER, ONE, MINORITY, ALL];
+pub(crate) const IMPAIR_KINDS: &[Kind] = &[LEADER, ONE, MINORITY, ALL];
 
 /// Draws a kind of one of these faults, with `stop` as its act.
-pub(crate) fn draw(kind: &str, dice: &mut Dice, stop: impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
-    let n = dice.order.len();
+pub(crate) fn draw(kind: &str, context: &mut Dice, stop: impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
+    let n = context.order.len();
     let majority = n / 2 + 1;
     let count = match kind {
-        "leader-again" => return again(dice.order[0], UP_MS, DOWN_MS, dice, &stop),
-        "bridge" => return bridge(dice, &stop),
-        "crash-loop" => return again(dice.order[0], STARTING_MS, DOWN_MS, dice, &stop),
-        "storm" => return storm(dice, &stop),
-        "rolling" => return rolling(dice, &stop),
-        "minority" => dice.rng.random_range(1..majority.max(2)),
-        "majority" => dice.rng.random_range(majority..n.max(majority + 1)),
+        "leader-again" => return again(context.order[0], UP_MS, DOWN_MS, context, &stop),
+        "bridge" => return bridge(context, &stop),
+        "crash-loop" => return again(context.order[0], STARTING_MS, DOWN_MS, context, &stop),
+        "storm" => return storm(context, &stop),
+        "rolling" => return rolling(context, &stop),
+        "minority" => context.rng.random_range(1..majority.max(2)),
+        "majority" => context.rng.random_range(majority..n.max(majority + 1)),
         "all" => n,
         _ => 1,
     };
-    dice.order.iter().take(count).map(|&node| stop(node).into()).collect()
+    context.order.iter().take(count).map(|&node| stop(node).into()).collect()
 }
 
 /// How long a node runs before it is stopped again, in milliseconds: from its start-up to normal operation.
@@ -90,15 +90,15 @@ fn again(
     node: NodeId,
     up: Range<u64>,
     down: Range<u64>,
-    dice: &mut Dice,
+    context: &mut Dice,
     stop: &impl Fn(NodeId) -> Act,
 ) -> Vec<TimedAct> {
     let mut acts = vec![stop(node).into()];
     let mut at_ms = 0;
     for _ in 1..TIMES_MAX {
-        let up_ms = at_ms + dice.moment_ms(down.clone());
-        at_ms = up_ms + dice.moment_ms(up.clone());
-        if at_ms >= dice.hold_ms {
+        let up_ms = at_ms + context.moment_ms(down.clone());
+        at_ms = up_ms + context.moment_ms(up.clone());
+        if at_ms >= context.hold_ms {
             break;
         }
         acts.extend(stop(node).undo().map(|act| TimedAct { after_ms: up_ms, act }));
@@ -118,25 +118,25 @@ fn again(
 ///   links to it    ██▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████████████████████   requests of both halves arrive at once
 ///                    waiting             back voting away working
 /// ```
-fn bridge(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
-    let halves = Grudge::bridge(&dice.order);
-    let Some((bridge, others)) = dice.order.split_first().filter(|_| !halves.is_empty()) else {
+fn bridge(context: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
+    let halves = Grudge::bridge(&context.order);
+    let Some((bridge, others)) = context.order.split_first().filter(|_| !halves.is_empty()) else {
         return Vec::new();
     };
     let (bridge, links) = (*bridge, Grudge::one_way(others, &[*bridge]));
-    let mut acts = plan::hold(&halves, dice.mode);
-    if dice.rng.random_ratio(1, 4) {
-        acts.extend(again(bridge, UNAWAITED_MS, AWAY_MS, dice, stop));
+    let mut acts = plan::cut_links(&halves, context.mode);
+    if context.rng.random_ratio(1, 4) {
+        acts.extend(again(bridge, UNAWAITED_MS, AWAY_MS, context, stop));
         return acts;
     }
-    let late_ms = dice.rng.random_range(LATE_MS);
-    acts.extend(degrade::late(&dice.order, late_ms));
+    let late_ms = context.rng.random_range(LATE_MS);
+    acts.extend(degrade::late(&context.order, late_ms));
     let mut at_ms = 0;
-    while at_ms < dice.hold_ms {
-        let start_ms = at_ms + dice.moment_ms(WAITING_MS);
-        let joined_ms = start_ms + dice.moment_ms(BACK_MS);
-        let voted_ms = joined_ms + dice.rng.random_range(3 * late_ms..5 * late_ms);
-        let back_ms = voted_ms + dice.moment_ms(AWAY_MS);
+    while at_ms < context.hold_ms {
+        let start_ms = at_ms + context.moment_ms(WAITING_MS);
+        let joined_ms = start_ms + context.moment_ms(BACK_MS);
+        let voted_ms = joined_ms + context.rng.random_range(3 * late_ms..5 * late_ms);
+        let back_ms = voted_ms + context.moment_ms(AWAY_MS);
         let start = stop(bridge).undo();
         let mut at = |after_ms, act| acts.push(TimedAct { after_ms, act });
         at(at_ms, stop(bridge));
@@ -145,21 +145,21 @@ fn bridge(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
         links.cuts().for_each(|link| at(joined_ms, Heal.on(link)));
         at(voted_ms, stop(bridge));
         start.into_iter().for_each(|act| at(back_ms, act));
-        at_ms = back_ms + dice.moment_ms(WORKING_MS);
+        at_ms = back_ms + context.moment_ms(WORKING_MS);
     }
-    acts.retain(|timed| timed.after_ms < dice.hold_ms);
+    acts.retain(|timed| timed.after_ms < context.hold_ms);
     acts
 }
 
 /// Stops and restarts every node at times of its own. All may be down at once, or never.
-fn storm(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
+fn storm(context: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     let mut acts: Vec<TimedAct> = Vec::new();
-    for node in dice.order.clone() {
-        let begins_ms = dice.moment_ms(0..UP_MS.end);
-        let hold_ms = dice.hold_ms;
-        dice.hold_ms = hold_ms.saturating_sub(begins_ms).max(1);
-        let own = again(node, UP_MS, DOWN_MS, dice, stop);
-        dice.hold_ms = hold_ms;
+    for node in context.order.clone() {
+        let begins_ms = context.moment_ms(0..UP_MS.end);
+        let hold_ms = context.hold_ms;
+        context.hold_ms = hold_ms.saturating_sub(begins_ms).max(1);
+        let own = again(node, UP_MS, DOWN_MS, context, stop);
+        context.hold_ms = hold_ms;
         acts.extend(own.into_iter().map(|timed| TimedAct { after_ms: begins_ms + timed.after_ms, ..timed }));
     }
     acts.sort_by_key(|timed| timed.after_ms);
@@ -168,12 +168,12 @@ fn storm(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
 
 /// Stops every node for an equal part of the hold. A node is stopped when the previous one restarts, even if
 /// that node is not ready yet.
-fn rolling(dice: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
-    let turn_ms = dice.hold_ms / dice.order.len() as u64;
+fn rolling(context: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
+    let turn_ms = context.hold_ms / context.order.len() as u64;
     let mut acts = Vec::new();
-    for (at, &node) in dice.order.iter().enumerate() {
+    for (at, &node) in context.order.iter().enumerate() {
         let after_ms = turn_ms * at as u64;
-        if let Some(&previous) = at.checked_sub(1).and_then(|before| dice.order.get(before)) {
+        if let Some(&previous) = at.checked_sub(1).and_then(|before| context.order.get(before)) {
             acts.extend(stop(previous).undo().map(|act| TimedAct { after_ms, act }));
         }
         acts.push(TimedAct { after_ms, act: stop(node) });

@@ -3,7 +3,7 @@
 
 use crate::{
     NodeState,
-    act::verb::{Domain, Ends, Nature, Verb, plain},
+    act::verb::{Domain, Reversal, Verb, VerbSpec, simple_verb},
     faults::{AnyVerb, Fault, kill::Start, target},
 };
 
@@ -12,15 +12,15 @@ pub(crate) const FAULT: Fault = Fault {
     about: "ends processes with SIGTERM; the undo starts them again",
     usual: false,
     alone: false,
-    kinds: target::ENDS,
-    draw: |kind, dice| target::draw(kind, dice, |node| Terminate.on(node)),
+    kinds: target::KILL_KINDS,
+    draw: |kind, context| target::draw(kind, context, |node| Terminate.on(node)),
 };
 
-plain! {
+simple_verb! {
     /// SIGTERM.
-    Terminate = Nature {
-        leaves: Some(NodeState::Down),
-        ..Nature::of("terminate", Domain::Process, Ends::By(AnyVerb::Start(Start)))
+    Terminate = VerbSpec {
+        stops_as: Some(NodeState::Down),
+        ..VerbSpec::of("terminate", Domain::Process, Reversal::By(AnyVerb::Start(Start)))
     };
     |node| node.nodes.terminate(node.id).await
 }

@@ -35,22 +35,22 @@ use crate::{NodeId, links::sock_diag, processes::holders::Holders};
 
 /// Number of look-ups of an unknown process, and the pause between them: a node that has just started may
 /// connect before its process is known.
-const LOOKS_MAX: usize = 10;
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const LOOKUPS_MAX: usize = 10;
+const LOOKUP_PAUSE: Duration = Duration::from_millis(20);
 
 /// Who opened a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialler {
     Node(NodeId),
     /// A process outside the cluster.
-    Stranger,
+    Outsider,
     /// A process that is gone already.
     Gone,
 }
 
 /// Connections from outside the cluster.
 #[derive(Debug, Default)]
-pub(crate) struct Strangers {
+pub(crate) struct OutsideConnections {
     connections: AtomicU64,
     first: Mutex<Option<String>>,
 }
@@ -59,7 +59,7 @@ pub(crate) struct Strangers {
 #[derive(Debug, Clone)]
 pub(crate) struct Attribution {
     pub(crate) holders: Arc<Holders>,
-    pub(crate) strangers: Arc<Strangers>,
+    pub(crate) outside: Arc<OutsideConnections>,
 }
 
 impl Attribution {
@@ -72,19 +72,19 @@ impl Attribution {
         if let Some(node) = asked.and_then(|end| self.holders.by_cgroup(&end)) {
             return Dialler::Node(node);
         }
-        let mut dialler = Dialler::Stranger;
-        for _ in 0..LOOKS_MAX {
+        let mut dialler = Dialler::Outsider;
+        for _ in 0..LOOKUPS_MAX {
             let holders = self.holders.clone();
             // Reads files of /proc: some microseconds, more if a node has thousands of open files.
             let looked = spawn_blocking(move || look(&holders, from, proxy)).await;
             dialler = looked.unwrap_or(Dialler::Gone);
-            if dialler != Dialler::Stranger {
+            if dialler != Dialler::Outsider {
                 break;
             }
-            sleep(LOOK_AGAIN).await;
+            sleep(LOOKUP_PAUSE).await;
         }
-        if dialler == Dialler::Stranger {
-            self.strangers.count(|| {
+        if dialler == Dialler::Outsider {
+            self.outside.count(|| {
                 let uid = sock_diag::find(from, proxy).ok().flatten().map(|end| end.uid);
                 let user =
                     uid.map_or_else(|| "somebody".to_owned(), |uid| format!("a process of user {uid}"));
@@ -105,11 +105,11 @@ fn look(holders: &Holders, from: SocketAddr, proxy: SocketAddr) -> Dialler {
         Some(node) => Dialler::Node(node),
         // The process may have ended between the two look-ups.
         None if inode() != Some(inode_before) => Dialler::Gone,
-        None => Dialler::Stranger,
+        None => Dialler::Outsider,
     }
 }
 
-impl Strangers {
+impl OutsideConnections {
     fn count(&self, describe: impl FnOnce() -> String) {
         if self.connections.fetch_add(1, Relaxed) == 0 {
             *self.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(describe());

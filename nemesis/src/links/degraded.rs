@@ -29,17 +29,17 @@ use crate::links::{
 };
 
 /// Bytes count as late if they arrive at least this much later: delays are not more exact.
-pub(crate) const LATE: Duration = Duration::from_millis(1);
+pub(crate) const LATE_MIN: Duration = Duration::from_millis(1);
 
 /// Bytes that were read and not yet written, in order.
 #[derive(Default)]
-struct OnTheWay {
+struct InFlight {
     bytes: VecDeque<u8>,
     /// When to write how many of them.
     pieces: VecDeque<(Instant, usize)>,
 }
 
-impl OnTheWay {
+impl InFlight {
     fn next_at(&self) -> Option<Instant> {
         self.pieces.front().map(|&(at, _)| at)
     }
@@ -58,8 +58,8 @@ impl Pump {
     /// # Errors
     /// When the receiver does not take the bytes.
     pub(crate) async fn deliver_degraded(&self, chunk: &mut Chunk) -> io::Result<Option<End>> {
-        let mut way = OnTheWay::default();
-        let mut flips = Flips::default();
+        let mut in_flight = InFlight::default();
+        let mut flipper = BitFlipper::default();
         let (mut read, mut written): (u64, u64) = (0, 0);
         let mut stopped_reading = false;
         let mut end = None;
@@ -67,32 +67,32 @@ impl Pump {
         loop {
             if !chunk.is_empty() {
                 read += chunk.len() as u64;
-                self.send(chunk, quality.unwrap_or_default(), &mut flips, &mut way);
+                self.send(chunk, quality.unwrap_or_default(), &mut flipper, &mut in_flight);
             }
-            if way.pieces.is_empty() && (end.is_some() || quality.is_none()) {
+            if in_flight.pieces.is_empty() && (end.is_some() || quality.is_none()) {
                 return Ok(end);
             }
-            let next_at = way.next_at();
-            let full = way.bytes.len() >= CHUNK;
+            let next_at = in_flight.next_at();
+            let full = in_flight.bytes.len() >= CHUNK;
             let reads_on = quality.is_some_and(|quality| quality.read_max.is_none_or(|max| read < max));
             select! {
                 biased;
-                () = self.gate.regraded_since(seen) => {
+                () = self.gate.quality_changed_since(seen) => {
                     (quality, seen) = self.gate.quality();
                     if quality.is_none() {
-                        way.pieces.iter_mut().for_each(|(at, _)| *at = Instant::now());
+                        in_flight.pieces.iter_mut().for_each(|(at, _)| *at = Instant::now());
                     }
                 }
                 () = sleep_until(next_at.unwrap_or_else(Instant::now)), if next_at.is_some() => {
-                    let (_, length) = way.pieces.pop_front().expect("its time was looked at");
-                    let lives = quality.and_then(|quality| quality.lives());
-                    let left = lives.map(|(bytes, _)| bytes.saturating_sub(written));
+                    let (_, length) = in_flight.pieces.pop_front().expect("its time was looked at");
+                    let ends_after = quality.and_then(|quality| quality.ends_after());
+                    let left = ends_after.map(|(bytes, _)| bytes.saturating_sub(written));
                     let allowed = left.map_or(length, |left| length.min(left as usize));
-                    self.write_out(&mut way.bytes, allowed).await?;
+                    self.write_out(&mut in_flight.bytes, allowed).await?;
                     written += allowed as u64;
                     if left.is_some_and(|left| left <= length as u64) {
                         self.gate.connections_withheld.fetch_add(1, Relaxed);
-                        return Ok(lives.map(|(_, end)| end));
+                        return Ok(ends_after.map(|(_, end)| end));
                     }
                 }
                 _ = self.from.readable(), if !reads_on && !stopped_reading && quality.is_some() => {
@@ -114,11 +114,11 @@ impl Pump {
 
     /// Puts the bytes of a chunk in flight. Counts the bytes that the link actually delays or fragments: with
     /// enough bandwidth it does neither.
-    fn send(&self, chunk: &mut Chunk, quality: Quality, flips: &mut Flips, way: &mut OnTheWay) {
+    fn send(&self, chunk: &mut Chunk, quality: Quality, flipper: &mut BitFlipper, in_flight: &mut InFlight) {
         let mut bytes = chunk.bytes().to_vec();
         chunk.give_back();
         if let Some(one_in) = quality.flip_one_in {
-            self.gate.bits_flipped.fetch_add(flips.apply(&mut bytes, one_in), Relaxed);
+            self.gate.bits_flipped.fetch_add(flipper.apply(&mut bytes, one_in), Relaxed);
         }
         let delay = quality.delay.map(|delay| delay.draw(&mut rand::rng())).unwrap_or_default();
         let write_max = quality.write_max.map_or(usize::MAX, |max| max as usize).clamp(1, CHUNK);
@@ -128,10 +128,10 @@ impl Pump {
                 Some(rate) => self.gate.send(piece.len(), rate),
                 None => now,
             };
-            if torn || sent_at + delay >= now + LATE {
+            if torn || sent_at + delay >= now + LATE_MIN {
                 self.gate.bytes_degraded.fetch_add(piece.len() as u64, Relaxed);
             }
-            way.push(sent_at + delay, piece);
+            in_flight.push(sent_at + delay, piece);
         }
     }
 
@@ -161,7 +161,7 @@ impl Pump {
 
 impl Quality {
     /// After how many bytes a connection ends, and how.
-    fn lives(self) -> Option<(u64, End)> {
+    fn ends_after(self) -> Option<(u64, End)> {
         let (reset, close) = (self.reset_after, self.close_after);
         match (reset, close) {
             (Some(reset), close) if close.is_none_or(|close| reset <= close) => Some((reset, End::Reset)),
@@ -172,12 +172,12 @@ impl Quality {
 
 /// Position of the next bit flip.
 #[derive(Default)]
-struct Flips {
+struct BitFlipper {
     /// Bytes until then; `None` if it has not been drawn yet.
     left: Option<u64>,
 }
 
-impl Flips {
+impl BitFlipper {
     /// Flips bits at random positions, on average `one_in` bytes apart, and returns their number.
     fn apply(&mut self, bytes: &mut [u8], one_in: u64) -> u64 {
         let mut rng = rand::rng();

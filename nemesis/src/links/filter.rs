@@ -27,7 +27,7 @@ use std::{
 
 use crate::{
     CutMode, LinkCounters, NodeId, Quality, TimedAct,
-    links::{Change, Link},
+    links::{Link, LinkChange},
 };
 use netem::Netem;
 use nft::Nft;
@@ -94,24 +94,24 @@ impl Filter {
     ///
     /// # Errors
     /// What the kernel said, now or about an earlier change: what is in force is then unknown.
-    pub(crate) fn change(&self, changes: &[(Link, Change)]) -> Result<(), String> {
+    pub(crate) fn change(&self, changes: &[(Link, LinkChange)]) -> Result<(), String> {
         let mut kernel = self.kernel();
         let mut batch = Batch::default();
         let mut restored = Vec::new();
         for &(link, change) in changes {
             match change {
-                Change::Cut(mode) => self.cut(&mut kernel, &mut batch, link, mode),
-                Change::Degrade(Some(quality)) => {
+                LinkChange::Cut(mode) => self.cut(&mut kernel, &mut batch, link, mode),
+                LinkChange::Degrade(Some(quality)) => {
                     self.degrade(&mut kernel, &mut batch, link, quality);
                     restored.retain(|other| *other != link);
                 }
-                Change::Degrade(None) => {
+                LinkChange::Degrade(None) => {
                     self.restore(&mut kernel, &mut batch, link);
                     restored.push(link);
                 }
             }
         }
-        kernel.tell(&batch);
+        kernel.run(&batch);
         if let Ok(netem) = &self.netem {
             // Only after the transaction: the queue must not get packets of a mark that it does not know.
             restored.into_iter().for_each(|link| netem.set(self.mark(link), None));
@@ -154,10 +154,10 @@ impl Filter {
 
     /// Opens and restores all links.
     pub(crate) fn heal_all(&self) -> Result<(), String> {
-        let changes: Vec<(Link, Change)> = {
+        let changes: Vec<(Link, LinkChange)> = {
             let kernel = self.kernel();
-            let cut = kernel.cut.keys().map(|&link| (link, Change::Cut(None)));
-            cut.chain(kernel.degraded.iter().map(|&link| (link, Change::Degrade(None)))).collect()
+            let cut = kernel.cut.keys().map(|&link| (link, LinkChange::Cut(None)));
+            cut.chain(kernel.degraded.iter().map(|&link| (link, LinkChange::Degrade(None)))).collect()
         };
         self.change(&changes)
     }
@@ -192,12 +192,12 @@ impl Filter {
     pub(crate) fn cannot(&self, acts: &[TimedAct]) -> Option<String> {
         acts.iter().find_map(|timed| match timed.act.link()?.1 {
             // A reason that holds on every machine comes first.
-            Change::Degrade(Some(quality)) => match (only_of_streams(&quality), &self.netem) {
+            LinkChange::Degrade(Some(quality)) => match (only_of_streams(&quality), &self.netem) {
                 (Some(name), _) => Some(format!("{name} is of streams, not of packets")),
                 (None, Err(why)) => Some(format!("packets cannot be queued here: {why}")),
                 (None, Ok(_)) => None,
             },
-            Change::Cut(Some(CutMode::Reset)) => {
+            LinkChange::Cut(Some(CutMode::Reset)) => {
                 let at_once = timed.act.undo().is_some_and(|act| acts.contains(&TimedAct { act, ..*timed }));
                 at_once.then(|| "a cut of packets that is healed at once resets no connection".into())
             }
@@ -207,7 +207,7 @@ impl Filter {
 }
 
 impl Kernel {
-    fn tell(&mut self, batch: &Batch) {
+    fn run(&mut self, batch: &Batch) {
         if !batch.0.is_empty()
             && let Err(error) = self.nft.ask(&batch.to_string())
         {

@@ -92,7 +92,7 @@ pub(crate) struct Gate {
     /// How the link is degraded, and how often that was changed. A pump reads them only if the flag is set.
     degraded: AtomicBool,
     quality: Mutex<Option<Quality>>,
-    regrades: AtomicU64,
+    quality_changes: AtomicU64,
     /// When a link of limited bandwidth will have sent its bytes so far.
     sent_at: Mutex<Option<Instant>>,
     changed: Notify,
@@ -142,7 +142,7 @@ impl Gate {
         let mut current = self.quality.lock().unwrap_or_else(PoisonError::into_inner);
         *current = quality;
         self.degraded.store(quality.is_some(), SeqCst);
-        self.regrades.fetch_add(1, SeqCst);
+        self.quality_changes.fetch_add(1, SeqCst);
         self.changed.notify_waiters();
     }
 
@@ -153,12 +153,12 @@ impl Gate {
     /// The quality of the link, and the number of its changes, to wait for the next one.
     pub(crate) fn quality(&self) -> (Option<Quality>, u64) {
         let current = self.quality.lock().unwrap_or_else(PoisonError::into_inner);
-        (*current, self.regrades.load(SeqCst))
+        (*current, self.quality_changes.load(SeqCst))
     }
 
     /// Waits until the quality has been changed more than `seen` times.
-    pub(crate) async fn regraded_since(&self, seen: u64) {
-        self.wait_for(|| self.regrades.load(SeqCst) != seen).await;
+    pub(crate) async fn quality_changed_since(&self, seen: u64) {
+        self.wait_for(|| self.quality_changes.load(SeqCst) != seen).await;
     }
 
     /// Sends bytes over the line that all connections of the link share. Returns when the last byte is

@@ -42,7 +42,7 @@ use tokio::{
 use crate::{
     NodeId,
     links::{
-        door::Doors,
+        connector::NodeConnector,
         gate::{Gate, LinkState},
         pump::{Chunk, End, Pump, withhold},
     },
@@ -62,7 +62,7 @@ pub(crate) struct Upstream {
     pub(crate) node: NodeId,
     /// The node's real address, if it is known.
     pub(crate) address: Option<SocketAddr>,
-    pub(crate) doors: Arc<Doors>,
+    pub(crate) connector: Arc<NodeConnector>,
 }
 
 impl Upstream {
@@ -74,7 +74,7 @@ impl Upstream {
             socket.set_zero_linger()?;
             socket.set_nodelay(true)
         };
-        Some(Arc::new(Socket(self.doors.connect(self.node, address, prepare).await.ok()?)))
+        Some(Arc::new(Socket(self.connector.connect(self.node, address, prepare).await.ok()?)))
     }
 }
 
@@ -94,15 +94,15 @@ pub(crate) async fn carry(dialler: TcpStream, upstream: Upstream, route: Route) 
         return;
     }
     select! {
-        () = converse(Socket::accepted(dialler), upstream, route) => {}
+        () = relay(Socket::accepted(dialler), upstream, route) => {}
         () = reset(&forward, forward_resets) => {}
         () = reset(&backward, backward_resets) => {}
     }
 }
 
 /// Carries a connection whose links are not reset. Returning, or being dropped, closes both sockets.
-async fn converse(dialler: Arc<Socket>, upstream: Upstream, route: Route) {
-    let Some(first_bytes) = admit(&dialler, &route).await else { return };
+async fn relay(dialler: Arc<Socket>, upstream: Upstream, route: Route) {
+    let Some(first_bytes) = wait_until_open(&dialler, &route).await else { return };
     let Some(upstream) = upstream.connect().await else {
         route.forward.connections_refused.fetch_add(1, Relaxed);
         return;
@@ -128,7 +128,7 @@ async fn converse(dialler: Arc<Socket>, upstream: Upstream, route: Route) {
 
 /// Holds a new connection until both its links are open. Returns what the dialler has sent so far, or `None`
 /// if it gave up.
-async fn admit(dialler: &Socket, route: &Route) -> Option<Chunk> {
+async fn wait_until_open(dialler: &Socket, route: &Route) -> Option<Chunk> {
     let mut first_bytes = Chunk::default();
     let mut counted = false;
     while let Some(cut) = [&route.forward, &route.backward].into_iter().find(|gate| !gate.is_open()) {

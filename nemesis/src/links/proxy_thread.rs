@@ -67,7 +67,7 @@ thread_local! {
 }
 
 /// Notes that a chunk has come: the next one may follow soon.
-pub(crate) fn a_chunk_came() {
+pub(crate) fn note_chunk() {
     LAST.set(Some(Instant::now()));
     if let Some(idle) = IDLE.take() {
         idle.wake();

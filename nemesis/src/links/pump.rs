@@ -21,7 +21,7 @@ use std::{
 use socket2::SockRef;
 use tokio::{io::Interest, select, task::coop::consume_budget};
 
-use crate::links::{gate::Gate, proxy::Socket, proxy_thread::a_chunk_came};
+use crate::links::{gate::Gate, proxy::Socket, proxy_thread::note_chunk};
 
 /// How one direction of a connection ended.
 #[derive(Debug, Clone, Copy)]
@@ -209,7 +209,7 @@ impl Chunk {
             (None, Ok(())) => return Err(ErrorKind::WouldBlock.into()),
         };
         self.end += read;
-        a_chunk_came();
+        note_chunk();
         Ok(read)
     }
 

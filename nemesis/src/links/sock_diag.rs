@@ -44,18 +44,18 @@ const ENOENT: i32 = 2;
 const TIME_WAIT: u8 = 6;
 const LISTEN: u8 = 10;
 /// The wanted states, one bit each: all except closed connections.
-const ANY: u32 = !(1 << TIME_WAIT);
+const ALL_STATES: u32 = !(1 << TIME_WAIT);
 /// The length of `struct inet_diag_msg`; attributes follow it.
 const MESSAGE: usize = 72;
 const INET_DIAG_CGROUP_ID: u16 = 21;
 
 /// Time limit of a response. The kernel responds at once or not at all.
-const PATIENCE: Duration = Duration::from_secs(2);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The socket with the address `local` that is connected to `remote`; `None` if there is none (any more).
 pub(crate) fn find(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<TcpEnd>> {
     let mut found = None;
-    let asked = ask(AF_INET, NLM_F_REQUEST, ANY, Some((local, remote)), |end| found = Some(end));
+    let asked = query(AF_INET, NLM_F_REQUEST, ALL_STATES, Some((local, remote)), |end| found = Some(end));
     match asked {
         // If no connection matches, the kernel returns a matching listener.
         Ok(()) => Ok(found.filter(|end| !end.listens)),
@@ -68,7 +68,7 @@ pub(crate) fn find(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<T
 pub(crate) fn listener(address: SocketAddr) -> io::Result<Option<TcpEnd>> {
     let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let mut found = None;
-    match ask(AF_INET, NLM_F_REQUEST, ANY, Some((address, nobody)), |end| found = Some(end)) {
+    match query(AF_INET, NLM_F_REQUEST, ALL_STATES, Some((address, nobody)), |end| found = Some(end)) {
         Ok(()) => Ok(found.filter(|end| end.listens)),
         Err(error) if error.raw_os_error() == Some(ENOENT) => Ok(None),
         Err(error) => Err(error),
@@ -77,7 +77,7 @@ pub(crate) fn listener(address: SocketAddr) -> io::Result<Option<TcpEnd>> {
 
 /// All TCP sockets of the network namespace, except closed ones.
 pub(crate) fn all() -> io::Result<Vec<TcpEnd>> {
-    dump(ANY)
+    dump(ALL_STATES)
 }
 
 /// All listening sockets. The kernel keeps them in a small table. All others are in a table whose size
@@ -89,12 +89,12 @@ pub(crate) fn listening() -> io::Result<Vec<TcpEnd>> {
 fn dump(states: u32) -> io::Result<Vec<TcpEnd>> {
     let mut ends = Vec::new();
     for family in [AF_INET, AF_INET6] {
-        ask(family, NLM_F_REQUEST | NLM_F_DUMP, states, None, |end| ends.push(end))?;
+        query(family, NLM_F_REQUEST | NLM_F_DUMP, states, None, |end| ends.push(end))?;
     }
     Ok(ends)
 }
 
-fn ask(
+fn query(
     family: u8,
     flags: u16,
     states: u32,
@@ -102,7 +102,7 @@ fn ask(
     mut each: impl FnMut(TcpEnd),
 ) -> io::Result<()> {
     let socket = Socket::new(Domain::from(AF_NETLINK), Type::DGRAM, Some(Protocol::from(NETLINK_SOCK_DIAG)))?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
     (&socket).write_all(&request(family, flags, states, which))?;
     let mut buffer = vec![0; 32 << 10];
     loop {

@@ -58,13 +58,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Act, DiskCounters, FaultEffect, FaultEvent, FaultOutcome, FaultRecord, LinkCounters, Links, NodeId,
     NodeState, Nodes, Plan, Signal, Step, TimedAct,
-    act::verb::{Ends, Verb},
+    act::verb::{Reversal, Verb},
     faults::{disk_trouble::MendDisk, kill::Start, pause::Resume},
-    plan::{self, record::shows, trigger::Armed},
-    processes::Processes,
+    plan::{self, record::proves_effect, trigger::ArmedTrigger},
+    processes::NodeLocks,
 };
 use claims::{Claim, Claims};
-use timeline::{Coming, Event, Source, Timeline};
+use timeline::{Event, PendingStep, Source, Timeline};
 
 /// How long a fault waits for a known leader, and the pause between two requests.
 const PRIMARIES_WAIT: Duration = Duration::from_secs(1);
@@ -114,9 +114,9 @@ pub async fn drive_with_signals<N: Nodes>(
     record: impl FnMut(FaultRecord) + Send,
 ) -> Result<(), HealError> {
     // Opens the links even if this future is dropped.
-    let opens_links = OpensLinks(links.clone());
+    let open_on_drop = OpenOnDrop(links.clone());
     let mut driver = Driver {
-        processes: Processes::new(nodes.clone()),
+        locks: NodeLocks::new(nodes.clone()),
         nodes: &*nodes,
         links: &links,
         clock,
@@ -124,7 +124,7 @@ pub async fn drive_with_signals<N: Nodes>(
         timeline: Timeline::default(),
         numbered: 0,
         coming: Box::new(plan.in_order()),
-        triggers: plan.triggers.into_iter().map(Armed::new).collect(),
+        triggers: plan.triggers.into_iter().map(ArmedTrigger::new).collect(),
         claims: Claims::default(),
         running: BTreeMap::new(),
         unhealed: Vec::new(),
@@ -134,7 +134,7 @@ pub async fn drive_with_signals<N: Nodes>(
         driver.end(i).await;
     }
     let unhealed = driver.unhealed;
-    drop(opens_links);
+    drop(open_on_drop);
     match heal_everything(&*nodes, &links).await {
         // A failure that the second attempt has corrected is no failure.
         Ok(()) => Ok(()),
@@ -175,7 +175,7 @@ async fn in_time_of<T>(what: &str, done: impl Future<Output = Result<T, String>>
 }
 
 /// Joins problems in one text, each once, with a count if it occurred repeatedly.
-fn told(problems: Vec<String>) -> String {
+fn summary(problems: Vec<String>) -> String {
     let mut times: Vec<(String, usize)> = Vec::new();
     for problem in problems {
         match times.iter_mut().find(|(known, _)| *known == problem) {
@@ -195,9 +195,9 @@ fn nanos(ms: u64) -> u64 {
     ms.saturating_mul(1_000_000)
 }
 
-struct OpensLinks(Arc<Links>);
+struct OpenOnDrop(Arc<Links>);
 
-impl Drop for OpensLinks {
+impl Drop for OpenOnDrop {
     fn drop(&mut self) {
         self.0.heal_all();
     }
@@ -208,11 +208,11 @@ struct Resolved {
     acts: Vec<TimedAct>,
     /// The current leader, if the step targets it.
     leader: Option<NodeId>,
-    remark: Option<String>,
+    note: Option<String>,
 }
 
 /// A step that has begun and not ended.
-struct Running {
+struct RunningStep {
     step: Step,
     /// The trigger that planned the step: it sleeps until the step ends.
     trigger: Option<usize>,
@@ -236,14 +236,14 @@ struct Running {
     problems: Vec<String>,
 }
 
-impl Running {
+impl RunningStep {
     /// When it is to end, in nanoseconds since the start of the run.
     fn ends(&self) -> u64 {
         self.record.t.saturating_add(nanos(self.step.hold_ms))
     }
 
     /// Stores what is in force now.
-    fn shows(&mut self, record: &FaultRecord) {
+    fn remember(&mut self, record: &FaultRecord) {
         self.record.label.clone_from(&record.label);
         self.record.nodes.clone_from(&record.nodes);
         self.record.cuts.clone_from(&record.cuts);
@@ -252,7 +252,7 @@ impl Running {
 
 struct Driver<'a, N, C, R> {
     nodes: &'a N,
-    processes: Processes<N>,
+    locks: NodeLocks<N>,
     links: &'a Links,
     clock: C,
     record: R,
@@ -261,10 +261,10 @@ struct Driver<'a, N, C, R> {
     numbered: usize,
     /// The remaining steps of the plan.
     coming: Box<dyn Iterator<Item = Step> + Send>,
-    triggers: Vec<Armed>,
+    triggers: Vec<ArmedTrigger>,
     claims: Claims,
     /// Running steps by their numbers.
-    running: BTreeMap<usize, Running>,
+    running: BTreeMap<usize, RunningStep>,
     unhealed: Vec<String>,
 }
 
@@ -275,7 +275,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         let mut listening = true;
         loop {
             let next = self.timeline.next_at();
-            if next.is_none() && !(listening && self.triggers.iter().any(Armed::is_alive)) {
+            if next.is_none() && !(listening && self.triggers.iter().any(ArmedTrigger::is_alive)) {
                 return;
             }
             select! {
@@ -284,7 +284,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
                 () = self.until(next.unwrap_or(0)), if next.is_some() => {}
                 signal = signals.recv(), if listening => {
                     listening = signal.is_some();
-                    signal.into_iter().for_each(|signal| self.hear(&signal));
+                    signal.into_iter().for_each(|signal| self.on_signal(&signal));
                     continue;
                 }
             }
@@ -310,7 +310,11 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     fn plan_next(&mut self) {
         if let Some(step) = self.coming.next() {
             let (i, at) = (self.number(), nanos(step.at_ms));
-            self.timeline.add(at, Source::Plan, Event::Begin(Box::new(Coming { i, step, trigger: None })));
+            self.timeline.add(
+                at,
+                Source::Plan,
+                Event::Begin(Box::new(PendingStep { i, step, trigger: None })),
+            );
         }
     }
 
@@ -321,13 +325,13 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     }
 
     /// Passes a signal to the triggers, and plans the steps of those that fire.
-    fn hear(&mut self, signal: &Signal) {
+    fn on_signal(&mut self, signal: &Signal) {
         for trigger in 0..self.triggers.len() {
-            let Some((after_ms, mut step)) = self.triggers[trigger].hear(signal) else { continue };
+            let Some((after_ms, mut step)) = self.triggers[trigger].on_signal(signal) else { continue };
             step.at_ms = ((self.clock)() / 1_000_000).saturating_add(after_ms);
             let i = self.number();
             let at = nanos(step.at_ms);
-            self.schedule(at, Event::Begin(Box::new(Coming { i, step, trigger: Some(trigger) })));
+            self.schedule(at, Event::Begin(Box::new(PendingStep { i, step, trigger: Some(trigger) })));
         }
         if let Signal::Leader(leader) = signal {
             self.follow_leader(*leader);
@@ -355,7 +359,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         for (i, again, step, trigger) in due {
             let next = self.number();
             self.timeline.drop_step(i);
-            self.schedule(again, Event::Begin(Box::new(Coming { i: next, step, trigger })));
+            self.schedule(again, Event::Begin(Box::new(PendingStep { i: next, step, trigger })));
             self.schedule(again, Event::End(i));
         }
     }
@@ -389,25 +393,25 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         if step.acts.is_empty() {
             return Err(format!("{} {} needs more than {count} nodes", step.fault, step.kind));
         }
-        if let Some(node) = plan::stranger(&step.acts, count) {
+        if let Some(node) = plan::unknown_node(&step.acts, count) {
             return Err(format!("there is no {node} in a cluster of {count}"));
         }
         let on_nodes = || step.acts.iter().filter_map(|timed| timed.act.node().map(|node| (timed.act, node)));
         let pid = |node: NodeId| self.nodes.pid(node);
-        if let Some(why) = on_nodes().find_map(|(act, node)| (act.nature().forbidden)(pid(node))) {
+        if let Some(why) = on_nodes().find_map(|(act, node)| (act.spec().unavailable)(pid(node))) {
             return Err(why);
         }
         if let Some(why) = self.links.cannot(&step.acts) {
             return Err(why);
         }
-        let remark = on_nodes().find_map(|(act, node)| (act.nature().remark)(pid(node)));
+        let note = on_nodes().find_map(|(act, node)| (act.spec().note)(pid(node)));
         let possible = |acts: Vec<TimedAct>| {
             acts.iter().try_for_each(|timed| self.nodes.allows(timed.act))?;
             let is_down = |node: &NodeId| self.nodes.state(*node) == NodeState::Down;
             plan::on_running(acts, step.drawn, &(0..count).map(NodeId).filter(is_down).collect(), count)
         };
         let Some(stand_in) = step.leader else {
-            return Ok(Resolved { acts: possible(step.acts.clone())?, leader: None, remark });
+            return Ok(Resolved { acts: possible(step.acts.clone())?, leader: None, note });
         };
         // During an election there is no leader, but soon there will be one.
         let leader = async {
@@ -420,24 +424,22 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             }
         };
         match timeout(PRIMARIES_WAIT, leader).await.ok() {
-            Some(leader) => {
-                Ok(Resolved { acts: possible(step.led_by(leader))?, leader: Some(leader), remark })
-            }
+            Some(leader) => Ok(Resolved { acts: possible(step.led_by(leader))?, leader: Some(leader), note }),
             None => {
-                let remark = Some(format!("no leader is known: took {stand_in} for it"));
-                Ok(Resolved { acts: possible(step.acts.clone())?, leader: Some(stand_in), remark })
+                let note = Some(format!("no leader is known: took {stand_in} for it"));
+                Ok(Resolved { acts: possible(step.acts.clone())?, leader: Some(stand_in), note })
             }
         }
     }
 
-    async fn begin(&mut self, coming: Coming, resolved: Result<Resolved, String>) {
-        let Coming { i, step, trigger } = coming;
+    async fn begin(&mut self, coming: PendingStep, resolved: Result<Resolved, String>) {
+        let PendingStep { i, step, trigger } = coming;
         let t = (self.clock)();
-        let (Resolved { acts, leader, remark }, outcome) = match resolved {
+        let (Resolved { acts, leader, note }, outcome) = match resolved {
             Ok(resolved) => (resolved, FaultOutcome::Installed),
             Err(why) => {
                 let acts = step.acts.clone();
-                (Resolved { acts, leader: None, remark: Some(why) }, FaultOutcome::Skipped)
+                (Resolved { acts, leader: None, note: Some(why) }, FaultOutcome::Skipped)
             }
         };
         let mut record = FaultRecord {
@@ -456,7 +458,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             planned_ms: Some(step.at_ms),
             hold_ms: step.hold_ms,
             outcome,
-            why: remark,
+            why: note,
             label: plan::label(&step.fault, &step.kind, plan::is_staged(&acts), &acts),
             acts,
             touched: Vec::new(),
@@ -480,7 +482,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         let done: Vec<TimedAct> = record.acts.iter().filter(|timed| timed.after_ms == 0).copied().collect();
         let at_once = done.iter().map(|timed| timed.act).collect();
         // Inserted before the acts are applied, so that their effects are counted.
-        let running = Running {
+        let running = RunningStep {
             step,
             trigger,
             record: record.clone(),
@@ -497,11 +499,11 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         let problems = self.apply(i, at_once).await;
         if !problems.is_empty() {
             record.outcome = FaultOutcome::Indeterminate;
-            record.why = Some(told(record.why.into_iter().chain(problems).collect()));
+            record.why = Some(summary(record.why.into_iter().chain(problems).collect()));
         }
         record.took_ms = self.ms_since(t);
         if plan::is_staged(&record.acts) {
-            self.say_what_is_in_force(i, &mut record);
+            self.update_record(i, &mut record);
         }
         self.running.get_mut(&i).expect("it is put there above").record = record.clone();
         (self.record)(record);
@@ -511,34 +513,34 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     async fn shift(&mut self, i: usize, acts: Vec<TimedAct>) {
         let t = (self.clock)();
         // On an overloaded machine acts pile up, and would delay the next fault.
-        let too_late = |running: &Running| t >= running.ends().saturating_add(LATE_MAX.as_nanos() as u64);
+        let too_late = |running: &RunningStep| t >= running.ends().saturating_add(LATE_MAX.as_nanos() as u64);
         if self.running.get(&i).is_none_or(too_late) {
             return;
         }
         let is_down = |node| self.nodes.state(node) == NodeState::Down;
         let acts: Vec<TimedAct> =
-            acts.into_iter().filter(|timed| !plan::is_in_vain(timed.act, is_down)).collect();
+            acts.into_iter().filter(|timed| !plan::is_pointless(timed.act, is_down)).collect();
         let problems = self.apply(i, acts.iter().map(|timed| timed.act).collect()).await;
         let took_ms = self.ms_since(t);
         let Some(running) = self.running.get_mut(&i) else { return };
         running.problems.extend(problems.iter().cloned());
         running.done.extend(&acts);
         let outcome = if problems.is_empty() { FaultOutcome::Installed } else { FaultOutcome::Indeterminate };
-        let why = (!problems.is_empty()).then(|| told(problems));
+        let why = (!problems.is_empty()).then(|| summary(problems));
         let mut record =
             FaultRecord { t, took_ms, event: FaultEvent::Shift, outcome, why, ..running.record.clone() };
-        self.say_what_is_in_force(i, &mut record);
+        self.update_record(i, &mut record);
         record.acts = acts;
         if let Some(running) = self.running.get_mut(&i) {
-            running.shows(&record);
+            running.remember(&record);
         }
         (self.record)(record);
     }
 
     /// Updates the record of a step with several times to what is in force now.
-    fn say_what_is_in_force(&self, i: usize, record: &mut FaultRecord) {
+    fn update_record(&self, i: usize, record: &mut FaultRecord) {
         // A node that another fault holds down is not paused.
-        let holds = |act: &Act| match (act.node(), act.nature().leaves) {
+        let holds = |act: &Act| match (act.node(), act.spec().stops_as) {
             (Some(node), Some(state)) => self.nodes.state(node) == state,
             _ => true,
         };
@@ -557,20 +559,20 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     async fn apply(&mut self, i: usize, acts: Vec<Act>) -> Vec<String> {
         let mut wanted = Vec::new();
         for act in acts {
-            match act.nature().ends {
-                Ends::By(_) => {
+            match act.spec().reversal {
+                Reversal::By(_) => {
                     self.claims.claim(i, act);
                     wanted.push(act);
                 }
-                Ends::Undo => {
+                Reversal::IsUndo => {
                     self.note_stopped(|claim| claim.fault == i && claim.act.undo() == Some(act));
                     wanted.extend(self.claims.give_up(i, act));
                 }
-                Ends::Never => wanted.push(act),
+                Reversal::Never => wanted.push(act),
             }
         }
         // A node that is about to be stopped may have been paused until now; this cannot be seen later.
-        let downed: BTreeSet<NodeId> = wanted.iter().filter_map(|act| act.downs()).collect();
+        let downed: BTreeSet<NodeId> = wanted.iter().filter_map(|act| act.takes_down()).collect();
         self.note_stopped(|claim| claim.act.suspends().is_some_and(|node| downed.contains(&node)));
         // Acts on links are applied at once, acts on one node in order, and acts on different nodes
         // concurrently.
@@ -581,11 +583,11 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             by_node.entry(act.node().unwrap_or(NodeId::CLIENTS)).or_default().push(act);
         }
         by_node.remove(&NodeId::CLIENTS);
-        let (processes, down) = (&self.processes, &self.claims.down());
+        let (locks, down) = (&self.locks, &self.claims.down());
         let done = join_all(by_node.into_iter().map(|(node, acts)| async move {
             let mut all = Vec::new();
             for act in acts {
-                let done = async { act.verb.apply(&mut processes.hold(node).await).await };
+                let done = async { act.verb.apply(&mut locks.lock(node).await).await };
                 let mut done = in_time(act, done).await;
                 if let (Ok(done), true) = (&mut done, down.contains(&node)) {
                     // A node that another fault holds down has not died of its limits.
@@ -611,7 +613,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     /// Checks whether the nodes that some claims stop are stopped now, and notes it with their faults.
     fn note_stopped(&mut self, such: impl Fn(&Claim) -> bool) {
         for claim in self.claims.iter().filter(such) {
-            let (Some(node), Some(state)) = (claim.act.node(), claim.act.nature().leaves) else { continue };
+            let (Some(node), Some(state)) = (claim.act.node(), claim.act.spec().stops_as) else { continue };
             if let Some(running) = self.running.get_mut(&claim.fault)
                 && self.nodes.state(node) == state
             {
@@ -651,13 +653,13 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
             running.problems.into_iter().chain(problems.iter().cloned()).collect();
         if !all_problems.is_empty() {
             record.outcome = FaultOutcome::Indeterminate;
-            record.why = Some(told(record.why.into_iter().chain(all_problems).collect()));
+            record.why = Some(summary(record.why.into_iter().chain(all_problems).collect()));
         }
         self.unhealed.extend(problems);
         record.event = FaultEvent::Heal;
         record.idle = false;
         record.effect = Some(effect);
-        record.effective = Some(shows(&effect, &record.acts));
+        record.effective = Some(proves_effect(&effect, &record.acts));
         record.t = (self.clock)();
         record.took_ms = self.ms_since(began);
         (self.record)(record);

@@ -11,9 +11,9 @@ pub type FaultRecord = faults::FaultRecord<NodeId, TimedAct, FaultEffect>;
 /// Whether an effect shows that a fault with these acts took effect. The effects of auxiliary acts do not
 /// count: a node is killed in order to damage its files, and connections are reset so that a node without
 /// descriptors has to open new ones.
-pub(crate) fn shows(effect: &FaultEffect, acts: &[TimedAct]) -> bool {
-    let proof = acts.iter().find_map(|timed| timed.act.nature().proof);
-    proof.map_or_else(|| effect.any(), |proof| proof(effect))
+pub(crate) fn proves_effect(effect: &FaultEffect, acts: &[TimedAct]) -> bool {
+    let evidence = acts.iter().find_map(|timed| timed.act.spec().evidence);
+    evidence.map_or_else(|| effect.any(), |evidence| evidence(effect))
 }
 
 #[cfg(test)]
@@ -24,7 +24,7 @@ mod tests {
     fn what_only_serves_another_act_is_no_sign_of_it() {
         let check = |acts: &[&str], effect: FaultEffect| {
             let acts: Vec<TimedAct> = acts.iter().map(|act| act.parse().expect(act)).collect();
-            shows(&effect, &acts)
+            proves_effect(&effect, &acts)
         };
         let stopped = FaultEffect { nodes_stopped: 1, ..FaultEffect::default() };
         assert!(check(&["kill n1"], stopped));

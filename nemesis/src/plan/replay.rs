@@ -125,7 +125,7 @@ impl Plan {
                 }
                 FaultEvent::Apply => {
                     let FaultRecord { fault, kind, hold_ms, acts, .. } = record;
-                    if let Some(node) = plan::stranger(&acts, nodes) {
+                    if let Some(node) = plan::unknown_node(&acts, nodes) {
                         return Err(ReplayError::Node { line, node, nodes });
                     }
                     let step = Step {
@@ -147,7 +147,7 @@ impl Plan {
                     let step = steps.get_mut(&i).ok_or(ReplayError::Unapplied { line, i })?;
                     step.hold_ms = at_ms.saturating_sub(step.at_ms);
                     step.acts = record.acts;
-                    if let Some(node) = plan::stranger(&step.acts, nodes) {
+                    if let Some(node) = plan::unknown_node(&step.acts, nodes) {
                         return Err(ReplayError::Node { line, node, nodes });
                     }
                 }

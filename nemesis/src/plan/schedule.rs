@@ -223,7 +223,7 @@ impl Schedule {
     }
 
     /// A fixed context, for steps whose times and nodes have no meaning.
-    fn loaded_dice(&self) -> Dice {
+    fn fixed_context(&self) -> Dice {
         Dice {
             order: (0..self.nodes).map(NodeId).collect(),
             hold_ms: self.interval_ms,
@@ -233,9 +233,9 @@ impl Schedule {
     }
 
     /// Whether a fault is possible only on running nodes.
-    fn needs_up(&self, fault: &Fault) -> bool {
-        let acts = step(fault, &fault.kinds[0], self.loaded_dice()).acts;
-        acts.iter().any(|timed| timed.act.needs_up().is_some())
+    fn needs_running(&self, fault: &Fault) -> bool {
+        let acts = step(fault, &fault.kinds[0], self.fixed_context()).acts;
+        acts.iter().any(|timed| timed.act.needs_running().is_some())
     }
 
     /// A step of each selected kind. Its time and its nodes have no meaning.
@@ -245,11 +245,14 @@ impl Schedule {
             .0
             .iter()
             .flat_map(|SelectedFault { fault, kinds }| kinds.iter().map(|kind| (*fault, *kind)));
-        kinds.filter(|_| self.nodes > 0).map(|(fault, kind)| step(fault, kind, self.loaded_dice())).collect()
+        kinds
+            .filter(|_| self.nodes > 0)
+            .map(|(fault, kind)| step(fault, kind, self.fixed_context()))
+            .collect()
     }
 
     /// Draws a step for random nodes.
-    fn deal(
+    fn draw_step(
         &self,
         fault: &'static Fault,
         kind: &'static Kind,
@@ -260,8 +263,8 @@ impl Schedule {
         let mut order: Vec<NodeId> = (0..self.nodes).map(NodeId).collect();
         order.shuffle(rng);
         let mode = if rng.random() { CutMode::Stall } else { CutMode::Reset };
-        let dice = Dice { order, hold_ms, mode, rng: ChaCha8Rng::seed_from_u64(rng.random()) };
-        Step { at_ms, ..step(fault, kind, dice) }
+        let context = Dice { order, hold_ms, mode, rng: ChaCha8Rng::seed_from_u64(rng.random()) };
+        Step { at_ms, ..step(fault, kind, context) }
     }
 }
 
@@ -309,20 +312,20 @@ impl Drawing {
         }
         let at_least_ms = if rounds_ms.is_some() { hold_ms_min.max(hold_ms_max / 2) } else { hold_ms_min };
         let hold_ms = rng.random_range(at_least_ms..=hold_ms_max);
-        let step = schedule.deal(decks[deck].fault, kind, begin_ms, hold_ms, rng);
+        let step = schedule.draw_step(decks[deck].fault, kind, begin_ms, hold_ms, rng);
         let after_ms = rng.random_range(0..=hold_ms / 2);
         let nobody_is_left = takes_all_down(&step, schedule.nodes);
         let joins = |other: usize| {
             let (one, other) = (decks[deck].fault, decks[other].fault);
             let join = one.name != other.name && !one.alone && !other.alone;
-            join && (!nobody_is_left || !schedule.needs_up(other))
+            join && (!nobody_is_left || !schedule.needs_running(other))
         };
         let joining: Vec<usize> = (0..decks.len()).filter(|other| joins(*other)).collect();
         let joined = (!joining.is_empty() && rng.random() && hold_ms - after_ms >= hold_ms_min).then(|| {
             let hold_ms = rng.random_range(hold_ms_min..=hold_ms - after_ms);
             let deck = round.next_such(|other| joining.contains(&other), decks.len(), rng);
             let kind = decks[deck].next(rng);
-            schedule.deal(decks[deck].fault, kind, begin_ms + after_ms, hold_ms, rng)
+            schedule.draw_step(decks[deck].fault, kind, begin_ms + after_ms, hold_ms, rng)
         });
         *at_ms += period_ms;
         Some((step, joined))
@@ -331,7 +334,7 @@ impl Drawing {
 
 /// Whether a step leaves no node running.
 fn takes_all_down(step: &Step, nodes: usize) -> bool {
-    let down: BTreeSet<NodeId> = step.acts.iter().filter_map(|timed| timed.act.downs()).collect();
+    let down: BTreeSet<NodeId> = step.acts.iter().filter_map(|timed| timed.act.takes_down()).collect();
     down.len() == nodes
 }
 
@@ -370,24 +373,24 @@ impl Schedule {
         let partition = SelectedFault::whole(&crate::faults::partition::FAULT);
         let drawn = Schedule { wanted: FaultSelection(vec![partition]), ..self.clone() }.draw();
         drawn.map(move |step| {
-            let acts = plan::hold(&grudge, plan::mode(&step.acts).unwrap_or(CutMode::Stall));
+            let acts = plan::cut_links(&grudge, plan::mode(&step.acts).unwrap_or(CutMode::Stall));
             Step { kind: "grudge".to_owned(), leader: None, follows_ms: Vec::new(), acts, ..step }
         })
     }
 }
 
 /// The step of a fault of one kind, beginning at 0.
-fn step(fault: &Fault, kind: &Kind, mut dice: Dice) -> Step {
-    let follows_ms = if kind.aim == Aim::EachLeader { dice.lags_ms() } else { Vec::new() };
+fn step(fault: &Fault, kind: &Kind, mut context: Dice) -> Step {
+    let follows_ms = if kind.aim == Aim::EachLeader { context.lags_ms() } else { Vec::new() };
     Step {
         at_ms: 0,
-        hold_ms: dice.hold_ms,
+        hold_ms: context.hold_ms,
         fault: fault.name.to_owned(),
         kind: kind.name.to_owned(),
-        leader: kind.at_leader().then(|| dice.order[0]),
+        leader: kind.at_leader().then(|| context.order[0]),
         follows_ms,
         drawn: true,
-        acts: (fault.draw)(kind.name, &mut dice),
+        acts: (fault.draw)(kind.name, &mut context),
     }
 }
 
@@ -396,7 +399,7 @@ struct Tuning {
     fault: &'static str,
     kind: &'static str,
     /// How many times it is in a deck.
-    times: usize,
+    copies: usize,
     /// Period of a fault that goes on in rounds, long enough for several rounds; at most three normal
     /// periods, or a fifth of the run.
     rounds_ms: Option<u64>,
@@ -404,18 +407,21 @@ struct Tuning {
 
 /// From experience with the matrix of seeded bugs: which kinds detect most, and which ones need time.
 const TUNED: [Tuning; 5] = [
-    Tuning { fault: "partition", kind: "shifting-majority", times: 12, rounds_ms: Some(6_000) },
-    Tuning { fault: "partition", kind: "each-leader", times: 1, rounds_ms: Some(6_000) },
-    Tuning { fault: "kill", kind: "bridge", times: 1, rounds_ms: Some(4_000) },
-    Tuning { fault: "terminate", kind: "bridge", times: 1, rounds_ms: Some(4_000) },
-    Tuning { fault: "kill", kind: "all", times: 3, rounds_ms: None },
+    Tuning { fault: "partition", kind: "shifting-majority", copies: 12, rounds_ms: Some(6_000) },
+    Tuning { fault: "partition", kind: "each-leader", copies: 1, rounds_ms: Some(6_000) },
+    Tuning { fault: "kill", kind: "bridge", copies: 1, rounds_ms: Some(4_000) },
+    Tuning { fault: "terminate", kind: "bridge", copies: 1, rounds_ms: Some(4_000) },
+    Tuning { fault: "kill", kind: "all", copies: 3, rounds_ms: None },
 ];
 
-const USUAL: Tuning = Tuning { fault: "", kind: "", times: 1, rounds_ms: None };
+const DEFAULT_TUNING: Tuning = Tuning { fault: "", kind: "", copies: 1, rounds_ms: None };
 
 /// How a kind is drawn.
 fn tuning(fault: &Fault, kind: &Kind) -> &'static Tuning {
-    TUNED.iter().find(|tuning| (tuning.fault, tuning.kind) == (fault.name, kind.name)).unwrap_or(&USUAL)
+    TUNED
+        .iter()
+        .find(|tuning| (tuning.fault, tuning.kind) == (fault.name, kind.name))
+        .unwrap_or(&DEFAULT_TUNING)
 }
 
 /// The kinds of a selected fault, drawn so that kinds for the leader and others alternate.
@@ -428,7 +434,7 @@ struct Deck {
 
 impl Deck {
     fn new(wanted: &SelectedFault, rng: &mut ChaCha8Rng) -> Deck {
-        let often = |kind: &&'static Kind| std::iter::repeat_n(*kind, tuning(wanted.fault, kind).times);
+        let often = |kind: &&'static Kind| std::iter::repeat_n(*kind, tuning(wanted.fault, kind).copies);
         let (at_leader, others) = wanted.kinds.iter().flat_map(often).partition(|kind| kind.at_leader());
         let sorts = [(at_leader, Vec::new()), (others, Vec::new())];
         Deck { fault: wanted.fault, sorts, turn: rng.random_range(0..2) }
@@ -603,7 +609,7 @@ mod tests {
             assert!((2 * at_leader.count()).abs_diff(of_fault) <= 1);
             for at_leader in [true, false] {
                 let of_sort = fault.kinds.iter().filter(|kind| kind.at_leader() == at_leader);
-                let deals = of_sort.map(|kind| kinds[&(fault.name, kind.name)] / tuning(fault, kind).times);
+                let deals = of_sort.map(|kind| kinds[&(fault.name, kind.name)] / tuning(fault, kind).copies);
                 let (least, most) =
                     deals.fold((usize::MAX, 0), |(least, most), n| (least.min(n), most.max(n)));
                 assert!(most.saturating_sub(least) <= 1, "{}: {least} to {most} deals", fault.name);
@@ -662,7 +668,7 @@ mod tests {
                 let next_ms = later.first().map_or(time_limit_ms, |next| next.at_ms);
                 prop_assert!(ends(step) + quiet_ms <= next_ms, "{:?} before {}", step, next_ms);
                 prop_assert!(step.acts.iter().all(|timed| timed.after_ms < step.hold_ms.max(1)));
-                prop_assert_eq!(plan::stranger(&step.acts, nodes), None);
+                prop_assert_eq!(plan::unknown_node(&step.acts, nodes), None);
                 prop_assert!(step.leader.is_none_or(|leader| leader.0 < nodes));
             }
         }

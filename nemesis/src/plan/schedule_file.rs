@@ -262,16 +262,16 @@ impl Plan {
             let lasts_ms = phase.lasts.0;
             let schedule = schedule(phase, seed.wrapping_add(number as u64), nodes);
             let schedule = schedule.map_err(at(offset, "phase", number))?;
-            plan.undrawn.extend(undrawn(&schedule).map(|fault| Undrawn { phase: number, fault }));
+            plan.undrawn.extend(omitted_faults(&schedule).map(|fault| Undrawn { phase: number, fault }));
             plan.drawn.push(Drawn { begin_ms, schedule, grudge: None });
             begin_ms = u64::saturating_add(begin_ms, lasts_ms);
         }
         for (number, (offset, entry)) in (1..).zip(file.step) {
             let TimedEntry { at: at_ms, hold, fault, grudge, acts, mode } = entry;
-            let what = What { fault, grudge, acts, mode };
+            let action = Action { fault, grudge, acts, mode };
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(number as u64);
-            let step = what.step(hold.0, nodes, &mut rng).map_err(at(offset, "step", number))?;
+            let step = action.step(hold.0, nodes, &mut rng).map_err(at(offset, "step", number))?;
             plan.steps.push(Step { at_ms: at_ms.0, ..step });
         }
         for (number, (offset, entry)) in (1..).zip(file.trigger) {
@@ -280,10 +280,10 @@ impl Plan {
                 let regex = regex_lite::Regex::new(pattern);
                 regex.map_err(EntryError::from).map_err(at(offset, "trigger", number))?;
             }
-            let what = What { fault, grudge, acts, mode };
+            let action = Action { fault, grudge, acts, mode };
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(u64::MAX - number as u64);
-            let step = what.step(hold.0, nodes, &mut rng).map_err(at(offset, "trigger", number))?;
+            let step = action.step(hold.0, nodes, &mut rng).map_err(at(offset, "trigger", number))?;
             plan.triggers.push(Trigger { on, after_ms: after.0, times: times.unwrap_or(1), step });
         }
         plan.steps.sort_by_key(|step| step.at_ms);
@@ -292,12 +292,12 @@ impl Plan {
 }
 
 /// How many steps of a phase are drawn to find faults without room; a phase may have millions of steps.
-const STEPS_LOOKED_AT: usize = 10_000;
+const STEPS_DRAWN_MAX: usize = 10_000;
 
 /// The faults that a phase requests and has no room for.
-fn undrawn(schedule: &Schedule) -> impl Iterator<Item = String> {
+fn omitted_faults(schedule: &Schedule) -> impl Iterator<Item = String> {
     let mut left = schedule.wanted.names();
-    for step in schedule.draw().take(STEPS_LOOKED_AT) {
+    for step in schedule.draw().take(STEPS_DRAWN_MAX) {
         left.retain(|name| step.fault != *name);
         if left.is_empty() {
             break;
@@ -322,14 +322,14 @@ fn schedule(phase: Phase, seed: u64, nodes: usize) -> Result<Schedule, EntryErro
 }
 
 /// What a step or trigger does, described in one of three ways.
-struct What {
+struct Action {
     fault: Option<String>,
     grudge: Option<String>,
     acts: Option<Vec<String>>,
     mode: Option<CutMode>,
 }
 
-impl What {
+impl Action {
     /// The step, beginning at 0.
     fn step(self, hold_ms: u64, nodes: usize, rng: &mut ChaCha8Rng) -> Result<Step, EntryError> {
         let mode = self.mode.unwrap_or(CutMode::Stall);
@@ -350,7 +350,7 @@ impl What {
             }
             (None, Some(grudge), None) => {
                 let grudge: Grudge = grudge.parse()?;
-                given("partition", "grudge", None, plan::hold(&grudge, mode))
+                given("partition", "grudge", None, plan::cut_links(&grudge, mode))
             }
             (None, None, Some(texts)) if texts.is_empty() => return Err(EntryError::NoActs),
             (None, None, Some(texts)) => {
@@ -358,11 +358,11 @@ impl What {
                 if let Some(late) = acts.iter().find(|timed| timed.after_ms > hold_ms) {
                     return Err(EntryError::Late(Box::new(*late), hold_ms));
                 }
-                given(plan::GIVEN, "given", leader, acts)
+                given(plan::LISTED_ACTS, "given", leader, acts)
             }
             _ => return Err(EntryError::What),
         };
-        match plan::stranger(&step.acts, nodes) {
+        match plan::unknown_node(&step.acts, nodes) {
             Some(node) => Err(EntryError::Node(node, nodes)),
             None => Ok(step),
         }

@@ -53,7 +53,7 @@ pub enum Signal {
 
 /// A trigger during a run.
 #[derive(Debug)]
-pub(crate) struct Armed {
+pub(crate) struct ArmedTrigger {
     trigger: Trigger,
     /// The expression of `TriggerCondition::Log`. If it is invalid, nothing matches.
     pattern: Option<Regex>,
@@ -64,19 +64,19 @@ pub(crate) struct Armed {
     leader_seen: Option<NodeId>,
 }
 
-impl Armed {
-    pub(crate) fn new(trigger: Trigger) -> Armed {
+impl ArmedTrigger {
+    pub(crate) fn new(trigger: Trigger) -> ArmedTrigger {
         let pattern = match &trigger.on {
             On::Log { pattern, .. } => Regex::new(pattern).ok(),
             _ => None,
         };
         let left = trigger.times;
-        Armed { trigger, pattern, left, asleep: false, operations_seen: 0, leader_seen: None }
+        ArmedTrigger { trigger, pattern, left, asleep: false, operations_seen: 0, leader_seen: None }
     }
 
     /// Handles a signal. If it fires the trigger, returns the delay in milliseconds and the step.
-    pub(crate) fn hear(&mut self, signal: &Signal) -> Option<(u64, Step)> {
-        if !self.happens(signal) || self.asleep || self.left == 0 {
+    pub(crate) fn on_signal(&mut self, signal: &Signal) -> Option<(u64, Step)> {
+        if !self.matches(signal) || self.asleep || self.left == 0 {
             return None;
         }
         self.left -= 1;
@@ -94,7 +94,7 @@ impl Armed {
         self.left > 0
     }
 
-    fn happens(&mut self, signal: &Signal) -> bool {
+    fn matches(&mut self, signal: &Signal) -> bool {
         match (&self.trigger.on, signal) {
             (On::Operations(every), Signal::Operations(count)) => {
                 let happens = !self.asleep && count.saturating_sub(self.operations_seen) >= *every;
@@ -120,7 +120,7 @@ impl Armed {
 mod tests {
     use super::*;
 
-    fn armed(on: On, times: u64) -> Armed {
+    fn armed(on: On, times: u64) -> ArmedTrigger {
         let step = Step {
             at_ms: 0,
             hold_ms: 100,
@@ -131,46 +131,47 @@ mod tests {
             drawn: false,
             acts: Vec::new(),
         };
-        Armed::new(Trigger { on, after_ms: 20, times, step })
+        ArmedTrigger::new(Trigger { on, after_ms: 20, times, step })
     }
 
     #[test]
     fn every_thousand_operations_and_not_while_asleep() {
         let mut armed = armed(On::Operations(1000), 2);
-        let mut fires = |count| armed.hear(&Signal::Operations(count)).is_some();
+        let mut fires = |count| armed.on_signal(&Signal::Operations(count)).is_some();
         assert_eq!([999, 1003, 2500].map(&mut fires), [false, true, false]);
         armed.wake();
-        assert!(armed.hear(&Signal::Operations(2600)).is_some());
+        assert!(armed.on_signal(&Signal::Operations(2600)).is_some());
         armed.wake();
-        assert!(armed.hear(&Signal::Operations(9999)).is_none(), "twice was all");
+        assert!(armed.on_signal(&Signal::Operations(9999)).is_none(), "twice was all");
         assert!(!armed.is_alive());
     }
 
     #[test]
     fn operations_count_from_when_it_last_fired() {
         let mut armed = armed(On::Operations(1000), 9);
-        assert!(armed.hear(&Signal::Operations(1000)).is_some());
+        assert!(armed.on_signal(&Signal::Operations(1000)).is_some());
         armed.wake();
-        assert!(armed.hear(&Signal::Operations(1999)).is_none());
-        assert!(armed.hear(&Signal::Operations(2000)).is_some());
+        assert!(armed.on_signal(&Signal::Operations(1999)).is_none());
+        assert!(armed.on_signal(&Signal::Operations(2000)).is_some());
     }
 
     #[test]
     fn a_first_leader_is_no_change() {
         let mut armed = armed(On::LeaderChange, 9);
-        let mut fires = |node| armed.hear(&Signal::Leader(NodeId(node))).is_some();
+        let mut fires = |node| armed.on_signal(&Signal::Leader(NodeId(node))).is_some();
         assert_eq!([0, 0, 1].map(&mut fires), [false, false, true]);
         // The trigger slept during the change that it caused, but did not miss the new leader.
         assert!(!fires(2));
         armed.wake();
-        assert!(armed.hear(&Signal::Leader(NodeId(2))).is_none());
+        assert!(armed.on_signal(&Signal::Leader(NodeId(2))).is_none());
     }
 
     #[test]
     fn a_log_line_of_the_right_node_that_matches() {
         let mut armed =
             armed(On::Log { pattern: "became (leader|primary)".to_owned(), node: Some(NodeId(1)) }, 1);
-        let mut fires = |node, line: &str| armed.hear(&Signal::Log(NodeId(node), line.to_owned())).is_some();
+        let mut fires =
+            |node, line: &str| armed.on_signal(&Signal::Log(NodeId(node), line.to_owned())).is_some();
         assert!(!fires(0, "12 became leader"));
         assert!(!fires(1, "12 became follower"));
         assert!(fires(1, "13 became primary of term 7"));

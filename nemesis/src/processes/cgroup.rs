@@ -30,7 +30,7 @@ pub(crate) enum Version {
 
 /// The cgroup of a process in one hierarchy.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Home {
+pub(crate) struct CgroupLocation {
     pub(crate) version: Version,
     /// Controllers of the hierarchy, for version 1.
     pub(crate) controllers: Vec<String>,
@@ -41,7 +41,7 @@ pub(crate) struct Home {
 ///
 /// # Errors
 /// When the kernel does not tell.
-pub(crate) fn homes(pid: Option<i32>) -> Result<Vec<Home>, String> {
+pub(crate) fn cgroups_of(pid: Option<i32>) -> Result<Vec<CgroupLocation>, String> {
     // A mount point may have a name that is not UTF-8.
     let read = |path: &str| match fs::read(path) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
@@ -51,7 +51,7 @@ pub(crate) fn homes(pid: Option<i32>) -> Result<Vec<Home>, String> {
     Ok(parse(&read("/proc/self/mountinfo")?, &read(&format!("/proc/{of}/cgroup"))?))
 }
 
-fn parse(mountinfo: &str, cgroup: &str) -> Vec<Home> {
+fn parse(mountinfo: &str, cgroup: &str) -> Vec<CgroupLocation> {
     let home = |line: &str| {
         let (place, kind) = line.split_once(" - ")?;
         let mut place = place.split(' ').skip(3);
@@ -75,7 +75,7 @@ fn parse(mountinfo: &str, cgroup: &str) -> Vec<Home> {
         let below = path.strip_prefix(root).unwrap_or(path).trim_start_matches('/');
         let path = if below.is_empty() { at.into() } else { Path::new(at).join(below) };
         let controllers = controllers.split(',').filter(|name| !name.is_empty()).map(str::to_owned);
-        Some(Home { version, controllers: controllers.collect(), path })
+        Some(CgroupLocation { version, controllers: controllers.collect(), path })
     };
     mountinfo.lines().filter_map(home).collect()
 }
@@ -93,7 +93,7 @@ impl NodeCgroup {
     /// # Errors
     /// Why it cannot be created here.
     pub fn make(name: &str, announce: impl FnOnce(&Path)) -> Result<NodeCgroup, String> {
-        let home = homes(None)?.into_iter().find(|home| home.version == Version::Two);
+        let home = cgroups_of(None)?.into_iter().find(|home| home.version == Version::Two);
         let path = home.ok_or("there are no cgroups of version 2")?.path.join(name);
         announce(&path);
         let failed = |error| format!("cannot make the cgroup {}: {error}", path.display());
@@ -124,7 +124,7 @@ impl NodeCgroup {
 
     /// The processes in it.
     pub fn processes(&self) -> Vec<i32> {
-        inmates(&self.path)
+        processes_in(&self.path)
     }
 }
 
@@ -133,7 +133,7 @@ impl NodeCgroup {
 /// # Errors
 /// When the kernel refuses.
 pub fn remove_cgroup(group: &Path) -> io::Result<()> {
-    emptied(group, |pid| {
+    empty_and_remove(group, |pid| {
         // The process may be gone already.
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     })
@@ -141,10 +141,10 @@ pub fn remove_cgroup(group: &Path) -> io::Result<()> {
 
 /// Removes a cgroup after `out` was called for each process in it. Repeats this until no process is left: a
 /// process may fork on its way out, and a killed process takes a moment to end.
-pub(crate) fn emptied(group: &Path, out: impl Fn(i32)) -> io::Result<()> {
+pub(crate) fn empty_and_remove(group: &Path, out: impl Fn(i32)) -> io::Result<()> {
     let mut attempts = 500;
     loop {
-        inmates(group).into_iter().for_each(&out);
+        processes_in(group).into_iter().for_each(&out);
         match fs::remove_dir(group) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy && attempts > 0 => attempts -= 1,
@@ -154,13 +154,13 @@ pub(crate) fn emptied(group: &Path, out: impl Fn(i32)) -> io::Result<()> {
     }
 }
 
-fn inmates(group: &Path) -> Vec<i32> {
+fn processes_in(group: &Path) -> Vec<i32> {
     let listed = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
     listed.lines().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// Moves a process into a cgroup. A process that has ended is ignored.
-pub(crate) fn moved(group: &Path, pid: i32) -> Result<(), String> {
+pub(crate) fn move_process(group: &Path, pid: i32) -> Result<(), String> {
     match fs::write(group.join("cgroup.procs"), pid.to_string()) {
         Err(error) if error.raw_os_error() != Some(nix::libc::ESRCH) => {
             Err(format!("cannot move {pid} to {}: {error}", group.display()))

@@ -18,28 +18,28 @@ use nix::{
 };
 
 /// Time limit for stopping. A disk that hangs can keep a process from stopping.
-const PATIENCE: Duration = Duration::from_secs(2);
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_micros(20);
 
 /// A process that is stopped until this is dropped.
-pub(crate) struct Stopped {
+pub(crate) struct StoppedProcess {
     pid: i32,
-    goes_on: bool,
+    resumes: bool,
 }
 
-impl Stopped {
+impl StoppedProcess {
     /// Stops the process and returns when it is stopped.
     ///
     /// # Errors
     /// When it is gone, belongs to another user, or does not stop in two seconds.
-    pub(crate) fn hold(pid: i32) -> io::Result<Stopped> {
-        if still(&states(pid)?) && !states(pid)?.contains(&'t') {
-            return Ok(Stopped { pid, goes_on: false });
+    pub(crate) fn stop(pid: i32) -> io::Result<StoppedProcess> {
+        if are_stopped(&states(pid)?) && !states(pid)?.contains(&'t') {
+            return Ok(StoppedProcess { pid, resumes: false });
         }
         kill(Pid::from_raw(pid), Signal::SIGSTOP)?;
-        let stopped = Stopped { pid, goes_on: true };
-        let deadline = Instant::now() + PATIENCE;
-        while !still(&states(pid)?) {
+        let stopped = StoppedProcess { pid, resumes: true };
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while !are_stopped(&states(pid)?) {
             if Instant::now() > deadline {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not stop"));
             }
@@ -66,9 +66,9 @@ impl Stopped {
     }
 }
 
-impl Drop for Stopped {
+impl Drop for StoppedProcess {
     fn drop(&mut self) {
-        if self.goes_on {
+        if self.resumes {
             let _ = kill(Pid::from_raw(self.pid), Signal::SIGCONT);
         }
     }
@@ -95,7 +95,7 @@ fn states(pid: i32) -> io::Result<Vec<char>> {
     Ok(states)
 }
 
-fn still(states: &[char]) -> bool {
+fn are_stopped(states: &[char]) -> bool {
     states.contains(&'T') && states.iter().all(|state| "TtDZX".contains(*state))
 }
 
@@ -118,7 +118,12 @@ mod tests {
 
     #[test]
     fn one_has_stopped_and_no_other_runs() {
-        assert!(still(&['T', 'D', 'T']));
-        assert!(!still(&['T', 'S']) && !still(&['D']) && !still(&[]) && !still(&['R', 'T']));
+        assert!(are_stopped(&['T', 'D', 'T']));
+        assert!(
+            !are_stopped(&['T', 'S'])
+                && !are_stopped(&['D'])
+                && !are_stopped(&[])
+                && !are_stopped(&['R', 'T'])
+        );
     }
 }

@@ -82,14 +82,14 @@ impl Pair {
         self.names.states.push(names);
     }
 
-    fn change(&mut self, ino: Ino, change: Change) {
+    fn change(&mut self, ino: Ino, change: FileChange) {
         self.volume.change(ino, change.clone(), false).expect("there is room");
         let past = self.files.get_mut(&ino).expect("it was created");
         // A write may tear at any sector: each part leads to a state.
         let parts = (0..change.sectors()).filter_map(|sectors| change.torn(sectors));
         for part in parts.chain([change.clone()]) {
             let mut content = Content::default();
-            content.apply(&Change::Write(0, past.now()));
+            content.apply(&FileChange::Write(0, past.now()));
             content.apply(&part);
             past.states.push(content.read(0, u64::MAX));
         }
@@ -99,7 +99,7 @@ impl Pair {
         let mut names = self.names.now();
         match *step {
             Step::Create(name) => {
-                let created = self.volume.create(ROOT, &text(name), Kind::File, ());
+                let created = self.volume.create(ROOT, &text(name), InodeKind::File, ());
                 assert_eq!(created.is_ok(), self.file(name).is_none());
                 if let Ok(ino) = created {
                     self.files.insert(ino, Past::new(Vec::new()));
@@ -125,11 +125,11 @@ impl Pair {
             Step::Write(name, at, length) => {
                 let Some(ino) = self.file(name) else { return };
                 self.written = self.written.wrapping_add(1).max(1);
-                self.change(ino, Change::Write(at, vec![self.written; length]));
+                self.change(ino, FileChange::Write(at, vec![self.written; length]));
             }
             Step::SetLen(name, length) => {
                 if let Some(ino) = self.file(name) {
-                    self.change(ino, Change::SetLen(length));
+                    self.change(ino, FileChange::SetLen(length));
                 }
             }
             Step::Sync(name) | Step::DataSync(name) => {
@@ -167,7 +167,7 @@ proptest! {
     ) {
         let promise = if strict { Promise::Posix } else { Promise::Ext4 };
         let mut pair = Pair::new(promise);
-        let mut dice = ChaCha8Rng::seed_from_u64(seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
         for steps in [steps, again] {
             for step in &steps {
                 pair.take(step, promise);
@@ -178,14 +178,14 @@ proptest! {
                 prop_assert_eq!(content, &pair.files[ino].now());
             }
 
-            pair.volume.cut(&mut dice);
+            pair.volume.lose_unsynced(&mut rng);
 
             let (names, contents) = pair.read();
             prop_assert!(pair.names.possible().contains(&names), "{:?} of {:?}", names, pair.names);
             for (ino, content) in &contents {
                 prop_assert!(pair.files[ino].possible().contains(content), "file {}", ino);
             }
-            let taken: u64 = names.values().map(|&ino| pair.volume.look(ino).expect("it is there").2).sum();
+            let taken: u64 = names.values().map(|&ino| pair.volume.stat(ino).expect("it is there").2).sum();
             prop_assert_eq!(pair.volume.room().0, taken, "what is lost takes up no room");
             pair.names = Past::new(names);
             pair.files = contents.into_iter().map(|(ino, content)| (ino, Past::new(content))).collect();
@@ -198,7 +198,7 @@ fn outcomes(promise: Promise, story: impl Fn(&mut Volume<()>)) -> BTreeSet<Strin
     let outcome = |seed| {
         let mut volume = Volume::new(promise, 1 << 20, ());
         story(&mut volume);
-        volume.cut(&mut ChaCha8Rng::seed_from_u64(seed));
+        volume.lose_unsynced(&mut ChaCha8Rng::seed_from_u64(seed));
         let entries: Vec<_> = volume.entries(ROOT).unwrap().map(|(name, ino)| (name.clone(), ino)).collect();
         let told = entries.iter().map(|(name, ino)| {
             let bytes = volume.read(*ino, 0, 100).unwrap();
@@ -210,11 +210,11 @@ fn outcomes(promise: Promise, story: impl Fn(&mut Volume<()>)) -> BTreeSet<Strin
 }
 
 fn create(volume: &mut Volume<()>, name: &str) -> Ino {
-    volume.create(ROOT, name.as_ref(), Kind::File, ()).unwrap()
+    volume.create(ROOT, name.as_ref(), InodeKind::File, ()).unwrap()
 }
 
 fn write(volume: &mut Volume<()>, ino: Ino, at: u64, text: &str) {
-    volume.change(ino, Change::Write(at, text.into()), false).unwrap();
+    volume.change(ino, FileChange::Write(at, text.into()), false).unwrap();
 }
 
 #[test]
@@ -253,22 +253,22 @@ fn a_synced_directory_takes_along_what_it_builds_on_and_no_more() {
         let outcome = |seed| {
             let mut volume = Volume::new(Promise::Posix, 1 << 20, ());
             let [a, b] =
-                ["a", "b"].map(|name| volume.create(ROOT, name.as_ref(), Kind::Directory, ()).unwrap());
+                ["a", "b"].map(|name| volume.create(ROOT, name.as_ref(), InodeKind::Directory, ()).unwrap());
             volume.sync_directory(ROOT).unwrap();
             story(&mut volume, a, b);
             volume.sync_directory(a).unwrap();
-            volume.cut(&mut ChaCha8Rng::seed_from_u64(seed));
+            volume.lose_unsynced(&mut ChaCha8Rng::seed_from_u64(seed));
             (volume.lookup(a, "x".as_ref()).is_ok(), volume.lookup(b, "x".as_ref()).is_ok())
         };
         (0..200).map(outcome).collect()
     };
     let beside = left(|volume, a, b| {
-        volume.create(b, "x".as_ref(), Kind::File, ()).unwrap();
-        volume.create(a, "x".as_ref(), Kind::File, ()).unwrap();
+        volume.create(b, "x".as_ref(), InodeKind::File, ()).unwrap();
+        volume.create(a, "x".as_ref(), InodeKind::File, ()).unwrap();
     });
     assert_eq!(beside, BTreeSet::from([(true, false), (true, true)]));
     let moved = left(|volume, a, b| {
-        volume.create(b, "x".as_ref(), Kind::File, ()).unwrap();
+        volume.create(b, "x".as_ref(), InodeKind::File, ()).unwrap();
         volume.rename((b, "x".as_ref()), (a, "x".as_ref()), true).unwrap();
     });
     assert_eq!(moved, BTreeSet::from([(true, false)]));
@@ -296,8 +296,8 @@ fn unsynced_writes_tear_at_sectors() {
         let ino = create(&mut volume, "a");
         volume.sync_file(ino, false).unwrap();
         write(&mut volume, ino, 0, &"x".repeat(2000));
-        volume.cut(&mut ChaCha8Rng::seed_from_u64(seed));
-        lengths.insert(volume.look(ino).unwrap().1);
+        volume.lose_unsynced(&mut ChaCha8Rng::seed_from_u64(seed));
+        lengths.insert(volume.stat(ino).unwrap().1);
     }
     assert_eq!(lengths, BTreeSet::from([0, 512, 1024, 1536, 2000]));
 }
@@ -311,11 +311,11 @@ fn of_too_much_that_is_not_synced_the_oldest_is_stored() {
             let ino = create(&mut volume, "a");
             volume.sync_file(ino, false).unwrap();
             for at in 0..written_mib {
-                let change = Change::Write(at * MIB, vec![1; MIB as usize]);
+                let change = FileChange::Write(at * MIB, vec![1; MIB as usize]);
                 volume.change(ino, change, false).unwrap();
             }
-            let lost = volume.cut(&mut ChaCha8Rng::seed_from_u64(seed)).bytes;
-            let length = volume.look(ino).unwrap().1;
+            let lost = volume.lose_unsynced(&mut ChaCha8Rng::seed_from_u64(seed)).bytes;
+            let length = volume.stat(ino).unwrap().1;
             assert_eq!(lost + length, written_mib * MIB);
             length
         };
@@ -330,10 +330,13 @@ fn of_too_much_that_is_not_synced_the_oldest_is_stored() {
 fn a_full_disk_refuses_what_needs_more_and_only_that() {
     let mut volume = Volume::new(Promise::Ext4, 4 * PAGE, ());
     let ino = create(&mut volume, "a");
-    volume.change(ino, Change::Reserve(0..2 * PAGE), false).unwrap();
-    assert_eq!(volume.change(ino, Change::Write(2 * PAGE, vec![1]), true), Err(Errno::ENOSPC));
-    volume.change(ino, Change::Write(PAGE, vec![1; 10]), true).unwrap();
-    assert_eq!(volume.change(ino, Change::Write(0, vec![1; 5 * PAGE as usize]), false), Err(Errno::ENOSPC));
+    volume.change(ino, FileChange::Reserve(0..2 * PAGE), false).unwrap();
+    assert_eq!(volume.change(ino, FileChange::Write(2 * PAGE, vec![1]), true), Err(Errno::ENOSPC));
+    volume.change(ino, FileChange::Write(PAGE, vec![1; 10]), true).unwrap();
+    assert_eq!(
+        volume.change(ino, FileChange::Write(0, vec![1; 5 * PAGE as usize]), false),
+        Err(Errno::ENOSPC)
+    );
     volume.unlink(ROOT, "a".as_ref()).unwrap();
     volume.sync_directory(ROOT).unwrap();
     assert_eq!(volume.room(), (0, 4));

@@ -21,17 +21,17 @@ use std::{
 use nix::time::{ClockId, clock_gettime};
 
 use super::{
-    stub::{Now, PARAMETERS_LEN, Parameters, Stub, stub},
+    stub::{PARAMETERS_LEN, Parameters, Stub, TrueTime, stub},
     vdso::{Image, refused},
 };
-use crate::processes::stopped::Stopped;
+use crate::processes::stopped::StoppedProcess;
 
 /// Maximum number of attempts to stop a process while no thread is in the way.
-const ATTEMPTS: usize = 200;
+const ATTEMPTS_MAX: usize = 200;
 const PAUSE: Duration = Duration::from_micros(100);
 
 /// The kernel's original vDSO, and the stub with its place in it.
-struct Site {
+struct PatchSite {
     pristine: Image,
     stub: Stub,
     /// Offset of the stub from the start of the vDSO.
@@ -39,8 +39,8 @@ struct Site {
 }
 
 /// The site is the same in every process of this machine.
-fn site() -> Result<&'static Site, String> {
-    static SITE: OnceLock<Result<Site, String>> = OnceLock::new();
+fn site() -> Result<&'static PatchSite, String> {
+    static SITE: OnceLock<Result<PatchSite, String>> = OnceLock::new();
     SITE.get_or_init(|| {
         let stub = stub().ok_or("clocks can be made wrong on x86-64 and aarch64 only")?;
         let (pristine, _) = Image::of(std::process::id() as i32)?;
@@ -50,7 +50,7 @@ fn site() -> Result<&'static Site, String> {
         }
         match stub.entries.iter().find(|(name, _)| !pristine.functions.contains_key(*name)) {
             Some((name, _)) => Err(format!("this kernel's vDSO has no {name}")),
-            None => Ok(Site { pristine, stub, place }),
+            None => Ok(PatchSite { pristine, stub, place }),
         }
     })
     .as_ref()
@@ -59,13 +59,13 @@ fn site() -> Result<&'static Site, String> {
 
 /// One change of a process's clocks.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Change {
+pub(crate) struct ClockChange {
     /// Parameters before the change.
     pub(crate) before: Parameters,
     /// Parameters after the change.
     pub(crate) after: Parameters,
     /// Correct time of the change.
-    pub(crate) now: Now,
+    pub(crate) now: TrueTime,
 }
 
 /// Checks that clocks can be skewed on this machine, and in this process.
@@ -75,17 +75,20 @@ pub(crate) fn possible(pid: Option<i32>) -> Result<(), String> {
 }
 
 /// Changes the parameters of a process's clocks; correct clocks get the kernel's original code back.
-pub(crate) fn change(pid: i32, next: impl Fn(Parameters, Now) -> Parameters) -> Result<Change, String> {
+pub(crate) fn change(
+    pid: i32,
+    next: impl Fn(Parameters, TrueTime) -> Parameters,
+) -> Result<ClockChange, String> {
     let site = site()?;
     let target = open(site, pid)?;
-    for _ in 0..ATTEMPTS {
-        let held = Stopped::hold(pid).map_err(|error| error.to_string())?;
+    for _ in 0..ATTEMPTS_MAX {
+        let held = StoppedProcess::stop(pid).map_err(|error| error.to_string())?;
         let pointers = held.instruction_pointers().map_err(|error| refused(&error))?;
         if pointers.is_some_and(|pointers| !pointers.iter().any(|at| target.in_the_way(*at))) {
             let (before, now) = (target.read()?, now()?);
             let after = next(before, now);
             target.write(after)?;
-            return Ok(Change { before, after, now });
+            return Ok(ClockChange { before, after, now });
         }
         drop(held);
         sleep(PAUSE);
@@ -95,21 +98,21 @@ pub(crate) fn change(pid: i32, next: impl Fn(Parameters, Now) -> Parameters) -> 
 
 /// The current parameters of a process's clocks.
 #[cfg(test)]
-pub(crate) fn told(pid: i32) -> Result<Parameters, String> {
+pub(crate) fn current(pid: i32) -> Result<Parameters, String> {
     open(site()?, pid)?.read()
 }
 
 /// The memory of a process, and the address of its vDSO.
-struct Target {
-    site: &'static Site,
+struct ProcessMemory {
+    site: &'static PatchSite,
     memory: std::fs::File,
     base: u64,
 }
 
-fn open(site: &'static Site, pid: i32) -> Result<Target, String> {
+fn open(site: &'static PatchSite, pid: i32) -> Result<ProcessMemory, String> {
     // The spawning process continues while the kernel still sets up the new program, the vDSO last.
     let mut found = Image::of(pid);
-    for _ in 0..ATTEMPTS {
+    for _ in 0..ATTEMPTS_MAX {
         match found {
             Err(_) if fs::exists(format!("/proc/{pid}/exe")).unwrap_or(false) => {
                 sleep(PAUSE);
@@ -124,10 +127,10 @@ fn open(site: &'static Site, pid: i32) -> Result<Target, String> {
         return Err("its vDSO is another than ours: a program of 32 bits?".to_owned());
     }
     let memory = OpenOptions::new().read(true).write(true).open(format!("/proc/{pid}/mem"));
-    Ok(Target { site, base, memory: memory.map_err(|error| refused(&error))? })
+    Ok(ProcessMemory { site, base, memory: memory.map_err(|error| refused(&error))? })
 }
 
-impl Target {
+impl ProcessMemory {
     /// Start of each function, and the target of its jump.
     fn jumps(&self) -> impl Iterator<Item = (u64, u64)> {
         let entries = self.site.stub.entries.iter();
@@ -148,7 +151,7 @@ impl Target {
     fn read(&self) -> Result<Parameters, String> {
         for (from, to) in self.jumps() {
             if self.bytes_at(from, self.jump(from, to).len())? != self.jump(from, to) {
-                return Ok(Parameters::TRUE);
+                return Ok(Parameters::CORRECT);
             }
         }
         let bytes = self.bytes_at(self.parameters(), PARAMETERS_LEN)?;
@@ -156,7 +159,7 @@ impl Target {
     }
 
     fn write(&self, parameters: Parameters) -> Result<(), String> {
-        let is_true = parameters == Parameters::TRUE;
+        let is_true = parameters == Parameters::CORRECT;
         if !is_true {
             let code = &self.site.stub.code[..self.site.stub.parameters];
             self.write_at(self.site.place, code)?;
@@ -186,12 +189,12 @@ impl Target {
 }
 
 /// The correct time.
-fn now() -> Result<Now, String> {
+fn now() -> Result<TrueTime, String> {
     let ns = |clock| {
         let time = clock_gettime(clock).map_err(|error| error.to_string())?;
         Ok::<i64, String>(time.tv_sec() * 1_000_000_000 + time.tv_nsec())
     };
-    Ok(Now { wall: ns(ClockId::CLOCK_REALTIME)?, monotonic: ns(ClockId::CLOCK_MONOTONIC)? })
+    Ok(TrueTime { wall: ns(ClockId::CLOCK_REALTIME)?, monotonic: ns(ClockId::CLOCK_MONOTONIC)? })
 }
 
 #[cfg(test)]
@@ -221,8 +224,8 @@ mod tests {
         }
     }
 
-    fn skewed(offset_ms: i64) -> impl Fn(Parameters, Now) -> Parameters {
-        move |before, now| before.then(Skew { offset_ms, drift_ppm: 0 }, now)
+    fn skewed(offset_ms: i64) -> impl Fn(Parameters, TrueTime) -> Parameters {
+        move |before, now| before.skewed(Skew { offset_ms, drift_ppm: 0 }, now)
     }
 
     #[test]
@@ -232,10 +235,10 @@ mod tests {
         if let Err(error) = memory {
             return eprintln!("skipped: a child's memory may not be written to: {error}");
         }
-        assert_eq!(told(pid), Ok(Parameters::TRUE));
+        assert_eq!(current(pid), Ok(Parameters::CORRECT));
         let change = change(pid, skewed(-5_000)).expect("our own child");
-        assert_eq!(change.before, Parameters::TRUE);
-        assert_eq!(told(pid), Ok(change.after));
+        assert_eq!(change.before, Parameters::CORRECT);
+        assert_eq!(current(pid), Ok(change.after));
         super::change(pid, Parameters::settling).expect("our own child");
         let (image, _) = Image::of(pid).expect("it lives");
         let spare = image.spare as usize;
@@ -261,6 +264,6 @@ mod tests {
             })
             .collect();
         took.sort();
-        eprintln!("one change, all told: p50 {:?}, p99 {:?}, most {:?}", took[500], took[990], took[999]);
+        eprintln!("one change: p50 {:?}, p99 {:?}, most {:?}", took[500], took[990], took[999]);
     }
 }

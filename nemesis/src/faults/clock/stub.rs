@@ -25,7 +25,7 @@ use super::skew::Skew;
 
 /// Error of one clock over time, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Error {
+pub(crate) struct ClockError {
     since: i64,
     /// Nanoseconds gained per 2^32 ns.
     rate: i64,
@@ -36,13 +36,13 @@ pub(crate) struct Error {
 /// Parameters of the stub: one error for the wall clock, one for the monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Parameters {
-    pub(crate) wall: Error,
-    pub(crate) monotonic: Error,
+    pub(crate) wall: ClockError,
+    pub(crate) monotonic: ClockError,
 }
 
 /// The correct time on both clocks, in nanoseconds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Now {
+pub(crate) struct TrueTime {
     pub(crate) wall: i64,
     pub(crate) monotonic: i64,
 }
@@ -51,11 +51,11 @@ pub(crate) struct Now {
 /// speed.
 const SETTLING_PPM: i32 = -500_000;
 
-impl Error {
-    const NONE: Error = Error { since: 0, rate: 0, offset: 0, least: i64::MIN };
+impl ClockError {
+    const NONE: ClockError = ClockError { since: 0, rate: 0, offset: 0, least: i64::MIN };
 
-    fn drifting(since: i64, drift_ppm: i32, offset: i64) -> Error {
-        Error { since, rate: (i64::from(drift_ppm) << 32) / 1_000_000, offset, least: i64::MIN }
+    fn drifting(since: i64, drift_ppm: i32, offset: i64) -> ClockError {
+        ClockError { since, rate: (i64::from(drift_ppm) << 32) / 1_000_000, offset, least: i64::MIN }
     }
 
     /// How far the clock is ahead at the correct time `truth`. The machine code computes the same.
@@ -67,34 +67,34 @@ impl Error {
 
 impl Parameters {
     /// Both clocks are correct.
-    pub(crate) const TRUE: Parameters = Parameters { wall: Error::NONE, monotonic: Error::NONE };
+    pub(crate) const CORRECT: Parameters = Parameters { wall: ClockError::NONE, monotonic: ClockError::NONE };
 
     /// The parameters after a skew that begins now. The wall clock may jump; the monotonic clock continues
     /// from its current value.
-    pub(crate) fn then(self, skew: Skew, now: Now) -> Parameters {
-        let wall = Error::drifting(now.wall, skew.drift_ppm, skew.offset_ms * 1_000_000);
+    pub(crate) fn skewed(self, skew: Skew, now: TrueTime) -> Parameters {
+        let wall = ClockError::drifting(now.wall, skew.drift_ppm, skew.offset_ms * 1_000_000);
         let ahead = self.monotonic.at(now.monotonic);
         let monotonic = match skew.drift_ppm {
             0 => self.settling(now).monotonic,
-            ppm => Error::drifting(now.monotonic, ppm, ahead),
+            ppm => ClockError::drifting(now.monotonic, ppm, ahead),
         };
         Parameters { wall, monotonic }
     }
 
     /// The parameters after an undo that begins now. A monotonic clock that is ahead runs slowly until it is
     /// correct; one that is behind jumps forward.
-    pub(crate) fn settling(self, now: Now) -> Parameters {
+    pub(crate) fn settling(self, now: TrueTime) -> Parameters {
         let ahead = self.monotonic.at(now.monotonic);
         let monotonic = match ahead {
-            ..=0 => Error::NONE,
-            _ => Error { least: 0, ..Error::drifting(now.monotonic, SETTLING_PPM, ahead) },
+            ..=0 => ClockError::NONE,
+            _ => ClockError { least: 0, ..ClockError::drifting(now.monotonic, SETTLING_PPM, ahead) },
         };
-        Parameters { wall: Error::NONE, monotonic }
+        Parameters { wall: ClockError::NONE, monotonic }
     }
 
     /// Whether the only error is a monotonic clock that is being corrected.
     pub(crate) fn is_settling(self) -> bool {
-        self.wall == Error::NONE && self.monotonic.least == 0
+        self.wall == ClockError::NONE && self.monotonic.least == 0
     }
 
     /// Encodes the parameters for the stub.
@@ -112,8 +112,12 @@ impl Parameters {
         let word = |at: usize| {
             i64::from_le_bytes(bytes[at * 8..][..8].try_into().expect("eight bytes of sixty-four"))
         };
-        let error =
-            |at| Error { since: word(at), rate: word(at + 1), offset: word(at + 2), least: word(at + 3) };
+        let error = |at| ClockError {
+            since: word(at),
+            rate: word(at + 1),
+            offset: word(at + 2),
+            least: word(at + 3),
+        };
         Parameters { wall: error(0), monotonic: error(4) }
     }
 }
@@ -157,8 +161,8 @@ mod tests {
 
     const SECOND: i64 = 1_000_000_000;
 
-    fn now(s: i64) -> Now {
-        Now { wall: (1_700_000_000 + s) * SECOND, monotonic: s * SECOND }
+    fn now(s: i64) -> TrueTime {
+        TrueTime { wall: (1_700_000_000 + s) * SECOND, monotonic: s * SECOND }
     }
 
     fn check(parameters: Parameters, s: i64, wall_ms: i64, monotonic_ms: i64) {
@@ -171,10 +175,10 @@ mod tests {
 
     #[test]
     fn a_jump_is_of_the_wall_clock_and_a_drift_of_both() {
-        let jumped = Parameters::TRUE.then(Skew { offset_ms: -5_000, drift_ppm: 0 }, now(10));
+        let jumped = Parameters::CORRECT.skewed(Skew { offset_ms: -5_000, drift_ppm: 0 }, now(10));
         check(jumped, 10, -5_000, 0);
         check(jumped, 99, -5_000, 0);
-        let drifting = Parameters::TRUE.then(Skew { offset_ms: 100, drift_ppm: 20_000 }, now(10));
+        let drifting = Parameters::CORRECT.skewed(Skew { offset_ms: 100, drift_ppm: 20_000 }, now(10));
         check(drifting, 10, 100, 0);
         check(drifting, 15, 200, 100);
         assert_eq!(Parameters::from_bytes(&drifting.bytes()), drifting);
@@ -182,16 +186,16 @@ mod tests {
 
     #[test]
     fn a_monotonic_clock_never_goes_back() {
-        let fast = Parameters::TRUE.then(Skew { offset_ms: 0, drift_ppm: 100_000 }, now(0));
+        let fast = Parameters::CORRECT.skewed(Skew { offset_ms: 0, drift_ppm: 100_000 }, now(0));
         check(fast, 10, 1_000, 1_000);
         let settling = fast.settling(now(10));
         for (s, ms) in [(10, 1_000), (11, 500), (12, 0), (99, 0)] {
             check(settling, s, 0, ms);
         }
         // Nor if another skew begins before the clock is correct.
-        let slow = settling.then(Skew { offset_ms: 0, drift_ppm: -100_000 }, now(11));
+        let slow = settling.skewed(Skew { offset_ms: 0, drift_ppm: -100_000 }, now(11));
         check(slow, 11, 0, 500);
         check(slow, 21, -1_000, -500);
-        assert_eq!(slow.settling(now(21)), Parameters::TRUE);
+        assert_eq!(slow.settling(now(21)), Parameters::CORRECT);
     }
 }

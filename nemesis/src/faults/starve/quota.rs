@@ -58,7 +58,7 @@ impl Quota {
 
     /// Moves processes into the cgroup. A process that has ended is ignored.
     pub(crate) fn admit(&self, pids: &[i32]) -> Result<(), String> {
-        pids.iter().try_for_each(|&pid| cgroup::moved(&self.group, pid))
+        pids.iter().try_for_each(|&pid| cgroup::move_process(&self.group, pid))
     }
 
     fn write(&self, file: &str, text: &str) -> Result<(), String> {
@@ -69,7 +69,7 @@ impl Quota {
     /// Moves all processes out and removes the cgroup. Returns the processor time that it withheld.
     pub(crate) fn end(self) -> Result<Duration, String> {
         let stat = fs::read_to_string(self.group.join("cpu.stat")).unwrap_or_default();
-        cgroup::emptied(&self.group, |pid| drop(cgroup::moved(&self.home, pid)))
+        cgroup::empty_and_remove(&self.group, |pid| drop(cgroup::move_process(&self.home, pid)))
             .map_err(|error| format!("cannot remove {}: {error}", self.group.display()))?;
         Ok(throttled(&stat))
     }
@@ -81,7 +81,7 @@ impl Quota {
 /// # Errors
 /// Why it cannot be created.
 pub(crate) fn place(pid: Option<i32>) -> Result<(Version, PathBuf, PathBuf), String> {
-    let all = cgroup::homes(pid)?;
+    let all = cgroup::cgroups_of(pid)?;
     // If version 1 controls the processor, version 2 does not.
     let with_cpu = all.iter().find(|home| home.controllers.iter().any(|controller| controller == "cpu"));
     let home = with_cpu.or_else(|| all.iter().find(|home| home.version == Version::Two));

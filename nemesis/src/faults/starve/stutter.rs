@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{NodeId, NodeState, Nodes, processes::Marks};
+use crate::{NodeId, NodeState, Nodes, processes::UndoState};
 
 /// Length of one stop and one run, as with the kernel's quotas.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -31,7 +31,7 @@ impl Stutter {
     pub(crate) fn begin<N: Nodes>(
         node: NodeId,
         nodes: Arc<N>,
-        marks: Arc<Mutex<Marks>>,
+        undo_state: Arc<Mutex<UndoState>>,
         percent: u8,
     ) -> Stutter {
         let withheld_ms = Arc::new(AtomicU64::new(0));
@@ -40,17 +40,17 @@ impl Stutter {
         let task = async move {
             loop {
                 let stopped = {
-                    let marks = marks.lock().await;
-                    let running = !marks.paused && nodes.state(node) == NodeState::Running;
+                    let undo_state = undo_state.lock().await;
+                    let running = !undo_state.paused && nodes.state(node) == NodeState::Running;
                     (running && nodes.pause(node).await.is_ok()).then(Instant::now)
                 };
                 sleep(PERIOD - runs).await;
-                let marks = marks.lock().await;
-                if let Some(stopped) = stopped.filter(|_| !marks.paused) {
+                let undo_state = undo_state.lock().await;
+                if let Some(stopped) = stopped.filter(|_| !undo_state.paused) {
                     let _ = nodes.resume(node).await;
                     count.fetch_add(stopped.elapsed().as_millis() as u64, Relaxed);
                 }
-                drop(marks);
+                drop(undo_state);
                 sleep(runs).await;
             }
         };

@@ -20,7 +20,7 @@ use std::{
 use nfq::{Message, Queue, Verdict};
 use rand::{Rng, RngExt};
 
-use crate::{LinkCounters, Quality, links::degraded::LATE};
+use crate::{LinkCounters, Quality, links::degraded::LATE_MIN};
 
 /// The queue in the rules.
 const QUEUE: u16 = 0;
@@ -42,13 +42,13 @@ pub(super) struct Netem {
 
 #[derive(Debug, Default)]
 struct Shared {
-    wanted: Mutex<Wanted>,
+    state: Mutex<State>,
     changed: Condvar,
 }
 
 /// Settings of the thread, and what it has counted; the mark of a link is the key.
 #[derive(Debug, Default)]
-struct Wanted {
+struct State {
     qualities: BTreeMap<u32, Quality>,
     counters: BTreeMap<u32, LinkCounters>,
     /// Number of changes so far.
@@ -57,14 +57,14 @@ struct Wanted {
 }
 
 impl Shared {
-    fn wanted(&self) -> MutexGuard<'_, Wanted> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Wanted)) {
-        let mut wanted = self.wanted();
-        change(&mut wanted);
-        wanted.changes += 1;
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state();
+        change(&mut state);
+        state.changes += 1;
         self.changed.notify_one();
     }
 }
@@ -85,31 +85,31 @@ impl Netem {
         };
         let queue = open().map_err(|error| format!("NFQUEUE: {error}"))?;
         let shared = Arc::new(Shared::default());
-        let mut line =
-            Line { queue, shared: shared.clone(), waiting: BinaryHeap::new(), links: BTreeMap::new() };
-        let spawned = std::thread::Builder::new().name("tribunal-netem".into()).spawn(move || line.serve());
+        let mut worker =
+            Worker { queue, shared: shared.clone(), waiting: BinaryHeap::new(), links: BTreeMap::new() };
+        let spawned = std::thread::Builder::new().name("tribunal-netem".into()).spawn(move || worker.serve());
         Ok(Netem { shared, thread: Some(spawned.map_err(|error| error.to_string())?) })
     }
 
     /// Sets how packets of this mark are treated from now on. With `None` those that wait are released at
     /// once.
     pub(super) fn set(&self, mark: u32, quality: Option<Quality>) {
-        self.shared.change(|wanted| {
+        self.shared.change(|state| {
             match quality {
-                Some(quality) => wanted.qualities.insert(mark, quality),
-                None => wanted.qualities.remove(&mark),
+                Some(quality) => state.qualities.insert(mark, quality),
+                None => state.qualities.remove(&mark),
             };
         });
     }
 
     pub(super) fn counters(&self, mark: u32) -> LinkCounters {
-        self.shared.wanted().counters.get(&mark).copied().unwrap_or_default()
+        self.shared.state().counters.get(&mark).copied().unwrap_or_default()
     }
 }
 
 impl Drop for Netem {
     fn drop(&mut self) {
-        self.shared.change(|wanted| wanted.closed = true);
+        self.shared.change(|state| state.closed = true);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -117,7 +117,7 @@ impl Drop for Netem {
 }
 
 /// A waiting packet, ordered so that the earliest is the greatest.
-struct Waiting {
+struct QueuedPacket {
     due: Instant,
     /// Packets that are due at the same time keep their order.
     number: u64,
@@ -125,66 +125,66 @@ struct Waiting {
     packet: Message,
 }
 
-impl Ord for Waiting {
-    fn cmp(&self, other: &Waiting) -> Ordering {
+impl Ord for QueuedPacket {
+    fn cmp(&self, other: &QueuedPacket) -> Ordering {
         (other.due, other.number).cmp(&(self.due, self.number))
     }
 }
 
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Waiting) -> Option<Ordering> {
+impl PartialOrd for QueuedPacket {
+    fn partial_cmp(&self, other: &QueuedPacket) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Waiting) -> bool {
+impl PartialEq for QueuedPacket {
+    fn eq(&self, other: &QueuedPacket) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Waiting {}
+impl Eq for QueuedPacket {}
 
 /// State of one link in the thread.
 #[derive(Default)]
-struct LinkLine {
+struct LinkQueue {
     waiting: usize,
     /// When a link of limited bandwidth will have sent its packets so far.
     sent_at: Option<Instant>,
 }
 
-struct Line {
+struct Worker {
     queue: Queue,
     shared: Arc<Shared>,
-    waiting: BinaryHeap<Waiting>,
-    links: BTreeMap<u32, LinkLine>,
+    waiting: BinaryHeap<QueuedPacket>,
+    links: BTreeMap<u32, LinkQueue>,
 }
 
-impl Line {
+impl Worker {
     fn serve(&mut self) {
         let mut number = 0;
         loop {
-            let changes = self.shared.wanted().changes;
-            let drained = self.take_in(&mut number);
-            self.let_go();
-            let wanted = self.shared.wanted();
-            if wanted.closed || drained.is_err() {
+            let changes = self.shared.state().changes;
+            let drained = self.receive(&mut number);
+            self.release();
+            let state = self.shared.state();
+            if state.closed || drained.is_err() {
                 return; // the kernel drops the packets of a closed queue
             }
-            let idle = wanted.qualities.is_empty() && self.waiting.is_empty();
+            let idle = state.qualities.is_empty() && self.waiting.is_empty();
             // If nothing has changed since, all packets that were queued before the last change have been
             // received.
-            if idle && wanted.changes == changes {
-                drop(self.shared.changed.wait(wanted));
-            } else if wanted.changes == changes {
-                drop(wanted);
+            if idle && state.changes == changes {
+                drop(self.shared.changed.wait(state));
+            } else if state.changes == changes {
+                drop(state);
                 std::thread::sleep(TICK);
             }
         }
     }
 
     /// Receives all packets, and decides on each.
-    fn take_in(&mut self, number: &mut u64) -> io::Result<()> {
+    fn receive(&mut self, number: &mut u64) -> io::Result<()> {
         loop {
             let packet = match self.queue.recv() {
                 Ok(packet) => packet,
@@ -194,37 +194,37 @@ impl Line {
             };
             let (mark, length, now) = (packet.get_nfmark(), packet.get_original_len(), Instant::now());
             let link = self.links.entry(mark).or_default();
-            let mut wanted = self.shared.wanted();
-            let quality = wanted.qualities.get(&mark).copied();
-            let counters = wanted.counters.entry(mark).or_default();
+            let mut state = self.shared.state();
+            let quality = state.qualities.get(&mark).copied();
+            let counters = state.counters.entry(mark).or_default();
             let due = match quality {
                 Some(quality) => link.send(&quality, length, now, &mut rand::rng()),
                 None => Some(now),
             };
             match due {
                 Some(due) => {
-                    if due >= now + LATE {
+                    if due >= now + LATE_MIN {
                         counters.bytes_degraded += length as u64;
                     }
                     *number += 1;
                     link.waiting += 1;
-                    self.waiting.push(Waiting { due, number: *number, mark, packet });
+                    self.waiting.push(QueuedPacket { due, number: *number, mark, packet });
                 }
                 None => {
                     counters.packets_dropped += 1;
-                    drop(wanted);
-                    self.give(packet, Verdict::Drop);
+                    drop(state);
+                    self.give_verdict(packet, Verdict::Drop);
                 }
             }
         }
     }
 
     /// Releases every packet that is due, or whose link was restored.
-    fn let_go(&mut self) {
+    fn release(&mut self) {
         let good: Vec<u32> = {
-            let wanted = self.shared.wanted();
+            let state = self.shared.state();
             let marks = self.links.iter().filter(|(_, link)| link.waiting > 0).map(|(mark, _)| *mark);
-            marks.filter(|mark| !wanted.qualities.contains_key(mark)).collect()
+            marks.filter(|mark| !state.qualities.contains_key(mark)).collect()
         };
         if !good.is_empty() {
             let now = Instant::now();
@@ -237,20 +237,20 @@ impl Line {
         }
         let now = Instant::now();
         while self.waiting.peek().is_some_and(|waiting| waiting.due <= now) {
-            let Waiting { mark, packet, .. } = self.waiting.pop().expect("it was looked at");
+            let QueuedPacket { mark, packet, .. } = self.waiting.pop().expect("it was looked at");
             self.links.entry(mark).or_default().waiting -= 1;
-            self.give(packet, Verdict::Accept);
+            self.give_verdict(packet, Verdict::Accept);
         }
     }
 
-    fn give(&mut self, mut packet: Message, verdict: Verdict) {
+    fn give_verdict(&mut self, mut packet: Message, verdict: Verdict) {
         packet.set_verdict(verdict);
         // The kernel may have dropped the packet from the queue already.
         let _ = self.queue.verdict(packet);
     }
 }
 
-impl LinkLine {
+impl LinkQueue {
     /// When a packet of this size arrives; `None` if it is lost.
     fn send(&mut self, quality: &Quality, bytes: usize, now: Instant, rng: &mut impl Rng) -> Option<Instant> {
         let lost = quality.loss_percent.is_some_and(|percent| rng.random_range(0..100) < percent);
@@ -274,7 +274,7 @@ mod tests {
     use super::*;
     use crate::Delay;
 
-    fn send(line: &mut LinkLine, quality: &Quality, now: Instant) -> Option<Duration> {
+    fn send(line: &mut LinkQueue, quality: &Quality, now: Instant) -> Option<Duration> {
         line.send(quality, 1_000, now, &mut rand::rng()).map(|due| due - now)
     }
 
@@ -282,7 +282,7 @@ mod tests {
     fn packets_are_lost_as_often_as_wanted() {
         let quality = Quality { loss_percent: Some(20), ..Quality::default() };
         let now = Instant::now();
-        let arrived = (0..20_000).filter_map(|_| send(&mut LinkLine::default(), &quality, now));
+        let arrived = (0..20_000).filter_map(|_| send(&mut LinkQueue::default(), &quality, now));
         let arrived: Vec<Duration> = arrived.collect();
         assert!(arrived.iter().all(Duration::is_zero));
         // Six standard deviations either way.
@@ -293,7 +293,7 @@ mod tests {
     fn a_narrow_line_sends_one_packet_after_the_other_then_delays_each() {
         let delay = Some(Delay::Constant(5));
         let quality = Quality { bytes_per_s: Some(100_000), delay, ..Quality::default() };
-        let (mut line, now) = (LinkLine::default(), Instant::now());
+        let (mut line, now) = (LinkQueue::default(), Instant::now());
         for ms in [15, 25, 35] {
             assert_eq!(send(&mut line, &quality, now), Some(Duration::from_millis(ms)));
         }
@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn a_full_buffer_loses_what_comes() {
         let quality = Quality { delay: Some(Delay::Constant(1)), ..Quality::default() };
-        let mut line = LinkLine { waiting: WAITING_MAX, ..LinkLine::default() };
+        let mut line = LinkQueue { waiting: WAITING_MAX, ..LinkQueue::default() };
         assert_eq!(send(&mut line, &quality, Instant::now()), None);
     }
 }

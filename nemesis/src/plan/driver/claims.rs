@@ -43,7 +43,7 @@ impl Claims {
 
     /// The nodes that some fault holds down.
     pub(super) fn down(&self) -> BTreeSet<NodeId> {
-        self.iter().filter_map(|claim| claim.act.downs()).collect()
+        self.iter().filter_map(|claim| claim.act.takes_down()).collect()
     }
 
     /// Gives up a fault's claims that `undo` undoes. Returns the acts to apply then: `undo`, or the act of
@@ -53,13 +53,13 @@ impl Claims {
         self.0.retain(|claim| !(claim.fault == fault && puts_right(claim)));
         let other = self.0.iter().rev().find(|claim| puts_right(claim));
         let first = other.map_or(undo, |claim| claim.act);
-        let then = first.nature().then.map(|verb| Act { verb, ..first });
+        let then = first.spec().followed_by.map(|verb| Act { verb, ..first });
         let free = |act: &Act| act.node().is_none_or(|node| !self.down().contains(&node));
         let mut acts = vec![first];
         acts.extend(then.filter(free));
         // The acts that impaired the old process must be applied to the new one.
-        if let Some(renewed) = acts.iter().find(|act| act.nature().renews).and_then(|act| act.node()) {
-            acts.extend(self.iter().map(|claim| claim.act).filter(|act| act.hurts() == Some(renewed)));
+        if let Some(renewed) = acts.iter().find(|act| act.spec().starts_process).and_then(|act| act.node()) {
+            acts.extend(self.iter().map(|claim| claim.act).filter(|act| act.impairs() == Some(renewed)));
         }
         acts
     }

@@ -6,7 +6,7 @@ use crate::{Step, TimedAct};
 
 /// A step that is about to begin.
 #[derive(Debug)]
-pub(super) struct Coming {
+pub(super) struct PendingStep {
     /// Its number in the run.
     pub(super) i: usize,
     pub(super) step: Step,
@@ -16,7 +16,7 @@ pub(super) struct Coming {
 
 #[derive(Debug)]
 pub(super) enum Event {
-    Begin(Box<Coming>),
+    Begin(Box<PendingStep>),
     /// The acts of a step that are due at the same later time.
     Acts(usize, Vec<TimedAct>),
     End(usize),
@@ -26,7 +26,7 @@ impl Event {
     /// The step that the event belongs to.
     fn step(&self) -> usize {
         match self {
-            Event::Begin(coming) => coming.i,
+            Event::Begin(pending) => pending.i,
             Event::Acts(i, _) | Event::End(i) => *i,
         }
     }

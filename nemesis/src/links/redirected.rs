@@ -13,7 +13,7 @@ use crate::NodeId;
 
 /// A redirected connection.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Aside {
+pub(crate) struct Redirected {
     pub(crate) from: NodeId,
     pub(crate) to: NodeId,
     /// The original destination.
@@ -21,10 +21,10 @@ pub(crate) struct Aside {
 }
 
 /// The ends of a connection between nodes with these addresses; `None` if it does not join two nodes.
-pub(crate) fn ends(dialler: &TcpStream, addresses: &[Ipv4Addr]) -> Option<Aside> {
+pub(crate) fn ends(dialler: &TcpStream, addresses: &[Ipv4Addr]) -> Option<Redirected> {
     let source = dialler.peer_addr().ok()?;
     let destination = SockRef::from(dialler).original_dst_v4().ok()?.as_socket()?;
-    Some(Aside { from: node(source, addresses)?, to: node(destination, addresses)?, destination })
+    Some(Redirected { from: node(source, addresses)?, to: node(destination, addresses)?, destination })
 }
 
 fn node(address: SocketAddr, addresses: &[Ipv4Addr]) -> Option<NodeId> {

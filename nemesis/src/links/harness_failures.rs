@@ -7,9 +7,9 @@ use tokio::sync::watch;
 
 /// Keeps the first harness failure.
 #[derive(Debug, Default)]
-pub(crate) struct Troubles(watch::Sender<Option<String>>);
+pub(crate) struct HarnessFailures(watch::Sender<Option<String>>);
 
-impl Troubles {
+impl HarnessFailures {
     pub(crate) fn report(&self, what: String) {
         self.0.send_if_modified(|first| {
             let is_first = first.is_none();
@@ -19,8 +19,8 @@ impl Troubles {
     }
 
     /// Reports an error if this machine caused it.
-    pub(crate) fn see(&self, error: &io::Error, doing: impl FnOnce() -> String) {
-        if is_of_this_machine(error) {
+    pub(crate) fn report_if_local(&self, error: &io::Error, doing: impl FnOnce() -> String) {
+        if is_local(error) {
             self.report(format!("{}: {error}", doing()));
         }
     }
@@ -46,10 +46,10 @@ impl Troubles {
 
 /// Whether a connection failed because this machine lacks something: descriptors, memory, ports, a right. The
 /// other end is not involved.
-fn is_of_this_machine(error: &io::Error) -> bool {
+fn is_local(error: &io::Error) -> bool {
     use nix::libc::{EACCES, EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM};
-    const OURS: [i32; 7] = [EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL, EACCES, EPERM];
-    error.raw_os_error().is_some_and(|code| OURS.contains(&code))
+    const LOCAL: [i32; 7] = [EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL, EACCES, EPERM];
+    error.raw_os_error().is_some_and(|code| LOCAL.contains(&code))
 }
 
 #[cfg(test)]
@@ -58,12 +58,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_trouble_of_this_machine_is_kept() {
-        let troubles = Troubles::default();
-        let first = troubles.first();
-        troubles.see(&io::ErrorKind::ConnectionRefused.into(), || "cannot connect".into());
-        assert_eq!(troubles.first_now(), None, "the other end refused");
-        troubles.see(&io::Error::from_raw_os_error(nix::libc::EMFILE), || "cannot connect".into());
-        troubles.report("cannot accept".into());
+        let failures = HarnessFailures::default();
+        let first = failures.first();
+        failures.report_if_local(&io::ErrorKind::ConnectionRefused.into(), || "cannot connect".into());
+        assert_eq!(failures.first_now(), None, "the other end refused");
+        failures
+            .report_if_local(&io::Error::from_raw_os_error(nix::libc::EMFILE), || "cannot connect".into());
+        failures.report("cannot accept".into());
         assert_eq!(first.await, "cannot connect: Too many open files (os error 24)");
     }
 }

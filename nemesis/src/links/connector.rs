@@ -32,7 +32,7 @@ use tokio::{
 
 use crate::{
     NodeId,
-    links::{sock_diag, troubles::Troubles},
+    links::{harness_failures::HarnessFailures, sock_diag},
     processes::{
         family,
         holders::{Holders, sockets},
@@ -41,8 +41,8 @@ use crate::{
 
 /// Number of look-ups of a foreign listener, and the pause between them. A node that has just started may
 /// listen before its process is known, and a killed process may take a while to disappear.
-const LOOKS_MAX: usize = 10;
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const LOOKUPS_MAX: usize = 10;
+const LOOKUP_PAUSE: Duration = Duration::from_millis(20);
 
 /// Who listens at a node's port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,23 +51,23 @@ pub(crate) enum Listener {
     Node,
     Nobody,
     /// Another process, described.
-    Stranger(String),
+    Foreign(String),
 }
 
 /// Opens connections to nodes.
 #[derive(Debug)]
-pub(crate) struct Doors {
+pub(crate) struct NodeConnector {
     holders: Arc<Holders>,
-    pub(crate) troubles: Arc<Troubles>,
+    pub(crate) failures: Arc<HarnessFailures>,
     /// Whether nodes share a network namespace with other processes.
-    shared: bool,
+    shared_namespace: bool,
     /// Inodes that were found to be listeners of a node.
     known: Mutex<HashSet<(NodeId, u64)>>,
 }
 
-impl Doors {
-    pub(crate) fn new(holders: Arc<Holders>, shared: bool) -> Doors {
-        Doors { holders, troubles: Arc::default(), shared, known: Mutex::default() }
+impl NodeConnector {
+    pub(crate) fn new(holders: Arc<Holders>, shared_namespace: bool) -> NodeConnector {
+        NodeConnector { holders, failures: Arc::default(), shared_namespace, known: Mutex::default() }
     }
 
     /// Connects to a port of `node`, with a socket that `prepare` has configured, and checks that the node
@@ -84,13 +84,13 @@ impl Doors {
             socket.connect(address).await
         };
         let stream = connect.await.inspect_err(|error| {
-            self.troubles.see(error, || format!("cannot connect to {node} at {address}"));
+            self.failures.report_if_local(error, || format!("cannot connect to {node} at {address}"));
         })?;
         match self.listener(node, address).await? {
             Listener::Node => Ok(stream),
             // The node went down after it had accepted.
             Listener::Nobody => Err(io::ErrorKind::ConnectionReset.into()),
-            Listener::Stranger(who) => Err(io::Error::other(who)),
+            Listener::Foreign(who) => Err(io::Error::other(who)),
         }
     }
 
@@ -103,37 +103,39 @@ impl Doors {
         node: NodeId,
         address: SocketAddr,
     ) -> io::Result<Listener> {
-        if !self.shared || !self.holders.follows(node) {
+        if !self.shared_namespace || !self.holders.follows(node) {
             return Ok(Listener::Node);
         }
         match self.look(node, address).await {
-            Ok(Listener::Stranger(_)) => {
+            Ok(Listener::Foreign(_)) => {
                 // Spawned, so that the look-up finishes even if the client stops waiting.
-                let doors = self.clone();
-                spawn(async move { doors.look_again(node, address).await }).await.map_err(io::Error::other)?
+                let connector = self.clone();
+                spawn(async move { connector.look_again(node, address).await })
+                    .await
+                    .map_err(io::Error::other)?
             }
             found => found,
         }
     }
 
     async fn look_again(&self, node: NodeId, address: SocketAddr) -> io::Result<Listener> {
-        for _ in 1..LOOKS_MAX {
-            sleep(LOOK_AGAIN).await;
+        for _ in 1..LOOKUPS_MAX {
+            sleep(LOOKUP_PAUSE).await;
             match self.look(node, address).await? {
-                Listener::Stranger(_) => {}
+                Listener::Foreign(_) => {}
                 other => return Ok(other),
             }
         }
         let found = self.look(node, address).await?;
-        if let Listener::Stranger(who) = &found {
-            self.troubles.report(who.clone());
+        if let Listener::Foreign(who) = &found {
+            self.failures.report(who.clone());
         }
         Ok(found)
     }
 
     async fn look(&self, node: NodeId, address: SocketAddr) -> io::Result<Listener> {
         let end = sock_diag::listener(address).inspect_err(|error| {
-            self.troubles.report(format!("cannot learn who listens at {address}: {error}"));
+            self.failures.report(format!("cannot learn who listens at {address}: {error}"));
         })?;
         let Some(end) = end else { return Ok(Listener::Nobody) };
         let key = (node, end.inode);
@@ -154,7 +156,7 @@ impl Doors {
                 Some((pid, name)) => format!("process {pid} ({name})"),
                 None => "a process that cannot be seen".to_owned(),
             };
-            Listener::Stranger(format!(
+            Listener::Foreign(format!(
                 "{address} is the port of {node}, and {who} of user {} listens there: it is no process of {node}",
                 end.uid
             ))
@@ -209,43 +211,43 @@ mod tests {
         }
     }
 
-    fn doors(node: Option<u32>) -> Arc<Doors> {
+    fn connector(node: Option<u32>) -> Arc<NodeConnector> {
         let holders = Arc::new(Holders::of(1));
         holders.follow(N1, watch::Sender::new(node).subscribe());
-        Arc::new(Doors::new(holders, true))
+        Arc::new(NodeConnector::new(holders, true))
     }
 
-    async fn connect(doors: &Arc<Doors>, address: SocketAddr) -> io::Result<TcpStream> {
-        doors.connect(N1, address, |_| Ok(())).await
+    async fn connect(connector: &Arc<NodeConnector>, address: SocketAddr) -> io::Result<TcpStream> {
+        connector.connect(N1, address, |_| Ok(())).await
     }
 
     #[tokio::test]
     async fn who_listens_at_a_node_s_port_is_known() {
         let Some(server) = Server::start() else { return };
-        let node = doors(Some(server.0.id()));
+        let node = connector(Some(server.0.id()));
         connect(&node, server.1).await.expect("it is the node");
-        assert_eq!(node.troubles.first_now(), None);
+        assert_eq!(node.failures.first_now(), None);
 
         // The node is down, or another process: in both cases the listener is foreign.
         let Some(other) = Server::start() else { return };
         for pid in [None, Some(other.0.id())] {
-            let down = doors(pid);
+            let down = connector(pid);
             let error = connect(&down, server.1).await.expect_err("a stranger").to_string();
             let pid = server.0.id();
             let expected = format!("{} is the port of n1, and process {pid} (python3", server.1);
             assert!(error.starts_with(&expected), "{error}");
-            assert_eq!(down.troubles.first_now(), Some(error));
+            assert_eq!(down.failures.first_now(), Some(error));
         }
 
         // Our own proxy in front of the node.
         let proxy = TcpListener::bind("127.0.0.1:0").await.expect("a loopback listener");
-        let down = doors(None);
+        let down = connector(None);
         connect(&down, proxy.local_addr().expect("bound")).await.expect("it is our own");
 
         let address = server.1;
         drop(server);
         let error = connect(&node, address).await.expect_err("nobody is there");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        assert_eq!(node.troubles.first_now(), None);
+        assert_eq!(node.failures.first_now(), None);
     }
 }
