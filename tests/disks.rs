@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tribunal_nemesis::disks::{Ext4, Lossy, Promise};
+use tribunal_nemesis::disks::{Durability, Ext4, Lossy};
 
 use crate::program::{Store, wait_until};
 
@@ -15,7 +15,7 @@ pub(crate) fn allowed(ext4: bool) -> bool {
     std::fs::create_dir(&at).unwrap();
     let mounted = match ext4 {
         true => Ext4::create(&dir.path().join("image"), &at).and_then(|disk| disk.mount()),
-        false => Lossy::new(&at, Promise::Ext4, 1 << 20).mount(),
+        false => Lossy::new(&at, Durability::Ext4, 1 << 20).mount(),
     };
     if let Err(error) = &mounted {
         assert!(std::env::var("TRIBUNAL_NO_SKIP").as_deref() != Ok("all"), "cannot mount: {error}");

@@ -29,8 +29,8 @@ use nix::unistd::Pid;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tribunal_nemesis::{
-    Act, Damage, DiskCounters, Kin, Links, NodeCgroup, NodeId, NodeState, Nodes, Trouble, family_and_strays,
-    remove_cgroup,
+    Act, Damage, DiskCounters, DiskFault, Links, NodeCgroup, NodeId, NodeState, Nodes, ProcessIdentity,
+    family_and_strays, remove_cgroup,
 };
 use tribunal_systems::{Place, System};
 
@@ -116,7 +116,7 @@ impl Cluster {
         for (i, addresses) in addresses.chunks(ports).enumerate() {
             links.set_upstream(NodeId(i), addresses[0]);
         }
-        let (_, preexisting_strays) = family_and_strays(&Kin::default());
+        let (_, preexisting_strays) = family_and_strays(&ProcessIdentity::default());
         let guard = Arc::new(Guard::start(deaths.clone()).context("cannot start the guard")?);
         let run = format!("{}-{:x}", std::process::id(), rand::random::<u64>());
         guard.add(&GuardedResource::Run(run.clone()));
@@ -217,11 +217,11 @@ impl Cluster {
     }
 
     /// Foreign processes that listen on the nodes' ports, as messages.
-    pub(crate) async fn strangers(&self) -> Vec<String> {
+    pub(crate) async fn foreign_listeners(&self) -> Vec<String> {
         let mut found = Vec::new();
         for (i, node) in self.nodes.iter().enumerate() {
             for address in &node.place.addresses {
-                found.extend(self.links.stranger_at(NodeId(i), *address).await);
+                found.extend(self.links.foreign_listener_at(NodeId(i), *address).await);
             }
         }
         found
@@ -249,7 +249,7 @@ impl Cluster {
             }
         }
         // All nodes are down, so every remaining stray belonged to one.
-        let (_, strays) = family_and_strays(&Kin::default());
+        let (_, strays) = family_and_strays(&ProcessIdentity::default());
         for stray in strays.into_iter().filter(|stray| !self.preexisting_strays.contains(stray)) {
             let _ = kill(Pid::from_raw(stray), Signal::SIGKILL);
         }
@@ -358,7 +358,7 @@ impl Nodes for Cluster {
     }
 
     fn allows(&self, act: Act) -> Result<(), String> {
-        if act.asks_about().is_some() && !self.system.has_operators() {
+        if act.reconfigures().is_some() && !self.system.has_operators() {
             return Err(format!("{} takes no such request", self.system.name()));
         }
         self.disks.allows(act)
@@ -368,31 +368,31 @@ impl Nodes for Cluster {
         self.operators.set_member(self, node, member).await
     }
 
-    async fn complete(&self) -> Result<(), String> {
-        self.operators.complete(self).await
+    async fn restore_members(&self) -> Result<(), String> {
+        self.operators.restore_members(self).await
     }
 
-    async fn transfer(&self, to: NodeId) -> Result<bool, String> {
-        operators::transfer(self, to).await
+    async fn transfer_leadership(&self, to: NodeId) -> Result<bool, String> {
+        operators::transfer_leadership(self, to).await
     }
 
     async fn lose_power(&self, node: NodeId, seed: u64) -> Result<(), String> {
         // Without power its writes fail, so it may exit before it is killed.
         self.nodes[node.0].excuse(Excuse::ThisProcess);
-        self.disks.darken(node).await?;
+        self.disks.cut_power(node).await?;
         self.nodes[node.0].kill().await;
-        self.disks.revive(node, seed).await
+        self.disks.restore_power(node, seed).await
     }
 
-    async fn trouble_disk(&self, node: NodeId, trouble: Option<Trouble>) -> Result<(), String> {
-        if trouble.is_some() {
+    async fn set_disk_fault(&self, node: NodeId, fault: Option<DiskFault>) -> Result<(), String> {
+        if fault.is_some() {
             self.nodes[node.0].excuse(Excuse::Permanent);
-            return self.disks.set_trouble(node, trouble).await;
+            return self.disks.set_fault(node, fault).await;
         }
-        if !self.disks.is_troubled(node) {
+        if !self.disks.is_faulty(node) {
             return Ok(());
         }
-        self.disks.set_trouble(node, None).await?;
+        self.disks.set_fault(node, None).await?;
         // The node may still be about to die of the last error.
         sleep(DISK_DEATH_DELAY).await;
         if !self.disks.is_damaged(node) {

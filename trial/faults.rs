@@ -11,9 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
-use tribunal_nemesis::{
-    FaultEvent, FaultOutcome, FaultRecord, Links, Plan, drive_with_signals, heal_everything,
-};
+use tribunal_nemesis::{FaultEvent, FaultOutcome, FaultRecord, Links, Plan, drive, heal_everything};
 
 use crate::announcer::Announcer;
 use crate::clock::Clock;
@@ -71,7 +69,7 @@ impl Faults {
         let record = |fault: FaultRecord| self.record(fault, &watcher);
         let nodes = cluster.clone();
         let now = move || clock.now();
-        drive_with_signals(plan, nodes, links.clone(), now, stop.clone(), signals, record).await?;
+        drive(plan, nodes, links.clone(), now, stop.clone(), signals, record).await?;
         match self.lock().write_error.take() {
             Some(error) => Err(error).context("cannot write faults.jsonl"),
             None => Ok(()),

@@ -249,7 +249,7 @@ impl<'a> Trial<'a> {
         let cluster = Cluster::lay_out(system, &network, store.path(), clock, deaths, &disks, &failures)?;
         let cluster = Arc::new(cluster);
         watch_deaths(death_notices, &cluster, failures.clone(), announcer.clone());
-        watch_troubles(&links, failures.clone());
+        watch_links(&links, failures.clone());
 
         let workload = (plan.workload.make)(&Options {
             seed: plan.seed(),
@@ -319,9 +319,9 @@ impl<'a> Trial<'a> {
     /// Checks that the processes that listen on the nodes' ports are the nodes.
     async fn check_listeners(&self) {
         if !self.stop.is_cancelled()
-            && let Some(stranger) = self.cluster.strangers().await.into_iter().next()
+            && let Some(listener) = self.cluster.foreign_listeners().await.into_iter().next()
         {
-            self.failures.raise("links", stranger);
+            self.failures.raise("links", listener);
         }
     }
 
@@ -473,7 +473,7 @@ impl<'a> Trial<'a> {
     }
 
     async fn stop(&mut self) {
-        if let Some((connections, first)) = self.links.strangers() {
+        if let Some((connections, first)) = self.links.outside_connections() {
             self.announcer
                 .note(&format!("{connections} connections to nodes were no node's, and uncut: {first}"));
             self.record.info.strangers = Some(OutsideConnections { connections, first });
@@ -529,9 +529,9 @@ fn watch_interrupts(stop_request: &Stop, checking: Arc<AtomicBool>, announcer: A
 }
 
 /// An error on our side while connecting to a node is a harness failure.
-fn watch_troubles(links: &Links, failures: Arc<Failures>) {
-    let trouble = links.trouble();
-    tokio::spawn(async move { failures.raise("links", trouble.await) });
+fn watch_links(links: &Links, failures: Arc<Failures>) {
+    let failure = links.harness_failure();
+    tokio::spawn(async move { failures.raise("links", failure.await) });
 }
 
 /// A node that dies by itself is a harness failure: a trial with fewer nodes is a different trial.
@@ -550,12 +550,12 @@ fn watch_deaths(
             }
             announcer.note(&format!("{node} exited by itself: {status}"));
             // Perhaps the node died because its port was taken.
-            let strangers = match cluster.upgrade() {
-                Some(cluster) => cluster.strangers().await,
+            let foreign = match cluster.upgrade() {
+                Some(cluster) => cluster.foreign_listeners().await,
                 None => Vec::new(),
             };
-            let strangers: String = strangers.iter().map(|who| format!("; {who}")).collect();
-            failures.raise("cluster", format!("{node} exited by itself: {status}{strangers}\n{last_words}"));
+            let foreign: String = foreign.iter().map(|who| format!("; {who}")).collect();
+            failures.raise("cluster", format!("{node} exited by itself: {status}{foreign}\n{last_words}"));
         }
     });
 }

@@ -58,7 +58,7 @@ fn main() -> std::io::Result<()> {
     }
     for links in [&attributed, &by_cgroup] {
         assert_eq!(links.counters(from, to).connections_carried, CONNECTIONS as u64);
-        assert_eq!(links.strangers(), None);
+        assert_eq!(links.outside_connections(), None);
     }
     Ok(())
 }

@@ -32,7 +32,8 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CutMode, NodeId, NodeState, ParseNodeError, Quality, disks::Make, faults::AnyVerb, links::LinkChange,
+    CutMode, NodeId, NodeState, ParseNodeError, Quality, disks::DiskBackend, faults::AnyVerb,
+    links::LinkChange,
 };
 use verb::{Domain, NOT_AN_ACT, Reversal, VerbSpec};
 
@@ -115,7 +116,7 @@ impl Act {
 
     /// Whether the act needs a disk made for the run: a plain directory cannot do it.
     pub fn needs_own_disk(self) -> bool {
-        (self.spec().missing_on)(&Make::Plain).is_some()
+        (self.spec().missing_on)(&DiskBackend::Plain).is_some()
     }
 
     /// The node whose files the act damages.
@@ -124,7 +125,7 @@ impl Act {
     }
 
     /// The node that the act adds, removes or makes the leader, by a request to the current leader.
-    pub fn asks_about(self) -> Option<NodeId> {
+    pub fn reconfigures(self) -> Option<NodeId> {
         self.node().filter(|_| self.spec().domain == Domain::Membership)
     }
 

@@ -10,12 +10,12 @@
 
 mod content;
 mod ext4;
+mod fault;
 mod files;
 mod fuse;
 mod loop_device;
 mod lossy;
 mod mount;
-mod trouble;
 mod volume;
 
 use std::io;
@@ -23,16 +23,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use ext4::Ext4;
+pub use fault::{Damage, DiskCounters, DiskFault};
 pub use lossy::Lossy;
 pub use mount::unmount;
-pub use trouble::{Damage, DiskCounters, Trouble};
-pub use volume::Promise;
+pub use volume::Durability;
 
 use crate::Act;
 
 /// What a disk consists of.
 #[derive(Debug)]
-pub enum Make {
+pub enum DiskBackend {
     /// A directory of the machine's own file system.
     Plain,
     /// A FUSE file system of this crate.
@@ -44,7 +44,7 @@ pub enum Make {
 /// One node's disk. All methods block.
 #[derive(Debug)]
 pub struct Disk {
-    make: Make,
+    backend: DiskBackend,
     /// The node's data directory.
     data: PathBuf,
     /// The directory for a copy of the data directory.
@@ -54,13 +54,13 @@ pub struct Disk {
 
 impl Disk {
     /// A disk for the directory `data`, which must exist. Backups go to `backup`, which need not exist.
-    pub fn new(make: Make, data: &Path, backup: &Path) -> Self {
-        Disk { make, data: data.to_owned(), backup: backup.to_owned(), files_damaged: AtomicU64::new(0) }
+    pub fn new(backend: DiskBackend, data: &Path, backup: &Path) -> Self {
+        Disk { backend, data: data.to_owned(), backup: backup.to_owned(), files_damaged: AtomicU64::new(0) }
     }
 
     /// Mount point; `None` for a plain directory.
     pub fn mount_point(&self) -> Option<&Path> {
-        (!matches!(self.make, Make::Plain)).then_some(&*self.data)
+        (!matches!(self.backend, DiskBackend::Plain)).then_some(&*self.data)
     }
 
     /// Checks that the disk supports an act.
@@ -68,7 +68,7 @@ impl Disk {
     /// # Errors
     /// Why it does not, and what to do about it.
     pub fn allows(&self, act: Act) -> Result<(), String> {
-        (act.spec().missing_on)(&self.make).map_or(Ok(()), |why| Err(why.to_owned()))
+        (act.spec().missing_on)(&self.backend).map_or(Ok(()), |why| Err(why.to_owned()))
     }
 
     /// Mounts the disk.
@@ -76,10 +76,10 @@ impl Disk {
     /// # Errors
     /// When the machine does not allow it.
     pub fn mount(&self) -> io::Result<()> {
-        match &self.make {
-            Make::Plain => Ok(()),
-            Make::Lossy(disk) => disk.mount(),
-            Make::Ext4(disk) => disk.mount(),
+        match &self.backend {
+            DiskBackend::Plain => Ok(()),
+            DiskBackend::Lossy(disk) => disk.mount(),
+            DiskBackend::Ext4(disk) => disk.mount(),
         }
     }
 
@@ -88,10 +88,10 @@ impl Disk {
     /// # Errors
     /// When the machine does not allow it.
     pub fn unmount(&self) -> io::Result<()> {
-        match &self.make {
-            Make::Plain => Ok(()),
-            Make::Lossy(disk) => disk.unmount(),
-            Make::Ext4(disk) => disk.unmount(),
+        match &self.backend {
+            DiskBackend::Plain => Ok(()),
+            DiskBackend::Lossy(disk) => disk.unmount(),
+            DiskBackend::Ext4(disk) => disk.unmount(),
         }
     }
 
@@ -99,14 +99,16 @@ impl Disk {
     ///
     /// # Errors
     /// When this kind of disk cannot lose power.
-    pub fn darken(&self) -> io::Result<()> {
-        match &self.make {
-            Make::Plain => Err(io::Error::new(io::ErrorKind::Unsupported, "a plain disk loses nothing")),
-            Make::Lossy(disk) => {
-                disk.darken();
+    pub fn cut_power(&self) -> io::Result<()> {
+        match &self.backend {
+            DiskBackend::Plain => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, "a plain disk loses nothing"))
+            }
+            DiskBackend::Lossy(disk) => {
+                disk.cut_power();
                 Ok(())
             }
-            Make::Ext4(disk) => disk.darken(),
+            DiskBackend::Ext4(disk) => disk.cut_power(),
         }
     }
 
@@ -114,11 +116,11 @@ impl Disk {
     ///
     /// # Errors
     /// When it cannot be mounted again.
-    pub fn revive(&self, seed: u64) -> io::Result<()> {
-        match &self.make {
-            Make::Plain => Ok(()),
-            Make::Lossy(disk) => disk.revive(seed),
-            Make::Ext4(disk) => disk.revive(),
+    pub fn restore_power(&self, seed: u64) -> io::Result<()> {
+        match &self.backend {
+            DiskBackend::Plain => Ok(()),
+            DiskBackend::Lossy(disk) => disk.restore_power(seed),
+            DiskBackend::Ext4(disk) => disk.restore_power(),
         }
     }
 
@@ -126,10 +128,10 @@ impl Disk {
     ///
     /// # Errors
     /// When this kind of disk cannot have faults.
-    pub fn set_trouble(&self, trouble: Option<Trouble>) -> io::Result<()> {
-        match (&self.make, trouble) {
-            (Make::Lossy(disk), _) => {
-                disk.set_trouble(trouble);
+    pub fn set_fault(&self, fault: Option<DiskFault>) -> io::Result<()> {
+        match (&self.backend, fault) {
+            (DiskBackend::Lossy(disk), _) => {
+                disk.set_fault(fault);
                 Ok(())
             }
             (_, None) => Ok(()),
@@ -160,9 +162,9 @@ impl Disk {
 
     /// What the disk has done to its node so far.
     pub fn counters(&self) -> DiskCounters {
-        let counted = match &self.make {
-            Make::Lossy(disk) => disk.counters(),
-            Make::Plain | Make::Ext4(_) => DiskCounters::default(),
+        let counted = match &self.backend {
+            DiskBackend::Lossy(disk) => disk.counters(),
+            DiskBackend::Plain | DiskBackend::Ext4(_) => DiskCounters::default(),
         };
         DiskCounters { files_damaged: self.files_damaged.load(Ordering::Relaxed), ..counted }
     }

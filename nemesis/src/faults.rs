@@ -6,7 +6,7 @@ pub(crate) mod clock;
 mod corrupt;
 mod damage;
 mod degrade;
-pub(crate) mod disk_trouble;
+pub(crate) mod disk_fault;
 mod fault;
 pub(crate) mod kill;
 pub(crate) mod limits;
@@ -25,7 +25,7 @@ use crate::{
     links::LinkChange,
     processes::LockedNode,
 };
-pub use fault::{Aim, Dice, Fault, Kind};
+pub use fault::{Aim, DrawContext, Fault, Kind};
 
 /// Every fault, in the order of the help.
 pub const FAULTS: &[Fault] = &[
@@ -41,9 +41,9 @@ pub const FAULTS: &[Fault] = &[
     limits::FAULT,
     power::FAULT,
     power::TORN_WRITE,
-    disk_trouble::FULL,
-    disk_trouble::ERROR,
-    disk_trouble::SLOW,
+    disk_fault::FULL,
+    disk_fault::ERROR,
+    disk_fault::SLOW,
     damage::BITFLIP,
     damage::TRUNCATE,
     damage::WIPE,
@@ -70,8 +70,8 @@ verbs! {
     limits::Limit,
     limits::Unlimit,
     power::LosePower,
-    disk_trouble::FailDisk,
-    disk_trouble::MendDisk,
+    disk_fault::FailDisk,
+    disk_fault::MendDisk,
     damage::Backup,
     damage::DamageFiles,
     membership::Remove,

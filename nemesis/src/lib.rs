@@ -13,7 +13,7 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | `faults/` | one file per fault: its kinds, the verbs of its acts, their undo; the registry is `faults.rs` |
+//! | `faults/` | one file per fault: its kinds, the verbs of its acts, their undo; registry: `faults.rs` |
 //! | `act/` | acts: a verb and a target, with a text form; the properties of verbs |
 //! | `links/` | proxies and gates of links, or the packet filter; which node opened a connection or listens |
 //! | `processes/` | the processes of each node; one act at a time on a node |
@@ -36,13 +36,14 @@ mod act;
 pub mod disks;
 mod faults;
 mod links;
+mod lock;
 mod node;
 mod plan;
 mod processes;
 
 pub use act::{Act, ParseActError, Target, TimedAct};
-pub use disks::{Damage, DiskCounters, Trouble};
-pub use faults::{Aim, Dice, FAULTS, Fault, Kind, clock::Skew, limits::Limit};
+pub use disks::{Damage, DiskCounters, DiskFault};
+pub use faults::{Aim, DrawContext, FAULTS, Fault, Kind, clock::Skew, limits::Limit};
 pub use links::{
     Links,
     bypass::Bypass,
@@ -53,16 +54,16 @@ pub use links::{
 };
 pub use node::{NodeId, NodeState, Nodes, ParseNodeError};
 pub use plan::{
-    Drawn, Plan, Step, Undrawn,
-    driver::{HealError, drive, drive_with_signals, heal_everything},
+    Drawn, OmittedFault, Plan, Step,
+    driver::{HealError, drive, heal_everything},
     record::{FaultEffect, FaultEvent, FaultOutcome, FaultRecord},
     replay::ReplayError,
     schedule::{FaultSelection, ParseFaultsError, Schedule},
-    schedule_file::{EntryError, ScheduleFault, ScheduleFileError},
-    trigger::{On, Signal, Trigger},
+    schedule_file::{EntryError, ScheduleFileError, ScheduleProblem},
+    trigger::{Signal, Trigger, TriggerCondition},
 };
 pub use processes::{
     cgroup::{NodeCgroup, remove_cgroup},
-    family::{Kin, MARK, family, family_and_strays, family_of, marked},
+    family::{MARK, ProcessIdentity, family_and_strays, marked},
     listeners::{holders_among, listening_on},
 };

@@ -58,7 +58,7 @@ use std::{
     io,
     net::{self, Ipv4Addr, SocketAddr},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -73,7 +73,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{NodeId, Quality, TimedAct, processes::holders::Holders};
+use crate::{NodeId, Quality, TimedAct, lock::locked, processes::holders::Holders};
 use attribution::{Attribution, Dialler, OutsideConnections};
 use bypass::Bypass;
 use connector::{Listener, NodeConnector};
@@ -178,11 +178,11 @@ struct Upstreams(Vec<Mutex<Option<SocketAddr>>>);
 
 impl Upstreams {
     fn get(&self, node: NodeId) -> Option<SocketAddr> {
-        *self.0[node.0].lock().unwrap_or_else(PoisonError::into_inner)
+        *locked(&self.0[node.0])
     }
 
     fn set(&self, node: NodeId, address: SocketAddr) {
-        *self.0[node.0].lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        *locked(&self.0[node.0]) = Some(address);
     }
 }
 
@@ -341,7 +341,7 @@ impl Links {
     /// Number of connections from processes outside the cluster, and a description of the first one. These
     /// connections were carried, and no cut affects them. `None` if there were none, as always with an
     /// address map.
-    pub fn strangers(&self) -> Option<(u64, String)> {
+    pub fn outside_connections(&self) -> Option<(u64, String)> {
         self.attribution.outside.seen()
     }
 
@@ -356,7 +356,7 @@ impl Links {
     }
 
     /// Describes the process that listens at a port of `node`, if it is not a process of the node.
-    pub async fn stranger_at(&self, node: NodeId, address: SocketAddr) -> Option<String> {
+    pub async fn foreign_listener_at(&self, node: NodeId, address: SocketAddr) -> Option<String> {
         match self.connector.listener(node, address).await {
             Ok(Listener::Foreign(who)) => Some(who),
             Ok(Listener::Node | Listener::Nobody) | Err(_) => None,
@@ -365,7 +365,7 @@ impl Links {
 
     /// Waits for the first harness failure: a foreign listener at a node's port, or no descriptors, ports or
     /// memory left to connect or to accept with.
-    pub fn trouble(&self) -> impl Future<Output = String> + Send + 'static {
+    pub fn harness_failure(&self) -> impl Future<Output = String> + Send + 'static {
         self.connector.failures.first()
     }
 

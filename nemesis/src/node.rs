@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Act,
-    disks::{Damage, DiskCounters, Trouble},
+    disks::{Damage, DiskCounters, DiskFault},
     processes::family::family,
 };
 
@@ -131,7 +131,7 @@ pub trait Nodes: Send + Sync + 'static {
     /// # Errors
     /// What is missing, for the reader of the report.
     fn allows(&self, act: Act) -> Result<(), String> {
-        match (act.disk(), act.asks_about()) {
+        match (act.disk(), act.reconfigures()) {
             (Some(_), _) => Err("the nodes have no disks of their own".to_owned()),
             (_, Some(_)) => Err("the system has no such request".to_owned()),
             _ => Ok(()),
@@ -148,13 +148,13 @@ pub trait Nodes: Send + Sync + 'static {
     }
 
     /// Adds all removed nodes to the members again.
-    fn complete(&self) -> impl Future<Output = Result<(), String>> + Send {
+    fn restore_members(&self) -> impl Future<Output = Result<(), String>> + Send {
         async { Ok(()) }
     }
 
     /// Asks the leader to hand its leadership to a node. Returns whether the node soon led, and had not led
     /// before.
-    fn transfer(&self, to: NodeId) -> impl Future<Output = Result<bool, String>> + Send {
+    fn transfer_leadership(&self, to: NodeId) -> impl Future<Output = Result<bool, String>> + Send {
         async move { Err(format!("{to}: the system has no such request")) }
     }
 
@@ -166,12 +166,12 @@ pub trait Nodes: Send + Sync + 'static {
 
     /// Sets or clears the fault of the node's disk. If the node ended by itself because of a disk fault,
     /// clearing the fault restarts it.
-    fn trouble_disk(
+    fn set_disk_fault(
         &self,
         node: NodeId,
-        trouble: Option<Trouble>,
+        fault: Option<DiskFault>,
     ) -> impl Future<Output = Result<(), String>> + Send {
-        async move { trouble.map_or(Ok(()), |_| Err(format!("{node} has no disk of its own"))) }
+        async move { fault.map_or(Ok(()), |_| Err(format!("{node} has no disk of its own"))) }
     }
 
     /// Copies the files of a node that is down, replacing an earlier copy.

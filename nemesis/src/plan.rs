@@ -29,12 +29,12 @@ pub struct Plan {
     /// Steps that wait for an event.
     pub triggers: Vec<Trigger>,
     /// Faults that phases of a schedule request and have no room for.
-    pub undrawn: Vec<Undrawn>,
+    pub omitted: Vec<OmittedFault>,
 }
 
 /// A fault that a phase of a schedule requests, but that none of its steps contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undrawn {
+pub struct OmittedFault {
     /// Number of the phase, counted from 1.
     pub phase: usize,
     /// The fault's name: `partition`.
@@ -118,16 +118,16 @@ impl Plan {
 
     /// All steps that may come: the given ones, those of triggers, and one for each kind that may be drawn.
     /// The times and nodes of the latter have no meaning.
-    pub fn possible(&self) -> impl Iterator<Item = Step> {
+    pub fn possible_steps(&self) -> impl Iterator<Item = Step> {
         let triggered = self.triggers.iter().map(|trigger| &trigger.step);
         let drawn = self.drawn.iter().flat_map(Drawn::kinds);
         self.steps.iter().chain(triggered).cloned().chain(drawn)
     }
 
     /// Whether a fault of this name may come: given, or drawn in a phase that has room for it.
-    pub fn comes(&self, fault: &str) -> bool {
+    pub fn may_inject(&self, fault: &str) -> bool {
         let triggered = self.triggers.iter().map(|trigger| &trigger.step);
-        let has_room = |phase: usize| !self.undrawn.iter().any(|it| it.phase == phase && it.fault == fault);
+        let has_room = |phase: usize| !self.omitted.iter().any(|it| it.phase == phase && it.fault == fault);
         let mut drawn = (1..).zip(&self.drawn);
         self.steps.iter().chain(triggered).any(|step| step.fault == fault)
             || drawn.any(|(phase, it)| it.schedule.wanted.names().contains(&fault) && has_room(phase))
@@ -140,12 +140,12 @@ impl Plan {
 
     /// Whether some step may follow the leader.
     pub fn follows_leaders(&self) -> bool {
-        self.possible().any(|step| !step.follows_ms.is_empty())
+        self.possible_steps().any(|step| !step.follows_ms.is_empty())
     }
 
     /// Whether some act may change a link between a node and its clients.
     pub fn names_clients(&self) -> bool {
-        self.possible().any(|step| step.acts.iter().any(|timed| timed.act.names_clients()))
+        self.possible_steps().any(|step| step.acts.iter().any(|timed| timed.act.names_clients()))
     }
 }
 
@@ -237,7 +237,7 @@ pub(crate) fn mode(acts: &[TimedAct]) -> Option<CutMode> {
 /// the cut or degraded links.
 pub(crate) fn aimed_at(acts: &[TimedAct]) -> Vec<NodeId> {
     let hurt = |timed: &TimedAct| {
-        timed.act.stops().or(timed.act.impairs()).or(timed.act.disk()).or(timed.act.asks_about())
+        timed.act.stops().or(timed.act.impairs()).or(timed.act.disk()).or(timed.act.reconfigures())
     };
     let stopped: BTreeSet<NodeId> = acts.iter().filter_map(hurt).collect();
     match (stopped.is_empty(), grudge(acts)) {

@@ -7,12 +7,12 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tribunal_nemesis::disks::{Disk, Ext4, Lossy, Make, Promise};
-use tribunal_nemesis::{Damage, Trouble};
+use tribunal_nemesis::disks::{Disk, DiskBackend, Durability, Ext4, Lossy};
+use tribunal_nemesis::{Damage, DiskFault};
 
 /// A mounted disk that unmounts itself at the end of the test; `None` if the machine does not allow it.
-fn lossy(at: &Path, promise: Promise) -> Option<Lossy> {
-    let disk = Lossy::new(at, promise, 64 << 20);
+fn lossy(at: &Path, durability: Durability) -> Option<Lossy> {
+    let disk = Lossy::new(at, durability, 64 << 20);
     allowed(disk.mount()).map(|()| disk)
 }
 
@@ -46,13 +46,13 @@ fn write_synced_and_unsynced(at: &Path) {
 #[test]
 fn a_power_failure_takes_what_was_not_synced_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(disk) = lossy(dir.path(), Promise::Ext4) else { return };
+    let Some(disk) = lossy(dir.path(), Durability::Ext4) else { return };
     let mut kept = Vec::new();
     for seed in 0..20 {
         write_synced_and_unsynced(dir.path());
-        disk.darken();
+        disk.cut_power();
         assert!(fs::write(dir.path().join("dark"), "x").is_err(), "there is no power");
-        disk.revive(seed).unwrap();
+        disk.restore_power(seed).unwrap();
         let synced = fs::read(dir.path().join("synced")).unwrap();
         assert!(synced.starts_with(b"told") && synced[4..].iter().all(|byte| *byte == b'?'));
         assert!(
@@ -76,7 +76,7 @@ fn a_power_failure_takes_what_was_not_synced_and_nothing_else() {
 #[test]
 fn a_killed_writer_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(_disk) = lossy(dir.path(), Promise::Ext4) else { return };
+    let Some(_disk) = lossy(dir.path(), Durability::Ext4) else { return };
     let path = dir.path().join("a");
     let mut child = std::process::Command::new("sh")
         .args(["-c", "echo written > \"$0\"; kill -9 $$"])
@@ -91,7 +91,7 @@ fn a_killed_writer_loses_nothing() {
 #[test]
 fn it_is_a_file_system() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(disk) = lossy(dir.path(), Promise::Posix) else { return };
+    let Some(disk) = lossy(dir.path(), Durability::Posix) else { return };
     let at = |name: &str| dir.path().join(name);
     fs::create_dir_all(at("a/b/c")).unwrap();
     for number in 0..300 {
@@ -130,15 +130,15 @@ fn it_is_a_file_system() {
     log.try_lock().unwrap();
 
     fs::remove_dir_all(at("moved")).unwrap();
-    disk.darken();
-    disk.revive(2).unwrap();
+    disk.cut_power();
+    disk.restore_power(2).unwrap();
     assert!(!at("held").exists());
 }
 
 #[test]
-fn troubles_bite_and_heal() {
+fn disk_faults_take_effect_and_heal() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(disk) = lossy(dir.path(), Promise::Ext4) else { return };
+    let Some(disk) = lossy(dir.path(), Durability::Ext4) else { return };
     let path = dir.path().join("a");
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
     file.write_all(&[1; 8192]).unwrap();
@@ -146,21 +146,21 @@ fn troubles_bite_and_heal() {
     const EIO: i32 = 5;
     const ENOSPC: i32 = 28;
 
-    disk.set_trouble(Some(Trouble::Full));
+    disk.set_fault(Some(DiskFault::Full));
     assert_eq!(errno(file.write_all(&[2; 8192])), ENOSPC);
     file.write_all_at(&[3; 100], 0).expect("that room it has");
     assert_eq!(errno(File::create(dir.path().join("b")).map(drop)), ENOSPC);
 
-    disk.set_trouble(Some(Trouble::Write));
+    disk.set_fault(Some(DiskFault::Write));
     assert_eq!(errno(file.write_all_at(&[4; 100], 0)), EIO);
 
-    disk.set_trouble(Some(Trouble::Sync));
+    disk.set_fault(Some(DiskFault::Sync));
     assert_eq!(errno(file.sync_all()), EIO);
 
-    disk.set_trouble(Some(Trouble::Read));
+    disk.set_fault(Some(DiskFault::Read));
     assert_eq!(errno(File::open(&path).unwrap().read_to_end(&mut Vec::new()).map(drop)), EIO);
 
-    disk.set_trouble(Some(Trouble::Slow(300)));
+    disk.set_fault(Some(DiskFault::Slow(300)));
     file.write_all_at(&[5; 100], 0).unwrap();
     let begin = Instant::now();
     file.sync_data().unwrap();
@@ -168,7 +168,7 @@ fn troubles_bite_and_heal() {
 
     let troubled = disk.counters().requests_troubled;
     assert!(troubled >= 6, "{troubled}");
-    disk.set_trouble(None);
+    disk.set_fault(None);
     file.write_all_at(&[6; 9000], 0).unwrap();
     file.sync_all().unwrap();
     assert_eq!(fs::read(&path).unwrap(), [6; 9000]);
@@ -180,35 +180,35 @@ fn troubles_bite_and_heal() {
 #[test]
 fn a_failed_sync_is_for_ever() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(disk) = lossy(dir.path(), Promise::Ext4) else { return };
+    let Some(disk) = lossy(dir.path(), Durability::Ext4) else { return };
     let path = dir.path().join("a");
     fs::write(&path, "old").unwrap();
     let file = OpenOptions::new().write(true).open(&path).unwrap();
     file.sync_all().unwrap();
     file.write_all_at(b"new", 0).unwrap();
-    disk.set_trouble(Some(Trouble::Sync));
+    disk.set_fault(Some(DiskFault::Sync));
     file.sync_all().unwrap_err();
-    disk.set_trouble(None);
+    disk.set_fault(None);
     file.sync_all().unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"new");
     drop(file);
-    disk.darken();
-    disk.revive(1).unwrap();
+    disk.cut_power();
+    disk.restore_power(1).unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"old");
 }
 
 #[test]
 fn what_the_kernel_has_cached_cannot_be_read_either() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(disk) = lossy(dir.path(), Promise::Ext4) else { return };
+    let Some(disk) = lossy(dir.path(), Durability::Ext4) else { return };
     let path = dir.path().join("a");
     fs::write(&path, [1; 8192]).unwrap();
     let file = File::open(&path).unwrap();
     let read = || file.read_exact_at(&mut [0; 8192], 0);
     read().unwrap();
-    disk.set_trouble(Some(Trouble::Read));
+    disk.set_fault(Some(DiskFault::Read));
     assert!(read().is_err(), "it was in the cache");
-    disk.set_trouble(None);
+    disk.set_fault(None);
     read().unwrap();
 }
 
@@ -217,7 +217,7 @@ fn what_the_kernel_has_cached_cannot_be_read_either() {
 #[test]
 fn what_the_kernel_has_cached_is_lost_with_the_power() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(disk) = lossy(dir.path(), Promise::Ext4) else { return };
+    let Some(disk) = lossy(dir.path(), Durability::Ext4) else { return };
     let path = dir.path().join("a");
     let left = (0..10).map(|seed| {
         fs::write(&path, "old").unwrap();
@@ -227,8 +227,8 @@ fn what_the_kernel_has_cached_is_lost_with_the_power() {
         assert_eq!(fs::read(&path).unwrap(), b"new");
         drop(file);
         let lost = disk.counters().bytes_lost;
-        disk.darken();
-        disk.revive(seed).unwrap();
+        disk.cut_power();
+        disk.restore_power(seed).unwrap();
         let lost = disk.counters().bytes_lost > lost;
         assert_eq!(fs::read_to_string(&path).unwrap(), if lost { "old" } else { "new" });
         lost
@@ -241,7 +241,7 @@ fn what_the_kernel_has_cached_is_lost_with_the_power() {
 #[test]
 fn two_readers_see_one_file() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(_disk) = lossy(dir.path(), Promise::Ext4) else { return };
+    let Some(_disk) = lossy(dir.path(), Durability::Ext4) else { return };
     let path = dir.path().join("a");
     fs::write(&path, [0; 10_000]).unwrap();
     let (writer, mut reader) =
@@ -269,8 +269,8 @@ fn a_real_ext4_loses_power_too() {
         }
     };
     write_synced_and_unsynced(&at);
-    disk.darken().unwrap();
-    disk.revive().unwrap();
+    disk.cut_power().unwrap();
+    disk.restore_power().unwrap();
     assert_eq!(fs::read(at.join("synced")).unwrap(), b"told");
     assert!(!at.join("unsynced").exists() || fs::read(at.join("unsynced")).unwrap().is_empty());
     drop(disk);
@@ -292,7 +292,7 @@ fn files_are_damaged_where_the_seed_says() {
     fs::write(data.join("a"), [0; 1000]).unwrap();
     fs::write(data.join("sub/b"), [0; 1000]).unwrap();
     fs::write(data.join("empty"), []).unwrap();
-    let disk = Disk::new(Make::Plain, &data, &backup);
+    let disk = Disk::new(DiskBackend::Plain, &data, &backup);
     let read = || (fs::read(data.join("a")).unwrap(), fs::read(data.join("sub/b")).unwrap());
     let ones = |(a, b): (Vec<u8>, Vec<u8>)| a.iter().chain(&b).map(|byte| byte.count_ones()).sum::<u32>();
 

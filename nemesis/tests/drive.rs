@@ -10,12 +10,13 @@ use std::{
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
+    sync::mpsc,
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 use tribunal_nemesis::{
     FaultEvent, FaultOutcome, FaultRecord, HealError, Links, NodeId, NodeState, Nodes, Plan, Schedule,
-    Signal, Step, drive, drive_with_signals,
+    Signal, Step, drive,
 };
 
 /// Nodes that obey and log every action.
@@ -159,7 +160,7 @@ impl Scenario {
             records.push(record);
         };
         let clock = move || began.elapsed().as_nanos() as u64;
-        let result = drive(plan, nodes.clone(), links.clone(), clock, stop, record).await;
+        let result = drive(plan, nodes.clone(), links.clone(), clock, stop, no_signals(), record).await;
         for node in (0..5).map(NodeId) {
             assert!(
                 self.fails.is_some() || nodes.state(node) == NodeState::Running,
@@ -173,6 +174,10 @@ impl Scenario {
         let log = log.lock().expect("not poisoned").clone();
         Run { log, records, result }
     }
+}
+
+fn no_signals() -> mpsc::UnboundedReceiver<Signal> {
+    mpsc::unbounded_channel().1
 }
 
 fn word(outcome: FaultOutcome) -> &'static str {
@@ -625,7 +630,7 @@ async fn a_trigger_waits_for_its_event_and_sleeps_while_its_fault_lasts() {
                  hold = '1s'
                  acts = ['pause leader']";
     let plan = Plan::parse(given, 1, 5).expect("a schedule");
-    let (signal, signals) = tokio::sync::mpsc::unbounded_channel();
+    let (signal, signals) = mpsc::unbounded_channel();
     let sees = async move {
         for (at_ms, leader) in [(100, 0), (500, 2), (900, 1), (2000, 1), (3000, 4), (5000, 3)] {
             tokio::time::sleep_until(began + Duration::from_millis(at_ms)).await;
@@ -634,7 +639,7 @@ async fn a_trigger_waits_for_its_event_and_sleeps_while_its_fault_lasts() {
     };
     let clock = move || began.elapsed().as_nanos() as u64;
     let stop = CancellationToken::new();
-    let driven = drive_with_signals(plan, nodes, links.clone(), clock, stop, signals, |_| ());
+    let driven = drive(plan, nodes, links.clone(), clock, stop, signals, |_| ());
     let (result, ()) = tokio::join!(driven, sees);
     assert_eq!(result, Ok(()));
     // n3 leads, whatever the signals say: a trigger decides when, the nodes decide who.
@@ -657,7 +662,7 @@ async fn a_fault_that_follows_the_leader_never_leaves_two_free() {
                  fault = 'partition:each-leader'";
     let mut plan = Plan::parse(given, 1, 3).expect("a schedule");
     plan.steps[0].follows_ms = vec![0, 150];
-    let (signal, signals) = tokio::sync::mpsc::unbounded_channel();
+    let (signal, signals) = mpsc::unbounded_channel();
     let leads = nodes.clone();
     let sees = async move {
         for (at_ms, leader) in [(50, 2), (800, 0), (1500, 0), (1800, 2), (3000, 1)] {
@@ -672,8 +677,7 @@ async fn a_fault_that_follows_the_leader_never_leaves_two_free() {
         records.push(format!("{} {:?} {} {}", fault.t / 1_000_000, fault.event, fault.label, fault.hold_ms));
     };
     let stop = CancellationToken::new();
-    let (result, ()) =
-        tokio::join!(drive_with_signals(plan, nodes, links.clone(), clock, stop, signals, record), sees);
+    let (result, ()) = tokio::join!(drive(plan, nodes, links.clone(), clock, stop, signals, record), sees);
     assert_eq!(result, Ok(()));
     assert_eq!(
         records,
@@ -696,7 +700,7 @@ async fn links_open_even_if_the_drive_is_dropped() {
     let began = nodes.began;
     let clock = move || began.elapsed().as_nanos() as u64;
     let given = plan("0+9000 partition: cut n1>n2 stall, degrade n2>n1 delay_ms=5");
-    let driven = drive(given, nodes, links.clone(), clock, CancellationToken::new(), |_| ());
+    let driven = drive(given, nodes, links.clone(), clock, CancellationToken::new(), no_signals(), |_| ());
     let dropped = tokio::time::timeout(Duration::from_secs(1), driven).await;
     assert!(dropped.is_err() && !links.is_cut(NodeId(0), NodeId(1)));
     links.close().await;
@@ -745,7 +749,7 @@ async fn a_partition_bites_when_its_links_are_used_and_not_otherwise() {
     };
     let clock = || 0;
     let (result, ()) = tokio::join!(
-        drive(given, Arc::new(nodes), links.clone(), clock, stop.clone(), record),
+        drive(given, Arc::new(nodes), links.clone(), clock, stop.clone(), no_signals(), record),
         write_then_stop
     );
     assert_eq!(result, Ok(()));

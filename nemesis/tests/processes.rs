@@ -263,8 +263,9 @@ async fn hold(program: &Arc<Program>, acts: &[&str], look: impl AsyncFnOnce()) -
         look().await;
         stop.cancel();
     };
-    let (result, ()) =
-        tokio::join!(drive(plan, program.clone(), links.clone(), clock, stop.clone(), record), looking);
+    let (_, signals) = tokio::sync::mpsc::unbounded_channel();
+    let driven = drive(plan, program.clone(), links.clone(), clock, stop.clone(), signals, record);
+    let (result, ()) = tokio::join!(driven, looking);
     assert_eq!(result, Ok(()));
     links.close().await;
     let records = records.into_inner().expect("not poisoned");

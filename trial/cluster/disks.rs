@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
-use tribunal_nemesis::disks::{Disk, Ext4, Lossy, Make, Promise};
-use tribunal_nemesis::{Act, Damage, DiskCounters, NodeId, Trouble};
+use tribunal_nemesis::disks::{Disk, DiskBackend, Durability, Ext4, Lossy};
+use tribunal_nemesis::{Act, Damage, DiskCounters, DiskFault, NodeId};
 use tribunal_records::DiskKind;
 use tribunal_systems::Place;
 
@@ -29,7 +29,7 @@ pub(crate) struct Disks {
     each: Vec<Arc<Disk>>,
     /// Why the disks are plain although a fault needs more.
     unavailable: Option<String>,
-    troubled: Mutex<BTreeSet<NodeId>>,
+    faulty: Mutex<BTreeSet<NodeId>>,
     damaged: Mutex<BTreeSet<NodeId>>,
 }
 
@@ -57,7 +57,7 @@ impl Disks {
     }
 
     fn of(each: Vec<Arc<Disk>>, unavailable: Option<String>) -> Self {
-        Disks { each, unavailable, troubled: Mutex::default(), damaged: Mutex::default() }
+        Disks { each, unavailable, faulty: Mutex::default(), damaged: Mutex::default() }
     }
 
     fn make<'a>(
@@ -71,15 +71,15 @@ impl Disks {
         for place in places {
             let (data, name) = (&*place.data, &place.name);
             let make = match kind {
-                DiskKind::Plain => Make::Plain,
-                DiskKind::Fuse => Make::Lossy(Lossy::new(data, Promise::Ext4, bytes as u64)),
-                DiskKind::FuseStrict => Make::Lossy(Lossy::new(data, Promise::Posix, bytes as u64)),
+                DiskKind::Plain => DiskBackend::Plain,
+                DiskKind::Fuse => DiskBackend::Lossy(Lossy::new(data, Durability::Ext4, bytes as u64)),
+                DiskKind::FuseStrict => DiskBackend::Lossy(Lossy::new(data, Durability::Posix, bytes as u64)),
                 DiskKind::Ext4 => {
                     let images = store.join("disks");
                     std::fs::create_dir_all(&images)
                         .with_context(|| format!("cannot create {}", images.display()))?;
                     let image = images.join(format!("{name}.img"));
-                    Make::Ext4(Ext4::create(&image, data).context("cannot make an ext4")?)
+                    DiskBackend::Ext4(Ext4::create(&image, data).context("cannot make an ext4")?)
                 }
             };
             let disk = Disk::new(make, data, &store.join("backup").join(name));
@@ -127,29 +127,29 @@ impl Disks {
         Ok(())
     }
 
-    pub(crate) async fn darken(&self, node: NodeId) -> Result<(), String> {
-        self.with(node, |disk| disk.darken()).await
+    pub(crate) async fn cut_power(&self, node: NodeId) -> Result<(), String> {
+        self.with(node, |disk| disk.cut_power()).await
     }
 
-    pub(crate) async fn revive(&self, node: NodeId, seed: u64) -> Result<(), String> {
-        self.with(node, move |disk| disk.revive(seed)).await
+    pub(crate) async fn restore_power(&self, node: NodeId, seed: u64) -> Result<(), String> {
+        self.with(node, move |disk| disk.restore_power(seed)).await
     }
 
-    pub(crate) async fn set_trouble(&self, node: NodeId, trouble: Option<Trouble>) -> Result<(), String> {
-        self.note_trouble(node, trouble.is_some());
-        self.with(node, move |disk| disk.set_trouble(trouble)).await
+    pub(crate) async fn set_fault(&self, node: NodeId, fault: Option<DiskFault>) -> Result<(), String> {
+        self.note_fault(node, fault.is_some());
+        self.with(node, move |disk| disk.set_fault(fault)).await
     }
 
-    fn note_trouble(&self, node: NodeId, troubled: bool) {
-        let mut all = locked(&self.troubled);
-        match troubled {
+    fn note_fault(&self, node: NodeId, faulty: bool) {
+        let mut all = locked(&self.faulty);
+        match faulty {
             true => all.insert(node),
             false => all.remove(&node),
         };
     }
 
-    pub(crate) fn is_troubled(&self, node: NodeId) -> bool {
-        locked(&self.troubled).contains(&node)
+    pub(crate) fn is_faulty(&self, node: NodeId) -> bool {
+        locked(&self.faulty).contains(&node)
     }
 
     pub(crate) async fn backup(&self, node: NodeId) -> Result<(), String> {

@@ -13,7 +13,9 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use nix::unistd::Pid;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
-use tribunal_nemesis::{Kin, NodeCgroup, NodeState, family_and_strays, holders_among, listening_on};
+use tribunal_nemesis::{
+    NodeCgroup, NodeState, ProcessIdentity, family_and_strays, holders_among, listening_on,
+};
 use tribunal_systems::{Place, System};
 
 use super::guard::{Guard, GuardedResource};
@@ -287,8 +289,8 @@ impl Node {
         if let Some(cgroup) = &self.cgroup {
             return cgroup.processes();
         }
-        let kin = Kin { leader: leader.map(Pid::as_raw), mark: Some(self.mark.clone()) };
-        let (mut members, strays) = family_and_strays(&kin);
+        let identity = ProcessIdentity { leader: leader.map(Pid::as_raw), mark: Some(self.mark.clone()) };
+        let (mut members, strays) = family_and_strays(&identity);
         if !strays.is_empty() {
             members.extend(holders_among(&strays, &self.listeners()));
         }

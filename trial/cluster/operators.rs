@@ -53,7 +53,7 @@ impl Operators {
         Ok(end == Outcome::Changed)
     }
 
-    pub(super) async fn complete(&self, cluster: &Cluster) -> Result<(), String> {
+    pub(super) async fn restore_members(&self, cluster: &Cluster) -> Result<(), String> {
         let removed = locked(&self.removed).clone();
         for node in removed {
             self.set_member(cluster, node, true).await?;
@@ -62,7 +62,7 @@ impl Operators {
     }
 }
 
-pub(super) async fn transfer(cluster: &Cluster, to: NodeId) -> Result<bool, String> {
+pub(super) async fn transfer_leadership(cluster: &Cluster, to: NodeId) -> Result<bool, String> {
     let name = &cluster.nodes[to.0].place.name;
     Ok(request(cluster, AdminRequest::Transfer(name), TIMEOUT).await? == Outcome::Changed)
 }

@@ -13,7 +13,7 @@
 //!
 //! CAVEATS. A server that does not set SO_REUSEADDR cannot use a reserved port; it could not restart within a
 //! minute after a kill either. A process that binds this very port with SO_REUSEADDR gets it while the node
-//! is down; this is detected when connecting (`nemesis/src/links/door.rs`).
+//! is down; this is detected when connecting (`nemesis/src/links/connector.rs`).
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -89,7 +89,7 @@ impl Spawner {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let controller = nix::unistd::getpid();
         let namespace = namespace.map(OwnedFd::try_clone).transpose()?;
-        let entrance = cgroup.map(NodeCgroup::entrance).transpose()?;
+        let procs = cgroup.map(NodeCgroup::open_procs).transpose()?;
         // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid, setrlimit,
         // sigaction, setns and write.
         unsafe {
@@ -103,8 +103,8 @@ impl Spawner {
                 if let Some(namespace) = &namespace {
                     setns(namespace, CloneFlags::CLONE_NEWNET)?;
                 }
-                if let Some(entrance) = &entrance {
-                    nix::unistd::write(entrance, b"0")?;
+                if let Some(procs) = &procs {
+                    nix::unistd::write(procs, b"0")?;
                 }
                 Ok(())
             });

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tribunal_nemesis::{Kin, family_and_strays};
+use tribunal_nemesis::{ProcessIdentity, family_and_strays};
 
 use super::guard::{Guard, GuardedResource};
 
@@ -24,7 +24,7 @@ pub(super) fn watch(guard: &Arc<Guard>) -> std::io::Result<()> {
         let mut known = HashSet::new();
         loop {
             thread::sleep(SCAN_INTERVAL);
-            let (_, strays) = family_and_strays(&Kin::default());
+            let (_, strays) = family_and_strays(&ProcessIdentity::default());
             let Some(guard) = guard.upgrade() else { return };
             let new = strays
                 .into_iter()

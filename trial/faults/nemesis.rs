@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::de::IgnoredAny;
-use tribunal_nemesis::{Drawn, Fault, FaultSelection, Grudge, NodeId, Plan, Schedule, Undrawn};
+use tribunal_nemesis::{Drawn, Fault, FaultSelection, Grudge, NodeId, OmittedFault, Plan, Schedule};
 use tribunal_records::TrialSpec;
 use tribunal_reports::run_dir::load_info;
 
@@ -37,17 +37,17 @@ impl Nemesis {
         if let Some(path) = &spec.schedule {
             let (plan, shown) = (read(path, seed, nodes, &mut warnings)?, path.display());
             warnings.extend(late_steps(&plan, spec.time_limit));
-            for Undrawn { phase, fault } in &plan.undrawn {
+            for OmittedFault { phase, fault } in &plan.omitted {
                 warnings.push(format!(
                     "warning: {shown}: phase {phase} is too short for {fault}: the run will be unknown"
                 ));
             }
             // A fault that never occurs is reported missing by its name; one that occurs elsewhere is
             // reported for this phase.
-            let elsewhere = plan.undrawn.iter().filter(|it| plan.comes(&it.fault));
-            let too_short = |it: &Undrawn| format!("phase {} was too short for {}", it.phase, it.fault);
+            let elsewhere = plan.omitted.iter().filter(|it| plan.may_inject(&it.fault));
+            let too_short = |it: &OmittedFault| format!("phase {} was too short for {}", it.phase, it.fault);
             let undrawn = elsewhere.map(too_short).collect();
-            let names: BTreeSet<String> = plan.possible().map(|step| step.fault).collect();
+            let names: BTreeSet<String> = plan.possible_steps().map(|step| step.fault).collect();
             return Ok((Nemesis { names: names.into_iter().collect(), undrawn, plan }, warnings));
         }
         let wanted: FaultSelection = FaultSelection::parse(&spec.nemesis, own).context("--nemesis")?;
@@ -69,7 +69,7 @@ impl Nemesis {
 
     /// Whether some fault needs a mounted disk.
     pub(crate) fn needs_disks(&self) -> bool {
-        let mut acts = self.plan.possible().flat_map(|step| step.acts);
+        let mut acts = self.plan.possible_steps().flat_map(|step| step.acts);
         acts.any(|timed| timed.act.needs_own_disk())
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use tribunal_nemesis::{NodeId, Nodes, On, Plan, Signal};
+use tribunal_nemesis::{NodeId, Nodes, Plan, Signal, TriggerCondition};
 
 use crate::cluster::Cluster;
 use crate::controller::recorder::Recorder;
@@ -46,13 +46,14 @@ impl RunWatcher {
         recorder: Arc<Recorder>,
     ) -> (Self, mpsc::UnboundedReceiver<Signal>) {
         let (sender, signals) = mpsc::unbounded_channel();
-        let waits_for = |what: fn(&On) -> bool| plan.triggers.iter().any(|trigger| what(&trigger.on));
-        if waits_for(|on| matches!(on, On::Log { .. })) {
+        let waits_for =
+            |what: fn(&TriggerCondition) -> bool| plan.triggers.iter().any(|trigger| what(&trigger.on));
+        if waits_for(|on| matches!(on, TriggerCondition::Log { .. })) {
             cluster.forward_lines(&sender);
         }
         let leader_changes = Arc::new(AtomicU64::new(0));
         let mut watchers = Vec::new();
-        if waits_for(|on| matches!(on, On::Operations(_))) {
+        if waits_for(|on| matches!(on, TriggerCondition::Operations(_))) {
             watchers.push(tokio::spawn(count_operations(recorder.clone(), sender.clone())));
         }
         if !plan.is_empty() {

@@ -150,10 +150,10 @@ static TWO_AFTER_ANOTHER: Fault = Fault {
     about: "kills a node, and 50 ms later another",
     usual: false,
     alone: false,
-    kinds: &[Kind { name: "any", about: "any two nodes", aim: Aim::Anybody }],
-    draw: |_, dice| {
+    kinds: &[Kind { name: "any", about: "any two nodes", aim: Aim::AnyNode }],
+    draw: |_, context| {
         let kill = |(after_ms, node): (u64, &NodeId)| format!("@{after_ms} kill {node}").parse();
-        let kills = [0, 50].into_iter().zip(&dice.order).map(kill);
+        let kills = [0, 50].into_iter().zip(&context.order).map(kill);
         kills.collect::<Result<_, _>>().expect("there is such an act")
     },
 };

@@ -5,7 +5,7 @@
 use std::future::Future;
 
 use crate::{
-    Act, FaultEffect, NodeState, Nodes, Target, disks::Make, faults::AnyVerb, links::LinkChange,
+    Act, FaultEffect, NodeState, Nodes, Target, disks::DiskBackend, faults::AnyVerb, links::LinkChange,
     processes::LockedNode,
 };
 
@@ -112,7 +112,7 @@ pub(crate) struct VerbSpec {
     /// It damages files permanently.
     pub(crate) damages: bool,
     /// Why it cannot be applied to such a disk, and what to do about it.
-    pub(crate) missing_on: fn(&Make) -> Option<&'static str>,
+    pub(crate) missing_on: fn(&DiskBackend) -> Option<&'static str>,
     /// Decides whether the fault took effect, if other parts of the effect only come from auxiliary acts.
     pub(crate) evidence: Option<fn(&FaultEffect) -> bool>,
 }

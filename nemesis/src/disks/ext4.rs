@@ -69,7 +69,7 @@ impl Ext4 {
     ///
     /// # Errors
     /// When the file system cannot be shut down.
-    pub fn darken(&self) -> io::Result<()> {
+    pub fn cut_power(&self) -> io::Result<()> {
         use std::os::fd::AsRawFd;
         let root = File::open(&self.at)?;
         let mut how = NO_LOG_FLUSH;
@@ -82,7 +82,7 @@ impl Ext4 {
     ///
     /// # Errors
     /// When it is still in use, or cannot be mounted again.
-    pub fn revive(&self) -> io::Result<()> {
+    pub fn restore_power(&self) -> io::Result<()> {
         // Not a lazy unmount: if the file system were still in use, it would be mounted twice.
         umount2(&self.at, MntFlags::UMOUNT_NOFOLLOW)?;
         self.mount()

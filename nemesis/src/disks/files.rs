@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::trouble::Damage;
+use super::fault::Damage;
 
 /// Damages the files under `data`; `backup` is the copy made by [`copy`]. Returns the number of damaged
 /// files, and what was damaged, in words.

@@ -21,8 +21,9 @@ use fuser::{
 use rand_chacha::ChaCha8Rng;
 
 use super::content::{FileChange, PAGE, SECTOR};
-use super::trouble::{DiskCounters, Trouble};
-use super::volume::{Ino, InodeKind, Lost, Promise, ROOT, Volume};
+use super::fault::{DiskCounters, DiskFault};
+use super::volume::{Durability, Ino, InodeKind, Lost, ROOT, Volume};
+use crate::lock::locked;
 
 /// How long the kernel may cache attributes and entries: only the kernel changes them.
 const TTL: Duration = Duration::from_secs(3600);
@@ -53,7 +54,7 @@ type Listing = Vec<(Ino, FileType, OsString)>;
 #[derive(Debug)]
 struct State {
     volume: Volume<Attributes>,
-    trouble: Option<Trouble>,
+    fault: Option<DiskFault>,
     /// The power is off: requests fail.
     powered_off: bool,
     /// Number of power failures.
@@ -69,10 +70,10 @@ struct State {
 pub(super) struct LossyFs(Arc<Mutex<State>>);
 
 impl LossyFs {
-    pub(super) fn new(promise: Promise, bytes_max: u64, uid: u32, gid: u32) -> Self {
+    pub(super) fn new(durability: Durability, bytes_max: u64, uid: u32, gid: u32) -> Self {
         LossyFs(Arc::new(Mutex::new(State {
-            volume: Volume::new(promise, bytes_max, Attributes::new(0o755, uid, gid)),
-            trouble: None,
+            volume: Volume::new(durability, bytes_max, Attributes::new(0o755, uid, gid)),
+            fault: None,
             powered_off: false,
             power_failures: 0,
             counters: DiskCounters::default(),
@@ -82,11 +83,11 @@ impl LossyFs {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("nobody panics while holding it")
+        locked(&self.0)
     }
 
     /// Cuts the power: from now on requests fail and nothing is stored.
-    pub(super) fn darken(&self) {
+    pub(super) fn cut_power(&self) {
         self.lock().powered_off = true;
     }
 
@@ -101,8 +102,8 @@ impl LossyFs {
         lost
     }
 
-    pub(super) fn set_trouble(&self, trouble: Option<Trouble>) {
-        self.lock().trouble = trouble;
+    pub(super) fn set_fault(&self, fault: Option<DiskFault>) {
+        self.lock().fault = fault;
     }
 
     pub(super) fn counters(&self) -> DiskCounters {
@@ -127,8 +128,8 @@ use nix::errno::Errno as Refusal;
 
 impl State {
     /// Fails if the disk has this fault, and counts it.
-    fn fail_if(&mut self, trouble: Trouble, refusal: Refusal) -> Result<(), Refusal> {
-        if self.trouble == Some(trouble) {
+    fn fail_if(&mut self, fault: DiskFault, refusal: Refusal) -> Result<(), Refusal> {
+        if self.fault == Some(fault) {
             self.counters.requests_troubled += 1;
             return Err(refusal);
         }
@@ -171,8 +172,8 @@ impl State {
         kind: InodeKind,
         attributes: Attributes,
     ) -> Result<FileAttr, Refusal> {
-        self.fail_if(Trouble::Full, Refusal::ENOSPC)?;
-        self.fail_if(Trouble::Write, Refusal::EIO)?;
+        self.fail_if(DiskFault::Full, Refusal::ENOSPC)?;
+        self.fail_if(DiskFault::Write, Refusal::EIO)?;
         if name.len() > NAME_MAX as usize {
             return Err(Refusal::ENAMETOOLONG);
         }
@@ -182,8 +183,8 @@ impl State {
     }
 
     fn change(&mut self, ino: Ino, change: FileChange) -> Result<(), Refusal> {
-        self.fail_if(Trouble::Write, Refusal::EIO)?;
-        let full = self.trouble == Some(Trouble::Full);
+        self.fail_if(DiskFault::Write, Refusal::EIO)?;
+        let full = self.fault == Some(DiskFault::Full);
         let changed = self.volume.change(ino, change, full);
         if full && changed == Err(Refusal::ENOSPC) {
             self.counters.requests_troubled += 1;
@@ -200,10 +201,10 @@ impl State {
     }
 
     fn sync(&mut self, ino: Ino, data_only: bool) -> Result<(), Refusal> {
-        if self.trouble == Some(Trouble::Sync) {
+        if self.fault == Some(DiskFault::Sync) {
             let _ = self.volume.fail_sync(ino);
         }
-        self.fail_if(Trouble::Sync, Refusal::EIO)?;
+        self.fail_if(DiskFault::Sync, Refusal::EIO)?;
         match self.volume.stat(ino)?.0 {
             InodeKind::Directory => self.volume.sync_directory(ino),
             _ => self.volume.sync_file(ino, data_only),
@@ -243,7 +244,7 @@ fn reply_attr(reply: ReplyAttr, result: Result<FileAttr, Errno>) {
 /// Syncs, after the delay of a slow disk. The delay passes on its own thread, so other requests continue.
 fn sync(fs: &LossyFs, ino: INodeNo, data_only: bool, reply: ReplyEmpty) {
     let delay = fs.serve(|state| {
-        let Some(Trouble::Slow(ms)) = state.trouble else { return Ok(None) };
+        let Some(DiskFault::Slow(ms)) = state.fault else { return Ok(None) };
         state.counters.requests_troubled += 1;
         Ok(Some((Duration::from_millis(ms), state.power_failures)))
     });
@@ -385,7 +386,7 @@ impl Filesystem for LossyFs {
         reply_entry(
             reply,
             self.serve(|state| {
-                state.fail_if(Trouble::Full, Refusal::ENOSPC)?;
+                state.fail_if(DiskFault::Full, Refusal::ENOSPC)?;
                 state.volume.link(ino.0, parent.0, name)?;
                 state.touch(parent.0)?;
                 state.enter(ino.0)
@@ -472,7 +473,7 @@ impl Filesystem for LossyFs {
         reply: ReplyData,
     ) {
         let read = self.serve(|state| {
-            state.fail_if(Trouble::Read, Refusal::EIO)?;
+            state.fail_if(DiskFault::Read, Refusal::EIO)?;
             state.volume.read(ino.0, offset, size.into())
         });
         match read {
@@ -578,7 +579,7 @@ impl Filesystem for LossyFs {
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
         let room = self.serve(|state| {
             let (taken, all) = state.volume.room();
-            let full = state.trouble == Some(Trouble::Full);
+            let full = state.fault == Some(DiskFault::Full);
             Ok((all, if full { 0 } else { all.saturating_sub(taken) }))
         });
         match room {

@@ -15,10 +15,11 @@ use nix::unistd::{getegid, geteuid};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::fault::{DiskCounters, DiskFault};
 use super::fuse::LossyFs;
 use super::mount::unmount;
-use super::trouble::{DiskCounters, Trouble};
-use super::volume::Promise;
+use super::volume::Durability;
+use crate::lock::locked;
 
 /// Number of threads that serve one disk.
 const THREADS: usize = 2;
@@ -35,8 +36,8 @@ pub struct Lossy {
 
 impl Lossy {
     /// An empty disk with this capacity in bytes, not mounted yet.
-    pub fn new(at: &Path, promise: Promise, bytes_max: u64) -> Self {
-        let fs = LossyFs::new(promise, bytes_max, geteuid().as_raw(), getegid().as_raw());
+    pub fn new(at: &Path, durability: Durability, bytes_max: u64) -> Self {
+        let fs = LossyFs::new(durability, bytes_max, geteuid().as_raw(), getegid().as_raw());
         Lossy { at: at.to_owned(), fs, session: Mutex::default() }
     }
 
@@ -80,8 +81,8 @@ impl Lossy {
     }
 
     /// Cuts the power: requests fail, and nothing is stored any more.
-    pub fn darken(&self) {
-        self.fs.darken();
+    pub fn cut_power(&self) {
+        self.fs.cut_power();
     }
 
     /// Restores the power. What was not synced at the power failure is lost, except what the seed lets
@@ -89,7 +90,7 @@ impl Lossy {
     ///
     /// # Errors
     /// When it cannot be unmounted or mounted again.
-    pub fn revive(&self, seed: u64) -> io::Result<()> {
+    pub fn restore_power(&self, seed: u64) -> io::Result<()> {
         // Unmounting also drops the kernel's cache.
         self.unmount()?;
         self.fs.lose_unsynced(&mut ChaCha8Rng::seed_from_u64(seed));
@@ -97,9 +98,9 @@ impl Lossy {
     }
 
     /// Sets or clears the fault of the disk. Blocks.
-    pub fn set_trouble(&self, trouble: Option<Trouble>) {
-        self.fs.set_trouble(trouble);
-        if trouble == Some(Trouble::Read)
+    pub fn set_fault(&self, fault: Option<DiskFault>) {
+        self.fs.set_fault(fault);
+        if fault == Some(DiskFault::Read)
             && let Some(session) = &*self.session()
         {
             // Without this, the kernel would answer reads from its cache.
@@ -116,7 +117,7 @@ impl Lossy {
     }
 
     fn session(&self) -> std::sync::MutexGuard<'_, Option<BackgroundSession>> {
-        self.session.lock().expect("nobody panics while holding it")
+        locked(&self.session)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Unmounts file systems, whoever mounted them and in whatever state they are.
+//! Unmounts file systems, whichever process mounted them, and in whatever state they are.
 
 use std::io;
 use std::path::Path;

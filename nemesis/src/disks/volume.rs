@@ -36,7 +36,7 @@ pub(super) const UNSYNCED_MAX: u64 = 64 << 20;
 
 /// What an fsync makes durable besides the file's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Promise {
+pub enum Durability {
     /// As ext4 in its default mode. There is one journal, so a sync that writes to it stores all creations,
     /// renames and removals so far. Such syncs are: of a directory, of a new or extended file, and any fsync.
     Ext4,
@@ -109,7 +109,7 @@ struct EntryChange {
 /// A file system. `A` is what it keeps of each inode for its user: owner, permissions, times.
 #[derive(Debug)]
 pub(super) struct Volume<A> {
-    promise: Promise,
+    durability: Durability,
     inodes: BTreeMap<Ino, Inode<A>>,
     next: Ino,
     /// Unsynced changes of directories, oldest first. The changes of one operation survive together or not at
@@ -122,12 +122,12 @@ pub(super) struct Volume<A> {
 
 impl<A> Volume<A> {
     /// An empty file system with this capacity in bytes.
-    pub(super) fn new(promise: Promise, bytes_max: u64, root: A) -> Self {
+    pub(super) fn new(durability: Durability, bytes_max: u64, root: A) -> Self {
         let root =
             Inode { attributes: root, data: InodeData::Directory(Directory::default()), links: 2, held: 1 };
         let inodes = BTreeMap::from([(ROOT, root)]);
         Volume {
-            promise,
+            durability,
             inodes,
             next: ROOT + 1,
             unsynced: Vec::new(),
@@ -381,7 +381,7 @@ impl<A> Volume<A> {
         let file = self.file(ino)?;
         file.store();
         let journal = std::mem::take(&mut file.grew) || !data_only;
-        if journal && self.promise == Promise::Ext4 {
+        if journal && self.durability == Durability::Ext4 {
             self.store_entries(None);
         }
         Ok(())
@@ -400,9 +400,9 @@ impl<A> Volume<A> {
     /// Stores the entries of a directory: its fsync.
     pub(super) fn sync_directory(&mut self, ino: Ino) -> Result<(), Errno> {
         self.directory(ino)?;
-        match self.promise {
-            Promise::Ext4 => self.store_entries(None),
-            Promise::Posix => self.store_entries(Some(ino)),
+        match self.durability {
+            Durability::Ext4 => self.store_entries(None),
+            Durability::Posix => self.store_entries(Some(ino)),
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! Clients: nodes are cut off from their clients, with or without a partition among the nodes.
 //!
 //! ```text
-//!   partition:isolate-leader     clients:leader-alone             clients:leader        clients:leader-answers
-//!   clients ─ n1 │ n2 ─ clients  clients │ n1 │ n2 ─ clients      clients │ n1 ── n2    clients ◀─✗── n1 ── n2
-//!                │ n3 ─ clients          │    │ n3 ─ clients              │  └─── n3            ───▶
+//!   partition:isolate-leader     clients:leader-alone            clients:leader        clients:leader-answers
+//!   clients ─ n1 │ n2 ─ clients  clients │ n1 │ n2 ─ clients     clients │ n1 ── n2    clients ◀─✗─ n1 ── n2
+//!                │ n3 ─ clients          │    │ n3 ─ clients             │  └─── n3            ──▶
 //! ```
 //!
 //! A primary that is isolated *with* its clients still gets requests, and may give wrong responses. A primary
@@ -16,27 +16,30 @@
 
 use crate::{
     NodeId, TimedAct,
-    faults::{Dice, Fault, Kind},
+    faults::{DrawContext, Fault, Kind},
     links::grudge::Grudge,
     plan,
 };
 
 pub(crate) const FAULT: Fault = Fault {
     name: "clients",
-    about: "cuts nodes off from their clients; the undo joins them",
+    about: "cuts nodes off from their clients; the undo reconnects them",
     usual: false,
     alone: false,
     kinds: &[
-        Kind::leader("leader-alone", "whoever leads, apart from all other nodes and from its clients"),
-        Kind::leader("leader", "whoever leads, apart from its clients only"),
-        Kind::leader("leader-answers", "what whoever leads answers does not reach its clients"),
-        Kind::anybody("minority-alone", "a random minority, apart from all other nodes and from its clients"),
-        Kind::anybody("one", "a random node, apart from its clients only"),
+        Kind::leader("leader-alone", "isolates the leader from all other nodes and from its clients"),
+        Kind::leader("leader", "isolates the leader from its clients only"),
+        Kind::leader("leader-answers", "responses of the leader do not reach its clients"),
+        Kind::any_node(
+            "minority-alone",
+            "isolates a random minority from all other nodes and from its clients",
+        ),
+        Kind::any_node("one", "isolates a random node from its clients only"),
     ],
     draw,
 };
 
-fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+fn draw(kind: &str, context: &mut DrawContext) -> Vec<TimedAct> {
     let cuts = grudge(kind, &context.order);
     plan::cut_links(&cuts, context.mode)
 }

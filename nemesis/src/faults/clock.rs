@@ -27,7 +27,7 @@ use rand::{Rng, RngExt};
 use crate::{
     FaultEffect, NodeId, Nodes, TimedAct,
     act::verb::{Applied, Domain, Reversal, Verb, VerbSpec, simple_verb},
-    faults::{AnyVerb, Dice, Fault, Kind},
+    faults::{AnyVerb, DrawContext, Fault, Kind},
     processes::LockedNode,
 };
 use process::ClockChange;
@@ -36,20 +36,20 @@ use stub::{Parameters, TrueTime};
 
 pub(crate) const FAULT: Fault = Fault {
     name: "clock",
-    about: "makes the clocks of processes jump, drift or jump back and forth; the undo makes them true",
+    about: "makes the clocks of processes jump, drift or jump back and forth; the undo corrects them",
     usual: false,
     alone: false,
     kinds: &[
-        Kind::leader("jump-leader", "the wall clock of whoever leads is set wrong"),
-        Kind::leader("drift-leader", "the clocks of whoever leads run fast or slow"),
+        Kind::leader("jump-leader", "the wall clock of the leader is wrong"),
+        Kind::leader("drift-leader", "the clocks of the leader run fast or slow"),
         Kind::leader(
             "strobe-leader",
-            "the wall clock of whoever leads jumps there and back, many times a second",
+            "the wall clock of the leader jumps back and forth, many times a second",
         ),
-        Kind::anybody("jump", "the wall clock of a random node is set wrong"),
-        Kind::anybody("scatter", "every wall clock is set wrong, each by its own amount"),
-        Kind::anybody("drift", "every node's clocks run fast or slow, each at its own rate"),
-        Kind::anybody("strobe", "a random node's wall clock jumps there and back, many times a second"),
+        Kind::any_node("jump", "the wall clock of a random node is wrong"),
+        Kind::any_node("scatter", "every wall clock is wrong, each by its own amount"),
+        Kind::any_node("drift", "every node's clocks run fast or slow, each at its own rate"),
+        Kind::any_node("strobe", "the wall clock of a random node jumps back and forth, many times a second"),
     ],
     draw,
 };
@@ -58,7 +58,7 @@ pub(crate) const FAULT: Fault = Fault {
 const STROBES_MAX: usize = 100;
 const STROBE_MS: std::ops::Range<u64> = 5..200;
 
-fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+fn draw(kind: &str, context: &mut DrawContext) -> Vec<TimedAct> {
     let first = context.order[0];
     let jump = |rng: &mut _, node| Skew { offset_ms: offset_ms(rng), drift_ppm: 0 }.on(node).into();
     let drift = |rng: &mut _, node| Skew { offset_ms: 0, drift_ppm: drift_ppm(rng) }.on(node).into();
@@ -71,7 +71,7 @@ fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
     }
 }
 
-fn strobe(node: NodeId, context: &mut Dice) -> Vec<TimedAct> {
+fn strobe(node: NodeId, context: &mut DrawContext) -> Vec<TimedAct> {
     let skew = Skew { offset_ms: offset_ms(&mut context.rng), drift_ppm: 0 };
     let every_ms = context.moment_ms(STROBE_MS);
     let moments = (0..context.hold_ms).step_by(every_ms as usize).take(STROBES_MAX);

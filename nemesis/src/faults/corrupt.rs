@@ -7,7 +7,7 @@ use rand::RngExt;
 use crate::{
     Quality, TimedAct,
     act::verb::Verb,
-    faults::{Dice, Fault, Kind, degrade::Degrade},
+    faults::{DrawContext, Fault, Kind, degrade::Degrade},
     links::grudge::Grudge,
 };
 
@@ -17,14 +17,14 @@ pub(crate) const FAULT: Fault = Fault {
     usual: false,
     alone: false,
     kinds: &[
-        Kind::leader("from-leader", "in what whoever leads sends"),
-        Kind::anybody("from-one", "in what a random node sends"),
-        Kind::anybody("everywhere", "in what anybody sends"),
+        Kind::leader("from-leader", "in messages of the leader"),
+        Kind::any_node("from-one", "in messages of a random node"),
+        Kind::any_node("everywhere", "in messages of all nodes"),
     ],
     draw,
 };
 
-fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+fn draw(kind: &str, context: &mut DrawContext) -> Vec<TimedAct> {
     let links = match kind {
         "everywhere" => Grudge::between(&context.order.chunks(1).collect::<Vec<_>>()),
         _ => Grudge::one_way(&context.order[..1], &context.order[1..]),

@@ -10,7 +10,7 @@ use crate::{
     Damage, Nodes, TimedAct,
     act::verb::{Applied, Domain, Reversal, Verb, VerbSpec, property, simple_verb},
     faults::{
-        Dice, Fault, Kind,
+        DrawContext, Fault, Kind,
         kill::{Kill, Start},
     },
     processes::LockedNode,
@@ -63,9 +63,9 @@ pub(crate) const RESTORE: Fault = Fault {
     },
 };
 
-const KINDS: &[Kind] = &[Kind::leader("leader", "whoever leads"), Kind::anybody("one", "a random node")];
+const KINDS: &[Kind] = &[Kind::leader("leader", "the leader"), Kind::any_node("one", "a random node")];
 
-fn at_rest(context: &mut Dice, damage: Damage) -> Vec<TimedAct> {
+fn at_rest(context: &mut DrawContext, damage: Damage) -> Vec<TimedAct> {
     let Some(&node) = context.order.first() else { return Vec::new() };
     vec![Kill.on(node).into(), DamageFiles(damage, context.seed()).on(node).into()]
 }

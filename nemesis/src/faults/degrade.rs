@@ -9,7 +9,7 @@ use crate::{
     CutMode, Delay, NodeId, Quality, TimedAct,
     act::verb::{Domain, Reversal, Verb, VerbSpec, simple_verb},
     faults::{
-        AnyVerb, Dice, Fault, Kind,
+        AnyVerb, DrawContext, Fault, Kind,
         partition::{Cut, Heal},
     },
     links::{LinkChange, grudge::Grudge},
@@ -17,20 +17,20 @@ use crate::{
 
 pub(crate) const FAULT: Fault = Fault {
     name: "degrade",
-    about: "makes links late, narrow or short-lived; the undo makes them good",
+    about: "makes links slow, narrow or short-lived; the undo restores them",
     usual: false,
     alone: false,
     kinds: &[
-        Kind::leader("slow-leader", "all from and to whoever leads is late"),
-        Kind::leader("narrow-leader", "whoever leads has little bandwidth to the others"),
-        Kind::leader("unread-leader", "what whoever leads sends is read no more, until it cannot send"),
-        Kind::anybody("slow", "everything between nodes is late by an even time"),
-        Kind::anybody("uneven", "every link is late by a time of its own"),
-        Kind::anybody("jitter", "everything is late by a time that varies wildly"),
-        Kind::anybody("shreds", "messages arrive a few bytes at a time"),
-        Kind::anybody("short-lived", "connections are reset after some bytes"),
-        Kind::anybody("cut-short", "connections are closed after some bytes"),
-        Kind::anybody("churn", "all connections are reset, again and again"),
+        Kind::leader("slow-leader", "delays everything from and to the leader"),
+        Kind::leader("narrow-leader", "little bandwidth from the leader to the others"),
+        Kind::leader("unread-leader", "messages of the leader are not read, until its writes block"),
+        Kind::any_node("slow", "delays everything between nodes by about the same time"),
+        Kind::any_node("uneven", "delays every link by a time of its own"),
+        Kind::any_node("jitter", "delays everything by a time that varies widely"),
+        Kind::any_node("shreds", "messages arrive a few bytes at a time"),
+        Kind::any_node("short-lived", "connections are reset after some bytes"),
+        Kind::any_node("cut-short", "connections are closed after some bytes"),
+        Kind::any_node("churn", "all connections are reset repeatedly"),
     ],
     draw,
 };
@@ -39,7 +39,7 @@ pub(crate) const FAULT: Fault = Fault {
 const CHURNS_MAX: usize = 10;
 const CHURN_MS: Range<u64> = 50..800;
 
-fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+fn draw(kind: &str, context: &mut DrawContext) -> Vec<TimedAct> {
     let alone: Vec<&[_]> = context.order.chunks(1).collect();
     let all = Grudge::between(&alone);
     let leader = Grudge::split(&context.order, 1);
@@ -102,13 +102,13 @@ fn delayed(delay: Delay) -> Quality {
 
 /// Each link has its own delay, from almost nothing to an election timeout: some peers are near and others
 /// far.
-fn uneven(links: &Grudge, context: &mut Dice) -> Vec<TimedAct> {
+fn uneven(links: &Grudge, context: &mut DrawContext) -> Vec<TimedAct> {
     let mut late = || delayed(Delay::Constant(context.rng.random_range(0..150)));
     links.cuts().map(|link| Degrade(late()).on(link).into()).collect()
 }
 
 /// Cuts that reset and are healed at once: open connections end, new connections work.
-fn churn(links: &Grudge, context: &mut Dice) -> Vec<TimedAct> {
+fn churn(links: &Grudge, context: &mut DrawContext) -> Vec<TimedAct> {
     let mut acts = Vec::new();
     let mut after_ms = 0;
     for _ in 0..CHURNS_MAX {

@@ -22,7 +22,7 @@ pub struct Fault {
     pub kinds: &'static [Kind],
     /// Draws the acts of the named kind, in the order of their times; empty if the cluster is too small for
     /// it.
-    pub draw: fn(kind: &str, context: &mut Dice) -> Vec<TimedAct>,
+    pub draw: fn(kind: &str, context: &mut DrawContext) -> Vec<TimedAct>,
 }
 
 /// A kind of a fault.
@@ -48,13 +48,13 @@ impl Kind {
     }
 
     /// A kind that targets random nodes.
-    pub(crate) const fn anybody(name: &'static str, about: &'static str) -> Kind {
-        Kind { name, about, aim: Aim::Anybody }
+    pub(crate) const fn any_node(name: &'static str, about: &'static str) -> Kind {
+        Kind { name, about, aim: Aim::AnyNode }
     }
 
     /// Whether it targets the leader.
     pub(crate) fn at_leader(&self) -> bool {
-        self.aim != Aim::Anybody
+        self.aim != Aim::AnyNode
     }
 }
 
@@ -62,7 +62,7 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aim {
     /// At random.
-    Anybody,
+    AnyNode,
     /// The leader at the time when the fault is applied. The acts are drawn with the first node of the order
     /// as a stand-in for the leader.
     Leader,
@@ -76,7 +76,7 @@ const LAG_MS: Range<u64> = 80..220;
 
 /// Inputs for drawing a fault.
 #[derive(Debug)]
-pub struct Dice {
+pub struct DrawContext {
     /// All nodes, shuffled.
     pub order: Vec<NodeId>,
     /// How long the fault will be held, in milliseconds.
@@ -87,7 +87,7 @@ pub struct Dice {
     pub(crate) rng: ChaCha8Rng,
 }
 
-impl Dice {
+impl DrawContext {
     /// Draws a seed for an act that makes random choices.
     pub(crate) fn seed(&mut self) -> u64 {
         self.rng.random::<u32>().into()

@@ -18,7 +18,7 @@ use crate::{
     Act, CutMode, FaultEffect, NodeId, NodeState, Nodes, TimedAct,
     act::verb::{Applied, Domain, Reversal, Verb, VerbSpec, simple_verb},
     faults::{
-        AnyVerb, Dice, Fault, Kind,
+        AnyVerb, DrawContext, Fault, Kind,
         kill::Start,
         partition::{Cut, Heal},
         target,
@@ -57,14 +57,14 @@ impl fmt::Display for Limit {
 
 pub(crate) const FAULT: Fault = Fault {
     name: "limits",
-    about: "lets processes open no more files or have no more memory; the undo raises the limits again",
+    about: "keeps processes from opening files or getting memory; the undo raises the limits again",
     usual: false,
     alone: false,
     kinds: &[
-        Kind::leader("files-leader", "whoever leads, its connections reset"),
-        Kind::anybody("files", "a random node, its connections reset"),
-        Kind::leader("memory-leader", "whoever leads"),
-        Kind::anybody("memory", "a random node"),
+        Kind::leader("files-leader", "the leader, its connections reset"),
+        Kind::any_node("files", "a random node, its connections reset"),
+        Kind::leader("memory-leader", "the leader"),
+        Kind::any_node("memory", "a random node"),
     ],
     draw,
 };
@@ -72,7 +72,7 @@ pub(crate) const FAULT: Fault = Fault {
 /// Number of times that the connections are reset.
 const RESETS: u64 = 4;
 
-fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+fn draw(kind: &str, context: &mut DrawContext) -> Vec<TimedAct> {
     if kind.starts_with("memory") {
         let limit = Limit::MemoryKib(context.rng.random_range(0..2_000));
         return target::draw("one", context, |node| limit.on(node));

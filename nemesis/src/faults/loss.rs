@@ -9,23 +9,23 @@ use rand::RngExt;
 use crate::{
     Quality, TimedAct,
     act::verb::Verb,
-    faults::{Dice, Fault, Kind, degrade::Degrade},
+    faults::{DrawContext, Fault, Kind, degrade::Degrade},
     links::grudge::Grudge,
 };
 
 pub(crate) const FAULT: Fault = Fault {
     name: "loss",
-    about: "loses packets between nodes (needs --net netns); the undo loses no more",
+    about: "loses packets between nodes (needs --net netns); the undo stops that",
     usual: false,
     alone: false,
     kinds: &[
-        Kind::leader("leader", "of packets from and to whoever leads"),
-        Kind::anybody("all", "of packets of all links"),
+        Kind::leader("leader", "of packets from and to the leader"),
+        Kind::any_node("all", "of packets of all links"),
     ],
     draw,
 };
 
-fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+fn draw(kind: &str, context: &mut DrawContext) -> Vec<TimedAct> {
     let alone: Vec<&[_]> = context.order.chunks(1).collect();
     let links = match kind {
         "leader" => Grudge::split(&context.order, 1),

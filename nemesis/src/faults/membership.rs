@@ -9,29 +9,29 @@ use rand::seq::SliceRandom;
 use crate::{
     FaultEffect, TimedAct,
     act::verb::{Domain, Reversal, Verb, VerbSpec, simple_verb},
-    faults::{AnyVerb, Dice, Fault, Kind},
+    faults::{AnyVerb, DrawContext, Fault, Kind},
     links::grudge::Grudge,
     plan,
 };
 
 pub(crate) const MEMBERSHIP: Fault = Fault {
     name: "membership",
-    about: "asks the leader to leave members out; the undo adds them again",
+    about: "asks the leader to remove members; the undo adds them again",
     usual: false,
     alone: false,
     kinds: &[
-        Kind::leader("leader", "the leader is to leave out itself"),
+        Kind::leader("leader", "the leader is asked to remove itself"),
         Kind::leader(
             "split",
-            "a leader that is cut off with less than half is to leave out two of the others at once",
+            "a leader that is cut off with a minority is asked to remove two of the others at once",
         ),
-        Kind::anybody("one", "a random node"),
-        Kind::anybody("minority", "less than half of the nodes, all asked for at once"),
+        Kind::any_node("one", "a random node"),
+        Kind::any_node("minority", "fewer than half of the nodes, all at once"),
     ],
     draw: draw_membership,
 };
 
-fn draw_membership(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+fn draw_membership(kind: &str, context: &mut DrawContext) -> Vec<TimedAct> {
     let (order, minority) = (&context.order, (context.order.len() - 1) / 2);
     let remove = |node: &_| Remove.on(*node).into();
     match kind {
@@ -50,17 +50,17 @@ fn draw_membership(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
 
 pub(crate) const TRANSFER: Fault = Fault {
     name: "transfer",
-    about: "asks the leader to let another node lead (nothing to undo)",
+    about: "asks the leader to hand its leadership over (nothing to undo)",
     usual: false,
     alone: false,
     kinds: &[
-        Kind::leader("once", "a random node in the place of whoever leads"),
-        Kind::anybody("round", "every node, one after the other"),
+        Kind::leader("once", "from the leader to a random node"),
+        Kind::any_node("round", "to every node, one after the other"),
     ],
     draw: draw_transfer,
 };
 
-fn draw_transfer(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+fn draw_transfer(kind: &str, context: &mut DrawContext) -> Vec<TimedAct> {
     if context.order.len() < 2 {
         return Vec::new();
     }
@@ -94,5 +94,5 @@ simple_verb! {
 simple_verb! {
     /// Asks the leader to hand its leadership to a node.
     Transfer = VerbSpec::of("transfer", Domain::Membership, Reversal::Never);
-    |node| node.nodes.transfer(node.id).await.map(granted)
+    |node| node.nodes.transfer_leadership(node.id).await.map(granted)
 }

@@ -10,7 +10,7 @@ use rand::{RngExt, seq::SliceRandom};
 use crate::{
     CutMode, TimedAct,
     act::verb::{Domain, Reversal, Verb, VerbSpec, simple_verb},
-    faults::{AnyVerb, Dice, Fault, Kind, degrade},
+    faults::{AnyVerb, DrawContext, Fault, Kind, degrade},
     links::{LinkChange, grudge::Grudge},
     plan,
 };
@@ -21,29 +21,23 @@ pub(crate) const FAULT: Fault = Fault {
     usual: true,
     alone: false,
     kinds: &[
-        Kind::leader("isolate-leader", "whoever leads, apart from all others"),
-        Kind::leader("one-way-leader", "whoever leads is not heard by the others, or does not hear them"),
-        Kind::leader("flapping-leader", "whoever leads, apart from all others, again and again for a moment"),
-        Kind::leader(
-            "leader-minority",
-            "whoever leads with fewer than half of the nodes, apart from the others",
-        ),
+        Kind::leader("isolate-leader", "isolates the leader"),
+        Kind::leader("one-way-leader", "the others do not hear the leader, or the leader does not hear them"),
+        Kind::leader("flapping-leader", "isolates the leader repeatedly, for a moment each time"),
+        Kind::leader("leader-minority", "separates the leader and a minority from the others"),
         Kind::leader(
             "shifting-majority",
-            "a bare majority with whoever leads, then another that shares as few nodes with it as can be, and so on",
+            "connects a bare majority with the leader, then one that shares as few nodes with it as possible, and so on",
         ),
-        Kind::each_leader(
-            "each-leader",
-            "whoever leads, apart from all others, and when another leads, that one instead, and so on; all links are slow",
-        ),
-        Kind::anybody("halves", "n1 to the middle apart from the others"),
-        Kind::anybody("random-halves", "two random halves"),
-        Kind::anybody("isolate-one", "a random node, apart from all others"),
-        Kind::anybody("minority-third", "a random third of the nodes, apart from the others"),
-        Kind::anybody("majority-ring", "every node hears a majority, and no two the same"),
-        Kind::anybody("bridge", "two halves joined by one node only"),
-        Kind::anybody("one-way", "a random group is not heard by the others"),
-        Kind::anybody("flapping", "two random halves, again and again for a moment"),
+        Kind::each_leader("each-leader", "isolates each new leader in turn; all links are slow"),
+        Kind::any_node("halves", "separates the lower-numbered half from the others"),
+        Kind::any_node("random-halves", "separates two random halves"),
+        Kind::any_node("isolate-one", "isolates a random node"),
+        Kind::any_node("minority-third", "separates a random third of the nodes from the others"),
+        Kind::any_node("majority-ring", "every node hears a majority, and no two the same"),
+        Kind::any_node("bridge", "two halves that only one node joins"),
+        Kind::any_node("one-way", "the others do not hear a random group"),
+        Kind::any_node("flapping", "separates two random halves repeatedly, for a moment each time"),
     ],
     draw,
 };
@@ -57,7 +51,7 @@ const FLAP_MS: Range<u64> = 50..500;
 /// some time after one.
 const SHIFT_MS: Range<u64> = 200..1_500;
 
-fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+fn draw(kind: &str, context: &mut DrawContext) -> Vec<TimedAct> {
     match kind {
         "shifting-majority" => return shifting(context),
         "each-leader" => return each_leader(context),
@@ -86,7 +80,7 @@ fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
 /// the one before. The next majority shares only one node with it (if the number of nodes is odd), and only
 /// that node knows its decisions; the other nodes come with the logs and the knowledge of an earlier time.
 /// Consensus depends on the rule that quorums intersect, and that the common node remembers and is heard.
-fn shifting(context: &mut Dice) -> Vec<TimedAct> {
+fn shifting(context: &mut DrawContext) -> Vec<TimedAct> {
     let mut order = context.order.clone();
     let majority = order.len() / 2 + 1;
     let mode = context.mode;
@@ -114,14 +108,14 @@ const LATE_MS: Range<u64> = 12..24;
 /// Isolates each new leader in turn. All links are slow, so a leader can be cut off after its election and
 /// before any node has heard from it again. Then no other node has what it has written, and the next leader
 /// may be one that was cut off in the same way two terms ago (Figure 8 of the Raft paper).
-fn each_leader(context: &mut Dice) -> Vec<TimedAct> {
+fn each_leader(context: &mut DrawContext) -> Vec<TimedAct> {
     let late_ms = context.rng.random_range(LATE_MS);
     let mut acts = plan::cut_links(&Grudge::split(&context.order, 1), context.mode);
     acts.extend(degrade::late(&context.order, late_ms));
     acts
 }
 
-fn grudge(kind: &str, context: &mut Dice) -> Grudge {
+fn grudge(kind: &str, context: &mut DrawContext) -> Grudge {
     let order = &context.order;
     match kind {
         "halves" => {
@@ -191,11 +185,11 @@ mod tests {
     use super::*;
     use crate::{CutMode, NodeId};
 
-    fn context(nodes: usize, seed: u64) -> Dice {
+    fn context(nodes: usize, seed: u64) -> DrawContext {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut order: Vec<NodeId> = (0..nodes).map(NodeId).collect();
         order.shuffle(&mut rng);
-        Dice { order, hold_ms: 3_000, mode: CutMode::Stall, rng }
+        DrawContext { order, hold_ms: 3_000, mode: CutMode::Stall, rng }
     }
 
     fn at(nodes: usize) -> impl Iterator<Item = NodeId> {

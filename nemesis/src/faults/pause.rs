@@ -13,7 +13,7 @@ use crate::{
 
 pub(crate) const FAULT: Fault = Fault {
     name: "pause",
-    about: "stops processes with SIGSTOP; the undo lets them go on with SIGCONT",
+    about: "stops processes with SIGSTOP; undone with SIGCONT",
     usual: true,
     alone: false,
     kinds: target::PAUSE_KINDS,

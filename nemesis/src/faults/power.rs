@@ -6,10 +6,10 @@
 use rand::RngExt;
 
 use crate::{
-    NodeState, Nodes, TimedAct, Trouble,
+    DiskFault, NodeState, Nodes, TimedAct,
     act::verb::{Applied, Domain, Reversal, Verb, VerbSpec, property},
-    disks::Make,
-    faults::{AnyVerb, Dice, Fault, Kind, disk_trouble::FailDisk, kill::Start},
+    disks::DiskBackend,
+    faults::{AnyVerb, DrawContext, Fault, Kind, disk_fault::FailDisk, kill::Start},
     processes::LockedNode,
 };
 
@@ -19,9 +19,9 @@ pub(crate) const FAULT: Fault = Fault {
     usual: false,
     alone: false,
     kinds: &[
-        Kind::leader("leader", "whoever leads"),
-        Kind::anybody("one", "a random node"),
-        Kind::anybody("all", "every node at once"),
+        Kind::leader("leader", "the leader"),
+        Kind::any_node("one", "a random node"),
+        Kind::any_node("all", "every node at once"),
     ],
     draw: |kind, context| {
         let count = if kind == "all" { context.order.len() } else { 1 };
@@ -38,8 +38,8 @@ pub(crate) const TORN_WRITE: Fault = Fault {
     usual: false,
     alone: false,
     kinds: &[
-        Kind::leader("majority", "whoever leads, and enough others for a majority"),
-        Kind::anybody("all", "every node at once"),
+        Kind::leader("majority", "the leader, and enough others for a majority"),
+        Kind::any_node("all", "every node at once"),
     ],
     draw: draw_torn,
 };
@@ -47,11 +47,11 @@ pub(crate) const TORN_WRITE: Fault = Fault {
 /// Delay of each sync in milliseconds: the next write grows meanwhile.
 const SYNC_MS: u64 = 80;
 
-fn draw_torn(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+fn draw_torn(kind: &str, context: &mut DrawContext) -> Vec<TimedAct> {
     let all = context.order.len();
     let nodes = context.order[..if kind == "all" { all } else { all / 2 + 1 }].to_vec();
     let after_ms = context.rng.random_range(SYNC_MS..4 * SYNC_MS).min(context.hold_ms.saturating_sub(1));
-    let slow = nodes.iter().map(|&node| FailDisk(Trouble::Slow(SYNC_MS)).on(node).into());
+    let slow = nodes.iter().map(|&node| FailDisk(DiskFault::Slow(SYNC_MS)).on(node).into());
     let mut acts: Vec<TimedAct> = slow.collect();
     for node in nodes {
         acts.push(TimedAct { after_ms, act: LosePower(context.seed()).on(node) });
@@ -67,8 +67,8 @@ impl Verb for LosePower {
     const SPEC: VerbSpec = VerbSpec {
         stops_as: Some(NodeState::Down),
         missing_on: |disk| match disk {
-            Make::Plain => Some("a plain disk loses nothing: use --disk fuse or --disk ext4"),
-            Make::Lossy(_) | Make::Ext4(_) => None,
+            DiskBackend::Plain => Some("a plain disk loses nothing: use --disk fuse or --disk ext4"),
+            DiskBackend::Lossy(_) | DiskBackend::Ext4(_) => None,
         },
         ..VerbSpec::of("lose-power", Domain::Disk, Reversal::By(AnyVerb::Start(Start)))
     };

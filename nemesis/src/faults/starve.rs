@@ -25,7 +25,7 @@ use tokio::sync::Mutex;
 use crate::{
     FaultEffect, NodeId, Nodes, TimedAct,
     act::verb::{Applied, Domain, Reversal, Verb, VerbSpec, property, simple_verb},
-    faults::{AnyVerb, Dice, Fault, target},
+    faults::{AnyVerb, DrawContext, Fault, target},
     processes::{LockedNode, UndoState},
 };
 use quota::Quota;
@@ -33,14 +33,14 @@ use stutter::Stutter;
 
 pub(crate) const FAULT: Fault = Fault {
     name: "starve",
-    about: "gives processes a small part of a processor; the undo gives them all of it",
+    about: "gives processes a small part of a processor; the undo gives them the whole processor",
     usual: false,
     alone: false,
     kinds: target::IMPAIR_KINDS,
     draw,
 };
 
-fn draw(kind: &str, context: &mut Dice) -> Vec<TimedAct> {
+fn draw(kind: &str, context: &mut DrawContext) -> Vec<TimedAct> {
     let percent = context.rng.random_range(1..6);
     target::draw(kind, context, |node| Starve(percent).on(node))
 }

@@ -8,27 +8,26 @@ use crate::{
     Act, CutMode, Grudge, NodeId, TimedAct,
     act::verb::Verb,
     faults::{
-        Dice, Kind, degrade,
+        DrawContext, Kind, degrade,
         partition::{Cut, Heal},
     },
     plan,
 };
 
-const LEADER: Kind = Kind::leader("leader", "whoever leads");
-const LEADER_AGAIN: Kind =
-    Kind::leader("leader-again", "whoever leads, again and again, as soon as it is back");
+const LEADER: Kind = Kind::leader("leader", "the leader");
+const LEADER_AGAIN: Kind = Kind::leader("leader-again", "the leader, repeatedly, as soon as it is back");
 const CRASH_LOOP: Kind =
-    Kind::anybody("crash-loop", "a random node, again and again, a few milliseconds after each start");
-const ONE: Kind = Kind::anybody("one", "a random node");
-const MINORITY: Kind = Kind::anybody("minority", "fewer than half of the nodes");
-const MAJORITY: Kind = Kind::anybody("majority", "more than half of the nodes, but not all");
-const ALL: Kind = Kind::anybody("all", "every node at once");
-const ROLLING: Kind = Kind::anybody("rolling", "every node, one after the other");
-const STORM: Kind = Kind::anybody("storm", "every node again and again, each at times of its own");
+    Kind::any_node("crash-loop", "a random node, repeatedly, a few milliseconds after each start");
+const ONE: Kind = Kind::any_node("one", "a random node");
+const MINORITY: Kind = Kind::any_node("minority", "fewer than half of the nodes");
+const MAJORITY: Kind = Kind::any_node("majority", "more than half of the nodes, but not all");
+const ALL: Kind = Kind::any_node("all", "every node at once");
+const ROLLING: Kind = Kind::any_node("rolling", "every node, one after the other");
+const STORM: Kind = Kind::any_node("storm", "every node, repeatedly, each at times of its own");
 
 const BRIDGE: Kind = Kind::leader(
     "bridge",
-    "whoever leads, again and again, when two halves of the others, which it alone joins, have asked for its vote",
+    "the leader, the only link between two halves, repeatedly, when both have asked for its vote",
 );
 
 /// Kinds of faults that stop processes for a while.
@@ -42,7 +41,7 @@ pub(crate) const KILL_KINDS: &[Kind] =
 pub(crate) const IMPAIR_KINDS: &[Kind] = &[LEADER, ONE, MINORITY, ALL];
 
 /// Draws a kind of one of these faults, with `stop` as its act.
-pub(crate) fn draw(kind: &str, context: &mut Dice, stop: impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
+pub(crate) fn draw(kind: &str, context: &mut DrawContext, stop: impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     let n = context.order.len();
     let majority = n / 2 + 1;
     let count = match kind {
@@ -90,7 +89,7 @@ fn again(
     node: NodeId,
     up: Range<u64>,
     down: Range<u64>,
-    context: &mut Dice,
+    context: &mut DrawContext,
     stop: &impl Fn(NodeId) -> Act,
 ) -> Vec<TimedAct> {
     let mut acts = vec![stop(node).into()];
@@ -118,7 +117,7 @@ fn again(
 ///   links to it    ██▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████████████████████   requests of both halves arrive at once
 ///                    waiting             back voting away working
 /// ```
-fn bridge(context: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
+fn bridge(context: &mut DrawContext, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     let halves = Grudge::bridge(&context.order);
     let Some((bridge, others)) = context.order.split_first().filter(|_| !halves.is_empty()) else {
         return Vec::new();
@@ -152,7 +151,7 @@ fn bridge(context: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
 }
 
 /// Stops and restarts every node at times of its own. All may be down at once, or never.
-fn storm(context: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
+fn storm(context: &mut DrawContext, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     let mut acts: Vec<TimedAct> = Vec::new();
     for node in context.order.clone() {
         let begins_ms = context.moment_ms(0..UP_MS.end);
@@ -168,7 +167,7 @@ fn storm(context: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
 
 /// Stops every node for an equal part of the hold. A node is stopped when the previous one restarts, even if
 /// that node is not ready yet.
-fn rolling(context: &mut Dice, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
+fn rolling(context: &mut DrawContext, stop: &impl Fn(NodeId) -> Act) -> Vec<TimedAct> {
     let turn_ms = context.hold_ms / context.order.len() as u64;
     let mut acts = Vec::new();
     for (at, &node) in context.order.iter().enumerate() {

@@ -23,7 +23,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -31,7 +31,7 @@ use std::{
 
 use tokio::{net::TcpStream, task::spawn_blocking, time::sleep};
 
-use crate::{NodeId, links::sock_diag, processes::holders::Holders};
+use crate::{NodeId, links::sock_diag, lock::locked, processes::holders::Holders};
 
 /// Number of look-ups of an unknown process, and the pause between them: a node that has just started may
 /// connect before its process is known.
@@ -112,13 +112,13 @@ fn look(holders: &Holders, from: SocketAddr, proxy: SocketAddr) -> Dialler {
 impl OutsideConnections {
     fn count(&self, describe: impl FnOnce() -> String) {
         if self.connections.fetch_add(1, Relaxed) == 0 {
-            *self.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(describe());
+            *locked(&self.first) = Some(describe());
         }
     }
 
     /// Number of connections from outside that were carried, and a description of the first one.
     pub(crate) fn seen(&self) -> Option<(u64, String)> {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let first = locked(&self.first).clone()?;
         Some((self.connections.load(Relaxed), first))
     }
 }

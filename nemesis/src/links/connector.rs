@@ -19,7 +19,7 @@ use std::{
     collections::HashSet,
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -33,6 +33,7 @@ use tokio::{
 use crate::{
     NodeId,
     links::{harness_failures::HarnessFailures, sock_diag},
+    lock::locked,
     processes::{
         family,
         holders::{Holders, sockets},
@@ -139,7 +140,7 @@ impl NodeConnector {
         })?;
         let Some(end) = end else { return Ok(Listener::Nobody) };
         let key = (node, end.inode);
-        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = || locked(&self.known);
         if known().contains(&key) || self.holders.by_cgroup(&end) == Some(node) {
             return Ok(Listener::Node);
         }

@@ -22,12 +22,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::{self, Write},
     net::Ipv4Addr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 use crate::{
     CutMode, LinkCounters, NodeId, Quality, TimedAct,
     links::{Link, LinkChange},
+    lock::locked,
 };
 use netem::Netem;
 use nft::Nft;
@@ -76,7 +77,7 @@ impl Filter {
     }
 
     fn kernel(&self) -> MutexGuard<'_, Kernel> {
-        self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.kernel)
     }
 
     /// A link as an element of a set.

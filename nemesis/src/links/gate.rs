@@ -6,7 +6,7 @@
 use std::{
     ops::{AddAssign, Sub},
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{
             AtomicBool, AtomicU8, AtomicU64,
             Ordering::{Relaxed, SeqCst},
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::Notify, time::Instant};
 pub use tribunal_records::faults::CutMode;
 
-use crate::links::quality::Quality;
+use crate::{links::quality::Quality, lock::locked};
 
 /// What a directed link does with bytes now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +139,7 @@ impl Gate {
 
     /// Degrades the link, or restores it.
     pub(crate) fn degrade(&self, quality: Option<Quality>) {
-        let mut current = self.quality.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = locked(&self.quality);
         *current = quality;
         self.degraded.store(quality.is_some(), SeqCst);
         self.quality_changes.fetch_add(1, SeqCst);
@@ -152,7 +152,7 @@ impl Gate {
 
     /// The quality of the link, and the number of its changes, to wait for the next one.
     pub(crate) fn quality(&self) -> (Option<Quality>, u64) {
-        let current = self.quality.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = locked(&self.quality);
         (*current, self.quality_changes.load(SeqCst))
     }
 
@@ -164,7 +164,7 @@ impl Gate {
     /// Sends bytes over the line that all connections of the link share. Returns when the last byte is
     /// through.
     pub(crate) fn send(&self, bytes: usize, bytes_per_s: u64) -> Instant {
-        let mut sent_at = self.sent_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sent_at = locked(&self.sent_at);
         let start = sent_at.map_or_else(Instant::now, |at| at.max(Instant::now()));
         let end = start + Duration::from_secs_f64(bytes as f64 / bytes_per_s.max(1) as f64);
         *sent_at = Some(end);

@@ -31,7 +31,7 @@ impl HarnessFailures {
         async move {
             let found = first.wait_for(Option::is_some).await.ok().and_then(|first| first.clone());
             match found {
-                Some(trouble) => trouble,
+                Some(failure) => failure,
                 // The links are gone, so there will be no failure.
                 None => std::future::pending().await,
             }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_first_trouble_of_this_machine_is_kept() {
+    async fn the_first_failure_of_this_machine_is_kept() {
         let failures = HarnessFailures::default();
         let first = failures.first();
         failures.report_if_local(&io::ErrorKind::ConnectionRefused.into(), || "cannot connect".into());

@@ -59,7 +59,7 @@ use crate::{
     Act, DiskCounters, FaultEffect, FaultEvent, FaultOutcome, FaultRecord, LinkCounters, Links, NodeId,
     NodeState, Nodes, Plan, Signal, Step, TimedAct,
     act::verb::{Reversal, Verb},
-    faults::{disk_trouble::MendDisk, kill::Start, pause::Resume},
+    faults::{disk_fault::MendDisk, kill::Start, pause::Resume},
     plan::{self, record::proves_effect, trigger::ArmedTrigger},
     processes::NodeLocks,
 };
@@ -80,31 +80,16 @@ const ACT_WAIT: Duration = Duration::from_secs(20);
 #[error("could not heal: {}", .0.join("; "))]
 pub struct HealError(pub Vec<String>);
 
-/// Carries out `plan` on the nodes and links. Returns when everything is done and undone, or, once `stop` is
-/// cancelled, as soon as everything is undone. `clock` returns nanoseconds since the start of the run.
-/// `record` is called when a fault is applied, changes, or is healed, in the order of the records' times.
+/// Carries out `plan` on the nodes and links. Returns when all steps are done and undone and no trigger can
+/// fire any more, or, once `stop` is cancelled, as soon as everything is undone.
+///
+/// `clock` returns nanoseconds since the start of the run. Triggers, and steps that follow the leader, receive
+/// `signals`, as long as there is a sender. `record` is called when a fault is applied, changes, or is healed,
+/// in the order of the records' times.
 ///
 /// # Errors
 /// What could not be undone. Everything else was.
 pub async fn drive<N: Nodes>(
-    plan: Plan,
-    nodes: Arc<N>,
-    links: Arc<Links>,
-    clock: impl Fn() -> u64 + Send,
-    stop: CancellationToken,
-    record: impl FnMut(FaultRecord) + Send,
-) -> Result<(), HealError> {
-    let (_, no_signals) = mpsc::unbounded_channel();
-    drive_with_signals(plan, nodes, links, clock, stop, no_signals, record).await
-}
-
-/// As [`drive`], for a plan with triggers or with steps that follow the leader: they receive `signals`.
-/// Returns when all steps are done and undone and no trigger can fire any more, because all have fired or the
-/// sender of the signals is gone.
-///
-/// # Errors
-/// As [`drive`].
-pub async fn drive_with_signals<N: Nodes>(
     plan: Plan,
     nodes: Arc<N>,
     links: Arc<Links>,
@@ -151,12 +136,12 @@ pub async fn heal_everything<N: Nodes>(nodes: &N, links: &Links) -> Result<(), H
     let links_healed = links.try_heal_all();
     let healed = join_all((0..nodes.count()).map(NodeId).map(|node| async move {
         in_time(Resume.on(node), nodes.resume(node)).await?;
-        in_time(MendDisk.on(node), nodes.trouble_disk(node, None)).await?;
+        in_time(MendDisk.on(node), nodes.set_disk_fault(node, None)).await?;
         in_time(Start.on(node), nodes.start(node)).await
     }));
     let healed = healed.await;
     // Only a running cluster can add its members again.
-    let complete = in_time_of("the members", nodes.complete()).await;
+    let complete = in_time_of("the members", nodes.restore_members()).await;
     let problems: Vec<String> =
         healed.into_iter().chain([links_healed, complete]).filter_map(Result::err).collect();
     if problems.is_empty() { Ok(()) } else { Err(HealError(problems)) }

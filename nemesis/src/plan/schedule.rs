@@ -29,7 +29,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     CutMode, Grudge, NodeId,
-    faults::{Aim, Dice, FAULTS, Fault, Kind},
+    faults::{Aim, DrawContext, FAULTS, Fault, Kind},
     plan::suggest::suggest,
     plan::{self, Step},
 };
@@ -74,7 +74,11 @@ impl FaultSelection {
         let mut order: Vec<NodeId> = (0..nodes).map(NodeId).collect();
         order.shuffle(rng);
         let mode = mode.unwrap_or(CutMode::Stall);
-        Some(step(fault, kind, Dice { order, hold_ms, mode, rng: ChaCha8Rng::seed_from_u64(rng.random()) }))
+        Some(step(
+            fault,
+            kind,
+            DrawContext { order, hold_ms, mode, rng: ChaCha8Rng::seed_from_u64(rng.random()) },
+        ))
     }
 }
 
@@ -223,8 +227,8 @@ impl Schedule {
     }
 
     /// A fixed context, for steps whose times and nodes have no meaning.
-    fn fixed_context(&self) -> Dice {
-        Dice {
+    fn fixed_context(&self) -> DrawContext {
+        DrawContext {
             order: (0..self.nodes).map(NodeId).collect(),
             hold_ms: self.interval_ms,
             mode: CutMode::Stall,
@@ -263,7 +267,7 @@ impl Schedule {
         let mut order: Vec<NodeId> = (0..self.nodes).map(NodeId).collect();
         order.shuffle(rng);
         let mode = if rng.random() { CutMode::Stall } else { CutMode::Reset };
-        let context = Dice { order, hold_ms, mode, rng: ChaCha8Rng::seed_from_u64(rng.random()) };
+        let context = DrawContext { order, hold_ms, mode, rng: ChaCha8Rng::seed_from_u64(rng.random()) };
         Step { at_ms, ..step(fault, kind, context) }
     }
 }
@@ -380,7 +384,7 @@ impl Schedule {
 }
 
 /// The step of a fault of one kind, beginning at 0.
-fn step(fault: &Fault, kind: &Kind, mut context: Dice) -> Step {
+fn step(fault: &Fault, kind: &Kind, mut context: DrawContext) -> Step {
     let follows_ms = if kind.aim == Aim::EachLeader { context.lags_ms() } else { Vec::new() };
     Step {
         at_ms: 0,
@@ -487,7 +491,7 @@ mod tests {
             times.is_sorted() && times[0] == hour[0].at_ms && times[1] == hour[0].at_ms + 500,
             "{times:?}"
         );
-        let possible = plan.possible().count();
+        let possible = plan.possible_steps().count();
         let kinds = ["kill", "pause", "partition"]
             .map(|name| FAULTS.iter().find(|fault| fault.name == name).expect("a usual fault").kinds.len());
         assert_eq!(possible, 1 + kinds.iter().sum::<usize>());

@@ -46,8 +46,8 @@ use serde_json::value::RawValue;
 use toml::Spanned;
 
 use crate::{
-    CutMode, Drawn, FaultSelection, Grudge, NodeId, On, ParseActError, ParseFaultsError, ParseGrudgeError,
-    Plan, Schedule, Step, TimedAct, Trigger, Undrawn, plan,
+    CutMode, Drawn, FaultSelection, Grudge, NodeId, OmittedFault, ParseActError, ParseFaultsError,
+    ParseGrudgeError, Plan, Schedule, Step, TimedAct, Trigger, TriggerCondition, plan,
 };
 
 /// Why a file is not a schedule, and where: `12:1: step 2: give one of fault, grudge and acts`.
@@ -59,12 +59,12 @@ pub struct ScheduleFileError {
     /// The column, counted from 1 in characters.
     pub column: usize,
     /// What is wrong.
-    pub why: ScheduleFault,
+    pub why: ScheduleProblem,
 }
 
 /// What is wrong with a schedule.
 #[derive(Debug, thiserror::Error)]
-pub enum ScheduleFault {
+pub enum ScheduleProblem {
     /// Not TOML or JSON, or a wrong name or type; in the words of the parser.
     #[error("{0}")]
     Syntax(String),
@@ -82,7 +82,7 @@ pub enum ScheduleFault {
 
 impl ScheduleFileError {
     /// An error at this byte offset of the text.
-    fn at(text: &str, offset: usize, why: ScheduleFault) -> ScheduleFileError {
+    fn at(text: &str, offset: usize, why: ScheduleProblem) -> ScheduleFileError {
         let before = text.get(..offset).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let column = before[line_start..].chars().count() + 1;
@@ -91,7 +91,7 @@ impl ScheduleFileError {
 
     fn toml(text: &str, error: &toml::de::Error) -> ScheduleFileError {
         let offset = error.span().map_or(0, |span| span.start);
-        Self::at(text, offset, ScheduleFault::Syntax(error.message().replace('\n', ", ")))
+        Self::at(text, offset, ScheduleProblem::Syntax(error.message().replace('\n', ", ")))
     }
 
     /// An error in the part of the text that begins at this byte offset.
@@ -100,7 +100,7 @@ impl ScheduleFileError {
         let line_start = std::iter::once(part).chain(line_starts).nth(error.line().saturating_sub(1));
         let offset = line_start.unwrap_or(text.len()) + error.column().saturating_sub(1);
         let place = format!(" at line {} column {}", error.line(), error.column());
-        Self::at(text, offset, ScheduleFault::Syntax(error.to_string().replace(&place, "")))
+        Self::at(text, offset, ScheduleProblem::Syntax(error.to_string().replace(&place, "")))
     }
 }
 
@@ -209,7 +209,7 @@ struct TimedEntry {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TriggerEntry {
-    on: On,
+    on: TriggerCondition,
     #[serde(default)]
     after: Time,
     times: Option<u64>,
@@ -249,12 +249,12 @@ impl Plan {
     pub fn parse(text: &str, seed: u64, nodes: usize) -> Result<Plan, ScheduleFileError> {
         let file = if text.trim_start().starts_with('{') { from_json(text)? } else { from_toml(text)? };
         let at = |offset, table, number| {
-            move |why| ScheduleFileError::at(text, offset, ScheduleFault::Entry { table, number, why })
+            move |why| ScheduleFileError::at(text, offset, ScheduleProblem::Entry { table, number, why })
         };
 
         if file.phase.is_empty() && file.step.is_empty() && file.trigger.is_empty() {
             let why = "expected a phase, a step or a trigger, found none".to_owned();
-            return Err(ScheduleFileError::at(text, 0, ScheduleFault::Syntax(why)));
+            return Err(ScheduleFileError::at(text, 0, ScheduleProblem::Syntax(why)));
         }
         let mut plan = Plan::default();
         let mut begin_ms = 0;
@@ -262,7 +262,7 @@ impl Plan {
             let lasts_ms = phase.lasts.0;
             let schedule = schedule(phase, seed.wrapping_add(number as u64), nodes);
             let schedule = schedule.map_err(at(offset, "phase", number))?;
-            plan.undrawn.extend(omitted_faults(&schedule).map(|fault| Undrawn { phase: number, fault }));
+            plan.omitted.extend(omitted_faults(&schedule).map(|fault| OmittedFault { phase: number, fault }));
             plan.drawn.push(Drawn { begin_ms, schedule, grudge: None });
             begin_ms = u64::saturating_add(begin_ms, lasts_ms);
         }
@@ -276,7 +276,7 @@ impl Plan {
         }
         for (number, (offset, entry)) in (1..).zip(file.trigger) {
             let TriggerEntry { on, after, times, hold, fault, grudge, acts, mode } = entry;
-            if let On::Log { pattern, .. } = &on {
+            if let TriggerCondition::Log { pattern, .. } = &on {
                 let regex = regex_lite::Regex::new(pattern);
                 regex.map_err(EntryError::from).map_err(at(offset, "trigger", number))?;
             }
@@ -457,23 +457,24 @@ mod tests {
 
         assert_eq!((plan.triggers[0].after_ms, plan.triggers[0].times), (50, 3));
         assert_eq!(plan.triggers[0].step.fault, "pause");
-        assert_eq!((&plan.triggers[1].on, plan.triggers[1].times), (&On::LeaderChange, 1));
+        assert_eq!((&plan.triggers[1].on, plan.triggers[1].times), (&TriggerCondition::LeaderChange, 1));
         assert_eq!(Plan::parse(FILE, 1, 3).expect("a schedule"), plan);
         assert_ne!(Plan::parse(FILE, 2, 3).expect("a schedule"), plan);
     }
 
     #[test]
     fn what_a_phase_has_no_room_for_is_not_forgotten() {
-        let undrawn = |phase: &str| {
+        let omitted = |phase: &str| {
             let text = format!("[[phase]]\nlasts = '1s'\n\n[[phase]]\n{phase}");
             let plan = Plan::parse(&text, 1, 3).expect("a schedule");
-            let all = plan.undrawn.into_iter().map(|Undrawn { phase, fault }| format!("{phase} {fault}"));
+            let all =
+                plan.omitted.into_iter().map(|OmittedFault { phase, fault }| format!("{phase} {fault}"));
             all.collect::<Vec<_>>()
         };
-        let short = undrawn("lasts = '6s'\ninterval = '4s'\nnemesis = 'kill,partition,pause,clock'");
+        let short = omitted("lasts = '6s'\ninterval = '4s'\nnemesis = 'kill,partition,pause,clock'");
         assert!(!short.is_empty() && short.iter().all(|it| it.starts_with("2 ")), "{short:?}");
-        assert_eq!(undrawn("lasts = '9s'\ninterval = '1ms'\nnemesis = 'kill'"), ["2 kill"]);
-        assert_eq!(undrawn("lasts = '60s'\ninterval = '3s'\nnemesis = 'kill,pause'"), [""; 0]);
+        assert_eq!(omitted("lasts = '9s'\ninterval = '1ms'\nnemesis = 'kill'"), ["2 kill"]);
+        assert_eq!(omitted("lasts = '60s'\ninterval = '3s'\nnemesis = 'kill,pause'"), [""; 0]);
     }
 
     #[test]

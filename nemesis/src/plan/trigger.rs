@@ -12,7 +12,7 @@ use crate::{NodeId, Step};
 /// The event that a trigger waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum On {
+pub enum TriggerCondition {
     /// This many operations have completed since the run began, or since the trigger last fired.
     Operations(u64),
     /// There is another leader than the last known one.
@@ -31,7 +31,7 @@ pub enum On {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trigger {
     /// The event to wait for.
-    pub on: On,
+    pub on: TriggerCondition,
     /// Delay from the event to the begin of the step, in milliseconds.
     pub after_ms: u64,
     /// How often it fires at most.
@@ -67,7 +67,7 @@ pub(crate) struct ArmedTrigger {
 impl ArmedTrigger {
     pub(crate) fn new(trigger: Trigger) -> ArmedTrigger {
         let pattern = match &trigger.on {
-            On::Log { pattern, .. } => Regex::new(pattern).ok(),
+            TriggerCondition::Log { pattern, .. } => Regex::new(pattern).ok(),
             _ => None,
         };
         let left = trigger.times;
@@ -96,17 +96,17 @@ impl ArmedTrigger {
 
     fn matches(&mut self, signal: &Signal) -> bool {
         match (&self.trigger.on, signal) {
-            (On::Operations(every), Signal::Operations(count)) => {
+            (TriggerCondition::Operations(every), Signal::Operations(count)) => {
                 let happens = !self.asleep && count.saturating_sub(self.operations_seen) >= *every;
                 if happens {
                     self.operations_seen = *count;
                 }
                 happens
             }
-            (On::LeaderChange, Signal::Leader(leader)) => {
+            (TriggerCondition::LeaderChange, Signal::Leader(leader)) => {
                 self.leader_seen.replace(*leader).is_some_and(|before| before != *leader)
             }
-            (On::Log { node: wanted, .. }, Signal::Log(node, line)) => {
+            (TriggerCondition::Log { node: wanted, .. }, Signal::Log(node, line)) => {
                 let pattern = self.pattern.as_ref();
                 wanted.is_none_or(|wanted| wanted == *node)
                     && pattern.is_some_and(|pattern| pattern.is_match(line))
@@ -120,7 +120,7 @@ impl ArmedTrigger {
 mod tests {
     use super::*;
 
-    fn armed(on: On, times: u64) -> ArmedTrigger {
+    fn armed(on: TriggerCondition, times: u64) -> ArmedTrigger {
         let step = Step {
             at_ms: 0,
             hold_ms: 100,
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn every_thousand_operations_and_not_while_asleep() {
-        let mut armed = armed(On::Operations(1000), 2);
+        let mut armed = armed(TriggerCondition::Operations(1000), 2);
         let mut fires = |count| armed.on_signal(&Signal::Operations(count)).is_some();
         assert_eq!([999, 1003, 2500].map(&mut fires), [false, true, false]);
         armed.wake();
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn operations_count_from_when_it_last_fired() {
-        let mut armed = armed(On::Operations(1000), 9);
+        let mut armed = armed(TriggerCondition::Operations(1000), 9);
         assert!(armed.on_signal(&Signal::Operations(1000)).is_some());
         armed.wake();
         assert!(armed.on_signal(&Signal::Operations(1999)).is_none());
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_first_leader_is_no_change() {
-        let mut armed = armed(On::LeaderChange, 9);
+        let mut armed = armed(TriggerCondition::LeaderChange, 9);
         let mut fires = |node| armed.on_signal(&Signal::Leader(NodeId(node))).is_some();
         assert_eq!([0, 0, 1].map(&mut fires), [false, false, true]);
         // The trigger slept during the change that it caused, but did not miss the new leader.
@@ -168,8 +168,10 @@ mod tests {
 
     #[test]
     fn a_log_line_of_the_right_node_that_matches() {
-        let mut armed =
-            armed(On::Log { pattern: "became (leader|primary)".to_owned(), node: Some(NodeId(1)) }, 1);
+        let mut armed = armed(
+            TriggerCondition::Log { pattern: "became (leader|primary)".to_owned(), node: Some(NodeId(1)) },
+            1,
+        );
         let mut fires =
             |node, line: &str| armed.on_signal(&Signal::Log(NodeId(node), line.to_owned())).is_some();
         assert!(!fires(0, "12 became leader"));

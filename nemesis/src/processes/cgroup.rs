@@ -118,7 +118,7 @@ impl NodeCgroup {
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn entrance(&self) -> io::Result<File> {
+    pub fn open_procs(&self) -> io::Result<File> {
         OpenOptions::new().write(true).open(self.path.join("cgroup.procs"))
     }
 

@@ -20,7 +20,7 @@ pub const MARK: &str = "TRIBUNAL_NODE";
 
 /// How a node's processes are recognised.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Kin {
+pub struct ProcessIdentity {
     /// The process that was started, which leads a process group; `None` while the node is down.
     pub leader: Option<i32>,
     /// The value of [`MARK`] in its environment, if it is set.
@@ -29,31 +29,31 @@ pub struct Kin {
 
 /// The living processes of the node whose process group `leader` leads, the leader first. Empty once it is
 /// gone.
-pub fn family(leader: i32) -> Vec<i32> {
-    family_of(&Kin { leader: Some(leader), mark: None })
+pub(crate) fn family(leader: i32) -> Vec<i32> {
+    family_of(&ProcessIdentity { leader: Some(leader), mark: None })
 }
 
 /// The living processes of a node, its leader first, including daemons.
-pub fn family_of(kin: &Kin) -> Vec<i32> {
-    families(std::slice::from_ref(kin)).remove(0)
+pub(crate) fn family_of(identity: &ProcessIdentity) -> Vec<i32> {
+    families(std::slice::from_ref(identity)).remove(0)
 }
 
 /// As [`family_of`], for several nodes.
-pub(crate) fn families(kins: &[Kin]) -> Vec<Vec<i32>> {
-    families_among(kins, &processes())
+pub(crate) fn families(identities: &[ProcessIdentity]) -> Vec<Vec<i32>> {
+    families_among(identities, &processes())
 }
 
-fn families_among(kins: &[Kin], all: &[Process]) -> Vec<Vec<i32>> {
+fn families_among(identities: &[ProcessIdentity], all: &[Process]) -> Vec<Vec<i32>> {
     let own = std::process::id() as i32;
-    let of_a_leader = |pid: i32| kins.iter().any(|kin| kin.leader == Some(pid));
-    let adopted: Vec<(i32, String)> = match kins.iter().any(|kin| kin.mark.is_some()) {
+    let of_a_leader = |pid: i32| identities.iter().any(|identity| identity.leader == Some(pid));
+    let adopted: Vec<(i32, String)> = match identities.iter().any(|identity| identity.mark.is_some()) {
         true => {
             let children = all.iter().filter(|process| process.parent == own && !of_a_leader(process.pid));
             children.filter_map(|process| Some((process.pid, mark(process.pid)?))).collect()
         }
         false => Vec::new(),
     };
-    members(kins, &adopted, all)
+    members(identities, &adopted, all)
 }
 
 /// All processes of the machine that belong to a node of this run, as far as this user may read their
@@ -65,12 +65,12 @@ pub fn marked(run: &str) -> Vec<i32> {
 
 /// As [`family_of`], and the *strays*: descendants of this process that have left its session, and are not
 /// recognised as processes of this node. They may be daemons of any node that have dropped their environment.
-pub fn family_and_strays(kin: &Kin) -> (Vec<i32>, Vec<i32>) {
+pub fn family_and_strays(identity: &ProcessIdentity) -> (Vec<i32>, Vec<i32>) {
     let own = std::process::id() as i32;
     let all = processes();
-    let family = families_among(std::slice::from_ref(kin), &all).remove(0);
+    let family = families_among(std::slice::from_ref(identity), &all).remove(0);
     let session = all.iter().find(|process| process.pid == own).map(|process| process.session);
-    let this = Kin { leader: Some(own), mark: None };
+    let this = ProcessIdentity { leader: Some(own), mark: None };
     let descendants: HashSet<i32> = members(&[this], &[], &all).remove(0).into_iter().collect();
     let is_stray = |process: &&Process| {
         Some(process.session) != session
@@ -84,7 +84,7 @@ pub fn family_and_strays(kin: &Kin) -> (Vec<i32>, Vec<i32>) {
 
 /// Whether a process is a stray.
 pub(crate) fn is_stray(pid: i32) -> bool {
-    family_and_strays(&Kin::default()).1.contains(&pid)
+    family_and_strays(&ProcessIdentity::default()).1.contains(&pid)
 }
 
 /// The value of [`MARK`] in the initial environment of a process.
@@ -131,18 +131,20 @@ fn processes() -> Vec<Process> {
     pids.filter_map(|pid| Process::parse(pid, &stat(pid)?)).collect()
 }
 
-fn members(kins: &[Kin], adopted: &[(i32, String)], all: &[Process]) -> Vec<Vec<i32>> {
+fn members(identities: &[ProcessIdentity], adopted: &[(i32, String)], all: &[Process]) -> Vec<Vec<i32>> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     all.iter().for_each(|process| children.entry(process.parent).or_default().push(process.pid));
     // The leader of one node belongs to no other node, even if it is a descendant.
-    let mut taken: HashSet<i32> = kins.iter().filter_map(|kin| kin.leader).collect();
-    let mut family = |kin: &Kin| {
-        let is_leader = |pid: i32| kin.leader == Some(pid);
+    let mut taken: HashSet<i32> = identities.iter().filter_map(|identity| identity.leader).collect();
+    let mut family = |identity: &ProcessIdentity| {
+        let is_leader = |pid: i32| identity.leader == Some(pid);
         let mut found: Vec<i32> =
             all.iter().map(|process| process.pid).filter(|pid| is_leader(*pid)).collect();
         let in_group = all.iter().filter(|process| is_leader(process.group)).map(|process| process.pid);
-        let of_leader = kin.leader.and_then(|leader| children.get(&leader)).into_iter().flatten().copied();
-        let daemons = adopted.iter().filter(|(_, mark)| kin.mark.as_ref() == Some(mark)).map(|(pid, _)| *pid);
+        let of_leader =
+            identity.leader.and_then(|leader| children.get(&leader)).into_iter().flatten().copied();
+        let daemons =
+            adopted.iter().filter(|(_, mark)| identity.mark.as_ref() == Some(mark)).map(|(pid, _)| *pid);
         let mut next: Vec<i32> = in_group.chain(of_leader).chain(daemons).collect();
         while let Some(pid) = next.pop() {
             if taken.insert(pid) {
@@ -153,7 +155,7 @@ fn members(kins: &[Kin], adopted: &[(i32, String)], all: &[Process]) -> Vec<Vec<
         found.sort_by_key(|&pid| (!is_leader(pid), pid));
         found
     };
-    kins.iter().map(&mut family).collect()
+    identities.iter().map(&mut family).collect()
 }
 
 #[cfg(test)]
@@ -178,16 +180,16 @@ mod tests {
             (80, "80 (daemon of another) S 1 80 80"),
         ];
         let all: Vec<Process> = stats.iter().filter_map(|(pid, stat)| Process::parse(*pid, stat)).collect();
-        let kin = |leader, mark: &str| Kin { leader, mark: Some(mark.to_owned()) };
+        let identity = |leader, mark: &str| ProcessIdentity { leader, mark: Some(mark.to_owned()) };
         let adopted = [(70, "r/n1".to_owned()), (80, "r/n3".to_owned())];
-        let of = |kins: &[Kin]| members(kins, &adopted, &all);
+        let of = |identities: &[ProcessIdentity]| members(identities, &adopted, &all);
         assert_eq!(
-            of(&[kin(Some(40), "r/n1"), kin(Some(50), "r/n2")]),
+            of(&[identity(Some(40), "r/n1"), identity(Some(50), "r/n2")]),
             [vec![40, 41, 42, 43, 45, 70, 71], vec![50, 51]]
         );
-        assert_eq!(of(&[kin(None, "r/n1")]), [[70, 71]], "daemons outlive their leader");
-        assert_eq!(of(&[kin(Some(90), "r/n9")]), [[0; 0]]);
-        assert_eq!(of(&[Kin { leader: Some(50), mark: None }]), [[50, 51]]);
+        assert_eq!(of(&[identity(None, "r/n1")]), [[70, 71]], "daemons outlive their leader");
+        assert_eq!(of(&[identity(Some(90), "r/n9")]), [[0; 0]]);
+        assert_eq!(of(&[ProcessIdentity { leader: Some(50), mark: None }]), [[50, 51]]);
     }
 
     #[test]

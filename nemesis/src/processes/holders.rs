@@ -1,17 +1,15 @@
 //! Which node holds a socket: the node in whose cgroup the socket was created, or whose processes have it
 //! open. `family.rs` describes which processes those are.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Mutex};
 
 use tokio::sync::watch;
 
 use crate::{
     NodeId,
     links::sock_diag::TcpEnd,
-    processes::family::{Kin, families},
+    lock::locked,
+    processes::family::{ProcessIdentity, families},
 };
 
 /// What is known of the processes of the nodes.
@@ -32,31 +30,31 @@ impl Holders {
     }
 
     pub(crate) fn follow(&self, node: NodeId, pid: watch::Receiver<Option<u32>>) {
-        *self.leaders[node.0].lock().unwrap_or_else(PoisonError::into_inner) = Some(pid);
+        *locked(&self.leaders[node.0]) = Some(pid);
     }
 
     /// Whether the processes of the node are known at all.
     pub(crate) fn follows(&self, node: NodeId) -> bool {
-        self.leaders[node.0].lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        locked(&self.leaders[node.0]).is_some()
     }
 
     pub(crate) fn set_cgroup(&self, node: NodeId, id: u64) {
-        self.cgroups.lock().unwrap_or_else(PoisonError::into_inner).insert(id, node);
+        locked(&self.cgroups).insert(id, node);
     }
 
     pub(crate) fn set_mark(&self, node: NodeId, mark: String) {
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner).insert(node, mark);
+        locked(&self.marks).insert(node, mark);
     }
 
     /// The node in whose cgroup the socket was created, if that is known.
     pub(crate) fn by_cgroup(&self, end: &TcpEnd) -> Option<NodeId> {
-        self.cgroups.lock().unwrap_or_else(PoisonError::into_inner).get(&end.cgroup?).copied()
+        locked(&self.cgroups).get(&end.cgroup?).copied()
     }
 
     /// The leading process of each running node.
     fn leaders(&self) -> Vec<(i32, NodeId)> {
         let pid = |slot: &Mutex<Option<watch::Receiver<Option<u32>>>>| {
-            slot.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|pid| *pid.borrow())
+            locked(slot).as_ref().and_then(|pid| *pid.borrow())
         };
         self.leaders
             .iter()
@@ -84,10 +82,13 @@ impl Holders {
 
     /// All processes of the nodes with these leading processes.
     fn with_families(&self, leaders: &[(i32, NodeId)]) -> Vec<(i32, NodeId)> {
-        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let kin = |(pid, node): &(i32, NodeId)| Kin { leader: Some(*pid), mark: marks.get(node).cloned() };
-        let kins: Vec<Kin> = leaders.iter().map(kin).collect();
-        let families = leaders.iter().zip(families(&kins));
+        let marks = locked(&self.marks).clone();
+        let identity = |(pid, node): &(i32, NodeId)| ProcessIdentity {
+            leader: Some(*pid),
+            mark: marks.get(node).cloned(),
+        };
+        let identities: Vec<ProcessIdentity> = leaders.iter().map(identity).collect();
+        let families = leaders.iter().zip(families(&identities));
         families.flat_map(|((_, node), pids)| pids.into_iter().map(|pid| (pid, *node))).collect()
     }
 }

@@ -94,7 +94,7 @@ async fn who_dials_before_its_process_is_known_is_known_in_time() {
     say(&mut end, "n3's").await;
     hear(&mut end, "n3's").await;
     eventually(|| cluster.links.counters(N3, N2).bytes_carried == 4).await;
-    assert!(cluster.links.strangers().is_none());
+    assert!(cluster.links.outside_connections().is_none());
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn both_directions_belong_to_the_links_of_whoever_dialled() {
     }
     assert_eq!(cluster.links.counters(N1, N2).connections_carried, 1);
     assert_eq!(cluster.links.counters(N3, N2).connections_carried, 1);
-    assert_eq!(cluster.links.strangers(), None);
+    assert_eq!(cluster.links.outside_connections(), None);
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn a_stranger_is_carried_and_counted() {
         .expect("bash is everywhere");
     let mut end = cluster.accept().await;
     hear(&mut end, "hello").await;
-    let (connections, first) = cluster.links.strangers().expect("it was counted");
+    let (connections, first) = cluster.links.outside_connections().expect("it was counted");
     assert_eq!(connections, 1);
     assert!(first.contains(" dialled n2 from 127.0.0.1:"), "{first}");
     stranger.kill().expect("it runs");
@@ -183,7 +183,7 @@ async fn who_left_its_group_and_its_parents_is_known_by_its_cgroup() {
     let mut end = cluster.accept().await;
     say(&mut end, "whose?").await;
     hear(&mut end, "whose?").await;
-    assert_eq!(cluster.links.strangers().map(|(connections, _)| connections), Some(1));
+    assert_eq!(cluster.links.outside_connections().map(|(connections, _)| connections), Some(1));
 
     cluster.links.set_cgroup(N3, cgroup.0.id());
     drop(end);
@@ -191,7 +191,11 @@ async fn who_left_its_group_and_its_parents_is_known_by_its_cgroup() {
     say(&mut end, "n3's").await;
     hear(&mut end, "n3's").await;
     eventually(|| cluster.links.counters(N3, N2).bytes_carried == 4).await;
-    assert_eq!(cluster.links.strangers().map(|(connections, _)| connections), Some(1), "no further one");
+    assert_eq!(
+        cluster.links.outside_connections().map(|(connections, _)| connections),
+        Some(1),
+        "no further one"
+    );
     let processes = cgroup.0.processes();
     assert!(processes.len() >= 3, "the shell, the daemon and its cat: {processes:?}");
     remove_cgroup(cgroup.0.path()).expect("it can be removed, with whoever is in it");

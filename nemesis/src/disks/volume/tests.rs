@@ -69,8 +69,8 @@ fn text(name: u8) -> OsString {
 }
 
 impl Pair {
-    fn new(promise: Promise) -> Self {
-        let volume = Volume::new(promise, 1 << 30, ());
+    fn new(durability: Durability) -> Self {
+        let volume = Volume::new(durability, 1 << 30, ());
         Pair { volume, names: Past::new(BTreeMap::new()), files: BTreeMap::new(), written: 0 }
     }
 
@@ -95,7 +95,7 @@ impl Pair {
         }
     }
 
-    fn take(&mut self, step: &Step, promise: Promise) {
+    fn take(&mut self, step: &Step, durability: Durability) {
         let mut names = self.names.now();
         match *step {
             Step::Create(name) => {
@@ -136,7 +136,7 @@ impl Pair {
                 let Some(ino) = self.file(name) else { return };
                 self.volume.sync_file(ino, matches!(step, Step::DataSync(_))).expect("it is a file");
                 self.files.get_mut(&ino).expect("it was created").sync();
-                if matches!(step, Step::Sync(_)) && promise == Promise::Ext4 {
+                if matches!(step, Step::Sync(_)) && durability == Durability::Ext4 {
                     self.names.sync();
                 }
             }
@@ -165,12 +165,12 @@ proptest! {
         seed: u64,
         again in prop::collection::vec(step(), 0..10),
     ) {
-        let promise = if strict { Promise::Posix } else { Promise::Ext4 };
-        let mut pair = Pair::new(promise);
+        let durability = if strict { Durability::Posix } else { Durability::Ext4 };
+        let mut pair = Pair::new(durability);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         for steps in [steps, again] {
             for step in &steps {
-                pair.take(step, promise);
+                pair.take(step, durability);
             }
             let (names, contents) = pair.read();
             prop_assert_eq!(&names, &pair.names.now());
@@ -194,9 +194,9 @@ proptest! {
 }
 
 /// Over many seeds: what is left of a directory and of the files in it.
-fn outcomes(promise: Promise, story: impl Fn(&mut Volume<()>)) -> BTreeSet<String> {
+fn outcomes(durability: Durability, story: impl Fn(&mut Volume<()>)) -> BTreeSet<String> {
     let outcome = |seed| {
-        let mut volume = Volume::new(promise, 1 << 20, ());
+        let mut volume = Volume::new(durability, 1 << 20, ());
         story(&mut volume);
         volume.lose_unsynced(&mut ChaCha8Rng::seed_from_u64(seed));
         let entries: Vec<_> = volume.entries(ROOT).unwrap().map(|(name, ino)| (name.clone(), ino)).collect();
@@ -224,8 +224,8 @@ fn a_new_file_that_is_synced_has_its_entry_on_ext4_and_may_not_by_posix() {
         write(volume, ino, 0, "x");
         volume.sync_file(ino, true).unwrap();
     };
-    assert_eq!(outcomes(Promise::Ext4, story), BTreeSet::from(["a=x".into()]));
-    assert_eq!(outcomes(Promise::Posix, story), BTreeSet::from(["".into(), "a=x".into()]));
+    assert_eq!(outcomes(Durability::Ext4, story), BTreeSet::from(["a=x".into()]));
+    assert_eq!(outcomes(Durability::Posix, story), BTreeSet::from(["".into(), "a=x".into()]));
 }
 
 #[test]
@@ -241,8 +241,8 @@ fn a_rename_without_a_sync_may_be_undone_but_never_half() {
         volume.sync_directory(ROOT).unwrap();
         volume.rename((ROOT, "b".as_ref()), (ROOT, "a".as_ref()), true).unwrap();
     };
-    for promise in [Promise::Ext4, Promise::Posix] {
-        assert_eq!(outcomes(promise, story), BTreeSet::from(["a=new".into(), "a=old b=new".into()]));
+    for durability in [Durability::Ext4, Durability::Posix] {
+        assert_eq!(outcomes(durability, story), BTreeSet::from(["a=new".into(), "a=old b=new".into()]));
     }
 }
 
@@ -251,7 +251,7 @@ fn a_synced_directory_takes_along_what_it_builds_on_and_no_more() {
     // Whether each of two directories has an `x`, after a sync of the first one and a power failure.
     let left = |story: fn(&mut Volume<()>, Ino, Ino)| -> BTreeSet<(bool, bool)> {
         let outcome = |seed| {
-            let mut volume = Volume::new(Promise::Posix, 1 << 20, ());
+            let mut volume = Volume::new(Durability::Posix, 1 << 20, ());
             let [a, b] =
                 ["a", "b"].map(|name| volume.create(ROOT, name.as_ref(), InodeKind::Directory, ()).unwrap());
             volume.sync_directory(ROOT).unwrap();
@@ -285,14 +285,14 @@ fn a_failed_sync_is_not_made_good_by_the_next() {
         assert_eq!(volume.read(ino, 0, 9).unwrap(), b"1", "programs go on to see it");
         volume.sync_file(ino, false).unwrap();
     };
-    assert_eq!(outcomes(Promise::Ext4, story), BTreeSet::from(["a=".into()]));
+    assert_eq!(outcomes(Durability::Ext4, story), BTreeSet::from(["a=".into()]));
 }
 
 #[test]
 fn unsynced_writes_tear_at_sectors() {
     let mut lengths = BTreeSet::new();
     for seed in 0..200 {
-        let mut volume = Volume::new(Promise::Ext4, 1 << 20, ());
+        let mut volume = Volume::new(Durability::Ext4, 1 << 20, ());
         let ino = create(&mut volume, "a");
         volume.sync_file(ino, false).unwrap();
         write(&mut volume, ino, 0, &"x".repeat(2000));
@@ -307,7 +307,7 @@ fn of_too_much_that_is_not_synced_the_oldest_is_stored() {
     const MIB: u64 = 1 << 20;
     let left = |written_mib: u64| -> BTreeSet<u64> {
         let outcome = |seed| {
-            let mut volume = Volume::new(Promise::Ext4, 1 << 30, ());
+            let mut volume = Volume::new(Durability::Ext4, 1 << 30, ());
             let ino = create(&mut volume, "a");
             volume.sync_file(ino, false).unwrap();
             for at in 0..written_mib {
@@ -328,7 +328,7 @@ fn of_too_much_that_is_not_synced_the_oldest_is_stored() {
 
 #[test]
 fn a_full_disk_refuses_what_needs_more_and_only_that() {
-    let mut volume = Volume::new(Promise::Ext4, 4 * PAGE, ());
+    let mut volume = Volume::new(Durability::Ext4, 4 * PAGE, ());
     let ino = create(&mut volume, "a");
     volume.change(ino, FileChange::Reserve(0..2 * PAGE), false).unwrap();
     assert_eq!(volume.change(ino, FileChange::Write(2 * PAGE, vec![1]), true), Err(Errno::ENOSPC));

@@ -3,7 +3,7 @@
 //! As text, one or both of:
 //!
 //! ```text
-//!   offset_ms=-5000       the wall clock is 5 s behind; the monotonic clock, which nothing ever sets, is correct
+//!   offset_ms=-5000       the wall clock is 5 s behind; the monotonic clock, which nothing sets, is correct
 //!   drift_ppm=20000       both clocks gain 2 % from now on, since both depend on one quartz
 //! ```
 

@@ -12,7 +12,7 @@ use std::{
     cmp::Ordering,
     collections::{BTreeMap, BinaryHeap},
     io::{self, ErrorKind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -20,7 +20,7 @@ use std::{
 use nfq::{Message, Queue, Verdict};
 use rand::{Rng, RngExt};
 
-use crate::{LinkCounters, Quality, links::degraded::LATE_MIN};
+use crate::{LinkCounters, Quality, links::degraded::LATE_MIN, lock::locked};
 
 /// The queue in the rules.
 const QUEUE: u16 = 0;
@@ -58,7 +58,7 @@ struct State {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {

@@ -4,11 +4,11 @@
 use rand::RngExt;
 
 use crate::{
-    Nodes, TimedAct, Trouble,
+    DiskFault, Nodes, TimedAct,
     act::verb::{Applied, Domain, Reversal, Verb, VerbSpec, simple_verb},
-    disks::Make,
+    disks::DiskBackend,
     faults::{
-        AnyVerb, Dice, Fault, Kind,
+        AnyVerb, DrawContext, Fault, Kind,
         kill::{Kill, Start},
     },
     processes::LockedNode,
@@ -22,11 +22,11 @@ const RESTART_MS: std::ops::Range<u64> = 50..300;
 
 pub(crate) const FULL: Fault = Fault {
     name: "disk-full",
-    about: "leaves no room on the disk: what needs more fails with ENOSPC",
+    about: "fills the disk: requests that need more space fail with ENOSPC",
     usual: false,
     alone: false,
     kinds: KINDS,
-    draw: |kind, context| on(kind, context, Trouble::Full),
+    draw: |kind, context| on(kind, context, DiskFault::Full),
 };
 
 pub(crate) const SLOW: Fault = Fault {
@@ -37,7 +37,7 @@ pub(crate) const SLOW: Fault = Fault {
     kinds: KINDS,
     draw: |kind, context| {
         let ms = context.rng.random_range(SLOW_MS);
-        on(kind, context, Trouble::Slow(ms))
+        on(kind, context, DiskFault::Slow(ms))
     },
 };
 
@@ -47,25 +47,22 @@ pub(crate) const ERROR: Fault = Fault {
     usual: false,
     alone: false,
     kinds: &[
-        Kind::leader("leader-write", "writes, of whoever leads"),
-        Kind::leader("leader-sync", "fsyncs, of whoever leads; no later one makes up for it"),
-        Kind::anybody("write", "writes, of a random node"),
-        Kind::anybody("sync", "fsyncs, of a random node"),
-        Kind::anybody(
-            "read",
-            "reads, of a random node that starts anew: what it had in memory it would read on",
-        ),
+        Kind::leader("leader-write", "writes of the leader"),
+        Kind::leader("leader-sync", "fsyncs of the leader; no later fsync stores the data"),
+        Kind::any_node("write", "writes of a random node"),
+        Kind::any_node("sync", "fsyncs of a random node"),
+        Kind::any_node("read", "reads of a random node, restarted so that it has to read"),
     ],
     draw: |kind, context| {
-        let trouble = match kind {
-            "read" => Trouble::Read,
-            "sync" | "leader-sync" => Trouble::Sync,
-            _ => Trouble::Write,
+        let fault = match kind {
+            "read" => DiskFault::Read,
+            "sync" | "leader-sync" => DiskFault::Sync,
+            _ => DiskFault::Write,
         };
-        let mut acts = on("one", context, trouble);
+        let mut acts = on("one", context, fault);
         // If the hold is too short for that, the node restarts in the middle of it.
         let restart_ms = context.moment_ms(RESTART_MS).min(context.hold_ms / 2);
-        if let (Trouble::Read, &[node, ..]) = (trouble, &context.order[..]) {
+        if let (DiskFault::Read, &[node, ..]) = (fault, &context.order[..]) {
             acts.insert(0, Kill.on(node).into());
             acts.push(TimedAct { after_ms: restart_ms, act: Start.on(node) });
         }
@@ -74,32 +71,34 @@ pub(crate) const ERROR: Fault = Fault {
 };
 
 const KINDS: &[Kind] = &[
-    Kind::leader("leader", "whoever leads"),
-    Kind::anybody("one", "a random node"),
-    Kind::anybody("minority", "fewer than half of the nodes"),
+    Kind::leader("leader", "the leader"),
+    Kind::any_node("one", "a random node"),
+    Kind::any_node("minority", "fewer than half of the nodes"),
 ];
 
-fn on(kind: &str, context: &mut Dice, trouble: Trouble) -> Vec<TimedAct> {
+fn on(kind: &str, context: &mut DrawContext, fault: DiskFault) -> Vec<TimedAct> {
     let count = if kind == "minority" { (context.order.len() - 1) / 2 } else { 1 };
-    context.order.iter().take(count.max(1)).map(|&node| FailDisk(trouble).on(node).into()).collect()
+    context.order.iter().take(count.max(1)).map(|&node| FailDisk(fault).on(node).into()).collect()
 }
 
 /// Sets the fault of a node's disk, in place of an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FailDisk(pub(crate) Trouble);
+pub(crate) struct FailDisk(pub(crate) DiskFault);
 
 impl Verb for FailDisk {
     const SPEC: VerbSpec = VerbSpec {
         missing_on: |disk| match disk {
-            Make::Lossy(_) => None,
-            Make::Plain | Make::Ext4(_) => Some("only our own file system fails on demand: use --disk fuse"),
+            DiskBackend::Lossy(_) => None,
+            DiskBackend::Plain | DiskBackend::Ext4(_) => {
+                Some("only our own file system fails on demand: use --disk fuse")
+            }
         },
         ..VerbSpec::of("fail-disk", Domain::Disk, Reversal::By(AnyVerb::MendDisk(MendDisk)))
     };
 
     fn read(arguments: &[&str]) -> Option<FailDisk> {
-        let [trouble] = arguments else { return None };
-        trouble.parse().ok().map(FailDisk)
+        let [fault] = arguments else { return None };
+        fault.parse().ok().map(FailDisk)
     }
 
     fn arguments(self) -> String {
@@ -107,7 +106,7 @@ impl Verb for FailDisk {
     }
 
     async fn apply<N: Nodes>(self, node: &mut LockedNode<N>) -> Result<Applied, String> {
-        node.nodes.trouble_disk(node.id, Some(self.0)).await?;
+        node.nodes.set_disk_fault(node.id, Some(self.0)).await?;
         Ok(Applied::default())
     }
 }
@@ -115,5 +114,5 @@ impl Verb for FailDisk {
 simple_verb! {
     /// Clears the fault of a node's disk.
     MendDisk = VerbSpec::of("mend-disk", Domain::Disk, Reversal::IsUndo);
-    |node| node.nodes.trouble_disk(node.id, None).await
+    |node| node.nodes.set_disk_fault(node.id, None).await
 }

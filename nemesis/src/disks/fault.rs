@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// A fault of a mounted disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
+pub enum DiskFault {
     /// The disk is full: requests that need more space fail with ENOSPC.
     Full,
     /// Reads fail with EIO.
@@ -19,30 +19,30 @@ pub enum Trouble {
     Slow(u64),
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for DiskFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Trouble::Full => f.write_str("full"),
-            Trouble::Read => f.write_str("read-error"),
-            Trouble::Write => f.write_str("write-error"),
-            Trouble::Sync => f.write_str("sync-error"),
-            Trouble::Slow(ms) => write!(f, "sync_ms={ms}"),
+            DiskFault::Full => f.write_str("full"),
+            DiskFault::Read => f.write_str("read-error"),
+            DiskFault::Write => f.write_str("write-error"),
+            DiskFault::Sync => f.write_str("sync-error"),
+            DiskFault::Slow(ms) => write!(f, "sync_ms={ms}"),
         }
     }
 }
 
-impl FromStr for Trouble {
+impl FromStr for DiskFault {
     type Err = ();
 
-    fn from_str(text: &str) -> Result<Trouble, ()> {
+    fn from_str(text: &str) -> Result<DiskFault, ()> {
         match text {
-            "full" => Ok(Trouble::Full),
-            "read-error" => Ok(Trouble::Read),
-            "write-error" => Ok(Trouble::Write),
-            "sync-error" => Ok(Trouble::Sync),
+            "full" => Ok(DiskFault::Full),
+            "read-error" => Ok(DiskFault::Read),
+            "write-error" => Ok(DiskFault::Write),
+            "sync-error" => Ok(DiskFault::Sync),
             _ => {
                 let ms = text.strip_prefix("sync_ms=").and_then(|ms| ms.parse().ok());
-                ms.filter(|ms| *ms > 0).map(Trouble::Slow).ok_or(())
+                ms.filter(|ms| *ms > 0).map(DiskFault::Slow).ok_or(())
             }
         }
     }
