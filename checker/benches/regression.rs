@@ -1,5 +1,5 @@
-//! A handful of rows of the table, measured carefully, to notice when something becomes slower:
-//! `cargo bench -p tribunal-checker`. The whole table, with the other checker, is the example `bench_table`.
+//! Detects performance regressions of the checker: `cargo bench -p tribunal-checker`. The example
+//! `bench_table` prints the whole table of benchmarks, with a rival checker.
 
 use std::hint::black_box;
 
@@ -31,7 +31,7 @@ fn fast_paths(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The search, where no fast path applies: five values, legal and not.
+/// The search, without a fast path: five values, a legal history and one with a stale read.
 fn search(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("search");
     group.sample_size(20);
@@ -47,7 +47,7 @@ fn search(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Reading our own format.
+/// Reading Tribunal's own format.
 fn parse(criterion: &mut Criterion) {
     let history = generate(&Plan { clients: 10, ..Plan::new(Object::Register, 10_000) }).history;
     let mut text = Vec::new();

@@ -1,13 +1,14 @@
-//! Throws mutated histories at every reader: none may panic, whatever the bytes.
+//! Fuzzes the readers of all formats with mutated histories: none may panic.
 //!
 //! ```text
 //! cargo run --release -p tribunal-checker --example fuzz_formats -- 1000000 [SEED]
 //! ```
 //!
-//! Each round takes a seed text (one per format, and the repository's own recorded histories), changes it in up to
-//! eight places (bytes flipped, runs removed, repeated or moved in from another text, tokens of the formats inserted),
-//! and reads it in the format that is recognised and in one that is not. What is read must survive being written
-//! and read again. The same arguments give the same rounds.
+//! Each round takes a seed text (the repository's recorded histories, and the short ones in every format) and
+//! changes it in up to eight places: a byte is changed, a run of bytes is removed, repeated or copied from
+//! another text, a token of the formats is inserted, or the end is cut off. The round reads the result in the
+//! recognised format, and in a random one. A history that was read must stay the same size when it is written
+//! and read again, in every format. The same arguments give the same rounds.
 
 #![allow(clippy::print_stdout, reason = "this is a program")]
 
@@ -19,10 +20,10 @@ use std::{env, fs};
 use tribunal_checker::formats::{self, FailedCas, Format, Options};
 use tribunal_checker::generate::SplitMix64;
 
-/// Longer seeds are cut: a round should take microseconds.
+/// Maximum length of a seed text in bytes: a round should take microseconds.
 const SEED_BYTES_MAX: usize = 1500;
 
-/// What the formats are made of, and what they trip over.
+/// Tokens of the formats, and edge cases of numbers and strings.
 const TOKENS: [&str; 40] = [
     "{",
     "}",
@@ -69,12 +70,12 @@ const TOKENS: [&str; 40] = [
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1).map(|argument| argument.parse::<u64>().expect("a number"));
     let rounds = arguments.next().unwrap_or(100_000);
-    let mut random = SplitMix64::new(arguments.next().unwrap_or(1));
+    let mut rng = SplitMix64::new(arguments.next().unwrap_or(1));
     let seeds = seeds();
     let mut tally = [0; 3];
     for round in 0..rounds {
-        let text = mutated(&seeds, &mut random);
-        let format = Format::ALL[below(&mut random, Format::ALL.len())];
+        let text = mutated(&seeds, &mut rng);
+        let format = Format::ALL[below(&mut rng, Format::ALL.len())];
         match catch_unwind(|| (try_read(&text, None), try_read(&text, Some(format)))) {
             Ok((recognised, forced)) => [recognised, forced].iter().for_each(|&what| tally[what] += 1),
             Err(_) => {
@@ -90,7 +91,8 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Reads, and writes and reads again in every format. 0: malformed; 1: a history; 2: one without operations.
+/// Reads a text, then writes and reads the history in every format. Returns 0 for a malformed text, 1 for a
+/// history, 2 for a history without operations.
 fn try_read(text: &[u8], format: Option<Format>) -> usize {
     let failed_cas = Some(FailedCas::Observe);
     let options = Options { independent: text.len().is_multiple_of(5), failed_cas, ..Options::default() };
@@ -105,31 +107,31 @@ fn try_read(text: &[u8], format: Option<Format>) -> usize {
     if reading.history.ops.is_empty() { 2 } else { 1 }
 }
 
-fn below(random: &mut SplitMix64, n: usize) -> usize {
-    random.below(n as u64) as usize
+fn below(rng: &mut SplitMix64, n: usize) -> usize {
+    rng.below(n as u64) as usize
 }
 
-fn mutated(seeds: &[Vec<u8>], random: &mut SplitMix64) -> Vec<u8> {
-    let mut text = seeds[below(random, seeds.len())].clone();
-    for _ in 0..below(random, 9) {
-        let at = below(random, text.len() + 1);
-        let length = below(random, 12).min(text.len() - at);
-        match below(random, 6) {
-            0 if at < text.len() => text[at] = random.next_u64() as u8,
+fn mutated(seeds: &[Vec<u8>], rng: &mut SplitMix64) -> Vec<u8> {
+    let mut text = seeds[below(rng, seeds.len())].clone();
+    for _ in 0..below(rng, 9) {
+        let at = below(rng, text.len() + 1);
+        let length = below(rng, 12).min(text.len() - at);
+        match below(rng, 6) {
+            0 if at < text.len() => text[at] = rng.next_u64() as u8,
             1 => drop(text.drain(at..at + length)),
             2 => {
-                let run = text[at..at + length].repeat(below(random, 4));
+                let run = text[at..at + length].repeat(below(rng, 4));
                 text.splice(at..at, run);
             }
             3 => {
-                let other = &seeds[below(random, seeds.len())];
-                let from = below(random, other.len() + 1);
-                let to = (from + below(random, 80)).min(other.len());
+                let other = &seeds[below(rng, seeds.len())];
+                let from = below(rng, other.len() + 1);
+                let to = (from + below(rng, 80)).min(other.len());
                 text.splice(at..at + length, other[from..to].iter().copied());
             }
             4 => text.truncate(at),
             _ => {
-                let token = TOKENS[below(random, TOKENS.len())];
+                let token = TOKENS[below(rng, TOKENS.len())];
                 text.splice(at..at + length, token.bytes());
             }
         }
@@ -137,7 +139,7 @@ fn mutated(seeds: &[Vec<u8>], random: &mut SplitMix64) -> Vec<u8> {
     text
 }
 
-/// The beginnings of the recorded histories, and the smallest of them in every format.
+/// The beginnings of the recorded histories, and the short histories in every format.
 fn seeds() -> Vec<Vec<u8>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("histories");
     let mut seeds = Vec::new();
@@ -164,6 +166,6 @@ fn seeds() -> Vec<Vec<u8>> {
             seeds.push(bytes);
         }
     }
-    seeds.sort(); // directories come in any order
+    seeds.sort(); // the order of directory entries is undefined
     seeds
 }

@@ -1,9 +1,10 @@
-//! Checks very many small random histories by every engine, and holds the verdicts against one another.
+//! Checks many small random histories with every engine, and compares the verdicts.
 //!
 //! `cargo run --release -p tribunal-checker --example soak -- MODEL|all COUNT SEED`
 //!
-//! The reference is the plain depth-first search; every hundredth history is also judged straight from the
-//! definition. Every certificate is replayed. A disagreement is printed as JSON lines and ends the run.
+//! The reference is the plain depth-first search. Every hundredth history, if it is short enough, is also
+//! checked by the definition of linearizability. Every certificate is replayed. A mismatch is printed and
+//! ends the run.
 #![allow(clippy::print_stdout, reason = "this is a program")]
 
 use std::process::ExitCode;
@@ -35,12 +36,15 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// How many of the histories are violations, or the first history that the engines disagree about.
+/// Number of violations among the histories.
+///
+/// # Errors
+/// The first history on which the engines disagree.
 fn soak(kind: ModelKind, count: u64, seed: u64) -> Result<u64, String> {
-    let mut random = SplitMix64::new(seed);
+    let mut rng = SplitMix64::new(seed);
     let mut violations = 0;
     for round in 0..count {
-        let history = small::history(&mut random, kind, 4 + round % 9);
+        let history = small::history(&mut rng, kind, 4 + round % 9);
         let answer = |engine: Engine| {
             let options = Options { engine, certify: true, explain: false, threads: 1, ..Options::default() };
             check(&history, kind, &options).expect("the menu of a model fits it").answer

@@ -1,14 +1,17 @@
-//! Feeds a long stream of events to the online check, as a test that runs for days would, and prints what it holds.
+//! Feeds a long stream of events to the online check, like a test that runs for days, and prints the memory
+//! in use.
 //!
 //! ```text
-//! cargo run --release -p tribunal-checker --example stream -- [OPS] [CLIENTS] [INDETERMINATE] [OPS_PER_KEY] [MODEL]
+//! cargo run --release -p tribunal-checker --example stream -- \
+//!     [OPS] [CLIENTS] [INDETERMINATE] [OPS_PER_KEY] [MODEL]
 //! ```
 //!
-//! MODEL is `cas-register` (clients read, write and compare-and-set five values), `counter` (they add 1 to 5, and read) or
-//! `log` (they append numbers, and one time in eight read the whole list, which needs OPS_PER_KEY). So many operations stay
-//! indeterminate. With OPS_PER_KEY a key is retired after so many operations, as `tribunal run` does; without, all operations
-//! are on one key. The events are made as they are needed, so what the process holds is the check; how long making them takes
-//! is said first.
+//! MODEL is `cas-register` (clients read, write and compare-and-set five values), `counter` (they add 1 to 5,
+//! and read) or `log` (they append numbers, and one time in eight read the whole list, which needs
+//! OPS_PER_KEY). INDETERMINATE is the number of indeterminate operations. With OPS_PER_KEY a key is retired
+//! after this many operations, as `tribunal run` does; without it, all operations use one key. The events are
+//! generated one by one, so the process's memory is that of the check. The time for generating them is
+//! printed first.
 #![allow(clippy::print_stdout, reason = "this is a program")]
 
 use std::process::ExitCode;
@@ -35,7 +38,11 @@ fn main() -> ExitCode {
     while alone.done < ops / 10 {
         std::hint::black_box(alone.event());
     }
-    println!("making the events of {} operations took {:.1} s", alone.done, start.elapsed().as_secs_f64());
+    println!(
+        "generating the events of {} operations took {:.1} s",
+        alone.done,
+        start.elapsed().as_secs_f64()
+    );
     let mut online = Online::new(model, Limits::default());
     let mut object = object();
     let start = Instant::now();
@@ -70,15 +77,15 @@ fn main() -> ExitCode {
     if online.finish().is_empty() && online.given_up() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// An object and its clients, each on one operation after the other.
+/// A simulated object and its clients, each with one operation at a time.
 struct Object {
     model: ModelKind,
-    random: SplitMix64,
+    rng: SplitMix64,
     value: Value,
     key: i64,
     ops_per_key: u64,
-    /// After so many operations one stays indeterminate.
-    certain: u64,
+    /// One of this many operations stays indeterminate.
+    ops_per_info: u64,
     clients: Vec<Client>,
     processes: u64,
     events: u64,
@@ -88,25 +95,25 @@ struct Object {
 
 struct Client {
     process: u64,
-    doing: Doing,
+    state: ClientState,
 }
 
-enum Doing {
-    Nothing,
-    Asked(F, Value),
-    Answered(F, Value),
+enum ClientState {
+    Idle,
+    Invoked(F, Value),
+    Applied(F, Value),
 }
 
 impl Object {
-    fn new(model: ModelKind, clients: u64, certain: u64, ops_per_key: u64) -> Self {
+    fn new(model: ModelKind, clients: u64, ops_per_info: u64, ops_per_key: u64) -> Self {
         Object {
             model,
-            random: SplitMix64::new(1),
-            value: start(model),
+            rng: SplitMix64::new(1),
+            value: initial(model),
             key: 0,
             ops_per_key,
-            certain,
-            clients: (0..clients).map(|process| Client { process, doing: Doing::Nothing }).collect(),
+            ops_per_info,
+            clients: (0..clients).map(|process| Client { process, state: ClientState::Idle }).collect(),
             processes: clients,
             events: 0,
             invoked: 0,
@@ -114,30 +121,30 @@ impl Object {
         }
     }
 
-    /// The next event; effects happen in between.
+    /// The next event. Operations take effect between their events.
     fn event(&mut self) -> Event {
         loop {
-            let at = self.random.below(self.clients.len() as u64) as usize;
-            match std::mem::replace(&mut self.clients[at].doing, Doing::Nothing) {
-                Doing::Nothing if self.invoked > 0 && self.invoked.is_multiple_of(self.ops_per_key) => {
-                    // All have to be idle before the key changes.
-                    if self.clients.iter().all(|client| matches!(client.doing, Doing::Nothing)) {
-                        (self.key, self.value, self.invoked) = (self.key + 1, start(self.model), 0);
+            let at = self.rng.below(self.clients.len() as u64) as usize;
+            match std::mem::replace(&mut self.clients[at].state, ClientState::Idle) {
+                ClientState::Idle if self.invoked > 0 && self.invoked.is_multiple_of(self.ops_per_key) => {
+                    // All clients must be idle before the key changes.
+                    if self.clients.iter().all(|client| matches!(client.state, ClientState::Idle)) {
+                        (self.key, self.value, self.invoked) = (self.key + 1, initial(self.model), 0);
                     }
                 }
-                Doing::Nothing => {
+                ClientState::Idle => {
                     self.invoked += 1;
-                    let (f, input) = self.ask();
-                    self.clients[at].doing = Doing::Asked(f.clone(), input.clone());
+                    let (f, input) = self.draw_operation();
+                    self.clients[at].state = ClientState::Invoked(f.clone(), input.clone());
                     return self.record(at, Kind::Invoke, f, input);
                 }
-                Doing::Asked(f, input) => {
+                ClientState::Invoked(f, input) => {
                     let output = self.apply(&f, input);
-                    self.clients[at].doing = Doing::Answered(f, output);
+                    self.clients[at].state = ClientState::Applied(f, output);
                 }
-                Doing::Answered(f, output) => {
+                ClientState::Applied(f, output) => {
                     self.done += 1;
-                    if self.done.is_multiple_of(self.certain) {
+                    if self.done.is_multiple_of(self.ops_per_info) {
                         let event = self.record(at, Kind::Info, f, Value::Nil);
                         self.clients[at].process = self.processes;
                         self.processes += 1;
@@ -149,15 +156,15 @@ impl Object {
         }
     }
 
-    fn ask(&mut self) -> (F, Value) {
-        let value = |random: &mut SplitMix64| Value::Int(random.below(5) as i64);
-        match (self.model, self.random.below(8)) {
+    fn draw_operation(&mut self) -> (F, Value) {
+        let value = |rng: &mut SplitMix64| Value::Int(rng.below(5) as i64);
+        match (self.model, self.rng.below(8)) {
             (ModelKind::Log, 0) => (F::Read, Value::Nil),
             (ModelKind::Log, _) => (F::Append, Value::Int(self.events as i64)),
             (_, 0..3) => (F::Read, Value::Nil),
-            (ModelKind::Counter, _) => (F::Add, Value::Int(1 + self.random.below(5) as i64)),
-            (_, 3..6) => (F::Write, value(&mut self.random)),
-            _ => (F::Cas, Value::pair(value(&mut self.random), value(&mut self.random))),
+            (ModelKind::Counter, _) => (F::Add, Value::Int(1 + self.rng.below(5) as i64)),
+            (_, 3..6) => (F::Write, value(&mut self.rng)),
+            _ => (F::Cas, Value::pair(value(&mut self.rng), value(&mut self.rng))),
         }
     }
 
@@ -194,8 +201,8 @@ impl Object {
     }
 }
 
-/// What an object holds in the beginning.
-fn start(model: ModelKind) -> Value {
+/// The initial value of an object.
+fn initial(model: ModelKind) -> Value {
     match model {
         ModelKind::Counter => 0.into(),
         ModelKind::Log => Value::List([].into()),
@@ -203,7 +210,7 @@ fn start(model: ModelKind) -> Value {
     }
 }
 
-/// What this process holds in memory, as the kernel counts it.
+/// Resident memory of this process in KiB.
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,7 +1,8 @@
-//! One measurement, in a process of its own: so that its peak memory is its own, and so that it can be stopped.
+//! One measurement, in its own process, so that its peak memory can be measured, and so that it can be
+//! stopped.
 //!
-//! The process prints one line of JSON. A second thread watches the clock and the memory; when either is used
-//! up it prints what is known by then, and ends the process.
+//! The process prints one line of JSON. A second thread watches the CPU time and the memory. When a limit is
+//! exceeded, it prints the incomplete measurement and ends the process.
 
 use std::hint::black_box;
 use std::process::{Command, Stdio};
@@ -24,26 +25,26 @@ use crate::rival;
 pub(crate) enum Engine {
     /// This crate.
     Tribunal,
-    /// The other checker.
+    /// The rival checker, porcupine-rs.
     Porcupine,
-    /// Reading the history from our JSON lines, without checking it.
+    /// Parsing the history from Tribunal's JSON lines, without checking it.
     Parse,
 }
 
-/// What came of it.
+/// Result of a measurement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Measured {
     /// `legal`, `illegal`, or why there is no answer.
     pub(crate) answer: String,
-    /// The right one. (A history may be too short to hold the violation that was planned.)
+    /// The right answer. (A history may be too short to contain the planned violation.)
     pub(crate) expected: String,
-    /// Which algorithm answered.
+    /// The algorithm that answered.
     pub(crate) engine: String,
     pub(crate) cpu_ms: f64,
     pub(crate) wall_ms: f64,
-    /// Of the whole process, with the history.
+    /// Peak memory of the whole process, including the history.
     pub(crate) peak_mib: f64,
-    /// Beyond what it held before the check began.
+    /// Peak memory beyond what the process used before the check.
     pub(crate) own_mib: f64,
 }
 
@@ -62,7 +63,7 @@ impl Measured {
     }
 }
 
-/// When a measurement is stopped.
+/// Limits of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caps {
     pub(crate) time: Duration,
@@ -84,37 +85,39 @@ pub(crate) struct Item {
     pub(crate) legal: bool,
 }
 
-/// The child's side: measures how long all these histories take together, and says so. The answer is that of the
-/// one, or `right` if all are.
+/// In the child process: measures the time for all these histories together, and prints it. The answer is
+/// that of the only history, or `right` if all answers are right.
 pub(crate) fn run(items: &[Item], engine: Engine, caps: Caps) -> ! {
     let expected = match items {
         [one] if one.legal => "legal",
         [_] => "illegal",
         _ => "right",
     };
-    let check: Vec<Box<dyn Fn() -> Answered + '_>> = items.iter().map(|item| prepare(item, engine)).collect();
+    let check: Vec<Box<dyn Fn() -> EngineAnswer + '_>> =
+        items.iter().map(|item| prepare(item, engine)).collect();
     let work = || {
-        let answers: Vec<Answered> = check.iter().map(|check| check()).collect();
-        let right =
-            |(item, given): (&Item, &Answered)| given.answer == if item.legal { "legal" } else { "illegal" };
+        let answers: Vec<EngineAnswer> = check.iter().map(|check| check()).collect();
+        let right = |(item, given): (&Item, &EngineAnswer)| {
+            given.answer == if item.legal { "legal" } else { "illegal" }
+        };
         match &answers[..] {
             [one] => one.clone(),
             many if items.iter().zip(many).all(right) => {
-                Answered { answer: "right".into(), ..many[0].clone() }
+                EngineAnswer { answer: "right".into(), ..many[0].clone() }
             }
             many => {
                 let right = items.iter().zip(many).filter(|pair| right(*pair)).count();
-                Answered { answer: format!("{right} of {} right", items.len()), ..many[0].clone() }
+                EngineAnswer { answer: format!("{right} of {} right", items.len()), ..many[0].clone() }
             }
         }
     };
 
-    let _ = std::fs::write("/proc/self/clear_refs", "5"); // the peak counts from here
+    let _ = std::fs::write("/proc/self/clear_refs", "5"); // resets the peak memory
     let start = Reading::now();
     watch(start, caps);
     let answered = work();
     let mut best = start.until(Reading::now(), answered);
-    // What is over at once is measured again, against the noise.
+    // Short measurements are repeated, to reduce noise.
     for _ in 0..4 {
         if start.wall.elapsed() > Duration::from_millis(300) {
             break;
@@ -129,17 +132,17 @@ pub(crate) fn run(items: &[Item], engine: Engine, caps: Caps) -> ! {
     finish(&best)
 }
 
-/// An answer, and by which algorithm.
+/// An answer, and the algorithm that gave it.
 #[derive(Clone)]
-struct Answered {
+struct EngineAnswer {
     answer: String,
     by: String,
 }
 
-/// All that is not measured; calling the result is.
-fn prepare(item: &Item, engine: Engine) -> Box<dyn Fn() -> Answered + '_> {
+/// Does everything that is not measured. Calling the result is measured.
+fn prepare(item: &Item, engine: Engine) -> Box<dyn Fn() -> EngineAnswer + '_> {
     let Item { history, object, .. } = item;
-    let plain = |answer: &str| Answered { answer: answer.to_owned(), by: String::new() };
+    let plain = |answer: &str| EngineAnswer { answer: answer.to_owned(), by: String::new() };
     match engine {
         Engine::Tribunal => {
             let kind = model(*object);
@@ -147,7 +150,7 @@ fn prepare(item: &Item, engine: Engine) -> Box<dyn Fn() -> Answered + '_> {
             Box::new(move || match check(black_box(history), kind, &options) {
                 Ok(verdict) => {
                     let by = verdict.parts.iter().map(|part| part.engine.as_str()).max().unwrap_or_default();
-                    Answered { answer: word(verdict.answer).to_owned(), by: by.to_owned() }
+                    EngineAnswer { answer: word(verdict.answer).to_owned(), by: by.to_owned() }
                 }
                 Err(unfit) => plain(&unfit.to_string()),
             })
@@ -173,7 +176,7 @@ fn finish(measured: &Measured) -> ! {
     std::process::exit(0)
 }
 
-/// The model that judges the histories of a generated object.
+/// The model for histories of this object.
 fn model(object: Object) -> ModelKind {
     match object {
         Object::Register | Object::UniqueRegister => ModelKind::CasRegister,
@@ -194,7 +197,7 @@ fn word(answer: Answer) -> &'static str {
     }
 }
 
-/// What the process has used so far.
+/// Resources that the process has used so far.
 #[derive(Clone, Copy)]
 struct Reading {
     wall: Instant,
@@ -207,7 +210,7 @@ impl Reading {
         Reading { wall: Instant::now(), cpu_ms: cpu_ms(), held_mib: status_mib("VmRSS:") }
     }
 
-    fn until(self, end: Reading, answered: Answered) -> Measured {
+    fn until(self, end: Reading, answered: EngineAnswer) -> Measured {
         let peak_mib = status_mib("VmHWM:");
         Measured {
             answer: answered.answer,
@@ -221,21 +224,21 @@ impl Reading {
     }
 }
 
-/// What all threads of this process have used.
+/// CPU time of all threads of this process.
 fn cpu_ms() -> f64 {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("a process may ask for its own usage");
     (usage.user_time() + usage.system_time()).num_microseconds() as f64 / 1e3
 }
 
-/// A line of this process' memory accounts, in MiB.
+/// A memory field of `/proc/self/status`, in MiB.
 fn status_mib(field: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(field));
     line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }
 
-/// Ends the process when it has used up its time or memory. The time is the processor's: what else the machine does
-/// must not decide who gets an answer.
+/// Ends the process when it exceeds its time or memory. The limit is on CPU time, so that other load on the
+/// machine does not decide whether there is an answer.
 fn watch(start: Reading, caps: Caps) {
     std::thread::spawn(move || {
         loop {
@@ -247,7 +250,7 @@ fn watch(start: Reading, caps: Caps) {
             } else {
                 continue;
             };
-            let answered = Answered { answer: reason.to_owned(), by: String::new() };
+            let answered = EngineAnswer { answer: reason.to_owned(), by: String::new() };
             finish(&start.until(Reading::now(), answered));
         }
     });

@@ -1,4 +1,4 @@
-//! Prints the table of measurements: this checker against `porcupine-rs`, on the same histories.
+//! Prints the table of benchmarks: this checker and `porcupine-rs`, on the same histories.
 //!
 //! ```text
 //! cargo run --release -p tribunal-checker --example bench_table -- --quick
@@ -6,11 +6,12 @@
 //! cargo run --release -p tribunal-checker --example bench_table -- --every-combination > table.md
 //! ```
 //!
-//! Every cell is measured in a process of its own (see `cell.rs`). Making the history is not measured, and
-//! parsing it has a column of its own. An answer that is not the one by construction is marked **wrong**, and ends
-//! the program with exit code 1. The ratio is of CPU times; `>` where the other checker was stopped.
+//! Every cell is measured in its own process (see `cell.rs`). Generating the history is not measured, and
+//! parsing it has its own column. The right answer is known by construction; a different one is marked
+//! **wrong**, and the exit code is 1. The ratio is that of the CPU times; `>` if the rival checker was
+//! stopped.
 
-#![expect(clippy::print_stdout, reason = "printing a table is what it is for")]
+#![expect(clippy::print_stdout, reason = "this program prints a table")]
 
 mod cell;
 mod recorded;
@@ -25,7 +26,7 @@ use tribunal_checker::generate::{Object, Plan, generate};
 
 use crate::cell::{Caps, Engine, Item, Measured, measure};
 
-/// Measures this checker against porcupine-rs and prints a table.
+/// Benchmark this checker and porcupine-rs, and print a table
 #[derive(Parser)]
 struct Options {
     /// Only these objects: register, unique-register, counter, queue, set, growing-set, mutex, log, kv.
@@ -40,34 +41,35 @@ struct Options {
     /// Only these numbers of indeterminate operations (default 0, 30, 300).
     #[arg(long, value_delimiter = ',')]
     indeterminate: Vec<usize>,
-    /// Only these places of a stale read, as fractions, or -1 for none (default -1, 0.1, 0.5, 0.95).
+    /// Only these positions of a stale read, as fractions, or -1 for none (default -1, 0.1, 0.5, 0.95).
     #[arg(long, value_delimiter = ',', allow_negative_numbers = true)]
     stale: Vec<f64>,
-    /// One number of operations and clients per object.
+    /// Only one number of operations and of clients per object.
     #[arg(long)]
     quick: bool,
-    /// Every combination. Without it, indeterminate operations and stale reads are tried with 10 clients only.
+    /// Measure all combinations. By default indeterminate operations and stale reads come with 10 clients
+    /// only.
     #[arg(long)]
     every_combination: bool,
-    /// Seconds of processor time that a check may take.
+    /// CPU time limit of a check, in seconds.
     #[arg(long, default_value_t = 60)]
     timeout: u64,
-    /// MiB that a check may take.
+    /// Memory limit of a check, in MiB.
     #[arg(long, default_value_t = 6144.0)]
     memory: f64,
-    /// Which of all such histories.
+    /// Seed of the histories.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Measure recorded histories, folder by folder, instead of generated ones; all, or this folder only.
+    /// Measure recorded histories instead of generated ones: all folders, or only this one.
     #[arg(long, num_args = 0..=1, default_missing_value = "")]
     recorded: Option<String>,
-    /// Do not measure the other checker.
+    /// Do not measure the rival checker.
     #[arg(long)]
     alone: bool,
-    /// Measure the other checker even where it was stopped on a shorter history of the same kind.
+    /// Measure the rival checker even if it was stopped on a shorter history of the same kind.
     #[arg(long)]
     no_skip: bool,
-    /// Measures one cell of the only row left, and prints it as JSON.
+    /// Measure one cell of the only selected row, and print it as JSON.
     #[arg(long, hide = true)]
     cell: Option<Engine>,
 }
@@ -98,7 +100,7 @@ fn main() -> ExitCode {
     print_table(&rows, &options)
 }
 
-/// Measures every row and prints it as soon as it is known.
+/// Measures every row and prints it as soon as it is complete.
 fn print_table(rows: &[Row], options: &Options) -> ExitCode {
     println!("{HEAD}");
     let mut stopped: BTreeSet<String> = BTreeSet::new();
@@ -111,15 +113,15 @@ fn print_table(rows: &[Row], options: &Options) -> ExitCode {
         };
         let parse = run("parse");
         let ours = run("tribunal");
-        let hopeless = !options.no_skip && stopped.contains(&row.kind);
-        let theirs = (!options.alone && !hopeless).then(|| run("porcupine"));
+        let skipped = !options.no_skip && stopped.contains(&row.kind);
+        let theirs = (!options.alone && !skipped).then(|| run("porcupine"));
         if theirs.as_ref().is_some_and(|theirs| !theirs.has_answer()) {
             stopped.insert(row.kind.clone());
         }
         for measured in [Some(&ours), theirs.as_ref()].into_iter().flatten() {
             wrong += usize::from(measured.is_wrong());
         }
-        println!("{}", row.shown(&parse, &ours, theirs.as_ref(), hopeless));
+        println!("{}", row.render(&parse, &ours, theirs.as_ref(), skipped));
     }
     println!("\n{} rows, {wrong} wrong answers.", rows.len());
     if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -130,13 +132,13 @@ const HEAD: &str = "\
 | CPU ms | wall ms | peak MiB (own) | ratio |
 |---|--:|--:|--:|--:|--:|---|---|--:|--:|--:|---|--:|--:|--:|--:|";
 
-/// What is measured in one row.
+/// The histories of one row.
 struct Row {
     /// The first five columns.
     title: String,
-    /// The same for rows that differ in their length only.
+    /// Equal for rows that differ only in the number of operations.
     kind: String,
-    /// How the child is told to make these histories.
+    /// Arguments that select these histories in the child process.
     arguments: Vec<String>,
     source: Source,
 }
@@ -171,7 +173,7 @@ impl Row {
         }
     }
 
-    /// The histories, made in the child: only there does their memory count.
+    /// The histories. Called only in the child process, so that the parent's memory stays small.
     fn items(&self) -> Vec<Item> {
         match &self.source {
             Source::Generated(plan) => {
@@ -184,7 +186,7 @@ impl Row {
         }
     }
 
-    fn shown(&self, parse: &Measured, ours: &Measured, theirs: Option<&Measured>, hopeless: bool) -> String {
+    fn render(&self, parse: &Measured, ours: &Measured, theirs: Option<&Measured>, skipped: bool) -> String {
         let answer = |measured: &Measured| match measured.has_answer() {
             true if measured.is_wrong() => format!("**wrong: {}**", measured.answer),
             true => measured.answer.clone(),
@@ -195,7 +197,7 @@ impl Row {
             format!("{} | {} | {peak_mib:.0} ({own_mib:.0})", digits(*cpu_ms), digits(*wall_ms))
         };
         let (rival, ratio) = match theirs {
-            None => (format!("{} | | | ", if hopeless { "✗ as above" } else { "" }), String::new()),
+            None => (format!("{} | | | ", if skipped { "✗ as above" } else { "" }), String::new()),
             Some(theirs) => {
                 let times = digits(theirs.cpu_ms / ours.cpu_ms.max(0.001));
                 let ratio = match (ours.has_answer(), theirs.has_answer()) {
@@ -211,7 +213,7 @@ impl Row {
     }
 }
 
-/// One row for each folder of recorded histories, or for one only.
+/// One row for each folder of recorded histories, or only for one folder.
 fn recorded_rows(only: &str) -> Result<Vec<Row>, String> {
     let folders = recorded::folders()?.into_iter().filter(|(folder, _)| only.is_empty() || only == folder);
     let row = |(folder, items): (String, Vec<Item>)| {
@@ -227,7 +229,7 @@ fn recorded_rows(only: &str) -> Result<Vec<Row>, String> {
     Ok(folders.map(row).collect())
 }
 
-/// The rows that are asked for, short histories first within each kind.
+/// The selected rows, short histories first within each kind.
 fn plans(options: &Options) -> Vec<Plan> {
     let or =
         |given: &[usize], default: &[usize]| if given.is_empty() { default.to_vec() } else { given.to_vec() };
@@ -248,9 +250,9 @@ fn plans(options: &Options) -> Vec<Plan> {
                     stale.iter().map(|&fraction| Some(fraction).filter(|fraction| *fraction >= 0.0))
                 {
                     let plain = indeterminate == 0 && stale_at.is_none();
-                    let asked =
+                    let selected =
                         options.every_combination || options.cell.is_some() || !options.clients.is_empty();
-                    if !(plain || asked || clients == 10) {
+                    if !(plain || selected || clients == 10) {
                         continue;
                     }
                     for &ops in &ops {
@@ -270,7 +272,7 @@ fn plans(options: &Options) -> Vec<Plan> {
     plans
 }
 
-/// As many digits as mean something.
+/// Formats a number with the significant digits only.
 fn digits(number: f64) -> String {
     match number {
         n if n >= 100.0 => format!("{n:.0}"),

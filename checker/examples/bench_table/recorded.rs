@@ -1,4 +1,4 @@
-//! Histories that others recorded, with their verdicts: `histories/` of this crate, folder by folder.
+//! Recorded histories with known verdicts: the folders of `histories/` in this crate.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,8 +9,8 @@ use tribunal_checker::generate::Object;
 
 use crate::cell::Item;
 
-/// The histories of each folder, as `verdicts.txt` lists them: file, model, verdict. Models that the other checker
-/// has not been taught are left out.
+/// The histories of each folder. `verdicts.txt` lists them: file, model, verdict. Histories of models without
+/// an implementation for the rival checker are left out.
 pub(crate) fn folders() -> Result<BTreeMap<String, Vec<Item>>, String> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("histories");
     let list = directory.join("verdicts.txt");

@@ -1,7 +1,8 @@
-//! The same histories and the same objects for `porcupine-rs`, a port of Porcupine to Rust.
+//! The rival checker: converts histories and objects for `porcupine-rs`, a port of Porcupine to Rust.
 //!
-//! It knows no indeterminate operations: they return at the end of time and their result is not looked at, so the
-//! search may leave each of them for last. Where the object has independent parts (keys, elements), it is told so.
+//! It has no indeterminate operations. Here they return at the end of time and their result is ignored, so
+//! the search may put each of them last. If the object has independent parts (keys, elements), the rival
+//! checks them separately.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,7 +11,7 @@ use tribunal_checker::generate::Object;
 use tribunal_checker::history::History;
 use tribunal_checker::op::{F, Op, Outcome, Value};
 
-/// Puts a history into the other checker's terms; calling the result checks it.
+/// Converts a history for the rival checker; calling the result checks it.
 pub(crate) fn prepare(object: Object, history: &History) -> Box<dyn Fn() -> bool> {
     match object {
         Object::Register | Object::UniqueRegister => convert::<Register>(history),
@@ -26,18 +27,18 @@ pub(crate) fn prepare(object: Object, history: &History) -> Box<dyn Fn() -> bool
     }
 }
 
-fn convert<M: Model<Op = Asked, Metadata = ()> + 'static>(history: &History) -> Box<dyn Fn() -> bool> {
-    let told = |op: &&Op| op.is_ok() || (op.is_info() && !matches!(op.f, F::Read | F::Get | F::Contains));
+fn convert<M: Model<Op = Call, Metadata = ()> + 'static>(history: &History) -> Box<dyn Fn() -> bool> {
+    let relevant = |op: &&Op| op.is_ok() || (op.is_info() && !matches!(op.f, F::Read | F::Get | F::Contains));
     let time = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
     let operations: Vec<Operation<M>> = history
         .ops
         .iter()
-        .filter(told)
+        .filter(relevant)
         .map(|op| Operation {
             client_id: u32::try_from(op.process).ok(),
             call_time: time(op.call),
             return_time: time(op.ret()),
-            op: Asked::from(op),
+            op: Call::from(op),
             metadata: None,
         })
         .collect();
@@ -46,24 +47,24 @@ fn convert<M: Model<Op = Asked, Metadata = ()> + 'static>(history: &History) -> 
 
 /// An operation with its result.
 #[derive(Clone, Debug)]
-struct Asked {
+struct Call {
     f: F,
     process: u64,
     key: Value,
     input: Value,
-    /// `None` if nobody knows.
+    /// `None` if the operation is indeterminate.
     output: Option<Value>,
 }
 
-impl From<&Op> for Asked {
+impl From<&Op> for Call {
     fn from(op: &Op) -> Self {
         let output = if let Outcome::Ok(output) = &op.outcome { Some(output.clone()) } else { None };
-        Asked { f: op.f.clone(), process: op.process, key: op.key.clone(), input: op.input.clone(), output }
+        Call { f: op.f.clone(), process: op.process, key: op.key.clone(), input: op.input.clone(), output }
     }
 }
 
-impl Asked {
-    fn answers(&self, value: &Value) -> bool {
+impl Call {
+    fn matches(&self, value: &Value) -> bool {
         self.output.as_ref().is_none_or(|output| output == value)
     }
 
@@ -73,9 +74,9 @@ impl Asked {
 }
 
 /// Splits a history into independent parts.
-fn split<M: Model<Op = Asked>>(
+fn split<M: Model<Op = Call>>(
     history: &[Operation<M>],
-    by: impl Fn(&Asked) -> Value,
+    by: impl Fn(&Call) -> Value,
 ) -> Vec<Vec<Operation<M>>> {
     let mut parts: BTreeMap<Value, Vec<Operation<M>>> = BTreeMap::new();
     for operation in history {
@@ -89,7 +90,7 @@ struct Register;
 
 impl Model for Register {
     type State = Value;
-    type Op = Asked;
+    type Op = Call;
     type Metadata = ();
 
     fn partition_operations(history: &[Operation<Self>]) -> Vec<Vec<Operation<Self>>> {
@@ -100,9 +101,9 @@ impl Model for Register {
         Value::Nil
     }
 
-    fn step(state: &Value, op: &Asked) -> (bool, Value) {
+    fn step(state: &Value, op: &Call) -> (bool, Value) {
         match &op.f {
-            F::Read => (op.answers(state), state.clone()),
+            F::Read => (op.matches(state), state.clone()),
             F::Write => (true, op.input.clone()),
             _ => {
                 let (from, to) = op.input.as_pair().expect("a cas has a pair");
@@ -119,7 +120,7 @@ struct Counter;
 
 impl Model for Counter {
     type State = i64;
-    type Op = Asked;
+    type Op = Call;
     type Metadata = ();
 
     fn partition_operations(history: &[Operation<Self>]) -> Vec<Vec<Operation<Self>>> {
@@ -130,12 +131,12 @@ impl Model for Counter {
         0
     }
 
-    fn step(state: &i64, op: &Asked) -> (bool, i64) {
+    fn step(state: &i64, op: &Call) -> (bool, i64) {
         match &op.f {
-            F::Read => (op.answers(&Value::Int(*state)), *state),
+            F::Read => (op.matches(&Value::Int(*state)), *state),
             _ => {
                 let sum = state + op.input.as_int().unwrap_or_default();
-                (op.output == Some(Value::Nil) || op.answers(&Value::Int(sum)), sum)
+                (op.output == Some(Value::Nil) || op.matches(&Value::Int(sum)), sum)
             }
         }
     }
@@ -146,15 +147,15 @@ struct Queue;
 
 impl Model for Queue {
     type State = VecDeque<i64>;
-    type Op = Asked;
+    type Op = Call;
     type Metadata = ();
 
     fn init() -> VecDeque<i64> {
         VecDeque::new()
     }
 
-    fn step(state: &VecDeque<i64>, op: &Asked) -> (bool, VecDeque<i64>) {
-        if op.f == F::Dequeue && !op.answers(&state.front().map_or(Value::Nil, |&first| Value::Int(first))) {
+    fn step(state: &VecDeque<i64>, op: &Call) -> (bool, VecDeque<i64>) {
+        if op.f == F::Dequeue && !op.matches(&state.front().map_or(Value::Nil, |&first| Value::Int(first))) {
             return (false, VecDeque::new());
         }
         let mut next = state.clone();
@@ -167,13 +168,13 @@ impl Model for Queue {
     }
 }
 
-/// A set that is only asked about single elements, one element at a time.
+/// One element of a set without reads of the whole set: its elements are independent.
 #[derive(Clone, Debug)]
 struct Element;
 
 impl Model for Element {
     type State = bool;
-    type Op = Asked;
+    type Op = Call;
     type Metadata = ();
 
     fn partition_operations(history: &[Operation<Self>]) -> Vec<Vec<Operation<Self>>> {
@@ -184,11 +185,11 @@ impl Model for Element {
         false
     }
 
-    fn step(state: &bool, op: &Asked) -> (bool, bool) {
+    fn step(state: &bool, op: &Call) -> (bool, bool) {
         match &op.f {
             F::Add => (true, true),
             F::Delete => (true, false),
-            _ => (op.answers(&Value::Bool(*state)), *state),
+            _ => (op.matches(&Value::Bool(*state)), *state),
         }
     }
 }
@@ -198,14 +199,14 @@ struct Set;
 
 impl Model for Set {
     type State = BTreeSet<Value>;
-    type Op = Asked;
+    type Op = Call;
     type Metadata = ();
 
     fn init() -> BTreeSet<Value> {
         BTreeSet::new()
     }
 
-    fn step(state: &BTreeSet<Value>, op: &Asked) -> (bool, BTreeSet<Value>) {
+    fn step(state: &BTreeSet<Value>, op: &Call) -> (bool, BTreeSet<Value>) {
         let mut next = state.clone();
         let possible = match &op.f {
             F::Add => {
@@ -216,8 +217,8 @@ impl Model for Set {
                 next.remove(&op.input);
                 true
             }
-            F::Contains => op.answers(&state.contains(&op.input).into()),
-            _ => op.answers(&Value::List(state.iter().cloned().collect())),
+            F::Contains => op.matches(&state.contains(&op.input).into()),
+            _ => op.matches(&Value::List(state.iter().cloned().collect())),
         };
         (possible, next)
     }
@@ -228,14 +229,14 @@ struct Mutex;
 
 impl Model for Mutex {
     type State = Option<u64>;
-    type Op = Asked;
+    type Op = Call;
     type Metadata = ();
 
     fn init() -> Option<u64> {
         None
     }
 
-    fn step(state: &Option<u64>, op: &Asked) -> (bool, Option<u64>) {
+    fn step(state: &Option<u64>, op: &Call) -> (bool, Option<u64>) {
         let (possible, next) = match &op.f {
             F::Acquire => (state.is_none(), Some(op.process)),
             _ => (*state == Some(op.process), None),
@@ -250,19 +251,19 @@ struct Log;
 
 impl Model for Log {
     type State = Vec<Value>;
-    type Op = Asked;
+    type Op = Call;
     type Metadata = ();
 
     fn init() -> Vec<Value> {
         Vec::new()
     }
 
-    fn step(state: &Vec<Value>, op: &Asked) -> (bool, Vec<Value>) {
+    fn step(state: &Vec<Value>, op: &Call) -> (bool, Vec<Value>) {
         if op.f == F::Read {
             let same = op.output.as_ref().is_none_or(|seen| *seen == Value::List(state.as_slice().into()));
             return (same, state.clone());
         }
-        if !op.answers(&Value::Int(state.len() as i64)) {
+        if !op.matches(&Value::Int(state.len() as i64)) {
             return (false, Vec::new());
         }
         let mut next = state.clone();
@@ -276,7 +277,7 @@ struct Kv;
 
 impl Model for Kv {
     type State = String;
-    type Op = Asked;
+    type Op = Call;
     type Metadata = ();
 
     fn partition_operations(history: &[Operation<Self>]) -> Vec<Vec<Operation<Self>>> {
@@ -287,7 +288,7 @@ impl Model for Kv {
         String::new()
     }
 
-    fn step(state: &String, op: &Asked) -> (bool, String) {
+    fn step(state: &String, op: &Call) -> (bool, String) {
         let text =
             |value: &Value| if let Value::Str(text) = value { text.to_string() } else { String::new() };
         match &op.f {

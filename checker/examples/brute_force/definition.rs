@@ -1,11 +1,14 @@
-//! Linearizability by its definition, written a second time: it shares nothing with the engines but the models' own
-//! `parse` and `step`, and with the library's other reference not even the generator of histories.
+//! A second implementation of the definition of linearizability. With the engines it shares only `parse` and
+//! `step` of the models; with the library's other reference implementation not even the generator of
+//! histories.
 //!
-//! A history is random events of a few clients on a few keys: instants repeat, outcomes are unknown, operations fail,
-//! values repeat, answers are wrong. Every order of the operations of a key is tried that keeps the two rules:
+//! A history consists of random events of a few clients on a few keys. Timestamps repeat, outcomes are
+//! unknown, operations fail, values repeat, responses are wrong. All orders of the operations on a key are
+//! tried that follow two rules:
 //!
-//! - whatever returned before another operation was called comes before it;
-//! - what a process did comes before what it called in the very instant in which that returned.
+//! - An operation that returned before another one was called comes before it.
+//! - An operation of a process comes before the next one of that process, even if one returns and the other
+//!   is called at the same time.
 
 use tribunal_checker::check::{Options, check};
 use tribunal_checker::generate::SplitMix64;
@@ -20,19 +23,18 @@ use tribunal_checker::op::{Event, F, Kind, Op, Outcome, Value};
 use tribunal_checker::small;
 use tribunal_checker::verdict::Answer;
 
-/// What was found out about one history.
+/// Counts for one or more histories.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// Keys that were judged.
+    /// Number of checked keys.
     pub(crate) keys: u64,
-    /// Those of them that are not linearizable.
+    /// Number of keys whose histories are not linearizable.
     pub(crate) violations: u64,
-    /// Those in which a process goes on in the instant in which its last operation returned.
+    /// Number of keys on which a process calls an operation at the time at which its last one returned.
     pub(crate) tied: u64,
 }
 
 impl Tally {
-    /// Adds another.
     pub(crate) fn add(&mut self, other: Tally) {
         self.keys += other.keys;
         self.violations += other.violations;
@@ -40,30 +42,33 @@ impl Tally {
     }
 }
 
-/// Makes a random history of a model, and holds the check, whole and online, against the definition.
-pub(crate) fn compare(random: &mut SplitMix64, kind: ModelKind) -> Result<Tally, String> {
+/// Generates a random history of a model, and compares the offline and the online check with the definition.
+///
+/// # Errors
+/// The history on which they differ.
+pub(crate) fn compare(rng: &mut SplitMix64, kind: ModelKind) -> Result<Tally, String> {
     match kind {
-        ModelKind::Register => compare_by(random, kind, &Register),
-        ModelKind::CasRegister => compare_by(random, kind, &CasRegister),
-        ModelKind::MultiRegister => compare_by(random, kind, &MultiRegister),
-        ModelKind::Kv => compare_by(random, kind, &Kv),
-        ModelKind::Counter => compare_by(random, kind, &Counter),
-        ModelKind::Mutex => compare_by(random, kind, &Mutex),
-        ModelKind::FencingLock => compare_by(random, kind, &FencingLock),
-        ModelKind::Semaphore => compare_by(random, kind, &Semaphore { permits: 2 }),
-        ModelKind::Set => compare_by(random, kind, &Set),
-        ModelKind::UnorderedQueue => compare_by(random, kind, &UnorderedQueue),
-        ModelKind::Queue => compare_by(random, kind, &Queue),
-        ModelKind::Stack => compare_by(random, kind, &Stack),
-        ModelKind::Log => compare_by(random, kind, &Log),
-        ModelKind::Ids => compare_by(random, kind, &Ids),
-        ModelKind::OrderedIds => compare_by(random, kind, &OrderedIds),
-        ModelKind::ConvergentSet => compare_by(random, kind, &ConvergentSet),
+        ModelKind::Register => compare_by(rng, kind, &Register),
+        ModelKind::CasRegister => compare_by(rng, kind, &CasRegister),
+        ModelKind::MultiRegister => compare_by(rng, kind, &MultiRegister),
+        ModelKind::Kv => compare_by(rng, kind, &Kv),
+        ModelKind::Counter => compare_by(rng, kind, &Counter),
+        ModelKind::Mutex => compare_by(rng, kind, &Mutex),
+        ModelKind::FencingLock => compare_by(rng, kind, &FencingLock),
+        ModelKind::Semaphore => compare_by(rng, kind, &Semaphore { permits: 2 }),
+        ModelKind::Set => compare_by(rng, kind, &Set),
+        ModelKind::UnorderedQueue => compare_by(rng, kind, &UnorderedQueue),
+        ModelKind::Queue => compare_by(rng, kind, &Queue),
+        ModelKind::Stack => compare_by(rng, kind, &Stack),
+        ModelKind::Log => compare_by(rng, kind, &Log),
+        ModelKind::Ids => compare_by(rng, kind, &Ids),
+        ModelKind::OrderedIds => compare_by(rng, kind, &OrderedIds),
+        ModelKind::ConvergentSet => compare_by(rng, kind, &ConvergentSet),
     }
 }
 
-fn compare_by<M: Model>(random: &mut SplitMix64, kind: ModelKind, model: &M) -> Result<Tally, String> {
-    let events = events(random, kind, model);
+fn compare_by<M: Model>(rng: &mut SplitMix64, kind: ModelKind, model: &M) -> Result<Tally, String> {
+    let events = events(rng, kind, model);
     let history = History::from_events(events.clone()).map_err(|malformed| malformed.to_string())?;
     let options = Options { explain: false, all_parts: true, threads: 1, ..Options::default() };
     let verdict = check(&history, kind, &options).map_err(|unfit| unfit.to_string())?;
@@ -84,7 +89,7 @@ fn compare_by<M: Model>(random: &mut SplitMix64, kind: ModelKind, model: &M) -> 
             format!("{who}: {kind}, key {}, linearizable: {legal}\n{}", part.key, events.join("\n"))
         };
         if (part.answer == Answer::Linearizable) != legal || part.answer == Answer::Unknown {
-            return Err(wrong("the check of the whole"));
+            return Err(wrong("the offline check"));
         }
         if proved.contains(&part.key) == legal {
             return Err(wrong("the online check"));
@@ -98,13 +103,13 @@ fn compare_by<M: Model>(random: &mut SplitMix64, kind: ModelKind, model: &M) -> 
     Ok(tally)
 }
 
-/// Tries every order.
+/// Tries all orders.
 fn is_linearizable<M: Model>(model: &M, ops: &[&Op]) -> bool {
     let calls: Vec<Option<M::Call>> = ops
         .iter()
         .map(|op| if op.is_fail() { None } else { model.parse(op).expect("the menu fits the model") })
         .collect();
-    // For each operation a set of others, as bits: what must come before it, if it comes at all.
+    // For each operation, as bits: the operations that must come before it.
     let before: Vec<u64> = (0..ops.len())
         .map(|b| {
             let precedes = |a: usize| {
@@ -118,18 +123,18 @@ fn is_linearizable<M: Model>(model: &M, ops: &[&Op]) -> bool {
             (0..ops.len()).filter(|&a| a != b && precedes(a)).fold(0, |bits, a| bits | 1 << a)
         })
         .collect();
-    let said: u64 = (0..ops.len()).filter(|&at| calls[at].is_some()).fold(0, |bits, at| bits | 1 << at);
+    let known: u64 = (0..ops.len()).filter(|&at| calls[at].is_some()).fold(0, |bits, at| bits | 1 << at);
     let must: u64 = (0..ops.len())
-        .filter(|&at| said >> at & 1 == 1 && ops[at].is_ok())
+        .filter(|&at| known >> at & 1 == 1 && ops[at].is_ok())
         .fold(0, |bits, at| bits | 1 << at);
-    extend(model, &calls, &before, said, must, model.init(), 0)
+    extend(model, &calls, &before, known, must, model.init(), 0)
 }
 
 fn extend<M: Model>(
     model: &M,
     calls: &[Option<M::Call>],
     before: &[u64],
-    said: u64,
+    known: u64,
     must: u64,
     state: M::State,
     placed: u64,
@@ -140,31 +145,31 @@ fn extend<M: Model>(
     (0..calls.len()).any(|next| {
         let Some(call) = &calls[next] else { return false };
         placed >> next & 1 == 0
-            && before[next] & said & !placed == 0
+            && before[next] & known & !placed == 0
             && model
                 .step(&state, call)
                 .into_iter()
-                .any(|state| extend(model, calls, before, said, must, state, placed | 1 << next))
+                .any(|state| extend(model, calls, before, known, must, state, placed | 1 << next))
     })
 }
 
-/// Some events of a few clients. Roughly half of what comes out is linearizable.
-fn events<M: Model>(random: &mut SplitMix64, kind: ModelKind, model: &M) -> Vec<Event> {
+/// Random events of a few clients. Roughly half of the histories are linearizable.
+fn events<M: Model>(rng: &mut SplitMix64, kind: ModelKind, model: &M) -> Vec<Event> {
     let menu = small::menu(kind);
-    let keys = 1 + random.below(3);
-    let clients = 1 + random.below(4);
-    let (ops, coarse) = (1 + random.below(4 + 3 * keys), 1 + random.below(4));
-    let (wrong, unknown) = (random.below(8), random.below(6));
+    let keys = 1 + rng.below(3);
+    let clients = 1 + rng.below(4);
+    let (ops, coarse) = (1 + rng.below(4 + 3 * keys), 1 + rng.below(4));
+    let (wrong, unknown) = (rng.below(8), rng.below(6));
     let mut states: Vec<M::State> = (0..keys).map(|_| model.init()).collect();
     let mut processes: Vec<u64> = (0..clients).collect();
-    let mut fresh = clients;
-    // Per client: its open operation; its outcome, once that is decided.
+    let mut next_process = clients;
+    // For each client: its pending operation, with its outcome once it has taken effect.
     let mut open: Vec<Option<(usize, Option<Outcome>)>> = vec![None; clients as usize];
     let mut events: Vec<Event> = Vec::new();
     let (mut now, mut invoked) = (0, 0);
     while invoked < ops || open.iter().any(Option::is_some) {
-        now += u64::from(random.one_in(coarse));
-        let client = random.below(clients) as usize;
+        now += u64::from(rng.one_in(coarse));
+        let client = rng.below(clients) as usize;
         let process = processes[client];
         let event = |kind: Kind, f: F, key: Value, value: Value, index: usize| Event {
             index: index as u64,
@@ -180,22 +185,22 @@ fn events<M: Model>(random: &mut SplitMix64, kind: ModelKind, model: &M) -> Vec<
         };
         match open[client].take() {
             None if invoked < ops => {
-                let (f, input, _) = menu(random);
+                let (f, input, _) = menu(rng);
                 open[client] = Some((events.len(), None));
-                let key = if keys == 1 { Value::Nil } else { Value::Int(random.below(keys) as i64) };
+                let key = if keys == 1 { Value::Nil } else { Value::Int(rng.below(keys) as i64) };
                 events.push(event(Kind::Invoke, f, key, input, events.len()));
                 invoked += 1;
             }
             None => {}
             Some((at, None)) => {
-                let outcome = effect(random, kind, model, &mut states, &events[at]);
+                let outcome = effect(rng, kind, model, &mut states, &events[at]);
                 open[client] = Some((at, Some(outcome)));
             }
             Some((at, Some(outcome))) => {
                 let Event { f, key, .. } = events[at].clone();
-                let outcome = match random.below(16) {
+                let outcome = match rng.below(16) {
                     roll if roll < unknown => Outcome::Info,
-                    roll if roll >= 16 - wrong => Outcome::Ok(answer(random, kind, &f)),
+                    roll if roll >= 16 - wrong => Outcome::Ok(answer(rng, kind, &f)),
                     _ => outcome,
                 };
                 let (kind, value) = match outcome {
@@ -204,11 +209,11 @@ fn events<M: Model>(random: &mut SplitMix64, kind: ModelKind, model: &M) -> Vec<
                     Outcome::Info => (Kind::Info, Value::Nil),
                 };
                 if kind == Kind::Info {
-                    processes[client] = fresh;
-                    fresh += 1;
+                    processes[client] = next_process;
+                    next_process += 1;
                 }
-                // Nobody need have noted that the outcome is unknown.
-                if kind != Kind::Info || random.one_in(2) {
+                // The record of an unknown outcome may be missing.
+                if kind != Kind::Info || rng.one_in(2) {
                     events.push(event(kind, f, key, value, events.len()));
                 }
             }
@@ -217,20 +222,20 @@ fn events<M: Model>(random: &mut SplitMix64, kind: ModelKind, model: &M) -> Vec<
     events
 }
 
-/// The operation takes effect, with some answer that is possible.
+/// Applies an operation, with a random legal response.
 fn effect<M: Model>(
-    random: &mut SplitMix64,
+    rng: &mut SplitMix64,
     kind: ModelKind,
     model: &M,
     states: &mut [M::State],
     invoked: &Event,
 ) -> Outcome {
-    if random.one_in(10) {
-        return if random.one_in(2) { Outcome::Fail } else { Outcome::Info };
+    if rng.one_in(10) {
+        return if rng.one_in(2) { Outcome::Fail } else { Outcome::Info };
     }
     let state = &mut states[invoked.key.as_int().unwrap_or(0) as usize];
     for _ in 0..60 {
-        let output = answer(random, kind, &invoked.f);
+        let output = answer(rng, kind, &invoked.f);
         let [invoke, complete] =
             [invoked.clone(), Event { kind: Kind::Ok, value: output.clone(), ..invoked.clone() }];
         let history = History::from_events([invoke, complete]).expect("an operation is a history");
@@ -244,10 +249,10 @@ fn effect<M: Model>(
     Outcome::Fail
 }
 
-/// Some answer to an operation of this name.
-fn answer(random: &mut SplitMix64, kind: ModelKind, f: &F) -> Value {
+/// A random response to an operation with this name.
+fn answer(rng: &mut SplitMix64, kind: ModelKind, f: &F) -> Value {
     loop {
-        let (other, _, output) = small::menu(kind)(random);
+        let (other, _, output) = small::menu(kind)(rng);
         if other == *f {
             return output;
         }

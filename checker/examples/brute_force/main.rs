@@ -1,8 +1,9 @@
-//! Holds the checker, whole and online, against the definition of linearizability, on very many small histories.
+//! Compares the offline and the online check with the definition of linearizability, on many small histories.
 //!
 //! `cargo run --release -p tribunal-checker --example brute_force -- COUNT SEED [MODEL|all]`
 //!
-//! COUNT histories in all, spread evenly over the models. The first mismatch is printed as JSON lines and ends the run.
+//! COUNT is the number of histories, spread evenly over the models. The first mismatch is printed as JSON
+//! lines and ends the run.
 #![allow(clippy::print_stdout, reason = "this is a program")]
 
 mod definition;
@@ -21,10 +22,10 @@ fn main() -> ExitCode {
     let kinds: Vec<ModelKind> =
         ModelKind::ALL.into_iter().filter(|kind| model == "all" || model == kind.name()).collect();
     for &kind in &kinds {
-        let mut random = SplitMix64::new(seed);
+        let mut rng = SplitMix64::new(seed);
         let mut tally = Tally::default();
         for round in 0..count.div_ceil(kinds.len() as u64) {
-            match compare(&mut random, kind) {
+            match compare(&mut rng, kind) {
                 Ok(more) => tally.add(more),
                 Err(mismatch) => {
                     println!("history {round} of seed {seed}: MISMATCH: {mismatch}");

@@ -1,10 +1,10 @@
-//! What violations are called and how small their counterexamples are, one row for each model.
+//! Prints the classes of violations and the sizes of their counterexamples, one row for each model.
 //!
 //! `cargo run --release -p tribunal-checker --example classes -- VIOLATIONS SEED [MODEL]`
 //!
-//! *Small* are random histories of at most ten operations in which everything is wrong at once; *long* ones have 1,000
-//! operations of ten clients, 10 of them unknown, and one answer that comes from an earlier state, at a random place.
-//! With the name of a model its violations that have no class are printed.
+//! *Small* histories are random, with at most ten operations and many errors. *Long* histories have 1,000
+//! operations of ten clients, 10 of them unknown, and one stale response at a random place. With MODEL, the
+//! violations of that model without a class are printed.
 #![allow(clippy::print_stdout, reason = "this is a program")]
 
 #[path = "../grid/generator.rs"]
@@ -23,7 +23,7 @@ use tribunal_checker::op::Outcome;
 use tribunal_checker::small;
 use tribunal_checker::verdict::Violation;
 
-/// How many histories are made at most to get one violation.
+/// Maximum number of histories that are generated to get one violation.
 const TRIES_MAX: usize = 10;
 
 #[derive(Default)]
@@ -43,8 +43,8 @@ fn main() {
     println!("| history | violations | no class | operations: median, 90 %, most | not minimal | classes |");
     println!("|---|--:|--:|--:|--:|---|");
     for kind in ModelKind::ALL.into_iter().filter(|kind| shown.is_none_or(|shown| *kind == shown)) {
-        let mut random = SplitMix64::new(seed);
-        let small = || small::history(&mut random, kind, 10);
+        let mut rng = SplitMix64::new(seed);
+        let small = || small::history(&mut rng, kind, 10);
         print(&format!("{kind}, small"), &row(count, kind, small, shown.is_some()));
     }
     for (object, model, _) in OBJECTS {
@@ -52,21 +52,21 @@ fn main() {
         if shown.is_some_and(|shown| shown != kind) {
             continue;
         }
-        let mut random = SplitMix64::new(seed);
+        let mut rng = SplitMix64::new(seed);
         let long = || {
-            let wrong = Some(random.below(1000) as f64 / 1000.0);
-            let plan = Plan { object, ops: 1_000, clients: 10, unknown: 10, wrong, seed: random.next_u64() };
+            let wrong = Some(rng.below(1000) as f64 / 1000.0);
+            let plan = Plan { object, ops: 1_000, clients: 10, unknown: 10, wrong, seed: rng.next_u64() };
             let text = history(&plan);
             let reading =
                 formats::read(text.as_bytes(), Some(Format::Finished), &formats::Options::default());
-            reading.expect("a history of our own is read").history
+            reading.expect("a generated history is well-formed").history
         };
         print(&format!("{object}, long"), &row(count, kind, long, shown.is_some()));
     }
 }
 
-/// Explains so many violations.
-fn row(count: usize, kind: ModelKind, mut made: impl FnMut() -> History, show: bool) -> Row {
+/// Explains `count` violations.
+fn row(count: usize, kind: ModelKind, mut generate: impl FnMut() -> History, show: bool) -> Row {
     let limits = Limits { states_max: 100_000, ..Limits::default() };
     let options = Options { limits, ..Options::default() };
     let mut row = Row::default();
@@ -74,11 +74,11 @@ fn row(count: usize, kind: ModelKind, mut made: impl FnMut() -> History, show: b
         if row.sizes.len() == count {
             break;
         }
-        let history = made();
+        let history = generate();
         let verdict = check(&history, kind, &options).expect("the operations fit the model");
         let Some(violation) = verdict.violation else { continue };
         if show && violation.class == "no-order" {
-            show_it(&history, &violation);
+            print_violation(&history, &violation);
         }
         row.sizes.push(violation.minimal.len());
         row.unfinished += usize::from(!violation.shrink.complete);
@@ -87,7 +87,7 @@ fn row(count: usize, kind: ModelKind, mut made: impl FnMut() -> History, show: b
     row
 }
 
-fn show_it(history: &History, violation: &Violation) {
+fn print_violation(history: &History, violation: &Violation) {
     println!("{}", violation.sentence);
     for &id in &violation.minimal {
         let op = &history.ops[id];

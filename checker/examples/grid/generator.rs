@@ -1,8 +1,8 @@
-//! Histories of clients that share an object: what they did at the same time is drawn at random, what they saw is what one
-//! object would have shown them. A wrong one has a single answer that comes from an earlier state.
+//! Generates histories of clients that share an object. The concurrency is random; the responses are those of
+//! a simulated object. A wrong history has one stale response, from an earlier state.
 //!
-//! This knows nothing of the checker, and nothing here is made for it: no value is written once where the object's users
-//! would repeat it, and whether a wrong answer can be told is for the checkers to find out.
+//! The generator is independent of the checker: values repeat as they would in practice, and a stale response
+//! may be undetectable.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -10,19 +10,19 @@ use std::fmt::Write as _;
 
 use tribunal_checker::generate::SplitMix64;
 
-/// Which history.
+/// Description of a history.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) object: &'static str,
     pub(crate) ops: usize,
     pub(crate) clients: usize,
     pub(crate) unknown: usize,
-    /// At which fraction of the history an answer is wrong.
+    /// Position of a stale response, as a fraction of the history.
     pub(crate) wrong: Option<f64>,
     pub(crate) seed: u64,
 }
 
-/// The objects: a name, our model, the other checker's.
+/// The objects: a name, the model of this checker, the model of Porcupine.
 pub(crate) const OBJECTS: [(&str, &str, &str); 20] = [
     ("register", "cas-register", "cas-register"),
     ("register-unique", "cas-register", "cas-register"),
@@ -46,10 +46,10 @@ pub(crate) const OBJECTS: [(&str, &str, &str); 20] = [
     ("multi-register", "multi-register", "multi-register"),
 ];
 
-/// What is asked: name, key, input; values as JSON.
-type Asked = (&'static str, String, String);
+/// A request: function, key, input; values as JSON.
+type Request = (&'static str, String, String);
 
-/// One object; a string for each key or element, a list where it has an order.
+/// The state of an object: a string for each key or element, a list for ordered objects, or a number.
 #[derive(Clone, Default)]
 struct Object {
     values: BTreeMap<String, String>,
@@ -60,8 +60,8 @@ struct Object {
 const NULL: &str = "null";
 
 impl Object {
-    /// What the object answers, and becomes.
-    fn apply(&mut self, object: &str, client: usize, (f, key, input): &Asked) -> String {
+    /// Applies a request, and returns the response.
+    fn apply(&mut self, object: &str, client: usize, (f, key, input): &Request) -> String {
         let told = object == "counter-told";
         match *f {
             "read" if object.starts_with("counter") => self.number.to_string(),
@@ -125,7 +125,7 @@ impl Object {
         }
     }
 
-    /// A lock is a list of holders with room for one, a semaphore one with room for two.
+    /// A lock is a list of at most one holder, a semaphore a list of at most two.
     fn permit(&mut self, object: &str, client: usize, acquires: bool) -> bool {
         let room = if object == "semaphore" { 2 } else { 1 };
         let me = client.to_string();
@@ -154,37 +154,44 @@ impl Object {
     }
 }
 
-/// What a client asks next.
-fn ask(plan: &Plan, random: &mut SplitMix64, client: usize, at: usize, holds: bool, last: &str) -> Asked {
+/// Draws the next request of a client.
+fn draw_request(
+    plan: &Plan,
+    rng: &mut SplitMix64,
+    client: usize,
+    at: usize,
+    holds: bool,
+    last: &str,
+) -> Request {
     let object = plan.object;
     let text = |n: u64| n.to_string();
-    // The whole is read some twenty times: each time it is longer.
+    // The whole object is read only about twenty times, because it grows.
     let whole = (plan.ops as u64 / 20).max(20);
     let (f, key, input) = match object {
-        "register" => match random.below(3) {
+        "register" => match rng.below(3) {
             0 => ("read", String::new(), NULL.into()),
-            1 => ("write", String::new(), text(random.below(10))),
-            _ => ("cas", String::new(), format!("[{},{}]", random.below(10), random.below(10))),
+            1 => ("write", String::new(), text(rng.below(10))),
+            _ => ("cas", String::new(), format!("[{},{}]", rng.below(10), rng.below(10))),
         },
-        "register-unique" => match random.below(3) {
+        "register-unique" => match rng.below(3) {
             0 => ("read", String::new(), NULL.into()),
             1 => ("write", String::new(), text(at as u64)),
             _ => ("cas", String::new(), format!("[{last},{at}]")),
         },
         "kv" | "kv-letters" => {
-            let key = text(random.below(10));
-            let letter = ["a", "b", "c"][random.below(3) as usize];
+            let key = text(rng.below(10));
+            let letter = ["a", "b", "c"][rng.below(3) as usize];
             let fragment =
                 if object == "kv" { format!("\"x {client} {at} y\"") } else { format!("\"{letter}\"") };
-            match random.below(10) {
+            match rng.below(10) {
                 0 => ("put", key, fragment),
                 1..5 => ("append", key, fragment),
                 _ => ("get", key, NULL.into()),
             }
         }
         "kv-all" => {
-            let (key, fragment) = (text(random.below(4)), format!("\"x {client} {at} y\""));
-            match random.below(10) {
+            let (key, fragment) = (text(rng.below(4)), format!("\"x {client} {at} y\""));
+            match rng.below(10) {
                 0 => ("put", key, fragment),
                 1 => ("delete", key, NULL.into()),
                 2 => ("cas", key, format!("[{last},{fragment}]")),
@@ -192,32 +199,28 @@ fn ask(plan: &Plan, random: &mut SplitMix64, client: usize, at: usize, holds: bo
                 _ => ("get", key, NULL.into()),
             }
         }
-        "counter" | "counter-told" => match random.below(2) {
+        "counter" | "counter-told" => match rng.below(2) {
             0 => ("read", String::new(), NULL.into()),
-            _ => ("add", String::new(), text(1 + random.below(3))),
+            _ => ("add", String::new(), text(1 + rng.below(3))),
         },
-        "queue" | "queue-few" | "unordered-queue" => match random.below(2) {
-            0 => (
-                "enqueue",
-                String::new(),
-                text(if object == "queue-few" { random.below(3) } else { at as u64 }),
-            ),
+        "queue" | "queue-few" | "unordered-queue" => match rng.below(2) {
+            0 => {
+                ("enqueue", String::new(), text(if object == "queue-few" { rng.below(3) } else { at as u64 }))
+            }
             _ => ("dequeue", String::new(), NULL.into()),
         },
-        "stack" => match random.below(2) {
+        "stack" => match rng.below(2) {
             0 => ("push", String::new(), text(at as u64)),
             _ => ("pop", String::new(), NULL.into()),
         },
-        "set" => {
-            (["add", "delete", "contains"][random.below(3) as usize], String::new(), text(random.below(20)))
-        }
-        "growing-set" if random.below(whole) == 0 => ("read", String::new(), NULL.into()),
-        "growing-set" => match random.below(2) {
-            0 => ("contains", String::new(), text(random.below(plan.ops as u64))),
+        "set" => (["add", "delete", "contains"][rng.below(3) as usize], String::new(), text(rng.below(20))),
+        "growing-set" if rng.below(whole) == 0 => ("read", String::new(), NULL.into()),
+        "growing-set" => match rng.below(2) {
+            0 => ("contains", String::new(), text(rng.below(plan.ops as u64))),
             _ => ("add", String::new(), text(at as u64)),
         },
         "ids" | "ordered-ids" => ("generate", String::new(), NULL.into()),
-        "log" => match random.below(whole) {
+        "log" => match rng.below(whole) {
             0 => ("read", String::new(), NULL.into()),
             _ => ("append", String::new(), text(at as u64)),
         },
@@ -225,19 +228,19 @@ fn ask(plan: &Plan, random: &mut SplitMix64, client: usize, at: usize, holds: bo
             (if holds { "release" } else { "acquire" }, String::new(), NULL.into())
         }
         _ => {
-            let access = |random: &mut SplitMix64| match random.below(2) {
-                0 => format!("[\"r\",{},null]", random.below(20)),
-                _ => format!("[\"w\",{},{at}]", random.below(20)),
+            let access = |rng: &mut SplitMix64| match rng.below(2) {
+                0 => format!("[\"r\",{},null]", rng.below(20)),
+                _ => format!("[\"w\",{},{at}]", rng.below(20)),
             };
-            let (one, other) = (access(random), access(random));
-            let both = one.split(',').nth(1) != other.split(',').nth(1) && random.below(3) == 0;
+            let (one, other) = (access(rng), access(rng));
+            let both = one.split(',').nth(1) != other.split(',').nth(1) && rng.below(3) == 0;
             ("txn", String::new(), if both { format!("[{one},{other}]") } else { format!("[{one}]") })
         }
     };
     (f, key, input)
 }
 
-/// The instants of a client's life, in the order in which they come at one time.
+/// What happens to an operation, in the order for equal times.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Moment {
     Call,
@@ -245,48 +248,48 @@ enum Moment {
     Return,
 }
 
-/// A line of the history in the making.
+/// An operation that is being recorded.
 struct Line {
     client: usize,
-    asked: Asked,
+    request: Request,
     answer: Option<String>,
     call: u64,
     ret: u64,
     unknown: bool,
 }
 
-/// The history, one finished operation a line.
+/// The history, one finished operation per line.
 pub(crate) fn history(plan: &Plan) -> String {
-    let mut random = SplitMix64::new(plan.seed);
-    let mut agenda = BinaryHeap::new();
+    let mut rng = SplitMix64::new(plan.seed);
+    let mut queue = BinaryHeap::new();
     let mut object = Object::default();
     let mut earlier: Option<Object> = None;
     let mut lines: Vec<Line> = Vec::new();
-    // Per client: its name, its operation, what it saw last, whether it holds a permit.
+    // For each client: its name, its operation, the last value it saw, whether it holds a permit.
     let mut clients: Vec<(usize, usize, String, bool)> =
         (0..plan.clients).map(|client| (client, 0, NULL.to_owned(), false)).collect();
     let (mut names, mut unknown_left, mut wrong) = (plan.clients, plan.unknown, plan.wrong);
     for client in 0..plan.clients {
-        agenda.push(Reverse((random.below(1000), Moment::Call, client)));
+        queue.push(Reverse((rng.below(1000), Moment::Call, client)));
     }
-    while let Some(Reverse((now, moment, client))) = agenda.pop() {
+    while let Some(Reverse((now, moment, client))) = queue.pop() {
         let (name, at, last, holds) = &mut clients[client];
         match moment {
             Moment::Call if lines.len() == plan.ops => {}
             Moment::Call => {
                 *at = lines.len();
-                let asked = ask(plan, &mut random, *name, *at, *holds, last);
-                let unknown = random.below((plan.ops - *at) as u64) < unknown_left as u64;
+                let request = draw_request(plan, &mut rng, *name, *at, *holds, last);
+                let unknown = rng.below((plan.ops - *at) as u64) < unknown_left as u64;
                 unknown_left -= usize::from(unknown);
-                // Whoever is never heard of again holds nothing for ever.
+                // A client with an unknown outcome must not hold a permit for ever.
                 let happens =
-                    !unknown || asked.0 == "release" || asked.0 != "acquire" && random.below(2) == 0;
-                let (effect, ret) = (now + 1 + random.below(1000), now + 1001 + random.below(1000));
+                    !unknown || request.0 == "release" || request.0 != "acquire" && rng.below(2) == 0;
+                let (effect, ret) = (now + 1 + rng.below(1000), now + 1001 + rng.below(1000));
                 if happens {
-                    agenda.push(Reverse((effect, Moment::Effect, client)));
+                    queue.push(Reverse((effect, Moment::Effect, client)));
                 }
-                agenda.push(Reverse((ret, Moment::Return, client)));
-                lines.push(Line { client: *name, asked, answer: None, call: now, ret, unknown });
+                queue.push(Reverse((ret, Moment::Return, client)));
+                lines.push(Line { client: *name, request, answer: None, call: now, ret, unknown });
                 let start = |fraction: f64| (fraction * plan.ops as f64) as usize;
                 if earlier.is_none() && wrong.is_some_and(|f| lines.len() + 4 * plan.clients > start(f)) {
                     earlier = Some(object.clone());
@@ -294,10 +297,10 @@ pub(crate) fn history(plan: &Plan) -> String {
             }
             Moment::Effect => {
                 let line = &mut lines[*at];
-                let mut answer = object.apply(plan.object, line.client, &line.asked);
+                let mut answer = object.apply(plan.object, line.client, &line.request);
                 let late = wrong.is_some_and(|f| *at as f64 >= f * plan.ops as f64) && !line.unknown;
                 if let (true, Some(mut earlier)) = (late, earlier.clone()) {
-                    let stale = earlier.apply(plan.object, line.client, &line.asked);
+                    let stale = earlier.apply(plan.object, line.client, &line.request);
                     if stale != answer {
                         (answer, wrong) = (stale, None);
                     }
@@ -307,9 +310,9 @@ pub(crate) fn history(plan: &Plan) -> String {
             Moment::Return => {
                 let line = &lines[*at];
                 let answer = line.answer.as_deref().unwrap_or(NULL);
-                match line.asked.0 {
+                match line.request.0 {
                     "read" | "get" if !answer.starts_with('[') => last.replace_range(.., answer),
-                    "write" | "put" => last.replace_range(.., &line.asked.2),
+                    "write" | "put" => last.replace_range(.., &line.request.2),
                     "acquire" => *holds = !line.unknown && answer != "false" && answer != NULL,
                     "release" => *holds = false,
                     _ => {}
@@ -318,12 +321,12 @@ pub(crate) fn history(plan: &Plan) -> String {
                     (*name, *holds) = (names, false);
                     names += 1;
                 }
-                agenda.push(Reverse((now + 1 + random.below(100), Moment::Call, client)));
+                queue.push(Reverse((now + 1 + rng.below(100), Moment::Call, client)));
             }
         }
     }
     let mut text = String::new();
-    for Line { client, asked: (f, key, input), answer, call, ret, unknown } in &lines {
+    for Line { client, request: (f, key, input), answer, call, ret, unknown } in &lines {
         let answer = answer.as_deref().filter(|_| !unknown).unwrap_or(NULL);
         let ret = if *unknown { NULL.to_owned() } else { ret.to_string() };
         let _ = writeln!(

@@ -1,5 +1,5 @@
-//! Holds this checker against Porcupine itself, on histories that are made with fresh seeds: anyone who brings the binary of
-//! `examples/porcupine` can do it.
+//! Compares this checker with Porcupine itself (the binary of `examples/porcupine`), on histories of any
+//! seed.
 //!
 //! ```text
 //! cd checker/examples/porcupine && go build -o /tmp/porcupine . && cd -
@@ -8,15 +8,16 @@
 //! cargo run --release -p tribunal-checker --example grid -- --peer /tmp/porcupine --recorded
 //! ```
 //!
-//! Each checker reads the same file in a process of its own (`side.rs`). What a process costs is its whole processor time,
-//! as the kernel accounts it (user and system, start and reading included), and the peak of its resident memory. Both get
-//! the same limits. The wall clock plays no part.
+//! Each checker reads the same file in its own process (`side.rs`). The costs are the CPU time of the whole
+//! process (user and system, including start and reading), and the peak of its resident memory. Both checkers
+//! have the same limits. The wall-clock time is ignored.
 //!
-//! A side that was stopped on a history is not tried on longer ones of that kind. Rows that are done are kept in a
-//! file, one JSON object a line, and not measured again; the table is made of all of them (`table.rs`). The exit code is
-//! 1 where the two disagree, or where ours refutes a history that is legal by construction; that history is kept.
+//! A checker that was stopped on a history is not run on longer ones of that kind. Complete rows are kept in
+//! a file, one JSON object per line, and not measured again; the table contains all of them (`table.rs`). The
+//! exit code is 1 if the checkers disagree, or if this checker refutes a history that is legal by
+//! construction; that history is kept.
 
-#![expect(clippy::print_stdout, reason = "it says what it does")]
+#![expect(clippy::print_stdout, reason = "this program prints its progress")]
 
 mod generator;
 mod row;
@@ -35,10 +36,10 @@ use crate::generator::{OBJECTS, Plan, history};
 use crate::row::{Kind, Row, Rows};
 use crate::side::{Caps, Measured};
 
-/// Holds this checker against Porcupine.
+/// Compare this checker with Porcupine
 #[derive(Parser)]
 struct Arguments {
-    /// The binary of examples/porcupine; without it only our own columns are filled.
+    /// Binary of examples/porcupine; without it only this checker is measured.
     #[arg(long)]
     peer: Option<PathBuf>,
     /// Only these objects, such as kv, kv-letters, queue.
@@ -50,37 +51,37 @@ struct Arguments {
     clients: Vec<usize>,
     #[arg(long, value_delimiter = ',', default_value = "0,30,300")]
     unknown: Vec<usize>,
-    /// Where an answer is wrong, as fractions; -1 for nowhere.
+    /// Positions of a wrong response, as fractions; -1 for none.
     #[arg(long, value_delimiter = ',', default_value = "-1,0.1,0.5,0.95", allow_negative_numbers = true)]
     wrong: Vec<f64>,
-    /// Which of all such histories.
+    /// Seed of the histories.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The recorded histories that the crate keeps (histories/verdicts.txt) instead of generated ones.
+    /// Use the recorded histories of the crate (histories/verdicts.txt) instead of generated ones.
     #[arg(long)]
     recorded: bool,
-    /// Seconds of processor time for one process.
+    /// CPU time limit of one process, in seconds.
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
-    /// Seconds after which the peer is stopped, if ours took no longer; to save time.
+    /// Shorter CPU time limit of Porcupine, in seconds, to save time; at least the time of this checker.
     #[arg(long)]
     peer_seconds: Option<f64>,
-    /// MiB for one process.
+    /// Memory limit of one process, in MiB.
     #[arg(long, default_value_t = 4096.0)]
     mib: f64,
-    /// Where finished rows are kept.
+    /// File of the complete rows.
     #[arg(long, default_value = "checker-grid.jsonl")]
     rows: PathBuf,
-    /// Where the table goes.
+    /// File of the table.
     #[arg(long, default_value = "docs/checker-table.md")]
     table: PathBuf,
-    /// Only writes the histories, to this directory.
+    /// Only write the histories, to this directory.
     #[arg(long)]
     write: Option<PathBuf>,
-    /// Only writes the table, of the rows that are there.
+    /// Only write the table of the complete rows.
     #[arg(long)]
     only_table: bool,
-    /// Checks this one file, by this model, as the other program does.
+    /// Check one file with a model, in the child process.
     #[arg(long, num_args = 2, hide = true)]
     child: Option<Vec<String>>,
 }
@@ -100,7 +101,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether no verdict was wrong.
+/// Runs the comparison. Returns whether no verdict was wrong.
 fn run(arguments: &Arguments) -> Result<bool, String> {
     let named = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
     let items = || if arguments.recorded { recorded() } else { Ok(planned(arguments)) };
@@ -188,7 +189,7 @@ fn planned(arguments: &Arguments) -> Vec<Item> {
     items
 }
 
-/// The recorded histories as finished operations.
+/// The recorded histories, as finished operations.
 fn recorded() -> Result<Vec<Item>, String> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("histories");
     let list = directory.join("verdicts.txt");
@@ -209,7 +210,7 @@ fn recorded() -> Result<Vec<Item>, String> {
     Ok(items)
 }
 
-/// Measures both sides.
+/// Measures both checkers.
 fn measure(item: &Item, file: &Path, rows: &Rows, arguments: &Arguments) -> Row {
     let caps = arguments.caps();
     let ours = if rows.stopped_before(&item.kind, |row| Some(&row.ours)) {

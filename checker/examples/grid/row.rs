@@ -1,4 +1,4 @@
-//! The rows that are done, and the file that keeps them.
+//! The complete rows, and their file.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::side::Measured;
 
-/// Which history.
+/// Description of a history.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Kind {
-    /// The object, or the file of a recorded one.
+    /// The object, or the file of a recorded history.
     pub(crate) history: String,
     pub(crate) ops: usize,
-    /// 0 for a recorded one.
+    /// 0 for a recorded history.
     pub(crate) clients: usize,
     pub(crate) unknown: usize,
-    /// At which fraction of the history an answer is wrong.
+    /// Position of a wrong response, as a fraction of the history.
     pub(crate) wrong: Option<f64>,
     pub(crate) seed: u64,
 }
@@ -28,20 +28,20 @@ impl Kind {
         self.clients == 0
     }
 
-    /// No two rows have the same: FNV-1a of all that is said here.
+    /// The seed of this history, different for every row: the FNV-1a hash of the description.
     pub(crate) fn seed_of_history(&self) -> u64 {
         let text = format!("{self:?}");
         text.bytes()
             .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
     }
 
-    /// Whether the two differ only in their length.
+    /// Whether the two differ only in the number of operations.
     fn is_like(&self, other: &Kind) -> bool {
         Kind { ops: 0, ..self.clone() } == Kind { ops: 0, ..other.clone() }
     }
 }
 
-/// What both sides said of one history.
+/// Results of both checkers for one history.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) kind: Kind,
@@ -50,7 +50,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Whether the verdicts differ, or ours is wrong by construction.
+    /// Whether the verdicts differ, or ours contradicts the construction of the history.
     pub(crate) fn is_wrong(&self) -> bool {
         let legal = !self.kind.is_recorded() && self.kind.wrong.is_none();
         let both = self.ours.is_verdict() && self.peer.as_ref().is_some_and(Measured::is_verdict);
@@ -77,7 +77,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// All rows that are done.
+/// All complete rows.
 pub(crate) struct Rows {
     pub(crate) all: Vec<Row>,
     file: File,
@@ -101,7 +101,7 @@ impl Rows {
         self.all.iter().any(|row| row.kind == *kind)
     }
 
-    /// Whether this side had no verdict on a shorter history of the kind.
+    /// Whether this checker had no verdict on a shorter history of the kind.
     pub(crate) fn stopped_before(&self, kind: &Kind, side: impl Fn(&Row) -> Option<&Measured>) -> bool {
         let like = self.all.iter().filter(|row| row.kind.is_like(kind) && row.kind.ops < kind.ops);
         like.filter_map(side).any(|measured| !measured.is_verdict())

@@ -1,8 +1,8 @@
-//! One checker on one file, in a process of its own.
+//! One checker on one file, in its own process.
 //!
-//! The process prints a line of JSON: its answer, and the peak of its resident memory. (The kernel's account of a child's
-//! peak, `ru_maxrss`, begins with what its parent held, so that would not do.) Its processor time is taken from
-//! the kernel's account of finished children. It watches its own limits, and ends when one is reached.
+//! The process prints one line of JSON: its answer, and the peak of its resident memory. (The kernel's figure
+//! for children, `ru_maxrss`, would include the memory of the parent.) Its CPU time comes from the kernel's
+//! figures for finished children. The process watches its own limits, and ends when it reaches one.
 
 use std::fs;
 use std::io::BufReader;
@@ -19,28 +19,28 @@ use tribunal_checker::limits::{Limits, TimeLimit};
 use tribunal_checker::model::ModelKind;
 use tribunal_checker::verdict::Answer;
 
-/// When a process is stopped: processor time and resident memory.
+/// Limits of a process: CPU time and resident memory.
 #[derive(Clone, Copy)]
 pub(crate) struct Caps {
     pub(crate) seconds: f64,
     pub(crate) mib: f64,
 }
 
-/// What came of it.
+/// Result of a measurement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Measured {
     /// `legal`, `illegal`, or why there is no verdict.
     pub(crate) answer: String,
-    /// Of the whole process.
+    /// CPU time of the whole process.
     #[serde(default)]
     pub(crate) cpu_ms: f64,
     pub(crate) peak_mib: f64,
-    /// Which algorithm answered.
+    /// The algorithm that answered.
     #[serde(default)]
     pub(crate) by: String,
 }
 
-/// The answer where a shorter history of the kind was too much.
+/// The answer if there was no verdict on a shorter history of the kind.
 const SKIPPED: &str = "not tried";
 
 impl Measured {
@@ -75,13 +75,13 @@ pub(crate) fn peer(program: &Path, model: &str, file: &Path, caps: Caps) -> Meas
 fn measured(command: &mut Command) -> Measured {
     let before = cpu(UsageWho::RUSAGE_CHILDREN);
     let Ok(output) = command.stdin(Stdio::null()).output() else { return Measured::without("did not start") };
-    // A process that is stopped as it finishes says two things.
+    // A process that reaches a limit as it finishes may print two lines.
     let line = output.stdout.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let said = serde_json::from_slice(line).unwrap_or_else(|_| Measured::without("crashed"));
     Measured { cpu_ms: (cpu(UsageWho::RUSAGE_CHILDREN) - before).as_secs_f64() * 1e3, ..said }
 }
 
-/// Our side: checks one file, and says what the other program would say.
+/// In the child process: checks one file, and prints the same as examples/porcupine.
 pub(crate) fn check_file(model: &str, file: &Path, caps: Caps) -> ! {
     std::thread::spawn(move || {
         while cpu(UsageWho::RUSAGE_SELF).as_secs_f64() <= 1.05 * caps.seconds && held("VmRSS:") <= caps.mib {
@@ -122,13 +122,13 @@ fn misused(error: &dyn std::fmt::Display) -> ! {
     std::process::exit(64)
 }
 
-/// User and system time.
+/// User and system CPU time.
 fn cpu(of: UsageWho) -> Duration {
     let sum = |usage: Usage| (usage.user_time() + usage.system_time()).num_microseconds() as u64;
     Duration::from_micros(sum(getrusage(of).expect("a process may ask for its own usage")))
 }
 
-/// A line of this process' memory accounts, in MiB.
+/// A memory field of `/proc/self/status`, in MiB.
 fn held(field: &str) -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(field));

@@ -1,11 +1,12 @@
-//! The rows as a Markdown document: in short, by kind, and every row that is worse than the peer's or has no verdict.
+//! Renders the rows as a Markdown document: a summary, by kind, and every row that is worse than Porcupine's
+//! or has no verdict.
 
 use std::fmt::Write as _;
 
 use crate::row::{Kind, Row, Rows};
 use crate::side::Measured;
 
-/// The goal for 100,000 operations.
+/// Memory goal for 100,000 operations.
 const MIB_MAX: f64 = 64.0;
 
 const HEAD: &str = "\
@@ -19,10 +20,10 @@ not tried, because it had been stopped on a shorter history of the kind; ✗: ou
 itself that takes them, and a smaller Porcupine is not listed.
 ";
 
-/// The program itself, before it has read anything: below that, sizes say nothing about the checkers.
+/// Memory of the program itself: smaller sizes say nothing about the checkers.
 const PROGRAM_MIB: f64 = 9.0;
 
-/// Why a verdict is missing, or costs much: what nobody knows how to decide fast.
+/// Reasons for missing or expensive verdicts: problems without a known fast algorithm.
 const REASONS: [(&str, &str); 10] = [
     (
         "register",
@@ -73,14 +74,15 @@ pub(crate) fn markdown(rows: &Rows) -> String {
     let mut text = HEAD.to_owned();
     let generated: Vec<&Row> = rows.all.iter().filter(|row| !row.kind.is_recorded()).collect();
     let recorded: Vec<&Row> = rows.all.iter().filter(|row| row.kind.is_recorded()).collect();
-    in_short(&mut text, &generated);
-    to_explain(&mut text, &rows.all);
+    summary(&mut text, &generated);
+    worse_rows(&mut text, &rows.all);
     by_kind(&mut text, &generated);
     by_file(&mut text, &recorded);
     text
 }
 
-/// A list of ratios, in which a missing one of ours is the worst.
+/// Sorted ratios of Porcupine's costs to ours, each exact or a lower bound. Rows without our verdict are left
+/// out.
 struct Ratios(Vec<(f64, bool)>);
 
 impl Ratios {
@@ -94,18 +96,18 @@ impl Ratios {
         Ratios(ratios)
     }
 
-    fn shown((ratio, exact): (f64, bool)) -> String {
+    fn render((ratio, exact): (f64, bool)) -> String {
         format!("{}{}×", if exact { "" } else { "> " }, digits(ratio))
     }
 
-    /// The least that is known; bounds say less than ratios.
+    /// The smallest exact ratio, or else the smallest bound.
     fn least(&self) -> String {
         let exact = self.0.iter().find(|ratio| ratio.1).or(self.0.first());
-        exact.map_or("–".into(), |&ratio| Self::shown(ratio))
+        exact.map_or("–".into(), |&ratio| Self::render(ratio))
     }
 
     fn median(&self) -> String {
-        self.0.get(self.0.len() / 2).map_or("–".into(), |&ratio| Self::shown(ratio))
+        self.0.get(self.0.len() / 2).map_or("–".into(), |&ratio| Self::render(ratio))
     }
 }
 
@@ -117,7 +119,7 @@ fn memory(measured: &Measured) -> f64 {
     measured.peak_mib
 }
 
-fn in_short(text: &mut String, rows: &[&Row]) {
+fn summary(text: &mut String, rows: &[&Row]) {
     text.push_str(
         "\n## In short\n\n\
         | history | operations | rows | without a verdict: ours | Porcupine | CPU ratio: least | median | memory ratio: least \
@@ -146,8 +148,8 @@ fn in_short(text: &mut String, rows: &[&Row]) {
     }
 }
 
-/// Every row in which ours is worse, with what is known about the kind.
-fn to_explain(text: &mut String, rows: &[Row]) {
+/// Every row in which this checker is worse, with the known reasons.
+fn worse_rows(text: &mut String, rows: &[Row]) {
     let slower = |row: &Row| complaint(row).is_some();
     let bad: Vec<&Row> = rows.iter().filter(|row| slower(row)).collect();
     let _ = writeln!(
@@ -180,7 +182,7 @@ fn to_explain(text: &mut String, rows: &[Row]) {
     }
 }
 
-/// What is wrong with a row.
+/// In which way a row is worse.
 fn complaint(row: &Row) -> Option<String> {
     let mut what = Vec::new();
     if !row.ours.is_verdict() {
@@ -259,7 +261,7 @@ fn groups<'a, K: Ord>(rows: &[&'a Row], key: impl Fn(&Kind) -> K) -> Vec<Vec<&'a
     sorted.chunk_by(|a, b| key(&a.kind) == key(&b.kind)).map(<[&Row]>::to_vec).collect()
 }
 
-/// The processor time of the one that took longest.
+/// The longest CPU time.
 fn slowest<'a>(side: impl Iterator<Item = &'a Measured>) -> String {
     let all: Vec<&Measured> = side.collect();
     let stopped = all.iter().filter(|measured| !measured.is_verdict() && !measured.is_skipped()).count();
@@ -291,7 +293,7 @@ fn thousands(number: usize) -> String {
     }
 }
 
-/// As many digits as mean something.
+/// Formats a number with the significant digits only.
 fn digits(number: f64) -> String {
     match number {
         n if n >= 1000.0 => thousands(n.round() as usize),

@@ -1,17 +1,17 @@
-//! Do the limits hold? Checks hard histories of every model under several limits on memory and time, each in a process of
-//! its own, and says how much that took: the search and the explanation of what it found.
+//! Tests the limits: checks hard histories of every model under several limits on memory and time, each in
+//! its own process, and prints what the search and the explanation used.
 //!
 //! ```text
 //! cargo run --release -p tribunal-checker --example limits
 //! cargo run --release -p tribunal-checker --example limits -- --model queue,kv --mib 64 --seconds 0.5
 //! ```
 //!
-//! The histories are those of `examples/grid`, with many clients, many unknown outcomes and an answer that is wrong near the
-//! end, and long ones of `tribunal_checker::small`. Memory is the peak of the process, less what it held once the history was
-//! read. Time is processor time, and the limit is one on that: nothing depends on how busy the machine is. The exit code
-//! is 1 where a limit was overrun by more than a factor of two.
+//! The histories are those of `examples/grid`, with many clients, many unknown outcomes and a wrong response
+//! near the end, and long ones of `tribunal_checker::small`. Memory is the peak of the process minus its
+//! memory after reading the history. Time and its limit are CPU time, so other load on the machine does not
+//! matter. The exit code is 1 if a limit was exceeded by more than a factor of two.
 
-#![expect(clippy::print_stdout, reason = "printing a table is what it is for")]
+#![expect(clippy::print_stdout, reason = "this program prints a table")]
 
 #[path = "../grid/generator.rs"]
 mod generator;
@@ -36,7 +36,7 @@ use tribunal_checker::verdict::Answer;
 
 use crate::generator::{OBJECTS, Plan, history};
 
-/// Measures what checks under limits take.
+/// Measure checks under limits
 #[derive(Parser)]
 struct Arguments {
     /// Only histories of these models.
@@ -50,27 +50,27 @@ struct Arguments {
     unknown: usize,
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Limits on memory, in MiB.
+    /// Memory limits, in MiB.
     #[arg(long, value_delimiter = ',', default_value = "64,2048")]
     mib: Vec<usize>,
-    /// Limits on time, in seconds of processor time.
+    /// CPU time limits, in seconds.
     #[arg(long, value_delimiter = ',', default_value = "0.5,5")]
     seconds: Vec<f64>,
-    /// Checks this one file by this model, as a child does.
+    /// Check one file with a model, in the child process.
     #[arg(long, num_args = 2, hide = true)]
     child: Option<Vec<String>>,
 }
 
-/// What one check took.
+/// Resources that one check used.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Took {
+struct Cost {
     answer: String,
-    /// Of the search alone, and with the explanation.
+    /// CPU time of the search alone; `all` includes the explanation.
     search_ms: f64,
     all_ms: f64,
     search_mib: f64,
     all_mib: f64,
-    /// How many operations the counterexample has, and whether nothing more can go.
+    /// Number of operations of the counterexample, and whether it is minimal.
     counterexample: String,
 }
 
@@ -114,7 +114,7 @@ fn main() -> ExitCode {
         }
     }
     let _ = fs::remove_dir_all(&directory);
-    println!("\n{overruns} limits were overrun by more than a factor of two.");
+    println!("\n{overruns} limits were exceeded by more than a factor of two.");
     if overruns == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -141,12 +141,12 @@ fn histories(arguments: &Arguments) -> impl Iterator<Item = (String, String, Vec
     shared.chain(random)
 }
 
-fn measured(model: &str, path: &Path, mib: usize, seconds: f64) -> Took {
+fn measured(model: &str, path: &Path, mib: usize, seconds: f64) -> Cost {
     let mut command = Command::new(std::env::current_exe().expect("a running program has a path"));
     command.args(["--child", model]).arg(path);
     command.args(["--mib", &mib.to_string(), "--seconds", &seconds.to_string()]);
     let said = command.output().ok().and_then(|output| serde_json::from_slice(&output.stdout).ok());
-    said.unwrap_or_else(|| Took { answer: "crashed".into(), ..Took::default() })
+    said.unwrap_or_else(|| Cost { answer: "crashed".into(), ..Cost::default() })
 }
 
 fn child(model: &str, file: &Path, arguments: &Arguments) -> ! {
@@ -170,7 +170,7 @@ fn child(model: &str, file: &Path, arguments: &Arguments) -> ! {
         let verdict = check(&history, kind, &options).expect("the generator knows the model");
         ((cpu() - start).as_secs_f64() * 1e3, self::held("VmHWM:") - held, verdict)
     };
-    // The search alone first: a peak is never taken back.
+    // The search alone comes first, because its peak is the lower one.
     let (search_ms, search_mib, verdict) = took(false);
     let _ = fs::write("/proc/self/clear_refs", "5");
     let (all_ms, all_mib, verdict) = match verdict.answer {
@@ -190,7 +190,7 @@ fn child(model: &str, file: &Path, arguments: &Arguments) -> ! {
             format!("unknown ({})", flag.trim_start_matches("--check-").trim_end_matches("-limit"))
         }
     };
-    let took = Took {
+    let took = Cost {
         answer,
         search_ms,
         all_ms,
@@ -202,13 +202,13 @@ fn child(model: &str, file: &Path, arguments: &Arguments) -> ! {
     std::process::exit(0)
 }
 
-/// What all threads of this process have used.
+/// CPU time of all threads of this process.
 fn cpu() -> Duration {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("a process may ask for its own usage");
     Duration::from_micros((usage.user_time() + usage.system_time()).num_microseconds() as u64)
 }
 
-/// A line of this process' memory accounts, in MiB.
+/// A memory field of `/proc/self/status`, in MiB.
 fn held(field: &str) -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(field));
