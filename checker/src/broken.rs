@@ -26,7 +26,7 @@ mod tests {
     use crate::op::Op;
     use crate::small;
 
-    const MISTAKES: [&str; 16] = [
+    const MISTAKES: [&str; 17] = [
         "R1: a write of the current value observes",
         "R2: the last to return first",
         "R3: more is better",
@@ -35,6 +35,7 @@ mod tests {
         "R5: no round trips",
         "R5: indeterminate operations notice nothing",
         "R5: covered at once",
+        "R6: nobody notices",
         "beam: trust what was cut",
         "refute: everything undoes",
         "refute: what is called is over",
@@ -61,8 +62,14 @@ mod tests {
     /// Whether the search is wrong about one of many small random histories, with or without luck: in its answer, or in
     /// its certificate.
     fn is_noticed() -> bool {
-        let kinds =
-            [ModelKind::CasRegister, ModelKind::Kv, ModelKind::Mutex, ModelKind::Queue, ModelKind::Set];
+        let kinds = [
+            ModelKind::CasRegister,
+            ModelKind::Kv,
+            ModelKind::Mutex,
+            ModelKind::Queue,
+            ModelKind::Set,
+            ModelKind::Counter,
+        ];
         let mut random = SplitMix64::new(11);
         let random = (0..40_000).map(|round| {
             let kind = kinds[round % kinds.len()];

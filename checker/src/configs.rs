@@ -130,6 +130,11 @@ impl Layout {
         config[self.counts() + field as usize / 4] += 1 << (16 * (field % 4));
     }
 
+    /// So many are placed, where none was.
+    pub(crate) fn set_count(self, config: &mut [u64], field: u32, count: u16) {
+        config[self.counts() + field as usize / 4] |= u64::from(count) << (16 * (field % 4));
+    }
+
     /// How many indeterminate operations are placed.
     fn counted(self, config: &[u64]) -> u64 {
         let pairs = |word: &u64| (word & 0xFFFF_0000_FFFF) + (word >> 16 & 0xFFFF_0000_FFFF);

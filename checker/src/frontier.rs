@@ -47,6 +47,13 @@
 //!   overwrite, and before the return) is no such operation, it is hidden, and need not be placed for its effect.
 //!   This holds for a write of the current value as well: it covers the others.
 //!
+//! **R6, additions that nobody sees.** Operations that are possible everywhere and may change places with each other (additions
+//! to a counter that return nothing) need no order among themselves. At the return of one, only sequences are tried in
+//! which it comes first, or right after something that is no such operation, or after such a one by which an observation got
+//! its place. In a linearization the others just before it may come just after it instead: all of them are still pending, and
+//! no state that anybody sees is another. And of such sequences only those are followed that may still lead to something that
+//! notices ([`Model::out_of_reach`]).
+//!
 //! A narrow beam is guided by what will be observed: an indeterminate operation is tried only if the state it leads to may
 //! become one in which the next observations are possible ([`Model::leads_toward`]).
 //!
@@ -60,6 +67,7 @@ use crate::model::Model;
 use crate::part::{Event, NEVER, Part, PartOp};
 use crate::pending::{Definite, Pending};
 use crate::profile::Profile;
+use crate::rest::{More, Rest};
 use crate::rows::Rows;
 use crate::space::{ClassId, Effect, Space, StateId};
 use crate::trail::{START, Trail};
@@ -84,6 +92,7 @@ pub(crate) struct Frontier {
     rows: Rows,
     /// Where configurations are put together.
     draft: Vec<u64>,
+    arrival: Vec<u64>,
     /// The groups of pending operations that are worth trying on the way to the return that is worked on.
     candidates: Vec<u32>,
     trail: Trail,
@@ -140,6 +149,7 @@ impl Frontier {
             on_the_way: Configs::default(),
             rows: Rows::default(),
             draft: Vec::new(),
+            arrival: Vec::new(),
             candidates: Vec::new(),
             trail: Trail::new(),
             event: 0,
@@ -250,7 +260,55 @@ impl Frontier {
         }
         self.now = now;
         (self.done, self.on_the_way) = (Configs::default(), Configs::default());
-        (self.rows, self.draft, self.candidates) = (Rows::default(), Vec::new(), Vec::new());
+        (self.rows, self.candidates) = (Rows::default(), Vec::new());
+        (self.draft, self.arrival) = (Vec::new(), Vec::new());
+    }
+
+    /// What must be remembered of it, when no definite operation is pending.
+    pub(crate) fn rest<M: Model>(&self, space: &Space<'_, M>) -> Rest<M> {
+        let (layout, pending) = (self.pending.layout(), self.pending.indeterminate());
+        let state = |config: &[u64]| space.state(configs::state(config)).clone();
+        if pending.is_empty() && self.now.live() == 1 && !self.was_cut {
+            return Rest::State(self.now.iter().map(state).next().expect("there is one"));
+        }
+        let counts =
+            |config: &[u64]| (0..pending.len() as u32).map(|field| layout.count(config, field)).collect();
+        Rest::More(Box::new(More {
+            was_cut: self.was_cut,
+            configs: self.now.iter().map(|config| (state(config), counts(config))).collect(),
+            pending: pending
+                .iter()
+                .map(|&(class, ops)| (space.call(class).clone(), space.is_alone(class), ops))
+                .collect(),
+        }))
+    }
+
+    /// Goes on from there in a new space, without a trail; with the number of the next operation.
+    pub(crate) fn resume<M: Model>(rest: Rest<M>, width: usize, space: &mut Space<'_, M>) -> (Self, u32) {
+        let More { was_cut, pending, configs } = match rest {
+            Rest::More(more) => *more,
+            Rest::State(state) => {
+                More { was_cut: false, pending: Vec::new(), configs: vec![(state, Vec::new())] }
+            }
+        };
+        let mut frontier = Frontier { was_cut, ..Frontier::without_trail(width) };
+        let mut next = 0;
+        for (call, is_alone, ops) in pending {
+            let class = if is_alone { space.class_alone(call) } else { space.class(call) };
+            for op in next..next + ops {
+                frontier.call(op, class, NEVER, space);
+            }
+            next += ops;
+        }
+        let layout = frontier.pending.layout();
+        frontier.now.clear(layout);
+        for (state, counts) in configs {
+            let mut config = vec![0; layout.stride()];
+            configs::set_head(&mut config, space.intern(state), START);
+            (0..).zip(counts).for_each(|(field, count)| layout.set_count(&mut config, field, count));
+            frontier.now.insert(&config);
+        }
+        (frontier, next)
     }
 
     /// Goes on with another space, which need only know what the frontier refers to.
@@ -269,7 +327,7 @@ impl Frontier {
             let anywhere = space.step(0, class);
             space.successor(anywhere, 0)
         });
-        self.pending.add(op, class, effect, leads_to, returns);
+        self.pending.add(op, class, leads_to, returns, space);
         let layout = self.pending.layout();
         self.now.grow(layout);
         if returns == NEVER || effect == Effect::Changes {
@@ -363,7 +421,7 @@ impl Frontier {
         self.candidates.sort_by_key(|&group| self.pending.groups()[group as usize].is_optional());
         self.set_goals();
         let mut from = Vec::new();
-        let mut at = 0;
+        let (starts, mut at) = (self.on_the_way.len(), 0);
         while at < self.on_the_way.len()
             && self.on_the_way.live() <= self.width.saturating_mul(16)
             && self.done.live() <= self.width.saturating_mul(2)
@@ -371,6 +429,9 @@ impl Frontier {
             if let Some(config) = self.on_the_way.get(at) {
                 from.clear();
                 from.extend_from_slice(config);
+                if at < starts && target.commutes {
+                    self.arrive(&from, op, target, space);
+                }
                 self.extend(&from, op, target, space);
                 meter.tick()?;
                 let compared = self.done.take_compared() + self.on_the_way.take_compared();
@@ -412,17 +473,26 @@ impl Frontier {
     /// Continues one configuration by every pending operation that is worth trying, towards the return of `op`.
     fn extend<M: Model>(&mut self, from: &[u64], op: u32, target: Definite, space: &mut Space<'_, M>) {
         let layout = self.pending.layout();
-        let next = &mut self.draft;
-        for &group in &self.candidates {
-            let group = &self.pending.groups()[group as usize];
+        if target.commutes && !self.pending.is_watched(layout, from) {
+            return;
+        }
+        let mut next = std::mem::take(&mut self.draft);
+        for at in 0..self.candidates.len() {
+            let group = &self.pending.groups()[self.candidates[at] as usize];
+            let (class, commutes) = (group.class, group.commutes);
             let Some(pick) = group.pick(layout, from) else { continue };
-            if !self.pending.may_come(pick.op, layout, from) {
+            // What commutes arrives where something was noticed.
+            if target.commutes && pick.op == op || !self.pending.may_come(pick.op, layout, from) {
                 continue;
             }
             let overwrites = group.effect == Effect::Overwrites;
-            let successors = space.step(configs::state(from), group.class);
+            let successors = space.step(configs::state(from), class);
             for branch in 0..successors.len {
                 let state = space.successor(successors, branch);
+                // No way leads from there to the return that is worked on.
+                if pick.op != op && space.is_over(state, target.class) {
+                    continue;
+                }
                 let row = self.rows.of(state, &self.pending, space);
                 let round_trip = overwrites && state == configs::state(from);
                 if overwrites && pick.op != op && !row.is_noticed(layout, from)
@@ -432,24 +502,51 @@ impl Frontier {
                 }
                 next.clear();
                 next.extend_from_slice(from);
-                self.pending.spend(pick, next);
+                self.pending.spend(pick, &mut next);
                 if overwrites {
-                    layout.open_words_mut(next).fill(0);
+                    layout.open_words_mut(&mut next).fill(0);
                 }
-                row.settle(layout, next);
-                configs::set_head(next, state, self.trail.end());
+                let noticed = row.settle(layout, &mut next) && !broken("R6: nobody notices") || !commutes;
+                configs::set_head(&mut next, state, self.trail.end());
                 // An overwrite that is only covered on the way is reached otherwise: it is placed, then what covers it.
-                let arrived =
-                    pick.op == op || target.effect != Effect::Overwrites && target.is_placed(layout, next);
+                let arrived = !target.commutes
+                    && (pick.op == op
+                        || target.effect != Effect::Overwrites && target.is_placed(layout, &next));
                 let aims = |goal: &ClassId| space.leads_toward(state, *goal);
                 if pick.is_optional() && !self.goals.is_empty() && !self.goals.iter().any(aims) {
                     self.was_cut |= !broken("beam: hints are promises");
                     continue;
                 }
+                if !noticed && !self.pending.is_watched_beyond(layout, &next, state, space) {
+                    continue;
+                }
                 let configs = if arrived { &mut self.done } else { &mut self.on_the_way };
-                if configs.insert(next) {
+                let arrives = target.commutes && noticed;
+                if configs.insert(&next) || arrives {
                     self.trail.push(configs::trail(from), pick.op, self.event, state);
                 }
+                if arrives {
+                    self.arrive(&next, op, target, space);
+                }
+            }
+        }
+        self.draft = next;
+    }
+
+    /// Places the operation that returns, one that commutes (R6).
+    fn arrive<M: Model>(&mut self, from: &[u64], op: u32, target: Definite, space: &mut Space<'_, M>) {
+        let layout = self.pending.layout();
+        let next = &mut self.arrival;
+        let successors = space.step(configs::state(from), target.class);
+        for branch in 0..successors.len {
+            let state = space.successor(successors, branch);
+            next.clear();
+            next.extend_from_slice(from);
+            target.used(layout).set(next);
+            self.rows.of(state, &self.pending, space).settle(layout, next);
+            configs::set_head(next, state, self.trail.end());
+            if self.done.insert(next) {
+                self.trail.push(configs::trail(from), op, self.event, state);
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::history::History;
 use crate::limits::{Limit, Limits, Meter};
 use crate::lucky;
 use crate::model::Model;
-use crate::online::{KeyStream, Stream};
+use crate::online::{ByKey, KeyStream, Keys};
 use crate::op::Op;
 use crate::part::{self, Event, Misfit, Part, Reading};
 use crate::small::{self, Menu};
@@ -154,8 +154,8 @@ pub(crate) trait Judge: Sync {
         configurations_max: usize,
     ) -> Option<Failure>;
 
-    /// A check of one key that is fed with events.
-    fn stream(&self) -> Box<dyn Stream + Send + '_>;
+    /// A check that is fed with events.
+    fn keys(&self) -> Box<dyn Keys + Send + '_>;
 
     /// See [`small::history_with`].
     fn small_history(&self, random: &mut SplitMix64, menu: Menu, ops_max: u64) -> History;
@@ -249,8 +249,8 @@ impl<M: Model> Judge for M {
         })
     }
 
-    fn stream(&self) -> Box<dyn Stream + Send + '_> {
-        Box::new(KeyStream::new(self))
+    fn keys(&self) -> Box<dyn Keys + Send + '_> {
+        Box::new(ByKey::<KeyStream<'_, M>>::new(self))
     }
 
     fn small_history(&self, random: &mut SplitMix64, menu: Menu, ops_max: u64) -> History {

@@ -119,6 +119,7 @@ mod pending;
 mod profile;
 mod promises;
 mod refute;
+mod rest;
 mod rows;
 pub mod small;
 mod space;

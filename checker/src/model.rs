@@ -126,6 +126,26 @@ pub trait Model: Sync {
         false
     }
 
+    /// Whether this call is possible in every state, leads to one state from each, and may change places with every other
+    /// call that commutes: additions that return nothing. A promise: such calls are only tried where another call could
+    /// notice.
+    fn commutes(&self, _call: &Self::Call) -> bool {
+        false
+    }
+
+    /// Whether `call` is impossible in this state and remains so after any number of calls like `by`, which
+    /// [commutes](Model::commutes). Where that is so of each of several calls, it must be so of all of them together. A
+    /// promise.
+    fn out_of_reach(&self, _state: &Self::State, _call: &Self::Call, _by: &Self::Call) -> bool {
+        false
+    }
+
+    /// Whether `call` is impossible in this state and in all that may follow, whatever is called: the log is longer by now
+    /// than what was read. A promise.
+    fn is_over(&self, _state: &Self::State, _call: &Self::Call) -> bool {
+        false
+    }
+
     /// The only state in which an observation is possible, where there is but one. One state may stand for several, if it
     /// does so here and in [`Model::comes`], and for the initial one stands itself. A promise.
     fn sees(&self, _observation: &Self::Call) -> Option<Self::State> {

@@ -18,6 +18,8 @@ use crate::space::{ClassId, Effect, Space, StateId};
 pub(crate) struct Definite {
     pub(crate) class: ClassId,
     pub(crate) effect: Effect,
+    /// See [`Model::commutes`].
+    pub(crate) commutes: bool,
     slot: u32,
     returns: u32,
 }
@@ -29,6 +31,8 @@ pub(crate) struct Group {
     pub(crate) effect: Effect,
     /// The one state that an overwrite leads to.
     pub(crate) leads_to: Option<StateId>,
+    /// See [`Model::commutes`].
+    pub(crate) commutes: bool,
     /// Definite operations with their slots, in the order of their returns.
     definite: Vec<(u32, u32, u32)>,
     /// Indeterminate operations in the order of their calls: a field, and as many as it can count.
@@ -85,6 +89,27 @@ impl Pending {
         self.groups.iter().filter(|group| !(group.definite.is_empty() && group.leads_to.is_some()))
     }
 
+    /// Whether an operation that does not commute has no place yet.
+    pub(crate) fn is_watched(&self, layout: Layout, config: &[u64]) -> bool {
+        self.groups.iter().any(|group| !group.commutes && group.pick(layout, config).is_some())
+    }
+
+    /// Whether such an operation is possible in this state, or may become so by operations that commute.
+    pub(crate) fn is_watched_beyond<M: Model>(
+        &self,
+        layout: Layout,
+        config: &[u64],
+        state: StateId,
+        space: &Space<'_, M>,
+    ) -> bool {
+        let out_of_reach = |watcher: &Group| {
+            let mut by = self.groups.iter().filter(|group| group.commutes);
+            by.all(|by| space.out_of_reach(state, watcher.class, by.class))
+        };
+        let mut watchers = self.groups.iter().filter(|group| !group.commutes);
+        watchers.any(|group| group.pick(layout, config).is_some() && !out_of_reach(group))
+    }
+
     /// A pending definite operation.
     pub(crate) fn definite(&self, op: u32) -> Definite {
         self.definite[&op]
@@ -100,25 +125,33 @@ impl Pending {
         self.definite.values().filter(|op| !op.is_placed(layout, config)).count()
     }
 
-    /// An operation is called that will return at an event, or [`NEVER`].
-    pub(crate) fn add(
+    /// An operation is called that will return at an event, or [`NEVER`]; an overwrite leads to one state.
+    pub(crate) fn add<M: Model>(
         &mut self,
         op: u32,
         class: ClassId,
-        effect: Effect,
         leads_to: Option<StateId>,
         returns: u32,
+        space: &Space<'_, M>,
     ) {
+        let (effect, commutes) = (space.effect(class), space.commutes(class));
         let group = *self.group_of.entry(class).or_insert(self.groups.len() as u32) as usize;
         if group == self.groups.len() {
-            self.groups.push(Group { class, effect, leads_to, definite: Vec::new(), fields: Vec::new() });
+            self.groups.push(Group {
+                class,
+                effect,
+                leads_to,
+                commutes,
+                definite: Vec::new(),
+                fields: Vec::new(),
+            });
         }
         if returns != NEVER {
             let slot = self.take_slot(effect);
             let group = &mut self.groups[group];
             let at = group.definite.partition_point(|&(other, ..)| other < returns);
             group.definite.insert(at, (returns, op, slot));
-            self.definite.insert(op, Definite { class, effect, slot, returns });
+            self.definite.insert(op, Definite { class, effect, commutes, slot, returns });
             return;
         }
         let group = &mut self.groups[group];
@@ -146,7 +179,7 @@ impl Pending {
 
     /// A definite operation has returned.
     pub(crate) fn remove(&mut self, op: u32) {
-        let Some(Definite { class, effect, slot, returns }) = self.definite.remove(&op) else { return };
+        let Some(Definite { class, effect, slot, returns, .. }) = self.definite.remove(&op) else { return };
         self.after.retain_mut(|(later, earlier)| {
             earlier.retain(|&other| other != op);
             *later != op && !earlier.is_empty()
@@ -162,6 +195,16 @@ impl Pending {
                 self.group_of.insert(moved.class, at as u32);
             }
         }
+    }
+
+    /// The indeterminate operations by field: their class, and how many there are.
+    pub(crate) fn indeterminate(&self) -> Vec<(ClassId, u32)> {
+        let fields = self.groups.iter().flat_map(|group| {
+            group.fields.iter().map(|(field, ops)| (*field, (group.class, ops.len() as u32)))
+        });
+        let mut fields: Vec<_> = fields.collect();
+        fields.sort_unstable();
+        fields.into_iter().map(|(_, ops)| ops).collect()
     }
 
     /// Goes on with another space.

@@ -63,6 +63,26 @@ pub(crate) fn examine_alike<M: Model>(
     }
 }
 
+/// Holds two calls against the promise that they commute, where both make it.
+///
+/// # Panics
+/// When it is broken.
+pub(crate) fn examine_order<M: Model>(model: &M, from: &M::State, one: &M::Call, other: &M::Call) {
+    if !(model.commutes(one) && model.commutes(other)) {
+        return;
+    }
+    let step = |states: Vec<M::State>, call| -> Vec<M::State> {
+        states.iter().flat_map(|state| model.step(state, call)).collect()
+    };
+    let [first, second] =
+        [[one, other], [other, one]].map(|calls| calls.into_iter().fold(vec![from.clone()], step));
+    assert!(
+        first.len() == 1 && first == second,
+        "model {}: {one:?} and {other:?} `commutes`, but from {from:?} lead to {first:?} or to {second:?}",
+        model.name()
+    );
+}
+
 fn same_hash<T: Hash + Eq>(one: &T, other: &T) -> bool {
     let hasher = DefaultHashBuilder::default();
     one == other && hasher.hash_one(one) == hasher.hash_one(other)
@@ -113,6 +133,10 @@ mod tests {
         fn overwrites(&self, read: &Option<i64>) -> bool {
             read.is_none() && self.0 == "overwrites"
         }
+
+        fn commutes(&self, read: &Option<i64>) -> bool {
+            read.is_none() || self.0 == "commutes"
+        }
     }
 
     #[test]
@@ -125,7 +149,7 @@ mod tests {
             catch_unwind(|| check_with(&history, &model, &Options::default()))
         };
         assert!(check("none").is_ok());
-        for promise in ["pure", "read_only", "overwrites"] {
+        for promise in ["pure", "read_only", "overwrites", "commutes"] {
             let panic = check(promise).expect_err(promise);
             let message = panic.downcast_ref::<String>().expect("a message");
             assert!(message.starts_with("model liar: ") && message.contains(promise), "{message}");

@@ -110,9 +110,15 @@ impl Row<'_> {
         self.indeterminate || self.possible.iter().any(|word| *word != 0)
     }
 
-    /// Places what is possible here and changes nothing: observations (R1), and overwrites that lead here (R5).
-    pub(crate) fn settle(&self, layout: Layout, config: &mut [u64]) {
-        layout.exact_words_mut(config).iter_mut().zip(self.observed).for_each(|(is, can)| *is |= can);
+    /// Places what is possible here and changes nothing: observations (R1), and overwrites that lead here (R5). Says
+    /// whether there was an observation.
+    pub(crate) fn settle(&self, layout: Layout, config: &mut [u64]) -> bool {
+        let mut placed = 0;
+        for (is, can) in layout.exact_words_mut(config).iter_mut().zip(self.observed) {
+            placed |= can & !*is;
+            *is |= can;
+        }
         layout.open_words_mut(config).iter_mut().zip(self.elsewhere).for_each(|(open, not)| *open &= not);
+        placed != 0
     }
 }

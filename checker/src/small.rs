@@ -10,7 +10,7 @@
 use crate::generate::SplitMix64;
 use crate::history::History;
 use crate::model::{FINAL, Model, ModelKind};
-use crate::op::{F, Op, Outcome, Value};
+use crate::op::{Event, F, Kind, Op, Outcome, Value};
 use crate::ties::precedes;
 
 /// Draws one finished operation: what is asked, the input, an output that may or may not be possible.
@@ -72,6 +72,88 @@ pub fn history_with<M: Model>(random: &mut SplitMix64, model: &M, menu: Menu, op
         op.invoke_index = index;
     }
     History { ops }
+}
+
+/// A random recording of at most `ops_max` operations on one log, in which few values are appended twice, and most reads
+/// show what is there: its order is in its reads, as it is in those of a real test.
+pub fn log_recording(random: &mut SplitMix64, ops_max: u64) -> Vec<Event> {
+    let clients = 1 + random.below(4);
+    let (hurry, unknown, wrong) = (random.below(3), random.below(5), random.below(4));
+    let (told, repeated) = (random.below(3), random.below(3));
+    let mut processes: Vec<u64> = (0..clients).collect();
+    // Per client: its pending operation, and its answer if it has taken effect.
+    let mut open: Vec<Option<(F, Value, Option<Value>)>> = vec![None; clients as usize];
+    let (mut events, mut log, mut now, mut invoked) = (Vec::new(), Vec::new(), 0, 0);
+    let target = 1 + random.below(ops_max);
+    while invoked < target || open.iter().any(Option::is_some) {
+        now += u64::from(random.below(3) >= hurry);
+        let at = random.below(clients) as usize;
+        let event = |kind, f: &F, value| Event::new(now, processes[at], kind, f.clone()).with(value);
+        match open[at].take() {
+            None if invoked < target => {
+                invoked += 1;
+                let value = if random.below(8) < repeated { 1 } else { invoked as i64 };
+                let (f, input) = match random.below(5) {
+                    0..3 => (F::Append, value.into()),
+                    _ => (F::Read, Value::Nil),
+                };
+                events.push(event(Kind::Invoke, &f, input.clone()));
+                open[at] = Some((f, input, None));
+            }
+            None => {}
+            Some((f, input, None)) => {
+                let answer = match f {
+                    F::Append => {
+                        log.push(input.clone());
+                        let offset = Value::Int(log.len() as i64 - 1);
+                        if random.below(4) < told { offset } else { Value::Nil }
+                    }
+                    _ => Value::List(log.as_slice().into()),
+                };
+                let lost = random.below(12) < unknown;
+                if lost && random.one_in(2) && f == F::Append {
+                    // It did not take effect.
+                    log.pop();
+                }
+                if lost {
+                    if random.one_in(2) {
+                        events.push(event(Kind::Info, &f, Value::Nil));
+                    }
+                    processes[at] += clients;
+                } else {
+                    open[at] = Some((f, input, Some(answer)));
+                }
+            }
+            Some((f, _, Some(answer))) => {
+                let answer = if random.below(12) < wrong { untrue(random, answer) } else { answer };
+                let fails = random.one_in(20);
+                events.push(match fails {
+                    true => event(Kind::Fail, &f, Value::Nil),
+                    false => event(Kind::Ok, &f, answer),
+                });
+            }
+        }
+    }
+    events
+}
+
+/// An answer of a log that is a little different.
+fn untrue(random: &mut SplitMix64, answer: Value) -> Value {
+    match answer {
+        Value::Int(offset) => Value::Int(offset + 1 - 2 * random.below(2) as i64),
+        Value::List(items) if !items.is_empty() => {
+            let mut items = items.to_vec();
+            let (a, b) =
+                (random.below(items.len() as u64) as usize, random.below(items.len() as u64) as usize);
+            match random.below(3) {
+                0 => items.swap(a, b),
+                1 => drop(items.remove(a)),
+                _ => items.push(items[a].clone()),
+            }
+            Value::List(items.into())
+        }
+        same => same,
+    }
 }
 
 /// The operation takes effect now: with some output that the model allows, or it is refused for good.

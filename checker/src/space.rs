@@ -29,9 +29,10 @@ pub(crate) enum Effect {
     Changes,
 }
 
-/// Where the successors of a state by a call are; read them with [`Space::successor`].
+/// The successors of a state by a call; read them with [`Space::successor`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Successors {
+    /// The only one; else where they begin.
     start: u32,
     /// How many there are; 0 where the call is impossible.
     pub(crate) len: u32,
@@ -54,6 +55,8 @@ pub(crate) struct Space<'m, M: Model> {
     alike: Option<Alike<M::State>>,
     calls: Interner<M::Call>,
     effects: Vec<Effect>,
+    /// Whether a class commutes: [`Model::commutes`].
+    commutes: Vec<bool>,
     /// Classes of one operation alone.
     alone: HashSet<ClassId>,
     states: Interner<M::State>,
@@ -70,6 +73,10 @@ pub(crate) struct Space<'m, M: Model> {
 }
 
 impl<'m, M: Model> Space<'m, M> {
+    /// Whether steps outside of the corner are remembered. A step between states that own nothing, such as numbers, is
+    /// made again sooner than it is found.
+    const REMEMBERS: bool = std::mem::needs_drop::<M::State>();
+
     /// A space that knows only the initial state.
     pub(crate) fn new(model: &'m M) -> Self {
         let mut space = Space {
@@ -77,6 +84,7 @@ impl<'m, M: Model> Space<'m, M> {
             alike: None,
             calls: Interner::default(),
             effects: Vec::new(),
+            commutes: Vec::new(),
             alone: HashSet::new(),
             states: Interner::default(),
             corner: Vec::new(),
@@ -99,6 +107,14 @@ impl<'m, M: Model> Space<'m, M> {
     /// Whether one state may stand for others.
     pub(crate) fn merges_states(&self) -> bool {
         self.alike.is_some()
+    }
+
+    /// The same, with room for so many states and calls.
+    pub(crate) fn with_room(model: &'m M, states: usize, calls: usize) -> Self {
+        let mut space = Space::new(model);
+        space.states.reserve(states);
+        space.calls.reserve(calls);
+        space
     }
 
     /// Forgets every state but the initial one.
@@ -139,6 +155,7 @@ impl<'m, M: Model> Space<'m, M> {
                 (false, true) => Effect::Overwrites,
                 (false, false) => Effect::Changes,
             });
+            self.commutes.push(self.model.commutes(call));
         }
         id
     }
@@ -148,14 +165,20 @@ impl<'m, M: Model> Space<'m, M> {
     pub(crate) fn class_alone(&mut self, call: M::Call) -> ClassId {
         let id = self.calls.push(call);
         self.effects.push(Effect::Changes);
+        self.commutes.push(false);
         self.alone.insert(id);
         id
+    }
+
+    /// Whether a class is of one operation alone.
+    pub(crate) fn is_alone(&self, class: ClassId) -> bool {
+        self.alone.contains(&class)
     }
 
     /// The class of another space as one of this space.
     pub(crate) fn adopt(&mut self, from: &Space<'_, M>, class: ClassId) -> ClassId {
         let call = from.call(class).clone();
-        if from.alone.contains(&class) { self.class_alone(call) } else { self.class(call) }
+        if from.is_alone(class) { self.class_alone(call) } else { self.class(call) }
     }
 
     /// What calls of this class can do.
@@ -163,12 +186,29 @@ impl<'m, M: Model> Space<'m, M> {
         self.effects[class as usize]
     }
 
+    /// Whether calls of this class commute, and do more than overwrite or observe.
+    pub(crate) fn commutes(&self, class: ClassId) -> bool {
+        self.commutes[class as usize] && self.effect(class) == Effect::Changes
+    }
+
+    /// See [`Model::is_over`].
+    pub(crate) fn is_over(&self, state: StateId, class: ClassId) -> bool {
+        self.model.is_over(self.state(state), self.call(class))
+    }
+
+    /// See [`Model::out_of_reach`].
+    pub(crate) fn out_of_reach(&self, state: StateId, class: ClassId, by: ClassId) -> bool {
+        self.model.out_of_reach(self.state(state), self.call(class), self.call(by))
+    }
+
     /// The states that a call of this class turns `from` into.
     pub(crate) fn step(&mut self, from: StateId, class: ClassId) -> Successors {
         let known = if from < CORNER && class < self.corner_calls {
             self.corner.get((from * self.corner_calls + class) as usize)
-        } else {
+        } else if Self::REMEMBERS {
             self.steps.get(&(from, class))
+        } else {
+            None
         };
         match known {
             Some(&known) if known.len != NOT_ASKED.len => known,
@@ -178,7 +218,7 @@ impl<'m, M: Model> Space<'m, M> {
 
     /// One of the successors.
     pub(crate) fn successor(&self, of: Successors, branch: u32) -> StateId {
-        self.successors[(of.start + branch) as usize]
+        if of.len == 1 { of.start } else { self.successors[(of.start + branch) as usize] }
     }
 
     /// Whether a call of this class is possible in this state.
@@ -291,7 +331,7 @@ impl<'m, M: Model> Space<'m, M> {
             + self.successors.capacity() * size_of::<StateId>()
     }
 
-    #[cold]
+    #[inline(never)]
     fn ask(&mut self, from: StateId, class: ClassId) -> Successors {
         self.work += ASK_STEPS;
         let start = self.successors.len() as u32;
@@ -302,6 +342,10 @@ impl<'m, M: Model> Space<'m, M> {
             if let Some(alike) = &self.alike {
                 promises::examine_alike(self.model, alike, &self.calls.items, &next);
             }
+            if let Some(other) = self.commutes.iter().rposition(|commutes| *commutes) {
+                let (call, other) = (self.call(class), &self.calls.items[other]);
+                promises::examine_order(self.model, self.state(from), call, other);
+            }
         }
         for state in next {
             let state = match &self.alike {
@@ -311,7 +355,10 @@ impl<'m, M: Model> Space<'m, M> {
             let id = self.intern(state);
             self.successors.push(id);
         }
-        let answer = Successors { start, len: self.successors.len() as u32 - start };
+        let mut answer = Successors { start, len: self.successors.len() as u32 - start };
+        if answer.len == 1 {
+            answer.start = self.successors.pop().expect("there is one");
+        }
         if self.corner.is_empty() {
             self.corner_calls = (self.calls.items.len() as u32).clamp(8, CORNER);
         }
@@ -321,7 +368,7 @@ impl<'m, M: Model> Space<'m, M> {
                 self.corner.resize(rows, NOT_ASKED);
             }
             self.corner[(from * self.corner_calls + class) as usize] = answer;
-        } else {
+        } else if Self::REMEMBERS {
             self.steps.insert((from, class), answer);
         }
         answer
@@ -353,6 +400,12 @@ impl<T: Eq + Hash> Interner<T> {
             items.push(item);
         }
         id
+    }
+
+    fn reserve(&mut self, room: usize) {
+        let (items, hasher) = (&self.items, &self.hasher);
+        self.ids.reserve(room, |&id| hasher.hash_one(&items[id as usize]));
+        self.items.reserve(room);
     }
 
     /// A new number for something that may have one already.

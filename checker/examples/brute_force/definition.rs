@@ -10,6 +10,7 @@
 //! - An operation of a process comes before the next one of that process, even if one returns and the other
 //!   is called at the same time.
 
+use hashbrown::HashMap;
 use tribunal_checker::check::{Options, check};
 use tribunal_checker::generate::SplitMix64;
 use tribunal_checker::history::History;
@@ -68,17 +69,23 @@ pub(crate) fn compare(rng: &mut SplitMix64, kind: ModelKind) -> Result<Tally, St
 }
 
 fn compare_by<M: Model>(rng: &mut SplitMix64, kind: ModelKind, model: &M) -> Result<Tally, String> {
-    let events = events(rng, kind, model);
+    let events = match kind {
+        ModelKind::Log if rng.one_in(2) => small::log_recording(rng, 8),
+        _ => events(rng, kind, model),
+    };
     let history = History::from_events(events.clone()).map_err(|malformed| malformed.to_string())?;
     let options = Options { explain: false, all_parts: true, threads: 1, ..Options::default() };
     let verdict = check(&history, kind, &options).map_err(|unfit| unfit.to_string())?;
-    let mut online = Online::new(kind, Limits::default());
-    let mut proved = Vec::new();
-    for event in &events {
+    // Keys are put away at once, after a while, or not at all.
+    let quiet = [usize::MAX, 1, 2, 5][rng.below(4) as usize];
+    let mut online = Online::new(kind, Limits::default()).put_away_after(quiet);
+    // By key, the event at which a violation was proved.
+    let mut proved: HashMap<Value, usize> = HashMap::new();
+    for (at, event) in events.iter().enumerate() {
         let found = online.feed(event).map_err(|malformed| malformed.to_string())?;
-        proved.extend(found.map(|proved| proved.witness.key));
+        proved.extend(found.map(|proved| (proved.witness.key, at)));
     }
-    proved.extend(online.finish().into_iter().map(|proved| proved.witness.key));
+    proved.extend(online.finish().into_iter().map(|proved| (proved.witness.key, events.len())));
     let mut tally = Tally::default();
     for part in verdict.parts {
         let ops: Vec<&Op> = history.ops.iter().filter(|op| op.key == part.key).collect();
@@ -91,8 +98,12 @@ fn compare_by<M: Model>(rng: &mut SplitMix64, kind: ModelKind, model: &M) -> Res
         if (part.answer == Answer::Linearizable) != legal || part.answer == Answer::Unknown {
             return Err(wrong("the offline check"));
         }
-        if proved.contains(&part.key) == legal {
+        if proved.contains_key(&part.key) == legal {
             return Err(wrong("the online check"));
+        }
+        // Appends wait for a read besides.
+        if !legal && kind != ModelKind::Log && proved[&part.key] > due(model, &events, &part.key) {
+            return Err(wrong("the online check is late"));
         }
         tally.keys += 1;
         tally.violations += u64::from(!legal);
@@ -101,6 +112,29 @@ fn compare_by<M: Model>(rng: &mut SplitMix64, kind: ModelKind, model: &M) -> Res
         }));
     }
     Ok(tally)
+}
+
+/// The event by which a violation must have been proved: the first of a later instant than that by whose end it was there
+/// and no operation on the key was open.
+fn due<M: Model>(model: &M, events: &[Event], key: &Value) -> usize {
+    let mut open: Vec<u64> = Vec::new();
+    for (at, event) in events.iter().enumerate() {
+        match event.kind {
+            Kind::Invoke if event.key == *key => open.push(event.process),
+            Kind::Invoke => {}
+            Kind::Ok | Kind::Fail | Kind::Info => open.retain(|process| *process != event.process),
+        }
+        let ends = events.get(at + 1).is_none_or(|next| next.time > event.time);
+        if ends && open.is_empty() {
+            let history = History::from_events(events[..=at].to_vec()).expect("a beginning of a history");
+            let ops: Vec<&Op> = history.ops.iter().filter(|op| op.key == *key).collect();
+            if !is_linearizable(model, &ops) {
+                // One instant may prove several, which are reported one event after the other.
+                return at + 3;
+            }
+        }
+    }
+    events.len()
 }
 
 /// Tries all orders.

@@ -66,6 +66,14 @@ impl Model for ConvergentSet {
         Set.show(state)
     }
 
+    fn commutes(&self, call: &SetCall) -> bool {
+        Set.commutes(call)
+    }
+
+    fn out_of_reach(&self, state: &BTreeSet<Value>, call: &SetCall, by: &SetCall) -> bool {
+        Set.out_of_reach(state, call, by)
+    }
+
     fn heap_bytes(&self, state: &Self::State) -> usize {
         tree_bytes(state.len(), size_of::<Value>())
     }

@@ -89,7 +89,38 @@ impl Model for Counter {
         matches!(call, CounterCall::Read(_))
     }
 
+    fn commutes(&self, call: &CounterCall) -> bool {
+        matches!(call, CounterCall::Add(_, None))
+    }
+
+    fn out_of_reach(&self, state: &i64, call: &CounterCall, by: &CounterCall) -> bool {
+        let (CounterCall::Read(from) | CounterCall::Add(_, Some(from))) = *call else { return false };
+        let from = if let CounterCall::Add(n, _) = *call { from.wrapping_sub(n) } else { from };
+        let CounterCall::Add(by, None) = *by else { return false };
+        // Numbers that are far from the ends of their range do not wrap around.
+        let small = by.unsigned_abs() < 1 << 32 && state.unsigned_abs() < 1 << 62;
+        small && if by < 0 { *state < from } else { *state > from }
+    }
+
     fn fast_path(&self) -> Option<FastPath> {
         Some(FastPath::Counter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_that_was_passed_is_out_of_reach_unless_something_is_taken_away() {
+        let out = |state: i64, call: &CounterCall, by: i64| {
+            Counter.out_of_reach(&state, call, &CounterCall::Add(by, None))
+        };
+        let (read, add) = (CounterCall::Read(5), CounterCall::Add(2, Some(7)));
+        for call in [&read, &add] {
+            assert!(out(6, call, 1) && !out(5, call, 1) && !out(4, call, 1));
+            assert!(out(4, call, -1) && !out(5, call, -1) && !out(6, call, -1));
+        }
+        assert!(!out(i64::MAX, &read, 1), "it wraps around");
     }
 }

@@ -97,6 +97,13 @@ impl Model for Log {
         matches!(call, LogCall::Read(_))
     }
 
+    fn is_over(&self, state: &Chain<Value>, call: &LogCall) -> bool {
+        match call {
+            LogCall::Append(_, offset) => offset.is_some_and(|offset| offset < state.len() as i64),
+            LogCall::Read(all) => all.len() < state.len(),
+        }
+    }
+
     fn fast_path(&self) -> Option<FastPath> {
         Some(FastPath::Log)
     }

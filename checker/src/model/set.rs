@@ -105,6 +105,18 @@ impl Model for Set {
         format!("{{{}}}", state.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
     }
 
+    fn commutes(&self, call: &SetCall) -> bool {
+        matches!(call, SetCall::Add(_, None))
+    }
+
+    fn out_of_reach(&self, state: &BTreeSet<Value>, call: &SetCall, _by: &SetCall) -> bool {
+        match call {
+            SetCall::Contains(element, there) => !there && state.contains(element),
+            SetCall::Read(all) => !state.is_subset(all),
+            SetCall::Add(..) | SetCall::Delete(..) => false,
+        }
+    }
+
     fn heap_bytes(&self, state: &Self::State) -> usize {
         tree_bytes(state.len(), size_of::<Value>())
     }

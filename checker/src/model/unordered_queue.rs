@@ -107,6 +107,10 @@ impl Model for UnorderedQueue {
         Value::List(all.into()).to_string()
     }
 
+    fn commutes(&self, call: &BagCall) -> bool {
+        matches!(call, BagCall::Enqueue(_))
+    }
+
     fn heap_bytes(&self, state: &Self::State) -> usize {
         tree_bytes(state.len(), size_of::<(Value, u32)>())
     }

@@ -28,6 +28,8 @@ use crate::verdict::Explanation;
 pub(super) enum Told {
     /// It, or what was built upon it, is there.
     There,
+    /// The same value is there, but another operation may have put it there after the answer.
+    Again,
     /// It is not.
     Gone,
     /// Neither.
@@ -80,6 +82,9 @@ impl Missing {
         let fate = match (first_seen, with(Told::Gone).count()) {
             (Some((at, ..)), _) => Fate::Seen(*at),
             (None, 0) if later.is_empty() => Fate::Unknown("nobody looked after that".into()),
+            (None, _) if with(Told::Again).next().is_some() => Fate::Unknown(
+                "the same value was seen after that, but another operation may have put it there".into(),
+            ),
             (None, 0) => Fate::Unknown("all that was seen after that had come later".into()),
             (None, _) if nodes.len() == 1 && all_nodes.len() > 1 => {
                 let only = nodes.first().map_or("", |node| node);
@@ -94,6 +99,12 @@ impl Missing {
             (None, misses) => Fate::Lost(misses),
         };
         Missing { op, answer, fate: Some(fate) }
+    }
+
+    /// What an observation after the answer tells that shows the value itself: `puts` says which operations put it there.
+    pub(super) fn shown(case: &Case<'_>, answer: usize, observer: &Op, puts: impl Fn(&Op) -> bool) -> Told {
+        let again = |op: &Op| puts(op) && op.ret() > case.part[answer].call && op.call <= observer.ret();
+        if case.possible().any(|(_, op)| again(op)) { Told::Again } else { Told::There }
     }
 
     /// A missing effect of which it cannot be told what became of it, and why.

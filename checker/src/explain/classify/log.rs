@@ -155,7 +155,7 @@ fn missing(case: &Case<'_>) -> Option<Finding> {
             matches!(other.f, F::Read | F::Get).then(|| match places(other, &append.input)[..] {
                 [] if is_overwritten(case, append.call) => Told::Nothing,
                 [] => Told::Gone,
-                _ => Told::There,
+                _ => Missing::shown(case, at, other, |op| op.f == F::Append && op.input == append.input),
             })
         });
         let shown = case.recorded().filter(|(_, other)| !places(other, &append.input).is_empty());

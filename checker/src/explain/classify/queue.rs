@@ -82,7 +82,7 @@ fn missing(case: &Case<'_>, value: &Value, (source_at, source): (usize, &Op), an
     let in_order = case.subject == Subject::Queue;
     Missing::new(case, source_at, answer, |op| {
         let told = match taken(op) {
-            Some(other) if other == value => Told::There,
+            Some(other) if other == value => Missing::shown(case, answer, op, |op| put(op) == Some(value)),
             Some(other) if in_order && later.contains(other) => Told::Gone,
             Some(_) => Told::Nothing,
             None => Told::Gone,

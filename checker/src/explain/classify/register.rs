@@ -181,6 +181,7 @@ fn missing(
             // Where the answer changed the register, who sees that change follows the answer.
             () if branch == Some(value) => Told::Gone,
             () if built_upon(value) => Told::There,
+            () if value == new => Missing::shown(case, answer_at, op, |op| writes(op, new)),
             () if settled(value, first.call) => Told::Gone,
             () => Told::Nothing,
         };

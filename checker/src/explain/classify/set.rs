@@ -77,7 +77,7 @@ fn may_be_deleted(case: &Case<'_>, element: &Value, observer: &Op) -> bool {
 fn missing_in(case: &Case<'_>, element: &Value, shown_or_added: usize, answer: usize) -> Missing {
     Missing::new(case, shown_or_added, answer, |op| {
         let told = match tells(op, element)? {
-            true => Told::There,
+            true => Missing::shown(case, answer, op, |op| adds(op, element)),
             false if may_be_deleted(case, element, op) => Told::Nothing,
             false => Told::Gone,
         };

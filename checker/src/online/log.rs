@@ -1,0 +1,589 @@
+//! The check of one log: its events, as later reads explain them, are given to the usual check.
+//!
+//! Concurrent appends that return nothing can be in any order, and a search would have to follow all orders until a read
+//! shows which it was. So events wait for that read, and are then passed on with what it says:
+//!
+//! ```text
+//!   recorded     append a ─────▶ ok      append b ────▶ ok     append x ──▶ unknown        read ──▶ [b, x, a]
+//!   passed on    append a ─────▶ 2       append b ────▶ 0      append x ─────────────────────────▶ 1  [b, x, a]
+//! ```
+//!
+//! - An append that a read shows gets its place as the offset that it returned. The read can only mean this append, if no
+//!   other one of this value had been called by then that no earlier read showed. (Where another had, the append is passed on
+//!   as it is.)
+//! - An append of unknown outcome that a read shows has happened by the return of the read. One that no read has shown is
+//!   kept back, because all that was passed on came before it, and is called when a read shows it.
+//! - An append that no read shows, although a read was called after its return, is passed on as it is; the check finds the
+//!   violation.
+//! - An append that returned an offset needs no read, unless one of unknown outcome may be at an earlier place.
+//!
+//! Each of these only excludes orders that are not legal, so that the verdict stays what it was. What waits is what was appended
+//! since the last read. When the log is not in use no more than that is kept, and a [`Digest`](super::digest::Digest) of the
+//! values before it.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+
+use super::digest::LogDigest;
+use super::keys::{Progress, Stream};
+use super::stream::KeyStream;
+use crate::history::Malformed;
+use crate::limits::Limits;
+use crate::model::Model;
+use crate::op::{Event, F, Kind, Nanos, Op, Outcome, Value};
+use crate::rest::Rest;
+
+/// So many events may wait for a read; then they are passed on as they are.
+const WAITING_MAX: usize = 1 << 17;
+
+/// Part of the process of an append of unknown outcome that a read has shown, as its own process may have gone on.
+const GONE_ON: u64 = 1 << 63;
+
+/// The stream of one log.
+pub(crate) struct LogStream<'m> {
+    passed: KeyStream<'m, LogDigest>,
+    /// The events that were not passed on, and how many of them are of the instant that has not ended.
+    queue: VecDeque<Queued>,
+    held: usize,
+    /// Operations with events in the queue, or that are kept back, by a number of their own.
+    ops: HashMap<u64, LogOp>,
+    numbers: u64,
+    /// What each busy process is at.
+    open: HashMap<u64, u64>,
+    /// The appends that no read has shown, by value.
+    unread: HashMap<Value, Unread>,
+    /// Appends of unknown outcome that are kept back: their calls, in order.
+    kept_back: Vec<Queued>,
+    /// Whether what was kept back was passed on in this instant.
+    gave_back: bool,
+    /// How many appends of unknown outcome no read has shown, kept back or in the queue.
+    unknown: usize,
+    /// Reads that returned in the instant that has not ended: when they were called, and what they show.
+    reads: Vec<(Nanos, Value)>,
+    /// The processes whose operations returned in the instant that has not ended.
+    returned: Vec<u64>,
+    /// How many values have been shown.
+    shown: usize,
+    /// The latest call of a read that has returned.
+    last_read: Nanos,
+    /// Whether appends may be at places after those shown: because an offset said so, or because they were passed on as
+    /// they are.
+    beyond: bool,
+    /// Whether nothing more will come.
+    over: bool,
+    /// What no read had shown when the log was last in use.
+    asleep: Box<[UnreadAppend]>,
+}
+
+/// An event that waits.
+struct Queued {
+    position: usize,
+    op: u64,
+    event: Event,
+    /// Whether its instant ends with it.
+    last: bool,
+}
+
+/// An operation.
+struct LogOp {
+    called: Nanos,
+    fate: Fate,
+    /// Of an append: what was appended, and where a read shows it.
+    value: Option<Value>,
+    place: Option<usize>,
+}
+
+impl LogOp {
+    /// Whether it is an append, with its place unknown, that has happened or may have.
+    fn is_unread(&self) -> bool {
+        let may_be = matches!(self.fate, Fate::Ok(_, None) | Fate::Unknown);
+        self.value.is_some() && self.place.is_none() && may_be
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Open,
+    /// It returned then; an append perhaps with an offset.
+    Ok(Nanos, Option<i64>),
+    Fail,
+    Unknown,
+    /// Its outcome was unknown, but a read has shown it.
+    Shown,
+}
+
+/// The appends of one value that no read has shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    One(u64),
+    /// It cannot be told which of them a read will show.
+    Many,
+}
+
+/// What must be remembered of a log that is not in use.
+pub(crate) struct LogRest {
+    rest: Rest<LogDigest>,
+    unread: Box<[UnreadAppend]>,
+}
+
+/// An append that no read has shown.
+struct UnreadAppend {
+    process: u64,
+    value: Value,
+    index: u64,
+    called: Nanos,
+    /// `None` where the outcome is unknown.
+    returned: Option<Nanos>,
+}
+
+impl LogStream<'_> {
+    fn queue(&mut self, position: usize, op: u64, event: Event) {
+        self.queue.push_back(Queued { position, op, event, last: false });
+    }
+
+    /// An operation is called.
+    fn called(&mut self, event: &Event) -> u64 {
+        let op = self.numbers;
+        self.numbers += 1;
+        let value = (event.f == F::Append).then(|| event.value.clone());
+        if let Some(value) = &value {
+            let unread = self.unread.entry(value.clone());
+            // Its process puts it after the operation before it: that is lost where it is given another process.
+            if self.returned.contains(&event.process) {
+                unread.insert(Unread::Many);
+                return op;
+            }
+            unread.and_modify(|unread| *unread = Unread::Many).or_insert(Unread::One(op));
+        }
+        self.ops.insert(op, LogOp { called: event.time, fate: Fate::Open, value, place: None });
+        self.open.insert(event.process, op);
+        op
+    }
+
+    /// An operation has ended.
+    fn ended(&mut self, mut event: Event) -> (u64, Event) {
+        if event.kind == Kind::Ok {
+            self.returned.push(event.process);
+        }
+        let number = self.open.remove(&event.process).unwrap_or(u64::MAX);
+        if event.f == F::Append && event.kind == Kind::Ok && matches!(event.value, Value::List(_)) {
+            // That is what a place is passed on as; the model refuses this one, too.
+            event.value = false.into();
+        }
+        let Some(op) = self.ops.get_mut(&number) else { return (number, event) };
+        match (&op.value, event.kind) {
+            (None, Kind::Ok) => self.reads.push((op.called, event.value.clone())),
+            (Some(value), Kind::Fail) if self.unread.get(value) == Some(&Unread::One(number)) => {
+                self.unread.remove(value);
+            }
+            (Some(_), Kind::Info) if op.place.is_some() => event.kind = Kind::Ok,
+            (Some(_), Kind::Info) => self.unknown += 1,
+            _ => {}
+        }
+        op.fate = match event.kind {
+            // What is no offset either is for the model to refuse.
+            Kind::Ok if event.value.is_nil() => Fate::Ok(event.time, None),
+            Kind::Ok => Fate::Ok(event.time, Some(event.value.as_int().unwrap_or(-1))),
+            Kind::Fail => Fate::Fail,
+            Kind::Info | Kind::Invoke => Fate::Unknown,
+        };
+        if let (Some(_), Fate::Ok(_, Some(offset))) = (&op.value, op.fate) {
+            self.beyond |= offset >= self.shown as i64;
+        }
+        (number, event)
+    }
+
+    /// A read has returned: what it shows gets a place.
+    fn show(&mut self, called: Nanos, all: &Value) {
+        self.last_read = self.last_read.max(called);
+        let Value::List(all) = all else { return };
+        for (place, value) in all.iter().enumerate().skip(self.shown) {
+            let number = match self.unread.get(value) {
+                Some(&Unread::One(number)) => number,
+                Some(Unread::Many) => {
+                    self.let_go_all(value);
+                    continue;
+                }
+                None => continue,
+            };
+            self.unread.remove(value);
+            let Some(op) = self.ops.get_mut(&number) else { continue };
+            op.place = Some(place);
+            if op.fate == Fate::Unknown {
+                self.unknown -= 1;
+                if let Some(at) = self.kept_back.iter().position(|kept| kept.op == number) {
+                    self.queue.push_front(Queued { last: true, ..self.kept_back.remove(at) });
+                }
+                self.has_happened(number, place);
+            }
+        }
+        self.shown = self.shown.max(all.len());
+    }
+
+    /// An append whose outcome is not known has happened by the last event in the queue.
+    fn has_happened(&mut self, number: u64, place: usize) {
+        if let (Some(op), Some(last)) = (self.ops.get_mut(&number), self.queue.back()) {
+            op.fate = Fate::Shown;
+            let event = Event::new(last.event.time, GONE_ON | number, Kind::Ok, F::Append);
+            let (position, event) = (last.position, event.with(shown_at(place)));
+            self.queue(position, number, event);
+        }
+    }
+
+    /// Whether an event need not wait any longer.
+    fn is_ready(&self, queued: &Queued) -> bool {
+        let Some(op) = self.ops.get(&queued.op) else { return true };
+        if self.over || op.value.is_none() || self.queue.len() > WAITING_MAX {
+            return true;
+        }
+        match op.fate {
+            Fate::Open => false,
+            Fate::Fail | Fate::Unknown | Fate::Shown => true,
+            Fate::Ok(returned, offset) => {
+                let told = |offset| self.unknown == 0 || offset < self.shown as i64;
+                op.place.is_some() || returned < self.last_read || offset.is_some_and(told)
+            }
+        }
+    }
+
+    /// How many events the first instant of the queue has, if none of them must wait.
+    fn ready(&self) -> Option<usize> {
+        let mut length = 0;
+        loop {
+            let queued = self.queue.get(length).filter(|queued| self.is_ready(queued))?;
+            length += 1;
+            if queued.last {
+                return Some(length);
+            }
+        }
+    }
+
+    /// Passes on what need not wait.
+    fn pass(&mut self, limits: &Limits<'_>) -> Result<Progress, Malformed> {
+        while let Some(length) = self.ready() {
+            for queued in self.queue.drain(..length).collect::<Vec<_>>() {
+                self.pass_event(queued);
+            }
+            // What was called in the same instant is concurrent with it.
+            if std::mem::take(&mut self.gave_back) {
+                self.give_back();
+                self.gave_back = false;
+            }
+            match self.passed.end_instant(limits)? {
+                Progress::Going => {}
+                Progress::GivenUp => return Ok(Progress::GivenUp),
+                Progress::Proved(witness) => return Ok(Progress::Proved(as_recorded(witness))),
+            }
+        }
+        Ok(Progress::Going)
+    }
+
+    fn pass_event(&mut self, queued: Queued) {
+        let Queued { position, op: number, mut event, .. } = queued;
+        let Some(op) = self.ops.get(&number) else {
+            if event.f == F::Append {
+                // What is passed on as it is may come after what was kept back.
+                self.beyond = true;
+                self.give_back();
+            }
+            return self.passed.keep(position, event);
+        };
+        let is_append = op.value.is_some();
+        match (event.kind, op.fate) {
+            (Kind::Invoke, Fate::Unknown) if is_append => {
+                return self.kept_back.push(Queued { position, op: number, event, last: true });
+            }
+            (Kind::Invoke, Fate::Shown) => gone_on(&mut event, number),
+            (Kind::Invoke, Fate::Open) if is_append => {
+                self.beyond = true;
+                self.give_back();
+                self.let_go(number);
+            }
+            (Kind::Invoke, _) => {}
+            // It is called when a read shows it, and has returned then.
+            (Kind::Info, Fate::Unknown | Fate::Shown) if is_append => return,
+            (Kind::Ok, Fate::Ok(_, offset)) if is_append => {
+                match op.place {
+                    Some(place) if offset.is_none() => event.value = shown_at(place),
+                    None if offset.is_none_or(|offset| offset >= self.shown as i64) => {
+                        self.beyond = true;
+                        self.give_back();
+                        if offset.is_none() {
+                            self.let_go(number);
+                        }
+                    }
+                    _ => {}
+                }
+                self.ops.remove(&number);
+            }
+            _ => drop(self.ops.remove(&number)),
+        }
+        self.passed.keep(position, event);
+    }
+
+    /// Passes an operation on as it is from now on.
+    fn let_go(&mut self, number: u64) {
+        if let Some(LogOp { value: Some(value), .. }) = self.ops.remove(&number) {
+            self.unread.insert(value, Unread::Many);
+        }
+    }
+
+    /// Passes all appends of a value on as they are, because a read shows it and may mean any of them.
+    fn let_go_all(&mut self, value: &Value) {
+        self.beyond = true;
+        let is_meant = |op: &LogOp| op.value.as_ref() == Some(value) && op.place.is_none();
+        let meant: Vec<u64> = self.ops.iter().filter(|(_, op)| is_meant(op)).map(|(&op, _)| op).collect();
+        for number in meant {
+            let was_unknown = self.ops.get(&number).is_some_and(|op| op.fate == Fate::Unknown);
+            self.unknown -= usize::from(was_unknown);
+            self.let_go(number);
+        }
+        for mut call in std::mem::take(&mut self.kept_back) {
+            if self.ops.contains_key(&call.op) {
+                self.kept_back.push(call);
+                continue;
+            }
+            gone_on(&mut call.event, call.op);
+            let end = Event { kind: Kind::Info, value: Value::Nil, ..call.event.clone() };
+            self.queue.push_front(Queued { position: call.position, op: call.op, event: end, last: true });
+            self.queue.push_front(Queued { last: false, ..call });
+        }
+    }
+
+    /// Passes on what was kept back.
+    fn give_back(&mut self) {
+        self.gave_back = true;
+        for Queued { position, op, mut event, .. } in std::mem::take(&mut self.kept_back) {
+            self.let_go(op);
+            self.unknown -= 1;
+            gone_on(&mut event, op);
+            self.passed.keep(position, event.clone());
+            self.passed.keep(position, Event { kind: Kind::Info, value: Value::Nil, ..event });
+        }
+    }
+
+    /// Says again where each instant of the queue ends.
+    fn mark_instants(&mut self) {
+        for at in 0..self.queue.len() {
+            let next = self.queue.get(at + 1).map(|next| next.event.time);
+            self.queue[at].last = next != Some(self.queue[at].event.time);
+        }
+    }
+
+    /// The log is in use again: what no read has shown waits for one.
+    fn wake_up(&mut self, key: &Value) {
+        let mut events = Vec::new();
+        for (at, append) in std::mem::take(&mut self.asleep).into_iter().enumerate() {
+            let UnreadAppend { process, value, index, called, returned } = append;
+            let event = |kind, time| Event { index, ..Event::new(time, process, kind, F::Append) };
+            events.push((called, at, event(Kind::Invoke, called).on(key.clone()).with(value)));
+            events.push(match returned {
+                Some(time) => (time, at, event(Kind::Ok, time)),
+                None => (called, at, event(Kind::Info, called)),
+            });
+        }
+        events.sort_by_key(|&(time, at, _)| (time, at));
+        for (.., event) in events {
+            let (op, event) = match event.kind {
+                Kind::Invoke => (self.called(&event), event),
+                _ => self.ended(event),
+            };
+            self.queue(0, op, event);
+        }
+        self.mark_instants();
+    }
+}
+
+/// The output of an append that a read has shown.
+fn shown_at(place: usize) -> Value {
+    Value::List([(place as i64).into()].into())
+}
+
+/// The witness of a violation, without what was added to it.
+fn as_recorded(mut witness: Box<Op>) -> Box<Op> {
+    if witness.process & GONE_ON != 0 {
+        witness.process = witness.client.take().unwrap_or(witness.process);
+    }
+    if witness.f == F::Append && matches!(witness.output(), Some(Value::List(_))) {
+        witness.outcome = Outcome::Ok(Value::Nil);
+    }
+    witness
+}
+
+/// An append of unknown outcome is given a process of its own; the witness of a violation says which it was.
+fn gone_on(event: &mut Event, number: u64) {
+    event.client = Some(event.process);
+    event.process = GONE_ON | number;
+}
+
+impl<'m> Stream<'m> for LogStream<'m> {
+    type Model = LogDigest;
+    type Rest = LogRest;
+
+    fn new(model: &'m LogDigest) -> Self {
+        LogStream::wake(model, LogRest { rest: Rest::State(model.init()), unread: Box::default() })
+    }
+
+    fn wake(model: &'m LogDigest, LogRest { rest, unread }: LogRest) -> Self {
+        let (shown, beyond) = match &rest {
+            Rest::State(state) => (state.length(), false),
+            Rest::More(more) => {
+                (more.configs.iter().map(|(state, _)| state.length()).max().unwrap_or(0), true)
+            }
+        };
+        LogStream {
+            passed: KeyStream::wake(model, rest),
+            queue: VecDeque::new(),
+            held: 0,
+            ops: HashMap::new(),
+            numbers: 0,
+            open: HashMap::new(),
+            unread: HashMap::new(),
+            kept_back: Vec::new(),
+            gave_back: false,
+            unknown: 0,
+            reads: Vec::new(),
+            returned: Vec::new(),
+            shown,
+            last_read: 0,
+            beyond,
+            over: false,
+            asleep: unread,
+        }
+    }
+
+    fn hold(&mut self, position: usize, event: &Event) -> bool {
+        if !self.asleep.is_empty() {
+            self.wake_up(&event.key);
+        }
+        let (op, event) = match event.kind {
+            Kind::Invoke => (self.called(event), event.clone()),
+            _ => self.ended(event.clone()),
+        };
+        self.queue(position, op, event);
+        self.held += 1;
+        self.held == 1
+    }
+
+    fn end_instant(&mut self, limits: &Limits<'_>) -> Result<Progress, Malformed> {
+        self.held = 0;
+        self.returned.clear();
+        for (called, all) in std::mem::take(&mut self.reads) {
+            self.show(called, &all);
+        }
+        if let Some(queued) = self.queue.back_mut() {
+            queued.last = true;
+        }
+        self.pass(limits)
+    }
+
+    /// What no read has shown comes last, in the order in which it returned, if it happened for certain; unless something
+    /// else may be at its place.
+    fn finish(&mut self, limits: &Limits<'_>) -> Progress {
+        let certain = !self.beyond && !self.unread.values().any(|unread| *unread == Unread::Many);
+        let mut open: Vec<u64> = self.open.drain().map(|(_, number)| number).collect();
+        open.sort_unstable();
+        for number in open {
+            let Some(op) = self.ops.get_mut(&number).filter(|op| op.value.is_some()) else { continue };
+            match op.place {
+                Some(place) => self.has_happened(number, place),
+                None if certain => op.fate = Fate::Unknown,
+                None => {}
+            }
+        }
+        let mut end = self.shown;
+        for Queued { op, event, .. } in self.queue.iter().filter(|_| certain) {
+            if let Some(op) = self.ops.get_mut(op).filter(|op| event.kind == Kind::Ok && op.is_unread()) {
+                op.place = Some(end);
+                end += 1;
+            }
+        }
+        if let Some(queued) = self.queue.back_mut() {
+            queued.last = true;
+        }
+        self.over = true;
+        if !certain {
+            self.give_back();
+        }
+        match self.pass(limits) {
+            Ok(Progress::Going) => match self.passed.finish(limits) {
+                Progress::Proved(witness) => Progress::Proved(as_recorded(witness)),
+                progress => progress,
+            },
+            Ok(progress) => progress,
+            Err(_) => Progress::GivenUp,
+        }
+    }
+
+    /// Judges everything but the appends that no read has shown: where none of them had returned before something else was
+    /// called, they come after all of it.
+    fn settle(&mut self, limits: &Limits<'_>) -> Result<Progress, Malformed> {
+        let many = || self.unread.values().any(|unread| *unread == Unread::Many);
+        if !self.open.is_empty() || self.held > 0 || !self.asleep.is_empty() || self.beyond || many() {
+            return Ok(Progress::Going);
+        }
+        let is_unread = |op: &u64| self.ops.get(op).is_some_and(LogOp::is_unread);
+        let returns = self.ops.values().filter(|op| op.is_unread()).filter_map(|op| match op.fate {
+            Fate::Ok(returned, _) => Some(returned),
+            _ => None,
+        });
+        let first_return = returns.min().unwrap_or(Nanos::MAX);
+        let has_failed = |op: &u64| self.ops.get(op).is_some_and(|op| op.fate == Fate::Fail);
+        let is_later = |queued: &Queued| {
+            queued.event.time >= first_return && !is_unread(&queued.op) && !has_failed(&queued.op)
+        };
+        if self.queue.iter().any(|queued| queued.event.kind == Kind::Invoke && is_later(queued)) {
+            return Ok(Progress::Going);
+        }
+        let calls = self.kept_back.iter().chain(&self.queue);
+        let calls = calls.filter(|queued| queued.event.kind == Kind::Invoke && is_unread(&queued.op));
+        let unread = calls.map(|Queued { op, event, .. }| UnreadAppend {
+            process: event.process,
+            value: event.value.clone(),
+            index: event.index,
+            called: event.time,
+            returned: match self.ops[op].fate {
+                Fate::Ok(returned, _) => Some(returned),
+                _ => None,
+            },
+        });
+        self.asleep = unread.collect();
+        self.queue.retain(|queued| !self.ops.get(&queued.op).is_some_and(LogOp::is_unread));
+        self.ops.retain(|_, op| !op.is_unread());
+        self.kept_back.clear();
+        self.unread.clear();
+        self.unknown = 0;
+        self.mark_instants();
+        self.pass(limits)
+    }
+
+    fn rest(&mut self) -> Option<LogRest> {
+        if !self.open.is_empty() || !self.queue.is_empty() || !self.kept_back.is_empty() {
+            return None;
+        }
+        let rest = self.passed.rest()?;
+        Some(LogRest { rest, unread: std::mem::take(&mut self.asleep) })
+    }
+
+    fn shrink(&mut self) {
+        self.passed.shrink();
+        self.queue.shrink_to_fit();
+        self.ops.shrink_to_fit();
+        self.open.shrink_to_fit();
+        self.unread.shrink_to_fit();
+        self.kept_back.shrink_to_fit();
+    }
+
+    fn bytes(&self) -> usize {
+        self.passed.bytes()
+            + (self.queue.capacity() + self.kept_back.capacity()) * size_of::<Queued>()
+            + self.ops.capacity() * size_of::<(u64, LogOp)>()
+            + self.open.capacity() * size_of::<(u64, u64)>()
+            + self.unread.capacity() * size_of::<(Value, Unread)>()
+    }
+
+    fn rest_bytes(model: &LogDigest, LogRest { rest, unread }: &LogRest) -> usize {
+        rest.bytes(model) + unread.len() * size_of::<UnreadAppend>()
+    }
+}

@@ -1,0 +1,307 @@
+//! The check of one key, fed with its events.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+
+use super::WIDTH;
+use super::keys::{Progress, Stream};
+use crate::frontier::Frontier;
+use crate::history::Malformed;
+use crate::limits::{Limits, Meter};
+use crate::model::Model;
+use crate::op::{Event, Kind, Op, Outcome};
+use crate::part::NEVER;
+use crate::rest::Rest;
+use crate::space::{ClassId, Space};
+
+/// How many states and calls a key may remember before those in use are counted: what fits into the processor's cache.
+const REMEMBERED_MIN: usize = 1 << 10;
+
+/// An event that waits until all operations called before it have ended.
+enum Waiting {
+    /// A call that has not ended.
+    Pending(Box<Op>),
+    /// A call that has, and when it returns.
+    Call { class: ClassId, returns: u32 },
+    /// A return, of the call with this number.
+    Return(u32, Box<Op>),
+    /// Nothing that matters.
+    Nothing,
+}
+
+/// The stream of one key.
+pub(crate) struct KeyStream<'m, M: Model> {
+    space: Space<'m, M>,
+    frontier: Frontier,
+    /// The events of the instant that has not ended, with their positions in the recording.
+    held: Vec<(usize, Event)>,
+    waiting: VecDeque<Waiting>,
+    /// The number of the first event that waits; events are numbered as they come.
+    first: u32,
+    /// The event in which each busy process called; and where one did so more than once in an instant, when it called
+    /// after that.
+    calls: HashMap<u64, u32>,
+    later: HashMap<u64, VecDeque<u32>>,
+    /// For calls, the calls that must be placed before them although they return in the same instant.
+    after: HashMap<u32, Vec<u32>>,
+    remembered_max: usize,
+}
+
+impl<'m, M: Model> KeyStream<'m, M> {
+    /// Keeps an event until its instant is over.
+    pub(super) fn keep(&mut self, position: usize, event: Event) {
+        self.held.push((position, event));
+    }
+
+    /// The number of the next event.
+    fn next(&self) -> u32 {
+        self.first + self.waiting.len() as u32
+    }
+
+    /// Puts the events of one instant in an order: calls before returns, but that of a process that goes on in this
+    /// instant in its own. Where several processes do that, it is noted what must come after what instead.
+    fn order(&mut self, held: &mut [(usize, Event)]) {
+        /// By its number, or by its position if it has none yet.
+        type Call = Result<u32, usize>;
+        // The open call of each process, of those that called in this instant; what each has completed in it; and what it
+        // called after that.
+        let mut open: HashMap<u64, usize> = HashMap::new();
+        let mut completed: HashMap<u64, Vec<Call>> = HashMap::new();
+        let mut gone_on: Vec<(u64, usize, Vec<Call>)> = Vec::new();
+        for (position, Event { process, kind, .. }) in held.iter() {
+            match kind {
+                Kind::Invoke => {
+                    open.insert(*process, *position);
+                    if let Some(earlier) = completed.get(process) {
+                        gone_on.push((*process, *position, earlier.clone()));
+                    }
+                }
+                Kind::Ok => {
+                    let call = open.get(process).map(|&position| Err(position));
+                    let call = call.or_else(|| self.calls.get(process).map(|&number| Ok(number)));
+                    completed.entry(*process).or_default().extend(call);
+                }
+                Kind::Fail | Kind::Info => {}
+            }
+        }
+        let alone = gone_on.first().map(|&(process, ..)| process);
+        let alone = alone.filter(|first| gone_on.iter().all(|(process, ..)| process == first));
+        held.sort_by_key(|(_, event)| match event.kind {
+            _ if alone == Some(event.process) => 1,
+            Kind::Invoke => 0,
+            Kind::Ok | Kind::Fail | Kind::Info => 2,
+        });
+        if alone.is_none() && !gone_on.is_empty() {
+            let next = self.next();
+            let number = |position: usize| {
+                let at = held.iter().position(|(other, _)| *other == position);
+                next + at.expect("it is one of them") as u32
+            };
+            for (_, later, earlier) in gone_on {
+                let earlier = earlier.into_iter().map(|call| call.unwrap_or_else(number));
+                self.after.insert(number(later), earlier.collect());
+            }
+        }
+    }
+
+    /// An event whose place among those of its instant is known.
+    fn take(&mut self, event: Event) -> Result<(), String> {
+        if event.kind == Kind::Invoke {
+            let number = self.next();
+            // What the process did before may end later in the same instant.
+            if let Some(earlier) = self.calls.insert(event.process, number) {
+                self.calls.insert(event.process, earlier);
+                self.later.entry(event.process).or_default().push_back(number);
+            }
+            self.waiting.push_back(Waiting::Pending(Box::new(Op {
+                process: event.process,
+                f: event.f,
+                key: event.key,
+                input: event.value,
+                outcome: Outcome::Info,
+                call: event.time,
+                completed: None,
+                node: event.node,
+                error: None,
+                invoke_index: event.index,
+                complete_index: None,
+                client: event.client,
+            })));
+            return Ok(());
+        }
+        let Some(call) = self.calls.remove(&event.process) else { return Ok(()) };
+        if !self.later.is_empty()
+            && let Some(calls) = self.later.get_mut(&event.process)
+        {
+            self.calls.extend(calls.pop_front().map(|call| (event.process, call)));
+            if calls.is_empty() {
+                self.later.remove(&event.process);
+            }
+        }
+        self.end(call, &event)
+    }
+
+    /// The class of a call that has ended.
+    fn class(&mut self, number: u32, call: M::Call) -> ClassId {
+        let is_first = || self.after.values().flatten().any(|&first| first == number);
+        let is_tied = !self.after.is_empty()
+            && (self.after.contains_key(&number) || !self.space.model().read_only(&call) && is_first());
+        if is_tied { self.space.class_alone(call) } else { self.space.class(call) }
+    }
+
+    /// An operation has ended.
+    fn end(&mut self, call: u32, event: &Event) -> Result<(), String> {
+        let returns = self.next();
+        let at = (call - self.first) as usize;
+        let Waiting::Pending(mut op) = std::mem::replace(&mut self.waiting[at], Waiting::Nothing) else {
+            return Ok(());
+        };
+        op.completed = Some(event.time);
+        op.complete_index = Some(event.index);
+        op.outcome = match event.kind {
+            Kind::Ok => Outcome::Ok(event.value.clone()),
+            Kind::Fail => return Ok(()),
+            Kind::Info | Kind::Invoke => Outcome::Info,
+        };
+        let parsed = self.space.model().parse(&op);
+        let parsed =
+            parsed.map_err(|expected| format!("`{op}` does not fit the model: expected {expected}"))?;
+        let Some(parsed) = parsed else { return Ok(()) };
+        if !op.is_ok() && self.space.model().read_only(&parsed) {
+            return Ok(());
+        }
+        let class = self.class(call, parsed);
+        if op.is_ok() {
+            self.waiting[at] = Waiting::Call { class, returns };
+            self.waiting.push_back(Waiting::Return(call, op));
+        } else {
+            self.waiting[at] = Waiting::Call { class, returns: NEVER };
+        }
+        Ok(())
+    }
+
+    /// Judges every event up to the first call that has not ended.
+    fn judge(&mut self, limits: &Limits<'_>) -> Progress {
+        while !matches!(self.waiting.front(), None | Some(Waiting::Pending(_))) {
+            let event = self.waiting.pop_front().expect("it has just been looked at");
+            let number = self.first;
+            self.first += 1;
+            match event {
+                Waiting::Pending(_) | Waiting::Nothing => drop(self.after.remove(&number)),
+                Waiting::Call { class, returns } => {
+                    self.frontier.call(number, class, returns, &mut self.space);
+                    if !self.after.is_empty()
+                        && let Some(earlier) = self.after.remove(&number)
+                    {
+                        self.frontier.place_after(number, &earlier);
+                    }
+                }
+                Waiting::Return(call, op) => {
+                    match self.frontier.returns(call, &mut self.space, &mut Meter::new(limits, None)) {
+                        Ok(true) => {}
+                        Ok(false) if !self.frontier.was_cut => return Progress::Proved(op),
+                        Ok(false) | Err(_) => return Progress::GivenUp,
+                    }
+                }
+            }
+        }
+        let (states, calls) = self.space.len();
+        if states + calls > self.remembered_max {
+            self.forget(Space::with_room(self.space.model(), states, calls));
+        }
+        // Numbers must not run out: with some to spare for what is pending.
+        if self.first > NEVER - (1 << 24) { Progress::GivenUp } else { Progress::Going }
+    }
+
+    /// Forgets the states and calls that nothing refers to any more, by going on with a new space.
+    fn forget(&mut self, mut space: Space<'m, M>) {
+        self.frontier.move_to(&self.space, &mut space);
+        for event in &mut self.waiting {
+            if let Waiting::Call { class, .. } = event {
+                *class = space.adopt(&self.space, *class);
+            }
+        }
+        self.space = space;
+        let (states, calls) = self.space.len();
+        self.remembered_max = (4 * (states + calls)).max(REMEMBERED_MIN);
+    }
+}
+
+impl<'m, M: Model> Stream<'m> for KeyStream<'m, M> {
+    type Model = M;
+    type Rest = Rest<M>;
+
+    fn new(model: &'m M) -> Self {
+        KeyStream::wake(model, Rest::State(model.init()))
+    }
+
+    fn wake(model: &'m M, rest: Rest<M>) -> Self {
+        let mut space = Space::new(model);
+        let (frontier, first) = Frontier::resume(rest, WIDTH, &mut space);
+        KeyStream {
+            space,
+            frontier,
+            held: Vec::new(),
+            waiting: VecDeque::new(),
+            first,
+            calls: HashMap::new(),
+            later: HashMap::new(),
+            after: HashMap::new(),
+            remembered_max: REMEMBERED_MIN,
+        }
+    }
+
+    fn hold(&mut self, position: usize, event: &Event) -> bool {
+        self.keep(position, event.clone());
+        self.held.len() == 1
+    }
+
+    fn end_instant(&mut self, limits: &Limits<'_>) -> Result<Progress, Malformed> {
+        let mut held = std::mem::take(&mut self.held);
+        if held.len() > 1 {
+            self.order(&mut held);
+        }
+        for (position, event) in held.drain(..) {
+            self.take(event).map_err(|why| Malformed { item: "event", position, why })?;
+        }
+        self.held = held;
+        Ok(self.judge(limits))
+    }
+
+    fn finish(&mut self, limits: &Limits<'_>) -> Progress {
+        for at in 0..self.waiting.len() {
+            let Waiting::Pending(op) = &self.waiting[at] else { continue };
+            let call = self.space.model().parse(op).ok().flatten();
+            let call = call.filter(|call| !self.space.model().read_only(call));
+            let class = call.map(|call| self.class(self.first + at as u32, call));
+            self.waiting[at] =
+                class.map_or(Waiting::Nothing, |class| Waiting::Call { class, returns: NEVER });
+        }
+        self.judge(limits)
+    }
+
+    fn rest(&mut self) -> Option<Rest<M>> {
+        let nothing_open = self.waiting.is_empty() && self.held.is_empty() && self.calls.is_empty();
+        nothing_open.then(|| self.frontier.rest(&self.space))
+    }
+
+    fn shrink(&mut self) {
+        self.forget(Space::new(self.space.model()));
+        self.frontier.shrink();
+        self.waiting.shrink_to_fit();
+        self.held.shrink_to_fit();
+        self.calls.shrink_to_fit();
+    }
+
+    fn bytes(&self) -> usize {
+        self.space.bytes()
+            + self.frontier.bytes()
+            + self.waiting.capacity() * size_of::<Waiting>()
+            + self.held.capacity() * size_of::<(usize, Event)>()
+    }
+
+    fn rest_bytes(model: &M, rest: &Rest<M>) -> usize {
+        rest.bytes(model)
+    }
+}
