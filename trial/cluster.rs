@@ -227,10 +227,10 @@ impl Cluster {
         found
     }
 
-    /// From now on, forwards every line of the nodes' logs to `signals`.
-    pub(crate) fn forward_lines(&self, signals: &mpsc::UnboundedSender<tribunal_nemesis::Signal>) {
+    /// From now on, forwards every line of the nodes' logs to `run_events`.
+    pub(crate) fn forward_lines(&self, run_events: &mpsc::UnboundedSender<tribunal_nemesis::RunEvent>) {
         for (i, node) in self.nodes.iter().enumerate() {
-            node.log.forward_to(NodeId(i), signals.clone());
+            node.log.forward_to(NodeId(i), run_events.clone());
         }
     }
 

@@ -65,11 +65,11 @@ impl Faults {
     ) -> Result<()> {
         let clock = self.clock;
         self.lock().due_ms = due(plan.in_order().map(|step| step.at_ms));
-        let (watcher, signals) = RunWatcher::open(&plan, cluster.clone(), recorder.clone());
+        let (watcher, run_events) = RunWatcher::open(&plan, cluster.clone(), recorder.clone());
         let record = |fault: FaultRecord| self.record(fault, &watcher);
         let nodes = cluster.clone();
         let now = move || clock.now();
-        drive(plan, nodes, links.clone(), now, stop.clone(), signals, record).await?;
+        drive(plan, nodes, links.clone(), now, stop.clone(), run_events, record).await?;
         match self.lock().write_error.take() {
             Some(error) => Err(error).context("cannot write faults.jsonl"),
             None => Ok(()),

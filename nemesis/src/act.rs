@@ -303,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn acts_read_back_and_lead_to_their_undo() {
+    fn acts_parse_back_and_have_their_undo() {
         for (text, undo) in [
             ("kill n2", Some("start n2")),
             ("terminate n1", Some("start n1")),

@@ -33,6 +33,7 @@
 //!   stopped while they should be. A fault without an effect is recorded as ineffective.
 
 mod act;
+mod counters;
 pub mod disks;
 mod faults;
 mod links;
@@ -60,7 +61,7 @@ pub use plan::{
     replay::ReplayError,
     schedule::{FaultSelection, ParseFaultsError, Schedule},
     schedule_file::{EntryError, ScheduleFileError, ScheduleProblem},
-    trigger::{Signal, Trigger, TriggerCondition},
+    trigger::{RunEvent, Trigger, TriggerCondition},
 };
 pub use processes::{
     cgroup::{NodeCgroup, remove_cgroup},

@@ -191,7 +191,7 @@ impl Links {
     /// 1)` links.
     ///
     /// # Errors
-    /// When a listener or the proxy's thread cannot be had.
+    /// When a listener cannot be opened, or the proxy's thread cannot be started.
     pub fn open(nodes: usize) -> io::Result<Links> {
         let (listeners, addresses) = listen(nodes * nodes)?;
         let links = Links::new(nodes, Wiring::AddressMap(addresses))?;
@@ -298,7 +298,7 @@ impl Links {
     /// address.
     ///
     /// # Errors
-    /// When the listener cannot be had.
+    /// When the listener cannot be opened.
     pub fn for_clients(&self, node: NodeId, port: SocketAddr) -> io::Result<SocketAddr> {
         let listener = net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;

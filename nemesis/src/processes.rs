@@ -7,6 +7,8 @@ pub(crate) mod cgroup;
 pub(crate) mod family;
 pub(crate) mod holders;
 pub(crate) mod listeners;
+#[cfg(test)]
+pub(crate) mod sleeper;
 pub(crate) mod stopped;
 
 use std::{

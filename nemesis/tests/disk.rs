@@ -89,7 +89,7 @@ fn a_killed_writer_loses_nothing() {
 
 /// What servers do to their files, besides reading and writing.
 #[test]
-fn it_is_a_file_system() {
+fn it_behaves_like_a_file_system() {
     let dir = tempfile::tempdir().unwrap();
     let Some(disk) = lossy(dir.path(), Durability::Posix) else { return };
     let at = |name: &str| dir.path().join(name);
@@ -178,7 +178,7 @@ fn disk_faults_take_effect_and_heal() {
 /// What a failed sync should have stored is lost, although programs see it until the power failure, and
 /// although a later sync succeeds.
 #[test]
-fn a_failed_sync_is_for_ever() {
+fn a_later_sync_does_not_repair_a_failed_one() {
     let dir = tempfile::tempdir().unwrap();
     let Some(disk) = lossy(dir.path(), Durability::Ext4) else { return };
     let path = dir.path().join("a");
@@ -198,7 +198,7 @@ fn a_failed_sync_is_for_ever() {
 }
 
 #[test]
-fn what_the_kernel_has_cached_cannot_be_read_either() {
+fn cached_data_cannot_be_read_either() {
     let dir = tempfile::tempdir().unwrap();
     let Some(disk) = lossy(dir.path(), Durability::Ext4) else { return };
     let path = dir.path().join("a");
@@ -215,7 +215,7 @@ fn what_the_kernel_has_cached_cannot_be_read_either() {
 /// The bytes are written in place: neither the length nor the time of the file tells the kernel that they are
 /// lost.
 #[test]
-fn what_the_kernel_has_cached_is_lost_with_the_power() {
+fn cached_data_is_lost_with_the_power() {
     let dir = tempfile::tempdir().unwrap();
     let Some(disk) = lossy(dir.path(), Durability::Ext4) else { return };
     let path = dir.path().join("a");

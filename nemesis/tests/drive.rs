@@ -15,8 +15,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tribunal_nemesis::{
-    FaultEvent, FaultOutcome, FaultRecord, HealError, Links, NodeId, NodeState, Nodes, Plan, Schedule,
-    Signal, Step, drive,
+    FaultEvent, FaultOutcome, FaultRecord, HealError, Links, NodeId, NodeState, Nodes, Plan, RunEvent,
+    Schedule, Step, drive,
 };
 
 /// Nodes that obey and log every action.
@@ -160,7 +160,7 @@ impl Scenario {
             records.push(record);
         };
         let clock = move || began.elapsed().as_nanos() as u64;
-        let result = drive(plan, nodes.clone(), links.clone(), clock, stop, no_signals(), record).await;
+        let result = drive(plan, nodes.clone(), links.clone(), clock, stop, no_run_events(), record).await;
         for node in (0..5).map(NodeId) {
             assert!(
                 self.fails.is_some() || nodes.state(node) == NodeState::Running,
@@ -176,7 +176,7 @@ impl Scenario {
     }
 }
 
-fn no_signals() -> mpsc::UnboundedReceiver<Signal> {
+fn no_run_events() -> mpsc::UnboundedReceiver<RunEvent> {
     mpsc::unbounded_channel().1
 }
 
@@ -257,7 +257,7 @@ async fn a_fault_is_applied_at_its_time_and_undone_after_its_hold() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_leader_is_whoever_leads_when_the_fault_begins() {
+async fn a_fault_targets_the_leader_at_its_beginning() {
     // n1 is the stand-in for the leader, which turns out to be n3: the two swap their places in the acts.
     let run = check(
         SCENARIO,
@@ -307,7 +307,7 @@ async fn of_overlapping_faults_the_first_to_end_does_not_undo_the_other() {
 /// A drawn fault is moved to a running node, and is skipped if there is none. A node that was named
 /// explicitly stays.
 #[tokio::test(start_paused = true)]
-async fn a_drawn_fault_makes_way_for_one_that_holds_its_node_down() {
+async fn a_drawn_fault_moves_to_a_running_node() {
     check(
         SCENARIO,
         "100+300 kill*: kill n1, kill n2
@@ -448,7 +448,7 @@ async fn each_shift_is_recorded_with_what_is_in_force_from_then_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_problem_is_told_once() {
+async fn the_same_problem_is_reported_once() {
     let run = check(
         Scenario { fails: Some("pause n1"), ..SCENARIO },
         "100+1000 pause: pause n1, pause n2, @200 resume n1, @300 pause n1, @400 resume n1, @500 pause n1",
@@ -506,7 +506,7 @@ async fn stopping_in_the_middle_undoes_everything_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_done_is_said() {
+async fn failed_and_skipped_faults_are_recorded() {
     check(
         Scenario { fails: Some("kill n2"), ..SCENARIO },
         "100+100 kill: kill n1, kill n2
@@ -526,7 +526,7 @@ async fn what_cannot_be_done_is_said() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_cut_short_does_no_more_and_its_record_says_so() {
+async fn a_step_that_is_cut_short_records_only_what_it_did() {
     let given = "100+300 rolling: pause n1, @200 resume n1, @200 pause n2, @900 kill n3
                  1500+10 kill: kill n4";
     let run = check(
@@ -573,7 +573,7 @@ async fn what_is_cut_short_does_no_more_and_its_record_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn times_beyond_counting_never_come() {
+async fn times_that_overflow_never_come() {
     let far = u64::MAX;
     check(
         Scenario { stop_after: Some(Duration::from_millis(500)), ..SCENARIO },
@@ -587,7 +587,7 @@ async fn times_beyond_counting_never_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_done_can_be_done_again() {
+async fn a_record_can_be_replayed() {
     let given = "1000+500 kill[n1]: kill n1
                  2000+1000 partition: cut n1>n2 stall, @300 heal n1>n2, @400 cut n1>n2 reset
                  4000+100 kill: kill n9";
@@ -630,19 +630,19 @@ async fn a_trigger_waits_for_its_event_and_sleeps_while_its_fault_lasts() {
                  hold = '1s'
                  acts = ['pause leader']";
     let plan = Plan::parse(given, 1, 5).expect("a schedule");
-    let (signal, signals) = mpsc::unbounded_channel();
+    let (event, run_events) = mpsc::unbounded_channel();
     let sees = async move {
         for (at_ms, leader) in [(100, 0), (500, 2), (900, 1), (2000, 1), (3000, 4), (5000, 3)] {
             tokio::time::sleep_until(began + Duration::from_millis(at_ms)).await;
-            let _ = signal.send(Signal::Leader(NodeId(leader)));
+            let _ = event.send(RunEvent::Leader(NodeId(leader)));
         }
     };
     let clock = move || began.elapsed().as_nanos() as u64;
     let stop = CancellationToken::new();
-    let driven = drive(plan, nodes, links.clone(), clock, stop, signals, |_| ());
+    let driven = drive(plan, nodes, links.clone(), clock, stop, run_events, |_| ());
     let (result, ()) = tokio::join!(driven, sees);
     assert_eq!(result, Ok(()));
-    // n3 leads, whatever the signals say: a trigger decides when, the nodes decide who.
+    // n3 leads, whatever the events say: a trigger decides when, the nodes decide who.
     assert_eq!(
         *log.lock().expect("not poisoned"),
         "  520 pause n3\n 1520 resume n3\n 3020 pause n3\n 4020 resume n3\n"
@@ -651,7 +651,7 @@ async fn a_trigger_waits_for_its_event_and_sleeps_while_its_fault_lasts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_that_follows_the_leader_never_leaves_two_free() {
+async fn a_fault_that_follows_the_leader_never_leaves_both_free() {
     let links = Arc::new(Links::open(3).expect("loopback listeners"));
     let nodes = Arc::new(SimulatedNodes::new(&SCENARIO, Arc::default()));
     nodes.states.lock().expect("not poisoned").truncate(3);
@@ -662,13 +662,13 @@ async fn a_fault_that_follows_the_leader_never_leaves_two_free() {
                  fault = 'partition:each-leader'";
     let mut plan = Plan::parse(given, 1, 3).expect("a schedule");
     plan.steps[0].follows_ms = vec![0, 150];
-    let (signal, signals) = mpsc::unbounded_channel();
+    let (event, run_events) = mpsc::unbounded_channel();
     let leads = nodes.clone();
     let sees = async move {
         for (at_ms, leader) in [(50, 2), (800, 0), (1500, 0), (1800, 2), (3000, 1)] {
             tokio::time::sleep_until(began + Duration::from_millis(at_ms)).await;
             *leads.leader.lock().expect("not poisoned") = Some(NodeId(leader));
-            let _ = signal.send(Signal::Leader(NodeId(leader)));
+            let _ = event.send(RunEvent::Leader(NodeId(leader)));
         }
     };
     let clock = move || began.elapsed().as_nanos() as u64;
@@ -677,7 +677,7 @@ async fn a_fault_that_follows_the_leader_never_leaves_two_free() {
         records.push(format!("{} {:?} {} {}", fault.t / 1_000_000, fault.event, fault.label, fault.hold_ms));
     };
     let stop = CancellationToken::new();
-    let (result, ()) = tokio::join!(drive(plan, nodes, links.clone(), clock, stop, signals, record), sees);
+    let (result, ()) = tokio::join!(drive(plan, nodes, links.clone(), clock, stop, run_events, record), sees);
     assert_eq!(result, Ok(()));
     assert_eq!(
         records,
@@ -700,7 +700,7 @@ async fn links_open_even_if_the_drive_is_dropped() {
     let began = nodes.began;
     let clock = move || began.elapsed().as_nanos() as u64;
     let given = plan("0+9000 partition: cut n1>n2 stall, degrade n2>n1 delay_ms=5");
-    let driven = drive(given, nodes, links.clone(), clock, CancellationToken::new(), no_signals(), |_| ());
+    let driven = drive(given, nodes, links.clone(), clock, CancellationToken::new(), no_run_events(), |_| ());
     let dropped = tokio::time::timeout(Duration::from_secs(1), driven).await;
     assert!(dropped.is_err() && !links.is_cut(NodeId(0), NodeId(1)));
     links.close().await;
@@ -723,7 +723,7 @@ async fn a_drawn_plan_is_carried_out_whole() {
 }
 
 #[tokio::test]
-async fn a_partition_bites_when_its_links_are_used_and_not_otherwise() {
+async fn a_partition_takes_effect_only_on_links_in_use() {
     let links = Arc::new(Links::open(5).expect("loopback listeners"));
     let n2 = TcpListener::bind("127.0.0.1:0").await.expect("a loopback listener");
     links.set_upstream(NodeId(1), n2.local_addr().expect("bound"));
@@ -749,7 +749,7 @@ async fn a_partition_bites_when_its_links_are_used_and_not_otherwise() {
     };
     let clock = || 0;
     let (result, ()) = tokio::join!(
-        drive(given, Arc::new(nodes), links.clone(), clock, stop.clone(), no_signals(), record),
+        drive(given, Arc::new(nodes), links.clone(), clock, stop.clone(), no_run_events(), record),
         write_then_stop
     );
     assert_eq!(result, Ok(()));

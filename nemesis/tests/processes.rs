@@ -263,8 +263,8 @@ async fn hold(program: &Arc<Program>, acts: &[&str], look: impl AsyncFnOnce()) -
         look().await;
         stop.cancel();
     };
-    let (_, signals) = tokio::sync::mpsc::unbounded_channel();
-    let driven = drive(plan, program.clone(), links.clone(), clock, stop.clone(), signals, record);
+    let (_, run_events) = tokio::sync::mpsc::unbounded_channel();
+    let driven = drive(plan, program.clone(), links.clone(), clock, stop.clone(), run_events, record);
     let (result, ()) = tokio::join!(driven, looking);
     assert_eq!(result, Ok(()));
     links.close().await;
@@ -384,7 +384,7 @@ async fn a_paused_process_stays_paused_while_its_clock_is_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_starving_process_gets_less_and_then_all() {
+async fn a_starving_process_gets_less_until_the_undo() {
     let program = Program::start();
     assert_eq!(program.ask("spin"), "spinning");
     let mut paused = false;
@@ -404,7 +404,7 @@ async fn a_starving_process_gets_less_and_then_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_may_open_no_file_may_again() {
+async fn the_undo_of_a_file_limit_raises_it() {
     let program = Program::start();
     assert_eq!(program.ask("open"), "true");
     hold(&program, &["limit n1 files=0"], async || assert_eq!(program.ask("open"), "false")).await;
@@ -454,7 +454,7 @@ public class Clock {
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn java_believes_it() {
+async fn java_reads_the_skewed_clock() {
     if !clocks_can_be_wrong() || !runs("java", "openjdk-17-jdk-headless") {
         return;
     }
@@ -479,7 +479,7 @@ async fn java_believes_it() {
 
 /// A server in Go dates its responses.
 #[tokio::test(flavor = "multi_thread")]
-async fn go_believes_it() {
+async fn go_reads_the_skewed_clock() {
     if !clocks_can_be_wrong() || !runs("etcd", "etcd-server") {
         return;
     }

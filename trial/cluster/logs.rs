@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::mpsc::UnboundedSender;
-use tribunal_nemesis::{NodeId, Signal};
+use tribunal_nemesis::{NodeId, RunEvent};
 use tribunal_reports::wording::elide;
 
 use super::spawn::thread;
@@ -21,7 +21,7 @@ pub(crate) struct NodeLog {
     file: Arc<File>,
     clock: Clock,
     /// Receives each line, with the node's id.
-    listener: Arc<OnceLock<(NodeId, UnboundedSender<Signal>)>>,
+    listener: Arc<OnceLock<(NodeId, UnboundedSender<RunEvent>)>>,
 }
 
 impl NodeLog {
@@ -30,10 +30,10 @@ impl NodeLog {
         Ok(NodeLog { file, clock, listener: Arc::default() })
     }
 
-    /// From now on, also sends every line to `signals`, as a line of `node`. Only the first call has an
+    /// From now on, also sends every line to `run_events`, as a line of `node`. Only the first call has an
     /// effect.
-    pub(crate) fn forward_to(&self, node: NodeId, signals: UnboundedSender<Signal>) {
-        let _ = self.listener.set((node, signals));
+    pub(crate) fn forward_to(&self, node: NodeId, run_events: UnboundedSender<RunEvent>) {
+        let _ = self.listener.set((node, run_events));
     }
 
     /// Copies an output stream of a node until it ends. Bytes are not changed: a log may contain anything. Of
@@ -68,9 +68,10 @@ impl NodeLog {
         // One write per line, because both streams of a node share the file. A failure to write must not stop
         // a trial: the log is not evidence.
         let _ = (&*self.file).write_all(&stamped);
-        if let Some((node, signals)) = self.listener.get() {
+        if let Some((node, run_events)) = self.listener.get() {
             // Sent after writing, so that the cause of a triggered fault is in the log.
-            let _ = signals.send(Signal::Log(*node, String::from_utf8_lossy(line).trim_end().to_owned()));
+            let _ =
+                run_events.send(RunEvent::Log(*node, String::from_utf8_lossy(line).trim_end().to_owned()));
         }
     }
 }

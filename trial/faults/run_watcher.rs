@@ -1,4 +1,4 @@
-//! What the nemesis learns about the run: signals for triggers, and the situation when a fault begins and
+//! What the nemesis learns about the run: run_events for triggers, and the situation when a fault begins and
 //! ends.
 //!
 //! It polls no more than necessary: leaders are queried while the plan has faults, and log lines and
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use tribunal_nemesis::{NodeId, Nodes, Plan, Signal, TriggerCondition};
+use tribunal_nemesis::{NodeId, Nodes, Plan, RunEvent, TriggerCondition};
 
 use crate::cluster::Cluster;
 use crate::controller::recorder::Recorder;
@@ -39,13 +39,13 @@ pub(super) struct RunWatcher {
 }
 
 impl RunWatcher {
-    /// Starts to watch. The receiver gets the signals for the plan's triggers.
+    /// Starts to watch. The receiver gets the run_events for the plan's triggers.
     pub(super) fn open(
         plan: &Plan,
         cluster: Arc<Cluster>,
         recorder: Arc<Recorder>,
-    ) -> (Self, mpsc::UnboundedReceiver<Signal>) {
-        let (sender, signals) = mpsc::unbounded_channel();
+    ) -> (Self, mpsc::UnboundedReceiver<RunEvent>) {
+        let (sender, run_events) = mpsc::unbounded_channel();
         let waits_for =
             |what: fn(&TriggerCondition) -> bool| plan.triggers.iter().any(|trigger| what(&trigger.on));
         if waits_for(|on| matches!(on, TriggerCondition::Log { .. })) {
@@ -60,7 +60,7 @@ impl RunWatcher {
             let every = if plan.follows_leaders() { LEADER_POLL_TO_FOLLOW } else { LEADER_POLL };
             watchers.push(tokio::spawn(watch_leader(cluster, every, leader_changes.clone(), sender)));
         }
-        (RunWatcher { recorder, leader_changes, watchers }, signals)
+        (RunWatcher { recorder, leader_changes, watchers }, run_events)
     }
 
     pub(super) fn situation(&self) -> Situation {
@@ -78,12 +78,12 @@ impl Drop for RunWatcher {
 }
 
 /// Sends the number of completed operations whenever it changes.
-async fn count_operations(recorder: Arc<Recorder>, signals: mpsc::UnboundedSender<Signal>) {
+async fn count_operations(recorder: Arc<Recorder>, run_events: mpsc::UnboundedSender<RunEvent>) {
     let mut sent = 0;
     loop {
         let tally = recorder.tally();
         let ended = tally.ok + tally.fail + tally.info;
-        if ended != sent && signals.send(Signal::Operations(ended)).is_err() {
+        if ended != sent && run_events.send(RunEvent::Operations(ended)).is_err() {
             return;
         }
         sent = ended;
@@ -96,7 +96,7 @@ async fn watch_leader(
     cluster: Arc<Cluster>,
     every: Duration,
     changes: Arc<AtomicU64>,
-    signals: mpsc::UnboundedSender<Signal>,
+    run_events: mpsc::UnboundedSender<RunEvent>,
 ) {
     let mut last: Option<NodeId> = None;
     loop {
@@ -107,7 +107,7 @@ async fn watch_leader(
             }
             if before != Some(leader) {
                 // The receiver may be gone; changes are counted all the same.
-                let _ = signals.send(Signal::Leader(leader));
+                let _ = run_events.send(RunEvent::Leader(leader));
             }
         }
         sleep(every).await;

@@ -1,8 +1,9 @@
 //! Faults of disks, and damage to files, in the words of plans and records.
 
 use std::fmt;
-use std::ops::{AddAssign, Sub};
 use std::str::FromStr;
+
+use crate::counters::counters;
 
 /// A fault of a mounted disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,37 +75,16 @@ impl Damage {
     }
 }
 
-/// What a node's disk has done to the node.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct DiskCounters {
-    /// Requests that the disk refused or delayed because of a [`DiskFault`].
-    pub requests_troubled: u64,
-    /// Bytes of unsynced writes that power failures destroyed.
-    pub bytes_lost: u64,
-    /// Unsynced creations, renames and removals that power failures destroyed.
-    pub entries_lost: u64,
-    /// Number of damaged files.
-    pub files_damaged: u64,
-}
-
-impl AddAssign for DiskCounters {
-    fn add_assign(&mut self, other: DiskCounters) {
-        self.requests_troubled += other.requests_troubled;
-        self.bytes_lost += other.bytes_lost;
-        self.entries_lost += other.entries_lost;
-        self.files_damaged += other.files_damaged;
-    }
-}
-
-impl Sub for DiskCounters {
-    type Output = DiskCounters;
-
-    fn sub(self, before: DiskCounters) -> DiskCounters {
-        DiskCounters {
-            requests_troubled: self.requests_troubled - before.requests_troubled,
-            bytes_lost: self.bytes_lost - before.bytes_lost,
-            entries_lost: self.entries_lost - before.entries_lost,
-            files_damaged: self.files_damaged - before.files_damaged,
-        }
+counters! {
+    /// What a node's disk has done to the node.
+    pub struct DiskCounters {
+        /// Requests that the disk refused or delayed because of a [`DiskFault`].
+        pub requests_troubled: u64,
+        /// Bytes of unsynced writes that power failures destroyed.
+        pub bytes_lost: u64,
+        /// Unsynced creations, renames and removals that power failures destroyed.
+        pub entries_lost: u64,
+        /// Number of damaged files.
+        pub files_damaged: u64,
     }
 }

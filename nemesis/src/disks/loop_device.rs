@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_is_told_what_it_expects() {
+    fn structures_have_the_sizes_that_the_kernel_expects() {
         assert_eq!((size_of::<Info>(), size_of::<Config>()), (232, 304));
     }
 }

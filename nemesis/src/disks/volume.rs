@@ -411,17 +411,17 @@ impl<A> Volume<A> {
     fn store_entries(&mut self, of: Option<Ino>) {
         let unsynced = std::mem::take(&mut self.unsynced);
         let mut directories = BTreeSet::from_iter(of);
-        let mut goes: Vec<bool> = unsynced.iter().map(|_| of.is_none()).collect();
-        for (goes, changes) in goes.iter_mut().zip(&unsynced).rev() {
+        let mut to_store: Vec<bool> = unsynced.iter().map(|_| of.is_none()).collect();
+        for (to_store, changes) in to_store.iter_mut().zip(&unsynced).rev() {
             // A move between two directories also stores the earlier changes of the other directory.
             if changes.iter().any(|change| directories.contains(&change.directory)) {
                 directories.extend(changes.iter().map(|change| change.directory));
-                *goes = true;
+                *to_store = true;
             }
         }
         let mut removed = false;
-        for (goes, changes) in goes.into_iter().zip(unsynced) {
-            if goes {
+        for (to_store, changes) in to_store.into_iter().zip(unsynced) {
+            if to_store {
                 for change in &changes {
                     removed |= self.set_entry(change, |directory| &mut directory.stored).is_some();
                 }

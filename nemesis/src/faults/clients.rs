@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_is_what_it_says() {
+    fn each_kind_does_what_its_description_says() {
         let order = [2, 0, 1, 3, 4].map(NodeId);
         let check = |kind, text: &str| assert_eq!(grudge(kind, &order).to_string(), text, "{kind}");
         check("leader-alone", "{n3 | n1,n2,n4,n5,clients}");

@@ -241,9 +241,10 @@ fn waiting(table: &str, own: &BTreeSet<u64>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::processes::sleeper::Sleeper;
 
     #[test]
-    fn limits_read_back() {
+    fn limits_parse_back() {
         for text in ["files=0", "memory_kib=1024"] {
             assert_eq!(Limit::parse(text).expect(text).to_string(), text);
         }
@@ -254,8 +255,8 @@ mod tests {
 
     #[test]
     fn a_limit_is_only_lowered_and_is_as_before_if_that_fails_for_another_process() {
-        let mut child = std::process::Command::new("sleep").arg("600").spawn().expect("coreutils");
-        let (pid, own) = (child.id() as i32, std::process::id() as i32);
+        let (_sleeper, pid) = Sleeper::start();
+        let own = std::process::id() as i32;
         let limit = || soft_limit(pid, libc::RLIMIT_NOFILE, None).expect("our own child");
         let before = limit();
         let lowered = lower_one(pid, Limit::Files(20)).expect("our own child");
@@ -268,11 +269,10 @@ mod tests {
         };
         let error = lower(&[pid, own], all_but_own).expect_err("one is refused");
         assert_eq!((error, limit()), (format!("process {own}: permission denied"), before));
-        child.kill().and_then(|()| child.wait()).expect("it runs");
     }
 
     #[test]
-    fn what_waits_is_counted_for_our_listeners_only() {
+    fn connections_count_only_if_they_wait_at_our_listeners() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
              0: 0100007F:1F90 00000000:0000 0A 00000000:00000003 00:00000000 00000000     0        0 11 1\n\
              1: 0100007F:1F91 00000000:0000 0A 00000000:00000005 00:00000000 00000000     0        0 12 1\n\

@@ -35,7 +35,7 @@ fn draw_membership(kind: &str, context: &mut DrawContext) -> Vec<TimedAct> {
     let (order, minority) = (&context.order, (context.order.len() - 1) / 2);
     let remove = |node: &_| Remove.on(*node).into();
     match kind {
-        // With fewer than four nodes, removing two leaves nobody to disagree.
+        // With fewer than four nodes, removing two leaves no node that could disagree.
         "split" if order.len() < 4 => Vec::new(),
         "split" => {
             let mut acts = plan::cut_links(&Grudge::split(order, minority), context.mode);

@@ -204,7 +204,7 @@ mod tests {
     proptest! {
         /// Checks what the `about` of each kind promises, for every draw.
         #[test]
-        fn each_kind_is_what_it_says(nodes in 3..10usize, seed: u64) {
+        fn each_kind_does_what_its_description_says(nodes in 3..10usize, seed: u64) {
             for kind in FAULT.kinds {
                 let mut context = context(nodes, seed);
                 let first = context.order[0];
@@ -248,7 +248,7 @@ mod tests {
 
         /// Each majority is minimal and shares as few nodes with the one before as two majorities can.
         #[test]
-        fn a_majority_shifts_and_is_always_one(nodes in 3..10usize, seed: u64) {
+        fn a_shifting_majority_is_always_a_bare_majority(nodes in 3..10usize, seed: u64) {
             let mut context = context(nodes, seed);
             let first = context.order[0];
             let acts = draw("shifting-majority", &mut context);
@@ -278,7 +278,7 @@ mod tests {
 
         /// Cuts and heals alternate, in order, and all within the hold.
         #[test]
-        fn what_flaps_is_healed_before_it_is_cut_again(nodes in 3..10usize, seed: u64) {
+        fn flapping_links_heal_before_the_next_cut(nodes in 3..10usize, seed: u64) {
             for kind in ["flapping", "flapping-leader"] {
                 let acts = draw(kind, &mut context(nodes, seed));
                 prop_assert!(acts.is_sorted_by_key(|timed| timed.after_ms));

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_listens_at_a_node_s_port_is_known() {
+    async fn a_foreign_listener_at_a_node_s_port_is_detected() {
         let Some(server) = Server::start() else { return };
         let node = connector(Some(server.0.id()));
         connect(&node, server.1).await.expect("it is the node");

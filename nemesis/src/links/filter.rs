@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_cannot_have_what_is_of_streams() {
+    fn packets_cannot_have_stream_properties() {
         let quality = |text: &str| Quality::parse(&[text]).expect(text);
         for of_streams in ["write_max=3", "reset_after=9", "close_after=9", "read_max=9", "flip_one_in=9"] {
             assert!(only_of_streams(&quality(of_streams)).is_some(), "{of_streams}");

@@ -4,7 +4,6 @@
 //! Only a pump that must wait, and the task that waits for a reset, use the notification.
 
 use std::{
-    ops::{AddAssign, Sub},
     sync::{
         Mutex,
         atomic::{
@@ -15,11 +14,10 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
 use tokio::{sync::Notify, time::Instant};
 pub use tribunal_records::faults::CutMode;
 
-use crate::{links::quality::Quality, lock::locked};
+use crate::{counters::counters, links::quality::Quality, lock::locked};
 
 /// What a directed link does with bytes now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,56 +28,27 @@ pub(crate) enum LinkState {
     Reset = 2,
 }
 
-/// What a directed link has carried and withheld since it was opened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LinkCounters {
-    /// Bytes delivered to the receiving node's socket.
-    pub bytes_carried: u64,
-    /// Established connections that the link's first node opened to its second.
-    pub connections_carried: u64,
-    /// Bytes that reached the proxy while the link was cut, and waited or were lost to a reset. A lower
-    /// bound: beyond a buffer (64 KiB) for each connection, bytes wait uncounted in the kernel.
-    pub bytes_withheld: u64,
-    /// Connections that a cut delayed before they were established, or reset.
-    pub connections_withheld: u64,
-    /// New connections that were not established at once: a cut delayed or reset them, or the link's second
-    /// node did not listen.
-    pub connections_refused: u64,
-    /// Bytes that the degraded link delayed or fragmented.
-    pub bytes_degraded: u64,
-    /// Flipped bits.
-    pub bits_flipped: u64,
-    /// Dropped packets, if the link is cut or degraded by packets.
-    pub packets_dropped: u64,
-}
-
-impl AddAssign for LinkCounters {
-    fn add_assign(&mut self, other: LinkCounters) {
-        self.bytes_carried += other.bytes_carried;
-        self.connections_carried += other.connections_carried;
-        self.bytes_withheld += other.bytes_withheld;
-        self.connections_withheld += other.connections_withheld;
-        self.connections_refused += other.connections_refused;
-        self.bytes_degraded += other.bytes_degraded;
-        self.bits_flipped += other.bits_flipped;
-        self.packets_dropped += other.packets_dropped;
-    }
-}
-
-impl Sub for LinkCounters {
-    type Output = LinkCounters;
-
-    fn sub(self, earlier: LinkCounters) -> LinkCounters {
-        LinkCounters {
-            bytes_carried: self.bytes_carried - earlier.bytes_carried,
-            connections_carried: self.connections_carried - earlier.connections_carried,
-            bytes_withheld: self.bytes_withheld - earlier.bytes_withheld,
-            connections_withheld: self.connections_withheld - earlier.connections_withheld,
-            connections_refused: self.connections_refused - earlier.connections_refused,
-            bytes_degraded: self.bytes_degraded - earlier.bytes_degraded,
-            bits_flipped: self.bits_flipped - earlier.bits_flipped,
-            packets_dropped: self.packets_dropped - earlier.packets_dropped,
-        }
+counters! {
+    /// What a directed link has carried and withheld since it was opened.
+    pub struct LinkCounters {
+        /// Bytes delivered to the receiving node's socket.
+        pub bytes_carried: u64,
+        /// Established connections that the link's first node opened to its second.
+        pub connections_carried: u64,
+        /// Bytes that reached the proxy while the link was cut, and waited or were lost to a reset. A lower
+        /// bound: beyond a buffer (64 KiB) for each connection, bytes wait uncounted in the kernel.
+        pub bytes_withheld: u64,
+        /// Connections that a cut delayed before they were established, or reset.
+        pub connections_withheld: u64,
+        /// New connections that were not established at once: a cut delayed or reset them, or the link's second
+        /// node did not listen.
+        pub connections_refused: u64,
+        /// Bytes that the degraded link delayed or fragmented.
+        pub bytes_degraded: u64,
+        /// Flipped bits.
+        pub bits_flipped: u64,
+        /// Dropped packets, if the link is cut or degraded by packets.
+        pub packets_dropped: u64,
     }
 }
 

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes_read_as_people_draw_them() {
+    fn shapes_have_a_readable_text() {
         let order = [4, 0, 1, 2, 3].map(NodeId);
         check(Grudge::split(&order, 1), "{n5 | n1,n2,n3,n4}");
         check(Grudge::split(&order, 2), "{n1,n5 | n2,n3,n4}");
@@ -291,7 +291,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_reads_back(cuts in prop::collection::vec((0..6usize, 0..6usize), 0..20)) {
+        fn grudges_parse_back(cuts in prop::collection::vec((0..6usize, 0..6usize), 0..20)) {
             let grudge: Grudge = cuts.into_iter().map(|(from, to)| (NodeId(from), NodeId(to))).collect();
             prop_assert_eq!(grudge.to_string().parse(), Ok(grudge));
         }

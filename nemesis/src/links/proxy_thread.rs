@@ -52,7 +52,7 @@ pub(crate) fn start(closing: CancellationToken) -> io::Result<Handle> {
     thread::Builder::new().name("tribunal-proxy".into()).spawn(carry)?;
     let handle = awaited.recv().map_err(io::Error::other)??;
     // Starts one thread for blocking work in advance: the runtime would panic later if the kernel gave none.
-    // The join checks that a thread can be had.
+    // Spawning and joining one checks that there is a thread.
     if let Ok(tried) = thread::Builder::new().spawn(|| ())?.join() {
         drop(handle.spawn_blocking(move || tried));
     }

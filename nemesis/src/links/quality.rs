@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn properties_read_back() {
+    fn properties_parse_back() {
         for text in [
             "delay_ms=50",
             "delay_ms=20..80 bytes_per_s=20000",

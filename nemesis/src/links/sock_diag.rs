@@ -54,22 +54,20 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The socket with the address `local` that is connected to `remote`; `None` if there is none (any more).
 pub(crate) fn find(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<TcpEnd>> {
-    let mut found = None;
-    let asked = query(AF_INET, NLM_F_REQUEST, ALL_STATES, Some((local, remote)), |end| found = Some(end));
-    match asked {
-        // If no connection matches, the kernel returns a matching listener.
-        Ok(()) => Ok(found.filter(|end| !end.listens)),
-        Err(error) if error.raw_os_error() == Some(ENOENT) => Ok(None),
-        Err(error) => Err(error),
-    }
+    // If no connection matches, the kernel returns a matching listener.
+    Ok(one(local, remote)?.filter(|end| !end.listens))
 }
 
 /// The socket that would accept a connection to this address; `None` if no process listens there.
 pub(crate) fn listener(address: SocketAddr) -> io::Result<Option<TcpEnd>> {
-    let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let unspecified = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    Ok(one(address, unspecified)?.filter(|end| end.listens))
+}
+
+fn one(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<TcpEnd>> {
     let mut found = None;
-    match query(AF_INET, NLM_F_REQUEST, ALL_STATES, Some((address, nobody)), |end| found = Some(end)) {
-        Ok(()) => Ok(found.filter(|end| end.listens)),
+    match query(AF_INET, NLM_F_REQUEST, ALL_STATES, Some((local, remote)), |end| found = Some(end)) {
+        Ok(()) => Ok(found),
         Err(error) if error.raw_os_error() == Some(ENOENT) => Ok(None),
         Err(error) => Err(error),
     }
@@ -234,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn who_listens_is_found_wherever_it_listens() {
+    fn a_listener_is_found_on_any_address() {
         for at in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
             let Ok(listening) = TcpListener::bind(at) else { continue }; // no IPv6 here
             let port = listening.local_addr().expect("bound").port();
@@ -248,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_listens_is_among_all() {
+    fn all_sockets_include_the_listeners() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback listener");
         let address = listener.local_addr().expect("bound");
         let _dialler = TcpStream::connect(address).expect("somebody listens");
@@ -267,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_too_early_is_an_error_and_no_panic() {
+    fn truncated_messages_are_errors() {
         for length in 0..MESSAGE {
             assert!(parse(&[0; MESSAGE][..length]).is_err());
         }

@@ -57,7 +57,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Act, DiskCounters, FaultEffect, FaultEvent, FaultOutcome, FaultRecord, LinkCounters, Links, NodeId,
-    NodeState, Nodes, Plan, Signal, Step, TimedAct,
+    NodeState, Nodes, Plan, RunEvent, Step, TimedAct,
     act::verb::{Reversal, Verb},
     faults::{disk_fault::MendDisk, kill::Start, pause::Resume},
     plan::{self, record::proves_effect, trigger::ArmedTrigger},
@@ -84,7 +84,7 @@ pub struct HealError(pub Vec<String>);
 /// fire any more, or, once `stop` is cancelled, as soon as everything is undone.
 ///
 /// `clock` returns nanoseconds since the start of the run. Triggers, and steps that follow the leader, receive
-/// `signals`, as long as there is a sender. `record` is called when a fault is applied, changes, or is healed,
+/// `run_events`, as long as there is a sender. `record` is called when a fault is applied, changes, or is healed,
 /// in the order of the records' times.
 ///
 /// # Errors
@@ -95,7 +95,7 @@ pub async fn drive<N: Nodes>(
     links: Arc<Links>,
     clock: impl Fn() -> u64 + Send,
     stop: CancellationToken,
-    signals: mpsc::UnboundedReceiver<Signal>,
+    run_events: mpsc::UnboundedReceiver<RunEvent>,
     record: impl FnMut(FaultRecord) + Send,
 ) -> Result<(), HealError> {
     // Opens the links even if this future is dropped.
@@ -114,7 +114,7 @@ pub async fn drive<N: Nodes>(
         running: BTreeMap::new(),
         unhealed: Vec::new(),
     };
-    driver.follow(signals, &stop).await;
+    driver.follow(run_events, &stop).await;
     for i in driver.running.keys().copied().collect::<Vec<_>>() {
         driver.end(i).await;
     }
@@ -255,7 +255,7 @@ struct Driver<'a, N, C, R> {
 
 impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     /// Processes the timeline until it is empty and nothing can be added, or `stop` is cancelled.
-    async fn follow(&mut self, mut signals: mpsc::UnboundedReceiver<Signal>, stop: &CancellationToken) {
+    async fn follow(&mut self, mut run_events: mpsc::UnboundedReceiver<RunEvent>, stop: &CancellationToken) {
         self.plan_next();
         let mut listening = true;
         loop {
@@ -267,9 +267,9 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
                 biased;
                 () = stop.cancelled() => return,
                 () = self.until(next.unwrap_or(0)), if next.is_some() => {}
-                signal = signals.recv(), if listening => {
-                    listening = signal.is_some();
-                    signal.into_iter().for_each(|signal| self.on_signal(&signal));
+                event = run_events.recv(), if listening => {
+                    listening = event.is_some();
+                    event.into_iter().for_each(|event| self.on_event(&event));
                     continue;
                 }
             }
@@ -309,16 +309,16 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         self.numbered - 1
     }
 
-    /// Passes a signal to the triggers, and plans the steps of those that fire.
-    fn on_signal(&mut self, signal: &Signal) {
+    /// Passes an event to the triggers, and plans the steps of those that fire.
+    fn on_event(&mut self, event: &RunEvent) {
         for trigger in 0..self.triggers.len() {
-            let Some((after_ms, mut step)) = self.triggers[trigger].on_signal(signal) else { continue };
+            let Some((after_ms, mut step)) = self.triggers[trigger].on_event(event) else { continue };
             step.at_ms = ((self.clock)() / 1_000_000).saturating_add(after_ms);
             let i = self.number();
             let at = nanos(step.at_ms);
             self.schedule(at, Event::Begin(Box::new(PendingStep { i, step, trigger: Some(trigger) })));
         }
-        if let Signal::Leader(leader) = signal {
+        if let RunEvent::Leader(leader) = event {
             self.follow_leader(*leader);
         }
     }

@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_only_serves_another_act_is_no_sign_of_it() {
+    fn effects_of_auxiliary_acts_do_not_count() {
         let check = |acts: &[&str], effect: FaultEffect| {
             let acts: Vec<TimedAct> = acts.iter().map(|act| act.parse().expect(act)).collect();
             proves_effect(&effect, &acts)

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_doubled_or_newer_is_no_record() {
+    fn missing_repeated_and_newer_lines_are_errors() {
         let n = |line: String, n: u64| line.replacen('{', &format!("{{\"n\":{n},"), 1);
         let (apply, heal) = (line("apply", 1500), line("heal", 2250));
         for (lines, why) in [
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_held_as_long_as_it_was_or_else_as_it_was_meant_to_be() {
+    fn a_replayed_hold_is_the_recorded_one_or_else_the_planned_one() {
         let times = |record: &str| {
             let plan = Plan::replay(record, 3).expect("a record");
             plan.steps.iter().map(|step| (step.at_ms, step.hold_ms)).collect::<Vec<_>>()
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_fault_did_not_come_to_is_not_done_again() {
+    fn acts_that_were_not_done_are_not_replayed() {
         let acts = |record: &str| {
             let plan = Plan::replay(record, 3).expect("a record");
             plan.steps[0].acts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")

@@ -478,7 +478,7 @@ mod tests {
 
     /// A year of faults is drawn only as far as needed, and begins like a shorter run.
     #[test]
-    fn a_plan_is_drawn_as_it_comes() {
+    fn a_plan_is_drawn_lazily() {
         const YEAR_MS: u64 = 365 * 24 * 3_600_000;
         let year = schedule("kill,pause,partition", 7, 5, 2_000, YEAR_MS);
         let beginning: Vec<Step> = year.draw().take(200).collect();
@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn wanted_faults_read_back() {
+    fn fault_selections_parse_back() {
         for text in ["none", "kill", "kill,pause", "partition:bridge+halves,kill:leader"] {
             assert_eq!(text.parse::<FaultSelection>().expect(text).to_string(), text);
         }
@@ -507,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_fault_is_told_what_it_may_have_meant() {
+    fn an_unknown_fault_gets_a_suggestion() {
         for (text, error) in [
             (
                 "partion",
@@ -529,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_means_the_same_plan_for_ever() {
+    fn a_seed_always_gives_the_same_plan() {
         let plan = draw("pause,partition:isolate-leader+halves", 4, 3, 2000, 6_000);
         let told: Vec<String> = plan
             .steps
@@ -551,7 +551,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_grudge_comes_again_and_again() {
+    fn a_literal_grudge_is_repeated() {
         let grudge: Grudge = "n1>n2,n3|n4".parse().expect("a grudge");
         let wanted = "none".parse().expect("no faults");
         let plan = Schedule { wanted, seed: 3, nodes: 5, interval_ms: 1000, time_limit_ms: 20_000 };
@@ -563,7 +563,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_minute_has_every_fault_and_every_sort_of_target() {
+    fn half_a_minute_has_every_fault_and_every_kind_of_target() {
         for seed in 0..200 {
             let plan = draw("kill,pause,partition", seed, 5, 5000, 30_000);
             let mut seen: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
@@ -579,7 +579,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_tuned_exists() {
+    fn tuned_kinds_exist() {
         for Tuning { fault, kind, .. } in TUNED {
             let wanted = format!("{fault}:{kind}");
             assert!(wanted.parse::<FaultSelection>().is_ok(), "{wanted}");
@@ -596,7 +596,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_plan_has_every_kind_as_often_as_it_is_to_come() {
+    fn a_long_plan_has_every_kind_in_proportion() {
         let every: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
         let plan = draw(&every.join(","), 7, 5, 1000, 1_000_000);
         let mut kinds: BTreeMap<(&str, &str), usize> = BTreeMap::new();
@@ -622,7 +622,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_fault_is_joined_by_another_sort() {
+    fn every_other_fault_is_joined_by_a_different_one() {
         let plan = draw("kill,pause,partition", 3, 5, 3000, 1_000_000);
         let (mut alone, mut joined) = (0, 0);
         for pair in plan.steps.windows(2) {
@@ -642,7 +642,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_paused_while_all_are_down() {
+    fn no_node_is_paused_while_all_are_down() {
         for seed in 0..200 {
             let steps = draw("kill:all,pause", seed, 3, 2000, 30_000).steps;
             let joins = |pair: &&[Step]| pair[1].at_ms < pair[0].at_ms + pair[0].hold_ms;
@@ -654,7 +654,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn faults_join_or_leave_quiet_and_end_in_time(
+        fn faults_join_or_are_followed_by_quiet_and_end_in_time(
             seed: u64,
             nodes in 0..9usize,
             interval_ms in 0..20_000u64,

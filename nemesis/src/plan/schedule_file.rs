@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_says_what_comes_when() {
+    fn a_file_gives_phases_steps_and_triggers() {
         let plan = Plan::parse(FILE, 1, 3).expect("a schedule");
         let steps: Vec<Step> = plan.in_order().collect();
         let times: Vec<u64> = steps.iter().map(|step| step.at_ms).collect();
@@ -463,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_phase_has_no_room_for_is_not_forgotten() {
+    fn faults_without_room_in_a_phase_are_listed() {
         let omitted = |phase: &str| {
             let text = format!("[[phase]]\nlasts = '1s'\n\n[[phase]]\n{phase}");
             let plan = Plan::parse(&text, 1, 3).expect("a schedule");
@@ -478,14 +478,14 @@ mod tests {
     }
 
     #[test]
-    fn json_will_do() {
+    fn json_is_accepted() {
         let json = r#"{"step": [{"at": "1s", "hold": "2s", "acts": ["kill n1"]}]}"#;
         let toml = "[[step]]\nat = '1s'\nhold = '2s'\nacts = ['kill n1']";
         assert_eq!(Plan::parse(json, 1, 3).expect("JSON"), Plan::parse(toml, 1, 3).expect("TOML"));
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_place() {
+    fn errors_have_their_place() {
         for (text, error) in [
             ("[[step]]\nat = '1s'\nhold = '2s'", "1:1: step 1: give one of fault, grudge and acts"),
             (

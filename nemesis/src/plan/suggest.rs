@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_are_recognised_and_strangers_are_not() {
+    fn only_similar_names_are_suggested() {
         let options = ["kill", "pause", "partition"];
         assert_eq!(suggest("partitoin", options), Some("partition"));
         assert_eq!(suggest("kil", options), Some("kill"));

@@ -1,6 +1,6 @@
 //! Triggers: faults that wait for an event in the run instead of for a time.
 //!
-//! The controller sends the nemesis what it sees as [`Signal`]s. When the event of a [`Trigger`] happens, the
+//! The controller sends the nemesis what it sees as [`RunEvent`]s. When the event of a [`Trigger`] happens, the
 //! trigger plans its step after a delay. The trigger then sleeps until that step has ended, so a fault that
 //! causes its own event (the leader is killed, so the leader changes) does not trigger itself.
 
@@ -42,7 +42,7 @@ pub struct Trigger {
 
 /// An observation of the controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Signal {
+pub enum RunEvent {
     /// Number of operations completed since the run began. Need not be sent for each of them.
     Operations(u64),
     /// A node leads now.
@@ -74,9 +74,9 @@ impl ArmedTrigger {
         ArmedTrigger { trigger, pattern, left, asleep: false, operations_seen: 0, leader_seen: None }
     }
 
-    /// Handles a signal. If it fires the trigger, returns the delay in milliseconds and the step.
-    pub(crate) fn on_signal(&mut self, signal: &Signal) -> Option<(u64, Step)> {
-        if !self.matches(signal) || self.asleep || self.left == 0 {
+    /// Handles an event. If it fires the trigger, returns the delay in milliseconds and the step.
+    pub(crate) fn on_event(&mut self, event: &RunEvent) -> Option<(u64, Step)> {
+        if !self.matches(event) || self.asleep || self.left == 0 {
             return None;
         }
         self.left -= 1;
@@ -94,19 +94,19 @@ impl ArmedTrigger {
         self.left > 0
     }
 
-    fn matches(&mut self, signal: &Signal) -> bool {
-        match (&self.trigger.on, signal) {
-            (TriggerCondition::Operations(every), Signal::Operations(count)) => {
+    fn matches(&mut self, event: &RunEvent) -> bool {
+        match (&self.trigger.on, event) {
+            (TriggerCondition::Operations(every), RunEvent::Operations(count)) => {
                 let happens = !self.asleep && count.saturating_sub(self.operations_seen) >= *every;
                 if happens {
                     self.operations_seen = *count;
                 }
                 happens
             }
-            (TriggerCondition::LeaderChange, Signal::Leader(leader)) => {
+            (TriggerCondition::LeaderChange, RunEvent::Leader(leader)) => {
                 self.leader_seen.replace(*leader).is_some_and(|before| before != *leader)
             }
-            (TriggerCondition::Log { node: wanted, .. }, Signal::Log(node, line)) => {
+            (TriggerCondition::Log { node: wanted, .. }, RunEvent::Log(node, line)) => {
                 let pattern = self.pattern.as_ref();
                 wanted.is_none_or(|wanted| wanted == *node)
                     && pattern.is_some_and(|pattern| pattern.is_match(line))
@@ -135,45 +135,45 @@ mod tests {
     }
 
     #[test]
-    fn every_thousand_operations_and_not_while_asleep() {
+    fn it_fires_every_thousand_operations_and_not_while_asleep() {
         let mut armed = armed(TriggerCondition::Operations(1000), 2);
-        let mut fires = |count| armed.on_signal(&Signal::Operations(count)).is_some();
+        let mut fires = |count| armed.on_event(&RunEvent::Operations(count)).is_some();
         assert_eq!([999, 1003, 2500].map(&mut fires), [false, true, false]);
         armed.wake();
-        assert!(armed.on_signal(&Signal::Operations(2600)).is_some());
+        assert!(armed.on_event(&RunEvent::Operations(2600)).is_some());
         armed.wake();
-        assert!(armed.on_signal(&Signal::Operations(9999)).is_none(), "twice was all");
+        assert!(armed.on_event(&RunEvent::Operations(9999)).is_none(), "twice was all");
         assert!(!armed.is_alive());
     }
 
     #[test]
     fn operations_count_from_when_it_last_fired() {
         let mut armed = armed(TriggerCondition::Operations(1000), 9);
-        assert!(armed.on_signal(&Signal::Operations(1000)).is_some());
+        assert!(armed.on_event(&RunEvent::Operations(1000)).is_some());
         armed.wake();
-        assert!(armed.on_signal(&Signal::Operations(1999)).is_none());
-        assert!(armed.on_signal(&Signal::Operations(2000)).is_some());
+        assert!(armed.on_event(&RunEvent::Operations(1999)).is_none());
+        assert!(armed.on_event(&RunEvent::Operations(2000)).is_some());
     }
 
     #[test]
     fn a_first_leader_is_no_change() {
         let mut armed = armed(TriggerCondition::LeaderChange, 9);
-        let mut fires = |node| armed.on_signal(&Signal::Leader(NodeId(node))).is_some();
+        let mut fires = |node| armed.on_event(&RunEvent::Leader(NodeId(node))).is_some();
         assert_eq!([0, 0, 1].map(&mut fires), [false, false, true]);
         // The trigger slept during the change that it caused, but did not miss the new leader.
         assert!(!fires(2));
         armed.wake();
-        assert!(armed.on_signal(&Signal::Leader(NodeId(2))).is_none());
+        assert!(armed.on_event(&RunEvent::Leader(NodeId(2))).is_none());
     }
 
     #[test]
-    fn a_log_line_of_the_right_node_that_matches() {
+    fn only_a_matching_log_line_of_the_right_node_fires() {
         let mut armed = armed(
             TriggerCondition::Log { pattern: "became (leader|primary)".to_owned(), node: Some(NodeId(1)) },
             1,
         );
         let mut fires =
-            |node, line: &str| armed.on_signal(&Signal::Log(NodeId(node), line.to_owned())).is_some();
+            |node, line: &str| armed.on_event(&RunEvent::Log(NodeId(node), line.to_owned())).is_some();
         assert!(!fires(0, "12 became leader"));
         assert!(!fires(1, "12 became follower"));
         assert!(fires(1, "13 became primary of term 7"));

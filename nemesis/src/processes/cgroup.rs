@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn homes_are_found_in_either_version() {
+    fn cgroups_are_found_in_both_versions() {
         let hybrid = "31 30 0:27 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
                       32 30 0:28 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n\
                       34 30 0:30 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n\

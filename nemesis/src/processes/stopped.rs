@@ -110,14 +110,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_a_thread_stands_is_the_last_word() {
+    fn the_instruction_pointer_is_the_last_word() {
         assert_eq!(instruction_pointer("202 0x1 0x0 0x7ffd 0x7f0012\n"), Some(0x7f0012));
         assert_eq!(instruction_pointer("-1 0x7ffd 0x55aa"), Some(0x55aa));
         assert_eq!(instruction_pointer("running\n"), None);
     }
 
     #[test]
-    fn one_has_stopped_and_no_other_runs() {
+    fn stopped_means_that_one_thread_has_stopped_and_none_runs() {
         assert!(are_stopped(&['T', 'D', 'T']));
         assert!(
             !are_stopped(&['T', 'S'])

@@ -79,7 +79,7 @@ impl Cluster {
 }
 
 #[tokio::test]
-async fn who_dials_before_its_process_is_known_is_known_in_time() {
+async fn a_node_that_connects_before_its_process_is_known_is_recognised() {
     let cluster = Cluster::open().await;
     // For the moment this process, the parent of the connecting process, is not a node.
     cluster.n2_pid.send_replace(None);
@@ -98,7 +98,7 @@ async fn who_dials_before_its_process_is_known_is_known_in_time() {
 }
 
 #[tokio::test]
-async fn both_directions_belong_to_the_links_of_whoever_dialled() {
+async fn both_directions_belong_to_the_links_of_the_connecting_node() {
     let cluster = Cluster::open().await;
     let port = cluster.proxy().port();
     for (node, script) in [
@@ -133,7 +133,7 @@ async fn both_directions_belong_to_the_links_of_whoever_dialled() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_carried_and_counted() {
+async fn an_outside_connection_is_carried_and_counted() {
     let cluster = Cluster::open().await;
     cluster.links.cut(N1, N2, Stall);
     cluster.links.cut(N3, N2, Stall);
@@ -164,7 +164,7 @@ impl Drop for Confined {
 }
 
 #[tokio::test]
-async fn who_left_its_group_and_its_parents_is_known_by_its_cgroup() {
+async fn a_daemon_is_recognised_by_its_cgroup() {
     let name = format!("tribunal-{}-attributed", std::process::id());
     let cgroup = match NodeCgroup::make(&name, |_| {}) {
         Ok(cgroup) => Confined(cgroup),
@@ -203,7 +203,7 @@ async fn who_left_its_group_and_its_parents_is_known_by_its_cgroup() {
 }
 
 #[tokio::test]
-async fn who_is_gone_before_it_was_seen_crosses_no_cut() {
+async fn a_process_that_is_gone_before_the_lookup_crosses_no_cut() {
     let cluster = Cluster::open().await;
     cluster.links.cut(N1, N2, Stall);
     // n2's own process plays a process that is gone: usually everything is closed before the proxy looks. If

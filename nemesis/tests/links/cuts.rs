@@ -199,7 +199,7 @@ async fn a_stall_may_turn_into_a_reset() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_down_or_unknown_looks_like_one() {
+async fn a_node_that_is_down_or_unknown_resets_connections() {
     let pair = Pair::open().await;
     // n1's address was never set.
     pair.dial_is_reset(N2, N1).await;

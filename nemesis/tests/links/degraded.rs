@@ -85,7 +85,7 @@ async fn a_degraded_link_can_be_cut_and_stays_degraded_when_healed() {
 }
 
 #[tokio::test]
-async fn shreds_are_as_small_as_asked() {
+async fn fragments_are_as_small_as_requested() {
     let pair = Pair::open().await;
     let (mut n1, mut n2) = pair.connection().await;
     pair.links.degrade(N1, N2, quality("write_max=3 bytes_per_s=300"));
@@ -157,7 +157,7 @@ async fn a_connection_is_closed_in_order_after_so_many_bytes_and_the_next_one_wo
 }
 
 #[tokio::test]
-async fn of_a_reset_and_an_end_the_earlier_one_comes() {
+async fn the_earlier_of_a_reset_and_a_close_comes() {
     let pair = Pair::open().await;
     pair.links.degrade(N1, N2, quality("reset_after=6 close_after=100"));
     let (mut n1, mut n2) = pair.connection().await;

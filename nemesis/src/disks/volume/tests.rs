@@ -159,7 +159,7 @@ impl Pair {
 
 proptest! {
     #[test]
-    fn what_was_synced_survives_and_the_rest_is_a_state_since(
+    fn synced_data_survives_and_the_rest_is_a_later_state(
         steps in prop::collection::vec(step(), 0..40),
         strict: bool,
         seed: u64,
@@ -218,7 +218,7 @@ fn write(volume: &mut Volume<()>, ino: Ino, at: u64, text: &str) {
 }
 
 #[test]
-fn a_new_file_that_is_synced_has_its_entry_on_ext4_and_may_not_by_posix() {
+fn a_synced_new_file_keeps_its_entry_on_ext4_but_perhaps_not_by_posix() {
     let story = |volume: &mut Volume<()>| {
         let ino = create(volume, "a");
         write(volume, ino, 0, "x");
@@ -247,7 +247,7 @@ fn a_rename_without_a_sync_may_be_undone_but_never_half() {
 }
 
 #[test]
-fn a_synced_directory_takes_along_what_it_builds_on_and_no_more() {
+fn syncing_a_directory_stores_only_its_changes_and_their_dependencies() {
     // Whether each of two directories has an `x`, after a sync of the first one and a power failure.
     let left = |story: fn(&mut Volume<()>, Ino, Ino)| -> BTreeSet<(bool, bool)> {
         let outcome = |seed| {
@@ -275,7 +275,7 @@ fn a_synced_directory_takes_along_what_it_builds_on_and_no_more() {
 }
 
 #[test]
-fn a_failed_sync_is_not_made_good_by_the_next() {
+fn a_later_sync_does_not_store_what_a_failed_one_lost() {
     let story = |volume: &mut Volume<()>| {
         let ino = create(volume, "a");
         volume.sync_file(ino, false).unwrap();
@@ -303,7 +303,7 @@ fn unsynced_writes_tear_at_sectors() {
 }
 
 #[test]
-fn of_too_much_that_is_not_synced_the_oldest_is_stored() {
+fn beyond_the_maximum_the_oldest_unsynced_writes_are_stored() {
     const MIB: u64 = 1 << 20;
     let left = |written_mib: u64| -> BTreeSet<u64> {
         let outcome = |seed| {
@@ -327,7 +327,7 @@ fn of_too_much_that_is_not_synced_the_oldest_is_stored() {
 }
 
 #[test]
-fn a_full_disk_refuses_what_needs_more_and_only_that() {
+fn a_full_disk_refuses_only_writes_that_need_space() {
     let mut volume = Volume::new(Durability::Ext4, 4 * PAGE, ());
     let ino = create(&mut volume, "a");
     volume.change(ino, FileChange::Reserve(0..2 * PAGE), false).unwrap();

@@ -200,36 +200,17 @@ fn now() -> Result<TrueTime, String> {
 #[cfg(test)]
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod tests {
-    use std::{
-        process::{Child, Command},
-        time::Instant,
-    };
+    use std::time::Instant;
 
     use super::{super::skew::Skew, *};
-
-    struct Sleeper(Child);
-
-    impl Sleeper {
-        fn start() -> (Sleeper, i32) {
-            let child = Command::new("sleep").arg("600").spawn().expect("coreutils");
-            let pid = child.id() as i32;
-            (Sleeper(child), pid)
-        }
-    }
-
-    impl Drop for Sleeper {
-        fn drop(&mut self) {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
-    }
+    use crate::processes::sleeper::Sleeper;
 
     fn skewed(offset_ms: i64) -> impl Fn(Parameters, TrueTime) -> Parameters {
         move |before, now| before.skewed(Skew { offset_ms, drift_ppm: 0 }, now)
     }
 
     #[test]
-    fn what_was_written_is_read_back_and_the_functions_are_restored_to_the_byte() {
+    fn parameters_read_back_and_the_undo_restores_the_code() {
         let (_sleeper, pid) = Sleeper::start();
         let memory = std::fs::File::options().read(true).write(true).open(format!("/proc/{pid}/mem"));
         if let Err(error) = memory {

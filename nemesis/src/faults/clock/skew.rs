@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn skews_read_back() {
+    fn skews_parse_back() {
         for text in ["offset_ms=-5000", "drift_ppm=20000", "offset_ms=1 drift_ppm=-3"] {
             let words: Vec<&str> = text.split(' ').collect();
             assert_eq!(Skew::parse(&words).expect(text).to_string(), text);

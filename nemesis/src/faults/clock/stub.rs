@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_is_of_the_wall_clock_and_a_drift_of_both() {
+    fn a_jump_affects_the_wall_clock_and_a_drift_both() {
         let jumped = Parameters::CORRECT.skewed(Skew { offset_ms: -5_000, drift_ppm: 0 }, now(10));
         check(jumped, 10, -5_000, 0);
         check(jumped, 99, -5_000, 0);

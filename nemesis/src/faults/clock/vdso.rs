@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_range_is_that_of_the_code_and_not_of_its_data() {
+    fn the_range_excludes_the_data_pages() {
         let maps =
             "7f50-7f60 r--p 0 0:0 0 [vvar]\n7f5001258000-7f500125a000 r-xp 00000000 00:00 0       [vdso]\n";
         assert_eq!(range(maps), Some((0x7f50_0125_8000, 0x7f50_0125_a000)));
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-    fn our_own_image_has_what_the_stub_takes_the_place_of() {
+    fn our_own_vdso_has_the_functions_that_the_stub_replaces() {
         let (image, _) = Image::of(std::process::id() as i32).expect("Linux maps one");
         let stub = super::super::stub::stub().expect("one for this architecture");
         for (name, _) in stub.entries {

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_withheld_is_read_in_the_units_of_each_version() {
+    fn withheld_time_has_the_units_of_each_version() {
         assert_eq!(throttled("nr_periods 9\nthrottled_time 1500000\n"), Duration::from_micros(1500));
         assert_eq!(throttled("usage_usec 1\nthrottled_usec 1500\n"), Duration::from_micros(1500));
         assert_eq!(throttled(""), Duration::ZERO);

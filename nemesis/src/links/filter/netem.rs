@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_are_lost_as_often_as_wanted() {
+    fn packets_are_lost_at_the_given_rate() {
         let quality = Quality { loss_percent: Some(20), ..Quality::default() };
         let now = Instant::now();
         let arrived = (0..20_000).filter_map(|_| send(&mut LinkQueue::default(), &quality, now));
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_line_sends_one_packet_after_the_other_then_delays_each() {
+    fn a_narrow_link_sends_one_packet_after_the_other_then_delays_each() {
         let delay = Some(Delay::Constant(5));
         let quality = Quality { bytes_per_s: Some(100_000), delay, ..Quality::default() };
         let (mut line, now) = (LinkQueue::default(), Instant::now());
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_buffer_loses_what_comes() {
+    fn a_full_buffer_drops_packets() {
         let quality = Quality { delay: Some(Delay::Constant(1)), ..Quality::default() };
         let mut line = LinkQueue { waiting: WAITING_MAX, ..LinkQueue::default() };
         assert_eq!(send(&mut line, &quality, Instant::now()), None);

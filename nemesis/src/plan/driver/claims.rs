@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_ways_to_cut_a_link_the_other_is_done_again() {
+    fn the_cut_of_the_other_fault_is_applied_again() {
         check(
             &[(0, "cut n1>n2 stall"), (1, "cut n1>n2 reset")],
             &[(1, "heal n1>n2", "cut n1>n2 stall"), (0, "heal n1>n2", "heal n1>n2")],
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_process_gets_what_the_old_one_had() {
+    fn a_new_process_is_impaired_like_the_old_one() {
         check(
             &[(0, "starve n1 cpu_percent=5"), (1, "kill n1"), (2, "skew n2 offset_ms=5")],
             &[(1, "start n1", "start n1, starve n1 cpu_percent=5")],
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn who_died_of_limits_is_started_unless_another_fault_holds_it_down() {
+    fn a_node_that_died_of_limits_is_started_unless_another_fault_holds_it_down() {
         check(&[(0, "limit n1 files=3")], &[(0, "unlimit n1", "unlimit n1, start n1")]);
         check(&[(0, "limit n1 files=3"), (1, "kill n1")], &[(0, "unlimit n1", "unlimit n1")]);
     }

@@ -36,7 +36,7 @@ impl Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
     Plan,
-    /// Another event, or a signal.
+    /// Another event of the timeline, or of the run.
     Run,
 }
 

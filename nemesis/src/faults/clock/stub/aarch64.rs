@@ -22,7 +22,7 @@ tribunal_clock_gettime:             // w0: which clock, x1: timespec
     svc     #0
     cbnz    x0, 9f
     cmp     w9, #6
-    b.hi    9f                      // none of ours; x0 is 0
+    b.hi    9f                      // another clock; x0 is 0
     adr     x10, tribunal_clock_parameters
     mov     w11, #0x21              // CLOCK_REALTIME, CLOCK_REALTIME_COARSE
     lsr     w11, w11, w9
@@ -33,7 +33,7 @@ tribunal_clock_gettime:             // w0: which clock, x1: timespec
     tbnz    w11, #0, tribunal_clock_shift
 9:  ret
 
-tribunal_clock_shift:               // x1: timespec to make wrong, x10: the error of its clock
+tribunal_clock_shift:               // x1: timespec to skew, x10: the error of its clock
     mov     w13, #0xca00
     movk    w13, #0x3b9a, lsl #16   // 1000000000
     ldp     x11, x12, [x1]
@@ -59,7 +59,7 @@ tribunal_clock_gettimeofday:        // x0: timeval or null, x1: timezone or null
     stp     x30, x0, [sp, #16]
     cbz     x1, 1f
     mov     x0, #0
-    mov     x8, #169                // the zone alone
+    mov     x8, #169                // only the time zone
     svc     #0
 1:  ldr     x0, [sp, #24]
     cbz     x0, 2f

@@ -19,7 +19,7 @@ tribunal_clock_gettime:             // edi: which clock, rsi: timespec
     test    eax, eax
     jnz     9f
     cmp     edi, 6
-    ja      9f                      // none of ours; eax is 0
+    ja      9f                      // another clock; eax is 0
     lea     r8, [rip + tribunal_clock_parameters]
     mov     ecx, 0x21               // CLOCK_REALTIME, CLOCK_REALTIME_COARSE
     bt      ecx, edi
@@ -30,7 +30,7 @@ tribunal_clock_gettime:             // edi: which clock, rsi: timespec
     jc      tribunal_clock_shift
 9:  ret
 
-tribunal_clock_shift:               // rsi: timespec to make wrong, r8: the error of its clock
+tribunal_clock_shift:               // rsi: timespec to skew, r8: the error of its clock
     imul    r9, [rsi], 1000000000
     add     r9, [rsi + 8]
     mov     rax, r9
@@ -49,7 +49,7 @@ tribunal_clock_shift:               // rsi: timespec to make wrong, r8: the erro
     xor     eax, eax
     ret
 
-tribunal_clock_wall:                // gives the wrong wall clock: rax seconds, rdx nanoseconds
+tribunal_clock_wall:                // returns the skewed wall clock: rax seconds, rdx nanoseconds
     sub     rsp, 24
     xor     edi, edi
     mov     rsi, rsp
@@ -67,7 +67,7 @@ tribunal_clock_gettimeofday:        // rdi: timeval or null, rsi: timezone or nu
     test    rsi, rsi
     jz      1f
     xor     edi, edi
-    mov     eax, 96                 // the zone alone
+    mov     eax, 96                 // only the time zone
     syscall
 1:  test    r10, r10
     jz      2f
