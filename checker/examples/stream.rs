@@ -1,18 +1,20 @@
-//! Feeds long streams of events to the online check, as a test that runs for days would, and says how fast that is and what
-//! the process holds.
+//! Feeds long streams of events to the online check, like a test that runs for days, and prints its speed and
+//! memory.
 //!
 //! ```text
-//! cargo run --release -p tribunal-checker --example stream -- [OPS] [MODEL] [KEYS] [OPS_PER_KEY] [INDETERMINATE] [CLIENTS]
+//! cargo run --release -p tribunal-checker --example stream -- \
+//!     [OPS] [MODEL] [KEYS] [OPS_PER_KEY] [INDETERMINATE] [CLIENTS]
 //! ```
 //!
-//! Without MODEL, a table: each model with one key, with 1,000, and with keys that are retired after 500 operations, each
-//! row in a process of its own. With MODEL that row alone, with the memory along the way.
+//! Without MODEL it prints a table: each model with several numbers of keys and operations per key, each row
+//! measured in its own process. With MODEL it prints only that row, with the memory at several points.
 //!
-//! MODEL is `register` or `cas-register` (clients read and write five values, or compare and set them), `counter` (they add 1
-//! to 5, and read) or `log` (they append numbers, and one time in eight read the whole list, which needs OPS_PER_KEY). KEYS are
-//! in use at once; with an OPS_PER_KEY other than 0 each is replaced after so many operations, as `tribunal run` does. So many
-//! operations stay INDETERMINATE. The events are made as they are needed, some thousand at a time; the processor
-//! time is that of the check alone.
+//! MODEL is `register` or `cas-register` (clients read and write five values, or compare and set them),
+//! `counter` (they add 1 to 5, and read) or `log` (they append numbers, and one time in eight read the whole
+//! list, which needs OPS_PER_KEY). KEYS is the number of keys in use at a time. If OPS_PER_KEY is not 0, each
+//! key is replaced after this many operations, as `tribunal run` does. INDETERMINATE is the number of
+//! indeterminate operations. The events are generated in chunks of some thousands; the CPU time is that of
+//! the check alone.
 #![allow(clippy::print_stdout, reason = "this is a program")]
 
 use std::process::{Command, ExitCode};
@@ -27,10 +29,10 @@ use tribunal_checker::model::ModelKind;
 use tribunal_checker::online::Online;
 use tribunal_checker::op::{Event, F, Kind, Value};
 
-/// How many events are made at a time.
+/// Number of events that are generated at a time.
 const CHUNK: usize = 4096;
 
-/// After so many operations the memory is printed.
+/// Numbers of operations after which a line is printed.
 const POINTS: [u64; 6] = [10_000, 100_000, 1_000_000, 10_000_000, 50_000_000, 100_000_000];
 
 fn main() -> ExitCode {
@@ -69,7 +71,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Every row in a process of its own, of which the last line is shown.
+/// Prints the table. Each row is the last line of its own process.
 fn table(ops: u64) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for model in ["register", "cas-register", "counter", "log"] {
@@ -89,11 +91,11 @@ fn table(ops: u64) -> ExitCode {
     code
 }
 
-/// What is asked.
+/// Parameters of a row.
 struct Plan {
     model: ModelKind,
     keys: u64,
-    /// 0: no end.
+    /// 0 for no maximum.
     ops_per_key: u64,
     ops: u64,
     indeterminate: u64,
@@ -111,7 +113,7 @@ fn row(plan: &Plan) -> Result<(), String> {
         while events.len() < CHUNK && load.done < point {
             events.push(load.event());
         }
-        let start = processor_time();
+        let start = cpu_time();
         for event in &events {
             if let Some(proved) = online.feed(event).map_err(|malformed| malformed.to_string())? {
                 return Err(format!("a violation in a legal stream: {}", proved.witness));
@@ -122,7 +124,7 @@ fn row(plan: &Plan) -> Result<(), String> {
         {
             return Err(format!("a violation in a legal stream: {}", proved.witness));
         }
-        busy += processor_time() - start;
+        busy += cpu_time() - start;
         if load.done == point {
             points.next();
             let Plan { model, keys, ops_per_key, .. } = plan;
@@ -140,12 +142,12 @@ fn row(plan: &Plan) -> Result<(), String> {
     if online.given_up() > 0 { Err(format!("{} keys were given up", online.given_up())) } else { Ok(()) }
 }
 
-/// Clients, each on one operation after the other, and the objects they are about.
+/// Simulated clients, each with one operation at a time, and the objects that they use.
 struct Load<'a> {
     plan: &'a Plan,
-    random: SplitMix64,
+    rng: SplitMix64,
     objects: HashMap<i64, Object>,
-    /// The keys in use.
+    /// Keys in use.
     current: Vec<i64>,
     keys: i64,
     clients: Vec<Client>,
@@ -164,25 +166,25 @@ struct Object {
 struct Client {
     process: u64,
     key: i64,
-    doing: Doing,
+    state: ClientState,
 }
 
-enum Doing {
-    Nothing,
-    Asked(F, Value),
-    Answered(F, Value),
+enum ClientState {
+    Idle,
+    Invoked(F, Value),
+    Applied(F, Value),
 }
 
 impl<'a> Load<'a> {
     fn new(plan: &'a Plan) -> Self {
         let mut load = Load {
             plan,
-            random: SplitMix64::new(1),
+            rng: SplitMix64::new(1),
             objects: HashMap::new(),
             current: Vec::new(),
             keys: 0,
             clients: (0..plan.clients)
-                .map(|process| Client { process, key: 0, doing: Doing::Nothing })
+                .map(|process| Client { process, key: 0, state: ClientState::Idle })
                 .collect(),
             processes: plan.clients,
             events: 0,
@@ -199,30 +201,30 @@ impl<'a> Load<'a> {
         self.keys - 1
     }
 
-    /// The next event; effects happen in between.
+    /// The next event. Operations take effect between their events.
     fn event(&mut self) -> Event {
         loop {
-            let at = self.random.below(self.clients.len() as u64) as usize;
-            match std::mem::replace(&mut self.clients[at].doing, Doing::Nothing) {
-                Doing::Nothing => {
-                    let slot = self.random.below(self.current.len() as u64) as usize;
+            let at = self.rng.below(self.clients.len() as u64) as usize;
+            match std::mem::replace(&mut self.clients[at].state, ClientState::Idle) {
+                ClientState::Idle => {
+                    let slot = self.rng.below(self.current.len() as u64) as usize;
                     let key = self.current[slot];
                     let object = self.objects.get_mut(&key).expect("it is in use");
                     (object.invoked, object.open) = (object.invoked + 1, object.open + 1);
                     if object.invoked == self.plan.ops_per_key {
                         self.current[slot] = self.new_key();
                     }
-                    let (f, input) = self.ask();
+                    let (f, input) = self.draw_operation();
                     self.clients[at].key = key;
-                    self.clients[at].doing = Doing::Asked(f.clone(), input.clone());
+                    self.clients[at].state = ClientState::Invoked(f.clone(), input.clone());
                     return self.record(at, Kind::Invoke, f, input);
                 }
-                Doing::Asked(f, input) => {
+                ClientState::Invoked(f, input) => {
                     let object = self.objects.get_mut(&self.clients[at].key).expect("it is in use");
                     let output = object.apply(self.plan.model, &f, input);
-                    self.clients[at].doing = Doing::Answered(f, output);
+                    self.clients[at].state = ClientState::Applied(f, output);
                 }
-                Doing::Answered(f, output) => {
+                ClientState::Applied(f, output) => {
                     self.done += 1;
                     let key = self.clients[at].key;
                     let object = self.objects.get_mut(&key).expect("it is in use");
@@ -242,17 +244,17 @@ impl<'a> Load<'a> {
         }
     }
 
-    fn ask(&mut self) -> (F, Value) {
-        let value = |random: &mut SplitMix64| Value::Int(random.below(5) as i64);
-        match (self.plan.model, self.random.below(8)) {
+    fn draw_operation(&mut self) -> (F, Value) {
+        let value = |rng: &mut SplitMix64| Value::Int(rng.below(5) as i64);
+        match (self.plan.model, self.rng.below(8)) {
             (ModelKind::Log, 0) => (F::Read, Value::Nil),
             (ModelKind::Log, _) => (F::Append, Value::Int(self.events as i64)),
             (_, 0..3) => (F::Read, Value::Nil),
-            (ModelKind::Counter, _) => (F::Add, Value::Int(1 + self.random.below(5) as i64)),
+            (ModelKind::Counter, _) => (F::Add, Value::Int(1 + self.rng.below(5) as i64)),
             (ModelKind::CasRegister, 6..) => {
-                (F::Cas, Value::pair(value(&mut self.random), value(&mut self.random)))
+                (F::Cas, Value::pair(value(&mut self.rng), value(&mut self.rng)))
             }
-            _ => (F::Write, value(&mut self.random)),
+            _ => (F::Write, value(&mut self.rng)),
         }
     }
 
@@ -291,13 +293,13 @@ impl Object {
     }
 }
 
-/// The processor time of this process so far.
-fn processor_time() -> Duration {
+/// CPU time of this process so far.
+fn cpu_time() -> Duration {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("a process can ask that of itself");
     Duration::from_micros((usage.user_time() + usage.system_time()).num_microseconds() as u64)
 }
 
-/// What this process holds in memory, as the kernel counts it.
+/// Resident memory of this process in KiB.
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

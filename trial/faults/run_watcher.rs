@@ -1,4 +1,4 @@
-//! What the nemesis learns about the run: run_events for triggers, and the situation when a fault begins and
+//! What the nemesis learns about the run: events for triggers, and the situation when a fault begins and
 //! ends.
 //!
 //! It polls no more than necessary: leaders are queried while the plan has faults, and log lines and
@@ -39,7 +39,7 @@ pub(super) struct RunWatcher {
 }
 
 impl RunWatcher {
-    /// Starts to watch. The receiver gets the run_events for the plan's triggers.
+    /// Starts to watch. The receiver gets the events for the plan's triggers.
     pub(super) fn open(
         plan: &Plan,
         cluster: Arc<Cluster>,

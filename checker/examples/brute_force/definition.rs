@@ -76,10 +76,10 @@ fn compare_by<M: Model>(rng: &mut SplitMix64, kind: ModelKind, model: &M) -> Res
     let history = History::from_events(events.clone()).map_err(|malformed| malformed.to_string())?;
     let options = Options { explain: false, all_parts: true, threads: 1, ..Options::default() };
     let verdict = check(&history, kind, &options).map_err(|unfit| unfit.to_string())?;
-    // Keys are put away at once, after a while, or not at all.
+    // The online check compacts quiet keys at once, after a while, or not at all.
     let quiet = [usize::MAX, 1, 2, 5][rng.below(4) as usize];
     let mut online = Online::new(kind, Limits::default()).put_away_after(quiet);
-    // By key, the event at which a violation was proved.
+    // For each key, the event at which a violation was proved.
     let mut proved: HashMap<Value, usize> = HashMap::new();
     for (at, event) in events.iter().enumerate() {
         let found = online.feed(event).map_err(|malformed| malformed.to_string())?;
@@ -101,7 +101,7 @@ fn compare_by<M: Model>(rng: &mut SplitMix64, kind: ModelKind, model: &M) -> Res
         if proved.contains_key(&part.key) == legal {
             return Err(wrong("the online check"));
         }
-        // Appends wait for a read besides.
+        // A violation of a log may be proved only by a later read.
         if !legal && kind != ModelKind::Log && proved[&part.key] > due(model, &events, &part.key) {
             return Err(wrong("the online check is late"));
         }
@@ -114,8 +114,9 @@ fn compare_by<M: Model>(rng: &mut SplitMix64, kind: ModelKind, model: &M) -> Res
     Ok(tally)
 }
 
-/// The event by which a violation must have been proved: the first of a later instant than that by whose end it was there
-/// and no operation on the key was open.
+/// Index of the event by which the online check must have proved a violation. That is the first event with a
+/// later timestamp than the first timestamp at whose end the history was illegal and no operation on the key
+/// was pending.
 fn due<M: Model>(model: &M, events: &[Event], key: &Value) -> usize {
     let mut open: Vec<u64> = Vec::new();
     for (at, event) in events.iter().enumerate() {
@@ -129,7 +130,7 @@ fn due<M: Model>(model: &M, events: &[Event], key: &Value) -> usize {
             let history = History::from_events(events[..=at].to_vec()).expect("a beginning of a history");
             let ops: Vec<&Op> = history.ops.iter().filter(|op| op.key == *key).collect();
             if !is_linearizable(model, &ops) {
-                // One instant may prove several, which are reported one event after the other.
+                // One timestamp may prove several violations, which are reported one per event.
                 return at + 3;
             }
         }

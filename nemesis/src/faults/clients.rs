@@ -1,9 +1,9 @@
 //! Clients: nodes are cut off from their clients, with or without a partition among the nodes.
 //!
 //! ```text
-//!   partition:isolate-leader     clients:leader-alone            clients:leader        clients:leader-answers
-//!   clients ─ n1 │ n2 ─ clients  clients │ n1 │ n2 ─ clients     clients │ n1 ── n2    clients ◀─✗─ n1 ── n2
-//!                │ n3 ─ clients          │    │ n3 ─ clients             │  └─── n3            ──▶
+//!   partition:isolate-leader     clients:leader-alone            clients:leader       clients:leader-answers
+//!   clients ─ n1 │ n2 ─ clients  clients │ n1 │ n2 ─ clients     clients │ n1 ── n2   clients ◀─✗─ n1 ── n2
+//!                │ n3 ─ clients          │    │ n3 ─ clients             │  └─── n3           ──▶
 //! ```
 //!
 //! A primary that is isolated *with* its clients still gets requests, and may give wrong responses. A primary

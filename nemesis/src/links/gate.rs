@@ -40,8 +40,8 @@ counters! {
         pub bytes_withheld: u64,
         /// Connections that a cut delayed before they were established, or reset.
         pub connections_withheld: u64,
-        /// New connections that were not established at once: a cut delayed or reset them, or the link's second
-        /// node did not listen.
+        /// New connections that were not established at once: a cut delayed or reset them, or the link's
+        /// second node did not listen.
         pub connections_refused: u64,
         /// Bytes that the degraded link delayed or fragmented.
         pub bytes_degraded: u64,

@@ -83,9 +83,9 @@ pub struct HealError(pub Vec<String>);
 /// Carries out `plan` on the nodes and links. Returns when all steps are done and undone and no trigger can
 /// fire any more, or, once `stop` is cancelled, as soon as everything is undone.
 ///
-/// `clock` returns nanoseconds since the start of the run. Triggers, and steps that follow the leader, receive
-/// `run_events`, as long as there is a sender. `record` is called when a fault is applied, changes, or is healed,
-/// in the order of the records' times.
+/// `clock` returns nanoseconds since the start of the run. Triggers, and steps that follow the leader,
+/// receive `run_events`, as long as there is a sender. `record` is called when a fault is applied, changes,
+/// or is healed, in the order of the records' times.
 ///
 /// # Errors
 /// What could not be undone. Everything else was.

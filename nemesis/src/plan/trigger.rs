@@ -1,8 +1,8 @@
 //! Triggers: faults that wait for an event in the run instead of for a time.
 //!
-//! The controller sends the nemesis what it sees as [`RunEvent`]s. When the event of a [`Trigger`] happens, the
-//! trigger plans its step after a delay. The trigger then sleeps until that step has ended, so a fault that
-//! causes its own event (the leader is killed, so the leader changes) does not trigger itself.
+//! The controller sends the nemesis what it sees as [`RunEvent`]s. When the event of a [`Trigger`] happens,
+//! the trigger plans its step after a delay. The trigger then sleeps until that step has ended, so a fault
+//! that causes its own event (the leader is killed, so the leader changes) does not trigger itself.
 
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
