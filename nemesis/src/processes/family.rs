@@ -63,8 +63,9 @@ pub fn marked(run: &str) -> Vec<i32> {
     processes().iter().map(|process| process.pid).filter(|pid| is_of_run(*pid)).collect()
 }
 
-/// As [`family_of`], and the *strays*: descendants of this process that have left its session, and are not
-/// recognised as processes of this node. They may be daemons of any node that have dropped their environment.
+/// The living processes of a node, its leader first, including daemons; and the *strays*: descendants of this
+/// process that have left its session, and are not recognised as processes of this node. Strays may be daemons
+/// of any node that have dropped their environment.
 pub fn family_and_strays(identity: &ProcessIdentity) -> (Vec<i32>, Vec<i32>) {
     let own = std::process::id() as i32;
     let all = processes();
