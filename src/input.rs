@@ -97,7 +97,10 @@ impl InputArgs {
     fn read_from(&self, name: &str, input: impl BufRead, options: &Options) -> Result<Reading> {
         let input = unpacked(input).with_context(|| format!("cannot read {name}"))?;
         let reading = formats::read(input, self.from, options);
-        let reading = reading.map_err(|error| anyhow!("{name}:{error}"))?;
+        let mut reading = reading.map_err(|error| anyhow!("{name}:{}", as_flags(&error.to_string())))?;
+        for note in &mut reading.notes {
+            *note = as_flags(note);
+        }
         let format = reading.format;
         ensure!(
             !options.independent || !matches!(format, Format::Jsonl | Format::Finished),
@@ -137,4 +140,9 @@ impl InputArgs {
             FailedCasArg::Ignore => FailedCas::Ignore,
         })
     }
+}
+
+/// A text of the checker, in which the options of the reader are the flags of the command line.
+fn as_flags(text: &str) -> String {
+    text.replace("option `", "`--")
 }

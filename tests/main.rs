@@ -14,6 +14,7 @@ mod full_disk;
 mod matrix;
 mod namespaces;
 mod own_system;
+mod printed_commands;
 mod processes;
 mod program;
 mod reports;

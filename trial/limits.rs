@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tribunal_checker::check::{Options, Unfit};
-use tribunal_checker::limits::{Limits, TimeLimit};
+use tribunal_checker::limits::{Limit, Limits, TimeLimit};
 use tribunal_checker::verdict::{Undecided, Verdict};
 use tribunal_records::TrialSpec;
 use tribunal_records::quantity::duration_text;
@@ -54,10 +54,10 @@ impl CheckLimits {
         let mut verdict = check(&Options { limits, ..how })?;
         if gives_up() {
             // The checker reports an interrupt as an expired time limit.
-            let time_is_up = |stop: &&mut Undecided| stop.flag == "--check-time-limit";
+            let time_is_up = |stop: &&mut Undecided| stop.by == Limit::Time;
             for stop in verdict.parts.iter_mut().filter_map(|part| part.undecided.as_mut()).filter(time_is_up)
             {
-                *stop = Undecided { limit: "interrupted".into(), flag: String::new(), ..*stop };
+                *stop = Undecided { limit: "interrupted".into(), by: Limit::Interrupted, ..*stop };
             }
         }
         let took_ms = start.elapsed().as_millis() as u64;

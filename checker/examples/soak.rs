@@ -11,9 +11,11 @@ use std::process::ExitCode;
 
 use tribunal_checker::check::{Engine, Options, check};
 use tribunal_checker::generate::SplitMix64;
+use tribunal_checker::history::History;
 use tribunal_checker::model::ModelKind;
 use tribunal_checker::small;
 use tribunal_checker::verdict::Answer;
+use tribunal_checker::verify::verify;
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -54,6 +56,12 @@ fn soak(kind: ModelKind, count: u64, seed: u64) -> Result<u64, String> {
         if round % 100 == 0 && history.ops.len() <= 8 {
             let truth = small::by_definition(kind, &history.ops);
             answers.push(if truth { Answer::Linearizable } else { Answer::Violation });
+        }
+        if History::from_ops(history.ops.iter().cloned()).is_ok() {
+            let options = Options { certify: true, all_parts: true, threads: 1, ..Options::default() };
+            let verdict = check(&history, kind, &options).expect("the menu of a model fits it");
+            let shown = verify(&history, kind, &verdict, 1 << 20);
+            shown.map_err(|why| format!("round {round}: the second judge: {why}\n{:?}", history.ops))?;
         }
         if answers.iter().any(|answer| *answer != answers[0]) {
             let ops: Vec<String> = history.ops.iter().map(|op| format!("{op:?}")).collect();

@@ -25,10 +25,11 @@ use crate::model::Model;
 use crate::part::{Event, Part};
 use crate::profile::Profile;
 use crate::space::{Space, StateId};
+use crate::tuning::tuning;
 
 /// What a search ended with. Operations by their numbers in the part.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum SearchEnd {
     /// A legal order.
     Order(Vec<u32>),
     /// There is none: nothing survives the return of this operation.
@@ -37,41 +38,13 @@ pub(crate) enum Found {
     Stopped(Limit, usize),
 }
 
-/// An attempt: how wide, and how many events before the place where the one before failed it begins.
-struct Attempt {
-    width: usize,
-    back: u32,
-}
-
-/// The attempts that are made at one place, in this order. In tests they are tiny: small histories would never be cut.
-const ATTEMPTS: [Attempt; 5] = if cfg!(test) {
-    [
-        Attempt { width: 1, back: 0 },
-        Attempt { width: 2, back: 2 },
-        Attempt { width: 3, back: 4 },
-        Attempt { width: 4, back: 8 },
-        Attempt { width: usize::MAX, back: u32::MAX },
-    ]
-} else {
-    [
-        Attempt { width: 8, back: 0 },
-        Attempt { width: 64, back: 64 },
-        Attempt { width: 512, back: 512 },
-        Attempt { width: 4096, back: 4096 },
-        Attempt { width: usize::MAX, back: u32::MAX },
-    ]
-};
-
 /// From this attempt on at one place the history counts as a hard one.
 const HARD: usize = 2;
-
-/// There is a checkpoint to go back to every so many events; and so far past a difficulty the beam is narrow again.
-const STRETCH: u32 = if cfg!(test) { 2 } else { 64 };
 
 /// How a search went.
 #[derive(Debug)]
 pub(crate) struct Search {
-    pub(crate) found: Found,
+    pub(crate) found: SearchEnd,
     /// The largest number of configurations after any event.
     pub(crate) frontier_max: usize,
     /// The number of configurations along the events of the part.
@@ -100,16 +73,16 @@ pub(crate) fn search<M: Model>(
     may_be_lucky: bool,
 ) -> Search {
     let mut frontier = match evidence {
-        Evidence::None => Frontier::without_trail(ATTEMPTS[0].width),
-        Evidence::Order | Evidence::Deepest(_) => Frontier::new(ATTEMPTS[0].width),
+        Evidence::None => Frontier::without_trail(tuning().attempts[0].width),
+        Evidence::Order | Evidence::Deepest(_) => Frontier::new(tuning().attempts[0].width),
     };
     frontier.look_ahead(part, space);
     let found = run(&mut frontier, part, space, meter, may_be_lucky).unwrap_or_else(|| {
-        Found::Order(if evidence == Evidence::None { Vec::new() } else { frontier.order(part, space) })
+        SearchEnd::Order(if evidence == Evidence::None { Vec::new() } else { frontier.order(part, space) })
     });
     let frontier_max = frontier.widest;
     let deepest = match (&found, evidence) {
-        (Found::Wall(_), Evidence::Deepest(at_most)) => frontier.deepest(part, space, at_most),
+        (SearchEnd::Wall(_), Evidence::Deepest(at_most)) => frontier.deepest(part, space, at_most),
         _ => Vec::new(),
     };
     Search { found, frontier_max, profile: frontier.profile, deepest }
@@ -122,16 +95,16 @@ fn run<M: Model>(
     space: &mut Space<'_, M>,
     meter: &mut Meter<'_>,
     mut may_be_lucky: bool,
-) -> Option<Found> {
+) -> Option<SearchEnd> {
     let (mut attempt, mut reached, mut narrow_from) = (0, 0, 0);
     while let Some(event) = part.events.get(frontier.event() as usize) {
         // The last attempt never goes back.
-        if frontier.event().is_multiple_of(STRETCH) && attempt < ATTEMPTS.len() - 1 {
+        if frontier.event().is_multiple_of(tuning().stretch) && attempt < tuning().attempts.len() - 1 {
             frontier.set_checkpoint();
         }
-        if attempt > 0 && frontier.event() >= narrow_from && attempt < ATTEMPTS.len() - 1 {
+        if attempt > 0 && frontier.event() >= narrow_from && attempt < tuning().attempts.len() - 1 {
             attempt = 0;
-            frontier.width = ATTEMPTS[0].width;
+            frontier.width = tuning().attempts[0].width;
         }
         let alive = frontier.next(part, space, meter);
         reached = reached.max(frontier.returned);
@@ -139,11 +112,11 @@ fn run<M: Model>(
             Ok(true) => continue,
             Ok(false) => {}
             // How many operations had returned, at best.
-            Err(limit) => return Some(Found::Stopped(limit, reached)),
+            Err(limit) => return Some(SearchEnd::Stopped(limit, reached)),
         }
         let Event::Return(op) = *event else { unreachable!("every configuration survives a call") };
         if !frontier.was_cut || broken("beam: trust what was cut") {
-            return Some(Found::Wall(op));
+            return Some(SearchEnd::Wall(op));
         }
         attempt += 1;
         if attempt == HARD && may_be_lucky {
@@ -156,9 +129,9 @@ fn run<M: Model>(
             }
         }
         // Never earlier than before: whenever the beam becomes narrow again it has got further.
-        narrow_from = narrow_from.max(frontier.event() + STRETCH);
-        frontier.width = ATTEMPTS[attempt].width;
-        match frontier.event().checked_sub(ATTEMPTS[attempt].back) {
+        narrow_from = narrow_from.max(frontier.event() + tuning().stretch);
+        frontier.width = tuning().attempts[attempt].width;
+        match frontier.event().checked_sub(tuning().attempts[attempt].back) {
             Some(event) => frontier.go_back(event),
             None => frontier.start_again(),
         }

@@ -16,21 +16,19 @@ use std::thread;
 use crate::decision::Decision;
 use crate::explain;
 use crate::history::History;
-pub use crate::judge::Engine;
-use crate::judge::{Decided, Demand, Judge};
+pub use crate::judge::{Algorithm, Engine};
+use crate::judge::{Demand, Judge, PartResult};
 use crate::limits::{Limit, Limits};
 use crate::model::{Initial, Model, ModelKind};
 use crate::op::{Op, Value};
 use crate::parallel::run_until_final;
 use crate::part::{Misfit, misfit};
+use crate::tuning::tuning;
 use crate::verdict::{Answer, Effort, Frontier, OpId, Part, Shrink, Undecided, Verdict, Violation};
 
 /// A thread more is worth its start when it has so many operations to check.
 const OPS_PER_THREAD: usize = 5_000;
 
-/// How many configurations each part gets at first, and how many more for each operation.
-const FIRST_BUDGET: u64 = if cfg!(test) { 64 } else { 1 << 12 };
-const BUDGET_PER_OP: u64 = if cfg!(test) { 8 } else { 16 };
 /// How many times more it gets every time that this does not suffice. So what was in vain is a seventh of all.
 const BUDGET_GROWTH: u64 = 8;
 
@@ -193,16 +191,16 @@ fn decide_all<'j>(
     first: Option<usize>,
     options: &Options<'_>,
     threads: usize,
-) -> Vec<Decided> {
+) -> Vec<PartResult> {
     let limits = &options.limits;
-    let mut decided: Vec<Decided> = vec![Decided::not_started(); ops.len()];
+    let mut decided: Vec<PartResult> = vec![PartResult::not_started(); ops.len()];
     let is_final =
-        |decided: &Decided| !options.all_parts && matches!(decided.decision, Decision::Illegal { .. });
+        |decided: &PartResult| !options.all_parts && matches!(decided.decision, Decision::Illegal { .. });
     // The biggest first, so that no thread is left with it when all others are done.
     let mut open: Vec<usize> = (0..ops.len()).collect();
     open.sort_by_key(|&part| (Some(part) != first, Reverse(ops[part].len())));
     let mut budget = match options.engine {
-        Engine::Auto | Engine::Search => FIRST_BUDGET,
+        Engine::Auto | Engine::Search => tuning().first_budget,
         Engine::Frontier | Engine::DepthFirst => u64::MAX,
     };
     let mut threads = threads;
@@ -216,7 +214,7 @@ fn decide_all<'j>(
                 let limits = Limits {
                     states_max: limits
                         .states_max
-                        .min(budget.saturating_add(BUDGET_PER_OP * ops.len() as u64)),
+                        .min(budget.saturating_add(tuning().budget_per_op * ops.len() as u64)),
                     memory_bytes_max: limits.memory_bytes_max / threads,
                     ..limits.clone()
                 };
@@ -234,7 +232,7 @@ fn decide_all<'j>(
         for (result, &part) in results.into_iter().zip(&open) {
             let Some(mut result) = result else { continue };
             let states_max =
-                limits.states_max.min(budget.saturating_add(BUDGET_PER_OP * ops[part].len() as u64));
+                limits.states_max.min(budget.saturating_add(tuning().budget_per_op * ops[part].len() as u64));
             match result.stopped {
                 Some((Limit::States, _)) if states_max < limits.states_max => left.push(part),
                 Some((Limit::Memory, _)) if threads > 1 => {
@@ -268,7 +266,7 @@ fn decide_all<'j>(
 }
 
 /// The frontier of the part that took the most work: of one part only, since a verdict is to stay small.
-fn hardest(keys: &[(Value, Vec<OpId>)], decided: &[Decided]) -> Option<Frontier> {
+fn hardest(keys: &[(Value, Vec<OpId>)], decided: &[PartResult]) -> Option<Frontier> {
     let with_frontier = keys.iter().zip(decided).filter(|(_, decided)| !decided.frontier.is_empty());
     let ((key, _), decided) =
         with_frontier.max_by_key(|(_, decided)| (decided.states, decided.frontier_max))?;
@@ -282,11 +280,11 @@ fn unfit(
     judge: &dyn Judge,
     keys: &[(Value, Vec<OpId>)],
     ops: &[Vec<&Op>],
-    decided: &[Decided],
+    decided: &[PartResult],
 ) -> Option<Unfit> {
     let misfits = keys.iter().zip(ops).zip(decided).filter_map(|(((_, ids), ops), decided)| {
         let Misfit { at, expected } = match decided.engine {
-            "none" if decided.misfit.is_none() => misfit(ops, |op| judge.fits(op))?,
+            Algorithm::None if decided.misfit.is_none() => misfit(ops, |op| judge.fits(op))?,
             _ => decided.misfit.clone()?,
         };
         Some((ids[at], expected))
@@ -312,7 +310,7 @@ fn threads(options: &Options<'_>, ops: usize) -> usize {
 }
 
 /// Decides one part, and replays the certificate if that is asked for (always where debug assertions are on).
-fn decide(judge: &dyn Judge, ops: &[&Op], options: &Options<'_>, unwanted: &AtomicBool) -> Decided {
+fn decide(judge: &dyn Judge, ops: &[&Op], options: &Options<'_>, unwanted: &AtomicBool) -> PartResult {
     let certify = options.certify || cfg!(debug_assertions);
     let demand =
         Demand { engine: options.engine, limits: &options.limits, cancelled: Some(unwanted), order: certify };
@@ -328,12 +326,12 @@ fn decide(judge: &dyn Judge, ops: &[&Op], options: &Options<'_>, unwanted: &Atom
 }
 
 /// What is said of one part.
-fn part(key: Value, ids: &[OpId], decided: Decided, options: &Options<'_>) -> Part {
+fn part(key: Value, ids: &[OpId], decided: PartResult, options: &Options<'_>) -> Part {
     let mut part = Part {
         key,
         ops: ids.len(),
         answer: Answer::Unknown,
-        engine: decided.engine.to_owned(),
+        engine: decided.engine,
         states: decided.states,
         frontier_max: decided.frontier_max,
         undecided: None,
@@ -348,7 +346,7 @@ fn part(key: Value, ids: &[OpId], decided: Decided, options: &Options<'_>) -> Pa
         Decision::Declined => {
             part.undecided = decided.stopped.map(|(limit, reached)| Undecided {
                 limit: limit.words(&options.limits),
-                flag: limit.flag().to_owned(),
+                by: limit,
                 reached,
                 of: if decided.definite == 0 { ids.len() } else { decided.definite },
             });
@@ -395,6 +393,7 @@ mod tests {
     use crate::model::script::{self, illegal, legal};
     use crate::op::F;
     use crate::small;
+    use crate::tuning::tests::as_usual;
 
     #[test]
     fn a_violation_that_is_easy_to_see_is_found_behind_a_part_that_is_hard() {
@@ -472,9 +471,18 @@ mod tests {
     /// short, so that every way out is taken.
     #[test]
     fn every_engine_agrees_with_the_definition() {
-        let rounds = std::env::var("TRIBUNAL_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(2_500);
+        every_engine_agrees(0x5EED);
+    }
+
+    #[test]
+    fn every_engine_agrees_with_the_definition_as_users_have_it() {
+        as_usual(|| every_engine_agrees(0xFEED));
+    }
+
+    fn every_engine_agrees(seed: u64) {
+        let rounds = std::env::var("TRIBUNAL_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(1_500);
         for kind in ModelKind::ALL {
-            let mut random = SplitMix64::new(0x5EED);
+            let mut random = SplitMix64::new(seed);
             let mut seen = [0, 0];
             for round in 0..rounds {
                 let history = small::history(&mut random, kind, 7);

@@ -30,7 +30,7 @@
 mod list;
 mod placed;
 
-use crate::beam::Found;
+use crate::beam::SearchEnd;
 use crate::broken::broken;
 use crate::limits::Meter;
 use crate::model::Model;
@@ -70,7 +70,7 @@ pub(crate) fn search<M: Model>(
     space: &mut Space<'_, M>,
     meter: &mut Meter<'_>,
     manner: Manner,
-) -> Result<Found, Stuck> {
+) -> Result<SearchEnd, Stuck> {
     let mut list = List::new(part);
     let mut placed = Placed::new(part);
     let mut seen = Seen::default();
@@ -116,7 +116,7 @@ pub(crate) fn search<M: Model>(
                 }
                 let used = meter.tick().and_then(|()| meter.steps(space.take_work()));
                 if let Err(limit) = used.and_then(|()| meter.hold(seen.bytes() + space.bytes())) {
-                    return Ok(Found::Stopped(limit, furthest.1.max(placed.definite)));
+                    return Ok(SearchEnd::Stopped(limit, furthest.1.max(placed.definite)));
                 }
             }
             Event::Return(op) => {
@@ -129,7 +129,7 @@ pub(crate) fn search<M: Model>(
                     return Err(Stuck { op: furthest.2 });
                 }
                 loop {
-                    let Some(frame) = stack.pop() else { return Ok(Found::Wall(furthest.2)) };
+                    let Some(frame) = stack.pop() else { return Ok(SearchEnd::Wall(furthest.2)) };
                     placed.remove(frame.op);
                     list.unlift(frame.op);
                     (state, at) = (frame.before, list.call_of(frame.op));
@@ -143,5 +143,5 @@ pub(crate) fn search<M: Model>(
             }
         }
     }
-    Ok(Found::Order(stack.iter().map(|frame| frame.op).collect()))
+    Ok(SearchEnd::Order(stack.iter().map(|frame| frame.op).collect()))
 }

@@ -44,12 +44,15 @@ mod texts;
 mod unique_register;
 mod unordered_queue;
 
+use serde::{Deserialize, Serialize};
+
 use crate::decision::Decision;
 use crate::model::is_vacuous;
 use crate::op::Op;
 
 /// The objects that have a fast path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FastPath {
     /// A register in which no value is written twice.
     UniqueRegister,

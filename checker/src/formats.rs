@@ -212,7 +212,7 @@ pub struct Reading {
 }
 
 /// What is said where fractions were taken for seconds.
-const SECONDS: &str = "times with a fraction are taken for seconds (`--time-unit` names another unit)";
+const SECONDS: &str = "times with a fraction are taken for seconds (option `time-unit` names another unit)";
 
 /// Lines that are no event and say nothing of one, such as a header.
 #[derive(Default)]

@@ -32,7 +32,7 @@
 //! fewer of them, that one can do whatever the other can. They never return, so by R2 only their number per class
 //! matters: a thousand unknown writes of five values are five counts, not a thousand bits.
 //!
-//! **R5, overwrites that nobody sees.** An operation that is possible everywhere and leads to the same state from
+//! **R4, overwrites that nobody sees.** An operation that is possible everywhere and leads to the same state from
 //! anywhere (a blind write) hides everything placed just before it. When one is placed, every other pending overwrite
 //! is *covered*: it may be thought of as placed just before, overwritten at once. It remains available, until it
 //! returns, to be placed where its effect counts instead. So for each overwrite two bits are kept: *open*, it has no
@@ -47,7 +47,7 @@
 //!   overwrite, and before the return) is no such operation, it is hidden, and need not be placed for its effect.
 //!   This holds for a write of the current value as well: it covers the others.
 //!
-//! **R6, additions that nobody sees.** Operations that are possible everywhere and may change places with each other (additions
+//! **R5, additions that nobody sees.** Operations that are possible everywhere and may change places with each other (additions
 //! to a counter that return nothing) need no order among themselves. At the return of one, only sequences are tried in
 //! which it comes first, or right after something that is no such operation, or after such a one by which an observation got
 //! its place. In a linearization the others just before it may come just after it instead: all of them are still pending, and
@@ -337,7 +337,7 @@ impl Frontier {
         self.now.for_each_mut(|config| {
             let state = configs::state(config);
             match called.open(layout) {
-                Some(open) if leads_to != Some(state) && !broken("R5: covered at once") => open.set(config),
+                Some(open) if leads_to != Some(state) && !broken("R4: covered at once") => open.set(config),
                 None if space.idle(state, class) => called.used(layout).set(config),
                 _ => {}
             }
@@ -398,7 +398,7 @@ impl Frontier {
                 self.done.insert(config);
             }
             let settled =
-                target.used(layout).is_set(config) || placed && broken("R5: only keep what is covered");
+                target.used(layout).is_set(config) || placed && broken("R4: only keep what is covered");
             if !settled {
                 self.on_the_way.insert(config);
             }
@@ -496,7 +496,7 @@ impl Frontier {
                 let row = self.rows.of(state, &self.pending, space);
                 let round_trip = overwrites && state == configs::state(from);
                 if overwrites && pick.op != op && !row.is_noticed(layout, from)
-                    || round_trip && pick.op != op && broken("R5: no round trips")
+                    || round_trip && pick.op != op && broken("R4: no round trips")
                 {
                     continue;
                 }
@@ -506,7 +506,7 @@ impl Frontier {
                 if overwrites {
                     layout.open_words_mut(&mut next).fill(0);
                 }
-                let noticed = row.settle(layout, &mut next) && !broken("R6: nobody notices") || !commutes;
+                let noticed = row.settle(layout, &mut next) && !broken("R5: nobody notices") || !commutes;
                 configs::set_head(&mut next, state, self.trail.end());
                 // An overwrite that is only covered on the way is reached otherwise: it is placed, then what covers it.
                 let arrived = !target.commutes
@@ -533,7 +533,7 @@ impl Frontier {
         self.draft = next;
     }
 
-    /// Places the operation that returns, one that commutes (R6).
+    /// Places the operation that returns, one that commutes (R5).
     fn arrive<M: Model>(&mut self, from: &[u64], op: u32, target: Definite, space: &mut Space<'_, M>) {
         let layout = self.pending.layout();
         let next = &mut self.arrival;

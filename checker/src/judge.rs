@@ -3,14 +3,18 @@
 //! Engines are generic over the model, because their inner loops are. Everything around them (splitting, explaining,
 //! shrinking, the command line's choice of a model) only ever needs the few questions below.
 
+use std::fmt;
 use std::sync::atomic::AtomicBool;
 
-use crate::beam::{self, Evidence, Found, Search};
+use serde::{Deserialize, Serialize};
+
+use crate::beam::{self, Evidence, Search, SearchEnd};
 use crate::decision::Decision;
 use crate::dfs::{self, Manner};
 use crate::explain::Subject;
 use crate::fast::FastPath;
 
+#[cfg(any(test, feature = "generate"))]
 use crate::generate::SplitMix64;
 use crate::history::History;
 use crate::limits::{Limit, Limits, Meter};
@@ -19,6 +23,7 @@ use crate::model::Model;
 use crate::online::{ByKey, KeyStream, Keys};
 use crate::op::Op;
 use crate::part::{self, Event, Misfit, Part, Reading};
+#[cfg(any(test, feature = "generate"))]
 use crate::small::{self, Menu};
 use crate::space::{Effect, Space, StateId};
 use crate::split;
@@ -41,6 +46,32 @@ pub enum Engine {
     DepthFirst,
 }
 
+/// The algorithm that decided a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Algorithm {
+    /// None: the search had not begun.
+    None,
+    /// The depth-first search.
+    DepthFirst,
+    /// The frontier engine.
+    Frontier,
+    /// An exact algorithm for histories of a special kind.
+    #[serde(untagged)]
+    Fast(FastPath),
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Algorithm::None => "none",
+            Algorithm::DepthFirst => "depth-first",
+            Algorithm::Frontier => "frontier",
+            Algorithm::Fast(path) => path.name(),
+        })
+    }
+}
+
 /// How a part is to be decided.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Demand<'a> {
@@ -54,7 +85,7 @@ pub(crate) struct Demand<'a> {
 
 /// What was decided about one part, and at what cost.
 #[derive(Clone, Debug)]
-pub(crate) struct Decided {
+pub(crate) struct PartResult {
     /// [`Decision::Declined`] when a limit was reached: see `stopped`.
     pub(crate) decision: Decision,
     /// Which limit was reached, and how many of the definite operations were in order by then, at best.
@@ -62,7 +93,7 @@ pub(crate) struct Decided {
     /// The definite operations, of which `stopped` counts.
     pub(crate) definite: usize,
     /// Which algorithm answered.
-    pub(crate) engine: &'static str,
+    pub(crate) engine: Algorithm,
     /// Configurations explored.
     pub(crate) states: u64,
     /// The largest number of configurations held at once; 0 where the algorithm holds none.
@@ -74,19 +105,19 @@ pub(crate) struct Decided {
     pub(crate) misfit: Option<Misfit>,
 }
 
-impl Decided {
+impl PartResult {
     /// What is known of a part that nobody looked at, because a violation was found elsewhere.
     pub(crate) fn not_started() -> Self {
-        Decided { stopped: Some((Limit::Cancelled, 0)), ..Decided::undecided("none") }
+        PartResult { stopped: Some((Limit::Cancelled, 0)), ..PartResult::undecided(Algorithm::None) }
     }
 
     fn unfit(misfit: Misfit) -> Self {
-        Decided { misfit: Some(misfit), ..Decided::undecided("none") }
+        PartResult { misfit: Some(misfit), ..PartResult::undecided(Algorithm::None) }
     }
 
     /// Nothing yet.
-    fn undecided(engine: &'static str) -> Self {
-        Decided {
+    fn undecided(engine: Algorithm) -> Self {
+        PartResult {
             decision: Decision::Declined,
             stopped: None,
             definite: 0,
@@ -144,7 +175,7 @@ pub(crate) trait Judge: Sync {
     fn only_observes(&self, op: &Op) -> bool;
 
     /// Decides the operations of one object.
-    fn decide(&self, ops: &[&Op], demand: Demand<'_>) -> Decided;
+    fn decide(&self, ops: &[&Op], demand: Demand<'_>) -> PartResult;
 
     /// Searches again, for the evidence of a violation: `None` if there is none, or a limit came first.
     fn frontier_at_failure(
@@ -158,9 +189,11 @@ pub(crate) trait Judge: Sync {
     fn keys(&self) -> Box<dyn Keys + Send + '_>;
 
     /// See [`small::history_with`].
+    #[cfg(any(test, feature = "generate"))]
     fn small_history(&self, random: &mut SplitMix64, menu: Menu, ops_max: u64) -> History;
 
     /// See [`small::by_definition_with`].
+    #[cfg(any(test, feature = "generate"))]
     fn by_definition(&self, ops: &[Op]) -> bool;
 
     /// Runs an order of positions through the model alone: the state it leads to, or where it gets stuck.
@@ -198,7 +231,7 @@ impl<M: Model> Judge for M {
         self.parse(op).is_ok_and(|call| call.is_none_or(|call| self.read_only(&call)))
     }
 
-    fn decide(&self, ops: &[&Op], demand: Demand<'_>) -> Decided {
+    fn decide(&self, ops: &[&Op], demand: Demand<'_>) -> PartResult {
         let Some(ties) = Ties::of(ops) else { return decide(self, ops, None, demand) };
         let apart = ties.apart(ops);
         let mut decided = decide(self, &apart.iter().collect::<Vec<_>>(), Some(&ties), demand);
@@ -222,7 +255,7 @@ impl<M: Model> Judge for M {
         space.merge_states();
         let evidence = Evidence::Deepest(configurations_max);
         let search = beam::search(&part, &mut space, &mut Meter::new(limits, None), evidence, false);
-        let Search { found: Found::Wall(wall), deepest, .. } = search else { return None };
+        let Search { found: SearchEnd::Wall(wall), deepest, .. } = search else { return None };
         let wall = part.ops[wall as usize];
         // Called by then (operations are numbered in that order), and not returned before.
         let called = part.events[..wall.returns as usize]
@@ -253,10 +286,12 @@ impl<M: Model> Judge for M {
         Box::new(ByKey::<KeyStream<'_, M>>::new(self))
     }
 
+    #[cfg(any(test, feature = "generate"))]
     fn small_history(&self, random: &mut SplitMix64, menu: Menu, ops_max: u64) -> History {
         small::history_with(random, self, menu, ops_max)
     }
 
+    #[cfg(any(test, feature = "generate"))]
     fn by_definition(&self, ops: &[Op]) -> bool {
         small::by_definition_with(self, ops)
     }
@@ -275,7 +310,7 @@ impl<M: Model> Judge for M {
 }
 
 /// Decides operations of which no process goes on in the instant in which it returns, but for `ties`.
-fn decide<M: Model>(model: &M, ops: &[&Op], ties: Option<&Ties>, demand: Demand<'_>) -> Decided {
+fn decide<M: Model>(model: &M, ops: &[&Op], ties: Option<&Ties>, demand: Demand<'_>) -> PartResult {
     let none = After::new();
     let after = ties.map_or(&none, |ties| &ties.after);
     if demand.engine == Engine::Auto
@@ -284,17 +319,17 @@ fn decide<M: Model>(model: &M, ops: &[&Op], ties: Option<&Ties>, demand: Demand<
         let decision = fast(path, ops, ties);
         if decision != Decision::Declined {
             return match part::misfit(ops, |op| model.fits(op)) {
-                Some(misfit) => Decided::unfit(misfit),
-                None => Decided { decision, ..Decided::undecided(path.name()) },
+                Some(misfit) => PartResult::unfit(misfit),
+                None => PartResult { decision, ..PartResult::undecided(Algorithm::Fast(path)) },
             };
         }
     }
-    let mut decided = Decided::undecided("depth-first");
+    let mut decided = PartResult::undecided(Algorithm::DepthFirst);
     let mut meter = Meter::new(demand.limits, demand.cancelled);
     let mut space = Space::new(model);
     let readings = match part::read(&mut space, ops, after) {
         Ok(readings) => readings,
-        Err(misfit) => return Decided::unfit(misfit),
+        Err(misfit) => return PartResult::unfit(misfit),
     };
     let components = match demand.engine {
         Engine::DepthFirst => None,
@@ -351,7 +386,7 @@ fn search<M: Model>(
     after: &After,
     demand: Demand<'_>,
     meter: &mut Meter<'_>,
-    decided: &mut Decided,
+    decided: &mut PartResult,
 ) {
     let mut part = Part::new(&mut readings, after);
     let soon = match demand.engine {
@@ -370,7 +405,7 @@ fn search<M: Model>(
         }
         let evidence = if demand.order { Evidence::Order } else { Evidence::None };
         let search = beam::search(&part, &mut space, meter, evidence, demand.engine != Engine::Frontier);
-        decided.engine = "frontier";
+        decided.engine = Algorithm::Frontier;
         if search.frontier_max > decided.frontier_max {
             decided.frontier_max = search.frontier_max;
             let at = |event: u32| part.time(event, ops);
@@ -382,14 +417,14 @@ fn search<M: Model>(
     decided.definite += part.definite();
     decided.states = meter.states();
     match found {
-        Found::Order(order) => {
+        SearchEnd::Order(order) => {
             decided.decision = Decision::Legal { order: part.positions(&order) };
             if let Some((_, reached)) = &mut decided.stopped {
                 *reached += part.definite();
             }
         }
-        Found::Wall(wall) => decided.decision = Decision::Illegal { conflict: part.positions(&[wall]) },
-        Found::Stopped(limit, reached) => {
+        SearchEnd::Wall(wall) => decided.decision = Decision::Illegal { conflict: part.positions(&[wall]) },
+        SearchEnd::Stopped(limit, reached) => {
             let before = decided.stopped.map_or(decided.definite - part.definite(), |(_, before)| before);
             decided.stopped = Some((limit, before + reached));
         }

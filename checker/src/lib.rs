@@ -104,6 +104,7 @@ pub mod explain;
 pub mod fast;
 pub mod formats;
 mod frontier;
+#[cfg(any(test, feature = "generate"))]
 pub mod generate;
 pub mod history;
 mod judge;
@@ -121,11 +122,13 @@ mod promises;
 mod refute;
 mod rest;
 mod rows;
+#[cfg(any(test, feature = "generate"))]
 pub mod small;
 mod space;
 mod split;
 mod ties;
 mod trail;
+mod tuning;
 pub mod verdict;
 pub mod verify;
 mod witness;

@@ -11,6 +11,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 /// How many configurations are explored between two looks at the limits.
 const POLL_EVERY: u32 = 1024;
 
@@ -66,22 +68,47 @@ impl Default for Limits<'_> {
 }
 
 impl Limits<'_> {
-    /// The limits in words, each with the flag that raises it.
+    /// The limits in words.
     pub fn in_words(&self) -> Vec<String> {
         let time = self.time.as_ref().map(|_| Limit::Time);
         let all = time.into_iter().chain([Limit::Memory, Limit::States]);
-        all.map(|limit| format!("{} ({})", limit.words(self), limit.flag())).collect()
+        all.map(|limit| limit.words(self)).collect()
     }
 }
 
-/// Which limit was reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Limit {
+/// What stopped a search.
+///
+/// The aliases are how it was written down before it had a type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// [`Limits::time`].
+    #[serde(alias = "--check-time-limit")]
     Time,
+    /// [`Limits::memory_bytes_max`].
+    #[serde(alias = "--check-memory-limit")]
     Memory,
+    /// [`Limits::states_max`].
+    #[serde(alias = "--check-states-limit")]
     States,
-    /// Nobody needs the answer any more: another part, or the other engine, has decided.
+    /// The answer is not needed any more: another part has a violation.
+    #[serde(alias = "--all-parts")]
     Cancelled,
+    /// The user interrupted the check.
+    #[serde(alias = "")]
+    Interrupted,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Limit::Time => "time",
+            Limit::Memory => "memory",
+            Limit::States => "states",
+            Limit::Cancelled => "cancelled",
+            Limit::Interrupted => "interrupted",
+        })
+    }
 }
 
 impl Limit {
@@ -94,16 +121,7 @@ impl Limit {
             Limit::Memory => format!("memory limit of {} MiB per part", limits.memory_bytes_max >> 20),
             Limit::States => format!("limit of {} configurations per part", limits.states_max),
             Limit::Cancelled => "stop at the first violation".into(),
-        }
-    }
-
-    /// The flag of the command line that raises it.
-    pub(crate) fn flag(self) -> &'static str {
-        match self {
-            Limit::Time => "--check-time-limit",
-            Limit::Memory => "--check-memory-limit",
-            Limit::States => "--check-states-limit",
-            Limit::Cancelled => "--all-parts",
+            Limit::Interrupted => "interrupted".into(),
         }
     }
 }

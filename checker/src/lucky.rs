@@ -8,13 +8,14 @@
 //! It is tried twice: first for a small share of the time that the frontier engine would need, and once more, for longer,
 //! when that one has a hard time too.
 
-use crate::beam::Found;
+use crate::beam::SearchEnd;
 use crate::dfs::{self, Manner};
 use crate::limits::Meter;
 use crate::model::Model;
 use crate::part::Part;
 use crate::refute;
 use crate::space::Space;
+use crate::tuning::tuning;
 
 /// Which of the two attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +30,10 @@ pub(crate) fn search<M: Model>(
     space: &mut Space<'_, M>,
     meter: &mut Meter<'_>,
     attempt: Attempt,
-) -> Option<Found> {
+) -> Option<SearchEnd> {
     let ops = part.ops.len();
     let manner = match attempt {
-        _ if cfg!(test) => {
+        _ if tuning().is_impatient => {
             Manner::Lucky { walls_max: attempt as usize, states_max: u64::MAX, remembered_bytes_max: 256 }
         }
         Attempt::First => Manner::Lucky {
@@ -53,14 +54,14 @@ pub(crate) fn search<M: Model>(
     if attempt == Attempt::First
         && let Some(wall) = refute::stale(part, space)
     {
-        return Some(Found::Wall(wall));
+        return Some(SearchEnd::Wall(wall));
     }
     if attempt == Attempt::First {
         // The states that it met are of no use to anybody else.
         space.forget_states();
     }
     match refute::is_stale(part, space, stuck.op, meter) {
-        Ok(stale) => stale.then_some(Found::Wall(stuck.op)),
-        Err(limit) => Some(Found::Stopped(limit, 0)),
+        Ok(stale) => stale.then_some(SearchEnd::Wall(stuck.op)),
+        Err(limit) => Some(SearchEnd::Stopped(limit, 0)),
     }
 }

@@ -91,7 +91,7 @@ impl Rows {
                     mark(observed);
                 }
                 indeterminate |=
-                    group.has_indeterminate() && !broken("R5: indeterminate operations notice nothing");
+                    group.has_indeterminate() && !broken("R4: indeterminate operations notice nothing");
             }
         }
         indeterminate
@@ -110,7 +110,7 @@ impl Row<'_> {
         self.indeterminate || self.possible.iter().any(|word| *word != 0)
     }
 
-    /// Places what is possible here and changes nothing: observations (R1), and overwrites that lead here (R5). Says
+    /// Places what is possible here and changes nothing: observations (R1), and overwrites that lead here (R4). Says
     /// whether there was an observation.
     pub(crate) fn settle(&self, layout: Layout, config: &mut [u64]) -> bool {
         let mut placed = 0;

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::judge::Algorithm;
 use crate::limits::Limit;
 use crate::linearization::Linearization;
 use crate::op::{Nanos, Op, Outcome, Value};
@@ -51,7 +52,7 @@ pub struct Part {
     /// The answer for this part alone.
     pub answer: Answer,
     /// Which algorithm decided it.
-    pub engine: String,
+    pub engine: Algorithm,
     /// How many configurations were explored.
     pub states: u64,
     /// The largest number of configurations held at once (0 where the algorithm holds none).
@@ -68,8 +69,9 @@ pub struct Part {
 pub struct Undecided {
     /// Which limit was reached, such as `time limit of 60 s`.
     pub limit: String,
-    /// The flag that raises it, such as `--check-time-limit`; empty where the user has interrupted the search.
-    pub flag: String,
+    /// The limit as data.
+    #[serde(alias = "flag")]
+    pub by: Limit,
     /// The part is linearizable up to this many operations ...
     pub reached: usize,
     /// ... of this many.
@@ -79,7 +81,7 @@ pub struct Undecided {
 impl Undecided {
     /// Whether no limit was reached: a violation of another part had decided the whole, and the search stopped.
     pub fn is_left(&self) -> bool {
-        self.flag == Limit::Cancelled.flag()
+        self.by == Limit::Cancelled
     }
 }
 
@@ -207,7 +209,7 @@ pub struct Effort {
     pub states: u64,
     /// The largest number of configurations held at once by any part.
     pub frontier_max: usize,
-    /// The limits that were in force, in words, with the flag that raises each.
+    /// The limits that were in force, in words.
     pub limits: Vec<String>,
     /// How the frontier of the hardest part grew, if any part was decided by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,6 +8,10 @@ use std::path::{Path, PathBuf};
 use tribunal_checker::check::{self, check};
 use tribunal_checker::formats;
 use tribunal_checker::verdict::Answer;
+use tribunal_checker::verify::{NotShown, verify};
+
+/// What the second judge may explore.
+const CONFIGURATIONS_MAX: usize = 1 << 22;
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("histories")
@@ -29,6 +33,11 @@ fn answer(file: &str, model: &str) -> Result<&'static str, String> {
     let model = model.parse().map_err(|error| format!("{error}"))?;
     let options = check::Options { certify: true, ..check::Options::default() };
     let verdict = check(&reading.history, model, &options).map_err(|unfit| unfit.to_string())?;
+    match verify(&reading.history, model, &verdict, CONFIGURATIONS_MAX) {
+        Err(NotShown::Nothing(_)) if verdict.answer == Answer::Unknown => {}
+        Ok(_) => {}
+        Err(why) => return Err(format!("the second judge disagrees: {why}")),
+    }
     Ok(match verdict.answer {
         Answer::Linearizable => "linearizable",
         Answer::Violation => "violation",

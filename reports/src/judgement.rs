@@ -24,7 +24,7 @@ use crate::coverage::Coverage;
 use crate::faults::{Fault, FaultOutcome};
 use crate::run_info::{LiveViolation, RunInfo};
 use crate::stats::Stats;
-use crate::wording::{count, counted, percent, value};
+use crate::wording::{count, counted, percent, raised_by, value};
 
 /// The version of the format of `verdict.json`. It increases when a field changes its meaning, not when one
 /// is added.
@@ -343,9 +343,9 @@ fn undecided_sentence(verdict: &Verdict) -> String {
         n => format!(" and {}", counted(n - 1, "more key")),
     };
     let reached = format!("after {} of {}{on}{more}", count(first.reached), counted(first.of, "operation"));
-    match first.flag.as_str() {
-        "" => format!("The check was {} {reached}.", first.limit),
-        flag => format!("The check reached its {} {reached}; {flag} raises it.", first.limit),
+    match raised_by(first.by) {
+        None => format!("The check was {} {reached}.", first.limit),
+        Some(flag) => format!("The check reached its {} {reached}; {flag} raises it.", first.limit),
     }
 }
 
@@ -545,12 +545,12 @@ mod tests {
             key: Value::str(key),
             ops: 1000,
             answer: Answer::Unknown,
-            engine: "frontier".into(),
+            engine: Algorithm::Frontier,
             states: 0,
             frontier_max: 0,
             undecided: Some(Undecided {
                 limit: "time limit of 60 s".into(),
-                flag: "--check-time-limit".into(),
+                by: Limit::Time,
                 reached: 812,
                 of: 1000,
             }),

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use tribunal_checker::limits::Limit;
 use tribunal_checker::op::{Nanos, Op, Value};
 use tribunal_checker::verdict::Undecided;
 
@@ -28,18 +29,27 @@ pub fn counted(n: usize, one: &str) -> String {
     format!("{} {one}{}", count(n as u64), if n == 1 { "" } else { "s" })
 }
 
+/// The flag of the command line that raises a limit; `None` if the user interrupted the check.
+pub fn raised_by(limit: Limit) -> Option<&'static str> {
+    match limit {
+        Limit::Time => Some("--check-time-limit"),
+        Limit::Memory => Some("--check-memory-limit"),
+        Limit::States => Some("--check-states-limit"),
+        Limit::Cancelled => Some("--all-parts"),
+        Limit::Interrupted => None,
+    }
+}
+
 /// Why a key is undecided, and how to decide it.
 pub fn undecided(stop: &Undecided) -> String {
     match stop.is_left() {
         true => "not checked: stopped at the first violation (`tribunal check --all-parts` checks every key)"
             .into(),
-        false => format!(
-            "{} after {} of {}; `{}` raises it",
-            stop.limit,
-            count(stop.reached),
-            counted(stop.of, "operation"),
-            stop.flag
-        ),
+        false => {
+            let raised = raised_by(stop.by).map(|flag| format!("; `{flag}` raises it")).unwrap_or_default();
+            let (reached, of) = (count(stop.reached), counted(stop.of, "operation"));
+            format!("{} after {reached} of {of}{raised}", stop.limit)
+        }
     }
 }
 

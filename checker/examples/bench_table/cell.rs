@@ -149,8 +149,9 @@ fn prepare(item: &Item, engine: Engine) -> Box<dyn Fn() -> EngineAnswer + '_> {
             let options = Options { explain: false, ..Options::default() };
             Box::new(move || match check(black_box(history), kind, &options) {
                 Ok(verdict) => {
-                    let by = verdict.parts.iter().map(|part| part.engine.as_str()).max().unwrap_or_default();
-                    EngineAnswer { answer: word(verdict.answer).to_owned(), by: by.to_owned() }
+                    let by =
+                        verdict.parts.iter().map(|part| part.engine.to_string()).max().unwrap_or_default();
+                    EngineAnswer { answer: word(verdict.answer).to_owned(), by }
                 }
                 Err(unfit) => plain(&unfit.to_string()),
             })

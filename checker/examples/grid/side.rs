@@ -99,16 +99,15 @@ pub(crate) fn check_file(model: &str, file: &Path, caps: Caps) -> ! {
     let options = Options { explain: false, threads: 1, limits, ..Options::default() };
     let verdict = check(&history, kind, &options).unwrap_or_else(|unfit| misused(&unfit));
     let answer = match verdict.answer {
-        Answer::Linearizable => "legal",
-        Answer::Violation => "illegal",
+        Answer::Linearizable => "legal".to_owned(),
+        Answer::Violation => "illegal".to_owned(),
         Answer::Unknown => {
             let mut limits = verdict.parts.iter().filter_map(|part| part.undecided.as_ref());
-            let flag = limits.next().map(|undecided| undecided.flag.as_str()).unwrap_or_default();
-            flag.trim_start_matches("--check-").trim_end_matches("-limit")
+            limits.next().map(|undecided| undecided.by.to_string()).unwrap_or_default()
         }
     };
     let hardest = verdict.parts.iter().max_by_key(|part| (part.answer == Answer::Violation, part.states));
-    finish(answer, hardest.map(|part| part.engine.as_str()).unwrap_or_default())
+    finish(&answer, &hardest.map(|part| part.engine.to_string()).unwrap_or_default())
 }
 
 fn finish(answer: &str, by: &str) -> ! {

@@ -186,8 +186,8 @@ fn child(model: &str, file: &Path, arguments: &Arguments) -> ! {
         Answer::Violation => "illegal".into(),
         Answer::Unknown => {
             let limits = verdict.parts.iter().filter_map(|part| part.undecided.as_ref());
-            let flag = limits.map(|undecided| undecided.flag.as_str()).next().unwrap_or_default();
-            format!("unknown ({})", flag.trim_start_matches("--check-").trim_end_matches("-limit"))
+            let limit = limits.map(|undecided| undecided.by.to_string()).next().unwrap_or_default();
+            format!("unknown ({limit})")
         }
     };
     let took = Cost {

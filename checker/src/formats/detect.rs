@@ -161,7 +161,7 @@ pub(super) fn shown(head: &[u8], names: &Names) -> String {
             return "JSON objects without a process, a type and an f".into();
         }
         return format!(
-            "JSON objects with the fields `{}`, of which none is known for a process, a type or an f (`--map \
+            "JSON objects with the fields `{}`, of which none is known for a process, a type or an f (option `map \
              process=NAME` and so on say which they are)",
             entries.others.join("`, `")
         );

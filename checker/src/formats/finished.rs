@@ -162,7 +162,10 @@ impl<'o> Reader<'o> {
             let found = match &entries.others[..] {
                 [] => "none".to_owned(),
                 others => {
-                    format!("none, but `{}` (`--map {field}=NAME` says which it is)", others.join("`, `"))
+                    format!(
+                        "none, but `{}` (option `map {field}=NAME` says which it is)",
+                        others.join("`, `")
+                    )
                 }
             };
             wrong(place, what, found)
@@ -185,7 +188,7 @@ impl<'o> Reader<'o> {
                 let named = names.f(&word);
                 if matches!(named, F::Other(_)) {
                     let expected =
-                        format!("the name of an operation (`--map read={word}` says what `{word}` is)");
+                        format!("the name of an operation (option `map read={word}` says what `{word}` is)");
                     return Err(wrong(place, &expected, f.shown()));
                 }
                 named
@@ -215,8 +218,8 @@ impl<'o> Reader<'o> {
             return Err(missing("a ret (null where the outcome is unknown)", "return"));
         };
         if let Some(other) = entries.others.first() {
-            let expected = "one of the fields client, f, key, in, out, call, ret, fail, node, error (`--map \
-                            OURS=THEIRS` names one, `--map ignore=NAME` leaves one out)";
+            let expected = "one of the fields client, f, key, in, out, call, ret, fail, node, error (option `map \
+                            OURS=THEIRS` names one, option `map ignore=NAME` leaves one out)";
             return Err(wrong(place, expected, format!("the field `{other}`")));
         }
         if let Some(doubled) = entries.doubled {
@@ -366,7 +369,7 @@ impl<'a> Outcomes<'a> {
                 // Whether a compare-and-set took place.
                 None if *f == F::Cas && matches!(form, Form::Bool(_)) => outcome.output = Some(form),
                 _ => {
-                    let expected = "a value, an error or unknown in the output (`--map value=NAME` names one, `--map \
+                    let expected = "a value, an error or unknown in the output (option `map value=NAME` names one, option `map \
                                     ignore=NAME` leaves one out)";
                     return Err(wrong(place, expected, format!("the field `{name}`")));
                 }
@@ -534,11 +537,11 @@ mod tests {
             ),
             (
                 r#"{"client":1,"f":"read","outt":5,"call":5,"ret":6}"#,
-                "`--map ignore=NAME` leaves one out), found the field `outt`",
+                "option `map ignore=NAME` leaves one out), found the field `outt`",
             ),
             (r#"{"client":1,"f":"swap","value":5,"call":5,"ret":6}"#, "expected an in or an out of `swap`"),
             (r#"{"client":1,"f":"read","out":1.5,"call":5,"ret":6}"#, "a whole number of 64 bits, or text"),
-            (r#"{"client":1,"f":0,"call":5,"ret":6}"#, "`--map read=0` says what `0` is"),
+            (r#"{"client":1,"f":0,"call":5,"ret":6}"#, "option `map read=0` says what `0` is"),
             (r#"{"client":1,"f":"read","call":5,"ret":6} {}"#, "1:42: expected one operation per line"),
             (
                 r#"{"client":1,"f":"read","call":5,"ret":4}"#,

@@ -268,7 +268,7 @@ fn found(form: Option<&Form>) -> String {
 fn absent(entries: &Entries, field: &str) -> String {
     match &entries.others[..] {
         [] => "none".into(),
-        others => format!("none, but `{}` (`--map {field}=NAME` says which it is)", others.join("`, `")),
+        others => format!("none, but `{}` (option `map {field}=NAME` says which it is)", others.join("`, `")),
     }
 }
 
@@ -345,14 +345,14 @@ pub(super) fn history(
                 let gets = history.ops.iter().any(|op| op.f == F::Get && keyed::is_asked_by_key(op));
                 notes.push(match gets {
                     true => "the value of each `get` is taken for its key, that of other operations for a [key value] pair".into(),
-                    false => "every value is a [key value] pair: taken apart, as with --independent".into(),
+                    false => "every value is a [key value] pair: taken apart, as with option `independent`".into(),
                 });
             }
             keys.into_inner().agree()?;
             history.ops.iter_mut().for_each(keyed::take_apart);
         }
         keyed::Guess::Perhaps => notes.push(
-            "every value is a pair, taken as a whole: if it is a [key value] pair, `--independent` takes it apart".into(),
+            "every value is a pair, taken as a whole: if it is a [key value] pair, option `independent` takes it apart".into(),
         ),
         keyed::Guess::No => {
             let says_more = |op: &Op| {

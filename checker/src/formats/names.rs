@@ -32,7 +32,7 @@ pub(super) enum Field {
 /// How many fields there are.
 pub(super) const FIELDS: usize = Field::Ignored as usize + 1;
 
-/// The name of each field for `--map`, then what else it is usually called. The first ones are preferred where a record
+/// The name of each field in a map, then what else it is usually called. The first ones are preferred where a record
 /// has several.
 const USUAL: [(Field, &[&str]); 16] = [
     (

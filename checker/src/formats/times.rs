@@ -117,7 +117,7 @@ impl Times {
             (Some(unit), _) => unit,
             (None, Some(TimeUnit::Ns)) if has_fraction => {
                 return Err(
-                    "a whole number of nanoseconds, as before (`--time-unit` names another unit)".into()
+                    "a whole number of nanoseconds, as before (option `time-unit` names another unit)".into(),
                 );
             }
             (None, Some(unit)) => unit,
@@ -243,7 +243,7 @@ mod tests {
     fn a_fraction_among_nanoseconds_is_a_question_of_the_unit() {
         let mut times = Times::default();
         assert_eq!(times.whole(5), Some(5));
-        assert!(times.read(&Form::Opaque("5.5"), None).unwrap_err().contains("--time-unit"));
+        assert!(times.read(&Form::Opaque("5.5"), None).unwrap_err().contains("option `time-unit`"));
         assert_eq!(times.read(&Form::Opaque("5.5"), Some(TimeUnit::Us)), Ok(Some(5_500)));
     }
 }

@@ -1,6 +1,7 @@
 //! The work and the cost of the check.
 
 use maud::{Markup, html};
+use tribunal_checker::check::Algorithm;
 use tribunal_checker::verdict::{Answer, Part, Verdict};
 
 use super::table::Column::{Number, Text};
@@ -27,9 +28,10 @@ fn with(verdict: &Verdict, answer: Answer) -> usize {
 }
 
 fn facts(run: &RunDir, verdict: &Verdict) -> Markup {
-    let mut engines: Vec<&str> = verdict.parts.iter().map(|part| part.engine.as_str()).collect();
+    let mut engines: Vec<Algorithm> = verdict.parts.iter().map(|part| part.engine).collect();
     engines.sort_unstable();
     engines.dedup();
+    let algorithms: Vec<String> = engines.iter().map(ToString::to_string).collect();
     let [linearizable, violated, undecided] =
         [Answer::Linearizable, Answer::Violation, Answer::Unknown].map(|answer| count(with(verdict, answer)));
     let effort = &verdict.effort;
@@ -39,7 +41,7 @@ fn facts(run: &RunDir, verdict: &Verdict) -> Markup {
             dd { (elide(&verdict.model, 60)) }
             @if !engines.is_empty() {
                 dt { "algorithm" }
-                dd { (elide(&engines.join(", "), 120)) }
+                dd { (elide(&algorithms.join(", "), 120)) }
             }
             dt { "keys" }
             dd {
@@ -112,7 +114,7 @@ fn row(part: &Part, all: u64, good: RunOutcome) -> Markup {
             td { @if part.key.is_nil() { "–" } @else { code { (value(&part.key)) } } }
             (number(count(part.ops)))
             td .phrase { (answer) }
-            td { (elide(&part.engine, 40)) }
+            td { (elide(&part.engine.to_string(), 40)) }
             (numbers([count(part.states), count(part.frontier_max)]))
             (share(part.states as f64 / all.max(1) as f64))
             td {

@@ -1,0 +1,83 @@
+//! The constants that decide how fast a search is, and never what it answers.
+//!
+//! Small histories would not reach the usual ones. So unit tests run with tiny ones, and with the usual ones as well.
+
+/// How hard each step of a search tries before the next one has its turn.
+#[derive(Debug)]
+pub(crate) struct Tuning {
+    /// How many configurations each part gets at first, and how many more for each operation.
+    pub(crate) first_budget: u64,
+    pub(crate) budget_per_op: u64,
+    /// The attempts of the frontier engine at one place, in this order.
+    pub(crate) attempts: [Attempt; 5],
+    /// The frontier engine keeps a checkpoint every so many events; so far past a difficulty the beam is narrow again.
+    pub(crate) stretch: u32,
+    /// Whether the optimistic search gives up at once, and remembers next to nothing.
+    pub(crate) is_impatient: bool,
+}
+
+/// An attempt: how wide, and how many events before the place where the one before failed it begins.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) width: usize,
+    pub(crate) back: u32,
+}
+
+const fn attempts(narrow: [(usize, u32); 4]) -> [Attempt; 5] {
+    let [a, b, c, d] = narrow;
+    [
+        Attempt { width: a.0, back: a.1 },
+        Attempt { width: b.0, back: b.1 },
+        Attempt { width: c.0, back: c.1 },
+        Attempt { width: d.0, back: d.1 },
+        Attempt { width: usize::MAX, back: u32::MAX },
+    ]
+}
+
+const USUAL: Tuning = Tuning {
+    first_budget: 1 << 12,
+    budget_per_op: 16,
+    attempts: attempts([(8, 0), (64, 64), (512, 512), (4096, 4096)]),
+    stretch: 64,
+    is_impatient: false,
+};
+
+/// The tuning of this thread.
+#[cfg(not(test))]
+pub(crate) const fn tuning() -> &'static Tuning {
+    &USUAL
+}
+
+#[cfg(test)]
+pub(crate) use tests::tuning;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::cell::Cell;
+
+    use super::{Tuning, USUAL, attempts};
+
+    const TINY: Tuning = Tuning {
+        first_budget: 64,
+        budget_per_op: 8,
+        attempts: attempts([(1, 0), (2, 2), (3, 4), (4, 8)]),
+        stretch: 2,
+        is_impatient: true,
+    };
+
+    thread_local! {
+        static IS_TINY: Cell<bool> = const { Cell::new(true) };
+    }
+
+    pub(crate) fn tuning() -> &'static Tuning {
+        if IS_TINY.get() { &TINY } else { &USUAL }
+    }
+
+    /// Runs a test on this thread with the tuning that users have.
+    pub(crate) fn as_usual<T>(test: impl FnOnce() -> T) -> T {
+        IS_TINY.set(false);
+        let result = test();
+        IS_TINY.set(true);
+        result
+    }
+}
