@@ -16,6 +16,7 @@ use crate::fast::FastPath;
 
 #[cfg(any(test, feature = "generate"))]
 use crate::generate::SplitMix64;
+#[cfg(any(test, feature = "generate"))]
 use crate::history::History;
 use crate::limits::{Limit, Limits, Meter};
 use crate::lucky;

@@ -233,3 +233,43 @@ pub struct Front {
     /// How many configurations were held.
     pub size: usize,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fast::FastPath;
+
+    /// A part as verdict.json has it, and as it had it before limits and algorithms were data.
+    #[test]
+    fn a_part_is_read_as_it_was_written() {
+        let part = |engine: &str, undecided: &str| -> Part {
+            let rest = r#""key":null,"ops":9,"answer":"unknown","states":1,"frontier_max":1"#;
+            serde_json::from_str(&format!("{{{rest},\"engine\":{engine},\"undecided\":{undecided}}}"))
+                .unwrap()
+        };
+        for (name, algorithm) in [
+            ("none", Algorithm::None),
+            ("depth-first", Algorithm::DepthFirst),
+            ("frontier", Algorithm::Frontier),
+            ("unique-register", Algorithm::Fast(FastPath::UniqueRegister)),
+        ] {
+            let read = part(&format!("\"{name}\""), "null");
+            assert_eq!(read.engine, algorithm);
+            assert_eq!(
+                (read.engine.to_string(), serde_json::to_value(read.engine).unwrap()),
+                (name.into(), name.into())
+            );
+        }
+        let [new, old] = [r#""by":"time""#, r#""flag":"--check-time-limit""#].map(|limit| {
+            part(
+                "\"frontier\"",
+                &format!("{{\"limit\":\"time limit of 60 s\",{limit},\"reached\":3,\"of\":9}}"),
+            )
+        });
+        assert_eq!(new, old);
+        assert_eq!(new.undecided.unwrap().by, Limit::Time);
+        for path in FastPath::ALL {
+            assert_eq!(serde_json::to_value(path).unwrap(), path.name());
+        }
+    }
+}

@@ -16,7 +16,7 @@
 //!   configuration 4 | 2 of 3 | w3 | w5                state, placed of total, used, unused
 //!   explains no | would it be legal if ...? | no: still illegal
 //!   shrunk 812 41 complete
-//! unknown k3 | time limit of 60 s | --check-time-limit | 812 | 1000
+//! unknown k3 | time limit of 60 s | time | 812 | 1000
 //! frontier k3 | 0.5 1, 3 12, 10 90000                 the size of the frontier at some times
 //! model convergent-set                                the model of the checker's answer, if not register
 //! harness cluster | n3 exited by itself
@@ -29,6 +29,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tribunal_checker::check::Algorithm;
 use tribunal_checker::history::History;
 use tribunal_checker::op::{Event, F, Kind, Value};
 use tribunal_checker::verdict::*;
@@ -165,7 +166,7 @@ impl Scene {
                 effort: Effort {
                     states: 1234,
                     frontier_max: 12,
-                    limits: vec!["time limit of 60 s (--check-time-limit)".into()],
+                    limits: vec!["time limit of 60 s".into()],
                     frontier: None,
                 },
             },
@@ -391,17 +392,18 @@ impl Scene {
     }
 
     fn unknown(&mut self, rest: &str) {
-        let [key, limit, flag, reached, of] = pieces(rest);
+        let [key, limit, by, reached, of] = pieces(rest);
+        let by = serde_json::from_value(by.into()).expect("a limit");
         let (reached, of) = (reached.parse().unwrap(), of.parse().unwrap());
         self.verdict.answer = Answer::Unknown;
         self.verdict.parts.push(Part {
             key: value(key),
             ops: of,
             answer: Answer::Unknown,
-            engine: "frontier".into(),
+            engine: Algorithm::Frontier,
             states: 1_200_000,
             frontier_max: 90_000,
-            undecided: Some(Undecided { limit: limit.into(), flag: flag.into(), reached, of }),
+            undecided: Some(Undecided { limit: limit.into(), by, reached, of }),
             linearization: None,
         });
     }
@@ -521,7 +523,7 @@ impl Scene {
             key,
             ops,
             answer,
-            engine: "frontier".into(),
+            engine: Algorithm::Frontier,
             states: 7 * ops as u64,
             frontier_max: 3,
             undecided: None,
