@@ -379,6 +379,8 @@ fn mentioned(violation: Option<&Violation>, history: &History) -> Vec<NumberedOp
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tribunal_checker::check::Algorithm;
+    use tribunal_checker::limits::Limit;
     use tribunal_checker::op::Value;
     use tribunal_checker::verdict::{Effort, Part, Undecided};
 
