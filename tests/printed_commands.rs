@@ -37,7 +37,7 @@ fn info(run: &Path) -> RunInfo {
     serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap()
 }
 
-/// The trial of a run, without where it is stored and which faults are in it.
+/// The trial of a run, without the file that its faults were read from.
 fn trial(run: &Path) -> TrialSpec {
     TrialSpec { schedule: None, ..info(run).spec.expect("run.json has the spec") }
 }
@@ -68,12 +68,12 @@ fn repeats(kind: &str) {
     assert!(matches!(first.code, Some(0..=2)), "{kind}\n{first:?}");
     let run = store.run_directory(workload);
     let record = run.join("faults.jsonl").display().to_string();
-    let mut runs = vec![run.clone()];
-    for command in [info(&run).rerun_command(), info(&run).replay_command(&record)] {
-        let next = again(&command, store.path(), workload, &runs);
-        assert_eq!(trial(&next), trial(&run), "{command}");
-        runs.push(next);
-    }
+    let rerun = again(&info(&run).rerun_command(), store.path(), workload, &[run.clone()]);
+    assert_eq!(trial(&rerun), trial(&run), "{kind}");
+    let replay = again(&info(&run).replay_command(&record), store.path(), workload, &[run.clone(), rerun]);
+    // A recorded schedule replaces what was drawn.
+    let replayed = TrialSpec { schedule: None, ..trial(&run).replaying(&record) };
+    assert_eq!(trial(&replay), replayed, "{kind}");
     store.await_silence();
 }
 

@@ -280,7 +280,7 @@ mod tests {
         let mut meter = Meter::new(&limits, None);
         let stopped = (0..5000).find_map(|_| meter.tick().err());
         assert_eq!(stopped, Some(Limit::Time));
-        assert_eq!(limits.in_words()[0], "time limit of 1 s (--check-time-limit)");
+        assert_eq!(limits.in_words()[0], "time limit of 1 s");
 
         let (limits, flag) = (Limits::default(), AtomicBool::new(true));
         let mut meter = Meter::new(&limits, Some(&flag));
