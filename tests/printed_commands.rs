@@ -68,7 +68,7 @@ fn repeats(kind: &str) {
     assert!(matches!(first.code, Some(0..=2)), "{kind}\n{first:?}");
     let run = store.run_directory(workload);
     let record = run.join("faults.jsonl").display().to_string();
-    let rerun = again(&info(&run).rerun_command(), store.path(), workload, &[run.clone()]);
+    let rerun = again(&info(&run).rerun_command(), store.path(), workload, std::slice::from_ref(&run));
     assert_eq!(trial(&rerun), trial(&run), "{kind}");
     let replay = again(&info(&run).replay_command(&record), store.path(), workload, &[run.clone(), rerun]);
     // A recorded schedule replaces what was drawn.
