@@ -59,7 +59,7 @@ fn main() -> Result<()> {
     let temporary = tempfile::tempdir()?;
     let store = args.store.as_deref().unwrap_or(temporary.path());
     println!(
-        "| seed | --net | verdict | ok operations | partitions, bit | some node answers | nodes that answer | recovery median | worst |"
+        "| seed | --net | verdict | ok operations | partitions, effective | some node answers | nodes that answer | recovery median | worst |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     let mut sums: Vec<Vec<Row>> = MODES.iter().map(|_| Vec::new()).collect();

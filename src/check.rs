@@ -30,6 +30,7 @@ use tribunal_checker::history::History;
 use tribunal_checker::model::{Initial, ModelKind};
 use tribunal_checker::op::{F, Op, Value};
 use tribunal_checker::verdict::{OpId, Verdict};
+use tribunal_records::quantity::parse_within;
 use tribunal_reports::imported;
 use tribunal_reports::judgement::{CheckCost, Circumstances, Judgement, RunOutcome};
 use tribunal_reports::junit::{Suite, render_suites};
@@ -44,11 +45,11 @@ use crate::jepsen_store;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run directories, Jepsen store directories, history files (also .gz), or - for standard input
+    /// Run directories, history files (also .gz), Jepsen store directories, or - for standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// The model to judge by [default: the one that a run directory names]
+    /// Model to check against [default: the model of the run directory]
     #[arg(long, value_name = "MODEL", value_parser = model_parser())]
     model: Option<ModelKind>,
 
@@ -58,37 +59,41 @@ pub(crate) struct Args {
     #[command(flatten)]
     limits: LimitArgs,
 
-    /// What the objects hold before the first operation, in JSON or as text; KEY=VALUE for one key [default: nothing]
+    /// Value of every object before the first operation, in JSON or as text; KEY=VALUE for one key [default: none]
     #[arg(long, value_name = "[KEY=]VALUE")]
     initial: Vec<String>,
 
-    /// How many threads work on it [default: one for each processor]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    /// Number of threads, 1 to 1024 [default: the number of processors]
+    #[arg(long, value_name = "N", value_parser = parse_threads, allow_hyphen_values = true)]
     threads: Option<u16>,
 
-    /// Replay the certificate of every linearizable part through the plain model
+    /// Replay the linearization of every part through the model
     #[arg(long)]
     certify: bool,
 
-    /// Go on after the first violation, until every key is decided
+    /// Check every key, even after a violation
     #[arg(long)]
     all_parts: bool,
 
-    /// Take all PATHs for one history, such as one file per client: events are put in the order of their times
+    /// Merge all PATHs into one history, ordered by time (for one file per client)
     #[arg(long)]
     merge: bool,
 
-    /// Put the history, its verdict, report.html and the rest into this new directory
+    /// Create this directory with the history, its verdict, report.html and other reports
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 
-    /// Write junit.xml to this file, a test suite per history
+    /// Write JUnit XML to this file: one test suite per history
     #[arg(long, value_name = "PATH")]
     junit: Option<PathBuf>,
 
-    /// How to print the verdicts
+    /// Format of the verdicts on standard output
     #[arg(long, value_enum, default_value = "text", value_name = "HOW")]
     format: OutputFormat,
+}
+
+fn parse_threads(text: &str) -> Result<u16, String> {
+    parse_within(text, &(1..=1_024))
 }
 
 fn model_parser() -> impl TypedValueParser<Value = ModelKind> {
@@ -337,13 +342,11 @@ fn judge_history(paths: &[PathBuf], args: &Args, threads: usize) -> Result<Judge
     let model = match args.model {
         Some(model) => model,
         None if !is_standard(path) && !path.exists() => {
-            return Err(anyhow!(
-                "{name}: expected a run directory or a file with a history: there is neither"
-            ));
+            return Err(anyhow!("{name}: no such file or directory"));
         }
         None => {
             return Err(anyhow!(
-                "{name}: expected --model: a history does not say what it should be judged by"
+                "{name}: expected --model: a history file does not name its model (tribunal list models)"
             ));
         }
     };

@@ -1,10 +1,13 @@
 //! The command line: its types, their help, and their translation into a spec.
 
+pub(crate) mod errors;
 mod limits;
 #[cfg(feature = "trial")]
 mod spec;
 #[cfg(feature = "trial")]
 mod trial;
+#[cfg(all(test, feature = "trial", feature = "serve"))]
+mod wrong_input;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -20,34 +23,35 @@ pub(crate) use self::trial::{ProgressMode, RunArgs, ShowArgs};
 /// Exit codes of every command.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    linearizable (or convergent), and every requested fault was covered
+  0    linearizable (or convergent), and every requested fault had an effect
   1    violation found (wins over everything else)
-  2    unknown: a limit was reached, nothing or less than asked for succeeded, or a fault never bit
-  3    harness failure: the trial itself broke
+  2    unknown: a limit was reached, too few operations succeeded, or a requested fault had no effect
+  3    harness failure: Tribunal or this machine failed, not the system
   64   bad arguments or malformed input
-  130  interrupted; what exists was saved and checked (1 if it proves a violation)";
+  130  interrupted: the history so far was saved and checked (1 if it proves a violation)";
 
 #[cfg(feature = "trial")]
 const RUN_EXAMPLES: &str = "\
 Examples:
-  tribunal run register                                  five nodes, every fault, 30 seconds
-  tribunal run counter --nemesis kill --time-limit 1m    only kills, for a minute
-  tribunal run register --bug stale-read --seed 7        a Raft with a classic mistake in it
+  tribunal run register                                  the built-in Raft, five nodes, usual faults, 30 s
+  tribunal run register --bug stale-read --seed 7        a Raft with a classic bug
   tribunal run register --system etcd --nodes 3          a real etcd, if it is installed
+  tribunal run counter --nemesis kill --time-limit 1m    only kills, for a minute
+  tribunal run register --nemesis all --nemesis-interval 500ms    every fault that is possible here
   tribunal run register --nodes 3 --nemesis none --rate 500
-  tribunal run register --repeat 20 --availability 0.9   twenty runs, each of which must answer nine of ten
-  tribunal run register --junit out/register.xml -q      for CI: the verdict, and JUnit's XML
-  tribunal run --config nightly.toml --time-limit 5m     flags from a file; those on the command line win
+  tribunal run register --repeat 20 --availability 0.9   twenty runs, each with a success rate of 0.9 or more
+  tribunal run register --junit out/register.xml -q      for CI: only the verdict, and JUnit XML
+  tribunal run --config nightly.toml --time-limit 5m     flags from a file; typed flags win
   tribunal run register --schedule store/latest/faults.jsonl    the same faults at the same times";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
-  tribunal check store/latest                                the last run, from what is on disk
-  tribunal check --model cas-register history.edn *.log      many at once; the format is recognised
-  tribunal check --model queue --report out history.jsonl    with report.html and the rest in out/
+  tribunal check store/latest                                the latest run
+  tribunal check --model cas-register history.edn *.log      several histories; formats are detected
+  tribunal check --model queue --report out history.jsonl    writes report.html and other reports to out/
   tribunal check --model register store/etcd/latest          a Jepsen store directory, compared with its results.edn
   tribunal check --model kv --merge client-*.jsonl           one file per client; --map and --time-unit: docs/histories.md
-  tribunal check --model cas-register --junit out.xml *.log  for CI: a test suite per history
+  tribunal check --model cas-register --junit out.xml *.log  for CI: one test suite per history
   some-test | tribunal check --model counter -               from standard input";
 
 const VERIFY_EXAMPLES: &str = "\
@@ -55,9 +59,9 @@ Examples:
   tribunal verify store/latest       replays each linearization, or tries every order of the counterexample
 
 Exit codes:
-  0    the verdict is shown by what it carries, be it good or bad
-  1    it is not: verdict.json or history.jsonl was changed, or a judge is wrong
-  2    it claims nothing, or carries nothing to show it by
+  0    the evidence confirms the verdict, whatever the verdict is
+  1    it does not: verdict.json or history.jsonl was changed, or a checker is wrong
+  2    the verdict is unknown, or contains no evidence
   64   bad arguments, or no run directory";
 
 const LIST_EXAMPLES: &str = "\
@@ -69,23 +73,23 @@ Examples:
 const SERVE_EXAMPLES: &str = "\
 Examples:
   tribunal serve                                      the runs in ./store, at http://127.0.0.1:7400/
-  ssh -L 7400:127.0.0.1:7400 build tribunal serve     those of another machine";
+  ssh -L 7400:127.0.0.1:7400 build tribunal serve     the runs on another machine";
 
 #[cfg(feature = "trial")]
 const MATRIX_EXAMPLES: &str = "\
 Examples:
-  tribunal matrix --system raft                          every bug of the built-in Raft, ten runs of at most a minute
+  tribunal matrix --system raft                          every bug of the built-in Raft, ten runs of at most 60 s each
   tribunal matrix --bug stale-read --nemesis kill --nemesis pause --nemesis partition    one bug, a column per fault
-  tribunal matrix --only correct --seeds 200 --budget 15s     false alarms, if there are any
+  tribunal matrix --only correct --seeds 200 --budget 15s     looks for false alarms
   tribunal matrix --resume matrix/20261121T093015Z
 
 Exit codes:
-  0    every flaw was found in a run or more, and no correct system was accused
-  1    a correct system was accused
-  2    a flaw was not found, or a run of a correct system was not decided
-  3    the harness broke in a run
+  0    every bug was detected in at least one run, and there was no false alarm
+  1    a false alarm: a violation was reported for a correct system
+  2    a bug was not detected, or a run of a correct system was unknown
+  3    harness failure in a run
   64   bad arguments
-  130  interrupted: --resume goes on";
+  130  interrupted: continue with --resume";
 
 const CONVERT_EXAMPLES: &str = "\
 Examples:
@@ -97,20 +101,29 @@ Examples:
   source <(tribunal completions bash)
   tribunal completions fish > ~/.config/fish/completions/tribunal.fish";
 
-/// Tribunal puts a distributed system on trial: it starts the real processes, drives concurrent clients, injects
-/// faults, and hands down a verdict on the recorded history, with the evidence.
+/// Tests a distributed system for linearizability: starts its real processes, drives concurrent clients, injects
+/// faults, checks the recorded history, and reports a verdict with its evidence.
 #[derive(Parser)]
 #[command(name = "tribunal", version, after_help = EXIT_CODES, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) verb: Verb,
 
-    /// Show nothing but ASCII characters in the terminal
-    #[arg(long, global = true)]
+    /// Print only ASCII characters to the terminal
+    #[arg(long, global = true, hide_short_help = true)]
     pub(crate) ascii: bool,
 
-    /// Whether to use colours: auto obeys NO_COLOR and CLICOLOR_FORCE, and else asks whether there is a terminal
-    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    /// When to use colours
+    ///
+    /// `auto`: on a terminal, unless NO_COLOR is set; CLICOLOR_FORCE also enables them elsewhere.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN",
+        hide_short_help = true
+    )]
     pub(crate) color: Color,
 }
 
@@ -125,26 +138,26 @@ pub(crate) enum Color {
 #[derive(Subcommand)]
 pub(crate) enum Verb {
     #[cfg(feature = "trial")]
-    /// Put a system on trial
-    #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
+    /// Run a system under faults and check its history
+    #[command(after_long_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
     Run(Box<RunArgs>),
-    /// Judge histories that exist: run directories, or files
+    /// Check recorded histories: run directories or files
     #[command(after_help = format!("{CHECK_EXAMPLES}\n\n{EXIT_CODES}"))]
     Check(crate::check::Args),
-    /// Hold the verdict of a run against its history once more, by a second judge without the engines
+    /// Verify the evidence of a verdict with an independent second checker
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(crate::verify::Args),
-    /// Render the reports of a run again, without checking it again
+    /// Render the reports of a run again, without a new check
     Report(crate::report::Args),
-    /// What there is: runs, workloads, systems, faults, models
+    /// List runs, workloads, systems, faults or models
     #[command(after_help = LIST_EXAMPLES)]
     List(crate::list::Args),
     #[cfg(feature = "serve")]
-    /// Show all runs in a browser: on this machine only, and to read only
+    /// Show all runs in a browser: read-only, localhost only
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(crate::serve::Args),
     #[cfg(feature = "trial")]
-    /// Try every seeded mistake and every correct system, many times, and say how often each was found out
+    /// Run every known bug and every correct system many times; report how often each is detected
     #[command(after_help = MATRIX_EXAMPLES)]
     Matrix(crate::matrix::Args),
     /// Write a history in another format
@@ -154,10 +167,10 @@ pub(crate) enum Verb {
     /// Run one node of a built-in system in the foreground
     #[command(subcommand)]
     Node(NodeCommand),
-    /// Print what makes a shell complete tribunal's commands
+    /// Print a shell completion script
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(crate::manual::CompletionsArgs),
-    /// Print the manual page, or write one per command
+    /// Print the manual page, or write one page per command
     Man(crate::manual::ManArgs),
     #[cfg(feature = "trial")]
     /// Clean up after a controller that was killed; never started by hand
@@ -171,7 +184,7 @@ pub(crate) enum Verb {
 pub(crate) enum OutputFormat {
     /// For people
     Text,
-    /// One JSON object and line
+    /// One JSON object per line
     Json,
 }
 
@@ -183,5 +196,19 @@ mod tests {
     fn the_command_line_definition_is_valid() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[cfg(feature = "trial")]
+    #[test]
+    fn the_short_help_of_run_fits_a_screen() {
+        use clap::CommandFactory;
+        let mut cli = Cli::command();
+        cli.build();
+        let help = cli.find_subcommand_mut("run").expect("there is such a command").render_help().to_string();
+        assert!(help.lines().count() < 40, "{} lines:\n{help}", help.lines().count());
+        let long: Vec<&str> = help.lines().filter(|line| line.chars().count() > 110).collect();
+        assert!(long.is_empty(), "{}", long.join("\n"));
+        let at = |heading: &str| help.find(heading).expect("a heading");
+        assert!(["What:", "Load:", "Faults:", "Check:", "Output:"].map(at).is_sorted(), "{help}");
     }
 }

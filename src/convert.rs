@@ -15,18 +15,18 @@ use crate::jepsen_store;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The history to read (also .gz, or a Jepsen store directory), or - for standard input
+    /// History to read (also .gz, or a Jepsen store directory), or - for standard input
     #[arg(value_name = "IN")]
     source: PathBuf,
 
-    /// The file to write, or - for standard output
+    /// File to write, or - for standard output
     #[arg(value_name = "OUT")]
     target: PathBuf,
 
     #[command(flatten)]
     input: InputArgs,
 
-    /// The format to write [default: by the ending of OUT: .jsonl, .edn, .json, .txt or .log]
+    /// Format to write [default: from the extension of OUT: .jsonl, .edn, .json, .txt or .log]
     #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
     to: Option<Format>,
 }
@@ -53,9 +53,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 /// Does everything that can fail because of the arguments. The output is `None` for standard output.
 fn prepare(args: &Args) -> Result<(Reading, Format, Option<Output>)> {
     let format = args.to.or_else(|| by_ending(&args.target));
-    let format = format.ok_or_else(|| {
-        anyhow!("{}: cannot tell the output format: expected --to with a format", args.target.display())
-    })?;
+    let format = format
+        .ok_or_else(|| anyhow!("cannot tell the output format of `{}`: add --to", args.target.display()))?;
     let mut reading = match jepsen_store::is_store(&args.source) {
         true => jepsen_store::read(&args.source, &args.input)?.0,
         false => args.input.read(&args.source)?,

@@ -15,23 +15,23 @@ use crate::unpack::unpacked;
 /// How to read a history.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct InputArgs {
-    /// The format of the input [default: recognised by itself]
+    /// Format of the input [default: detected]
     #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
     from: Option<Format>,
 
-    /// Every value is a [key value] pair, as jepsen.independent writes them
+    /// Every value is a [key value] pair, as written by jepsen.independent
     #[arg(long)]
     independent: bool,
 
-    /// What a failed compare-and-set says [default: observe in a log, ignore elsewhere]
+    /// Meaning of a failed compare-and-set [default: observe in a log, ignore in other formats]
     #[arg(long, value_enum, value_name = "WHAT")]
     failed_cas: Option<FailedCasArg>,
 
-    /// Names in the input besides the usual ones: of fields (process=worker), types (invoke=begin), operations (write=SET)
+    /// Other names used in the input: of fields (process=worker), types (invoke=begin) or operations (write=SET)
     #[arg(long, value_name = "OURS=THEIRS", value_delimiter = ',')]
     map: Vec<String>,
 
-    /// Unit of times, call and return: ns, us, ms or s [default: ns; s where times have a fraction]
+    /// Unit of times [default: ns, or s if times have a fraction]
     #[arg(long, value_name = "UNIT", value_parser = time_unit_parser())]
     time_unit: Option<TimeUnit>,
 }
@@ -43,9 +43,9 @@ fn time_unit_parser() -> impl TypedValueParser<Value = TimeUnit> {
 /// [`FailedCas`] on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum FailedCasArg {
-    /// The comparison failed: at some instant the value was another
+    /// The value was different at some instant of the operation
     Observe,
-    /// Nothing, only that it did not happen
+    /// Only that the write did not happen
     Ignore,
 }
 

@@ -17,32 +17,32 @@ use crate::exit;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What to list
+    /// Kind of entries to list
     what: What,
 
-    /// Where runs are kept
+    /// Directory with the runs
     #[arg(long, default_value = "store", value_name = "DIR")]
     store: PathBuf,
 
-    /// A table for people, or one JSON object per line
+    /// Format of the list
     #[arg(long, value_enum, default_value = "text", value_name = "HOW")]
     format: OutputFormat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum What {
-    /// Runs that were made, the newest first, with their verdicts
+    /// Runs with their verdicts, newest first
     Runs,
     #[cfg(feature = "trial")]
-    /// What can be asked of a system
+    /// Workloads: the operations that clients send
     Workloads,
     #[cfg(feature = "trial")]
-    /// What can be put on trial
+    /// Systems under test
     Systems,
     #[cfg(feature = "trial")]
-    /// What the nemesis can do
+    /// Faults that the nemesis can inject
     Faults,
-    /// What a history can be judged by
+    /// Models that a history can be checked against
     Models,
 }
 

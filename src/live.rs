@@ -11,7 +11,8 @@ pub(crate) mod keyboard;
 pub(crate) mod status;
 
 use std::collections::HashMap;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, stderr};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -19,7 +20,9 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tribunal::observer::{CheckState, Observer, Status, TrialEvent};
 use tribunal_checker::op::{Event, Kind, Nanos, Value};
+use tribunal_nemesis::{FaultEvent, FaultRecord};
 use tribunal_reports::run_info::RunInfo;
+use tribunal_reports::text;
 use tribunal_reports::wording::{counted, elide, one_line, value};
 
 use crate::cli::{ProgressMode, ShowArgs};
@@ -27,6 +30,9 @@ use crate::exit;
 
 /// Interval of progress lines without a terminal.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Width of the time before an event, with the spaces after it.
+const TIME_CHARS: usize = 9;
 
 /// Terminal output of one run.
 pub(crate) struct Live {
@@ -47,6 +53,10 @@ struct State {
     title: String,
     phase: String,
     status: Status,
+    /// Time of the last status, on the run's clock.
+    t: Nanos,
+    /// The number and the label of the fault that was printed last.
+    last_fault: Option<(usize, String)>,
     /// When the next plain line is due.
     next_line: Duration,
     /// Request of each pending operation by process, for `--verbose`.
@@ -55,7 +65,7 @@ struct State {
 
 impl Live {
     pub(crate) fn new(args: &ShowArgs) -> Self {
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = stderr().is_terminal();
         let output = match args.progress {
             _ if args.quiet => Output::Silent,
             ProgressMode::None => Output::Silent,
@@ -73,6 +83,8 @@ impl Live {
             title: String::new(),
             phase: String::new(),
             status: Status::default(),
+            t: 0,
+            last_fault: None,
             next_line: PLAIN_INTERVAL,
             requests: HashMap::new(),
         };
@@ -95,8 +107,12 @@ impl Live {
     /// Prints a permanent line.
     fn print(&self, line: &str) {
         match &self.output {
-            // Errors are ignored: they must not stop the run.
-            Output::Bars { all, .. } => drop(all.println(exit::escaped(&one_line(line)))),
+            Output::Bars { all, .. } => {
+                for line in status::wrapped(&one_line(line), width(&stderr()), TIME_CHARS) {
+                    // Errors are ignored: they must not stop the run.
+                    drop(all.println(exit::escaped(&line)));
+                }
+            }
             Output::Plain => exit::eprint_line(line),
             Output::Silent => {}
         }
@@ -104,7 +120,7 @@ impl Live {
 
     /// Prints a permanent line about an event at time `t`, the same time as in all files.
     fn event(&self, t: Nanos, line: &str) {
-        self.print(&format!("{:7.3}  {line}", seconds(t)));
+        self.print(&format!("{:7.3}  {line}", seconds(t))); // the line begins at TIME_CHARS
     }
 
     /// Prints a completed operation, with `--verbose`.
@@ -132,6 +148,13 @@ impl Live {
         self.event(t, &line);
     }
 
+    /// Whether a fault has just moved to a stage with the same label: then its line would be printed twice.
+    fn is_repeated(&self, fault: &FaultRecord) -> bool {
+        let shown = (fault.i, fault.label.clone());
+        let before = self.state().last_fault.replace(shown.clone());
+        fault.event == FaultEvent::Shift && before == Some(shown)
+    }
+
     /// A phase begins.
     fn phase(&self, t: Nanos, name: &str) {
         self.state().phase = name.to_string();
@@ -145,6 +168,7 @@ impl Live {
     /// Updates the progress of the run or of its check. A plain terminal prints it every [`PLAIN_INTERVAL`].
     fn status(&self, t: Nanos, change: impl FnOnce(&mut Status) -> fn(&Status) -> String) {
         let mut now = self.state();
+        now.t = t;
         let line = change(&mut now.status);
         let due = seconds(t) >= now.next_line.as_secs_f64();
         if due {
@@ -168,10 +192,11 @@ impl Live {
     }
 
     fn status_lines(&self) -> Vec<String> {
-        let now = self.state();
+        let (now, width) = (self.state(), width(&stderr()));
         let hint = if now.phase == "checking" { "ctrl-c: stop checking" } else { "ctrl-c: stop and check" };
-        let title = format!("{}   ({hint})", now.title);
-        std::iter::once(title).chain(status::lines(&now.status, &now.phase)).collect()
+        let title = status::title(&now.title, hint, width);
+        let t = Duration::from_nanos(now.t);
+        std::iter::once(title).chain(status::lines(&now.status, &now.phase, t, width)).collect()
     }
 
     /// Prints the status permanently, on the user's request; even in quiet mode.
@@ -204,6 +229,7 @@ impl Observer for Live {
             TrialEvent::Phase(name) => self.phase(t, name),
             TrialEvent::Operation(event) => self.operation(t, event),
             TrialEvent::Fault(_) if event.is_minor() => {}
+            TrialEvent::Fault(fault) if self.is_repeated(fault) => {}
             TrialEvent::Fault(_) | TrialEvent::Note(_) => {
                 event.line().into_iter().for_each(|line| self.event(t, &line));
             }
@@ -224,10 +250,25 @@ impl Observer for Live {
 /// A run in one line.
 fn title(run: &RunInfo) -> String {
     let limit = humantime::format_duration(Duration::from_millis(run.time_limit_ms));
-    let faults = if run.nemesis.is_empty() { "no faults".into() } else { run.nemesis.join(", ") };
+    let faults = if run.nemesis.is_empty() { "no faults".into() } else { run.nemesis.join(",") };
     let (nodes, clients) = (counted(run.nodes.len(), "node"), counted(run.concurrency, "client"));
     let RunInfo { workload, system, seed, .. } = run;
-    format!("{workload} on {system}: {nodes}, {clients}, {limit} of {faults}, seed {seed}")
+    format!("{workload} on {system}, seed {seed}: {nodes}, {clients}, {limit}, {faults}")
+}
+
+nix::ioctl_read_bad!(window_size, nix::libc::TIOCGWINSZ, nix::libc::winsize);
+
+/// The width of a terminal, in characters; of something else, as much as a report needs.
+pub(crate) fn width(terminal: &impl AsRawFd) -> usize {
+    // SAFETY: all zeroes is a window size, and the call fills in no more than that.
+    let size = unsafe {
+        let mut size: nix::libc::winsize = std::mem::zeroed();
+        window_size(terminal.as_raw_fd(), &mut size).map(|_| size)
+    };
+    match size {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
+        _ => text::WIDTH,
+    }
 }
 
 fn seconds(t: Nanos) -> f64 {

@@ -36,6 +36,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use anstream::ColorChoice;
+use anyhow::anyhow;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use tribunal::catch_panic::catch_panic;
@@ -58,17 +59,16 @@ fn main() -> ExitCode {
             catch_panic(|| dispatch(cli.verb, &matches)).unwrap_or_else(exit::harness)
         }
         Err(error) => {
-            // The message contains the arguments, which may be file names from an untrusted source.
-            let said = error.render().to_string();
-            match exit::escaped(&said) == said {
-                // Ignore errors: the exit code says enough.
-                true => drop(error.print()),
-                false => exit::eprint_lines(&said),
+            let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            if asked_for || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+                let _ = error.print(); // the exit code says enough
+            } else {
+                let command = Cli::command();
+                let shown = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+                let verbs: Vec<&str> = shown.map(clap::Command::get_name).collect();
+                return exit::usage(anyhow!(cli::errors::message(&error, &verbs)));
             }
-            match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-                _ => ExitCode::from(exit::USAGE),
-            }
+            ExitCode::from(if asked_for { 0 } else { exit::USAGE })
         }
     }
 }

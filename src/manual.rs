@@ -12,13 +12,13 @@ use crate::exit;
 
 #[derive(clap::Args)]
 pub(crate) struct CompletionsArgs {
-    /// Which shell
+    /// Name of the shell
     shell: Shell,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct ManArgs {
-    /// Write tribunal.1, tribunal-run.1 and so on into this directory instead
+    /// Write tribunal.1, tribunal-run.1 and so on to this directory instead
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }

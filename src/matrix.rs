@@ -36,51 +36,59 @@ use tribunal_reports::wording::{count, counted, elide, millis};
 use crate::interrupts::Interrupts;
 use crate::list::table;
 use tribunal::executable;
-use tribunal_records::quantity::parse_duration;
+use tribunal_records::quantity::{parse_duration, parse_within};
 
 use crate::exit;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only these systems (separated by commas) [default: all that can be run here]
+    /// Only these systems, separated by commas [default: all that can run here]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     system: Vec<String>,
 
-    /// Only these bugs (separated by commas), and no correct system
+    /// Only these bugs, separated by commas, and no correct system
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     bug: Vec<String>,
 
-    /// Only what is wrong, or only what is right
+    /// Only buggy, or only correct systems
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "bug")]
     only: Option<plan::Only>,
 
-    /// The faults to try, as for `tribunal run`; a column each (may be repeated) [default: those of `tribunal run`]
+    /// Faults, as for `tribunal run`; may be repeated: one column each [default: usual]
     #[arg(long, value_name = "FAULTS")]
     nemesis: Vec<String>,
 
-    /// How long each run asks at most; one that finds a violation ends there
-    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = parse_duration)]
+    /// Maximum duration of a run; it ends at the first violation
+    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true)]
     budget: Duration,
 
-    /// How many runs of each, with the seeds 1 to N
-    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    /// Number of runs of each row, with the seeds 1 to N; at most 10000
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = parse_seeds, allow_hyphen_values = true)]
     seeds: u64,
 
-    /// How many runs at a time: more than one disturb each other's times
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    /// Number of concurrent runs, 1 to 64; they disturb each other's timing
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = parse_jobs, allow_hyphen_values = true)]
     jobs: u8,
 
-    /// Where it is kept: a new directory [default: matrix/<UTC time>]
+    /// Directory to create for the results [default: matrix/<UTC time>]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 
-    /// Print the rows and how long they take at most, and make no run
+    /// Print the rows and their maximum duration, and start no run
     #[arg(long, conflicts_with = "resume")]
     plan: bool,
 
-    /// Go on with a matrix that was interrupted
+    /// Continue an interrupted matrix
     #[arg(long, value_name = "DIR", conflicts_with_all = ["system", "bug", "only", "nemesis", "budget", "seeds", "dir"])]
     resume: Option<PathBuf>,
+}
+
+fn parse_seeds(text: &str) -> Result<u64, String> {
+    parse_within(text, &(1..=10_000))
+}
+
+fn parse_jobs(text: &str) -> Result<u8, String> {
+    parse_within(text, &(1..=64))
 }
 
 /// `tribunal matrix`
@@ -127,7 +135,7 @@ fn length(matrix: &Matrix, due: usize, jobs: u8) -> String {
     // Minutes are accurate enough for an estimate.
     let minutes = (batches * matrix.budget_ms).div_ceil(60_000);
     format!(
-        "{} to make ({} buggy and {correct} correct rows, {}), of at most {} each, {jobs} at a time: up to {}",
+        "{} left ({} buggy and {correct} correct rows, {}), at most {} each, {jobs} at a time: up to {}",
         counted(due, "run"),
         matrix.rows.len() - correct,
         counted(matrix.seeds as usize, "seed"),
@@ -204,7 +212,7 @@ impl Session {
         let all = self.matrix.rows.len() * self.matrix.seeds as usize;
         let mut done = all - due.len();
         exit::eprint_line(&length(&self.matrix, due.len(), jobs));
-        exit::eprint_line(&format!("kept in {}", self.dir.display()));
+        exit::eprint_line(&format!("results in {}", self.dir.display()));
         let mut running = FuturesUnordered::new();
         loop {
             while running.len() < usize::from(jobs) && !stop.is_cancelled() {
@@ -268,7 +276,7 @@ impl Session {
         );
         exit::print_text(&text);
         if interrupted {
-            exit::print_text(&format!("  go on    tribunal matrix --resume {}\n", self.dir.display()));
+            exit::print_text(&format!("  resume   tribunal matrix --resume {}\n", self.dir.display()));
             return ExitCode::from(exit::INTERRUPTED);
         }
         let totals = self.matrix.totals();
@@ -283,7 +291,7 @@ impl Session {
 
 fn wind_down(stop: &CancellationToken) {
     if !stop.is_cancelled() {
-        exit::eprint_line("interrupted: ending the runs under way");
+        exit::eprint_line("interrupted: stopping the current runs");
     }
     stop.cancel();
 }
@@ -311,7 +319,7 @@ fn result_line(done: usize, all: usize, row: &Row, finding: &Finding) -> String 
             format!("{what}{after}{ops}{under}")
         }
         RunOutcome::Linearizable | RunOutcome::Convergent => {
-            format!("nothing found, {} ops", count(finding.ops))
+            format!("clean, {} ops", count(finding.ops))
         }
         RunOutcome::Unknown | RunOutcome::HarnessFailure => finding.sentence.clone(),
     };

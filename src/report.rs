@@ -12,11 +12,11 @@ use crate::exit;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The run directory, such as store/latest
+    /// Run directory, such as store/latest
     #[arg(value_name = "RUN_DIR")]
     dir: PathBuf,
 
-    /// Only these, separated by commas: names of files such as trace.json, or their endings such as html,svg
+    /// Only these reports, separated by commas: file names such as trace.json, or extensions such as html,svg
     #[arg(long, value_name = "FORMATS", value_delimiter = ',')]
     format: Vec<String>,
 }

@@ -15,7 +15,7 @@ use tribunal_reports::text;
 use crate::cli::{OutputFormat, Run, RunArgs, ShowArgs};
 use crate::github::GitHub;
 use crate::interrupts::Interrupts;
-use crate::live::{Live, keyboard};
+use crate::live::{self, Live, keyboard};
 use crate::{exit, repeat};
 
 /// `tribunal run`
@@ -73,7 +73,7 @@ fn not_stored(error: &TrialError, show: &ShowArgs) -> ExitCode {
     exit::harness(anyhow!("{error}"))
 }
 
-/// Prints the outcome: all of report.txt unless it is a pass. The path of the report comes last. With
+/// Prints the outcome: report.txt, or one sentence with `--quiet`. The path of the report comes last. With
 /// `--format json`, standard output contains the verdict only, and text for people goes to standard error.
 fn print(run: &RunDir, show: &ShowArgs) {
     let judgement = &run.judgement;
@@ -85,8 +85,8 @@ fn print(run: &RunDir, show: &ShowArgs) {
         true => exit::eprint_text(text),
         false => exit::print_outcome(text, judgement.outcome),
     };
-    match catch_panic(|| text::render(run)) {
-        Ok(text) if !show.quiet && !judgement.outcome.is_good() => say(&text),
+    match catch_panic(|| text::render_within(run, live::width(&std::io::stdout()))) {
+        Ok(text) if !show.quiet => say(&text),
         _ => say(&format!("{}\n  report   {}/report.html\n", judgement.sentence, run.name)),
     }
 }

@@ -38,11 +38,11 @@ use summaries::Summaries;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Where runs are kept
+    /// Directory with the runs
     #[arg(long, default_value = "store", value_name = "DIR")]
     store: PathBuf,
 
-    /// The port on the loopback interface; 0 takes a free one
+    /// Port on localhost; 0: any free port
     #[arg(long, default_value_t = 7400, value_name = "PORT")]
     port: u16,
 }

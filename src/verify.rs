@@ -14,11 +14,11 @@ use crate::exit;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run directories, such as store/latest, or what `check --report` has made
+    /// Run directories, such as store/latest, or directories created by `check --report`
     #[arg(required = true, value_name = "RUN_DIR")]
     dirs: Vec<PathBuf>,
 
-    /// How many configurations an enumeration may hold before it is given up
+    /// Maximum number of configurations that the search holds
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     configurations: usize,
 }
@@ -99,9 +99,10 @@ fn judge(dir: &Path, configurations: usize) -> Result<(Confirmation, String)> {
             (Confirmation::Verified, line)
         }
         Err(NotShown::Nothing(why)) => (Confirmation::NothingToVerify, format!("nothing to verify: {why}")),
-        Err(NotShown::Refuted(why)) => {
-            (Confirmation::Refuted, format!("REFUTED: verdict.json does not show what it says: {why}"))
-        }
+        Err(NotShown::Refuted(why)) => (
+            Confirmation::Refuted,
+            format!("REFUTED: the evidence in verdict.json does not confirm its verdict: {why}"),
+        ),
     })
 }
 

@@ -13,11 +13,11 @@ fn error_message(args: &[&str], code: i32) -> String {
 fn wrong_arguments_exit_with_64_and_say_what_was_expected() {
     for (args, expected) in [
         (&["run", "regisster"][..], "register"),
-        (&["run", "register", "--system", "rraft"], "raft"),
+        (&["run", "register", "--system", "rraft"], "did you mean `raft`?"),
         (&["run", "register", "--nemesis", "kil"], "kill"),
         (&["run", "register", "--time-limit", "30"], "such as 500ms, 30s or 2m"),
         (&["run", "register", "--concurrency", "0"], "3n"),
-        (&["run", "register", "--nodes", "0"], "1..=25"),
+        (&["run", "register", "--nodes", "0"], "from 1 to 25"),
         (&["run", "register", "--bug", "no-such-bug"], "stale-read"),
         (&["run", "register", "--no-such-flag"], "--no-such-flag"),
         (&["run", "register", "--schedule", "no/such/file"], "no/such/file"),
@@ -30,7 +30,7 @@ fn wrong_arguments_exit_with_64_and_say_what_was_expected() {
             "--junit: cannot write no/such/dir/junit.xml",
         ),
         (&["chek"], "check"),
-        (&["check", "no/such/file"], "no/such/file: expected a run directory or a file"),
+        (&["check", "no/such/file"], "no/such/file: no such file or directory"),
         (&["report", "no/such/run"], "run.json: No such file or directory (os error 2)\n"),
     ] {
         let said = error_message(args, 64);
@@ -60,7 +60,7 @@ fn a_malformed_schedule_is_named_by_file_line_and_column() {
         ("[[step]]\nat = 1", "faults.toml:2:6: invalid type: integer `1`, expected a string"),
         (
             "\n[[step]]\nat = '1s'\nhold = '1s'\nfault = 'kil:one'",
-            "faults.toml:2:1: step 1: there is no fault \"kil\"",
+            "faults.toml:2:1: step 1: there is no fault `kil`",
         ),
         ("[[step]]\nat = '1s'\nhold = '1s'\nacts = ['kill n6']", "faults.toml:1:1: step 1: there is no n6"),
         ("{\"event\":\"apply\"}\n", "faults.toml cannot be replayed: line 1: missing field"),
@@ -70,7 +70,7 @@ fn a_malformed_schedule_is_named_by_file_line_and_column() {
         assert!(said.contains(expected), "{text:?} should be answered by `{expected}`, but it says:\n{said}");
     }
     let said = error_message(&["run", "register", "--schedule", schedule, "--nemesis", "kill"], 64);
-    assert!(said.contains("cannot be used with"), "{said}");
+    assert!(said.contains("cannot be combined with"), "{said}");
 }
 
 #[test]

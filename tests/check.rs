@@ -156,5 +156,5 @@ fn convert_reads_and_writes_streams() {
     let ended = piped(&["convert", "--to", "finished", "-", "-"], history).expect(0);
     assert_eq!(ended.stdout, "{\"client\":0,\"f\":\"read\",\"out\":4,\"call\":0,\"ret\":1}\n");
     let ended = piped(&["convert", "-", "-"], history).expect(64);
-    assert!(ended.stderr.contains("expected --to"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("add --to"), "{}", ended.stderr);
 }

@@ -122,7 +122,9 @@ fn shortened(command: &str) -> String {
         }
     }
     let repeat = if command.contains("--repeat") { " --repeat 2" } else { "" };
-    format!("{} --time-limit 1s{repeat} --quiet --progress none", short.join(" "))
+    // Every requested fault must fit into the second.
+    let interval = if command.contains("--schedule") { "" } else { " --nemesis-interval 30ms" };
+    format!("{} --time-limit 1s{interval}{repeat} --quiet --progress none", short.join(" "))
 }
 
 /// The shortened command, and the exit codes that it may have; `None` if it is not run.

@@ -141,7 +141,7 @@ const REFUSED: [Row; 27] = [
         64,
         "--map colour=red: expected a field (process, type, f, key,",
     ),
-    ("register --time-unit hours arrays.json", 64, "[possible values: ns, us, ms, s]"),
+    ("register --time-unit hours arrays.json", 64, "expected one of ns, us, ms, s"),
     (
         "register --merge vector-per-line.edn arrays.json",
         64,

@@ -17,7 +17,7 @@ fn a_matrix_finds_a_bug_and_resumes() {
     let run = &first.rows[0].runs[0];
     assert!(run.counterexample.unwrap() >= 2 && run.after_ms.unwrap() < 30_000, "{run:?}");
     let page = std::fs::read_to_string(dir.join(&run.path).join("report.html")).unwrap();
-    assert!(page.contains("Who spoke to whom") && page.contains("marker-end"), "nobody spoke: {run:?}");
+    assert!(page.contains("Messages between nodes") && page.contains("marker-end"), "nobody spoke: {run:?}");
     for page in ["matrix.md", "matrix.html"] {
         let text = std::fs::read_to_string(dir.join(page)).unwrap();
         assert!(text.contains("stale-read") && text.contains("1 of 1"), "{page}: {text}");
@@ -28,7 +28,7 @@ fn a_matrix_finds_a_bug_and_resumes() {
     rest.rows[1].runs.clear();
     std::fs::write(dir.join("matrix.json"), serde_json::to_string(&rest).unwrap()).unwrap();
     let ended = Ended::of(tribunal(["matrix", "--resume", at]).output().unwrap()).expect(0);
-    assert!(ended.stderr.contains("1 run to make"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 run left"), "{}", ended.stderr);
     let second: Matrix = serde_json::from_str(&read()).unwrap();
     assert_eq!(second.rows[0], first.rows[0]);
     assert_eq!(second.rows[1].runs.len(), 1);
@@ -40,7 +40,7 @@ fn a_matrix_of_unknown_systems_or_bugs_is_refused() {
     let dir = scratch.path().to_str().unwrap();
     std::fs::write(scratch.path().join("mine"), "").unwrap();
     for (args, expected) in [
-        (&["matrix", "--system", "rraft"][..], "expected one of raft"),
+        (&["matrix", "--system", "rraft"][..], "did you mean `raft`?"),
         (&["matrix", "--bug", "no-such-bug"], "stale-read"),
         (&["matrix", "--dir", dir], "expected an empty directory"),
         (&["matrix", "--resume", dir], "expected the directory of a matrix"),

@@ -96,22 +96,6 @@ fn link_faults_have_an_effect_and_heal_in_namespaces() {
 }
 
 #[test]
-fn unsupported_faults_are_skipped_with_a_reason() {
-    let store = Store::new();
-    let args = "run register --nodes 3 --time-limit 3s --nemesis-interval 1s --nemesis";
-    let ended = store.run(&format!("{args} loss")).expect(2);
-    assert!(ended.stdout.contains("loss was never installed"), "{}", ended.stdout);
-    assert!(faults(&store).iter().all(|fault| fault["outcome"] == "skipped"), "{:?}", faults(&store));
-    if !allowed() {
-        return;
-    }
-    let store = Store::new();
-    store.run(&format!("{args} corrupt --net netns")).expect(2);
-    let why: Vec<_> = faults(&store).iter().map(|fault| fault["why"].to_string()).collect();
-    assert!(!why.is_empty() && why.iter().all(|why| why.contains("not of packets")), "{why:?}");
-}
-
-#[test]
 fn a_controller_killed_with_9_leaves_no_namespace() {
     if !allowed() {
         return;

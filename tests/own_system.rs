@@ -49,7 +49,7 @@ fn what_is_wrong_with_a_description_is_said_before_anything_starts() {
     let expected = "kv.toml: line 6: command: `{port.api}`: there is no placeholder `{port.api}`";
     assert!(ended.stderr.contains(expected), "{}", ended.stderr);
     let missing = run(&store, "run counter --system examples/own-system/kv.toml").expect(64);
-    let expected = "does not answer what counter asks: expected one of register, rw-register, decide";
+    let expected = "does not support the workload counter: expected one of register, rw-register, decide";
     assert!(missing.stderr.contains(expected), "{}", missing.stderr);
 }
 

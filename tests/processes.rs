@@ -79,7 +79,7 @@ fn a_killed_controller_leaves_no_cgroup() {
     let stutters = || {
         let runs = std::fs::read_dir(store.path().join("register")).into_iter().flatten().flatten();
         runs.filter_map(|run| std::fs::read_to_string(run.path().join("faults.jsonl")).ok())
-            .any(|faults| faults.contains("SIGSTOP and SIGCONT in turns"))
+            .any(|faults| faults.contains("alternating SIGSTOP and SIGCONT"))
     };
     let starved = |group: &PathBuf| group.to_string_lossy().ends_with("-cpu");
     wait_until("nodes starve", || stutters() || cgroups().iter().any(starved));

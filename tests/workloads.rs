@@ -61,13 +61,15 @@ fn failures_without_any_fault_are_detected() {
 #[test]
 fn a_model_that_does_not_fit_the_workload_is_refused() {
     let ended = Ended::of(tribunal(["run", "set", "--model", "queue"]).output().unwrap()).expect(64);
-    assert!(ended.stderr.contains("set cannot be judged by the model queue: expected set or convergent-set"));
+    assert!(
+        ended.stderr.contains("--model: queue does not fit the workload set: expected set or convergent-set")
+    );
 }
 
 #[test]
 fn the_share_of_reads_is_as_requested() {
     let refused = Ended::of(tribunal(["run", "lock", "--reads", "0.5"]).output().unwrap()).expect(64);
-    assert!(refused.stderr.contains("--reads does not fit the workload lock, which reads only in the end"));
+    assert!(refused.stderr.contains("--reads: the workload lock only reads at the end of the run"));
 
     let store = Store::new();
     // Without writes, reads prove nothing.

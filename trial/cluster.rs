@@ -297,6 +297,17 @@ impl Drop for Cluster {
     }
 }
 
+impl Cluster {
+    /// The nodes that claim leadership, each with its term; the most credible first.
+    pub(crate) async fn leaders(&self) -> Vec<(NodeId, u64)> {
+        let terms = join_all(self.nodes.iter().map(|node| self.system.leads(&node.place))).await;
+        let leading = terms.into_iter().enumerate().filter_map(|(i, term)| Some((NodeId(i), term?)));
+        let mut leaders: Vec<_> = leading.collect();
+        leaders.sort_by_key(|&(node, term)| (Reverse(term), node));
+        leaders
+    }
+}
+
 impl Nodes for Cluster {
     fn count(&self) -> usize {
         self.nodes.len()
@@ -422,10 +433,6 @@ impl Nodes for Cluster {
     }
 
     async fn primaries(&self) -> Vec<NodeId> {
-        let terms = join_all(self.nodes.iter().map(|node| self.system.leads(&node.place))).await;
-        let leading = terms.into_iter().enumerate().filter_map(|(i, term)| Some((Reverse(term?), NodeId(i))));
-        let mut leaders: Vec<_> = leading.collect();
-        leaders.sort();
-        leaders.into_iter().map(|(_, node)| node).collect()
+        self.leaders().await.into_iter().map(|(node, _)| node).collect()
     }
 }

@@ -154,7 +154,7 @@ const TOOK_MS_MIN: u64 = 20;
 pub(crate) fn sentence(fault: &FaultRecord) -> String {
     let healed = if fault.event == FaultEvent::Heal { "healed " } else { "" };
     let outcome = match fault.outcome {
-        FaultOutcome::Installed if fault.idle => ": nothing of it in force for now",
+        FaultOutcome::Installed if fault.idle => ": inactive for now",
         FaultOutcome::Installed if fault.effective == Some(false) => ": it had no effect",
         FaultOutcome::Installed => "",
         FaultOutcome::Skipped => ": skipped",

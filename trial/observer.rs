@@ -106,6 +106,8 @@ pub struct NodeStatus {
     pub state: NodeState,
     /// How often it was restarted.
     pub restarts: usize,
+    /// The term in which it leads, if it is the leader.
+    pub leads: Option<u64>,
 }
 
 /// State of the live check.

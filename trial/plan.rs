@@ -3,9 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
-use tribunal_records::TrialSpec;
-use tribunal_systems::{Described, Switches, Wiring};
+use tribunal_nemesis::Setting;
+use tribunal_records::suggest::unknown;
+use tribunal_records::{DiskKind, TrialSpec};
+use tribunal_systems::{Described, Switches, System, Wiring};
 
+use crate::cluster::disks::fuse_available;
 use crate::executable;
 use crate::faults::Nemesis;
 use crate::registry::{Registry, RunModel};
@@ -38,8 +41,9 @@ impl Plan {
         let system = system(&spec.system, registry)?;
         let model = model(workload, spec.model.as_deref(), registry)?;
         system.fits(workload, model.name())?;
-        let wiring = system.make(&switches(&spec, workload)?)?.wiring();
-        let (nemesis, warnings) = Nemesis::of(&spec, seed, registry.faults())?;
+        let made = system.make(&switches(&spec, workload)?)?;
+        let wiring = made.wiring();
+        let (nemesis, warnings) = Nemesis::of(&spec, seed, registry.faults(), &setting(&spec, &*made))?;
         Ok(Plan {
             workers: spec.concurrency.workers(usize::from(spec.nodes)),
             workload: workload.clone(),
@@ -60,6 +64,19 @@ impl Plan {
     pub(crate) fn switches(&self) -> Result<Switches> {
         switches(&self.spec, &self.workload)
     }
+}
+
+/// What is known of the cluster that decides which faults are possible.
+fn setting(spec: &TrialSpec, system: &dyn System) -> Setting {
+    let operators = match system.has_operators() {
+        true => Ok(()),
+        false => Err(format!("Tribunal cannot change the members of {}", system.name())),
+    };
+    let disk = match spec.disk {
+        Some(kind) => Ok(kind),
+        None => fuse_available().map(|()| DiskKind::Fuse),
+    };
+    Setting { nodes: usize::from(spec.nodes), net: spec.net, disk, operators }
 }
 
 fn switches(spec: &TrialSpec, workload: &tribunal_workloads::Entry) -> Result<Switches> {
@@ -83,7 +100,7 @@ fn system(name: &str, registry: &Registry) -> Result<tribunal_systems::Entry> {
 /// The share of reads: the workload's default, or the requested one if the workload has reads.
 fn reads(workload: &tribunal_workloads::Entry, wanted: Option<f64>) -> Result<f64> {
     if wanted.is_some() && workload.reads.is_none() {
-        bail!("--reads does not fit the workload {}, which reads only in the end", workload.name);
+        bail!("--reads: the workload {} only reads at the end of the run", workload.name);
     }
     Ok(wanted.or(workload.reads).unwrap_or_default())
 }
@@ -98,15 +115,18 @@ fn model(
     let model = registry.model(wanted).context("--model")?;
     if workload.models().all(|model| model != wanted) {
         let fitting: Vec<_> = workload.models().collect();
-        bail!("{} cannot be judged by the model {wanted}: expected {}", workload.name, fitting.join(" or "));
+        bail!(
+            "--model: {wanted} does not fit the workload {}: expected {}",
+            workload.name,
+            fitting.join(" or ")
+        );
     }
     Ok(model)
 }
 
-/// The entry with that name, or an error that lists the known names.
+/// The entry with that name, or an error that suggests a similar name.
 fn lookup<'a, T>(what: &str, name: &str, all: &'a [T], name_of: fn(&T) -> &'static str) -> Result<&'a T> {
-    let names = || all.iter().map(name_of).collect::<Vec<_>>().join(", ");
-    all.iter()
-        .find(|entry| name_of(entry) == name)
-        .with_context(|| format!("there is no {what} `{name}`: expected one of {}", names()))
+    let found = all.iter().find(|entry| name_of(entry) == name);
+    let names = || all.iter().map(name_of).collect::<Vec<_>>();
+    found.with_context(|| unknown(what, name, &names()))
 }

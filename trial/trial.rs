@@ -1,7 +1,7 @@
 //! One trial from top to bottom: start, drive, heal, final reads, stop, check, report.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tribunal_nemesis::Links;
+use tribunal_nemesis::{Links, NodeId};
 use tribunal_records::{Net, TrialSpec};
 use tribunal_reports::judgement::Circumstances;
 use tribunal_reports::run_dir::RunDir;
@@ -36,6 +36,7 @@ use crate::journal::Journal;
 use crate::judge::{self, Checking};
 use crate::junit::Junit;
 use crate::limits::CheckLimits;
+use crate::lock::locked;
 use crate::observer::{self, NodeStatus, Observer, Status, TrialEvent};
 use crate::panics::{self, run_phase};
 use crate::plan::Plan;
@@ -50,11 +51,20 @@ use crate::watch::{self, Watch};
 const READ_AGAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit for the cluster to answer, at the start and after all faults are healed.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Interval of queries for the leader that status events show.
+const LEADER_TICK: Duration = Duration::from_millis(500);
 /// Interval of status events.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Runs a trial that is described by plain data.
 pub trait Run {
+    /// Checks everything that is known before the start: names, ranges, files, and whether the requested faults
+    /// are possible. Starts nothing.
+    ///
+    /// # Errors
+    /// What is wrong, by the names of the flags.
+    fn ensure_possible(&self, registry: &Registry) -> Result<(), TrialError>;
+
     /// Runs the trial: starts the nodes, drives the clients, injects the faults, checks the history and
     /// writes the reports. Blocks until the end; uses threads of its own. Several trials may run in one
     /// process. (CAVEAT: daemons that clear their environment cannot be assigned to one of them; the trial
@@ -72,6 +82,10 @@ pub trait Run {
 }
 
 impl Run for TrialSpec {
+    fn ensure_possible(&self, registry: &Registry) -> Result<(), TrialError> {
+        Plan::of(self, registry).map(drop).map_err(TrialError::spec)
+    }
+
     fn run(
         &self,
         registry: &Registry,
@@ -221,7 +235,7 @@ impl<'a> Trial<'a> {
             }
             _ => None,
         };
-        let watch = watch.transpose().context("cannot start the check beside the run")?;
+        let watch = watch.transpose().context("cannot start the live check")?;
         let live_check = watch.as_ref().map(Watch::progress);
         let recorder = Recorder::create(&store.path().join("history.jsonl"), clock, watch, announcer.clone());
         let recorder = Arc::new(recorder.context("cannot create history.jsonl")?);
@@ -350,22 +364,35 @@ impl<'a> Trial<'a> {
             }
         };
         let begun = Instant::now();
+        let leader = Mutex::new(None);
+        let leading = async {
+            loop {
+                let leaders = self.cluster.leaders().await;
+                *locked(&leader) = leaders.into_iter().next();
+                sleep(LEADER_TICK).await;
+            }
+        };
+        let leading = async {
+            tokio::select! { () = leading => {}, () = end.cancelled() => {} }
+        };
         let ticking = async {
             while !end.is_cancelled() {
-                self.announcer.emit(&TrialEvent::Status(self.status(begun.elapsed())));
+                let leader = *locked(&leader);
+                self.announcer.emit(&TrialEvent::Status(self.status(begun.elapsed(), leader)));
                 sleep(TICK).await;
             }
         };
-        tokio::join!(time_is_up, clients, nemesis, ticking);
+        tokio::join!(time_is_up, clients, nemesis, leading, ticking);
     }
 
     /// Progress of the run, for the terminal.
-    fn status(&self, elapsed: Duration) -> Status {
+    fn status(&self, elapsed: Duration, leader: Option<(NodeId, u64)>) -> Status {
         let cluster = &self.cluster;
-        let nodes = cluster.nodes.iter().map(|node| NodeStatus {
+        let nodes = cluster.nodes.iter().enumerate().map(|(i, node)| NodeStatus {
             name: node.place.name.clone(),
             state: node.state(),
             restarts: node.restarts(),
+            leads: leader.filter(|(leader, _)| leader.0 == i).map(|(_, term)| term),
         });
         Status {
             elapsed,
@@ -450,7 +477,7 @@ impl<'a> Trial<'a> {
                 Ok(Ok(())) => {}
                 Ok(Err(waited)) => {
                     self.announcer.note(
-                        "the nodes have not settled: they still change what they show, or get no processor",
+                        "the nodes have not settled: their state still changes, or they get no processor time",
                     );
                     self.record.info.unsettled_ms = Some(waited.as_millis() as u64);
                     return;
@@ -474,8 +501,9 @@ impl<'a> Trial<'a> {
 
     async fn stop(&mut self) {
         if let Some((connections, first)) = self.links.outside_connections() {
-            self.announcer
-                .note(&format!("{connections} connections to nodes were no node's, and uncut: {first}"));
+            self.announcer.note(&format!(
+                "{connections} connections from outside the cluster bypassed the partitions: {first}"
+            ));
             self.record.info.strangers = Some(OutsideConnections { connections, first });
         }
         self.phase("stopping");
@@ -485,7 +513,7 @@ impl<'a> Trial<'a> {
         if let Some(journal) = self.journal.take()
             && let Err(error) = journal.end().await
         {
-            self.announcer.note(&format!("links.jsonl is not whole: {error}"));
+            self.announcer.note(&format!("links.jsonl is incomplete: {error}"));
         }
         self.record.end();
     }
@@ -522,7 +550,7 @@ fn watch_interrupts(stop_request: &Stop, checking: Arc<AtomicBool>, announcer: A
             let again = *interrupts.borrow_and_update() > 1;
             announcer.note(match again || checking.load(Ordering::Relaxed) {
                 true => "interrupted: the check stops",
-                false => "interrupted: healing, stopping, checking what exists",
+                false => "interrupted: healing, stopping, checking the history so far",
             });
         }
     });
@@ -545,7 +573,7 @@ fn watch_deaths(
     tokio::spawn(async move {
         while let Some(Death { node, status, excused, last_words }) = deaths.recv().await {
             if excused {
-                announcer.note(&format!("{node} ended, {status}, of what a fault did to it"));
+                announcer.note(&format!("{node} exited because of a fault: {status}"));
                 continue;
             }
             announcer.note(&format!("{node} exited by itself: {status}"));

@@ -108,7 +108,7 @@ impl Watch {
                         let (process, key, operation) = (op.process, op.key.clone(), operation(op));
                         let on = value(&key);
                         observers.note(&format!(
-                            "violation: process {process}'s `{operation}` on {on} fits nowhere"
+                            "violation: process {process}'s `{operation}` on {on} cannot be linearized"
                         ));
                         // This is the only `set`: the check ends here.
                         let _ = live.violation.set(LiveViolation { key, operation, process, t: op.ret() });
@@ -135,7 +135,9 @@ impl Watch {
         match events.try_send(event) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
-                self.announcer.note("the check beside the run cannot keep up; all is checked in the end");
+                self.announcer.note(
+                    "the live check has fallen behind; the whole history will be checked after the run",
+                );
                 self.give_up();
             }
             Err(TrySendError::Disconnected(_)) => self.give_up(),

@@ -30,11 +30,9 @@ pub(crate) mod verb;
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use tribunal_records::DiskKind;
 
-use crate::{
-    CutMode, NodeId, NodeState, ParseNodeError, Quality, disks::DiskBackend, faults::AnyVerb,
-    links::LinkChange,
-};
+use crate::{CutMode, NodeId, NodeState, ParseNodeError, Quality, faults::AnyVerb, links::LinkChange};
 use verb::{Domain, NOT_AN_ACT, Reversal, VerbSpec};
 
 /// One action on one node or one directed link.
@@ -116,7 +114,7 @@ impl Act {
 
     /// Whether the act needs a disk made for the run: a plain directory cannot do it.
     pub fn needs_own_disk(self) -> bool {
-        (self.spec().missing_on)(&DiskBackend::Plain).is_some()
+        (self.spec().missing_on)(DiskKind::Plain).is_some()
     }
 
     /// The node whose files the act damages.

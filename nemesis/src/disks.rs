@@ -22,6 +22,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tribunal_records::DiskKind;
+
 pub use ext4::Ext4;
 pub use fault::{Damage, DiskCounters, DiskFault};
 pub use lossy::Lossy;
@@ -58,6 +60,14 @@ impl Disk {
         Disk { backend, data: data.to_owned(), backup: backup.to_owned(), files_damaged: AtomicU64::new(0) }
     }
 
+    fn kind(&self) -> DiskKind {
+        match &self.backend {
+            DiskBackend::Plain => DiskKind::Plain,
+            DiskBackend::Lossy(_) => DiskKind::Fuse,
+            DiskBackend::Ext4(_) => DiskKind::Ext4,
+        }
+    }
+
     /// Mount point; `None` for a plain directory.
     pub fn mount_point(&self) -> Option<&Path> {
         (!matches!(self.backend, DiskBackend::Plain)).then_some(&*self.data)
@@ -68,7 +78,7 @@ impl Disk {
     /// # Errors
     /// Why it does not, and what to do about it.
     pub fn allows(&self, act: Act) -> Result<(), String> {
-        (act.spec().missing_on)(&self.backend).map_or(Ok(()), |why| Err(why.to_owned()))
+        (act.spec().missing_on)(self.kind()).map_or(Ok(()), |why| Err(why.to_owned()))
     }
 
     /// Mounts the disk.

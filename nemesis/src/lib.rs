@@ -55,8 +55,9 @@ pub use links::{
 };
 pub use node::{NodeId, NodeState, Nodes, ParseNodeError};
 pub use plan::{
-    Drawn, OmittedFault, Plan, Step,
+    Drawn, Plan, Step,
     driver::{HealError, drive, heal_everything},
+    possible::Setting,
     record::{FaultEffect, FaultEvent, FaultOutcome, FaultRecord},
     replay::ReplayError,
     schedule::{FaultSelection, ParseFaultsError, Schedule},

@@ -73,7 +73,9 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{NodeId, Quality, TimedAct, lock::locked, processes::holders::Holders};
+use crate::{
+    NodeId, Quality, TimedAct, lock::locked, plan::possible::NO_PACKETS, processes::holders::Holders,
+};
 use attribution::{Attribution, Dialler, OutsideConnections};
 use bypass::Bypass;
 use connector::{Listener, NodeConnector};
@@ -475,8 +477,7 @@ impl Links {
             .iter()
             .partition(|timed| matches!(self.wiring, Wiring::Filtered(_)) && !timed.act.names_clients());
         let loses = |timed: &TimedAct| timed.act.degrades().is_some_and(|(_, it)| it.loss_percent.is_some());
-        let of_packets =
-            by_proxy.iter().any(loses).then(|| "a proxy has no packets to lose: --net netns has".to_owned());
+        let of_packets = by_proxy.iter().any(loses).then(|| NO_PACKETS.to_owned());
         match &self.wiring {
             Wiring::Filtered(filter) => of_packets.or_else(|| filter.cannot(&by_filter)),
             _ => of_packets,

@@ -1,11 +1,11 @@
 //! The plan: which faults come when. Plain data, regardless of its source (a seed, a schedule, a record).
 
 pub(crate) mod driver;
+pub(crate) mod possible;
 pub(crate) mod record;
 pub(crate) mod replay;
 pub(crate) mod schedule;
 pub(crate) mod schedule_file;
-mod suggest;
 pub(crate) mod trigger;
 
 use std::collections::BTreeSet;
@@ -28,17 +28,6 @@ pub struct Plan {
     pub drawn: Vec<Drawn>,
     /// Steps that wait for an event.
     pub triggers: Vec<Trigger>,
-    /// Faults that phases of a schedule request and have no room for.
-    pub omitted: Vec<OmittedFault>,
-}
-
-/// A fault that a phase of a schedule requests, but that none of its steps contains.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OmittedFault {
-    /// Number of the phase, counted from 1.
-    pub phase: usize,
-    /// The fault's name: `partition`.
-    pub fault: String,
 }
 
 /// Steps that are drawn from a seed.
@@ -122,15 +111,6 @@ impl Plan {
         let triggered = self.triggers.iter().map(|trigger| &trigger.step);
         let drawn = self.drawn.iter().flat_map(Drawn::kinds);
         self.steps.iter().chain(triggered).cloned().chain(drawn)
-    }
-
-    /// Whether a fault of this name may come: given, or drawn in a phase that has room for it.
-    pub fn may_inject(&self, fault: &str) -> bool {
-        let triggered = self.triggers.iter().map(|trigger| &trigger.step);
-        let has_room = |phase: usize| !self.omitted.iter().any(|it| it.phase == phase && it.fault == fault);
-        let mut drawn = (1..).zip(&self.drawn);
-        self.steps.iter().chain(triggered).any(|step| step.fault == fault)
-            || drawn.any(|(phase, it)| it.schedule.wanted.names().contains(&fault) && has_room(phase))
     }
 
     /// Whether the plan has no steps.
@@ -274,15 +254,48 @@ pub(crate) fn label(fault: &str, kind: &str, staged: bool, acts: &[TimedAct]) ->
         .collect();
     hows.dedup();
     let stopped: BTreeSet<NodeId> = acts.iter().filter_map(|timed| timed.act.stops()).collect();
+    if let Some(&node) = stopped.first()
+        && let (1, Some([one, other])) = (stopped.len(), cut.bridged_by(node))
+    {
+        return format!("{fault} {node}, the bridge between {{{}}} and {{{}}}", join(&one), join(&other));
+    }
     let about = match &qualities[..] {
         _ if hows.len() == 1 => format!("{} {}", hows[0], join(&aimed_at(acts))),
         _ if !hows.is_empty() => join(&aimed_at(acts)),
-        _ if !cut.is_empty() && !stopped.is_empty() => format!("{} and {cut}", join(&aimed_at(acts))),
-        _ if !cut.is_empty() => cut.to_string(),
+        _ if !cut.is_empty() && !stopped.is_empty() => {
+            format!("{} and {}", join(&aimed_at(acts)), cut.in_words())
+        }
+        _ if !cut.is_empty() => cut.in_words(),
         [] => join(&aimed_at(acts)),
-        [quality] => format!("{quality} {degraded}"),
-        _ => format!("{kind} {degraded}"),
+        [quality] => format!("{quality} {}", degraded.in_words()),
+        _ => format!("{kind} {}", degraded.in_words()),
     };
-    let how = if hows.len() > 1 || staged { format!(" {kind}") } else { String::new() };
+    let how = if hows.len() > 1 || staged || about.ends_with(" links") {
+        format!(" {kind}")
+    } else {
+        String::new()
+    };
     format!("{fault}{how} {about}").trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::kill::Kill;
+
+    #[test]
+    fn a_label_says_in_words_what_many_links_are() {
+        let order = [3, 1, 2, 4, 5].map(|n| NodeId(n - 1));
+        let late: Grudge = Grudge::one_way(&order[1..], &order[..1]).cuts().collect();
+        let bridge: Grudge = Grudge::bridge(&order).cuts().chain(late.cuts()).collect();
+        let mut acts = cut_links(&bridge, CutMode::Stall);
+        assert_eq!(label("kill", "bridge", true, &acts), "kill bridge 12 links");
+        acts.push(Kill.on(order[0]).into());
+        let words = "kill n3, the bridge between {n1,n2} and {n4,n5}";
+        assert_eq!(label("kill", "bridge", true, &acts), words);
+        let ring = cut_links(&Grudge::majority_ring(&order), CutMode::Stall);
+        assert_eq!(label("partition", "majority-ring", false, &ring), "partition majority-ring 10 links");
+        let halves = cut_links(&Grudge::split(&order, 2), CutMode::Stall);
+        assert_eq!(label("partition", "halves", false, &halves), "partition {n1,n3 | n2,n4,n5}");
+    }
 }

@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tribunal_nemesis::{
     FaultEvent, FaultOutcome, FaultRecord, HealError, Links, NodeId, NodeState, Nodes, Plan, RunEvent,
-    Schedule, Step, drive,
+    Schedule, Setting, Step, drive,
 };
 
 /// Nodes that obey and log every action.
@@ -277,9 +277,9 @@ async fn a_fault_targets_the_leader_at_its_beginning() {
         Scenario { leader: None, ..SCENARIO },
         "100+100 kill[n2]: kill n2",
         "1100 kill n2
-         1100 apply kill n2, installed: no leader is known: took n2 for it
+         1100 apply kill n2, installed: no leader known; targeting n2
          1200 start n2
-         1200 heal kill n2, installed, effective Some(true): no leader is known: took n2 for it",
+         1200 heal kill n2, installed, effective Some(true): no leader known; targeting n2",
     )
     .await;
 }
@@ -629,7 +629,7 @@ async fn a_trigger_waits_for_its_event_and_sleeps_while_its_fault_lasts() {
                  times = 2
                  hold = '1s'
                  acts = ['pause leader']";
-    let plan = Plan::parse(given, 1, 5).expect("a schedule");
+    let plan = Plan::parse(given, 1, &Setting::of(5)).expect("a schedule");
     let (event, run_events) = mpsc::unbounded_channel();
     let sees = async move {
         for (at_ms, leader) in [(100, 0), (500, 2), (900, 1), (2000, 1), (3000, 4), (5000, 3)] {
@@ -660,7 +660,7 @@ async fn a_fault_that_follows_the_leader_never_leaves_both_free() {
                  at = '100ms'
                  hold = '2s'
                  fault = 'partition:each-leader'";
-    let mut plan = Plan::parse(given, 1, 3).expect("a schedule");
+    let mut plan = Plan::parse(given, 1, &Setting::of(3)).expect("a schedule");
     plan.steps[0].follows_ms = vec![0, 150];
     let (event, run_events) = mpsc::unbounded_channel();
     let leads = nodes.clone();

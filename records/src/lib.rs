@@ -6,6 +6,7 @@ pub mod links;
 pub mod path;
 pub mod quantity;
 pub mod spec;
+pub mod suggest;
 pub mod wire;
 
 pub use quantity::{Concurrency, Rate, Size};

@@ -1,4 +1,4 @@
-//! Quantities as users write them: `3n` clients, `spells`, `30s`, `2GiB`. `Display` and `FromStr` are
+//! Quantities as users write them: `3n` clients, `bursts`, `30s`, `2GiB`. `Display` and `FromStr` are
 //! inverse.
 
 use std::fmt::{self, Display};
@@ -36,7 +36,7 @@ impl FromStr for Concurrency {
             None => (text, Concurrency::Fixed),
         };
         match number.parse() {
-            Ok(number) if (1..=1_000).contains(&number) => Ok(make(number)),
+            Ok(number) if (1..=CLIENTS_MAX).contains(&number) => Ok(make(number)),
             _ => Err("expected a number from 1 to 1000, or a multiple of the nodes such as 3n".into()),
         }
     }
@@ -51,11 +51,14 @@ impl Display for Concurrency {
     }
 }
 
+/// The largest number of clients, and of clients per node.
+const CLIENTS_MAX: usize = 1_000;
+
 /// How fast the clients send.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rate {
     /// Alternately at full speed and at a low rate.
-    Spells,
+    Bursts,
     /// No limit: each client sends as soon as its last operation has completed.
     Full,
     /// Operations per second, summed over all clients.
@@ -77,11 +80,12 @@ impl FromStr for Rate {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match (text, text.parse::<f64>()) {
-            ("spells", _) => Ok(Rate::Spells),
+            ("bursts", _) => Ok(Rate::Bursts),
             ("full", _) => Ok(Rate::Full),
+            ("spells", _) => Err("`spells` is now called `bursts`".into()),
             (_, Ok(rate)) if RATES.contains(&rate) => Ok(Rate::PerSecond(rate)),
             _ => Err(format!(
-                "expected operations per second, from {} to {}, or full, or spells",
+                "expected operations per second, from {} to {}, or `full`, or `bursts`",
                 RATES.start(),
                 RATES.end()
             )),
@@ -92,7 +96,7 @@ impl FromStr for Rate {
 impl Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Rate::Spells => f.write_str("spells"),
+            Rate::Bursts => f.write_str("bursts"),
             Rate::Full => f.write_str("full"),
             Rate::PerSecond(rate) => rate.fmt(f),
         }
@@ -138,10 +142,10 @@ pub const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
 /// What was expected.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(duration) if duration.is_zero() || duration > DURATION_MAX => {
-            Err("expected more than nothing and at most a year".into())
-        }
+        Ok(Duration::ZERO) => Err("expected more than zero, such as 500ms".into()),
+        Ok(duration) if duration > DURATION_MAX => Err("expected at most a year".into()),
         Ok(duration) => Ok(duration),
+        Err(_) if text.starts_with('-') => Err("a duration cannot be negative".into()),
         Err(_) => Err("expected a duration with its unit, such as 500ms, 30s or 2m".into()),
     }
 }
@@ -154,8 +158,19 @@ pub const COUNTS: RangeInclusive<usize> = 1..=1_000_000;
 /// # Errors
 /// What was expected.
 pub fn parse_count(text: &str) -> Result<usize, String> {
-    let count = text.parse().ok().filter(|count| COUNTS.contains(count));
-    count.ok_or_else(|| format!("expected a whole number from {} to {}", COUNTS.start(), COUNTS.end()))
+    parse_within(text, &COUNTS)
+}
+
+/// Parses a whole number within a range.
+///
+/// # Errors
+/// What was expected.
+pub fn parse_within<N>(text: &str, range: &RangeInclusive<N>) -> Result<N, String>
+where
+    N: FromStr + PartialOrd + Display,
+{
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("expected a whole number from {} to {}", range.start(), range.end()))
 }
 
 /// Range of a share.
@@ -167,7 +182,7 @@ pub const SHARES: RangeInclusive<f64> = 0.0..=1.0;
 /// What was expected.
 pub fn parse_share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share| SHARES.contains(share));
-    share.ok_or_else(|| "expected a share of the operations, from 0 to 1, such as 0.9".into())
+    share.ok_or_else(|| "expected a share from 0 to 1, such as 0.9".into())
 }
 
 /// A duration as one word, such as `1m30s`.
@@ -248,6 +263,9 @@ mod tests {
 
     #[test]
     fn durations_need_a_unit() {
+        assert!(parse_duration("0s").unwrap_err().starts_with("expected more than zero"));
+        assert_eq!(parse_duration("-1s"), Err("a duration cannot be negative".into()));
+        assert_eq!(parse_duration("2years"), Err("expected at most a year".into()));
         assert_eq!(parse_duration("1m 30s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration_text(Duration::from_millis(90_500)), "1m30s500ms");
         for wrong in ["", "30", "0s", "-1s", "soon", "2years", "99999999999999999999s"] {
@@ -258,6 +276,7 @@ mod tests {
     #[test]
     fn rates_have_a_range() {
         assert_eq!("0.001".parse(), Ok(Rate::PerSecond(0.001)));
+        assert_eq!("spells".parse::<Rate>(), Err("`spells` is now called `bursts`".into()));
         for wrong in ["0", "-1", "1e-300", "0.0009", "1e300", "inf", "NaN", "fast"] {
             let error = wrong.parse::<Rate>().expect_err(wrong);
             assert!(error.contains("from 0.001 to 1000000000"), "{error}");

@@ -13,19 +13,19 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::path;
 use crate::quantity::{COUNTS, Concurrency, DURATION_MAX, Rate, SHARES, Size, duration};
 
 /// Schema version of [`TrialSpec`]. It grows when a field changes its meaning, not when a field is added.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// The whole description of a trial. Names of systems, workloads and faults are looked up when the trial is
 /// run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
 pub struct TrialSpec {
     /// [`SCHEMA_VERSION`] at the time of writing.
     #[serde(deserialize_with = "known_version")]
@@ -57,7 +57,7 @@ pub struct TrialSpec {
     /// How long the state of the healed nodes must stay unchanged before it counts as settled.
     #[serde(with = "duration")]
     pub settle: Duration,
-    /// The faults to inject: names separated by commas (in a file also a list), `all` or `none`.
+    /// The faults to inject: names separated by commas (in a file also a list), `usual`, `all` or `none`.
     #[serde(deserialize_with = "joined")]
     pub nemesis: String,
     /// The disk under each node's data; `None`: `fuse` if a fault needs it, else `plain`.
@@ -108,14 +108,14 @@ impl Default for TrialSpec {
             system: "raft".into(),
             nodes: 5,
             concurrency: Concurrency::PerNode(3),
-            rate: Rate::Spells,
+            rate: Rate::Bursts,
             time_limit: Duration::from_secs(30),
             keys: 5,
             ops_per_key: 2_000,
             reads: None,
             op_timeout: Duration::from_secs(1),
             settle: Duration::from_secs(3),
-            nemesis: "all".into(),
+            nemesis: "usual".into(),
             disk: None,
             disk_size: Size(1 << 30),
             nemesis_interval: Duration::from_secs(2),
@@ -134,6 +134,9 @@ impl Default for TrialSpec {
         }
     }
 }
+
+/// Times of faults are whole milliseconds.
+const NEMESIS_INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 /// Range of the number of nodes.
 pub const NODES: RangeInclusive<u8> = 1..=25;
@@ -172,7 +175,7 @@ impl TrialSpec {
         let has_own_faults = self.nemesis != usual.nemesis;
         let among = |range: &RangeInclusive<usize>| format!("expected {} to {}", range.start(), range.end());
         let share = || "expected a share from 0 to 1".to_string();
-        let time = || "expected more than nothing and at most a year".to_string();
+        let time = || "expected more than zero and at most a year".to_string();
         let (keys, nodes) = (among(&COUNTS), format!("expected {} to {}", NODES.start(), NODES.end()));
         let rules = [
             ("workload", !self.workload.is_empty(), "expected the name of a workload".into()),
@@ -183,22 +186,30 @@ impl TrialSpec {
             ("availability", is_share(self.availability), share()),
             ("time-limit", is_time(self.time_limit), time()),
             ("settle", is_time(self.settle), time()),
-            ("nemesis-interval", is_time(self.nemesis_interval), time()),
+            (
+                "nemesis-interval",
+                is_time(self.nemesis_interval) && self.nemesis_interval >= NEMESIS_INTERVAL_MIN,
+                "expected 1ms or more, and at most a year".into(),
+            ),
             ("check-time-limit", is_time(self.check_time_limit), time()),
             (
                 "op-timeout",
                 is_time(self.op_timeout) && self.op_timeout <= OP_TIMEOUT_MAX,
                 "expected at most 10m".into(),
             ),
-            ("disk-size", self.disk_size.0 > 0, "expected more than nothing".into()),
-            ("check-memory-limit", self.check_memory_limit.0 > 0, "expected more than nothing".into()),
-            ("schedule", self.schedule.is_none() || !has_own_faults, "it takes the place of nemesis".into()),
+            ("disk-size", self.disk_size.0 > 0, "expected more than zero".into()),
+            ("check-memory-limit", self.check_memory_limit.0 > 0, "expected more than zero".into()),
+            (
+                "schedule",
+                self.schedule.is_none() || !has_own_faults,
+                "cannot be combined with --nemesis".into(),
+            ),
             (
                 "schedule",
                 self.schedule.is_none() || self.grudge.is_none(),
-                "it takes the place of grudge".into(),
+                "cannot be combined with --grudge".into(),
             ),
-            ("grudge", self.grudge.is_none() || !has_own_faults, "it takes the place of nemesis".into()),
+            ("grudge", self.grudge.is_none() || !has_own_faults, "cannot be combined with --nemesis".into()),
         ];
         let broken = rules.into_iter().find(|(_, holds, _)| !holds);
         broken.map_or(Ok(()), |(key, _, expected)| Err(format!("{key}: {expected}")))
@@ -247,6 +258,36 @@ fn flag(key: &str, value: Value) -> Vec<OsString> {
     flag.push("=");
     flag.push(value);
     vec![flag]
+}
+
+impl Serialize for TrialSpec {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        TrialSpec::serialize(self, out)
+    }
+}
+
+impl<'de> Deserialize<'de> for TrialSpec {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut keys = Map::deserialize(from)?;
+        upgrade(&mut keys);
+        TrialSpec::deserialize(Value::Object(keys)).map_err(D::Error::custom)
+    }
+}
+
+/// Translates the keys of an older schema version. Version 1 called `usual` faults `all`, and `bursts`
+/// `spells`.
+pub fn upgrade(keys: &mut Map<String, Value>) {
+    if keys.get("schema-version") != Some(&1.into()) {
+        return;
+    }
+    keys.insert("schema-version".into(), SCHEMA_VERSION.into());
+    for (key, old, new) in [("nemesis", "all", "usual"), ("rate", "spells", "bursts")] {
+        keys.entry(key).and_modify(|value| {
+            if value == old {
+                *value = new.into();
+            }
+        });
+    }
 }
 
 fn known_version<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
@@ -402,6 +443,16 @@ mod tests {
     }
 
     #[test]
+    fn an_older_spec_keeps_its_meaning() {
+        let old = r#"{"schema-version": 1, "workload": "queue", "nemesis": "all", "rate": "spells"}"#;
+        assert_eq!(serde_json::from_str::<TrialSpec>(old).unwrap(), TrialSpec::new("queue"));
+        let new = r#"{"workload": "queue", "nemesis": "all"}"#;
+        assert_eq!(serde_json::from_str::<TrialSpec>(new).unwrap().nemesis, "all");
+        let why = serde_json::from_str::<TrialSpec>(r#"{"rate": "spells"}"#).unwrap_err().to_string();
+        assert!(why.contains("now called `bursts`"), "{why}");
+    }
+
+    #[test]
     fn a_file_accepts_lists_and_numbers() {
         let text = r#"{"nemesis": ["kill", "pause"], "bug": "a", "nodes": 3, "rate": 0.5, "concurrency": 4}"#;
         let spec: TrialSpec = serde_json::from_str(text).unwrap();
@@ -419,7 +470,9 @@ mod tests {
         assert_eq!(why(|spec| spec.reads = Some(f64::NAN)), "reads: expected a share from 0 to 1");
         assert_eq!(why(|spec| spec.op_timeout *= 601), "op-timeout: expected at most 10m");
         let both = |spec: &mut TrialSpec| (spec.nemesis, spec.grudge) = ("kill".into(), Some("n1|n2".into()));
-        assert_eq!(why(both), "grudge: it takes the place of nemesis");
+        assert_eq!(why(both), "grudge: cannot be combined with --nemesis");
+        let short = |spec: &mut TrialSpec| spec.nemesis_interval = Duration::from_micros(100);
+        assert_eq!(why(short), "nemesis-interval: expected 1ms or more, and at most a year");
     }
 
     #[test]
@@ -427,7 +480,7 @@ mod tests {
         let why = |text: &str| serde_json::from_str::<TrialSpec>(text).unwrap_err().to_string();
         assert!(why(r#"{"time-limt": "5s"}"#).starts_with("unknown field `time-limt`"));
         assert!(why(r#"{"net": "wifi"}"#).starts_with("`wifi`: expected one of proxy, transparent, netns"));
-        assert!(why(r#"{"schema-version": 2}"#).contains("knows up to 1"));
+        assert!(why(r#"{"schema-version": 3}"#).contains("knows up to 2"));
         assert!(why(r#"{"time-limit": "soon"}"#).contains("such as 500ms"));
     }
 }

@@ -65,19 +65,19 @@ fn in_force(faults: &[Fault], from: Nanos, to: Nanos, then: Nanos) -> String {
     }
     if let Some(fault) = faults.iter().find(|fault| fault.overlaps(from, to)) {
         let whole = state(&fault.name(), fault.applied_ns, fault.healed_ns);
-        return format!("{whole}, of which nothing was in force just then");
+        return format!("{whole}, inactive at that moment");
     }
     let ended = faults.iter().filter(|fault| fault.was_in_force());
     let ended = ended.filter_map(|fault| Some((fault.healed_ns.filter(|healed| *healed < from)?, fault)));
     match ended.max_by_key(|(healed, _)| *healed) {
         Some((healed, last)) => {
             format!(
-                "no fault in force; the last, {}, had ended {} before",
+                "no fault was active; the last, {}, had ended {} before",
                 last.name(),
                 duration(then.saturating_sub(healed))
             )
         }
-        None => "no fault in force, nor before".to_string(),
+        None => "no fault was active, nor before".to_string(),
     }
 }
 
@@ -143,22 +143,19 @@ mod tests {
         let kill = [fault("kill n1", 2_000, 2_500, &[])];
         let ms = 1_000_000;
         let told = in_force(&kill, 3_000 * ms, 3_300 * ms, 3_300 * ms);
-        assert_eq!(told, "no fault in force; the last, kill n1, had ended 800 ms before");
+        assert_eq!(told, "no fault was active; the last, kill n1, had ended 800 ms before");
     }
 
     #[test]
     fn a_fault_that_ended_while_the_operation_ran_was_in_force() {
         let storm = [fault("pause storm n1", 2_000, 2_529, &[(2_300, ""), (2_400, "pause storm n3")])];
         assert_eq!(during(&storm, 2_517, 2_531), "pause storm n3 (2.400–2.529)");
-        assert_eq!(
-            during(&storm, 2_310, 2_320),
-            "pause storm (2.000–2.529), of which nothing was in force just then"
-        );
+        assert_eq!(during(&storm, 2_310, 2_320), "pause storm (2.000–2.529), inactive at that moment");
         assert_eq!(
             during(&storm, 2_600, 2_700),
-            "no fault in force; the last, pause storm, had ended 71 ms before"
+            "no fault was active; the last, pause storm, had ended 71 ms before"
         );
-        assert_eq!(during(&storm, 100, 200), "no fault in force, nor before");
+        assert_eq!(during(&storm, 100, 200), "no fault was active, nor before");
     }
 
     #[test]

@@ -100,12 +100,6 @@ impl Coverage {
             }
             coverage.faults.push(seen);
         }
-        for why in &info.undrawn {
-            // run.json says it in words, of which the fault is the last.
-            let about = coverage.faults.iter_mut().find(|seen| why.ends_with(&format!(" {}", seen.fault)));
-            about.into_iter().for_each(|seen| seen.missing.push(why.clone()));
-            coverage.why.push(why.clone());
-        }
         coverage.met = coverage.why.is_empty();
         coverage
     }
@@ -196,12 +190,19 @@ pub(crate) fn in_force(faults: &[&Fault]) -> Vec<(Nanos, Nanos)> {
     merged
 }
 
+/// The name of faults that a schedule gives as acts.
+const GIVEN: &str = "acts";
+
 fn missing(seen: &FaultCoverage, ought_to_succeed: bool) -> Option<String> {
     let name = &seen.fault;
+    let (named, never) = match name.as_str() {
+        GIVEN => ("the scheduled acts".to_owned(), "were never run"),
+        _ => (format!("the requested fault `{name}`"), "was never injected"),
+    };
     let why = match seen {
-        FaultCoverage { planned: 0, .. } => format!("{name} was asked for and never came"),
-        FaultCoverage { installed: 0, .. } => format!("{name} was never installed"),
-        FaultCoverage { effective: 0, .. } => format!("{name} was installed and had no effect"),
+        FaultCoverage { planned: 0, .. } => format!("{named} {never}"),
+        FaultCoverage { installed: 0, .. } => format!("{named} could not be injected"),
+        FaultCoverage { effective: 0, .. } => format!("{named} had no effect"),
         FaultCoverage { ok_during: 0, .. } if ought_to_succeed => {
             format!("no operation succeeded during {name}")
         }
@@ -279,13 +280,13 @@ mod tests {
     fn a_fault_must_come_bite_and_be_survived() {
         let one = || pause(10, 20, &["n1"]);
         check(&[(11, 12), (21, 22)], &[one()], &[]);
-        check(&[(11, 12), (21, 22)], &[], &["pause was asked for and never came"]);
+        check(&[(11, 12), (21, 22)], &[], &["the requested fault `pause` was never injected"]);
         let skipped = Fault { outcome: FaultOutcome::Skipped, ..one() };
-        check(&[(11, 12), (21, 22)], &[skipped], &["pause was never installed"]);
+        check(&[(11, 12), (21, 22)], &[skipped], &["the requested fault `pause` could not be injected"]);
         let toothless = Fault { effective: Some(false), ..one() };
-        check(&[(11, 12), (21, 22)], &[toothless], &["pause was installed and had no effect"]);
+        check(&[(11, 12), (21, 22)], &[toothless], &["the requested fault `pause` had no effect"]);
         let unmeasured = Fault { effective: None, ..one() };
-        check(&[(11, 12), (21, 22)], &[unmeasured], &["pause was installed and had no effect"]);
+        check(&[(11, 12), (21, 22)], &[unmeasured], &["the requested fault `pause` had no effect"]);
         check(&[(11, 21), (21, 22)], &[one()], &["no operation succeeded during pause"]);
         check(&[(11, 12), (13, 22)], &[one()], &["no operation succeeded after pause"]);
     }

@@ -170,14 +170,14 @@ pub fn parse(text: &str) -> Result<Record, LineError> {
 fn take(record: &mut Record, line: Line) -> Result<(), String> {
     if let Some(found) = line.schema_version.filter(|found| *found > SCHEMA_VERSION) {
         return Err(format!(
-            "schema_version is {found}, and this tribunal knows up to {SCHEMA_VERSION}: use a newer one"
+            "schema_version is {found}, but this Tribunal knows up to {SCHEMA_VERSION}: use a newer one"
         ));
     }
     let expected = record.lines;
     if let Some(found) = line.n.filter(|found| *found != expected) {
         let why = match found > expected {
             true => "lines before it are missing",
-            false => "a line is there twice, or not in its place",
+            false => "a line is duplicated or out of order",
         };
         return Err(format!("expected \"n\":{expected}, found {found}: {why}"));
     }
@@ -192,10 +192,10 @@ fn take(record: &mut Record, line: Line) -> Result<(), String> {
         }
         (FaultEvent::Heal, Some(fault)) => heal(fault, line),
         (FaultEvent::Shift, None) => {
-            return Err(format!("fault {} shifts and was not applied: a line is missing", line.i));
+            return Err(format!("fault {} shifts before it is applied: a line is missing", line.i));
         }
         (FaultEvent::Heal, None) => {
-            return Err(format!("fault {} is healed and was not applied: a line is missing", line.i));
+            return Err(format!("fault {} is healed before it is applied: a line is missing", line.i));
         }
     }
     Ok(())

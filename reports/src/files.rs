@@ -60,7 +60,7 @@ pub fn read_bounded(from: impl Read, bytes_max: u64) -> io::Result<Vec<u8>> {
 }
 
 fn too_long(bytes_max: u64) -> io::Error {
-    let why = format!("it is longer than the {} MiB that are read of such a file", bytes_max >> 20);
+    let why = format!("it is longer than {} MiB, the maximum for such a file", bytes_max >> 20);
     io::Error::new(ErrorKind::FileTooLarge, why)
 }
 
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn what_has_no_end_is_an_error_and_no_exhaustion() {
         let why = read_bounded(io::repeat(b'x'), 1 << 20).unwrap_err().to_string();
-        assert_eq!(why, "it is longer than the 1 MiB that are read of such a file");
+        assert_eq!(why, "it is longer than 1 MiB, the maximum for such a file");
         assert_eq!(read_bounded(&b"1234"[..], 4).unwrap(), b"1234");
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("verdict.json");

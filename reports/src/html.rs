@@ -102,7 +102,7 @@ fn titled(id: &str, heading: &str, remark: &str, body: Markup) -> Markup {
 }
 
 fn plots(run: &RunDir) -> Markup {
-    titled("plots", "Latency and rate", "with the faults in force under the time axis", figures(run, PLOTS))
+    titled("plots", "Latency and rate", "with the active faults below the time axis", figures(run, PLOTS))
 }
 
 /// The plots that are due, as images: their content can neither run nor leak into the page.

@@ -178,7 +178,7 @@ impl Circumstances {
     fn cut_short(&self) -> Option<&'static str> {
         match () {
             () if self.unfinished => {
-                Some("The run did not finish: it is still under way, or Tribunal was killed.")
+                Some("The run did not finish: it is still in progress, or Tribunal was killed.")
             }
             () if self.interrupted => Some("The run was interrupted."),
             () => None,
@@ -208,8 +208,7 @@ impl Judgement {
         let (outcome, sentence) = if answer == Some(Answer::Violation) {
             (RunOutcome::Violation, violation_sentence(violation))
         } else if let Some(proved) = proved {
-            let rest =
-                "This was proved during the run; the check of the whole history did not come to its end.";
+            let rest = "This was proved during the run; the check of the whole history did not finish.";
             (RunOutcome::Violation, format!("Not linearizable: {}. {rest}", live_violation_sentence(proved)))
         } else if let Some(failure) = &harness_failure {
             (RunOutcome::HarnessFailure, failure_sentence(failure, answer, good))
@@ -276,11 +275,11 @@ fn missing(
     (!lacks.is_empty()).then(|| {
         let recorded = match good {
             // Without all final reads no stronger claim is possible.
-            RunOutcome::Convergent => "Nothing that was recorded contradicts convergence".to_owned(),
-            _ => format!("What was recorded is {}", good.name()),
+            RunOutcome::Convergent => "Nothing in the recorded history contradicts convergence".to_owned(),
+            _ => format!("The recorded history is {}", good.name()),
         };
         let mut sentence =
-            format!("{recorded}, but it does not show what it was asked to show: {}.", lacks.join("; "));
+            format!("{recorded}, but the run did not test what was requested: {}.", lacks.join("; "));
         let (ok, all) = (stats.tally.ok, stats.tally.all());
         if 2 * ok < all {
             sentence += &format!(" Of {}, {} succeeded.", counted(all, "operation"), count(ok as u64));
@@ -295,12 +294,12 @@ pub(crate) fn unavailable(stats: &Stats, target: f64) -> Option<String> {
     let wanted = format!("{:.4}", target * 100.0);
     let wanted = wanted.trim_end_matches('0').trim_end_matches('.');
     ((ok as f64) < target * all as f64)
-        .then(|| format!("{} of the operations succeeded, {wanted} % were asked for", percent(ok, all)))
+        .then(|| format!("{} of the operations succeeded, {wanted} % were requested", percent(ok, all)))
 }
 
 /// The violation that the live check proved, in words.
 fn live_violation_sentence(seen: &LiveViolation) -> String {
-    format!("process {}'s `{}` on {} fits nowhere", seen.process, seen.operation, value(&seen.key))
+    format!("process {}'s `{}` on {} cannot be linearized", seen.process, seen.operation, value(&seen.key))
 }
 
 fn violation_sentence(violation: Option<&Violation>) -> String {
@@ -312,7 +311,7 @@ fn violation_sentence(violation: Option<&Violation>) -> String {
 fn failure_sentence(failure: &HarnessFailure, answer: Option<Answer>, good: RunOutcome) -> String {
     let recorded = match answer {
         Some(Answer::Linearizable) => format!(" {}", recorded_sentence(good)),
-        Some(Answer::Unknown) => " What was recorded until then is undecided.".to_string(),
+        Some(Answer::Unknown) => " The history until then is undecided.".to_string(),
         _ => String::new(),
     };
     // A node's last output follows in further lines.
@@ -326,8 +325,8 @@ fn failure_sentence(failure: &HarnessFailure, answer: Option<Answer>, good: RunO
 
 fn recorded_sentence(good: RunOutcome) -> String {
     match good {
-        RunOutcome::Convergent => "Nothing that was recorded until then contradicts convergence.".to_owned(),
-        _ => format!("What was recorded until then is {}.", good.name()),
+        RunOutcome::Convergent => "Nothing in the history until then contradicts convergence.".to_owned(),
+        _ => format!("The history until then is {}.", good.name()),
     }
 }
 
@@ -345,18 +344,18 @@ fn undecided_sentence(verdict: &Verdict) -> String {
     let reached = format!("after {} of {}{on}{more}", count(first.reached), counted(first.of, "operation"));
     match raised_by(first.by) {
         None => format!("The check was {} {reached}.", first.limit),
-        Some(flag) => format!("The check reached its {} {reached}; {flag} raises it.", first.limit),
+        Some(flag) => format!("The check reached its {} {reached}; {flag} raises this limit.", first.limit),
     }
 }
 
 fn good_sentence(good: RunOutcome, stats: &Stats, faults: &[Fault]) -> String {
     let what = match good {
-        RunOutcome::Convergent => "Convergent: every node shows all that was acknowledged",
+        RunOutcome::Convergent => "Convergent: every node shows every acknowledged element",
         _ => "Linearizable",
     };
     let installed = faults.iter().filter(|fault| fault.outcome == FaultOutcome::Installed).count();
     format!(
-        "{what}. {} ({} ok), {}, {} installed; no claim beyond this run.",
+        "{what}. {} ({} ok), {}, {} injected. (A pass says nothing about other runs.)",
         counted(stats.tally.all(), "op"),
         count(stats.tally.ok),
         counted(stats.keys, "key"),
@@ -454,7 +453,7 @@ mod tests {
             none(),
             RunOutcome::Unknown,
             2,
-            "What was recorded is linearizable, but",
+            "The recorded history is linearizable, but",
         );
         check(
             Answer::Linearizable,
@@ -464,7 +463,7 @@ mod tests {
             0,
             "Linearizable. 1 op (1 ok), 1 key, 0 faults",
         );
-        let says = "The run was interrupted. What was recorded until then is linearizable.";
+        let says = "The run was interrupted. The history until then is linearizable.";
         check(Answer::Linearizable, &[], interrupted(), RunOutcome::Unknown, 130, says);
         let killed = Circumstances { unfinished: true, ..Circumstances::default() };
         check(Answer::Linearizable, &[], killed.clone(), RunOutcome::Unknown, 2, "The run did not finish: ");
@@ -486,15 +485,6 @@ mod tests {
     }
 
     #[test]
-    fn what_a_phase_had_no_room_for_is_missing() {
-        let info = RunInfo { undrawn: vec!["phase 2 was too short for clock".into()], ..RunInfo::default() };
-        let verdict = Some(answered(Answer::Linearizable));
-        let judgement = Judgement::of(&info, &one_read(), &[], verdict, Circumstances::default());
-        assert_eq!((judgement.outcome, judgement.exit_code), (RunOutcome::Unknown, 2));
-        assert!(judgement.sentence.ends_with("phase 2 was too short for clock."), "{}", judgement.sentence);
-    }
-
-    #[test]
     fn a_model_of_the_end_gives_another_word() {
         let verdict = Verdict { model: "convergent-set".into(), ..answered(Answer::Linearizable) };
         let of = |circumstances| {
@@ -504,7 +494,7 @@ mod tests {
         assert_eq!((judgement.outcome, judgement.exit_code), (RunOutcome::Convergent, 0));
         assert!(judgement.sentence.starts_with("Convergent: "), "{}", judgement.sentence);
         assert!(
-            of(broken()).sentence.ends_with("Nothing that was recorded until then contradicts convergence.")
+            of(broken()).sentence.ends_with("Nothing in the history until then contradicts convergence.")
         );
     }
 
@@ -522,7 +512,7 @@ mod tests {
         assert_eq!((of(0.9).outcome, of(0.9).exit_code), (RunOutcome::Unknown, 2));
         assert_eq!(
             of(0.999).sentence,
-            "What was recorded is linearizable, but it does not show what it was asked to show: \
+            "The recorded history is linearizable, but the run did not test what was requested: \
              50.0 % of the operations succeeded, 99.9 % were asked for."
         );
     }

@@ -208,7 +208,7 @@ fn outcome(judgement: &Judgement, cases: &[(String, Verdict)]) -> Option<(String
         |(_, verdict): &(String, Verdict)| matches!(verdict, Verdict::Failure(..) | Verdict::Error(..));
     let (kind, why) = match judgement.outcome {
         _ if judgement.interrupted => {
-            ("interrupted", "the run was interrupted: it is judged by what was recorded until then")
+            ("interrupted", "the run was interrupted; the verdict is based on the history so far")
         }
         outcome if outcome.is_good() || cases.iter().any(is_red) => return None,
         outcome => (outcome.name(), &*judgement.sentence),

@@ -35,7 +35,7 @@ pub fn render(run: &RunDir) -> String {
     }
     let commands: Vec<String> =
         summary::commands(run).iter().map(|(_, command, remark)| format!("{command}   # {remark}")).collect();
-    out + &format!("\n{}\n", details("How to see it again", &fenced(&commands.join("\n"))))
+    out + &format!("\n{}\n", details("How to reproduce it", &fenced(&commands.join("\n"))))
 }
 
 /// One line that a CI system shows beside the job (GitHub's workflow command `error`, or `notice` if all is
@@ -88,7 +88,7 @@ fn faults(run: &RunDir) -> String {
     if faults.is_empty() {
         return "No fault was applied.\n".to_string();
     }
-    let mut table = String::from("| fault | from | to | outcome | bit |\n|---|--:|--:|---|---|\n");
+    let mut table = String::from("| fault | from | to | outcome | took effect |\n|---|--:|--:|---|---|\n");
     for fault in faults.iter().take(FAULTS_MAX) {
         table += &format!(
             "| {} | {} | {} | {} | {} |\n",

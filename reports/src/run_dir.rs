@@ -89,7 +89,7 @@ pub enum LoadError {
         why: String,
     },
     /// A file was written by a newer version of this program.
-    #[error("{}: schema_version is {found}, and this tribunal knows up to {known}: use a newer one", path.display())]
+    #[error("{}: schema_version is {found}, but this Tribunal knows up to {known}: use a newer one", path.display())]
     Newer {
         /// The path of the file.
         path: PathBuf,

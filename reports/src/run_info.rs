@@ -45,11 +45,11 @@ pub struct RunInfo {
     pub nodes: Vec<Node>,
     /// The number of concurrent clients.
     pub concurrency: usize,
-    /// Operations per second over all clients; `None`: no limit, except with `spells`.
+    /// Operations per second over all clients; `None`: no limit, except with `bursts`.
     pub rate: Option<f64>,
     /// Whether the clients alternate between full speed and a low rate.
-    #[serde(default)]
-    pub spells: bool,
+    #[serde(default, alias = "spells")]
+    pub bursts: bool,
     /// The duration of the load, in milliseconds.
     pub time_limit_ms: u64,
     /// The number of concurrent keys.
@@ -79,10 +79,6 @@ pub struct RunInfo {
     pub clock: String,
     /// The phases of the run, in order; those not reached are missing.
     pub phases: Vec<Phase>,
-    /// Requests of a schedule's phases that did not fit, one clause each, such as `phase 2 was too short for
-    /// clock`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub undrawn: Vec<String>,
     /// How the trial ended. `None`: it is in progress, or Tribunal was killed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,

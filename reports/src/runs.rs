@@ -135,7 +135,7 @@ fn load_error(why: &LoadError) -> String {
         LoadError::Content { path, why } => format!("{}: {why}", file_name(path)),
         LoadError::Line { path, line, why } => format!("{}:{line}: {why}", file_name(path)),
         LoadError::Newer { path, found, known } => {
-            format!("{}: schema_version is {found}, and this tribunal knows up to {known}", file_name(path))
+            format!("{}: schema_version is {found}, but this Tribunal knows up to {known}", file_name(path))
         }
     }
 }

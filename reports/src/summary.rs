@@ -3,9 +3,11 @@
 use tribunal_checker::op::Op;
 
 use crate::clock::Clock;
+use crate::coverage::FaultCoverage;
 use crate::judgement::RunOutcome;
 use crate::run_dir::RunDir;
 use crate::run_info::shell_quoted;
+use crate::stats::time_to_recover;
 use crate::wording::{circled, count, counted, duration, elide, value};
 
 /// The symbol of an outcome. It is always beside the words of [`heading`].
@@ -64,7 +66,7 @@ pub fn subject(run: &RunDir) -> Vec<String> {
         words.push(format!("seed {}", info.seed));
     }
     if !info.bugs.is_empty() {
-        words.push(format!("bug {} switched on", info.bugs.join(", ")));
+        words.push(format!("bug {} enabled", info.bugs.join(", ")));
     }
     words.iter().map(|word| elide(word, 80)).collect()
 }
@@ -82,19 +84,15 @@ pub fn other_live_violation(run: &RunDir) -> Option<String> {
     let what = format!("process {}'s `{}`{on}", seen.process, elide(&seen.operation, 60));
     let Some(violation) = run.judgement.violation() else {
         return Some(format!(
-            "the check beside the run stopped it at {what}; the check of the whole history found no violation"
+            "the live check stopped the run at {what}; the check of the whole history found no violation"
         ));
     };
     if violation.key != seen.key {
-        return Some(format!("the check beside the run had stopped it at another violation: {what}"));
+        return Some(format!("the live check had stopped the run at another violation: {what}"));
     }
     let witness = run.judgement.op(violation.witness)?;
     let same = witness.process == seen.process && witness.completed == Some(seen.t);
-    (!same).then(|| {
-        format!(
-            "the check beside the run stopped it when nothing more explained {what}; the proof is smaller"
-        )
-    })
+    (!same).then(|| format!("the live check stopped the run at {what}; the final proof is smaller"))
 }
 
 /// The first operation of the counterexample.
@@ -120,19 +118,16 @@ pub fn shrink_caption(run: &RunDir) -> Option<String> {
     let claim = match (shrink.rechecks, shrink.complete) {
         (0, _) => "",
         (_, true) => "; nothing more can be removed without losing the proof",
-        (_, false) => "; the budget for making it smaller was used up",
+        (_, false) => "; the budget for shrinking was exhausted",
     };
     let about = violation.elements.as_ref().map(|elements| {
         let shown: Vec<String> = elements.iter().take(6).map(value).collect();
         let more = if elements.len() > shown.len() { ", …" } else { "" };
-        format!("; about {}{more} only, whatever else was seen", shown.join(", "))
+        format!("; considering only {}{more}", shown.join(", "))
     });
     let summed = violation.sums.as_ref().and_then(|sums| {
         let (op, sum) = sums.all.and_then(|(id, sum)| Some((run.judgement.op(id)?, sum)))?;
-        Some(format!(
-            "; process {}'s `{op}` stands for all additions before, which come to {sum}",
-            op.process
-        ))
+        Some(format!("; process {}'s `{op}` stands for all earlier additions, {sum} in total", op.process))
     });
     let about = about.or(summed).unwrap_or_default();
     Some(format!("{} of {}{claim}{about}", count(minimal), counted(of, "op")))
@@ -142,7 +137,7 @@ pub fn shrink_caption(run: &RunDir) -> Option<String> {
 pub fn commands(run: &RunDir) -> Vec<(&'static str, String, &'static str)> {
     let info = &run.evidence.info;
     let recheck = format!("tribunal check {}", shell_quoted(&run.name));
-    let mut commands = vec![("recheck", recheck, "same history, same verdict, always")];
+    let mut commands = vec![("recheck", recheck, "same history, same verdict")];
     if !info.is_history() {
         commands.push(("rerun", info.rerun_command(), "same plan; timing may differ"));
     }
@@ -159,13 +154,26 @@ pub fn commands(run: &RunDir) -> Vec<(&'static str, String, &'static str)> {
 
 /// The result of each fault, in a few words: `partition 4`, `kill 3 of 4`.
 pub fn fault_tally(run: &RunDir) -> Vec<String> {
-    let seen = run.judgement.coverage.faults.iter().filter(|fault| !ended_early(run) || fault.planned > 0);
-    seen.map(|fault| match fault.planned {
-        0 => format!("{} never came", fault.fault),
-        planned if fault.effective == planned => format!("{} {planned}", fault.fault),
-        planned => format!("{} {} of {planned}", fault.fault, fault.effective),
-    })
-    .collect()
+    shown_faults(run)
+        .map(|fault| match fault.planned {
+            0 if fault.fault == "acts" => "acts never run".to_owned(),
+            0 => format!("{} never injected", fault.fault),
+            planned if fault.effective == planned => format!("{} {planned}", fault.fault),
+            planned => format!("{} {} of {planned}", fault.fault, fault.effective),
+        })
+        .collect()
+}
+
+/// The faults of the run by name, except those that had no time to happen.
+pub fn shown_faults(run: &RunDir) -> impl Iterator<Item = &FaultCoverage> {
+    run.judgement.coverage.faults.iter().filter(|fault| !ended_early(run) || fault.planned > 0)
+}
+
+/// The longest time from the end of a fault of this name to the first success of an operation that was invoked after
+/// it; `None` if there was none.
+pub fn recovery(run: &RunDir, fault: &str) -> Option<u64> {
+    let healed = run.evidence.faults.iter().filter(|it| it.fault == fault).filter_map(|it| it.healed_ns);
+    healed.filter_map(|healed| time_to_recover(&run.evidence.history, healed)).max()
 }
 
 /// What coverage lacks, one clause each. Empty for a run that a violation ended: the rest had no time to

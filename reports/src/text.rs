@@ -17,62 +17,75 @@ pub const WIDTH: usize = 100;
 pub const LINES_MAX: usize = 40;
 /// The maximum number of questions with answers.
 const EXPLANATIONS_MAX: usize = 3;
+/// The maximum number of lines about faults.
+const FAULTS_MAX: usize = 6;
 /// The maximum number of lines of a node's last output.
 const LAST_OUTPUT_MAX: usize = 5;
 
-/// The report.
+/// The minimum length of a line for which the report is made.
+const WIDTH_MIN: usize = 60;
+
+/// The report, as it is stored.
 pub fn render(run: &RunDir) -> String {
+    render_within(run, WIDTH)
+}
+
+/// The report for a terminal of this width, in characters; commands are not cut, because they are copied.
+pub fn render_within(run: &RunDir, width: usize) -> String {
+    let width = width.clamp(WIDTH_MIN, WIDTH);
+    let wrapped = |text: &str, first, rest| wrapped(text, first, rest, width);
+    let line = |text: &str| elide(text, width);
     let judgement = &run.judgement;
-    let mut lines = headline(run);
+    let mut lines = headline(run, width);
     lines.extend(wrapped(&judgement.sentence, 2, 2).into_iter().take(5));
     if judgement.interrupted && judgement.outcome != RunOutcome::Unknown {
-        lines.push("  the run was interrupted: it is judged by what was recorded until then".to_string());
+        lines.push("  the run was interrupted; the verdict is based on the history so far".to_string());
     }
     if let Some(otherwise) = summary::other_live_violation(run) {
         lines.extend(wrapped(&otherwise, 2, 4).into_iter().take(2));
     }
     if let Some(violation) = judgement.violation() {
-        lines.extend(circumstances(run));
+        lines.extend(circumstances(run, width));
         lines.push(String::new());
-        lines.extend(evidence(run, violation));
+        lines.extend(evidence(run, violation, width));
     }
     if let Some(failure) = &judgement.harness_failure {
         let mut error = failure.error.lines();
         let first = error.next().unwrap_or_default();
         if judgement.violation().is_some() {
-            lines.push(line(&format!("  besides, the harness failed: {}: {first}", failure.source)));
+            lines.push(line(&format!("  in addition, the harness failed: {}: {first}", failure.source)));
         }
         lines.extend(error.take(LAST_OUTPUT_MAX).map(|words| line(&format!("    {words}"))));
     }
     lines.push(String::new());
-    lines.extend(figures(run));
+    lines.extend(figures(run, width));
     lines.push(String::new());
-    let closing = closing(run);
+    let closing = closing(run, width);
     lines.truncate(LINES_MAX - closing.len());
     lines.extend(closing);
     lines.into_iter().map(|line| line.trim_end().to_string() + "\n").collect()
 }
 
 /// The outcome, and what was tested.
-fn headline(run: &RunDir) -> Vec<String> {
+fn headline(run: &RunDir, width: usize) -> Vec<String> {
     let outcome = run.judgement.outcome;
     let mut subject = summary::subject(run);
     subject.extend(summary::violated_key(run).map(|key| format!("key {key}")));
     subject.insert(0, format!("{} {}", summary::sign(outcome), summary::headed(run)));
     // Non-breaking spaces keep each part together.
     let subject = subject.join(" ·\n").replace(' ', "\u{a0}").replace('\n', " ");
-    let lines = wrapped(&subject, 0, 2).into_iter().take(2);
+    let lines = wrapped(&subject, 0, 2, width).into_iter().take(3);
     lines.map(|line| line.replace('\u{a0}', " ")).collect()
 }
 
 /// The faults around the violation.
-fn circumstances(run: &RunDir) -> Vec<String> {
+fn circumstances(run: &RunDir, width: usize) -> Vec<String> {
     let said = circumstances::around_violation(run);
-    said.iter().flat_map(|sentence| wrapped(sentence, 2, 4).into_iter().take(3)).collect()
+    said.iter().flat_map(|sentence| wrapped(sentence, 2, 4, width).into_iter().take(3)).collect()
 }
 
 /// A command that can be copied, broken before a flag where a line is too narrow.
-fn typed(what: &str, command: &str) -> Vec<String> {
+fn typed(what: &str, command: &str, width: usize) -> Vec<String> {
     let mut lines = vec![format!("  {what:<8}")];
     let parts: Vec<&str> = command.split(" --").collect();
     for (at, part) in parts.iter().enumerate() {
@@ -80,7 +93,7 @@ fn typed(what: &str, command: &str) -> Vec<String> {
         let last = lines.last_mut().expect("there is one");
         // All lines except the last need room for a space and a backslash.
         let reserve = if at + 1 < parts.len() { 2 } else { 0 };
-        if at > 0 && last.chars().count() + 1 + part.chars().count() + reserve > WIDTH {
+        if at > 0 && last.chars().count() + 1 + part.chars().count() + reserve > width {
             last.push_str(" \\");
             lines.push(format!("{:13}{part}", ""));
         } else {
@@ -93,17 +106,23 @@ fn typed(what: &str, command: &str) -> Vec<String> {
 
 /// The picture of the counterexample, line by line; empty if no violation was proved.
 pub(crate) fn picture(run: &RunDir) -> Vec<String> {
-    lanes::draw(&run.judgement, &run.evidence.faults, WIDTH)
+    picture_within(run, WIDTH)
+}
+
+fn picture_within(run: &RunDir, width: usize) -> Vec<String> {
+    lanes::draw(&run.judgement, &run.evidence.faults, width)
 }
 
 /// The picture, and why no order works.
-fn evidence(run: &RunDir, violation: &Violation) -> Vec<String> {
+fn evidence(run: &RunDir, violation: &Violation, width: usize) -> Vec<String> {
+    let wrapped = |text: &str, first, rest| wrapped(text, first, rest, width);
+    let line = |text: &str| elide(text, width);
     let mut lines = Vec::new();
     if let (false, Some(first)) = (violation.before.is_empty(), summary::first_of_counterexample(run)) {
         let states = violation.before.join(", ");
         lines.push(line(&format!("  state before p{} {}: {{{states}}}", first.process, operation(first))));
     }
-    lines.extend(picture(run));
+    lines.extend(picture_within(run, width));
     let lead = match violation.order.len() {
         0 => "to begin: ".to_string(),
         n => format!("after {}: ", summary::places(n)),
@@ -141,7 +160,8 @@ fn why_not(judgement: &Judgement, impossible: &Impossible) -> String {
     format!("{} from {}: {}", tried.join(", then "), impossible.state, impossible.reason)
 }
 
-fn figures(run: &RunDir) -> Vec<String> {
+fn figures(run: &RunDir, width: usize) -> Vec<String> {
+    let line = |text: &str| elide(text, width);
     let stats = &run.judgement.stats;
     let (tally, clock) = (stats.tally, run.clock());
     let mut lines = vec![line(&match tally.all() {
@@ -167,10 +187,8 @@ fn figures(run: &RunDir) -> Vec<String> {
             )));
         }
     }
-    let faults = summary::fault_tally(run);
-    let faults = if faults.is_empty() { "none".to_string() } else { faults.join(", ") };
     if !run.evidence.info.is_history() || !run.evidence.faults.is_empty() {
-        lines.push(line(&format!("  faults   {faults}")));
+        lines.extend(faults(run, width));
     }
     for why in summary::uncovered(run).iter().take(3) {
         lines.push(line(&format!("  missing  {why}")));
@@ -178,29 +196,50 @@ fn figures(run: &RunDir) -> Vec<String> {
     lines
 }
 
+/// A line for each name of a fault: how often it took effect, how many operations succeeded meanwhile, and how long
+/// the system took to answer again after it was healed.
+fn faults(run: &RunDir, width: usize) -> Vec<String> {
+    let tally = summary::fault_tally(run);
+    if tally.is_empty() {
+        return vec!["  faults   none".to_string()];
+    }
+    let seen = summary::shown_faults(run);
+    let rows = tally.iter().zip(seen).map(|(tally, seen)| match seen.installed {
+        0 => tally.clone(),
+        _ => {
+            let recovery = summary::recovery(run, &seen.fault)
+                .map_or(String::new(), |ns| format!("   recovery at most {}", run.clock().span(ns)));
+            format!("{tally:<22}   ok during {:>7}{recovery}", count(seen.ok_during))
+        }
+    });
+    let mut lines: Vec<String> =
+        rows.take(FAULTS_MAX).map(|row| elide(&format!("           {row}"), width)).collect();
+    lines[0].replace_range(2..8, "faults");
+    if let more @ 1.. = tally.len().saturating_sub(FAULTS_MAX) {
+        lines.push(format!("           and {more} more"));
+    }
+    lines
+}
+
 /// The next steps, and the paths of the other reports: last, where users and CI systems look. Paths and
 /// commands are never cut, because they are copied.
-fn closing(run: &RunDir) -> Vec<String> {
+fn closing(run: &RunDir, width: usize) -> Vec<String> {
     let commands = summary::commands(run).into_iter();
-    let mut lines: Vec<String> = commands.flat_map(|(what, command, _)| typed(what, &command)).collect();
+    let mut lines: Vec<String> =
+        commands.flat_map(|(what, command, _)| typed(what, &command, width)).collect();
     lines.push(format!("  report   {}", shell_quoted(&format!("{}/report.html", run.name))));
     lines
 }
 
-/// One line, cut to the width.
-fn line(text: &str) -> String {
-    elide(text, WIDTH)
-}
-
-/// Wraps a text to [`WIDTH`] characters: the first line indented by `first`, the others by `rest`.
-fn wrapped(text: &str, first: usize, rest: usize) -> Vec<String> {
+/// Wraps a text to `width` characters: the first line indented by `first`, the others by `rest`.
+fn wrapped(text: &str, first: usize, rest: usize, width: usize) -> Vec<String> {
     let mut lines = vec![" ".repeat(first)];
     let mut empty = true;
     for word in
-        text.split(' ').filter(|word| !word.is_empty()).map(|word| elide(word, WIDTH - first.max(rest)))
+        text.split(' ').filter(|word| !word.is_empty()).map(|word| elide(word, width - first.max(rest)))
     {
         let last = lines.last_mut().expect("there is a first line");
-        if !empty && last.chars().count() + 1 + word.chars().count() > WIDTH {
+        if !empty && last.chars().count() + 1 + word.chars().count() > width {
             lines.push(format!("{}{word}", " ".repeat(rest)));
         } else {
             last.push_str(if empty { "" } else { " " });

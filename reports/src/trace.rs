@@ -124,7 +124,7 @@ fn slice(op: &Op, end: u64, witness: bool) -> Slice {
             node: op.node.as_ref().map(|node| elide(node, 200)),
             error: op.error.as_ref().map(|error| elide(error, 200)),
             history_line: Some(op.invoke_index + 1),
-            verdict: witness.then_some("fits nowhere"),
+            verdict: witness.then_some("cannot be linearized"),
         },
     }
 }

@@ -6,24 +6,35 @@ use clap::Args;
 use serde::Serialize;
 use tribunal::limits::CheckLimits;
 use tribunal_records::Size;
-use tribunal_records::quantity::{duration, parse_duration};
+use tribunal_records::quantity::{duration, parse_duration, parse_within};
 
 /// What a check may cost. A limit that is reached gives `unknown`, never a wrong answer.
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct LimitArgs {
-    /// How long the check may take
-    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = parse_duration)]
+    /// Time limit of the check
+    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true, help_heading = "Check", hide_short_help = true)]
     #[serde(with = "duration")]
-    pub(crate) check_time_limit: Duration,
+    check_time_limit: Duration,
 
-    /// How much memory the check of one key may hold
-    #[arg(long, default_value = "2GiB", value_name = "SIZE")]
-    pub(crate) check_memory_limit: Size,
+    /// Memory limit of the check, per key
+    #[arg(
+        long,
+        default_value = "2GiB",
+        value_name = "SIZE",
+        allow_hyphen_values = true,
+        help_heading = "Check",
+        hide_short_help = true
+    )]
+    check_memory_limit: Size,
 
-    /// How many configurations the check of one key may explore
-    #[arg(long, default_value_t = 1_000_000_000, value_name = "N")]
-    pub(crate) check_states_limit: u64,
+    /// Maximum number of configurations that the check explores, per key
+    #[arg(long, default_value_t = 1_000_000_000, value_name = "N", value_parser = parse_states, allow_hyphen_values = true, help_heading = "Check", hide_short_help = true)]
+    check_states_limit: u64,
+}
+
+fn parse_states(text: &str) -> Result<u64, String> {
+    parse_within(text, &(0..=u64::MAX))
 }
 
 impl LimitArgs {

@@ -21,13 +21,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tribunal::user_file::read_text;
 use tribunal_records::TrialSpec;
-use tribunal_records::spec::flags;
+use tribunal_records::spec::{flags, upgrade};
+use tribunal_records::suggest::suggest;
 
 use super::Cli;
-use super::trial::{RunArgs, ShowArgs};
-
-/// Minimum similarity (Jaro) of two names for a "did you mean" hint.
-const SIMILARITY_MIN: f64 = 0.8;
+use super::trial::{REPEATS, RunArgs, ShowArgs};
 
 /// What `tribunal run` shall do.
 pub(crate) struct Run {
@@ -57,7 +55,7 @@ impl RunArgs {
         let run = split(keys)?;
         ensure!(
             !run.spec.workload.is_empty(),
-            "expected the name of a workload, such as `tribunal run register` (tribunal list workloads)"
+            "expected a workload, such as `tribunal run register` (tribunal list workloads)"
         );
         run.spec.validate().map_err(|why| anyhow!("--{why}"))?;
         Ok(run)
@@ -88,6 +86,7 @@ fn from_file(path: &Path, run: &Command) -> Result<Map<String, Value>> {
     if let Some(Value::Object(spec)) = keys.get("spec") {
         keys = spec.clone();
     }
+    upgrade(&mut keys);
     let at = |key: &str, why: String| match line_of(&text, key) {
         Some(line) => anyhow!("line {line}: {why}"),
         None => anyhow!(why),
@@ -104,7 +103,7 @@ fn from_file(path: &Path, run: &Command) -> Result<Map<String, Value>> {
             _ => false,
         };
         if let Some(other) = keys.keys().find(excluded) {
-            return Err(at(key, format!("`{key}` and `{other}` exclude each other")));
+            return Err(at(key, format!("`{key}` cannot be combined with `{other}`")));
         }
     }
     Ok(keys)
@@ -125,7 +124,12 @@ fn split(mut keys: Map<String, Value>) -> Result<Run> {
     let show: Map<_, _> =
         shown.into_iter().filter_map(|key| Some((key.clone(), keys.remove(&key)?))).collect();
     let show: ShowArgs = serde_json::from_value(Value::Object(show))?;
-    ensure!((1..=100_000).contains(&show.repeat), "expected 1 to 100000");
+    ensure!(
+        REPEATS.contains(&show.repeat),
+        "expected a whole number from {} to {}",
+        REPEATS.start(),
+        REPEATS.end()
+    );
     Ok(Run { spec: serde_json::from_value(Value::Object(keys))?, show })
 }
 
@@ -158,12 +162,11 @@ fn ensure_known(key: &str) -> Result<()> {
     if all.iter().any(|known| known == key) {
         return Ok(());
     }
-    let likeness = |known: &&String| strsim::jaro(key, known);
-    match all.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
-        Some(known) if likeness(&known) >= SIMILARITY_MIN => {
-            bail!("there is no `{key}`: did you mean `{known}`?")
+    match suggest(key, all.iter().map(String::as_str)) {
+        Some(near) => bail!("there is no key `{key}`: did you mean `{near}`?"),
+        None => {
+            bail!("there is no key `{key}`: expected `workload`, or a flag of `tribunal run` without `--`")
         }
-        _ => bail!("there is no `{key}`: expected `workload` or a flag of `tribunal run` without its dashes"),
     }
 }
 
@@ -231,6 +234,9 @@ mod tests {
         let spec = TrialSpec::new("queue").with(|spec| (spec.seed, spec.nodes) = (Some(9), 3));
         let run_json = serde_json::json!({"schema_version": 1, "spec": spec}).to_string();
         assert_eq!(with_file(&run_json, "").unwrap(), "run queue --nodes 3 --seed 9");
+        let old =
+            r#"{"schema_version": 1, "spec": {"schema-version": 1, "workload": "queue", "rate": "spells"}}"#;
+        assert_eq!(with_file(old, "").unwrap(), "run queue");
         assert_eq!(with_file(&run_json, "--nodes 5").unwrap(), "run queue --seed 9");
     }
 
@@ -242,25 +248,25 @@ mod tests {
         };
         assert_eq!(
             why("nodes = 3\ntime-limt = '5s'"),
-            "line 2: there is no `time-limt`: did you mean `time-limit`?"
+            "line 2: there is no key `time-limt`: did you mean `time-limit`?"
         );
-        assert!(why("zzz = 1").contains("expected `workload` or a flag"));
+        assert!(why("zzz = 1").contains("expected `workload`, or a flag"));
         assert!(
             why("no-fail-fast = 'yes'")
                 .starts_with("line 1: no-fail-fast: invalid type: string \"yes\", expected a boolean")
         );
-        assert!(why("config = 'b.toml'").contains("there is no `config`"));
+        assert!(why("config = 'b.toml'").contains("there is no key `config`"));
         assert!(why("\nnodes = {}").starts_with("line 2: nodes: invalid type: map"));
         assert!(why("rate = 'fast'").starts_with("line 1: rate: expected operations per second"));
         assert_eq!(
             why("schedule = 'x'\nnemesis = 'kill'"),
-            "line 2: `nemesis` and `schedule` exclude each other"
+            "line 2: `nemesis` cannot be combined with `schedule`"
         );
         assert_eq!(why("nodes = 26"), "--nodes: expected 1 to 25");
-        assert_eq!(why("repeat = 0"), "line 1: repeat: expected 1 to 100000");
+        assert_eq!(why("repeat = 0"), "line 1: repeat: expected a whole number from 1 to 100000");
         assert!(why("nodes =").contains("TOML parse error at line 1"));
         let nothing = format!("{:#}", meant(&["run".into()]).map(drop).unwrap_err());
-        assert!(nothing.starts_with("expected the name of a workload"), "{nothing}");
+        assert!(nothing.starts_with("expected a workload"), "{nothing}");
     }
 
     #[test]
@@ -274,7 +280,7 @@ mod tests {
         };
         let time = || (1u64..10_000_000).prop_map(std::time::Duration::from_millis);
         let rate =
-            prop_oneof![Just(Rate::Spells), Just(Rate::Full), (0.001..1e9f64).prop_map(Rate::PerSecond)];
+            prop_oneof![Just(Rate::Bursts), Just(Rate::Full), (0.001..1e9f64).prop_map(Rate::PerSecond)];
         let clients = prop_oneof![
             (1..1_000usize).prop_map(Concurrency::Fixed),
             (1..9usize).prop_map(Concurrency::PerNode)

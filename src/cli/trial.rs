@@ -2,6 +2,7 @@
 //!
 //! [`TrialSpec`]: tribunal_records::TrialSpec
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use tribunal_checker::model::ModelKind;
 use tribunal_records::path;
-use tribunal_records::quantity::{duration, parse_count, parse_duration, parse_share};
-use tribunal_records::spec::OP_TIMEOUT_MAX;
+use tribunal_records::quantity::{duration, parse_count, parse_duration, parse_share, parse_within};
+use tribunal_records::spec::{NODES, OP_TIMEOUT_MAX};
+use tribunal_records::suggest::unknown;
 use tribunal_records::{Concurrency, DiskKind, Net, Rate, Size};
 
 use super::{LimitArgs, OutputFormat};
@@ -22,124 +24,155 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(super) trial: TrialArgs,
 
-    /// A TOML or JSON file with flags: `workload = "register"`, `time-limit = "1m"`, `bug = ["stale-read"]`; or the run.json
-    /// of a run. Those on the command line win
-    #[arg(long, visible_alias = "spec", value_name = "FILE")]
+    /// File with flags: TOML, JSON or a run.json; typed flags win
+    ///
+    /// For example: `workload = "register"`, `time-limit = "1m"`, `bug = ["stale-read"]`.
+    #[arg(long, visible_alias = "spec", value_name = "FILE", help_heading = WHAT)]
     pub(super) config: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) show: ShowArgs,
 }
 
-/// The trial. What was not typed has the default of `TrialSpec`; those here are for the help.
+/// How often `--repeat` may run a trial.
+pub(super) const REPEATS: RangeInclusive<u32> = 1..=100_000;
+
+/// The groups of flags in the help, in this order.
+const WHAT: &str = "What";
+const LOAD: &str = "Load";
+const FAULTS: &str = "Faults";
+const CHECK: &str = "Check";
+const OUTPUT: &str = "Output";
+
+/// The trial. Flags that were not typed have the default of `TrialSpec`; the defaults here are for the help.
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct TrialArgs {
-    /// What to ask of the system: register, counter, set, queue, lock, ... (tribunal list workloads)
+    /// Operations to send: register, counter, set, queue, lock, ... (tribunal list workloads)
     workload: Option<String>,
 
-    /// What judges the run, if not the workload's own model: another that fits it (tribunal list workloads)
-    #[arg(long, value_name = "NAME", value_parser = parse_model)]
-    model: Option<String>,
-
-    /// The system under test: raft, abd, gossip, ..., or etcd as it is installed (tribunal list systems)
-    #[arg(long, default_value = "raft", value_name = "NAME")]
+    /// System under test (tribunal list systems), or your own as a TOML file
+    #[arg(long, default_value = "raft", value_name = "NAME", help_heading = WHAT)]
     system: String,
 
-    /// How many nodes
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=25))]
+    /// Number of nodes, 1 to 25
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = parse_nodes, allow_hyphen_values = true, help_heading = WHAT)]
     nodes: u8,
 
-    /// How many clients ask at once: a number, or a multiple of the nodes such as 3n
-    #[arg(long, default_value = "3n", value_name = "N|Nn")]
-    concurrency: Concurrency,
+    /// Known bug of the system to enable; may be repeated
+    ///
+    /// The built-in systems have bugs that were built in on purpose; etcd has serializable-reads.
+    #[arg(long, value_name = "NAME", help_heading = WHAT)]
+    bug: Vec<String>,
 
-    /// Operations per second over all clients; full: as fast as they are answered; spells: full and calm by turns
-    #[arg(long, default_value = "spells", value_name = "HZ")]
-    rate: Rate,
+    /// Additional argument for every node; may be repeated
+    ///
+    /// For example --node-arg=--election-timeout=300-600. The argument is passed unchanged.
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true, help_heading = WHAT, hide_short_help = true)]
+    node_arg: Vec<String>,
 
-    /// How long to ask
-    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = parse_duration)]
+    /// Duration of the load
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true, help_heading = LOAD)]
     #[serde(with = "duration")]
     time_limit: Duration,
 
-    /// How many keys are in use at once: few of them make operations contend
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = parse_count)]
+    /// Operations per second over all clients, or full, or bursts
+    ///
+    /// `full`: no limit. `bursts`: alternate full speed and a low rate.
+    #[arg(long, default_value = "bursts", value_name = "HZ", allow_hyphen_values = true, help_heading = LOAD)]
+    rate: Rate,
+
+    /// Number of concurrent clients; 3n: three per node
+    #[arg(long, default_value = "3n", value_name = "N|Nn", allow_hyphen_values = true, help_heading = LOAD)]
+    concurrency: Concurrency,
+
+    /// Number of concurrent keys (fewer: more contention)
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = parse_count, allow_hyphen_values = true, help_heading = LOAD)]
     keys: usize,
 
-    /// After this many operations a key is retired and a fresh one takes its place
-    #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = parse_count)]
+    /// Number of operations on a key before a new key replaces it
+    #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = parse_count, allow_hyphen_values = true, help_heading = LOAD, hide_short_help = true)]
     ops_per_key: usize,
 
-    /// How many of the operations of clients that also write are reads, from 0 to 1; a third of the clients reads only
-    /// [default: the workload's own]
-    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    /// Share of reads among read/write clients, 0 to 1 [default: the workload's own]
+    ///
+    /// A third of the clients are read-only; the share does not apply to them.
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, allow_hyphen_values = true, help_heading = LOAD, hide_short_help = true)]
     reads: Option<f64>,
 
-    /// How long a client waits for an answer before the outcome counts as unknown; at most 10m
-    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_op_timeout)]
+    /// Timeout of an operation, at most 10m; after it the outcome is unknown
+    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_op_timeout, allow_hyphen_values = true, help_heading = LOAD, hide_short_help = true)]
     #[serde(with = "duration")]
     op_timeout: Duration,
 
-    /// How long nothing may change in what the healed nodes show before they count as settled, where a model (convergent-set)
-    /// judges what they show in the end
-    #[arg(long, default_value = "3s", value_name = "TIME", value_parser = parse_duration)]
+    /// Time without changes after which healed nodes count as settled
+    ///
+    /// Only for models that judge the final state of the nodes (convergent-set).
+    #[arg(long, default_value = "3s", value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true, help_heading = LOAD, hide_short_help = true)]
     #[serde(with = "duration")]
     settle: Duration,
 
-    /// Which faults to inject: kill, pause, partition (separated by commas), all, or none
-    #[arg(long, default_value = "all", value_name = "FAULTS")]
+    /// Faults to inject: comma-separated names, usual, all or none
+    ///
+    /// `usual`: kill, pause and partition.
+    ///
+    /// `all`: every fault that this machine, the system and --net allow; those left out are named.
+    /// This includes faults that few systems claim to survive: corrupt, wipe, restore.
+    ///
+    /// A name may be narrowed to some kinds: kill,partition:bridge+halves (tribunal list faults).
+    #[arg(long, default_value = "usual", value_name = "FAULTS", help_heading = FAULTS)]
     nemesis: String,
 
-    /// The disk under each node's data [default: fuse if a fault needs it, else plain]
-    #[arg(long, value_name = "KIND", value_parser = disk_parser())]
-    disk: Option<DiskKind>,
-
-    /// How much a disk of our own (fuse) holds; it takes up memory as it is used
-    #[arg(long, default_value = "1GiB", value_name = "SIZE")]
-    disk_size: Size,
-
-    /// The mean time from one fault to the next
-    #[arg(long, default_value = "2s", value_name = "TIME", value_parser = parse_duration)]
+    /// Mean time from one fault to the next
+    #[arg(long, default_value = "2s", value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true, help_heading = FAULTS)]
     #[serde(with = "duration")]
     nemesis_interval: Duration,
 
-    /// Faults exactly as a file says: a schedule (TOML or JSON, see docs/schedules.md), or the faults.jsonl of a run, which is
-    /// replayed
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["nemesis", "nemesis_interval", "grudge"])]
+    /// File with a schedule of faults, or the faults.jsonl of a run to replay
+    ///
+    /// A schedule is TOML or JSON: docs/schedules.md.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["nemesis", "nemesis_interval", "grudge"], help_heading = FAULTS)]
     #[serde(with = "path::optional")]
     schedule: Option<PathBuf>,
 
-    /// Only this partition, again and again: who does not hear whom, such as "n1>n2,n3|n4" or "{n1,n2 | n3,n4,n5}"
-    #[arg(long, value_name = "GRUDGE", conflicts_with = "nemesis")]
+    /// Repeat only this partition, e.g. "n1>n2": n2 receives nothing from n1
+    ///
+    /// Other forms: "n1>n2,n3|n4" and "{n1,n2 | n3,n4,n5}".
+    #[arg(long, value_name = "GRUDGE", conflicts_with = "nemesis", help_heading = FAULTS, hide_short_help = true)]
     grudge: Option<String>,
 
     /// How nodes reach each other, and so how links are cut
-    #[arg(long, default_value = "proxy", value_name = "HOW", value_parser = net_parser())]
+    #[arg(long, default_value = "proxy", value_name = "HOW", value_parser = net_parser(), help_heading = FAULTS, hide_short_help = true)]
     net: Net,
 
-    /// Decides the plan of faults and the operations [default: drawn, and printed]
-    #[arg(long, value_name = "N")]
+    /// Disk under each node's data [default: fuse if a fault needs it, else plain]
+    #[arg(long, value_name = "KIND", value_parser = disk_parser(), help_heading = FAULTS, hide_short_help = true)]
+    disk: Option<DiskKind>,
+
+    /// Capacity of a fuse disk, which uses memory as it fills
+    #[arg(long, default_value = "1GiB", value_name = "SIZE", allow_hyphen_values = true, help_heading = FAULTS, hide_short_help = true)]
+    disk_size: Size,
+
+    /// Seed of the faults and the operations [default: random, and printed]
+    #[arg(long, value_name = "N", value_parser = parse_seed, allow_hyphen_values = true, help_heading = FAULTS)]
     seed: Option<u64>,
 
-    /// Switch on a mistake of the system: a seeded one of a built-in system, or serializable-reads of etcd (may be repeated)
-    #[arg(long, value_name = "NAME")]
-    bug: Vec<String>,
+    /// Model that judges the run [default: the workload's own]
+    ///
+    /// It has to fit the workload (tribunal list workloads).
+    #[arg(long, value_name = "NAME", value_parser = parse_model, help_heading = CHECK)]
+    model: Option<String>,
 
-    /// A further argument for every node, as it is (may be repeated), such as --node-arg=--election-timeout=300-600
-    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
-    node_arg: Vec<String>,
-
-    /// Which share of the operations has to succeed, such as 0.9; a run in which less do does not show what it should
-    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    /// Minimum success rate, 0 to 1; a run below it is unknown
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, allow_hyphen_values = true, help_heading = CHECK)]
     availability: Option<f64>,
 
-    /// Go on to the time limit after a violation has been proved
-    #[arg(long)]
+    /// Continue to the time limit after a violation has been proved
+    #[arg(long, help_heading = CHECK, hide_short_help = true)]
     no_fail_fast: bool,
 
-    /// Where runs are kept
-    #[arg(long, default_value = "store", value_name = "DIR")]
+    /// Directory in which run directories are created
+    #[arg(long, default_value = "store", value_name = "DIR", help_heading = OUTPUT)]
     #[serde(with = "path")]
     store: PathBuf,
 
@@ -148,34 +181,37 @@ pub(super) struct TrialArgs {
     limits: LimitArgs,
 }
 
-/// How a trial is shown, and how often it is held: nothing that changes what happens in it.
+/// How a trial is shown, and how often it is run: nothing that changes what happens in it.
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ShowArgs {
-    /// So many runs, one after the other, each with the seed after that of the one before; exits with the worst: a
-    /// violation, then a harness failure, then unknown
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Run N times with consecutive seeds; the exit code is the worst one
+    ///
+    /// From worst: violation, harness failure, unknown.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = parse_repeat, allow_hyphen_values = true, help_heading = OUTPUT)]
     pub(crate) repeat: u32,
 
-    /// Write junit.xml to this file, too: from the beginning, so that a run that is cut off is no success
-    #[arg(long, value_name = "PATH", conflicts_with = "repeat")]
+    /// Also write JUnit XML here; it reports an error until the run has finished
+    #[arg(long, value_name = "PATH", conflicts_with = "repeat", help_heading = OUTPUT)]
     #[serde(with = "path::optional")]
     pub(crate) junit: Option<PathBuf>,
 
-    /// How progress is shown; t and enter, or SIGUSR1, print the status to stay
-    #[arg(long, value_enum, default_value = "auto", value_name = "HOW")]
+    /// How progress is shown
+    ///
+    /// Press t and Enter, or send SIGUSR1, to print the status.
+    #[arg(long, value_enum, default_value = "auto", value_name = "HOW", help_heading = OUTPUT, hide_short_help = true)]
     pub(crate) progress: ProgressMode,
 
-    /// How the outcome is printed to standard output: for people, or verdict.json as one line
-    #[arg(long, value_enum, default_value = "text", value_name = "HOW")]
+    /// Format of the outcome on standard output
+    #[arg(long, value_enum, default_value = "text", value_name = "HOW", help_heading = OUTPUT, hide_short_help = true)]
     pub(crate) format: OutputFormat,
 
-    /// Print the verdict only
-    #[arg(short, long, conflicts_with = "verbose")]
+    /// Print only the verdict
+    #[arg(short, long, conflicts_with = "verbose", help_heading = OUTPUT)]
     pub(crate) quiet: bool,
 
     /// Print every operation as it completes
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = OUTPUT, hide_short_help = true)]
     pub(crate) verbose: bool,
 }
 
@@ -200,9 +236,9 @@ pub(crate) enum ProgressMode {
     Auto,
     /// Six live lines
     Bar,
-    /// A line every ten seconds, and one for every change
+    /// A line every ten seconds, and one for every event
     Plain,
-    /// Nothing
+    /// No progress
     None,
 }
 
@@ -210,10 +246,10 @@ fn disk_parser() -> impl TypedValueParser<Value = DiskKind> {
     let about = |disk: DiskKind| match disk {
         DiskKind::Plain => "The machine's own file system",
         DiskKind::Fuse => {
-            "A file system of ours, in memory, which can lose power, fill up, fail and be slow; keeps the promises of ext4"
+            "An in-memory file system that can lose power, fill up, return errors and be slow; as durable as ext4"
         }
         DiskKind::FuseStrict => {
-            "The same with no more promises than POSIX: an entry is durable when its directory is synced"
+            "The same, but only as durable as POSIX demands: an entry is durable once its directory is synced"
         }
         DiskKind::Ext4 => "A real ext4 on a loop device, which can lose power (needs root)",
     };
@@ -223,20 +259,24 @@ fn disk_parser() -> impl TypedValueParser<Value = DiskKind> {
 
 fn net_parser() -> impl TypedValueParser<Value = Net> {
     let about = |net: Net| match net {
-        Net::Proxy => "On loopback, through proxies whose addresses the nodes are told; no privileges",
+        Net::Proxy => {
+            "On loopback, through proxies whose addresses are given to the nodes; needs no privileges"
+        }
         Net::Transparent => {
-            "In network namespaces, through a proxy that the nodes do not know of; root or user namespaces"
+            "In network namespaces, through a proxy that nodes do not see; needs root or user namespaces"
         }
         Net::Netns => {
-            "In network namespaces, without a proxy: the kernel's packet filter cuts; root or user namespaces"
+            "In network namespaces, without a proxy: the packet filter cuts links; needs root or user namespaces"
         }
     };
     let values = Net::ALL.iter().map(move |net| PossibleValue::new(net.name()).help(about(*net)));
     PossibleValuesParser::new(values).try_map(|name| name.parse::<Net>())
 }
 
-fn parse_model(text: &str) -> Result<String, String> {
-    text.parse::<ModelKind>().map(|model| model.name().into()).map_err(|why| why.to_string())
+/// Parses the name of a model.
+pub(crate) fn parse_model(text: &str) -> Result<String, String> {
+    let found = text.parse::<ModelKind>().map(|model| model.name().into());
+    found.map_err(|_| unknown("model", text, &ModelKind::ALL.map(ModelKind::name)))
 }
 
 fn parse_op_timeout(text: &str) -> Result<Duration, String> {
@@ -244,6 +284,18 @@ fn parse_op_timeout(text: &str) -> Result<Duration, String> {
         timeout if timeout > OP_TIMEOUT_MAX => Err("expected at most 10m".into()),
         timeout => Ok(timeout),
     }
+}
+
+fn parse_nodes(text: &str) -> Result<u8, String> {
+    parse_within(text, &NODES)
+}
+
+fn parse_repeat(text: &str) -> Result<u32, String> {
+    parse_within(text, &REPEATS)
+}
+
+fn parse_seed(text: &str) -> Result<u64, String> {
+    parse_within(text, &(0..=u64::MAX))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use tribunal::TrialSpec;
 use tribunal::tool::tool;
+use tribunal_records::suggest::unknown;
 use tribunal_reports::matrix::{Matrix, Row, SCHEMA_VERSION};
 use tribunal_systems::{Entry, Flaw, SYSTEMS, Switches};
 use tribunal_workloads::WORKLOADS;
@@ -17,9 +18,9 @@ use crate::exit;
 /// Part of a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Only {
-    /// Seeded mistakes, and systems that fail by design
+    /// Known bugs, and systems with a flawed design
     Flaws,
-    /// Systems that have to be found linearizable
+    /// Systems that must be linearizable
     Correct,
 }
 
@@ -48,7 +49,8 @@ pub(super) fn of(args: &Args, tribunal: &Path) -> Result<Matrix> {
     }
     if let Some(bug) = args.bug.iter().find(|bug| flaws.iter().all(|row| row.bug.as_ref() != Some(bug))) {
         let names = systems.iter().flat_map(|system| (system.flaws)()).filter_map(|flaw| flaw.bug);
-        bail!("--bug: there is no bug `{bug}`: expected one of {}", names.collect::<Vec<_>>().join(", "));
+        let names: Vec<String> = names.collect();
+        bail!("--bug: {}", unknown("bug", bug, &names.iter().map(String::as_str).collect::<Vec<_>>()));
     }
     let (wants_flaws, wants_correct) = match args.only {
         Some(only) => (only == Only::Flaws, only == Only::Correct),
@@ -60,7 +62,7 @@ pub(super) fn of(args: &Args, tribunal: &Path) -> Result<Matrix> {
         row.spec.time_limit = args.budget;
         row.summarise();
     }
-    ensure!(!flaws.is_empty(), "nothing to try: the systems that were asked for have none of it");
+    ensure!(!flaws.is_empty(), "nothing to run: the requested systems have no such bug or correct version");
     Ok(Matrix {
         schema_version: SCHEMA_VERSION,
         tool: tool(),
@@ -77,7 +79,7 @@ fn systems(args: &Args, tribunal: &Path) -> Result<Vec<&'static Entry>> {
     for name in &args.system {
         let Some(entry) = tribunal_systems::find(name) else {
             let names: Vec<&str> = SYSTEMS.iter().map(|entry| entry.name).collect();
-            bail!("--system: there is no system `{name}`: expected one of {}", names.join(", "));
+            bail!("--system: {}", unknown("system", name, &names));
         };
         entry.make(&switches)?;
         systems.push(entry);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tribunal_nodes::{BugSwitch, abd, gossip, paxos, raft, synod, zab};
+use tribunal_records::suggest::suggest;
 use tribunal_records::{Concurrency, Rate, TrialSpec};
 use tribunal_workloads::Client;
 
@@ -33,6 +34,17 @@ impl BuiltIn {
             data: "data".into(),
             dial: Arc::new(Direct),
         };
+        let flaws = crate::find(name).map_or_else(Vec::new, |entry| (entry.flaws)());
+        let known: Vec<String> = flaws.into_iter().filter_map(|flaw| flaw.bug).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        if let Some(bug) = switches.bugs.iter().find(|bug| !known.contains(&bug.as_str())) {
+            let has = match suggest(bug, known.iter().copied()) {
+                _ if known.is_empty() => "it has no switches for bugs".into(),
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("expected one of {}", known.join(", ")),
+            };
+            return Err(Unusable::NoSuchBug { system: name, bug: bug.clone(), has });
+        }
         // The first word of the command is `node`.
         tribunal_nodes::understands(&system.command(&place).args[1..]).map_err(Unusable::Arguments)?;
         Ok(system)

@@ -391,7 +391,7 @@ pub const SYSTEMS: &[Entry] = &[
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
     /// The system does not support the workload's operations.
-    #[error("{system} does not answer what {workload} asks: expected one of {answers}")]
+    #[error("{system} does not support the workload {workload}: expected one of {answers}")]
     Requests {
         /// The system.
         system: &'static str,
@@ -401,7 +401,7 @@ pub enum Misfit {
         answers: String,
     },
     /// The model cannot judge the system's answers.
-    #[error("the model {model} makes no sense of what {system} answers: expected {instead}")]
+    #[error("the model {model} cannot judge the responses of {system}: expected {instead}")]
     Answers {
         /// The system.
         system: &'static str,
@@ -517,11 +517,11 @@ mod tests {
         };
         assert_eq!(
             says("abd", "register", "cas-register"),
-            "abd does not answer what register asks: expected one of rw-register"
+            "abd does not support the workload register: expected one of rw-register"
         );
         assert_eq!(
             says("ttl-lock", "election", "fencing-lock"),
-            "the model fencing-lock makes no sense of what ttl-lock answers: expected --model mutex"
+            "the model fencing-lock cannot judge the responses of ttl-lock: expected --model mutex"
         );
     }
 

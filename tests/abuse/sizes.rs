@@ -11,7 +11,7 @@ use crate::program::{Ended, Store, tribunal, wait_until};
 #[test]
 fn numbers_out_of_range_are_named_with_their_range() {
     for (flag, values, expected) in [
-        ("--op-timeout", &["0s", "11m", "365d", "1000000years", "-1s"][..], "expected"),
+        ("--op-timeout", &["0s", "11m", "365d", "1000000years"][..], "expected"),
         ("--time-limit", &["0s", "2years", "99999999999999999999s", "NaN"], "expected"),
         ("--nemesis-interval", &["0ms", "2years"], "expected"),
         ("--settle", &["0s", "2years"], "expected"),
@@ -20,13 +20,13 @@ fn numbers_out_of_range_are_named_with_their_range() {
         ("--ops-per-key", &["0", "1000001"], "from 1 to 1000000"),
         ("--rate", &["0", "-1", "1e-300", "1e300", "NaN", "inf"], "from 0.001 to 1000000000"),
         ("--concurrency", &["0", "1001", "1001n", "-1"], "from 1 to 1000"),
-        ("--nodes", &["0", "26", "256"], "1..=25"),
+        ("--nodes", &["0", "26", "256"], "from 1 to 25"),
         ("--reads", &["-0.1", "1.1", "NaN"], "from 0 to 1"),
         ("--availability", &["-0.1", "1.1", "NaN"], "from 0 to 1"),
         ("--disk-size", &["0MiB", "99999999999GiB"], "expected a size"),
         ("--check-memory-limit", &["0MiB", "99999999999GiB"], "expected a size"),
-        ("--repeat", &["0", "100001"], "1..=100000"),
-        ("--seed", &["-1", "18446744073709551616"], "invalid"),
+        ("--repeat", &["0", "100001"], "from 1 to 100000"),
+        ("--seed", &["-1", "18446744073709551616"], "expected a whole number"),
     ] {
         for value in values {
             let ended = tribunal(["run", "register", &format!("{flag}={value}")]).output().unwrap();
@@ -36,7 +36,7 @@ fn numbers_out_of_range_are_named_with_their_range() {
     }
     for threads in ["0", "1025"] {
         let ended = tribunal(["check", "--threads", threads, "x"]).output().unwrap();
-        assert!(Ended::of(ended).expect(64).stderr.contains("1..=1024"));
+        assert!(Ended::of(ended).expect(64).stderr.contains("from 1 to 1024"));
     }
 }
 

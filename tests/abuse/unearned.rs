@@ -29,7 +29,7 @@ fn a_run_whose_majority_is_dead_is_unknown() {
     let dead = "[[step]]\nat = '0s'\nhold = '3s'\nfault = 'kill:majority'";
     expect_unknown(
         run_with_schedule(dead, "--time-limit 2s --rate 10"),
-        "it does not show what it was asked to show",
+        "the run did not test what was requested",
     );
 }
 
@@ -105,7 +105,7 @@ fn a_barely_degraded_link_is_a_fault_without_effect() {
     let hardly = "[[step]]\nat = '500ms'\nhold = '1s'\nacts = ['degrade n1>n2 bytes_per_s=1000000000000', \
                   'degrade n2>n1 flip_one_in=1000000000000000', 'degrade n2>n3 write_max=1000000']";
     let ended = run_with_schedule(hardly, "--time-limit 2s --rate 100");
-    expect_unknown(ended, "acts was installed and had no effect");
+    expect_unknown(ended, "the scheduled acts had no effect");
 }
 
 /// A node that another fault keeps down has not died of its limits.
@@ -115,5 +115,5 @@ fn a_limit_on_a_node_that_is_down_had_no_effect() {
                 [[step]]\nat = '600ms'\nhold = '500ms'\nacts = ['limit n1 files=1000000', 'limit n2 files=1000000', \
                 'limit n3 files=1000000']";
     let ended = run_with_schedule(both, "--time-limit 3s --rate 100");
-    expect_unknown(ended, "acts was installed and had no effect");
+    expect_unknown(ended, "the scheduled acts had no effect");
 }

@@ -24,11 +24,18 @@ pub(crate) struct DiskRequest {
     pub(crate) bytes: usize,
 }
 
+/// Whether this machine has FUSE, which a disk of the kind `fuse` needs. (Mounting may still be forbidden.)
+///
+/// # Errors
+/// What is missing.
+pub(crate) fn fuse_available() -> Result<(), String> {
+    let device = std::fs::OpenOptions::new().read(true).write(true).open("/dev/fuse");
+    device.map(drop).map_err(|error| format!("a fuse disk needs /dev/fuse: {error}"))
+}
+
 /// One disk per node.
 pub(crate) struct Disks {
     each: Vec<Arc<Disk>>,
-    /// Why the disks are plain although a fault needs more.
-    unavailable: Option<String>,
     faulty: Mutex<BTreeSet<NodeId>>,
     damaged: Mutex<BTreeSet<NodeId>>,
 }
@@ -37,27 +44,17 @@ impl Disks {
     /// Creates and mounts the disks. Each mount is registered with the guard before it is made.
     ///
     /// # Errors
-    /// When the requested kind is not available on this machine. If no kind was requested, plain disks are
-    /// used instead, and faults that need others are skipped with a reason.
+    /// When this machine does not provide the requested kind, or the kind that a fault needs.
     pub(crate) fn lay_out<'a>(
         request: &DiskRequest,
-        places: impl Iterator<Item = &'a Place> + Clone,
+        places: impl Iterator<Item = &'a Place>,
         store: &Path,
         guard: &Guard,
     ) -> Result<Self> {
         let kind = request.kind.unwrap_or(if request.needed { DiskKind::Fuse } else { DiskKind::Plain });
-        match Self::make(kind, request.bytes, places.clone(), store, guard) {
-            Ok(each) => Ok(Self::of(each, None)),
-            Err(error) if request.kind.is_some() => Err(error.context("--disk")),
-            Err(error) => {
-                let each = Self::make(DiskKind::Plain, request.bytes, places, store, guard)?;
-                Ok(Self::of(each, Some(format!("{error:#}"))))
-            }
-        }
-    }
-
-    fn of(each: Vec<Arc<Disk>>, unavailable: Option<String>) -> Self {
-        Disks { each, unavailable, faulty: Mutex::default(), damaged: Mutex::default() }
+        let why = if request.kind.is_some() { "--disk" } else { "a requested fault needs --disk fuse" };
+        let each = Self::make(kind, request.bytes, places, store, guard).context(why)?;
+        Ok(Disks { each, faulty: Mutex::default(), damaged: Mutex::default() })
     }
 
     fn make<'a>(
@@ -105,10 +102,7 @@ impl Disks {
                 ));
             }
         }
-        self.each[node.0].allows(act).map_err(|why| match &self.unavailable {
-            Some(unavailable) => format!("{why}; here {unavailable}"),
-            None => why,
-        })
+        self.each[node.0].allows(act)
     }
 
     /// Unmounts all disks.

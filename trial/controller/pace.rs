@@ -57,7 +57,7 @@ impl Spells {
         let (known, draws) = match rate {
             Rate::Full => (steady(None), None),
             Rate::PerSecond(rate) => (steady(Some(rate)), None),
-            Rate::Spells => (VecDeque::new(), Some(ChaCha8Rng::seed_from_u64(seed))),
+            Rate::Bursts => (VecDeque::new(), Some(ChaCha8Rng::seed_from_u64(seed))),
         };
         Spells { known, draws, time_limit }
     }
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn calm_and_full_spells_alternate_and_depend_on_the_seed() {
         let spells = |seed| {
-            let mut spells = Spells::new(Rate::Spells, seed, 60 * SECOND);
+            let mut spells = Spells::new(Rate::Bursts, seed, 60 * SECOND);
             let mut all = vec![spells.after(Duration::ZERO)];
             while let Some(last) = all.last().filter(|last| last.ends < Duration::MAX) {
                 all.push(spells.after(last.ends));
@@ -162,7 +162,7 @@ mod tests {
             assert!(pair[1].ends == Duration::MAX || pair[0].rate.is_some() == (at % 2 == 1));
             assert!(pair[0].rate.is_none_or(|rate| CALM_PER_S.contains(&rate)));
         }
-        let pace = Pace::new(Rate::Spells, 3, 60 * SECOND);
+        let pace = Pace::new(Rate::Bursts, 3, 60 * SECOND);
         for spell in all.iter().filter(|spell| spell.rate.is_some()) {
             let first = pace.next(Duration::ZERO, spell.begins, 1, || 0.9);
             assert!(first > spell.begins && first < spell.ends, "it begins anew in each spell");
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_year_of_spells_is_not_kept_in_memory() {
-        let pace = Pace::new(Rate::Spells, 3, 365 * 86_400 * SECOND);
+        let pace = Pace::new(Rate::Bursts, 3, 365 * 86_400 * SECOND);
         for second in 0..1_000 {
             pace.next(Duration::ZERO, second * SECOND, 1, || 0.5);
         }

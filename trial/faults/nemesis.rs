@@ -10,10 +10,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::de::IgnoredAny;
-use tribunal_nemesis::{Drawn, Fault, FaultSelection, Grudge, NodeId, OmittedFault, Plan, Schedule};
+use tribunal_nemesis::{Drawn, Fault, FaultSelection, Grudge, NodeId, Plan, Schedule, Setting, Step};
 use tribunal_records::TrialSpec;
+use tribunal_records::quantity::duration_text;
 use tribunal_reports::run_dir::load_info;
 
 use crate::user_file::read_text;
@@ -21,8 +22,6 @@ use crate::user_file::read_text;
 /// The requested faults, and their plan.
 pub(crate) struct Nemesis {
     names: Vec<String>,
-    /// Faults for which a phase of a schedule is too short, although they occur in other phases.
-    undrawn: Vec<String>,
     plan: Plan,
 }
 
@@ -30,25 +29,21 @@ impl Nemesis {
     /// Makes the plan; also returns warnings for the user.
     ///
     /// # Errors
-    /// What is wrong with the names, the grudge or the schedule.
-    pub(crate) fn of(spec: &TrialSpec, seed: u64, own: &[&'static Fault]) -> Result<(Self, Vec<String>)> {
-        let nodes = usize::from(spec.nodes);
+    /// What is wrong with the names, the grudge or the schedule; a fault that cannot be injected into a cluster
+    /// like `setting`, or that there is no room for.
+    pub(crate) fn of(
+        spec: &TrialSpec,
+        seed: u64,
+        own: &[&'static Fault],
+        setting: &Setting,
+    ) -> Result<(Self, Vec<String>)> {
+        let nodes = setting.nodes;
         let mut warnings = Vec::new();
         if let Some(path) = &spec.schedule {
-            let (plan, shown) = (read(path, seed, nodes, &mut warnings)?, path.display());
-            warnings.extend(late_steps(&plan, spec.time_limit));
-            for OmittedFault { phase, fault } in &plan.omitted {
-                warnings.push(format!(
-                    "warning: {shown}: phase {phase} is too short for {fault}: the run will be unknown"
-                ));
-            }
-            // A fault that never occurs is reported missing by its name; one that occurs elsewhere is
-            // reported for this phase.
-            let elsewhere = plan.omitted.iter().filter(|it| plan.may_inject(&it.fault));
-            let too_short = |it: &OmittedFault| format!("phase {} was too short for {}", it.phase, it.fault);
-            let undrawn = elsewhere.map(too_short).collect();
+            let plan = read(path, seed, setting, &mut warnings)?;
+            warnings.extend(late_steps(path, &plan, spec.time_limit)?);
             let names: BTreeSet<String> = plan.possible_steps().map(|step| step.fault).collect();
-            return Ok((Nemesis { names: names.into_iter().collect(), undrawn, plan }, warnings));
+            return Ok((Nemesis { names: names.into_iter().collect(), plan }, warnings));
         }
         let wanted: FaultSelection = FaultSelection::parse(&spec.nemesis, own).context("--nemesis")?;
         let schedule = Schedule {
@@ -61,10 +56,25 @@ impl Nemesis {
         if let Some(text) = &spec.grudge {
             let grudge = grudge(text, nodes).context("--grudge")?;
             let plan = drawn(schedule, Some(grudge));
-            return Ok((Nemesis { names: vec!["partition".into()], undrawn: Vec::new(), plan }, warnings));
+            ensure!(
+                !plan.is_empty(),
+                "--nemesis-interval {}: no room for a partition within --time-limit {}",
+                duration_text(spec.nemesis_interval),
+                duration_text(spec.time_limit)
+            );
+            return Ok((Nemesis { names: vec!["partition".into()], plan }, warnings));
         }
+        let mut plan = drawn(schedule, None);
+        let impossible = plan.remove_impossible(setting);
+        match &impossible[..] {
+            [] => {}
+            _ if spec.nemesis.trim() == "all" => warnings.push(left_out(&impossible)),
+            [(fault, why), ..] => bail!("--nemesis: {fault} cannot be injected: {why}"),
+        }
+        let schedule = &plan.drawn[0].schedule;
+        ensure_room(schedule, spec)?;
         let names = schedule.wanted.names().into_iter().map(str::to_string).collect();
-        Ok((Nemesis { names, undrawn: Vec::new(), plan: drawn(schedule, None) }, warnings))
+        Ok((Nemesis { names, plan }, warnings))
     }
 
     /// Whether some fault needs a mounted disk.
@@ -83,12 +93,6 @@ impl Nemesis {
         self.names.clone()
     }
 
-    /// Messages about faults for which a phase of a schedule is too short, although they occur in other
-    /// phases.
-    pub(crate) fn undrawn(&self) -> Vec<String> {
-        self.undrawn.clone()
-    }
-
     /// The plan with times that count from the start of the run instead of the start of the clients.
     pub(crate) fn plan_from(&self, begin_ms: u64) -> Plan {
         let mut plan = self.plan.clone();
@@ -97,6 +101,37 @@ impl Nemesis {
         times.for_each(|at_ms| *at_ms = at_ms.saturating_add(begin_ms));
         plan
     }
+}
+
+/// Which faults `--nemesis all` leaves out: the faults with the same reason together.
+fn left_out(impossible: &[(String, String)]) -> String {
+    let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (fault, why) in impossible {
+        match by_reason.iter_mut().find(|(known, _)| known == why) {
+            Some((_, faults)) => faults.push(fault),
+            None => by_reason.push((why, vec![fault])),
+        }
+    }
+    let each = by_reason.iter().map(|(why, faults)| format!("{} ({why})", faults.join(", ")));
+    format!("--nemesis all: left out {}", each.collect::<Vec<_>>().join("; "))
+}
+
+/// Whether the run is long enough for every requested fault.
+fn ensure_room(schedule: &Schedule, spec: &TrialSpec) -> Result<()> {
+    let without_room = schedule.without_room();
+    if without_room.is_empty() {
+        return Ok(());
+    }
+    let advice = match schedule.interval_with_room() {
+        Some(ms) => format!("try --nemesis-interval {ms}ms, or a longer --time-limit"),
+        None => "use a longer --time-limit".into(),
+    };
+    bail!(
+        "--nemesis-interval {}: no room for {} within --time-limit {}: {advice}",
+        duration_text(spec.nemesis_interval),
+        without_room.join(", "),
+        duration_text(spec.time_limit)
+    )
 }
 
 /// A plan that is generated lazily.
@@ -111,22 +146,27 @@ fn grudge(text: &str, nodes: usize) -> Result<Grudge> {
         bail!("there is no {node} in a cluster of {nodes}");
     }
     if grudge.is_empty() {
-        bail!("expected who does not hear whom, such as n1>n2,n3|n4");
+        bail!("expected links to cut, such as n1>n2 (n2 receives nothing from n1) or n1,n2|n3");
     }
     Ok(grudge)
 }
 
 /// Reads a schedule, or the record of a run.
-fn read(path: &Path, seed: u64, nodes: usize, warnings: &mut Vec<String>) -> Result<Plan> {
+fn read(path: &Path, seed: u64, setting: &Setting, warnings: &mut Vec<String>) -> Result<Plan> {
     let shown = path.display();
     let text = read_text(path).with_context(|| format!("cannot read {shown}"))?;
     if text.is_empty() && is_complete_and_empty(path) {
         return Ok(Plan::default());
     }
     if !Plan::is_record(&text) {
-        return Plan::parse(&text, seed, nodes).map_err(|error| anyhow::anyhow!("{shown}:{error}"));
+        return Plan::parse(&text, seed, setting).map_err(|error| anyhow::anyhow!("{shown}:{error}"));
     }
-    let mut plan = Plan::replay(&text, nodes).with_context(|| format!("{shown} cannot be replayed"))?;
+    let mut plan =
+        Plan::replay(&text, setting.nodes).with_context(|| format!("{shown} cannot be replayed"))?;
+    let obstacle = |step: Step| setting.obstacle(&step).map(|why| (step.fault, why));
+    if let Some((fault, why)) = plan.possible_steps().find_map(obstacle) {
+        bail!("{shown} cannot be replayed: {fault} cannot be injected: {why}");
+    }
     let is_whole = |line: &&str| serde_json::from_str::<IgnoredAny>(line).is_ok();
     let began_ms = clients_began_ms(path, text.lines().filter(is_whole).count(), warnings)?;
     plan.steps.iter_mut().for_each(|step| step.at_ms = step.at_ms.saturating_sub(began_ms));
@@ -145,39 +185,47 @@ fn clients_began_ms(record: &Path, lines: usize, warnings: &mut Vec<String>) -> 
     let shown = record.display();
     let mut unknown = |why: &str| {
         warnings.push(format!(
-            "warning: {shown}: {why}: its times are taken as if clients had begun with the run"
+            "warning: {shown}: {why}: its times are assumed to count from the start of the clients"
         ));
         Ok(0)
     };
     let info = match load_info(record.parent().unwrap_or(Path::new(""))) {
         Ok(info) => info,
-        Err(error) if error.is_missing() => return unknown("there is no run.json beside it"),
+        Err(error) if error.is_missing() => return unknown("there is no run.json next to it"),
         Err(error) => return Err(error).with_context(|| format!("{shown} cannot be replayed")),
     };
     if let Some(ending) = &info.ending
         && ending.fault_lines != lines as u64
     {
         let counted = ending.fault_lines;
-        bail!(
-            "{shown}:{lines}: it has {lines} lines, and run.json beside it counts {counted}: it is not whole"
-        );
+        bail!("{shown}:{lines}: incomplete: it has {lines} lines, but run.json next to it counts {counted}");
     }
     match info.phases.iter().find(|phase| phase.name == "running") {
         Some(running) => Ok(running.start_ns / 1_000_000),
-        None => unknown("run.json beside it does not tell when its clients began"),
+        None => unknown("run.json next to it does not contain the start of its clients"),
     }
 }
 
 /// How many steps are checked for being too late: a schedule may generate millions.
 const CHECKED_STEPS_MAX: usize = 10_000;
 
-/// A warning about steps after the end of the run. They are not an error, since triggers and leaders decide
-/// much of a schedule.
-fn late_steps(plan: &Plan, time_limit: Duration) -> Option<String> {
-    let limit_ms = time_limit.as_millis() as u64;
-    let times: Vec<u64> = plan.in_order().take(CHECKED_STEPS_MAX).map(|step| step.at_ms).collect();
-    let late = times.iter().filter(|at_ms| **at_ms >= limit_ms).count();
-    let limit = humantime::format_duration(time_limit);
-    (late > 0)
-        .then(|| format!("warning: {late} of {} faults would come after --time-limit {limit}", times.len()))
+/// A warning about steps after the end of the run.
+///
+/// # Errors
+/// When no step of some fault is before the end of the run.
+fn late_steps(path: &Path, plan: &Plan, time_limit: Duration) -> Result<Option<String>> {
+    let (limit_ms, limit) = (time_limit.as_millis() as u64, duration_text(time_limit));
+    let steps: Vec<Step> = plan.in_order().take(CHECKED_STEPS_MAX).collect();
+    let is_late = |step: &&Step| step.at_ms >= limit_ms;
+    let comes = |fault: &str| {
+        let in_time = steps.iter().any(|step| step.fault == fault && !is_late(&step));
+        in_time || plan.triggers.iter().any(|trigger| trigger.step.fault == fault)
+    };
+    if let Some(step) = steps.iter().find(|step| !comes(&step.fault)) {
+        let at = duration_text(Duration::from_millis(step.at_ms));
+        bail!("{}: {} is first due at {at}, after --time-limit {limit}", path.display(), step.fault);
+    }
+    let late = steps.iter().filter(is_late).count();
+    Ok((late > 0)
+        .then(|| format!("warning: {late} of {} faults are after --time-limit {limit}", steps.len())))
 }

@@ -4,9 +4,10 @@
 
 use std::future::Future;
 
+use tribunal_records::DiskKind;
+
 use crate::{
-    Act, FaultEffect, NodeState, Nodes, Target, disks::DiskBackend, faults::AnyVerb, links::LinkChange,
-    processes::LockedNode,
+    Act, FaultEffect, NodeState, Nodes, Target, faults::AnyVerb, links::LinkChange, processes::LockedNode,
 };
 
 /// What an act does.
@@ -112,7 +113,7 @@ pub(crate) struct VerbSpec {
     /// It damages files permanently.
     pub(crate) damages: bool,
     /// Why it cannot be applied to such a disk, and what to do about it.
-    pub(crate) missing_on: fn(&DiskBackend) -> Option<&'static str>,
+    pub(crate) missing_on: fn(DiskKind) -> Option<&'static str>,
     /// Decides whether the fault took effect, if other parts of the effect only come from auxiliary acts.
     pub(crate) evidence: Option<fn(&FaultEffect) -> bool>,
 }

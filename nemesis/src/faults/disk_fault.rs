@@ -2,11 +2,11 @@
 //! their disk fails; they are restarted at the undo.
 
 use rand::RngExt;
+use tribunal_records::DiskKind;
 
 use crate::{
     DiskFault, Nodes, TimedAct,
     act::verb::{Applied, Domain, Reversal, Verb, VerbSpec, simple_verb},
-    disks::DiskBackend,
     faults::{
         AnyVerb, DrawContext, Fault, Kind,
         kill::{Kill, Start},
@@ -88,10 +88,8 @@ pub(crate) struct FailDisk(pub(crate) DiskFault);
 impl Verb for FailDisk {
     const SPEC: VerbSpec = VerbSpec {
         missing_on: |disk| match disk {
-            DiskBackend::Lossy(_) => None,
-            DiskBackend::Plain | DiskBackend::Ext4(_) => {
-                Some("only our own file system fails on demand: use --disk fuse")
-            }
+            DiskKind::Fuse | DiskKind::FuseStrict => None,
+            DiskKind::Plain | DiskKind::Ext4 => Some("only a fuse disk fails on demand: use --disk fuse"),
         },
         ..VerbSpec::of("fail-disk", Domain::Disk, Reversal::By(AnyVerb::MendDisk(MendDisk)))
     };

@@ -11,7 +11,7 @@ use crate::{
 
 pub(crate) const FAULT: Fault = Fault {
     name: "kill",
-    about: "ends processes with SIGKILL; the undo starts them on the data they left",
+    about: "kills processes with SIGKILL; the undo restarts them on their data",
     usual: true,
     alone: false,
     kinds: target::KILL_KINDS,

@@ -4,11 +4,11 @@
 //! system that responds before its fsync passes every kill and fails here.
 
 use rand::RngExt;
+use tribunal_records::DiskKind;
 
 use crate::{
     DiskFault, NodeState, Nodes, TimedAct,
     act::verb::{Applied, Domain, Reversal, Verb, VerbSpec, property},
-    disks::DiskBackend,
     faults::{AnyVerb, DrawContext, Fault, Kind, disk_fault::FailDisk, kill::Start},
     processes::LockedNode,
 };
@@ -67,8 +67,8 @@ impl Verb for LosePower {
     const SPEC: VerbSpec = VerbSpec {
         stops_as: Some(NodeState::Down),
         missing_on: |disk| match disk {
-            DiskBackend::Plain => Some("a plain disk loses nothing: use --disk fuse or --disk ext4"),
-            DiskBackend::Lossy(_) | DiskBackend::Ext4(_) => None,
+            DiskKind::Plain => Some("a plain disk loses nothing: use --disk fuse or --disk ext4"),
+            DiskKind::Fuse | DiskKind::FuseStrict | DiskKind::Ext4 => None,
         },
         ..VerbSpec::of("lose-power", Domain::Disk, Reversal::By(AnyVerb::Start(Start)))
     };

@@ -9,7 +9,7 @@ use crate::{
 
 pub(crate) const FAULT: Fault = Fault {
     name: "terminate",
-    about: "ends processes with SIGTERM; the undo starts them again",
+    about: "ends processes with SIGTERM; the undo restarts them",
     usual: false,
     alone: false,
     kinds: target::KILL_KINDS,

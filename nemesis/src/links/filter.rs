@@ -194,7 +194,9 @@ impl Filter {
         acts.iter().find_map(|timed| match timed.act.link()?.1 {
             // A reason that holds on every machine comes first.
             LinkChange::Degrade(Some(quality)) => match (only_of_streams(&quality), &self.netem) {
-                (Some(name), _) => Some(format!("{name} is of streams, not of packets")),
+                (Some(name), _) => {
+                    Some(format!("{name} needs a proxy: use --net proxy or --net transparent"))
+                }
                 (None, Err(why)) => Some(format!("packets cannot be queued here: {why}")),
                 (None, Ok(_)) => None,
             },
@@ -247,7 +249,7 @@ impl fmt::Display for Batch {
 }
 
 /// A property that packets cannot have, if one is set.
-fn only_of_streams(quality: &Quality) -> Option<&'static str> {
+pub(crate) fn only_of_streams(quality: &Quality) -> Option<&'static str> {
     let wanted = [
         ("write_max", quality.write_max),
         ("reset_after", quality.reset_after),

@@ -118,6 +118,22 @@ impl Grudge {
         (whole && groups.len() > 1).then_some((groups, '|'))
     }
 
+    /// For a label: the links, or their number if they have no shape and would not fit into a line.
+    pub(crate) fn in_words(&self) -> String {
+        match self.shape() {
+            None if self.0.len() > LINKS_SHOWN_MAX => format!("{} links", self.0.len()),
+            _ => self.to_string(),
+        }
+    }
+
+    /// The two groups that are connected only through a node, apart from the links of that node, which may also be
+    /// cut.
+    pub(crate) fn bridged_by(&self, node: NodeId) -> Option<[Vec<NodeId>; 2]> {
+        let others: Grudge = self.cuts().filter(|(from, to)| *from != node && *to != node).collect();
+        let (groups, '|') = others.shape()? else { return None };
+        groups.try_into().ok()
+    }
+
     /// The nodes that the grudge targets: the smaller side, or without sides all nodes that it names.
     pub fn aimed_at(&self) -> Vec<NodeId> {
         let nodes_of = |mut side: Vec<NodeId>| {
@@ -136,6 +152,9 @@ impl Grudge {
         }
     }
 }
+
+/// The maximum number of links without a shape that a label lists.
+const LINKS_SHOWN_MAX: usize = 6;
 
 impl FromIterator<(NodeId, NodeId)> for Grudge {
     fn from_iter<I: IntoIterator<Item = (NodeId, NodeId)>>(cuts: I) -> Grudge {
@@ -169,13 +188,13 @@ pub enum ParseGrudgeError {
     #[error(transparent)]
     Node(#[from] ParseNodeError),
     /// A part without a sign, or with two.
-    #[error("{0:?} in a grudge is neither a pair (n1>n2, n1|n2) nor groups ({{n1,n2 | n3}}, {{n1 > n2,n3}})")]
+    #[error("`{0}` is not a partition: expected n1>n2, n1|n2, {{n1,n2 | n3}} or {{n1 > n2,n3}}")]
     Part(String),
     /// A brace that is not closed.
-    #[error("a grudge has a {{ without its }}")]
+    #[error("a `{{` is not closed by `}}`")]
     Brace,
     /// A node that would not hear itself.
-    #[error("{0} stands on both sides of a grudge")]
+    #[error("{0} is on both sides of a partition")]
     Itself(NodeId),
 }
 
@@ -265,17 +284,14 @@ mod tests {
         let braces: Grudge = " {n1,n2|n3} , n4 > n5 ".parse().expect("a grudge");
         assert_eq!(braces.cuts().count(), 5);
         for (text, error) in [
-            (
-                "n1",
-                "\"n1\" in a grudge is neither a pair (n1>n2, n1|n2) nor groups ({n1,n2 | n3}, {n1 > n2,n3})",
-            ),
+            ("n1", "`n1` is not a partition: expected n1>n2, n1|n2, {n1,n2 | n3} or {n1 > n2,n3}"),
             (
                 "n1>n2>n3",
-                "\"n1>n2>n3\" in a grudge is neither a pair (n1>n2, n1|n2) nor groups ({n1,n2 | n3}, {n1 > n2,n3})",
+                "`n1>n2>n3` is not a partition: expected n1>n2, n1|n2, {n1,n2 | n3} or {n1 > n2,n3}",
             ),
             ("n1|x", "\"x\" is not a node: nodes are n1, n2, n3, ..."),
-            ("{n1 | n2", "a grudge has a { without its }"),
-            ("n1>n1", "n1 stands on both sides of a grudge"),
+            ("{n1 | n2", "a `{` is not closed by `}`"),
+            ("n1>n1", "n1 is on both sides of a partition"),
         ] {
             assert_eq!(text.parse::<Grudge>().expect_err(text).to_string(), error);
         }

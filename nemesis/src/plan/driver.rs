@@ -411,7 +411,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         match timeout(PRIMARIES_WAIT, leader).await.ok() {
             Some(leader) => Ok(Resolved { acts: possible(step.led_by(leader))?, leader: Some(leader), note }),
             None => {
-                let note = Some(format!("no leader is known: took {stand_in} for it"));
+                let note = Some(format!("no leader known; targeting {stand_in}"));
                 Ok(Resolved { acts: possible(step.acts.clone())?, leader: Some(stand_in), note })
             }
         }

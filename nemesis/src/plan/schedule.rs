@@ -30,14 +30,15 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     CutMode, Grudge, NodeId,
     faults::{Aim, DrawContext, FAULTS, Fault, Kind},
-    plan::suggest::suggest,
+    plan::possible::Setting,
     plan::{self, Step},
 };
+use tribunal_records::suggest::unknown;
 
 /// The selected faults of a run: the value of `--nemesis`.
 ///
-/// `none`, `all` (all usual faults), or names separated by commas. A name may be restricted to some of its
-/// kinds: `kill,partition:bridge+halves`.
+/// `none`, `usual`, `all`, or names separated by commas. A name may be restricted to some of its kinds:
+/// `kill,partition:bridge+halves`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultSelection(Vec<SelectedFault>);
 
@@ -59,6 +60,11 @@ impl FaultSelection {
     /// The names of the selected faults, each once, in the given order.
     pub fn names(&self) -> Vec<&'static str> {
         self.0.iter().map(|wanted| wanted.fault.name).collect()
+    }
+
+    /// Keeps the faults whose names satisfy the condition.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.0.retain(|wanted| keep(wanted.fault.name));
     }
 
     /// The step of a selection of one fault of one kind, beginning at 0; `None` for any other selection.
@@ -86,38 +92,33 @@ impl FaultSelection {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseFaultsError {
     /// A name is not the name of a fault.
-    #[error("there is no fault {name:?}{}; faults are {}, or all, or none", did_you_mean(.near), .faults.join(", "))]
+    #[error("{}", unknown("fault", name, faults))]
     Fault {
         /// The given name.
         name: String,
-        /// The most similar name.
-        near: Option<&'static str>,
         /// All names.
         faults: Vec<&'static str>,
     },
     /// A name is not a kind of its fault.
-    #[error("{fault} has no kind {name:?}{}; its kinds are {}", did_you_mean(.near), .kinds.join(", "))]
+    #[error("{}", unknown(&format!("kind of {fault}"), name, kinds))]
     Kind {
         /// The fault.
         fault: &'static str,
         /// The given name.
         name: String,
-        /// The most similar name.
-        near: Option<&'static str>,
         /// All names.
         kinds: Vec<&'static str>,
     },
     /// A name is repeated.
     #[error("{0} is named twice")]
     Twice(&'static str),
-    /// `none` or `all` is combined with others.
-    #[error("{0:?} stands alone or not at all")]
+    /// `none`, `usual` or `all` is combined with others.
+    #[error("`{0}` cannot be combined with other faults")]
     Mixed(String),
 }
 
-fn did_you_mean(near: &Option<&'static str>) -> String {
-    near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default()
-}
+/// The names of sets of faults.
+const SETS: [&str; 3] = ["usual", "all", "none"];
 
 impl FromStr for FaultSelection {
     type Err = ParseFaultsError;
@@ -135,7 +136,11 @@ impl FaultSelection {
     pub fn parse(text: &str, own: &[&'static Fault]) -> Result<FaultSelection, ParseFaultsError> {
         match text.trim() {
             "none" => return Ok(FaultSelection(Vec::new())),
-            "all" => return Ok(FaultSelection(usual())),
+            "usual" => return Ok(FaultSelection(usual())),
+            "all" => {
+                let all = own.iter().copied().chain(FAULTS);
+                return Ok(FaultSelection(all.map(SelectedFault::whole).collect()));
+            }
             _ => {}
         }
         let mut wanted: Vec<SelectedFault> = Vec::new();
@@ -150,7 +155,7 @@ impl FaultSelection {
     }
 }
 
-/// The faults of `all`.
+/// The faults of `usual`.
 fn usual() -> Vec<SelectedFault> {
     FAULTS.iter().filter(|fault| fault.usual).map(SelectedFault::whole).collect()
 }
@@ -162,21 +167,19 @@ impl SelectedFault {
 
     fn parse(part: &str, own: &[&'static Fault]) -> Result<SelectedFault, ParseFaultsError> {
         let (name, kinds) = part.split_once(':').map_or((part, None), |(name, kinds)| (name, Some(kinds)));
-        if matches!(name, "none" | "all") {
+        if SETS.contains(&name) {
             return Err(ParseFaultsError::Mixed(name.to_owned()));
         }
         let all = || own.iter().copied().chain(FAULTS);
         let Some(fault) = all().find(|fault| fault.name == name) else {
-            let faults: Vec<_> = all().map(|fault| fault.name).collect();
-            let near = suggest(name, faults.iter().copied());
-            return Err(ParseFaultsError::Fault { name: name.to_owned(), near, faults });
+            let faults = all().map(|fault| fault.name).chain(SETS).collect();
+            return Err(ParseFaultsError::Fault { name: name.to_owned(), faults });
         };
         let Some(kinds) = kinds else { return Ok(SelectedFault::whole(fault)) };
         let find = |name: &str| {
             fault.kinds.iter().find(|kind| kind.name == name).ok_or_else(|| {
-                let kinds: Vec<_> = fault.kinds.iter().map(|kind| kind.name).collect();
-                let near = suggest(name, kinds.iter().copied());
-                ParseFaultsError::Kind { fault: fault.name, name: name.to_owned(), near, kinds }
+                let kinds = fault.kinds.iter().map(|kind| kind.name).collect();
+                ParseFaultsError::Kind { fault: fault.name, name: name.to_owned(), kinds }
             })
         };
         let kinds: Result<Vec<_>, _> = kinds.split('+').map(|kind| find(kind.trim())).collect();
@@ -202,6 +205,9 @@ impl fmt::Display for FaultSelection {
 
 /// The shortest hold, in milliseconds: about an election timeout.
 const HOLD_MS_MIN: u64 = 300;
+
+/// How many steps are drawn to find faults without room; a plan may have millions of steps.
+const STEPS_DRAWN_MAX: usize = 10_000;
 
 /// What a plan is drawn from. The same values give the same plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -253,6 +259,35 @@ impl Schedule {
             .filter(|_| self.nodes > 0)
             .map(|(fault, kind)| step(fault, kind, self.fixed_context()))
             .collect()
+    }
+
+    /// The selected faults of which no kind can ever be injected, each with the reason.
+    pub fn impossible(&self, setting: &Setting) -> Vec<(String, String)> {
+        let steps = self.kinds();
+        let obstacle = |name: &&str| {
+            let own = steps.iter().filter(|step| step.fault == *name);
+            let obstacles: Option<Vec<String>> = own.map(|step| setting.obstacle(step)).collect();
+            Some((name.to_string(), obstacles?.into_iter().next()?))
+        };
+        self.wanted.names().iter().filter_map(obstacle).collect()
+    }
+
+    /// The selected faults that the plan has no room for.
+    pub fn without_room(&self) -> Vec<&'static str> {
+        let mut left = self.wanted.names();
+        for step in self.draw().take(STEPS_DRAWN_MAX) {
+            left.retain(|name| step.fault != *name);
+            if left.is_empty() {
+                break;
+            }
+        }
+        left
+    }
+
+    /// An interval that leaves room for every selected fault: the first, if this one is halved repeatedly.
+    pub fn interval_with_room(&self) -> Option<u64> {
+        let halved = std::iter::successors(Some(self.interval_ms), |ms| Some(ms / 2).filter(|ms| *ms > 0));
+        halved.skip(1).find(|&interval_ms| Schedule { interval_ms, ..self.clone() }.without_room().is_empty())
     }
 
     /// Draws a step for random nodes.
@@ -502,27 +537,23 @@ mod tests {
         for text in ["none", "kill", "kill,pause", "partition:bridge+halves,kill:leader"] {
             assert_eq!(text.parse::<FaultSelection>().expect(text).to_string(), text);
         }
-        assert_eq!("all".parse::<FaultSelection>().expect("all").names(), ["kill", "pause", "partition"]);
+        assert_eq!("usual".parse::<FaultSelection>().expect("a set").names(), ["kill", "pause", "partition"]);
+        let all = "all".parse::<FaultSelection>().expect("a set").names();
+        assert!(FAULTS.iter().all(|fault| all.contains(&fault.name)), "{all:?}");
         assert_eq!(" pause , kill ".parse::<FaultSelection>().expect("spaces").to_string(), "pause,kill");
     }
 
     #[test]
     fn an_unknown_fault_gets_a_suggestion() {
         for (text, error) in [
-            (
-                "partion",
-                r#"there is no fault "partion" (did you mean "partition"?); faults are kill, pause, partition, clients, degrade, terminate, corrupt, clock, starve, limits, power, torn-write, disk-full, disk-error, slow-disk, bitflip, truncate, wipe, restore, loss, membership, transfer, or all, or none"#,
-            ),
+            ("partion", "there is no fault `partion`: did you mean `partition`?"),
             (
                 "weather",
-                r#"there is no fault "weather"; faults are kill, pause, partition, clients, degrade, terminate, corrupt, clock, starve, limits, power, torn-write, disk-full, disk-error, slow-disk, bitflip, truncate, wipe, restore, loss, membership, transfer, or all, or none"#,
+                "there is no fault `weather`: expected one of kill, pause, partition, clients, degrade, terminate, corrupt, clock, starve, limits, power, torn-write, disk-full, disk-error, slow-disk, bitflip, truncate, wipe, restore, loss, membership, transfer, usual, all, none",
             ),
-            (
-                "kill:leadr",
-                r#"kill has no kind "leadr" (did you mean "leader"?); its kinds are leader, leader-again, bridge, crash-loop, one, minority, majority, all, rolling, storm"#,
-            ),
+            ("kill:leadr", "there is no kind of kill `leadr`: did you mean `leader`?"),
             ("kill,kill:one", "kill is named twice"),
-            ("kill,none", r#""none" stands alone or not at all"#),
+            ("kill,none", "`none` cannot be combined with other faults"),
         ] {
             assert_eq!(text.parse::<FaultSelection>().expect_err(text).to_string(), error);
         }

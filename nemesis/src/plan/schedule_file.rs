@@ -46,8 +46,8 @@ use serde_json::value::RawValue;
 use toml::Spanned;
 
 use crate::{
-    CutMode, Drawn, FaultSelection, Grudge, NodeId, OmittedFault, ParseActError, ParseFaultsError,
-    ParseGrudgeError, Plan, Schedule, Step, TimedAct, Trigger, TriggerCondition, plan,
+    CutMode, Drawn, FaultSelection, Grudge, NodeId, ParseActError, ParseFaultsError, ParseGrudgeError, Plan,
+    Schedule, Setting, Step, TimedAct, Trigger, TriggerCondition, plan,
 };
 
 /// Why a file is not a schedule, and where: `12:1: step 2: give one of fault, grudge and acts`.
@@ -122,6 +122,27 @@ pub enum EntryError {
     /// The interval of a phase is zero.
     #[error("interval: expected a time of 1ms or more")]
     Interval,
+    /// A phase has no room for a fault.
+    #[error("no room for {fault} in {lasts_ms} ms with an interval of {interval_ms} ms{}", .room_ms.map_or(
+        String::new(), |ms| format!(": try interval = \"{ms}ms\"")))]
+    NoRoom {
+        /// The name of the fault.
+        fault: &'static str,
+        /// Duration of the phase.
+        lasts_ms: u64,
+        /// Its interval.
+        interval_ms: u64,
+        /// An interval that leaves room for it.
+        room_ms: Option<u64>,
+    },
+    /// This cluster or this machine does not allow a fault.
+    #[error("{fault} cannot be injected: {why}")]
+    Impossible {
+        /// The name of the fault.
+        fault: String,
+        /// Why not.
+        why: String,
+    },
     /// An entry has none, or more than one, of fault, grudge and acts.
     #[error("give one of fault, grudge and acts")]
     What,
@@ -232,7 +253,8 @@ impl TryFrom<String> for Time {
     type Error = String;
 
     fn try_from(text: String) -> Result<Time, String> {
-        let time = humantime::parse_duration(&text).map_err(|error| error.to_string())?;
+        let expected = || format!("`{text}`: expected a duration with its unit, such as 500ms, 30s or 2m");
+        let time = humantime::parse_duration(&text).map_err(|_| expected())?;
         match time <= TIME_MAX {
             true => Ok(Time(time.as_millis() as u64)),
             false => Err(format!("`{text}` is longer than a year")),
@@ -241,12 +263,17 @@ impl TryFrom<String> for Time {
 }
 
 impl Plan {
-    /// Parses a schedule, TOML or JSON as described above, for a cluster of this many `nodes`. Random choices
-    /// are drawn from `seed`.
+    /// Parses a schedule, TOML or JSON as described above, for a cluster with this `setting`. Random
+    /// choices are drawn from `seed`.
     ///
     /// # Errors
     /// The first error, with its place.
-    pub fn parse(text: &str, seed: u64, nodes: usize) -> Result<Plan, ScheduleFileError> {
+    pub fn parse(text: &str, seed: u64, setting: &Setting) -> Result<Plan, ScheduleFileError> {
+        let nodes = setting.nodes;
+        let possible = |step: Step| match setting.obstacle(&step) {
+            Some(why) => Err(EntryError::Impossible { fault: step.fault, why }),
+            None => Ok(step),
+        };
         let file = if text.trim_start().starts_with('{') { from_json(text)? } else { from_toml(text)? };
         let at = |offset, table, number| {
             move |why| ScheduleFileError::at(text, offset, ScheduleProblem::Entry { table, number, why })
@@ -262,7 +289,10 @@ impl Plan {
             let lasts_ms = phase.lasts.0;
             let schedule = schedule(phase, seed.wrapping_add(number as u64), nodes);
             let schedule = schedule.map_err(at(offset, "phase", number))?;
-            plan.omitted.extend(omitted_faults(&schedule).map(|fault| OmittedFault { phase: number, fault }));
+            if let Some((fault, why)) = schedule.impossible(setting).into_iter().next() {
+                return Err(at(offset, "phase", number)(EntryError::Impossible { fault, why }));
+            }
+            ensure_room(&schedule).map_err(at(offset, "phase", number))?;
             plan.drawn.push(Drawn { begin_ms, schedule, grudge: None });
             begin_ms = u64::saturating_add(begin_ms, lasts_ms);
         }
@@ -271,7 +301,8 @@ impl Plan {
             let action = Action { fault, grudge, acts, mode };
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(number as u64);
-            let step = action.step(hold.0, nodes, &mut rng).map_err(at(offset, "step", number))?;
+            let step = action.step(hold.0, nodes, &mut rng).and_then(possible);
+            let step = step.map_err(at(offset, "step", number))?;
             plan.steps.push(Step { at_ms: at_ms.0, ..step });
         }
         for (number, (offset, entry)) in (1..).zip(file.trigger) {
@@ -283,7 +314,8 @@ impl Plan {
             let action = Action { fault, grudge, acts, mode };
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(u64::MAX - number as u64);
-            let step = action.step(hold.0, nodes, &mut rng).map_err(at(offset, "trigger", number))?;
+            let step = action.step(hold.0, nodes, &mut rng).and_then(possible);
+            let step = step.map_err(at(offset, "trigger", number))?;
             plan.triggers.push(Trigger { on, after_ms: after.0, times: times.unwrap_or(1), step });
         }
         plan.steps.sort_by_key(|step| step.at_ms);
@@ -291,19 +323,11 @@ impl Plan {
     }
 }
 
-/// How many steps of a phase are drawn to find faults without room; a phase may have millions of steps.
-const STEPS_DRAWN_MAX: usize = 10_000;
-
-/// The faults that a phase requests and has no room for.
-fn omitted_faults(schedule: &Schedule) -> impl Iterator<Item = String> {
-    let mut left = schedule.wanted.names();
-    for step in schedule.draw().take(STEPS_DRAWN_MAX) {
-        left.retain(|name| step.fault != *name);
-        if left.is_empty() {
-            break;
-        }
-    }
-    left.into_iter().map(str::to_owned)
+/// Checks that a phase has room for every fault that it requests.
+fn ensure_room(schedule: &Schedule) -> Result<(), EntryError> {
+    let Some(&fault) = schedule.without_room().first() else { return Ok(()) };
+    let (lasts_ms, interval_ms) = (schedule.time_limit_ms, schedule.interval_ms);
+    Err(EntryError::NoRoom { fault, lasts_ms, interval_ms, room_ms: schedule.interval_with_room() })
 }
 
 /// The schedule of a phase.
@@ -389,7 +413,13 @@ fn acts_with_leader(texts: &[String], nodes: usize) -> Result<(Option<NodeId>, V
 
 #[cfg(test)]
 mod tests {
+    use tribunal_records::{DiskKind, Net};
+
     use super::*;
+
+    fn parse(text: &str) -> Result<Plan, ScheduleFileError> {
+        Plan::parse(text, 1, &Setting::of(3))
+    }
 
     const FILE: &str = r#"
         [[phase]]
@@ -435,7 +465,7 @@ mod tests {
 
     #[test]
     fn a_file_gives_phases_steps_and_triggers() {
-        let plan = Plan::parse(FILE, 1, 3).expect("a schedule");
+        let plan = parse(FILE).expect("a schedule");
         let steps: Vec<Step> = plan.in_order().collect();
         let times: Vec<u64> = steps.iter().map(|step| step.at_ms).collect();
         assert!(times.is_sorted());
@@ -458,30 +488,58 @@ mod tests {
         assert_eq!((plan.triggers[0].after_ms, plan.triggers[0].times), (50, 3));
         assert_eq!(plan.triggers[0].step.fault, "pause");
         assert_eq!((&plan.triggers[1].on, plan.triggers[1].times), (&TriggerCondition::LeaderChange, 1));
-        assert_eq!(Plan::parse(FILE, 1, 3).expect("a schedule"), plan);
-        assert_ne!(Plan::parse(FILE, 2, 3).expect("a schedule"), plan);
+        assert_eq!(parse(FILE).expect("a schedule"), plan);
+        assert_ne!(Plan::parse(FILE, 2, &Setting::of(3)).expect("a schedule"), plan);
     }
 
     #[test]
-    fn faults_without_room_in_a_phase_are_listed() {
-        let omitted = |phase: &str| {
+    fn a_phase_without_room_for_a_fault_is_refused() {
+        let why = |phase: &str| {
             let text = format!("[[phase]]\nlasts = '1s'\n\n[[phase]]\n{phase}");
-            let plan = Plan::parse(&text, 1, 3).expect("a schedule");
-            let all =
-                plan.omitted.into_iter().map(|OmittedFault { phase, fault }| format!("{phase} {fault}"));
-            all.collect::<Vec<_>>()
+            parse(&text).map(drop).map_err(|error| error.to_string())
         };
-        let short = omitted("lasts = '6s'\ninterval = '4s'\nnemesis = 'kill,partition,pause,clock'");
-        assert!(!short.is_empty() && short.iter().all(|it| it.starts_with("2 ")), "{short:?}");
-        assert_eq!(omitted("lasts = '9s'\ninterval = '1ms'\nnemesis = 'kill'"), ["2 kill"]);
-        assert_eq!(omitted("lasts = '60s'\ninterval = '3s'\nnemesis = 'kill,pause'"), [""; 0]);
+        let short =
+            why("lasts = '6s'\ninterval = '4s'\nnemesis = 'kill,partition,pause,starve'").unwrap_err();
+        assert!(short.starts_with("4:1: phase 2: no room for "), "{short}");
+        assert!(short.contains(" in 6000 ms with an interval of 4000 ms: try interval = "), "{short}");
+        assert!(why("lasts = '9s'\ninterval = '1ms'\nnemesis = 'kill'").is_err());
+        assert_eq!(why("lasts = '60s'\ninterval = '3s'\nnemesis = 'kill,pause'"), Ok(()));
+    }
+
+    #[test]
+    fn a_fault_that_the_cluster_does_not_allow_is_refused() {
+        let entry = "hold = '1s'\nfault =";
+        let step = |fault: &str| format!("[[step]]\nat = '1s'\n{entry} '{fault}'");
+        let setting = Setting {
+            nodes: 2,
+            net: Net::Netns,
+            disk: Ok(DiskKind::Plain),
+            operators: Err("abd takes no such request".into()),
+        };
+        let one = Setting { nodes: 1, ..setting.clone() };
+        for (setting, text, error) in [
+            (&one, step("partition:halves"), "partition cannot be injected: it needs more than 1 node "),
+            (&setting, step("bitflip:one"), "bitflip cannot be injected: it needs 3 nodes or more"),
+            (&setting, step("power:one"), "power cannot be injected: a plain disk loses nothing: use --disk"),
+            (
+                &setting,
+                step("slow-disk:one"),
+                "slow-disk cannot be injected: only a fuse disk fails on demand",
+            ),
+            (&setting, step("transfer:once"), "transfer cannot be injected: abd takes no such request"),
+            (&setting, step("corrupt:everywhere"), "corrupt cannot be injected: flip_one_in needs a proxy"),
+            (&Setting::of(3), step("loss:all"), "loss cannot be injected: a proxy cannot lose packets"),
+        ] {
+            let said = Plan::parse(&text, 1, setting).expect_err(&text).to_string();
+            assert!(said.starts_with(&format!("1:1: step 1: {error}")), "{said}");
+        }
     }
 
     #[test]
     fn json_is_accepted() {
         let json = r#"{"step": [{"at": "1s", "hold": "2s", "acts": ["kill n1"]}]}"#;
         let toml = "[[step]]\nat = '1s'\nhold = '2s'\nacts = ['kill n1']";
-        assert_eq!(Plan::parse(json, 1, 3).expect("JSON"), Plan::parse(toml, 1, 3).expect("TOML"));
+        assert_eq!(parse(json).expect("JSON"), parse(toml).expect("TOML"));
     }
 
     #[test]
@@ -490,7 +548,7 @@ mod tests {
             ("[[step]]\nat = '1s'\nhold = '2s'", "1:1: step 1: give one of fault, grudge and acts"),
             (
                 "[[phase]]\nlasts = '1s'\n\n  [[step]]\nat = '1s'\nhold = '2s'\nfault = 'kil'",
-                r#"4:3: step 1: there is no fault "kil" (did you mean "kill"?); faults are "#,
+                "4:3: step 1: there is no fault `kil`: did you mean `kill`?",
             ),
             (
                 "[[step]]\nat = '1s'\nhold = '2s'\nfault = 'kill'",
@@ -521,7 +579,7 @@ mod tests {
                 "[[phase]]\nlasts = '1s'\nnemesis = 'kill'\ninterval = '0s'",
                 "1:1: phase 1: interval: expected a time of 1ms or more",
             ),
-            ("[[phase]]\nlasts = 'a while'", "2:9: expected number at 0"),
+            ("[[phase]]\nlasts = 'a while'", "2:9: `a while`: expected a duration with its unit"),
             ("[[phase]]\nlasts = '600years'", "2:9: `600years` is longer than a year"),
             (
                 "[[step]]\nat = '1s'\nhold = '500ms'\nacts = ['pause n1', '@2000 resume n1']",
@@ -533,7 +591,7 @@ mod tests {
             ("{\n\"phase\": [\n  {\n  \"lasts\": 7}]}", "4:12: invalid type: integer `7`, expected a string"),
             ("{\"steps\": []}", "1:8: unknown field `steps`, expected one of `phase`, `step`, `trigger`"),
         ] {
-            let said = Plan::parse(text, 1, 3).expect_err(text).to_string();
+            let said = parse(text).expect_err(text).to_string();
             assert!(said.starts_with(error), "{said}");
         }
     }

@@ -68,7 +68,7 @@ fn facts(run: &RunDir, verdict: &Verdict) -> Markup {
                 dd {
                     "from " (counted(violation.shrink.from, "operation")) " to " (count(violation.shrink.to)) " in "
                     (counted(violation.shrink.rechecks, "check"))
-                    @if !violation.shrink.complete { ", until the budget was used up" }
+                    @if !violation.shrink.complete { ", until the budget was exhausted" }
                 }
             }
         }

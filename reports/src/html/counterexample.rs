@@ -29,7 +29,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
             li { span .swatch.ok {} "ok: it happened" }
             li { span .swatch.info {} "info: it may take effect at any later time, or never" }
             li { span .swatch.fail {} "fail: it certainly did not happen" }
-            li { span .swatch.witness {} "✗ fits nowhere" }
+            li { span .swatch.witness {} "✗ cannot be linearized" }
             li { (circled(1)) (circled(2)) " the longest legal order" }
             li { "≠ the comparison failed" }
             li { "dashed: context, overlapping operations that the proof does not need" }
@@ -47,7 +47,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
                 a href="verdict.json" { "verdict.json" } "."
             }
             @if picture.faults.len() > lanes::STRIPS_MAX {
-                " Of " (counted(picture.faults.len(), "fault state")) " in the meantime the last " (lanes::STRIPS_MAX) " are drawn."
+                " Of " (counted(picture.faults.len(), "fault state")) " in this time, the last " (lanes::STRIPS_MAX) " are drawn."
             }
         }
         (table_of(&picture))

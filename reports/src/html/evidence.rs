@@ -62,7 +62,7 @@ fn impossible(judgement: &Judgement, violation: &Violation) -> Markup {
         }
     };
     let columns = [Text("next"), Text("from state"), Text("why not")];
-    titled("why", "Why nothing works", &remark, table(&columns, rows))
+    titled("why", "Why no order works", &remark, table(&columns, rows))
 }
 
 fn explanations(violation: &Violation) -> Markup {
@@ -83,7 +83,7 @@ fn explanations(violation: &Violation) -> Markup {
 fn configurations(judgement: &Judgement, violation: &Violation) -> Markup {
     let on =
         if violation.key.is_nil() { String::new() } else { format!(" on key {}", value(&violation.key)) };
-    let remark = format!("the furthest that the search came{on} before the operation that fits nowhere");
+    let remark = format!("how far the search got{on} before the operation that cannot be linearized");
     let rows = html! {
         @for configuration in violation.configurations.iter().take(3) {
             tr {
@@ -97,8 +97,8 @@ fn configurations(judgement: &Judgement, violation: &Violation) -> Markup {
     let columns = [
         Text("state"),
         Number("in order"),
-        Text("pending, taken to have happened"),
-        Text("pending, not yet"),
+        Text("pending, assumed applied"),
+        Text("pending, assumed not applied"),
     ];
-    titled("configurations", "Last configurations", &remark, table(&columns, rows))
+    titled("configurations", "How far the search got", &remark, table(&columns, rows))
 }

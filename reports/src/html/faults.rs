@@ -34,7 +34,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
         Number("in force"),
         Text("outcome"),
         Text("effect"),
-        Number("ok / fail / info meanwhile"),
+        Number("ok / fail / info during the fault"),
         Number("first ok after heal"),
     ];
     let rows = html! {
@@ -56,7 +56,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
             "begins, and healed when its last undoing act is done: it counts as in force all the time in between."
         }
         details open[faults.len() <= ROWS_OPEN_MAX] {
-            summary { "When, and what came of each" }
+            summary { "Timing and effect of each fault" }
             (table(&columns, rows))
         }
     };
@@ -99,7 +99,7 @@ fn row(run: &RunDir, fault: &Fault) -> Markup {
             td .came { (fault.outcome.name()) @if let Some(why) = &fault.why { ": " (elide(why, 120)) } }
             td .wide {
                 @match fault.effective {
-                    Some(true) => "it bit",
+                    Some(true) => "took effect",
                     Some(false) => b { "no effect" },
                     None => "not measured",
                 }

@@ -35,13 +35,13 @@ pub fn render(matrix: &Matrix) -> String {
                 p .subject { (elide(&subject, 200)) }
             }
             @if !flaws.is_empty() {
-                (titled("map", "What was found", "share of runs, and half of those that found it had done so by then", map(&flaws)))
-                (titled("flaws", "Every flaw", "the smaller the interval, the more is known", flaw_table(matrix, &flaws)))
+                (titled("map", "What was found", "share of runs, and median time to detection", map(&flaws)))
+                (titled("flaws", "Every flaw", "narrower interval = more certain", flaw_table(matrix, &flaws)))
             }
             @if !correct.is_empty() {
-                (titled("correct", "Correct systems", "whatever is found here is a false alarm", correct_table(matrix, &correct)))
+                (titled("correct", "Correct systems", "every violation here is a false alarm", correct_table(matrix, &correct)))
             }
-            (titled("commands", "How to see it again", "", commands(matrix)))
+            (titled("commands", "How to reproduce it", "", commands(matrix)))
         },
     )
 }
@@ -102,7 +102,7 @@ fn cell(row: &Row, columns: usize, own: bool) -> Markup {
 
 fn flaw_table(matrix: &Matrix, flaws: &[&Row]) -> Markup {
     let columns = [
-        Text("flaw, and the rule that it breaks"),
+        Text("bug, and the rule that it breaks"),
         Number("found"),
         Number("95 %"),
         Number("median"),
@@ -203,7 +203,7 @@ fn link(run: &Finding) -> String {
 
 fn commands(matrix: &Matrix) -> Markup {
     html! {
-        p { "Every run can be made again with its seed, and has its report: the marks are links. ✗ found a violation, ✓ found none, ? undecided, ! the harness broke." }
+        p { "Every run can be repeated with its seed. The marks link to the reports: ✗ violation, ✓ no violation, ? unknown, ! harness failure." }
         details {
             summary { "The commands" }
             pre .commands { @for row in &matrix.rows { (elide(&command(row), 300)) " --seed N\n" } }

@@ -22,10 +22,10 @@ pub(super) fn section(run: &RunDir) -> Markup {
         h3 { "Availability" }
         (availability(run))
         @if let Some(target) = run.evidence.info.availability_target {
-            p .remark { "The share that ought to succeed was set to " (format!("{:.1} %", target * 100.0)) "." }
+            p .remark { "The requested minimum success rate is " (format!("{:.1} %", target * 100.0)) "." }
         }
     };
-    titled("operations", "Operations", "latencies are of those that happened", body)
+    titled("operations", "Operations", "latencies of operations that happened", body)
 }
 
 fn by_name(run: &RunDir) -> Markup {
@@ -81,7 +81,7 @@ fn availability(run: &RunDir) -> Markup {
     }
     if !faults.is_empty() {
         let all: Vec<&Fault> = faults.iter().collect();
-        rows.push(("invoked while no fault was in force".to_string(), invoked(&all, false)));
+        rows.push(("invoked while no fault was active".to_string(), invoked(&all, false)));
     }
     let columns = [Text(""), Number("succeeded"), Number("of"), Number("share"), Text("")];
     let rows = html! {

@@ -68,11 +68,11 @@ pub fn render(all: &[RunSummary], total: usize, filter: &Filter) -> String {
         "Runs",
         html! {
             h1 { (heading) }
-            @if total > all.len() { p .remark { "Only the newest " (count(all.len())) " runs are looked at." } }
+            @if total > all.len() { p .remark { "Only the newest " (count(all.len())) " runs are shown." } }
             (form(all, filter))
             @if shown.is_empty() {
-                p { @if total == 0 { "There are no runs yet: " code { "tribunal run register" } " makes one." }
-                    @else { "No run is like that. " a href="/" { "Show all" } } }
+                p { @if total == 0 { "There are no runs yet. Start one: " code { "tribunal run register" } "." }
+                    @else { "No run matches. " a href="/" { "Show all" } } }
             } @else {
                 (tests(&shown, filter))
                 (runs(&shown))
@@ -165,8 +165,8 @@ fn trends(test: &str, runs: &[&RunSummary]) -> Markup {
     html! {
         section #trends {
             h2 { (elide(test, 120)) span .remark { " — the last " (counted(runs.len(), "run")) ", oldest first" } }
-            (bars("operations that succeeded per second", runs, |run| run.ok_per_second, |value| count(value as u64)))
-            (bars("99 of 100 took no longer", runs, |run| run.p99_ns.unwrap_or(0) as f64 / 1e6, took))
+            (bars("successful operations per second", runs, |run| run.ok_per_second, |value| count(value as u64)))
+            (bars("p99 latency of successful operations", runs, |run| run.p99_ns.unwrap_or(0) as f64 / 1e6, took))
             (bars("the check took", runs, |run| run.check_ms.unwrap_or(0) as f64, took))
         }
     }

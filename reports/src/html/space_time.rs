@@ -66,15 +66,15 @@ struct Picture<'a> {
 pub(super) fn section(run: &RunDir) -> Markup {
     let Some(picture) = Picture::of(run) else { return html! {} };
     let body = html! {
-        div .scroll tabindex="0" role="group" aria-label="Who spoke to whom, drawn" { (picture.draw()) }
+        div .scroll tabindex="0" role="group" aria-label="Messages between nodes, drawn" { (picture.draw()) }
         p .remark {
-            "Time goes from left to right, in seconds on the run's clock. An arrow is what a node sent to another within "
-            (crate::wording::duration(picture.stretch())) "; one that breaks off (✗) was withheld by a cut. Bars are operations of the "
-            "counterexample, at the node that was asked."
+            "Time goes from left to right, in seconds on the run's clock. An arrow is everything that a node sent to another within "
+            (crate::wording::duration(picture.stretch())) "; a broken arrow (✗) was blocked by the partition. Bars are operations of the "
+            "counterexample, at the node that received the request."
         }
         (picture.text_description())
     };
-    titled("links", "Who spoke to whom", "around the violation", body)
+    titled("links", "Messages between nodes", "around the violation", body)
 }
 
 impl<'a> Picture<'a> {
@@ -139,7 +139,7 @@ impl<'a> Picture<'a> {
         html! {
             svg .lanes.links viewBox=(format!("0 0 {WIDTH:.0} {height:.0}")) width=(px(WIDTH)) height=(px(height))
                 role="img" aria-labelledby="links-title links-desc" {
-                title #links-title { "Who spoke to whom around the violation: a line per node, an arrow for what one sent to another" }
+                title #links-title { "Messages between nodes around the violation: a line per node, an arrow per message" }
                 desc #links-desc { "The same by link is in the table below." }
                 defs {
                     marker #arrow-head viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto" {

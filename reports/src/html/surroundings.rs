@@ -20,7 +20,7 @@ pub(super) fn coverage(run: &RunDir) -> Markup {
         Text("fault"),
         Number("planned"),
         Number("installed"),
-        Number("bit"),
+        Number("took effect"),
         Number("skipped"),
         Number("indeterminate"),
         Number("ok ops during"),
@@ -41,7 +41,7 @@ pub(super) fn coverage(run: &RunDir) -> Markup {
             ul { @for why in uncovered { li { b { (elide(why, 200)) } } } }
         }
         @if coverage.faults.is_empty() {
-            p { "No faults were asked for: this run says nothing about how the system fails." }
+            p { "No faults were requested: this run says nothing about how the system fails." }
         } @else {
             (table(&columns, rows))
         }
@@ -81,8 +81,8 @@ fn facts(info: &RunInfo, processes: usize) -> Vec<(&'static str, String)> {
     let git = info.tool.git.as_ref().map_or(String::new(), |git| format!(" ({git})"));
     let rate = match info.rate {
         Some(rate) => format!("{rate} operations per second"),
-        None if info.spells => "by turns as fast as they go and calmly".into(),
-        None => "as fast as they go".into(),
+        None if info.bursts => "alternating full speed and low rate".into(),
+        None => "full speed".into(),
     };
     let per_key = info.ops_per_key.map_or(String::new(), |n| format!(", {} each", counted(n, "operation")));
     let phases = info.phases.iter().map(|phase| match phase.end_ns {
@@ -97,8 +97,8 @@ fn facts(info: &RunInfo, processes: usize) -> Vec<(&'static str, String)> {
         (
             "clients",
             format!(
-                "{} at a time, {rate}, for {}; as {}: a client whose operation was not answered goes on as a new process, \
-                 and so do the final reads",
+                "{} clients, {rate}, {}; {}: a client continues as a new process after an unknown outcome, \
+                 and for the final reads",
                 count(info.concurrency),
                 millis(info.time_limit_ms),
                 counted(processes, "process").replace("processs", "processes")
@@ -113,7 +113,7 @@ fn facts(info: &RunInfo, processes: usize) -> Vec<(&'static str, String)> {
             },
         ),
         ("seed", info.seed.to_string()),
-        ("bugs switched on", info.bugs.join(", ")),
+        ("bugs enabled", info.bugs.join(", ")),
         ("machine", format!("{}, {}", info.os, counted(info.cores, "core"))),
         ("load", load(&info.load)),
         ("clock", info.clock.clone()),

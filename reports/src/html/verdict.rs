@@ -29,12 +29,12 @@ pub(super) fn header(run: &RunDir) -> Markup {
             }
             (subject(run))
             @if judgement.interrupted && judgement.outcome != RunOutcome::Unknown {
-                p { "The run was interrupted: it is judged by what was recorded until then." }
+                p { "The run was interrupted. The verdict is based on the history so far." }
             }
             @if let (Some(failure), RunOutcome::Violation) = (&judgement.harness_failure, judgement.outcome) {
                 p .besides {
-                    "Besides, the harness failed: " (elide(&failure.source, 60)) ": " (elide(failure.error.lines().next().unwrap_or_default(), 300))
-                    ". That does not touch the violation, which is proved by what was recorded."
+                    "In addition, the harness failed: " (elide(&failure.source, 60)) ": " (elide(failure.error.lines().next().unwrap_or_default(), 300))
+                    ". The violation is proved by the recorded history in any case."
                 }
             }
         }

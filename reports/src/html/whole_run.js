@@ -2,7 +2,7 @@
 // LANES_BELOW operations in view): one lane per process, one bar per operation. Faults run along the bottom.
 "use strict";
 
-// A picture that is wider than its frame begins where the operation that fits nowhere can be seen.
+// A picture that is wider than its frame begins where the operation that cannot be linearized can be seen.
 for (const frame of document.querySelectorAll(".scroll")) {
   const witness = frame.querySelector(".witness rect");
   if (!witness) continue;

@@ -29,15 +29,15 @@ pub(super) fn section(run: &RunDir) -> Markup {
         p #run-hint .remark hidden {
             "Drag to move, click and then scroll or pinch to zoom, or use the keys ← → + − 0"
             @if violated { " v" }
-            ". Click an operation to see it whole."
+            ". Click an operation for details."
             @if ops > columns::OPS_MAX {
-                " The page holds the " (count(columns::OPS_MAX)) " operations around the violation or the beginning; "
+                " The page contains the " (count(columns::OPS_MAX)) " operations around the violation or the beginning; "
                 a href="history.jsonl" { "history.jsonl" } " has all."
             }
         }
         dl #run-op .chosen aria-live="polite" hidden {}
         noscript {
-            p .remark { "This one picture needs JavaScript. The tables say the same." }
+            p .remark { "This picture needs JavaScript. The tables contain the same data." }
         }
     };
     titled("run", "Whole run", &counted(ops, "operation"), body)

@@ -87,10 +87,10 @@ pub fn conclusion(matrix: &Matrix) -> String {
         });
     }
     if broke > 0 {
-        sentences.push(format!("The harness broke in {}.", counted(broke, "run")));
+        sentences.push(format!("Harness failure in {}.", counted(broke, "run")));
     }
     if matrix.due() > 0 {
-        sentences.push(format!("{} still to be made.", counted(matrix.due(), "run")));
+        sentences.push(format!("{} left.", counted(matrix.due(), "run")));
     }
     match sentences.len() {
         0 => "Nothing was run.".into(),

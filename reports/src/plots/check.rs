@@ -60,7 +60,7 @@ pub(super) fn frontier(run: &RunDir, form: Form) -> Vec<u8> {
     let all = span_seconds(run);
     if undecided {
         title += &format!(
-            ": stopped when the search had come to {} s of {} s",
+            ": stopped when the search had reached {} s of {} s",
             seconds(last),
             seconds((all * 1e9) as u64)
         );

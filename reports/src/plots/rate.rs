@@ -66,7 +66,7 @@ pub(super) fn availability(run: &RunDir, form: Form) -> Vec<u8> {
     let target = run.evidence.info.availability_target;
     legend.extend(target.map(|share| Entry {
         ink: palette::WITNESS,
-        word: format!("asked for: {:.1} %", share * 100.0),
+        word: format!("requested: {:.1} %", share * 100.0),
         mark: Mark::Bar,
     }));
     plot(

@@ -138,7 +138,7 @@ impl Scene {
             nodes: (1..=5).map(node).collect(),
             concurrency: 15,
             rate: Some(500.0),
-            spells: false,
+            bursts: false,
             time_limit_ms: 30_000,
             keys: 10,
             ops_per_key: Some(200),

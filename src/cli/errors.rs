@@ -1,0 +1,81 @@
+//! Errors of the command line in one line, in the same style as all other errors: the flag, the value, what was
+//! expected.
+
+use std::error::Error as _;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use tribunal_records::suggest::{suggest, unknown};
+
+/// What is wrong with a command line. `commands` are the names of the commands.
+pub(crate) fn message(error: &clap::Error, commands: &[&str]) -> String {
+    let said = |kind| error.get(kind).map(ContextValue::to_string);
+    let listed = |kind| match error.get(kind) {
+        Some(ContextValue::Strings(all)) => all.clone(),
+        Some(other) => vec![other.to_string()],
+        None => Vec::new(),
+    };
+    let flag = said(ContextKind::InvalidArg).map(|arg| name_of(&arg).to_string()).unwrap_or_default();
+    let value = said(ContextKind::InvalidValue).unwrap_or_default();
+    let see = see(&said(ContextKind::Usage).unwrap_or_default());
+    match error.kind() {
+        ErrorKind::InvalidValue if value.is_empty() => format!("{flag}: expected a value: {see}"),
+        ErrorKind::InvalidValue => {
+            let what = flag.strip_prefix("--").unwrap_or("value");
+            let valid = listed(ContextKind::ValidValue);
+            format!(
+                "{flag}: {}",
+                unknown(what, &value, &valid.iter().map(String::as_str).collect::<Vec<_>>())
+            )
+        }
+        ErrorKind::ValueValidation => {
+            let why = error.source().map(ToString::to_string).unwrap_or_default();
+            let quoted = format!("`{value}`");
+            match why.contains(&quoted) {
+                true => format!("{flag}: {why}"),
+                false => format!("{flag}: {quoted}: {why}"),
+            }
+        }
+        ErrorKind::UnknownArgument if flag.starts_with("--") => match said(ContextKind::SuggestedArg) {
+            Some(near) => format!("there is no flag `{flag}`: did you mean `{}`?", name_of(&near)),
+            None => format!("there is no flag `{flag}`: {see}"),
+        },
+        ErrorKind::UnknownArgument => format!("unexpected argument `{flag}`: {see}"),
+        ErrorKind::InvalidSubcommand => {
+            let name = said(ContextKind::InvalidSubcommand).unwrap_or_default();
+            let near = suggest(&name, commands.iter().copied()).map(str::to_owned);
+            match listed(ContextKind::SuggestedSubcommand).into_iter().next().or(near) {
+                Some(near) => format!("there is no command `{name}`: did you mean `{near}`?"),
+                None => format!("there is no command `{name}`: {see}"),
+            }
+        }
+        ErrorKind::ArgumentConflict => {
+            let prior = listed(ContextKind::PriorArg);
+            let prior: Vec<&str> = prior.iter().map(|arg| name_of(arg)).collect();
+            match prior == [flag.as_str()] {
+                true => format!("{flag} was given more than once"),
+                false => format!("{flag} cannot be combined with {}", prior.join(" and ")),
+            }
+        }
+        ErrorKind::MissingRequiredArgument => {
+            format!("expected {}: {see}", listed(ContextKind::InvalidArg).join(" and "))
+        }
+        _ => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            first.strip_prefix("error: ").unwrap_or(first).to_string()
+        }
+    }
+}
+
+/// The flag without its value: `--seed <N>` is `--seed`.
+fn name_of(arg: &str) -> &str {
+    arg.split([' ', '=']).next().unwrap_or(arg)
+}
+
+/// Where the arguments of a command are explained, from its usage `Usage: tribunal run [OPTIONS]`.
+fn see(usage: &str) -> String {
+    let words = usage.trim_start_matches("Usage:").split_whitespace();
+    let command: Vec<&str> = words.take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
+    let command = if command.is_empty() { "tribunal".into() } else { command.join(" ") };
+    format!("see `{command} --help`")
+}
