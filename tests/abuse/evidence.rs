@@ -226,7 +226,7 @@ fn a_newer_version_is_refused_by_every_reader() {
         newer(file);
         let list = tribunal(["list", "runs", "--format", "json", "--store"]).arg(store.path()).output();
         let ended = Ended::of(list.unwrap()).expect(0);
-        let says = format!("{file}: schema_version is 99, and this tribunal knows up to 1");
+        let says = format!("{file}: schema_version is 99, but this Tribunal knows up to 1");
         assert!(ended.stdout.contains(&says), "{}", ended.stdout);
     }
     for file in ["run.json", "faults.jsonl"] {

@@ -51,7 +51,7 @@ pub enum ReplayError {
     },
     /// A line was written by a newer version.
     #[error(
-        "line {line}: schema_version is {found}, and this tribunal knows up to {SCHEMA_VERSION}: use a newer one"
+        "line {line}: schema_version is {found}, but this Tribunal knows up to {SCHEMA_VERSION}: use a newer one"
     )]
     Newer {
         /// The line, counted from 1.
