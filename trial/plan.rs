@@ -43,7 +43,8 @@ impl Plan {
         system.fits(workload, model.name())?;
         let made = system.make(&switches(&spec, workload)?)?;
         let wiring = made.wiring();
-        let (nemesis, warnings) = Nemesis::of(&spec, seed, registry.faults(), &setting(&spec, &*made))?;
+        let setting = setting(&spec, &*made);
+        let (nemesis, warnings) = Nemesis::of(&mut spec, seed, registry.faults(), &setting)?;
         Ok(Plan {
             workers: spec.concurrency.workers(usize::from(spec.nodes)),
             workload: workload.clone(),

@@ -255,6 +255,7 @@ fn right_input_is_not_refused() {
         "run register --nemesis all --nemesis-interval 200ms",
         "run register --time-limit 1s --nemesis none",
         "run register --nodes 2 --nemesis partition",
+        "run register --time-limit 5s",
         "check x",
     ] {
         assert_eq!(refused(&line.split(' ').collect::<Vec<_>>()), (0, String::new()), "{line}");

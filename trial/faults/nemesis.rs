@@ -26,13 +26,14 @@ pub(crate) struct Nemesis {
 }
 
 impl Nemesis {
-    /// Makes the plan; also returns warnings for the user.
+    /// Makes the plan; also returns warnings for the user. If the default interval leaves no room for a fault, a
+    /// shorter one is used, and stored in `spec`.
     ///
     /// # Errors
     /// What is wrong with the names, the grudge or the schedule; a fault that cannot be injected into a cluster
     /// like `setting`, or that there is no room for.
     pub(crate) fn of(
-        spec: &TrialSpec,
+        spec: &mut TrialSpec,
         seed: u64,
         own: &[&'static Fault],
         setting: &Setting,
@@ -71,8 +72,8 @@ impl Nemesis {
             _ if spec.nemesis.trim() == "all" => warnings.push(left_out(&impossible)),
             [(fault, why), ..] => bail!("--nemesis: {fault} cannot be injected: {why}"),
         }
-        let schedule = &plan.drawn[0].schedule;
-        ensure_room(schedule, spec)?;
+        let schedule = &mut plan.drawn[0].schedule;
+        warnings.extend(make_room(schedule, spec)?);
         let names = schedule.wanted.names().into_iter().map(str::to_string).collect();
         Ok((Nemesis { names, plan }, warnings))
     }
@@ -116,22 +117,33 @@ fn left_out(impossible: &[(String, String)]) -> String {
     format!("--nemesis all: left out {}", each.collect::<Vec<_>>().join("; "))
 }
 
-/// Whether the run is long enough for every requested fault.
-fn ensure_room(schedule: &Schedule, spec: &TrialSpec) -> Result<()> {
+/// Makes room for every requested fault, by a shorter interval if that was not given; returns a warning.
+///
+/// # Errors
+/// When there is no room.
+fn make_room(schedule: &mut Schedule, spec: &mut TrialSpec) -> Result<Option<String>> {
     let without_room = schedule.without_room();
     if without_room.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let advice = match schedule.interval_with_room() {
-        Some(ms) => format!("try --nemesis-interval {ms}ms, or a longer --time-limit"),
-        None => "use a longer --time-limit".into(),
-    };
-    bail!(
-        "--nemesis-interval {}: no room for {} within --time-limit {}: {advice}",
-        duration_text(spec.nemesis_interval),
+    let why = format!(
+        "no room for {} within --time-limit {}",
         without_room.join(", "),
         duration_text(spec.time_limit)
-    )
+    );
+    let (given, with_room) = (spec.nemesis_interval, schedule.interval_with_room());
+    match with_room {
+        Some(ms) if given == TrialSpec::default().nemesis_interval => {
+            schedule.interval_ms = ms;
+            spec.nemesis_interval = Duration::from_millis(ms);
+            Ok(Some(format!("--nemesis-interval {ms}ms instead of {}: {why}", duration_text(given))))
+        }
+        Some(ms) => bail!(
+            "--nemesis-interval {}: {why}: try --nemesis-interval {ms}ms, or a longer --time-limit",
+            duration_text(given)
+        ),
+        None => bail!("--nemesis-interval {}: {why}: use a longer --time-limit", duration_text(given)),
+    }
 }
 
 /// A plan that is generated lazily.
