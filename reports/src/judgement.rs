@@ -552,7 +552,7 @@ mod tests {
         assert_eq!(
             undecided_sentence(&verdict),
             "The check reached its time limit of 60 s after 812 of 1,000 operations on key k1 and 1 more key; \
-             --check-time-limit raises it."
+             --check-time-limit raises this limit."
         );
     }
 }
