@@ -46,7 +46,8 @@ pub fn undecided(stop: &Undecided) -> String {
         true => "not checked: stopped at the first violation (`tribunal check --all-parts` checks every key)"
             .into(),
         false => {
-            let raised = raised_by(stop.by).map(|flag| format!("; `{flag}` raises this limit")).unwrap_or_default();
+            let raised =
+                raised_by(stop.by).map(|flag| format!("; `{flag}` raises this limit")).unwrap_or_default();
             let (reached, of) = (count(stop.reached), counted(stop.of, "operation"));
             format!("{} after {reached} of {of}{raised}", stop.limit)
         }
