@@ -1,10 +1,10 @@
-//! Mistakes made on purpose, one at a time, to see that the tests notice each of them.
+//! Deliberate bugs in the search (mutations), one at a time, to prove that the tests detect each of them.
 //!
-//! Every reduction of the search has a place where it could be got wrong and the engine would still look right on
-//! most histories. These places ask [`broken`] for the mistake by name; outside of the tests nothing is ever broken,
-//! and the question costs nothing.
+//! Every reduction of the search could be implemented wrongly in a way that still looks right on most
+//! histories. Such places ask [`broken`] for a bug by name. Outside of tests the answer is always false and
+//! costs nothing.
 
-/// Whether the mistake of this name is being made.
+/// Whether the bug of this name is enabled.
 #[cfg(not(test))]
 pub(crate) const fn broken(_mistake: &'static str) -> bool {
     false
@@ -54,13 +54,13 @@ mod tests {
         BROKEN.get() == Some(mistake)
     }
 
-    /// A legal history that random ones are rarely like: 2 can only be hidden by writing 1 where 1 is there already,
-    /// so that the comparison still finds it.
+    /// A legal history of a kind that random generation rarely produces: the 2 can only be hidden by writing
+    /// 1 where the value is 1 already, so that the comparison still succeeds.
     const ROUND_TRIP: &str = "1..2 p0 write 1; 3..8 p1 write 2; 4..20 p2 write 1; \
                               5..6 p3 cas [1, 3] -> true; 9..10 p4 read -> 3";
 
-    /// Whether the search is wrong about one of many small random histories, with or without luck: in its answer, or in
-    /// its certificate.
+    /// Whether the search gives a wrong answer or certificate for one of many small random histories, with or
+    /// without the optimistic search.
     fn is_noticed() -> bool {
         let kinds = [
             ModelKind::CasRegister,

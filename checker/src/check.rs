@@ -1,11 +1,11 @@
-//! The way in: a history and a model go in, a verdict with its evidence comes out.
+//! The entry point: a history and a model go in, a verdict with its evidence comes out.
 //!
 //! ```text
 //!   history ─▶ does every operation fit the model? ─▶ split by key ─▶ decide each part ─▶ explain ─▶ verdict
 //! ```
 //!
-//! Linearizability is local (Herlihy and Wing, TOPLAS 1990, theorem 1): a history is linearizable exactly when the
-//! operations of each object are. So every key is a part of its own, decided alone.
+//! Linearizability is local (Herlihy and Wing, TOPLAS 1990, theorem 1): a history is linearizable exactly if
+//! the operations on each object are. So every key is a separate part, and each part is decided alone.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -26,34 +26,36 @@ use crate::part::{Misfit, misfit};
 use crate::tuning::tuning;
 use crate::verdict::{Answer, Effort, Frontier, OpId, Part, Shrink, Undecided, Verdict, Violation};
 
-/// A thread more is worth its start when it has so many operations to check.
+/// Operations per thread: fewer do not pay for starting one more thread.
 const OPS_PER_THREAD: usize = 5_000;
 
-/// How many times more it gets every time that this does not suffice. So what was in vain is a seventh of all.
+/// Growth of a part's budget after each attempt that it did not suffice for. With a factor of 8 the failed
+/// attempts together cost about a seventh of the last one.
 const BUDGET_GROWTH: u64 = 8;
 
-/// How to check.
+/// The settings of a check.
 #[derive(Clone, Debug)]
 pub struct Options<'a> {
-    /// What the check may cost.
+    /// The maximum cost of the check.
     pub limits: Limits<'a>,
-    /// Which engine decides.
+    /// The search engine to use.
     pub engine: Engine,
-    /// How many parts are decided at once; 0 for as many as there are processors.
+    /// Number of parts decided in parallel; 0: one per processor.
     pub threads: usize,
-    /// Whether to replay the certificate of every linearizable part through the plain model, and to put it into
-    /// [`Part::linearization`].
+    /// Whether to replay the certificate of every linearizable part through the plain model and to store it
+    /// in [`Part::linearization`].
     pub certify: bool,
-    /// Whether to go on after the first violation, until every part is decided.
+    /// Whether to decide every part, instead of stopping at the first violation.
     pub all_parts: bool,
-    /// The key to decide first, if it is one of the history's: a violation of it is the one that is told.
+    /// The key to decide first, if the history has it. A violation on this key is the one that the verdict
+    /// reports.
     pub first: Option<&'a Value>,
-    /// Whether to look for the minimal counterexample of a violation and to explain it.
+    /// Whether to search for the minimal counterexample of a violation and to explain it.
     pub explain: bool,
 }
 
 impl Default for Options<'_> {
-    /// The default limits, all processors, an explanation, and a stop at the first violation.
+    /// The default limits, all processors, with an explanation, and a stop at the first violation.
     fn default() -> Self {
         Options {
             limits: Limits::default(),
@@ -67,15 +69,15 @@ impl Default for Options<'_> {
     }
 }
 
-/// An operation that has no meaning to the model: the history and the model do not belong together.
+/// An operation that the model does not know: the history and the model do not belong together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("operation {op} (event {event}), `{shown}`, does not fit the model {model}: expected {expected}")]
 pub struct Unfit {
-    /// The operation's position in the history.
+    /// The position of the operation in the history.
     pub op: OpId,
-    /// The index of its invocation in the recording.
+    /// The index of its invocation in the recorded events.
     pub event: u64,
-    /// The operation as people read it.
+    /// The operation in its short form, such as `write 3`.
     pub shown: String,
     /// The name of the model.
     pub model: String,
@@ -83,18 +85,18 @@ pub struct Unfit {
     pub expected: String,
 }
 
-/// Checks a history against one of the models that come with the crate.
+/// Checks a history against one of the built-in models.
 ///
 /// # Errors
-/// When an operation has no meaning to the model. Nothing has been checked then.
+/// If an operation has no meaning to the model. Nothing has been checked in that case.
 pub fn check(history: &History, kind: ModelKind, options: &Options<'_>) -> Result<Verdict, Unfit> {
     check_by(history, &Judges { usual: kind.judge(), of_keys: BTreeMap::new() }, options)
 }
 
-/// The same for objects that hold something before the first operation.
+/// Checks a history of objects that hold a value before the first operation.
 ///
 /// # Errors
-/// When an operation has no meaning to the model. Nothing has been checked then.
+/// If an operation has no meaning to the model. Nothing has been checked in that case.
 pub fn check_from(history: &History, initial: &Initial, options: &Options<'_>) -> Result<Verdict, Unfit> {
     let (usual, of_keys) = initial.judges(history);
     let usual = usual.as_deref().unwrap_or(initial.kind().judge());
@@ -105,12 +107,12 @@ pub fn check_from(history: &History, initial: &Initial, options: &Options<'_>) -
 /// Checks a history against a model of your own.
 ///
 /// # Errors
-/// When an operation has no meaning to the model. Nothing has been checked then.
+/// If an operation has no meaning to the model. Nothing has been checked in that case.
 pub fn check_with<M: Model>(history: &History, model: &M, options: &Options<'_>) -> Result<Verdict, Unfit> {
     check_by(history, &Judges { usual: model, of_keys: BTreeMap::new() }, options)
 }
 
-/// Who judges which key.
+/// The judge of each key: a default, and exceptions for some keys.
 struct Judges<'a> {
     usual: &'a dyn Judge,
     of_keys: BTreeMap<&'a Value, &'a dyn Judge>,
@@ -180,11 +182,12 @@ fn check_by(history: &History, judges: &Judges<'_>, options: &Options<'_>) -> Re
     })
 }
 
-/// Decides every part, or as many as are wanted. Nobody can tell beforehand which part is the hard one, and which has
-/// the violation that is easy to see: so each gets a small budget of configurations first, and those that it does not
-/// suffice for get a larger one, again and again.
+/// Decides every part, or enough of them. It is unknown in advance which part is hard and which one has a
+/// violation that is easy to find. So each part first gets a small budget of configurations; the parts that
+/// need more get a larger budget, repeatedly.
 ///
-/// Parts that are decided at the same time share the memory. One that has not enough is tried once more, alone.
+/// Parts that are decided at the same time share the memory. A part that ran out of memory is tried once
+/// more, alone.
 fn decide_all<'j>(
     judge_of: impl Sync + Fn(usize) -> &'j dyn Judge,
     ops: &[Vec<&Op>],
@@ -196,7 +199,7 @@ fn decide_all<'j>(
     let mut decided: Vec<PartResult> = vec![PartResult::not_started(); ops.len()];
     let is_final =
         |decided: &PartResult| !options.all_parts && matches!(decided.decision, Decision::Illegal { .. });
-    // The biggest first, so that no thread is left with it when all others are done.
+    // The largest part first, so that no thread still works on it when all others are done.
     let mut open: Vec<usize> = (0..ops.len()).collect();
     open.sort_by_key(|&part| (Some(part) != first, Reverse(ops[part].len())));
     let mut budget = match options.engine {
@@ -265,7 +268,7 @@ fn decide_all<'j>(
     decided
 }
 
-/// The frontier of the part that took the most work: of one part only, since a verdict is to stay small.
+/// The frontier of the part that took the most work. One part only, to keep verdicts small.
 fn hardest(keys: &[(Value, Vec<OpId>)], decided: &[PartResult]) -> Option<Frontier> {
     let with_frontier = keys.iter().zip(decided).filter(|(_, decided)| !decided.frontier.is_empty());
     let ((key, _), decided) =
@@ -273,8 +276,8 @@ fn hardest(keys: &[(Value, Vec<OpId>)], decided: &[PartResult]) -> Option<Fronti
     Some(Frontier { key: key.clone(), sizes: decided.frontier.clone() })
 }
 
-/// The first operation of the history that does not fit. Who decided a part has looked there; the others are looked at
-/// now.
+/// The first operation of the history that does not fit the model. For decided parts the engine has looked
+/// for it; the other parts are searched here.
 fn unfit(
     history: &History,
     judge: &dyn Judge,
@@ -300,7 +303,7 @@ fn unfit(
     })
 }
 
-/// How many threads are worth starting.
+/// The number of threads worth starting.
 fn threads(options: &Options<'_>, ops: usize) -> usize {
     let wanted = match options.threads {
         0 => thread::available_parallelism().map_or(1, NonZero::get),
@@ -309,7 +312,8 @@ fn threads(options: &Options<'_>, ops: usize) -> usize {
     wanted.min(1 + ops / OPS_PER_THREAD)
 }
 
-/// Decides one part, and replays the certificate if that is asked for (always where debug assertions are on).
+/// Decides one part. Replays the certificate if the options ask for it, and always in builds with debug
+/// assertions.
 fn decide(judge: &dyn Judge, ops: &[&Op], options: &Options<'_>, unwanted: &AtomicBool) -> PartResult {
     let certify = options.certify || cfg!(debug_assertions);
     let demand =
@@ -325,7 +329,7 @@ fn decide(judge: &dyn Judge, ops: &[&Op], options: &Options<'_>, unwanted: &Atom
     decided
 }
 
-/// What is said of one part.
+/// One part's entry in the verdict.
 fn part(key: Value, ids: &[OpId], decided: PartResult, options: &Options<'_>) -> Part {
     let mut part = Part {
         key,
@@ -355,7 +359,8 @@ fn part(key: Value, ids: &[OpId], decided: PartResult, options: &Options<'_>) ->
     part
 }
 
-/// The least that can be said of a violation: the operation whose completion nothing survived.
+/// A violation without an explanation: it names only the operation whose completion no configuration
+/// survived.
 pub(crate) fn violation(history: &History, ids: &[OpId], conflict: &[usize]) -> Violation {
     let witness = ids[conflict[0]];
     let op = &history.ops[witness];
@@ -396,7 +401,7 @@ mod tests {
     use crate::tuning::tests::as_usual;
 
     #[test]
-    fn a_violation_that_is_easy_to_see_is_found_behind_a_part_that_is_hard() {
+    fn an_easy_violation_is_found_despite_a_hard_part() {
         let (mut ops, mut now) = (Vec::new(), 0);
         let mut ask = |key: i64, f: F, input: Value, output: Value, call: u64, ret: u64| {
             ops.push(Op::new(ops.len() as u64, call, f, input).on(key).returned(ret, output));
@@ -408,7 +413,7 @@ mod tests {
                 now += 4;
             }
         }
-        // Eleven orders of magnitude for whoever wants to know whether this could be.
+        // A cheap stand-in for a hard search: eleven orders of magnitude of possible orders.
         (0..14).for_each(|value| ask(1, F::Enqueue, value.into(), Value::Nil, now, now + 1));
         ask(1, F::Dequeue, Value::Nil, Value::Nil, now + 2, now + 3);
         ask(2, F::Dequeue, Value::Nil, 7.into(), now + 2, now + 3);
@@ -437,14 +442,14 @@ mod tests {
     }
 
     #[test]
-    fn a_process_keeps_its_order_at_an_instant_and_others_have_none() {
+    fn only_operations_of_one_process_are_ordered_within_an_instant() {
         use Answer::{Linearizable, Violation};
         let register = ModelKind::Register;
         assert_everywhere(register, "0..5 p0 write 1; 5..6 p0 read -> null", Violation);
         assert_everywhere(register, "0..5 p0 write 1; 5..6 p1 read -> null", Linearizable);
         assert_everywhere(register, "0..5 p0 write 1; 5..5 p0 write 2; 5..6 p0 read -> 1", Violation);
         assert_everywhere(register, "0..5 p0 write 1; 5..5 p1 write 2; 5..6 p0 read -> 1", Linearizable);
-        // Two processes go on in one instant: each keeps its order, and either may be first.
+        // Two processes continue in the same instant: each keeps its own order, and either may be first.
         let two = "0..5 p0 write 1; 0..5 p1 write 2; 5..9 p0 read -> A; 5..9 p1 read -> B";
         for (a, b, answer) in [
             ("1", "2", Linearizable),
@@ -467,15 +472,15 @@ mod tests {
         );
     }
 
-    /// `TRIBUNAL_FUZZ=1000000` looks at that many histories of every model. In tests beams are narrow and patience is
-    /// short, so that every way out is taken.
+    /// `TRIBUNAL_FUZZ=1000000` tests that many histories of every model. Tests use narrow beams and small
+    /// budgets, so that every branch of the search is taken.
     #[test]
     fn every_engine_agrees_with_the_definition() {
         every_engine_agrees(0x5EED);
     }
 
     #[test]
-    fn every_engine_agrees_with_the_definition_as_users_have_it() {
+    fn every_engine_agrees_with_the_definition_under_release_tuning() {
         as_usual(|| every_engine_agrees(0xFEED));
     }
 

@@ -1,7 +1,7 @@
-//! Sets of configurations, without the ones that another makes pointless.
+//! Sets of configurations without dominated members.
 //!
-//! A configuration is a state of the object and what it has made of the pending operations. It is a row of words,
-//! and all rows of a set have the same [`Layout`]:
+//! A configuration is a state of the object and the use of the pending operations. It is a row of words, and
+//! all rows of a set have the same [`Layout`]:
 //!
 //! ```text
 //!   │ trail, state │ exact: 1 bit per slot │ spent, open: 1 bit each per slot │ counts: 16 bits per field │
@@ -9,27 +9,28 @@
 //!     not compared    that are placed         (see the frontier engine)         how many of each class
 //! ```
 //!
-//! One configuration *dominates* another with the same state and the same exact bits if it has spent no more, and has
-//! no more open. Whatever the other can still do, it can do too, so the other one is dropped: the set is an antichain.
-//! Counts are compared four at a time: their top bits are never used, and taken as guards that a borrow shows up in.
+//! One configuration *dominates* another with the same state and the same exact bits if it has spent no more,
+//! and has no more open. It can do everything that the other can still do, so the other is dropped: the set
+//! is an antichain. Counts are compared four at a time; their top bits are always 0 and serve as guards that
+//! show a borrow.
 
 use hashbrown::HashTable;
 
 use crate::broken::broken;
 use crate::space::StateId;
 
-/// The largest number that a count can hold.
+/// The maximum of a count.
 pub(crate) const COUNT_MAX: u16 = 0x7FFF;
 
 /// The guard bits of a word of counts.
 const GUARDS: u64 = 0x8000_8000_8000_8000;
 
-/// How many words a configuration has, by their purpose.
+/// The number of words of a configuration, by purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// Words of bits for definite operations that do not overwrite.
     pub(crate) exact: usize,
-    /// Words of bits for definite overwrites; twice as many are kept.
+    /// Words of bits for definite overwrites; two such sets are kept (spent and open).
     pub(crate) loose: usize,
     /// Words of four counts each, for indeterminate operations.
     pub(crate) counts: usize,
@@ -53,22 +54,21 @@ impl Layout {
     }
 }
 
-/// The state of a configuration.
 pub(crate) fn state(config: &[u64]) -> StateId {
     config[0] as u32
 }
 
-/// Where the trail of placed operations that led to a configuration ends.
+/// The end of the trail of operations that led to a configuration.
 pub(crate) fn trail(config: &[u64]) -> u32 {
     (config[0] >> 32) as u32
 }
 
-/// Puts a configuration into a state, at the end of a trail.
+/// Sets the state and the end of the trail of a configuration.
 pub(crate) fn set_head(config: &mut [u64], state: StateId, trail: u32) {
     config[0] = u64::from(trail) << 32 | u64::from(state);
 }
 
-/// A bit of a configuration: which word, which bit of it.
+/// A bit of a configuration: the word, and the mask in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bit {
     word: usize,
@@ -95,53 +95,50 @@ impl Layout {
         Bit { word: 1 + slot as usize / 64, mask: 1 << (slot % 64) }
     }
 
-    /// Whether the overwrite in this slot has been placed where its effect counts.
+    /// Whether the overwrite in this slot has been placed where its effect is observed.
     pub(crate) fn spent_bit(self, slot: u32) -> Bit {
         Bit { word: self.spent() + slot as usize / 64, mask: 1 << (slot % 64) }
     }
 
-    /// Whether the overwrite in this slot is still to be placed.
+    /// Whether the overwrite in this slot is not placed yet.
     pub(crate) fn open_bit(self, slot: u32) -> Bit {
         Bit { word: self.open() + slot as usize / 64, mask: 1 << (slot % 64) }
     }
 
-    /// The words of exact bits.
     pub(crate) fn exact_words(self, config: &[u64]) -> &[u64] {
         &config[1..self.spent()]
     }
 
-    /// The same, to change.
     pub(crate) fn exact_words_mut(self, config: &mut [u64]) -> &mut [u64] {
         &mut config[1..self.spent()]
     }
 
-    /// The words of open bits, to change.
     pub(crate) fn open_words_mut(self, config: &mut [u64]) -> &mut [u64] {
         &mut config[self.open()..self.counts()]
     }
 
-    /// How many indeterminate operations of this field are placed.
+    /// The number of placed indeterminate operations of this field.
     pub(crate) fn count(self, config: &[u64], field: u32) -> u16 {
         (config[self.counts() + field as usize / 4] >> (16 * (field % 4))) as u16
     }
 
-    /// One more is placed.
+    /// Adds one placed operation to a field.
     pub(crate) fn add_count(self, config: &mut [u64], field: u32) {
         config[self.counts() + field as usize / 4] += 1 << (16 * (field % 4));
     }
 
-    /// So many are placed, where none was.
+    /// Sets the number of placed operations of a field that was 0.
     pub(crate) fn set_count(self, config: &mut [u64], field: u32, count: u16) {
         config[self.counts() + field as usize / 4] |= u64::from(count) << (16 * (field % 4));
     }
 
-    /// How many indeterminate operations are placed.
+    /// The number of placed indeterminate operations.
     fn counted(self, config: &[u64]) -> u64 {
         let pairs = |word: &u64| (word & 0xFFFF_0000_FFFF) + (word >> 16 & 0xFFFF_0000_FFFF);
         config[self.counts()..].iter().map(pairs).map(|sum| (sum & 0xFFFF_FFFF) + (sum >> 32)).sum()
     }
 
-    /// Whether `a`, of the same state and exact bits, has spent no more than `b` and has no more open.
+    /// Whether `a`, with the same state and exact bits, has spent no more than `b` and has no more open.
     fn dominates(self, a: &[u64], b: &[u64]) -> bool {
         let (spent, counts) = (self.spent(), self.counts());
         if broken("R3: more is better") {
@@ -151,7 +148,7 @@ impl Layout {
         subset && a[counts..].iter().zip(&b[counts..]).all(|(a, b)| ((b | GUARDS) - a) & GUARDS == GUARDS)
     }
 
-    /// A configuration of this layout as one of a larger layout.
+    /// Copies a configuration of this layout into one of a larger layout.
     fn moved(self, config: &[u64], to: Layout, into: &mut Vec<u64>) {
         let mut copy = |from: usize, len: usize, room: usize| {
             into.extend_from_slice(&config[from..from + len]);
@@ -165,27 +162,27 @@ impl Layout {
     }
 }
 
-/// No next member of a group.
+/// The end of a group's list.
 const END: u32 = u32::MAX;
-/// In place of the next member: the configuration was dropped.
+/// Replaces the next member of a configuration that was dropped.
 const DROPPED: u32 = u32::MAX - 1;
 
-/// An antichain of configurations, numbered in the order they were added.
+/// An antichain of configurations, numbered by insertion.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Configs {
     layout: Layout,
     words: Vec<u64>,
-    /// Per configuration, the next one of the same state and exact bits.
+    /// Per configuration, the next one with the same state and exact bits.
     next: Vec<u32>,
     /// The first of each such group.
     groups: HashTable<u32>,
     live: usize,
-    /// Comparisons of two configurations since they were last counted.
+    /// Comparisons of two configurations since the last [`Configs::take_compared`].
     compared: u64,
 }
 
 impl Configs {
-    /// The set of this configuration alone.
+    /// The set with this configuration alone.
     pub(crate) fn of(layout: Layout, config: &[u64]) -> Self {
         let mut configs = Configs { layout, ..Configs::default() };
         configs.insert(config);
@@ -197,7 +194,7 @@ impl Configs {
         self.layout = layout;
         self.words.clear();
         self.next.clear();
-        // Clearing a table costs as much as its capacity: let go of what one hard event needed.
+        // Clearing a table costs time in proportion to its capacity: release what one hard event needed.
         if self.groups.capacity() > 1024 && self.live < self.groups.capacity() / 64 {
             self.groups = HashTable::new();
         }
@@ -209,17 +206,17 @@ impl Configs {
         self.layout
     }
 
-    /// How often two configurations were compared since this was last asked.
+    /// The number of comparisons since the last call.
     pub(crate) fn take_compared(&mut self) -> u64 {
         std::mem::take(&mut self.compared)
     }
 
-    /// How many configurations there are.
+    /// The number of configurations.
     pub(crate) fn live(&self) -> usize {
         self.live
     }
 
-    /// How many there are, with those that were dropped.
+    /// The number of configurations, including dropped ones.
     pub(crate) fn len(&self) -> u32 {
         self.next.len() as u32
     }
@@ -234,16 +231,16 @@ impl Configs {
         (0..self.len()).filter_map(|i| self.get(i))
     }
 
-    /// Changes every configuration, in such a way that none comes to dominate another. Nothing can be inserted after
-    /// that, because the groups are not kept up to date, until the set is cleared or grows.
+    /// Changes every configuration in a way that makes none dominate another. The groups are not updated, so
+    /// nothing can be inserted afterwards until the set is cleared or grows.
     pub(crate) fn for_each_mut(&mut self, mut change: impl FnMut(&mut [u64])) {
         let stride = self.layout.stride();
         let rows = self.words.chunks_exact_mut(stride).zip(&self.next);
         rows.filter(|&(_, &next)| next != DROPPED).for_each(|(config, _)| change(config));
     }
 
-    /// Adds a configuration, unless one that is there dominates it; those that it dominates are dropped.
-    /// Says whether it was added.
+    /// Adds a configuration, unless a present one dominates it; drops those that it dominates. Returns
+    /// whether it was added.
     pub(crate) fn insert(&mut self, config: &[u64]) -> bool {
         let (layout, words) = (self.layout, &self.words);
         let in_group = |&i: &u32| same_group(layout, row(words, layout, i), config);
@@ -277,8 +274,8 @@ impl Configs {
         true
     }
 
-    /// Keeps only the most promising configurations: for each state in turn the one that has placed the fewest
-    /// indeterminate operations. Says whether any had to go.
+    /// Keeps only the most promising configurations: for each state in turn the one that has placed the
+    /// fewest indeterminate operations. Returns whether any were dropped.
     pub(crate) fn cut(&mut self, width: usize) -> bool {
         if self.live <= width {
             return false;
@@ -304,7 +301,7 @@ impl Configs {
         true
     }
 
-    /// Gives every configuration room for more slots and fields.
+    /// Extends every configuration with room for more slots and fields.
     pub(crate) fn grow(&mut self, to: Layout) {
         if to == self.layout {
             return;
@@ -318,7 +315,6 @@ impl Configs {
         }
     }
 
-    /// The bytes held.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<u64>() * self.words.capacity()
             + size_of::<u32>() * (self.next.capacity() + self.groups.capacity() * 2)
@@ -336,7 +332,7 @@ fn same_group(layout: Layout, a: &[u64], b: &[u64]) -> bool {
     state(a) == state(b) && exact
 }
 
-/// A hash of what groups configurations: the state and the exact bits.
+/// The hash of a configuration's group: its state and its exact bits.
 fn hash(layout: Layout, config: &[u64]) -> u64 {
     let mix = |hash: u64, word: u64| {
         let wide = u128::from(hash ^ word) * 0x9E37_79B9_7F4A_7C15;
@@ -357,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_spent_less_and_has_less_open_stays_alone() {
+    fn a_configuration_with_less_spent_and_less_open_dominates() {
         let mut configs = Configs::of(LAYOUT, &config(1, 0b10, 0b1, 5));
         configs.insert(&config(1, 0b11, 0b1, 5));
         assert_eq!(configs.live(), 1, "it has spent more");

@@ -3,16 +3,16 @@
 //! ```text
 //!                 ┌─ shrink ───▶ the minimal counterexample: as few operations as still prove it
 //!   part, hint ───┤  classify ─▶ its class, and one sentence about it
-//!                 │  impasse ──▶ how far a legal order gets, and why nothing can follow
-//!                 └─ would ────▶ what would explain it: failures, clocks, one node, a weaker promise
+//!                 │  impasse ──▶ how far a legal order gets, and why every next step is impossible
+//!                 └─ would ────▶ what would explain it: failures, clocks, one node, weaker consistency
 //! ```
 //!
-//! The verdict is fixed before anything here begins, and nothing here can change it: where a limit stops a step,
-//! the evidence is larger or less is said. All re-checks go through the checker's own front door.
+//! The verdict is fixed before this module starts, and nothing here can change it: if a limit stops a step,
+//! the evidence is larger or incomplete. All re-checks use the checker's own engines.
 //!
-//! The counterexample is a history of its own: [`counterexample`] writes it down, to be kept as a regression test.
-//! It starts from the initial state of the model; operations that completed after it was complete are pending
-//! in it; and the reads of a whole collection may be seen through the elements that matter.
+//! The counterexample is a history of its own: [`counterexample`] writes it as events, for use as a
+//! regression test. It starts from the initial state of the model. Operations that completed after its end
+//! are pending in it, and reads of a whole collection may be restricted to the elements that matter.
 
 mod before;
 mod classify;
@@ -51,35 +51,37 @@ use crate::limits::Limits;
 use crate::op::{Event, Kind, Nanos, Op, Outcome, Value};
 use crate::verdict::{Configuration, Impossible, OpId, Sums, Violation};
 
-/// How many indeterminate operations outside the proof are tried before the witness.
+/// Maximum number of indeterminate operations outside the proof that are tried before the witness.
 const OTHERS_MAX: usize = 3;
-/// How many overlapping operations are added as context.
+/// Maximum number of overlapping operations added as context.
 const CONTEXT_MAX: usize = 40;
-/// How many of the deepest configurations are kept.
+/// Maximum number of deepest configurations.
 const CONFIGURATIONS_MAX: usize = 3;
-/// What an explanation may cost at least, in configurations, however little the check did: some hundredths of a second.
+/// The minimum budget of an explanation in configurations, however little the check did: some hundredths of a
+/// second.
 const LEAST: u64 = 30_000;
-/// What is searched for the deepest configurations costs more than another search: it remembers how it came there.
+/// The budget for the deepest configurations. This search costs more than others, because it remembers the
+/// orders.
 const DEEPEST_STATES_MAX: u64 = 50_000;
-/// How many operations a whole part may have for its deepest configurations to be looked for, where a state may hold
-/// an element for each.
+/// Maximum size of a part whose deepest configurations are searched, if a state may hold an element for each
+/// operation.
 const HELD_MAX: usize = 100;
-/// What a re-check may hold.
+/// Memory limit of a re-check in bytes.
 const MEMORY_BYTES_MAX: usize = 16 << 20;
-/// Operations that are read once more cost as much as one configuration.
+/// Reading this many operations again costs as much as one configuration.
 const OPS_PER_STATE: u64 = 4;
 
-/// What an explanation may cost, for each of its purposes, in configurations: about as much as the check itself, which explored
-/// so many and read every operation. Where that does not suffice, the counterexample stays larger or a question open, and
-/// says so.
+/// The budget of an explanation, for each of its purposes, in configurations: about the cost of the check
+/// itself, which explored `states` configurations and read every operation. If it does not suffice, the
+/// counterexample stays larger or a question stays open, and the report says so.
 fn allowance(part: &Recorded<'_>, states: u64) -> u64 {
     let read: u64 = (0..part.ops.len()).map(|at| part.weight(at)).sum();
     LEAST + states + 2 * read / OPS_PER_STATE
 }
 
-/// All that can be said about a part that was found not to be linearizable: the operations `ids` of a history.
-/// `conflict` names those, by position among the ids, that the algorithm stumbled over, and `states` is how many
-/// configurations it explored.
+/// Explains a part that is not linearizable: the operations `ids` of a history. `conflict` names those, by
+/// position among the ids, that the algorithm failed at; `states` is the number of configurations it
+/// explored.
 pub(crate) fn violation(
     judge: &dyn Judge,
     options: &Options<'_>,
@@ -121,7 +123,7 @@ pub(crate) fn violation(
     let shrunk = shrink(&part, conflict, 2 * allowance * OPS_PER_STATE, &mut decide);
     let sub = shrunk.sub;
     let case = Case::new(&part, &sub);
-    // The sentences take it that the object begins as all of its kind do.
+    // The sentences assume the usual initial state.
     let finding = if judge.begins_elsewhere() { None } else { case.classify() };
     left.set(allowance);
     let finding = finding.or_else(|| {
@@ -180,7 +182,7 @@ pub(crate) fn violation(
         let Before { told: mut before, only } = before::before(&part, &sub, &impasse.before, &mut decide);
         let mut ways = impasse.ways;
         if before != [impasse.before.as_str()] {
-            // The state that these operations begin with is that of the model, and not that of the object.
+            // The initial state of these operations is the model's, not the object's.
             for way in ways.iter_mut().filter(|way| way.state == impasse.before && way.next.len() == 1) {
                 let next =
                     minimal.get(way.next[0]).unwrap_or_else(|| &ops[others[way.next[0] - minimal.len()]]);
@@ -238,8 +240,8 @@ fn context(part: &Recorded<'_>, sub: &Sub, named: &[usize]) -> Vec<usize> {
     around
 }
 
-/// The deepest configurations before the instant that none survives: of the whole part where that is feasible, else
-/// of the counterexample.
+/// The deepest configurations before the instant that none survives: of the whole part if that is feasible,
+/// else of the counterexample.
 fn configurations<'a>(
     judge: &dyn Judge,
     limited: impl Fn(u64) -> Limits<'a>,
@@ -264,8 +266,8 @@ fn configurations<'a>(
     told.collect()
 }
 
-/// The counterexample of a violation as a history of its own, which is itself not linearizable: what is pending in
-/// it has no completion, and indices count from 0.
+/// The counterexample of a violation as a history of its own, which is itself not linearizable: pending
+/// operations have no completion, and indices count from 0.
 pub fn counterexample(history: &History, violation: &Violation) -> Vec<Event> {
     let lens: Option<BTreeSet<Value>> =
         violation.elements.as_ref().map(|items| items.iter().cloned().collect());
@@ -294,7 +296,7 @@ pub fn counterexample(history: &History, violation: &Violation) -> Vec<Event> {
             (_, None) => {}
         }
     }
-    // Stable: where instants are equal, a process still completes before it invokes again.
+    // Stable: at equal times, a process still completes before it invokes again.
     events.sort_by_key(|event| event.time);
     for (index, event) in (0..).zip(&mut events) {
         event.index = index;

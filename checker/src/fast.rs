@@ -1,32 +1,32 @@
 //! Exact algorithms for objects and histories that need no search.
 //!
-//! Deciding linearizability is NP-complete in general, because the history does not say in which order the
-//! operations took effect. For many objects it nearly does: values that are written once, counters that return
-//! what they counted, queues and logs of distinct elements. Each file here decides one such object in
+//! Deciding linearizability is NP-complete in general, because the history does not show in which order the
+//! operations took effect. For many objects it nearly does: values that are written once, counters that
+//! return their sums, queues and logs of distinct elements. Each file here decides one such object in
 //! O(n log n), *exactly*, with a certificate for either answer.
 //!
 //! | file | object | precondition |
 //! |---|---|---|
 //! | `unique_register` | register: read, write, compare-and-set | no value written twice |
-//! | `registers` | several registers: txn | no value written twice to one; exact where no transaction joins two |
-//! | `texts` | key of a store: put, append, get | every text seen can be taken apart in one way only |
-//! | `counter` | counter: add, read | equal additions, additions that return the new value, most of others |
+//! | `registers` | several registers: txn | no value written twice to one; exact if no transaction connects two |
+//! | `texts` | key of a store: put, append, get | every observed text can be decomposed in one way only |
+//! | `counter` | counter: add, read | equal additions, additions that return the new value, most others |
 //! | `queue` | FIFO queue | no value enqueued twice |
-//! | `unordered_queue` | queue whose values leave in any order | no value enqueued twice |
+//! | `unordered_queue` | queue without an order | no value enqueued twice |
 //! | `stack` | stack | no value pushed twice |
 //! | `set` | set: add, contains, read | no element added twice, none deleted |
 //! | `mutex` | lock: acquire, release | every process has one operation at a time |
 //! | `fencing_lock` | lock with tokens: acquire, release | the same |
 //! | `log` | append-only list | no value appended twice |
-//! | `ordered_ids` | identifiers that grow | every answer an integer |
+//! | `ordered_ids` | increasing identifiers | every result an integer |
 //!
-//! Each checks its own precondition and declines otherwise; the search engines are always there to fall back on.
-//! That is why workloads that write unique values are worth preferring: the same test, but checked in
-//! milliseconds, and without the masking that repeated values bring.
+//! Each algorithm checks its own precondition and otherwise declines; the search engines are the fallback. So
+//! workloads should write unique values: the same test is then checked in milliseconds, and repeated values
+//! cannot mask a violation.
 //!
 //! **Real time.** Intervals are closed: `a` precedes `b` iff `a.ret() < b.call`, and operations that meet in
 //! one instant are concurrent. An order of operations agrees with real time iff no operation in it returned
-//! before an earlier one of the order was invoked (`contradiction`); then each operation can take effect at
+//! before an earlier one of the order was invoked (`contradiction`). Then each operation can take effect at
 //! the latest invocation up to it in the order.
 
 mod counter;
@@ -50,7 +50,7 @@ use crate::decision::Decision;
 use crate::model::is_vacuous;
 use crate::op::Op;
 
-/// The objects that have a fast path.
+/// The objects with an exact algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FastPath {
@@ -58,13 +58,13 @@ pub enum FastPath {
     UniqueRegister,
     /// Several registers in which no value is written twice.
     Registers,
-    /// A key of a store whose texts tell how they were made.
+    /// A key of a store whose texts show how they were made.
     Texts,
     /// A counter.
     Counter,
     /// A FIFO queue of distinct values.
     Queue,
-    /// A queue of distinct values that leave in any order.
+    /// A queue of distinct values without an order.
     UnorderedQueue,
     /// A stack of distinct values.
     Stack,
@@ -76,7 +76,7 @@ pub enum FastPath {
     FencingLock,
     /// An append-only list of distinct values.
     Log,
-    /// Identifiers that grow.
+    /// Increasing identifiers.
     OrderedIds,
     /// A set of distinct elements that only grows, judged by its final reads.
     ConvergentSet,
@@ -100,7 +100,7 @@ impl FastPath {
         FastPath::ConvergentSet,
     ];
 
-    /// What a verdict calls the algorithm.
+    /// The name of the algorithm in a verdict.
     pub fn name(self) -> &'static str {
         match self {
             FastPath::UniqueRegister => "unique-register",
@@ -119,8 +119,8 @@ impl FastPath {
         }
     }
 
-    /// Decides one part of a history: all operations on one object, in the order of their invocations. Declines
-    /// if its precondition does not hold, also where that order does not.
+    /// Decides one part of a history: all operations on one object, in the order of their invocations.
+    /// Declines if its precondition or that order does not hold.
     pub fn decide(self, ops: &[&Op]) -> Decision {
         if !ops.is_sorted_by_key(|op| op.call) {
             return Decision::Declined;
@@ -143,8 +143,8 @@ impl FastPath {
     }
 }
 
-/// The first two operations of `order` that real time puts the other way round: the later returned before the
-/// earlier was invoked.
+/// The first two operations of `order` that contradict real time: the later one returned before the earlier
+/// one was invoked.
 fn contradiction(ops: &[&Op], order: &[usize]) -> Option<[usize; 2]> {
     let mut last: Option<usize> = None;
     for &at in order {
@@ -158,7 +158,7 @@ fn contradiction(ops: &[&Op], order: &[usize]) -> Option<[usize; 2]> {
     None
 }
 
-/// Whether the tests have switched off the rule of this name, to see that some test notices.
+/// Whether a test has disabled the rule of this name, to prove that some test detects it.
 #[cfg(test)]
 fn broken(rule: &'static str) -> bool {
     tests::BROKEN.with(|broken| broken.get() == Some(rule))

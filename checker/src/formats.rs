@@ -1,19 +1,19 @@
 //! Histories as text: readers and writers.
 //!
-//! Every reader turns bytes into a [`History`] or a [`ParseError`] that names the line, the column, what was expected
-//! there and what was found. No bytes make a reader panic. There is no file I/O here: readers take any [`BufRead`],
-//! writers any [`Write`], and whoever opened the file adds its name.
+//! Every reader turns bytes into a [`History`] or a [`ParseError`], which names the line, the column, what
+//! was expected and what was found. No input makes a reader panic. There is no file I/O here: readers take
+//! any [`BufRead`], writers any [`Write`]; the caller knows the file and adds its name to errors.
 //!
 //! | [`Format`] | what | read as |
 //! |---|---|---|
-//! | `jsonl` | our own: one event per line | a stream |
-//! | `finished` | one finished operation per line or in one array, with call and return times, such as Porcupine's | a stream |
+//! | `jsonl` | Tribunal's own: one event per line | a stream |
+//! | `finished` | finished operations with call and return times, as Porcupine's; lines or one array | a stream |
 //! | `edn` | Jepsen's `history.edn`, Knossos' data, Porcupine's key-value logs; maps or vectors | a whole |
-//! | `json` | events as JSON, per line or in one array, as elle-cli and many others have them | a whole |
+//! | `json` | events as JSON, as elle-cli and many others write; lines or one array | a whole |
 //! | `txt` | Jepsen's `history.txt` | a stream |
-//! | `log` | the same lines within a log | a stream |
+//! | `log` | lines of `history.txt` in a log | a stream |
 //!
-//! Fields are found by their usual names, and by those that [`Options::names`] adds.
+//! Fields are recognised by their usual names, and by the names that [`Options::names`] adds.
 //!
 //! ```text
 //!            detect            jsonl, finished
@@ -21,8 +21,8 @@
 //!                        │ txt, log ───────────┴─► jepsen ─► History ─► print, finished, jsonl
 //! ```
 //!
-//! A number in our own formats is an integer of 64 bits, and anything else an error. In the others, which are what other
-//! programs wrote, such a number is kept as the text it was written as.
+//! In Tribunal's own formats a number must be an integer of 64 bits; any other number is an error. In the
+//! formats of other programs such a number is kept as its text.
 
 use std::cell::Cell;
 use std::fmt;
@@ -58,13 +58,13 @@ pub use names::Names;
 pub use results::{Results, results};
 pub use times::TimeUnit;
 
-/// A way to write down a history.
+/// A notation for histories.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// Our own: one event per line.
+    /// Tribunal's own: one event per line.
     #[default]
     Jsonl,
-    /// One finished operation per line, with the times of its call and its return.
+    /// One finished operation per line, with the times of its invocation and its return.
     Finished,
     /// Maps in EDN, as Jepsen and Knossos write them.
     Edn,
@@ -93,8 +93,8 @@ impl Format {
         }
     }
 
-    /// Recognises the format by how the input begins; a few hundred bytes are enough. Nothing at all is an
-    /// empty history.
+    /// Detects the format from the beginning of the input; a few hundred bytes are enough. An empty input is
+    /// an empty history.
     pub fn detect(head: &[u8]) -> Option<Format> {
         detect::format(head, &Names::default())
     }
@@ -120,18 +120,20 @@ impl fmt::Display for Format {
     }
 }
 
-/// What a compare-and-set that is recorded as failed says, if it carries no error.
+/// The meaning of a compare-and-set that is recorded as failed without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailedCas {
-    /// The comparison failed: at some instant the value was another. Porcupine takes Jepsen's etcd logs so, and so
-    /// does [`Format::Log`] if nothing else is asked for.
+    /// The comparison failed: at some instant the value was different. Porcupine reads Jepsen's etcd logs
+    /// this way, and so does [`Format::Log`] by default.
     Observe,
-    /// Nothing, only that it did not happen. Knossos takes all histories so; the default elsewhere.
+    /// The operation did not happen; nothing is known about the value. Knossos reads all histories this way;
+    /// the default of the other formats.
     Ignore,
 }
 
 impl FailedCas {
-    /// Makes an observation of every failed compare-and-set without an error, or leaves all as it is.
+    /// Turns every failed compare-and-set without an error into an observation, or leaves the history
+    /// unchanged.
     pub fn apply(self, history: &mut History) {
         if self == FailedCas::Ignore {
             return;
@@ -142,79 +144,81 @@ impl FailedCas {
     }
 }
 
-/// How to read what a format leaves open.
+/// Settings for details that a format leaves open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Every value is a `[key value]` pair, as `jepsen.independent` writes them. For the formats of Jepsen; without
-    /// it pairs are taken apart only where they can be nothing else.
+    /// Whether every value is a `[key value]` pair, as `jepsen.independent` writes them. For the formats of
+    /// Jepsen. Without it pairs are split only if they can be nothing else.
     pub independent: bool,
-    /// What a failed compare-and-set says; `None` leaves it to the format.
+    /// The meaning of a failed compare-and-set; `None`: the default of the format.
     pub failed_cas: Option<FailedCas>,
-    /// Names of fields, types and operations besides the usual ones.
+    /// Additional names of fields, types and operations.
     pub names: Names,
-    /// The unit of times that do not name theirs; `None`: nanoseconds, and seconds where they have a fraction.
+    /// The unit of times that do not name their unit; `None`: nanoseconds for integers, seconds for numbers
+    /// with a fraction.
     pub time_unit: Option<TimeUnit>,
-    /// The process of events and operations that do not name one; `None` makes that an error.
+    /// The process of events and operations that do not name one; `None`: a missing process is an error.
     pub process: Option<u64>,
 }
 
-/// An event of a process that is no client, mostly `:nemesis`: a fault that somebody else recorded.
+/// An event of a process that is not a client, usually `:nemesis`: a fault recorded by another program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NemesisEvent {
-    /// Its index in the recording; without one, how many events of clients come before it.
+    /// Its index in the recording; if it has none, the number of client events before it.
     pub index: u64,
-    /// When, on the clock of the history.
+    /// The time, on the clock of the history.
     pub time: Nanos,
-    /// How many events of clients come before it.
+    /// The number of client events before it.
     position: u64,
     /// The process, such as `nemesis`.
     pub name: Arc<str>,
-    /// What kind of event; Jepsen's nemesis has `info` at both ends.
+    /// The kind of event; Jepsen's nemesis writes `info` at both the start and the end.
     pub kind: Kind,
-    /// What was done, such as `start-partition`.
+    /// The action, such as `start-partition`.
     pub f: Arc<str>,
-    /// To what, or what came of it.
+    /// The target or the result of the action.
     pub value: Value,
-    /// The same in EDN, where keywords are not texts.
+    /// The value in EDN, which distinguishes keywords from texts.
     edn: Arc<str>,
     /// What went wrong.
     pub error: Option<Arc<str>>,
 }
 
-/// Where the events of an operation stand in the text that they were read from.
+/// The position of an operation's events in the text that they were read from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpPlace {
-    /// The line of the invocation, or of the whole operation, counted from 1.
+    /// The line of the invocation or of the whole operation, counted from 1.
     pub line: usize,
     /// The column where it begins, in bytes, counted from 1.
     pub column: usize,
     /// The line of the completion, if there is one.
     pub end: Option<usize>,
-    /// Which of the files that were merged, counted from 0.
+    /// The index of the file in a merge, counted from 0.
     pub file: usize,
 }
 
-/// A history that was read, with what its reader has to say about it.
+/// A history that was read, with its reader's notes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     /// The history.
     pub history: History,
-    /// The format it was in.
+    /// The format of the input.
     pub format: Format,
-    /// Whether the times are those of a clock. Otherwise the order of the events is the time: one nanosecond each.
+    /// Whether the times come from a clock. If not, the order of the events defines the times: one nanosecond
+    /// per event.
     pub timed: bool,
-    /// Sentences for the user: what was left out or assumed, or looks as if it were missing.
+    /// Sentences for the user: what was left out, assumed, or seems to be missing.
     pub notes: Vec<String>,
-    /// Where each operation stands, in the order of the operations.
+    /// The position of each operation, in the order of the operations.
     pub places: Vec<OpPlace>,
-    /// What processes recorded that are no clients, in the order of the recording.
+    /// The events of processes that are not clients, in the order of the recording.
     pub nemesis: Vec<NemesisEvent>,
 }
 
-/// What is said where fractions were taken for seconds.
+/// The note if fractions were read as seconds.
 const SECONDS: &str = "times with a fraction are taken for seconds (option `time-unit` names another unit)";
 
-/// Lines that are no event and say nothing of one, such as a header.
+/// Lines that are no events and are skipped, such as a header.
 #[derive(Default)]
 struct PassedOver {
     first: usize,
@@ -238,16 +242,16 @@ impl PassedOver {
     }
 }
 
-/// How much is looked at to recognise a format: more than any line that begins a history.
+/// The number of bytes that format detection examines: more than any line that begins a history.
 const HEAD_BYTES: u64 = 64 * 1024;
 
-/// The longest input of a format that is read as a whole.
+/// The maximum size in bytes of an input that is read as a whole.
 const WHOLE_BYTES_MAX: u64 = 1 << 30;
 
-/// Reads a history, in a format that is recognised by itself if none is given.
+/// Reads a history. If no format is given, the format is detected.
 ///
 /// # Errors
-/// What is malformed first, or that the format was not recognised.
+/// The first malformed item, or that the format was not recognised.
 pub fn read(
     mut input: impl BufRead,
     format: Option<Format>,
@@ -285,7 +289,7 @@ fn unrecognised(found: String) -> ParseError {
     ParseError { line: 1, column: 1, expected: format!("a history in one of the formats {formats}"), found }
 }
 
-/// All that there is to read, up to a size.
+/// Reads the whole input, up to a maximum size.
 fn read_whole(input: &mut dyn BufRead) -> Result<Vec<u8>, ParseError> {
     let mut bytes = Vec::new();
     let read = input.take(WHOLE_BYTES_MAX + 1).read_to_end(&mut bytes);
@@ -303,20 +307,20 @@ fn read_whole(input: &mut dyn BufRead) -> Result<Vec<u8>, ParseError> {
     Ok(bytes)
 }
 
-/// Writes a history. Reading it again gives the same one, but for what the format has no room for: times, nodes and
-/// indices in [`Format::Txt`] and [`Format::Log`], indices in [`Format::Finished`].
+/// Writes a history. Reading the result gives the same history, except for what the format cannot store:
+/// times, nodes and indices in [`Format::Txt`] and [`Format::Log`], indices in [`Format::Finished`].
 ///
 /// # Errors
-/// Whatever `out` fails with.
+/// Any error of `out`.
 pub fn write(out: impl Write, history: &History, format: Format) -> io::Result<()> {
     write_with(out, history, &[], format)
 }
 
-/// The same with the events of the nemesis in their places. [`Format::Jsonl`] and [`Format::Finished`] have no room for
-/// them.
+/// As [`write()`], with the events of the nemesis at their positions. [`Format::Jsonl`] and
+/// [`Format::Finished`] cannot store these.
 ///
 /// # Errors
-/// Whatever `out` fails with.
+/// Any error of `out`.
 pub fn write_with(
     mut out: impl Write,
     history: &History,
@@ -335,20 +339,20 @@ pub fn write_with(
     }
 }
 
-/// Numbers the events from 0 without gaps, in their order.
+/// Numbers the events consecutively from 0, in their order.
 pub fn renumber(history: &mut History) {
     events::number(&mut history.ops);
 }
 
-/// Where something stands.
+/// A position in the input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Place {
     line: usize,
     column: usize,
 }
 
-/// Makes a history of events; `place` is where the last one stood. Indices that do not ascend are raised until they do:
-/// they tell apart the events of one instant when the history is written again.
+/// Builds a history from events; `place` is the position of the last event. Indices that do not ascend are
+/// increased until they do: they order the events of one instant when the history is written again.
 fn collect(
     mut events: impl Iterator<Item = Result<Event, ParseError>>,
     place: &Cell<Place>,
@@ -374,12 +378,12 @@ fn collect(
     }
 }
 
-/// The same with the place of every operation.
+/// As [`collect`], with the position of every operation.
 fn placed(
     events: impl Iterator<Item = Result<Event, ParseError>>,
     place: &Cell<Place>,
 ) -> Result<(History, Vec<OpPlace>), ParseError> {
-    // While the history is made, the index of an event is its position here.
+    // While the history is built, the index of an event is its position here.
     let mut seen: Vec<(u64, u32, u32)> = Vec::new();
     let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let numbered = events.map(|event| {
@@ -404,7 +408,7 @@ fn placed(
     Ok((history, places))
 }
 
-/// Input that is not what it should be, and where: `17:4: expected an event, found 5`, ready for a file name in front.
+/// Malformed input and its position: `17:4: expected an event, found 5`, ready for a file name in front.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{line}:{column}: expected {expected}, found {found}")]
 pub struct ParseError {
@@ -412,14 +416,14 @@ pub struct ParseError {
     pub line: usize,
     /// The column in bytes, counted from 1.
     pub column: usize,
-    /// What should have stood there.
+    /// What was expected there.
     pub expected: String,
-    /// What stood there instead.
+    /// What was found there.
     pub found: String,
 }
 
 impl ParseError {
-    /// An input that broke off.
+    /// The error of an input that could not be read to its end.
     fn unreadable(line: usize, error: &io::Error) -> Self {
         ParseError { line, column: 1, expected: "readable input".into(), found: error.to_string() }
     }

@@ -1,13 +1,13 @@
-//! Histories with known verdicts, made to order: for benchmarks, for tests, for trying out a model.
+//! Synthetic histories with known verdicts: for benchmarks, for tests, for trying out a model.
 //!
-//! A [`Plan`] says how many operations and clients, how many outcomes stay unknown and whether there is a
-//! violation; [`generate`] simulates a linearizable object under that load. Every operation takes effect at one
-//! instant between its invocation and its return, so the history is linearizable by construction. A violation
-//! is then put in by changing one result such that a *proof* of the contradiction is at hand (see the arms of
-//! `Simulation::spoil`), so that is known too.
+//! A [`Plan`] gives the number of operations and clients, the number of unknown outcomes, and whether there
+//! is a violation; [`generate`] simulates a linearizable object under that load. Every operation takes effect
+//! at one instant between its invocation and its return, so the history is linearizable by construction. A
+//! violation is then inserted by changing one result such that the contradiction can be *proved* (see the
+//! arms of `Simulation::spoil`), so the verdict is known too.
 //!
-//! The same plan gives the same history on every machine and in every version: the generator of random numbers
-//! is SplitMix64, written out below.
+//! The same plan gives the same history on every machine and in every version: it uses its own random number
+//! generator, SplitMix64.
 //!
 //! ```
 //! use tribunal_checker::generate::{Object, Plan, generate};
@@ -29,7 +29,7 @@ use crate::op::{F, Nanos, Op, Outcome, Value};
 pub struct SplitMix64(u64);
 
 impl SplitMix64 {
-    /// The stream of this seed.
+    /// The stream of a seed.
     pub fn new(seed: u64) -> Self {
         SplitMix64(seed)
     }
@@ -54,7 +54,7 @@ impl SplitMix64 {
     }
 }
 
-/// What the simulated clients share.
+/// The object that the simulated clients share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Object {
     /// A register of five values, read, written, and compared-and-set with random expectations.
@@ -107,40 +107,41 @@ impl Object {
     }
 }
 
-/// Which history to make.
+/// The description of a history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The object under load.
     pub object: Object,
-    /// How many operations.
+    /// The number of operations.
     pub ops: usize,
-    /// How many clients work at the same time, each on one operation after the other. At least 1.
+    /// The number of concurrent clients, each with one operation at a time. At least 1.
     pub clients: usize,
-    /// How many operations stay indeterminate; about half of them took effect.
+    /// The number of indeterminate operations; about half of them took effect.
     pub indeterminate: usize,
-    /// If set, one result at about this fraction of the history (0 to 1) is out of date: a violation.
+    /// If set, one result at about this fraction of the history (0 to 1) is stale: a violation.
     pub stale_at: Option<f64>,
-    /// Which of all such histories.
+    /// The seed of the random choices.
     pub seed: u64,
 }
 
 impl Plan {
-    /// Five clients, nothing unknown, no violation, seed 1.
+    /// Five clients, no unknown outcomes, no violation, seed 1.
     pub fn new(object: Object, ops: usize) -> Self {
         Plan { object, ops, clients: 5, indeterminate: 0, stale_at: None, seed: 1 }
     }
 }
 
-/// A history, and what a checker must say about it.
+/// A history and its correct verdict.
 #[derive(Clone, Debug)]
 pub struct Generated {
     /// The operations by time of invocation.
     pub history: History,
-    /// The verdict. True without a planned violation, and also where a history was too short to hold one.
+    /// Whether it is linearizable: always without a planned violation, and also if the history was too short
+    /// for one.
     pub linearizable: bool,
 }
 
-/// Makes the history that is planned.
+/// Generates a history.
 pub fn generate(plan: &Plan) -> Generated {
     let mut simulation = Simulation::new(plan);
     simulation.run();
@@ -148,21 +149,21 @@ pub fn generate(plan: &Plan) -> Generated {
     Generated { history: History { ops: simulation.ops }, linearizable: !spoilt }
 }
 
-/// Distinct from every value that is drawn at random.
+/// A value that is never drawn at random.
 const MARKER: i64 = 99;
-/// The same for strings.
+/// A string that is never drawn at random.
 const MARKER_TEXT: &str = "!";
-/// Mean times between call and effect, and between effect and return, are half of this.
+/// The mean times from invocation to effect, and from effect to return, are half of this.
 const HALF_NS_MAX: u64 = 1_000;
 /// The mean pause of a client is half of this.
 const PAUSE_NS_MAX: u64 = 100;
-/// A client holds the lock for half of this on average.
+/// The mean time that a client holds the lock is half of this.
 const HOLD_NS_MAX: u64 = 10_000;
 const KEYS: u64 = 10;
 const ELEMENTS: u64 = 20;
 const WHOLE_READS: u64 = 10;
 
-/// What an operation does next; in the order in which they come when they fall into one instant.
+/// The next step of an operation; the order breaks ties within one instant.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Invoke,
@@ -170,7 +171,7 @@ enum Phase {
     Return(usize),
 }
 
-/// The object's state; each plan uses the part that its object has.
+/// The state of the object; each plan uses the field of its object.
 #[derive(Default)]
 struct State {
     register: Value,
@@ -194,7 +195,7 @@ struct Simulation<'a> {
     next_process: u64,
     next_value: i64,
     unknown_left: usize,
-    /// The operation whose effect the violation will forget.
+    /// The operation whose effect the violation will hide.
     marked: Option<usize>,
 }
 
@@ -252,7 +253,7 @@ impl<'a> Simulation<'a> {
         if marks {
             self.marked = Some(at);
         }
-        // A lock taken by a process that is never heard of again would end the game.
+        // A lock taken by an operation without a known outcome would block all others forever.
         let happens = match (is_unknown, &f) {
             (false, _) | (_, F::Release) => true,
             (_, F::Acquire) => false,
@@ -284,7 +285,7 @@ impl<'a> Simulation<'a> {
             Outcome::Ok(_) if op.f == F::Write => self.clients[client].1 = op.input.clone(),
             Outcome::Ok(_) => {}
             Outcome::Fail | Outcome::Info => {
-                // A process that does not know how its operation ended never invokes again.
+                // A process with an operation of unknown outcome never invokes again.
                 self.clients[client].0 = self.next_process;
                 self.next_process += 1;
             }
@@ -300,7 +301,7 @@ impl<'a> Simulation<'a> {
         self.next_value
     }
 
-    /// What a client asks next: name, key, input.
+    /// The next operation of a client: name, key, input.
     fn ask(&mut self, client: usize) -> (F, Value, Value) {
         let one_of = |rng: &mut SplitMix64, n: u64| Value::Int(rng.below(n) as i64);
         let (f, input) = match self.plan.object {
@@ -363,7 +364,7 @@ impl<'a> Simulation<'a> {
         (f, Value::Nil, input)
     }
 
-    /// The operation that the violation will forget: like the others, but unmistakable.
+    /// The operation whose effect the violation will hide: like the others, but with a unique value.
     fn marker(&mut self, client: usize) -> (F, Value, Value) {
         match self.plan.object {
             Object::Register => (F::Write, Value::Nil, MARKER.into()),
@@ -375,14 +376,16 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Changes one result after the marked operation so that no order is legal; `None` where none can be changed.
+    /// Changes one result after the marked operation so that no order is legal; `None` if no result can be
+    /// changed.
     fn spoil(&mut self) -> Option<()> {
         let marked = self.marked?;
         let marker = self.ops[marked].clone();
         let later = marked + 1..self.ops.len();
         let ops = &mut self.ops;
         match self.plan.object {
-            // Marker written, overwritten, read: one after the other, and nobody else writes the marker.
+            // The marker is written, overwritten and read, one after the other, and no other operation writes
+            // it.
             Object::Register | Object::UniqueRegister | Object::Kv => {
                 let (read, write) =
                     if self.plan.object == Object::Kv { (F::Get, F::Put) } else { (F::Read, F::Write) };
@@ -394,14 +397,15 @@ impl<'a> Simulation<'a> {
                 let stale = next(overwrite, &read, ops[overwrite].ret())?;
                 ops[stale].outcome = Outcome::Ok(marker.input);
             }
-            // A read of less than what had been added when it was invoked.
+            // A read of less than the sum of all additions that returned before it was invoked.
             Object::Counter => {
                 let stale = later.into_iter().find(|&at| ops[at].is_ok() && ops[at].f == F::Read)?;
                 let call = ops[stale].call;
                 let added = ops.iter().filter(|op| op.is_ok() && op.f == F::Add && op.ret() < call).count();
                 ops[stale].outcome = Outcome::Ok((added as i64).checked_sub(1).filter(|n| *n >= 0)?.into());
             }
-            // Two values that went in one after the other come out one after the other, the wrong way round.
+            // Two values that were enqueued one after the other are dequeued one after the other in the wrong
+            // order.
             Object::Queue => {
                 let enqueues: HashMap<Value, (Nanos, Nanos)> = ops
                     .iter()
@@ -433,7 +437,7 @@ impl<'a> Simulation<'a> {
                 ops[stale].input = marker.input;
                 ops[stale].outcome = Outcome::Ok(false.into());
             }
-            // A lock granted while another process certainly held it.
+            // A lock that is granted while another process certainly held it.
             Object::Mutex => {
                 let granted: Vec<usize> = later
                     .clone()
@@ -451,7 +455,7 @@ impl<'a> Simulation<'a> {
                 })?;
                 ops[stale].outcome = Outcome::Ok(true.into());
             }
-            // Two appends, one after the other, with each other's offsets.
+            // Two appends, one after the other, with swapped offsets.
             Object::Log => {
                 let appended = |at: usize| ops[at].is_ok() && ops[at].f == F::Append;
                 let first = later.clone().find(|&at| appended(at))?;
@@ -466,7 +470,7 @@ impl<'a> Simulation<'a> {
 }
 
 impl State {
-    /// Lets an operation take effect, and gives its output.
+    /// Lets an operation take effect and returns its output.
     fn apply(&mut self, object: Object, op: &Op) -> Value {
         let number = op.input.as_int().unwrap_or_default();
         match (object, &op.f) {

@@ -1,4 +1,4 @@
-//! The recorded sequence of events, and the operations it amounts to.
+//! The recorded sequence of events, and the operations that it consists of.
 
 use hashbrown::HashMap;
 use std::fmt;
@@ -8,19 +8,19 @@ use crate::op::{Event, F, Kind, Nanos, Op, Outcome, Value};
 
 /// The operations of a run, in the order of their invocations.
 ///
-/// Positions in [`History::ops`] are how verdicts refer to operations.
+/// Verdicts refer to operations by their positions in [`History::ops`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     /// The operations, by time of invocation (ties in the order of the recording).
     pub ops: Vec<Op>,
 }
 
-/// An event or operation that cannot stand where it stands.
+/// An event or operation that is impossible at its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
-    /// What it is one of: `event` or `operation`.
+    /// The kind of item: `event` or `operation`.
     pub item: &'static str,
-    /// Its position in the sequence that was given, counted from 0.
+    /// Its position in the given sequence, counted from 0.
     pub position: usize,
     /// What is wrong with it, and what was expected.
     pub why: String,
@@ -35,13 +35,12 @@ impl fmt::Display for Malformed {
 impl std::error::Error for Malformed {}
 
 impl History {
-    /// Pairs every invocation with its completion. An invocation that never completes is indeterminate, as is
-    /// one whose process invokes again without a completion in between only if the recording says so by `info`:
-    /// otherwise that is an error.
+    /// Pairs every invocation with its completion. An invocation without a completion is indeterminate. A
+    /// process whose operation is pending or indeterminate must not invoke again: this is an error.
     ///
     /// # Errors
-    /// When a completion has no invocation, a process invokes twice at once or after `info`, an operation ends
-    /// under another name or key than it began, or the clock goes backwards.
+    /// If a completion has no invocation, a process invokes twice at once or after `info`, an operation ends
+    /// under another name or key than it began with, or the clock goes backwards.
     pub fn from_events(events: impl IntoIterator<Item = Event>) -> Result<History, Malformed> {
         let mut ops: Vec<Op> = Vec::new();
         let mut open: HashMap<u64, usize> = HashMap::new();
@@ -98,7 +97,7 @@ impl History {
                     event.process, event.f, event.key, op.key
                 )));
             }
-            // What it would write may be known only in the end.
+            // Some recordings name the written value only at the completion.
             let writes = matches!(event.f, F::Write | F::Put | F::Append | F::Enqueue | F::Push | F::Add);
             if event.kind == Kind::Info && writes && op.input.is_nil() {
                 op.input = event.value.clone();
@@ -115,18 +114,18 @@ impl History {
                     op.outcome = Outcome::Fail;
                     open.remove(&event.process);
                 }
-                // The process stays taken: after info it never invokes again.
+                // The process stays occupied: after info it never invokes again.
                 Kind::Info | Kind::Invoke => {}
             }
         }
         Ok(History { ops })
     }
 
-    /// The history of operations that were recorded as such, each with the interval in which it happened, in any order.
+    /// Builds a history from operations, each with the interval in which it happened, in any order.
     ///
     /// # Errors
-    /// When a process does two things at once, goes on after an operation of unknown outcome, or ends one before it begins;
-    /// the position is that in `ops`.
+    /// If a process does two things at once, continues after an operation of unknown outcome, or completes an
+    /// operation before its invocation; the position is that in `ops`.
     pub fn from_ops(ops: impl IntoIterator<Item = Op>) -> Result<History, Malformed> {
         let mut ops: Vec<(usize, Op)> = ops.into_iter().enumerate().collect();
         ops.sort_by_key(|(_, op)| op.call);

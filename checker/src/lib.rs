@@ -1,14 +1,14 @@
 //! A linearizability checker: a history goes in, a verdict with its evidence comes out.
 //!
-//! Pure: no files, no clock, no randomness, no tasks. It cannot fail: when a limit is reached the answer is
-//! [`Answer::Unknown`](verdict::Answer::Unknown), and says which limit.
+//! Pure: no files, no clock, no randomness, no tasks. A check cannot fail: if a limit is reached, the answer
+//! is [`Answer::Unknown`](verdict::Answer::Unknown) with the name of the limit.
 //!
 //! ```text
 //!   history ─▶ split by key ─▶ fast path, if its precondition holds ─▶ verdict, with a certificate
 //!                              else the frontier engine
 //! ```
 //!
-//! [`check::check`] judges by one of the models that come with the crate ([`model::ModelKind`]):
+//! [`check::check`] judges a history by one of the built-in models ([`model::ModelKind`]):
 //!
 //! ```
 //! use tribunal_checker::check::{Options, check};
@@ -29,7 +29,7 @@
 //! assert_eq!(verdict.violation.unwrap().class, "missed-write");
 //! ```
 //!
-//! An object of your own is one small implementation of [`model::Model`]:
+//! To judge an object of your own, implement [`model::Model`]:
 //!
 //! ```
 //! use tribunal_checker::check::{Options, check_with};
@@ -133,7 +133,7 @@ pub mod verdict;
 pub mod verify;
 mod witness;
 
-/// The examples of the page that the registry shows.
+/// Tests the examples of the README, which the package registry shows.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,47 +1,48 @@
-//! Limits that hold: on time, on memory, on the number of configurations.
+//! Limits on time, on memory and on the number of configurations.
 //!
-//! An engine carries a `Meter` and reports to it from its innermost loop, one `Meter::tick` for each
-//! configuration explored. Nearly always that is one subtraction; every `POLL_EVERY` configurations the limits are
-//! looked at. So a limit is overrun by what a thousand configurations cost, whatever the history.
+//! An engine carries a `Meter` and calls `Meter::tick` in its innermost loop, once for each configuration
+//! explored. Usually this is one subtraction; every `POLL_EVERY` configurations the limits are tested. So a
+//! search exceeds a limit by the cost of about a thousand configurations at most, for any history.
 //!
-//! The limits on memory and configurations are for each part, so that the same history under the same limits gives
-//! the same answer however the parts are spread over threads. The crate has no clock: time is whatever the caller's
-//! [`TimeLimit::expired`] says.
+//! The limits on memory and configurations apply to each part, so that the same history under the same limits
+//! gives the same answer, however the parts are spread over threads. The crate has no clock: the caller's
+//! [`TimeLimit::expired`] defines time.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-/// How many configurations are explored between two looks at the limits.
+/// Configurations explored between two tests of the limits.
 const POLL_EVERY: u32 = 1024;
 
-/// How many small steps there are between two looks at the time: a few milliseconds.
+/// Small steps between two tests of the time limit: a few milliseconds.
 const STEPS_EVERY: u64 = 1 << 20;
 
-/// What a check may cost.
+/// The maximum cost of a check.
 #[derive(Clone, Debug)]
 pub struct Limits<'a> {
     /// Configurations explored in one part.
     pub states_max: u64,
     /// Bytes held by the search of one part, in its tables and frontiers.
     pub memory_bytes_max: usize,
-    /// Time, as the caller measures it, for the whole check.
+    /// Time for the whole check, measured by the caller.
     pub time: Option<TimeLimit<'a>>,
-    /// Where the check says how far it is, for whoever waits for it.
+    /// Counters that the check updates, for a progress display.
     pub progress: Option<&'a Progress>,
 }
 
-/// How far a check is. It only ever grows, can be read from any thread while the check goes on, and decides nothing.
+/// The progress of a check. Its numbers only grow, any thread may read them during the check, and they never
+/// influence the answer.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Keys that there are; 0 until they have been counted.
+    /// The number of keys; 0 until they have been counted.
     pub keys: AtomicUsize,
-    /// Keys that are done with, whatever came of them.
+    /// The number of keys that are finished, with whatever result.
     pub keys_done: AtomicUsize,
-    /// Configurations explored, a thousand or so late.
+    /// Configurations explored; this lags behind by about a thousand.
     pub states: AtomicU64,
-    /// Whether a violation is proved, and what is being looked for is a smaller proof of it.
+    /// Whether a violation is proved and the check now minimises its counterexample.
     pub shrinking: AtomicBool,
 }
 
@@ -50,7 +51,7 @@ pub struct Progress {
 pub struct TimeLimit<'a> {
     /// The limit in words, such as `60 s`.
     pub label: String,
-    /// Whether it is over. Asked every thousand configurations or so, from any thread.
+    /// Whether the time is over. Called every thousand configurations or so, from any thread.
     pub expired: &'a (dyn Fn() -> bool + Sync),
 }
 
@@ -76,9 +77,9 @@ impl Limits<'_> {
     }
 }
 
-/// What stopped a search.
+/// The reason why a search stopped.
 ///
-/// The aliases are how it was written down before it had a type.
+/// The aliases are the older notation in verdict.json.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Limit {
@@ -112,7 +113,7 @@ impl fmt::Display for Limit {
 }
 
 impl Limit {
-    /// What was reached, in words.
+    /// The limit in words, with its value.
     pub(crate) fn words(self, limits: &Limits<'_>) -> String {
         match self {
             Limit::Time => {
@@ -126,23 +127,23 @@ impl Limit {
     }
 }
 
-/// One engine's account of what it has used of the limits.
+/// One engine's usage of the limits.
 #[derive(Debug)]
 pub(crate) struct Meter<'a> {
     limits: &'a Limits<'a>,
     cancelled: Option<&'a AtomicBool>,
     until_poll: u32,
     polled: u64,
-    /// Small steps since the last look at the time that are no configurations.
+    /// Small steps (not configurations) since the last test of the time limit.
     steps: u64,
-    /// Bytes held by another search, which waits for this one.
+    /// Bytes held by another search that waits for this one.
     aside: usize,
-    /// How many configurations [`Progress`] knows of.
+    /// The number of configurations already added to [`Progress`].
     told: u64,
 }
 
 impl<'a> Meter<'a> {
-    /// A fresh account. The search stops early when `cancelled` becomes true.
+    /// A fresh meter. The search stops early when `cancelled` becomes true.
     pub(crate) fn new(limits: &'a Limits<'a>, cancelled: Option<&'a AtomicBool>) -> Self {
         let first = limits.states_max.min(u64::from(POLL_EVERY)) as u32;
         Meter { limits, cancelled, until_poll: first, polled: u64::from(first), steps: 0, aside: 0, told: 0 }
@@ -157,7 +158,7 @@ impl<'a> Meter<'a> {
         Ok(())
     }
 
-    /// Counts steps that are much smaller than a configuration, such as a comparison of two, for the limit on time.
+    /// Counts steps that are much smaller than a configuration, such as comparisons, for the limit on time.
     pub(crate) fn steps(&mut self, steps: u64) -> Result<(), Limit> {
         self.steps += steps;
         if self.steps < STEPS_EVERY {
@@ -167,7 +168,7 @@ impl<'a> Meter<'a> {
         self.interrupted()
     }
 
-    /// Whether nobody wants to wait any longer.
+    /// Whether the search was cancelled or its time is over.
     pub(crate) fn interrupted(&self) -> Result<(), Limit> {
         if self.cancelled.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
             return Err(Limit::Cancelled);
@@ -178,22 +179,22 @@ impl<'a> Meter<'a> {
         Ok(())
     }
 
-    /// How many more configurations there may be.
+    /// The number of configurations left.
     pub(crate) fn left(&self) -> u64 {
         self.limits.states_max.saturating_sub(self.states())
     }
 
-    /// The bytes that the search may hold.
+    /// The number of bytes that the search may hold.
     pub(crate) fn memory_bytes_max(&self) -> usize {
         self.limits.memory_bytes_max.saturating_sub(self.aside)
     }
 
-    /// Whether the search may hold so many bytes.
+    /// Fails if the search may not hold this many bytes.
     pub(crate) fn hold(&self, bytes: usize) -> Result<(), Limit> {
         if bytes > self.memory_bytes_max() { Err(Limit::Memory) } else { Ok(()) }
     }
 
-    /// Another search waits for this one, and holds so many bytes; 0 when it goes on.
+    /// Reserves the bytes of another search that waits for this one; 0 when that search continues.
     pub(crate) fn set_aside(&mut self, bytes: usize) {
         self.aside = bytes;
     }
@@ -203,7 +204,7 @@ impl<'a> Meter<'a> {
         self.polled - u64::from(self.until_poll)
     }
 
-    /// Says how many configurations there have been since it last did.
+    /// Adds the configurations since the last call to [`Progress`].
     fn tell(&mut self) {
         if let Some(progress) = self.limits.progress {
             let states = self.states();
@@ -212,7 +213,7 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Looks at every limit, and allows the next stretch of configurations.
+    /// Tests every limit and allows the next batch of configurations.
     #[cold]
     fn poll(&mut self) -> Result<(), Limit> {
         self.tell();
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_search_holds_is_not_there_for_this_one() {
+    fn memory_of_a_waiting_search_counts() {
         let limits = Limits { memory_bytes_max: 100, ..Limits::default() };
         let mut meter = Meter::new(&limits, None);
         meter.set_aside(60);
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_told_of_every_configuration_in_the_end() {
+    fn progress_counts_every_configuration_in_the_end() {
         let progress = Progress::default();
         let limits = Limits { progress: Some(&progress), ..Limits::default() };
         let mut meter = Meter::new(&limits, None);

@@ -1,28 +1,28 @@
-//! A legal order, written down in short: most operations come in the order in which they were invoked.
+//! A compact notation for a legal order: most operations come in the order of their invocations.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// The operations of one part in a legal order, by their positions in the part: the certificate of a linearizable part.
-/// Indeterminate operations that never took effect are missing.
+/// The operations of one part in a legal order, by their positions in the part: the certificate of a
+/// linearizable part. Indeterminate operations that never took effect are absent.
 ///
-/// In text `0-5 7 6 8-20`: positions, and stretches of positions that follow each other.
+/// As text: `0-5 7 6 8-20`, positions and ranges of consecutive positions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Linearization {
-    /// The first and the last position of each stretch.
+    /// The first and the last position of each range.
     stretches: Vec<(usize, usize)>,
 }
 
 impl Linearization {
-    /// How many operations it has. As large a number as its text says.
+    /// The number of operations. For a parsed text it may be any number that the text states.
     pub fn len(&self) -> usize {
         let lengths = self.stretches.iter().map(|(first, last)| (last - first).saturating_add(1));
         lengths.fold(0, usize::saturating_add)
     }
 
-    /// Whether it has none.
+    /// Whether it has no operations.
     pub fn is_empty(&self) -> bool {
         self.stretches.is_empty()
     }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_reads_back() {
+    fn the_text_reads_back_as_the_same_order() {
         let positions = [0, 1, 2, 5, 4, 7, 8, 3];
         let order: Linearization = positions.into_iter().collect();
         assert_eq!(order.to_string(), "0-2 5 4 7-8 3");
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_s_text_costs_nothing_and_is_told_what_was_expected() {
+    fn untrusted_text_needs_no_memory_and_errors_say_what_was_expected() {
         let endless: Linearization = "0-18446744073709551614 3".parse().expect("a stretch");
         assert_eq!(endless.len(), usize::MAX);
         for text in ["5-3", "a", "1,2", "0-18446744073709551615", "-1"] {

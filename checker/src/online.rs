@@ -1,28 +1,28 @@
-//! Checking while the test still runs: events are fed as they are recorded, and the first violation is reported at
-//! the earliest event that proves it.
+//! The live check: events are fed as they are recorded, and a violation is reported at the earliest event
+//! that proves it.
 //!
-//! The frontier engine needs no more than this: it works forward over the events anyway. Only one thing is unknown
-//! while an operation is pending: how it will end, and the engine works with calls *and their results*. So for each
-//! key events wait until every operation that was called before them has ended.
+//! The frontier engine already works forward over the events. One thing is missing for a live check: how a
+//! pending operation will end, because the engine works with calls *and their results*. So for each key,
+//! events wait until every operation invoked before them has ended.
 //!
 //! ```text
 //!   recorded     call a   call b   return b   call c   return a   return c
 //!   judged                                             call a, call b, return b                return a ...
-//!                                                      ╰─ a has ended, but c has not: what follows waits ─╯
+//!                                                      ╰─ a has ended, c has not: later events wait ─╯
 //! ```
 //!
-//! At one instant the order of the recording counts for nothing, as it does not in the check of a whole history: see
-//! `ties`. So the events of an instant wait for the first one that is later.
+//! Within one instant the order of the recording is ignored, as in the check of a whole history: see `ties`.
+//! So the events of an instant wait for the first later one.
 //!
-//! What lags behind is at most what happened since the oldest pending operation was called, so a time-out of the
-//! clients bounds both the delay and the memory. The frontier is exact up to `WIDTH` configurations; a key that
-//! needs more, or reaches a limit, is given up and left to the check of the whole history.
+//! The check lags behind by at most the time since the oldest pending operation was invoked, so a timeout in
+//! the clients bounds both the delay and the memory. The frontier is exact up to `WIDTH` configurations. A
+//! key that needs more, or reaches a limit, is given up and left to the check of the whole history.
 //!
-//! Memory is bounded by what is pending, not by the length of the run: states and calls that nothing refers to any
-//! more are forgotten now and then. A key that has been quiet for a while is put away: of one that has nothing pending
-//! no more is kept than its state, beside the key itself. Operations of unknown outcome never stop pending: each new kind
-//! of them costs memory, and time, for as long as its key is in use. All keys that are put away hold at most the
-//! limit on memory; what does not fit is given up.
+//! Memory is bounded by the pending operations, not by the length of the run: unused states and calls are
+//! removed from time to time. A key without recent events is put to rest: if it has no pending operations,
+//! only its state is kept beside the key. Operations of unknown outcome stay pending forever: each new kind
+//! of them costs memory, and time, as long as its key is in use. All keys at rest together hold at most the
+//! memory limit; keys beyond that are given up.
 
 mod digest;
 mod keys;
@@ -44,31 +44,31 @@ use crate::limits::Limits;
 use crate::model::{Model, ModelKind};
 use crate::op::{Event, Kind, Nanos, Op, Value};
 
-/// How many configurations are kept for each key.
+/// The maximum number of configurations per key.
 const WIDTH: usize = 4096;
 
-/// After so many events, keys that saw none of them are put away.
+/// A key without events among this many is put to rest.
 const QUIET_EVENTS: usize = 1 << 13;
 
-/// A check that is fed with events.
+/// A live check, fed with events.
 pub struct Online<'a> {
     judge: &'a dyn Judge,
     limits: Limits<'a>,
     keys: Box<dyn Keys + Send + 'a>,
-    /// The key that each process is busy with.
+    /// The key of each busy process.
     busy: HashMap<u64, Value>,
     position: usize,
     quiet_events: usize,
-    /// The instant of the last event.
+    /// The time of the latest event.
     now: Nanos,
-    /// Violations that are proved and not yet reported: several keys may have one in the same instant.
+    /// Proved violations that are not yet reported: several keys may have one in the same instant.
     proved: VecDeque<Proved>,
 }
 
 /// A violation that has just been proved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proved {
-    /// The operation whose completion no configuration survives.
+    /// The operation whose completion no configuration survived.
     pub witness: Op,
 }
 
@@ -80,8 +80,8 @@ impl std::fmt::Debug for Online<'_> {
 }
 
 impl Online<'static> {
-    /// A check by one of the models that come with the crate, which has seen nothing yet. The limit on configurations
-    /// is for each event, the limit on memory for each key.
+    /// A live check by one of the built-in models. The limit on configurations applies to each event, the
+    /// limit on memory to each key.
     pub fn new(kind: ModelKind, limits: Limits<'static>) -> Self {
         match kind {
             ModelKind::Log => Online {
@@ -94,7 +94,7 @@ impl Online<'static> {
 }
 
 impl<'a> Online<'a> {
-    /// A check by a model of your own.
+    /// A live check by a model of your own.
     pub fn with<M: Model>(model: &'a M, limits: Limits<'a>) -> Self {
         Self::by(model, limits)
     }
@@ -112,19 +112,19 @@ impl<'a> Online<'a> {
         }
     }
 
-    /// The same, but keys are put away after so many events of other keys, or up to twice as many. What a key holds then is its
-    /// state; fewer events cost time where a key is used again.
+    /// Sets the number of events of other keys after which a key is put to rest; it may take up to twice as
+    /// many. A key at rest holds only its state. Small values cost time when a key is used again.
     #[must_use]
     pub fn put_away_after(self, events: usize) -> Self {
         Online { quiet_events: events.max(1), ..self }
     }
 
-    /// Takes the next event of the recording; its instant is judged when a later one begins. `Some` when a violation is
-    /// proved; the key is not judged any further then, the others are.
+    /// Takes the next event of the recording. The events of an instant are judged when a later one begins.
+    /// `Some` if a violation is proved; that key is then judged no further, the other keys are.
     ///
     /// # Errors
-    /// When an event cannot stand where it stands, or its operation has no meaning to the model. The position is that
-    /// of the event, which may have been fed before this one, at the instant that it ends.
+    /// If an event is impossible at its position, or its operation has no meaning to the model. The error
+    /// gives the position of that event, which may be an earlier one of the instant that just ended.
     pub fn feed(&mut self, event: &Event) -> Result<Option<Proved>, Malformed> {
         let position = self.position;
         self.position += 1;
@@ -163,14 +163,14 @@ impl<'a> Online<'a> {
         Ok(self.proved.pop_front())
     }
 
-    /// Judges the events of the last instant.
+    /// Judges the events of the latest instant.
     fn end_instant(&mut self) -> Result<(), Malformed> {
         self.keys.end_instant(&self.limits, &mut self.proved)
     }
 
-    /// The recording has ended: whatever is pending stays indeterminate. Returns the violations that this proves.
+    /// Ends the recording: pending operations stay indeterminate. Returns the violations that this proves.
     pub fn finish(&mut self) -> Vec<Proved> {
-        // An event that does not fit the model is no evidence.
+        // An event that does not fit the model proves nothing.
         let _ = self.end_instant();
         self.keys.finish(&self.limits, &mut self.proved);
         let mut proved: Vec<Proved> = self.proved.drain(..).collect();
@@ -178,17 +178,17 @@ impl<'a> Online<'a> {
         proved
     }
 
-    /// How many keys it has seen.
+    /// The number of keys seen.
     pub fn keys(&self) -> usize {
         self.keys.seen()
     }
 
-    /// How many keys are not judged any more, because of a limit or a violation.
+    /// The number of keys that are no longer judged, because of a limit or a violation.
     pub fn given_up(&self) -> usize {
         self.keys.given_up()
     }
 
-    /// Roughly the bytes held.
+    /// Approximate number of bytes held.
     pub fn bytes(&self) -> usize {
         self.keys.bytes()
     }
@@ -202,7 +202,7 @@ pub(crate) mod tests {
     use crate::op::{F, Outcome};
     use crate::small;
 
-    /// The events of a history, each process's in its order.
+    /// The events of a history; those of each process in its own order.
     pub(crate) fn events(history: &History) -> Vec<Event> {
         let mut events: Vec<(Nanos, bool, usize, Event)> = Vec::new();
         for (at, op) in history.ops.iter().enumerate() {
@@ -235,7 +235,8 @@ pub(crate) mod tests {
         events.into_iter().map(|(.., event)| event).collect()
     }
 
-    /// Feeds a history to its end, or to the first violation: the position of the event that proves it.
+    /// Feeds a history to its end or to the first violation. Returns the position of the event that proves
+    /// it.
     pub(crate) fn first_violation(
         online: &mut Online<'_>,
         events: &[Event],
@@ -249,16 +250,16 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn finds_what_the_definition_finds() {
+    fn agrees_with_the_definition() {
         let mut random = SplitMix64::new(3);
         let mut seen = [0, 0];
         for round in 0..8_000 {
             let kind = ModelKind::ALL[round % ModelKind::ALL.len()];
             let history = small::history(&mut random, kind, 7);
-            // Keys are put away every now and then, at once, or not at all.
+            // Keys are put to rest occasionally, at once, or never.
             let quiet = [usize::MAX, 1, 2, 5][random.below(4) as usize];
             let mut online = Online::new(kind, Limits::default()).put_away_after(quiet);
-            // Operations that were moved in time may give a process two at once, which no recording has.
+            // Operations moved in time may overlap within a process, which a recording cannot have.
             let Ok(found) = first_violation(&mut online, &events(&history)) else { continue };
             let truth = small::by_definition(kind, &history.ops);
             assert_eq!(found.is_none(), truth, "history {round} of {kind}: {history:#?}");
@@ -268,7 +269,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn finds_what_the_definition_finds_of_a_log_that_is_read() {
+    fn agrees_with_the_definition_on_logs() {
         let mut random = SplitMix64::new(8);
         let mut seen = [0, 0];
         for round in 0..40_000 {
@@ -285,7 +286,7 @@ pub(crate) mod tests {
         assert!(seen[0] > 2_000 && seen[1] > 2_000, "one-sided: {seen:?}");
     }
 
-    /// Appends of ten clients at once, of which a read shows the order now and then.
+    /// Appends of ten concurrent clients; a read shows their order from time to time.
     fn log_of(random: &mut SplitMix64, key: i64, ops: usize, start: Nanos) -> Vec<Event> {
         let (mut events, mut log) = (Vec::new(), Vec::new());
         let mut open: Vec<Option<(F, Value)>> = vec![None; 10];
@@ -372,7 +373,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn keys_that_are_done_with_are_put_away() {
+    fn keys_without_events_are_put_to_rest() {
         let mut online = Online::new(ModelKind::CasRegister, Limits::default());
         let keys = 300;
         for key in 0..keys {
@@ -393,7 +394,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn of_a_key_with_nothing_pending_only_its_state_is_kept() {
+    fn a_key_at_rest_keeps_only_its_state() {
         let keys = 20_000;
         let mut online = Online::new(ModelKind::Counter, Limits::default()).put_away_after(100);
         let event = |time, kind, key: i64| Event::new(time, 0, kind, F::Add).on(key);
@@ -403,7 +404,7 @@ pub(crate) mod tests {
         }
         let each = online.bytes() as i64 / keys;
         assert!(each < 100, "{each} bytes for each key");
-        // It is remembered.
+        // The key was remembered.
         let time = 2 * keys as u64;
         let read = |kind, time| Event { f: F::Read, ..event(time, kind, 7) };
         assert_eq!(online.feed(&read(Kind::Invoke, time)), Ok(None));
@@ -412,7 +413,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn keys_that_are_put_away_hold_no_more_than_the_limit() {
+    fn keys_at_rest_hold_no_more_than_the_limit() {
         let limits = Limits { memory_bytes_max: 10_000, ..Limits::default() };
         let mut online = Online::new(ModelKind::Kv, limits).put_away_after(10);
         let text = Value::str(&"x".repeat(1_000));

@@ -1,4 +1,4 @@
-//! The words of a history: values, events, operations.
+//! The vocabulary of a history: values, events, operations.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 /// Nanoseconds on the run's one monotonic clock, counted from the start of the run.
 pub type Nanos = u64;
 
-/// A datum that an operation carries in or out. Small, cheap to clone, totally ordered.
+/// A value that an operation takes or returns. Small, cheap to clone, totally ordered.
 ///
 /// In JSON: `null`, `true`, `7`, `"text"`, `[1, 2]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Value {
-    /// Nothing: no value yet, or none to give.
+    /// No value, or not yet known.
     #[default]
     Nil,
-    /// A truth value, such as whether a compare-and-set took place.
+    /// A boolean, such as whether a compare-and-set took place.
     Bool(bool),
     /// An integer.
     Int(i64),
@@ -63,7 +63,7 @@ impl From<i64> for Value {
     }
 }
 
-/// Nothing.
+/// `()` is `nil`.
 impl From<()> for Value {
     fn from((): ()) -> Self {
         Value::Nil
@@ -82,13 +82,13 @@ impl From<&str> for Value {
     }
 }
 
-/// Whether a text without quotes would be taken for something else.
+/// Whether a text without quotes would be read as another kind of value.
 fn needs_quotes(text: &str) -> bool {
     let is_number = || text.parse::<i64>().is_ok_and(|number| number.to_string() == text);
     text.is_empty() || matches!(text, "nil" | "true" | "false") || is_number()
 }
 
-/// The short form people read: `nil`, `true`, `7`, `k7`, `[1 2]`; `"7"` where that is a text.
+/// The short readable form: `nil`, `true`, `7`, `k7`, `[1 2]`; `"7"` for a text that looks like a number.
 impl fmt::Display for Value {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -108,7 +108,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// What an operation asks. The names are the field's; anything else is kept as it was written.
+/// The function that an operation calls. Names without a variant are kept as they were written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum F {
     /// Read the whole object.
@@ -121,9 +121,9 @@ pub enum F {
     Add,
     /// Append to a string, a list or a log.
     Append,
-    /// Put a value under a key (as [`F::Write`], in the words of key-value stores).
+    /// Put a value under a key (key-value stores' name for [`F::Write`]).
     Put,
-    /// Get the value of a key (as [`F::Read`]).
+    /// Get the value of a key (key-value stores' name for [`F::Read`]).
     Get,
     /// Delete a key, or an element of a set.
     Delete,
@@ -139,16 +139,16 @@ pub enum F {
     Pop,
     /// Take a lock or a permit.
     Acquire,
-    /// Give it back.
+    /// Release a lock or a permit.
     Release,
-    /// Ask for a fresh identifier.
+    /// Generate a fresh identifier.
     Generate,
-    /// A name that this crate gives no meaning to.
+    /// A name without a meaning in this crate.
     Other(Arc<str>),
 }
 
 impl F {
-    /// The names with a meaning, in the order of the variants.
+    /// The known names, in the order of the variants.
     const NAMED: [(&'static str, F); 16] = [
         ("read", F::Read),
         ("write", F::Write),
@@ -168,7 +168,7 @@ impl F {
         ("generate", F::Generate),
     ];
 
-    /// The name as it stands in a history.
+    /// The name, as written in a history.
     pub fn name(&self) -> &str {
         match self {
             F::Other(name) => name,
@@ -215,62 +215,62 @@ pub enum Kind {
     Ok,
     /// It certainly did not happen.
     Fail,
-    /// Nobody knows: it may take effect at any later time, or never.
+    /// Unknown: it may take effect at any later time, or never.
     Info,
 }
 
-/// One line of a history: something a client did or learnt.
+/// One line of a history: an invocation or a completion.
 ///
 /// In JSON: `{"i":41,"t":12470123000,"p":3,"type":"invoke","f":"write","key":"k7","value":9,"node":"n1"}`;
-/// `t` in nanoseconds; `key`, `value`, `node` and `error` are left out where there is nothing to say.
+/// `t` in nanoseconds; `key`, `value`, `node` and `error` are left out if they are empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Position in the history, counted from 0.
     #[serde(rename = "i")]
     pub index: u64,
-    /// When.
+    /// The time of the event.
     #[serde(rename = "t")]
     pub time: Nanos,
-    /// Which process: a single-threaded logical client.
+    /// The process: a single-threaded logical client.
     #[serde(rename = "p")]
     pub process: u64,
-    /// What kind of event.
+    /// The kind of event.
     #[serde(rename = "type")]
     pub kind: Kind,
-    /// What the operation asks.
+    /// The function called.
     pub f: F,
-    /// Which object it asks it of.
+    /// The key of the object.
     #[serde(default, skip_serializing_if = "Value::is_nil")]
     pub key: Value,
     /// At `invoke` the input; at `ok` the output.
     #[serde(default, skip_serializing_if = "Value::is_nil")]
     pub value: Value,
-    /// The node that was asked, if the client is tied to one.
+    /// The node that the request was sent to, if the client is tied to one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<Arc<str>>,
-    /// Why it failed, or why nobody knows.
+    /// Why it failed, or why its outcome is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Arc<str>>,
-    /// At `invoke`, the client that acts, where it is known by another number than the process: see [`Op::client`].
+    /// At `invoke`: the client, if its number differs from the process: see [`Op::client`].
     #[serde(default, rename = "c", skip_serializing_if = "Option::is_none")]
     pub client: Option<u64>,
 }
 
 impl Event {
-    /// An event without key and value, to be completed by [`on`](Event::on) and [`with`](Event::with). Its index is 0: the
-    /// histories that are made of events only show it.
+    /// An event without key and value; add these with [`on`](Event::on) and [`with`](Event::with). Its index
+    /// is 0: a history built from such events only displays the index.
     pub fn new(time: Nanos, process: u64, kind: Kind, f: F) -> Event {
         let (index, key, value) = (0, Value::Nil, Value::Nil);
         Event { index, time, process, kind, f, key, value, node: None, error: None, client: None }
     }
 
-    /// The same about the object of this key.
+    /// Sets the key of the object.
     #[must_use]
     pub fn on(self, key: impl Into<Value>) -> Event {
         Event { key: key.into(), ..self }
     }
 
-    /// The same with this value: at `invoke` the input; at `ok` the output.
+    /// Sets the value: at `invoke` the input; at `ok` the output.
     #[must_use]
     pub fn with(self, value: impl Into<Value>) -> Event {
         Event { value: value.into(), ..self }
@@ -281,50 +281,50 @@ impl Event {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// It happened, with this output.
+    /// It happened and returned this output.
     Ok(Value),
     /// It certainly did not happen.
     Fail,
-    /// Nobody knows.
+    /// Unknown.
     Info,
 }
 
 /// One logical request: an invocation with its completion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Op {
-    /// The process that asked.
+    /// The process that invoked it.
     pub process: u64,
-    /// What was asked.
+    /// The function called.
     pub f: F,
-    /// Of which object; `nil` where a history has only one.
+    /// The key of the object; `nil` if the history has only one object.
     pub key: Value,
-    /// With what input.
+    /// The input.
     pub input: Value,
     /// How it ended.
     pub outcome: Outcome,
-    /// When it was invoked.
+    /// The time of the invocation.
     pub call: Nanos,
-    /// When it completed; `None` where no completion was recorded. An indeterminate operation may have a
-    /// completion (a time-out, say) and still take effect later: see [`Op::ret`].
+    /// The time of the completion; `None` if none was recorded. An indeterminate operation may have a
+    /// completion (for example a timeout) and still take effect later: see [`Op::ret`].
     pub completed: Option<Nanos>,
-    /// The node that was asked, if known.
+    /// The node that the request was sent to, if known.
     pub node: Option<Arc<str>>,
-    /// Why it failed, or why nobody knows.
+    /// Why it failed, or why its outcome is unknown.
     pub error: Option<Arc<str>>,
     /// The index of the invocation in the recorded history.
     pub invoke_index: u64,
     /// The index of the completion in the recorded history.
     pub complete_index: Option<u64>,
-    /// The client that acts, where it is known by another number than the process. A process does one thing at a time
-    /// and ends with an operation of unknown outcome; a client that goes on is another process, but who holds a lock is
-    /// the client. See [`Op::actor`].
+    /// The client, if its number differs from the process. A process does one thing at a time and ends with
+    /// an operation of unknown outcome. A client that continues after this becomes another process, but a
+    /// lock still belongs to the client. See [`Op::actor`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<u64>,
 }
 
 impl Op {
-    /// An operation of which nobody knows more than that it was invoked. [`on`](Op::on) names its object, [`returned`](Op::returned)
-    /// and [`failed`](Op::failed) say how it ended.
+    /// An operation that was invoked and has no outcome yet. [`on`](Op::on) sets the key of its object,
+    /// [`returned`](Op::returned) and [`failed`](Op::failed) its outcome.
     pub fn new(process: u64, call: Nanos, f: F, input: impl Into<Value>) -> Op {
         Op {
             process,
@@ -342,30 +342,32 @@ impl Op {
         }
     }
 
-    /// The same asked of the object of this key.
+    /// Sets the key of the object.
     #[must_use]
     pub fn on(self, key: impl Into<Value>) -> Op {
         Op { key: key.into(), ..self }
     }
 
-    /// It happened, and at this time returned this.
+    /// Sets the outcome: it happened and returned `output` at time `at`.
     #[must_use]
     pub fn returned(self, at: Nanos, output: impl Into<Value>) -> Op {
         Op { outcome: Outcome::Ok(output.into()), completed: Some(at), ..self }
     }
 
-    /// It certainly did not happen, as was known at this time.
+    /// Sets the outcome: it certainly did not happen, which was known at time `at`.
     #[must_use]
     pub fn failed(self, at: Nanos) -> Op {
         Op { outcome: Outcome::Fail, completed: Some(at), ..self }
     }
 
-    /// Who acts, to a model that asks: the client, which is the process unless a recording says otherwise.
+    /// The actor, for models such as locks: the client, which is the process unless the recording names
+    /// another.
     pub fn actor(&self) -> u64 {
         self.client.unwrap_or(self.process)
     }
 
-    /// The latest instant at which it can have taken effect: its completion if it happened, else never-ending.
+    /// The latest instant at which the operation can have taken effect: its completion if it happened, else
+    /// `u64::MAX`.
     pub fn ret(&self) -> Nanos {
         match self.outcome {
             Outcome::Ok(_) => self.completed.unwrap_or(Nanos::MAX),
@@ -383,7 +385,7 @@ impl Op {
         matches!(self.outcome, Outcome::Ok(_))
     }
 
-    /// Whether nobody knows if it happened.
+    /// Whether its outcome is unknown.
     pub fn is_info(&self) -> bool {
         matches!(self.outcome, Outcome::Info)
     }
@@ -394,7 +396,7 @@ impl Op {
     }
 }
 
-/// The short form people read: `read → 3`, `write 4`, `cas 2→5`, `cas 2→5 ≠` (comparison failed).
+/// The short readable form: `read → 3`, `write 4`, `cas 2→5`, `cas 2→5 ≠` (comparison failed).
 impl fmt::Display for Op {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}", self.f)?;
@@ -407,7 +409,7 @@ impl fmt::Display for Op {
             (F::Cas, Outcome::Ok(Value::Bool(false))) => out.write_str(" ≠"),
             (F::Cas | F::Write | F::Put, Outcome::Ok(_)) | (_, Outcome::Ok(Value::Bool(true))) => Ok(()),
             (F::Read | F::Get | F::Dequeue | F::Pop, Outcome::Ok(value)) => write!(out, " → {value}"),
-            // Of a counter that is the sum, which may be what was added.
+            // For a counter the output is the sum, which may equal the number added.
             (F::Add, Outcome::Ok(value @ Value::Int(_))) => write!(out, " → {value}"),
             (_, Outcome::Ok(value)) if !value.is_nil() && *value != self.input => write!(out, " → {value}"),
             _ => Ok(()),
@@ -441,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn an_addition_shows_its_sum_even_where_that_is_what_was_added() {
+    fn an_addition_shows_its_sum_even_if_it_equals_the_amount() {
         let line = r#"{"i":0,"t":1,"p":0,"type":"T","f":"add","value":1}"#;
         let events = ["invoke", "ok"].map(|kind| serde_json::from_str(&line.replace('T', kind)).unwrap());
         let history = crate::history::History::from_events(events).unwrap();
@@ -449,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_written_without_what_it_does_not_have() {
+    fn an_event_is_written_without_empty_fields() {
         let line = r#"{"i":41,"t":12470123,"p":3,"type":"invoke","f":"read","key":"k7"}"#;
         let event: Event = serde_json::from_str(line).unwrap();
         assert_eq!(event.key, Value::str("k7"));

@@ -1,15 +1,15 @@
-//! Jobs on several threads, with an answer that does not depend on how the threads ran.
+//! Jobs on several threads, with results that do not depend on scheduling.
 //!
-//! Jobs are started in the order of their numbers, which is the caller's order of importance. When one is *final*,
-//! those with higher numbers are pointless: they are stopped or never started, and if one had ended already its result
-//! is thrown away. Those with lower numbers run to their end. So what comes back is always the same: every result up
-//! to the first final one.
+//! Jobs start in the order of their numbers, which is the caller's order of importance. A *final* result
+//! makes all jobs with higher numbers unnecessary: they are stopped or never started, and their finished
+//! results are discarded. Jobs with lower numbers run to their end. So the results are always the same: every
+//! result up to the first final one.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-/// Runs the jobs numbered up to `jobs`. Each is given a flag that becomes true when its result is not wanted any more.
+/// Runs the jobs 0 to `jobs` - 1. Each gets a flag that becomes true when its result is no longer needed.
 pub(crate) fn run_until_final<T: Send>(
     jobs: usize,
     threads: usize,
@@ -32,7 +32,7 @@ pub(crate) fn run_until_final<T: Send>(
             *results[i].lock().expect("nobody panics while holding it") = Some(result);
         }
     };
-    // The caller's thread works too: one thread means none to start.
+    // The caller's thread works too: with one thread, none is started.
     thread::scope(|scope| {
         (1..threads.min(jobs)).for_each(|_| drop(scope.spawn(work)));
         work();
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_wanted_any_more_is_told() {
+    fn unneeded_jobs_are_notified() {
         let started = AtomicBool::new(false);
         let wait = |flag: &AtomicBool| {
             while !flag.load(Ordering::Relaxed) {

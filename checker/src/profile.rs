@@ -1,29 +1,29 @@
-//! How large the frontier was along a history, in a few hundred points however long the history is.
+//! The size of the frontier along a history, in a few hundred points for any length.
 //!
-//! The events are divided into stretches of equal length, and of each stretch the largest size is kept with the event at
-//! which it was reached. Whenever there are too many stretches, every two of them become one. So the peaks always stay,
-//! and what is lost is only where exactly the frontier was small.
+//! The events are divided into stretches of equal length. For each stretch the largest size is kept, with its
+//! event. When there are too many stretches, every two of them are merged. So the peaks always stay; only the
+//! exact positions of small frontiers are lost.
 
-/// The most points.
+/// The maximum number of points.
 pub(crate) const POINTS_MAX: usize = 200;
 
 /// The size of a frontier along the events of a part.
 #[derive(Clone, Debug)]
 pub(crate) struct Profile {
-    /// How many events a stretch has.
+    /// The number of events in a stretch.
     stride: u32,
-    /// For each stretch the event of its largest size, and that size; 0 where nothing was noted.
+    /// For each stretch the event of its largest size, and that size; 0 if no size was noted.
     peaks: Vec<(u32, usize)>,
 }
 
 impl Profile {
-    /// Of nothing yet.
+    /// An empty profile.
     pub(crate) fn new() -> Self {
         Profile { stride: 1, peaks: Vec::new() }
     }
 
-    /// The frontier had that size after that event. What was noted of the same stretch before, perhaps by a narrower
-    /// attempt, remains if it was larger.
+    /// Notes the size after an event. An earlier, larger size in the same stretch remains, perhaps that of a
+    /// narrower attempt.
     pub(crate) fn note(&mut self, event: u32, size: usize) {
         while (event / self.stride) as usize >= POINTS_MAX {
             self.stride *= 2;
@@ -36,13 +36,13 @@ impl Profile {
         self.peaks[at] = larger(self.peaks[at], (event, size));
     }
 
-    /// Events, in order, with the sizes at them.
+    /// The peaks in order: events with the sizes at them.
     pub(crate) fn peaks(&self) -> impl Iterator<Item = (u32, usize)> + '_ {
         self.peaks.iter().copied().filter(|(_, size)| *size > 0)
     }
 }
 
-/// The earlier one of two that are alike.
+/// The larger of two points; the earlier one if the sizes are equal.
 fn larger(a: (u32, usize), b: (u32, usize)) -> (u32, usize) {
     if b.1 > a.1 { b } else { a }
 }

@@ -1,30 +1,31 @@
-//! A frontier at rest: what must be remembered of an object that has no operation pending but indeterminate ones.
+//! A frontier at rest: the memory of an object whose pending operations are all indeterminate.
 //!
-//! Nearly always that is a state. Else each configuration is its state and how many indeterminate operations of each
-//! field it has placed.
+//! Usually this is one state. Otherwise each configuration is a state and, per field, the number of
+//! indeterminate operations that it has placed.
 
 use crate::model::Model;
 
-/// What a frontier is between two operations.
+/// The frontier between two operations.
 pub(crate) enum Rest<M: Model> {
-    /// One state, and nothing pending.
+    /// One state, no pending operations.
     State(M::State),
-    /// Anything else.
+    /// Any other frontier.
     More(Box<More<M>>),
 }
 
-/// Any frontier without definite operations.
+/// Any frontier without pending definite operations.
 pub(crate) struct More<M: Model> {
-    /// Whether it is only a part of all configurations.
+    /// Whether the beam dropped some configurations.
     pub(crate) was_cut: bool,
-    /// By field of the configurations: the call, whether it is [alone](crate::space::Space::class_alone), and how many there are.
+    /// Per field of the configurations: the call, whether it is [alone](crate::space::Space::class_alone),
+    /// and the number of operations.
     pub(crate) pending: Vec<(M::Call, bool, u32)>,
-    /// The configurations: a state, and for each field how many are placed.
+    /// The configurations: a state, and per field the number of placed operations.
     pub(crate) configs: Vec<(M::State, Vec<u16>)>,
 }
 
 impl<M: Model> Rest<M> {
-    /// Roughly the bytes that it owns beyond its own size.
+    /// Approximate number of bytes that it owns beyond its own size.
     pub(crate) fn bytes(&self, model: &M) -> usize {
         match self {
             Rest::State(state) => model.heap_bytes(state),

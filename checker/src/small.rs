@@ -1,11 +1,11 @@
-//! Small random histories with every feature at once, of any model: what the engines are tested with.
+//! Small random histories with every feature at once, for any model: the tests of the engines use them.
 //!
-//! Long realistic histories miss the mistakes that matter. What finds them is many thousands of tiny ones in which
-//! everything happens: repeated values, refused operations, indeterminate operations that took effect and such that
-//! did not, events at the same instant, results that are simply wrong. A handful of operations on two or three
-//! values is enough for any mistake known, and small enough for [`by_definition`] to give the truth.
+//! Long realistic histories miss the bugs that matter. Many thousands of tiny ones find them, in which
+//! everything happens: repeated values, refused operations, indeterminate operations with and without effect,
+//! events at the same instant, results that are simply wrong. A handful of operations on two or three values
+//! reproduces every known bug, and is small enough for [`by_definition`] to compute the truth.
 //!
-//! A model of your own can be tested in the same way: all it takes is a [`Menu`].
+//! To test a model of your own in the same way, give a [`Menu`].
 
 use crate::generate::SplitMix64;
 use crate::history::History;
@@ -13,20 +13,20 @@ use crate::model::{FINAL, Model, ModelKind};
 use crate::op::{Event, F, Kind, Op, Outcome, Value};
 use crate::ties::precedes;
 
-/// Draws one finished operation: what is asked, the input, an output that may or may not be possible.
+/// Draws one finished operation: its name, its input, and an output that may or may not be possible.
 pub type Menu = fn(&mut SplitMix64) -> (F, Value, Value);
 
-/// A random history of at most `ops_max` operations on one object of a model that comes with the crate. Very roughly
-/// half of all such histories are linearizable.
+/// A random history of at most `ops_max` operations on one object of a built-in model. Roughly half of these
+/// histories are linearizable.
 pub fn history(random: &mut SplitMix64, kind: ModelKind, ops_max: u64) -> History {
     kind.judge().small_history(random, menu(kind), ops_max)
 }
 
-/// The same for a model of your own.
+/// As [`history`], for a model of your own.
 pub fn history_with<M: Model>(random: &mut SplitMix64, model: &M, menu: Menu, ops_max: u64) -> History {
     let clients = 1 + random.below(5) as usize;
     let mut ops: Vec<Op> = Vec::new();
-    // Per client: its pending operation, with the outcome decided already if it has taken effect.
+    // Per client: its pending operation, with its outcome if it has already taken effect.
     let mut pending: Vec<Option<(usize, Option<Outcome>)>> = vec![None; clients];
     let mut process: Vec<u64> = (0..clients as u64).collect();
     let mut state = model.init();
@@ -61,7 +61,7 @@ pub fn history_with<M: Model>(random: &mut SplitMix64, model: &M, menu: Menu, op
         }
     }
     if random.one_in(3) {
-        // One operation is moved in time: often the end of a legal history, sometimes not.
+        // One operation is moved in time, which often makes a legal history illegal, but not always.
         let at = random.below(ops.len() as u64) as usize;
         let span = ops[at].completed.unwrap_or(now) - ops[at].call;
         ops[at].call = random.below(now + 1);
@@ -74,14 +74,14 @@ pub fn history_with<M: Model>(random: &mut SplitMix64, model: &M, menu: Menu, op
     History { ops }
 }
 
-/// A random recording of at most `ops_max` operations on one log, in which few values are appended twice, and most reads
-/// show what is there: its order is in its reads, as it is in those of a real test.
+/// A random recording of at most `ops_max` operations on one log, in which few values are appended twice and
+/// most reads are correct: as in a real test, its reads reveal its order.
 pub fn log_recording(random: &mut SplitMix64, ops_max: u64) -> Vec<Event> {
     let clients = 1 + random.below(4);
     let (hurry, unknown, wrong) = (random.below(3), random.below(5), random.below(4));
     let (told, repeated) = (random.below(3), random.below(3));
     let mut processes: Vec<u64> = (0..clients).collect();
-    // Per client: its pending operation, and its answer if it has taken effect.
+    // Per client: its pending operation, and its output if it has taken effect.
     let mut open: Vec<Option<(F, Value, Option<Value>)>> = vec![None; clients as usize];
     let (mut events, mut log, mut now, mut invoked) = (Vec::new(), Vec::new(), 0, 0);
     let target = 1 + random.below(ops_max);
@@ -137,7 +137,7 @@ pub fn log_recording(random: &mut SplitMix64, ops_max: u64) -> Vec<Event> {
     events
 }
 
-/// An answer of a log that is a little different.
+/// A slightly wrong output of a log.
 fn untrue(random: &mut SplitMix64, answer: Value) -> Value {
     match answer {
         Value::Int(offset) => Value::Int(offset + 1 - 2 * random.below(2) as i64),
@@ -156,7 +156,7 @@ fn untrue(random: &mut SplitMix64, answer: Value) -> Value {
     }
 }
 
-/// The operation takes effect now: with some output that the model allows, or it is refused for good.
+/// Lets the operation take effect now with some output that the model allows, or refuses it for good.
 fn take_effect<M: Model>(
     random: &mut SplitMix64,
     model: &M,
@@ -179,7 +179,7 @@ fn take_effect<M: Model>(
     Outcome::Fail
 }
 
-/// Some output that an operation of this name may have.
+/// A random output that an operation of this name may have.
 fn lie(random: &mut SplitMix64, menu: Menu, f: &F) -> Value {
     loop {
         let (other, _, output) = menu(random);
@@ -189,13 +189,13 @@ fn lie(random: &mut SplitMix64, menu: Menu, f: &F) -> Value {
     }
 }
 
-/// Whether the operations of one object are linearizable, straight from the definition (Herlihy and Wing, TOPLAS
-/// 1990): tries every order of every choice of indeterminate operations. For a handful of operations.
+/// Whether the operations of one object are linearizable, straight from the definition (Herlihy and Wing,
+/// TOPLAS 1990): tries every order of every choice of indeterminate operations. For a handful of operations.
 pub fn by_definition(kind: ModelKind, ops: &[Op]) -> bool {
     kind.judge().by_definition(ops)
 }
 
-/// The same for a model of your own.
+/// As [`by_definition`], for a model of your own.
 pub fn by_definition_with<M: Model>(model: &M, ops: &[Op]) -> bool {
     let calls: Vec<(usize, &Op, M::Call)> = ops
         .iter()
@@ -206,14 +206,14 @@ pub fn by_definition_with<M: Model>(model: &M, ops: &[Op]) -> bool {
     extend(model, &model.init(), &calls)
 }
 
-/// Whether some order of what is left is legal from this state.
+/// Whether some order of the remaining operations is legal from this state.
 fn extend<M: Model>(model: &M, state: &M::State, left: &[(usize, &Op, M::Call)]) -> bool {
     if left.iter().all(|(_, op, _)| op.is_info()) {
         return true;
     }
     (0..left.len()).any(|i| {
         let (at, op, call) = &left[i];
-        // Nothing else that is left may have to come before this one.
+        // No other remaining operation may have to come before this one.
         if left.iter().any(|(other_at, other, _)| precedes((*other_at, other), (*at, op))) {
             return false;
         }
@@ -223,7 +223,7 @@ fn extend<M: Model>(model: &M, state: &M::State, left: &[(usize, &Op, M::Call)])
     })
 }
 
-/// The menu of a model that comes with the checker: few values, every result.
+/// The menu of a built-in model: few values, every result.
 pub fn menu(kind: ModelKind) -> Menu {
     match kind {
         ModelKind::Register => |random| match random.below(2) {
@@ -299,7 +299,7 @@ pub fn menu(kind: ModelKind) -> Menu {
     }
 }
 
-/// One of the first `n` integers, from 1.
+/// One of the integers 1 to `n`.
 fn some(random: &mut SplitMix64, n: u64) -> Value {
     Value::Int(1 + random.below(n) as i64)
 }

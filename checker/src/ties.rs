@@ -1,23 +1,24 @@
-//! What holds of operations that meet in one instant.
+//! The order of operations that meet in one instant.
 //!
-//! Intervals are closed: an operation that is called in the very instant in which another one returns is concurrent
-//! with it, for a clock has a resolution, and who came first cannot be told. One process is the exception. It does one
-//! thing at a time, so what it calls when its last operation returns comes after that operation:
+//! Intervals are closed: an operation that is invoked in the very instant in which another one returns is
+//! concurrent with it, because a clock has a resolution and the true order is unknown. One process is the
+//! exception. It does one thing at a time, so an operation that it invokes when its last one returns comes
+//! after that one:
 //!
-//! > a precedes b iff a returned before b was called, or both are of one process, a comes first in the recording, and
-//! > b was called in the instant in which a returned.
+//! > a precedes b iff a returned before b was invoked, or both are of one process, a comes first in the
+//! > recording, and b was invoked in the instant in which a returned.
 //!
-//! The rule holds for the operations on one key. The engines know only the first half, so an instant is taken apart for
-//! them. Where one process goes on in it, there is room in between:
+//! The rule holds for the operations on one key. The engines know only the first half, so instants are
+//! stretched for them. If one process continues in an instant, room is made in between:
 //!
 //! ```text
 //!   one instant                      calls of others │ p0 returns │ p0 calls │ returns of others
 //! ```
 //!
-//! Where two processes go on in the same instant no such order says the same: p0's first operation precedes its second,
-//! and p1's first its second, and nothing else is known (a "2 + 2", which is what interval orders cannot have: Fishburn,
-//! J. Math. Psychol. 7, 1970). There the instant stays whole, and the engines are told which operations come
-//! [after](Ties::after) which.
+//! If two processes continue in the same instant, no times can express the rule: p0's first operation
+//! precedes its second, p1's first its second, and nothing else is known (a "2 + 2", which interval orders
+//! exclude: Fishburn, J. Math. Psychol. 7, 1970). Then the instant stays whole, and the engines get the
+//! operations that come [after](Ties::after) others explicitly.
 
 use std::collections::BTreeMap;
 
@@ -29,37 +30,39 @@ use crate::op::{Nanos, Op};
 /// For some operations, those that must be placed before them. By position.
 pub(crate) type After = HashMap<u32, Vec<u32>>;
 
-/// The ties within processes among the operations of one object. Operations by position.
+/// The ties within processes, among the operations of one object. Operations are positions.
 #[derive(Debug)]
 pub(crate) struct Ties {
-    /// Every instant of the history, and where it begins on the clock that has room for ties.
+    /// Every instant of the history, and its beginning on the stretched clock.
     instants: Vec<(Nanos, Nanos)>,
-    /// The call and the return of every operation on that clock.
+    /// The invocation and the return of every operation on the stretched clock.
     times: Vec<(Nanos, Nanos)>,
-    /// The same where ties that leave a choice are put in the order of the recording.
+    /// As `times`, but ties with several possible orders are put in the order of the recording.
     in_order: Vec<(Nanos, Nanos)>,
-    /// What the times leave open: what must be placed before an operation.
+    /// The order that the times do not express: what must be placed before an operation.
     pub(crate) after: After,
 }
 
-/// Whether real time, or its process, puts one operation before another; each with its position in the recording.
+/// Whether real time, or its process, puts one operation before another; each with its position in the
+/// recording.
 pub(crate) fn precedes((a_at, a): (usize, &Op), (b_at, b): (usize, &Op)) -> bool {
     a.ret() < b.call || continues((a_at, a), (b_at, b))
 }
 
-/// Whether the process of the first operation goes on with the second in the instant in which the first returns.
+/// Whether the process of the first operation continues with the second in the instant in which the first
+/// returns.
 pub(crate) fn continues((a_at, a): (usize, &Op), (b_at, b): (usize, &Op)) -> bool {
     a.process == b.process && a.is_ok() && a.ret() == b.call && (a.call, a_at) < (b.call, b_at)
 }
 
 impl Ties {
-    /// `None` if no process goes on in the instant in which an operation of its own returns.
+    /// `None` if no process continues in the instant in which its own operation returns.
     pub(crate) fn of(ops: &[&Op]) -> Option<Ties> {
         if broken("ties: a process has no order of its own") {
             return None;
         }
         let mut after = After::new();
-        // Of each process, the operations that return no earlier than its last call.
+        // For each process, the operations that return no earlier than its last invocation.
         let mut last: HashMap<u64, Vec<(Nanos, u32)>> = HashMap::new();
         let in_order = ops.is_sorted_by_key(|op| op.call);
         let mut sorted: Vec<u32> = Vec::new();
@@ -102,17 +105,17 @@ impl Ties {
         Ties { instants, times, in_order, after }
     }
 
-    /// The operations with times that leave no tie within a process, but for those in [`Ties::after`].
+    /// The operations with times that leave no tie within a process, except for those in [`Ties::after`].
     pub(crate) fn apart(&self, ops: &[&Op]) -> Vec<Op> {
         retimed(ops, &self.times)
     }
 
-    /// The operations with times that leave no tie within a process, and exclude some orders that are possible.
+    /// The operations with times that leave no tie within a process, but exclude some possible orders.
     pub(crate) fn in_order(&self, ops: &[&Op]) -> Vec<Op> {
         retimed(ops, &self.in_order)
     }
 
-    /// Whether an order of positions keeps what the times leave open.
+    /// Whether an order of positions respects [`Ties::after`].
     pub(crate) fn agree(&self, order: &[usize]) -> bool {
         let mut place: HashMap<u32, usize> = HashMap::new();
         for (i, &at) in order.iter().enumerate() {
@@ -125,14 +128,14 @@ impl Ties {
         })
     }
 
-    /// An instant of the clock with room as one of the recording.
+    /// Converts an instant of the stretched clock to one of the recording.
     pub(crate) fn recorded(&self, at: Nanos) -> Nanos {
         let next = self.instants.partition_point(|&(_, begins)| begins <= at);
         next.checked_sub(1).map_or(0, |instant| self.instants[instant].0)
     }
 }
 
-/// By instant: the operations of each process that goes on in it, in its order.
+/// Per instant: the operations of each process that continues in it, in its order.
 fn chains(ops: &[&Op], after: &After) -> BTreeMap<Nanos, Vec<Vec<u32>>> {
     let mut by_process: BTreeMap<(Nanos, u64), Vec<u32>> = BTreeMap::new();
     for (&at, before) in after {
@@ -146,15 +149,15 @@ fn chains(ops: &[&Op], after: &After) -> BTreeMap<Nanos, Vec<Vec<u32>>> {
         chain.dedup();
         chains.entry(instant).or_default().push(chain);
     }
-    // In the order of the recording, so that the same history is always taken apart in the same way.
+    // In the order of the recording, so that the same history is always stretched in the same way.
     chains.values_mut().for_each(|chains| chains.sort_by_key(|chain| chain.iter().min().copied()));
     chains
 }
 
-/// Pairs of times.
 type Intervals = Vec<(Nanos, Nanos)>;
 
-/// Every instant with its beginning on a clock that puts these chains in order, and all times on that clock.
+/// A stretched clock that puts these chains in order: every instant with its beginning, and all times on that
+/// clock.
 fn clock(ops: &[&Op], chains: &BTreeMap<Nanos, Vec<Vec<u32>>>) -> (Intervals, Intervals) {
     let end = |op: &Op| op.ret().max(op.call);
     let definite = |op: &&&Op| op.is_ok() && op.ret() < Nanos::MAX;
@@ -162,7 +165,7 @@ fn clock(ops: &[&Op], chains: &BTreeMap<Nanos, Vec<Vec<u32>>>) -> (Intervals, In
     all.extend(ops.iter().filter(definite).map(|op| end(op)));
     all.sort_unstable();
     all.dedup();
-    // Within its instant, where a call or a return of a chain is.
+    // The position of a chain's invocations and returns within their instant.
     let mut inside: HashMap<(u32, bool), Nanos> = HashMap::new();
     let (mut instants, mut ends, mut next) =
         (Vec::with_capacity(all.len()), Vec::with_capacity(all.len()), 0);

@@ -1,22 +1,25 @@
-//! The constants that decide how fast a search is, and never what it answers.
+//! The constants that determine the speed of a search, and never its answer.
 //!
-//! Small histories would not reach the usual ones. So unit tests run with tiny ones, and with the usual ones as well.
+//! Small histories would not reach the usual values. So unit tests run with tiny ones, and with the usual
+//! ones as well.
 
-/// How hard each step of a search tries before the next one has its turn.
+/// How much each step of a search may cost before the next step takes over.
 #[derive(Debug)]
 pub(crate) struct Tuning {
-    /// How many configurations each part gets at first, and how many more for each operation.
+    /// The first budget of each part in configurations, and the addition for each operation.
     pub(crate) first_budget: u64,
     pub(crate) budget_per_op: u64,
     /// The attempts of the frontier engine at one place, in this order.
     pub(crate) attempts: [Attempt; 5],
-    /// The frontier engine keeps a checkpoint every so many events; so far past a difficulty the beam is narrow again.
+    /// The frontier engine keeps a checkpoint after this many events. After a stretch of this length without
+    /// difficulty the beam becomes narrow again.
     pub(crate) stretch: u32,
-    /// Whether the optimistic search gives up at once, and remembers next to nothing.
+    /// Whether the optimistic search gives up at once and remembers almost nothing.
     pub(crate) is_impatient: bool,
 }
 
-/// An attempt: how wide, and how many events before the place where the one before failed it begins.
+/// One attempt: the width of the beam, and how many events before the failure of the previous attempt it
+/// starts.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) width: usize,
@@ -73,7 +76,7 @@ pub(crate) mod tests {
         if IS_TINY.get() { &TINY } else { &USUAL }
     }
 
-    /// Runs a test on this thread with the tuning that users have.
+    /// Runs a test on this thread with the tuning of release builds.
     pub(crate) fn as_usual<T>(test: impl FnOnce() -> T) -> T {
         IS_TINY.set(false);
         let result = test();

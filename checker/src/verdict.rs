@@ -1,6 +1,6 @@
-//! What a check answers, and the evidence for it. Everything here is data: it is what `verdict.json` holds.
+//! The answer of a check, and its evidence. Everything here is plain data: the contents of `verdict.json`.
 //!
-//! Operations are named by their position in [`History::ops`](crate::history::History::ops).
+//! Operations are identified by their position in [`History::ops`](crate::history::History::ops).
 
 use serde::{Deserialize, Serialize};
 
@@ -12,54 +12,54 @@ use crate::op::{Nanos, Op, Outcome, Value};
 /// The position of an operation in [`History::ops`](crate::history::History::ops).
 pub type OpId = usize;
 
-/// The three answers. There is no fourth: a check never fails.
+/// The three answers. There is no fourth: a check cannot fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
-    /// Some legal order of the operations explains all that was observed.
+    /// A legal order of the operations exists that explains all observations.
     Linearizable,
-    /// No legal order does. This is proved, whatever else is unknown.
+    /// No legal order exists. This is proved, even if other parts are unknown.
     Violation,
     /// A limit was reached before either was proved.
     Unknown,
 }
 
-/// The whole answer.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// A violation in any part wins; then unknown; then linearizable.
+    /// Violation if any part has one; else unknown if any part is unknown; else linearizable.
     pub answer: Answer,
-    /// The name of the model it was judged by.
+    /// The name of the model.
     pub model: String,
-    /// How many operations were judged (failed ones included).
+    /// The number of operations checked, failed ones included.
     pub ops: usize,
-    /// The independent parts (one per key), in the order of their keys.
+    /// The independent parts, one per key, in the order of the keys.
     pub parts: Vec<Part>,
-    /// The earliest violation that was proved, with its evidence; that of the key that was to be decided first comes before
-    /// all others.
+    /// The earliest proved violation, with its evidence. A violation on the key that was decided first takes
+    /// precedence.
     pub violation: Option<Violation>,
-    /// What the check cost.
+    /// The cost of the check.
     pub effort: Effort,
 }
 
 /// One independent part of a history: the operations on one key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Part {
-    /// The key; `nil` where there is only one object.
+    /// The key; `nil` if the history has only one object.
     pub key: Value,
-    /// How many operations it has.
+    /// The number of its operations.
     pub ops: usize,
     /// The answer for this part alone.
     pub answer: Answer,
-    /// Which algorithm decided it.
+    /// The algorithm that decided it.
     pub engine: Algorithm,
-    /// How many configurations were explored.
+    /// The number of configurations explored.
     pub states: u64,
-    /// The largest number of configurations held at once (0 where the algorithm holds none).
+    /// The largest number of configurations held at once; 0 if the algorithm holds none.
     pub frontier_max: usize,
-    /// Where it stopped and why, when the answer is unknown.
+    /// Where and why the search stopped, if the answer is unknown.
     pub undecided: Option<Undecided>,
-    /// A linearization, when certificates were asked for and there is one.
+    /// A linearization, if certificates were requested and one exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linearization: Option<Linearization>,
 }
@@ -67,7 +67,7 @@ pub struct Part {
 /// Where a search stopped without an answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Undecided {
-    /// Which limit was reached, such as `time limit of 60 s`.
+    /// The limit that was reached, such as `time limit of 60 s`.
     pub limit: String,
     /// The limit as data.
     #[serde(alias = "flag")]
@@ -79,7 +79,8 @@ pub struct Undecided {
 }
 
 impl Undecided {
-    /// Whether no limit was reached: a violation of another part had decided the whole, and the search stopped.
+    /// Whether the part was abandoned without reaching a limit, because a violation in another part had
+    /// already decided the verdict.
     pub fn is_left(&self) -> bool {
         self.by == Limit::Cancelled
     }
@@ -88,59 +89,64 @@ impl Undecided {
 /// A proved violation with its evidence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Violation {
-    /// The key of the part it was found in.
+    /// The key of its part.
     pub key: Value,
-    /// The operation at whose completion no configuration survived.
+    /// The operation whose completion no configuration survived.
     pub witness: OpId,
     /// The time of that completion.
     pub detected: Nanos,
-    /// One sentence that says what went wrong: process, operation, value, the operation it contradicts, the margin.
+    /// One sentence that says what went wrong: process, operation, value, the operation it contradicts, and
+    /// by how much time.
     pub sentence: String,
-    /// The class of the violation, in kebab-case: `stale-read`, `lost-write`, `never-written`, ... or `no-order`.
+    /// The class of the violation, in kebab-case: `stale-read`, `lost-write`, `never-written`, ... or
+    /// `no-order`.
     pub class: String,
     /// The minimal counterexample, by time of invocation: a sub-history that is itself not linearizable.
     pub minimal: Vec<OpId>,
-    /// The longest legal order of operations of the minimal counterexample (the circled numbers of the picture).
+    /// The longest legal order of operations of the minimal counterexample (the circled numbers in the
+    /// drawing).
     pub order: Vec<OpId>,
-    /// What the object may hold at the left edge of the minimal counterexample, by all that was recorded until then; empty
-    /// where that is not known.
+    /// The values that the object may hold at the left edge of the minimal counterexample, according to
+    /// everything recorded until then; empty if unknown.
     pub before: Vec<String>,
-    /// Operations on the same key that overlap the counterexample; shown faded, never counted.
+    /// Operations on the same key that overlap the counterexample; drawn faded, never counted.
     pub context: Vec<OpId>,
-    /// Every way to go on after [`Violation::order`], and why it is impossible.
+    /// Every possible next step after [`Violation::order`], and why it is impossible.
     pub impossible: Vec<Impossible>,
-    /// At most three of the deepest configurations of the whole part before the witness.
+    /// At most three of the deepest configurations of the whole part that precede the witness.
     pub configurations: Vec<Configuration>,
-    /// What would make the history legal: cheap re-checks, each with its answer.
+    /// Hypotheses that would make the history legal: cheap re-checks, each with its answer.
     pub explanations: Vec<Explanation>,
-    /// How the counterexample was made small.
+    /// How the counterexample was minimised.
     pub shrink: Shrink,
-    /// The operations that the sentence sets against each other; some may be context, none at all if it names none.
+    /// The operations that the sentence names as contradicting each other. Some may be context; empty if the
+    /// sentence names none.
     #[serde(default)]
     pub named: Vec<OpId>,
-    /// The acknowledged operation whose effect the witness does not show, where there is one: what may have been lost.
+    /// The acknowledged operation whose effect the witness does not show, if there is one: its effect may
+    /// have been lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<OpId>,
-    /// Where the counterexample is about some elements of a collection only: those. Its reads of the whole collection
-    /// are seen through them.
+    /// The elements of a collection that the counterexample is limited to, if it is. Its reads of the whole
+    /// collection are then restricted to these elements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elements: Option<Vec<Value>>,
-    /// Of a counter: what the counterexample does not tell apart.
+    /// For a counter: which details of the additions the counterexample ignores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sums: Option<Sums>,
 }
 
-/// Additions to a counter of which a counterexample says less than was recorded.
+/// Additions to a counter that a counterexample simplifies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sums {
-    /// The addition that stands for all that had completed before the counter was first looked at, and what they come to.
+    /// One addition that stands for all that had completed before the first read or sum, and their total.
     pub all: Option<(OpId, i64)>,
-    /// The additions whose returned sums count for nothing, in order.
+    /// The additions whose returned sums are ignored, in order.
     pub untold: Vec<OpId>,
 }
 
 impl Sums {
-    /// An operation as it is in the counterexample.
+    /// Changes an operation into its simplified form in the counterexample.
     pub(crate) fn seen(&self, id: OpId, op: &mut Op) {
         let stands = self.all.filter(|(all, _)| *all == id);
         if let Some((_, amount)) = stands {
@@ -152,85 +158,86 @@ impl Sums {
     }
 }
 
-/// A configuration of the search: a state, and which of the pending operations it has used.
+/// A configuration of the search: a state, and the pending operations that it has used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Configuration {
-    /// The model's state, as people read it.
+    /// The state of the model in readable form.
     pub state: String,
-    /// How many operations it has put in order ...
+    /// The number of operations that it has put in order ...
     pub placed: usize,
-    /// ... of how many that the part has.
+    /// ... out of this many in the part.
     pub total: usize,
     /// Pending operations that it has already put in order.
     pub used: Vec<OpId>,
-    /// Pending operations that it has not.
+    /// Pending operations that it has not put in order yet.
     pub unused: Vec<OpId>,
 }
 
 /// One continuation that the model or real time forbids.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Impossible {
-    /// The operations tried, in this order (most often one).
+    /// The operations that were tried, in this order (usually one).
     pub next: Vec<OpId>,
-    /// The state they were tried from.
+    /// The state in which they were tried.
     pub state: String,
     /// Why they cannot come next.
     pub reason: String,
 }
 
-/// One question asked of the violation, and its answer.
+/// A question about the violation, and its answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
-    /// What was asked, such as `would it be sequentially consistent?`.
+    /// The question, such as `would it be sequentially consistent?`.
     pub question: String,
-    /// Whether it would explain the violation; `None` when a limit stopped the re-check.
+    /// Whether the hypothesis would explain the violation; `None` if a limit stopped the re-check.
     pub holds: Option<bool>,
     /// The answer in words.
     pub answer: String,
 }
 
-/// How a counterexample was made small.
+/// How a counterexample was minimised.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Shrink {
-    /// Operations before.
+    /// The number of operations before.
     pub from: usize,
-    /// Operations after.
+    /// The number of operations after.
     pub to: usize,
-    /// How many sub-histories were checked again.
+    /// The number of sub-histories that were checked.
     pub rechecks: usize,
-    /// Whether a fixpoint was reached within the budget.
+    /// Whether the minimisation reached a fixpoint within its budget.
     pub complete: bool,
 }
 
-/// What a check cost.
+/// The cost of a check.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Effort {
     /// Configurations explored, over all parts.
     pub states: u64,
     /// The largest number of configurations held at once by any part.
     pub frontier_max: usize,
-    /// The limits that were in force, in words.
+    /// The limits of the check, in words.
     pub limits: Vec<String>,
-    /// How the frontier of the hardest part grew, if any part was decided by one.
+    /// How the frontier of the hardest part grew, if the frontier engine decided any part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frontier: Option<Frontier>,
 }
 
-/// The size of the frontier along one part of a history: where it is large, the check was slow.
+/// The size of the frontier along one part of a history. The check was slow where it is large.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Frontier {
     /// The part's key.
     pub key: Value,
-    /// By time, a few hundred at most. Between two of them it was no larger than at the larger one.
+    /// By time, at most a few hundred points. Between two points the frontier was never larger than at the
+    /// larger of the two.
     pub sizes: Vec<Front>,
 }
 
-/// The number of configurations that explained everything up to some time.
+/// The number of configurations that explained everything up to a point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Front {
-    /// The time in the history.
+    /// The time in the history, in nanoseconds.
     pub at: Nanos,
-    /// How many configurations were held.
+    /// The number of configurations held.
     pub size: usize,
 }
 
@@ -239,7 +246,7 @@ mod tests {
     use super::*;
     use crate::fast::FastPath;
 
-    /// A part as verdict.json has it, and as it had it before limits and algorithms were data.
+    /// A part in today's format of verdict.json, and in the older one that had limits and algorithms as text.
     #[test]
     fn a_part_is_read_as_it_was_written() {
         let part = |engine: &str, undecided: &str| -> Part {

@@ -1,18 +1,18 @@
-//! The second judge: does the certificate of a verdict show what the verdict says?
+//! The second judge: tests whether the certificate of a verdict proves the verdict.
 //!
-//! It shares the models, and the rule which operation precedes which, with the engines, and nothing else: no search order, no
-//! pruning, no exact algorithm, no rule for making a counterexample small. Herlihy and Wing's definition (TOPLAS 1990, section
-//! 2.2) is read off:
+//! It shares with the engines only the models and the rule which operation precedes which: no search order,
+//! no pruning, no exact algorithm, no rule for minimising a counterexample. It applies Herlihy and Wing's
+//! definition (TOPLAS 1990, section 2.2) directly:
 //!
 //! ```text
 //!   linearizable   each part's linearization is replayed
 //!   violation      no order of the counterexample is legal: all are tried .......... it is one
-//!                  no order of all that happened on its key is legal, either ........ and the history has it
+//!                  nor is any order of all operations on its key .................. and the history has it
 //! ```
 //!
-//! The second line of a violation is what makes the counterexample's size a matter of taste: leaving operations out can turn a
-//! legal history into an illegal one, and the argument that it did not is the engines'. It takes more than any counterexample
-//! can carry, so it is tried as far as a budget goes.
+//! The second test of a violation is needed because removing operations can turn a legal history into an
+//! illegal one, and the argument that this did not happen belongs to the engines. A counterexample cannot
+//! carry that proof, so the larger history is enumerated as far as a budget allows.
 
 use std::collections::HashSet;
 
@@ -24,46 +24,47 @@ use crate::op::{Op, Outcome};
 use crate::ties::precedes;
 use crate::verdict::{Answer, Verdict, Violation};
 
-/// More operations than this are not enumerated: who comes before whom is asked of each pair.
+/// The maximum number of operations to enumerate, because precedence is computed for each pair.
 const OPS_MAX: usize = 4_096;
-/// What an enumeration may hold, without what the states own.
+/// The maximum number of bytes of an enumeration, without those that the states own.
 const BYTES_MAX: usize = 256 << 20;
 
-/// What a certificate shows.
+/// What a certificate proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
-    /// So many parts have a linearization, with so many operations in all.
+    /// This many parts have linearizations, with this many operations in total.
     Linearizable {
-        /// The parts.
+        /// The number of parts.
         parts: usize,
-        /// The operations that took effect.
+        /// The number of operations that took effect.
         ops: usize,
     },
     /// No order of the counterexample is legal.
     Violation {
-        /// The operations of the counterexample.
+        /// The number of operations in the counterexample.
         counterexample: usize,
-        /// No order of so many operations on its key is legal: of those that had been invoked by then, or of all. `None` where
-        /// there are too many orders to try.
+        /// No order of this many operations on its key is legal: of those invoked by then, or of all. `None`
+        /// if there are too many orders to try.
         whole: Option<usize>,
     },
 }
 
-/// Why a verdict is not shown by what it carries.
+/// Why a certificate does not prove its verdict.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotShown {
-    /// It claims nothing, or carries no certificate.
+    /// The verdict claims nothing, or carries no certificate.
     #[error("{0}")]
     Nothing(String),
-    /// Its certificate is wrong.
+    /// The certificate is wrong.
     #[error("{0}")]
     Refuted(String),
 }
 
-/// Holds a verdict against the history that it is about. `configurations_max` bounds what each enumeration may hold.
+/// Tests a verdict against its history. `configurations_max` limits the configurations held by each
+/// enumeration.
 ///
 /// # Errors
-/// When the verdict claims nothing, or what it carries does not show what it claims.
+/// If the verdict claims nothing, or its certificate does not prove the claim.
 pub fn verify(
     history: &History,
     kind: ModelKind,
@@ -143,7 +144,7 @@ fn is_violation(
     let shown = |whole| Ok(Shown::Violation { counterexample: alone.ops.len(), whole });
     match judge.enumerate(&then.iter().collect::<Vec<_>>(), configurations_max) {
         Some(false) => return shown(Some(then.len())),
-        // Some answer that came later may be part of the proof.
+        // A later result may be part of the proof.
         Some(true) => {}
         None => return shown(None),
     }
@@ -159,10 +160,10 @@ fn is_violation(
     }
 }
 
-/// Whether the operations of one object have a legal order, by trying all: `None` where these are too many operations, or after so
-/// many configurations.
+/// Whether the operations of one object have a legal order, by enumeration. `None` if there are too many
+/// operations or configurations.
 pub(crate) fn enumerate<M: Model>(model: &M, ops: &[&Op], configurations_max: usize) -> Option<bool> {
-    // What certainly did not happen, and what says nothing, has no place in any order.
+    // Operations that certainly did not happen, or that the model ignores, have no place in an order.
     let calls: Vec<(usize, M::Call)> = (0..ops.len())
         .filter(|&at| !ops[at].is_fail())
         .filter_map(|at| Some((at, model.parse(ops[at]).ok()??)))
@@ -171,7 +172,7 @@ pub(crate) fn enumerate<M: Model>(model: &M, ops: &[&Op], configurations_max: us
         return None;
     }
     let each = size_of::<(Vec<u64>, M::State)>() + calls.len().div_ceil(64) * size_of::<u64>();
-    // Each is met once, and may be open at the same time.
+    // Each configuration is met once, and may be open at the same time.
     let configurations_max = configurations_max.min(BYTES_MAX / (2 * each));
     let predecessors: Vec<Vec<usize>> = calls
         .iter()
@@ -190,7 +191,7 @@ pub(crate) fn enumerate<M: Model>(model: &M, ops: &[&Op], configurations_max: us
         if must.iter().all(|&i| is_placed(i)) {
             return Some(true);
         }
-        // Those that were called first are tried first.
+        // Operations that were invoked first are tried first.
         for (i, (_, call)) in calls.iter().enumerate().rev() {
             if is_placed(i) || !predecessors[i].iter().all(|&before| is_placed(before)) {
                 continue;
@@ -297,7 +298,8 @@ mod tests {
         assert!(refutation(&longer, &sound).contains("5 operations, and the history has 4"));
     }
 
-    /// A stale read among a hundred thousand operations: the counterexample is small, and the rest is more than can be enumerated.
+    /// A stale read among a hundred thousand operations: the counterexample is small, but the whole is too
+    /// large to enumerate.
     #[test]
     fn a_long_history_is_not_enumerated() {
         let write = |n: u64| Op::new(0, 10 * n, F::Write, n as i64).returned(10 * n + 5, ());
@@ -332,7 +334,7 @@ mod tests {
         };
         assert!(with(&|violation| violation.minimal = vec![0, 1]).contains("has a legal order"));
         assert!(with(&|violation| violation.minimal = vec![99]).contains("operation 99"));
-        // Without its write, a good read is one of a value that nobody wrote.
+        // Without its write, a correct read returns a value that was never written.
         let mut invented = sound.clone();
         let violation = invented.violation.as_mut().expect("a violation");
         (violation.minimal, violation.witness, violation.detected) = (vec![1], 1, 15);

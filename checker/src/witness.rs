@@ -1,9 +1,9 @@
 //! The certificate of a linearizable part: a legal order, replayed.
 //!
-//! No engine is trusted here, and none of their shortcuts is used. The order is run through the plain model from the
-//! initial state, and three things are looked at: that it is legal, that no operation comes before one that had
-//! returned when it was called, and that every operation which certainly happened is in it, once. This is Herlihy
-//! and Wing's definition (TOPLAS 1990, section 2.2), read off in linear time.
+//! No engine is trusted here, and none of their shortcuts is used. The order is run through the plain model
+//! from the initial state, with three checks: the order is legal; no operation comes before one that had
+//! returned when it was invoked; every operation that certainly happened is in it exactly once. This is
+//! Herlihy and Wing's definition (TOPLAS 1990, section 2.2), tested in linear time.
 
 use hashbrown::HashMap;
 
@@ -11,19 +11,19 @@ use crate::model::Model;
 use crate::op::{Nanos, Op};
 use crate::ties::continues;
 
-/// Where a replay got stuck: the operation that cannot come next.
+/// Where a replay got stuck: at the operation after `placed` others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stuck {
-    /// How many operations of the order were legal before it.
+    /// The number of operations of the order that were legal before it.
     pub(crate) placed: usize,
-    /// The state in which it was tried, as people read it.
+    /// The state in which it was tried, in readable form.
     pub(crate) state: String,
     /// Why it is impossible there.
     pub(crate) reason: String,
 }
 
-/// Runs an order through the plain model: the final state, as people read it, or where it gets stuck. Real time is
-/// not looked at. For a nondeterministic model every state is followed; one is shown.
+/// Runs an order through the plain model. Returns the final state in readable form, or where it gets stuck.
+/// Real time is not checked. For a nondeterministic model every state is followed, and one is shown.
 pub(crate) fn replay<M: Model>(model: &M, ops: &[&Op], order: &[usize]) -> Result<String, Stuck> {
     let mut states = vec![model.init()];
     for (placed, &at) in order.iter().enumerate() {
@@ -50,10 +50,10 @@ pub(crate) fn replay<M: Model>(model: &M, ops: &[&Op], order: &[usize]) -> Resul
     Ok(model.show(&states[0]))
 }
 
-/// Whether the order is a linearization of the operations.
+/// Checks that the order is a linearization of the operations.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The first rule that the order breaks.
 pub(crate) fn certify<M: Model>(model: &M, ops: &[&Op], order: &[usize]) -> Result<(), String> {
     let mut placed = vec![false; ops.len()];
     for &at in order {
@@ -68,8 +68,8 @@ pub(crate) fn certify<M: Model>(model: &M, ops: &[&Op], order: &[usize]) -> Resu
     if let Some(at) = (0..ops.len()).find(|&at| ops[at].is_ok() && !placed[at] && says_something(ops[at])) {
         return Err(format!("operation {at} is missing"));
     }
-    // From the end: everything that comes later must not have returned before this one was called, nor as its process
-    // called this one.
+    // From the end: no later operation may have returned before this one was invoked, nor at that very
+    // instant in the same process.
     let mut earliest_return = u64::MAX;
     let mut returned: HashMap<(u64, Nanos), Vec<usize>> = HashMap::new();
     for &at in order.iter().rev() {

@@ -1,13 +1,13 @@
-//! The history with operations taken out.
+//! The events as a linked list, from which operations can be removed.
 
 use crate::part::{Event, Part};
 
-/// The events that are still to come, as a doubly linked list: one operation is taken out and put back in O(1).
+/// The remaining events, as a doubly linked list: one operation is removed or put back in O(1).
 pub(super) struct List {
     /// Per event, shifted by one: 0 is the head.
     next: Vec<u32>,
     previous: Vec<u32>,
-    /// Per operation: its call, and its return if it has one.
+    /// Per operation: its invocation, and its return if it has one.
     calls: Vec<u32>,
     returns: Vec<Option<u32>>,
 }
@@ -30,12 +30,12 @@ impl List {
         }
     }
 
-    /// The first event left.
+    /// The first remaining event.
     pub(super) fn first(&self) -> usize {
         self.next[0] as usize - 1
     }
 
-    /// The event after this one.
+    /// The next remaining event.
     pub(super) fn next(&self, event: usize) -> usize {
         self.next[event + 1] as usize - 1
     }
@@ -54,7 +54,7 @@ impl List {
         }
     }
 
-    /// Undoes the latest [`List::lift`] that is not undone yet.
+    /// Undoes the latest [`List::lift`] that is not yet undone.
     pub(super) fn unlift(&mut self, op: u32) {
         for node in [self.returns[op as usize], Some(self.calls[op as usize])].into_iter().flatten() {
             let (previous, next) = (self.previous[node as usize], self.next[node as usize]);

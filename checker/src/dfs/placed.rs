@@ -1,4 +1,4 @@
-//! What is placed so far, and which such sets have been met.
+//! The set of placed operations, and the memory of visited sets.
 
 use std::hash::BuildHasher;
 
@@ -7,18 +7,18 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use crate::part::Part;
 use crate::space::StateId;
 
-/// The set of operations placed, kept so that a short key stands for it: below the first definite operation that is
-/// not placed every definite one is, so the key need only hold what comes after.
+/// The set of placed operations, with a short key: all definite operations before the first unplaced one are
+/// placed, so the key holds only the rest.
 pub(super) struct Placed {
-    /// Per operation: its bit among its kind.
+    /// Per operation: whether it is definite, and its bit among its kind.
     bit: Vec<(bool, u32)>,
-    /// Definite operations in the order of their calls; then indeterminate ones.
+    /// Definite operations in the order of their invocations; then indeterminate ones.
     definite_bits: Vec<u64>,
     indeterminate_bits: Vec<u64>,
     pub(super) definite: usize,
     pub(super) definite_left: usize,
     key: Vec<u64>,
-    /// No word of `definite_bits` before this one has a bit missing; none after the second has one set.
+    /// Every word of `definite_bits` before the first index is full; every word after the second is empty.
     low: usize,
     high: usize,
 }
@@ -85,7 +85,7 @@ impl Placed {
         })
     }
 
-    /// The configuration of these operations and this state, as a key.
+    /// The key of the configuration: these operations and this state.
     pub(super) fn key(&mut self, state: StateId) -> &[u64] {
         self.key.clear();
         self.key.push(u64::from(state) << 32 | self.low as u64);
@@ -95,17 +95,17 @@ impl Placed {
     }
 }
 
-/// Every configuration that was ever met, by its key.
+/// All visited configurations, by key.
 #[derive(Default)]
 pub(super) struct Seen {
     hasher: DefaultHashBuilder,
-    /// Where each key begins in `words`, which holds its length and then the key itself.
+    /// Where each key starts in `words`, which holds its length and then the key.
     table: HashTable<usize>,
     words: Vec<u64>,
 }
 
 impl Seen {
-    /// Whether it is a new one.
+    /// Adds a key. Returns whether it is new.
     pub(super) fn insert(&mut self, key: &[u64]) -> bool {
         let Seen { hasher, table, words } = self;
         let at = |start: usize| &words[start + 1..start + 1 + words[start] as usize];
@@ -120,12 +120,10 @@ impl Seen {
         true
     }
 
-    /// Forgets all.
     pub(super) fn clear(&mut self) {
         *self = Seen { hasher: self.hasher.clone(), ..Seen::default() };
     }
 
-    /// Held by what is remembered.
     pub(super) fn bytes(&self) -> usize {
         self.table.capacity() * (size_of::<usize>() + 1) + self.words.capacity() * size_of::<u64>()
     }

@@ -1,10 +1,11 @@
-//! What the object may hold where the counterexample begins: by all that was recorded until then, not by the few operations
-//! that are left of it.
+//! The values that the object may hold where the counterexample begins: derived from everything recorded
+//! until then, not only from the few remaining operations.
 //!
-//! A counterexample starts from the initial state of the model, and is a proof all the same: see [`moves`](super::moves). The
-//! object itself held something else if operations came before. Of a register, each value that the last writers can have left
-//! is tried: is the recording up to that instant, and then a read of that value, linearizable? Where this would take too much,
-//! or the object is none that a read shows, nothing is said.
+//! A counterexample starts from the initial state of the model and is a proof nevertheless: see
+//! [`moves`](super::moves). The object itself held something else if operations came before. For a register,
+//! each value that the last writers can have left is tried: is the recording up to that instant, followed by
+//! a read of that value, linearizable? If this would cost too much, or a read does not show the object's
+//! state, no values are reported.
 
 use super::moves::Sub;
 use super::shrink::Decide;
@@ -13,19 +14,19 @@ use crate::judge::Judge;
 use crate::op::{F, Nanos, Op, Outcome, Value};
 use crate::witness::Stuck;
 
-/// How many values are tried, and so many may be told.
+/// Maximum number of values to try and to report.
 const CANDIDATES_MAX: usize = 8;
 
-/// What the object may hold where a counterexample begins.
+/// The values that the object may hold where a counterexample begins.
 #[derive(Default)]
 pub(super) struct Before {
-    /// The states that are possible, as people read them; empty where that is not known.
+    /// The possible states in readable form; empty if unknown.
     pub(super) told: Vec<String>,
-    /// The value of a register, where only one is possible and something was done before.
+    /// The value of a register, if only one is possible and some operation came before.
     pub(super) only: Option<Value>,
 }
 
-/// The states that are possible just before the first operation of a counterexample. `initial` is the state before any
+/// The possible states just before the first operation of a counterexample. `initial` is the state before any
 /// operation.
 pub(super) fn before(part: &Recorded<'_>, sub: &Sub, initial: &str, decide: Decide<'_>) -> Before {
     let Some(edge) = sub.kept.iter().map(|&at| part.ops[at].call).min() else { return Before::default() };
@@ -65,7 +66,7 @@ pub(super) fn refused(judge: &dyn Judge, held: &Value, op: &Op) -> Option<Stuck>
     judge.replay(&[&write, op], &[0, 1]).err().filter(|stuck| stuck.placed == 1)
 }
 
-/// An operation as it was known at an instant: pending, if it completed later.
+/// An operation as known at an instant: pending, if it completed later.
 fn as_known_at(op: &Op, instant: Nanos) -> Op {
     let mut op = op.clone();
     if op.ret() >= instant && !op.is_fail() {
@@ -74,7 +75,8 @@ fn as_known_at(op: &Op, instant: Nanos) -> Op {
     op
 }
 
-/// The values that may be there after some operations: those of the writers that no other, completed one surely came after.
+/// The values that may be there after some operations: those of the writers that no other completed writer
+/// certainly follows.
 fn candidates(ops: &[Op], edge: Nanos) -> Vec<Value> {
     let last_blind = ops.iter().filter(|op| is_blind(op) && op.ret() < edge).map(|op| op.call).max();
     let mut values = vec![];
@@ -90,7 +92,7 @@ fn candidates(ops: &[Op], edge: Nanos) -> Vec<Value> {
     values
 }
 
-/// A read by a process of its own that returns the value at once. Its like is taken from the recording, where there is a read.
+/// A read by a separate process that returns the value at once. It imitates a recorded read, if there is one.
 fn probe(part: &Recorded<'_>, at: Nanos, value: &Value) -> Op {
     let like = part.ops.iter().find(|op| matches!(op.f, F::Read | F::Get) && observed(op).is_some());
     let process = part.ops.iter().map(|op| op.process).max().unwrap_or(0) + 1;
@@ -112,7 +114,7 @@ mod tests {
     use super::super::sample::{Object, history};
     use super::*;
 
-    /// The states told of a register, where the counterexample begins at the line marked `!`.
+    /// The states reported for a register, if the counterexample begins at the line marked `!`.
     fn told(lines: &str) -> Vec<String> {
         let ops = history(&lines.replace('!', ""));
         let part = Recorded::new(Subject::Register, &ops, |op| Object::Register.changes_nothing(op));
@@ -123,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_and_seen_before_is_the_state() {
+    fn a_value_written_before_is_the_state() {
         assert_eq!(told("1 write 4 @ 10..20!"), ["nil"]);
         assert_eq!(told("3 read -> nil @ 1..2\n 1 write 4 @ 10..20!"), ["nil"], "nothing was changed");
         assert_eq!(
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_happened_may_be_the_state() {
+    fn an_indeterminate_write_may_be_the_state() {
         assert_eq!(told("0 write 5 @ 0..1\n 2 write 6 @ 1..\n 1 write 4 @ 10..20!"), ["5", "6"]);
         assert_eq!(
             told("0 write 5 @ 0..1\n 2 write 6 @ 2..\n 3 read -> 6 @ 4..5\n 1 write 4 @ 10..20!"),

@@ -1,12 +1,12 @@
-//! What kind of violation it is, in a word and in one sentence.
+//! Classifies a violation: its class, and one sentence.
 //!
-//! A minimal counterexample is small enough to recognise. Each model has a list of patterns, tried in order,
-//! the plainest first; each is a polynomial test on the operations of the counterexample, with a look at the
-//! whole part where a word like "nobody" or "again" needs it. The first that fits gives the class and fills
-//! its sentence, which names the process, the operation, the value, the key, the operation that contradicts it
-//! and the margin. Where none fits the sentence says so, and how far a legal order gets.
+//! A minimal counterexample is small enough for pattern matching. Each model has a list of patterns, tried in
+//! order, the simplest first. Each is a polynomial test on the operations of the counterexample, and on the
+//! whole part if its sentence says "nobody" or "again". The first match gives the class and the sentence,
+//! which names the process, the operation, the value, the key, the operation that contradicts it and the
+//! margin. If none matches, the sentence says so, and how far a legal order gets.
 //!
-//! The proof is the counterexample; the sentence is a reading of it.
+//! The proof is the counterexample; the sentence is an interpretation.
 
 mod counter;
 mod fate;
@@ -31,7 +31,7 @@ use super::subject::{Recorded, Subject};
 use super::words::{Clock, count, on, who};
 use crate::op::{Nanos, Op};
 
-/// How many operations of a counterexample are searched for a pattern.
+/// Maximum number of operations of a counterexample that patterns examine.
 const SUSPECTS_MAX: usize = 200;
 
 /// The class of a violation and the sentence about it.
@@ -41,21 +41,22 @@ pub(super) struct Finding {
     pub(super) class: &'static str,
     /// One sentence, without its full stop.
     pub(super) sentence: String,
-    /// The operations that the sentence sets against each other, by position in the part.
+    /// The operations that the sentence names as contradicting each other, by position in the part.
     pub(super) named: Vec<usize>,
-    /// The acknowledged effect that an answer of them does not show, if that is what is wrong.
+    /// The acknowledged effect that one of their results does not show, if this is the violation.
     pub(super) missing: Option<Missing>,
 }
 
-/// A counterexample, and all that was recorded around it.
+/// A counterexample, and everything recorded around it.
 pub(super) struct Case<'a> {
     /// All operations of the part.
     part: &'a [Op],
-    /// What they are about.
+    /// The kind of object.
     subject: Subject,
-    /// The counterexample: the positions of its operations in the part, each with the operation as it sees it.
+    /// The counterexample: the positions of its operations in the part, each with the operation as the
+    /// counterexample shows it.
     minimal: Vec<(usize, Op)>,
-    /// When the counterexample is complete: what was pending then, is.
+    /// The end of the counterexample: operations pending then stay pending.
     cut: Nanos,
     clock: Clock,
     /// Whether one addition of the counterexample stands for several.
@@ -75,7 +76,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// A length of time, in words.
+    /// A duration, in words.
     fn span(&self, from: Nanos, to: Nanos) -> String {
         self.clock.span(from, to)
     }
@@ -85,13 +86,13 @@ impl<'a> Case<'a> {
         self.part.iter().enumerate()
     }
 
-    /// The recorded operations that are not known to have failed.
+    /// The recorded operations that may have taken effect.
     fn possible(&self) -> impl Iterator<Item = (usize, &'a Op)> + Clone + use<'a> {
         self.recorded().filter(|(_, op)| !op.is_fail())
     }
 
-    /// The acknowledged operations of the counterexample, the latest first: the last is most often the culprit. Where
-    /// a counterexample is large, only so many are looked at.
+    /// The acknowledged operations of the counterexample, the latest first, because the last is most often
+    /// the cause. Only the first [`SUSPECTS_MAX`] are examined.
     fn suspects(&self) -> Vec<(usize, &'a Op)> {
         let complete = self.minimal.iter().filter(|(_, op)| op.is_ok());
         let mut suspects: Vec<_> = complete.map(|&(at, _)| (at, &self.part[at])).collect();
@@ -118,8 +119,8 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// What is said when no pattern fits: a legal order places so many operations, and then `stuck`, by its position in
-    /// the part, cannot come next for a reason. Nothing of that where a limit came first.
+    /// The sentence if no pattern matches: a legal order places `placed` operations, and then `stuck`, by its
+    /// position in the part, cannot come next for a reason. `None` if a limit was reached first.
     pub(super) fn no_order(&self, placed: usize, stuck: Option<(usize, &str)>) -> Finding {
         let on = self.minimal.first().map(|(_, op)| on(op)).unwrap_or_default();
         let all = match self.minimal.len() {
@@ -148,7 +149,7 @@ impl<'a> Case<'a> {
     }
 }
 
-/// The first pattern of a list that fits.
+/// The first pattern of a list that matches.
 fn first(case: &Case<'_>, patterns: &[fn(&Case<'_>) -> Option<Finding>]) -> Option<Finding> {
     patterns.iter().find_map(|pattern| pattern(case))
 }

@@ -1,12 +1,13 @@
-//! How far a legal order of the counterexample gets, and why nothing can follow.
+//! How far a legal order of the counterexample gets, and why every next step is impossible.
 //!
-//! The search that found the violation got stuck at one completion: the witness's. Of the legal orders that
-//! reach it, the one shown places the most operations that certainly happened, and the fewest that may not have.
-//! Then every way on is tried and its failure kept:
+//! The search that found the violation got stuck at one completion, that of the witness. Of the legal orders
+//! that reach it, the one shown places the most operations that certainly happened, and the fewest that are
+//! uncertain. Then every possible next step is tried and its failure recorded:
 //!
-//! - each pending operation next, by itself;
-//! - an indeterminate operation first, which may have taken effect, and then the witness;
-//! - the witness earlier, where the state would have allowed it: real time or a later operation does not.
+//! - each pending operation alone;
+//! - an indeterminate operation, which may have taken effect, and then the witness;
+//! - the witness at an earlier place, where the state would have allowed it but real time or a later
+//!   operation does not.
 
 use std::cmp::Reverse;
 
@@ -17,38 +18,37 @@ use crate::op::Op;
 use crate::ties::precedes;
 use crate::witness::Stuck;
 
-/// How many legal orders are looked at to find the plainest.
+/// Maximum number of legal orders examined to find the simplest one.
 const ORDERS_MAX: usize = 64;
-/// How many ways on are listed.
+/// Maximum number of next steps listed.
 const WAYS_MAX: usize = 100;
-/// How many places before the end are tried for the witness.
+/// Maximum number of places before the end that are tried for the witness.
 const PLACES_MAX: usize = 64;
 
-/// Where every legal order of some operations ends. Operations by position among them.
+/// The end of every legal order of some operations. Operations are positions among them.
 pub(super) struct Impasse {
     /// The operation that cannot be placed.
     pub(super) witness: usize,
     /// A longest legal order without it.
     pub(super) order: Vec<usize>,
-    /// The state before any operation, as people read it.
+    /// The state before any operation, in readable form.
     pub(super) before: String,
-    /// Every way on, and why it is none.
+    /// Every next step, and why it is impossible.
     pub(super) ways: Vec<Way>,
 }
 
-/// A way on that is none.
+/// An impossible next step.
 pub(super) struct Way {
     /// The operations tried, in this order.
     pub(super) next: Vec<usize>,
-    /// The state in which the impossible one was tried.
+    /// The state in which the impossible operation was tried.
     pub(super) state: String,
-    /// Why it is impossible.
     pub(super) reason: String,
 }
 
-/// Finds the impasse of operations that are not linearizable; `None` if a limit came first. `others` are pending
-/// operations that are no part of the proof, but that a reader may think of; their positions follow those of `ops`. At most
-/// so many steps of the model are taken to try the ways on.
+/// Finds the impasse of operations that are not linearizable; `None` if a limit was reached first. `others`
+/// are pending operations outside the proof that a reader may consider; their positions follow those of
+/// `ops`. At most `steps_max` steps of the model are spent on next steps.
 pub(super) fn impasse(
     judge: &dyn Judge,
     ops: &[&Op],
@@ -83,7 +83,7 @@ pub(super) fn impasse(
 struct Attempt<'a> {
     judge: &'a dyn Judge,
     ops: &'a [&'a Op],
-    /// How many of the operations are the proof.
+    /// The number of operations in the proof.
     proof: usize,
     clock: Clock,
     witness: usize,
@@ -93,13 +93,13 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Replays an order, unless too much has been replayed already.
+    /// Replays an order, unless the budget is used up.
     fn replay(&mut self, order: &[usize]) -> Option<Result<String, Stuck>> {
         self.steps_left = self.steps_left.saturating_sub(1 + order.len());
         (self.steps_left > 0).then(|| self.judge.replay(self.ops, order))
     }
 
-    /// The operations not in the order that real time allows next.
+    /// The operations outside the order that real time allows next.
     fn candidates(&self) -> Vec<usize> {
         let mut placed = vec![false; self.ops.len()];
         self.order.iter().for_each(|&at| placed[at] = true);
@@ -109,7 +109,7 @@ impl Attempt<'_> {
         open.iter().copied().filter(|&at| !must_wait(at)).collect()
     }
 
-    /// Tries an order that begins as the longest one does up to `from`, and keeps the way if it gets stuck.
+    /// Tries the longest order up to `from`, followed by `next`, and records the step if it gets stuck.
     /// Returns whether it does.
     fn gets_stuck(&mut self, from: usize, next: &[usize]) -> bool {
         let order = [&self.order[..from], next].concat();

@@ -1,48 +1,51 @@
-//! The moves that make a history smaller and can never make a linearizable history look like a violation.
+//! Moves that make a history smaller and can never turn a linearizable history into a violation.
 //!
-//! Dropping operations at will, as naive delta debugging does, is unsound: without its write, a perfectly good
-//! read is a read of a value that nobody wrote. Each move here comes with the argument that a legal order σ of
-//! the whole history still yields a legal order of what the move leaves. So whatever remains, if it is not
-//! linearizable, proves that the history was not.
+//! Dropping arbitrary operations, as naive delta debugging does, is unsound: without its write, a correct
+//! read becomes a read of a value that was never written. Each move here comes with an argument why a legal
+//! order σ of the whole history still yields a legal order of the result. So if the remaining history is not
+//! linearizable, neither was the whole.
 //!
-//! **Cut.** Forget everything after an instant: operations invoked later are gone, completions that came later
-//! turn into "pending". A prefix of σ that ends where the last completion before the cut is placed is a legal
-//! order, for linearizability is closed under prefixes (Herlihy and Wing 1990, section 3).
+//! **Cut.** Forget everything after an instant: operations invoked later are removed, and operations that
+//! completed later become pending. A prefix of σ that ends where the last completion before the cut is placed
+//! is a legal order, because linearizability is prefix-closed (Herlihy and Wing 1990, section 3).
 //!
-//! **Observers.** An operation that, with the result it returned, leaves every state as it was can be taken out
-//! of σ: a read, a failed compare-and-set, a dequeue that found nothing.
+//! **Observers.** An operation that, with its recorded result, leaves every state unchanged can be removed
+//! from σ: a read, a failed compare-and-set, a dequeue that found the queue empty.
 //!
-//! **Units.** What the operations are about falls into units, and σ restricted to a set V of units is legal:
-//! - *Registers*: the units are the values. Keep the operations whose values all lie in V, where V contains `a`
-//!   if it contains `b` and some `cas a→b` may have taken effect. A kept observer of `v` follows, in σ, the last
-//!   operation that changed the register before it; that one wrote `v`, so it is kept as well (by the closure if
-//!   it is a compare-and-set), and nothing was put in between. Failed compare-and-sets say what the register did
-//!   *not* hold, which says nothing once other values are gone: they go first. Where operations append to a value
-//!   or tell whether there was one, there are no such units.
+//! **Units.** The contents of an object divide into units, and σ restricted to a set V of units is legal:
+//! - *Registers*: the units are the values. Keep the operations whose values are all in V, where V contains
+//!   `a` if it contains `b` and some `cas a→b` may have taken effect. A kept observer of `v` follows, in σ,
+//!   the last operation that changed the register before it. That operation wrote `v`, so it is kept as well
+//!   (by the closure if it is a compare-and-set), and no operation was inserted in between. Failed
+//!   compare-and-sets show what the register did *not* hold, which means nothing once other values are
+//!   removed: so they are removed first. If operations append to a value or return whether there was one,
+//!   there are no such units.
 //! - *Collections* (sets, queues, stacks, append-only logs): the units are the elements. The content of the
-//!   collection, restricted to V, changes just as the collection restricted to V does; what was first, last or
-//!   absent is so among fewer elements too. A read of the whole is *seen through* V: its output keeps only V.
-//!   (Where a log tells offsets, they count all entries: no units.)
-//! - *Several registers*: σ seen through some of them, without what transactions do to the others, is legal, for each
-//!   register remembers only what was written to it. The units are the values of each register: V contains all that a
-//!   transaction reads and writes if it contains something that it writes; then what a kept transaction read was written
-//!   by one that is kept as well, as in one register.
-//! - *Locks*: the units are the tenures, an acquisition with the release that follows it by the same client.
-//!   A lock is free before and after each tenure of σ, so σ without one is legal. Where several permits are given
-//!   and returned in other numbers, or it is not known which release follows which acquisition, the units are the
-//!   clients: without one of them, more permits are free, and the others hold what they held. Failed attempts go first.
+//!   collection, restricted to V, changes exactly as a collection of the elements in V does; an element that
+//!   was first, last or absent is so among fewer elements too. A read of the whole is *restricted* to V: its
+//!   output keeps only V. (If a log returns offsets, they count all entries: no units.)
+//! - *Several registers*: σ restricted to some of the registers, without the accesses of transactions to the
+//!   others, is legal, because each register remembers only what was written to it. The units are the values
+//!   of each register: V contains everything that a transaction reads and writes if it contains something
+//!   that it writes. Then the value that a kept transaction read was written by a kept one as well, as in one
+//!   register.
+//! - *Locks*: the units are the tenures, an acquire with the release that follows it by the same client. A
+//!   lock is free before and after each tenure of σ, so σ without one is legal. If several permits are
+//!   acquired and released in different numbers, or it is unknown which release follows which acquire, the
+//!   units are the clients: without one of them, more permits are free, and the others hold the same as
+//!   before. Refused operations are removed first.
 //!
-//! **Overwritten past.** In a register, or where all is about one element of a set, which is there or not, take a blind
-//! write W that was acknowledged. Whatever completed before W
-//! was invoked is before W in σ; drop it. Drop the observers that overlap W. If none of the other operations
-//! that overlap W is an acknowledged compare-and-set, all that remains before W in σ is blind, hence legal in
-//! any state, or indeterminate, hence free not to happen; after W the states are those of σ. Blind writes by
-//! definition do not care what they overwrite, so the initial state of the model serves as well as any.
+//! **Overwritten past.** In a register, or if everything concerns one element of a set, take an acknowledged
+//! blind write W. Operations that completed before W was invoked are before W in σ; drop them. Drop the
+//! observers that overlap W. If none of the other operations that overlap W is an acknowledged
+//! compare-and-set, every remaining operation before W in σ is blind, hence legal in any state, or
+//! indeterminate, hence optional; after W the states are those of σ. Blind writes do not depend on the
+//! overwritten state, so the initial state of the model serves as well as any.
 //!
-//! **Sums.** The state of a counter depends on every addition, so it has no units. An addition that returned the sum may be
-//! taken for one that did not: σ is legal for it, too. And additions that say nothing of the sum, and had completed before
-//! any operation that says something was called, come before all of these in σ; one of them may stand for all, with their
-//! amounts together.
+//! **Sums.** The state of a counter depends on every addition, so it has no units. The sum that an addition
+//! returned may be ignored: σ remains legal. Additions whose sums are unknown or ignored, and that completed
+//! before the first read or returned sum was invoked, come before all of these in σ; one addition of their
+//! total may stand for all.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -56,16 +59,17 @@ use crate::verdict::Sums;
 pub(super) struct Sub {
     /// The operations kept, by position in the part, in order.
     pub(super) kept: Vec<usize>,
-    /// Nothing after this instant is known.
+    /// Everything after this instant is ignored.
     pub(super) cut: Nanos,
-    /// The elements that reads of a whole collection are seen through; `None` for all.
+    /// The elements that reads of a whole collection are restricted to; `None` for all.
     pub(super) lens: Option<BTreeSet<Value>>,
-    /// The additions that are not told apart, by position in the part.
+    /// The simplified additions, by position in the part.
     pub(super) sums: Sums,
 }
 
 impl Sub {
-    /// All of a part, but for what is known not to matter: failures and indeterminate observers.
+    /// The whole part, except for operations that certainly do not matter: failures and indeterminate
+    /// observers.
     pub(super) fn whole(part: &Recorded<'_>) -> Sub {
         let kept = (0..part.ops.len()).collect();
         let mut sub = Sub { kept, cut: Nanos::MAX, lens: None, sums: Sums::default() };
@@ -73,7 +77,7 @@ impl Sub {
         sub
     }
 
-    /// The operations as they look in the sub-history.
+    /// The operations as the sub-history shows them.
     pub(super) fn ops(&self, part: &Recorded<'_>) -> Vec<Op> {
         let seen = |&at: &usize| {
             let mut op = seen(&part.ops[at], self.cut, self.lens.as_ref())?;
@@ -83,20 +87,20 @@ impl Sub {
         self.kept.iter().filter_map(seen).collect()
     }
 
-    /// The cut: forget everything after `instant`.
+    /// The cut: forgets everything after `instant`.
     pub(super) fn cut_at(&self, part: &Recorded<'_>, instant: Nanos) -> Sub {
         let mut sub = Sub { cut: self.cut.min(instant), ..self.clone() };
         sub.tidy(part);
         sub
     }
 
-    /// Only the operations that `keep` accepts; which ones may be dropped is the caller's argument.
+    /// Keeps only the operations that `keep` accepts; the caller must prove that the others may be dropped.
     pub(super) fn retain(&self, mut keep: impl FnMut(usize) -> bool) -> Sub {
         Sub { kept: self.kept.iter().copied().filter(|&at| keep(at)).collect(), ..self.clone() }
     }
 
-    /// The overwritten past: what remains when the acknowledged blind write at `write` is the first to matter,
-    /// or `None` where the argument does not hold.
+    /// The overwritten past: the history that remains if the acknowledged blind write at `write` is the first
+    /// operation that matters, or `None` if the argument does not hold.
     pub(super) fn beginning_at(&self, part: &Recorded<'_>, write: usize) -> Option<Sub> {
         let (call, ret) = (part.ops[write].call, part.ops[write].ret());
         let overlaps = |at: usize| at != write && part.ops[at].call <= ret && self.ret(part, at) >= call;
@@ -109,7 +113,7 @@ impl Sub {
         Some(self.retain(|at| self.ret(part, at) >= call && !(overlaps(at) && part.is_observer(at))))
     }
 
-    /// The additions to a counter that are known to have returned a sum which counts.
+    /// The additions to a counter with a returned sum that counts.
     pub(super) fn telling(&self, part: &Recorded<'_>) -> Vec<usize> {
         let tells = |&at: &usize| {
             let op = &part.ops[at];
@@ -119,7 +123,7 @@ impl Sub {
         self.kept.iter().copied().filter(tells).filter(counts).collect()
     }
 
-    /// The same where only these additions tell their sums.
+    /// The sub-history in which only these additions show their sums.
     pub(super) fn told_by(&self, part: &Recorded<'_>, wanted: &[usize]) -> Sub {
         let mut sub = self.clone();
         sub.sums.untold.extend(self.telling(part).into_iter().filter(|at| !wanted.contains(at)));
@@ -127,7 +131,8 @@ impl Sub {
         sub
     }
 
-    /// One addition in place of all that had completed before anybody looked; `None` if these are not several.
+    /// Replaces all additions that completed before the first observation by one; `None` if there are fewer
+    /// than two.
     pub(super) fn summed(&self, part: &Recorded<'_>) -> Option<Sub> {
         let telling = self.telling(part);
         let looks = |at: &usize| part.is_observer(*at) || telling.binary_search(at).is_ok();
@@ -145,7 +150,7 @@ impl Sub {
         (before.len() > 1).then_some(sub)
     }
 
-    /// Some registers of several: without what transactions do to the others.
+    /// Restricts a multi-register to some registers, without the accesses of transactions to the others.
     pub(super) fn through(&self, part: &Recorded<'_>, registers: &[&Value]) -> Sub {
         let lens: BTreeSet<Value> = registers.iter().map(|&name| name.clone()).collect();
         let mut sub = Sub { lens: Some(lens), ..self.clone() };
@@ -153,7 +158,7 @@ impl Sub {
         sub
     }
 
-    /// What a transaction does to the registers that are in view, as far as is known by the cut.
+    /// The accesses of a transaction to the registers in view, as far as known at the cut.
     fn accesses<'a>(&self, part: &Recorded<'a>, at: usize) -> Vec<(bool, &'a Value, &'a Value)> {
         let op = &part.ops[at];
         let known = op.is_ok() && op.ret() <= self.cut;
@@ -163,20 +168,21 @@ impl Sub {
         list
     }
 
-    /// The registers, of several, that are still in view.
+    /// The registers of a multi-register that are in view.
     pub(super) fn registers<'a>(&self, part: &Recorded<'a>) -> Vec<&'a Value> {
         let all = self.kept.iter().flat_map(|&at| self.accesses(part, at)).map(|(_, name, _)| name);
         all.collect::<BTreeSet<&Value>>().into_iter().collect()
     }
 
-    /// Whether an operation, as the sub-history sees it, leaves every state as it was.
+    /// Whether an operation, as the sub-history shows it, leaves every state unchanged.
     pub(super) fn is_observer(&self, part: &Recorded<'_>, at: usize) -> bool {
         part.is_observer(at)
             || part.subject == Subject::Registers
                 && !self.accesses(part, at).iter().any(|&(writes, ..)| writes)
     }
 
-    /// Whether a write makes all that is left forget the past: that of a register, or of the only element of a set.
+    /// Whether a write makes all remaining operations independent of the past: a write to a register, or to
+    /// the only element of a set.
     pub(super) fn is_overwritten(&self, part: &Recorded<'_>) -> bool {
         let alone = |ops: &[usize]| {
             let names_it = |&at: &usize| matches!(part.ops[at].f, F::Add | F::Delete | F::Contains);
@@ -186,7 +192,7 @@ impl Sub {
         part.subject.is_overwritten() || part.subject == Subject::Set && alone(&self.kept)
     }
 
-    /// The end of an operation's interval, as the sub-history knows it.
+    /// The end of an operation's interval, as the sub-history shows it.
     fn ret(&self, part: &Recorded<'_>, at: usize) -> Nanos {
         let ret = part.ops[at].ret();
         if ret > self.cut { Nanos::MAX } else { ret }
@@ -206,8 +212,8 @@ impl Sub {
     }
 }
 
-/// An operation as a sub-history sees it, or `None` if it is not there yet or is known to have failed. Pending
-/// observers are left to [`Sub`].
+/// An operation as a sub-history shows it, or `None` if it is not invoked yet or is known to have failed.
+/// Pending observers are left to [`Sub`].
 pub(super) fn seen(op: &Op, cut: Nanos, lens: Option<&BTreeSet<Value>>) -> Option<Op> {
     if op.is_fail() || op.call > cut {
         return None;
@@ -246,16 +252,15 @@ fn in_view(accesses: &Value, lens: &BTreeSet<Value>) -> Value {
 
 /// The division of a sub-history into units.
 pub(super) struct Units<'a> {
-    /// For each kept operation, in order: the units it is about. It stays while all of them do.
+    /// For each kept operation, in order: its units. It stays as long as all of them do.
     of: Vec<Vec<u32>>,
     /// The elements, by unit, for the lens.
     names: Vec<&'a Value>,
-    /// `dependents[a]` holds `b` if unit `b` cannot stay without unit `a`.
+    /// `dependents[a]` holds `b` if unit `b` requires unit `a`.
     dependents: Vec<Vec<u32>>,
 }
 
 impl<'a> Units<'a> {
-    /// Divides a sub-history.
     pub(super) fn of(part: &Recorded<'a>, sub: &Sub) -> Units<'a> {
         let mut units = Units { of: Vec::new(), names: Vec::new(), dependents: Vec::new() };
         match part.subject {
@@ -324,8 +329,8 @@ impl<'a> Units<'a> {
 
     fn divide_lock(&mut self, part: &Recorded<'a>, sub: &Sub) {
         let mut open: HashMap<u64, Vec<u32>> = HashMap::new();
-        // Clients that go on after an operation of unknown outcome, or do several things at once: which release follows
-        // which acquisition is not known.
+        // Clients that continue after an operation of unknown outcome, or do several things at once: it is
+        // unknown which release follows which acquire.
         let entangled = sub.kept.iter().filter_map(|&at| part.ops[at].client);
         let entangled: BTreeMap<u64, u32> = entangled
             .collect::<BTreeSet<u64>>()
@@ -367,12 +372,11 @@ impl<'a> Units<'a> {
         self.names.len() as u32 - 1
     }
 
-    /// All units.
     pub(super) fn all(&self) -> Vec<u32> {
         (0..self.names.len() as u32).collect()
     }
 
-    /// The units that some operations are about, and all that those cannot stand without.
+    /// The units of some operations, and all units that those require.
     pub(super) fn about(&self, sub: &Sub, chosen: impl Fn(usize) -> bool) -> Vec<u32> {
         let mut needs = vec![Vec::new(); self.names.len()];
         for (unit, dependents) in self.dependents.iter().enumerate() {
@@ -389,7 +393,7 @@ impl<'a> Units<'a> {
         units.into_iter().collect()
     }
 
-    /// The largest closed set of units within `wanted`, and what remains of the sub-history with only those.
+    /// The largest closed set of units within `wanted`, and the sub-history of only those.
     pub(super) fn keep(&self, part: &Recorded<'_>, sub: &Sub, wanted: &[u32]) -> Sub {
         let mut stays = vec![false; self.names.len()];
         for &unit in wanted {

@@ -1,5 +1,5 @@
-//! Random small histories for the tests here: simulated objects that are linearizable by construction, the same
-//! with a result falsified, and a plain decision by trying every order.
+//! Random small histories for the tests of this module: simulated objects that are linearizable by
+//! construction, the same with a falsified result, and a plain decision by trying every order.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ impl Dice {
     }
 }
 
-/// The objects the histories are about.
+/// The objects of the histories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Object {
     Register,
@@ -31,11 +31,11 @@ pub(super) enum Object {
     Log,
     NumberedLog,
     Mutex,
-    /// Two permits, taken and returned one or two at a time.
+    /// Two permits, acquired and released one or two at a time.
     Permits,
-    /// A register whose values can be deleted, where an absent value may be read as the empty text.
+    /// A register whose values can be deleted. An absent value may be read as the empty text.
     Key,
-    /// The same, with appends; and some deletes tell whether there was a value.
+    /// As [`Object::Key`], with appends; some deletes return whether there was a value.
     Text,
 }
 
@@ -61,7 +61,7 @@ impl Object {
         }
     }
 
-    /// Whether an operation, with its result, leaves every state as it was.
+    /// Whether an operation, with its result, leaves every state unchanged.
     pub(super) fn changes_nothing(self, op: &Op) -> bool {
         match op.f {
             F::Read | F::Get | F::Contains => true,
@@ -70,7 +70,7 @@ impl Object {
         }
     }
 
-    /// What a client may ask.
+    /// A random operation of a client.
     fn ask(self, dice: &mut Dice) -> (F, Value) {
         let value = |dice: &mut Dice| Value::Int(dice.below(4) as i64);
         let text = |dice: &mut Dice| Value::str(["", "a", "b"][dice.below(3) as usize]);
@@ -99,7 +99,7 @@ impl Object {
         }
     }
 
-    /// The effect on what the object holds, and the output.
+    /// The effect on the object's content, and the output.
     fn apply(self, held: &mut Vec<Value>, op: &Op) -> Value {
         let first = held.first().cloned();
         let input = op.input.clone();
@@ -107,7 +107,7 @@ impl Object {
             (F::Read, Object::Register) => return first.unwrap_or_default(),
             (F::Read, Object::Counter) => return first.unwrap_or(Value::Int(0)),
             (F::Read, _) => return Value::List(held.clone().into()),
-            // Odd processes are told an absent value as the empty text, and what became of a delete.
+            // Odd processes read an absent value as the empty text, and get a result from delete.
             (F::Get, _) if op.process % 2 == 1 => return first.unwrap_or(Value::str("")),
             (F::Get, _) => return first.unwrap_or_default(),
             (F::Put, _) => *held = vec![input],
@@ -151,7 +151,7 @@ impl Object {
             (F::Add, Object::Counter) => {
                 let sum = first.and_then(|sum| sum.as_int()).unwrap_or(0) + input.as_int().unwrap_or(0);
                 *held = vec![Value::Int(sum)];
-                // Odd processes are told the sum.
+                // Odd processes get the sum.
                 if op.process % 2 == 1 {
                     return Value::Int(sum);
                 }
@@ -176,7 +176,7 @@ impl Object {
     }
 
     /// A history of at most `size` operations, linearizable by construction. Operations take effect at random
-    /// instants within their intervals; some end in info, having happened or not.
+    /// instants within their intervals; some end in info, with or without effect.
     pub(super) fn history(self, dice: &mut Dice, size: u64) -> Vec<Op> {
         let (mut ops, mut held): (Vec<Op>, Vec<Value>) = (Vec::new(), Vec::new());
         // Per client: its open operation, whether it took effect, and its output.
@@ -216,7 +216,7 @@ impl Object {
         ops
     }
 
-    /// As [`Object::history`], with one or two results falsified: most often no longer linearizable.
+    /// As [`Object::history`], with one or two results falsified: usually not linearizable any more.
     pub(super) fn falsified(self, dice: &mut Dice, size: u64) -> Vec<Op> {
         let mut ops = self.history(dice, size);
         for _ in 0..1 + dice.below(2) {
@@ -276,8 +276,8 @@ impl Object {
     }
 }
 
-/// A history from lines such as `3 read -> 3 @ 470..481`, `1 cas 2 5 -> true @ 3..7`, `2 write 9 @ 5..9 fail` and
-/// `7 write 5 @ 433..`: process, f, input, output, invocation and completion in ms. All on key `k`.
+/// A history from lines such as `3 read -> 3 @ 470..481`, `1 cas 2 5 -> true @ 3..7`, `2 write 9 @ 5..9 fail`
+/// and `7 write 5 @ 433..`: process, f, input, output, invocation and completion in ms. All on key `k`.
 pub(super) fn history(lines: &str) -> Vec<Op> {
     let value = |text: &str| match text.parse() {
         _ if text == "nil" => Value::Nil,
@@ -318,7 +318,7 @@ pub(super) fn history(lines: &str) -> Vec<Op> {
     ops
 }
 
-/// An operation that is still pending.
+/// A pending operation.
 pub(super) fn op(process: u64, f: F, input: Value, call: u64) -> Op {
     Op::new(process, call, f, input)
 }

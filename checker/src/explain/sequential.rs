@@ -1,19 +1,20 @@
-//! Sequential consistency: an order that keeps each process's own, and nothing else (Lamport, "How to make a
-//! multiprocessor computer that correctly executes multiprocess programs", IEEE ToC 1979).
+//! Sequential consistency: an order that keeps each process's own order, and nothing else (Lamport, "How to
+//! make a multiprocessor computer that correctly executes multiprocess programs", IEEE ToC 1979).
 //!
-//! A depth-first search with a memory. How far each process has got, and the state, is all that a configuration
-//! is; there are at most (operations per process + 1)^processes of them per state, so this is for counterexamples.
+//! A depth-first search with memoization. A configuration is the progress of each process, and the state.
+//! There are at most (operations per process + 1)^processes of them per state, so this is for counterexamples
+//! only.
 
 use std::collections::{BTreeMap, HashSet};
 
 use crate::model::Model;
 use crate::op::Op;
 
-/// What the configurations that were visited may hold.
+/// Memory limit for the visited configurations in bytes.
 const BYTES_MAX: usize = 8 << 20;
 
-/// Whether such an order exists; `None` if more than `states_max` configurations would have to be visited, or these
-/// would hold too much, or an operation does not fit the model.
+/// Whether such an order exists; `None` if the search would visit more than `states_max` configurations, or
+/// need too much memory, or an operation does not fit the model.
 pub(crate) fn sequential<M: Model>(model: &M, ops: &[&Op], states_max: usize) -> Option<bool> {
     let mut processes: BTreeMap<u64, Vec<(M::Call, bool)>> = BTreeMap::new();
     let mut by_call: Vec<&Op> = ops.iter().copied().filter(|op| !op.is_fail()).collect();
@@ -66,8 +67,8 @@ mod tests {
     use crate::model::{Kv, Register};
 
     #[test]
-    fn of_large_states_fewer_are_visited() {
-        // Eight processes in any order, and a read that none explains.
+    fn fewer_configurations_with_large_states_are_visited() {
+        // Eight processes in any order, and a read that no order explains.
         let puts = |put: &str, read: &str, text: &str| {
             let puts = (0..8).map(|process| format!("{process} {put} {text}{process} @ 1..2\n"));
             history(&(puts.collect::<String>() + &format!("50 {read} -> z @ 3..4")))

@@ -8,17 +8,17 @@
 //!      └───────────────────────────────────────── yes ──┘                         and take the rest as the hint
 //! ```
 //!
-//! The instant is found by a search that gallops back from where the algorithm's hint ends, and then halves.
-//! Observers and units are dropped by delta debugging (Zeller and Hildebrandt 2002): ever smaller chunks, until
-//! no single one can go. The result is minimal *under the moves*: nothing more can be removed without losing
-//! the proof. It is not the smallest set that could be found, and its subsets mean nothing.
+//! The instant is found by galloping back from the end of the algorithm's hint, then bisecting. Observers and
+//! units are removed by delta debugging (Zeller and Hildebrandt 2002): smaller and smaller chunks, until no
+//! single one can go. The result is minimal *under the moves*: nothing more can be removed without losing the
+//! proof. It is not the smallest possible set, and its subsets mean nothing.
 //!
-//! To begin at a late write makes a long history short at once, but such a counterexample asks for more faith:
-//! a value is read whose writing it does not show. So it is used to find the operations that matter, and kept
-//! only where those, with all that gave rise to them, are too many to look at.
+//! A counterexample that begins at a late write makes a long history short at once, but it is less
+//! convincing, because a value is read whose write is not shown. So it is used to find the operations that
+//! matter, and is kept only if those, with everything they require, are too many to show.
 //!
-//! Every step is decided by the checker itself, so a long history is first cut by the fast algorithms that
-//! judged it, and only a small remainder is taken apart operation by operation.
+//! Every step is decided by the checker itself. So the exact algorithms that judged a long history also make
+//! the first cuts, and only a small remainder is reduced operation by operation.
 
 use std::collections::HashSet;
 
@@ -27,31 +27,32 @@ use super::subject::{Recorded, Subject};
 use crate::op::{Nanos, Op};
 use crate::verdict::Shrink;
 
-/// So many operations are few enough to be shown from the beginning.
+/// The maximum size of a counterexample that is shown from the beginning.
 const FEW: usize = 12;
 
-/// Decides a sub-history: whether it is linearizable, or `None` where a limit was reached.
+/// Decides whether a sub-history is linearizable; `None` if a limit was reached.
 pub(super) type Decide<'a> = &'a mut dyn FnMut(&[Op]) -> Option<bool>;
 
-/// A counterexample made small.
+/// A minimised counterexample.
 pub(super) struct Shrunk {
-    /// What is left.
+    /// The remaining sub-history.
     pub(super) sub: Sub,
-    /// How it was made.
+    /// The statistics of the minimisation.
     pub(super) stats: Shrink,
-    /// The write that it begins at, if what that overwrote was dropped.
+    /// The write that it begins at, if the overwritten past was dropped.
     pub(super) first: Option<usize>,
 }
 
-/// Makes a part that is known not to be linearizable small. `hint` names some of its operations, by position,
-/// that are likely to contradict each other. All sub-histories that are checked again have at most so many operations together, a
-/// long list counting as [several](Recorded::weight).
+/// Minimises a part that is known not to be linearizable. `hint` names some of its operations, by position,
+/// that are likely to contradict each other. All re-checked sub-histories together have at most `reads_max`
+/// operations, where a long list counts as [several](Recorded::weight).
 pub(super) fn shrink(part: &Recorded<'_>, hint: &[usize], reads_max: u64, decide: Decide<'_>) -> Shrunk {
     let sub = Sub::whole(part);
     let mut shrinker =
         Shrinker { part, decide, rechecks: 0, reads_left: reads_max, complete: true, first: None, sub };
     if part.subject.is_collection() {
-        // Before the cut: it makes removals pending, which the fast algorithms for queues do not know.
+        // Before the cut, because the cut makes removals pending, which the exact algorithms for queues
+        // handle less well.
         shrinker.keep_only(hint);
     }
     shrinker.cut(hint);
@@ -77,19 +78,19 @@ struct Shrinker<'a> {
     part: &'a Recorded<'a>,
     decide: Decide<'a>,
     rechecks: usize,
-    /// How many operations may be read once more.
+    /// The number of operations that may still be re-checked.
     reads_left: u64,
-    /// Whether every question so far was answered.
+    /// Whether every re-check so far had an answer.
     complete: bool,
-    /// The write that everything begins at, if the past was dropped: it stays.
+    /// The write that everything begins at, if the past was dropped: it must stay.
     first: Option<usize>,
     /// The smallest sub-history known not to be linearizable.
     sub: Sub,
 }
 
 impl Shrinker<'_> {
-    /// Adopts a smaller sub-history if it still proves the violation. `None` if it may not be looked at any more: so may
-    /// none of its size.
+    /// Adopts a smaller sub-history if it still proves the violation. `None` if the budget does not allow the
+    /// re-check, nor any other of its size.
     fn try_sub(&mut self, smaller: Sub) -> Option<bool> {
         let weight = 1 + smaller.kept.iter().map(|&at| self.part.weight(at)).sum::<u64>();
         let Some(left) = self.reads_left.checked_sub(weight) else {
@@ -107,8 +108,8 @@ impl Shrinker<'_> {
         Some(proves)
     }
 
-    /// Cuts after the first completion by which the history is no longer linearizable. Illegal prefixes have no
-    /// legal extensions, so the instants divide in two.
+    /// Cuts after the first completion by which the history is no longer linearizable. Illegal prefixes have
+    /// no legal extensions, so bisection finds it.
     fn cut(&mut self, hint: &[usize]) {
         let (part, whole) = (self.part, self.sub.clone());
         let end_of =
@@ -148,20 +149,22 @@ impl Shrinker<'_> {
             }
         }
         if let Some(&end) = ends.get(high).filter(|&&end| end < self.sub.cut) {
-            // Only the whole proves it, and the whole was never asked: nothing is known after its last completion.
+            // Only the whole proves the violation, and it was not re-checked: nothing is known after its last
+            // completion.
             self.sub = whole.cut_at(part, end);
         }
     }
 
-    /// Keeps only what the hint names and what that needs: where it suffices, the rest goes in one step.
+    /// Keeps only the operations of the hint and those that they require, if these suffice: the rest goes in
+    /// one step.
     fn keep_only(&mut self, hint: &[usize]) {
         let named: HashSet<usize> = hint.iter().copied().collect();
         let (few, fewest) = self.only(&self.sub, &named);
         let _ = self.try_sub(fewest) == Some(true) || self.try_sub(few) == Some(true);
     }
 
-    /// Of a sub-history, what is left without the observers that are not named, and of that, the units of those
-    /// that are.
+    /// Two sub-histories: one without the unnamed observers, and of that one only the units of the named
+    /// operations.
     fn only(&self, sub: &Sub, named: &HashSet<usize>) -> (Sub, Sub) {
         let last = |at: usize| self.part.ops[at].completed == Some(sub.cut);
         let few = sub.retain(|at| named.contains(&at) || last(at) || !self.part.is_observer(at));
@@ -177,7 +180,7 @@ impl Shrinker<'_> {
         (few, fewest)
     }
 
-    /// Makes a late acknowledged blind write the first operation, and forgets all that it overwrote.
+    /// Makes a late acknowledged blind write the first operation, and forgets everything that it overwrote.
     fn begin_late(&mut self) {
         if !self.sub.is_overwritten(self.part) {
             return;
@@ -185,7 +188,7 @@ impl Shrinker<'_> {
         let (cut, part) = (self.sub.cut, self.part);
         let writes = |at: &usize| part.ops[*at].is_ok() && part.ops[*at].ret() <= cut && part.is_blind(*at);
         let writes: Vec<usize> = self.sub.kept.iter().copied().filter(writes).collect();
-        // The latest first, and in a long history ever farther apart.
+        // The latest first, and in a long history with growing distances.
         let mut back = 1;
         while back <= writes.len() {
             let write = writes[writes.len() - back];
@@ -196,7 +199,7 @@ impl Shrinker<'_> {
                     self.first = Some(write);
                     return;
                 }
-                // The earlier ones leave more.
+                // Earlier writes leave more operations.
                 Some(None) => return,
                 Some(Some(false)) | None => {}
             }
@@ -204,8 +207,8 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Goes back to the beginning with only the operations that turned out to matter and what they need, if
-    /// those are few.
+    /// Goes back to the beginning with only the operations that turned out to matter and those that they
+    /// require, if these are few.
     fn show_beginning(&mut self, beginning: &Sub) {
         let matter: HashSet<usize> = self.sub.kept.iter().copied().collect();
         let (_, fewest) = self.only(&beginning.cut_at(self.part, self.sub.cut), &matter);
@@ -215,7 +218,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Drops whatever can go, until nothing can.
+    /// Removes operations until no more can go.
     fn reduce(&mut self) {
         loop {
             let before = self.sub.clone();
@@ -253,7 +256,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Whether the additions to a counter are too many to be shown one by one.
+    /// Whether a counter has too many additions to be shown one by one.
     fn takes_sums(&self) -> bool {
         let is_long = self.sub.kept.len() > FEW || self.sub.sums.all.is_some();
         self.part.subject == Subject::Counter && is_long
@@ -275,8 +278,8 @@ impl Shrinker<'_> {
     }
 }
 
-/// Delta debugging: drops chunks of `items`, halving their size, until no single item can go.
-/// `proves` is asked about every candidate, until it does not answer any more.
+/// Delta debugging: removes chunks of `items`, halving their size, until no single item can go. `proves`
+/// tests every candidate, until it returns no answer.
 fn minimise<T: Copy>(mut items: Vec<T>, mut proves: impl FnMut(&[T]) -> Option<bool>) {
     let mut chunk = items.len();
     while chunk > 0 {
@@ -307,7 +310,7 @@ mod tests {
         Recorded::new(object.subject(), ops, |op| object.changes_nothing(op))
     }
 
-    /// Applies moves at random, without asking whether they keep the proof.
+    /// Applies moves at random, without testing whether they keep the proof.
     fn wander(dice: &mut Dice, part: &Recorded<'_>) -> Sub {
         let mut sub = Sub::whole(part);
         for _ in 0..1 + dice.below(4) {
@@ -337,7 +340,7 @@ mod tests {
         sub
     }
 
-    /// The claim of section after section in `moves`: nothing legal is ever made illegal.
+    /// The claim of every section of `moves`: no legal history ever becomes illegal.
     #[test]
     fn no_moves_turn_a_linearizable_history_into_a_violation() {
         for object in Object::ALL {

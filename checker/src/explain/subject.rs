@@ -1,46 +1,47 @@
-//! A part of a history, with what the explanation must know of its model.
+//! A part of a history, with the properties of its model that the explanation needs.
 
 use super::words::Clock;
 use crate::op::{F, Op, Value};
 
-/// The kinds of object that the explanation can tell apart. A model of your own that says it is one of them
-/// ([`Model::describe`](crate::model::Model::describe)) gets the small counterexamples and the sentences of that kind; its
-/// operations must have the names, the inputs and the outputs of the model that is named here, and mean the same.
+/// The kinds of object that the explanation distinguishes. A model of your own that declares one of them
+/// ([`Model::describe`](crate::model::Model::describe)) gets the small counterexamples and the sentences of
+/// that kind. Its operations must then have the names, the inputs, the outputs and the meaning of those of
+/// the model named here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// Values that overwrite one another: `cas-register`, and `kv`.
+    /// Values that overwrite each other: `cas-register`, and `kv`.
     Register,
-    /// Several of these under names, read and written together: `multi-register`.
+    /// Several named registers, read and written together: `multi-register`.
     Registers,
-    /// As a register, but what some operations do or say depends on more than one value: they append to what it
-    /// holds, or tell whether it held anything. Its values cannot be told apart.
+    /// As a register, but some operations depend on more than one value: they append to the value, or return
+    /// whether there was one. Its values cannot be separated.
     Text,
     /// A sum of additions: `counter`.
     Counter,
-    /// Elements that are there or not: `set`.
+    /// Elements that are present or absent: `set`.
     Set,
-    /// The same, judged by what every replica shows in the end: `convergent-set`.
+    /// As a set, judged by the final reads of every replica: `convergent-set`.
     Replicas,
-    /// Elements that leave in the order they came: `queue`.
+    /// Elements that leave in the order in which they were added: `queue`.
     Queue,
     /// Elements that leave in another order, or in any: `stack`, `unordered-queue`.
     Bag,
     /// Entries that stay, in order: `log`.
     Log,
-    /// The same, where the offsets of the entries are told.
+    /// As a log, with operations that return offsets.
     NumberedLog,
-    /// Tenures, of one client at a time: `mutex`, `fencing-lock`.
+    /// Tenures of one client at a time: `mutex`, `fencing-lock`.
     Lock,
-    /// Tenures of several clients at a time, of several permits each, of so many in all: `semaphore`.
+    /// Tenures of several clients at a time with several permits each, of this total: `semaphore`.
     Permits(u32),
-    /// Identifiers handed out: `ids`, `ordered-ids`.
+    /// Generated identifiers: `ids`, `ordered-ids`.
     Ids,
     /// Anything else.
     Other,
 }
 
 impl Subject {
-    /// Whether it holds elements that have nothing to do with one another but their order.
+    /// Whether it holds elements that are independent of each other except for their order.
     pub(super) fn is_collection(self) -> bool {
         matches!(
             self,
@@ -48,12 +49,12 @@ impl Subject {
         )
     }
 
-    /// Whether a write makes it forget the past.
+    /// Whether a write makes it independent of the past.
     pub(super) fn is_overwritten(self) -> bool {
         matches!(self, Subject::Register | Subject::Text)
     }
 
-    /// What an object of this kind is about, given what was asked of it.
+    /// The subject of a part, given the operations on it.
     pub(super) fn among(self, ops: &[Op]) -> Subject {
         let told =
             |f: F| ops.iter().any(|op| op.f == f && op.output().is_some_and(|output| !output.is_nil()));
@@ -65,20 +66,20 @@ impl Subject {
     }
 }
 
-/// The operations of one part, with what matters about them.
+/// The operations of one part, with the properties that the explanation needs.
 pub(super) struct Recorded<'a> {
-    /// All that was recorded.
+    /// All recorded operations.
     pub(super) ops: &'a [Op],
-    /// What they are about.
+    /// The kind of object.
     pub(super) subject: Subject,
-    /// How it tells instants.
+    /// The notation for instants.
     pub(super) clock: Clock,
-    /// Which of them, with the results they returned, leave every state as it was.
+    /// Per operation: whether it leaves every state unchanged, with its recorded result.
     observers: Vec<bool>,
 }
 
 impl<'a> Recorded<'a> {
-    /// A part, given which operations leave every state as it was.
+    /// A part; `observes` decides which operations leave every state unchanged.
     pub(super) fn new(
         subject: Subject,
         ops: &'a [Op],
@@ -87,31 +88,31 @@ impl<'a> Recorded<'a> {
         Recorded { ops, subject, clock: Clock::of(ops), observers: ops.iter().map(changes_nothing).collect() }
     }
 
-    /// What it takes to read an operation once more: 1, and something for what it returned, if that is long.
+    /// The cost of reading an operation again: 1, plus something for a long result.
     pub(super) fn weight(&self, at: usize) -> u64 {
         weight(&self.ops[at])
     }
 
-    /// What a configuration of a search over so many operations costs, where that of a register costs 1. A state that
-    /// holds many elements is copied for every operation that is tried.
+    /// The cost of one configuration in a search over this many operations, where that of a register costs 1.
+    /// A state that holds many elements is copied for every operation tried.
     pub(super) fn price(&self, ops: usize) -> u64 {
         if self.holds_little() { 1 } else { 1 + (ops as u64).pow(2) / 4_096 }
     }
 
-    /// Whether a state takes little room, however long the history.
+    /// Whether a state is small for any length of the history.
     pub(super) fn holds_little(&self) -> bool {
         matches!(self.subject, Subject::Register | Subject::Counter | Subject::Lock | Subject::Permits(_))
     }
 
-    /// Whether an operation takes effect whatever the state was, and leaves the same state in any case. Adding an element to a
-    /// set is so to that element.
+    /// Whether an operation takes effect in any state, and always leaves the same state. For one element of a
+    /// set, adding it is blind.
     pub(super) fn is_blind(&self, at: usize) -> bool {
         let op = &self.ops[at];
         is_blind(op)
             || self.subject == Subject::Set && op.f == F::Add && op.output().is_none_or(Value::is_nil)
     }
 
-    /// Whether an operation, with the result it returned, leaves every state as it was.
+    /// Whether an operation, with its recorded result, leaves every state unchanged.
     pub(super) fn is_observer(&self, at: usize) -> bool {
         self.observers[at]
     }
@@ -126,12 +127,12 @@ pub(super) fn weight(op: &Op) -> u64 {
     }
 }
 
-/// Whether the answer was that nothing was done: the comparison failed, the lock was taken.
+/// Whether the result means that the operation was refused: the comparison failed, the lock was held.
 pub(super) fn is_refused(op: &Op) -> bool {
     op.output() == Some(&Value::Bool(false))
 }
 
-/// Whether the operation takes effect whatever the state was, and leaves the same state in any case.
+/// Whether the operation takes effect in any state, and always leaves the same state.
 pub(super) fn is_blind(op: &Op) -> bool {
     matches!(op.f, F::Write | F::Put) || (op.f == F::Delete && op.output().is_none_or(Value::is_nil))
 }
@@ -146,7 +147,7 @@ pub(super) fn written(op: &Op) -> Option<&Value> {
     }
 }
 
-/// The value that a register must have held for the operation to return what it did.
+/// The value that a register must have held for the recorded result.
 pub(super) fn observed(op: &Op) -> Option<&Value> {
     match op.f {
         F::Read | F::Get => op.output().map(canonical),
@@ -156,13 +157,13 @@ pub(super) fn observed(op: &Op) -> Option<&Value> {
     }
 }
 
-/// The value that a compare-and-set must find to take place, unless it is known not to have.
+/// The value that a compare-and-set must find to take place, unless it is known not to have taken place.
 pub(super) fn expected(op: &Op) -> Option<&Value> {
     let takes_place = op.f == F::Cas && !is_refused(op);
     op.input.as_pair().filter(|_| takes_place).map(|(from, _)| canonical(from))
 }
 
-/// An absent key may be read as empty text: the two are one value here.
+/// An absent key may be read as empty text: the two are treated as equal.
 fn canonical(value: &Value) -> &Value {
     match value {
         Value::Str(text) if text.is_empty() => &Value::Nil,

@@ -1,4 +1,4 @@
-//! The whole explanation, on histories that read as stories.
+//! The whole explanation, on histories that resemble real bugs.
 
 use std::fmt::Write;
 
@@ -84,7 +84,7 @@ context: p4 read → 4, p7 write 5, p2 write 6
 }
 
 #[test]
-fn what_is_impossible_is_told_from_what_the_object_held() {
+fn impossible_steps_start_from_the_value_the_object_held() {
     let (_, violation) = explained(ModelKind::Register, "0 write 1 @ 1..2\n 1 read -> 7 @ 3..4");
     let way = &violation.impossible[0];
     assert_eq!(violation.before, ["1"]);
@@ -92,7 +92,7 @@ fn what_is_impossible_is_told_from_what_the_object_held() {
 }
 
 #[test]
-fn additions_that_nobody_told_apart_are_one_addition() {
+fn unobserved_additions_are_shown_as_one() {
     let adds: String = (0..300)
         .map(|at| format!("{} add 1 -> {} @ {}..{}\n", at % 3, at + 1, 10 * at, 10 * at + 5))
         .collect();
@@ -149,9 +149,9 @@ fn the_counterexample_is_a_violation_by_itself() {
     }
 }
 
-/// What is said where no pattern of the model fits.
+/// The sentence if no pattern of the model matches.
 #[test]
-fn the_least_change_that_would_make_it_legal_is_named() {
+fn the_smallest_change_that_makes_it_legal_is_named() {
     let said = |kind, lines| {
         let violation = explained(kind, lines).1;
         format!("{}: {}", violation.class, violation.sentence)
@@ -182,7 +182,7 @@ fn the_least_change_that_would_make_it_legal_is_named() {
     );
 }
 
-/// How often the sentence has to fall back on "no legal order exists", of 200 violations: seldom.
+/// The sentence seldom falls back on "no legal order exists" among 200 violations.
 #[test]
 fn most_small_violations_are_recognised() {
     let unrecognised = |object: Object| {

@@ -1,11 +1,11 @@
-//! How the explanation speaks of operations, instants and spans of time.
+//! The wording for operations, instants and durations.
 
 use crate::op::{Nanos, Op};
 
-/// The longest operation or value that is written out, in characters.
+/// Maximum length of a displayed operation or value, in characters.
 const LENGTH_MAX: usize = 60;
 
-/// Who acts: `process 3`; `client 0 (process 3)` where the recording knows it by another number.
+/// The actor: `process 3`; `client 0 (process 3)` if the recording uses another number for the client.
 pub(super) fn actor(op: &Op) -> String {
     match op.client {
         Some(client) => format!("client {client} (process {})", op.process),
@@ -23,7 +23,7 @@ pub(super) fn what(op: &Op) -> String {
     format!("`{}`", short(op))
 }
 
-/// ` on k7`, or nothing where a history has only one object.
+/// ` on k7`, or empty if the history has only one object.
 pub(super) fn on(op: &Op) -> String {
     if op.key.is_nil() { String::new() } else { format!(" on {}", short(&op.key)) }
 }
@@ -40,7 +40,7 @@ pub(super) fn short(thing: &impl ToString) -> String {
     format!("{head}…{tail}")
 }
 
-/// How instants are told: in units of time, or, where a recording has only the order of its events, in events.
+/// The unit for instants: time, or events if a recording has only the order of its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Clock {
     /// Nanoseconds.
@@ -50,13 +50,13 @@ pub(super) enum Clock {
 }
 
 impl Clock {
-    /// The clock that a recording was made by: its times are the positions of its events if it had no times.
+    /// The clock of a recording; recordings without times use the positions of events as times.
     pub(super) fn of(ops: &[Op]) -> Clock {
         let by_position = |op: &Op| op.call == op.invoke_index && op.completed == op.complete_index;
         if ops.iter().all(by_position) { Clock::Events } else { Clock::Time }
     }
 
-    /// A length of time in the unit that suits it: `49 ms`, `4.2 ms`, `830 µs`, `12.4 s`, `3 events`.
+    /// A duration in a suitable unit: `49 ms`, `4.2 ms`, `830 µs`, `12.4 s`, `3 events`.
     pub(super) fn span(self, from: Nanos, to: Nanos) -> String {
         let length = to.saturating_sub(from);
         if self == Clock::Events {
@@ -71,7 +71,7 @@ impl Clock {
         if value < 10.0 || unit == "s" { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
     }
 
-    /// Two instants, `12.421 s` and `12.470 s`, with as many decimals as tell them apart, three at least; or
+    /// Two instants, `12.421 s` and `12.470 s`, with enough decimals to distinguish them, at least three; or
     /// `event 34` and `event 40`.
     pub(super) fn instants(self, a: Nanos, b: Nanos) -> (String, String) {
         if self == Clock::Events {

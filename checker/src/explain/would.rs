@@ -1,18 +1,20 @@
-//! What would explain the violation: a few cheap questions, each put to the checker again.
+//! Hypotheses that would explain the violation: a few cheap questions, each re-checked.
 //!
-//! - *Failures that happened after all.* A client that reports as failed what may have taken effect is the best
-//!   known source of false alarms: so all failures are taken for indeterminate, and the history is checked again.
-//! - *Sequential consistency* (Lamport 1979): does an order exist that keeps only each process's own? Then the
-//!   values may be out of date; that says nothing of whether something is lost, which only later observations tell
+//! - *Failures that took effect.* A client that reports a failure although the operation may have taken
+//!   effect is the best known source of false alarms. So all failures are treated as indeterminate, and the
+//!   history is checked again.
+//! - *Sequential consistency* (Lamport 1979): does an order exist that keeps only each process's own order?
+//!   Then the values may be stale. This does not show whether anything is lost; only later observations do
 //!   (`classify/fate.rs`).
-//! - *One node.* Reads prove nothing when dropped, so each node's reads are dropped in turn: if no violation is
-//!   left, that node alone gave the impossible answers.
-//! - *Clocks.* By how much would one process's operations have to be shifted? In a run of our own all instants
-//!   come from one clock; a recording from elsewhere may be less exact.
-//! - *What was there before.* Is everything legal if the object held one of the values that were seen? Only a yes is
-//!   said.
+//! - *One node.* Removing reads proves nothing by itself. So each node's reads are removed in turn: if no
+//!   violation is left, only that node gave impossible results.
+//! - *Clocks.* By how much would one process's operations have to be shifted? In Tribunal's own runs all
+//!   instants come from one clock; other recordings may be less exact.
+//! - *Initial value.* Is the history legal if the object initially held one of the observed values? Reported
+//!   only if the answer is yes.
 //!
-//! The second and the fourth are asked of the counterexample, the others of all that was recorded on the key.
+//! The second and the fourth question are about the counterexample, the others about everything recorded on
+//! the key.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,17 +31,17 @@ use crate::model::initial::{registers, starting};
 use crate::op::{F, Nanos, Op, Outcome, Value};
 use crate::verdict::Explanation;
 
-/// How many configurations the search for a sequentially consistent order may visit.
+/// Maximum number of configurations in the search for a sequentially consistent order.
 const SEQUENTIAL_STATES_MAX: usize = 20_000;
-/// How many failed operations are tried one by one.
+/// Maximum number of failed operations that are tried one by one.
 const FAILURES_MAX: usize = 50;
-/// How many shifts of a clock are tried.
+/// Maximum number of clock shifts that are tried.
 const SHIFTS_MAX: usize = 400;
-/// How many values are tried as what the object held before.
+/// Maximum number of initial values that are tried.
 const INITIAL_MAX: usize = 8;
-/// A margin below this, in ns, is worth a look at how instants were taken.
+/// Below this margin, in ns, the measurement of instants is questioned.
 const SUSPECT: Nanos = 1_000_000;
-/// How many operations a counterexample may have for their clocks to be questioned.
+/// Maximum size of a counterexample whose clocks are questioned.
 const SHIFTED_MAX: usize = 64;
 
 /// The questions about a part that is not linearizable, given its counterexample.
@@ -47,10 +49,10 @@ pub(super) struct Would<'a> {
     pub(super) judge: &'a dyn Judge,
     pub(super) part: &'a Recorded<'a>,
     pub(super) sub: &'a Sub,
-    /// Whether the counterexample leaves out what its first write had overwritten.
+    /// Whether the counterexample leaves out the operations that its first write had overwritten.
     pub(super) begins_late: bool,
     pub(super) decide: Decide<'a>,
-    /// What the searches may cost together that `decide` does not make.
+    /// The total budget of the searches that `decide` does not make.
     pub(super) limits: &'a Limits<'a>,
 }
 
@@ -65,7 +67,7 @@ impl Would<'_> {
         asked
     }
 
-    /// Whether all is well if the object held something before: said only if it is.
+    /// Whether another initial value would make the history legal: reported only if it would.
     fn initial(&mut self, minimal: &[Op]) -> Option<Explanation> {
         let kind: ModelKind = self.judge.name().parse().ok()?;
         if self.judge.begins_elsewhere() || self.begins_late {
@@ -97,7 +99,7 @@ impl Would<'_> {
         })
     }
 
-    /// What was known when the counterexample was complete; positions are those of the part.
+    /// The operations as known at the end of the counterexample; positions are those of the part.
     fn known(&self) -> Vec<Op> {
         let mut ops: Vec<Op> =
             self.part.ops.iter().take_while(|op| op.call <= self.sub.cut).cloned().collect();
@@ -133,7 +135,7 @@ impl Would<'_> {
             Some(false) => format!("no: {all}{on} would not help, whichever took effect"),
             Some(true) => {
                 let alone = failed.iter().take(FAILURES_MAX).map(|at| (at, with(&[*at])));
-                // Where one takes too much, so may the next.
+                // If one re-check exceeds the budget, the next may, too.
                 let culprit =
                     alone.take_while(|(_, holds)| holds.is_some()).find(|(_, holds)| *holds == Some(true));
                 let which = culprit.map_or_else(|| format!("some of the {all}"), |(&at, _)| who(&known[at]));
@@ -189,7 +191,7 @@ impl Would<'_> {
             return None;
         }
         let read_from = |at: usize| self.part.ops[at].node.as_ref().filter(|_| self.part.is_observer(at));
-        // Whoever was read from last comes first: the read that fits nowhere is most likely its.
+        // The node of the last read comes first: most likely the impossible read is its.
         let mut suspects: Vec<&Arc<str>> = Vec::new();
         for node in self.sub.kept.iter().rev().filter_map(|&at| read_from(at)) {
             if !suspects.contains(&node) {
@@ -204,7 +206,7 @@ impl Would<'_> {
             let answer = (self.decide)(&ops);
             limited = answer.is_none();
             culprit = Some(node).filter(|_| answer == Some(true));
-            // Where one takes too much, so may the next.
+            // If one re-check exceeds the budget, the next may, too.
             if limited || culprit.is_some() {
                 break;
             }
@@ -253,7 +255,7 @@ impl Would<'_> {
     }
 }
 
-/// What the object may have held before, judging by what was seen of it.
+/// The values that the object may initially have held, judging by the observations.
 fn candidates(part: &Recorded<'_>, minimal: &[Op]) -> Vec<Value> {
     let mut values: Vec<Value> = match part.subject {
         Subject::Register | Subject::Text => minimal.iter().filter_map(observed).cloned().collect(),
@@ -281,7 +283,7 @@ fn candidates(part: &Recorded<'_>, minimal: &[Op]) -> Vec<Value> {
     values
 }
 
-/// All operations of one process moved by the same time.
+/// A shift of all operations of one process by the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Shift {
     by: Nanos,
@@ -291,7 +293,8 @@ struct Shift {
 
 impl Shift {
     fn applied(self, ops: &[Op]) -> Vec<Op> {
-        // One process earlier is all others later, which never falls before the start of time.
+        // Moving one process earlier equals moving all others later, which never falls before the start of
+        // time.
         let moves = |op: &Op| (op.process == self.process) != self.earlier;
         let mut ops = ops.to_vec();
         for op in ops.iter_mut().filter(|op| moves(op)) {
@@ -303,7 +306,7 @@ impl Shift {
     }
 }
 
-/// The shifts that make a precedence between two processes disappear, the smallest first.
+/// The shifts that remove a precedence between two processes, the smallest first.
 fn shifts(ops: &[Op]) -> Vec<Shift> {
     let mut shifts = BTreeSet::new();
     for first in ops {

@@ -1,38 +1,39 @@
-//! A counter: exact, in two cases in O(n log n), and mostly in a third.
+//! A counter: exact in two cases in O(n log n), and usually decided in a third.
 //!
-//! **Equal additions, read from time to time.** Every addition adds the same amount `d` (in units of `d`: 1), so
-//! the additions differ only in when they may take effect. The counter is simulated lazily: an addition is
-//! applied only when it is forced to be, and then it is the pending one with the *earliest deadline* (first to
-//! return; indeterminate ones last).
+//! **Equal additions, and reads.** Every addition adds the same amount `d` (in units of `d`: 1), so the
+//! additions differ only in when they may take effect. The counter is simulated lazily: an addition is
+//! applied only when that is forced, and then it is the pending one with the *earliest deadline* (the first
+//! to return; indeterminate ones last).
 //!
 //! ```text
 //!   return of an addition not yet applied     apply it
 //!   return of a read of v                     apply until the counter is v; none left to apply: illegal
-//!   invocation of a read                      note the counter n; a read of less than n: illegal
+//!   invocation of a read                      note the counter n; if the read returns less: illegal
 //! ```
 //!
 //! *Why this is exact.* Let n and P(d) be the counter and the number of pending unapplied additions with a
 //! deadline up to d, in the lazy run (g) and in any legal order σ. At all times n_g ≤ n_σ and
-//! P_g(d) ≤ P_σ(d) + n_σ - n_g. Invocations add one to both sides of the latter; a step of σ does not lower its
-//! right side; a forced lazy step lowers both by one for deadlines from the applied one on, and below that one
-//! the left side is 0. A forced return shows n_σ > n_g, because σ has nothing open past its deadline; a read of
-//! v shows n_σ ≥ v. So when the lazy counter is beyond v at the invocation of a read, it is so in every order,
-//! and when too few are left to apply, too few were invoked. Steps are of one unit, so the lazy counter passes
-//! every value in between, and a read can stand right after the v-th addition.
+//! P_g(d) ≤ P_σ(d) + n_σ - n_g. An invocation adds one to both sides of the latter; a step of σ does not
+//! lower its right side; a forced lazy step lowers both sides by one for deadlines from the applied one on,
+//! and below that one the left side is 0. A forced return shows n_σ > n_g, because σ has no pending addition
+//! past its deadline; a read of v shows n_σ ≥ v. So if the lazy counter is beyond v at the invocation of a
+//! read, it is beyond v in every order, and if too few additions are left to apply, too few were invoked.
+//! Steps are of one unit, so the lazy counter passes every value in between, and a read can be placed right
+//! after the v-th addition.
 //!
-//! **Additions of several amounts**, all positive. An addition of a is taken for a additions of 1, with the same interval: a
-//! legal order is one of these as well, so where the lazy run is stuck there is none. Where it is not, an order of whole
-//! additions is looked for: see [`amounts`].
+//! **Additions of several amounts**, all positive. An addition of a is treated as a additions of 1 with the
+//! same interval. A legal order is also a legal order of these, so if the lazy run is stuck, none exists.
+//! Otherwise an order of whole additions is searched: see [`amounts`].
 //!
 //! **Additions that return the new value.** Then the order of the completed additions is in the data: `add n`
-//! that returned `v` took the counter from `v-n` to `v`. Gaps can only be filled by indeterminate additions: see [`gaps`].
-//! The order is legal iff real time agrees with it.
+//! that returned `v` took the counter from `v-n` to `v`. Only indeterminate additions can fill gaps: see
+//! [`gaps`]. The order is legal iff it agrees with real time.
 //!
-//! The first is an earliest-deadline-first schedule (Jackson 1955), the second a known write order in the terms
-//! of Gibbons and Korach, "Testing shared memories", SIAM J. Comput. 26(4), 1997, §4.
+//! The first is an earliest-deadline-first schedule (Jackson 1955), the second a known write order in the
+//! terms of Gibbons and Korach, "Testing shared memories", SIAM J. Comput. 26(4), 1997, §4.
 //!
-//! Precondition: additions and reads of integers; either all additions are of one amount, or positive, and none returns a
-//! value, or all completed ones return the new value and all are positive.
+//! Precondition: additions and reads of integers; either all additions are of one amount, or positive, and
+//! none returns a value, or all completed ones return the new value and all are positive.
 
 mod amounts;
 mod gaps;
@@ -45,16 +46,16 @@ use crate::decision::Decision;
 use crate::op::{F, Nanos, Op, Outcome, Value};
 use gaps::{Filled, Gap};
 
-/// Amounts are taken up to this size, so that no sum of them overflows.
+/// Maximum amount, so that no sum of amounts overflows.
 const AMOUNT_MAX: u64 = u32::MAX as u64;
 
-/// An operation as this algorithm sees it.
+/// An operation in the terms of this algorithm.
 enum Step {
-    /// An addition of this amount; if it returned the new value, that.
+    /// An addition of this amount, with the new value if it was returned.
     Add(i64, Option<i64>),
     /// A read of this value.
     Read(i64),
-    /// A known failure, or a read of unknown outcome.
+    /// A known failure, or a read of unknown outcome: ignored.
     Nothing,
 }
 
@@ -112,18 +113,18 @@ fn step(op: &Op) -> Option<Step> {
     })
 }
 
-/// Additions of units, applied as late as possible and by earliest deadline. One of several units may be applied in parts;
-/// the order has it where its last part is.
+/// Applies additions of units as late as possible and by earliest deadline. An addition of several units may
+/// be applied in parts; in the order it takes the place of its last part.
 fn lazily(ops: &[&Op], steps: &[Step], unit: i64) -> Decision {
     let mut returns: Vec<(Nanos, usize)> =
         (0..ops.len()).filter(|&at| ops[at].is_ok()).map(|at| (ops[at].ret(), at)).collect();
     returns.sort_unstable();
 
     let mut calls = (0..ops.len()).peekable();
-    // Pending additions by deadline, each with the units of it that are left.
+    // Pending additions by deadline, each with the number of its remaining units.
     let mut pending: BinaryHeap<Reverse<(Nanos, usize, i64)>> = BinaryHeap::new();
     let mut counter = 0;
-    // The additions that are applied, with the counter before each.
+    // The applied additions, with the counter before each.
     let mut applied: Vec<(i64, usize)> = Vec::new();
     let mut is_applied = vec![false; ops.len()];
     let mut at_call = vec![(0, None); ops.len()];
@@ -184,14 +185,14 @@ fn lazily(ops: &[&Op], steps: &[Step], unit: i64) -> Decision {
     Decision::Legal { order }
 }
 
-/// When an addition must have been applied.
+/// The time by which an addition must have been applied.
 fn deadline(op: &Op) -> Nanos {
     if broken("counter: earliest deadline first") { Nanos::MAX - op.ret() } else { op.ret() }
 }
 
-/// Additions that return the new value, with indeterminate ones in the gaps.
+/// Decides additions that return the new value, with indeterminate ones in the gaps.
 fn in_the_data(ops: &[&Op], steps: &[Step]) -> Decision {
-    // What the counter was before and after, and who shows that: an addition, or a read.
+    // The counter before and after, and the operation that shows this: an addition, or a read.
     let mut known: Vec<(i64, i64, usize)> = Vec::new();
     let mut unknown: Vec<(i64, usize)> = Vec::new();
     for (at, step) in steps.iter().enumerate() {
@@ -201,7 +202,7 @@ fn in_the_data(ops: &[&Op], steps: &[Step]) -> Decision {
                 None => return Decision::Declined,
             },
             Step::Add(amount, None) => unknown.push((amount, at)),
-            // Reads of a value come before the addition that goes on from it.
+            // Reads of a value come before the addition that continues from it.
             Step::Read(value) => known.push((value, value, at)),
             Step::Nothing => {}
         }
@@ -225,7 +226,7 @@ fn in_the_data(ops: &[&Op], steps: &[Step]) -> Decision {
     {
         return Decision::Illegal { conflict: pair.into() };
     }
-    // Nothing that comes after a gap may have returned before what fills it is called.
+    // Nothing after a gap may have returned before the addition that fills the gap is invoked.
     let (mut until, mut rest) = (Nanos::MAX, order.len());
     for (first, gap) in gaps.iter_mut().rev() {
         until = order[*first..rest].iter().map(|&at| ops[at].ret()).min().unwrap_or(until).min(until);

@@ -1,9 +1,10 @@
 //! A lock whose every acquire returns a larger token: exact in O(n log n).
 //!
-//! It is a [lock](super::mutex), in which the order of the tenures is forced; and so is that of their tokens. An acquire
-//! of unknown outcome that took effect comes last, and took the next token, whatever it was.
+//! It is a [lock](super::mutex), in which the order of the tenures is forced, and so is the order of their
+//! tokens. An acquire of unknown outcome that took effect comes last and took the next token, whatever that
+//! was.
 //!
-//! Precondition: that of the lock; every token an integer, and not the largest that there is.
+//! Precondition: that of the lock; every token an integer, and not the largest integer.
 
 use super::{broken, mutex};
 use crate::decision::Decision;

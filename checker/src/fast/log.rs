@@ -1,24 +1,25 @@
 //! An append-only list or log: exact in O(n log n + total length of the reads).
 //!
-//! A read returns the whole list, so it tells the order of all appends before it; an append may return its
-//! offset, which tells its place. No value is appended twice, so the history names the append in each place.
+//! A read returns the whole list, so it shows the order of all appends before it; an append may return its
+//! offset, which shows its position. No value is appended twice, so the history identifies the append at each
+//! position.
 //!
 //! ```text
 //!   place      0          1          2          3
 //!           append a · append c · append b · append d        forced by  read → [a c b],  append d → 3
 //! ```
 //!
-//! Every read must be a prefix of the longest one, and reads and offsets must agree. Places that nothing names
-//! lie after the longest read and before some offset; they are filled with indeterminate appends, which differ
-//! only in their invocations, in the order of these (exchange). Appends whose place is unknown come last. All
-//! of this is forced, so the history is legal iff real time agrees with it. An indeterminate append in no place
-//! is dropped.
+//! Every read must be a prefix of the longest one, and reads and offsets must agree. Positions that neither
+//! of them identifies lie after the longest read and before some offset. They are filled with indeterminate
+//! appends, in the order of their invocations, because these appends differ in nothing else (exchange
+//! argument). Appends of unknown position come last. All of this is forced, so the history is legal iff this
+//! order agrees with real time. An indeterminate append without a position is dropped.
 //!
-//! The write order is known: Gibbons and Korach, "Testing shared memories", SIAM J. Comput. 26(4), 1997, §4; as
+//! The write order is known: Gibbons and Korach, "Testing shared memories", SIAM J. Comput. 26(4), 1997, §4;
 //! used for list-append by Kingsbury and Alvaro, "Elle", VLDB 2020.
 //!
-//! Precondition: appends and whole reads only, no value appended twice; completed appends of unknown place only
-//! where no place is open.
+//! Precondition: appends and whole reads only, no value appended twice; completed appends of unknown position
+//! only if no position is open.
 
 use hashbrown::HashMap;
 
@@ -56,7 +57,7 @@ pub(crate) fn decide(ops: &[&Op]) -> Decision {
             std::iter::from_fn(|| reads.next_if(|read| read.0.len() <= length)).map(|(_, read)| read),
         );
         if at == NONE {
-            // Not even the indeterminate appends suffice to reach the place that someone was told.
+            // Not even all indeterminate appends suffice to reach the returned offset.
             let told = ops.iter().rposition(|op| matches!(op.output(), Some(Value::Int(_))));
             return Decision::Illegal { conflict: told.into_iter().collect() };
         }
@@ -69,7 +70,7 @@ pub(crate) fn decide(ops: &[&Op]) -> Decision {
     }
 }
 
-/// The append in each place, as far as reads and offsets tell (`NONE` where they do not).
+/// The append at each position, as far as reads and offsets identify it (otherwise `NONE`).
 fn places(
     ops: &[&Op],
     by_value: &HashMap<&Value, usize>,
@@ -108,8 +109,8 @@ fn places(
     Ok(places)
 }
 
-/// Fills open places with indeterminate appends and adds the completed ones of unknown place; `None` if a
-/// completed one might have to go into an open place.
+/// Fills open positions with indeterminate appends and adds the completed ones of unknown position; `None` if
+/// a completed one might have to fill an open position.
 fn fill(ops: &[&Op], by_value: &HashMap<&Value, usize>, mut places: Vec<usize>) -> Option<Vec<usize>> {
     let mut placed = vec![false; ops.len()];
     for &at in places.iter().filter(|&&at| at != NONE) {

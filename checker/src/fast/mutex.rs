@@ -1,31 +1,33 @@
 //! A lock: exact in O(n log n).
 //!
-//! Only its holder can release a lock, and a process does one thing at a time. So the successful operations of
-//! a process alternate, acquire and release, and each such pair is a *tenure*: the lock is certainly held from
-//! the return of the acquire to the invocation of the release. In the terms of a register the pair is a block
-//! with a forward zone (see `unique_register`), so the history is legal iff no two of these stretches overlap,
-//! and then their order is forced.
+//! Only its holder can release a lock, and a process does one thing at a time. So the successful operations
+//! of a process alternate between acquire and release, and each such pair is a *tenure*: the lock is
+//! certainly held from the return of the acquire to the invocation of the release. In the terms of a register
+//! the pair is a block with a forward zone (see `unique_register`), so the history is legal iff no two of
+//! these intervals overlap, and then their order is forced.
 //!
 //! ```text
 //!   p1   ├acquire┤▓▓▓▓▓▓▓▓▓▓├release┤
 //!   p2                  ├─── acquire ───┤▓▓▓▓▓▓├release┤
 //! ```
 //!
-//! **Failed tries.** A failed release asks only that its process holds nothing, which its own operations
-//! decide. A failed acquire asks that somebody holds the lock at some instant of its interval, so tenures are
-//! made to cover as much time as they can: each hands over directly to the next if their intervals meet; if not,
-//! the lock was free from the return of the one to the invocation of the other in every legal order. Handing
-//! over at one place restricts no other, since a tenure's acquire returns before its release is invoked.
+//! **Refused operations.** A refused release requires only that its process does not hold the lock, which is
+//! decided by the operations of that process. A refused acquire requires that the lock is held at some
+//! instant of its interval. So tenures are made to cover as much time as possible: each hands over directly
+//! to the next if their intervals meet. If they do not meet, the lock was free from the return of the one to
+//! the invocation of the other in every legal order. A handover restricts no other one, because a tenure's
+//! acquire returns before its release is invoked.
 //!
-//! **Indeterminate operations.** They are the last of their process. A release may take effect whenever the next
-//! tenure needs it to, and otherwise not. An acquire that took effect is never released, so at most one did, at
-//! the end; it helps only by explaining failed acquires, and then the one invoked first helps most.
+//! **Indeterminate operations.** Each is the last of its process. A release may take effect when the next
+//! tenure needs it, and otherwise not at all. An acquire that took effect is never released, so at most one
+//! took effect, at the end. It helps only by explaining refused acquires, and then the one invoked first
+//! helps most.
 //!
-//! A lock is a read-modify-write register: Gibbons and Korach, "Testing shared memories", SIAM J. Comput. 26(4),
-//! 1997, §4.
+//! A lock is a read-modify-write register: Gibbons and Korach, "Testing shared memories", SIAM J. Comput.
+//! 26(4), 1997, §4.
 //!
-//! Precondition: acquires and releases only, and no two operations of one client overlap or touch, which one of unknown
-//! outcome does with all that come after it.
+//! Precondition: acquires and releases only, and no two operations of one client overlap or touch. An
+//! operation of unknown outcome overlaps with all later ones of its client.
 
 use hashbrown::HashMap;
 
@@ -33,15 +35,15 @@ use super::broken;
 use crate::decision::Decision;
 use crate::op::{F, Nanos, Op, Outcome, Value};
 
-/// One stretch of time in which a process held the lock.
+/// One interval in which a process held the lock.
 struct Tenure {
     acquire: usize,
     release: Option<usize>,
-    /// When it begins and ends, in the order that is built.
+    /// Its beginning and end in the constructed order.
     held: (Nanos, Nanos),
 }
 
-/// What the operations of each process, taken alone, amount to.
+/// The operations of each process, interpreted separately.
 struct Lock {
     tenures: Vec<Tenure>,
     /// Acquires that found the lock held.
@@ -57,7 +59,7 @@ pub(crate) fn decide(ops: &[&Op]) -> Decision {
     decide_with(ops, |_, _| true)
 }
 
-/// The same where the acquires of two tenures, one after the other, must be `in_order`.
+/// As [`decide`], with the extra condition that the acquires of consecutive tenures are `in_order`.
 pub(super) fn decide_with(ops: &[&Op], in_order: impl Fn(&Op, &Op) -> bool) -> Decision {
     match Lock::read(ops).and_then(|lock| lock.legal_order(ops, in_order).map_err(Some)) {
         Ok(order) => Decision::Legal { order },
@@ -67,10 +69,11 @@ pub(super) fn decide_with(ops: &[&Op], in_order: impl Fn(&Op, &Op) -> bool) -> D
 }
 
 impl Lock {
-    /// Follows each process; fails with a contradiction inside one, or nothing if the precondition does not hold.
+    /// Follows each process. Fails with a contradiction within one process, or with `None` if the
+    /// precondition does not hold.
     fn read(ops: &[&Op]) -> Result<Lock, Option<Vec<usize>>> {
         let mut lock = Lock { tenures: Vec::new(), refused: Vec::new(), idle: Vec::new(), unknown: None };
-        // Per process: when its last operation returned, and the tenure it is in.
+        // Per process: the return of its last operation, and its current tenure.
         let mut processes: HashMap<u64, (Nanos, Option<usize>)> = HashMap::new();
         let mut conflict = None;
         for (at, op) in ops.iter().enumerate().filter(|(_, op)| !op.is_fail()) {
@@ -165,7 +168,7 @@ impl Lock {
         Ok(placed.into_iter().map(|(_, _, at)| at).collect())
     }
 
-    /// Lets every tenure begin as early and end as late as the others allow.
+    /// Extends every tenure to begin as early and end as late as the others allow.
     fn hand_over(&mut self, ops: &[&Op]) {
         let mut begin = self.tenures.first().map_or(0, |first| ops[first.acquire].call);
         for i in 0..self.tenures.len() {
@@ -189,7 +192,7 @@ impl Lock {
         }
     }
 
-    /// The first instant in the interval of a failed acquire at which the lock is held, and the tenure.
+    /// The first instant in the interval of a refused acquire at which the lock is held, and the tenure.
     fn held_during(&self, ops: &[&Op], at: usize) -> Result<(Nanos, usize), Vec<usize>> {
         let (call, ret) = (ops[at].call, ops[at].ret());
         let after = self.tenures.partition_point(|tenure| tenure.held.0 <= call);

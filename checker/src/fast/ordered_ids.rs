@@ -1,15 +1,15 @@
-//! Identifiers that grow: exact in O(n log n).
+//! Increasing identifiers: exact in O(n log n).
 //!
-//! Every answer tells its own place in the order, so there is one order to try: by number. It is legal iff no number
-//! was given twice and real time agrees.
+//! Every result shows its own place in the order, so there is one candidate order: by number. It is legal iff
+//! no number was returned twice and the order agrees with real time.
 //!
-//! Precondition: only `generate`, and every answer an integer.
+//! Precondition: only `generate`, and every result an integer.
 
 use super::{broken, contradiction};
 use crate::decision::Decision;
 use crate::op::{F, Op, Outcome, Value};
 
-/// Decides the history of a source of growing identifiers; see the [module](self).
+/// Decides the history of a generator of increasing identifiers; see the [module](self).
 pub(crate) fn decide(ops: &[&Op]) -> Decision {
     let mut given: Vec<(i64, usize)> = Vec::with_capacity(ops.len());
     for (at, op) in ops.iter().enumerate() {

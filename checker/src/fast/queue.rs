@@ -1,41 +1,43 @@
 //! A FIFO queue of distinct values: exact in O(n log n).
 //!
-//! Every value has an interval for its enqueue and one for its dequeue, written `[ec, er]` and `[dc, dr]`; both
-//! of a value that was never dequeued lie after everything else. The enqueue takes effect before the dequeue,
-//! so `er` may be lowered to `dr` and `dc` raised to `ec`. A legal order of the queue is an order of its *values*
-//! in which both the enqueues and the dequeues can take place. Value a must come before value b iff
+//! Every value has an interval for its enqueue and one for its dequeue, written `[ec, er]` and `[dc, dr]`;
+//! both ends of the dequeue lie after everything else if the value was never dequeued. The enqueue takes
+//! effect before the dequeue, so `er` may be lowered to `dr` and `dc` raised to `ec`. A legal order of the
+//! queue is an order of its *values* in which both the enqueues and the dequeues can take place. Value a must
+//! come before value b iff
 //!
 //! ```text
 //!   er(a) < ec(b)      enqueued before, or
 //!   dr(a) < dc(b)      dequeued before
 //! ```
 //!
-//! **Peeling.** Remove again and again a value that nothing left must precede: one with `ec ≤ min er` and
-//! `dc ≤ min dr` over the values left. If there is none, take a with the least `er` and b with the least `dr`
-//! of those left: a must wait for b to be dequeued, and b for a to be enqueued, so each must come before the
-//! other: illegal (also with a = b, for a value that was dequeued before it was enqueued). Otherwise the order of removal is legal: give each enqueue and dequeue the latest invocation
-//! of its kind so far as its instant. No return lies before these, and no dequeue before its enqueue, because
-//! `ec ≤ dc` for every value.
+//! **Peeling.** Repeatedly remove a value that no remaining value must precede: one with `ec ≤ min er` and
+//! `dc ≤ min dr` over the remaining values. If there is none, take a with the least `er` and b with the least
+//! `dr` among them: a must wait for b to be dequeued, and b for a to be enqueued, so each must come before
+//! the other: illegal (also with a = b, for a value that was dequeued before it was enqueued). Otherwise the
+//! order of removal is legal: each enqueue and dequeue takes effect at the latest invocation of its kind so
+//! far. No return lies before these instants, and no dequeue before its enqueue, because `ec ≤ dc` for every
+//! value.
 //!
-//! **Empty dequeues** need an instant in their interval at which no value is certainly inside the queue, that is
-//! within `er < t < dc`. The first one left free is as good as any: values with `er < t` are then dequeued by
-//! t, the others enqueued from t on, and neither forbids an order that was possible before. (A value that must
-//! be before such an instant already precedes every value that can be after it, and among values on the same
-//! side nothing changes.)
+//! **Empty dequeues** need an instant in their interval at which no value is certainly in the queue, that is,
+//! within `er < t < dc`. The first such instant is as good as any: values with `er < t` are then dequeued by
+//! t, the others enqueued from t on, and neither excludes an order that was possible before. (A value that
+//! must be before such an instant already precedes every value that can be after it, and among values on the
+//! same side nothing changes.)
 //!
-//! **Indeterminate enqueues** took place if their value was dequeued. If not they are dropped: removing a value
-//! that nobody takes leaves every other result as it was.
+//! **Indeterminate enqueues** took place if their value was dequeued. Otherwise they are dropped: removing a
+//! value that was never dequeued changes no other result.
 //!
 //! **Indeterminate dequeues** are wildcards: from its invocation on, each may remove one value. Only values
-//! that were never seen to leave can be meant. While peeling, such a value is removed only when it blocks
-//! everything else, with the wildcard invoked first among those left. That is forced: some b must be enqueued
-//! after it and dequeued by `min dr`, so it must be gone by then, like all those removed this way before; if no
-//! wildcard left was invoked by then, there are more such values than wildcards. With empty dequeues as well the
-//! instants of these would compete for wildcards: then legal orders found are legal, but a refutation only
-//! stands if it stands without the empty dequeues; otherwise declined.
+//! without a known dequeue are candidates. While peeling, such a value is removed only when it blocks
+//! everything else, by the remaining wildcard that was invoked first. That is forced: some b must be enqueued
+//! after it and dequeued by `min dr`, so it must be gone by then, like all values removed this way before. If
+//! no remaining wildcard was invoked by then, there are more such values than wildcards. Empty dequeues
+//! compete for wildcards as well. With them, a legal order that is found is legal, but a refutation counts
+//! only if it holds without the empty dequeues; otherwise the algorithm declines.
 //!
-//! The four ways to be illegal (fresh value, duplicate, order, empty) are those of Henzinger, Sezgin and
-//! Vafeiadis, "Aspect-oriented linearizability proofs", CONCUR 2013; peeling and wildcards are ours.
+//! The four kinds of violation (fresh value, duplicate, order, empty) are those of Henzinger, Sezgin and
+//! Vafeiadis, "Aspect-oriented linearizability proofs", CONCUR 2013; peeling and wildcards are new here.
 //!
 //! Precondition: enqueues and dequeues only, no value enqueued twice, none `nil`.
 
@@ -47,10 +49,10 @@ use crate::op::{F, Nanos, Op, Outcome, Value};
 
 const NONE: usize = usize::MAX;
 
-/// A value, and when its enqueue and dequeue can take effect.
+/// A value, and the intervals of its enqueue and dequeue.
 struct Item {
     enqueue: usize,
-    /// `NONE` if no dequeue is known to have taken it.
+    /// `NONE` if no known dequeue removed it.
     dequeue: usize,
     ec: Nanos,
     er: Nanos,
@@ -59,16 +61,16 @@ struct Item {
 }
 
 impl Item {
-    /// Whether a completed dequeue took it.
+    /// Whether a completed dequeue removed it.
     fn is_taken(&self) -> bool {
         self.dequeue != NONE
     }
 }
 
-/// What happened to the queue.
+/// The operations of a queue, matched by value.
 struct Queue {
     items: Vec<Item>,
-    /// Dequeues that found nothing, by time of invocation.
+    /// Dequeues that found the queue empty, by time of invocation.
     empties: Vec<usize>,
     /// Dequeues of unknown outcome, by time of invocation.
     wildcards: Vec<usize>,
@@ -99,7 +101,7 @@ pub(crate) fn decide(ops: &[&Op]) -> Decision {
     }
 }
 
-/// Brings enqueues and dequeues together; fails if the precondition does not hold or a dequeue has no match.
+/// Matches enqueues and dequeues. Fails if the precondition does not hold or a dequeue has no match.
 fn read(ops: &[&Op]) -> Result<Queue, Decision> {
     let mut items: Vec<Item> = Vec::with_capacity(ops.len() / 2);
     let mut by_value: HashMap<&Value, usize> = HashMap::with_capacity(ops.len() / 2);
@@ -164,8 +166,8 @@ impl Queue {
         Ok(self.interleave(ops, &peeled, &empty_at))
     }
 
-    /// An empty dequeue at every instant of which more values are inside than wildcards can have removed, with these: a
-    /// value that was never seen to leave, and one that certainly left later.
+    /// An empty dequeue during whose whole interval more values are in the queue than wildcards can have
+    /// removed, with these: a value without a known dequeue, and one that certainly left later.
     fn never_empty(&self, ops: &[&Op]) -> Option<Vec<usize>> {
         let sorted = |mut instants: Vec<Nanos>| {
             instants.sort_unstable();
@@ -202,16 +204,17 @@ impl Queue {
         )
     }
 
-    /// The first instant of each empty dequeue at which nothing is certainly inside; in the order of the instants.
+    /// The first instant of each empty dequeue at which no value is certainly in the queue, in the order of
+    /// the instants.
     fn empty_instants(&self, ops: &[&Op]) -> Result<Vec<(Nanos, usize)>, Vec<usize>> {
         if self.empties.is_empty() {
             return Ok(Vec::new());
         }
-        // With wildcards about, what was never seen to leave need not be inside.
+        // If there are wildcards, a value without a known dequeue need not be in the queue.
         let stays = |item: &&Item| item.er < item.dc && (item.is_taken() || self.wildcards.is_empty());
         let mut inside: Vec<&Item> = self.items.iter().filter(stays).collect();
         inside.sort_unstable_by_key(|item| item.er);
-        // The union of these open intervals, as stretches with the range of items that make each up.
+        // The union of these open intervals, as separate intervals, each with the range of its items.
         let mut stretches: Vec<(Nanos, Nanos, std::ops::Range<usize>)> = Vec::new();
         for (i, item) in inside.iter().enumerate() {
             match stretches.last_mut() {
@@ -244,7 +247,7 @@ impl Queue {
         Ok(instants)
     }
 
-    /// Makes every value choose a side of each instant at which the queue was empty.
+    /// Puts every value on one side of each instant at which the queue was empty.
     fn keep_apart(&mut self, empty_at: &[(Nanos, usize)]) {
         if broken("queue: values keep to one side of an empty dequeue") {
             return;
@@ -261,20 +264,20 @@ impl Queue {
         }
     }
 
-    /// The items in an order in which they can pass through the queue; a wildcard that removes one becomes its
-    /// dequeue.
+    /// The items in an order in which they can pass through the queue. A wildcard that removes an item
+    /// becomes its dequeue.
     fn peel(&mut self, ops: &[&Op]) -> Result<Vec<usize>, Vec<usize>> {
         let n = self.items.len();
         let by_er = sorted_by(&self.items, |item| item.er);
         let by_dr = sorted_by(&self.items, |item| (item.dr, !item.is_taken()));
         let mut by_ec = sorted_by(&self.items, |item| item.ec).into_iter().peekable();
-        // What was never seen to leave is not removed for being ready, so as not to waste a wildcard.
+        // An item without a known dequeue is not removed when it is ready, to save wildcards.
         let mut by_dc = sorted_by(&self.items, |item| item.dc);
         by_dc.retain(|&i| self.items[i].is_taken());
         let mut by_dc = by_dc.into_iter().peekable();
         let (mut next_er, mut next_dr) = (0, 0);
         let mut wildcards = self.wildcards.iter().copied().peekable();
-        // How many of its two conditions an item meets already; both: ready.
+        // The number of conditions that an item meets; with both it is ready.
         let mut met = vec![0u8; n];
         let mut gone = vec![false; n];
         let mut ready: Vec<usize> = Vec::new();
@@ -290,7 +293,7 @@ impl Queue {
                 return Ok(order);
             };
             if !self.items[first_out].is_taken() && self.items[first_out].dr == Nanos::MAX {
-                // All that is left stayed in the queue: the order of enqueues is all there is to it.
+                // All remaining values stayed in the queue, so only the order of the enqueues matters.
                 order.extend(by_er[next_er..].iter().filter(|&&i| !gone[i]));
                 return Ok(order);
             }
@@ -320,7 +323,7 @@ impl Queue {
             if a.is_taken() {
                 return Err(conflict);
             }
-            // It was never seen to leave but must leave now: only a wildcard can have taken it.
+            // It has no known dequeue but must leave now, so a wildcard must have removed it.
             let Some(wildcard) = wildcards.next_if(|&at| ops[at].call <= min_dr) else {
                 return Err(conflict);
             };
@@ -332,12 +335,12 @@ impl Queue {
         }
     }
 
-    /// Enqueues, dequeues and empty dequeues in the order of their instants.
+    /// Merges enqueues, dequeues and empty dequeues in the order of their instants.
     fn interleave(&self, ops: &[&Op], peeled: &[usize], empty_at: &[(Nanos, usize)]) -> Vec<usize> {
         let mut order = Vec::with_capacity(ops.len());
         let mut empties = empty_at.iter().peekable();
         let (mut enqueued, mut dequeued) = (0, 0);
-        // The instants reached by the enqueues and the dequeues.
+        // The instants reached by the enqueues and by the dequeues.
         let (mut in_at, mut out_at) = (0, 0);
         let item = |i: usize| peeled.get(i).map(|&i| &self.items[i]);
         loop {
@@ -345,7 +348,7 @@ impl Queue {
             let dequeue = item(dequeued).filter(|item| dequeued < enqueued && item.is_taken());
             let dequeue = dequeue.map(|item| out_at.max(item.dc));
             let empty = empties.peek().filter(|_| enqueued == dequeued).map(|empty| empty.0);
-            // In one instant what is inside leaves first, and nothing enters before it was found empty.
+            // In one instant, dequeues come first, then empty dequeues, then enqueues.
             let next = [dequeue, empty, enqueue].into_iter().flatten().min();
             let Some(next) = next else { return order };
             if dequeue == Some(next) {
@@ -363,7 +366,7 @@ impl Queue {
     }
 }
 
-/// The positions of the items by a key.
+/// The indices of the items, sorted by a key.
 fn sorted_by<K: Ord>(items: &[Item], key: impl Fn(&Item) -> K) -> Vec<usize> {
     let mut order: Vec<usize> = (0..items.len()).collect();
     order.sort_by_key(|&i| key(&items[i]));

@@ -1,11 +1,13 @@
-//! Several registers, each looked at alone: a refutation in O(n log n), and exact where no transaction joins two.
+//! Several registers, each checked alone: a refutation in O(n log n), and exact if no transaction connects
+//! two registers.
 //!
-//! What a transaction did to one register is what it found there first and what it left there in the end: a read, a
-//! write, or a compare-and-set. A legal order of all transactions is a legal order of these for each register. So where
-//! one of the registers, each of its values written once, has none (see [`unique_register`]), there is none at all.
+//! A transaction's effect on one register is the value that it found there first and the value that it left
+//! there in the end: a read, a write, or a compare-and-set. A legal order of all transactions is a legal
+//! order of these for each register. So if one of the registers, each of its values written once, has no
+//! legal order (see [`unique_register`]), the whole has none.
 //!
-//! The converse holds where every transaction is about one register: those are then objects of their own. (Herlihy and
-//! Wing, TOPLAS 1990, theorem 1.) Otherwise this declines.
+//! The converse holds if every transaction touches one register only, because the registers are then separate
+//! objects (Herlihy and Wing, TOPLAS 1990, theorem 1). Otherwise the algorithm declines.
 
 use hashbrown::HashMap;
 
@@ -15,13 +17,13 @@ use crate::model::{Access, Model, MultiRegister};
 use crate::op::{Op, Value};
 use crate::split;
 
-/// One transaction as one register sees it.
+/// One transaction's effect on one register.
 struct View {
     register: u32,
     at: u32,
-    /// What it found, before it wrote anything.
+    /// The value found before its own first write.
     found: Option<Value>,
-    /// What it left.
+    /// The value it left.
     left: Option<Value>,
 }
 
@@ -56,7 +58,7 @@ pub(crate) fn decide(ops: &[&Op]) -> Decision {
         }
         joined |= views.len() > first + 1;
     }
-    // Stable: the views of a register stay in the order of the calls.
+    // Stable: the views of a register stay in the order of the invocations.
     views.sort_by_key(|view| view.register);
     let mut orders = Vec::new();
     let mut declined = joined;
@@ -73,7 +75,7 @@ pub(crate) fn decide(ops: &[&Op]) -> Decision {
     if declined { Decision::Declined } else { Decision::Legal { order: split::merge(ops, &orders) } }
 }
 
-/// What was done to one register, its values interned, and how many there are.
+/// The acts on one register with its values interned, and the number of values.
 fn acts(views: &[View]) -> (Vec<Act>, u32) {
     let mut ids: HashMap<&Value, u32> = HashMap::from([(&Value::Nil, 0)]);
     let mut id = |value| {

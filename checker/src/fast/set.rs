@@ -1,24 +1,27 @@
 //! A set that only grows: exact in O(n log n + total length of the reads).
 //!
-//! Every element is added once and never deleted, so the reads of the whole set form a chain: of two reads, one
-//! saw everything that the other saw. The chain orders the reads, and puts the addition of every element that
-//! was read into the stage before the first read that saw it; the others come after the last read.
+//! Every element is added once and never deleted, so the reads of the whole set form a chain: of two reads,
+//! one returned everything that the other returned. The chain orders the reads. It puts the addition of every
+//! element that was read into the stage before the first read that returned it; the other additions come
+//! after the last read.
 //!
 //! ```text
 //!   add 1 · add 4 │ read {1 4} │ add 2 │ read {1 2 4} · read {1 2 4} │ add 3
 //! ```
 //!
-//! A `contains` that found its element bounds the addition from above (it took effect before the `contains`
-//! returned), one that did not find it bounds it from below. Within a stage additions go by their earliest
-//! instant. The history is legal iff no operation then must take effect before an earlier one of this order can:
-//! the order of the stages is forced, and inside a stage earliest-first leaves the most room (exchange). Each
-//! `contains` fits in afterwards, because it only asks for a side of its element's addition.
+//! A `contains` that found its element bounds the addition from above (the addition took effect before the
+//! `contains` returned); one that did not find it bounds it from below. Within a stage the additions are
+//! ordered by their earliest instant. The history is legal iff in this order no operation must take effect
+//! before an earlier one can: the order of the stages is forced, and within a stage earliest-first leaves the
+//! most room (exchange argument). Each `contains` can be inserted afterwards, because it only needs one side
+//! of its element's addition.
 //!
-//! An indeterminate addition took place if its element was seen; if not it is dropped, which changes no result.
+//! An indeterminate addition took place if its element was observed; otherwise it is dropped, which changes
+//! no result.
 //!
-//! The read mapping is known and the write order nearly: Gibbons and Korach, "Testing shared memories", SIAM J.
-//! Comput. 26(4), 1997, §4. Sets with deletions split by element and go to the search engines, whose parts are
-//! then small.
+//! The read mapping is known, and the write order nearly: Gibbons and Korach, "Testing shared memories", SIAM
+//! J. Comput. 26(4), 1997, §4. Sets with deletions are split by element and left to the search engines, whose
+//! parts are then small.
 //!
 //! Precondition: additions, `contains` and reads only; no element added twice.
 
@@ -28,10 +31,10 @@ use super::broken;
 use crate::decision::Decision;
 use crate::op::{F, Nanos, Op, Outcome, Value};
 
-/// An element that someone added.
+/// An element that an operation added.
 struct Element {
     add: usize,
-    /// The first read of the chain that saw it.
+    /// The first read of the chain that returned it.
     stage: usize,
     /// Whether its addition certainly took place.
     added: bool,
@@ -41,7 +44,7 @@ struct Element {
     until: (Nanos, usize),
 }
 
-/// Decides the history of a set by the operations that count; see the [module](self).
+/// Decides the history of a set by the operations that `counts` accepts; see the [module](self).
 pub(crate) fn decide(ops: &[&Op], counts: impl Fn(&Op) -> bool) -> Decision {
     let mut elements: Vec<Element> = Vec::new();
     let mut by_value: HashMap<&Value, usize> = HashMap::new();
@@ -75,10 +78,10 @@ pub(crate) fn decide(ops: &[&Op], counts: impl Fn(&Op) -> bool) -> Decision {
     }
 }
 
-/// Operations that contradict each other; `None` where the precondition does not hold.
+/// Operations that contradict each other; `None` if the precondition does not hold.
 type Refusal = Option<Vec<usize>>;
 
-/// Puts every element that was read into the stage of the first read that saw it.
+/// Puts every element that was read into the stage of the first read that returned it.
 fn chain(
     reads: &[(&[Value], usize)],
     by_value: &HashMap<&Value, usize>,
@@ -108,7 +111,7 @@ fn chain(
     Ok(())
 }
 
-/// Narrows down each addition by the lookups of its element.
+/// Bounds each addition by the look-ups of its element.
 fn bound(
     ops: &[&Op],
     lookups: &[(usize, bool)],
@@ -134,7 +137,7 @@ fn bound(
     Ok(())
 }
 
-/// Stage by stage, each operation at its earliest instant.
+/// The order by stages, each operation at its earliest instant.
 fn legal_order(
     ops: &[&Op],
     reads: &[(&[Value], usize)],

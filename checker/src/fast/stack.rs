@@ -1,18 +1,21 @@
-//! A stack of distinct values: exact in O(n log n) where every pop is known.
+//! A stack of distinct values: exact in O(n log n) if every pop is known.
 //!
-//! A value that was pushed and popped is certainly inside between the return of its push and the call of its pop, an
-//! open interval. Where that is empty the two overlap: they can take effect together at an instant that both have, which
-//! no other operation notices, and the value is left out of all that follows.
+//! A value that was pushed and popped is certainly on the stack between the return of its push and the
+//! invocation of its pop, an open interval. If this interval is empty, push and pop overlap: they can take
+//! effect together at a common instant, which no other operation observes, and the value is ignored in the
+//! following.
 //!
-//! **Holes.** Let no value certainly be inside at an instant t. If there is a legal order, there is one in which the
-//! stack is empty at t: whatever was inside had its pop called by then, and is popped at t, the top first; or had its
-//! push not returned before t, and is pushed at t, the bottom first. No other operation notices what lies below. So the
-//! stretches of time between the holes are independent of each other.
+//! **Holes.** Let t be an instant at which no value is certainly on the stack. If there is a legal order,
+//! there is one in which the stack is empty at t: each value on the stack either had its pop invoked by t,
+//! and is popped at t, the top first; or its push had not returned before t, and it is pushed at t, the
+//! bottom first. No other operation observes the values below. So the stretches of time between the holes are
+//! independent of each other.
 //!
-//! **Bottoms.** Within a stretch from a to b the stack is never empty, so one value is at the bottom throughout: one whose
-//! push was called by a, and whose pop returned at b or later. Any value will do for which this holds: whichever lies at
-//! the bottom of a legal order, this one can be put below it, for it is pushed at a and popped at b just as well. If there
-//! is none, there is no legal order. Without the bottom the rest of the stretch falls into smaller ones.
+//! **Bottoms.** Within a stretch from a to b the stack is never empty, so one value is at the bottom
+//! throughout: one whose push was invoked by a, and whose pop returned at b or later. Any value with this
+//! property will do: whichever value is at the bottom of a legal order, this one can be put below it, because
+//! it can be pushed at a and popped at b just as well. If there is none, there is no legal order. Without the
+//! bottom the rest of the stretch splits into smaller ones.
 //!
 //! ```text
 //!   bottom  ├─────────────────────────────────────┤       pushed at a, popped at b
@@ -20,13 +23,14 @@
 //!                   ├────┤                                and one inside the first
 //! ```
 //!
-//! A pop that found nothing needs a hole of the whole history in its interval. A push of unknown outcome whose value was
-//! popped took place; any other is dropped. Pops of unknown outcome may have taken some of the values that were never
-//! seen to leave. First it is assumed that none did; then, for a refutation only, that each such value could leave from
-//! the first of these pops on.
+//! A pop that found the stack empty needs a hole of the whole history in its interval. A push of unknown
+//! outcome whose value was popped took place; any other is dropped. Pops of unknown outcome may have removed
+//! some of the values without a known pop. The first attempt assumes that none did. The second, for a
+//! refutation only, assumes that each such value could leave from the first of these pops on.
 //!
-//! Time: two segment trees, one for how many values cover each stretch, one for the bottom. (Gibbons, Bruno and Phillips,
-//! "Black-box correctness tests for basic parallel data structures", SPAA 2002, have the same structure.)
+//! Two segment trees make it fast: one for the number of values that cover each stretch, one for the bottom.
+//! (Gibbons, Bruno and Phillips, "Black-box correctness tests for basic parallel data structures", SPAA 2002,
+//! use the same structure.)
 //!
 //! Precondition: pushes and pops only, no value pushed twice, none `nil`.
 
@@ -38,26 +42,26 @@ use crate::op::{F, Nanos, Op, Outcome, Value};
 
 const NONE: usize = usize::MAX;
 
-/// A value, and when its push and its pop can take effect.
+/// A value, and the intervals of its push and its pop.
 #[derive(Clone, Copy)]
 struct Item {
     push: usize,
-    /// `NONE` if no pop is known to have taken it.
+    /// `NONE` if no known pop removed it.
     pop: usize,
-    /// When the push was called, and when it must have taken effect.
+    /// The invocation of the push, and the time by which it must have taken effect.
     called: Nanos,
     pushed: Nanos,
-    /// When the pop was called, and when it must have taken effect.
+    /// The invocation of the pop, and the time by which it must have taken effect.
     leaves: Nanos,
     gone: Nanos,
 }
 
-/// What happened to the stack.
+/// The operations of a stack, matched by value.
 struct Stack {
     items: Vec<Item>,
-    /// Pops that found nothing, by time of invocation.
+    /// Pops that found the stack empty, by time of invocation.
     empties: Vec<usize>,
-    /// The call of the first pop of unknown outcome.
+    /// The invocation of the first pop of unknown outcome.
     wildcard: Option<Nanos>,
 }
 
@@ -81,7 +85,7 @@ pub(crate) fn decide(ops: &[&Op]) -> Decision {
     }
 }
 
-/// Brings pushes and pops together; fails if the precondition does not hold or a pop has no match.
+/// Matches pushes and pops. Fails if the precondition does not hold or a pop has no match.
 fn read(ops: &[&Op]) -> Result<Stack, Decision> {
     let mut items: Vec<Item> = Vec::with_capacity(ops.len() / 2);
     let mut by_value: HashMap<&Value, usize> = HashMap::with_capacity(ops.len() / 2);
@@ -150,7 +154,7 @@ impl Stack {
         let (mut inside, together): (Vec<Item>, Vec<Item>) =
             self.items.iter().copied().partition(|item| item.pushed < item.leaves);
         inside.sort_unstable_by_key(|item| item.pushed);
-        // What lies in nothing and holds nothing.
+        // Operations outside of all stretches.
         let mut alone: Vec<(Nanos, [usize; 2])> = self.empty_instants(ops, &inside)?;
         alone.extend(together.iter().map(|item| (item.leaves, [item.push, item.pop])));
         alone.sort_unstable();
@@ -158,7 +162,8 @@ impl Stack {
         let mut order = Vec::with_capacity(ops.len());
         let mut nested = Nest::new(&inside);
         while let Some(Step { instant, op, is_pop }) = nested.next(&inside)? {
-            // In one instant a stretch ends before anything is found empty, and that is before the next one begins.
+            // In one instant a stretch ends first, then pops find the stack empty, then the next stretch
+            // begins.
             while let Some((_, ops)) = alone.next_if(|&(at, _)| at < instant || at == instant && !is_pop) {
                 order.extend(ops);
             }
@@ -169,8 +174,8 @@ impl Stack {
         Ok(order)
     }
 
-    /// The first instant of each pop that found nothing at which nothing is certainly inside. `inside` is in the
-    /// order of the pushes.
+    /// For each pop that found the stack empty: the first instant at which no value is certainly on the
+    /// stack. `inside` is in the order of the pushes.
     fn empty_instants(&self, ops: &[&Op], inside: &[Item]) -> Result<Vec<(Nanos, [usize; 2])>, Vec<usize>> {
         let mut stretches: Vec<(Nanos, Nanos)> = Vec::new();
         for item in inside {
@@ -204,7 +209,7 @@ struct Step {
     is_pop: bool,
 }
 
-/// What is still to be done, the next first.
+/// The work still to be done, the next item first.
 enum Open {
     /// The stretch of these cells.
     Stretch(usize, usize),
@@ -212,17 +217,18 @@ enum Open {
     Pop(usize, Nanos),
 }
 
-/// The values as they lie one in another, found from left to right.
+/// The nesting of the values, visited from left to right.
 ///
-/// Time is divided into cells: the instants at which something must have been pushed or may leave, and between two of
-/// these the time in between. A value covers the cells of its open interval.
+/// Time is divided into cells: one for each instant at which a push must have taken effect or a value may
+/// leave, and one for each gap between two of these. A value covers the cells of its open interval.
 struct Nest {
     instants: Vec<Nanos>,
-    /// How many values that have not been bottoms yet cover each cell.
+    /// The number of values covering each cell that have not been bottoms yet.
     cover: Cover,
-    /// Of the items whose push is called by now and that have not been bottoms: when they must have left.
+    /// For items whose push is invoked by now and that have not been bottoms: the time by which they must
+    /// have left.
     gone: Latest,
-    /// Items by the call of their push; the next to be called.
+    /// Items by the invocation of their push, and the next of them.
     by_call: Vec<u32>,
     called: usize,
     open: Vec<Open>,
@@ -252,13 +258,13 @@ impl Nest {
         nest
     }
 
-    /// The cells of an item's interval, without the last.
+    /// The cells of an item's interval; the end is exclusive.
     fn cells(&self, item: &Item) -> (usize, usize) {
         let place = |instant| self.instants.binary_search(&instant).expect("it is one of these");
         (2 * place(item.pushed) + 1, 2 * place(item.leaves))
     }
 
-    /// Opens the stretches within these cells, so that the first is on top.
+    /// Adds the stretches within these cells, so that the first is on top.
     fn open_stretches(&mut self, from: usize, to: usize) {
         let first = self.open.len();
         let mut at = from;
@@ -302,10 +308,10 @@ impl Nest {
     }
 }
 
-/// How many intervals cover each cell: a segment tree with sums that are not pushed down.
+/// The number of intervals covering each cell: a segment tree with sums that are not pushed down.
 struct Cover {
     cells: usize,
-    /// Per node: the least and the most in its cells, without what is added to whole nodes above.
+    /// Per node: the minimum and the maximum over its cells, without the additions to whole nodes above it.
     least: Vec<i32>,
     most: Vec<i32>,
     added: Vec<i32>,
@@ -317,7 +323,7 @@ impl Cover {
         Cover { cells, least: vec![0; 2 * cells], most: vec![0; 2 * cells], added: vec![0; 2 * cells] }
     }
 
-    /// Adds to the cells from `from`, without `to`.
+    /// Adds to the cells from `from` to `to`, which is exclusive.
     fn add(&mut self, from: usize, to: usize, more: i32) {
         self.add_below(1, 0, self.cells, from, to, more);
     }
@@ -339,7 +345,7 @@ impl Cover {
         self.most[node] = self.most[2 * node].max(self.most[2 * node + 1]) + self.added[node];
     }
 
-    /// The first cell from `from` on, before `to`, that is covered, or that is not.
+    /// The first cell between `from` and `to` (exclusive) that is covered, or that is not.
     fn first(&self, from: usize, to: usize, covered: bool) -> Option<usize> {
         self.first_below(1, 0, self.cells, from, to, covered, 0)
     }
@@ -368,7 +374,7 @@ impl Cover {
     }
 }
 
-/// The latest of some instants in any range: a segment tree.
+/// The maximum of some instants in any range: a segment tree.
 struct Latest {
     leaves: usize,
     nodes: Vec<Option<(Nanos, usize)>>,
@@ -389,7 +395,7 @@ impl Latest {
         }
     }
 
-    /// The latest from `from` on, before `to`, and whose it is.
+    /// The maximum between `from` and `to` (exclusive), and its index.
     fn latest(&self, from: usize, to: usize) -> Option<(Nanos, usize)> {
         let (mut from, mut to, mut latest) = (from + self.leaves, to + self.leaves, None);
         while from < to {

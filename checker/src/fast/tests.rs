@@ -1,7 +1,9 @@
-//! Every fast path against the definition of linearizability, on small random histories full of ties, unknown
-//! outcomes, failed comparisons and corruptions; and against itself with one rule broken at a time.
+//! Compares every exact algorithm with the definition of linearizability, on small random histories full of
+//! ties, unknown outcomes, failed comparisons and corruptions; also with one rule disabled at a time, which
+//! must be detected.
 //!
-//! `TRIBUNAL_FUZZ=1000000 cargo test -p tribunal-checker --release fast::` runs that many histories per path.
+//! `TRIBUNAL_FUZZ=1000000 cargo test -p tribunal-checker --release fast::` runs that many histories per
+//! algorithm.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -13,11 +15,11 @@ use crate::model::FINAL;
 use crate::op::{F, Nanos, Outcome, Value};
 
 thread_local! {
-    /// The rule that is switched off in this thread.
+    /// The rule that is disabled in this thread.
     pub(super) static BROKEN: Cell<Option<&'static str>> = const { Cell::new(None) };
 }
 
-/// The object of a path, one operation at a time: the state after `op`, if `op` can come next.
+/// The object of an algorithm, one operation at a time: the state after `op`, if `op` is possible.
 fn step(path: FastPath, state: &[Value], op: &Op) -> Option<Vec<Value>> {
     let mut next = state.to_vec();
     let first = state.first().cloned().unwrap_or_default();
@@ -100,7 +102,7 @@ fn step(path: FastPath, state: &[Value], op: &Op) -> Option<Vec<Value>> {
             }
         }
         (FastPath::FencingLock, f) => {
-            // Who holds it, and the last token.
+            // The holder, and the last token.
             let (holder, last) = (&first, state.get(1).and_then(Value::as_int).unwrap_or(0));
             let me = Value::Int(op.process as i64);
             let refused = output == Some(&false.into());
@@ -128,7 +130,7 @@ fn step(path: FastPath, state: &[Value], op: &Op) -> Option<Vec<Value>> {
     possible.then_some(next)
 }
 
-/// The states after `op`. What a dequeue of unknown outcome takes from an unordered queue, nobody knows.
+/// The states after `op`. A dequeue of unknown outcome takes any value from an unordered queue.
 fn steps(path: FastPath, state: &[Value], op: &Op) -> Vec<Vec<Value>> {
     if path == FastPath::UnorderedQueue && op.f == F::Dequeue && op.is_info() {
         let without = |at: usize| [&state[..at], &state[at + 1..]].concat();
@@ -137,7 +139,7 @@ fn steps(path: FastPath, state: &[Value], op: &Op) -> Vec<Vec<Value>> {
     step(path, state, op).into_iter().collect()
 }
 
-/// The registers 0 and 1 after a transaction, whose reads count where its output is known.
+/// The registers 0 and 1 after a transaction, whose reads count if its output is known.
 fn transaction(state: &[Value], accesses: &Value, known: bool) -> Option<Vec<Value>> {
     let mut next =
         vec![state.first().cloned().unwrap_or_default(), state.get(1).cloned().unwrap_or_default()];
@@ -154,7 +156,8 @@ fn transaction(state: &[Value], accesses: &Value, known: bool) -> Option<Vec<Val
     Some(next)
 }
 
-/// Linearizability by its definition: some order of all completed operations and some of the indeterminate ones.
+/// Linearizability by its definition: some order of all completed operations and some of the indeterminate
+/// ones.
 fn is_linearizable(path: FastPath, ops: &[&Op]) -> bool {
     fn search(
         path: FastPath,
@@ -179,7 +182,8 @@ fn is_linearizable(path: FastPath, ops: &[&Op]) -> bool {
     search(path, ops, 0, Vec::new(), &mut HashSet::new())
 }
 
-/// Whether a certificate holds: every completed operation once, nothing that failed, real time, every result.
+/// Whether a certificate is valid: every completed operation once, no failed operation, real time, every
+/// result.
 fn is_legal_order(path: FastPath, ops: &[&Op], order: &[usize]) -> bool {
     let distinct: HashSet<usize> = order.iter().copied().collect();
     let vacuous = |op: &Op| path == FastPath::ConvergentSet && is_vacuous(op);
@@ -196,7 +200,7 @@ fn is_legal_order(path: FastPath, ops: &[&Op], order: &[usize]) -> bool {
         && order.iter().all(|&at| !ops[at].is_fail())
 }
 
-/// A small history: simulated first, then bent in a few places.
+/// A small history: simulated first, then changed in a few places.
 fn small_history(path: FastPath, rng: &mut SplitMix64) -> Vec<Op> {
     let is_lock = matches!(path, FastPath::Mutex | FastPath::FencingLock);
     let len = 2 + rng.below(8) as usize;
@@ -304,7 +308,7 @@ fn small_history(path: FastPath, rng: &mut SplitMix64) -> Vec<Op> {
     ops
 }
 
-/// What a transaction returns in this state: its accesses, with what it reads.
+/// The output of a transaction in this state: its accesses, with the values read.
 fn answered(state: &[Value], asked: &Value) -> Value {
     let Value::List(asked) = asked else { panic!("{asked}") };
     let mut answer: Vec<Value> = Vec::new();
@@ -318,7 +322,7 @@ fn answered(state: &[Value], asked: &Value) -> Value {
     Value::List(answer.into())
 }
 
-/// What to ask of the object next.
+/// The next operation on the object.
 fn ask(path: FastPath, rng: &mut SplitMix64, style: u64, fresh: i64, state: &[Value]) -> (F, Value) {
     let old = Value::Int(rng.below(fresh as u64) as i64 + 1);
     match (path, rng.below(5)) {
@@ -330,17 +334,17 @@ fn ask(path: FastPath, rng: &mut SplitMix64, style: u64, fresh: i64, state: &[Va
             (F::Cas, Value::pair(from, fresh))
         }
         (FastPath::Texts, 0 | 1) => (F::Get, Value::Nil),
-        // Now and then what is also appended.
+        // Sometimes a text that is also appended.
         (FastPath::Texts, 2) if style == 7 => (F::Put, Value::str(&format!("a{};", fresh / 2))),
         (FastPath::Texts, 2) => (F::Put, Value::str(&format!("p{fresh};"))),
-        // Texts that are compared with, or others that are appended to.
+        // Texts for comparisons, or longer texts to append.
         (FastPath::Texts, _) if style < 4 => {
             let now = state.first().cloned().unwrap_or_default();
             let from =
                 if rng.one_in(3) { Value::str(&format!("p{};", 1 + rng.below(fresh as u64))) } else { now };
             (F::Cas, Value::pair(from, Value::str(&format!("p{fresh};"))))
         }
-        // Now and then twice the same.
+        // Sometimes the same text twice.
         (FastPath::Texts, _) => {
             (F::Append, Value::str(&format!("a{};", if (4..8).contains(&style) { fresh / 2 } else { fresh })))
         }
@@ -428,7 +432,7 @@ fn bend(path: FastPath, rng: &mut SplitMix64, ops: &mut [Op]) {
     }
 }
 
-/// How the histories of one run were decided.
+/// The decisions about the histories of one run.
 #[derive(Default)]
 struct Tally {
     legal: usize,
@@ -436,7 +440,7 @@ struct Tally {
     declined: usize,
 }
 
-/// Compares a path with the definition; the first history on which they differ ends it.
+/// Compares an algorithm with the definition, up to the first history on which they differ.
 fn compare(path: FastPath, seed: u64, histories: usize) -> Result<Tally, String> {
     let mut rng = SplitMix64::new(seed);
     let mut tally = Tally::default();
@@ -477,12 +481,12 @@ fn every_fast_path_agrees_with_the_definition() {
         let tally = compare(path, 7, histories).unwrap_or_else(|wrong| panic!("{wrong}"));
         eprintln!("{path:?}: {} legal, {} illegal, {} declined", tally.legal, tally.illegal, tally.declined);
         let share = |n: usize| n as f64 / histories as f64;
-        // Where transactions join registers it can only refute.
+        // If transactions connect registers it can only refute.
         let (illegal, declined) = match path {
             FastPath::Registers => (0.1, 0.4),
-            // Where unequal additions do not make the sum in the order of their deadlines.
+            // Unequal additions may not make a sum in the order of their deadlines.
             FastPath::Counter => (0.15, 0.02),
-            // Where values may leave in any order less is wrong.
+            // An unordered queue has fewer violations.
             FastPath::UnorderedQueue => (0.1, 0.25),
             _ => (0.15, 0.25),
         };

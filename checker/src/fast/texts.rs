@@ -1,29 +1,31 @@
-//! A key that texts are put under and appended to: exact, and linear in the length of what was read.
+//! A key with put and append of texts: exact, and linear in the length of the texts read.
 //!
-//! A text that was read tells the order of the appends that made it, as long as it can be taken apart in one way only:
-//! the last of its fragments, what was there before that, and so on back to a put or to the empty key. Then each state
-//! that was seen has one operation that made it, from one state before:
+//! A text that was read shows the order of its appends if it can be decomposed in one way only: its last
+//! fragment, the text before that, and so on back to a put or to the empty key. Then each observed state has
+//! one operation that made it, from one state before:
 //!
 //! ```text
 //!   get → "ab·cd·"     append "cd·"  from  "ab·",  which put "ab·" made
 //!   as a register:     cas 1 → 2                    write 1
 //! ```
 //!
-//! So an append that was seen is a compare-and-set, and the history is that of a [register](super::unique_register) in
-//! which no value is written twice. An append that no text shows can come anywhere, but what it leaves is never seen, nor
-//! anything that is appended to it: it is a write of a value that nobody reads. If the key has a text whose real pieces
-//! are these, the register has its number, and the other way round; so either order is legal if the other is.
+//! So an observed append is a compare-and-set, and the history is that of a
+//! [register](super::unique_register) in which no value is written twice. An append that no text shows can
+//! come anywhere, but neither its result nor anything appended to that is ever observed: it is a write of a
+//! value that is never read. The states of the key and the numbers of the register correspond one to one, so
+//! an order is legal for one iff it is legal for the other.
 //!
-//! **Makers.** The first piece was put once, so a text that begins with it is there at most once, and all that see it see
-//! the same. A fragment may have been appended several times; but whoever made a text was called before anybody who saw it
-//! returned, or whoever made it longer, and returned after those before it were called; and made no other text. Often
-//! that leaves one.
+//! **Makers.** The first piece was put once, so a text that begins with it exists at most once, and all
+//! operations that observe it observe the same state. A fragment may have been appended several times. But
+//! the maker of a text was invoked before any operation returned that observed the text or a longer one made
+//! from it; it returned after the makers of the texts before it were invoked; and it made no other text.
+//! Often only one candidate is left.
 //!
-//! A text that nobody can have made is a violation.
+//! A text that no operation can have made is a violation.
 //!
-//! Precondition: every text that was seen can be taken apart in one way only, begins with something that was put once, and
-//! one maker is left for each piece; nothing but texts where anything is appended; no delete that tells what it found; no
-//! failed comparison where anything is appended.
+//! Precondition: every observed text can be decomposed in one way only, begins with a text that was put once,
+//! and has one possible maker for each piece; only texts where anything is appended; no delete that returns
+//! whether the key existed; no failed comparison where anything is appended.
 
 use hashbrown::{HashMap, HashSet};
 
@@ -35,17 +37,17 @@ use crate::op::{F, Nanos, Op, Outcome, Value};
 /// The empty key: the initial state.
 const EMPTY: u32 = 0;
 const NO_STATE: u32 = u32::MAX;
-/// A fragment that was appended more often is not worth the trouble.
+/// Maximum number of appends of one fragment; with more, the algorithm declines.
 const MAKERS_MAX: usize = 16;
-/// So often what is known of one state is used for the others.
+/// Maximum number of rounds that propagate known makers to other states.
 const ROUNDS_MAX: usize = 8;
 
-/// What a key holds.
+/// The content of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Held<'a> {
-    /// A text; an absent key is the empty one.
+    /// A text; an absent key counts as the empty text.
     Text(&'a [u8]),
-    /// Anything else.
+    /// Any other value.
     Other(&'a Value),
 }
 
@@ -65,25 +67,25 @@ impl<'a> Held<'a> {
 
 /// Why a state has no number.
 enum Unmade {
-    /// Nobody can have made it.
+    /// No operation can have made it.
     Impossible,
-    /// It may have been made in several ways.
+    /// Several ways to make it are possible.
     Unclear,
 }
 
-/// A state that was there once.
+/// A state that existed once.
 struct State {
-    /// What was appended to; `NO_STATE` where it was put. Where a compare-and-set wrote it, what that found.
+    /// The state that was appended to; `NO_STATE` for a put; for a compare-and-set, the state that it found.
     before: u32,
-    /// Who may have made it.
+    /// The operations that may have made it.
     makers: Vec<u32>,
-    /// Who showed that it was there.
+    /// An operation that shows that it existed.
     seen_by: u32,
-    /// The first return of an operation that saw it.
+    /// The first return of an operation that observed it.
     seen_until: Nanos,
 }
 
-/// The states of a key that were seen.
+/// The observed states of a key.
 struct Texts<'a> {
     ops: &'a [&'a Op],
     /// Put, or written by a compare-and-set.
@@ -91,10 +93,10 @@ struct Texts<'a> {
     whole_lengths: HashSet<usize>,
     fragments: HashMap<&'a [u8], Vec<u32>>,
     fragment_lengths: Vec<usize>,
-    /// The first two returns of operations that leave the key other than empty, and whose.
+    /// The first two returns of operations that leave the key non-empty, and their operations.
     first_returns: [(Nanos, u32); 2],
     states: Vec<State>,
-    /// The state that a piece makes of another one.
+    /// The state that results from appending a piece to another state.
     known: HashMap<(u32, Held<'a>), u32>,
 }
 
@@ -114,7 +116,7 @@ pub(crate) fn decide(ops: &[&Op]) -> Decision {
     }
 }
 
-/// What is put or written by an operation that may have taken effect.
+/// The value put or written by an operation that may have taken effect.
 fn written(op: &Op) -> Option<&Value> {
     match op.f {
         F::Put | F::Write => Some(&op.input),
@@ -129,7 +131,7 @@ fn refused(op: &Op) -> bool {
 }
 
 impl<'a> Texts<'a> {
-    /// Collects who makes what; `None` where the precondition does not hold.
+    /// Collects the operations that make each state; `None` if the precondition does not hold.
     fn read(ops: &'a [&'a Op]) -> Option<Self> {
         let nothing =
             State { before: NO_STATE, makers: Vec::new(), seen_by: NO_STATE, seen_until: Nanos::MAX };
@@ -186,7 +188,7 @@ impl<'a> Texts<'a> {
         self.whole.contains_key(&Held::Text(b""))
     }
 
-    /// Whether one of these appends may have found the key as it was in the beginning.
+    /// Whether one of these appends may have found the key in its initial state.
     fn may_be_first(&self, makers: &[u32]) -> bool {
         makers.iter().any(|&at| {
             let [first, second] = self.first_returns;
@@ -195,7 +197,7 @@ impl<'a> Texts<'a> {
         })
     }
 
-    /// The number of a state that an operation saw, with those that it was made from.
+    /// The number of a state that an operation observed, together with the states that it was made from.
     fn state(&mut self, held: Held<'a>, seen_by: u32) -> Result<u32, Unmade> {
         let mut pieces: Vec<Held<'a>> = Vec::new();
         let mut rest = held;
@@ -243,7 +245,7 @@ impl<'a> Texts<'a> {
         Ok(at)
     }
 
-    /// The state that a piece makes of another one.
+    /// The state that results from appending a piece to another state.
     fn piece(&mut self, before: u32, piece: Held<'a>, makers: Vec<u32>, seen_by: u32) -> u32 {
         let next = self.states.len() as u32;
         let at = *self.known.entry((before, piece)).or_insert(next);
@@ -253,7 +255,7 @@ impl<'a> Texts<'a> {
         at
     }
 
-    /// What every operation saw, as acts of a register; or what is clear without one.
+    /// The state that every operation observed, as acts of a register; or a decision that needs no register.
     fn see(&mut self) -> Result<Vec<Act>, Decision> {
         let ops = self.ops;
         let mut acts = vec![Act::Nothing; ops.len()];
@@ -265,14 +267,14 @@ impl<'a> Texts<'a> {
             };
             let state = match self.state(Held::of(seen), at as u32) {
                 Ok(state) => state,
-                // Fails whenever it is tried.
+                // Impossible in any order.
                 Err(Unmade::Impossible) if refused(op) => NO_STATE,
                 Err(Unmade::Impossible) => return Err(Decision::Illegal { conflict: vec![at] }),
                 Err(Unmade::Unclear) => return Err(Decision::Declined),
             };
             acts[at] = match op.f {
                 F::Cas if refused(op) => Act::Failed(state),
-                // What it wrote is put in later.
+                // The written state is filled in later.
                 F::Cas => Act::Cas(state, EMPTY),
                 _ => Act::Read(state),
             };
@@ -281,7 +283,7 @@ impl<'a> Texts<'a> {
                 *seen_until = op.ret().min(*seen_until);
             }
         }
-        // What a compare-and-set wrote shows what it found.
+        // A state written by a compare-and-set shows the state that it found.
         let mut state = 0;
         while state + 1 < self.states.len() {
             state += 1;
@@ -301,7 +303,7 @@ impl<'a> Texts<'a> {
         Ok(acts)
     }
 
-    /// Leaves one maker for each state, where that can be.
+    /// Reduces the candidates to one maker for each state, if possible.
     fn resolve(&mut self) -> Result<(), Decision> {
         let ops = self.ops;
         let call = |at: &u32| ops[*at as usize].call;
@@ -362,7 +364,7 @@ impl<'a> Texts<'a> {
         if is_clear || broken("texts: any of several makers") { Ok(()) } else { Err(Decision::Declined) }
     }
 
-    /// The acts with what was made, and how many values there are.
+    /// The acts with the states that they made, and the number of values.
     fn made(&self, mut acts: Vec<Act>) -> (Vec<Act>, u32) {
         let mut makes = vec![NO_STATE; self.ops.len()];
         for (at, state) in (0..).zip(&self.states).skip(1) {

@@ -1,25 +1,27 @@
 //! A register in which no value is written twice: exact in O(n log n).
 //!
-//! In general it is NP-complete to decide whether the history of a register is linearizable, because a read of
-//! 3 does not say *which* write of 3 it saw. Where every value is written once, it does, and what is left is a
-//! question about intervals (Gibbons and Korach, "Testing shared memories", SIAM J. Comput. 26(4), 1997, §4).
+//! In general it is NP-complete to decide whether the history of a register is linearizable, because a read
+//! of 3 does not show *which* write of 3 it returned. If every value is written once, it does, and the rest
+//! is a question about intervals (Gibbons and Korach, "Testing shared memories", SIAM J. Comput. 26(4), 1997,
+//! §4).
 //!
-//! **Blocks.** The operations that wrote or saw one value are its cluster. A compare-and-set that took place
-//! from `v` to `w` puts cluster `w` directly after cluster `v`. A blind write with the chain of clusters behind
-//! it is a *block*: nothing of another block can stand inside it, and its own order is forced.
+//! **Blocks.** The operations that wrote or observed one value are its cluster. A compare-and-set that took
+//! place from `v` to `w` puts cluster `w` directly after cluster `v`. A blind write with the chain of
+//! clusters after it is a *block*: no operation of another block can be inside it, and its own order is
+//! forced.
 //!
 //! ```text
 //!   write 1 · read 1 · read 1 · cas 1→4 · read 4 · cas 4→9        one block
 //!   └─ cluster 1 ──────────┘    └─ cluster 4 ──┘   └ 9 ┘
 //! ```
 //!
-//! So a history is illegal when a value was seen that nobody wrote, when two compare-and-sets left one value,
-//! when compare-and-sets form a ring, or when real time contradicts the order inside a block.
+//! So a history is illegal if a value was observed that was never written, if two compare-and-sets replaced
+//! the same value, if compare-and-sets form a cycle, or if real time contradicts the order inside a block.
 //!
-//! **Zones.** For a block let `f` be its first return and `s` its last invocation. Block A must precede block B
-//! iff `f(A) < s(B)`. A ring in this relation implies two blocks that must each precede the other: take the
-//! block A with the largest `s` on the ring; every block of the ring precedes something, hence precedes A; so
-//! A and its successor precede each other. Two blocks do so iff
+//! **Zones.** For a block let `f` be its first return and `s` its last invocation. Block A must precede block
+//! B iff `f(A) < s(B)`. A cycle in this relation implies two blocks that must each precede the other: take
+//! the block A with the largest `s` on the cycle; every block of the cycle precedes something, hence precedes
+//! A; so A and its successor precede each other. Two blocks do so iff
 //!
 //! ```text
 //!   two forward zones overlap            or       a backward zone lies inside a forward one
@@ -28,19 +30,19 @@
 //! ```
 //!
 //! where a zone is forward if `f < s` (the block needs all of that time) and backward otherwise (all of its
-//! operations overlap: it can take place at any instant between `s` and `f`). Sorting the blocks by the earlier
-//! of `f` and `s`, backward zones first where these are equal, finds either in one pass: it is enough to compare
-//! with the forward zone that reaches furthest so far. If there is none, the same order is legal: if A precedes
-//! B but B does not precede A, then `f(A) < s(B)` and `s(A) ≤ f(B)`, and each of the four cases puts A first.
-//! The initial value is a block that nothing may precede.
+//! operations overlap: it can take place at any instant between `s` and `f`). One pass over the blocks finds
+//! either case, sorted by the earlier of `f` and `s`, backward zones first among equals: it is enough to
+//! compare with the forward zone that reaches furthest so far. If there is none, the same order is legal: if
+//! A precedes B but B does not precede A, then `f(A) < s(B)` and `s(A) ≤ f(B)`, and each of the four cases
+//! puts A first. The initial value is a block that must come first.
 //!
-//! **Indeterminate operations.** A write or compare-and-set of unknown outcome whose value was seen took place,
-//! and its readers bound it. One whose value was never seen is dropped: whatever follows it in a legal order
-//! overwrites it, so the order stays legal without it.
+//! **Indeterminate operations.** A write or compare-and-set of unknown outcome whose value was observed took
+//! place, and its readers bound it. If its value was never observed it is dropped: the next operation of a
+//! legal order overwrites it, so the order stays legal without it.
 //!
-//! **Failed comparisons.** `cas a→b` that found something else needs an instant outside cluster `a`. It is
-//! refuted if `a` certainly stood throughout; else [`comparisons`] looks for an order of the blocks that makes
-//! room, and declines if it finds none.
+//! **Failed comparisons.** A failed `cas a→b` needs an instant outside cluster `a`. It is refuted if the
+//! register certainly held `a` throughout. Otherwise [`comparisons`] searches an order of the blocks that
+//! makes room, and declines if it finds none.
 //!
 //! Precondition: reads, writes and compare-and-sets only, no value written twice, none equal to the initial
 //! `nil`.
@@ -55,21 +57,20 @@ use crate::decision::Decision;
 use crate::op::{F, Nanos, Op, Outcome, Value};
 
 const NONE: u32 = u32::MAX;
-/// The initial value `nil` is interned first.
+/// The initial value `nil` has the first number.
 const NIL: u32 = 0;
 
-/// What the history tells about one value.
+/// The operations on one value.
 #[derive(Clone, Copy)]
 struct Cluster {
-    /// The operation that wrote it.
     writer: u32,
-    /// The value it replaced, where a compare-and-set wrote it.
+    /// The value it replaced, if a compare-and-set wrote it.
     parent: u32,
     /// The value that replaced it by compare-and-set.
     child: u32,
     /// An operation that shows it was in the register.
     seen_by: u32,
-    /// Its place among all clusters, blocks held together.
+    /// Its place among all clusters; the clusters of a block are adjacent.
     rank: u32,
 }
 
@@ -79,29 +80,31 @@ const UNKNOWN: Cluster = Cluster { writer: NONE, parent: NONE, child: NONE, seen
 struct Register<'a> {
     ops: &'a [&'a Op],
     clusters: Vec<Cluster>,
-    /// The value each operation wrote or saw; `NONE` for those that say nothing.
+    /// The value that each operation wrote or observed; `NONE` for operations that are ignored.
     value: Vec<u32>,
-    /// Compare-and-sets that found another value than this.
+    /// Failed compare-and-sets, with the value that they compared with.
     failed: Vec<(usize, u32)>,
 }
 
-/// The first return of an operation that shows a value in the register, and the last invocation of one; and whose.
+/// The first return and the last invocation of operations that show a value in the register, each with its
+/// operation.
 type Stood = ((Nanos, usize), (Nanos, usize));
 
 /// The operations of one block, as a range of the order, and its zone.
 struct Block {
     from: usize,
     to: usize,
-    /// The first return, and whose.
+    /// The first return, and its operation.
     f: (Nanos, usize),
-    /// The last invocation, and whose.
+    /// The last invocation, and its operation.
     s: (Nanos, usize),
 }
 
-/// What an operation did to a register whose values are numbers: 0 is the initial one, and no other is written twice.
+/// The act of an operation on a register whose values are numbers: 0 is the initial value, and no other is
+/// written twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
-    /// It says nothing.
+    /// The operation is ignored.
     Nothing,
     /// It found this value.
     Read(u32),
@@ -118,7 +121,7 @@ pub(crate) fn decide(ops: &[&Op]) -> Decision {
     read(ops).map_or(Decision::Declined, |(acts, values)| decide_acts(ops, &acts, values))
 }
 
-/// The same, given what each operation did, and how many values there are.
+/// As [`decide`], given the act of each operation and the number of values.
 pub(super) fn decide_acts(ops: &[&Op], acts: &[Act], values: u32) -> Decision {
     let Some(mut register) = Register::new(ops, acts, values) else { return Decision::Declined };
     let (members, blocks) = match register.blocks() {
@@ -141,7 +144,7 @@ pub(super) fn decide_acts(ops: &[&Op], acts: &[Act], values: u32) -> Decision {
     }
 }
 
-/// Interns the values; `None` if something else than a register was asked.
+/// Interns the values; `None` if an operation is not one of a register.
 fn read(ops: &[&Op]) -> Option<(Vec<Act>, u32)> {
     let mut ids: HashMap<&Value, u32> = HashMap::with_capacity(ops.len() / 2);
     ids.insert(&Value::Nil, NIL);
@@ -202,8 +205,8 @@ impl<'a> Register<'a> {
         Some(Register { ops, clusters, value, failed })
     }
 
-    /// The operations that took place, block by block with the initial one first; or some that contradict each
-    /// other inside a block.
+    /// The operations that took place, by blocks with the initial one first; or some that contradict each
+    /// other within a block.
     fn blocks(&mut self) -> Result<(Vec<usize>, Vec<Block>), Vec<usize>> {
         self.link()?;
         let roots = self.rank_blocks()?;
@@ -212,14 +215,15 @@ impl<'a> Register<'a> {
         Ok((members, blocks))
     }
 
-    /// Finds out which values were in the register, and links each with the value that replaced it by
+    /// Determines which values were in the register, and links each with the value that replaced it by
     /// compare-and-set.
     fn link(&mut self) -> Result<(), Vec<usize>> {
         for value in 0..self.clusters.len() as u32 {
             if self.clusters[value as usize].seen_by == NONE {
                 continue;
             }
-            // A value that was seen shows that its writer took place, and so that what it replaced was there.
+            // An observed value shows that its writer took place, and so that the value that it replaced was
+            // there.
             let mut at = value;
             loop {
                 let Cluster { writer, parent, seen_by, .. } = self.clusters[at as usize];
@@ -247,7 +251,7 @@ impl<'a> Register<'a> {
         Ok(())
     }
 
-    /// Numbers the clusters so that those of one block follow each other, the initial block first; returns the
+    /// Numbers the clusters so that those of one block are adjacent, the initial block first. Returns the
     /// ranks at which blocks begin.
     fn rank_blocks(&mut self) -> Result<Vec<u32>, Vec<usize>> {
         let mut roots = Vec::new();
@@ -269,7 +273,8 @@ impl<'a> Register<'a> {
         let unranked = |c: &&Cluster| c.seen_by != NONE && c.rank == NONE;
         match self.clusters.iter().find(unranked) {
             Some(first) if !broken("unique register: no ring") => {
-                // What no root leads to is a ring of compare-and-sets, each waiting for the one before it.
+                // Clusters that no root leads to form a cycle of compare-and-sets, each waiting for the
+                // previous one.
                 let mut ring = vec![first.writer as usize];
                 let mut at = first.parent;
                 while self.clusters[at as usize].writer != first.writer {
@@ -331,7 +336,7 @@ impl<'a> Register<'a> {
         }
     }
 
-    /// For each value, for how long the register certainly held it.
+    /// For each value, the time during which the register certainly held it.
     fn stood(&self) -> Vec<Stood> {
         let mut stood = vec![((Nanos::MAX, 0), (0, 0)); self.clusters.len()];
         for (at, op) in self.ops.iter().enumerate().filter(|&(at, _)| self.value[at] != NONE) {
@@ -350,8 +355,8 @@ impl<'a> Register<'a> {
         stood
     }
 
-    /// A failed comparison with a value that certainly stood from its invocation to its return: with an
-    /// operation that had seen the value before, and one that saw it afterwards.
+    /// A failed comparison with a value that the register certainly held from its invocation to its return;
+    /// with an operation that had observed the value before, and one that observed it afterwards.
     fn refuted_comparison(&self, stood: &[Stood]) -> Option<Vec<usize>> {
         self.failed.iter().find_map(|&(at, value)| {
             let (first, last) = stood[value as usize];
@@ -377,7 +382,7 @@ impl Block {
 fn arrange(blocks: &[Block]) -> Result<Vec<&Block>, Vec<usize>> {
     let mut order: Vec<&Block> = blocks.iter().collect();
     order[1..].sort_unstable_by_key(|block| (block.f.0.min(block.s.0), block.is_forward()));
-    // Of the forward zones so far, the one that reaches furthest.
+    // The forward zone so far that reaches furthest.
     let mut furthest: Option<&Block> = None;
     for &block in &order[1..] {
         let rule = match block.is_forward() {

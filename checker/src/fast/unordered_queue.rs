@@ -1,12 +1,14 @@
-//! A queue whose distinct values leave in any order: exact in O(n log n).
+//! A queue of distinct values without an order: exact in O(n log n).
 //!
-//! Every value has an interval for its enqueue and one for its dequeue, written `[ec, er]` and `[dc, dr]`, as in a
-//! [FIFO queue](super::queue): the enqueue takes effect before the dequeue, so `er` may be lowered to `dr` and `dc` raised to
-//! `ec`. The value is certainly inside within `er < t < dc`, and for ever from `er` on if nobody takes it. No order is
-//! asked of different values, so only those that found the queue empty have anything to say about several.
+//! Every value has an interval for its enqueue and one for its dequeue, written `[ec, er]` and `[dc, dr]`, as
+//! in a [FIFO queue](super::queue): the enqueue takes effect before the dequeue, so `er` may be lowered to
+//! `dr` and `dc` raised to `ec`. The value is certainly in the queue within `er < t < dc`, and from `er` on
+//! forever if it is never dequeued. Different values need no order, so only dequeues that found the queue
+//! empty relate several values.
 //!
-//! **Empty dequeues** need an instant in their interval at which no value is certainly inside. The first one is as good as
-//! any, for it leaves all values free: one with `er < t` leaves by t, any other is enqueued from t on.
+//! **Empty dequeues** need an instant in their interval at which no value is certainly in the queue. The
+//! first such instant is as good as any, because it restricts no value: one with `er < t` leaves by t, any
+//! other is enqueued from t on.
 //!
 //! ```text
 //!   a   ├enqueue┤▓▓▓▓▓▓▓▓▓▓▓▓├dequeue┤
@@ -14,12 +16,13 @@
 //!   empty             ├──────────────────▲──────────┤
 //! ```
 //!
-//! **Indeterminate enqueues** took place if their value was dequeued, and are left out otherwise.
+//! **Indeterminate enqueues** took place if their value was dequeued, and are dropped otherwise.
 //!
-//! **Indeterminate dequeues** are wildcards: from its call on, each can remove one value that nobody else takes. By an
-//! instant at which the queue is empty all such values with `er < t` are gone, and that takes as many wildcards that are
-//! called by t. That is enough as well: let the first that are called remove the values that must go first. So the
-//! times at which too few are called are further intervals in which the queue is certainly not empty.
+//! **Indeterminate dequeues** are wildcards: from its invocation on, each can remove one value without a
+//! known dequeue. At an instant when the queue is empty, all such values with `er < t` are gone, and this
+//! takes as many wildcards invoked by t. That many also suffice: the wildcards invoked first remove the
+//! values that must leave first. So the times at which too few are invoked are further intervals in which the
+//! queue is certainly not empty.
 //!
 //! Precondition: enqueues and dequeues only, no value enqueued twice, none `nil`.
 
@@ -29,22 +32,22 @@ use super::broken;
 use crate::decision::Decision;
 use crate::op::{F, Nanos, Op, Outcome, Value};
 
-/// A value, and when its enqueue and dequeue can take effect.
+/// A value, and the intervals of its enqueue and dequeue.
 struct Item {
     enqueue: usize,
-    /// The completed dequeue that took it.
+    /// The completed dequeue that removed it.
     dequeue: Option<usize>,
     ec: Nanos,
     er: Nanos,
     dc: Nanos,
 }
 
-/// What happened to the queue.
+/// The operations of the queue, matched by value.
 struct Bag {
     items: Vec<Item>,
-    /// Dequeues that found nothing.
+    /// Dequeues that found the queue empty.
     empties: Vec<usize>,
-    /// Dequeues of unknown outcome, by time of their calls.
+    /// Dequeues of unknown outcome, by time of invocation.
     wildcards: Vec<usize>,
 }
 
@@ -58,7 +61,7 @@ pub(crate) fn decide(ops: &[&Op]) -> Decision {
     let mut instants: Vec<(Nanos, usize)> = Vec::with_capacity(bag.empties.len());
     for &at in &bag.empties {
         let (call, ret) = (ops[at].call, ops[at].ret());
-        // Of the stretches that begin before the call, the last one ends last.
+        // Of the intervals that begin before the invocation, the last one ends last.
         let last = full.partition_point(|stretch| stretch.0 < call).checked_sub(1);
         let instant = last.map_or(call, |last| full[last].1.max(call));
         if instant > ret && !broken("unordered-queue: an empty one finds nothing") {
@@ -71,7 +74,7 @@ pub(crate) fn decide(ops: &[&Op]) -> Decision {
 }
 
 impl Bag {
-    /// Brings enqueues and dequeues together; fails if the precondition does not hold or a dequeue has no match.
+    /// Matches enqueues and dequeues. Fails if the precondition does not hold or a dequeue has no match.
     fn read(ops: &[&Op]) -> Result<Self, Decision> {
         let mut bag = Bag { items: Vec::new(), empties: Vec::new(), wildcards: Vec::new() };
         let mut by_value: HashMap<&Value, usize> = HashMap::new();
@@ -121,7 +124,8 @@ impl Bag {
         }
     }
 
-    /// The values that nobody is known to have taken, though they certainly came: their enqueues' returns, in that order.
+    /// The values that were certainly enqueued and have no known dequeue: the returns of their enqueues, in
+    /// that order.
     fn left(&self) -> Vec<(Nanos, usize)> {
         let left = self.items.iter().enumerate().filter(|(_, item)| item.dequeue.is_none());
         let mut left: Vec<(Nanos, usize)> =
@@ -130,11 +134,11 @@ impl Bag {
         left
     }
 
-    /// The open stretches of time in which the queue is certainly not empty, apart from each other, by time.
+    /// The open intervals in which the queue is certainly not empty, disjoint, by time.
     fn never_empty(&self, ops: &[&Op]) -> Vec<(Nanos, Nanos)> {
         let taken = self.items.iter().filter(|item| item.dequeue.is_some() && item.er < item.dc);
         let mut stretches: Vec<(Nanos, Nanos)> = taken.map(|item| (item.er, item.dc)).collect();
-        // While more values are left than wildcards have been called: from the k-th return to the k-th call.
+        // While more values are left than wildcards are invoked: from the k-th return to the k-th invocation.
         let mut calls = self.wildcards.iter().map(|&at| ops[at].call);
         for (er, _) in self.left() {
             let call = if broken("unordered-queue: a wildcard takes one") { Some(0) } else { calls.next() };
@@ -147,7 +151,7 @@ impl Bag {
         let mut apart: Vec<(Nanos, Nanos)> = Vec::with_capacity(stretches.len());
         for (from, until) in stretches {
             match apart.last_mut() {
-                // Two that only meet leave an instant between them.
+                // Two intervals that only meet leave an instant between them.
                 Some(last) if from < last.1 => last.1 = last.1.max(until),
                 _ => apart.push((from, until)),
             }
@@ -157,13 +161,13 @@ impl Bag {
 
     /// A legal order in which the queue is empty at these instants.
     fn order(&self, ops: &[&Op], instants: &[(Nanos, usize)]) -> Vec<usize> {
-        // (how many of the instants come before, or just this one, instant, whether it takes, operation)
+        // (number of the instants before it or equal to it, instant, whether it takes, operation)
         let mut placed: Vec<(usize, Nanos, bool, usize)> = Vec::with_capacity(ops.len());
         let before = |time: Nanos| instants.partition_point(|&(instant, _)| instant <= time);
         for (i, &(instant, at)) in instants.iter().enumerate() {
             placed.push((2 * i + 1, instant, false, at));
         }
-        // An operation that can come so early, after as many of the instants as its value's enqueue may.
+        // The operation at this time, after as many of the instants as its value's enqueue may be.
         let place =
             |segment: usize, from: Nanos| from.max(segment.checked_sub(1).map_or(0, |last| instants[last].0));
         for item in self.items.iter().filter(|item| item.dequeue.is_some()) {

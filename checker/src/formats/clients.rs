@@ -1,21 +1,21 @@
-//! Clients that have names instead of numbers.
+//! Clients with names instead of numbers.
 //!
-//! A process that invokes is a client, whatever it is called; one that is only told about, as `:nemesis` is, is not. A
-//! named client gets a number that no other has, and another one after an operation of unknown outcome: a process ends
-//! with that, and a name cannot change.
+//! A process that invokes is a client, whatever its name. A process that never invokes, such as `:nemesis`,
+//! is not. A named client gets an unused number, and a new one after an operation of unknown outcome: such an
+//! operation ends a process, but the name stays the same.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::op::{Event, Kind, Op};
 
-/// Never a client, even where it is recorded as one.
+/// Never a client, even if it is recorded as one.
 const NEMESIS: &str = "nemesis";
 
-/// The named clients of a history, by number while it is being read.
+/// The named clients of a history, by provisional number during reading.
 #[derive(Default)]
 pub(super) struct Clients {
     known: HashMap<String, Named>,
-    /// The name behind each number, the latest last.
+    /// The name behind each number; the latest is last.
     names: Vec<String>,
 }
 
@@ -26,16 +26,16 @@ struct Named {
     has_ended: bool,
 }
 
-/// Numbers from here on stand for names until all are known.
+/// Provisional numbers start here; final ones are assigned when all are known.
 const NAMED_MIN: u64 = 1 << 62;
 
 impl Clients {
-    /// Whether a process of this name is a client, as far as is known when an event of this kind comes.
+    /// Whether a process of this name is a client, as far as an event of this kind can show.
     pub(super) fn is_client(&self, name: &str, kind: Kind) -> bool {
         name != NEMESIS && (kind == Kind::Invoke || self.known.contains_key(name))
     }
 
-    /// Makes an event one of the client of this name.
+    /// Assigns an event to the client of this name.
     pub(super) fn event(&mut self, name: &str, mut event: Event) -> Event {
         self.number_of(name);
         let named = self.known.get_mut(name).expect("it has a number");
@@ -49,7 +49,7 @@ impl Clients {
         event
     }
 
-    /// The number that stands for the client of this name until all are known.
+    /// The provisional number of the client of this name.
     pub(super) fn number_of(&mut self, name: &str) -> u64 {
         if let Some(named) = self.known.get(name) {
             return named.first;
@@ -60,13 +60,13 @@ impl Clients {
         next
     }
 
-    /// The words of a complaint with names in place of numbers.
+    /// An error text with names in place of provisional numbers.
     pub(super) fn named(&self, complaint: String) -> String {
         let numbered = self.names.iter().enumerate().rev();
         numbered.fold(complaint, |said, (at, name)| said.replace(&(NAMED_MIN + at as u64).to_string(), name))
     }
 
-    /// Gives the named clients the smallest numbers that are free. Returns what is to be said of each.
+    /// Gives the named clients the smallest free numbers. Returns a note for the user.
     pub(super) fn number(&self, ops: &mut [Op]) -> Option<String> {
         if self.names.is_empty() {
             return None;

@@ -1,4 +1,4 @@
-//! What a file is, by how it begins: one of our formats, or something that people take for a history.
+//! Format detection: one of the supported formats, or a known kind of file that is not a history.
 
 use super::Format;
 use super::entries::{Entries, nested};
@@ -7,10 +7,10 @@ use super::lines::is_comment;
 use super::names::{Field, Names};
 use super::txt;
 
-/// The most objects that are looked at for one that is a record: those before it are headers.
+/// The maximum number of objects examined in search of a record; those before it are headers.
 const HEADERS_MAX: usize = 64;
 
-/// The format of what begins so, if it is one.
+/// The format of a text with this beginning, if it is one.
 pub(super) fn format(head: &[u8], names: &Names) -> Option<Format> {
     let text = String::from_utf8_lossy(head);
     let text = without_comments(&text);
@@ -37,10 +37,10 @@ pub(super) fn format(head: &[u8], names: &Names) -> Option<Format> {
     }
 }
 
-/// What lines of Jepsen's logs have in them.
+/// Texts that occur in the lines of Jepsen's logs.
 const MARKS: [&str; 3] = ["jepsen.util", "jepsen.core", "jepsen worker"];
 
-/// The text without what is not yet of the history.
+/// The text without leading comments.
 fn without_comments(text: &str) -> &str {
     let mut text = text.trim_start_matches('\u{feff}').trim_start();
     while text.starts_with(';') || is_comment(text.lines().next().unwrap_or_default().as_bytes()) {
@@ -49,7 +49,7 @@ fn without_comments(text: &str) -> &str {
     text
 }
 
-/// By the first object that is a record.
+/// Detection by the first object that is a record.
 fn of_objects(text: &str, names: &Names) -> Option<Format> {
     let mut forms = Forms::new(text.as_bytes(), Notation::Json).ok()?;
     forms.enter().ok()?;
@@ -63,7 +63,7 @@ fn of_objects(text: &str, names: &Names) -> Option<Format> {
             (has("i") && has("t") && (has("p") || has("f")) || has("schema_version")) && names.is_empty();
         let asks = entries.has(Field::F) || nested(entries.get(Field::Input), names).is_some();
         match () {
-            // In an array they are events as anybody has them.
+            // In an array they are generic events, not Tribunal's own format.
             () if is_ours && forms.entered() => return Some(Format::Json),
             () if is_ours => return Some(Format::Jsonl),
             () if entries.has(Field::Call) && asks => return Some(Format::Finished),
@@ -75,7 +75,7 @@ fn of_objects(text: &str, names: &Names) -> Option<Format> {
     None
 }
 
-/// By the names in an object that does not come to its end.
+/// Detection by the field names in an object that is cut off.
 fn of_a_torn_object(text: &str) -> Option<Format> {
     let has = |field: &str| text.contains(field);
     if has("\"process\"") {
@@ -87,7 +87,7 @@ fn of_a_torn_object(text: &str) -> Option<Format> {
     }
 }
 
-/// What it is that was taken for a history, if it is something that is known.
+/// A description of the file if it is a known kind that is not a history.
 pub(super) fn nearly(head: &[u8]) -> Option<String> {
     let packed = [
         (&b"\x1f\x8b"[..], "gzip"),
@@ -146,7 +146,7 @@ fn is_table(text: &str) -> bool {
         && !first.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// What begins so, for a complaint.
+/// A description of the beginning of the input, for an error.
 pub(super) fn shown(head: &[u8], names: &Names) -> String {
     let text = String::from_utf8_lossy(head);
     let text = without_comments(&text);

@@ -1,10 +1,10 @@
-//! The entries of a map by what they say: one pass over a map, whatever its fields are called.
+//! The entries of a map by their meaning: one pass over a map, whatever its fields are called.
 
 use super::forms::Form;
 use super::names::{FIELDS, Field, Names};
 use super::times::TimeUnit;
 
-/// An entry, and how good its name is for what it says (0 is best).
+/// An entry, and how well its name fits the field (0 is best).
 #[derive(Clone, Copy)]
 struct Entry<'a> {
     form: &'a Form<'a>,
@@ -15,9 +15,9 @@ struct Entry<'a> {
 /// The entries of one map.
 pub(super) struct Entries<'a> {
     known: [Option<Entry<'a>>; FIELDS],
-    /// The names of the others, in the order of the map.
+    /// The names of unknown fields, in the order of the map.
     pub(super) others: Vec<&'a str>,
-    /// A field that is there twice under one name.
+    /// A name that occurs twice.
     pub(super) doubled: Option<&'a str>,
 }
 
@@ -37,7 +37,7 @@ impl<'a> Entries<'a> {
                 _ => *known = Some(Entry { form, rank, unit }),
             }
         }
-        // Jepsen's maps have a process, and may name the client behind it, too.
+        // Jepsen's maps have a process, and may also name the client behind it.
         if let (Some(process), None) = (entries.known[Field::Process as usize], entries.get(Field::Client))
             && process.rank <= 1
         {
@@ -57,18 +57,18 @@ impl<'a> Entries<'a> {
         self.known[field as usize].is_some()
     }
 
-    /// The entry of a time, with the unit that its name ends with.
+    /// The entry of a time, with the unit at the end of its name.
     pub(super) fn time(&self, field: Field) -> Option<(&'a Form<'a>, Option<TimeUnit>)> {
         self.known[field as usize].map(|entry| (entry.form, entry.unit))
     }
 
-    /// Whether this is the record of a client at all: it says who acts, what is asked, or when.
+    /// Whether this is the record of a client at all: it has a process, an operation or a time.
     pub(super) fn is_record(&self) -> bool {
         [Field::Process, Field::F, Field::Call, Field::Return].into_iter().any(|field| self.has(field))
     }
 }
 
-/// What an input says that is a map of its own: `{"Op":"put","Key":"x","Value":"1"}`.
+/// The entries of an input that is a map: `{"Op":"put","Key":"x","Value":"1"}`.
 pub(super) fn nested<'a>(form: Option<&'a Form<'a>>, names: &Names) -> Option<Entries<'a>> {
     let Some(Form::Map(map)) = form else { return None };
     let entries = Entries::of(map, names);

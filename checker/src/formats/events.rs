@@ -1,10 +1,11 @@
-//! From operations back to the sequence of events.
+//! Converts operations back to a sequence of events.
 
 use crate::history::History;
 use crate::op::{Event, Kind, Nanos, Op, Outcome, Value};
 
-/// One end of an operation, ordered as the events of a history are: by time; then as recorded; then so that a
-/// process completes one operation before it invokes the next, and invokes each before it completes it.
+/// One end of an operation, ordered as the events of a history: by time; then by the recorded index; then so
+/// that a process completes one operation before it invokes the next, and invokes each before it completes
+/// it.
 type End = (Nanos, u64, usize, bool);
 
 /// Both ends of every operation, in order.
@@ -20,7 +21,7 @@ fn ends(ops: &[Op]) -> Vec<End> {
     ends
 }
 
-/// The events that amount to this history, each with its operation.
+/// The events of a history, each with its operation.
 pub(super) fn events(history: &History) -> impl Iterator<Item = (Event, &Op)> {
     ends(&history.ops).into_iter().map(|(time, index, at, completes)| {
         let op = &history.ops[at];
@@ -30,7 +31,7 @@ pub(super) fn events(history: &History) -> impl Iterator<Item = (Event, &Op)> {
             Outcome::Fail => (Kind::Fail, Value::Nil),
             Outcome::Info => (Kind::Info, Value::Nil),
         };
-        // The error belongs to the last event there is of the operation.
+        // The error belongs to the operation's last event.
         let error = op.error.clone().filter(|_| completes || op.completed.is_none());
         let (process, f, key, node) = (op.process, op.f.clone(), op.key.clone(), op.node.clone());
         let client = op.client.filter(|_| !completes);

@@ -1,9 +1,10 @@
-//! One pass over a JSON line whose fields come in a known order: the fast path of our own formats.
+//! One pass over a JSON line whose fields come in a known order: the fast path of Tribunal's own formats.
 //!
-//! It takes lines as we write them, without spaces, and says `None` to everything else, escapes and nested lists
-//! included: then `serde_json` has the word. So it may decline anything, but what it takes, `serde_json` must read as the
-//! same (property tests hold it to that). It is an order of magnitude faster because it knows which field comes next,
-//! allocates nothing for a text that was seen before, and looks at every byte once.
+//! It accepts lines as Tribunal writes them, without spaces, and returns `None` for everything else,
+//! including escapes and nested lists: then `serde_json` reads the line. So it may decline any line, but
+//! whatever it accepts, `serde_json` must read as the same value (tested by property tests). It is an order
+//! of magnitude faster because it knows the next field, allocates nothing for a repeated text, and reads
+//! every byte once.
 
 use std::str;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use super::strings::Strings;
 use crate::op::{F, Value};
 
-/// What is left of the line. Each step takes what it names from the front, or declines.
+/// The rest of the line. Each method consumes an expected item from the front, or declines.
 pub(super) struct Cursor<'a> {
     pub(super) rest: &'a [u8],
 }
@@ -22,7 +23,7 @@ impl<'a> Cursor<'a> {
         Some(())
     }
 
-    /// An optional field: `Some(None)` where it is absent.
+    /// An optional field; `Some(None)` if it is absent.
     pub(super) fn field<T>(
         &mut self,
         name: &[u8],
@@ -67,7 +68,7 @@ impl<'a> Cursor<'a> {
         if self.literal(b"[").is_none() {
             return self.scalar(strings);
         }
-        // One buffer for all lists, so that each takes no more than it needs.
+        // One shared buffer, so that each list is allocated with its exact size.
         let mut items = std::mem::take(&mut strings.items);
         items.clear();
         while self.literal(b"]").is_none() {

@@ -1,4 +1,5 @@
-//! One finished operation per line, with the times of its call and its return, as many other tools record.
+//! One finished operation per line, with the times of its invocation and its return, as many other tools
+//! record.
 //!
 //! ```text
 //! {"client":3,"f":"cas","key":"k1","in":[1,2],"out":true,"call":120,"ret":180}
@@ -6,18 +7,17 @@
 //! {"ClientId":4,"Input":{"Op":"put","Key":"x","Value":"1"},"Call":1000,"Output":{"Value":""},"Return":2000}
 //! ```
 //!
-//! `ret` is `null` where nobody knows what became of the operation. `key`, `in` and `out` may be left out. So may
-//! `fail`, true for an operation that certainly did not happen, and `node` and `error`, two texts. Any other field is
-//! an error: a misspelt `out` would read as nil, and be taken for a violation. Other usual names are known
-//! ([`names`](super::names)); a `value` is the output of an operation that only reads, and else the input. An input may be a
-//! map with the name of the operation, its key and its value, as Porcupine's operations have it, and the output a map
-//! with a value. There, a call and a return are nanoseconds unless the times say otherwise ([`times`](super::times)),
-//! and a return of 2^63 - 1 is none.
+//! `ret` is `null` if the outcome of the operation is unknown. `key`, `in` and `out` may be left out. So may
+//! `fail` (true for an operation that certainly did not happen), and the texts `node` and `error`. Any other
+//! field is an error, because a misspelt `out` would be read as nil and cause a false violation. Other usual
+//! names are known ([`names`](super::names)). A `value` is the output of an operation that only reads, and
+//! otherwise the input. The input may be a map with the name of the operation, its key and its value, as in
+//! Porcupine's operations, and the output a map with a value. In that notation times are nanoseconds unless
+//! they say otherwise ([`times`](super::times)), and a return of 2^63 - 1 means none.
 //!
-//! The lines may come in any order, or the operations in one JSON array. A client that goes on while an operation of
-//! its own is pending, or after one whose
-//! outcome is unknown, counts as another process from there on: a process does one thing at a time. To a model that asks
-//! who acts, it remains the client that it is.
+//! The lines may come in any order, or the operations in one JSON array. A process does one thing at a time.
+//! So a client that continues while its operation is pending, or after one of unknown outcome, counts as
+//! another process from then on. For models that ask for the actor it remains the same client.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, Write};
@@ -37,7 +37,7 @@ use super::{Format, OpPlace, Options, ParseError, PassedOver, Place, Reading, SE
 use crate::history::History;
 use crate::op::{F, Kind, Nanos, Op, Outcome, Value};
 
-/// One line as we write it.
+/// One line as Tribunal writes it.
 #[derive(Serialize)]
 struct Finished {
     client: u64,
@@ -58,10 +58,10 @@ struct Finished {
     error: Option<Arc<str>>,
 }
 
-/// What stands for an operation in an error.
+/// The expected operation, for error texts.
 const EXAMPLE: &str = r#"an operation such as {"client":3,"f":"write","in":7,"call":120,"ret":180}"#;
 
-/// Reads a history, line by line or as one array.
+/// Reads a history, either line by line or as one array.
 pub(super) fn read(mut input: impl BufRead, options: &Options) -> Result<Reading, ParseError> {
     let mut reader = Reader::new(options);
     let mut passed_over = PassedOver::default();
@@ -104,13 +104,13 @@ pub(super) fn read(mut input: impl BufRead, options: &Options) -> Result<Reading
     Ok(reading)
 }
 
-/// Whether what begins so is one array, or a map with one, and not a line for each operation.
+/// Whether the input is one array, or a map with one, instead of one operation per line.
 fn is_one_form(head: &[u8]) -> bool {
     let valid = std::str::from_utf8(head).map_or_else(|error| &head[..error.valid_up_to()], |_| head);
     Forms::new(valid, Notation::Json).is_ok_and(|mut forms| forms.enter().is_ok() && forms.entered())
 }
 
-/// Makes operations of lines.
+/// Converts lines to operations.
 struct Reader<'o> {
     options: &'o Options,
     strings: Strings,
@@ -132,7 +132,7 @@ impl<'o> Reader<'o> {
         }
     }
 
-    /// Takes a line that is in exactly the shape that we write and says nothing unusual.
+    /// Reads a line that has exactly the shape that Tribunal writes, without unusual content.
     fn fast(&mut self, line: &[u8], number: usize) -> Result<bool, ParseError> {
         if !self.options.names.is_empty() {
             return Ok(false);
@@ -150,7 +150,7 @@ impl<'o> Reader<'o> {
         Ok(true)
     }
 
-    /// Takes the operation that this form is, if it is one.
+    /// Reads a form as an operation; `None` if it is none.
     fn operation(&mut self, place: Place, form: &Form) -> Result<Option<()>, ParseError> {
         let Form::Map(map) = form else { return Err(wrong(place, EXAMPLE, form.shown())) };
         let names = &self.options.names;
@@ -243,12 +243,12 @@ impl<'o> Reader<'o> {
             None => Ok(Value::Nil),
         };
         let mut output = value(outcome.output.or(as_output))?;
-        // Porcupine's operations have the output of a read in every one of them.
+        // Porcupine's operations always have the output field of a read.
         if inner.is_some() && needs_no_output(&f) && output == Value::str("") {
             output = Value::Nil;
         }
         let (key, mut input) = (value(key)?, value(input)?);
-        // And that of a write in every one of them.
+        // They also always have the input field of a write.
         if inner.is_some() && only_reads && input == Value::str("") {
             input = Value::Nil;
         }
@@ -302,7 +302,7 @@ impl<'o> Reader<'o> {
     }
 }
 
-/// Puts operations in the order of their calls, and their places with them; in place, since there may be many.
+/// Sorts operations by invocation, and their positions with them; in place, since there may be many.
 fn sort(ops: &mut [Op], places: &mut [OpPlace]) {
     let key = |op: &Op| (op.call, op.completed.unwrap_or(Nanos::MAX));
     if ops.is_sorted_by_key(key) {
@@ -322,14 +322,14 @@ fn sort(ops: &mut [Op], places: &mut [OpPlace]) {
     }
 }
 
-/// A return that says that there was none: the greatest of Go's and of Java's integers.
+/// A return time that means none: the largest integer of Go and Java.
 const NEVER: u64 = i64::MAX as u64;
 
 fn needs_no_output(f: &F) -> bool {
     matches!(f, F::Write | F::Put | F::Append | F::Enqueue | F::Push | F::Add | F::Delete)
 }
 
-/// How an operation ended, as far as its fields say.
+/// The outcome of an operation, as far as its fields state it.
 struct Outcomes<'a> {
     kind: Kind,
     output: Option<&'a Form<'a>>,
@@ -364,7 +364,7 @@ impl<'a> Outcomes<'a> {
                 Some(Field::Unknown) if *form == Form::Bool(true) => outcome.kind = Kind::Info,
                 Some(Field::Unknown | Field::Ignored | Field::F | Field::Key | Field::Index) => {}
                 Some(Field::Error) if is_empty => {}
-                // What an error means, only the client knows.
+                // Only the client knows whether the operation happened despite the error.
                 Some(Field::Error) => (outcome.kind, outcome.error) = (Kind::Info, Some(form)),
                 // Whether a compare-and-set took place.
                 None if *f == F::Cas && matches!(form, Form::Bool(_)) => outcome.output = Some(form),
@@ -384,7 +384,7 @@ fn wrong(place: Place, expected: &str, found: String) -> ParseError {
 }
 
 impl Finished {
-    /// The operation on this line, if the line is in exactly the shape that we write and says nothing unusual.
+    /// Parses a line that has exactly the shape that Tribunal writes, without unusual content.
     fn fast(line: &[u8], strings: &mut Strings) -> Option<Self> {
         let mut at = Cursor { rest: line };
         at.literal(b"{\"client\":")?;
@@ -436,11 +436,12 @@ impl Finished {
     }
 }
 
-/// Gives fresh numbers to processes where a client does several things at once; says how many operations changed.
+/// Assigns new processes where a client does several things at once. Returns the number of operations
+/// changed.
 fn separate_processes(ops: &mut [Op]) -> usize {
     let clients: HashSet<u64> = ops.iter().map(|op| op.process).collect();
     let mut fresh = (0..).filter(|process| !clients.contains(process));
-    // The process that each client is now, and when it is free again.
+    // The current process of each client, and when it is free again.
     let mut now: HashMap<u64, (u64, Option<Nanos>)> = HashMap::new();
     let mut renamed = 0;
     for op in ops {
@@ -457,7 +458,7 @@ fn separate_processes(ops: &mut [Op]) -> usize {
     renamed
 }
 
-/// Writes every operation on a line, by time of invocation.
+/// Writes one operation per line, by time of invocation.
 pub(super) fn write(mut out: impl Write, history: &History) -> io::Result<()> {
     for op in &history.ops {
         let line = Finished {

@@ -1,15 +1,15 @@
-//! A small reader of EDN, and of JSON by the same rules.
+//! A small reader for EDN, and for JSON by the same rules.
 //!
-//! A form is a datum with its subforms: `{:type :ok, :value [1 2]}`. What has no counterpart among our values is kept
-//! opaque, as the text it was written as: ratios, floats, integers beyond 64 bits, characters, symbols, `##NaN`.
-//! Two opaque texts are equal when they are spelled alike, which holds for what one program printed. Tags stay with
-//! their form; comments, `#_` and commas are white space.
+//! A form is a datum with its subforms: `{:type :ok, :value [1 2]}`. Data without a counterpart in [`Value`]
+//! are kept opaque, as their text: ratios, floats, integers beyond 64 bits, characters, symbols, `##NaN`. Two
+//! opaque texts are equal if they are spelled the same, which is right for the output of one program. Tags
+//! stay with their form; comments, `#_` and commas are white space.
 //!
-//! JSON differs in little: a colon stands between key and value, `null` is nil, and there are neither keywords nor
-//! symbols. Commas are white space here too, so a forgotten one goes unnoticed.
+//! JSON differs a little: a colon stands between key and value, `null` is nil, and there are neither keywords
+//! nor symbols. Commas are white space here too, so a missing comma goes unnoticed.
 //!
-//! The outermost vector, list or array is never built: its forms come out one by one, like those of a file that has
-//! one per line. Nesting is limited to [`DEPTH_MAX`], so no input can exhaust the stack.
+//! The outermost vector, list or array is never built: its forms are returned one by one, like those of a
+//! file with one form per line. Nesting is limited to [`DEPTH_MAX`], so no input can exhaust the stack.
 //!
 //! See the EDN specification (github.com/edn-format/edn) and RFC 8259.
 
@@ -23,7 +23,7 @@ use super::strings::Strings;
 use super::{ParseError, Place};
 use crate::op::Value;
 
-/// How deep forms may be nested.
+/// The maximum nesting of forms.
 const DEPTH_MAX: usize = 64;
 
 /// One datum.
@@ -35,7 +35,7 @@ pub(super) enum Form<'a> {
     Text(Cow<'a, str>),
     /// Without its colon.
     Keyword(&'a str),
-    /// Anything that is one token and none of the above, as it was written.
+    /// Any other single token, as it was written.
     Opaque(&'a str),
     Sequence(Vec<Form<'a>>),
     Set(Vec<Form<'a>>),
@@ -44,8 +44,8 @@ pub(super) enum Form<'a> {
 }
 
 impl Form<'_> {
-    /// What it is as a value: keywords are texts; sets, and maps as lists of pairs, are put in order, since
-    /// equal ones may be printed in different orders.
+    /// The form as a value. Keywords become texts. Sets become sorted lists, and maps sorted lists of pairs,
+    /// because equal ones may be printed in different orders.
     pub(super) fn value(&self, strings: &mut Strings) -> Value {
         let list = |forms: &[Form], strings: &mut Strings| -> Vec<Value> {
             forms.iter().map(|form| form.value(strings)).collect()
@@ -74,7 +74,7 @@ impl Form<'_> {
         }
     }
 
-    /// What it is in EDN.
+    /// The form in EDN.
     pub(super) fn edn(&self) -> String {
         let joined = |forms: &[Form]| forms.iter().map(Form::edn).collect::<Vec<_>>().join(" ");
         match self {
@@ -94,7 +94,7 @@ impl Form<'_> {
         }
     }
 
-    /// The number, if it is one that is not negative; those beyond 63 bits are opaque otherwise.
+    /// The number, if it is not negative. Numbers beyond 63 bits are opaque as forms.
     pub(super) fn unsigned(&self) -> Option<u64> {
         match self {
             Form::Int(n) => u64::try_from(*n).ok(),
@@ -103,7 +103,7 @@ impl Form<'_> {
         }
     }
 
-    /// What it is, for a complaint.
+    /// The form in an error text.
     pub(super) fn shown(&self) -> String {
         format!("`{}`", self.value(&mut Strings::default()))
     }
@@ -118,7 +118,7 @@ impl Form<'_> {
     }
 }
 
-/// Which of the two notations.
+/// The notation of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Notation {
     Edn,
@@ -133,16 +133,16 @@ pub(super) struct Forms<'a> {
     line: usize,
     line_start: usize,
     depth: usize,
-    /// The bracket that ends the outermost container, once we are inside one.
+    /// The bracket that ends the outermost container, once the reader is inside one.
     closes: Option<u8>,
-    /// Whether that container stands in a map, whose other entries say nothing.
+    /// Whether that container is in a map, whose other entries are ignored.
     in_map: bool,
 }
 
-/// The names under which a map holds a history.
+/// The keys under which a map holds a history.
 const HISTORIES: [&str; 3] = ["history", "events", "operations"];
 
-/// What can go wrong inside a form.
+/// The result of reading inside a form.
 type Read<T> = Result<T, ParseError>;
 
 impl<'a> Forms<'a> {
@@ -162,7 +162,7 @@ impl<'a> Forms<'a> {
         Ok(Forms { text, at: 0, notation, line: 1, line_start: 0, depth: 0, closes: None, in_map: false })
     }
 
-    /// Steps into the outermost vector, list or array, if all is inside one, which may itself stand in a map:
+    /// Enters the outermost vector, list or array, if one contains everything. It may itself be in a map:
     /// `{"history": [...]}`.
     pub(super) fn enter(&mut self) -> Read<()> {
         self.blank()?;
@@ -183,12 +183,13 @@ impl<'a> Forms<'a> {
         Ok(())
     }
 
-    /// Whether we are inside a container.
+    /// Whether the reader is inside a container.
     pub(super) fn entered(&self) -> bool {
         self.closes.is_some()
     }
 
-    /// Steps into a map up to the list of maps or vectors that is called a history, if there is one.
+    /// Enters a map up to its list of maps or vectors under one of [`HISTORIES`]. Returns whether there is
+    /// one.
     fn seek_history(&mut self) -> Read<bool> {
         self.at += 1;
         while let Some(name) = self.key()? {
@@ -202,13 +203,13 @@ impl<'a> Forms<'a> {
         Ok(false)
     }
 
-    /// Line and column of what comes next, once white space is skipped.
+    /// Line and column of the next form, after white space.
     pub(super) fn place(&mut self) -> Read<Place> {
         self.blank()?;
         Ok(Place { line: self.line, column: self.column() })
     }
 
-    /// The next form: at the top, or in the outermost container.
+    /// The next form, at the top level or in the outermost container.
     pub(super) fn next(&mut self) -> Read<Option<Form<'a>>> {
         self.blank()?;
         match (self.peek(), self.closes) {
@@ -231,7 +232,7 @@ impl<'a> Forms<'a> {
         }
     }
 
-    /// What follows the last form, unread.
+    /// The unread text after the last form.
     pub(super) fn rest(&self) -> &'a str {
         &self.text[self.at..]
     }
@@ -247,7 +248,7 @@ impl<'a> Forms<'a> {
         })
     }
 
-    /// Whatever reads a form inside a form goes through here.
+    /// Reads a nested form: counts and limits the depth.
     fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Read<T>) -> Read<T> {
         if self.depth == DEPTH_MAX {
             return Err(self.error(&format!("at most {DEPTH_MAX} levels of nesting"), "one more".into()));
@@ -258,7 +259,7 @@ impl<'a> Forms<'a> {
         result
     }
 
-    /// Forms up to a closing bracket.
+    /// The forms up to a closing bracket.
     fn until(&mut self, close: u8) -> Read<Vec<Form<'a>>> {
         let mut forms = Vec::new();
         self.at += 1;
@@ -284,7 +285,7 @@ impl<'a> Forms<'a> {
         Ok(Form::Map(entries))
     }
 
-    /// The next key of a map, up to its value; `None` at the bracket that closes it, which is left.
+    /// The next key of a map; `None` at the closing bracket, which is not consumed.
     fn key(&mut self) -> Read<Option<Form<'a>>> {
         self.blank()?;
         match self.peek() {
@@ -304,7 +305,7 @@ impl<'a> Forms<'a> {
         Ok(Some(key))
     }
 
-    /// What begins with `#`: a set, a tagged form, or `##Inf`.
+    /// A form that begins with `#`: a set, a tagged form, or `##Inf`.
     fn dispatched(&mut self) -> Read<Form<'a>> {
         if self.rest().starts_with("##") {
             return self.token();
@@ -345,7 +346,7 @@ impl<'a> Forms<'a> {
         Ok(form)
     }
 
-    /// Everything up to white space or a delimiter; perhaps nothing.
+    /// The text up to white space or a delimiter; may be empty.
     fn word(&mut self) -> &'a str {
         let rest = self.rest();
         let ends = |byte: &u8| match byte {
@@ -360,7 +361,7 @@ impl<'a> Forms<'a> {
         &rest[..length]
     }
 
-    /// A text in quotes, borrowed where it has no escapes.
+    /// A text in quotes, borrowed if it has no escapes.
     fn quoted(&mut self) -> Read<Cow<'a, str>> {
         self.at += 1;
         let mut text = Cow::Borrowed("");
@@ -391,7 +392,7 @@ impl<'a> Forms<'a> {
         }
     }
 
-    /// The character that an escape stands for; its backslash has been read.
+    /// The character of an escape, whose backslash has been read.
     fn escape(&mut self) -> Read<char> {
         let c = match self.peek() {
             Some(b'n') => '\n',
@@ -402,7 +403,7 @@ impl<'a> Forms<'a> {
             Some(c @ (b'"' | b'\\' | b'/')) => char::from(c),
             Some(b'u') => {
                 let first = self.code_unit()?;
-                // JSON writes what lies beyond 16 bits as two units, the first of them in this range.
+                // JSON writes characters beyond 16 bits as two units; the first is in this range.
                 if !(0xd800..0xdc00).contains(&first) {
                     return char::from_u32(first).ok_or_else(|| self.unexpected("a Unicode character"));
                 }
@@ -422,7 +423,7 @@ impl<'a> Forms<'a> {
         Ok(c)
     }
 
-    /// `uXXXX`.
+    /// A UTF-16 code unit: `uXXXX`.
     fn code_unit(&mut self) -> Read<u32> {
         let digits = self.rest().get(1..5).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
         let unit = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
@@ -455,7 +456,8 @@ impl<'a> Forms<'a> {
         }
     }
 
-    /// `#_` and the form it removes. What it finds on its way may be removed too: `#_ #_ a b` removes both.
+    /// Skips `#_` and the form that it removes. Another `#_` in between also removes a form: `#_ #_ a b`
+    /// removes both.
     fn discard(&mut self) -> Read<()> {
         self.at += 2;
         self.deeper(|forms| {
@@ -480,7 +482,7 @@ impl<'a> Forms<'a> {
         ParseError { line: self.line, column: self.column(), expected: expected.into(), found }
     }
 
-    /// An error at what comes next.
+    /// The error for the next token.
     fn unexpected(&self, expected: &str) -> ParseError {
         let found = match self.text.get(self.at..).and_then(|rest| rest.chars().next()) {
             Some('\n') => "the end of the line".into(),
@@ -491,7 +493,8 @@ impl<'a> Forms<'a> {
     }
 }
 
-/// A 64-bit integer; Clojure writes those of arbitrary size with an `N`. A leading zero would mean octal there.
+/// A 64-bit integer. Clojure writes integers of arbitrary size with an `N`. A leading zero means octal there,
+/// so it is rejected.
 fn integer(word: &str) -> Option<i64> {
     let digits = word.strip_suffix('N').unwrap_or(word);
     let magnitude = digits.trim_start_matches(['+', '-']);
@@ -502,7 +505,7 @@ fn integer(word: &str) -> Option<i64> {
 mod tests {
     use super::*;
 
-    /// What the text reads as, form by form, or the complaint about it.
+    /// The forms of a text, or its error.
     fn read(text: &[u8], notation: Notation) -> Result<String, ParseError> {
         let mut forms = Forms::new(text, notation)?;
         forms.enter()?;

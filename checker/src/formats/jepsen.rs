@@ -1,5 +1,5 @@
-//! Histories in the words of Jepsen: EDN (`history.edn`, Knossos' data, Porcupine's key-value logs), the same maps as
-//! JSON (elle-cli), and what turns any of them into a history.
+//! Histories in Jepsen's terms: EDN (`history.edn`, Knossos' data, Porcupine's key-value logs), the same maps
+//! as JSON (elle-cli), and their translation into a history.
 //!
 //! ```text
 //! {:type :invoke, :f :cas, :value [1 4], :process 101, :time 99286665244, :index 7}
@@ -7,25 +7,29 @@
 //! [3 :ok :read 4]
 //! ```
 //!
-//! The maps may stand one per line or in one vector, bare or as records (`#jepsen.history.Op{...}`). Of their
-//! entries `:type`, `:process`, `:f`, `:value`, `:time`, `:index`, `:error`, and also `:key`, `:node`, `:client`, `:input` and
-//! `:output`, are read, under these names or other usual ones ([`names`](super::names)). An event may also be a vector
-//! of process, type, f and value. A map that has neither a process nor an f is no event and is passed over, with a note.
+//! The maps may be one per line or in one vector, bare or as records (`#jepsen.history.Op{...}`). These
+//! entries are read: `:type`, `:process`, `:f`, `:value`, `:time`, `:index`, `:error`, and also `:key`,
+//! `:node`, `:client`, `:input` and `:output`, under these names or other usual ones
+//! ([`names`](super::names)). An event may also be a vector of process, type, f and value. A map with neither
+//! a process nor an f is not an event; it is skipped with a note.
 //!
-//! A process that never invokes, such as `:nemesis`, is not a client: its events are kept apart, as
+//! A process that never invokes, such as `:nemesis`, is not a client: its events are stored separately, as
 //! [`NemesisEvent`]s.
 //!
-//! Jepsen's words differ from ours, and are translated:
+//! Jepsen's conventions differ from Tribunal's and are translated:
 //!
-//! - *Outputs.* It completes an operation by changing the map that invoked it, so an `:ok` repeats the input where
-//!   there is nothing to return. An output equal to its input is no output, and a compare-and-set that is `:ok`
-//!   returned true. Knossos fills the invocation of a read with what it returned; that is no input.
-//! - *Inputs.* What an operation writes may be known only once it is complete: an input that its invocation lacks is
+//! - *Outputs.* Jepsen completes an operation by changing the map that invoked it, so an `:ok` repeats the
+//!   input if there is nothing to return. An output equal to the input is therefore no output, and an `:ok`
+//!   compare-and-set returned true. Knossos fills the invocation of a read with its result; that is not an
+//!   input.
+//! - *Inputs.* The written value may be known only at the completion: an input missing in the invocation is
 //!   taken from its `:ok` or `:info`.
-//! - *Failed compare-and-set.* Whether `:fail` says that the comparison failed, or nothing at all, is a matter of the
-//!   test that recorded it: see [`FailedCas`](super::FailedCas). One with an `:error` never happened and says nothing.
-//! - *Keys.* `jepsen.independent` writes `[key value]` in place of every value ([`keyed`](super::keyed)).
-//! - *Times.* Where an event lacks its time, or the times are out of order, the order of the events is the time.
+//! - *Failed compare-and-set.* Whether `:fail` means that the comparison failed, or nothing at all, depends
+//!   on the test that recorded it: see [`FailedCas`](super::FailedCas). With an `:error` the operation never
+//!   happened and proves nothing.
+//! - *Keys.* `jepsen.independent` writes `[key value]` in place of every value ([`keyed`]).
+//! - *Times.* If an event has no time, or the times are out of order, the order of the events defines the
+//!   times.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -65,7 +69,7 @@ pub(super) fn read(bytes: &[u8], notation: Notation, options: &Options) -> Resul
     Ok(reading)
 }
 
-/// Whether the text begins with `[3 :invoke :read nil]`, not with a vector of events.
+/// Whether the text begins with an event such as `[3 :invoke :read nil]`, not with a vector of events.
 fn begins_with_a_vector_event(bytes: &[u8], notation: Notation, options: &Options) -> bool {
     let start = &bytes[..bytes.len().min(4096)];
     let valid = std::str::from_utf8(start).map_or_else(|error| &start[..error.valid_up_to()], |_| start);
@@ -79,23 +83,23 @@ fn begins_with_a_vector_event(bytes: &[u8], notation: Notation, options: &Option
     second().is_some()
 }
 
-/// One event as it is recorded.
+/// One recorded event.
 pub(super) struct Record {
-    /// Where it stands.
+    /// Its position in the input.
     pub(super) place: Place,
-    /// Its time, if it says so.
+    /// Its time, if recorded.
     pub(super) time: Option<Nanos>,
-    /// Its index, if it says so.
+    /// Its index, if recorded.
     pub(super) index: Option<u64>,
-    /// The name of the process, where it has no number.
+    /// The name of the process, if it has no number.
     pub(super) name: Option<Arc<str>>,
-    /// The value in EDN, where the process has a name.
+    /// The value in EDN, if the process has a name.
     pub(super) edn: Option<Arc<str>>,
-    /// The event; its time and index are not yet set, nor is the number of a process with a name.
+    /// The event; its time and index, and the number of a named process, are set later.
     pub(super) event: Event,
 }
 
-/// Makes records of forms.
+/// Converts forms to records.
 struct Reader<'o> {
     options: &'o Options,
     strings: Strings,
@@ -107,12 +111,12 @@ impl<'o> Reader<'o> {
         Reader { options, strings: Strings::default(), times: Times::new(options.time_unit) }
     }
 
-    /// What is to be said of the times.
+    /// A note about the unit of the times.
     fn seconds(&self) -> Option<String> {
         self.times.guessed_seconds().then(|| super::SECONDS.into())
     }
 
-    /// The event that this form is; `None` when it is none.
+    /// The event of a form; `None` if the form is not an event.
     fn record(&mut self, place: Place, form: &Form) -> Result<Option<Record>, ParseError> {
         let form = if let Form::Tagged(_, record) = form { record } else { form };
         match form {
@@ -209,7 +213,7 @@ impl<'o> Reader<'o> {
         Ok(Some(Record { place, time, index: number(Field::Index), name, edn, event }))
     }
 
-    /// Process, type, f and value.
+    /// A record from a vector of process, type, f and value.
     fn of_vector(&mut self, place: Place, items: &[Form]) -> Result<Record, ParseError> {
         const EXPECTED: &str = "an event such as [0 :invoke :read nil]";
         let shape = |at: usize| wrong(place, EXPECTED, found(items.get(at)));
@@ -251,7 +255,7 @@ pub(super) fn edn(value: Option<&Form>) -> Arc<str> {
     value.map_or("nil".into(), |form| form.edn().into())
 }
 
-/// Whether an operation says nothing without an input.
+/// Whether an operation is meaningless without an input.
 fn needs_input(f: &F) -> bool {
     matches!(f, F::Write | F::Put | F::Cas | F::Append | F::Enqueue | F::Push | F::Add)
 }
@@ -264,7 +268,7 @@ fn found(form: Option<&Form>) -> String {
     form.map_or("none".into(), Form::shown)
 }
 
-/// That a field is not there, and what could be it.
+/// The error for a missing field, with fields that may have been meant.
 fn absent(entries: &Entries, field: &str) -> String {
     match &entries.others[..] {
         [] => "none".into(),
@@ -272,7 +276,7 @@ fn absent(entries: &Entries, field: &str) -> String {
     }
 }
 
-/// Turns records into a history, and Jepsen's words into ours. `next` reads one record.
+/// Converts records into a history, and Jepsen's conventions into Tribunal's. `next` reads one record.
 pub(super) fn history(
     next: &mut dyn FnMut() -> Result<Option<Record>, ParseError>,
     format: Format,
@@ -371,12 +375,12 @@ pub(super) fn history(
     Ok(Reading { history, format, timed: times.usable, notes, places, nemesis })
 }
 
-/// The recorded times, by position. Until all are known, the position of an event is its time.
+/// The recorded times, by position. Until all are known, the position of an event serves as its time.
 struct Clock {
     all: Vec<Nanos>,
-    /// Whether every event has one and they are in order.
+    /// Whether every event has a time and the times are in order.
     usable: bool,
-    /// Whether any event has one.
+    /// Whether any event has a time.
     some: bool,
 }
 
@@ -399,7 +403,7 @@ impl Clock {
     }
 }
 
-/// Whether the output of an operation that was invoked without an input can only be that.
+/// Whether an operation that was invoked without an input can only have its input in the output.
 fn carries_its_input(op: &Op) -> bool {
     match (&op.f, op.output()) {
         (_, None | Some(Value::Nil)) => false,
@@ -409,7 +413,7 @@ fn carries_its_input(op: &Op) -> bool {
     }
 }
 
-/// Leaves of Jepsen's values what is really input and output.
+/// Removes the parts of Jepsen's values that are not really input or output.
 fn translate(op: &mut Op) {
     if op.input.is_nil() && carries_its_input(op) {
         op.input = op.output().cloned().unwrap_or_default();
@@ -490,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_taken_from_values_when_asked_or_when_sure() {
+    fn keys_are_split_from_values_on_request_or_when_certain() {
         let keyed =
             "{:type :invoke :f :write :value [x 1] :process 0} {:type :ok :f :write :value [x 1] :process 0}";
         let read =
@@ -499,7 +503,7 @@ mod tests {
         let apart = "p0 x: write 1 @0-1\np0 x: read → 1 @2-3";
         assert_eq!(ops(&both, Notation::Edn, &options(true)).unwrap(), apart);
         assert!(ops(&both, Notation::Edn, &options(false)).unwrap().starts_with(apart));
-        // Pairs may be plain values as long as no read says otherwise.
+        // Pairs may be plain values unless a read shows otherwise.
         let whole = ops(keyed, Notation::Edn, &options(false)).unwrap();
         assert!(whole.starts_with("p0 write [x 1] @0-1\nevery value is a pair, taken as a whole"), "{whole}");
         assert_eq!(ops(keyed, Notation::Edn, &options(true)).unwrap(), "p0 x: write 1 @0-1");
@@ -528,7 +532,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_nemesis_did_is_kept_apart() {
+    fn events_of_the_nemesis_are_stored_separately() {
         let text =
             "[:nemesis :info :start nil] [0 :invoke :read nil] [0 :ok :read nil] [:nemesis :info :stop nil]";
         let reading = read(text.as_bytes(), Notation::Edn, &options(false)).unwrap();
@@ -565,7 +569,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_may_be_known_only_in_the_end() {
+    fn a_written_value_may_be_recorded_only_at_the_completion() {
         let text = "{:type :invoke, :f :write, :value nil, :process 1} {:type :ok, :f :write, :value 5, :process 1}
                     {:type :invoke, :f :write, :value nil, :process 1} {:type :info, :f :write, :value 6, :process 1}
                     {:type :invoke, :f :cas, :value nil, :process 2} {:type :ok, :f :cas, :value [5 6], :process 2}";

@@ -1,17 +1,17 @@
-//! Our own format: one [`Event`] per line, as the recorder writes it (`history.jsonl`).
+//! Tribunal's own format: one [`Event`] per line, as the recorder writes it (`history.jsonl`).
 //!
 //! ```text
 //! {"i":0,"t":1200,"p":0,"type":"invoke","f":"write","key":"x","value":1,"node":"n1"}
 //! {"i":1,"t":3400,"p":0,"type":"ok","f":"write","key":"x","node":"n1"}
 //! ```
 //!
-//! A recorder that is killed leaves two traces, and neither is an error: invocations without a completion, which are
-//! indeterminate, and a last line that breaks off in the middle, which is cut and noted. Anything else
-//! malformed is an error, a number with a fraction or beyond 64 bits among it.
+//! A killed recorder leaves two traces, and neither is an error: invocations without a completion, which are
+//! indeterminate, and a truncated last line, which is dropped and noted. Anything else malformed is an error,
+//! including a number with a fraction or beyond 64 bits.
 //!
-//! Reading streams: memory is one line and one copy of each short text. A line in exactly the shape that
-//! [`write_event`] gives it takes a fast path (`fields`); any other goes through `serde_json`, which is also what
-//! the fast path is tested against.
+//! Reading is streamed: it holds one line and one copy of each short text. A line with exactly the shape that
+//! [`write_event`] gives it takes a fast path (`fields`); any other goes through `serde_json`. Tests compare
+//! the two.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Write};
@@ -26,7 +26,7 @@ use super::{Format, ParseError, Place, Reading, collect, names, placed};
 use crate::history::History;
 use crate::op::{Event, Kind};
 
-/// The events of an input, one per line, as they are read.
+/// An iterator over the events of an input, one per line.
 pub struct Events<R> {
     lines: Lines<R>,
     strings: Strings,
@@ -40,7 +40,7 @@ impl<R: BufRead> Events<R> {
         Events { lines: Lines::new(input), strings: Strings::default(), line: 0, torn: false }
     }
 
-    /// The line of the event that was read last, counted from 1.
+    /// The line of the latest event, counted from 1.
     pub fn line(&self) -> usize {
         self.line
     }
@@ -75,7 +75,7 @@ impl<R: BufRead> Events<R> {
     }
 }
 
-/// What is wrong with a line that is no event, in words of our own.
+/// The error of a line that is not an event, in Tribunal's own words.
 fn misshapen(line: &[u8], number: usize) -> ParseError {
     let parsed = Forms::new(line, Notation::Json).and_then(|mut forms| {
         let form = forms.next()?;
@@ -101,7 +101,7 @@ fn misshapen(line: &[u8], number: usize) -> ParseError {
     let is_text = |form: &Form| matches!(form, Form::Text(_) | Form::Nil);
     let number_of = |form: &Form| form.unsigned().is_some();
     let is_type = |form: &Form| form.name().is_some_and(|name| names::kind(name).is_some());
-    /// Name, whether it must be there, what it is, and whether it is that.
+    /// Name, whether it is required, its description, its test.
     type Expected<'a> = (&'a str, bool, &'a str, &'a dyn Fn(&Form) -> bool);
     let fields: [Expected; 10] = [
         ("i", true, "a whole number", &number_of),
@@ -147,10 +147,10 @@ impl<R: BufRead> Iterator for Events<R> {
     }
 }
 
-/// The version of the shape of an event. Lines do not carry it: a run directory says it once, in run.json.
+/// The version of the shape of an event. Lines do not carry it: a run directory states it once, in run.json.
 const SCHEMA_VERSION: u64 = 1;
 
-/// The version that a line says it has, if that is newer than ours.
+/// The version that a line states, if it is newer than this program's.
 fn newer(line: &[u8]) -> Option<u64> {
     #[derive(Deserialize)]
     struct Versioned {
@@ -160,7 +160,7 @@ fn newer(line: &[u8]) -> Option<u64> {
     (said > SCHEMA_VERSION).then_some(said)
 }
 
-/// The event on this line, if the line is in exactly the shape that we write.
+/// Parses a line that has exactly the shape that Tribunal writes.
 fn fast(line: &[u8], strings: &mut Strings) -> Option<Event> {
     let mut at = Cursor { rest: line };
     at.literal(b"{\"i\":")?;
@@ -190,7 +190,7 @@ fn fast(line: &[u8], strings: &mut Strings) -> Option<Event> {
 /// Reads a whole history.
 ///
 /// # Errors
-/// The first line that is not an event, or an event that cannot follow those before it.
+/// The first line that is not an event, or an event that cannot follow the previous ones.
 pub fn read(input: impl BufRead) -> Result<Reading, ParseError> {
     let mut events = Events::new(input);
     let place = Cell::new(Place::default());
@@ -221,33 +221,34 @@ pub fn read(input: impl BufRead) -> Result<Reading, ParseError> {
     Ok(Reading { history, format: Format::Jsonl, timed: true, notes, places, nemesis: Vec::new() })
 }
 
-/// How the events of a record are numbered.
+/// The numbering of the events of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbering {
-    /// From 0 and without gaps, as the recorder numbers them.
+    /// From 0 without gaps, as the recorder numbers them.
     Consecutive,
-    /// Each with a greater number than the one before.
+    /// In ascending order.
     Ascending,
 }
 
-/// The history of a run, as its recorder left it.
+/// The history of a run, as the recorder left it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// The history.
     pub history: History,
-    /// How many events it has.
+    /// The number of events.
     pub events: u64,
-    /// The last line that was read, counted from 1; 0 when there is none.
+    /// The last line read, counted from 1; 0 if there is none.
     pub last_line: usize,
-    /// Whether that one breaks off.
+    /// Whether the last line is truncated.
     pub torn: bool,
 }
 
-/// Reads the history of a run, in which no event may be missing, doubled or out of place: what is lost can look like a
-/// violation, or hide one. A last line that breaks off is left out, as a killed recorder leaves it.
+/// Reads the history of a run, in which no event may be missing, duplicated or out of order, because a lost
+/// event can look like a violation, or hide one. A truncated last line, as a killed recorder leaves it, is
+/// dropped.
 ///
 /// # Errors
-/// As [`read`], and the first event whose number cannot follow the one before.
+/// As [`read`], and an event whose number cannot follow the previous one.
 pub fn read_record(input: impl BufRead, numbering: Numbering) -> Result<Record, ParseError> {
     let mut events = Events::new(input);
     let place = Cell::new(Place::default());
@@ -285,7 +286,7 @@ fn misnumbered(line: usize, expected: u64, found: u64) -> ParseError {
 /// Writes one event and ends its line.
 ///
 /// # Errors
-/// Whatever `out` fails with.
+/// Any error of `out`.
 pub fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()> {
     serde_json::to_writer(&mut *out, event)?;
     out.write_all(b"\n")
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_doubled_or_out_of_place_in_a_record_is_an_error() {
+    fn a_missing_duplicate_or_misplaced_event_is_an_error() {
         let [first, last] = [format!("{INVOKE}\n"), format!("{OK}\n")];
         let next = first.replace("\"i\":0", "\"i\":2").replace("\"t\":10", "\"t\":30");
         let said = |lines: &[&String], numbering| {
@@ -367,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_newer_version_wrote_is_refused() {
+    fn an_event_of_a_newer_version_is_refused() {
         let said = complaint(&INVOKE.replace("{\"i\"", "{\"schema_version\":2,\"i\""));
         assert_eq!(said, "1:1: expected schema_version 1 or none, found 2: a newer tribunal wrote it");
         assert!(read(INVOKE.replace("{\"i\"", "{\"schema_version\":1,\"i\"").as_bytes()).is_ok());
@@ -393,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn what_json_forbids_is_no_event_however_near() {
+    fn invalid_json_is_no_event() {
         for (right, wrong) in [
             ("\"t\":10", "\"t\":010"),
             ("\"t\":10", "\"t\":18446744073709551616"),

@@ -1,22 +1,25 @@
-//! Values that carry the key: `[key value]` in place of every value, as `jepsen.independent` writes them.
+//! Values that contain the key: `[key value]` in place of every value, as `jepsen.independent` writes them.
 //!
-//! Printing loses the mark that a pair was one of these. With [`Options::independent`](super::Options::independent) every
-//! value is taken apart. Without it they are if there is no doubt: every client's invocation carries a pair with a plain
-//! key, every output is one, every read invokes `[key nil]`, and a read or a compare-and-set of this shape is there: no
-//! register, queue or set invokes reads with a value at all, or compares with more than two values. Where only writes
-//! are seen, nobody can tell, and a note says so. A compare-and-set is `[key [from to]]`, or `[key from to]`.
+//! A printed pair does not show whether it is a key and a value. With
+//! [`Options::independent`](super::Options::independent) every value is split. Without it values are split if
+//! there is no doubt: every client's invocation has a pair with a plain key, every output is a pair, every
+//! read invokes `[key nil]`, and the history has a read or a compare-and-set of this shape. No register,
+//! queue or set invokes reads with a value at all, or compares with more than two values. If there are only
+//! writes the answer is unknown, and a note says so. A compare-and-set is `[key [from to]]`, or `[key from
+//! to]`.
 //!
 //! A completion under another key than its invocation is an error.
 //!
-//! A store may be asked for a key alone: `{:f :get :value "x"}` beside `{:f :put :value ["x" 1]}`. Where no get carries
-//! anything else, and some get returned another value than it was invoked with, that is the key.
+//! A store may be read by the key alone: `{:f :get :value "x"}` beside `{:f :put :value ["x" 1]}`. If no get
+//! carries anything else, and some get returned another value than it was invoked with, the value of a get is
+//! the key.
 
 use std::collections::HashMap;
 
 use super::{ParseError, Place};
 use crate::op::{Event, F, Kind, Op, Outcome, Value};
 
-/// Whether the value of a get or a delete is a key, should it be one at all.
+/// Whether the value of a get or a delete is a key, provided that values contain keys at all.
 pub(super) fn is_asked_by_key(op: &Op) -> bool {
     matches!(op.f, F::Get | F::Delete) && is_plain(&op.input)
 }
@@ -25,7 +28,7 @@ fn is_plain(key: &Value) -> bool {
     !matches!(key, Value::Nil | Value::List(_))
 }
 
-/// Key and value of what an operation of this name carries.
+/// Splits a value of an operation with this name into key and value.
 pub(super) fn split(f: &F, value: &Value) -> Option<(Value, Value)> {
     match (f, value) {
         (F::Cas, Value::List(items)) if items.len() == 3 => {
@@ -59,17 +62,17 @@ pub(super) fn take_apart(op: &mut Op) {
     }
 }
 
-/// Whether values carry their keys.
+/// Whether values contain their keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guess {
-    /// They can be nothing else.
+    /// Certain: the values can be nothing else.
     Sure,
-    /// They look like it.
+    /// Likely.
     Perhaps,
     No,
 }
 
-/// Whether the values of these operations carry their keys.
+/// Whether the values of these operations contain their keys.
 pub(super) fn guess(ops: &[Op]) -> Guess {
     let by_key = |op: &Op| op.f == F::Get && is_asked_by_key(op);
     let returned_another = |op: &Op| by_key(op) && op.output().is_some_and(|output| *output != op.input);
@@ -93,7 +96,8 @@ pub(super) fn guess(ops: &[Op]) -> Guess {
     }
 }
 
-/// The first operation whose completion names another key than its invocation, should the values carry keys.
+/// Looks for the first operation whose completion names another key than its invocation, in case values
+/// contain keys.
 #[derive(Default)]
 pub(super) struct Keys {
     open: HashMap<u64, Value>,

@@ -1,18 +1,18 @@
-//! Lines with their numbers, in one reused buffer. Blank lines, comments (lines that begin with `# `) and a byte-order
-//! mark at the beginning are passed over.
+//! Numbered lines in one reused buffer. Blank lines, comments (lines that begin with `# `) and a leading
+//! byte-order mark are skipped.
 
 use std::io::{BufRead, Read};
 use std::str;
 
 use super::ParseError;
 
-/// The longest line: many times what the largest operation takes.
+/// The maximum length of a line in bytes: many times that of the largest operation.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
-/// What some editors and PowerShell put before a text in UTF-8.
+/// Some editors and PowerShell put this before a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Whether a line is a comment. (`#jepsen.history.Op{...}` is none.)
+/// Whether a line is a comment. (`#jepsen.history.Op{...}` is not.)
 pub(super) fn is_comment(line: &[u8]) -> bool {
     line == b"#" || line.starts_with(b"# ")
 }
@@ -29,7 +29,8 @@ pub(super) struct Line<'a> {
     pub(super) bytes: &'a [u8],
     /// Counted from 1.
     pub(super) number: usize,
-    /// Whether a line break ended it. Only the last line can lack one: the end of a file, or of a write cut short.
+    /// Whether a line break ended it. Only the last line can lack one, at the end of the file or of a
+    /// truncated write.
     pub(super) ended: bool,
 }
 
@@ -50,7 +51,7 @@ impl<R: BufRead> Lines<R> {
         Lines { input, buffer: Vec::new(), number: 0 }
     }
 
-    /// The next line that says something, if there is one.
+    /// The next line that is neither blank nor a comment.
     pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, ParseError> {
         loop {
             self.buffer.clear();

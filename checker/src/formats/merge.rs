@@ -1,4 +1,4 @@
-//! Several files as one history: what each of several clients, or each of several keys, recorded by itself.
+//! Merges several files into one history: separate recordings of clients, or of keys.
 
 use std::cmp::Ordering;
 
@@ -6,11 +6,11 @@ use super::{OpPlace, Reading, events};
 use crate::history::History;
 use crate::op::{Op, Value};
 
-/// Makes one history of several that have one clock. A process of the same number in two of them is the same process.
-/// Events of the nemesis are those of all of them.
+/// Merges histories that share one clock. Equal process numbers in two of them are the same process. The
+/// events of the nemesis are merged, too.
 ///
 /// # Errors
-/// What is wrong with which of them, by position: one without times cannot be put in order among others.
+/// The position of the history at fault, and why: a history without times cannot be ordered among others.
 pub fn merge(readings: Vec<Reading>) -> Result<Reading, (usize, String)> {
     let untimed = readings.iter().position(|reading| !reading.timed && !reading.history.ops.is_empty());
     if let Some(at) = untimed.filter(|_| readings.len() > 1) {
@@ -22,8 +22,8 @@ pub fn merge(readings: Vec<Reading>) -> Result<Reading, (usize, String)> {
     Ok(together(readings))
 }
 
-/// Makes one history of those of several keys, each of which is an object of its own: where they have no times, one key
-/// comes after the other.
+/// Merges the histories of several keys, each of which is a separate object. Without times, the keys follow
+/// one after the other.
 pub fn by_key(keyed: Vec<(Value, Reading)>) -> Reading {
     let timed = keyed.iter().all(|(_, reading)| reading.timed);
     let mut begins = 0;

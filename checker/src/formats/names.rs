@@ -1,13 +1,13 @@
-//! What the fields of other programs' histories are called, and their words for types and operations.
+//! The field names of other programs' histories, and their words for types and operations.
 //!
-//! Every field has usual names, which are recognised by themselves: `process`, `client` or `thread`; `time`, `t` or `ts`.
-//! Case, `-` and `_` make no difference (`ClientId`, `client_id`), and the name of a time may end with its unit (`t_ns`,
-//! `start_ms`). [`Names::map`] adds a name of the user's own, which wins over the usual ones.
+//! Every field has usual names, which are recognised automatically: `process`, `client` or `thread`; `time`,
+//! `t` or `ts`. Case, `-` and `_` make no difference (`ClientId`, `client_id`), and the name of a time may
+//! end with its unit (`t_ns`, `start_ms`). [`Names::map`] adds the user's own names, which take precedence.
 
 use super::times::TimeUnit;
 use crate::op::{F, Kind};
 
-/// What a field of an event, or of a finished operation, says.
+/// The meaning of a field of an event or of a finished operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
     Process,
@@ -29,11 +29,11 @@ pub(super) enum Field {
     Ignored,
 }
 
-/// How many fields there are.
+/// The number of fields.
 pub(super) const FIELDS: usize = Field::Ignored as usize + 1;
 
-/// The name of each field in a map, then what else it is usually called. The first ones are preferred where a record
-/// has several.
+/// The name of each field in a map, then its other usual names. If a record has several, the first name is
+/// preferred.
 const USUAL: [(Field, &[&str]); 16] = [
     (
         Field::Process,
@@ -56,7 +56,8 @@ const USUAL: [(Field, &[&str]); 16] = [
     (Field::Ignored, &["ignore", "metadata", "exception", "final?", "debug", "clockoffsets"]),
 ];
 
-/// Names of the user's own: of fields (`process=worker`), of types (`invoke=begin`) and of operations (`write=SET`).
+/// The user's own names: of fields (`process=worker`), of types (`invoke=begin`) and of operations
+/// (`write=SET`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
     fields: Vec<(Field, String)>,
@@ -65,10 +66,10 @@ pub struct Names {
 }
 
 impl Names {
-    /// Takes one more, written `OURS=THEIRS`.
+    /// Adds one name, written `OURS=THEIRS`.
     ///
     /// # Errors
-    /// What was expected, when `OURS` is no field, type or operation, or there is no `=`.
+    /// What was expected, if `OURS` is no field, type or operation, or `=` is missing.
     pub fn map(&mut self, text: &str) -> Result<(), String> {
         let (ours, theirs) = text.split_once('=').ok_or("expected OURS=THEIRS, such as process=worker")?;
         let theirs = theirs.trim_start_matches(':').to_owned();
@@ -90,12 +91,13 @@ impl Names {
         Ok(())
     }
 
-    /// Whether the user gave no name.
+    /// Whether the user gave no names.
     pub fn is_empty(&self) -> bool {
         *self == Names::default()
     }
 
-    /// What a field of this name says, how usual the name is for it (0 is best), and the unit that the name ends with.
+    /// The field with this name, how usual the name is for it (0 is best), and the unit at the end of the
+    /// name.
     pub(super) fn field(&self, name: &str) -> Option<(Field, usize, Option<TimeUnit>)> {
         if let Some((field, _)) = self.fields.iter().find(|(_, theirs)| theirs == name) {
             return Some((*field, 0, TimeUnit::at_end_of(name).map(|(_, unit)| unit)));
@@ -105,7 +107,7 @@ impl Names {
                 .iter()
                 .find_map(|(field, names)| Some((*field, 1 + names.iter().position(|usual| *usual == name)?)))
         };
-        // The words of Jepsen are there most of the time, and are spelled so.
+        // Jepsen's own words are the most frequent ones, and spelled like this.
         if let Some((field, rank)) = usual(name) {
             return Some((field, rank, None));
         }
@@ -120,7 +122,7 @@ impl Names {
         matches!(field, Field::Time | Field::Call | Field::Return).then_some((field, rank, Some(unit)))
     }
 
-    /// The type of event that is called so.
+    /// The type of event with this name.
     pub(super) fn kind(&self, word: &str) -> Option<Kind> {
         let given = self.kinds.iter().find(|(_, theirs)| theirs == word).map(|(kind, _)| *kind);
         given.or_else(|| kind(word)).or(match word.to_ascii_lowercase().as_str() {
@@ -131,7 +133,7 @@ impl Names {
         })
     }
 
-    /// The operation that is called so.
+    /// The operation with this name.
     pub(super) fn f(&self, word: &str) -> F {
         if let Some((f, _)) = self.fs.iter().find(|(_, theirs)| theirs == word) {
             return f.clone();
@@ -143,7 +145,7 @@ impl Names {
     }
 }
 
-/// The kind of event that Jepsen and we call by this name.
+/// The kind of event with this name in Jepsen and Tribunal.
 pub(super) fn kind(name: &str) -> Option<Kind> {
     Some(match name {
         "invoke" => Kind::Invoke,

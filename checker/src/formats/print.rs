@@ -1,9 +1,10 @@
-//! Histories as Jepsen prints them: `history.edn`, one map per line; the same in JSON; `history.txt`, bare or as a log.
+//! Histories as Jepsen prints them: `history.edn`, one map per line; the same in JSON; `history.txt`, bare or
+//! as a log.
 //!
-//! The inverse of the translation in [`jepsen`](super::jepsen): an `:ok` without an output repeats its input, a
-//! compare-and-set that returned false is a `:fail`, and one that certainly never happened carries an `:error` that
-//! tells the two apart. Keys are printed as `jepsen.independent` does, `[key value]` in place of every value. The text
-//! forms have no times.
+//! The inverse of the translation in [`jepsen`](super::jepsen): an `:ok` without an output repeats its input,
+//! a compare-and-set that returned false is a `:fail`, and one that certainly never happened carries an
+//! `:error` to distinguish the two. Keys are printed as `jepsen.independent` does, `[key value]` in place of
+//! every value. The text forms have no times.
 
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};
@@ -16,7 +17,6 @@ use super::events::events;
 use crate::history::History;
 use crate::op::{Event, F, Kind, Value};
 
-/// Writes `history.edn`.
 pub(super) fn edn(mut out: impl Write, history: &History, nemesis: &[NemesisEvent]) -> io::Result<()> {
     for_each(history, nemesis, |process, event, edn| {
         let Event { index, time, kind, f, node, error, client, .. } = event;
@@ -35,7 +35,7 @@ pub(super) fn edn(mut out: impl Write, history: &History, nemesis: &[NemesisEven
     })
 }
 
-/// The map of an event, in the order that elle-cli's examples have.
+/// The map of an event, with its entries in the order of elle-cli's examples.
 #[derive(Serialize)]
 struct Map<'a> {
     r#type: &'static str,
@@ -80,7 +80,7 @@ pub(super) fn txt(
     })
 }
 
-/// Who acts.
+/// The process of an event.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Process<'a> {
@@ -97,11 +97,11 @@ impl Display for Process<'_> {
     }
 }
 
-/// Prints an event of a process; its value is written as the text, where there is one.
+/// Prints an event of a process; the text is its value if that is already written.
 type Print<'a> = dyn FnMut(&Process, &mut Event, Option<&str>) -> io::Result<()> + 'a;
 
-/// Calls `print` with every event in Jepsen's words, in their order: each of the nemesis before the clients' events that
-/// follow it.
+/// Calls `print` with every event in Jepsen's terms, in order: each event of the nemesis before the client
+/// events that follow it.
 fn for_each(
     history: &History,
     nemesis: &[NemesisEvent],
@@ -109,7 +109,7 @@ fn for_each(
 ) -> io::Result<()> {
     let keyed = history.ops.iter().any(|op| !op.key.is_nil());
     let mut nemesis = nemesis.iter().peekable();
-    // Those of the nemesis may have none of their own.
+    // Events of the nemesis may have no index of their own.
     let mut next = 0;
     let mut print = |process: &Process, event: &mut Event, edn: Option<&str>| {
         event.index = event.index.max(next);
@@ -152,12 +152,11 @@ fn name(kind: Kind) -> &'static str {
     }
 }
 
-/// The value of an event, which may be written already.
+/// The value of an event, in EDN unless it is already written.
 fn in_edn(event: &Event, edn: Option<&str>) -> String {
     edn.map_or_else(|| Printed(&event.value).to_string(), str::to_owned)
 }
 
-/// A value in EDN.
 struct Printed<'a>(&'a Value);
 
 impl Display for Printed<'_> {
@@ -196,7 +195,7 @@ impl Display for Quoted<'_> {
     }
 }
 
-/// A name: a keyword, or a text where it cannot be one.
+/// A name: a keyword, or a text if it cannot be a keyword.
 struct Name<'a>(&'a str);
 
 impl Display for Name<'_> {
@@ -243,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_nemesis_did_keeps_its_keywords() {
+    fn events_of_the_nemesis_keep_their_keywords() {
         let text = "{:type :info, :f :start, :value [:isolated {\"n1\" #{\"n2\"}, :x nil}], :time 1, :process :nemesis, :index 0}\n";
         let reading = crate::formats::read(text.as_bytes(), None, &Default::default()).unwrap();
         let mut out = Vec::new();
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn no_index_is_there_twice() {
+    fn indices_are_unique() {
         let text = "{:type :info, :f :start, :process :nemesis}\n{:type :invoke, :f :read, :process 0}\n\
                     {:type :info, :f :stop, :process :nemesis}\n{:type :ok, :f :read, :value 1, :process 0}\n";
         let reading = crate::formats::read(text.as_bytes(), None, &Default::default()).unwrap();

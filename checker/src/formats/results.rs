@@ -1,21 +1,21 @@
-//! `results.edn`: what the checkers of a Jepsen test came to.
+//! `results.edn`: the results of the checkers of a Jepsen test.
 
 use super::ParseError;
 use super::forms::{Form, Forms, Notation};
 
-/// What a `results.edn` says.
+/// The contents of a `results.edn`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Results {
-    /// Whether all that was checked is valid; `None`: unknown.
+    /// Whether everything checked is valid; `None`: unknown.
     pub valid: Option<bool>,
-    /// What the checkers of linearizability came to, where they can be told from the others.
+    /// The result of the linearizability checkers, if these can be distinguished from the others.
     pub linearizable: Option<Option<bool>>,
 }
 
-/// Reads it. `false` wins over `:unknown`, and that over `true`, as in Jepsen.
+/// Reads a `results.edn`. `false` wins over `:unknown`, and `:unknown` over `true`, as in Jepsen.
 ///
 /// # Errors
-/// What is malformed, or that there is no `:valid?`.
+/// What is malformed, or that `:valid?` is missing.
 pub fn results(bytes: &[u8]) -> Result<Results, ParseError> {
     let mut forms = Forms::new(bytes, Notation::Edn)?;
     let form = forms.next()?;
@@ -32,7 +32,7 @@ pub fn results(bytes: &[u8]) -> Result<Results, ParseError> {
     Ok(Results { valid, linearizable })
 }
 
-/// What a map says of itself.
+/// The `:valid?` of a map.
 fn valid(form: &Form) -> Option<Option<bool>> {
     match entry(form, "valid?")? {
         Form::Bool(valid) => Some(Some(*valid)),
@@ -46,7 +46,7 @@ fn entry<'a, 'b>(form: &'a Form<'b>, name: &str) -> Option<&'a Form<'b>> {
     map.iter().find(|(key, _)| key.name() == Some(name)).map(|(_, form)| form)
 }
 
-/// Looks for what Knossos found: its results name the analyzer.
+/// Looks for the results of Knossos, which name the analyzer.
 fn look(form: &Form, worst: &mut Option<Option<bool>>) {
     let Form::Map(map) = form else { return };
     if entry(form, "analyzer").is_some()

@@ -1,4 +1,4 @@
-//! One copy of each text: a million operations on ten keys hold ten keys, not a million.
+//! Interned texts: a million operations on ten keys hold ten keys, not a million.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ const LONGEST_SHARED: usize = 64;
 #[derive(Default)]
 pub(super) struct Strings {
     seen: HashSet<Arc<str>>,
-    /// Where the items of a list are put together.
+    /// A buffer for the items of a list.
     pub(super) items: Vec<Value>,
 }
 

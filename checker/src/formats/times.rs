@@ -1,8 +1,9 @@
-//! Times as other programs write them: whole numbers, numbers with a fraction, and dates.
+//! Times as other programs write them: integers, numbers with a fraction, and dates.
 //!
-//! A whole number is in nanoseconds and one with a fraction in seconds, unless the name of its field ends with a unit
-//! (`t_ms`) or the user gives one. A date is one of ISO 8601: `2026-01-02T03:04:05.678Z`, with `Z`, an offset or
-//! neither (taken for UTC). Only the order and the distances of times matter, so any origin will do.
+//! An integer is in nanoseconds and a number with a fraction in seconds, unless the name of its field ends
+//! with a unit (`t_ms`) or the user gives one. A date is in ISO 8601: `2026-01-02T03:04:05.678Z`, with `Z`,
+//! an offset or neither (read as UTC). Only the order and the distances of times matter, so any origin will
+//! do.
 
 use std::str::FromStr;
 
@@ -45,7 +46,7 @@ impl TimeUnit {
         }
     }
 
-    /// A name without the unit at its end, and that unit: of `time_ms`, `timeMs` and `time-ms`.
+    /// Splits a name into the name proper and the unit at its end: `time_ms`, `timeMs` and `time-ms`.
     pub(super) fn at_end_of(name: &str) -> Option<(&str, TimeUnit)> {
         TimeUnit::ALL.into_iter().find_map(|unit| {
             let stem = name.strip_suffix(unit.name()).and_then(|rest| rest.strip_suffix(['_', '-']));
@@ -74,7 +75,7 @@ impl FromStr for TimeUnit {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Times {
     given: Option<TimeUnit>,
-    /// What the first number without a unit was: whole ones are nanoseconds, others seconds.
+    /// The assumed unit, fixed by the first number without one: nanoseconds for an integer, else seconds.
     guessed: Option<TimeUnit>,
 }
 
@@ -83,19 +84,19 @@ impl Times {
         Times { given, guessed: None }
     }
 
-    /// Whether seconds were taken for granted.
+    /// Whether seconds were assumed.
     pub(super) fn guessed_seconds(self) -> bool {
         self.guessed == Some(TimeUnit::S)
     }
 
-    /// A whole number without a unit, in nanoseconds; `None` where that is beyond 64 bits.
+    /// An integer without a unit, in nanoseconds; `None` if the result is beyond 64 bits.
     pub(super) fn whole(&mut self, number: u64) -> Option<Nanos> {
         let unit = self.given.unwrap_or(*self.guessed.get_or_insert(TimeUnit::Ns));
         number.checked_mul(unit.nanos())
     }
 
-    /// What is written there in nanoseconds; `None` for a time before the origin, which says nothing. `unit` is the one
-    /// that the name of the field ends with.
+    /// A time in nanoseconds; `None` for a time before the origin, which is no information. `unit` is the one
+    /// in the name of the field.
     ///
     /// # Errors
     /// What was expected.
@@ -134,7 +135,7 @@ impl Times {
 
 const EXPECTED: &str = "a time: a number, or a date such as 2026-01-02T03:04:05.678Z";
 
-/// A number as it is written, without the losses of floating point: `1764429261.123456`, `1.7e9`.
+/// A number as it is written, without the rounding of floating point: `1764429261.123456`, `1.7e9`.
 struct Decimal {
     negative: bool,
     whole: u64,
@@ -155,7 +156,7 @@ impl Decimal {
         if whole.is_empty() || !is_digits(whole) || !is_digits(fraction) || exponent.abs() > 30 {
             return None;
         }
-        // The point moves by the exponent.
+        // Move the point by the exponent.
         let all = format!("{:0>40}{whole}{fraction}{:0<40}", "", "");
         let point = usize::try_from(40 + whole.len() as i32 + exponent).ok()?;
         let (whole, rest) = (all.get(..point)?, all.get(point..point + 9)?);
@@ -164,7 +165,7 @@ impl Decimal {
     }
 }
 
-/// The nanoseconds from 1970 to a date of ISO 8601 with a time of day; `None` where the text is none.
+/// The nanoseconds from 1970 to a date of ISO 8601 with a time of day; `None` if the text is not one.
 fn date(text: &str) -> Option<i128> {
     let text = text.trim();
     let number = |from: usize, to: usize| -> Option<i64> {
@@ -200,8 +201,8 @@ fn date(text: &str) -> Option<i128> {
     Some(i128::from(seconds) * 1_000_000_000 + billionths)
 }
 
-/// The days from 1970-01-01 to a day of the Gregorian calendar (Howard Hinnant, "chrono-compatible low-level date
-/// algorithms": years begin in March, so that the leap day comes last).
+/// The days from 1970-01-01 to a day of the Gregorian calendar (Howard Hinnant, "chrono-compatible low-level
+/// date algorithms": years begin in March, so that the leap day comes last).
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let of_era = year.rem_euclid(400);

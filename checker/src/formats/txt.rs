@@ -7,10 +7,10 @@
 //! 2026-11-21 09:30:15,120{GMT} → INFO → [jepsen worker 2] jepsen.util: 2 → :ok → :read → 4
 //! ```
 //!
-//! There are no times: the order of the lines is the time. In a log, an event may stand behind anything, and lines about
-//! anything else are passed over; elsewhere only the lines before the first event are, with a note. The value of an event
-//! that is `:fail` or `:info` may be the error instead, as a keyword. Some logs have had their tabs replaced by spaces; any
-//! white space separates.
+//! There are no times: the order of the lines is the time. In a log, an event may follow any prefix, and
+//! other lines are skipped. In `history.txt` only the lines before the first event are skipped, with a note.
+//! The value of an event that is `:fail` or `:info` may be the error instead, as a keyword. In some logs the
+//! tabs were replaced by spaces, so any white space separates.
 
 use std::io::BufRead;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(super) fn read(input: impl BufRead, format: Format, options: &Options) -> Re
             let text = match (format, event) {
                 (Format::Log, None) => continue,
                 (Format::Log, Some(event)) => event,
-                // A line that says what follows, such as the names of the columns.
+                // A line that names the columns or otherwise introduces the history.
                 (_, None) if !has_begun && !is_begun(whole) => {
                     passed_over.line(line.number);
                     continue;
@@ -68,7 +68,7 @@ pub(super) fn read(input: impl BufRead, format: Format, options: &Options) -> Re
     Ok(reading)
 }
 
-/// The event in a line, behind whatever stands before it: from the process on, which is followed by the type and by f.
+/// The event in a line, after any prefix: from the process on, which the type and f follow.
 pub(super) fn within(line: &str) -> Option<&str> {
     let mut words =
         line.split_whitespace().map(|word| (word, word.as_ptr() as usize - line.as_ptr() as usize));
@@ -86,7 +86,7 @@ pub(super) fn within(line: &str) -> Option<&str> {
     None
 }
 
-/// Whether a line begins as an event does, with a process or a type.
+/// Whether a line begins like an event, with a process or a type.
 fn is_begun(line: &str) -> bool {
     let mut words = line.split_whitespace();
     let first = words.next().unwrap_or_default();
@@ -95,7 +95,7 @@ fn is_begun(line: &str) -> bool {
         || words.next().is_some_and(|it| it.starts_with(':'))
 }
 
-/// Process, kind, f, value, error: the first four are forms, the last is what is left.
+/// Process, kind, f, value, error: the first four are forms, the error is the rest of the line.
 fn record(text: &str, place: Place, strings: &mut Strings, names: &Names) -> Result<Record, ParseError> {
     let mut forms = Forms::new(text.as_bytes(), Notation::Edn)?;
     let (process, name): (Option<u64>, Option<Arc<str>>) =
@@ -127,7 +127,7 @@ fn record(text: &str, place: Place, strings: &mut Strings, names: &Names) -> Res
     Ok(Record { place, time: None, index: None, name, edn, event })
 }
 
-/// The next form as what it means.
+/// The next form, converted by `meaning`.
 fn field<T>(
     forms: &mut Forms,
     expected: &str,

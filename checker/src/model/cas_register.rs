@@ -7,12 +7,13 @@ use crate::op::{F, Op, Value};
 
 /// One value: read, write, compare-and-set. It starts as `nil`.
 ///
-/// A `cas` that ended well with the output `false` was answered that the comparison failed: it proves that the value
-/// was another one. One that is recorded as `fail` certainly did not happen, and proves nothing.
+/// A `cas` that is recorded as ok with the output `false` means that the comparison failed: it proves that
+/// the register held another value. A `cas` that is recorded as `fail` certainly did not happen and proves
+/// nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CasRegister;
 
-/// What can be asked of a [`CasRegister`].
+/// The calls of a [`CasRegister`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CasCall {
     /// A read that returned this value.
@@ -21,7 +22,7 @@ pub enum CasCall {
     Write(Value),
     /// A compare-and-set that took place: from, to.
     Cas(Value, Value),
-    /// A compare-and-set that found the register not to hold this value.
+    /// A compare-and-set that failed because the register did not hold this value.
     CasFailed(Value),
 }
 

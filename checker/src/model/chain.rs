@@ -1,15 +1,16 @@
-//! Long states kept short: a list that shares all but its last item with the list that it was made from.
+//! Persistent lists: a list shares all but its last item with the list that it was made from.
 //!
-//! A search meets thousands of states of a stack, a queue or a log that differ in an item or two. As vectors they would
-//! take memory, and time to copy, for every item of each. As chains each takes one link.
+//! A search visits thousands of states of a stack, a queue or a log that differ in one or two items. As
+//! vectors, each state would take memory, and time to copy, for every item. As chains, each state takes one
+//! link.
 //!
 //! ```text
 //!   [a] ◀── [a b] ◀── [a b c]        pushed, and pushed again
 //!                └──◀ [a b d]        pushed something else instead
 //! ```
 //!
-//! A link also points to one further back, so that any item is found in O(log n) steps (Myers, "An applicative
-//! random-access stack", IPL 1983).
+//! A link also points to one further back, so that any item is found in O(log n) steps (Myers, "An
+//! applicative random-access stack", IPL 1983).
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -23,16 +24,15 @@ pub struct Chain<T>(Option<Arc<Link<T>>>);
 struct Link<T> {
     item: T,
     before: Chain<T>,
-    /// A list that this one begins with, further back.
+    /// A prefix of this list, further back.
     jump: Chain<T>,
     length: u32,
     hash: u64,
 }
 
-/// The base of the hashes, which are polynomials in it.
+/// The base of the polynomial hashes.
 const BASE: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// The hash of one item.
 fn hash_of<T: Hash>(item: &T) -> u64 {
     let mut hasher = DefaultHasher::new();
     item.hash(&mut hasher);
@@ -52,12 +52,12 @@ impl<T> Default for Chain<T> {
 }
 
 impl<T> Chain<T> {
-    /// How many items there are.
+    /// The number of items.
     pub fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |link| link.length as usize)
     }
 
-    /// Whether there are none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
@@ -67,7 +67,7 @@ impl<T> Chain<T> {
         self.0.as_deref().map(|link| (&link.item, &link.before))
     }
 
-    /// The item at a place, counted from 0.
+    /// The item at an index, counted from 0.
     pub fn get(&self, at: usize) -> Option<&T> {
         let mut list = self;
         loop {
@@ -89,7 +89,7 @@ impl<T> Chain<T> {
         })
     }
 
-    /// Whether the last `items` are the same items of the same links, or equal ones.
+    /// Whether the last `items` items are equal. Shared links need no comparison.
     fn ends_alike(&self, other: &Self, items: usize) -> bool
     where
         T: Eq,
@@ -117,7 +117,7 @@ impl<T: Hash> Chain<T> {
     #[must_use]
     pub fn with(&self, item: T) -> Self {
         let hash = self.hash_value().wrapping_mul(BASE).wrapping_add(hash_of(&item));
-        // Jumps of the same length twice in a row become one of twice the length.
+        // Two consecutive jumps of the same length become one of twice the length.
         let jump = match &self.0 {
             Some(last) if self.len() - last.jump.len() == last.jump.len() - last.jump.jump().len() => {
                 last.jump.jump().clone()
@@ -138,7 +138,7 @@ impl<T> Chain<T> {
     }
 }
 
-/// Not recursively: a list may be longer than the stack is deep.
+/// Iterative: a recursive drop of a long list would overflow the stack.
 impl<T> Drop for Link<T> {
     fn drop(&mut self) {
         let mut open = vec![self.before.0.take(), self.jump.0.take()];
@@ -173,13 +173,13 @@ impl<T: fmt::Debug> fmt::Debug for Chain<T> {
     }
 }
 
-/// A list that grows at its end and shrinks at its beginning.
+/// A queue: grows at its end and shrinks at its beginning.
 #[derive(Clone)]
 pub struct Fifo<T> {
-    /// All items that ever came, or at least those that are left.
+    /// All items that were ever added, or at least those that are left.
     came: Chain<T>,
     length: usize,
-    /// Of the items that are left.
+    /// The hash of the items that are left.
     hash: u64,
 }
 
@@ -195,7 +195,7 @@ impl<T> Fifo<T> {
         self.length == 0
     }
 
-    /// The item that came first.
+    /// The oldest item.
     pub fn first(&self) -> Option<&T> {
         if self.is_empty() { None } else { self.came.get(self.came.len() - self.length) }
     }
@@ -214,7 +214,7 @@ impl<T: Hash> Fifo<T> {
         Fifo { came: self.came.with(item), length: self.length + 1, hash }
     }
 
-    /// The list without its first item, if it has one.
+    /// The list without its first item; `None` if it is empty.
     pub fn without_first(&self) -> Option<Self> {
         let first = self.first()?;
         let length = self.length - 1;

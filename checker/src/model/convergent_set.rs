@@ -1,4 +1,4 @@
-//! A set that need only be right in the end.
+//! A set that has to be correct only in the end (eventual consistency).
 
 use std::collections::BTreeSet;
 
@@ -9,21 +9,22 @@ use crate::fast::FastPath;
 use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
-/// The input of a read that is made in the end, after the faults are healed and the nodes have had time to converge.
+/// The input of a final read, which is sent after the faults are healed and the nodes have had time to
+/// converge.
 pub const FINAL: &str = "final";
 
-/// A set of which only the *final* reads are judged, those whose input is the text `final`: each must return every
-/// element whose addition was acknowledged, and none that was never added. Whatever an earlier read returned is
-/// fine, for a replica may lag as long as it likes.
+/// A set of which only the *final* reads are judged, those whose input is the text `final`: each must return
+/// every element whose addition was acknowledged, and none that was never added. Any result of an earlier
+/// read is legal, because a replica may lag.
 ///
-/// This is eventual consistency put as linearizability of a weaker object, so that everything that is done for a
-/// violation (the minimal counterexample, the sentence, the picture) is done for a lost element as well. An
-/// indeterminate addition is there in the end or not, but for all final reads alike: replicas that still disagree have
+/// This expresses eventual consistency as linearizability of a weaker object, so that a lost element gets the
+/// same evidence as any violation: the minimal counterexample, the sentence, the drawing. An indeterminate
+/// addition may be present or absent in the end, but equally for all final reads: replicas that disagree have
 /// not converged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ConvergentSet;
 
-/// Whether nothing is judged of this operation.
+/// Whether this operation is not judged.
 pub(crate) fn is_vacuous(op: &Op) -> bool {
     op.f == F::Read && op.input != Value::str(FINAL)
 }
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_indeterminate_is_everywhere_or_nowhere() {
+    fn an_indeterminate_addition_is_in_all_final_reads_or_in_none() {
         legal(ConvergentSet, "1.. p0 add 1 ?; 3..4 p1 read \"final\" -> [1]; 5..6 p2 read \"final\" -> [1]");
         legal(ConvergentSet, "1.. p0 add 1 ?; 3..4 p1 read \"final\" -> []; 5..6 p2 read \"final\" -> []");
         illegal(ConvergentSet, "1.. p0 add 1 ?; 3..4 p1 read \"final\" -> [1]; 5..6 p2 read \"final\" -> []");

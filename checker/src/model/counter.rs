@@ -5,17 +5,17 @@ use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
 
-/// A number that starts at 0: read; add n, which may return the new value. A read of a counter that nobody has
-/// touched may return `nil`.
+/// A number that starts at 0: read; add n, which may return the new value. A read of a counter before any
+/// addition may return `nil`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counter;
 
-/// What can be asked of a [`Counter`].
+/// The calls of a [`Counter`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CounterCall {
     /// A read that returned this number.
     Read(i64),
-    /// An addition of this number, and the sum that it returned, if it returned one.
+    /// An addition of this number, and the returned sum if there is one.
     Add(i64, Option<i64>),
 }
 
@@ -44,7 +44,7 @@ impl Model for Counter {
                 let n = op.input.as_int().ok_or("the input of add to be an integer")?;
                 match op.output() {
                     Some(Value::Int(sum)) => Ok(Some(CounterCall::Add(n, Some(*sum)))),
-                    // What adds nothing and tells nothing has no place to be found for.
+                    // An addition of 0 that returns nothing has no influence on the check.
                     _ if n == 0 => Ok(None),
                     None | Some(Value::Nil) => Ok(Some(CounterCall::Add(n, None))),
                     Some(_) => Err("the output of add to be the new sum, or nil".into()),
@@ -97,7 +97,7 @@ impl Model for Counter {
         let (CounterCall::Read(from) | CounterCall::Add(_, Some(from))) = *call else { return false };
         let from = if let CounterCall::Add(n, _) = *call { from.wrapping_sub(n) } else { from };
         let CounterCall::Add(by, None) = *by else { return false };
-        // Numbers that are far from the ends of their range do not wrap around.
+        // Numbers far from the ends of their range do not wrap around.
         let small = by.unsigned_abs() < 1 << 32 && state.unsigned_abs() < 1 << 62;
         small && if by < 0 { *state < from } else { *state > from }
     }
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sum_that_was_passed_is_out_of_reach_unless_something_is_taken_away() {
+    fn a_passed_sum_is_out_of_reach_unless_amounts_are_negative() {
         let out = |state: i64, call: &CounterCall, by: i64| {
             Counter.out_of_reach(&state, call, &CounterCall::Add(by, None))
         };

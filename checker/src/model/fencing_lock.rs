@@ -5,33 +5,34 @@ use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
 
-/// A lock whose every acquire returns a token, an integer larger than all before. Otherwise as
+/// A lock whose every acquire returns a token, an integer larger than all earlier ones. Otherwise as
 /// [`Mutex`](super::Mutex).
 ///
-/// Tokens let a store refuse writes of a client whose lock has expired, so a token that is not larger is as bad as
-/// two holders. An indeterminate acquire took the next larger one, whatever it was: the least that it can have done.
+/// Tokens let a store refuse writes of a client whose lock has expired, so a token that is not larger is as
+/// bad as two holders. An indeterminate acquire is assumed to have taken the next larger token, the least
+/// that it can have taken.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FencingLock;
 
-/// What a process can ask of a [`FencingLock`].
+/// The calls of a [`FencingLock`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum FencingCall {
-    /// This process acquired it, with this token if it came back.
+    /// This process acquired the lock, with this token if it returned.
     Acquire(u64, Option<i64>),
-    /// Somebody found it held.
+    /// An acquire was refused because the lock was held.
     Held,
-    /// This process released it.
+    /// This process released the lock.
     Release(u64),
-    /// This process found that it does not hold it.
+    /// A release was refused because this process did not hold the lock.
     NotHolder(u64),
 }
 
-/// Who holds the lock, and the largest token so far.
+/// The holder of the lock, and the largest token so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fenced {
     /// The process that holds it.
     pub holder: Option<u64>,
-    /// The largest token that was given out; `None` before the first.
+    /// The largest token issued; `None` before the first.
     pub token: Option<i64>,
 }
 

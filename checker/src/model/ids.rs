@@ -6,8 +6,8 @@ use crate::explain::Subject;
 use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
-/// Generate: an identifier that nobody else ever gets. Every identifier is an object of its own, and is checked
-/// alone. An indeterminate `generate` says nothing: nobody saw its identifier.
+/// Generate: an identifier that no other call returns. Every identifier is an object of its own, and is
+/// checked alone. An indeterminate `generate` has no influence on the check: its identifier is unknown.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ids;
 
@@ -73,7 +73,7 @@ mod tests {
     use crate::model::script::{illegal, legal};
 
     #[test]
-    fn nobody_gets_the_same_twice() {
+    fn no_id_is_generated_twice() {
         legal(Ids, "1..3 p0 generate -> 7; 2..4 p1 generate -> 8; 5.. p0 generate ?");
         illegal(Ids, "1..3 p0 generate -> 7; 2..4 p1 generate -> 8; 5..6 p2 generate -> 7");
     }

@@ -9,13 +9,13 @@ use crate::op::{F, Op, Value};
 
 /// One key: put, get, append, compare-and-set, delete. It starts absent, which is `nil`.
 ///
-/// `read` and `write` mean the same as `get` and `put`. Text is appended to text, as in MIT's key-value store, where
-/// an absent key is the empty text too: getting `""` from it is legal. A `delete` may return whether the key was
-/// there. A history has one such object for each key.
+/// `read` and `write` mean the same as `get` and `put`. Text is appended to text, as in MIT's key-value
+/// store, where an absent key is the empty text too: getting `""` from it is legal. A `delete` may return
+/// whether the key was present. A history has one such object for each key.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Kv;
 
-/// What can be asked of a key of [`Kv`].
+/// The calls on a key of [`Kv`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KvCall {
     /// A get that returned this value.
@@ -26,9 +26,9 @@ pub enum KvCall {
     Append(Arc<str>),
     /// A compare-and-set that took place: from, to.
     Cas(Value, Value),
-    /// A compare-and-set that did not find this value.
+    /// A compare-and-set that failed because the key did not hold this value.
     CasFailed(Value),
-    /// A delete, and whether it returned that the key was there.
+    /// A delete, and whether the key was present if it returned that.
     Delete(Option<bool>),
 }
 
@@ -142,7 +142,8 @@ impl Model for Kv {
         }
     }
 
-    /// A text with which none begins that anybody asks about will never be one of those: what it is makes no difference.
+    /// A text that is not a prefix of any observed text can never become one of those. So all such texts are
+    /// equivalent.
     fn alike(&self, calls: &[KvCall]) -> Option<Alike<Value>> {
         let asked_about = calls.iter().filter_map(|call| match call {
             KvCall::Get(Value::Str(text))
@@ -191,7 +192,7 @@ mod tests {
     use crate::verdict::Answer;
 
     #[test]
-    fn texts_that_nobody_asks_about_are_alike() {
+    fn unobserved_texts_have_one_representative() {
         let text = Value::str;
         let calls = [KvCall::Get(text("ab")), KvCall::CasFailed(text("xy")), KvCall::Get(Value::Int(1))];
         let alike = super::Kv.alike(&calls).unwrap();
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_appends_that_nobody_sees_is_not_searched() {
+    fn the_order_of_unobserved_appends_is_not_searched() {
         let appends: Vec<String> = (0..9).map(|p| format!(r#"1..9 p{p} append "{p}""#)).collect();
         let history = history(&format!("{}; 10..11 p0 delete -> false", appends.join("; ")));
         let limits = Limits { states_max: 5_000, ..Limits::default() };

@@ -10,12 +10,12 @@ use crate::op::{F, Op, Value};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Log;
 
-/// What can be asked of a [`Log`].
+/// The calls of a [`Log`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LogCall {
     /// A value was appended, at this offset if it returned one.
     Append(Value, Option<i64>),
-    /// These were all values.
+    /// A read returned these values, the whole log.
     Read(Vec<Value>),
 }
 

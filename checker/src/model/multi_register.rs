@@ -7,11 +7,11 @@ use crate::fast::FastPath;
 use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
-/// Registers under names, in one object: `txn` reads and writes several of them in one step. They start as `nil`.
+/// Named registers in one object: `txn` reads and writes several of them atomically. They start as `nil`.
 ///
-/// The input and the output of a `txn` are lists of `[f, name, value]`, where f is `r` or `w`: an input of
-/// `[["r", "x", null], ["w", "y", 2]]` ends with an output of `[["r", "x", 1], ["w", "y", 2]]`. They take effect from
-/// left to right. An indeterminate `txn` is known by its writes.
+/// The input and the output of a `txn` are lists of `[f, name, value]`, where f is `r` or `w`: for example
+/// the input `[["r", "x", null], ["w", "y", 2]]` with the output `[["r", "x", 1], ["w", "y", 2]]`. They take
+/// effect from left to right. Of an indeterminate `txn` only the writes are known.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MultiRegister;
 
@@ -25,7 +25,7 @@ pub enum Access {
 }
 
 impl Model for MultiRegister {
-    /// What each register holds, where it is not `nil`.
+    /// The value of each register that is not `nil`.
     type State = BTreeMap<Value, Value>;
     type Call = Vec<Access>;
     type Next = Option<Self::State>;

@@ -5,24 +5,24 @@ use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
 
-/// A lock: acquire, release. It starts free. Only the process that holds it can release it, and nobody can acquire
-/// what is held, not even its holder.
+/// A lock: acquire, release. It starts free. Only the process that holds it can release it, and a held lock
+/// cannot be acquired, not even by its holder.
 ///
-/// An operation that ended well with the output `false` was refused: the acquire found the lock held, the release
-/// found it not held by its process.
+/// An operation that is recorded as ok with the output `false` was refused: the acquire found the lock held,
+/// or the release found that its process did not hold it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mutex;
 
-/// What a process can ask of a [`Mutex`].
+/// The calls of a [`Mutex`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum MutexCall {
-    /// This process acquired it.
+    /// This process acquired the lock.
     Acquire(u64),
-    /// Somebody found it held.
+    /// An acquire was refused because the lock was held.
     Held,
-    /// This process released it.
+    /// This process released the lock.
     Release(u64),
-    /// This process found that it does not hold it.
+    /// A release was refused because this process did not hold the lock.
     NotHolder(u64),
 }
 
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_goes_on_after_an_unknown_operation_is_the_same_to_the_lock() {
+    fn a_client_that_continues_after_an_unknown_operation_keeps_its_lock() {
         let mut history = crate::model::script::history("0.. p0 acquire ?; 5..6 p1 release -> true");
         let answer = |history: &crate::history::History, kind: crate::model::ModelKind| {
             crate::check::check(history, kind, &crate::check::Options::default()).unwrap().answer

@@ -1,13 +1,13 @@
-//! A generator of identifiers that grow.
+//! A generator of increasing identifiers.
 
 use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::model::Model;
 use crate::op::{F, Op, Value};
 
-/// Generate: an integer larger than all before, so that whoever asks after somebody was answered gets a larger one:
-/// order numbers, revisions, timestamps. Gaps are fine. An indeterminate `generate` says nothing: nobody saw its
-/// number.
+/// Generate: an integer larger than all earlier ones, as order numbers, revisions and timestamps are: a call
+/// that starts after another returned gets a larger number. Gaps are legal. An indeterminate `generate` has
+/// no influence on the check: its number is unknown.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OrderedIds;
 

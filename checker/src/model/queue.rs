@@ -1,4 +1,4 @@
-//! A queue that keeps its order.
+//! A FIFO queue.
 
 use crate::explain::Subject;
 use crate::fast::FastPath;
@@ -6,26 +6,26 @@ use crate::model::Model;
 use crate::model::chain::{Fifo, link_bytes};
 use crate::op::{F, Op, Value};
 
-/// First in, first out: enqueue, dequeue (`nil` when it was empty). It starts empty. An indeterminate dequeue took
-/// whatever came first.
+/// First in, first out: enqueue, dequeue (`nil` when it was empty). It starts empty. An indeterminate dequeue
+/// took the oldest value.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Queue;
 
-/// What can be asked of a [`Queue`].
+/// The calls of a [`Queue`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum QueueCall {
-    /// This value came in.
+    /// This value was enqueued.
     Enqueue(Value),
-    /// This value came out.
+    /// This value was dequeued.
     Dequeue(Value),
-    /// Nothing came out.
+    /// A dequeue found the queue empty.
     Empty,
-    /// Something came out, but nobody saw what.
+    /// A value was dequeued, but which one is unknown.
     DequeueUnseen,
 }
 
 impl Model for Queue {
-    /// The values inside, the next to leave first.
+    /// The values in the queue, the oldest first.
     type State = Fifo<Value>;
     type Call = QueueCall;
     type Next = Option<Fifo<Value>>;

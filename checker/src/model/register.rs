@@ -1,4 +1,4 @@
-//! A register: one value, read and written whole.
+//! A register: one value, read and written as a whole.
 
 use crate::explain::Subject;
 use crate::fast::FastPath;
@@ -9,7 +9,7 @@ use crate::op::{F, Op, Value};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Register;
 
-/// What can be asked of a [`Register`].
+/// The calls of a [`Register`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RegisterCall {
     /// A read that returned this value.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   CALL..RETURN  pPROCESS  F  [INPUT]  [-> OUTPUT]      it happened
-//!   CALL..        pPROCESS  F  [INPUT]  ?                nobody knows
+//!   CALL..        pPROCESS  F  [INPUT]  ?                its outcome is unknown
 //!   CALL..RETURN  pPROCESS  F  [INPUT]  !                it certainly did not happen
 //! ```
 //!
@@ -14,7 +14,7 @@ use crate::model::ModelKind;
 use crate::op::{F, Op, Outcome, Value};
 use crate::verdict::Answer;
 
-/// Asserts that every engine finds the history linearizable, with a sound certificate.
+/// Asserts that every engine finds the history linearizable, with a valid certificate.
 pub(crate) fn legal(kind: ModelKind, script: &str) {
     assert_answer(kind, script, Answer::Linearizable);
 }

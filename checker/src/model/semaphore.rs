@@ -6,30 +6,30 @@ use crate::explain::Subject;
 use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
-/// So many permits: acquire, release. The input is how many permits at once, or `nil` for one. A process can release
-/// only what it holds. An operation that ended well with the output `false` was refused: not enough permits were
-/// free, or the process did not hold as many.
+/// Permits: acquire, release. The input is the number of permits to take at once; `nil` means one. A process
+/// can release only permits that it holds. An operation that is recorded as ok with the output `false` was
+/// refused: not enough permits were free, or the process did not hold as many.
 #[derive(Clone, Copy, Debug)]
 pub struct Semaphore {
-    /// How many permits there are.
+    /// The total number of permits.
     pub permits: u32,
 }
 
-/// What a process can ask of a [`Semaphore`].
+/// The calls of a [`Semaphore`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SemaphoreCall {
-    /// This process acquired so many permits.
+    /// This process acquired this many permits.
     Acquire(u64, u32),
-    /// Somebody found that so many were not free.
+    /// An acquire was refused because this many permits were not free.
     Refused(u32),
-    /// This process released so many.
+    /// This process released this many permits.
     Release(u64, u32),
-    /// This process found that it does not hold so many.
+    /// A release was refused because this process did not hold this many permits.
     NotHeld(u64, u32),
 }
 
 impl Model for Semaphore {
-    /// How many permits each process holds, if it holds any.
+    /// The number of permits of each process that holds any.
     type State = BTreeMap<u64, u32>;
     type Call = SemaphoreCall;
     type Next = Option<Self::State>;

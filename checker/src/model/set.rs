@@ -7,23 +7,23 @@ use crate::fast::FastPath;
 use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
-/// A set: add, delete, contains, read of all elements (a list in any order). It starts empty. An `add` may return
-/// whether the element was new, a `delete` whether it was there.
+/// A set: add, delete, contains, read of all elements (a list in any order). It starts empty. An `add` may
+/// return whether the element was new, a `delete` whether it was present.
 ///
 /// Without reads of the whole set every element is an object of its own, and is checked alone.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Set;
 
-/// What can be asked of a [`Set`].
+/// The calls of a [`Set`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SetCall {
-    /// An element was added; whether it returned that it was new.
+    /// An element was added; whether it was new, if the call returned that.
     Add(Value, Option<bool>),
-    /// An element was deleted; whether it returned that it was there.
+    /// An element was deleted; whether it was present, if the call returned that.
     Delete(Value, Option<bool>),
-    /// Whether an element was there.
+    /// Whether an element was present.
     Contains(Value, bool),
-    /// These were all elements.
+    /// A read returned these elements, the whole set.
     Read(BTreeSet<Value>),
 }
 

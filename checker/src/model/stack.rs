@@ -6,26 +6,26 @@ use crate::model::Model;
 use crate::model::chain::{Chain, link_bytes};
 use crate::op::{F, Op, Value};
 
-/// Last in, first out: push, pop (`nil` when it was empty). It starts empty. An indeterminate pop took whatever was
-/// on top.
+/// Last in, first out: push, pop (`nil` when it was empty). It starts empty. An indeterminate pop took the
+/// top value.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stack;
 
-/// What can be asked of a [`Stack`].
+/// The calls of a [`Stack`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum StackCall {
     /// This value was pushed.
     Push(Value),
     /// This value was popped.
     Pop(Value),
-    /// Nothing was there to pop.
+    /// A pop found the stack empty.
     Empty,
-    /// Something was popped, but nobody saw what.
+    /// A value was popped, but which one is unknown.
     PopUnseen,
 }
 
 impl Model for Stack {
-    /// The values inside, the top last.
+    /// The values on the stack, the top last.
     type State = Chain<Value>;
     type Call = StackCall;
     type Next = Option<Chain<Value>>;

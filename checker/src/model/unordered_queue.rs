@@ -1,4 +1,4 @@
-//! A queue that keeps no order.
+//! A queue without an order.
 
 use std::collections::BTreeMap;
 
@@ -7,28 +7,28 @@ use crate::fast::FastPath;
 use crate::model::{Model, tree_bytes};
 use crate::op::{F, Op, Value};
 
-/// A bag: enqueue, dequeue of any value inside (`nil` when it was empty). It starts empty. An indeterminate dequeue
-/// took any value, so it has several successors.
+/// A bag: enqueue, dequeue of any value in it (`nil` when it was empty). It starts empty. An indeterminate
+/// dequeue took any value, so it has several successor states.
 ///
 /// Without empty and indeterminate dequeues every value is an object of its own, and is checked alone.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UnorderedQueue;
 
-/// What can be asked of an [`UnorderedQueue`].
+/// The calls of an [`UnorderedQueue`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum BagCall {
-    /// This value came in.
+    /// This value was enqueued.
     Enqueue(Value),
-    /// This value came out.
+    /// This value was dequeued.
     Dequeue(Value),
-    /// Nothing came out.
+    /// A dequeue found the queue empty.
     Empty,
-    /// Something came out, but nobody saw what.
+    /// A value was dequeued, but which one is unknown.
     DequeueUnseen,
 }
 
 impl Model for UnorderedQueue {
-    /// The values inside, each with its number.
+    /// The values in the queue, each with its count.
     type State = BTreeMap<Value, u32>;
     type Call = BagCall;
     type Next = Vec<Self::State>;
@@ -133,7 +133,7 @@ mod tests {
     use crate::model::script::{illegal, legal};
 
     #[test]
-    fn what_comes_in_comes_out_once() {
+    fn a_value_is_dequeued_once() {
         legal(
             UnorderedQueue,
             "1..2 p0 enqueue 1; 3..4 p0 enqueue 2; 5..6 p1 dequeue -> 2; 7..8 p1 dequeue -> 1",

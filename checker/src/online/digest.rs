@@ -1,8 +1,9 @@
-//! A log of which only the length and a digest of its values are kept, for the check beside a run.
+//! A log represented by its length and a digest of its values, for the live check.
 //!
-//! Equal lists have equal digests, and a digest and a value give the next digest. So every order that is legal for the
-//! log itself is legal for its digests: a violation that they prove is one. The converse would take two lists of one
-//! length with the same 128 bits; then a violation is missed until the whole history is checked.
+//! Equal lists have equal digests, and a digest and a value determine the next digest. So every order that is
+//! legal for the log itself is legal for its digests: a violation of the digests is a violation of the log.
+//! The converse fails only if two lists of the same length have the same 128 bits; then the live check misses
+//! a violation, and the check of the whole history finds it.
 
 use crate::model::{Log, Model};
 use crate::op::{F, Op, Value};
@@ -11,7 +12,7 @@ use crate::op::{F, Op, Value};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogDigest;
 
-/// A list of values.
+/// The digest of a list of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Digest {
     length: usize,
@@ -19,12 +20,12 @@ pub(crate) struct Digest {
     hash: [u64; 2],
 }
 
-/// What can be asked of the log.
+/// The calls of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum DigestCall {
-    /// A value of this digest was appended, at this offset if it returned one.
+    /// A value with this digest was appended, at this offset if it returned one.
     Append(u128, Option<i64>),
-    /// These were all values.
+    /// A read returned these values, the whole log.
     Read(Digest),
 }
 
@@ -33,7 +34,7 @@ impl Digest {
         Digest { length: 0, hash: [0, 1] }
     }
 
-    /// How many values there are.
+    /// The number of values.
     pub(super) fn length(&self) -> usize {
         self.length
     }
@@ -50,13 +51,13 @@ impl Digest {
     }
 }
 
-/// A bijection of either argument when the other is fixed: two lists that differ in one value are never confused.
+/// A bijection of either argument when the other is fixed: two lists that differ in one value never collide.
 fn mixed(hash: u128, word: u128) -> u128 {
     let product = (hash ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
     product ^ product >> 64
 }
 
-/// The digest of one value; of a small one the value itself, with its kind.
+/// The digest of one value; for a small value the value itself, with its kind.
 fn digest(value: &Value) -> u128 {
     let kind = |kind: u128, word: u64| kind << 64 | u128::from(word);
     match value {
@@ -99,7 +100,7 @@ impl Model for LogDigest {
             (F::Append, None | Some(Value::Nil)) => Ok(Some(DigestCall::Append(digest(&op.input), None))),
             (F::Read, Some(Value::List(all))) => Ok(Some(DigestCall::Read(Digest::of(all)))),
             (F::Read, Some(Value::Nil)) => Ok(Some(DigestCall::Read(Digest::empty()))),
-            // Nothing, or what was expected.
+            // No call, or the log's error.
             _ => Log.parse(op).map(|_| None),
         }
     }
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
     use crate::generate::SplitMix64;
 
-    /// A value with a few others in it.
+    /// A value and similar ones in a list.
     fn value(random: &mut SplitMix64, depth: u64) -> Value {
         match random.below(4 + depth) {
             0 => Value::Nil,

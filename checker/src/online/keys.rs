@@ -1,4 +1,4 @@
-//! The keys of a run, each with its check: the few that are in use at work, the many others put away.
+//! The keys of a run, each with its own check: a few in use, the others at rest.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use crate::limits::Limits;
 use crate::model::Model;
 use crate::op::{Event, Op, Value};
 
-/// How the check of a key stands.
+/// The progress of one key's check.
 pub(crate) enum Progress {
     Going,
     GivenUp,
@@ -20,69 +20,67 @@ pub(crate) enum Progress {
 /// The check of one key.
 pub(crate) trait Stream<'m>: Sized {
     type Model: Model;
-    /// What must be remembered of a key that is not in use.
+    /// The memory of a key at rest.
     type Rest;
 
-    /// A check that has seen nothing yet.
+    /// A check without any events.
     fn new(model: &'m Self::Model) -> Self;
 
-    /// A check that goes on from where it was put away.
+    /// Resumes a check from its memory.
     fn wake(model: &'m Self::Model, rest: Self::Rest) -> Self;
 
-    /// Keeps an event until its instant is over. Says whether it is the first one.
+    /// Holds an event until its instant is over. Returns whether it is the first one held.
     fn hold(&mut self, position: usize, event: &Event) -> bool;
 
-    /// Judges the events that are held; or says which of them cannot be.
+    /// Judges the held events, or returns the one that cannot be judged.
     fn end_instant(&mut self, limits: &Limits<'_>) -> Result<Progress, Malformed>;
 
-    /// Judges what is waiting as if nothing would ever return again.
+    /// Judges the waiting events as if no pending operation would ever return.
     fn finish(&mut self, limits: &Limits<'_>) -> Progress;
 
-    /// Judges what can be judged already when the key is not in use.
+    /// Judges what can be judged when the key is not in use.
     fn settle(&mut self, _limits: &Limits<'_>) -> Result<Progress, Malformed> {
         Ok(Progress::Going)
     }
 
-    /// What must be remembered; `None` while an operation has not ended.
+    /// The memory of this check; `None` while an operation is pending.
     fn rest(&mut self) -> Option<Self::Rest>;
 
-    /// Lets go of all that can be had again.
+    /// Frees memory that can be allocated again.
     fn shrink(&mut self);
 
-    /// Roughly the bytes held.
     fn bytes(&self) -> usize;
 
-    /// Roughly the bytes that this owns beyond its own size.
+    /// Approximate number of bytes that a key's memory owns beyond its own size.
     fn rest_bytes(model: &Self::Model, rest: &Self::Rest) -> usize;
 }
 
 /// All keys, behind an interface without the model's types.
 pub(crate) trait Keys {
-    /// Keeps an event until its instant is over.
+    /// Holds an event until its instant is over.
     fn hold(&mut self, key: &Value, position: usize, event: &Event);
 
-    /// Judges the events that are held; or says which of them cannot be.
+    /// Judges the held events, or returns the one that cannot be judged.
     fn end_instant(&mut self, limits: &Limits<'_>, proved: &mut VecDeque<Proved>) -> Result<(), Malformed>;
 
-    /// Judges what is waiting as if nothing would ever return again.
+    /// Judges the waiting events as if no pending operation would ever return.
     fn finish(&mut self, limits: &Limits<'_>, proved: &mut VecDeque<Proved>);
 
-    /// Puts keys away that had no event since this was last asked.
+    /// Puts keys to rest that had no event since the last call.
     fn put_away(&mut self, limits: &Limits<'_>, proved: &mut VecDeque<Proved>);
 
-    /// How many there are.
+    /// The number of keys seen.
     fn seen(&self) -> usize;
 
-    /// How many are not judged any more.
+    /// The number of keys that are no longer judged.
     fn given_up(&self) -> usize;
 
-    /// Roughly the bytes held.
     fn bytes(&self) -> usize;
 }
 
-/// Where a key is.
+/// The place of a key.
 enum Place<Rest> {
-    /// In use: in this slot.
+    /// In use, in this slot.
     Awake(u32),
     Asleep(Rest),
     GivenUp,
@@ -92,7 +90,7 @@ enum Place<Rest> {
 struct Awake<S> {
     key: Value,
     stream: S,
-    /// How often it was asked whether it can be put away since its last event.
+    /// How often the key was considered for rest since its last event.
     asked: u32,
 }
 
@@ -102,10 +100,10 @@ pub(crate) struct ByKey<'m, S: Stream<'m>> {
     places: HashMap<Value, Place<S::Rest>>,
     slots: Vec<Option<Box<Awake<S>>>>,
     free: Vec<u32>,
-    /// The slots with events of the instant that has not ended.
+    /// The slots with events of the current instant.
     touched: Vec<u32>,
     given_up: usize,
-    /// What the keys own that are put away.
+    /// The bytes owned by the keys at rest.
     asleep_bytes: usize,
 }
 
@@ -122,7 +120,7 @@ impl<'m, S: Stream<'m>> ByKey<'m, S> {
         }
     }
 
-    /// The slot of a key, which is woken if need be; `None` if it was given up.
+    /// The slot of a key, which is woken if it was at rest; `None` if it was given up.
     fn wake(&mut self, key: &Value) -> Option<u32> {
         let place = self.places.get_mut(key);
         let stream = match place {
@@ -144,7 +142,7 @@ impl<'m, S: Stream<'m>> ByKey<'m, S> {
         Some(slot)
     }
 
-    /// Takes note of how a key stands.
+    /// Records the progress of a key.
     fn settle(&mut self, slot: u32, progress: Progress, proved: &mut VecDeque<Proved>) {
         match progress {
             Progress::Going => return,
@@ -203,11 +201,11 @@ impl<'m, S: Stream<'m>> Keys for ByKey<'m, S> {
         for slot in 0..self.slots.len() {
             let Some(awake) = &mut self.slots[slot] else { continue };
             awake.asked += 1;
-            // Asked for the first time it may have been in use a moment ago.
+            // At the first call it may have been in use a moment ago.
             if awake.asked < 2 {
                 continue;
             }
-            // Whatever does not fit the model was refused when it came.
+            // Events that do not fit the model were already refused.
             let settled = awake.stream.settle(limits).unwrap_or(Progress::GivenUp);
             if !matches!(settled, Progress::Going) {
                 self.settle(slot as u32, settled, proved);

@@ -1,25 +1,28 @@
-//! The check of one log: its events, as later reads explain them, are given to the usual check.
+//! The live check of one log: later reads explain its events, which are then passed to the usual check.
 //!
-//! Concurrent appends that return nothing can be in any order, and a search would have to follow all orders until a read
-//! shows which it was. So events wait for that read, and are then passed on with what it says:
+//! Concurrent appends that return nothing can be in any order, and a search would have to follow all orders
+//! until a read shows the real one. So events wait for that read, and are then passed on with its
+//! information:
 //!
 //! ```text
 //!   recorded     append a ─────▶ ok      append b ────▶ ok     append x ──▶ unknown        read ──▶ [b, x, a]
 //!   passed on    append a ─────▶ 2       append b ────▶ 0      append x ─────────────────────────▶ 1  [b, x, a]
 //! ```
 //!
-//! - An append that a read shows gets its place as the offset that it returned. The read can only mean this append, if no
-//!   other one of this value had been called by then that no earlier read showed. (Where another had, the append is passed on
-//!   as it is.)
-//! - An append of unknown outcome that a read shows has happened by the return of the read. One that no read has shown is
-//!   kept back, because all that was passed on came before it, and is called when a read shows it.
-//! - An append that no read shows, although a read was called after its return, is passed on as it is; the check finds the
-//!   violation.
-//! - An append that returned an offset needs no read, unless one of unknown outcome may be at an earlier place.
+//! - An append that a read shows gets its position as its returned offset. This is certain if no other append
+//!   of the same value, not shown by an earlier read, had been invoked by then. (Otherwise the append is
+//!   passed on unchanged.)
+//! - An append of unknown outcome that a read shows happened before the return of that read. If no read has
+//!   shown it, it is held back, because everything passed on came before it; its invocation is passed on when
+//!   a read shows it.
+//! - An append that no read shows, although a read was invoked after its return, is passed on unchanged; the
+//!   check finds the violation.
+//! - An append that returned an offset needs no read, unless one of unknown outcome may be at an earlier
+//!   position.
 //!
-//! Each of these only excludes orders that are not legal, so that the verdict stays what it was. What waits is what was appended
-//! since the last read. When the log is not in use no more than that is kept, and a [`Digest`](super::digest::Digest) of the
-//! values before it.
+//! Each of these rules excludes only illegal orders, so the verdict stays the same. The events that wait are
+//! those since the last read. At rest only these are kept, with a [`Digest`](super::digest::Digest) of the
+//! values before them.
 
 use std::collections::VecDeque;
 
@@ -34,54 +37,55 @@ use crate::model::Model;
 use crate::op::{Event, F, Kind, Nanos, Op, Outcome, Value};
 use crate::rest::Rest;
 
-/// So many events may wait for a read; then they are passed on as they are.
+/// Maximum number of events that wait for a read; beyond it they are passed on unchanged.
 const WAITING_MAX: usize = 1 << 17;
 
-/// Part of the process of an append of unknown outcome that a read has shown, as its own process may have gone on.
+/// Marks the process of an append of unknown outcome that a read has shown, because its own process may have
+/// continued.
 const GONE_ON: u64 = 1 << 63;
 
 /// The stream of one log.
 pub(crate) struct LogStream<'m> {
     passed: KeyStream<'m, LogDigest>,
-    /// The events that were not passed on, and how many of them are of the instant that has not ended.
+    /// The events that were not passed on, and how many of them belong to the current instant.
     queue: VecDeque<Queued>,
     held: usize,
-    /// Operations with events in the queue, or that are kept back, by a number of their own.
+    /// Operations with events in the queue or held back, by their own numbers.
     ops: HashMap<u64, LogOp>,
     numbers: u64,
-    /// What each busy process is at.
+    /// The current operation of each busy process.
     open: HashMap<u64, u64>,
     /// The appends that no read has shown, by value.
     unread: HashMap<Value, Unread>,
-    /// Appends of unknown outcome that are kept back: their calls, in order.
+    /// Appends of unknown outcome that are held back: their invocations, in order.
     kept_back: Vec<Queued>,
-    /// Whether what was kept back was passed on in this instant.
+    /// Whether held-back appends were passed on in this instant.
     gave_back: bool,
-    /// How many appends of unknown outcome no read has shown, kept back or in the queue.
+    /// The number of appends of unknown outcome that no read has shown, held back or in the queue.
     unknown: usize,
-    /// Reads that returned in the instant that has not ended: when they were called, and what they show.
+    /// Reads that returned in the current instant: the time of their invocation, and their values.
     reads: Vec<(Nanos, Value)>,
-    /// The processes whose operations returned in the instant that has not ended.
+    /// The processes whose operations returned in the current instant.
     returned: Vec<u64>,
-    /// How many values have been shown.
+    /// The number of values that reads have shown.
     shown: usize,
-    /// The latest call of a read that has returned.
+    /// The latest invocation of a read that has returned.
     last_read: Nanos,
-    /// Whether appends may be at places after those shown: because an offset said so, or because they were passed on as
-    /// they are.
+    /// Whether appends may be at positions after those shown, either because of a returned offset, or because
+    /// they were passed on unchanged.
     beyond: bool,
-    /// Whether nothing more will come.
+    /// Whether the recording has ended.
     over: bool,
-    /// What no read had shown when the log was last in use.
+    /// The unshown appends at the time when the log was put to rest.
     asleep: Box<[UnreadAppend]>,
 }
 
-/// An event that waits.
+/// A waiting event.
 struct Queued {
     position: usize,
     op: u64,
     event: Event,
-    /// Whether its instant ends with it.
+    /// Whether it is the last event of its instant.
     last: bool,
 }
 
@@ -89,13 +93,13 @@ struct Queued {
 struct LogOp {
     called: Nanos,
     fate: Fate,
-    /// Of an append: what was appended, and where a read shows it.
+    /// For an append: its value, and its position if a read shows it.
     value: Option<Value>,
     place: Option<usize>,
 }
 
 impl LogOp {
-    /// Whether it is an append, with its place unknown, that has happened or may have.
+    /// Whether it is an append at an unknown position that has happened or may have happened.
     fn is_unread(&self) -> bool {
         let may_be = matches!(self.fate, Fate::Ok(_, None) | Fate::Unknown);
         self.value.is_some() && self.place.is_none() && may_be
@@ -105,7 +109,7 @@ impl LogOp {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Open,
-    /// It returned then; an append perhaps with an offset.
+    /// It returned at this time; an append perhaps with an offset.
     Ok(Nanos, Option<i64>),
     Fail,
     Unknown,
@@ -117,11 +121,11 @@ enum Fate {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unread {
     One(u64),
-    /// It cannot be told which of them a read will show.
+    /// Several: it is unknown which of them a read will show.
     Many,
 }
 
-/// What must be remembered of a log that is not in use.
+/// The memory of a log at rest.
 pub(crate) struct LogRest {
     rest: Rest<LogDigest>,
     unread: Box<[UnreadAppend]>,
@@ -133,7 +137,7 @@ struct UnreadAppend {
     value: Value,
     index: u64,
     called: Nanos,
-    /// `None` where the outcome is unknown.
+    /// `None` if the outcome is unknown.
     returned: Option<Nanos>,
 }
 
@@ -142,14 +146,15 @@ impl LogStream<'_> {
         self.queue.push_back(Queued { position, op, event, last: false });
     }
 
-    /// An operation is called.
+    /// Registers an invocation.
     fn called(&mut self, event: &Event) -> u64 {
         let op = self.numbers;
         self.numbers += 1;
         let value = (event.f == F::Append).then(|| event.value.clone());
         if let Some(value) = &value {
             let unread = self.unread.entry(value.clone());
-            // Its process puts it after the operation before it: that is lost where it is given another process.
+            // Its process puts it after the previous operation; this order would be lost with another
+            // process.
             if self.returned.contains(&event.process) {
                 unread.insert(Unread::Many);
                 return op;
@@ -161,14 +166,15 @@ impl LogStream<'_> {
         op
     }
 
-    /// An operation has ended.
+    /// Registers a completion.
     fn ended(&mut self, mut event: Event) -> (u64, Event) {
         if event.kind == Kind::Ok {
             self.returned.push(event.process);
         }
         let number = self.open.remove(&event.process).unwrap_or(u64::MAX);
         if event.f == F::Append && event.kind == Kind::Ok && matches!(event.value, Value::List(_)) {
-            // That is what a place is passed on as; the model refuses this one, too.
+            // A list marks a position that this stream adds. The model refuses `false` as it refuses a
+            // recorded list.
             event.value = false.into();
         }
         let Some(op) = self.ops.get_mut(&number) else { return (number, event) };
@@ -182,7 +188,7 @@ impl LogStream<'_> {
             _ => {}
         }
         op.fate = match event.kind {
-            // What is no offset either is for the model to refuse.
+            // The model refuses other outputs that are no offsets.
             Kind::Ok if event.value.is_nil() => Fate::Ok(event.time, None),
             Kind::Ok => Fate::Ok(event.time, Some(event.value.as_int().unwrap_or(-1))),
             Kind::Fail => Fate::Fail,
@@ -194,7 +200,7 @@ impl LogStream<'_> {
         (number, event)
     }
 
-    /// A read has returned: what it shows gets a place.
+    /// Registers the return of a read: the appends that it shows get positions.
     fn show(&mut self, called: Nanos, all: &Value) {
         self.last_read = self.last_read.max(called);
         let Value::List(all) = all else { return };
@@ -221,7 +227,7 @@ impl LogStream<'_> {
         self.shown = self.shown.max(all.len());
     }
 
-    /// An append whose outcome is not known has happened by the last event in the queue.
+    /// An append of unknown outcome has happened by the last event in the queue.
     fn has_happened(&mut self, number: u64, place: usize) {
         if let (Some(op), Some(last)) = (self.ops.get_mut(&number), self.queue.back()) {
             op.fate = Fate::Shown;
@@ -247,7 +253,7 @@ impl LogStream<'_> {
         }
     }
 
-    /// How many events the first instant of the queue has, if none of them must wait.
+    /// The number of events in the first instant of the queue, if none of them must wait.
     fn ready(&self) -> Option<usize> {
         let mut length = 0;
         loop {
@@ -259,13 +265,13 @@ impl LogStream<'_> {
         }
     }
 
-    /// Passes on what need not wait.
+    /// Passes on the events that need not wait.
     fn pass(&mut self, limits: &Limits<'_>) -> Result<Progress, Malformed> {
         while let Some(length) = self.ready() {
             for queued in self.queue.drain(..length).collect::<Vec<_>>() {
                 self.pass_event(queued);
             }
-            // What was called in the same instant is concurrent with it.
+            // Operations invoked in the same instant are concurrent with it.
             if std::mem::take(&mut self.gave_back) {
                 self.give_back();
                 self.gave_back = false;
@@ -283,7 +289,7 @@ impl LogStream<'_> {
         let Queued { position, op: number, mut event, .. } = queued;
         let Some(op) = self.ops.get(&number) else {
             if event.f == F::Append {
-                // What is passed on as it is may come after what was kept back.
+                // An append passed on unchanged may come after appends that were held back.
                 self.beyond = true;
                 self.give_back();
             }
@@ -301,7 +307,7 @@ impl LogStream<'_> {
                 self.let_go(number);
             }
             (Kind::Invoke, _) => {}
-            // It is called when a read shows it, and has returned then.
+            // Its invocation is passed on when a read shows it, and it has returned by then.
             (Kind::Info, Fate::Unknown | Fate::Shown) if is_append => return,
             (Kind::Ok, Fate::Ok(_, offset)) if is_append => {
                 match op.place {
@@ -322,14 +328,14 @@ impl LogStream<'_> {
         self.passed.keep(position, event);
     }
 
-    /// Passes an operation on as it is from now on.
+    /// Passes an operation on unchanged from now on.
     fn let_go(&mut self, number: u64) {
         if let Some(LogOp { value: Some(value), .. }) = self.ops.remove(&number) {
             self.unread.insert(value, Unread::Many);
         }
     }
 
-    /// Passes all appends of a value on as they are, because a read shows it and may mean any of them.
+    /// Passes all appends of a value on unchanged, because a read shows the value and may mean any of them.
     fn let_go_all(&mut self, value: &Value) {
         self.beyond = true;
         let is_meant = |op: &LogOp| op.value.as_ref() == Some(value) && op.place.is_none();
@@ -351,7 +357,7 @@ impl LogStream<'_> {
         }
     }
 
-    /// Passes on what was kept back.
+    /// Passes on the appends that were held back.
     fn give_back(&mut self) {
         self.gave_back = true;
         for Queued { position, op, mut event, .. } in std::mem::take(&mut self.kept_back) {
@@ -363,7 +369,7 @@ impl LogStream<'_> {
         }
     }
 
-    /// Says again where each instant of the queue ends.
+    /// Recomputes where each instant of the queue ends.
     fn mark_instants(&mut self) {
         for at in 0..self.queue.len() {
             let next = self.queue.get(at + 1).map(|next| next.event.time);
@@ -371,7 +377,7 @@ impl LogStream<'_> {
         }
     }
 
-    /// The log is in use again: what no read has shown waits for one.
+    /// The log is in use again: unshown appends wait for a read.
     fn wake_up(&mut self, key: &Value) {
         let mut events = Vec::new();
         for (at, append) in std::mem::take(&mut self.asleep).into_iter().enumerate() {
@@ -400,7 +406,7 @@ fn shown_at(place: usize) -> Value {
     Value::List([(place as i64).into()].into())
 }
 
-/// The witness of a violation, without what was added to it.
+/// The witness of a violation, without the information added to it.
 fn as_recorded(mut witness: Box<Op>) -> Box<Op> {
     if witness.process & GONE_ON != 0 {
         witness.process = witness.client.take().unwrap_or(witness.process);
@@ -411,7 +417,7 @@ fn as_recorded(mut witness: Box<Op>) -> Box<Op> {
     witness
 }
 
-/// An append of unknown outcome is given a process of its own; the witness of a violation says which it was.
+/// Gives an append of unknown outcome a process of its own; the witness of a violation shows the original.
 fn gone_on(event: &mut Event, number: u64) {
     event.client = Some(event.process);
     event.process = GONE_ON | number;
@@ -478,8 +484,8 @@ impl<'m> Stream<'m> for LogStream<'m> {
         self.pass(limits)
     }
 
-    /// What no read has shown comes last, in the order in which it returned, if it happened for certain; unless something
-    /// else may be at its place.
+    /// Unshown appends that certainly happened come last, in the order of their returns, unless another
+    /// append may be at their position.
     fn finish(&mut self, limits: &Limits<'_>) -> Progress {
         let certain = !self.beyond && !self.unread.values().any(|unread| *unread == Unread::Many);
         let mut open: Vec<u64> = self.open.drain().map(|(_, number)| number).collect();
@@ -516,8 +522,8 @@ impl<'m> Stream<'m> for LogStream<'m> {
         }
     }
 
-    /// Judges everything but the appends that no read has shown: where none of them had returned before something else was
-    /// called, they come after all of it.
+    /// Judges everything but the unshown appends: if none of them had returned before some later invocation,
+    /// they come after everything else.
     fn settle(&mut self, limits: &Limits<'_>) -> Result<Progress, Malformed> {
         let many = || self.unread.values().any(|unread| *unread == Unread::Many);
         if !self.open.is_empty() || self.held > 0 || !self.asleep.is_empty() || self.beyond || many() {

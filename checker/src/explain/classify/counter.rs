@@ -1,7 +1,7 @@
 //! The violations of counters.
 //!
-//! What a read may return is bounded by what must have been added before it began and by what can have been
-//! added when it returned; additions of negative amounts count the other way round.
+//! The result of a read is bounded by the additions that certainly happened before it began and by those that
+//! may have happened when it returned; additions of negative amounts count in the opposite direction.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::{Case, Finding, first};
 use crate::explain::words::{on, who};
 use crate::op::{F, Op, Value};
 
-/// How many sums are looked at.
+/// Maximum number of sums examined.
 const SUMS_MAX: usize = 10_000;
 
 /// The patterns, in order.
@@ -18,8 +18,8 @@ pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
     first(case, &[too_low, too_high, same_sum, decreasing, unreached_sum, no_such_sum])
 }
 
-/// What an operation of the counterexample saw: a read what it returned, an addition that returned the new sum
-/// what it added to.
+/// The sum that an operation of the counterexample observed: a read's result, or the sum that an addition
+/// with a returned sum added to.
 struct Sight<'a> {
     at: usize,
     op: &'a Op,
@@ -27,7 +27,7 @@ struct Sight<'a> {
     after: i64,
 }
 
-/// What the operations of the counterexample saw, the latest first.
+/// The observations of the counterexample, the latest first.
 fn sights<'a>(case: &Case<'a>) -> Vec<Sight<'a>> {
     let sight = |(at, op): (usize, &'a Op)| match (&op.f, op.output()?) {
         (F::Read, Value::Nil) => Some(Sight { at, op, before: 0, after: 0 }),
@@ -43,7 +43,7 @@ fn sights<'a>(case: &Case<'a>) -> Vec<Sight<'a>> {
     case.suspects().into_iter().filter_map(sight).collect()
 }
 
-/// The other additions that are not known to have failed, with their amounts.
+/// The other additions that may have taken effect, with their amounts.
 fn adds<'a>(case: &Case<'a>, but: usize) -> impl Iterator<Item = (usize, &'a Op, i64)> + use<'a> {
     let others = case.possible().filter(move |&(at, op)| op.f == F::Add && at != but);
     others.filter_map(|(at, op)| Some((at, op, op.input.as_int()?)))
@@ -60,8 +60,8 @@ fn too_low(case: &Case<'_>) -> Option<Finding> {
         let concurrent =
             adds(case, at).filter(|(_, add, _)| add.ret() >= read.call && add.call <= read.ret());
         let open: i64 = sum(concurrent.map(|(_, _, amount)| amount.min(0)));
-        // What may still be taken off, and the sum so far: the earliest addition after which the counter stayed above
-        // what was read, come what may.
+        // The most that may still be subtracted, and the sum so far: finds the earliest addition after which
+        // the counter certainly stayed above the value read.
         let mut taken_off =
             open.saturating_add(sum(done.iter().map(|(_, _, amount)| amount.min(&0)).copied()));
         let mut before = 0_i64;
@@ -128,7 +128,7 @@ fn same_sum(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// Whether some addition may have made the counter smaller.
+/// Whether some addition may have decreased the counter.
 fn takes_off(case: &Case<'_>) -> bool {
     adds(case, usize::MAX).any(|(_, add, amount)| amount < 0 && add.call <= case.cut)
 }
@@ -157,7 +157,8 @@ fn decreasing(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// A sum was seen that no addition came to. Where every addition by then returned its sum, there is no other way to one.
+/// A sum was observed that no addition reached. If every addition by then returned its sum, there is no other
+/// way to reach one.
 fn unreached_sum(case: &Case<'_>) -> Option<Finding> {
     sights(case).into_iter().find_map(|Sight { at, op, before, .. }| {
         let begun = || adds(case, at).filter(|(_, add, _)| add.call <= op.ret());
@@ -182,7 +183,7 @@ fn unreached_sum(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// No choice of the additions that may have been seen comes to what was seen.
+/// No choice among the additions that may have been observed makes the observed sum.
 fn no_such_sum(case: &Case<'_>) -> Option<Finding> {
     sights(case).into_iter().find_map(|Sight { at, op, before: value, .. }| {
         let begun = || adds(case, at).filter(|(_, add, _)| add.call <= op.ret());

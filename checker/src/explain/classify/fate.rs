@@ -1,19 +1,21 @@
-//! What became of an effect that was acknowledged and then not shown: is it lost, or was the answer only old?
+//! The fate of an acknowledged effect that a later result does not show: is it lost, or was the result only
+//! stale?
 //!
-//! A contradiction shows that an operation was answered as if another had not happened. It does not show whether that other
-//! one is gone for good, or whether the answer came from a place that had not heard of it. What was seen *afterwards* does:
+//! A contradiction shows that an operation returned a result as if another operation had not happened. It
+//! does not show whether that effect is gone for good, or whether the result came from a stale replica. Later
+//! observations show this:
 //!
 //! ```text
 //!   write 4 ├──┤                                          acknowledged
 //!                  ├─ read → 3 ─┤                         does not show it
-//!                                  ├─ read → 4 ─┤         shows it: the answer before was old
-//!                                  ├─ read → 3 ─┤         does not, from another node: it is lost, as far as is known
-//!                                  ├─ read → 5 ─┤         says nothing, where 5 was written in the meantime
+//!                                  ├─ read → 4 ─┤         shows it: the result before was stale
+//!                                  ├─ read → 3 ─┤         from another node: apparently lost
+//!                                  ├─ read → 5 ─┤         inconclusive, if 5 was written in the meantime
 //! ```
 //!
-//! Where nobody looked, or only those who gave the answer, it is not known, and that is what is said. So it is where the last
-//! observation says nothing: whom a node asked for its answer is not in a history, and a leader that has not caught up answers
-//! for all nodes.
+//! If there are no later observations, or only those of the processes that got the stale result, the fate is
+//! unknown, and the report says so. It is also unknown if the last observation is inconclusive: a history
+//! does not show which node really answered, and a leader that has not caught up answers for all nodes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,44 +25,44 @@ use crate::explain::words::{count, who};
 use crate::op::Op;
 use crate::verdict::Explanation;
 
-/// What an observation tells of the missing effect.
+/// What an observation shows about the missing effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
-    /// It, or what was built upon it, is there.
+    /// The effect, or a later one that builds upon it, is present.
     There,
-    /// The same value is there, but another operation may have put it there after the answer.
+    /// The same value is present, but another operation may have written it after the stale result.
     Again,
-    /// It is not.
+    /// The effect is absent.
     Gone,
-    /// Neither.
+    /// Inconclusive.
     Nothing,
 }
 
-/// An acknowledged effect that is missing in a later answer. Operations by position in the part.
+/// An acknowledged effect that is missing in a later result. Operations are positions in the part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Missing {
-    /// The operation whose effect it is.
+    /// The operation with the effect.
     pub(in super::super) op: usize,
-    /// The operation whose answer does not show it.
+    /// The operation whose result does not show it.
     pub(super) answer: usize,
-    /// What became of it; `None` where this cannot be told from single observations.
+    /// Its fate; `None` if single observations cannot show it.
     pub(super) fate: Option<Fate>,
 }
 
-/// What became of a missing effect.
+/// The fate of a missing effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// This operation, which began after the answer, shows it.
+    /// This operation, which began after the stale result, shows it.
     Seen(usize),
-    /// So many observations that began after the answer do not show it, and none does.
+    /// This many observations that began after the stale result do not show it, and none does.
     Lost(usize),
-    /// It is not known, and why.
+    /// Unknown, and why.
     Unknown(String),
 }
 
 impl Missing {
-    /// Looks at all that was observed after the answer; `told` says of an observation what it tells, and `None` of an
-    /// operation that is no observation.
+    /// Examines all observations after the stale result. `told` returns what an observation shows, and `None`
+    /// for an operation that is no observation.
     pub(super) fn new(
         case: &Case<'_>,
         op: usize,
@@ -92,7 +94,7 @@ impl Missing {
                     "after that only {only} was seen without it, which had given the old answer"
                 ))
             }
-            // Several nodes may have asked one that had not caught up.
+            // Several nodes may have forwarded to one that had not caught up.
             (None, _) if last == Some(Told::Nothing) => Fate::Unknown(
                 "what was seen last had come later, and hides whether it was there before".into(),
             ),
@@ -101,13 +103,14 @@ impl Missing {
         Missing { op, answer, fate: Some(fate) }
     }
 
-    /// What an observation after the answer tells that shows the value itself: `puts` says which operations put it there.
+    /// The fate according to an observation that shows the value itself: `puts` decides which operations
+    /// write it.
     pub(super) fn shown(case: &Case<'_>, answer: usize, observer: &Op, puts: impl Fn(&Op) -> bool) -> Told {
         let again = |op: &Op| puts(op) && op.ret() > case.part[answer].call && op.call <= observer.ret();
         if case.possible().any(|(_, op)| again(op)) { Told::Again } else { Told::There }
     }
 
-    /// A missing effect of which it cannot be told what became of it, and why.
+    /// A missing effect of unknown fate, and why it is unknown.
     pub(super) fn unknown(op: usize, answer: usize, why: &str) -> Missing {
         Missing { op, answer, fate: Some(Fate::Unknown(why.to_owned())) }
     }
@@ -117,7 +120,7 @@ impl Missing {
         Missing { op, answer, fate: None }
     }
 
-    /// What speaks for its being lost, as the end of a sentence that names it.
+    /// The evidence that it is lost, as the end of a sentence that names it.
     pub(super) fn lost_clause(&self, case: &Case<'_>, misses: usize) -> String {
         let (missing, answer) = (&case.part[self.op], &case.part[self.answer]);
         let others = match misses {
@@ -131,13 +134,13 @@ impl Missing {
         )
     }
 
-    /// What shows that the answer was only old, as the end of a sentence about it.
+    /// The evidence that the result was only stale, as the end of a sentence about it.
     pub(super) fn seen_clause(&self, case: &Case<'_>, seen: usize) -> String {
         let (answer, seen) = (&case.part[self.answer], &case.part[seen]);
         format!("{} saw it, or what came after it, {} later", who(seen), case.span(answer.ret(), seen.call))
     }
 
-    /// Whether it is lost, as a question with its answer.
+    /// The question whether it is lost, with its answer.
     pub(in super::super) fn question(&self, case: &Case<'_>) -> Option<Explanation> {
         let missing = &case.part[self.op];
         let question = format!("Is the effect of {} lost?", who(missing));

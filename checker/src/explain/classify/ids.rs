@@ -1,10 +1,10 @@
-//! The violations of id generators: the same id twice, or one that is smaller than an earlier one.
+//! The violations of id generators: the same id twice, or an id that is smaller than an earlier one.
 
 use super::{Case, Finding, first};
 use crate::explain::words::{on, who};
 use crate::op::{F, Op};
 
-/// The patterns, in order. Where ids need not grow, no counterexample has two different ones.
+/// The patterns, in order. If ids need not grow, no counterexample has two different ones.
 pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
     first(case, &[twice, out_of_order])
 }

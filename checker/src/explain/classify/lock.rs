@@ -1,4 +1,5 @@
-//! The violations of locks: two holders at once, releases by strangers, tokens that do not grow.
+//! The violations of locks: two holders at once, releases by others than the holder, tokens that do not
+//! increase.
 
 use super::{Case, Finding, first};
 use crate::explain::subject::is_refused;
@@ -10,8 +11,8 @@ pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
     first(case, &[two_holders, stale_token, released_by_stranger, release_refused, refused_though_free])
 }
 
-/// A time during which a process certainly held the lock: from the end of the acquisition to the start of the
-/// release, or to the end of the counterexample.
+/// An interval in which a process certainly held the lock: from the return of the acquire to the invocation
+/// of the release, or to the end of the counterexample.
 struct Tenure<'a> {
     at: usize,
     acquire: &'a Op,
@@ -20,7 +21,7 @@ struct Tenure<'a> {
     released: bool,
 }
 
-/// The tenures that the recording certifies, by start.
+/// The tenures that the recording proves, by start.
 fn tenures<'a>(case: &Case<'a>) -> Vec<Tenure<'a>> {
     let acquired = case
         .possible()
@@ -44,7 +45,8 @@ fn tenures<'a>(case: &Case<'a>) -> Vec<Tenure<'a>> {
 fn two_holders(case: &Case<'_>) -> Option<Finding> {
     let tenures = tenures(case);
     tenures.iter().enumerate().find_map(|(i, second)| {
-        // Who has not released it has it to the end, which may be the moment at which the second acquired it.
+        // A holder that has not released it has it to the end, which may be the instant at which the second
+        // one acquired it.
         let overlaps = |first: &&Tenure<'_>| first.until > second.acquire.ret() || !first.released;
         let first = tenures[..i].iter().find(overlaps)?;
         let end = first.until.min(second.until);
@@ -127,7 +129,7 @@ fn released_by_stranger(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// A holder was told that it does not hold the lock.
+/// A holder's release was refused.
 fn release_refused(case: &Case<'_>) -> Option<Finding> {
     let refused = case.suspects().into_iter().filter(|(_, op)| op.f == F::Release && is_refused(op));
     refused.into_iter().find_map(|(at, op)| {
@@ -147,7 +149,7 @@ fn release_refused(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// An attempt was refused while nobody can have held the lock.
+/// An acquire was refused although no process can have held the lock.
 fn refused_though_free(case: &Case<'_>) -> Option<Finding> {
     let refused = case.suspects().into_iter().filter(|(_, op)| op.f == F::Acquire && is_refused(op));
     refused.into_iter().find_map(|(at, attempt)| {

@@ -1,6 +1,6 @@
-//! The violations of append-only logs, and of text that only grows: entries lost, unheard of, doubled or moved.
+//! The violations of append-only logs and texts: entries lost, unknown, duplicated or moved.
 //!
-//! A read shows the whole; an entry is shown if it is an item of a list, or a piece of a text.
+//! A read returns the whole. It shows an entry if that is an item of the list, or a substring of the text.
 
 use std::collections::HashSet;
 
@@ -19,7 +19,7 @@ pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
     )
 }
 
-/// Where in a read an entry is shown, from the left.
+/// The positions at which a read shows an entry, from the left.
 fn places(op: &Op, entry: &Value) -> Vec<usize> {
     match (op.output(), entry) {
         (Some(Value::List(items)), _) => {
@@ -42,7 +42,8 @@ fn appends<'a>(case: &Case<'a>) -> Vec<(usize, &'a Op)> {
     case.suspects().into_iter().rev().filter(|(_, op)| op.f == F::Append).collect()
 }
 
-/// Whether an append is the only operation that can have put any of its entry there. Of a text any piece may do that.
+/// Whether an append is the only operation that can have added any of its entry. In a text, any substring may
+/// count.
 fn is_sole_source(case: &Case<'_>, append_at: usize, entry: &Value) -> bool {
     let others = case.possible().filter(|&(at, op)| at != append_at && !matches!(op.f, F::Read | F::Get));
     let mut put = others.flat_map(|(_, op)| match op.f {
@@ -63,12 +64,12 @@ fn is_sole_source(case: &Case<'_>, append_at: usize, entry: &Value) -> bool {
     }
 }
 
-/// Whether something but appends may have changed the content since an instant.
+/// Whether an operation other than an append may have changed the content since an instant.
 fn is_overwritten(case: &Case<'_>, since: Nanos) -> bool {
     case.possible().any(|(_, op)| !matches!(op.f, F::Append | F::Read | F::Get) && op.ret() >= since)
 }
 
-/// A text was read that does not begin as the last text put there did.
+/// A text was read that does not begin with the last text put there.
 fn overwritten_text(case: &Case<'_>) -> Option<Finding> {
     let text = |value: &Value| if let Value::Str(text) = value { Some(text.clone()) } else { None };
     reads(case).into_iter().find_map(|(at, op)| {
@@ -136,7 +137,7 @@ fn appends_by(op: &Op, entry: &Value, by: Nanos) -> bool {
     op.f == F::Append && op.input == *entry && op.call <= by
 }
 
-/// The latest appends, whatever became of them, that a read shows.
+/// The latest appends, of any outcome, that a read shows.
 fn appends_shown<'a>(case: &Case<'a>, read: &Op) -> impl Iterator<Item = (usize, &'a Op)> {
     let begun = case.possible().filter(|(_, op)| op.f == F::Append && op.call <= read.ret());
     let begun: Vec<_> = begun.collect();
@@ -181,7 +182,7 @@ fn missing(case: &Case<'_>) -> Option<Finding> {
 
 fn out_of_order(case: &Case<'_>) -> Option<Finding> {
     reads(case).into_iter().find_map(|(at, op)| {
-        // Where an entry is shown first; of a text, only if nothing else can be mistaken for it.
+        // The first position of an entry; in a text only if it is unambiguous.
         let place = |(at, append): (usize, &'_ Op)| {
             let is_list = matches!(op.output(), Some(Value::List(_)));
             let first = *places(op, &append.input).first()?;
@@ -223,7 +224,8 @@ fn out_of_order(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// The offset that an append returned is another's, goes back, or is not where the entry is shown.
+/// The offset that an append returned is another append's, decreases, or is not the position at which the
+/// entry is shown.
 fn misnumbered(case: &Case<'_>) -> Option<Finding> {
     let numbered = |(at, op): (usize, &'_ Op)| op.output().and_then(Value::as_int).map(|offset| (at, offset));
     let appends: Vec<_> = appends(case).into_iter().filter_map(numbered).collect();
@@ -283,7 +285,7 @@ fn misnumbered(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// Two reads of which neither continues the other.
+/// Two reads, neither of which is a prefix of the other.
 fn diverging(case: &Case<'_>) -> Option<Finding> {
     if is_overwritten(case, 0) {
         return None;

@@ -1,7 +1,8 @@
-//! The violations of semaphores: more permits held than there are, permits given back by who has none, refusals
-//! without a reason.
+//! The violations of semaphores: more permits held than exist, permits released by a client that has none,
+//! refusals without a reason.
 //!
-//! A client certainly holds what it has acquired by an instant, but for all that it may have released by then.
+//! A client certainly holds the permits that it has acquired by an instant, minus all that it may have
+//! released by then.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
     first(case, &[never_held, too_many, refused_though_free, release_refused])
 }
 
-/// How many permits an operation is about.
+/// The number of permits of an operation.
 fn number(op: &Op) -> u64 {
     match op.input {
         Value::Int(n) => u64::try_from(n).unwrap_or(0),
@@ -35,7 +36,8 @@ fn permits(case: &Case<'_>) -> Option<u64> {
     if let Subject::Permits(permits) = case.subject { Some(u64::from(permits)) } else { None }
 }
 
-/// What each client certainly holds at an instant, with the last operation that gave it some.
+/// The number of permits that each client certainly holds at an instant, with the last acquire that
+/// contributed.
 fn held<'a>(case: &Case<'a>, at: Nanos) -> BTreeMap<u64, (u64, usize, &'a Op)> {
     let mut held: BTreeMap<u64, (u64, usize, &Op)> = BTreeMap::new();
     for (id, op) in case.possible().filter(|(_, op)| took(op) && op.ret() <= at) {
@@ -54,7 +56,7 @@ fn held<'a>(case: &Case<'a>, at: Nanos) -> BTreeMap<u64, (u64, usize, &'a Op)> {
     held
 }
 
-/// More permits were held at once than there are.
+/// More permits were held at once than exist.
 fn too_many(case: &Case<'_>) -> Option<Finding> {
     let permits = permits(case)?;
     let mut ends: Vec<(usize, &Op)> = case.suspects().into_iter().filter(|(_, op)| took(op)).collect();
@@ -77,7 +79,7 @@ fn too_many(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// Permits were given back by a client that cannot have held as many.
+/// A client released more permits than it can have held.
 fn never_held(case: &Case<'_>) -> Option<Finding> {
     let releases = case.suspects().into_iter().filter(|(_, op)| may_give(op));
     releases.into_iter().find_map(|(at, release)| {
@@ -119,12 +121,12 @@ fn refused_though_free(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// A holder was told that it does not hold as many.
+/// A holder's release of as many permits as it holds was refused.
 fn release_refused(case: &Case<'_>) -> Option<Finding> {
     let refused = case.suspects().into_iter().filter(|(_, op)| op.f == F::Release && is_refused(op));
     refused.into_iter().find_map(|(at, op)| {
         let before = op.call.checked_sub(1)?;
-        // Certainly held from before it began, until it returned: nothing of it was given back by then.
+        // Certainly held from before it began until it returned: none of them was released by then.
         let (mut n, id, last) = *held(case, before).get(&op.actor())?;
         let given = case.possible().filter(|(_, other)| {
             may_give(other) && other.actor() == op.actor() && other.call > before && other.call <= op.ret()

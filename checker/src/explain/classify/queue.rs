@@ -1,4 +1,5 @@
-//! The violations of queues and stacks: elements that come out twice, never, too early or in the wrong order.
+//! The violations of queues and stacks: elements that are removed twice, never, too early or in the wrong
+//! order.
 
 use std::collections::HashSet;
 
@@ -9,17 +10,17 @@ use crate::explain::subject::Subject;
 use crate::explain::words::{on, short, who};
 use crate::op::{F, Op, Value};
 
-/// The patterns of first-in first-out queues, in order.
+/// The patterns of FIFO queues, in order.
 pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
     first(case, &[taken_unfounded, taken_twice, false_empty, out_of_order])
 }
 
-/// The patterns of containers that promise no such order.
+/// The patterns of containers without FIFO order.
 pub(super) fn classify_unordered(case: &Case<'_>) -> Option<Finding> {
     first(case, &[taken_unfounded, taken_twice, false_empty])
 }
 
-/// The element that an operation puts in.
+/// The element that an operation adds.
 fn put(op: &Op) -> Option<&Value> {
     matches!(op.f, F::Enqueue | F::Push).then_some(&op.input)
 }
@@ -28,7 +29,7 @@ fn takes(op: &Op) -> bool {
     matches!(op.f, F::Dequeue | F::Pop)
 }
 
-/// The element that an operation took out.
+/// The element that an operation removed.
 fn taken(op: &Op) -> Option<&Value> {
     op.output().filter(|value| takes(op) && !value.is_nil())
 }
@@ -69,7 +70,7 @@ fn taken_twice(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// What became of an element that was acknowledged, and that an answer passed over.
+/// The fate of an acknowledged element that a result passed over.
 fn missing(case: &Case<'_>, value: &Value, (source_at, source): (usize, &Op), answer: usize) -> Missing {
     let answered = case.part[answer].ret();
     let unanswered = case.possible().find(|(_, op)| takes(op) && !op.is_ok() && op.call > answered);
@@ -91,7 +92,7 @@ fn missing(case: &Case<'_>, value: &Value, (source_at, source): (usize, &Op), an
     })
 }
 
-/// A removal found nothing although an element had been put in and cannot have been taken yet.
+/// A removal found the container empty although an element had been added and cannot have been removed yet.
 fn false_empty(case: &Case<'_>) -> Option<Finding> {
     let suspects = case.suspects();
     let empty = suspects.iter().filter(|(_, op)| takes(op) && op.output().is_some_and(Value::is_nil));
@@ -140,7 +141,8 @@ fn false_empty(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// First in, but not first out: overtaken by a later element, or never seen again although a later one was.
+/// A violation of FIFO order: an element was overtaken by a later one, or never observed although a later one
+/// was.
 fn out_of_order(case: &Case<'_>) -> Option<Finding> {
     let suspects = case.suspects();
     let source_of = |value: &Value| {

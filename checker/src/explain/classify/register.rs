@@ -1,7 +1,8 @@
-//! The violations of registers and of the keys of key-value stores.
+//! The violations of registers and of keys in key-value stores.
 //!
-//! An *observer* saw a value: a read, or a compare-and-set that took place. A *writer* of a value is an
-//! operation that, if it took effect, left the value there; the initial value has the beginning of time.
+//! An *observer* observed a value: a read, or a compare-and-set that took place. A *writer* of a value is an
+//! operation that leaves the value there if it takes effect; the initial value counts as written at the
+//! beginning of time.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,25 +18,25 @@ pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
     first(case, &[seen_unfounded, split_brain, overwritten, non_monotonic, diverging, refused, seen_gone])
 }
 
-/// The observers of the counterexample with what they saw, the latest first.
+/// The observers of the counterexample with their values, the latest first.
 fn observers<'a>(case: &Case<'a>) -> Vec<(usize, &'a Op, &'a Value)> {
     let observer = |(at, op)| observed(op).map(|value| (at, op, value));
     case.suspects().into_iter().filter_map(observer).collect()
 }
 
-/// Whether the operation, if it took effect, put a value into the register that it did not find there.
+/// Whether the operation, if it took effect, changed the register to a value that it did not find there.
 fn writes(op: &Op, value: &Value) -> bool {
     let found = if op.f == F::Cas { op.input.as_pair().map(|(from, _)| from) } else { None };
     written(op) == Some(value) && found != Some(value)
 }
 
-/// The operations that may have put a value into the register while the counterexample lasted.
+/// The operations that may have written a value before the end of the counterexample.
 fn writers<'a>(case: &Case<'a>, value: &Value) -> impl Iterator<Item = &'a Op> {
     case.possible().map(|(_, op)| op).filter(|op| op.call <= case.cut && writes(op, value))
 }
 
-/// The compare-and-sets that cannot have taken place by an instant: what they expect was never there, for nobody
-/// wrote it, or only others of them.
+/// The compare-and-sets that cannot have taken place by an instant, because the expected value was never
+/// there: it was never written, or only by other compare-and-sets of this kind.
 fn impossible(case: &Case<'_>, by: Nanos) -> HashSet<usize> {
     let begun = || case.possible().filter(|(_, op)| op.call <= by);
     let mut known: HashSet<&Value> = HashSet::from([&Value::Nil]);
@@ -61,15 +62,15 @@ fn impossible(case: &Case<'_>, by: Nanos) -> HashSet<usize> {
     }
 }
 
-/// Whether every writer of a value had taken effect before an instant: it was complete, or it is the only one and somebody had
-/// seen the value. The initial value is there before any.
+/// Whether every writer of a value had taken effect before an instant: it had completed, or it is the only
+/// writer and an operation had observed the value. The initial value is there before any instant.
 fn settled_before(case: &Case<'_>, value: &Value, instant: Nanos) -> bool {
     let seen = || case.recorded().any(|(_, op)| observed(op) == Some(value) && op.ret() < instant);
     let single = !value.is_nil() && writers(case, value).count() == 1;
     writers(case, value).all(|op| op.ret() < instant) || (single && seen())
 }
 
-/// A compare-and-set is said to have found what it saw, a read to have returned it.
+/// The verb for an observation: a compare-and-set found the value, a read returned it.
 fn saw(op: &Op) -> &'static str {
     if op.f == F::Cas { "found" } else { "returned" }
 }
@@ -84,7 +85,7 @@ fn seen_unfounded(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// Two compare-and-sets took place from one and the same write.
+/// Two compare-and-sets took place on the same write.
 fn split_brain(case: &Case<'_>) -> Option<Finding> {
     let swaps: Vec<_> = observers(case)
         .into_iter()
@@ -101,7 +102,7 @@ fn split_brain(case: &Case<'_>) -> Option<Finding> {
                 on(first),
                 short(from)
             );
-            // Which of two concurrent ones took place first, nobody knows.
+            // The order of two concurrent compare-and-sets is unknown.
             let new = written(first).filter(|_| first.ret() < second.call);
             let missing = new.map(|new| missing(case, (a, first), new, (b, second), from));
             Finding { class: "split-brain", sentence, named: vec![a, b], missing }
@@ -109,11 +110,11 @@ fn split_brain(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// An overwritten value that was seen.
+/// An overwritten value that was observed.
 struct Stale<'a> {
     observer: (usize, &'a Op),
     value: &'a Value,
-    /// The write that had overwritten it, and was complete.
+    /// The write that had overwritten it and had completed.
     write: (usize, &'a Op),
 }
 
@@ -130,14 +131,15 @@ fn stale<'a>(case: &Case<'a>) -> Option<Stale<'a>> {
     })
 }
 
-/// How many compare-and-sets, each from what the one before left, are followed.
+/// Maximum length of a chain of compare-and-sets, each on the result of the previous one.
 const CHAIN_MAX: usize = 64;
 
-/// What an observation tells of an effect that an answer does not show: `new` is the value that the operation `first` left or
-/// saw, `old` the one that the answer shows.
+/// What an observation shows about an effect that a result does not show: `new` is the value that the
+/// operation `first` left or observed, `old` the one that the result shows.
 ///
-/// What was written since `old` and before the answer began is newer than `old`: whoever sees it later has lost nothing. What
-/// had been written before `first`, and not since, is older than `new`: whoever sees it later lacks `new`.
+/// Values written after `old` and before the stale result began are newer than `old`: an observer that
+/// returns one later has lost nothing. Values written before `first`, and not since, are older than `new`: an
+/// observer that returns one later lacks `new`.
 fn missing(
     case: &Case<'_>,
     (first_at, first): (usize, &Op),
@@ -157,7 +159,7 @@ fn missing(
         [only] => only.ret() < answer.call && value != old && settled(old, only.call),
         _ => false,
     };
-    // What a compare-and-set made of it is built upon it.
+    // A value that a compare-and-set made of it builds upon it.
     let built_upon = |value: &Value| {
         let mut value = value;
         for _ in 0..CHAIN_MAX {
@@ -178,7 +180,8 @@ fn missing(
     Missing::new(case, first_at, answer_at, |op| {
         let value = observed(op)?;
         let told = match () {
-            // Where the answer changed the register, who sees that change follows the answer.
+            // If the stale operation changed the register, an observer of that change follows the stale
+            // result.
             () if branch == Some(value) => Told::Gone,
             () if built_upon(value) => Told::There,
             () if value == new => Missing::shown(case, answer_at, op, |op| writes(op, new)),
@@ -189,7 +192,7 @@ fn missing(
     })
 }
 
-/// A value was seen that had been overwritten: an old answer, or a lost write, or nobody knows which.
+/// An overwritten value was observed: a stale result, or a lost write, or it is unknown which.
 fn overwritten(case: &Case<'_>) -> Option<Finding> {
     let Stale { observer: (at, op), value, write: (write_at, write) } = stale(case)?;
     let missing = missing(case, (write_at, write), written(write)?, (at, op), value);
@@ -223,7 +226,7 @@ fn overwritten(case: &Case<'_>) -> Option<Finding> {
     Some(Finding { class, sentence, named: vec![write_at, at], missing: Some(missing) })
 }
 
-/// The old value was seen after the new one had been seen.
+/// The old value was observed after the new one had been observed.
 fn non_monotonic(case: &Case<'_>) -> Option<Finding> {
     let observers = observers(case);
     observers.iter().find_map(|&(b, second, old)| {
@@ -246,7 +249,7 @@ fn non_monotonic(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// The old value was seen after a comparison with it had failed.
+/// The old value was observed after a comparison with it had failed.
 fn seen_gone(case: &Case<'_>) -> Option<Finding> {
     let suspects = case.suspects();
     observers(case).into_iter().find_map(|(at, op, value)| {
@@ -270,7 +273,7 @@ fn seen_gone(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// Two observers saw different values at overlapping times, when the last write was long complete.
+/// Two observers returned different values at overlapping times, long after the last write had completed.
 fn diverging(case: &Case<'_>) -> Option<Finding> {
     let observers = observers(case);
     observers.iter().enumerate().find_map(|(later, &(b, second, new))| {
@@ -293,7 +296,7 @@ fn diverging(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// A comparison failed although the register can only have held the value.
+/// A comparison failed although the register can only have held the expected value.
 fn refused(case: &Case<'_>) -> Option<Finding> {
     let refused = case.suspects().into_iter().filter(|(_, op)| op.f == F::Cas && is_refused(op));
     refused.into_iter().find_map(|(at, op)| {

@@ -1,7 +1,7 @@
-//! The violations of several registers: transactions that read what nobody wrote, what was overwritten, or half of what
-//! another one wrote.
+//! The violations of multi-registers: transactions that read a value that was never written or was
+//! overwritten, or that read half of another transaction's writes.
 //!
-//! A transaction *saw* a value of a register if it read it before it wrote to that register itself.
+//! A transaction *observed* a value of a register if it read it before its own first write to that register.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
     first(case, &[own_write, unfounded, stale, half])
 }
 
-/// The reads and writes of a transaction, in its order: whether it writes, the register, the value.
+/// The reads and writes of a transaction, in order: whether it writes, the register, the value.
 pub(in crate::explain) fn accesses(op: &Op) -> Vec<(bool, &Value, &Value)> {
     listed(op.output().filter(|output| !output.is_nil()).unwrap_or(&op.input))
 }
@@ -32,7 +32,7 @@ pub(in crate::explain) fn listed<'a>(list: &'a Value) -> Vec<(bool, &'a Value, &
     list.iter().filter_map(access).collect()
 }
 
-/// What a transaction saw of each register.
+/// The value that a transaction observed in each register.
 fn seen(op: &Op) -> BTreeMap<&Value, &Value> {
     let mut seen = BTreeMap::new();
     if op.output().is_none() {
@@ -49,12 +49,12 @@ fn seen(op: &Op) -> BTreeMap<&Value, &Value> {
     seen
 }
 
-/// What a transaction leaves in each register that it writes.
+/// The value that a transaction leaves in each register that it writes.
 fn left(op: &Op) -> BTreeMap<&Value, &Value> {
     accesses(op).into_iter().filter(|(writes, ..)| *writes).map(|(_, name, value)| (name, value)).collect()
 }
 
-/// Two reads within a transaction disagree, or one disagrees with its own write before it.
+/// Two reads within a transaction disagree, or a read disagrees with an earlier write of its own transaction.
 fn own_write(case: &Case<'_>) -> Option<Finding> {
     case.suspects().into_iter().find_map(|(at, op)| {
         let mut holds: BTreeMap<&Value, &Value> = BTreeMap::new();
@@ -75,13 +75,12 @@ fn own_write(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// The transactions, not known to have failed, that leave a value in a register, with those that may have been before an
-/// instant.
+/// The transactions that may have left a value in a register by an instant.
 fn writers<'a>(case: &Case<'a>, name: &Value, value: &Value) -> Vec<(usize, &'a Op)> {
     case.possible().filter(|(_, op)| left(op).get(name) == Some(&value)).collect()
 }
 
-/// A value was read that nobody wrote, or only later.
+/// A value was read that was never written, or only later.
 fn unfounded(case: &Case<'_>) -> Option<Finding> {
     case.suspects().into_iter().find_map(|(at, op)| {
         seen(op).into_iter().filter(|(_, value)| !value.is_nil()).find_map(|(name, value)| {
@@ -154,7 +153,7 @@ fn stale(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// A transaction saw one write of another and not the other, which is not explained by a third.
+/// A transaction observed one write of another transaction but not the other, and no third one explains this.
 fn half(case: &Case<'_>) -> Option<Finding> {
     let suspects = case.suspects();
     suspects.iter().find_map(|&(at, op)| {

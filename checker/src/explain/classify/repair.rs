@@ -1,21 +1,22 @@
-//! The least that would have to be otherwise: what is said where the patterns of a model do not fit.
+//! The smallest change that would make the counterexample legal: the sentence if no pattern of the model
+//! matches.
 //!
-//! A counterexample is illegal, and most often one small change makes it legal. That change says what went wrong,
-//! whatever the model, and the checker itself tells whether it suffices. In this order:
+//! Often one small change makes a counterexample legal. This change shows what went wrong, for any model, and
+//! the checker itself decides whether the change suffices. In this order:
 //!
 //! ```text
 //!   two operations change places      stale-read, from-the-future, non-monotonic-reads, reordered
 //!   a failure took effect             aborted-read
-//!   one answer is the opposite        false-success, false-refusal
+//!   one result is the opposite        false-success, false-refusal
 //!   one operation took effect twice   duplicate
-//!   an acknowledged one took none     lost-update
-//!   an answer is left out, and        impossible-answer
+//!   an acknowledged one had none      lost-update
+//!   a result is ignored, and          impossible-answer
 //!   no times would make it legal
 //! ```
 //!
-//! To change places: real time puts `a` before `b`, and the operations are legal only where `b` comes before `a`. That
-//! is a cycle of two constraints. It is found by beginning `b` earlier, down to the return of `a`, or by ending `a`
-//! later.
+//! Two operations change places: real time puts `a` before `b`, but the operations are legal only if `b`
+//! comes before `a`. That is a cycle of two constraints. It is found by starting `b` earlier, down to the
+//! return of `a`, or by ending `a` later.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -28,32 +29,33 @@ use crate::judge::Judge;
 use crate::op::{Nanos, Op, Outcome, Value};
 use crate::ties::precedes;
 
-/// How many operations a counterexample may have for changes to be tried.
+/// Maximum size of a counterexample whose changes are tried.
 const OPS_MAX: usize = 64;
-/// How many operations that failed are tried.
+/// Maximum number of failed operations that are tried.
 const FAILURES_MAX: usize = 50;
-/// How many operations may be put in every order, to learn what they leave.
+/// Maximum number of operations whose orders are all tried, to find their final states.
 const ORDERED_MAX: usize = 6;
-/// How many states are named.
+/// Maximum number of states that are named.
 const STATES_MAX: usize = 6;
 
-/// A counterexample whose changes are tried.
+/// A counterexample to repair.
 pub(in super::super) struct Repair<'a> {
     pub(in super::super) judge: &'a dyn Judge,
     pub(in super::super) case: &'a Case<'a>,
-    /// Whether an operation, by its position in the counterexample, leaves every state as it was.
+    /// Whether an operation, by its position in the counterexample, leaves every state unchanged.
     pub(in super::super) observes: &'a dyn Fn(usize) -> bool,
-    /// Whether the counterexample begins at a write, without what that had overwritten: what is impossible then need
-    /// not be after what came before.
+    /// Whether the counterexample begins at a write, without the past that it had overwritten: an operation
+    /// that is impossible without that past need not be impossible after it.
     pub(in super::super) begins_late: bool,
     pub(in super::super) decide: Decide<'a>,
 }
 
 impl Repair<'_> {
-    /// The finding of the first change that suffices; `None` if a limit comes first, or none is known.
+    /// The finding of the first change that suffices; `None` if a limit is reached first, or no change is
+    /// known.
     pub(in super::super) fn find(mut self) -> Option<Finding> {
         let ops: Vec<Op> = self.case.minimal.iter().map(|(_, op)| with_room(op)).collect();
-        // An addition that stands for others did not begin and end as they did.
+        // An addition that stands for others does not have their times.
         if ops.len() > OPS_MAX || self.case.is_summed {
             return None;
         }
@@ -69,14 +71,14 @@ impl Repair<'_> {
         (self.decide)(&sorted(ops)) == Some(true)
     }
 
-    /// The operations: those that only observe first, and of these the latest first.
+    /// The operations: observers first, and among these the latest first.
     fn suspects(&self, ops: &[Op]) -> Vec<usize> {
         let mut suspects: Vec<usize> = (0..ops.len()).collect();
         suspects.sort_by_key(|&at| (!(self.observes)(at), Reverse((ops[at].ret(), at))));
         suspects
     }
 
-    /// The same without those that only observe.
+    /// The operations that are not observers.
     fn changes(&self, ops: &[Op]) -> Vec<usize> {
         self.suspects(ops).into_iter().filter(|&at| !(self.observes)(at)).collect()
     }
@@ -94,9 +96,9 @@ impl Repair<'_> {
             if !self.legal(began(ops[*before.last()?].ret() - 1)) {
                 return None;
             }
-            // The earlier it begins the more is legal.
+            // The earlier it begins, the more orders are legal.
             let early = before.iter().copied().find(|&early| self.legal(began(ops[early].ret() - 1)))?;
-            // Of several that returned in that instant, only one may have to come later.
+            // If several returned in that instant, only one may have to come later.
             let instant = ops[early].ret();
             let tied: Vec<usize> = before.into_iter().filter(|&at| ops[at].ret() == instant).collect();
             let early = tied.iter().copied().find(|&early| {
@@ -165,7 +167,7 @@ impl Repair<'_> {
         self.finding(class, sentence, &[early, late])
     }
 
-    /// A failure that would explain it, had it taken effect.
+    /// A failed operation that would explain the violation if it had taken effect.
     fn aborted(&mut self, ops: &[Op]) -> Option<Finding> {
         let case = self.case;
         let failed = case.recorded().filter(|(_, op)| op.is_fail() && op.call <= case.cut);
@@ -193,7 +195,7 @@ impl Repair<'_> {
         })
     }
 
-    /// A yes that should have been a no, or the other way round.
+    /// A result that should have been the opposite: true instead of false, or false instead of true.
     fn opposite(&mut self, ops: &[Op]) -> Option<Finding> {
         self.suspects(ops).into_iter().find_map(|at| {
             let Some(Value::Bool(answer)) = ops[at].output() else { return None };
@@ -246,7 +248,7 @@ impl Repair<'_> {
         })
     }
 
-    /// An answer that no order of the others explains, whatever the times.
+    /// A result that no order of the others explains, at any time.
     fn impossible(&mut self, ops: &[Op]) -> Option<Finding> {
         let first = ops.iter().map(|op| op.call).min()?;
         let processes = ops.iter().map(|op| op.process).max()? + 1;
@@ -285,8 +287,8 @@ impl Repair<'_> {
         })
     }
 
-    /// The states that all orders of some of the other operations lead to, as people read them. `None` where these are too
-    /// many, or the counterexample does not have all that changed the object.
+    /// The states that all orders of some of the other operations lead to, in readable form. `None` if these
+    /// are too many, or the counterexample does not have all operations that changed the object.
     fn left_by_others(&self, ops: &[Op], but: usize) -> Option<String> {
         let keeps_all = matches!(self.case.subject, Subject::Text | Subject::Counter | Subject::NumberedLog);
         if ops.len() > 1 + ORDERED_MAX || !keeps_all {
@@ -295,7 +297,7 @@ impl Repair<'_> {
         let ops: Vec<&Op> = ops.iter().collect();
         let (mut states, mut orders) = (BTreeSet::new(), vec![Vec::new()]);
         while let Some(order) = orders.pop() {
-            // What is illegal cannot be continued.
+            // An illegal order cannot be continued.
             let Ok(state) = self.judge.replay(&ops, &order) else { continue };
             states.insert(short(&state));
             let next = (0..ops.len()).filter(|at| *at != but && !order.contains(at));
@@ -335,7 +337,7 @@ fn sorted(mut ops: Vec<Op>) -> Vec<Op> {
     ops
 }
 
-/// An operation that may have taken effect at any time since it was called.
+/// An operation that may have taken effect at any time since it was invoked.
 fn unknown(op: &Op) -> Op {
     Op { outcome: Outcome::Info, completed: None, complete_index: None, ..op.clone() }
 }
@@ -344,7 +346,7 @@ fn without(ops: &[Op], at: usize) -> Vec<Op> {
     [&ops[..at], &ops[at + 1..]].concat()
 }
 
-/// The operations of the counterexample but one, in words, with their verb.
+/// The operations of the counterexample except one, in words, with their verb.
 fn others(ops: &[Op]) -> String {
     match ops.len() {
         2 => "the other operation is".to_owned(),

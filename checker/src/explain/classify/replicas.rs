@@ -1,5 +1,5 @@
-//! The violations of replicas that should have converged: elements that a node lacks in the end, or that came from
-//! nowhere.
+//! The violations of replicas that should have converged: elements that a node lacks in the end, or that were
+//! never added.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::explain::words::{count, on, short, who};
 use crate::model::FINAL;
 use crate::op::{F, Op, Value};
 
-/// How many lost elements are named; of the others the number is told.
+/// Maximum number of lost elements that are named; the others are counted.
 const NAMED_MAX: usize = 8;
 
 /// The patterns, in order.
@@ -18,7 +18,7 @@ pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
     first(case, &[seen_unfounded, lost, diverged])
 }
 
-/// What a final read returned.
+/// The result of a final read.
 fn shown(op: &Op) -> Option<&[Value]> {
     match op.output()? {
         Value::List(items) if op.f == F::Read && op.input == Value::str(FINAL) => Some(items),
@@ -27,7 +27,8 @@ fn shown(op: &Op) -> Option<&[Value]> {
     }
 }
 
-/// A final read lacks elements that were acknowledged before it began: all of the part's are counted.
+/// A final read lacks elements that were acknowledged before it began; all such elements of the part are
+/// counted.
 fn lost(case: &Case<'_>) -> Option<Finding> {
     case.suspects().into_iter().find_map(|(at, op)| {
         let there = shown(op)?;
@@ -61,7 +62,7 @@ fn lost(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// Two final reads disagree about an element that nobody was promised.
+/// Two final reads disagree about an element that was never acknowledged.
 fn diverged(case: &Case<'_>) -> Option<Finding> {
     case.suspects().into_iter().find_map(|(at, op)| {
         let there = shown(op)?;

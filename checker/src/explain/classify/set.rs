@@ -1,6 +1,6 @@
-//! The violations of sets: elements lost, unheard of, gone again or back again.
+//! The violations of sets: elements lost, never added, vanished or back again.
 //!
-//! A read of the whole set tells of each element whether it was there; `contains` tells of one.
+//! A read of the whole set shows for each element whether it was present; `contains` shows this for one.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
     first(case, &[seen_unfounded, vanished, missing, undeleted])
 }
 
-/// What an observer says of an element: there, not there, or nothing.
+/// Whether an observer shows an element as present; `None` if it shows neither.
 fn tells(op: &Op, element: &Value) -> Option<bool> {
     match (&op.f, op.output()?) {
         (F::Read, Value::List(items)) => Some(items.contains(element)),
@@ -32,7 +32,7 @@ fn deletes(op: &Op, element: &Value) -> bool {
     op.f == F::Delete && op.input == *element
 }
 
-/// The elements that the counterexample is about: all that it adds, deletes or shows.
+/// The elements of the counterexample: all that it adds, deletes or shows.
 fn elements(case: &Case<'_>) -> BTreeSet<Value> {
     let mut elements = BTreeSet::new();
     for (_, op) in &case.minimal {
@@ -45,7 +45,7 @@ fn elements(case: &Case<'_>) -> BTreeSet<Value> {
     elements
 }
 
-/// The first finding about an element and an observer that says `there` of it, the latest observer first.
+/// The first finding about an element and an observer that shows it as `there`, the latest observer first.
 fn find(
     case: &Case<'_>,
     there: bool,
@@ -68,12 +68,12 @@ pub(super) fn seen_unfounded(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// Whether somebody may have deleted the element before an observer returned.
+/// Whether an operation may have deleted the element before an observer returned.
 fn may_be_deleted(case: &Case<'_>, element: &Value, observer: &Op) -> bool {
     case.possible().any(|(_, op)| deletes(op, element) && op.call <= observer.ret())
 }
 
-/// What became of an element that an answer does not show.
+/// The fate of an element that a result does not show.
 fn missing_in(case: &Case<'_>, element: &Value, shown_or_added: usize, answer: usize) -> Missing {
     Missing::new(case, shown_or_added, answer, |op| {
         let told = match tells(op, element)? {
@@ -85,7 +85,7 @@ fn missing_in(case: &Case<'_>, element: &Value, shown_or_added: usize, answer: u
     })
 }
 
-/// An element was seen and then was not, though nobody deleted it.
+/// An element was observed and later was not, though it was not deleted.
 fn vanished(case: &Case<'_>) -> Option<Finding> {
     find(case, false, |element, (at, op)| {
         let earlier =
@@ -107,7 +107,7 @@ fn vanished(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// An element was added, and was not seen afterwards: ever, or yet.
+/// An element was added but not observed afterwards: never, or not yet.
 fn missing(case: &Case<'_>) -> Option<Finding> {
     find(case, false, |element, (at, op)| {
         let done = case.suspects().into_iter().filter(|(_, add)| adds(add, element) && add.ret() < op.call);
@@ -133,7 +133,7 @@ fn missing(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// An element was deleted, and was seen afterwards though it was not added again.
+/// An element was deleted but observed afterwards, though it was not added again.
 fn undeleted(case: &Case<'_>) -> Option<Finding> {
     find(case, true, |element, (at, op)| {
         let done = case

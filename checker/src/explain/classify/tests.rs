@@ -1,11 +1,11 @@
-//! Every sentence once, as it is read.
+//! Every sentence once, exactly as users read it.
 
 use super::*;
 use crate::explain::sample::history;
 use crate::op::F;
 
-/// What is said of a history, all of it being the counterexample but for what was invoked or completed after
-/// the completion of its line marked `!`.
+/// The sentence about a history. The counterexample is the whole history except for invocations and
+/// completions after the completion of its line marked `!`.
 fn said(subject: Subject, lines: &str) -> String {
     let ops = history(&lines.replace('!', ""));
     let part = Recorded::new(subject, &ops, |op| op.f == F::Read);
@@ -376,8 +376,8 @@ fn anything_else() {
     );
 }
 
-/// What is said of whether the missing effect is lost, in a history whose line marked `!` is the answer without it. Odd
-/// processes speak to n1, even ones to n2.
+/// The answer to the question whether the missing effect is lost, in a history whose line marked `!` is the
+/// stale result. Odd processes use n1, even ones n2.
 fn fate(subject: Subject, lines: &str) -> String {
     let mut ops = history(&lines.replace('!', ""));
     for op in &mut ops {
@@ -394,7 +394,7 @@ fn fate(subject: Subject, lines: &str) -> String {
 }
 
 #[test]
-fn what_is_seen_afterwards_decides_between_lost_and_old() {
+fn later_observations_decide_between_lost_and_stale() {
     let written = "0 write 3 @ 1..4\n 1 write 4 @ 9..20\n 3 read -> 3 @ 32..35!";
     let said = |after: &str| fate(Subject::Register, &format!("{written}\n {after}"));
     let asked = "Is the effect of process 1's `write 4` lost?";

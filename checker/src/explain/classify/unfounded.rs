@@ -1,21 +1,21 @@
-//! Something was seen that was never put there, or that was put there later, or whose putting had failed.
+//! A value was observed that was never written, was written only later, or whose write had failed.
 
 use super::{Case, Finding};
 use crate::explain::words::{on, who};
 use crate::op::{Op, Value};
 
-/// The verbs of a model, for the sentences about what was seen unfounded.
+/// The verbs of a model in the sentences about unfounded observations.
 pub(super) struct Verbs {
-    /// What the observer did: `returned`, `found`, `contains`.
+    /// The observer's verb: `returned`, `found`, `contains`.
     pub(super) saw: &'static str,
-    /// What the source did: `wrote`, `enqueued`.
+    /// The source's verb: `wrote`, `enqueued`.
     pub(super) put: &'static str,
-    /// What was done to the value: `written`, `enqueued`.
+    /// The passive for the value: `written`, `enqueued`.
     pub(super) been_put: &'static str,
 }
 
-/// Whether the operation at `at` saw a `value` that, when it returned, no operation could have put there;
-/// `puts` says which operations would.
+/// Whether the operation at `at` observed a `value` that no operation can have written when it returned;
+/// `puts` decides which operations write it.
 pub(super) fn unfounded(
     case: &Case<'_>,
     (at, op): (usize, &Op),

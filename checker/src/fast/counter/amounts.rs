@@ -1,25 +1,25 @@
-//! Additions of several amounts: which of them make up the sum that a read returned?
+//! Additions of several amounts: finds additions that make up the sum that a read returned.
 //!
-//! That is a subset sum, so no algorithm is exact for all amounts. But of small ones there mostly is a choice, and one is
-//! as good as another: this goes through the history once, applies an addition only when it is forced to, and then a set
-//! of pending ones that makes exactly the sum that is needed, the earliest deadlines first. Sums that pending reads have
-//! returned are not jumped over.
+//! This is a subset sum problem, so no algorithm is fast for all amounts. But with small amounts there are
+//! usually several choices, all equally good. One pass over the history applies an addition only when that is
+//! forced, and then a set of pending ones that makes exactly the required sum, the earliest deadlines first.
+//! Sums that pending reads have returned are not jumped over.
 //!
 //! ```text
 //!   return of an addition not yet applied    reach every sum that it would jump over, apply it
 //!   return of a read of v                    reach v, and on the way every sum that a pending read returned
 //! ```
 //!
-//! What it finds is a legal order. That it finds none says nothing.
+//! The result is a legal order. If none is found, that proves nothing.
 
 use std::collections::BTreeSet;
 
 use super::Step;
 use crate::op::{Nanos, Op};
 
-/// Larger sums are not put together.
+/// Maximum sum to compose.
 const SUM_MAX: i64 = 1 << 12;
-/// So many amounts are looked at to put one together.
+/// Maximum number of amounts to compose one from.
 const AMOUNTS_MAX: usize = 512;
 
 /// A legal order of positive additions and reads, if it finds one.
@@ -58,7 +58,7 @@ pub(super) fn order(ops: &[&Op], steps: &[Step]) -> Option<Vec<usize>> {
                     run.reach(next)?;
                 }
                 if run.reads.contains(&(value, at)) {
-                    // The sum is beyond that.
+                    // The counter is already beyond the sum.
                     return None;
                 }
             }
@@ -71,9 +71,9 @@ pub(super) fn order(ops: &[&Op], steps: &[Step]) -> Option<Vec<usize>> {
 struct Run<'a> {
     steps: &'a [Step],
     sum: i64,
-    /// Pending additions that are not applied, by their deadlines.
+    /// Pending unapplied additions, by deadline.
     additions: BTreeSet<(Nanos, usize)>,
-    /// Reads that have been called and have no place yet, by the sums that they returned.
+    /// Pending unplaced reads, by the sums that they returned.
     reads: BTreeSet<(i64, usize)>,
     order: Vec<usize>,
 }
@@ -84,7 +84,7 @@ impl Run<'_> {
         self.reads.range((self.sum + 1, 0)..).next().map(|&(value, _)| value)
     }
 
-    /// Gives every read of the sum its place.
+    /// Places every pending read of the current sum.
     fn settle(&mut self) {
         while let Some(&(value, at)) = self.reads.range((self.sum, 0)..).next()
             && value == self.sum
@@ -114,13 +114,13 @@ impl Run<'_> {
     }
 }
 
-/// Some positive amounts that make exactly this sum: the first that can be among such, and so on.
+/// Positive amounts that make exactly this sum, preferring earlier ones.
 fn exactly<T>(amounts: impl Iterator<Item = (i64, T)>, sum: i64) -> Option<Vec<(i64, T)>> {
     if sum > SUM_MAX {
         return None;
     }
     let amounts: Vec<(i64, T)> = amounts.take(AMOUNTS_MAX).collect();
-    // For each amount, the sums that it and those after it can make.
+    // For each amount, the sums that it and the later amounts can make.
     let sums = sum as usize + 1;
     let mut possible = vec![false; sums * (amounts.len() + 1)];
     possible[sums * amounts.len()] = true;

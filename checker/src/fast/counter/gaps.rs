@@ -1,4 +1,4 @@
-//! Sums that are known step by step, with gaps: which additions of unknown outcome fill them?
+//! Sums that are known step by step, with gaps: which additions of unknown outcome fill the gaps?
 //!
 //! ```text
 //!   add 2 → 2        add 1 → 6       read → 8        unknown: 1, 1, 2, 3
@@ -6,10 +6,11 @@
 //!              gap 3            gap 2                3 and 2, or 3 and 1 + 1, or 1 + 2 and ... 1: no
 //! ```
 //!
-//! An addition of unknown outcome never returns, so it can fill any gap before whose end it is called: of all that comes
-//! after the gap the first return. That end is never earlier for a later gap. So of equal additions the first to be called
-//! are taken, and of a choice all that matters later is how many of each amount it took. Such numbers are carried from gap to
-//! gap, all that are possible: exact, in time that is small where there are few amounts or small gaps.
+//! An addition of unknown outcome never returns, so it can fill any gap before whose end it is invoked; the
+//! end is the first return of all operations after the gap. The end of a later gap is never earlier. So of
+//! equal additions those invoked first are taken, and only the number of additions of each amount matters
+//! later. All possible combinations of these numbers are carried from gap to gap: exact, and fast if there
+//! are few amounts or small gaps.
 
 use std::collections::BTreeMap;
 
@@ -18,19 +19,19 @@ use hashbrown::HashMap;
 use crate::fast::broken;
 use crate::op::{Nanos, Op};
 
-/// So many choices are tried.
+/// Maximum number of choices to try.
 const CHOICES_MAX: usize = 1 << 21;
-/// So many numbers are kept.
+/// Maximum number of combinations to keep.
 const KEPT_MAX: usize = 1 << 21;
 
-/// A sum that the known additions leave out.
+/// A difference between sums that the known additions leave open.
 pub(super) struct Gap {
     pub(super) size: i64,
-    /// Who fills it must be called by then.
+    /// The additions that fill it must be invoked by then.
     pub(super) until: Nanos,
 }
 
-/// What can be said.
+/// The result.
 pub(super) enum Filled {
     /// For each gap the additions that fill it.
     By(Vec<Vec<usize>>),
@@ -40,10 +41,11 @@ pub(super) enum Filled {
     Unclear,
 }
 
-/// How many of each amount are used after a gap, and from which of those before it that came.
+/// The number of additions of each amount used so far, and the index of the previous combination.
 type Used = (Vec<u32>, u32);
 
-/// Fills the gaps, in their order, with unknown additions: amounts and positions in `ops`, by time of their calls.
+/// Fills the gaps, in their order, with unknown additions (amounts and positions in `ops`), which are sorted
+/// by invocation.
 pub(super) fn fill(ops: &[&Op], gaps: &[Gap], unknown: &[(i64, usize)]) -> Filled {
     let mut of_amount: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
     unknown.iter().for_each(|&(amount, at)| of_amount.entry(amount).or_default().push(at));
@@ -89,14 +91,14 @@ pub(super) fn fill(ops: &[&Op], gaps: &[Gap], unknown: &[(i64, usize)]) -> Fille
 struct Choices<'a> {
     /// The largest first.
     amounts: &'a [i64],
-    /// How many of each amount are called in time.
+    /// The number of additions of each amount that are invoked in time.
     room: &'a [u32],
     found: HashMap<Vec<u32>, u32>,
     left: usize,
 }
 
 impl Choices<'_> {
-    /// Takes amounts from the one at `next` on that make this sum.
+    /// Adds choices of amounts from index `next` on that make this sum.
     fn from(&mut self, from: u32, used: &mut Vec<u32>, next: usize, sum: i64) {
         if sum == 0 {
             if !self.found.contains_key(used) {
@@ -107,7 +109,7 @@ impl Choices<'_> {
         let Some(&amount) = self.amounts.get(next) else { return };
         let before = used[next];
         let most = i64::from(self.room[next].saturating_sub(before)).min(sum / amount);
-        // Of the last amount there is but one number that can do.
+        // For the last amount only one number is possible.
         let least = if next + 1 == self.amounts.len() { sum / amount } else { 0 };
         for number in least..=most {
             self.left = self.left.saturating_sub(1);
@@ -127,7 +129,7 @@ mod tests {
     use crate::op::{F, Value};
 
     #[test]
-    fn what_fills_one_gap_is_not_there_for_the_next() {
+    fn an_addition_fills_only_one_gap() {
         let op = |amount: i64, call| Op::new(call, call, F::Add, Value::Int(amount));
         let ops: Vec<Op> = [(3, 0), (1, 1), (2, 2), (1, 9)].map(|(amount, call)| op(amount, call)).into();
         let ops: Vec<&Op> = ops.iter().collect();

@@ -1,8 +1,8 @@
-//! Finds a place for every comparison that failed, by taking the blocks as late as possible.
+//! Places every failed comparison, by taking the blocks as late as possible.
 //!
-//! `cas a→b` that failed needs an instant at which the register does not hold `a`. Blocks with a backward zone
-//! are free to take place at any instant of it, and whichever comes next ends the value before: so they are a
-//! resource, to be spent only where a failed comparison needs one. A sweep over time spends them lazily.
+//! A failed `cas a→b` needs an instant at which the register does not hold `a`. Blocks with a backward zone
+//! can take place at any instant of it, and the next block ends the value before. So they are a resource, to
+//! be used only where a failed comparison needs one. A sweep over time uses them lazily.
 //!
 //! ```text
 //!   invocation of a failed cas     the register does not hold its value: it takes effect now; else it waits
@@ -13,11 +13,11 @@
 //! ```
 //!
 //! A forward zone holds the register until its last invocation, so just before it begins, every block with a
-//! deadline in that time takes place. Where no complete block is left to spend, one that is not may begin if no
-//! other must precede it, or an indeterminate operation that nobody saw may take effect.
+//! deadline in that time takes place. If no complete block is left to use, an incomplete one may begin if no
+//! other must precede it, or an indeterminate operation whose value was never observed may take effect.
 //!
-//! The order that comes out is legal. That none comes out proves nothing, because which block is spent also
-//! decides which value stands next.
+//! The resulting order is legal. If there is none, that proves nothing, because the choice of block also
+//! decides which value comes next.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -28,16 +28,16 @@ use super::{Block, Cluster, NIL, NONE, Register, Stood};
 use crate::fast::broken;
 use crate::op::Nanos;
 
-/// The sweep: what is in order so far, and what is left.
+/// The sweep: the operations placed so far, and the remaining ones.
 struct Sweep<'a> {
     register: &'a Register<'a>,
-    /// All operations of the blocks, block by block.
+    /// All operations of the blocks, by block.
     members: &'a [usize],
     blocks: &'a [Block],
     order: Vec<usize>,
     /// The value that the register holds.
     holds: u32,
-    /// The block that is taking place, and which of its members comes next.
+    /// The current block, and its next member.
     block: usize,
     next: usize,
     begun: Vec<bool>,
@@ -49,12 +49,12 @@ struct Sweep<'a> {
     next_incomplete: usize,
     /// Blocks with all operations invoked, by first return; some may have begun.
     complete: BinaryHeap<Reverse<(Nanos, usize)>>,
-    /// Per block, when its last value must be gone: the first return of a failed comparison with it that certainly
-    /// comes after it.
+    /// Per block, the time by which its last value must be gone: the first return of a failed comparison with
+    /// it that certainly comes after it.
     end_by: Vec<Nanos>,
-    /// Writes of unknown outcome that nobody saw, by time of invocation.
+    /// Writes of unknown outcome whose values were never observed, by time of invocation.
     spare: Peekable<IntoIter<usize>>,
-    /// The same for compare-and-sets, with what they compare with; by that, then by time of invocation.
+    /// The same for compare-and-sets, sorted by the value that they compare with, then by time of invocation.
     spare_cas: Vec<(u32, usize)>,
     /// Failed comparisons with the value that the register holds.
     waiting: Vec<usize>,
@@ -68,7 +68,7 @@ pub(super) fn place_failed(
     blocks: &[Block],
 ) -> Option<Vec<usize>> {
     let ops = register.ops;
-    // Of every operation in a block: which, and where in it.
+    // For every operation in a block: the block, and its place in it.
     let mut member_of = vec![(NONE, 0); ops.len()];
     for (i, block) in blocks.iter().enumerate() {
         for at in block.from..block.to {
@@ -157,7 +157,7 @@ impl Sweep<'_> {
         Some(())
     }
 
-    /// Lets one operation take effect, and after it those that waited for another value.
+    /// Lets one operation take effect, and then those that waited for another value.
     fn take(&mut self, at: usize) {
         self.order.push(at);
         if self.holds != self.register.value[at] {
@@ -171,8 +171,8 @@ impl Sweep<'_> {
         self.advance(self.blocks[self.block].to, now)
     }
 
-    /// Makes another block the current one. If it is not complete it will hold the register for a while, so what
-    /// has its deadline in that time goes first.
+    /// Makes another block the current one. An incomplete block will hold the register for a while, so blocks
+    /// with a deadline in that time go first.
     fn begin(&mut self, block: usize, now: Nanos) -> Option<()> {
         self.begun[block] = true;
         let until = self.blocks[block].s.0;
@@ -190,7 +190,7 @@ impl Sweep<'_> {
         Some(())
     }
 
-    /// A complete block whose value would have nothing to end it in time once `block` is gone.
+    /// A complete block whose value no other block would end in time once `block` is gone.
     fn left_behind(&self, block: usize) -> Option<usize> {
         let left = |other: &usize| !self.begun[*other];
         let complete = || self.complete.iter().map(|&Reverse((_, other))| other).filter(left);
@@ -226,7 +226,7 @@ impl Sweep<'_> {
         None
     }
 
-    /// Makes the register hold another value than it does.
+    /// Changes the value of the register.
     fn change(&mut self, now: Nanos) -> Option<()> {
         let held = self.holds;
         while self.holds == held && self.next < self.blocks[self.block].to {
@@ -246,14 +246,14 @@ impl Sweep<'_> {
         Some(())
     }
 
-    /// A compare-and-set of unknown outcome that may have replaced this value. No other time will come for it.
+    /// A compare-and-set of unknown outcome that may have replaced this value: this is its last chance.
     fn compared_with(&self, held: u32, now: Nanos) -> Option<usize> {
         let first = self.spare_cas.partition_point(|&(from, _)| from < held);
         let &(from, at) = self.spare_cas.get(first)?;
         (from == held && self.register.ops[at].call <= now).then_some(at)
     }
 
-    /// A block that is not complete but can begin: its write is invoked, and no other one left must precede it.
+    /// An incomplete block that can begin: its write is invoked, and no remaining block must precede it.
     fn begins_early(&mut self, now: Nanos) -> Option<usize> {
         while self.by_deadline.get(self.next_deadline).is_some_and(|&block| self.begun[block]) {
             self.next_deadline += 1;
