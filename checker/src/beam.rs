@@ -21,7 +21,6 @@ use crate::broken::broken;
 use crate::frontier::Frontier;
 use crate::limits::{Limit, Meter};
 use crate::lucky;
-use crate::model::Model;
 use crate::part::{Event, Part};
 use crate::profile::Profile;
 use crate::space::{Space, StateId};
@@ -65,9 +64,9 @@ pub(crate) enum Evidence {
 }
 
 /// Searches for a legal order of the whole part. `may_be_lucky`: other ways than this one may be tried when it gets hard.
-pub(crate) fn search<M: Model>(
+pub(crate) fn search(
     part: &Part,
-    space: &mut Space<'_, M>,
+    space: &mut Space<'_>,
     meter: &mut Meter<'_>,
     evidence: Evidence,
     may_be_lucky: bool,
@@ -89,10 +88,10 @@ pub(crate) fn search<M: Model>(
 }
 
 /// Works through all events. `None` if some configuration survives them.
-fn run<M: Model>(
+fn run(
     frontier: &mut Frontier,
     part: &Part,
-    space: &mut Space<'_, M>,
+    space: &mut Space<'_>,
     meter: &mut Meter<'_>,
     mut may_be_lucky: bool,
 ) -> Option<SearchEnd> {

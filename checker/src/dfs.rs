@@ -33,7 +33,6 @@ mod placed;
 use crate::beam::SearchEnd;
 use crate::broken::broken;
 use crate::limits::Meter;
-use crate::model::Model;
 use crate::part::{Event, Part};
 use crate::space::{Effect, Space, StateId};
 use list::List;
@@ -65,9 +64,9 @@ pub(crate) struct Stuck {
 }
 
 /// Searches for a legal order of the whole part.
-pub(crate) fn search<M: Model>(
+pub(crate) fn search(
     part: &Part,
-    space: &mut Space<'_, M>,
+    space: &mut Space<'_>,
     meter: &mut Meter<'_>,
     manner: Manner,
 ) -> Result<SearchEnd, Stuck> {

@@ -69,7 +69,7 @@ use crate::pending::{Definite, Pending};
 use crate::profile::Profile;
 use crate::rest::{More, Rest};
 use crate::rows::Rows;
-use crate::space::{ClassId, Effect, Space, StateId};
+use crate::space::{ClassId, Effect, ModelSpace, Space, StateId};
 use crate::trail::{START, Trail};
 
 /// All explanations of the events so far, or as many as the width allows.
@@ -160,7 +160,7 @@ impl Frontier {
     }
 
     /// Lets the search be guided by what will be observed.
-    pub(crate) fn look_ahead<M: Model>(&mut self, part: &Part, space: &Space<'_, M>) {
+    pub(crate) fn look_ahead(&mut self, part: &Part, space: &Space<'_>) {
         let returns = part.events.iter().filter_map(|event| match *event {
             Event::Return(op) => Some((op, part.ops[op as usize])),
             Event::Call(_) => None,
@@ -181,10 +181,10 @@ impl Frontier {
     }
 
     /// The next event of a part. Says whether any configuration survives it.
-    pub(crate) fn next<M: Model>(
+    pub(crate) fn next(
         &mut self,
         part: &Part,
-        space: &mut Space<'_, M>,
+        space: &mut Space<'_>,
         meter: &mut Meter<'_>,
     ) -> Result<bool, Limit> {
         match part.events[self.event as usize] {
@@ -265,7 +265,7 @@ impl Frontier {
     }
 
     /// What must be remembered of it, when no definite operation is pending.
-    pub(crate) fn rest<M: Model>(&self, space: &Space<'_, M>) -> Rest<M> {
+    pub(crate) fn rest<M: Model>(&self, space: &ModelSpace<'_, M>) -> Rest<M> {
         let (layout, pending) = (self.pending.layout(), self.pending.indeterminate());
         let state = |config: &[u64]| space.state(configs::state(config)).clone();
         if pending.is_empty() && self.now.live() == 1 && !self.was_cut {
@@ -284,7 +284,11 @@ impl Frontier {
     }
 
     /// Goes on from there in a new space, without a trail; with the number of the next operation.
-    pub(crate) fn resume<M: Model>(rest: Rest<M>, width: usize, space: &mut Space<'_, M>) -> (Self, u32) {
+    pub(crate) fn resume<M: Model>(
+        rest: Rest<M>,
+        width: usize,
+        space: &mut ModelSpace<'_, M>,
+    ) -> (Self, u32) {
         let More { was_cut, pending, configs } = match rest {
             Rest::More(more) => *more,
             Rest::State(state) => {
@@ -312,7 +316,7 @@ impl Frontier {
     }
 
     /// Goes on with another space, which need only know what the frontier refers to.
-    pub(crate) fn move_to<M: Model>(&mut self, from: &Space<'_, M>, to: &mut Space<'_, M>) {
+    pub(crate) fn move_to<M: Model>(&mut self, from: &ModelSpace<'_, M>, to: &mut ModelSpace<'_, M>) {
         self.now.for_each_mut(|config| {
             let state = to.intern(from.state(configs::state(config)).clone());
             configs::set_head(config, state, configs::trail(config));
@@ -321,7 +325,7 @@ impl Frontier {
     }
 
     /// An operation is called.
-    pub(crate) fn call<M: Model>(&mut self, op: u32, class: ClassId, returns: u32, space: &mut Space<'_, M>) {
+    pub(crate) fn call(&mut self, op: u32, class: ClassId, returns: u32, space: &mut Space<'_>) {
         let effect = space.effect(class);
         let leads_to = (effect == Effect::Overwrites).then(|| {
             let anywhere = space.step(0, class);
@@ -350,10 +354,10 @@ impl Frontier {
     }
 
     /// An operation returns. Says whether any configuration survives that.
-    pub(crate) fn returns<M: Model>(
+    pub(crate) fn returns(
         &mut self,
         op: u32,
-        space: &mut Space<'_, M>,
+        space: &mut Space<'_>,
         meter: &mut Meter<'_>,
     ) -> Result<bool, Limit> {
         let used = self.pending.definite(op).used(self.pending.layout());
@@ -381,12 +385,7 @@ impl Frontier {
     }
 
     /// Finds every configuration, for `done`, in which the operation that returns has a place.
-    fn place<M: Model>(
-        &mut self,
-        op: u32,
-        space: &mut Space<'_, M>,
-        meter: &mut Meter<'_>,
-    ) -> Result<(), Limit> {
+    fn place(&mut self, op: u32, space: &mut Space<'_>, meter: &mut Meter<'_>) -> Result<(), Limit> {
         let layout = self.pending.layout();
         let target = self.pending.definite(op);
         self.done.clear(layout);
@@ -471,7 +470,7 @@ impl Frontier {
     }
 
     /// Continues one configuration by every pending operation that is worth trying, towards the return of `op`.
-    fn extend<M: Model>(&mut self, from: &[u64], op: u32, target: Definite, space: &mut Space<'_, M>) {
+    fn extend(&mut self, from: &[u64], op: u32, target: Definite, space: &mut Space<'_>) {
         let layout = self.pending.layout();
         if target.commutes && !self.pending.is_watched(layout, from) {
             return;
@@ -534,7 +533,7 @@ impl Frontier {
     }
 
     /// Places the operation that returns, one that commutes (R5).
-    fn arrive<M: Model>(&mut self, from: &[u64], op: u32, target: Definite, space: &mut Space<'_, M>) {
+    fn arrive(&mut self, from: &[u64], op: u32, target: Definite, space: &mut Space<'_>) {
         let layout = self.pending.layout();
         let next = &mut self.arrival;
         let successors = space.step(configs::state(from), target.class);
@@ -586,17 +585,17 @@ impl Frontier {
     }
 
     /// A legal order of everything so far.
-    pub(crate) fn order<M: Model>(&self, part: &Part, space: &mut Space<'_, M>) -> Vec<u32> {
+    pub(crate) fn order(&self, part: &Part, space: &mut Space<'_>) -> Vec<u32> {
         let survivor = self.now.iter().next().expect("a frontier that has not died is not empty");
         self.trail.linearization(configs::trail(survivor), part, self.event as usize, space)
     }
 
     /// Once nothing survived a return: legal orders of the deepest configurations on the way to it, each with the
     /// state it leads to. Deepest are those with the fewest pending operations that have no place.
-    pub(crate) fn deepest<M: Model>(
+    pub(crate) fn deepest(
         &self,
         part: &Part,
-        space: &mut Space<'_, M>,
+        space: &mut Space<'_>,
         at_most: usize,
     ) -> Vec<(Vec<u32>, StateId)> {
         let layout = self.on_the_way.layout();
@@ -604,7 +603,7 @@ impl Frontier {
         configs.sort_by_key(|config| self.pending.unplaced(layout, config));
         configs.truncate(at_most);
         let events = self.event as usize + 1;
-        let order = |space: &mut Space<'_, M>, config: &[u64]| {
+        let order = |space: &mut Space<'_>, config: &[u64]| {
             let order = self.trail.linearization(configs::trail(config), part, events, space);
             (order, configs::state(config))
         };

@@ -26,7 +26,7 @@ use crate::op::Op;
 use crate::part::{self, Event, Misfit, Part, Reading};
 #[cfg(any(test, feature = "generate"))]
 use crate::small::{self, Menu};
-use crate::space::{Effect, Space, StateId};
+use crate::space::{Effect, ModelSpace, Space, StateId};
 use crate::split;
 use crate::ties::{After, Ties};
 use crate::verdict::Front;
@@ -250,7 +250,7 @@ impl<M: Model> Judge for M {
         let apart = ties.as_ref().map(|ties| ties.apart(ops));
         let apart: Option<Vec<&Op>> = apart.as_ref().map(|apart| apart.iter().collect());
         let after = ties.map(|ties| ties.after).unwrap_or_default();
-        let mut space = Space::new(self);
+        let mut space = ModelSpace::new(self);
         let part =
             Part::new(&mut part::read(&mut space, apart.as_deref().unwrap_or(ops), &after).ok()?, &after);
         space.merge_states();
@@ -327,7 +327,7 @@ fn decide<M: Model>(model: &M, ops: &[&Op], ties: Option<&Ties>, demand: Demand<
     }
     let mut decided = PartResult::undecided(Algorithm::DepthFirst);
     let mut meter = Meter::new(demand.limits, demand.cancelled);
-    let mut space = Space::new(model);
+    let mut space = ModelSpace::new(model);
     let readings = match part::read(&mut space, ops, after) {
         Ok(readings) => readings,
         Err(misfit) => return PartResult::unfit(misfit),
@@ -342,13 +342,13 @@ fn decide<M: Model>(model: &M, ops: &[&Op], ties: Option<&Ties>, demand: Demand<
         if demand.engine != Engine::DepthFirst {
             space.merge_states();
         }
-        search(space, ops, readings, after, demand, &mut meter, &mut decided);
+        search(&mut space, ops, readings, after, demand, &mut meter, &mut decided);
         return decided;
     };
     let mut orders = Vec::new();
     for readings in components {
-        let (space, readings) = split::alone(&space, readings);
-        search(space, ops, readings, after, demand, &mut meter, &mut decided);
+        let (mut space, readings) = split::alone(&space, readings);
+        search(&mut space, ops, readings, after, demand, &mut meter, &mut decided);
         match &mut decided.decision {
             Decision::Legal { order } => orders.push(std::mem::take(order)),
             Decision::Illegal { .. } => return decided,
@@ -380,8 +380,8 @@ fn fast(path: FastPath, ops: &[&Op], ties: Option<&Ties>) -> Decision {
 }
 
 /// Decides one object, and adds what that cost.
-fn search<M: Model>(
-    mut space: Space<'_, M>,
+fn search(
+    space: &mut Space<'_>,
     ops: &[&Op],
     mut readings: Vec<Reading>,
     after: &After,
@@ -391,10 +391,10 @@ fn search<M: Model>(
 ) {
     let mut part = Part::new(&mut readings, after);
     let soon = match demand.engine {
-        Engine::Auto | Engine::Search => lucky::search(&part, &mut space, meter, lucky::Attempt::First),
-        Engine::DepthFirst => Some(
-            dfs::search(&part, &mut space, meter, Manner::Plain).expect("the plain search never gives up"),
-        ),
+        Engine::Auto | Engine::Search => lucky::search(&part, space, meter, lucky::Attempt::First),
+        Engine::DepthFirst => {
+            Some(dfs::search(&part, space, meter, Manner::Plain).expect("the plain search never gives up"))
+        }
         Engine::Frontier => None,
     };
     let found = soon.unwrap_or_else(|| {
@@ -405,7 +405,7 @@ fn search<M: Model>(
             part = Part::new(&mut readings, after);
         }
         let evidence = if demand.order { Evidence::Order } else { Evidence::None };
-        let search = beam::search(&part, &mut space, meter, evidence, demand.engine != Engine::Frontier);
+        let search = beam::search(&part, space, meter, evidence, demand.engine != Engine::Frontier);
         decided.engine = Algorithm::Frontier;
         if search.frontier_max > decided.frontier_max {
             decided.frontier_max = search.frontier_max;

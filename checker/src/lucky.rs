@@ -11,7 +11,6 @@
 use crate::beam::SearchEnd;
 use crate::dfs::{self, Manner};
 use crate::limits::Meter;
-use crate::model::Model;
 use crate::part::Part;
 use crate::refute;
 use crate::space::Space;
@@ -25,9 +24,9 @@ pub(crate) enum Attempt {
 }
 
 /// An answer, if it is found soon. No answer means nothing.
-pub(crate) fn search<M: Model>(
+pub(crate) fn search(
     part: &Part,
-    space: &mut Space<'_, M>,
+    space: &mut Space<'_>,
     meter: &mut Meter<'_>,
     attempt: Attempt,
 ) -> Option<SearchEnd> {
@@ -60,7 +59,11 @@ pub(crate) fn search<M: Model>(
         // The states that it met are of no use to anybody else.
         space.forget_states();
     }
-    match refute::is_stale(part, space, stuck.op, meter) {
+    let stale = refute::is_stale(part, space, stuck.op, meter);
+    if attempt == Attempt::First {
+        space.forget_states();
+    }
+    match stale {
         Ok(stale) => stale.then_some(SearchEnd::Wall(stuck.op)),
         Err(limit) => Some(SearchEnd::Stopped(limit, 0)),
     }

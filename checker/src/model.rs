@@ -51,6 +51,7 @@ pub use counter::Counter;
 pub use fencing_lock::{Fenced, FencingLock};
 pub use ids::Ids;
 pub use initial::Initial;
+use initial::Starting;
 pub use kv::Kv;
 pub use log::Log;
 pub use multi_register::{Access, MultiRegister};
@@ -254,7 +255,12 @@ macro_rules! models {
 
             /// The model itself, behind the checker's own interface.
             pub(crate) fn judge(self) -> &'static dyn Judge {
-                match self { $(ModelKind::$kind => &$model,)* }
+                match self {
+                    $(ModelKind::$kind => {
+                        static JUDGE: Starting<$kind> = Starting::usual($model);
+                        &JUDGE
+                    })*
+                }
             }
         }
     };

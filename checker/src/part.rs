@@ -17,7 +17,7 @@ use hashbrown::{HashMap, HashSet};
 use crate::broken::broken;
 use crate::model::Model;
 use crate::op::{Nanos, Op};
-use crate::space::{ClassId, Effect, Space};
+use crate::space::{ClassId, Effect, ModelSpace};
 use crate::ties::After;
 
 /// A call or a return of the operation with this number (see [`Part::ops`]).
@@ -61,7 +61,7 @@ pub(crate) struct Reading {
 
 /// Reads operations, in their order, without those that do not matter. Some may have to be placed after others.
 pub(crate) fn read<M: Model>(
-    space: &mut Space<'_, M>,
+    space: &mut ModelSpace<'_, M>,
     ops: &[&Op],
     after: &After,
 ) -> Result<Vec<Reading>, Misfit> {

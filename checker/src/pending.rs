@@ -11,7 +11,7 @@ use crate::broken::broken;
 use crate::configs::{Bit, COUNT_MAX, Layout};
 use crate::model::Model;
 use crate::part::NEVER;
-use crate::space::{ClassId, Effect, Space, StateId};
+use crate::space::{ClassId, Effect, ModelSpace, Space, StateId};
 
 /// A pending definite operation.
 #[derive(Clone, Copy, Debug)]
@@ -95,12 +95,12 @@ impl Pending {
     }
 
     /// Whether such an operation is possible in this state, or may become so by operations that commute.
-    pub(crate) fn is_watched_beyond<M: Model>(
+    pub(crate) fn is_watched_beyond(
         &self,
         layout: Layout,
         config: &[u64],
         state: StateId,
-        space: &Space<'_, M>,
+        space: &Space<'_>,
     ) -> bool {
         let out_of_reach = |watcher: &Group| {
             let mut by = self.groups.iter().filter(|group| group.commutes);
@@ -126,13 +126,13 @@ impl Pending {
     }
 
     /// An operation is called that will return at an event, or [`NEVER`]; an overwrite leads to one state.
-    pub(crate) fn add<M: Model>(
+    pub(crate) fn add(
         &mut self,
         op: u32,
         class: ClassId,
         leads_to: Option<StateId>,
         returns: u32,
-        space: &Space<'_, M>,
+        space: &Space<'_>,
     ) {
         let (effect, commutes) = (space.effect(class), space.commutes(class));
         let group = *self.group_of.entry(class).or_insert(self.groups.len() as u32) as usize;
@@ -208,7 +208,7 @@ impl Pending {
     }
 
     /// Goes on with another space.
-    pub(crate) fn move_to<M: Model>(&mut self, from: &Space<'_, M>, to: &mut Space<'_, M>) {
+    pub(crate) fn move_to<M: Model>(&mut self, from: &ModelSpace<'_, M>, to: &mut ModelSpace<'_, M>) {
         let mut moved: HashMap<ClassId, ClassId> = HashMap::new();
         let mut class = |class: ClassId| *moved.entry(class).or_insert_with(|| to.adopt(from, class));
         self.definite.values_mut().for_each(|op| op.class = class(op.class));

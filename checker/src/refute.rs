@@ -26,7 +26,7 @@ use hashbrown::HashMap;
 
 use crate::broken::broken;
 use crate::limits::{Limit, Meter};
-use crate::model::{Comes, Model};
+use crate::model::Comes;
 use crate::part::{Event, Part, PartOp};
 use crate::space::{ClassId, Effect, Space, StateId};
 
@@ -36,7 +36,7 @@ const STATES_MAX: usize = 64;
 const TRACED_STATES_MAX: usize = 256;
 
 /// The first return, if there is any, that no configuration can survive for this reason.
-pub(crate) fn stale<M: Model>(part: &Part, space: &mut Space<'_, M>) -> Option<u32> {
+pub(crate) fn stale(part: &Part, space: &mut Space<'_>) -> Option<u32> {
     let moves = Moves::all(space)?;
     let calls = part.calls();
     let mut needs: Vec<u64> = moves.possible.iter().copied().filter(|&states| states != moves.all).collect();
@@ -94,9 +94,9 @@ fn first_stale(part: &Part, calls: &[u32], moves: &Moves, states: u64) -> Option
 /// A source may itself need one certain state before it, as appending to a text does. So the rule is applied to that
 /// state as well, at the earliest time at which the source can have come, and so on back to a state that some operation
 /// led to from anywhere. O(n) for each state on the way.
-pub(crate) fn is_stale<M: Model>(
+pub(crate) fn is_stale(
     part: &Part,
-    space: &Space<'_, M>,
+    space: &mut Space<'_>,
     observation: u32,
     meter: &mut Meter<'_>,
 ) -> Result<bool, Limit> {
@@ -104,8 +104,8 @@ pub(crate) fn is_stale<M: Model>(
     let end = part.ops[observation as usize].returns;
     let calls = part.calls();
     // States that must have been there, each with the earliest event after which that can have been.
-    let mut needs: Vec<(M::State, u32)> = vec![(seen, calls[observation as usize])];
-    let mut met: HashMap<M::State, u32> = HashMap::new();
+    let mut needs: Vec<(StateId, u32)> = vec![(seen, calls[observation as usize])];
+    let mut met: HashMap<StateId, u32> = HashMap::new();
     while let Some((state, since)) = needs.pop() {
         if met.get(&state).is_some_and(|&earlier| earlier <= since) {
             continue;
@@ -113,10 +113,10 @@ pub(crate) fn is_stale<M: Model>(
         if met.len() == TRACED_STATES_MAX {
             return Ok(false);
         }
-        met.insert(state.clone(), since);
+        met.insert(state, since);
         meter.steps(8 * (space.len().1 + part.ops.len()) as u64)?;
-        let comes: Vec<Comes<M::State>> =
-            (0..space.len().1 as ClassId).map(|class| space.comes(class, &state)).collect();
+        let comes: Vec<Comes<StateId>> =
+            (0..space.len().1 as ClassId).map(|class| space.comes(class, state)).collect();
         let ops = (0..).zip(&part.ops).take_while(|&(op, _)| calls[op as usize] < end);
         let is_over =
             |op: &PartOp| op.returns < since || op.definite() && broken("refute: what is called is over");
@@ -126,7 +126,7 @@ pub(crate) fn is_stale<M: Model>(
             .filter(|(_, op)| matches!(comes[op.class as usize], Comes::Never))
             .map(|(op, _)| calls[op as usize])
             .max();
-        if undone.is_none() && space.state(0) == &state {
+        if undone.is_none() && state == 0 {
             return Ok(false);
         }
         for (op, &PartOp { class, returns, .. }) in ops {
@@ -137,7 +137,7 @@ pub(crate) fn is_stale<M: Model>(
                 Comes::Never => {}
                 Comes::FromAnywhere => return Ok(false),
                 Comes::From(before) => {
-                    needs.push((before.clone(), calls[op as usize].max(undone.unwrap_or(0))));
+                    needs.push((*before, calls[op as usize].max(undone.unwrap_or(0))));
                 }
             }
         }
@@ -158,7 +158,7 @@ struct Moves {
 
 impl Moves {
     /// `None` if there are too many states or classes.
-    fn all<M: Model>(space: &mut Space<'_, M>) -> Option<Moves> {
+    fn all(space: &mut Space<'_>) -> Option<Moves> {
         let classes = space.len().1;
         let mut moves = Moves {
             all: 0,

@@ -7,7 +7,6 @@ use hashbrown::HashMap;
 
 use crate::broken::broken;
 use crate::configs::Layout;
-use crate::model::Model;
 use crate::pending::Pending;
 use crate::space::{Effect, Space, StateId};
 
@@ -48,12 +47,7 @@ impl Rows {
     }
 
     /// The row of a state, made when it is first asked for.
-    pub(crate) fn of<M: Model>(
-        &mut self,
-        state: StateId,
-        pending: &Pending,
-        space: &mut Space<'_, M>,
-    ) -> Row<'_> {
+    pub(crate) fn of(&mut self, state: StateId, pending: &Pending, space: &mut Space<'_>) -> Row<'_> {
         let (number, indeterminate) = match self.known.get(&state) {
             Some(&known) => known,
             None => {
@@ -69,7 +63,7 @@ impl Rows {
         Row { possible, observed, elsewhere, indeterminate }
     }
 
-    fn make<M: Model>(&mut self, state: StateId, pending: &Pending, space: &mut Space<'_, M>) -> bool {
+    fn make(&mut self, state: StateId, pending: &Pending, space: &mut Space<'_>) -> bool {
         let Layout { exact, loose, .. } = self.layout;
         let start = self.words.len();
         self.words.resize(start + 2 * exact + loose, 0);

@@ -2,6 +2,9 @@
 //!
 //! Both are interned to small numbers, and the model is asked for each pair of state and call only once: in the
 //! engines a step is a look-up, a comparison of states is a comparison of numbers.
+//!
+//! So the engines need no model's types: they are compiled once, for a [`Space`]. Whoever reads calls or keeps states has
+//! a [`ModelSpace`].
 
 use std::hash::{BuildHasher, Hash};
 
@@ -48,114 +51,254 @@ const EXPLORED_CALLS_MAX: usize = 512;
 const ASK_STEPS: u64 = 64;
 const NOT_ASKED: Successors = Successors { start: 0, len: u32::MAX };
 
+/// What the engines search: the states and calls of any model, by number.
+pub(crate) type Space<'m> = Table<dyn Object + 'm>;
+
+/// The same with the model's own states and calls.
+pub(crate) type ModelSpace<'m, M> = Table<Interned<'m, M>>;
+
 /// Interned states and calls, and remembered steps.
-pub(crate) struct Space<'m, M: Model> {
-    model: &'m M,
-    /// What is put in the place of a state, once every call is known.
-    alike: Option<Alike<M::State>>,
-    calls: Interner<M::Call>,
+pub(crate) struct Table<O: ?Sized> {
     effects: Vec<Effect>,
     /// Whether a class commutes: [`Model::commutes`].
     commutes: Vec<bool>,
     /// Classes of one operation alone.
     alone: HashSet<ClassId>,
-    states: Interner<M::State>,
     /// Row by row, `corner_calls` in each.
     corner: Vec<Successors>,
     corner_calls: u32,
     steps: HashMap<(StateId, ClassId), Successors>,
     successors: Vec<StateId>,
+    /// How often the model was asked since the work was last taken, in steps as the meter counts them.
+    work: u64,
+    object: O,
+}
+
+/// What a search asks of an object whose states and calls it knows by number.
+pub(crate) trait Object {
+    /// Adds the states that a call turns a state into.
+    fn step(&mut self, from: StateId, class: ClassId, into: &mut Vec<StateId>);
+
+    /// Whether steps outside of the corner are worth remembering.
+    fn remembers(&self) -> bool;
+
+    /// See [`Model::is_over`].
+    fn is_over(&self, state: StateId, class: ClassId) -> bool;
+
+    /// See [`Model::out_of_reach`].
+    fn out_of_reach(&self, state: StateId, class: ClassId, by: ClassId) -> bool;
+
+    /// See [`Model::leads_toward`].
+    fn leads_toward(&self, state: StateId, observation: ClassId) -> bool;
+
+    /// See [`Model::sees`].
+    fn sees(&mut self, observation: ClassId) -> Option<StateId>;
+
+    /// See [`Model::comes`].
+    fn comes(&mut self, class: ClassId, to: StateId) -> Comes<StateId>;
+
+    /// How many states and calls there are.
+    fn len(&self) -> (usize, usize);
+
+    /// Forgets every state but the initial one.
+    fn forget_states(&mut self);
+
+    /// A table of the same calls, under the same numbers, that knows no state but the initial one.
+    fn emptied<'a>(&'a self, effects: &[Effect], alone: &HashSet<ClassId>) -> Box<Space<'a>>;
+
+    /// Roughly the bytes held, without what calls own, which belongs to the history.
+    fn bytes(&self) -> usize;
+
+    /// What making states has cost since this was last asked, in steps as the meter counts them.
+    fn take_work(&mut self) -> u64;
+}
+
+/// The states and calls of a model that were met.
+pub(crate) struct Interned<'m, M: Model> {
+    model: &'m M,
+    /// What is put in the place of a state, once every call is known.
+    alike: Option<Alike<M::State>>,
+    calls: Interner<M::Call>,
+    states: Interner<M::State>,
     /// What the states own, of those that are counted.
     heap_bytes: usize,
     counted: usize,
-    /// What the model has done since this was last asked, in steps as the meter counts them.
     work: u64,
 }
 
-impl<'m, M: Model> Space<'m, M> {
-    /// Whether steps outside of the corner are remembered. A step between states that own nothing, such as numbers, is
-    /// made again sooner than it is found.
-    const REMEMBERS: bool = std::mem::needs_drop::<M::State>();
+impl<'m, M: Model> Interned<'m, M> {
+    fn intern(&mut self, state: M::State) -> StateId {
+        let id = self.states.intern(state);
+        if id as usize == self.counted {
+            self.counted += 1;
+            let bytes = self.model.heap_bytes(&self.states.items[id as usize]);
+            self.heap_bytes += bytes;
+            // A state is made by copying another.
+            self.work += bytes as u64;
+        }
+        id
+    }
 
+    fn state(&self, id: StateId) -> &M::State {
+        &self.states.items[id as usize]
+    }
+
+    fn call(&self, class: ClassId) -> &M::Call {
+        &self.calls.items[class as usize]
+    }
+
+    /// Holds a step against the promises of the model.
+    fn examine(&self, from: StateId, class: ClassId) {
+        let (from, call) = (self.state(from), self.call(class));
+        let next: Vec<_> = self.model.step(from, call).into_iter().collect();
+        promises::examine(self.model, from, call, &next);
+        if let Some(alike) = &self.alike {
+            promises::examine_alike(self.model, alike, &self.calls.items, &next);
+        }
+        if let Some(other) = self.calls.items.iter().rfind(|other| self.model.commutes(other)) {
+            promises::examine_order(self.model, from, call, other);
+        }
+    }
+}
+
+impl<M: Model> Object for Interned<'_, M> {
+    fn step(&mut self, from: StateId, class: ClassId, into: &mut Vec<StateId>) {
+        if cfg!(debug_assertions) {
+            self.examine(from, class);
+        }
+        for state in self.model.step(self.state(from), self.call(class)) {
+            let state = match &self.alike {
+                Some(alike) => alike(state),
+                None => state,
+            };
+            into.push(self.intern(state));
+        }
+    }
+
+    /// A step between states that own nothing, such as numbers, is made again sooner than it is found.
+    fn remembers(&self) -> bool {
+        std::mem::needs_drop::<M::State>()
+    }
+
+    fn is_over(&self, state: StateId, class: ClassId) -> bool {
+        self.model.is_over(self.state(state), self.call(class))
+    }
+
+    fn out_of_reach(&self, state: StateId, class: ClassId, by: ClassId) -> bool {
+        self.model.out_of_reach(self.state(state), self.call(class), self.call(by))
+    }
+
+    fn leads_toward(&self, state: StateId, observation: ClassId) -> bool {
+        self.model.leads_toward(self.state(state), self.call(observation))
+    }
+
+    fn sees(&mut self, observation: ClassId) -> Option<StateId> {
+        let state = self.model.sees(self.call(observation))?;
+        Some(self.intern(state))
+    }
+
+    fn comes(&mut self, class: ClassId, to: StateId) -> Comes<StateId> {
+        match self.model.comes(self.call(class), self.state(to)) {
+            Comes::Never => Comes::Never,
+            Comes::FromAnywhere => Comes::FromAnywhere,
+            Comes::From(before) => Comes::From(self.intern(before)),
+        }
+    }
+
+    fn len(&self) -> (usize, usize) {
+        (self.states.items.len(), self.calls.items.len())
+    }
+
+    fn forget_states(&mut self) {
+        (self.states, self.heap_bytes, self.counted) = (Interner::default(), 0, 0);
+        self.intern(self.model.init());
+    }
+
+    fn emptied<'a>(&'a self, effects: &[Effect], alone: &HashSet<ClassId>) -> Box<Space<'a>> {
+        let mut table = Table::new(self.model);
+        for (class, &effect) in (0..).zip(effects) {
+            let call = self.call(class).clone();
+            let class = if alone.contains(&class) { table.class_alone(call) } else { table.class(call) };
+            table.effects[class as usize] = effect;
+        }
+        if self.alike.is_some() {
+            table.merge_states();
+        }
+        Box::new(table)
+    }
+
+    fn bytes(&self) -> usize {
+        self.heap_bytes + self.states.bytes() + self.calls.bytes()
+    }
+
+    fn take_work(&mut self) -> u64 {
+        std::mem::take(&mut self.work)
+    }
+}
+
+impl<'m, M: Model> ModelSpace<'m, M> {
     /// A space that knows only the initial state.
     pub(crate) fn new(model: &'m M) -> Self {
-        let mut space = Space {
+        let mut object = Interned {
             model,
             alike: None,
             calls: Interner::default(),
-            effects: Vec::new(),
-            commutes: Vec::new(),
-            alone: HashSet::new(),
             states: Interner::default(),
-            corner: Vec::new(),
-            corner_calls: 0,
-            steps: HashMap::new(),
-            successors: Vec::new(),
             heap_bytes: 0,
             counted: 0,
             work: 0,
         };
-        space.intern(model.init());
+        object.intern(model.init());
+        Table {
+            effects: Vec::new(),
+            commutes: Vec::new(),
+            alone: HashSet::new(),
+            corner: Vec::new(),
+            corner_calls: 0,
+            steps: HashMap::new(),
+            successors: Vec::new(),
+            work: 0,
+            object,
+        }
+    }
+
+    /// The same, with room for so many states and calls.
+    pub(crate) fn with_room(model: &'m M, states: usize, calls: usize) -> Self {
+        let mut space = Table::new(model);
+        space.object.states.reserve(states);
+        space.object.calls.reserve(calls);
         space
     }
 
     /// Takes states for one that the calls known so far cannot tell apart. No call may be new from then on.
     pub(crate) fn merge_states(&mut self) {
-        self.alike = self.model.alike(&self.calls.items);
+        self.object.alike = self.object.model.alike(&self.object.calls.items);
     }
 
     /// Whether one state may stand for others.
     pub(crate) fn merges_states(&self) -> bool {
-        self.alike.is_some()
-    }
-
-    /// The same, with room for so many states and calls.
-    pub(crate) fn with_room(model: &'m M, states: usize, calls: usize) -> Self {
-        let mut space = Space::new(model);
-        space.states.reserve(states);
-        space.calls.reserve(calls);
-        space
-    }
-
-    /// Forgets every state but the initial one.
-    pub(crate) fn forget_states(&mut self) {
-        (self.states, self.heap_bytes, self.counted) = (Interner::default(), 0, 0);
-        (self.corner, self.steps, self.successors) = (Vec::new(), HashMap::new(), Vec::new());
-        self.intern(self.model.init());
-    }
-
-    /// A space that knows the same calls, under the same numbers, and no state but the initial one.
-    pub(crate) fn emptied(&self) -> Self {
-        let mut space = Space::new(self.model);
-        for (class, &effect) in (0..).zip(&self.effects) {
-            let class = space.adopt(self, class);
-            space.effects[class as usize] = effect;
-        }
-        if self.merges_states() {
-            space.merge_states();
-        }
-        space
+        self.object.alike.is_some()
     }
 
     /// The model.
     pub(crate) fn model(&self) -> &'m M {
-        self.model
+        self.object.model
     }
 
     /// The class of a call.
     pub(crate) fn class(&mut self, call: M::Call) -> ClassId {
-        let id = self.calls.intern(call);
+        let id = self.object.calls.intern(call);
         if id as usize == self.effects.len() {
-            let call = &self.calls.items[id as usize];
-            let read_only = self.model.read_only(call);
-            let overwrites = self.model.overwrites(call);
+            let (model, call) = (self.object.model, self.object.call(id));
+            let read_only = model.read_only(call);
+            let overwrites = model.overwrites(call);
             let read_only = read_only || overwrites && broken("R1: a write of the current value observes");
             self.effects.push(match (read_only, overwrites) {
                 (true, _) => Effect::Observes,
                 (false, true) => Effect::Overwrites,
                 (false, false) => Effect::Changes,
             });
-            self.commutes.push(self.model.commutes(call));
+            self.commutes.push(model.commutes(call));
         }
         id
     }
@@ -163,27 +306,70 @@ impl<'m, M: Model> Space<'m, M> {
     /// A class for one operation alone, which is never exchanged for another and never placed by the way: its place
     /// among the others is restricted by more than its call and its return.
     pub(crate) fn class_alone(&mut self, call: M::Call) -> ClassId {
-        let id = self.calls.push(call);
+        let id = self.object.calls.push(call);
         self.effects.push(Effect::Changes);
         self.commutes.push(false);
         self.alone.insert(id);
         id
     }
 
+    /// The class of another space as one of this space.
+    pub(crate) fn adopt(&mut self, from: &ModelSpace<'_, M>, class: ClassId) -> ClassId {
+        let call = from.call(class).clone();
+        if from.is_alone(class) { self.class_alone(call) } else { self.class(call) }
+    }
+
+    /// The number of a state.
+    pub(crate) fn intern(&mut self, state: M::State) -> StateId {
+        self.object.intern(state)
+    }
+
+    /// The call of this class.
+    pub(crate) fn call(&self, class: ClassId) -> &M::Call {
+        self.object.call(class)
+    }
+
+    /// The state with this number.
+    pub(crate) fn state(&self, id: StateId) -> &M::State {
+        self.object.state(id)
+    }
+}
+
+impl<O: Object + ?Sized> Table<O> {
     /// Whether a class is of one operation alone.
     pub(crate) fn is_alone(&self, class: ClassId) -> bool {
         self.alone.contains(&class)
     }
 
-    /// The class of another space as one of this space.
-    pub(crate) fn adopt(&mut self, from: &Space<'_, M>, class: ClassId) -> ClassId {
-        let call = from.call(class).clone();
-        if from.is_alone(class) { self.class_alone(call) } else { self.class(call) }
-    }
-
     /// What calls of this class can do.
     pub(crate) fn effect(&self, class: ClassId) -> Effect {
         self.effects[class as usize]
+    }
+
+    /// How many states and calls there are.
+    pub(crate) fn len(&self) -> (usize, usize) {
+        self.object.len()
+    }
+
+    /// Roughly the bytes held, without what calls own, which belongs to the history.
+    pub(crate) fn bytes(&self) -> usize {
+        self.object.bytes()
+            + self.corner.capacity() * size_of::<Successors>()
+            + self.steps.capacity() * size_of::<(StateId, ClassId, Successors)>()
+            + self.successors.capacity() * size_of::<StateId>()
+    }
+}
+
+impl Space<'_> {
+    /// Forgets every state but the initial one.
+    pub(crate) fn forget_states(&mut self) {
+        self.object.forget_states();
+        (self.corner, self.steps, self.successors) = (Vec::new(), HashMap::new(), Vec::new());
+    }
+
+    /// A space that knows the same calls, under the same numbers, and no state but the initial one.
+    pub(crate) fn emptied(&self) -> Box<Space<'_>> {
+        self.object.emptied(&self.effects, &self.alone)
     }
 
     /// Whether calls of this class commute, and do more than overwrite or observe.
@@ -193,19 +379,34 @@ impl<'m, M: Model> Space<'m, M> {
 
     /// See [`Model::is_over`].
     pub(crate) fn is_over(&self, state: StateId, class: ClassId) -> bool {
-        self.model.is_over(self.state(state), self.call(class))
+        self.object.is_over(state, class)
     }
 
     /// See [`Model::out_of_reach`].
     pub(crate) fn out_of_reach(&self, state: StateId, class: ClassId, by: ClassId) -> bool {
-        self.model.out_of_reach(self.state(state), self.call(class), self.call(by))
+        self.object.out_of_reach(state, class, by)
+    }
+
+    /// See [`Model::leads_toward`].
+    pub(crate) fn leads_toward(&self, state: StateId, observation: ClassId) -> bool {
+        self.object.leads_toward(state, observation)
+    }
+
+    /// See [`Model::sees`].
+    pub(crate) fn sees(&mut self, observation: ClassId) -> Option<StateId> {
+        self.object.sees(observation)
+    }
+
+    /// See [`Model::comes`].
+    pub(crate) fn comes(&mut self, class: ClassId, to: StateId) -> Comes<StateId> {
+        self.object.comes(class, to)
     }
 
     /// The states that a call of this class turns `from` into.
     pub(crate) fn step(&mut self, from: StateId, class: ClassId) -> Successors {
         let known = if from < CORNER && class < self.corner_calls {
             self.corner.get((from * self.corner_calls + class) as usize)
-        } else if Self::REMEMBERS {
+        } else if self.object.remembers() {
             self.steps.get(&(from, class))
         } else {
             None
@@ -235,11 +436,12 @@ impl<'m, M: Model> Space<'m, M> {
     /// Meets every state that the calls known so far can lead to. False if these are more than `states_max`.
     pub(crate) fn explore(&mut self, states_max: usize) -> bool {
         let mut state = 0;
-        while state < self.states.items.len() {
-            if self.calls.items.len() > EXPLORED_CALLS_MAX || self.states.items.len() > states_max {
+        while state < self.len().0 {
+            let (states, calls) = self.len();
+            if calls > EXPLORED_CALLS_MAX || states > states_max {
                 return false;
             }
-            for class in 0..self.calls.items.len() {
+            for class in 0..calls {
                 self.step(state as StateId, class as ClassId);
             }
             state += 1;
@@ -253,9 +455,9 @@ impl<'m, M: Model> Space<'m, M> {
         if self.effects.iter().all(|effect| *effect != Effect::Changes) || !self.explore(LEARNED_STATES_MAX) {
             return;
         }
-        let all = self.states.items.len() as StateId;
-        let states = if broken("effects: the first state stands for all") { 1 } else { all };
-        for class in 0..self.calls.items.len() as ClassId {
+        let (all, calls) = self.len();
+        let states = if broken("effects: the first state stands for all") { 1 } else { all as StateId };
+        for class in 0..calls as ClassId {
             if self.effect(class) != Effect::Changes || self.alone.contains(&class) {
                 continue;
             }
@@ -273,94 +475,22 @@ impl<'m, M: Model> Space<'m, M> {
         }
     }
 
-    /// See [`Model::sees`].
-    pub(crate) fn sees(&self, observation: ClassId) -> Option<M::State> {
-        self.model.sees(self.call(observation))
-    }
-
-    /// See [`Model::comes`].
-    pub(crate) fn comes(&self, call: ClassId, state: &M::State) -> Comes<M::State> {
-        self.model.comes(self.call(call), state)
-    }
-
-    /// See [`Model::leads_toward`].
-    pub(crate) fn leads_toward(&self, state: StateId, observation: ClassId) -> bool {
-        self.model.leads_toward(self.state(state), self.call(observation))
-    }
-
-    /// How many states and calls there are.
-    pub(crate) fn len(&self) -> (usize, usize) {
-        (self.states.items.len(), self.calls.items.len())
-    }
-
-    /// The number of a state.
-    pub(crate) fn intern(&mut self, state: M::State) -> StateId {
-        let id = self.states.intern(state);
-        if id as usize == self.counted {
-            self.counted += 1;
-            let bytes = self.model.heap_bytes(self.state(id));
-            self.heap_bytes += bytes;
-            // A state is made by copying another.
-            self.work += bytes as u64;
-        }
-        id
-    }
-
-    /// The call of this class.
-    pub(crate) fn call(&self, class: ClassId) -> &M::Call {
-        &self.calls.items[class as usize]
-    }
-
-    /// The state with this number.
-    pub(crate) fn state(&self, id: StateId) -> &M::State {
-        &self.states.items[id as usize]
-    }
-
     /// What the model has done since this was last asked, in steps as the [`Meter`](crate::limits::Meter) counts them.
     pub(crate) fn take_work(&mut self) -> u64 {
-        std::mem::take(&mut self.work)
-    }
-
-    /// Roughly the bytes held, without what calls own, which belongs to the history.
-    pub(crate) fn bytes(&self) -> usize {
-        self.heap_bytes
-            + self.corner.capacity() * size_of::<Successors>()
-            + self.states.bytes()
-            + self.calls.bytes()
-            + self.steps.capacity() * size_of::<(StateId, ClassId, Successors)>()
-            + self.successors.capacity() * size_of::<StateId>()
+        std::mem::take(&mut self.work) + self.object.take_work()
     }
 
     #[inline(never)]
     fn ask(&mut self, from: StateId, class: ClassId) -> Successors {
         self.work += ASK_STEPS;
         let start = self.successors.len() as u32;
-        let next = self.model.step(&self.states.items[from as usize], &self.calls.items[class as usize]);
-        if cfg!(debug_assertions) {
-            let next: Vec<_> = self.model.step(self.state(from), self.call(class)).into_iter().collect();
-            promises::examine(self.model, self.state(from), self.call(class), &next);
-            if let Some(alike) = &self.alike {
-                promises::examine_alike(self.model, alike, &self.calls.items, &next);
-            }
-            if let Some(other) = self.commutes.iter().rposition(|commutes| *commutes) {
-                let (call, other) = (self.call(class), &self.calls.items[other]);
-                promises::examine_order(self.model, self.state(from), call, other);
-            }
-        }
-        for state in next {
-            let state = match &self.alike {
-                Some(alike) => alike(state),
-                None => state,
-            };
-            let id = self.intern(state);
-            self.successors.push(id);
-        }
+        self.object.step(from, class, &mut self.successors);
         let mut answer = Successors { start, len: self.successors.len() as u32 - start };
         if answer.len == 1 {
             answer.start = self.successors.pop().expect("there is one");
         }
         if self.corner.is_empty() {
-            self.corner_calls = (self.calls.items.len() as u32).clamp(8, CORNER);
+            self.corner_calls = (self.len().1 as u32).clamp(8, CORNER);
         }
         if from < CORNER && class < self.corner_calls {
             let rows = (from as usize + 1) * self.corner_calls as usize;
@@ -368,7 +498,7 @@ impl<'m, M: Model> Space<'m, M> {
                 self.corner.resize(rows, NOT_ASKED);
             }
             self.corner[(from * self.corner_calls + class) as usize] = answer;
-        } else if Self::REMEMBERS {
+        } else if self.object.remembers() {
             self.steps.insert((from, class), answer);
         }
         answer

@@ -13,11 +13,14 @@ use hashbrown::HashMap;
 use crate::model::Model;
 use crate::op::{Nanos, Op, Value};
 use crate::part::Reading;
-use crate::space::{ClassId, Space};
+use crate::space::{ClassId, ModelSpace};
 
 /// The readings of each component, the smallest first; `None` if some call does not say what it is about,
 /// or there is but one component.
-pub(crate) fn components<M: Model>(space: &Space<'_, M>, readings: &[Reading]) -> Option<Vec<Vec<Reading>>> {
+pub(crate) fn components<M: Model>(
+    space: &ModelSpace<'_, M>,
+    readings: &[Reading],
+) -> Option<Vec<Vec<Reading>>> {
     let mut known: HashMap<Value, u32> = HashMap::new();
     let mut groups = Groups::default();
     let mut touched: Vec<u32> = Vec::new();
@@ -75,10 +78,10 @@ impl Groups {
 
 /// The readings of one component, with a space of their own: small objects are learned and looked up faster.
 pub(crate) fn alone<'m, M: Model>(
-    all: &Space<'m, M>,
+    all: &ModelSpace<'m, M>,
     mut readings: Vec<Reading>,
-) -> (Space<'m, M>, Vec<Reading>) {
-    let mut space = Space::new(all.model());
+) -> (ModelSpace<'m, M>, Vec<Reading>) {
+    let mut space = ModelSpace::new(all.model());
     let mut class_of: HashMap<ClassId, ClassId> = HashMap::new();
     for reading in &mut readings {
         let class = class_of.entry(reading.class);

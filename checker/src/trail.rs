@@ -8,7 +8,6 @@
 //! Not chosen, and not in any trail: observations, which are placed as soon as they are possible, and overwrites that
 //! are overwritten at once. [`Trail::linearization`] finds a place for these by following the events once more.
 
-use crate::model::Model;
 use crate::part::{Event, Part};
 use crate::space::{Effect, Space, StateId};
 
@@ -98,12 +97,12 @@ impl Trail {
     }
 
     /// The legal order that a trail stands for, up to an event of the part.
-    pub(crate) fn linearization<M: Model>(
+    pub(crate) fn linearization(
         &self,
         end: u32,
         part: &Part,
         events: usize,
-        space: &mut Space<'_, M>,
+        space: &mut Space<'_>,
     ) -> Vec<u32> {
         let mut chosen: Vec<Node> = Vec::new();
         let mut at = end;
@@ -143,7 +142,7 @@ struct Follow<'a> {
 
 impl Follow<'_> {
     /// Places a chosen operation; before an overwrite, every overwrite that nobody will notice.
-    fn choose<M: Model>(&mut self, node: Node, space: &mut Space<'_, M>) {
+    fn choose(&mut self, node: Node, space: &mut Space<'_>) {
         let class = |op: u32| self.part.ops[op as usize].class;
         if space.effect(class(node.op)) == Effect::Overwrites {
             let unnoticed = |op: &mut u32| space.effect(class(*op)) == Effect::Overwrites;
@@ -155,7 +154,7 @@ impl Follow<'_> {
     }
 
     /// Places what is possible now and changes nothing.
-    fn settle<M: Model>(&mut self, space: &mut Space<'_, M>) {
+    fn settle(&mut self, space: &mut Space<'_>) {
         let idle = |op: &mut u32| {
             let class = self.part.ops[*op as usize].class;
             space.effect(class) != Effect::Changes && space.idle(self.state, class)

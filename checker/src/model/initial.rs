@@ -7,6 +7,7 @@ use super::{
     MultiRegister, Mutex, OrderedIds, Queue, Register, Semaphore, Set, Stack, UnorderedQueue,
 };
 use crate::explain::Subject;
+use crate::fast::FastPath;
 use crate::history::History;
 use crate::judge::Judge;
 use crate::model::{Alike, Comes};
@@ -95,9 +96,9 @@ pub(crate) fn starting(
     };
     let value = value.clone();
     Ok(match kind {
-        ModelKind::Register => judge(&Register, move || value.clone()),
-        ModelKind::CasRegister => judge(&CasRegister, move || value.clone()),
-        ModelKind::Kv => judge(&Kv, move || value.clone()),
+        ModelKind::Register => judge(Register, move || value.clone()),
+        ModelKind::CasRegister => judge(CasRegister, move || value.clone()),
+        ModelKind::Kv => judge(Kv, move || value.clone()),
         ModelKind::MultiRegister => {
             let held: BTreeMap<Value, Value> = match pairs(&value) {
                 Some(pairs) => pairs,
@@ -105,57 +106,57 @@ pub(crate) fn starting(
             };
             let held: BTreeMap<Value, Value> =
                 held.into_iter().filter(|(_, value)| !value.is_nil()).collect();
-            judge(&MultiRegister, move || held.clone())
+            judge(MultiRegister, move || held.clone())
         }
         ModelKind::Counter => {
             let sum = integer()?;
-            judge(&Counter, move || sum)
+            judge(Counter, move || sum)
         }
         ModelKind::Mutex => {
             let holder = if value.is_nil() { None } else { Some(natural()?) };
-            judge(&Mutex, move || holder)
+            judge(Mutex, move || holder)
         }
         ModelKind::FencingLock => {
             let token = integer()?;
-            judge(&FencingLock, move || Fenced { holder: None, token: Some(token) })
+            judge(FencingLock, move || Fenced { holder: None, token: Some(token) })
         }
         ModelKind::Semaphore => {
             let permits = natural()?;
             let permits = u32::try_from(permits).map_err(|_| format!("fewer permits, found {permits}"))?;
-            Box::new(Semaphore { permits })
+            Box::new(Starting::usual(Semaphore { permits }))
         }
         ModelKind::Set => {
             let items: BTreeSet<Value> = list()?.into_iter().collect();
-            judge(&Set, move || items.clone())
+            judge(Set, move || items.clone())
         }
         ModelKind::ConvergentSet => {
             let items: BTreeSet<Value> = list()?.into_iter().collect();
-            judge(&ConvergentSet, move || items.clone())
+            judge(ConvergentSet, move || items.clone())
         }
         ModelKind::Ids => {
             let items: BTreeSet<Value> = list()?.into_iter().collect();
-            judge(&Ids, move || items.clone())
+            judge(Ids, move || items.clone())
         }
         ModelKind::OrderedIds => {
             let last = integer()?;
-            judge(&OrderedIds, move || Some(last))
+            judge(OrderedIds, move || Some(last))
         }
         ModelKind::UnorderedQueue => {
             let mut items = BTreeMap::new();
             list()?.into_iter().for_each(|item| *items.entry(item).or_default() += 1);
-            judge(&UnorderedQueue, move || items.clone())
+            judge(UnorderedQueue, move || items.clone())
         }
         ModelKind::Queue => {
             let items: Fifo<Value> = list()?.into_iter().collect();
-            judge(&Queue, move || items.clone())
+            judge(Queue, move || items.clone())
         }
         ModelKind::Stack => {
             let items: Chain<Value> = list()?.into_iter().collect();
-            judge(&Stack, move || items.clone())
+            judge(Stack, move || items.clone())
         }
         ModelKind::Log => {
             let items: Chain<Value> = list()?.into_iter().collect();
-            judge(&Log, move || items.clone())
+            judge(Log, move || items.clone())
         }
     })
 }
@@ -166,17 +167,33 @@ fn pairs(value: &Value) -> Option<BTreeMap<Value, Value>> {
     items.iter().map(|item| item.as_pair().map(|(name, value)| (name.clone(), value.clone()))).collect()
 }
 
-fn judge<M: Model>(
-    model: &'static M,
+fn judge<M: Model + 'static>(
+    model: M,
     start: impl Fn() -> M::State + Send + Sync + 'static,
 ) -> Box<dyn Judge> {
-    Box::new(Starting { model, start: Box::new(start) })
+    Box::new(Starting { model, start: Some(Box::new(start)) })
 }
 
-/// A model that starts in another state. The exact algorithms, and what rests on the first state, know only the usual one.
-struct Starting<M: Model + 'static> {
-    model: &'static M,
-    start: Box<dyn Fn() -> M::State + Send + Sync>,
+/// A model that starts as usual, or in another state. The exact algorithms, and what rests on the first state, know only
+/// the usual one.
+///
+/// All models of the crate are judged by this one type: the code of a judge is large.
+pub(crate) struct Starting<M: Model> {
+    model: M,
+    start: Option<Start<M::State>>,
+}
+
+type Start<State> = Box<dyn Fn() -> State + Send + Sync>;
+
+impl<M: Model> Starting<M> {
+    /// The model as it is.
+    pub(crate) const fn usual(model: M) -> Self {
+        Starting { model, start: None }
+    }
+
+    fn is_usual(&self) -> bool {
+        self.start.is_none()
+    }
 }
 
 impl<M: Model> Model for Starting<M> {
@@ -189,7 +206,7 @@ impl<M: Model> Model for Starting<M> {
     }
 
     fn init(&self) -> M::State {
-        (self.start)()
+        self.start.as_ref().map_or_else(|| self.model.init(), |start| start())
     }
 
     fn parse(&self, op: &Op) -> Result<Option<M::Call>, String> {
@@ -216,6 +233,22 @@ impl<M: Model> Model for Starting<M> {
         self.model.overwrites(call)
     }
 
+    fn commutes(&self, call: &M::Call) -> bool {
+        self.is_usual() && self.model.commutes(call)
+    }
+
+    fn out_of_reach(&self, state: &M::State, call: &M::Call, by: &M::Call) -> bool {
+        self.is_usual() && self.model.out_of_reach(state, call, by)
+    }
+
+    fn is_over(&self, state: &M::State, call: &M::Call) -> bool {
+        self.is_usual() && self.model.is_over(state, call)
+    }
+
+    fn sees(&self, observation: &M::Call) -> Option<M::State> {
+        if self.is_usual() { self.model.sees(observation) } else { None }
+    }
+
     fn comes(&self, call: &M::Call, to: &M::State) -> Comes<M::State> {
         self.model.comes(call, to)
     }
@@ -238,6 +271,7 @@ impl<M: Model> Model for Starting<M> {
 
     fn describe(&self) -> Subject {
         match self.model.describe() {
+            held if self.is_usual() => held,
             held @ (Subject::Register | Subject::Registers | Subject::Counter | Subject::Permits(_)) => held,
             // Its elements are not all in the recording.
             _ => Subject::Other,
@@ -245,7 +279,11 @@ impl<M: Model> Model for Starting<M> {
     }
 
     fn begins_elsewhere(&self) -> bool {
-        true
+        !self.is_usual() || self.model.begins_elsewhere()
+    }
+
+    fn fast_path(&self) -> Option<FastPath> {
+        if self.is_usual() { self.model.fast_path() } else { None }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::model::Model;
 use crate::op::{Event, Kind, Op, Outcome};
 use crate::part::NEVER;
 use crate::rest::Rest;
-use crate::space::{ClassId, Space};
+use crate::space::{ClassId, ModelSpace};
 
 /// How many states and calls a key may remember before those in use are counted: what fits into the processor's cache.
 const REMEMBERED_MIN: usize = 1 << 10;
@@ -32,7 +32,7 @@ enum Waiting {
 
 /// The stream of one key.
 pub(crate) struct KeyStream<'m, M: Model> {
-    space: Space<'m, M>,
+    space: ModelSpace<'m, M>,
     frontier: Frontier,
     /// The events of the instant that has not ended, with their positions in the recording.
     held: Vec<(usize, Event)>,
@@ -208,14 +208,14 @@ impl<'m, M: Model> KeyStream<'m, M> {
         }
         let (states, calls) = self.space.len();
         if states + calls > self.remembered_max {
-            self.forget(Space::with_room(self.space.model(), states, calls));
+            self.forget(ModelSpace::with_room(self.space.model(), states, calls));
         }
         // Numbers must not run out: with some to spare for what is pending.
         if self.first > NEVER - (1 << 24) { Progress::GivenUp } else { Progress::Going }
     }
 
     /// Forgets the states and calls that nothing refers to any more, by going on with a new space.
-    fn forget(&mut self, mut space: Space<'m, M>) {
+    fn forget(&mut self, mut space: ModelSpace<'m, M>) {
         self.frontier.move_to(&self.space, &mut space);
         for event in &mut self.waiting {
             if let Waiting::Call { class, .. } = event {
@@ -237,7 +237,7 @@ impl<'m, M: Model> Stream<'m> for KeyStream<'m, M> {
     }
 
     fn wake(model: &'m M, rest: Rest<M>) -> Self {
-        let mut space = Space::new(model);
+        let mut space = ModelSpace::new(model);
         let (frontier, first) = Frontier::resume(rest, WIDTH, &mut space);
         KeyStream {
             space,
@@ -287,7 +287,7 @@ impl<'m, M: Model> Stream<'m> for KeyStream<'m, M> {
     }
 
     fn shrink(&mut self) {
-        self.forget(Space::new(self.space.model()));
+        self.forget(ModelSpace::new(self.space.model()));
         self.frontier.shrink();
         self.waiting.shrink_to_fit();
         self.held.shrink_to_fit();
