@@ -6,7 +6,7 @@
 
 /// Whether the bug of this name is enabled.
 #[cfg(not(test))]
-pub(crate) const fn broken(_mistake: &'static str) -> bool {
+pub(crate) const fn broken(_mutation: &'static str) -> bool {
     false
 }
 
@@ -26,7 +26,7 @@ mod tests {
     use crate::op::Op;
     use crate::small;
 
-    const MISTAKES: [&str; 17] = [
+    const MUTATIONS: [&str; 17] = [
         "R1: a write of the current value observes",
         "R2: the last to return first",
         "R3: more is better",
@@ -39,7 +39,7 @@ mod tests {
         "beam: trust what was cut",
         "refute: everything undoes",
         "refute: what is called is over",
-        "lucky: nothing is taken back",
+        "optimistic: nothing is taken back",
         "ties are in order",
         "ties: a process has no order of its own",
         "effects: the first state stands for all",
@@ -50,8 +50,8 @@ mod tests {
         static BROKEN: Cell<Option<&'static str>> = const { Cell::new(None) };
     }
 
-    pub(crate) fn broken(mistake: &'static str) -> bool {
-        BROKEN.get() == Some(mistake)
+    pub(crate) fn broken(mutation: &'static str) -> bool {
+        BROKEN.get() == Some(mutation)
     }
 
     /// A legal history of a kind that random generation rarely produces: the 2 can only be hidden by writing
@@ -92,11 +92,11 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_noticed() {
+    fn every_mutation_is_noticed() {
         assert!(!is_noticed(), "something is broken that nobody broke");
-        for mistake in MISTAKES {
-            BROKEN.set(Some(mistake));
-            assert!(is_noticed(), "nobody notices: {mistake}");
+        for mutation in MUTATIONS {
+            BROKEN.set(Some(mutation));
+            assert!(is_noticed(), "no test notices: {mutation}");
         }
         BROKEN.set(None);
     }

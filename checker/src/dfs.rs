@@ -1,31 +1,33 @@
-//! The plain reference: a depth-first search for a legal order, with a memory.
+//! The plain reference: a depth-first search for a legal order, with memoization.
 //!
-//! Wing and Gong (*Testing and verifying concurrent objects*, JPDC 1993) try operations in any order that real time
-//! allows, one that is called before the first return of an operation not yet placed, and back out of dead ends.
-//! Lowe (*Testing for linearizability*, CCPE 2017, section 3) adds the memory: a configuration, the set of operations
-//! placed and the state reached, is never explored twice.
+//! Wing and Gong (*Testing and verifying concurrent objects*, JPDC 1993) try the operations in every order
+//! that real time allows, and backtrack from dead ends: the next operation must be invoked before the first
+//! return of any unplaced one. Lowe (*Testing for linearizability*, CCPE 2017, section 3) adds memoization: a
+//! configuration, the set of placed operations and the state, is never explored twice.
 //!
 //! ```text
 //!   events   ( call a   call b   return a   call c   return b   return c )   a doubly linked list
-//!                       ─────▶ the search walks from the head; a call may be placed ("lifted" out of the list),
+//!                       ─────▶ the search walks from the head; a call may be placed ("lifted" out),
 //!                              a return that is still in the list is a wall: go back
 //! ```
 //!
-//! Indeterminate operations have no return, so they are never a wall: the search is over when no return is left. It
-//! needs memory for every configuration it ever met, and time exponential in the number of pending operations.
+//! Indeterminate operations have no return, so they never block: the search ends when no return is left. It
+//! needs memory for every configuration that it visits, and time exponential in the number of pending
+//! operations.
 //!
-//! A wall that nobody ever passed is the evidence of a violation: a configuration gets to a return only when every
-//! earlier one has been placed, and nothing called after the wall can have been placed before it. So the furthest wall
-//! is the first completion that no configuration survives.
+//! The evidence of a violation is the furthest wall, the return that no configuration passed. A configuration
+//! reaches a return only when every operation that returned earlier is placed, and it cannot have placed an
+//! operation invoked after that return. So the furthest wall is the first completion that no configuration
+//! survives.
 //!
-//! **As the reference** ([`Manner::Plain`]) the engine knows no other shortcut, which is why the others are measured
-//! against it.
+//! **As the reference** ([`Mode::Plain`]) the engine uses no other shortcut; the other engines are compared
+//! with it.
 //!
-//! **As the first attempt** ([`Manner::Lucky`]) it is what decides most histories, because what is called first mostly
-//! takes effect first: while that goes well nothing is faster, for one explanation is carried along instead of all. An
-//! observation is placed as soon as it is possible, and never taken back for another choice (R1 of
-//! [`frontier`](crate::frontier)). What is remembered is forgotten when it becomes much, and soon after the search has
-//! stopped getting any further it gives up: see [`lucky`](crate::lucky).
+//! **As the first attempt** ([`Mode::Optimistic`]) it decides most histories, because operations usually take
+//! effect in the order of their invocations. As long as this holds no engine is faster, because it carries
+//! one explanation instead of all. An observation is placed as soon as it is possible, and never taken back
+//! for another choice (R1 of [`frontier`](crate::frontier)). Its memory is cleared when it becomes large, and
+//! the search gives up soon after it stops making progress: see [`optimistic`](crate::optimistic).
 
 mod list;
 mod placed;
@@ -38,28 +40,28 @@ use crate::space::{Effect, Space, StateId};
 use list::List;
 use placed::{Placed, Seen};
 
-/// How it searches.
+/// The mode of the search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
-    /// In the order of the calls, to the end.
+pub(crate) enum Mode {
+    /// Complete, in the order of the invocations.
     Plain,
-    /// Until it has met so many walls without getting any further, or so many configurations. It remembers no more
-    /// than so many bytes at a time.
-    Lucky { walls_max: usize, states_max: u64, remembered_bytes_max: usize },
+    /// Gives up after this many walls without progress or this many configurations, and remembers at most
+    /// this many bytes.
+    Optimistic { walls_max: usize, states_max: u64, remembered_bytes_max: usize },
 }
 
-/// A placed operation: how to take it back, and what to try instead.
+/// A placed operation: how to undo it, and which alternative to try next.
 struct Frame {
     op: u32,
     before: StateId,
-    /// Which of the successor states was taken.
+    /// The index of the successor state that was taken.
     branch: u32,
 }
 
-/// It gave up: how far it came.
+/// The search gave up: how far it got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stuck {
-    /// The return of this operation is the furthest that was not passed.
+    /// The operation with the furthest return that was not passed.
     pub(crate) op: u32,
 }
 
@@ -68,19 +70,19 @@ pub(crate) fn search(
     part: &Part,
     space: &mut Space<'_>,
     meter: &mut Meter<'_>,
-    manner: Manner,
+    mode: Mode,
 ) -> Result<SearchEnd, Stuck> {
     let mut list = List::new(part);
     let mut placed = Placed::new(part);
     let mut seen = Seen::default();
     let mut stack: Vec<Frame> = Vec::new();
     let mut state: StateId = 0;
-    // The wall that is furthest, what was placed before it, and the operation that returns there.
+    // The furthest wall, the number of operations placed before it, and the operation that returns there.
     let mut furthest = (0, 0, 0);
     let mut walls = 0;
     let first_state = meter.states();
     let mut at = list.first();
-    // Which successor to try next at `at`; not 0 only straight after going back.
+    // The index of the successor state to try next at `at`; nonzero only directly after backtracking.
     let mut branch = 0;
     while placed.definite_left > 0 {
         match part.events[at] {
@@ -104,7 +106,7 @@ pub(crate) fn search(
                 stack.push(Frame { op, before: state, branch });
                 list.lift(op);
                 (state, at, branch) = (next, list.first(), 0);
-                if let Manner::Lucky { states_max, remembered_bytes_max, .. } = manner {
+                if let Mode::Optimistic { states_max, remembered_bytes_max, .. } = mode {
                     if seen.bytes() > remembered_bytes_max {
                         seen.clear();
                     }
@@ -124,7 +126,7 @@ pub(crate) fn search(
                     furthest = (at, placed.definite, op);
                     walls = 0;
                 }
-                if matches!(manner, Manner::Lucky { walls_max, .. } if walls > walls_max) {
+                if matches!(mode, Mode::Optimistic { walls_max, .. } if walls > walls_max) {
                     return Err(Stuck { op: furthest.2 });
                 }
                 loop {
@@ -134,8 +136,8 @@ pub(crate) fn search(
                     (state, at) = (frame.before, list.call_of(frame.op));
                     branch = frame.branch + 1;
                     let observes = space.effect(part.ops[frame.op as usize].class) == Effect::Observes;
-                    let is_final = observes || broken("lucky: nothing is taken back");
-                    if manner == Manner::Plain || !is_final {
+                    let is_final = observes || broken("optimistic: nothing is taken back");
+                    if mode == Mode::Plain || !is_final {
                         break;
                     }
                 }

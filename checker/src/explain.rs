@@ -124,7 +124,7 @@ pub(crate) fn violation(
     let sub = shrunk.sub;
     let case = Case::new(&part, &sub);
     // The sentences assume the usual initial state.
-    let finding = if judge.begins_elsewhere() { None } else { case.classify() };
+    let finding = if judge.has_unusual_start() { None } else { case.classify() };
     left.set(allowance);
     let finding = finding.or_else(|| {
         let repair = Repair {
@@ -179,7 +179,7 @@ pub(crate) fn violation(
     }
     left.set(allowance);
     let (order, before, ways) = impasse.map_or((Vec::new(), Vec::new(), Vec::new()), |impasse| {
-        let Before { told: mut before, only } = before::before(&part, &sub, &impasse.before, &mut decide);
+        let Before { states: mut before, only } = before::before(&part, &sub, &impasse.before, &mut decide);
         let mut ways = impasse.ways;
         if before != [impasse.before.as_str()] {
             // The initial state of these operations is the model's, not the object's.
@@ -256,14 +256,14 @@ fn configurations<'a>(
     let failure = judge.frontier_at_failure(&ops.iter().collect::<Vec<_>>(), &limits, CONFIGURATIONS_MAX);
     let id_of = |at: usize| ids[known.kept[at]];
     let configurations = failure.into_iter().flat_map(|failure| failure.configurations);
-    let told = configurations.take(CONFIGURATIONS_MAX).map(|configuration| Configuration {
+    let shown = configurations.take(CONFIGURATIONS_MAX).map(|configuration| Configuration {
         state: configuration.state,
         placed: configuration.order.len(),
         total: if known == sub { sub.kept.len() } else { part.ops.len() },
         used: configuration.used.into_iter().map(id_of).collect(),
         unused: configuration.unused.into_iter().map(id_of).collect(),
     });
-    told.collect()
+    shown.collect()
 }
 
 /// The counterexample of a violation as a history of its own, which is itself not linearizable: pending

@@ -1,11 +1,12 @@
-//! The frontier engine: every way to explain the history so far, carried forward event by event.
+//! The frontier engine: carries every explanation of the history forward, event by event.
 //!
-//! A *configuration* is a state of the object and the set of pending operations that are already placed in the order.
-//! The frontier holds every configuration that explains all events so far. A call changes nothing but what is
-//! pending. At a return, the operation must be placed: configurations in which it is not are continued by every
-//! sequence of pending operations that ends with it, and no further (Lowe's just-in-time linearization, CCPE 2017,
-//! section 5; after Wing and Gong, JPDC 1993). The history is linearizable iff some configuration survives to the end,
-//! and otherwise the return at which none does is the exact event that proves the violation.
+//! A *configuration* is a state of the object and the set of pending operations that are already placed in
+//! the order. The frontier holds every configuration that explains all events so far. An invocation only adds
+//! a pending operation. At a return, the operation must be placed: a configuration in which it is not placed
+//! is extended by every sequence of pending operations that ends with it, and no further (Lowe's just-in-time
+//! linearization, CCPE 2017, section 5; after Wing and Gong, JPDC 1993). The history is linearizable iff some
+//! configuration survives to the end. Otherwise the first return that no configuration survives is the exact
+//! event that proves the violation.
 //!
 //! ```text
 //!   call a   call b   return b ....... return a ....
@@ -14,51 +15,56 @@
 //!                     └─▶ (s2, {a, b}) ─▶ a has one
 //! ```
 //!
-//! Nothing is remembered but the frontier, so memory does not grow with the history, and time is polynomial whenever
-//! the frontier stays small. The reductions below keep it small. Each is an exchange argument: given any
-//! linearization, there is another one that the engine does not lose.
+//! Only the frontier is kept, so memory does not grow with the history, and time is polynomial as long as the
+//! frontier stays small. The reductions below keep it small. Each is an exchange argument: for any
+//! linearization there is another one that the engine does not lose.
 //!
-//! **R1, observations at once.** An operation that *with its recorded result* never changes any state is placed as
-//! soon as it is possible. Moving it from its later place to now leaves every state as it was; it has been called;
-//! and whatever must precede it is placed, for that has returned. ("Changes nothing in the current state" is not
-//! enough: a pending write of the current value is a resource.)
+//! **R1, observations at once.** An operation that *with its recorded result* never changes any state is
+//! placed as soon as it is possible. Proof: move it from its later place to now. This leaves every state as
+//! it was; the operation has been invoked; and everything that must precede it is placed, because that has
+//! returned. ("Changes nothing in the current state" is not enough: a pending write of the current value is a
+//! resource.)
 //!
-//! **R2, earliest deadline first.** Of pending operations of one class only the one that returns first is tried.
-//! Take a linearization that uses b before a, of one class, where a returns first: swap them. a moves to an earlier
-//! point, at which it has been called; b moves to a point before the return of a, which is before its own. They are
-//! not renamed afterwards: which of them was used is remembered.
+//! **R2, earliest deadline first.** Of the pending operations of one class only the one that returns first is
+//! tried. Proof: take a linearization that uses b before a, of one class, where a returns first, and swap
+//! them. a moves to an earlier point, at which it has been invoked; b moves to a point before the return of
+//! a, which is before its own. The operations keep their identities: the configuration remembers which of
+//! them was used.
 //!
-//! **R3, indeterminate operations are optional.** Of two configurations that are alike except that one has placed
-//! fewer of them, that one can do whatever the other can. They never return, so by R2 only their number per class
-//! matters: a thousand unknown writes of five values are five counts, not a thousand bits.
+//! **R3, indeterminate operations are optional.** If two configurations differ only in that one has placed
+//! fewer indeterminate operations, that one can do everything that the other can. Indeterminate operations
+//! never return, so by R2 only their number per class matters: a thousand unknown writes of five values are
+//! five counts, not a thousand bits.
 //!
-//! **R4, overwrites that nobody sees.** An operation that is possible everywhere and leads to the same state from
-//! anywhere (a blind write) hides everything placed just before it. When one is placed, every other pending overwrite
-//! is *covered*: it may be thought of as placed just before, overwritten at once. It remains available, until it
-//! returns, to be placed where its effect counts instead. So for each overwrite two bits are kept: *open*, it has no
-//! place yet; *spent*, it has been used for its effect. Fewer of either is better, hence the dominance in
-//! [`configs`](crate::configs). An overwrite is covered too in any configuration whose state is the one it leads to:
-//! there it changes nothing. What must be tried:
+//! **R4, unobserved overwrites.** An operation that is possible everywhere and leads to the same state from
+//! anywhere (a blind write) hides everything placed just before it. When it is placed, every other pending
+//! overwrite becomes *covered*: it may be considered as placed just before, and overwritten at once. It
+//! remains available, until it returns, to be placed where its effect is observed instead. So each overwrite
+//! has two bits: *open*, it is not placed yet; *spent*, it has been used for its effect. Fewer of either is
+//! better, hence the dominance in [`configs`]. An overwrite is also covered in any
+//! configuration whose state is the one that it leads to: there it changes nothing. The engine must try:
 //!
-//! - At the return of an overwrite that is not spent: place it for its effect (it may be the last writer for a while);
-//!   and if it is covered, also keep the configuration as it is.
-//! - As a step towards the operation that returns: an overwrite only if some other pending operation, not itself an
-//!   overwrite, is possible in the state it leads to. In a linearization where what follows it (before the next
-//!   overwrite, and before the return) is no such operation, it is hidden, and need not be placed for its effect.
-//!   This holds for a write of the current value as well: it covers the others.
+//! - At the return of an overwrite that is not spent: place it for its effect (it may be the last writer for
+//!   a while); and if it is covered, also keep the configuration as it is.
+//! - As a step towards the operation that returns: an overwrite only if some other pending operation, not
+//!   itself an overwrite, is possible in the state that it leads to. If in a linearization the operations
+//!   after the overwrite (before the next overwrite, and before the return) include no such operation, the
+//!   overwrite is hidden and need not be placed for its effect. This holds for a write of the current value
+//!   as well: it covers the others.
 //!
-//! **R5, additions that nobody sees.** Operations that are possible everywhere and may change places with each other (additions
-//! to a counter that return nothing) need no order among themselves. At the return of one, only sequences are tried in
-//! which it comes first, or right after something that is no such operation, or after such a one by which an observation got
-//! its place. In a linearization the others just before it may come just after it instead: all of them are still pending, and
-//! no state that anybody sees is another. And of such sequences only those are followed that may still lead to something that
-//! notices ([`Model::out_of_reach`]).
+//! **R5, unobserved additions.** Operations that are possible everywhere and commute with each other
+//! (additions to a counter that return nothing) need no order among themselves. At the return of such an
+//! operation, the engine tries only sequences in which it comes first, or directly after a non-commuting
+//! operation, or directly after a commuting one that made an observation possible. Proof: in a linearization
+//! the other commuting operations just before it may come just after it instead, because all of them are
+//! still pending and no observed state changes. Of these sequences the engine follows only those that may
+//! still reach an operation that observes the difference ([`Model::out_of_reach`]).
 //!
-//! A narrow beam is guided by what will be observed: an indeterminate operation is tried only if the state it leads to may
-//! become one in which the next observations are possible ([`Model::leads_toward`]).
+//! A narrow beam is guided by future observations: an indeterminate operation is tried only if the state that
+//! it leads to may become one in which the next observations are possible ([`Model::leads_toward`]).
 //!
-//! With a width, only so many configurations are kept after each event: see [`beam`](crate::beam). The engine notes when
-//! that drops any.
+//! With a width, only that many configurations are kept after each event: see [`beam`](crate::beam). The
+//! engine notes whether it dropped any.
 
 use crate::broken::broken;
 use crate::configs::{self, Configs, Layout};
@@ -74,9 +80,9 @@ use crate::trail::{START, Trail};
 
 /// All explanations of the events so far, or as many as the width allows.
 pub(crate) struct Frontier {
-    /// How many configurations are kept after an event.
+    /// The maximum number of configurations after an event.
     pub(crate) width: usize,
-    /// Whether that made it drop any.
+    /// Whether the width made it drop any.
     pub(crate) was_cut: bool,
     /// The largest number of configurations after any event.
     pub(crate) widest: usize,
@@ -86,27 +92,27 @@ pub(crate) struct Frontier {
     pub(crate) returned: usize,
     pending: Pending,
     now: Configs,
-    /// At a return: configurations in which the operation is placed, and those on the way there.
+    /// At a return: configurations that have placed the operation, and those on the way there.
     done: Configs,
     on_the_way: Configs,
     rows: Rows,
-    /// Where configurations are put together.
+    /// A buffer for building configurations.
     draft: Vec<u64>,
     arrival: Vec<u64>,
-    /// The groups of pending operations that are worth trying on the way to the return that is worked on.
+    /// The groups of pending operations worth trying on the way to the current return.
     candidates: Vec<u32>,
     trail: Trail,
-    /// The number of the event that comes next, or is being worked on.
+    /// The number of the next or current event.
     event: u32,
-    /// Where it can go back to, the earliest first.
+    /// The events that the search can go back to, the earliest first.
     checkpoints: Vec<Checkpoint>,
-    /// Every definite observation in the order of their returns, where the future is known.
+    /// Every definite observation in the order of the returns, if the future is known.
     ahead: Vec<Next>,
-    /// What the search is guided by at the return that is worked on.
+    /// The observations that guide the search at the current return.
     goals: Vec<ClassId>,
 }
 
-/// The frontier as it was before an event.
+/// The frontier before an event.
 #[derive(Clone)]
 struct Checkpoint {
     event: u32,
@@ -124,16 +130,16 @@ pub(crate) struct Next {
     class: ClassId,
 }
 
-/// Up to this width hints decide what is tried.
+/// Hints guide the search up to this width.
 const HINTED_WIDTH_MAX: usize = 64;
-/// How many of the next observations are looked at in search of one that has no place yet.
+/// How many of the next observations are examined to find an unplaced one.
 const GOALS_TRIED_MAX: usize = 8;
 
-/// So many checkpoints are kept: near ones close together, early ones far apart.
+/// The maximum number of checkpoints: recent ones are close together, early ones far apart.
 const CHECKPOINTS_MAX: usize = 24;
 
 impl Frontier {
-    /// The configuration before any event.
+    /// A frontier with the initial configuration.
     pub(crate) fn new(width: usize) -> Self {
         let mut start = vec![0; Layout::default().stride()];
         configs::set_head(&mut start, 0, START);
@@ -159,7 +165,7 @@ impl Frontier {
         }
     }
 
-    /// Lets the search be guided by what will be observed.
+    /// Guides the search by future observations.
     pub(crate) fn look_ahead(&mut self, part: &Part, space: &Space<'_>) {
         let returns = part.events.iter().filter_map(|event| match *event {
             Event::Return(op) => Some((op, part.ops[op as usize])),
@@ -170,17 +176,17 @@ impl Frontier {
             observations.map(|(op, PartOp { class, returns, .. })| Next { returns, op, class }).collect();
     }
 
-    /// The same for a stream of events that nobody wants a certificate of.
+    /// A frontier for a stream of events without a certificate.
     pub(crate) fn without_trail(width: usize) -> Self {
         Frontier { trail: Trail::without_memory(), ..Frontier::new(width) }
     }
 
-    /// The number of the event that comes next, or is being worked on.
+    /// The number of the next or current event.
     pub(crate) fn event(&self) -> u32 {
         self.event
     }
 
-    /// The next event of a part. Says whether any configuration survives it.
+    /// Processes the next event of a part. Returns whether any configuration survives it.
     pub(crate) fn next(
         &mut self,
         part: &Part,
@@ -205,10 +211,9 @@ impl Frontier {
         Ok(true)
     }
 
-    /// Remembers where it is.
     pub(crate) fn set_checkpoint(&mut self) {
         if self.checkpoints.len() == CHECKPOINTS_MAX {
-            // Every other one of the older half.
+            // Remove every other one of the older half.
             let mut at = 0;
             self.checkpoints.retain(|_| {
                 at += 1;
@@ -224,7 +229,8 @@ impl Frontier {
         });
     }
 
-    /// Goes back to the last checkpoint that is not after this event, and forgets it, or to the start.
+    /// Goes back to the last checkpoint that is not after this event and removes it; without one, to the
+    /// start.
     pub(crate) fn go_back(&mut self, event: u32) {
         self.checkpoints.retain(|checkpoint| checkpoint.event <= event);
         match self.checkpoints.pop() {
@@ -236,7 +242,6 @@ impl Frontier {
         }
     }
 
-    /// Goes back to the start.
     pub(crate) fn start_again(&mut self) {
         let trail = std::mem::replace(&mut self.trail, Trail::without_memory());
         let ahead = std::mem::take(&mut self.ahead);
@@ -250,7 +255,7 @@ impl Frontier {
         };
     }
 
-    /// Lets go of everything but what the frontier is.
+    /// Frees all buffers and keeps only the frontier.
     pub(crate) fn shrink(&mut self) {
         let layout = self.now.layout();
         let mut now = Configs::default();
@@ -264,7 +269,7 @@ impl Frontier {
         (self.draft, self.arrival) = (Vec::new(), Vec::new());
     }
 
-    /// What must be remembered of it, when no definite operation is pending.
+    /// The memory of this frontier, when no definite operation is pending.
     pub(crate) fn rest<M: Model>(&self, space: &ModelSpace<'_, M>) -> Rest<M> {
         let (layout, pending) = (self.pending.layout(), self.pending.indeterminate());
         let state = |config: &[u64]| space.state(configs::state(config)).clone();
@@ -283,7 +288,8 @@ impl Frontier {
         }))
     }
 
-    /// Goes on from there in a new space, without a trail; with the number of the next operation.
+    /// Resumes from a frontier at rest in a new space, without a trail. Returns also the number of the next
+    /// operation.
     pub(crate) fn resume<M: Model>(
         rest: Rest<M>,
         width: usize,
@@ -315,7 +321,7 @@ impl Frontier {
         (frontier, next)
     }
 
-    /// Goes on with another space, which need only know what the frontier refers to.
+    /// Moves to another space, which needs to know only what the frontier refers to.
     pub(crate) fn move_to<M: Model>(&mut self, from: &ModelSpace<'_, M>, to: &mut ModelSpace<'_, M>) {
         self.now.for_each_mut(|config| {
             let state = to.intern(from.state(configs::state(config)).clone());
@@ -324,7 +330,7 @@ impl Frontier {
         self.pending.move_to(from, to);
     }
 
-    /// An operation is called.
+    /// Processes an invocation.
     pub(crate) fn call(&mut self, op: u32, class: ClassId, returns: u32, space: &mut Space<'_>) {
         let effect = space.effect(class);
         let leads_to = (effect == Effect::Overwrites).then(|| {
@@ -348,12 +354,12 @@ impl Frontier {
         });
     }
 
-    /// An operation that has been called must be placed after these.
+    /// Demands that an invoked operation is placed after `earlier`.
     pub(crate) fn place_after(&mut self, op: u32, earlier: &[u32]) {
         self.pending.place_after(op, earlier);
     }
 
-    /// An operation returns. Says whether any configuration survives that.
+    /// Processes a return. Returns whether any configuration survives it.
     pub(crate) fn returns(
         &mut self,
         op: u32,
@@ -363,7 +369,7 @@ impl Frontier {
         let used = self.pending.definite(op).used(self.pending.layout());
         meter.steps(2 * u64::from(self.now.len()))?;
         if self.now.iter().all(|config| used.is_set(config)) {
-            // By far the most frequent case: nothing is left to decide.
+            // By far the most frequent case: every configuration has already placed it.
             self.pending.remove(op);
             self.now.for_each_mut(|config| used.clear(config));
             self.returned += 1;
@@ -372,7 +378,7 @@ impl Frontier {
             return Ok(true);
         }
         if let Err(limit) = self.place(op, space, meter) {
-            // As far as it had come.
+            // The size reached before the limit.
             self.note_size(self.done.live());
             return Err(limit);
         }
@@ -384,7 +390,7 @@ impl Frontier {
         Ok(true)
     }
 
-    /// Finds every configuration, for `done`, in which the operation that returns has a place.
+    /// Collects in `done` every configuration that has placed the returning operation.
     fn place(&mut self, op: u32, space: &mut Space<'_>, meter: &mut Meter<'_>) -> Result<(), Limit> {
         let layout = self.pending.layout();
         let target = self.pending.definite(op);
@@ -416,7 +422,7 @@ impl Frontier {
                 self.candidates.push(i);
             }
         }
-        // What must happen is tried before what need not.
+        // Definite operations are tried before optional ones.
         self.candidates.sort_by_key(|&group| self.pending.groups()[group as usize].is_optional());
         self.set_goals();
         let mut from = Vec::new();
@@ -445,8 +451,8 @@ impl Frontier {
         Ok(())
     }
 
-    /// What will be observed: by pending observations that have no place yet, and by the first one that is not called
-    /// yet, as far as the future is known. Nothing where the beam is too wide for hints.
+    /// Sets the goals: pending observations that are not placed, and the first future one, if the future is
+    /// known. No goals if the beam is too wide for hints.
     fn set_goals(&mut self) {
         self.goals.clear();
         if self.width > HINTED_WIDTH_MAX {
@@ -469,7 +475,7 @@ impl Frontier {
         }
     }
 
-    /// Continues one configuration by every pending operation that is worth trying, towards the return of `op`.
+    /// Extends one configuration by every pending operation worth trying, towards the return of `op`.
     fn extend(&mut self, from: &[u64], op: u32, target: Definite, space: &mut Space<'_>) {
         let layout = self.pending.layout();
         if target.commutes && !self.pending.is_watched(layout, from) {
@@ -480,7 +486,7 @@ impl Frontier {
             let group = &self.pending.groups()[self.candidates[at] as usize];
             let (class, commutes) = (group.class, group.commutes);
             let Some(pick) = group.pick(layout, from) else { continue };
-            // What commutes arrives where something was noticed.
+            // A commuting target is placed where something was observed: see `arrive`.
             if target.commutes && pick.op == op || !self.pending.may_come(pick.op, layout, from) {
                 continue;
             }
@@ -488,7 +494,7 @@ impl Frontier {
             let successors = space.step(configs::state(from), class);
             for branch in 0..successors.len {
                 let state = space.successor(successors, branch);
-                // No way leads from there to the return that is worked on.
+                // From there no sequence leads to the current return.
                 if pick.op != op && space.is_over(state, target.class) {
                     continue;
                 }
@@ -507,7 +513,8 @@ impl Frontier {
                 }
                 let noticed = row.settle(layout, &mut next) && !broken("R5: nobody notices") || !commutes;
                 configs::set_head(&mut next, state, self.trail.end());
-                // An overwrite that is only covered on the way is reached otherwise: it is placed, then what covers it.
+                // An overwrite that is only covered on the way is reached otherwise: it is placed, then the
+                // one that covers it.
                 let arrived = !target.commutes
                     && (pick.op == op
                         || target.effect != Effect::Overwrites && target.is_placed(layout, &next));
@@ -532,7 +539,7 @@ impl Frontier {
         self.draft = next;
     }
 
-    /// Places the operation that returns, one that commutes (R5).
+    /// Places the returning operation, a commuting one (R5).
     fn arrive(&mut self, from: &[u64], op: u32, target: Definite, space: &mut Space<'_>) {
         let layout = self.pending.layout();
         let next = &mut self.arrival;
@@ -555,7 +562,8 @@ impl Frontier {
         self.profile.note(self.event, size);
     }
 
-    /// What was placed for the return of `op` becomes the frontier, and the slot of `op` is free again.
+    /// The configurations placed for the return of `op` become the frontier, and the slot of `op` becomes
+    /// free.
     fn advance(&mut self, op: u32) {
         let layout = self.pending.layout();
         let target = self.pending.definite(op);
@@ -590,8 +598,8 @@ impl Frontier {
         self.trail.linearization(configs::trail(survivor), part, self.event as usize, space)
     }
 
-    /// Once nothing survived a return: legal orders of the deepest configurations on the way to it, each with the
-    /// state it leads to. Deepest are those with the fewest pending operations that have no place.
+    /// After a return that nothing survived: legal orders of the deepest configurations on the way to it,
+    /// each with its final state. The deepest are those with the fewest unplaced pending operations.
     pub(crate) fn deepest(
         &self,
         part: &Part,
@@ -610,7 +618,6 @@ impl Frontier {
         configs.into_iter().map(|config| order(space, config)).collect()
     }
 
-    /// The bytes held.
     pub(crate) fn bytes(&self) -> usize {
         let earlier: usize = self.checkpoints.iter().map(|checkpoint| checkpoint.now.bytes()).sum();
         earlier

@@ -1,7 +1,7 @@
-//! A model behind the checker's own interface: what the rest of the crate needs of it, without its types.
+//! A model behind an object-safe interface: what the rest of the crate needs from a model, without its types.
 //!
-//! Engines are generic over the model, because their inner loops are. Everything around them (splitting, explaining,
-//! shrinking, the command line's choice of a model) only ever needs the few questions below.
+//! The engines are generic over the model, because their inner loops have to be fast. The code around them
+//! (splitting, explaining, shrinking, the choice of a model by name) uses only the methods of [`Judge`].
 
 use std::fmt;
 use std::sync::atomic::AtomicBool;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::beam::{self, Evidence, Search, SearchEnd};
 use crate::decision::Decision;
-use crate::dfs::{self, Manner};
+use crate::dfs::{self, Mode};
 use crate::explain::Subject;
 use crate::fast::FastPath;
 
@@ -19,10 +19,10 @@ use crate::generate::SplitMix64;
 #[cfg(any(test, feature = "generate"))]
 use crate::history::History;
 use crate::limits::{Limit, Limits, Meter};
-use crate::lucky;
 use crate::model::Model;
 use crate::online::{ByKey, KeyStream, Keys};
 use crate::op::Op;
+use crate::optimistic;
 use crate::part::{self, Event, Misfit, Part, Reading};
 #[cfg(any(test, feature = "generate"))]
 use crate::small::{self, Menu};
@@ -33,17 +33,17 @@ use crate::verdict::Front;
 use crate::verify;
 use crate::witness::{self, Stuck};
 
-/// The search engines.
+/// The search engines that a caller can choose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Engine {
     /// The exact algorithms for special histories; then a short depth-first search; then the frontier engine.
     #[default]
     Auto,
-    /// The same without the exact algorithms.
+    /// As [`Engine::Auto`], without the exact algorithms.
     Search,
-    /// The frontier engine alone.
+    /// Only the frontier engine.
     Frontier,
-    /// The plain depth-first search: slow, and the reference for all others.
+    /// The plain depth-first search: slow, and the reference for all other engines.
     DepthFirst,
 }
 
@@ -51,13 +51,13 @@ pub enum Engine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Algorithm {
-    /// None: the search had not begun.
+    /// The search had not begun.
     None,
     /// The depth-first search.
     DepthFirst,
     /// The frontier engine.
     Frontier,
-    /// An exact algorithm for histories of a special kind.
+    /// An exact algorithm for a special kind of history.
     #[serde(untagged)]
     Fast(FastPath),
 }
@@ -73,41 +73,42 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// How a part is to be decided.
+/// The settings for deciding a part.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Demand<'a> {
     pub(crate) engine: Engine,
     pub(crate) limits: &'a Limits<'a>,
     /// The search stops early when this becomes true.
     pub(crate) cancelled: Option<&'a AtomicBool>,
-    /// Whether the order of a legal part is wanted. It need not be given otherwise.
+    /// Whether to return the order of a legal part. Without it the engine may leave the order empty.
     pub(crate) order: bool,
 }
 
-/// What was decided about one part, and at what cost.
+/// The decision about one part, and its cost.
 #[derive(Clone, Debug)]
 pub(crate) struct PartResult {
-    /// [`Decision::Declined`] when a limit was reached: see `stopped`.
+    /// [`Decision::Declined`] if a limit was reached: see `stopped`.
     pub(crate) decision: Decision,
-    /// Which limit was reached, and how many of the definite operations were in order by then, at best.
+    /// The limit that was reached, and how many definite operations the best configuration had in order by
+    /// then.
     pub(crate) stopped: Option<(Limit, usize)>,
-    /// The definite operations, of which `stopped` counts.
+    /// The number of definite operations, of which `stopped` counts some.
     pub(crate) definite: usize,
-    /// Which algorithm answered.
+    /// The algorithm that decided.
     pub(crate) engine: Algorithm,
     /// Configurations explored.
     pub(crate) states: u64,
-    /// The largest number of configurations held at once; 0 where the algorithm holds none.
+    /// The largest number of configurations held at once; 0 if the algorithm holds none.
     pub(crate) frontier_max: usize,
-    /// The number of configurations after some of the returns, by time; empty where the algorithm holds none. Where the
-    /// object was searched in components, that of the largest frontier.
+    /// The number of configurations after some of the returns, by time; empty if the algorithm holds none. If
+    /// the object was searched in components: the numbers of the component with the largest frontier.
     pub(crate) frontier: Vec<Front>,
-    /// The first operation that has no meaning to the model: nothing is decided then.
+    /// The first operation that has no meaning to the model; the part is undecided then.
     pub(crate) misfit: Option<Misfit>,
 }
 
 impl PartResult {
-    /// What is known of a part that nobody looked at, because a violation was found elsewhere.
+    /// The result for a part that was never started, because a violation was found elsewhere.
     pub(crate) fn not_started() -> Self {
         PartResult { stopped: Some((Limit::Cancelled, 0)), ..PartResult::undecided(Algorithm::None) }
     }
@@ -116,7 +117,7 @@ impl PartResult {
         PartResult { misfit: Some(misfit), ..PartResult::undecided(Algorithm::None) }
     }
 
-    /// Nothing yet.
+    /// An empty result.
     fn undecided(engine: Algorithm) -> Self {
         PartResult {
             decision: Decision::Declined,
@@ -131,54 +132,57 @@ impl PartResult {
     }
 }
 
-/// The event at which no configuration survived, and what there was before it. Operations by their positions in the
-/// slice that was given.
+/// The event that no configuration survived, and the configurations before it. Operations are positions in
+/// the given slice.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     /// The operation whose completion no configuration survived.
     pub(crate) witness: usize,
-    /// Some of the deepest configurations before it, at most as many as were asked for.
+    /// Some of the deepest configurations before it, at most the number requested.
     pub(crate) configurations: Vec<Deepest>,
 }
 
 /// One configuration before the failure.
 #[derive(Clone, Debug)]
 pub(crate) struct Deepest {
-    /// Its state, as people read it.
+    /// Its state in readable form.
     pub(crate) state: String,
-    /// The legal order that leads to it. Replay it, and one more operation, to learn why that one cannot come next.
+    /// A legal order that leads to it. To learn why an operation cannot come next, replay this order followed
+    /// by that operation.
     pub(crate) order: Vec<usize>,
-    /// Operations pending at the failure that it has put in order, by time of invocation.
+    /// Operations pending at the failure that this configuration has put in order, by time of invocation.
     pub(crate) used: Vec<usize>,
-    /// Operations pending at the failure that it has not.
+    /// Operations pending at the failure that it has not put in order.
     pub(crate) unused: Vec<usize>,
 }
 
-/// What the rest of the crate asks of a model.
+/// The interface of a model to the rest of the crate.
 pub(crate) trait Judge: Sync {
-    /// The model's name.
     fn name(&self) -> &str;
 
-    /// Whether an operation means something to the model, and if not, what was expected. One that certainly did not
-    /// happen need not.
+    /// Checks that an operation has a meaning to the model; the error says what was expected. Operations that
+    /// certainly did not happen need no meaning.
     fn fits(&self, op: &Op) -> Result<(), String>;
 
     /// See [`Model::describe`].
     fn describe(&self) -> Subject;
 
-    /// See [`Model::begins_elsewhere`].
-    fn begins_elsewhere(&self) -> bool;
+    /// See [`Model::has_unusual_start`].
+    fn has_unusual_start(&self) -> bool;
 
-    /// Whether the operations have an order that keeps each process's own; `None` after so many configurations.
+    /// Whether an order exists that keeps each process's own order (sequential consistency); `None` once the
+    /// search exceeds `states_max` configurations.
     fn sequential(&self, ops: &[&Op], states_max: usize) -> Option<bool>;
 
-    /// Whether an operation, with its recorded result, never changes any state (or says nothing at all).
+    /// Whether an operation, with its recorded result, never changes any state (or has no effect on the check
+    /// at all).
     fn only_observes(&self, op: &Op) -> bool;
 
     /// Decides the operations of one object.
     fn decide(&self, ops: &[&Op], demand: Demand<'_>) -> PartResult;
 
-    /// Searches again, for the evidence of a violation: `None` if there is none, or a limit came first.
+    /// Repeats the search to collect the evidence of a violation. `None` if there is no violation or a limit
+    /// was reached first.
     fn frontier_at_failure(
         &self,
         ops: &[&Op],
@@ -186,7 +190,7 @@ pub(crate) trait Judge: Sync {
         configurations_max: usize,
     ) -> Option<Failure>;
 
-    /// A check that is fed with events.
+    /// An incremental check, fed with events.
     fn keys(&self) -> Box<dyn Keys + Send + '_>;
 
     /// See [`small::history_with`].
@@ -197,10 +201,11 @@ pub(crate) trait Judge: Sync {
     #[cfg(any(test, feature = "generate"))]
     fn by_definition(&self, ops: &[Op]) -> bool;
 
-    /// Runs an order of positions through the model alone: the state it leads to, or where it gets stuck.
+    /// Runs an order of positions through the plain model. Returns the final state, or where the replay got
+    /// stuck.
     fn replay(&self, ops: &[&Op], order: &[usize]) -> Result<String, Stuck>;
 
-    /// Whether an order of positions is a linearization, and if not, why.
+    /// Whether an order of positions is a linearization; the error says why not.
     fn certify(&self, ops: &[&Op], order: &[usize]) -> Result<(), String>;
 
     /// See [`verify::enumerate`].
@@ -220,8 +225,8 @@ impl<M: Model> Judge for M {
         Model::describe(self)
     }
 
-    fn begins_elsewhere(&self) -> bool {
-        Model::begins_elsewhere(self)
+    fn has_unusual_start(&self) -> bool {
+        Model::has_unusual_start(self)
     }
 
     fn sequential(&self, ops: &[&Op], states_max: usize) -> Option<bool> {
@@ -258,7 +263,7 @@ impl<M: Model> Judge for M {
         let search = beam::search(&part, &mut space, &mut Meter::new(limits, None), evidence, false);
         let Search { found: SearchEnd::Wall(wall), deepest, .. } = search else { return None };
         let wall = part.ops[wall as usize];
-        // Called by then (operations are numbered in that order), and not returned before.
+        // Operations invoked by then (they are numbered by invocation) that had not returned before.
         let called = part.events[..wall.returns as usize]
             .iter()
             .filter(|event| matches!(event, Event::Call(_)))
@@ -268,7 +273,7 @@ impl<M: Model> Judge for M {
         let configuration = |(order, state): (Vec<u32>, StateId)| {
             let (used, unused): (Vec<u32>, Vec<u32>) = pending.iter().partition(|op| order.contains(op));
             let order = part.positions(&order);
-            // Where one state stands for others, the order leads to the right one.
+            // Merged states stand for several; the replay of the order shows the true one.
             let shown = if space.merges_states() { witness::replay(self, ops, &order).ok() } else { None };
             Deepest {
                 state: shown.unwrap_or_else(|| self.show(space.state(state))),
@@ -310,7 +315,8 @@ impl<M: Model> Judge for M {
     }
 }
 
-/// Decides operations of which no process goes on in the instant in which it returns, but for `ties`.
+/// Decides operations where no process continues in the instant in which its operation returns, except for
+/// those that `ties` lists.
 fn decide<M: Model>(model: &M, ops: &[&Op], ties: Option<&Ties>, demand: Demand<'_>) -> PartResult {
     let none = After::new();
     let after = ties.map_or(&none, |ties| &ties.after);
@@ -334,7 +340,8 @@ fn decide<M: Model>(model: &M, ops: &[&Op], ties: Option<&Ties>, demand: Demand<
     };
     let components = match demand.engine {
         Engine::DepthFirst => None,
-        // What a process does in one instant may be about several components.
+        // Operations of one process in one instant may belong to different components, whose order would be
+        // lost.
         _ if !after.is_empty() => None,
         Engine::Auto | Engine::Search | Engine::Frontier => split::components(&space, &readings),
     };
@@ -352,7 +359,7 @@ fn decide<M: Model>(model: &M, ops: &[&Op], ties: Option<&Ties>, demand: Demand<
         match &mut decided.decision {
             Decision::Legal { order } => orders.push(std::mem::take(order)),
             Decision::Illegal { .. } => return decided,
-            // A violation of another component would still count.
+            // Continue: another component may still have a violation.
             Decision::Declined => {}
         }
     }
@@ -363,8 +370,9 @@ fn decide<M: Model>(model: &M, ops: &[&Op], ties: Option<&Ties>, demand: Demand<
     decided
 }
 
-/// Decides by an exact algorithm, which knows nothing of the order that ties leave open: without that order a
-/// violation is one with it; and an order that keeps it, by itself or because more was asked for, is an order.
+/// Decides by an exact algorithm, which ignores the order that ties require. A violation without that order
+/// is a violation with it. A legal order counts only if it keeps that order. If the first one does not, a
+/// second attempt gets stricter times, which exclude some legal orders too.
 fn fast(path: FastPath, ops: &[&Op], ties: Option<&Ties>) -> Decision {
     let decision = path.decide(ops);
     match (&decision, ties) {
@@ -379,7 +387,7 @@ fn fast(path: FastPath, ops: &[&Op], ties: Option<&Ties>) -> Decision {
     }
 }
 
-/// Decides one object, and adds what that cost.
+/// Decides one object and adds the cost to `decided`.
 fn search(
     space: &mut Space<'_>,
     ops: &[&Op],
@@ -391,9 +399,9 @@ fn search(
 ) {
     let mut part = Part::new(&mut readings, after);
     let soon = match demand.engine {
-        Engine::Auto | Engine::Search => lucky::search(&part, space, meter, lucky::Attempt::First),
+        Engine::Auto | Engine::Search => optimistic::search(&part, space, meter, optimistic::Attempt::First),
         Engine::DepthFirst => {
-            Some(dfs::search(&part, space, meter, Manner::Plain).expect("the plain search never gives up"))
+            Some(dfs::search(&part, space, meter, Mode::Plain).expect("the plain search never gives up"))
         }
         Engine::Frontier => None,
     };

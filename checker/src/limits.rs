@@ -139,14 +139,22 @@ pub(crate) struct Meter<'a> {
     /// Bytes held by another search that waits for this one.
     aside: usize,
     /// The number of configurations already added to [`Progress`].
-    told: u64,
+    reported: u64,
 }
 
 impl<'a> Meter<'a> {
     /// A fresh meter. The search stops early when `cancelled` becomes true.
     pub(crate) fn new(limits: &'a Limits<'a>, cancelled: Option<&'a AtomicBool>) -> Self {
         let first = limits.states_max.min(u64::from(POLL_EVERY)) as u32;
-        Meter { limits, cancelled, until_poll: first, polled: u64::from(first), steps: 0, aside: 0, told: 0 }
+        Meter {
+            limits,
+            cancelled,
+            until_poll: first,
+            polled: u64::from(first),
+            steps: 0,
+            aside: 0,
+            reported: 0,
+        }
     }
 
     /// Counts one configuration.
@@ -205,18 +213,18 @@ impl<'a> Meter<'a> {
     }
 
     /// Adds the configurations since the last call to [`Progress`].
-    fn tell(&mut self) {
+    fn report(&mut self) {
         if let Some(progress) = self.limits.progress {
             let states = self.states();
-            progress.states.fetch_add(states - self.told, Ordering::Relaxed);
-            self.told = states;
+            progress.states.fetch_add(states - self.reported, Ordering::Relaxed);
+            self.reported = states;
         }
     }
 
     /// Tests every limit and allows the next batch of configurations.
     #[cold]
     fn poll(&mut self) -> Result<(), Limit> {
-        self.tell();
+        self.report();
         self.interrupted()?;
         let left = self.limits.states_max.saturating_sub(self.polled);
         if left == 0 {
@@ -230,7 +238,7 @@ impl<'a> Meter<'a> {
 
 impl Drop for Meter<'_> {
     fn drop(&mut self) {
-        self.tell();
+        self.report();
     }
 }
 

@@ -1,17 +1,18 @@
 //! Models: the sequential specifications that a history is judged by.
 //!
-//! A model says what one object does when operations come one at a time: where it starts, and what each operation
-//! turns a state into. Everything else (concurrency, lost answers, limits, evidence) is the checker's.
+//! A model says what one object does when operations come one at a time: its initial state, and the states
+//! that each operation leads to. Everything else (concurrency, lost responses, limits, evidence) is the
+//! checker's job.
 //!
-//! An operation reaches the model twice. First [`Model::parse`] turns what was recorded into a [`Model::Call`], a
-//! compact form *including the recorded result*: `read → 3` and `read → 4` are different calls. Then
-//! [`Model::step`] says which states a call can lead to. An indeterminate operation has no recorded result: its call
-//! is "the operation took effect, with whatever result". Where it could take effect without changing anything the
-//! checker need not be told: an indeterminate operation may always be left out.
+//! A model sees each operation twice. First [`Model::parse`] turns the recorded operation into a
+//! [`Model::Call`], a compact form *including the recorded result*: `read → 3` and `read → 4` are different
+//! calls. Then [`Model::step`] returns the states that a call can lead to. An indeterminate operation has no
+//! recorded result: its call means "the operation took effect, with any result". The model need not cover the
+//! case that it had no effect: the checker may always leave an indeterminate operation out.
 //!
-//! The engines intern states and calls to small numbers and remember every transition, so `step` is called once for
-//! each pair that occurs: it need not be clever. Equality matters more than speed: two calls that are equal are
-//! interchangeable to the search, two states that are equal are one.
+//! The engines intern states and calls as small numbers and cache every transition, so `step` is called once
+//! for each pair that occurs and need not be fast. Equality matters more than speed: to the search, equal
+//! calls are interchangeable and equal states are one state.
 
 use std::fmt::{self, Debug};
 use std::hash::Hash;
@@ -64,152 +65,156 @@ pub use set::Set;
 pub use stack::Stack;
 pub use unordered_queue::UnorderedQueue;
 
-/// What leads to a state: see [`Model::comes`].
+/// The states from which a call leads to a state: see [`Model::sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Comes<State> {
-    /// The call cannot lead there.
-    Never,
-    /// It may lead there from more than one state.
-    FromAnywhere,
-    /// It leads there, or is made there, from this state alone.
-    From(State),
+pub enum Sources<State> {
+    /// The call neither leads to the state nor is possible in it.
+    Nowhere,
+    /// The call may lead to it from more than one state.
+    Anywhere,
+    /// The call leads to it, or is possible in it, from this state only.
+    Only(State),
 }
 
-/// Puts one state in the place of all that are like it: see [`Model::alike`].
-pub type Alike<State> = Box<dyn Fn(State) -> State + Send + Sync>;
+/// A function that maps equivalent states to one representative: see [`Model::representative`].
+pub type Representative<State> = Box<dyn Fn(State) -> State + Send + Sync>;
 
-/// A sequential specification of one object. The example at the top of the crate implements it for an object of its
-/// own. Builds with debug assertions hold each step against the promises below, and panic with the name of one that is broken.
+/// A sequential specification of one object. The example at the top of the crate implements one. Builds with
+/// debug assertions compare every step with the promises below, and panic with the name of a broken promise.
 pub trait Model: Sync {
-    /// All that the object remembers.
+    /// The complete state of the object.
     type State: Clone + Eq + Hash + Debug + Send;
-    /// An operation with its recorded result, in the model's own words.
+    /// An operation with its recorded result, in the model's own terms.
     type Call: Clone + Eq + Hash + Debug + Send;
-    /// The states a call can lead to. `Option<Self::State>` for a deterministic object.
+    /// The states that a call can lead to. `Option<Self::State>` for a deterministic object.
     type Next: IntoIterator<Item = Self::State>;
 
-    /// The name people know the model by, in kebab-case.
+    /// The name of the model, in kebab-case.
     fn name(&self) -> &str;
 
     /// The state before any operation.
     fn init(&self) -> Self::State;
 
-    /// What an operation asks, with what it was answered. `None` if it says nothing about the object, whatever its
-    /// place in the order: a read whose answer nobody saw. Operations that certainly did not happen never get here.
+    /// An operation with its recorded result. `None` if it has no influence on the check, at any place in the
+    /// order: for example a read whose result is unknown. Operations that certainly did not happen are never
+    /// passed to this method.
     ///
     /// # Errors
     /// The words that follow "expected", if the operation has no meaning to this model.
     fn parse(&self, op: &Op) -> Result<Option<Self::Call>, String>;
 
-    /// The states that `call` can turn `state` into; none where its recorded result is impossible.
+    /// The states that `call` can lead to from `state`; none if its recorded result is impossible there.
     fn step(&self, state: &Self::State, call: &Self::Call) -> Self::Next;
 
-    /// Why [`Model::step`] offers no state: the end of the sentence "it cannot come next: ...".
+    /// Why [`Model::step`] returns no state: the end of the sentence "it cannot come next: ...".
     fn explain(&self, state: &Self::State, call: &Self::Call) -> String {
         format!("{call:?} is impossible when the object is {}", self.show(state))
     }
 
-    /// A state as people read it.
+    /// A state in readable form.
     fn show(&self, state: &Self::State) -> String {
         format!("{state:?}")
     }
 
-    /// Whether this call, *with its recorded result*, never changes any state in which it is possible. A promise:
-    /// such calls are put in order as soon as they are possible, without looking further. A write is never
-    /// read-only, not even in a state where it happens to change nothing.
+    /// Whether this call, *with its recorded result*, never changes any state in which it is possible. A
+    /// promise: the search places such calls as soon as they are possible and tries no other place. A write
+    /// is never read-only, not even in a state where it happens to change nothing.
     fn read_only(&self, _call: &Self::Call) -> bool {
         false
     }
 
-    /// Whether this call is possible in every state and leads to one and the same state from all of them, as a blind
-    /// write does. A promise: such calls are only tried where somebody could notice.
+    /// Whether this call is possible in every state and leads to the same state from all of them, as a blind
+    /// write does. A promise: the search tries such calls only where another pending call could observe them.
     fn overwrites(&self, _call: &Self::Call) -> bool {
         false
     }
 
-    /// Whether this call is possible in every state, leads to one state from each, and may change places with every other
-    /// call that commutes: additions that return nothing. A promise: such calls are only tried where another call could
-    /// notice.
+    /// Whether this call is possible in every state, leads to exactly one state from each, and can swap
+    /// places with every other call that commutes: for example additions that return nothing. A promise: the
+    /// search tries such calls only where another call could observe them.
     fn commutes(&self, _call: &Self::Call) -> bool {
         false
     }
 
-    /// Whether `call` is impossible in this state and remains so after any number of calls like `by`, which
-    /// [commutes](Model::commutes). Where that is so of each of several calls, it must be so of all of them together. A
-    /// promise.
+    /// Whether `call` is impossible in this state and remains impossible after any number of calls like `by`,
+    /// which [commutes](Model::commutes). If this holds for each of several calls `by`, it must hold for any
+    /// mix of them. A promise.
     fn out_of_reach(&self, _state: &Self::State, _call: &Self::Call, _by: &Self::Call) -> bool {
         false
     }
 
-    /// Whether `call` is impossible in this state and in all that may follow, whatever is called: the log is longer by now
-    /// than what was read. A promise.
+    /// Whether `call` is impossible in this state and in all later states, whatever is called: for example
+    /// the log is already longer than the read result. A promise.
     fn is_over(&self, _state: &Self::State, _call: &Self::Call) -> bool {
         false
     }
 
-    /// The only state in which an observation is possible, where there is but one. One state may stand for several, if it
-    /// does so here and in [`Model::comes`], and for the initial one stands itself. A promise.
-    fn sees(&self, _observation: &Self::Call) -> Option<Self::State> {
+    /// The only state in which an observation is possible, if there is exactly one. The state may be a
+    /// representative of several, if [`Model::sources`] uses the same representative and the initial state
+    /// represents itself. A promise.
+    fn observed_state(&self, _observation: &Self::Call) -> Option<Self::State> {
         None
     }
 
-    /// Before which states a call, with its recorded result, leads to this state, or is made in it. A promise: the
-    /// evidence of a stale read rests on it.
-    fn comes(&self, _call: &Self::Call, _to: &Self::State) -> Comes<Self::State> {
-        Comes::FromAnywhere
+    /// The states from which a call, with its recorded result, leads to this state or is possible in it. A
+    /// promise: the evidence of a stale read rests on it.
+    fn sources(&self, _call: &Self::Call, _to: &Self::State) -> Sources<Self::State> {
+        Sources::Anywhere
     }
 
-    /// Whether an observation may become possible after this state, as long as nothing overwrites the object: a text
-    /// that is only appended to leads toward the texts that begin with it. No promise but a hint, for the order in
-    /// which things are tried.
+    /// Whether an observation may become possible after this state, as long as nothing overwrites the object:
+    /// a text that is only appended to leads toward the texts that begin with it. A hint, not a promise: it
+    /// orders the attempts of the search.
     fn leads_toward(&self, _state: &Self::State, _observation: &Self::Call) -> bool {
         true
     }
 
-    /// Which states nobody will ever tell apart, where every call of the history is known: a function that puts one state in
-    /// the place of all that are like it. A promise: each of these calls leads from both to states that are like each
-    /// other, or is possible in neither. `None` where that is not worth the trouble.
-    fn alike(&self, _calls: &[Self::Call]) -> Option<Alike<Self::State>> {
+    /// Given every call of the history: a function that maps states which no call can distinguish to one
+    /// representative. A promise: from a state and its representative, each of these calls leads to states
+    /// with the same representative, or is possible in neither. `None` if merging does not pay.
+    fn representative(&self, _calls: &[Self::Call]) -> Option<Representative<Self::State>> {
         None
     }
 
-    /// Which parts of the object this call is about, where it is about these alone: the element of a set, the registers
-    /// of a transaction. When every call of a history says so, parts that no chain of calls joins are checked apart. A
-    /// promise: calls without a common part commute, and neither can tell whether the other took place.
-    fn touches(&self, _call: &Self::Call) -> Option<Vec<Value>> {
+    /// The components of the object that this call touches, if it depends on no others: the element of a set,
+    /// the registers of a transaction. If every call of a history names its components, components that no
+    /// chain of calls connects are checked separately. A promise: calls without a common component commute,
+    /// and neither can observe whether the other took place.
+    fn components(&self, _call: &Self::Call) -> Option<Vec<Value>> {
         None
     }
 
-    /// Roughly how many bytes a state owns beyond its own size, for the limit on memory. Asked once for each state that
-    /// is met. Unless told otherwise, from the length of its debug output.
+    /// Approximate number of bytes that a state owns beyond its own size, for the memory limit. Called once
+    /// for each state that occurs. By default derived from the length of its debug output.
     fn heap_bytes(&self, state: &Self::State) -> usize {
         4 * debug_length(state)
     }
 
-    /// What kind of object it is, for the evidence: which operations may be left out of a counterexample, and what a
-    /// violation is called. A promise: the operations mean what they mean in the model named there.
+    /// The kind of object, for the evidence: it defines which operations may be left out of a counterexample,
+    /// and how a violation is classified. A promise: the operations have the meaning of the model named
+    /// there.
     fn describe(&self) -> Subject {
         Subject::Other
     }
 
-    /// Whether it starts as no other object of its kind does. What is said of a violation then does not mention how the
-    /// object starts.
-    fn begins_elsewhere(&self) -> bool {
+    /// Whether it starts in another state than other objects of its kind. The sentence about a violation then
+    /// does not mention the initial state.
+    fn has_unusual_start(&self) -> bool {
         false
     }
 
-    /// An exact algorithm for this very object, which is tried before any search.
+    /// An exact algorithm for this object, which is tried before any search.
     fn fast_path(&self) -> Option<FastPath> {
         None
     }
 }
 
-/// Roughly the bytes of a B-tree of so many entries: its nodes are two thirds full.
+/// Approximate number of bytes of a B-tree: its nodes are two thirds full.
 fn tree_bytes(entries: usize, entry: usize) -> usize {
     if entries == 0 { 0 } else { 64 + entries * (entry + entry / 2 + 8) }
 }
 
-/// How long the debug output of something is.
+/// The length of a value's debug output.
 fn debug_length(what: &impl Debug) -> usize {
     struct Length(usize);
     impl fmt::Write for Length {
@@ -219,15 +224,15 @@ fn debug_length(what: &impl Debug) -> usize {
         }
     }
     let mut length = Length(0);
-    // What cannot be shown is taken to be small.
+    // A value that cannot be formatted counts as small.
     let _ = fmt::Write::write_fmt(&mut length, format_args!("{what:?}"));
     length.0
 }
 
-/// One row per model: its name in the code, an instance, its name for people, what the object does.
+/// One row per model: variant, instance, name, summary.
 macro_rules! models {
     ($($kind:ident = $model:expr, $name:literal, $summary:literal;)*) => {
-        /// The models that come with the checker.
+        /// The built-in models.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum ModelKind {
             $(#[doc = $summary] $kind,)*
@@ -237,7 +242,7 @@ macro_rules! models {
             /// All of them, in the order of `tribunal list models`.
             pub const ALL: [ModelKind; [$($name),*].len()] = [$(ModelKind::$kind),*];
 
-            /// The name in kebab-case, as [`ModelKind::from_str`] takes it.
+            /// The name in kebab-case, as [`ModelKind::from_str`] accepts it.
             pub fn name(self) -> &'static str {
                 match self { $(ModelKind::$kind => $name,)* }
             }
@@ -247,13 +252,13 @@ macro_rules! models {
                 match self { $(ModelKind::$kind => $summary,)* }
             }
 
-            /// Whether it judges what the nodes show in the end, and not every answer on the way: its final reads are
-            /// to be asked of each node, with the input [`FINAL`], when the nodes have had time to converge.
+            /// Whether the model judges only final reads and no earlier results. The final reads are sent to
+            /// each node with the input [`FINAL`] after the nodes have had time to converge.
             pub fn is_eventual(self) -> bool {
                 self == ModelKind::ConvergentSet
             }
 
-            /// The model itself, behind the checker's own interface.
+            /// The model behind the checker's internal interface.
             pub(crate) fn judge(self) -> &'static dyn Judge {
                 match self {
                     $(ModelKind::$kind => {
@@ -291,11 +296,11 @@ impl fmt::Display for ModelKind {
     }
 }
 
-/// A name that no model has.
+/// The error for an unknown model name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no model is called `{name}`: expected one of {}", ModelKind::ALL.map(ModelKind::name).join(", "))]
 pub struct NoSuchModel {
-    /// The name that was asked for.
+    /// The unknown name.
     pub name: String,
 }
 

@@ -1,13 +1,14 @@
-//! What the engines see of a history: the operations of one object, normalised.
+//! The engines' view of a history: the operations of one object, normalised.
 //!
-//! - An operation that certainly did not happen is dropped, and so is one that says nothing about the object.
-//! - An indeterminate operation never returns: it may take effect at any time after its call, or never. One that only
-//!   observes is dropped.
-//! - Intervals are closed: an operation that is called at the very instant another one returns is concurrent with it.
-//!   Where both are of one process the times have been taken apart, or it is said what comes after what: see
-//!   [`ties`](crate::ties).
+//! - An operation that certainly did not happen is dropped, and so is one that the model ignores.
+//! - An indeterminate operation never returns: it may take effect at any time after its invocation, or never.
+//!   If it only observes, it is dropped.
+//! - Intervals are closed: an operation invoked at the very instant at which another one returns is
+//!   concurrent with it. If both are of one process, their times have been moved apart, or their order is
+//!   given explicitly: see [`ties`](crate::ties).
 //!
-//! What is left is a sequence of [`Event`]s: calls and returns of numbered operations, and no times at all.
+//! The rest is a sequence of [`Event`]s: calls (invocations) and returns of numbered operations, without
+//! times.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -30,9 +31,9 @@ pub(crate) enum Event {
 /// One operation of a [`Part`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PartOp {
-    /// What is called, with what result.
+    /// The class of its call, including the result.
     pub(crate) class: ClassId,
-    /// Its position in the slice that the part was made from.
+    /// Its position in the given slice.
     pub(crate) at: u32,
     /// The position of its return in [`Part::events`]; [`NEVER`] for an indeterminate operation.
     pub(crate) returns: u32,
@@ -42,24 +43,24 @@ pub(crate) struct PartOp {
 pub(crate) const NEVER: u32 = u32::MAX;
 
 impl PartOp {
-    /// Whether it certainly happened: indeterminate operations may be left out.
+    /// Whether it certainly happened; indeterminate operations may be left out.
     pub(crate) fn definite(&self) -> bool {
         self.returns != NEVER
     }
 }
 
-/// One operation as it was read from a history: all that the engines need of it.
+/// One operation of a history, reduced to what the engines need.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
     pub(crate) class: ClassId,
-    /// Its position in the slice that was read.
+    /// Its position in the given slice.
     pub(crate) at: u32,
     pub(crate) indeterminate: bool,
     call: Nanos,
     ends: Nanos,
 }
 
-/// Reads operations, in their order, without those that do not matter. Some may have to be placed after others.
+/// Reads operations, in their order, without those that do not matter. `after` restricts the order of some.
 pub(crate) fn read<M: Model>(
     space: &mut ModelSpace<'_, M>,
     ops: &[&Op],
@@ -67,7 +68,7 @@ pub(crate) fn read<M: Model>(
 ) -> Result<Vec<Reading>, Misfit> {
     let mut readings = Vec::with_capacity(ops.len());
     let first: HashSet<u32> = after.values().flatten().copied().collect();
-    // An observation is placed as soon as possible: that suits those that must be placed after it.
+    // An observation is placed as soon as possible, which suits the operations that must come after it.
     let is_alone = |at: u32, call: &M::Call, model: &M| {
         after.contains_key(&at) || first.contains(&at) && !model.read_only(call)
     };
@@ -100,7 +101,8 @@ pub(crate) fn misfit(ops: &[&Op], fits: impl Fn(&Op) -> Result<(), String>) -> O
 pub(crate) struct Part {
     /// The operations, in the order of their calls in [`Part::events`].
     pub(crate) ops: Vec<PartOp>,
-    /// Every call, and for definite operations the return, by time; at one instant calls come before returns.
+    /// Every call, and for definite operations the return, by time; calls come before returns of the same
+    /// instant.
     pub(crate) events: Vec<Event>,
     /// For some operations, those that must be placed before them although they need not have returned.
     pub(crate) after: HashMap<u32, Vec<u32>>,
@@ -109,9 +111,9 @@ pub(crate) struct Part {
 /// An operation that has no meaning to the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Misfit {
-    /// Its position in the slice.
+    /// Its position in the given slice.
     pub(crate) at: usize,
-    /// What was expected instead.
+    /// What the model expected instead.
     pub(crate) expected: String,
 }
 
@@ -129,7 +131,7 @@ impl Part {
         };
         let mut pending: BinaryHeap<Reverse<(Nanos, u32)>> = BinaryHeap::new();
         for (i, reading) in (0..).zip(&*readings) {
-            // At one instant calls come first.
+            // Within one instant calls come first.
             let over = |end: Nanos| end < reading.call || end == reading.call && broken("ties are in order");
             while let Some(&Reverse((end, ended))) = pending.peek()
                 && over(end)
@@ -172,7 +174,7 @@ impl Part {
         calls.map(|(at, _)| at).collect()
     }
 
-    /// When an event was; `ops` is the slice that the part was made from.
+    /// The time of an event; `ops` is the slice that the part was made from.
     pub(crate) fn time(&self, event: u32, ops: &[&Op]) -> Nanos {
         let of = |op: u32| ops[self.ops[op as usize].at as usize];
         match self.events[event as usize] {
@@ -181,12 +183,12 @@ impl Part {
         }
     }
 
-    /// How many operations certainly happened.
+    /// The number of operations that certainly happened.
     pub(crate) fn definite(&self) -> usize {
         self.events.len() - self.ops.len()
     }
 
-    /// Numbers of the part as positions in the slice it was made from.
+    /// Converts numbers of the part to positions in the slice that it was made from.
     pub(crate) fn positions(&self, numbers: &[u32]) -> Vec<usize> {
         numbers.iter().map(|&i| self.ops[i as usize].at as usize).collect()
     }

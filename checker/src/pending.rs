@@ -1,9 +1,9 @@
-//! The pending operations, and where a configuration keeps what it has made of them.
+//! The pending operations, and where a configuration stores their use.
 //!
-//! A definite operation has a slot while it is pending, among the exact bits or, for an overwrite, among the spent and
-//! open ones. An indeterminate operation never stops pending: all of one class share a field that counts them.
-//! Operations are grouped by class, in each group by deadline, because of one class only the first that is not used is
-//! ever tried (R2 in [`frontier`](crate::frontier)).
+//! A definite operation has a slot while it is pending: among the exact bits or, for an overwrite, among the
+//! spent and open bits. An indeterminate operation stays pending forever: all operations of one class share a
+//! field that counts them. Operations are grouped by class, and sorted by deadline in each group, because the
+//! search tries only the first unused operation of a class (R2 in [`frontier`](crate::frontier)).
 
 use hashbrown::HashMap;
 
@@ -35,11 +35,12 @@ pub(crate) struct Group {
     pub(crate) commutes: bool,
     /// Definite operations with their slots, in the order of their returns.
     definite: Vec<(u32, u32, u32)>,
-    /// Indeterminate operations in the order of their calls: a field, and as many as it can count.
+    /// Indeterminate operations in the order of their invocations: a field, and the operations that it can
+    /// count.
     fields: Vec<(u32, Vec<u32>)>,
 }
 
-/// An operation to try, and where a configuration notes that it was used.
+/// An operation to try, and where a configuration marks it as used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pick {
     pub(crate) op: u32,
@@ -47,7 +48,7 @@ pub(crate) struct Pick {
 }
 
 impl Pick {
-    /// Whether it need not take effect.
+    /// Whether the operation need not take effect.
     pub(crate) fn is_optional(self) -> bool {
         matches!(self.place, Place::Field(_))
     }
@@ -66,35 +67,36 @@ pub(crate) struct Pending {
     groups: Vec<Group>,
     group_of: HashMap<ClassId, u32>,
     definite: HashMap<u32, Definite>,
-    /// Slots that are free, exact ones and loose ones.
+    /// Free slots: exact ones, and those of overwrites.
     free: [Vec<u32>; 2],
     fields: u32,
-    /// What else must be placed before an operation, as long as it is pending.
+    /// Operations that must be placed before an operation, as long as it is pending.
     after: Vec<(u32, Vec<u32>)>,
 }
 
 impl Pending {
-    /// The layout of configurations that has room for all of them.
+    /// A layout of configurations with room for all pending operations.
     pub(crate) fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// The pending operations, class by class.
+    /// The pending operations, by class.
     pub(crate) fn groups(&self) -> &[Group] {
         &self.groups
     }
 
-    /// All but those that are only indeterminate overwrites: what a state can make a difference to.
+    /// The groups that a state can make a difference to: all but those of indeterminate overwrites only.
     pub(crate) fn noticing(&self) -> impl Iterator<Item = &Group> {
         self.groups.iter().filter(|group| !(group.definite.is_empty() && group.leads_to.is_some()))
     }
 
-    /// Whether an operation that does not commute has no place yet.
+    /// Whether an operation that does not commute is still unplaced.
     pub(crate) fn is_watched(&self, layout: Layout, config: &[u64]) -> bool {
         self.groups.iter().any(|group| !group.commutes && group.pick(layout, config).is_some())
     }
 
-    /// Whether such an operation is possible in this state, or may become so by operations that commute.
+    /// Whether such an operation is possible in this state, or may become possible by operations that
+    /// commute.
     pub(crate) fn is_watched_beyond(
         &self,
         layout: Layout,
@@ -115,17 +117,17 @@ impl Pending {
         self.definite[&op]
     }
 
-    /// A definite operation, if it is pending.
+    /// The definite operation with this number, if it is pending.
     pub(crate) fn find(&self, op: u32) -> Option<Definite> {
         self.definite.get(&op).copied()
     }
 
-    /// How many definite operations have no place in the order of this configuration.
+    /// The number of definite operations that this configuration has not placed.
     pub(crate) fn unplaced(&self, layout: Layout, config: &[u64]) -> usize {
         self.definite.values().filter(|op| !op.is_placed(layout, config)).count()
     }
 
-    /// An operation is called that will return at an event, or [`NEVER`]; an overwrite leads to one state.
+    /// Adds an operation that returns at an event, or at [`NEVER`]. `leads_to` is given for an overwrite.
     pub(crate) fn add(
         &mut self,
         op: u32,
@@ -166,18 +168,18 @@ impl Pending {
         }
     }
 
-    /// An operation must be placed after these, of which all have been called.
+    /// Demands that an operation is placed after `earlier`, all of which have been invoked.
     pub(crate) fn place_after(&mut self, op: u32, earlier: &[u32]) {
         self.after.push((op, earlier.to_vec()));
     }
 
-    /// Whether all that an operation must be placed after has a place in this configuration.
+    /// Whether this configuration has placed everything that must come before an operation.
     pub(crate) fn may_come(&self, op: u32, layout: Layout, config: &[u64]) -> bool {
         let is_placed = |op: &u32| self.find(*op).is_none_or(|op| op.is_placed(layout, config));
         self.after.iter().all(|(later, earlier)| *later != op || earlier.iter().all(is_placed))
     }
 
-    /// A definite operation has returned.
+    /// Removes a definite operation that has returned.
     pub(crate) fn remove(&mut self, op: u32) {
         let Some(Definite { class, effect, slot, returns, .. }) = self.definite.remove(&op) else { return };
         self.after.retain_mut(|(later, earlier)| {
@@ -197,7 +199,7 @@ impl Pending {
         }
     }
 
-    /// The indeterminate operations by field: their class, and how many there are.
+    /// Per field of indeterminate operations: their class, and their number.
     pub(crate) fn indeterminate(&self) -> Vec<(ClassId, u32)> {
         let fields = self.groups.iter().flat_map(|group| {
             group.fields.iter().map(|(field, ops)| (*field, (group.class, ops.len() as u32)))
@@ -207,7 +209,7 @@ impl Pending {
         fields.into_iter().map(|(_, ops)| ops).collect()
     }
 
-    /// Goes on with another space.
+    /// Translates everything to the numbers of another space.
     pub(crate) fn move_to<M: Model>(&mut self, from: &ModelSpace<'_, M>, to: &mut ModelSpace<'_, M>) {
         let mut moved: HashMap<ClassId, ClassId> = HashMap::new();
         let mut class = |class: ClassId| *moved.entry(class).or_insert_with(|| to.adopt(from, class));
@@ -219,7 +221,7 @@ impl Pending {
         }
     }
 
-    /// Notes in a configuration that an operation is used.
+    /// Marks an operation as used in a configuration.
     pub(crate) fn spend(&self, pick: Pick, config: &mut [u64]) {
         match pick.place {
             Place::Bit(bit) => bit.set(config),
@@ -241,7 +243,7 @@ impl Pending {
 }
 
 impl Definite {
-    /// The bit that says it is used: placed, or for an overwrite placed for its effect.
+    /// The bit that marks it as used: placed, or for an overwrite placed for its effect.
     pub(crate) fn used(&self, layout: Layout) -> Bit {
         match self.effect {
             Effect::Overwrites => layout.spent_bit(self.slot),
@@ -249,12 +251,12 @@ impl Definite {
         }
     }
 
-    /// The bit that says that an overwrite has no place yet.
+    /// The bit that marks an overwrite as not placed yet.
     pub(crate) fn open(&self, layout: Layout) -> Option<Bit> {
         (self.effect == Effect::Overwrites).then(|| layout.open_bit(self.slot))
     }
 
-    /// Whether it has a place in the order of this configuration.
+    /// Whether this configuration has placed it.
     pub(crate) fn is_placed(&self, layout: Layout, config: &[u64]) -> bool {
         match self.open(layout) {
             Some(open) => !open.is_set(config),
@@ -269,7 +271,7 @@ impl Group {
         self.definite.iter().map(|&(_, _, slot)| slot)
     }
 
-    /// Whether all of its operations are indeterminate.
+    /// Whether all its operations are indeterminate.
     pub(crate) fn is_optional(&self) -> bool {
         self.definite.is_empty()
     }
@@ -279,7 +281,7 @@ impl Group {
         !self.fields.is_empty()
     }
 
-    /// The one to try in this configuration: of those that are not used the first to return.
+    /// The operation to try in this configuration: the first to return among the unused ones.
     pub(crate) fn pick(&self, layout: Layout, config: &[u64]) -> Option<Pick> {
         let bit = |slot| match self.effect {
             Effect::Overwrites => layout.spent_bit(slot),

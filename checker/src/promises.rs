@@ -1,19 +1,19 @@
-//! The promises of a model, looked at in builds with debug assertions: a broken one would show as a wrong verdict, far from its
-//! cause. Each step that a search asks for is compared with what the model promises of it.
+//! Tests the promises of a model in builds with debug assertions. A broken promise would cause a wrong
+//! verdict, far from its source. Every step of a search is compared with the model's promises about it.
 
 use std::hash::{BuildHasher, Hash};
 
 use hashbrown::DefaultHashBuilder;
 
-use crate::model::{Alike, Model};
+use crate::model::{Model, Representative};
 
-/// So many calls are tried on states that are said to be alike.
+/// Maximum number of calls that are tried on states which the model calls equivalent.
 const CALLS_TRIED_MAX: usize = 16;
 
-/// Holds the states that a call leads to from a state against the model's promises.
+/// Compares the states that a call leads to with the model's promises.
 ///
 /// # Panics
-/// When one is broken; the message names the model and the promise.
+/// If a promise is broken; the message names the model and the promise.
 pub(crate) fn examine<M: Model>(model: &M, from: &M::State, call: &M::Call, next: &[M::State]) {
     let name = model.name();
     let again: Vec<M::State> = model.step(from, call).into_iter().collect();
@@ -40,33 +40,33 @@ pub(crate) fn examine<M: Model>(model: &M, from: &M::State, call: &M::Call, next
     }
 }
 
-/// Holds the states that are put in the place of others against the model's promise.
+/// Compares merged states with the model's promise.
 ///
 /// # Panics
-/// When it is broken; the message names the model.
-pub(crate) fn examine_alike<M: Model>(
+/// If the promise is broken; the message names the model.
+pub(crate) fn examine_representative<M: Model>(
     model: &M,
-    alike: &Alike<M::State>,
+    representative: &Representative<M::State>,
     calls: &[M::Call],
     states: &[M::State],
 ) {
     for state in states {
-        let other = alike(state.clone());
+        let other = representative(state.clone());
         for call in calls.iter().take(CALLS_TRIED_MAX).filter(|_| other != *state) {
-            let next = |from| model.step(from, call).into_iter().map(alike).collect::<Vec<_>>();
+            let next = |from| model.step(from, call).into_iter().map(representative).collect::<Vec<_>>();
             assert!(
                 next(state) == next(&other),
-                "model {}: {state:?} and {other:?} are `alike`, but {call:?} tells them apart",
+                "model {}: `representative` of {state:?} is {other:?}, but {call:?} distinguishes the two",
                 model.name()
             );
         }
     }
 }
 
-/// Holds two calls against the promise that they commute, where both make it.
+/// Tests the promise that two calls commute, if both make it.
 ///
 /// # Panics
-/// When it is broken.
+/// If the promise is broken.
 pub(crate) fn examine_order<M: Model>(model: &M, from: &M::State, one: &M::Call, other: &M::Call) {
     if !(model.commutes(one) && model.commutes(other)) {
         return;

@@ -1,41 +1,43 @@
-//! A violation that needs no search: an observation whose every source is certainly gone.
+//! A violation without a search: an observation whose every possible source is certainly gone.
 //!
-//! Wherever the frontier engine has a hard time because many indeterminate operations could explain almost anything,
-//! many a violation is still plain to see: a read returned a value, and everyone who could have brought the object
-//! into that state either started too late, or was certainly undone in between.
+//! The frontier engine is slow if many indeterminate operations could explain almost anything. Many
+//! violations are obvious even then: a read returned a value, and every operation that could have led to that
+//! state either started too late or was certainly undone before the read.
 //!
 //! ```text
-//!   source   ├──────┤                                   brings a state in which the observation is possible
-//!   undoer              ├──────┤                        leaves no such state, whatever it started from
-//!   observation                     ├──────┤            returned what it cannot have
+//!   source   ├──────┤                                   leads to a state in which the observation is possible
+//!   undoer              ├──────┤                        leads out of all such states, from any state
+//!   observation                     ├──────┤            returned an impossible result
 //! ```
 //!
-//! For an operation `r` let F be the states in which it is possible, with its recorded result. Some operation must have
-//! led into F (or the object was there from the start), and nothing that certainly happened between it and `r` may
-//! lead out of F from everywhere. If every source is called after `r` returned, or returned before such an *undoer* was
-//! called that returned before `r` was called, there is no legal order. Indeterminate operations are sources that never
-//! return, and never undoers. This is the rule of Gibbons and Korach (*Testing shared memories*, SIAM J. Comput. 1997)
-//! for a read, one at a time, for any object with few states. O(n log n) for each set F.
+//! For an operation `r` let F be the states in which it is possible, with its recorded result. Some operation
+//! must have led into F (or the object was there from the start), and no operation that leads out of F from
+//! every state may certainly have happened between that source and `r`. So there is no legal order if every
+//! source was invoked after `r` returned, or returned before the invocation of such an *undoer* that itself
+//! returned before `r` was invoked. Indeterminate operations are sources that never return, and never
+//! undoers. This is the rule of Gibbons and Korach (*Testing shared memories*, SIAM J. Comput. 1997) for a
+//! read, one at a time, for any object with few states. O(n log n) for each set F.
 //!
-//! Where states are many, as texts are, the model itself says what leads to the one that was seen ([`Model::comes`]), and
-//! the rule is applied to one observation at a time, near the place where a search got stuck: see [`is_stale`].
+//! If the states are many, as texts are, the model names the calls that lead to the observed state
+//! ([`Model::sources`]), and the rule is applied to one observation at a time, near the place where a search
+//! got stuck: see [`is_stale`].
 //!
-//! It is no more than a refutation: that it finds nothing says nothing.
+//! It can only refute: if it finds nothing, the part may still be illegal.
 
 use hashbrown::HashMap;
 
 use crate::broken::broken;
 use crate::limits::{Limit, Meter};
-use crate::model::Comes;
+use crate::model::Sources;
 use crate::part::{Event, Part, PartOp};
 use crate::space::{ClassId, Effect, Space, StateId};
 
-/// Objects with more states than this are left to the search.
+/// Maximum number of states; objects with more are left to the search.
 const STATES_MAX: usize = 64;
-/// An observation that depends on more states than this is left to the search.
+/// Maximum number of states that one observation may depend on; the search handles the others.
 const TRACED_STATES_MAX: usize = 256;
 
-/// The first return, if there is any, that no configuration can survive for this reason.
+/// The first return that no configuration can survive for this reason, if there is one.
 pub(crate) fn stale(part: &Part, space: &mut Space<'_>) -> Option<u32> {
     let moves = Moves::all(space)?;
     let calls = part.calls();
@@ -46,12 +48,14 @@ pub(crate) fn stale(part: &Part, space: &mut Space<'_>) -> Option<u32> {
     walls.min_by_key(|&op| part.ops[op as usize].returns)
 }
 
-/// The first return of an operation that is possible in exactly these states, but cannot have found one.
+/// The first return of an operation that is possible in exactly these states, but cannot have found any of
+/// them.
 fn first_stale(part: &Part, calls: &[u32], moves: &Moves, states: u64) -> Option<u32> {
-    // The call of the undoer that was called last, of those that have returned; per operation, as of its call.
+    // The latest invocation of an undoer that has returned; per operation, as of its own invocation.
     let mut undone = None;
     let mut undone_at_call: Vec<Option<u32>> = vec![None; part.ops.len()];
-    // The sources called so far that return last, two of them: an operation is no source for itself.
+    // The two sources invoked so far with the latest returns: two, because an operation is no source for
+    // itself.
     let mut sources: [Option<(u32, u32)>; 2] = [None; 2];
     for event in &part.events {
         match *event {
@@ -87,23 +91,23 @@ fn first_stale(part: &Part, calls: &[u32], moves: &Moves, states: u64) -> Option
     None
 }
 
-/// Whether no configuration can survive the return of this observation, because the only state that it can have found
-/// is gone, in an object that may have any number of states: what leads to a state is the model's to say
-/// ([`Model::sees`], [`Model::comes`]).
+/// Whether no configuration can survive the return of this observation, because the only state that it can
+/// have found is certainly gone. The object may have any number of states: the model names the sources of a
+/// state ([`Model::observed_state`], [`Model::sources`]).
 ///
-/// A source may itself need one certain state before it, as appending to a text does. So the rule is applied to that
-/// state as well, at the earliest time at which the source can have come, and so on back to a state that some operation
-/// led to from anywhere. O(n) for each state on the way.
+/// A source may itself need one certain state before it, as appending to a text does. So the rule is applied
+/// to that state as well, at the earliest time at which the source can have taken effect, and so on, back to
+/// a state that some operation leads to from any state. O(n) for each state on the way.
 pub(crate) fn is_stale(
     part: &Part,
     space: &mut Space<'_>,
     observation: u32,
     meter: &mut Meter<'_>,
 ) -> Result<bool, Limit> {
-    let Some(seen) = space.sees(part.ops[observation as usize].class) else { return Ok(false) };
+    let Some(seen) = space.observed_state(part.ops[observation as usize].class) else { return Ok(false) };
     let end = part.ops[observation as usize].returns;
     let calls = part.calls();
-    // States that must have been there, each with the earliest event after which that can have been.
+    // States that must have existed, each with the earliest event after which it can have existed.
     let mut needs: Vec<(StateId, u32)> = vec![(seen, calls[observation as usize])];
     let mut met: HashMap<StateId, u32> = HashMap::new();
     while let Some((state, since)) = needs.pop() {
@@ -115,15 +119,15 @@ pub(crate) fn is_stale(
         }
         met.insert(state, since);
         meter.steps(8 * (space.len().1 + part.ops.len()) as u64)?;
-        let comes: Vec<Comes<StateId>> =
-            (0..space.len().1 as ClassId).map(|class| space.comes(class, state)).collect();
+        let sources: Vec<Sources<StateId>> =
+            (0..space.len().1 as ClassId).map(|class| space.sources(class, state)).collect();
         let ops = (0..).zip(&part.ops).take_while(|&(op, _)| calls[op as usize] < end);
         let is_over =
             |op: &PartOp| op.returns < since || op.definite() && broken("refute: what is called is over");
         let over = ops.clone().filter(|&(_, op)| is_over(op));
-        // What certainly happened by then and left another state: the call of the last of them.
+        // The latest invocation of an operation that certainly happened by then and left another state.
         let undone = over
-            .filter(|(_, op)| matches!(comes[op.class as usize], Comes::Never))
+            .filter(|(_, op)| matches!(sources[op.class as usize], Sources::Nowhere))
             .map(|(op, _)| calls[op as usize])
             .max();
         if undone.is_none() && state == 0 {
@@ -133,10 +137,10 @@ pub(crate) fn is_stale(
             if Some(returns) < undone || space.effect(class) == Effect::Observes {
                 continue;
             }
-            match &comes[class as usize] {
-                Comes::Never => {}
-                Comes::FromAnywhere => return Ok(false),
-                Comes::From(before) => {
+            match &sources[class as usize] {
+                Sources::Nowhere => {}
+                Sources::Anywhere => return Ok(false),
+                Sources::Only(before) => {
                     needs.push((*before, calls[op as usize].max(undone.unwrap_or(0))));
                 }
             }
@@ -145,14 +149,14 @@ pub(crate) fn is_stale(
     Ok(true)
 }
 
-/// What the calls of each class do, over all states that can be reached; sets of states as bits.
+/// The effects of the calls of each class on all reachable states; sets of states as bits.
 struct Moves {
     all: u64,
-    /// Where a call is possible.
+    /// The states in which a call is possible.
     possible: Vec<u64>,
-    /// Where it leads from there.
+    /// The states that it leads to from those.
     leads_to: Vec<u64>,
-    /// Whether it is more than an observation.
+    /// Whether it does more than observe.
     changes: Vec<bool>,
 }
 

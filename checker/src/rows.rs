@@ -1,7 +1,8 @@
-//! What each state makes of the pending operations: which of them are possible in it.
+//! Which pending operations are possible in each state.
 //!
-//! That is the same for every configuration in a state, and changes only with the event, so it is worked out once per
-//! event and state. All rows lie in one vector, because an event is too short for allocations.
+//! This is the same for every configuration with that state and changes only with the event, so it is
+//! computed once per event and state. All rows share one vector, because allocations are too slow for one
+//! event.
 
 use hashbrown::HashMap;
 
@@ -14,7 +15,8 @@ use crate::space::{Effect, Space, StateId};
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     layout: Layout,
-    /// By state: the number of its row, and whether an indeterminate operation, other than an overwrite, is possible.
+    /// Per state: the number of its row, and whether an indeterminate operation other than an overwrite is
+    /// possible.
     known: HashMap<StateId, (u32, bool)>,
     words: Vec<u64>,
 }
@@ -33,20 +35,19 @@ pub(crate) struct Row<'a> {
 }
 
 impl Rows {
-    /// Forgets everything: the pending operations are others now.
+    /// Forgets all rows, because the set of pending operations has changed.
     pub(crate) fn clear(&mut self, layout: Layout) {
         self.layout = layout;
         self.known.clear();
         self.words.clear();
     }
 
-    /// The bytes held.
     pub(crate) fn bytes(&self) -> usize {
         self.words.capacity() * size_of::<u64>()
             + self.known.capacity() * (size_of::<(StateId, (u32, bool))>() + 1)
     }
 
-    /// The row of a state, made when it is first asked for.
+    /// The row of a state, computed at its first use.
     pub(crate) fn of(&mut self, state: StateId, pending: &Pending, space: &mut Space<'_>) -> Row<'_> {
         let (number, indeterminate) = match self.known.get(&state) {
             Some(&known) => known,
@@ -93,19 +94,19 @@ impl Rows {
 }
 
 impl Row<'_> {
-    /// Whether an overwrite that leads here could be noticed, by another pending operation that has no place yet.
+    /// Whether another pending, unplaced operation could observe an overwrite that leads to this state.
     pub(crate) fn is_noticed(&self, layout: Layout, config: &[u64]) -> bool {
         self.indeterminate
             || self.possible.iter().zip(layout.exact_words(config)).any(|(can, is)| can & !is != 0)
     }
 
-    /// Whether that is so in any configuration.
+    /// Whether that holds in any configuration.
     pub(crate) fn could_be_noticed(&self) -> bool {
         self.indeterminate || self.possible.iter().any(|word| *word != 0)
     }
 
-    /// Places what is possible here and changes nothing: observations (R1), and overwrites that lead here (R4). Says
-    /// whether there was an observation.
+    /// Places the operations that are possible here and change nothing: observations (R1), and overwrites
+    /// that lead to this same state (R4). Returns whether there was an observation.
     pub(crate) fn settle(&self, layout: Layout, config: &mut [u64]) -> bool {
         let mut placed = 0;
         for (is, can) in layout.exact_words_mut(config).iter_mut().zip(self.observed) {

@@ -48,7 +48,7 @@ pub fn history_with<M: Model>(random: &mut SplitMix64, model: &M, menu: Menu, op
             Some((at, Some(outcome))) => {
                 let outcome = match random.below(16) {
                     roll if roll < crashes => Outcome::Info,
-                    roll if roll >= 16 - wrong => Outcome::Ok(lie(random, menu, &ops[at].f)),
+                    roll if roll >= 16 - wrong => Outcome::Ok(random_output(random, menu, &ops[at].f)),
                     _ => outcome,
                 };
                 if outcome == Outcome::Info {
@@ -125,7 +125,7 @@ pub fn log_recording(random: &mut SplitMix64, ops_max: u64) -> Vec<Event> {
                 }
             }
             Some((f, _, Some(answer))) => {
-                let answer = if random.below(12) < wrong { untrue(random, answer) } else { answer };
+                let answer = if random.below(12) < wrong { falsified(random, answer) } else { answer };
                 let fails = random.one_in(20);
                 events.push(match fails {
                     true => event(Kind::Fail, &f, Value::Nil),
@@ -138,7 +138,7 @@ pub fn log_recording(random: &mut SplitMix64, ops_max: u64) -> Vec<Event> {
 }
 
 /// A slightly wrong output of a log.
-fn untrue(random: &mut SplitMix64, answer: Value) -> Value {
+fn falsified(random: &mut SplitMix64, answer: Value) -> Value {
     match answer {
         Value::Int(offset) => Value::Int(offset + 1 - 2 * random.below(2) as i64),
         Value::List(items) if !items.is_empty() => {
@@ -168,7 +168,7 @@ fn take_effect<M: Model>(
         return if random.one_in(2) { Outcome::Fail } else { Outcome::Info };
     }
     for _ in 0..100 {
-        let finished = Op { outcome: Outcome::Ok(lie(random, menu, &op.f)), ..op.clone() };
+        let finished = Op { outcome: Outcome::Ok(random_output(random, menu, &op.f)), ..op.clone() };
         if let Ok(Some(call)) = model.parse(&finished)
             && let Some(next) = model.step(state, &call).into_iter().next()
         {
@@ -180,7 +180,7 @@ fn take_effect<M: Model>(
 }
 
 /// A random output that an operation of this name may have.
-fn lie(random: &mut SplitMix64, menu: Menu, f: &F) -> Value {
+fn random_output(random: &mut SplitMix64, menu: Menu, f: &F) -> Value {
     loop {
         let (other, _, output) = menu(random);
         if other == *f {

@@ -1,85 +1,85 @@
-//! The states and calls a search has met, and every step between them that it has tried.
+//! The states and calls that a search has met, and every step between them that it has tried.
 //!
-//! Both are interned to small numbers, and the model is asked for each pair of state and call only once: in the
-//! engines a step is a look-up, a comparison of states is a comparison of numbers.
+//! Both are interned as small numbers, and the model is called once for each pair of state and call: in the
+//! engines a step is a look-up, and a comparison of states is a comparison of numbers.
 //!
-//! So the engines need no model's types: they are compiled once, for a [`Space`]. Whoever reads calls or keeps states has
-//! a [`ModelSpace`].
+//! So the engines need no types of the model: they are compiled once, for a [`Space`]. Code that reads calls
+//! or keeps states uses a [`ModelSpace`].
 
 use std::hash::{BuildHasher, Hash};
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 
 use crate::broken::broken;
-use crate::model::{Alike, Comes, Model};
+use crate::model::{Model, Representative, Sources};
 use crate::promises;
 
 /// The number of an interned state. The initial state is 0.
 pub(crate) type StateId = u32;
 
-/// The number of an interned call. Equal calls are one class: to a search, pending operations of one class differ
-/// only in when they return.
+/// The number of an interned call. Equal calls are one class: to a search, pending operations of one class
+/// differ only in the time of their returns.
 pub(crate) type ClassId = u32;
 
-/// What a call can do to a state, as far as the model has promised.
+/// The effect of a call on a state, according to the model's promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Nothing, ever: [`Model::read_only`].
+    /// Never any effect: [`Model::read_only`].
     Observes,
-    /// Always the same, wherever it comes: [`Model::overwrites`].
+    /// Always the same state: [`Model::overwrites`].
     Overwrites,
-    /// Anything else.
+    /// Any other effect.
     Changes,
 }
 
-/// The successors of a state by a call; read them with [`Space::successor`].
+/// The successors of a state under a call; read them with [`Space::successor`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Successors {
-    /// The only one; else where they begin.
+    /// The only successor, or else the index of the first one.
     start: u32,
-    /// How many there are; 0 where the call is impossible.
+    /// The number of successors; 0 if the call is impossible.
     pub(crate) len: u32,
 }
 
-/// Steps between the first states and calls are kept in a square table, which is all that most objects ever need.
+/// Steps between the first states and calls are stored in a square table, which suffices for most objects.
 const CORNER: u32 = 64;
-/// Objects with more states than this teach nothing: what is learned must be cheap.
+/// The maximum number of states for learning effects, which must stay cheap.
 const LEARNED_STATES_MAX: usize = 8;
-/// Objects with more different calls are not explored.
+/// The maximum number of distinct calls for exploring.
 const EXPLORED_CALLS_MAX: usize = 512;
-/// What it takes to ask the model for one step, as the meter counts steps: about a tenth of a microsecond.
+/// The cost of one step of the model, in the meter's steps: about a tenth of a microsecond.
 const ASK_STEPS: u64 = 64;
 const NOT_ASKED: Successors = Successors { start: 0, len: u32::MAX };
 
-/// What the engines search: the states and calls of any model, by number.
+/// The engines' view: the states and calls of any model, by number.
 pub(crate) type Space<'m> = Table<dyn Object + 'm>;
 
-/// The same with the model's own states and calls.
+/// The same table with the model's own states and calls.
 pub(crate) type ModelSpace<'m, M> = Table<Interned<'m, M>>;
 
-/// Interned states and calls, and remembered steps.
+/// Interned states and calls, and cached steps.
 pub(crate) struct Table<O: ?Sized> {
     effects: Vec<Effect>,
     /// Whether a class commutes: [`Model::commutes`].
     commutes: Vec<bool>,
     /// Classes of one operation alone.
     alone: HashSet<ClassId>,
-    /// Row by row, `corner_calls` in each.
+    /// One row per state, with `corner_calls` entries.
     corner: Vec<Successors>,
     corner_calls: u32,
     steps: HashMap<(StateId, ClassId), Successors>,
     successors: Vec<StateId>,
-    /// How often the model was asked since the work was last taken, in steps as the meter counts them.
+    /// The number of calls to the model since the last [`Table::take_work`], in the meter's steps.
     work: u64,
     object: O,
 }
 
-/// What a search asks of an object whose states and calls it knows by number.
+/// The interface of a search to an object whose states and calls it knows by number.
 pub(crate) trait Object {
-    /// Adds the states that a call turns a state into.
+    /// Adds the states that a call leads to from a state.
     fn step(&mut self, from: StateId, class: ClassId, into: &mut Vec<StateId>);
 
-    /// Whether steps outside of the corner are worth remembering.
+    /// Whether steps outside of the corner are worth caching.
     fn remembers(&self) -> bool;
 
     /// See [`Model::is_over`].
@@ -91,36 +91,36 @@ pub(crate) trait Object {
     /// See [`Model::leads_toward`].
     fn leads_toward(&self, state: StateId, observation: ClassId) -> bool;
 
-    /// See [`Model::sees`].
-    fn sees(&mut self, observation: ClassId) -> Option<StateId>;
+    /// See [`Model::observed_state`].
+    fn observed_state(&mut self, observation: ClassId) -> Option<StateId>;
 
-    /// See [`Model::comes`].
-    fn comes(&mut self, class: ClassId, to: StateId) -> Comes<StateId>;
+    /// See [`Model::sources`].
+    fn sources(&mut self, class: ClassId, to: StateId) -> Sources<StateId>;
 
-    /// How many states and calls there are.
+    /// The number of states and of calls.
     fn len(&self) -> (usize, usize);
 
     /// Forgets every state but the initial one.
     fn forget_states(&mut self);
 
-    /// A table of the same calls, under the same numbers, that knows no state but the initial one.
+    /// A table with the same calls under the same numbers, and only the initial state.
     fn emptied<'a>(&'a self, effects: &[Effect], alone: &HashSet<ClassId>) -> Box<Space<'a>>;
 
-    /// Roughly the bytes held, without what calls own, which belongs to the history.
+    /// Approximate number of bytes held, without those owned by calls, which belong to the history.
     fn bytes(&self) -> usize;
 
-    /// What making states has cost since this was last asked, in steps as the meter counts them.
+    /// Returns and resets the cost of making states, in the meter's steps.
     fn take_work(&mut self) -> u64;
 }
 
-/// The states and calls of a model that were met.
+/// The states and calls of a model that a search has met.
 pub(crate) struct Interned<'m, M: Model> {
     model: &'m M,
-    /// What is put in the place of a state, once every call is known.
-    alike: Option<Alike<M::State>>,
+    /// The function that merges equivalent states, once every call is known.
+    representative: Option<Representative<M::State>>,
     calls: Interner<M::Call>,
     states: Interner<M::State>,
-    /// What the states own, of those that are counted.
+    /// The bytes that the states own.
     heap_bytes: usize,
     counted: usize,
     work: u64,
@@ -147,13 +147,13 @@ impl<'m, M: Model> Interned<'m, M> {
         &self.calls.items[class as usize]
     }
 
-    /// Holds a step against the promises of the model.
+    /// Compares a step with the model's promises.
     fn examine(&self, from: StateId, class: ClassId) {
         let (from, call) = (self.state(from), self.call(class));
         let next: Vec<_> = self.model.step(from, call).into_iter().collect();
         promises::examine(self.model, from, call, &next);
-        if let Some(alike) = &self.alike {
-            promises::examine_alike(self.model, alike, &self.calls.items, &next);
+        if let Some(representative) = &self.representative {
+            promises::examine_representative(self.model, representative, &self.calls.items, &next);
         }
         if let Some(other) = self.calls.items.iter().rfind(|other| self.model.commutes(other)) {
             promises::examine_order(self.model, from, call, other);
@@ -167,15 +167,15 @@ impl<M: Model> Object for Interned<'_, M> {
             self.examine(from, class);
         }
         for state in self.model.step(self.state(from), self.call(class)) {
-            let state = match &self.alike {
-                Some(alike) => alike(state),
+            let state = match &self.representative {
+                Some(representative) => representative(state),
                 None => state,
             };
             into.push(self.intern(state));
         }
     }
 
-    /// A step between states that own nothing, such as numbers, is made again sooner than it is found.
+    /// A step between states without heap memory, such as numbers, is faster to repeat than to look up.
     fn remembers(&self) -> bool {
         std::mem::needs_drop::<M::State>()
     }
@@ -192,16 +192,16 @@ impl<M: Model> Object for Interned<'_, M> {
         self.model.leads_toward(self.state(state), self.call(observation))
     }
 
-    fn sees(&mut self, observation: ClassId) -> Option<StateId> {
-        let state = self.model.sees(self.call(observation))?;
+    fn observed_state(&mut self, observation: ClassId) -> Option<StateId> {
+        let state = self.model.observed_state(self.call(observation))?;
         Some(self.intern(state))
     }
 
-    fn comes(&mut self, class: ClassId, to: StateId) -> Comes<StateId> {
-        match self.model.comes(self.call(class), self.state(to)) {
-            Comes::Never => Comes::Never,
-            Comes::FromAnywhere => Comes::FromAnywhere,
-            Comes::From(before) => Comes::From(self.intern(before)),
+    fn sources(&mut self, class: ClassId, to: StateId) -> Sources<StateId> {
+        match self.model.sources(self.call(class), self.state(to)) {
+            Sources::Nowhere => Sources::Nowhere,
+            Sources::Anywhere => Sources::Anywhere,
+            Sources::Only(before) => Sources::Only(self.intern(before)),
         }
     }
 
@@ -221,7 +221,7 @@ impl<M: Model> Object for Interned<'_, M> {
             let class = if alone.contains(&class) { table.class_alone(call) } else { table.class(call) };
             table.effects[class as usize] = effect;
         }
-        if self.alike.is_some() {
+        if self.representative.is_some() {
             table.merge_states();
         }
         Box::new(table)
@@ -237,11 +237,11 @@ impl<M: Model> Object for Interned<'_, M> {
 }
 
 impl<'m, M: Model> ModelSpace<'m, M> {
-    /// A space that knows only the initial state.
+    /// A space with only the initial state.
     pub(crate) fn new(model: &'m M) -> Self {
         let mut object = Interned {
             model,
-            alike: None,
+            representative: None,
             calls: Interner::default(),
             states: Interner::default(),
             heap_bytes: 0,
@@ -262,7 +262,7 @@ impl<'m, M: Model> ModelSpace<'m, M> {
         }
     }
 
-    /// The same, with room for so many states and calls.
+    /// As [`Space::new`], with room for this many states and calls.
     pub(crate) fn with_room(model: &'m M, states: usize, calls: usize) -> Self {
         let mut space = Table::new(model);
         space.object.states.reserve(states);
@@ -270,22 +270,20 @@ impl<'m, M: Model> ModelSpace<'m, M> {
         space
     }
 
-    /// Takes states for one that the calls known so far cannot tell apart. No call may be new from then on.
+    /// Merges states that the known calls cannot distinguish. No new call may be added afterwards.
     pub(crate) fn merge_states(&mut self) {
-        self.object.alike = self.object.model.alike(&self.object.calls.items);
+        self.object.representative = self.object.model.representative(&self.object.calls.items);
     }
 
     /// Whether one state may stand for others.
     pub(crate) fn merges_states(&self) -> bool {
-        self.object.alike.is_some()
+        self.object.representative.is_some()
     }
 
-    /// The model.
     pub(crate) fn model(&self) -> &'m M {
         self.object.model
     }
 
-    /// The class of a call.
     pub(crate) fn class(&mut self, call: M::Call) -> ClassId {
         let id = self.object.calls.intern(call);
         if id as usize == self.effects.len() {
@@ -303,8 +301,8 @@ impl<'m, M: Model> ModelSpace<'m, M> {
         id
     }
 
-    /// A class for one operation alone, which is never exchanged for another and never placed by the way: its place
-    /// among the others is restricted by more than its call and its return.
+    /// A class for one operation only, which is never exchanged for another and never placed early: more than
+    /// its invocation and its return restricts its place.
     pub(crate) fn class_alone(&mut self, call: M::Call) -> ClassId {
         let id = self.object.calls.push(call);
         self.effects.push(Effect::Changes);
@@ -313,7 +311,7 @@ impl<'m, M: Model> ModelSpace<'m, M> {
         id
     }
 
-    /// The class of another space as one of this space.
+    /// Translates a class of another space to one of this space.
     pub(crate) fn adopt(&mut self, from: &ModelSpace<'_, M>, class: ClassId) -> ClassId {
         let call = from.call(class).clone();
         if from.is_alone(class) { self.class_alone(call) } else { self.class(call) }
@@ -324,34 +322,32 @@ impl<'m, M: Model> ModelSpace<'m, M> {
         self.object.intern(state)
     }
 
-    /// The call of this class.
     pub(crate) fn call(&self, class: ClassId) -> &M::Call {
         self.object.call(class)
     }
 
-    /// The state with this number.
     pub(crate) fn state(&self, id: StateId) -> &M::State {
         self.object.state(id)
     }
 }
 
 impl<O: Object + ?Sized> Table<O> {
-    /// Whether a class is of one operation alone.
+    /// Whether a class is for one operation only.
     pub(crate) fn is_alone(&self, class: ClassId) -> bool {
         self.alone.contains(&class)
     }
 
-    /// What calls of this class can do.
+    /// The effect of calls of this class.
     pub(crate) fn effect(&self, class: ClassId) -> Effect {
         self.effects[class as usize]
     }
 
-    /// How many states and calls there are.
+    /// The number of states and of calls.
     pub(crate) fn len(&self) -> (usize, usize) {
         self.object.len()
     }
 
-    /// Roughly the bytes held, without what calls own, which belongs to the history.
+    /// Approximate number of bytes held, without those owned by calls, which belong to the history.
     pub(crate) fn bytes(&self) -> usize {
         self.object.bytes()
             + self.corner.capacity() * size_of::<Successors>()
@@ -367,7 +363,7 @@ impl Space<'_> {
         (self.corner, self.steps, self.successors) = (Vec::new(), HashMap::new(), Vec::new());
     }
 
-    /// A space that knows the same calls, under the same numbers, and no state but the initial one.
+    /// A space with the same calls under the same numbers, and only the initial state.
     pub(crate) fn emptied(&self) -> Box<Space<'_>> {
         self.object.emptied(&self.effects, &self.alone)
     }
@@ -392,17 +388,17 @@ impl Space<'_> {
         self.object.leads_toward(state, observation)
     }
 
-    /// See [`Model::sees`].
-    pub(crate) fn sees(&mut self, observation: ClassId) -> Option<StateId> {
-        self.object.sees(observation)
+    /// See [`Model::observed_state`].
+    pub(crate) fn observed_state(&mut self, observation: ClassId) -> Option<StateId> {
+        self.object.observed_state(observation)
     }
 
-    /// See [`Model::comes`].
-    pub(crate) fn comes(&mut self, class: ClassId, to: StateId) -> Comes<StateId> {
-        self.object.comes(class, to)
+    /// See [`Model::sources`].
+    pub(crate) fn sources(&mut self, class: ClassId, to: StateId) -> Sources<StateId> {
+        self.object.sources(class, to)
     }
 
-    /// The states that a call of this class turns `from` into.
+    /// The states that a call of this class leads to from `from`.
     pub(crate) fn step(&mut self, from: StateId, class: ClassId) -> Successors {
         let known = if from < CORNER && class < self.corner_calls {
             self.corner.get((from * self.corner_calls + class) as usize)
@@ -427,13 +423,14 @@ impl Space<'_> {
         self.step(state, class).len > 0
     }
 
-    /// Whether a call of this class can leave this state as it is.
+    /// Whether a call of this class can leave this state unchanged.
     pub(crate) fn idle(&mut self, state: StateId, class: ClassId) -> bool {
         let next = self.step(state, class);
         (0..next.len).any(|branch| self.successor(next, branch) == state)
     }
 
-    /// Meets every state that the calls known so far can lead to. False if these are more than `states_max`.
+    /// Visits every state that the known calls can lead to. Returns false if there are more than
+    /// `states_max`.
     pub(crate) fn explore(&mut self, states_max: usize) -> bool {
         let mut state = 0;
         while state < self.len().0 {
@@ -449,8 +446,8 @@ impl Space<'_> {
         true
     }
 
-    /// Learns what calls can do beyond what the model has promised, where all states can be met: in those of one
-    /// element of a set, adding it is an overwrite. No call may be new from then on.
+    /// Learns effects of calls beyond the model's promises, if all states can be visited: in the states of
+    /// one element of a set, for example, adding it is an overwrite. No new call may be added afterwards.
     pub(crate) fn learn_effects(&mut self) {
         if self.effects.iter().all(|effect| *effect != Effect::Changes) || !self.explore(LEARNED_STATES_MAX) {
             return;
@@ -475,7 +472,7 @@ impl Space<'_> {
         }
     }
 
-    /// What the model has done since this was last asked, in steps as the [`Meter`](crate::limits::Meter) counts them.
+    /// Returns and resets the model's work, in the steps of the [`Meter`](crate::limits::Meter).
     pub(crate) fn take_work(&mut self) -> u64 {
         std::mem::take(&mut self.work) + self.object.take_work()
     }
@@ -505,7 +502,7 @@ impl Space<'_> {
     }
 }
 
-/// Distinct things, numbered in the order they were met.
+/// Distinct items, numbered in the order of insertion.
 #[derive(Debug)]
 struct Interner<T> {
     items: Vec<T>,
@@ -538,7 +535,7 @@ impl<T: Eq + Hash> Interner<T> {
         self.items.reserve(room);
     }
 
-    /// A new number for something that may have one already.
+    /// Adds an item under a new number, even if it has one already.
     fn push(&mut self, item: T) -> u32 {
         self.items.push(item);
         self.items.len() as u32 - 1

@@ -1,12 +1,14 @@
-//! Smaller objects inside an object: the elements of a set, the registers that no transaction joins.
+//! Smaller objects inside an object: the elements of a set, or registers that no transaction connects.
 //!
-//! When every call of a part names [what it is about](crate::model::Model::touches), those parts of the object that no
-//! chain of calls joins are objects of their own, its *components*. By locality (Herlihy and Wing, TOPLAS 1990, theorem
-//! 1) the part is linearizable exactly when each of them is. Their orders are then merged into one.
+//! If every call of a part names [the components that it touches](crate::model::Model::components), then
+//! components that no chain of calls connects are independent objects. By locality (Herlihy and Wing, TOPLAS
+//! 1990, theorem 1) the part is linearizable exactly if each of them is. Their orders are then merged into
+//! one.
 //!
-//! The merge: in the order of a component, let each operation take effect at the latest call up to it. No operation
-//! returned before an earlier one of the order was called, so that instant lies in its interval. All operations in the
-//! order of these instants, and at one instant component by component, are legal and agree with real time.
+//! The merge: in the order of a component, let each operation take effect at the latest invocation up to it.
+//! No operation returned before an earlier one of the order was invoked, so that instant lies in its
+//! interval. All operations in the order of these instants, with ties broken by component, are legal and
+//! agree with real time.
 
 use hashbrown::HashMap;
 
@@ -15,8 +17,8 @@ use crate::op::{Nanos, Op, Value};
 use crate::part::Reading;
 use crate::space::{ClassId, ModelSpace};
 
-/// The readings of each component, the smallest first; `None` if some call does not say what it is about,
-/// or there is but one component.
+/// The readings of each component, the smallest first; `None` if some call does not name its components, or
+/// there is only one.
 pub(crate) fn components<M: Model>(
     space: &ModelSpace<'_, M>,
     readings: &[Reading],
@@ -26,7 +28,7 @@ pub(crate) fn components<M: Model>(
     let mut touched: Vec<u32> = Vec::new();
     for class in 0..space.len().1 {
         let mut first = None;
-        for part in space.model().touches(space.call(class as ClassId))? {
+        for part in space.model().components(space.call(class as ClassId))? {
             let part = *known.entry(part).or_insert_with(|| groups.add());
             groups.join(*first.get_or_insert(part), part);
         }
@@ -42,25 +44,25 @@ pub(crate) fn components<M: Model>(
         }
         components[at].push(*reading);
     }
-    // The small ones first: one that is hard must not use up what the others would be decided with.
+    // The small ones first: a hard one must not use up the budget of the others.
     components.sort_by_key(Vec::len);
     (components.len() > 1).then_some(components)
 }
 
-/// Things that are joined step by step: a union-find forest.
+/// A union-find forest.
 #[derive(Default)]
 struct Groups {
     above: Vec<u32>,
 }
 
 impl Groups {
-    /// A new thing, alone.
+    /// Adds a new item, alone in its group.
     fn add(&mut self) -> u32 {
         self.above.push(self.above.len() as u32);
         self.above.len() as u32 - 1
     }
 
-    /// The one that stands for all that are joined with this one.
+    /// The representative of this item's group.
     fn find(&mut self, mut at: u32) -> u32 {
         while self.above[at as usize] != at {
             let above = self.above[at as usize];
@@ -76,7 +78,8 @@ impl Groups {
     }
 }
 
-/// The readings of one component, with a space of their own: small objects are learned and looked up faster.
+/// The readings of one component, with a space of their own, because small objects are learned and looked up
+/// faster.
 pub(crate) fn alone<'m, M: Model>(
     all: &ModelSpace<'m, M>,
     mut readings: Vec<Reading>,
@@ -91,7 +94,7 @@ pub(crate) fn alone<'m, M: Model>(
     (space, readings)
 }
 
-/// One order out of the orders of all components.
+/// Merges the orders of all components into one.
 pub(crate) fn merge(ops: &[&Op], orders: &[Vec<usize>]) -> Vec<usize> {
     let mut instants: Vec<(Nanos, usize)> = Vec::new();
     for order in orders {

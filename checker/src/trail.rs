@@ -1,12 +1,13 @@
-//! How a configuration came about, kept small; and the linearization that it stands for.
+//! The history of a configuration in compact form, and the linearization that it represents.
 //!
-//! The frontier engine forgets everything but its frontier. What it needs for a certificate is a trail: for every
-//! operation that was placed *by choice* one node that points to the one before it. Configurations share the trails
-//! they have in common, and nodes that no configuration leads to are swept away from time to time, so a long history
-//! costs one node for each chosen operation, and some for the frontier.
+//! The frontier engine keeps only its frontier. For a certificate it needs a trail: one node for each
+//! operation that was placed *by choice*, which points to the previous node. Configurations share common
+//! trails, and nodes that no configuration reaches are removed from time to time. So a long history costs one
+//! node for each chosen operation, and some for the frontier.
 //!
-//! Not chosen, and not in any trail: observations, which are placed as soon as they are possible, and overwrites that
-//! are overwritten at once. [`Trail::linearization`] finds a place for these by following the events once more.
+//! Two kinds of operations are not chosen and in no trail: observations, which are placed as soon as they are
+//! possible, and overwrites that are overwritten at once. [`Trail::linearization`] finds places for these by
+//! following the events once more.
 
 use crate::part::{Event, Part};
 use crate::space::{Effect, Space, StateId};
@@ -17,16 +18,16 @@ pub(crate) const START: u32 = 0;
 /// An operation placed by choice.
 #[derive(Clone, Copy, Debug)]
 struct Node {
-    /// The node before.
+    /// The previous node.
     before: u32,
     op: u32,
     /// The event at which it was placed.
     event: u32,
-    /// The state it led to.
+    /// The state that it led to.
     state: StateId,
 }
 
-/// Nodes; each comes after the one it points to.
+/// The nodes; each comes after the one that it points to.
 #[derive(Debug)]
 pub(crate) struct Trail {
     remembers: bool,
@@ -40,34 +41,34 @@ impl Trail {
         Trail { remembers: true, nodes: vec![start], sweep_at: 1 << 14 }
     }
 
-    /// No trails yet, of the same kind.
+    /// An empty trail of the same kind.
     pub(crate) fn emptied(self) -> Self {
         if self.remembers { Trail::new() } else { Trail::without_memory() }
     }
 
-    /// Trails that nobody will ask for.
+    /// A trail that stores nothing, for searches that need no order.
     pub(crate) fn without_memory() -> Self {
         Trail { remembers: false, ..Trail::new() }
     }
 
-    /// Where the trail will end that is pushed next.
+    /// The index of the next node.
     pub(crate) fn end(&self) -> u32 {
         if self.remembers { self.nodes.len() as u32 } else { START }
     }
 
-    /// A trail that goes on from another one.
+    /// Extends a trail by one operation. Returns the new end.
     pub(crate) fn push(&mut self, before: u32, op: u32, event: u32, state: StateId) {
         if self.remembers {
             self.nodes.push(Node { before, op, event, state });
         }
     }
 
-    /// Whether there are so many nodes that it is time to sweep.
+    /// Whether there are enough nodes for a sweep to pay.
     pub(crate) fn is_full(&self) -> bool {
         self.nodes.len() >= self.sweep_at
     }
 
-    /// Sweeps away what no trail that ends in `used` passes. Returns where every node has gone.
+    /// Removes the nodes that no trail ending in `used` passes. Returns the new index of every node.
     pub(crate) fn sweep(&mut self, used: impl Iterator<Item = u32>) -> Vec<u32> {
         let mut moved = vec![u32::MAX; self.nodes.len()];
         moved[START as usize] = START;
@@ -91,12 +92,11 @@ impl Trail {
         moved
     }
 
-    /// The bytes held.
     pub(crate) fn bytes(&self) -> usize {
         self.nodes.capacity() * size_of::<Node>()
     }
 
-    /// The legal order that a trail stands for, up to an event of the part.
+    /// The legal order that a trail represents, up to an event of the part.
     pub(crate) fn linearization(
         &self,
         end: u32,
@@ -131,17 +131,17 @@ impl Trail {
     }
 }
 
-/// One configuration on its way, with hindsight: what is chosen later is not placed before.
+/// Follows one configuration with hindsight: operations that are chosen later are not placed before.
 struct Follow<'a> {
     part: &'a Part,
     state: StateId,
-    /// Definite operations that have been called and are not chosen, nor placed yet.
+    /// Definite operations that have been invoked, are not chosen, and are not placed yet.
     waiting: Vec<u32>,
     order: Vec<u32>,
 }
 
 impl Follow<'_> {
-    /// Places a chosen operation; before an overwrite, every overwrite that nobody will notice.
+    /// Places a chosen operation; before an overwrite, every overwrite that no operation will observe.
     fn choose(&mut self, node: Node, space: &mut Space<'_>) {
         let class = |op: u32| self.part.ops[op as usize].class;
         if space.effect(class(node.op)) == Effect::Overwrites {
@@ -153,7 +153,7 @@ impl Follow<'_> {
         self.settle(space);
     }
 
-    /// Places what is possible now and changes nothing.
+    /// Places the operations that are possible now and change nothing.
     fn settle(&mut self, space: &mut Space<'_>) {
         let idle = |op: &mut u32| {
             let class = self.part.ops[*op as usize].class;

@@ -81,7 +81,7 @@ pub struct Undecided {
 impl Undecided {
     /// Whether the part was abandoned without reaching a limit, because a violation in another part had
     /// already decided the verdict.
-    pub fn is_left(&self) -> bool {
+    pub fn was_abandoned(&self) -> bool {
         self.by == Limit::Cancelled
     }
 }

@@ -188,7 +188,7 @@ fn parts(judgement: &Judgement, model: &str) -> Vec<(String, Verdict)> {
                 violation.map_or("no legal order explains what was observed".into(), |_| sentence.clone()),
             ),
             Answer::Unknown => match &part.undecided {
-                Some(stop) if stop.is_left() => Verdict::Skipped(undecided(stop)),
+                Some(stop) if stop.was_abandoned() => Verdict::Skipped(undecided(stop)),
                 Some(stop) => Verdict::Error("unknown".into(), elide(&undecided(stop), TEXT_CHARS_MAX)),
                 None => Verdict::Error("unknown".into(), "undecided".into()),
             },

@@ -42,7 +42,7 @@ pub fn raised_by(limit: Limit) -> Option<&'static str> {
 
 /// Why a key is undecided, and how to decide it.
 pub fn undecided(stop: &Undecided) -> String {
-    match stop.is_left() {
+    match stop.was_abandoned() {
         true => "not checked: stopped at the first violation (`tribunal check --all-parts` checks every key)"
             .into(),
         false => {

@@ -21,7 +21,7 @@ const CANDIDATES_MAX: usize = 8;
 #[derive(Default)]
 pub(super) struct Before {
     /// The possible states in readable form; empty if unknown.
-    pub(super) told: Vec<String>,
+    pub(super) states: Vec<String>,
     /// The value of a register, if only one is possible and some operation came before.
     pub(super) only: Option<Value>,
 }
@@ -35,7 +35,7 @@ pub(super) fn before(part: &Recorded<'_>, sub: &Sub, initial: &str, decide: Deci
         op.call < edge && !op.is_fail() && !part.is_observer(*at)
     };
     if !(0..part.ops.len()).any(|at| changes(&at)) {
-        return Before { told: vec![initial.to_owned()], only: None };
+        return Before { states: vec![initial.to_owned()], only: None };
     }
     if part.subject != Subject::Register {
         return Before::default();
@@ -56,8 +56,8 @@ pub(super) fn before(part: &Recorded<'_>, sub: &Sub, initial: &str, decide: Deci
             None => return Before::default(),
         }
     }
-    let told = states.iter().map(Value::to_string).collect();
-    Before { told, only: states.pop().filter(|_| states.is_empty()) }
+    let shown = states.iter().map(Value::to_string).collect();
+    Before { states: shown, only: states.pop().filter(|_| states.is_empty()) }
 }
 
 /// Why an operation is impossible in a register that holds a value, if it is.
@@ -115,36 +115,36 @@ mod tests {
     use super::*;
 
     /// The states reported for a register, if the counterexample begins at the line marked `!`.
-    fn told(lines: &str) -> Vec<String> {
+    fn states(lines: &str) -> Vec<String> {
         let ops = history(&lines.replace('!', ""));
         let part = Recorded::new(Subject::Register, &ops, |op| Object::Register.changes_nothing(op));
         let begins =
             history(&lines.lines().find(|line| line.contains('!')).expect("marked").replace('!', ""))[0].call;
         let sub = Sub::whole(&part).retain(|at| ops[at].call >= begins);
-        before(&part, &sub, "nil", &mut |ops: &[Op]| Some(Object::Register.linearizable(ops))).told
+        before(&part, &sub, "nil", &mut |ops: &[Op]| Some(Object::Register.linearizable(ops))).states
     }
 
     #[test]
     fn a_value_written_before_is_the_state() {
-        assert_eq!(told("1 write 4 @ 10..20!"), ["nil"]);
-        assert_eq!(told("3 read -> nil @ 1..2\n 1 write 4 @ 10..20!"), ["nil"], "nothing was changed");
+        assert_eq!(states("1 write 4 @ 10..20!"), ["nil"]);
+        assert_eq!(states("3 read -> nil @ 1..2\n 1 write 4 @ 10..20!"), ["nil"], "nothing was changed");
         assert_eq!(
-            told("0 write 5 @ 0..1\n 0 write 2307 @ 2..4\n 2 read -> 2307 @ 7..9\n 1 write 4 @ 10..20!"),
+            states("0 write 5 @ 0..1\n 0 write 2307 @ 2..4\n 2 read -> 2307 @ 7..9\n 1 write 4 @ 10..20!"),
             ["2307"]
         );
     }
 
     #[test]
     fn an_indeterminate_write_may_be_the_state() {
-        assert_eq!(told("0 write 5 @ 0..1\n 2 write 6 @ 1..\n 1 write 4 @ 10..20!"), ["5", "6"]);
+        assert_eq!(states("0 write 5 @ 0..1\n 2 write 6 @ 1..\n 1 write 4 @ 10..20!"), ["5", "6"]);
         assert_eq!(
-            told("0 write 5 @ 0..1\n 2 write 6 @ 2..\n 3 read -> 6 @ 4..5\n 1 write 4 @ 10..20!"),
+            states("0 write 5 @ 0..1\n 2 write 6 @ 2..\n 3 read -> 6 @ 4..5\n 1 write 4 @ 10..20!"),
             ["6"],
             "somebody saw it"
         );
-        assert_eq!(told("0 write 5 @ 0..1\n 2 cas 5 6 @ 2..15\n 1 write 4 @ 10..20!"), ["5", "6"]);
+        assert_eq!(states("0 write 5 @ 0..1\n 2 cas 5 6 @ 2..15\n 1 write 4 @ 10..20!"), ["5", "6"]);
         assert_eq!(
-            told("0 write 5 @ 0..1\n 2 cas 8 6 @ 2..15\n 1 write 4 @ 10..20!"),
+            states("0 write 5 @ 0..1\n 2 cas 8 6 @ 2..15\n 1 write 4 @ 10..20!"),
             ["5"],
             "8 was never there"
         );

@@ -114,7 +114,7 @@ impl Sub {
     }
 
     /// The additions to a counter with a returned sum that counts.
-    pub(super) fn telling(&self, part: &Recorded<'_>) -> Vec<usize> {
+    pub(super) fn showing_sums(&self, part: &Recorded<'_>) -> Vec<usize> {
         let tells = |&at: &usize| {
             let op = &part.ops[at];
             op.f == F::Add && op.ret() <= self.cut && op.output().is_some_and(|output| !output.is_nil())
@@ -124,9 +124,9 @@ impl Sub {
     }
 
     /// The sub-history in which only these additions show their sums.
-    pub(super) fn told_by(&self, part: &Recorded<'_>, wanted: &[usize]) -> Sub {
+    pub(super) fn with_sums_of(&self, part: &Recorded<'_>, wanted: &[usize]) -> Sub {
         let mut sub = self.clone();
-        sub.sums.untold.extend(self.telling(part).into_iter().filter(|at| !wanted.contains(at)));
+        sub.sums.untold.extend(self.showing_sums(part).into_iter().filter(|at| !wanted.contains(at)));
         sub.sums.untold.sort_unstable();
         sub
     }
@@ -134,8 +134,8 @@ impl Sub {
     /// Replaces all additions that completed before the first observation by one; `None` if there are fewer
     /// than two.
     pub(super) fn summed(&self, part: &Recorded<'_>) -> Option<Sub> {
-        let telling = self.telling(part);
-        let looks = |at: &usize| part.is_observer(*at) || telling.binary_search(at).is_ok();
+        let showing_sums = self.showing_sums(part);
+        let looks = |at: &usize| part.is_observer(*at) || showing_sums.binary_search(at).is_ok();
         let first_look = self.kept.iter().filter(|at| looks(at)).map(|&at| part.ops[at].call).min()?;
         let is_before = |at: &usize| self.ret(part, *at) < first_look && !looks(at);
         let before: Vec<usize> = self.kept.iter().copied().filter(is_before).collect();

@@ -169,10 +169,13 @@ impl Shrinker<'_> {
         let last = |at: usize| self.part.ops[at].completed == Some(sub.cut);
         let few = sub.retain(|at| named.contains(&at) || last(at) || !self.part.is_observer(at));
         if self.part.subject == Subject::Counter {
-            let told: Vec<usize> =
-                few.telling(self.part).into_iter().filter(|at| named.contains(at) || last(*at)).collect();
-            let told = few.told_by(self.part, &told);
-            let summed = told.summed(self.part).filter(|_| told.kept.len() > FEW);
+            let shown: Vec<usize> = few
+                .showing_sums(self.part)
+                .into_iter()
+                .filter(|at| named.contains(at) || last(*at))
+                .collect();
+            let shown = few.with_sums_of(self.part, &shown);
+            let summed = shown.summed(self.part).filter(|_| shown.kept.len() > FEW);
             return (few.clone(), summed.unwrap_or(few));
         }
         let units = Units::of(self.part, &few);
@@ -246,7 +249,7 @@ impl Shrinker<'_> {
     fn drop_sums(&mut self) {
         if self.takes_sums() {
             let (sub, part) = (self.sub.clone(), self.part);
-            minimise(sub.telling(part), |wanted| self.try_sub(sub.told_by(part, wanted)));
+            minimise(sub.showing_sums(part), |wanted| self.try_sub(sub.with_sums_of(part, wanted)));
         }
     }
 
@@ -319,9 +322,10 @@ mod tests {
                 0 => sub.cut_at(part, dice.below(200)),
                 1 => sub.retain(|at| !part.is_observer(at) || some(dice)),
                 2 if part.subject == Subject::Counter => {
-                    let told: Vec<usize> = sub.telling(part).into_iter().filter(|_| some(dice)).collect();
-                    let told = sub.told_by(part, &told);
-                    told.summed(part).unwrap_or(told)
+                    let shown: Vec<usize> =
+                        sub.showing_sums(part).into_iter().filter(|_| some(dice)).collect();
+                    let shown = sub.with_sums_of(part, &shown);
+                    shown.summed(part).unwrap_or(shown)
                 }
                 2 if sub.is_overwritten(part) => {
                     let complete = |op: &Op| op.is_ok() && op.ret() <= sub.cut;

@@ -70,7 +70,7 @@ impl Would<'_> {
     /// Whether another initial value would make the history legal: reported only if it would.
     fn initial(&mut self, minimal: &[Op]) -> Option<Explanation> {
         let kind: ModelKind = self.judge.name().parse().ok()?;
-        if self.judge.begins_elsewhere() || self.begins_late {
+        if self.judge.has_unusual_start() || self.begins_late {
             return None;
         }
         let registers = registers(self.part.ops.iter());

@@ -255,7 +255,7 @@ fn small_history(path: FastPath, rng: &mut SplitMix64) -> Vec<Op> {
         let told = path != FastPath::Log || style < 4 || (style < 8 && rng.one_in(2));
         let offset = if told { Value::Int(state.len() as i64) } else { Value::Nil };
         let outputs: Vec<Value> = match (path, &op.f) {
-            (FastPath::Registers, _) => vec![answered(&state, &op.input)],
+            (FastPath::Registers, _) => vec![with_results(&state, &op.input)],
             (FastPath::UniqueRegister | FastPath::Queue | FastPath::Texts, F::Read | F::Dequeue | F::Get) => {
                 vec![state.first().cloned().unwrap_or_default()]
             }
@@ -302,14 +302,14 @@ fn small_history(path: FastPath, rng: &mut SplitMix64) -> Vec<Op> {
     }
     let mut ops: Vec<Op> = plans.into_iter().map(|(_, op)| op).collect();
     for _ in 0..rng.below(4) {
-        bend(path, rng, &mut ops);
+        corrupt(path, rng, &mut ops);
     }
     ops.sort_by_key(|op| op.call);
     ops
 }
 
 /// The output of a transaction in this state: its accesses, with the values read.
-fn answered(state: &[Value], asked: &Value) -> Value {
+fn with_results(state: &[Value], asked: &Value) -> Value {
     let Value::List(asked) = asked else { panic!("{asked}") };
     let mut answer: Vec<Value> = Vec::new();
     for access in asked.iter() {
@@ -389,7 +389,7 @@ fn ask(path: FastPath, rng: &mut SplitMix64, style: u64, fresh: i64, state: &[Va
 }
 
 /// Changes one result or one interval.
-fn bend(path: FastPath, rng: &mut SplitMix64, ops: &mut [Op]) {
+fn corrupt(path: FastPath, rng: &mut SplitMix64, ops: &mut [Op]) {
     if ops.is_empty() {
         return;
     }

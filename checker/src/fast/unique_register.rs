@@ -88,7 +88,7 @@ struct Register<'a> {
 
 /// The first return and the last invocation of operations that show a value in the register, each with its
 /// operation.
-type Stood = ((Nanos, usize), (Nanos, usize));
+type HeldFor = ((Nanos, usize), (Nanos, usize));
 
 /// The operations of one block, as a range of the order, and its zone.
 struct Block {
@@ -136,10 +136,10 @@ pub(super) fn decide_acts(ops: &[&Op], acts: &[Act], values: u32) -> Decision {
         let order = sorted.into_iter().flat_map(|block| &members[block.from..block.to]).copied().collect();
         return Decision::Legal { order };
     }
-    let stood = register.stood();
-    match register.refuted_comparison(&stood) {
+    let held_for = register.held_for();
+    match register.refuted_comparison(&held_for) {
         Some(conflict) => Decision::Illegal { conflict },
-        None => place_failed(&register, &stood, &members, &blocks)
+        None => place_failed(&register, &held_for, &members, &blocks)
             .map_or(Decision::Declined, |order| Decision::Legal { order }),
     }
 }
@@ -337,33 +337,33 @@ impl<'a> Register<'a> {
     }
 
     /// For each value, the time during which the register certainly held it.
-    fn stood(&self) -> Vec<Stood> {
-        let mut stood = vec![((Nanos::MAX, 0), (0, 0)); self.clusters.len()];
+    fn held_for(&self) -> Vec<HeldFor> {
+        let mut held_for = vec![((Nanos::MAX, 0), (0, 0)); self.clusters.len()];
         for (at, op) in self.ops.iter().enumerate().filter(|&(at, _)| self.value[at] != NONE) {
             let value = self.value[at] as usize;
             let Cluster { writer, parent, rank, .. } = self.clusters[value];
             if rank == NONE {
                 continue;
             }
-            stood[value].0 = stood[value].0.min((op.ret(), at));
+            held_for[value].0 = held_for[value].0.min((op.ret(), at));
             if writer as usize != at {
-                stood[value].1 = stood[value].1.max((op.call, at));
+                held_for[value].1 = held_for[value].1.max((op.call, at));
             } else if parent != NONE {
-                stood[parent as usize].1 = stood[parent as usize].1.max((op.call, at));
+                held_for[parent as usize].1 = held_for[parent as usize].1.max((op.call, at));
             }
         }
-        stood
+        held_for
     }
 
     /// A failed comparison with a value that the register certainly held from its invocation to its return;
     /// with an operation that had observed the value before, and one that observed it afterwards.
-    fn refuted_comparison(&self, stood: &[Stood]) -> Option<Vec<usize>> {
+    fn refuted_comparison(&self, held_for: &[HeldFor]) -> Option<Vec<usize>> {
         self.failed.iter().find_map(|&(at, value)| {
-            let (first, last) = stood[value as usize];
-            let stood_before = value == NIL || first.0 < self.ops[at].call;
+            let (first, last) = held_for[value as usize];
+            let held_before = value == NIL || first.0 < self.ops[at].call;
             let stood_after = self.ops[at].ret() < last.0 || broken("unique register: refuted comparison");
             let conflict = if value == NIL { vec![at, last.1] } else { vec![first.1, at, last.1] };
-            (stood_before && stood_after).then_some(conflict)
+            (held_before && stood_after).then_some(conflict)
         })
     }
 }

@@ -62,7 +62,7 @@ impl Model for Ids {
         tree_bytes(state.len(), size_of::<Value>())
     }
 
-    fn touches(&self, Generated(id): &Generated) -> Option<Vec<Value>> {
+    fn components(&self, Generated(id): &Generated) -> Option<Vec<Value>> {
         Some(vec![id.clone()])
     }
 }

@@ -10,10 +10,10 @@ use crate::explain::Subject;
 use crate::fast::FastPath;
 use crate::history::History;
 use crate::judge::Judge;
-use crate::model::{Alike, Comes};
+use crate::model::{Representative, Sources};
 use crate::op::{Op, Value};
 
-/// What the objects of a history hold before any operation: for every key, or for some.
+/// The values that the objects of a history hold before any operation: for every key, or for some keys.
 ///
 /// | model | value |
 /// |---|---|
@@ -31,19 +31,19 @@ pub struct Initial {
     of_keys: BTreeMap<Value, Value>,
 }
 
-/// Who judges which key.
+/// The judges of some keys.
 type JudgesOfKeys = BTreeMap<Value, Box<dyn Judge>>;
 
 impl Initial {
-    /// Nothing: what the model itself starts with.
+    /// No values: every object starts as the model defines.
     pub fn new(kind: ModelKind) -> Self {
         Initial { kind, usual: None, of_keys: BTreeMap::new() }
     }
 
-    /// The same with a value for one key, or for all that have none of their own.
+    /// Adds a value for one key, or for all keys that have no value of their own.
     ///
     /// # Errors
-    /// What was expected, if no object of the model can hold this value.
+    /// The expected shape, if no object of the model can hold this value.
     pub fn with(mut self, key: Option<Value>, value: Value) -> Result<Self, String> {
         starting(self.kind, &value, &BTreeSet::new())?;
         match key {
@@ -58,7 +58,7 @@ impl Initial {
         self.kind
     }
 
-    /// Who judges the objects of this history: by default, and for some keys.
+    /// The judges of the objects of this history: the default, and those of some keys.
     pub(crate) fn judges(&self, history: &History) -> (Option<Box<dyn Judge>>, JudgesOfKeys) {
         let judge = |key: Option<&Value>, value: &Value| {
             let ops = history.ops.iter().filter(|op| key.is_none_or(|key| op.key == *key));
@@ -174,10 +174,11 @@ fn judge<M: Model + 'static>(
     Box::new(Starting { model, start: Some(Box::new(start)) })
 }
 
-/// A model that starts as usual, or in another state. The exact algorithms, and what rests on the first state, know only
-/// the usual one.
+/// A model that starts in its usual state or in another one. Exact algorithms, and promises about the initial
+/// state, apply only to the usual one.
 ///
-/// All models of the crate are judged by this one type: the code of a judge is large.
+/// The crate judges all its models through this one type, because each instance of the judge compiles to much
+/// code.
 pub(crate) struct Starting<M: Model> {
     model: M,
     start: Option<Start<M::State>>,
@@ -186,7 +187,7 @@ pub(crate) struct Starting<M: Model> {
 type Start<State> = Box<dyn Fn() -> State + Send + Sync>;
 
 impl<M: Model> Starting<M> {
-    /// The model as it is.
+    /// The model with its usual initial state.
     pub(crate) const fn usual(model: M) -> Self {
         Starting { model, start: None }
     }
@@ -245,24 +246,24 @@ impl<M: Model> Model for Starting<M> {
         self.is_usual() && self.model.is_over(state, call)
     }
 
-    fn sees(&self, observation: &M::Call) -> Option<M::State> {
-        if self.is_usual() { self.model.sees(observation) } else { None }
+    fn observed_state(&self, observation: &M::Call) -> Option<M::State> {
+        if self.is_usual() { self.model.observed_state(observation) } else { None }
     }
 
-    fn comes(&self, call: &M::Call, to: &M::State) -> Comes<M::State> {
-        self.model.comes(call, to)
+    fn sources(&self, call: &M::Call, to: &M::State) -> Sources<M::State> {
+        self.model.sources(call, to)
     }
 
     fn leads_toward(&self, state: &M::State, observation: &M::Call) -> bool {
         self.model.leads_toward(state, observation)
     }
 
-    fn alike(&self, calls: &[M::Call]) -> Option<Alike<M::State>> {
-        self.model.alike(calls)
+    fn representative(&self, calls: &[M::Call]) -> Option<Representative<M::State>> {
+        self.model.representative(calls)
     }
 
-    fn touches(&self, call: &M::Call) -> Option<Vec<Value>> {
-        self.model.touches(call)
+    fn components(&self, call: &M::Call) -> Option<Vec<Value>> {
+        self.model.components(call)
     }
 
     fn heap_bytes(&self, state: &M::State) -> usize {
@@ -273,13 +274,13 @@ impl<M: Model> Model for Starting<M> {
         match self.model.describe() {
             held if self.is_usual() => held,
             held @ (Subject::Register | Subject::Registers | Subject::Counter | Subject::Permits(_)) => held,
-            // Its elements are not all in the recording.
+            // Some of its elements are not in the recording.
             _ => Subject::Other,
         }
     }
 
-    fn begins_elsewhere(&self) -> bool {
-        !self.is_usual() || self.model.begins_elsewhere()
+    fn has_unusual_start(&self) -> bool {
+        !self.is_usual() || self.model.has_unusual_start()
     }
 
     fn fast_path(&self) -> Option<FastPath> {
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_before_can_be_seen() {
+    fn an_initial_value_can_be_observed() {
         for (kind, initial, script) in [
             (ModelKind::Register, "0", "1..2 p0 read -> 0; 3..4 p0 write 3; 5..6 p0 read -> 3"),
             (ModelKind::CasRegister, "4", "1..2 p0 cas [4, 0] -> true"),

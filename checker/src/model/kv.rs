@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::explain::Subject;
 use crate::fast::FastPath;
-use crate::model::{Alike, Comes, Model};
+use crate::model::{Model, Representative, Sources};
 use crate::op::{F, Op, Value};
 
 /// One key: put, get, append, compare-and-set, delete. It starts absent, which is `nil`.
@@ -113,24 +113,25 @@ impl Model for Kv {
         matches!(call, KvCall::Get(_) | KvCall::CasFailed(_) | KvCall::Delete(Some(false)))
     }
 
-    fn sees(&self, observation: &KvCall) -> Option<Value> {
+    fn observed_state(&self, observation: &KvCall) -> Option<Value> {
         if let KvCall::Get(value) = observation { Some(absent_as_nil(value)) } else { None }
     }
 
-    fn comes(&self, call: &KvCall, to: &Value) -> Comes<Value> {
-        let only = |state: &Value, comes| if absent_as_nil(state) == *to { comes } else { Comes::Never };
+    fn sources(&self, call: &KvCall, to: &Value) -> Sources<Value> {
+        let only =
+            |state: &Value, sources| if absent_as_nil(state) == *to { sources } else { Sources::Nowhere };
         match call {
-            KvCall::Get(value) => only(value, Comes::From(to.clone())),
-            KvCall::Put(value) => only(value, Comes::FromAnywhere),
-            KvCall::Cas(from, value) => only(value, Comes::From(absent_as_nil(from))),
-            KvCall::Delete(_) => only(&Value::Nil, Comes::FromAnywhere),
-            KvCall::CasFailed(_) => Comes::FromAnywhere,
-            KvCall::Append(more) if more.is_empty() => Comes::From(to.clone()),
+            KvCall::Get(value) => only(value, Sources::Only(to.clone())),
+            KvCall::Put(value) => only(value, Sources::Anywhere),
+            KvCall::Cas(from, value) => only(value, Sources::Only(absent_as_nil(from))),
+            KvCall::Delete(_) => only(&Value::Nil, Sources::Anywhere),
+            KvCall::CasFailed(_) => Sources::Anywhere,
+            KvCall::Append(more) if more.is_empty() => Sources::Only(to.clone()),
             KvCall::Append(more) => match to {
                 Value::Str(text) => text
                     .strip_suffix(&**more)
-                    .map_or(Comes::Never, |begin| Comes::From(absent_as_nil(&Value::str(begin)))),
-                _ => Comes::Never,
+                    .map_or(Sources::Nowhere, |begin| Sources::Only(absent_as_nil(&Value::str(begin)))),
+                _ => Sources::Nowhere,
             },
         }
     }
@@ -144,7 +145,7 @@ impl Model for Kv {
 
     /// A text that is not a prefix of any observed text can never become one of those. So all such texts are
     /// equivalent.
-    fn alike(&self, calls: &[KvCall]) -> Option<Alike<Value>> {
+    fn representative(&self, calls: &[KvCall]) -> Option<Representative<Value>> {
         let asked_about = calls.iter().filter_map(|call| match call {
             KvCall::Get(Value::Str(text))
             | KvCall::Cas(Value::Str(text), _)
@@ -195,12 +196,12 @@ mod tests {
     fn unobserved_texts_have_one_representative() {
         let text = Value::str;
         let calls = [KvCall::Get(text("ab")), KvCall::CasFailed(text("xy")), KvCall::Get(Value::Int(1))];
-        let alike = super::Kv.alike(&calls).unwrap();
+        let representative = super::Kv.representative(&calls).unwrap();
         for kept in [text(""), text("a"), text("ab"), text("x"), text("xy"), Value::Nil, Value::Int(7)] {
-            assert_eq!(alike(kept.clone()), kept);
+            assert_eq!(representative(kept.clone()), kept);
         }
-        assert_eq!(alike(text("abc")), alike(text("b")));
-        assert_ne!(alike(text("abc")), text("abc"));
+        assert_eq!(representative(text("abc")), representative(text("b")));
+        assert_ne!(representative(text("abc")), text("abc"));
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Model for MultiRegister {
         if all.is_empty() { "all nil".into() } else { all.join(", ") }
     }
 
-    fn touches(&self, call: &Vec<Access>) -> Option<Vec<Value>> {
+    fn components(&self, call: &Vec<Access>) -> Option<Vec<Value>> {
         let name = |access: &Access| match access {
             Access::Read(name, _) | Access::Write(name, _) => name.clone(),
         };

@@ -128,7 +128,7 @@ impl Model for Set {
         }
     }
 
-    fn touches(&self, call: &SetCall) -> Option<Vec<Value>> {
+    fn components(&self, call: &SetCall) -> Option<Vec<Value>> {
         match call {
             SetCall::Add(element, _) | SetCall::Delete(element, _) | SetCall::Contains(element, _) => {
                 Some(vec![element.clone()])

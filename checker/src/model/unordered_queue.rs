@@ -119,7 +119,7 @@ impl Model for UnorderedQueue {
         *call == BagCall::Empty
     }
 
-    fn touches(&self, call: &BagCall) -> Option<Vec<Value>> {
+    fn components(&self, call: &BagCall) -> Option<Vec<Value>> {
         match call {
             BagCall::Enqueue(value) | BagCall::Dequeue(value) => Some(vec![value.clone()]),
             BagCall::Empty | BagCall::DequeueUnseen => None,

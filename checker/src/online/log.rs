@@ -42,7 +42,7 @@ const WAITING_MAX: usize = 1 << 17;
 
 /// Marks the process of an append of unknown outcome that a read has shown, because its own process may have
 /// continued.
-const GONE_ON: u64 = 1 << 63;
+const OWN_PROCESS: u64 = 1 << 63;
 
 /// The stream of one log.
 pub(crate) struct LogStream<'m> {
@@ -58,9 +58,9 @@ pub(crate) struct LogStream<'m> {
     /// The appends that no read has shown, by value.
     unread: HashMap<Value, Unread>,
     /// Appends of unknown outcome that are held back: their invocations, in order.
-    kept_back: Vec<Queued>,
+    held_back: Vec<Queued>,
     /// Whether held-back appends were passed on in this instant.
-    gave_back: bool,
+    passed_held_back: bool,
     /// The number of appends of unknown outcome that no read has shown, held back or in the queue.
     unknown: usize,
     /// Reads that returned in the current instant: the time of their invocation, and their values.
@@ -208,7 +208,7 @@ impl LogStream<'_> {
             let number = match self.unread.get(value) {
                 Some(&Unread::One(number)) => number,
                 Some(Unread::Many) => {
-                    self.let_go_all(value);
+                    self.pass_all_unchanged(value);
                     continue;
                 }
                 None => continue,
@@ -218,8 +218,8 @@ impl LogStream<'_> {
             op.place = Some(place);
             if op.fate == Fate::Unknown {
                 self.unknown -= 1;
-                if let Some(at) = self.kept_back.iter().position(|kept| kept.op == number) {
-                    self.queue.push_front(Queued { last: true, ..self.kept_back.remove(at) });
+                if let Some(at) = self.held_back.iter().position(|kept| kept.op == number) {
+                    self.queue.push_front(Queued { last: true, ..self.held_back.remove(at) });
                 }
                 self.has_happened(number, place);
             }
@@ -231,7 +231,7 @@ impl LogStream<'_> {
     fn has_happened(&mut self, number: u64, place: usize) {
         if let (Some(op), Some(last)) = (self.ops.get_mut(&number), self.queue.back()) {
             op.fate = Fate::Shown;
-            let event = Event::new(last.event.time, GONE_ON | number, Kind::Ok, F::Append);
+            let event = Event::new(last.event.time, OWN_PROCESS | number, Kind::Ok, F::Append);
             let (position, event) = (last.position, event.with(shown_at(place)));
             self.queue(position, number, event);
         }
@@ -272,9 +272,9 @@ impl LogStream<'_> {
                 self.pass_event(queued);
             }
             // Operations invoked in the same instant are concurrent with it.
-            if std::mem::take(&mut self.gave_back) {
-                self.give_back();
-                self.gave_back = false;
+            if std::mem::take(&mut self.passed_held_back) {
+                self.pass_held_back();
+                self.passed_held_back = false;
             }
             match self.passed.end_instant(limits)? {
                 Progress::Going => {}
@@ -291,20 +291,20 @@ impl LogStream<'_> {
             if event.f == F::Append {
                 // An append passed on unchanged may come after appends that were held back.
                 self.beyond = true;
-                self.give_back();
+                self.pass_held_back();
             }
             return self.passed.keep(position, event);
         };
         let is_append = op.value.is_some();
         match (event.kind, op.fate) {
             (Kind::Invoke, Fate::Unknown) if is_append => {
-                return self.kept_back.push(Queued { position, op: number, event, last: true });
+                return self.held_back.push(Queued { position, op: number, event, last: true });
             }
-            (Kind::Invoke, Fate::Shown) => gone_on(&mut event, number),
+            (Kind::Invoke, Fate::Shown) => give_own_process(&mut event, number),
             (Kind::Invoke, Fate::Open) if is_append => {
                 self.beyond = true;
-                self.give_back();
-                self.let_go(number);
+                self.pass_held_back();
+                self.pass_unchanged(number);
             }
             (Kind::Invoke, _) => {}
             // Its invocation is passed on when a read shows it, and it has returned by then.
@@ -314,9 +314,9 @@ impl LogStream<'_> {
                     Some(place) if offset.is_none() => event.value = shown_at(place),
                     None if offset.is_none_or(|offset| offset >= self.shown as i64) => {
                         self.beyond = true;
-                        self.give_back();
+                        self.pass_held_back();
                         if offset.is_none() {
-                            self.let_go(number);
+                            self.pass_unchanged(number);
                         }
                     }
                     _ => {}
@@ -329,28 +329,28 @@ impl LogStream<'_> {
     }
 
     /// Passes an operation on unchanged from now on.
-    fn let_go(&mut self, number: u64) {
+    fn pass_unchanged(&mut self, number: u64) {
         if let Some(LogOp { value: Some(value), .. }) = self.ops.remove(&number) {
             self.unread.insert(value, Unread::Many);
         }
     }
 
     /// Passes all appends of a value on unchanged, because a read shows the value and may mean any of them.
-    fn let_go_all(&mut self, value: &Value) {
+    fn pass_all_unchanged(&mut self, value: &Value) {
         self.beyond = true;
         let is_meant = |op: &LogOp| op.value.as_ref() == Some(value) && op.place.is_none();
         let meant: Vec<u64> = self.ops.iter().filter(|(_, op)| is_meant(op)).map(|(&op, _)| op).collect();
         for number in meant {
             let was_unknown = self.ops.get(&number).is_some_and(|op| op.fate == Fate::Unknown);
             self.unknown -= usize::from(was_unknown);
-            self.let_go(number);
+            self.pass_unchanged(number);
         }
-        for mut call in std::mem::take(&mut self.kept_back) {
+        for mut call in std::mem::take(&mut self.held_back) {
             if self.ops.contains_key(&call.op) {
-                self.kept_back.push(call);
+                self.held_back.push(call);
                 continue;
             }
-            gone_on(&mut call.event, call.op);
+            give_own_process(&mut call.event, call.op);
             let end = Event { kind: Kind::Info, value: Value::Nil, ..call.event.clone() };
             self.queue.push_front(Queued { position: call.position, op: call.op, event: end, last: true });
             self.queue.push_front(Queued { last: false, ..call });
@@ -358,12 +358,12 @@ impl LogStream<'_> {
     }
 
     /// Passes on the appends that were held back.
-    fn give_back(&mut self) {
-        self.gave_back = true;
-        for Queued { position, op, mut event, .. } in std::mem::take(&mut self.kept_back) {
-            self.let_go(op);
+    fn pass_held_back(&mut self) {
+        self.passed_held_back = true;
+        for Queued { position, op, mut event, .. } in std::mem::take(&mut self.held_back) {
+            self.pass_unchanged(op);
             self.unknown -= 1;
-            gone_on(&mut event, op);
+            give_own_process(&mut event, op);
             self.passed.keep(position, event.clone());
             self.passed.keep(position, Event { kind: Kind::Info, value: Value::Nil, ..event });
         }
@@ -408,7 +408,7 @@ fn shown_at(place: usize) -> Value {
 
 /// The witness of a violation, without the information added to it.
 fn as_recorded(mut witness: Box<Op>) -> Box<Op> {
-    if witness.process & GONE_ON != 0 {
+    if witness.process & OWN_PROCESS != 0 {
         witness.process = witness.client.take().unwrap_or(witness.process);
     }
     if witness.f == F::Append && matches!(witness.output(), Some(Value::List(_))) {
@@ -418,9 +418,9 @@ fn as_recorded(mut witness: Box<Op>) -> Box<Op> {
 }
 
 /// Gives an append of unknown outcome a process of its own; the witness of a violation shows the original.
-fn gone_on(event: &mut Event, number: u64) {
+fn give_own_process(event: &mut Event, number: u64) {
     event.client = Some(event.process);
-    event.process = GONE_ON | number;
+    event.process = OWN_PROCESS | number;
 }
 
 impl<'m> Stream<'m> for LogStream<'m> {
@@ -446,8 +446,8 @@ impl<'m> Stream<'m> for LogStream<'m> {
             numbers: 0,
             open: HashMap::new(),
             unread: HashMap::new(),
-            kept_back: Vec::new(),
-            gave_back: false,
+            held_back: Vec::new(),
+            passed_held_back: false,
             unknown: 0,
             reads: Vec::new(),
             returned: Vec::new(),
@@ -510,7 +510,7 @@ impl<'m> Stream<'m> for LogStream<'m> {
         }
         self.over = true;
         if !certain {
-            self.give_back();
+            self.pass_held_back();
         }
         match self.pass(limits) {
             Ok(Progress::Going) => match self.passed.finish(limits) {
@@ -542,7 +542,7 @@ impl<'m> Stream<'m> for LogStream<'m> {
         if self.queue.iter().any(|queued| queued.event.kind == Kind::Invoke && is_later(queued)) {
             return Ok(Progress::Going);
         }
-        let calls = self.kept_back.iter().chain(&self.queue);
+        let calls = self.held_back.iter().chain(&self.queue);
         let calls = calls.filter(|queued| queued.event.kind == Kind::Invoke && is_unread(&queued.op));
         let unread = calls.map(|Queued { op, event, .. }| UnreadAppend {
             process: event.process,
@@ -557,7 +557,7 @@ impl<'m> Stream<'m> for LogStream<'m> {
         self.asleep = unread.collect();
         self.queue.retain(|queued| !self.ops.get(&queued.op).is_some_and(LogOp::is_unread));
         self.ops.retain(|_, op| !op.is_unread());
-        self.kept_back.clear();
+        self.held_back.clear();
         self.unread.clear();
         self.unknown = 0;
         self.mark_instants();
@@ -565,7 +565,7 @@ impl<'m> Stream<'m> for LogStream<'m> {
     }
 
     fn rest(&mut self) -> Option<LogRest> {
-        if !self.open.is_empty() || !self.queue.is_empty() || !self.kept_back.is_empty() {
+        if !self.open.is_empty() || !self.queue.is_empty() || !self.held_back.is_empty() {
             return None;
         }
         let rest = self.passed.rest()?;
@@ -578,12 +578,12 @@ impl<'m> Stream<'m> for LogStream<'m> {
         self.ops.shrink_to_fit();
         self.open.shrink_to_fit();
         self.unread.shrink_to_fit();
-        self.kept_back.shrink_to_fit();
+        self.held_back.shrink_to_fit();
     }
 
     fn bytes(&self) -> usize {
         self.passed.bytes()
-            + (self.queue.capacity() + self.kept_back.capacity()) * size_of::<Queued>()
+            + (self.queue.capacity() + self.held_back.capacity()) * size_of::<Queued>()
             + self.ops.capacity() * size_of::<(u64, LogOp)>()
             + self.open.capacity() * size_of::<(u64, u64)>()
             + self.unread.capacity() * size_of::<(Value, Unread)>()

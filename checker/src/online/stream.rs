@@ -1,4 +1,4 @@
-//! The check of one key, fed with its events.
+//! The live check of one key.
 
 use std::collections::VecDeque;
 
@@ -15,18 +15,18 @@ use crate::part::NEVER;
 use crate::rest::Rest;
 use crate::space::{ClassId, ModelSpace};
 
-/// How many states and calls a key may remember before those in use are counted: what fits into the processor's cache.
+/// Minimum number of states and calls before unused ones are removed: what fits into the processor's cache.
 const REMEMBERED_MIN: usize = 1 << 10;
 
-/// An event that waits until all operations called before it have ended.
+/// An event that waits until all operations invoked before it have ended.
 enum Waiting {
-    /// A call that has not ended.
+    /// The invocation of a pending operation.
     Pending(Box<Op>),
-    /// A call that has, and when it returns.
+    /// The invocation of a completed operation, and its return event.
     Call { class: ClassId, returns: u32 },
-    /// A return, of the call with this number.
+    /// The return of the operation with this number.
     Return(u32, Box<Op>),
-    /// Nothing that matters.
+    /// An event without influence on the check.
     Nothing,
 }
 
@@ -34,22 +34,21 @@ enum Waiting {
 pub(crate) struct KeyStream<'m, M: Model> {
     space: ModelSpace<'m, M>,
     frontier: Frontier,
-    /// The events of the instant that has not ended, with their positions in the recording.
+    /// The events of the current instant, with their positions in the recording.
     held: Vec<(usize, Event)>,
     waiting: VecDeque<Waiting>,
-    /// The number of the first event that waits; events are numbered as they come.
+    /// The number of the first waiting event; events are numbered as they arrive.
     first: u32,
-    /// The event in which each busy process called; and where one did so more than once in an instant, when it called
-    /// after that.
+    /// The invocation event of each busy process. Further invocations within one instant are in `later`.
     calls: HashMap<u64, u32>,
     later: HashMap<u64, VecDeque<u32>>,
-    /// For calls, the calls that must be placed before them although they return in the same instant.
+    /// For some invocations: those that must be placed before them although they return in the same instant.
     after: HashMap<u32, Vec<u32>>,
     remembered_max: usize,
 }
 
 impl<'m, M: Model> KeyStream<'m, M> {
-    /// Keeps an event until its instant is over.
+    /// Holds an event until its instant is over.
     pub(super) fn keep(&mut self, position: usize, event: Event) {
         self.held.push((position, event));
     }
@@ -59,13 +58,14 @@ impl<'m, M: Model> KeyStream<'m, M> {
         self.first + self.waiting.len() as u32
     }
 
-    /// Puts the events of one instant in an order: calls before returns, but that of a process that goes on in this
-    /// instant in its own. Where several processes do that, it is noted what must come after what instead.
+    /// Orders the events of one instant: invocations before returns, but the events of a process that
+    /// continues in this instant stay in its own order. If several processes continue, the required order is
+    /// noted instead.
     fn order(&mut self, held: &mut [(usize, Event)]) {
-        /// By its number, or by its position if it has none yet.
+        /// The number of the invocation, or its position if it has no number yet.
         type Call = Result<u32, usize>;
-        // The open call of each process, of those that called in this instant; what each has completed in it; and what it
-        // called after that.
+        // For processes that invoked in this instant: the open invocation, the completed ones, and the later
+        // invocations.
         let mut open: HashMap<u64, usize> = HashMap::new();
         let mut completed: HashMap<u64, Vec<Call>> = HashMap::new();
         let mut gone_on: Vec<(u64, usize, Vec<Call>)> = Vec::new();
@@ -105,11 +105,11 @@ impl<'m, M: Model> KeyStream<'m, M> {
         }
     }
 
-    /// An event whose place among those of its instant is known.
+    /// Takes an event whose place in its instant is known.
     fn take(&mut self, event: Event) -> Result<(), String> {
         if event.kind == Kind::Invoke {
             let number = self.next();
-            // What the process did before may end later in the same instant.
+            // The process's earlier operation may end later in the same instant.
             if let Some(earlier) = self.calls.insert(event.process, number) {
                 self.calls.insert(event.process, earlier);
                 self.later.entry(event.process).or_default().push_back(number);
@@ -142,7 +142,7 @@ impl<'m, M: Model> KeyStream<'m, M> {
         self.end(call, &event)
     }
 
-    /// The class of a call that has ended.
+    /// The class of a completed operation.
     fn class(&mut self, number: u32, call: M::Call) -> ClassId {
         let is_first = || self.after.values().flatten().any(|&first| first == number);
         let is_tied = !self.after.is_empty()
@@ -150,7 +150,7 @@ impl<'m, M: Model> KeyStream<'m, M> {
         if is_tied { self.space.class_alone(call) } else { self.space.class(call) }
     }
 
-    /// An operation has ended.
+    /// Registers a completion.
     fn end(&mut self, call: u32, event: &Event) -> Result<(), String> {
         let returns = self.next();
         let at = (call - self.first) as usize;
@@ -181,7 +181,7 @@ impl<'m, M: Model> KeyStream<'m, M> {
         Ok(())
     }
 
-    /// Judges every event up to the first call that has not ended.
+    /// Judges every event up to the first invocation without an end.
     fn judge(&mut self, limits: &Limits<'_>) -> Progress {
         while !matches!(self.waiting.front(), None | Some(Waiting::Pending(_))) {
             let event = self.waiting.pop_front().expect("it has just been looked at");
@@ -210,11 +210,11 @@ impl<'m, M: Model> KeyStream<'m, M> {
         if states + calls > self.remembered_max {
             self.forget(ModelSpace::with_room(self.space.model(), states, calls));
         }
-        // Numbers must not run out: with some to spare for what is pending.
+        // Numbers must not run out; leave some for pending operations.
         if self.first > NEVER - (1 << 24) { Progress::GivenUp } else { Progress::Going }
     }
 
-    /// Forgets the states and calls that nothing refers to any more, by going on with a new space.
+    /// Removes unused states and calls by moving to a new space.
     fn forget(&mut self, mut space: ModelSpace<'m, M>) {
         self.frontier.move_to(&self.space, &mut space);
         for event in &mut self.waiting {

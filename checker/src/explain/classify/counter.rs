@@ -20,7 +20,7 @@ pub(super) fn classify(case: &Case<'_>) -> Option<Finding> {
 
 /// The sum that an operation of the counterexample observed: a read's result, or the sum that an addition
 /// with a returned sum added to.
-struct Sight<'a> {
+struct Observation<'a> {
     at: usize,
     op: &'a Op,
     before: i64,
@@ -28,11 +28,11 @@ struct Sight<'a> {
 }
 
 /// The observations of the counterexample, the latest first.
-fn sights<'a>(case: &Case<'a>) -> Vec<Sight<'a>> {
-    let sight = |(at, op): (usize, &'a Op)| match (&op.f, op.output()?) {
-        (F::Read, Value::Nil) => Some(Sight { at, op, before: 0, after: 0 }),
-        (F::Read, sum) => sum.as_int().map(|sum| Sight { at, op, before: sum, after: sum }),
-        (F::Add, sum) => sum.as_int().zip(op.input.as_int()).map(|(after, amount)| Sight {
+fn observations<'a>(case: &Case<'a>) -> Vec<Observation<'a>> {
+    let observation = |(at, op): (usize, &'a Op)| match (&op.f, op.output()?) {
+        (F::Read, Value::Nil) => Some(Observation { at, op, before: 0, after: 0 }),
+        (F::Read, sum) => sum.as_int().map(|sum| Observation { at, op, before: sum, after: sum }),
+        (F::Add, sum) => sum.as_int().zip(op.input.as_int()).map(|(after, amount)| Observation {
             at,
             op,
             before: after.saturating_sub(amount),
@@ -40,7 +40,7 @@ fn sights<'a>(case: &Case<'a>) -> Vec<Sight<'a>> {
         }),
         _ => None,
     };
-    case.suspects().into_iter().filter_map(sight).collect()
+    case.suspects().into_iter().filter_map(observation).collect()
 }
 
 /// The other additions that may have taken effect, with their amounts.
@@ -54,7 +54,7 @@ fn sum(amounts: impl Iterator<Item = i64>) -> i64 {
 }
 
 fn too_low(case: &Case<'_>) -> Option<Finding> {
-    sights(case).into_iter().find_map(|Sight { at, op: read, before: value, .. }| {
+    observations(case).into_iter().find_map(|Observation { at, op: read, before: value, .. }| {
         let mut done: Vec<_> = adds(case, at).filter(|(_, add, _)| add.ret() < read.call).collect();
         done.sort_by_key(|(at, add, _)| (add.ret(), *at));
         let concurrent =
@@ -84,7 +84,7 @@ fn too_low(case: &Case<'_>) -> Option<Finding> {
 }
 
 fn too_high(case: &Case<'_>) -> Option<Finding> {
-    sights(case).into_iter().find_map(|Sight { at, op: read, before: value, .. }| {
+    observations(case).into_iter().find_map(|Observation { at, op: read, before: value, .. }| {
         let begun = adds(case, at).filter(|(_, add, _)| add.call <= read.ret());
         let surely = |add: &Op| add.ret() < read.call;
         let most = sum(begun.map(|(_, add, amount)| if surely(add) { amount } else { amount.max(0) }));
@@ -114,9 +114,10 @@ fn same_sum(case: &Case<'_>) -> Option<Finding> {
     if takes_off(case) {
         return None;
     }
-    let sights: Vec<_> = sights(case).into_iter().filter(|sight| sight.after > sight.before).collect();
-    sights.iter().enumerate().find_map(|(later, second)| {
-        let first = sights[later + 1..].iter().find(|first| first.after == second.after)?;
+    let observations: Vec<_> =
+        observations(case).into_iter().filter(|observation| observation.after > observation.before).collect();
+    observations.iter().enumerate().find_map(|(later, second)| {
+        let first = observations[later + 1..].iter().find(|first| first.after == second.after)?;
         let sentence = format!(
             "{} and {}{} both came to {}, though neither added nothing",
             who(first.op),
@@ -137,10 +138,11 @@ fn decreasing(case: &Case<'_>) -> Option<Finding> {
     if takes_off(case) {
         return None;
     }
-    let sights = sights(case);
-    sights.iter().find_map(|second| {
-        let earlier = |first: &&Sight<'_>| first.after > second.before && first.op.ret() < second.op.call;
-        let first = sights.iter().find(earlier)?;
+    let observations = observations(case);
+    observations.iter().find_map(|second| {
+        let earlier =
+            |first: &&Observation<'_>| first.after > second.before && first.op.ret() < second.op.call;
+        let first = observations.iter().find(earlier)?;
         let sentence = format!(
             "{}{} went down: {} had completed {} before it began, and nothing was taken off",
             who(second.op),
@@ -160,7 +162,7 @@ fn decreasing(case: &Case<'_>) -> Option<Finding> {
 /// A sum was observed that no addition reached. If every addition by then returned its sum, there is no other
 /// way to reach one.
 fn unreached_sum(case: &Case<'_>) -> Option<Finding> {
-    sights(case).into_iter().find_map(|Sight { at, op, before, .. }| {
+    observations(case).into_iter().find_map(|Observation { at, op, before, .. }| {
         let begun = || adds(case, at).filter(|(_, add, _)| add.call <= op.ret());
         let mut below: Option<(i64, usize, &Op)> = None;
         for (add_at, add, amount) in begun() {
@@ -185,7 +187,7 @@ fn unreached_sum(case: &Case<'_>) -> Option<Finding> {
 
 /// No choice among the additions that may have been observed makes the observed sum.
 fn no_such_sum(case: &Case<'_>) -> Option<Finding> {
-    sights(case).into_iter().find_map(|Sight { at, op, before: value, .. }| {
+    observations(case).into_iter().find_map(|Observation { at, op, before: value, .. }| {
         let begun = || adds(case, at).filter(|(_, add, _)| add.call <= op.ret());
         let base = sum(begun().filter(|(_, add, _)| add.ret() < op.call).map(|(_, _, amount)| amount));
         let mut sums = BTreeSet::from([base]);

@@ -27,15 +27,15 @@ use crate::verdict::Explanation;
 
 /// What an observation shows about the missing effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum Clue {
     /// The effect, or a later one that builds upon it, is present.
-    There,
+    Present,
     /// The same value is present, but another operation may have written it after the stale result.
-    Again,
+    Rewritten,
     /// The effect is absent.
-    Gone,
+    Absent,
     /// Inconclusive.
-    Nothing,
+    Inconclusive,
 }
 
 /// An acknowledged effect that is missing in a later result. Operations are positions in the part.
@@ -61,30 +61,31 @@ pub(super) enum Fate {
 }
 
 impl Missing {
-    /// Examines all observations after the stale result. `told` returns what an observation shows, and `None`
+    /// Examines all observations after the stale result. `clue_of` returns what an observation shows, and `None`
     /// for an operation that is no observation.
     pub(super) fn new(
         case: &Case<'_>,
         op: usize,
         answer: usize,
-        told: impl Fn(&Op) -> Option<Told>,
+        clue_of: impl Fn(&Op) -> Option<Clue>,
     ) -> Missing {
         let returned = case.part[answer].ret();
         let later = case.recorded().filter(|(_, op)| op.is_ok() && op.call > returned);
-        let later: Vec<(usize, &Op, Told)> = later.filter_map(|(at, op)| Some((at, op, told(op)?))).collect();
-        let with = |wanted: Told| later.iter().filter(move |(.., told)| *told == wanted);
-        let nodes: BTreeSet<&Arc<str>> = with(Told::Gone)
+        let later: Vec<(usize, &Op, Clue)> =
+            later.filter_map(|(at, op)| Some((at, op, clue_of(op)?))).collect();
+        let with = |wanted: Clue| later.iter().filter(move |(.., clue)| *clue == wanted);
+        let nodes: BTreeSet<&Arc<str>> = with(Clue::Absent)
             .map(|(_, op, _)| *op)
             .chain([&case.part[answer]])
             .filter_map(|op| op.node.as_ref())
             .collect();
         let all_nodes: BTreeSet<&Arc<str>> = case.part.iter().filter_map(|op| op.node.as_ref()).collect();
-        let last = later.iter().max_by_key(|(_, op, _)| op.call).map(|(.., told)| *told);
-        let first_seen = with(Told::There).min_by_key(|(_, op, _)| op.ret());
-        let fate = match (first_seen, with(Told::Gone).count()) {
+        let last = later.iter().max_by_key(|(_, op, _)| op.call).map(|(.., clue)| *clue);
+        let first_seen = with(Clue::Present).min_by_key(|(_, op, _)| op.ret());
+        let fate = match (first_seen, with(Clue::Absent).count()) {
             (Some((at, ..)), _) => Fate::Seen(*at),
             (None, 0) if later.is_empty() => Fate::Unknown("nobody looked after that".into()),
-            (None, _) if with(Told::Again).next().is_some() => Fate::Unknown(
+            (None, _) if with(Clue::Rewritten).next().is_some() => Fate::Unknown(
                 "the same value was seen after that, but another operation may have put it there".into(),
             ),
             (None, 0) => Fate::Unknown("all that was seen after that had come later".into()),
@@ -95,7 +96,7 @@ impl Missing {
                 ))
             }
             // Several nodes may have forwarded to one that had not caught up.
-            (None, _) if last == Some(Told::Nothing) => Fate::Unknown(
+            (None, _) if last == Some(Clue::Inconclusive) => Fate::Unknown(
                 "what was seen last had come later, and hides whether it was there before".into(),
             ),
             (None, misses) => Fate::Lost(misses),
@@ -105,9 +106,9 @@ impl Missing {
 
     /// The fate according to an observation that shows the value itself: `puts` decides which operations
     /// write it.
-    pub(super) fn shown(case: &Case<'_>, answer: usize, observer: &Op, puts: impl Fn(&Op) -> bool) -> Told {
+    pub(super) fn shown(case: &Case<'_>, answer: usize, observer: &Op, puts: impl Fn(&Op) -> bool) -> Clue {
         let again = |op: &Op| puts(op) && op.ret() > case.part[answer].call && op.call <= observer.ret();
-        if case.possible().any(|(_, op)| again(op)) { Told::Again } else { Told::There }
+        if case.possible().any(|(_, op)| again(op)) { Clue::Rewritten } else { Clue::Present }
     }
 
     /// A missing effect of unknown fate, and why it is unknown.

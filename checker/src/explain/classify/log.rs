@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::fate::{Fate, Missing, Told};
+use super::fate::{Clue, Fate, Missing};
 use super::unfounded::{Verbs, unfounded};
 use super::{Case, Finding, SUSPECTS_MAX, first};
 use crate::explain::subject::{Subject, is_blind, written};
@@ -154,8 +154,8 @@ fn missing(case: &Case<'_>) -> Option<Finding> {
             done.into_iter().find(|(_, append)| places(op, &append.input).is_empty())?;
         let missing = Missing::new(case, append_at, at, |other| {
             matches!(other.f, F::Read | F::Get).then(|| match places(other, &append.input)[..] {
-                [] if is_overwritten(case, append.call) => Told::Nothing,
-                [] => Told::Gone,
+                [] if is_overwritten(case, append.call) => Clue::Inconclusive,
+                [] => Clue::Absent,
                 _ => Missing::shown(case, at, other, |op| op.f == F::Append && op.input == append.input),
             })
         });

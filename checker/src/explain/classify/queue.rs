@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::fate::{Fate, Missing, Told};
+use super::fate::{Clue, Fate, Missing};
 use super::unfounded::{Verbs, unfounded};
 use super::{Case, Finding, first};
 use crate::explain::subject::Subject;
@@ -82,13 +82,13 @@ fn missing(case: &Case<'_>, value: &Value, (source_at, source): (usize, &Op), an
         case.possible().filter(|(_, op)| op.call > source.ret()).filter_map(|(_, op)| put(op)).collect();
     let in_order = case.subject == Subject::Queue;
     Missing::new(case, source_at, answer, |op| {
-        let told = match taken(op) {
+        let clue = match taken(op) {
             Some(other) if other == value => Missing::shown(case, answer, op, |op| put(op) == Some(value)),
-            Some(other) if in_order && later.contains(other) => Told::Gone,
-            Some(_) => Told::Nothing,
-            None => Told::Gone,
+            Some(other) if in_order && later.contains(other) => Clue::Absent,
+            Some(_) => Clue::Inconclusive,
+            None => Clue::Absent,
         };
-        takes(op).then_some(told)
+        takes(op).then_some(clue)
     })
 }
 

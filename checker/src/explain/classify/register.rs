@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::fate::{Fate, Missing, Told};
+use super::fate::{Clue, Fate, Missing};
 use super::unfounded::{Verbs, unfounded};
 use super::{Case, Finding, first};
 use crate::explain::subject::{is_refused, observed, written};
@@ -179,16 +179,16 @@ fn missing(
     let branch = written(answer).filter(|value| of(value).len() == 1);
     Missing::new(case, first_at, answer_at, |op| {
         let value = observed(op)?;
-        let told = match () {
+        let clue = match () {
             // If the stale operation changed the register, an observer of that change follows the stale
             // result.
-            () if branch == Some(value) => Told::Gone,
-            () if built_upon(value) => Told::There,
+            () if branch == Some(value) => Clue::Absent,
+            () if built_upon(value) => Clue::Present,
             () if value == new => Missing::shown(case, answer_at, op, |op| writes(op, new)),
-            () if settled(value, first.call) => Told::Gone,
-            () => Told::Nothing,
+            () if settled(value, first.call) => Clue::Absent,
+            () => Clue::Inconclusive,
         };
-        Some(told)
+        Some(clue)
     })
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::fate::{Fate, Missing, Told};
+use super::fate::{Clue, Fate, Missing};
 use super::unfounded::{Verbs, unfounded};
 use super::{Case, Finding, SUSPECTS_MAX, first};
 use crate::explain::words::{on, short, who};
@@ -76,12 +76,12 @@ fn may_be_deleted(case: &Case<'_>, element: &Value, observer: &Op) -> bool {
 /// The fate of an element that a result does not show.
 fn missing_in(case: &Case<'_>, element: &Value, shown_or_added: usize, answer: usize) -> Missing {
     Missing::new(case, shown_or_added, answer, |op| {
-        let told = match tells(op, element)? {
+        let clue = match tells(op, element)? {
             true => Missing::shown(case, answer, op, |op| adds(op, element)),
-            false if may_be_deleted(case, element, op) => Told::Nothing,
-            false => Told::Gone,
+            false if may_be_deleted(case, element, op) => Clue::Inconclusive,
+            false => Clue::Absent,
         };
-        Some(told)
+        Some(clue)
     })
 }
 

@@ -24,7 +24,7 @@ use std::collections::BinaryHeap;
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
-use super::{Block, Cluster, NIL, NONE, Register, Stood};
+use super::{Block, Cluster, HeldFor, NIL, NONE, Register};
 use crate::fast::broken;
 use crate::op::Nanos;
 
@@ -63,7 +63,7 @@ struct Sweep<'a> {
 /// The operations of the blocks and the failed comparisons in a legal order; `None` if the sweep finds none.
 pub(super) fn place_failed(
     register: &Register,
-    stood: &[Stood],
+    held_for: &[HeldFor],
     members: &[usize],
     blocks: &[Block],
 ) -> Option<Vec<usize>> {
@@ -91,8 +91,8 @@ pub(super) fn place_failed(
     let mut end_by = vec![Nanos::MAX; blocks.len()];
     for &(at, value) in &register.failed {
         let Cluster { writer, child, .. } = register.clusters[value as usize];
-        let stood_before = stood[value as usize].0.0 < ops[at].call;
-        if stood_before && child == NONE && value != NIL {
+        let held_before = held_for[value as usize].0.0 < ops[at].call;
+        if held_before && child == NONE && value != NIL {
             let end_by = &mut end_by[member_of[writer as usize].0 as usize];
             *end_by = ops[at].ret().min(*end_by);
         }
