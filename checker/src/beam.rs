@@ -64,8 +64,8 @@ pub(crate) enum Evidence {
     Deepest(usize),
 }
 
-/// Searches for a legal order of the whole part. `may_be_optimistic` allows the optimistic search when it becomes
-/// hard.
+/// Searches for a legal order of the whole part. `may_be_optimistic` allows the optimistic search when it
+/// becomes hard.
 pub(crate) fn search(
     part: &Part,
     space: &mut Space<'_>,

@@ -61,8 +61,8 @@ pub(super) enum Fate {
 }
 
 impl Missing {
-    /// Examines all observations after the stale result. `clue_of` returns what an observation shows, and `None`
-    /// for an operation that is no observation.
+    /// Examines all observations after the stale result. `clue_of` returns what an observation shows, and
+    /// `None` for an operation that is no observation.
     pub(super) fn new(
         case: &Case<'_>,
         op: usize,
