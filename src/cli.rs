@@ -160,6 +160,15 @@ pub(crate) enum Verb {
     /// Run every known bug and every correct system many times; report how often each is detected
     #[command(after_help = MATRIX_EXAMPLES)]
     Matrix(crate::matrix::Args),
+    #[cfg(feature = "trial")]
+    /// Write a commented description of a system of your own
+    Init(crate::init::Args),
+    #[cfg(feature = "trial")]
+    /// Try out the description of a system, step by step
+    Doctor(crate::doctor::Args),
+    #[cfg(feature = "trial")]
+    /// Check that a client never says what it cannot know
+    LintClient(crate::lint_client::Args),
     /// Write a history in another format
     #[command(after_help = CONVERT_EXAMPLES)]
     Convert(crate::convert::Args),

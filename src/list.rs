@@ -20,6 +20,10 @@ pub(crate) struct Args {
     /// Kind of entries to list
     what: What,
 
+    /// With `schema`: the format whose JSON schema is printed
+    #[arg(value_enum, required_if_eq("what", "schema"), value_name = "FORMAT")]
+    of: Option<Schema>,
+
     /// Directory with the runs
     #[arg(long, default_value = "store", value_name = "DIR")]
     store: PathBuf,
@@ -44,6 +48,16 @@ enum What {
     Faults,
     /// Models that a history can be checked against
     Models,
+    #[cfg(feature = "trial")]
+    /// The JSON schema of a file format, for editors
+    Schema,
+}
+
+/// A file format with a JSON schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Schema {
+    /// The description of a system: docs/own-system.md
+    System,
 }
 
 /// A named entry with its description.
@@ -73,6 +87,11 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 fn listed(args: &Args) -> Result<String> {
     let named = match args.what {
         What::Runs => return all_runs(args),
+        #[cfg(feature = "trial")]
+        What::Schema => {
+            let schema = serde_json::to_string_pretty(&tribunal_systems::description_schema())?;
+            return Ok(schema + "\n");
+        }
         #[cfg(feature = "trial")]
         What::Workloads => tribunal_workloads::WORKLOADS
             .iter()

@@ -9,12 +9,18 @@ mod check;
 mod child;
 mod cli;
 mod convert;
+#[cfg(feature = "trial")]
+mod doctor;
 mod exit;
 #[cfg(feature = "trial")]
 mod github;
+#[cfg(feature = "trial")]
+mod init;
 mod input;
 mod interrupts;
 mod jepsen_store;
+#[cfg(feature = "trial")]
+mod lint_client;
 mod list;
 #[cfg(feature = "trial")]
 mod live;
@@ -95,6 +101,12 @@ fn dispatch(verb: Verb, matches: &ArgMatches) -> ExitCode {
         Verb::Serve(args) => serve::run(&args),
         #[cfg(feature = "trial")]
         Verb::Matrix(args) => matrix::run(&args),
+        #[cfg(feature = "trial")]
+        Verb::Init(args) => init::run(&args),
+        #[cfg(feature = "trial")]
+        Verb::Doctor(args) => doctor::run(&args),
+        #[cfg(feature = "trial")]
+        Verb::LintClient(args) => lint_client::run(&args),
         Verb::Completions(args) => manual::completions(&args),
         Verb::Man(args) => manual::man(&args),
         Verb::Convert(args) => convert::run(&args),

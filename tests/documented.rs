@@ -152,7 +152,7 @@ fn short_form(command: &str) -> Option<(String, Vec<i32>)> {
 
 /// Whether this machine lacks what a command needs; prints what.
 fn lacks(it: &Documented) -> bool {
-    let needs = [("--system etcd", "etcd"), ("| jq", "jq"), ("own-system", "python3")];
+    let needs = [("--system etcd", "etcd"), ("etcd.toml", "etcd"), ("| jq", "jq"), ("own-system", "python3")];
     let missing = needs.iter().find(|(word, program)| it.command.contains(word) && !has(program));
     if let Some((_, program)) = missing {
         eprintln!("skipped: {}: {program} is not installed", it.place);

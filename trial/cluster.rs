@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use futures_util::future::join_all;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -32,7 +32,7 @@ use tribunal_nemesis::{
     Act, Damage, DiskCounters, DiskFault, Links, NodeCgroup, NodeId, NodeState, Nodes, ProcessIdentity,
     family_and_strays, remove_cgroup,
 };
-use tribunal_systems::{Place, System};
+use tribunal_systems::{NodeOutput, Place, System};
 
 use crate::clock::Clock;
 use crate::failure::Failures;
@@ -48,7 +48,7 @@ use spawn::Spawner;
 
 /// All nodes of the system under test.
 pub(crate) struct Cluster {
-    pub(crate) system: Box<dyn System>,
+    pub(crate) system: Arc<dyn System>,
     pub(crate) nodes: Vec<Arc<Node>>,
     spawner: Spawner,
     guard: Arc<Guard>,
@@ -101,6 +101,7 @@ impl Cluster {
         failures: &Arc<Failures>,
     ) -> Result<Self> {
         let Network { links, namespaces, clients_proxied } = *network;
+        let system: Arc<dyn System> = system.into();
         let count = links.nodes();
         let ports = system.ports().len();
         let (held, addresses) = match namespaces {
@@ -124,6 +125,7 @@ impl Cluster {
         for (i, addresses) in addresses.chunks(ports).enumerate() {
             let name = NodeId(i).to_string();
             let peers = (0..count).filter(|peer| *peer != i);
+            let log_path = logs.join(format!("{name}.log"));
             let place = Place {
                 name: name.clone(),
                 addresses: addresses.to_vec(),
@@ -132,11 +134,12 @@ impl Cluster {
                     .map(|p| (NodeId(p).to_string(), links.dial_address(NodeId(i), NodeId(p))))
                     .collect(),
                 data: store.join("data").join(&name),
+                log: NodeOutput::new(log_path.clone()),
+                client_log: store.join("clients").join(format!("{name}.log")),
                 dial: Arc::new(NodeDialer { links: links.clone(), node: NodeId(i) }),
             };
             std::fs::create_dir_all(&place.data)
                 .with_context(|| format!("cannot create {}", place.data.display()))?;
-            let log_path = logs.join(format!("{name}.log"));
             let log = NodeLog::create(&log_path, clock)
                 .with_context(|| format!("cannot create {}", log_path.display()))?;
             let namespace = namespaces.map(|namespaces| namespaces.of(i)).transpose()?;
@@ -163,10 +166,6 @@ impl Cluster {
         let spawner = Spawner::start().context("cannot start the spawner")?;
         let places = nodes.iter().map(|node| &node.place);
         let disks = Disks::lay_out(disks, places, store, &guard)?;
-        for node in &nodes {
-            let prepared = system.prepare(&node.place);
-            prepared.with_context(|| format!("cannot write the files of {}", node.place.name))?;
-        }
         let operators = Operators::default();
         let (links, failures) = (links.clone(), failures.clone());
         Ok(Cluster {
@@ -181,6 +180,41 @@ impl Cluster {
             preexisting_strays,
             _ports: held,
         })
+    }
+
+    /// Prepares the first start of every node.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub(crate) async fn prepare(&self) -> Result<()> {
+        for place in self.places() {
+            let prepared = self.system.prepare(&place).await;
+            prepared.map_err(|why| anyhow!("cannot prepare {}: {why}", place.name))?;
+        }
+        Ok(())
+    }
+
+    /// Sets the cluster up, once its nodes are started.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub(crate) async fn set_up(&self) -> Result<()> {
+        let done = self.system.set_up(&self.places()).await;
+        done.map_err(|why| anyhow!("cannot set the cluster up: {why}"))
+    }
+
+    fn places(&self) -> Vec<Place> {
+        self.nodes.iter().map(|node| node.place.clone()).collect()
+    }
+
+    /// The first line of each node's log that a correct node never writes, from now on, with the node's name.
+    pub(crate) fn fatal_lines(&self) -> mpsc::UnboundedReceiver<(NodeId, String)> {
+        let (sender, lines) = mpsc::unbounded_channel();
+        for (i, node) in self.nodes.iter().enumerate() {
+            let system = self.system.clone();
+            node.log.report_first(NodeId(i), move |line| system.is_fatal(line), sender.clone());
+        }
+        lines
     }
 
     /// Starts every node that is down.
@@ -239,9 +273,10 @@ impl Cluster {
     /// # Errors
     /// When a node does not exit, a cgroup cannot be removed, or a disk cannot be unmounted.
     pub(crate) async fn stop(&self) -> Result<()> {
+        let signal = self.system.stop_signal();
         let ends = self.nodes.iter().map(|node| {
             let node = node.clone();
-            tokio::spawn(async move { node.terminate().await })
+            tokio::spawn(async move { node.terminate(signal).await })
         });
         for (end, node) in ends.collect::<Vec<_>>().into_iter().zip(&self.nodes) {
             if !matches!(timeout(EXIT_TIMEOUT, end).await, Ok(Ok(()))) {
@@ -319,7 +354,7 @@ impl Nodes for Cluster {
     }
 
     async fn terminate(&self, node: NodeId) -> Result<(), String> {
-        self.nodes[node.0].terminate().await;
+        self.nodes[node.0].terminate(self.system.stop_signal()).await;
         self.await_down(node).await
     }
 

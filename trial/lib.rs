@@ -33,6 +33,8 @@ mod controller_log;
 #[cfg(feature = "trial")]
 mod converging;
 #[cfg(feature = "trial")]
+pub mod doctor;
+#[cfg(feature = "trial")]
 mod error;
 #[cfg(feature = "trial")]
 pub mod executable;
@@ -49,6 +51,8 @@ pub mod junit;
 #[cfg(feature = "trial")]
 mod lines;
 #[cfg(feature = "trial")]
+pub mod lint;
+#[cfg(feature = "trial")]
 mod lock;
 #[cfg(feature = "trial")]
 pub mod observer;
@@ -60,6 +64,8 @@ mod plan;
 mod record;
 #[cfg(feature = "trial")]
 mod registry;
+#[cfg(feature = "trial")]
+mod rehearsal;
 #[cfg(feature = "trial")]
 mod rlimits;
 #[cfg(feature = "trial")]

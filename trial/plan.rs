@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use tribunal_nemesis::Setting;
 use tribunal_records::suggest::unknown;
-use tribunal_records::{DiskKind, TrialSpec};
+use tribunal_records::{DiskKind, Net, TrialSpec};
 use tribunal_systems::{Described, Switches, System, Wiring};
 
 use crate::cluster::disks::fuse_available;
@@ -43,6 +43,9 @@ impl Plan {
         system.fits(workload, model.name())?;
         let made = system.make(&switches(&spec, workload)?)?;
         let wiring = made.wiring();
+        if (wiring, spec.net) == (Wiring::Transparent, Net::Proxy) {
+            spec.net = Net::Transparent;
+        }
         let setting = setting(&spec, &*made);
         let (nemesis, warnings) = Nemesis::of(&mut spec, seed, registry.faults(), &setting)?;
         Ok(Plan {
@@ -90,7 +93,7 @@ fn switches(spec: &TrialSpec, workload: &tribunal_workloads::Entry) -> Result<Sw
 }
 
 /// The system with that name, or the system that a file with that name describes.
-fn system(name: &str, registry: &Registry) -> Result<tribunal_systems::Entry> {
+pub(crate) fn system(name: &str, registry: &Registry) -> Result<tribunal_systems::Entry> {
     if !name.contains('/') && !name.ends_with(".toml") {
         return lookup("system", name, registry.systems(), |entry| entry.name).cloned();
     }

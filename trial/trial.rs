@@ -248,7 +248,10 @@ impl<'a> Trial<'a> {
         let links = match (spec.net, system.wiring()) {
             (Net::Proxy, Wiring::AddressMap) => Links::open(nodes).map_err(anyhow::Error::from),
             (Net::Proxy, Wiring::Attributed) => Links::open_attributed(nodes).map_err(anyhow::Error::from),
-            (Net::Transparent, _) => Links::open_transparent(&addresses).map_err(anyhow::Error::from),
+            // The plan never combines a proxy that nodes are told of with such a wiring.
+            (Net::Transparent, _) | (Net::Proxy, Wiring::Transparent) => {
+                Links::open_transparent(&addresses).map_err(anyhow::Error::from)
+            }
             (Net::Netns, _) => Links::open_filtered(&addresses).map_err(anyhow::Error::from),
         };
         let links = Arc::new(links.context("cannot open the links")?);
@@ -262,6 +265,8 @@ impl<'a> Trial<'a> {
         };
         let cluster = Cluster::lay_out(system, &network, store.path(), clock, deaths, &disks, &failures)?;
         let cluster = Arc::new(cluster);
+        cluster.prepare().await?;
+        watch_fatal_lines(&cluster, announcer.clone());
         watch_deaths(death_notices, &cluster, failures.clone(), announcer.clone());
         watch_links(&links, failures.clone());
 
@@ -306,7 +311,19 @@ impl<'a> Trial<'a> {
         if let Err(error) = self.cluster.start_all() {
             self.failures.raise("cluster", error);
         }
+        if !self.stop.is_cancelled() {
+            let set_up = tokio::select! {
+                set_up = self.cluster.set_up() => set_up,
+                () = self.stop.cancelled() => Ok(()),
+            };
+            if let Err(error) = set_up {
+                self.failures.raise("cluster", error);
+            }
+        }
         self.await_answers().await;
+        if !self.stop.is_cancelled() {
+            tokio::select! { () = sleep(self.cluster.system.warm_up()) => {}, () = self.stop.cancelled() => {} }
+        }
         let first = &self.cluster.nodes[0].place;
         self.record.info.system_version = self.cluster.system.version(first).await;
         self.check_bypasses();
@@ -560,6 +577,16 @@ fn watch_interrupts(stop_request: &Stop, checking: Arc<AtomicBool>, announcer: A
 fn watch_links(links: &Links, failures: Arc<Failures>) {
     let failure = links.harness_failure();
     tokio::spawn(async move { failures.raise("links", failure.await) });
+}
+
+/// Reports the first line of each node that a correct node never writes.
+fn watch_fatal_lines(cluster: &Arc<Cluster>, announcer: Arc<Announcer>) {
+    let mut lines = cluster.fatal_lines();
+    tokio::spawn(async move {
+        while let Some((node, line)) = lines.recv().await {
+            announcer.note(&format!("{node} logged a line that no correct node logs: {line}"));
+        }
+    });
 }
 
 /// A node that dies by itself is a harness failure: a trial with fewer nodes is a different trial.

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A client for the wire `exec`: JSON lines in, JSON lines out, one program per client. client.py ADDRESS TIMEOUT_MS"""
 
+import http.client
 import json
 import sys
 import urllib.error
@@ -39,7 +40,7 @@ for line in sys.stdin:
             answer["value"] = False
         else:
             answer |= {"type": "info", "error": f"status {error.code}"}
-    except OSError as error:
-        # A refused connection would be a certain failure; here every doubt is one.
+    except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
+        # Lost, late or cut in the middle: nobody knows whether it was executed.
         answer |= {"type": "info", "error": str(error)}
     print(json.dumps(answer), flush=True)

@@ -1,6 +1,7 @@
 //! The built-in systems. All run from the tribunal executable and share a command line and a wire protocol.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use tribunal_records::{Concurrency, Rate, TrialSpec};
 use tribunal_workloads::Client;
 
 use crate::framed::{self, FramedClient};
-use crate::{AdminRequest, BoxFuture, Command, Direct, Flaw, Place, Switches, System, Unusable, Wiring};
+use crate::{
+    AdminRequest, BoxFuture, Command, Direct, Flaw, NodeOutput, Place, Switches, System, Unusable, Wiring,
+};
 
 /// A built-in system.
 pub(crate) struct BuiltIn {
@@ -32,6 +35,8 @@ impl BuiltIn {
             advertised: nobody,
             peers: vec![("n2".into(), nobody)],
             data: "data".into(),
+            log: NodeOutput::default(),
+            client_log: PathBuf::new(),
             dial: Arc::new(Direct),
         };
         let flaws = crate::find(name).map_or_else(Vec::new, |entry| (entry.flaws)());
@@ -247,6 +252,8 @@ mod tests {
             advertised: "127.0.0.1:1".parse().unwrap(),
             peers: vec![("n2".into(), "127.0.0.1:3".parse().unwrap())],
             data: "/d".into(),
+            log: NodeOutput::default(),
+            client_log: PathBuf::new(),
             dial: Arc::new(Direct),
         });
         let args: Vec<&str> = command.args.iter().map(|arg| arg.to_str().unwrap()).collect();

@@ -16,9 +16,13 @@
 //!
 //! ```text
 //!   file       the format of the file, by serde
+//!   scope      the checks that all its parts share
 //!   template   texts with placeholders
+//!   status     readiness, leaders, the version
+//!   speech     the operations, by the wire protocol of the clients
 //!   answer     the meaning of a response
-//!   http, lines, exec   the wire protocols
+//!   program    the user's programs beside the nodes
+//!   http, lines, resp, exec   the wire protocols
 //! ```
 //!
 //! Everything is checked before any process starts: keys, placeholders, regular expressions, ports,
@@ -30,29 +34,38 @@ mod exec;
 mod file;
 mod http;
 mod lines;
+mod log;
+mod program;
+mod resp;
+mod scope;
+mod speech;
+mod status;
 mod template;
+#[cfg(test)]
+mod wrong_files;
 
-use std::collections::HashMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::time::timeout;
-use tribunal_checker::op::{F, Value};
-use tribunal_workloads::{Client, Object, Request};
+use nix::sys::signal::Signal;
+use regex_lite::Regex;
+use tokio::time::{Instant, sleep};
+use tribunal_records::quantity::parse_duration;
+use tribunal_workloads::{Client, Object};
 
-use self::answer::Answers;
-use self::exec::ExecClient;
-use self::file::{Description, Links, Wire};
-use self::http::{HttpClient, HttpOperation};
-use self::lines::{LineClient, LineOperation};
+use self::file::{Description, Links};
+use self::scope::Scope;
+use self::speech::Speech;
+use self::status::{Leads, Ready, Version, accepts};
 use self::template::{Template, Values};
-use crate::http::Http;
-use crate::program::executable;
+use crate::user::User;
 use crate::{BoxFuture, Command, Entry, Holds, Make, Operations, Place, Switches, System, Unusable, Wiring};
 
-/// The timeout of a node's status requests.
-const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a command may take that prepares a node or sets the cluster up.
+const SET_UP_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long nodes may take to accept connections before the cluster is set up, and how often this is checked.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(30);
+const LISTEN_POLL: Duration = Duration::from_millis(50);
 
 /// The wrong key of a description, and the reason.
 type Wrong = (String, String);
@@ -68,81 +81,24 @@ pub struct Described {
     separator: String,
     env: Vec<(String, Template)>,
     directory: Option<Template>,
+    user: Option<User>,
     files: Vec<(Template, Template)>,
+    prepare: Vec<Template>,
+    set_up: Vec<Template>,
+    stop_signal: Signal,
     wiring: Wiring,
-    ready: Option<Probe>,
-    leader: Option<(Probe, LeaderRule)>,
+    ready: Ready,
+    leads: Option<Leads>,
+    version: Option<Version>,
+    warm_up: Duration,
+    fatal: Vec<Regex>,
     client_port: usize,
-    wire: Speech,
+    speech: Speech,
     answers: Operations,
 }
 
-/// An HTTP GET.
-#[derive(Debug)]
-struct Probe {
-    path: Template,
-    port: usize,
-    status: Option<u16>,
-}
-
-#[derive(Debug)]
-struct LeaderRule {
-    pointer: String,
-    equals: Option<String>,
-    term: Option<String>,
-}
-
-/// The wire protocol of the clients.
-#[derive(Debug)]
-enum Speech {
-    Http(HashMap<(Object, F), HttpOperation>),
-    Lines(HashMap<(Object, F), LineOperation>),
-    Exec { command: Vec<Template> },
-}
-
-/// The objects of operations, by the names of their tables.
-const OBJECTS: [(&str, Object); 7] = [
-    ("register", Object::Register),
-    ("counter", Object::Counter),
-    ("set", Object::Set),
-    ("list", Object::List),
-    ("queue", Object::Queue),
-    ("lock", Object::Lock),
-    ("ids", Object::Ids),
-];
-
-/// The operations of an object.
-fn operations_of(object: Object) -> &'static [F] {
-    match object {
-        Object::Register => &[F::Read, F::Write, F::Cas],
-        Object::Counter | Object::Set => &[F::Read, F::Add],
-        Object::List => &[F::Read, F::Append],
-        Object::Queue => &[F::Enqueue, F::Dequeue],
-        Object::Lock => &[F::Acquire, F::Release],
-        Object::Ids => &[F::Generate],
-        Object::Other(_) => &[],
-    }
-}
-
-/// The placeholders of a node, except those with a port.
-const OF_NODE: [&str; 10] = [
-    "id",
-    "index",
-    "nodes",
-    "data",
-    "host",
-    "peers",
-    "members",
-    "advertised.host",
-    "advertised.port",
-    "advertised.address",
-];
 /// The placeholders of a peer.
 const OF_PEER: [&str; 5] = ["id", "index", "host", "port", "address"];
-/// The placeholders of a request.
-const OF_REQUEST: [&str; 6] = ["key", "value", "from", "to", "process", "id"];
-/// The placeholders of a client program's command.
-const OF_CLIENT: [&str; 6] = ["host", "port", "address", "process", "id", "timeout-ms"];
 
 impl Described {
     /// Reads a description. It stays in memory until the program ends.
@@ -168,74 +124,86 @@ impl Described {
         })
     }
 
+    /// Whether it says how to find out who leads.
+    pub(crate) fn tells_leaders(&self) -> bool {
+        self.leads.is_some()
+    }
+
     /// # Errors
     /// The wrong key, and the reason.
     fn check(description: &Description, file: &Path) -> Result<Described, Wrong> {
-        let at = |key: &str| {
-            let key = key.to_string();
-            move |why: String| (key, why)
-        };
         let node = &description.node;
         let ports: Vec<&'static str> = node.ports.iter().map(|name| &*name.clone().leak()).collect();
-        let port = |key: &str, name: &Option<String>| match name {
-            None => Ok(ports.len().saturating_sub(1)),
-            Some(name) => {
-                let found = ports.iter().position(|port| port == name);
-                found.ok_or_else(|| {
-                    (key.into(), format!("there is no port `{name}`: expected one of {}", ports.join(", ")))
-                })
-            }
-        };
         if ports.is_empty() || ports.iter().any(|name| ports.iter().filter(|it| *it == name).count() > 1) {
-            return Err(("ports".into(), "expected one name or more, each once".into()));
+            return Err(("node.ports".into(), "expected one name or more, each once".into()));
         }
-        let of_ports = ports.iter().flat_map(|name| [format!("port.{name}"), format!("address.{name}")]);
-        let of_ports: Vec<String> = of_ports.collect();
-        let of_node: Vec<&str> = OF_NODE.into_iter().chain(of_ports.iter().map(String::as_str)).collect();
-        let on_node = |key: &str, text: &str| Template::parse(text, &of_node).map_err(at(key));
-        let command: Vec<Template> =
-            node.command.iter().map(|word| on_node("command", word)).collect::<Result<_, _>>()?;
-        let program = node.command.first().ok_or_else(|| at("command")("expected a program".into()))?;
-        if !program.contains('{') {
-            executable(program, file).map_err(at("command"))?;
-        }
-        let env = node.env.iter().map(|(name, value)| Ok::<_, Wrong>((name.clone(), on_node("env", value)?)));
-        let files = node
-            .files
-            .iter()
-            .map(|(path, text)| Ok::<_, Wrong>((on_node("files", path)?, on_node("files", text)?)));
-        let probe = |key: &str, path: &str, name: &Option<String>, status| {
-            Ok::<_, Wrong>(Probe { path: on_node(key, path)?, port: port(key, name)?, status })
+        let mut scope = Scope { file, ports: &ports, client_port: ports.len() - 1 };
+        scope.client_port = scope.port("client.port", &description.client.port)?;
+        let of_all: Vec<String> = ports.iter().map(|name| format!("all.{name}")).collect();
+        let optional = |key: &str, words: &[String], more: &[String]| match words.is_empty() {
+            true => Ok(Vec::new()),
+            false => scope.command_with(key, words, more),
         };
-        let ready =
-            node.ready.as_ref().map(|it| probe("ready", &it.http, &it.port, it.status)).transpose()?;
-        let leader = node.leader.as_ref().map(|it| {
-            let rule =
-                LeaderRule { pointer: it.pointer.clone(), equals: it.equals.clone(), term: it.term.clone() };
-            Ok::<_, Wrong>((probe("leader", &it.http, &it.port, None)?, rule))
+        let env = node.env.iter().map(|(name, text)| Ok((name.clone(), scope.template("node.env", text)?)));
+        let files = node.files.iter();
+        let files = files.map(|(path, text)| {
+            Ok((scope.template("node.files", path)?, scope.template("node.files", text)?))
         });
-        let (wire, answers) = speech(description, file)?;
+        let ready = node.ready.as_ref().map(|it| Ready::of(it, &scope)).transpose()?;
+        let (speech, answers) = speech::speech(description, &scope)?;
         let stem = file.file_stem().map_or("system".into(), |stem| stem.to_string_lossy().into_owned());
         Ok(Described {
             name: description.name.clone().unwrap_or(stem),
             about: description.about.clone(),
-            command,
-            peer: Template::parse(&node.peer, &OF_PEER).map_err(at("peer"))?,
+            command: scope.command("node.command", &node.command)?,
+            peer: Template::parse(&node.peer, &OF_PEER).map_err(|why| scope.wrong("node.peer", why))?,
             separator: node.separator.clone(),
-            env: env.collect::<Result<_, _>>()?,
-            directory: node.directory.as_ref().map(|path| on_node("directory", path)).transpose()?,
-            files: files.collect::<Result<_, _>>()?,
+            env: env.collect::<Result<_, Wrong>>()?,
+            directory: node.directory.as_ref().map(|it| scope.template("node.directory", it)).transpose()?,
+            user: node
+                .user
+                .as_deref()
+                .map(User::named)
+                .transpose()
+                .map_err(|why| scope.wrong("node.user", why))?,
+            files: files.collect::<Result<_, Wrong>>()?,
+            prepare: optional("node.prepare", &node.prepare, &[])?,
+            set_up: optional("node.set-up", &node.set_up, &of_all)?,
+            stop_signal: stop_signal(node.stop_signal.as_deref(), &scope)?,
             wiring: match node.links {
                 Links::AddressMap => Wiring::AddressMap,
                 Links::Attributed => Wiring::Attributed,
+                Links::Transparent => Wiring::Transparent,
             },
-            ready,
-            leader: leader.transpose()?,
-            client_port: port("client", &description.client.port)?,
-            wire,
+            ready: ready.unwrap_or(Ready::Tcp(scope.client_port)),
+            leads: node.leader.as_ref().map(|it| Leads::of(it, &scope)).transpose()?,
+            version: node.version.as_ref().map(|it| Version::of(it, &scope)).transpose()?,
+            warm_up: match &node.warm_up {
+                Some(text) => parse_duration(text).map_err(|why| scope.wrong("node.warm-up", why))?,
+                None => Duration::ZERO,
+            },
+            fatal: node.fatal.iter().map(|text| scope.regex("node.fatal", text)).collect::<Result<_, _>>()?,
+            client_port: scope.client_port,
+            speech,
             answers,
             ports,
         })
+    }
+
+    /// A command of the description for a node: with its environment, working directory and user.
+    fn command_of(&self, words: &[Template], place: &Place) -> Command {
+        self.filled(words, &self.values(place))
+    }
+
+    fn filled(&self, words: &[Template], values: &Values) -> Command {
+        let mut words = words.iter().map(|word| word.fill(values));
+        Command {
+            program: words.next().unwrap_or_default().into(),
+            args: words.map(Into::into).collect(),
+            env: self.env.iter().map(|(name, value)| (name.into(), value.fill(values).into())).collect(),
+            directory: self.directory.as_ref().map(|path| path.fill(values).into()),
+            user: self.user,
+        }
     }
 
     /// The values of a node's placeholders.
@@ -275,12 +243,6 @@ impl Described {
         set("members".into(), members.join(&self.separator));
         values
     }
-
-    async fn get(&self, place: &Place, probe: &Probe) -> Result<(u16, Vec<u8>), String> {
-        let http = Http::new(place.node_port(probe.port), PROBE_TIMEOUT);
-        let answer = http.send("GET", &probe.path.fill(&self.values(place)), &[], Vec::new()).await;
-        answer.map(|(status, body)| (status.as_u16(), body.to_vec())).map_err(|why| why.to_string())
-    }
 }
 
 /// A described system, used with one of its objects.
@@ -318,227 +280,160 @@ impl System for DescribedSystem {
     }
 
     fn command(&self, place: &Place) -> Command {
-        let (it, values) = (self.described, self.described.values(place));
-        let mut words = it.command.iter().map(|word| word.fill(&values));
-        Command {
-            program: words.next().unwrap_or_default().into(),
-            args: words.chain(self.node_args.iter().cloned()).map(Into::into).collect(),
-            env: it.env.iter().map(|(name, value)| (name.into(), value.fill(&values).into())).collect(),
-            directory: it.directory.as_ref().map(|path| path.fill(&values).into()),
-        }
+        let mut command = self.described.command_of(&self.described.command, place);
+        command.args.extend(self.node_args.iter().map(Into::into));
+        command
     }
 
-    fn prepare(&self, place: &Place) -> io::Result<()> {
-        let values = self.described.values(place);
-        for (path, text) in &self.described.files {
+    fn stop_signal(&self) -> Signal {
+        self.described.stop_signal
+    }
+
+    fn prepare<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async {
+            let it = self.described;
+            let written = it.write_files(place).map_err(|error| error.to_string())?;
+            if let Some(user) = it.user {
+                user.must_reach(&place.data)?;
+                for path in written.iter().chain([&place.data]) {
+                    user.own(path)?;
+                }
+            }
+            match it.prepare.is_empty() {
+                true => Ok(()),
+                false => program::run(&it.command_of(&it.prepare, place), SET_UP_TIMEOUT).await.map(drop),
+            }
+        })
+    }
+
+    fn set_up<'a>(&'a self, places: &'a [Place]) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let it = self.described;
+            let Some(first) = places.first().filter(|_| !it.set_up.is_empty()) else { return Ok(()) };
+            let deadline = Instant::now() + LISTEN_TIMEOUT;
+            for place in places {
+                while let Err(why) = accepts(place, it.client_port).await {
+                    if Instant::now() > deadline {
+                        return Err(format!("{}: {why}", place.name));
+                    }
+                    sleep(LISTEN_POLL).await;
+                }
+            }
+            let mut values = it.values(first);
+            for (port, name) in it.ports.iter().enumerate() {
+                let all: Vec<String> = places.iter().map(|place| place.addresses[port].to_string()).collect();
+                values.insert(format!("all.{name}"), all.join(&it.separator));
+            }
+            program::run(&it.filled(&it.set_up, &values), SET_UP_TIMEOUT).await.map(drop)
+        })
+    }
+
+    fn ready<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(self.described.is_ready(place))
+    }
+
+    fn leads<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Option<u64>> {
+        Box::pin(self.described.leads_in(place))
+    }
+
+    fn version<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Option<String>> {
+        Box::pin(self.described.version_of(place))
+    }
+
+    fn warm_up(&self) -> Duration {
+        self.described.warm_up
+    }
+
+    fn is_fatal(&self, line: &str) -> bool {
+        self.described.fatal.iter().any(|pattern| pattern.is_match(line))
+    }
+
+    fn client(&self, place: &Place, process: u64, limit: Duration) -> Box<dyn Client> {
+        let port = place.node_port(self.described.client_port);
+        self.described.speech.client(port, self.object, place, process, limit)
+    }
+}
+
+impl Described {
+    /// Writes the files of a node. Returns their paths.
+    fn write_files(&self, place: &Place) -> std::io::Result<Vec<PathBuf>> {
+        let values = self.values(place);
+        let mut written = Vec::new();
+        for (path, text) in &self.files {
             let path = PathBuf::from(path.fill(&values));
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent)?;
             }
-            std::fs::write(path, text.fill(&values))?;
+            std::fs::write(&path, text.fill(&values))?;
+            written.push(path);
         }
-        Ok(())
-    }
-
-    fn ready<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<(), String>> {
-        Box::pin(async {
-            let Some(probe) = &self.described.ready else {
-                let opened = timeout(PROBE_TIMEOUT, place.node_port(self.described.client_port).open()).await;
-                return match opened {
-                    Ok(Ok(_)) => Ok(()),
-                    Ok(Err(error)) => Err(format!("it accepts no connection: {error}")),
-                    Err(_) => Err("it accepts no connection".into()),
-                };
-            };
-            let (status, _) = self.described.get(place, probe).await?;
-            match probe.status {
-                Some(wanted) if wanted == status => Ok(()),
-                None if (200..300).contains(&status) => Ok(()),
-                _ => Err(format!("GET {} answers {status}", probe.path)),
-            }
-        })
-    }
-
-    fn leads<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Option<u64>> {
-        Box::pin(async {
-            let (probe, rule) = self.described.leader.as_ref()?;
-            let (_, body) = self.described.get(place, probe).await.ok()?;
-            let json: serde_json::Value = serde_json::from_slice(&body).ok()?;
-            let said = json.pointer(&rule.pointer)?;
-            let said = said.as_str().map_or_else(|| said.to_string(), str::to_string);
-            let leads = said == rule.equals.as_deref().unwrap_or("true").replace("{id}", &place.name);
-            let term = rule.term.as_ref().and_then(|term| json.pointer(term));
-            leads.then(|| term.and_then(serde_json::Value::as_u64).unwrap_or(0))
-        })
-    }
-
-    fn client(&self, place: &Place, process: u64, limit: Duration) -> Box<dyn Client> {
-        let (port, object) = (place.node_port(self.described.client_port), self.object);
-        let id = place.name.clone();
-        let own = Values::from([("process".into(), process.to_string()), ("id".into(), id.clone())]);
-        match &self.described.wire {
-            Speech::Http(operations) => Box::new(HttpClient::new(port, limit, operations, object, own)),
-            Speech::Lines(operations) => Box::new(LineClient::new(port, limit, operations, object, own)),
-            Speech::Exec { command } => {
-                let values = Values::from([
-                    ("host".into(), port.address.ip().to_string()),
-                    ("port".into(), port.address.port().to_string()),
-                    ("address".into(), port.address.to_string()),
-                    ("process".into(), process.to_string()),
-                    ("id".into(), id),
-                    ("timeout-ms".into(), limit.as_millis().to_string()),
-                ]);
-                Box::new(ExecClient::new(command.iter().map(|word| word.fill(&values)).collect(), limit))
-            }
-        }
+        Ok(written)
     }
 }
 
-/// The values of a request's placeholders, in addition to those of its destination.
-fn values_of(request: &Request, place: &Values) -> Values {
-    let mut values = place.clone();
-    let (from, to) = match request.value.as_pair() {
-        Some((from, to)) => (text(from), text(to)),
-        None => (String::new(), String::new()),
-    };
-    let all = [("key", text(&request.key)), ("value", text(&request.value)), ("from", from), ("to", to)];
-    all.into_iter().for_each(|(name, value)| drop(values.insert(name.into(), value)));
-    values
+/// The signal that ends a node in order.
+fn stop_signal(name: Option<&str>, scope: &Scope<'_>) -> Result<Signal, Wrong> {
+    let all =
+        [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2];
+    let Some(name) = name else { return Ok(Signal::SIGTERM) };
+    let names = || all.iter().map(|signal| signal.as_str()).collect::<Vec<_>>().join(", ");
+    all.into_iter().find(|signal| signal.as_str() == name).ok_or_else(|| {
+        scope.wrong("node.stop-signal", format!("there is no signal `{name}`: expected one of {}", names()))
+    })
 }
 
-/// A value as text for a template.
-fn text(value: &Value) -> String {
-    match value {
-        Value::Nil => String::new(),
-        Value::Bool(truth) => truth.to_string(),
-        Value::Int(number) => number.to_string(),
-        Value::Str(text) => text.to_string(),
-        Value::List(items) => items.iter().map(text).collect::<Vec<_>>().join(","),
-    }
+/// The JSON schema of descriptions, for editors.
+pub fn schema() -> serde_json::Value {
+    let mut schema = schemars::schema_for!(Description);
+    schema.insert("title".into(), "A system under test, described for Tribunal".into());
+    schema.to_value()
 }
 
-/// The operations of the description, on its wire protocol.
-fn speech(description: &Description, file: &Path) -> Result<(Speech, Operations), Wrong> {
-    let tables = [
-        &description.register,
-        &description.counter,
-        &description.set,
-        &description.list,
-        &description.queue,
-        &description.lock,
-        &description.ids,
-    ];
-    let template =
-        |key: &str, text: &str| Template::parse(text, &OF_REQUEST).map_err(|why| (key.to_string(), why));
-    let client = &description.client;
-    let mut answered: Vec<(Object, Vec<F>)> = Vec::new();
-    let (mut http, mut lines) = (HashMap::new(), HashMap::new());
-    for ((table, object), operations) in OBJECTS.into_iter().zip(tables) {
-        for (name, operation) in operations {
-            let key = format!("{table}.{name}");
-            let f = known(object, name).map_err(|why| (key.clone(), why))?;
-            let answers = Answers::new(operation).map_err(|why| (key.clone(), why))?;
-            match client.wire {
-                Wire::Exec => return Err((key, "the wire `exec` has no tables: its program knows".into())),
-                Wire::Http => {
-                    let Some((method, path)) = operation.request.split_once(' ') else {
-                        return Err((
-                            key,
-                            format!("request: expected `METHOD /path`, not `{}`", operation.request),
-                        ));
-                    };
-                    let headers = client.headers.iter();
-                    let headers = headers
-                        .map(|(name, value)| Ok::<_, Wrong>((name.clone(), template("headers", value)?)));
-                    let operation = HttpOperation {
-                        method: method.into(),
-                        path: template(&key, path)?,
-                        headers: headers.collect::<Result<_, _>>()?,
-                        body: operation.body.as_ref().map(|body| template(&key, body)).transpose()?,
-                        answers,
-                    };
-                    http.insert((object, f.clone()), operation);
-                }
-                Wire::Lines => {
-                    lines.insert(
-                        (object, f.clone()),
-                        LineOperation { line: template(&key, &operation.request)?, answers },
-                    );
-                }
-            }
-            match answered.iter_mut().find(|(it, _)| *it == object) {
-                Some((_, fs)) => fs.push(f),
-                None => answered.push((object, vec![f])),
-            }
-        }
-    }
-    let speech = match client.wire {
-        Wire::Exec => {
-            for name in &client.operations {
-                let (table, operation) = name.split_once('.').unwrap_or((name, ""));
-                let object = OBJECTS.iter().find(|(it, _)| *it == table).map(|(_, object)| *object);
-                let wrong = || {
-                    (
-                        "operations".to_string(),
-                        format!("there is no operation `{name}`: expected some such as register.read"),
-                    )
-                };
-                let f = object.and_then(|object| known(object, operation).ok()).ok_or_else(wrong)?;
-                let object = object.ok_or_else(wrong)?;
-                match answered.iter_mut().find(|(it, _)| *it == object) {
-                    Some((_, fs)) => fs.push(f),
-                    None => answered.push((object, vec![f])),
-                }
-            }
-            let program = client.command.first();
-            let program = program.ok_or_else(|| {
-                ("client".to_string(), "expected `command`, the client program".to_string())
-            })?;
-            executable(program, file).map_err(|why| ("client".to_string(), why))?;
-            let command = client.command.iter().map(|word| Template::parse(word, &OF_CLIENT));
-            Speech::Exec {
-                command: command.collect::<Result<_, _>>().map_err(|why| ("client".to_string(), why))?,
-            }
-        }
-        Wire::Http => Speech::Http(http),
-        Wire::Lines => Speech::Lines(lines),
-    };
-    if answered.is_empty() {
-        return Err((
-            "client".into(),
-            "there is no operation: expected a table such as [register.read]".into(),
-        ));
-    }
-    let answered: Vec<(Object, &'static [F])> =
-        answered.into_iter().map(|(object, fs)| (object, &*fs.leak())).collect();
-    Ok((speech, answered.leak()))
-}
+/// Minimum similarity (Jaro) of two names for a "did you mean" hint.
+const SIMILARITY_MIN: f64 = 0.75;
 
-/// The operation of that name, if the object supports it.
-fn known(object: Object, name: &str) -> Result<F, String> {
-    let all = operations_of(object);
-    let found = all.iter().find(|f| f.name() == name).cloned();
-    let names = || all.iter().map(F::name).collect::<Vec<_>>().join(", ");
-    found.ok_or_else(|| format!("there is no such operation: expected one of {}", names()))
-}
-
-/// The message of serde and TOML, with the line and without the source excerpt.
+/// The message of serde and TOML, with the line and without the source excerpt; with a suggestion for an
+/// unknown name.
 fn explained(error: &toml::de::Error, text: &str) -> String {
     let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-    match line {
-        Some(line) => format!("line {line}: {}", error.message()),
+    let message = match suggestion(error.message()) {
+        Some(name) => format!("{}: did you mean `{name}`?", error.message()),
         None => error.message().to_string(),
+    };
+    match line {
+        Some(line) => format!("line {line}: {message}"),
+        None => message,
     }
 }
 
-/// The line of a key in the file: `register.read` is a table, `command` a key.
-fn line_of(text: &str, key: &str) -> Option<usize> {
-    let is_here = |line: &str| {
-        let line = line.trim_start();
-        line.starts_with(&format!("[{key}]"))
-            || line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
+/// The known name that is most like the unknown one of a message: ``unknown field `a`, expected one of `b`, `c` ``.
+fn suggestion(message: &str) -> Option<&str> {
+    let rest = message.strip_prefix("unknown ")?;
+    let mut names = rest.split('`').skip(1).step_by(2);
+    let unknown = names.next()?;
+    let likeness = |name: &&str| strsim::jaro(unknown, name);
+    let best = names.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(&best) >= SIMILARITY_MIN).then_some(best)
+}
+
+/// The line of a key in the file, by its path: `node.command`, `register.read`, `register.read.ok`. If the key
+/// itself is not found, the line of the innermost table around it.
+fn line_of(text: &str, path: &str) -> Option<usize> {
+    let header = |table: &str| {
+        let opens =
+            |line: &str| line.trim().strip_prefix('[').and_then(|it| it.strip_suffix(']')) == Some(table);
+        text.lines().position(opens)
     };
-    Some(text.lines().position(is_here)? + 1)
+    if let Some(table) = header(path) {
+        return Some(table + 1);
+    }
+    let (table, key) = path.rsplit_once('.')?;
+    let Some(start) = header(table) else { return line_of(text, table) };
+    let of_table = text.lines().enumerate().skip(start + 1);
+    let mut of_table = of_table.take_while(|(_, line)| !line.trim_start().starts_with('['));
+    let is_here =
+        |line: &str| line.trim_start().strip_prefix(key).is_some_and(|it| it.trim_start().starts_with('='));
+    Some(of_table.find(|(_, line)| is_here(line)).map_or(start, |(number, _)| number) + 1)
 }
 
 #[cfg(test)]
@@ -546,7 +441,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::Direct;
+    use crate::{Direct, NodeOutput};
 
     const FILE: &str = r#"
 [node]
@@ -578,6 +473,8 @@ ok = { status = 200, pointer = "/value" }
             advertised: address(1),
             peers: vec![("n1".into(), address(11)), ("n10".into(), address(20))],
             data: "/d".into(),
+            log: NodeOutput::default(),
+            client_log: PathBuf::new(),
             dial: Arc::new(Direct),
         });
         let words: Vec<&str> = command.args.iter().map(|word| word.to_str().unwrap()).collect();
@@ -605,36 +502,9 @@ ok = { status = 200, pointer = "/value" }
             (
                 "{port.peer}",
                 "{port.x}",
-                "line 3: command: `{port.x}`: there is no placeholder `{port.x}`: expected one of {id}",
+                "line 3: node.command: `{port.x}`: there is no placeholder `{port.x}`",
             ),
-            (
-                "\"sh\"",
-                "\"no-such-program\"",
-                "line 3: command: there is no program `no-such-program` on the PATH",
-            ),
-            ("\"sh\"", "\"./no-such\"", "line 3: command: `./no-such` is no executable file"),
-            ("\"api\"]", "\"peer\"]", "line 4: ports: expected one name or more, each once"),
-            (
-                "\"http\"",
-                "\"smtp\"",
-                "line 8: unknown variant `smtp`, expected one of `http`, `lines`, `exec`",
-            ),
-            ("\"http\"", "\"http\"\nport = \"x\"", "client: there is no port `x`: expected one of peer, api"),
-            (
-                ".read]",
-                ".raed]",
-                "line 10: register.raed: there is no such operation: expected one of read, write, cas",
-            ),
-            ("GET /", "GET/", "line 10: register.read: request: expected `METHOD /path`, not `GET/{key}`"),
-            (
-                "{key}",
-                "{keys}",
-                "line 10: register.read: `/{keys}`: there is no placeholder `{keys}`: expected one of {key}",
-            ),
-            ("status =", "stat =", "line 12: unknown field `stat`, expected one of `status`"),
-            ("\"/value\"", "\"value\"", "line 10: register.read: ok: pointer: expected a JSON pointer"),
-            ("wire = \"http\"", "", "missing field `wire`"),
-            ("[register.read]", "[register]", "line 12: unknown field `pointer`"),
+            ("\"GET /{key}\"", "\"GET /{key}\"\nbody = '{'", "line 12: register.read.body: `{`: a lone `{`"),
         ];
         for (from, to, expected) in all {
             let why = why(from, to);

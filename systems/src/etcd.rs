@@ -128,7 +128,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::Direct;
+    use crate::{Direct, NodeOutput};
 
     #[test]
     fn all_members_are_told_the_same_addresses_and_these_are_proxies() {
@@ -143,6 +143,8 @@ mod tests {
             advertised: "127.0.0.1:11".parse().unwrap(),
             peers: vec![("n2".into(), "127.0.0.1:12".parse().unwrap())],
             data: "/d".into(),
+            log: NodeOutput::default(),
+            client_log: PathBuf::new(),
             dial: Arc::new(Direct),
         });
         let args: Vec<&str> = command.args.iter().map(|arg| arg.to_str().unwrap()).collect();

@@ -10,8 +10,10 @@ pub mod etcd;
 mod flaw;
 mod framed;
 mod http;
+mod node_output;
 mod node_port;
 mod program;
+mod user;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -20,14 +22,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use tribunal_checker::op::F;
 use tribunal_workloads::{Client, Entry as Workload, Object, WORKLOADS};
 
 use built_in::BuiltIn;
-pub use described::Described;
 use described::DescribedSystem;
+pub use described::{Described, schema as description_schema};
 pub use flaw::Flaw;
+pub use node_output::NodeOutput;
 pub use node_port::{Dial, Direct, NodePort};
+pub use user::User;
 
 /// A boxed future of a [`System`] or a [`Dial`], so that both can be trait objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -47,6 +52,10 @@ pub struct Place {
     pub peers: Vec<(String, SocketAddr)>,
     /// The node's own directory; it outlives a restart.
     pub data: PathBuf,
+    /// The output of the node's processes.
+    pub log: NodeOutput,
+    /// A file for the error output of client programs that talk to this node.
+    pub client_log: PathBuf,
     /// Makes the connections to `addresses`.
     pub dial: Arc<dyn Dial>,
 }
@@ -67,6 +76,9 @@ pub enum Wiring {
     /// All nodes use one address for a node. The proxy finds out by attribution which node opened a
     /// connection.
     Attributed,
+    /// Each node has a network namespace of its own, and the proxy is invisible: it needs `--net transparent`,
+    /// which a trial of such a system uses by default.
+    Transparent,
 }
 
 /// A request of an operator to the leader; each names a node.
@@ -91,6 +103,8 @@ pub struct Command {
     pub env: Vec<(OsString, OsString)>,
     /// Its working directory; `None`: Tribunal's own.
     pub directory: Option<PathBuf>,
+    /// The user of its processes; `None`: Tribunal's own.
+    pub user: Option<User>,
 }
 
 /// A system under test.
@@ -113,11 +127,30 @@ pub trait System: Send + Sync {
     fn command(&self, place: &Place) -> Command;
 
     /// Prepares the node's first start, for example with a configuration file. Its data directory exists.
-    ///
-    /// # Errors
-    /// When the preparation fails.
-    fn prepare(&self, _place: &Place) -> std::io::Result<()> {
-        Ok(())
+    /// The error says what failed.
+    fn prepare<'a>(&'a self, _place: &'a Place) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Sets the cluster up once, after the first start of all nodes and before the first
+    /// [`ready`](System::ready). The error says what failed.
+    fn set_up<'a>(&'a self, _places: &'a [Place]) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// How long clients wait after all nodes are ready.
+    fn warm_up(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// The signal that ends a node in order. A node that does not exit is killed.
+    fn stop_signal(&self) -> Signal {
+        Signal::SIGTERM
+    }
+
+    /// Whether a correct node never writes this line of output.
+    fn is_fatal(&self, _line: &str) -> bool {
+        false
     }
 
     /// Whether the node answers clients; the error says what it is waiting for.
@@ -429,6 +462,11 @@ impl Entry {
     pub fn answers(&self, workload: &Workload) -> bool {
         let answered = self.answers.iter().find(|(object, _)| *object == workload.object);
         answered.is_some_and(|(_, answered)| workload.sends.iter().all(|f| answered.contains(f)))
+    }
+
+    /// Whether its nodes can be asked who leads. Only a description may leave that out.
+    pub fn tells_leaders(&self) -> bool {
+        !matches!(&self.make, Make::Described(described) if !described.tells_leaders())
     }
 
     /// Whether the workload must find it linearizable under any fault.

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::mpsc::UnboundedSender;
 use tribunal_nemesis::{NodeId, RunEvent};
@@ -11,6 +11,7 @@ use tribunal_reports::wording::elide;
 
 use super::spawn::thread;
 use crate::clock::Clock;
+use crate::lock::locked;
 
 /// Maximum length of a line; longer lines are truncated.
 const LINE_BYTES_MAX: u64 = 16 << 10;
@@ -22,18 +23,40 @@ pub(crate) struct NodeLog {
     clock: Clock,
     /// Receives each line, with the node's id.
     listener: Arc<OnceLock<(NodeId, UnboundedSender<RunEvent>)>>,
+    /// Watches for one line.
+    watch: Arc<OnceLock<LineWatch>>,
+}
+
+/// Reports the first line that matches.
+struct LineWatch {
+    node: NodeId,
+    matches: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    /// `None` once a line was reported.
+    first: Mutex<Option<UnboundedSender<(NodeId, String)>>>,
 }
 
 impl NodeLog {
     pub(crate) fn create(path: &Path, clock: Clock) -> io::Result<Self> {
         let file = Arc::new(OpenOptions::new().create(true).append(true).open(path)?);
-        Ok(NodeLog { file, clock, listener: Arc::default() })
+        Ok(NodeLog { file, clock, listener: Arc::default(), watch: Arc::default() })
     }
 
     /// From now on, also sends every line to `run_events`, as a line of `node`. Only the first call has an
     /// effect.
     pub(crate) fn forward_to(&self, node: NodeId, run_events: UnboundedSender<RunEvent>) {
         let _ = self.listener.set((node, run_events));
+    }
+
+    /// From now on, sends the first line that matches to `first`, as a line of `node`. Only the first call has
+    /// an effect.
+    pub(crate) fn report_first(
+        &self,
+        node: NodeId,
+        matches: impl Fn(&str) -> bool + Send + Sync + 'static,
+        first: UnboundedSender<(NodeId, String)>,
+    ) {
+        let _ =
+            self.watch.set(LineWatch { node, matches: Box::new(matches), first: Mutex::new(Some(first)) });
     }
 
     /// Copies an output stream of a node until it ends. Bytes are not changed: a log may contain anything. Of
@@ -68,6 +91,14 @@ impl NodeLog {
         // One write per line, because both streams of a node share the file. A failure to write must not stop
         // a trial: the log is not evidence.
         let _ = (&*self.file).write_all(&stamped);
+        if let Some(watch) = self.watch.get() {
+            let said = String::from_utf8_lossy(line);
+            if (watch.matches)(said.trim_end())
+                && let Some(first) = locked(&watch.first).take()
+            {
+                let _ = first.send((watch.node, elide(said.trim_end(), LINE_CHARS_MAX)));
+            }
+        }
         if let Some((node, run_events)) = self.listener.get() {
             // Sent after writing, so that the cause of a triggered fault is in the log.
             let _ =

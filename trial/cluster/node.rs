@@ -34,7 +34,7 @@ pub(crate) struct Death {
     pub(crate) last_words: String,
 }
 
-/// How long a node may take to exit after SIGTERM, before it is killed.
+/// How long a node may take to exit in order, before it is killed.
 const GRACE: Duration = Duration::from_secs(3);
 /// How often the remaining processes of a node are searched and killed, and the pause in between.
 const KILL_ROUNDS_MAX: usize = 200;
@@ -147,6 +147,7 @@ impl Node {
             }
         })?;
         let command = system.command(&self.place);
+        self.place.log.begin();
         let mut child = with.spawn(&command, &self.mark, self.namespace.as_ref(), self.cgroup.as_ref())?;
         let pid = Pid::from_raw(child.id() as i32);
         guard.add(&GuardedResource::ProcessGroup(pid));
@@ -205,10 +206,10 @@ impl Node {
         self.gone().await;
     }
 
-    /// Sends SIGTERM, and SIGKILL after [`GRACE`].
-    pub(crate) async fn terminate(&self) {
-        self.request_exit(Signal::SIGTERM);
-        // A stopped process handles SIGTERM only when it continues.
+    /// Sends the signal that ends the node in order, and SIGKILL after [`GRACE`].
+    pub(crate) async fn terminate(&self, stop: Signal) {
+        self.request_exit(stop);
+        // A stopped process handles the signal only when it continues.
         self.signal(Signal::SIGCONT);
         if timeout(GRACE, self.gone()).await.is_err() {
             self.kill().await;

@@ -87,24 +87,28 @@ impl Spawner {
         }
         command.env(MARK, mark).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let controller = nix::unistd::getpid();
+        let (controller, user) = (nix::unistd::getpid(), program.user);
         let namespace = namespace.map(OwnedFd::try_clone).transpose()?;
         let procs = cgroup.map(NodeCgroup::open_procs).transpose()?;
         // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid, setrlimit,
-        // sigaction, setns and write.
+        // sigaction, setns, write, setgroups, setgid and setuid.
         unsafe {
             command.pre_exec(move || {
-                prctl::set_pdeathsig(Signal::SIGKILL)?;
-                // The controller may have died before prctl.
-                if getppid() != controller {
-                    return Err(io::ErrorKind::BrokenPipe.into());
-                }
                 rlimits::restore()?;
                 if let Some(namespace) = &namespace {
                     setns(namespace, CloneFlags::CLONE_NEWNET)?;
                 }
                 if let Some(procs) = &procs {
                     nix::unistd::write(procs, b"0")?;
+                }
+                if let Some(user) = user {
+                    user.become_it()?;
+                }
+                // A change of the user clears it, so it comes last.
+                prctl::set_pdeathsig(Signal::SIGKILL)?;
+                // The controller may have died before prctl.
+                if getppid() != controller {
+                    return Err(io::ErrorKind::BrokenPipe.into());
                 }
                 Ok(())
             });

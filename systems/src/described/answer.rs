@@ -1,5 +1,6 @@
 //! The meaning of a response: the rules of a description, applied to a status and a body.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -7,7 +8,7 @@ use regex_lite::Regex;
 use tribunal_checker::op::{F, Value};
 use tribunal_workloads::Completion;
 
-use super::file;
+use super::file::{self, Kind, Wire};
 
 /// The rules of one operation.
 #[derive(Clone, Debug)]
@@ -22,10 +23,26 @@ enum Meaning {
     Fail,
 }
 
+/// A response, as its wire protocol delivers it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heard<'a> {
+    /// The status, if the protocol has one.
+    pub(super) status: Option<u16>,
+    /// The kind, if the protocol has kinds.
+    pub(super) kind: Option<Kind>,
+    /// The body, or the line.
+    pub(super) text: Cow<'a, str>,
+    /// The items of a list, if the protocol has lists.
+    pub(super) items: Option<Vec<String>>,
+}
+
 #[derive(Clone, Debug)]
 struct Rule {
     status: Option<u16>,
+    kind: Option<Kind>,
     matches: Option<Regex>,
+    has: Option<String>,
+    lacks: Option<String>,
     pointer: Option<String>,
     text: bool,
     base64: bool,
@@ -34,8 +51,8 @@ struct Rule {
 
 impl Answers {
     /// # Errors
-    /// The error, with the key that contains it.
-    pub(super) fn new(operation: &file::Operation) -> Result<Answers, String> {
+    /// The key of the wrong rule (empty: the whole operation), and the reason.
+    pub(super) fn new(operation: &file::Operation, wire: Wire) -> Result<Answers, (String, String)> {
         let all = [
             ("fail", Meaning::Fail, &operation.fail),
             ("refused", Meaning::Refused, &operation.refused),
@@ -45,44 +62,56 @@ impl Answers {
         let mut rules = Vec::new();
         for (key, meaning, of) in all {
             for rule in &of.0 {
-                rules.push((meaning, Rule::new(rule).map_err(|why| format!("{key}: {why}"))?));
+                let rule = Rule::new(rule, wire).map_err(|why| (key.to_string(), why))?;
+                rules.push((meaning, rule));
             }
         }
         if rules.is_empty() {
-            return Err("no answer means anything: expected `ok = { status = 200 }` or the like".into());
+            let why = format!("no answer means anything: expected {}, or the like", wire.example());
+            return Err((String::new(), why));
         }
         Ok(Answers(rules))
     }
 
-    /// The completion of an operation with this response. `status` is `None` if the protocol has none.
-    pub(super) fn completion(&self, f: &F, status: Option<u16>, body: &[u8]) -> Completion {
-        let text = String::from_utf8_lossy(body);
-        let Some((meaning, rule)) = self.0.iter().find(|(_, rule)| rule.fits(status, &text)) else {
-            let status = status.map_or(String::new(), |status| format!("{status} "));
-            return Completion::Info(format!("no rule fits the answer {status}{}", shortened(&text)));
+    /// The completion of an operation with this response.
+    pub(super) fn completion(&self, f: &F, heard: &Heard<'_>) -> Completion {
+        let Some((meaning, rule)) = self.0.iter().find(|(_, rule)| rule.fits(heard)) else {
+            let what = match (heard.status, heard.kind) {
+                (Some(status), _) => format!("{status} "),
+                (None, Some(kind)) => format!("({}) ", kind.name()),
+                (None, None) => String::new(),
+            };
+            return Completion::Info(format!("no rule fits the answer {what}{}", shortened(&heard.text)));
         };
         match meaning {
-            Meaning::Fail => Completion::Fail(shortened(&text)),
+            Meaning::Fail => Completion::Fail(shortened(&heard.text)),
             Meaning::Refused => Completion::Ok(Value::Bool(false)),
             Meaning::Nil => Completion::Ok(Value::Nil),
-            Meaning::Ok => match rule.value(&text) {
+            Meaning::Ok => match rule.value(heard) {
                 Ok(Some(value)) => Completion::Ok(value),
                 Ok(None) if matches!(f, F::Cas | F::Acquire | F::Release) => {
                     Completion::Ok(Value::Bool(true))
                 }
                 Ok(None) => Completion::Ok(Value::Nil),
-                Err(why) => Completion::Info(format!("{why}: {}", shortened(&text))),
+                Err(why) => Completion::Info(format!("{why}: {}", shortened(&heard.text))),
             },
         }
     }
 }
 
 impl Rule {
-    fn new(rule: &file::Rule) -> Result<Rule, String> {
+    fn new(rule: &file::Rule, wire: Wire) -> Result<Rule, String> {
         let matches = rule.matches.as_deref().map(Regex::new).transpose();
         let matches = matches.map_err(|error| format!("matches: {error}"))?;
-        if rule.status.is_none() && matches.is_none() {
-            return Err("expected `status` or `matches`".into());
+        if rule.status.is_some() && wire != Wire::Http {
+            return Err(format!("`status` belongs to the wire `http`: expected {}", wire.example()));
+        }
+        if rule.kind.is_some() && !wire.has_kinds() {
+            return Err(format!("the wire `{}` has no kinds: expected {}", wire.name(), wire.example()));
+        }
+        let decides = rule.status.is_some() || rule.kind.is_some() || matches.is_some();
+        if !decides && rule.has.is_none() && rule.lacks.is_none() {
+            return Err(format!("a rule without a condition: expected {}", wire.example()));
         }
         if rule.pointer.is_some() && rule.text {
             return Err("expected `pointer` or `text`, not both".into());
@@ -92,12 +121,17 @@ impl Rule {
                 "`base64` and `split` say how to read a value: expected `pointer` or `text`, too".into()
             );
         }
-        if let Some(pointer) = rule.pointer.as_deref().filter(|it| !it.is_empty() && !it.starts_with('/')) {
-            return Err(format!("pointer: expected a JSON pointer such as `/value`, not `{pointer}`"));
+        for (key, pointer) in [("pointer", &rule.pointer), ("has", &rule.has), ("lacks", &rule.lacks)] {
+            if let Some(pointer) = pointer.as_deref().filter(|it| !it.is_empty() && !it.starts_with('/')) {
+                return Err(format!("{key}: expected a JSON pointer such as `/value`, not `{pointer}`"));
+            }
         }
         Ok(Rule {
             status: rule.status,
+            kind: rule.kind,
             matches,
+            has: rule.has.clone(),
+            lacks: rule.lacks.clone(),
             pointer: rule.pointer.clone(),
             text: rule.text,
             base64: rule.base64,
@@ -105,24 +139,38 @@ impl Rule {
         })
     }
 
-    fn fits(&self, status: Option<u16>, text: &str) -> bool {
-        self.status.is_none_or(|wanted| status == Some(wanted))
-            && self.matches.as_ref().is_none_or(|regex| regex.is_match(text))
+    fn fits(&self, heard: &Heard<'_>) -> bool {
+        let is_at = |pointer: &String| {
+            let json = serde_json::from_str::<serde_json::Value>(&heard.text).ok();
+            json.map(|json| json.pointer(pointer).is_some())
+        };
+        self.status.is_none_or(|wanted| heard.status == Some(wanted))
+            && self.kind.is_none_or(|wanted| heard.kind == Some(wanted))
+            && self.matches.as_ref().is_none_or(|regex| regex.is_match(&heard.text))
+            && self.has.as_ref().is_none_or(|pointer| is_at(pointer) == Some(true))
+            && self.lacks.as_ref().is_none_or(|pointer| is_at(pointer) == Some(false))
     }
 
     /// The value in the response, if the rule says where it is.
-    fn value(&self, text: &str) -> Result<Option<Value>, String> {
+    fn value(&self, heard: &Heard<'_>) -> Result<Option<Value>, String> {
+        let text = &*heard.text;
         if let Some(pointer) = &self.pointer {
             let json: serde_json::Value =
                 serde_json::from_str(text).map_err(|error| format!("the answer is no JSON ({error})"))?;
             let found = json.pointer(pointer).ok_or_else(|| format!("there is nothing at `{pointer}`"))?;
             return self.of_json(found).map(Some);
         }
-        if self.text {
-            let captured = self.matches.as_ref().and_then(|regex| regex.captures(text)?.get(1));
-            return self.of_text(captured.map_or(text, |group| group.as_str())).map(Some);
+        match &heard.items {
+            _ if !self.text => Ok(None),
+            Some(items) => {
+                let items: Result<Vec<Value>, String> = items.iter().map(|item| self.of_text(item)).collect();
+                Ok(Some(Value::List(items?.into())))
+            }
+            None => {
+                let captured = self.matches.as_ref().and_then(|regex| regex.captures(text)?.get(1));
+                self.of_text(captured.map_or(text, |group| group.as_str())).map(Some)
+            }
         }
-        Ok(None)
     }
 
     fn of_json(&self, json: &serde_json::Value) -> Result<Value, String> {
@@ -131,7 +179,7 @@ impl Rule {
             Json::Null => Value::Nil,
             Json::Bool(truth) => Value::Bool(*truth),
             Json::String(text) => self.of_text(text)?,
-            Json::Number(number) => match number.as_i64() {
+            Json::Number(number) => match integer(number) {
                 Some(number) => Value::Int(number),
                 None => return Err(format!("{number} is no integer of 64 bits")),
             },
@@ -164,6 +212,15 @@ impl Rule {
     }
 }
 
+/// The integer that a JSON number is: some servers write 7 as `7.0`.
+fn integer(number: &serde_json::Number) -> Option<i64> {
+    /// Every integer up to this one has a float of its own.
+    const EXACT_MAX: f64 = (1u64 << 53) as f64;
+    let float =
+        || number.as_f64().filter(|it| it.fract() == 0.0 && it.abs() <= EXACT_MAX).map(|it| it as i64);
+    number.as_i64().or_else(float)
+}
+
 /// An integer if it is one, otherwise the text.
 fn plain(text: &str) -> Value {
     text.parse().map_or_else(|_| Value::str(text), Value::Int)
@@ -184,7 +241,13 @@ mod tests {
     use super::*;
 
     fn answers(toml: &str) -> Result<Answers, String> {
-        Answers::new(&toml::from_str(&format!("request = 'x'\n{toml}")).map_err(|error| error.to_string())?)
+        let operation = toml::from_str(&format!("request = 'x'\n{toml}"));
+        let operation = operation.map_err(|error| error.to_string())?;
+        Answers::new(&operation, Wire::Http).map_err(|(key, why)| format!("{key}: {why}"))
+    }
+
+    fn http(status: u16, body: &str) -> Heard<'_> {
+        Heard { status: Some(status), text: body.into(), ..Heard::default() }
     }
 
     #[test]
@@ -194,8 +257,10 @@ mod tests {
              fail = [{ status = 503, matches = 'no leader' }]",
         )
         .unwrap();
-        let ended = |status, body: &str| read.completion(&F::Read, Some(status), body.as_bytes());
+        let ended = |status, body: &str| read.completion(&F::Read, &http(status, body));
         assert_eq!(ended(200, r#"{"v": "7"}"#), Completion::Ok(Value::Int(7)));
+        assert_eq!(ended(200, r#"{"v": 7.0}"#), Completion::Ok(Value::Int(7)));
+        assert!(matches!(ended(200, r#"{"v": 7.5}"#), Completion::Info(_)));
         assert_eq!(ended(200, r#"{"v": [1, "a"]}"#), Completion::Ok(Value::pair(1, Value::str("a"))));
         assert_eq!(ended(404, "gone"), Completion::Ok(Value::Nil));
         assert_eq!(ended(503, "no leader\n"), Completion::Fail("`no leader`".into()));
@@ -207,25 +272,36 @@ mod tests {
     fn text_is_taken_by_a_group_decoded_and_split() {
         let line = answers("ok = { matches = '^VALUE (.*)$', text = true, split = ',' }").unwrap();
         let list = Value::List([Value::Int(1), Value::Int(2)].into());
-        assert_eq!(line.completion(&F::Read, None, b"VALUE 1, 2"), Completion::Ok(list));
+        assert_eq!(line.completion(&F::Read, &http(0, "VALUE 1, 2")), Completion::Ok(list));
         let coded = answers("ok = { status = 200, text = true, base64 = true }").unwrap();
-        assert_eq!(coded.completion(&F::Read, Some(200), b"NDI="), Completion::Ok(Value::Int(42)));
-        assert!(matches!(coded.completion(&F::Read, Some(200), b"?"), Completion::Info(_)));
+        assert_eq!(coded.completion(&F::Read, &http(200, "NDI=")), Completion::Ok(Value::Int(42)));
+        assert!(matches!(coded.completion(&F::Read, &http(200, "?")), Completion::Info(_)));
     }
 
     #[test]
     fn a_change_without_a_value_succeeded_or_was_refused() {
         let cas = answers("ok = { status = 200 }\nrefused = { status = 409 }").unwrap();
-        assert_eq!(cas.completion(&F::Cas, Some(200), b""), Completion::Ok(Value::Bool(true)));
-        assert_eq!(cas.completion(&F::Cas, Some(409), b""), Completion::Ok(Value::Bool(false)));
-        assert_eq!(cas.completion(&F::Write, Some(200), b""), Completion::Ok(Value::Nil));
+        assert_eq!(cas.completion(&F::Cas, &http(200, "")), Completion::Ok(Value::Bool(true)));
+        assert_eq!(cas.completion(&F::Cas, &http(409, "")), Completion::Ok(Value::Bool(false)));
+        assert_eq!(cas.completion(&F::Write, &http(200, "")), Completion::Ok(Value::Nil));
+    }
+
+    #[test]
+    fn a_rule_can_ask_whether_the_answer_contains_a_field() {
+        let read =
+            answers("ok = { status = 200, pointer = '/kvs/0' }\nnil = { status = 200, lacks = '/kvs' }")
+                .unwrap();
+        let ended = |body: &str| read.completion(&F::Read, &http(200, body));
+        assert_eq!(ended(r#"{"kvs": [7]}"#), Completion::Ok(Value::Int(7)));
+        assert_eq!(ended("{}"), Completion::Ok(Value::Nil));
+        assert!(matches!(ended("no JSON"), Completion::Info(_)), "it lacks everything, and means nothing");
     }
 
     #[test]
     fn rules_that_make_no_sense_are_refused() {
         let why = |toml: &str| answers(toml).map(drop).unwrap_err();
-        assert!(why("").starts_with("no answer means anything"));
-        assert_eq!(why("ok = {}"), "ok: expected `status` or `matches`");
+        assert!(why("").starts_with(": no answer means anything"));
+        assert_eq!(why("ok = {}"), "ok: a rule without a condition: expected `ok = { status = 200 }`");
         assert_eq!(
             why("ok = { status = 200, pointer = 'v' }"),
             "ok: pointer: expected a JSON pointer such as `/value`, not `v`"

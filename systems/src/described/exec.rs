@@ -1,23 +1,25 @@
 //! The wire protocol `exec`: a program of the user acts for one client, with lines of JSON on its standard
 //! input and output. docs/own-system.md documents the protocol.
 
-use std::io;
-use std::process::Stdio;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::sys::prctl;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Pid, getpid, getppid};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::fs::OpenOptions;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, copy, sink};
+use tokio::process::{ChildStdin, ChildStdout};
 use tokio::time::timeout;
 use tribunal_checker::op::Value;
 use tribunal_workloads::{Client, Completion, Invocation, Request};
 
 use super::answer::shortened;
 use super::lines::LINE_BYTES_MAX;
+use super::program;
+use crate::Command;
+
+/// How much of a program's error output is kept.
+const ERROR_BYTES_MAX: u64 = 64 << 10;
 
 /// A request to the program.
 #[derive(Serialize)]
@@ -52,53 +54,40 @@ enum Kind {
 
 /// A client for one process, with its own program.
 pub(super) struct ExecClient {
-    /// The program and its arguments.
-    command: Vec<String>,
+    command: Command,
     timeout: Duration,
+    /// The file for the program's error output.
+    log: PathBuf,
+    /// The process that the program acts for.
+    process: u64,
     running: Option<Running>,
     sent: u64,
 }
 
 /// The program, started at the first request.
 struct Running {
-    child: Child,
+    _program: program::Running,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
-impl Drop for Running {
-    /// Kills the program with its children: it leads a process group.
-    fn drop(&mut self) {
-        if let Some(pid) = self.child.id() {
-            let _ = killpg(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL); // it may have ended
-        }
-    }
-}
-
 impl ExecClient {
-    pub(super) fn new(command: Vec<String>, timeout: Duration) -> Self {
-        ExecClient { command, timeout, running: None, sent: 0 }
+    pub(super) fn new(words: Vec<String>, timeout: Duration, log: PathBuf, process: u64) -> Self {
+        let mut words = words.into_iter().map(Into::into);
+        let program = words.next().expect("the description was checked");
+        let command = Command { program, args: words.collect(), ..Command::default() };
+        ExecClient { command, timeout, log, process, running: None, sent: 0 }
     }
 
     fn start(&self) -> Result<Running, String> {
-        let (program, args) = self.command.split_first().expect("the description was checked");
-        let mut command = Command::new(program);
-        // In its own group, so that Ctrl-C at the terminal ends the run in order instead of its clients.
-        command.args(args).process_group(0);
-        let controller = getpid();
-        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl and getppid.
-        unsafe {
-            command.pre_exec(move || {
-                // It must not outlive Tribunal, even one that ignores the end of its input.
-                prctl::set_pdeathsig(Signal::SIGKILL)?;
-                if getppid() != controller { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
-            });
-        }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-        let mut child = command.spawn().map_err(|error| format!("cannot start `{program}`: {error}"))?;
-        let (input, output) = (child.stdin.take(), child.stdout.take());
-        let (Some(input), Some(output)) = (input, output) else { return Err("it has no pipes".into()) };
-        Ok(Running { child, input, output: BufReader::new(output) })
+        let mut program = program::start(&self.command, true)?;
+        let child = &mut program.0;
+        let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(input), Some(output), Some(errors)) = (input, output, errors) else {
+            return Err("it has no pipes".into());
+        };
+        tokio::spawn(keep(errors, self.log.clone(), self.process));
+        Ok(Running { _program: program, input, output: BufReader::new(output) })
     }
 
     async fn exchange(running: &mut Running, line: &Line<'_>) -> Result<Answer, String> {
@@ -155,6 +144,31 @@ impl Client for ExecClient {
     }
 }
 
+/// Copies the error output of a program to its log, up to a limit, a line after the number of its process. It
+/// is read to its end: the program must not wait for a reader.
+async fn keep(errors: impl AsyncRead + Unpin, log: PathBuf, process: u64) {
+    let mut lines = BufReader::new(errors.take(ERROR_BYTES_MAX));
+    let (mut file, mut line) = (None, Vec::new());
+    // The log is not evidence: an error while it is written must not stop a trial.
+    while matches!(lines.read_until(b'\n', &mut line).await, Ok(1..)) {
+        if file.is_none() {
+            if let Some(directory) = log.parent() {
+                let _ = tokio::fs::create_dir_all(directory).await;
+            }
+            file = OpenOptions::new().create(true).append(true).open(&log).await.ok();
+        }
+        let said =
+            [format!("{process} ").as_bytes(), line.strip_suffix(b"\n").unwrap_or(&line), b"\n"].concat();
+        if let Some(file) = &mut file {
+            let _ = file.write_all(&said).await;
+            let _ = file.flush().await;
+        }
+        line.clear();
+    }
+    let mut rest = lines.into_inner().into_inner();
+    let _ = copy(&mut rest, &mut sink()).await;
+}
+
 fn to_json(value: &Value) -> Json {
     match value {
         Value::Nil => Json::Null,
@@ -187,7 +201,7 @@ mod tests {
     /// How a read ends that this shell script is to answer.
     async fn read(script: &str) -> Completion {
         let command = ["sh", "-c", script].map(String::from).into();
-        let mut client = ExecClient::new(command, Duration::from_secs(10));
+        let mut client = ExecClient::new(command, Duration::from_secs(10), "/dev/null".into(), 1);
         client.invoke(&Request { f: F::Read, key: Value::str("k"), value: Value::Nil }).await
     }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// A system without code.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Description {
     /// The name in reports; by default the file's name without its extension.
@@ -38,7 +39,7 @@ pub(super) struct Description {
 pub(super) type Operations = BTreeMap<String, Operation>;
 
 /// How to start a node and query its status.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Node {
     /// The program and its arguments, not interpreted by a shell.
@@ -57,16 +58,33 @@ pub(super) struct Node {
     pub(super) env: BTreeMap<String, String>,
     /// The working directory; by default Tribunal's own.
     pub(super) directory: Option<String>,
+    /// The user that the node's processes run as; only root can start processes as another user.
+    pub(super) user: Option<String>,
     /// Files to write before the first start, by their paths.
     #[serde(default)]
     pub(super) files: BTreeMap<String, String>,
+    /// A command that runs once for each node, before its first start and after its files are written.
+    #[serde(default)]
+    pub(super) prepare: Vec<String>,
+    /// A command that runs once per cluster, when every node accepts connections. `{id}` is the first node.
+    #[serde(default)]
+    pub(super) set_up: Vec<String>,
+    /// The signal that ends a node in order; SIGKILL follows after 3 s. By default SIGTERM.
+    pub(super) stop_signal: Option<String>,
     /// How links are proxied.
     #[serde(default)]
     pub(super) links: Links,
-    /// The readiness probe; by default a node is ready when its last port accepts a connection.
+    /// The readiness probe; by default a node is ready when its client port accepts a connection.
     pub(super) ready: Option<Probe>,
     /// How to find out whether a node believes itself the leader.
     pub(super) leader: Option<Leader>,
+    /// How to find out the version, for the report.
+    pub(super) version: Option<Version>,
+    /// How long clients wait after all nodes are ready, such as `2s`.
+    pub(super) warm_up: Option<String>,
+    /// Regular expressions of log lines that a correct node never writes; the run reports the first.
+    #[serde(default)]
+    pub(super) fatal: Vec<String>,
 }
 
 fn one_port() -> Vec<String> {
@@ -82,7 +100,7 @@ fn comma() -> String {
 }
 
 /// How a proxy gets onto every link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Links {
     /// Each node gets its own address for every peer.
@@ -90,38 +108,74 @@ pub(super) enum Links {
     AddressMap,
     /// All nodes use one address for a node. The proxy finds out from the connection which node opened it.
     Attributed,
+    /// Each node gets a network namespace of its own, and no node knows of a proxy.
+    Transparent,
 }
 
-/// A request that shows whether a node is ready.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+/// How to find out whether a node is ready: by one of `http`, `tcp`, `log` and `command`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Probe {
-    /// The path of an HTTP GET.
-    pub(super) http: String,
-    /// The port for the request; by default the last.
+    /// The path of an HTTP GET that succeeds.
+    pub(super) http: Option<String>,
+    /// `http`: the port for the request; by default the client port.
     pub(super) port: Option<String>,
-    /// The status of the response; by default any from 200 to 299.
+    /// `http`: the status of the response; by default any from 200 to 299.
     pub(super) status: Option<u16>,
+    /// The name of a port that accepts a connection.
+    pub(super) tcp: Option<String>,
+    /// A regular expression that a line of the node's output matches, since the last start.
+    pub(super) log: Option<String>,
+    /// A command that exits with 0 within 5 s.
+    pub(super) command: Option<Vec<String>>,
+    /// `command`: a regular expression that its output matches.
+    pub(super) matches: Option<String>,
 }
 
-/// A request that shows whether a node believes itself the leader.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+/// How to find out whether a node believes itself the leader: by one of `http`, `log` and `command`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Leader {
-    /// The path of an HTTP GET.
-    pub(super) http: String,
-    /// The port for the request; by default the last.
+    /// The path of an HTTP GET with a response in JSON.
+    pub(super) http: Option<String>,
+    /// `http`: the port for the request; by default the client port.
     pub(super) port: Option<String>,
-    /// The role in the response: a JSON pointer.
-    pub(super) pointer: String,
-    /// The value of the role on a leader; by default `true`.
+    /// `http`: the role in the response, a JSON pointer.
+    pub(super) pointer: Option<String>,
+    /// `http`: the value of the role on a leader; by default `true`. `{id}` is the node, `{/pointer}` another
+    /// part of the response.
     pub(super) equals: Option<String>,
-    /// The term (epoch, view, ballot) in the response: a JSON pointer.
+    /// `http`: the term (epoch, view, ballot) in the response, a JSON pointer.
     pub(super) term: Option<String>,
+    /// A regular expression of the line that a node writes when it becomes the leader; its first group is the
+    /// term.
+    pub(super) log: Option<String>,
+    /// `log`: a regular expression of the line that a node writes when it stops being the leader.
+    pub(super) lost: Option<String>,
+    /// A command that exits with 0 on the leader. Tribunal runs it at most four times a second for each node.
+    pub(super) command: Option<Vec<String>>,
+    /// `command`: a regular expression that its output matches on the leader; its first group is the term.
+    pub(super) matches: Option<String>,
+}
+
+/// How to find out the version: by one of `http` and `command`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Version {
+    /// The path of an HTTP GET with a response in JSON.
+    pub(super) http: Option<String>,
+    /// `http`: the port for the request; by default the client port.
+    pub(super) port: Option<String>,
+    /// `http`: the version in the response, a JSON pointer.
+    pub(super) pointer: Option<String>,
+    /// A command that prints the version.
+    pub(super) command: Option<Vec<String>>,
+    /// `command`: a regular expression; its first group is the version. By default the first line.
+    pub(super) matches: Option<String>,
 }
 
 /// How clients talk to nodes.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Client {
     /// The wire protocol.
@@ -140,23 +194,79 @@ pub(super) struct Client {
 }
 
 /// A wire protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Wire {
     /// An HTTP/1.1 request and response for each operation.
     Http,
     /// A line of text as request and one as response, over TCP.
     Lines,
+    /// The Redis protocol (RESP), over TCP.
+    Resp,
     /// A program that reads and writes JSON lines: docs/own-system.md.
     Exec,
 }
 
+impl Wire {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Wire::Http => "http",
+            Wire::Lines => "lines",
+            Wire::Resp => "resp",
+            Wire::Exec => "exec",
+        }
+    }
+
+    /// A typical rule.
+    pub(super) fn example(self) -> &'static str {
+        match self {
+            Wire::Http => "`ok = { status = 200 }`",
+            Wire::Resp => "`ok = { kind = \"text\" }`",
+            Wire::Lines | Wire::Exec => "`ok = { matches = \"^OK\" }`",
+        }
+    }
+
+    /// Whether its responses have a [`Kind`].
+    pub(super) fn has_kinds(self) -> bool {
+        self == Wire::Resp
+    }
+}
+
+/// The kind of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Kind {
+    /// A text.
+    Text,
+    /// An integer.
+    Integer,
+    /// Nothing: a null.
+    Nil,
+    /// A list.
+    List,
+    /// An error; the text is its message.
+    Error,
+}
+
+impl Kind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Kind::Text => "text",
+            Kind::Integer => "integer",
+            Kind::Nil => "nil",
+            Kind::List => "list",
+            Kind::Error => "error",
+        }
+    }
+}
+
 /// The request of an operation, and the meaning of its responses. A response that no rule matches is an
 /// unknown outcome.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Operation {
-    /// `http`: the method and the path, such as `GET /kv/{key}`. `lines`: the line without its end.
+    /// `http`: the method and the path, such as `GET /kv/{key}`. `lines`: the line without its end. `resp`: the
+    /// command, such as `SET {key} {value}`.
     pub(super) request: String,
     /// `http`: the body.
     pub(super) body: Option<String>,
@@ -177,6 +287,17 @@ pub(super) struct Operation {
 /// One rule, or a list of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules(pub(super) Vec<Rule>);
+
+impl JsonSchema for Rules {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Rules".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let rule = generator.subschema_for::<Rule>();
+        json_schema!({ "anyOf": [rule, { "type": "array", "items": rule }] })
+    }
+}
 
 impl<'de> Deserialize<'de> for Rules {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -204,13 +325,19 @@ impl<'de> Deserialize<'de> for Rules {
 }
 
 /// A response, and the position of its value.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Rule {
     /// The status of the response.
     pub(super) status: Option<u16>,
+    /// The kind of the response, for wire protocols that have kinds.
+    pub(super) kind: Option<Kind>,
     /// A regular expression that matches the body, or the line.
     pub(super) matches: Option<String>,
+    /// A JSON pointer at which the body has a value.
+    pub(super) has: Option<String>,
+    /// A JSON pointer at which the body, which is JSON, has no value.
+    pub(super) lacks: Option<String>,
     /// The value: a JSON pointer into the body.
     pub(super) pointer: Option<String>,
     /// The value: the first group of `matches`, or the whole body if there is no group.

@@ -1,14 +1,12 @@
 //! The wire protocol `http`: a request and a response for each operation, on its own connection.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use tribunal_checker::op::F;
 use tribunal_workloads::{Client, Completion, Invocation, Object, Request};
 
-use super::answer::Answers;
+use super::answer::{Answers, Heard};
+use super::speech::{Book, values_of};
 use super::template::{Template, Values};
-use super::values_of;
 use crate::NodePort;
 use crate::http::{Http, Unanswered};
 
@@ -25,7 +23,7 @@ pub(super) struct HttpOperation {
 /// A client for one process.
 pub(super) struct HttpClient {
     http: Http,
-    operations: &'static HashMap<(Object, F), HttpOperation>,
+    operations: &'static Book<HttpOperation>,
     object: Object,
     /// The values of the placeholders that do not depend on the request.
     place: Values,
@@ -35,7 +33,7 @@ impl HttpClient {
     pub(super) fn new(
         port: NodePort,
         timeout: Duration,
-        operations: &'static HashMap<(Object, F), HttpOperation>,
+        operations: &'static Book<HttpOperation>,
         object: Object,
         place: Values,
     ) -> Self {
@@ -46,7 +44,7 @@ impl HttpClient {
 impl Client for HttpClient {
     fn invoke<'a>(&'a mut self, request: &'a Request) -> Invocation<'a> {
         Box::pin(async move {
-            let Some(operation) = self.operations.get(&(self.object, request.f.clone())) else {
+            let Some(operation) = self.operations.find(self.object, request) else {
                 return Completion::Fail(format!("the description has no operation `{}`", request.f.name()));
             };
             let values = values_of(request, &self.place);
@@ -54,7 +52,11 @@ impl Client for HttpClient {
             let headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), value.fill(&values))).collect();
             let body = operation.body.as_ref().map_or(Vec::new(), |body| body.fill(&values).into_bytes());
             match self.http.send(&operation.method, &operation.path.fill(&values), &headers, body).await {
-                Ok((status, body)) => operation.answers.completion(&request.f, Some(status.as_u16()), &body),
+                Ok((status, body)) => {
+                    let text = String::from_utf8_lossy(&body);
+                    let heard = Heard { status: Some(status.as_u16()), text, ..Heard::default() };
+                    operation.answers.completion(&request.f, &heard)
+                }
                 Err(Unanswered::NotSent(why)) => Completion::Fail(why),
                 Err(Unanswered::Unknown(why)) => Completion::Info(why),
             }

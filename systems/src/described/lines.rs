@@ -1,19 +1,17 @@
 //! The wire protocol `lines`: a line of text as request and one as response, over TCP. The connection is kept
 //! until an error: so a late response is never taken for the next one.
 
-use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tribunal_checker::op::F;
 use tribunal_workloads::{Client, Completion, Invocation, Object, Request};
 
-use super::answer::Answers;
+use super::answer::{Answers, Heard};
+use super::speech::{Book, values_of};
 use super::template::{Template, Values};
-use super::values_of;
 use crate::NodePort;
 
 /// The longest response that is read, in bytes.
@@ -30,7 +28,7 @@ pub(super) struct LineOperation {
 pub(super) struct LineClient {
     port: NodePort,
     timeout: Duration,
-    operations: &'static HashMap<(Object, F), LineOperation>,
+    operations: &'static Book<LineOperation>,
     object: Object,
     place: Values,
     connection: Option<BufReader<TcpStream>>,
@@ -40,7 +38,7 @@ impl LineClient {
     pub(super) fn new(
         port: NodePort,
         timeout: Duration,
-        operations: &'static HashMap<(Object, F), LineOperation>,
+        operations: &'static Book<LineOperation>,
         object: Object,
         place: Values,
     ) -> Self {
@@ -60,17 +58,24 @@ impl LineClient {
     }
 }
 
+/// Whether nothing has arrived on a connection since the last answer: neither another answer, which would be
+/// taken for the next one, nor its end.
+pub(super) fn is_idle(connection: &BufReader<TcpStream>) -> bool {
+    let arrived = connection.get_ref().try_read(&mut [0]);
+    connection.buffer().is_empty() && arrived.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
 impl Client for LineClient {
     fn invoke<'a>(&'a mut self, request: &'a Request) -> Invocation<'a> {
         Box::pin(async move {
-            let Some(operation) = self.operations.get(&(self.object, request.f.clone())) else {
+            let Some(operation) = self.operations.find(self.object, request) else {
                 return Completion::Fail(format!("the description has no operation `{}`", request.f.name()));
             };
             let line = operation.line.fill(&values_of(request, &self.place));
             if line.contains('\n') {
                 return Completion::Fail("the line would be two".into());
             }
-            let mut connection = match self.connection.take() {
+            let mut connection = match self.connection.take().filter(is_idle) {
                 Some(connection) => connection,
                 None => match timeout(self.timeout, self.port.open()).await {
                     Ok(Ok(stream)) => BufReader::new(stream),
@@ -82,7 +87,9 @@ impl Client for LineClient {
             match timeout(self.timeout, Self::exchange(&mut connection, &line)).await {
                 Ok(Ok(answer)) => {
                     self.connection = Some(connection);
-                    operation.answers.completion(&request.f, None, answer.as_bytes())
+                    operation
+                        .answers
+                        .completion(&request.f, &Heard { text: answer.into(), ..Heard::default() })
                 }
                 Ok(Err(error)) => Completion::Info(format!("connection lost: {error}")),
                 Err(_) => Completion::Info(format!("no reply within {:?}", self.timeout)),

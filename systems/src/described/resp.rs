@@ -1,0 +1,231 @@
+//! The wire protocol `resp`: the Redis protocol, version 2. A command is an array of bulk strings; the words of
+//! a request are split at spaces before their placeholders are filled, so that a value stays one word.
+//!
+//! The connection is kept until an error, as with `lines`. A response that is not read to its end closes it.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tribunal_workloads::{Client, Completion, Invocation, Object, Request};
+
+use super::answer::{Answers, Heard};
+use super::file::Kind;
+use super::lines::is_idle;
+use super::speech::{Book, values_of};
+use super::template::{Template, Values};
+use crate::NodePort;
+
+/// The longest line, the longest text and the longest list that are read, and how deep lists may nest.
+const LINE_BYTES_MAX: u64 = 64 << 10;
+const TEXT_BYTES_MAX: u64 = 4 << 20;
+const ITEMS_MAX: u64 = 1 << 20;
+const DEPTH_MAX: usize = 8;
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub(super) struct RespOperation {
+    pub(super) words: Vec<Template>,
+    pub(super) answers: Answers,
+}
+
+/// A client for one process.
+pub(super) struct RespClient {
+    port: NodePort,
+    timeout: Duration,
+    operations: &'static Book<RespOperation>,
+    object: Object,
+    place: Values,
+    connection: Option<BufReader<TcpStream>>,
+}
+
+/// A response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Reply {
+    Text(String),
+    Error(String),
+    Integer(i64),
+    Nil,
+    List(Vec<Reply>),
+}
+
+impl RespClient {
+    pub(super) fn new(
+        port: NodePort,
+        timeout: Duration,
+        operations: &'static Book<RespOperation>,
+        object: Object,
+        place: Values,
+    ) -> Self {
+        RespClient { port, timeout, operations, object, place, connection: None }
+    }
+}
+
+impl Client for RespClient {
+    fn invoke<'a>(&'a mut self, request: &'a Request) -> Invocation<'a> {
+        Box::pin(async move {
+            let Some(operation) = self.operations.find(self.object, request) else {
+                return Completion::Fail(format!("the description has no operation `{}`", request.f.name()));
+            };
+            let values = values_of(request, &self.place);
+            let words: Vec<String> = operation.words.iter().map(|word| word.fill(&values)).collect();
+            let mut connection = match self.connection.take().filter(is_idle) {
+                Some(connection) => connection,
+                None => match timeout(self.timeout, self.port.open()).await {
+                    Ok(Ok(stream)) => BufReader::new(stream),
+                    Ok(Err(error)) => return Completion::Fail(format!("cannot connect: {error}")),
+                    Err(_) => return Completion::Fail("cannot connect: timed out".into()),
+                },
+            };
+            // From here on a failed request may have reached the server. The connection is dropped with it.
+            let exchange = async {
+                connection.write_all(&command(&words)).await?;
+                reply(&mut connection, 0).await
+            };
+            match timeout(self.timeout, exchange).await {
+                Ok(Ok(reply)) => {
+                    self.connection = Some(connection);
+                    operation.answers.completion(&request.f, &reply.heard())
+                }
+                Ok(Err(error)) => Completion::Info(format!("connection lost: {error}")),
+                Err(_) => Completion::Info(format!("no reply within {:?}", self.timeout)),
+            }
+        })
+    }
+}
+
+impl Reply {
+    /// The response as rules see it.
+    fn heard(&self) -> Heard<'_> {
+        let items = match self {
+            Reply::List(items) => Some(items.iter().map(Reply::text).collect()),
+            _ => None,
+        };
+        let kind = match self {
+            Reply::Text(_) => Kind::Text,
+            Reply::Error(_) => Kind::Error,
+            Reply::Integer(_) => Kind::Integer,
+            Reply::Nil => Kind::Nil,
+            Reply::List(_) => Kind::List,
+        };
+        Heard { status: None, kind: Some(kind), text: self.text().into(), items }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Reply::Text(text) | Reply::Error(text) => text.clone(),
+            Reply::Integer(number) => number.to_string(),
+            Reply::Nil => String::new(),
+            Reply::List(items) => items.iter().map(Reply::text).collect::<Vec<_>>().join(","),
+        }
+    }
+}
+
+/// A command as bytes.
+fn command(words: &[String]) -> Vec<u8> {
+    let word = |word: &String| format!("${}\r\n{word}\r\n", word.len());
+    format!("*{}\r\n{}", words.len(), words.iter().map(word).collect::<String>()).into_bytes()
+}
+
+/// Reads a response.
+fn reply<'a, R: AsyncBufRead + Unpin + Send>(
+    from: &'a mut R,
+    depth: usize,
+) -> Pin<Box<dyn Future<Output = io::Result<Reply>> + Send + 'a>> {
+    Box::pin(async move {
+        let mut line = String::new();
+        (&mut *from).take(LINE_BYTES_MAX).read_line(&mut line).await?;
+        let Some(line) = line.strip_suffix("\r\n") else {
+            return match line.len() as u64 {
+                LINE_BYTES_MAX => Err(wrong("a line of more than 64 KiB")),
+                _ => Err(io::ErrorKind::UnexpectedEof.into()),
+            };
+        };
+        let (kind, rest) = line.split_at_checked(1).ok_or_else(|| wrong("an empty line"))?;
+        match kind {
+            "+" => Ok(Reply::Text(rest.into())),
+            "-" => Ok(Reply::Error(rest.into())),
+            ":" => Ok(Reply::Integer(rest.parse().map_err(|_| wrong("a number that is none"))?)),
+            "$" => match length(rest, TEXT_BYTES_MAX)? {
+                None => Ok(Reply::Nil),
+                Some(length) => {
+                    let mut text = vec![0; length as usize + 2];
+                    from.read_exact(&mut text).await?;
+                    text.truncate(length as usize);
+                    Ok(Reply::Text(String::from_utf8_lossy(&text).into_owned()))
+                }
+            },
+            "*" if depth == DEPTH_MAX => Err(wrong("lists within lists, too deep")),
+            "*" => match length(rest, ITEMS_MAX)? {
+                None => Ok(Reply::Nil),
+                Some(length) => {
+                    let mut items = Vec::new();
+                    for _ in 0..length {
+                        items.push(reply(from, depth + 1).await?);
+                    }
+                    Ok(Reply::List(items))
+                }
+            },
+            _ => Err(wrong("no response of the Redis protocol")),
+        }
+    })
+}
+
+/// A length; -1 is none.
+fn length(text: &str, max: u64) -> io::Result<Option<u64>> {
+    match text.parse::<i64>() {
+        Ok(-1) => Ok(None),
+        Ok(length) if (0..=max.cast_signed()).contains(&length) => Ok(Some(length.cast_unsigned())),
+        _ => Err(wrong("a length out of range")),
+    }
+}
+
+fn wrong(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(bytes: &[u8]) -> Result<Reply, String> {
+        reply(&mut BufReader::new(bytes), 0).await.map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn every_kind_of_response_is_read() {
+        assert_eq!(read(b"+OK\r\n").await, Ok(Reply::Text("OK".into())));
+        assert_eq!(read(b"-ERR no\r\n").await, Ok(Reply::Error("ERR no".into())));
+        assert_eq!(read(b":-7\r\n").await, Ok(Reply::Integer(-7)));
+        assert_eq!(read(b"$-1\r\n").await, Ok(Reply::Nil));
+        assert_eq!(read(b"$4\r\na\r\nb\r\n").await, Ok(Reply::Text("a\r\nb".into())));
+        let list = Reply::List(vec![Reply::Integer(1), Reply::Nil, Reply::Text("x".into())]);
+        assert_eq!(read(b"*3\r\n:1\r\n$-1\r\n$1\r\nx\r\n").await, Ok(list));
+    }
+
+    #[tokio::test]
+    async fn a_response_that_is_broken_or_too_long_is_an_error() {
+        let deep = b"*1\r\n".repeat(100);
+        let all: [(&[u8], &str); 7] = [
+            (b"", "unexpected end of file"),
+            (b"+OK", "unexpected end of file"),
+            (b"$9\r\nhalf", "early eof"),
+            (b"$99999999999\r\n", "a length out of range"),
+            (b":x\r\n", "a number that is none"),
+            (b"HTTP/1.1 400\r\n", "no response of the Redis protocol"),
+            (&deep, "lists within lists, too deep"),
+        ];
+        for (bytes, why) in all {
+            assert_eq!(read(bytes).await, Err(why.into()), "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn a_command_is_a_list_of_texts() {
+        assert_eq!(command(&["SET".into(), "a b".into()]), b"*2\r\n$3\r\nSET\r\n$3\r\na b\r\n");
+    }
+}

@@ -1,0 +1,117 @@
+//! The checks that all parts of a description share: placeholders, ports, programs, patterns.
+
+use std::path::Path;
+
+use regex_lite::Regex;
+
+use super::Wrong;
+use super::template::Template;
+use crate::program::executable;
+
+/// The placeholders of a node, except those with a port.
+const OF_NODE: [&str; 10] = [
+    "id",
+    "index",
+    "nodes",
+    "data",
+    "host",
+    "peers",
+    "members",
+    "advertised.host",
+    "advertised.port",
+    "advertised.address",
+];
+
+/// What the texts of a description may refer to.
+pub(super) struct Scope<'a> {
+    /// The description's file.
+    pub(super) file: &'a Path,
+    pub(super) ports: &'a [&'static str],
+    /// The client port, which is the default.
+    pub(super) client_port: usize,
+}
+
+impl Scope<'_> {
+    /// An error at a key.
+    pub(super) fn wrong(&self, key: &str, why: impl Into<String>) -> Wrong {
+        (key.into(), why.into())
+    }
+
+    /// The port with that name; by default the client port.
+    pub(super) fn port(&self, key: &str, name: &Option<String>) -> Result<usize, Wrong> {
+        let Some(name) = name else { return Ok(self.client_port) };
+        let found = self.ports.iter().position(|port| port == name);
+        let all = || self.ports.join(", ");
+        found.ok_or_else(|| self.wrong(key, format!("there is no port `{name}`: expected one of {}", all())))
+    }
+
+    /// A text with a node's placeholders.
+    pub(super) fn template(&self, key: &str, text: &str) -> Result<Template, Wrong> {
+        self.template_with(key, text, &[])
+    }
+
+    /// The same, with `more` placeholders.
+    pub(super) fn template_with(&self, key: &str, text: &str, more: &[String]) -> Result<Template, Wrong> {
+        let of_ports = self.ports.iter().flat_map(|name| [format!("port.{name}"), format!("address.{name}")]);
+        let others: Vec<String> = of_ports.chain(more.iter().cloned()).collect();
+        let known: Vec<&str> = OF_NODE.into_iter().chain(others.iter().map(String::as_str)).collect();
+        Template::parse(text, &known).map_err(|why| self.wrong(key, why))
+    }
+
+    /// The words of a command, with a node's placeholders. Its program exists.
+    pub(super) fn command(&self, key: &str, words: &[String]) -> Result<Vec<Template>, Wrong> {
+        self.command_with(key, words, &[])
+    }
+
+    /// The same, with `more` placeholders.
+    pub(super) fn command_with(
+        &self,
+        key: &str,
+        words: &[String],
+        more: &[String],
+    ) -> Result<Vec<Template>, Wrong> {
+        let program = words.first().ok_or_else(|| self.wrong(key, "expected a program and its arguments"))?;
+        if !program.contains('{') {
+            executable(program, self.file).map_err(|why| self.wrong(key, why))?;
+        }
+        words.iter().map(|word| self.template_with(key, word, more)).collect()
+    }
+
+    pub(super) fn regex(&self, key: &str, text: &str) -> Result<Regex, Wrong> {
+        Regex::new(text)
+            .map_err(|error| self.wrong(key, format!("`{text}` is no regular expression: {error}")))
+    }
+
+    /// A JSON pointer, which must be there.
+    pub(super) fn pointer(&self, key: &str, name: &str, text: &Option<String>) -> Result<String, Wrong> {
+        match text {
+            Some(text) if text.is_empty() || text.starts_with('/') => Ok(text.clone()),
+            Some(text) => {
+                let why = format!("{name}: expected a JSON pointer such as `/{text}`, not `{text}`");
+                Err(self.wrong(key, why))
+            }
+            None => Err(self.wrong(key, format!("expected `{name}`, a JSON pointer such as `/value`"))),
+        }
+    }
+
+    /// The only one of several ways that is there; `extras` (name, whether it is there, its way) belong to
+    /// one way each.
+    pub(super) fn one_way(
+        &self,
+        key: &str,
+        ways: &[(&'static str, bool)],
+        extras: &[(&str, bool, &str)],
+    ) -> Result<&'static str, Wrong> {
+        let names: Vec<String> = ways.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let mut present = ways.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| *name);
+        let (Some(way), None) = (present.next(), present.next()) else {
+            return Err(self.wrong(key, format!("expected exactly one of {}", names.join(", "))));
+        };
+        match extras.iter().find(|(_, is_there, of)| *is_there && *of != way) {
+            Some((name, _, of)) => {
+                Err(self.wrong(key, format!("`{name}` belongs to `{of}`, not to `{way}`")))
+            }
+            None => Ok(way),
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The operations of a description, on the wire protocol of its clients.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use tribunal_checker::op::{F, Value};
+use tribunal_workloads::{Client, Object, Request};
+
+use super::Wrong;
+use super::answer::Answers;
+use super::exec::ExecClient;
+use super::file::{self, Description, Wire};
+use super::http::{HttpClient, HttpOperation};
+use super::lines::{LineClient, LineOperation};
+use super::resp::{RespClient, RespOperation};
+use super::scope::Scope;
+use super::template::{Template, Values};
+use crate::program::executable;
+use crate::{NodePort, Operations, Place};
+
+/// The wire protocol of the clients.
+#[derive(Debug)]
+pub(super) enum Speech {
+    Http(Book<HttpOperation>),
+    Lines(Book<LineOperation>),
+    Resp(Book<RespOperation>),
+    Exec { command: Vec<Template> },
+}
+
+/// The operations of a description.
+#[derive(Debug)]
+pub(super) struct Book<O>(HashMap<(Object, F), O>, HashMap<Object, O>);
+
+impl<O> Book<O> {
+    /// The operation for a request. A `cas` from nothing may have its own: `cas-nil`.
+    pub(super) fn find(&self, object: Object, request: &Request) -> Option<&O> {
+        let is_from_nil = request.f == F::Cas && matches!(request.value.as_pair(), Some((Value::Nil, _)));
+        let special = self.1.get(&object).filter(|_| is_from_nil);
+        special.or_else(|| self.0.get(&(object, request.f.clone())))
+    }
+}
+
+/// The objects of operations, by the names of their tables.
+const OBJECTS: [(&str, Object); 7] = [
+    ("register", Object::Register),
+    ("counter", Object::Counter),
+    ("set", Object::Set),
+    ("list", Object::List),
+    ("queue", Object::Queue),
+    ("lock", Object::Lock),
+    ("ids", Object::Ids),
+];
+
+/// The operations of an object.
+fn operations_of(object: Object) -> &'static [F] {
+    match object {
+        Object::Register => &[F::Read, F::Write, F::Cas],
+        Object::Counter | Object::Set => &[F::Read, F::Add],
+        Object::List => &[F::Read, F::Append],
+        Object::Queue => &[F::Enqueue, F::Dequeue],
+        Object::Lock => &[F::Acquire, F::Release],
+        Object::Ids => &[F::Generate],
+        Object::Other(_) => &[],
+    }
+}
+
+/// The special form of `cas` for a register without a value.
+const CAS_NIL: &str = "cas-nil";
+
+/// The placeholders of a request.
+const OF_REQUEST: [&str; 10] =
+    ["key", "value", "from", "to", "process", "id", "key.base64", "value.base64", "from.base64", "to.base64"];
+/// The placeholders of a client program's command.
+const OF_CLIENT: [&str; 6] = ["host", "port", "address", "process", "id", "timeout-ms"];
+
+impl Speech {
+    /// A client for one process.
+    pub(super) fn client(
+        &'static self,
+        port: NodePort,
+        object: Object,
+        place: &Place,
+        process: u64,
+        limit: Duration,
+    ) -> Box<dyn Client> {
+        let mut own =
+            Values::from([("process".into(), process.to_string()), ("id".into(), place.name.clone())]);
+        match self {
+            Speech::Http(book) => Box::new(HttpClient::new(port, limit, book, object, own)),
+            Speech::Lines(book) => Box::new(LineClient::new(port, limit, book, object, own)),
+            Speech::Resp(book) => Box::new(RespClient::new(port, limit, book, object, own)),
+            Speech::Exec { command } => {
+                own.insert("host".into(), port.address.ip().to_string());
+                own.insert("port".into(), port.address.port().to_string());
+                own.insert("address".into(), port.address.to_string());
+                own.insert("timeout-ms".into(), limit.as_millis().to_string());
+                let words = command.iter().map(|word| word.fill(&own)).collect();
+                Box::new(ExecClient::new(words, limit, place.client_log.clone(), process))
+            }
+        }
+    }
+}
+
+/// The values of a request's placeholders, in addition to those of its destination.
+pub(super) fn values_of(request: &Request, place: &Values) -> Values {
+    let mut values = place.clone();
+    let (from, to) = match request.value.as_pair() {
+        Some((from, to)) => (text(from), text(to)),
+        None => (String::new(), String::new()),
+    };
+    let all = [("key", text(&request.key)), ("value", text(&request.value)), ("from", from), ("to", to)];
+    for (name, value) in all {
+        values.insert(format!("{name}.base64"), BASE64_STANDARD.encode(&value));
+        values.insert(name.into(), value);
+    }
+    values
+}
+
+/// A value as text for a template.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Nil => String::new(),
+        Value::Bool(truth) => truth.to_string(),
+        Value::Int(number) => number.to_string(),
+        Value::Str(text) => text.to_string(),
+        Value::List(items) => items.iter().map(text).collect::<Vec<_>>().join(","),
+    }
+}
+
+/// The operations of the description, on its wire protocol.
+///
+/// # Errors
+/// The wrong key, and the reason.
+pub(super) fn speech(description: &Description, scope: &Scope<'_>) -> Result<(Speech, Operations), Wrong> {
+    let client = &description.client;
+    misplaced(client, scope)?;
+    match client.wire {
+        Wire::Exec => {
+            if let Some((table, _, name, _)) = tables(description).next() {
+                let why = "the wire `exec` has no tables: its program knows how to send an operation";
+                return Err(scope.wrong(&format!("{table}.{name}"), why));
+            }
+            exec(client, scope)
+        }
+        Wire::Http => {
+            let (book, answered) =
+                book(description, scope, |key, it, answers| http(client, scope, key, it, answers))?;
+            Ok((Speech::Http(book), answered))
+        }
+        Wire::Lines => {
+            let (book, answered) = book(description, scope, |key, it, answers| {
+                no_body(scope, key, it)?;
+                Ok(LineOperation { line: template(scope, key, &it.request)?, answers })
+            })?;
+            Ok((Speech::Lines(book), answered))
+        }
+        Wire::Resp => {
+            let (book, answered) = book(description, scope, |key, it, answers| {
+                no_body(scope, key, it)?;
+                let key = format!("{key}.request");
+                let words = it.request.split_whitespace().map(|word| template(scope, &key, word));
+                let words: Vec<Template> = words.collect::<Result<_, _>>()?;
+                match words.is_empty() {
+                    true => Err(scope.wrong(&key, "expected a command such as `SET {key} {value}`")),
+                    false => Ok(RespOperation { words, answers }),
+                }
+            })?;
+            Ok((Speech::Resp(book), answered))
+        }
+    }
+}
+
+/// Checks that every key of `[client]` belongs to its wire.
+fn misplaced(client: &file::Client, scope: &Scope<'_>) -> Result<(), Wrong> {
+    let all = [
+        ("headers", !client.headers.is_empty(), Wire::Http),
+        ("command", !client.command.is_empty(), Wire::Exec),
+        ("operations", !client.operations.is_empty(), Wire::Exec),
+    ];
+    match all.into_iter().find(|(_, is_there, wire)| *is_there && *wire != client.wire) {
+        Some((key, _, wire)) => {
+            let why = format!("this key belongs to the wire `{}`", wire.name());
+            Err(scope.wrong(&format!("client.{key}"), why))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The tables of operations: the table's name, its object, the operation's name, the operation.
+fn tables(
+    description: &Description,
+) -> impl Iterator<Item = (&'static str, Object, &String, &file::Operation)> {
+    let tables = [
+        &description.register,
+        &description.counter,
+        &description.set,
+        &description.list,
+        &description.queue,
+        &description.lock,
+        &description.ids,
+    ];
+    let all = OBJECTS.into_iter().zip(tables);
+    all.flat_map(|((table, object), of)| of.iter().map(move |(name, it)| (table, object, name, it)))
+}
+
+/// The operations of all tables, each made by `make` from its key and its rules.
+fn book<O>(
+    description: &Description,
+    scope: &Scope<'_>,
+    make: impl Fn(&str, &file::Operation, Answers) -> Result<O, Wrong>,
+) -> Result<(Book<O>, Operations), Wrong> {
+    let mut book = Book(HashMap::new(), HashMap::new());
+    let mut answered = Vec::new();
+    for (table, object, name, operation) in tables(description) {
+        let key = format!("{table}.{name}");
+        let answers = Answers::new(operation, description.client.wire).map_err(|(below, why)| {
+            let key = if below.is_empty() { key.clone() } else { format!("{key}.{below}") };
+            scope.wrong(&key, why)
+        })?;
+        let made = make(&key, operation, answers)?;
+        if object == Object::Register && name == CAS_NIL {
+            book.1.insert(object, made);
+            continue;
+        }
+        let f = known(object, name).map_err(|why| scope.wrong(&key, why))?;
+        book.0.insert((object, f.clone()), made);
+        answered.push((object, f));
+    }
+    if answered.is_empty() {
+        return Err(scope.wrong("client", "there is no operation: expected a table such as [register.read]"));
+    }
+    Ok((book, by_object(&answered)))
+}
+
+/// The operations grouped by their objects.
+fn by_object(all: &[(Object, F)]) -> Operations {
+    let of = |object: Object| {
+        all.iter().filter(|(it, _)| *it == object).map(|(_, f)| f.clone()).collect::<Vec<F>>()
+    };
+    let objects = OBJECTS.into_iter().map(|(_, object)| object);
+    let found = objects.map(|object| (object, of(object))).filter(|(_, fs)| !fs.is_empty());
+    found.map(|(object, fs)| (object, &*fs.leak())).collect::<Vec<(Object, &'static [F])>>().leak()
+}
+
+fn template(scope: &Scope<'_>, key: &str, text: &str) -> Result<Template, Wrong> {
+    Template::parse(text, &OF_REQUEST).map_err(|why| scope.wrong(key, why))
+}
+
+fn no_body(scope: &Scope<'_>, key: &str, operation: &file::Operation) -> Result<(), Wrong> {
+    match operation.body {
+        Some(_) => Err(scope.wrong(&format!("{key}.body"), "this key belongs to the wire `http`")),
+        None => Ok(()),
+    }
+}
+
+fn http(
+    client: &file::Client,
+    scope: &Scope<'_>,
+    key: &str,
+    operation: &file::Operation,
+    answers: Answers,
+) -> Result<HttpOperation, Wrong> {
+    let request = format!("{key}.request");
+    let parts = operation.request.split_once(' ').filter(|(method, path)| {
+        method.bytes().all(|byte| byte.is_ascii_uppercase()) && path.starts_with('/')
+    });
+    let (method, path) = parts.ok_or_else(|| {
+        scope.wrong(&request, format!("expected `METHOD /path`, not `{}`", operation.request))
+    })?;
+    let headers = client.headers.iter();
+    let headers = headers.map(|(name, value)| Ok((name.clone(), template(scope, "client.headers", value)?)));
+    Ok(HttpOperation {
+        method: method.into(),
+        path: template(scope, &request, path)?,
+        headers: headers.collect::<Result<_, Wrong>>()?,
+        body: operation.body.as_ref().map(|it| template(scope, &format!("{key}.body"), it)).transpose()?,
+        answers,
+    })
+}
+
+fn exec(client: &file::Client, scope: &Scope<'_>) -> Result<(Speech, Operations), Wrong> {
+    let at = "client.operations";
+    let mut answered = Vec::new();
+    for name in &client.operations {
+        let wrong = || {
+            scope.wrong(at, format!("there is no operation `{name}`: expected some such as register.read"))
+        };
+        let (table, operation) = name.split_once('.').ok_or_else(wrong)?;
+        let (_, object) = OBJECTS.into_iter().find(|(it, _)| *it == table).ok_or_else(wrong)?;
+        answered.push((
+            object,
+            known(object, operation).map_err(|why| scope.wrong(at, format!("{name}: {why}")))?,
+        ));
+    }
+    if answered.is_empty() {
+        return Err(scope.wrong("client", "expected `operations`, a list such as [\"register.read\"]"));
+    }
+    let key = "client.command";
+    let program = client.command.first();
+    let program = program.ok_or_else(|| scope.wrong("client", "expected `command`, the client program"))?;
+    executable(program, scope.file).map_err(|why| scope.wrong(key, why))?;
+    let words = client.command.iter().map(|word| Template::parse(word, &OF_CLIENT));
+    let command = words.collect::<Result<_, _>>().map_err(|why| scope.wrong(key, why))?;
+    Ok((Speech::Exec { command }, by_object(&answered)))
+}
+
+/// The operation of that name, if the object supports it.
+fn known(object: Object, name: &str) -> Result<F, String> {
+    let all = operations_of(object);
+    let found = all.iter().find(|f| f.name() == name).cloned();
+    let names = || all.iter().map(F::name).collect::<Vec<_>>().join(", ");
+    found.ok_or_else(|| format!("there is no such operation: expected one of {}", names()))
+}

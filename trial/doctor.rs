@@ -1,0 +1,263 @@
+//! Tries a described system out, step by step: what works, what does not, and which key to change.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::time::{Instant, sleep};
+use tribunal_checker::op::{F, Value};
+use tribunal_nemesis::{CutMode, NodeId, Nodes};
+use tribunal_workloads::{Completion, Object, Request};
+
+use crate::error::TrialError;
+use crate::rehearsal::{Rehearsal, rehearse};
+
+/// One thing that was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What was tried.
+    pub tried: String,
+    /// What was seen, or what is wrong.
+    pub found: Result<String, Trouble>,
+}
+
+/// What does not work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// What was seen.
+    pub why: String,
+    /// What to change: a key of the description, and a reason.
+    pub change: String,
+}
+
+/// How long one node alone may take to listen: it may wait for its peers.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the nodes may take to be ready, at the start and after a restart.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the nodes may take to have a leader.
+const LEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a node stays cut off. A node that gives up its connections opens new ones meanwhile.
+const CUT: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(50);
+
+/// Tries the system that a file describes. `told` gets each step as soon as it is done. Returns whether all of
+/// them worked; the steps after one without which the others make no sense are left out.
+///
+/// # Errors
+/// When the description is wrong, or Tribunal itself fails.
+pub fn doctor(
+    system: &str,
+    nodes: usize,
+    op_timeout: Duration,
+    mut told: impl FnMut(&Step) + Send,
+) -> Result<bool, TrialError> {
+    rehearse(system, nodes, op_timeout, async |rehearsal| {
+        let mut all_well = true;
+        let mut tell = |tried: &str, found: Result<String, Trouble>| {
+            let is_well = found.is_ok();
+            all_well &= is_well;
+            told(&Step { tried: tried.into(), found });
+            is_well
+        };
+        if !tell("one node starts", one_node(rehearsal).await)
+            || !tell("all nodes get ready", all_nodes(rehearsal).await)
+        {
+            return Ok(false);
+        }
+        tell("a node leads", leader(rehearsal).await);
+        tell("nodes talk through the proxies", links(rehearsal, nodes));
+        for (object, fs) in rehearsal.entry.answers {
+            for f in *fs {
+                let tried = format!("{} succeeds", name(*object, f));
+                tell(&tried, operation(rehearsal, *object, f, fs).await);
+            }
+        }
+        tell("a killed node comes back", restart(rehearsal, nodes - 1).await);
+        if nodes > 1 {
+            tell("a cut cannot be bypassed", cut(rehearsal, nodes).await);
+        }
+        Ok(all_well)
+    })
+}
+
+fn trouble(why: impl ToString, change: &str) -> Trouble {
+    Trouble { why: why.to_string(), change: change.into() }
+}
+
+/// Starts the first node alone, and stops it.
+async fn one_node(rehearsal: &mut Rehearsal) -> Result<String, Trouble> {
+    let prepared = rehearsal.cluster.prepare().await;
+    prepared.map_err(|error| trouble(format!("{error:#}"), "node.prepare, node.files or node.user"))?;
+    let started = Nodes::start(&rehearsal.cluster, NodeId(0)).await;
+    started.map_err(|why| trouble(why, "node.command, node.directory or node.user"))?;
+    let place = rehearsal.place(0).clone();
+    let deadline = Instant::now() + LISTEN_TIMEOUT;
+    let silent = loop {
+        sleep(POLL).await;
+        if let Some(death) = rehearsal.deaths().into_iter().next() {
+            return Err(trouble(death, "node.command: the node ended by itself"));
+        }
+        let mut silent = Vec::new();
+        for address in &place.addresses {
+            if place.dial.dial(*address).await.is_err() {
+                silent.push(address.to_string());
+            }
+        }
+        if silent.is_empty() || Instant::now() > deadline {
+            break silent;
+        }
+    };
+    let stopped = Nodes::terminate(&rehearsal.cluster, NodeId(0)).await;
+    stopped.map_err(|why| trouble(why, "node.command: no process may leave its process group and go on"))?;
+    Ok(match silent.is_empty() {
+        true => "it listens on all its ports, and it stops".into(),
+        false => {
+            format!(
+                "it runs, and stops; alone it does not listen on {} (does it wait for its peers?)",
+                silent.join(", ")
+            )
+        }
+    })
+}
+
+async fn all_nodes(rehearsal: &mut Rehearsal) -> Result<String, Trouble> {
+    let began = Instant::now();
+    let started = rehearsal.cluster.start_all();
+    started.map_err(|error| trouble(format!("{error:#}"), "node.command"))?;
+    let set_up = rehearsal.cluster.set_up().await;
+    let ready = match set_up {
+        Ok(()) => rehearsal
+            .cluster
+            .ready(READY_TIMEOUT)
+            .await
+            .map_err(|error| (error, "node.ready, or node.command")),
+        Err(error) => Err((error, "node.set-up")),
+    };
+    let deaths = rehearsal.deaths();
+    if let Some(death) = deaths.into_iter().next() {
+        return Err(trouble(death, "node.command: the node ended by itself"));
+    }
+    ready.map_err(|(error, change)| trouble(format!("{error:#}"), change))?;
+    let took = began.elapsed().as_millis();
+    let version = rehearsal.cluster.system.version(rehearsal.place(0)).await;
+    let version = version.map_or(String::new(), |version| format!(", version {version}"));
+    Ok(format!("after {took} ms{version}"))
+}
+
+async fn leader(rehearsal: &Rehearsal) -> Result<String, Trouble> {
+    let deadline = Instant::now() + LEADER_TIMEOUT;
+    loop {
+        match (rehearsal.cluster.primaries().await.first(), Instant::now() > deadline) {
+            (Some(leader), _) => return Ok(leader.to_string()),
+            (None, true) => break,
+            (None, false) => sleep(POLL).await,
+        }
+    }
+    match rehearsal.entry.tells_leaders() {
+        false => Ok("not known: faults that aim at the leader take any node (node.leader)".into()),
+        true => Err(trouble("no node says that it leads", "node.leader")),
+    }
+}
+
+/// Whether peers have connected, and how.
+fn links(rehearsal: &Rehearsal, nodes: usize) -> Result<String, Trouble> {
+    let bypasses =
+        rehearsal.links.bypasses().map_err(|error| trouble(error, "nothing: the kernel refuses to tell"))?;
+    if let Some(first) = bypasses.first() {
+        let change = "node.command: a node must know its peers by {peers} or {members}; node.links = \"attributed\" if all \
+                      nodes must know a node by one address, or \"transparent\"";
+        return Err(trouble(format!("{} connections bypass the proxies: {first}", bypasses.len()), change));
+    }
+    let pairs =
+        (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to))).filter(|(from, to)| from != to);
+    let carried: Vec<_> = pairs
+        .filter(|(from, to)| {
+            let counters = rehearsal.links.counters(NodeId(*from), NodeId(*to));
+            counters.bytes_carried + counters.connections_carried > 0
+        })
+        .collect();
+    match carried.len() {
+        0 if nodes > 1 => Ok("none has connected to another so far".into()),
+        links => Ok(format!("{links} of {} links are in use", nodes * (nodes - 1))),
+    }
+}
+
+/// Invokes the operation once, after one that it may need.
+async fn operation(rehearsal: &Rehearsal, object: Object, f: &F, fs: &[F]) -> Result<String, Trouble> {
+    let key = Value::str(&format!("doctor-{}", f.name()));
+    let before = [(F::Cas, F::Write), (F::Dequeue, F::Enqueue), (F::Release, F::Acquire)];
+    let before = before.into_iter().find(|(of, first)| of == f && fs.contains(first)).map(|(_, first)| first);
+    let client = rehearsal.client(0, object, None);
+    let mut client = client.map_err(|error| trouble(format!("{error:#}"), "client"))?;
+    let at = format!("the rules of [{}], or client.command", name(object, f));
+    let mut last = Value::Nil;
+    for f in before.into_iter().chain([f.clone()]) {
+        let value = match f {
+            F::Cas if fs.contains(&F::Write) => Value::pair(1, 2),
+            F::Cas => Value::pair(Value::Nil, 2),
+            F::Write | F::Add | F::Append | F::Enqueue => Value::Int(1),
+            _ => Value::Nil,
+        };
+        let is_cas = f == F::Cas;
+        match client.invoke(&Request { f, key: key.clone(), value }).await {
+            Completion::Ok(Value::Bool(false)) if is_cas => {
+                return Err(trouble("it was refused, although the register holds the expected value", &at));
+            }
+            Completion::Ok(value) => last = value,
+            Completion::Fail(why) => return Err(trouble(format!("it failed: {why}"), &at)),
+            Completion::Info(why) => return Err(trouble(format!("its outcome is unknown: {why}"), &at)),
+        }
+    }
+    Ok(if last.is_nil() { "ok".into() } else { format!("ok, {last}") })
+}
+
+/// Kills a node and starts it again.
+async fn restart(rehearsal: &mut Rehearsal, node: usize) -> Result<String, Trouble> {
+    let id = NodeId(node);
+    let killed = Nodes::kill(&rehearsal.cluster, id).await;
+    killed.map_err(|why| trouble(why, "node.command: no process may leave its process group and go on"))?;
+    let again = "node.command: the same command starts a node again on the same ports and in the same {data}";
+    let started = Nodes::start(&rehearsal.cluster, id).await;
+    started.map_err(|why| trouble(why, again))?;
+    let began = Instant::now();
+    let ready = rehearsal.cluster.ready(READY_TIMEOUT).await;
+    if let Some(death) = rehearsal.deaths().into_iter().next() {
+        return Err(trouble(death, again));
+    }
+    ready.map_err(|error| trouble(format!("{error:#}"), again))?;
+    Ok(format!("{id} is ready again after {} ms", began.elapsed().as_millis()))
+}
+
+/// Cuts the last node off, and looks for connections between nodes beside the proxies.
+async fn cut(rehearsal: &Rehearsal, nodes: usize) -> Result<String, Trouble> {
+    let last = NodeId(nodes - 1);
+    let others: Vec<NodeId> = (0..nodes - 1).map(NodeId).collect();
+    for other in &others {
+        rehearsal.links.cut(*other, last, CutMode::Stall);
+        rehearsal.links.cut(last, *other, CutMode::Stall);
+    }
+    let deadline = Instant::now() + CUT;
+    let mut seen = links(rehearsal, nodes);
+    while seen.is_ok() && Instant::now() < deadline {
+        sleep(POLL).await;
+        seen = links(rehearsal, nodes);
+    }
+    let held: u64 = others
+        .iter()
+        .flat_map(|other| [(*other, last), (last, *other)])
+        .map(|(from, to)| rehearsal.links.counters(from, to))
+        .map(|it| it.bytes_withheld + it.connections_withheld + it.connections_refused)
+        .sum();
+    rehearsal.links.heal_all();
+    seen?;
+    Ok(match held {
+        0 => format!("{last} was cut off for {CUT:?}, and no node tried to talk to it"),
+        _ => format!("{last} was cut off for {CUT:?}, and what the nodes sent was held"),
+    })
+}
+
+fn name(object: Object, f: &F) -> String {
+    match object {
+        Object::Other(name) => format!("{name}.{}", f.name()),
+        known => format!("{}.{}", format!("{known:?}").to_lowercase(), f.name()),
+    }
+}
