@@ -90,7 +90,7 @@ fatal = ['^PANIC']"
     );
     let file = talkative(&store, &keys);
     let schedule = store.path().join("faults.toml");
-    std::fs::write(&schedule, "[[step]]\nat = '500ms'\nhold = '500ms'\nfault = 'kill leader'\n").unwrap();
+    std::fs::write(&schedule, "[[step]]\nat = '500ms'\nhold = '500ms'\nfault = 'kill:leader'\n").unwrap();
     let flags = format!("--nodes 3 --time-limit 3s --schedule {} --no-fail-fast", schedule.display());
     let ended = run(&store, &format!("run register --system {file} {flags}"));
     let said = format!("{}{}", ended.stdout, ended.stderr);
@@ -131,7 +131,9 @@ fn a_system_that_does_not_come_up_leaves_nothing_behind() {
         let store = Store::new();
         let file = talkative(&store, keys);
         let ended = run(&store, &format!("run register --system {file} --nodes 3 --time-limit 2s")).expect(3);
+        // A message may be wrapped.
         let said = format!("{}{}", ended.stdout, ended.stderr);
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(said.contains(why), "{keys}: {said}");
         store.await_silence();
     }

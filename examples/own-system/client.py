@@ -21,7 +21,8 @@ def invoke(f, key, value):
     if f == "read":
         return send("GET", key)["value"]
     if f == "write":
-        return send("PUT", key, {"value": value}) and None
+        send("PUT", key, {"value": value})
+        return None
     if f == "cas":
         send("PUT", key, {"from": value[0], "value": value[1]})
         return True
