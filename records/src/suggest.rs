@@ -1,5 +1,7 @@
 //! Errors about unknown names: "did you mean ...?"
 
+use strsim::osa_distance;
+
 /// An error about a name that does not exist: the most similar known name, or all of them if none is similar.
 ///
 /// ```
@@ -18,29 +20,10 @@ pub fn unknown(what: &str, name: &str, known: &[&str]) -> String {
 /// The option that `text` is probably a typo of: at most a third of its letters differ.
 pub fn suggest<'a>(text: &str, options: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = |option: &&str| {
-        let (longer, distance) = (text.len().max(option.len()), distance(text, option));
+        let (longer, distance) = (text.len().max(option.len()), osa_distance(text, option));
         distance <= longer.div_ceil(3) && distance < longer
     };
-    options.into_iter().filter(near).min_by_key(|option| distance(text, option))
-}
-
-/// Levenshtein distance, with transpositions: the number of letters to insert, delete, replace or exchange with the next.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
+    options.into_iter().filter(near).min_by_key(|option| osa_distance(text, option))
 }
 
 #[cfg(test)]

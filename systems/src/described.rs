@@ -51,6 +51,7 @@ use nix::sys::signal::Signal;
 use regex_lite::Regex;
 use tokio::time::{Instant, sleep};
 use tribunal_records::quantity::parse_duration;
+use tribunal_records::suggest::suggest;
 use tribunal_workloads::{Client, Object};
 
 use self::file::{Description, Links};
@@ -389,9 +390,6 @@ pub fn schema() -> serde_json::Value {
     schema.to_value()
 }
 
-/// Minimum similarity (Jaro) of two names for a "did you mean" hint.
-const SIMILARITY_MIN: f64 = 0.75;
-
 /// The message of serde and TOML, with the line and without the source excerpt; with a suggestion for an
 /// unknown name.
 fn explained(error: &toml::de::Error, text: &str) -> String {
@@ -411,9 +409,7 @@ fn suggestion(message: &str) -> Option<&str> {
     let rest = message.strip_prefix("unknown ")?;
     let mut names = rest.split('`').skip(1).step_by(2);
     let unknown = names.next()?;
-    let likeness = |name: &&str| strsim::jaro(unknown, name);
-    let best = names.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(&best) >= SIMILARITY_MIN).then_some(best)
+    suggest(unknown, names)
 }
 
 /// The line of a key in the file, by its path: `node.command`, `register.read`, `register.read.ok`. If the key
