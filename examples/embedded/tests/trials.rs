@@ -84,7 +84,7 @@ fn two_trials_at_once_do_not_disturb_each_other() {
 fn an_invalid_trial_is_an_error_with_a_reason() {
     let why = |spec: TrialSpec| held(&spec).map(drop).unwrap_err().to_string();
     assert_eq!(why(trial("regster")), "there is no workload `regster`: did you mean `register`?");
-    assert_eq!(why(trial("register").with(|spec| spec.nodes = 0)), "nodes: expected 1 to 25");
+    assert_eq!(why(trial("register").with(|spec| spec.nodes = 0)), "--nodes: expected 1 to 25");
     let bug = why(trial("register").with(|spec| spec.bug = vec!["no-such".into()]));
     assert!(bug.starts_with("raft has no bug `no-such`: expected one of stale-read"), "{bug}");
 }
