@@ -184,8 +184,10 @@ fn links(rehearsal: &Rehearsal, nodes: usize) -> Result<String, Trouble> {
 /// Invokes the operation once, after one that it may need.
 async fn operation(rehearsal: &Rehearsal, object: Object, f: &F, fs: &[F]) -> Result<String, Trouble> {
     let key = Value::str(&format!("doctor-{}", f.name()));
-    let before = [(F::Cas, F::Write), (F::Dequeue, F::Enqueue), (F::Release, F::Acquire)];
+    let before =
+        [(F::Cas, F::Write), (F::Read, F::Write), (F::Dequeue, F::Enqueue), (F::Release, F::Acquire)];
     let before = before.into_iter().find(|(of, first)| of == f && fs.contains(first)).map(|(_, first)| first);
+    let is_prepared = before.is_some();
     let client = rehearsal.client(0, object, None);
     let mut client = client.map_err(|error| trouble(format!("{error:#}"), "client"))?;
     let at = format!("the rules of [{}], or client.command", name(object, f));
@@ -197,10 +199,12 @@ async fn operation(rehearsal: &Rehearsal, object: Object, f: &F, fs: &[F]) -> Re
             F::Write | F::Add | F::Append | F::Enqueue => Value::Int(1),
             _ => Value::Nil,
         };
-        let is_cas = f == F::Cas;
-        match client.invoke(&Request { f, key: key.clone(), value }).await {
-            Completion::Ok(Value::Bool(false)) if is_cas => {
+        match client.invoke(&Request { f: f.clone(), key: key.clone(), value }).await {
+            Completion::Ok(Value::Bool(false)) if f == F::Cas => {
                 return Err(trouble("it was refused, although the register holds the expected value", &at));
+            }
+            Completion::Ok(Value::Nil) if f == F::Read && is_prepared => {
+                return Err(trouble("it found nothing, although 1 had been written", &at));
             }
             Completion::Ok(value) => last = value,
             Completion::Fail(why) => return Err(trouble(format!("it failed: {why}"), &at)),
