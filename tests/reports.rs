@@ -189,7 +189,7 @@ fn only_runs_are_served_and_only_to_this_machine() {
     let index = get("/");
     assert!(index.starts_with("HTTP/1.1 200") && index.contains("/runs/queues/a/report.html"), "{index}");
     assert!(index.contains("content-security-policy: default-src 'none'"), "{index}");
-    assert!(get("/?outcome=linearizable").contains("No run is like that"));
+    assert!(get("/?outcome=linearizable").contains("No run matches"));
     let page = get("/runs/queues/a/report.html");
     assert!(page.contains("text/html") && page.contains("Not linearizable"));
     assert!(get("/runs/queues/a/history.jsonl").contains("\"f\":\"dequeue\""));
