@@ -21,7 +21,7 @@ pub fn unknown(what: &str, name: &str, known: &[&str]) -> String {
 pub fn suggest<'a>(text: &str, options: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = |option: &&str| {
         let (longer, distance) = (text.len().max(option.len()), osa_distance(text, option));
-        distance <= longer.div_ceil(3) && distance < longer
+        distance <= (longer / 3).max(1) && distance < longer
     };
     options.into_iter().filter(near).min_by_key(|option| osa_distance(text, option))
 }

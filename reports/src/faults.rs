@@ -355,7 +355,7 @@ mod tests {
         let n = |line: &str, n: u64| line.replace("{\"i\"", &format!("{{\"n\":{n},\"i\""));
         let next = apply.replace("\"i\":0", "\"i\":1");
         for (text, why) in [
-            (heal.clone(), "line 1: fault 0 is healed and was not applied"),
+            (heal.clone(), "line 1: fault 0 is healed before it is applied"),
             (format!("{apply}{apply}{heal}"), "line 2: fault 0 is applied twice"),
             (format!("{apply}{heal}{heal}"), "line 3: fault 0 is healed twice"),
             (n(&apply, 0) + &n(&next, 2), "line 2: expected \"n\":1, found 2: lines before it are missing"),

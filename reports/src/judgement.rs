@@ -513,7 +513,7 @@ mod tests {
         assert_eq!(
             of(0.999).sentence,
             "The recorded history is linearizable, but the run did not test what was requested: \
-             50.0 % of the operations succeeded, 99.9 % were asked for."
+             50.0 % of the operations succeeded, 99.9 % were requested."
         );
     }
 

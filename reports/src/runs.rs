@@ -213,7 +213,7 @@ mod tests {
         fs::write(run.join("run.json"), "{}").unwrap();
         assert!(sentence().starts_with("run.json: missing field `schema_version`"), "{}", sentence());
         fs::write(run.join("run.json"), r#"{"schema_version":2}"#).unwrap();
-        assert!(sentence().starts_with("run.json: schema_version is 2, and"), "{}", sentence());
+        assert!(sentence().starts_with("run.json: schema_version is 2, but"), "{}", sentence());
         fs::write(run.join("run.json"), r#"{"schema_version":1}"#).unwrap();
         assert!(sentence().starts_with("Not judged"), "{}", sentence());
         fs::write(run.join("verdict.json"), "{").unwrap();
