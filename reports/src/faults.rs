@@ -359,7 +359,10 @@ mod tests {
             (format!("{apply}{apply}{heal}"), "line 2: fault 0 is applied twice"),
             (format!("{apply}{heal}{heal}"), "line 3: fault 0 is healed twice"),
             (n(&apply, 0) + &n(&next, 2), "line 2: expected \"n\":1, found 2: lines before it are missing"),
-            (n(&apply, 0) + &n(&heal, 0), "line 2: expected \"n\":1, found 0: a line is duplicated or out of order"),
+            (
+                n(&apply, 0) + &n(&heal, 0),
+                "line 2: expected \"n\":1, found 0: a line is duplicated or out of order",
+            ),
             (apply.replace("{\"i\"", "{\"schema_version\":2,\"i\""), "line 1: schema_version is 2"),
             (format!("{apply}{}\n", &HEAL[..20]), "line 2: EOF"),
         ] {
