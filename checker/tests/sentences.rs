@@ -1119,6 +1119,9 @@ fn every_fact_of_a_sentence_is_so() {
         let (mut read, mut no_order, mut largest) = (0, 0, 0);
         while read < VIOLATIONS {
             let history = small::history(&mut random, kind, 10);
+            if History::from_ops(history.ops.iter().cloned()).is_err() {
+                continue; // a process does two things at once, which no recording has
+            }
             let Some(violation) = check(&history, kind, &options).expect("the menu fits").violation else {
                 continue;
             };
