@@ -5,7 +5,7 @@
 //! the old file.
 //!
 //! The `tribunal` binary takes `guard` and `node ...` as arguments. Any other program that runs trials, such
-//! as a test, is started again with these arguments in the environment ([`CHILD`]), and must call [`serve`]
+//! as a test, is started again with these arguments in the environment (`TRIBUNAL_CHILD`), and must call [`serve`]
 //! before anything else. A test binary can run nothing but tests, so one of its tests must call `serve`: the
 //! test named [`TEST`].
 

@@ -1,7 +1,7 @@
 //! Checks a client: does it ever say what it cannot know?
 //!
 //! The commonest false alarm of such tests is a client that says `fail` for an unknown outcome, or that
-//! retries. So every operation of a client is sent through a proxy ([`tap`]) that harms one exchange of it,
+//! retries. So every operation of a client is sent through a proxy (`lint/tap.rs`) that harms one exchange of it,
 //! in every way, and what the client says is held against what the node then says by another client.
 //!
 //! A finding is always a fact: the client said `fail`, and the operation has happened; or the same request

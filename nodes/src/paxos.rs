@@ -30,7 +30,7 @@
 //! *Reads* go through the log: a read waits until a no-op is chosen in a slot after everything chosen before
 //! the read arrived. Concurrent reads share one no-op.
 //!
-//! Caveats beyond those of every [replica](crate::replica): a snapshot is sent as one message, so it must fit
+//! Caveats beyond those of every replica (`replica.rs`): a snapshot is sent as one message, so it must fit
 //! into a frame (64 MiB).
 
 mod acceptor;

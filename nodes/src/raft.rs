@@ -8,7 +8,7 @@
 //!   log, message, options, bug ................................................ data
 //! ```
 //!
-//! Sockets, clients and the state machine are those of every [replica](crate::replica).
+//! Sockets, clients and the state machine are those of every replica (`replica.rs`).
 
 mod bug;
 pub(crate) mod core;

@@ -27,7 +27,7 @@
 //! clients request the `sync`; the bug `local-read` does the same, and its reads are at most sequentially
 //! consistent.
 //!
-//! Caveats beyond those of every [replica](crate::replica): a synchronisation is one message, so snapshot and
+//! Caveats beyond those of every replica (`replica.rs`): a synchronisation is one message, so snapshot and
 //! history must fit into a frame (64 MiB).
 
 mod broadcast;

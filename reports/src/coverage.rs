@@ -13,7 +13,7 @@
 //! says what is missing.
 //!
 //! All faults of one name are judged together: some target a leader, and the cluster may need most of such a
-//! fault to elect another. A fault that lasts [`ON_ITS_OWN_NS`] or longer is also judged on its own.
+//! fault to elect another. A fault that lasts `ON_ITS_OWN_NS` or longer is also judged on its own.
 //! Overlapping faults are judged by the nodes that they leave together.
 
 mod final_reads;

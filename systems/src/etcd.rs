@@ -4,7 +4,7 @@
 //! cannot be given different addresses for a third: the links are attributed. `--initial-advertise-peer-urls`
 //! is the proxy in front of the member, `--listen-peer-urls` the member's own socket.
 //!
-//! Clients send JSON to the gateway on the client port (`/v3/kv/...`), see [`client`]. Operations: `read`,
+//! Clients send JSON to the gateway on the client port (`/v3/kv/...`), see `etcd/client.rs`. Operations: `read`,
 //! `write`, `cas` (a transaction that compares the value), `add` and `generate` (a read, then a transaction
 //! that compares the revision), `acquire` and `release` (a key that exists while the lock is held, with the
 //! holder's name as its value).
