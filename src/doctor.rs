@@ -10,19 +10,20 @@ use tribunal_records::quantity::parse_duration;
 
 use crate::exit;
 
+/// What `doctor` and `lint-client` start.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The description of a system, or the name of a system
     #[arg(value_name = "FILE")]
-    system: String,
+    pub(crate) system: String,
 
     /// Number of nodes
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=25))]
-    nodes: u8,
+    pub(crate) nodes: u8,
 
     /// Timeout of the client's operations
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
-    op_timeout: Duration,
+    pub(crate) op_timeout: Duration,
 }
 
 /// Prints each step. Exits with 1 if one does not work.
@@ -31,8 +32,15 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     match doctor(&args.system, usize::from(args.nodes), args.op_timeout, told) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
-        Err(TrialError::Spec(why)) => exit::usage(anyhow!(why)),
-        Err(error) => exit::harness(anyhow!(error.to_string())),
+        Err(error) => not_started(error),
+    }
+}
+
+/// The nodes could not be tried: the arguments are wrong, or the machine is.
+pub(crate) fn not_started(error: TrialError) -> ExitCode {
+    match error {
+        TrialError::Spec(why) => exit::usage(anyhow!(why)),
+        error => exit::harness(anyhow!(error.to_string())),
     }
 }
 

@@ -1,29 +1,12 @@
 //! `tribunal lint-client`: checks that a client never says what it cannot know.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::anyhow;
-use tribunal::TrialError;
 use tribunal::lint::{Linted, lint};
-use tribunal_records::quantity::parse_duration;
 
+pub(crate) use crate::doctor::Args;
+use crate::doctor::not_started;
 use crate::exit;
-
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// The description of a system, or the name of a system
-    #[arg(value_name = "FILE")]
-    system: String,
-
-    /// Number of nodes
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=25))]
-    nodes: u8,
-
-    /// Timeout of the client's operations
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
-    op_timeout: Duration,
-}
 
 /// Prints each operation, and what is wrong with the client's answers. Exits with 1 if anything is.
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -35,8 +18,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     match lint(&args.system, usize::from(args.nodes), args.op_timeout, told) {
         Ok(()) if wrong == 0 => ExitCode::SUCCESS,
         Ok(()) => ExitCode::from(1),
-        Err(TrialError::Spec(why)) => exit::usage(anyhow!(why)),
-        Err(error) => exit::harness(anyhow!(error.to_string())),
+        Err(error) => not_started(error),
     }
 }
 
