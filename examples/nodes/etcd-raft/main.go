@@ -249,7 +249,11 @@ func (s *server) send(address string, messages chan *raftpb.Message) {
 
 func (s *server) receive(listener net.Listener) {
 	for {
-		connection := must(listener.Accept())
+		connection, err := listener.Accept()
+		if err != nil { // too many open files: later there may be fewer
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
 		go func() {
 			defer connection.Close()
 			for reader, length := bufio.NewReader(connection), make([]byte, 4); ; {

@@ -102,7 +102,11 @@ func (l *link) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, err
 
 func accept(listener net.Listener, links ...*link) {
 	for {
-		connection := must(listener.Accept())
+		connection, err := listener.Accept()
+		if err != nil { // too many open files: later there may be fewer
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
 		go func() {
 			kind := make([]byte, 1)
 			if _, err := io.ReadFull(connection, kind); err != nil {

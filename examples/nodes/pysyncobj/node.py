@@ -23,11 +23,11 @@ class Store(SyncObj):
             bindAddress=BIND,
             journalFile=f"{DATA}/journal",
             fullDumpFile=f"{DATA}/dump",
-            logCompactionMinEntries=500,
+            logCompactionMinEntries=20,  # few, so that a node that is behind needs a dump
             appendEntriesUseBatch=False,  # the documented choice for short latencies
             commandsWaitLeader=False,
             connectionRetryTime=0.5,
-            leaderFallbackTimeout=2.0,
+            leaderFallbackTimeout=5.0,
         ))
         self.values = {}
 

@@ -248,8 +248,11 @@ async fn main() {
     let incoming = sender.clone();
     tokio::spawn(async move {
         loop {
-            let (stream, _) = listener.accept().await.expect("connections are accepted");
-            tokio::spawn(receive(stream, incoming.clone()));
+            match listener.accept().await {
+                Ok((stream, _)) => drop(tokio::spawn(receive(stream, incoming.clone()))),
+                // Too many open files: later there may be fewer.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
         }
     });
     let server =

@@ -1,5 +1,6 @@
-//! A key-value node on openraft: openraft-node INDEX NODES DATA PEER-ADDRESS API-ADDRESS PEERS, with peers as
-//! 2=127.0.0.1:7002,3=... Log, vote and snapshot are in one redb file. A follower forwards requests to the leader.
+//! A key-value node on openraft: openraft-node INDEX NODES DATA PEER-ADDRESS API-ADDRESS PEERS
+//! [--forget-committed], with peers as 2=127.0.0.1:7002,3=... Log, vote and snapshot are in one redb file. A follower
+//! forwards requests to the leader.
 
 mod disk;
 
@@ -197,11 +198,9 @@ async fn change(Shared(node): Shared<Node>, command: String) -> (StatusCode, Str
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
-    let [id, nodes, data, address, api, peers] = std::env::args()
-        .skip(1)
-        .collect::<Vec<_>>()
-        .try_into()
-        .expect("INDEX NODES DATA PEER-ADDRESS API-ADDRESS PEERS");
+    let arguments: Vec<_> = std::env::args().skip(1).take(6).collect();
+    let [id, nodes, data, address, api, peers] =
+        arguments.try_into().expect("INDEX NODES DATA PEER-ADDRESS API-ADDRESS PEERS [--forget-committed]");
     let (id, nodes) = (id.parse().expect("a number"), nodes.parse::<u64>().expect("a number"));
     let peers = peers.split(',').filter_map(|peer| peer.split_once('='));
     let peers =
@@ -222,13 +221,23 @@ async fn main() {
     // Every node may say this, with the same members; one that has been started before refuses.
     let _ = raft.initialize(members).await;
 
+    // After an error of the storage openraft stops for good: a supervisor may start the node again.
+    let mut metrics = raft.metrics();
+    tokio::spawn(async move {
+        while metrics.changed().await.is_ok() && metrics.borrow().running_state.is_ok() {}
+        eprintln!("openraft stopped: {:?}", metrics.borrow().running_state);
+        std::process::exit(1);
+    });
     let node = Node { id, raft, machine, peers };
     let listener = TcpListener::bind(address).await.expect("the peer port is free");
     let acceptor = node.clone();
     tokio::spawn(async move {
         loop {
-            let (stream, _) = listener.accept().await.expect("connections are accepted");
-            tokio::spawn(acceptor.clone().serve(stream));
+            match listener.accept().await {
+                Ok((stream, _)) => drop(tokio::spawn(acceptor.clone().serve(stream))),
+                // Too many open files: later there may be fewer.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
         }
     });
     let app = axum::Router::new()
