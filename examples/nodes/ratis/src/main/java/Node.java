@@ -3,7 +3,10 @@ import com.sun.net.httpserver.HttpServer;
 import java.io.File;
 import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -84,7 +87,12 @@ public final class Node {
             final File file = storage.getSnapshotFile(applied.getTerm(), applied.getIndex());
             final List<String> lines = new ArrayList<>();
             values.forEach((key, value) -> lines.add(key + " " + value));
-            Files.write(file.toPath(), lines);
+            // Whole and durable before it has its name: afterwards Ratis forgets the log up to here.
+            final Path unfinished = file.toPath().resolveSibling("unfinished");
+            Files.write(unfinished, lines);
+            sync(unfinished);
+            Files.move(unfinished, file.toPath(), StandardCopyOption.ATOMIC_MOVE);
+            sync(file.toPath().getParent());
             final FileInfo info = new FileInfo(file.toPath(), MD5FileUtil.computeAndSaveMd5ForFile(file));
             storage.updateLatestSnapshot(new SingleFileSnapshotInfo(info, applied));
             return applied.getIndex();
@@ -118,6 +126,12 @@ public final class Node {
         public synchronized CompletableFuture<Message> query(Message key) {
             return CompletableFuture.completedFuture(
                 Message.valueOf(values.getOrDefault(key.getContent().toStringUtf8(), "")));
+        }
+    }
+
+    private static void sync(Path fileOrDirectory) throws IOException {
+        try (FileChannel channel = FileChannel.open(fileOrDirectory)) {
+            channel.force(true);
         }
     }
 
