@@ -375,6 +375,7 @@ pub(crate) fn violation(history: &History, ids: &[OpId], conflict: &[usize]) -> 
         class: "no-order".into(),
         minimal: ids.iter().copied().filter(|&id| history.ops[id].call <= op.ret()).collect(),
         order: Vec::new(),
+        states: Vec::new(),
         before: Vec::new(),
         context: Vec::new(),
         impossible: Vec::new(),

@@ -178,25 +178,31 @@ pub(crate) fn violation(
         explanations.insert(0, lost);
     }
     left.set(allowance);
-    let (order, before, ways) = impasse.map_or((Vec::new(), Vec::new(), Vec::new()), |impasse| {
-        let Before { states: mut before, only } = before::before(&part, &sub, &impasse.before, &mut decide);
-        let mut ways = impasse.ways;
-        if before != [impasse.before.as_str()] {
-            // The initial state of these operations is the model's, not the object's.
-            for way in ways.iter_mut().filter(|way| way.state == impasse.before && way.next.len() == 1) {
-                let next =
-                    minimal.get(way.next[0]).unwrap_or_else(|| &ops[others[way.next[0] - minimal.len()]]);
-                match only.as_ref().and_then(|held| before::refused(judge, held, next)) {
-                    Some(stuck) => (way.state, way.reason) = (stuck.state, stuck.reason),
-                    None => way.reason += ", by these operations alone",
+    let (order, before, states, ways) =
+        impasse.map_or((Vec::new(), Vec::new(), Vec::new(), Vec::new()), |impasse| {
+            let Before { states: mut before, only } =
+                before::before(&part, &sub, &impasse.before, &mut decide);
+            let mut ways = impasse.ways;
+            if before != [impasse.before.as_str()] {
+                // The initial state of these operations is the model's, not the object's.
+                for way in ways.iter_mut().filter(|way| way.state == impasse.before && way.next.len() == 1) {
+                    let next =
+                        minimal.get(way.next[0]).unwrap_or_else(|| &ops[others[way.next[0] - minimal.len()]]);
+                    match only.as_ref().and_then(|held| before::refused(judge, held, next)) {
+                        Some(stuck) => (way.state, way.reason) = (stuck.state, stuck.reason),
+                        None => way.reason += ", by these operations alone",
+                    }
                 }
             }
-        }
-        if let (true, Some(first)) = (before.is_empty(), shrunk.first) {
-            before.push(format!("anything: {} overwrites it", who(&ops[first])));
-        }
-        (impasse.order, before, ways)
-    });
+            if let (true, Some(first)) = (before.is_empty(), shrunk.first) {
+                before.push(format!("anything: {} overwrites it", who(&ops[first])));
+            }
+            let mut states = impasse.states;
+            if let (Some(first), true) = (states.first_mut(), before != [impasse.before.as_str()]) {
+                *first = before.join(" or ");
+            }
+            (impasse.order, before, states, ways)
+        });
     let impossible = ways.into_iter().map(|way| Impossible {
         next: way.next.iter().map(id_of).collect(),
         state: way.state,
@@ -210,6 +216,7 @@ pub(crate) fn violation(
         class: finding.class.to_owned(),
         minimal: sub.kept.iter().map(|&at| ids[at]).collect(),
         order: order.iter().map(id_of).collect(),
+        states,
         before,
         context: context.into_iter().map(|at| ids[at]).collect(),
         impossible: impossible.collect(),

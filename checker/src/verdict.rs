@@ -86,6 +86,48 @@ impl Undecided {
     }
 }
 
+/// The classes of violations, each with its meaning.
+pub const CLASSES: [(&str, &str); 38] = [
+    ("stale-read", "an overwritten value was read; a later operation shows that the newer one is not lost"),
+    ("missed-write", "an overwritten value was read; whether the newer one is lost is unknown"),
+    ("missed-entry", "a read lacks an acknowledged entry; whether that is lost is unknown"),
+    ("missed-element", "an acknowledged element was not found; whether it is lost is unknown"),
+    ("missed-increment", "a sum lacks an acknowledged addition"),
+    ("non-monotonic-reads", "an observation is older than one that had completed before it began"),
+    ("diverging-reads", "two observations contradict each other, and nothing was written in between"),
+    ("false-empty", "a queue was reported empty while it held an element"),
+    ("lost-write", "an acknowledged write is gone: no later observation shows it"),
+    ("lost-entry", "an acknowledged entry is gone: no later read shows it"),
+    ("lost-element", "an acknowledged element is gone: it was never seen or taken again"),
+    ("lost-update", "the operations are legal only without an acknowledged one"),
+    ("diverged", "two nodes show different final states"),
+    ("split-brain", "two operations succeeded of which only one can have"),
+    ("two-holders", "two clients held a lock at the same time"),
+    ("too-many-holders", "more permits were held than exist"),
+    ("stale-token", "a fencing token is not larger than an earlier one"),
+    ("released-by-stranger", "a client released what it did not hold"),
+    ("taken-twice", "an element was removed more often than it was added"),
+    ("duplicated-entry", "an entry is shown more often than it was appended"),
+    ("duplicate", "an operation took effect twice"),
+    ("duplicate-id", "the same identifier was returned twice"),
+    ("phantom-increment", "a sum is higher than all additions together"),
+    ("impossible-sum", "a sum that no additions give"),
+    ("aborted-read", "the effect of an operation that was reported as failed was observed"),
+    ("never-written", "a value was observed that nobody wrote"),
+    ("from-the-future", "a value was observed before the operation began that wrote it"),
+    ("internal", "a transaction does not see its own writes"),
+    ("half-seen", "a transaction saw half of another one's writes"),
+    ("out-of-order", "elements or entries appear in an order that contradicts real time"),
+    ("out-of-order-id", "an identifier is smaller than an earlier one"),
+    ("moved-entry", "an entry is not at the offset that its append returned"),
+    ("reordered", "two changes are legal only in the order that real time forbids"),
+    ("false-refusal", "an operation was refused although its condition held"),
+    ("false-success", "an operation succeeded although its condition did not hold"),
+    ("refused-though-free", "a lock or permit was refused although it was free"),
+    ("impossible-answer", "a result that no order of the other operations explains, at any time"),
+    ("no-order", "no legal order exists, and no simpler pattern describes why"),
+];
+
 /// A proved violation with its evidence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Violation {
@@ -98,14 +140,17 @@ pub struct Violation {
     /// One sentence that says what went wrong: process, operation, value, the operation it contradicts, and
     /// by how much time.
     pub sentence: String,
-    /// The class of the violation, in kebab-case: `stale-read`, `lost-write`, `never-written`, ... or
-    /// `no-order`.
+    /// The class of the violation, one of [`CLASSES`]: `stale-read`, `lost-write`, ... or `no-order`.
     pub class: String,
     /// The minimal counterexample, by time of invocation: a sub-history that is itself not linearizable.
     pub minimal: Vec<OpId>,
     /// The longest legal order of operations of the minimal counterexample (the circled numbers in the
     /// drawing).
     pub order: Vec<OpId>,
+    /// The states along [`Violation::order`], in readable form, as far as the counterexample knows them: before
+    /// the first operation, and after each; empty if the order is long.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<String>,
     /// The values that the object may hold at the left edge of the minimal counterexample, according to
     /// everything recorded until then; empty if unknown.
     pub before: Vec<String>,

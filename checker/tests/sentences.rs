@@ -12,7 +12,7 @@ use tribunal_checker::history::History;
 use tribunal_checker::model::ModelKind;
 use tribunal_checker::op::{F, Op, Outcome, Value};
 use tribunal_checker::small;
-use tribunal_checker::verdict::{Answer, Violation};
+use tribunal_checker::verdict::{Answer, CLASSES, Violation};
 
 /// How many violations of each model are read.
 const VIOLATIONS: usize = 200;
@@ -220,34 +220,40 @@ const TEMPLATES: &[(&str, Facts)] = &[
         must(read.op(3)?.is_fail(), "it failed")
     }),
     // Registers and texts.
+    ("{} is stale: {} had completed {} before it began, and the value read does not begin with it", |read| {
+        let put = wrote(read.op(1)?).map(ToString::to_string).unwrap_or_default();
+        must(!shown(read.op(0)?).starts_with(&put), "it does not begin with that")?;
+        before(read, 1, 0, 2)
+    }),
     (
-        "{} is stale: {} had completed {} before it began, and what was read does not begin with that",
+        "{} is stale: {} had completed {} before this read began, and nobody wrote {} again in between",
         |read| {
-            let put = wrote(read.op(1)?).map(ToString::to_string).unwrap_or_default();
-            must(!shown(read.op(0)?).starts_with(&put), "it does not begin with that")?;
+            not_again(read, 0, 1, 3)?;
+            read.says(3, &shown(read.op(0)?))?;
             before(read, 1, 0, 2)
         },
     ),
-    ("{} is stale: {} had completed {} before this read began, and {} was not written again", |read| {
-        not_again(read, 0, 1, 3)?;
-        read.says(3, &shown(read.op(0)?))?;
-        before(read, 1, 0, 2)
-    }),
-    ("{} found a stale value: {} had completed {} before it began, and {} was not written again", |read| {
-        not_again(read, 0, 1, 3)?;
-        before(read, 1, 0, 2)
-    }),
-    ("{} misses {}, which had completed {} before this read began, and {} was not written again", |read| {
-        not_again(read, 0, 1, 3)?;
-        read.says(3, &shown(read.op(0)?))?;
-        before(read, 1, 0, 2)
-    }),
-    ("{} misses {}, which had completed {} before it began, and {} was not written again", |read| {
+    (
+        "{} found a stale value: {} had completed {} before it began, and nobody wrote {} again in between",
+        |read| {
+            not_again(read, 0, 1, 3)?;
+            before(read, 1, 0, 2)
+        },
+    ),
+    (
+        "{} misses {}, which had completed {} before this read began, and nobody wrote {} again in between",
+        |read| {
+            not_again(read, 0, 1, 3)?;
+            read.says(3, &shown(read.op(0)?))?;
+            before(read, 1, 0, 2)
+        },
+    ),
+    ("{} misses {}, which had completed {} before it began, and nobody wrote {} again in between", |read| {
         not_again(read, 0, 1, 3)?;
         before(read, 1, 0, 2)
     }),
     (
-        "{} is stale: {} had completed {} before this read began, and {} was not written again; {} saw it, or what came after it, {} later",
+        "{} is stale: {} had completed {} before this read began, and nobody wrote {} again in between; {} saw it, or a later change, {} afterwards",
         |read| {
             not_again(read, 0, 1, 3)?;
             read.says(3, &shown(read.op(0)?))?;
@@ -256,7 +262,7 @@ const TEMPLATES: &[(&str, Facts)] = &[
         },
     ),
     (
-        "{} found a stale value: {} had completed {} before it began, and {} was not written again; {} saw it, or what came after it, {} later",
+        "{} found a stale value: {} had completed {} before it began, and nobody wrote {} again in between; {} saw it, or a later change, {} afterwards",
         |read| {
             not_again(read, 0, 1, 3)?;
             before(read, 1, 0, 2)?;
@@ -282,20 +288,22 @@ const TEMPLATES: &[(&str, Facts)] = &[
         Ok(())
     }),
     (
-        "{} went back in time: {} had found another value {} before it began, and {} was not written in between",
+        "{} went back in time: {} had found another value {} before it began, and nobody wrote {} in between",
         |read| before(read, 1, 0, 2),
     ),
-    (
-        "{} went back in time: {} had completed {} before it began, and {} was not written in between",
-        |read| before(read, 1, 0, 2),
-    ),
-    ("{} and {} saw different values for {}, though neither was written in that time", |read| {
-        let (a, b) = (read.op(0)?, read.op(1)?);
-        must(shown(a) != shown(b), "they saw different values")?;
-        read.span(2, a.call.max(b.call), a.ret().min(b.ret()))
+    ("{} went back in time: {} had completed {} before it began, and nobody wrote {} in between", |read| {
+        before(read, 1, 0, 2)
     }),
     (
-        "{} was refused although the register held {}: {} had completed {} before it began, and nothing else was written since",
+        "{} and {} saw different values during the same {}, and nobody wrote either value in that time",
+        |read| {
+            let (a, b) = (read.op(0)?, read.op(1)?);
+            must(shown(a) != shown(b), "they saw different values")?;
+            read.span(2, a.call.max(b.call), a.ret().min(b.ret()))
+        },
+    ),
+    (
+        "{} was refused although the register held {}: {} had completed {} before it began, and nobody wrote anything else in between",
         |read| {
             let (op, write) = (read.op(0)?, read.op(2)?);
             let other = |other: &&Op| {
@@ -327,7 +335,7 @@ const TEMPLATES: &[(&str, Facts)] = &[
         read.span(4, read.op(0)?.ret(), read.op(3)?.call)
     }),
     (
-        "{} read a stale {} from {}: {} had completed {} before it began, and {} was not written to {} again",
+        "{} read a stale {} from {}: {} had completed {} before it began, and nobody wrote {} to {} again in between",
         |read| {
             let (op, write) = (read.op(0)?, read.op(3)?);
             must(saw(op, &read.holes[2], &read.holes[1]), "it read that")?;
@@ -340,7 +348,7 @@ const TEMPLATES: &[(&str, Facts)] = &[
             before(read, 3, 0, 4)
         },
     ),
-    ("{} saw half of {}: {} in {}, but still {} in {}, which was not written there again", |read| {
+    ("{} saw half of {}: {} in {}, but still {} in {}, which nobody wrote there again", |read| {
         let (op, write) = (read.op(0)?, read.op(1)?);
         must(
             saw(op, &read.holes[3], &read.holes[2]) && leaves(write, &read.holes[3], &read.holes[2]),
@@ -352,7 +360,7 @@ const TEMPLATES: &[(&str, Facts)] = &[
         )
     }),
     // Counters.
-    ("{} misses an increment: with {}, {} had been acknowledged {} before it began", |read| {
+    ("{} misses an increment: with {}, the acknowledged sum was {}, {} before it began", |read| {
         let (op, last) = (read.op(0)?, read.op(1)?);
         let done = read.ok().filter(|add| {
             add.f == F::Add && !std::ptr::eq(*add, op) && add.ret() < last.ret() && add.ret() < op.call
@@ -365,21 +373,21 @@ const TEMPLATES: &[(&str, Facts)] = &[
         before(read, 1, 0, 3)
     }),
     (
-        "{} counts too much: all that had been added by the time it returned comes to {} at most; the next, {}, began {} later",
+        "{} is too high: the additions invoked by the time it returned sum to at most {}; the next, {}, began {} later",
         |read| {
             at_most(read)?;
             read.span(3, read.op(0)?.ret(), read.op(2)?.call)
         },
     ),
     (
-        "{} counts too much: all that had been added by the time it returned comes to {} at most; {} was reported as failed",
+        "{} is too high: the additions invoked by the time it returned sum to at most {}; {} was reported as failed",
         |read| {
             at_most(read)?;
             must(read.op(2)?.is_fail(), "it failed")
         },
     ),
-    ("{} counts too much: all that had been added by the time it returned comes to {} at most", at_most),
-    ("{} and {} both came to {}, though neither added nothing", |read| {
+    ("{} is too high: the additions invoked by the time it returned sum to at most {}", at_most),
+    ("{} and {} both led to the sum {}, though each added a positive amount", |read| {
         for at in [0, 1] {
             let op = read.op(at)?;
             must(
@@ -389,25 +397,25 @@ const TEMPLATES: &[(&str, Facts)] = &[
         }
         Ok(())
     }),
-    ("{} went down: {} had completed {} before it began, and nothing was taken off", |read| {
-        let end = read.violation.detected;
-        must(
-            !read.possible().any(|op| op.f == F::Add && number(op) < 0 && op.call <= end),
-            "nothing was taken off",
-        )?;
-        before(read, 1, 0, 2)
-    }),
-    ("{} saw {}, which no addition came to: the nearest below it is {}", |read| {
+    (
+        "{} shows a smaller sum than {}, which had completed {} before it began, and nobody subtracted anything",
+        |read| {
+            let end = read.violation.detected;
+            must(
+                !read.possible().any(|op| op.f == F::Add && number(op) < 0 && op.call <= end),
+                "nothing was taken off",
+            )?;
+            before(read, 1, 0, 2)
+        },
+    ),
+    ("{} saw {}, but no addition led to that sum: the nearest smaller one is {}", |read| {
         let op = read.op(0)?;
         let came = |add: &Op| {
             add.f == F::Add && add.call <= op.ret() && !std::ptr::eq(add, op) && shown(add) == read.holes[1]
         };
         must(!read.ok().any(came), "no addition came to it")
     }),
-    (
-        "{} skipped a step: of the additions it may have seen, some come to {} and some to {}, but none to what it saw",
-        nothing,
-    ),
+    ("{} returned an impossible sum: the nearest possible sums are {} and {}", nothing),
     // Sets and replicas.
     ("{} does not show {}, which {} had shown {} before it began; nobody deleted it", |read| {
         not_deleted(read, 0, 1)?;
@@ -446,7 +454,7 @@ const TEMPLATES: &[(&str, Facts)] = &[
         before(read, 2, 0, 3)
     }),
     (
-        "{} misses {}: {} had completed {} before it began, and nobody deleted it; {} saw it, or what came after it, {} later",
+        "{} misses {}: {} had completed {} before it began, and nobody deleted it; {} saw it, or a later change, {} afterwards",
         |read| {
             not_deleted(read, 0, 1)?;
             must(contains(read.op(4)?, &read.holes[1]), "it was seen")?;
@@ -516,7 +524,7 @@ const TEMPLATES: &[(&str, Facts)] = &[
         before(read, 2, 0, 3)
     }),
     (
-        "{} misses {}: {} had completed {} before it began; {} saw it, or what came after it, {} later",
+        "{} misses {}: {} had completed {} before it began; {} saw it, or a later change, {} afterwards",
         |read| {
             must(!shows(read.op(0)?, &read.holes[1]), "it does not show it")?;
             before(read, 2, 0, 3)?;
@@ -563,14 +571,14 @@ const TEMPLATES: &[(&str, Facts)] = &[
         read.says(3, &shown(append))?;
         must(places[0].to_string() != shown(append), "that is elsewhere")
     }),
-    ("{} and {} show histories that part: neither is the beginning of the other", |read| {
+    ("{} and {} show diverging histories: neither is a prefix of the other", |read| {
         let (a, b) = (shown(read.op(0)?), shown(read.op(1)?));
         let inner = |text: &str| text.trim_start_matches('[').trim_end_matches(']').to_owned();
         must(!inner(&a).starts_with(&inner(&b)) && !inner(&b).starts_with(&inner(&a)), "they part")
     }),
     // Queues and stacks.
     (
-        "{} was taken {}: {} returned it, and {} later so did {}, though it had been put in only {} by then",
+        "{} was taken {}: {} returned it, and {} later so did {}, though it had been added only {} by then",
         |read| {
             let (first, second) = (read.op(2)?, read.op(4)?);
             read.span(3, first.ret(), second.ret())?;
@@ -603,22 +611,19 @@ const TEMPLATES: &[(&str, Facts)] = &[
         before(read, 1, 0, 2)
     }),
     (
-        "{} was acknowledged {} before {} began, but {} had not been taken when {} took what came after",
+        "{} was acknowledged {} before {} began, but {} had not been taken when {} took a later element",
         |read| {
             not_taken_before(read, 3, read.op(4)?.call)?;
             before(read, 0, 2, 1)
         },
     ),
-    (
-        "{} found nothing, but {} had completed {} before it began, and {} was never taken by anybody",
-        |read| {
-            must(
-                !read.ok().any(|op| matches!(op.f, F::Dequeue | F::Pop) && shown(op) == read.holes[3]),
-                "nobody took it",
-            )?;
-            before(read, 1, 0, 2)
-        },
-    ),
+    ("{} found nothing, but {} had completed {} before it began, and {} was never taken", |read| {
+        must(
+            !read.ok().any(|op| matches!(op.f, F::Dequeue | F::Pop) && shown(op) == read.holes[3]),
+            "nobody took it",
+        )?;
+        before(read, 1, 0, 2)
+    }),
     (
         "{} found nothing, but {} had completed {} before it began, and {} was not taken until {} later, by process {}",
         |read| {
@@ -636,7 +641,7 @@ const TEMPLATES: &[(&str, Facts)] = &[
         read.span(6, read.op(5)?.ret(), read.op(7)?.call)
     }),
     (
-        "{} was acknowledged {} before {} began, but {} is lost: nobody ever took it, though {} took what came after",
+        "{} was acknowledged {} before {} began, but {} is lost: nobody ever took it, though {} took a later element",
         |read| {
             must(
                 !read.ok().any(|op| matches!(op.f, F::Dequeue | F::Pop) && shown(op) == read.holes[3]),
@@ -646,19 +651,22 @@ const TEMPLATES: &[(&str, Facts)] = &[
         },
     ),
     // Locks.
-    ("{} had the lock twice at once: {} succeeded {} after {} had, without a release in between", |read| {
-        let (second, first) = (read.op(1)?, read.op(3)?);
-        let between = |op: &Op| {
-            op.f == F::Release
-                && !refused(op)
-                && op.process == first.process
-                && op.call >= first.ret()
-                && op.call < second.ret()
-        };
-        must(first.process == second.process && !read.possible().any(between), "it was not released")?;
-        read.span(2, first.ret(), second.ret())
-    }),
-    ("{} and {} had the lock at once: {} succeeded {} after {} had, and {}", |read| {
+    (
+        "{} held the lock twice at the same time: {} succeeded {} after {} had, without a release in between",
+        |read| {
+            let (second, first) = (read.op(1)?, read.op(3)?);
+            let between = |op: &Op| {
+                op.f == F::Release
+                    && !refused(op)
+                    && op.process == first.process
+                    && op.call >= first.ret()
+                    && op.call < second.ret()
+            };
+            must(first.process == second.process && !read.possible().any(between), "it was not released")?;
+            read.span(2, first.ret(), second.ret())
+        },
+    ),
+    ("{} and {} held the lock at the same time: {} succeeded {} after {} had, and {}", |read| {
         let (second, first) = (read.op(2)?, read.op(4)?);
         must(first.process != second.process, "they are two")?;
         read.says(0, &format!("process {}", first.process))?;
@@ -687,11 +695,11 @@ const TEMPLATES: &[(&str, Facts)] = &[
         must(read.op(0)?.output() < read.op(1)?.output(), "it is newer")?;
         before(read, 1, 0, 2)
     }),
-    ("{} succeeded, though it did not hold the lock: {} had taken it {} before it began", |read| {
+    ("{} succeeded, though it did not hold the lock: {} had acquired it {} before it began", |read| {
         must(read.op(0)?.process != read.op(1)?.process, "they are two")?;
         before(read, 1, 0, 2)
     }),
-    ("{} succeeded, though it did not hold the lock: it had never taken it", |read| {
+    ("{} succeeded, though it did not hold the lock: it had never acquired it", |read| {
         let op = read.op(0)?;
         must(
             !read.possible().any(|other| {
@@ -700,11 +708,11 @@ const TEMPLATES: &[(&str, Facts)] = &[
                     && other.process == op.process
                     && other.call < op.call
             }),
-            "it had never taken it",
+            "it had never acquired it",
         )
     }),
     (
-        "{} succeeded, though it did not hold the lock: it had taken it no more often than it had released it before",
+        "{} succeeded, though it did not hold the lock: it had already released it as often as it had acquired it",
         nothing,
     ),
     ("{} was refused, though the process held the lock: {} had succeeded {} before", |read| {
@@ -721,11 +729,11 @@ const TEMPLATES: &[(&str, Facts)] = &[
             before(read, 1, 0, 2)
         },
     ),
-    ("{} was refused, though the lock was free: nobody had taken it", |read| {
+    ("{} was refused, though the lock was free: nobody had acquired it", |read| {
         let op = read.op(0)?;
         must(
             !read.possible().any(|other| other.f == F::Acquire && !refused(other) && other.call <= op.ret()),
-            "nobody had taken it",
+            "nobody had acquired it",
         )
     }),
     // Semaphores.
@@ -801,22 +809,19 @@ const TEMPLATES: &[(&str, Facts)] = &[
         before(read, 1, 0, 2)
     }),
     // What the least change to the counterexample says.
-    ("{} is stale: it can only have come before {}, which had completed {} before it began", |read| {
+    ("{} is stale: it is legal only before {}, which had completed {} before it began", |read| {
         only_before(read, 0, 1)?;
         before(read, 1, 0, 2)
     }),
-    (
-        "{} went back in time: it can only have come before {}, which had completed {} before it began",
-        |read| {
-            only_before(read, 0, 1)?;
-            before(read, 1, 0, 2)
-        },
-    ),
-    ("{} is out of order: it can only have come before {}, which had completed {} before it began", |read| {
+    ("{} went back in time: it is legal only before {}, which had completed {} before it began", |read| {
         only_before(read, 0, 1)?;
         before(read, 1, 0, 2)
     }),
-    ("{} is from the future: it can only have come after {}, which began {} after it had returned", |read| {
+    ("{} is out of order: it is legal only before {}, which had completed {} before it began", |read| {
+        only_before(read, 0, 1)?;
+        before(read, 1, 0, 2)
+    }),
+    ("{} is from the future: it is legal only after {}, which began {} after it had returned", |read| {
         only_before(read, 1, 0)?;
         before(read, 0, 1, 2)
     }),
@@ -825,14 +830,14 @@ const TEMPLATES: &[(&str, Facts)] = &[
         read.says(1, &read.violation.minimal.len())?;
         took_effect(read)
     }),
-    ("{} should have returned {}: with that answer, and not with its own, a legal order exists", |read| {
+    ("{} should have returned {}: only with that result does a legal order exist", |read| {
         let (mut ops, at) = read.alone(0)?;
         let answer = read.holes[1] == "true";
         must(ops[at].output() == Some(&Value::Bool(!answer)), "it returned the opposite")?;
         ops[at].outcome = Outcome::Ok(Value::Bool(answer));
         must(read.is_legal(ops), "that would be legal")
     }),
-    ("{} took effect twice: only so does a legal order exist", |read| {
+    ("{} took effect twice: only then does a legal order exist", |read| {
         let (mut ops, at) = read.alone(0)?;
         ops.push(Op { outcome: Outcome::Info, completed: None, ..ops[at].clone() });
         must(read.is_legal(ops), "that would be legal")
@@ -841,22 +846,31 @@ const TEMPLATES: &[(&str, Facts)] = &[
         must(read.op(0)?.is_ok(), "it was acknowledged")?;
         others(read, 1)
     }),
-    ("{} is impossible: nothing had changed anything by then, and it can only have found {}", |read| {
+    ("{} cannot be right: nothing had been changed by then, so the state can only have been {}", |read| {
         must(read.alone(0)?.0.len() == 1, "there is no other operation")?;
         impossible(read)
     }),
-    ("{} is impossible: whenever the other operation took place, it can only have found {}", |read| {
-        must(read.alone(0)?.0.len() == 2, "there is another operation")?;
-        impossible(read)
-    }),
-    ("{} is impossible: whatever the order of the other {} operations, it can only have found {}", |read| {
-        read.says(1, &(read.violation.minimal.len() - 1))?;
-        impossible(read)
-    }),
-    ("{} is impossible: {} legal without it, and in no order with it, whatever the times", |read| {
-        others(read, 1)?;
-        impossible(read)
-    }),
+    (
+        "{} cannot be right: whenever the other operation took effect, the state can only have been {}",
+        |read| {
+            must(read.alone(0)?.0.len() == 2, "there is another operation")?;
+            impossible(read)
+        },
+    ),
+    (
+        "{} cannot be right: in every order of the other {} operations, the state can only have been {}",
+        |read| {
+            read.says(1, &(read.violation.minimal.len() - 1))?;
+            impossible(read)
+        },
+    ),
+    (
+        "{} cannot be right: {} legal without it, and no order is legal with it, even if all times are ignored",
+        |read| {
+            others(read, 1)?;
+            impossible(read)
+        },
+    ),
     // Nothing in particular.
     ("no legal order exists for {}: after {} of them, {} cannot come next ({})", |read| {
         all_of_them(read)?;
@@ -1126,6 +1140,7 @@ fn every_fact_of_a_sentence_is_so() {
                 continue;
             };
             read += 1;
+            assert!(CLASSES.iter().any(|(class, _)| *class == violation.class), "{}", violation.class);
             no_order += usize::from(violation.class == "no-order");
             largest = largest.max(violation.minimal.len());
             if let Err(why) = check_facts(kind, &history, &violation) {

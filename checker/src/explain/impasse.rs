@@ -20,6 +20,8 @@ use crate::witness::Stuck;
 
 /// Maximum number of legal orders examined to find the simplest one.
 const ORDERS_MAX: usize = 64;
+/// Maximum length of an order whose states are all given.
+const STATES_MAX: usize = 100;
 /// Maximum number of next steps listed.
 const WAYS_MAX: usize = 100;
 /// Maximum number of places before the end that are tried for the witness.
@@ -33,6 +35,8 @@ pub(super) struct Impasse {
     pub(super) order: Vec<usize>,
     /// The state before any operation, in readable form.
     pub(super) before: String,
+    /// The states along the order: before the first operation, and after each; empty if the order is long.
+    pub(super) states: Vec<String>,
     /// Every next step, and why it is impossible.
     pub(super) ways: Vec<Way>,
 }
@@ -63,6 +67,10 @@ pub(super) fn impasse(
     let orders = failure.configurations.into_iter().map(|configuration| configuration.order);
     let order = orders.min_by_key(|order| (Reverse(definite(order)), order.len()))?;
     let before = judge.replay(ops, &[]).unwrap_or_else(|stuck| stuck.state);
+    let states = match order.len() {
+        0..=STATES_MAX => (0..=order.len()).map_while(|n| judge.replay(ops, &order[..n]).ok()).collect(),
+        _ => Vec::new(),
+    };
     let mut attempt = Attempt {
         judge,
         ops,
@@ -77,7 +85,7 @@ pub(super) fn impasse(
     attempt.after_indeterminate();
     attempt.witness_earlier();
     let ways = attempt.ways;
-    Some(Impasse { witness: failure.witness, order, before, ways })
+    Some(Impasse { witness: failure.witness, order, before, states, ways })
 }
 
 struct Attempt<'a> {

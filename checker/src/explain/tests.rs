@@ -63,7 +63,7 @@ fn a_stale_read() {
     );
     let story = "\
 stale-read: process 3's `read → 3` on k is stale: process 1's `write 4` had completed 49 ms before this read began, \
-    and 3 was not written again; process 2's `read → 4` saw it, or what came after it, 9.0 ms later
+    and nobody wrote 3 again in between; process 2's `read → 4` saw it, or a later change, 9.0 ms afterwards
 witness: p3 read → 3, detected at 481 ms
 minimal: p0 write 3, p1 write 4, p3 read → 3 from 1
 order: p0 write 3, p1 write 4
@@ -72,12 +72,12 @@ context: p4 read → 4, p7 write 5, p2 write 6
   p7 write 5, p3 read → 3 from 5: it returned 3, but the register holds 5
   p3 read → 3, p1 write 4 from 3: process 1's `write 4` returned at 0.421 s, before this was invoked at 0.470 s
   at 4 after 4 of 8, used: ; unused: p7 write 5, p3 read → 3
-  Is the effect of process 1's `write 4` lost? no: process 2's `read → 4` saw it, or what came after it, 9.0 ms \
-    later: the answer was old
-  Did an operation that was reported as failed take effect? no: 1 failed operation on k would not help, whichever \
-    took effect
-  Would it be sequentially consistent? yes: the 3 operations of the counterexample fit into an order that keeps each \
-    process's own
+  Is the effect of process 1's `write 4` lost? no: process 2's `read → 4` saw it, or a later change, 9.0 \
+    ms afterwards: the result was stale
+  Did an operation that was reported as failed take effect? no: no legal order exists, even with \
+    1 failed operation on k treated as indeterminate
+  Would it be sequentially consistent? yes: the 3 operations of the counterexample have a legal order \
+    that preserves each process's own order
   Could the clocks be wrong? no: process 1's operations would have to be 49 ms later than recorded
 ";
     assert_eq!(shown(&history, &violation), story);
@@ -158,27 +158,27 @@ fn the_smallest_change_that_makes_it_legal_is_named() {
     };
     assert_eq!(
         said(ModelKind::Kv, "0 put a @ 1..2\n 1 append b @ 3..4\n 2 append a @ 3..4\n 3 get -> ab @ 8..9"),
-        "stale-read: process 3's `get → ab` on k is stale: it can only have come before process 2's `append a`, which \
-         had completed 4.0 ms before it began"
+        "stale-read: process 3's `get → ab` on k is stale: it is legal only before process 2's \
+         `append a`, which had completed 4.0 ms before it began"
     );
     assert_eq!(
         said(ModelKind::Kv, "0 put a @ 1..9\n 1 append b @ 1..9\n 2 get -> ba @ 1..9"),
-        "impossible-answer: process 2's `get → ba` on k is impossible: whatever the order of the other 2 operations, it \
-         can only have found a, ab, b or nil"
+        "impossible-answer: process 2's `get → ba` on k cannot be right: in every order of the other 2 \
+         operations, the state can only have been a, ab, b or nil"
     );
     assert_eq!(
         said(ModelKind::Set, "0 add 1 -> true @ 1..2\n 1 add 1 -> true @ 3..4"),
-        "false-success: process 1's `add 1` on k should have returned false: with that answer, and not with its own, a \
-         legal order exists"
+        "false-success: process 1's `add 1` on k should have returned false: only with that result does a \
+         legal order exist"
     );
     assert_eq!(
         said(ModelKind::Log, "0 append 7 -> 1 @ 1..2"),
-        "duplicate: process 0's `append 7 → 1` on k took effect twice: only so does a legal order exist"
+        "duplicate: process 0's `append 7 → 1` on k took effect twice: only then does a legal order exist"
     );
     assert_eq!(
         said(ModelKind::Kv, "0 append a @ 1..2 fail\n 1 append b @ 3..4\n 2 get -> ab @ 5..6"),
-        "aborted-read: process 0's `append a` on k was reported as failed, but these 2 operations are legal only if it \
-         took effect"
+        "aborted-read: process 0's `append a` on k was reported as failed, but these 2 operations are \
+         legal only if it took effect"
     );
 }
 

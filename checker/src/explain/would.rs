@@ -120,7 +120,7 @@ impl Would<'_> {
             return Explanation {
                 question,
                 holds: Some(false),
-                answer: format!("no: none was reported{on}"),
+                answer: format!("no: no operation{on} was reported as failed"),
             };
         }
         let all = count(failed.len(), "failed operation");
@@ -132,7 +132,7 @@ impl Would<'_> {
         let holds = with(&failed);
         let answer = match holds {
             None => format!("undecided: a limit was reached with the {all} indeterminate"),
-            Some(false) => format!("no: {all}{on} would not help, whichever took effect"),
+            Some(false) => format!("no: no legal order exists, even with {all}{on} treated as indeterminate"),
             Some(true) => {
                 let alone = failed.iter().take(FAILURES_MAX).map(|at| (at, with(&[*at])));
                 // If one re-check exceeds the budget, the next may, too.
@@ -140,8 +140,8 @@ impl Would<'_> {
                     alone.take_while(|(_, holds)| holds.is_some()).find(|(_, holds)| *holds == Some(true));
                 let which = culprit.map_or_else(|| format!("some of the {all}"), |(&at, _)| who(&known[at]));
                 format!(
-                    "yes, if {which} did: either an aborted operation was seen, or the client reports as failed what \
-                     may have happened"
+                    "yes, if {which} did: either the system exposed an aborted operation, or the client reports \
+                     as failed an operation that may have happened"
                 )
             }
         };
@@ -156,14 +156,16 @@ impl Would<'_> {
         let ops: Vec<&Op> = minimal.iter().collect();
         let holds = self.judge.sequential(&ops, SEQUENTIAL_STATES_MAX);
         let these = format!("the {} of the counterexample", count(ops.len(), "operation"));
-        let (fit, have) = if ops.len() == 1 { ("fits", "has") } else { ("fit", "have") };
+        let have = if ops.len() == 1 { "has" } else { "have" };
         let answer = match holds {
             None => format!("undecided: {these} {have} too many orders to try"),
             Some(true) => {
-                format!("yes: {these} {fit} into an order that keeps each process's own")
+                format!("yes: {these} {have} a legal order that preserves each process's own order")
             }
             Some(false) => {
-                format!("no: {these} {fit} into no order, even if only each process's own has to be kept")
+                format!(
+                    "no: {these} {have} no legal order, even if only each process's own order has to be preserved"
+                )
             }
         };
         Explanation { question, holds, answer }
@@ -214,16 +216,9 @@ impl Would<'_> {
         let (holds, answer) = match culprit {
             Some(node) => (Some(true), format!("yes: every contradiction involves a read served by {node}")),
             None if limited => (None, "undecided: a limit was reached without its reads".to_owned()),
-            None => (
-                Some(false),
-                "no: without the reads of any one node, no legal order exists either".to_owned(),
-            ),
+            None => (Some(false), "no: the violation remains whichever node's reads are ignored".to_owned()),
         };
-        Some(Explanation {
-            question: "Did a single node give the impossible answers?".to_owned(),
-            holds,
-            answer,
-        })
+        Some(Explanation { question: "Is one node to blame?".to_owned(), holds, answer })
     }
 
     fn clocks(&mut self, minimal: &[Op]) -> Explanation {
@@ -242,7 +237,7 @@ impl Would<'_> {
                 let shifted =
                     format!("process {process}'s operations would have to be {margin} {way} than recorded");
                 match by < SUSPECT && self.part.clock == Clock::Time {
-                    true => (Some(true), format!("perhaps: {shifted}: look at how the instants were taken")),
+                    true => (Some(true), format!("perhaps: {shifted}: check how the times were measured")),
                     false => (Some(false), format!("no: {shifted}")),
                 }
             }

@@ -72,7 +72,7 @@ fn too_low(case: &Case<'_>) -> Option<Finding> {
         })?;
         let (last_at, last, _) = done[decisive];
         let sentence = format!(
-            "{}{} misses an increment: with {}, {before} had been acknowledged {} before it began",
+            "{}{} misses an increment: with {}, the acknowledged sum was {before}, {} before it began",
             who(read),
             on(read),
             who(last),
@@ -91,8 +91,10 @@ fn too_high(case: &Case<'_>) -> Option<Finding> {
         if value <= most {
             return None;
         }
-        let failed = case.recorded().filter(|(_, op)| op.is_fail() && op.f == F::Add && op.call <= read.ret());
-        let next = adds(case, at).filter(|(_, add, _)| add.call > read.ret()).min_by_key(|(_, add, _)| add.call);
+        let failed =
+            case.recorded().filter(|(_, op)| op.is_fail() && op.f == F::Add && op.call <= read.ret());
+        let next =
+            adds(case, at).filter(|(_, add, _)| add.call > read.ret()).min_by_key(|(_, add, _)| add.call);
         let (other, clause) = match (failed.last(), next) {
             (Some((at, op)), _) => (Some(at), format!("; {} was reported as failed", who(op))),
             (None, Some((at, op, _))) => {
@@ -101,11 +103,16 @@ fn too_high(case: &Case<'_>) -> Option<Finding> {
             (None, None) => (None, String::new()),
         };
         let sentence = format!(
-            "{}{} counts too much: all that had been added by the time it returned comes to {most} at most{clause}",
+            "{}{} is too high: the additions invoked by the time it returned sum to at most {most}{clause}",
             who(read),
             on(read)
         );
-        Some(Finding { class: "phantom-increment", sentence, named: other.into_iter().chain([at]).collect(), missing: None })
+        Some(Finding {
+            class: "phantom-increment",
+            sentence,
+            named: other.into_iter().chain([at]).collect(),
+            missing: None,
+        })
     })
 }
 
@@ -119,7 +126,7 @@ fn same_sum(case: &Case<'_>) -> Option<Finding> {
     observations.iter().enumerate().find_map(|(later, second)| {
         let first = observations[later + 1..].iter().find(|first| first.after == second.after)?;
         let sentence = format!(
-            "{} and {}{} both came to {}, though neither added nothing",
+            "{} and {}{} both led to the sum {}, though each added a positive amount",
             who(first.op),
             who(second.op),
             on(first.op),
@@ -144,7 +151,7 @@ fn decreasing(case: &Case<'_>) -> Option<Finding> {
             |first: &&Observation<'_>| first.after > second.before && first.op.ret() < second.op.call;
         let first = observations.iter().find(earlier)?;
         let sentence = format!(
-            "{}{} went down: {} had completed {} before it began, and nothing was taken off",
+            "{}{} shows a smaller sum than {}, which had completed {} before it began, and nobody subtracted anything",
             who(second.op),
             on(second.op),
             who(first.op),
@@ -176,7 +183,7 @@ fn unreached_sum(case: &Case<'_>) -> Option<Finding> {
         }
         let (_, nearest_at, nearest) = below.filter(|_| before != 0)?;
         let sentence = format!(
-            "{}{} saw {before}, which no addition came to: the nearest below it is {}",
+            "{}{} saw {before}, but no addition led to that sum: the nearest smaller one is {}",
             who(op),
             on(op),
             who(nearest)
@@ -201,8 +208,7 @@ fn no_such_sum(case: &Case<'_>) -> Option<Finding> {
         let (below, above) = (sums.range(..value).next_back()?, sums.range(value..).next()?);
         (*above != value).then(|| {
             let sentence = format!(
-                "{}{} skipped a step: of the additions it may have seen, some come to {below} and some to {above}, but \
-                 none to what it saw",
+                "{}{} returned an impossible sum: the nearest possible sums are {below} and {above}",
                 who(op),
                 on(op)
             );

@@ -84,20 +84,20 @@ impl Missing {
         let first_seen = with(Clue::Present).min_by_key(|(_, op, _)| op.ret());
         let fate = match (first_seen, with(Clue::Absent).count()) {
             (Some((at, ..)), _) => Fate::Seen(*at),
-            (None, 0) if later.is_empty() => Fate::Unknown("nobody looked after that".into()),
+            (None, 0) if later.is_empty() => Fate::Unknown("nothing was observed after that".into()),
             (None, _) if with(Clue::Rewritten).next().is_some() => Fate::Unknown(
-                "the same value was seen after that, but another operation may have put it there".into(),
+                "the same value was observed later, but another operation may have written it".into(),
             ),
-            (None, 0) => Fate::Unknown("all that was seen after that had come later".into()),
+            (None, 0) => Fate::Unknown("later observations show only newer values".into()),
             (None, _) if nodes.len() == 1 && all_nodes.len() > 1 => {
                 let only = nodes.first().map_or("", |node| node);
                 Fate::Unknown(format!(
-                    "after that only {only} was seen without it, which had given the old answer"
+                    "later, only {only} still lacked it, the node that had returned the stale result"
                 ))
             }
             // Several nodes may have forwarded to one that had not caught up.
             (None, _) if last == Some(Clue::Inconclusive) => Fate::Unknown(
-                "what was seen last had come later, and hides whether it was there before".into(),
+                "the last observation shows a newer value, which hides whether the effect was there".into(),
             ),
             (None, misses) => Fate::Lost(misses),
         };
@@ -138,7 +138,7 @@ impl Missing {
     /// The evidence that the result was only stale, as the end of a sentence about it.
     pub(super) fn seen_clause(&self, case: &Case<'_>, seen: usize) -> String {
         let (answer, seen) = (&case.part[self.answer], &case.part[seen]);
-        format!("{} saw it, or what came after it, {} later", who(seen), case.span(answer.ret(), seen.call))
+        format!("{} saw it, or a later change, {} afterwards", who(seen), case.span(answer.ret(), seen.call))
     }
 
     /// The question whether it is lost, with its answer.
@@ -147,14 +147,16 @@ impl Missing {
         let question = format!("Is the effect of {} lost?", who(missing));
         let (holds, said) = match self.fate.as_ref()? {
             Fate::Seen(at) => {
-                (Some(false), format!("no: {}: the answer was old", self.seen_clause(case, *at)))
+                (Some(false), format!("no: {}: the result was stale", self.seen_clause(case, *at)))
             }
             Fate::Lost(misses) => {
-                let later = count(*misses, "later observation");
-                let lack = if *misses == 1 { "lacks" } else { "lack" };
-                (Some(true), format!("yes, as far as anybody looked: {later} {lack} it, and none shows it"))
+                let later = match misses {
+                    1 => "the one later observation does not show it".to_owned(),
+                    _ => format!("none of {} shows it", count(*misses, "later observation")),
+                };
+                (Some(true), format!("yes, as far as was observed: {later}"))
             }
-            Fate::Unknown(why) => (None, format!("not known: {why}")),
+            Fate::Unknown(why) => (None, format!("unknown: {why}")),
         };
         Some(Explanation { question, holds, answer: said })
     }

@@ -56,7 +56,7 @@ fn two_holders(case: &Case<'_>) -> Option<Finding> {
         };
         if first.acquire.actor() == second.acquire.actor() {
             let sentence = format!(
-                "{} had the lock{} twice at once: {} succeeded {} after {} had, without a release in between",
+                "{} held the lock{} twice at the same time: {} succeeded {} after {} had, without a release in between",
                 actor(second.acquire),
                 on(second.acquire),
                 who(second.acquire),
@@ -71,7 +71,7 @@ fn two_holders(case: &Case<'_>) -> Option<Finding> {
             });
         }
         let sentence = format!(
-            "{} and {} had the lock{} at once: {} succeeded {} after {} had, and {held}",
+            "{} and {} held the lock{} at the same time: {} succeeded {} after {} had, and {held}",
             actor(first.acquire),
             actor(second.acquire),
             on(second.acquire),
@@ -117,10 +117,10 @@ fn released_by_stranger(case: &Case<'_>) -> Option<Finding> {
         let (other, clause) = match holder.filter(|holder| holder.acquire.actor() != release.actor()) {
             Some(holder) => {
                 let margin = case.span(holder.acquire.ret(), release.call);
-                (Some(holder.at), format!("{} had taken it {margin} before it began", who(holder.acquire)))
+                (Some(holder.at), format!("{} had acquired it {margin} before it began", who(holder.acquire)))
             }
-            None if taken == 0 => (None, "it had never taken it".to_owned()),
-            None => (None, "it had taken it no more often than it had released it before".to_owned()),
+            None if taken == 0 => (None, "it had never acquired it".to_owned()),
+            None => (None, "it had already released it as often as it had acquired it".to_owned()),
         };
         let sentence =
             format!("{}{} succeeded, though it did not hold the lock: {clause}", who(release), on(release));
@@ -178,7 +178,7 @@ fn refused_though_free(case: &Case<'_>) -> Option<Finding> {
                 who(release),
                 case.span(release.ret(), attempt.call)
             ),
-            None => "nobody had taken it".to_owned(),
+            None => "nobody had acquired it".to_owned(),
         };
         let sentence =
             format!("{}{} was refused, though the lock was free: {since}", who(attempt), on(attempt));

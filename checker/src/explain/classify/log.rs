@@ -84,7 +84,7 @@ fn overwritten_text(case: &Case<'_>) -> Option<Finding> {
         };
         let &(put_at, put) = suspects.iter().filter(overwrote).min_by_key(|(_, put)| put.ret())?;
         let sentence = format!(
-            "{}{} is stale: {} had completed {} before it began, and what was read does not begin with that",
+            "{}{} is stale: {} had completed {} before it began, and the value read does not begin with it",
             who(op),
             on(op),
             who(put),
@@ -299,7 +299,7 @@ fn diverging(case: &Case<'_>) -> Option<Finding> {
     reads.iter().enumerate().find_map(|(later, &(b, second))| {
         let &(a, first) = reads[later + 1..].iter().find(|(_, first)| !continues(first, second))?;
         let sentence = format!(
-            "{} and {}{} show histories that part: neither is the beginning of the other",
+            "{} and {}{} show diverging histories: neither is a prefix of the other",
             who(first),
             who(second),
             on(first)

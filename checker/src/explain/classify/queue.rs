@@ -60,7 +60,7 @@ fn taken_twice(case: &Case<'_>) -> Option<Finding> {
         let times = if sources == 1 { "once".into() } else { format!("{sources} times") };
         let (name, margin) = (short(value), case.span(first.ret(), second.ret()));
         let sentence = format!(
-            "{name} was taken {}{}: {} returned it, and {margin} later so did {}, though it had been put in only {times} by then",
+            "{name} was taken {}{}: {} returned it, and {margin} later so did {}, though it had been added only {times} by then",
             if takers == 2 { "twice".into() } else { format!("{takers} times") },
             on(first),
             who(first),
@@ -116,7 +116,7 @@ fn false_empty(case: &Case<'_>) -> Option<Finding> {
             let missing = missing(case, value, (source_at, source), at);
             let (class, clause) = match taker {
                 None => match &missing.fate {
-                    Some(Fate::Lost(_)) => ("lost-element", "was never taken by anybody".into()),
+                    Some(Fate::Lost(_)) => ("lost-element", "was never taken".into()),
                     _ => ("missed-element", "had not been taken".into()),
                 },
                 Some((_, taker)) => (
@@ -179,7 +179,7 @@ fn out_of_order(case: &Case<'_>) -> Option<Finding> {
                         _ => ("missed-element", "had not been taken when"),
                     };
                     let sentence = format!(
-                        "{}{} was acknowledged {lead} before {} began, but {} {is} {} took what came after",
+                        "{}{} was acknowledged {lead} before {} began, but {} {is} {} took a later element",
                         who(first_put),
                         on(first_put),
                         who(second_put),

@@ -206,8 +206,7 @@ fn overwritten(case: &Case<'_>) -> Option<Finding> {
         Some(Fate::Seen(seen)) => (
             "stale-read",
             format!(
-                "{who_reads}{on} {is_stale}: {who_writes} had completed {margin} before {began} began, and {old} was not \
-                 written again; {}",
+                "{who_reads}{on} {is_stale}: {who_writes} had completed {margin} before {began} began, and nobody wrote {old} again in between; {}",
                 missing.seen_clause(case, *seen)
             ),
         ),
@@ -218,8 +217,7 @@ fn overwritten(case: &Case<'_>) -> Option<Finding> {
         _ => (
             "missed-write",
             format!(
-                "{who_reads}{on} misses {who_writes}, which had completed {margin} before {began} began, and {old} was not \
-                 written again"
+                "{who_reads}{on} misses {who_writes}, which had completed {margin} before {began} began, and nobody wrote {old} again in between"
             ),
         ),
     };
@@ -237,7 +235,7 @@ fn non_monotonic(case: &Case<'_>) -> Option<Finding> {
         let &(a, first, new) = observers.iter().find(saw_new)?;
         let new = if first.f == F::Cas { written(first).unwrap_or(new) } else { new };
         let sentence = format!(
-            "{}{} went back in time: {} had completed {} before it began, and {} was not written in between",
+            "{}{} went back in time: {} had completed {} before it began, and nobody wrote {} in between",
             who(second),
             on(second),
             who(first),
@@ -262,7 +260,7 @@ fn seen_gone(case: &Case<'_>) -> Option<Finding> {
         };
         let &(swap_at, swap) = suspects.iter().find(found_another)?;
         let sentence = format!(
-            "{}{} went back in time: {} had found another value {} before it began, and {} was not written in between",
+            "{}{} went back in time: {} had found another value {} before it began, and nobody wrote {} in between",
             who(op),
             on(op),
             who(swap),
@@ -286,7 +284,7 @@ fn diverging(case: &Case<'_>) -> Option<Finding> {
             }
         })?;
         let sentence = format!(
-            "{} and {}{} saw different values for {}, though neither was written in that time",
+            "{} and {}{} saw different values during the same {}, and nobody wrote either value in that time",
             who(first),
             who(second),
             on(first),
@@ -311,8 +309,7 @@ fn refused(case: &Case<'_>) -> Option<Finding> {
         let suspects = case.suspects();
         let &(write_at, write) = suspects.iter().filter(wrote).min_by_key(|(_, write)| write.ret())?;
         let sentence = format!(
-            "{}{} was refused although the register held {}: {} had completed {} before it began, and nothing else was \
-             written since",
+            "{}{} was refused although the register held {}: {} had completed {} before it began, and nobody wrote anything else in between",
             who(op),
             on(op),
             short(from),

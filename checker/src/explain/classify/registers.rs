@@ -138,7 +138,7 @@ fn stale(case: &Case<'_>) -> Option<Finding> {
             };
             let &(write_at, write) = suspects.iter().filter(overwrote).min_by_key(|(_, write)| write.ret())?;
             let sentence = format!(
-                "{}{} read a stale {} from {}: {} had completed {} before it began, and {} was not written to {} again",
+                "{}{} read a stale {} from {}: {} had completed {} before it began, and nobody wrote {} to {} again in between",
                 who(op),
                 on(op),
                 short(value),
@@ -169,7 +169,7 @@ fn half(case: &Case<'_>) -> Option<Finding> {
                 Some((*name, *old))
             })?;
             let sentence = format!(
-                "{}{} saw half of {}: {} in {}, but still {} in {}, which was not written there again",
+                "{}{} saw half of {}: {} in {}, but still {} in {}, which nobody wrote there again",
                 who(op),
                 on(op),
                 who(write),

@@ -148,7 +148,7 @@ impl Repair<'_> {
         let margin = self.case.span(first.ret(), second.call);
         let (first_who, second_who) = (who(first), who(second));
         let only_before =
-            format!("it can only have come before {first_who}, which had completed {margin} before it began");
+            format!("it is legal only before {first_who}, which had completed {margin} before it began");
         let on = on(first);
         let (class, sentence) = match ((self.observes)(early), (self.observes)(late)) {
             (true, true) => {
@@ -158,7 +158,7 @@ impl Repair<'_> {
             (true, false) => (
                 "from-the-future",
                 format!(
-                    "{first_who}{on} is from the future: it can only have come after {second_who}, which began {margin} after \
+                    "{first_who}{on} is from the future: it is legal only after {second_who}, which began {margin} after \
                      it had returned"
                 ),
             ),
@@ -206,7 +206,7 @@ impl Repair<'_> {
             }
             let class = if is_refused(&ops[at]) { "false-refusal" } else { "false-success" };
             let sentence = format!(
-                "{}{} should have returned {}: with that answer, and not with its own, a legal order exists",
+                "{}{} should have returned {}: only with that result does a legal order exist",
                 who(self.op(at)),
                 on(self.op(at)),
                 !answer
@@ -223,7 +223,7 @@ impl Repair<'_> {
                 return None;
             }
             let sentence = format!(
-                "{}{} took effect twice: only so does a legal order exist",
+                "{}{} took effect twice: only then does a legal order exist",
                 who(self.op(at)),
                 on(self.op(at))
             );
@@ -267,22 +267,25 @@ impl Repair<'_> {
             }
             let why = match (self.left_by_others(ops, at), ops.len()) {
                 (Some(states), 1) => {
-                    format!("nothing had changed anything by then, and it can only have found {states}")
+                    format!("nothing had been changed by then, so the state can only have been {states}")
                 }
                 (Some(states), 2) => {
-                    format!("whenever the other operation took place, it can only have found {states}")
+                    format!("whenever the other operation took effect, the state can only have been {states}")
                 }
                 (Some(states), all) => {
                     format!(
-                        "whatever the order of the other {}, it can only have found {states}",
+                        "in every order of the other {}, the state can only have been {states}",
                         count(all - 1, "operation")
                     )
                 }
                 (None, _) => {
-                    format!("{} legal without it, and in no order with it, whatever the times", others(ops))
+                    format!(
+                        "{} legal without it, and no order is legal with it, even if all times are ignored",
+                        others(ops)
+                    )
                 }
             };
-            let sentence = format!("{}{} is impossible: {why}", who(self.op(at)), on(self.op(at)));
+            let sentence = format!("{}{} cannot be right: {why}", who(self.op(at)), on(self.op(at)));
             Some(self.finding("impossible-answer", sentence, &[at]))
         })
     }
