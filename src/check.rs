@@ -417,6 +417,7 @@ struct Tally {
     convergent: usize,
     violations: usize,
     unknown: usize,
+    too_slow: usize,
     failures: usize,
     errors: usize,
     /// Number of interrupted runs among the unknown ones.
@@ -434,6 +435,7 @@ impl Tally {
             Ok(RunOutcome::Violation) => &mut self.violations,
             Ok(RunOutcome::Unknown) => &mut self.unknown,
             Ok(RunOutcome::HarnessFailure) => &mut self.failures,
+            Ok(RunOutcome::TooSlow) => &mut self.too_slow,
             Err(error) if error.is::<Broken>() => &mut self.broke,
             Err(_) => &mut self.errors,
         } += 1;
@@ -451,6 +453,7 @@ impl Tally {
             Tally { failures: 1.., .. } => exit::HARNESS,
             Tally { interrupted: 1.., .. } => exit::INTERRUPTED,
             Tally { unknown: 1.., .. } => 2,
+            Tally { too_slow: 1.., .. } => 1,
             _ => 0,
         }
     }
@@ -458,13 +461,18 @@ impl Tally {
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Tally { linearizable, convergent, violations, unknown, failures, errors, broke, .. } = self;
-        let all = linearizable + convergent + violations + unknown + failures + errors + broke;
+        let Tally {
+            linearizable, convergent, violations, unknown, too_slow, failures, errors, broke, ..
+        } = self;
+        let all = linearizable + convergent + violations + unknown + too_slow + failures + errors + broke;
         write!(out, "{all} histories: {linearizable} linearizable, ")?;
         if *convergent > 0 {
             write!(out, "{convergent} convergent, ")?;
         }
         write!(out, "{violations} not, {unknown} unknown")?;
+        if *too_slow > 0 {
+            write!(out, ", {too_slow} too slow")?;
+        }
         if *failures > 0 {
             write!(out, ", {failures} in which the harness failed")?;
         }

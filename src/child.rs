@@ -20,7 +20,9 @@ use tribunal::{TrialSpec, executable};
 /// # Errors
 /// When the program's executable cannot be found.
 pub(crate) fn command(spec: &TrialSpec, shown: impl IntoIterator<Item = OsString>) -> Result<Command> {
-    let mut command = Command::from(executable::command(spec.words().into_iter().chain(shown))?);
+    // The spec is complete: a tribunal.toml has been read by the parent, if it is to be read.
+    let words = spec.clone().with(|spec| spec.no_config = true).words();
+    let mut command = Command::from(executable::command(words.into_iter().chain(shown))?);
     command.process_group(0).kill_on_drop(true);
     let parent = getpid();
     // SAFETY: between fork and exec only async-signal-safe calls are made: prctl and getppid.

@@ -24,7 +24,7 @@ pub(crate) use self::trial::{ProgressMode, RunArgs, ShowArgs};
 const EXIT_CODES: &str = "\
 Exit codes:
   0    linearizable (or convergent), and every requested fault had an effect
-  1    violation found (wins over everything else)
+  1    violation found (wins over everything else), or slower than --max-p99 or --max-recovery allow
   2    unknown: a limit was reached, too few operations succeeded, or a requested fault had no effect
   3    harness failure: Tribunal or this machine failed, not the system
   64   bad arguments or malformed input
@@ -40,6 +40,7 @@ Examples:
   tribunal run register --nemesis all --nemesis-interval 500ms    every fault that is possible here
   tribunal run register --nodes 3 --nemesis none --rate 500
   tribunal run register --repeat 20 --availability 0.9   twenty runs, each with a success rate of 0.9 or more
+  tribunal run register --profile ci                     with the flags of [profile.ci] in tribunal.toml
   tribunal run register --junit out/register.xml -q      for CI: only the verdict, and JUnit XML
   tribunal run --config nightly.toml --time-limit 5m     flags from a file; typed flags win
   tribunal run register --schedule store/latest/faults.jsonl    the same faults at the same times";
@@ -64,9 +65,16 @@ Exit codes:
   2    the verdict is unknown, or contains no evidence
   64   bad arguments, or no run directory";
 
+const CLEAN_EXAMPLES: &str = "\
+Examples:
+  tribunal clean                            what would be removed: all but the newest 20 runs, and violations
+  tribunal clean --keep 5 --yes             removes all but the newest 5 runs and those with a violation
+  tribunal clean --older-than 7d --violations --keep 0 --yes";
+
 const LIST_EXAMPLES: &str = "\
 Examples:
   tribunal list models
+  tribunal list bugs
   tribunal list runs --format json | jq -r 'select(.outcome == \"violation\") | .path'";
 
 #[cfg(feature = "serve")]
@@ -149,7 +157,14 @@ pub(crate) enum Verb {
     Verify(crate::verify::Args),
     /// Render the reports of a run again, without a new check
     Report(crate::report::Args),
-    /// List runs, workloads, systems, faults or models
+    /// Open the report of a run in the browser: by default of the latest run
+    Open(crate::open::Args),
+    /// Compare two runs: their trials, outcomes and figures
+    Diff(crate::diff::Args),
+    /// Remove old runs; without --yes only list them
+    #[command(after_help = CLEAN_EXAMPLES)]
+    Clean(crate::clean::Args),
+    /// List runs, workloads, systems, faults, bugs or models
     #[command(after_help = LIST_EXAMPLES)]
     List(crate::list::Args),
     #[cfg(feature = "serve")]
@@ -164,8 +179,8 @@ pub(crate) enum Verb {
     /// Write a commented description of a system of your own
     Init(crate::init::Args),
     #[cfg(feature = "trial")]
-    /// Try out the description of a system, step by step
-    Doctor(crate::doctor::Args),
+    /// Try out this machine, or the description of a system, step by step
+    Doctor(crate::doctor::DoctorArgs),
     #[cfg(feature = "trial")]
     /// Check that a client never says what it cannot know
     LintClient(crate::lint_client::Args),

@@ -1,4 +1,5 @@
-//! `tribunal doctor`: tries a described system out, and says which key to change.
+//! `tribunal doctor`: says what works on this machine; or tries a described system out, and says which key to
+//! change.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -6,17 +7,36 @@ use std::time::Duration;
 use anyhow::anyhow;
 use tribunal::TrialError;
 use tribunal::doctor::{Step, doctor};
+use tribunal::machine::{Capability, capabilities};
 use tribunal_records::quantity::parse_duration;
 
 use crate::exit;
 
-/// What `doctor` and `lint-client` start.
+/// `tribunal doctor`
+#[derive(clap::Args)]
+pub(crate) struct DoctorArgs {
+    /// The description of a system, or the name of a system [default: try this machine]
+    #[arg(value_name = "FILE")]
+    system: Option<String>,
+
+    #[command(flatten)]
+    trial: NodesArgs,
+}
+
+/// What `lint-client` starts.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The description of a system, or the name of a system
     #[arg(value_name = "FILE")]
     pub(crate) system: String,
 
+    #[command(flatten)]
+    pub(crate) trial: NodesArgs,
+}
+
+/// The nodes that are started, and their client.
+#[derive(clap::Args)]
+pub(crate) struct NodesArgs {
     /// Number of nodes
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=25))]
     pub(crate) nodes: u8,
@@ -27,9 +47,14 @@ pub(crate) struct Args {
 }
 
 /// Prints each step. Exits with 1 if one does not work.
-pub(crate) fn run(args: &Args) -> ExitCode {
+pub(crate) fn run(args: &DoctorArgs) -> ExitCode {
     let told = |step: &Step| exit::print_text(&text(step));
-    match doctor(&args.system, usize::from(args.nodes), args.op_timeout, told) {
+    let Some(system) = &args.system else {
+        capabilities().iter().for_each(|it| exit::print_text(&capability(it)));
+        return ExitCode::SUCCESS;
+    };
+    let NodesArgs { nodes, op_timeout } = &args.trial;
+    match doctor(system, usize::from(*nodes), *op_timeout, told) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => not_started(error),
@@ -41,6 +66,19 @@ pub(crate) fn not_started(error: TrialError) -> ExitCode {
     match error {
         TrialError::Spec(why) => exit::usage(anyhow!(why)),
         error => exit::harness(anyhow!(error.to_string())),
+    }
+}
+
+fn capability(it: &Capability) -> String {
+    let Capability { name, needed_for, lacks, get } = it;
+    match lacks {
+        None => format!("✓ {name}: {needed_for}\n"),
+        Some(why) => {
+            format!(
+                "– {name}: {}\n    needed for {needed_for}\n    to get it: {get}\n",
+                why.replace('\n', "\n    ")
+            )
+        }
     }
 }
 

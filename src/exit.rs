@@ -65,7 +65,7 @@ pub(crate) fn eprint_lines(text: &str) {
 pub(crate) fn print_outcome(text: &str, outcome: RunOutcome) {
     let colour = match outcome {
         RunOutcome::Linearizable | RunOutcome::Convergent => AnsiColor::Green,
-        RunOutcome::Violation => AnsiColor::Red,
+        RunOutcome::Violation | RunOutcome::TooSlow => AnsiColor::Red,
         RunOutcome::Unknown => AnsiColor::Yellow,
         RunOutcome::HarnessFailure => AnsiColor::Magenta,
     };

@@ -15,7 +15,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         wrong += linted.findings.len();
         exit::print_text(&text(linted));
     };
-    match lint(&args.system, usize::from(args.nodes), args.op_timeout, told) {
+    match lint(&args.system, usize::from(args.trial.nodes), args.trial.op_timeout, told) {
         Ok(()) if wrong == 0 => ExitCode::SUCCESS,
         Ok(()) => ExitCode::from(1),
         Err(error) => not_started(error),

@@ -1,7 +1,8 @@
-//! `tribunal list`: lists runs, workloads, systems, faults or models, one per line.
+//! `tribunal list`: lists runs, workloads, systems, faults, bugs or models, one per line.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -12,6 +13,7 @@ use tribunal_reports::runs::{self, RunSummary};
 use tribunal_reports::summary;
 use tribunal_reports::wording::{count, elide};
 
+use crate::ago::ago;
 use crate::cli::OutputFormat;
 use crate::exit;
 
@@ -46,6 +48,9 @@ enum What {
     #[cfg(feature = "trial")]
     /// Faults that the nemesis can inject
     Faults,
+    #[cfg(feature = "trial")]
+    /// Known bugs of the systems, with the command that shows each
+    Bugs,
     /// Models that a history can be checked against
     Models,
     #[cfg(feature = "trial")]
@@ -93,6 +98,8 @@ fn listed(args: &Args) -> Result<String> {
             return Ok(schema + "\n");
         }
         #[cfg(feature = "trial")]
+        What::Bugs => return Ok(all_bugs(args.format)),
+        #[cfg(feature = "trial")]
         What::Workloads => tribunal_workloads::WORKLOADS
             .iter()
             .map(|it| Named { name: it.name, about: it.about, of: it.models().collect() })
@@ -124,6 +131,38 @@ fn listed(args: &Args) -> Result<String> {
     })
 }
 
+/// A known bug of a system.
+#[cfg(feature = "trial")]
+#[derive(Serialize)]
+struct KnownBug {
+    system: &'static str,
+    name: String,
+    rule: String,
+    command: String,
+}
+
+/// The known bugs, each with the rule that it breaks and a run that shows it.
+#[cfg(feature = "trial")]
+fn all_bugs(format: OutputFormat) -> String {
+    let of = |system: &'static tribunal_systems::Entry| {
+        let flaws = (system.flaws)().into_iter();
+        flaws.filter_map(|flaw| {
+            let words = flaw.trial(system.name).words();
+            let words: Vec<_> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+            let command = format!("tribunal {}", words.join(" "));
+            Some(KnownBug { system: system.name, name: flaw.bug?, rule: flaw.rule, command })
+        })
+    };
+    let bugs: Vec<KnownBug> = tribunal_systems::SYSTEMS.iter().flat_map(of).collect();
+    match format {
+        OutputFormat::Json => bugs.iter().map(exit::json_line).collect(),
+        OutputFormat::Text => {
+            let rows = bugs.into_iter().map(|bug| [bug.system.to_string(), bug.name, bug.rule, bug.command]);
+            table(&rows.collect::<Vec<_>>())
+        }
+    }
+}
+
 fn all_runs(args: &Args) -> Result<String> {
     let paths = runs::paths(&args.store)
         .with_context(|| format!("{}: expected a directory of runs", args.store.display()))?;
@@ -135,26 +174,34 @@ fn all_runs(args: &Args) -> Result<String> {
     });
     Ok(match args.format {
         OutputFormat::Json => summaries.map(|it| exit::json_line(&it)).collect(),
-        OutputFormat::Text => table(&summaries.map(|it| row(&it)).collect::<Vec<_>>()),
+        OutputFormat::Text => {
+            let now = SystemTime::now();
+            table(&summaries.map(|it| row(&it, now)).collect::<Vec<_>>())
+        }
     })
 }
 
-fn row(run: &RunSummary) -> [String; 5] {
-    let outcome = match run.outcome {
+/// The outcome of a run in a few words.
+pub(crate) fn outcome(run: &RunSummary) -> String {
+    match run.outcome {
         Some(outcome) if run.interrupted && outcome == RunOutcome::Unknown => {
             format!("{} interrupted", summary::sign(outcome))
         }
         Some(outcome) => format!("{} {}", summary::sign(outcome), summary::heading(outcome, &run.model)),
         None => "… not judged".into(),
-    };
+    }
+}
+
+fn row(run: &RunSummary, now: SystemTime) -> [String; 6] {
     let faults = if run.nemesis.is_empty() { "no faults".to_string() } else { run.nemesis.join(",") };
     let bugs: String = run.bugs.iter().map(|bug| format!(" +{bug}")).collect();
     [
-        elide(&run.path, 60),
-        outcome,
+        run.path.clone(),
+        outcome(run),
         elide(&format!("{}{bugs}", run.system), 30),
         elide(&faults, 40),
         format!("{} ops", count(run.ops)),
+        ago(&run.started_utc, now),
     ]
 }
 

@@ -4,11 +4,15 @@
 // closed.
 #![warn(clippy::print_stderr)]
 
+mod ago;
+mod browser;
 mod check;
 #[cfg(feature = "trial")]
 mod child;
+mod clean;
 mod cli;
 mod convert;
+mod diff;
 #[cfg(feature = "trial")]
 mod doctor;
 mod exit;
@@ -27,6 +31,7 @@ mod live;
 mod manual;
 #[cfg(feature = "trial")]
 mod matrix;
+mod open;
 mod out_of_memory;
 #[cfg(feature = "trial")]
 mod repeat;
@@ -96,6 +101,9 @@ fn dispatch(verb: Verb, matches: &ArgMatches) -> ExitCode {
         Verb::Check(args) => check::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Report(args) => report::run(&args),
+        Verb::Open(args) => open::run(&args),
+        Verb::Diff(args) => diff::run(&args),
+        Verb::Clean(args) => clean::run(&args),
         Verb::List(args) => list::run(&args),
         #[cfg(feature = "serve")]
         Verb::Serve(args) => serve::run(&args),

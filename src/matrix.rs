@@ -321,7 +321,7 @@ fn result_line(done: usize, all: usize, row: &Row, finding: &Finding) -> String 
         RunOutcome::Linearizable | RunOutcome::Convergent => {
             format!("clean, {} ops", count(finding.ops))
         }
-        RunOutcome::Unknown | RunOutcome::HarnessFailure => finding.sentence.clone(),
+        RunOutcome::Unknown | RunOutcome::HarnessFailure | RunOutcome::TooSlow => finding.sentence.clone(),
     };
     format!("{head} {sign} {}", elide(&rest, 160))
 }

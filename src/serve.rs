@@ -32,8 +32,8 @@ use tokio::net::TcpListener;
 use tribunal_reports::html::runs_page::{self, Filter};
 use tribunal_reports::runs::{self, RunSummary};
 
-use crate::exit;
 use crate::interrupts::Interrupts;
+use crate::{browser, exit};
 use summaries::Summaries;
 
 #[derive(clap::Args)]
@@ -45,6 +45,10 @@ pub(crate) struct Args {
     /// Port on localhost; 0: any free port
     #[arg(long, default_value_t = 7400, value_name = "PORT")]
     port: u16,
+
+    /// Open the page in the browser
+    #[arg(long)]
+    open: bool,
 }
 
 /// `tribunal serve`: serves until Ctrl-C.
@@ -55,7 +59,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let served = runtime.context("cannot start").and_then(|runtime| {
-        let served = runtime.block_on(serve(store, args.port));
+        let served = runtime.block_on(serve(store, args));
         // Do not wait for pending requests.
         runtime.shutdown_background();
         served
@@ -73,7 +77,8 @@ struct Site {
     summaries: Mutex<Summaries>,
 }
 
-async fn serve(store: PathBuf, port: u16) -> Result<()> {
+async fn serve(store: PathBuf, args: &Args) -> Result<()> {
+    let port = args.port;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .await
         .with_context(|| format!("cannot listen on 127.0.0.1:{port} (--port takes another)"))?;
@@ -81,6 +86,9 @@ async fn serve(store: PathBuf, port: u16) -> Result<()> {
     ensure!(address.ip().is_loopback(), "not on the loopback interface: {address}");
     let mut interrupts = Interrupts::listen()?;
     exit::print_text(&format!("the runs of {} are at http://{address}/\n", store.display()));
+    if args.open && !browser::open(&format!("http://{address}/")) {
+        exit::eprint_text("no browser was started: there is no display, and BROWSER is not set\n");
+    }
     tokio::select! {
         () = connections::serve(listener, site(store, address)) => {}
         () = interrupts.next() => {}

@@ -74,6 +74,19 @@ fn the_page_zooms_jumps_hides_and_runs_no_foreign_script() {
     assert!(chosen.as_str().unwrap().contains("line 12003 and line 12004"), "{chosen}");
     assert!(chosen.as_str().unwrap().contains("<img src=x"), "values are shown as text: {chosen}");
 
+    // One cursor for all pictures and the log.
+    browser.hover("#counterexample .witness rect");
+    let lines = "document.querySelectorAll('svg line.cursor[visibility=visible]').length";
+    assert!(browser.number(lines) >= 1.0, "the picture has a cursor");
+    assert_eq!(browser.value("document.getElementById('run-cursor').hidden"), false, "so has the whole run");
+    assert_eq!(browser.number("document.querySelectorAll('#logs tr.at').length"), 1.0, "and the log");
+    browser.hover("#run-canvas");
+    let label = browser.value("document.querySelector('#run-cursor span').innerText");
+    assert!(label.as_str().unwrap().ends_with(" s"), "its label is a time: {label}");
+
+    let commands = "[...document.querySelectorAll('button.copy')].every((it) => !it.hidden)";
+    assert_eq!(browser.value(commands), true, "commands can be copied");
+
     let shown = browser.number(&format!("{CANVAS}.bars"));
     browser.click("[data-kind=ok]");
     assert!(

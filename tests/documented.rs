@@ -1,4 +1,4 @@
-//! The commands in README and docs, exactly as printed: each is run in a directory that resembles a fresh
+//! The commands in README, CONTRIBUTING and docs, exactly as printed: each is run in a directory that resembles a fresh
 //! clone.
 //!
 //! Runs are shortened to one second, so this tests a command only up to its outcome: it needs no file that
@@ -28,7 +28,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 fn documented() -> Vec<Documented> {
     let docs = std::fs::read_dir(Path::new(ROOT).join("docs")).expect("there are docs");
     let mut files: Vec<PathBuf> = docs.map(|entry| entry.expect("an entry").path()).collect();
-    files.push(Path::new(ROOT).join("README.md"));
+    files.extend(["README.md", "CONTRIBUTING.md"].map(|name| Path::new(ROOT).join(name)));
     files.sort();
     let markdown = files.iter().filter(|path| path.extension().is_some_and(|it| it == "md"));
     markdown.flat_map(|path| commands(path)).collect()
@@ -233,6 +233,25 @@ fn documented_runs_end_as_the_text_says() {
         if lacks(it) { None } else { ended_wrong(it, &command, &[code], directory) }
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The book has every page, and no other.
+#[test]
+fn every_page_is_in_the_book() {
+    let docs = Path::new(ROOT).join("docs");
+    let summary = std::fs::read_to_string(docs.join("SUMMARY.md")).expect("the book has a summary");
+    let links = summary.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    let mut linked: Vec<String> = links.map(|(name, _)| name.to_string()).collect();
+    let pages = std::fs::read_dir(&docs).expect("there are docs");
+    let names = pages.map(|page| page.expect("an entry").file_name().into_string().expect("a plain name"));
+    let mut pages: Vec<String> = names.filter(|name| name.ends_with(".md") && name != "SUMMARY.md").collect();
+    linked.sort();
+    pages.sort();
+    assert_eq!(linked, pages, "docs/SUMMARY.md against the pages in docs/");
+    let index = std::fs::read_to_string(docs.join("README.md")).expect("the docs have an index");
+    for page in pages.iter().filter(|page| *page != "README.md") {
+        assert!(index.contains(&format!("]({page})")), "docs/README.md lacks {page}");
+    }
 }
 
 /// `cargo test -p X --test Y`, `cargo run --example Z`: the package and the target exist. (`cargo test`

@@ -19,5 +19,6 @@ mod processes;
 mod program;
 mod reports;
 mod schedules;
+mod upkeep;
 mod verdicts;
 mod workloads;

@@ -3,7 +3,6 @@
 //! Everything is read back from disk: what is judged is what was recorded, and `tribunal check` on the same
 //! directory gives the same result.
 
-use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -84,7 +83,7 @@ pub(crate) fn judge(
     if let Err(error) = store.complete(judgement.outcome.is_good()) {
         announcer.warn(&format!("warning: {error:#}"));
     }
-    Ok(report(store.path(), evidence, judgement, announcer))
+    Ok(report(store, evidence, judgement, announcer))
 }
 
 impl Checking<'_> {
@@ -132,10 +131,11 @@ impl Checking<'_> {
 }
 
 /// Renders every report. A report that cannot be rendered is skipped with a warning.
-fn report(dir: &Path, evidence: Evidence, judgement: Judgement, announcer: &Announcer) -> RunDir {
+fn report(store: &Store, evidence: Evidence, judgement: Judgement, announcer: &Announcer) -> RunDir {
     // The evidence was read back from disk, so `tribunal report` renders the same later.
-    let run = RunDir::of(dir, evidence, judgement);
-    for (name, rendered) in render_all(&run, dir) {
+    let run = RunDir::of(store.path(), evidence, judgement);
+    let run = RunDir { name: store.typed_path().display().to_string(), ..run };
+    for (name, rendered) in render_all(&run, store.path()) {
         if let Err(error) = rendered {
             announcer.warn(&format!("warning: no {name}: {error}"));
         }

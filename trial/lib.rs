@@ -49,11 +49,15 @@ mod judge;
 #[cfg(feature = "trial")]
 pub mod junit;
 #[cfg(feature = "trial")]
+mod leaders;
+#[cfg(feature = "trial")]
 mod lines;
 #[cfg(feature = "trial")]
 pub mod lint;
 #[cfg(feature = "trial")]
 mod lock;
+#[cfg(feature = "trial")]
+pub mod machine;
 #[cfg(feature = "trial")]
 pub mod observer;
 #[cfg(feature = "trial")]

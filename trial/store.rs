@@ -64,6 +64,12 @@ impl Store {
         self.path.with_file_name(&self.name)
     }
 
+    /// Current path as the user would type it: relative, if the store is. Commands in reports contain it, and
+    /// another machine may have the store elsewhere.
+    pub(crate) fn typed_path(&self) -> PathBuf {
+        self.root.join(&self.workload).join(self.path.file_name().unwrap_or_default())
+    }
+
     /// Removes the nodes' data: it is not evidence, and it may fill the disk.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! One trial from top to bottom: start, drive, heal, final reads, stop, check, report.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -35,8 +35,8 @@ use crate::faults::Faults;
 use crate::journal::Journal;
 use crate::judge::{self, Checking};
 use crate::junit::Junit;
+use crate::leaders::LeaderLog;
 use crate::limits::CheckLimits;
-use crate::lock::locked;
 use crate::observer::{self, NodeStatus, Observer, Status, TrialEvent};
 use crate::panics::{self, run_phase};
 use crate::plan::Plan;
@@ -51,8 +51,6 @@ use crate::watch::{self, Watch};
 const READ_AGAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit for the cluster to answer, at the start and after all faults are healed.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Interval of queries for the leader that status events show.
-const LEADER_TICK: Duration = Duration::from_millis(500);
 /// Interval of status events.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -177,6 +175,7 @@ struct Trial<'a> {
     live_check: Option<Arc<watch::LiveCheck>>,
     /// The journal of the links, if there are proxies.
     journal: Option<Journal>,
+    leaders: LeaderLog,
 }
 
 impl<'a> Trial<'a> {
@@ -285,9 +284,10 @@ impl<'a> Trial<'a> {
             .then(|| Journal::begin(&store.path().join("links.jsonl"), links.clone(), clock))
             .transpose()
             .context("cannot create links.jsonl")?;
+        let leaders = LeaderLog::create(&store.path().join("leaders.jsonl"), clock)?;
         let record = RunRecord::new(plan, &cluster, started, clock, store.path());
         record.save()?;
-        announcer.emit(&TrialEvent::Opened(&record.info, &store.complete_path()));
+        announcer.emit(&TrialEvent::Opened(&record.info, &store.typed_path().with_extension("")));
         let faults = Arc::new(faults);
         Ok(Trial {
             plan,
@@ -303,6 +303,7 @@ impl<'a> Trial<'a> {
             faults,
             live_check,
             journal,
+            leaders,
         })
     }
 
@@ -381,20 +382,12 @@ impl<'a> Trial<'a> {
             }
         };
         let begun = Instant::now();
-        let leader = Mutex::new(None);
         let leading = async {
-            loop {
-                let leaders = self.cluster.leaders().await;
-                *locked(&leader) = leaders.into_iter().next();
-                sleep(LEADER_TICK).await;
-            }
-        };
-        let leading = async {
-            tokio::select! { () = leading => {}, () = end.cancelled() => {} }
+            tokio::select! { () = self.leaders.watch(&self.cluster) => {}, () = end.cancelled() => {} }
         };
         let ticking = async {
             while !end.is_cancelled() {
-                let leader = *locked(&leader);
+                let leader = self.leaders.current();
                 self.announcer.emit(&TrialEvent::Status(self.status(begun.elapsed(), leader)));
                 sleep(TICK).await;
             }

@@ -340,6 +340,17 @@ impl Links {
         Ok(bypass::find(&ends, holder))
     }
 
+    /// Whether packets between the nodes can be queued, and so delayed or lost; if not, why not.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn packet_queue(&self) -> Result<(), String> {
+        match &self.wiring {
+            Wiring::Filtered(filter) => filter.packet_queue(),
+            _ => Err("there is no packet filter between the nodes".into()),
+        }
+    }
+
     /// Number of connections from processes outside the cluster, and a description of the first one. These
     /// connections were carried, and no cut affects them. `None` if there were none, as always with an
     /// address map.

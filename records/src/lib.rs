@@ -2,6 +2,7 @@
 //! clock.
 
 pub mod faults;
+pub mod leaders;
 pub mod links;
 pub mod path;
 pub mod quantity;

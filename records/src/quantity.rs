@@ -205,6 +205,22 @@ pub mod duration {
     }
 }
 
+/// Optional durations in files: `#[serde(with = "optional_duration")]`.
+pub mod optional_duration {
+    use super::*;
+
+    /// Writes the duration as text, or null.
+    pub fn serialize<S: Serializer>(duration: &Option<Duration>, out: S) -> Result<S::Ok, S::Error> {
+        duration.map(duration_text).serialize(out)
+    }
+
+    /// Reads the duration from text, or null.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| parse_duration(&text)).transpose().map_err(serde::de::Error::custom)
+    }
+}
+
 /// A string, or a number instead: `rate = 500` means `rate = "500"`.
 #[derive(Deserialize)]
 #[serde(untagged)]

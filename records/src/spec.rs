@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::path;
-use crate::quantity::{COUNTS, Concurrency, DURATION_MAX, Rate, SHARES, Size, duration};
+use crate::quantity::{COUNTS, Concurrency, DURATION_MAX, Rate, SHARES, Size, duration, optional_duration};
 
 /// Schema version of [`TrialSpec`]. It grows when a field changes its meaning, not when a field is added.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -85,6 +85,12 @@ pub struct TrialSpec {
     pub node_arg: Vec<String>,
     /// Minimum success rate, 0 to 1; a run below it is unknown.
     pub availability: Option<f64>,
+    /// Maximum p99 latency of the successful operations of any kind; a run above it is too slow.
+    #[serde(with = "optional_duration")]
+    pub max_p99: Option<Duration>,
+    /// Maximum time from the end of a fault to the first success; a run above it is too slow.
+    #[serde(with = "optional_duration")]
+    pub max_recovery: Option<Duration>,
     /// Whether the run continues to its time limit after a violation was proved.
     pub no_fail_fast: bool,
     /// Directory in which run directories are created.
@@ -97,6 +103,9 @@ pub struct TrialSpec {
     pub check_memory_limit: Size,
     /// Maximum number of configurations that the check explores, per key.
     pub check_states_limit: u64,
+    /// Whether the command of this trial ignores a tribunal.toml that it would find. For commands only: it changes
+    /// nothing in the trial.
+    pub no_config: bool,
 }
 
 impl Default for TrialSpec {
@@ -126,11 +135,14 @@ impl Default for TrialSpec {
             bug: Vec::new(),
             node_arg: Vec::new(),
             availability: None,
+            max_p99: None,
+            max_recovery: None,
             no_fail_fast: false,
             store: "store".into(),
             check_time_limit: Duration::from_secs(60),
             check_memory_limit: Size(2 << 30),
             check_states_limit: 1_000_000_000,
+            no_config: false,
         }
     }
 }

@@ -1,57 +1,91 @@
-//! The faults around a violation: those in force while its last operation ran. If that operation misses an
-//! acknowledged one, also those in force when that one was acknowledged, and since.
+//! The nodes and faults around a violation: who answered and who led, what changed between the contradicted
+//! operation and the witness ([`Between`]), and which faults were in force.
 //!
 //! A stale read is explained by the faults during the read. A lost write may have been lost at any time after
 //! its acknowledgement, so the faults in between are reported, too.
 
-use tribunal_checker::op::Nanos;
+use tribunal_checker::op::{Nanos, Op};
 
+use crate::between::{Between, Change, brief};
 use crate::faults::{Fault, Strip};
+use crate::leaders;
 use crate::run_dir::RunDir;
-use crate::wording::{counted, duration, operation, seconds};
+use crate::wording::{counted, duration, elide, seconds};
+
+/// No fault, in a sentence.
+const NONE: &str = "no fault in force";
 
 /// The maximum number of faults in one sentence: the last ones.
 const NAMED_MAX: usize = 5;
 
-/// Sentences about the faults around the violation, without full stops; empty if no violation was proved or
-/// the history is not of a run.
+/// Sentences about the nodes and faults around the violation, without full stops; empty if no violation was
+/// proved or the history is not of a run.
 pub fn around_violation(run: &RunDir) -> Vec<String> {
-    let judgement = &run.judgement;
-    let Some(violation) =
-        judgement.violation().filter(|_| !run.evidence.info.is_history() || !run.evidence.faults.is_empty())
-    else {
+    if run.evidence.info.is_history() && run.evidence.faults.is_empty() {
         return Vec::new();
-    };
-    let Some(witness) = judgement.op(violation.witness) else { return Vec::new() };
-    let faults = &run.evidence.faults;
-    let until = witness.completed.unwrap_or(violation.detected).min(violation.detected.max(witness.call));
-    let missing = violation.missing.and_then(|id| judgement.op(id)).filter(|op| op.completed.is_some());
-    let mut said = Vec::new();
-    if let Some((missing, acknowledged)) = missing.and_then(|op| Some((op, op.completed?))) {
-        let what = format!("`{}`", operation(missing));
-        said.push(format!(
-            "when {what} was acknowledged ({} s): {}",
-            seconds(acknowledged),
-            in_force(faults, missing.call, acknowledged, acknowledged)
-        ));
-        if acknowledged < witness.call {
-            said.push(format!(
-                "from then until p{}'s `{}` began: {}",
-                witness.process,
-                operation(witness),
-                since(faults, acknowledged, witness.call)
-            ));
-        }
     }
-    said.push(format!(
-        "while p{}'s `{}` ran ({}–{} s): {}",
-        witness.process,
-        operation(witness),
-        seconds(witness.call),
-        seconds(until),
-        in_force(faults, witness.call, until, witness.call)
-    ));
+    let Some(between) = Between::of(run) else { return Vec::new() };
+    let mut said: Vec<String> = who_answered(run, &between).into_iter().collect();
+    said.extend(what_changed(&between));
+    said.push(faults_around(run, &between));
     said
+}
+
+/// The nodes that answered, and the leader at that time.
+fn who_answered(run: &RunDir, between: &Between<'_>) -> Option<String> {
+    let served = |op: &Op| {
+        let node = elide(op.node.as_deref()?, 20);
+        Some(format!("{} was sent to {node}", brief(op)))
+    };
+    let mut said = served(between.witness)?;
+    if let Some(other) = between.other.and_then(served) {
+        said += &format!(", {other}");
+    }
+    if let Some(leaders) = leaders::at(&run.leaders, between.to) {
+        let verb = if leaders.len() > 1 { "claimed to lead" } else { "led" };
+        said += &format!("; {} {verb}", leaders::named(leaders));
+    }
+    Some(said)
+}
+
+/// The changes between the contradicted operation and the witness.
+fn what_changed(between: &Between<'_>) -> Option<String> {
+    let contradicted = between.contradicted?;
+    let more = between.changes.len().saturating_sub(NAMED_MAX);
+    let named = |change: &Change| format!("{} ({})", change.what, seconds(change.t));
+    let all: Vec<String> = between.changes[more..].iter().map(named).collect();
+    let all = match more {
+        0 => all.join(", "),
+        more => format!("{} before, then {}", counted(more, "other change"), all.join(", ")),
+    };
+    Some(format!(
+        "in the {} from the return of {} ({} s) to that of {} ({} s): {}",
+        duration(between.to - between.from),
+        brief(contradicted),
+        seconds(between.from),
+        brief(between.witness),
+        seconds(between.to),
+        if all.is_empty() { "no fault or leader changed".into() } else { all }
+    ))
+}
+
+/// The faults in force in the window.
+fn faults_around(run: &RunDir, between: &Between<'_>) -> String {
+    let (faults, witness) = (&run.evidence.faults, between.witness);
+    let during = match since(faults, between.from, between.to) {
+        none if none == NONE => in_force(faults, between.from, between.to, witness.call),
+        some => some,
+    };
+    match between.contradicted {
+        Some(_) if during.starts_with("no fault") => during,
+        Some(_) => format!("faults in force in that time: {during}"),
+        None => format!(
+            "while {} ran ({}–{} s): {during}",
+            brief(witness),
+            seconds(between.from),
+            seconds(between.to)
+        ),
+    }
 }
 
 /// The faults in force at some time between two times; if none, how long before `then` the last one had
@@ -86,7 +120,7 @@ fn since(faults: &[Fault], from: Nanos, to: Nanos) -> String {
     let mut during: Vec<&Fault> = faults.iter().filter(|fault| fault.overlaps(from, to)).collect();
     during.sort_by_key(|fault| fault.applied_ns);
     if during.is_empty() {
-        return "no fault in force".to_string();
+        return NONE.to_string();
     }
     let one = |fault: &&Fault| {
         let states: Vec<Strip> = fault.strips().filter(|strip| strip.overlaps(from, to)).collect();

@@ -8,9 +8,11 @@
 //! the script gets JSON that cannot contain `<`, and writes text only. The only three texts that are not
 //! escaped are our own (`raw.rs`).
 
+mod advice;
 mod checking;
 mod columns;
 mod counterexample;
+mod cursor;
 mod evidence;
 mod faults;
 mod lanes;
@@ -20,6 +22,7 @@ mod operations;
 mod raw;
 pub mod runs_page;
 mod space_time;
+mod strip;
 mod surroundings;
 mod table;
 mod verdict;
@@ -44,6 +47,8 @@ pub fn render(run: &RunDir) -> String {
         summary::headed(run),
         summary::subject(run).first().cloned().unwrap_or_default()
     );
+    let of_run = !run.evidence.info.is_history();
+    let covered_first = of_run && run.judgement.violation().is_none();
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -60,20 +65,23 @@ pub fn render(run: &RunDir) -> String {
             body {
                 main {
                     (verdict::header(run))
+                    (advice::section(run))
+                    (verdict::commands(run))
+                    // For an undecided run the first question is why, for a good one what it has survived.
+                    @if undecided(run) { (checking::section(run)) }
+                    @if covered_first { (surroundings::coverage(run)) }
                     (counterexample::section(run))
                     (evidence::sections(run))
-                    // For an undecided run the first question is why.
-                    @if undecided(run) { (checking::section(run)) }
                     (whole_run::section(run))
                     (space_time::section(run))
                     (node_logs::section(run))
-                    @if !run.evidence.info.is_history() { (faults::section(run)) }
+                    @if of_run { (faults::section(run)) }
                     @if PLOTS.iter().any(|plot| (plot.is_due)(run)) { (plots(run)) }
                     (operations::section(run))
-                    @if !undecided(run) { (checking::section(run)) }
-                    @if !run.evidence.info.is_history() { (surroundings::coverage(run)) }
+                    @if of_run && !covered_first { (surroundings::coverage(run)) }
                     (surroundings::environment(run))
                     (surroundings::files(run))
+                    @if !undecided(run) { (checking::section(run)) }
                 }
                 (whole_run::data(run))
                 (raw::script())

@@ -6,6 +6,7 @@
 //! violation        proved; nothing that went wrong elsewhere takes it back          exit code 1
 //! harness-failure  the harness itself broke; nothing is known about the system                3
 //! unknown          a limit was reached, nothing succeeded, or a fault had no effect           2
+//! too-slow         legal, but above a requested maximum of latency or of the time to recover  1
 //! linearizable     some legal order explains everything, and coverage is met                  0
 //! convergent       the same by a model that judges only what every node shows in the end      0
 //! ```
@@ -14,17 +15,20 @@
 //! a violation. A killed run is judged the same way whenever it is checked, and exits with 2.
 //! [`Judgement::of`] is a pure function; the controller writes the file before anything is rendered.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tribunal_checker::history::History;
 use tribunal_checker::model::ModelKind;
 use tribunal_checker::op::Op;
 use tribunal_checker::verdict::{Answer, OpId, Verdict, Violation};
+use tribunal_records::quantity::duration_text;
 
 use crate::coverage::Coverage;
 use crate::faults::{Fault, FaultOutcome};
 use crate::run_info::{LiveViolation, RunInfo};
-use crate::stats::Stats;
-use crate::wording::{count, counted, percent, raised_by, value};
+use crate::stats::{Stats, time_to_recover};
+use crate::wording::{count, counted, duration, elide, percent, raised_by, value};
 
 /// The version of the format of `verdict.json`. It increases when a field changes its meaning, not when one
 /// is added.
@@ -44,6 +48,9 @@ pub enum RunOutcome {
     Convergent,
     /// No legal order explains the observations.
     Violation,
+    /// A legal order explains all observations, and coverage is met, but the run exceeded a maximum that was
+    /// requested: of the p99 latency, or of the time to recover.
+    TooSlow,
     /// Neither was proved.
     Unknown,
     /// The harness itself broke.
@@ -60,7 +67,7 @@ impl RunOutcome {
     pub fn exit_code(self, interrupted: bool) -> u8 {
         match self {
             RunOutcome::Linearizable | RunOutcome::Convergent => 0,
-            RunOutcome::Violation => 1,
+            RunOutcome::Violation | RunOutcome::TooSlow => 1,
             RunOutcome::Unknown => {
                 if interrupted {
                     130
@@ -86,6 +93,7 @@ impl RunOutcome {
             RunOutcome::Linearizable => "linearizable",
             RunOutcome::Convergent => "convergent",
             RunOutcome::Violation => "violation",
+            RunOutcome::TooSlow => "too-slow",
             RunOutcome::Unknown => "unknown",
             RunOutcome::HarnessFailure => "harness-failure",
         }
@@ -215,7 +223,10 @@ impl Judgement {
         } else {
             let missing = missing(checker.as_ref(), good, &stats, &coverage, info.availability_target);
             match (cut_short, missing) {
-                (None, None) => (good, good_sentence(good, &stats, faults)),
+                (None, None) => match too_slow(info, history, &stats, faults) {
+                    Some(why) => (RunOutcome::TooSlow, format!("The history is {}, but {why}.", good.name())),
+                    None => (good, good_sentence(good, &stats, faults)),
+                },
                 (None, Some(missing)) => (RunOutcome::Unknown, missing),
                 (Some(cut_short), missing) => {
                     let rest = missing.unwrap_or_else(|| recorded_sentence(good));
@@ -295,6 +306,33 @@ pub(crate) fn unavailable(stats: &Stats, target: f64) -> Option<String> {
     let wanted = wanted.trim_end_matches('0').trim_end_matches('.');
     ((ok as f64) < target * all as f64)
         .then(|| format!("{} of the operations succeeded, {wanted} % were requested", percent(ok, all)))
+}
+
+/// Which requested maximum of time the run exceeded, and by how much; `None` if none.
+pub(crate) fn too_slow(info: &RunInfo, history: &History, stats: &Stats, faults: &[Fault]) -> Option<String> {
+    let spec = info.spec.as_ref()?;
+    let exceeds = |max: Option<Duration>, found: u64| max.filter(|max| u128::from(found) > max.as_nanos());
+    let p99 = stats.by_f.iter().filter_map(|per_f| Some((per_f.latency?.p99_ns, per_f)));
+    if let Some((found, per_f)) = p99.max_by_key(|(p99, _)| *p99)
+        && let Some(max) = exceeds(spec.max_p99, found)
+    {
+        return Some(format!(
+            "the p99 latency of `{}` was {}, above the requested maximum of {}",
+            elide(per_f.f.name(), 30),
+            duration(found),
+            duration_text(max)
+        ));
+    }
+    let recovered =
+        faults.iter().filter_map(|fault| Some((time_to_recover(history, fault.healed_ns?)?, fault)));
+    let (found, fault) = recovered.max_by_key(|(recovery, _)| *recovery)?;
+    let max = exceeds(spec.max_recovery, found)?;
+    Some(format!(
+        "the system took {} to recover from {}, above the requested maximum of {}",
+        duration(found),
+        elide(&fault.name(), 60),
+        duration_text(max)
+    ))
 }
 
 /// The violation that the live check proved, in words.
@@ -382,6 +420,8 @@ mod tests {
     use tribunal_checker::limits::Limit;
     use tribunal_checker::op::Value;
     use tribunal_checker::verdict::{Effort, Part, Undecided};
+
+    use tribunal_records::TrialSpec;
 
     use crate::run_info::Ending;
 
@@ -496,6 +536,29 @@ mod tests {
         assert!(
             of(broken()).sentence.ends_with("Nothing in the history until then contradicts convergence.")
         );
+    }
+
+    #[test]
+    fn a_requested_maximum_of_time_is_kept_or_the_run_fails() {
+        let of = |answer, max_ns: u64| {
+            let spec =
+                TrialSpec::new("register").with(|spec| spec.max_p99 = Some(Duration::from_nanos(max_ns)));
+            let info = RunInfo { spec: Some(spec), ..RunInfo::default() };
+            Judgement::of(&info, &one_read(), &[], Some(answered(answer)), Circumstances::default())
+        };
+        let slow = of(Answer::Linearizable, 0);
+        assert_eq!((slow.outcome, slow.exit_code), (RunOutcome::TooSlow, 1));
+        assert_eq!(
+            slow.sentence,
+            "The history is linearizable, but the p99 latency of `read` was 1 ns, above the requested maximum of 0s."
+        );
+        assert_eq!(of(Answer::Linearizable, 1).outcome, RunOutcome::Linearizable);
+        assert_eq!(
+            of(Answer::Unknown, 0).outcome,
+            RunOutcome::Unknown,
+            "what is undecided is not called slow"
+        );
+        assert_eq!(of(Answer::Violation, 0).outcome, RunOutcome::Violation);
     }
 
     #[test]

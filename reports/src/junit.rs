@@ -12,7 +12,7 @@ use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, Te
 use tribunal_checker::op::Nanos;
 use tribunal_checker::verdict::Answer;
 
-use crate::judgement::{Judgement, RunOutcome, unavailable};
+use crate::judgement::{Judgement, RunOutcome, too_slow, unavailable};
 use crate::run_dir::RunDir;
 use crate::run_info::RunInfo;
 use crate::summary;
@@ -235,6 +235,13 @@ fn circumstances(run: &RunDir) -> Vec<(String, Verdict)> {
         let verdict = unavailable(&judgement.stats, target)
             .map_or(Verdict::Good, |short| Verdict::Failure("availability".into(), short));
         cases.push(("availability".into(), verdict));
+    }
+    let info = &run.evidence.info;
+    if info.spec.as_ref().is_some_and(|spec| spec.max_p99.is_some() || spec.max_recovery.is_some()) {
+        let why = too_slow(info, &run.evidence.history, &judgement.stats, &run.evidence.faults);
+        let verdict =
+            why.map_or(Verdict::Good, |why| Verdict::Failure("too-slow".into(), elide(&why, TEXT_CHARS_MAX)));
+        cases.push(("time".into(), verdict));
     }
     cases
 }

@@ -32,6 +32,8 @@
 //!
 //! A new report is a new file here, a line in [`render::RENDERERS`] and a snapshot in `tests/`.
 
+pub mod advice;
+pub mod between;
 pub mod circumstances;
 pub mod clock;
 pub mod coverage;
@@ -42,6 +44,7 @@ pub mod html;
 pub mod imported;
 pub mod judgement;
 pub mod junit;
+pub mod leaders;
 pub mod markdown;
 pub mod matrix;
 pub mod node_logs;

@@ -3,6 +3,8 @@
 //! No data from the system under test can become Markdown or markup: it is in fences longer than any run of
 //! backticks in it, in code spans, or with its special characters escaped.
 
+use crate::advice::{self, Advice, LogSpan, PAGE, uncapitalized};
+use crate::circumstances;
 use crate::run_dir::RunDir;
 use crate::summary;
 use crate::text;
@@ -25,6 +27,16 @@ pub fn render(run: &RunDir) -> String {
         sentence(&elide(&judgement.sentence, SENTENCE_CHARS_MAX)),
         escaped(&summary::subject(run).join(" · "))
     );
+    if let Some(survived) = summary::survived(run) {
+        out += &format!("\n{}\n", escaped(&survived));
+    }
+    for around in circumstances::around_violation(run) {
+        out += &format!("\n- {}", sentence(&elide(&around, SENTENCE_CHARS_MAX)));
+    }
+    if let Some(advice) = advice::of(run) {
+        out += &format!("\n\n{}", advised(&advice).trim_end());
+        out.push('\n');
+    }
     let picture = text::picture(run);
     if !picture.is_empty() {
         out += &format!("\n{}\n", fenced(&picture.join("\n")));
@@ -36,6 +48,33 @@ pub fn render(run: &RunDir) -> String {
     let commands: Vec<String> =
         summary::commands(run).iter().map(|(_, command, remark)| format!("{command}   # {remark}")).collect();
     out + &format!("\n{}\n", details("How to reproduce it", &fenced(&commands.join("\n"))))
+}
+
+/// What to do: the two most likely causes, and the log lines to read.
+fn advised(advice: &Advice) -> String {
+    let mut out = String::from("**What to do**\n\n");
+    for cause in advice.causes.iter().take(2) {
+        out += &format!("1. {} Look first: {}", sentence(&cause.bug), sentence(&uncapitalized(&cause.look)));
+        if let Some(seen) = &cause.seen {
+            out += &format!(" In this run: {}.", sentence(&elide(seen, SENTENCE_CHARS_MAX)));
+        }
+        out += "\n";
+    }
+    for LogSpan { node, why, lines, times } in &advice.read {
+        out += &format!(
+            "- read {}.log, {} ({}–{} s): it {}\n",
+            escaped(&elide(node, 40)),
+            if lines.0 == lines.1 {
+                format!("line {}", lines.0)
+            } else {
+                format!("lines {}–{}", lines.0, lines.1)
+            },
+            seconds(times.0),
+            seconds(times.1),
+            sentence(&elide(why, 200))
+        );
+    }
+    out + &format!("\nMore about the class `{}`: {PAGE}\n", advice.class)
 }
 
 /// One line that a CI system shows beside the job (GitHub's workflow command `error`, or `notice` if all is

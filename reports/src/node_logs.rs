@@ -16,6 +16,8 @@ use crate::wording::elide;
 
 /// How far the window extends before and after the part of the violation shown, in nanoseconds.
 pub const MARGIN_NS: Nanos = 500_000_000;
+/// How far before the witness an operation that it contradicts may have returned, in nanoseconds.
+const BACK_NS_MAX: Nanos = 10_000_000_000;
 /// The maximum number of lines per node: those nearest to the violation.
 pub const LINES_PER_NODE_MAX: usize = 200;
 /// The maximum length of a line that is kept, in characters.
@@ -47,13 +49,16 @@ pub struct Window {
     pub centre: Nanos,
 }
 
-/// The window around the witness; `None` if no violation was proved.
+/// The window around the witness; `None` if no violation was proved. It begins before the return of an
+/// operation that the sentence names, if that is not too long ago.
 pub fn window(judgement: &Judgement) -> Option<Window> {
     let violation = judgement.violation()?;
     let witness = judgement.op(violation.witness)?;
     let end = witness.completed.unwrap_or(violation.detected);
+    let named = violation.named.iter().filter_map(|id| judgement.op(*id)?.completed);
+    let begin = named.filter(|returned| *returned + BACK_NS_MAX >= witness.call).min();
     Some(Window {
-        from: witness.call.saturating_sub(MARGIN_NS),
+        from: begin.unwrap_or(witness.call).min(witness.call).saturating_sub(MARGIN_NS),
         to: end.saturating_add(MARGIN_NS),
         centre: witness.call,
     })

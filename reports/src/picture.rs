@@ -56,6 +56,8 @@ pub struct Bar<'a> {
     pub to: usize,
     /// Its position in the longest legal order, counted from 1.
     pub place: Option<usize>,
+    /// The states before and after it in that order, if known.
+    pub states: Option<(&'a str, &'a str)>,
     /// Whether it is the witness, which cannot be linearized.
     pub witness: bool,
     /// Whether it is only context.
@@ -125,6 +127,7 @@ impl<'a> Picture<'a> {
             if lane.bars.iter().any(|bar| bar.id == *id) {
                 continue; // its completion
             }
+            let place = violation.order.iter().position(|placed| placed == id);
             lane.bars.push(Bar {
                 id: *id,
                 op,
@@ -135,7 +138,8 @@ impl<'a> Picture<'a> {
                 },
                 from: span[id].0,
                 to: span[id].1,
-                place: violation.order.iter().position(|placed| placed == id).map(|at| at + 1),
+                place: place.map(|at| at + 1),
+                states: place.and_then(|at| states_around(violation, at)),
                 witness: *id == violation.witness,
                 context: !violation.minimal.contains(id),
             });
@@ -181,6 +185,12 @@ impl<'a> Picture<'a> {
     pub fn witness_ticks(&self) -> Option<(usize, usize)> {
         self.bars().find(|bar| bar.witness).map(|bar| (bar.from, bar.to))
     }
+}
+
+/// The states before and after the operation at a position of the order, if known.
+fn states_around(violation: &tribunal_checker::verdict::Violation, at: usize) -> Option<(&str, &str)> {
+    let state = |at: usize| violation.states.get(at).map(String::as_str).filter(|state| !state.is_empty());
+    Some((state(at).unwrap_or("not known"), state(at + 1)?))
 }
 
 /// The operations to show: those of the counterexample, those named in the sentence, then as much context as

@@ -7,6 +7,7 @@
 
 mod canvas;
 mod check;
+mod compact;
 mod frame;
 mod latency;
 mod rate;

@@ -1,7 +1,7 @@
 //! The run directory: the files that are read, and the one file that must exist before anything is rendered.
 //!
 //! ```text
-//! run.json  history.jsonl  faults.jsonl  links.jsonl  nodes/n1.log ...     evidence, written during the run
+//! run.json  history.jsonl  faults.jsonl  links.jsonl  leaders.jsonl  nodes/n1.log ...   written during the run
 //! verdict.json                                                the judgement of it, written first
 //! report.txt  report.html  plots/*.svg ...                    renderings, written last, from the files above only
 //! ```
@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::faults::{self, Fault, Record};
 use crate::files::{self, Durable};
 use crate::judgement::{self, Judgement};
+use crate::leaders::{self, Leaders};
 use crate::node_logs::{self, LogLine};
 use crate::run_info::{self, Ending, RunInfo};
 use crate::stats::{Stats, Tally};
@@ -53,6 +54,8 @@ pub struct RunDir {
     pub judgement: Judgement,
     /// The node logs around the violation, if one was proved.
     pub logs: Vec<LogLine>,
+    /// Who claimed to lead, one entry for each change; empty if unknown.
+    pub leaders: Vec<Leaders>,
     /// The traffic between nodes around the violation, if one was proved.
     pub traffic: Vec<Sample>,
     /// The files of evidence, by path below the directory, with their sizes in bytes.
@@ -163,9 +166,10 @@ impl RunDir {
             Some(window) => traffic::load(&dir.join("links.jsonl"), window),
             None => Vec::new(),
         };
+        let leaders = leaders::load(&dir.join("leaders.jsonl"));
         // Without the slash that a shell appends.
         let name = dir.components().collect::<PathBuf>().display().to_string();
-        RunDir { name, evidence, judgement, logs, traffic, files: sizes(dir) }
+        RunDir { name, evidence, judgement, logs, leaders, traffic, files: sizes(dir) }
     }
 
     /// The meaning of the times in the history.
@@ -310,10 +314,17 @@ fn load_history(path: &Path, info: &RunInfo) -> Result<History, LoadError> {
 /// The files of evidence, by name.
 fn sizes(dir: &Path) -> Vec<(String, u64)> {
     let size = |name: &str| Some((name.to_string(), fs::metadata(dir.join(name)).ok()?.len()));
-    let mut names: Vec<String> =
-        ["run.json", "history.jsonl", "faults.jsonl", "links.jsonl", "verdict.json", "controller.log"]
-            .map(String::from)
-            .into();
+    let mut names: Vec<String> = [
+        "run.json",
+        "history.jsonl",
+        "faults.jsonl",
+        "links.jsonl",
+        "leaders.jsonl",
+        "verdict.json",
+        "controller.log",
+    ]
+    .map(String::from)
+    .into();
     let mut logs: Vec<String> = fs::read_dir(dir.join("nodes"))
         .into_iter()
         .flatten()

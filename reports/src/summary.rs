@@ -1,20 +1,24 @@
 //! The start of every report: the outcome, what was tested, and how to repeat it.
 
-use tribunal_checker::op::Op;
+use tribunal_checker::limits::Limit;
+use tribunal_checker::op::{Nanos, Op};
+use tribunal_records::Size;
+use tribunal_records::quantity::duration_text;
 
 use crate::clock::Clock;
-use crate::coverage::FaultCoverage;
+use crate::coverage::{FaultCoverage, in_force};
+use crate::faults::Fault;
 use crate::judgement::RunOutcome;
 use crate::run_dir::RunDir;
-use crate::run_info::shell_quoted;
+use crate::run_info::{command, shell_quoted};
 use crate::stats::time_to_recover;
-use crate::wording::{circled, count, counted, duration, elide, value};
+use crate::wording::{circled, count, counted, duration, elide, raised_by, value};
 
 /// The symbol of an outcome. It is always beside the words of [`heading`].
 pub fn sign(outcome: RunOutcome) -> &'static str {
     match outcome {
         RunOutcome::Linearizable | RunOutcome::Convergent => "✓",
-        RunOutcome::Violation => "✗",
+        RunOutcome::Violation | RunOutcome::TooSlow => "✗",
         RunOutcome::Unknown => "?",
         RunOutcome::HarnessFailure => "!",
     }
@@ -26,6 +30,7 @@ pub fn heading(outcome: RunOutcome, model: &str) -> &'static str {
         (RunOutcome::Violation, RunOutcome::Convergent) => "not convergent",
         (RunOutcome::Violation, _) => "not linearizable",
         (RunOutcome::HarnessFailure, _) => "harness failure",
+        (RunOutcome::TooSlow, _) => "too slow",
         _ => outcome.name(),
     }
 }
@@ -133,11 +138,79 @@ pub fn shrink_caption(run: &RunDir) -> Option<String> {
     Some(format!("{} of {}{claim}{about}", count(minimal), counted(of, "op")))
 }
 
-/// The commands that repeat the check, the run and, if any, the faults; each with a description.
+/// What the run has survived, in a sentence; `None` if no fault took effect, or not all is well.
+pub fn survived(run: &RunDir) -> Option<String> {
+    if run.judgement.violation().is_some() || run.judgement.harness_failure.is_some() {
+        return None;
+    }
+    let effective: Vec<&FaultCoverage> =
+        run.judgement.coverage.faults.iter().filter(|fault| fault.effective > 0).collect();
+    let faults: usize = effective.iter().map(|fault| fault.effective).sum();
+    let each: Vec<String> = effective
+        .iter()
+        .map(|fault| format!("{} {}", count(fault.effective), elide(&fault.fault, 40)))
+        .collect();
+    let all: Vec<&Fault> = run.evidence.faults.iter().collect();
+    let during = in_force(&all);
+    let inside = |t: Nanos| during.iter().any(|(from, to)| *from <= t && t <= *to);
+    let ops =
+        run.evidence.history.ops.iter().filter(|op| op.is_ok() && op.completed.is_some_and(inside)).count();
+    let recovery = effective.iter().filter_map(|fault| recovery(run, &fault.fault)).max();
+    let recovery = recovery.map_or(String::new(), |ns| format!("; recovery took at most {}", duration(ns)));
+    (faults > 0).then(|| {
+        format!(
+            "Survived {} ({}), with {} that succeeded during them{recovery}.",
+            counted(faults, "fault"),
+            each.join(", "),
+            counted(ops, "operation")
+        )
+    })
+}
+
+/// The factor by which a limit that was reached is raised in the command that is proposed.
+const RAISED: u32 = 10;
+
+/// What to type next if neither was proved: a check with a higher limit, a longer run, or a run without
+/// faults.
+fn next(run: &RunDir) -> Option<(&'static str, String, &'static str)> {
+    let info = &run.evidence.info;
+    let verdict = run.judgement.checker.as_ref().filter(|_| run.judgement.outcome == RunOutcome::Unknown)?;
+    let undecided = verdict.parts.iter().filter_map(|part| part.undecided.as_ref());
+    if let Some(limit) = undecided.map(|stop| stop.by).find(|by| *by != Limit::Cancelled) {
+        let spec = info.spec.clone().unwrap_or_default();
+        let flag = raised_by(limit)?;
+        let value = match limit {
+            Limit::Time => duration_text(spec.check_time_limit * RAISED),
+            Limit::Memory => Size(spec.check_memory_limit.0.saturating_mul(2)).to_string(),
+            _ => spec.check_states_limit.saturating_mul(u64::from(RAISED)).to_string(),
+        };
+        let command = format!("tribunal check {} {flag} {value}", shell_quoted(&run.name));
+        return Some(("next", command, "check again with a higher limit"));
+    }
+    let spec = info.spec.clone()?;
+    let stats = &run.judgement.stats;
+    if 2 * stats.tally.ok < stats.tally.all() {
+        let quiet =
+            spec.with(|spec| (spec.nemesis, spec.schedule, spec.grudge) = ("none".into(), None, None));
+        return Some(("next", command(quiet.words()), "does the system answer without faults?"));
+    }
+    if run.judgement.interrupted || run.judgement.coverage.why.is_empty() {
+        return None;
+    }
+    let longer = spec.with(|spec| spec.time_limit *= 3);
+    Some(("next", command(longer.words()), "a longer run has room for every fault"))
+}
+
+/// The commands to type next: those that repeat the check, the run and, if any, the faults; each with a
+/// description.
 pub fn commands(run: &RunDir) -> Vec<(&'static str, String, &'static str)> {
     let info = &run.evidence.info;
-    let recheck = format!("tribunal check {}", shell_quoted(&run.name));
-    let mut commands = vec![("recheck", recheck, "same history, same verdict")];
+    let mut commands: Vec<_> = next(run).into_iter().collect();
+    commands.push((
+        "recheck",
+        format!("tribunal check {}", shell_quoted(&run.name)),
+        "same history, same verdict",
+    ));
     if !info.is_history() {
         commands.push(("rerun", info.rerun_command(), "same plan; timing may differ"));
     }

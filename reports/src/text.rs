@@ -4,6 +4,7 @@ mod lanes;
 
 use tribunal_checker::verdict::{Impossible, Violation};
 
+use crate::advice;
 use crate::circumstances;
 use crate::judgement::{Judgement, RunOutcome};
 use crate::run_dir::RunDir;
@@ -16,7 +17,7 @@ pub const WIDTH: usize = 100;
 /// The maximum number of lines.
 pub const LINES_MAX: usize = 40;
 /// The maximum number of questions with answers.
-const EXPLANATIONS_MAX: usize = 3;
+const EXPLANATIONS_MAX: usize = 2;
 /// The maximum number of lines about faults.
 const FAULTS_MAX: usize = 6;
 /// The maximum number of lines of a node's last output.
@@ -46,8 +47,12 @@ pub fn render_within(run: &RunDir, width: usize) -> String {
     }
     if let Some(violation) = judgement.violation() {
         lines.extend(circumstances(run, width));
+        lines.extend(advice(run, width));
         lines.push(String::new());
         lines.extend(evidence(run, violation, width));
+    }
+    if let Some(survived) = summary::survived(run) {
+        lines.extend(wrapped(&survived, 2, 2).into_iter().take(3));
     }
     if let Some(failure) = &judgement.harness_failure {
         let mut error = failure.error.lines();
@@ -82,6 +87,20 @@ fn headline(run: &RunDir, width: usize) -> Vec<String> {
 fn circumstances(run: &RunDir, width: usize) -> Vec<String> {
     let said = circumstances::around_violation(run);
     said.iter().flat_map(|sentence| wrapped(sentence, 2, 4, width).into_iter().take(3)).collect()
+}
+
+/// The most likely cause, and the log lines to read first.
+fn advice(run: &RunDir, width: usize) -> Vec<String> {
+    let Some(advice) = advice::of(run) else { return Vec::new() };
+    let cause = advice.causes.first().map(|cause| format!("{:\u{a0}<8} {}", "suspect", cause.bug));
+    let read = advice.read.iter().map(|span| match span.lines {
+        (first, last) if first == last => format!("{}.log:{first}", span.node),
+        (first, last) => format!("{}.log:{first}-{last}", span.node),
+    });
+    let read: Vec<String> = read.collect();
+    let read = (!read.is_empty()).then(|| format!("{:\u{a0}<8} {}", "read", read.join(", ")));
+    let lines = cause.iter().chain(&read).flat_map(|text| wrapped(text, 2, 11, width).into_iter().take(3));
+    lines.map(|line| line.replace('\u{a0}', " ")).collect()
 }
 
 /// A command that can be copied, broken before a flag where a line is too narrow.

@@ -12,7 +12,7 @@
 //! line overrides the same key in the file, and keys that exclude it.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::parser::ValueSource;
@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 use tribunal::user_file::read_text;
 use tribunal_records::TrialSpec;
 use tribunal_records::spec::{flags, upgrade};
-use tribunal_records::suggest::suggest;
+use tribunal_records::suggest::{suggest, unknown};
 
 use super::Cli;
 use super::trial::{REPEATS, RunArgs, ShowArgs};
@@ -42,9 +42,17 @@ impl RunArgs {
     /// When the file cannot be read, has an unknown key, or a value is out of range.
     pub(crate) fn resolve(&self, matches: &ArgMatches) -> Result<Run> {
         let run = command();
-        let mut keys = match &self.config {
-            Some(path) => from_file(path, &run).with_context(|| path.display().to_string())?,
-            None => Map::new(),
+        let here = found(&std::env::current_dir()?);
+        let file = match is_typed(matches, "no-config") {
+            true => self.config.as_ref(),
+            false => self.config.as_ref().or(here.as_ref()),
+        };
+        let mut keys = match (file, self.profile.as_deref()) {
+            (Some(path), profile) => {
+                from_file(path, profile, &run).with_context(|| path.display().to_string())?
+            }
+            (None, None) => Map::new(),
+            (None, Some(_)) => bail!("--profile: there is no {NAME} in this directory or above"),
         };
         let all = object(&self.trial).into_iter().chain(object(&self.show));
         for (key, value) in all.filter(|(key, _)| is_typed(matches, key)) {
@@ -52,6 +60,8 @@ impl RunArgs {
             keys.retain(|other, _| !argument(&run, other).is_some_and(|other| excludes(&run, arg, other)));
             keys.insert(key, value);
         }
+        // The command that repeats the run contains everything that a file here says.
+        keys.insert("no-config".into(), Value::Bool(here.is_some()));
         let run = split(keys)?;
         ensure!(
             !run.spec.workload.is_empty(),
@@ -76,13 +86,43 @@ fn command() -> Command {
     cli.find_subcommand("run").expect("there is such a command").clone()
 }
 
-/// The keys of a file. Every key is known, and none excludes another.
-fn from_file(path: &Path, run: &Command) -> Result<Map<String, Value>> {
+/// The file that is found without `--config`.
+const NAME: &str = "tribunal.toml";
+
+/// The nearest file of that name, in a directory or above it.
+fn found(directory: &Path) -> Option<PathBuf> {
+    directory.ancestors().map(|above| above.join(NAME)).find(|path| path.is_file())
+}
+
+/// Moves the keys of a profile over the others, and removes the profiles.
+fn apply_profile(keys: &mut Map<String, Value>, profile: Option<&str>) -> Result<()> {
+    let profiles = match keys.remove("profile") {
+        None => Map::new(),
+        Some(Value::Object(profiles)) => profiles,
+        Some(_) => bail!("profile: expected tables, such as [profile.ci]"),
+    };
+    for (name, profile) in &profiles {
+        ensure!(profile.is_object(), "profile.{name}: expected a table");
+    }
+    let Some(wanted) = profile else { return Ok(()) };
+    match profiles.get(wanted) {
+        Some(Value::Object(profile)) => keys.extend(profile.clone()),
+        _ => {
+            let names: Vec<&str> = profiles.keys().map(String::as_str).collect();
+            bail!("--profile: {}", unknown("profile", wanted, &names));
+        }
+    }
+    Ok(())
+}
+
+/// The keys of a file, with those of a profile. Every key is known, and none excludes another.
+fn from_file(path: &Path, profile: Option<&str>, run: &Command) -> Result<Map<String, Value>> {
     let text = read_text(path).context("cannot read it")?;
     let mut keys = match text.trim_start().starts_with('{') {
         true => serde_json::from_str(&text)?,
         false => object(&text.parse::<toml::Table>()?),
     };
+    apply_profile(&mut keys, profile)?;
     if let Some(Value::Object(spec)) = keys.get("spec") {
         keys = spec.clone();
     }
@@ -230,6 +270,35 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_overrides_the_file_and_is_overridden_by_what_is_typed() {
+        let file =
+            "workload = 'register'\nnodes = 3\n[profile.ci]\nnodes = 4\nseed = 9\n[profile.night]\nkeys = 2";
+        assert_eq!(with_file(file, "").unwrap(), "run register --nodes 3");
+        assert_eq!(with_file(file, "--profile ci").unwrap(), "run register --nodes 4 --seed 9");
+        assert_eq!(with_file(file, "--profile ci --nodes 6").unwrap(), "run register --nodes 6 --seed 9");
+        let why = |file: &str, typed: &str| format!("{:#}", with_file(file, typed).map(drop).unwrap_err());
+        assert!(why(file, "--profile cy").contains("did you mean `ci`"), "{}", why(file, "--profile cy"));
+        assert!(why("profile = 3", "queue").contains("expected tables, such as [profile.ci]"));
+        let unknown = "workload = 'register'\n[profile.ci]\nnods = 4";
+        assert!(
+            why(unknown, "--profile ci").contains("did you mean `nodes`?"),
+            "{}",
+            why(unknown, "--profile ci")
+        );
+    }
+
+    #[test]
+    fn the_nearest_file_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let below = dir.path().join("a/b");
+        std::fs::create_dir_all(&below).unwrap();
+        std::fs::write(dir.path().join(NAME), "nodes = 3").unwrap();
+        assert_eq!(found(&below), Some(dir.path().join(NAME)));
+        std::fs::write(dir.path().join("a").join(NAME), "nodes = 4").unwrap();
+        assert_eq!(found(&below), Some(dir.path().join("a").join(NAME)));
+    }
+
+    #[test]
     fn a_run_json_is_a_file_of_flags() {
         let spec = TrialSpec::new("queue").with(|spec| (spec.seed, spec.nodes) = (Some(9), 3));
         let run_json = serde_json::json!({"schema_version": 1, "spec": spec}).to_string();
@@ -307,6 +376,7 @@ mod tests {
             1..usize::MAX,
             any::<u64>(),
             proptest::option::of(proptest::sample::select(&ModelKind::ALL[..])),
+            (proptest::option::of(time()), proptest::option::of(time())),
         );
         proptest!(|(named in named, load in load, times in times, faults in faults, rest in rest)| {
             let spec = TrialSpec::new(named.0.trim_start_matches('-').to_string() + "x").with(|spec| {
@@ -322,6 +392,7 @@ mod tests {
                 (spec.seed, spec.disk, spec.net, spec.disk_size) = (rest.0, rest.1, rest.2, Size(rest.3));
                 spec.check_states_limit = rest.4;
                 spec.model = rest.5.map(|model| model.name().into());
+                (spec.max_p99, spec.max_recovery) = rest.6;
             });
             let again = meant(&spec.words()).map_err(|error| TestCaseError::fail(format!("{error:#}: {:?}", spec.words())))?;
             prop_assert_eq!(again.spec, spec);

@@ -11,7 +11,9 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use tribunal_checker::model::ModelKind;
 use tribunal_records::path;
-use tribunal_records::quantity::{duration, parse_count, parse_duration, parse_share, parse_within};
+use tribunal_records::quantity::{
+    duration, optional_duration, parse_count, parse_duration, parse_share, parse_within,
+};
 use tribunal_records::spec::{NODES, OP_TIMEOUT_MAX};
 use tribunal_records::suggest::unknown;
 use tribunal_records::{Concurrency, DiskKind, Net, Rate, Size};
@@ -29,6 +31,13 @@ pub(crate) struct RunArgs {
     /// For example: `workload = "register"`, `time-limit = "1m"`, `bug = ["stale-read"]`.
     #[arg(long, visible_alias = "spec", value_name = "FILE", help_heading = WHAT)]
     pub(super) config: Option<PathBuf>,
+
+    /// Also take the flags of this profile of the file
+    ///
+    /// A profile is a table: `[profile.ci]`. Its keys override those of the file. Without --config the file is
+    /// tribunal.toml in this directory or the nearest one above.
+    #[arg(long, value_name = "NAME", help_heading = WHAT)]
+    pub(super) profile: Option<String>,
 
     #[command(flatten)]
     pub(super) show: ShowArgs,
@@ -167,6 +176,20 @@ pub(super) struct TrialArgs {
     #[arg(long, value_name = "SHARE", value_parser = parse_share, allow_hyphen_values = true, help_heading = CHECK)]
     availability: Option<f64>,
 
+    /// Maximum p99 latency; a run above it fails (exit code 1)
+    ///
+    /// It applies to the successful operations of each kind.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true, help_heading = CHECK, hide_short_help = true)]
+    #[serde(with = "optional_duration")]
+    max_p99: Option<Duration>,
+
+    /// Maximum time to recover from a fault; a run above it fails (exit code 1)
+    ///
+    /// From the end of a fault to the first success of an operation that was sent after it.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true, help_heading = CHECK, hide_short_help = true)]
+    #[serde(with = "optional_duration")]
+    max_recovery: Option<Duration>,
+
     /// Continue to the time limit after a violation has been proved
     #[arg(long, help_heading = CHECK, hide_short_help = true)]
     no_fail_fast: bool,
@@ -175,6 +198,10 @@ pub(super) struct TrialArgs {
     #[arg(long, default_value = "store", value_name = "DIR", help_heading = OUTPUT)]
     #[serde(with = "path")]
     store: PathBuf,
+
+    /// Ignore tribunal.toml in this directory and those above
+    #[arg(long, help_heading = WHAT, hide_short_help = true, conflicts_with = "profile")]
+    no_config: bool,
 
     #[command(flatten)]
     #[serde(flatten)]

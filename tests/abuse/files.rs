@@ -45,7 +45,15 @@ fn reports_replace_links_and_never_follow_them() {
 
 #[test]
 fn pipes_and_devices_in_a_run_directory_do_not_block() {
-    for name in ["run.json", "history.jsonl", "verdict.json", "faults.jsonl", "links.jsonl", "nodes/n1.log"] {
+    for name in [
+        "run.json",
+        "history.jsonl",
+        "verdict.json",
+        "faults.jsonl",
+        "links.jsonl",
+        "leaders.jsonl",
+        "nodes/n1.log",
+    ] {
         for device in [None, Some("/dev/zero")] {
             let store = Store::new();
             let dir = judged(&store, "queues/a", "queue", TAKEN_TWICE, 1);
@@ -58,7 +66,7 @@ fn pipes_and_devices_in_a_run_directory_do_not_block() {
             }
             // The violation in verdict.json stands even if the evidence is damaged; without verdict.json it
             // is proved again.
-            let is_read_by_check = !["links.jsonl", "nodes/n1.log"].contains(&name);
+            let is_read_by_check = !["links.jsonl", "leaders.jsonl", "nodes/n1.log"].contains(&name);
             let check = ends(tribunal(["check"]).arg(&dir)).expect(1);
             assert_eq!(
                 check.stderr.contains("expected a regular file"),
@@ -68,7 +76,7 @@ fn pipes_and_devices_in_a_run_directory_do_not_block() {
             );
             let report = ends(tribunal(["report"]).arg(&dir));
             // If only a picture needs the file, only the picture is missing.
-            let is_needed = !["links.jsonl", "nodes/n1.log"].contains(&name);
+            let is_needed = !["links.jsonl", "leaders.jsonl", "nodes/n1.log"].contains(&name);
             assert_eq!(report.code, Some(if is_needed { 64 } else { 0 }), "{name}: {}", report.stderr);
             let list = ends(tribunal(["list", "runs", "--store"]).arg(store.path())).expect(0);
             assert!(list.stdout.contains("queues/a"), "{}", list.stdout);

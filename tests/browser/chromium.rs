@@ -132,6 +132,13 @@ impl Chromium {
             let message = self.messages.recv_timeout(left).expect("the browser is silent");
             self.events.push(message);
         }
+        // The picture of a whole run is unpacked after that.
+        let drawn =
+            "!document.getElementById('run-data') || 'mode' in document.getElementById('run-canvas').dataset";
+        while self.value(drawn) != true {
+            assert!(start.elapsed() < TIMEOUT, "the picture is never drawn");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// The value of a JavaScript expression; promises are awaited.
@@ -178,6 +185,13 @@ impl Chromium {
             let event = json!({"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1});
             self.ask("Input.dispatchMouseEvent", event);
         }
+    }
+
+    /// Moves the pointer over the middle of an element.
+    pub(crate) fn hover(&mut self, selector: &str) {
+        let (x, y) = self.middle(selector);
+        self.ask("Input.dispatchMouseEvent", json!({"type": "mouseMoved", "x": x, "y": y}));
+        self.settle();
     }
 
     /// Turns the mouse wheel over the middle of an element; negative is up.

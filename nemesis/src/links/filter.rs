@@ -76,6 +76,11 @@ impl Filter {
         Ok(Filter { addresses: addresses.to_vec(), kernel: Mutex::new(kernel), netem })
     }
 
+    /// Whether packets can be queued; if not, why not.
+    pub(crate) fn packet_queue(&self) -> Result<(), String> {
+        self.netem.as_ref().map(drop).map_err(String::clone)
+    }
+
     fn kernel(&self) -> MutexGuard<'_, Kernel> {
         locked(&self.kernel)
     }

@@ -6,7 +6,7 @@ use tribunal_checker::verdict::{Answer, Part, Verdict};
 
 use super::table::Column::{Number, Text};
 use super::table::{number, numbers, share, table};
-use super::{figures, titled};
+use super::{evidence, figures, titled};
 use crate::judgement::RunOutcome;
 use crate::plots::CHECK_PLOTS;
 use crate::run_dir::RunDir;
@@ -17,7 +17,18 @@ const KEYS_MAX: usize = 12;
 
 pub(super) fn section(run: &RunDir) -> Markup {
     let body = match &run.judgement.checker {
-        Some(verdict) => html! { (facts(run, verdict)) (hardest(verdict)) (figures(run, CHECK_PLOTS)) },
+        Some(verdict) => {
+            let inside = html! { (facts(run, verdict)) (hardest(verdict)) (figures(run, CHECK_PLOTS)) };
+            html! {
+                details open[verdict.answer == Answer::Unknown] {
+                    summary { "Algorithm, effort and limits" }
+                    (inside)
+                }
+                @if let Some(violation) = run.judgement.violation() {
+                    (evidence::configurations(&run.judgement, violation))
+                }
+            }
+        }
         None => html! { p { "Nothing was checked." } },
     };
     titled("check", "The check", "", body)

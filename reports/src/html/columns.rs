@@ -1,8 +1,8 @@
 //! The operations of a run, packed for the picture of the whole run.
 //!
-//! Six numbers per operation, each in as many bytes as it needs (LEB128: seven bits per byte, the high bit
-//! set on all but the last): about eight bytes per operation, eleven in base64. A million operations fit on a
-//! page.
+//! Six columns of numbers, each number in as many bytes as it needs (LEB128: seven bits per byte, the high bit
+//! set on all but the last), one column after the other, then gzip and base64: about six characters per
+//! operation. The script unpacks them.
 //!
 //! ```text
 //! invoked     µs since the previous invocation        outcome   4 × index of the name + 0 ok, 1 fail, 2 info
@@ -11,6 +11,7 @@
 //! ```
 
 use std::collections::BTreeSet;
+use std::io::Write;
 
 use serde::Serialize;
 use tribunal_checker::op::{F, Nanos, Op, Outcome};
@@ -22,7 +23,7 @@ use crate::wording::{elide, operation, value};
 pub(super) const OPS_MAX: usize = 1_000_000;
 /// The maximum length of all descriptions on a page, in characters; operations farther from the violation
 /// have none.
-const WORDS_CHARS_MAX: usize = 2_000_000;
+const WORDS_CHARS_MAX: usize = 1_000_000;
 /// The maximum number of distinct operation names; further ones are shown as `…`.
 const NAMES_MAX: usize = 60;
 
@@ -37,12 +38,12 @@ pub(super) struct Columns {
     pub(super) n: usize,
     /// The names of operations.
     names: Vec<String>,
-    /// The packed numbers.
+    /// The columns of numbers.
     packed: String,
     /// The position of the first operation with a description.
     words_first: usize,
-    /// Descriptions, such as `k7 write 4`.
-    words: Vec<String>,
+    /// Descriptions, such as `k7 write 4`, a line each; gzip and base64.
+    words: String,
 }
 
 /// Packs the operations; if there are too many, those around position `centre`. A time unit is `unit_ns`
@@ -53,7 +54,7 @@ pub(super) fn pack(ops: &[Op], centre: usize, unit_ns: Nanos) -> Columns {
     let names: BTreeSet<&F> = here.iter().map(|op| &op.f).collect();
     let names: Vec<&F> = names.into_iter().take(NAMES_MAX).collect();
 
-    let mut packed = Vec::with_capacity(here.len() * 9);
+    let mut columns: [Vec<u8>; 6] = std::array::from_fn(|_| Vec::with_capacity(2 * here.len()));
     let (mut call_before, mut line_before) = (0, 0);
     for op in here {
         let call = op.call / unit_ns;
@@ -63,12 +64,15 @@ pub(super) fn pack(ops: &[Op], centre: usize, unit_ns: Nanos) -> Columns {
             Outcome::Fail => 1,
             Outcome::Info => 2,
         };
-        put(&mut packed, call.saturating_sub(call_before));
-        put(&mut packed, op.completed.map_or(0, |end| (end / unit_ns).saturating_sub(call) + 1));
-        put(&mut packed, op.process);
-        put(&mut packed, name as u64 * 4 + outcome);
-        put(&mut packed, op.invoke_index.saturating_sub(line_before));
-        put(&mut packed, op.complete_index.map_or(0, |end| end.saturating_sub(op.invoke_index)));
+        let numbers = [
+            call.saturating_sub(call_before),
+            op.completed.map_or(0, |end| (end / unit_ns).saturating_sub(call).saturating_add(1)),
+            op.process,
+            name as u64 * 4 + outcome,
+            op.invoke_index.saturating_sub(line_before),
+            op.complete_index.map_or(0, |end| end.saturating_sub(op.invoke_index)),
+        ];
+        columns.iter_mut().zip(numbers).for_each(|(column, number)| put(column, number));
         (call_before, line_before) = (call, op.invoke_index);
     }
     let (words_first, words) = words(ops, centre);
@@ -77,9 +81,9 @@ pub(super) fn pack(ops: &[Op], centre: usize, unit_ns: Nanos) -> Columns {
         first,
         n: here.len(),
         names: names.iter().map(|f| elide(f.name(), 30)).chain(["…".to_string()]).collect(),
-        packed: base64(&packed),
+        packed: base64(&gzip(&columns.concat())),
         words_first,
-        words,
+        words: base64(&gzip(words.join("\n").as_bytes())),
     }
 }
 
@@ -104,6 +108,12 @@ fn words(ops: &[Op], centre: usize) -> (usize, Vec<String>) {
         fits
     });
     (first, words.collect())
+}
+
+/// Compressed; the same bytes give the same bytes.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(bytes).and_then(|()| gzip.finish()).expect("memory takes every byte")
 }
 
 fn put(packed: &mut Vec<u8>, mut number: u64) {

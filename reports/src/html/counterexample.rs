@@ -79,6 +79,7 @@ fn table_of(picture: &Picture) -> Markup {
     bars.sort_by_key(|bar| (bar.from, bar.id));
     // With the digits of the tick labels, which distinguish all times.
     let times = picture.tick_labels();
+    let with_states = bars.iter().any(|bar| bar.states.is_some());
     let columns = [
         Text("order"),
         Text("process"),
@@ -88,6 +89,7 @@ fn table_of(picture: &Picture) -> Markup {
         Number("completed"),
         Number("took"),
         Text("outcome"),
+        Text(if with_states { "state afterwards" } else { "" }),
         Number("lines"),
     ];
     let rows = html! { @for bar in &bars { (row(bar, &times, picture.clock)) } };
@@ -115,6 +117,7 @@ fn row(bar: &Bar, times: &[String], clock: Clock) -> Markup {
             td { (op.node.as_deref().map_or("–".to_string(), |node| elide(node, 20))) }
             (numbers([&times[bar.from], &completed, &took]))
             td { (outcome(bar)) @if bar.context { ", context" } }
+            td { @if let Some((_, after)) = bar.states { code { (elide(after, 40)) } } }
             (number(lines(op)))
         }
     }

@@ -23,7 +23,6 @@ pub(super) fn sections(run: &RunDir) -> Markup {
     html! {
         @if !violation.impossible.is_empty() { (impossible(judgement, violation)) }
         @if !violation.explanations.is_empty() { (explanations(violation)) }
-        @if !violation.configurations.is_empty() { (configurations(judgement, violation)) }
     }
 }
 
@@ -43,8 +42,8 @@ fn listed(judgement: &Judgement, ids: &[OpId], between: &str) -> Markup {
 
 fn impossible(judgement: &Judgement, violation: &Violation) -> Markup {
     let remark = match violation.order.len() {
-        0 => "every way to begin".to_string(),
-        n => format!("every way to go on after {}", summary::places(n)),
+        0 => "every possible first step".to_string(),
+        n => format!("every possible next step after {}", summary::places(n)),
     };
     let more = violation.impossible.len().saturating_sub(REASONS_MAX);
     let rows = html! {
@@ -80,10 +79,14 @@ fn explanations(violation: &Violation) -> Markup {
     titled("explanations", "What would explain it", remark, table(&columns, rows))
 }
 
-fn configurations(judgement: &Judgement, violation: &Violation) -> Markup {
+/// How far the search got, folded: the proof does not need it.
+pub(super) fn configurations(judgement: &Judgement, violation: &Violation) -> Markup {
+    if violation.configurations.is_empty() {
+        return html! {};
+    }
     let on =
         if violation.key.is_nil() { String::new() } else { format!(" on key {}", value(&violation.key)) };
-    let remark = format!("how far the search got{on} before the operation that cannot be linearized");
+    let remark = format!("The deepest configurations{on} before the operation that cannot be linearized.");
     let rows = html! {
         @for configuration in violation.configurations.iter().take(3) {
             tr {
@@ -100,5 +103,11 @@ fn configurations(judgement: &Judgement, violation: &Violation) -> Markup {
         Text("pending, assumed applied"),
         Text("pending, assumed not applied"),
     ];
-    titled("configurations", "How far the search got", &remark, table(&columns, rows))
+    html! {
+        details {
+            summary { "How far the search got" }
+            p .remark { (remark) }
+            (table(&columns, rows))
+        }
+    }
 }

@@ -4,7 +4,10 @@
 //! dark and print all work.
 
 use maud::{Markup, html};
+use tribunal_checker::op::Nanos;
 
+use super::strip::{self, Placed};
+use super::{cursor, faults};
 use crate::clock::Clock;
 use crate::faults::Strip;
 use crate::picture::{Axis, Bar, Ending, Picture};
@@ -49,10 +52,13 @@ pub(super) fn draw(picture: &Picture) -> Markup {
     let strips = picture.faults.len().min(STRIPS_MAX);
     let ticks_at = lanes_end + strips as f64 * STRIP_HEIGHT + 8.0;
     let height = ticks_at + 32.0;
+    let points: Vec<(Nanos, f64)> =
+        picture.ticks.iter().enumerate().map(|(tick, t)| (*t, axis.at(tick))).collect();
     html! {
         (names(picture, height))
         svg .lanes viewBox=(format!("0 0 {width:.0} {height:.0}")) width=(format!("{width:.0}"))
-            height=(format!("{height:.0}")) role="img" aria-labelledby="lanes-title lanes-desc" {
+            height=(format!("{height:.0}")) role="img" aria-labelledby="lanes-title lanes-desc"
+            data-scale=(cursor::scale(&points, picture.clock)) {
             title #lanes-title { "The counterexample: one lane per process, one bar per operation" }
             desc #lanes-desc { "The time axis is warped. The same operations with their times are in the table below." }
             (patterns())
@@ -68,6 +74,7 @@ pub(super) fn draw(picture: &Picture) -> Markup {
                 @let y = lanes_end + 4.0 + at as f64 * STRIP_HEIGHT;
                 (strip(picture, it, &axis, y, at == 0))
             }
+            (cursor::line(TOP - 6.0, ticks_at))
         }
     }
 }
@@ -145,7 +152,10 @@ fn draw_bar(bar: &Bar, axis: &Axis, y: f64, label_max: usize, clock: Clock) -> M
 fn tooltip(bar: &Bar, clock: Clock) -> String {
     let end = bar.op.completed.map_or("never".to_string(), |end| clock.instant(end));
     let (process, call) = (bar.op.process, clock.instant(bar.op.call));
-    format!("p{process} {}: invoked {call}, completed {end}", operation(bar.op))
+    let states = bar.states.map_or(String::new(), |(before, after)| {
+        format!("; state before {}, after {}", elide(before, 60), elide(after, 60))
+    });
+    format!("p{process} {}: invoked {call}, completed {end}{states}", operation(bar.op))
 }
 
 /// Hatching for failed operations, and the fading end of indeterminate ones.
@@ -167,25 +177,26 @@ fn patterns() -> Markup {
 fn ticks(picture: &Picture, axis: &Axis, y: f64) -> Markup {
     let labels = picture.tick_labels();
     let mut rows: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
-    let mut placed: Vec<(usize, usize)> = Vec::new();
+    let mut placed: Vec<(usize, usize, f64)> = Vec::new();
     let witness: Vec<usize> = picture.witness_ticks().into_iter().flat_map(|(from, to)| [from, to]).collect();
     for &tick in witness.iter().chain((0..labels.len()).collect::<Vec<_>>().iter()) {
-        if tick >= labels.len() || placed.iter().any(|(done, _)| *done == tick) {
+        if tick >= labels.len() || placed.iter().any(|(done, ..)| *done == tick) {
             continue;
         }
-        let x = axis.at(tick);
         let width = labels[tick].len() as f64 * 6.8 + 8.0;
+        // A label at an edge is moved inwards, so that it is not cut off.
+        let x = axis.at(tick).clamp(LEFT - 18.0 + width / 2.0, axis.right() + 10.0 - width / 2.0);
         if let Some(row) = rows.iter().position(|row| row.iter().all(|taken| (taken - x).abs() >= width)) {
             rows[row].push(x);
-            placed.push((tick, row));
+            placed.push((tick, row, x));
         }
     }
     html! {
         @for tick in 0..labels.len() {
             line .tick x1=(px(axis.at(tick))) x2=(px(axis.at(tick))) y1=(px(TOP - 6.0)) y2=(px(y)) {}
         }
-        @for (tick, row) in &placed {
-            text .time.hit[witness.contains(tick)] x=(px(axis.at(*tick))) y=(px(y + 12.0 + *row as f64 * 13.0)) { (labels[*tick]) }
+        @for (tick, row, x) in &placed {
+            text .time.hit[witness.contains(tick)] x=(px(*x)) y=(px(y + 12.0 + *row as f64 * 13.0)) { (labels[*tick]) }
         }
         text .unit x="4" y=(px(y + 25.0)) { (picture.clock.unit()) }
     }
@@ -214,25 +225,23 @@ fn strip(picture: &Picture, it: &Strip, axis: &Axis, y: f64, first: bool) -> Mar
     let from = axis.at_time(it.from);
     let open = it.to.is_none_or(|ended| ended > end);
     let to = if open { axis.right() } else { axis.at_time(it.end_or(end)) };
-    let known = matches!(it.fault.fault.as_str(), "kill" | "pause" | "partition");
-    let class = if known { it.fault.fault.as_str() } else { "other" };
     let began = if it.from < begin { "◂ " } else { "" };
+    let goes_on = if open { " ▸" } else { "" };
     let until = match it.to {
         Some(ended) => format!("to {} s", seconds(ended)),
         None => "never seen to heal".to_string(),
     };
-    let label = format!(
-        "{began}{} · from {} s {until}{}",
-        elide(it.label, 60),
-        seconds(it.from),
-        if open { " ▸" } else { "" }
-    );
-    // A label longer than its strip continues beside it, but not past the right edge.
-    let label_at = (from + 6.0).min(axis.right() - label.chars().count() as f64 * 6.9).max(LEFT);
+    let what = elide(it.label, 60);
+    let whole = format!("{what} · from {} s {until}", seconds(it.from));
+    let texts = [&whole, &what].map(|text| format!("{began}{text}{goes_on}"));
+    let Placed { text, x } = strip::placed(&texts, (from, to), (LEFT, axis.right()));
     html! {
         @if first { text .process x="4" y=(px(y + 13.0)) { "faults" } }
-        rect .strip.(class) x=(px(from)) y=(px(y)) width=(px((to - from).max(2.0))) height=(px(STRIP_HEIGHT - 3.0)) {}
-        text .strip-label x=(px(label_at)) y=(px(y + 12.5)) { (label) }
+        g {
+            title { (whole) }
+            rect .strip.(faults::class(it.fault)) x=(px(from)) y=(px(y)) width=(px((to - from).max(2.0))) height=(px(STRIP_HEIGHT - 3.0)) {}
+            text .strip-label x=(px(x)) y=(px(y + 12.5)) { (text) }
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use tribunal_checker::op::{Nanos, Op};
 
 use super::table::Column::{Number, Text};
 use super::table::{number, table};
-use super::{counterexample, titled};
+use super::{counterexample, cursor, titled};
+use crate::clock::Clock;
 use crate::node_logs::{Window, window};
 use crate::picture::Picture;
 use crate::run_dir::RunDir;
@@ -77,7 +78,8 @@ fn switches(sources: &[&str]) -> Markup {
 
 fn row(line: &Line, source: usize) -> Markup {
     html! {
-        tr .(line.class) .{ "source-" (source) } {
+        @let id = line.at.map(|at| format!("log-{}-{at}", line.source));
+        tr .(line.class) .{ "source-" (source) } id=[id] data-t=(cursor::time(line.t, Clock::Time)) {
             (number(seconds(line.t)))
             td {
                 @match line.at {

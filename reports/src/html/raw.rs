@@ -10,9 +10,13 @@ pub(super) fn style() -> Markup {
     html! { style { (PreEscaped(palette::variables())) (PreEscaped(include_str!("style.css"))) } }
 }
 
-/// The script that draws the whole run.
+/// The scripts: the picture of the whole run, the common cursor, and buttons that copy commands.
 pub(super) fn script() -> Markup {
-    html! { script { (PreEscaped(include_str!("whole_run.js"))) } }
+    html! {
+        script { (PreEscaped(include_str!("whole_run.js"))) }
+        script { (PreEscaped(include_str!("cursor.js"))) }
+        script { (PreEscaped(include_str!("copy.js"))) }
+    }
 }
 
 /// Data for the script. Inside a script element only `<` could end it or begin another, so `<` is escaped; so

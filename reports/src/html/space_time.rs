@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use tribunal_checker::op::{Nanos, Op};
 
+use super::strip::{self, Placed};
 use super::table::Column::{Number, Text};
 use super::table::{numbers, table};
-use super::{faults, titled};
+use super::{cursor, faults, titled};
 use crate::clock::Clock;
 use crate::faults::{Fault, Strip};
 use crate::run_dir::RunDir;
@@ -135,10 +136,11 @@ impl<'a> Picture<'a> {
         let lines = self.lines();
         let bottom = lines.last().copied().unwrap_or(TOP) + 22.0;
         let height = bottom + self.faults.len() as f64 * STRIP_HEIGHT + 26.0;
+        let ends = [self.window.0, self.window.1].map(|t| (t, self.x(t)));
         let ticks = (0..=5).map(|at| self.window.0 + (self.window.1 - self.window.0) * at / 5);
         html! {
             svg .lanes.links viewBox=(format!("0 0 {WIDTH:.0} {height:.0}")) width=(px(WIDTH)) height=(px(height))
-                role="img" aria-labelledby="links-title links-desc" {
+                role="img" aria-labelledby="links-title links-desc" data-scale=(cursor::scale(&ends, Clock::Time)) {
                 title #links-title { "Messages between nodes around the violation: a line per node, an arrow per message" }
                 desc #links-desc { "The same by link is in the table below." }
                 defs {
@@ -164,9 +166,12 @@ impl<'a> Picture<'a> {
                 @for (at, strip) in self.faults.iter().enumerate() {
                     @let y = bottom + at as f64 * STRIP_HEIGHT;
                     @let (from, to) = (self.x(strip.from), self.x(strip.end_or(Nanos::MAX)));
+                    @let texts = [elide(strip.label, 110), elide(&strip.fault.name(), 40)];
+                    @let Placed { text, x } = strip::placed(&texts, (from, to), (LEFT, WIDTH - 8.0));
                     rect .strip.(faults::class(strip.fault)) x=(px(from)) y=(px(y)) width=(px((to - from).max(2.0))) height=(px(STRIP_HEIGHT - 4.0)) {}
-                    text .strip-label x=(px(from + 5.0)) y=(px(y + 12.0)) { (elide(strip.label, 110)) }
+                    text .strip-label x=(px(x)) y=(px(y + 12.0)) { (text) }
                 }
+                (cursor::line(TOP, height - 18.0))
             }
         }
     }

@@ -39,7 +39,6 @@ pub(super) fn header(run: &RunDir) -> Markup {
             }
         }
         @if let Some(failure) = &judgement.harness_failure { (further_lines(&failure.error)) }
-        (commands(run))
     }
 }
 
@@ -61,17 +60,22 @@ fn subject(run: &RunDir) -> Markup {
             }
         }
         @if let Some(otherwise) = summary::other_live_violation(run) { p { (with_code(&capital(&otherwise))) "." } }
+        @if let Some(survived) = summary::survived(run) { p .survived { (survived) } }
         @if !around.is_empty() {
             ul .circumstances { @for sentence in &around { li { (with_code(&elide(sentence, SENTENCE_CHARS_MAX))) } } }
         }
     }
 }
 
-fn commands(run: &RunDir) -> Markup {
+/// What to type next, each with a button that copies it (shown by the script).
+pub(super) fn commands(run: &RunDir) -> Markup {
     html! {
-        pre .commands {
+        div .commands {
             @for (_, command, remark) in summary::commands(run) {
-                code { (command) } span .remark { "   # " (remark) } "\n"
+                p {
+                    code { (command) } " " span .remark { "# " (remark) } " "
+                    button .copy type="button" title="copy the command" hidden { "copy" }
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ for (const frame of document.querySelectorAll(".scroll")) {
   if (beyond > 0) frame.scrollLeft = beyond + 24;
 }
 
-(() => {
+(async () => {
   const source = document.getElementById("run-data");
   const canvas = document.getElementById("run-canvas");
   if (!source || !canvas) return;
@@ -19,7 +19,9 @@ for (const frame of document.querySelectorAll(".scroll")) {
   const AXIS = 20, STRIP = 15, STRIP_ROWS = 5; // pixels, pixels, rows
   const KINDS = ["ok", "fail", "info"];
   const run = JSON.parse(source.textContent);
-  const ops = unpack(run.columns);
+  const [numbers, words_bytes] = await Promise.all([run.columns.packed, run.columns.words].map(inflated));
+  const ops = unpack(run.columns, numbers);
+  const described_ops = new TextDecoder().decode(words_bytes).split("\n");
   const end = Math.max(run.end, 1);
   const VIEW_MIN = run.events ? 4 : 50; // events, or µs
   // A time in words: `12.47 s`, or `event 34` where the history has only the order of its events.
@@ -28,12 +30,20 @@ for (const frame of document.querySelectorAll(".scroll")) {
   const show = { ok: true, fail: true, info: true, faults: true };
   const view = { from: 0, to: end };
   let chosen = -1; // position among the operations of this page
+  let cursor = null; // a time
   let bars = []; // what can be clicked: {x, y, w, h, at}
 
   // --- data --------------------------------------------------------------------------------------------------------
 
-  function unpack(columns) {
-    const text = atob(columns.packed);
+  // Base64 of gzip.
+  async function inflated(text) {
+    const packed = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  }
+
+  // Column by column: each number in groups of seven bits, the lowest first.
+  function unpack(columns, bytes) {
     const n = columns.n;
     const out = {
       n, call: new Float64Array(n), end: new Float64Array(n), process: new Float64Array(n),
@@ -41,31 +51,30 @@ for (const frame of document.querySelectorAll(".scroll")) {
       longest: 0, names: columns.names,
     };
     let at = 0;
-    const next = () => {
-      let value = 0, scale = 1, byte;
-      do {
-        byte = text.charCodeAt(at++);
-        value += (byte & 0x7f) * scale;
-        scale *= 128;
-      } while (byte & 0x80);
-      return value;
+    const column = (take) => {
+      for (let i = 0; i < n; i++) {
+        let value = 0, scale = 1, byte;
+        do {
+          byte = bytes[at++];
+          value += (byte & 0x7f) * scale;
+          scale *= 128;
+        } while (byte & 0x80);
+        take(i, value);
+      }
     };
     let call = 0, line = 0;
-    for (let i = 0; i < n; i++) {
-      call += next();
-      const took = next();
-      out.call[i] = call;
-      out.end[i] = took === 0 ? -1 : call + took - 1;
-      out.process[i] = next();
-      const outcome = next();
+    column((i, since) => { call += since; out.call[i] = call; });
+    column((i, took) => {
+      out.end[i] = took === 0 ? -1 : out.call[i] + took - 1;
+      if (took > 0) out.longest = Math.max(out.longest, took - 1);
+    });
+    column((i, process) => { out.process[i] = process; });
+    column((i, outcome) => {
       out.name[i] = Math.min(outcome >> 2, columns.names.length - 1);
       out.kind[i] = outcome & 3;
-      line += next();
-      const lines = next();
-      out.line[i] = line;
-      out.lastLine[i] = lines === 0 ? -1 : line + lines;
-      if (took > 0) out.longest = Math.max(out.longest, took - 1);
-    }
+    });
+    column((i, since) => { line += since; out.line[i] = line; });
+    column((i, lines) => { out.lastLine[i] = lines === 0 ? -1 : out.line[i] + lines; });
     return out;
   }
 
@@ -80,8 +89,8 @@ for (const frame of document.querySelectorAll(".scroll")) {
   }
 
   function words(at) {
-    const described = run.columns.words[run.columns.first + at - run.columns.words_first];
-    return described === undefined ? ops.names[ops.name[at]] : described;
+    const described = described_ops[run.columns.first + at - run.columns.words_first];
+    return described || ops.names[ops.name[at]];
   }
 
   function rowsOf(faults) {
@@ -135,6 +144,7 @@ for (const frame of document.querySelectorAll(".scroll")) {
     }
     g.fillStyle = ink("muted");
     g.fillText(said, 6, 9);
+    place(cursor);
     Object.assign(canvas.dataset, { from: view.from, to: view.to, mode: lanes ? "lanes" : "rates", bars: bars.length });
   }
 
@@ -298,6 +308,19 @@ for (const frame of document.querySelectorAll(".scroll")) {
     zoom(Math.exp(Math.max(-100, Math.min(100, event.deltaY)) * .005), at);
   }, { passive: false });
 
+  // The cursor lies above the picture, so that moving it does not draw the picture again.
+  const line = document.getElementById("run-cursor");
+  function place(t) {
+    cursor = t;
+    line.hidden = t === null || t < view.from || t > view.to;
+    if (line.hidden) return;
+    const share = (t - view.from) / (view.to - view.from);
+    line.style.left = share * 100 + "%";
+    line.classList.toggle("left", share > .8); // its label is on the left
+    line.firstElementChild.textContent = run.events ? instant(t, 0) : instant(t, 3);
+  }
+  document.addEventListener("cursor", (event) => place(event.detail));
+
   const fingers = new Map();
   let moved = 0;
   canvas.addEventListener("pointerdown", (event) => {
@@ -307,9 +330,12 @@ for (const frame of document.querySelectorAll(".scroll")) {
   });
   canvas.addEventListener("pointermove", (event) => {
     const before = fingers.get(event.pointerId);
-    if (before === undefined) return;
     const box = canvas.getBoundingClientRect();
     const time = (clientX) => view.from + (clientX - box.left) / box.width * (view.to - view.from);
+    if (before === undefined) {
+      document.dispatchEvent(new CustomEvent("cursor", { detail: time(event.clientX) }));
+      return;
+    }
     moved += Math.abs(event.clientX - before);
     if (fingers.size === 1) {
       pan((before - event.clientX) / box.width);

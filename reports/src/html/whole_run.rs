@@ -25,11 +25,14 @@ pub(super) fn section(run: &RunDir) -> Markup {
     let violated = run.judgement.violation().is_some();
     let body = html! {
         (tools(violated))
-        canvas #run-canvas width="1040" height="380" tabindex="0" role="img" aria-label=(LABEL) {}
+        div .framed {
+            canvas #run-canvas width="1040" height="380" tabindex="0" role="img" aria-label=(LABEL) {}
+            div #run-cursor .cursor aria-hidden="true" hidden { span {} }
+        }
         p #run-hint .remark hidden {
             "Drag to move, click and then scroll or pinch to zoom, or use the keys ← → + − 0"
             @if violated { " v" }
-            ". Click an operation for details."
+            ". Click an operation for details. The vertical line is the same time in all pictures and in the log."
             @if ops > columns::OPS_MAX {
                 " The page contains the " (count(columns::OPS_MAX)) " operations around the violation or the beginning; "
                 a href="history.jsonl" { "history.jsonl" } " has all."

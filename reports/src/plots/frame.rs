@@ -7,6 +7,7 @@ use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
 use super::canvas::{Canvas, Form, png, prepare_font};
+use super::compact::compact;
 use crate::faults::Fault;
 use crate::palette::{self, Ink};
 use crate::run_dir::RunDir;
@@ -129,7 +130,7 @@ where
         Form::Svg => {
             let mut svg = String::new();
             match draw(Canvas::Svg(SVGBackend::with_string(&mut svg, SIZE)), run, labels, y, data) {
-                Ok(()) => with_faces(&svg, labels.title).into_bytes(),
+                Ok(()) => with_faces(&compact(&svg), labels.title).into_bytes(),
                 Err(why) => not_drawn(labels.title, &why).into_bytes(),
             }
         }

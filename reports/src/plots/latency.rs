@@ -18,8 +18,8 @@ const SHAPES: [Mark; 5] = [Mark::Circle, Mark::Triangle, Mark::Cross, Mark::Diam
 /// The minimum distance of two marks of the same look, in pixels: the first of these with at most
 /// [`MARKS_MAX`] marks.
 const CELLS: [i32; 6] = [2, 3, 4, 6, 8, 12];
-/// The maximum number of marks in a drawing: a mark takes a hundred bytes.
-const MARKS_MAX: usize = 20_000;
+/// The maximum number of marks in a drawing: a mark takes about fifteen bytes.
+const MARKS_MAX: usize = 12_000;
 
 /// One mark per operation, except marks of the same look that would be indistinguishable: a million
 /// operations take no more space than a picture can show.

@@ -62,8 +62,8 @@ fn no_markup_gets_through() {
         page.matches("<img width=\"900\"").count(),
         "only plots are images"
     );
-    assert_eq!(page.matches("<script").count(), 2, "the data and the script");
-    assert_eq!(page.matches("</script").count(), 2);
+    assert_eq!(page.matches("<script").count(), 4, "the data and three scripts");
+    assert_eq!(page.matches("</script").count(), 4);
     assert_eq!(page.matches("<style").count(), 2, "of the page, and of the switches of its logs");
     for tag in ["<svg onload", "<svg/onload", "<img/src"] {
         assert!(!page.contains(tag), "{tag}");

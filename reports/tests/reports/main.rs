@@ -3,6 +3,7 @@
 //! With `KEEP_SCENES=DIR`, every scene is rendered into that directory for inspection. With
 //! `UPDATE_SNAPSHOTS=1`, the snapshots are rewritten; read the difference before you keep it.
 
+mod advice;
 mod broken;
 mod checked;
 mod hostile;

@@ -9,6 +9,7 @@
 //! r3: p3 k7 read | 12.470 ok 12.481 = 3               an output after `=`
 //! fault partition half n1,n2 | 12.000 installed 14.500 | partition {n1,n2 | n3,n4,n5}
 //! log n1 | 12.345 became leader of term 5             a line of nodes/n1.log, verbatim
+//! leaders 12.204 | n3 5, n1 4                         who claimed to lead from then on, with their terms
 //! violation r3 stale-read | the sentence              the checker's answer, by hand, with the lines below
 //!   minimal w3 w4 r3                                  ... likewise `order` and `context`
 //!   before 2 | 3
@@ -34,6 +35,7 @@ use tribunal_checker::history::History;
 use tribunal_checker::op::{Event, F, Kind, Value};
 use tribunal_checker::verdict::*;
 use tribunal_records::TrialSpec;
+use tribunal_records::leaders::{Leader, Leaders};
 use tribunal_reports::judgement::{CheckCost, Circumstances, HarnessFailure, Judgement};
 use tribunal_reports::run_dir::{Evidence, RunDir, write_judgement};
 use tribunal_reports::run_info::{self, FinalReads, Node, Phase, RunInfo, Tool};
@@ -98,6 +100,7 @@ struct Scene {
     labels: HashMap<String, u64>,
     faults: Vec<String>,
     logs: Vec<(String, String)>,
+    leaders: Vec<Leaders>,
     verdict: Verdict,
     named: Vec<(&'static str, Vec<String>)>,
     circumstances: Circumstances,
@@ -157,6 +160,7 @@ impl Scene {
             labels: HashMap::new(),
             faults: Vec::new(),
             logs: Vec::new(),
+            leaders: Vec::new(),
             verdict: Verdict {
                 answer: Answer::Linearizable,
                 model: "register".into(),
@@ -190,6 +194,14 @@ impl Scene {
             "log" => {
                 let (node, text) = rest.split_once(" | ").expect("log NODE | LINE");
                 self.logs.push((node.to_string(), text.to_string()));
+            }
+            "leaders" => {
+                let [t, who] = pieces(rest);
+                let leader = |text: &str| {
+                    let (node, term) = text.trim().split_once(' ').expect("NODE TERM");
+                    Leader { node: node.into(), term: term.parse().unwrap() }
+                };
+                self.leaders.push(Leaders { t: ns(t), leaders: who.split(',').map(leader).collect() });
             }
             "harness" => {
                 let [source, error] = pieces(rest);
@@ -421,6 +433,7 @@ impl Scene {
             class: class.into(),
             minimal: vec![],
             order: vec![],
+            states: vec![],
             before: vec![],
             context: vec![],
             impossible: vec![],
@@ -493,6 +506,8 @@ impl Scene {
         fs::write(dir.join("faults.jsonl"), self.faults.join("\n")).unwrap();
         fs::write(dir.join("run.json"), serde_json::to_string_pretty(&self.info).unwrap()).unwrap();
         fs::create_dir_all(dir.join("nodes")).unwrap();
+        let leaders = self.leaders.iter().map(|it| serde_json::to_string(it).unwrap() + "\n");
+        fs::write(dir.join("leaders.jsonl"), leaders.collect::<String>()).unwrap();
         for (node, text) in &self.logs {
             use std::io::Write;
             let path = dir.join(format!("nodes/{node}.log"));

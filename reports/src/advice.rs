@@ -1,0 +1,251 @@
+//! What to do about a violation: its usual causes, those first that fit what happened between the contradicted
+//! operation and the witness, and the log lines to read first.
+//!
+//! This is advice, not evidence: the verdict does not depend on it.
+
+mod causes;
+
+use tribunal_checker::op::{Nanos, Op};
+use tribunal_checker::verdict::CLASSES;
+
+use self::causes::{Cause, GROUPS, Group};
+use crate::between::{Between, Change, Trigger, brief};
+use crate::faults::Fault;
+use crate::judgement::RunOutcome;
+use crate::leaders;
+use crate::run_dir::RunDir;
+use crate::wording::{duration, elide, seconds};
+
+/// The page of the documentation that is made from the same data.
+pub const PAGE: &str = "docs/violations.md";
+/// Log lines this long before the window and after it are worth reading, in nanoseconds.
+const AROUND_NS: Nanos = 200_000_000;
+/// The minimum number of lines of one node to read, if it wrote as many before.
+const FORMER_MAX: usize = 3;
+/// The maximum number of lines of one node to read: the last.
+const LINES_MAX: usize = 40;
+
+/// What to do about one violation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// The class of the violation, such as `stale-read`.
+    pub class: &'static str,
+    /// The class in words.
+    pub meaning: &'static str,
+    /// The usual causes, the most likely first.
+    pub causes: Vec<Suspicion>,
+    /// The lines to read first.
+    pub read: Vec<LogSpan>,
+    /// The heading of the section in [`PAGE`].
+    pub section: &'static str,
+}
+
+/// A cause that is suspected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspicion {
+    /// What may be wrong in the system, in one sentence.
+    pub bug: String,
+    /// Where to look first, in one sentence.
+    pub look: String,
+    /// What in this run points to it; `None`: nothing in particular.
+    pub seen: Option<String>,
+}
+
+/// Lines of a node's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSpan {
+    /// The node.
+    pub node: String,
+    /// Why its log matters.
+    pub why: String,
+    /// The first and the last line, counted from 1.
+    pub lines: (usize, usize),
+    /// The times of these lines.
+    pub times: (Nanos, Nanos),
+}
+
+/// The advice for a run; `None` if no violation was proved.
+pub fn of(run: &RunDir) -> Option<Advice> {
+    let violation = run.judgement.violation()?;
+    let between = Between::of(run)?;
+    let named = |class: &str| CLASSES.iter().find(|(name, _)| *name == class);
+    let &(class, meaning) = named(&violation.class).or_else(|| named("no-order"))?;
+    // Of replicas that have to converge, only the final state is judged.
+    let is_eventual = RunOutcome::good(&run.evidence.info.model) == RunOutcome::Convergent;
+    let group = group_of(if is_eventual { "diverged" } else { class })?;
+    let mut causes: Vec<(u8, Suspicion)> =
+        group.causes.iter().filter_map(|cause| suspicion(run, &between, cause)).collect();
+    // Stable: of causes that fit equally well, the more frequent comes first.
+    causes.sort_by_key(|(fit, _)| std::cmp::Reverse(*fit));
+    Some(Advice {
+        class,
+        meaning,
+        causes: causes.into_iter().map(|(_, suspicion)| suspicion).collect(),
+        read: log_spans(run, &between),
+        section: group.title,
+    })
+}
+
+fn group_of(class: &str) -> Option<&'static Group> {
+    GROUPS.iter().find(|group| group.classes.contains(&class))
+}
+
+fn node(op: &Op) -> Option<&str> {
+    op.node.as_deref()
+}
+
+/// How well a cause fits, and what points to it; `None` if its events did not happen around the violation.
+fn suspicion(run: &RunDir, between: &Between<'_>, cause: &Cause) -> Option<(u8, Suspicion)> {
+    let fits = |triggers: &[Trigger]| triggers.iter().any(|trigger| cause.triggers.contains(trigger));
+    let changed = between.changes.iter().filter(|change| fits(change.triggers)).max_by_key(|change| change.t);
+    let mut faults = run.evidence.faults.iter().filter(|fault| fits(between.in_force(fault)));
+    // Whether the fault hit one of the nodes that answered.
+    let hit = |fault: &&Fault| concerned(between).any(|node| fault.nodes.iter().any(|it| it == node));
+    let rival = cause.triggers.contains(&Trigger::Leader).then(|| rivals(run, between)).flatten();
+    let (fit, seen) = match (changed, faults.clone().find(hit).or_else(|| faults.next())) {
+        _ if cause.triggers.is_empty() => (if cause.is_likely { 2 } else { 1 }, None),
+        _ if rival.is_some() => (5, rival),
+        (None, None) => return None,
+        (Some(change), fault) => {
+            let near = fault.is_some_and(|fault| hit(&fault)) || change.triggers.contains(&Trigger::Leader);
+            (if near { 4 } else { 2 }, Some(said_of(change, between)))
+        }
+        (None, Some(fault)) => {
+            (if hit(&fault) { 3 } else { 1 }, Some(format!("{} was in force", elide(&fault.name(), 100))))
+        }
+    };
+    Some((fit, Suspicion { bug: filled(cause.bug, between), look: filled(cause.look, between), seen }))
+}
+
+/// The nodes that answered the two operations.
+fn concerned<'a>(between: &Between<'a>) -> impl Iterator<Item = &'a str> {
+    [Some(between.witness), between.other].into_iter().flatten().filter_map(node)
+}
+
+/// Several nodes that claimed to lead when the witness was answered: the strongest hint there is.
+fn rivals(run: &RunDir, between: &Between<'_>) -> Option<String> {
+    let leaders = leaders::at(&run.leaders, between.to)?;
+    let time = seconds(between.to);
+    (leaders.len() > 1).then(|| format!("at {time} s, {} claimed to lead", leaders::named(leaders)))
+}
+
+fn said_of(change: &Change, between: &Between<'_>) -> String {
+    let what = elide(&change.what, 100);
+    let when = seconds(change.t);
+    match between.to.checked_sub(change.t) {
+        Some(before) => {
+            format!("{what} at {when} s, {} before {} returned", duration(before), brief(between.witness))
+        }
+        None => format!("{what} at {when} s"),
+    }
+}
+
+fn filled(text: &str, between: &Between<'_>) -> String {
+    let name = |op: Option<&Op>, otherwise: &str| {
+        op.and_then(node).map_or(otherwise.to_string(), |node| elide(node, 20))
+    };
+    let other = name(between.other, "the node that answered the other operation");
+    text.replace("{server}", &name(Some(between.witness), "the node that answered"))
+        .replace("{other}", &other)
+}
+
+/// The lines around the window in the logs of the nodes that answered, and of the leader.
+fn log_spans(run: &RunDir, between: &Between<'_>) -> Vec<LogSpan> {
+    let mut wanted: Vec<(String, Vec<String>)> = Vec::new();
+    let mut want = |node: Option<&str>, why: String| {
+        let Some(node) = node else { return };
+        match wanted.iter_mut().find(|(name, _)| name == node) {
+            Some((_, all)) => all.push(why),
+            None => wanted.push((node.to_string(), vec![why])),
+        }
+    };
+    want(node(between.witness), format!("answered {}", brief(between.witness)));
+    if let Some(other) = between.other {
+        want(node(other), format!("answered {}", brief(other)));
+    }
+    for leader in leaders::at(&run.leaders, between.to).unwrap_or_default().iter().take(2) {
+        want(Some(&leader.node), "claimed to lead".to_string());
+    }
+    let (from, to) = (between.from.saturating_sub(AROUND_NS), between.to.saturating_add(AROUND_NS));
+    let span = |(node, why): (String, Vec<String>)| {
+        let name = elide(&node, 40);
+        let until: Vec<_> = run.logs.iter().filter(|line| line.node == name && line.t <= to).collect();
+        let inside = until.iter().filter(|line| from <= line.t).count();
+        // If it wrote nothing in that time, its last words before it.
+        let lines = &until[until.len() - inside.clamp(FORMER_MAX, LINES_MAX).min(until.len())..];
+        let number = lines.iter().map(|line| line.line);
+        let time = lines.iter().map(|line| line.t);
+        Some(LogSpan {
+            node,
+            why: why.join(" and "),
+            lines: (number.clone().min()?, number.max()?),
+            times: (time.clone().min()?, time.max()?),
+        })
+    };
+    wanted.into_iter().filter_map(span).collect()
+}
+
+/// The page of the documentation: every class with its usual causes, as Markdown.
+pub fn page() -> String {
+    let mut page = String::from(
+        "# Violations, and what to do\n\n\
+         Every violation has a class, which `verdict.json`, the report and `junit.xml` name. The report lists the usual\n\
+         causes of the class and puts those first that fit what happened between the two operations that contradict each\n\
+         other: a new leader, a restart, a partition. This page lists them all. *The node that answered* is the one that\n\
+         the client had sent the request to; it may have forwarded it.\n",
+    );
+    for Group { title, classes, causes } in GROUPS {
+        page += &format!("\n## {title}\n\n| class | meaning |\n|---|---|\n");
+        for (class, meaning) in CLASSES.iter().filter(|(class, _)| classes.contains(class)) {
+            page += &format!("| `{class}` | {meaning} |\n");
+        }
+        page += "\n";
+        for Cause { triggers, bug, look, .. } in *causes {
+            let plain = |text: &str| {
+                text.replace("{server}", "the node that answered")
+                    .replace("{other}", "the node that answered the other operation")
+            };
+            page += &list_item(&plain(bug));
+            page += &continued(&format!("Look first: {}", uncapitalized(&plain(look))));
+            if !triggers.is_empty() {
+                let events: Vec<&str> = triggers.iter().map(|trigger| trigger.words()).collect();
+                page += &continued(&format!("Suspect it after {}.", events.join(", ")));
+            }
+        }
+    }
+    page
+}
+
+/// The maximum length of a line of the page.
+const WIDTH: usize = 110;
+
+fn list_item(text: &str) -> String {
+    wrapped(text, "- ", "  ")
+}
+
+fn continued(text: &str) -> String {
+    wrapped(text, "  ", "  ")
+}
+
+fn wrapped(text: &str, first: &str, rest: &str) -> String {
+    let (mut lines, mut line) = (String::new(), first.to_string());
+    let mut empty = true;
+    for word in text.split(' ') {
+        if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines += &line;
+            lines.push('\n');
+            line = rest.to_string();
+            empty = true;
+        }
+        line += if empty { "" } else { " " };
+        line += word;
+        empty = false;
+    }
+    lines + &line + "\n"
+}
+
+/// The text with a small first letter, after a colon.
+pub(crate) fn uncapitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |first| first.to_lowercase().chain(chars).collect())
+}

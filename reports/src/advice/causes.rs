@@ -1,0 +1,342 @@
+//! The usual causes of each class of violation, as data: what to suspect after which events, and where to look
+//! first. docs/violations.md is made from this.
+//!
+//! `{server}` stands for the node that answered the operation that cannot be linearized, `{other}` for the
+//! node that answered the operation that it contradicts.
+
+use crate::between::Trigger::{self, *};
+
+/// Classes with the same causes.
+pub(super) struct Group {
+    /// The heading of the section in docs/violations.md.
+    pub(super) title: &'static str,
+    /// The classes, as in `verdict.json`.
+    pub(super) classes: &'static [&'static str],
+    /// The causes, the most frequent first.
+    pub(super) causes: &'static [Cause],
+}
+
+/// A cause of violations.
+pub(super) struct Cause {
+    /// The events that bring it to light; empty: it needs none.
+    pub(super) triggers: &'static [Trigger],
+    /// What is wrong in the system.
+    pub(super) bug: &'static str,
+    /// Where to look first.
+    pub(super) look: &'static str,
+    /// Whether it needs no event and is frequent: it comes before causes whose events only happened nearby.
+    pub(super) is_likely: bool,
+}
+
+const fn cause(triggers: &'static [Trigger], bug: &'static str, look: &'static str) -> Cause {
+    Cause { triggers, bug, look, is_likely: false }
+}
+
+const fn likely(bug: &'static str, look: &'static str) -> Cause {
+    Cause { triggers: &[], bug, look, is_likely: true }
+}
+
+/// Every class of violation is in one group.
+pub(super) const GROUPS: &[Group] = &[
+    Group {
+        title: "Stale reads",
+        classes: &[
+            "stale-read",
+            "missed-write",
+            "missed-entry",
+            "missed-element",
+            "missed-increment",
+            "non-monotonic-reads",
+            "false-empty",
+        ],
+        causes: &[
+            cause(
+                &[Leader, Network],
+                "A leader that was cut off or replaced still answers: it does not confirm that it leads before it \
+                 answers a read.",
+                "In the log of {server}: its role and term at that time, and when it learns of a newer term.",
+            ),
+            cause(
+                &[Restart, Power],
+                "A restarted node answers before it has applied everything that is committed.",
+                "In the log of {server}, from its start to this answer: does it wait until it has applied the entries \
+                 that were committed before it started?",
+            ),
+            cause(
+                &[Pause, Clock],
+                "A node trusts a lease that has ended for the others: it was paused, or a clock was changed.",
+                "How {server} measures its lease, and whether it looks at the clock again after a pause.",
+            ),
+            cause(
+                &[Members],
+                "A removed member, or the old leader after a handover, still answers.",
+                "In the log of {server}: when it learns that it is no longer a member or leader.",
+            ),
+            cause(
+                &[Power, Disk],
+                "A node has lost data that it had acknowledged, and serves what is left.",
+                "In the log of {server}: how much it recovered at its last start; the faults table: what was dropped.",
+            ),
+            cause(
+                &[],
+                "Reads are answered by a follower, a replica or a cache without asking the leader or a quorum.",
+                "Whether {server} led at that time. If not: why does it answer reads by itself?",
+            ),
+            cause(
+                &[],
+                "A read returns a value that a majority does not have yet, so that the next read may miss it: it is not \
+                 written back first.",
+                "Which nodes had the newer value when it was read.",
+            ),
+            cause(
+                &[],
+                "Writes are acknowledged before the state that reads see has changed, or before all replicas that \
+                 answer reads have them.",
+                "The order of acknowledging and applying in {other}.",
+            ),
+        ],
+    },
+    Group {
+        title: "Lost writes",
+        classes: &["lost-write", "lost-entry", "lost-element", "lost-update"],
+        causes: &[
+            cause(
+                &[Power],
+                "It was acknowledged before it was durable: the answer was not preceded by an fsync of the log, or of \
+                 the directory after a new file.",
+                "The faults table: what the power failure dropped. In the log of {other}: what it recovered afterwards.",
+            ),
+            cause(
+                &[Restart],
+                "It was acknowledged while it was only in memory: the kill removed it before it was in the log, or \
+                 in the logs of a majority.",
+                "In the log of {other}, after its restart: the last entry that it recovered.",
+            ),
+            cause(
+                &[Leader, Network],
+                "It was acknowledged without a majority, or nodes voted for a leader that did not have it; that leader \
+                 then replaced it.",
+                "The last entry and term of the next leader at its election; entries that {other} erases afterwards.",
+            ),
+            cause(
+                &[Disk],
+                "A write that failed, or reached the disk in part, was taken for done.",
+                "How {other} treats errors of write and fsync, and a damaged log at its start.",
+            ),
+            cause(
+                &[Members, Clock],
+                "Two majorities do not overlap: of two configurations, or because a lease ended early.",
+                "The order of the membership changes, and which members each majority counted.",
+            ),
+            cause(
+                &[],
+                "It was acknowledged before any other node had it.",
+                "What {other} waits for before it answers.",
+            ),
+            cause(
+                &[],
+                "Another update overwrote it: both read the old state, and the second did not notice the first.",
+                "Operations that overlap it in the picture; whether updates are conditional.",
+            ),
+        ],
+    },
+    Group {
+        title: "Effects that happened twice",
+        classes: &["taken-twice", "duplicated-entry", "duplicate", "duplicate-id", "phantom-increment"],
+        causes: &[
+            cause(
+                &[Leader, Network, Pause],
+                "A request was sent again after a timeout or a change of the leader, and both copies took effect: \
+                 nothing recognises a request that was applied before.",
+                "The same value or request id twice in the logs of {server} and {other}.",
+            ),
+            cause(
+                &[Restart, Power, Disk],
+                "The first effect, or the record that it had been done, did not survive a restart, and it was done again.",
+                "In the logs after the restart: from which entry it continues, and what it repeats.",
+            ),
+            cause(
+                &[Leader, Network],
+                "Two nodes accepted requests at the same time.",
+                "Which nodes led when {server} and {other} answered, and in which terms.",
+            ),
+            cause(
+                &[],
+                "Looking up and changing are not one atomic step: two requests saw the same state before either changed it.",
+                "Whether the two operations overlap in the picture.",
+            ),
+        ],
+    },
+    Group {
+        title: "Exclusion that failed",
+        classes: &[
+            "split-brain",
+            "two-holders",
+            "too-many-holders",
+            "stale-token",
+            "released-by-stranger",
+            "false-success",
+        ],
+        causes: &[
+            cause(
+                &[Leader, Network],
+                "Two nodes decided at the same time, each without the other: one of them had no majority.",
+                "Which nodes led when {server} and {other} answered, and in which terms.",
+            ),
+            cause(
+                &[Pause, Clock],
+                "A lock or lease expires by a clock, and its holder does not notice: it was paused, or a clock was wrong.",
+                "When the lock expired by the clock of {server}, and whether the holder has to prove that it holds it \
+                 (a fencing token).",
+            ),
+            cause(
+                &[Restart, Power, Disk],
+                "The first decision did not survive a restart: afterwards the lock looked free, or the old value unchanged.",
+                "In the logs after the restart: which decisions were recovered.",
+            ),
+            cause(
+                &[],
+                "Testing and changing are not one atomic step: both operations passed the test before either changed \
+                 the state.",
+                "Whether the two operations overlap in the picture.",
+            ),
+            likely(
+                "The lock expires after a fixed time, and the holder works on.",
+                "The time limit of the lock, against how long it was held.",
+            ),
+        ],
+    },
+    Group {
+        title: "Failed operations that took effect",
+        classes: &["aborted-read"],
+        causes: &[
+            likely(
+                "The client reports as failed what may have happened: a timeout, or a connection that broke after \
+                 the request was sent, means unknown.",
+                "The error of the failed operation. `tribunal lint-client` tests a client for this.",
+            ),
+            cause(
+                &[Leader, Network, Restart],
+                "A leader that stepped down answered that the request had failed, but the entry was in the log and \
+                 was committed later.",
+                "In the log of {other}: what becomes of the entry after the answer.",
+            ),
+            cause(
+                &[],
+                "Reads see changes that are not committed yet (dirty reads).",
+                "From which state {server} answers reads.",
+            ),
+        ],
+    },
+    Group {
+        title: "Impossible values",
+        classes: &[
+            "never-written",
+            "from-the-future",
+            "internal",
+            "half-seen",
+            "impossible-answer",
+            "impossible-sum",
+        ],
+        causes: &[
+            cause(
+                &[Disk, Network],
+                "Data was damaged on the disk or on the wire, and no checksum showed it.",
+                "Whether the value resembles another one; which bytes the fault changed.",
+            ),
+            cause(
+                &[Network, Pause],
+                "An answer was assigned to the wrong request: a late answer is taken for that of the next request.",
+                "Whether the value belongs to an earlier request of this client, or to another key.",
+            ),
+            cause(
+                &[],
+                "A change is applied in parts, and readers see the parts.",
+                "Operations that overlap it in the picture.",
+            ),
+            cause(
+                &[],
+                "The client reads the answer wrongly, or the workload and the system do not mean the same by an operation.",
+                "`tribunal doctor` and `tribunal lint-client` try single operations without any fault.",
+            ),
+        ],
+    },
+    Group {
+        title: "Wrong order, diverging copies",
+        classes: &["out-of-order", "out-of-order-id", "moved-entry", "reordered", "diverging-reads"],
+        causes: &[
+            cause(
+                &[Leader, Network, Restart],
+                "A node kept entries of an old leader, or accepted entries that do not follow on its own log: two copies \
+                 differ from there on.",
+                "In the logs of {server} and {other}: the first entry in which they differ, and who sent it in which term.",
+            ),
+            cause(
+                &[Leader, Network],
+                "Two nodes assigned positions at the same time, or a new leader did not continue after the last position.",
+                "The last position of the old leader, and the first of the new one.",
+            ),
+            cause(
+                &[Restart, Power, Disk],
+                "After a restart the position continues from an older value.",
+                "In the log after the restart: the position that was recovered.",
+            ),
+            cause(
+                &[],
+                "Positions are assigned in one step and become visible in another, so that a later one overtakes.",
+                "Operations that overlap the first one in the picture.",
+            ),
+        ],
+    },
+    Group {
+        title: "Unjustified refusals",
+        classes: &["false-refusal", "refused-though-free"],
+        causes: &[
+            likely(
+                "A lock or lease expired while its holder still used it.",
+                "The time limit of the lock, against how long it was held.",
+            ),
+            cause(
+                &[Leader, Network, Restart, Power],
+                "The condition was tested against an old state.",
+                "Which node tested it: whether {server} led, and what it had applied.",
+            ),
+            cause(
+                &[Leader, Network, Pause],
+                "A request was sent again and met its own first copy: the first took effect, the second was refused.",
+                "The same request twice in the log of {server}.",
+            ),
+            cause(
+                &[],
+                "The client reports an error as a refusal.",
+                "The answer of {server}; `tribunal lint-client` tests a client for this.",
+            ),
+        ],
+    },
+    Group {
+        title: "Replicas that do not converge",
+        classes: &["diverged"],
+        causes: &[
+            cause(
+                &[Network, Pause, Restart],
+                "An update that a node missed during the fault is never sent to it again.",
+                "What the nodes exchange after the fault is over.",
+            ),
+            cause(
+                &[],
+                "The merge depends on the order: two nodes that have seen the same updates differ.",
+                "The merge function: it has to be commutative, associative and idempotent.",
+            ),
+        ],
+    },
+    Group {
+        title: "No simple pattern",
+        classes: &["no-order"],
+        causes: &[cause(
+            &[],
+            "No single operation is to blame.",
+            "The table *Why no order works*: each row is a possible next step. The states in it show which operation \
+             the object seems to have missed.",
+        )],
+    },
+];
