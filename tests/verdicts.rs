@@ -54,9 +54,12 @@ fn what_is_said_of_it_holds(run: &std::path::Path, report: &str) {
     let (verdict, info) = (json("verdict.json"), json("run.json"));
     let violation = &verdict["checker"]["violation"];
     assert_eq!(info["seen_live"]["key"], violation["key"], "the run stopped at another key than is reported");
-    assert!(report.contains("15 clients") && report.contains("  while p"), "{report}");
+    assert!(report.contains("15 clients") && report.contains(" was sent to n"), "{report}");
     let Some(missing) = violation["missing"].as_u64() else { return };
-    assert!(report.contains("Is the effect of process") && report.contains("  when `"), "{report}");
+    assert!(
+        report.contains("Is the effect of process") && report.contains(" from the return of p"),
+        "{report}"
+    );
 
     let op = |id: u64| {
         let numbered = verdict["ops"].as_array().unwrap().iter().find(|it| it["id"] == id);
