@@ -143,9 +143,10 @@ fn counters() {
     );
     assert_eq!(
         said("1 add 1 @ 1..\n 4 read -> 1 @ 2..3\n 3 read -> 0 @ 15..16"),
-        "non-monotonic-reads: process 3's `read → 0` on k went down: process 4's `read → 1` had completed \
+        "non-monotonic-reads: process 3's `read → 0` on k shows a smaller sum than process 4's `read → 1`, \
+         which had completed \
          12 ms before \
-         it began, and nothing was taken off"
+         it began, and nobody subtracted anything"
     );
     assert_eq!(
         said("1 add 1 -> 5 @ 1..9\n 2 add 4 @ 1..9\n 3 add 1 -> 5 @ 2..9"),
@@ -334,7 +335,8 @@ fn locks() {
     let said = |lines| said(Subject::Lock, lines);
     assert_eq!(
         said("1 acquire @ 1..10\n 4 acquire @ 20..30\n 4 release @ 60..62\n 1 release @ 240..250"),
-        "two-holders: process 1 and process 4 had the lock on k at once: process 4's `acquire` succeeded \
+        "two-holders: process 1 and process 4 held the lock on k at the same time: process 4's \
+         `acquire` succeeded \
          20 ms after process \
          1's `acquire` had, and both held it for 30 ms"
     );
@@ -348,7 +350,7 @@ fn locks() {
         said("1 acquire @ 1..3\n 2 release @ 15..20"),
         "released-by-stranger: process 2's `release` on k succeeded, though it did not hold the lock: \
          process 1's \
-         `acquire` had taken it 12 ms before it began"
+         `acquire` had acquired it 12 ms before it began"
     );
     assert_eq!(
         said("2 release @ 15..20"),
