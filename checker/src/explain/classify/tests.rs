@@ -127,9 +127,8 @@ fn counters() {
     let said = |lines| said(Subject::Counter, lines);
     assert_eq!(
         said("1 add 41 @ 1..2\n 1 add 1 @ 3..10\n 2 add 1 @ 4..20\n 3 read -> 41 @ 22..30"),
-        "missed-increment: process 3's `read → 41` on k misses an increment: with process 1's `add 1`, 42 \
-         had been \
-         acknowledged 12 ms before it began"
+        "missed-increment: process 3's `read → 41` on k misses an increment: with process 1's `add 1`, the \
+         acknowledged sum was 42, 12 ms before it began"
     );
     assert_eq!(
         said("1 add 5 @ 1..2\n 3 read -> 6 @ 4..9!\n 2 add 1 @ 12..20"),
