@@ -28,7 +28,8 @@ fn text(linted: &Linted) -> String {
         1 => "1 wrong answer".into(),
         wrong => format!("{wrong} wrong answers"),
     };
-    let mut text = format!("{}: {outcome} in {} cases\n", linted.operation, linted.cases);
+    let cases = if linted.cases == 1 { "1 case".into() } else { format!("{} cases", linted.cases) };
+    let mut text = format!("{}: {outcome} in {cases}\n", linted.operation);
     for finding in &linted.findings {
         text += &format!("  {}: {}\n    {}\n", finding.situation, finding.did, finding.rule);
     }

@@ -94,7 +94,7 @@ fn a_killed_controller_leaves_no_cgroup() {
 }
 
 /// The cgroups below `dir` whose names begin with `name`.
-fn cgroups(dir: &Path, name: &str) -> Vec<PathBuf> {
+pub(crate) fn cgroups(dir: &Path, name: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let dirs =
         entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path());

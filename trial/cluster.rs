@@ -97,6 +97,7 @@ impl Cluster {
         store: &Path,
         clock: Clock,
         deaths: mpsc::UnboundedSender<Death>,
+        guard: Arc<Guard>,
         disks: &disks::DiskRequest,
         failures: &Arc<Failures>,
     ) -> Result<Self> {
@@ -118,7 +119,6 @@ impl Cluster {
             links.set_upstream(NodeId(i), addresses[0]);
         }
         let (_, preexisting_strays) = family_and_strays(&ProcessIdentity::default());
-        let guard = Arc::new(Guard::start(deaths.clone()).context("cannot start the guard")?);
         let run = format!("{}-{:x}", std::process::id(), rand::random::<u64>());
         guard.add(&GuardedResource::Run(run.clone()));
         let mut nodes = Vec::with_capacity(count);

@@ -6,7 +6,7 @@ use anyhow::Result;
 use tokio::time::{Instant, sleep};
 use tribunal_checker::op::{F, Value};
 use tribunal_nemesis::{CutMode, NodeId, Nodes};
-use tribunal_workloads::{Completion, Object, Request};
+use tribunal_workloads::{Client, Completion, Object, Request};
 
 use crate::error::TrialError;
 use crate::rehearsal::{Rehearsal, rehearse};
@@ -65,7 +65,9 @@ pub fn doctor(
         }
         tell("a node leads", leader(rehearsal).await);
         tell("nodes talk through the proxies", links(rehearsal, nodes));
-        for (object, fs) in rehearsal.entry.answers {
+        let can_send = !rehearsal.entry.has_client_program()
+            || tell("the client program says hello", client_program(rehearsal).await);
+        for (object, fs) in rehearsal.entry.answers.iter().filter(|_| can_send) {
             for f in *fs {
                 let tried = format!("{} succeeds", name(*object, f));
                 tell(&tried, operation(rehearsal, *object, f, fs).await);
@@ -80,7 +82,7 @@ pub fn doctor(
 }
 
 fn trouble(why: impl ToString, change: &str) -> Trouble {
-    Trouble { why: why.to_string(), change: change.into() }
+    Trouble { why: why.to_string().trim_end().into(), change: change.into() }
 }
 
 /// Starts the first node alone, and stops it.
@@ -123,20 +125,10 @@ async fn all_nodes(rehearsal: &mut Rehearsal) -> Result<String, Trouble> {
     let began = Instant::now();
     let started = rehearsal.cluster.start_all();
     started.map_err(|error| trouble(format!("{error:#}"), "node.command"))?;
-    let set_up = rehearsal.cluster.set_up().await;
-    let ready = match set_up {
-        Ok(()) => rehearsal
-            .cluster
-            .ready(READY_TIMEOUT)
-            .await
-            .map_err(|error| (error, "node.ready, or node.command")),
-        Err(error) => Err((error, "node.set-up")),
-    };
-    let deaths = rehearsal.deaths();
-    if let Some(death) = deaths.into_iter().next() {
-        return Err(trouble(death, "node.command: the node ended by itself"));
-    }
-    ready.map_err(|(error, change)| trouble(format!("{error:#}"), change))?;
+    let set_up = rehearsal.set_up().await;
+    set_up.map_err(|error| trouble(format!("{error:#}"), "node.set-up, or node.command if a node ended"))?;
+    let ready = rehearsal.ready(READY_TIMEOUT).await;
+    ready.map_err(|error| trouble(format!("{error:#}"), "node.ready, or node.command if a node ended"))?;
     let took = began.elapsed().as_millis();
     let version = rehearsal.cluster.system.version(rehearsal.place(0)).await;
     let version = version.map_or(String::new(), |version| format!(", version {version}"));
@@ -181,6 +173,13 @@ fn links(rehearsal: &Rehearsal, nodes: usize) -> Result<String, Trouble> {
     }
 }
 
+/// Starts the client program, which has to know its operations.
+async fn client_program(rehearsal: &Rehearsal) -> Result<String, Trouble> {
+    let checked = rehearsal.cluster.system.check_client().await;
+    let known = |()| "it knows all operations of client.operations".to_string();
+    checked.map(known).map_err(|breach| trouble(breach, "client.command, client.operations, or the program"))
+}
+
 /// Invokes the operation once, after one that it may need.
 async fn operation(rehearsal: &Rehearsal, object: Object, f: &F, fs: &[F]) -> Result<String, Trouble> {
     let key = Value::str(&format!("doctor-{}", f.name()));
@@ -190,7 +189,10 @@ async fn operation(rehearsal: &Rehearsal, object: Object, f: &F, fs: &[F]) -> Re
     let is_prepared = before.is_some();
     let client = rehearsal.client(0, object, None);
     let mut client = client.map_err(|error| trouble(format!("{error:#}"), "client"))?;
-    let at = format!("the rules of [{}], or client.command", name(object, f));
+    let at = match rehearsal.entry.has_client_program() {
+        true => "the client program".to_string(),
+        false => format!("the rules of [{}]", name(object, f)),
+    };
     let mut last = Value::Nil;
     for f in before.into_iter().chain([f.clone()]) {
         let value = match f {
@@ -207,11 +209,18 @@ async fn operation(rehearsal: &Rehearsal, object: Object, f: &F, fs: &[F]) -> Re
                 return Err(trouble("it found nothing, although 1 had been written", &at));
             }
             Completion::Ok(value) => last = value,
-            Completion::Fail(why) => return Err(trouble(format!("it failed: {why}"), &at)),
-            Completion::Info(why) => return Err(trouble(format!("its outcome is unknown: {why}"), &at)),
+            Completion::Fail(why) => return Err(trouble(format!("it failed: {why}{}", rule(&*client)), &at)),
+            Completion::Info(why) => {
+                return Err(trouble(format!("its outcome is unknown: {why}{}", rule(&*client)), &at));
+            }
         }
     }
     Ok(if last.is_nil() { "ok".into() } else { format!("ok, {last}") })
+}
+
+/// The rule that a client program broke, as the end of a message.
+fn rule(client: &dyn Client) -> String {
+    client.broken_rule().map_or(String::new(), |rule| format!(" ({rule})"))
 }
 
 /// Kills a node and starts it again.
@@ -223,10 +232,7 @@ async fn restart(rehearsal: &mut Rehearsal, node: usize) -> Result<String, Troub
     let started = Nodes::start(&rehearsal.cluster, id).await;
     started.map_err(|why| trouble(why, again))?;
     let began = Instant::now();
-    let ready = rehearsal.cluster.ready(READY_TIMEOUT).await;
-    if let Some(death) = rehearsal.deaths().into_iter().next() {
-        return Err(trouble(death, again));
-    }
+    let ready = rehearsal.ready(READY_TIMEOUT).await;
     ready.map_err(|error| trouble(format!("{error:#}"), again))?;
     Ok(format!("{id} is ready again after {} ms", began.elapsed().as_millis()))
 }

@@ -10,13 +10,15 @@
 mod tap;
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tribunal_checker::op::{F, Value};
+use tribunal_systems::Breach;
 use tribunal_workloads::{Client, Completion, Object, Request};
 
 use crate::error::TrialError;
@@ -25,6 +27,8 @@ use tap::{Harm, Tap};
 
 /// How long the nodes may take to be ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take to start, if a program acts for it.
+const CLIENT_START: Duration = Duration::from_secs(10);
 /// Further exchanges of an operation are not harmed.
 const EXCHANGES_MAX: usize = 4;
 
@@ -58,14 +62,14 @@ const NO_CACHE: &str =
     "every operation asks a node: a client that remembers answers hides what the node would say";
 const OWN_ANSWER: &str =
     "an answer belongs to one request: number requests, or give up a connection that has too many answers";
+const NO_HARM: &str = "without any harm every operation succeeds: `tribunal doctor` says which key of the description does not fit";
 const BOUNDED: &str = "a client bounds every wait by its timeout, and then says `info`";
 
 /// Checks the client of the named system, or of the system that a file describes. `told` gets each operation
 /// as soon as it is checked.
 ///
 /// # Errors
-/// When the system is unknown or its description wrong, the nodes do not get ready, or an operation does not
-/// succeed without any harm.
+/// When the system is unknown or its description wrong, or the nodes do not get ready or die.
 pub fn lint(
     system: &str,
     nodes: usize,
@@ -73,13 +77,18 @@ pub fn lint(
     mut told: impl FnMut(&Linted) + Send,
 ) -> Result<(), TrialError> {
     rehearse(system, nodes, op_timeout, async |rehearsal| {
+        if let Err(Breach { did, rule }) = rehearsal.cluster.system.check_client().await {
+            let findings = vec![Finding { situation: "the start".into(), did, rule }];
+            told(&Linted { operation: "hello".into(), cases: 1, findings });
+            return Ok(());
+        }
         rehearsal.start(READY_TIMEOUT).await?;
         let tap = Tap::open(rehearsal.place(0)).await.context("cannot open the proxy")?;
         let mut linter = Linter { rehearsal, tap, keys: 0 };
         for (object, fs) in linter.rehearsal.entry.answers {
             for f in *fs {
-                let mut case = Case { object: *object, f: f.clone(), fs };
-                told(&linter.operation(&mut case).await?);
+                let case = Case { object: *object, f: f.clone(), fs };
+                told(&linter.operation(&case).await?);
             }
         }
         Ok(())
@@ -87,7 +96,7 @@ pub fn lint(
 }
 
 struct Linter<'a> {
-    rehearsal: &'a Rehearsal,
+    rehearsal: &'a mut Rehearsal,
     tap: Tap,
     /// Numbers the keys and the values, so that each is new.
     keys: i64,
@@ -100,9 +109,31 @@ struct Case {
     fs: &'static [F],
 }
 
+/// Why an operation is not tried any further.
+enum Halt {
+    /// The client cannot do it even without any harm.
+    Client(Finding),
+    /// Tribunal, a node or this machine failed.
+    Machine(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Halt {
+    fn from(error: anyhow::Error) -> Self {
+        Halt::Machine(error)
+    }
+}
+
+impl From<io::Error> for Halt {
+    fn from(error: io::Error) -> Self {
+        Halt::Machine(error.into())
+    }
+}
+
 /// One invocation of an operation, and what is known about it.
 struct Sent {
     completion: Option<Completion>,
+    /// The rule of its protocol that the client broke.
+    broken: Option<&'static str>,
     /// The request of each exchange.
     requests: Vec<Vec<u8>>,
     /// Whether it happened, according to another client; `None` if that cannot be found out.
@@ -150,16 +181,32 @@ impl Case {
 }
 
 impl Linter<'_> {
-    /// Tries an operation in every situation.
-    async fn operation(&mut self, case: &mut Case) -> Result<Linted> {
-        let (first, second) = (self.send(case, None).await?, self.send(case, None).await?);
-        for sent in [&first, &second] {
-            match &sent.completion {
-                Some(Completion::Ok(_)) => {}
-                other => bail!("{} does not succeed, even without any harm: {other:?}", case.name()),
-            }
+    /// Tries an operation in every situation, as long as it succeeds without any harm.
+    async fn operation(&mut self, case: &Case) -> Result<Linted> {
+        let (mut cases, mut findings) = (0, BTreeSet::new());
+        match self.situations(case, &mut cases, &mut findings).await {
+            Ok(()) => {}
+            Err(Halt::Client(finding)) => match self.rehearsal.deaths().into_iter().next() {
+                Some(death) => return Err(anyhow!(death)),
+                None => drop(findings.insert(finding)),
+            },
+            Err(Halt::Machine(error)) => return Err(error),
         }
-        let (mut cases, mut findings) = (2, BTreeSet::new());
+        Ok(Linted { operation: case.name(), cases, findings: findings.into_iter().collect() })
+    }
+
+    async fn situations(
+        &mut self,
+        case: &Case,
+        cases: &mut usize,
+        findings: &mut BTreeSet<Finding>,
+    ) -> Result<(), Halt> {
+        *cases += 1;
+        let first = self.send(case, None).await?;
+        succeeded(&case.f, &first.completion, first.broken)?;
+        *cases += 1;
+        let second = self.send(case, None).await?;
+        succeeded(&case.f, &second.completion, second.broken)?;
         if first.requests.is_empty() {
             findings.insert(Finding {
                 situation: "no harm".into(),
@@ -175,27 +222,27 @@ impl Linter<'_> {
         for number in 0..exchanges {
             for harm in harms {
                 let sent = self.send(case, Some((number, harm))).await?;
-                cases += 1;
+                *cases += 1;
                 findings.extend(judge(case, number, exchanges, harm, &sent, is_request(number)));
             }
         }
-        cases += 1;
+        *cases += 1;
         findings.extend(self.refused(case).await?);
         if case.is_readable() {
             for number in 0..exchanges {
-                cases += 1;
+                *cases += 1;
                 findings.extend(self.twice(case, number).await?);
             }
             if case.f == F::Read {
-                cases += 1;
+                *cases += 1;
                 findings.extend(self.cached(case).await?);
             }
         }
-        Ok(Linted { operation: case.name(), cases, findings: findings.into_iter().collect() })
+        Ok(())
     }
 
     /// Sends the operation on a new key, by a new client, with this harm to one of its exchanges.
-    async fn send(&mut self, case: &Case, harm: Option<(usize, Harm)>) -> Result<Sent> {
+    async fn send(&mut self, case: &Case, harm: Option<(usize, Harm)>) -> Result<Sent, Halt> {
         let (key, value) = self.fresh();
         let mut client = self.rehearsal.client(0, case.object, Some(&self.tap.addresses))?;
         if let Some(before) = case.before() {
@@ -207,21 +254,19 @@ impl Linter<'_> {
         let completion = self.invoke(&mut *client, &case.request(&case.f, &key, value)).await;
         let requests = self.tap.requests();
         let happened = self.happened(case, &key, value, state).await?;
-        Ok(Sent { completion, requests, happened })
+        Ok(Sent { completion, broken: client.broken_rule(), requests, happened })
     }
 
     /// `None`: it did not end in time.
     async fn invoke(&self, client: &mut dyn Client, request: &Request) -> Option<Completion> {
         // Twice the timeout may be needed to connect and to wait; client programs get some more.
-        timeout(self.rehearsal.op_timeout * 4, client.invoke(request)).await.ok()
+        timeout(CLIENT_START + self.rehearsal.op_timeout * 4, client.invoke(request)).await.ok()
     }
 
     /// Sends a request that has to succeed.
-    async fn must(&self, client: &mut dyn Client, request: &Request) -> Result<Value> {
-        match self.invoke(client, request).await {
-            Some(Completion::Ok(value)) => Ok(value),
-            other => bail!("{} does not succeed, even without any harm: {other:?}", request.f.name()),
-        }
+    async fn must(&self, client: &mut dyn Client, request: &Request) -> Result<Value, Halt> {
+        let completion = self.invoke(client, request).await;
+        succeeded(&request.f, &completion, client.broken_rule()).cloned()
     }
 
     /// A key and a value that were not used before.
@@ -231,7 +276,7 @@ impl Linter<'_> {
     }
 
     /// The object, read by another client directly from the node.
-    async fn state(&self, case: &Case, key: &Value) -> Result<Option<Value>> {
+    async fn state(&self, case: &Case, key: &Value) -> Result<Option<Value>, Halt> {
         if !case.is_readable() {
             return Ok(None);
         }
@@ -246,7 +291,7 @@ impl Linter<'_> {
         key: &Value,
         value: i64,
         before: Option<Value>,
-    ) -> Result<Option<bool>> {
+    ) -> Result<Option<bool>, Halt> {
         let mut other = self.rehearsal.client(0, case.object, None)?;
         let mut ask = async |f: F| match case.fs.contains(&f) {
             true => self.must(&mut *other, &case.request(&f, key, value)).await.map(Some),
@@ -265,7 +310,7 @@ impl Linter<'_> {
     }
 
     /// Nobody listens.
-    async fn refused(&mut self, case: &Case) -> Result<Option<Finding>> {
+    async fn refused(&mut self, case: &Case) -> Result<Option<Finding>, Halt> {
         let (key, value) = self.fresh();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let nobody: Vec<SocketAddr> = vec![listener.local_addr()?; self.tap.addresses.len()];
@@ -278,12 +323,14 @@ impl Linter<'_> {
         Ok(match completion {
             None => wrong("it did not answer", BOUNDED),
             Some(Completion::Ok(value)) => wrong(&format!("it said ok ({value})"), NO_GUESS),
-            Some(_) => None,
+            Some(Completion::Fail(why) | Completion::Info(why)) => {
+                client.broken_rule().and_then(|rule| wrong(&why, rule))
+            }
         })
     }
 
     /// An answer comes twice: the client must not take the second one for the answer to its next request.
-    async fn twice(&mut self, case: &Case, number: usize) -> Result<Option<Finding>> {
+    async fn twice(&mut self, case: &Case, number: usize) -> Result<Option<Finding>, Halt> {
         let (key, value) = self.fresh();
         let mut client = self.rehearsal.client(0, case.object, Some(&self.tap.addresses))?;
         self.tap.arm(None);
@@ -316,7 +363,7 @@ impl Linter<'_> {
     }
 
     /// Another client changes the object between two reads of this one.
-    async fn cached(&mut self, case: &Case) -> Result<Option<Finding>> {
+    async fn cached(&mut self, case: &Case) -> Result<Option<Finding>, Halt> {
         let Some(change) = change_of(case) else { return Ok(None) };
         let (key, value) = self.fresh();
         let (_, later) = self.fresh();
@@ -340,6 +387,23 @@ impl Linter<'_> {
             false => None,
         })
     }
+}
+
+/// The value of an operation that nothing has harmed.
+fn succeeded<'a>(
+    f: &F,
+    completion: &'a Option<Completion>,
+    broken: Option<&'static str>,
+) -> Result<&'a Value, Halt> {
+    let f = f.name();
+    let (did, rule) = match (completion, broken) {
+        (Some(Completion::Ok(value)), _) => return Ok(value),
+        (Some(Completion::Fail(why) | Completion::Info(why)), Some(rule)) => (format!("{f}: {why}"), rule),
+        (Some(Completion::Fail(why)), None) => (format!("{f} said fail: {why}"), NO_HARM),
+        (Some(Completion::Info(why)), None) => (format!("{f} said info: {why}"), NO_HARM),
+        (None, _) => (format!("{f} did not answer"), BOUNDED),
+    };
+    Err(Halt::Client(Finding { situation: "no harm".into(), did, rule }))
 }
 
 /// An operation that changes the object without a condition.
@@ -375,6 +439,9 @@ fn judge(
     }
     match &sent.completion {
         None => finding("it did not answer".into(), BOUNDED),
+        Some(Completion::Fail(why) | Completion::Info(why)) if sent.broken.is_some() => {
+            finding(why.clone(), sent.broken?)
+        }
         Some(Completion::Fail(_)) if sent.happened == Some(true) => {
             finding("it said fail, and the operation has happened".into(), NO_FAIL)
         }

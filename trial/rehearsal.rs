@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tribunal_nemesis::Links;
@@ -19,6 +19,7 @@ use tribunal_workloads::{Client, Object};
 
 use crate::clock::Clock;
 use crate::cluster::disks::DiskRequest;
+use crate::cluster::guard::{Guard, GuardedResource, SCRATCH};
 use crate::cluster::namespaces::{self, Namespaces};
 use crate::cluster::{Cluster, Death, Network};
 use crate::error::TrialError;
@@ -43,8 +44,11 @@ pub(crate) struct Rehearsal {
 struct Directory(PathBuf);
 
 impl Directory {
-    fn make() -> Result<Directory> {
-        let path = std::env::temp_dir().join(format!("tribunal-{:016x}", rand::random::<u64>()));
+    /// The guard removes it if this process is killed.
+    fn make(guard: &Guard) -> Result<Directory> {
+        let path = std::env::temp_dir().join(format!("{SCRATCH}{:016x}", rand::random::<u64>()));
+        let path = std::path::absolute(&path).with_context(|| format!("cannot use {}", path.display()))?;
+        guard.add(&GuardedResource::Scratch(path.clone()));
         let made = fs::DirBuilder::new().mode(0o755).create(&path);
         made.with_context(|| format!("cannot create {}", path.display()))?;
         // Whatever the umask says.
@@ -61,7 +65,9 @@ impl Drop for Directory {
 
 impl Rehearsal {
     async fn open(entry: Entry, nodes: usize, op_timeout: Duration) -> Result<Self> {
-        let directory = Directory::make()?;
+        let (sender, deaths) = mpsc::unbounded_channel();
+        let guard = Arc::new(Guard::start(sender.clone()).context("cannot start the guard")?);
+        let directory = Directory::make(&guard)?;
         let system = entry.make(&switches(Object::default())?)?;
         let transparent = system.wiring() == Wiring::Transparent;
         let namespaces = transparent.then(|| Namespaces::make(nodes)).transpose()?;
@@ -75,11 +81,18 @@ impl Rehearsal {
         };
         let links = Arc::new(links);
         let network = Network { links: &links, namespaces: namespaces.as_ref(), clients_proxied: false };
-        let (sender, deaths) = mpsc::unbounded_channel();
         let disks = DiskRequest { kind: None, needed: false, bytes: 0 };
         let failures = Arc::new(Failures::new(CancellationToken::new()));
-        let cluster =
-            Cluster::lay_out(system, &network, &directory.0, Clock::start(), sender, &disks, &failures)?;
+        let cluster = Cluster::lay_out(
+            system,
+            &network,
+            &directory.0,
+            Clock::start(),
+            sender,
+            guard,
+            &disks,
+            &failures,
+        )?;
         Ok(Rehearsal {
             entry,
             cluster,
@@ -99,14 +112,29 @@ impl Rehearsal {
     pub(crate) async fn start(&mut self, patience: Duration) -> Result<()> {
         self.cluster.prepare().await?;
         self.cluster.start_all()?;
-        self.cluster.set_up().await?;
-        self.cluster.ready(patience).await
+        self.set_up().await?;
+        self.ready(patience).await
+    }
+
+    /// Sets the cluster up.
+    ///
+    /// # Errors
+    /// When that fails, or a node dies.
+    pub(crate) async fn set_up(&mut self) -> Result<()> {
+        unless_one_dies(&mut self.deaths, self.cluster.set_up()).await
+    }
+
+    /// Waits until all nodes are ready.
+    ///
+    /// # Errors
+    /// When one is not ready within `patience`, or dies.
+    pub(crate) async fn ready(&mut self, patience: Duration) -> Result<()> {
+        unless_one_dies(&mut self.deaths, self.cluster.ready(patience)).await
     }
 
     /// The deaths since the last call, as messages.
     pub(crate) fn deaths(&mut self) -> Vec<String> {
-        let said = |it: Death| format!("{} exited by itself: {}\n{}", it.node, it.status, it.last_words);
-        std::iter::from_fn(|| self.deaths.try_recv().ok()).map(said).collect()
+        std::iter::from_fn(|| self.deaths.try_recv().ok()).map(|it| it.said("")).collect()
     }
 
     /// A client of a node for a new process. With addresses, its connections go there instead.
@@ -132,6 +160,18 @@ impl Rehearsal {
     /// The addresses and the directory of a node.
     pub(crate) fn place(&self, node: usize) -> &Place {
         &self.cluster.nodes[node].place
+    }
+}
+
+/// Does the work, as long as no node dies.
+async fn unless_one_dies(
+    deaths: &mut mpsc::UnboundedReceiver<Death>,
+    work: impl Future<Output = Result<()>>,
+) -> Result<()> {
+    tokio::select! {
+        biased;
+        Some(death) = deaths.recv() => Err(anyhow!(death.said(""))),
+        done = work => done,
     }
 }
 

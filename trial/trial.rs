@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -14,13 +14,14 @@ use tribunal_records::{Net, TrialSpec};
 use tribunal_reports::judgement::Circumstances;
 use tribunal_reports::run_dir::RunDir;
 use tribunal_reports::run_info::{Ending, FinalReads, OutsideConnections, RunInfo};
-use tribunal_systems::Wiring;
+use tribunal_systems::{System, Wiring};
 use tribunal_workloads::Options;
 
 use crate::announcer::Announcer;
 use crate::catch_panic::catch_panic;
 use crate::clock::Clock;
 use crate::cluster::disks::DiskRequest;
+use crate::cluster::guard::Guard;
 use crate::cluster::namespaces::{self, Namespaces};
 use crate::cluster::{Cluster, Death, Network};
 use crate::controller::Controller;
@@ -187,9 +188,12 @@ impl<'a> Trial<'a> {
         failures: Arc<Failures>,
     ) -> Result<RunDir, TrialError> {
         let started = SystemTime::now();
+        let system = plan.switches().and_then(|it| Ok(plan.system.make(&it)?)).map_err(TrialError::spec)?;
+        let checked = system.check_client().await;
+        checked.map_err(|breach| TrialError::spec(anyhow!("--system {}: {breach}", plan.spec.system)))?;
         let store = Store::create(&plan.spec.store, &plan.spec.workload, plan.seed(), started);
         let mut store = store.map_err(TrialError::harness)?;
-        let trial = Trial::open(plan, observer, stop, failures, &store, started).await;
+        let trial = Trial::open(plan, system, observer, stop, failures, &store, started).await;
         let mut trial = trial.map_err(TrialError::harness)?;
 
         panics::register_trial(&trial.failures);
@@ -214,6 +218,7 @@ impl<'a> Trial<'a> {
     /// Opens everything that can fail because of this machine, before the first process is started.
     async fn open(
         plan: &'a Plan,
+        system: Box<dyn System>,
         observer: &Arc<dyn Observer>,
         stop_request: &'a Stop,
         failures: Arc<Failures>,
@@ -240,7 +245,6 @@ impl<'a> Trial<'a> {
         let recorder = Arc::new(recorder.context("cannot create history.jsonl")?);
         let faults = Faults::create(&store.path().join("faults.jsonl"), clock, announcer.clone())?;
 
-        let system = plan.system.make(&plan.switches()?)?;
         let nodes = usize::from(spec.nodes);
         let namespaces = (spec.net != Net::Proxy).then(|| Namespaces::make(nodes)).transpose()?;
         let addresses = namespaces.as_ref().map(Namespaces::addresses).unwrap_or_default();
@@ -262,7 +266,9 @@ impl<'a> Trial<'a> {
             namespaces: namespaces.as_ref(),
             clients_proxied: plan.nemesis.cuts_off_clients(),
         };
-        let cluster = Cluster::lay_out(system, &network, store.path(), clock, deaths, &disks, &failures)?;
+        let guard = Arc::new(Guard::start(deaths.clone()).context("cannot start the guard")?);
+        let cluster =
+            Cluster::lay_out(system, &network, store.path(), clock, deaths, guard, &disks, &failures)?;
         let cluster = Arc::new(cluster);
         cluster.prepare().await?;
         watch_fatal_lines(&cluster, announcer.clone());
@@ -591,8 +597,9 @@ fn watch_deaths(
 ) {
     let cluster = Arc::downgrade(cluster);
     tokio::spawn(async move {
-        while let Some(Death { node, status, excused, last_words }) = deaths.recv().await {
-            if excused {
+        while let Some(death) = deaths.recv().await {
+            let Death { node, status, .. } = &death;
+            if death.excused {
                 announcer.note(&format!("{node} exited because of a fault: {status}"));
                 continue;
             }
@@ -603,7 +610,7 @@ fn watch_deaths(
                 None => Vec::new(),
             };
             let foreign: String = foreign.iter().map(|who| format!("; {who}")).collect();
-            failures.raise("cluster", format!("{node} exited by itself: {status}{foreign}\n{last_words}"));
+            failures.raise("cluster", death.said(&foreign));
         }
     });
 }

@@ -6,7 +6,7 @@ import java.util.regex.*;
 
 public class Client {
     /** Reads a number, or a pair of numbers, or nothing: no JSON library is needed for that. */
-    static final Pattern LINE = Pattern.compile("\"id\":(\\d+),\"f\":\"(\\w+)\",\"key\":\"([^\"]*)\",\"value\":\\[?([^,\\]}]*),?([^\\]}]*)");
+    static final Pattern LINE = Pattern.compile("\"id\":(\\d+),.*\"f\":\"(\\w+)\",\"key\":\"([^\"]*)\",\"value\":\\[?([^,\\]}]*),?([^\\]}]*)");
     static final Pattern VALUE = Pattern.compile("\"value\": *([^,}]*)");
 
     /** One request on a connection of its own. HttpURLConnection would send a lost request again. */
@@ -43,9 +43,15 @@ public class Client {
         }
     }
 
+    static final String HELLO = "{\"id\":0,\"type\":\"ok\",\"version\":1,\"operations\":[\"register.read\",\"register.write\",\"register.cas\"]}";
+
     public static void main(String[] args) throws IOException {
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String text; (text = lines.readLine()) != null; ) {
+            if (text.contains("\"f\":\"hello\"")) {
+                System.out.println(HELLO);
+                continue;
+            }
             Matcher line = LINE.matcher(text);
             if (!line.find()) throw new IOException("unexpected line: " + text);
             System.out.println("{\"id\":" + line.group(1) + ",\"type\":" + invoke(args[0], Integer.parseInt(args[1]), line) + "}");

@@ -60,7 +60,13 @@ func main() {
 			Value  any
 		}
 		json.Unmarshal(lines.Bytes(), &asked)
-		answer := invoke(asked.F, asked.Key, asked.Value)
+		var answer object
+		if asked.F == "hello" {
+			operations := []string{"register.read", "register.write", "register.cas"}
+			answer = object{"type": "ok", "version": 1, "operations": operations}
+		} else {
+			answer = invoke(asked.F, asked.Key, asked.Value)
+		}
 		answer["id"] = asked.ID
 		json.NewEncoder(os.Stdout).Encode(answer)
 	}

@@ -21,6 +21,9 @@ function send(method, key, body) {
 }
 
 async function invoke({ f, key, value }) {
+  if (f === "hello") {
+    return { type: "ok", version: 1, operations: ["register.read", "register.write", "register.cas"] };
+  }
   if (f === "read") {
     const { status, text } = await send("GET", key);
     if (status === 200) return { type: "ok", value: JSON.parse(text).value };

@@ -221,7 +221,8 @@ impl Judgement {
         } else if let Some(failure) = &harness_failure {
             (RunOutcome::HarnessFailure, failure_sentence(failure, answer, good))
         } else {
-            let missing = missing(checker.as_ref(), good, &stats, &coverage, info.availability_target);
+            let missing =
+                missing(checker.as_ref(), good, history, &stats, &coverage, info.availability_target);
             match (cut_short, missing) {
                 (None, None) => match too_slow(info, history, &stats, faults) {
                     Some(why) => (RunOutcome::TooSlow, format!("The history is {}, but {why}.", good.name())),
@@ -265,6 +266,7 @@ impl Judgement {
 fn missing(
     checker: Option<&Verdict>,
     good: RunOutcome,
+    history: &History,
     stats: &Stats,
     coverage: &Coverage,
     availability_target: Option<f64>,
@@ -278,7 +280,11 @@ fn missing(
     if stats.tally.ok == 0 {
         return Some(match stats.tally.all() {
             0 => "No operation was invoked: there is nothing to judge.".to_string(),
-            n => format!("None of {} succeeded: there is nothing to judge.", counted(n, "operation")),
+            n => {
+                let why = history.ops.iter().find_map(|op| op.error.as_deref());
+                let why = why.map_or(String::new(), |why| format!(" The first error: {why}"));
+                format!("None of {} succeeded: there is nothing to judge.{why}", counted(n, "operation"))
+            }
         });
     }
     let mut lacks = coverage.why.clone();

@@ -22,7 +22,7 @@
 //!   speech     the operations, by the wire protocol of the clients
 //!   answer     the meaning of a response
 //!   program    the user's programs beside the nodes
-//!   http, lines, resp, exec   the wire protocols
+//!   http, lines, resp, exec   the wire protocols; client_program: the programs of `exec`
 //! ```
 //!
 //! Everything is checked before any process starts: keys, placeholders, regular expressions, ports,
@@ -30,6 +30,7 @@
 //! operation certainly did not happen only if its request was never sent, or if a rule says so.
 
 mod answer;
+mod client_program;
 mod exec;
 mod file;
 mod http;
@@ -60,7 +61,9 @@ use self::speech::Speech;
 use self::status::{Leads, Ready, Version, accepts};
 use self::template::{Template, Values};
 use crate::user::User;
-use crate::{BoxFuture, Command, Entry, Holds, Make, Operations, Place, Switches, System, Unusable, Wiring};
+use crate::{
+    BoxFuture, Breach, Command, Entry, Holds, Make, Operations, Place, Switches, System, Unusable, Wiring,
+};
 
 /// How long a command may take that prepares a node or sets the cluster up.
 const SET_UP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -128,6 +131,11 @@ impl Described {
     /// Whether it says how to find out who leads.
     pub(crate) fn tells_leaders(&self) -> bool {
         self.leads.is_some()
+    }
+
+    /// Whether a program of the user acts for each client.
+    pub(crate) fn has_client_program(&self) -> bool {
+        matches!(self.speech, Speech::Exec { .. })
     }
 
     /// # Errors
@@ -288,6 +296,10 @@ impl System for DescribedSystem {
 
     fn stop_signal(&self) -> Signal {
         self.described.stop_signal
+    }
+
+    fn check_client<'a>(&'a self) -> BoxFuture<'a, Result<(), Breach>> {
+        Box::pin(self.described.speech.check())
     }
 
     fn prepare<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<(), String>> {

@@ -107,6 +107,16 @@ pub struct Command {
     pub user: Option<User>,
 }
 
+/// A rule that a client program of the user broke.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{did}: {rule}")]
+pub struct Breach {
+    /// What the program did.
+    pub did: String,
+    /// The rule.
+    pub rule: &'static str,
+}
+
 /// A system under test.
 pub trait System: Send + Sync {
     /// Its name on the command line.
@@ -125,6 +135,11 @@ pub trait System: Send + Sync {
 
     /// The command that starts a node, the first time and after every crash.
     fn command(&self, place: &Place) -> Command;
+
+    /// Checks the program that acts for clients, if there is one, before any node is started.
+    fn check_client<'a>(&'a self) -> BoxFuture<'a, Result<(), Breach>> {
+        Box::pin(async { Ok(()) })
+    }
 
     /// Prepares the node's first start, for example with a configuration file. Its data directory exists.
     /// The error says what failed.
@@ -467,6 +482,11 @@ impl Entry {
     /// Whether its nodes can be asked who leads. Only a description may leave that out.
     pub fn tells_leaders(&self) -> bool {
         !matches!(&self.make, Make::Described(described) if !described.tells_leaders())
+    }
+
+    /// Whether a program of the user acts for each client.
+    pub fn has_client_program(&self) -> bool {
+        matches!(&self.make, Make::Described(described) if described.has_client_program())
     }
 
     /// Whether the workload must find it linearizable under any fault.

@@ -11,6 +11,7 @@
 //!   +cgroup /sys/...   a cgroup: its processes are killed, and it is removed
 //!   +run 4711-9f3c     all processes marked as nodes of this run: killed
 //!   +process 40 9821   the process with this pid and start time: killed
+//!   +scratch /tmp/...  a temporary directory: removed with its contents
 //!   -pgid 40           the group no longer exists: its number may be reused
 //! ```
 //!
@@ -62,7 +63,12 @@ pub(crate) enum GuardedResource {
     Run(String),
     /// The process with this pid and start time: see [`strays`].
     Process(i32, u64),
+    /// This temporary directory, whose name starts with [`SCRATCH`].
+    Scratch(PathBuf),
 }
+
+/// The start of the name of every directory that the guard may remove.
+pub(crate) const SCRATCH: &str = "tribunal-";
 
 impl GuardedResource {
     fn clean_up(&self) {
@@ -76,6 +82,7 @@ impl GuardedResource {
                     let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
                 }
             }
+            GuardedResource::Scratch(path) => remove_scratch(path),
         }
     }
 
@@ -94,6 +101,7 @@ impl GuardedResource {
                 text = format!("{pid} {began}");
                 ("process", text.as_bytes())
             }
+            GuardedResource::Scratch(path) => ("scratch", path.as_os_str().as_bytes()),
         };
         [&[sign], kind.as_bytes(), b" ", name, b"\0"].concat()
     }
@@ -111,6 +119,12 @@ impl GuardedResource {
             }
             b"mount" => Some(GuardedResource::Mount(path()?.to_owned())),
             b"cgroup" => Some(GuardedResource::Cgroup(path()?.to_owned())),
+            b"scratch" => {
+                let is_ours = |path: &&Path| {
+                    path.file_name().is_some_and(|it| it.as_bytes().starts_with(SCRATCH.as_bytes()))
+                };
+                Some(GuardedResource::Scratch(path().filter(is_ours)?.to_owned()))
+            }
             b"run" if !name.is_empty() => {
                 Some(GuardedResource::Run(std::str::from_utf8(name).ok()?.to_owned()))
             }
@@ -138,6 +152,16 @@ fn kill_marked(run: &str) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
         sleep(Duration::from_millis(2));
+    }
+}
+
+/// Removes a directory. Repeats for a while: a process that was killed a moment ago may still write to it.
+fn remove_scratch(path: &Path) {
+    for _ in 0..500 {
+        match std::fs::remove_dir_all(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => sleep(Duration::from_millis(10)),
+            _ => return,
+        }
     }
 }
 
@@ -305,6 +329,7 @@ mod tests {
             (b'+', mount(b"/d/n 2")),
             (b'+', GuardedResource::Run("4711-9f3c".into())),
             (b'+', GuardedResource::Process(60, 9821)),
+            (b'+', GuardedResource::Scratch("/tmp/tribunal-1".into())),
             (b'+', group(50)),
         ] {
             pipe.extend(what.record(sign));
@@ -317,6 +342,7 @@ mod tests {
                 mount(b"/d/n 2"),
                 GuardedResource::Run("4711-9f3c".into()),
                 GuardedResource::Process(60, 9821),
+                GuardedResource::Scratch("/tmp/tribunal-1".into()),
                 group(50)
             ]
         );
@@ -325,7 +351,7 @@ mod tests {
     #[test]
     fn invalid_records_are_ignored() {
         let records =
-            b"+pgid -1\0+pgid 0\0+pgid 1\0+pgid x\0+mount d\0+fire 40\0+run \0+process 1 9821\0+process 60\0pgid 40\0\0?pgid 40\0+pgid 40";
+            b"+pgid -1\0+pgid 0\0+pgid 1\0+pgid x\0+mount d\0+scratch /tmp\0+scratch tribunal-1\0+scratch /\0+fire 40\0+run \0+process 1 9821\0+process 60\0pgid 40\0\0?pgid 40\0+pgid 40";
         assert_eq!(read_registered(&records[..]), []);
     }
 

@@ -34,6 +34,15 @@ pub(crate) struct Death {
     pub(crate) last_words: String,
 }
 
+impl Death {
+    /// The exit in one line, with `more` and the node's last line; then the excerpt of its log.
+    pub(crate) fn said(&self, more: &str) -> String {
+        let Death { node, status, last_words, .. } = self;
+        let last = last_words.lines().last().map_or(String::new(), |line| format!("; its last line: {line}"));
+        format!("{node} exited by itself: {status}{more}{last}\n{last_words}").trim_end().into()
+    }
+}
+
 /// How long a node may take to exit in order, before it is killed.
 const GRACE: Duration = Duration::from_secs(3);
 /// How often the remaining processes of a node are searched and killed, and the pause in between.

@@ -38,4 +38,10 @@ pub type Invocation<'a> = Pin<Box<dyn Future<Output = Completion> + Send + 'a>>;
 pub trait Client: Send {
     /// Sends one request.
     fn invoke<'a>(&'a mut self, request: &'a Request) -> Invocation<'a>;
+
+    /// The rule that the last invocation broke, of the protocol between Tribunal and a program of the user that
+    /// acts for this client.
+    fn broken_rule(&self) -> Option<&'static str> {
+        None
+    }
 }

@@ -1,31 +1,24 @@
-//! The wire protocol `exec`: a program of the user acts for one client, with lines of JSON on its standard
-//! input and output. docs/own-system.md documents the protocol.
+//! The wire protocol `exec`: a program of the user acts for one client ([`super::client_program`]).
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use tokio::fs::OpenOptions;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, copy, sink};
-use tokio::process::{ChildStdin, ChildStdout};
-use tokio::time::timeout;
 use tribunal_checker::op::Value;
 use tribunal_workloads::{Client, Completion, Invocation, Request};
 
-use super::answer::shortened;
-use super::lines::LINE_BYTES_MAX;
-use super::program;
-use crate::Command;
+use super::client_program::{ClientProgram, Numbered};
+use crate::{Breach, Command};
 
-/// How much of a program's error output is kept.
-const ERROR_BYTES_MAX: u64 = 64 << 10;
+const VALUE: &str = "a value is null, true, false, an integer of 64 bits, a text, or a list of values";
 
 /// A request to the program.
 #[derive(Serialize)]
 struct Line<'a> {
     /// Numbers the requests to this program.
     id: u64,
+    object: &'a str,
     f: &'a str,
     key: Json,
     value: Json,
@@ -44,6 +37,12 @@ struct Answer {
     error: String,
 }
 
+impl Numbered for Answer {
+    fn id(&self) -> u64 {
+        self.id
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
@@ -52,121 +51,97 @@ enum Kind {
     Info,
 }
 
+/// The program of the clients.
+#[derive(Clone, Debug)]
+pub(super) struct Exec {
+    pub(super) command: Command,
+    /// What the description says that it can do: `register.read`.
+    pub(super) operations: &'static [String],
+}
+
+impl Exec {
+    /// Starts the program once, to check that it knows its operations.
+    pub(super) async fn check(&self) -> Result<(), Breach> {
+        ClientProgram::start(&self.command, self.operations, None, 0).await.map(drop)
+    }
+}
+
 /// A client for one process, with its own program.
 pub(super) struct ExecClient {
-    command: Command,
+    exec: Exec,
     timeout: Duration,
+    object: &'static str,
     /// The file for the program's error output.
     log: PathBuf,
     /// The process that the program acts for.
     process: u64,
-    running: Option<Running>,
+    /// The program, started at the first request.
+    running: Option<ClientProgram>,
     sent: u64,
-}
-
-/// The program, started at the first request.
-struct Running {
-    _program: program::Running,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    broken: Option<&'static str>,
 }
 
 impl ExecClient {
-    pub(super) fn new(words: Vec<String>, timeout: Duration, log: PathBuf, process: u64) -> Self {
-        let mut words = words.into_iter().map(Into::into);
-        let program = words.next().expect("the description was checked");
-        let command = Command { program, args: words.collect(), ..Command::default() };
-        ExecClient { command, timeout, log, process, running: None, sent: 0 }
+    pub(super) fn new(
+        exec: Exec,
+        timeout: Duration,
+        object: &'static str,
+        log: PathBuf,
+        process: u64,
+    ) -> Self {
+        ExecClient { exec, timeout, object, log, process, running: None, sent: 0, broken: None }
     }
 
-    fn start(&self) -> Result<Running, String> {
-        let mut program = program::start(&self.command, true)?;
-        let child = &mut program.0;
-        let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(input), Some(output), Some(errors)) = (input, output, errors) else {
-            return Err("it has no pipes".into());
-        };
-        tokio::spawn(keep(errors, self.log.clone(), self.process));
-        Ok(Running { _program: program, input, output: BufReader::new(output) })
-    }
-
-    async fn exchange(running: &mut Running, line: &Line<'_>) -> Result<Answer, String> {
-        let mut text = serde_json::to_string(line).map_err(|error| error.to_string())?;
-        text.push('\n');
-        let lost = |error: std::io::Error| format!("the client program is gone: {error}");
-        running.input.write_all(text.as_bytes()).await.map_err(lost)?;
-        running.input.flush().await.map_err(lost)?;
-        let mut answer = String::new();
-        match (&mut running.output).take(LINE_BYTES_MAX).read_line(&mut answer).await.map_err(lost)? {
-            0 => return Err("the client program ended".into()),
-            read if read as u64 == LINE_BYTES_MAX => {
-                return Err("the client program answered a line of more than 4 MiB".into());
+    async fn exchange(&mut self, request: &Request) -> Completion {
+        self.broken = None;
+        let mut running = match self.running.take() {
+            Some(running) => running,
+            None => {
+                let Exec { command, operations } = &self.exec;
+                let log = Some(self.log.clone());
+                match ClientProgram::start(command, operations, log, self.process).await {
+                    Ok(running) => running,
+                    // No operation was sent to it.
+                    Err(breach) => return Completion::Fail(self.note(breach)),
+                }
             }
-            _ => {}
+        };
+        self.sent += 1;
+        let (key, value) = (to_json(&request.key), to_json(&request.value));
+        let line = Line { id: self.sent, object: self.object, f: request.f.name(), key, value };
+        // The program bounds its own waits; the margin is for a program that does not.
+        let answer = running.exchange(self.sent, &line, self.timeout + self.timeout / 2).await;
+        let answer: Answer = match answer {
+            Ok(answer) => answer,
+            Err(breach) => return Completion::Info(self.note(breach)),
+        };
+        self.running = Some(running);
+        match (answer.kind, from_json(&answer.value)) {
+            (Kind::Ok, Ok(value)) => Completion::Ok(value),
+            (Kind::Ok, Err(why)) => {
+                let did = format!("the client program answered a value that is none: {why}");
+                Completion::Info(self.note(Breach { did, rule: VALUE }))
+            }
+            (Kind::Fail, _) => Completion::Fail(answer.error),
+            (Kind::Info, _) => Completion::Info(answer.error),
         }
-        let answer: Answer = serde_json::from_str(&answer)
-            .map_err(|error| format!("the client program answered {}: {error}", shortened(&answer)))?;
-        match answer.id == line.id {
-            true => Ok(answer),
-            false => Err(format!("the client program answered {} when {} was due", answer.id, line.id)),
-        }
+    }
+
+    /// Remembers the rule. Returns what the program did.
+    fn note(&mut self, breach: Breach) -> String {
+        self.broken = Some(breach.rule);
+        breach.did
     }
 }
 
 impl Client for ExecClient {
     fn invoke<'a>(&'a mut self, request: &'a Request) -> Invocation<'a> {
-        Box::pin(async move {
-            let mut running = match self.running.take() {
-                Some(running) => running,
-                None => match self.start() {
-                    Ok(running) => running,
-                    Err(why) => return Completion::Fail(why),
-                },
-            };
-            self.sent += 1;
-            let (key, value) = (to_json(&request.key), to_json(&request.value));
-            let line = Line { id: self.sent, f: request.f.name(), key, value };
-            // The program bounds its own waits; the margin is for a program that does not.
-            match timeout(self.timeout + self.timeout / 2, Self::exchange(&mut running, &line)).await {
-                Ok(Ok(answer)) => {
-                    self.running = Some(running);
-                    match (answer.kind, from_json(&answer.value)) {
-                        (Kind::Ok, Ok(value)) => Completion::Ok(value),
-                        (Kind::Ok, Err(why)) => Completion::Info(why),
-                        (Kind::Fail, _) => Completion::Fail(answer.error),
-                        (Kind::Info, _) => Completion::Info(answer.error),
-                    }
-                }
-                Ok(Err(why)) => Completion::Info(why),
-                Err(_) => Completion::Info("no reply from the client program".into()),
-            }
-        })
+        Box::pin(self.exchange(request))
     }
-}
 
-/// Copies the error output of a program to its log, up to a limit, a line after the number of its process. It
-/// is read to its end: the program must not wait for a reader.
-async fn keep(errors: impl AsyncRead + Unpin, log: PathBuf, process: u64) {
-    let mut lines = BufReader::new(errors.take(ERROR_BYTES_MAX));
-    let (mut file, mut line) = (None, Vec::new());
-    // The log is not evidence: an error while it is written must not stop a trial.
-    while matches!(lines.read_until(b'\n', &mut line).await, Ok(1..)) {
-        if file.is_none() {
-            if let Some(directory) = log.parent() {
-                let _ = tokio::fs::create_dir_all(directory).await;
-            }
-            file = OpenOptions::new().create(true).append(true).open(&log).await.ok();
-        }
-        let said =
-            [format!("{process} ").as_bytes(), line.strip_suffix(b"\n").unwrap_or(&line), b"\n"].concat();
-        if let Some(file) = &mut file {
-            let _ = file.write_all(&said).await;
-            let _ = file.flush().await;
-        }
-        line.clear();
+    fn broken_rule(&self) -> Option<&'static str> {
+        self.broken
     }
-    let mut rest = lines.into_inner().into_inner();
-    let _ = copy(&mut rest, &mut sink()).await;
 }
 
 fn to_json(value: &Value) -> Json {
@@ -198,30 +173,84 @@ mod tests {
 
     use super::*;
 
-    /// How a read ends that this shell script is to answer.
-    async fn read(script: &str) -> Completion {
-        let command = ["sh", "-c", script].map(String::from).into();
-        let mut client = ExecClient::new(command, Duration::from_secs(10), "/dev/null".into(), 1);
-        client.invoke(&Request { f: F::Read, key: Value::str("k"), value: Value::Nil }).await
+    const HELLO: &str = r#"{"id":0,"type":"ok","version":1,"operations":["register.read"]}"#;
+
+    fn client(script: &str) -> ExecClient {
+        let operations = Box::leak(Box::new(["register.read".to_string()]));
+        let args = ["-c", script].map(Into::into).into();
+        let command = Command { program: "sh".into(), args, ..Command::default() };
+        let exec = Exec { command, operations };
+        ExecClient::new(exec, Duration::from_secs(10), "register", "/dev/null".into(), 1)
+    }
+
+    /// How a read ends that this shell script is to answer after its hello, and the rule that it broke.
+    async fn read(script: &str) -> (Completion, Option<&'static str>) {
+        let mut client = client(&format!("read line; echo '{HELLO}'; {script}"));
+        let request = Request { f: F::Read, key: Value::str("k"), value: Value::Nil };
+        (client.invoke(&request).await, client.broken_rule())
     }
 
     #[tokio::test]
     async fn an_answer_is_one_line_for_the_request() {
         let answered = |answer: &str| format!("read line; echo '{answer}'");
-        assert_eq!(read(&answered(r#"{"id":1,"type":"ok","value":7}"#)).await, Completion::Ok(Value::Int(7)));
-        assert_eq!(
-            read(&answered(r#"{"id":1,"type":"fail","error":"no"}"#)).await,
-            Completion::Fail("no".into())
-        );
-        for wrong in [r#"{"id":2,"type":"ok"}"#, r#"{"id":1,"type":"yes"}"#, "hello", ""] {
-            assert!(matches!(read(&answered(wrong)).await, Completion::Info(_)), "{wrong}");
+        let ok = read(&answered(r#"{"id":1,"type":"ok","value":7}"#)).await;
+        assert_eq!(ok, (Completion::Ok(Value::Int(7)), None));
+        let fail = read(&answered(r#"{"id":1,"type":"fail","error":"no"}"#)).await;
+        assert_eq!(fail, (Completion::Fail("no".into()), None));
+        for (wrong, rule) in [
+            (r#"{"id":2,"type":"ok"}"#, "each request gets one answer"),
+            (r#"{"id":1,"type":"yes"}"#, "an answer is one line of JSON"),
+            (r#"{"id":1,"type":"ok","value":{}}"#, "a value is null, true"),
+            ("hello", "an answer is one line of JSON"),
+            ("", "an answer is one line of JSON"),
+        ] {
+            let (Completion::Info(_), Some(broken)) = read(&answered(wrong)).await else { panic!("{wrong}") };
+            assert!(broken.starts_with(rule), "{wrong}: {broken}");
         }
-        assert_eq!(read("read line").await, Completion::Info("the client program ended".into()));
+        let (ended, rule) = read("read line; echo no disk >&2; exit 3").await;
+        assert_eq!(ended, Completion::Info("the client program ended with status 3: `no disk`".into()));
+        assert!(rule.unwrap().starts_with("a client program answers every request"));
     }
 
     #[tokio::test]
     async fn an_answer_without_an_end_is_read_up_to_a_limit() {
-        let Completion::Info(why) = read("yes xxxxxxxx | tr -d '\\n'").await else { panic!("nobody knows") };
+        let (Completion::Info(why), _) = read("yes xxxxxxxx | tr -d '\\n'").await else {
+            panic!("nobody knows")
+        };
         assert_eq!(why, "the client program answered a line of more than 4 MiB");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_know_its_operations_is_refused() {
+        let check =
+            async |script: &str| client(script).exec.check().await.map_err(|breach| breach.to_string());
+        let answered = |answer: &str| format!("read line; echo '{answer}'; read line");
+        assert_eq!(check(&answered(HELLO)).await, Ok(()));
+        for (wrong, why) in [
+            ("exit 4".to_string(), "the client program ended with status 4, when it was sent `hello`: "),
+            (answered("listening"), "the client program answered `listening`: "),
+            (
+                answered(&HELLO.replace("\"version\":1", "\"version\":2")),
+                "speaks version 2 of the protocol: ",
+            ),
+            (
+                answered(&HELLO.replace("register.read", "set.read")),
+                "does not know register.read: it knows set.read: client.operations names only",
+            ),
+        ] {
+            let said = check(&wrong).await.unwrap_err();
+            assert!(said.contains(why), "{wrong}: {said}");
+        }
+    }
+
+    /// A program that takes longer to start than an operation may take.
+    #[tokio::test]
+    async fn the_start_does_not_count_toward_the_timeout() {
+        let slow =
+            format!("sleep 0.5; read line; echo '{HELLO}'; read line; echo '{{\"id\":1,\"type\":\"ok\"}}'");
+        let mut client = client(&slow);
+        client.timeout = Duration::from_millis(200);
+        let request = Request { f: F::Read, key: Value::str("k"), value: Value::Nil };
+        assert_eq!(client.invoke(&request).await, Completion::Ok(Value::Nil));
     }
 }

@@ -36,6 +36,11 @@ impl LogWatch {
         LogWatch { gained, lost, nodes: Mutex::default() }
     }
 
+    /// The pattern that a node's output has to match.
+    pub(super) fn pattern(&self) -> String {
+        format!("`{}`", self.gained.as_str())
+    }
+
     /// The number in the first group of the last line of `gained`, or 0 if it has none; `None` if the current
     /// process wrote no such line, or one of `lost` after it.
     pub(super) fn held(&self, node: &str, log: &NodeOutput) -> Option<u64> {

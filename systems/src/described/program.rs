@@ -85,7 +85,7 @@ pub(super) async fn run(command: &Command, patience: Duration) -> Result<String,
     }
 }
 
-fn in_words(status: ExitStatus) -> String {
+pub(super) fn in_words(status: ExitStatus) -> String {
     status.to_string().replacen("exit status: ", "status ", 1)
 }
 

@@ -1,6 +1,7 @@
 //! The operations of a description, on the wire protocol of its clients.
 
 use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -9,7 +10,7 @@ use tribunal_workloads::{Client, Object, Request};
 
 use super::Wrong;
 use super::answer::Answers;
-use super::exec::ExecClient;
+use super::exec::{Exec, ExecClient};
 use super::file::{self, Description, Wire};
 use super::http::{HttpClient, HttpOperation};
 use super::lines::{LineClient, LineOperation};
@@ -17,7 +18,7 @@ use super::resp::{RespClient, RespOperation};
 use super::scope::Scope;
 use super::template::{Template, Values};
 use crate::program::executable;
-use crate::{NodePort, Operations, Place};
+use crate::{Breach, Command, NodePort, Operations, Place};
 
 /// The wire protocol of the clients.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub(super) enum Speech {
     Http(Book<HttpOperation>),
     Lines(Book<LineOperation>),
     Resp(Book<RespOperation>),
-    Exec { command: Vec<Template> },
+    Exec { command: Vec<Template>, operations: &'static [String] },
 }
 
 /// The operations of a description.
@@ -90,16 +91,45 @@ impl Speech {
             Speech::Http(book) => Box::new(HttpClient::new(port, limit, book, object, own)),
             Speech::Lines(book) => Box::new(LineClient::new(port, limit, book, object, own)),
             Speech::Resp(book) => Box::new(RespClient::new(port, limit, book, object, own)),
-            Speech::Exec { command } => {
-                own.insert("host".into(), port.address.ip().to_string());
-                own.insert("port".into(), port.address.port().to_string());
-                own.insert("address".into(), port.address.to_string());
+            Speech::Exec { command, operations } => {
                 own.insert("timeout-ms".into(), limit.as_millis().to_string());
-                let words = command.iter().map(|word| word.fill(&own)).collect();
-                Box::new(ExecClient::new(words, limit, place.client_log.clone(), process))
+                let exec = exec_of(command, operations, own, port.address);
+                Box::new(ExecClient::new(exec, limit, table(object), place.client_log.clone(), process))
             }
         }
     }
+
+    /// Checks that the client program, if there is one, knows its operations. No node runs yet, so the address is
+    /// one where nobody listens.
+    pub(super) async fn check(&'static self) -> Result<(), Breach> {
+        let Speech::Exec { command, operations } = self else { return Ok(()) };
+        let own = [("process", "0"), ("id", "n1"), ("timeout-ms", "1000")];
+        let own = own.map(|(name, value)| (name.into(), value.into())).into();
+        exec_of(command, operations, own, (Ipv4Addr::LOCALHOST, 0).into()).check().await
+    }
+}
+
+/// The client program for a node with this address.
+fn exec_of(
+    command: &[Template],
+    operations: &'static [String],
+    mut values: Values,
+    address: SocketAddr,
+) -> Exec {
+    values.insert("host".into(), address.ip().to_string());
+    values.insert("port".into(), address.port().to_string());
+    values.insert("address".into(), address.to_string());
+    let mut words = command.iter().map(|word| word.fill(&values));
+    let program = words.next().expect("the description was checked").into();
+    Exec {
+        command: Command { program, args: words.map(Into::into).collect(), ..Command::default() },
+        operations,
+    }
+}
+
+/// The name of an object's table.
+fn table(object: Object) -> &'static str {
+    OBJECTS.into_iter().find(|(_, it)| *it == object).map_or("other", |(name, _)| name)
 }
 
 /// The values of a request's placeholders, in addition to those of its destination.
@@ -302,7 +332,8 @@ fn exec(client: &file::Client, scope: &Scope<'_>) -> Result<(Speech, Operations)
     executable(program, scope.file).map_err(|why| scope.wrong(key, why))?;
     let words = client.command.iter().map(|word| Template::parse(word, &OF_CLIENT));
     let command = words.collect::<Result<_, _>>().map_err(|why| scope.wrong(key, why))?;
-    Ok((Speech::Exec { command }, by_object(&answered)))
+    let operations = client.operations.clone().leak();
+    Ok((Speech::Exec { command, operations }, by_object(&answered)))
 }
 
 /// The operation of that name, if the object supports it.

@@ -180,7 +180,7 @@ impl Described {
             }
             Ready::Log(log) => match log.held(&place.name, &place.log) {
                 Some(_) => Ok(()),
-                None => Err("no line of its output matches `ready`".into()),
+                None => Err(format!("no line of its output matches {}", log.pattern())),
             },
             Ready::Command(ask) => self.ask(place, ask).await.map(drop),
         }
