@@ -32,6 +32,9 @@ enum Wire {
     Lines,
     /// The Redis protocol
     Resp,
+    /// The PostgreSQL protocol
+    #[cfg(feature = "postgres")]
+    Postgres,
     /// A client program of yours, in any language
     Exec,
 }
@@ -66,9 +69,11 @@ fn text(command: &[String], wire: Wire) -> String {
         Wire::Http => HTTP,
         Wire::Lines => LINES,
         Wire::Resp => RESP,
+        #[cfg(feature = "postgres")]
+        Wire::Postgres => POSTGRES,
         Wire::Exec => EXEC,
     };
-    format!("{}\n{client}", NODE.replace("COMMAND", &words.join(", ")))
+    format!("{}\n{}", NODE.replace("COMMAND", &words.join(", ")), client.replace("RULES", RULES))
 }
 
 const NODE: &str = r#"# A system under test: docs/own-system.md explains every key.
@@ -93,12 +98,16 @@ separator = ","
 # If all nodes must know a node by the same address: links = "attributed"
 "#;
 
+/// The comment before the operations.
+const RULES: &str = "\
+# What is sent, and what the answers mean. Whatever no rule matches is unknown. Use `fail` only for answers that
+# mean: it did not happen, and never will.
+";
+
 const HTTP: &str = r#"[client]
 wire = "http"
 
-# What is sent, and what the answers mean. Whatever no rule matches is unknown. Use `fail` only for answers that
-# mean: it did not happen, and never will.
-[register.read]
+RULES[register.read]
 request = "GET /kv/{key}"
 ok = { status = 200, pointer = "/value" }
 nil = { status = 404 }
@@ -118,9 +127,7 @@ ok = { status = 200 }
 const LINES: &str = r#"[client]
 wire = "lines"
 
-# What is sent, and what the answers mean. Whatever no rule matches is unknown. Use `fail` only for answers that
-# mean: it did not happen, and never will.
-[register.read]
+RULES[register.read]
 request = "GET {key}"
 ok = { matches = "^VALUE (.*)$", text = true }
 nil = { matches = "^NONE$" }
@@ -133,9 +140,7 @@ ok = { matches = "^OK$" }
 const RESP: &str = r#"[client]
 wire = "resp"
 
-# What is sent, and what the answers mean. Whatever no rule matches is unknown. Use `fail` only for answers that
-# mean: it did not happen, and never will.
-[register.read]
+RULES[register.read]
 request = "GET {key}"
 ok = { kind = "text", text = true }
 nil = { kind = "nil" }
@@ -143,6 +148,21 @@ nil = { kind = "nil" }
 [register.write]
 request = "SET {key} {value}"
 ok = { matches = "^OK$" }
+"#;
+
+#[cfg(feature = "postgres")]
+const POSTGRES: &str = r#"[client]
+wire = "postgres"
+connect = "user=postgres dbname=postgres"
+
+RULES[register.read]
+request = "SELECT v FROM kv WHERE k = {key}"
+ok = { rows = 1, column = "v" }
+nil = { rows = 0 }
+
+[register.write]
+request = "INSERT INTO kv VALUES ({key}, {value}) ON CONFLICT (k) DO UPDATE SET v = excluded.v"
+ok = { rows = 1 }
 "#;
 
 const EXEC: &str = r#"[client]

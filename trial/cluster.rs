@@ -28,6 +28,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
+use tribunal_nemesis::disks::DataFiles;
 use tribunal_nemesis::{
     Act, Damage, DiskCounters, DiskFault, Links, NodeCgroup, NodeId, NodeState, Nodes, ProcessIdentity,
     family_and_strays, remove_cgroup,
@@ -165,7 +166,9 @@ impl Cluster {
         }
         let spawner = Spawner::start().context("cannot start the spawner")?;
         let places = nodes.iter().map(|node| &node.place);
-        let disks = Disks::lay_out(disks, places, store, &guard)?;
+        let of_system = system.clone();
+        let which = DataFiles::new(move |path| of_system.is_data(path));
+        let disks = Disks::lay_out(disks, places, &which, store, &guard)?;
         let operators = Operators::default();
         let (links, failures) = (links.clone(), failures.clone());
         Ok(Cluster {

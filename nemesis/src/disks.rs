@@ -26,6 +26,7 @@ use tribunal_records::DiskKind;
 
 pub use ext4::Ext4;
 pub use fault::{Damage, DiskCounters, DiskFault};
+pub use files::DataFiles;
 pub use lossy::Lossy;
 pub use mount::unmount;
 pub use volume::Durability;
@@ -51,13 +52,16 @@ pub struct Disk {
     data: PathBuf,
     /// The directory for a copy of the data directory.
     backup: PathBuf,
+    which: DataFiles,
     files_damaged: AtomicU64,
 }
 
 impl Disk {
-    /// A disk for the directory `data`, which must exist. Backups go to `backup`, which need not exist.
-    pub fn new(backend: DiskBackend, data: &Path, backup: &Path) -> Self {
-        Disk { backend, data: data.to_owned(), backup: backup.to_owned(), files_damaged: AtomicU64::new(0) }
+    /// A disk for the directory `data`, which must exist. Backups go to `backup`, which need not exist. Only
+    /// files that are `which` are ever damaged, backed up and restored.
+    pub fn new(backend: DiskBackend, data: &Path, backup: &Path, which: DataFiles) -> Self {
+        let (data, backup) = (data.to_owned(), backup.to_owned());
+        Disk { backend, data, backup, which, files_damaged: AtomicU64::new(0) }
     }
 
     fn kind(&self) -> DiskKind {
@@ -155,9 +159,9 @@ impl Disk {
     /// When the files cannot be read or the copy cannot be written.
     pub fn backup(&self) -> io::Result<()> {
         if self.backup.exists() {
-            files::clear(&self.backup)?;
+            files::clear(&self.backup, &DataFiles::all())?;
         }
-        files::copy(&self.data, &self.backup)
+        files::copy(&self.data, &self.backup, &self.which).map(drop)
     }
 
     /// Damages the files. The node must be down. Returns what was damaged, for the report.
@@ -165,7 +169,7 @@ impl Disk {
     /// # Errors
     /// When there is no file to damage, or no backup.
     pub fn damage(&self, damage: Damage, seed: u64) -> io::Result<String> {
-        let (files, touched) = files::damage(&self.data, &self.backup, damage, seed)?;
+        let (files, touched) = files::damage(&self.data, &self.backup, &self.which, damage, seed)?;
         self.files_damaged.fetch_add(files, Ordering::Relaxed);
         Ok(touched)
     }

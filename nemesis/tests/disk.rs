@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tribunal_nemesis::disks::{Disk, DiskBackend, Durability, Ext4, Lossy};
+use tribunal_nemesis::disks::{DataFiles, Disk, DiskBackend, Durability, Ext4, Lossy};
 use tribunal_nemesis::{Damage, DiskFault};
 
 /// A mounted disk that unmounts itself at the end of the test; `None` if the machine does not allow it.
@@ -292,7 +292,7 @@ fn files_are_damaged_where_the_seed_says() {
     fs::write(data.join("a"), [0; 1000]).unwrap();
     fs::write(data.join("sub/b"), [0; 1000]).unwrap();
     fs::write(data.join("empty"), []).unwrap();
-    let disk = Disk::new(DiskBackend::Plain, &data, &backup);
+    let disk = Disk::new(DiskBackend::Plain, &data, &backup, DataFiles::all());
     let read = || (fs::read(data.join("a")).unwrap(), fs::read(data.join("sub/b")).unwrap());
     let ones = |(a, b): (Vec<u8>, Vec<u8>)| a.iter().chain(&b).map(|byte| byte.count_ones()).sum::<u32>();
 
@@ -318,4 +318,29 @@ fn files_are_damaged_where_the_seed_says() {
     assert_eq!(read(), (vec![0; 1000], vec![0; 1000]));
     assert!(!data.join("new").exists() && !data.join("newer").exists(), "they were not there then");
     assert!(disk.counters().files_damaged >= 6);
+}
+
+/// A node cannot start without its configuration.
+#[test]
+fn files_that_are_no_data_stay_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, backup) = (dir.path().join("data"), dir.path().join("backup"));
+    fs::create_dir_all(data.join("wal")).unwrap();
+    for (name, bytes) in [("node.toml", 5000), ("wal/1", 10), ("wal/lock", 5000)] {
+        fs::write(data.join(name), vec![0; bytes]).unwrap();
+    }
+    let which = DataFiles::new(|path| path.starts_with("wal") && !path.ends_with("lock"));
+    let disk = Disk::new(DiskBackend::Plain, &data, &backup, which);
+    let others = || (fs::read(data.join("node.toml")).unwrap(), fs::read(data.join("wal/lock")).unwrap());
+    disk.backup().unwrap();
+    for seed in 0..20 {
+        assert!(disk.damage(Damage::BitFlip, seed).unwrap().starts_with("wal/1, bit "), "{seed}");
+    }
+    assert_eq!(disk.damage(Damage::Wipe, 1).unwrap(), "all 1 files");
+    assert!(!data.join("wal/1").exists());
+    assert_eq!(others(), (vec![0; 5000], vec![0; 5000]));
+    fs::write(data.join("node.toml"), "newer").unwrap();
+    disk.damage(Damage::Restore, 1).unwrap();
+    assert_eq!(fs::read(data.join("wal/1")).unwrap(), [0; 10]);
+    assert_eq!(others(), (b"newer".to_vec(), vec![0; 5000]));
 }

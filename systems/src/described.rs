@@ -22,7 +22,9 @@
 //!   speech     the operations, by the wire protocol of the clients
 //!   answer     the meaning of a response
 //!   program    the user's programs beside the nodes
-//!   http, lines, resp, exec   the wire protocols; client_program: the programs of `exec`
+//!   http, lines, resp, postgres, exec   the wire protocols
+//!   stream         what `lines` and `resp` share
+//!   client_program the programs of `exec`
 //! ```
 //!
 //! Everything is checked before any process starts: keys, placeholders, regular expressions, ports,
@@ -36,11 +38,14 @@ mod file;
 mod http;
 mod lines;
 mod log;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod program;
 mod resp;
 mod scope;
 mod speech;
 mod status;
+mod stream;
 mod template;
 #[cfg(test)]
 mod wrong_files;
@@ -96,6 +101,7 @@ pub struct Described {
     version: Option<Version>,
     warm_up: Duration,
     fatal: Vec<Regex>,
+    data: Vec<Regex>,
     client_port: usize,
     speech: Speech,
     answers: Operations,
@@ -143,20 +149,32 @@ impl Described {
     fn check(description: &Description, file: &Path) -> Result<Described, Wrong> {
         let node = &description.node;
         let ports: Vec<&'static str> = node.ports.iter().map(|name| &*name.clone().leak()).collect();
-        if ports.is_empty() || ports.iter().any(|name| ports.iter().filter(|it| *it == name).count() > 1) {
-            return Err(("node.ports".into(), "expected one name or more, each once".into()));
+        let is_name = |name: &str| {
+            let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            !name.is_empty() && name.bytes().all(is_good)
+        };
+        let is_once = |name: &str| ports.iter().filter(|it| **it == name).count() == 1;
+        if ports.is_empty() || !ports.iter().all(|name| is_name(name) && is_once(name)) {
+            let why = "expected one name or more, each once, of letters, digits, `-` and `_`";
+            return Err(("node.ports".into(), why.into()));
         }
         let mut scope = Scope { file, ports: &ports, client_port: ports.len() - 1 };
         scope.client_port = scope.port("client.port", &description.client.port)?;
+        if let Some(name) = &description.name {
+            scope.name("name", name)?;
+        }
         let of_all: Vec<String> = ports.iter().map(|name| format!("all.{name}")).collect();
         let optional = |key: &str, words: &[String], more: &[String]| match words.is_empty() {
             true => Ok(Vec::new()),
             false => scope.command_with(key, words, more),
         };
-        let env = node.env.iter().map(|(name, text)| Ok((name.clone(), scope.template("node.env", text)?)));
+        let env = node.env.iter().map(|(name, text)| {
+            scope.variable("node.env", name)?;
+            Ok((name.clone(), scope.template("node.env", text)?))
+        });
         let files = node.files.iter();
         let files = files.map(|(path, text)| {
-            Ok((scope.template("node.files", path)?, scope.template("node.files", text)?))
+            Ok((scope.file_of_node("node.files", path)?, scope.template("node.files", text)?))
         });
         let ready = node.ready.as_ref().map(|it| Ready::of(it, &scope)).transpose()?;
         let (speech, answers) = speech::speech(description, &scope)?;
@@ -168,7 +186,7 @@ impl Described {
             peer: Template::parse(&node.peer, &OF_PEER).map_err(|why| scope.wrong("node.peer", why))?,
             separator: node.separator.clone(),
             env: env.collect::<Result<_, Wrong>>()?,
-            directory: node.directory.as_ref().map(|it| scope.template("node.directory", it)).transpose()?,
+            directory: node.directory.as_ref().map(|it| scope.directory("node.directory", it)).transpose()?,
             user: node
                 .user
                 .as_deref()
@@ -192,6 +210,7 @@ impl Described {
                 None => Duration::ZERO,
             },
             fatal: node.fatal.iter().map(|text| scope.regex("node.fatal", text)).collect::<Result<_, _>>()?,
+            data: node.data.iter().map(|text| scope.regex("node.data", text)).collect::<Result<_, _>>()?,
             client_port: scope.client_port,
             speech,
             answers,
@@ -300,6 +319,11 @@ impl System for DescribedSystem {
 
     fn check_client<'a>(&'a self) -> BoxFuture<'a, Result<(), Breach>> {
         Box::pin(self.described.speech.check())
+    }
+
+    fn is_data(&self, path: &Path) -> bool {
+        let (data, path) = (&self.described.data, path.to_string_lossy());
+        data.is_empty() || data.iter().any(|pattern| pattern.is_match(&path))
     }
 
     fn prepare<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<(), String>> {
@@ -435,13 +459,21 @@ fn line_of(text: &str, path: &str) -> Option<usize> {
     if let Some(table) = header(path) {
         return Some(table + 1);
     }
-    let (table, key) = path.rsplit_once('.')?;
-    let Some(start) = header(table) else { return line_of(text, table) };
-    let of_table = text.lines().enumerate().skip(start + 1);
+    let (start, key) = match path.rsplit_once('.') {
+        Some((table, key)) => match header(table) {
+            Some(start) => (start + 1, key),
+            None => return line_of(text, table),
+        },
+        None => (0, path),
+    };
+    let of_table = text.lines().enumerate().skip(start);
     let mut of_table = of_table.take_while(|(_, line)| !line.trim_start().starts_with('['));
     let is_here =
         |line: &str| line.trim_start().strip_prefix(key).is_some_and(|it| it.trim_start().starts_with('='));
-    Some(of_table.find(|(_, line)| is_here(line)).map_or(start, |(number, _)| number) + 1)
+    match of_table.find(|(_, line)| is_here(line)) {
+        Some((number, _)) => Some(number + 1),
+        None => (start > 0).then_some(start),
+    }
 }
 
 #[cfg(test)]

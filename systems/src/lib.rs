@@ -17,7 +17,7 @@ mod user;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,6 +139,12 @@ pub trait System: Send + Sync {
     /// Checks the program that acts for clients, if there is one, before any node is started.
     fn check_client<'a>(&'a self) -> BoxFuture<'a, Result<(), Breach>> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// Whether a file is data of a node, by its path below the data directory. Faults damage, remove and restore
+    /// nothing else.
+    fn is_data(&self, _path: &Path) -> bool {
+        true
     }
 
     /// Prepares the node's first start, for example with a configuration file. Its data directory exists.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
-use tribunal_nemesis::disks::{Disk, DiskBackend, Durability, Ext4, Lossy};
+use tribunal_nemesis::disks::{DataFiles, Disk, DiskBackend, Durability, Ext4, Lossy};
 use tribunal_nemesis::{Act, Damage, DiskCounters, DiskFault, NodeId};
 use tribunal_records::DiskKind;
 use tribunal_systems::Place;
@@ -48,12 +48,13 @@ impl Disks {
     pub(crate) fn lay_out<'a>(
         request: &DiskRequest,
         places: impl Iterator<Item = &'a Place>,
+        which: &DataFiles,
         store: &Path,
         guard: &Guard,
     ) -> Result<Self> {
         let kind = request.kind.unwrap_or(if request.needed { DiskKind::Fuse } else { DiskKind::Plain });
         let why = if request.kind.is_some() { "--disk" } else { "a requested fault needs --disk fuse" };
-        let each = Self::make(kind, request.bytes, places, store, guard).context(why)?;
+        let each = Self::make(kind, request.bytes, places, which, store, guard).context(why)?;
         Ok(Disks { each, faulty: Mutex::default(), damaged: Mutex::default() })
     }
 
@@ -61,6 +62,7 @@ impl Disks {
         kind: DiskKind,
         bytes: usize,
         places: impl Iterator<Item = &'a Place>,
+        which: &DataFiles,
         store: &Path,
         guard: &Guard,
     ) -> Result<Vec<Arc<Disk>>> {
@@ -79,7 +81,7 @@ impl Disks {
                     DiskBackend::Ext4(Ext4::create(&image, data).context("cannot make an ext4")?)
                 }
             };
-            let disk = Disk::new(make, data, &store.join("backup").join(name));
+            let disk = Disk::new(make, data, &store.join("backup").join(name), which.clone());
             if let Some(at) = disk.mount_point() {
                 guard.add(&GuardedResource::Mount(at.to_owned()));
             }

@@ -3,7 +3,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 use tribunal_nemesis::{NodeId, RunEvent};
@@ -16,6 +17,9 @@ use crate::lock::locked;
 /// Maximum length of a line; longer lines are truncated.
 const LINE_BYTES_MAX: u64 = 16 << 10;
 
+/// How long the output of an ended process may take to arrive.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The log of one node: every line of its output, after the time of its arrival in seconds.
 #[derive(Clone)]
 pub(crate) struct NodeLog {
@@ -25,6 +29,8 @@ pub(crate) struct NodeLog {
     listener: Arc<OnceLock<(NodeId, UnboundedSender<RunEvent>)>>,
     /// Watches for one line.
     watch: Arc<OnceLock<LineWatch>>,
+    /// How many streams are being followed, and when one of them ends.
+    followed: Arc<(Mutex<usize>, Condvar)>,
 }
 
 /// Reports the first line that matches.
@@ -38,7 +44,8 @@ struct LineWatch {
 impl NodeLog {
     pub(crate) fn create(path: &Path, clock: Clock) -> io::Result<Self> {
         let file = Arc::new(OpenOptions::new().create(true).append(true).open(path)?);
-        Ok(NodeLog { file, clock, listener: Arc::default(), watch: Arc::default() })
+        let (listener, watch, followed) = Default::default();
+        Ok(NodeLog { file, clock, listener, watch, followed })
     }
 
     /// From now on, also sends every line to `run_events`, as a line of `node`. Only the first call has an
@@ -66,7 +73,27 @@ impl NodeLog {
     /// When no thread can be started.
     pub(crate) fn follow(&self, stream: impl Read + Send + 'static) -> io::Result<()> {
         let log = self.clone();
-        thread("log", move || log.copy(BufReader::new(stream)))
+        *locked(&self.followed.0) += 1;
+        let started = thread("log", move || {
+            log.copy(BufReader::new(stream));
+            log.end_of_stream();
+        });
+        if started.is_err() {
+            self.end_of_stream();
+        }
+        started
+    }
+
+    fn end_of_stream(&self) {
+        *locked(&self.followed.0) -= 1;
+        self.followed.1.notify_all();
+    }
+
+    /// Waits until all that an ended process has written is in the log. A process elsewhere may hold its streams,
+    /// so the wait is bounded.
+    pub(super) fn drain(&self) {
+        let followed = locked(&self.followed.0);
+        let _ = self.followed.1.wait_timeout_while(followed, DRAIN_TIMEOUT, |followed| *followed > 0);
     }
 
     fn copy(&self, mut lines: impl BufRead) {

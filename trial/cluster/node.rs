@@ -189,6 +189,7 @@ impl Node {
         guard.remove(&GuardedResource::ProcessGroup(pid));
         process.pid = None;
         if let (Ok(status), false) = (status, process.exit_requested) {
+            self.log.drain();
             let last_words = logs::excerpt(&self.log_path);
             let excused = process.excuse.holds();
             let node = self.place.name.clone();

@@ -34,6 +34,14 @@ pub(super) struct Heard<'a> {
     pub(super) text: Cow<'a, str>,
     /// The items of a list, if the protocol has lists.
     pub(super) items: Option<Vec<String>>,
+    /// How many rows a statement returned or changed, if the protocol has rows.
+    pub(super) rows: Option<u64>,
+    /// The first row: names and values of its columns.
+    pub(super) columns: Vec<(String, Result<Value, String>)>,
+    /// The SQLSTATE of an error.
+    pub(super) state: Option<&'a str>,
+    /// The protocol guarantees that the operation did not happen. A rule may still say what it means.
+    pub(super) undone: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -47,6 +55,9 @@ struct Rule {
     text: bool,
     base64: bool,
     split: Option<String>,
+    rows: Option<u64>,
+    state: Option<String>,
+    column: Option<String>,
 }
 
 impl Answers {
@@ -76,10 +87,16 @@ impl Answers {
     /// The completion of an operation with this response.
     pub(super) fn completion(&self, f: &F, heard: &Heard<'_>) -> Completion {
         let Some((meaning, rule)) = self.0.iter().find(|(_, rule)| rule.fits(heard)) else {
-            let what = match (heard.status, heard.kind) {
-                (Some(status), _) => format!("{status} "),
-                (None, Some(kind)) => format!("({}) ", kind.name()),
-                (None, None) => String::new(),
+            if heard.undone {
+                return Completion::Fail(shortened(&heard.text));
+            }
+            let what = match (heard.status, heard.kind, heard.rows) {
+                (Some(status), ..) => format!("{status} "),
+                (None, Some(kind), _) => format!("({}) ", kind.name()),
+                (None, None, Some(rows)) => {
+                    return Completion::Info(format!("no rule fits an answer of {rows} rows"));
+                }
+                (None, None, None) => String::new(),
             };
             return Completion::Info(format!("no rule fits the answer {what}{}", shortened(&heard.text)));
         };
@@ -106,10 +123,48 @@ impl Rule {
         if rule.status.is_some() && wire != Wire::Http {
             return Err(format!("`status` belongs to the wire `http`: expected {}", wire.example()));
         }
+        if let Some(status) = rule.status.filter(|status| !(100..600).contains(status)) {
+            return Err(format!("expected a status from 100 to 599, not {status}"));
+        }
+        if rule.split.as_deref() == Some("") {
+            return Err("split: expected a separator, such as `,`".into());
+        }
         if rule.kind.is_some() && !wire.has_kinds() {
             return Err(format!("the wire `{}` has no kinds: expected {}", wire.name(), wire.example()));
         }
-        let decides = rule.status.is_some() || rule.kind.is_some() || matches.is_some();
+        let of_postgres = [
+            ("rows", rule.rows.is_some()),
+            ("state", rule.state.is_some()),
+            ("column", rule.column.is_some()),
+        ];
+        let of_bodies = [
+            ("has", rule.has.is_some()),
+            ("lacks", rule.lacks.is_some()),
+            ("pointer", rule.pointer.is_some()),
+            ("text", rule.text),
+            ("base64", rule.base64),
+            ("split", rule.split.is_some()),
+        ];
+        let misplaced = if wire == Wire::Postgres { &of_bodies[..] } else { &of_postgres[..] };
+        if let Some((key, _)) = misplaced.iter().find(|(_, is_there)| *is_there) {
+            let wires = if wire == Wire::Postgres { "other wires" } else { "the wire `postgres`" };
+            return Err(format!("`{key}` belongs to {wires}: expected {}", wire.example()));
+        }
+        if let Some(state) = &rule.state {
+            if state.len() < 2 || state.len() > 5 || !state.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+                return Err(format!(
+                    "state: expected an SQLSTATE such as `40001`, or its class `40`, not `{state}`"
+                ));
+            }
+            if is_unknown(state) {
+                return Err(format!("state: {state} does not say whether the transaction was committed"));
+            }
+        }
+        let decides = rule.status.is_some()
+            || rule.kind.is_some()
+            || matches.is_some()
+            || rule.rows.is_some()
+            || rule.state.is_some();
         if !decides && rule.has.is_none() && rule.lacks.is_none() {
             return Err(format!("a rule without a condition: expected {}", wire.example()));
         }
@@ -136,6 +191,9 @@ impl Rule {
             text: rule.text,
             base64: rule.base64,
             split: rule.split.clone(),
+            rows: rule.rows,
+            state: rule.state.clone(),
+            column: rule.column.clone(),
         })
     }
 
@@ -146,6 +204,8 @@ impl Rule {
         };
         self.status.is_none_or(|wanted| heard.status == Some(wanted))
             && self.kind.is_none_or(|wanted| heard.kind == Some(wanted))
+            && self.rows.is_none_or(|wanted| heard.rows == Some(wanted))
+            && self.state.as_ref().is_none_or(|wanted| heard.state.is_some_and(|it| it.starts_with(wanted)))
             && self.matches.as_ref().is_none_or(|regex| regex.is_match(&heard.text))
             && self.has.as_ref().is_none_or(|pointer| is_at(pointer) == Some(true))
             && self.lacks.as_ref().is_none_or(|pointer| is_at(pointer) == Some(false))
@@ -154,6 +214,11 @@ impl Rule {
     /// The value in the response, if the rule says where it is.
     fn value(&self, heard: &Heard<'_>) -> Result<Option<Value>, String> {
         let text = &*heard.text;
+        if let Some(column) = &self.column {
+            let found = heard.columns.iter().find(|(name, _)| name == column);
+            let (_, value) = found.ok_or_else(|| format!("there is no column `{column}`"))?;
+            return value.clone().map(Some);
+        }
         if let Some(pointer) = &self.pointer {
             let json: serde_json::Value =
                 serde_json::from_str(text).map_err(|error| format!("the answer is no JSON ({error})"))?;
@@ -212,6 +277,11 @@ impl Rule {
     }
 }
 
+/// Whether an SQLSTATE does not say if the transaction was committed: the connection, or the server, is going away.
+pub(super) fn is_unknown(state: &str) -> bool {
+    state.starts_with("08") || state.starts_with("57P0") || state == "40003"
+}
+
 /// The integer that a JSON number is: some servers write 7 as `7.0`.
 fn integer(number: &serde_json::Number) -> Option<i64> {
     /// Every integer up to this one has a float of its own.
@@ -222,7 +292,7 @@ fn integer(number: &serde_json::Number) -> Option<i64> {
 }
 
 /// An integer if it is one, otherwise the text.
-fn plain(text: &str) -> Value {
+pub(super) fn plain(text: &str) -> Value {
     text.parse().map_or_else(|_| Value::str(text), Value::Int)
 }
 

@@ -82,6 +82,10 @@ pub(super) struct Node {
     pub(super) version: Option<Version>,
     /// How long clients wait after all nodes are ready, such as `2s`.
     pub(super) warm_up: Option<String>,
+    /// Regular expressions of paths below `{data}`: the files that faults may damage, remove and restore. By
+    /// default all.
+    #[serde(default)]
+    pub(super) data: Vec<String>,
     /// Regular expressions of log lines that a correct node never writes; the run reports the first.
     #[serde(default)]
     pub(super) fatal: Vec<String>,
@@ -185,6 +189,8 @@ pub(super) struct Client {
     /// Headers of every HTTP request.
     #[serde(default)]
     pub(super) headers: BTreeMap<String, String>,
+    /// `postgres` only: the parameters of a connection, such as `user=postgres dbname=postgres`.
+    pub(super) connect: Option<String>,
     /// `exec` only: the program that acts for one client, and its arguments.
     #[serde(default)]
     pub(super) command: Vec<String>,
@@ -203,6 +209,8 @@ pub(super) enum Wire {
     Lines,
     /// The Redis protocol (RESP), over TCP.
     Resp,
+    /// A statement for each operation, in the PostgreSQL protocol.
+    Postgres,
     /// A program that reads and writes JSON lines: docs/own-system.md.
     Exec,
 }
@@ -213,6 +221,7 @@ impl Wire {
             Wire::Http => "http",
             Wire::Lines => "lines",
             Wire::Resp => "resp",
+            Wire::Postgres => "postgres",
             Wire::Exec => "exec",
         }
     }
@@ -222,6 +231,7 @@ impl Wire {
         match self {
             Wire::Http => "`ok = { status = 200 }`",
             Wire::Resp => "`ok = { kind = \"text\" }`",
+            Wire::Postgres => "`ok = { rows = 1, column = \"v\" }`",
             Wire::Lines | Wire::Exec => "`ok = { matches = \"^OK\" }`",
         }
     }
@@ -266,7 +276,7 @@ impl Kind {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Operation {
     /// `http`: the method and the path, such as `GET /kv/{key}`. `lines`: the line without its end. `resp`: the
-    /// command, such as `SET {key} {value}`.
+    /// command, such as `SET {key} {value}`. `postgres`: the statement, such as `SELECT v FROM kv WHERE k = {key}`.
     pub(super) request: String,
     /// `http`: the body.
     pub(super) body: Option<String>,
@@ -326,7 +336,7 @@ impl<'de> Deserialize<'de> for Rules {
 
 /// A response, and the position of its value.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a rule such as { status = 200 }")]
 pub(super) struct Rule {
     /// The status of the response.
     pub(super) status: Option<u16>,
@@ -348,4 +358,10 @@ pub(super) struct Rule {
     pub(super) base64: bool,
     /// The value is a list with this separator.
     pub(super) split: Option<String>,
+    /// `postgres`: how many rows the statement returned, or changed if it returns none.
+    pub(super) rows: Option<u64>,
+    /// `postgres`: the SQLSTATE of an error, or its class: the first two characters.
+    pub(super) state: Option<String>,
+    /// `postgres`: the column of the first row that holds the value.
+    pub(super) column: Option<String>,
 }

@@ -1,24 +1,16 @@
 //! The wire protocol `resp`: the Redis protocol, version 2. A command is an array of bulk strings; the words of
 //! a request are split at spaces before their placeholders are filled, so that a value stays one word.
-//!
-//! The connection is kept until an error, as with `lines`. A response that is not read to its end closes it.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
-use std::time::Duration;
 
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tribunal_workloads::{Client, Completion, Invocation, Object, Request};
 
 use super::answer::{Answers, Heard};
 use super::file::Kind;
-use super::lines::is_idle;
-use super::speech::{Book, values_of};
+use super::stream::StreamOperation;
 use super::template::{Template, Values};
-use crate::NodePort;
+use crate::BoxFuture;
 
 /// The longest line, the longest text and the longest list that are read, and how deep lists may nest.
 const LINE_BYTES_MAX: u64 = 64 << 10;
@@ -33,16 +25,6 @@ pub(super) struct RespOperation {
     pub(super) answers: Answers,
 }
 
-/// A client for one process.
-pub(super) struct RespClient {
-    port: NodePort,
-    timeout: Duration,
-    operations: &'static Book<RespOperation>,
-    object: Object,
-    place: Values,
-    connection: Option<BufReader<TcpStream>>,
-}
-
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Reply {
@@ -53,54 +35,27 @@ enum Reply {
     List(Vec<Reply>),
 }
 
-impl RespClient {
-    pub(super) fn new(
-        port: NodePort,
-        timeout: Duration,
-        operations: &'static Book<RespOperation>,
-        object: Object,
-        place: Values,
-    ) -> Self {
-        RespClient { port, timeout, operations, object, place, connection: None }
+impl StreamOperation for RespOperation {
+    fn answers(&self) -> &Answers {
+        &self.answers
     }
-}
 
-impl Client for RespClient {
-    fn invoke<'a>(&'a mut self, request: &'a Request) -> Invocation<'a> {
-        Box::pin(async move {
-            let Some(operation) = self.operations.find(self.object, request) else {
-                return Completion::Fail(format!("the description has no operation `{}`", request.f.name()));
-            };
-            let values = values_of(request, &self.place);
-            let words: Vec<String> = operation.words.iter().map(|word| word.fill(&values)).collect();
-            let mut connection = match self.connection.take().filter(is_idle) {
-                Some(connection) => connection,
-                None => match timeout(self.timeout, self.port.open()).await {
-                    Ok(Ok(stream)) => BufReader::new(stream),
-                    Ok(Err(error)) => return Completion::Fail(format!("cannot connect: {error}")),
-                    Err(_) => return Completion::Fail("cannot connect: timed out".into()),
-                },
-            };
-            // From here on a failed request may have reached the server. The connection is dropped with it.
-            let exchange = async {
-                connection.write_all(&command(&words)).await?;
-                reply(&mut connection, 0).await
-            };
-            match timeout(self.timeout, exchange).await {
-                Ok(Ok(reply)) => {
-                    self.connection = Some(connection);
-                    operation.answers.completion(&request.f, &reply.heard())
-                }
-                Ok(Err(error)) => Completion::Info(format!("connection lost: {error}")),
-                Err(_) => Completion::Info(format!("no reply within {:?}", self.timeout)),
-            }
-        })
+    fn request(&self, values: &Values) -> Result<Vec<u8>, String> {
+        let words: Vec<String> = self.words.iter().map(|word| word.fill(values)).collect();
+        Ok(command(&words))
+    }
+
+    fn response<'a>(
+        &'a self,
+        connection: &'a mut BufReader<TcpStream>,
+    ) -> BoxFuture<'a, io::Result<Heard<'static>>> {
+        Box::pin(async move { Ok(reply(connection, 0).await?.heard()) })
     }
 }
 
 impl Reply {
     /// The response as rules see it.
-    fn heard(&self) -> Heard<'_> {
+    fn heard(&self) -> Heard<'static> {
         let items = match self {
             Reply::List(items) => Some(items.iter().map(Reply::text).collect()),
             _ => None,
@@ -112,7 +67,7 @@ impl Reply {
             Reply::Nil => Kind::Nil,
             Reply::List(_) => Kind::List,
         };
-        Heard { status: None, kind: Some(kind), text: self.text().into(), items }
+        Heard { kind: Some(kind), text: self.text().into(), items, ..Heard::default() }
     }
 
     fn text(&self) -> String {
@@ -135,7 +90,7 @@ fn command(words: &[String]) -> Vec<u8> {
 fn reply<'a, R: AsyncBufRead + Unpin + Send>(
     from: &'a mut R,
     depth: usize,
-) -> Pin<Box<dyn Future<Output = io::Result<Reply>> + Send + 'a>> {
+) -> BoxFuture<'a, io::Result<Reply>> {
     Box::pin(async move {
         let mut line = String::new();
         (&mut *from).take(LINE_BYTES_MAX).read_line(&mut line).await?;

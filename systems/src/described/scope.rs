@@ -1,6 +1,6 @@
 //! The checks that all parts of a description share: placeholders, ports, programs, patterns.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use regex_lite::Regex;
 
@@ -43,6 +43,46 @@ impl Scope<'_> {
         let found = self.ports.iter().position(|port| port == name);
         let all = || self.ports.join(", ");
         found.ok_or_else(|| self.wrong(key, format!("there is no port `{name}`: expected one of {}", all())))
+    }
+
+    /// A name for reports.
+    pub(super) fn name(&self, key: &str, name: &str) -> Result<(), Wrong> {
+        const CHARS_MAX: usize = 100;
+        let is_good = |it: char| !it.is_control() && it != '/';
+        match !name.trim().is_empty() && name.chars().all(is_good) && name.chars().count() <= CHARS_MAX {
+            true => Ok(()),
+            false => {
+                Err(self.wrong(key, "expected a name of 1 to 100 characters, without `/` and line breaks"))
+            }
+        }
+    }
+
+    /// The name of an environment variable.
+    pub(super) fn variable(&self, key: &str, name: &str) -> Result<(), Wrong> {
+        match name.is_empty() || name.contains(['=', '\0']) {
+            true => Err(self.wrong(key, format!("expected the name of a variable, not `{name}`"))),
+            false => Ok(()),
+        }
+    }
+
+    /// A directory. With placeholders, whether there is one is not known before the nodes are laid out.
+    pub(super) fn directory(&self, key: &str, path: &str) -> Result<Template, Wrong> {
+        let template = self.template(key, path)?;
+        match path.contains('{') || Path::new(path).is_dir() {
+            true => Ok(template),
+            false => Err(self.wrong(key, format!("there is no directory `{path}`"))),
+        }
+    }
+
+    /// The path of a file of a node, which is below its directory.
+    pub(super) fn file_of_node(&self, key: &str, path: &str) -> Result<Template, Wrong> {
+        let is_below = path.strip_prefix("{data}/").is_some_and(|below| {
+            !below.is_empty() && Path::new(below).components().all(|it| matches!(it, Component::Normal(_)))
+        });
+        let why = || {
+            format!("expected a path below the node's directory, such as `{{data}}/node.conf`, not `{path}`")
+        };
+        if is_below { self.template(key, path) } else { Err(self.wrong(key, why())) }
     }
 
     /// A text with a node's placeholders.

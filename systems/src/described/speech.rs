@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
+use hyper::header::HeaderName;
 use tribunal_checker::op::{F, Value};
 use tribunal_workloads::{Client, Object, Request};
 
@@ -13,9 +14,12 @@ use super::answer::Answers;
 use super::exec::{Exec, ExecClient};
 use super::file::{self, Description, Wire};
 use super::http::{HttpClient, HttpOperation};
-use super::lines::{LineClient, LineOperation};
-use super::resp::{RespClient, RespOperation};
+use super::lines::LineOperation;
+#[cfg(feature = "postgres")]
+use super::postgres::{self, PostgresClient, PostgresOperation};
+use super::resp::RespOperation;
 use super::scope::Scope;
+use super::stream::StreamClient;
 use super::template::{Template, Values};
 use crate::program::executable;
 use crate::{Breach, Command, NodePort, Operations, Place};
@@ -26,7 +30,12 @@ pub(super) enum Speech {
     Http(Book<HttpOperation>),
     Lines(Book<LineOperation>),
     Resp(Book<RespOperation>),
-    Exec { command: Vec<Template>, operations: &'static [String] },
+    #[cfg(feature = "postgres")]
+    Postgres(Box<tokio_postgres::Config>, Book<PostgresOperation>),
+    Exec {
+        command: Vec<Template>,
+        operations: &'static [String],
+    },
 }
 
 /// The operations of a description.
@@ -89,8 +98,12 @@ impl Speech {
             Values::from([("process".into(), process.to_string()), ("id".into(), place.name.clone())]);
         match self {
             Speech::Http(book) => Box::new(HttpClient::new(port, limit, book, object, own)),
-            Speech::Lines(book) => Box::new(LineClient::new(port, limit, book, object, own)),
-            Speech::Resp(book) => Box::new(RespClient::new(port, limit, book, object, own)),
+            Speech::Lines(book) => Box::new(StreamClient::new(port, limit, book, object, own)),
+            Speech::Resp(book) => Box::new(StreamClient::new(port, limit, book, object, own)),
+            #[cfg(feature = "postgres")]
+            Speech::Postgres(config, book) => {
+                Box::new(PostgresClient::new(port, limit, config, book, object, own))
+            }
             Speech::Exec { command, operations } => {
                 own.insert("timeout-ms".into(), limit.as_millis().to_string());
                 let exec = exec_of(command, operations, own, port.address);
@@ -181,6 +194,9 @@ pub(super) fn speech(description: &Description, scope: &Scope<'_>) -> Result<(Sp
         Wire::Lines => {
             let (book, answered) = book(description, scope, |key, it, answers| {
                 no_body(scope, key, it)?;
+                if it.request.contains('\n') {
+                    return Err(scope.wrong(&format!("{key}.request"), "expected one line, without its end"));
+                }
                 Ok(LineOperation { line: template(scope, key, &it.request)?, answers })
             })?;
             Ok((Speech::Lines(book), answered))
@@ -198,6 +214,24 @@ pub(super) fn speech(description: &Description, scope: &Scope<'_>) -> Result<(Sp
             })?;
             Ok((Speech::Resp(book), answered))
         }
+        #[cfg(feature = "postgres")]
+        Wire::Postgres => {
+            let expected =
+                || scope.wrong("client", "expected `connect`, such as \"user=postgres dbname=postgres\"");
+            let connect = client.connect.as_deref().ok_or_else(expected)?;
+            let config = postgres::config(connect).map_err(|why| scope.wrong("client.connect", why))?;
+            let (book, answered) = book(description, scope, |key, it, answers| {
+                no_body(scope, key, it)?;
+                let key = format!("{key}.request");
+                let made = PostgresOperation::new(&template(scope, &key, &it.request)?, answers);
+                made.map_err(|why| scope.wrong(&key, why))
+            })?;
+            Ok((Speech::Postgres(Box::new(config), book), answered))
+        }
+        #[cfg(not(feature = "postgres"))]
+        Wire::Postgres => {
+            Err(scope.wrong("client.wire", "this build of Tribunal lacks the feature `postgres`"))
+        }
     }
 }
 
@@ -205,6 +239,7 @@ pub(super) fn speech(description: &Description, scope: &Scope<'_>) -> Result<(Sp
 fn misplaced(client: &file::Client, scope: &Scope<'_>) -> Result<(), Wrong> {
     let all = [
         ("headers", !client.headers.is_empty(), Wire::Http),
+        ("connect", client.connect.is_some(), Wire::Postgres),
         ("command", !client.command.is_empty(), Wire::Exec),
         ("operations", !client.operations.is_empty(), Wire::Exec),
     ];
@@ -293,13 +328,23 @@ fn http(
 ) -> Result<HttpOperation, Wrong> {
     let request = format!("{key}.request");
     let parts = operation.request.split_once(' ').filter(|(method, path)| {
-        method.bytes().all(|byte| byte.is_ascii_uppercase()) && path.starts_with('/')
+        let is_method = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
+        is_method && path.starts_with('/') && !path.contains(|it: char| it.is_whitespace() || it.is_control())
     });
     let (method, path) = parts.ok_or_else(|| {
         scope.wrong(&request, format!("expected `METHOD /path`, not `{}`", operation.request))
     })?;
-    let headers = client.headers.iter();
-    let headers = headers.map(|(name, value)| Ok((name.clone(), template(scope, "client.headers", value)?)));
+    let headers = client.headers.iter().map(|(name, value)| {
+        let is_name = HeaderName::try_from(name.as_str()).is_ok();
+        if !is_name || value.contains(char::is_control) {
+            let why = format!(
+                "expected a header such as `authorization = \"Bearer x\"`, not `{}`",
+                name.escape_debug()
+            );
+            return Err(scope.wrong("client.headers", why));
+        }
+        Ok((name.clone(), template(scope, "client.headers", value)?))
+    });
     Ok(HttpOperation {
         method: method.into(),
         path: template(scope, &request, path)?,

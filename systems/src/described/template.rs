@@ -20,6 +20,9 @@ impl Template {
     /// # Errors
     /// A brace that is not closed, or a name that is not `known`.
     pub(super) fn parse(text: &str, known: &[&str]) -> Result<Template, String> {
+        if text.contains('\0') {
+            return Err(format!("`{}`: no text may contain a zero byte", text.replace('\0', "\\0")));
+        }
         let mut pieces = Vec::new();
         let mut rest = text;
         let mut plain = String::new();
@@ -53,6 +56,15 @@ impl Template {
             pieces.push(Piece::Text(plain));
         }
         Ok(Template(pieces))
+    }
+
+    /// The texts, each with the placeholder that follows it.
+    #[cfg(feature = "postgres")]
+    pub(super) fn parts(&self) -> impl Iterator<Item = (&str, Option<Template>)> {
+        self.0.iter().map(|piece| match piece {
+            Piece::Text(text) => (text.as_str(), None),
+            Piece::Name(_) => ("", Some(Template(vec![piece.clone()]))),
+        })
     }
 
     /// The text with the placeholders replaced by `values`.

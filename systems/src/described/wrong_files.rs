@@ -80,20 +80,95 @@ const CHANGES: &[(&str, &str)] = &[
     ("ok = { status = 200, pointer = \"/value\" }\nnil = { status = 404 }\n", ""),
     ("ok = { status = 200, pointer = \"/value\" }", "ok = \"200\""),
     ("nil = { status = 404 }", "nil = { status = 404"),
+    ("nil = { status = 404 }", "nil = { status = 99 }"),
+    ("nil = { status = 404 }", "nil = { status = 70000 }"),
+    ("nil = { status = 404 }", "nil = { status = -1 }"),
+    ("nil = { status = 404 }", "nil = { kind = \"nil\" }"),
+    ("nil = { status = 404 }", "nil = { rows = 0 }"),
+    ("nil = { status = 404 }", "nil = [{ status = 404 }, 404]"),
+    ("about = \"a key-value store\"", "name = \"\""),
+    ("about = \"a key-value store\"", "name = \"a\\nb\""),
+    ("about = \"a key-value store\"", "about = \"1\"\nabout = \"2\""),
+    ("about = \"a key-value store\"", "\u{0}"),
+    ("command = [\"sh\"", "command = [\"\""),
+    ("command = [\"sh\"", "command = [7"),
+    ("command = [\"sh\"", "command = [\"sh\", \"a\\u0000b\""),
+    ("[\"peer\", \"api\"]", "[\"peer\", \"\"]"),
+    ("[\"peer\", \"api\"]", "[\"peer\", \"a}b\"]"),
+    ("[\"peer\", \"api\"]", "[70000]"),
+    ("ME = \"{index} of {nodes}\"", "\"A=B\" = \"x\""),
+    ("ME = \"{index} of {nodes}\"", "ME = 7"),
+    ("\n[client]", "directory = \"/no/such\"\n\n[client]"),
+    ("\n[client]", "directory = \"\"\n\n[client]"),
+    ("\n[client]", "files = { \"/etc/passwd\" = \"x\" }\n\n[client]"),
+    ("\n[client]", "files = { \"{data}/../../x\" = \"x\" }\n\n[client]"),
+    ("\n[client]", "files = { \"{data}\" = \"x\" }\n\n[client]"),
+    ("\n[client]", "files = { \"node.conf\" = \"x\" }\n\n[client]"),
+    ("\n[client]", "data = [\"[\"]\n\n[client]"),
+    ("\n[client]", "warm-up = \"-1s\"\n\n[client]"),
+    ("\n[client]", "warm-up = \"99999h\"\n\n[client]"),
+    ("port = \"api\"", "headers = { \"a b\" = \"x\" }"),
+    ("port = \"api\"", "headers = { a = \"x\\ny\" }"),
+    ("port = \"api\"", "port = 80"),
+    ("port = \"api\"", "connect = \"user=x\""),
+    ("GET /{key}", "GET /a b"),
+    ("GET /{key}", "GET /a\\nb"),
+    ("GET /{key}", ""),
+    (
+        "ok = { status = 200, pointer = \"/value\" }",
+        "ok = { status = 200, pointer = \"/value\", split = \"\" }",
+    ),
+    ("ok = { status = 200, pointer = \"/value\" }", "ok = { status = 200, column = \"v\" }"),
+];
+
+/// The same for the wire of PostgreSQL.
+#[cfg(feature = "postgres")]
+const POSTGRES: &str = r#"[node]
+command = ["sh"]
+
+[client]
+wire = "postgres"
+connect = "user=tribunal dbname=postgres"
+
+[register.read]
+request = "SELECT v FROM kv WHERE k = {key}"
+ok = { rows = 1, column = "v" }
+nil = { rows = 0 }
+fail = { state = "23" }
+"#;
+
+#[cfg(feature = "postgres")]
+const POSTGRES_CHANGES: &[(&str, &str)] = &[
+    ("connect = \"user=tribunal dbname=postgres\"", ""),
+    ("user=tribunal", "usr=tribunal"),
+    ("user=tribunal", "host=db.example user=tribunal"),
+    ("user=tribunal ", ""),
+    ("{key}", "'{key}'"),
+    ("{key}", "{k}"),
+    ("SELECT v FROM kv WHERE k = {key}", "BEGIN"),
+    ("SELECT v FROM kv WHERE k = {key}", ""),
+    ("state = \"23\"", "state = \"57P01\""),
+    ("state = \"23\"", "state = \"4000 1\""),
+    ("state = \"23\"", "status = 200"),
+    ("column = \"v\"", "pointer = \"/v\""),
+    ("rows = 1, ", ""),
+    ("rows = 1", "rows = -1"),
 ];
 
 #[test]
 fn every_wrong_file_has_an_error_with_its_line() {
     let parse = |text: &str| Described::parse(text, Path::new("kv.toml")).map(drop);
-    assert_eq!(parse(GOOD), Ok(()));
-    assert!(CHANGES.len() >= 40);
+    let all = CHANGES.iter().map(|change| (GOOD, change));
+    #[cfg(feature = "postgres")]
+    let all = all.chain(POSTGRES_CHANGES.iter().map(|change| (POSTGRES, change)));
     let mut said = String::new();
-    for (from, to) in CHANGES {
-        let changed = GOOD.replacen(from, to, 1);
-        assert_ne!(changed, GOOD, "{from}");
+    for (good, (from, to)) in all {
+        assert_eq!(parse(good), Ok(()));
+        let changed = good.replacen(from, to, 1);
+        assert_ne!(changed, good, "{from}");
         let why = parse(&changed).expect_err(to);
         let to = if to.is_empty() { "(nothing)" } else { to };
-        said += &format!("{}\n    instead of {}\n  {why}\n", one_line(to), one_line(from));
+        said += &format!("{}\n    instead of {}\n  {}\n", one_line(to), one_line(from), one_line(&why));
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/described/wrong_files.txt");
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
@@ -103,5 +178,5 @@ fn every_wrong_file_has_an_error_with_its_line() {
 }
 
 fn one_line(text: &str) -> String {
-    text.trim().replace('\n', " ⏎ ")
+    text.trim().replace('\n', " ⏎ ").replace('\0', "␀")
 }
