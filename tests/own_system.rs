@@ -174,7 +174,7 @@ fn files_that_are_no_text() {
     std::os::unix::fs::symlink(at("loop.toml"), at("loop.toml")).unwrap();
     nix::unistd::mkfifo(&at("pipe.toml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     std::fs::write(at("secret.toml"), include_str!("../examples/own-system/kv.toml")).unwrap();
-    std::fs::set_permissions(at("secret.toml"), PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(at("secret.toml"), PermissionsExt::from_mode(0o000)).unwrap();
     // A file that needs no room on the disk, and is too long to read.
     std::fs::File::create(at("huge.toml")).unwrap().set_len(1 << 40).unwrap();
     for (name, why) in [

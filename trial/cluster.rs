@@ -91,13 +91,12 @@ const DISK_DEATH_MAX: Duration = Duration::from_secs(10);
 
 impl Cluster {
     /// Prepares the cluster: ports, directories, logs, links. Starts no node yet. Nodes that die by
-    /// themselves are reported to `deaths`.
+    /// themselves are reported by the guard's channel.
     pub(crate) fn lay_out(
         system: Box<dyn System>,
         network: &Network<'_>,
         store: &Path,
         clock: Clock,
-        deaths: mpsc::UnboundedSender<Death>,
         guard: Arc<Guard>,
         disks: &disks::DiskRequest,
         failures: &Arc<Failures>,
@@ -153,7 +152,7 @@ impl Cluster {
             }
             let cgroup = cgroup(&format!("tribunal-{run}-{name}"), &guard);
             let mark = format!("{run}/{name}");
-            let node = Node::new(place, for_clients, log_path, log, mark, namespace, cgroup, deaths.clone());
+            let node = Node::new(place, for_clients, log_path, log, mark, namespace, cgroup, guard.deaths());
             links.follow(NodeId(i), node.pids());
             links.set_mark(NodeId(i), node.mark.clone());
             if let Some(cgroup) = node.cgroup() {

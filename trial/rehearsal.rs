@@ -66,7 +66,7 @@ impl Drop for Directory {
 impl Rehearsal {
     async fn open(entry: Entry, nodes: usize, op_timeout: Duration) -> Result<Self> {
         let (sender, deaths) = mpsc::unbounded_channel();
-        let guard = Arc::new(Guard::start(sender.clone()).context("cannot start the guard")?);
+        let guard = Arc::new(Guard::start(sender).context("cannot start the guard")?);
         let directory = Directory::make(&guard)?;
         let system = entry.make(&switches(Object::default())?)?;
         let transparent = system.wiring() == Wiring::Transparent;
@@ -83,16 +83,8 @@ impl Rehearsal {
         let network = Network { links: &links, namespaces: namespaces.as_ref(), clients_proxied: false };
         let disks = DiskRequest { kind: None, needed: false, bytes: 0 };
         let failures = Arc::new(Failures::new(CancellationToken::new()));
-        let cluster = Cluster::lay_out(
-            system,
-            &network,
-            &directory.0,
-            Clock::start(),
-            sender,
-            guard,
-            &disks,
-            &failures,
-        )?;
+        let cluster =
+            Cluster::lay_out(system, &network, &directory.0, Clock::start(), guard, &disks, &failures)?;
         Ok(Rehearsal {
             entry,
             cluster,

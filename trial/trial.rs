@@ -266,9 +266,8 @@ impl<'a> Trial<'a> {
             namespaces: namespaces.as_ref(),
             clients_proxied: plan.nemesis.cuts_off_clients(),
         };
-        let guard = Arc::new(Guard::start(deaths.clone()).context("cannot start the guard")?);
-        let cluster =
-            Cluster::lay_out(system, &network, store.path(), clock, deaths, guard, &disks, &failures)?;
+        let guard = Arc::new(Guard::start(deaths).context("cannot start the guard")?);
+        let cluster = Cluster::lay_out(system, &network, store.path(), clock, guard, &disks, &failures)?;
         let cluster = Arc::new(cluster);
         cluster.prepare().await?;
         watch_fatal_lines(&cluster, announcer.clone());

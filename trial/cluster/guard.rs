@@ -170,6 +170,7 @@ pub(crate) struct Guard {
     channel: Arc<Mutex<Channel>>,
     /// Waits for the guard to end.
     watcher: Option<JoinHandle<()>>,
+    deaths: UnboundedSender<Death>,
 }
 
 /// The pipe to the guard.
@@ -186,16 +187,21 @@ impl Guard {
     pub(crate) fn start(deaths: UnboundedSender<Death>) -> io::Result<Self> {
         let (child, pipe) = spawn(&[])?;
         let channel = Arc::new(Mutex::new(Channel { pipe: Some(pipe), registered: Vec::new() }));
-        let watched = channel.clone();
+        let (watched, notices) = (channel.clone(), deaths.clone());
         let watch = move || {
             if let Some((status, why)) = keep_alive(child, &watched) {
                 let (node, excused) = ("the guard".to_owned(), false);
                 let last_words = format!("nothing would clean up if Tribunal were killed: {why}");
-                let _ = deaths.send(Death { node, status, excused, last_words });
+                let _ = notices.send(Death { node, status, excused, last_words });
             }
         };
         let watcher = std::thread::Builder::new().name("tribunal-guard".into()).spawn(watch)?;
-        Ok(Guard { channel, watcher: Some(watcher) })
+        Ok(Guard { channel, watcher: Some(watcher), deaths })
+    }
+
+    /// Where nodes that die by themselves are reported, as the guard itself.
+    pub(crate) fn deaths(&self) -> UnboundedSender<Death> {
+        self.deaths.clone()
     }
 
     /// Registers a resource. Call it before creating the resource, if its name is already known.
