@@ -335,7 +335,7 @@ pub(super) const GROUPS: &[Group] = &[
         causes: &[cause(
             &[],
             "No single operation is to blame.",
-            "The table *Why no order works*: each row is a possible next step. The states in it show which operation \
+            "The table “Why no order works”: each row is a possible next step. The states in it show which operation \
              the object seems to have missed.",
         )],
     },
