@@ -26,7 +26,7 @@ mod tests {
     use crate::op::Op;
     use crate::small;
 
-    const MUTATIONS: [&str; 17] = [
+    const MUTATIONS: [&str; 19] = [
         "R1: a write of the current value observes",
         "R2: the last to return first",
         "R3: more is better",
@@ -44,6 +44,8 @@ mod tests {
         "ties: a process has no order of its own",
         "effects: the first state stands for all",
         "beam: hints are promises",
+        "nameless: what was asked for is held",
+        "nameless: anybody can be refused",
     ];
 
     thread_local! {
@@ -69,6 +71,7 @@ mod tests {
             ModelKind::Queue,
             ModelKind::Set,
             ModelKind::Counter,
+            ModelKind::Semaphore,
         ];
         let mut random = SplitMix64::new(11);
         let random = (0..40_000).map(|round| {

@@ -14,6 +14,7 @@
 //! for each pair that occurs and need not be fast. Equality matters more than speed: to the search, equal
 //! calls are interchangeable and equal states are one state.
 
+use std::collections::HashSet;
 use std::fmt::{self, Debug};
 use std::hash::Hash;
 use std::str::FromStr;
@@ -174,6 +175,12 @@ pub trait Model: Sync {
     /// with the same representative, or is possible in neither. `None` if merging does not pay.
     fn representative(&self, _calls: &[Self::Call]) -> Option<Representative<Self::State>> {
         None
+    }
+
+    /// Given every operation of the history: the actors ([`Op::actor`]) whose names make no difference to
+    /// any result. A promise: the history is legal exactly if it is legal with all of them as one actor.
+    fn nameless_actors(&self, _ops: &[&Op]) -> HashSet<u64> {
+        HashSet::new()
     }
 
     /// The components of the object that this call touches, if it depends on no others: the element of a set,

@@ -60,6 +60,9 @@ pub(crate) struct Reading {
     ends: Nanos,
 }
 
+/// Stands for every actor whose name makes no difference: see [`Model::nameless_actors`].
+const NAMELESS: u64 = u64::MAX;
+
 /// Reads operations, in their order, without those that do not matter. `after` restricts the order of some.
 pub(crate) fn read<M: Model>(
     space: &mut ModelSpace<'_, M>,
@@ -72,8 +75,16 @@ pub(crate) fn read<M: Model>(
     let is_alone = |at: u32, call: &M::Call, model: &M| {
         after.contains_key(&at) || first.contains(&at) && !model.read_only(call)
     };
-    for (at, op) in ops.iter().enumerate().filter(|(_, op)| !op.is_fail()) {
-        let call = space.model().parse(op).map_err(|expected| Misfit { at, expected })?;
+    let nameless = space.model().nameless_actors(ops);
+    if !nameless.is_empty() {
+        space.merge_actors();
+    }
+    for (at, &op) in ops.iter().enumerate().filter(|(_, op)| !op.is_fail()) {
+        let call = match nameless.contains(&op.actor()) {
+            true => space.model().parse(&Op { client: Some(NAMELESS), ..op.clone() }),
+            false => space.model().parse(op),
+        };
+        let call = call.map_err(|expected| Misfit { at, expected })?;
         let Some(call) = call else { continue };
         let indeterminate = !op.is_ok();
         if indeterminate && !after.is_empty() && space.model().read_only(&call) {

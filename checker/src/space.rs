@@ -118,6 +118,8 @@ pub(crate) struct Interned<'m, M: Model> {
     model: &'m M,
     /// The function that merges equivalent states, once every call is known.
     representative: Option<Representative<M::State>>,
+    /// Whether one actor stands for several: [`Model::nameless_actors`].
+    merges_actors: bool,
     calls: Interner<M::Call>,
     states: Interner<M::State>,
     /// The bytes that the states own.
@@ -242,6 +244,7 @@ impl<'m, M: Model> ModelSpace<'m, M> {
         let mut object = Interned {
             model,
             representative: None,
+            merges_actors: false,
             calls: Interner::default(),
             states: Interner::default(),
             heap_bytes: 0,
@@ -275,9 +278,14 @@ impl<'m, M: Model> ModelSpace<'m, M> {
         self.object.representative = self.object.model.representative(&self.object.calls.items);
     }
 
+    /// Notes that one actor stands for several.
+    pub(crate) fn merge_actors(&mut self) {
+        self.object.merges_actors = true;
+    }
+
     /// Whether one state may stand for others.
     pub(crate) fn merges_states(&self) -> bool {
-        self.object.representative.is_some()
+        self.object.representative.is_some() || self.object.merges_actors
     }
 
     pub(crate) fn model(&self) -> &'m M {

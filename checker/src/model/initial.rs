@@ -1,6 +1,6 @@
 //! Objects that hold something before the first operation of the recording.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
     CasRegister, Chain, ConvergentSet, Counter, Fenced, FencingLock, Fifo, Ids, Kv, Log, Model, ModelKind,
@@ -260,6 +260,10 @@ impl<M: Model> Model for Starting<M> {
 
     fn representative(&self, calls: &[M::Call]) -> Option<Representative<M::State>> {
         self.model.representative(calls)
+    }
+
+    fn nameless_actors(&self, ops: &[&Op]) -> HashSet<u64> {
+        self.model.nameless_actors(ops)
     }
 
     fn components(&self, call: &M::Call) -> Option<Vec<Value>> {

@@ -1,10 +1,11 @@
 //! A counting semaphore.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::broken::broken;
 use crate::explain::Subject;
 use crate::model::{Model, tree_bytes};
-use crate::op::{F, Op, Value};
+use crate::op::{F, Nanos, Op, Value};
 
 /// Permits: acquire, release. The input is the number of permits to take at once; `nil` means one. A process
 /// can release only permits that it holds. An operation that is recorded as ok with the output `false` was
@@ -104,6 +105,36 @@ impl Model for Semaphore {
 
     fn heap_bytes(&self, state: &Self::State) -> usize {
         tree_bytes(state.len(), size_of::<(u64, u32)>())
+    }
+
+    /// A process that in its own order never releases more than it surely holds, and was never refused a
+    /// release, could do so whoever held the other permits.
+    fn nameless_actors(&self, ops: &[&Op]) -> HashSet<u64> {
+        // For each process: the permits that it surely holds, and the time of its last return. `None` if its
+        // name matters.
+        let mut processes: HashMap<u64, Option<(u32, Nanos)>> = HashMap::new();
+        let mut by_call: Vec<&Op> = ops.iter().copied().filter(|op| !op.is_fail()).collect();
+        by_call.sort_by_key(|op| op.call);
+        for op in by_call {
+            let process = processes.entry(op.actor()).or_insert(Some((0, 0)));
+            let Some((held, returned)) = *process else { continue };
+            let held = match self.parse(op) {
+                _ if op.call < returned => None,
+                Ok(Some(SemaphoreCall::Acquire(_, n))) => {
+                    let is_sure = op.is_ok() || broken("nameless: what was asked for is held");
+                    held.checked_add(if is_sure { n } else { 0 })
+                }
+                Ok(Some(SemaphoreCall::Release(_, n))) => held.checked_sub(n),
+                Ok(Some(SemaphoreCall::Refused(_))) => Some(held),
+                Ok(Some(SemaphoreCall::NotHeld(..))) if broken("nameless: anybody can be refused") => {
+                    Some(held)
+                }
+                _ => None,
+            };
+            let returned = if op.is_ok() { op.ret() } else { returned };
+            *process = held.map(|held| (held, returned));
+        }
+        processes.into_iter().filter_map(|(process, state)| state.map(|_| process)).collect()
     }
 
     fn read_only(&self, call: &SemaphoreCall) -> bool {
