@@ -73,7 +73,25 @@ fn text(command: &[String], wire: Wire) -> String {
         Wire::Postgres => POSTGRES,
         Wire::Exec => EXEC,
     };
-    format!("{}\n{}", NODE.replace("COMMAND", &words.join(", ")), client.replace("RULES", RULES))
+    let node = NODE.replace("COMMAND", &words.join(", ")).replace("PORTS", &ports(command));
+    format!("{node}\n{}", client.replace("RULES", RULES))
+}
+
+/// The ports that the command names, in order, as they stand in a list.
+fn ports(command: &[String]) -> String {
+    let text = command.join(" ");
+    let after = ["{port.", "{address."].into_iter().flat_map(|mark| text.match_indices(mark));
+    let mut named: Vec<(usize, &str)> =
+        after.filter_map(|(at, mark)| Some((at, text[at + mark.len()..].split_once('}')?.0))).collect();
+    named.sort_unstable();
+    let mut ports: Vec<String> = Vec::new();
+    for (_, name) in named {
+        let quoted = serde_json::Value::from(name).to_string();
+        if !ports.contains(&quoted) {
+            ports.push(quoted);
+        }
+    }
+    if ports.is_empty() { r#""main""#.to_owned() } else { ports.join(", ") }
 }
 
 const NODE: &str = r#"# A system under test: docs/own-system.md explains every key.
@@ -84,7 +102,7 @@ about = "what it is, in a line"
 # {address.NAME} {peers} {members}.
 command = [COMMAND]
 # The ports of a node. Peers connect to the first; clients to the last.
-ports = ["main"]
+ports = [PORTS]
 # One node in {peers} and {members}, and the separator between two.
 peer = "{id}={address}"
 separator = ","
@@ -181,6 +199,8 @@ mod tests {
     fn every_file_is_a_description() {
         let command =
             ["sh", "-c", r#"echo "$0" 'it' # \ "#, "{id}", "{port.main}", "{peers}"].map(String::from);
+        assert_eq!(ports(&command), r#""main""#);
+        assert_eq!(ports(&["{port.b}:{address.a}".into(), "{port.b}".into(), "{id}".into()]), r#""b", "a""#);
         for wire in Wire::value_variants() {
             // The client program is yet to be written.
             let text = text(&command, *wire).replace("./client", "sh");

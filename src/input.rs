@@ -142,7 +142,7 @@ impl InputArgs {
     }
 }
 
-/// A text of the checker, in which the options of the reader are the flags of the command line.
-fn as_flags(text: &str) -> String {
+/// A text of the checker, in which its options are the flags of the command line.
+pub(crate) fn as_flags(text: &str) -> String {
     text.replace("option `", "`--")
 }

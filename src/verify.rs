@@ -116,7 +116,7 @@ fn contradiction(judgement: &Judgement) -> Option<String> {
     let verdict = judgement.checker.as_ref()?;
     let agree = match verdict.answer {
         Answer::Violation => outcome == RunOutcome::Violation,
-        Answer::Linearizable => outcome != RunOutcome::Violation,
+        Answer::Linearizable => outcome != RunOutcome::Violation || judgement.decisive_finding().is_some(),
         Answer::Unknown => !outcome.is_good(),
     };
     let is_called_so = !outcome.is_good() || outcome == RunOutcome::good(&verdict.model);

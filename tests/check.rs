@@ -52,7 +52,7 @@ fn initial_values_are_given_by_a_flag_and_suggested_by_a_hint() {
     let text = "0\t:invoke\t:read\tnil\n0\t:ok\t:read\t4\n0\t:invoke\t:cas\t[4 0]\n0\t:ok\t:cas\t[4 0]\n";
     let check = ["check", "--model", "cas-register"];
     let ended = piped(&[&check[..], &["-"]].concat(), text.as_bytes()).expect(1);
-    assert!(ended.stdout.contains("(--initial 4)"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("(`--initial 4`)"), "{}", ended.stdout);
     piped(&[&check[..], &["--initial", "4", "-"]].concat(), text.as_bytes()).expect(0);
     piped(&[&check[..], &["--initial", "x=4", "-"]].concat(), text.as_bytes()).expect(1);
     let refused = piped(&["check", "--model", "counter", "--initial", "four", "-"], b"").expect(64);

@@ -13,6 +13,7 @@ mod foreign;
 mod full_disk;
 mod matrix;
 mod namespaces;
+mod oracles;
 mod own_system;
 mod printed_commands;
 mod processes;

@@ -46,9 +46,8 @@ fn a_described_system_is_convicted_of_a_stale_read() {
         let ended =
             run(&store, &format!("run register --system examples/own-system/{file} {flags}")).expect(1);
         let said = &ended.stdout;
-        // Which of them depends on the order in which the partition and the reads come.
-        let all = ["is stale", "went back in time", "is lost", "not known", "impossible answers? yes"];
-        assert!(all.iter().any(|what| said.contains(what)), "{said}");
+        // What is said of it depends on the order in which the partition and the reads come.
+        assert!(said.contains("not linearizable"), "{said}");
         store.await_silence();
     }
 }

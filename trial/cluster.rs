@@ -19,7 +19,7 @@ mod strays;
 use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -37,6 +37,7 @@ use tribunal_systems::{NodeOutput, Place, System};
 
 use crate::clock::Clock;
 use crate::failure::Failures;
+use crate::oracles::ReplicaWatch;
 use dialer::NodeDialer;
 use disks::Disks;
 use guard::{Guard, GuardedResource};
@@ -59,6 +60,8 @@ pub(crate) struct Cluster {
     failures: Arc<Failures>,
     /// Strays that existed before the run: children of the program that uses the library.
     preexisting_strays: Vec<i32>,
+    /// Looks at a node before it is killed.
+    replica_watch: OnceLock<Weak<ReplicaWatch>>,
     /// The reserved ports of the nodes, if they run on loopback.
     _ports: Vec<ReservedPort>,
 }
@@ -180,8 +183,14 @@ impl Cluster {
             links,
             failures,
             preexisting_strays,
+            replica_watch: OnceLock::new(),
             _ports: held,
         })
+    }
+
+    /// From now on, `watch` looks at each node before it is killed.
+    pub(crate) fn look_before_kills(&self, watch: &Arc<ReplicaWatch>) {
+        let _ = self.replica_watch.set(Arc::downgrade(watch));
     }
 
     /// Prepares the first start of every node.
@@ -209,12 +218,18 @@ impl Cluster {
         self.nodes.iter().map(|node| node.place.clone()).collect()
     }
 
-    /// The first line of each node's log that a correct node never writes, from now on, with the node's name.
-    pub(crate) fn fatal_lines(&self) -> mpsc::UnboundedReceiver<(NodeId, String)> {
+    /// The first line of each node's log that matches, or that the system's own nodes never write, from now
+    /// on, with the node's name.
+    pub(crate) fn fatal_lines(
+        &self,
+        is_fatal: fn(&str) -> bool,
+    ) -> mpsc::UnboundedReceiver<(NodeId, String)> {
         let (sender, lines) = mpsc::unbounded_channel();
         for (i, node) in self.nodes.iter().enumerate() {
             let system = self.system.clone();
-            node.log.report_first(NodeId(i), move |line| system.is_fatal(line), sender.clone());
+            let is_fatal =
+                move |line: &str| system.is_fatal(line) || is_fatal(line) && !system.is_harmless(line);
+            node.log.report_first(NodeId(i), is_fatal, sender.clone());
         }
         lines
     }
@@ -248,8 +263,20 @@ impl Cluster {
                 }
                 sleep(READY_POLL).await;
             }
+            node.note_answer();
         }
         Ok(())
+    }
+
+    /// The nodes that are not ready now, each with the reason and the end of its log.
+    pub(crate) async fn unready(&self) -> Vec<(String, String)> {
+        let mut unready = Vec::new();
+        for node in &self.nodes {
+            if let Err(why) = self.system.ready(&node.place).await {
+                unready.push((node.place.name.clone(), format!("{why}\n{}", logs::excerpt(&node.log_path))));
+            }
+        }
+        unready
     }
 
     /// Foreign processes that listen on the nodes' ports, as messages.
@@ -351,6 +378,9 @@ impl Nodes for Cluster {
     }
 
     async fn kill(&self, node: NodeId) -> Result<(), String> {
+        if let Some(watch) = self.replica_watch.get().and_then(Weak::upgrade) {
+            watch.last_look_at(node.0).await;
+        }
         self.nodes[node.0].kill().await;
         self.await_down(node).await
     }

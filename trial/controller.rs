@@ -4,6 +4,7 @@ pub(crate) mod pace;
 mod recent;
 pub(crate) mod recorder;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
 use rand::RngExt;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -48,11 +50,16 @@ pub(crate) struct Controller {
     pace: Pace,
     op_timeout: Duration,
     next_process: AtomicU64,
+    /// The kinds of operation that have succeeded.
+    succeeded: Mutex<BTreeSet<F>>,
+    /// While the nodes are probed: the kinds that have not succeeded through a node.
+    missing: watch::Sender<BTreeSet<(usize, F)>>,
 }
 
 /// A worker's current process and its client.
 pub(crate) struct WorkerProcess {
     actor: Actor,
+    node: usize,
     client: Box<dyn Client>,
 }
 
@@ -66,7 +73,18 @@ impl Controller {
         op_timeout: Duration,
     ) -> Arc<Self> {
         let (workload, next_process) = (Mutex::new(workload), AtomicU64::new(0));
-        Arc::new(Controller { cluster, recorder, workload, workers, pace, op_timeout, next_process })
+        let (succeeded, missing) = Default::default();
+        Arc::new(Controller {
+            cluster,
+            recorder,
+            workload,
+            workers,
+            pace,
+            op_timeout,
+            next_process,
+            succeeded,
+            missing,
+        })
     }
 
     /// Runs all workers until `stop` is cancelled; returns when every pending operation has ended.
@@ -78,20 +96,56 @@ impl Controller {
         let began = Instant::now();
         for worker in 0..self.workers {
             let (controller, stop) = (self.clone(), stop.clone());
-            workers.spawn(async move { controller.work(worker, began, &stop).await });
+            workers.spawn(async move { controller.work(worker, Some(began), &stop).await });
         }
         finish(workers, stop).await
     }
 
-    async fn work(&self, worker: usize, began: Instant, stop: &CancellationToken) -> Result<()> {
+    /// Goes on with the workload at full speed, through every node, until each kind of operation that has ever
+    /// succeeded has succeeded again through each of them, or `stop` is cancelled. Returns how many times one
+    /// of these did.
+    ///
+    /// # Errors
+    /// When the history cannot be written.
+    pub(crate) async fn probe(self: &Arc<Self>, stop: &CancellationToken) -> Result<u64> {
+        let kinds = locked(&self.succeeded).clone();
+        let nodes = self.honest().into_iter().filter(|node| *node < self.workers);
+        let all = nodes.flat_map(|node| kinds.iter().map(move |f| (node, f.clone())));
+        let all: BTreeSet<(usize, F)> = all.collect();
+        let asked = all.len();
+        self.missing.send_replace(all);
+        let mut workers = JoinSet::new();
+        let (end, mut missing) = (stop.child_token(), self.missing.subscribe());
+        for worker in 0..self.workers {
+            let (controller, end) = (self.clone(), end.clone());
+            workers.spawn(async move { controller.work(worker, None, &end).await });
+        }
+        let ended = async {
+            tokio::select! { _ = missing.wait_for(BTreeSet::is_empty) => {}, () = end.cancelled() => {} }
+            end.cancel();
+        };
+        let (finished, ()) = tokio::join!(finish(workers, &end), ended);
+        finished?;
+        Ok((asked - self.missing.send_replace(BTreeSet::new()).len()) as u64)
+    }
+
+    /// While the nodes are probed: the nodes through which a kind of operation has not succeeded yet.
+    pub(crate) fn missing(&self) -> Vec<(usize, F)> {
+        self.missing.borrow().iter().cloned().collect()
+    }
+
+    /// Sends operations until `stop` is cancelled: at the run's pace since `began`, or at full speed.
+    async fn work(&self, worker: usize, began: Option<Instant>, stop: &CancellationToken) -> Result<()> {
         let mut process = self.fresh_process(worker);
         let mut due = Duration::ZERO;
         loop {
-            let now = began.elapsed();
-            let draw = || rand::rng().random_range(f64::EPSILON..1.0);
-            due = self.pace.next(due, now, self.workers, draw);
-            if due > now {
-                tokio::select! { () = sleep_until(began + due) => {}, () = stop.cancelled() => {} }
+            if let Some(began) = began {
+                let now = began.elapsed();
+                let draw = || rand::rng().random_range(f64::EPSILON..1.0);
+                due = self.pace.next(due, now, self.workers, draw);
+                if due > now {
+                    tokio::select! { () = sleep_until(began + due) => {}, () = stop.cancelled() => {} }
+                }
             }
             if stop.is_cancelled() {
                 return Ok(());
@@ -209,25 +263,42 @@ impl Controller {
         let honest = self.honest();
         let queues = if everywhere { honest.len() } else { 1 };
         let queues: Vec<_> = (0..queues).map(|_| Arc::new(Mutex::new(requests.clone()))).collect();
-        let mut reading = JoinSet::new();
-        for worker in 0..self.workers.max(nodes) {
-            // Worker w talks to node w % nodes.
-            let Some(at) = honest.iter().position(|&node| node == worker % nodes) else { continue };
-            let (controller, queue, stop) = (self.clone(), queues[at % queues.len()].clone(), stop.clone());
-            reading.spawn(async move { controller.work_on_final_reads(worker, &queue, &stop).await });
-        }
-        finish(reading, stop).await?;
         let left = |queue: &Arc<Mutex<Vec<Request>>>| locked(queue).len();
+        // Worker w talks to node w % nodes.
+        let queue_of = |worker: usize| {
+            let at = honest.iter().position(|&node| node == worker % nodes)?;
+            Some(&queues[at % queues.len()])
+        };
+        // A worker whose node does not answer gives its request back, and the others try again without it.
+        let mut workers: Vec<usize> = (0..self.workers.max(nodes)).collect();
+        while !workers.is_empty() && queues.iter().map(left).sum::<usize>() > 0 && !stop.is_cancelled() {
+            let answering = Arc::new(Mutex::new(Vec::new()));
+            let mut reading = JoinSet::new();
+            for worker in workers {
+                let Some(queue) = queue_of(worker).cloned() else { continue };
+                let (controller, answering, stop) = (self.clone(), answering.clone(), stop.clone());
+                reading.spawn(async move {
+                    if controller.work_on_final_reads(worker, &queue, &stop).await? {
+                        locked(&answering).push(worker);
+                    }
+                    Ok(())
+                });
+            }
+            finish(reading, stop).await?;
+            workers = std::mem::take(&mut locked(&answering));
+            workers.retain(|worker| queue_of(*worker).is_some_and(|queue| left(queue) > 0));
+        }
         let asked = requests.len() * queues.len();
         Ok(FinalReads { asked, answered: asked - queues.iter().map(left).sum::<usize>() })
     }
 
+    /// Sends final reads until none is left. Returns false if one was not answered; it is given back.
     async fn work_on_final_reads(
         &self,
         worker: usize,
         requests: &Mutex<Vec<Request>>,
         stop: &CancellationToken,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut process = self.fresh_process(worker);
         let take = || locked(requests).pop();
         while let Some(request) = take() {
@@ -246,10 +317,10 @@ impl Controller {
             }
             if !answered {
                 locked(requests).push(request);
-                return Ok(());
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn execute(
@@ -268,15 +339,21 @@ impl Controller {
             () = deadline => Completion::Info("the run ended before there was an answer".into()),
         };
         self.recorder.complete(&process.actor, request, &completion).context("cannot write history.jsonl")?;
+        if matches!(completion, Completion::Ok(_)) {
+            self.cluster.nodes[process.node].note_answer();
+            locked(&self.succeeded).insert(request.f.clone());
+            self.missing.send_if_modified(|missing| missing.remove(&(process.node, request.f.clone())));
+        }
         Ok(completion)
     }
 
     /// A new process with a new connection to the worker's node.
     fn fresh_process(&self, worker: usize) -> WorkerProcess {
         let process = self.next_process.fetch_add(1, Ordering::Relaxed);
-        let node = &self.cluster.nodes[worker % self.cluster.nodes.len()];
+        let at = worker % self.cluster.nodes.len();
+        let node = &self.cluster.nodes[at];
         let client = self.cluster.system.client(&node.for_clients, process, self.op_timeout);
-        WorkerProcess { actor: Actor { process, node: node.place.name.as_str().into() }, client }
+        WorkerProcess { actor: Actor { process, node: node.place.name.as_str().into() }, node: at, client }
     }
 
     fn lock_workload(&self) -> std::sync::MutexGuard<'_, Box<dyn Workload>> {

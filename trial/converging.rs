@@ -13,9 +13,9 @@ use anyhow::Result;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tribunal_checker::op::Value;
-use tribunal_nemesis::{NodeId, Nodes};
 
 use crate::controller::Controller;
+use crate::waits::Waits;
 
 /// Pause between two samples of the nodes' state.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -36,10 +36,11 @@ pub(crate) async fn await_settled(
     let pause = async |time| tokio::select! { () = sleep(time) => {}, () = stop.cancelled() => {} };
     pause(settle).await;
     let (keys, mut samplers) = (controller.final_read_keys(), controller.samplers());
-    let (mut settling, mut last, mut waits) = (Settling::new(settle), Instant::now(), waits(controller));
+    let (mut settling, mut last, mut waits) =
+        (Settling::new(settle), Instant::now(), Waits::of_run(&controller.cluster));
     while !stop.is_cancelled() {
         let shown = controller.sample(&mut samplers, stop).await?;
-        let (now, waits_now) = (Instant::now(), self::waits(controller));
+        let (now, waits_now) = (Instant::now(), Waits::of_run(&controller.cluster));
         let runnable_time = (now - last).saturating_sub(waits_now.longest_since(&waits));
         (last, waits) = (now, waits_now);
         if settling.sample(keys, shown, runnable_time) {
@@ -51,13 +52,6 @@ pub(crate) async fn await_settled(
         pause(PAUSE).await;
     }
     Ok(Ok(()))
-}
-
-/// How long the threads of the nodes and of Tribunal have waited for a CPU.
-fn waits(controller: &Controller) -> Waits {
-    let cluster = &controller.cluster;
-    let of_nodes = (0..cluster.count()).flat_map(|node| cluster.processes(NodeId(node)));
-    Waits::of(of_nodes.chain([std::process::id().cast_signed()]))
 }
 
 /// What one node shows, by key. A key whose read was not answered is missing.
@@ -98,35 +92,6 @@ fn sorted(shown: Shown) -> Shown {
         other => other,
     };
     shown.into_iter().map(|(key, value)| (key, sort(value))).collect()
-}
-
-/// How long each thread, by process and thread id, has waited for a CPU since it started.
-///
-/// Source: `run_delay`, the second number in `/proc/PID/task/TID/schedstat`, in nanoseconds (Linux,
-/// Documentation/scheduler/sched-stats.rst). Empty if the kernel does not count it.
-#[derive(Default)]
-struct Waits(BTreeMap<(i32, i32), Duration>);
-
-impl Waits {
-    /// Of all threads of these processes.
-    fn of(pids: impl IntoIterator<Item = i32>) -> Waits {
-        let threads = pids.into_iter().flat_map(|pid| {
-            let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-            tasks.filter_map(move |task| Some((pid, task.file_name().to_str()?.parse().ok()?)))
-        });
-        let waited = |(pid, thread): (i32, i32)| {
-            let counted = std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/schedstat")).ok()?;
-            let nanos = counted.split_whitespace().nth(1)?.parse().ok()?;
-            Some(((pid, thread), Duration::from_nanos(nanos)))
-        };
-        Waits(threads.filter_map(waited).collect())
-    }
-
-    /// The longest wait of any thread since an earlier count.
-    fn longest_since(&self, before: &Waits) -> Duration {
-        let waited = |(thread, now): (_, &Duration)| Some(now.saturating_sub(*before.0.get(thread)?));
-        self.0.iter().filter_map(waited).max().unwrap_or_default()
-    }
 }
 
 #[cfg(test)]
@@ -177,28 +142,5 @@ mod tests {
             "on a machine that is too busy that takes longer"
         );
         assert_eq!(samples(2, Duration::ZERO, &["a b"; 20]), None);
-    }
-
-    #[test]
-    fn waiting_for_a_cpu_is_counted() {
-        let own = i32::try_from(std::process::id()).expect("a process number");
-        let before = Waits::of([own]);
-        if before.0.values().all(Duration::is_zero) {
-            return; // the kernel does not count
-        }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let end = std::time::Instant::now() + SECOND / 2;
-        let spin = move || while std::time::Instant::now() < end {};
-        let busy: Vec<_> = (0..4 * cores).map(|_| std::thread::spawn(spin)).collect();
-        std::thread::sleep(SECOND / 4);
-        let waited = Waits::of([own]).longest_since(&Waits::of([own]));
-        assert!(waited < SECOND, "{waited:?}");
-        let counted = Waits::of([own]);
-        std::thread::sleep(SECOND / 5);
-        assert!(
-            Waits::of([own]).longest_since(&counted) > Duration::from_millis(5),
-            "four threads want each core"
-        );
-        busy.into_iter().for_each(|thread| thread.join().expect("it only spins"));
     }
 }

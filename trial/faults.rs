@@ -20,6 +20,7 @@ use crate::controller::recorder::Recorder;
 use crate::lines::LineFile;
 use crate::lock::locked;
 use crate::observer::TrialEvent;
+use crate::oracles::Oracles;
 pub(crate) use nemesis::Nemesis;
 use run_watcher::{RunWatcher, Situation};
 
@@ -27,6 +28,7 @@ use run_watcher::{RunWatcher, Situation};
 pub(crate) struct Faults {
     clock: Clock,
     announcer: Arc<Announcer>,
+    oracles: Arc<Oracles>,
     state: Mutex<State>,
 }
 
@@ -43,12 +45,17 @@ struct State {
 }
 
 impl Faults {
-    pub(crate) fn create(path: &Path, clock: Clock, announcer: Arc<Announcer>) -> Result<Self> {
+    pub(crate) fn create(
+        path: &Path,
+        clock: Clock,
+        announcer: Arc<Announcer>,
+        oracles: Arc<Oracles>,
+    ) -> Result<Self> {
         let file = LineFile::create(path).with_context(|| format!("cannot create {}", path.display()))?;
         let due_ms = due(std::iter::empty());
         let state =
             State { file, active: BTreeMap::new(), due_ms, write_error: None, at_injection: BTreeMap::new() };
-        Ok(Faults { clock, announcer, state: Mutex::new(state) })
+        Ok(Faults { clock, announcer, oracles, state: Mutex::new(state) })
     }
 
     /// Executes a plan, whose times count from the start of the run; returns when all faults are undone.
@@ -110,6 +117,7 @@ impl Faults {
             _ => drop(state.active.insert(fault.i, (fault.label.clone(), fault.t))),
         }
         drop(state);
+        self.oracles.note_fault(&fault);
         self.announcer.emit_at(fault.t, &TrialEvent::Fault(&fault));
     }
 

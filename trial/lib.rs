@@ -61,11 +61,15 @@ pub mod machine;
 #[cfg(feature = "trial")]
 pub mod observer;
 #[cfg(feature = "trial")]
+mod oracles;
+#[cfg(feature = "trial")]
 mod panics;
 #[cfg(feature = "trial")]
 mod plan;
 #[cfg(feature = "trial")]
 mod record;
+#[cfg(feature = "trial")]
+mod recovery;
 #[cfg(feature = "trial")]
 mod registry;
 #[cfg(feature = "trial")]
@@ -78,6 +82,8 @@ mod stop;
 mod store;
 #[cfg(feature = "trial")]
 mod trial;
+#[cfg(feature = "trial")]
+mod waits;
 #[cfg(feature = "trial")]
 mod watch;
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tribunal_checker::op::{F, Value};
 use tribunal_systems::Breach;
 use tribunal_workloads::{Client, Completion, Object, Request};
@@ -29,6 +29,9 @@ use tap::{Harm, Tap};
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take to start, if a program acts for it.
 const CLIENT_START: Duration = Duration::from_secs(10);
+/// How long the first operation may fail before the client is blamed, and how often it is tried.
+const ELECTION_TIMEOUT: Duration = Duration::from_secs(10);
+const ELECTION_POLL: Duration = Duration::from_millis(100);
 /// Further exchanges of an operation are not harmed.
 const EXCHANGES_MAX: usize = 4;
 
@@ -84,7 +87,7 @@ pub fn lint(
         }
         rehearsal.start(READY_TIMEOUT).await?;
         let tap = Tap::open(rehearsal.place(0)).await.context("cannot open the proxy")?;
-        let mut linter = Linter { rehearsal, tap, witnesses: HashMap::new(), keys: 0 };
+        let mut linter = Linter { rehearsal, tap, witnesses: HashMap::new(), keys: 0, has_served: false };
         for (object, fs) in linter.rehearsal.entry.answers {
             for f in *fs {
                 let case = Case { object: *object, f: f.clone(), fs };
@@ -102,6 +105,8 @@ struct Linter<'a> {
     witnesses: HashMap<Object, Box<dyn Client>>,
     /// Numbers the keys and the values, so that each is new.
     keys: i64,
+    /// Whether an operation has succeeded.
+    has_served: bool,
 }
 
 /// An operation of an object that supports `fs`.
@@ -204,7 +209,15 @@ impl Linter<'_> {
         findings: &mut BTreeSet<Finding>,
     ) -> Result<(), Halt> {
         *cases += 1;
-        let first = self.send(case, None).await?;
+        let mut first = self.send(case, None).await?;
+        // A cluster that is ready may still be electing its leader.
+        let patience = Instant::now() + ELECTION_TIMEOUT;
+        let is_ok = |sent: &Sent| matches!(sent.completion, Some(Completion::Ok(_)));
+        while !self.has_served && !is_ok(&first) && first.broken.is_none() && Instant::now() < patience {
+            sleep(ELECTION_POLL).await;
+            first = self.send(case, None).await?;
+        }
+        self.has_served |= is_ok(&first);
         succeeded(&case.f, &first.completion, first.broken)?;
         *cases += 1;
         let second = self.send(case, None).await?;

@@ -11,6 +11,7 @@ use tribunal_systems::{Described, Switches, System, Wiring};
 use crate::cluster::disks::fuse_available;
 use crate::executable;
 use crate::faults::Nemesis;
+use crate::oracles;
 use crate::registry::{Registry, RunModel};
 use crate::user_file::read_text;
 
@@ -35,6 +36,7 @@ impl Plan {
     /// What is invalid, by the names of the flags.
     pub(crate) fn of(spec: &TrialSpec, registry: &Registry) -> Result<Self> {
         spec.validate().map_err(|why| anyhow!("--{why}"))?;
+        oracles::enabled(spec)?;
         let mut spec = spec.clone();
         let seed = *spec.seed.get_or_insert_with(|| u64::from(rand::random::<u16>()));
         let workload = lookup("workload", &spec.workload, registry.workloads(), |entry| entry.name)?;
@@ -88,6 +90,7 @@ fn switches(spec: &TrialSpec, workload: &tribunal_workloads::Entry) -> Result<Sw
         tribunal: executable::path()?.to_owned(),
         bugs: spec.bug.clone(),
         node_args: spec.node_arg.clone(),
+        seed: spec.seed.unwrap_or_default(),
         object: workload.object,
     })
 }

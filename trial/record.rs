@@ -66,6 +66,8 @@ impl RunRecord {
             unsettled_ms: None,
             strangers: None,
             seen_live: None,
+            findings: Vec::new(),
+            oracles: Vec::new(),
         };
         RunRecord { info, clock, dir: dir.to_path_buf() }
     }

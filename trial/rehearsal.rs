@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tribunal_nemesis::Links;
 use tribunal_records::Net;
@@ -105,7 +106,9 @@ impl Rehearsal {
         self.cluster.prepare().await?;
         self.cluster.start_all()?;
         self.set_up().await?;
-        self.ready(patience).await
+        self.ready(patience).await?;
+        sleep(self.cluster.system.warm_up()).await;
+        Ok(())
     }
 
     /// Sets the cluster up.

@@ -1,15 +1,18 @@
 //! One trial from top to bottom: start, drive, heal, final reads, stop, check, report.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow};
+use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tribunal_nemesis::{Links, NodeId};
+use tribunal_records::oracles::Oracle;
 use tribunal_records::{Net, TrialSpec};
 use tribunal_reports::judgement::Circumstances;
 use tribunal_reports::run_dir::RunDir;
@@ -39,9 +42,11 @@ use crate::junit::Junit;
 use crate::leaders::LeaderLog;
 use crate::limits::CheckLimits;
 use crate::observer::{self, NodeStatus, Observer, Status, TrialEvent};
+use crate::oracles::{self, Oracles, ReplicaWatch};
 use crate::panics::{self, run_phase};
 use crate::plan::Plan;
 use crate::record::RunRecord;
+use crate::recovery::await_recovery;
 use crate::registry::{Registry, RunModel};
 use crate::rlimits::{self, RunSize};
 use crate::stop::Stop;
@@ -172,6 +177,9 @@ struct Trial<'a> {
     links: Arc<Links>,
     controller: Arc<Controller>,
     faults: Arc<Faults>,
+    oracles: Arc<Oracles>,
+    /// Compares what the nodes applied, if they say it.
+    replica_watch: Option<Arc<ReplicaWatch>>,
     /// The live check, if there is one.
     live_check: Option<Arc<watch::LiveCheck>>,
     /// The journal of the links, if there are proxies.
@@ -243,8 +251,13 @@ impl<'a> Trial<'a> {
         let live_check = watch.as_ref().map(Watch::progress);
         let recorder = Recorder::create(&store.path().join("history.jsonl"), clock, watch, announcer.clone());
         let recorder = Arc::new(recorder.context("cannot create history.jsonl")?);
-        let faults = Faults::create(&store.path().join("faults.jsonl"), clock, announcer.clone())?;
+        let oracles = Oracles::new(spec, clock, announcer.clone(), stop.clone())?;
+        let faults =
+            Faults::create(&store.path().join("faults.jsonl"), clock, announcer.clone(), oracles.clone())?;
 
+        if !system.drawn().is_empty() {
+            announcer.note(&format!("drawn by the seed: {}", system.drawn().join(" ")));
+        }
         let nodes = usize::from(spec.nodes);
         let namespaces = (spec.net != Net::Proxy).then(|| Namespaces::make(nodes)).transpose()?;
         let addresses = namespaces.as_ref().map(Namespaces::addresses).unwrap_or_default();
@@ -270,8 +283,10 @@ impl<'a> Trial<'a> {
         let cluster = Cluster::lay_out(system, &network, store.path(), clock, guard, &disks, &failures)?;
         let cluster = Arc::new(cluster);
         cluster.prepare().await?;
-        watch_fatal_lines(&cluster, announcer.clone());
-        watch_deaths(death_notices, &cluster, failures.clone(), announcer.clone());
+        watch_fatal_lines(&cluster, oracles.clone());
+        watch_deaths(death_notices, &cluster, failures.clone(), oracles.clone());
+        let replica_watch = ReplicaWatch::new(&cluster, &oracles);
+        replica_watch.iter().for_each(|watch| cluster.look_before_kills(watch));
         watch_links(&links, failures.clone());
 
         let workload = (plan.workload.make)(&Options {
@@ -306,6 +321,8 @@ impl<'a> Trial<'a> {
             links,
             controller,
             faults,
+            oracles,
+            replica_watch,
             live_check,
             journal,
             leaders,
@@ -397,7 +414,12 @@ impl<'a> Trial<'a> {
                 sleep(TICK).await;
             }
         };
-        tokio::join!(time_is_up, clients, nemesis, leading, ticking);
+        let comparing = async {
+            if let Some(watch) = &self.replica_watch {
+                watch.watch(&end).await;
+            }
+        };
+        tokio::join!(time_is_up, clients, nemesis, leading, ticking, comparing);
     }
 
     /// Progress of the run, for the terminal.
@@ -429,10 +451,24 @@ impl<'a> Trial<'a> {
         if let Err(error) = self.faults.heal_everything(&self.cluster, &self.links).await {
             self.failures.raise("nemesis", error);
         }
-        self.await_answers().await;
+        self.recover().await;
         self.check_bypasses();
         self.check_listeners().await;
         self.read_again().await;
+    }
+
+    /// Waits for the cluster to serve again.
+    async fn recover(&self) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        if !self.oracles.is_on(Oracle::Recovery) {
+            return self.await_answers().await;
+        }
+        let limit = self.plan.spec.recovery_limit;
+        if let Err(error) = await_recovery(&self.controller, &self.oracles, limit, &self.stop).await {
+            self.failures.raise("recorder", error);
+        }
     }
 
     /// After a violation that ended the run, reads its key again from every node: only later answers
@@ -515,6 +551,10 @@ impl<'a> Trial<'a> {
     }
 
     async fn stop(&mut self) {
+        // All is quiet now, so every node soon shows everything.
+        if let Some(watch) = &self.replica_watch {
+            watch.look().await;
+        }
         if let Some((connections, first)) = self.links.outside_connections() {
             self.announcer.note(&format!(
                 "{connections} connections from outside the cluster bypassed the partitions: {first}"
@@ -536,6 +576,9 @@ impl<'a> Trial<'a> {
     /// Writes the last files of the run, and returns what the judgement needs besides the history.
     fn close(mut self, interrupts: usize) -> (RunInfo, Circumstances) {
         let interrupted = interrupts > 0;
+        let restarts: usize = self.cluster.nodes.iter().map(|node| node.restarts()).sum();
+        self.oracles.looked(Oracle::Restart, restarts as u64, "restarts");
+        (self.record.info.findings, self.record.info.oracles) = self.oracles.record();
         self.record.info.ending = Some(Ending {
             events: self.controller.recorder.events(),
             fault_lines: self.faults.lines(),
@@ -577,39 +620,63 @@ fn watch_links(links: &Links, failures: Arc<Failures>) {
     tokio::spawn(async move { failures.raise("links", failure.await) });
 }
 
-/// Reports the first line of each node that a correct node never writes.
-fn watch_fatal_lines(cluster: &Arc<Cluster>, announcer: Arc<Announcer>) {
-    let mut lines = cluster.fatal_lines();
+/// The oracle `log`: reports the first line of each node that a correct node never writes.
+fn watch_fatal_lines(cluster: &Arc<Cluster>, oracles: Arc<Oracles>) {
+    let mut lines = cluster.fatal_lines(oracles::is_fatal_line);
+    oracles.looked(Oracle::Log, cluster.nodes.len() as u64, "logs watched");
     tokio::spawn(async move {
         while let Some((node, line)) = lines.recv().await {
-            announcer.note(&format!("{node} logged a line that no correct node logs: {line}"));
+            let sentence = format!("{node} logged a line that no correct node logs: {line}");
+            oracles.find(Oracle::Log, &[&node.to_string()], sentence, Vec::new(), None);
         }
     });
 }
 
-/// A node that dies by itself is a harness failure: a trial with fewer nodes is a different trial.
+/// The oracles `crash` and `restart`: a node that ends by itself. Before it has answered for the first time,
+/// that is a harness failure: there was no system to test.
 fn watch_deaths(
     mut deaths: mpsc::UnboundedReceiver<Death>,
     cluster: &Arc<Cluster>,
     failures: Arc<Failures>,
-    announcer: Arc<Announcer>,
+    oracles: Arc<Oracles>,
 ) {
+    oracles.looked(Oracle::Crash, cluster.nodes.len() as u64, "nodes watched");
     let cluster = Arc::downgrade(cluster);
     tokio::spawn(async move {
         while let Some(death) = deaths.recv().await {
-            let Death { node, status, .. } = &death;
-            if death.excused {
-                announcer.note(&format!("{node} exited because of a fault: {status}"));
-                continue;
-            }
-            announcer.note(&format!("{node} exited by itself: {status}"));
+            let Death { node, status, excused, had_answered, had_ever_answered, last_words } = &death;
             // Perhaps the node died because its port was taken.
             let foreign = match cluster.upgrade() {
-                Some(cluster) => cluster.foreign_listeners().await,
-                None => Vec::new(),
+                Some(cluster) if !excused => cluster.foreign_listeners().await,
+                _ => Vec::new(),
             };
-            let foreign: String = foreign.iter().map(|who| format!("; {who}")).collect();
-            failures.raise("cluster", death.said(&foreign));
+            let is_interference = !*excused && status.signal().is_some_and(is_from_outside);
+            let oracle = match (*had_answered, *had_ever_answered) {
+                _ if !foreign.is_empty() || is_interference => None,
+                (true, _) => Some(Oracle::Crash),
+                (false, true) => Some(Oracle::Restart),
+                // A fault may hit a node before it answers.
+                (false, false) => excused.then_some(Oracle::Crash),
+            };
+            let Some(oracle) = oracle.filter(|oracle| oracles.is_on(*oracle) || *excused) else {
+                let foreign: String = foreign.iter().map(|who| format!("; {who}")).collect();
+                failures.raise("cluster", death.said(&foreign));
+                continue;
+            };
+            let sentence = match oracle {
+                Oracle::Restart => format!("{node} did not start again on its own data: {status}"),
+                _ => format!("{node} crashed: {status}"),
+            };
+            let excuse = excused.then(|| "a fault on this node".to_owned());
+            let evidence = last_words.lines().map(str::to_owned).collect();
+            oracles.find(oracle, &[node], sentence, evidence, excuse);
         }
     });
+}
+
+/// Whether a process gets this signal only from others: a person, the kernel when memory runs out, or a limit
+/// of the user who started Tribunal.
+fn is_from_outside(signal: i32) -> bool {
+    let from_outside = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGXCPU];
+    from_outside.iter().chain([&Signal::SIGXFSZ]).any(|outside| *outside as i32 == signal)
 }

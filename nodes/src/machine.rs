@@ -13,6 +13,7 @@
 //! Memory and snapshots grow with the number of clients ever seen (about 100 bytes each).
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -55,7 +56,7 @@ pub(crate) struct Command {
 }
 
 /// The result of an operation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Output {
     /// It was applied.
     Value(Value),
@@ -105,7 +106,7 @@ impl Op {
 }
 
 /// The last response to a client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Session {
     seq: u64,
     output: Output,
@@ -116,9 +117,42 @@ struct Session {
 pub(crate) struct Machine {
     data: BTreeMap<Value, Value>,
     sessions: BTreeMap<Arc<str>, Session>,
+    /// The number of entries that led to this state, those without a command included.
+    position: u64,
+    /// The sum of the hashes of all keys with their values, and of all sessions: equal on nodes with equal
+    /// states.
+    #[serde(skip)]
+    digest: u64,
+}
+
+/// The hash of anything, the same on every node that runs this program.
+pub(crate) fn hash(what: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Machine {
+    /// The number of applied entries.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Counts an entry.
+    pub(crate) fn advance(&mut self) {
+        self.position += 1;
+    }
+
+    /// The hash of the state. The position is no part of it.
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    fn hash_all(&self) -> u64 {
+        let data = self.data.iter().map(hash);
+        data.chain(self.sessions.iter().map(hash)).fold(0, u64::wrapping_add)
+    }
+
     /// Applies a command, unless it was applied before.
     pub(crate) fn apply(&mut self, command: &Command) -> Output {
         if let Some(session) = self.sessions.get(&command.client) {
@@ -131,13 +165,18 @@ impl Machine {
         }
         let output = self.change(command);
         let session = Session { seq: command.seq, output: output.clone() };
-        self.sessions.insert(command.client.clone(), session);
+        self.digest = self.digest.wrapping_add(hash((&command.client, &session)));
+        if let Some(before) = self.sessions.insert(command.client.clone(), session) {
+            self.digest = self.digest.wrapping_sub(hash((&command.client, &before)));
+        }
         output
     }
 
     /// Applies a command even if it was applied before (for seeded bugs).
     pub(crate) fn apply_again(&mut self, command: &Command) -> Output {
-        self.sessions.remove(&command.client);
+        if let Some(before) = self.sessions.remove(&command.client) {
+            self.digest = self.digest.wrapping_sub(hash((&command.client, &before)));
+        }
         self.apply(command)
     }
 
@@ -156,6 +195,7 @@ impl Machine {
         if op.is_read_only() {
             return self.read(op);
         }
+        let before = self.hash_of(&op.key);
         let held = self.data.entry(op.key.clone()).or_default();
         let output = match (op.verb, &op.value) {
             (Verb::Acquire | Verb::Release, Value::Nil) => {
@@ -166,10 +206,16 @@ impl Machine {
         if held == &Value::Nil {
             self.data.remove(&op.key);
         }
+        self.digest = self.digest.wrapping_sub(before).wrapping_add(self.hash_of(&op.key));
         match output {
             Some(value) => Output::Value(value),
             None => misfit(op.verb, self.data.get(&op.key).unwrap_or(&Value::Nil)),
         }
+    }
+
+    /// The part of the digest that a key contributes.
+    fn hash_of(&self, key: &Value) -> u64 {
+        self.data.get_key_value(key).map_or(0, hash)
     }
 
     /// Serializes the whole state.
@@ -177,9 +223,16 @@ impl Machine {
         postcard::to_stdvec(self).expect("a machine holds only what postcard can write")
     }
 
+    /// As [`Machine::snapshot`], without the sessions (for a seeded bug).
+    pub(crate) fn snapshot_without_sessions(&self) -> Vec<u8> {
+        Machine { sessions: BTreeMap::new(), ..self.clone() }.snapshot()
+    }
+
     /// Restores a state written by [`Machine::snapshot`].
     pub(crate) fn restore(bytes: &[u8]) -> Result<Self, postcard::Error> {
-        postcard::from_bytes(bytes)
+        let mut machine: Machine = postcard::from_bytes(bytes)?;
+        machine.digest = machine.hash_all();
+        Ok(machine)
     }
 }
 
@@ -389,6 +442,22 @@ mod tests {
         assert_eq!(machine.apply(&command("c", 2, "add", "1")), Output::Value(7.into()));
         assert_eq!(machine.apply(&add), Output::Overtaken);
         assert_eq!(machine.read(&command("c", 0, "read", "null").op), Output::Value(7.into()));
+    }
+
+    #[test]
+    fn the_digest_depends_on_the_state_alone() {
+        let of = |script: &[(u64, &str, &str)]| {
+            let mut machine = Machine::default();
+            script.iter().for_each(|(seq, f, value)| drop(machine.apply(&command("c", *seq, f, value))));
+            assert_eq!(machine.digest(), machine.hash_all());
+            assert_eq!(Machine::restore(&machine.snapshot()).unwrap().digest(), machine.digest());
+            machine.digest()
+        };
+        let direct = of(&[(3, "write", "2")]);
+        assert_eq!(of(&[(1, "write", "1"), (2, "delete", "null"), (3, "write", "2")]), direct);
+        assert_ne!(of(&[(3, "write", "1")]), direct, "another value");
+        assert_ne!(of(&[(4, "write", "2")]), direct, "another session");
+        assert_eq!(of(&[]), 0);
     }
 
     #[test]

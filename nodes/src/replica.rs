@@ -8,6 +8,7 @@
 //!   journal   the write-ahead log as a list of records ........................ I/O
 //!   gateway   a client's request: routing, retries, what its outcome is ....... pure
 //!   service   the leader's part: order it, wait until applied, answer ......... pure
+//!   applied   what was applied last, for an observer that compares nodes ...... pure
 //!   ledger    which write must be durable before which message is sent ........ pure
 //!   protocol  the interface of a protocol, and the types that all share
 //! ```
@@ -19,6 +20,7 @@
 //! kept for ever. Nodes trust each other, and trust the network not to forge messages. Two processes are not
 //! kept from using one data directory.
 
+mod applied;
 pub(crate) mod args;
 mod client;
 #[cfg(test)]

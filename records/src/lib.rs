@@ -4,6 +4,7 @@
 pub mod faults;
 pub mod leaders;
 pub mod links;
+pub mod oracles;
 pub mod path;
 pub mod quantity;
 pub mod spec;

@@ -93,6 +93,12 @@ pub struct TrialSpec {
     pub max_recovery: Option<Duration>,
     /// Whether the run continues to its time limit after a violation was proved.
     pub no_fail_fast: bool,
+    /// How long the cluster may take to serve all operations again, once all faults are healed.
+    #[serde(with = "duration")]
+    pub recovery_limit: Duration,
+    /// Oracles to switch off, by name.
+    #[serde(deserialize_with = "one_or_many")]
+    pub skip_oracle: Vec<String>,
     /// Directory in which run directories are created.
     #[serde(with = "path")]
     pub store: PathBuf,
@@ -138,6 +144,8 @@ impl Default for TrialSpec {
             max_p99: None,
             max_recovery: None,
             no_fail_fast: false,
+            recovery_limit: Duration::from_secs(30),
+            skip_oracle: Vec::new(),
             store: "store".into(),
             check_time_limit: Duration::from_secs(60),
             check_memory_limit: Size(2 << 30),
@@ -198,6 +206,7 @@ impl TrialSpec {
             ("availability", is_share(self.availability), share()),
             ("time-limit", is_time(self.time_limit), time()),
             ("settle", is_time(self.settle), time()),
+            ("recovery-limit", is_time(self.recovery_limit), time()),
             (
                 "nemesis-interval",
                 is_time(self.nemesis_interval) && self.nemesis_interval >= NEMESIS_INTERVAL_MIN,

@@ -32,12 +32,19 @@
 //! | `release` | the owner's name; null: the client's | whether that owner held it |
 //! | `status` | | `{"id":"n1","role":"leader","term":5,"leader":"n1","commit":9,"applied":9,"last":10,"snapshot":0}` |
 //!
+//! | `applied` | a position `n` | what this node applied after `n`: see [`Applied`] |
+//! | `entries` | `[from, to]`: two positions | the entries there, as far as it still has them: a list of [`AppliedEntry`] |
+//! | `peek` | | `[position, value]`: what this node itself holds under `key`, after that position |
+//!
+//! The last three are for an observer that compares the nodes. They exist where nodes apply one log, and are
+//! answered at once, by the receiving node, about itself.
+//!
 //! An operator sends requests to a Raft leader in the same way: `add-node`, `remove-node` and
 //! `transfer-leadership`, with a node's name as `value`. `ok` means that the change has begun; `status` then
 //! returns the committed `members` and the leader.
 //!
 //! `role` is `leader`, `follower` or `candidate`. The receiving node answers `status` at once, about itself;
-//! all other answers are for the whole cluster. An operation that does not fit the value of the key (`add` to
+//! the operations above it are for the whole cluster. An operation that does not fit the value of the key (`add` to
 //! a string) is a `fail`.
 //!
 //! **Exactly once.** `client` and `seq` identify an operation: it takes effect at most once, whatever retries
@@ -150,6 +157,37 @@ pub struct Status {
     /// The committed members, in systems with membership changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<String>,
+}
+
+/// The output of `applied`. Positions count the applied entries, from 1, whatever the protocol calls them;
+/// they are the same on every node. Hashes can be compared between nodes that run the same program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// A random number: another one after a restart.
+    pub boot: u64,
+    /// The current term, ballot or epoch.
+    pub term: u64,
+    /// Every leadership that this process has won, such as `term 5`, with its term. Two nodes never win the
+    /// same.
+    pub led: Vec<(String, u64)>,
+    /// The position of the last applied entry.
+    pub last: u64,
+    /// The position of the last snapshot that was installed in place of entries; 0 if none was.
+    pub installed: u64,
+    /// For positions in order: the position, the hash of the entry, and the hash of the whole state after it.
+    /// The node keeps only the latest.
+    pub rows: Vec<(u64, u64, u64)>,
+}
+
+/// One applied entry, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedEntry {
+    /// Its position.
+    pub position: u64,
+    /// The key, if it has one.
+    pub key: Option<Json>,
+    /// What it does, such as `write 5 to "k1" (operation 3 of c7)`.
+    pub what: String,
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod counterexample;
 mod cursor;
 mod evidence;
 mod faults;
+mod findings;
 mod lanes;
 pub mod matrix_page;
 mod node_logs;
@@ -70,6 +71,7 @@ pub fn render(run: &RunDir) -> String {
                     // For an undecided run the first question is why, for a good one what it has survived.
                     @if undecided(run) { (checking::section(run)) }
                     @if covered_first { (surroundings::coverage(run)) }
+                    (findings::section(run))
                     (counterexample::section(run))
                     (evidence::sections(run))
                     (whole_run::section(run))
@@ -79,6 +81,7 @@ pub fn render(run: &RunDir) -> String {
                     @if PLOTS.iter().any(|plot| (plot.is_due)(run)) { (plots(run)) }
                     (operations::section(run))
                     @if of_run && !covered_first { (surroundings::coverage(run)) }
+                    (findings::oracles(run))
                     (surroundings::environment(run))
                     (surroundings::files(run))
                     @if !undecided(run) { (checking::section(run)) }

@@ -3,7 +3,7 @@
 //! A run has one outcome, by precedence:
 //!
 //! ```text
-//! violation        proved; nothing that went wrong elsewhere takes it back          exit code 1
+//! violation        proved, by the model or another oracle; nothing takes it back    exit code 1
 //! harness-failure  the harness itself broke; nothing is known about the system                3
 //! unknown          a limit was reached, nothing succeeded, or a fault had no effect           2
 //! too-slow         legal, but above a requested maximum of latency or of the time to recover  1
@@ -22,6 +22,7 @@ use tribunal_checker::history::History;
 use tribunal_checker::model::ModelKind;
 use tribunal_checker::op::Op;
 use tribunal_checker::verdict::{Answer, OpId, Verdict, Violation};
+use tribunal_records::oracles::{Finding, Looked};
 use tribunal_records::quantity::duration_text;
 
 use crate::coverage::Coverage;
@@ -149,6 +150,12 @@ pub struct Judgement {
     pub check_cost: Option<CheckCost>,
     /// Every operation in the checker's answer, by position.
     pub ops: Vec<NumberedOp>,
+    /// The mistakes that the other oracles found, those with an excuse included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// How often each of these oracles looked; those that were switched off are missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub oracles: Vec<Looked>,
     /// Whether the run tested what was requested.
     pub coverage: Coverage,
     /// The statistics of the run.
@@ -218,6 +225,8 @@ impl Judgement {
         } else if let Some(proved) = proved {
             let rest = "This was proved during the run; the check of the whole history did not finish.";
             (RunOutcome::Violation, format!("Not linearizable: {}. {rest}", live_violation_sentence(proved)))
+        } else if let Some(finding) = info.findings.iter().find(|finding| finding.excuse.is_none()) {
+            (RunOutcome::Violation, finding_sentence(finding, answer, good))
         } else if let Some(failure) = &harness_failure {
             (RunOutcome::HarnessFailure, failure_sentence(failure, answer, good))
         } else {
@@ -246,9 +255,18 @@ impl Judgement {
             checker,
             check_cost,
             ops,
+            findings: info.findings.clone(),
+            oracles: info.oracles.clone(),
             coverage,
             stats,
         }
+    }
+
+    /// The oracle that decided, if it was another than the model: its first finding without an excuse.
+    pub fn decisive_finding(&self) -> Option<&Finding> {
+        let by_model = self.checker.as_ref().is_some_and(|verdict| verdict.answer == Answer::Violation);
+        let finding = self.findings.iter().find(|finding| finding.excuse.is_none());
+        finding.filter(|_| self.outcome == RunOutcome::Violation && !by_model)
     }
 
     /// The violation, if one was proved.
@@ -344,6 +362,17 @@ pub(crate) fn too_slow(info: &RunInfo, history: &History, stats: &Stats, faults:
 /// The violation that the live check proved, in words.
 fn live_violation_sentence(seen: &LiveViolation) -> String {
     format!("process {}'s `{}` on {} cannot be linearized", seen.process, seen.operation, value(&seen.key))
+}
+
+fn finding_sentence(finding: &Finding, answer: Option<Answer>, good: RunOutcome) -> String {
+    let mut sentence = format!("{}.", finding.sentence.trim_end_matches('.'));
+    if answer == Some(Answer::Linearizable) {
+        sentence += match good {
+            RunOutcome::Convergent => " No answer to a client contradicts convergence.",
+            _ => " The answers to clients are linearizable.",
+        };
+    }
+    sentence
 }
 
 fn violation_sentence(violation: Option<&Violation>) -> String {
@@ -479,6 +508,33 @@ mod tests {
         check(Answer::Violation, &[], none(), RunOutcome::Violation, 1, "No legal order");
         check(Answer::Violation, &["kill"], broken(), RunOutcome::Violation, 1, "No legal order");
         check(Answer::Violation, &[], interrupted(), RunOutcome::Violation, 1, "No legal order");
+    }
+
+    #[test]
+    fn a_finding_without_an_excuse_is_a_violation() {
+        let finding = |excuse: Option<&str>| Finding {
+            oracle: tribunal_records::oracles::Oracle::Crash,
+            t: 5,
+            nodes: vec!["n3".into()],
+            sentence: "n3 crashed: exit status: 101".into(),
+            evidence: Vec::new(),
+            excuse: excuse.map(str::to_owned),
+        };
+        let judged = |findings: Vec<Finding>, answer| {
+            let info = RunInfo { findings, ..RunInfo::default() };
+            Judgement::of(&info, &one_read(), &[], Some(answered(answer)), Circumstances::default())
+        };
+        let found = judged(vec![finding(Some("bitflip n3")), finding(None)], Answer::Linearizable);
+        assert_eq!((found.outcome, found.exit_code), (RunOutcome::Violation, 1));
+        assert_eq!(found.sentence, "n3 crashed: exit status: 101. The answers to clients are linearizable.");
+        assert_eq!(found.decisive_finding(), Some(&finding(None)));
+        assert_eq!(
+            judged(vec![finding(None)], Answer::Violation).decisive_finding(),
+            None,
+            "the model decided"
+        );
+        let excused = judged(vec![finding(Some("bitflip n3"))], Answer::Linearizable);
+        assert_eq!((excused.outcome, excused.findings.len()), (RunOutcome::Linearizable, 1));
     }
 
     #[test]

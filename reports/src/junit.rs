@@ -231,6 +231,17 @@ fn circumstances(run: &RunDir) -> Vec<(String, Verdict)> {
         Verdict::Error("harness-failure".into(), elide(&what, TEXT_CHARS_MAX))
     });
     cases.push(("harness".into(), broken));
+    for looked in &judgement.oracles {
+        let found = judgement.findings.iter().find(|it| it.oracle == looked.oracle && it.excuse.is_none());
+        let verdict = match (found, &looked.why_not) {
+            (Some(found), _) => {
+                Verdict::Failure(found.oracle.name().into(), elide(&found.sentence, TEXT_CHARS_MAX))
+            }
+            (None, Some(why)) => Verdict::Skipped(elide(why, TEXT_CHARS_MAX)),
+            (None, None) => Verdict::Good,
+        };
+        cases.push((format!("oracle/{}", looked.oracle), verdict));
+    }
     if let Some(target) = run.evidence.info.availability_target {
         let verdict = unavailable(&judgement.stats, target)
             .map_or(Verdict::Good, |short| Verdict::Failure("availability".into(), short));

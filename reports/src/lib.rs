@@ -39,6 +39,7 @@ pub mod clock;
 pub mod coverage;
 pub mod faults;
 pub mod files;
+pub mod findings;
 pub mod histories;
 pub mod html;
 pub mod imported;

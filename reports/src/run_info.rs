@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use serde::{Deserialize, Serialize};
 use tribunal_checker::op::{Nanos, Value};
 use tribunal_records::TrialSpec;
+use tribunal_records::oracles::{Finding, Looked};
 
 use crate::judgement::HarnessFailure;
 use crate::wording::is_unseen;
@@ -95,6 +96,12 @@ pub struct RunInfo {
     /// The violation that the live check found, and that ended the run, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_live: Option<LiveViolation>,
+    /// The mistakes that oracles beside the model found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// How often each of these oracles looked; those that were switched off are missing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub oracles: Vec<Looked>,
 }
 
 /// A violation found by the live check.

@@ -8,6 +8,7 @@ use tribunal_records::quantity::duration_text;
 use crate::clock::Clock;
 use crate::coverage::{FaultCoverage, in_force};
 use crate::faults::Fault;
+use crate::findings;
 use crate::judgement::RunOutcome;
 use crate::run_dir::RunDir;
 use crate::run_info::{command, shell_quoted};
@@ -37,6 +38,9 @@ pub fn heading(outcome: RunOutcome, model: &str) -> &'static str {
 
 /// The outcome of a run in words.
 pub fn headed(run: &RunDir) -> &'static str {
+    if let Some(finding) = run.judgement.decisive_finding() {
+        return findings::heading(finding.oracle);
+    }
     heading(run.judgement.outcome, &run.evidence.info.model)
 }
 

@@ -6,6 +6,7 @@ use tribunal_checker::verdict::{Impossible, Violation};
 
 use crate::advice;
 use crate::circumstances;
+use crate::findings;
 use crate::judgement::{Judgement, RunOutcome};
 use crate::run_dir::RunDir;
 use crate::run_info::shell_quoted;
@@ -22,6 +23,9 @@ const EXPLANATIONS_MAX: usize = 2;
 const FAULTS_MAX: usize = 6;
 /// The maximum number of lines of a node's last output.
 const LAST_OUTPUT_MAX: usize = 5;
+
+/// The maximum number of findings of oracles beside the model.
+const FINDINGS_MAX: usize = 3;
 
 /// The minimum length of a line for which the report is made.
 const WIDTH_MIN: usize = 60;
@@ -45,6 +49,11 @@ pub fn render_within(run: &RunDir, width: usize) -> String {
     if let Some(otherwise) = summary::other_live_violation(run) {
         lines.extend(wrapped(&otherwise, 2, 4).into_iter().take(2));
     }
+    for finding in judgement.findings.iter().take(FINDINGS_MAX) {
+        lines.extend(wrapped(&findings::sentence(finding), 2, 4).into_iter().take(3));
+        lines
+            .extend(finding.evidence.iter().take(LAST_OUTPUT_MAX).map(|words| line(&format!("    {words}"))));
+    }
     if let Some(violation) = judgement.violation() {
         lines.extend(circumstances(run, width));
         lines.extend(advice(run, width));
@@ -64,6 +73,9 @@ pub fn render_within(run: &RunDir, width: usize) -> String {
     }
     lines.push(String::new());
     lines.extend(figures(run, width));
+    if !judgement.oracles.is_empty() {
+        lines.extend(wrapped(&format!("looked   {}", findings::looked(judgement).join("; ")), 2, 11));
+    }
     lines.push(String::new());
     let closing = closing(run, width);
     lines.truncate(LINES_MAX - closing.len());

@@ -22,6 +22,7 @@ use tribunal_reports::summary;
 use tribunal_reports::wording::{circled, count, counted, elide, one_line, operation, value};
 
 use super::Source;
+use crate::input::as_flags;
 
 /// Maximum number of operations shown of a counterexample.
 const OPS_MAX: usize = 16;
@@ -93,9 +94,10 @@ fn evidence(text: &mut String, judgement: &Judgement, violation: &Violation, sou
     if let Some(more @ 1..) = violation.impossible.len().checked_sub(REASONS_MAX) {
         line(text, &format!("… and {} that are impossible too", counted(more, "other way")));
     }
-    // The only question whose answer names a flag.
-    if let Some(hint) = violation.explanations.iter().find(|asked| asked.answer.contains("--initial ")) {
-        line(text, &format!("{} {}", hint.question, hint.answer));
+    // The only question whose answer names an option.
+    if let Some(hint) = violation.explanations.iter().find(|asked| asked.answer.contains("option `initial "))
+    {
+        line(text, &as_flags(&format!("{} {}", hint.question, hint.answer)));
     }
 }
 

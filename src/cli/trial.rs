@@ -194,6 +194,15 @@ pub(super) struct TrialArgs {
     #[arg(long, help_heading = CHECK, hide_short_help = true)]
     no_fail_fast: bool,
 
+    /// How long the cluster may take to serve all operations again, once all faults are healed
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true, help_heading = CHECK, hide_short_help = true)]
+    #[serde(with = "duration")]
+    recovery_limit: Duration,
+
+    /// Switch an oracle off: divergence, agreement, crash, restart, log or recovery; may be repeated
+    #[arg(long, value_name = "ORACLE", help_heading = CHECK, hide_short_help = true)]
+    skip_oracle: Vec<String>,
+
     /// Directory in which run directories are created
     #[arg(long, default_value = "store", value_name = "DIR", help_heading = OUTPUT)]
     #[serde(with = "path")]

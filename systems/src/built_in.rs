@@ -1,24 +1,31 @@
 //! The built-in systems. All run from the tribunal executable and share a command line and a wire protocol.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tribunal_checker::op::Value;
 use tribunal_nodes::{BugSwitch, abd, gossip, paxos, raft, synod, zab};
 use tribunal_records::suggest::suggest;
+use tribunal_records::wire::{Applied, AppliedEntry};
 use tribunal_records::{Concurrency, Rate, TrialSpec};
 use tribunal_workloads::Client;
 
 use crate::framed::{self, FramedClient};
 use crate::{
-    AdminRequest, BoxFuture, Command, Direct, Flaw, NodeOutput, Place, Switches, System, Unusable, Wiring,
+    AdminRequest, BoxFuture, Command, Direct, Flaw, NodeOutput, Place, Replicas, Switches, System, Unusable,
+    Wiring,
 };
 
 /// A built-in system.
 pub(crate) struct BuiltIn {
     name: &'static str,
     switches: Switches,
+    drawn: Vec<String>,
 }
 
 impl BuiltIn {
@@ -27,7 +34,7 @@ impl BuiltIn {
     /// # Errors
     /// When the system has no such bug, or does not accept an argument.
     pub(crate) fn new(name: &'static str, switches: &Switches) -> Result<Self, Unusable> {
-        let system = BuiltIn { name, switches: switches.clone() };
+        let system = BuiltIn { name, switches: switches.clone(), drawn: draw(name, switches) };
         let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let place = Place {
             name: "n1".into(),
@@ -54,6 +61,32 @@ impl BuiltIn {
         tribunal_nodes::understands(&system.command(&place).args[1..]).map_err(Unusable::Arguments)?;
         Ok(system)
     }
+}
+
+/// The range of the number of entries between two snapshots; its logarithm is uniform.
+const SNAPSHOT_EVERY: Range<f64> = 200.0..10_000.0;
+/// The share of runs in which messages to a peer take turns on several connections, and may overtake.
+const OVERTAKING: f64 = 0.3;
+
+/// Draws settings that nobody gave and that decide which code runs at all. Without a snapshot in a run, no
+/// mistake of snapshots can show.
+fn draw(name: &str, switches: &Switches) -> Vec<String> {
+    let mut rng = ChaCha8Rng::seed_from_u64(switches.seed);
+    let every = SNAPSHOT_EVERY.start * (SNAPSHOT_EVERY.end / SNAPSHOT_EVERY.start).powf(rng.random());
+    let connections = if rng.random_bool(OVERTAKING) { 3 } else { 1 };
+    let all = match name {
+        // ZAB relies on channels that keep the order.
+        "zab" => vec![format!("--snapshot-every={every:.0}")],
+        "raft" | "paxos" => {
+            vec![format!("--snapshot-every={every:.0}"), format!("--connections={connections}")]
+        }
+        _ => Vec::new(),
+    };
+    let is_given = |drawn: &String| {
+        let flag = drawn.split('=').next().unwrap_or_default();
+        switches.node_args.iter().any(|arg| arg.split('=').next() == Some(flag))
+    };
+    all.into_iter().filter(|drawn| !is_given(drawn)).collect()
 }
 
 /// Raft's seeded bugs. Diverging logs stay visible longest under a workload that does not overwrite values
@@ -93,7 +126,9 @@ pub(crate) fn raft() -> Vec<Flaw> {
                 spec.nemesis = "kill,partition,degrade:jitter+uneven".into();
                 spec.node_arg = vec!["--connections=3".into()];
             }),
-            Bug::SnapshotLosesTail => ("counter", |spec| spec.node_arg = vec!["--snapshot-every=500".into()]),
+            Bug::SnapshotLosesTail | Bug::SnapshotWithoutSessions => {
+                ("counter", |spec| spec.node_arg = vec!["--snapshot-every=500".into()])
+            }
             Bug::ApplyTwiceOnRetry | Bug::NoStepDown => ("counter", |_| {}),
             Bug::SkipPreviousEntryCheck => ("append", |_| {}),
             _ => ("register", |_| {}),
@@ -184,7 +219,7 @@ impl System for BuiltIn {
         for bug in &self.switches.bugs {
             args.extend(["--bug".into(), bug.clone()]);
         }
-        args.extend(self.switches.node_args.iter().cloned());
+        args.extend(self.drawn.iter().chain(&self.switches.node_args).cloned());
         let mut args: Vec<_> = args.into_iter().map(Into::into).collect();
         args.extend(["--data".into(), place.data.clone().into_os_string()]);
         Command { program: self.switches.tribunal.clone().into_os_string(), args, ..Command::default() }
@@ -223,6 +258,14 @@ impl System for BuiltIn {
         Box::pin(async { Some(framed::status(place.node_port(CLIENT)).await.ok()?.members) })
     }
 
+    fn drawn(&self) -> &[String] {
+        &self.drawn
+    }
+
+    fn replicas(&self) -> Option<&dyn Replicas> {
+        ["raft", "paxos", "zab"].contains(&self.name).then_some(self)
+    }
+
     fn is_honest(&self, node: &str) -> bool {
         let args = &self.switches.node_args;
         let after = args.windows(2).any(|pair| pair[0] == "--byzantine" && pair[1] == node);
@@ -231,6 +274,27 @@ impl System for BuiltIn {
 
     fn client(&self, place: &Place, process: u64, timeout: Duration) -> Box<dyn Client> {
         Box::new(FramedClient::new(place.node_port(CLIENT), process, timeout))
+    }
+}
+
+impl Replicas for BuiltIn {
+    fn applied<'a>(&'a self, place: &'a Place, after: u64) -> BoxFuture<'a, Option<Applied>> {
+        let after = Value::Int(after.try_into().unwrap_or(i64::MAX));
+        Box::pin(async move {
+            framed::ask_node(place.node_port(CLIENT), "applied", None, Some(&after)).await.ok()
+        })
+    }
+
+    fn entries<'a>(&'a self, place: &'a Place, from: u64, to: u64) -> BoxFuture<'a, Vec<AppliedEntry>> {
+        let [from, to] = [from, to].map(|position| position.try_into().unwrap_or(i64::MAX));
+        let range = Value::pair(from, to);
+        Box::pin(async move {
+            framed::ask_node(place.node_port(CLIENT), "entries", None, Some(&range)).await.unwrap_or_default()
+        })
+    }
+
+    fn peek<'a>(&'a self, place: &'a Place, key: &'a Value) -> BoxFuture<'a, Option<(u64, Value)>> {
+        Box::pin(async move { framed::ask_node(place.node_port(CLIENT), "peek", Some(key), None).await.ok() })
     }
 }
 
@@ -243,7 +307,7 @@ mod tests {
         let switches = Switches {
             tribunal: "/bin/tribunal".into(),
             bugs: vec!["stale-read".into()],
-            node_args: vec!["--heartbeat".into(), "20".into()],
+            node_args: ["--heartbeat", "20", "--snapshot-every=500"].map(String::from).into(),
             ..Switches::default()
         };
         let command = BuiltIn::new("raft", &switches).unwrap().command(&Place {
@@ -258,7 +322,22 @@ mod tests {
         });
         let args: Vec<&str> = command.args.iter().map(|arg| arg.to_str().unwrap()).collect();
         let expected = "node raft --id n1 --listen 127.0.0.1:1 --client 127.0.0.1:2 --peer n2=127.0.0.1:3 \
-                        --bug stale-read --heartbeat 20 --data /d";
+                        --bug stale-read --connections=1 --heartbeat 20 --snapshot-every=500 --data /d";
         assert_eq!(args, expected.split_whitespace().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_seed_draws_what_nobody_gave() {
+        let drawn = |seed, given: &[&str]| {
+            let node_args = given.iter().map(ToString::to_string).collect();
+            draw("raft", &Switches { seed, node_args, ..Switches::default() })
+        };
+        assert_eq!(drawn(7, &[]), drawn(7, &[]));
+        let every =
+            |seed| drawn(seed, &[])[0].strip_prefix("--snapshot-every=").unwrap().parse::<u64>().unwrap();
+        let all: Vec<u64> = (0..200).map(every).collect();
+        assert!(all.iter().all(|every| (200..=10_000).contains(every)));
+        assert!((60..140).contains(&all.iter().filter(|every| **every < 1_414).count()), "half on each side");
+        assert_eq!(drawn(7, &["--snapshot-every", "5", "--connections=2"]), [""; 0]);
     }
 }

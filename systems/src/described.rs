@@ -101,6 +101,7 @@ pub struct Described {
     version: Option<Version>,
     warm_up: Duration,
     fatal: Vec<Regex>,
+    harmless: Vec<Regex>,
     data: Vec<Regex>,
     client_port: usize,
     speech: Speech,
@@ -210,6 +211,8 @@ impl Described {
                 None => Duration::ZERO,
             },
             fatal: node.fatal.iter().map(|text| scope.regex("node.fatal", text)).collect::<Result<_, _>>()?,
+            harmless: (node.harmless.iter().map(|text| scope.regex("node.harmless", text)))
+                .collect::<Result<_, _>>()?,
             data: node.data.iter().map(|text| scope.regex("node.data", text)).collect::<Result<_, _>>()?,
             client_port: scope.client_port,
             speech,
@@ -383,6 +386,10 @@ impl System for DescribedSystem {
 
     fn is_fatal(&self, line: &str) -> bool {
         self.described.fatal.iter().any(|pattern| pattern.is_match(line))
+    }
+
+    fn is_harmless(&self, line: &str) -> bool {
+        self.described.harmless.iter().any(|pattern| pattern.is_match(line))
     }
 
     fn client(&self, place: &Place, process: u64, limit: Duration) -> Box<dyn Client> {

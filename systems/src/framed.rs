@@ -115,19 +115,22 @@ const STATUS_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Requests a node's status.
 pub(crate) async fn status(port: NodePort) -> io::Result<Status> {
-    let ask = Ask {
-        id: 1,
-        client: "status",
-        seq: 0,
-        f: "status",
-        key: None,
-        value: None,
-        timeout_ms: STATUS_TIMEOUT.as_millis() as u64,
-    };
+    ask_node(port, "status", None, None).await
+}
+
+/// Asks a node about itself.
+pub(crate) async fn ask_node<T: for<'de> Deserialize<'de>>(
+    port: NodePort,
+    f: &str,
+    key: Option<&Value>,
+    value: Option<&Value>,
+) -> io::Result<T> {
+    let timeout_ms = STATUS_TIMEOUT.as_millis() as u64;
+    let ask = Ask { id: 1, client: "status", seq: 0, f, key, value, timeout_ms };
     let answer = timeout(STATUS_TIMEOUT, async { exchange(&mut connect(&port).await?, &ask).await });
     match answer.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? {
-        Outcome::Ok(status) => Ok(status),
-        Outcome::Fail(_) | Outcome::Info(_) => Err(io::Error::other("the node will not tell its status")),
+        Outcome::Ok(answer) => Ok(answer),
+        Outcome::Fail(why) | Outcome::Info(why) => Err(io::Error::other(why)),
     }
 }
 

@@ -23,7 +23,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tribunal_checker::op::F;
+use tribunal_checker::op::{F, Value};
+use tribunal_records::wire::{Applied, AppliedEntry};
 use tribunal_workloads::{Client, Entry as Workload, Object, WORKLOADS};
 
 use built_in::BuiltIn;
@@ -136,6 +137,11 @@ pub trait System: Send + Sync {
     /// The command that starts a node, the first time and after every crash.
     fn command(&self, place: &Place) -> Command;
 
+    /// The arguments of its nodes that were drawn by the seed, because nobody gave them.
+    fn drawn(&self) -> &[String] {
+        &[]
+    }
+
     /// Checks the program that acts for clients, if there is one, before any node is started.
     fn check_client<'a>(&'a self) -> BoxFuture<'a, Result<(), Breach>> {
         Box::pin(async { Ok(()) })
@@ -174,6 +180,11 @@ pub trait System: Send + Sync {
         false
     }
 
+    /// Whether a correct node may write this line, although others that look like it are fatal.
+    fn is_harmless(&self, _line: &str) -> bool {
+        false
+    }
+
     /// Whether the node answers clients; the error says what it is waiting for.
     fn ready<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<(), String>>;
 
@@ -201,6 +212,11 @@ pub trait System: Send + Sync {
         Box::pin(async { None })
     }
 
+    /// How to ask each node what it has applied, if the nodes apply one log and answer this.
+    fn replicas(&self) -> Option<&dyn Replicas> {
+        None
+    }
+
     /// Whether this node's final reads are judged: those of a Byzantine node prove nothing.
     fn is_honest(&self, _node: &str) -> bool {
         true
@@ -209,6 +225,18 @@ pub trait System: Send + Sync {
     /// A client of this node for one process. It connects at its first request. `process` is unique in the
     /// run.
     fn client(&self, place: &Place, process: u64, timeout: Duration) -> Box<dyn Client>;
+}
+
+/// A system whose nodes say what they have applied, so that an observer can compare them.
+pub trait Replicas: Send + Sync {
+    /// What the node applied after a position; `None` if it is unreachable.
+    fn applied<'a>(&'a self, place: &'a Place, after: u64) -> BoxFuture<'a, Option<Applied>>;
+
+    /// The entries at positions `from` to `to`, as far as the node still has them.
+    fn entries<'a>(&'a self, place: &'a Place, from: u64, to: u64) -> BoxFuture<'a, Vec<AppliedEntry>>;
+
+    /// What the node itself holds under a key, and after which position; `None` if it is unreachable.
+    fn peek<'a>(&'a self, place: &'a Place, key: &'a Value) -> BoxFuture<'a, Option<(u64, Value)>>;
 }
 
 /// A system in the registry.
@@ -290,6 +318,8 @@ pub struct Switches {
     pub node_args: Vec<String>,
     /// The object of the clients' operations.
     pub object: Object,
+    /// Decides what a system draws at random: see [`System::drawn`].
+    pub seed: u64,
 }
 
 /// The operations that a system supports, by object.

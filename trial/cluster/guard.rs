@@ -192,7 +192,14 @@ impl Guard {
             if let Some((status, why)) = keep_alive(child, &watched) {
                 let (node, excused) = ("the guard".to_owned(), false);
                 let last_words = format!("nothing would clean up if Tribunal were killed: {why}");
-                let _ = notices.send(Death { node, status, excused, last_words });
+                let _ = notices.send(Death {
+                    node,
+                    status,
+                    excused,
+                    had_answered: false,
+                    had_ever_answered: false,
+                    last_words,
+                });
             }
         };
         let watcher = std::thread::Builder::new().name("tribunal-guard".into()).spawn(watch)?;

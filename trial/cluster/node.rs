@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -28,8 +29,11 @@ use crate::lock::locked;
 pub(crate) struct Death {
     pub(crate) node: String,
     pub(crate) status: ExitStatus,
-    /// A fault may be the cause: an outcome, not a harness failure.
+    /// A fault may be the cause.
     pub(crate) excused: bool,
+    /// Whether it had answered anybody: since its last start, and ever.
+    pub(crate) had_answered: bool,
+    pub(crate) had_ever_answered: bool,
     /// Excerpt of its log.
     pub(crate) last_words: String,
 }
@@ -63,6 +67,9 @@ pub(crate) struct Node {
     /// A cgroup that its processes cannot leave, if one could be created.
     cgroup: Option<NodeCgroup>,
     process: Mutex<ProcessState>,
+    /// Whether it has answered since its last start.
+    has_answered: AtomicBool,
+    has_ever_answered: AtomicBool,
     /// Its pid, if it runs; a copy of `process.pid` to be watched.
     pid: watch::Sender<Option<u32>>,
     deaths: mpsc::UnboundedSender<Death>,
@@ -123,8 +130,22 @@ impl Node {
         cgroup: Option<NodeCgroup>,
         deaths: mpsc::UnboundedSender<Death>,
     ) -> Arc<Self> {
-        let (process, pid) = (Mutex::default(), watch::Sender::new(None));
-        Arc::new(Node { place, for_clients, log_path, log, mark, namespace, cgroup, process, pid, deaths })
+        let (process, has_answered, pid) =
+            (Mutex::default(), AtomicBool::default(), watch::Sender::new(None));
+        Arc::new(Node {
+            place,
+            for_clients,
+            log_path,
+            log,
+            mark,
+            namespace,
+            cgroup,
+            process,
+            has_answered,
+            has_ever_answered: AtomicBool::default(),
+            pid,
+            deaths,
+        })
     }
 
     /// The pid of its process, to be watched.
@@ -157,6 +178,7 @@ impl Node {
         })?;
         let command = system.command(&self.place);
         self.place.log.begin();
+        self.has_answered.store(false, Ordering::Relaxed);
         let mut child = with.spawn(&command, &self.mark, self.namespace.as_ref(), self.cgroup.as_ref())?;
         let pid = Pid::from_raw(child.id() as i32);
         guard.add(&GuardedResource::ProcessGroup(pid));
@@ -193,9 +215,24 @@ impl Node {
             let last_words = logs::excerpt(&self.log_path);
             let excused = process.excuse.holds();
             let node = self.place.name.clone();
-            let _ = self.deaths.send(Death { node, status, excused, last_words });
+            let had_answered = self.has_answered.load(Ordering::Relaxed);
+            let had_ever_answered = self.has_ever_answered.load(Ordering::Relaxed);
+            let _ = self.deaths.send(Death {
+                node,
+                status,
+                excused,
+                had_answered,
+                had_ever_answered,
+                last_words,
+            });
         }
         self.pid.send_replace(None);
+    }
+
+    /// The node has answered a client, or is ready.
+    pub(crate) fn note_answer(&self) {
+        self.has_answered.store(true, Ordering::Relaxed);
+        self.has_ever_answered.store(true, Ordering::Relaxed);
     }
 
     /// Adds an excuse for exits from now on.

@@ -93,7 +93,7 @@ impl Would<'_> {
             question: "Did the object hold something before?".to_owned(),
             holds: Some(true),
             answer: format!(
-                "yes, if that was {}: then all operations{key} are linearizable (--initial {written})",
+                "yes, if that was {}: then all operations{key} are linearizable (option `initial {written}`)",
                 short(&value)
             ),
         })

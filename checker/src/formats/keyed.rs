@@ -87,11 +87,16 @@ pub(super) fn guess(ops: &[Op]) -> Guess {
             && op.output().is_none_or(|output| split(&op.f, output).is_some())
             && (op.f != F::Read || input.is_nil())
     };
+    // `cas [x nil]` may be one of key x, or one from x to nil.
+    let is_proof = |op: &Op| match op.f {
+        F::Cas => split(&op.f, &op.input).is_some_and(|(_, value)| !value.is_nil()),
+        _ => op.f == F::Read,
+    };
     match ops.iter().all(fits) {
         _ if ops.is_empty() => Guess::No,
         false => Guess::No,
         true if asked_by_key => Guess::Sure,
-        true if ops.iter().any(|op| matches!(op.f, F::Read | F::Cas)) => Guess::Sure,
+        true if ops.iter().any(is_proof) => Guess::Sure,
         true => Guess::Perhaps,
     }
 }

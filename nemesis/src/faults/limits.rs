@@ -138,11 +138,17 @@ simple_verb! {
     }
 }
 
+/// The C library's type for the number of a limit.
+#[cfg(target_env = "gnu")]
+type Resource = libc::__rlimit_resource_t;
+#[cfg(not(target_env = "gnu"))]
+type Resource = libc::c_int;
+
 /// A limit that was lowered, and its old value.
 #[derive(Debug, Clone, Copy)]
 struct Lowered {
     pid: i32,
-    resource: libc::__rlimit_resource_t,
+    resource: Resource,
     was: libc::rlim_t,
     is: libc::rlim_t,
 }
@@ -185,11 +191,7 @@ fn page_size() -> u64 {
 
 /// The soft limit of a process; sets a new one if given. The hard limit stays, so that the soft limit can be
 /// raised again without privileges.
-fn soft_limit(
-    pid: i32,
-    resource: libc::__rlimit_resource_t,
-    new: Option<libc::rlim_t>,
-) -> io::Result<libc::rlim_t> {
+fn soft_limit(pid: i32, resource: Resource, new: Option<libc::rlim_t>) -> io::Result<libc::rlim_t> {
     let mut old = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     let prlimit = |new: *const libc::rlimit, old: *mut libc::rlimit| {
         // SAFETY: both pointers are null or point to structures that outlive the call.

@@ -282,6 +282,15 @@ impl Protocol for Core {
         matches!(self.role, Role::Leader(_))
     }
 
+    fn term(&self) -> u64 {
+        self.role.ballot().unwrap_or(&self.promised).round
+    }
+
+    fn leadership(&self) -> Option<String> {
+        let ballot = self.role.ballot().filter(|_| self.is_leader());
+        ballot.map(|ballot| format!("ballot {ballot}"))
+    }
+
     fn pending(&self) -> Vec<Payload> {
         self.role.leading().map_or(Vec::new(), |leading| leading.proposed.values().cloned().collect())
     }
@@ -295,7 +304,7 @@ impl Protocol for Core {
         json!({
             "id": self.config.id.to_string(),
             "role": role,
-            "term": self.role.ballot().unwrap_or(&self.promised).round,
+            "term": self.term(),
             "leader": self.leader().map(|leader| leader.to_string()),
             "commit": self.learner.chosen,
             "applied": self.learner.handed,

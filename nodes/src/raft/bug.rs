@@ -54,6 +54,9 @@ pub enum Bug {
     FailInsteadOfInfo,
     /// A snapshot claims to cover the log to its end, and covers only what is applied (Raft section 7).
     SnapshotLosesTail,
+    /// A snapshot holds the data and not the last answers to clients, so that a command that was put into the
+    /// log twice is carried out twice by whoever has the snapshot (Ongaro's thesis, section 6.3).
+    SnapshotWithoutSessions,
     /// A node that starts gives the index of its last entry to the next one (Raft section 5.3; Figure 2,
     /// persistent state).
     ReuseIndexAfterRestart,

@@ -31,6 +31,7 @@ impl Protocol for Core {
             applies_twice: has(Bug::ApplyTwiceOnRetry),
             decides_cas_early: has(Bug::CasBeforeCommit),
             fails_without_answer: has(Bug::FailInsteadOfInfo),
+            forgets_sessions: has(Bug::SnapshotWithoutSessions),
         }
     }
 
@@ -98,6 +99,14 @@ impl Protocol for Core {
 
     fn is_leader(&self) -> bool {
         Core::is_leader(self)
+    }
+
+    fn term(&self) -> u64 {
+        Core::term(self)
+    }
+
+    fn leadership(&self) -> Option<String> {
+        Core::is_leader(self).then(|| format!("term {}", self.term()))
     }
 
     fn pending(&self) -> Vec<Payload> {

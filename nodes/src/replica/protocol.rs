@@ -168,6 +168,8 @@ pub(crate) struct ServerBugs {
     pub(crate) decides_cas_early: bool,
     /// A change without an answer is reported as failed.
     pub(crate) fails_without_answer: bool,
+    /// A snapshot holds no sessions of clients.
+    pub(crate) forgets_sessions: bool,
 }
 
 /// The effects for the server to carry out, in this order.
@@ -292,6 +294,12 @@ pub(crate) trait Protocol: Sized + Send + 'static {
     fn leader(&self) -> Option<&NodeId>;
 
     fn is_leader(&self) -> bool;
+
+    /// The current term, ballot or epoch.
+    fn term(&self) -> u64;
+
+    /// While this node leads: the name of its leadership, such as `term 5`, which no other node may win.
+    fn leadership(&self) -> Option<String>;
 
     /// The commands that it has accepted and not yet handed to the state machine.
     fn pending(&self) -> Vec<Payload>;

@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::applied::{self, AppliedLog};
 use super::client;
 use super::gateway::{Gateway, LeaderRequest, LeaderResponse, outcome_of};
 use super::link::{self, Frame, Link};
@@ -117,12 +118,14 @@ pub(crate) async fn serve<P: Protocol>(
     let mut node = Node {
         links: setup.peers.iter().map(dial).collect(),
         gateway: Gateway::new(rand::random(), server_bugs.fails_without_answer),
+        applied: AppliedLog::new(rand::random(), &machine),
         service: Service::new(machine, server_bugs),
         protocol,
         disk,
         start,
         now: Time::ZERO,
         leader: None,
+        led: None,
         snapshot_every: setup.snapshot_every,
     };
 
@@ -218,6 +221,7 @@ struct Node<P: Protocol> {
     protocol: P,
     gateway: Gateway<client::Reply>,
     service: Service,
+    applied: AppliedLog,
     links: BTreeMap<NodeId, Link<P::Message>>,
     disk: std::sync::mpsc::Sender<<P::Disk as Disk>::Write>,
     start: Instant,
@@ -225,6 +229,8 @@ struct Node<P: Protocol> {
     now: Time,
     /// The leader when requests were last tried.
     leader: Option<NodeId>,
+    /// The leadership that this node had then.
+    led: Option<String>,
     snapshot_every: u64,
 }
 
@@ -254,6 +260,18 @@ impl<P: Protocol> Node<P> {
             Event::Client(request, reply) if request.f == "status" => {
                 reply.send(Outcome::Ok(self.protocol.status()))
             }
+            Event::Client(request, reply) if request.f == "applied" => {
+                let applied = self.applied.after(request.value.as_ref(), self.protocol.term());
+                reply.send(Outcome::Ok(serde_json::to_value(applied).expect("it has only string keys")));
+            }
+            Event::Client(request, reply) if request.f == "entries" => {
+                let entries = self.applied.entries(request.value.as_ref());
+                reply.send(Outcome::Ok(serde_json::to_value(entries).expect("it has only string keys")));
+            }
+            Event::Client(request, reply) if request.f == "peek" => {
+                let held = applied::peek(self.service.machine(), request.key);
+                reply.send(held.map_or_else(Outcome::Fail, Outcome::Ok));
+            }
             Event::Client(request, reply)
                 if let Some(operation) = Operation::parse(&request.f, request.value.as_ref()) =>
             {
@@ -275,16 +293,26 @@ impl<P: Protocol> Node<P> {
 
     /// Acts on all events taken.
     fn settle(&mut self) {
+        self.note_leadership();
         self.try_requests();
         let ready = self.protocol.ready();
         self.carry_out(ready);
         for (reply, outcome) in self.gateway.expire(self.now) {
             reply.send(outcome);
         }
-        let machine = self.service.machine();
-        self.protocol.compact_if_due(self.snapshot_every, || machine.snapshot().into());
+        self.protocol.compact_if_due(self.snapshot_every, || self.service.snapshot());
         let ready = self.protocol.ready();
         self.carry_out(ready);
+    }
+
+    fn note_leadership(&mut self) {
+        let led = self.protocol.leadership();
+        if self.led != led {
+            self.led.clone_from(&led);
+            if let Some(led) = led {
+                self.applied.lead(led, self.protocol.term());
+            }
+        }
     }
 
     fn try_requests(&mut self) {
@@ -331,12 +359,16 @@ impl<P: Protocol> Node<P> {
         }
         if let Some(snapshot) = ready.install {
             match Machine::restore(&snapshot.data) {
-                Ok(machine) => self.service.install(machine),
+                Ok(machine) => {
+                    self.applied.install(&machine);
+                    self.service.install(machine);
+                }
                 Err(error) => log(format_args!("the leader's snapshot cannot be read: {error}")),
             }
         }
         for entry in &ready.committed {
             let answers = self.service.apply(&entry.payload);
+            self.applied.add(&entry.payload, self.service.machine());
             self.answer(answers);
         }
         for id in ready.reads {

@@ -39,6 +39,14 @@ impl Service {
         &self.machine
     }
 
+    /// The state as a snapshot.
+    pub(super) fn snapshot(&self) -> Arc<[u8]> {
+        match self.bugs.forgets_sessions {
+            true => self.machine.snapshot_without_sessions().into(),
+            false => self.machine.snapshot().into(),
+        }
+    }
+
     /// Whether every node answers reads.
     pub(super) fn reads_here(&self) -> bool {
         self.bugs.reads_here
@@ -81,6 +89,7 @@ impl Service {
 
     /// Applies a committed entry, and answers the requests that wait for it.
     pub(super) fn apply(&mut self, payload: &Payload) -> Vec<(Requester, LeaderResponse)> {
+        self.machine.advance();
         let Some(command) = decode(payload) else { return Vec::new() };
         let output = if self.bugs.applies_twice {
             self.machine.apply_again(&command)
@@ -156,7 +165,7 @@ fn encode(command: &Command) -> Arc<[u8]> {
 
 /// The command of an entry, if it contains one. Every entry was written by [`encode`], here or on another
 /// node.
-fn decode(payload: &Payload) -> Option<Command> {
+pub(super) fn decode(payload: &Payload) -> Option<Command> {
     match payload {
         Payload::Noop | Payload::Members(_) => None,
         Payload::Command(bytes) => {

@@ -346,6 +346,14 @@ impl Protocol for Core {
         matches!(&self.role, Role::Leading(leading) if leading.is_established())
     }
 
+    fn term(&self) -> u64 {
+        self.current
+    }
+
+    fn leadership(&self) -> Option<String> {
+        self.is_leader().then(|| format!("epoch {}", self.current))
+    }
+
     fn pending(&self) -> Vec<Payload> {
         self.history.after(self.handed).iter().map(|txn| txn.payload.clone()).collect()
     }
@@ -359,7 +367,7 @@ impl Protocol for Core {
         json!({
             "id": self.config.id.to_string(),
             "role": role,
-            "term": self.current,
+            "term": self.term(),
             "leader": self.leader().map(|leader| leader.to_string()),
             "commit": self.commit.to_string(),
             "applied": self.handed.to_string(),

@@ -19,7 +19,7 @@ pub(super) fn header(run: &RunDir) -> Markup {
     // The sentence of a good run begins with the word.
     let word = match judgement.outcome {
         good if good.is_good() => format!("{sign} "),
-        outcome => format!("{sign} {}. ", capital(summary::heading(outcome, &run.evidence.info.model))),
+        _ => format!("{sign} {}. ", capital(summary::headed(run))),
     };
     html! {
         header .verdict.(judgement.outcome.name()) {

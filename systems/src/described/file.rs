@@ -86,9 +86,12 @@ pub(super) struct Node {
     /// default all.
     #[serde(default)]
     pub(super) data: Vec<String>,
-    /// Regular expressions of log lines that a correct node never writes; the run reports the first.
+    /// Regular expressions of log lines that a correct node never writes: the first of each node is a finding.
     #[serde(default)]
     pub(super) fatal: Vec<String>,
+    /// Regular expressions of log lines that look fatal, such as a panic, and are not.
+    #[serde(default)]
+    pub(super) harmless: Vec<String>,
 }
 
 fn one_port() -> Vec<String> {

@@ -1,0 +1,43 @@
+//! The mistakes that oracles beside the model found, and how often each oracle looked.
+
+use maud::{Markup, html};
+
+use super::titled;
+use crate::findings;
+use crate::run_dir::RunDir;
+use crate::wording::elide;
+
+/// The maximum length of a line, in characters.
+const LINE_CHARS_MAX: usize = 400;
+
+/// Every finding with its evidence; empty without one.
+pub(super) fn section(run: &RunDir) -> Markup {
+    let found = &run.judgement.findings;
+    if found.is_empty() {
+        return html! {};
+    }
+    let body = html! {
+        @for finding in found {
+            p { b { (finding.oracle.name()) } " at " (run.clock().instant(finding.t)) ": " (elide(&finding.sentence, LINE_CHARS_MAX)) "." }
+            @if let Some(excuse) = &finding.excuse { p .remark { "It does not count, because of " (elide(excuse, LINE_CHARS_MAX)) "." } }
+            @if !finding.evidence.is_empty() {
+                pre { @for line in &finding.evidence { (elide(line, LINE_CHARS_MAX)) "\n" } }
+            }
+        }
+    };
+    titled("findings", "Findings", "mistakes that show without any client", body)
+}
+
+/// How often each oracle looked.
+pub(super) fn oracles(run: &RunDir) -> Markup {
+    let looked = findings::looked(&run.judgement);
+    if run.judgement.oracles.is_empty() {
+        return html! {};
+    }
+    titled(
+        "oracles",
+        "Oracles",
+        "what was looked for, and how often",
+        html! { ul { @for line in &looked { li { (line) } } } },
+    )
+}
