@@ -68,10 +68,10 @@ pub fn render(run: &RunDir) -> String {
                     (verdict::header(run))
                     (advice::section(run))
                     (verdict::commands(run))
+                    (findings::section(run))
                     // For an undecided run the first question is why, for a good one what it has survived.
                     @if undecided(run) { (checking::section(run)) }
                     @if covered_first { (surroundings::coverage(run)) }
-                    (findings::section(run))
                     (counterexample::section(run))
                     (evidence::sections(run))
                     (whole_run::section(run))

@@ -144,7 +144,8 @@ pub fn shrink_caption(run: &RunDir) -> Option<String> {
 
 /// What the run has survived, in a sentence; `None` if no fault took effect, or not all is well.
 pub fn survived(run: &RunDir) -> Option<String> {
-    if run.judgement.violation().is_some() || run.judgement.harness_failure.is_some() {
+    let is_broken = run.judgement.outcome == RunOutcome::Violation;
+    if is_broken || run.judgement.harness_failure.is_some() {
         return None;
     }
     let effective: Vec<&FaultCoverage> =

@@ -21,11 +21,14 @@ pub(super) fn header(run: &RunDir) -> Markup {
         good if good.is_good() => format!("{sign} "),
         _ => format!("{sign} {}. ", capital(summary::headed(run))),
     };
+    let sentence = elide(&judgement.sentence, SENTENCE_CHARS_MAX);
+    // A finding begins with the name of a node.
+    let sentence = if judgement.decisive_finding().is_some() { sentence } else { capital(&sentence) };
     html! {
         header .verdict.(judgement.outcome.name()) {
             h1 {
                 span .word { (word) }
-                (with_code(&capital(&elide(&judgement.sentence, SENTENCE_CHARS_MAX))))
+                (with_code(&sentence))
             }
             (subject(run))
             @if judgement.interrupted && judgement.outcome != RunOutcome::Unknown {
