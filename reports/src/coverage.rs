@@ -107,7 +107,9 @@ impl Coverage {
 
 /// When the workload ends; later operations only observe the outcome.
 fn last_phase(info: &RunInfo) -> Nanos {
-    let last = info.phases.iter().find(|phase| ["converging", "final-reads"].contains(&phase.name.as_str()));
+    // What succeeds once everything is healed says nothing about the load.
+    let later = ["healing", "converging", "final-reads"];
+    let last = info.phases.iter().find(|phase| later.contains(&phase.name.as_str()));
     last.map_or(Nanos::MAX, |phase| phase.start_ns)
 }
 
@@ -328,7 +330,7 @@ mod tests {
         let refused = with(writes(2, 3, &Outcome::Ok(false.into())));
         assert_eq!(why(&info, refused, &[]), ["all 3 answers to write were refusals, of 3 sent"]);
         let phase = |name: &str, at| Phase { name: name.into(), start_ns: at * SECOND, end_ns: None };
-        info.phases = vec![phase("running", 0), phase("final-reads", 2)];
+        info.phases = vec![phase("running", 0), phase("healing", 2), phase("final-reads", 3)];
         assert_eq!(why(&info, one, &[]), ["no write was sent"], "what succeeds in the end is too late");
     }
 
