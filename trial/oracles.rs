@@ -17,7 +17,7 @@ mod replicas;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use tokio_util::sync::CancellationToken;
 use tribunal_nemesis::{FaultEvent, FaultOutcome, FaultRecord};
 use tribunal_records::TrialSpec;
@@ -152,6 +152,7 @@ pub(crate) fn enabled(spec: &TrialSpec) -> Result<Vec<Oracle>> {
     let skipped =
         skipped.map(|name| name.trim().parse::<Oracle>().map_err(|why| anyhow!("--skip-oracle: {why}")));
     let skipped: Vec<Oracle> = skipped.collect::<Result<_>>()?;
+    ensure!(!skipped.contains(&Oracle::Model), "--skip-oracle: the model cannot be switched off");
     Ok(Oracle::ALL.iter().copied().filter(|oracle| !skipped.contains(oracle)).collect())
 }
 

@@ -594,6 +594,8 @@ impl<'a> Trial<'a> {
 
     /// Begins a phase. Returns the time, in nanoseconds since the start of the run.
     fn phase(&mut self, name: &str) -> u64 {
+        // Saved with the phase, so that a killed controller leaves what was found until then.
+        (self.record.info.findings, self.record.info.oracles) = self.oracles.record();
         let start_ns = self.record.begin_phase(name);
         self.announcer.emit(&TrialEvent::Phase(name));
         start_ns

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::coverage::{FaultCoverage, in_force};
 use crate::faults::Fault;
 use crate::findings;
-use crate::judgement::RunOutcome;
+use crate::judgement::{Judgement, RunOutcome};
 use crate::run_dir::RunDir;
 use crate::run_info::{command, shell_quoted};
 use crate::stats::time_to_recover;
@@ -38,10 +38,15 @@ pub fn heading(outcome: RunOutcome, model: &str) -> &'static str {
 
 /// The outcome of a run in words.
 pub fn headed(run: &RunDir) -> &'static str {
-    if let Some(finding) = run.judgement.decisive_finding() {
-        return findings::heading(finding.oracle);
+    headed_by(&run.judgement, &run.evidence.info.model)
+}
+
+/// A judgement in words; the oracle that decided says what was violated, or else the model.
+pub fn headed_by(judgement: &Judgement, model: &str) -> &'static str {
+    match judgement.decisive_finding() {
+        Some(finding) => findings::heading(finding.oracle),
+        None => heading(judgement.outcome, model),
     }
-    heading(run.judgement.outcome, &run.evidence.info.model)
 }
 
 /// What was tested, in a few words each: the workload, the model, the amount, the seed.

@@ -35,7 +35,7 @@ const SENTENCE_CHARS_MAX: usize = 400;
 /// operations.
 pub(super) fn render(name: &str, judgement: &Judgement, timed: bool, source: Option<&Source>) -> String {
     let model = judgement.checker.as_ref().map_or("", |verdict| &verdict.model);
-    let outcome = summary::heading(judgement.outcome, model);
+    let outcome = summary::headed_by(judgement, model);
     let mut head = vec![format!("{}: {outcome}", one_line(name))];
     if let Some(verdict) = &judgement.checker {
         head.push(verdict.model.clone());

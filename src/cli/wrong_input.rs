@@ -93,6 +93,8 @@ const RUN: &[(&str, &str)] = &[
     ("--ops-per-key 0", "--ops-per-key: `0`: expected a whole number from 1 to 1000000"),
     ("--reads 2", "--reads: `2`: expected a share from 0 to 1, such as 0.9"),
     ("--availability -0.5", "--availability: `-0.5`: expected a share from 0 to 1, such as 0.9"),
+    ("--skip-oracle crsh", "--skip-oracle: there is no oracle `crsh`: did you mean `crash`?"),
+    ("--skip-oracle model", "--skip-oracle: the model cannot be switched off"),
     ("--seed -1", "--seed: `-1`: expected a whole number from 0 to 18446744073709551615"),
     ("--seed x", "--seed: `x`: expected a whole number from 0 to 18446744073709551615"),
     ("--repeat 0", "--repeat: `0`: expected a whole number from 1 to 100000"),
