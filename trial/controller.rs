@@ -31,6 +31,10 @@ use recorder::{Actor, Recorder};
 /// is down would fill the history with failures.
 const FAIL_BACKOFF: Duration = Duration::from_millis(50);
 
+/// Pause of a worker after each operation of a probe. Nodes that have just recovered are not to be slowed by
+/// load.
+const PROBE_PAUSE: Duration = Duration::from_millis(20);
+
 /// Maximum time an operation may still take once the run is to end, whatever `--op-timeout` allows.
 const WIND_DOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -101,7 +105,7 @@ impl Controller {
         finish(workers, stop).await
     }
 
-    /// Goes on with the workload at full speed, through every node, until each kind of operation that has ever
+    /// Goes on with the workload, each worker with short pauses, through every node, until each kind of operation that has ever
     /// succeeded has succeeded again through each of them, or `stop` is cancelled. Returns how many times one
     /// of these did.
     ///
@@ -134,7 +138,8 @@ impl Controller {
         self.missing.borrow().iter().cloned().collect()
     }
 
-    /// Sends operations until `stop` is cancelled: at the run's pace since `began`, or at full speed.
+    /// Sends operations until `stop` is cancelled: at the run's pace since `began`, or with a short pause
+    /// after each.
     async fn work(&self, worker: usize, began: Option<Instant>, stop: &CancellationToken) -> Result<()> {
         let mut process = self.fresh_process(worker);
         let mut due = Duration::ZERO;
@@ -162,6 +167,7 @@ impl Controller {
                 Completion::Info(_) => process = self.fresh_process(worker),
             }
             let pause = self.lock_workload().pause(worker);
+            let pause = if began.is_none() { pause.max(PROBE_PAUSE) } else { pause };
             if !pause.is_zero() {
                 tokio::select! { () = sleep(pause) => {}, () = stop.cancelled() => {} }
             }

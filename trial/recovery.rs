@@ -20,7 +20,7 @@ use crate::oracles::Oracles;
 use crate::waits::runnable_for;
 
 /// Waits for a CPU do not count, up to this multiple of the limit.
-const SLOWDOWN_MAX: u32 = 4;
+const SLOWDOWN_MAX: u32 = 10;
 
 /// Waits, at most for `limit`, until all nodes are ready, then until every kind of operation has succeeded through every node.
 /// Returns at once when `stop` is cancelled.
