@@ -27,7 +27,7 @@ use tribunal::user_file::write;
 use tribunal_checker::check::{Options, Unfit, check_from};
 use tribunal_checker::formats::{self, OpPlace, Reading};
 use tribunal_checker::history::History;
-use tribunal_checker::model::{Initial, ModelKind};
+use tribunal_checker::model::{Initial, Objects};
 use tribunal_checker::op::{F, Op, Value};
 use tribunal_checker::verdict::{OpId, Verdict};
 use tribunal_records::quantity::parse_within;
@@ -51,7 +51,7 @@ pub(crate) struct Args {
 
     /// Model to check against [default: the model of the run directory]
     #[arg(long, value_name = "MODEL", value_parser = model_parser())]
-    model: Option<ModelKind>,
+    model: Option<Objects>,
 
     #[command(flatten)]
     input: InputArgs,
@@ -96,8 +96,8 @@ fn parse_threads(text: &str) -> Result<u16, String> {
     parse_within(text, &(1..=1_024))
 }
 
-fn model_parser() -> impl TypedValueParser<Value = ModelKind> {
-    PossibleValuesParser::new(ModelKind::ALL.map(ModelKind::name)).try_map(|name| name.parse::<ModelKind>())
+fn model_parser() -> impl TypedValueParser<Value = Objects> {
+    PossibleValuesParser::new(Objects::all().map(Objects::name)).try_map(|name| name.parse::<Objects>())
 }
 
 /// Result for one path.
@@ -374,7 +374,7 @@ fn judge_history(paths: &[PathBuf], args: &Args, threads: usize) -> Result<Judge
 }
 
 /// The initial values of the objects.
-fn initial(model: ModelKind, values: &[String]) -> Result<Initial> {
+fn initial(model: Objects, values: &[String]) -> Result<Initial> {
     let value = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::str(text));
     values.iter().try_fold(Initial::new(model), |initial, text| {
         let (key, held) = match text.split_once('=') {

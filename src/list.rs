@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::Serialize;
-use tribunal_checker::model::ModelKind;
+use tribunal_checker::model::Objects;
 use tribunal_reports::judgement::RunOutcome;
 use tribunal_reports::runs::{self, RunSummary};
 use tribunal_reports::summary;
@@ -117,8 +117,7 @@ fn listed(args: &Args) -> Result<String> {
                 Named { name: it.name, about: it.about, of }
             })
             .collect(),
-        What::Models => ModelKind::ALL
-            .iter()
+        What::Models => Objects::all()
             .map(|it| Named { name: it.name(), about: it.summary(), of: Vec::new() })
             .collect::<Vec<_>>(),
     };

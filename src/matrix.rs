@@ -54,6 +54,10 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "bug")]
     only: Option<plan::Only>,
 
+    /// Run this workload and no other, without the flags that some bugs need: what do the defaults find?
+    #[arg(long, value_name = "NAME")]
+    workload: Option<String>,
+
     /// Faults, as for `tribunal run`; may be repeated: one column each [default: usual]
     #[arg(long, value_name = "FAULTS")]
     nemesis: Vec<String>,
@@ -79,7 +83,7 @@ pub(crate) struct Args {
     plan: bool,
 
     /// Continue an interrupted matrix
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["system", "bug", "only", "nemesis", "budget", "seeds", "dir"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["system", "bug", "only", "workload", "nemesis", "budget", "seeds", "dir"])]
     resume: Option<PathBuf>,
 }
 

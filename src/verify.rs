@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use tribunal_checker::model::Objects;
 use tribunal_checker::verdict::Answer;
 use tribunal_checker::verify::{NotShown, Shown, verify};
 use tribunal_reports::judgement::{Judgement, RunOutcome};
@@ -65,7 +66,8 @@ fn judge(dir: &Path, configurations: usize) -> Result<(Confirmation, String)> {
     let Judgement { checker: Some(verdict), outcome, .. } = &judgement else {
         return Ok((Confirmation::NothingToVerify, "nothing to verify: nothing was checked".into()));
     };
-    let kind = verdict.model.parse().with_context(|| dir.join("verdict.json").display().to_string())?;
+    let objects: Objects =
+        verdict.model.parse().with_context(|| dir.join("verdict.json").display().to_string())?;
     let whole = |whole: Option<usize>| {
         match whole {
         Some(ops) => format!("nor of {} on its key", counted(ops, "operation")),
@@ -74,7 +76,7 @@ fn judge(dir: &Path, configurations: usize) -> Result<(Confirmation, String)> {
             .to_owned(),
     }
     };
-    Ok(match verify(&evidence.history, kind, verdict, configurations) {
+    Ok(match verify(&evidence.history, objects, verdict, configurations) {
         Ok(Shown::Linearizable { parts, ops }) => {
             let good = RunOutcome::good(&verdict.model);
             let (parts, ops) = (counted(parts, "linearization"), count(ops));

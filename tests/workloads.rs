@@ -9,6 +9,40 @@ fn run(store: &Store, arguments: &str) -> Ended {
     ))
 }
 
+#[test]
+fn registers_counters_and_lists_are_asked_of_one_system_at_once() {
+    let store = Store::new();
+    let ended = run(&store, "mixed");
+    assert_holds("mixed", &ended);
+    let directory = store.run_directory("mixed");
+    let history = std::fs::read_to_string(directory.join("history.jsonl")).unwrap();
+    for key in ["\"register-k", "\"counter-k", "\"list-k"] {
+        assert!(history.contains(key), "{key}: {}", ended.stdout);
+    }
+    // The second judge replays each key by its own model, and a check of the directory says the same.
+    if ended.code == Some(0) {
+        for verb in ["verify", "check"] {
+            let ended = tribunal([verb]).arg(&directory).output().unwrap();
+            assert_eq!(ended.status.code(), Some(0), "{verb}: {}", String::from_utf8_lossy(&ended.stdout));
+        }
+    }
+    // An ABD register can only be read and written.
+    let abd = Store::new();
+    assert_holds("mixed on abd", &run(&abd, "mixed --system abd"));
+    let history = std::fs::read_to_string(abd.run_directory("mixed").join("history.jsonl")).unwrap();
+    assert!(history.contains("\"register-k") && !history.contains("\"counter-k"), "only registers");
+    store.run("run mixed --system ttl-lock").expect(64);
+}
+
+#[test]
+fn a_stale_read_is_seen_among_mixed_objects() {
+    let store = Store::new();
+    let ended = store.run("run mixed --bug stale-read --time-limit 60s --seed 1").expect(1);
+    assert!(ended.stdout.contains("not linearizable"), "{}", ended.stdout);
+    let verified = tribunal(["verify"]).arg(store.run_directory("mixed")).output().unwrap();
+    assert_eq!(verified.status.code(), Some(0), "{}", String::from_utf8_lossy(&verified.stdout));
+}
+
 /// On a busy machine no operation may succeed during a short fault: that is exit code 2, not a violation.
 fn assert_holds(workload: &str, ended: &Ended) {
     assert!(matches!(ended.code, Some(0 | 2)), "{workload}: {}{}", ended.stdout, ended.stderr);

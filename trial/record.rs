@@ -63,6 +63,7 @@ impl RunRecord {
             phases: Vec::new(),
             ending: None,
             final_reads: None,
+            led: Vec::new(),
             unsettled_ms: None,
             strangers: None,
             seen_live: None,
@@ -107,7 +108,7 @@ impl RunRecord {
 /// The operations that the run sends before the final reads; without reads if their share is 0.
 fn sent(plan: &Plan) -> Vec<String> {
     let unread = plan.workload.reads.is_some() && plan.reads == 0.0;
-    let sends = plan.workload.sends.iter().filter(|f| !(unread && **f == F::Read));
+    let sends = plan.system.is_sent(&plan.workload).filter(|f| !(unread && **f == F::Read));
     sends.map(|f| f.name().to_owned()).collect()
 }
 

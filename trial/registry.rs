@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tribunal_checker::check::{Options, Unfit, check_from, check_with};
 use tribunal_checker::history::History;
-use tribunal_checker::model::{Initial, Model, ModelKind};
+use tribunal_checker::model::{Initial, Model, Objects};
 use tribunal_checker::verdict::Verdict;
 use tribunal_nemesis::Fault;
 use tribunal_systems::SYSTEMS;
@@ -24,7 +24,7 @@ pub struct Registry {
 #[derive(Clone)]
 pub(crate) enum RunModel {
     /// A model of the checker, which also supports the live check.
-    BuiltIn(ModelKind),
+    BuiltIn(Objects),
     /// A user-defined model: its name, and its check of a whole history.
     Custom(String, Arc<CheckFn>),
 }
@@ -92,7 +92,7 @@ impl Registry {
     ///
     /// # Errors
     /// When there is none; the error lists the built-in models.
-    pub(crate) fn model(&self, name: &str) -> Result<RunModel, <ModelKind as FromStr>::Err> {
+    pub(crate) fn model(&self, name: &str) -> Result<RunModel, <Objects as FromStr>::Err> {
         match self.models.iter().find(|model| model.name() == name) {
             Some(custom) => Ok(custom.clone()),
             None => Ok(RunModel::BuiltIn(name.parse()?)),

@@ -23,6 +23,7 @@ use tribunal_workloads::Options;
 use crate::announcer::Announcer;
 use crate::catch_panic::catch_panic;
 use crate::clock::Clock;
+use crate::closing::Closing;
 use crate::cluster::disks::DiskRequest;
 use crate::cluster::guard::Guard;
 use crate::cluster::namespaces::{self, Namespaces};
@@ -296,6 +297,7 @@ impl<'a> Trial<'a> {
             keys: spec.keys,
             ops_per_key: spec.ops_per_key,
             reads: plan.reads,
+            answers: plan.system.answers,
         });
         let pace = Pace::new(spec.rate, plan.seed(), spec.time_limit);
         let controller =
@@ -545,6 +547,30 @@ impl<'a> Trial<'a> {
                         .note(&format!("{} of {asked} final reads were not answered", asked - answered));
                 }
                 self.record.info.final_reads = Some(reads);
+                if !everywhere && reads.all_answered() {
+                    self.read_under_each_leader().await;
+                }
+            }
+            Err(error) => self.failures.raise("recorder", error),
+        }
+    }
+
+    /// Sends the final reads again under other leaders, if this run may cut links, for at most a third of its
+    /// time. These reads are optional.
+    async fn read_under_each_leader(&mut self) {
+        let Plan { spec, nemesis, .. } = &self.plan;
+        if !nemesis.names().contains(&"partition".to_owned()) || self.cluster.nodes.len() < 3 {
+            return;
+        }
+        let until = Instant::now() + spec.time_limit / 3;
+        self.phase("final reads under each leader");
+        let Trial { cluster, links, stop, controller, .. } = &*self;
+        let closing = Closing { cluster, links, until, stop };
+        let read = async || controller.final_reads(false, stop).await.map(drop);
+        match closing.read_under_each_leader(read).await {
+            Ok(led) => {
+                self.record.info.led =
+                    led.iter().map(|node| self.cluster.nodes[node.0].place.name.clone()).collect();
             }
             Err(error) => self.failures.raise("recorder", error),
         }

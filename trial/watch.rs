@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tribunal_checker::limits::Limits;
-use tribunal_checker::model::ModelKind;
+use tribunal_checker::model::Objects;
 use tribunal_checker::online::Online;
 use tribunal_checker::op::Event;
 use tribunal_reports::run_info::LiveViolation;
@@ -90,7 +90,7 @@ impl Watch {
     /// # Errors
     /// When no thread can be started.
     pub(crate) fn start(
-        model: ModelKind,
+        model: Objects,
         stop: CancellationToken,
         announcer: Arc<Announcer>,
     ) -> io::Result<Self> {

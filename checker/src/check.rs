@@ -8,7 +8,6 @@
 //! the operations on each object are. So every key is a separate part, and each part is decided alone.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -19,7 +18,7 @@ use crate::history::History;
 pub use crate::judge::{Algorithm, Engine};
 use crate::judge::{Demand, Judge, PartResult};
 use crate::limits::{Limit, Limits};
-use crate::model::{Initial, Model, ModelKind};
+use crate::model::{Initial, Model, ModelKind, Objects};
 use crate::op::{Op, Value};
 use crate::parallel::run_until_final;
 use crate::part::{Misfit, misfit};
@@ -85,12 +84,16 @@ pub struct Unfit {
     pub expected: String,
 }
 
-/// Checks a history against one of the built-in models.
+/// Checks a history against one of the built-in models, or against those of mixed objects.
 ///
 /// # Errors
 /// If an operation has no meaning to the model. Nothing has been checked in that case.
-pub fn check(history: &History, kind: ModelKind, options: &Options<'_>) -> Result<Verdict, Unfit> {
-    check_by(history, &Judges { usual: kind.judge(), of_keys: BTreeMap::new() }, options)
+pub fn check(
+    history: &History,
+    objects: impl Into<Objects>,
+    options: &Options<'_>,
+) -> Result<Verdict, Unfit> {
+    check_from(history, &Initial::new(objects), options)
 }
 
 /// Checks a history of objects that hold a value before the first operation.
@@ -99,9 +102,12 @@ pub fn check(history: &History, kind: ModelKind, options: &Options<'_>) -> Resul
 /// If an operation has no meaning to the model. Nothing has been checked in that case.
 pub fn check_from(history: &History, initial: &Initial, options: &Options<'_>) -> Result<Verdict, Unfit> {
     let (usual, of_keys) = initial.judges(history);
-    let usual = usual.as_deref().unwrap_or(initial.kind().judge());
-    let of_keys = of_keys.iter().map(|(key, judge)| (key, &**judge)).collect();
-    check_by(history, &Judges { usual, of_keys }, options)
+    let objects = initial.objects();
+    let judge_of = |key: &Value| match of_keys.get(key).or(usual.as_ref()) {
+        Some(judge) => Ok(&**judge),
+        None => objects.of_key(key).map(ModelKind::judge),
+    };
+    check_by(history, objects.name(), judge_of, options)
 }
 
 /// Checks a history against a model of your own.
@@ -109,48 +115,45 @@ pub fn check_from(history: &History, initial: &Initial, options: &Options<'_>) -
 /// # Errors
 /// If an operation has no meaning to the model. Nothing has been checked in that case.
 pub fn check_with<M: Model>(history: &History, model: &M, options: &Options<'_>) -> Result<Verdict, Unfit> {
-    check_by(history, &Judges { usual: model, of_keys: BTreeMap::new() }, options)
+    check_by(history, Model::name(model), |_| Ok(model), options)
 }
 
-/// The judge of each key: a default, and exceptions for some keys.
-struct Judges<'a> {
-    usual: &'a dyn Judge,
-    of_keys: BTreeMap<&'a Value, &'a dyn Judge>,
-}
-
-impl Judges<'_> {
-    fn of(&self, key: &Value) -> &dyn Judge {
-        *self.of_keys.get(key).unwrap_or(&self.usual)
-    }
-}
-
-fn check_by(history: &History, judges: &Judges<'_>, options: &Options<'_>) -> Result<Verdict, Unfit> {
+/// Checks a history by the judge of each key. `model` is the name of all of them.
+fn check_by<'j>(
+    history: &History,
+    model: &str,
+    judge_of: impl Fn(&Value) -> Result<&'j dyn Judge, String>,
+    options: &Options<'_>,
+) -> Result<Verdict, Unfit> {
     let keys = history.by_key();
     let ops: Vec<Vec<&Op>> =
         keys.iter().map(|(_, ids)| ids.iter().map(|&id| &history.ops[id]).collect()).collect();
+    let judge_of = |(key, ids): &(Value, Vec<OpId>)| {
+        judge_of(key).map_err(|expected| unfit(history, ids[0], model, expected))
+    };
+    let judges: Vec<&dyn Judge> = keys.iter().map(judge_of).collect::<Result<_, _>>()?;
     let progress = options.limits.progress;
     if let Some(progress) = progress {
         progress.keys.store(keys.len(), Ordering::Relaxed);
     }
     let first = keys.iter().position(|(key, _)| Some(key) == options.first);
-    let judge_of = |part: usize| judges.of(&keys[part].0);
-    let decided = decide_all(judge_of, &ops, first, options, threads(options, history.ops.len()));
-    if let Some(unfit) = unfit(history, judges.usual, &keys, &ops, &decided) {
-        return Err(unfit);
+    let decided = decide_all(&judges, &ops, first, options, threads(options, history.ops.len()));
+    if let Some((part, at, expected)) = first_misfit(&judges, &keys, &ops, &decided) {
+        return Err(unfit(history, at, judges[part].name(), expected));
     }
-    let earliest = keys.iter().zip(&decided).filter_map(|((_, ids), decided)| match &decided.decision {
-        Decision::Illegal { conflict } => Some((ids, conflict, decided.states)),
+    let all = keys.iter().zip(&judges).zip(&decided);
+    let earliest = all.filter_map(|(((_, ids), judge), decided)| match &decided.decision {
+        Decision::Illegal { conflict } => Some((*judge, ids, conflict, decided.states)),
         _ => None,
     });
     let is_first = |ids: &[OpId]| Some(&history.ops[ids[0]].key) == options.first;
     let earliest =
-        earliest.min_by_key(|(ids, conflict, _)| (!is_first(ids), history.ops[ids[conflict[0]]].ret()));
-    let violation = earliest.map(|(ids, conflict, states)| {
+        earliest.min_by_key(|(_, ids, conflict, _)| (!is_first(ids), history.ops[ids[conflict[0]]].ret()));
+    let violation = earliest.map(|(judge, ids, conflict, states)| {
         if options.explain {
             if let Some(progress) = progress {
                 progress.shrinking.store(true, Ordering::Relaxed);
             }
-            let judge = judges.of(&history.ops[ids[0]].key);
             explain::violation(judge, options, history, ids, conflict, states)
         } else {
             violation(history, ids, conflict)
@@ -169,7 +172,7 @@ fn check_by(history: &History, judges: &Judges<'_>, options: &Options<'_>) -> Re
             (false, true) => Answer::Unknown,
             (false, false) => Answer::Linearizable,
         },
-        model: judges.usual.name().to_owned(),
+        model: model.to_owned(),
         ops: history.ops.len(),
         violation,
         effort: Effort {
@@ -188,8 +191,8 @@ fn check_by(history: &History, judges: &Judges<'_>, options: &Options<'_>) -> Re
 ///
 /// Parts that are decided at the same time share the memory. A part that ran out of memory is tried once
 /// more, alone.
-fn decide_all<'j>(
-    judge_of: impl Sync + Fn(usize) -> &'j dyn Judge,
+fn decide_all(
+    judges: &[&dyn Judge],
     ops: &[Vec<&Op>],
     first: Option<usize>,
     options: &Options<'_>,
@@ -221,8 +224,8 @@ fn decide_all<'j>(
                     memory_bytes_max: limits.memory_bytes_max / threads,
                     ..limits.clone()
                 };
-                let judge = judge_of(open[job]);
-                let decided = decide(judge, ops, &Options { limits, ..options.clone() }, unwanted);
+                let decided =
+                    decide(judges[open[job]], ops, &Options { limits, ..options.clone() }, unwanted);
                 if let (Some(progress), None) = (options.limits.progress, &decided.stopped) {
                     progress.keys_done.fetch_add(1, Ordering::Relaxed);
                 }
@@ -276,31 +279,29 @@ fn hardest(keys: &[(Value, Vec<OpId>)], decided: &[PartResult]) -> Option<Fronti
     Some(Frontier { key: key.clone(), sizes: decided.frontier.clone() })
 }
 
-/// The first operation of the history that does not fit the model. For decided parts the engine has looked
-/// for it; the other parts are searched here.
-fn unfit(
-    history: &History,
-    judge: &dyn Judge,
+/// The first operation of the history that does not fit its model: its part, itself, and what was expected.
+/// For decided parts the engine has looked for it; the other parts are searched here.
+fn first_misfit(
+    judges: &[&dyn Judge],
     keys: &[(Value, Vec<OpId>)],
     ops: &[Vec<&Op>],
     decided: &[PartResult],
-) -> Option<Unfit> {
-    let misfits = keys.iter().zip(ops).zip(decided).filter_map(|(((_, ids), ops), decided)| {
-        let Misfit { at, expected } = match decided.engine {
-            Algorithm::None if decided.misfit.is_none() => misfit(ops, |op| judge.fits(op))?,
-            _ => decided.misfit.clone()?,
+) -> Option<(usize, OpId, String)> {
+    let misfits = (0..keys.len()).filter_map(|part| {
+        let Misfit { at, expected } = match decided[part].engine {
+            Algorithm::None if decided[part].misfit.is_none() => {
+                misfit(&ops[part], |op| judges[part].fits(op))?
+            }
+            _ => decided[part].misfit.clone()?,
         };
-        Some((ids[at], expected))
+        Some((part, keys[part].1[at], expected))
     });
-    let (at, expected) = misfits.min_by_key(|&(at, _)| at)?;
+    misfits.min_by_key(|&(_, at, _)| at)
+}
+
+fn unfit(history: &History, at: OpId, model: &str, expected: String) -> Unfit {
     let op = &history.ops[at];
-    Some(Unfit {
-        op: at,
-        event: op.invoke_index,
-        shown: op.to_string(),
-        model: judge.name().to_owned(),
-        expected,
-    })
+    Unfit { op: at, event: op.invoke_index, shown: op.to_string(), model: model.to_owned(), expected }
 }
 
 /// The number of threads worth starting.
@@ -396,6 +397,7 @@ mod tests {
     use super::*;
     use crate::generate::SplitMix64;
     use crate::limits::TimeLimit;
+    use crate::model::MIXED_KEYS;
     use crate::model::script::{self, illegal, legal};
     use crate::op::F;
     use crate::small;
@@ -483,6 +485,60 @@ mod tests {
     #[test]
     fn every_engine_agrees_with_the_definition_under_release_tuning() {
         as_usual(|| every_engine_agrees(0xFEED));
+    }
+
+    /// Objects of three models in one history: every part has the verdict of its own model, in the check of the
+    /// whole history, live, and for the second judge.
+    #[test]
+    fn mixed_objects_are_judged_each_by_its_own_model() {
+        let mut random = SplitMix64::new(12);
+        let mut seen = [0, 0];
+        for round in 0..3_000 {
+            let mut truth = true;
+            let mut ops = Vec::new();
+            for (number, (prefix, kind)) in (0..).zip(MIXED_KEYS) {
+                let one = small::history(&mut random, kind, 5);
+                truth &= small::by_definition(kind, &one.ops);
+                let name = |op: Op| Op {
+                    key: Value::str(&format!("{prefix}{}", op.key)),
+                    process: op.process * MIXED_KEYS.len() as u64 + number,
+                    ..op
+                };
+                ops.extend(one.ops.into_iter().map(name));
+            }
+            ops.sort_by_key(|op| op.call);
+            (0..).zip(&mut ops).for_each(|(index, op)| op.invoke_index = index);
+            if History::from_ops(ops.iter().cloned()).is_err() {
+                continue; // a process does two things at once, which a recording cannot have
+            }
+            let history = History { ops };
+            let options = Options { certify: true, ..Options::default() };
+            let verdict = check(&history, Objects::Mixed, &options).unwrap();
+            let expected = if truth { Answer::Linearizable } else { Answer::Violation };
+            assert_eq!(verdict.answer, expected, "history {round}: {history:#?}");
+            let verified = crate::verify::verify(&history, Objects::Mixed, &verdict, 1 << 16);
+            assert!(verified.is_ok(), "history {round}: {verified:?}");
+            let mut online = crate::online::Online::new(Objects::Mixed, Limits::default());
+            let events = crate::online::tests::events(&history);
+            let found = crate::online::tests::first_violation(&mut online, &events).unwrap();
+            assert_eq!(found.is_none(), truth, "live, history {round}: {history:#?}");
+            seen[usize::from(truth)] += 1;
+        }
+        assert!(seen[0] > 200 && seen[1] > 200, "one-sided: {seen:?}");
+    }
+
+    #[test]
+    fn a_key_without_a_model_and_an_operation_of_another_model_are_refused() {
+        let refused = |key: &str, f: F| {
+            let history =
+                History { ops: vec![Op::new(0, 0, f, 1).on(Value::str(key)).returned(1, Value::Nil)] };
+            let unfit = check(&history, Objects::Mixed, &Options::default()).unwrap_err();
+            (unfit.model, unfit.expected)
+        };
+        let (model, expected) = refused("k1", F::Write);
+        assert_eq!(model, "mixed");
+        assert_eq!(expected, "a key that begins with register- or counter- or list-");
+        assert_eq!(refused("counter-1", F::Write).0, "counter");
     }
 
     fn every_engine_agrees(seed: u64) {

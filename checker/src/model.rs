@@ -35,6 +35,7 @@ mod kv;
 mod log;
 mod multi_register;
 mod mutex;
+mod objects;
 mod ordered_ids;
 mod queue;
 mod register;
@@ -58,6 +59,7 @@ pub use kv::Kv;
 pub use log::Log;
 pub use multi_register::{Access, MultiRegister};
 pub use mutex::Mutex;
+pub use objects::{MIXED_KEYS, Objects};
 pub use ordered_ids::OrderedIds;
 pub use queue::Queue;
 pub use register::Register;
@@ -246,7 +248,7 @@ macro_rules! models {
         }
 
         impl ModelKind {
-            /// All of them, in the order of `tribunal list models`.
+            /// All of them, in the order of `tribunal list models`. See [`Objects`] for several in one history.
             pub const ALL: [ModelKind; [$($name),*].len()] = [$(ModelKind::$kind),*];
 
             /// The name in kebab-case, as [`ModelKind::from_str`] accepts it.
@@ -305,7 +307,7 @@ impl fmt::Display for ModelKind {
 
 /// The error for an unknown model name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no model is called `{name}`: expected one of {}", ModelKind::ALL.map(ModelKind::name).join(", "))]
+#[error("no model is called `{name}`: expected one of {}", Objects::all().map(Objects::name).collect::<Vec<_>>().join(", "))]
 pub struct NoSuchModel {
     /// The unknown name.
     pub name: String,

@@ -27,6 +27,7 @@
 mod digest;
 mod keys;
 mod log;
+mod mixed;
 mod stream;
 
 use std::collections::VecDeque;
@@ -36,12 +37,13 @@ use hashbrown::HashMap;
 use digest::LogDigest;
 pub(crate) use keys::{ByKey, Keys};
 use log::LogStream;
+use mixed::MixedKeys;
 pub(crate) use stream::KeyStream;
 
 use crate::history::Malformed;
 use crate::judge::Judge;
 use crate::limits::Limits;
-use crate::model::{Model, ModelKind};
+use crate::model::{Model, ModelKind, Objects};
 use crate::op::{Event, Kind, Nanos, Op, Value};
 
 /// The maximum number of configurations per key.
@@ -52,7 +54,7 @@ const QUIET_EVENTS: usize = 1 << 13;
 
 /// A live check, fed with events.
 pub struct Online<'a> {
-    judge: &'a dyn Judge,
+    model: &'a str,
     limits: Limits<'a>,
     keys: Box<dyn Keys + Send + 'a>,
     /// The key of each busy process.
@@ -75,35 +77,42 @@ pub struct Proved {
 impl std::fmt::Debug for Online<'_> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = out.debug_struct("Online");
-        shown.field("model", &self.judge.name()).field("keys", &self.keys()).finish_non_exhaustive()
+        shown.field("model", &self.model).field("keys", &self.keys()).finish_non_exhaustive()
     }
 }
 
 impl Online<'static> {
-    /// A live check by one of the built-in models. The limit on configurations applies to each event, the
+    /// A live check by one of the built-in models, or by several for mixed objects. The limit on configurations applies to each event, the
     /// limit on memory to each key.
-    pub fn new(kind: ModelKind, limits: Limits<'static>) -> Self {
-        match kind {
-            ModelKind::Log => Online {
-                keys: Box::new(ByKey::<LogStream<'_>>::new(&LogDigest)),
-                ..Self::by(kind.judge(), limits)
-            },
-            kind => Self::by(kind.judge(), limits),
-        }
+    pub fn new(objects: impl Into<Objects>, limits: Limits<'static>) -> Self {
+        let objects = objects.into();
+        let keys = match objects {
+            Objects::All(kind) => keys_of(kind),
+            Objects::Mixed => Box::new(MixedKeys::new()),
+        };
+        Self::by(objects.name(), keys, limits)
+    }
+}
+
+/// The live check of objects of one built-in model.
+fn keys_of(kind: ModelKind) -> Box<dyn Keys + Send> {
+    match kind {
+        ModelKind::Log => Box::new(ByKey::<LogStream<'_>>::new(&LogDigest)),
+        kind => kind.judge().keys(),
     }
 }
 
 impl<'a> Online<'a> {
     /// A live check by a model of your own.
     pub fn with<M: Model>(model: &'a M, limits: Limits<'a>) -> Self {
-        Self::by(model, limits)
+        Self::by(Model::name(model), Judge::keys(model), limits)
     }
 
-    fn by(judge: &'a dyn Judge, limits: Limits<'a>) -> Self {
+    fn by(model: &'a str, keys: Box<dyn Keys + Send + 'a>, limits: Limits<'a>) -> Self {
         Online {
-            judge,
+            model,
             limits,
-            keys: judge.keys(),
+            keys,
             busy: HashMap::new(),
             position: 0,
             quiet_events: QUIET_EVENTS,

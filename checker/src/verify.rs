@@ -19,8 +19,8 @@ use std::collections::HashSet;
 use crate::explain::counterexample;
 use crate::history::History;
 use crate::judge::Judge;
-use crate::model::{Model, ModelKind};
-use crate::op::{Op, Outcome};
+use crate::model::{Model, Objects};
+use crate::op::{Op, Outcome, Value};
 use crate::ties::precedes;
 use crate::verdict::{Answer, Verdict, Violation};
 
@@ -67,18 +67,18 @@ pub enum NotShown {
 /// If the verdict claims nothing, or its certificate does not prove the claim.
 pub fn verify(
     history: &History,
-    kind: ModelKind,
+    objects: impl Into<Objects>,
     verdict: &Verdict,
     configurations_max: usize,
 ) -> Result<Shown, NotShown> {
-    let judge = kind.judge();
+    let objects = objects.into();
     if verdict.ops != history.ops.len() {
         let (of, here) = (verdict.ops, history.ops.len());
         return Err(refuted(format!("it is about {of} operations, and the history has {here}")));
     }
     match (verdict.answer, &verdict.violation) {
-        (Answer::Linearizable, None) => linearizable(history, judge, verdict),
-        (Answer::Violation, Some(violation)) => is_violation(history, judge, violation, configurations_max),
+        (Answer::Linearizable, None) => linearizable(history, objects, verdict),
+        (Answer::Violation, Some(violation)) => is_violation(history, objects, violation, configurations_max),
         (Answer::Unknown, None) => Err(NotShown::Nothing("the verdict is unknown: it claims nothing".into())),
         _ => Err(refuted("its answer and its violation do not belong together")),
     }
@@ -88,7 +88,12 @@ fn refuted(why: impl Into<String>) -> NotShown {
     NotShown::Refuted(why.into())
 }
 
-fn linearizable(history: &History, judge: &dyn Judge, verdict: &Verdict) -> Result<Shown, NotShown> {
+fn judge_of(objects: Objects, key: &Value) -> Result<&'static dyn Judge, NotShown> {
+    let kind = objects.of_key(key).map_err(|expected| refuted(format!("key {key}: expected {expected}")))?;
+    Ok(kind.judge())
+}
+
+fn linearizable(history: &History, objects: Objects, verdict: &Verdict) -> Result<Shown, NotShown> {
     let keys = history.by_key();
     if !keys.iter().map(|(key, _)| key).eq(verdict.parts.iter().map(|part| &part.key)) {
         return Err(refuted("its parts are not the keys of the history"));
@@ -108,7 +113,7 @@ fn linearizable(history: &History, judge: &dyn Judge, verdict: &Verdict) -> Resu
         if let Some(at) = order.iter().find(|&&at| at >= ops.len()) {
             return Err(refuted(format!("key {key}: there is no operation {at}")));
         }
-        judge.certify(&ops, &order).map_err(|why| refuted(format!("key {key}: {why}")))?;
+        judge_of(objects, key)?.certify(&ops, &order).map_err(|why| refuted(format!("key {key}: {why}")))?;
         ops_in_all += order.len();
     }
     Ok(Shown::Linearizable { parts: keys.len(), ops: ops_in_all })
@@ -116,10 +121,11 @@ fn linearizable(history: &History, judge: &dyn Judge, verdict: &Verdict) -> Resu
 
 fn is_violation(
     history: &History,
-    judge: &dyn Judge,
+    objects: Objects,
     violation: &Violation,
     configurations_max: usize,
 ) -> Result<Shown, NotShown> {
+    let judge = judge_of(objects, &violation.key)?;
     let of_key = |id: &usize| history.ops.get(*id).is_some_and(|op| op.key == violation.key);
     if let Some(id) = violation.minimal.iter().chain([&violation.witness]).find(|id| !of_key(id)) {
         return Err(refuted(format!(
@@ -216,6 +222,7 @@ mod tests {
     use super::*;
     use crate::check::{Options, check};
     use crate::generate::SplitMix64;
+    use crate::model::ModelKind;
     use crate::op::{F, Value};
     use crate::small;
 

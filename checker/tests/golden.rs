@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tribunal_checker::check::{self, check};
 use tribunal_checker::formats;
+use tribunal_checker::model::Objects;
 use tribunal_checker::verdict::Answer;
 use tribunal_checker::verify::{NotShown, verify};
 
@@ -30,7 +31,7 @@ fn answer(file: &str, model: &str) -> Result<&'static str, String> {
     let bytes = fs::read(directory().join(file)).map_err(|error| error.to_string())?;
     let reading =
         formats::read(&bytes[..], None, &formats::Options::default()).map_err(|error| error.to_string())?;
-    let model = model.parse().map_err(|error| format!("{error}"))?;
+    let model: Objects = model.parse().map_err(|error| format!("{error}"))?;
     let options = check::Options { certify: true, ..check::Options::default() };
     let verdict = check(&reading.history, model, &options).map_err(|unfit| unfit.to_string())?;
     match verify(&reading.history, model, &verdict, CONFIGURATIONS_MAX) {

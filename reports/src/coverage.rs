@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use tribunal_checker::history::History;
-use tribunal_checker::model::ModelKind;
+use tribunal_checker::model::Objects;
 use tribunal_checker::op::Nanos;
 
 use crate::faults::{Fault, FaultOutcome};
@@ -84,7 +84,7 @@ impl Coverage {
         if !info.is_history() {
             coverage.why.extend(operations::never_succeeded(&info.operations, last_phase(info), history));
         }
-        coverage.why.extend(final_reads::missing(info, model.parse::<ModelKind>().ok(), history));
+        coverage.why.extend(final_reads::missing(info, model.parse::<Objects>().ok(), history));
         for name in names {
             let all: Vec<&Fault> = faults.iter().filter(|fault| fault.fault == name).collect();
             let mut seen = seen(name, &all, history);

@@ -3,6 +3,7 @@
 use tribunal_records::oracles::{Finding, Looked, Oracle};
 
 use crate::judgement::Judgement;
+use crate::run_info::RunInfo;
 use crate::wording::count;
 
 /// A run that an oracle other than the model condemns, in a few words.
@@ -25,9 +26,15 @@ pub fn sentence(finding: &Finding) -> String {
 }
 
 /// How often each oracle looked, the model first: `model: 1,200 operations`.
-pub fn looked(judgement: &Judgement) -> Vec<String> {
-    let checked =
-        judgement.checker.as_ref().map(|verdict| format!("model: {} operations", count(verdict.ops as u64)));
+pub fn looked(info: &RunInfo, judgement: &Judgement) -> Vec<String> {
+    let led = match &info.led[..] {
+        [] => String::new(),
+        led => format!(", final reads while each of {} led", led.join(", ")),
+    };
+    let checked = judgement
+        .checker
+        .as_ref()
+        .map(|verdict| format!("model: {} operations{led}", count(verdict.ops as u64)));
     checked.into_iter().chain(judgement.oracles.iter().map(times)).collect()
 }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tribunal_checker::history::History;
-use tribunal_checker::model::ModelKind;
+use tribunal_checker::model::Objects;
 use tribunal_checker::op::Op;
 use tribunal_checker::verdict::{Answer, OpId, Verdict, Violation};
 use tribunal_records::oracles::{Finding, Looked};
@@ -82,7 +82,7 @@ impl RunOutcome {
 
     /// The outcome if the checker found nothing wrong under this model.
     pub fn good(model: &str) -> RunOutcome {
-        match model.parse::<ModelKind>() {
+        match model.parse::<Objects>() {
             Ok(model) if model.is_eventual() => RunOutcome::Convergent,
             _ => RunOutcome::Linearizable,
         }

@@ -86,6 +86,9 @@ pub struct RunInfo {
     /// The result of the final reads; `None` if the run ended before them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub final_reads: Option<FinalReads>,
+    /// The nodes that led while the final reads were answered, if leaders were changed for that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub led: Vec<String>,
     /// How long Tribunal waited for the nodes of an eventually consistent system to converge, in
     /// milliseconds, if they had not converged then: there were no final reads.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -74,7 +74,11 @@ pub fn render_within(run: &RunDir, width: usize) -> String {
     lines.push(String::new());
     lines.extend(figures(run, width));
     if !judgement.oracles.is_empty() {
-        lines.extend(wrapped(&format!("looked   {}", findings::looked(judgement).join("; ")), 2, 11));
+        lines.extend(wrapped(
+            &format!("looked   {}", findings::looked(&run.evidence.info, judgement).join("; ")),
+            2,
+            11,
+        ));
     }
     lines.push(String::new());
     let closing = closing(run, width);

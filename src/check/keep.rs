@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use tribunal::tool::tool;
 use tribunal_checker::formats::{self, Format};
 use tribunal_checker::history::History;
-use tribunal_checker::model::ModelKind;
+use tribunal_checker::model::Objects;
 use tribunal_reports::faults::{self, Fault};
 use tribunal_reports::files::{self, Durable, Output};
 use tribunal_reports::judgement::Judgement;
@@ -48,7 +48,7 @@ pub(super) fn prepare(dir: &Path, paths: &[PathBuf], is_merged: bool) -> Result<
 pub(super) fn keep(
     dir: &Path,
     name: &str,
-    model: ModelKind,
+    model: Objects,
     mut history: History,
     faults: &[Fault],
     judgement: &Judgement,

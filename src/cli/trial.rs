@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
-use tribunal_checker::model::ModelKind;
+use tribunal_checker::model::Objects;
 use tribunal_records::path;
 use tribunal_records::quantity::{
     duration, optional_duration, parse_count, parse_duration, parse_share, parse_within,
@@ -311,8 +311,8 @@ fn net_parser() -> impl TypedValueParser<Value = Net> {
 
 /// Parses the name of a model.
 pub(crate) fn parse_model(text: &str) -> Result<String, String> {
-    let found = text.parse::<ModelKind>().map(|model| model.name().into());
-    found.map_err(|_| unknown("model", text, &ModelKind::ALL.map(ModelKind::name)))
+    let found = text.parse::<Objects>().map(|model| model.name().into());
+    found.map_err(|_| unknown("model", text, &Objects::all().map(Objects::name).collect::<Vec<_>>()))
 }
 
 fn parse_op_timeout(text: &str) -> Result<Duration, String> {

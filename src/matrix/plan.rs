@@ -3,14 +3,14 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use tribunal::TrialSpec;
 use tribunal::tool::tool;
 use tribunal_records::suggest::unknown;
 use tribunal_reports::matrix::{Matrix, Row, SCHEMA_VERSION};
 use tribunal_systems::{Entry, Flaw, SYSTEMS, Switches};
-use tribunal_workloads::WORKLOADS;
+use tribunal_workloads::{Entry as Workload, WORKLOADS};
 
 use super::Args;
 use crate::exit;
@@ -38,11 +38,20 @@ pub(super) fn of(args: &Args, tribunal: &Path) -> Result<Matrix> {
         Some(bug) => args.bug.contains(bug),
         None => false,
     };
+    let workload = args.workload.as_deref().map(workload).transpose()?;
     for system in &systems {
         for flaw in (system.flaws)().iter().filter(|flaw| wants(flaw)) {
-            flaws.extend(rows(&flaw.trial(system.name), Some(flaw), &nemeses));
+            let trial = match workload {
+                None => flaw.trial(system.name),
+                Some(workload) if !system.answers(workload) => continue,
+                Some(workload) => {
+                    Flaw { workload: workload.name, change: |_| {}, ..flaw.clone() }.trial(system.name)
+                }
+            };
+            flaws.extend(rows(&trial, Some(flaw), &nemeses));
         }
-        for workload in WORKLOADS.iter().filter(|workload| system.holds(workload)) {
+        let such = |other: &&Workload| workload.is_none_or(|workload| workload.name == other.name);
+        for workload in WORKLOADS.iter().filter(such).filter(|workload| system.holds(workload)) {
             let trial = TrialSpec::new(workload.name).with(|spec| spec.system = system.name.into());
             correct.extend(rows(&trial, None, &nemeses));
         }
@@ -70,6 +79,12 @@ pub(super) fn of(args: &Args, tribunal: &Path) -> Result<Matrix> {
         seeds: args.seeds,
         rows: flaws,
     })
+}
+
+fn workload(name: &str) -> Result<&'static Workload> {
+    let names = || WORKLOADS.iter().map(|workload| workload.name).collect::<Vec<_>>();
+    tribunal_workloads::find(name)
+        .with_context(|| format!("--workload: {}", unknown("workload", name, &names())))
 }
 
 /// The requested systems; by default all that can run on this machine.

@@ -25,7 +25,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tribunal_checker::op::{F, Value};
 use tribunal_records::wire::{Applied, AppliedEntry};
-use tribunal_workloads::{Client, Entry as Workload, Object, WORKLOADS};
+pub use tribunal_workloads::Operations;
+use tribunal_workloads::{Client, Entry as Workload, Object, WORKLOADS, mixed};
 
 use built_in::BuiltIn;
 use described::DescribedSystem;
@@ -322,9 +323,6 @@ pub struct Switches {
     pub seed: u64,
 }
 
-/// The operations that a system supports, by object.
-pub type Operations = &'static [(Object, &'static [F])];
-
 const REGISTER: (Object, &[F]) = (Object::Register, &[F::Read, F::Write, F::Cas]);
 const COUNTER: (Object, &[F]) = (Object::Counter, &[F::Read, F::Add]);
 const SET: (Object, &[F]) = (Object::Set, &[F::Read, F::Add]);
@@ -511,8 +509,17 @@ impl Entry {
 
     /// Whether it supports every operation of the workload.
     pub fn answers(&self, workload: &Workload) -> bool {
+        if workload.object == Object::Mixed {
+            return mixed::objects(self.answers).next().is_some();
+        }
         let answered = self.answers.iter().find(|(object, _)| *object == workload.object);
         answered.is_some_and(|(_, answered)| workload.sends.iter().all(|f| answered.contains(f)))
+    }
+
+    /// What the workload sends to this system before the final reads.
+    pub fn is_sent<'a>(&'a self, workload: &'a Workload) -> impl Iterator<Item = &'a F> {
+        let mixed = |f: &F| mixed::objects(self.answers).any(|(_, fs)| fs.contains(f));
+        workload.sends.iter().filter(move |f| workload.object != Object::Mixed || mixed(f))
     }
 
     /// Whether its nodes can be asked who leads. Only a description may leave that out.

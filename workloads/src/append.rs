@@ -54,8 +54,7 @@ mod tests {
 
     #[test]
     fn no_value_is_appended_twice() {
-        let mut workload =
-            Append::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 2, ops_per_key: 10, reads: 0.25 });
+        let mut workload = Append::new(&Options { workers: 1, nodes: 1, ..Options::of_tests() });
         let asked: Vec<Request> = (0..200).map(|_| workload.next(0)).collect();
         let appended: Vec<&Request> = asked.iter().filter(|request| request.f == F::Append).collect();
         let distinct: HashSet<&Value> = appended.iter().map(|request| &request.value).collect();

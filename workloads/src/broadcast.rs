@@ -53,8 +53,7 @@ mod tests {
 
     #[test]
     fn most_of_it_is_messages_and_every_topic_is_read_in_the_end() {
-        let mut workload =
-            Broadcast::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 2, ops_per_key: 10, reads: 0.05 });
+        let mut workload = Broadcast::new(&Options { workers: 1, nodes: 1, ..Options::of_tests() });
         let asked: Vec<Request> = (0..200).map(|_| workload.next(0)).collect();
         assert!(asked.iter().filter(|request| request.f == F::Add).count() > 150);
         let last = workload.final_reads();

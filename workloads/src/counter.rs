@@ -50,8 +50,7 @@ mod tests {
 
     #[test]
     fn adds_one_or_reads_and_reads_every_key_in_the_end() {
-        let mut workload =
-            Counter::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 2, ops_per_key: 10, reads: 0.3 });
+        let mut workload = Counter::new(&Options { workers: 1, nodes: 1, ..Options::of_tests() });
         let asked: Vec<Request> = (0..100).map(|_| workload.next(0)).collect();
         assert!(asked.iter().all(|r| (r.f == F::Add && r.value == Value::Int(1)) || r.f == F::Read));
         let last = workload.final_reads();

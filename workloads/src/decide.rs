@@ -59,8 +59,7 @@ mod tests {
 
     #[test]
     fn proposals_are_unique_and_start_from_nothing() {
-        let mut workload =
-            Decide::new(&Options { seed: 1, workers: 6, nodes: 3, keys: 2, ops_per_key: 2_000, reads: 0.25 });
+        let mut workload = Decide::new(&Options { ops_per_key: 2_000, ..Options::of_tests() });
         let (mut values, mut per_key) = (HashSet::new(), HashMap::<Value, usize>::new());
         for round in 0..1_000 {
             let request = workload.next(round % 6);

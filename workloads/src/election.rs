@@ -24,7 +24,7 @@ mod tests {
     #[test]
     fn all_candidates_want_the_same_office() {
         let mut workload =
-            election(&Options { seed: 1, workers: 3, nodes: 1, keys: 5, ops_per_key: 100, reads: 0.0 });
+            election(&Options { workers: 3, nodes: 1, ops_per_key: 100, ..Options::of_tests() });
         let asked = [workload.next(0), workload.next(1), workload.next(2)];
         assert!(asked.iter().all(|request| request.f == F::Acquire && request.key == asked[0].key));
     }

@@ -42,8 +42,7 @@ mod tests {
 
     #[test]
     fn every_source_is_asked_once_more_in_the_end() {
-        let mut workload =
-            Ids::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 2, ops_per_key: 10, reads: 0.0 });
+        let mut workload = Ids::new(&Options { workers: 1, nodes: 1, ..Options::of_tests() });
         let asked: Vec<Request> = (0..50).map(|_| workload.next(0)).collect();
         let last = workload.final_reads();
         assert!(asked.iter().all(|request| request.f == F::Generate && last.contains(request)));

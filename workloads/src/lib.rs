@@ -13,6 +13,7 @@ pub mod election;
 pub mod ids;
 mod keys;
 pub mod lock;
+pub mod mixed;
 pub mod queue;
 mod reads;
 pub mod register;
@@ -20,7 +21,8 @@ pub mod set;
 
 use std::time::Duration;
 
-use tribunal_checker::op::F;
+use tribunal_checker::model::{ModelKind, Objects};
+use tribunal_checker::op::{F, Value};
 
 pub use client::{Client, Completion, Invocation, Request};
 
@@ -39,7 +41,12 @@ pub struct Options {
     pub ops_per_key: usize,
     /// The share of reads, 0 to 1, among read/write workers: see [`Entry::reads`].
     pub reads: f64,
+    /// What the system supports; only `mixed` has a choice.
+    pub answers: Operations,
 }
+
+/// The operations that a system supports, by object.
+pub type Operations = &'static [(Object, &'static [F])];
 
 /// A stream of operations for a fixed number of workers. Each worker has one operation in flight at a time.
 pub trait Workload: Send {
@@ -77,8 +84,22 @@ pub enum Object {
     Lock,
     /// An ID generator.
     Ids,
+    /// Objects of several types, told apart by their keys: see [`Object::of`].
+    Mixed,
     /// A type of another crate, by its name.
     Other(&'static str),
+}
+
+impl Object {
+    /// The type of the object with this key: of mixed objects, what the key says.
+    pub fn of(self, key: &Value) -> Object {
+        match (self, Objects::Mixed.of_key(key)) {
+            (Object::Mixed, Ok(ModelKind::Counter)) => Object::Counter,
+            (Object::Mixed, Ok(ModelKind::Log)) => Object::List,
+            (Object::Mixed, _) => Object::Register,
+            (object, _) => object,
+        }
+    }
 }
 
 /// A workload in the registry.
@@ -104,6 +125,16 @@ pub struct Entry {
 
 /// Every workload, in the order of the listing.
 pub const WORKLOADS: &[Entry] = &[
+    Entry {
+        name: "mixed",
+        model: "mixed",
+        also: &[],
+        about: "registers, counters and lists at once, as far as the system has them",
+        object: Object::Mixed,
+        sends: &[F::Read, F::Write, F::Cas, F::Add, F::Append],
+        reads: Some(0.25),
+        make: |options| Box::new(mixed::Mixed::new(options)),
+    },
     Entry {
         name: "register",
         model: "cas-register",
@@ -252,16 +283,33 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use tribunal_checker::model::ModelKind;
-    use tribunal_checker::op::Value;
-
     use super::*;
+
+    impl Options {
+        /// Some options, and a system that supports everything that `mixed` can ask.
+        pub(crate) const fn of_tests() -> Options {
+            const ALL: Operations = &[
+                (Object::Register, &[F::Read, F::Write, F::Cas]),
+                (Object::Counter, &[F::Read, F::Add]),
+                (Object::List, &[F::Read, F::Append]),
+            ];
+            Options { seed: 1, workers: 6, nodes: 3, keys: 6, ops_per_key: 50, reads: 0.25, answers: ALL }
+        }
+    }
 
     #[test]
     fn every_workload_sends_what_it_says_and_nothing_else() {
         for entry in WORKLOADS {
             let reads = entry.reads.unwrap_or_default();
-            let options = Options { seed: 1, workers: 6, nodes: 3, keys: 2, ops_per_key: 50, reads };
+            let options = Options {
+                seed: 1,
+                workers: 6,
+                nodes: 3,
+                keys: 2,
+                ops_per_key: 50,
+                reads,
+                ..Options::of_tests()
+            };
             let mut workload = (entry.make)(&options);
             let mut sent = BTreeSet::new();
             for round in 0..1_000 {
@@ -276,7 +324,7 @@ mod tests {
     #[test]
     fn the_models_that_are_named_exist() {
         for model in WORKLOADS.iter().flat_map(Entry::models) {
-            assert!(model.parse::<ModelKind>().is_ok(), "{model}");
+            assert!(model.parse::<Objects>().is_ok(), "{model}");
         }
     }
 }

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn workload() -> Lock {
-        Lock::new(&Options { seed: 1, workers: 2, nodes: 1, keys: 1, ops_per_key: 100, reads: 0.0 })
+        Lock::new(&Options { workers: 2, nodes: 1, keys: 1, ops_per_key: 100, ..Options::of_tests() })
     }
 
     #[test]

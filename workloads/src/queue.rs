@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn what_may_be_inside_is_drained_in_the_end() {
         let mut workload =
-            Queue::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 1, ops_per_key: 200, reads: 0.0 });
+            Queue::new(&Options { workers: 1, nodes: 1, keys: 1, ops_per_key: 200, ..Options::of_tests() });
         let enqueue = Request { f: F::Enqueue, key: Value::str("k0"), value: Value::Int(1) };
         let dequeue = Request { f: F::Dequeue, key: Value::str("k0"), value: Value::Nil };
         let info = || Completion::Info("lost".into());

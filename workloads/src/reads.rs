@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn one_of_three_only_reads_and_the_others_as_often_as_was_asked() {
-        let options = Options { seed: 1, workers: 9, nodes: 3, keys: 1, ops_per_key: 10, reads: 0.9 };
+        let options = Options { workers: 9, keys: 1, reads: 0.9, ..Options::of_tests() };
         let (reads, mut rng) = (Reads::new(&options), ChaCha8Rng::seed_from_u64(1));
         let counts: Vec<usize> =
             (0..9).map(|worker| (0..1_000).filter(|_| reads.next(worker, &mut rng)).count()).collect();

@@ -97,7 +97,15 @@ mod tests {
 
     use super::*;
 
-    const OPTIONS: Options = Options { seed: 7, workers: 3, nodes: 3, keys: 2, ops_per_key: 50, reads: 0.2 };
+    const OPTIONS: Options = Options {
+        seed: 7,
+        workers: 3,
+        nodes: 3,
+        keys: 2,
+        ops_per_key: 50,
+        reads: 0.2,
+        ..Options::of_tests()
+    };
 
     #[test]
     fn written_values_are_unique_and_every_operation_occurs() {

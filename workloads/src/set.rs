@@ -56,8 +56,7 @@ mod tests {
 
     #[test]
     fn no_element_is_added_twice_and_every_set_is_read_in_the_end() {
-        let mut workload =
-            Set::new(&Options { seed: 1, workers: 1, nodes: 1, keys: 2, ops_per_key: 10, reads: 0.25 });
+        let mut workload = Set::new(&Options { workers: 1, nodes: 1, ..Options::of_tests() });
         let asked: Vec<Request> = (0..200).map(|_| workload.next(0)).collect();
         let added: Vec<&Request> = asked.iter().filter(|request| request.f == F::Add).collect();
         let distinct: HashSet<&Value> = added.iter().map(|request| &request.value).collect();

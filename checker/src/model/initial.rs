@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
     CasRegister, Chain, ConvergentSet, Counter, Fenced, FencingLock, Fifo, Ids, Kv, Log, Model, ModelKind,
-    MultiRegister, Mutex, OrderedIds, Queue, Register, Semaphore, Set, Stack, UnorderedQueue,
+    MultiRegister, Mutex, Objects, OrderedIds, Queue, Register, Semaphore, Set, Stack, UnorderedQueue,
 };
 use crate::explain::Subject;
 use crate::fast::FastPath;
@@ -26,7 +26,7 @@ use crate::op::{Op, Value};
 /// | semaphore | how many permits there are |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Initial {
-    kind: ModelKind,
+    objects: Objects,
     usual: Option<Value>,
     of_keys: BTreeMap<Value, Value>,
 }
@@ -36,8 +36,8 @@ type JudgesOfKeys = BTreeMap<Value, Box<dyn Judge>>;
 
 impl Initial {
     /// No values: every object starts as the model defines.
-    pub fn new(kind: ModelKind) -> Self {
-        Initial { kind, usual: None, of_keys: BTreeMap::new() }
+    pub fn new(objects: impl Into<Objects>) -> Self {
+        Initial { objects: objects.into(), usual: None, of_keys: BTreeMap::new() }
     }
 
     /// Adds a value for one key, or for all keys that have no value of their own.
@@ -45,7 +45,7 @@ impl Initial {
     /// # Errors
     /// The expected shape, if no object of the model can hold this value.
     pub fn with(mut self, key: Option<Value>, value: Value) -> Result<Self, String> {
-        starting(self.kind, &value, &BTreeSet::new())?;
+        starting(self.objects.of_key(key.as_ref().unwrap_or(&Value::Nil))?, &value, &BTreeSet::new())?;
         match key {
             Some(key) => drop(self.of_keys.insert(key, value)),
             None => self.usual = Some(value),
@@ -53,16 +53,17 @@ impl Initial {
         Ok(self)
     }
 
-    /// The model.
-    pub fn kind(&self) -> ModelKind {
-        self.kind
+    /// The objects.
+    pub fn objects(&self) -> Objects {
+        self.objects
     }
 
     /// The judges of the objects of this history: the default, and those of some keys.
     pub(crate) fn judges(&self, history: &History) -> (Option<Box<dyn Judge>>, JudgesOfKeys) {
         let judge = |key: Option<&Value>, value: &Value| {
             let ops = history.ops.iter().filter(|op| key.is_none_or(|key| op.key == *key));
-            starting(self.kind, value, &registers(ops)).ok()
+            let kind = self.objects.of_key(key.unwrap_or(&Value::Nil)).ok()?;
+            starting(kind, value, &registers(ops)).ok()
         };
         let usual = self.usual.as_ref().and_then(|value| judge(None, value));
         let of_key = |(key, value): (&Value, &Value)| Some((key.clone(), judge(Some(key), value)?));

@@ -7,14 +7,14 @@
 use std::collections::BTreeSet;
 
 use tribunal_checker::history::History;
-use tribunal_checker::model::{FINAL, ModelKind};
+use tribunal_checker::model::{FINAL, Objects};
 use tribunal_checker::op::{F, Op, Value};
 
 use crate::run_info::RunInfo;
 use crate::wording::{count, counted, duration};
 
 /// What is missing of the final reads, if anything.
-pub(super) fn missing(info: &RunInfo, model: Option<ModelKind>, history: &History) -> Option<String> {
+pub(super) fn missing(info: &RunInfo, model: Option<Objects>, history: &History) -> Option<String> {
     let of_run = (!info.is_history()).then(|| match info.final_reads {
         None => Some(match info.unsettled_ms {
             Some(ms) => format!(
@@ -29,7 +29,7 @@ pub(super) fn missing(info: &RunInfo, model: Option<ModelKind>, history: &Histor
         }
         Some(_) => None,
     });
-    of_run.flatten().or_else(|| unread(history).filter(|_| model.is_some_and(ModelKind::is_eventual)))
+    of_run.flatten().or_else(|| unread(history).filter(|_| model.is_some_and(Objects::is_eventual)))
 }
 
 /// The keys with additions but without a successful final read.

@@ -30,7 +30,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
 
 /// How often each oracle looked.
 pub(super) fn oracles(run: &RunDir) -> Markup {
-    let looked = findings::looked(&run.judgement);
+    let looked = findings::looked(&run.evidence.info, &run.judgement);
     if run.judgement.oracles.is_empty() {
         return html! {};
     }

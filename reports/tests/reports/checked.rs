@@ -1,7 +1,7 @@
 //! The reports of the checker's own answers, on the scenes whose models it supports.
 
 use tribunal_checker::check::{Options, check};
-use tribunal_checker::model::ModelKind;
+use tribunal_checker::model::Objects;
 use tribunal_checker::verdict::Answer;
 use tribunal_reports::judgement::{Circumstances, Judgement};
 use tribunal_reports::run_dir::RunDir;
@@ -13,7 +13,7 @@ use crate::scene::Stage;
 fn judged(name: &str) -> RunDir {
     let mut run = Stage::of(name).run();
     let evidence = &run.evidence;
-    let model: ModelKind = evidence.info.model.parse().unwrap();
+    let model: Objects = evidence.info.model.parse().unwrap();
     let verdict = check(&evidence.history, model, &Options::default()).unwrap();
     run.judgement = Judgement::of(
         &evidence.info,

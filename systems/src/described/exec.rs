@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tribunal_checker::op::Value;
-use tribunal_workloads::{Client, Completion, Invocation, Request};
+use tribunal_workloads::{Client, Completion, Invocation, Object, Request};
 
 use super::client_program::{ClientProgram, Numbered};
+use super::speech::table;
 use crate::{Breach, Command};
 
 const VALUE: &str = "a value is null, true, false, an integer of 64 bits, a text, or a list of values";
@@ -70,7 +71,7 @@ impl Exec {
 pub(super) struct ExecClient {
     exec: Exec,
     timeout: Duration,
-    object: &'static str,
+    object: Object,
     /// The file for the program's error output.
     log: PathBuf,
     /// The process that the program acts for.
@@ -82,13 +83,7 @@ pub(super) struct ExecClient {
 }
 
 impl ExecClient {
-    pub(super) fn new(
-        exec: Exec,
-        timeout: Duration,
-        object: &'static str,
-        log: PathBuf,
-        process: u64,
-    ) -> Self {
+    pub(super) fn new(exec: Exec, timeout: Duration, object: Object, log: PathBuf, process: u64) -> Self {
         ExecClient { exec, timeout, object, log, process, running: None, sent: 0, broken: None }
     }
 
@@ -108,7 +103,8 @@ impl ExecClient {
         };
         self.sent += 1;
         let (key, value) = (to_json(&request.key), to_json(&request.value));
-        let line = Line { id: self.sent, object: self.object, f: request.f.name(), key, value };
+        let object = table(self.object.of(&request.key));
+        let line = Line { id: self.sent, object, f: request.f.name(), key, value };
         // The program bounds its own waits; the margin is for a program that does not.
         let answer = running.exchange(self.sent, &line, self.timeout + self.timeout / 2).await;
         let answer: Answer = match answer {
@@ -180,7 +176,7 @@ mod tests {
         let args = ["-c", script].map(Into::into).into();
         let command = Command { program: "sh".into(), args, ..Command::default() };
         let exec = Exec { command, operations };
-        ExecClient::new(exec, Duration::from_secs(10), "register", "/dev/null".into(), 1)
+        ExecClient::new(exec, Duration::from_secs(10), Object::Register, "/dev/null".into(), 1)
     }
 
     /// How a read ends that this shell script is to answer after its hello, and the rule that it broke.

@@ -46,6 +46,7 @@ impl<O> Book<O> {
     /// The operation for a request. A `cas` from nothing may have its own: `cas-nil`.
     pub(super) fn find(&self, object: Object, request: &Request) -> Option<&O> {
         let is_from_nil = request.f == F::Cas && matches!(request.value.as_pair(), Some((Value::Nil, _)));
+        let object = object.of(&request.key);
         let special = self.1.get(&object).filter(|_| is_from_nil);
         special.or_else(|| self.0.get(&(object, request.f.clone())))
     }
@@ -71,7 +72,7 @@ fn operations_of(object: Object) -> &'static [F] {
         Object::Queue => &[F::Enqueue, F::Dequeue],
         Object::Lock => &[F::Acquire, F::Release],
         Object::Ids => &[F::Generate],
-        Object::Other(_) => &[],
+        Object::Mixed | Object::Other(_) => &[],
     }
 }
 
@@ -107,7 +108,7 @@ impl Speech {
             Speech::Exec { command, operations } => {
                 own.insert("timeout-ms".into(), limit.as_millis().to_string());
                 let exec = exec_of(command, operations, own, port.address);
-                Box::new(ExecClient::new(exec, limit, table(object), place.client_log.clone(), process))
+                Box::new(ExecClient::new(exec, limit, object, place.client_log.clone(), process))
             }
         }
     }
@@ -141,7 +142,7 @@ fn exec_of(
 }
 
 /// The name of an object's table.
-fn table(object: Object) -> &'static str {
+pub(super) fn table(object: Object) -> &'static str {
     OBJECTS.into_iter().find(|(_, it)| *it == object).map_or("other", |(name, _)| name)
 }
 
