@@ -4,7 +4,8 @@
 //! - *Election Safety*: at most one leader per term.
 //! - *Leader Append-Only*: a leader never erases an entry of its log.
 //! - *Log Matching*: entries with the same position have the same command and the same predecessor.
-//! - *Leader Completeness*: every entry ever committed is in the log of every later leader.
+//! - *Leader Completeness*: every entry committed in a term is in the logs of the leaders of all later terms.
+//!   Not earlier ones: votes that were delayed may elect the leader of an earlier term after the commitment.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use crate::replica::simulator::{
 pub(crate) struct Observations {
     leaders: BTreeMap<Term, usize>,
     entries: HashMap<Position, (Payload, Position)>,
+    /// For each committed entry: the term of the node that applied it first.
+    committed_in: Vec<Term>,
 }
 
 impl Simulated for Core {
@@ -62,6 +65,7 @@ impl Simulated for Core {
         committed: &[Entry],
         observations: &mut Observations,
     ) -> Result<(), String> {
+        observations.committed_in.resize(committed.len(), self.term());
         for notice in notices {
             match notice {
                 Notice::BecameLeader { term, .. } => {
@@ -101,15 +105,35 @@ impl Core {
         {
             return Err(format!("Election Safety: {id} and the node {other} lead in term {term}"));
         }
-        for entry in committed.iter().filter(|entry| entry.at.index > self.log().base().index) {
-            // Entries of this very term may have been committed already, by this leader.
-            if entry.at.term < term && self.log().position(entry.at.index) != Some(entry.at) {
-                let held = self.log().position(entry.at.index);
-                return Err(format!("Leader Completeness: {id} has {held:?}, not {:?}", entry.at));
+        let committed = committed.iter().map(|entry| entry.at).zip(observations.committed_in.iter().copied());
+        match missing(self.log(), term, committed) {
+            None => Ok(()),
+            Some(at) => {
+                let held = self.log().position(at.index);
+                Err(format!("Leader Completeness: {id} has {held:?}, not {at:?}"))
             }
         }
-        Ok(())
     }
+}
+
+/// The first entry that the log of the leader of `term` lacks, of those that were committed in earlier terms.
+fn missing(log: &Log, term: Term, committed: impl Iterator<Item = (Position, Term)>) -> Option<Position> {
+    let must_be_there =
+        |(at, committed_in): &(Position, Term)| *committed_in < term && at.index > log.base().index;
+    let mut must = committed.filter(must_be_there);
+    must.find(|(at, _)| log.position(at.index) != Some(*at)).map(|(at, _)| at)
+}
+
+#[test]
+fn a_leader_must_hold_what_was_committed_before_its_term_and_nothing_else() {
+    let at = |term, index| Position { term, index };
+    let log = Log::new(at(0, 0), vec![Entry { at: at(1, 1), payload: Payload::Noop }]);
+    // An entry of term 3, committed in term 7 by a leader that found it in its log.
+    let committed = [(at(1, 1), 1), (at(3, 2), 7)];
+    assert_eq!(missing(&log, 5, committed.into_iter()), None);
+    assert_eq!(missing(&log, 8, committed.into_iter()), Some(at(3, 2)));
+    let other = Log::new(at(0, 0), vec![Entry { at: at(2, 1), payload: Payload::Noop }]);
+    assert_eq!(missing(&other, 5, committed.into_iter()), Some(at(1, 1)));
 }
 
 #[test]
