@@ -92,6 +92,28 @@ fn a_replay_does_the_same_to_the_same_nodes_at_the_same_times() {
     assert!(report.contains("/faults.jsonl"), "the report offers the replay: {report}");
 }
 
+/// Nobody can add a member while no node leads. That must not keep other faults from ending, or from coming.
+#[test]
+fn a_member_that_nobody_can_add_holds_up_no_other_fault() {
+    let links: Vec<String> = (1..=5)
+        .flat_map(|from| {
+            (1..=5).filter(move |to| *to != from).map(move |to| format!("'cut n{from}>n{to} stall'"))
+        })
+        .collect();
+    let schedule = format!(
+        "[[step]]\nat = '300ms'\nhold = '3s'\nacts = ['remove n2']\n\
+         [[step]]\nat = '2s'\nhold = '6s'\nacts = [{}]\n\
+         [[step]]\nat = '6s'\nhold = '500ms'\nacts = ['kill n3']\n",
+        links.join(", ")
+    );
+    let run = Run::of("--time-limit 12s --seed 1", &schedule);
+    run.expect_no_violation();
+    let heals = run.faults("heal");
+    let ended = |act: &str| heals.iter().position(|fault| fault["acts"].to_string().contains(act));
+    assert!(ended("kill n3") < ended("cut n1>n2"), "{heals:#?}");
+    assert!(ended("remove n2") < ended("kill n3"), "{heals:#?}");
+}
+
 #[test]
 fn triggers_fire_on_events() {
     let run = Run::of(

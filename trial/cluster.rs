@@ -446,6 +446,10 @@ impl Nodes for Cluster {
         self.operators.set_member(self, node, member).await
     }
 
+    async fn add_owed_members(&self) {
+        self.operators.add_owed(self).await;
+    }
+
     async fn restore_members(&self) -> Result<(), String> {
         self.operators.restore_members(self).await
     }

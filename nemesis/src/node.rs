@@ -142,9 +142,16 @@ pub trait Nodes: Send + Sync + 'static {
     /// anything.
     ///
     /// # Errors
-    /// When no leader accepted the request; also when an addition was not committed.
+    /// When no leader accepted a removal. An addition that no leader agrees to is owed: see
+    /// [`Nodes::add_owed_members`].
     fn set_member(&self, node: NodeId, _member: bool) -> impl Future<Output = Result<bool, String>> + Send {
         async move { Err(format!("{node}: the system has no such request")) }
+    }
+
+    /// Tries once more to add the nodes that no leader agreed to add when their fault ended: another fault,
+    /// which has ended now, may have been in the way.
+    fn add_owed_members(&self) -> impl Future<Output = ()> + Send {
+        async {}
     }
 
     /// Adds all removed nodes to the members again.

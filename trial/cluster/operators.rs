@@ -15,10 +15,11 @@ use tribunal_systems::AdminRequest;
 use super::Cluster;
 use crate::lock::locked;
 
-/// Timeout of removing a member or transferring leadership; under a fault it may never succeed.
+/// Timeout of a request during the faults: under another fault it may never succeed, and all later faults wait
+/// for it.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// Timeout of adding a member: in the end, all nodes must be members again.
-const ADD_TIMEOUT: Duration = Duration::from_secs(15);
+/// Timeout of adding a member after the faults: in the end, all nodes must be members again.
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// State between requests.
@@ -26,6 +27,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Operators {
     /// Nodes that may have been removed from the membership.
     removed: Mutex<BTreeSet<NodeId>>,
+    /// Those of them that no leader agreed to add when their fault ended.
+    owed: Mutex<BTreeSet<NodeId>>,
 }
 
 impl Operators {
@@ -35,28 +38,43 @@ impl Operators {
         node: NodeId,
         member: bool,
     ) -> Result<bool, String> {
+        if member {
+            let added = self.add(cluster, node, TIMEOUT).await;
+            if added.is_err() {
+                locked(&self.owed).insert(node);
+            }
+            return Ok(added == Ok(Outcome::Changed));
+        }
+        locked(&self.removed).insert(node);
+        locked(&self.owed).remove(&node);
         let name = &cluster.nodes[node.0].place.name;
-        let removed = || locked(&self.removed);
-        if !member {
-            removed().insert(node);
+        Ok(request(cluster, AdminRequest::Remove(name), TIMEOUT).await? == Outcome::Changed)
+    }
+
+    async fn add(&self, cluster: &Cluster, node: NodeId, timeout: Duration) -> Result<Outcome, String> {
+        let name = &cluster.nodes[node.0].place.name;
+        match request(cluster, AdminRequest::Add(name), timeout).await? {
+            Outcome::Refused => Err("not agreed upon".to_owned()),
+            added => {
+                locked(&self.removed).remove(&node);
+                locked(&self.owed).remove(&node);
+                Ok(added)
+            }
         }
-        let (operation, timeout) = match member {
-            true => (AdminRequest::Add(name), ADD_TIMEOUT),
-            false => (AdminRequest::Remove(name), TIMEOUT),
-        };
-        let end = request(cluster, operation, timeout).await?;
-        match end {
-            Outcome::Refused if member => return Err("not agreed upon".to_owned()),
-            Outcome::Changed | Outcome::Unchanged if member => drop(removed().remove(&node)),
-            _ => {}
+    }
+
+    pub(super) async fn add_owed(&self, cluster: &Cluster) {
+        let owed = locked(&self.owed).clone();
+        for node in owed {
+            // If it fails again, it is still owed.
+            let _ = self.add(cluster, node, TIMEOUT).await;
         }
-        Ok(end == Outcome::Changed)
     }
 
     pub(super) async fn restore_members(&self, cluster: &Cluster) -> Result<(), String> {
         let removed = locked(&self.removed).clone();
         for node in removed {
-            self.set_member(cluster, node, true).await?;
+            self.add(cluster, node, RESTORE_TIMEOUT).await?;
         }
         Ok(())
     }

@@ -649,6 +649,7 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
         record.took_ms = self.ms_since(began);
         (self.record)(record);
         self.wake(running.trigger);
+        self.nodes.add_owed_members().await;
     }
 
     /// Counters of the links and disks that the acts change, and the number of refused connections to the
