@@ -217,8 +217,7 @@ fn every_partition_and_process_fault_has_an_effect_and_heals() {
 
 #[test]
 fn every_link_degradation_has_an_effect_and_heals() {
-    let kinds =
-        "slow-leader narrow-leader unread-leader slow uneven jitter shreds short-lived cut-short churn";
+    let kinds = "slow-leader narrow-leader unread-leader slow uneven jitter one-by-one shreds short-lived cut-short churn";
     // At full speed. Faults that need some traffic last longer, for a busy machine.
     let mut at = 300;
     let mut step = |kind: &str| {

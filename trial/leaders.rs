@@ -4,6 +4,7 @@
 //! Like the journal of the links, the file is not evidence: a run without it gets the same verdict, and an
 //! error while writing it ends only the file.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -31,6 +32,8 @@ struct State {
     /// After an error it takes no more lines.
     file: LineFile,
     last: Option<Vec<(NodeId, u64)>>,
+    /// Every leadership that was seen.
+    seen: BTreeSet<(NodeId, u64)>,
 }
 
 impl LeaderLog {
@@ -40,7 +43,7 @@ impl LeaderLog {
     /// When it cannot be created.
     pub(crate) fn create(path: &Path, clock: Clock) -> Result<Self> {
         let file = LineFile::create(path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(LeaderLog { clock, state: Mutex::new(State { file, last: None }) })
+        Ok(LeaderLog { clock, state: Mutex::new(State { file, last: None, seen: BTreeSet::new() }) })
     }
 
     /// Asks the nodes, until it is dropped.
@@ -57,6 +60,11 @@ impl LeaderLog {
         locked(&self.state).last.as_ref()?.first().copied()
     }
 
+    /// How many times a node became the leader, as far as it was seen.
+    pub(crate) fn count(&self) -> usize {
+        locked(&self.state).seen.len()
+    }
+
     /// Writes a line if something has changed.
     fn saw(&self, cluster: &Cluster, leaders: Vec<(NodeId, u64)>) {
         let mut state = locked(&self.state);
@@ -71,6 +79,7 @@ impl LeaderLog {
         let mut line = serde_json::to_vec(&line).expect("names and numbers have a JSON form");
         line.push(b'\n');
         let _ = state.file.append(&line);
+        state.seen.extend(&leaders);
         state.last = Some(leaders);
     }
 }

@@ -64,6 +64,7 @@ impl RunRecord {
             ending: None,
             final_reads: None,
             led: Vec::new(),
+            never: Vec::new(),
             unsettled_ms: None,
             strangers: None,
             seen_live: None,

@@ -604,6 +604,7 @@ impl<'a> Trial<'a> {
         let interrupted = interrupts > 0;
         let restarts: usize = self.cluster.nodes.iter().map(|node| node.restarts()).sum();
         self.oracles.looked(Oracle::Restart, restarts as u64, "restarts");
+        self.record.info.never = self.never(restarts);
         (self.record.info.findings, self.record.info.oracles) = self.oracles.record();
         self.record.info.ending = Some(Ending {
             events: self.controller.recorder.events(),
@@ -616,6 +617,18 @@ impl<'a> Trial<'a> {
         }
         let harness_failure = self.failures.first();
         (self.record.info, Circumstances { harness_failure, interrupted, ..Circumstances::default() })
+    }
+
+    /// What never happened, of what most bugs need, as far as this system can tell.
+    fn never(&self, restarts: usize) -> Vec<String> {
+        let has_snapshots = self.replica_watch.as_ref().is_none_or(|watch| watch.has_installed());
+        let leaders = self.leaders.count();
+        let all = [
+            (restarts == 0, "no node was restarted"),
+            (leaders == 1, "the leader never changed"),
+            (!has_snapshots, "no snapshot was installed"),
+        ];
+        all.into_iter().filter(|(never, _)| *never).map(|(_, what)| what.to_owned()).collect()
     }
 
     /// Begins a phase. Returns the time, in nanoseconds since the start of the run.

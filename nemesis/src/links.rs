@@ -46,6 +46,7 @@ pub(crate) mod filter;
 pub(crate) mod gate;
 pub(crate) mod grudge;
 mod harness_failures;
+mod messages;
 mod proxy;
 mod proxy_thread;
 mod pump;

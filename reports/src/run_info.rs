@@ -89,6 +89,9 @@ pub struct RunInfo {
     /// The nodes that led while the final reads were answered, if leaders were changed for that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub led: Vec<String>,
+    /// What never happened during the run, of what most bugs need: `no snapshot was installed`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub never: Vec<String>,
     /// How long Tribunal waited for the nodes of an eventually consistent system to converge, in
     /// milliseconds, if they had not converged then: there were no final reads.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -74,11 +74,11 @@ pub fn render_within(run: &RunDir, width: usize) -> String {
     lines.push(String::new());
     lines.extend(figures(run, width));
     if !judgement.oracles.is_empty() {
-        lines.extend(wrapped(
-            &format!("looked   {}", findings::looked(&run.evidence.info, judgement).join("; ")),
-            2,
-            11,
-        ));
+        let info = &run.evidence.info;
+        lines.extend(wrapped(&format!("looked   {}", findings::looked(info, judgement).join("; ")), 2, 11));
+        if !info.never.is_empty() {
+            lines.extend(wrapped(&format!("never    {}", info.never.join("; ")), 2, 11));
+        }
     }
     lines.push(String::new());
     let closing = closing(run, width);

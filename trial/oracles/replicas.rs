@@ -61,6 +61,11 @@ impl ReplicaWatch {
         }
     }
 
+    /// Whether any node has installed a snapshot in place of entries.
+    pub(crate) fn has_installed(&self) -> bool {
+        locked(&self.ledger).has_installed
+    }
+
     /// Asks all nodes once.
     pub(crate) async fn look(&self) {
         join_all((0..self.cluster.nodes.len()).map(|node| self.look_at(node))).await;
@@ -250,12 +255,21 @@ struct Ledger {
     leaders: BTreeMap<String, usize>,
     /// How many rows were compared with the row of another node.
     compared: u64,
+    /// Whether any node has installed a snapshot in place of entries.
+    has_installed: bool,
 }
 
 impl Ledger {
     fn new(nodes: usize) -> Self {
         let nodes = vec![Known::default(); nodes];
-        Ledger { nodes, first: 1, seen: VecDeque::new(), leaders: BTreeMap::new(), compared: 0 }
+        Ledger {
+            nodes,
+            first: 1,
+            seen: VecDeque::new(),
+            leaders: BTreeMap::new(),
+            compared: 0,
+            has_installed: false,
+        }
     }
 
     /// The last position that a node has shown.
@@ -284,6 +298,7 @@ impl Ledger {
             }
         }
         known.leaderships = applied.led.len();
+        self.has_installed |= applied.installed > 0;
         if applied.installed > known.last {
             known.last = applied.installed;
         }

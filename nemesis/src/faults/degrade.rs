@@ -27,6 +27,7 @@ pub(crate) const FAULT: Fault = Fault {
         Kind::any_node("slow", "delays everything between nodes by about the same time"),
         Kind::any_node("uneven", "delays every link by a time of its own"),
         Kind::any_node("jitter", "delays everything by a time that varies widely"),
+        Kind::any_node("one-by-one", "messages arrive one at a time, so that those sent together are apart"),
         Kind::any_node("shreds", "messages arrive a few bytes at a time"),
         Kind::any_node("short-lived", "connections are reset after some bytes"),
         Kind::any_node("cut-short", "connections are closed after some bytes"),
@@ -54,6 +55,7 @@ fn draw(kind: &str, context: &mut DrawContext) -> Vec<TimedAct> {
             (Grudge::one_way(leader, others), Quality { bytes_per_s, ..Quality::default() })
         }
         "jitter" => (all, delayed(Delay::Exponential(rng.random_range(5..60)))),
+        "one-by-one" => (all, Quality { gap_ms: Some(rng.random_range(2..30)), ..Quality::default() }),
         "shreds" => {
             let write_max = Some(rng.random_range(1..8));
             (

@@ -1,4 +1,5 @@
-//! How a pump carries bytes over a degraded link: later, slower, in fragments, or corrupted.
+//! How a pump carries bytes over a degraded link: later, slower, one message at a time, in fragments, or
+//! corrupted.
 //!
 //! ```text
 //!   read ──▶ ┌ bytes in flight ────────────────────┐ ──▶ write those that are due
@@ -24,6 +25,7 @@ use tokio::{
 };
 
 use crate::links::{
+    messages,
     pump::{CHUNK, Chunk, End, Pump},
     quality::{Quality, exponential},
 };
@@ -37,6 +39,8 @@ struct InFlight {
     bytes: VecDeque<u8>,
     /// When to write how many of them.
     pieces: VecDeque<(Instant, usize)>,
+    /// When the last message is to be written.
+    last_at: Option<Instant>,
 }
 
 impl InFlight {
@@ -123,15 +127,27 @@ impl Pump {
         let delay = quality.delay.map(|delay| delay.draw(&mut rand::rng())).unwrap_or_default();
         let write_max = quality.write_max.map_or(usize::MAX, |max| max as usize).clamp(1, CHUNK);
         let (torn, now) = (bytes.len() > write_max, Instant::now());
-        for piece in bytes.chunks(write_max) {
-            let sent_at = match quality.bytes_per_s {
-                Some(rate) => self.gate.send(piece.len(), rate),
-                None => now,
+        let lengths = quality.gap_ms.map_or_else(|| vec![bytes.len()], |_| messages::lengths(&bytes));
+        let mut rest = &bytes[..];
+        for length in lengths {
+            let (message, later) = rest.split_at(length);
+            rest = later;
+            let not_before = match (quality.gap_ms, in_flight.last_at) {
+                (Some(gap), Some(last_at)) => last_at + Duration::from_millis(gap),
+                _ => now,
             };
-            if torn || sent_at + delay >= now + LATE_MIN {
-                self.gate.bytes_degraded.fetch_add(piece.len() as u64, Relaxed);
+            for piece in message.chunks(write_max) {
+                let sent_at = match quality.bytes_per_s {
+                    Some(rate) => self.gate.send(piece.len(), rate),
+                    None => now,
+                };
+                let at = (sent_at + delay).max(not_before);
+                if torn || at >= now + LATE_MIN {
+                    self.gate.bytes_degraded.fetch_add(piece.len() as u64, Relaxed);
+                }
+                in_flight.push(at, piece);
+                in_flight.last_at = Some(at);
             }
-            in_flight.push(sent_at + delay, piece);
         }
     }
 

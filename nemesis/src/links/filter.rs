@@ -256,6 +256,7 @@ impl fmt::Display for Batch {
 /// A property that packets cannot have, if one is set.
 pub(crate) fn only_of_streams(quality: &Quality) -> Option<&'static str> {
     let wanted = [
+        ("gap_ms", quality.gap_ms),
         ("write_max", quality.write_max),
         ("reset_after", quality.reset_after),
         ("close_after", quality.close_after),
@@ -353,7 +354,9 @@ mod tests {
     #[test]
     fn packets_cannot_have_stream_properties() {
         let quality = |text: &str| Quality::parse(&[text]).expect(text);
-        for of_streams in ["write_max=3", "reset_after=9", "close_after=9", "read_max=9", "flip_one_in=9"] {
+        for of_streams in
+            ["gap_ms=3", "write_max=3", "reset_after=9", "close_after=9", "read_max=9", "flip_one_in=9"]
+        {
             assert!(only_of_streams(&quality(of_streams)).is_some(), "{of_streams}");
         }
         for of_packets in ["delay_ms=3", "bytes_per_s=9", "loss_percent=9"] {

@@ -32,6 +32,8 @@ pub struct Quality {
     pub delay: Option<Delay>,
     /// Bandwidth in bytes per second, shared by all connections of the link.
     pub bytes_per_s: Option<u64>,
+    /// Time between two messages of a connection, in milliseconds.
+    pub gap_ms: Option<u64>,
     /// Maximum number of bytes per write.
     pub write_max: Option<u64>,
     /// Number of bytes after which a connection is reset.
@@ -90,6 +92,7 @@ impl fmt::Display for Quality {
         let delay = self.delay.map(|delay| format!("delay_ms={delay}"));
         let numbers = [
             ("bytes_per_s", self.bytes_per_s),
+            ("gap_ms", self.gap_ms),
             ("write_max", self.write_max),
             ("reset_after", self.reset_after),
             ("close_after", self.close_after),
@@ -117,6 +120,7 @@ impl Quality {
             }
             let field = match name {
                 "bytes_per_s" => &mut quality.bytes_per_s,
+                "gap_ms" => &mut quality.gap_ms,
                 "write_max" => &mut quality.write_max,
                 "reset_after" => &mut quality.reset_after,
                 "close_after" => &mut quality.close_after,
@@ -125,7 +129,11 @@ impl Quality {
                 "loss_percent" => &mut quality.loss_percent,
                 _ => return None,
             };
-            let most = if name == "loss_percent" { 100 } else { u64::MAX };
+            let most = match name {
+                "loss_percent" => 100,
+                "gap_ms" => DELAY_MS_MAX,
+                _ => u64::MAX,
+            };
             let value = value.parse().ok().filter(|value: &u64| (1..=most).contains(value))?;
             if field.replace(value).is_some() {
                 return None;
@@ -165,6 +173,7 @@ mod tests {
             "delay_ms=~40",
             "write_max=3 reset_after=5000 flip_one_in=100000",
             "close_after=70 read_max=5000",
+            "bytes_per_s=20000 gap_ms=5 write_max=3",
             "delay_ms=3..9 loss_percent=20",
         ] {
             let words: Vec<&str> = text.split(' ').collect();
@@ -181,6 +190,8 @@ mod tests {
             "loss=3",
             "loss_percent=101",
             "write_max=0",
+            "gap_ms=0",
+            "gap_ms=3600001",
             "write_max=1 write_max=1",
         ] {
             assert_eq!(Quality::parse(&wrong.split(' ').collect::<Vec<_>>()), None, "{wrong}");

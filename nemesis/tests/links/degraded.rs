@@ -85,6 +85,19 @@ async fn a_degraded_link_can_be_cut_and_stays_degraded_when_healed() {
 }
 
 #[tokio::test]
+async fn messages_that_are_sent_together_arrive_one_at_a_time() {
+    let pair = Pair::open().await;
+    let (mut n1, mut n2) = pair.connection().await;
+    pair.links.degrade(N1, N2, quality("gap_ms=3600000"));
+    say(&mut n1, "first\nsecond\nthird\n").await;
+    hear(&mut n2, "first\n").await;
+    pair.degraded(13).await;
+    hears_nothing(&n2);
+    pair.links.restore(N1, N2);
+    hear(&mut n2, "second\nthird\n").await;
+}
+
+#[tokio::test]
 async fn fragments_are_as_small_as_requested() {
     let pair = Pair::open().await;
     let (mut n1, mut n2) = pair.connection().await;

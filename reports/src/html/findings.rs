@@ -31,6 +31,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
 /// How often each oracle looked.
 pub(super) fn oracles(run: &RunDir) -> Markup {
     let looked = findings::looked(&run.evidence.info, &run.judgement);
+    let never = &run.evidence.info.never;
     if run.judgement.oracles.is_empty() {
         return html! {};
     }
@@ -38,6 +39,9 @@ pub(super) fn oracles(run: &RunDir) -> Markup {
         "oracles",
         "Oracles",
         "what was looked for, and how often",
-        html! { ul { @for line in &looked { li { (line) } } } },
+        html! {
+            ul { @for line in &looked { li { (line) } } }
+            @if !never.is_empty() { p { "What most bugs need, and what never happened in this run: " (never.join("; ")) "." } }
+        },
     )
 }
