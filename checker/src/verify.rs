@@ -170,39 +170,33 @@ fn is_violation(
 /// operations or configurations.
 pub(crate) fn enumerate<M: Model>(model: &M, ops: &[&Op], configurations_max: usize) -> Option<bool> {
     // Operations that certainly did not happen, or that the model ignores, have no place in an order.
-    let calls: Vec<(usize, M::Call)> = (0..ops.len())
+    let mut calls: Vec<(usize, M::Call)> = (0..ops.len())
         .filter(|&at| !ops[at].is_fail())
         .filter_map(|at| Some((at, model.parse(ops[at]).ok()??)))
         .collect();
     if calls.len() > OPS_MAX {
         return None;
     }
-    let each = size_of::<(Vec<u64>, M::State)>() + calls.len().div_ceil(64) * size_of::<u64>();
+    calls.sort_by_key(|&(at, _)| (ops[at].call, at));
+    let op = |i: usize| (calls[i].0, ops[calls[i].0]);
+    let words = calls.len().div_ceil(64);
+    let each = size_of::<(Vec<u64>, M::State)>() + words * size_of::<u64>();
     // Each configuration is met once, and may be open at the same time.
     let configurations_max = configurations_max.min(BYTES_MAX / (2 * each));
-    let predecessors: Vec<Vec<usize>> = calls
-        .iter()
-        .map(|&(b, _)| {
-            let before =
-                |&(_, &(a, _)): &(usize, &(usize, M::Call))| a != b && precedes((a, ops[a]), (b, ops[b]));
-            calls.iter().enumerate().filter(before).map(|(i, _)| i).collect()
-        })
-        .collect();
-    let must: Vec<usize> = (0..calls.len()).filter(|&i| ops[calls[i].0].is_ok()).collect();
-    let start = (vec![0_u64; calls.len().div_ceil(64)], model.init());
+    let start = (vec![0_u64; words], model.init());
     let mut met = HashSet::from([start.clone()]);
     let mut open = vec![start];
     while let Some((placed, state)) = open.pop() {
-        let is_placed = |i: usize| placed[i / 64] >> (i % 64) & 1 == 1;
-        if must.iter().all(|&i| is_placed(i)) {
+        let unplaced = || (0..calls.len()).filter(|i| placed[i / 64] >> (i % 64) & 1 == 0);
+        // The first return that no order may pass: later invocations have to wait for it.
+        let Some(end) = unplaced().map(op).filter(|(_, op)| op.is_ok()).map(|(_, op)| op.ret()).min() else {
             return Some(true);
-        }
+        };
+        let window: Vec<usize> = unplaced().take_while(|&i| op(i).1.call <= end).collect();
+        let may_come = |i: &&usize| window.iter().all(|j| j == *i || !precedes(op(*j), op(**i)));
         // Operations that were invoked first are tried first.
-        for (i, (_, call)) in calls.iter().enumerate().rev() {
-            if is_placed(i) || !predecessors[i].iter().all(|&before| is_placed(before)) {
-                continue;
-            }
-            for next in model.step(&state, call) {
+        for &i in window.iter().rev().filter(may_come) {
+            for next in model.step(&state, &calls[i].1) {
                 let mut placed = placed.clone();
                 placed[i / 64] |= 1 << (i % 64);
                 if met.insert((placed.clone(), next.clone())) {
