@@ -15,10 +15,11 @@ import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executors;
 import java.util.stream.Collectors;
+import org.apache.ratis.RaftConfigKeys;
 import org.apache.ratis.client.RaftClient;
 import org.apache.ratis.client.RaftClientConfigKeys;
 import org.apache.ratis.conf.RaftProperties;
-import org.apache.ratis.grpc.GrpcConfigKeys;
+import org.apache.ratis.netty.NettyConfigKeys;
 import org.apache.ratis.protocol.Message;
 import org.apache.ratis.protocol.RaftClientReply;
 import org.apache.ratis.protocol.RaftGroup;
@@ -26,6 +27,7 @@ import org.apache.ratis.protocol.RaftGroupId;
 import org.apache.ratis.protocol.RaftPeer;
 import org.apache.ratis.protocol.RaftPeerId;
 import org.apache.ratis.retry.RetryPolicies;
+import org.apache.ratis.rpc.SupportedRpcType;
 import org.apache.ratis.server.RaftServer;
 import org.apache.ratis.server.RaftServerConfigKeys;
 import org.apache.ratis.server.protocol.TermIndex;
@@ -154,8 +156,10 @@ public final class Node {
         RaftServerConfigKeys.Snapshot.setAutoTriggerEnabled(properties, true);
         RaftServerConfigKeys.Snapshot.setAutoTriggerThreshold(properties, 500);
         RaftServerConfigKeys.Log.setPurgeUptoSnapshotIndex(properties, true);
-        GrpcConfigKeys.Server.setHost(properties, socket(address).getHostString());
-        GrpcConfigKeys.Server.setPort(properties, socket(address).getPort());
+        // Not gRPC: after a cut it waits ever longer before it connects again, and no leader is elected meanwhile.
+        RaftConfigKeys.Rpc.setType(properties, SupportedRpcType.NETTY);
+        NettyConfigKeys.Server.setHost(properties, socket(address).getHostString());
+        NettyConfigKeys.Server.setPort(properties, socket(address).getPort());
         final boolean first = !data.exists();
         final RaftServer server = RaftServer.newBuilder()
             .setServerId(RaftPeerId.valueOf(id))
@@ -170,6 +174,7 @@ public final class Node {
 
     private static RaftClient connect(RaftGroup group) {
         final RaftProperties properties = new RaftProperties();
+        RaftConfigKeys.Rpc.setType(properties, SupportedRpcType.NETTY);
         RaftClientConfigKeys.Rpc.setRequestTimeout(properties, milliseconds(1000));
         return RaftClient.newBuilder()
             .setProperties(properties)
