@@ -82,9 +82,10 @@ pub struct Finding {
     pub sentence: String,
     /// The number of recorded operations.
     pub ops: usize,
-    /// For a violation: its class, such as `stale-read`.
+    /// For a violation: its class, such as `stale-read`, or the oracle that found it.
     pub class: Option<String>,
-    /// For a violation: the time from the clients' start to the completion of the witness, in milliseconds.
+    /// For a violation: the time from the clients' start to the completion of the witness, or to the finding,
+    /// in milliseconds.
     pub after_ms: Option<u64>,
     /// For a violation: the number of operations in the minimal counterexample.
     pub counterexample: Option<usize>,
@@ -229,9 +230,13 @@ impl Finding {
             faults: Vec::new(),
             path: path.into(),
         };
-        if let Some(violation) = judgement.violation() {
-            let running = info.phases.iter().find(|phase| phase.name == "running");
-            let begun = running.map_or(0, |phase| phase.start_ns);
+        let running = info.phases.iter().find(|phase| phase.name == "running");
+        let begun = running.map_or(0, |phase| phase.start_ns);
+        if let Some(found) = judgement.decisive_finding() {
+            finding.class = Some(found.oracle.name().to_owned());
+            finding.after_ms = Some(found.t.saturating_sub(begun) / 1_000_000);
+            finding.faults = faults_around(faults, found.t, found.t);
+        } else if let Some(violation) = judgement.violation() {
             let ops = judgement.ops.iter().filter(|it| violation.minimal.contains(&it.id));
             let from = ops.map(|it| it.op.call).min().unwrap_or(violation.detected);
             finding.class = Some(violation.class.clone());
@@ -291,8 +296,15 @@ fn by_frequency(names: impl Iterator<Item = String>) -> Vec<(String, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use tribunal_checker::check::{Options, check};
+    use tribunal_checker::history::History;
+    use tribunal_checker::model::ModelKind;
+    use tribunal_records::oracles::{self, Oracle};
+
     use super::*;
     use crate::faults::FaultOutcome;
+    use crate::judgement::Circumstances;
+    use crate::run_info::Phase;
 
     fn finding(seed: u64, outcome: RunOutcome, after_ms: Option<u64>) -> Finding {
         Finding {
@@ -350,6 +362,26 @@ mod tests {
         assert_eq!((found, of, unknown, broke), (2, 4, 1, 1));
         assert_eq!((median_ms, median_ops), (Some(100), Some(3)));
         assert_eq!(by_fault, [("kill one".to_string(), 2)]);
+    }
+
+    #[test]
+    fn what_another_oracle_finds_has_its_name_and_time() {
+        let found = oracles::Finding {
+            oracle: Oracle::Divergence,
+            t: 3_000_000_000,
+            nodes: Vec::new(),
+            sentence: "n1 and n2 differ".into(),
+            evidence: Vec::new(),
+            excuse: None,
+        };
+        let phases = vec![Phase { name: "running".into(), start_ns: 1_000_000_000, end_ns: None }];
+        let info = RunInfo { phases, findings: vec![found], ..RunInfo::default() };
+        let history = History { ops: Vec::new() };
+        let verdict = check(&history, ModelKind::Register, &Options::default()).expect("it fits");
+        let judgement = Judgement::of(&info, &history, &[], Some(verdict), Circumstances::default());
+        let finding = Finding::of(&info, &judgement, &[], "r");
+        assert_eq!(finding.outcome, RunOutcome::Violation);
+        assert_eq!((finding.class.as_deref(), finding.after_ms), (Some("divergence"), Some(2_000)));
     }
 
     #[test]
