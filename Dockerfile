@@ -4,11 +4,11 @@
 FROM rust:1-slim-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked && strip target/release/tribunal
+RUN cargo build --release --locked --features full && strip target/release/tribunal
 
 FROM debian:bookworm-slim
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends etcd-server fuse3 iproute2 nftables python3 \
+    && apt-get install -y --no-install-recommends e2fsprogs etcd-server fuse3 iproute2 nftables python3 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/target/release/tribunal /usr/local/bin/tribunal
 WORKDIR /work

@@ -104,6 +104,7 @@ Examples:
   tribunal convert store/latest/history.jsonl history.edn        for Knossos and Elle
   tribunal convert --from log etcd_000.log history.jsonl";
 
+#[cfg(feature = "manual")]
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   source <(tribunal completions bash)
@@ -191,9 +192,11 @@ pub(crate) enum Verb {
     /// Run one node of a built-in system in the foreground
     #[command(subcommand)]
     Node(NodeCommand),
+    #[cfg(feature = "manual")]
     /// Print a shell completion script
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(crate::manual::CompletionsArgs),
+    #[cfg(feature = "manual")]
     /// Print the manual page, or write one page per command
     Man(crate::manual::ManArgs),
     #[cfg(feature = "trial")]

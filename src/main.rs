@@ -28,6 +28,7 @@ mod lint_client;
 mod list;
 #[cfg(feature = "trial")]
 mod live;
+#[cfg(feature = "manual")]
 mod manual;
 #[cfg(feature = "trial")]
 mod matrix;
@@ -115,7 +116,9 @@ fn dispatch(verb: Verb, matches: &ArgMatches) -> ExitCode {
         Verb::Doctor(args) => doctor::run(&args),
         #[cfg(feature = "trial")]
         Verb::LintClient(args) => lint_client::run(&args),
+        #[cfg(feature = "manual")]
         Verb::Completions(args) => manual::completions(&args),
+        #[cfg(feature = "manual")]
         Verb::Man(args) => manual::man(&args),
         Verb::Convert(args) => convert::run(&args),
         #[cfg(feature = "trial")]

@@ -58,7 +58,12 @@ pub fn capabilities() -> Vec<Capability> {
             "FUSE disks",
             "--disk fuse: power, torn-write, disk-full, disk-error, slow-disk",
             fuse_available().err(),
-            "load the kernel module fuse; in a container pass --device /dev/fuse and allow mounts; without root install fuse3",
+            match cfg!(feature = "fuse") {
+                true => {
+                    "load the kernel module fuse; in a container pass --device /dev/fuse and allow mounts; without root install fuse3"
+                }
+                false => "build Tribunal with this feature",
+            },
         ),
         capability(
             "ext4 disks",

@@ -48,6 +48,9 @@ impl Plan {
         if (wiring, spec.net) == (Wiring::Transparent, Net::Proxy) {
             spec.net = Net::Transparent;
         }
+        if let Some(DiskKind::Fuse | DiskKind::FuseStrict) = spec.disk {
+            fuse_available().map_err(|why| anyhow!("--disk: {why}"))?;
+        }
         let setting = setting(&spec, &*made);
         let (nemesis, warnings) = Nemesis::of(&mut spec, seed, registry.faults(), &setting)?;
         Ok(Plan {

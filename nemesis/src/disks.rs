@@ -8,14 +8,18 @@
 //!
 //! `volume.rs` describes what survives a power failure.
 
+#[cfg_attr(not(feature = "fuse"), expect(dead_code, reason = "only a FUSE disk has contents"))]
 mod content;
 mod ext4;
 mod fault;
 mod files;
+#[cfg(feature = "fuse")]
 mod fuse;
 mod loop_device;
+#[cfg_attr(not(feature = "fuse"), path = "disks/no_lossy.rs")]
 mod lossy;
 mod mount;
+#[cfg_attr(not(feature = "fuse"), expect(dead_code, reason = "only a FUSE disk has a volume"))]
 mod volume;
 
 use std::io;

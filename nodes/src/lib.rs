@@ -24,6 +24,7 @@
 pub mod abd;
 mod bug;
 mod frame;
+#[cfg(feature = "gossip")]
 pub mod gossip;
 mod logging;
 mod machine;
@@ -60,6 +61,7 @@ pub enum NodeCommand {
     Synod(rpc::NodeArgs<synod::Bug>),
     /// Run one node of registers at a majority (ABD)
     Abd(rpc::NodeArgs<abd::Bug>),
+    #[cfg(feature = "gossip")]
     /// Run one node of a gossiping store
     Gossip(rpc::NodeArgs<gossip::Bug, gossip::Options>),
     /// Run one node of a primary with asynchronous backups
@@ -116,6 +118,7 @@ impl NodeCommand {
             NodeCommand::Zab(args) => args.run::<zab::core::Core>(),
             NodeCommand::Synod(args) => args.run(),
             NodeCommand::Abd(args) => args.run(),
+            #[cfg(feature = "gossip")]
             NodeCommand::Gossip(args) => args.run(),
             NodeCommand::PrimaryBackup(place) => rpc::run(place, naive::primary_backup::PrimaryBackup::open),
             NodeCommand::TwoPrimaries(place) => rpc::run(place, naive::two_primaries::TwoPrimaries::open),

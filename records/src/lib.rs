@@ -2,6 +2,7 @@
 //! clock.
 
 pub mod faults;
+pub mod features;
 pub mod leaders;
 pub mod links;
 pub mod oracles;

@@ -4,7 +4,21 @@
 use std::error::Error as _;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use tribunal_records::features::left_out;
 use tribunal_records::suggest::{suggest, unknown};
+
+/// Commands that only a build with this feature has.
+const OF_FEATURES: [(&str, &str); 9] = [
+    ("serve", "serve"),
+    ("completions", "manual"),
+    ("man", "manual"),
+    ("run", "trial"),
+    ("matrix", "trial"),
+    ("init", "trial"),
+    ("doctor", "trial"),
+    ("lint-client", "trial"),
+    ("node", "trial"),
+];
 
 /// What is wrong with a command line. `commands` are the names of the commands.
 pub(crate) fn message(error: &clap::Error, commands: &[&str]) -> String {
@@ -42,6 +56,9 @@ pub(crate) fn message(error: &clap::Error, commands: &[&str]) -> String {
         ErrorKind::UnknownArgument => format!("unexpected argument `{flag}`: {see}"),
         ErrorKind::InvalidSubcommand => {
             let name = said(ContextKind::InvalidSubcommand).unwrap_or_default();
+            if let Some((_, feature)) = OF_FEATURES.iter().find(|(verb, _)| *verb == name) {
+                return format!("{name}: {}", left_out(feature));
+            }
             let near = suggest(&name, commands.iter().copied()).map(str::to_owned);
             match listed(ContextKind::SuggestedSubcommand).into_iter().next().or(near) {
                 Some(near) => format!("there is no command `{name}`: did you mean `{near}`?"),

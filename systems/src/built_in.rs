@@ -9,7 +9,9 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tribunal_checker::op::Value;
-use tribunal_nodes::{BugSwitch, abd, gossip, paxos, raft, synod, zab};
+#[cfg(feature = "gossip")]
+use tribunal_nodes::gossip;
+use tribunal_nodes::{BugSwitch, abd, paxos, raft, synod, zab};
 use tribunal_records::suggest::suggest;
 use tribunal_records::wire::{Applied, AppliedEntry};
 use tribunal_records::{Concurrency, Rate, TrialSpec};
@@ -144,6 +146,7 @@ pub(crate) fn abd() -> Vec<Flaw> {
 }
 
 /// Gossip is not linearizable by design. Its seeded bugs break what it does guarantee: convergence.
+#[cfg(feature = "gossip")]
 pub(crate) fn gossip() -> Vec<Flaw> {
     let flaw = |bug: &gossip::Bug| match bug {
         gossip::Bug::TrustEverybody => Flaw::seeded(bug.name(), bug.rule(), "broadcast")

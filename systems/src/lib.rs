@@ -293,6 +293,9 @@ pub enum Unusable {
         /// The Debian package that contains it.
         package: &'static str,
     },
+    /// This build lacks the feature that contains it.
+    #[error("{}", tribunal_records::features::left_out(.0))]
+    LeftOut(&'static str),
     /// A bug or an argument that its nodes reject.
     #[error("{0}")]
     Arguments(String),
@@ -396,11 +399,17 @@ pub const SYSTEMS: &[Entry] = &[
     Entry {
         name: "gossip",
         about: "anti-entropy: every node answers alone, and all converge; one may be Byzantine",
+        #[cfg(feature = "gossip")]
         make: Make::Fn(|switches| Ok(Box::new(BuiltIn::new("gossip", switches)?))),
+        #[cfg(not(feature = "gossip"))]
+        make: Make::Fn(|_| Err(Unusable::LeftOut("gossip"))),
         holds: Holds::Only(&["broadcast"]),
         answers: &[(Object::Register, &[F::Read, F::Write]), COUNTER, SET],
         not_by: &[],
+        #[cfg(feature = "gossip")]
         flaws: built_in::gossip,
+        #[cfg(not(feature = "gossip"))]
+        flaws: Vec::new,
     },
     Entry {
         name: "primary-backup",

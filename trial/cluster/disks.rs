@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use tribunal_nemesis::disks::{DataFiles, Disk, DiskBackend, Durability, Ext4, Lossy};
 use tribunal_nemesis::{Act, Damage, DiskCounters, DiskFault, NodeId};
 use tribunal_records::DiskKind;
+use tribunal_records::features::left_out;
 use tribunal_systems::Place;
 
 use super::guard::{Guard, GuardedResource};
@@ -29,6 +30,9 @@ pub(crate) struct DiskRequest {
 /// # Errors
 /// What is missing.
 pub(crate) fn fuse_available() -> Result<(), String> {
+    if !cfg!(feature = "fuse") {
+        return Err(left_out("fuse"));
+    }
     let device = std::fs::OpenOptions::new().read(true).write(true).open("/dev/fuse");
     device.map(drop).map_err(|error| format!("a fuse disk needs /dev/fuse: {error}"))
 }

@@ -230,9 +230,7 @@ pub(super) fn speech(description: &Description, scope: &Scope<'_>) -> Result<(Sp
             Ok((Speech::Postgres(Box::new(config), book), answered))
         }
         #[cfg(not(feature = "postgres"))]
-        Wire::Postgres => {
-            Err(scope.wrong("client.wire", "this build of Tribunal lacks the feature `postgres`"))
-        }
+        Wire::Postgres => Err(scope.wrong("client.wire", tribunal_records::features::left_out("postgres"))),
     }
 }
 
