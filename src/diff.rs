@@ -86,12 +86,10 @@ fn trial(a: &Side, b: &Side) -> Vec<Row> {
 
 fn outcome(a: &Side, b: &Side) -> Vec<Row> {
     let outcome = |side: &Side| {
-        let (outcome, model) = (side.judgement.outcome, &side.info.model);
-        format!("{} {}", summary::sign(outcome), summary::heading(outcome, model))
+        let judgement = &side.judgement;
+        format!("{} {}", summary::sign(judgement.outcome), summary::headed_by(judgement, &side.info.model))
     };
-    let class = |side: &Side| {
-        side.judgement.violation().map_or("–".to_string(), |violation| elide(&violation.class, 40))
-    };
+    let class = |side: &Side| side.judgement.class().map_or("–".to_string(), |class| elide(class, 40));
     let faults = |side: &Side| {
         let faults = side.judgement.coverage.faults.iter().filter(|fault| fault.effective > 0);
         let each: Vec<String> =

@@ -186,7 +186,7 @@ pub(crate) fn outcome(run: &RunSummary) -> String {
         Some(outcome) if run.interrupted && outcome == RunOutcome::Unknown => {
             format!("{} interrupted", summary::sign(outcome))
         }
-        Some(outcome) => format!("{} {}", summary::sign(outcome), summary::heading(outcome, &run.model)),
+        Some(outcome) => format!("{} {}", summary::sign(outcome), run.heading().unwrap_or_default()),
         None => "… not judged".into(),
     }
 }

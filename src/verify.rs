@@ -9,9 +9,12 @@ use tribunal_checker::verdict::Answer;
 use tribunal_checker::verify::{NotShown, Shown, verify};
 use tribunal_reports::judgement::{Judgement, RunOutcome};
 use tribunal_reports::run_dir::{Evidence, load_judgement};
-use tribunal_reports::wording::{count, counted};
+use tribunal_reports::wording::{count, counted, elide};
 
 use crate::exit;
+
+/// Maximum number of characters of a finding.
+const SENTENCE_CHARS_MAX: usize = 200;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -83,13 +86,7 @@ fn judge(dir: &Path, configurations: usize) -> Result<(Confirmation, String)> {
             let replayed = format!("{parts} replayed, with {ops} operations");
             match *outcome == good {
                 true => (Confirmation::Verified, format!("verified: {}: {replayed}", good.name())),
-                false => {
-                    let outcome = outcome.name();
-                    (
-                        Confirmation::NothingToVerify,
-                        format!("nothing to verify: the outcome is {outcome}; {replayed}"),
-                    )
-                }
+                false => (Confirmation::NothingToVerify, besides(&judgement, good, &replayed)),
             }
         }
         Ok(Shown::Violation { counterexample, whole: until }) => {
@@ -100,12 +97,32 @@ fn judge(dir: &Path, configurations: usize) -> Result<(Confirmation, String)> {
             );
             (Confirmation::Verified, line)
         }
+        // Proved during the run, or by another oracle: the check of the whole history reached a limit.
+        Err(NotShown::Nothing(why))
+            if *outcome == RunOutcome::Violation && verdict.answer == Answer::Unknown =>
+        {
+            let sentence = elide(&judgement.sentence, SENTENCE_CHARS_MAX);
+            (Confirmation::NothingToVerify, format!("not verified: {sentence} Of the checker, {why}"))
+        }
         Err(NotShown::Nothing(why)) => (Confirmation::NothingToVerify, format!("nothing to verify: {why}")),
         Err(NotShown::Refuted(why)) => (
             Confirmation::Refuted,
             format!("REFUTED: the evidence in verdict.json does not confirm its verdict: {why}"),
         ),
     })
+}
+
+/// The line for a history whose order is confirmed, and whose outcome is a different matter.
+fn besides(judgement: &Judgement, good: RunOutcome, replayed: &str) -> String {
+    let history = format!("the recorded history is {} ({replayed})", good.name());
+    match (judgement.outcome, judgement.decisive_finding()) {
+        (RunOutcome::Violation, Some(finding)) => format!(
+            "not verified: {}; {history}, and what the oracle {} found is not in it",
+            elide(&finding.sentence, SENTENCE_CHARS_MAX),
+            finding.oracle
+        ),
+        (outcome, _) => format!("nothing to verify: the outcome is {}, although {history}", outcome.name()),
+    }
 }
 
 /// A contradiction between the outcome, the checker's answer and the exit code, if any.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::program::{Ended, Store};
+use crate::program::{Ended, Store, tribunal};
 
 /// Runs a trial, and returns its end and its verdict.
 fn judged(store: &Store, workload: &str, flags: &str) -> (Ended, Value) {
@@ -92,6 +92,23 @@ fn replicas_that_differ_are_told_apart() {
     assert_eq!(found(&verdict), ["divergence"], "{verdict:#}");
     let sentence = verdict["sentence"].as_str().unwrap();
     assert!(sentence.contains("applied the same entries"), "{sentence}");
+
+    // No other verb calls the run what it is not, or claims to have verified what it cannot see.
+    let run = store.run_directory("counter").display().to_string();
+    let of = |words: &str| {
+        let ended = Ended::of(tribunal(words.split_whitespace()).output().unwrap());
+        assert!(!ended.stdout.contains("not linearizable"), "{words}: {}", ended.stdout);
+        ended
+    };
+    let listed = of(&format!("list runs --store {}", store.path().display())).stdout;
+    assert!(listed.contains("✗ replicas differ"), "{listed}");
+    let diff = of(&format!("diff {run} {run}")).expect(0).stdout;
+    let rows: Vec<Vec<&str>> = diff.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert!(rows.contains(&vec!["violation", "divergence", "divergence"]), "{diff}");
+    assert!(diff.contains("✗ replicas differ"), "{diff}");
+    let verified = of(&format!("verify {run}")).expect(2).stdout;
+    assert!(verified.contains("not verified: ") && verified.contains("divergence"), "{verified}");
+    assert!(verified.contains("the recorded history is linearizable"), "{verified}");
 }
 
 /// A node that is wrong and forwards its reads is seen only if it leads.

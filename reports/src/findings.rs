@@ -6,7 +6,7 @@ use crate::judgement::Judgement;
 use crate::run_info::RunInfo;
 use crate::wording::count;
 
-/// A run that an oracle other than the model condemns, in a few words.
+/// A violation that this oracle found, in a few words.
 pub fn heading(oracle: Oracle) -> &'static str {
     match oracle {
         Oracle::Model => "not linearizable",

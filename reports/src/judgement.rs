@@ -22,7 +22,7 @@ use tribunal_checker::history::History;
 use tribunal_checker::model::Objects;
 use tribunal_checker::op::Op;
 use tribunal_checker::verdict::{Answer, OpId, Verdict, Violation};
-use tribunal_records::oracles::{Finding, Looked};
+use tribunal_records::oracles::{Finding, Looked, Oracle};
 use tribunal_records::quantity::duration_text;
 
 use crate::coverage::Coverage;
@@ -140,6 +140,9 @@ pub struct Judgement {
     pub exit_code: u8,
     /// The outcome in one sentence.
     pub sentence: String,
+    /// For a violation: the oracle that found it. Of several, the model comes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found_by: Option<Oracle>,
     /// Whether the user interrupted the run.
     pub interrupted: bool,
     /// The first failure of the harness, if any.
@@ -220,12 +223,17 @@ impl Judgement {
         let violation = checker.as_ref().and_then(|verdict| verdict.violation.as_ref());
         let answer = checker.as_ref().map(|verdict| verdict.answer);
         let good = RunOutcome::good(model);
+        let counts = info.findings.iter().find(|finding| finding.excuse.is_none());
+        let found_by = match (answer, proved, counts) {
+            (Some(Answer::Violation), _, _) | (_, Some(_), _) => Some(Oracle::Model),
+            (_, None, counts) => counts.map(|finding| finding.oracle),
+        };
         let (outcome, sentence) = if answer == Some(Answer::Violation) {
             (RunOutcome::Violation, violation_sentence(violation))
         } else if let Some(proved) = proved {
             let rest = "This was proved during the run; the check of the whole history did not finish.";
             (RunOutcome::Violation, format!("Not linearizable: {}. {rest}", live_violation_sentence(proved)))
-        } else if let Some(finding) = info.findings.iter().find(|finding| finding.excuse.is_none()) {
+        } else if let Some(finding) = counts {
             (RunOutcome::Violation, finding_sentence(finding, answer, good))
         } else if let Some(failure) = &harness_failure {
             (RunOutcome::HarnessFailure, failure_sentence(failure, answer, good))
@@ -250,6 +258,7 @@ impl Judgement {
             outcome,
             exit_code: outcome.exit_code(interrupted),
             sentence,
+            found_by,
             interrupted,
             harness_failure,
             checker,
@@ -262,11 +271,15 @@ impl Judgement {
         }
     }
 
-    /// The oracle that decided, if it was another than the model: its first finding without an excuse.
+    /// The finding that decided, if it was not the model that did: the first without an excuse.
     pub fn decisive_finding(&self) -> Option<&Finding> {
-        let by_model = self.checker.as_ref().is_some_and(|verdict| verdict.answer == Answer::Violation);
-        let finding = self.findings.iter().find(|finding| finding.excuse.is_none());
-        finding.filter(|_| self.outcome == RunOutcome::Violation && !by_model)
+        self.findings.iter().find(|it| it.excuse.is_none() && Some(it.oracle) == self.found_by)
+    }
+
+    /// The class of the violation, or else the oracle that found one: `stale-read`, `divergence`.
+    pub fn class(&self) -> Option<&str> {
+        let by_model = self.violation().map(|violation| &*violation.class);
+        by_model.or_else(|| Some(self.decisive_finding()?.oracle.name()))
     }
 
     /// The violation, if one was proved.
@@ -513,7 +526,7 @@ mod tests {
     #[test]
     fn a_finding_without_an_excuse_is_a_violation() {
         let finding = |excuse: Option<&str>| Finding {
-            oracle: tribunal_records::oracles::Oracle::Crash,
+            oracle: Oracle::Crash,
             t: 5,
             nodes: vec!["n3".into()],
             sentence: "n3 crashed: exit status: 101".into(),
@@ -528,13 +541,32 @@ mod tests {
         assert_eq!((found.outcome, found.exit_code), (RunOutcome::Violation, 1));
         assert_eq!(found.sentence, "n3 crashed: exit status: 101. The answers to clients are linearizable.");
         assert_eq!(found.decisive_finding(), Some(&finding(None)));
-        assert_eq!(
-            judged(vec![finding(None)], Answer::Violation).decisive_finding(),
-            None,
-            "the model decided"
-        );
+        assert_eq!((found.found_by, found.class()), (Some(Oracle::Crash), Some("crash")));
+        let both = judged(vec![finding(None)], Answer::Violation);
+        assert_eq!((both.found_by, both.decisive_finding()), (Some(Oracle::Model), None));
         let excused = judged(vec![finding(Some("bitflip n3"))], Answer::Linearizable);
         assert_eq!((excused.outcome, excused.findings.len()), (RunOutcome::Linearizable, 1));
+    }
+
+    /// Of a violation of the model and one of another oracle, the model's gives the words, even if the check of
+    /// the whole history reached a limit.
+    #[test]
+    fn what_the_live_check_proved_is_the_models_violation() {
+        let finding = Finding {
+            oracle: Oracle::Divergence,
+            t: 5,
+            nodes: Vec::new(),
+            sentence: "n1 and n2 differ".into(),
+            evidence: Vec::new(),
+            excuse: None,
+        };
+        let seen_live = LiveViolation { key: Value::Nil, operation: "read → 3".into(), process: 0, t: 2 };
+        let info = RunInfo { findings: vec![finding], seen_live: Some(seen_live), ..RunInfo::default() };
+        let checker = Verdict { model: String::new(), ..answered(Answer::Unknown) };
+        let judgement = Judgement::of(&info, &one_read(), &[], Some(checker), Circumstances::default());
+        assert_eq!((judgement.found_by, judgement.decisive_finding()), (Some(Oracle::Model), None));
+        assert_eq!(crate::summary::headed_by(&judgement, "register"), "not linearizable");
+        assert!(judgement.sentence.starts_with("Not linearizable: "), "{}", judgement.sentence);
     }
 
     #[test]

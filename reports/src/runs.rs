@@ -13,10 +13,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tribunal_checker::op::Nanos;
+use tribunal_records::oracles::Oracle;
 
 use crate::judgement::{self, CheckCost, RunOutcome};
 use crate::run_dir::{LoadError, load_info, load_json};
 use crate::stats::Stats;
+use crate::summary;
 
 /// The summary of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -41,6 +43,9 @@ pub struct RunSummary {
     pub seed: u64,
     /// Its outcome; `None` if it is not judged yet.
     pub outcome: Option<RunOutcome>,
+    /// For a violation: the oracle that found it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found_by: Option<Oracle>,
     /// The outcome in one sentence, or why the run cannot be read.
     pub sentence: String,
     /// Whether the user interrupted it.
@@ -62,6 +67,7 @@ pub struct RunSummary {
 struct Head {
     outcome: RunOutcome,
     sentence: String,
+    found_by: Option<Oracle>,
     interrupted: bool,
     stats: Stats,
     check_cost: Option<CheckCost>,
@@ -78,6 +84,11 @@ impl RunSummary {
         words.push(if self.nemesis.is_empty() { "no faults".into() } else { self.nemesis.join(", ") });
         words.extend(self.bugs.iter().map(|bug| format!("bug {bug}")));
         words.join(" · ")
+    }
+
+    /// The outcome in words; `None` if it is not judged yet.
+    pub fn heading(&self) -> Option<&'static str> {
+        Some(summary::heading(self.outcome?, self.found_by, &self.model))
     }
 
     /// Reads the run in the directory `path` below `store`.
@@ -116,6 +127,7 @@ impl RunSummary {
         // Earlier versions called an interrupted run good.
         let good = head.outcome.is_good() && head.interrupted;
         self.outcome = Some(if good { RunOutcome::Unknown } else { head.outcome });
+        self.found_by = head.found_by;
         self.interrupted = head.interrupted;
         self.sentence = head.sentence;
         self.ops = stats.tally.all();

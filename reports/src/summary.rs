@@ -3,6 +3,7 @@
 use tribunal_checker::limits::Limit;
 use tribunal_checker::op::{Nanos, Op};
 use tribunal_records::Size;
+use tribunal_records::oracles::Oracle;
 use tribunal_records::quantity::duration_text;
 
 use crate::clock::Clock;
@@ -25,13 +26,13 @@ pub fn sign(outcome: RunOutcome) -> &'static str {
     }
 }
 
-/// An outcome in words; the model decides what was violated.
-pub fn heading(outcome: RunOutcome, model: &str) -> &'static str {
-    match (outcome, RunOutcome::good(model)) {
-        (RunOutcome::Violation, RunOutcome::Convergent) => "not convergent",
-        (RunOutcome::Violation, _) => "not linearizable",
-        (RunOutcome::HarnessFailure, _) => "harness failure",
-        (RunOutcome::TooSlow, _) => "too slow",
+/// An outcome in words. `found_by` says what was violated, and of the model's violations the model does.
+pub fn heading(outcome: RunOutcome, found_by: Option<Oracle>, model: &str) -> &'static str {
+    match (outcome, found_by, RunOutcome::good(model)) {
+        (RunOutcome::Violation, None | Some(Oracle::Model), RunOutcome::Convergent) => "not convergent",
+        (RunOutcome::Violation, found_by, _) => findings::heading(found_by.unwrap_or(Oracle::Model)),
+        (RunOutcome::HarnessFailure, _, _) => "harness failure",
+        (RunOutcome::TooSlow, _, _) => "too slow",
         _ => outcome.name(),
     }
 }
@@ -41,12 +42,9 @@ pub fn headed(run: &RunDir) -> &'static str {
     headed_by(&run.judgement, &run.evidence.info.model)
 }
 
-/// A judgement in words; the oracle that decided says what was violated, or else the model.
+/// A judgement in words.
 pub fn headed_by(judgement: &Judgement, model: &str) -> &'static str {
-    match judgement.decisive_finding() {
-        Some(finding) => findings::heading(finding.oracle),
-        None => heading(judgement.outcome, model),
-    }
+    heading(judgement.outcome, judgement.found_by, model)
 }
 
 /// What was tested, in a few words each: the workload, the model, the amount, the seed.

@@ -119,7 +119,7 @@ fn form(all: &[RunSummary], filter: &Filter) -> Markup {
         form .tools method="get" action="/" {
             (choice("workload", &filter.workload, distinct(|run| &run.workload)))
             (choice("system", &filter.system, distinct(|run| &run.system)))
-            (choice("outcome", &filter.outcome, vec!["violation", "unknown", "harness-failure", "linearizable", "convergent", "none"]))
+            (choice("outcome", &filter.outcome, vec!["violation", "too-slow", "unknown", "harness-failure", "linearizable", "convergent", "none"]))
             label { "words " input type="search" name="q" value=(filter.q) size="24"; }
             @if !filter.test.is_empty() { input type="hidden" name="test" value=(filter.test); }
             button type="submit" { "Filter" }
@@ -216,7 +216,7 @@ fn runs(shown: &[&RunSummary]) -> Markup {
         @for run in shown {
             tr .(outcome_name(run)) {
                 td .outcome { span .mark.(outcome_name(run)) { (sign(run)) } " "
-                    (run.outcome.map_or("not judged", |outcome| summary::heading(outcome, &run.model))) }
+                    (run.heading().unwrap_or("not judged")) }
                 td {
                     a href=(link(run)) { (elide(&run.path, 80)) }
                     @if !run.system.is_empty() { span .remark { " on " (elide(&run.system, 40)) } }
@@ -310,6 +310,16 @@ mod tests {
         assert_eq!(left(Filter { q: text("STALE raft"), ..Filter::default() }), [true, false]);
         assert_eq!(left(Filter { test: fine.test(), ..Filter::default() }), [false, true]);
         assert_eq!(left(Filter { system: text("paxos"), ..Filter::default() }), [false, false]);
+    }
+
+    #[test]
+    fn a_violation_has_the_words_of_the_oracle_that_found_it() {
+        let run = RunSummary {
+            found_by: Some(tribunal_records::oracles::Oracle::Divergence),
+            ..run("register/a", RunOutcome::Violation, "n1 and n2 differ")
+        };
+        let page = render(&[run], 1, &Filter::default());
+        assert!(page.contains("replicas differ") && !page.contains("not linearizable"), "{page}");
     }
 
     #[test]

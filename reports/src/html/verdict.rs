@@ -1,6 +1,7 @@
 //! The top of the page: the outcome in one sentence, what was tested, and how to repeat it.
 
 use maud::{Markup, html};
+use tribunal_records::oracles::Oracle;
 
 use crate::circumstances;
 use crate::judgement::RunOutcome;
@@ -37,7 +38,10 @@ pub(super) fn header(run: &RunDir) -> Markup {
             @if let (Some(failure), RunOutcome::Violation) = (&judgement.harness_failure, judgement.outcome) {
                 p .besides {
                     "In addition, the harness failed: " (elide(&failure.source, 60)) ": " (elide(failure.error.lines().next().unwrap_or_default(), 300))
-                    ". The violation is proved by the recorded history in any case."
+                    ". " (match judgement.found_by {
+                        Some(oracle) if oracle != Oracle::Model => format!("The finding of the oracle {oracle} holds in any case."),
+                        _ => "The violation is proved by the recorded history in any case.".to_owned(),
+                    })
                 }
             }
         }
@@ -76,7 +80,9 @@ pub(super) fn commands(run: &RunDir) -> Markup {
         div .commands {
             @for (_, command, remark) in summary::commands(run) {
                 p {
-                    code { (command) } " " span .remark { "# " (remark) } " "
+                    // A line may end after a word, not in the middle of a flag.
+                    code { @for (at, word) in command.split(' ').enumerate() { @if at > 0 { " " } span { (word) } } }
+                    " " span .remark { "# " (remark) } " "
                     button .copy type="button" title="copy the command" hidden { "copy" }
                 }
             }
