@@ -5,11 +5,11 @@
 
 mod causes;
 
-use tribunal_checker::op::{Nanos, Op};
+use tribunal_checker::op::{F, Nanos, Op, Value};
 use tribunal_checker::verdict::CLASSES;
 
-use self::causes::{Cause, GROUPS, Group};
-use crate::between::{Between, Change, Trigger, brief};
+use self::causes::{Cause, GROUPS, Group, Takes};
+use crate::between::{Between, Change, LEADERS_LATE_NS, Trigger, brief, triggers};
 use crate::faults::Fault;
 use crate::judgement::RunOutcome;
 use crate::leaders;
@@ -101,8 +101,17 @@ fn suspicion(run: &RunDir, between: &Between<'_>, cause: &Cause) -> Option<(u8, 
     let mut faults = run.evidence.faults.iter().filter(|fault| fits(between.in_force(fault)));
     // Whether the fault hit one of the nodes that answered.
     let hit = |fault: &&Fault| concerned(between).any(|node| fault.nodes.iter().any(|it| it == node));
+    let exposed = match cause.takes {
+        Takes::ALeader | Takes::AnOldLeader if run.is_leaderless => return None,
+        Takes::AnOldLeader if leads_alone(run, between) => return None,
+        Takes::AnUnknownFate if !run.judgement.class().is_some_and(has_unknown_fate) => return None,
+        Takes::Nothing | Takes::ALeader | Takes::AnOldLeader | Takes::AnUnknownFate => None,
+        Takes::AnExposedWrite => Some(exposed(run, between)?),
+    };
     let rival = cause.triggers.contains(&Trigger::Leader).then(|| rivals(run, between)).flatten();
     let (fit, seen) = match (changed, faults.clone().find(hit).or_else(|| faults.next())) {
+        // With a leader, such a read is common: the write is acknowledged a moment later.
+        _ if exposed.is_some() => (if run.is_leaderless { 5 } else { 1 }, exposed),
         _ if cause.triggers.is_empty() => (if cause.is_likely { 2 } else { 1 }, None),
         _ if rival.is_some() => (5, rival),
         (None, None) => return None,
@@ -127,6 +136,44 @@ fn rivals(run: &RunDir, between: &Between<'_>) -> Option<String> {
     let leaders = leaders::at(&run.leaders, between.to)?;
     let time = seconds(between.to);
     (leaders.len() > 1).then(|| format!("at {time} s, {} claimed to lead", leaders::named(leaders)))
+}
+
+/// Whether the node that answered the witness was the only one that claimed to lead, remained so for a while, and
+/// could be reached by the others.
+fn leads_alone(run: &RunDir, between: &Between<'_>) -> bool {
+    let alone = |t| match leaders::at(&run.leaders, t) {
+        Some([leader]) => Some(&*leader.node) == node(between.witness),
+        _ => false,
+    };
+    let cuts = |fault: &Fault| {
+        fault.overlaps(between.to, between.to) && triggers(&fault.fault).contains(&Trigger::Network)
+    };
+    alone(between.to)
+        && alone(between.to.saturating_add(LEADERS_LATE_NS))
+        && !run.evidence.faults.iter().any(cuts)
+}
+
+/// Whether the class says that an effect is missing, and not whether it is lost.
+fn has_unknown_fate(class: &str) -> bool {
+    class.starts_with("missed-") || class == "false-empty"
+}
+
+/// A read in the counterexample that returned a value before its write was acknowledged. The counterexample is
+/// minimal: without this read there is no violation.
+fn exposed(run: &RunDir, between: &Between<'_>) -> Option<String> {
+    let minimal = || run.judgement.violation().into_iter().flat_map(|violation| &violation.minimal);
+    let ops = || minimal().filter_map(|&id| run.judgement.op(id));
+    let shows = |read: &Op, write: &Op| match read.output() {
+        Some(Value::List(items)) => items.contains(&write.input),
+        value => value == Some(&write.input),
+    };
+    let is_pending = |write: &Op, t: Nanos| write.call < t && t < write.ret();
+    let is_read = |op: &Op| matches!(op.f, F::Read | F::Get);
+    ops().filter(|read| is_read(read) && !std::ptr::eq(*read, between.witness)).find_map(|read| {
+        let is_exposed = |write: &&Op| !is_read(write) && shows(read, write) && is_pending(write, read.ret());
+        let write = ops().find(is_exposed)?;
+        Some(format!("{} had returned before {} was acknowledged", brief(read), brief(write)))
+    })
 }
 
 fn said_of(change: &Change, between: &Between<'_>) -> String {
@@ -200,7 +247,7 @@ pub fn page() -> String {
             page += &format!("| `{class}` | {meaning} |\n");
         }
         page += "\n";
-        for Cause { triggers, bug, look, .. } in *causes {
+        for Cause { triggers, bug, look, takes, .. } in *causes {
             let plain = |text: &str| {
                 text.replace("{server}", "the node that answered")
                     .replace("{other}", "the node that answered the other operation")
@@ -210,6 +257,12 @@ pub fn page() -> String {
             if !triggers.is_empty() {
                 let events: Vec<&str> = triggers.iter().map(|trigger| trigger.words()).collect();
                 page += &continued(&format!("Suspect it after {}.", events.join(", ")));
+            }
+            if *takes == Takes::AnExposedWrite {
+                page += &continued(
+                    "Suspect it where a read of the counterexample returned a value before its write was acknowledged, \
+                     in a system without a leader above all.",
+                );
             }
         }
     }

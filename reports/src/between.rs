@@ -18,7 +18,7 @@ use crate::run_dir::RunDir;
 use crate::wording::{elide, operation};
 
 /// A leader is recorded up to this much later than it was elected, in nanoseconds.
-const LEADERS_LATE_NS: Nanos = 150_000_000;
+pub(crate) const LEADERS_LATE_NS: Nanos = 150_000_000;
 
 /// The window of a violation.
 pub struct Between<'a> {
@@ -152,12 +152,13 @@ fn of_fault(fault: &Fault) -> Vec<Change> {
     changes
 }
 
-/// The changes of the leader that were seen in an interval.
+/// The changes of the leader that were seen in an interval. The first leader of a run is no change, nor is one that
+/// was out of sight for a moment.
 fn of_leaders(all: &[Leaders], from: Nanos, to: Nanos) -> impl Iterator<Item = Change> {
-    let inside = all.iter().filter(move |change| from <= change.t && change.t <= to);
-    inside.map(|change| Change {
+    let inside = all.iter().enumerate().filter(move |(_, change)| from <= change.t && change.t <= to);
+    inside.map(|(at, change)| Change {
         t: change.t,
-        triggers: &[Trigger::Leader],
+        triggers: if is_new(&all[..at], change) { &[Trigger::Leader] } else { &[] },
         what: format!(
             "{} {} to lead",
             leaders::named(&change.leaders),
@@ -166,9 +167,33 @@ fn of_leaders(all: &[Leaders], from: Nanos, to: Nanos) -> impl Iterator<Item = C
     })
 }
 
+/// Whether a node leads that did not when last a node led.
+fn is_new(before: &[Leaders], change: &Leaders) -> bool {
+    let former = before.iter().rev().find(|it| !it.leaders.is_empty());
+    former.is_some_and(|former| change.leaders.iter().any(|leader| !former.leaders.contains(leader)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_leader_is_no_change_of_the_leader() {
+        let led = |t, leaders: &[(&str, u64)]| Leaders {
+            t,
+            leaders: leaders
+                .iter()
+                .map(|(node, term)| leaders::Leader { node: (*node).into(), term: *term })
+                .collect(),
+        };
+        let all =
+            [led(1, &[]), led(2, &[("n1", 1)]), led(3, &[]), led(4, &[("n1", 1)]), led(5, &[("n2", 2)])];
+        let new: Vec<Nanos> = of_leaders(&all, 0, 9)
+            .filter(|change| !change.triggers.is_empty())
+            .map(|change| change.t)
+            .collect();
+        assert_eq!(new, [5]);
+    }
 
     /// Every fault that can be injected is some kind of event, or the advice would not know it.
     #[test]

@@ -15,15 +15,20 @@ const CHANGES_MAX: usize = 100_000;
 /// The maximum number of leaders named at a time.
 const NAMED_MAX: usize = 4;
 
-/// The recorded changes, by time; empty if there is no such file.
-pub fn load(path: &Path) -> Vec<Leaders> {
-    let Ok(file) = files::open(path) else { return Vec::new() };
+/// The recorded changes, by time, and whether the system has no leader; empty in that case, or if there is no
+/// such file.
+pub fn load(path: &Path) -> (Vec<Leaders>, bool) {
+    let Ok(file) = files::open(path) else { return (Vec::new(), false) };
     let lines = BufReader::new(file).lines().map_while(Result::ok);
     let mut changes: Vec<Leaders> =
         lines.filter_map(|line| serde_json::from_str(&line).ok()).take(CHANGES_MAX).collect();
     changes.sort_by_key(|change| change.t);
     // Where many nodes lead at once, none does: the system has no leader.
-    if changes.iter().any(|change| is_leaderless(&change.leaders)) { Vec::new() } else { changes }
+    if changes.iter().any(|change| is_leaderless(&change.leaders)) {
+        (Vec::new(), true)
+    } else {
+        (changes, false)
+    }
 }
 
 /// Whether three nodes or more claim to lead in the same term.

@@ -56,6 +56,8 @@ pub struct RunDir {
     pub logs: Vec<LogLine>,
     /// Who claimed to lead, one entry for each change; empty if unknown.
     pub leaders: Vec<Leaders>,
+    /// Whether all nodes claim to lead: the system has no leader.
+    pub is_leaderless: bool,
     /// The traffic between nodes around the violation, if one was proved.
     pub traffic: Vec<Sample>,
     /// The files of evidence, by path below the directory, with their sizes in bytes.
@@ -166,10 +168,10 @@ impl RunDir {
             Some(window) => traffic::load(&dir.join("links.jsonl"), window),
             None => Vec::new(),
         };
-        let leaders = leaders::load(&dir.join("leaders.jsonl"));
+        let (leaders, is_leaderless) = leaders::load(&dir.join("leaders.jsonl"));
         // Without the slash that a shell appends.
         let name = dir.components().collect::<PathBuf>().display().to_string();
-        RunDir { name, evidence, judgement, logs, leaders, traffic, files: sizes(dir) }
+        RunDir { name, evidence, judgement, logs, leaders, is_leaderless, traffic, files: sizes(dir) }
     }
 
     /// The meaning of the times in the history.

@@ -42,26 +42,32 @@ pub fn render_within(run: &RunDir, width: usize) -> String {
     let line = |text: &str| elide(text, width);
     let judgement = &run.judgement;
     let mut lines = headline(run, width);
-    lines.extend(wrapped(&judgement.sentence, 2, 2).into_iter().take(5));
+    lines.extend(at_most(5, wrapped(&judgement.sentence, 2, 2), width));
     if judgement.interrupted && judgement.outcome != RunOutcome::Unknown {
         lines.push("  the run was interrupted; the verdict is based on the history so far".to_string());
     }
     if let Some(otherwise) = summary::other_live_violation(run) {
-        lines.extend(wrapped(&otherwise, 2, 4).into_iter().take(2));
+        lines.extend(at_most(2, wrapped(&otherwise, 2, 4), width));
     }
-    for finding in judgement.findings.iter().take(FINDINGS_MAX) {
-        lines.extend(wrapped(&findings::sentence(finding), 2, 4).into_iter().take(3));
-        lines
-            .extend(finding.evidence.iter().take(LAST_OUTPUT_MAX).map(|words| line(&format!("    {words}"))));
+    // Of several mistakes, the one that gives the run its name comes first, and needs the room for its evidence.
+    let by_model = judgement.violation().is_some();
+    let findings = judgement.findings.iter().take(FINDINGS_MAX).flat_map(|finding| {
+        let evidence = finding.evidence.iter().take(if by_model { 0 } else { LAST_OUTPUT_MAX });
+        let evidence = evidence.map(|words| line(&format!("    {words}")));
+        at_most(3, wrapped(&findings::sentence(finding), 2, 4), width).into_iter().chain(evidence)
+    });
+    if !by_model {
+        lines.extend(findings.clone());
     }
     if let Some(violation) = judgement.violation() {
         lines.extend(circumstances(run, width));
         lines.extend(advice(run, width));
         lines.push(String::new());
         lines.extend(evidence(run, violation, width));
+        lines.extend(findings);
     }
     if let Some(survived) = summary::survived(run) {
-        lines.extend(wrapped(&survived, 2, 2).into_iter().take(3));
+        lines.extend(at_most(3, wrapped(&survived, 2, 2), width));
     }
     if let Some(failure) = &judgement.harness_failure {
         let mut error = failure.error.lines();
@@ -87,6 +93,17 @@ pub fn render_within(run: &RunDir, width: usize) -> String {
     lines.into_iter().map(|line| line.trim_end().to_string() + "\n").collect()
 }
 
+/// The first `max` lines of a sentence; an ellipsis says that there are more.
+fn at_most(max: usize, mut lines: Vec<String>, width: usize) -> Vec<String> {
+    if lines.len() > max {
+        lines.truncate(max);
+        if let Some(last) = lines.last_mut() {
+            *last = elide(&format!("{last} …"), width);
+        }
+    }
+    lines
+}
+
 /// The outcome, and what was tested.
 fn headline(run: &RunDir, width: usize) -> Vec<String> {
     let outcome = run.judgement.outcome;
@@ -95,14 +112,14 @@ fn headline(run: &RunDir, width: usize) -> Vec<String> {
     subject.insert(0, format!("{} {}", summary::sign(outcome), summary::headed(run)));
     // Non-breaking spaces keep each part together.
     let subject = subject.join(" ·\n").replace(' ', "\u{a0}").replace('\n', " ");
-    let lines = wrapped(&subject, 0, 2, width).into_iter().take(3);
+    let lines = at_most(3, wrapped(&subject, 0, 2, width), width).into_iter();
     lines.map(|line| line.replace('\u{a0}', " ")).collect()
 }
 
 /// The faults around the violation.
 fn circumstances(run: &RunDir, width: usize) -> Vec<String> {
     let said = circumstances::around_violation(run);
-    said.iter().flat_map(|sentence| wrapped(sentence, 2, 4, width).into_iter().take(3)).collect()
+    said.iter().flat_map(|sentence| at_most(3, wrapped(sentence, 2, 4, width), width)).collect()
 }
 
 /// The most likely cause, and the log lines to read first.
@@ -115,7 +132,7 @@ fn advice(run: &RunDir, width: usize) -> Vec<String> {
     });
     let read: Vec<String> = read.collect();
     let read = (!read.is_empty()).then(|| format!("{:\u{a0}<8} {}", "read", read.join(", ")));
-    let lines = cause.iter().chain(&read).flat_map(|text| wrapped(text, 2, 11, width).into_iter().take(3));
+    let lines = cause.iter().chain(&read).flat_map(|text| at_most(3, wrapped(text, 2, 11, width), width));
     lines.map(|line| line.replace('\u{a0}', " ")).collect()
 }
 

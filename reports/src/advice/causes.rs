@@ -26,15 +26,73 @@ pub(super) struct Cause {
     pub(super) look: &'static str,
     /// Whether it needs no event and is frequent: it comes before causes whose events only happened nearby.
     pub(super) is_likely: bool,
+    /// Beside its events, what it takes.
+    pub(super) takes: Takes,
+}
+
+/// What a cause takes beside its events; without it, it cannot be the cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// Nothing.
+    Nothing,
+    /// A system with a leader.
+    ALeader,
+    /// An answer from a node that is not known to be the only leader.
+    AnOldLeader,
+    /// A class that leaves open whether the effect is late or lost.
+    AnUnknownFate,
+    /// A read that returned a value before its write was acknowledged: [`exposed`](super::exposed).
+    AnExposedWrite,
 }
 
 const fn cause(triggers: &'static [Trigger], bug: &'static str, look: &'static str) -> Cause {
-    Cause { triggers, bug, look, is_likely: false }
+    Cause { triggers, bug, look, is_likely: false, takes: Takes::Nothing }
 }
 
 const fn likely(bug: &'static str, look: &'static str) -> Cause {
-    Cause { triggers: &[], bug, look, is_likely: true }
+    Cause { is_likely: true, ..cause(&[], bug, look) }
 }
+
+const fn of_leader(triggers: &'static [Trigger], bug: &'static str, look: &'static str) -> Cause {
+    Cause { takes: Takes::ALeader, ..cause(triggers, bug, look) }
+}
+
+const STILL_ANSWERS: Cause = Cause {
+    takes: Takes::AnOldLeader,
+    ..cause(
+        &[Leader, Network],
+        "A leader that was cut off or replaced still answers: it does not confirm that it leads before it answers a \
+         read.",
+        "In the log of {server}: its role and term at that time, and when it learns of a newer term.",
+    )
+};
+
+const LOST_NOT_LATE: Cause = Cause {
+    takes: Takes::AnUnknownFate,
+    ..cause(
+        &[Leader, Restart, Power],
+        "It is lost, not late: it was acknowledged before it was durable or before a majority had it, and a restart or \
+         a new leader removed it.",
+        "Whether {server} and the leader ever had it; see “Lost writes” in docs/violations.md.",
+    )
+};
+
+const OLD_ENTRIES: Cause = of_leader(
+    &[Leader, Network, Restart],
+    "A node kept entries of an old leader, or accepted entries that do not follow on its own log: two copies differ \
+     from there on.",
+    "In the logs of {server} and {other}: the first entry in which they differ, and who sent it in which term.",
+);
+
+const NOT_WRITTEN_BACK: Cause = Cause {
+    takes: Takes::AnExposedWrite,
+    ..cause(
+        &[],
+        "A read returns a value that a majority does not have yet, and does not write it back first, so that a later \
+         operation may miss it.",
+        "Which nodes had the value when it was read, and whether the read stores it at a majority before it returns.",
+    )
+};
 
 /// Every class of violation is in one group.
 pub(super) const GROUPS: &[Group] = &[
@@ -50,12 +108,8 @@ pub(super) const GROUPS: &[Group] = &[
             "false-empty",
         ],
         causes: &[
-            cause(
-                &[Leader, Network],
-                "A leader that was cut off or replaced still answers: it does not confirm that it leads before it \
-                 answers a read.",
-                "In the log of {server}: its role and term at that time, and when it learns of a newer term.",
-            ),
+            STILL_ANSWERS,
+            LOST_NOT_LATE,
             cause(
                 &[Restart, Power],
                 "A restarted node answers before it has applied everything that is committed.",
@@ -82,18 +136,27 @@ pub(super) const GROUPS: &[Group] = &[
                 "Reads are answered by a follower, a replica or a cache without asking the leader or a quorum.",
                 "Whether {server} led at that time. If not: why does it answer reads by itself?",
             ),
-            cause(
-                &[],
-                "A read returns a value that a majority does not have yet, so that the next read may miss it: it is not \
-                 written back first.",
-                "Which nodes had the newer value when it was read.",
-            ),
+            NOT_WRITTEN_BACK,
             cause(
                 &[],
                 "Writes are acknowledged before the state that reads see has changed, or before all replicas that \
                  answer reads have them.",
                 "The order of acknowledging and applying in {other}.",
             ),
+        ],
+    },
+    Group {
+        title: "Reads that contradict each other",
+        classes: &["diverging-reads"],
+        causes: &[
+            STILL_ANSWERS,
+            OLD_ENTRIES,
+            cause(
+                &[],
+                "Reads are answered by replicas without asking the leader or a quorum, and one of them lacks writes.",
+                "Whether {server} and {other} have applied the same writes at that time.",
+            ),
+            NOT_WRITTEN_BACK,
         ],
     },
     Group {
@@ -215,7 +278,7 @@ pub(super) const GROUPS: &[Group] = &[
                  the request was sent, means unknown.",
                 "The error of the failed operation. `tribunal lint-client` tests a client for this.",
             ),
-            cause(
+            of_leader(
                 &[Leader, Network, Restart],
                 "A leader that stepped down answered that the request had failed, but the entry was in the log and \
                  was committed later.",
@@ -263,14 +326,9 @@ pub(super) const GROUPS: &[Group] = &[
     },
     Group {
         title: "Wrong order, diverging copies",
-        classes: &["out-of-order", "out-of-order-id", "moved-entry", "reordered", "diverging-reads"],
+        classes: &["out-of-order", "out-of-order-id", "moved-entry", "reordered"],
         causes: &[
-            cause(
-                &[Leader, Network, Restart],
-                "A node kept entries of an old leader, or accepted entries that do not follow on its own log: two copies \
-                 differ from there on.",
-                "In the logs of {server} and {other}: the first entry in which they differ, and who sent it in which term.",
-            ),
+            OLD_ENTRIES,
             cause(
                 &[Leader, Network],
                 "Two nodes assigned positions at the same time, or a new leader did not continue after the last position.",

@@ -21,7 +21,10 @@ pub(super) fn section(run: &RunDir) -> Markup {
             p { b { (finding.oracle.name()) } " at " (run.clock().instant(finding.t)) ": " (elide(&finding.sentence, LINE_CHARS_MAX)) "." }
             @if let Some(excuse) = &finding.excuse { p .remark { "It does not count, because of " (elide(excuse, LINE_CHARS_MAX)) "." } }
             @if !finding.evidence.is_empty() {
+                details open[found.len() == 1] {
+                summary { "Evidence" }
                 pre { @for line in &finding.evidence { (elide(line, LINE_CHARS_MAX)) "\n" } }
+                }
             }
         }
     };
