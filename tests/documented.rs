@@ -256,6 +256,47 @@ fn every_page_is_in_the_book() {
     }
 }
 
+/// The address of a heading, as GitHub and mdBook make it: `## Two checkers` is `two-checkers`.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+/// Every relative link of the pages leads to a file, and to a heading in it.
+#[test]
+fn every_link_leads_somewhere() {
+    let docs = Path::new(ROOT).join("docs");
+    let mut pages: Vec<PathBuf> = std::fs::read_dir(&docs)
+        .expect("there are docs")
+        .map(|page| page.expect("an entry").path())
+        .collect();
+    pages.extend(["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"].map(|name| Path::new(ROOT).join(name)));
+    pages.retain(|page| page.extension().is_some_and(|it| it == "md"));
+    let (mut links, mut dead) = (0, Vec::new());
+    for page in &pages {
+        let text = std::fs::read_to_string(page).expect("a readable page");
+        // Every second piece is a code block.
+        for piece in text.split("```").step_by(2) {
+            let targets = piece.split("](").skip(1).filter_map(|rest| rest.split([')', ' ', '\n']).next());
+            for target in targets.filter(|target| !target.contains("://")) {
+                links += 1;
+                let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+                let file = if path.is_empty() { page.clone() } else { page.with_file_name(path) };
+                let headings = || std::fs::read_to_string(&file).unwrap_or_default();
+                let is_there = file.exists()
+                    && (heading.is_empty()
+                        || headings().lines().any(|line| {
+                            line.starts_with('#') && anchor(line.trim_start_matches('#')) == heading
+                        }));
+                if !is_there {
+                    dead.push(format!("{}: {target}", page.display()));
+                }
+            }
+        }
+    }
+    assert!(links > 50 && dead.is_empty(), "{links} links, dead:\n{}", dead.join("\n"));
+}
+
 /// `cargo test -p X --test Y`, `cargo run --example Z`: the package and the target exist. (`cargo test`
 /// itself shows that they work; benchmarks take minutes.)
 #[test]

@@ -26,6 +26,7 @@ mod space_time;
 mod strip;
 mod surroundings;
 mod table;
+mod terms;
 mod verdict;
 mod whole_run;
 
@@ -49,6 +50,8 @@ pub fn render(run: &RunDir) -> String {
         summary::subject(run).first().cloned().unwrap_or_default()
     );
     let of_run = !run.evidence.info.is_history();
+    // Of several mistakes, the one that gives the run its name comes first.
+    let by_model = run.judgement.violation().is_some();
     let covered_first = of_run && run.judgement.violation().is_none();
     let page = html! {
         (DOCTYPE)
@@ -68,12 +71,13 @@ pub fn render(run: &RunDir) -> String {
                     (verdict::header(run))
                     (advice::section(run))
                     (verdict::commands(run))
-                    (findings::section(run))
+                    @if !by_model { (findings::section(run)) }
                     // For an undecided run the first question is why, for a good one what it has survived.
                     @if undecided(run) { (checking::section(run)) }
                     @if covered_first { (surroundings::coverage(run)) }
                     (counterexample::section(run))
                     (evidence::sections(run))
+                    @if by_model { (findings::section(run)) }
                     (whole_run::section(run))
                     (space_time::section(run))
                     (node_logs::section(run))
@@ -91,7 +95,7 @@ pub fn render(run: &RunDir) -> String {
             }
         }
     };
-    page.into_string()
+    terms::explained(&page.into_string())
 }
 
 /// Whether a limit stopped the check.

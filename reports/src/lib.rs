@@ -40,6 +40,7 @@ pub mod coverage;
 pub mod faults;
 pub mod files;
 pub mod findings;
+pub mod glossary;
 pub mod histories;
 pub mod html;
 pub mod imported;

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use tribunal_checker::verdict::CLASSES;
-use tribunal_reports::advice;
+use tribunal_records::oracles::{Finding, Oracle};
+use tribunal_reports::{advice, glossary, html, text};
 
 use crate::scene::Stage;
 
@@ -24,6 +25,16 @@ fn the_documentation_has_every_class_once_and_is_up_to_date() {
     }
     assert!(std::fs::read_to_string(path).unwrap() == page, "UPDATE_SNAPSHOTS=1 renews docs/violations.md");
     assert!(page.lines().all(|line| line.chars().count() <= 120), "prose has short lines");
+}
+
+#[test]
+fn the_glossary_of_the_documentation_is_up_to_date() {
+    let page = glossary::page();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/glossary.md");
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    assert!(std::fs::read_to_string(path).unwrap() == page, "UPDATE_SNAPSHOTS=1 renews docs/glossary.md");
 }
 
 /// The causes in the order of the advice, each with what points to it.
@@ -66,6 +77,48 @@ fn what_happened_between_the_two_operations_comes_first() {
     assert!(bug.contains("without asking the leader"), "{bug}");
 }
 
+/// The only leader is no old leader; what it lacks after an election may be lost.
+#[test]
+fn the_only_leader_is_not_suspected_to_be_an_old_one() {
+    let script = STALE.replace("stale-read", "missed-write") + "leaders 0.100 | n4 1\nleaders 1.500 | n1 2";
+    let causes = causes(&script);
+    assert!(causes[0].0.starts_with("It is lost, not late"), "{causes:?}");
+    assert_eq!(
+        causes[0].1.as_deref(),
+        Some("n1 (term 2) was seen to lead at 1.500 s, 510 ms before p3's `read → 3` returned")
+    );
+    assert!(causes.iter().all(|(bug, _)| !bug.starts_with("A leader that was cut off")), "{causes:?}");
+}
+
+/// A value that was read before its write was acknowledged, and missed by a later read. In a system with a leader
+/// that is how many stale reads look; without one, the first read should have written the value back.
+#[test]
+fn a_value_that_was_read_before_it_was_acknowledged_has_to_be_written_back() {
+    let script = "w3: p0 k7 write 3 | 1.000 ok 1.010 @n2
+w4: p1 k7 write 4 | 1.100 ok 2.200 @n4
+r4: p2 k7 read | 1.300 ok 1.310 @n4 = 4
+r3: p3 k7 read | 2.000 ok 2.010 @n1 = 3
+violation r3 non-monotonic-reads | it went back in time
+  minimal w3 w4 r4 r3
+  missing r4
+fault partition one n1 | 1.200 installed 2.300 | isolate n1
+";
+    let none_leads = "leaders 0.100 | n1 1, n2 1, n4 1";
+    let (bug, seen) = causes(&format!("{script}{none_leads}")).remove(0);
+    assert!(bug.contains("does not write it back first"), "{bug}");
+    assert_eq!(seen.unwrap(), "p2's `read → 4` had returned before p1's `write 4` was acknowledged");
+    let all = causes(&format!("{script}{none_leads}"));
+    assert!(all.iter().all(|(bug, _)| !bug.starts_with("A leader")), "{all:?}");
+
+    let led = causes(&format!("{script}leaders 0.100 | n1 1"));
+    assert!(led[0].0.starts_with("A leader that was cut off"), "{led:?}");
+    assert!(led.iter().any(|(bug, _)| bug.contains("does not write it back first")), "{led:?}");
+
+    // An acknowledged value is at a majority.
+    let acknowledged = format!("{STALE}{none_leads}");
+    assert!(causes(&acknowledged).iter().all(|(bug, _)| !bug.contains("write it back")));
+}
+
 #[test]
 fn the_logs_of_the_nodes_that_answered_are_to_be_read() {
     let logs =
@@ -73,4 +126,25 @@ fn the_logs_of_the_nodes_that_answered_are_to_be_read() {
     let advice = advice::of(&Stage::from_script(&format!("{STALE}{logs}")).run()).unwrap();
     let read: Vec<_> = advice.read.iter().map(|span| (&*span.node, span.lines)).collect();
     assert_eq!(read, [("n1", (1, 2)), ("n4", (1, 1))]);
+}
+
+/// What an oracle found beside a violation of the model does not push the counterexample away.
+#[test]
+fn findings_come_after_the_counterexample_of_the_model() {
+    let mut run = Stage::from_script(STALE).run();
+    let finding = Finding {
+        oracle: Oracle::Agreement,
+        t: 2_000_000_000,
+        nodes: Vec::new(),
+        sentence: "n1 and n2 applied different entries".into(),
+        evidence: vec!["n1: position 7: write 3".into(); 20],
+        excuse: None,
+    };
+    run.judgement.findings = vec![finding; 4];
+    let text = text::render(&run);
+    let at = |words: &str| text.find(words).unwrap_or_else(|| panic!("no {words}: {text}"));
+    assert!(at("read → 3 ✗") < at("agreement: n1 and n2"), "{text}");
+    let page = html::render(&run);
+    let at = |id: &str| page.find(&format!("<section id=\"{id}\"")).unwrap_or_else(|| panic!("no {id}"));
+    assert!(at("counterexample") < at("findings"));
 }
