@@ -24,7 +24,7 @@ fn wrong_arguments_exit_with_64_and_say_what_was_expected() {
         (&["run", "register", "--grudge", "n1"], "n1>n2"),
         (&["run", "register", "--nodes", "3", "--grudge", "n1>n4"], "there is no n4 in a cluster of 3"),
         (&["run", "election", "--system", "ttl-lock"], "expected --model mutex"),
-        (&["run", "queue", "--system", "abd"], "expected one of rw-register"),
+        (&["run", "queue", "--system", "abd"], "expected one of mixed, rw-register"),
         (
             &["run", "register", "--junit", "no/such/dir/junit.xml"],
             "--junit: cannot write no/such/dir/junit.xml",

@@ -181,7 +181,7 @@ const OTHER: &[(&str, &str)] = &[
         "there is no workload `poetry`: expected one of register, rw-register, decide, counter, set, append, queue, \
          lock, fenced-lock, election, unique-ids, order-ids, broadcast",
     ),
-    ("run queue --system abd", "abd does not support the workload queue: expected one of rw-register"),
+    ("run queue --system abd", "abd does not support the workload queue: expected one of mixed, rw-register"),
     (
         "run election --system ttl-lock",
         "the model fencing-lock cannot judge the responses of ttl-lock: expected --model mutex",

@@ -627,7 +627,7 @@ mod tests {
         };
         assert_eq!(
             says("abd", "register", "cas-register"),
-            "abd does not support the workload register: expected one of rw-register"
+            "abd does not support the workload register: expected one of mixed, rw-register"
         );
         assert_eq!(
             says("ttl-lock", "election", "fencing-lock"),
