@@ -17,6 +17,7 @@ use tribunal_records::{Net, TrialSpec};
 use tribunal_reports::judgement::Circumstances;
 use tribunal_reports::run_dir::RunDir;
 use tribunal_reports::run_info::{Ending, FinalReads, OutsideConnections, RunInfo};
+use tribunal_reports::wording::counted;
 use tribunal_systems::{System, Wiring};
 use tribunal_workloads::Options;
 
@@ -582,9 +583,9 @@ impl<'a> Trial<'a> {
             watch.look().await;
         }
         if let Some((connections, first)) = self.links.outside_connections() {
-            self.announcer.note(&format!(
-                "{connections} connections from outside the cluster bypassed the partitions: {first}"
-            ));
+            let counted = counted(usize::try_from(connections).unwrap_or(usize::MAX), "connection");
+            self.announcer
+                .note(&format!("{counted} from outside the cluster bypassed the partitions: {first}"));
             self.record.info.strangers = Some(OutsideConnections { connections, first });
         }
         self.phase("stopping");

@@ -19,6 +19,7 @@ use crate::judgement::{self, CheckCost, RunOutcome};
 use crate::run_dir::{LoadError, load_info, load_json};
 use crate::stats::Stats;
 use crate::summary;
+use crate::wording::counted;
 
 /// The summary of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -79,8 +80,7 @@ impl RunSummary {
         if self.nodes == 0 && self.system.is_empty() {
             return format!("{}, a written history · model {}", self.workload, self.model);
         }
-        let mut words =
-            vec![format!("{} on {}", self.workload, self.system), format!("{} nodes", self.nodes)];
+        let mut words = vec![format!("{} on {}", self.workload, self.system), counted(self.nodes, "node")];
         words.push(if self.nemesis.is_empty() { "no faults".into() } else { self.nemesis.join(", ") });
         words.extend(self.bugs.iter().map(|bug| format!("bug {bug}")));
         words.join(" · ")

@@ -93,7 +93,13 @@ pub(super) fn damage(
         }
         Damage::Wipe => {
             clear(data, which)?;
-            (files.len() as u64, format!("all {} files", files.len()))
+            (
+                files.len() as u64,
+                match files.len() {
+                    1 => "1 file".into(),
+                    files => format!("all {files} files"),
+                },
+            )
         }
         Damage::Restore => {
             if !backup.is_dir() {
@@ -101,7 +107,11 @@ pub(super) fn damage(
             }
             clear(data, which)?;
             let files = copy(backup, data, which)?;
-            (files as u64, format!("all {files} files, as they were at the backup"))
+            let said = match files {
+                1 => "1 file, as it was at the backup".into(),
+                files => format!("all {files} files, as they were at the backup"),
+            };
+            (files as u64, said)
         }
     };
     Ok(touched)

@@ -376,7 +376,8 @@ impl<N: Nodes, C: Fn() -> u64, R: FnMut(FaultRecord)> Driver<'_, N, C, R> {
     async fn resolve(&self, step: &Step) -> Result<Resolved, String> {
         let count = self.nodes.count();
         if step.acts.is_empty() {
-            return Err(format!("{} {} needs more than {count} nodes", step.fault, step.kind));
+            let nodes = if count == 1 { "node" } else { "nodes" };
+            return Err(format!("{} {} needs more than {count} {nodes}", step.fault, step.kind));
         }
         if let Some(node) = plan::unknown_node(&step.acts, count) {
             return Err(format!("there is no {node} in a cluster of {count}"));

@@ -97,9 +97,9 @@ fn facts(info: &RunInfo, processes: usize) -> Vec<(&'static str, String)> {
         (
             "clients",
             format!(
-                "{} clients, {rate}, {}; {}: a client continues as a new process after an unknown outcome, \
+                "{}, {rate}, {}; {}: a client continues as a new process after an unknown outcome, \
                  and for the final reads",
-                count(info.concurrency),
+                counted(info.concurrency, "client"),
                 millis(info.time_limit_ms),
                 counted(processes, "process").replace("processs", "processes")
             ),
