@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use tribunal::TrialError;
-use tribunal::doctor::{Step, doctor};
+use tribunal::doctor::{Diagnosis, Found, Step, Trouble, doctor};
 use tribunal::machine::{Capability, capabilities};
 use tribunal_records::quantity::parse_duration;
 
@@ -46,7 +46,7 @@ pub(crate) struct NodesArgs {
     pub(crate) op_timeout: Duration,
 }
 
-/// Prints each step. Exits with 1 if one does not work.
+/// Prints each step. Exits with 1 if one does not work, and with 2 if it is unclear whether one does.
 pub(crate) fn run(args: &DoctorArgs) -> ExitCode {
     let told = |step: &Step| exit::print_text(&text(step));
     let Some(system) = &args.system else {
@@ -55,8 +55,9 @@ pub(crate) fn run(args: &DoctorArgs) -> ExitCode {
     };
     let NodesArgs { nodes, op_timeout } = &args.trial;
     match doctor(system, usize::from(*nodes), *op_timeout, told) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(Diagnosis::Works) => ExitCode::SUCCESS,
+        Ok(Diagnosis::Broken) => ExitCode::from(1),
+        Ok(Diagnosis::Unclear) => ExitCode::from(2),
         Err(error) => not_started(error),
     }
 }
@@ -83,11 +84,12 @@ fn capability(it: &Capability) -> String {
 }
 
 fn text(step: &Step) -> String {
+    let with_change = |mark: &str, unclear: &str, Trouble { why, change }: &Trouble| {
+        format!("{mark} {}: {unclear}{}\n    change {change}\n", step.tried, why.replace('\n', "\n    "))
+    };
     match &step.found {
-        Ok(seen) => format!("✓ {}: {}\n", step.tried, seen),
-        Err(trouble) => {
-            let why = trouble.why.replace('\n', "\n    ");
-            format!("✗ {}: {why}\n    change {}\n", step.tried, trouble.change)
-        }
+        Found::Works(seen) => format!("✓ {}: {seen}\n", step.tried),
+        Found::Unclear(trouble) => with_change("?", "inconclusive: ", trouble),
+        Found::Broken(trouble) => with_change("✗", "", trouble),
     }
 }

@@ -45,7 +45,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(()) => {
             let file = args.file.display();
             exit::print_text(&format!(
-                "{file} is written. Complete it, then:\n  tribunal doctor {file}\n  tribunal run register --system {file}\n"
+                "{file} is written. Complete it, then:\n  tribunal doctor {file}\n  tribunal lint-client {file}\n  \
+                 tribunal run {WORKLOAD} --system {file}\n"
             ));
             ExitCode::SUCCESS
         }
@@ -77,13 +78,19 @@ fn text(command: &[String], wire: Wire) -> String {
     format!("{node}\n{}", client.replace("RULES", RULES))
 }
 
-/// The ports that the command names, in order, as they stand in a list.
+/// The workload that needs no more than the operations of the files.
+const WORKLOAD: &str = "rw-register";
+
+/// Names of ports that most likely serve clients.
+const FOR_CLIENTS: [&str; 7] = ["client", "clients", "api", "http", "rpc", "sql", "redis"];
+
+/// The ports that the command names, as they stand in a list: in order, but those for clients last.
 fn ports(command: &[String]) -> String {
     let text = command.join(" ");
     let after = ["{port.", "{address."].into_iter().flat_map(|mark| text.match_indices(mark));
     let mut named: Vec<(usize, &str)> =
         after.filter_map(|(at, mark)| Some((at, text[at + mark.len()..].split_once('}')?.0))).collect();
-    named.sort_unstable();
+    named.sort_unstable_by_key(|(at, name)| (FOR_CLIENTS.contains(name), *at));
     let mut ports: Vec<String> = Vec::new();
     for (_, name) in named {
         let quoted = serde_json::Value::from(name).to_string();
@@ -119,7 +126,8 @@ separator = ","
 /// The comment before the operations.
 const RULES: &str = "\
 # What is sent, and what the answers mean. Whatever no rule matches is unknown. Use `fail` only for answers that
-# mean: it did not happen, and never will.
+# mean: it did not happen, and never will. Other objects than registers have other tables and other workloads:
+# [counter.add], [set.add], [list.append], [queue.enqueue], [lock.acquire], [ids.generate].
 ";
 
 const HTTP: &str = r#"[client]
@@ -201,11 +209,14 @@ mod tests {
             ["sh", "-c", r#"echo "$0" 'it' # \ "#, "{id}", "{port.main}", "{peers}"].map(String::from);
         assert_eq!(ports(&command), r#""main""#);
         assert_eq!(ports(&["{port.b}:{address.a}".into(), "{port.b}".into(), "{id}".into()]), r#""b", "a""#);
+        assert_eq!(ports(&["{port.client}".into(), "{port.x}".into()]), r#""x", "client""#);
         for wire in Wire::value_variants() {
             // The client program is yet to be written.
             let text = text(&command, *wire).replace("./client", "sh");
-            let parsed = tribunal_systems::Described::parse(&text, std::path::Path::new("a.toml")).map(drop);
-            assert_eq!(parsed, Ok(()), "{text}");
+            let parsed = tribunal_systems::Described::parse(&text, std::path::Path::new("a.toml"));
+            let workload = tribunal_workloads::find(WORKLOAD).unwrap();
+            let runs = parsed.map(|entry| entry.answers(workload));
+            assert_eq!(runs, Ok(true), "{text}");
         }
     }
 }

@@ -40,7 +40,7 @@ fn a_described_system_is_convicted_of_a_stale_read() {
     if lacks_python() {
         return;
     }
-    for file in ["kv.toml", "exec.toml"] {
+    for file in ["kv.toml", "exec.toml", "exec-one.toml"] {
         let store = Store::new();
         let flags = "--nodes 3 --rate 100 --time-limit 60s --nemesis partition --seed 1";
         let ended =
@@ -243,7 +243,8 @@ fn what_is_wrong_with_a_description_is_said_before_anything_starts() {
     let expected = "kv.toml: line 6: node.command: `{port.api}`: there is no placeholder `{port.api}`";
     assert!(ended.stderr.contains(expected), "{}", ended.stderr);
     let missing = run(&store, "run counter --system examples/own-system/kv.toml").expect(64);
-    let expected = "does not support the workload counter: expected one of register, rw-register, decide";
+    let expected =
+        "does not support the workload counter: expected one of mixed, register, rw-register, decide";
     assert!(missing.stderr.contains(expected), "{}", missing.stderr);
 }
 

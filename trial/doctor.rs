@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 use tribunal_checker::op::{F, Value};
 use tribunal_nemesis::{CutMode, NodeId, Nodes};
@@ -16,11 +17,33 @@ use crate::rehearsal::{Rehearsal, rehearse};
 pub struct Step {
     /// What was tried.
     pub tried: String,
-    /// What was seen, or what is wrong.
-    pub found: Result<String, Trouble>,
+    /// What came of it.
+    pub found: Found,
 }
 
-/// What does not work.
+/// What came of one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It works: what was seen.
+    Works(String),
+    /// Nothing was seen that shows whether it works.
+    Unclear(Trouble),
+    /// It does not work.
+    Broken(Trouble),
+}
+
+/// What came of all steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Diagnosis {
+    /// All of them work.
+    Works,
+    /// None is broken, and at least one is unclear.
+    Unclear,
+    /// At least one does not work.
+    Broken,
+}
+
+/// What does not work, or was not seen to work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     /// What was seen.
@@ -39,8 +62,8 @@ const LEADER_TIMEOUT: Duration = Duration::from_secs(5);
 const CUT: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(50);
 
-/// Tries the system that a file describes. `told` gets each step as soon as it is done. Returns whether all of
-/// them worked; the steps after one without which the others make no sense are left out.
+/// Tries the system that a file describes. `told` gets each step as soon as it is done. Steps that make no sense
+/// after one that does not work are left out.
 ///
 /// # Errors
 /// When the description is wrong, or Tribunal itself fails.
@@ -49,36 +72,57 @@ pub fn doctor(
     nodes: usize,
     op_timeout: Duration,
     mut told: impl FnMut(&Step) + Send,
-) -> Result<bool, TrialError> {
+) -> Result<Diagnosis, TrialError> {
     rehearse(system, nodes, op_timeout, async |rehearsal| {
-        let mut all_well = true;
-        let mut tell = |tried: &str, found: Result<String, Trouble>| {
-            let is_well = found.is_ok();
-            all_well &= is_well;
+        let mut worst = Diagnosis::Works;
+        let mut tell = |tried: &str, found: Found| {
+            let diagnosis = found.diagnosis();
+            worst = worst.max(diagnosis);
             told(&Step { tried: tried.into(), found });
-            is_well
+            diagnosis != Diagnosis::Broken
         };
-        if !tell("one node starts", one_node(rehearsal).await)
-            || !tell("all nodes get ready", all_nodes(rehearsal).await)
+        if !tell("one node starts", one_node(rehearsal).await.into())
+            || !tell("all nodes get ready", all_nodes(rehearsal).await.into())
         {
-            return Ok(false);
+            return Ok(worst);
         }
-        tell("a node leads", leader(rehearsal).await);
-        tell("nodes talk through the proxies", links(rehearsal, nodes));
+        tell("a node leads", leader(rehearsal).await.into());
         let can_send = !rehearsal.entry.has_client_program()
-            || tell("the client program says hello", client_program(rehearsal).await);
+            || tell("the client program says hello", client_program(rehearsal).await.into());
         for (object, fs) in rehearsal.entry.answers.iter().filter(|_| can_send) {
             for f in *fs {
                 let tried = format!("{} succeeds", name(*object, f));
-                tell(&tried, operation(rehearsal, *object, f, fs).await);
+                tell(&tried, operation(rehearsal, *object, f, fs).await.into());
             }
         }
-        tell("a killed node comes back", restart(rehearsal, nodes - 1).await);
         if nodes > 1 {
-            tell("a cut cannot be bypassed", cut(rehearsal, nodes).await);
+            tell("nodes talk through the proxies", links(rehearsal, nodes));
         }
-        Ok(all_well)
+        tell("a killed node comes back", restart(rehearsal, nodes - 1).await.into());
+        if nodes > 1 {
+            tell("a cut cannot be bypassed", cut(rehearsal, nodes, can_send).await);
+        }
+        Ok(worst)
     })
+}
+
+impl Found {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Found::Works(_) => Diagnosis::Works,
+            Found::Unclear(_) => Diagnosis::Unclear,
+            Found::Broken(_) => Diagnosis::Broken,
+        }
+    }
+}
+
+impl From<Result<String, Trouble>> for Found {
+    fn from(found: Result<String, Trouble>) -> Self {
+        match found {
+            Ok(seen) => Found::Works(seen),
+            Err(trouble) => Found::Broken(trouble),
+        }
+    }
 }
 
 fn trouble(why: impl ToString, change: &str) -> Trouble {
@@ -150,26 +194,39 @@ async fn leader(rehearsal: &Rehearsal) -> Result<String, Trouble> {
     }
 }
 
-/// Whether peers have connected, and how.
-fn links(rehearsal: &Rehearsal, nodes: usize) -> Result<String, Trouble> {
+/// What a node has to know, so that its links are proxied.
+const BY_PROXY: &str = "node.command: a node must know its peers by {peers} or {members}; node.links = \"attributed\" if all \
+                        nodes must know a node by one address, or \"transparent\"";
+
+/// # Errors
+/// When a connection between nodes bypasses the proxies.
+fn bypasses(rehearsal: &Rehearsal) -> Result<(), Trouble> {
     let bypasses =
         rehearsal.links.bypasses().map_err(|error| trouble(error, "nothing: the kernel refuses to tell"))?;
-    if let Some(first) = bypasses.first() {
-        let change = "node.command: a node must know its peers by {peers} or {members}; node.links = \"attributed\" if all \
-                      nodes must know a node by one address, or \"transparent\"";
-        return Err(trouble(format!("{} connections bypass the proxies: {first}", bypasses.len()), change));
+    match &bypasses[..] {
+        [] => Ok(()),
+        [only] => Err(trouble(format!("1 connection bypasses the proxies: {only}"), BY_PROXY)),
+        [first, ..] => {
+            Err(trouble(format!("{} connections bypass the proxies: {first}", bypasses.len()), BY_PROXY))
+        }
+    }
+}
+
+/// Whether peers have connected, and how.
+fn links(rehearsal: &Rehearsal, nodes: usize) -> Found {
+    if let Err(trouble) = bypasses(rehearsal) {
+        return Found::Broken(trouble);
     }
     let pairs =
         (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to))).filter(|(from, to)| from != to);
-    let carried: Vec<_> = pairs
-        .filter(|(from, to)| {
-            let counters = rehearsal.links.counters(NodeId(*from), NodeId(*to));
-            counters.bytes_carried + counters.connections_carried > 0
-        })
-        .collect();
-    match carried.len() {
-        0 if nodes > 1 => Ok("none has connected to another so far".into()),
-        links => Ok(format!("{links} of {} links are in use", nodes * (nodes - 1))),
+    let carried = pairs.filter(|(from, to)| {
+        let counters = rehearsal.links.counters(NodeId(*from), NodeId(*to));
+        counters.bytes_carried + counters.connections_carried > 0
+    });
+    match carried.count() {
+        0 => Found::Unclear(trouble("no node has connected to another", BY_PROXY)),
+        1 => Found::Works(format!("1 of {} links is in use", nodes * (nodes - 1))),
+        links => Found::Works(format!("{links} of {} links are in use", nodes * (nodes - 1))),
     }
 }
 
@@ -182,26 +239,26 @@ async fn client_program(rehearsal: &Rehearsal) -> Result<String, Trouble> {
 
 /// Invokes the operation once, after one that it may need.
 async fn operation(rehearsal: &Rehearsal, object: Object, f: &F, fs: &[F]) -> Result<String, Trouble> {
-    let key = Value::str(&format!("doctor-{}", f.name()));
+    let key = key(&name(object, f));
     let before =
         [(F::Cas, F::Write), (F::Read, F::Write), (F::Dequeue, F::Enqueue), (F::Release, F::Acquire)];
     let before = before.into_iter().find(|(of, first)| of == f && fs.contains(first)).map(|(_, first)| first);
     let is_prepared = before.is_some();
     let client = rehearsal.client(0, object, None);
     let mut client = client.map_err(|error| trouble(format!("{error:#}"), "client"))?;
-    let at = match rehearsal.entry.has_client_program() {
-        true => "the client program".to_string(),
-        false => format!("the rules of [{}]", name(object, f)),
+    let ports = rehearsal.cluster.system.ports();
+    let at = match (rehearsal.entry.has_client_program(), ports) {
+        (true, _) => "the client program".to_string(),
+        (false, [_]) => format!("the rules of [{}]", name(object, f)),
+        (false, _) => format!(
+            "the rules of [{}]; or client.port, if clients do not connect to the last of the ports {}",
+            name(object, f),
+            ports.join(", ")
+        ),
     };
     let mut last = Value::Nil;
     for f in before.into_iter().chain([f.clone()]) {
-        let value = match f {
-            F::Cas if fs.contains(&F::Write) => Value::pair(1, 2),
-            F::Cas => Value::pair(Value::Nil, 2),
-            F::Write | F::Add | F::Append | F::Enqueue => Value::Int(1),
-            _ => Value::Nil,
-        };
-        match client.invoke(&Request { f: f.clone(), key: key.clone(), value }).await {
+        match client.invoke(&request(&f, fs, &key)).await {
             Completion::Ok(Value::Bool(false)) if f == F::Cas => {
                 return Err(trouble("it was refused, although the register holds the expected value", &at));
             }
@@ -216,6 +273,22 @@ async fn operation(rehearsal: &Rehearsal, object: Object, f: &F, fs: &[F]) -> Re
         }
     }
     Ok(if last.is_nil() { "ok".into() } else { format!("ok, {last}") })
+}
+
+/// A key for one purpose. Objects of several types may share one space of keys.
+fn key(purpose: &str) -> Value {
+    Value::str(&format!("doctor-{}", purpose.replace('.', "-")))
+}
+
+/// An operation of an object that supports `fs`.
+fn request(f: &F, fs: &[F], key: &Value) -> Request {
+    let value = match f {
+        F::Cas if fs.contains(&F::Write) => Value::pair(1, 2),
+        F::Cas => Value::pair(Value::Nil, 2),
+        F::Write | F::Add | F::Append | F::Enqueue => Value::Int(1),
+        _ => Value::Nil,
+    };
+    Request { f: f.clone(), key: key.clone(), value }
 }
 
 /// The rule that a client program broke, as the end of a message.
@@ -238,31 +311,57 @@ async fn restart(rehearsal: &mut Rehearsal, node: usize) -> Result<String, Troub
 }
 
 /// Cuts the last node off, and looks for connections between nodes beside the proxies.
-async fn cut(rehearsal: &Rehearsal, nodes: usize) -> Result<String, Trouble> {
+async fn cut(rehearsal: &Rehearsal, nodes: usize, can_send: bool) -> Found {
     let last = NodeId(nodes - 1);
     let others: Vec<NodeId> = (0..nodes - 1).map(NodeId).collect();
-    for other in &others {
-        rehearsal.links.cut(*other, last, CutMode::Stall);
-        rehearsal.links.cut(last, *other, CutMode::Stall);
+    let cut_links: Vec<_> = others.iter().flat_map(|other| [(*other, last), (last, *other)]).collect();
+    let held = || -> u64 {
+        let counters = cut_links.iter().map(|(from, to)| rehearsal.links.counters(*from, *to));
+        counters.map(|it| it.bytes_withheld + it.connections_withheld + it.connections_refused).sum()
+    };
+    let before = held();
+    for (from, to) in &cut_links {
+        rehearsal.links.cut(*from, *to, CutMode::Stall);
     }
-    let deadline = Instant::now() + CUT;
-    let mut seen = links(rehearsal, nodes);
-    while seen.is_ok() && Instant::now() < deadline {
-        sleep(POLL).await;
-        seen = links(rehearsal, nodes);
-    }
-    let held: u64 = others
-        .iter()
-        .flat_map(|other| [(*other, last), (last, *other)])
-        .map(|(from, to)| rehearsal.links.counters(from, to))
-        .map(|it| it.bytes_withheld + it.connections_withheld + it.connections_refused)
-        .sum();
+    let looking = async {
+        let deadline = Instant::now() + CUT;
+        while Instant::now() < deadline {
+            bypasses(rehearsal)?;
+            sleep(POLL).await;
+        }
+        bypasses(rehearsal)
+    };
+    let sending = async {
+        // Nodes may talk only because of an operation.
+        if can_send {
+            join_all((0..nodes).map(|node| send(rehearsal, node))).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let seen = tokio::select! { seen = looking => seen, () = sending => unreachable!("it never ends") };
+    let held = held() - before;
     rehearsal.links.heal_all();
-    seen?;
-    Ok(match held {
-        0 => format!("{last} was cut off for {CUT:?}, and no node tried to talk to it"),
-        _ => format!("{last} was cut off for {CUT:?}, and what the nodes sent was held"),
-    })
+    match (seen, held) {
+        (Err(trouble), _) => Found::Broken(trouble),
+        (Ok(()), 0) => {
+            let why = format!("{last} was cut off for {CUT:?}, and no node tried to talk to it");
+            Found::Unclear(trouble(why, BY_PROXY))
+        }
+        (Ok(()), _) => {
+            Found::Works(format!("{last} was cut off for {CUT:?}, and what the nodes sent was held"))
+        }
+    }
+}
+
+/// Sends each operation once to a node, whatever comes of it.
+async fn send(rehearsal: &Rehearsal, node: usize) {
+    for (object, fs) in rehearsal.entry.answers {
+        for f in *fs {
+            if let Ok(mut client) = rehearsal.client(node, *object, None) {
+                client.invoke(&request(f, fs, &key(&format!("cut.{}", name(*object, f))))).await;
+            }
+        }
+    }
 }
 
 fn name(object: Object, f: &F) -> String {

@@ -66,6 +66,8 @@ const NO_CACHE: &str =
 const OWN_ANSWER: &str =
     "an answer belongs to one request: number requests, or give up a connection that has too many answers";
 const NO_HARM: &str = "without any harm every operation succeeds: `tribunal doctor` says which key of the description does not fit";
+const TOGETHER: &str =
+    "a program for all clients serves them at the same time: no client waits for the answer to another";
 const BOUNDED: &str = "a client bounds every wait by its timeout, and then says `info`";
 
 /// Checks the client of the named system, or of the system that a file describes. `told` gets each operation
@@ -243,6 +245,10 @@ impl Linter<'_> {
         }
         *cases += 1;
         findings.extend(self.refused(case).await?);
+        if self.rehearsal.entry.has_shared_program() && case.is_readable() {
+            *cases += 1;
+            findings.extend(self.together(case).await?);
+        }
         if case.is_readable() {
             for number in 0..exchanges {
                 *cases += 1;
@@ -354,6 +360,32 @@ impl Linter<'_> {
                 client.broken_rule().and_then(|rule| wrong(&why, rule))
             }
         })
+    }
+
+    /// One program acts for all clients: while the answer to one is late, it must serve another.
+    async fn together(&mut self, case: &Case) -> Result<Option<Finding>, Halt> {
+        let (key, value) = self.fresh();
+        let mut client = self.rehearsal.client(0, case.object, Some(&self.tap.addresses))?;
+        if let Some(before) = case.before() {
+            self.tap.arm(None);
+            self.must(&mut *client, &case.request(&before, &key, value)).await?;
+        }
+        let mut other = self.rehearsal.client(0, case.object, None)?;
+        let (late, read) = (case.request(&case.f, &key, value), case.request(&F::Read, &key, 0));
+        self.tap.arm(Some((0, Harm::Delay(self.rehearsal.op_timeout * 2))));
+        let (late, other) = (self.invoke(&mut *client, &late), self.invoke(&mut *other, &read));
+        tokio::pin!(late, other);
+        // The late one is sent first.
+        let waits = tokio::select! { biased; _ = &mut late => true, _ = &mut other => false };
+        if !waits {
+            late.await;
+        }
+        self.tap.arm(None);
+        Ok(waits.then(|| Finding {
+            situation: "the answer to another client comes late".into(),
+            did: "it was not answered before that client had given up".into(),
+            rule: TOGETHER,
+        }))
     }
 
     /// An answer comes twice: the client must not take the second one for the answer to its next request.

@@ -1,11 +1,13 @@
 //! A cluster without a trial: no workload, no faults, no verdict. The linter and the doctor use it.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ use crate::cluster::{Cluster, Death, Network};
 use crate::error::TrialError;
 use crate::executable;
 use crate::failure::Failures;
+use crate::lock::locked;
 use crate::plan;
 use crate::registry::Registry;
 
@@ -35,6 +38,8 @@ pub(crate) struct Rehearsal {
     pub(crate) cluster: Cluster,
     pub(crate) links: Arc<Links>,
     pub(crate) op_timeout: Duration,
+    /// The systems of the clients: one for each object, so that the clients of one share what it holds for all.
+    systems: Mutex<HashMap<Object, Box<dyn System>>>,
     next_process: AtomicU64,
     deaths: mpsc::UnboundedReceiver<Death>,
     _namespaces: Option<Namespaces>,
@@ -91,6 +96,7 @@ impl Rehearsal {
             cluster,
             links,
             op_timeout,
+            systems: Mutex::default(),
             next_process: AtomicU64::new(0),
             deaths,
             _namespaces: namespaces,
@@ -147,8 +153,12 @@ impl Rehearsal {
             place.addresses = addresses.to_vec();
             place.dial = Arc::new(Direct);
         }
-        let system: Box<dyn System> = self.entry.make(&switches(object)?)?;
         let process = self.next_process.fetch_add(1, Ordering::Relaxed);
+        let mut systems = locked(&self.systems);
+        let system = match systems.entry(object) {
+            Occupied(system) => system.into_mut(),
+            Vacant(vacant) => vacant.insert(self.entry.make(&switches(object)?)?),
+        };
         Ok(system.client(&place, process, self.op_timeout))
     }
 

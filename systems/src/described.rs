@@ -25,6 +25,7 @@
 //!   http, lines, resp, postgres, exec   the wire protocols
 //!   stream         what `lines` and `resp` share
 //!   client_program the programs of `exec`
+//!   shared_program one program for all clients
 //! ```
 //!
 //! Everything is checked before any process starts: keys, placeholders, regular expressions, ports,
@@ -43,6 +44,7 @@ mod postgres;
 mod program;
 mod resp;
 mod scope;
+mod shared_program;
 mod speech;
 mod status;
 mod stream;
@@ -51,6 +53,7 @@ mod template;
 mod wrong_files;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -60,8 +63,9 @@ use tribunal_records::quantity::parse_duration;
 use tribunal_records::suggest::suggest;
 use tribunal_workloads::{Client, Object};
 
-use self::file::{Description, Links};
+use self::file::{Description, Links, Programs};
 use self::scope::Scope;
+use self::shared_program::SharedProgram;
 use self::speech::Speech;
 use self::status::{Leads, Ready, Version, accepts};
 use self::template::{Template, Values};
@@ -140,9 +144,14 @@ impl Described {
         self.leads.is_some()
     }
 
-    /// Whether a program of the user acts for each client.
+    /// Whether programs of the user act for the clients.
     pub(crate) fn has_client_program(&self) -> bool {
-        matches!(self.speech, Speech::Exec { .. })
+        self.speech.programs().is_some()
+    }
+
+    /// Whether one program acts for all clients.
+    pub(crate) fn has_shared_program(&self) -> bool {
+        self.speech.programs() == Some(Programs::OneForAll)
     }
 
     /// # Errors
@@ -281,6 +290,8 @@ pub(crate) struct DescribedSystem {
     described: &'static Described,
     object: Object,
     node_args: Vec<String>,
+    /// The program of all clients, if one acts for all.
+    program: Arc<SharedProgram>,
 }
 
 impl DescribedSystem {
@@ -293,7 +304,8 @@ impl DescribedSystem {
             let has = "a description names none".into();
             return Err(Unusable::NoSuchBug { system: &described.name, bug: bug.clone(), has });
         }
-        Ok(DescribedSystem { described, object: switches.object, node_args: switches.node_args.clone() })
+        let (object, node_args) = (switches.object, switches.node_args.clone());
+        Ok(DescribedSystem { described, object, node_args, program: Arc::default() })
     }
 }
 
@@ -394,7 +406,7 @@ impl System for DescribedSystem {
 
     fn client(&self, place: &Place, process: u64, limit: Duration) -> Box<dyn Client> {
         let port = place.node_port(self.described.client_port);
-        self.described.speech.client(port, self.object, place, process, limit)
+        self.described.speech.client(port, self.object, place, process, limit, &self.program)
     }
 }
 
@@ -485,8 +497,6 @@ fn line_of(text: &str, path: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::{Direct, NodeOutput};
 

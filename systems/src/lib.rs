@@ -536,9 +536,14 @@ impl Entry {
         !matches!(&self.make, Make::Described(described) if !described.tells_leaders())
     }
 
-    /// Whether a program of the user acts for each client.
+    /// Whether programs of the user act for the clients.
     pub fn has_client_program(&self) -> bool {
         matches!(&self.make, Make::Described(described) if described.has_client_program())
+    }
+
+    /// Whether one program of the user acts for all clients.
+    pub fn has_shared_program(&self) -> bool {
+        matches!(&self.make, Make::Described(described) if described.has_shared_program())
     }
 
     /// Whether the workload must find it linearizable under any fault.

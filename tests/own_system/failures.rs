@@ -10,6 +10,7 @@ use crate::processes::cgroups;
 use crate::program::{Ended, Store, tribunal, wait_until};
 
 const EXEC: &str = include_str!("../../examples/own-system/exec.toml");
+const EXEC_ONE: &str = include_str!("../../examples/own-system/exec-one.toml");
 const KV: &str = include_str!("../../examples/own-system/kv.toml");
 
 /// Starts `tribunal WORDS` with this description; the home is its temporary directory, too.
@@ -197,6 +198,44 @@ fn a_client_program_that_fails_at_an_operation() {
         each(&description, [(RUN, 2, &[&none]), (DOCTOR, 1, &[did, rule]), (LINT, 1, &[did, rule])]);
         programs.await_silence();
     }
+}
+
+/// The same of one program for all clients.
+#[test]
+fn a_program_for_all_clients_that_fails() {
+    if lacks_python() {
+        return;
+    }
+    let hello = r#"read hello
+echo '{"id":0,"type":"ok","version":1,"operations":["register.read","register.write","register.cas"],"clients":"all"}'"#;
+    let lives = "a client program answers every request";
+    for (script, did, rule) in [
+        ("read line; echo out of luck >&2; exit 7", "ended with status 7: `out of luck`", lives),
+        ("while read line; do echo garbage; done", "answered `garbage`: ", "an answer is one line of JSON"),
+        (
+            "while read line; do echo '{\"id\":77,\"type\":\"ok\"}'; done",
+            "answered request 77, and it was not pending",
+            "each request gets one answer, with its `id`",
+        ),
+        ("sleep 600", "did not answer within ", "a client program bounds every wait"),
+    ] {
+        let programs = Store::new();
+        let client = executable_file(&programs, "clients.sh", &format!("#!/bin/sh\n{hello}\n{script}\n"));
+        let description = EXEC_ONE.replace("examples/own-system/clients.py", &client);
+        let none = format!("succeeded: there is nothing to judge. The first error: the client program {did}");
+        each(&description, [(RUN, 2, &[&none]), (DOCTOR, 1, &[did, rule]), (LINT, 1, &[did, rule])]);
+        programs.await_silence();
+    }
+    let programs = Store::new();
+    let for_one = with_client(&programs, "while read line; do echo; done");
+    let (_, for_one) = for_one.split_once("command = [\"/").expect("it has a client program");
+    let (client, _) = for_one.split_once('"').expect("it is a text");
+    let description = EXEC_ONE.replace("examples/own-system/clients.py", &format!("/{client}"));
+    let why = "the client program does not say that it acts for all clients: ";
+    each(
+        &description,
+        [(RUN, 64, &[why]), (DOCTOR, 1, &[why]), (LINT, 1, &["does not say that it acts for all"])],
+    );
 }
 
 /// Even if Tribunal itself is killed.

@@ -91,11 +91,30 @@ fn the_linter_finds_a_client_that_answers_from_a_cache() {
 }
 
 #[test]
+#[ignore = "nightly: minutes on a busy machine"]
+fn the_linter_finds_a_program_that_serves_its_clients_one_after_another() {
+    if lacks_python() {
+        return;
+    }
+    let (store, text) = (Store::new(), include_str!("../../examples/own-system/clients.py"));
+    let put = "clients[asked[\"client\"]].put(asked)";
+    let slow = text.replace(put, "one = queue.Queue(); one.put(asked); one.put(None); serve(one)");
+    assert_ne!(slow, text);
+    let client = executable_file(&store, "clients.py", &slow);
+    let file = store.path().join("exec-one.toml");
+    let description = include_str!("../../examples/own-system/exec-one.toml");
+    std::fs::write(&file, description.replace("examples/own-system/clients.py", &client)).unwrap();
+    let said = said(&["lint-client", &file.display().to_string(), "--op-timeout", "4s"]).expect(1).stdout;
+    assert!(said.contains("no client waits for the answer to another"), "{said}");
+    store.await_silence();
+}
+
+#[test]
 fn the_linter_passes_the_examples_and_the_built_in_clients() {
     if lacks_python() {
         return;
     }
-    for file in ["exec.toml", "kv.toml"] {
+    for file in ["exec.toml", "exec-one.toml", "kv.toml"] {
         let file = format!("examples/own-system/{file}");
         let ended = said(&["lint-client", &file, "--op-timeout", "4s"]).expect(0);
         assert_eq!(ended.stdout.matches(": no wrong answer in ").count(), 3, "{}", ended.stdout);
@@ -185,6 +204,13 @@ fn the_doctor_says_what_works_and_which_key_to_change() {
     for step in steps {
         assert!(whole.contains(&format!("✓ {step}: ")), "{step}: {whole}");
     }
+
+    // Its nodes never talk to each other, so a cut shows nothing.
+    let apart = said(&["doctor", "examples/own-system/resp.toml"]).expect(2).stdout;
+    for step in ["nodes talk through the proxies", "a cut cannot be bypassed"] {
+        assert!(apart.contains(&format!("? {step}: inconclusive: ")), "{step}: {apart}");
+    }
+    assert!(apart.contains("change node.command: a node must know its peers"), "{apart}");
 
     let bypass = store.path().join("peers").display().to_string();
     let all = [

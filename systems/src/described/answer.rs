@@ -63,7 +63,11 @@ struct Rule {
 impl Answers {
     /// # Errors
     /// The key of the wrong rule (empty: the whole operation), and the reason.
-    pub(super) fn new(operation: &file::Operation, wire: Wire) -> Result<Answers, (String, String)> {
+    pub(super) fn new(
+        operation: &file::Operation,
+        wire: Wire,
+        returns_value: bool,
+    ) -> Result<Answers, (String, String)> {
         let all = [
             ("fail", Meaning::Fail, &operation.fail),
             ("refused", Meaning::Refused, &operation.refused),
@@ -73,13 +77,24 @@ impl Answers {
         let mut rules = Vec::new();
         for (key, meaning, of) in all {
             for rule in &of.0 {
-                let rule = Rule::new(rule, wire).map_err(|why| (key.to_string(), why))?;
-                rules.push((meaning, rule));
+                let made = Rule::new(rule, wire).map_err(|why| (key.to_string(), why))?;
+                if meaning == Meaning::Ok && returns_value && !rule.has_value() {
+                    let why = format!(
+                        "the operation returns a value, and this rule does not say where it is: expected {}",
+                        wire.value_example()
+                    );
+                    return Err((key.to_string(), why));
+                }
+                rules.push((meaning, made));
             }
         }
         if rules.is_empty() {
             let why = format!("no answer means anything: expected {}, or the like", wire.example());
             return Err((String::new(), why));
+        }
+        if operation.ok.0.is_empty() {
+            let example = if returns_value { wire.value_example() } else { wire.example() };
+            return Err((String::new(), format!("no answer means that it happened: expected {example}")));
         }
         Ok(Answers(rules))
     }
@@ -171,7 +186,7 @@ impl Rule {
         if rule.pointer.is_some() && rule.text {
             return Err("expected `pointer` or `text`, not both".into());
         }
-        if (rule.base64 || rule.split.is_some()) && rule.pointer.is_none() && !rule.text {
+        if (rule.base64 || rule.split.is_some()) && !rule.has_value() {
             return Err(
                 "`base64` and `split` say how to read a value: expected `pointer` or `text`, too".into()
             );
@@ -313,7 +328,7 @@ mod tests {
     fn answers(toml: &str) -> Result<Answers, String> {
         let operation = toml::from_str(&format!("request = 'x'\n{toml}"));
         let operation = operation.map_err(|error| error.to_string())?;
-        Answers::new(&operation, Wire::Http).map_err(|(key, why)| format!("{key}: {why}"))
+        Answers::new(&operation, Wire::Http, false).map_err(|(key, why)| format!("{key}: {why}"))
     }
 
     fn http(status: u16, body: &str) -> Heard<'_> {
@@ -371,6 +386,7 @@ mod tests {
     fn rules_that_make_no_sense_are_refused() {
         let why = |toml: &str| answers(toml).map(drop).unwrap_err();
         assert!(why("").starts_with(": no answer means anything"));
+        assert!(why("refused = { status = 409 }").starts_with(": no answer means that it happened"));
         assert_eq!(why("ok = {}"), "ok: a rule without a condition: expected `ok = { status = 200 }`");
         assert_eq!(
             why("ok = { status = 200, pointer = 'v' }"),

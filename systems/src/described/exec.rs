@@ -1,6 +1,9 @@
-//! The wire protocol `exec`: a program of the user acts for one client ([`super::client_program`]).
+//! The wire protocol `exec`: a program of the user acts for one client ([`super::client_program`]), or for all
+//! ([`super::shared_program`]).
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +11,8 @@ use serde_json::Value as Json;
 use tribunal_checker::op::Value;
 use tribunal_workloads::{Client, Completion, Invocation, Object, Request};
 
-use super::client_program::{ClientProgram, Numbered};
+use super::client_program::{ActsFor, ClientProgram, NoAnswer, Numbered, line_of};
+use super::shared_program::SharedProgram;
 use super::speech::table;
 use crate::{Breach, Command};
 
@@ -25,10 +29,36 @@ struct Line<'a> {
     value: Json,
 }
 
+/// A request to the program of all clients.
+#[derive(Serialize)]
+struct SharedLine<'a> {
+    #[serde(flatten)]
+    line: Line<'a>,
+    #[serde(flatten)]
+    client: &'a ClientOfAll,
+}
+
+/// A client of the program of all clients.
+#[derive(Serialize)]
+pub(super) struct ClientOfAll {
+    /// Its process.
+    pub(super) client: u64,
+    /// The node that it talks to, and the address of that.
+    pub(super) node: String,
+    pub(super) address: SocketAddr,
+}
+
+/// The last line about a client.
+#[derive(Serialize)]
+struct Close {
+    f: &'static str,
+    client: u64,
+}
+
 /// A response of the program.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Answer {
+pub(super) struct Answer {
     id: u64,
     #[serde(rename = "type")]
     kind: Kind,
@@ -62,56 +92,92 @@ pub(super) struct Exec {
 
 impl Exec {
     /// Starts the program once, to check that it knows its operations.
-    pub(super) async fn check(&self) -> Result<(), Breach> {
-        ClientProgram::start(&self.command, self.operations, None, 0).await.map(drop)
+    pub(super) async fn check(&self, acts_for: ActsFor) -> Result<(), Breach> {
+        ClientProgram::start(&self.command, self.operations, None, acts_for).await.map(drop)
     }
 }
 
-/// A client for one process, with its own program.
+/// The program of a client.
+pub(super) enum Program {
+    Own(Box<OwnProgram>),
+    /// That of all clients.
+    Shared(Arc<SharedProgram>, ClientOfAll),
+}
+
+/// A program for one client, started at the first request.
+pub(super) struct OwnProgram {
+    process: u64,
+    running: Option<ClientProgram>,
+    sent: u64,
+}
+
+impl OwnProgram {
+    pub(super) fn of(process: u64) -> Self {
+        OwnProgram { process, running: None, sent: 0 }
+    }
+
+    /// Sends the request that `line` makes from its number, and waits for the answer. After an error the program
+    /// is killed.
+    async fn exchange(
+        &mut self,
+        exec: &Exec,
+        log: PathBuf,
+        patience: Duration,
+        line: impl Fn(u64) -> String,
+    ) -> Result<Answer, NoAnswer> {
+        let mut running = match self.running.take() {
+            Some(running) => running,
+            None => {
+                let acts_for = ActsFor::One(self.process);
+                let started = ClientProgram::start(&exec.command, exec.operations, Some(log), acts_for);
+                started.await.map_err(NoAnswer::NotSent)?
+            }
+        };
+        self.sent += 1;
+        let answer = running.exchange(self.sent, &line(self.sent), patience).await;
+        let answer = answer.map_err(NoAnswer::Unknown)?;
+        self.running = Some(running);
+        Ok(answer)
+    }
+}
+
+/// A client for one process.
 pub(super) struct ExecClient {
     exec: Exec,
     timeout: Duration,
     object: Object,
     /// The file for the program's error output.
     log: PathBuf,
-    /// The process that the program acts for.
-    process: u64,
-    /// The program, started at the first request.
-    running: Option<ClientProgram>,
-    sent: u64,
+    program: Program,
     broken: Option<&'static str>,
 }
 
 impl ExecClient {
-    pub(super) fn new(exec: Exec, timeout: Duration, object: Object, log: PathBuf, process: u64) -> Self {
-        ExecClient { exec, timeout, object, log, process, running: None, sent: 0, broken: None }
+    pub(super) fn new(exec: Exec, timeout: Duration, object: Object, log: PathBuf, program: Program) -> Self {
+        ExecClient { exec, timeout, object, log, program, broken: None }
     }
 
     async fn exchange(&mut self, request: &Request) -> Completion {
-        self.broken = None;
-        let mut running = match self.running.take() {
-            Some(running) => running,
-            None => {
-                let Exec { command, operations } = &self.exec;
-                let log = Some(self.log.clone());
-                match ClientProgram::start(command, operations, log, self.process).await {
-                    Ok(running) => running,
-                    // No operation was sent to it.
-                    Err(breach) => return Completion::Fail(self.note(breach)),
-                }
+        let object = table(self.object.of(&request.key));
+        let line = |id| {
+            let (key, value) = (to_json(&request.key), to_json(&request.value));
+            Line { id, object, f: request.f.name(), key, value }
+        };
+        // The program bounds its own waits; the margin is for a program that does not.
+        let (patience, log) = (self.timeout + self.timeout / 2, self.log.clone());
+        let answered = match &mut self.program {
+            Program::Own(own) => own.exchange(&self.exec, log, patience, |id| line_of(&line(id))).await,
+            Program::Shared(shared, client) => {
+                let line = |id| line_of(&SharedLine { line: line(id), client });
+                shared.exchange(&self.exec, log, patience, line).await
             }
         };
-        self.sent += 1;
-        let (key, value) = (to_json(&request.key), to_json(&request.value));
-        let object = table(self.object.of(&request.key));
-        let line = Line { id: self.sent, object, f: request.f.name(), key, value };
-        // The program bounds its own waits; the margin is for a program that does not.
-        let answer = running.exchange(self.sent, &line, self.timeout + self.timeout / 2).await;
-        let answer: Answer = match answer {
+        self.broken = None;
+        let answer = match answered {
             Ok(answer) => answer,
-            Err(breach) => return Completion::Info(self.note(breach)),
+            Err(NoAnswer::NotSent(breach)) => return Completion::Fail(self.note(breach)),
+            Err(NoAnswer::Unknown(breach)) => return Completion::Info(self.note(breach)),
         };
-        self.running = Some(running);
         match (answer.kind, from_json(&answer.value)) {
             (Kind::Ok, Ok(value)) => Completion::Ok(value),
             (Kind::Ok, Err(why)) => {
@@ -127,6 +193,15 @@ impl ExecClient {
     fn note(&mut self, breach: Breach) -> String {
         self.broken = Some(breach.rule);
         breach.did
+    }
+}
+
+impl Drop for ExecClient {
+    /// Tells the program of all clients that this one has ended.
+    fn drop(&mut self) {
+        if let Program::Shared(shared, client) = &self.program {
+            shared.tell(line_of(&Close { f: "close", client: client.client }));
+        }
     }
 }
 
@@ -176,7 +251,8 @@ mod tests {
         let args = ["-c", script].map(Into::into).into();
         let command = Command { program: "sh".into(), args, ..Command::default() };
         let exec = Exec { command, operations };
-        ExecClient::new(exec, Duration::from_secs(10), Object::Register, "/dev/null".into(), 1)
+        let program = Program::Own(Box::new(OwnProgram::of(1)));
+        ExecClient::new(exec, Duration::from_secs(10), Object::Register, "/dev/null".into(), program)
     }
 
     /// How a read ends that this shell script is to answer after its hello, and the rule that it broke.
@@ -218,8 +294,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_that_does_not_know_its_operations_is_refused() {
-        let check =
-            async |script: &str| client(script).exec.check().await.map_err(|breach| breach.to_string());
+        let check = async |script: &str| {
+            client(script).exec.check(ActsFor::One(1)).await.map_err(|breach| breach.to_string())
+        };
         let answered = |answer: &str| format!("read line; echo '{answer}'; read line");
         assert_eq!(check(&answered(HELLO)).await, Ok(()));
         for (wrong, why) in [

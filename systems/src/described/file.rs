@@ -194,12 +194,25 @@ pub(super) struct Client {
     pub(super) headers: BTreeMap<String, String>,
     /// `postgres` only: the parameters of a connection, such as `user=postgres dbname=postgres`.
     pub(super) connect: Option<String>,
-    /// `exec` only: the program that acts for one client, and its arguments.
+    /// `exec` only: the program that acts for clients, and its arguments.
     #[serde(default)]
     pub(super) command: Vec<String>,
+    /// `exec` only: how many programs run; by default one per client.
+    pub(super) programs: Option<Programs>,
     /// `exec` only: the operations that it supports, such as `register.read`.
     #[serde(default)]
     pub(super) operations: Vec<String>,
+}
+
+/// How many client programs run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Programs {
+    /// Each client has its own, which gets one request at a time.
+    #[default]
+    OnePerClient,
+    /// One program acts for all clients: it gets many requests at a time, each with the number of its client.
+    OneForAll,
 }
 
 /// A wire protocol.
@@ -236,6 +249,18 @@ impl Wire {
             Wire::Resp => "`ok = { kind = \"text\" }`",
             Wire::Postgres => "`ok = { rows = 1, column = \"v\" }`",
             Wire::Lines | Wire::Exec => "`ok = { matches = \"^OK\" }`",
+        }
+    }
+
+    /// A typical rule that says where the value is.
+    pub(super) fn value_example(self) -> &'static str {
+        match self {
+            Wire::Http => {
+                "`ok = { status = 200, pointer = \"/value\" }`, or `text = true` for the whole body"
+            }
+            Wire::Resp => "`ok = { kind = \"text\", text = true }`",
+            Wire::Postgres => "`ok = { rows = 1, column = \"v\" }`",
+            Wire::Lines | Wire::Exec => "`ok = { matches = \"^VALUE (.*)$\", text = true }`",
         }
     }
 
@@ -367,4 +392,11 @@ pub(super) struct Rule {
     pub(super) state: Option<String>,
     /// `postgres`: the column of the first row that holds the value.
     pub(super) column: Option<String>,
+}
+
+impl Rule {
+    /// Whether it says where the value is.
+    pub(super) fn has_value(&self) -> bool {
+        self.pointer.is_some() || self.text || self.column.is_some()
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tribunal_workloads::{Client, Completion, Invocation, Object, Request};
 
 use super::answer::{Answers, Heard};
-use super::speech::{Book, values_of};
+use super::speech::{Book, RequestValues};
 use super::template::{Template, Values};
 use crate::NodePort;
 use crate::http::{Http, Unanswered};
@@ -47,7 +47,7 @@ impl Client for HttpClient {
             let Some(operation) = self.operations.find(self.object, request) else {
                 return Completion::Fail(format!("the description has no operation `{}`", request.f.name()));
             };
-            let values = values_of(request, &self.place);
+            let values = RequestValues { request, place: &self.place };
             let headers = operation.headers.iter();
             let headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), value.fill(&values))).collect();
             let body = operation.body.as_ref().map_or(Vec::new(), |body| body.fill(&values).into_bytes());

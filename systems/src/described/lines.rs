@@ -6,8 +6,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::answer::{Answers, Heard};
+use super::speech::RequestValues;
 use super::stream::StreamOperation;
-use super::template::{Template, Values};
+use super::template::Template;
 use crate::BoxFuture;
 
 /// The longest response that is read, in bytes.
@@ -25,7 +26,7 @@ impl StreamOperation for LineOperation {
         &self.answers
     }
 
-    fn request(&self, values: &Values) -> Result<Vec<u8>, String> {
+    fn request(&self, values: &RequestValues<'_>) -> Result<Vec<u8>, String> {
         let line = self.line.fill(values);
         match line.contains('\n') {
             true => Err("the line would be two".into()),

@@ -23,7 +23,7 @@ use tribunal_checker::op::Value;
 use tribunal_workloads::{Client, Completion, Invocation, Object, Request};
 
 use super::answer::{Answers, Heard, is_unknown, plain};
-use super::speech::{Book, values_of};
+use super::speech::{Book, RequestValues};
 use super::template::{Template, Values};
 use crate::NodePort;
 
@@ -146,7 +146,7 @@ impl Client for PostgresClient {
             let Some(operation) = self.operations.find(self.object, request) else {
                 return Completion::Fail(format!("the description has no operation `{}`", request.f.name()));
             };
-            let values = values_of(request, &self.place);
+            let values = RequestValues { request, place: &self.place };
             let parameters = operation.parameters.iter().map(|it| Parameter(it.fill(&values)));
             let parameters: Vec<Parameter> = parameters.collect();
             let (connection, statement) = match timeout(self.timeout, self.prepared(&operation.sql)).await {
@@ -276,7 +276,7 @@ mod tests {
     fn operation(request: &str) -> Result<PostgresOperation, String> {
         let template = Template::parse(request, &KNOWN)?;
         let rules = toml::from_str("request = 'x'\nok = { rows = 1 }").unwrap();
-        PostgresOperation::new(&template, Answers::new(&rules, Wire::Postgres).unwrap())
+        PostgresOperation::new(&template, Answers::new(&rules, Wire::Postgres, false).unwrap())
     }
 
     #[test]

@@ -8,8 +8,9 @@ use tokio::net::TcpStream;
 
 use super::answer::{Answers, Heard};
 use super::file::Kind;
+use super::speech::RequestValues;
 use super::stream::StreamOperation;
-use super::template::{Template, Values};
+use super::template::Template;
 use crate::BoxFuture;
 
 /// The longest line, the longest text and the longest list that are read, and how deep lists may nest.
@@ -40,7 +41,7 @@ impl StreamOperation for RespOperation {
         &self.answers
     }
 
-    fn request(&self, values: &Values) -> Result<Vec<u8>, String> {
+    fn request(&self, values: &RequestValues<'_>) -> Result<Vec<u8>, String> {
         let words: Vec<String> = self.words.iter().map(|word| word.fill(values)).collect();
         Ok(command(&words))
     }

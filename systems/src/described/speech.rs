@@ -1,7 +1,9 @@
 //! The operations of a description, on the wire protocol of its clients.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -11,16 +13,18 @@ use tribunal_workloads::{Client, Object, Request};
 
 use super::Wrong;
 use super::answer::Answers;
-use super::exec::{Exec, ExecClient};
-use super::file::{self, Description, Wire};
+use super::client_program::ActsFor;
+use super::exec::{ClientOfAll, Exec, ExecClient, OwnProgram, Program};
+use super::file::{self, Description, Programs, Wire};
 use super::http::{HttpClient, HttpOperation};
 use super::lines::LineOperation;
 #[cfg(feature = "postgres")]
 use super::postgres::{self, PostgresClient, PostgresOperation};
 use super::resp::RespOperation;
 use super::scope::Scope;
+use super::shared_program::SharedProgram;
 use super::stream::StreamClient;
-use super::template::{Template, Values};
+use super::template::{Fills, Template, Values};
 use crate::program::executable;
 use crate::{Breach, Command, NodePort, Operations, Place};
 
@@ -34,6 +38,7 @@ pub(super) enum Speech {
     Postgres(Box<tokio_postgres::Config>, Book<PostgresOperation>),
     Exec {
         command: Vec<Template>,
+        programs: Programs,
         operations: &'static [String],
     },
 }
@@ -82,11 +87,12 @@ const CAS_NIL: &str = "cas-nil";
 /// The placeholders of a request.
 const OF_REQUEST: [&str; 10] =
     ["key", "value", "from", "to", "process", "id", "key.base64", "value.base64", "from.base64", "to.base64"];
-/// The placeholders of a client program's command.
+/// The placeholders of a client program's command, and of one for all clients.
 const OF_CLIENT: [&str; 6] = ["host", "port", "address", "process", "id", "timeout-ms"];
+const OF_ALL_CLIENTS: [&str; 1] = ["timeout-ms"];
 
 impl Speech {
-    /// A client for one process.
+    /// A client for one process. `shared` is the program of all clients, if there is one for all.
     pub(super) fn client(
         &'static self,
         port: NodePort,
@@ -94,6 +100,7 @@ impl Speech {
         place: &Place,
         process: u64,
         limit: Duration,
+        shared: &Arc<SharedProgram>,
     ) -> Box<dyn Client> {
         let mut own =
             Values::from([("process".into(), process.to_string()), ("id".into(), place.name.clone())]);
@@ -105,10 +112,21 @@ impl Speech {
             Speech::Postgres(config, book) => {
                 Box::new(PostgresClient::new(port, limit, config, book, object, own))
             }
-            Speech::Exec { command, operations } => {
+            Speech::Exec { command, programs, operations } => {
                 own.insert("timeout-ms".into(), limit.as_millis().to_string());
                 let exec = exec_of(command, operations, own, port.address);
-                Box::new(ExecClient::new(exec, limit, object, place.client_log.clone(), process))
+                let (program, log) = match programs {
+                    Programs::OnePerClient => {
+                        (Program::Own(Box::new(OwnProgram::of(process))), place.client_log.clone())
+                    }
+                    Programs::OneForAll => {
+                        let (node, address) = (place.name.clone(), port.address);
+                        let client = ClientOfAll { client: process, node, address };
+                        let log = place.client_log.with_file_name("all.log");
+                        (Program::Shared(shared.clone(), client), log)
+                    }
+                };
+                Box::new(ExecClient::new(exec, limit, object, log, program))
             }
         }
     }
@@ -116,10 +134,22 @@ impl Speech {
     /// Checks that the client program, if there is one, knows its operations. No node runs yet, so the address is
     /// one where nobody listens.
     pub(super) async fn check(&'static self) -> Result<(), Breach> {
-        let Speech::Exec { command, operations } = self else { return Ok(()) };
+        let Speech::Exec { command, programs, operations } = self else { return Ok(()) };
         let own = [("process", "0"), ("id", "n1"), ("timeout-ms", "1000")];
         let own = own.map(|(name, value)| (name.into(), value.into())).into();
-        exec_of(command, operations, own, (Ipv4Addr::LOCALHOST, 0).into()).check().await
+        let acts_for = match programs {
+            Programs::OnePerClient => ActsFor::One(0),
+            Programs::OneForAll => ActsFor::All,
+        };
+        exec_of(command, operations, own, (Ipv4Addr::LOCALHOST, 0).into()).check(acts_for).await
+    }
+
+    /// Whether a program acts for clients: one for each, or one for all.
+    pub(super) fn programs(&self) -> Option<Programs> {
+        match self {
+            Speech::Exec { programs, .. } => Some(*programs),
+            _ => None,
+        }
     }
 }
 
@@ -146,29 +176,37 @@ pub(super) fn table(object: Object) -> &'static str {
     OBJECTS.into_iter().find(|(_, it)| *it == object).map_or("other", |(name, _)| name)
 }
 
-/// The values of a request's placeholders, in addition to those of its destination.
-pub(super) fn values_of(request: &Request, place: &Values) -> Values {
-    let mut values = place.clone();
-    let (from, to) = match request.value.as_pair() {
-        Some((from, to)) => (text(from), text(to)),
-        None => (String::new(), String::new()),
-    };
-    let all = [("key", text(&request.key)), ("value", text(&request.value)), ("from", from), ("to", to)];
-    for (name, value) in all {
-        values.insert(format!("{name}.base64"), BASE64_STANDARD.encode(&value));
-        values.insert(name.into(), value);
+/// The values of a request's placeholders, in addition to those of its destination. They are made when a template
+/// needs them: most need two, and every operation fills its templates.
+pub(super) struct RequestValues<'a> {
+    pub(super) request: &'a Request,
+    pub(super) place: &'a Values,
+}
+
+impl Fills for RequestValues<'_> {
+    fn value(&self, name: &str) -> Option<Cow<'_, str>> {
+        if let Some(name) = name.strip_suffix(".base64") {
+            return Some(BASE64_STANDARD.encode(&*self.value(name)?).into());
+        }
+        let pair = self.request.value.as_pair();
+        match name {
+            "key" => Some(text(&self.request.key)),
+            "value" => Some(text(&self.request.value)),
+            "from" => Some(pair.map_or("".into(), |(from, _)| text(from))),
+            "to" => Some(pair.map_or("".into(), |(_, to)| text(to))),
+            of_place => self.place.value(of_place),
+        }
     }
-    values
 }
 
 /// A value as text for a template.
-fn text(value: &Value) -> String {
+fn text(value: &Value) -> Cow<'_, str> {
     match value {
-        Value::Nil => String::new(),
-        Value::Bool(truth) => truth.to_string(),
-        Value::Int(number) => number.to_string(),
-        Value::Str(text) => text.to_string(),
-        Value::List(items) => items.iter().map(text).collect::<Vec<_>>().join(","),
+        Value::Nil => "".into(),
+        Value::Bool(truth) => truth.to_string().into(),
+        Value::Int(number) => number.to_string().into(),
+        Value::Str(text) => (&**text).into(),
+        Value::List(items) => items.iter().map(text).collect::<Vec<_>>().join(",").into(),
     }
 }
 
@@ -240,6 +278,7 @@ fn misplaced(client: &file::Client, scope: &Scope<'_>) -> Result<(), Wrong> {
         ("headers", !client.headers.is_empty(), Wire::Http),
         ("connect", client.connect.is_some(), Wire::Postgres),
         ("command", !client.command.is_empty(), Wire::Exec),
+        ("programs", client.programs.is_some(), Wire::Exec),
         ("operations", !client.operations.is_empty(), Wire::Exec),
     ];
     match all.into_iter().find(|(_, is_there, wire)| *is_there && *wire != client.wire) {
@@ -278,16 +317,20 @@ fn book<O>(
     let mut answered = Vec::new();
     for (table, object, name, operation) in tables(description) {
         let key = format!("{table}.{name}");
-        let answers = Answers::new(operation, description.client.wire).map_err(|(below, why)| {
+        let is_from_nil = object == Object::Register && name == CAS_NIL;
+        let f = if is_from_nil { Ok(F::Cas) } else { known(object, name) };
+        let f = f.map_err(|why| scope.wrong(&key, why))?;
+        let returns_value = matches!(f, F::Read | F::Dequeue | F::Generate);
+        let answers = Answers::new(operation, description.client.wire, returns_value);
+        let answers = answers.map_err(|(below, why)| {
             let key = if below.is_empty() { key.clone() } else { format!("{key}.{below}") };
             scope.wrong(&key, why)
         })?;
         let made = make(&key, operation, answers)?;
-        if object == Object::Register && name == CAS_NIL {
+        if is_from_nil {
             book.1.insert(object, made);
             continue;
         }
-        let f = known(object, name).map_err(|why| scope.wrong(&key, why))?;
         book.0.insert((object, f.clone()), made);
         answered.push((object, f));
     }
@@ -374,10 +417,21 @@ fn exec(client: &file::Client, scope: &Scope<'_>) -> Result<(Speech, Operations)
     let program = client.command.first();
     let program = program.ok_or_else(|| scope.wrong("client", "expected `command`, the client program"))?;
     executable(program, scope.file).map_err(|why| scope.wrong(key, why))?;
-    let words = client.command.iter().map(|word| Template::parse(word, &OF_CLIENT));
-    let command = words.collect::<Result<_, _>>().map_err(|why| scope.wrong(key, why))?;
+    let programs = client.programs.unwrap_or_default();
+    let placeholders = match programs {
+        Programs::OnePerClient => &OF_CLIENT[..],
+        Programs::OneForAll => &OF_ALL_CLIENTS,
+    };
+    let words = client.command.iter().map(|word| Template::parse(word, placeholders));
+    let command = words.collect::<Result<_, _>>().map_err(|why| {
+        let about_all = match programs {
+            Programs::OnePerClient => "",
+            Programs::OneForAll => " (each request to the program of all clients has a node and an address)",
+        };
+        scope.wrong(key, why + about_all)
+    })?;
     let operations = client.operations.clone().leak();
-    Ok((Speech::Exec { command, operations }, by_object(&answered)))
+    Ok((Speech::Exec { command, programs, operations }, by_object(&answered)))
 }
 
 /// The operation of that name, if the object supports it.

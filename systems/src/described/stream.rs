@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tribunal_workloads::{Client, Completion, Invocation, Object, Request};
 
 use super::answer::{Answers, Heard};
-use super::speech::{Book, values_of};
+use super::speech::{Book, RequestValues};
 use super::template::Values;
 use crate::{BoxFuture, NodePort};
 
@@ -23,7 +23,7 @@ pub(super) trait StreamOperation: Send + Sync {
     ///
     /// # Errors
     /// Why it cannot be sent.
-    fn request(&self, values: &Values) -> Result<Vec<u8>, String>;
+    fn request(&self, values: &RequestValues<'_>) -> Result<Vec<u8>, String>;
 
     /// Reads a response.
     fn response<'a>(
@@ -67,7 +67,7 @@ impl<O: StreamOperation> Client for StreamClient<O> {
             let Some(operation) = self.operations.find(self.object, request) else {
                 return Completion::Fail(format!("the description has no operation `{}`", request.f.name()));
             };
-            let bytes = match operation.request(&values_of(request, &self.place)) {
+            let bytes = match operation.request(&RequestValues { request, place: &self.place }) {
                 Ok(bytes) => bytes,
                 Err(why) => return Completion::Fail(why),
             };

@@ -1,10 +1,23 @@
 //! Texts with placeholders: `--listen={host}:{port.peer}`. `{{` and `}}` are braces.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// The values of placeholders, by name.
 pub(super) type Values = BTreeMap<String, String>;
+
+/// Knows the values of placeholders.
+pub(super) trait Fills {
+    /// The value of a placeholder; `None` if it is another's.
+    fn value(&self, name: &str) -> Option<Cow<'_, str>>;
+}
+
+impl Fills for Values {
+    fn value(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.get(name).map(|value| value.as_str().into())
+    }
+}
 
 /// A text with placeholders whose names have been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,12 +81,15 @@ impl Template {
     }
 
     /// The text with the placeholders replaced by `values`.
-    pub(super) fn fill(&self, values: &Values) -> String {
-        let text = |piece: &Piece| match piece {
-            Piece::Text(text) => text.clone(),
-            Piece::Name(name) => values.get(name).cloned().unwrap_or_default(),
-        };
-        self.0.iter().map(text).collect()
+    pub(super) fn fill(&self, values: &impl Fills) -> String {
+        let mut filled = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => filled.push_str(text),
+                Piece::Name(name) => filled.push_str(&values.value(name).unwrap_or_default()),
+            }
+        }
+        filled
     }
 }
 

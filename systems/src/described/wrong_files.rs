@@ -65,6 +65,7 @@ const CHANGES: &[(&str, &str)] = &[
     ("wire = \"http\"", "wire = \"smtp\""),
     ("port = \"api\"", "port = \"web\""),
     ("port = \"api\"", "command = [\"sh\"]"),
+    ("port = \"api\"", "programs = \"one-for-all\""),
     ("wire = \"http\"", "wire = \"exec\""),
     ("wire = \"http\"", "wire = \"resp\""),
     ("[register.read]", "[register.raed]"),
@@ -119,6 +120,39 @@ const CHANGES: &[(&str, &str)] = &[
         "ok = { status = 200, pointer = \"/value\", split = \"\" }",
     ),
     ("ok = { status = 200, pointer = \"/value\" }", "ok = { status = 200, column = \"v\" }"),
+    ("ok = { status = 200, pointer = \"/value\" }", "ok = { status = 200 }"),
+    ("ok = { status = 200, pointer = \"/value\" }", "ok = { status = 200, matches = \"^(.*)$\" }"),
+    (
+        "ok = { status = 200, pointer = \"/value\" }",
+        "ok = [{ status = 200, pointer = \"/value\" }, { status = 204 }]",
+    ),
+    ("ok = { status = 200, pointer = \"/value\" }", ""),
+];
+
+/// The same for the wire of client programs.
+const EXEC: &str = r#"[node]
+command = ["sh"]
+
+[client]
+wire = "exec"
+command = ["sh", "{timeout-ms}"]
+programs = "one-for-all"
+operations = ["register.read"]
+"#;
+
+const EXEC_CHANGES: &[(&str, &str)] = &[
+    ("one-for-all", "one"),
+    ("{timeout-ms}", "{address}"),
+    ("{timeout-ms}", "{timeout}"),
+    ("\"sh\", \"{timeout-ms}\"", ""),
+    ("\"sh\", \"{timeout-ms}\"", "\"no-such-client\""),
+    ("register.read", "register.raed"),
+    ("register.read", "read"),
+    ("\"register.read\"", ""),
+    (
+        "operations = [\"register.read\"]",
+        "operations = [\"register.read\"]\n[register.read]\nrequest = \"GET\"",
+    ),
 ];
 
 /// The same for the wire of PostgreSQL.
@@ -151,6 +185,7 @@ const POSTGRES_CHANGES: &[(&str, &str)] = &[
     ("state = \"23\"", "state = \"4000 1\""),
     ("state = \"23\"", "status = 200"),
     ("column = \"v\"", "pointer = \"/v\""),
+    (", column = \"v\"", ""),
     ("rows = 1, ", ""),
     ("rows = 1", "rows = -1"),
 ];
@@ -159,6 +194,7 @@ const POSTGRES_CHANGES: &[(&str, &str)] = &[
 fn every_wrong_file_has_an_error_with_its_line() {
     let parse = |text: &str| Described::parse(text, Path::new("kv.toml")).map(drop);
     let all = CHANGES.iter().map(|change| (GOOD, change));
+    let all = all.chain(EXEC_CHANGES.iter().map(|change| (EXEC, change)));
     #[cfg(feature = "postgres")]
     let all = all.chain(POSTGRES_CHANGES.iter().map(|change| (POSTGRES, change)));
     let mut said = String::new();
