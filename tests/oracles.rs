@@ -89,7 +89,10 @@ fn replicas_that_differ_are_told_apart() {
                  --bug snapshot-without-sessions --node-arg --snapshot-every=200";
     let (ended, verdict) = judged(&store, "counter", flags);
     assert_eq!(ended.code, Some(1), "{}", ended.stdout);
-    assert_eq!(found(&verdict), ["divergence"], "{verdict:#}");
+    // Two pairs of replicas may differ before the run stops.
+    let mut oracles = found(&verdict);
+    oracles.dedup();
+    assert_eq!(oracles, ["divergence"], "{verdict:#}");
     let sentence = verdict["sentence"].as_str().unwrap();
     assert!(sentence.contains("applied the same entries"), "{sentence}");
 
