@@ -153,12 +153,13 @@ impl Plan {
                 }
             }
         }
+        for step in steps.values_mut() {
+            // A fault that was cut short did not reach its later acts, or any.
+            step.acts.retain(|timed| timed.after_ms <= step.hold_ms);
+        }
+        steps.retain(|_, step| !step.acts.is_empty());
         if steps.is_empty() {
             return Err(ReplayError::Nothing);
-        }
-        for step in steps.values_mut() {
-            // A fault that was cut short did not reach its later acts.
-            step.acts.retain(|timed| timed.after_ms <= step.hold_ms);
         }
         let mut plan = Plan { steps: steps.into_values().collect(), ..Plan::default() };
         plan.steps.sort_by_key(|step| step.at_ms);
@@ -223,5 +224,9 @@ mod tests {
         assert_eq!(acts(&format!("{apply}\n{heal}\n")), "kill n1, @500 start n1");
         let heal = with(line("heal", 2450), r#""kill n1""#);
         assert_eq!(acts(&format!("{apply}\n{heal}\n")), "kill n1", "the record knows best");
+        // Its first act was not due yet when the run ended.
+        let heal = with(line("heal", 1501), "");
+        let nothing = Plan::replay(&format!("{apply}\n{heal}\n"), 3).expect_err("no act").to_string();
+        assert!(nothing.starts_with("no fault was applied"), "{nothing}");
     }
 }
