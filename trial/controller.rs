@@ -54,8 +54,8 @@ pub(crate) struct Controller {
     pace: Pace,
     op_timeout: Duration,
     next_process: AtomicU64,
-    /// The kinds of operation that have succeeded.
-    succeeded: Mutex<BTreeSet<F>>,
+    /// The kinds of operation that have succeeded, each with the node through which it did.
+    succeeded: Mutex<BTreeSet<(usize, F)>>,
     /// While the nodes are probed: the kinds that have not succeeded through a node.
     missing: watch::Sender<BTreeSet<(usize, F)>>,
 }
@@ -105,17 +105,15 @@ impl Controller {
         finish(workers, stop).await
     }
 
-    /// Goes on with the workload, each worker with short pauses, through every node, until each kind of operation that has ever
-    /// succeeded has succeeded again through each of them, or `stop` is cancelled. Returns how many times one
-    /// of these did.
+    /// Goes on with the workload, each worker with short pauses, until each kind of operation has succeeded again
+    /// through each node through which it ever has, or `stop` is cancelled. Returns how many of these pairs did.
     ///
     /// # Errors
     /// When the history cannot be written.
     pub(crate) async fn probe(self: &Arc<Self>, stop: &CancellationToken) -> Result<u64> {
-        let kinds = locked(&self.succeeded).clone();
-        let nodes = self.honest().into_iter().filter(|node| *node < self.workers);
-        let all = nodes.flat_map(|node| kinds.iter().map(move |f| (node, f.clone())));
-        let all: BTreeSet<(usize, F)> = all.collect();
+        let honest = self.honest();
+        let mut all = locked(&self.succeeded).clone();
+        all.retain(|(node, _)| honest.contains(node) && *node < self.workers);
         let asked = all.len();
         self.missing.send_replace(all);
         let mut workers = JoinSet::new();
@@ -347,7 +345,7 @@ impl Controller {
         self.recorder.complete(&process.actor, request, &completion).context("cannot write history.jsonl")?;
         if matches!(completion, Completion::Ok(_)) {
             self.cluster.nodes[process.node].note_answer();
-            locked(&self.succeeded).insert(request.f.clone());
+            locked(&self.succeeded).insert((process.node, request.f.clone()));
             self.missing.send_if_modified(|missing| missing.remove(&(process.node, request.f.clone())));
         }
         Ok(completion)

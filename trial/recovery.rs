@@ -1,8 +1,8 @@
-//! The oracle `recovery`: once all faults are healed, operations of every kind succeed through every node
+//! The oracle `recovery`: once all faults are healed, what has ever succeeded through a node succeeds through it
 //! again.
 //!
-//! The clients go on with the workload, without faults, until each kind of operation that succeeded before
-//! has succeeded through each node. So these operations are part of the history, and the closing state that
+//! The clients go on with the workload, without faults, until each kind of operation has succeeded again
+//! through each node through which it has before. So these operations are part of the history, and the closing state that
 //! the final reads judge is that of a cluster that works.
 
 use std::sync::Arc;
@@ -22,7 +22,8 @@ use crate::waits::runnable_for;
 /// Waits for a CPU do not count, up to this multiple of the limit.
 const SLOWDOWN_MAX: u32 = 10;
 
-/// Waits, at most for `limit`, until all nodes are ready, then until every kind of operation has succeeded through every node.
+/// Waits, at most for `limit`, until all nodes are ready, then until what has succeeded through each node has
+/// succeeded again.
 /// Returns at once when `stop` is cancelled.
 ///
 /// # Errors
