@@ -24,6 +24,7 @@ pub mod user_file;
 mod announcer;
 #[cfg(feature = "trial")]
 mod clock;
+#[cfg(feature = "trial")]
 mod closing;
 #[cfg(feature = "trial")]
 mod cluster;
