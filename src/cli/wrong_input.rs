@@ -178,7 +178,7 @@ const OTHER: &[(&str, &str)] = &[
     ("run regisster", "there is no workload `regisster`: did you mean `register`?"),
     (
         "run poetry",
-        "there is no workload `poetry`: expected one of register, rw-register, decide, counter, set, append, queue, \
+        "there is no workload `poetry`: expected one of mixed, register, rw-register, decide, counter, set, append, queue, \
          lock, fenced-lock, election, unique-ids, order-ids, broadcast",
     ),
     ("run queue --system abd", "abd does not support the workload queue: expected one of mixed, rw-register"),
