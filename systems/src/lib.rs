@@ -610,11 +610,11 @@ mod tests {
             &everything("raft"),
             &everything("paxos"),
             &everything("zab"),
-            "etcd register\netcd rw-register\netcd decide\netcd counter\netcd lock\netcd fenced-lock\netcd election\n\
+            "etcd mixed\netcd register\netcd rw-register\netcd decide\netcd counter\netcd lock\netcd fenced-lock\netcd election\n\
              etcd unique-ids\netcd order-ids\n",
             "synod decide\n",
-            "abd rw-register\n",
-            "gossip rw-register\ngossip counter\ngossip set\ngossip broadcast\n",
+            "abd mixed\nabd rw-register\n",
+            "gossip mixed\ngossip rw-register\ngossip counter\ngossip set\ngossip broadcast\n",
             &everything("primary-backup"),
             &everything("two-primaries"),
             "last-id unique-ids\nlast-id order-ids\n",
