@@ -55,6 +55,12 @@ fn initial_values_are_given_by_a_flag_and_suggested_by_a_hint() {
     assert!(ended.stdout.contains("(`--initial 4`)"), "{}", ended.stdout);
     piped(&[&check[..], &["--initial", "4", "-"]].concat(), text.as_bytes()).expect(0);
     piped(&[&check[..], &["--initial", "x=4", "-"]].concat(), text.as_bytes()).expect(1);
+    // With several objects, the hint names the one.
+    let mixed = r#"{"client":1,"f":"read","key":"counter-b","out":3,"call":5,"ret":6}"#;
+    let ended = piped(&["check", "--model", "mixed", "-"], mixed.as_bytes()).expect(1);
+    assert!(ended.stdout.contains("(`--initial counter-b=3`)"), "{}", ended.stdout);
+    let initial = ["check", "--model", "mixed", "--initial", "counter-b=3", "-"];
+    piped(&initial, mixed.as_bytes()).expect(0);
     let refused = piped(&["check", "--model", "counter", "--initial", "four", "-"], b"").expect(64);
     assert!(
         refused.stderr.contains("--initial four: expected an integer for counter, found `four`"),

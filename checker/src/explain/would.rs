@@ -88,7 +88,12 @@ impl Would<'_> {
             .into_iter()
             .find(|value| legal(minimal, value) == Some(true) && legal(self.part.ops, value) == Some(true))?;
         let key = minimal.first().map(on).unwrap_or_default();
-        let written = serde_json::to_string(&value).unwrap_or_default();
+        let json = |value: &Value| serde_json::to_string(value).unwrap_or_default();
+        let written = match minimal.first().map(|op| &op.key) {
+            None | Some(Value::Nil) => json(&value),
+            Some(Value::Str(key)) if !key.contains('=') => format!("{key}={}", json(&value)),
+            Some(key) => format!("{}={}", json(key), json(&value)),
+        };
         Some(Explanation {
             question: "Did the object hold something before?".to_owned(),
             holds: Some(true),
