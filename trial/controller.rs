@@ -105,15 +105,14 @@ impl Controller {
         finish(workers, stop).await
     }
 
-    /// Goes on with the workload, each worker with short pauses, until each kind of operation has succeeded again
-    /// through each node through which it ever has, or `stop` is cancelled. Returns how many of these pairs did.
+    /// Goes on with the workload, each worker with short pauses, until what is [`expected`] has succeeded, or
+    /// `stop` is cancelled. Returns how many of these pairs did.
     ///
     /// # Errors
     /// When the history cannot be written.
     pub(crate) async fn probe(self: &Arc<Self>, stop: &CancellationToken) -> Result<u64> {
-        let honest = self.honest();
-        let mut all = locked(&self.succeeded).clone();
-        all.retain(|(node, _)| honest.contains(node) && *node < self.workers);
+        let asked = self.honest().into_iter().filter(|node| *node < self.workers);
+        let all = expected(&locked(&self.succeeded), asked);
         let asked = all.len();
         self.missing.send_replace(all);
         let mut workers = JoinSet::new();
@@ -365,6 +364,17 @@ impl Controller {
     }
 }
 
+/// What a recovered cluster has to do: each of these nodes the kinds of operation that it has ever done. A node
+/// that has done nothing at all has to do what others have: it must not pass because it never served.
+fn expected(succeeded: &BTreeSet<(usize, F)>, nodes: impl Iterator<Item = usize>) -> BTreeSet<(usize, F)> {
+    let of_node = |node: usize| {
+        let is_known = succeeded.iter().any(|(other, _)| *other == node);
+        let kinds = succeeded.iter().filter(move |(other, _)| *other == node || !is_known);
+        kinds.map(move |(_, f)| (node, f.clone()))
+    };
+    nodes.flat_map(of_node).collect()
+}
+
 /// Waits for all workers. The first error stops the others.
 async fn finish(mut workers: JoinSet<Result<()>>, stop: &CancellationToken) -> Result<()> {
     let mut end = Ok(());
@@ -375,4 +385,17 @@ async fn finish(mut workers: JoinSet<Result<()>>, stop: &CancellationToken) -> R
         }
     }
     end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_has_to_do_again_what_it_did_and_at_least_something() {
+        let succeeded = BTreeSet::from([(0, F::Read), (0, F::Write), (1, F::Read)]);
+        let all = BTreeSet::from([(0, F::Read), (0, F::Write), (1, F::Read), (2, F::Read), (2, F::Write)]);
+        assert_eq!(expected(&succeeded, 0..3), all);
+        assert!(expected(&BTreeSet::new(), 0..3).is_empty());
+    }
 }
