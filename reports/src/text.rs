@@ -83,7 +83,7 @@ pub fn render_within(run: &RunDir, width: usize) -> String {
         let info = &run.evidence.info;
         lines.extend(wrapped(&format!("looked   {}", findings::looked(info, judgement).join("; ")), 2, 11));
         if !info.never.is_empty() {
-            lines.extend(wrapped(&format!("never    {}", info.never.join("; ")), 2, 11));
+            lines.extend(wrapped(&format!("but      {}", info.never.join("; ")), 2, 11));
         }
     }
     lines.push(String::new());
