@@ -199,10 +199,18 @@ pub(crate) enum Verb {
     #[cfg(feature = "manual")]
     /// Print the manual page, or write one page per command
     Man(crate::manual::ManArgs),
+    #[cfg(feature = "box")]
+    /// Set up what `run --box` needs: QEMU and a kernel, without root
+    #[command(subcommand)]
+    Box(crate::boxed::BoxCommand),
     #[cfg(feature = "trial")]
     /// Clean up after a controller that was killed; never started by hand
     #[command(hide = true)]
     Guard,
+    #[cfg(feature = "box")]
+    /// Run the trial of a box, inside it; never started by hand
+    #[command(hide = true)]
+    Guest,
 }
 
 /// How an outcome is printed.

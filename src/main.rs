@@ -7,6 +7,8 @@
 mod ago;
 mod browser;
 mod check;
+#[cfg(feature = "box")]
+mod boxed;
 #[cfg(feature = "trial")]
 mod child;
 mod clean;
@@ -123,6 +125,13 @@ fn dispatch(verb: Verb, matches: &ArgMatches) -> ExitCode {
         Verb::Convert(args) => convert::run(&args),
         #[cfg(feature = "trial")]
         Verb::Node(node) => ExitCode::from(node.run()),
+        #[cfg(feature = "box")]
+        Verb::Box(command) => boxed::run(&command),
+        #[cfg(feature = "box")]
+        Verb::Guest => {
+            tribunal::serve_guest();
+            ExitCode::SUCCESS
+        }
         #[cfg(feature = "trial")]
         Verb::Guard => {
             tribunal::serve_guard();

@@ -73,12 +73,17 @@ pub fn declare_main_program() {
 /// Otherwise returns at once.
 pub fn serve() {
     let Some(words) = std::env::var_os(CHILD) else { return };
-    let words = words.as_bytes().strip_suffix(b"\n").unwrap_or_default();
+    let words = words.as_bytes().strip_suffix(b"\n").unwrap_or(words.as_bytes());
     let words: Vec<OsString> =
         words.split(|byte| *byte == b'\n').map(|word| OsStr::from_bytes(word).into()).collect();
     let code = match words.first().and_then(|word| word.to_str()) {
         Some("guard") => {
             guard::serve();
+            0
+        }
+        #[cfg(feature = "box")]
+        Some("guest") => {
+            crate::serve_guest();
             0
         }
         _ => tribunal_nodes::run(&words[1.min(words.len())..]),

@@ -22,6 +22,8 @@ pub mod user_file;
 
 #[cfg(feature = "trial")]
 mod announcer;
+#[cfg(feature = "box")]
+mod boxed;
 #[cfg(feature = "trial")]
 mod clock;
 #[cfg(feature = "trial")]
@@ -96,6 +98,10 @@ pub use tribunal_reports::run_dir::RunDir;
 #[cfg(feature = "trial")]
 pub use {tribunal_nemesis as nemesis, tribunal_systems as systems, tribunal_workloads as workloads};
 
+#[cfg(feature = "box")]
+pub use self::boxed::serve_guest;
+#[cfg(feature = "box")]
+pub use tribunal_box as boxes;
 #[cfg(feature = "trial")]
 pub use self::{
     cluster::{guard::serve as serve_guard, namespaces::enter_with_process as enter_network_namespace},

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tribunal_checker::op::{Event, Nanos};
 use tribunal_nemesis::{FaultEvent, FaultRecord, NodeState};
 use tribunal_reports::run_dir::RunDir;
@@ -79,7 +80,7 @@ impl Observer for Vec<Arc<dyn Observer>> {
 }
 
 /// Progress of a trial.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Status {
     /// Time since the clients started.
     pub elapsed: Duration,
@@ -98,7 +99,7 @@ pub struct Status {
 }
 
 /// A node and the state of its process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NodeStatus {
     /// Its name, such as `n1`.
     pub name: String,
@@ -111,7 +112,7 @@ pub struct NodeStatus {
 }
 
 /// State of the live check.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub enum CheckState {
     /// There is no live check.
     #[default]
@@ -134,7 +135,7 @@ pub enum CheckState {
 }
 
 /// Progress of the check of a whole history.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct CheckProgress {
     /// Elapsed time.
     pub elapsed: Duration,

@@ -88,7 +88,7 @@ fn setting(spec: &TrialSpec, system: &dyn System) -> Setting {
     Setting { nodes: usize::from(spec.nodes), net: spec.net, disk, operators }
 }
 
-fn switches(spec: &TrialSpec, workload: &tribunal_workloads::Entry) -> Result<Switches> {
+pub(crate) fn switches(spec: &TrialSpec, workload: &tribunal_workloads::Entry) -> Result<Switches> {
     Ok(Switches {
         tribunal: executable::path()?.to_owned(),
         bugs: spec.bug.clone(),
@@ -116,7 +116,7 @@ fn reads(workload: &tribunal_workloads::Entry, wanted: Option<f64>) -> Result<f6
 }
 
 /// The model: the workload's default, or the requested one if it fits the workload.
-fn model(
+pub(crate) fn model(
     workload: &tribunal_workloads::Entry,
     wanted: Option<&str>,
     registry: &Registry,
@@ -135,7 +135,7 @@ fn model(
 }
 
 /// The entry with that name, or an error that suggests a similar name.
-fn lookup<'a, T>(what: &str, name: &str, all: &'a [T], name_of: fn(&T) -> &'static str) -> Result<&'a T> {
+pub(crate) fn lookup<'a, T>(what: &str, name: &str, all: &'a [T], name_of: fn(&T) -> &'static str) -> Result<&'a T> {
     let found = all.iter().find(|entry| name_of(entry) == name);
     let names = || all.iter().map(name_of).collect::<Vec<_>>();
     found.with_context(|| unknown(what, name, &names()))

@@ -69,6 +69,7 @@ impl RunRecord {
             strangers: None,
             seen_live: None,
             findings: Vec::new(),
+            boxed: None,
             oracles: Vec::new(),
         };
         RunRecord { info, clock, dir: dir.to_path_buf() }

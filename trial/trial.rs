@@ -12,6 +12,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tribunal_nemesis::{Links, NodeId};
+#[cfg(not(feature = "box"))]
+use tribunal_records::features::left_out;
 use tribunal_records::oracles::Oracle;
 use tribunal_records::{Net, TrialSpec};
 use tribunal_reports::judgement::Circumstances;
@@ -22,6 +24,8 @@ use tribunal_systems::{System, Wiring};
 use tribunal_workloads::Options;
 
 use crate::announcer::Announcer;
+#[cfg(feature = "box")]
+use crate::boxed;
 use crate::catch_panic::catch_panic;
 use crate::clock::Clock;
 use crate::closing::Closing;
@@ -98,7 +102,16 @@ impl Run for TrialSpec {
         observer: &Arc<dyn Observer>,
         stop: &Stop,
     ) -> Result<RunDir, TrialError> {
-        let held = run_trial(self, registry, observer, stop);
+        #[cfg(feature = "box")]
+        let held = match self.boxed {
+            true => boxed::run(self, registry, observer, stop),
+            false => run_trial(self, registry, observer, stop, judge_recorded),
+        };
+        #[cfg(not(feature = "box"))]
+        let held = match self.boxed {
+            true => Err(TrialError::Spec(left_out("box"))),
+            false => run_trial(self, registry, observer, stop, judge_recorded),
+        };
         match &held {
             Ok(run) => observer.on_event(0, &TrialEvent::Judged(run)),
             Err(error) => observer.on_event(0, &TrialEvent::Failed(&error.to_string())),
@@ -107,12 +120,35 @@ impl Run for TrialSpec {
     }
 }
 
-fn run_trial(
+/// What a trial leaves for its judge.
+pub(crate) struct Recorded {
+    pub(crate) store: Store,
+    info: RunInfo,
+    circumstances: Circumstances,
+    announcer: Arc<Announcer>,
+    /// How often the user had interrupted the trial.
+    interrupts: usize,
+}
+
+/// Judges what was recorded.
+fn judge_recorded(recorded: Recorded, plan: &Plan, stop: &Stop) -> Result<RunDir, TrialError> {
+    let Recorded { mut store, info, circumstances, announcer, interrupts } = recorded;
+    let check = Checking {
+        model: &plan.model,
+        limits: CheckLimits::from(&plan.spec),
+        gives_up: &|| stop.gives_up(interrupts),
+    };
+    judge::judge(&mut store, &check, info, circumstances, &announcer)
+}
+
+/// Runs a trial until everything is recorded, and then does `then` with it.
+pub(crate) fn run_trial<T: Send>(
     spec: &TrialSpec,
     registry: &Registry,
     observer: &Arc<dyn Observer>,
     stop: &Stop,
-) -> Result<RunDir, TrialError> {
+    then: impl FnOnce(Recorded, &Plan, &Stop) -> Result<T, TrialError> + Send,
+) -> Result<T, TrialError> {
     // No process can be started without /proc; that is not an error of the spec.
     executable::path().map_err(TrialError::harness)?;
     let plan = Plan::of(spec, registry).map_err(TrialError::spec)?;
@@ -124,7 +160,8 @@ fn run_trial(
         let trial = Arc::new(Failures::new(stop.token().child_token()));
         panics::register_thread(&trial);
         let runtime = runtime(&plan, &trial).map_err(TrialError::harness)?;
-        let held = catch_panic(|| runtime.block_on(Trial::run(&plan, observer, stop, trial)));
+        let run = async { then(Trial::run(&plan, observer, stop, trial).await?, &plan, stop) };
+        let held = catch_panic(|| runtime.block_on(run));
         held.unwrap_or_else(|error| Err(TrialError::harness(error)))
     };
     thread::scope(|scope| {
@@ -190,19 +227,19 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    /// Runs the whole trial.
+    /// Runs the whole trial, except its judgement.
     async fn run(
         plan: &'a Plan,
         observer: &Arc<dyn Observer>,
         stop: &'a Stop,
         failures: Arc<Failures>,
-    ) -> Result<RunDir, TrialError> {
+    ) -> Result<Recorded, TrialError> {
         let started = SystemTime::now();
         let system = plan.switches().and_then(|it| Ok(plan.system.make(&it)?)).map_err(TrialError::spec)?;
         let checked = system.check_client().await;
         checked.map_err(|breach| TrialError::spec(anyhow!("--system {}: {breach}", plan.spec.system)))?;
         let store = Store::create(&plan.spec.store, &plan.spec.workload, plan.seed(), started);
-        let mut store = store.map_err(TrialError::harness)?;
+        let store = store.map_err(TrialError::harness)?;
         let trial = Trial::open(plan, system, observer, stop, failures, &store, started).await;
         let mut trial = trial.map_err(TrialError::harness)?;
 
@@ -215,14 +252,9 @@ impl<'a> Trial<'a> {
 
         let announcer = trial.announcer.clone();
         trial.checking.store(true, Ordering::Relaxed);
-        let before = stop.count();
-        let (info, circumstances) = trial.close(before);
-        let check = Checking {
-            model: &plan.model,
-            limits: CheckLimits::from(&plan.spec),
-            gives_up: &|| stop.gives_up(before),
-        };
-        judge::judge(&mut store, &check, info, circumstances, &announcer)
+        let interrupts = stop.count();
+        let (info, circumstances) = trial.close(interrupts);
+        Ok(Recorded { store, info, circumstances, announcer, interrupts })
     }
 
     /// Opens everything that can fail because of this machine, before the first process is started.

@@ -72,7 +72,7 @@ impl TryFrom<String> for NodeId {
 }
 
 /// State of a node's process, according to the operating system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum NodeState {
     /// The process exists and may run.
     Running,

@@ -1,6 +1,7 @@
 //! Plain data that several crates of Tribunal write or read. Each schema is defined once, here. No I/O, no
 //! clock.
 
+pub mod boxed;
 pub mod faults;
 pub mod features;
 pub mod leaders;

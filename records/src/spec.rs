@@ -99,6 +99,16 @@ pub struct TrialSpec {
     /// Oracles to switch off, by name.
     #[serde(deserialize_with = "one_or_many")]
     pub skip_oracle: Vec<String>,
+    /// Whether the run happens in a box: a virtual machine in which it repeats.
+    #[serde(rename = "box")]
+    pub boxed: bool,
+    /// Seed of a box's entropy and of small shifts of its timing: other interleavings of the same plan.
+    pub box_seed: u64,
+    /// Memory of a box.
+    pub box_memory: Size,
+    /// Further files and directories that a box contains.
+    #[serde(deserialize_with = "one_or_many")]
+    pub box_path: Vec<String>,
     /// Directory in which run directories are created.
     #[serde(with = "path")]
     pub store: PathBuf,
@@ -146,6 +156,10 @@ impl Default for TrialSpec {
             no_fail_fast: false,
             recovery_limit: Duration::from_secs(30),
             skip_oracle: Vec::new(),
+            boxed: false,
+            box_seed: 0,
+            box_memory: Size(1 << 30),
+            box_path: Vec::new(),
             store: "store".into(),
             check_time_limit: Duration::from_secs(60),
             check_memory_limit: Size(2 << 30),

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use serde::{Deserialize, Serialize};
 use tribunal_checker::op::{Nanos, Value};
 use tribunal_records::TrialSpec;
+use tribunal_records::boxed::BoxIdentity;
 use tribunal_records::oracles::{Finding, Looked};
 
 use crate::judgement::HarnessFailure;
@@ -105,6 +106,9 @@ pub struct RunInfo {
     /// The mistakes that oracles beside the model found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// The box that the run happened in, if it did.
+    #[serde(rename = "box", skip_serializing_if = "Option::is_none")]
+    pub boxed: Option<BoxIdentity>,
     /// How often each of these oracles looked; those that were switched off are missing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub oracles: Vec<Looked>,

@@ -203,6 +203,25 @@ pub(super) struct TrialArgs {
     #[arg(long, value_name = "ORACLE", help_heading = CHECK, hide_short_help = true)]
     skip_oracle: Vec<String>,
 
+    /// Run in a box: a virtual machine in which everything repeats bit for bit
+    ///
+    /// It needs QEMU and a kernel: `tribunal box setup` brings them, without root.
+    #[arg(id = "box", long = "box", help_heading = WHAT)]
+    #[serde(rename = "box")]
+    boxed: bool,
+
+    /// Seed of a box: other interleavings of the same plan
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = parse_seed, allow_hyphen_values = true, help_heading = WHAT, hide_short_help = true)]
+    box_seed: u64,
+
+    /// Memory of a box
+    #[arg(long, default_value = "1GiB", value_name = "SIZE", allow_hyphen_values = true, help_heading = WHAT, hide_short_help = true)]
+    box_memory: Size,
+
+    /// A further file or directory that a box contains; may be repeated
+    #[arg(long, value_name = "PATH", help_heading = WHAT, hide_short_help = true)]
+    box_path: Vec<String>,
+
     /// Directory in which run directories are created
     #[arg(long, default_value = "store", value_name = "DIR", help_heading = OUTPUT)]
     #[serde(with = "path")]

@@ -110,6 +110,7 @@ pub struct Described {
     client_port: usize,
     speech: Speech,
     answers: Operations,
+    needs: Vec<PathBuf>,
 }
 
 /// The placeholders of a peer.
@@ -226,6 +227,7 @@ impl Described {
             client_port: scope.client_port,
             speech,
             answers,
+            needs: needs(description, &scope)?,
             ports,
         })
     }
@@ -309,6 +311,17 @@ impl DescribedSystem {
     }
 }
 
+/// The files of this machine that the system needs: programs and other files that its commands name, and what it
+/// says that it needs.
+fn needs(description: &Description, scope: &Scope) -> Result<Vec<PathBuf>, Wrong> {
+    let named = &description.node.needs;
+    if let Some(missing) = named.iter().find(|path| !Path::new(path).exists()) {
+        return Err(scope.wrong("node.needs", format!("there is no file or directory `{missing}`")));
+    }
+    let of_commands = description.words().filter_map(|word| crate::program::found(word));
+    Ok(of_commands.chain(named.iter().map(PathBuf::from)).collect())
+}
+
 impl System for DescribedSystem {
     fn name(&self) -> &str {
         &self.described.name
@@ -326,6 +339,10 @@ impl System for DescribedSystem {
         let mut command = self.described.command_of(&self.described.command, place);
         command.args.extend(self.node_args.iter().map(Into::into));
         command
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.described.needs.clone()
     }
 
     fn stop_signal(&self) -> Signal {

@@ -86,6 +86,10 @@ impl System for Etcd {
         Wiring::Attributed
     }
 
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.program.clone()]
+    }
+
     fn command(&self, place: &Place) -> Command {
         let url = |address| format!("http://{address}");
         let mut members: Vec<String> =

@@ -143,6 +143,11 @@ pub trait System: Send + Sync {
         &[]
     }
 
+    /// Programs and files of this machine that its nodes and clients need, beside Tribunal itself.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     /// Checks the program that acts for clients, if there is one, before any node is started.
     fn check_client<'a>(&'a self) -> BoxFuture<'a, Result<(), Breach>> {
         Box::pin(async { Ok(()) })

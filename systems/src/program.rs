@@ -13,6 +13,15 @@ pub(crate) fn program(name: &'static str, package: &'static str) -> Result<PathB
     candidates.find(|file| is_executable(file)).ok_or(Unusable::NotInstalled { program: name, package })
 }
 
+/// The file that a word of a command names: a path, or a program on the `PATH`.
+pub(crate) fn found(word: &str) -> Option<PathBuf> {
+    if word.contains('/') || Path::new(word).is_file() {
+        return Path::new(word).exists().then(|| word.into());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|directory| directory.join(word)).find(|file| is_executable(file))
+}
+
 /// Checks that a program can be started: an executable file, by its path or by its name on the `PATH`.
 ///
 /// # Errors

@@ -28,7 +28,7 @@ pub(crate) struct Actor {
 }
 
 /// Counts of what has been recorded so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Tally {
     /// Successful operations.
     pub ok: u64,

@@ -35,6 +35,19 @@ pub(super) struct Description {
     pub(super) ids: Operations,
 }
 
+impl Description {
+    /// The words of every command.
+    pub(super) fn words(&self) -> impl Iterator<Item = &String> {
+        let Node { command, prepare, set_up, ready, leader, version, .. } = &self.node;
+        let asked = [
+            ready.as_ref().and_then(|it| it.command.as_ref()),
+            leader.as_ref().and_then(|it| it.command.as_ref()),
+            version.as_ref().and_then(|it| it.command.as_ref()),
+        ];
+        [command, prepare, set_up, &self.client.command].into_iter().chain(asked.into_iter().flatten()).flatten()
+    }
+}
+
 /// Operations by their names: `read`, `write`, `cas`.
 pub(super) type Operations = BTreeMap<String, Operation>;
 
@@ -82,6 +95,9 @@ pub(super) struct Node {
     pub(super) version: Option<Version>,
     /// How long clients wait after all nodes are ready, such as `2s`.
     pub(super) warm_up: Option<String>,
+    /// Files and directories that the programs need, beside themselves and their libraries: a box contains them.
+    #[serde(default)]
+    pub(super) needs: Vec<String>,
     /// Regular expressions of paths below `{data}`: the files that faults may damage, remove and restore. By
     /// default all.
     #[serde(default)]

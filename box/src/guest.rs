@@ -1,0 +1,232 @@
+//! In the guest: what process 1 does.
+//!
+//! It prepares the machine (mounts, modules, loopback, entropy), runs the program, puts the files that the program
+//! leaves onto the tape, and switches the machine off.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::kmod::{ModuleInitFlags, finit_module};
+use nix::libc;
+use nix::mount::{MsFlags, mount};
+use nix::sys::reboot::{RebootMode, reboot};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+use rand::{RngExt as _, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::tape::{Entry, Tape};
+
+/// Where the job lies in the image.
+const JOB: &str = "/box/job.json";
+
+/// What the guest has to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// The arguments with which this same program is started.
+    pub args: Vec<OsString>,
+    /// The environment of the program.
+    pub env: Vec<(OsString, OsString)>,
+    /// Its working directory.
+    pub directory: PathBuf,
+    /// The directory whose contents go onto the tape in the end.
+    pub results: PathBuf,
+    /// Kernel modules, in the order in which they are loaded.
+    pub modules: Vec<PathBuf>,
+    /// Seed of the guest's entropy, and of small shifts of its timing.
+    pub seed: u64,
+}
+
+impl Job {
+    /// Adds the job to an image.
+    pub fn put_into(&self, image: &mut crate::Image) {
+        let bytes = serde_json::to_vec(self).expect("it is plain data");
+        image.write(Path::new(JOB), bytes, 0o644);
+        image.make_directory(&self.results);
+        image.make_directory(&self.directory);
+    }
+}
+
+/// Whether this process is process 1 of a box.
+pub fn is_init() -> bool {
+    std::process::id() == 1 && Path::new(JOB).exists()
+}
+
+/// Does everything, and switches the machine off.
+pub fn serve() -> ! {
+    let tape = run().unwrap_or_else(|why| {
+        eprintln_console(&format!("box: {why}"));
+        Tape::find().ok()
+    });
+    drop(tape);
+    // SAFETY: nothing is to be kept: all file systems are in memory.
+    let _ = reboot(RebootMode::RB_POWER_OFF);
+    loop {
+        thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// The console goes to the host, which shows it if the guest fails.
+#[expect(clippy::print_stderr, reason = "it is the console of the guest")]
+fn eprintln_console(line: &str) {
+    eprintln!("{line}");
+}
+
+fn run() -> Result<Option<Tape>, String> {
+    mount_all()?;
+    let job = std::fs::read(JOB).map_err(|why| format!("{JOB}: {why}"))?;
+    let job: Job = serde_json::from_slice(&job).map_err(|why| format!("{JOB}: {why}"))?;
+    job.modules.iter().try_for_each(|module| load(module))?;
+    raise_loopback().map_err(|why| format!("loopback: {why}"))?;
+    let tape = Tape::find().map_err(|why| format!("tape: {why}"))?;
+    add_entropy(job.seed).map_err(|why| format!("entropy: {why}"))?;
+    let seed = job.seed;
+    let shifts = thread::Builder::new().name("shifts".into()).spawn(move || shift(seed));
+    shifts.map_err(|why| why.to_string())?;
+    let how = start(&job).and_then(|child| wait_for(child)).unwrap_or_else(|why| why.to_string());
+    let kept = keep(&tape, &job.results, Path::new(""));
+    let end = kept.map_or_else(|why| format!("its results cannot be kept: {why}"), |()| how);
+    tape.append(&Entry::End(end)).map_err(|why| why.to_string())?;
+    Ok(Some(tape))
+}
+
+fn mount_all() -> Result<(), String> {
+    // The first file system is in memory: a directory is enough.
+    let _ = std::fs::create_dir_all("/tmp");
+    let mounts = [
+        ("proc", "/proc"),
+        ("sysfs", "/sys"),
+        ("devtmpfs", "/dev"),
+        ("devpts", "/dev/pts"),
+        ("tmpfs", "/dev/shm"),
+        ("cgroup2", "/sys/fs/cgroup"),
+    ];
+    for (kind, place) in mounts {
+        let _ = std::fs::create_dir_all(place);
+        let none: Option<&str> = None;
+        match mount(Some(kind), place, Some(kind), MsFlags::empty(), none) {
+            Ok(()) => {}
+            // The kernel may have mounted it.
+            Err(nix::Error::EBUSY) => {}
+            Err(why) => return Err(format!("cannot mount {place}: {why}")),
+        }
+    }
+    Ok(())
+}
+
+fn load(module: &Path) -> Result<(), String> {
+    let file = File::open(module).map_err(|why| format!("{}: {why}", module.display()))?;
+    match finit_module(file, c"", ModuleInitFlags::empty()) {
+        Ok(()) | Err(nix::Error::EEXIST) => Ok(()),
+        Err(why) => Err(format!("{}: {why}", module.display())),
+    }
+}
+
+/// `ip link set lo up`
+fn raise_loopback() -> io::Result<()> {
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    // SAFETY: all zeroes is a valid ifreq, and the calls read and write no more than that.
+    let done = unsafe {
+        let mut request: libc::ifreq = std::mem::zeroed();
+        request.ifr_name[0] = b'l' as libc::c_char;
+        request.ifr_name[1] = b'o' as libc::c_char;
+        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &request)
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// `struct rand_pool_info` of linux/random.h, with 32 bytes.
+#[repr(C)]
+struct PoolInfo {
+    entropy_bits: libc::c_int,
+    bytes: libc::c_int,
+    pool: [u8; 32],
+}
+
+mod request {
+    use nix::libc::c_int;
+
+    nix::ioctl_write_ptr_bad!(
+        #[doc = "Adds entropy, and credits it."]
+        add_to_pool,
+        nix::request_code_write!(b'R', 0x03, 2 * size_of::<c_int>()),
+        super::PoolInfo
+    );
+}
+
+/// Gives the kernel's generator its seed, and declares it ready: nothing in the guest is random otherwise.
+fn add_entropy(seed: u64) -> io::Result<()> {
+    let pool = Sha256::digest(seed.to_le_bytes()).into();
+    let device = File::options().write(true).open("/dev/urandom")?;
+    let info = PoolInfo { entropy_bits: 256, bytes: 32, pool };
+    // SAFETY: the structure that the request expects.
+    unsafe { request::add_to_pool(device.as_raw_fd(), &info) }?;
+    Ok(())
+}
+
+/// Interrupts the other processes for moments that only the seed decides, so that each seed tries other orders of
+/// events. It takes about one percent of the processor.
+fn shift(seed: u64) {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let parameter = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the structure is valid. If the call fails, the shifts are only less effective.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &parameter) };
+    loop {
+        thread::sleep(Duration::from_micros(random.random_range(500..40_000)));
+        let spin = Duration::from_micros(random.random_range(0..400));
+        let start = Instant::now();
+        while start.elapsed() < spin {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+fn start(job: &Job) -> io::Result<Pid> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("tribunal").args(&job.args).env_clear().envs(job.env.iter().cloned());
+    let child = command.current_dir(&job.directory).spawn()?;
+    Ok(Pid::from_raw(child.id() as i32))
+}
+
+/// Waits until the program ends; processes that lost their parents are reaped on the way.
+fn wait_for(program: Pid) -> io::Result<String> {
+    loop {
+        match waitpid(None, None)? {
+            WaitStatus::Exited(pid, code) if pid == program => return Ok(format!("exit code {code}")),
+            WaitStatus::Signaled(pid, signal, _) if pid == program => return Ok(format!("{signal}")),
+            _ => {}
+        }
+    }
+}
+
+/// Puts the contents of a directory onto the tape, in the order of their names.
+fn keep(tape: &Tape, root: &Path, below: &Path) -> io::Result<()> {
+    let found: io::Result<Vec<_>> = std::fs::read_dir(root.join(below))?.collect();
+    let mut names: Vec<OsString> = found?.iter().map(std::fs::DirEntry::file_name).collect();
+    names.sort();
+    for name in names {
+        let here = below.join(name);
+        let (path, text) = (root.join(&here), here.to_string_lossy().into_owned());
+        let metadata = path.symlink_metadata()?;
+        if metadata.is_symlink() {
+            let target = std::fs::read_link(&path)?.to_string_lossy().into_owned();
+            tape.append(&Entry::Link(text, target))?;
+        } else if metadata.is_dir() {
+            keep(tape, root, &here)?;
+        } else if metadata.is_file() {
+            tape.append(&Entry::File(text, std::fs::read(&path)?))?;
+        }
+    }
+    Ok(())
+}

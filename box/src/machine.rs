@@ -1,0 +1,216 @@
+//! One boot of a guest: QEMU as a child process.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{getpid, getppid};
+use tribunal_records::boxed::BoxIdentity;
+
+use crate::identity::{hash, hash_of};
+use crate::parts::Parts;
+use crate::tape::{BYTES, Entry, Tape};
+use crate::{BoxError, modules};
+
+/// Each instruction takes 2^SHIFT nanoseconds of the guest's time.
+const SHIFT: u32 = 1;
+/// How often the host looks at the tape.
+const POLL: Duration = Duration::from_millis(5);
+
+/// A guest that has not been started.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// QEMU and the kernel.
+    pub parts: Parts,
+    /// The archive of the guest's files.
+    pub image: Vec<u8>,
+    /// The guest's memory, in MiB.
+    pub memory_mib: u64,
+    /// The arguments of process 1.
+    pub init: Vec<String>,
+    /// The environment of process 1.
+    pub env: Vec<(String, String)>,
+}
+
+/// A running guest.
+#[derive(Debug)]
+pub struct Boot {
+    child: Child,
+    tape: Tape,
+    console: File,
+    ended: bool,
+}
+
+/// Why there is no entry.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// There is none yet.
+    Waiting,
+    /// The machine is off.
+    Off,
+}
+
+impl Machine {
+    /// The modules that a guest loads, as files of the host.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn modules(parts: &Parts) -> Result<Vec<std::path::PathBuf>, BoxError> {
+        modules::in_order(&parts.modules)
+    }
+
+    /// What decides everything that happens.
+    ///
+    /// # Errors
+    /// When QEMU or the kernel cannot be read.
+    pub fn identity(&self) -> Result<BoxIdentity, BoxError> {
+        Ok(BoxIdentity {
+            qemu_version: self.parts.version()?,
+            qemu: hash_of(&self.parts.qemu)?,
+            kernel: hash_of(&self.parts.kernel)?,
+            image: hash(&self.image),
+            command: self.arguments().join(" "),
+        })
+    }
+
+    /// The arguments on which the guest depends: everything but names of files and descriptors.
+    fn arguments(&self) -> Vec<String> {
+        // The kernel passes what it does not know to process 1: as its environment, and as its arguments after `--`.
+        let env: String = self.env.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+        let init = self.init.join(" ");
+        let kernel = "console=ttyS0 quiet panic=-1 random.trust_cpu=off tsc=reliable";
+        [
+            ("-machine", "q35,accel=tcg".to_owned()),
+            ("-cpu", "qemu64".into()),
+            ("-smp", "1".into()),
+            ("-m", self.memory_mib.to_string()),
+            ("-icount", format!("shift={SHIFT},sleep=off")),
+            ("-rtc", "base=2026-01-01T00:00:00,clock=vm".into()),
+            ("-device", "ivshmem-plain,memdev=tape".into()),
+            ("-append", format!("{kernel}{env} -- {init}")),
+        ]
+        .into_iter()
+        .flat_map(|(name, value)| [name.to_owned(), value])
+        .chain(["-nodefaults", "-no-user-config", "-no-reboot"].map(String::from))
+        .collect()
+    }
+
+    /// Starts QEMU. It dies with this thread.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn boot(&self) -> Result<Boot, BoxError> {
+        let failed = |what: &str, why: std::io::Error| BoxError::Machine(format!("{what}: {why}"));
+        let (tape, memory) = Tape::create().map_err(|why| failed("cannot make the tape", why))?;
+        let (image, console) = self.files().map_err(|why| failed("cannot make the image", why))?;
+        let descriptor = |file: &dyn AsRawFd| format!("/proc/self/fd/{}", file.as_raw_fd());
+        let mut command = self.parts.qemu();
+        command.args(self.arguments());
+        command.arg("-object").arg(format!(
+            "memory-backend-file,id=tape,size={BYTES},share=on,mem-path={}",
+            descriptor(&memory)
+        ));
+        command.arg("-kernel").arg(&self.parts.kernel).args(["-initrd", &descriptor(&image)]);
+        command.args(["-display", "none", "-monitor", "none"]);
+        command.arg("-serial").arg(format!("file:{}", descriptor(&console)));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        inherit(&mut command, vec![memory.as_raw_fd(), image.as_raw_fd(), console.as_raw_fd()]);
+        let child = command.spawn().map_err(|why| failed(&self.parts.qemu.display().to_string(), why))?;
+        Ok(Boot { child, tape, console: console.into(), ended: false })
+    }
+
+    /// The image and the console, as anonymous files.
+    fn files(&self) -> std::io::Result<(OwnedFd, OwnedFd)> {
+        let image = memfd_create(c"tribunal-image", MFdFlags::empty())?;
+        let mut file = File::from(image.try_clone()?);
+        file.write_all(&self.image)?;
+        Ok((image, memfd_create(c"tribunal-console", MFdFlags::empty())?))
+    }
+}
+
+/// The child keeps these descriptors, and dies with the thread that starts it. Ctrl-C in a terminal does not reach it.
+fn inherit(command: &mut Command, descriptors: Vec<i32>) {
+    let parent = getpid();
+    command.process_group(0);
+    // SAFETY: between fork and exec only async-signal-safe calls are made: fcntl, prctl, getppid.
+    unsafe {
+        command.pre_exec(move || {
+            for descriptor in &descriptors {
+                let descriptor = std::os::fd::BorrowedFd::borrow_raw(*descriptor);
+                fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
+            }
+            prctl::set_pdeathsig(Signal::SIGKILL)?;
+            match getppid() == parent {
+                true => Ok(()),
+                false => Err(std::io::ErrorKind::BrokenPipe.into()),
+            }
+        });
+    }
+}
+
+impl Boot {
+    /// Tells the guest that the user interrupts the run.
+    pub fn interrupt(&self) {
+        self.tape.interrupt();
+    }
+
+    /// The next entry of the tape, waiting for at most `limit`.
+    ///
+    /// # Errors
+    /// When QEMU failed, or the guest ended without an end on the tape: with the last lines of its console.
+    pub fn next(&mut self, limit: Duration) -> Result<Result<Entry, Stopped>, BoxError> {
+        let start = Instant::now();
+        loop {
+            // Before the tape, so that nothing is missed.
+            let off = self.child.try_wait().map_err(|why| BoxError::Machine(format!("QEMU: {why}")))?;
+            let read = self.tape.next().map_err(|why| BoxError::Machine(why.to_string()))?;
+            if let Some(entry) = read {
+                self.ended |= matches!(entry, Entry::End(_));
+                return Ok(Ok(entry));
+            }
+            match off {
+                Some(_) if self.ended => return Ok(Err(Stopped::Off)),
+                Some(status) => {
+                    let why = format!("the box ended early ({status}): {}", self.last_words());
+                    return Err(BoxError::Machine(why));
+                }
+                None if start.elapsed() > limit => return Ok(Err(Stopped::Waiting)),
+                None => thread::sleep(POLL),
+            }
+        }
+    }
+
+    /// The last lines of the guest's console, or of QEMU's error output.
+    fn last_words(&mut self) -> String {
+        let mut text = Vec::new();
+        let _ = self.console.seek(SeekFrom::Start(0)).and_then(|_| self.console.read_to_end(&mut text));
+        if let Some(errors) = &mut self.child.stderr {
+            let _ = errors.read_to_end(&mut text);
+        }
+        let text = String::from_utf8_lossy(&text).into_owned();
+        // Of the kernel's own lines, the panic is enough.
+        let is_telling = |line: &&str| {
+            !line.is_empty() && (!line.starts_with('[') || line.contains("panic") || line.contains("Out of memory"))
+        };
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(is_telling).collect();
+        match lines.len() {
+            0 => "without a word".into(),
+            count => lines[count.saturating_sub(5)..].join(" / "),
+        }
+    }
+}
+
+impl Drop for Boot {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
