@@ -1,42 +1,203 @@
-//! `tribunal box`: what `run --box` needs.
+//! The verbs of the box: set it up, and ask what only a run that repeats can answer.
+//!
+//! ```text
+//!   setup     QEMU and a kernel
+//!   replay    failure.tribunal, bit for bit
+//!   convict   from a violation that was seen once to a box that shows it every time
+//!   shrink    to the smallest schedule, with a proof that each fault of it is needed
+//!   bisect    the first of several binaries that shows it
+//! ```
 
-use std::path::PathBuf;
+pub(crate) mod bisect;
+pub(crate) mod convict;
+pub(crate) mod replay;
+pub(crate) mod setup;
+pub(crate) mod shrink;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::anyhow;
-use clap::Subcommand;
-use tribunal::boxes::{Chosen, set_up};
+use anyhow::{Context, Result, anyhow};
+use tribunal::boxed::schedule::Faults;
+use tribunal::boxed::search::{Booted, Candidate, Search};
+use tribunal::{Observer, Registry, Run, RunDir, Stop, TrialError, TrialSpec};
+use tribunal_records::quantity::parse_duration;
+use tribunal_reports::judgement::{Judgement, RunOutcome};
+use tribunal_reports::run_dir::{load_info, load_judgement};
+use tribunal_reports::text;
 
 use crate::exit;
+use crate::live::width;
+use crate::run::listen;
 
-/// `tribunal box`
-#[derive(Subcommand)]
-pub(crate) enum BoxCommand {
-    /// Bring QEMU and a kernel into a directory of the user's cache, without root
-    ///
-    /// On Debian and Ubuntu they are packages, downloaded and unpacked. Elsewhere, name an installed QEMU and a kernel.
-    Setup {
-        /// QEMU's executable
-        #[arg(long, value_name = "FILE")]
-        qemu: Option<PathBuf>,
-        /// A kernel (`vmlinuz`)
-        #[arg(long, value_name = "FILE", requires = "modules")]
-        kernel: Option<PathBuf>,
-        /// The directory of the kernel's modules
-        #[arg(long, value_name = "DIR", requires = "kernel")]
-        modules: Option<PathBuf>,
-    },
+/// What all searches have in common.
+#[derive(clap::Args)]
+pub(crate) struct SearchArgs {
+    /// The run directory of the violation
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+
+    /// How long to search
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = parse_duration)]
+    within: Duration,
+
+    /// Number of boxes that run side by side [default: one for each processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+
+    /// Directory in which the run directory of the result is created
+    #[arg(long, default_value = "store", value_name = "DIR")]
+    pub(crate) store: PathBuf,
 }
 
-/// Runs a command of the box.
-pub(crate) fn run(command: &BoxCommand) -> ExitCode {
-    let BoxCommand::Setup { qemu, kernel, modules } = command;
-    let chosen = Chosen { qemu: qemu.clone(), kernel: kernel.clone(), modules: modules.clone() };
-    match set_up(&chosen, &mut |line| exit::eprint_line(line)) {
-        Ok(_) => {
-            exit::eprint_line("ready    tribunal run register --box --time-limit 5s");
-            ExitCode::SUCCESS
+/// A violation that was recorded: its trial, and its faults.
+pub(crate) struct Recorded {
+    pub(crate) spec: TrialSpec,
+    pub(crate) faults: Faults,
+    pub(crate) judgement: Judgement,
+    /// Whether the run was in a box.
+    pub(crate) is_boxed: bool,
+    /// Name of the run directory.
+    name: String,
+}
+
+impl SearchArgs {
+    /// Reads the run.
+    ///
+    /// # Errors
+    /// When it is no run directory, or shows no violation.
+    pub(crate) fn recorded(&self) -> Result<Recorded> {
+        let info = load_info(&self.run)?;
+        let judgement = load_judgement(&self.run)?;
+        let shown = self.run.display();
+        if judgement.outcome != RunOutcome::Violation {
+            return Err(anyhow!(
+                "{shown}: expected a violation, and this run is {}",
+                judgement.outcome.name()
+            ));
         }
-        Err(why) => exit::harness(anyhow!("box setup: {why}")),
+        let spec =
+            info.spec.clone().ok_or_else(|| anyhow!("{shown}: its run.json does not contain the trial"))?;
+        let file = self.run.join("faults.jsonl");
+        let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        let faults = Faults::parse(&text).map_err(|why| anyhow!("{}: {why}", file.display()))?;
+        let began =
+            info.phases.iter().find(|phase| phase.name == "running").map_or(0, |phase| phase.start_ns);
+        let is_boxed = info.boxed.is_some();
+        let spec = spec.with(|spec| {
+            (spec.boxed, spec.seed) = (true, Some(info.seed));
+            // What came after the violation is of no interest. A run in a box repeats as it was.
+            if let Some(last) = last_moment(&judgement).filter(|_| !is_boxed) {
+                spec.no_fail_fast = false;
+                let enough = Duration::from_nanos(last.saturating_sub(began)) + AFTERWARDS;
+                spec.time_limit = spec.time_limit.min(enough);
+            }
+        });
+        let faults = last_moment(&judgement).map_or(faults.clone(), |last| faults.until(last));
+        let name = self.run.canonicalize().unwrap_or_else(|_| self.run.clone());
+        let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Recorded { spec, faults, judgement, is_boxed, name })
+    }
+
+    /// A search that prints every boot.
+    pub(crate) fn search<'a>(
+        &self,
+        registry: &'a Registry,
+        stop: &'a Stop,
+        told: &'a (dyn Fn(&Booted<'_>) + Sync),
+    ) -> Search<'a> {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        Search {
+            registry,
+            stop,
+            jobs: self.jobs.map_or(processors, usize::from),
+            deadline: Some(Instant::now() + self.within),
+            scratch: self.store.join(format!(".boots-{}", std::process::id())),
+            told,
+        }
+    }
+
+    /// Keeps a schedule below the store, for the commands that name it.
+    pub(crate) fn keep_schedule(&self, name: &str, faults: &Faults) -> Result<PathBuf> {
+        let directory = self.store.join("schedules");
+        let file = directory.join(format!("{name}.jsonl"));
+        let write =
+            || std::fs::create_dir_all(&directory).and_then(|()| std::fs::write(&file, faults.to_text()));
+        write().with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(file)
+    }
+}
+
+/// How long a run goes on after the moment of the recorded violation.
+const AFTERWARDS: Duration = Duration::from_secs(2);
+
+/// The time of the last event of the evidence.
+fn last_moment(judgement: &Judgement) -> Option<u64> {
+    let of_ops = judgement.ops.iter().map(|numbered| numbered.op.completed.unwrap_or(numbered.op.call));
+    let of_finding = judgement.decisive_finding().map(|finding| finding.t);
+    of_ops.chain(of_finding).max()
+}
+
+impl Recorded {
+    /// The trial with these faults instead of drawn ones; without any, it has none.
+    pub(crate) fn with_faults(&self, schedule: Option<&Path>, spec: &TrialSpec) -> TrialSpec {
+        match schedule {
+            Some(schedule) => spec.clone().replaying(schedule),
+            None => spec.clone().with(|spec| {
+                (spec.schedule, spec.grudge, spec.nemesis) = (None, None, "none".into());
+            }),
+        }
+    }
+}
+
+/// Whether a run shows a violation.
+pub(crate) fn shows(run: &RunDir) -> bool {
+    run.judgement.outcome == RunOutcome::Violation
+}
+
+/// Prints a boot.
+pub(crate) fn tell(booted: &Booted<'_>) {
+    let Booted { number, candidate, run, shows } = booted;
+    let mark = if *shows { "✗" } else { "–" };
+    let found = match run.judgement.class() {
+        Some(class) => class.to_owned(),
+        None => run.judgement.outcome.name().to_owned(),
+    };
+    let ops = run.judgement.stats.tally.all();
+    let seed = candidate.spec.box_seed;
+    exit::eprint_line(&format!("{mark} boot {number}, box seed {seed}: {found}, {ops} operations"));
+}
+
+/// Runs a trial in a box, in the store, and prints its report.
+pub(crate) fn run_here(candidate: &Candidate, store: &Path, stop: &Stop) -> Result<RunDir, TrialError> {
+    let observer: Arc<dyn Observer> = Arc::new(());
+    let spec = candidate.spec.clone().with(|spec| spec.store = store.into());
+    let registry = Registry::built_in();
+    match &candidate.instead {
+        None => spec.run(&registry, &observer, stop),
+        Some(_) => tribunal::boxed::run_with(&spec, candidate.instead.as_deref(), &registry, &observer, stop),
+    }
+}
+
+/// The report of a run, as `tribunal run` prints it.
+pub(crate) fn print_report(run: &RunDir) {
+    exit::print_outcome(&text::render_within(run, width(&std::io::stdout())), run.judgement.outcome);
+}
+
+/// Signals end the search.
+pub(crate) fn interruptible() -> Result<Stop> {
+    let stop = Stop::new();
+    listen(stop.clone(), None)?;
+    Ok(stop)
+}
+
+/// An error of a search.
+pub(crate) fn failed(error: TrialError) -> ExitCode {
+    match error {
+        TrialError::Spec(why) => exit::usage(anyhow!(why)),
+        error => exit::harness(anyhow!(error.to_string())),
     }
 }

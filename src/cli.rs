@@ -104,6 +104,53 @@ Examples:
   tribunal convert store/latest/history.jsonl history.edn        for Knossos and Elle
   tribunal convert --from log etcd_000.log history.jsonl";
 
+#[cfg(feature = "box")]
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  tribunal replay store/latest/failure.tribunal
+
+Exit codes:
+  0    everything repeated, byte for byte
+  1    something differs: it is named
+  3    harness failure
+  64   bad arguments, no failure file, or no box";
+
+#[cfg(feature = "box")]
+const CONVICT_EXAMPLES: &str = "\
+Examples:
+  tribunal convict store/failed
+  tribunal convict --within 10m --boots 100 store/failed
+
+Exit codes:
+  1    convicted: a box shows a violation
+  2    no box showed one
+  3    harness failure
+  64   bad arguments, or no violation
+  130  interrupted";
+
+#[cfg(feature = "box")]
+const SHRINK_EXAMPLES: &str = "\
+Examples:
+  tribunal shrink store/latest
+  tribunal shrink --boots 10 store/latest       more boots for each candidate: a stronger proof
+
+Exit codes:
+  1    the smallest trial was found, and shows a violation
+  2    the recorded faults alone do not show one
+  3    harness failure
+  64   bad arguments, or no violation of a box";
+
+#[cfg(feature = "box")]
+const BISECT_EXAMPLES: &str = "\
+Examples:
+  tribunal bisect --binaries etcd-3.4,etcd-3.5,etcd-3.6 store/latest
+
+Exit codes:
+  1    the first binary that shows it is named
+  2    the newest does not show it
+  3    harness failure
+  64   bad arguments, or no violation";
+
 #[cfg(feature = "manual")]
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -202,7 +249,23 @@ pub(crate) enum Verb {
     #[cfg(feature = "box")]
     /// Set up what `run --box` needs: QEMU and a kernel, without root
     #[command(subcommand)]
-    Box(crate::boxed::BoxCommand),
+    Box(crate::boxed::setup::BoxCommand),
+    #[cfg(feature = "box")]
+    /// Show a violation again, bit for bit: from the failure.tribunal that a box has left
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(crate::boxed::replay::Args),
+    #[cfg(feature = "box")]
+    /// Look for a violation that was seen once, until a box shows it every time
+    #[command(after_help = CONVICT_EXAMPLES)]
+    Convict(crate::boxed::convict::Args),
+    #[cfg(feature = "box")]
+    /// Find the smallest trial that shows the violation of a box, and prove that each of its faults is needed
+    #[command(after_help = SHRINK_EXAMPLES)]
+    Shrink(crate::boxed::shrink::Args),
+    #[cfg(feature = "box")]
+    /// Find the first of several binaries that shows a violation
+    #[command(after_help = BISECT_EXAMPLES)]
+    Bisect(crate::boxed::bisect::Args),
     #[cfg(feature = "trial")]
     /// Clean up after a controller that was killed; never started by hand
     #[command(hide = true)]

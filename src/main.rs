@@ -5,10 +5,10 @@
 #![warn(clippy::print_stderr)]
 
 mod ago;
-mod browser;
-mod check;
 #[cfg(feature = "box")]
 mod boxed;
+mod browser;
+mod check;
 #[cfg(feature = "trial")]
 mod child;
 mod clean;
@@ -126,7 +126,15 @@ fn dispatch(verb: Verb, matches: &ArgMatches) -> ExitCode {
         #[cfg(feature = "trial")]
         Verb::Node(node) => ExitCode::from(node.run()),
         #[cfg(feature = "box")]
-        Verb::Box(command) => boxed::run(&command),
+        Verb::Box(command) => boxed::setup::run(&command),
+        #[cfg(feature = "box")]
+        Verb::Replay(args) => boxed::replay::run(&args),
+        #[cfg(feature = "box")]
+        Verb::Convict(args) => boxed::convict::run(&args),
+        #[cfg(feature = "box")]
+        Verb::Shrink(args) => boxed::shrink::run(&args),
+        #[cfg(feature = "box")]
+        Verb::Bisect(args) => boxed::bisect::run(&args),
         #[cfg(feature = "box")]
         Verb::Guest => {
             tribunal::serve_guest();

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
+use tribunal::TrialSpec;
 
 use crate::child;
 use crate::cli::Run;
@@ -43,11 +44,19 @@ async fn all(run: &Run) -> Result<Runs> {
     let mut codes = Vec::new();
     let mut interrupted = false;
     for nth in 0..show.repeat {
-        let seed = first.wrapping_add(u64::from(nth));
+        // In a box, one plan is tried in many interleavings.
+        let step = |spec: &mut TrialSpec| match spec.boxed {
+            true => (spec.seed, spec.box_seed) = (Some(first), spec.box_seed.wrapping_add(u64::from(nth))),
+            false => spec.seed = Some(first.wrapping_add(u64::from(nth))),
+        };
+        let trial = spec.clone().with(step);
+        let seed = match trial.boxed {
+            true => format!("seed {first}, box seed {}", trial.box_seed),
+            false => format!("seed {}", trial.seed.unwrap_or_default()),
+        };
         if !show.quiet {
-            exit::eprint_line(&format!("run {} of {}, seed {seed}", nth + 1, show.repeat));
+            exit::eprint_line(&format!("run {} of {}, {seed}", nth + 1, show.repeat));
         }
-        let trial = spec.clone().with(|spec| spec.seed = Some(seed));
         let mut command = child::command(&trial, show.words())?;
         let mut child = command.spawn().context("cannot start a run")?;
         let pid = child::pid(&child);
@@ -61,7 +70,7 @@ async fn all(run: &Run) -> Result<Runs> {
         };
         let code = documented(status.code());
         if status.code() != Some(i32::from(code)) {
-            exit::eprint_line(&format!("harness failure: the run with seed {seed} ended with {status}"));
+            exit::eprint_line(&format!("harness failure: the run with {seed} ended with {status}"));
         }
         codes.push(code);
         if interrupted || code == exit::USAGE {

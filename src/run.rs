@@ -35,11 +35,13 @@ fn once(Run { mut spec, show }: Run) -> ExitCode {
         Err(error) => return exit::usage(error.context("--junit")),
     };
     // Must happen before the first thread is started.
-    if let Err(error) = tribunal::enter_network_namespace(spec.net) {
+    if !spec.boxed
+        && let Err(error) = tribunal::enter_network_namespace(spec.net)
+    {
         return exit::harness(error);
     }
     let (live, stop) = (Arc::new(Live::new(&show)), Stop::new());
-    if let Err(error) = listen(stop.clone(), live.clone()) {
+    if let Err(error) = listen(stop.clone(), Some(live.clone())) {
         return exit::harness(error);
     }
     keyboard::watch(live.clone());
@@ -95,7 +97,7 @@ fn print(run: &RunDir, show: &ShowArgs) {
 ///
 /// # Errors
 /// When the signal handlers cannot be installed.
-fn listen(stop: Stop, live: Arc<Live>) -> Result<()> {
+pub(crate) fn listen(stop: Stop, live: Option<Arc<Live>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot listen for signals")?;
     let (mut interrupts, mut questions) = {
@@ -108,7 +110,7 @@ fn listen(stop: Stop, live: Arc<Live>) -> Result<()> {
             tokio::select! {
                 () = interrupts.next() => stop.interrupt(),
                 asked = questions.recv() => match asked {
-                    Some(()) => live.dump(),
+                    Some(()) => live.iter().for_each(|live| live.dump()),
                     None => return,
                 },
             }

@@ -23,7 +23,7 @@ pub mod user_file;
 #[cfg(feature = "trial")]
 mod announcer;
 #[cfg(feature = "box")]
-mod boxed;
+pub mod boxed;
 #[cfg(feature = "trial")]
 mod clock;
 #[cfg(feature = "trial")]
@@ -100,8 +100,6 @@ pub use {tribunal_nemesis as nemesis, tribunal_systems as systems, tribunal_work
 
 #[cfg(feature = "box")]
 pub use self::boxed::serve_guest;
-#[cfg(feature = "box")]
-pub use tribunal_box as boxes;
 #[cfg(feature = "trial")]
 pub use self::{
     cluster::{guard::serve as serve_guard, namespaces::enter_with_process as enter_network_namespace},
@@ -111,3 +109,5 @@ pub use self::{
     stop::Stop,
     trial::Run,
 };
+#[cfg(feature = "box")]
+pub use tribunal_box as boxes;

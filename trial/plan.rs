@@ -135,7 +135,12 @@ pub(crate) fn model(
 }
 
 /// The entry with that name, or an error that suggests a similar name.
-pub(crate) fn lookup<'a, T>(what: &str, name: &str, all: &'a [T], name_of: fn(&T) -> &'static str) -> Result<&'a T> {
+pub(crate) fn lookup<'a, T>(
+    what: &str,
+    name: &str,
+    all: &'a [T],
+    name_of: fn(&T) -> &'static str,
+) -> Result<&'a T> {
     let found = all.iter().find(|entry| name_of(entry) == name);
     let names = || all.iter().map(name_of).collect::<Vec<_>>();
     found.with_context(|| unknown(what, name, &names()))

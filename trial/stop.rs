@@ -41,7 +41,7 @@ impl Stop {
     }
 
     /// Number of interrupts so far.
-    pub(crate) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         *self.interrupts.borrow()
     }
 }

@@ -38,7 +38,8 @@ pub(crate) fn needed(program: &Path) -> Result<Vec<PathBuf>, BoxError> {
 fn of_script(line: &[u8]) -> Vec<PathBuf> {
     let words: Vec<&OsStr> =
         line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).map(OsStr::from_bytes).collect();
-    let found = words.iter().skip(1).filter(|word| !word.as_bytes().starts_with(b"-")).find_map(|word| on_path(word));
+    let found =
+        words.iter().skip(1).filter(|word| !word.as_bytes().starts_with(b"-")).find_map(|word| on_path(word));
     let is_env = words.first().is_some_and(|word| Path::new(word).ends_with("env"));
     words.first().map(PathBuf::from).into_iter().chain(found.filter(|_| is_env)).collect()
 }
@@ -72,7 +73,10 @@ fn libraries(interpreter: &Path, program: &Path) -> Result<Vec<PathBuf>, BoxErro
         return Err(BoxError::file(program, why.trim()));
     }
     if let Some(missing) = text.lines().find(|line| line.ends_with("=> not found")) {
-        return Err(BoxError::file(program, format!("it needs a library that is missing: {}", missing.trim())));
+        return Err(BoxError::file(
+            program,
+            format!("it needs a library that is missing: {}", missing.trim()),
+        ));
     }
     Ok(text.lines().filter_map(path_in).collect())
 }

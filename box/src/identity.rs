@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 
 use crate::BoxError;
 
-/// The hash of some bytes.
-pub(crate) fn hash(bytes: &[u8]) -> String {
+/// The SHA-256 of some bytes, in hexadecimal digits.
+pub fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

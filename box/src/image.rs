@@ -68,6 +68,16 @@ impl Image {
         needed(program)?.iter().try_for_each(|path| self.add(path))
     }
 
+    /// Adds a program of the host at another `place`, and what it needs to start.
+    ///
+    /// # Errors
+    /// As [`Image::add`].
+    pub fn add_as(&mut self, program: &Path, place: &Path) -> Result<(), BoxError> {
+        let bytes = std::fs::read(program).map_err(|why| BoxError::file(program, why))?;
+        self.write(place, bytes, 0o755);
+        needed(program)?.iter().try_for_each(|path| self.add(path))
+    }
+
     /// Writes a file.
     pub fn write(&mut self, path: &Path, bytes: Vec<u8>, mode: u32) {
         self.make_directory(path.parent().unwrap_or(Path::new("/")));

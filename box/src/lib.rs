@@ -30,6 +30,7 @@ mod parts;
 mod setup;
 mod tape;
 
+pub use identity::hash;
 pub use image::Image;
 pub use machine::{Boot, Machine, Stopped};
 pub use parts::{Parts, PartsError, directory};

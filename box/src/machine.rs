@@ -28,8 +28,10 @@ const POLL: Duration = Duration::from_millis(5);
 /// A guest that has not been started.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// QEMU and the kernel.
+    /// QEMU; its kernel may be another.
     pub parts: Parts,
+    /// The kernel, as a boot loader would load it.
+    pub kernel: Vec<u8>,
     /// The archive of the guest's files.
     pub image: Vec<u8>,
     /// The guest's memory, in MiB.
@@ -75,7 +77,7 @@ impl Machine {
         Ok(BoxIdentity {
             qemu_version: self.parts.version()?,
             qemu: hash_of(&self.parts.qemu)?,
-            kernel: hash_of(&self.parts.kernel)?,
+            kernel: hash(&self.kernel),
             image: hash(&self.image),
             command: self.arguments().join(" "),
         })
@@ -86,10 +88,10 @@ impl Machine {
         // The kernel passes what it does not know to process 1: as its environment, and as its arguments after `--`.
         let env: String = self.env.iter().map(|(name, value)| format!(" {name}={value}")).collect();
         let init = self.init.join(" ");
-        let kernel = "console=ttyS0 quiet panic=-1 random.trust_cpu=off tsc=reliable";
+        let kernel = "console=ttyS0 quiet panic=-1 random.trust_cpu=off tsc=reliable mitigations=off cryptomgr.notests audit=0 no_timer_check";
         [
-            ("-machine", "q35,accel=tcg".to_owned()),
-            ("-cpu", "qemu64".into()),
+            ("-machine", "pc,accel=tcg,hpet=off".to_owned()),
+            ("-cpu", "Nehalem".into()),
             ("-smp", "1".into()),
             ("-m", self.memory_mib.to_string()),
             ("-icount", format!("shift={SHIFT},sleep=off")),
@@ -110,7 +112,10 @@ impl Machine {
     pub fn boot(&self) -> Result<Boot, BoxError> {
         let failed = |what: &str, why: std::io::Error| BoxError::Machine(format!("{what}: {why}"));
         let (tape, memory) = Tape::create().map_err(|why| failed("cannot make the tape", why))?;
-        let (image, console) = self.files().map_err(|why| failed("cannot make the image", why))?;
+        let files = [&self.kernel, &self.image].map(|bytes| in_memory(bytes));
+        let [kernel, image] = files.map(|file| file.map_err(|why| failed("cannot make the image", why)));
+        let (kernel, image) = (kernel?, image?);
+        let console = in_memory(&[]).map_err(|why| failed("cannot make the console", why))?;
         let descriptor = |file: &dyn AsRawFd| format!("/proc/self/fd/{}", file.as_raw_fd());
         let mut command = self.parts.qemu();
         command.args(self.arguments());
@@ -118,22 +123,22 @@ impl Machine {
             "memory-backend-file,id=tape,size={BYTES},share=on,mem-path={}",
             descriptor(&memory)
         ));
-        command.arg("-kernel").arg(&self.parts.kernel).args(["-initrd", &descriptor(&image)]);
+        command.args(["-kernel", &descriptor(&kernel), "-initrd", &descriptor(&image)]);
         command.args(["-display", "none", "-monitor", "none"]);
         command.arg("-serial").arg(format!("file:{}", descriptor(&console)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        inherit(&mut command, vec![memory.as_raw_fd(), image.as_raw_fd(), console.as_raw_fd()]);
+        let all = [&memory, &kernel, &image, &console];
+        inherit(&mut command, all.map(|file| file.as_raw_fd()).to_vec());
         let child = command.spawn().map_err(|why| failed(&self.parts.qemu.display().to_string(), why))?;
         Ok(Boot { child, tape, console: console.into(), ended: false })
     }
+}
 
-    /// The image and the console, as anonymous files.
-    fn files(&self) -> std::io::Result<(OwnedFd, OwnedFd)> {
-        let image = memfd_create(c"tribunal-image", MFdFlags::empty())?;
-        let mut file = File::from(image.try_clone()?);
-        file.write_all(&self.image)?;
-        Ok((image, memfd_create(c"tribunal-console", MFdFlags::empty())?))
-    }
+/// An anonymous file with these contents, which QEMU opens by its descriptor.
+fn in_memory(bytes: &[u8]) -> std::io::Result<OwnedFd> {
+    let made = memfd_create(c"tribunal-box", MFdFlags::empty())?;
+    File::from(made.try_clone()?).write_all(bytes)?;
+    Ok(made)
 }
 
 /// The child keeps these descriptors, and dies with the thread that starts it. Ctrl-C in a terminal does not reach it.
@@ -198,7 +203,8 @@ impl Boot {
         let text = String::from_utf8_lossy(&text).into_owned();
         // Of the kernel's own lines, the panic is enough.
         let is_telling = |line: &&str| {
-            !line.is_empty() && (!line.starts_with('[') || line.contains("panic") || line.contains("Out of memory"))
+            !line.is_empty()
+                && (!line.starts_with('[') || line.contains("panic") || line.contains("Out of memory"))
         };
         let lines: Vec<&str> = text.lines().map(str::trim).filter(is_telling).collect();
         match lines.len() {

@@ -51,7 +51,9 @@ fn files(directory: &Path, found: &mut Vec<PathBuf>) -> Result<(), BoxError> {
 }
 
 fn add(name: &str, all: &[PathBuf], ordered: &mut Vec<PathBuf>) -> Result<(), BoxError> {
-    let is_it = |path: &&PathBuf| path.file_stem().is_some_and(|stem| stem.to_string_lossy().replace('-', "_") == name);
+    let is_it = |path: &&PathBuf| {
+        path.file_stem().is_some_and(|stem| stem.to_string_lossy().replace('-', "_") == name)
+    };
     let Some(file) = all.iter().find(is_it).filter(|file| !ordered.contains(file)) else { return Ok(()) };
     let bytes = std::fs::read(file).map_err(|why| BoxError::file(file, why))?;
     for other in depends(&bytes).map_err(|why| BoxError::file(file, why))? {
@@ -64,7 +66,8 @@ fn add(name: &str, all: &[PathBuf], ordered: &mut Vec<PathBuf>) -> Result<(), Bo
 /// The modules that this one depends on: `depends=` in its section `.modinfo`.
 fn depends(bytes: &[u8]) -> Result<Vec<String>, object::Error> {
     let file = object::File::parse(bytes)?;
-    let info = file.section_by_name(".modinfo").map(|section| section.data()).transpose()?.unwrap_or_default();
+    let info =
+        file.section_by_name(".modinfo").map(|section| section.data()).transpose()?.unwrap_or_default();
     let texts = info.split(|byte| *byte == 0).map(String::from_utf8_lossy);
     let depends = texts.filter_map(|text| text.strip_prefix("depends=").map(str::to_owned));
     let names = depends.flat_map(|names| names.split(',').map(str::to_owned).collect::<Vec<_>>());

@@ -111,7 +111,8 @@ impl Apt {
         let answer = self.apt("apt-get", &words)?;
         // 'http://.../name_version_amd64.deb' name_version_amd64.deb 12345 SHA256:...
         let text = String::from_utf8_lossy(&answer.stdout);
-        let files = text.lines().filter(|line| line.starts_with('\'')).filter_map(|line| line.split(' ').nth(1));
+        let files =
+            text.lines().filter(|line| line.starts_with('\'')).filter_map(|line| line.split(' ').nth(1));
         Ok(files.filter_map(|file| file.split('_').next()).map(str::to_owned).collect())
     }
 
@@ -131,7 +132,8 @@ impl Apt {
                 Err(why) => last = Some(why),
             }
         }
-        let none = || PartsError::Other(format!("there is none of the packages {}", KERNELS.join(", "))).into();
+        let none =
+            || PartsError::Other(format!("there is none of the packages {}", KERNELS.join(", "))).into();
         Err(last.unwrap_or_else(none))
     }
 

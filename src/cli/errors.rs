@@ -8,7 +8,12 @@ use tribunal_records::features::left_out;
 use tribunal_records::suggest::{suggest, unknown};
 
 /// Commands that only a build with this feature has.
-const OF_FEATURES: [(&str, &str); 9] = [
+const OF_FEATURES: [(&str, &str); 14] = [
+    ("box", "box"),
+    ("replay", "box"),
+    ("convict", "box"),
+    ("shrink", "box"),
+    ("bisect", "box"),
     ("serve", "serve"),
     ("completions", "manual"),
     ("man", "manual"),

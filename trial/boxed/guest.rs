@@ -75,7 +75,10 @@ impl Observer for OnTape {
             TrialEvent::Status(status) => GuestEvent::Status(status.clone()),
             TrialEvent::Note(text) => GuestEvent::Note((*text).into()),
             TrialEvent::Warning(text) => GuestEvent::Warning((*text).into()),
-            TrialEvent::Operation(_) | TrialEvent::Checking(_) | TrialEvent::Judged(_) | TrialEvent::Failed(_) => {
+            TrialEvent::Operation(_)
+            | TrialEvent::Checking(_)
+            | TrialEvent::Judged(_)
+            | TrialEvent::Failed(_) => {
                 return;
             }
         };

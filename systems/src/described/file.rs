@@ -44,7 +44,10 @@ impl Description {
             leader.as_ref().and_then(|it| it.command.as_ref()),
             version.as_ref().and_then(|it| it.command.as_ref()),
         ];
-        [command, prepare, set_up, &self.client.command].into_iter().chain(asked.into_iter().flatten()).flatten()
+        [command, prepare, set_up, &self.client.command]
+            .into_iter()
+            .chain(asked.into_iter().flatten())
+            .flatten()
     }
 }
 

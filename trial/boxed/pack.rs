@@ -1,0 +1,105 @@
+//! From a spec to a guest: this program, the system's programs, and the trial.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use tribunal_box::guest::Job;
+use tribunal_box::{Image, Machine, Parts};
+use tribunal_records::{Net, TrialSpec};
+
+use super::{STORE, TRIAL};
+use crate::executable;
+use crate::plan::{lookup, model, switches, system};
+use crate::registry::{Registry, RunModel};
+
+/// The model, and a check of all names. What the guest's machine makes possible, only the guest knows.
+pub(super) fn looked_up(spec: &TrialSpec, registry: &Registry) -> Result<RunModel> {
+    spec.validate().map_err(|why| anyhow!("--{why}"))?;
+    let workload = lookup("workload", &spec.workload, registry.workloads(), |entry| entry.name)?;
+    let model = model(workload, spec.model.as_deref(), registry)?;
+    system(&spec.system, registry)?.fits(workload, model.name())?;
+    Ok(model)
+}
+
+/// The guest of a trial. `instead` is a program that takes the place of the system's.
+pub(super) fn pack(
+    spec: &TrialSpec,
+    registry: &Registry,
+    parts: Parts,
+    instead: Option<&Path>,
+) -> Result<Machine> {
+    let workload = lookup("workload", &spec.workload, registry.workloads(), |entry| entry.name)?;
+    let system = system(&spec.system, registry)?;
+    let made = system.make(&switches(spec, workload)?)?;
+    let mut image = Image::default();
+    let mut files = made.files();
+    match (instead, files.first()) {
+        // The nodes of a built-in system are started from this program.
+        (Some(program), None) => image.add_program(program, Path::new("/init"))?,
+        (Some(program), Some(usual)) => {
+            let usual = usual.canonicalize().with_context(|| usual.display().to_string())?;
+            image.add_program(executable::path()?, Path::new("/init"))?;
+            image.add_as(program, &usual)?;
+        }
+        (None, _) => image.add_program(executable::path()?, Path::new("/init"))?,
+    }
+    let named = [spec.schedule.clone(), spec.system.contains('/').then(|| spec.system.clone().into())];
+    let named = named.into_iter().flatten().chain(spec.box_path.iter().map(PathBuf::from));
+    files.extend(named);
+    for path in files {
+        image.add(&path).with_context(|| format!("--box: cannot pack {}", path.display()))?;
+    }
+    if spec.net != Net::Proxy {
+        let ip = ["/sbin/ip", "/usr/sbin/ip", "/bin/ip", "/usr/bin/ip"].map(Path::new);
+        let ip = ip.into_iter().find(|path| path.exists()).context("--box: `ip` is not installed")?;
+        image.add(ip)?;
+    }
+    for (path, text) in ACCOUNTS {
+        image.write(Path::new(path), text.into(), 0o644);
+    }
+    let modules = Machine::modules(&parts)?;
+    let modules = modules.iter().enumerate().map(|(number, module)| {
+        let place = PathBuf::from(format!("/box/modules/{number:02}.ko"));
+        image.write(&place, std::fs::read(module).with_context(|| module.display().to_string())?, 0o644);
+        Ok(place)
+    });
+    let modules = modules.collect::<Result<_>>()?;
+    let inside = TrialSpec { boxed: false, store: STORE.into(), ..spec.clone() };
+    image.write(Path::new(TRIAL), serde_json::to_vec(&inside)?, 0o644);
+    let start = executable::command(["guest"])?;
+    let words = start.get_args().map(|word| word.to_string_lossy().into_owned());
+    let env = start.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    let env: Vec<(OsString, OsString)> = env.collect();
+    let path = std::env::var_os("PATH").map(|path| ("PATH".into(), path));
+    let job = Job {
+        args: start.get_args().map(Into::into).collect(),
+        env: env.iter().cloned().chain(path).chain([("HOME".into(), "/root".into())]).collect(),
+        directory: std::env::current_dir().context("there is no working directory")?,
+        results: STORE.into(),
+        modules,
+        seed: spec.box_seed,
+    };
+    job.put_into(&mut image);
+    image.make_directory(Path::new("/root"));
+    let env = env.iter().map(|(name, value)| {
+        (name.to_string_lossy().into_owned(), value.to_string_lossy().trim_end().to_owned())
+    });
+    let kernel = std::fs::read(&parts.kernel).with_context(|| parts.kernel.display().to_string())?;
+    Ok(Machine {
+        parts,
+        kernel,
+        image: image.to_bytes()?,
+        memory_mib: (spec.box_memory.0 >> 20) as u64,
+        init: words.collect(),
+        env: env.collect(),
+    })
+}
+
+/// Enough for programs that look up users and hosts.
+const ACCOUNTS: [(&str, &str); 4] = [
+    ("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"),
+    ("/etc/group", "root:x:0:\nnogroup:x:65534:\n"),
+    ("/etc/hosts", "127.0.0.1 localhost\n"),
+    ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
+];

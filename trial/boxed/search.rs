@@ -1,0 +1,150 @@
+//! Boots many boxes, as many side by side as there are processors, until one shows what is looked for.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tribunal_records::TrialSpec;
+use tribunal_reports::run_dir::RunDir;
+
+use crate::error::TrialError;
+use crate::lock::locked;
+use crate::observer::Observer;
+use crate::registry::Registry;
+use crate::stop::Stop;
+
+use super::run_with;
+
+/// How often the user's interrupts are looked for.
+const POLL: Duration = Duration::from_millis(50);
+
+/// A trial to boot: its spec, and a program in the place of the system's, if any.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The trial.
+    pub spec: TrialSpec,
+    /// The program that takes the place of the system's.
+    pub instead: Option<PathBuf>,
+}
+
+impl From<TrialSpec> for Candidate {
+    fn from(spec: TrialSpec) -> Self {
+        Candidate { spec, instead: None }
+    }
+}
+
+/// Where and how boxes are booted.
+pub struct Search<'a> {
+    /// The names that trials use.
+    pub registry: &'a Registry,
+    /// Ends the search.
+    pub stop: &'a Stop,
+    /// How many boxes run side by side.
+    pub jobs: usize,
+    /// No boot begins later.
+    pub deadline: Option<Instant>,
+    /// Directory of the boots' runs; nothing stays in it.
+    pub scratch: PathBuf,
+    /// Is told of every boot.
+    pub told: &'a (dyn Fn(&Booted<'_>) + Sync),
+}
+
+/// A boot that has ended.
+#[derive(Debug)]
+pub struct Booted<'a> {
+    /// Its number, from 1.
+    pub number: usize,
+    /// Its trial.
+    pub candidate: &'a Candidate,
+    /// Its run.
+    pub run: &'a RunDir,
+    /// Whether it shows what is looked for.
+    pub shows: bool,
+}
+
+/// What a search came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The number of boots that ended.
+    pub boots: usize,
+    /// The first that showed what was looked for.
+    pub found: Option<Candidate>,
+}
+
+impl Search<'_> {
+    /// Boots the candidates in their order, until one shows what `wanted` looks for, the candidates are used up, time is
+    /// up or the user interrupts.
+    ///
+    /// # Errors
+    /// When a box fails.
+    pub fn find(
+        &self,
+        candidates: impl Iterator<Item = Candidate> + Send,
+        wanted: impl Fn(&RunDir) -> bool + Sync,
+    ) -> Result<Outcome, TrialError> {
+        let (queue, boots) = (Mutex::new(candidates), AtomicUsize::new(0));
+        let (found, failed) = (Mutex::new(None), Mutex::new(None));
+        // Interrupted twice, a boot ends at once.
+        let cancel = Stop::new();
+        let is_over =
+            || self.stop.count() > 0 || self.deadline.is_some_and(|deadline| Instant::now() > deadline);
+        let work = |worker: usize| {
+            let scratch = self.scratch.join(worker.to_string());
+            while cancel.count() == 0 && !is_over() {
+                let Some(candidate) = locked(&queue).next() else { break };
+                let observer: Arc<dyn Observer> = Arc::new(());
+                let spec =
+                    candidate.spec.clone().with(|spec| (spec.boxed, spec.store) = (true, scratch.clone()));
+                let booted = run_with(&spec, candidate.instead.as_deref(), self.registry, &observer, &cancel);
+                match booted {
+                    Ok(run) => {
+                        let number = boots.fetch_add(1, Ordering::Relaxed) + 1;
+                        let shows = wanted(&run);
+                        (self.told)(&Booted { number, candidate: &candidate, run: &run, shows });
+                        if shows {
+                            locked(&found).get_or_insert(candidate);
+                            give_up(&cancel);
+                        }
+                    }
+                    Err(_) if cancel.count() > 0 => {}
+                    Err(error) => {
+                        locked(&failed).get_or_insert(error);
+                        give_up(&cancel);
+                    }
+                }
+                let _ = std::fs::remove_dir_all(&scratch);
+            }
+        };
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..self.jobs.max(1))
+                .map(|worker| {
+                    let work = &work;
+                    scope.spawn(move || work(worker))
+                })
+                .collect();
+            while !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
+                if self.stop.count() > 0 && cancel.count() == 0 {
+                    give_up(&cancel);
+                }
+                thread::sleep(POLL);
+            }
+        });
+        remove_if_empty(&self.scratch);
+        let found = found.into_inner().unwrap_or_default();
+        match failed.into_inner().unwrap_or_default() {
+            Some(error) if found.is_none() => Err(error),
+            _ => Ok(Outcome { boots: boots.into_inner(), found }),
+        }
+    }
+}
+
+fn give_up(cancel: &Stop) {
+    cancel.interrupt();
+    cancel.interrupt();
+}
+
+fn remove_if_empty(directory: &Path) {
+    let _ = std::fs::remove_dir(directory);
+}
