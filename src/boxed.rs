@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use tribunal::boxed::schedule::Faults;
-use tribunal::boxed::search::{Booted, Candidate, Search};
+use tribunal::boxed::search::{Booted, Search};
 use tribunal::{Observer, Registry, Run, RunDir, Stop, TrialError, TrialSpec};
 use tribunal_records::quantity::parse_duration;
 use tribunal_reports::judgement::{Judgement, RunOutcome};
@@ -172,14 +172,9 @@ pub(crate) fn tell(booted: &Booted<'_>) {
 }
 
 /// Runs a trial in a box, in the store, and prints its report.
-pub(crate) fn run_here(candidate: &Candidate, store: &Path, stop: &Stop) -> Result<RunDir, TrialError> {
+pub(crate) fn run_here(spec: &TrialSpec, store: &Path, stop: &Stop) -> Result<RunDir, TrialError> {
     let observer: Arc<dyn Observer> = Arc::new(());
-    let spec = candidate.spec.clone().with(|spec| spec.store = store.into());
-    let registry = Registry::built_in();
-    match &candidate.instead {
-        None => spec.run(&registry, &observer, stop),
-        Some(_) => tribunal::boxed::run_with(&spec, candidate.instead.as_deref(), &registry, &observer, stop),
-    }
+    spec.clone().with(|spec| spec.store = store.into()).run(&Registry::built_in(), &observer, stop)
 }
 
 /// The report of a run, as `tribunal run` prints it.

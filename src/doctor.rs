@@ -15,7 +15,7 @@ use crate::exit;
 /// `tribunal doctor`
 #[derive(clap::Args)]
 pub(crate) struct DoctorArgs {
-    /// The description of a system, or the name of a system [default: try this machine]
+    /// The description of a system, the name of a system, or `box` [default: try this machine]
     #[arg(value_name = "FILE")]
     system: Option<String>,
 
@@ -53,6 +53,12 @@ pub(crate) fn run(args: &DoctorArgs) -> ExitCode {
         capabilities().iter().for_each(|it| exit::print_text(&capability(it)));
         return ExitCode::SUCCESS;
     };
+    #[cfg(feature = "box")]
+    if system == "box" {
+        let found = tribunal::machine::boxes();
+        exit::print_text(&capability(&found));
+        return ExitCode::from(u8::from(found.lacks.is_some()));
+    }
     let NodesArgs { nodes, op_timeout } = &args.trial;
     match doctor(system, usize::from(*nodes), *op_timeout, told) {
         Ok(Diagnosis::Works) => ExitCode::SUCCESS,

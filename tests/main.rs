@@ -2,6 +2,7 @@
 
 mod abuse;
 mod bad_input;
+mod boxes;
 mod browser;
 mod check;
 mod clients;

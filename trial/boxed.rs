@@ -77,31 +77,27 @@ pub(crate) fn run(
     observer: &Arc<dyn Observer>,
     stop: &Stop,
 ) -> Result<RunDir, TrialError> {
-    run_with(spec, None, registry, observer, stop)
-}
-
-/// The same with another program in the place of the system's, as `tribunal bisect` does.
-///
-/// # Errors
-/// As [`Run::run`](crate::Run::run).
-pub fn run_with(
-    spec: &TrialSpec,
-    instead: Option<&Path>,
-    registry: &Registry,
-    observer: &Arc<dyn Observer>,
-    stop: &Stop,
-) -> Result<RunDir, TrialError> {
     let mut spec = spec.clone();
     spec.seed.get_or_insert_with(|| u64::from(rand::random::<u16>()));
-    let model = looked_up(&spec, registry).map_err(TrialError::spec)?;
-    let parts = Parts::find().map_err(|why| TrialError::spec(anyhow!("--box: {why}")))?;
-    let machine = pack(&spec, registry, parts, instead).map_err(TrialError::spec)?;
-    let run = boot(&machine, &spec, &model, observer, stop)?;
+    let (machine, model) = prepare(&spec, None, registry)?;
+    let run = boot(&machine, &spec, &model, observer, stop, true)?;
     if run.judgement.outcome == RunOutcome::Violation {
         let file = Path::new(&run.name).join(FAILURE);
         failure::save(&file, &machine, &run).map_err(TrialError::harness)?;
     }
     Ok(run)
+}
+
+/// The machine of a trial, and the model that judges it. `instead` is a program that takes the place of the system's.
+fn prepare(
+    spec: &TrialSpec,
+    instead: Option<&Path>,
+    registry: &Registry,
+) -> Result<(Machine, RunModel), TrialError> {
+    let model = looked_up(spec, registry).map_err(TrialError::spec)?;
+    let parts = Parts::find().map_err(|why| TrialError::spec(anyhow!("--box: {why}")))?;
+    let machine = pack(spec, registry, parts, instead).map_err(TrialError::spec)?;
+    Ok((machine, model))
 }
 
 /// Boots a machine once, and judges what its trial recorded.
@@ -111,6 +107,7 @@ fn boot(
     model: &RunModel,
     observer: &Arc<dyn Observer>,
     stop: &Stop,
+    reports: bool,
 ) -> Result<RunDir, TrialError> {
     let started = SystemTime::now();
     let store = Store::create(&spec.store, &spec.workload, spec.seed.unwrap_or_default(), started);
@@ -127,7 +124,8 @@ fn boot(
     let info = adopt(&store, spec, identity, started).map_err(TrialError::harness)?;
     let circumstances = Circumstances::recorded(&info, None);
     let before = stop.count();
-    let check = Checking { model, limits: CheckLimits::from(spec), gives_up: &|| stop.gives_up(before) };
+    let check =
+        Checking { model, limits: CheckLimits::from(spec), gives_up: &|| stop.gives_up(before), reports };
     judge::judge(&mut store, &check, info, circumstances, &Announcer::new(Clock::start(), observers))
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Checking<'a> {
     pub(crate) model: &'a RunModel,
     pub(crate) limits: CheckLimits,
     pub(crate) gives_up: &'a (dyn Fn() -> bool + Sync),
+    /// Whether to render reports.
+    pub(crate) reports: bool,
 }
 
 /// Judges the run, writes the verdict, completes the directory and renders the reports. `info` is used if
@@ -83,7 +85,7 @@ pub(crate) fn judge(
     if let Err(error) = store.complete(judgement.outcome.is_good()) {
         announcer.warn(&format!("warning: {error:#}"));
     }
-    Ok(report(store, evidence, judgement, announcer))
+    Ok(report(store, evidence, judgement, announcer, check.reports))
 }
 
 impl Checking<'_> {
@@ -131,10 +133,19 @@ impl Checking<'_> {
 }
 
 /// Renders every report. A report that cannot be rendered is skipped with a warning.
-fn report(store: &Store, evidence: Evidence, judgement: Judgement, announcer: &Announcer) -> RunDir {
+fn report(
+    store: &Store,
+    evidence: Evidence,
+    judgement: Judgement,
+    announcer: &Announcer,
+    rendered: bool,
+) -> RunDir {
     // The evidence was read back from disk, so `tribunal report` renders the same later.
     let run = RunDir::of(store.path(), evidence, judgement);
     let run = RunDir { name: store.typed_path().display().to_string(), ..run };
+    if !rendered {
+        return run;
+    }
     for (name, rendered) in render_all(&run, store.path()) {
         if let Err(error) = rendered {
             announcer.warn(&format!("warning: no {name}: {error}"));

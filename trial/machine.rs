@@ -4,6 +4,8 @@ use std::path::Path;
 use std::thread;
 
 use anyhow::{Context, Result};
+#[cfg(feature = "box")]
+use tribunal_box::Parts;
 use tribunal_nemesis::{
     Drawn, FAULTS, FaultSelection, Links, NodeCgroup, Plan, Schedule, Setting, remove_cgroup,
 };
@@ -78,8 +80,25 @@ pub fn capabilities() -> Vec<Capability> {
             "run as root, or in a session with delegated cgroups of version 2 (systemd-run --user --scope)",
         ),
     ];
+    #[cfg(feature = "box")]
+    all.push(boxes());
     all.extend(faults());
     all
+}
+
+/// Whether `run --box` works here.
+#[cfg(feature = "box")]
+pub fn boxes() -> Capability {
+    let version = Parts::find().and_then(|parts| parts.version());
+    Capability {
+        name: "box".into(),
+        needed_for: match &version {
+            Ok(version) => format!("run --box, in {version}"),
+            Err(_) => "run --box, replay, convict, shrink, bisect".into(),
+        },
+        lacks: version.err().map(|why| why.to_string()),
+        get: "tribunal box setup",
+    }
 }
 
 /// Whether a cluster in namespaces can be made; if so, whether its packets can be queued. On a thread of its

@@ -137,6 +137,7 @@ fn judge_recorded(recorded: Recorded, plan: &Plan, stop: &Stop) -> Result<RunDir
         model: &plan.model,
         limits: CheckLimits::from(&plan.spec),
         gives_up: &|| stop.gives_up(interrupts),
+        reports: true,
     };
     judge::judge(&mut store, &check, info, circumstances, &announcer)
 }

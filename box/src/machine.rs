@@ -88,7 +88,7 @@ impl Machine {
         // The kernel passes what it does not know to process 1: as its environment, and as its arguments after `--`.
         let env: String = self.env.iter().map(|(name, value)| format!(" {name}={value}")).collect();
         let init = self.init.join(" ");
-        let kernel = "console=ttyS0 quiet panic=-1 random.trust_cpu=off tsc=reliable mitigations=off cryptomgr.notests audit=0 no_timer_check";
+        let kernel = "console=ttyS0 quiet panic=-1 random.trust_cpu=off tsc=reliable mitigations=off cryptomgr.notests audit=0 no_timer_check tsc_early_khz=1000000 acpi=off reboot=t";
         [
             ("-machine", "pc,accel=tcg,hpet=off".to_owned()),
             ("-cpu", "Nehalem".into()),

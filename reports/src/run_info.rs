@@ -205,6 +205,11 @@ impl RunInfo {
         self.nodes.is_empty() && self.system.is_empty()
     }
 
+    /// The seed of the box that the run happened in, if it did.
+    pub fn box_seed(&self) -> Option<u64> {
+        self.boxed.as_ref().and(self.spec.as_ref()).map(|spec| spec.box_seed)
+    }
+
     /// The command that repeats the run, with an explicit seed. Timing is not repeated.
     pub fn rerun_command(&self) -> String {
         match &self.spec {

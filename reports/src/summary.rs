@@ -75,7 +75,10 @@ pub fn subject(run: &RunDir) -> Vec<String> {
         Clock::Events => counted(stats.tally.all(), "op"),
     });
     if !info.is_history() {
-        words.push(format!("seed {}", info.seed));
+        words.push(match info.box_seed() {
+            Some(seed) => format!("seed {}, in box {seed}", info.seed),
+            None => format!("seed {}", info.seed),
+        });
     }
     if !info.bugs.is_empty() {
         words.push(format!("bug {} enabled", info.bugs.join(", ")));
@@ -220,9 +223,18 @@ pub fn commands(run: &RunDir) -> Vec<(&'static str, String, &'static str)> {
         "same history, same verdict",
     ));
     if !info.is_history() {
-        commands.push(("rerun", info.rerun_command(), "same plan; timing may differ"));
+        let repeats = match &info.boxed {
+            Some(_) => "same box: everything repeats, byte for byte",
+            None => "same plan; timing may differ",
+        };
+        commands.push(("rerun", info.rerun_command(), repeats));
     }
-    if !run.evidence.faults.is_empty() && !info.is_history() {
+    if info.boxed.is_some() {
+        if run.judgement.outcome == RunOutcome::Violation {
+            let file = shell_quoted(&format!("{}/failure.tribunal", run.name));
+            commands.push(("replay", format!("tribunal replay {file}"), "the same run, elsewhere, too"));
+        }
+    } else if !run.evidence.faults.is_empty() && !info.is_history() {
         let record = format!("{}/faults.jsonl", run.name);
         commands.push((
             "replay",

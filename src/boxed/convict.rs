@@ -53,7 +53,7 @@ fn convict(args: &Args) -> Result<ExitCode> {
         exit::print_text(&format!("not convicted: {} boots did not show it\n", convicted.boots));
         return Ok(ExitCode::from(if stop.count() > 0 { exit::INTERRUPTED } else { 2 }));
     };
-    match run_here(found, &args.search.store, &stop) {
+    match run_here(&found.spec, &args.search.store, &stop) {
         Ok(run) if shows(&run) => {
             print_report(&run);
             let boots = convicted.boots;

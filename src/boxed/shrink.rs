@@ -6,6 +6,7 @@
 //! any boot.
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::Serialize;
@@ -62,6 +63,7 @@ fn shrink(args: &Args) -> Result<ExitCode> {
     );
     exit::eprint_line(&format!("shrinking: {}", recorded.judgement.sentence));
     let search = args.search.search(&registry, &stop, &tell);
+    let until = search.deadline;
     let shrinker = Shrinker { args, recorded: &recorded, search };
     let start = State { spec: recorded.spec.clone(), faults: recorded.faults.clone() };
     let smallest = match shrinker.smallest(start) {
@@ -75,11 +77,15 @@ fn shrink(args: &Args) -> Result<ExitCode> {
         }
         Err(error) => return Ok(failed(error)),
     };
+    let is_smallest = until.is_none_or(|until| Instant::now() < until);
+    // The proof is short, and makes the result worth something even if time was up before the end.
+    let shrinker = Shrinker { search: Search { deadline: None, ..shrinker.search }, ..shrinker };
     let proof = match shrinker.proof(&smallest) {
+        Ok(_) if stop.count() > 0 => return Ok(ExitCode::from(exit::INTERRUPTED)),
         Ok(proof) => proof,
         Err(error) => return Ok(failed(error)),
     };
-    let run = match run_here(&shrinker.candidate(&smallest)?, &args.search.store, &stop) {
+    let run = match run_here(&shrinker.candidate(&smallest)?.spec, &args.search.store, &stop) {
         Ok(run) => run,
         Err(error) => return Ok(failed(error)),
     };
@@ -88,6 +94,9 @@ fn shrink(args: &Args) -> Result<ExitCode> {
     let file = std::path::Path::new(&run.name).join("proof.json");
     std::fs::write(&file, text).with_context(|| file.display().to_string())?;
     exit::print_text(&told(&recorded, &smallest, &proof));
+    if !is_smallest {
+        exit::print_text("time was up before every smaller trial was tried: --within gives more\n");
+    }
     Ok(ExitCode::from(u8::from(shows(&run))))
 }
 

@@ -166,7 +166,7 @@ pub fn replay(
     let other_box = here.differences(&failure.identity);
     let spec = TrialSpec { store, ..failure.spec.clone() };
     let model = looked_up(&spec, registry).map_err(TrialError::spec)?;
-    let run = boot(&machine, &spec, &model, observer, stop)?;
+    let run = boot(&machine, &spec, &model, observer, stop, true)?;
     let found = evidence(Path::new(&run.name)).map_err(|why| TrialError::harness(why.into()))?;
     let names = found.keys().chain(failure.evidence.keys());
     let mut different: Vec<String> =

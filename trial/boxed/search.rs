@@ -15,7 +15,7 @@ use crate::observer::Observer;
 use crate::registry::Registry;
 use crate::stop::Stop;
 
-use super::run_with;
+use super::{boot, prepare};
 
 /// How often the user's interrupts are looked for.
 const POLL: Duration = Duration::from_millis(50);
@@ -97,7 +97,8 @@ impl Search<'_> {
                 let observer: Arc<dyn Observer> = Arc::new(());
                 let spec =
                     candidate.spec.clone().with(|spec| (spec.boxed, spec.store) = (true, scratch.clone()));
-                let booted = run_with(&spec, candidate.instead.as_deref(), self.registry, &observer, &cancel);
+                let booted = prepare(&spec, candidate.instead.as_deref(), self.registry)
+                    .and_then(|(machine, model)| boot(&machine, &spec, &model, &observer, &cancel, false));
                 match booted {
                     Ok(run) => {
                         let number = boots.fetch_add(1, Ordering::Relaxed) + 1;

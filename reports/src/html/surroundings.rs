@@ -113,6 +113,7 @@ fn facts(info: &RunInfo, processes: usize) -> Vec<(&'static str, String)> {
             },
         ),
         ("seed", info.seed.to_string()),
+        ("box", boxed(info)),
         ("bugs enabled", info.bugs.join(", ")),
         ("machine", format!("{}, {}", info.os, counted(info.cores, "core"))),
         ("load", load(&info.load)),
@@ -121,6 +122,14 @@ fn facts(info: &RunInfo, processes: usize) -> Vec<(&'static str, String)> {
     ];
     facts.retain(|(_, text)| !text.is_empty());
     facts.into_iter().map(|(what, text)| (what, elide(text.trim(), 1000))).collect()
+}
+
+/// The box that the run happened in: what decides everything that happened.
+fn boxed(info: &RunInfo) -> String {
+    let (Some(it), Some(seed)) = (&info.boxed, info.box_seed()) else { return String::new() };
+    let short = |hash: &str| hash.chars().take(12).collect::<String>();
+    let (image, kernel) = (short(&it.image), short(&it.kernel));
+    format!("seed {seed}, image {image}, kernel {kernel}, {}", it.qemu_version)
 }
 
 /// The load of the machine: on a busy machine a node is slow without any fault.

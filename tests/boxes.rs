@@ -1,0 +1,151 @@
+//! Runs in a box: they repeat byte for byte, a violation is one file, and nothing is left behind.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::program::{Ended, Store, tribunal, wait_until};
+
+/// The directory of QEMU and the kernel; `None` after a message that the test is skipped.
+fn parts() -> Option<&'static Path> {
+    static PARTS: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = PARTS.get_or_init(|| {
+        let own = Path::new(env!("CARGO_TARGET_TMPDIR")).join("box");
+        let usual = std::env::var_os("TRIBUNAL_BOX").map(PathBuf::from);
+        let works = |parts: &PathBuf| with(parts, &["doctor", "box"]).code == Some(0);
+        if let Some(found) = usual.into_iter().chain([own.clone()]).find(works) {
+            return Some(found);
+        }
+        if std::env::var_os("TRIBUNAL_NO_SKIP").is_none() {
+            eprintln!("skipped: the box is not set up (tribunal box setup, and TRIBUNAL_BOX)");
+            return None;
+        }
+        with(&own, &["box", "setup"]).expect(0);
+        Some(own)
+    });
+    found.as_deref()
+}
+
+/// `tribunal WORDS` with the parts of a box.
+fn with(parts: &Path, words: &[&str]) -> Ended {
+    Ended::of(tribunal(words).env("TRIBUNAL_BOX", parts).output().expect("the program starts"))
+}
+
+/// A system that is wrong by design, so that a short run shows it.
+const WRONG: &str = "run register --system primary-backup --nodes 3 --rate 100 --time-limit 5s --seed 1 --box \
+                     --nemesis-interval 700ms";
+
+fn run(parts: &Path, store: &Store, args: &str) -> Ended {
+    Ended::of(store.command(args).env("TRIBUNAL_BOX", parts).output().expect("the program starts"))
+}
+
+#[test]
+fn a_violation_is_a_file_that_repeats_byte_for_byte() {
+    let Some(parts) = parts() else { return };
+    let store = Store::new();
+    run(parts, &store, WRONG).expect(1);
+    let first = store.run_directory("register");
+    let file = first.join("failure.tribunal").display().to_string();
+    with(parts, &["verify", &first.display().to_string()]).expect(0);
+
+    // The replay competes for the processors.
+    let (elsewhere, stop) = (Store::new(), AtomicBool::new(false));
+    let replayed = thread::scope(|scope| {
+        (0..3).for_each(|_| drop(scope.spawn(|| while !stop.load(Ordering::Relaxed) {})));
+        let ended = with(parts, &["replay", &file, "--store", &elsewhere.path().display().to_string()]);
+        stop.store(true, Ordering::Relaxed);
+        ended
+    });
+    let replayed = replayed.expect(0);
+    assert!(replayed.stdout.contains("identical: the verdict and "), "{}", replayed.stdout);
+    let again = elsewhere.run_directory("register");
+    let differ = |one: &Path, other: &Path, name: &str| {
+        let read = |run: &Path| std::fs::read(run.join(name)).expect("it is there");
+        read(one) != read(other)
+    };
+    for name in ["history.jsonl", "faults.jsonl", "nodes/n1.log", "nodes/n3.log"] {
+        assert!(!differ(&first, &again, name), "{name} differs");
+    }
+    assert_eq!(store.processes(), [""; 0]);
+
+    // Another seed of the box is another run of the same plan.
+    let other = Store::new();
+    run(parts, &other, &format!("{WRONG} --box-seed 1"));
+    assert!(differ(&first, &other.run_directory("register"), "history.jsonl"));
+}
+
+#[test]
+fn an_interrupt_ends_a_box_in_order_and_a_kill_leaves_nothing() {
+    let Some(parts) = parts() else { return };
+    let args = "run register --nodes 3 --rate 50 --time-limit 1h --nemesis none --box --seed 3";
+    let begun = |store: &Store| {
+        let child = store.command(args).env("TRIBUNAL_BOX", parts).spawn().expect("the program starts");
+        let partial =
+            || std::fs::read_dir(store.path().join("register")).is_ok_and(|found| found.count() > 0);
+        wait_until("the run has begun", partial);
+        child
+    };
+    let store = Store::new();
+    let child = begun(&store);
+    // The guest needs some seconds until its clients run; before that, it ends without an operation.
+    thread::sleep(std::time::Duration::from_secs(2));
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("it runs");
+    let ended = Ended::of(child.wait_with_output().expect("it ends")).expect(130);
+    assert!(ended.stdout.contains("report"), "{}", ended.stdout);
+    assert!(store.run_directory("register").join("history.jsonl").exists());
+
+    let store = Store::new();
+    let mut child = begun(&store);
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    let guest = || {
+        let found = std::fs::read_to_string(&children).unwrap_or_default();
+        let is_qemu = |pid: &&str| {
+            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("qemu"))
+        };
+        found.split_whitespace().find(is_qemu).map(str::to_owned)
+    };
+    wait_until("the guest runs", || guest().is_some());
+    let guest = guest().expect("it has just been seen");
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    wait_until("the guest is gone", || !Path::new("/proc").join(&guest).exists());
+}
+
+#[test]
+fn what_is_no_failure_file_is_refused() {
+    let Some(parts) = parts() else { return };
+    let store = Store::new();
+    let file = store.path().join("failure.tribunal");
+    for contents in ["", "garbage", "\x1f\x08"] {
+        std::fs::write(&file, contents).expect("it is written");
+        let said = with(parts, &["replay", &file.display().to_string()]).expect(64).stderr;
+        assert!(said.contains("failure.tribunal"), "{said}");
+    }
+    let said = with(parts, &["replay", "/no/such/file"]).expect(64).stderr;
+    assert!(said.contains("/no/such/file"), "{said}");
+}
+
+#[test]
+fn a_box_that_is_not_set_up_is_refused() {
+    let nowhere = Path::new("/no/such/directory");
+    let said = with(nowhere, &["run", "register", "--box"]).expect(64).stderr;
+    assert!(said.contains("tribunal box setup"), "{said}");
+    let said = with(nowhere, &["doctor", "box"]).expect(1).stdout;
+    assert!(said.contains("tribunal box setup"), "{said}");
+}
+
+#[test]
+fn only_a_violation_is_searched() {
+    let Some(parts) = parts() else { return };
+    let store = Store::new();
+    store.run("run register --nodes 1 --nemesis none --time-limit 1s --seed 1").expect(0);
+    let run = store.run_directory("register").display().to_string();
+    for verb in ["convict", "shrink"] {
+        let said = with(parts, &[verb, &run]).expect(64).stderr;
+        assert!(said.contains("expected a violation"), "{said}");
+    }
+}
