@@ -90,6 +90,8 @@ fn run() -> Result<Option<Tape>, String> {
     raise_loopback().map_err(|why| format!("loopback: {why}"))?;
     let tape = Tape::find().map_err(|why| format!("tape: {why}"))?;
     add_entropy(job.seed).map_err(|why| format!("entropy: {why}"))?;
+    let idle = thread::Builder::new().name("idle".into()).spawn(never_idle);
+    idle.map_err(|why| why.to_string())?;
     let seed = job.seed;
     let shifts = thread::Builder::new().name("shifts".into()).spawn(move || shift(seed));
     shifts.map_err(|why| why.to_string())?;
@@ -173,6 +175,30 @@ fn add_entropy(seed: u64) -> io::Result<()> {
     // SAFETY: the structure that the request expects.
     unsafe { request::add_to_pool(device.as_raw_fd(), &info) }?;
     Ok(())
+}
+
+/// Runs whenever nothing else does, so that the processor never halts.
+///
+/// QEMU's main loop moves the clock of a halted machine forward. It does so on another thread, which may see the
+/// processor halted before the last instructions are counted: then these count twice. A machine that never halts has no
+/// such moment. The instructions of this loop cost the host almost nothing: QEMU counts them, and translates them to
+/// nothing.
+fn never_idle() {
+    let parameter = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the structure is valid.
+    if unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &parameter) } != 0 {
+        // At the same priority as others it would take their time.
+        return;
+    }
+    loop {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the instructions do nothing.
+        unsafe {
+            std::arch::asm!(".rept 120", "nop", ".endr", options(nomem, nostack, preserves_flags));
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        std::hint::spin_loop();
+    }
 }
 
 /// Interrupts the other processes for moments that only the seed decides, so that each seed tries other orders of

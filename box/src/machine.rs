@@ -5,14 +5,16 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::unistd::{getpid, getppid};
+use nix::unistd::{Pid, getpid, getppid};
 use tribunal_records::boxed::BoxIdentity;
 
 use crate::identity::{hash, hash_of};
@@ -141,16 +143,31 @@ fn in_memory(bytes: &[u8]) -> std::io::Result<OwnedFd> {
     Ok(made)
 }
 
+/// The processor for the next boot: all of QEMU's threads share one. Otherwise its main loop may run beside the
+/// processor's thread in the few moments of the kernel's start when the guest halts.
+fn next_processor() -> Option<CpuSet> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let allowed = sched_getaffinity(Pid::from_raw(0)).ok()?;
+    let all: Vec<usize> = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false)).collect();
+    let nth = NEXT.fetch_add(1, Ordering::Relaxed);
+    let mut one = CpuSet::new();
+    one.set(*all.get(nth % all.len().max(1))?).ok()?;
+    Some(one)
+}
+
 /// The child keeps these descriptors, and dies with the thread that starts it. Ctrl-C in a terminal does not reach it.
 fn inherit(command: &mut Command, descriptors: Vec<i32>) {
-    let parent = getpid();
+    let (parent, processor) = (getpid(), next_processor());
     command.process_group(0);
-    // SAFETY: between fork and exec only async-signal-safe calls are made: fcntl, prctl, getppid.
+    // SAFETY: between fork and exec only async-signal-safe calls are made: fcntl, prctl, sched_setaffinity, getppid.
     unsafe {
         command.pre_exec(move || {
             for descriptor in &descriptors {
                 let descriptor = std::os::fd::BorrowedFd::borrow_raw(*descriptor);
                 fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
+            }
+            if let Some(processor) = &processor {
+                sched_setaffinity(Pid::from_raw(0), processor)?;
             }
             prctl::set_pdeathsig(Signal::SIGKILL)?;
             match getppid() == parent {
