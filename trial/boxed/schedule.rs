@@ -122,3 +122,52 @@ impl Faults {
         text.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tribunal_nemesis::Plan;
+
+    use super::*;
+
+    const RECORD: &str = r#"{"n":0,"i":0,"t":1000000000,"event":"apply","fault":"pause","kind":"one","nodes":["n1"],"cuts":[],"planned_ms":1000,"hold_ms":500,"outcome":"installed","label":"pause n1","acts":["pause n1"]}
+{"n":1,"i":1,"t":1200000000,"event":"apply","fault":"kill","kind":"one","nodes":["n2"],"cuts":[],"planned_ms":1200,"hold_ms":100,"outcome":"installed","label":"kill n2","acts":["kill n2"]}
+{"n":2,"i":1,"t":1300000000,"event":"heal","outcome":"installed","acts":["kill n2"],"effective":true}
+{"n":3,"i":2,"t":1400000000,"event":"apply","fault":"kill","kind":"one","outcome":"skipped","label":"kill n3","acts":["kill n3"]}
+{"n":4,"i":0,"t":1500000000,"event":"heal","outcome":"installed","acts":["pause n1"],"effective":true}
+"#;
+
+    fn times(faults: &Faults) -> Vec<(u64, u64)> {
+        let plan = Plan::replay(&faults.to_text(), 3).expect("it is a record");
+        plan.in_order().map(|step| (step.at_ms, step.hold_ms)).collect()
+    }
+
+    #[test]
+    fn a_schedule_replays_what_was_recorded() {
+        let faults = Faults::parse(RECORD).unwrap();
+        assert_eq!(faults.len(), 2, "the skipped one did nothing");
+        assert_eq!(times(&faults), [(1_000, 500), (1_200, 100)]);
+        let recorded = Plan::replay(RECORD, 3).unwrap();
+        let replayed = Plan::replay(&faults.to_text(), 3).unwrap();
+        assert!(recorded.in_order().eq(replayed.in_order()));
+        assert_eq!(faults.labels()[1], "kill n2, from 1.200 s to 1.300 s");
+    }
+
+    #[test]
+    fn faults_are_left_out_moved_and_shortened() {
+        let faults = Faults::parse(RECORD).unwrap();
+        assert_eq!(times(&faults.without(&[0])), [(1_200, 100)]);
+        assert!(faults.without(&[0, 1]).is_empty());
+        assert_eq!(times(&faults.moved(-300)), [(700, 500), (900, 100)]);
+        assert_eq!(times(&faults.moved(-5_000)), [(0, 500), (200, 100)], "nothing begins before the run");
+        assert_eq!(times(&faults.until(1_100_000_000)), [(1_000, 500)]);
+        assert_eq!(times(&faults.with_half_of(0).unwrap()), [(1_000, 250), (1_200, 100)]);
+        let shortest = (0..10).try_fold(faults, |faults, _| faults.with_half_of(1));
+        assert!(shortest.is_none(), "a fault does not become nothing");
+    }
+
+    #[test]
+    fn a_line_that_is_no_record_is_named() {
+        let why = Faults::parse("{}").unwrap_err();
+        assert!(why.starts_with("line 1: "), "{why}");
+    }
+}
